@@ -45,7 +45,7 @@ test-community: tools ## Tests of the database on TimescaleDB's Community editio
 
 soak: tools ## Tests of faults, many kills each: an hour or more; ROUNDS=17, ARGS go to pytest
 	@sh deploy/test_packages.sh
-	TRUTHS_COUNT=$(TRUTHS) TRUTHS_SEED=$$(date +%s) $(BIN)/python -m pytest -n 0 --capture=no \
+	TRUTHS_COUNT=$(TRUTHS) TRUTHS_SEED=$$(date +%s) $(BIN)/python -m pytest -n 0 --capture=no --timeout=0 \
 		tests/ingest/test_truths.py -k earns_more
 	FAULT_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -n 0 -v --capture=no $(or $(ARGS),$(FAULTS))
 

@@ -26,6 +26,8 @@ word() { openssl rand -hex 24 | tr -d '\n'; }
 word | put owner_password
 word | put pipeline_password
 word | put api_password
+word | put signer_password
+word | put watch_password
 word | put dashboards_password
 word | put archive_password
 word | put grafana_password
@@ -34,6 +36,8 @@ host="timescaledb:5432/tonne"
 printf 'postgresql://tonne:%s@%s' "$(cat "$folder/owner_password")" "$host" | put owner_url
 printf 'postgresql://tonne_pipeline:%s@%s' "$(cat "$folder/pipeline_password")" "$host" | put pipeline_url
 printf 'postgresql://tonne_service:%s@%s' "$(cat "$folder/api_password")" "$host" | put api_url
+printf 'postgresql://tonne_signer:%s@%s' "$(cat "$folder/signer_password")" "$host" | put signer_url
+printf 'postgresql://tonne_watcher:%s@%s' "$(cat "$folder/watch_password")" "$host" | put watch_url
 printf 'postgresql://tonne_archivist:%s@%s' "$(cat "$folder/archive_password")" "$host" | put archive_url
 
 # Kafka's own authority, and a certificate for its three brokers; the authority's key is not kept,

@@ -9,6 +9,7 @@ TonneError
         |-- SignatureError         a key, proof or signed note is malformed or does not verify
         |-- SignedValueError       a value that a meter signed, or its key, cannot be read
         |-- LogError               a Merkle proof, checkpoint or receipt does not hold
+        |   `-- WitnessRefusedError    a witness does not cosign a checkpoint
         |-- EnrolmentError         a key is not enrolled, enrolled twice, or in the wrong role
         |-- MethodologyError       a methodology is unknown, or its inputs do not suit it
         |-- IndicatorError         an indicator is unknown, or its limits or inputs do not suit it
@@ -58,6 +59,26 @@ class SignedValueError(MrvError):
 
 class LogError(MrvError):
     """A Merkle proof, a checkpoint or a receipt does not hold."""
+
+
+class WitnessRefusedError(LogError):
+    """
+    A witness does not cosign a checkpoint.
+
+    Parameters
+    ----------
+    status : int
+        Status of HTTP, as c2sp.org/tlog-witness names it.
+    what : str
+        Why.
+    size : int or None
+        Entries under the last head that it cosigned, where the status is 409.
+    """
+
+    def __init__(self, status: int, what: str, size: int | None = None) -> None:
+        super().__init__(what)
+        self.status = status
+        self.size = size
 
 
 class EnrolmentError(MrvError):

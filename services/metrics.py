@@ -150,6 +150,13 @@ class Metrics:
             "Stored derived rows that a rebuild from raw readings contradicts",
             registry=self.registry,
         )
+        self.signer_requests = Counter(
+            "tonne_signer_requests",
+            "Requests that the signer worked on, by kind and what came of it: done, refused,"
+            " failed, again",
+            ["kind", "result"],
+            registry=self.registry,
+        )
         self._sealing()
 
     def _sealing(self) -> None:

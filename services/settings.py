@@ -114,6 +114,8 @@ class Settings(BaseSettings):
         Data folder of local servers and of the demo.
     key_passphrase : str, optional
         Under which signing keys in `TONNE_HOME/keys` are encrypted.
+    trust_root : Path, optional
+        Where the programme's trust root is kept; `TONNE_HOME/trust-root.json` where absent.
     pkcs11_pin : str, optional
         PIN of the token that keeps a signing key.
     api_token : str, optional
@@ -125,6 +127,10 @@ class Settings(BaseSettings):
         they say of a caller's address and of TLS is believed, of nobody else.
     oidc_issuer, oidc_audience, oidc_jwks_url : str, optional
         Identity provider whose bearer tokens the API takes: all three or none.
+    witness_bind : str
+        `host:port` on which `tonne witness serve` listens.
+    witness_rate_per_s : float
+        Requests a second that one address may make of it.
     grafana_url : str, optional
         Where Grafana answers: a device's page in the console then leads to its board.
     require_accepted_factors : bool
@@ -170,11 +176,14 @@ class Settings(BaseSettings):
     sparkplug_reorder_s: float = Field(default=5.0, ge=0.1, le=300)
     sparkplug_rebirth_s: float = Field(default=30.0, ge=1, le=3600)
     home: Path = Path(".tonne")
+    trust_root: Path | None = None
     api_rate_per_s: float = Field(default=1_000, gt=0, le=1_000_000)
     trusted_proxies: str = "127.0.0.1,::1"
     oidc_issuer: str | None = None
     oidc_audience: str | None = None
     oidc_jwks_url: str | None = None
+    witness_bind: str = "127.0.0.1:7380"
+    witness_rate_per_s: float = Field(default=50, gt=0, le=1_000_000)
     grafana_url: str | None = None
     require_accepted_factors: bool = False
     dead_letter_days: int = Field(default=90, ge=0)
@@ -235,7 +244,7 @@ class Settings(BaseSettings):
             _check_database(url)
         return url
 
-    @field_validator("api_bind", "metrics_bind")
+    @field_validator("api_bind", "metrics_bind", "witness_bind")
     @classmethod
     def _bindable(cls, bind: str) -> str:
         try:

@@ -1,5 +1,6 @@
 -- The login of `tonne run`, `bridge` and `worker`: what tonne_ingest may do and no more;
--- the one of `tonne api` and `tonne watch`: what tonne_api and tonne_mrv may; the one of
+-- the one of `tonne api`: what tonne_api may, which neither signs nor enrols; the one of
+-- `tonne signer`: what tonne_mrv may; the one of `tonne watch`: tonne_watch; the one of
 -- dashboards, which reads what tonne_grafana may and writes nothing; and the one of
 -- `tonne archive run`, which reads and may drop what is archived.
 -- Run by the service `logins` after `tonne migrate` has made the group roles; again changes
@@ -15,7 +16,21 @@ GRANT tonne_ingest TO tonne_pipeline;
 SELECT 'CREATE ROLE tonne_service LOGIN' WHERE NOT EXISTS
     (SELECT FROM pg_roles WHERE rolname = 'tonne_service') \gexec
 ALTER ROLE tonne_service PASSWORD :'password';
-GRANT tonne_api, tonne_mrv TO tonne_service;
+GRANT tonne_api TO tonne_service;
+-- it had this until `tonne signer` was a process of its own
+SELECT 'REVOKE tonne_mrv FROM tonne_service' WHERE pg_has_role('tonne_service', 'tonne_mrv', 'MEMBER') \gexec
+
+\set password `cat /run/secrets/signer_password`
+SELECT 'CREATE ROLE tonne_signer LOGIN' WHERE NOT EXISTS
+    (SELECT FROM pg_roles WHERE rolname = 'tonne_signer') \gexec
+ALTER ROLE tonne_signer PASSWORD :'password';
+GRANT tonne_mrv TO tonne_signer;
+
+\set password `cat /run/secrets/watch_password`
+SELECT 'CREATE ROLE tonne_watcher LOGIN' WHERE NOT EXISTS
+    (SELECT FROM pg_roles WHERE rolname = 'tonne_watcher') \gexec
+ALTER ROLE tonne_watcher PASSWORD :'password';
+GRANT tonne_watch TO tonne_watcher;
 
 \set password `cat /run/secrets/archive_password`
 SELECT 'CREATE ROLE tonne_archivist LOGIN' WHERE NOT EXISTS

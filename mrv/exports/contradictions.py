@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from mrv.exports.entered import (
         Authority,
         Authorization,
+        Facility,
         Itmos,
         Registration,
         Submission,
+        Supply,
         Units,
     )
 
@@ -29,6 +31,9 @@ PURPOSES = ("NDC", "OIMP", "IMP", "OP", "NDC and OIMP", "NDC and IMP", "NDC and 
 FIRST_TRANSFERS = (
     "Authorization", "Issuance", "Use or cancellation", "First international transfer"
 )  # fmt: skip
+LINES = ("fuel", "process", "waste", "electricity", "steam")
+_TAX_CODE = re.compile(r"^[0-9]{8,14}(-[0-9]{3})?$")
+_AMOUNT = re.compile(r"^[0-9]{1,15}(\.[0-9]{1,9})?$")
 METRICS, MITIGATION = ("GHG", "Non-GHG"), ("Emission reductions", "Removals")
 
 
@@ -83,6 +88,10 @@ def problems(authority: Authority, sources: Sequence[Credited] = ()) -> Iterator
     for submission in authority.submissions:
         for text in _submission(submission.party, submission.year, submission.version):
             yield Problem("submissions", submission_name(submission), text)
+    yield from _once("facilities", (one.site for one in authority.facilities))
+    for facility in authority.facilities:
+        for text in _facility(facility):
+            yield Problem("facilities", facility.site, text)
     yield from _against_statements(authority, sources)
 
 
@@ -268,3 +277,38 @@ def _words(one: Authorization, where: str) -> Iterator[str]:
         value = getattr(one, key)
         if value is not None and value not in known:
             yield f"{where}.{key} {value!r} is none of {'; '.join(known)}"
+
+
+def _facility(one: Facility) -> Iterator[str]:
+    where = f"facilities[{one.site}]"
+    if one.tax_code is not None and not _TAX_CODE.match(one.tax_code):
+        yield f"{where}.tax_code {one.tax_code!r}: it is of digits, with a hyphen before a branch"
+    if one.uncertainty_percent is not None:
+        yield from _decimal(f"{where}.uncertainty_percent", one.uncertainty_percent)
+    for twice in _once(f"{where}.supplies", (supply.id for supply in one.supplies)):
+        yield twice.text
+    metered = (f"{s.device} {s.quantity}" for s in one.supplies if s.device is not None)
+    for twice in _once(f"{where}.supplies", metered):
+        yield f"{twice.text}: energy is counted once"
+    for supply in one.supplies:
+        yield from _supply(f"{where}.supplies[{supply.id}]", supply)
+
+
+def _supply(where: str, one: Supply) -> Iterator[str]:
+    if one.line not in LINES:
+        yield f"{where}.line {one.line!r} is none of {', '.join(LINES)}"
+    if (one.device is None) != (one.quantity is None):
+        yield f"{where}: a meter is named by `device` and `quantity`, both"
+    if one.device is not None and one.entered:
+        yield f"{where}: a meter counts it, and it is entered too; keep one"
+    if one.line == "fuel" and one.device is not None and one.fuel is None:
+        yield f"{where}.fuel is missing; name it, such as diesel"
+    for twice in _once(f"{where}.entered", (str(entered.year) for entered in one.entered)):
+        yield twice.text
+    for entered in one.entered:
+        yield from _decimal(f"{where}.entered[{entered.year}].emissions_t", entered.emissions_t)
+
+
+def _decimal(where: str, text: str) -> Iterator[str]:
+    if not _AMOUNT.match(text):
+        yield f"{where} {text!r} is no number that is not negative, such as '12.5'"

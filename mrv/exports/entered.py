@@ -275,12 +275,51 @@ class Submission(Entry, frozen=True, kw_only=True):
     filed: str | None = None
 
 
+class YearEntered(Entry, frozen=True, kw_only=True):
+    """Emissions of a year that no meter gives, as decimal text, and where they stand. [t CO2e]"""
+
+    year: int
+    emissions_t: str
+    document: str
+
+
+class Supply(Entry, frozen=True, kw_only=True):
+    """
+    Something that a facility emits by: a fuel, electricity, steam, a process, waste.
+
+    `line` is one of `facility.LINES`.  `device` and `quantity` name the meter that counts it;
+    `fuel` is a fuel of the factor book.  What no meter counts is entered by year.
+    """
+
+    id: str
+    line: str
+    device: str | None = None
+    quantity: str | None = None
+    fuel: str | None = None
+    entered: tuple[YearEntered, ...] = ()
+
+
+class Facility(Entry, frozen=True, kw_only=True):
+    """A facility that reports its greenhouse gas inventory: a site, and what it consumes."""
+
+    site: str
+    name: str | None = None
+    tax_code: str | None = None
+    address: str | None = None
+    sector: str | None = None
+    representative: str | None = None
+    uncertainty_percent: str | None = None
+    qa_qc: str | None = None
+    supplies: tuple[Supply, ...] = ()
+
+
 class Authority(Entry, frozen=True, kw_only=True):
     """All that was entered."""
 
     registrations: tuple[Registration, ...] = ()
     authorizations: tuple[Authorization, ...] = ()
     submissions: tuple[Submission, ...] = ()
+    facilities: tuple[Facility, ...] = ()
 
     def registration(self, project: str) -> Registration:
         """Return a project's registration; an empty one where none was entered."""
@@ -297,7 +336,9 @@ def merged(stored: Authority, given: Authority) -> Authority:
     submissions = {
         (one.party, one.year, one.version): one for one in (*stored.submissions, *given.submissions)
     }
+    facilities = {one.site: one for one in (*stored.facilities, *given.facilities)}
     return Authority(
+        facilities=tuple(facilities.values()),
         registrations=tuple(registrations.values()),
         authorizations=tuple(authorizations.values()),
         submissions=tuple(submissions.values()),

@@ -64,6 +64,21 @@ class Checkpoint:
         return cls(lines[0], int(lines[1]), decode_hash(lines[2]))
 
 
+def read_head(text: str) -> Checkpoint:
+    """
+    Origin, size and root of a checkpoint of any log, whose lines below them are passed over.
+
+    Raises
+    ------
+    LogError
+        If it does not begin with these three lines, or an extension line is empty.
+    """
+    lines = text.split("\n")
+    if len(lines) < 4 or lines[-1] or not all(lines[3:-1]):  # noqa: PLR2004  # three lines and the end
+        raise LogError("checkpoint does not begin with origin, size and root; get it again")
+    return Checkpoint.from_text("\n".join([*lines[:3], ""]))
+
+
 def sign_checkpoint(checkpoint: Checkpoint, key: SigningKey) -> str:
     """Signed note of a checkpoint, by the key of the log of that origin."""
     return sign_note(checkpoint.text(), checkpoint.origin, key)

@@ -15,15 +15,19 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mrv.errors import LogError
-from mrv.log.checkpoint import Checkpoint, decode_hash, verify_checkpoint
+from mrv.errors import LogError, SignatureError, WitnessRefusedError
+from mrv.log.checkpoint import Checkpoint, decode_hash, read_head, verify_checkpoint
+from mrv.log.cosignature import signed_by
 from mrv.log.merkle import verify_consistency
+from mrv.log.note import signature_lines
+from mrv.signatures.merkle_tree import EMPTY_ROOT
 from mrv.signatures.multibase import encode_base64
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mrv.log.note import NoteKey
+    from mrv.log.vkey import Vkey
 
 _OLD = re.compile(r"old (0|[1-9][0-9]{0,18})")
 _LONGEST_PROOF = 63
@@ -81,9 +85,64 @@ def check_request(request: Request, log_key: NoteKey, last: Checkpoint | None) -
             f"the request goes on from {request.old} entries, the last head signed here has"
             f" {known}; ask for one with `tonne log request --since {known}`"
         )
+    _leads_on(request, head, last)
+    return head
+
+
+def judge_request(
+    request: Request, keys: tuple[Vkey, ...], last: Checkpoint | None
+) -> tuple[Checkpoint, list[Vkey]]:
+    """
+    Head of an add-checkpoint request that a witness may cosign, and which keys signed it.
+
+    Parameters
+    ----------
+    keys : tuple of Vkey
+        Those that the witness trusts for the request's origin; empty for an unknown log.
+    last : Checkpoint or None
+        The last head of that log that the witness cosigned; None if there is none.
+
+    Raises
+    ------
+    WitnessRefusedError
+        With the status of HTTP that the protocol names.
+    """
+    head = _head(request)
+    if not keys:
+        raise WitnessRefusedError(404, f"log {head.origin!r} is not known to this witness")
+    try:
+        signers = signed_by(request.checkpoint, keys)
+    except SignatureError as error:
+        raise WitnessRefusedError(403, str(error)) from error
+    if not signers:
+        raise WitnessRefusedError(403, f"no trusted key of log {head.origin!r} signed this head")
+    if request.old > head.size:
+        raise WitnessRefusedError(
+            400, f"old is {request.old}, more than the {head.size} entries of the head"
+        )
+    known = 0 if last is None else last.size
+    if request.old != known:
+        what = f"old is {request.old}, the last head cosigned here has {known} entries"
+        raise WitnessRefusedError(409, what, known)
+    if head.size == 0 and head.root != EMPTY_ROOT:
+        raise WitnessRefusedError(422, "the root of an empty log is that of the empty tree")
+    try:
+        _leads_on(request, head, last if known else None)
+    except LogError as error:
+        raise WitnessRefusedError(422, str(error)) from error
+    return head, signers
+
+
+def _head(request: Request) -> Checkpoint:
+    try:
+        return read_head(signature_lines(request.checkpoint)[0])
+    except (LogError, SignatureError) as error:
+        raise WitnessRefusedError(400, str(error)) from error
+
+
+def _leads_on(request: Request, head: Checkpoint, last: Checkpoint | None) -> None:
     if last is None:
         if request.proof:
             raise LogError("a proof from 0 entries proves nothing; it must be empty")
-        return head
+        return
     verify_consistency(last.size, head.size, request.proof, last.root, head.root)
-    return head

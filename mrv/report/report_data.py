@@ -13,6 +13,7 @@ from mrv.documents.form import read
 from mrv.documents.sampling_list import SamplingList
 from mrv.documents.statement import Deduction, Statement
 from mrv.documents.verification import Verification
+from mrv.factors import FactorBook
 from mrv.methodologies import find
 from mrv.report.day_sums import Day, day_sums
 
@@ -125,6 +126,12 @@ class Facts:
     def subject(self) -> Claims:
         """What the statement says."""
         return self.stated.credential_subject
+
+    @cached_property
+    def book(self) -> FactorBook:
+        """Factors to compute by: those that a registry file brought only where they counted."""
+        used = {one.id for one in self.subject.factors}
+        return FactorBook(one for one in self.factors if not one.brought or one.id in used)
 
     @property
     def name(self) -> str:

@@ -207,8 +207,9 @@ def _arrivals(report: Report) -> Iterator[str]:
     """Name the days whose readings came late or all at once, the worst first."""
     asked = [one for one in report.arrived if one.striking]
     for one in sorted(asked, key=lambda x: (-x.late, x.hours, x.day))[:_DAYS_SHOWN]:
+        hours = "1 hour" if one.hours == 1 else f"{one.hours} different hours"
         yield (
-            f"arrival of {one.day}: {one.readings} readings in {one.hours} different hours,"
+            f"arrival of {one.day}: {one.readings} readings in {hours},"
             f" {one.late} of them later than 36 h after the day"
         )
     if len(asked) > _DAYS_SHOWN:

@@ -71,6 +71,7 @@ def verify(
     *,
     at: datetime | None = None,
     accept: Iterable[str] = (),
+    begun: Callable[[int, str], None] | None = None,
 ) -> Report:
     """
     Walk through all steps; the first that fails ends the walk.
@@ -89,6 +90,8 @@ def verify(
     accept : iterable of str
         A state that is enough (`draft`, `submitted`, `verified`), and weaknesses that the
         reader takes as they are (`WAIVERS`).
+    begun : callable, optional
+        Called as each step begins, with its number, from 1, and its name.
 
     Raises
     ------
@@ -106,7 +109,7 @@ def verify(
         pack, ring, status=status, at=at or datetime.now(UTC), source=source, status_lists=lists,
         issue_rule=rule,
     )  # fmt: skip
-    steps = tuple(_walk(subject))
+    steps = tuple(_walk(subject, begun))
     broken = any(step.outcome == "failed" for step in steps)
     if not broken:
         note_missing(subject)
@@ -124,9 +127,11 @@ def verify(
     )
 
 
-def _walk(subject: Subject) -> Iterator[StepResult]:
+def _walk(subject: Subject, begun: Callable[[int, str], None] | None) -> Iterator[StepResult]:
     broken = False
     for number, step in enumerate(STEPS, 1):
+        if begun is not None:
+            begun(number, step.name)
         if broken:
             yield StepResult(number, step.name, "not reached", "")
             continue

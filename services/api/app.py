@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,7 @@ from services.api.routes import (
     findings,
     health,
     invoices,
+    jobs,
     keyring,
     letters,
     log,
@@ -49,6 +50,8 @@ from services.api.routes import (
     statements,
     writes,
 )
+from services.issuer.request_runner import Runner
+from services.issuer.requests import Desk
 from services.store.api import audit_and_idempotency as api_records
 from services.store.postgres.pool import session_settings
 
@@ -117,14 +120,16 @@ def make_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
         reads = _pool(database_url, "tonne_api", _READERS)
-        files = _pool(database_url, "tonne_mrv", lanes.FILES)
+        files = _pool(database_url, "tonne_api", lanes.FILES)
         writes = _pool(database_url, "tonne_api", lanes.WRITES)
-        with reads, files, writes:
+        with reads, files, writes, ExitStack() as held:
             with reads.connection() as conn:
                 cursors = Cursors(api_records.cursor_secret(conn))
-            app.state.api = Api(
-                reads, files, writes, cursors, choices.oidc, choices.home, choices.strict
-            )
+                desk = Desk(choices.home, choices.strict) if _may_sign(conn) else None
+            log_.info("steps of statements", done_by="this process" if desk else "tonne signer")
+            if desk is not None:  # for those that asked for a job
+                held.enter_context(Runner(database_url, desk, metrics, log_))
+            app.state.api = Api(reads, files, writes, cursors, choices.oidc, choices.home, desk)
             yield
 
     app = FastAPI(
@@ -144,7 +149,7 @@ def make_app(
     for part in (
         administration, registry, series, statements, evidence, writes, log, keyring,
         document_schemas, programme, letters, reference, sewers, invoices, sampling, findings,
-        signatures, approvals, published, alarms,
+        signatures, approvals, published, alarms, jobs,
     ):  # fmt: skip
         v1.include_router(part.router)
     app.include_router(v1)
@@ -178,6 +183,12 @@ def _pool(url: str, role: str, most: int) -> ConnectionPool[Connection[TupleRow]
         open=False,
         check=ConnectionPool.check_connection,
     )
+
+
+def _may_sign(conn: Connection[TupleRow]) -> bool:
+    """Whether the login holds the role that accounts: then nobody else needs to be asked."""
+    row = conn.execute("SELECT pg_has_role(session_user, 'tonne_mrv', 'SET')").fetchone()
+    return row == (True,)
 
 
 def _described(app: FastAPI) -> dict[str, Any]:

@@ -131,7 +131,7 @@ class Guard:
     async def _read_and_serve(
         self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send
     ) -> None:
-        body = await _read(receive, LARGEST_BODY) if _has_body(headers) else b""
+        body = await read_body(receive, LARGEST_BODY) if _has_body(headers) else b""
         if body is None:
             await problem(408, f"the body did not arrive in {BODY_S:.0f} s")(scope, receive, send)
         elif len(body) > LARGEST_BODY:
@@ -168,7 +168,7 @@ def _is_json(path: str, headers: dict[bytes, bytes]) -> bool:
     return not path.startswith("/v1/") or given == b"application/json"
 
 
-async def _read(receive: Receive, most: int) -> bytes | None:
+async def read_body(receive: Receive, most: int) -> bytes | None:
     """Read a body, at most one part more than `most`; None where it takes too long."""
     body = bytearray()
     try:

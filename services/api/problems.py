@@ -96,6 +96,11 @@ def status_of(error: Exception) -> int | None:
     return next((status for kinds, status in _STATUS if isinstance(error, kinds)), None)
 
 
+def status_of_kind(kind: type[Exception]) -> int | None:
+    """HTTP status of a kind of error; None for a defect of ours."""
+    return next((status for kinds, status in _STATUS if issubclass(kind, kinds)), None)
+
+
 def install(
     app: FastAPI, log: FilteringBoundLogger, shown: Callable[[Request, Response, str], Response]
 ) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from datetime import UTC, datetime
+from itertools import count
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from uuid import NAMESPACE_URL, uuid4, uuid5
 
 import msgspec
 import psycopg
@@ -15,14 +18,20 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from services.api.authentication import authenticate
+from services.api.jobs import ACCEPTED, CREATED, DONE, outcome
+from services.api.preferences import Preferences
 from services.api.principals import PUBLIC, Principal, refuse, refuse_part
 from services.api.problems import ProblemError, status_of
+from services.issuer import requests
 from services.store.api import audit_and_idempotency as api_records
 from services.store.api.audit_and_idempotency import Answer
+from services.store.statements import signer_requests as queue
+from services.store.statements.signer_requests import Request as Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
+    from uuid import UUID
 
     from psycopg import Connection
     from psycopg.rows import TupleRow
@@ -30,10 +39,14 @@ if TYPE_CHECKING:
 
     from services.api.cursors import Cursors
     from services.api.oidc import Tokens
+    from services.issuer.requests import Desk
 
     Work = Callable[[Connection[TupleRow]], tuple[int, Any]]
 
+T = TypeVar("T")
 _FORBIDDEN, _DEFECT = 403, 500
+# a request that is not answered by then is a job; less than proxies wait
+ANSWER_S = 50.0
 SET_ROLE = sql.SQL("SET ROLE {}")
 _V1 = "/v1"  # a route within a router may know its path without it
 
@@ -45,9 +58,10 @@ class Api:
 
     A request takes one connection at a time: of `reads`, which is `tonne_api`; or of
     `files` and `writes`, for what takes long, so that those who only read do not wait for
-    it.  `files` reads as `tonne_mrv`; of `writes` each begins as `tonne_api`.
+    it.  All of them are `tonne_api`.
 
-    `strict` refuses statements that rest on a factor which nobody accepted by name.
+    `desk` is there where this process may do what a signer does, because its login holds
+    `tonne_mrv`: on one machine.  Where it is None, steps are asked of `tonne signer`.
     """
 
     reads: ConnectionPool[Connection[TupleRow]]
@@ -56,7 +70,7 @@ class Api:
     cursors: Cursors
     oidc: Tokens | None
     home: Path
-    strict: bool
+    desk: Desk | None
 
 
 class Asked:
@@ -98,7 +112,74 @@ class Asked:
         digest = hashlib.sha256(query).hexdigest()[:16] if query else ""
         api_records.audit(conn, who.id, who.role, at.method, at.url.path[:500], status, digest)
 
-    def write(self, said: str, work: Work, role: str = "tonne_mrv") -> Response:
+    def step(
+        self,
+        kind: str,
+        subject: str,
+        said: bytes,
+        check: Callable[[Connection[TupleRow]], bytes | None],
+        named: str | None = None,
+    ) -> Response:
+        """
+        Take a step of a statement's life, here or by the signer.
+
+        Parameters
+        ----------
+        kind, subject : str
+            What is asked for, and of which statement or project.
+        said : bytes
+            The body as it came.
+        check : callable
+            Takes the connection, refuses what is not for the caller; returns what is handed
+            on in place of the body, if another thing.
+        named : str, optional
+            By what a repeated request is recognised; the body, where absent.
+
+        Raises
+        ------
+        ProblemError
+            As whoever does the step refuses it.
+        """
+        prefer = Preferences.of(self.request.headers.getlist("prefer"))
+        key = self.request.headers.get("idempotency-key")
+        text = said.decode() if named is None else named
+
+        def work(conn: Connection[TupleRow]) -> tuple[int, Any]:
+            handed = check(conn)
+            wanted = Wanted(
+                self._named(conn, key, text),
+                kind,
+                subject,
+                said if handed is None else handed,
+                self.who.name,
+                self.who.id,
+                datetime.now(UTC),
+            )
+            desk = self.api.desk
+            if desk is not None and not prefer.respond_async:
+                done = _as("tonne_mrv", lambda c: requests.do(c, wanted, desk))(conn)
+                return (CREATED if done.created else DONE), done.result
+            queue.ask(conn, wanted)
+            return outcome(conn, wanted, 0.0 if prefer.respond_async else prefer.wait_s(ANSWER_S))
+
+        answer = self.write(text, work)
+        if answer.status_code == ACCEPTED:
+            answer.headers["Location"] = f"{_V1}/jobs/{msgspec.json.decode(answer.body)['job']}"
+            if prefer.respond_async:
+                answer.headers["Preference-Applied"] = "respond-async"
+        return answer
+
+    def _named(self, conn: Connection[TupleRow], key: str | None, said: str) -> UUID:
+        """Return the id of a step: of one that names itself the same, until it is refused."""
+        for again in count():
+            line = f"{self.who.id}\n{key}\n{self.request.url.path}\n{again}\n{said}"
+            id_ = uuid4() if key is None else uuid5(NAMESPACE_URL, line)
+            found = queue.answer_of(conn, id_)
+            if found is None or found.error is None:
+                break
+        return id_
+
+    def write(self, said: str, work: Work) -> Response:
         """
         Do what changes something, once a request that names itself, and note it.
 
@@ -107,10 +188,8 @@ class Asked:
         said : str
             The body, by which a repeated request is recognised.
         work : callable
-            Takes the request's one connection, in autocommit, as `role`; returns the status
-            and what to answer, as JSON.
-        role : str
-            As whom it works in the database.
+            Takes the request's one connection, in autocommit; returns the status and what
+            to answer, as JSON.
 
         Raises
         ------
@@ -120,7 +199,7 @@ class Asked:
         key = self.request.headers.get("idempotency-key")
         with self.api.writes.connection() as conn:
             try:
-                answer, again = self._once(conn, key, said, _as(role, work))
+                answer, again = self._once(conn, key, said, work)
             except Exception as error:
                 self.noted(conn, status_of(error) or _DEFECT)
                 raise
@@ -158,10 +237,12 @@ def _answered(digest: bytes, found: tuple[int, Any]) -> Answer:
     return Answer(digest, status, msgspec.json.encode(body))
 
 
-def _as(role: str, work: Work) -> Work:
+def _as(
+    role: str, work: Callable[[Connection[TupleRow]], T]
+) -> Callable[[Connection[TupleRow]], T]:
     """Return work that is done as a role of the database; what is noted of it is not."""
 
-    def done(conn: Connection[TupleRow]) -> tuple[int, Any]:
+    def done(conn: Connection[TupleRow]) -> T:
         conn.execute(SET_ROLE.format(sql.Identifier(role)))
         try:
             return work(conn)

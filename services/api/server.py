@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import signal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import uvicorn
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from fastapi import FastAPI
+    from starlette.types import ASGIApp
 
 _CLOSING_S = 15
 _FILES_BESIDE = 200  # pools, files that are sent, what libraries keep open
@@ -25,9 +26,12 @@ _FILES_BESIDE = 200  # pools, files that are sent, what libraries keep open
 class _Server(uvicorn.Server):
     """Sends watchers of the live view away before it waits for answers to end."""
 
+    closing: Callable[[], object] | None = None
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to stop."""
-        self.config.app.state.live.close()  # type: ignore[union-attr]  # the application of `serve`
+        if self.closing is not None:
+            self.closing()
         super().handle_exit(sig, frame)
 
     def hear(self, sig: int, frame: FrameType | None) -> None:
@@ -42,6 +46,23 @@ class _Server(uvicorn.Server):
 
 
 def serve(app: FastAPI, bind: str, proxies: str, listening: Callable[[], object]) -> None:
+    """Serve the API until SIGTERM or SIGINT; `answer` says the rest."""
+    answer(
+        app, bind, proxies, listening, ("the API", "TONNE_API_BIND"), app.state.live.close,
+        lifespan="on",
+    )  # fmt: skip
+
+
+def answer(
+    app: ASGIApp,
+    bind: str,
+    proxies: str,
+    listening: Callable[[], object],
+    named: tuple[str, str],
+    closing: Callable[[], object] | None = None,
+    *,
+    lifespan: Literal["on", "off"] = "off",
+) -> None:
     """
     Answer at an address until SIGTERM or SIGINT, finishing what was begun.
 
@@ -52,6 +73,10 @@ def serve(app: FastAPI, bind: str, proxies: str, listening: Callable[[], object]
         `X-Forwarded-Proto` are believed, separated by commas.
     listening : callable
         Called once the address is ours.
+    named : tuple of str
+        What answers, and the setting of its address, for errors.
+    closing : callable, optional
+        Called when it begins to stop.
 
     Raises
     ------
@@ -65,7 +90,7 @@ def serve(app: FastAPI, bind: str, proxies: str, listening: Callable[[], object]
         http=PromptProtocol,
         loop="uvloop",
         ws="none",
-        lifespan="on",
+        lifespan=lifespan,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -80,19 +105,20 @@ def serve(app: FastAPI, bind: str, proxies: str, listening: Callable[[], object]
     config.places = Places(networks(proxies))  # type: ignore[attr-defined]  # the protocol finds it there
     _open_files(MOST + _FILES_BESIDE)
     server = _Server(config)
+    server.closing = closing
     try:
         ours = config.bind_socket()
         ours.listen(config.backlog)  # two may be bound to one port; one listens there
     except (SystemExit, OSError):
         raise ServerError(
-            f"the API cannot listen on {bind}; set TONNE_API_BIND to a free address"
+            f"{named[0]} cannot listen on {bind}; set {named[1]} to a free address"
         ) from None
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, server.hear)
     listening()
     server.run(sockets=[ours])
     if not server.started:
-        raise ServerError("the API could not start; its log says why")
+        raise ServerError(f"{named[0]} could not start; its log says why")
 
 
 def _open_files(wanted: int) -> None:

@@ -60,6 +60,8 @@ SECTIONS = {
     "Operation": {
         "alarms": Entry("alarms:alarms", "What is wrong in the field, and who took it up."),
         "api": Entry("api:api", "The REST API for auditors, and its keys."),
+        "signer": Entry("pipeline.signer:signer", "Holds the log's key, and does what needs it."),
+        "witness": Entry("statements.witness:witness", "Cosign logs of others that only grew."),
         "watch": Entry("pipeline.watch:watch", "Gauges and audits of the database, for alerts."),
     },
     "Calculate": {

@@ -27,7 +27,7 @@ from services.store.registry import load as registry
 from services.store.statements import statements
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from datetime import date
 
     from psycopg import Connection
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 _COUNTS = ("draft", "submitted", "under_verification", "verified", "issued")
 CAME_LATER = "evidence that came or changed after issue"
 CODE_VERSION = f"tonne {version('tonne')}"
+STEPS = ("earlier statements", "plan, readings and intervals", "figures", "draft")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ def close_period(
     *,
     supersedes: str | None = None,
     reason: str | None = None,
+    begun: Callable[[int, str], None] = lambda _number, _name: None,
 ) -> Closed:
     """
     Close a period and keep its draft.
@@ -93,6 +95,8 @@ def close_period(
         Who closes, for the record.
     supersedes, reason : str, optional
         The issued statement that this one is to replace, and why.
+    begun : callable, optional
+        Called as each of `STEPS` begins, with its number, from 1, and its name.
 
     Raises
     ------
@@ -103,11 +107,15 @@ def close_period(
     found = registry.load_project(conn, project)
     check_edges(found, from_us, to_us)
     check_over(conn, found, from_us, to_us, now_us())
+    at = iter(enumerate(STEPS, 1))
+    begun(*next(at))
     # before the snapshot, so that it sees what the one before us wrote
     with statements.closing(conn, project), snapshot(conn):
         last = statements.latest(conn, project, from_us, to_us)
         label = _label(last, supersedes, reason)
+        begun(*next(at))
         case = collect(conn, project, from_us, to_us, label.supersedes)
+        begun(*next(at))
         check_costed(case.plan.project, case.fleet, (from_us, to_us), case.factors)
         case.check_counted()
         if last is not None and last.state in _COUNTS:
@@ -124,6 +132,7 @@ def close_period(
             case = replace(case, plan=correcting(conn, case.plan, supersedes))
         sequence = 1 if last is None else last.sequence + 1
         _check_name(conn, case, sequence)
+        begun(*next(at))
         document = compose(case, Label(sequence, CODE_VERSION, supersedes, reason))
         statement = claims_of(document).statement
         statements.insert(conn, case.result, _local(case), document, _detail(case))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from mrv.signatures.keys import Role
 
+LOG_KEY = "tonne-log"  # unless another name is given
 # Also the name of a file, and of a log in its signed heads.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _OTHERS = 0o077

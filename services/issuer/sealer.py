@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 
 EVERY_S = 3_600
 # a pipeline that starts has better things to do first
-_FIRST_S = 600
-LOG_KEY = "tonne-log"
+FIRST_S = 600
 PULSE = "sealing"
 
 
@@ -49,6 +48,8 @@ class Sealer:
         Pause between two rounds. [s]
     pulse : Pulse, optional
         Of a process that does nothing else: it moves as long as rounds end, well or not.
+    first_s : float
+        Pause before the first round. [s]
     """
 
     def __init__(
@@ -61,9 +62,11 @@ class Sealer:
         log: FilteringBoundLogger,
         *,
         pulse: Pulse | None = None,
+        first_s: float = FIRST_S,
     ) -> None:
         self._url, self._home, self._key, self._every_s = url, home, key, every_s
         self._metrics, self._log, self._pulse = metrics, log, pulse
+        self._first_s = first_s
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._later, name="sealer", daemon=True)
 
@@ -78,7 +81,7 @@ class Sealer:
         self._thread.join(timeout=5)
 
     def _later(self) -> None:
-        self._stopping.wait(_FIRST_S)
+        self._stopping.wait(self._first_s)
         self.run()
 
     def run(self) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from mrv.errors import EnrolmentError
 from mrv.signatures.trust_root import read_next, read_root, read_trusted
 from services.clock import now_us
+from services.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 def pinned(home: Path) -> Path:
     """Path of the trust root that this installation keeps."""
-    return home / "trust-root.json"
+    return Settings().trust_root or home / "trust-root.json"
 
 
 def pin(home: Path, data: bytes) -> TrustRoot:

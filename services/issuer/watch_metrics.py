@@ -32,6 +32,8 @@ _TEXTS = {
     "tonne_database_free_bytes": "What the database's disk has left, where that can be seen",
     "tonne_database_failed_jobs": "Jobs of TimescaleDB whose last run failed",
     _OVERDUE: "Chunks that are rows though they are long old enough to be compressed",
+    "tonne_signer_waiting_requests": "Requests that the signer has not answered",
+    "tonne_signer_waiting_seconds": "For how long the oldest of them waits",
     "tonne_last_reading_time_seconds": "Device time of the newest reading, seconds since 1970",
     "tonne_log_audit_time_seconds": "When the last audit ended, seconds since 1970",
 }
@@ -71,6 +73,8 @@ class Looked(Collector):
         if gauges.overdue is not None:
             self._values[_OVERDUE] = gauges.overdue
         self._values["tonne_remake_waiting_devices"] = gauges.waiting
+        self._values["tonne_signer_waiting_requests"] = gauges.asked.requests
+        self._values["tonne_signer_waiting_seconds"] = gauges.asked.oldest_s
         self._values["tonne_database_bytes"] = gauges.size_bytes
         self._values["tonne_database_failed_jobs"] = gauges.failed_jobs
         if gauges.free_bytes is not None:

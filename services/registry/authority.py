@@ -1,5 +1,5 @@
 """
-What authorities and registries said, in registry files: registrations, authorizations, submissions.
+What authorities and registries said: registrations, authorizations, submissions, facilities.
 
 What a submission that was filed reported is never changed by a later entry: whatever would
 make it come out as another is refused.
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ingest import classes
 from mrv.errors import ExportError
 from mrv.exports import aef, contradictions
-from mrv.exports.entered import Authority, Authorization, Registration, Submission
+from mrv.exports.entered import Authority, Authorization, Facility, Registration, Submission
 from services.registry.entries import Entered, Registry
 
 if TYPE_CHECKING:
@@ -28,11 +29,13 @@ KINDS = {
     "registrations": "registration",
     "authorizations": "authorization",
     "submissions": "submission",
+    "facilities": "facility",
 }
-TYPES: dict[str, type[Registration | Authorization | Submission]] = {
+TYPES: dict[str, type[Registration | Authorization | Submission | Facility]] = {
     "registration": Registration,
     "authorization": Authorization,
     "submission": Submission,
+    "facility": Facility,
 }
 
 
@@ -58,12 +61,14 @@ def entry(kind: str, row: Row) -> Entered:
     return Entered(kind, name_of(record), record)
 
 
-def name_of(record: Registration | Authorization | Submission) -> str:
+def name_of(record: Registration | Authorization | Submission | Facility) -> str:
     """Return what tells an entry from others of its kind."""
     if isinstance(record, Registration):
         return record.project
     if isinstance(record, Authorization):
         return contradictions.authorization_name(record)
+    if isinstance(record, Facility):
+        return record.site
     return contradictions.submission_name(record)
 
 
@@ -79,6 +84,7 @@ def whole(registry: Registry) -> Authority:
         registrations=tuple(one for one in found if isinstance(one, Registration)),
         authorizations=tuple(one for one in found if isinstance(one, Authorization)),
         submissions=tuple(one for one in found if isinstance(one, Submission)),
+        facilities=tuple(one for one in found if isinstance(one, Facility)),
     )
 
 
@@ -118,6 +124,9 @@ def _unknown(
     record = found.record
     if isinstance(record, Submission):
         return
+    if isinstance(record, Facility):
+        yield from _meters(record, merged)
+        return
     if record.project not in merged.projects:
         yield f"project: {record.project!r} is not registered; add it under `projects`"
     if credited is None:
@@ -129,6 +138,30 @@ def _unknown(
         named |= {one.statement for one in record.issuances}
     for name in sorted(named - issued):
         yield f"statement: {name} is not issued, or was superseded; name the one that counts"
+
+
+def _meters(facility: Facility, merged: Registry) -> Iterator[str]:
+    """Say which meters of a facility are none of its own, or would count something twice."""
+    if facility.site not in merged.sites:
+        yield f"site: {facility.site!r} is not registered; add it under `sites`"
+    for one in facility.supplies:
+        if one.device is None:
+            continue
+        where = f"supplies[{one.id}].device: {one.device!r}"
+        device = merged.devices.get(one.device)
+        if device is None:
+            yield f"{where} is not registered; add it under `devices`"
+        elif device.site != facility.site:
+            yield f"{where} is at {device.site}; name a meter of the facility"
+        elif device.check_of is not None:
+            yield f"{where} checks {device.check_of}, which counts the same; name that one"
+        else:
+            counted = {str(r.quantity) for r in classes.load()[device.class_id].registers}
+            if one.quantity not in counted:
+                yield (
+                    f"supplies[{one.id}].quantity: {one.device} counts no {one.quantity}; it counts"
+                    f" {', '.join(sorted(counted)) or 'nothing'}"
+                )
 
 
 def _filed(found: Entered, stored: Registry, authority: Authority) -> Iterator[str]:

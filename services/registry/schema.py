@@ -51,6 +51,7 @@ _NAMES = {
     ("Quality", "begins"): "from",
     ("Rating", "begins"): "from",
     ("MeterKey", "begins"): "from",
+    ("PvArray", "begins"): "from",
     ("ProjectDevice", "from_date"): "from",
     ("ProjectDevice", "to_date"): "to",
     ("TransferClass", "number"): "list",

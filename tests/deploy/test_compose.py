@@ -20,6 +20,7 @@ SERVICES = [(f, s) for f, document in FILES.items() for s in document["services"
 OURS = [(f, s) for f, s in SERVICES if FILES[f]["services"][s]["image"].startswith("tonne:")]
 MADE = {  # by deploy/secrets.sh
     "owner_password", "pipeline_password", "api_password", "dashboards_password",
+    "signer_password", "watch_password", "signer_url", "watch_url",
     "archive_password", "grafana_password", "owner_url", "pipeline_url", "api_url", "archive_url",
     "kafka_ca", "kafka_broker_pem",
     *(f"kafka_{user}_{what}" for user in ("broker", "admin", "bridge", "worker")
@@ -39,7 +40,7 @@ def test_the_specification_knows_every_key(file):
 def test_a_misspelt_key_is_found():
     """A schema that takes anything would let every other file of ours through as well."""
     validator = jsonschema.validators.validator_for(SCHEMA)(SCHEMA)
-    wrong = {"services": {"run": {"image": "tonne:0.1.0", "comand": ["run"]}}}
+    wrong = {"services": {"run": {"image": "tonne:0.2.0", "comand": ["run"]}}}
     assert [e.json_path for e in validator.iter_errors(wrong)] == ["$.services.run"]
 
 
@@ -165,6 +166,7 @@ def test_prometheus_scrapes_every_process(file):
         "logins",
         "archive",
         "watch",
+        "signer",
         "api",
         "alertmanager",
         "grafana",
@@ -186,7 +188,7 @@ def test_the_archive_is_written_by_one_and_read_by_all_who_need_it(file):
     assert archiver["volumes"] == [f"archive:{place}"]
     readers = {n for n, s in services.items() if f"archive:{place}:ro" in s.get("volumes", [])}
     pipeline = {"run"} if file == "compose.yaml" else {"worker-0", "worker-1"}
-    assert readers == {"api", "cli", "watch", *pipeline}
+    assert readers == {"api", "cli", "signer", "watch", *pipeline}
     for name in readers | {"archive"}:
         assert services[name]["environment"]["TONNE_ARCHIVE_URL"] == place, name
     # a volume takes its owner from the image's folder
@@ -252,3 +254,26 @@ def test_the_health_check_tells_a_process_that_moves_from_one_that_does_not(name
         assert subprocess.run(check, capture_output=True, check=False).returncode != 0
         metrics.pulse.beat("storing")
         assert subprocess.run(check, capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_whoever_answers_http_holds_no_key(file):
+    """A stolen web process would sign the log, or make itself any device of the fleet."""
+    services = FILES[file]["services"]
+    mounts = {
+        name: {volume.split(":")[0] for volume in found.get("volumes", [])}
+        for name, found in services.items()
+    }
+    assert {name for name, of in mounts.items() if "signer" in of} == {"signer"}
+    # the fleet's authority, the keys of people, the broker's administrator
+    assert {name for name, of in mounts.items() if of & {"home", "broker", "services"}} <= {
+        "cli", "broker", "mosquitto", "run", "bridge-0", "bridge-1",
+    }  # fmt: skip
+    assert services["api"]["secrets"] == ["api_url"]
+    assert "trust:/var/lib/tonne-trust:ro" in services["api"]["volumes"]
+    signer = services["signer"]
+    assert signer["secrets"] == ["signer_url"]
+    assert signer["user"] != services["api"]["user"]
+    assert signer["environment"]["TONNE_HOME"] == signer["volumes"][0].split(":")[1]
+    assert "ports" not in signer
+    assert signer["networks"] == ["inside"]

@@ -27,7 +27,8 @@ LASTING = [p for p in PODS if p.values[0]["kind"] not in {"Job", "CronJob"}]
 MOVING = [p for p in LASTING if p.values[0]["metadata"]["name"] != "tonne-api"]
 SECRETS = {
     "tonne-owner": {"database_url"}, "tonne-pipeline": {"database_url"},
-    "tonne-service": {"database_url"}, "tonne-archivist": {"database_url"},
+    "tonne-service": {"database_url"}, "tonne-signer": {"database_url"},
+    "tonne-watch": {"database_url"}, "tonne-archivist": {"database_url"},
     "tonne-bucket": {"credentials"},
     **{f"tonne-kafka-{user}": {"kafka_url", "ca.crt"} for user in ("bridge", "worker", "admin")},
 }  # fmt: skip
@@ -252,7 +253,7 @@ def test_all_that_compose_runs_runs_here():
     }
     # what goes on here, and what the cluster starts anew each day
     here = {container(p.values[0])["args"][0] for p in PODS if p.values[0]["kind"] != "Job"}
-    assert here == composed == {"run", "watch", "api", "bridge", "worker", "archive"}
+    assert here == composed == {"run", "watch", "signer", "api", "bridge", "worker", "archive"}
 
 
 @pytest.mark.parametrize("folder", ["site", "kafka"])
@@ -269,7 +270,7 @@ def test_the_log_s_key_outlives_its_pod(manifest):
     """A log whose key went with a pod can never be written to again."""
     spec, found = pod(manifest), container(manifest)
     home = next(v for v in spec["volumes"] if v["name"] == "home")
-    signs = found["args"] in (["watch", "--seal"], ["api"])
+    signs = found["args"] == ["signer"]
     assert ("persistentVolumeClaim" in home) == signs
     if signs:
         # a group that may read a key's file is one too many: tonne refuses such a key
@@ -279,7 +280,9 @@ def test_the_log_s_key_outlives_its_pod(manifest):
         assert found["args"] == ["run", "--no-watch", "--no-seal"]
 
 
-@pytest.mark.parametrize("name", ["kafka/bridge", "kafka/worker", "account/watch", "account/api"])
+@pytest.mark.parametrize(
+    "name", ["kafka/bridge", "kafka/worker", "account/watch", "account/signer", "account/api"]
+)
 def test_a_drain_takes_one_at_a_time(name):
     """Without a budget that matches, a node upgrade stops every worker at once."""
     by_kind = {document["kind"]: document for document in read(FOLDER / f"{name}.yaml")}

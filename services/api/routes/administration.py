@@ -51,7 +51,7 @@ def create_key(ask: Admin, said: shapes.NewKey) -> Response:
         )
         return _CREATED, {**asdict(key), "token": token}
 
-    return ask.write(said.model_dump_json(), work, "tonne_api")
+    return ask.write(said.model_dump_json(), work)
 
 
 @router.delete("/keys/{key}", response_model=shapes.Key)
@@ -61,7 +61,7 @@ def revoke_key(ask: Admin, key: KeyId) -> Response:
     def work(conn: Connection[TupleRow]) -> tuple[int, Any]:
         return _DONE, asdict(api_keys.revoke(conn, key))
 
-    return ask.write("", work, "tonne_api")
+    return ask.write("", work)
 
 
 @router.get("/audit", response_model=shapes.pages(shapes.AuditRow))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from fastapi import APIRouter
 from starlette.responses import Response
 
@@ -11,14 +9,9 @@ from mrv.signatures import canonical
 from services.api import schemas as shapes
 from services.api.problems import ProblemError
 from services.api.request_context import Ask, Operator
-from services.api.routes.statements import StatementId, conditional, own, visible
-from services.api.routes.writes import Body, Named
-from services.issuer import external_signatures as accept
+from services.api.routes.statements import StatementId, conditional, owned, visible
+from services.api.routes.writes import ACCEPTED, Body, Named, Preferred
 from services.store.statements import approvals as stored
-
-if TYPE_CHECKING:
-    from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 router = APIRouter(tags=["life of a statement"])
 _CREATED = 201
@@ -40,7 +33,10 @@ def approvals(ask: Ask, statement: StatementId) -> Response:
 
 
 @router.post(
-    "/statements/{statement}/approval", status_code=_CREATED, response_model=shapes.TakenApproval
+    "/statements/{statement}/approval",
+    status_code=_CREATED,
+    response_model=shapes.TakenApproval,
+    responses=ACCEPTED,
 )
 def approve(
     ask: Operator,
@@ -48,17 +44,13 @@ def approve(
     said: shapes.IssueApproval,
     body: Body,
     named: Named = None,
+    prefer: Preferred = None,
 ) -> Response:
     """
     Take an operator's approval of a verified statement's issue, signed with a key of their own.
 
     Where a programme wants two people to approve, `issue` is refused until both did.
     """
-    del named, said  # read by `write`, declared for OpenAPI; what counts are the bytes
+    del named, prefer, said  # read by `step`, declared for OpenAPI; what counts are the bytes
 
-    def work(conn: Connection[TupleRow]) -> tuple[int, Any]:
-        own(ask, conn, statement)
-        count = accept.approval(conn, statement, canonical.parse_object(body), ask.who.id)
-        return _CREATED, {"statement": statement, "state": "verified", "approvals": count}
-
-    return ask.write(body.decode(), work)
+    return ask.step("approve", statement, body, owned(ask, statement))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 from fastapi import APIRouter
@@ -14,9 +14,8 @@ from services.api import schemas as shapes
 from services.api.principals import refuse
 from services.api.request_context import Ask, Party
 from services.api.routes.statements import StatementId, conditional, own, visible
-from services.api.routes.writes import Body, Named
+from services.api.routes.writes import ACCEPTED, Body, Named, Preferred
 from services.issuer import documents as steps
-from services.issuer import external_signatures as accept
 from services.store.statements import findings as stored
 
 if TYPE_CHECKING:
@@ -51,31 +50,31 @@ def signed_events(ask: Ask, statement: StatementId) -> Response:
 
 
 @router.post(
-    "/statements/{statement}/findings", status_code=_CREATED, response_model=shapes.TakenEvent
+    "/statements/{statement}/findings",
+    status_code=_CREATED,
+    response_model=shapes.TakenEvent,
+    responses=ACCEPTED,
 )
 def take_event(
-    ask: Party, statement: StatementId, said: shapes.FindingEvent, body: Body, named: Named = None
+    ask: Party,
+    statement: StatementId,
+    said: shapes.FindingEvent,
+    body: Body,
+    named: Named = None,
+    prefer: Preferred = None,
 ) -> Response:
     """
     Take a signed event: raised or closed by the verifier, answered by the operator.
 
     The first one puts the statement under verification.
     """
-    del named  # read by `write`, declared for OpenAPI
+    del named, prefer  # read by `step`, declared for OpenAPI
 
-    def work(conn: Connection[TupleRow]) -> tuple[int, Any]:
+    def check(conn: Connection[TupleRow]) -> None:
         own(ask, conn, statement)
         role = SIGNED_BY[said.subject.event]
         if ask.who.role != role:
             refuse(ask.who, (role,))
-        # what counts is what was signed: the body itself, and no copy of it
-        event = accept.finding(conn, statement, canonical.parse_object(body), ask.who.id)
-        records = steps.records(conn, steps.documents(conn, statement))
-        now = next(one for one in records if one.name == event.finding)
-        return _CREATED, {
-            "statement": statement,
-            "state": "under_verification",
-            "finding": now.to_json(),
-        }
 
-    return ask.write(body.decode(), work)
+    # what counts is what was signed: the body itself, and no copy of it
+    return ask.step("finding", statement, body, check)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Query
 from starlette.responses import Response
@@ -14,7 +14,7 @@ from services.api.problems import ProblemError
 from services.api.request_context import Ask, Operator
 from services.api.routes.registry import unknown
 from services.api.routes.statements import conditional
-from services.api.routes.writes import Body, Named
+from services.api.routes.writes import ACCEPTED, Body, Named, Preferred
 from services.issuer import external_signatures as accept
 from services.issuer import trust
 from services.store.statements import status_lists
@@ -59,29 +59,30 @@ def status_list(ask: Ask, project: ProjectQuery) -> Response:
     return conditional(ask, found.document, "application/vc", _PUBLIC)
 
 
-@router.post("/status-list", status_code=_CREATED, response_model=shapes.TakenList)
+@router.post(
+    "/status-list", status_code=_CREATED, response_model=shapes.TakenList, responses=ACCEPTED
+)
 def take_status_list(
     ask: Operator,
     project: ProjectQuery,
     said: shapes.StatusList,
     body: Body,
     named: Named = None,
+    prefer: Preferred = None,
 ) -> Response:
     """
     Take a status list that the operator signed elsewhere, and publish it.
 
     Refused (409) where it says of a statement what is not so.
     """
-    del named, said  # read by `write`, declared for OpenAPI; what counts are the bytes
+    del named, prefer, said  # read by `step`, declared for OpenAPI; what counts are the bytes
 
-    def work(conn: Connection[TupleRow]) -> tuple[int, Any]:
+    def check(conn: Connection[TupleRow]) -> None:
+        del conn
         if not ask.who.sees(project):
             raise unknown("project", project)
-        document = canonical.parse_object(body)
-        accept.status_list(conn, project, document, ask.who.id)
-        return _CREATED, {"project": project, "valid_from": document["validFrom"]}
 
-    return ask.write(f"{project}\n{body.decode()}", work)
+    return ask.step("status-list", project, body, check, f"{project}\n{body.decode()}")
 
 
 @router.get(

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from mrv.signatures import canonical
 from services.api import schemas as shapes
 from services.api.problems import ProblemError
 from services.api.request_context import Ask, Verifier
-from services.api.routes.statements import StatementId, conditional, own, visible
-from services.api.routes.writes import Body, Named
-from services.issuer import external_signatures as accept
+from services.api.routes.statements import StatementId, conditional, owned, visible
+from services.api.routes.writes import ACCEPTED, Body, Named, Preferred
 from services.store.statements import sampling as stored
-
-if TYPE_CHECKING:
-    from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 router = APIRouter(tags=["life of a statement"])
 _CREATED = 201
@@ -40,7 +32,10 @@ def sampling_list(ask: Ask, statement: StatementId) -> Response:
 
 
 @router.post(
-    "/statements/{statement}/sampling", status_code=_CREATED, response_model=shapes.Sampled
+    "/statements/{statement}/sampling",
+    status_code=_CREATED,
+    response_model=shapes.Sampled,
+    responses=ACCEPTED,
 )
 def take_sampling(
     ask: Verifier,
@@ -48,24 +43,13 @@ def take_sampling(
     said: shapes.SamplingList,
     body: Body,
     named: Named = None,
+    prefer: Preferred = None,
 ) -> Response:
     """
     Take the list that a verifier drew and signed with a key of their own; once.
 
     It is drawn again from the evidence, and puts the statement under verification.
     """
-    del named, said  # read by `write`, declared for OpenAPI; what counts are the bytes
+    del named, prefer, said  # read by `step`, declared for OpenAPI; what counts are the bytes
 
-    def work(conn: Connection[TupleRow]) -> tuple[int, Any]:
-        own(ask, conn, statement)
-        document = canonical.parse_object(body)
-        random, by_risk, population = accept.sampling(conn, statement, document, ask.who.id)
-        return _CREATED, {
-            "statement": statement,
-            "state": "under_verification",
-            "random": random,
-            "by_risk": by_risk,
-            "population": population,
-        }
-
-    return ask.write(body.decode(), work)
+    return ask.step("sample", statement, body, owned(ask, statement))

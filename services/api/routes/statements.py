@@ -26,6 +26,8 @@ from services.store.views import listing
 from services.store.views.listing import PUBLIC_STATES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
@@ -218,6 +220,11 @@ def own(ask: Asked, conn: Connection[TupleRow], statement: str) -> None:
     """Refuse a statement outside the caller's scope, also one that the public may see."""
     if not ask.who.sees(visible(conn, ask.who, statement).project):
         raise unknown("statement", statement)
+
+
+def owned(ask: Asked, statement: str) -> Callable[[Connection[TupleRow]], None]:
+    """Return a check that the statement is in the caller's scope."""
+    return lambda conn: own(ask, conn, statement)
 
 
 def conditional(ask: Asked, body: bytes, media_type: str, state: str) -> Response:

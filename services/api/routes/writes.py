@@ -7,24 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Depends, Header, Request
 from starlette.responses import Response
 
-from mrv.documents.statement import claims_of
+from mrv.signatures import canonical
 from services.api import schemas as shapes
 from services.api.request_context import Operator
 from services.api.routes.registry import IdPath, unknown
-from services.api.routes.statements import StatementId, own
+from services.api.routes.statements import StatementId, own, owned
 from services.api.times import span_us
-from services.issuer import close
-from services.issuer import transitions as life
 from services.store.timeseries import queries as series
 
 if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
-    from services.issuer.close import Closed
-
 router = APIRouter(tags=["life of a statement"])
-LOG_KEY = "tonne-log"
 _CREATED, _DONE = 201, 200
 Named = Annotated[
     str | None,
@@ -32,6 +27,26 @@ Named = Annotated[
         alias="Idempotency-Key",
         description="Names the request: repeated, it is answered again and not done again.",
         pattern="^[!-~]{1,200}$",
+    ),
+]
+
+# how OpenAPI tells that a step may be answered with a job
+ACCEPTED: dict[int | str, dict[str, Any]] = {
+    202: {
+        "description": "It is asked for; the job at `Location` says what comes of it",
+        "model": shapes.Job,
+        "headers": {
+            "Location": {"schema": {"type": "string"}, "description": "Address of the job"},
+        },
+    }
+}
+Preferred = Annotated[
+    str | None,
+    Header(
+        alias="Prefer",
+        description="`respond-async`: answer 202 with the address of a job (RFC 7240);"
+        " `wait=SECONDS`: wait no longer for the answer.",
+        max_length=200,
     ),
 ]
 
@@ -48,62 +63,60 @@ Body = Annotated[bytes, Depends(_bytes)]
     "/projects/{project}/periods",
     status_code=_CREATED,
     response_model=shapes.ClosedPeriod,
-    responses={_DONE: {"description": "The same draft was there", "model": shapes.ClosedPeriod}},
+    responses={
+        _DONE: {"description": "The same draft was there", "model": shapes.ClosedPeriod},
+        **ACCEPTED,
+    },
 )
 def close_period(
-    ask: Operator, project: IdPath, said: shapes.ClosePeriod, named: Named = None
+    ask: Operator,
+    project: IdPath,
+    said: shapes.ClosePeriod,
+    named: Named = None,
+    prefer: Preferred = None,
 ) -> Response:
     """Close a monitoring period; its draft is 201 where it is new, else 200."""
-    del named  # read by `write`, declared for OpenAPI
+    del named, prefer  # read by `step`, declared for OpenAPI
 
-    def work(conn: Connection[TupleRow]) -> tuple[int, Any]:
+    def check(conn: Connection[TupleRow]) -> bytes:
         if not ask.who.sees(project):
             raise unknown("project", project)
         span = span_us(said.begin, said.end, series.project_timezone(conn, project))
-        return _closed(close.close_period(conn, project, *span, ask.who.name))
+        return canonical.encode({"from_us": str(span[0]), "to_us": str(span[1])})
 
-    return ask.write(said.model_dump_json(), work)
+    return ask.step("close", project, b"", check, said.model_dump_json())
 
 
-@router.post("/statements/{statement}/issue", response_model=shapes.Issued)
-def issue(ask: Operator, statement: StatementId, named: Named = None) -> Response:
+@router.post("/statements/{statement}/issue", response_model=shapes.Issued, responses=ACCEPTED)
+def issue(
+    ask: Operator, statement: StatementId, named: Named = None, prefer: Preferred = None
+) -> Response:
     """Issue a verified statement: claim its period and enter it in the log."""
-    del named
-
-    def work(conn: Connection[TupleRow]) -> tuple[int, Any]:
-        own(ask, conn, statement)
-        signer = life.log_signer(conn, ask.api.home, LOG_KEY)
-        index = life.issue(conn, statement, signer, ask.who.name)
-        return _DONE, {"statement": statement, "state": "issued", "log_index": index}
-
-    return ask.write("", work)
+    del named, prefer
+    return ask.step("issue", statement, b"", owned(ask, statement))
 
 
 @router.post(
     "/statements/{statement}/supersede",
     status_code=_CREATED,
     response_model=shapes.ClosedPeriod,
-    responses={_DONE: {"description": "The same draft was there", "model": shapes.ClosedPeriod}},
+    responses={
+        _DONE: {"description": "The same draft was there", "model": shapes.ClosedPeriod},
+        **ACCEPTED,
+    },
 )
 def supersede(
-    ask: Operator, statement: StatementId, said: shapes.Reason, named: Named = None
+    ask: Operator,
+    statement: StatementId,
+    said: shapes.Reason,
+    named: Named = None,
+    prefer: Preferred = None,
 ) -> Response:
     """Close an issued statement's period again, as a draft that will replace it."""
-    del named
+    del named, prefer
 
-    def work(conn: Connection[TupleRow]) -> tuple[int, Any]:
+    def check(conn: Connection[TupleRow]) -> bytes:
         own(ask, conn, statement)
-        return _closed(close.supersede(conn, statement, ask.who.name, said.reason))
+        return canonical.encode({"reason": said.reason})
 
-    return ask.write(said.model_dump_json(), work)
-
-
-def _closed(found: Closed) -> tuple[int, Any]:
-    said = claims_of(found.document)
-    return (_CREATED if found.new else _DONE), {
-        "statement": found.statement,
-        "state": found.state,
-        "new": found.new,
-        "reduction_t": said.emissions.reduction.t,
-        "credit_t": found.result.credit_t,
-    }
+    return ask.step("supersede", statement, b"", check, said.model_dump_json())

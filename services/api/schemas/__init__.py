@@ -16,6 +16,7 @@ from services.api.schemas.findings import (
     Verification,
 )
 from services.api.schemas.invoices import Deliveries, Delivery, Invoice, NewInvoice
+from services.api.schemas.jobs import Job
 from services.api.schemas.log import Consistency, Entry, Inclusion
 from services.api.schemas.people import AuditRow, Key, Keyring, MadeKey, Me, NewKey, PublicKey
 from services.api.schemas.programme import (
@@ -104,6 +105,7 @@ __all__ = [
     "Invoice",
     "IssueApproval",
     "Issued",
+    "Job",
     "Judged",
     "Key",
     "Keyring",

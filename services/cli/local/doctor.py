@@ -19,6 +19,7 @@ from services.cli.local.doctor_broker import broker
 from services.cli.local.doctor_finding import Finding
 from services.cli.local.doctor_kafka import topics
 from services.cli.local.doctor_seals import seals
+from services.cli.local.doctor_signer import signer
 from services.cli.options.json_option import json_option
 from services.cli.output.masks import masked
 from services.clock import now_us
@@ -156,6 +157,7 @@ def _database(url: str | None) -> Iterator[Finding]:
             yield from storage(connection)
             if schema.state == "ok":
                 yield seals(connection)
+                yield signer(connection)
     except psycopg.Error as error:
         fix = "check TONNE_DATABASE_URL, or run `tonne local up`"
         yield Finding("database", "wrong", str(error).strip(), fix)

@@ -12,7 +12,8 @@ from services.cli.pipeline.wait_option import wait_option
 from services.embedded.runner import Runner
 from services.intake.receive import BATCH
 from services.intake.sparkplug import sparkplug_nodes
-from services.issuer.sealer import EVERY_S, LOG_KEY, Sealer
+from services.issuer.keys import LOG_KEY
+from services.issuer.sealer import EVERY_S, Sealer
 from services.issuer.watcher import Keep, Watcher
 from services.logs import get_logger
 from services.metrics import Metrics

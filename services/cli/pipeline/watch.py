@@ -8,7 +8,8 @@ from contextlib import nullcontext
 import click
 
 from services.cli.pipeline.metrics_bind import metrics_bind
-from services.issuer.sealer import EVERY_S, LOG_KEY, Sealer
+from services.issuer.keys import LOG_KEY
+from services.issuer.sealer import EVERY_S, Sealer
 from services.issuer.watcher import AUDIT_S, LOOK_S, Keep, Watcher
 from services.logs import get_logger
 from services.metrics import Metrics
@@ -34,7 +35,7 @@ def watch(every: float, audit_s: float, *, seal: bool) -> None:
 
     `tonne run` counts and adds up by itself, but leaves audits to `tonne watch`: they
     would take the core that it needs. One `tonne watch` is enough for a database; its
-    login needs tonne_mrv. Metrics are served at TONNE_METRICS_BIND.
+    login needs tonne_watch, and tonne_mrv with --seal. Metrics are served at TONNE_METRICS_BIND.
 
     \b
     Example:

@@ -172,6 +172,43 @@ def aef_(
     _write(sources, draft, files, out, as_json=as_json)
 
 
+@export.command("facility")
+@click.option("--site", required=True, metavar="ID", help="Site of the facility.")
+@click.option("--year", required=True, type=int, help="Calendar year at the site.")
+@click.option("--template", type=_file, metavar="XLSX", help="The official form, to be filled.")
+@click.option("--map", "map_file", type=_file, metavar="TOML", help="Which value in which cell.")
+@_out
+@json_option
+def facility_(
+    site: str, year: int, template: Path | None, map_file: Path | None, out: Path, *, as_json: bool
+) -> None:
+    """
+    Viet Nam: a facility's greenhouse gas inventory of a year, from its meters.
+
+    Writes `inventory.json`, `sources.csv` and `inventory.xlsx`: the official form that is
+    given, filled by its map, or else a layout of tonne, named as such. Ends with 4 for a
+    draft: `missing.json` names what no meter and no document gives.
+
+    \b
+    Example:
+      tonne export facility --site nam-cau-kien --year 2026 --out inventory
+    """
+    from mrv.exports.cell_map import read_map, shipped  # noqa: PLC0415
+    from services.issuer.facility import facility_files, facility_inventory  # noqa: PLC0415
+
+    if template is not None and map_file is None:
+        raise InputError("--template needs --map: which value stands in which of its cells")
+    form = (
+        shipped("vn-facility")
+        if map_file is None
+        else read_map(map_file.read_text("utf-8"), str(map_file))
+    )
+    with connect(database_url(), role="tonne_mrv", name="tonne export", autocommit=True) as conn:
+        made = facility_inventory(conn, site, year)
+    held = None if template is None else template.read_bytes()
+    _write((), made.draft, facility_files(made, form, held), out, as_json=as_json)
+
+
 def _given(
     what: Sequence[str],
     entered: Path | None,

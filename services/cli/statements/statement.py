@@ -25,18 +25,19 @@ from services.cli.output.json_text import say
 from services.cli.output.progress import bar
 from services.cli.output.table import table
 from services.cli.output.times import shown_time
+from services.cli.statements import by_signer
 from services.cli.statements import offline_signing as apart
 from services.cli.statements.findings import finding
 from services.cli.statements.opinion_options import person, site_visit
 from services.cli.statements.period import show_closed
 from services.cli.statements.report import report, write_whole
 from services.cli.statements.sampling import sample
-from services.issuer import close, keys
+from services.issuer import close, keys, requests
 from services.issuer import transitions as life
 from services.settings import Settings
 from services.store.postgres.pool import connect
 from services.store.registry.known import require
-from services.store.statements import statements
+from services.store.statements import statements, transparency_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -335,12 +336,10 @@ def issue(id_: str, key_name: str | None, log_key: str, *, as_json: bool) -> Non
     """
     operator = None if key_name is None else _signer(key_name)
     with _database() as conn:
-        signer = life.log_signer(conn, Settings().home, log_key)
-        index = life.issue(conn, id_, signer, operator.holder if operator else getpass.getuser())
+        index, name = _enter(conn, id_, log_key, operator)
         _publish(conn, id_, operator)
         open_ = [str(one) for one in unmet(life.documents(conn, id_).claims)]
     _warn(open_)
-    name = signer.holder.name
     done = {"statement": id_, "state": "issued", "entry": index, "log": name, "not_met": open_}
     say(done, f"{id_} is issued, entry {index} of log {name}", as_json=as_json)
 
@@ -388,11 +387,8 @@ def revoke(id_: str, reason: str, key_name: str | None, log_key: str, *, as_json
     if not reason.strip():
         raise InputError("--reason is empty; say why the statement counts no more")
     with _database() as conn:
-        signer = life.log_signer(conn, Settings().home, log_key)
-        by = operator.holder if operator else getpass.getuser()
-        index = life.revoke(conn, id_, signer, by, reason)
+        index, name = _enter(conn, id_, log_key, operator, reason)
         _publish(conn, id_, operator)
-    name = signer.holder.name
     done = {"statement": id_, "state": "revoked", "entry": index, "log": name}
     say(done, f"{id_} is revoked, entry {index} of log {name}", as_json=as_json)
 
@@ -447,6 +443,32 @@ def export(id_: str, out: Path, *, as_json: bool) -> None:
         write(conn, id_, out)
     said = f"{out}: evidence of {id_}; check it with `tonne verify {out}`"
     say({"statement": id_, "folder": out}, said, as_json=as_json)
+
+
+def _enter(
+    conn: Connection[TupleRow],
+    id_: str,
+    log_key: str,
+    operator: life.Signer | None,
+    reason: str | None = None,
+) -> tuple[int, str]:
+    """Issue a statement, or revoke it for a reason: here, or by whoever has the log's key."""
+    home, by = Settings().home, operator.holder if operator else getpass.getuser()
+    if requests.elsewhere(conn, home, log_key):
+        actor = by if isinstance(by, str) else by.name
+        said = {} if reason is None else {"reason": reason}
+        kind = "issue" if reason is None else "revoke"
+        return int(by_signer.ask(conn, kind, id_, said, actor)["log_index"]), _log(conn)
+    signer = life.log_signer(conn, home, log_key)
+    if reason is None:
+        return life.issue(conn, id_, signer, by), signer.holder.name
+    return life.revoke(conn, id_, signer, by, reason), signer.holder.name
+
+
+def _log(conn: Connection[TupleRow]) -> str:
+    """Name of the log that is written now."""
+    head = transparency_log.checkpoint(conn)
+    return "" if head is None else head.partition("\n")[0]
 
 
 def _publish(conn: Connection[TupleRow], name: str, operator: life.Signer | None) -> None:

@@ -18,7 +18,7 @@ from mrv.verify.asked import asked_at, given, own_keys
 from mrv.verify.reliance import WAIVERS
 from mrv.verify.report import STATES
 from services.cli.options.choice import Choice
-from services.cli.output.progress import bar
+from services.cli.output.progress import bar, steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,8 +86,10 @@ def verify(
     at = asked_at(moment)
     trusted = None if keys_file is None else own_keys(str(keys_file), path, at)
     status = None if status_file is None else given(str(status_file), "--status")
-    with _pack(path) as pack, bar(f"verifying {path}"):
-        report = checks.verify(pack, trusted, status, at=at, accept=accepted)
+    with _pack(path) as pack, bar("verifying", len(checks.STEPS)) as shown:
+        report = checks.verify(
+            pack, trusted, status, at=at, accept=accepted, begun=steps(shown, "verifying")
+        )
     if as_json:
         click.echo(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
     else:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from services.store.postgres import columnstore, disk_room
+from services.store.statements import signer_requests
 from services.store.timeseries import remake_requests
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
     from psycopg import Connection
     from psycopg.rows import TupleRow
+
+    from services.store.statements.signer_requests import Waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,8 @@ class Gauges:
         What the database takes on its disk.
     free_bytes : int or None
         What that disk has left; None where it cannot be seen from here.
+    asked : Waiting
+        Requests that the signer has not answered.
     failed_jobs : int
         Jobs of TimescaleDB whose last run failed.
     """
@@ -61,6 +66,7 @@ class Gauges:
     waiting: int
     size_bytes: int
     free_bytes: int | None
+    asked: Waiting
     failed_jobs: int
 
 
@@ -102,6 +108,7 @@ def read(conn: Connection[TupleRow], disk: Path | None = None) -> Gauges:
         _overdue(conn),
         remake_requests.count(conn),
         *disk_room.of(conn, disk),
+        signer_requests.waiting(conn),
         len(columnstore.failed_jobs(conn)),
     )
 

@@ -8,7 +8,7 @@ from structlog import get_logger
 
 from services.cli.local import doctor_seals
 from services.cli.main import main
-from services.issuer import sealer
+from services.issuer import keys, sealer
 from services.issuer.sealed_day_contents import HOUR_US, PROMISED_US, SETTLE_US
 from services.metrics import Metrics
 from services.store.postgres.pool import connect
@@ -25,7 +25,7 @@ def at(database_url, tmp_path, monkeypatch):
     plant.fill_pv(database_url, minutes=60)
     metrics = Metrics()
     one = sealer.Sealer(
-        database_url, tmp_path, sealer.LOG_KEY, sealer.EVERY_S, metrics, get_logger("test")
+        database_url, tmp_path, keys.LOG_KEY, sealer.EVERY_S, metrics, get_logger("test")
     )
 
     def at(now):

@@ -1,0 +1,155 @@
+"""
+Which value stands in which cell of a workbook: a map file (TOML) a form.
+
+A map says where its cells are known from (`source`, `certainty`), so that whoever holds the
+official file corrects the map and not the code.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from importlib import resources
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Struct
+
+from mrv.errors import ExportError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+_AT = re.compile(r"^[A-Z]{1,3}[1-9][0-9]{0,6}$")
+_COLUMN = re.compile(r"^[A-Z]{1,3}$")
+
+
+class _Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    sheet: str
+
+
+class Cell(_Part, frozen=True, kw_only=True):
+    """A value in a cell; `label` stands beside it where the layout is ours."""
+
+    at: str
+    value: str
+    label: str = ""
+
+
+class Column(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A column of a table; `head` stands above it, `formula` is for `{row}`, both in our layout."""
+
+    value: str = ""
+    head: str = ""
+    formula: str = ""
+
+
+class Rows(_Part, frozen=True, kw_only=True):
+    """Rows of one kind from a row on; a template that has room for fewer says so in `room`."""
+
+    rows: str
+    first: int
+    columns: dict[str, Column]
+    room: int | None = None
+
+
+class Formula(_Part, frozen=True, kw_only=True):
+    """
+    A formula of our own layout.
+
+    `{first}` and `{last}` are the rows of the table above it; `equals` names the value that it
+    has to come to.
+    """
+
+    at: str
+    formula: str
+    label: str = ""
+    equals: str = ""
+
+
+class CellMap(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A form: what it is, where its cells are known from, and its cells."""
+
+    name: str
+    source: str
+    certainty: str
+    note: str = ""
+    cell: tuple[Cell, ...] = ()
+    table: tuple[Rows, ...] = ()
+    formula: tuple[Formula, ...] = ()
+
+    @property
+    def values(self) -> set[str]:
+        """Names of the single values that it asks for."""
+        return {one.value for one in self.cell}
+
+
+def shipped(name: str) -> CellMap:
+    """
+    Return a map that comes with tonne.
+
+    Raises
+    ------
+    ExportError
+        If there is none of that name.
+    """
+    file = resources.files(__package__) / "forms" / f"{name}.toml"
+    if not file.is_file():
+        raise ExportError(f"no map {name} comes with tonne; there are: {', '.join(names())}")
+    return read_map(file.read_text("utf-8"), f"{name}.toml")
+
+
+def names() -> list[str]:
+    """Return the names of all maps that come with tonne."""
+    folder = resources.files(__package__) / "forms"
+    found = (f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
+    return sorted(found)
+
+
+def read_map(text: str, name: str) -> CellMap:
+    """
+    Read a map file.
+
+    Raises
+    ------
+    ExportError
+        Naming the file and the key that is wrong, or two values for one cell.
+    """
+    try:
+        found = msgspec.convert(tomllib.loads(text), CellMap)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise ExportError(f"{name}: {error}") from None
+    taken: set[tuple[str, str]] = set()
+    single: list[Cell | Formula] = [*found.cell, *found.formula]
+    for one in single:
+        if not _AT.match(one.at):
+            raise ExportError(f"{name}: at {one.at!r} is no cell, such as B4")
+        if (one.sheet, one.at) in taken:
+            raise ExportError(f"{name}: {one.sheet}!{one.at} is given twice; keep one")
+        taken.add((one.sheet, one.at))
+    for table in found.table:
+        if bad := next((key for key in table.columns if not _COLUMN.match(key)), None):
+            raise ExportError(f"{name}: column {bad!r} is none, such as B")
+    return found
+
+
+def check_known(found: CellMap, known: Collection[str], columns: Collection[str]) -> None:
+    """
+    Refuse a map that asks for what this form does not have.
+
+    Raises
+    ------
+    ExportError
+        Naming the value, and those that there are.
+    """
+    for name in sorted(found.values - set(known)):
+        raise ExportError(
+            f"map {found.name}: value {name!r} is not known; known: {', '.join(sorted(known))}"
+        )
+    for table in found.table:
+        for column in table.columns.values():
+            if column.value and column.value not in columns:
+                raise ExportError(
+                    f"map {found.name}: column {column.value!r} is not known; known:"
+                    f" {', '.join(sorted(columns))}"
+                )

@@ -1,0 +1,175 @@
+"""
+A facility's greenhouse gas inventory of a year, from its meters, for Viet Nam.
+
+Decree 06/2022 as amended by 119/2025, forms of its Appendix II; the forms' exact cells were not
+to be had [r], so they stand in a map file (`cell_map`).  Carbon dioxide of fuels, and electricity
+by the national grid's factor of the year; what has no factor here, no meter or no document is
+named, and never taken as nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mrv.errors import FactorError
+from mrv.exports.contradictions import LINES
+from mrv.exports.draft import Draft
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mrv.exports.entered import Facility, Supply
+    from mrv.model import Factor, Factors
+
+SCOPES = {"fuel": 1, "process": 1, "waste": 1, "electricity": 2, "steam": 2}
+COLUMNS = ("scope", "line", "source", "device", "amount", "unit", "measured_percent", "factor",
+           "factor_value", "factor_unit", "factor_source", "emissions_t", "document")  # fmt: skip
+VALUES = ("site", "name", "tax_code", "address", "sector", "representative", "year",
+          "uncertainty_percent", "qa_qc", "scope_1_t", "scope_2_t", "total_t")  # fmt: skip
+_WH_A_MWH, _G_A_GG, _ML_A_L = 10**6, 10**9, 1000
+
+
+class Metered(NamedTuple):
+    """A meter's sum of a year in base units, and the share of the year that is measured."""
+
+    value: int
+    unit: str
+    measured: Fraction
+
+
+class Inventory(NamedTuple):
+    """Single values, rows, and what is missing."""
+
+    values: dict[str, Any]
+    rows: list[dict[str, Any]]
+    draft: Draft
+
+
+def inventory(
+    facility: Facility, year: int, metered: Mapping[tuple[str, str], Metered], factors: Factors
+) -> Inventory:
+    """
+    Return a facility's inventory of a calendar year.
+
+    Parameters
+    ----------
+    facility : Facility
+    year : int
+    metered : mapping of (device, quantity) to Metered
+        Of the local year; a meter that is absent said nothing.
+    factors : Factors
+
+    Notes
+    -----
+    Emissions are rounded up to grams: an inventory that is too small is the error here.
+    """
+    draft = Draft()
+    rows = [_row(draft, one, year, metered, factors) for one in facility.supplies]
+    rows.sort(key=lambda row: (row["scope"], LINES.index(row["line"]), row["source"]))
+    sums = {scope: sum((r["emissions_t"] or Decimal(0) for r in rows if r["scope"] == scope),
+                       Decimal(0)) for scope in (1, 2)}  # fmt: skip
+    values: dict[str, Any] = {
+        "site": facility.site, "year": year, "scope_1_t": sums[1], "scope_2_t": sums[2],
+        "total_t": sums[1] + sums[2],
+    }  # fmt: skip
+    for name in ("name", "tax_code", "address", "sector", "representative", "qa_qc",
+                 "uncertainty_percent"):  # fmt: skip
+        values[name] = getattr(facility, name)
+        if values[name] is None:
+            draft.lacks("facility", name, f"enter facilities[{facility.site}].{name}")
+    if not facility.supplies:
+        draft.lacks("facility", "supplies", f"enter facilities[{facility.site}].supplies")
+    draft.tables = {"inventory": values, "sources": rows}
+    return Inventory(values, rows, draft)
+
+
+def _row(
+    draft: Draft, one: Supply, year: int, metered: Mapping[tuple[str, str], Metered],
+    factors: Factors,
+) -> dict[str, Any]:  # fmt: skip
+    row: dict[str, Any] = dict.fromkeys(COLUMNS)
+    row |= {"scope": SCOPES[one.line], "line": one.line, "source": one.id, "device": one.device}
+    if one.device is None:
+        found = next((e for e in one.entered if e.year == year), None)
+        if found is None:
+            draft.lacks(one.id, "emissions_t", f"enter it for {year} with its document, or a meter")
+        else:
+            row |= {"emissions_t": Decimal(found.emissions_t), "document": found.document}
+        return row
+    held = metered.get((one.device, one.quantity or ""))
+    if held is None:
+        draft.lacks(one.id, "amount", f"{one.device} has no {one.quantity} in {year}")
+        return row
+    row["measured_percent"] = _up(held.measured * 100, 2, down=True)
+    if held.measured < 1:
+        draft.lacks(
+            one.id,
+            "amount",
+            f"{one.device} measured {row['measured_percent']} % of {year}; the rest is not in the"
+            " sum, enter it by the Decree's rule for lost data",
+        )
+    try:
+        emissions = _emissions(row, one, year, held, factors)
+    except FactorError as error:
+        draft.lacks(one.id, "factor", f"{error}; enter emissions_t with its document")
+        return row
+    if emissions is None:
+        draft.lacks(one.id, "factor", f"tonne has no factor for {one.line} in {held.unit}; enter"
+                    " emissions_t with its document")  # fmt: skip
+    else:
+        row["emissions_t"] = _up(emissions, 6)
+    if one.line == "fuel":
+        draft.lacks(one.id, "CH4 and N2O", "the factor book has none for burnt fuel; enter a"
+                    " source of line fuel with its document")  # fmt: skip
+    if "provisional" in str(row["factor_source"] or ""):
+        draft.lacks(one.id, "factor", f"no factor of {year} is published; the last one stands in"
+                    " the row, hold it against the ministry's")  # fmt: skip
+    return row
+
+
+def _emissions(
+    row: dict[str, Any], one: Supply, year: int, held: Metered, factors: Factors
+) -> Fraction | None:
+    """Fill amount and factor of a row, and return its emissions. [t CO2]"""
+    middle = date(year, 7, 1)
+    if one.line == "electricity" and held.unit == "Wh":
+        grid = factors.select("grid.vn", "consumed", middle)
+        amount = Fraction(held.value, _WH_A_MWH)
+        row |= {"amount": _up(amount, 6), "unit": "MWh"} | _shown(grid)
+        return amount * grid.value
+    if one.line != "fuel":
+        return None
+    if held.unit == "g":
+        gigagrams = Fraction(held.value, _G_A_GG)
+        row |= {"amount": _up(gigagrams * 1000, 6), "unit": "t"}
+    elif held.unit == "mL":
+        density = factors.select(f"{one.fuel}.density", "either", middle)
+        litres = Fraction(held.value, _ML_A_L)
+        row |= {"amount": _up(litres, 3), "unit": "L"}
+        gigagrams = litres * density.value / 10**6
+    else:
+        return None
+    # an inventory takes the centre, where a project's account takes the bound that costs it
+    heat = factors.select(f"{one.fuel}.ncv", "either", middle)
+    carbon = factors.select(f"{one.fuel}.co2", "either", middle)
+    row |= _shown(carbon)
+    return gigagrams * heat.value * carbon.value
+
+
+def _shown(factor: Factor) -> dict[str, Any]:
+    source = f"{factor.source} (provisional)" if factor.provisional else factor.source
+    return {"factor": factor.id, "factor_value": Decimal(factor.text), "factor_unit": factor.unit,
+            "factor_source": source}  # fmt: skip
+
+
+def _up(value: Fraction, places: int, *, down: bool = False) -> Decimal:
+    scaled = value * 10**places
+    whole = (
+        scaled.numerator // scaled.denominator
+        if down
+        else -(-scaled.numerator // scaled.denominator)
+    )
+    return Decimal(whole).scaleb(-places)

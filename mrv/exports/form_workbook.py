@@ -1,0 +1,169 @@
+"""
+A form as XLSX: an official file that is given, filled; or our own layout, named as such.
+
+openpyxl (MIT, since 2010) reads and writes a workbook whole: formulas, styles and protection
+stay.  What it would lose (drawings, pictures, macros) is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile, ZipFile, ZipInfo
+
+from openpyxl import Workbook, load_workbook
+from openpyxl.cell.cell import MergedCell
+from openpyxl.styles import Font
+from openpyxl.utils.exceptions import InvalidFileException
+
+from mrv.errors import ExportError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import date
+
+    from mrv.exports.cell_map import CellMap, Rows
+
+OWN = "Layout of tonne, not an official form"
+_LOST = ("xl/drawings/", "xl/media/", "xl/charts/", "xl/embeddings/", "xl/vbaProject")
+_DATED = re.compile(rb"(<dcterms:(?:created|modified)[^>]*>)[^<]*")
+_BOLD = Font(bold=True)
+
+
+def filled(
+    form: CellMap,
+    values: Mapping[str, Any],
+    rows: Mapping[str, Sequence[Mapping[str, Any]]],
+    day: date,
+    template: bytes | None = None,
+) -> bytes:
+    """
+    Return a workbook with the values of a form.
+
+    Parameters
+    ----------
+    form : CellMap
+    values : mapping of name to text, number or None
+        None leaves the cell as it is.
+    rows : mapping of name to rows
+        By the names that the map's tables ask for.
+    day : date
+        Of the workbook, so that it comes out the same each time.
+    template : bytes, optional
+        The official file.
+
+    Raises
+    ------
+    ExportError
+        If the template is no workbook, would lose something, has no such sheet or a formula
+        where a value is to stand, or has room for fewer rows.
+    """
+    book = _own(form) if template is None else _official(template)
+    for cell in form.cell:
+        if values.get(cell.value) is not None:
+            _put(book, form, cell.sheet, cell.at, values[cell.value])
+    for table in form.table:
+        _table(book, form, table, rows.get(table.rows, ()), own=template is None)
+    if template is None:
+        _formulas(book, form, rows)
+    book.calculation.fullCalcOnLoad = True
+    out = BytesIO()
+    book.save(out)
+    return _dated(out.getvalue(), day)
+
+
+def _own(form: CellMap) -> Workbook:
+    book = Workbook()
+    book.remove(book.active)
+    parts = (*form.cell, *form.table, *form.formula)
+    for name in dict.fromkeys(part.sheet for part in parts):
+        sheet = book.create_sheet(name)
+        sheet["A1"] = f"{form.name}. {OWN}."
+        sheet["A1"].font = _BOLD
+        sheet.column_dimensions["A"].width = 34
+    for cell in form.cell:
+        column, row = re.match(r"([A-Z]+)([0-9]+)", cell.at).groups()  # type: ignore[union-attr]
+        if cell.label and column == "B":
+            book[cell.sheet][f"A{row}"] = cell.label
+    return book
+
+
+def _official(template: bytes) -> Workbook:
+    try:
+        with ZipFile(BytesIO(template)) as held:
+            lost = next((n for n in held.namelist() if n.startswith(_LOST)), None)
+        if lost is not None:
+            raise ExportError(
+                f"the template holds {lost}, which would be lost; remove drawings, pictures and"
+                " macros in a copy and give that"
+            )
+        return load_workbook(BytesIO(template))
+    except (BadZipFile, InvalidFileException, KeyError, ValueError) as error:
+        raise ExportError(f"the template is no XLSX workbook: {error}") from None
+
+
+def _put(book: Workbook, form: CellMap, sheet: str, at: str, value: Any) -> None:
+    if sheet not in book.sheetnames:
+        raise ExportError(
+            f"the template has no sheet {sheet!r}, it has {', '.join(book.sheetnames)}; correct"
+            f" the map {form.name}"
+        )
+    cell = book[sheet][at]
+    if isinstance(cell, MergedCell):
+        raise ExportError(f"{sheet}!{at} lies inside merged cells; name their first in the map")
+    if cell.data_type == "f":
+        raise ExportError(f"{sheet}!{at} holds a formula; a value is not written over it")
+    cell.value = float(value) if isinstance(value, Decimal) else value
+    if isinstance(value, str):
+        cell.data_type = "s"  # text that begins with = is no formula
+
+
+def _table(
+    book: Workbook, form: CellMap, table: Rows, rows: Sequence[Mapping[str, Any]], *, own: bool
+) -> None:
+    if table.room is not None and len(rows) > table.room:
+        raise ExportError(
+            f"{table.sheet} has room for {table.room} rows of {table.rows}, there are {len(rows)};"
+            " add rows to a copy of the template and say so in the map"
+        )
+    for letter, column in table.columns.items():
+        if own and column.head:
+            head = book[table.sheet][f"{letter}{table.first - 1}"]
+            head.value, head.font = column.head, _BOLD
+            book[table.sheet].column_dimensions[letter].width = max(18, len(column.head) * 0.9)
+        for number, row in enumerate(rows, table.first):
+            if column.value and row.get(column.value) is not None:
+                _put(book, form, table.sheet, f"{letter}{number}", row[column.value])
+            if own and column.formula:
+                book[table.sheet][f"{letter}{number}"] = column.formula.format(row=number)
+
+
+def _formulas(
+    book: Workbook, form: CellMap, rows: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> None:
+    spans = {
+        t.sheet: (t.first, t.first + max(len(rows.get(t.rows, ())), 1) - 1) for t in form.table
+    }
+    first, last = next(iter(spans.values()), (1, 1))
+    for one in form.formula:
+        own_first, own_last = spans.get(one.sheet, (first, last))
+        sheet = book[one.sheet]
+        sheet[one.at] = one.formula.format(first=own_first, last=own_last)
+        row = re.sub("[A-Z]+", "", one.at)
+        if one.label:
+            sheet[f"A{row}"] = one.label
+
+
+def _dated(data: bytes, day: date) -> bytes:
+    """Return the same workbook with one day for all of its parts."""
+    out = BytesIO()
+    with ZipFile(BytesIO(data)) as held, ZipFile(out, "w") as made:
+        for name in sorted(held.namelist()):
+            part = held.read(name)
+            if name == "docProps/core.xml":
+                part = _DATED.sub(rb"\g<1>" + f"{day.isoformat()}T00:00:00Z".encode(), part)
+            made.writestr(ZipInfo(name, (day.year, day.month, day.day, 0, 0, 0)), part,
+                          compress_type=8)  # fmt: skip
+    return out.getvalue()

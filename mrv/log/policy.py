@@ -1,0 +1,193 @@
+"""
+Which logs count, and which witnesses must have cosigned (c2sp.org/tlog-policy).
+
+    log VKEY [URL]
+    witness NAME VKEY [URL]
+    group NAME all|any|K MEMBER...
+    quorum NAME|none
+
+A group has cosigned a checkpoint once K of its members have; a member is a witness or a
+group that stands above.  One file serves the log, which asks the witnesses by their URLs,
+and the reader, who counts their cosignatures.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from mrv.errors import LogError, SignatureError
+from mrv.log.vkey import WITNESS_TYPES, Vkey
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+NONE = "none"
+_LONGEST = 262_144
+_MOST = 64
+_BLANKS = re.compile(r"[ \t]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_COUNT = re.compile(r"[1-9][0-9]{0,3}")
+_LEAST = {"log": 2, "witness": 3, "group": 4, "quorum": 2}
+_LARGEST = {"log": 3, "witness": 4, "quorum": 2}
+
+
+class Member(NamedTuple):
+    """A log or a witness: its key, and where it is asked; no URL for readers only."""
+
+    key: Vkey
+    url: str | None
+
+
+class Group(NamedTuple):
+    """How many of which members have to cosign."""
+
+    needed: int
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Policy:
+    """
+    A policy as it was read.
+
+    Attributes
+    ----------
+    logs : tuple of Member
+        Logs that count; any where it names none.
+    witnesses : mapping of str to Member
+        By the names that the file gives them.
+    groups : mapping of str to Group
+    quorum : str
+        Name of a witness or a group, or `none`.
+    text : str
+        The file.
+    """
+
+    logs: tuple[Member, ...]
+    witnesses: Mapping[str, Member]
+    groups: Mapping[str, Group]
+    quorum: str
+    text: str = field(repr=False)
+
+    def reached(self, keys: Collection[Vkey]) -> bool:
+        """Whether cosignatures of these keys are enough."""
+        return self.quorum == NONE or self._has(self.quorum, set(keys))
+
+    def lacks(self, keys: Collection[Vkey]) -> str | None:
+        """Say what is missing beside cosignatures of these keys; None where they are enough."""
+        have = set(keys)
+        return None if self.reached(have) else self._missing(self.quorum, have)
+
+    def _has(self, name: str, keys: set[Vkey]) -> bool:
+        if name in self.witnesses:
+            return self.witnesses[name].key in keys
+        group = self.groups[name]
+        return sum(self._has(one, keys) for one in group.members) >= group.needed
+
+    def _missing(self, name: str, keys: set[Vkey]) -> str:
+        if name in self.witnesses:
+            return f"witness {name} ({self.witnesses[name].key.name})"
+        group = self.groups[name]
+        have = sum(self._has(one, keys) for one in group.members)
+        left = [self._missing(one, keys) for one in group.members if not self._has(one, keys)]
+        return (
+            f"{group.needed - have} more of {name}, which has {have} of the {group.needed} that"
+            f" it needs: {', '.join(left)}"
+        )
+
+
+def read_policy(data: bytes) -> Policy:
+    """
+    Read a policy file.
+
+    Raises
+    ------
+    LogError
+        With the line, if the file has another form, a name or a key twice, or no quorum.
+    """
+    if len(data) > _LONGEST:
+        raise LogError(f"a policy has {len(data)} bytes; {_LONGEST} are read")
+    text = data.decode("utf-8", "surrogateescape")
+    made = _Reading()
+    for number, line in enumerate(text.split("\n"), 1):
+        try:
+            made.line(line)
+        except (LogError, SignatureError) as error:
+            raise LogError(f"line {number} of the policy: {error}") from error
+    if made.quorum is None:
+        raise LogError("the policy has no quorum line; write `quorum NAME` or `quorum none`")
+    return Policy(tuple(made.logs), made.witnesses, made.groups, made.quorum, text)
+
+
+class _Reading:
+    """What was read so far."""
+
+    def __init__(self) -> None:
+        self.logs: list[Member] = []
+        self.witnesses: dict[str, Member] = {}
+        self.groups: dict[str, Group] = {}
+        self.quorum: str | None = None
+        self._grouped: set[str] = set()
+
+    def line(self, line: str) -> None:
+        if _CONTROL.search(line):
+            raise LogError("it holds a control character; only tabs may stand in a policy")
+        words = [word for word in _BLANKS.split(line) if word]
+        if not words or words[0].startswith("#"):
+            return
+        kind, rest = words[0], words[1:]
+        if kind not in _LEAST:
+            raise LogError(f"{kind[:40]!r} is none of log, witness, group, quorum")
+        if not _LEAST[kind] <= len(words) <= _LARGEST.get(kind, _MOST + 3):
+            raise LogError(f"{kind} has {len(rest)} words after it; look at its form")
+        getattr(self, f"_{kind}")(*rest)
+
+    def _log(self, text: str, url: str | None = None) -> None:
+        key = Vkey.parse(text)
+        if any(one.key.public == key.public for one in self.logs):
+            raise LogError(f"the key of log {key.name} stands there twice")
+        if len(self.logs) >= _MOST:
+            raise LogError(f"more than {_MOST} logs")
+        self.logs.append(Member(key, url))
+
+    def _witness(self, name: str, text: str, url: str | None = None) -> None:
+        key = Vkey.parse(text)
+        if key.kind not in WITNESS_TYPES:
+            raise LogError(
+                f"the key of witness {name} is of type {key.kind:#04x}; witnesses cosign with"
+                " 0x04 (Ed25519) or 0x06 (ML-DSA-44)"
+            )
+        if any(one.key.public == key.public for one in self.witnesses.values()):
+            raise LogError(f"the key of witness {name} stands there twice")
+        self._new(name, len(self.witnesses))
+        self.witnesses[name] = Member(key, url)
+
+    def _group(self, name: str, count: str, *members: str) -> None:
+        for one in members:
+            if one not in self.witnesses and one not in self.groups:
+                raise LogError(f"group {name} names {one!r}, which no line above defines")
+            if one in self._grouped:
+                raise LogError(f"{one!r} is a member of a group already; once is allowed")
+            self._grouped.add(one)
+        self._new(name, len(self.groups))
+        needed = {"all": len(members), "any": 1}.get(count)
+        if needed is None:
+            needed = int(count) if _COUNT.fullmatch(count) else 0
+        if not 1 <= needed <= len(members):
+            raise LogError(f"group {name} needs {count!r} of {len(members)}; all, any or 1 to that")
+        self.groups[name] = Group(needed, members)
+
+    def _quorum(self, name: str) -> None:
+        if self.quorum is not None:
+            raise LogError("a second quorum; a policy has one")
+        if name != NONE and name not in self.witnesses and name not in self.groups:
+            raise LogError(f"quorum names {name!r}, which no line above defines")
+        self.quorum = name
+
+    def _new(self, name: str, so_far: int) -> None:
+        if name == NONE or name in self.witnesses or name in self.groups:
+            raise LogError(f"the name {name!r} is taken; give another one")
+        if so_far >= _MOST:
+            raise LogError(f"more than {_MOST} of one kind")

@@ -1,0 +1,63 @@
+"""`tonne signer`: the process that holds the log's key, apart from whatever answers HTTP."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import ExitStack
+
+import click
+
+from services.cli.options.database_url import database_url
+from services.cli.pipeline.metrics_bind import metrics_bind
+from services.issuer import transitions as life
+from services.issuer.keys import LOG_KEY
+from services.issuer.request_runner import Runner
+from services.issuer.requests import Desk
+from services.issuer.sealer import EVERY_S, Sealer
+from services.logs import get_logger
+from services.metrics import Metrics
+from services.settings import Settings
+from services.store.postgres.pool import connect
+
+
+@click.command()
+@click.option(
+    "--log-key", default=LOG_KEY, show_default=True, metavar="N",
+    help="Key that signs the log's heads; made and enrolled the first time.",
+)  # fmt: skip
+@click.option(
+    "--seal/--no-seal", default=True, show_default=True,
+    help="Seal days in the log once an hour too.",
+)  # fmt: skip
+def signer(log_key: str, *, seal: bool) -> None:
+    """
+    Do what needs the log's key: seal days, issue, and take signed documents.
+
+    `tonne api` puts in a queue of the database what it is asked for, where its login holds
+    tonne_api alone; this process does it, and nothing else can. It opens no port but
+    TONNE_METRICS_BIND, for Prometheus. Its login needs tonne_mrv, and TONNE_HOME/keys the
+    log's key. Two of them beside each other are safe.
+
+    \b
+    Example:
+      tonne signer
+    """
+    settings = Settings()
+    log, metrics, url = get_logger("signer"), Metrics(), database_url()
+    with connect(url, role="tonne_mrv", name="tonne signer", autocommit=True) as conn:
+        holder = life.log_signer(conn, settings.home, log_key).holder
+    desk = Desk(settings.home, settings.require_accepted_factors, log_key)
+    runner = Runner(url, desk, metrics, log, pulse=metrics.pulse)
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: runner.stop())
+    bind = metrics_bind(settings)
+    with ExitStack() as held:
+        held.enter_context(metrics.serve(bind))
+        log.info("signs", log=holder.name, key=holder.multikey, metrics=bind or "off")
+        if seal:
+            held.enter_context(
+                Sealer(url, settings.home, log_key, EVERY_S, metrics, log, first_s=0.0)
+            )
+        held.enter_context(runner)
+        runner.wait()
+    log.info("stopped")

@@ -1,0 +1,177 @@
+"""
+Do what is asked of the signer, one request after another, in a thread for each lane.
+
+What takes long has a lane of its own, so that an issue does not wait behind a close.
+A request that ends the process three times, or meets a server that is away for a minute,
+is answered so and tried no more.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Self
+from uuid import uuid4
+
+import psycopg
+
+from ingest.errors import InputError, ServerError
+from services.issuer import requests as kinds
+from services.store.postgres.pool import connect
+from services.store.statements import signer_requests as queue
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+    from structlog.typing import FilteringBoundLogger
+
+    from services.issuer.requests import Desk
+    from services.metrics import Metrics
+    from services.pulse import Pulse
+    from services.store.statements.signer_requests import Request
+
+_LOOK_S = 5.0
+_MOST_ATTEMPTS = 5
+_AGAIN = (
+    ServerError,
+    psycopg.OperationalError,
+    psycopg.errors.UniqueViolation,  # somebody did another step between
+)
+STEPS = "steps"
+LANES = {
+    STEPS: tuple(kind for kind in kinds.KINDS if kind not in kinds.LONG),
+    "accounts": kinds.LONG,
+}
+
+
+class Runner:
+    """
+    Answers requests in threads of its own until it is stopped.
+
+    Parameters
+    ----------
+    url : str
+        Database; the login must be granted `tonne_mrv`.
+    pulse : Pulse, optional
+        Of a process that does nothing else.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        desk: Desk,
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+        *,
+        pulse: Pulse | None = None,
+    ) -> None:
+        self._url, self._desk, self._metrics = url, desk, metrics
+        self._log, self._pulse = log, pulse
+        self._stopping = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._serve, args=(name, of), name=name, daemon=True)
+            for name, of in LANES.items()
+        ]
+
+    def __enter__(self) -> Self:
+        """Start."""
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop, once what is being done is answered."""
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join()
+
+    def wait(self) -> None:
+        """Stay until stopped."""
+        self._stopping.wait()
+
+    def stop(self) -> None:
+        """End `wait`, and take nothing more."""
+        self._stopping.set()
+
+    def _serve(self, name: str, of: Sequence[str]) -> None:
+        while not self._stopping.is_set():
+            try:
+                with connect(
+                    self._url, role="tonne_mrv", name="tonne signer", autocommit=True
+                ) as conn:
+                    conn.execute(f"LISTEN {queue.CHANNEL}".encode())
+                    self._answer_all(conn, name, of)
+            except (ServerError, psycopg.Error) as error:
+                self._log.warning("queue not read", error=" ".join(str(error).split())[:300])
+                self._rest(name, _LOOK_S)
+
+    def _answer_all(self, conn: Connection[TupleRow], name: str, of: Sequence[str]) -> None:
+        while not self._stopping.is_set():
+            self._beat(name)
+            while not self._stopping.is_set() and self.once(conn, of):
+                self._beat(name)
+            # told of at once; looked for all the same
+            for _ in conn.notifies(timeout=_LOOK_S / 5, stop_after=1):
+                pass
+
+    def _beat(self, name: str) -> None:
+        # a close may take minutes: that is no standstill
+        if self._pulse is not None and name == STEPS:
+            self._pulse.beat(name)
+
+    def _rest(self, name: str, pause_s: float) -> None:
+        if self._pulse is not None and name == STEPS:
+            self._pulse.rest(name, pause_s, self._stopping)
+        else:
+            self._stopping.wait(pause_s)
+
+    def once(self, conn: Connection[TupleRow], of: Sequence[str] = kinds.KINDS) -> bool:
+        """Do the next request of some kinds; whether there was one."""
+        with queue.taken(conn, of) as request:
+            if request is None:
+                return False
+            self._do(conn, request, queue.begin(conn, request.id))
+            return True
+
+    def _do(self, conn: Connection[TupleRow], asked: Request, attempt: int) -> None:
+        told = self._log.bind(request=str(asked.id), kind=asked.kind, subject=asked.subject)
+        if attempt > _MOST_ATTEMPTS:
+            told.error("given up", attempts=attempt - 1)
+            why = f"it was begun {attempt - 1} times and did not end; the signer's log says why"
+            self._refuse(conn, asked, kinds.named(ServerError()), why)
+            return
+        try:
+            self._done(conn, asked)
+        except _AGAIN as error:
+            reason = " ".join(str(error).split())[:300]
+            self._count(asked, "again")
+            told.warning("to be done again", attempt=attempt, reason=reason)
+        except InputError as error:
+            told.info("refused", reason=" ".join(str(error).split())[:300], actor=asked.actor)
+            self._refuse(conn, asked, kinds.named(error), str(error))
+        except Exception as error:  # noqa: BLE001 - one request must not end the signer
+            number = uuid4().hex
+            told.error("defect", number=number, exc_info=error)
+            self._refuse(conn, asked, kinds.DEFECT, number)
+        else:
+            self._count(asked, "done")
+            told.info("done", actor=asked.actor)
+
+    def _done(self, conn: Connection[TupleRow], asked: Request) -> None:
+        if asked.kind in kinds.REPEATABLE:
+            done = kinds.do(conn, asked, self._desk)
+            queue.answer(conn, asked.id, done.result, created=done.created)
+            return
+        with conn.transaction():
+            if asked.kind in kinds.SNAPSHOT:
+                conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            done = kinds.do(conn, asked, self._desk)
+            queue.answer(conn, asked.id, done.result, created=done.created)
+
+    def _refuse(self, conn: Connection[TupleRow], asked: Request, error: str, detail: str) -> None:
+        self._count(asked, "refused" if error != kinds.DEFECT else "failed")
+        queue.refuse(conn, asked.id, error, detail)
+
+    def _count(self, asked: Request, result: str) -> None:
+        self._metrics.signer_requests.labels(asked.kind, result).inc()

@@ -1,0 +1,224 @@
+"""
+What may be asked of the process that signs, and how each is done.
+
+The API does the same itself where it may: on one machine, its login holds the role that
+accounts.  Elsewhere it puts the request in a queue of the database, and `tonne signer`
+does it; the web process can then neither sign nor write what stands under a signature.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ingest.errors import InputError, RegistryError, ServerError
+from mrv.documents.statement import claims_of
+from mrv.errors import EnrolmentError, StatementStateError, VerificationError
+from mrv.signatures import canonical
+from services.issuer import close, keys
+from services.issuer import documents as steps
+from services.issuer import external_signatures as accept
+from services.issuer import transitions as life
+from services.issuer.keys import LOG_KEY
+from services.store.registry import signing_keys as enrolled
+from services.store.statements import statements
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from services.issuer.close import Closed
+    from services.store.statements.signer_requests import Answer, Request
+
+DEFECT = "defect"
+
+
+class Desk(NamedTuple):
+    """
+    What whoever does a request has at hand.
+
+    Attributes
+    ----------
+    home : Path
+        Where the log's key is.
+    strict : bool
+        Refuse statements that rest on a factor from memory which nobody accepted by name.
+    log_key : str
+        Name of the log's key.
+    """
+
+    home: Path
+    strict: bool
+    log_key: str = LOG_KEY
+
+
+class Done(NamedTuple):
+    """What came of a request, and whether something new was made."""
+
+    created: bool
+    result: dict[str, Any]
+
+
+def _close(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
+    del desk
+    said = canonical.parse_object(asked.said)
+    span = int(said["from_us"]), int(said["to_us"])
+    return _closed(close.close_period(conn, asked.subject, *span, asked.actor))
+
+
+def _supersede(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
+    del desk
+    reason = str(canonical.parse_object(asked.said)["reason"])
+    return _closed(close.supersede(conn, asked.subject, asked.actor, reason))
+
+
+def _closed(found: Closed) -> Done:
+    said = claims_of(found.document)
+    return Done(
+        found.new,
+        {
+            "statement": found.statement,
+            "state": found.state,
+            "new": found.new,
+            "reduction_t": said.emissions.reduction.t,
+            "credit_t": found.result.credit_t,
+        },
+    )
+
+
+def _submit(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
+    name = asked.subject
+    draft = canonical.parse_object(statements.find(conn, name).body)
+    signed = {**draft, **canonical.parse_object(asked.said)}
+    unmet = accept.statement(conn, name, signed, strict=desk.strict, principal=asked.principal)
+    return Done(created=True, result={"statement": name, "state": "submitted", "unmet": unmet})
+
+
+def _sample(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
+    del desk
+    document = canonical.parse_object(asked.said)
+    random, by_risk, population = accept.sampling(conn, asked.subject, document, asked.principal)
+    return Done(
+        created=True,
+        result={
+            "statement": asked.subject,
+            "state": "under_verification",
+            "random": random,
+            "by_risk": by_risk,
+            "population": population,
+        },
+    )
+
+
+def _finding(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
+    del desk
+    name = asked.subject
+    event = accept.finding(conn, name, canonical.parse_object(asked.said), asked.principal)
+    records = steps.records(conn, steps.documents(conn, name))
+    now = next(one for one in records if one.name == event.finding)
+    return Done(
+        created=True,
+        result={"statement": name, "state": "under_verification", "finding": now.to_json()},
+    )
+
+
+def _verify(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
+    del desk
+    document = canonical.parse_object(asked.said)
+    state = accept.verification(conn, asked.subject, document, asked.principal)
+    return Done(created=True, result={"statement": asked.subject, "state": state})
+
+
+def _approve(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
+    del desk
+    document = canonical.parse_object(asked.said)
+    count = accept.approval(conn, asked.subject, document, asked.principal)
+    result = {"statement": asked.subject, "state": "verified", "approvals": count}
+    return Done(created=True, result=result)
+
+
+def _issue(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
+    signer = life.log_signer(conn, desk.home, desk.log_key)
+    index = life.issue(conn, asked.subject, signer, asked.actor)
+    result = {"statement": asked.subject, "state": "issued", "log_index": index}
+    return Done(created=False, result=result)
+
+
+def _revoke(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
+    reason = str(canonical.parse_object(asked.said)["reason"])
+    signer = life.log_signer(conn, desk.home, desk.log_key)
+    index = life.revoke(conn, asked.subject, signer, asked.actor, reason)
+    result = {"statement": asked.subject, "state": "revoked", "log_index": index}
+    return Done(created=False, result=result)
+
+
+def _status_list(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
+    del desk
+    document = canonical.parse_object(asked.said)
+    accept.status_list(conn, asked.subject, document, asked.principal)
+    result = {"project": asked.subject, "valid_from": document["validFrom"]}
+    return Done(created=True, result=result)
+
+
+_HOW: dict[str, Callable[[Connection[TupleRow], Request, Desk], Done]] = {
+    "close": _close,
+    "supersede": _supersede,
+    "submit": _submit,
+    "sample": _sample,
+    "finding": _finding,
+    "verify": _verify,
+    "approve": _approve,
+    "issue": _issue,
+    "revoke": _revoke,
+    "status-list": _status_list,
+}
+KINDS = tuple(_HOW)
+# computed from readings: seconds to minutes
+LONG = ("close", "supersede", "sample", "verify")
+# a draft is the same however often its period is closed: these keep their own transactions
+REPEATABLE = ("close", "supersede")
+# these see one state of the database throughout
+SNAPSHOT = ("sample", "verify")
+
+_ERRORS: dict[str, type[Exception]] = {
+    one.__name__: one
+    for one in (StatementStateError, VerificationError, EnrolmentError, RegistryError,
+                InputError, ServerError)
+}  # fmt: skip
+
+
+def do(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
+    """
+    Do what is asked for.
+
+    Parameters
+    ----------
+    conn : Connection
+        As `tonne_mrv`; in autocommit, or in a transaction that is of a snapshot where the
+        kind is one of `SNAPSHOT`.
+
+    Raises
+    ------
+    TonneError
+        As the steps of a statement's life raise.
+    """
+    return _HOW[asked.kind](conn, asked, desk)
+
+
+def elsewhere(conn: Connection[TupleRow], home: Path, name: str = LOG_KEY) -> bool:
+    """Whether a log's key is enrolled whose secret is not here: then a signer has it."""
+    logs = [one.key for one in enrolled.load(conn) if one.key.role == "log"]
+    here = keys.names(home)
+    return bool(logs) and logs[-1].name not in here and name not in here
+
+
+def named(error: Exception) -> str:
+    """Name of the error by which an answer says it."""
+    return next((name for name, kind in _ERRORS.items() if isinstance(error, kind)), DEFECT)
+
+
+def kind_of(answer: Answer) -> type[Exception]:
+    """Return the kind of error that an answer tells of; RuntimeError for a defect of ours."""
+    return _ERRORS.get(answer.error or "", RuntimeError)

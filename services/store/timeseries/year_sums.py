@@ -1,0 +1,47 @@
+"""What a meter counted in a year, and how much of the year it measured."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING, NamedTuple
+
+from ingest.classes import QUANTITIES
+from services.store.postgres.timestamps import stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+_UNITS = {q.name: q.unit for q in QUANTITIES}
+
+
+class YearSum(NamedTuple):
+    """A sum in base units, its unit, and the measured share of the span."""
+
+    value: int
+    unit: str
+    measured: Fraction
+
+
+def year_sums(
+    conn: Connection[TupleRow], meters: Iterable[tuple[str, str]], from_us: int, to_us: int
+) -> dict[tuple[str, str], YearSum]:
+    """
+    Return what meters counted in [from, to), by device and quantity.
+
+    A meter without any interval row in the span is absent.  Time that the rows only estimate or
+    do not know is not measured.
+    """
+    found: dict[tuple[str, str], YearSum] = {}
+    for device, quantity in meters:
+        row = conn.execute(
+            "SELECT sum(value)::bigint, sum(measured_us)::bigint FROM interval_quantity"
+            " WHERE device_id = %s AND quantity = %s AND start >= %s AND start < %s",
+            (device, quantity, stamp(from_us), stamp(to_us)),
+        ).fetchone()
+        if row is not None and row[0] is not None:
+            share = min(Fraction(int(row[1]), to_us - from_us), Fraction(1))
+            found[device, quantity] = YearSum(int(row[0]), _UNITS[quantity], share)
+    return found

@@ -1,0 +1,393 @@
+"""`tonne api` beside `tonne signer`: what stands under a signature is asked for, and done once."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+from click.testing import CliRunner
+from structlog import get_logger
+
+from mrv.signatures import canonical
+from mrv.statement.credentials import sign_statement, sign_verification
+from services.cli.main import main
+from services.issuer import keys
+from services.issuer import transitions as life
+from services.issuer.request_runner import Runner
+from services.issuer.requests import Desk
+from services.local.packages import POSTGRES_BIN
+from services.metrics import Metrics
+from services.store.postgres.pool import connect
+from services.store.statements import signer_requests as queue
+from tests.deploy.files import DEPLOY
+from tests.fix_timescale import _fresh
+from tests.opinions import concluded
+from tests.planted import planted
+from tests.ports import free_port
+from tests.services.api.conftest import Served, _issued, start
+from tests.services.issuer import plant
+from tests.services.issuer.sealed import close_period
+
+ASYNC = {"Prefer": "respond-async"}
+DAY = {"from": "2026-03-01", "to": "2026-03-02"}
+
+
+@pytest.fixture(scope="module")
+def logins(tmp_path_factory):
+    """Return the folder of secrets that `deploy/secrets.sh` makes."""
+    folder = tmp_path_factory.mktemp("secrets")
+    subprocess.run(
+        ["sh", str(DEPLOY / "secrets.sh")],
+        env=os.environ | {"TONNE_SECRETS": str(folder)}, check=True, capture_output=True,
+    )  # fmt: skip
+    return folder
+
+
+def login(url, folder, name):
+    """Return a database's URL with the login that `deploy` gives to a process."""
+    of = urlsplit((folder / f"{name}_url").read_text())
+    parts = urlsplit(url)
+    return urlunsplit(
+        parts._replace(netloc=f"{of.netloc.split('@')[0]}@{parts.netloc.split('@')[1]}")
+    )
+
+
+@pytest.fixture(scope="module")
+def apart(timescale, migrated_template, tmp_path_factory, logins):
+    """Return an API whose login is `tonne_service`, with an empty home, and the signer's home."""
+    home, web = tmp_path_factory.mktemp("keys"), tmp_path_factory.mktemp("web")
+    for database_url in _fresh(timescale, f"TEMPLATE {migrated_template}"):
+        issued, draft, tokens = planted(_issued, database_url, home)
+        script = (DEPLOY / "timescaledb/logins.sql").read_text()
+        subprocess.run(
+            [shutil.which("psql", path=POSTGRES_BIN), "-q", database_url], check=True, text=True,
+            input=script.replace("/run/secrets", str(logins)), stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        url = f"127.0.0.1:{free_port()}"
+        with (web / "api.log").open("wb") as log:
+            process = start(login(database_url, logins, "api"), web, url, log)
+            yield Served(f"http://{url}", database_url, home, dict(tokens), issued, draft, process)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+
+
+@contextmanager
+def signing(apart, logins):
+    """Run `tonne signer` with its own login, and its own home."""
+    with (apart.home / "signer.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "services.cli", "signer", "--no-seal"],
+            env={
+                **{k: v for k, v in os.environ.items() if not k.startswith("TONNE_")},
+                "TONNE_DATABASE_URL": login(apart.database_url, logins, "signer"),
+                "TONNE_HOME": str(apart.home),
+                "TONNE_METRICS_BIND": f"127.0.0.1:{free_port()}",
+            },
+            stderr=log,
+        )
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0, (apart.home / "signer.log").read_text()
+
+
+def job(apart, location, who="operator"):
+    """Wait for a job's end, and return it."""
+    for _ in range(600):
+        found = apart.ask(location, who).json()
+        if found["state"] not in {"queued", "running"}:
+            return found
+        time.sleep(0.05)
+    raise TimeoutError(found)
+
+
+def signed(apart, name, role):
+    """Return what a person signs on a machine of their own, as the body that is handed in."""
+    signer = life.Signer(*keys.load(apart.home, f"the-{role}"))
+    with connect(apart.database_url, role="tonne_mrv", autocommit=True) as conn, conn.transaction():
+        have = life.documents(conn, name)
+        now = plant_now(conn)
+        if role == "operator":
+            document = sign_statement(have.statement, *signer, now)
+            return canonical.encode({k: document[k] for k in ("issuer", "proof")})
+        found = concluded("unmodified")
+        return canonical.encode(sign_verification(have.statement, found, *signer, now, []))
+
+
+def plant_now(conn):
+    return conn.execute("SELECT date_trunc('second', now())").fetchone()[0]
+
+
+def hand_in(apart, name, what, body, who, **headers):
+    return apart.ask(
+        f"/v1/statements/{name}/{what}", who, "POST", content=body,
+        headers={"Content-Type": "application/json", **headers},
+    )  # fmt: skip
+
+
+def test_a_statement_is_issued_though_the_web_process_has_no_key(apart, logins):
+    """Without a signer apart, whoever takes over the web process signs in the log's name."""
+    # nobody answers yet: what is asked for is a job, and kept
+    asked = apart.ask("/v1/projects/pv/periods", "operator", "POST", json=DAY, headers=ASYNC)
+    assert asked.status_code == 202
+    assert asked.headers["preference-applied"] == "respond-async"
+    location = asked.headers["location"]
+    assert asked.json() == apart.ask(location, "operator").json()
+    assert asked.json()["state"] == "queued"
+    patient = apart.ask(
+        "/v1/projects/pv/periods", "operator", "POST", json=DAY, headers={"Prefer": "wait=0"}
+    )
+    assert (patient.status_code, "preference-applied" in patient.headers) == (202, False)
+    assert apart.ask(location, "verifier").status_code == 404
+    assert apart.ask(location, "admin").status_code == 200
+    with signing(apart, logins):
+        done = job(apart, location)
+        assert (done["state"], done["status"], done["detail"]) == ("done", 201, None)
+        name = done["result"]["statement"]
+        assert job(apart, patient.headers["location"])["result"]["statement"] == name
+        # and whoever waits is answered as by a process that does it itself
+        early = apart.ask(f"/v1/statements/{name}/issue", "operator", "POST")
+        assert (early.status_code, "draft" in early.json()["detail"]) == (409, True)
+        body = signed(apart, name, "operator")
+        assert hand_in(apart, name, "submission", body, "operator").status_code == 201
+        again = hand_in(apart, name, "submission", body, "operator", **ASYNC)
+        refused = job(apart, again.headers["location"])
+        assert (refused["state"], refused["status"]) == ("refused", 409)
+        assert "is submitted" in refused["detail"]
+        judged = hand_in(apart, name, "verification", signed(apart, name, "verifier"), "verifier")
+        assert (judged.status_code, judged.json()["state"]) == (201, "verified")
+    # the signer is away: the request waits; the same request is the same job
+    named = {**ASYNC, "Idempotency-Key": f"issue-{name}"}
+    one, two = (
+        apart.ask(f"/v1/statements/{name}/issue", "operator", "POST", headers=named)
+        for _ in range(2)
+    )
+    assert one.headers["location"] == two.headers["location"]
+    with signing(apart, logins):
+        assert job(apart, one.headers["location"])["result"]["state"] == "issued"
+    with connect(apart.database_url) as conn:
+        entered = conn.execute(
+            "SELECT count(*) FROM log_entry WHERE statement_id = %s AND kind = 'issued'", [name]
+        ).fetchone()
+    assert entered == (1,)
+    receipt = apart.ask(f"/v1/statements/{name}/receipt")
+    assert receipt.status_code == 200
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def test_a_crash_between_loses_nothing_and_signs_nothing_twice(apart, logins, monkeypatch):
+    """Power that fails at the wrong moment would leave a statement issued twice, or never."""
+    name = next_verified(apart, "2026-02-01", "2026-02-02")
+    wanted = apart.ask(f"/v1/statements/{name}/issue", "operator", "POST", headers=ASYNC)
+    runner = Runner(
+        apart.database_url, Desk(apart.home, strict=False), Metrics(), get_logger("test")
+    )
+    url = login(apart.database_url, logins, "signer")
+    real = queue.answer
+    monkeypatch.setattr(queue, "PAUSE_S", 0.0)
+
+    def dies(*_, **__):
+        raise Killed
+
+    for at in ("before", "after"):
+
+        def answer(*args, at=at, **more):
+            if at == "after":
+                real(*args, **more)
+            raise Killed
+
+        monkeypatch.setattr(queue, "answer", answer)
+        with (
+            pytest.raises(Killed),
+            connect(url, role="tonne_mrv", autocommit=True) as conn,
+        ):
+            runner.once(conn)
+        with connect(apart.database_url) as conn:
+            found = conn.execute(
+                "SELECT count(*) FROM log_entry WHERE statement_id = %s", [name]
+            ).fetchone()
+        assert found == (0,), at
+    monkeypatch.setattr(queue, "answer", real)
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        assert runner.once(conn)
+        assert not runner.once(conn)
+        entered = conn.execute(
+            "SELECT count(*) FROM log_entry WHERE statement_id = %s AND kind = 'issued'", [name]
+        ).fetchone()
+    assert entered == (1,)
+    assert apart.ask(wanted.headers["location"], "operator").json()["state"] == "done"
+    # one that ends the process each time is given up, and the queue goes on
+    poison = apart.ask(f"/v1/statements/{name}/issue", "operator", "POST", headers=ASYNC)
+    monkeypatch.setattr(Runner, "_done", dies)
+    for _ in range(5):
+        with pytest.raises(Killed), connect(url, role="tonne_mrv", autocommit=True) as conn:
+            runner.once(conn)
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        assert runner.once(conn)
+        assert queue.waiting(conn).requests == 0
+    given_up = apart.ask(poison.headers["location"], "operator").json()
+    assert (given_up["state"], given_up["status"]) == ("failed", 503)
+
+
+def next_verified(apart, begin, end):
+    """Return a statement that is verified, and not issued."""
+    with connect(apart.database_url, role="tonne_mrv", autocommit=True) as conn:
+        name = close_period(conn, "pv", plant.us(begin), plant.us(end), "test").statement
+        life.submit(conn, name, life.Signer(*keys.load(apart.home, "the-operator")))
+        verifier = life.Signer(*keys.load(apart.home, "the-verifier"))
+        life.verify(conn, name, verifier, concluded("unmodified"))
+    return name
+
+
+FORBIDDEN = {
+    "enrol a key": "INSERT INTO enrolled_key (multikey, name, role)"
+    " VALUES ('z6Mk', 'me', 'verifier')",
+    "end another's key": "UPDATE enrolled_key SET valid_until = now()",
+    "loosen a key's bounds": "UPDATE enrolled_key SET bounds = NULL",
+    "enter something in the log": "INSERT INTO log_entry (index, kind, body, leaf)"
+    " SELECT max(index) + 1, 'issued', 'x', sha256('x') FROM log_entry",
+    "sign a head": "INSERT INTO log_checkpoint (size, root, note) VALUES (999, sha256('x'), 'x')",
+    "forge a seal": "INSERT INTO data_seal SELECT project_id, day, 99, index, from_time, to_time"
+    " FROM data_seal LIMIT 1",
+    "put a leaf under an entry": "INSERT INTO log_detail VALUES (0, 'x')",
+    "countersign": "INSERT INTO log_cosignature SELECT size, multikey, 'x'"
+    " FROM log_checkpoint, enrolled_key",
+    "issue": "INSERT INTO statement_event (statement_id, state, actor)"
+    " SELECT id, 'issued', 'me' FROM statement",
+    "claim a period": "INSERT INTO claim SELECT id, project_id, period FROM statement",
+    "end a claim": "DELETE FROM claim",
+    "draft a statement": "INSERT INTO statement SELECT * FROM statement",
+    "close a period": "INSERT INTO monitoring_period (project_id, period) VALUES ('pv', 'empty')",
+    "raise a finding": "INSERT INTO finding_event (statement_id) SELECT id FROM statement",
+    "draw a sample": "INSERT INTO statement_sampling (statement_id) SELECT id FROM statement",
+    "approve": "INSERT INTO statement_approval (statement_id) SELECT id FROM statement",
+    "publish a status list": "INSERT INTO status_list (project_id) VALUES ('pv')",
+    "keep evidence": "INSERT INTO statement_evidence SELECT * FROM statement_evidence",
+    "retire units": "INSERT INTO unit_event (statement_id) SELECT id FROM statement",
+    "write a reading": "INSERT INTO reading_pv_inverter (device_id, time) VALUES ('inv-1', now())",
+    "change a reading": "UPDATE reading_pv_inverter SET energy_export_wh = 0",
+    "write an interval": "UPDATE interval_quantity SET value = 0",
+    "register a device": "INSERT INTO device SELECT * FROM device",
+    "raise a rating": "UPDATE device_rating SET rated_power_w = 1",
+    "let a credential live": "UPDATE credential SET revoked = NULL",
+    "hide an alarm": "INSERT INTO alarm_event (alarm_id, event, actor) VALUES (1, 'cleared', 'me')",
+    "answer for the signer": "INSERT INTO signer_answer (request_id, created, result)"
+    " SELECT id, true, '{}' FROM signer_request",
+    "hide a request": "DELETE FROM signer_request",
+    "change a request": "UPDATE signer_request SET subject = 'x'",
+    "date a request back": "INSERT INTO signer_request (id, kind, subject, said, actor, asked)"
+    " VALUES (gen_random_uuid(), 'issue', 'x', '', 'me', '2020-01-01')",
+    "forget what it did": "DELETE FROM api_audit",
+    "become who accounts": "SET ROLE tonne_mrv",
+    "become the owner": "SET ROLE tonne_owner",
+    "become the pipeline": "SET ROLE tonne_ingest",
+    "grant itself a role": "GRANT tonne_mrv TO CURRENT_USER",
+    "make a role": "CREATE ROLE another SUPERUSER",
+    "drop readings": "SELECT tonne_drop_archived('pv_inverter', '2026-02-26Z', '2026-03-05Z')",
+    "read a key's file": "SELECT pg_read_file('/var/lib/tonne-signer/keys/tonne-log.json')",
+    "import a key's file": "SELECT lo_import('/var/lib/tonne-signer/keys/tonne-log.json')",
+    "run a program": "COPY (SELECT 1) TO PROGRAM 'true'",
+    "switch triggers off": "SET session_replication_role = replica",
+    "make a function": "CREATE FUNCTION public.f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+}  # fmt: skip
+
+
+def test_the_web_s_login_can_do_nothing_that_stands_under_a_signature(apart, logins):
+    """A web process that was taken over would enrol a verifier and issue what it likes."""
+    allowed = []
+    with psycopg.connect(login(apart.database_url, logins, "api"), autocommit=True) as conn:
+        for what, statement in FORBIDDEN.items():
+            for role in ("NONE", "tonne_api"):
+                conn.execute(f"SET ROLE {role}")
+                try:
+                    conn.execute(statement)
+                except psycopg.errors.InsufficientPrivilege:
+                    continue
+                allowed.append(what)
+        assert allowed == []
+        # a queue that would take any word would be no narrow one
+        for kind in ("enroll", "seal", "sign"):
+            with pytest.raises(psycopg.errors.CheckViolation):
+                conn.execute(
+                    "INSERT INTO signer_request (id, kind, subject, said, actor)"
+                    " VALUES (gen_random_uuid(), %s, 'x', '', 'me')",
+                    [kind],
+                )
+        # no key material lies in the database: public keys, and documents under signatures
+        tables = conn.execute(
+            "SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace"
+            " AND c.relkind = 'r' AND has_table_privilege(c.oid, 'SELECT')"
+        ).fetchall()
+        secret = keys.load(apart.home, "tonne-log")[0].secret_multikey
+        for (table,) in tables:
+            found = conn.execute(
+                f'SELECT count(*) FROM "{table}" t WHERE strpos(t::text, %s) > 0', [secret]
+            ).fetchone()
+            assert found == (0,), table
+
+
+def test_a_stolen_web_process_gets_only_what_people_have_signed(apart, logins):
+    """A signer that did what the queue says, and did not check it, would be the web's pen."""
+    forged = signed(apart, apart.draft, "operator")
+    with psycopg.connect(login(apart.database_url, logins, "api"), autocommit=True) as conn:
+        for kind, said in (
+            ("issue", b""),
+            ("verify", forged),
+            ("submit", forged.replace(b"2", b"3")),
+            ("approve", forged),
+            ("status-list", b"{}"),
+            ("finding", b"not JSON"),
+            ("revoke", b"[]"),
+        ):
+            conn.execute(
+                "INSERT INTO signer_request (id, kind, subject, said, actor, principal)"
+                " VALUES (gen_random_uuid(), %s, %s, %s, 'the operator', NULL)",
+                (kind, apart.draft, said),
+            )
+    log = get_logger("test")
+    runner = Runner(apart.database_url, Desk(apart.home, strict=False), Metrics(), log)
+    with connect(apart.database_url, role="tonne_mrv", autocommit=True) as conn:
+        before = conn.execute("SELECT count(*) FROM log_entry").fetchone()
+        while runner.once(conn):
+            pass
+        errors = conn.execute(
+            "SELECT r.kind, a.error FROM signer_request r"
+            " JOIN signer_answer a ON a.request_id = r.id"
+            " WHERE r.principal IS NULL AND r.actor = 'the operator'"
+        ).fetchall()
+        assert len(errors) == 7
+        assert {error for _, error in errors} <= {
+            "StatementStateError", "InputError", "EnrolmentError", "RegistryError",
+        }  # fmt: skip
+        assert conn.execute("SELECT count(*) FROM log_entry").fetchone() == before
+    assert apart.ask(f"/v1/statements/{apart.draft}", "operator").json()["state"] == "draft"
+
+
+def test_a_queue_that_nobody_answers_is_told(apart, monkeypatch):
+    """Operators would press the button again and again, and nobody would know why."""
+    name = next_verified(apart, "2026-02-03", "2026-02-04")
+    apart.ask(f"/v1/statements/{name}/issue", "operator", "POST", headers=ASYNC)
+    monkeypatch.setenv("TONNE_DATABASE_URL", apart.database_url)
+    monkeypatch.setattr("services.cli.local.doctor_signer.PATIENCE_S", 0.0)
+    told = CliRunner().invoke(main, ["doctor"])
+    assert re.search(r"wrong +signer +1 request waits", told.output), told.output
+    # and an issue on the command line, where the key is not, is done by the signer
+    runner = Runner(apart.database_url, Desk(apart.home, strict=False), Metrics(), get_logger("t"))
+    with runner, monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TONNE_HOME", str(apart.home / "nothing"))
+        told = CliRunner().invoke(main, ["statement", "revoke", name, "--reason", "a test"])
+        assert told.exit_code == 0, told.output
+        assert "is revoked" in told.output
+        told = CliRunner().invoke(main, ["doctor"])
+    assert re.search(r"ok +signer +", told.output), told.output

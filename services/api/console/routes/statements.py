@@ -39,6 +39,7 @@ from services.api.routes.statements import StatementId, visible
 from services.issuer.documents import documents, records
 from services.store.postgres.timestamps import stamp
 from services.store.registry import load as registry
+from services.store.registry import programme
 from services.store.statements import approvals, sampling, statements, status_lists
 from services.store.statements import transparency_log as log
 from services.store.timeseries import readings
@@ -104,6 +105,7 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         entry = log.receipt(conn, statement)
         successor = statements.successor(conn, statement)
         sample = sampling.document(conn, statement)
+        public = programme.public_url(conn)
         findings = [one.to_json() for one in records(conn, documents(conn, statement))]
     said = stored.claims
     opinion = _opinion(steps)
@@ -124,7 +126,7 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         successor=successor,
         months=_calendar(ask, stored),
         account=_waterfall(said, Words(language)),
-        code=_code(ask, stored, Words(language)),
+        code=_code(ask, stored, public, Words(language)),
         tone=_tone(stored.state, unmet(said), opinion),
         held=_held(said, opinion, sample, ReportWords(language)),
         sees=ask.who.sees(stored.project),
@@ -177,11 +179,12 @@ def _waterfall(said: Claims, t: Words) -> Chart:
     return Chart(waterfall(steps, "t CO\N{SUBSCRIPT TWO}e", alt, t), steps)
 
 
-def _code(ask: Asked, stored: Stored, t: Words) -> tuple[str, Markup] | None:
+def _code(ask: Asked, stored: Stored, public: str | None, t: Words) -> tuple[str, Markup] | None:
     """Return where the state of a statement is told to everybody, and its QR code."""
     if stored.state not in _PUBLIC:
         return None
-    address = f"{str(ask.request.base_url).rstrip('/')}/v1/statements/{stored.id}/status"
+    base = public or str(ask.request.base_url).rstrip("/")
+    address = f"{base}/v1/statements/{stored.id}/status"
     return address, qr(address, f"{t('status_code')}: {address}")
 
 

@@ -92,6 +92,8 @@ class Facts:
     superseded_by : str or None
     sampling : mapping or None
         The verifier's signed list of device-days, if one was drawn.
+    twin : mapping or None
+        The public twin that this is a report of: then all texts here are as it shows them.
     """
 
     statement: Mapping[str, Any]
@@ -104,6 +106,15 @@ class Facts:
     log_index: int | None = None
     superseded_by: str | None = None
     sampling: Mapping[str, Any] | None = None
+    twin: Mapping[str, Any] | None = None
+
+    @property
+    def hidden(self) -> tuple[int, str] | None:
+        """How many texts are hidden, and the SHA-256 of the original; None: it is the original."""
+        if self.twin is None:
+            return None
+        said = self.twin["credentialSubject"]
+        return len(said["redactions"]), str(said["originals"]["statement"])
 
     @cached_property
     def stated(self) -> Statement:

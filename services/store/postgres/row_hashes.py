@@ -33,6 +33,7 @@ UNSEALED = {
     "sparkplug_birth": "how far an edge node was heard",
     "sparkplug_held": "waits to be read",
     "late_day": "waits to be sealed",
+    "timestamp_token": "each carries its authority's signature, and is verified where it is read",
     "arrival_count": "entered in the log with each day's seal",
     "remake_request": "waits to be made again",
     "dead_letter_day": "how much room for dead letters is left today",

@@ -54,7 +54,7 @@ UNSEALED = {
     "principal_status": "what devices say of themselves",
     "archive_reach": "how far sealed days reach in the archive",
     "credential": "who may speak to the broker",
-    "knock_refused": "whose knocking was refused",
+    "knock_refused": "unknown devices that were refused",
     "api_key": "who may ask the API",
     "api_answer": "answers to be given again",
     "api_session": "who is signed in to the console",

@@ -10,13 +10,16 @@ can tell apart earns nothing until it is mended.
 from __future__ import annotations
 
 from collections import defaultdict
+from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from mrv.calendar import local_date, utc_text
 from mrv.documents.plan import RegistryCondition
+from mrv.method_lives import broken
 from mrv.methodologies import find
 from services.registry import meters, service_times
+from services.registry.authority import life_of, whole
 from services.store.registry.entries_from_rows import load_ratings, load_registry
 
 if TYPE_CHECKING:
@@ -36,6 +39,7 @@ REPLACEMENTS = "tonne: a meter's replacement rests on a document"
 RATINGS = "tonne: rated powers were registered before the time that they count for"
 BOUNDARY = "tonne: every meter of the site that may serve the project is in its boundary"
 FACTORS = "tonne: emission factors are those that tonne publishes"
+LIFE = "tonne: the methodology is valid in the project's programme"
 EX_ANTE = "tonne: what was fixed ex ante rests on a document"
 _SHOWN = 5
 
@@ -74,6 +78,7 @@ def told(conn: Connection[TupleRow], project: Project, from_us: int, to_us: int)
         (RATINGS, [t for d in devices for t in _back_dated(d.id, recorded[d.id], to_us)]),
         (EX_ANTE, [*_undocumented(project, registry.projects[project.id])]),
         (FACTORS, [*_brought(project, registry)]),
+        (LIFE, [*expired(registry, project, to_us)]),
         (BOUNDARY, [*_outside(project, registry, (from_us, to_us))]),
     ]
     reasons = _reasons(registry, project.id)
@@ -91,6 +96,16 @@ def told(conn: Connection[TupleRow], project: Project, from_us: int, to_us: int)
         {d.id: _rated(recorded[d.id]) for d in devices if recorded[d.id]},
         _samples(registry.projects[project.id], project.timezone, from_us, to_us),
     )
+
+
+def expired(registry: Registry, project: Project, to_us: int) -> Iterator[str]:
+    """Say where a period's methodology has ended in the programme that registered the project."""
+    for record in whole(registry).registrations:
+        if record.project == project.id:
+            life = life_of(record, project.methodology, project.version)
+            if life is not None:
+                last = local_date(to_us - 1, project.timezone)
+                yield from broken(life, record.registered, last + timedelta(days=1))
 
 
 def _samples(entry: Entry, timezone: str, from_us: int, to_us: int) -> tuple[Sample, ...]:

@@ -53,6 +53,9 @@ SECTIONS = {
         "verify": Entry("statements.verify:verify", "Check a statement or evidence pack, offline."),
         "export": Entry("statements.export:export", "Files for registries and ministries."),
         "units": Entry("statements.units:units", "Units after issue: ranges and their life."),
+        "certificates": Entry(
+            "statements.energy_certificates:certificates", "Certificates of energy, never twice."
+        ),
         "log": Entry("statements.log:log", "Seal what was measured, and audit the seals."),
         "keys": Entry("statements.keys:keys", "Signing keys of operator and verifier."),
         "trust": Entry("statements.trust:trust", "Whom a programme trusts, signed and versioned."),

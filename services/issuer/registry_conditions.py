@@ -21,6 +21,7 @@ from mrv.methodologies import find
 from services.registry import meters, service_times
 from services.registry.authority import life_of, whole
 from services.store.registry.entries_from_rows import load_ratings, load_registry
+from services.store.statements.energy_certificates import certified
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,6 +40,7 @@ REPLACEMENTS = "tonne: a meter's replacement rests on a document"
 RATINGS = "tonne: rated powers were registered before the time that they count for"
 BOUNDARY = "tonne: every meter of the site that may serve the project is in its boundary"
 FACTORS = "tonne: emission factors are those that tonne publishes"
+CERTIFIED = "tonne: energy that is certified elsewhere earns nothing"  # the database knows it too
 LIFE = "tonne: the methodology is valid in the project's programme"
 EX_ANTE = "tonne: what was fixed ex ante rests on a document"
 _SHOWN = 5
@@ -81,6 +83,14 @@ def told(conn: Connection[TupleRow], project: Project, from_us: int, to_us: int)
         (LIFE, [*expired(registry, project, to_us)]),
         (BOUNDARY, [*_outside(project, registry, (from_us, to_us))]),
     ]
+    elsewhere = {
+        device: "; ".join(f"certificate {name}, {scheme}, {wh} Wh" for name, scheme, wh in rows)
+        for device, rows in certified(conn, mains, from_us, to_us).items()
+    }
+    twice |= {
+        device: f"its energy is certified elsewhere, so that it earns nothing here: {text}"
+        for device, text in elsewhere.items()
+    }
     reasons = _reasons(registry, project.id)
     given = "; ".join(f"{name}: {text}" for name, text in sorted(reasons.items()))
     conditions = [
@@ -88,6 +98,9 @@ def told(conn: Connection[TupleRow], project: Project, from_us: int, to_us: int)
         for clause, texts in found
         if texts
     ]
+    if elsewhere:
+        detail = "; ".join(f"{device}: {text}" for device, text in elsewhere.items())
+        conditions.append(RegistryCondition(clause=CERTIFIED, holds=True, detail=detail))
     if given and not found[-1][1]:
         conditions.append(RegistryCondition(clause=BOUNDARY, holds=True, detail=given))
     return Told(

@@ -207,6 +207,8 @@ def issue(
             return _issue(conn, statement, log_signer, by)
         except errors.ExclusionViolation as error:
             raise StatementStateError(_overlap(conn, statement)) from error
+        except errors.CheckViolation as error:
+            raise StatementStateError(str(error.diag.message_primary)) from error
         except (errors.DeadlockDetected, errors.SerializationFailure):
             # two that want overlapping periods may each wait for the other:
             # whoever comes second finds the claim of the first

@@ -110,6 +110,8 @@ WRITTEN = {
     "unit_event": "recorded",
     "authority_entry": "recorded",
     "filed_submission": "recorded",
+    "energy_certificate": "recorded",
+    "energy_certified": "recorded",
 }
 PATIENCE = "10 minutes"
 # Append-only by grant alone: no process may change it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter, defaultdict
+from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from mrv.errors import ExportError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
         Authorization,
         Facility,
         Itmos,
+        Participant,
         Registration,
         Submission,
         Supply,
@@ -161,6 +163,19 @@ def _registration(one: Registration) -> Iterator[str]:
                 " give one such as VNM"
             )
     yield from _apart(f"{where}.units", one.units)
+    yield from _participants(f"{where}.participants", one.participants)
+
+
+def _participants(where: str, found: Sequence[Participant]) -> Iterator[str]:
+    """Refuse shares that are none, or that are not the whole together."""
+    for twice in _once(where, (one.name for one in found)):
+        yield twice.text
+    wrong = [text for one in found for text in _decimal(f"{where}[{one.name}]", one.share_percent)]
+    yield from wrong
+    for one in found:
+        yield from _party(f"{where}[{one.name}].side", one.side)
+    if found and not wrong and (total := sum(Decimal(one.share_percent) for one in found)) != 100:  # noqa: PLR2004 - percent
+        yield f"{where}: shares come to {total} %; they are 100 % together"
 
 
 def _listed(where: str, value: str | None, known: Iterable[str]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ingest.errors import InputError
 from mrv import verify
-from mrv.errors import StatementStateError
+from mrv.errors import StatementStateError, VerificationError
 from services.cli.errors import Exit
 from services.cli.main import main
 from services.issuer import transitions as life
@@ -115,12 +115,10 @@ def test_what_is_certified_earns_nothing_and_is_named(database_url, tmp_path):
         before, counted, told = closed()
         assert counted["inv-2"] > 0
         assert told == []
-        # certified after closing, before anybody signed: the statement that does not say so
-        # cannot be issued
+        # certified after closing, before anybody signed: no verifier signs what does not say so
         enter(conn, _certificate(1, "inv-2", 500), "test")
-        signed(before)
-        with pytest.raises(StatementStateError, match="C-1 is of energy that it credits"):
-            life.issue(conn, before, who["log"], "test")
+        with pytest.raises(VerificationError, match="close the period again"):
+            signed(before)
         with pytest.raises(InputError, match=f"statement {before} credits its energy"):
             enter(conn, _certificate(2, "inv-1", 500), "test")
     # closing after certifying: the next day's certificate is named, its device earns nothing
@@ -137,10 +135,33 @@ def test_what_is_certified_earns_nothing_and_is_named(database_url, tmp_path):
         assert [one.detail for one in told] == ["inv-2: certificate C-3, I-REC, 500 Wh"]
         life.submit(conn, name, who["operator"])
         life.verify(conn, name, who["verifier"], concluded("unmodified"))
+        # one that came in beside the rules: the database refuses the claim by itself
+        with (
+            _beside_the_rules(database_url, "C-9", later + DAY / 2),
+            pytest.raises(StatementStateError, match="C-9 is of energy that it credits"),
+        ):
+            life.issue(conn, name, who["log"], "test")
         life.issue(conn, name, who["log"], "test")
         with pytest.raises(InputError, match="credits its energy"):
             enter(conn, _certificate(4, "inv-1", 1, later, later + DAY), "test")
     _verified(database_url, tmp_path, name)
+
+
+@contextmanager
+def _beside_the_rules(url, name, start):
+    with connect(url, autocommit=True) as owner:
+        owner.execute("SET session_replication_role = replica")
+        owner.execute(
+            "INSERT INTO energy_certificate (id, scheme, device_id, period, wh, issuing_body,"
+            " document) VALUES (%s, 'I-REC', 'inv-1', tstzrange(%s, %s), 1, 'b', 'd')",
+            [name, start, start + timedelta(minutes=15)],
+        )
+        owner.execute("INSERT INTO energy_certified (certificate_id, start, device_id, wh)"
+                      " VALUES (%s, %s, 'inv-1', 1)", [name, start])  # fmt: skip
+        yield
+        for table in ("energy_certified", "energy_certificate"):
+            column = "certificate_id" if table == "energy_certified" else "id"
+            owner.execute(f"DELETE FROM {table} WHERE {column} = %s", [name])
 
 
 def _verified(url, home, name):

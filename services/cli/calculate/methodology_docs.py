@@ -18,7 +18,7 @@ from mrv.method_lives import Life, lives
 from mrv.methodologies import tools
 from mrv.model import Methodology
 from mrv.parameters.specs import ListSpec, MapSpec, ParameterSpec, RecordSpec
-from services.cli.calculate import catalog_docs
+from services.cli.calculate import catalog_docs, conformity_docs
 from services.cli.calculate import input_schema as describe
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def main() -> None:
         (folder / name).write_text(text, encoding="utf-8")
     nomenclature = Path("mrv/NOMENCLATURE.md")
     nomenclature.write_text(symbols(nomenclature.read_text("utf-8")), encoding="utf-8")
+    conformity_docs.main()
     if catalog_docs.PAGE.is_file():
         text = catalog_docs.PAGE.read_text("utf-8")
         catalog_docs.PAGE.write_text(catalog_docs.section(text), encoding="utf-8")

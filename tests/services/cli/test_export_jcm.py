@@ -42,9 +42,9 @@ def run(pack, tmp_path):
             dict(zip(names, one, strict=True)) for one in participants
         ]
         (tmp_path / "entered.yaml").write_text(yaml.safe_dump(record), encoding="utf-8")
-        words = ["export", "jcm", str(pack), "--keys", str(tmp_path / "keys.json"), "--entered",
-                 str(tmp_path / "entered.yaml"), "--out", str(tmp_path / "out")
-                 *map(str, more)]  # fmt: skip
+        paths = (("--keys", "keys.json"), ("--entered", "entered.yaml"), ("--out", "out"))
+        words = [word for name, path in paths for word in (name, str(tmp_path / path))]
+        words = ["export", "jcm", str(pack), *words, *map(str, more)]
         return CliRunner().invoke(main, words)
 
     return command

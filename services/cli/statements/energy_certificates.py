@@ -4,43 +4,31 @@ from __future__ import annotations
 
 import getpass
 import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from ingest.errors import InputError
+from ingest.model import INTERVAL_US
 from services.cli.groups import Group
 from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
+from services.cli.options.time_span import begin_option, end_option, span_us
 from services.cli.output.folder import write_folder
 from services.cli.output.json_text import print_json, say
 from services.cli.output.table import table
 from services.store.postgres.pool import connect
 from services.store.statements import energy_certificates as store
+from services.store.timeseries.queries import device_timezone
 
 if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
 
-def _time(_ctx: click.Context, param: click.Parameter, text: str) -> datetime:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        found = datetime.min  # noqa: DTZ901 - refused below
-    if found.tzinfo is None or found.minute % 15 or found.second or found.microsecond:
-        raise InputError(
-            f"--{param.name} {text!r} is no quarter hour with its offset, such as"
-            " 2026-03-01T00:00:00+07:00"
-        )
-    return found
-
-
 _device = click.option("--device", required=True, metavar="ID", help="Meter that measured it.")
-_from = click.option("--from", "from_", required=True, callback=_time, help="First quarter hour.")
-_to = click.option("--to", required=True, callback=_time, help="End, not included.")
 _body = click.option("--issuing-body", required=True, help="Who issues the certificate.")
 _document = click.option("--document", required=True, help="By which document.")
 _owner = click.option("--owner", help="Whose it is.")
@@ -57,7 +45,7 @@ def certificates() -> None:
     \b
     Example:
       tonne certificates enter IREC-2026-17 --scheme I-REC --device inv-001 --wh 1000000 \\
-        --from 2026-03-01T00:00:00+07:00 --to 2026-04-01T00:00:00+07:00 \\
+        --from 2026-03-01 --to 2026-04-01 \\
         --issuing-body "The registry" --document "certificate 17"
     """
 
@@ -66,15 +54,15 @@ def certificates() -> None:
 @click.argument("id_", metavar="ID")
 @click.option("--scheme", required=True, help="Such as I-REC or EnergyTag GC.")
 @_device
-@_from
-@_to
+@begin_option
+@end_option
 @click.option("--wh", type=click.IntRange(1), required=True, help="Certified energy. [Wh]")
 @_body
 @_document
 @_owner
 @json_option
 def enter_(
-    id_: str, scheme: str, device: str, from_: datetime, to: datetime, wh: int, issuing_body: str,
+    id_: str, scheme: str, device: str, begin: str, end: str, wh: int, issuing_body: str,
     document: str, owner: str | None, *, as_json: bool,
 ) -> None:  # fmt: skip
     """
@@ -86,11 +74,12 @@ def enter_(
     \b
     Example:
       tonne certificates enter IREC-2026-17 --scheme I-REC --device inv-001 --wh 1000000 \\
-        --from 2026-03-01T00:00:00+07:00 --to 2026-04-01T00:00:00+07:00 \\
+        --from 2026-03-01 --to 2026-04-01 \\
         --issuing-body "The registry" --document "certificate 17"
     """
-    one = store.Certificate(id_, scheme, device, from_, to, wh, issuing_body, document, owner)
     with _connect() as conn:
+        span = _span(conn, device, begin, end)
+        one = store.Certificate(id_, scheme, device, *span, wh, issuing_body, document, owner)
         store.enter(conn, one, getpass.getuser())
     say({"certificate": id_, "wh": wh}, f"{id_}: {wh} Wh of {device} are certified",
         as_json=as_json)  # fmt: skip
@@ -99,8 +88,8 @@ def enter_(
 @certificates.command("export")
 @click.argument("id_", metavar="ID")
 @_device
-@_from
-@_to
+@begin_option
+@end_option
 @_body
 @_document
 @_owner
@@ -108,7 +97,7 @@ def enter_(
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder.")
 @json_option
 def export_(
-    id_: str, device: str, from_: datetime, to: datetime, issuing_body: str, document: str,
+    id_: str, device: str, begin: str, end: str, issuing_body: str, document: str,
     owner: str | None, energy_source: str | None, out: Path, *, as_json: bool,
 ) -> None:  # fmt: skip
     """
@@ -119,17 +108,18 @@ def export_(
     \b
     Example:
       tonne certificates export GC-2026-03 --device inv-001 --out gc \\
-        --from 2026-03-01T00:00:00+07:00 --to 2026-04-01T00:00:00+07:00 \\
+        --from 2026-03-01 --to 2026-04-01 \\
         --issuing-body "The registry" --document "order 4"
     """
     if out.exists():
         raise InputError(f"--out {out} is there already; name a new folder")
     with _connect() as conn, conn.transaction():
-        wh = store.free_wh(conn, device, from_, to)
+        span = _span(conn, device, begin, end)
+        wh = store.free_wh(conn, device, *span)
         if wh == 0:
             raise InputError(f"{device} generated nothing in that time that no certificate has")
         one = store.Certificate(
-            id_, "EnergyTag GC", device, from_, to, wh, issuing_body, document, owner, exported=True
+            id_, "EnergyTag GC", device, *span, wh, issuing_body, document, owner, exported=True
         )
         store.enter(conn, one, getpass.getuser())
         bundles = [_bundle(one, hour, energy_source) for hour in store.hours(conn, id_)]
@@ -167,6 +157,17 @@ def list_(device: str | None, *, as_json: bool) -> None:
         for one in found
     ]  # fmt: skip
     click.echo(table(head, rows, empty="nothing is certified"))
+
+
+def _span(
+    conn: Connection[TupleRow], device: str, begin: str, end: str
+) -> tuple[datetime, datetime]:
+    """Times of --from and --to, on quarter hours; a day by the clock of the device's site."""
+    edges = span_us(begin, end, device_timezone(conn, device))
+    if any(edge % INTERVAL_US for edge in edges):
+        raise InputError(f"--from {begin} --to {end}: give quarter hours; meters count by them")
+    first, last = (datetime.fromtimestamp(edge / 1e6, UTC) for edge in edges)
+    return first, last
 
 
 def _bundle(

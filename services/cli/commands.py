@@ -57,6 +57,9 @@ SECTIONS = {
             "statements.energy_certificates:certificates", "Certificates of energy, never twice."
         ),
         "log": Entry("statements.log:log", "Seal what was measured, and audit the seals."),
+        "timestamp": Entry(
+            "statements.timestamp:timestamp", "Time stamps by authorities outside (RFC 3161)."
+        ),
         "keys": Entry("statements.keys:keys", "Signing keys of operator and verifier."),
         "trust": Entry("statements.trust:trust", "Whom a programme trusts, signed and versioned."),
     },

@@ -32,7 +32,7 @@ Written from the routes by `make pages`. A key has one role and a scope: all pro
 
 Signing needs no role here: a document counts by the key that signed it ([security.md](security.md#who-signs)).
 
-"""
+"""  # noqa: E501 - a page, a line a paragraph
 
 
 class Row(NamedTuple):

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool
 
     from services.api.cursors import Cursors
+    from services.api.made_files import Maker
     from services.api.oidc import Tokens
     from services.issuer.requests import Desk
 
@@ -62,6 +63,7 @@ class Api:
 
     `desk` is there where this process may do what a signer does, because its login holds
     `tonne_mrv`: on one machine.  Where it is None, steps are asked of `tonne signer`.
+    `maker` makes reports and packs in a process of its own.
     """
 
     reads: ConnectionPool[Connection[TupleRow]]
@@ -71,6 +73,7 @@ class Api:
     oidc: Tokens | None
     home: Path
     desk: Desk | None
+    maker: Maker
 
 
 class Asked:

@@ -33,11 +33,12 @@ UNUSABLE = -1
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A message (or some readings of it) that became a dead letter."""
+    """A message (or some readings of it) that became a dead letter; `time_us` where it is one."""
 
     message: int
     reason: str
     detail: str
+    time_us: int | None = field(default=None, compare=False)
 
 
 @dataclass(slots=True)

@@ -90,8 +90,12 @@ def _judge_times(frame: Frame, out: Decoded, received_us: int) -> Frame:
     for row in np.flatnonzero(verdict):
         kind = int(verdict[row])
         detail = f"ts {frame.time_us[row] // 1000} ms {clock_skew.REMEDIES[kind]}"
-        out.rejected.append(Rejected(int(frame.message[row]), clock_skew.REASONS[kind], detail))
+        out.rejected.append(_of_row(frame, row, clock_skew.REASONS[kind], detail))
     return frame.take(verdict == clock_skew.OK)
+
+
+def _of_row(frame: Frame, row: np.intp, reason: str, detail: str) -> Rejected:
+    return Rejected(int(frame.message[row]), reason, detail, int(frame.time_us[row]))
 
 
 def _judge_gauge(fleet: Fleet, frame: Frame, channel: Channel, out: Decoded) -> None:
@@ -103,7 +107,7 @@ def _judge_gauge(fleet: Fleet, frame: Frame, channel: Channel, out: Decoded) -> 
     for row in np.flatnonzero(bad):
         bounds = f"[{_at(low, row):g}, {_at(high, row):g}] {channel.unit}"
         detail = f"{channel.name} {values[row]:g} is outside {bounds}; check its unit"
-        out.rejected.append(Rejected(int(frame.message[row]), "out_of_range", detail))
+        out.rejected.append(_of_row(frame, row, "out_of_range", detail))
         frame.flags.setdefault(int(row), {})[channel.name] = "out_of_range"
     frame.columns[channel.name] = np.where(bad, np.nan, values)
 
@@ -138,7 +142,7 @@ def _judge_register(
             f"{channel.name} {values[row]} {channel.unit} is more than {device.rated_power_w} W"
             f" could make since {LIFETIME_HOURS} h before its installation; check the unit"
         )
-        out.rejected.append(Rejected(int(frame.message[row]), "implausible_register", detail))
+        out.rejected.append(_of_row(frame, row, "implausible_register", detail))
     return frame.take(~bad)
 
 

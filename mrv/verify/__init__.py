@@ -8,6 +8,6 @@ same functions that made it.
 
 from mrv.packs.pack import Pack, Table
 from mrv.verify.report import Report, StepResult, lines
-from mrv.verify.steps import verify
+from mrv.verify.steps import STEPS, verify
 
-__all__ = ["Pack", "Report", "StepResult", "Table", "lines", "verify"]
+__all__ = ["STEPS", "Pack", "Report", "StepResult", "Table", "lines", "verify"]

@@ -32,7 +32,7 @@ class Acknowledge:
         for done in durable:
             self._metrics.unacked.dec(len(done.inbox))
             self._session.ack(done.inbox)
-            self._receipts.add(done.fleet, done.seen, now_s)
+            self._receipts.add(done.fleet, done.seen, now_s, done.refused)
         self._session.publish(self._receipts.due(now_s))
         self._session.publish(handover.messages())
         return len(durable)

@@ -25,7 +25,7 @@ from ingest.errors import TonneError
 from services.clock import now_us
 from services.issuer.audit import audit
 from services.issuer.watch_metrics import Looked
-from services.processing import silence_rates
+from services.processing import pv_outlook, silence_rates
 from services.processing.rebuild import rebuild
 from services.settings import local_urls
 from services.settle import Plan
@@ -190,6 +190,9 @@ class Watcher:
                 silence_rates.refresh(conn)
                 if made := gauges.refresh_days(conn):
                     self._log.debug("days added up", chunks=made)
+                seen = pv_outlook.refresh(conn)
+                if seen.skies or seen.trends:
+                    self._log.debug("PV looked at", skies=seen.skies, trends=seen.trends)
         except (TonneError, psycopg.Error) as error:
             self._warn("days not added up", error)
         self._stopping.wait(max(0.0, _DAYS_SHARE * (time.monotonic() - began_s) - DAYS_S))

@@ -20,6 +20,7 @@ from services.registry.entries import (
     Published,
     Site,
     Topic,
+    array_said,
 )
 from services.registry.located import NUMBER
 
@@ -88,6 +89,8 @@ def _device(device: Device) -> dict[str, Any]:
             {"from": _time(k.begins)} | _present(key=k.key, document=k.document)
             for k in device.meter_keys or ()
         ],
+        **array_said(device),
+        arrays=_arrays(device),
         check_of=device.check_of,
         check_percent=None if device.check_percent == CHECK_PERCENT else device.check_percent,
     )
@@ -101,6 +104,16 @@ def _ratings(device: Device) -> list[dict[str, Any]]:
     return [
         {"from": _time(r.begins)} | _present(rated_power_w=r.rated_power_w, document=r.document)
         for r in held
+    ]
+
+
+def _arrays(device: Device) -> list[dict[str, Any]]:
+    """Modules with their times, where there is more to say than those that it came with."""
+    held = device.arrays or ()
+    if len(held) == 1 and held[0].begins == device.installed and held[0].document is None:
+        return []
+    return [
+        {"from": _time(a.begins)} | _present(**array_said(a), document=a.document) for a in held
     ]
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Key = tuple[str, str]  # kind and id
 CHECK_PERCENT = 2
+ARRAY_KEYS = ("dc_power_w", "tilt", "azimuth", "temperature_coefficient_percent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,23 @@ class Rating:
 
 
 @dataclass(frozen=True, slots=True)
+class PvArray:
+    """
+    PV modules on an inverter from a time on.
+
+    `dc_power_w` is their nameplate at standard test conditions [W], `tilt` from the horizontal
+    and `azimuth` clockwise from north [degrees], the temperature coefficient that of power [%/K].
+    """
+
+    begins: datetime
+    dc_power_w: int | None
+    tilt: Decimal | int | None
+    azimuth: Decimal | int | None
+    temperature_coefficient_percent: Decimal | int | None
+    document: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class MeterKey:
     """Public key with which a meter signs from a time on, in hex, and where it was read."""
 
@@ -86,7 +104,8 @@ class Device:
     A field device; None for a list says that the file does not speak of it.
 
     `check_of` is the meter that this one checks, `check_percent` by how much they
-    may differ.  `maker`, `model` and `serial` are the physical meter's.
+    may differ.  `maker`, `model` and `serial` are the physical meter's.  What is said of PV
+    modules is that of the last row of `arrays`.
     """
 
     kind: ClassVar[str] = "device"
@@ -109,6 +128,16 @@ class Device:
     model: str | None = None
     ratings: tuple[Rating, ...] | None = None
     meter_keys: tuple[MeterKey, ...] | None = None
+    dc_power_w: int | None = None
+    tilt: Decimal | int | None = None
+    azimuth: Decimal | int | None = None
+    temperature_coefficient_percent: Decimal | int | None = None
+    arrays: tuple[PvArray, ...] | None = None
+
+
+def array_said(held: Device | PvArray) -> dict[str, Any]:
+    """Return what is said of PV modules, by key."""
+    return {key: getattr(held, key) for key in ARRAY_KEYS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,8 +391,19 @@ def _keep_lists(entry: Entry, stored: Entry | None) -> Entry:
     meter_keys = entry.meter_keys
     if meter_keys is None:
         meter_keys = (known.meter_keys if known else None) or ()
+    arrays = entry.arrays
+    if arrays is None:
+        arrays = (known.arrays if known else None) or ()
+    modules = array_said(arrays[-1]) if arrays else dict.fromkeys(ARRAY_KEYS)
     return replace(
         entry,
+        arrays=arrays,
+        dc_power_w=_said(entry.dc_power_w, modules["dc_power_w"]),
+        tilt=_said(entry.tilt, modules["tilt"]),
+        azimuth=_said(entry.azimuth, modules["azimuth"]),
+        temperature_coefficient_percent=_said(
+            entry.temperature_coefficient_percent, modules["temperature_coefficient_percent"]
+        ),
         calibrations=calibrations,
         replacements=replacements,
         quality=quality,
@@ -373,3 +413,7 @@ def _keep_lists(entry: Entry, stored: Entry | None) -> Entry:
         maker=entry.maker or (known.maker if known else None),
         model=entry.model or (known.model if known else None),
     )
+
+
+def _said(own: Any, before: Any) -> Any:
+    return before if own is None else own

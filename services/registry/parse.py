@@ -11,8 +11,9 @@ from mrv.errors import FactorError
 from mrv.factors.records import factor_of
 from mrv.registry.article6_transfer import TransferClass
 from mrv.registry.project import Calibration, Sample
-from services.registry import alarm_rules, limits, meter_keys, monitoring, ratings, wire
+from services.registry import alarm_rules, arrays, limits, meter_keys, monitoring, ratings, wire
 from services.registry.entries import (
+    ARRAY_KEYS,
     CHECK_PERCENT,
     Action,
     Area,
@@ -45,7 +46,7 @@ YEARS = 1990, 2200
 DEVICE_KEYS = (
     "id", "site", "class", "profile", "gateway", "rated_power_w", "installed", "removed", "serial",
     "attributes", "calibrations", "replacements", "quality", "check_of", "check_percent",
-    "maker", "model", "ratings", "meter_keys",
+    "maker", "model", "ratings", "meter_keys", *ARRAY_KEYS, "arrays",
 )  # fmt: skip
 # read, transcribed, second-hand, back-solved, from memory
 CERTAINTIES = ("R", "T", "r", "B", "M")
@@ -93,6 +94,8 @@ def device(row: Row) -> Device:
         model=row.optional("model"),
         ratings=_list(row, "ratings", ratings.rating, lambda r: (r.begins,)),
         meter_keys=_list(row, "meter_keys", meter_keys.meter_key, lambda k: (k.begins,)),
+        **arrays.values(row, class_id),
+        arrays=_list(row, "arrays", arrays.array, lambda a: (a.begins,)),
     )
 
 

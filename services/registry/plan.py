@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from services.registry import authority, meter_keys, meters, monitoring, ratings, rules
+from services.registry import arrays, authority, meter_keys, meters, monitoring, ratings, rules
 from services.registry import closed as closed_rules
 from services.registry.entries import Device, Entry, Key, Project, Published, Registry
 from services.registry.service_times import timezone
@@ -70,7 +70,9 @@ def plan(
     credited : sequence of Credited, optional
         Every statement that is issued and counts; None where no database was asked.
     """
-    merged = ratings.dated(stored, stored.updated(incoming.registry), now or datetime.now(UTC))
+    at = now or datetime.now(UTC)
+    merged = ratings.dated(stored, stored.updated(incoming.registry), at)
+    merged = arrays.dated(stored, merged, at)
     findings = _Findings(incoming, strict=strict)
     for key, problems in incoming.problems.items():
         for text in problems:
@@ -80,6 +82,7 @@ def plan(
     for device, text in (
         *ratings.problems(stored, merged, closed or {}),
         *meter_keys.problems(stored, merged),
+        *arrays.problems(stored, merged),
     ):
         key = (device.kind, device.id)
         findings.add(key, f"{findings.place(key)}{text}", warning=False)

@@ -37,6 +37,9 @@ _VIETNAMESE = {
     "serial": ("so seri", "so se ri", "so serial", "so may"),
     "attributes": ("thuoc tinh",),
     "calibrations": ("hieu chuan", "kiem dinh"),
+    "dc_power_w": ("cong suat dc w", "cong suat tam pin w"),
+    "tilt": ("goc nghieng",),
+    "azimuth": ("goc phuong vi",),
 }
 _NAMES = {name: key for key, names in _VIETNAMESE.items() for name in names}
 

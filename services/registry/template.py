@@ -14,7 +14,7 @@ from ingest import classes, profiles
 from ingest.errors import RegistryError
 from mrv import methodologies
 from services.nearest import did_you_mean
-from services.registry import wire
+from services.registry import arrays, wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,6 +97,11 @@ def _device(held: DeviceClass) -> Iterator[str]:
     yield f"    profile: generic  # or a model: {', '.join(_models(held.id)) or 'none is known'}\n"
     rated = any(c.limit == "rated_power" for c in held.registers)
     yield f"    {'' if rated else '# '}rated_power_w: 100000  # bound of what its meter may count\n"
+    if held.id == arrays.CLASS:
+        yield "    dc_power_w: 120000  # modules, nameplate; no performance ratio without it\n"
+        yield "    tilt: 10  # of the modules, degrees from the horizontal\n"
+        yield "    azimuth: 180  # degrees clockwise from north; 180 is south\n"
+        yield "    temperature_coefficient_percent: -0.35  # of power, %/K, data sheet\n"
     yield "    installed: 2026-01-01T00:00:00+07:00  # with its offset\n"
     yield "    maker: Example\n"
     yield "    # model: E-100\n"
@@ -127,6 +132,14 @@ def _later(held: DeviceClass) -> Iterator[str]:
     if any(c.limit == "rated_power" for c in held.registers):
         yield "    # ratings:  # where its rated power is another one from a time on\n"
         yield "    #   - {from: 2026-01-01T00:00:00+07:00, rated_power_w: 100000}\n"
+    if held.id == arrays.CLASS:
+        yield "    # arrays:  # where its modules are others from a time on\n"
+        yield "    #   - from: 2026-01-01T00:00:00+07:00\n"
+        yield "    #     dc_power_w: 120000\n"
+        yield "    #     tilt: 10\n"
+        yield "    #     azimuth: 180\n"
+        yield "    #     temperature_coefficient_percent: -0.35\n"
+        yield "    #     document: as-built drawing 3\n"
     yield "    # meter_keys:  # public keys of a meter that signs: hex or base64, DER or a point\n"
     yield "    #   - from: 2026-01-01T00:00:00+07:00\n"
     yield f"    #     key: {_KEY}\n"

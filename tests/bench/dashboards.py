@@ -1,7 +1,8 @@
 """
-How long every query of every dashboard takes over a year of 200 devices.
+How long every query of every dashboard takes over a year of 200 devices, or on 10,000.
 
     python -m tests.bench.dashboards                # fills a database first: some minutes
+    python -m tests.bench.dashboards --large        # 10,000 devices, two weeks
     python -m tests.bench.dashboards --url URL      # one that was filled so before
 
 Each query runs as the dashboards' role over its dashboard's own range with all of each
@@ -23,9 +24,11 @@ from services.local.postgres import Postgres
 from services.store.postgres.migrate import migrate
 from services.store.postgres.pool import connect
 from tests.grafana import city
-from tests.grafana.fill import YEAR, fill
+from tests.grafana.fill import YEAR, Size, fill
 from tests.grafana.macros import boards, panels
 
+# 10,000 devices, as many of each class as a city has
+LARGE = Size(15, 60, 4000, 1500, 1500, 2000, 400, 300, 200, 50)
 _TIMES = 3
 _SHOWN = 12
 
@@ -34,7 +37,9 @@ def main() -> None:
     """Fill a year where none is given, and measure."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.dashboards", description=__doc__)
     parser.add_argument("--url")
-    url = parser.parse_args().url
+    parser.add_argument("--large", action="store_true")
+    options = parser.parse_args()
+    url = options.url
     if url is not None:
         report(measure(url))
         return
@@ -43,7 +48,7 @@ def main() -> None:
         server.start()
         try:
             migrate(server.url)
-            fill(server.url, Path(folder), YEAR)
+            fill(server.url, Path(folder), LARGE if options.large else YEAR)
             report(measure(server.url))
         finally:
             server.stop()

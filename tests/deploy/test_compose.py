@@ -40,7 +40,7 @@ def test_the_specification_knows_every_key(file):
 def test_a_misspelt_key_is_found():
     """A schema that takes anything would let every other file of ours through as well."""
     validator = jsonschema.validators.validator_for(SCHEMA)(SCHEMA)
-    wrong = {"services": {"run": {"image": "tonne:0.1.0", "comand": ["run"]}}}
+    wrong = {"services": {"run": {"image": "tonne:0.2.0", "comand": ["run"]}}}
     assert [e.json_path for e in validator.iter_errors(wrong)] == ["$.services.run"]
 
 

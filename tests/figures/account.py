@@ -60,6 +60,7 @@ class Account:
     statements: list[dict[str, Any]]
     states: dict[str, tuple[str, datetime | None]]
     alarms: list[tuple[str, str, str]]
+    suns: dict[str, list[tuple[datetime, float | None, float | None, float | None]]]
     days: dict[str, dict[date, list[Emission]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -179,9 +180,12 @@ def read(conn: psycopg.Connection[Any]) -> Account:
     zones = dict(conn.execute("SELECT id, timezone FROM site").fetchall())
     devices = {
         name: {"site": site, "class": class_id, "rated": rated, "gateway": gateway, "dc": dc,
+               "gamma": gamma,
                "zone": ZoneInfo(zones[site])}
-        for name, site, class_id, rated, gateway, dc in conn.execute(
-            "SELECT id, site, class, rated_power_w, gateway, attributes -> 'dc_power_w' FROM device"
+        for name, site, class_id, rated, gateway, dc, gamma in conn.execute(
+            "SELECT id, site, class, rated_power_w, gateway, (SELECT a.dc_power_w FROM device_array a"
+            "   WHERE a.device_id = device.id), (SELECT a.temperature_coefficient_percent"
+            " FROM device_array a WHERE a.device_id = device.id) FROM device"
         )
     }  # fmt: skip
     projects = {
@@ -217,4 +221,16 @@ def read(conn: psycopg.Connection[Any]) -> Account:
         {row[0]: (row[1], row[2]) for row in conn.execute(
             "SELECT device_id, state, last_reading FROM v_device_health")},
         conn.execute("SELECT kind, subject, part FROM v_alarm WHERE cleared IS NULL").fetchall(),
+        _suns(conn),
     )  # fmt: skip
+
+
+def _suns(conn: psycopg.Connection[Any]) -> dict[str, list[Any]]:
+    """Time, irradiance, module temperature and power of each inverter, in order of time."""
+    found = defaultdict(list)
+    for device, *row in conn.execute(
+        "SELECT device_id, time, irradiance_w_m2, module_temperature_c, active_power_w"
+        " FROM reading_pv_inverter ORDER BY device_id, time"
+    ):
+        found[device].append(tuple(row))
+    return found

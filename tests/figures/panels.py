@@ -13,6 +13,8 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial
+from itertools import pairwise
+from statistics import median
 from typing import Any
 
 from mrv.accounting.factor_acceptance import parameters_of
@@ -209,14 +211,18 @@ def specific_by_site(a: Account, since: datetime, until: datetime) -> Figures:
     }  # fmt: skip
 
 
-def yields(a: Account, since: datetime, until: datetime) -> list[tuple[str, Decimal, Decimal]]:
-    """Inverter, energy and yield of each day before today. [kWh, h]"""
+def yields(
+    a: Account, since: datetime, until: datetime
+) -> list[tuple[str, Decimal, Decimal | None]]:
+    """Inverter, energy and, where its nameplate is known, yield of each day before today. [kWh, h]"""
     wanted = a.device_days(since, until)
     return [
         (
             device,
             kwh(total),
-            kwh(total) / (Decimal(a.devices[device]["dc"] or a.devices[device]["rated"]) / 1000),
+            kwh(total) / (Decimal(a.devices[device]["dc"]) / 1000)
+            if a.devices[device]["dc"]
+            else None,
         )
         for device in a.of_class("pv_inverter")
         for day, rows in a.amount_days[device, "energy_export"].items()
@@ -225,9 +231,78 @@ def yields(a: Account, since: datetime, until: datetime) -> list[tuple[str, Deci
     ]
 
 
+def pv_losses(a: Account, since: datetime, until: datetime) -> dict[tuple[str, date], Any]:
+    """What an inverter lost on a day: it stood, its rating, the rest; and what was expected. [kWh]"""
+    wanted = a.device_days(since, until)
+    found = {}
+    for device in a.of_class("pv_inverter"):
+        one = a.devices[device]
+        if one["dc"] is None or one["gamma"] is None:
+            continue
+        steps: dict[date, list[tuple[float, ...]]] = defaultdict(list)
+        for (at, sun, module, power), (later, *_) in pairwise(a.suns[device]):
+            hours = min((later - at).total_seconds(), 900) / 3600
+            day = at.astimezone(one["zone"]).date()
+            steps[day].append((hours, max(sun, 0.0), module - 25, power))
+        for day, rows in a.amount_days[device, "energy_export"].items():
+            if not wanted(device, day) or day >= a.now.astimezone(one["zone"]).date():
+                continue
+            lit = sum(h for h, sun, *_ in steps[day] if sun > 50)
+            insolation = sum(h * sun for h, sun, *_ in steps[day])
+            if lit < 8 or insolation <= 500:
+                continue
+            gain = one["dc"] / 1e6 * (1 - 0.1408) * 0.96
+            warmth = sum(h * sun * degrees for h, sun, degrees, _ in steps[day])
+            whole = gain * (insolation + warmth * float(one["gamma"]) / 100)
+            full = [s for s in steps[day] if s[3] >= 0.98 * one["rated"]]
+            clipped = sum(h * sun for h, sun, *_ in full) / insolation * whole
+            clipped = max(0.0, clipped - sum(h * power for h, _, _, power in full) / 1000)
+            stood = sum(h * sun for h, sun, _, power in steps[day] if sun >= 100 and power <= 0)
+            stood *= whole / insolation
+            energy = float(kwh(sum(r.value for r in rows)) or 0)
+            expected = whole - clipped
+            found[device, day] = stood, clipped, max(0.0, expected - energy - stood), expected
+    return found
+
+
+def losses_by_day(a: Account, since: datetime, until: datetime) -> Figures:
+    """The same of all inverters, by day and cause."""
+    found: dict[str, tuple[float, ...]] = {}
+    for (_, day), parts in pv_losses(a, since, until).items():
+        before = found.get(str(day), (0.0, 0.0, 0.0))
+        found[str(day)] = tuple(x + y for x, y in zip(before, parts[:3], strict=True))
+    return found
+
+
+def losses(tonnes: bool, a: Account, since: datetime, until: datetime) -> Figures:
+    """The same of an inverter together; or what its project would have made of it. [t]"""
+    found: dict[str, float | None] = defaultdict(float)
+    for (device, _), parts in pv_losses(a, since, until).items():
+        found[device] += sum(parts[:3])
+    if not tonnes:
+        return found
+    rates = {device: rate_of(a, device) for device in found}
+    return {d: None if rates[d] is None else lost * rates[d] for d, lost in found.items()}
+
+
+def rate_of(a: Account, device: str) -> float | None:
+    """Tonnes of a kilowatt hour of an inverter by its project's last 28 days."""
+    for project in a.serving([device]):
+        days = {
+            day: sum(r.reduction for r in rows if r.device == device)
+            for day, rows in a.days[project].items()
+            if any(r.device == device for r in rows)
+        }
+        last = [day for day in days if day > max(days) - timedelta(days=28)]
+        energy = sum(r.value for day in last for r in a.amount_days[device, "energy_export"][day])
+        if energy:
+            return sum(days[day] for day in last) / 1e12 / (energy / 1000)
+    return None
+
+
 def yield_a_day(a: Account, since: datetime, until: datetime) -> float | None:
     """Mean yield of inverters' days. [h]"""
-    found = [y for _, _, y in yields(a, since, until)]
+    found = [y for _, _, y in yields(a, since, until) if y is not None]
     return float(sum(found)) / len(found) if found else None
 
 
@@ -236,7 +311,8 @@ def last_week(which: int, a: Account, since: datetime, until: datetime) -> Figur
     del since, until
     found: dict[str, list[Decimal]] = {d: [] for d in a.of_class("pv_inverter")}
     for device, *values in yields(a, a.now - timedelta(days=8) + timedelta(microseconds=1), a.now):
-        found[device].append(values[which])
+        if values[which] is not None:
+            found[device].append(values[which])
     return {
         d: None if not v else float(sum(v)) / (len(v) if which else 1) for d, v in found.items()
     }
@@ -280,8 +356,46 @@ def costs(daily: bool, a: Account, since: datetime, until: datetime) -> Figures:
     return found
 
 
+def inverter_cost(a: Account, device: str) -> float | None:
+    """What a day of an inverter below expectation costs, by its last three days. [t]"""
+    since = a.now - timedelta(days=8)
+    days = {day: parts for (d, day), parts in pv_losses(a, since, a.now).items() if d == device}
+    rate = rate_of(a, device)
+    short = [
+        max(0.0, days[day][3] - sum(r.value for r in a.amount_days[device, "energy_export"][day]) / 1000)
+        for day in sorted(days)[-3:]
+    ]  # fmt: skip
+    return None if rate is None or not short else sum(short) / len(short) * rate
+
+
+def furnace_cost(a: Account, project: str) -> float | None:
+    """What a day of more energy a tonne than usual costs. [t]"""
+    kwh_of, t_of, ug, wh = defaultdict(int), defaultdict(int), 0, 0
+    for device, *_ in a.members[project]:
+        one = a.devices[device]
+        today = a.now.astimezone(one["zone"]).date()
+        for quantity, sums in (("energy_import", kwh_of), ("mass", t_of)):
+            for day, rows in a.amount_days[device, quantity].items():
+                sums[day] += sum(r.value for r in rows)
+                if quantity == "energy_import" and any(
+                    r.device == device for r in a.days[project].get(day, ())
+                ):
+                    wh += sum(r.value for r in rows)
+        ug += sum(r.emitted for rows in a.days[project].values() for r in rows
+                  if r.device == device and one["class"] == "furnace")  # fmt: skip
+    days = sorted(d for d in kwh_of.keys() & t_of.keys() if kwh_of[d] and t_of[d] and d < today)
+    each = {d: (kwh_of[d] / 1000) / (t_of[d] / 1e6) for d in days}
+    usual = median(each[d] for d in days[-31:-3])
+    excess = sum((each[d] - usual) * t_of[d] / 1e6 for d in days[-3:]) / 3
+    return max(excess, 0.0) * (ug / 1e12) / (wh / 1000)
+
+
 def alarm_cost(a: Account, kind: str, subject: str) -> float | None:
-    """What a day of an alarm's silences costs: of all devices that it stands for. [t]"""
+    """What a day of an alarm costs: of all devices that it stands for. [t]"""
+    if kind == "inverter_low":
+        return inverter_cost(a, subject)
+    if kind == "energy_high":
+        return furnace_cost(a, subject)
     silent = a.silent()
     members = [m[0] for m in a.members.get(subject, ()) if m[2] <= a.now < m[3]]
     devices = {
@@ -483,7 +597,10 @@ PANELS: dict[str, tuple[str | None, str | tuple[str, ...] | None, Meaning]] = {
     "tonne-pv: Energy in range": ("energy_kwh", None, drawn("energy_export", "pv_inverter")),
     "tonne-pv: Worst first: energy_kwh": ("energy_kwh", "device_id", partial(last_week, 0)),
     "tonne-pv: Worst first: yield_h": ("yield_h", "device_id", partial(last_week, 1)),
-    "tonne-pv: Yield a day": ("yield_h", None, yield_a_day),
+    "tonne-pv: Losses by day": (None, "day", losses_by_day),
+    "tonne-pv: Losses, dearest first: lost_kwh": ("lost_kwh", "device_id", partial(losses, False)),
+    "tonne-pv: Losses, dearest first: lost_t": ("lost_t", "device_id", partial(losses, True)),
+    "tonne-pv: Specific yield a day": ("yield_h", None, yield_a_day),
     "tonne-water: Electricity by volume": ("kwh_m3", None, ratio(drawn("energy_import", "wastewater_plant"), amount("flow", 1_000_000, "wastewater_plant"))),
     "tonne-works: Devices: steam: amount": ("amount", "device_id", device_amounts("steam_meter", "mass", Decimal("0.000001"))),
     "tonne-works: Devices: waste heat: amount": ("amount", "device_id", device_amounts("waste_heat_turbine", "energy_export", Decimal("0.001"))),

@@ -24,7 +24,7 @@ from services.store.api import api_keys
 from services.store.postgres.pool import connect
 from tests.figures import surfaces
 from tests.figures.account import UG, Account, midnight, read
-from tests.figures.panels import PROJECT, alarm_cost, missed, silence
+from tests.figures.panels import PROJECT, alarm_cost, missed, pv_losses, silence
 from tests.figures.test_panels import _empty, _filled, _midnight, _never_heard, _silent
 from tests.fix_timescale import _fresh
 
@@ -167,10 +167,26 @@ def _devices(city, a):
             _near(page["cost_t_per_day"]),
             _near(daily and daily / 10**12),
         )
+        yield from _pv(a, path, device, page)
         # it grows from one moment to the next
         so_far_t = None if daily is None else float(daily) * days / 1e12
         shown_t = page["cost_t"] and float(page["cost_t"])
         yield f"{path}: cost_t", *_grown(shown_t, so_far_t)
+
+
+def _pv(a, path, device, page):
+    """Energy of an inverter's days, what was expected, and what was lost by cause."""
+    today = a.now.astimezone(a.devices[device]["zone"]).date()
+    lost = pv_losses(a, a.now - timedelta(days=28), a.now)
+    for one in (page["pv"] or {"days": ()})["days"]:
+        day = date.fromisoformat(one["day"])
+        assert day < today
+        wanted = sum(r.value for r in a.amount_days[device, "energy_export"][day]) / 1000
+        yield f"{path}: energy_kwh", _near(one["energy_kwh"]), _near(wanted)
+        parts = lost.get((device, day), (None,) * 4)
+        for name, value in zip(("standing", "clipped", "other", "expected"), parts, strict=True):
+            shown = one[f"{name}_kwh"]
+            yield f"{path}: {name}_kwh", _near(shown, 6), _near(value, 6)
 
 
 def _alarms(city, a):

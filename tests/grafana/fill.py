@@ -182,8 +182,9 @@ def _devices(size: Size) -> list[dict[str, Any]]:
             one = _device(f"{stem}-{k + 1}", where, class_id)
             if class_id in rated:
                 one["rated_power_w"] = rated[class_id]
-            if class_id == "pv_inverter" and k == 0:
-                one["attributes"] = {"dc_power_w": 125_000}
+            if class_id == "pv_inverter" and k % 40 != 3:  # one lacks what a ratio needs
+                one |= {"dc_power_w": 125_000, "tilt": 10, "azimuth": 180,
+                        "temperature_coefficient_percent": -0.35}  # fmt: skip
             if class_id in limits:
                 one["attributes"] = {"limits": limits[class_id]}
             if class_id == "pv_inverter" and k % 4 == 3:

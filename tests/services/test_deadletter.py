@@ -288,3 +288,13 @@ def test_old_letters_go_by_themselves(database_url):
         gone = conn.execute("SELECT author, letters FROM dead_letter_removal").fetchall()
     assert (before, after) == ((3,), (0,))
     assert gone == [("tonne watch", 3)]
+
+
+def test_a_principal_s_messages_are_found_before_its_device_is_known(tonne):
+    """Whoever installs a meter would be told that there is no device of that name."""
+    found = tonne("list", "--principal", "a", "--json")
+    assert found.exit_code == 0, found.output
+    assert {one["device"] for one in json.loads(found.stdout)} == {"a", None}
+    unknown = tonne("list", "--principal", "b")
+    assert unknown.exit_code == 2
+    assert "no principal 'b' is known" in unknown.output

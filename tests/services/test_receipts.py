@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import msgspec
 from hypothesis import HealthCheck, given, settings
@@ -12,6 +13,7 @@ from ingest.model import Device, Fleet
 from ingest.mqtt.topics import Router
 from ingest.pipeline.admit import admit
 from services.clock import now_us
+from services.intake.done import Done
 from services.intake.receipts import GATHER_S, Receipts
 
 FLEET = Fleet([Device("a", "s", "vehicle"), Device("b", "s", "vehicle", gateway="a")])
@@ -25,7 +27,9 @@ def told(messages) -> list[tuple[str, dict]]:
     router = Router(FLEET)
     found = admit(FLEET, router.route, topics, payloads, [None] * len(topics), NOW_MS * 1000)
     receipts = Receipts()
-    receipts.add(FLEET, [(router.route(topics[k]), seen) for k, seen in found.seen.items()], 1.0)
+    inbox = SimpleNamespace(topics=topics)
+    done = Done.of(inbox, router, found)
+    receipts.add(FLEET, done.seen, 1.0, done.refused)
     assert receipts.due(1.0 + GATHER_S / 2) == []
     out = [(topic, msgspec.json.decode(body)) for topic, body in receipts.due(1.0 + GATHER_S)]
     assert receipts.due(float("inf")) == []
@@ -45,7 +49,14 @@ def test_lists_what_was_numbered():
     assert receipts == [
         (
             "tonne/v1/a/receipt",
-            {"device": "a", "ts": NOW_MS - 1, "id": 3, "ids": [3, 1, 2], "times": []},
+            {
+                "device": "a",
+                "ts": NOW_MS - 1,
+                "id": 3,
+                "ids": [3, 1, 2],
+                "times": [],
+                "refused": [],
+            },
         )
     ]
 
@@ -84,6 +95,32 @@ def test_long_lists_come_in_parts():
     receipts = told([(OWN, [reading(NOW_MS - k, id=k) for k in range(2_500)])])
     assert [len(body["ids"]) for _, body in receipts] == [1_000, 1_000, 500]
     assert [i for _, body in receipts for i in body["ids"]] == list(range(2_500))
+
+
+def test_tells_which_readings_were_refused_and_why():
+    """A technician would learn by a call to the city that the unit of one channel is wrong."""
+    ahead = NOW_MS + 10**9
+    ((_, body),) = told([
+        (OWN, [reading(NOW_MS - 2, id=1), reading(ahead, id=2), reading(NOW_MS - 1, id=3)]),
+        (OWN, {"ts": NOW_MS, "id": 4, "values": {"odometer_km": 2, "soc_percent": 900}}),
+        (OWN, {"ts": NOW_MS - 7, "values": {"no_such_channel": 1}}),
+    ])  # fmt: skip
+    # all are durable, as readings or as dead letters
+    assert (body["ids"], body["times"]) == ([1, 2, 3, 4], [NOW_MS - 7])
+    told_of = {one["reason"]: one for one in body["refused"]}
+    assert {k: (v["ids"], v["times"]) for k, v in told_of.items()} == {
+        "time_future": ([2], []), "out_of_range": ([4], []), "no_known_channel": ([], [NOW_MS - 7]),
+    }  # fmt: skip
+    assert "soc_percent 900 is outside" in told_of["out_of_range"]["detail"]
+
+
+def test_a_message_that_cannot_be_read_is_told_too():
+    """A device that gets no receipt sends the same again for ever, and nobody tells it why."""
+    ((topic, body),) = told([(OWN, "no reading")] * 30)
+    assert topic == "tonne/v1/a/receipt"
+    assert (body["ids"], body["times"], body["ts"]) == ([], [], None)
+    assert len(body["refused"]) + body["refused_more"] == 30
+    assert len(json.dumps(body)) < 8_000
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)

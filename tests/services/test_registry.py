@@ -1,5 +1,6 @@
 """Registry files: read exactly, held against every rule, written back unchanged."""
 
+import json
 import re
 from dataclasses import replace
 from decimal import Decimal
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from ingest.errors import RegistryError
 from mrv import methodologies
 from services.registry import needs
-from services.registry.document import to_yaml
+from services.registry.document import document, to_yaml
 from services.registry.entries import Registry
 from services.registry.files import Incoming, read_files
 from services.registry.plan import plan
@@ -527,3 +528,50 @@ def test_a_key_that_verifies_nothing_is_refused(load, text, what):
     planned = load(text)
     assert planned.refused
     assert what in _messages(planned)
+
+
+ARRAY = "dc_power_w: 120000, tilt: 10, azimuth: 180, temperature_coefficient_percent: -0.35, "
+
+
+def test_modules_of_an_inverter_are_dated_and_never_changed(load):
+    """A ratio of last year would change with modules that were added this year."""
+    given = BASE.replace("installed:", f"{ARRAY}installed:")
+    stored = load(given)
+    assert not stored.refused, _messages(stored)
+    first = stored.merged.devices["inv"]
+    assert [(a.begins, a.dc_power_w) for a in first.arrays] == [(first.installed, 120_000)]
+    # a file of before says nothing of them, and they stay; another value counts from its import
+    assert load(BASE, stored.merged).merged.devices["inv"] == first
+    grown = load(given.replace("120000", "180000"), stored.merged).merged.devices["inv"]
+    assert [a.dc_power_w for a in grown.arrays] == [120_000, 180_000]
+    assert grown.arrays[1].begins > first.installed
+    assert (grown.dc_power_w, grown.tilt) == (180_000, 10)
+    rewritten = BASE.replace(
+        "installed:", "arrays: [{from: 2020-01-01T00:00:00Z, dc_power_w: 90000}], installed:"
+    )
+    assert "is not changed or left out" in _messages(load(rewritten, stored.merged))
+    exported = document(grown)
+    assert exported["dc_power_w"] == 180_000
+    assert [a["dc_power_w"] for a in exported["arrays"]] == [120_000, 180_000]
+    rows = json.dumps(exported["arrays"], default=float)
+    again = BASE.replace("installed:", f"arrays: {rows}, installed:")
+    assert [a.dc_power_w for a in load(again).merged.devices["inv"].arrays] == [120_000, 180_000]
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("dc_power_w: 0", "dc_power_w: 0 must be from 1"),
+        ("dc_power_w: -5", "-5 must be from 1"),
+        ("tilt: 91", "91 must be from 0 to 90"),
+        ("azimuth: 361", "361 must be from 0 to 360"),
+        ("temperature_coefficient_percent: -0.0035", "write percent per kelvin, as -0.35"),
+        ("temperature_coefficient_percent: 0.35", "0.35 must be from -1 to 0"),
+        ("arrays: [{from: 2026-01-01T00:00:00Z}]", "says nothing; give one of dc_power_w"),
+        ("class: energy_meter, dc_power_w: 5", "is of pv_inverter, and this is a energy_meter"),
+    ],
+)
+def test_modules_that_cannot_be_are_refused(load, said, told):
+    """A ratio would be a hundred times the true one, and nobody would know why."""
+    given = BASE.replace("class: pv_inverter, ", "") if "class:" in said else BASE
+    assert told in _messages(load(given.replace("installed:", f"{said}, installed:")))

@@ -17,28 +17,59 @@ from deploy.grafana.source.panels import (
     serving,
     stat,
     table,
+    timeline,
 )
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.models import dashboard as model
 
+_OWN = "id = ANY(ARRAY[${device:sqlstring}]::text[])"
 _MINE = "device_id = ANY(ARRAY[${device:sqlstring}]::text[])"
 # above 1 the nameplate is wrong, or is the inverter's: that is no good news
 _RATIO = ((None, RED), (0.65, ORANGE), (0.75, GREEN), (1.0, ORANGE))
 _LOSS = ((None, RED), (0.9, YELLOW), (0.95, GREEN))
+_SHARE = ((None, RED), (0.95, YELLOW), (0.99, GREEN))
 _TREND = f"""
 WITH ratios AS (
-    SELECT device_id, time, performance_ratio FROM v_day_pv
-    WHERE time > now() - INTERVAL '90 days' AND performance_ratio IS NOT NULL AND {_MINE}
+    SELECT device_id, time, performance_ratio_25 AS ratio FROM v_day_pv
+    WHERE time > now() - INTERVAL '90 days' AND performance_ratio_25 IS NOT NULL AND {_MINE}
 ), clean AS (
-    SELECT device_id, percentile_cont(0.9) WITHIN GROUP (ORDER BY performance_ratio) AS best
+    SELECT device_id, percentile_cont(0.9) WITHIN GROUP (ORDER BY ratio) AS best
     FROM ratios GROUP BY device_id HAVING count(*) >= 7
 ), lately AS (
-    SELECT device_id, percentile_cont(0.5) WITHIN GROUP (ORDER BY performance_ratio) AS now
+    SELECT device_id, percentile_cont(0.5) WITHIN GROUP (ORDER BY ratio) AS now
     FROM ratios WHERE time > now() - INTERVAL '8 days' GROUP BY device_id
 )
 SELECT device_id AS metric, now / best AS value FROM clean JOIN lately USING (device_id)
 ORDER BY value LIMIT 12
+"""
+_POWER = f"""
+WITH metered AS (
+    SELECT i.start, sum(i.value) * 0.004 AS kw, count(*) AS inverters
+    FROM interval_quantity i
+    WHERE $__timeFilter(i.start) AND i.quantity = 'energy_export' AND i.{_MINE} GROUP BY 1
+), sun AS (
+    SELECT q.quarter, max(q.irradiance) AS irradiance, count(e.kw) AS known,
+           sum(least(e.kw, d.rated_power_w / 1000.0)) AS expected
+    FROM (
+        SELECT $__timeGroup(r.time, '15m') AS quarter, r.device_id, avg(CASE WHEN r.irradiance_w_m2 < 0 THEN 0 ELSE r.irradiance_w_m2 END) AS irradiance,
+               avg(CASE WHEN r.irradiance_w_m2 < 0 THEN 0 ELSE r.irradiance_w_m2 END * (r.module_temperature_c - 25)) AS heat
+        FROM reading_pv_inverter r WHERE $__timeFilter(r.time) AND r.{_MINE} GROUP BY 1, 2
+    ) q
+    JOIN device d ON d.id = q.device_id
+    LEFT JOIN v_device_array a ON a.device_id = q.device_id AND q.quarter >= a.begins AND q.quarter < a.ends
+    CROSS JOIN LATERAL (
+        SELECT tonne_pv_expected_kwh(a.dc_power_w / 1000.0, q.irradiance, q.heat, a.temperature_coefficient_percent) AS kw
+    ) e
+    GROUP BY 1
+), clear AS (
+    SELECT c.time, sum(c.kw) AS kw, count(*) AS inverters FROM v_clear_sky_power c
+    WHERE $__timeFilter(c.time) AND c.day BETWEEN ($__timeFrom())::timestamptz::date AND ($__timeTo())::timestamptz::date
+      AND c.{_MINE} GROUP BY 1
+)
+SELECT m.start AS time, m.kw AS "power", CASE WHEN s.known >= m.inverters THEN s.expected END AS "expected",
+       CASE WHEN c.inverters >= m.inverters THEN c.kw END AS "clear sky", s.irradiance AS "irradiance"
+FROM metered m LEFT JOIN sun s ON s.quarter = m.start LEFT JOIN clear c ON c.time = m.start ORDER BY 1
 """
 
 
@@ -55,13 +86,27 @@ WHERE $__timeFilter(time) AND quantity = 'energy_export' AND {_MINE}
                 stat("Performance ratio", f"""
 SELECT sum(energy_kwh) / sum(reference_kwh) AS ratio FROM v_day_pv
 WHERE $__timeFilter(time) AND performance_ratio IS NOT NULL AND {_MINE}
-""", "percentunit", "IEC 61724-1: energy over insolation times nameplate, whole days with 8 hours of"
-                     " measured sun. By the panels' nameplate (`attributes.dc_power_w`); where the registry"
-                     " lacks it by the inverter's, which shows a plant with more panels above its true ratio.",
+""", "percentunit", "IEC 61724-1: energy over insolation times nameplate of the modules (`dc_power_w`), whole days"
+                     " with 8 hours of measured sun. Inverters without a nameplate in the registry are left out.",
                      steps=_RATIO, decimals=1),
-                stat("Yield a day", f"""
+                stat("The same at 25 °C", f"""
+SELECT sum(energy_kwh) / sum(reference_25_kwh) AS ratio FROM v_day_pv
+WHERE $__timeFilter(time) AND performance_ratio_25 IS NOT NULL AND {_MINE}
+""", "percentunit", "IEC 61724-1: the ratio with the nameplate corrected to the temperature of the modules, so that a hot"
+                     " month and a cool one compare. Needs `temperature_coefficient_percent` and a module sensor.",
+                     steps=_RATIO, decimals=1),
+                stat("Specific yield a day", f"""
 SELECT avg(yield_h) AS yield_h FROM v_day_pv WHERE $__timeFilter(time) AND {_MINE}
-""", "suffix: kWh/kW", "Energy by nameplate of the panels, or of the inverter where that is not known; mean of the days and inverters in range.", decimals=2),
+""", "suffix: kWh/kW", "Energy by nameplate of the modules; mean of the days and inverters in range that have one.", decimals=2),
+                stat("Availability", f"""
+SELECT avg(availability) AS availability FROM v_day_pv WHERE $__timeFilter(time) AND {_MINE}
+""", "percentunit", "By time (IEC TS 63019): share of the measured time with 100 W/m² or more in which an inverter gave"
+                     " power. Time of which nothing was heard is left out.", steps=_SHARE, decimals=2),
+                stat("Available energy", f"""
+SELECT sum(energy_kwh) / sum(energy_kwh / energy_availability) AS availability FROM v_day_pv
+WHERE $__timeFilter(time) AND energy_availability > 0 AND {_MINE}
+""", "percentunit", "By energy: what was given over that and what was expected while inverters stood in the sun.",
+                     steps=_SHARE, decimals=2),
                 stat("Clipped", f"""
 SELECT sum(clipped_h) AS clipped_h FROM v_day_pv WHERE $__timeFilter(time) AND {_MINE}
 """, "suffix: h", "Hours of inverters at 98 % of their rated power or more: sun that was not taken.",
@@ -75,20 +120,11 @@ WHERE {_MINE} HAVING count(*) > 0
                      steps=((None, GREEN), (1, YELLOW))),
             ]),
             ("Power", [
-                series("Power against expected and irradiance", f"""
-SELECT i.start AS time, sum(i.value) * 0.004 AS "power",
-       max(s.irradiance) / 1000 * sum(d.rated_power_w) FILTER (WHERE s.irradiance IS NOT NULL) / 1000 * 0.8 AS "expected",
-       max(s.irradiance) AS "irradiance"
-FROM interval_quantity i
-JOIN device d ON d.id = i.device_id
-LEFT JOIN (
-    SELECT $__timeGroup(r.time, '15m') AS quarter, avg(r.irradiance_w_m2) AS irradiance
-    FROM reading_pv_inverter r WHERE $__timeFilter(r.time) AND r.{_MINE} GROUP BY 1
-) s ON s.quarter = i.start
-WHERE $__timeFilter(i.start) AND i.quantity = 'energy_export' AND i.{_MINE}
-GROUP BY i.start ORDER BY i.start
-""", "kwatt", "Metered power of quarter hours beside what the measured irradiance should give at a"
-                       " performance ratio of 0.8. Irradiance on the right axis.",
+                series("Power against expected and irradiance", _POWER, "kwatt",
+                       "Metered power of quarter hours; what the measured sun should give by PVWatts, with the modules'"
+                       " nameplate, temperature and 14 % losses; and the same under a clear sky at 25 °C. Expected and"
+                       " clear sky stand only where nameplate, tilt and sensors of every chosen inverter are known."
+                       " Irradiance on the right axis.",
                        right={"irradiance": "suffix: W/m²"}, span=24, height=9),
             ]),
             ("By day", [
@@ -109,35 +145,88 @@ SELECT day::text AS day, sum(clipped_h) AS clipped_h FROM v_day_pv
 WHERE $__timeFilter(time) AND {_MINE} GROUP BY day ORDER BY day
 """, "suffix: h", "Hours at 98 % of rated power or more, all chosen inverters together."),
                 levels("Soiling and ageing", _TREND, "percentunit",
-                       "Median performance ratio of the last week over the inverter's own best days"
+                       "Median ratio at 25 °C of the last week over the inverter's own best days"
                        " (90th percentile) of three months; the lowest twelve. Dust shows as a slow fall"
                        " that rain ends.", steps=_LOSS, span=12, high=1.1),
+                bars("Losses by day", f"""
+SELECT day::text AS day, sum(standing_kwh) AS standing, sum(clipped_kwh) AS clipped, sum(other_kwh) AS other
+FROM v_day_pv WHERE $__timeFilter(time) AND expected_kwh IS NOT NULL AND {_MINE} GROUP BY day ORDER BY day
+""", "kwatth", "Energy below what the measured sun should give: inverters that stood, sun beyond their rating, and the"
+                     " rest, which is soiling, shade, strings, sensors. Only inverters whose nameplate, temperature"
+                     " coefficient and sensors are known."),
+                timeline("Each inverter against its plant", f"""
+WITH days AS (
+    SELECT device_id, site, dc_known, day, time, peer_yield_h FROM v_day_pv WHERE $__timeFilter(time) AND {_MINE}
+), typical AS (
+    SELECT site, dc_known, day, percentile_cont(0.5) WITHIN GROUP (ORDER BY peer_yield_h) AS yield_h
+    FROM days GROUP BY site, dc_known, day HAVING count(*) >= 3
+), held AS (
+    SELECT d.time, d.device_id, d.peer_yield_h / t.yield_h AS share
+    FROM days d JOIN typical t ON t.site = d.site AND t.dc_known = d.dc_known AND t.day = d.day AND t.yield_h > 0.2
+), worst AS (
+    SELECT device_id FROM held GROUP BY device_id ORDER BY avg(share) LIMIT 30
+)
+SELECT time, device_id AS metric, share FROM held WHERE device_id IN (SELECT device_id FROM worst) ORDER BY time
+""", "Yield of the day over that of the plant's median inverter; the thirty lowest. A plant of fewer than three is not shown.",
+                         unit="percentunit", steps=((None, RED), (0.85, ORANGE), (0.95, GREEN)), height=9),
             ]),
             ("Inverters", [
                 table("Worst first", f"""
 WITH recent AS (
-    SELECT p.device_id, p.site, sum(p.energy_kwh) AS energy_kwh, avg(p.yield_h) AS yield_h, bool_and(p.dc_known) AS dc_known,
+    SELECT p.device_id, p.site, p.dc_known, sum(p.energy_kwh) AS energy_kwh, avg(p.yield_h) AS yield_h, avg(p.peer_yield_h) AS peer_h,
+           avg(p.availability) AS availability, max(p.no_ratio) AS no_ratio,
            sum(p.energy_kwh) FILTER (WHERE p.performance_ratio IS NOT NULL)
-               / sum(p.reference_kwh) FILTER (WHERE p.performance_ratio IS NOT NULL) AS performance_ratio
-    FROM v_day_pv p WHERE p.time > now() - INTERVAL '8 days' AND p.{_MINE} GROUP BY 1, 2
+               / sum(p.reference_kwh) FILTER (WHERE p.performance_ratio IS NOT NULL) AS performance_ratio,
+           sum(p.energy_kwh) FILTER (WHERE p.performance_ratio_25 IS NOT NULL)
+               / sum(p.reference_25_kwh) FILTER (WHERE p.performance_ratio_25 IS NOT NULL) AS performance_ratio_25
+    FROM v_day_pv p WHERE p.time > now() - INTERVAL '8 days' AND p.{_MINE} GROUP BY 1, 2, 3
 ), typical AS (
-    SELECT site, percentile_cont(0.5) WITHIN GROUP (ORDER BY yield_h) AS yield_h FROM recent GROUP BY site
+    SELECT site, dc_known, percentile_cont(0.5) WITHIN GROUP (ORDER BY peer_h) AS yield_h FROM recent GROUP BY 1, 2
 )
-SELECT h.device_id, r.yield_h / nullif(t.yield_h, 0) - 1 AS against_site, r.performance_ratio,
-       CASE WHEN r.dc_known THEN 'panels' ELSE 'inverter' END AS nameplate, h.state, r.yield_h, r.energy_kwh, h.site, h.last_reading
+SELECT h.device_id, r.peer_h / nullif(t.yield_h, 0) - 1 AS against_site, r.performance_ratio, r.performance_ratio_25, r.availability,
+       CASE WHEN r.performance_ratio IS NULL THEN r.no_ratio END AS no_ratio, h.state, r.yield_h, r.energy_kwh, h.site, h.last_reading
 FROM v_device_health h
 LEFT JOIN recent r ON r.device_id = h.device_id
-LEFT JOIN typical t ON t.site = h.site
-WHERE h.{_MINE} ORDER BY r.yield_h / nullif(t.yield_h, 0) NULLS FIRST, h.device_id LIMIT 50
-""", "The last seven days: energy, yield by nameplate, ratio, and how far from the site's median inverter."
-                      " Inverters without a day come first.",
+LEFT JOIN typical t ON t.site = h.site AND t.dc_known = r.dc_known
+WHERE h.{_MINE} ORDER BY r.peer_h / nullif(t.yield_h, 0) NULLS FIRST, h.device_id LIMIT 50
+""", "The last seven days: how far from the median inverter of the same plant, ratios, availability, yield by nameplate"
+                      " of the modules. Inverters without a day come first. Where there is no ratio, it says why.",
                       units={"energy_kwh": "kwatth", "yield_h": "suffix: kWh/kW/d", "performance_ratio": "percentunit",
-                             "against_site": "percentunit"},
-                      decimals={"against_site": 1, "performance_ratio": 1, "yield_h": 2},
+                             "performance_ratio_25": "percentunit", "availability": "percentunit", "against_site": "percentunit"},
+                      decimals={"against_site": 1, "performance_ratio": 1, "performance_ratio_25": 1, "availability": 1, "yield_h": 2},
                       steps={"against_site": ((None, RED), (-0.15, ORANGE), (-0.05, "text")),
-                             "performance_ratio": _RATIO},
+                             "performance_ratio": _RATIO, "performance_ratio_25": _RATIO, "availability": _SHARE},
                       links={"device_id": console("devices/${__value.raw}")},
                       span=24, height=10),
+                table("Losses, dearest first", f"""
+SELECT l.device_id, l.lost_kwh, l.lost_kwh * r.t_per_kwh AS lost_t,
+       CASE greatest(l.standing, l.clipped, l.other) WHEN l.standing THEN 'stood still' WHEN l.clipped THEN 'clipped'
+           ELSE 'soiling, shade, strings' END AS cause,
+       l.standing / nullif(l.lost_kwh, 0) AS standing_share, l.clipped / nullif(l.lost_kwh, 0) AS clipped_share, l.days
+FROM (
+    SELECT device_id, sum(standing_kwh) AS standing, sum(clipped_kwh) AS clipped, sum(other_kwh) AS other, count(*) AS days,
+           sum(standing_kwh + clipped_kwh + other_kwh) AS lost_kwh
+    FROM v_day_pv WHERE $__timeFilter(time) AND expected_kwh IS NOT NULL AND {_MINE} GROUP BY device_id
+) l
+LEFT JOIN v_pv_rate r ON r.device_id = l.device_id
+ORDER BY l.lost_kwh DESC LIMIT 50
+""", "Energy below what the measured sun should give over the local days in range, its largest cause, and the tonnes that it would"
+                      " have avoided at the rate of the project's own account, last 28 days. An estimate: it is in no account.",
+                      units={"lost_kwh": "kwatth", "lost_t": "suffix: t", "standing_share": "percentunit", "clipped_share": "percentunit"},
+                      decimals={"lost_kwh": 0, "lost_t": 3, "standing_share": 0, "clipped_share": 0},
+                      links={"device_id": console("devices/${__value.raw}")},
+                      span=12, height=10),
+                table("From year to year", f"""
+SELECT d.id::text AS device_id, t.percent_per_year, t.low, t.high, t.pairs,
+       CASE WHEN t.percent_per_year IS NULL THEN 'less than two years of days with a ratio' END AS why_none, t.first_day::text, t.last_day::text
+FROM device d LEFT JOIN pv_trend t ON t.device_id = d.id
+WHERE d.{_OWN} ORDER BY t.percent_per_year, d.id LIMIT 50
+""", "Change of the ratio at 25 °C: median of the pairs of days a year apart, with the interval that holds it with 95 %."
+                      " Healthy modules lose about half a percent a year. Made anew each day.",
+                      units={"percent_per_year": "suffix: %/a", "low": "suffix: %/a", "high": "suffix: %/a"},
+                      decimals={"percent_per_year": 2, "low": 2, "high": 2},
+                      links={"device_id": console("devices/${__value.raw}")},
+                      span=12, height=10),
             ]),
         ],
         variables=[sites(), devices("pv_inverter", "Inverter"), console_address()],

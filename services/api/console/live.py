@@ -144,7 +144,7 @@ class Live:
 
 
 def snapshot(conn: Connection[TupleRow], who: Principal) -> list[Row]:
-    """Return the rows that somebody may see, for a page without scripts."""
+    """Return the rows that somebody may see, what is not heard first."""
     rows = [_row(one) for one in console.newest(conn, shown()) if _may(who, one.projects)]
     return sorted(rows, key=lambda row: _RANK.get(row["state"], 0))
 

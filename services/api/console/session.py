@@ -3,13 +3,14 @@ Session of the console: anonymous, or the holder of an API key who signed in.
 
 The cookie holds no key, but the secret of a session that the database knows: signing
 out ends it, wherever a copy of the cookie went, and so does revoking the key.  It opens
-pages alone; the API takes bearer tokens and nothing else, so that no other site can make
-a browser write.
+pages, and lets an operator take up alarms by forms of the pages' own site; the API takes
+bearer tokens and nothing else, so that no other site can make a browser write.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
@@ -95,6 +96,20 @@ def signed_in_for_all(ask: Asked, what: str) -> None:
     """
     signed_in(ask, what)
     refuse_part(ask.who)
+
+
+def refuse_foreign(ask: Asked) -> None:
+    """
+    Refuse a form that another site sent.
+
+    Raises
+    ------
+    ProblemError
+        403.
+    """
+    origin = ask.request.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != ask.request.headers.get("host"):
+        raise ProblemError(403, "this form was sent by another site")
 
 
 def _session_of(request: Request) -> bytes | None:

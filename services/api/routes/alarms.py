@@ -1,4 +1,4 @@
-"""Alarms, as far as the caller may see their projects; an operator acknowledges them."""
+"""Alarms, as far as the caller may see their projects; operators acknowledge and comment."""
 
 from __future__ import annotations
 
@@ -74,6 +74,22 @@ def acknowledge(
         if alarms.one(conn, ask.who.projects, alarm) is None:
             raise _unknown(alarm)
         alarms.acknowledge(conn, alarm, ask.who.name, said.text, ask.who.id)
+        return _DONE, alarms.one(conn, ask.who.projects, alarm)
+
+    return ask.write(said.model_dump_json(), work)
+
+
+@router.post("/alarms/{alarm}/comment", response_model=shapes.AlarmDetail)
+def comment(
+    ask: Operator, alarm: AlarmId, said: shapes.AlarmRemark, named: Named = None
+) -> Response:
+    """Add what the caller found or did, also after the alarm is cleared."""
+    del named
+
+    def work(conn: Connection[TupleRow]) -> tuple[int, Any]:
+        if alarms.one(conn, ask.who.projects, alarm) is None:
+            raise _unknown(alarm)
+        alarms.comment(conn, alarm, ask.who.name, said.text, ask.who.id)
         return _DONE, alarms.one(conn, ask.who.projects, alarm)
 
     return ask.write(said.model_dump_json(), work)

@@ -143,6 +143,62 @@ class Credential(Shape):
     reason: str | None
 
 
+class PvArray(Shape):
+    """PV modules on an inverter as they are now; angles in degrees, azimuth from north."""
+
+    dc_power_w: int | None
+    tilt: float | None
+    azimuth: float | None
+    temperature_coefficient_percent: float | None
+    since: datetime
+
+
+class PvDay(Shape):
+    """
+    A local day of an inverter before today, by IEC 61724-1; null where it is not known.
+
+    `no_ratio` says why there is no performance ratio.  `expected_kwh` is what the measured sun
+    should give; `standing_kwh`, `clipped_kwh`, `other_kwh` are what of it was lost, by cause.
+    """
+
+    day: date
+    energy_kwh: float
+    yield_h: float | None
+    performance_ratio: float | None
+    performance_ratio_25: float | None
+    availability: float | None
+    energy_availability: float | None
+    expected_kwh: float | None
+    standing_kwh: float | None
+    clipped_kwh: float | None
+    other_kwh: float | None
+    no_ratio: str | None
+
+
+class PvTrend(Shape):
+    """Change of the ratio at 25 degrees from year to year [%/a], and its 95 % interval."""
+
+    percent_per_year: float
+    low: float
+    high: float
+    first_day: date
+    last_day: date
+
+
+class Pv(Shape):
+    """
+    What is known of a PV inverter.
+
+    `against_site` is its yield of the last week against the median inverter of its plant, less
+    one; null for a plant of fewer than three.
+    """
+
+    array: PvArray | None
+    days: list[PvDay]
+    against_site: float | None
+    trend: PvTrend | None
+
+
 class DeviceDetail(Device):
     """
     A device: its state and the cause of it, what was metered, what was refused.
@@ -189,3 +245,4 @@ class DeviceDetail(Device):
     refused: list[Refused]
     credentials: list[Credential]
     alarms: list[Alarm]
+    pv: Pv | None

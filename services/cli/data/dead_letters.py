@@ -16,6 +16,7 @@ from services.cli.data.dead_letters_options import (
     device_,
     end_,
     json_,
+    principal_,
     reason_,
     selected,
 )
@@ -55,6 +56,7 @@ deadletter.add_command(replay)
 @deadletter.command("list")
 @reason_
 @device_
+@principal_
 @begin_
 @end_
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True)
@@ -69,6 +71,7 @@ deadletter.add_command(replay)
 def list_(
     reason: str | None,
     device: str | None,
+    principal: str | None,
     begin: str | None,
     end: str | None,
     *,
@@ -82,10 +85,11 @@ def list_(
     \b
     Example:
       tonne deadletter list --device inv-001 --from 2026-01-01
+      tonne deadletter list --principal new-meter
       tonne deadletter list --group-by reason --group-by device
     """
     with connect(database_url(), name=NAME) as conn:
-        wanted = selected(conn, reason, device, begin, end)
+        wanted = selected(conn, reason, device, begin, end, principal=principal)
         if groups:
             _tell_groups(group_letters(conn, wanted, groups)[:limit], groups, as_json=as_json)
             return

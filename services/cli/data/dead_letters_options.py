@@ -22,12 +22,15 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
-__all__ = ["NAME", "begin_", "device_", "end_", "json_", "reason_", "selected"]
+__all__ = ["NAME", "begin_", "device_", "end_", "json_", "principal_", "reason_", "selected"]
 
 NAME = "tonne deadletter"
 
 reason_ = click.option("--reason", help="Only this reason; docs/devices.md lists them.")
 device_ = click.option("--device", metavar="ID", help="Only this device.")
+principal_ = click.option(
+    "--principal", metavar="ID", help="Only of who sent it, also before a device is known."
+)
 
 
 def selected(
@@ -39,6 +42,7 @@ def selected(
     ids: Sequence[int] | None = None,
     *,
     waiting: bool = False,
+    principal: str | None = None,
 ) -> Filter:
     """
     Return which dead letters are asked for; received in [begin, end).
@@ -56,14 +60,17 @@ def selected(
     registered = set(names(conn, "device"))
     if device is not None and device not in registered:
         _known(device, "device", registered | _distinct(conn, "device_id"))
-    zone_of = device if device in registered else None
+    if principal is not None and principal not in registered:
+        _known(principal, "principal", registered | _distinct(conn, "principal"))
+    zone_of = next((one for one in (device, principal) if one in registered), None)
     span = maybe_span(conn, begin, end, zone_of)
-    return Filter(ids, reason, device, *span, waiting=waiting)
+    return Filter(ids, reason, device, *span, waiting=waiting, principal=principal)
 
 
 def _distinct(conn: Connection[TupleRow], column: str) -> set[str]:
     query = {
         "reason": "SELECT DISTINCT reason FROM dead_letter",
+        "principal": "SELECT DISTINCT principal FROM dead_letter",
         "device_id": "SELECT DISTINCT device_id FROM dead_letter WHERE device_id IS NOT NULL",
     }[column]
     return {str(row[0]) for row in conn.execute(query)}

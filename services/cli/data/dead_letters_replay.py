@@ -14,6 +14,7 @@ from services.cli.data.dead_letters_options import (
     device_,
     end_,
     json_,
+    principal_,
     reason_,
     selected,
 )
@@ -37,6 +38,7 @@ from services.store.postgres.pool import connect
 @click.argument("letters", nargs=-1, type=int)
 @reason_
 @device_
+@principal_
 @begin_
 @end_
 @click.option("--again", is_flag=True, help="Also those that were sent again before.")
@@ -45,6 +47,7 @@ def replay(
     letters: tuple[int, ...],
     reason: str | None,
     device: str | None,
+    principal: str | None,
     begin: str | None,
     end: str | None,
     *,
@@ -63,10 +66,15 @@ def replay(
       tonne deadletter replay 17 18
       tonne deadletter replay --reason unknown_device --from 2026-01-01
     """
-    if not (letters or reason or device or begin or end):
-        raise click.UsageError("name dead letters: numbers, --reason, --device, --from or --to")
+    if not (letters or reason or device or principal or begin or end):
+        raise click.UsageError(
+            "name dead letters: numbers, --reason, --device, --principal, --from or --to"
+        )
     with connect(database_url(), name=NAME, autocommit=True) as conn:
-        wanted = selected(conn, reason, device, begin, end, letters or None, waiting=not again)
+        wanted = selected(
+            conn, reason, device, begin, end, letters or None,
+            waiting=not again, principal=principal,
+        )  # fmt: skip
         found = list_letters(conn, wanted)[::-1]
         missing = set(letters) - {letter.id for letter in found}
         if missing:

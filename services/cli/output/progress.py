@@ -17,7 +17,7 @@ from rich.progress import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from rich.progress import TaskID
 
@@ -43,6 +43,16 @@ class Bar:
     def say(self, what: str) -> None:
         """Say what is being done now."""
         self._progress.update(self._task, description=what)
+
+
+def steps(shown: Bar, job: str) -> Callable[[int, str], None]:
+    """Return what a job of named steps calls as each begins, with its number, from 1, and name."""
+
+    def begun(number: int, name: str) -> None:
+        shown.at(number - 1)
+        shown.say(f"{job}: {name}")
+
+    return begun
 
 
 @contextmanager

@@ -63,6 +63,7 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
         yield from _part("alarms", _alarms(found, zone))
         yield from _part("registers", _registers(found, zone))
         yield from _part("last days", _days(found))
+        yield from _part("PV", _pv(found))
         yield from _part("flags of a week", _flags(found, zone))
     yield from _part("refused", _refused(found, zone))
     yield from _part("credentials", _credentials(found, zone))
@@ -91,6 +92,7 @@ def _head(found: dict[str, Any], zone: ZoneInfo) -> Iterator[tuple[str, Any]]:
         yield "project", f"{one['project']} as {one['role']}, until {shown_time(one['to'], zone)}"
     for one in found["calibrations"]:
         yield "certificate", f"{one['certificate']}, valid until {one['valid_until']}"
+    yield from _pv_head(found)
     yield from found["newest"].items()
 
 
@@ -144,6 +146,55 @@ def _days(found: dict[str, Any]) -> tuple[Sequence[str], list[Sequence[object]]]
         for one in found["days"] if one["day"] in last
     ]  # fmt: skip
     return ("day", "quantity", "metered", "measured", "unknown"), rows
+
+
+def _pv(found: dict[str, Any]) -> tuple[Sequence[str], list[Sequence[object]]]:
+    rows: list[Sequence[object]] = [
+        (one["day"], f"{one['energy_kwh']:.1f} kWh", _shown(one["yield_h"], ".2f", " kWh/kW"),
+         _share(one["performance_ratio"]) or one["no_ratio"], _share(one["performance_ratio_25"]),
+         _share(one["availability"]), _shown(one["expected_kwh"], ".1f", " kWh"),
+         _shown(one["standing_kwh"], ".1f", " kWh"), _shown(one["clipped_kwh"], ".1f", " kWh"),
+         _shown(one["other_kwh"], ".1f", " kWh"))
+        for one in (found["pv"] or {"days": []})["days"][-_WEEK:]
+    ]  # fmt: skip
+    names = (
+        "day", "energy", "yield", "performance ratio", "at 25 C", "availability", "expected",
+        "stood still", "clipped", "other loss",
+    )  # fmt: skip
+    return names, rows
+
+
+def _pv_head(found: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Modules, trend and peers of an inverter."""
+    pv = found["pv"]
+    if pv is None:
+        return
+    array = pv["array"]
+    if array is None or array["dc_power_w"] is None:
+        yield "modules", "no dc_power_w in the registry: no performance ratio, no expected energy"
+    else:
+        angles = [
+            _shown(array["tilt"], "g", " deg tilt"),
+            _shown(array["azimuth"], "g", " deg azimuth"),
+            _shown(array["temperature_coefficient_percent"], "g", " %/K"),
+        ]
+        yield "modules", ", ".join([f"{array['dc_power_w'] / 1000:g} kW", *filter(None, angles)])
+    if pv["against_site"] is not None:
+        yield "in its plant", f"{pv['against_site']:+.1%} of the median inverter, last week"
+    trend = pv["trend"]
+    if trend is not None:
+        yield (
+            "year to year",
+            f"{trend['percent_per_year']:+.2f} % ({trend['low']:+.2f} to {trend['high']:+.2f})",
+        )
+
+
+def _share(value: float | None) -> str | None:
+    return None if value is None else f"{value:.1%}"
+
+
+def _shown(value: float | None, form: str, unit: str) -> str | None:
+    return None if value is None else f"{value:{form}}{unit}"
 
 
 def _flags(found: dict[str, Any], zone: ZoneInfo) -> tuple[Sequence[str], list[Sequence[object]]]:

@@ -14,8 +14,8 @@ from services.cli.groups import Group
 from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
 from services.cli.options.time_span import begin_option, end_option, span_us
-from services.cli.output.progress import bar
-from services.issuer.close import close_period
+from services.cli.output.progress import bar, steps
+from services.issuer.close import STEPS, close_period
 from services.store.postgres.pool import connect
 from services.store.registry.load import load_project
 
@@ -57,8 +57,10 @@ def close(project: str, begin: str, end: str, *, as_json: bool) -> None:
     with connect(database_url(), role="tonne_mrv", name="tonne period", autocommit=True) as conn:
         timezone = load_project(conn, project).timezone
         span = span_us(begin, end, timezone)
-        with bar(f"closing {project}"):
-            closed = close_period(conn, project, *span, getpass.getuser())
+        with bar(f"closing {project}", len(STEPS)) as shown:
+            closed = close_period(
+                conn, project, *span, getpass.getuser(), begun=steps(shown, f"closing {project}")
+            )
     show_closed(closed, as_json=as_json)
 
 

@@ -48,6 +48,7 @@ class Filter:
     received_from: datetime | None = None
     received_to: datetime | None = None
     waiting: bool = False
+    principal: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,7 @@ def where(wanted: Filter) -> tuple[str, dict[str, object]]:
         "ids": ("d.id = ANY(%(ids)s)", None if wanted.ids is None else list(wanted.ids)),
         "reason": ("d.reason = %(reason)s", wanted.reason),
         "device": ("d.device_id = %(device)s", wanted.device),
+        "principal": ("d.principal = %(principal)s", wanted.principal),
         "begin": ("d.received >= %(begin)s", wanted.received_from),
         "end": ("d.received < %(end)s", wanted.received_to),
     }

@@ -21,6 +21,7 @@ from services.registry.entries import (
     Project,
     ProjectDevice,
     Published,
+    PvArray,
     Quality,
     Rating,
     Registry,
@@ -28,6 +29,7 @@ from services.registry.entries import (
     Reported,
     Site,
     Topic,
+    array_said,
 )
 from services.store.postgres.jsonb import exact
 from services.store.registry import authority
@@ -97,6 +99,7 @@ def _devices(conn: Connection[TupleRow]) -> list[Device]:
     ).fetchall()
     rated_from = load_ratings(conn)
     signing = load_meter_keys(conn)
+    modules = _arrays(conn)
     limits = _quality(conn)
     certificates = load_calibrations(conn, [row[0] for row in rows])
     return [
@@ -120,6 +123,8 @@ def _devices(conn: Connection[TupleRow]) -> list[Device]:
             model=model,
             ratings=tuple(one for one, _ in rated_from[name]),
             meter_keys=tuple(signing[name]),
+            **(array_said(modules[name][-1]) if modules[name] else {}),
+            arrays=tuple(modules[name]),
         )
         for (
             name, site, class_id, profile, gateway, rated, installed, removed, serial, attributes,
@@ -146,6 +151,16 @@ def load_meter_keys(conn: Connection[TupleRow]) -> defaultdict[str, list[MeterKe
         "SELECT device_id, begins, key, document FROM meter_key ORDER BY device_id, begins"
     ):
         found[device].append(MeterKey(begins.astimezone(UTC), key, document))
+    return found
+
+
+def _arrays(conn: Connection[TupleRow]) -> defaultdict[str, list[PvArray]]:
+    found: defaultdict[str, list[PvArray]] = defaultdict(list)
+    for device, begins, *row in conn.execute(
+        "SELECT device_id, begins, dc_power_w, tilt, azimuth, temperature_coefficient_percent,"
+        " document FROM device_array ORDER BY device_id, begins"
+    ):
+        found[device].append(PvArray(begins.astimezone(UTC), *row))
     return found
 
 

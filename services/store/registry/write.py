@@ -106,6 +106,7 @@ def _write_devices(cur: Cursor[TupleRow], devices: list[Device], author: str) ->
     )
     _write_ratings(cur, devices, author)
     _write_meter_keys(cur, devices, author)
+    _write_arrays(cur, devices, author)
     _write_swaps(cur, devices, author)
     _write_quality(cur, devices, author)
 
@@ -130,6 +131,21 @@ def _write_meter_keys(cur: Cursor[TupleRow], devices: list[Device], author: str)
         " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (device_id, begins) DO NOTHING",
         [(d.id, k.begins, k.key, k.document, author) for d in devices for k in d.meter_keys or ()],
     )
+
+
+def _write_arrays(cur: Cursor[TupleRow], devices: list[Device], author: str) -> None:
+    """Add rows of PV modules; those that stand there are never changed."""
+    cur.executemany(
+        "INSERT INTO device_array (device_id, begins, dc_power_w, tilt, azimuth,"
+        " temperature_coefficient_percent, document, author)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (device_id, begins) DO NOTHING",
+        [
+            (d.id, a.begins, a.dc_power_w, a.tilt, a.azimuth, a.temperature_coefficient_percent,
+             a.document, author)
+            for d in devices
+            for a in d.arrays or ()
+        ],
+    )  # fmt: skip
 
 
 def _write_swaps(cur: Cursor[TupleRow], devices: list[Device], author: str) -> None:

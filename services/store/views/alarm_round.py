@@ -18,12 +18,11 @@ if TYPE_CHECKING:
 
 ACTOR = "tonne watch"
 _LOCK = "SELECT pg_advisory_xact_lock(hashtext('tonne alarms'))"
+_NAMES = ("kind", "class", "severity", *alarm_rules.NUMBERS)
 _WRITE = (
-    "INSERT INTO alarm_rule (kind, class, severity, after_s, clear_s, raise_below, clear_above,"
-    " days) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
-    " ON CONFLICT (kind, class) DO UPDATE SET severity = excluded.severity,"
-    " after_s = excluded.after_s, clear_s = excluded.clear_s, raise_below = excluded.raise_below,"
-    " clear_above = excluded.clear_above, days = excluded.days"
+    f"INSERT INTO alarm_rule ({', '.join(_NAMES)}) VALUES ({', '.join(['%s'] * len(_NAMES))})"
+    " ON CONFLICT (kind, class) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in _NAMES[2:])
 )
 _GONE = (
     "DELETE FROM alarm_rule WHERE (kind, class) NOT IN"
@@ -111,12 +110,11 @@ def run(conn: Connection[TupleRow]) -> Round:
 def _sync_rules(conn: Connection[TupleRow]) -> None:
     """Let the database hold the rules of this version."""
     wanted = list(alarm_rules.rows())
-    names = "kind, class, severity, after_s, clear_s, raise_below, clear_above, days"
     held = {
         (*row[:5], *(None if one is None else float(one) for one in row[5:]))
-        for row in conn.execute(f"SELECT {names} FROM alarm_rule").fetchall()
+        for row in conn.execute(f"SELECT {', '.join(_NAMES)} FROM alarm_rule").fetchall()
     }
     if held == {(*r[:5], *(None if one is None else float(one) for one in r[5:])) for r in wanted}:
         return
     conn.execute(_GONE, [[row[0] for row in wanted], [row[1] for row in wanted]])
-    conn.cursor().executemany(_WRITE, wanted)
+    conn.cursor().executemany(_WRITE.encode(), wanted)

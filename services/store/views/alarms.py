@@ -49,6 +49,14 @@ _LIST = (
     " AND (%(before)s::bigint IS NULL OR id < %(before)s)"
     " ORDER BY id DESC LIMIT %(limit)s"
 )
+# the gravest first, then the dearest; a cost that is not shown orders nothing
+_GRAVEST = (
+    f"SELECT {_COLUMNS} FROM v_alarm WHERE {_SEEN} AND cleared IS NULL"
+    " ORDER BY array_position(ARRAY['critical', 'major', 'minor'], severity), CASE WHEN"
+    " %(scope)s::text[] IS NULL OR projects <@ %(scope)s THEN cost_t_per_day END DESC NULLS LAST,"
+    " id DESC LIMIT %(limit)s"
+)
+_COUNT = f"SELECT count(*) FROM v_alarm WHERE {_SEEN} AND cleared IS NULL"
 _ONE = f"SELECT {_COLUMNS} FROM v_alarm WHERE id = %(id)s AND {_SEEN}"
 _EVENTS = "SELECT event, at, actor, text FROM alarm_event WHERE alarm_id = %s ORDER BY sequence"
 _SAY = (
@@ -86,6 +94,16 @@ def listed(
         "states": None if states is None else list(states),
     }  # fmt: skip
     return [_shown(row) for row in conn.execute(_LIST.encode(), values).fetchall()]
+
+
+def standing(
+    conn: Connection[TupleRow], scope: Sequence[str] | None, limit: int
+) -> tuple[list[dict[str, Any]], int]:
+    """Return alarms that are not cleared, the gravest and dearest first, and how many there are."""
+    values = {"scope": None if scope is None else list(scope), "limit": limit}
+    found = [_shown(row) for row in conn.execute(_GRAVEST.encode(), values).fetchall()]
+    (count,) = conn.execute(_COUNT.encode(), values).fetchone() or (0,)
+    return found, count
 
 
 def one(conn: Connection[TupleRow], scope: Sequence[str] | None, id_: int) -> dict[str, Any] | None:

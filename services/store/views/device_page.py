@@ -98,6 +98,35 @@ _TODAY = (
     " AND start >= (now() AT TIME ZONE %(zone)s)::date::timestamp AT TIME ZONE %(zone)s"
     " AND measured_us + estimated_us + unknown_us > 0 ORDER BY 2, 1"
 )
+# of an inverter: its modules as they are now, its last days, how they change from year to year
+_ARRAY = (
+    "SELECT dc_power_w, tilt, azimuth, temperature_coefficient_percent, begins"
+    " FROM v_device_array WHERE device_id = %s AND begins <= now() AND ends > now()"
+)
+_ARRAY_NAMES = ("dc_power_w", "tilt", "azimuth", "temperature_coefficient_percent", "since")
+_PV_NAMES = (
+    "day", "energy_kwh", "yield_h", "performance_ratio", "performance_ratio_25", "availability",
+    "energy_availability", "expected_kwh", "standing_kwh", "clipped_kwh", "other_kwh", "no_ratio",
+)  # fmt: skip
+_PV_DAYS = (
+    f"SELECT {', '.join(_PV_NAMES)} FROM v_day_pv WHERE device_id = %s"
+    f" AND time > now() - INTERVAL '{_DAYS} days' ORDER BY day"
+)
+_TREND = (
+    "SELECT percent_per_year, low, high, first_day, last_day FROM pv_trend"
+    " WHERE device_id = %s AND percent_per_year IS NOT NULL"
+)
+_TREND_NAMES = ("percent_per_year", "low", "high", "first_day", "last_day")
+_AGAINST = (
+    "SELECT mine.h / nullif(typical.h, 0) - 1 FROM ("
+    "  SELECT site, dc_known, avg(peer_yield_h) AS h FROM v_day_pv WHERE device_id = %(id)s"
+    "  AND time > now() - INTERVAL '8 days' GROUP BY 1, 2) mine"
+    " CROSS JOIN LATERAL (SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY o.h) AS h,"
+    "  count(*) AS inverters FROM (SELECT p.device_id, avg(p.peer_yield_h) AS h FROM v_day_pv p"
+    "   WHERE p.site = mine.site AND p.dc_known = mine.dc_known"
+    "   AND p.time > now() - INTERVAL '8 days' GROUP BY 1) o) typical"
+    " WHERE typical.inverters >= 3"
+)
 _FLAGS = (
     "SELECT channel, test, count(*), max(time) FROM quality_flag WHERE device_id = %s"
     f" AND time > now() - INTERVAL '{_FLAG_DAYS} days' GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2"
@@ -166,6 +195,7 @@ def device_page(
         "flags": _rows(conn, _FLAGS, [id_], ("channel", "test", "readings", "last")),
         "refused": refused,
         "credentials": credentials,
+        "pv": _pv(conn, id_) if known["class"] == "pv_inverter" else None,
         "alarms": alarms.listed(conn, scope, _ALARMS, states=None, subject=id_),
     }  # fmt: skip
 
@@ -218,6 +248,17 @@ def _own_cause(
 
 def _refused(conn: Connection[TupleRow], id_: str) -> list[dict[str, Any]]:
     return _rows(conn, _REFUSED, {"id": id_, "most": _LETTERS}, _REFUSED_NAMES)
+
+
+def _pv(conn: Connection[TupleRow], id_: str) -> dict[str, Any]:
+    against = conn.execute(_AGAINST.encode(), {"id": id_}).fetchone()
+    return {
+        "array": _row(conn, _ARRAY, [id_], _ARRAY_NAMES),
+        "days": _rows(conn, _PV_DAYS, [id_], _PV_NAMES),
+        # median inverter of the same plant, by yield of the last week
+        "against_site": None if against is None else against[0],
+        "trend": _row(conn, _TREND, [id_], _TREND_NAMES),
+    }
 
 
 def _newest(conn: Connection[TupleRow], class_id: str, id_: str) -> dict[str, Any]:

@@ -25,6 +25,7 @@ MATRIX = {
     ("GET", "/v1/alarms"): READ,
     ("GET", "/v1/alarms/{alarm}"): READ | {"stranger": 404},
     ("POST", "/v1/alarms/{alarm}/acknowledge"): OPERATOR | {"rival": 404},
+    ("POST", "/v1/alarms/{alarm}/comment"): OPERATOR | {"rival": 404},
     ("GET", "/v1/devices/{device}"): READ | {"stranger": 404},
     ("GET", "/v1/intervals"): READ | {"stranger": 404},
     ("GET", "/v1/emissions"): READ | {"stranger": 404},
@@ -103,6 +104,7 @@ APPROVED = {"id": "x", "verificationSha256": "0" * 64}
 BITS = {"id": "x", "type": "BitstringStatusList", "statusPurpose": "x", "encodedList": "uA"}
 BODIES = {
     "/v1/alarms/{alarm}/acknowledge": {"text": "a test"},
+    "/v1/alarms/{alarm}/comment": {"text": "a test"},
     "/v1/statements/{statement}/approval": {**SIGNED, "credentialSubject": APPROVED},
     "/v1/status-list": {
         **{name: value for name, value in SIGNED.items() if name != "relatedResource"},

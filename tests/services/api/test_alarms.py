@@ -72,3 +72,45 @@ def test_pages_show_alarms_to_who_may_see_them(served, raised):
     assert page.status_code == 404
     led = httpx.get(f"{served.url}/alarms/{number}", headers={"Accept-Language": "vi"})
     assert led.headers["location"] == f"/console/vi/alarms/{number}"
+
+
+def _signed_in(served, who):
+    key = {"key": served.tokens[who]}
+    return dict(httpx.post(f"{served.url}/console/en/sign-in", data=key).cookies)
+
+
+def test_operators_take_alarms_up_in_the_console(served, raised):
+    """At night there is a browser and no terminal; and nobody else may put an alarm to rest."""
+    number = raised["project_silent", "pv"]
+    page = f"{served.url}/console/en/alarms/{number}"
+    own, auditor = _signed_in(served, "operator"), _signed_in(served, "auditor")
+    assert "<textarea" in httpx.get(page, cookies=own).text
+    assert "<textarea" not in httpx.get(page, cookies=auditor).text
+    said = {"text": "<b>\u202eon the way</b> \"'"}
+    assert httpx.post(f"{page}/acknowledge", data=said).status_code == 401
+    assert httpx.post(f"{page}/acknowledge", data=said, cookies=auditor).status_code == 403
+    foreign = {"Origin": "https://elsewhere.example"}
+    refused = httpx.post(f"{page}/acknowledge", data=said, cookies=own, headers=foreign)
+    assert refused.status_code == 403
+    rival = _signed_in(served, "rival")
+    assert httpx.post(f"{page}/acknowledge", data=said, cookies=rival).status_code == 404
+    assert httpx.post(f"{page}/comment", data={"text": " "}, cookies=own).status_code == 422
+    done = httpx.post(f"{page}/acknowledge", data=said, cookies=own)
+    assert (done.status_code, done.headers["location"]) == (303, f"/console/en/alarms/{number}")
+    assert httpx.post(f"{page}/acknowledge", data=said, cookies=own).status_code == 409
+    assert httpx.post(f"{page}/comment", data={"text": "fuse 3"}, cookies=own).status_code == 303
+    shown = httpx.get(page, cookies=own).text
+    assert "fuse 3" in shown
+    assert "<b>" + "\u202e" not in shown
+    assert ">Acknowledge<" not in shown
+    rows = served.ask("/v1/audit?limit=50", "admin").json()["items"]
+    seen = {(r["path"], r["status"]) for r in rows if r["path"].endswith(f"/{number}/acknowledge")}
+    assert {status for _, status in seen} >= {303, 403, 404, 409}
+
+
+def test_the_live_page_begins_with_alarms(served, raised):
+    """Whoever comes on shift would look at ten thousand rows for what is wrong."""
+    page = httpx.get(f"{served.url}/console/en/live", cookies=_signed_in(served, "operator")).text
+    main = page.partition("<main")[2]
+    assert 0 < main.index('id="alarm-list"') < main.index('id="live"')
+    assert f"/alarms/{raised['project_silent', 'pv']}" in main

@@ -34,7 +34,15 @@ CHECKS = [
     negative_data_rejection,
 ]
 ADMIN = ("/v1/keys", "/v1/audit")
-WRITES = ("/periods", "/issue", "/supersede", "/invoices", "/submission", "/acknowledge")
+WRITES = (
+    "/periods",
+    "/issue",
+    "/supersede",
+    "/invoices",
+    "/submission",
+    "/acknowledge",
+    "/comment",
+)
 VERIFIES = ("/sampling", "/findings", "/verification")
 
 

@@ -173,6 +173,8 @@ def _fill(url, home):
             "topic_template VALUES ('t', 'plants/{device}', true)",
             "device_quality VALUES ('inv-1', 'active_power_w', '2026-01-01Z', '{}', 'x', 'y')",
             "programme_reported VALUES ('1', 2026, 5, 'x')",
+            "device_array (device_id, begins, dc_power_w) VALUES ('meter-1', '2026-01-01Z', 1000)",
+            "device_array (device_id, begins, dc_power_w) VALUES ('meter-2', '2026-01-01Z', 2000)",
             f"meter_key {key} VALUES ('meter-1', '2026-01-01Z', 'aa', 'x')",
             f"meter_key {key} VALUES ('meter-2', '2026-01-01Z', 'bb', 'y')",
         ):

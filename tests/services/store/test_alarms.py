@@ -219,10 +219,58 @@ def test_an_inverter_below_its_neighbours_for_days(conn):
     (found,) = alarms.listed(conn, None, 10)
     assert found["cause"] == "yield against its site"
     assert (found["detail"]["value"], found["cost_t_per_day"]) == (0.444, None)
+    # half a kilogram a kilowatt hour by its project's account, and 2.5 h less than its plant
+    conn.execute(
+        "INSERT INTO day_emission (project_id, device_id, day, timezone, baseline_ug, project_ug,"
+        " leakage_ug, reduction_ug) SELECT 'p1', 'a', now()::date - k, 'Asia/Ho_Chi_Minh',"
+        " 1000000000, 0, 0, 1000000000 FROM generate_series(2, 5) k"
+    )
+    _round(conn)
+    (found,) = alarms.listed(conn, None, 10)
+    assert float(found["cost_t_per_day"]) == pytest.approx(2.5 * 0.0005)
     # the registry expects less of this one
     conn.execute(
         'UPDATE device SET attributes = \'{"alarms": {"inverter_low": {"off": true}}}\''
         " WHERE id = 'a'"
+    )
+    assert _round(conn).cleared == 1
+
+
+def test_a_furnace_that_needs_more_than_usual(conn):
+    """A lining that wears out burns the reduction of a month, and every meter says well."""
+    conn.execute("UPDATE device SET class = 'furnace' WHERE id = 'a'")
+    conn.execute("UPDATE device SET class = 'weighbridge' WHERE id = 'b'")
+    fill = (
+        "INSERT INTO day_quantity (device_id, quantity, day, timezone, value, measured_us)"
+        " SELECT 'a', 'energy_import', now()::date - k, 'Asia/Ho_Chi_Minh', CASE WHEN k < 5 THEN"
+        " %(now)s ELSE 6000000 + 1000 * k END, 1 FROM generate_series(2, 20) k UNION ALL"
+        " SELECT 'b', 'mass', now()::date - k, 'Asia/Ho_Chi_Minh', 10000000, 1"
+        " FROM generate_series(2, 20) k"
+    )
+    conn.execute(fill, {"now": 6_600_000})  # a tenth above the usual 601.25 kWh/t: not yet
+    emitted = (
+        "INSERT INTO day_emission (project_id, device_id, day, timezone, baseline_ug, project_ug,"
+        " leakage_ug, reduction_ug) SELECT 'p1', 'a', q.day, 'Asia/Ho_Chi_Minh', 0,"
+        " q.value * 659200, 0, -q.value * 659200 FROM day_quantity q WHERE q.device_id = 'a'"
+    )
+    conn.execute(emitted)
+    assert _round(conn).raised == 0
+    conn.execute("DELETE FROM day_emission")
+    conn.execute(
+        "UPDATE day_quantity SET value = 7200000 WHERE device_id = 'a' AND day > now()::date - 5"
+    )
+    conn.execute(emitted)
+    _round(conn)
+    (found,) = alarms.listed(conn, None, 10)
+    assert (found["kind"], found["subject"], found["projects"]) == ("energy_high", "p1", ["p1"])
+    assert (found["detail"]["value"], found["detail"]["unit"]) == (720.0, "kWh/t")
+    usual = 601.25
+    assert found["detail"]["usual"] == pytest.approx(usual, abs=0.1)
+    # 10 t a day at the grid's factor
+    cost = 10 * (720 - usual) * 0.6592e-3
+    assert float(found["cost_t_per_day"]) == pytest.approx(cost, rel=1e-3)
+    conn.execute(
+        "UPDATE day_quantity SET value = 6300000 WHERE device_id = 'a' AND day = now()::date - 2"
     )
     assert _round(conn).cleared == 1
 

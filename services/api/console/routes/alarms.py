@@ -1,21 +1,30 @@
-"""Alarms: what is wrong now, the gravest first, and one with its history."""
+"""Alarms: what is wrong now, the gravest first; one with its history; taken up and commented."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import parse_qs
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from services.api.console.render import Language, language_of, render
-from services.api.console.session import View, signed_in
+from services.api.console.session import View, refuse_foreign, signed_in
+from services.api.principals import refuse
 from services.api.problems import ProblemError
 from services.api.routes.alarms import AlarmId
 from services.store.views import alarms as stored
 
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from services.api.request_context import Asked
+
 router = APIRouter(include_in_schema=False)
+_ROLE = "operator"
 _MOST = 500
-_GRAVE = {name: k for k, name in enumerate(stored.SEVERITIES)}
+_FIELDS, _ELSEWHERE = 4, 303
 
 
 @router.get("/alarms/{alarm}")
@@ -32,11 +41,10 @@ def page(
     """Show alarms that are not cleared, or the newest of all."""
     signed_in(ask, "alarms")
     with ask.reading() as conn:
-        states = None if state == "all" else ["open", "acknowledged"]
-        found = stored.listed(conn, ask.who.projects, _MOST, states=states)
-    if state == "now":
-        found.sort(key=lambda one: (_GRAVE[one["severity"]], -(one["cost_t_per_day"] or 0)))
-    return render(ask, language, "alarms.html", found=found, every=state == "all")
+        found, count = stored.standing(conn, ask.who.projects, _MOST)
+        if state == "all":
+            found = stored.listed(conn, ask.who.projects, _MOST, states=None)
+    return render(ask, language, "alarms.html", found=found, count=count, every=state == "all")
 
 
 @router.get("/console/{language}/alarms/{alarm}")
@@ -47,4 +55,47 @@ def one(ask: View, language: Language, alarm: AlarmId) -> Response:
         found = stored.one(conn, ask.who.projects, alarm)
     if found is None:
         raise ProblemError(404, f"there is no alarm {alarm} that you may see")
-    return render(ask, language, "alarm.html", found=found)
+    return render(ask, language, "alarm.html", found=found, may=ask.who.role == _ROLE)
+
+
+async def _said(request: Request) -> str:
+    """Return the text of a form."""
+    try:
+        fields = parse_qs((await request.body()).decode(), max_num_fields=_FIELDS)
+    except ValueError:
+        raise ProblemError(422, "the form cannot be read; it holds a text in UTF-8") from None
+    return fields.get("text", [""])[0]
+
+
+Text = Annotated[str, Depends(_said)]
+
+
+@router.post("/console/{language}/alarms/{alarm}/acknowledge")
+def acknowledge(ask: View, language: Language, alarm: AlarmId, text: Text) -> Response:
+    """Note that whoever is signed in takes an alarm up."""
+    _write(ask, alarm, text, stored.acknowledge)
+    return RedirectResponse(f"/console/{language}/alarms/{alarm}", _ELSEWHERE)
+
+
+@router.post("/console/{language}/alarms/{alarm}/comment")
+def comment(ask: View, language: Language, alarm: AlarmId, text: Text) -> Response:
+    """Add what whoever is signed in found or did."""
+    _write(ask, alarm, text, stored.comment)
+    return RedirectResponse(f"/console/{language}/alarms/{alarm}", _ELSEWHERE)
+
+
+def _write(ask: Asked, alarm: int, text: str, say: Any) -> None:
+    signed_in(ask, "an alarm")
+    refuse_foreign(ask)
+    if ask.who.role != _ROLE:
+        with ask.reading() as conn:
+            ask.noted(conn, 403)
+        refuse(ask.who, (_ROLE,))
+
+    def work(conn: Connection[TupleRow]) -> tuple[int, Any]:
+        if stored.one(conn, ask.who.projects, alarm) is None:
+            raise ProblemError(404, f"there is no alarm {alarm} that you may see")
+        say(conn, alarm, ask.who.name, text, ask.who.id)
+        return _ELSEWHERE, {}
+
+    ask.write(text, work)

@@ -10,8 +10,11 @@ from services.api.console.render import Language, render
 from services.api.console.session import View, signed_in
 from services.api.console.translations import texts
 from services.api.problems import ProblemError
+from services.store.views import alarms
 
 router = APIRouter(include_in_schema=False)
+# of a page; a script shows others as they are searched, from what the events tell
+_ROWS, _ALARMS = 200, 20
 
 
 @router.get("/console/{language}/live")
@@ -20,9 +23,14 @@ def page(ask: View, language: Language) -> Response:
     signed_in(ask, "devices as they speak")
     with ask.reading() as conn:
         rows = live.snapshot(conn, ask.who)
+        found, count = alarms.standing(conn, ask.who.projects, _ALARMS)
     told = ("class.", "channel.")
     names = {key: text for key, text in texts(language).items() if key.startswith(told)}
-    return render(ask, language, "live.html", rows=rows, names=names)
+    return render(
+        ask, language, "live.html",
+        rows=rows[:_ROWS], count=len(rows), most=_ROWS, names=names,
+        found=found, alarms=count,
+    )  # fmt: skip
 
 
 @router.get("/console/{language}/live/events")

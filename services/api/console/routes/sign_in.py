@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import RedirectResponse, Response
 
 from services.api.console.navigation import own
 from services.api.console.render import Language, render
-from services.api.console.session import View, close_session, open_session, principal
-from services.api.problems import ProblemError
+from services.api.console.session import (
+    View,
+    close_session,
+    open_session,
+    principal,
+    refuse_foreign,
+)
 from services.api.request_context import Asked
 from services.store.api import api_keys
 from services.store.api import audit_and_idempotency as api_records
@@ -46,7 +51,7 @@ def _form(ask: Asked, language: str, status: int = 200, *, wrong: bool = False) 
 @router.post("/console/{language}/sign-in")
 def sign_in(ask: View, language: Language, key: Annotated[str, Depends(_said)]) -> Response:
     """Open a session for the holder of a key, and go on to the page that they wanted."""
-    _refuse_foreign(ask)
+    refuse_foreign(ask)
     with ask.reading() as conn:
         found = api_keys.find(conn, key)
         if found is None:
@@ -63,15 +68,8 @@ def sign_in(ask: View, language: Language, key: Annotated[str, Depends(_said)]) 
 @router.post("/console/{language}/sign-out")
 def sign_out(ask: View, language: Language) -> Response:
     """Close the session."""
-    _refuse_foreign(ask)
+    refuse_foreign(ask)
     answer = RedirectResponse(f"/console/{language}/", _ELSEWHERE)
     with ask.reading() as conn:
         close_session(conn, ask.request, answer)
     return answer
-
-
-def _refuse_foreign(ask: Asked) -> None:
-    """Refuse a form that another site sent."""
-    origin = ask.request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != ask.request.headers.get("host"):
-        raise ProblemError(403, "this form was sent by another site")

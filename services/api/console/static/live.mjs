@@ -1,104 +1,123 @@
 /* Rows follow the devices; what the server's page showed stays until something newer is said. */
 const table = document.getElementById("live");
+const body = table.tBodies[0];
 const line = document.getElementById("line");
+const choose = document.getElementById("choose");
 const states = JSON.parse(table.dataset.states);
 const names = JSON.parse(table.dataset.names);
-const rows = new Map([...table.tBodies[0].rows].map((row) => [row.dataset.device, row]));
+const MOST = Number(table.dataset.most); // rows that stand there at once: ten thousand would stall
+const DRAW_MS = 500;
+const ALARMS_MS = 30_000;
+const STATE = 3;
+const VALUE = 5;
+const rank = { offline: 0, late: 1, online: 2 };
+const sorting = { column: STATE, down: false };
+const devices = new Map(); // id: what is shown of it, and the text that is searched
 
-function cell(row, index, text) {
-  if (row.cells[index].textContent !== text) row.cells[index].textContent = text;
+function keep(one) {
+  const cells = [
+    one.device, one.site, names[`class.${one.class}`] ?? one.class, states[one.state] ?? one.state,
+    names[`channel.${one.channel}`] ?? one.channel, one.value ?? table.dataset.missing, one.unit,
+    one.at ? one.at.slice(0, 19).replace("T", " ") : "",
+  ];
+  devices.set(one.device, { state: one.state, cells, text: cells.join("\n").toLowerCase() });
 }
 
-function made(device) {
-  const row = table.tBodies[0].insertRow();
+function key(one) {
+  if (sorting.column === STATE) return rank[one.state] ?? 3;
+  if (sorting.column === VALUE) return Number.parseFloat(one.cells[VALUE].replaceAll(",", "")) || 0;
+  return one.cells[sorting.column];
+}
+
+function made() {
+  const row = body.insertRow();
   const head = document.createElement("th");
   head.scope = "row";
-  const link = document.createElement("a");
-  link.href = table.dataset.devices + encodeURIComponent(device);
-  link.textContent = device;
-  head.append(link);
+  head.append(document.createElement("a"));
   row.append(head);
-  for (let i = 0; i < 7; i += 1) row.insertCell();
-  row.cells[5].className = "number";
-  row.cells[3].append(document.createElement("span"));
-  row.dataset.device = device;
-  rows.set(device, row);
+  for (let i = 1; i < 8; i += 1) row.insertCell();
+  row.cells[VALUE].className = "number";
+  row.cells[STATE].append(document.createElement("span"));
   return row;
 }
 
-function show(one) {
-  const row = rows.get(one.device) ?? made(one.device);
-  cell(row, 1, one.site);
-  cell(row, 2, names[`class.${one.class}`] ?? one.class);
-  const state = row.cells[3].firstElementChild;
-  state.className = `state ${one.state}`;
-  state.textContent = states[one.state] ?? one.state;
-  row.dataset.state = one.state;
-  cell(row, 4, names[`channel.${one.channel}`] ?? one.channel);
-  cell(row, 5, one.value ?? table.dataset.missing);
-  cell(row, 6, one.unit);
-  cell(row, 7, one.at ? one.at.slice(0, 19).replace("T", " ") : "");
+function write(node, text) {
+  if (node.textContent !== text) node.textContent = text;
 }
 
-/* What the reader chose: a text, a state, a column to sort by; alarms first until then. */
-const choose = document.getElementById("choose");
-const rank = { offline: 0, late: 1, online: 2 };
-const sorting = { column: 3, down: false };
+function show(row, one) {
+  const [device] = one.cells;
+  if (row.dataset.device !== device) {
+    row.dataset.device = device;
+    row.cells[0].firstElementChild.href = table.dataset.devices + encodeURIComponent(device);
+  }
+  row.dataset.state = one.state;
+  one.cells.forEach((text, i) => {
+    write(i === 0 || i === STATE ? row.cells[i].firstElementChild : row.cells[i], text);
+  });
+  row.cells[STATE].firstElementChild.className = `state ${one.state}`;
+}
 
-function filter() {
+function draw() {
   const text = choose.elements.text.value.trim().toLowerCase();
   const wanted = choose.elements.state.value;
-  let shown = 0;
-  for (const row of rows.values()) {
-    const fits = (wanted === "" || row.dataset.state === wanted)
-      && (text === "" || row.textContent.toLowerCase().includes(text));
-    row.hidden = !fits;
-    shown += fits ? 1 : 0;
+  const found = [];
+  for (const one of devices.values()) {
+    if ((wanted === "" || one.state === wanted) && one.text.includes(text)) found.push([key(one), one]);
   }
-  choose.elements.count.value = `${shown} / ${rows.size}`;
-}
-
-function key(row) {
-  const said = row.cells[sorting.column].textContent;
-  if (sorting.column === 3) return rank[row.dataset.state] ?? 3;
-  if (sorting.column === 5) return Number.parseFloat(said.replaceAll(",", "")) || 0;
-  return said;
-}
-
-function sort() {
-  const keyed = [...rows.values()].map((row) => [key(row), row.dataset.device, row]);
   const sign = sorting.down ? -1 : 1;
-  keyed.sort((a, b) => (a[0] < b[0] ? -sign : a[0] > b[0] ? sign : a[1] < b[1] ? -1 : 1));
-  table.tBodies[0].append(...keyed.map((one) => one[2]));
+  found.sort(([a, one], [b, other]) => {
+    if (a !== b) return a < b ? -sign : sign;
+    return one.cells[0] < other.cells[0] ? -1 : 1;
+  });
+  const shown = found.slice(0, MOST);
+  while (body.rows.length > shown.length) body.deleteRow(-1);
+  shown.forEach(([, one], i) => show(body.rows[i] ?? made(), one));
+  choose.elements.count.value = `${shown.length} / ${found.length} / ${devices.size}`;
+}
+
+let waiting = null;
+function drawSoon() {
+  waiting ??= setTimeout(() => { waiting = null; draw(); }, DRAW_MS);
 }
 
 for (const [column, head] of [...table.tHead.rows[0].cells].entries()) {
   head.tabIndex = 0;
-  head.setAttribute("aria-sort", column === 3 ? "ascending" : "none");
+  head.setAttribute("aria-sort", column === STATE ? "ascending" : "none");
   const turn = () => {
     sorting.down = sorting.column === column ? !sorting.down : false;
     sorting.column = column;
     for (const other of table.tHead.rows[0].cells) other.setAttribute("aria-sort", "none");
     head.setAttribute("aria-sort", sorting.down ? "descending" : "ascending");
-    sort();
+    draw();
   };
   head.addEventListener("click", turn);
   head.addEventListener("keydown", (event) => { if (event.key === "Enter") turn(); });
 }
-choose.addEventListener("input", filter);
+choose.addEventListener("input", draw);
 choose.addEventListener("submit", (event) => event.preventDefault());
-choose.hidden = false;
-sort();
-filter();
 
 const source = new EventSource(table.dataset.events);
 source.onmessage = (event) => {
-  const known = rows.size;
-  const found = JSON.parse(event.data);
-  const turned = found.some((one) => rows.get(one.device)?.dataset.state !== one.state);
-  found.forEach(show);
-  if (turned && sorting.column === 3) sort();
-  if (turned || rows.size !== known || choose.elements.text.value !== "") filter();
+  JSON.parse(event.data).forEach(keep);
+  document.getElementById("more")?.remove(); // all of them can be searched from here on
+  choose.hidden = false;
+  drawSoon();
 };
 source.onopen = () => { line.textContent = line.dataset.on; };
 source.onerror = () => { line.textContent = line.dataset.off; };
+
+/* Alarms are those of the page Alarms, as many as stood here. */
+const list = document.getElementById("alarm-list");
+const SHOWN = 20;
+async function alarms() {
+  try {
+    const answer = await fetch(list.dataset.source);
+    if (!answer.ok) return;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const found = page.getElementById("alarm-list");
+    [...(found.querySelector("tbody")?.rows ?? [])].slice(SHOWN).forEach((row) => row.remove());
+    list.replaceChildren(...found.childNodes);
+  } catch { /* the line above says that nothing comes */ }
+}
+setInterval(alarms, ALARMS_MS);

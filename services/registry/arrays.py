@@ -1,0 +1,102 @@
+"""
+PV modules on an inverter, with the time from which they count.
+
+Nameplate, tilt, azimuth and temperature coefficient decide what a performance ratio says of
+a day that is past, so that a row is never changed; another array is another row.  A file that
+gives other values and no `arrays` gives them from the time of its import on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from services.registry.entries import ARRAY_KEYS, Device, PvArray, Registry, array_said
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from services.registry.fields import Row
+
+CLASS = "pv_inverter"
+_MAX_DC_W = 10**12
+# crystalline silicon has -0.26 to -0.5 %/K, thin film -0.2 to -0.32
+_COEFFICIENT = (-1, 0)
+_PER_KELVIN = 0.05
+
+
+def values(row: Row, class_id: str = CLASS) -> dict[str, Any]:
+    """Read the keys of modules; None for those that are not there."""
+    found = {
+        "dc_power_w": row.whole("dc_power_w", 1, _MAX_DC_W),
+        "tilt": row.number("tilt", 0, 90),
+        "azimuth": row.number("azimuth", 0, 360),
+        "temperature_coefficient_percent": row.number(
+            "temperature_coefficient_percent", *_COEFFICIENT
+        ),
+    }
+    per_k = found["temperature_coefficient_percent"]
+    if per_k is not None and -_PER_KELVIN < per_k < 0:
+        row.problem(
+            "temperature_coefficient_percent",
+            f"{per_k} looks like a share per kelvin; write percent per kelvin, as -0.35",
+        )
+    for key in ARRAY_KEYS if class_id != CLASS else ():
+        if row.has(key):
+            row.problem(key, f"is of {CLASS}, and this is a {class_id}; leave it out")
+    return found
+
+
+def array(row: Row) -> PvArray:
+    """Read a row of `arrays`."""
+    row.only("from", *ARRAY_KEYS, "document")
+    begins = row.required("from", row.moment("from"), "a time with its offset")
+    found = values(row)
+    if not row.problems and all(one is None for one in found.values()):
+        row.problem(None, f"says nothing; give one of {', '.join(ARRAY_KEYS)}")
+    return PvArray(begins, **found, document=row.optional("document"))
+
+
+def dated(stored: Registry, merged: Registry, now: datetime) -> Registry:
+    """Give modules that a file changes without a time the time of its import."""
+    entries = dict(merged.entries)
+    for key, entry in merged.entries.items():
+        if isinstance(entry, Device):
+            before = stored.entries.get(key)
+            entries[key] = _dated(before if isinstance(before, Device) else None, entry, now)
+    return Registry(entries)
+
+
+def _dated(before: Device | None, device: Device, now: datetime) -> Device:
+    held = device.arrays or ()
+    wanted = array_said(device)
+    if all(one is None for one in wanted.values()):
+        return replace(device, **array_said(held[-1])) if held else device
+    if held and array_said(held[-1]) == wanted:
+        return device
+    begins = now if held or (before and before.arrays) else device.installed
+    return replace(device, arrays=(*held, PvArray(begins, **wanted, document=None)))
+
+
+def problems(stored: Registry, merged: Registry) -> Iterator[tuple[Device, str]]:
+    """Say which rows were changed, or stand out of order."""
+    for device in merged.devices.values():
+        before = stored.devices.get(device.id)
+        known = (before.arrays if before else None) or ()
+        held = device.arrays or ()
+        if held[: len(known)] != known:
+            yield (
+                device,
+                (
+                    "arrays: what was registered is not changed or left out; add a row with the"
+                    " time from which the new modules count"
+                ),
+            )
+            continue
+        if held and device.class_id != CLASS:
+            yield device, f"arrays: only a {CLASS} has modules; leave them out"
+        for one, other in pairwise(held):
+            if other.begins <= one.begins:
+                yield device, f"arrays: from {other.begins} is not after {one.begins}; order them"

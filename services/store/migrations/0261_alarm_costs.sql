@@ -1,0 +1,239 @@
+-- What an inverter below expectation and a furnace above its usual energy cost; a furnace's alarm is new.
+SET LOCAL ROLE tonne_owner;
+
+-- Above one value, and cleared below another, both over what is usual.
+ALTER TABLE alarm_rule ADD COLUMN raise_above numeric, ADD COLUMN clear_below numeric CHECK (clear_below <= raise_above);
+
+-- Energy a tonne of product, of projects that meter both: by the days on which both were metered.  The
+-- last three are held against the median of the four weeks before them; a week of these at least.  The
+-- excess of a day is priced at the project emissions of a kilowatt hour of these meters.
+CREATE VIEW v_project_specific_energy AS
+WITH metered AS (
+    SELECT m.project_id::text COLLATE "C" AS project_id, q.day, min(q.begins) AS begins,
+           sum(q.value) FILTER (WHERE q.quantity = 'energy_import') / 1000 AS kwh,
+           sum(q.value) FILTER (WHERE q.quantity = 'mass') / 1000000 AS t
+    FROM project_device m
+    JOIN device d ON d.id = m.device_id AND d.class IN ('furnace', 'weighbridge')
+    JOIN day_quantity q ON q.device_id = d.id AND q.quantity IN ('energy_import', 'mass') AND m.during @> q.begins
+    WHERE q.day < (now() AT TIME ZONE q.timezone)::date AND q.begins > now() - INTERVAL '60 days'
+    GROUP BY 1, 2
+), days AS (
+    SELECT *, kwh / t AS kwh_t, row_number() OVER (PARTITION BY project_id ORDER BY day DESC) AS number
+    FROM metered WHERE t > 0 AND kwh > 0
+), usual AS (
+    SELECT project_id, percentile_cont(0.5) WITHIN GROUP (ORDER BY kwh_t) AS kwh_t, count(*) AS days
+    FROM days WHERE number BETWEEN 4 AND 31 GROUP BY project_id
+), rate AS (
+    SELECT e.project_id, sum(e.project_ug) * 0.000000000001 / (sum(q.value) / 1000) AS t_per_kwh
+    FROM day_emission e
+    JOIN device d ON d.id = e.device_id AND d.class = 'furnace'
+    JOIN day_quantity q ON q.device_id = e.device_id AND q.day = e.day AND q.quantity = 'energy_import'
+    WHERE e.begins > now() - INTERVAL '60 days' GROUP BY e.project_id HAVING sum(q.value) > 0
+)
+SELECT d.project_id, min(d.begins) AS since, u.kwh_t::numeric AS usual, min(d.kwh_t) AS lowest,
+       (array_agg(d.kwh_t ORDER BY d.day DESC))[1] AS newest, avg((d.kwh_t - u.kwh_t::numeric) * d.t) AS excess_kwh, r.t_per_kwh,
+       rule.raise_above, rule.clear_below
+FROM days d
+JOIN usual u ON u.project_id = d.project_id AND u.days >= 7
+JOIN alarm_rule rule ON rule.kind = 'energy_high' AND rule.class = ''
+LEFT JOIN rate r ON r.project_id = d.project_id
+WHERE d.number <= 3
+GROUP BY d.project_id, u.kwh_t, r.t_per_kwh, rule.raise_above, rule.clear_below
+HAVING count(*) = 3 AND max(d.begins) > now() - INTERVAL '4 days';
+
+-- Every cause that holds now, a row each.  `raises` is false where the cause is weaker than what raises
+-- an alarm and stronger than what clears it.
+CREATE OR REPLACE VIEW v_alarm_condition AS
+WITH RECURSIVE health AS MATERIALIZED (
+    SELECT h.*, d.attributes, d.installed FROM v_device_health h JOIN device d ON d.id = h.device_id
+), serves AS MATERIALIZED (
+    SELECT DISTINCT ON (m.device_id) m.device_id::text COLLATE "C" AS device_id, m.project_id::text COLLATE "C" AS project_id
+    FROM project_device m WHERE m.during @> now() ORDER BY m.device_id, lower(m.during) DESC
+), cost AS MATERIALIZED (
+    SELECT device_id, max(CASE WHEN cost_t_per_day < 0 THEN 0 ELSE cost_t_per_day END) AS cost_t_per_day FROM v_silence_cost GROUP BY device_id
+), silent AS MATERIALIZED (
+    SELECT h.device_id, h.alarm, s.project_id, c.cost_t_per_day, w.after_s,
+           coalesce(h.last_reading, h.installed) AS since,
+           coalesce(h.last_reading, h.installed) + w.after_s * INTERVAL '1 s' <= now() AS due
+    FROM health h
+    JOIN alarm_rule r ON r.kind = 'device_silent' AND r.class = h.class
+    CROSS JOIN LATERAL (SELECT tonne_alarm_number(h.attributes, 'device_silent', 'after_s', r.after_s) AS after_s) w
+    LEFT JOIN serves s ON s.device_id = h.device_id
+    LEFT JOIN cost c ON c.device_id = h.device_id
+    WHERE h.state <> 'online'
+), below AS (
+    SELECT device_id, gateway AS above FROM health WHERE gateway IS NOT NULL
+    UNION
+    SELECT b.device_id, h.gateway FROM below b JOIN health h ON h.device_id = b.above WHERE h.gateway IS NOT NULL
+), gateway AS MATERIALIZED (
+    -- the topmost that is dark; it is as patient as the least patient device behind it
+    SELECT g.device_id AS gateway, g.class, g.site, g.said, min(s.after_s) AS after_s,
+           greatest(g.last_reading, max(s.since)) AS since,
+           count(*) AS devices, sum(s.cost_t_per_day) AS cost_t_per_day,
+           array_agg(DISTINCT s.project_id) FILTER (WHERE s.project_id IS NOT NULL) AS projects
+    FROM health g
+    JOIN below b ON b.above = g.device_id
+    JOIN silent s ON s.device_id = b.device_id
+    WHERE g.alarm AND EXISTS (SELECT FROM health h WHERE h.gateway = g.device_id AND h.gateway_dark)
+    GROUP BY g.device_id, g.class, g.site, g.said, g.last_reading
+), gateway_due AS MATERIALIZED (
+    SELECT g.* FROM gateway g JOIN alarm_rule r ON r.kind = 'gateway_silent' AND r.class = ''
+    WHERE g.since + greatest(g.after_s, r.after_s) * INTERVAL '1 s' <= now()
+), dark_project AS MATERIALIZED (
+    -- nothing of it is heard, and not for one gateway's or one device's sake
+    SELECT s.project_id, max(a.since) AS since, count(*) FILTER (WHERE a.alarm) AS devices,
+           sum(a.cost_t_per_day) FILTER (WHERE a.alarm) AS cost_t_per_day
+    FROM serves s
+    JOIN health h ON h.device_id = s.device_id
+    LEFT JOIN silent a ON a.device_id = s.device_id
+    GROUP BY s.project_id
+    HAVING bool_and(h.state <> 'online') AND bool_and(coalesce(a.due, false))
+       AND count(*) FILTER (WHERE a.alarm AND a.device_id NOT IN (SELECT gateway FROM gateway)) >= 2
+), condition AS (
+    SELECT 'device_silent' AS kind, 'device' AS subject_type, s.device_id AS subject, '' AS part, h.class, h.site,
+           array_remove(ARRAY[s.project_id], NULL) AS projects, s.since, 0::numeric AS least_after_s,
+           CASE WHEN h.last_reading IS NULL THEN 'never heard'
+                WHEN h.said = 'offline' AND h.said_at >= h.last_reading THEN 'will' ELSE 'silence' END AS cause,
+           '{}'::jsonb AS detail, 1::bigint AS devices, s.cost_t_per_day, s.alarm AS raises
+    FROM silent s
+    JOIN health h ON h.device_id = s.device_id
+    WHERE s.device_id NOT IN (SELECT gateway FROM gateway)
+      AND NOT EXISTS (SELECT FROM below b JOIN gateway_due g ON g.gateway = b.above WHERE b.device_id = s.device_id)
+      AND NOT (s.alarm AND s.project_id IS NOT NULL AND s.project_id IN (SELECT project_id FROM dark_project))
+    UNION ALL
+    SELECT 'gateway_silent', 'gateway', g.gateway, '', g.class, g.site, coalesce(g.projects, '{}'), g.since, g.after_s,
+           CASE WHEN g.said = 'offline' THEN 'will' ELSE 'silence' END, '{}', g.devices, g.cost_t_per_day, true
+    FROM gateway g
+    UNION ALL
+    SELECT 'project_silent', 'project', p.project_id, '', NULL, NULL, ARRAY[p.project_id], p.since, 0,
+           'silence', '{}', p.devices, p.cost_t_per_day, true
+    FROM dark_project p
+    UNION ALL
+    SELECT 'inverter_low', 'device', low.device_id, '', h.class, h.site, array_remove(ARRAY[s.project_id], NULL), low.since, 0,
+           low.measure, jsonb_build_object('value', round(low.newest::numeric, 3), 'limit', low.raise_below), 1,
+           low.short_kwh::numeric * rate.t_per_kwh, low.highest < low.raise_below
+    FROM (
+        SELECT last.device_id, last.raise_below, last.clear_above, min(last.time) AS since, max(last.value) AS highest,
+               (array_agg(last.value ORDER BY last.day DESC))[1] AS newest,
+               (array_agg(last.measure ORDER BY last.day DESC))[1] AS measure, avg(last.short_kwh) AS short_kwh
+        FROM (
+            SELECT v.*, d.days,
+                   tonne_alarm_number(h.attributes, 'inverter_low', 'raise_below', d.raise_below) AS raise_below,
+                   greatest(d.clear_above, tonne_alarm_number(h.attributes, 'inverter_low', 'raise_below', d.raise_below)) AS clear_above,
+                   row_number() OVER (PARTITION BY v.device_id ORDER BY v.day DESC) AS number
+            FROM (
+                SELECT p.device_id, p.day, p.time,
+                       coalesce(p.performance_ratio, CASE WHEN site.inverters >= 3 AND site.median > 0.5 THEN p.peer_yield_h / site.median END) AS value,
+                       -- what the measured sun should have given, or the median inverter of its plant
+                       greatest(CASE WHEN p.expected_kwh IS NOT NULL THEN p.expected_kwh - p.energy_kwh
+                           WHEN site.inverters >= 3 THEN (site.median - p.peer_yield_h) * coalesce(p.dc_kw, d.rated_power_w / 1000.0) END, 0)
+                           * CASE WHEN p.expected_kwh IS NOT NULL OR site.inverters >= 3 THEN 1 END AS short_kwh,
+                       CASE WHEN p.performance_ratio IS NULL THEN 'yield against its site' ELSE 'performance ratio' END AS measure
+                FROM v_day_pv p
+                JOIN device d ON d.id = p.device_id
+                JOIN (
+                    SELECT o.site, o.day, o.dc_known, count(*) AS inverters, percentile_cont(0.5) WITHIN GROUP (ORDER BY o.peer_yield_h) AS median
+                    FROM v_day_pv o WHERE o.time > now() - INTERVAL '8 days' GROUP BY o.site, o.day, o.dc_known
+                ) site ON site.site = p.site AND site.day = p.day AND site.dc_known = p.dc_known
+                WHERE p.time > now() - INTERVAL '8 days'
+            ) v
+            JOIN health h ON h.device_id = v.device_id
+            JOIN alarm_rule d ON d.kind = 'inverter_low' AND d.class = h.class
+            WHERE v.value IS NOT NULL
+        ) last
+        WHERE last.number <= last.days
+        GROUP BY last.device_id, last.raise_below, last.clear_above, last.days
+        HAVING count(*) = last.days
+    ) low
+    JOIN health h ON h.device_id = low.device_id
+    LEFT JOIN serves s ON s.device_id = low.device_id
+    LEFT JOIN v_pv_rate rate ON rate.device_id = low.device_id AND rate.project_id = s.project_id
+    WHERE low.newest < low.clear_above
+    UNION ALL
+    -- more energy a tonne of product than usual, days in a row
+    SELECT 'energy_high', 'project', e.project_id, '', NULL, NULL, ARRAY[e.project_id], e.since, 0, 'specific energy',
+           jsonb_build_object('value', round(e.newest, 1), 'usual', round(e.usual, 1), 'unit', 'kWh/t'), 1,
+           greatest(e.excess_kwh, 0) * e.t_per_kwh, e.lowest > e.raise_above * e.usual
+    FROM v_project_specific_energy e
+    WHERE e.newest > e.clear_below * e.usual
+    UNION ALL
+    SELECT 'limit_exceeded', 'device', v.device_id, v.indicator || ' ' || v.period, h.class, h.site,
+           array_remove(ARRAY[s.project_id], NULL), min(v.start), 0, v.indicator,
+           jsonb_build_object('value', (array_agg(v.value ORDER BY v.start DESC))[1], 'period', v.period), 1, NULL, true
+    FROM (
+        SELECT i.*, max(i.start) FILTER (WHERE i.grade = 'within') OVER (PARTITION BY i.device_id, i.indicator, i.period) AS kept
+        FROM indicator_value i
+        WHERE i.start > now() - INTERVAL '50 hours' AND i.grade IN ('within', 'exceeded')
+    ) v
+    JOIN health h ON h.device_id = v.device_id
+    LEFT JOIN serves s ON s.device_id = v.device_id
+    WHERE v.grade = 'exceeded' AND (v.kept IS NULL OR v.start > v.kept)
+    GROUP BY v.device_id, v.indicator, v.period, h.class, h.site, s.project_id
+    UNION ALL
+    SELECT 'gauge_frozen', 'device', f.device_id, f.channel, h.class, h.site, array_remove(ARRAY[s.project_id], NULL),
+           f.since, 0, f.channel, '{}', 1, NULL, true
+    FROM (
+        SELECT device_id, channel, min(time) AS since, max(time) AS last FROM quality_flag
+        WHERE test = 'flat_line' AND time > now() - INTERVAL '2 days' GROUP BY device_id, channel
+    ) f
+    JOIN health h ON h.device_id = f.device_id
+    LEFT JOIN serves s ON s.device_id = f.device_id
+    WHERE h.state = 'online' AND f.last >= h.last_reading - INTERVAL '1 hour'
+    UNION ALL
+    SELECT CASE c.state WHEN 'expired' THEN 'certificate_expired' ELSE 'certificate_expiring' END, 'device', c.device_id, '',
+           c.class, c.site, ARRAY[c.project_id],
+           (c.valid_until + CASE c.state WHEN 'expired' THEN 1 ELSE -60 END)::timestamp AT TIME ZONE p.timezone, 0,
+           c.state, jsonb_build_object('valid_until', c.valid_until), 1, NULL, true
+    FROM v_calibration_due c
+    JOIN project p ON p.id = c.project_id
+    WHERE c.state IN ('expiring', 'expired')
+    UNION ALL
+    -- a month before it ends, or the last third of a short one
+    SELECT 'credential_expiring', 'device', k.principal, '', h.class, h.site, array_remove(ARRAY[s.project_id], NULL), k.since, 0,
+           CASE WHEN k.expires <= now() THEN 'expired' ELSE 'expiring' END, jsonb_build_object('valid_until', k.expires), 1, NULL, true
+    FROM (
+        SELECT DISTINCT ON (principal) principal::text COLLATE "C" AS principal, expires,
+               expires - least(INTERVAL '30 days', (expires - issued) / 3) AS since
+        FROM credential WHERE kind = 'certificate' AND revoked IS NULL ORDER BY principal, expires DESC
+    ) k
+    JOIN health h ON h.device_id = k.principal
+    LEFT JOIN serves s ON s.device_id = k.principal
+    WHERE k.since <= now()
+    UNION ALL
+    -- heard, and nothing charged for days on which its site charged
+    SELECT 'charger_dead', 'device', q.device_id, '', h.class, h.site, array_remove(ARRAY[s.project_id], NULL), min(q.time), 0,
+           'nothing charged', jsonb_build_object('days', count(*)), 1, NULL, true
+    FROM (
+        SELECT e.device_id, e.time, e.value, r.days, h.attributes,
+               sum(e.value) OVER (PARTITION BY e.site) AS of_site
+        FROM v_day_quantity e
+        JOIN health h ON h.device_id = e.device_id
+        JOIN alarm_rule r ON r.kind = 'charger_dead' AND r.class = e.class
+        WHERE e.quantity = 'energy_import' AND e.class = 'ev_charger' AND e.time > now() - INTERVAL '60 days'
+          AND e.time > now() - tonne_alarm_number(h.attributes, 'charger_dead', 'days', r.days) * INTERVAL '1 day'
+    ) q
+    JOIN health h ON h.device_id = q.device_id
+    LEFT JOIN serves s ON s.device_id = q.device_id
+    WHERE h.state = 'online'
+    GROUP BY q.device_id, h.class, h.site, s.project_id, h.attributes, q.days
+    HAVING sum(q.value) = 0 AND max(q.of_site) > 0
+       AND count(*) >= tonne_alarm_number(h.attributes, 'charger_dead', 'days', q.days)
+    UNION ALL
+    SELECT 'clock_fault', 'device', h.device_id, '', h.class, h.site, array_remove(ARRAY[s.project_id], NULL),
+           (SELECT max(l.day) FROM clock_lag l WHERE l.device_id = h.device_id)::timestamp AT TIME ZONE 'UTC', 0,
+           h.clock, jsonb_build_object('offset_s', round(h.clock_offset_s::numeric, 1)), 1, NULL, true
+    FROM health h
+    LEFT JOIN serves s ON s.device_id = h.device_id
+    WHERE h.clock IN ('ahead', 'behind', 'drifting') AND h.state = 'online'
+)
+SELECT c.kind::text COLLATE "C" AS kind, c.subject_type, c.subject::text COLLATE "C" AS subject, c.part::text COLLATE "C" AS part,
+       c.class::text COLLATE "C" AS class, c.site::text COLLATE "C" AS site, c.projects::text[] AS projects,
+       r.severity, c.since, c.cause, c.detail, c.devices, c.cost_t_per_day, r.clear_s,
+       c.raises AND c.since + greatest(c.least_after_s,
+           tonne_alarm_number(h.attributes, c.kind, 'after_s', r.after_s)) * INTERVAL '1 s' <= now() AS raises
+FROM condition c
+JOIN alarm_rule r ON r.kind = c.kind AND r.class = CASE c.subject_type WHEN 'device' THEN c.class ELSE '' END
+LEFT JOIN health h ON h.device_id = c.subject AND c.subject_type <> 'project'
+WHERE h.attributes #> ARRAY['alarms', c.kind, 'off'] IS DISTINCT FROM 'true'::jsonb;
+
+GRANT SELECT ON v_project_specific_energy TO tonne_mrv, tonne_api, tonne_grafana;

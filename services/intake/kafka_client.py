@@ -41,6 +41,8 @@ _WORDS: dict[type[BaseException], str] = {
     " check TONNE_KAFKA_SASL_MECHANISM",
     errors.MessageSizeTooLargeError: "a record is larger than the topic takes; raise"
     " max.message.bytes with `tonne topics apply --alter`",
+    errors.UnknownError: "Kafka refuses it, and its own log says why; a topic that is compacted"
+    " takes no record of ours, `tonne topics apply` compares its settings",
     errors.KafkaConnectionError: "no Kafka broker answers",
     errors.NodeNotReadyError: "no Kafka broker answers",
 }

@@ -40,6 +40,9 @@ __all__ = ["MAX_RECORD", "NotStoredError", "Outgoing", "Producer"]
 class NotStoredError(KafkaError):  # type: ignore[misc]  # aiokafka has no types
     """Records are not known to be stored; all may be sent again."""
 
+    def __str__(self) -> str:
+        return str(self.args[0])
+
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deploy.grafana.source.boards import board, console, console_address, devices, sites
+from deploy.grafana.source.boards import board, console, console_address, devices, events, sites
 from deploy.grafana.source.panels import (
     GREEN,
     ORANGE,
@@ -230,5 +230,6 @@ WHERE d.{_OWN} ORDER BY t.percent_per_year, d.id LIMIT 50
             ]),
         ],
         variables=[sites(), devices("pv_inverter", "Inverter"), console_address()],
+        marks=events("pv_inverter", device="device"),
         since="now-14d",
     )  # fmt: skip

@@ -208,7 +208,10 @@ FROM (
            sum(standing_kwh + clipped_kwh + other_kwh) AS lost_kwh
     FROM v_day_pv WHERE $__timeFilter(time) AND expected_kwh IS NOT NULL AND {_MINE} GROUP BY device_id
 ) l
-LEFT JOIN v_pv_rate r ON r.device_id = l.device_id
+LEFT JOIN LATERAL (
+    SELECT one.t_per_kwh FROM v_pv_rate one
+    WHERE one.device_id = l.device_id AND one.t_per_kwh IS NOT NULL ORDER BY one.project_id LIMIT 1
+) r ON true
 ORDER BY l.lost_kwh DESC LIMIT 50
 """, "Energy below what the measured sun should give over the local days in range, its largest cause, and the tonnes that it would"
                       " have avoided at the rate of the project's own account, last 28 days. An estimate: it is in no account.",

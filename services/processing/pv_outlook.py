@@ -112,7 +112,7 @@ def _skies(conn: Connection[TupleRow]) -> int:
             made = apart.submit(_planes, wanted).result()
     except (BrokenProcessPool, OSError) as error:
         raise MethodologyError(
-            f"clear skies were not made, their process ended early: {error}; is there memory for it?"
+            f"clear skies were not made, their process ended early: {error}; is there memory?"
         ) from error
     rows = [
         (site, tilt, azimuth, first + np.timedelta64(k, "D").item(), longitude, latitude, day)

@@ -69,13 +69,14 @@ def list_(
       tonne alarms list --severity critical
       tonne alarms list --state all --of inv-001
     """
-    of = {"kind": kind, "severity": severity, "subject": subject}
+    of: dict[str, Any] = {"kind": kind, "severity": severity, "subject": subject}
+    count: int | None = None
     with _database() as conn:
         if state == "now":
             found, count = stored.standing(conn, None, limit, **of)
         else:
             states = None if state == "all" else [state]
-            found, count = stored.listed(conn, None, limit, states=states, **of), None
+            found = stored.listed(conn, None, limit, states=states, **of)
     if as_json:
         print_json(found)
         return

@@ -80,7 +80,7 @@ def list_(
     if as_json:
         print_json(found)
         return
-    head = ("number", "severity", "kind", "of", "part", "state", "since", "devices", "t a day")
+    head = ("number", "severity", "kind", "of", "part", "state", "since", "devices", "cost a day")
     rows = [
         (one["id"], one["severity"], one["kind"], one["subject"], one["part"] or None,
          one["state"], shown_time(one["since"]), one["devices"], _tonnes(one["cost_t_per_day"]))

@@ -174,7 +174,7 @@ WITH days AS (
 )
 SELECT time, device_id AS metric, share FROM held WHERE device_id IN (SELECT device_id FROM worst) ORDER BY time
 """, "Yield of the day over that of the plant's median inverter; the thirty lowest. A plant of fewer than three is not shown.",
-                         unit="percentunit", steps=((None, RED), (0.85, ORANGE), (0.95, GREEN)), height=9),
+                         unit="percentunit", steps=((None, RED), (0.85, ORANGE), (0.95, GREEN)), span=12),
             ]),
             ("Inverters", [
                 table("Worst first", f"""
@@ -206,8 +206,8 @@ WHERE h.{_MINE} ORDER BY r.peer_h / nullif(t.yield_h, 0) NULLS FIRST, h.device_i
                       span=24, height=10),
                 table("Losses, dearest first", f"""
 SELECT l.device_id, l.lost_kwh, l.lost_kwh * r.t_per_kwh AS lost_t,
-       CASE greatest(l.standing, l.clipped, l.other) WHEN l.standing THEN 'stood still' WHEN l.clipped THEN 'clipped'
-           ELSE 'soiling, shade, strings' END AS cause,
+       CASE WHEN l.lost_kwh > 0 THEN CASE greatest(l.standing, l.clipped, l.other) WHEN l.standing THEN 'stood still' WHEN l.clipped THEN 'clipped'
+           ELSE 'soiling, shade, strings' END END AS cause,
        l.standing / nullif(l.lost_kwh, 0) AS standing_share, l.clipped / nullif(l.lost_kwh, 0) AS clipped_share, l.days
 FROM (
     SELECT device_id, sum(standing_kwh) AS standing, sum(clipped_kwh) AS clipped, sum(other_kwh) AS other, count(*) AS days,
@@ -226,8 +226,8 @@ ORDER BY l.lost_kwh DESC LIMIT 50
                       links={"device_id": console("devices/${__value.raw}")},
                       span=12, height=10),
                 table("From year to year", f"""
-SELECT d.id::text AS device_id, t.percent_per_year, t.low, t.high, t.pairs,
-       CASE WHEN t.percent_per_year IS NULL THEN 'less than two years of days with a ratio' END AS why_none, t.first_day::text, t.last_day::text
+SELECT d.id::text AS device_id, t.percent_per_year, t.low, t.high,
+       CASE WHEN t.percent_per_year IS NULL THEN 'less than two years of days' END AS why_none, t.first_day::text, t.last_day::text, t.pairs
 FROM device d LEFT JOIN pv_trend t ON t.device_id = d.id
 WHERE d.{_OWN} ORDER BY t.percent_per_year, d.id LIMIT 50
 """, "Change of the ratio at 25 °C: median of the pairs of days a year apart, with the interval that holds it with 95 %."

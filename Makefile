@@ -5,7 +5,7 @@
 #   make test PYTHON=python3.13 VENV=.venv-3.13
 .DEFAULT_GOAL := help
 .PHONY: help setup tools demo test test-other test-community soak coverage lint lock dist mutants \
-	bench fuzz dashboards pages schemas readmes audit clean
+	bench fuzz docs dashboards pages schemas readmes audit clean
 
 VENV ?= .venv
 export VENV
@@ -45,7 +45,7 @@ test-community: tools ## Tests of the database on TimescaleDB's Community editio
 
 soak: tools ## Tests of faults, many kills each: an hour or more; ROUNDS=17, ARGS go to pytest
 	@sh deploy/test_packages.sh
-	TRUTHS_COUNT=$(TRUTHS) TRUTHS_SEED=$$(date +%s) $(BIN)/python -m pytest -n 0 --capture=no \
+	TRUTHS_COUNT=$(TRUTHS) TRUTHS_SEED=$$(date +%s) $(BIN)/python -m pytest -n 0 --capture=no --timeout=0 \
 		tests/ingest/test_truths.py -k earns_more
 	FAULT_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -n 0 -v --capture=no $(or $(ARGS),$(FAULTS))
 
@@ -85,6 +85,13 @@ pages: tools ## Write docs/methodologies and the table of symbols from the metho
 
 schemas: tools ## Write docs/schemas from the types of the signed documents
 	@$(BIN)/python -m services.cli.calculate.document_schemas
+
+docs: tools ## The documentation as a site, in .tonne/docs
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --target .tonne/sphinx \
+		--require-hashes -r requirements-docs.lock
+	@PYTHONPATH="$(CURDIR)/.tonne/sphinx" $(BIN)/python -m sphinx -q -W --keep-going \
+		-c docs/site . .tonne/docs
+	@echo "open .tonne/docs/docs/index.html"
 
 audit: tools ## Hold the locks against advisories: ADVISORIES="folders of OSV files"
 	@$(BIN)/python deploy/audit.py $(ADVISORIES)

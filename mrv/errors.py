@@ -61,6 +61,10 @@ class LogError(MrvError):
     """A Merkle proof, a checkpoint or a receipt does not hold."""
 
 
+class TimestampError(MrvError):
+    """A time-stamp token is not of these bytes, or not of an authority that counts."""
+
+
 class WitnessRefusedError(LogError):
     """
     A witness does not cosign a checkpoint.

@@ -46,7 +46,8 @@ class Factor:
     `provisional`, which tells of one use: the year asked for has no published value yet.
     `bound` is "lower" or "upper" where it is an end of an interval of confidence and no
     centre.  `supersedes` names the factor that this one takes the place of from the
-    begin of its own validity on.
+    begin of its own validity on.  `brought` says that a registry file gave it, and not
+    tonne; no hash covers it, since it is no field of the factor itself.
     """
 
     id: str
@@ -64,6 +65,7 @@ class Factor:
     provisional: bool = False
     bound: str = ""
     supersedes: str | None = None
+    brought: bool = False
 
 
 class Factors(Protocol):
@@ -117,6 +119,9 @@ class Consumption:
     by_history : bool
         The service itself may be claimed too high: it is held against what the project
         used for it before.
+    by_model : str
+        Parameter of a device that serves: what its model takes by its type approval [unit].
+        The service is held against that from the first day on; empty where there is none.
     """
 
     uses: tuple[str, ...]
@@ -128,6 +133,7 @@ class Consumption:
     span: Callable[[Inputs], tuple[Fraction, Fraction]] | None = None
     source: str = ""
     by_history: bool = False
+    by_model: str = ""
 
 
 @dataclass(frozen=True, slots=True)

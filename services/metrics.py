@@ -182,6 +182,17 @@ class Metrics:
             registry=self.registry,
         )
 
+        self.timestamp_waiting = Gauge(
+            "tonne_timestamp_waiting_seconds",
+            "How long the oldest seal or issue has waited for its time stamps",
+            registry=self.registry,
+        )
+        self.timestamp_failures = Counter(
+            "tonne_timestamp_failures",
+            "Requests to time-stamp authorities that gave no token that counts",
+            registry=self.registry,
+        )
+
     def serve(self, bind: str) -> AbstractContextManager[None]:
         """Answer scrapes at `bind` while the block runs, as `serving` does."""
         return serving(self.registry, self.pulse, bind)

@@ -142,6 +142,12 @@ class Settings(BaseSettings):
         What is kept of one principal's dead letters in a day of UTC; more is counted only.
     database_disk : Path, optional
         A folder on the database's disk, where this machine sees it: its room is watched.
+    timestamp_urls : str, optional
+        Time-stamp authorities (RFC 3161) that are asked for tokens, separated by commas.
+    timestamp_authorities : Path, optional
+        Whose tokens count: JSON, or certificates in PEM; a pinned trust root may say it.
+    timestamp_required : bool
+        Issue waits until as many authorities have stamped the statement as have to.
     archive_url : str, optional
         Where `tonne archive` puts sealed days: an absolute path, or an s3:// URL; also
         where this machine finds an archive that was made under another path.
@@ -189,6 +195,9 @@ class Settings(BaseSettings):
     dead_letter_days: int = Field(default=90, ge=0)
     dead_letter_bytes_a_day: int = Field(default=20_000_000, ge=10_000)
     database_disk: Path | None = None
+    timestamp_urls: str | None = None
+    timestamp_authorities: Path | None = None
+    timestamp_required: bool = False
     archive_url: str | None = None
     archive_days: int = Field(default=90, ge=7)
 
@@ -286,6 +295,19 @@ class Settings(BaseSettings):
             raise ValueError("must be an http:// or https:// URL")
         return url.rstrip("/") if url else None
 
+    @field_validator("timestamp_urls")
+    @classmethod
+    def _authorities(cls, text: str | None) -> str | None:
+        urls = [one.strip() for one in (text or "").split(",") if one.strip()]
+        for url in urls:
+            parts = parts_of(url)
+            if parts.scheme not in ("http", "https") or not any(parts.hosts):
+                # never the value: it may hold a password
+                raise ValueError("must be http:// or https:// URLs, separated by commas")
+        if len(set(urls)) < len(urls):
+            raise ValueError("names an authority twice; name each once")
+        return ",".join(urls) or None
+
     @field_validator("home", mode="before")
     @classmethod
     def _somewhere(cls, home: object) -> object:
@@ -346,6 +368,17 @@ class Settings(BaseSettings):
             )
         if self.kafka_token_url is not None and not self.kafka_token_url.startswith("https://"):
             raise ValueError("TONNE_KAFKA_TOKEN_URL begins with no https://: a secret goes there")
+
+    @model_validator(mode="after")
+    def _timestamps_whole(self) -> "Settings":
+        if self.timestamp_urls is not None:
+            return self
+        for name in ("timestamp_authorities", "timestamp_required"):
+            if getattr(self, name):
+                raise ValueError(
+                    f"{PREFIX}{name.upper()} says nothing without {PREFIX}TIMESTAMP_URLS; set both"
+                )
+        return self
 
     @property
     def key_passphrase_bytes(self) -> bytes:

@@ -18,8 +18,10 @@ from ingest.classes import QUANTITY_INDEX
 from ingest.model import INTERVAL_US
 from mrv.accounting.emission_rows import Bindings, Source
 from mrv.accounting.factor_acceptance import parameters_of
+from mrv.accounting.unmeasured import settled
 from mrv.calendar import years
 from mrv.errors import MethodologyError
+from mrv.factors.brought import bounded
 from mrv.factors.ledger import Ledger
 from mrv.methodologies import find, reduction, unit_reductions
 from mrv.parameters.inputs import read
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from ingest.model import Device, Fleet, Int64
     from mrv.model import Factors, Methodology, Reductions, RoleNeeds
+    from mrv.parameters.inputs import Inputs
     from mrv.registry.project import Project, ProjectDevice
 
 Span = tuple[int, int]
@@ -164,7 +167,12 @@ def compile_bindings(
 
 
 class _Pricing:
-    """Rates of one project by role, device parameters and year, each computed once."""
+    """
+    Rates of one project by role, device parameters and year, each computed once.
+
+    What the methodology monitors by analysers or a laboratory is known when a period closes:
+    as long as it is not, it counts as the close counts what nobody measured.
+    """
 
     def __init__(self, project: Project, methodology: Methodology, factors: Factors) -> None:
         self._methodology = methodology
@@ -178,13 +186,39 @@ class _Pricing:
     def of(self, role: str, params: Mapping[str, Any], year: int) -> _Price:
         question = (role, tuple(sorted(params.items())), year)
         if question not in self._known:
-            ledger = Ledger(self._factors)
-            unit = unit_reductions(self._methodology, role, params, self._parameters, ledger, year)
+            parameters = self._settled(role, params, year)
+            book, _ = bounded(
+                self._factors,
+                lambda one: self._unit(role, params, parameters, one, year).reduction_t,
+            )
+            ledger = Ledger(book)
+            unit = self._unit(role, params, parameters, ledger, year)
             source = Source(
                 f"{self._methodology.id}@{self._version}", " ".join(f.id for f in ledger.used())
             )
             self._known[question] = (source, _in_ug(unit))
         return self._known[question]
+
+    def _settled(self, role: str, params: Mapping[str, Any], year: int) -> Inputs:
+        """Return the parameters with the bound that costs for what only a close can measure."""
+        found, _ = settled(
+            self._methodology,
+            self._parameters,
+            {},
+            {},
+            lambda some: self._unit(role, params, some, self._factors, year).reduction_t,
+        )
+        return found
+
+    def _unit(
+        self,
+        role: str,
+        params: Mapping[str, Any],
+        parameters: Inputs,
+        factors: Factors,
+        year: int,
+    ) -> Reductions:
+        return unit_reductions(self._methodology, role, params, parameters, factors, year)
 
 
 def _of_project(project: Project, fleet: Fleet, factors: Factors) -> Iterator[_Segment]:

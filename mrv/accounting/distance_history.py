@@ -1,14 +1,17 @@
 """
-A service held against what the project used for it before: an odometer that runs fast.
+A service held against what it takes: by its models, and by what the project used before.
 
-Inside the range of a class a distance may still be claimed too high.  What a kilometre
-took before is the witness: the project's issued statements of the last year, and the
-earlier parts of the period itself.  A part of about four weeks that shows less than
-nine tenths of it counts the service that its use carries at the usual rate, and no more,
-and does not enter the history.  This is a rule of tonne's own: no methodology that was
-read has one.  A part is as long as four weeks so that charging on other days than driving
-evens out.  What was claimed too high from the first day on has no history to differ from;
-the range of the class alone holds it.
+Inside the range of a class a distance may still be claimed too high, by an odometer that
+runs fast.  What a kilometre took before is one witness: the project's issued statements of
+the last year, and the earlier parts of the period itself.  What the vehicles' models take by
+their type approval is the other, and holds from the first day on.  A part of about four weeks
+that shows less than nine tenths of the higher of the two counts the service that its use
+carries at that rate, and no more, and does not enter the history.  One that shows twice what
+its models take and more is no less strange: the value is not that of these vehicles.  These
+are rules of tonne's own: no methodology that was read has one.  A part is as long as four
+weeks so that charging on other days than driving evens out.  Where no model's value is given,
+what was claimed too high from the first day on is held by the range of the class alone, and a
+condition says so.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from mrv.accounting.period_result import Finding
 from mrv.calendar import local_date, utc_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from mrv.accounting.device_period import Monitored
     from mrv.model import Consumption, Methodology
@@ -32,9 +35,16 @@ if TYPE_CHECKING:
 
 WEEKS = 4
 LEAST = Fraction(9, 10)
+# in service a vehicle takes up to half more than its approval says; twice that is another one
+MOST = Fraction(2)
 # a part of which more than a tenth of the time of its meters is lost says nothing of what is usual
 _LOST = Fraction(1, 10)
 _SHOWN = 3
+BEFORE, BY_MODEL = "what it took before", "what its model takes"
+_WITNESS = {
+    BEFORE: "the project used {} before",
+    BY_MODEL: "its models take {} by their type approval",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +83,52 @@ def limited(
     -------
     The devices with what they are limited by, and a condition for each such service.
     """
-    found, said = list(monitored), []
+    found, said = list(monitored), list[Finding]()
     before = [*history]
     for one in methodology.consumptions:
         if one.by_history:
-            finding = _held(found, methodology, one, before, edges, timezone)
-            said += [] if finding is None else [finding]
+            models = _models(found, one)
+            said += _held(found, methodology, one, before, models, edges, timezone)
+            said += _named(found, methodology, one, models)
     return found, said
+
+
+def _models(monitored: Sequence[Monitored], one: Consumption) -> dict[str, Fraction]:
+    """What the models of the devices that serve take by the base unit; the most of all values."""
+    found: dict[str, Fraction] = {}
+    for m in monitored:
+        if m.bound.role in one.serves and one.by_model in m.params:
+            value = Fraction(m.params[one.by_model]) / one.per_base
+            found[m.device.id] = max(found.get(m.device.id, Fraction(0)), value)
+    return found
+
+
+def _named(
+    monitored: Sequence[Monitored],
+    methodology: Methodology,
+    one: Consumption,
+    models: Mapping[str, Fraction],
+) -> list[Finding]:
+    """Say which devices that serve give no value of their model."""
+    serving = [
+        m.device.id
+        for m in monitored
+        if m.bound.role in one.serves and any(s.value for s in m.stretches)
+    ]
+    bare = [name for name in dict.fromkeys(serving) if name not in models]
+    if not bare or not one.by_model:
+        return []
+    more = f" and {len(bare) - _SHOWN} more" if len(bare) > _SHOWN else ""
+    text = (
+        f"{', '.join(bare[:_SHOWN])}{more}: no {one.by_model} is given, so that the range of the"
+        " class alone holds what is claimed from the first day on; give that of the model, and in"
+        " the project's `documents` its type approval"
+    )
+    return [Finding(_clause(methodology, one, BY_MODEL), False, text)]
+
+
+def _clause(methodology: Methodology, one: Consumption, what: str) -> str:
+    return f"{methodology.id}, plausibility of {' and '.join(one.serves)}: {what}"
 
 
 def _held(
@@ -87,30 +136,68 @@ def _held(
     methodology: Methodology,
     one: Consumption,
     before: Sequence[Usage],
+    models: Mapping[str, Fraction],
     edges: Sequence[int],
     timezone: str,
-) -> Finding | None:
-    """Hold each part against all that was before it; None where nothing was."""
+) -> list[Finding]:
+    """Hold each part against its models and all that was before it; empty where there is none."""
     used = Fraction(sum(u.used for u in before))
     served = sum(u.served for u in before)
-    told, asked = [], False
+    told: dict[str, list[str]] = {}
     for part in _parts(found, one, edges):
         usual = used / served if served else Fraction(0)
-        asked = asked or usual > 0
-        if part.used < LEAST * usual * part.served:
+        model = _of_models(found, one, part, models)
+        most = max(usual, model)
+        for what, rate in ((BEFORE, usual), (BY_MODEL, model)):
+            if rate:
+                told.setdefault(what, [])
+        what = BEFORE if usual >= model else BY_MODEL
+        specific = _told(part.used / part.served * one.per_base)
+        span = f"{utc_text(part.begin_us)} to {utc_text(part.end_us)}"
+        if part.used < LEAST * most * part.served:
             reason = (
-                f"{_told(part.used / part.served * one.per_base)} {one.unit}, and the project used"
-                f" {_told(usual * one.per_base)} before: what its use carries at that counts"
+                f"{specific} {one.unit}, and {_WITNESS[what].format(_told(most * one.per_base))}:"
+                " what its use carries at that counts"
             )
-            _cut(found, one, part, part.served - part.used / usual, reason, timezone)
-            told.append(f"{utc_text(part.begin_us)} to {utc_text(part.end_us)}: {reason}")
-        elif part.whole:
+            _cut(found, one, part, part.served - part.used / most, reason, timezone)
+            told[what].append(f"{span}: {reason}")
+            continue
+        if model and part.used > MOST * model * part.served:
+            told[BY_MODEL].append(
+                f"{span}: {specific} {one.unit}, and"
+                f" {_WITNESS[BY_MODEL].format(_told(model * one.per_base))}: {one.by_model} is not"
+                " that of these models, or a meter is at fault"
+            )
+        if part.whole:
             used, served = used + part.used, served + part.served
-    if not asked:
-        return None
-    clause = f"{methodology.id}, plausibility of {' and '.join(one.serves)}: what it took before"
-    more = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
-    return Finding(clause, not told, "; ".join(told[:_SHOWN]) + more)
+    return [
+        Finding(_clause(methodology, one, what), not texts, _listed(texts))
+        for what, texts in told.items()
+    ]
+
+
+def _listed(texts: Sequence[str]) -> str:
+    more = f"; and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
+    return "; ".join(texts[:_SHOWN]) + more
+
+
+def _of_models(
+    monitored: Sequence[Monitored], one: Consumption, part: _Part, models: Mapping[str, Fraction]
+) -> Fraction:
+    """
+    What the models of a part take by the base unit, each by its share of the service.
+
+    A device without a value takes nothing of it: it is held by the others' no less.
+    """
+    return sum(
+        (
+            models.get(m.device.id, Fraction(0)) * s.value / part.served
+            for m in monitored
+            if m.bound.role in one.serves
+            for s in m.stretches[part.first : part.last]
+        ),
+        start=Fraction(0),
+    )
 
 
 def _parts(monitored: Sequence[Monitored], one: Consumption, edges: Sequence[int]) -> list[_Part]:

@@ -1,74 +1,76 @@
 """
 What was fixed ex ante counts as it was issued with, unless another value leaves less.
 
-A baseline that rises after the first statement is where tonnes come from nowhere.  Whoever
-has a new one shows it to a verifier, and the project is registered with it; until then the
-condition says by how many tonnes the two differ.
+A baseline that rises after the first statement is where tonnes come from nowhere, and so is
+a limit that is raised or left out.  Whoever has a new value shows it to a verifier, and the
+project is registered with it; until then the condition says by how many tonnes the two differ.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from mrv.accounting.period_result import Finding
-from mrv.rounding import decimal_text
+from mrv.methodologies import find
+from mrv.rounding import UG_PER_T, decimal_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
-    from mrv.accounting.device_period import Monitored
-    from mrv.parameters.inputs import Inputs
-    from mrv.registry.project import FixedBefore
+    from mrv.registry.project import FixedBefore, Project
 
 CLAUSE = "tonne: what was fixed ex ante counts as it was issued with"
 _PLACES = 6
 
 
 def kept(
-    before: Iterable[FixedBefore],
-    parameters: Inputs,
-    monitored: Sequence[Monitored],
-    reduction: Callable[[Inputs, Sequence[Monitored]], Fraction],
-) -> tuple[Inputs, list[Monitored], list[Finding]]:
+    before: Iterable[FixedBefore], project: Project, left_by: Callable[[Project], int]
+) -> tuple[Project, list[Finding]]:
     """
-    Count by the value of the statement before where that of now would leave more.
+    Return the project with each value of the statement before that leaves less than that of now.
 
     Parameters
     ----------
-    reduction : callable
-        What the period comes to with some parameters and devices. [tCO2e]
+    left_by : callable
+        Reduction that the whole period comes to with a project: limits, ranges and methodology
+        all go by its parameters. [ug CO2e]
     """
-    used, devices, told = dict(parameters), list(monitored), []
+    told = []
+    ours = left_by(project)
     for one in before:
-        other, others = _with(one, used, devices)
-        ours, theirs = reduction(used, devices), reduction(other, others)
+        other = _with(one, project)
+        theirs = left_by(other)
         if theirs < ours:
-            used, devices = other, others
             whose = "" if one.device is None else f" of {one.device}"
+            more = decimal_text(Fraction(ours - theirs, UG_PER_T), _PLACES, "up")
             told.append(
                 f"{one.parameter}{whose} = {one.value} of {one.statement} counts; by the value of"
-                f" now there would be {decimal_text(ours - theirs, _PLACES, 'up')} t more"
+                f" now there would be {more} t more"
             )
-    return used, devices, [Finding(CLAUSE, False, "; ".join(told))] if told else []
+            project, ours = other, theirs
+    return project, [Finding(CLAUSE, False, "; ".join(told))] if told else []
 
 
-def _with(
-    one: FixedBefore, parameters: dict[str, Any], monitored: list[Monitored]
-) -> tuple[dict[str, Any], list[Monitored]]:
+def _with(one: FixedBefore, project: Project) -> Project:
     if one.device is None:
-        return _changed(parameters, one), monitored
-    return parameters, [
-        replace(m, params=_changed(dict(m.params), one)) if m.device.id == one.device else m
-        for m in monitored
-    ]
+        return replace(project, parameters=_changed(project.parameters, one))
+    roles = find(project.methodology, project.version).roles
+    return replace(
+        project,
+        devices=tuple(
+            replace(bound, params=_changed(bound.params, one))
+            if bound.device == one.device and one.parameter in roles[bound.role].params
+            else bound
+            for bound in project.devices
+        ),
+    )
 
 
-def _changed(values: dict[str, Any], one: FixedBefore) -> dict[str, Any]:
-    """Put the value of before in place of that of now, of the same kind of number."""
-    if one.parameter not in values:
-        return values
-    exact = Fraction(one.value)
-    whole = isinstance(values[one.parameter], int) and exact.denominator == 1
-    return {**values, one.parameter: int(exact) if whole else exact}
+def _changed(values: Mapping[str, Any], one: FixedBefore) -> dict[str, Any]:
+    """Put the value of before in place of that of now, or where there is none now."""
+    value = Decimal(one.value)
+    whole = value == value.to_integral_value()
+    return {**values, one.parameter: int(value) if whole else value}

@@ -18,6 +18,7 @@ from mrv.accounting.period_result import Finding
 from mrv.accounting.unmeasured import CONSTANT, LABORATORY, UNMEASURED, rounded
 from mrv.calendar import local_date, months
 from mrv.errors import FactorError
+from mrv.factors.brought import published
 from mrv.methodologies import GRID
 from mrv.parameters.inputs import exact
 from mrv.rounding import decimal_text, exact_text
@@ -25,6 +26,7 @@ from mrv.rounding import decimal_text, exact_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from mrv.factors.brought import Choice
     from mrv.model import Factor, Factors, Methodology
     from mrv.parameters.inputs import Inputs
     from mrv.parameters.specs import ParameterSpec
@@ -122,6 +124,7 @@ def own_factors(
 ) -> list[Own]:
     """Factors that a project gives and that are not the official ones of its first year."""
     day = date(local_date(begin_us, timezone).year, 1, 1)
+    factors = published(factors)
     found = []
     for name, spec in methodology.parameters.items():
         official = _official(spec, factors, day) if name in parameters else None
@@ -192,6 +195,27 @@ def bounded(
             + ("the official one counts" if more else "the owner's counts, as it leaves less")
         )
     return used, [Finding(OFFICIAL, holds, "; ".join(told))]
+
+
+def brought(choices: Iterable[Choice]) -> Iterator[Finding]:
+    """Say which factors a registry file brought, beside the published ones, and what counts."""
+    told = []
+    for one in choices:
+        others = ", ".join(f"{f.id} = {f.text} {f.unit}" for f in one.others) or "none"
+        told.append(
+            f"{one.factor.id} = {one.factor.text} {one.factor.unit} came with a registry file;"
+            f" published: {others}; by the one of the file the reduction is"
+            f" {decimal_text(one.ours, _PLACES, 'down')} t, by the published one"
+            f" {decimal_text(one.theirs, _PLACES, 'down')} t, a difference of"
+            f" {decimal_text(one.ours - one.theirs, _PLACES, 'up')} t; "
+            + (
+                "that of the file counts, as it leaves no more"
+                if one.counts
+                else "the published one counts, until a tonne publishes the other"
+            )
+        )
+    if told:
+        yield Finding(OFFICIAL, False, "; ".join(told))
 
 
 def unlisted(

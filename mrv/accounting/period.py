@@ -7,6 +7,7 @@ nothing is rounded before the credit, which rounds down.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ from mrv.accounting.rounded_figures import (
     totals,
     vintages,
 )
+from mrv.accounting.single_channel import single_channel
 from mrv.calendar import local_date, years
 from mrv.errors import PeriodError
 from mrv.factors.centres import centres
@@ -96,6 +98,16 @@ def close(
     check_edges(project, from_us, to_us)
     _check_rows(rows, from_us, to_us)
     besides = besides or Besides()
+    if besides.fixed:
+        now = replace(besides, fixed=())
+
+        def left_by(one: Project) -> int:
+            found = close(one, fleet, calibrations, rows, from_us, to_us, factors, carried_ug, now)
+            return found.net.reduction.ug
+
+        project, fixed = kept(besides.fixed, project, left_by)
+        found = close(project, fleet, calibrations, rows, from_us, to_us, factors, carried_ug, now)
+        return replace(found, applicability=(*found.applicability, *fixed))
     methodology = find(project.methodology, project.version)
     check_energy(methodology, besides.energy)
     where = f"project {project.id}: parameters"
@@ -103,7 +115,6 @@ def close(
     parameters = parameters_of(methodology, project.parameters, where)
     if besides.accounting < BOUNDED:
         factors = centres(factors)
-    ledger = Ledger(factors)
     edges = years(from_us, to_us, project.timezone)
     if besides.accounting > FIRST:
         parameters = sampled(parameters, besides.samples, methodology)
@@ -125,18 +136,21 @@ def close(
     monitored, strange = checks.hold(monitored)
     parts = parts_of_years(project, methodology, fleet, (from_us, to_us))
 
-    def comes_to(params: Inputs, some: Sequence[Monitored]) -> Fraction:
-        of = inputs_by_year(methodology, params, factors, some, parts, gross=False)
-        years_ = (methodology.reductions(one, factors) for one in of.values())
+    def comes_to(params: Inputs, some: Sequence[Monitored], book: Factors = factors) -> Fraction:
+        of = inputs_by_year(methodology, params, book, some, parts, gross=False)
+        years_ = (methodology.reductions(one, book) for one in of.values())
         return sum((one.reduction_t for one in years_), start=Fraction(0))
-
-    parameters, monitored, fixed = kept(besides.fixed, parameters, monitored, comes_to)
 
     def reduced(params: Inputs) -> Fraction:
         return comes_to(params, monitored)
 
+    def by_book(book: Factors) -> Fraction:
+        return comes_to(parameters, monitored, book)
+
     parameters, how = checks.measured(parameters, reduced)
     parameters, typed = checks.typed(parameters, factors, project.from_us, reduced, how)
+    factors, brought = checks.brought(factors, by_book)
+    ledger = Ledger(factors)
 
     def told(some: Sequence[Monitored], *, gross: bool = False) -> dict[int, Inputs]:
         return inputs_by_year(methodology, parameters, ledger, some, parts, gross=gross)
@@ -151,6 +165,7 @@ def close(
     total = _sum(net)
     balance_ug = to_integer(total.reduction_t * UG_PER_T + carried_ug, "down")
     pricing = Pricing(methodology, parameters, ledger)
+    crossed = tuple(cross_checks(monitored, besides, Rows(rows, fleet), edges, pricing))
     credited = vintages(net, total.reduction_t + Fraction(carried_ug, UG_PER_T))
     return PeriodResult(
         project=project.id,
@@ -179,11 +194,12 @@ def close(
             *conditions_hold(methodology, inputs, net),
             *filter(None, [condition(ledger.used(), names)]),
             *strange,
-            *fixed,
             *typed,
+            *brought,
+            *single_channel(monitored, besides, crossed, edges, pricing),
         ),
         comparisons=comparisons(project.expected, monitored, total, to_us - from_us, besides),
-        cross_checks=tuple(cross_checks(monitored, besides, Rows(rows, fleet), edges, pricing)),
+        cross_checks=crossed,
         compared=checks.compared(factors),
     )
 

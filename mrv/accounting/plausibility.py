@@ -17,6 +17,7 @@ from mrv.accounting.device_period import Bounds
 from mrv.accounting.distance_history import limited
 from mrv.accounting.owner_inputs import (
     bounded,
+    brought,
     compared_kinds,
     means,
     measured,
@@ -28,6 +29,7 @@ from mrv.accounting.plausible_service import raised, stretches
 from mrv.accounting.twin_series import twins
 from mrv.accounting.unmeasured import settled
 from mrv.calendar import utc_text
+from mrv.factors.brought import bounded as bounded_book
 from mrv.registry.calibration import of_meter
 from mrv.registry.project import BOUNDED, FIRST
 
@@ -111,8 +113,13 @@ class Plausibility:
         known = [_counted(one, uncounted) for one in monitored]
         found, said = raised(known, self.methodology, self.parameters, self.edges, self.timezone)
         if self.besides.accounting >= BOUNDED:
-            history = self.besides.history
-            found, more = limited(found, self.methodology, history, self.edges, self.timezone)
+            found, more = limited(
+                found,
+                self.methodology,
+                self.besides.history,
+                self.edges,
+                self.timezone,
+            )
             said += more
         return found, [
             *_beyond(self.methodology, found, uncounted),
@@ -150,6 +157,15 @@ class Plausibility:
             *unlisted(self.methodology, used, factors),
             *measured(self.methodology, used, samples, self.period_us, self.timezone, how),
         ]
+
+    def brought(
+        self, factors: Factors, reduction: Callable[[Factors], Fraction]
+    ) -> tuple[Factors, list[Finding]]:
+        """Count by the published factors where those of a registry file would leave more."""
+        if self.besides.accounting < BOUNDED:
+            return factors, []
+        book, choices = bounded_book(factors, reduction)
+        return book, list(brought(choices))
 
     def compared(self, factors: Factors) -> tuple[str, ...]:
         """Return the kinds of factors that conditions look at."""

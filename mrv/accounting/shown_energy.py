@@ -3,7 +3,8 @@ Energy of the baseline beyond what other channels of the same device show.
 
 Each register that counts for the claimant is held against the integral of its own power,
 against the power on the inverter's other side and against the sun over its place.  What is
-beyond is not credited: `mrv.accounting.device_period` takes it off.
+beyond is not credited: `mrv.accounting.device_period` takes it off.  What no power shows, on
+either side, rests on the register alone: `mrv.accounting.single_channel` says so.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from ingest import classes
 from ingest.classes import QUANTITY_INDEX
 from ingest.model import HOUR_US, INTERVAL_US, NULL
 from ingest.quality import clear_sky, energy_budget
-from ingest.quality.cross_channel import AC_OVER_DC
-from ingest.quality.energy_budget import METERS, Tolerance
+from ingest.quality.cross_channel import AC_OVER_DC, REGISTER_SHARE
+from ingest.quality.energy_budget import METERS, SIGMAS, Tolerance
 from ingest.quality.power_integral import integral
 from mrv.accounting.device_bindings import role_needs
 from mrv.accounting.device_limits import rated_at
@@ -33,11 +34,13 @@ if TYPE_CHECKING:
 
     from ingest.classes import Channel
     from ingest.model import Device, Fleet, Float64, Frame, Int64, IntervalRows
+    from ingest.quality.power_integral import Integral
     from mrv.registry.project import Project
 
 POWER = "above the integral of its own power"
 DC = "above what went in on its direct-current side"
 SUN = "above what the sun makes there"
+ALONE = "shown by its register alone"
 _DC_CHANNEL = {"pv_inverter": "dc_power_w"}
 _SUN_MADE = ("pv_inverter", "energy_export")
 # a register's own step: no less than its tolerance, no more than meters have
@@ -46,6 +49,13 @@ _LARGEST_STEP_WH = 10_000
 
 # device id and quantity
 Key = tuple[str, str]
+
+
+class Found(NamedTuple):
+    """What of a register other channels do not carry, and what of the rest no power shows."""
+
+    beyond: tuple[Unshown, ...]
+    alone: Unshown | None
 
 
 @dataclass(frozen=True)
@@ -95,9 +105,11 @@ class ShownEnergy:
             (period_us[0] - begin) // INTERVAL_US,
         )
 
-    def beyond(self, block: Frame) -> Iterator[tuple[Key, tuple[Unshown, ...]]]:
+    def beyond(self, block: Frame) -> Iterator[tuple[Key, Found]]:
         """
         Return what of their registers is not shown, for the devices of a block of readings.
+
+        A device and quantity of which all is shown is left out.
 
         Parameters
         ----------
@@ -109,17 +121,15 @@ class ShownEnergy:
             index = int(block.device[begin])
             for channel in self.wanted.get(index, ()):
                 found = self._of_register(block, slice(begin, end), index, channel)
-                if found:
+                if found.beyond or found.alone is not None:
                     yield (self.fleet.devices[index].id, str(channel.quantity)), found
 
-    def _of_register(
-        self, block: Frame, of: slice, index: int, channel: Channel
-    ) -> tuple[Unshown, ...]:
+    def _of_register(self, block: Frame, of: slice, index: int, channel: Channel) -> Found:
         """Hold a register against one channel after another; each takes from what is left."""
         register: Any = block.columns[channel.name][of]
         told = _Told(block.time_us[of], register, _step(register, channel.tolerance))
         left = self._claimed(index, channel)
-        found = []
+        found, seen = [], np.zeros(len(left.value), dtype=np.bool_)
         for reason, name, share in (
             (SUN, None, 0.0),
             (POWER, channel.power, METERS),
@@ -130,14 +140,17 @@ class ShownEnergy:
             elif name is not None:
                 watts: Any = block.columns[name][of]
                 back = reason == POWER and channel.direction < 0
-                beyond = self._beyond_power(told, -watts if back else watts, left, share)
+                beyond, known = self._beyond_power(told, -watts if back else watts, left, share)
+                seen |= known
             else:
                 continue
             at = np.flatnonzero(beyond)
             if len(at):
                 found.append(Unshown(reason, self.first + at, beyond[at]))
                 left = left._replace(value=left.value - beyond)
-        return tuple(found)
+        at = np.flatnonzero(~seen & (left.value > 0))
+        alone = Unshown(ALONE, self.first + at, left.value[at]) if len(at) else None
+        return Found(tuple(found), alone)
 
     def _claimed(self, index: int, channel: Channel) -> _Claimed:
         key = index * len(QUANTITY_INDEX) + QUANTITY_INDEX[str(channel.quantity)]
@@ -164,17 +177,29 @@ class ShownEnergy:
         most = share * rated_at(ratings, self.first, len(share)) * (INTERVAL_US / HOUR_US)
         return clear_sky.above(left.value, most, left.estimated, self.into_day, step_wh)
 
-    def _beyond_power(self, told: _Told, watts: Float64, left: _Claimed, share: float) -> Int64:
+    def _beyond_power(
+        self, told: _Told, watts: Float64, left: _Claimed, share: float
+    ) -> tuple[Int64, np.ndarray]:
+        """What is beyond the power, and of which intervals that says anything."""
         read = np.isfinite(watts)
         if not read.any():
-            return np.zeros(len(left.value), dtype=np.int64)
+            nothing = np.zeros(len(left.value), dtype=np.int64)
+            return nothing, nothing.astype(np.bool_)
         time_us, known = told.time_us, told.register != NULL
         told_us = time_us if known.all() else time_us[known]
         if not read.all():
             time_us, watts = time_us[read], watts[read]
         shown = integral(time_us, watts, told_us, self.first, self.last)
         tolerance = Tolerance(share, told.step_wh)
-        return energy_budget.above(left.value, *shown, left.estimated, self.into_day, tolerance)
+        beyond = energy_budget.above(left.value, *shown, left.estimated, self.into_day, tolerance)
+        return beyond, shown.known & _comparable(shown, tolerance)
+
+
+def _comparable(shown: Integral, tolerance: Tolerance) -> bool:
+    """Whether samples are so close together that a register's share of error shows."""
+    whole = float(shown.energy_wh[shown.known].sum())
+    errors = SIGMAS * float(np.sqrt(shown.variance[shown.known].sum())) + tolerance.step_wh
+    return tolerance.share * whole + errors <= REGISTER_SHARE * whole
 
 
 class _Told(NamedTuple):

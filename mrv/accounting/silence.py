@@ -9,21 +9,23 @@ plausible value, as a closed period charges its gap.
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ingest import classes
 from ingest.model import HOUR_US, INTERVAL_US
 from mrv.accounting.device_bindings import role_needs
 from mrv.accounting.factor_acceptance import parameters_of
+from mrv.factors.brought import bounded
 from mrv.methodologies import find, unit_reductions
 from mrv.parameters.inputs import read
 from mrv.rounding import UG_PER_T, to_integer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from ingest.model import Device, Fleet
-    from mrv.model import Factors, RoleNeeds
+    from mrv.model import Factors, Reductions, RoleNeeds
     from mrv.registry.project import Project
 
 
@@ -84,12 +86,17 @@ def silence_rates(
         if side != "baseline":
             device = fleet.devices[fleet.by_id[bound.device]]
             params = read(needs.params, bound.params, named)
-            unit = unit_reductions(methodology, bound.role, params, parameters, factors, year)
+            ask = partial(unit_reductions, methodology, bound.role, params, parameters)
+            unit = ask(bounded(factors, partial(_reduction, ask, year))[0], year)
             # what stands on both sides costs what it emits beyond what it avoids
             price = unit.project_t if side == "project" else max(Fraction(0), -unit.reduction_t)
             most = _highest(device, needs, seen.get(bound.device, Seen(None, {})))
             hourly = None if most is None else to_integer(most * price * UG_PER_T, "up")
         yield SilenceRate(bound.device, bound.role, side, hourly)
+
+
+def _reduction(ask: Callable[[Factors, int], Reductions], year: int, book: Factors) -> Fraction:
+    return ask(book, year).reduction_t
 
 
 def _highest(device: Device, needs: RoleNeeds, seen: Seen) -> Fraction | None:

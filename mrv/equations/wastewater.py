@@ -93,6 +93,56 @@ def biogas_methane(volume: Fraction, share: Fraction, density: Fraction) -> Frac
     return volume * share * density
 
 
+def least_load(mass: Fraction, capacity: Fraction) -> Fraction:
+    """
+    Least organic matter that a mass of methane can have come from.
+
+    MEP / B_o,ww, with a methane correction of 1
+
+    Parameters
+    ----------
+    mass : Fraction
+        [tCH4]
+    capacity : Fraction
+        B_o,ww. [tCH4/tCOD]
+
+    Returns
+    -------
+    Fraction
+        [tCOD]
+
+    References
+    ----------
+    IPCC 2006 Guidelines, volume 5, equation 6.2: the capacity is the most that COD can form.
+    """
+    return mass / capacity
+
+
+def beyond(emitted: Fraction, avoided: Fraction) -> Fraction:
+    """
+    Emissions beyond what the same organic matter would have given off without the project.
+
+    PE - min(PE, BE)
+
+    Parameters
+    ----------
+    emitted : Fraction
+        PE. [tCO2e]
+    avoided : Fraction
+        BE. [tCO2e]
+
+    Returns
+    -------
+    Fraction
+        [tCO2e]
+
+    References
+    ----------
+    A rule of tonne's own, for time in which nobody measured the COD.
+    """
+    return emitted - min(emitted, avoided)
+
+
 def warming(mass: Fraction, gwp: Fraction) -> Fraction:
     """
     CO2e of a mass of methane.

@@ -7,6 +7,7 @@ among them (which year, provisional or not) can be done again from it alone.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ _DATES = ("valid_from", "valid_to")
 _NUMBERS = ("value", "unit", "direction", *_DATES)
 # fields that most factors do not have
 _MORE = ("bound", "supersedes")
+# whose it is, which no hash of a factor covers
+_BROUGHT = "brought"
 
 
 def records_of(kinds: Iterable[str], book: Iterable[Factor]) -> list[dict[str, Any]]:
@@ -39,7 +42,7 @@ def to_record(factor: Factor) -> dict[str, Any]:
         day = getattr(factor, name)
         if day is not None:
             record[name] = day.isoformat()
-    for name in _MORE:
+    for name in (*_MORE, _BROUGHT):
         if getattr(factor, name):
             record[name] = getattr(factor, name)
     return record
@@ -70,7 +73,13 @@ def from_record(record: Mapping[str, Any]) -> Factor:
     FactorError
         If a field is missing or malformed, or the hash is not of these fields.
     """
-    factor = factor_of(record, "factors.json")
+    marked = record.get(_BROUGHT, False)
+    if not isinstance(marked, bool):
+        raise FactorError(
+            f"factors.json: factor {record.get('id')!r}: brought = {marked!r} must be true or false"
+        )
+    fields = {key: value for key, value in record.items() if key != _BROUGHT}
+    factor = replace(factor_of(fields, "factors.json"), brought=marked)
     if factor.sha256 != record.get("sha256"):
         raise FactorError(
             f"factor {factor.id!r} has hash {factor.sha256}, its record says"
@@ -95,8 +104,17 @@ def book_of(records: Iterable[Mapping[str, Any]]) -> FactorBook:
 
 def unpublished(factors: Iterable[Factor]) -> list[str]:
     """Return the ids that this version of tonne does not publish: a registry brought them."""
+    return sorted(factor.id for factor in _unknown(factors))
+
+
+def unmarked(factors: Iterable[Factor]) -> list[str]:
+    """Return the ids that this version does not publish, and that no pack marks as brought."""
+    return sorted(factor.id for factor in _unknown(factors) if not factor.brought)
+
+
+def _unknown(factors: Iterable[Factor]) -> list[Factor]:
     own = {factor.id for factor in load()}
-    return sorted(factor.id for factor in factors if factor.id not in own)
+    return [factor for factor in factors if factor.id not in own]
 
 
 def departures(factors: Iterable[Factor]) -> list[str]:

@@ -21,6 +21,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from mrv.model import Consumption, Most
+from mrv.parameters.specs import ParameterSpec
 
 if TYPE_CHECKING:
     from mrv.parameters.inputs import Inputs
@@ -92,4 +93,19 @@ CONSUMPTION = Consumption(
     span=specific,
     source=SOURCE,
     by_history=True,
+    by_model="kwh_per_km",
 )
+# what a vehicle takes in service at the charger's input is no less: losses of charging and
+# the air conditioning come on top of what is measured for the approval
+MODEL = {
+    CONSUMPTION.by_model: ParameterSpec(
+        unit="kWh/km",
+        meaning="electricity that a kilometre takes by the type approval of the vehicle's model",
+        required=False,
+        minimum="0.02",
+        maximum="3",
+        source="type approval (UN Regulation 101, WLTP), or a test report (UITP SORT)",
+        symbol="SEC_i",
+        side="baseline",
+    )
+}

@@ -76,7 +76,8 @@ def reductions(inputs: Inputs, factors: Factors) -> Reductions:
     MD = BG_burnt * w_CH4 * D_CH4 * FE * GWP
     """
     power = electricity.drawn(inputs["power_mwh"], inputs["ef_grid_t_per_mwh"], inputs["tdl"])
-    baseline = _baseline(inputs, factors)
+    load = wastewater.organic_load(inputs["flow_m3"], inputs["cod_in_kg_per_m3"])
+    baseline = _baseline(load, inputs, factors)
     in_gas = wastewater.biogas_methane(
         inputs["biogas_nm3"],
         inputs["ch4_fraction"],
@@ -86,7 +87,11 @@ def reductions(inputs: Inputs, factors: Factors) -> Reductions:
     escaped = wastewater.warming(wastewater.rest_of(in_gas, burnt), gwp)
     destroyed = wastewater.warming(wastewater.share_of(in_gas, burnt), gwp)
     other, leakage = inputs["other_project_t"], inputs["leakage_t"]
-    project = power + _project(inputs, factors) + escaped + other
+    if inputs["cod_in_kg_per_m3"]:
+        treated = _project(inputs, factors) + escaped
+    else:
+        treated = _unmeasured(inputs, factors, in_gas, escaped)
+    project = power + treated + other
     return Reductions(
         baseline,
         project,
@@ -98,9 +103,8 @@ def reductions(inputs: Inputs, factors: Factors) -> Reductions:
     )
 
 
-def _baseline(inputs: Inputs, factors: Factors) -> Fraction:
+def _baseline(load: Fraction, inputs: Inputs, factors: Factors) -> Fraction:
     """BE = Q * COD * (eta * MCF_BL + (1 - eta) * MCF_disch) * Bo * UF_BL * GWP. [tCO2e]."""
-    load = wastewater.organic_load(inputs["flow_m3"], inputs["cod_in_kg_per_m3"])
     removed = wastewater.share_of(load, inputs["eta_cod_baseline"])
     rest = wastewater.rest_of(load, inputs["eta_cod_baseline"])
     uncertainty = factors.select("wastewater.uf-bl", "avoided").value
@@ -116,13 +120,30 @@ def _project(inputs: Inputs, factors: Factors) -> Fraction:
     capacity = factors.select("wastewater.bo", "consumed").value
     out = wastewater.organic_load(inputs["flow_m3"], inputs["cod_out_kg_per_m3"])
     discharged = wastewater.methane(out, inputs["mcf_discharge"], capacity, uncertainty)
-    removed = wastewater.share_of(
-        wastewater.organic_load(inputs["flow_m3"], inputs["cod_in_kg_per_m3"]),
-        inputs["eta_cod_project"],
-    )
-    potential = wastewater.methane(removed, inputs["mcf_project"], capacity, uncertainty)
-    fugitive = wastewater.rest_of(potential, factors.select("wastewater.cfe", "consumed").value)
+    load = wastewater.organic_load(inputs["flow_m3"], inputs["cod_in_kg_per_m3"])
+    fugitive = _fugitive(wastewater.share_of(load, inputs["eta_cod_project"]), inputs, factors)
     return wastewater.warming(discharged + fugitive, inputs["gwp_ch4"])
+
+
+def _fugitive(removed: Fraction, inputs: Inputs, factors: Factors) -> Fraction:
+    """Methane that a load gives off beside what is captured of it. [tCH4]."""
+    uncertainty = factors.select("wastewater.uf-pj", "consumed").value
+    capacity = factors.select("wastewater.bo", "consumed").value
+    potential = wastewater.methane(removed, inputs["mcf_project"], capacity, uncertainty)
+    return wastewater.rest_of(potential, factors.select("wastewater.cfe", "consumed").value)
+
+
+def _unmeasured(inputs: Inputs, factors: Factors, in_gas: Fraction, escaped: Fraction) -> Fraction:
+    """
+    Emissions of the treatment where nobody measured the COD. [tCO2e].
+
+    Nothing is claimed.  The gas shows the least COD that it came from; what is lost of it counts
+    as far as it is more than the baseline would have given off from the same COD.  Zero COD
+    beside gas from it would be no bound of anything: no plant has both.
+    """
+    least = wastewater.least_load(in_gas, factors.select("wastewater.bo", "consumed").value)
+    fugitive = wastewater.warming(_fugitive(least, inputs, factors), inputs["gwp_ch4"])
+    return wastewater.beyond(escaped + fugitive, _baseline(least, inputs, factors))
 
 
 def plausible(inputs: Inputs) -> None:
@@ -313,6 +334,7 @@ METHODOLOGY = Methodology(
         "The reduction is at most the methane that was burnt, less the power used.",
         "Uncertainty factors: 0.89 on the baseline, 1.12 on the project.",
         "COD and methane count by analysers or dated laboratory results, else by what costs.",
+        "Without measured COD nothing is claimed; losses count beyond what the baseline had.",
         "A flare above 0.5 shows its temperature by dated results; else it counts as an open one.",
     ),
 )

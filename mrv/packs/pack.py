@@ -20,6 +20,7 @@ An evidence pack as it was read: the bytes of its documents, its tables as colum
     manifest.json        the digest of each of these files
     receipt.txt          place of the statement in the transparency log, once issued
     manifest.txt         place of the manifest in the log, once issued
+    timestamps.json      tokens of time-stamp authorities, if there are any
 """
 
 from __future__ import annotations
@@ -54,11 +55,12 @@ SEALS, GUIDE, MANIFEST, MANIFEST_RECEIPT = (
 DIAGRAM = "diagram.svg"
 DOCUMENTS = (PLAN, FACTORS, KEYS, DIGESTS, SEALS, DIAGRAM, GUIDE, MANIFEST)
 FINDINGS, SAMPLING, APPROVALS = "findings.json", "sampling.json", "approvals.json"
+TIMESTAMPS = "timestamps.json"
 FORMAT = 2
 README = "README.txt"  # only in packs of tonne 0.1.0
 READINGS, INTERVALS, DEAD_LETTERS = "readings", "intervals", "dead_letters"
 # What no manifest can hold: itself, and what comes after it.
-UNLISTED = (MANIFEST, MANIFEST_RECEIPT, RECEIPT)
+UNLISTED = (MANIFEST, MANIFEST_RECEIPT, RECEIPT, TIMESTAMPS)
 
 
 @dataclass(frozen=True, slots=True)

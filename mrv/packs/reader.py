@@ -21,13 +21,15 @@ from mrv.packs.pack import (
     RECEIPT,
     SAMPLING,
     STATEMENT,
+    TIMESTAMPS,
     VERIFICATION,
     Pack,
     Table,
 )
 
 _READ = {
-    STATEMENT, VERIFICATION, FINDINGS, SAMPLING, APPROVALS, RECEIPT, MANIFEST_RECEIPT, *DOCUMENTS,
+    STATEMENT, VERIFICATION, FINDINGS, SAMPLING, APPROVALS, RECEIPT, MANIFEST_RECEIPT, TIMESTAMPS,
+    *DOCUMENTS,
 }  # fmt: skip
 # a year of days of some classes and sites, as the archive has them
 MOST_FILES = 20_000

@@ -192,7 +192,8 @@ class Besides:
     on [us UTC, W].  `uncounted` says why a device of the baseline earns nothing until its
     registry is mended.  `serials` are the meters' by device, `samples` what laboratories
     found in the period.  `unshown` is what of a device's quantity no other channel of it
-    shows, from version `EVIDENCE` of the rules on.  `history` is what the project's earlier
+    shows, and `alone` what its register alone does, from version `EVIDENCE` of the rules on.
+    `history` is what the project's earlier
     statements used for its service, `channels` what its own analysers measured of a parameter
     in the period, and how that was taken, `fixed` what was fixed ex ante otherwise than it is
     now.
@@ -211,6 +212,7 @@ class Besides:
     channels: Mapping[str, Measured] = field(default_factory=dict)
     fixed: tuple[FixedBefore, ...] = ()
     unshown: Mapping[tuple[str, str], tuple[Unshown, ...]] = field(default_factory=dict)
+    alone: Mapping[tuple[str, str], Unshown] = field(default_factory=dict)
 
 
 class Unshown(NamedTuple):

@@ -13,6 +13,7 @@ from mrv.documents.form import read
 from mrv.documents.sampling_list import SamplingList
 from mrv.documents.statement import Deduction, Statement
 from mrv.documents.verification import Verification
+from mrv.factors import FactorBook
 from mrv.methodologies import find
 from mrv.report.day_sums import Day, day_sums
 
@@ -91,6 +92,8 @@ class Facts:
     superseded_by : str or None
     sampling : mapping or None
         The verifier's signed list of device-days, if one was drawn.
+    twin : mapping or None
+        The public twin that this is a report of: then all texts here are as it shows them.
     """
 
     statement: Mapping[str, Any]
@@ -103,6 +106,15 @@ class Facts:
     log_index: int | None = None
     superseded_by: str | None = None
     sampling: Mapping[str, Any] | None = None
+    twin: Mapping[str, Any] | None = None
+
+    @property
+    def hidden(self) -> tuple[int, str] | None:
+        """How many texts are hidden, and the SHA-256 of the original; None: it is the original."""
+        if self.twin is None:
+            return None
+        said = self.twin["credentialSubject"]
+        return len(said["redactions"]), str(said["originals"]["statement"])
 
     @cached_property
     def stated(self) -> Statement:
@@ -125,6 +137,12 @@ class Facts:
     def subject(self) -> Claims:
         """What the statement says."""
         return self.stated.credential_subject
+
+    @cached_property
+    def book(self) -> FactorBook:
+        """Factors to compute by: those that a registry file brought only where they counted."""
+        used = {one.id for one in self.subject.factors}
+        return FactorBook(one for one in self.factors if not one.brought or one.id in used)
 
     @property
     def name(self) -> str:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mrv.errors import CanonicalError, EnrolmentError
 from mrv.signatures import canonical, ed25519
+from mrv.signatures.authorities import StampRule
 from mrv.signatures.keyfile import read_own_keyring
 from mrv.signatures.keys import EnrolledKey, decode_multikey, keyring
 from mrv.signatures.multibase import decode_base58, encode_base58
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 TYPE = "tonne-trust-root"
 _FIELDS = {"type", "programme", "version", "expires", "root", "keys"}
-_MAY = {"issue"}
+_MAY = {"issue", "timestamps"}
 
 
 class IssueRule(NamedTuple):
@@ -66,6 +67,8 @@ class TrustRoot:
         Whom the programme names, with their bounds.
     issue : IssueRule or None
         How many have to approve an issue; one where it says nothing.
+    timestamps : StampRule or None
+        Which time-stamp authorities count, and how many of them must have stamped.
     """
 
     programme: str
@@ -75,6 +78,7 @@ class TrustRoot:
     threshold: int
     keys: tuple[EnrolledKey, ...]
     issue: IssueRule | None = None
+    timestamps: StampRule | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.threshold <= len(set(self.root_keys)) == len(self.root_keys):
@@ -103,6 +107,7 @@ class TrustRoot:
             "root": {"threshold": self.threshold, "keys": list(self.root_keys)},
             "keys": [key.to_json() for key in self.keys],
             **({} if self.issue is None else {"issue": self.issue._asdict()}),
+            **({} if self.timestamps is None else {"timestamps": self.timestamps.to_json()}),
         }
 
 
@@ -111,13 +116,15 @@ class Trust(NamedTuple):
     Keys that a reader trusts, and where they came from, in a few words.
 
     `status_lists` are signed documents that the reader keeps beside the keys; `issue` is
-    how many have to approve an issue, as the programme says.
+    how many have to approve an issue, as the programme says, and `timestamps` whose time
+    stamps count.
     """
 
     keys: tuple[EnrolledKey, ...]
     source: str
     status_lists: tuple[bytes, ...] = ()
     issue: IssueRule | None = None
+    timestamps: StampRule | None = None
 
 
 def write_root(root: TrustRoot, signatures: Iterable[tuple[str, bytes]] = ()) -> bytes:
@@ -191,7 +198,7 @@ def read_trusted(data: bytes, at: datetime) -> Trust:
         return Trust(keys, "your own keyring", lists)
     root = read_root(data, at)
     source = f"version {root.version} of the trust root of {root.programme}"
-    return Trust(root.keys, source, (), root.issue)
+    return Trust(root.keys, source, (), root.issue, root.timestamps)
 
 
 def _require(root: TrustRoot, signatures: list[tuple[str, bytes]], by: TrustRoot) -> None:
@@ -225,6 +232,7 @@ def _parse(data: bytes) -> tuple[TrustRoot, list[tuple[str, bytes]]]:
             _number(said["root"]["threshold"]),
             tuple(EnrolledKey.from_json(one) for one in said["keys"]),
             _issue(said["issue"]) if "issue" in said else None,
+            StampRule.from_json(said["timestamps"]) if "timestamps" in said else None,
         )
         signatures = [(one["key"], decode_base58(one["value"])) for one in listed]
     except (KeyError, TypeError, AttributeError, CanonicalError) as error:

@@ -97,7 +97,12 @@ class Case:
         found = replace(self.plan.besides(), channels=self._channels())
         if self.plan.accounting < EVIDENCE:
             return found
-        return replace(found, unshown=self._scanned.unshown)
+        shown = self._scanned.shown
+        return replace(
+            found,
+            unshown={key: one.beyond for key, one in shown.items() if one.beyond},
+            alone={key: one.alone for key, one in shown.items() if one.alone is not None},
+        )
 
     def _asked(self) -> Asked | None:
         plan, period = self.plan, (self.from_us, self.to_us)

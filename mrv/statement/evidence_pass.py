@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from ingest.model import Fleet, Frame
-    from mrv.accounting.shown_energy import Key, ShownEnergy
-    from mrv.registry.project import Unshown
+    from mrv.accounting.shown_energy import Found, Key, ShownEnergy
     from mrv.signatures.day_digests import DayLeaf, Digest
     from mrv.statement.analysers import Gauged, Wanted
     from mrv.statement.register_check import Window
@@ -57,7 +56,7 @@ class Scanned(NamedTuple):
     reaches: list[Reach]
     rows: IntervalRows | None
     risen: list[tuple[Window, int]]
-    unshown: dict[Key, tuple[Unshown, ...]]
+    shown: dict[Key, Found]
     unusual: Unusual
     gauged: dict[tuple[int, str], Gauged]
 
@@ -114,7 +113,7 @@ def scan(
     rows: list[IntervalRows] = []
     reaches = [Reach(0, None, None, 0)] * len(fleet)
     risen: list[tuple[Window, int]] = []
-    unshown: dict[Key, tuple[Unshown, ...]] = {}
+    shown: dict[Key, Found] = {}
     unusual: list[Unusual] = []
     gauged: dict[tuple[int, str], Gauged] = {}
     meter = meter_of(metering, fleet)
@@ -124,7 +123,7 @@ def scan(
             _reach(block, from_us, to_us, reaches, fleet)
             risen.extend(rises(block, fleet, windows))
             if asked is not None:
-                unshown |= asked.shown.beyond(block)
+                shown |= asked.shown.beyond(block)
                 unusual.append(asked.flagged.of(block))
                 if asked.analysers is not None:
                     gauged |= _gauged(block, asked.analysers)
@@ -132,7 +131,7 @@ def scan(
                 rows.append(evidence.select(meter([block]), pairs, from_us, to_us))
     again = None if pairs is None else evidence.in_order(IntervalRows.concat(rows))
     flagged = Unusual.concat(unusual)
-    return Scanned(digest_leaves(leaves), reaches, again, risen, unshown, flagged, gauged)
+    return Scanned(digest_leaves(leaves), reaches, again, risen, shown, flagged, gauged)
 
 
 def _gauged(block: Frame, analysers: Wanted) -> dict[tuple[int, str], Gauged]:

@@ -47,20 +47,24 @@ def changed(said: Claims, project: Project) -> tuple[str, ...]:
     now: defaultdict[_Key, set[str]] = defaultdict(set)
     for key, value in _fixed(project):
         now[key].add(value)
+    left_out = {key: set[str]() for key in _may_be_fixed(project) if key not in now}
+    every = sorted({**now, **left_out}.items(), key=lambda item: (item[0][0] or "", item[0][1]))
     return tuple(
         f"{name}{'' if device is None else f' of {device}'} was {', '.join(sorted(was[key]))}"
-        f" in {said.statement} and is {', '.join(sorted(values))}"
-        for key, values in sorted(now.items(), key=lambda item: (item[0][0] or "", item[0][1]))
+        f" in {said.statement} and is {', '.join(sorted(values)) or 'left out'}"
+        for key, values in every
         for device, name in [key]
-        if was[key] and values - was[key]
+        if was[key] and (values - was[key] or not values)
     )
 
 
 def departed(said: Claims, project: Project) -> tuple[FixedBefore, ...]:
-    """Return the values that a project issued with and that are others now."""
+    """Return the values that a project issued with, and that are others or left out now."""
     fixed = said.fixed_parameters or ()
     was = {(one.device, one.parameter, one.value) for one in fixed}
-    other = {key for key, value in _fixed(project) if (*key, value) not in was}
+    now = [*_fixed(project)]
+    other = {key for key, value in now if (*key, value) not in was}
+    other |= {*_may_be_fixed(project)} - {key for key, _ in now}
     return tuple(
         FixedBefore(one.device, one.parameter, one.value, said.statement)
         for one in fixed
@@ -78,9 +82,25 @@ def _fixed(project: Project) -> Iterator[tuple[_Key, str]]:
         yield from _values(bound.device, specs, read(specs, bound.params, where))
 
 
+def _may_be_fixed(project: Project) -> Iterator[_Key]:
+    """All that a project and its devices may fix ex ante, given or not."""
+    methodology = find(project.methodology, project.version)
+    every: list[tuple[str | None, Mapping[str, ParameterSpec]]] = [(None, methodology.parameters)]
+    every += [
+        (bound.device, role_needs(methodology, bound, f"device {bound.device}").params)
+        for bound in project.devices
+    ]
+    for device, specs in every:
+        yield from ((device, name) for name, spec in specs.items() if _is_fixed(spec))
+
+
+def _is_fixed(spec: ParameterSpec) -> bool:
+    return not spec.option and spec.unmeasured is None
+
+
 def _values(
     device: str | None, specs: Mapping[str, ParameterSpec], values: Mapping[str, Any]
 ) -> Iterator[tuple[_Key, str]]:
     for name, spec in specs.items():
-        if not spec.option and spec.unmeasured is None and name in values:
+        if _is_fixed(spec) and name in values:
             yield (device, name), exact_text(Fraction(values[name]))

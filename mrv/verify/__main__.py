@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ingest.errors import InputError
 from mrv.packs.zipped import opened_pack
-from mrv.verify.asked import asked_at, given, own_keys
+from mrv.verify.asked import asked_at, given, own_authorities, own_keys
 from mrv.verify.reliance import WAIVERS
 from mrv.verify.report import STATES, lines, plain
 from mrv.verify.steps import verify
@@ -32,8 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         at = asked_at(asked.at)
         trusted = None if asked.keys is None else own_keys(asked.keys, asked.path, at)
         status = None if asked.status is None else given(asked.status, "--status")
+        named = asked.authorities
+        rule = None if named is None else own_authorities(named, asked.path)
         with opened_pack(asked.path) as pack:
-            report = verify(pack, trusted, status, at=at, accept=asked.accept)
+            report = verify(pack, trusted, status, at=at, accept=asked.accept, authorities=rule)
     except (InputError, OSError) as error:
         print(f"mrv.verify: {plain(str(error))}", file=sys.stderr)  # noqa: T201 - a command
         return _INPUT
@@ -46,6 +48,9 @@ def _parser() -> ArgumentParser:
     parser = ArgumentParser("python -m mrv.verify", description="Check an evidence pack, offline.")
     parser.add_argument("path", help="a pack's folder or zip file, or a statement's file")
     parser.add_argument("--keys", help="whom you trust: a trust root, or a keyring")
+    parser.add_argument(
+        "--authorities", help="time-stamp authorities that you trust: JSON, or certificates in PEM"
+    )
     parser.add_argument("--status", help="the project's status list")
     parser.add_argument(
         "--accept",

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from ingest.errors import InputError
+from mrv.errors import MrvError
 from mrv.packs.reader import read_file, stands_in
 from mrv.signatures import canonical
+from mrv.signatures.authorities import read_authorities
 from mrv.signatures.proof_form import time_of
 from mrv.signatures.trust_root import Trust, read_trusted
 from mrv.statement.status import lasts
+
+if TYPE_CHECKING:
+    from mrv.signatures.authorities import StampRule
 
 # how far the clock that somebody read may be ahead of this machine's
 _AHEAD = timedelta(minutes=5)
@@ -67,6 +73,26 @@ def own_keys(file: str, pack: str, at: datetime) -> Trust:
                 " put the newest from the operator in its place"
             ) from error
     return found
+
+
+def own_authorities(file: str, pack: str) -> StampRule:
+    """
+    Read the time-stamp authorities that a reader trusts; those of a pack are nobody's.
+
+    Raises
+    ------
+    InputError
+        If the file stands in the pack that it is to judge, cannot be read, or holds none.
+    """
+    if stands_in(file, pack):
+        raise InputError(
+            f"--authorities {file} came with the pack, so that whoever made the pack chose them;"
+            " give certificates that you got from the authorities themselves"
+        )
+    try:
+        return read_authorities(given(file, "--authorities"))
+    except MrvError as error:
+        raise InputError(f"--authorities {file}: {error}") from error
 
 
 def given(file: str, option: str) -> bytes:

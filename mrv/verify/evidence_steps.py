@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from mrv.calendar import instant_us
 from mrv.errors import CanonicalError, FactorError, PeriodError
-from mrv.factors.records import book_of, departures, unpublished
+from mrv.factors.records import book_of, departures, unmarked, unpublished
 from mrv.packs.pack import DIAGRAM, check_order
+from mrv.registry.project import BOUNDED
 from mrv.rounding import UG_PER_T
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import differences, digest_leaves
@@ -42,6 +43,11 @@ def plan_and_factors(subject: Subject) -> str:
     other = departures(book)
     if other:
         raise FactorError("; ".join(other))
+    if subject.plan.accounting >= BOUNDED and (foreign := unmarked(book)):
+        raise FactorError(
+            f"factor {foreign[0]!r} is not published by this tonne, and factors.json does not mark"
+            " it as brought by a registry file; verify with the tonne that publishes it"
+        )
     brought = unpublished(book)
     doubt = f"; compare with their source, not published by tonne: {', '.join(brought)}"
     return f"{len(subject.plan.devices)} devices, {len(book)} factors{doubt if brought else ''}"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mrv.verify.subject import Subject
 
 # Words of `--accept` beside the states.
-WAIVERS = ("unmet-conditions", "unsealed-days", "ended-keys")
+WAIVERS = ("unmet-conditions", "unsealed-days", "ended-keys", "no-timestamps")
 _KEYS = "give the keys that you trust with --keys FILE"
 # from which state on a reader needs the key of a role
 _ROLES = {"operator": "submitted", "verifier": "verified", "log": "issued"}
@@ -73,6 +73,10 @@ def relied_on(subject: Subject) -> Iterator[str]:
         yield f"log: {head.origin}, head of {head.size} entries" + (
             f", countersigned by {', '.join(seen)}" if seen else ""
         )
+    stamped = subject.stamped
+    if stamped is not None and stamped.stamps:
+        by = ", ".join(f"{name} at {at}" for name, at in stamped.stamps)
+        yield f"time stamps: the statement was there when seen by {by}{_seals_seen(subject)}"
     if subject.trusted is not None and subject.lists:
         yield "status: the operator's own word, by a signed list that speaks for 31 days at most"
     if subject.trusted is not None and subject.arrived:
@@ -91,6 +95,13 @@ def relied_on(subject: Subject) -> Iterator[str]:
     )
 
 
+def _seals_seen(subject: Subject) -> str:
+    seen = [one.stamped for one in subject.stamped_days if one.stamped is not None]
+    if not seen:
+        return ""
+    return f"; {len(seen)} of {len(subject.stamped_days)} days' seals, the last at {max(seen)}"
+
+
 def _key(key: EnrolledKey) -> str:
     bounds, text = key.bounds, f"{key.name} ({key.role})"
     if bounds.organisation is not None:
@@ -102,6 +113,20 @@ def _key(key: EnrolledKey) -> str:
 
 def _moment(time_s: int) -> str:
     return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _dates(subject: Subject) -> Iterator[str]:
+    stamped = subject.stamped
+    if stamped is None or not stamped.stamps:
+        yield "dates in signatures: each is its signer's own word"
+        yield "a clock that is not the operator's: no authority that you trust stamped it"
+        return
+    yield "dates in signatures: each is its signer's own word, but for the time stamps: not later"
+    for name, end in stamped.ends:
+        yield (
+            f"{name} since its certificate ran out at {end}: the stamp is of before, and nobody"
+            " was asked whether its key was taken since"
+        )
 
 
 def not_relied_on(subject: Subject) -> Iterator[str]:
@@ -116,7 +141,7 @@ def not_relied_on(subject: Subject) -> Iterator[str]:
         if key.role == "verifier" and key.bounds.accreditation is None:
             yield f"accreditation of {key.name} ({organisation_of(key)}): the keyring names none"
     if subject.state != "draft":
-        yield "dates in signatures: each is its signer's own word"
+        yield from _dates(subject)
     if subject.head is not None and not subject.witnesses:
         yield "a witness: none that you trust signed the log's head, the log alone vouches for it"
     if subject.state == "issued" and not subject.arrived:

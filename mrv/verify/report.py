@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
 Outcome = Literal["ok", "failed", "not applicable", "not checked", "not reached"]
 # How far a reader wants a statement to be; each one asks for what the earlier ones ask, too.
@@ -71,6 +72,39 @@ class SealedArrival(NamedTuple):
         return bool(self.late) or (0 < self.hours <= 2)  # noqa: PLR2004 - as mrv.statement.arrival
 
 
+class StampedStatement(NamedTuple):
+    """
+    What trusted time-stamp authorities saw of a statement.
+
+    Attributes
+    ----------
+    stamps : tuple of (str, str)
+        Name of each authority, and when it first saw the statement or the log with it.
+    issue_by : datetime or None
+        By when enough of them had seen the log with this issue, UTC.
+    ends : tuple of (str, str)
+        Authorities whose certificate has run out by the time for which the reader asks,
+        and when.
+    """
+
+    stamps: tuple[tuple[str, str], ...] = ()
+    issue_by: datetime | None = None
+    ends: tuple[tuple[str, str], ...] = ()
+
+
+class StampedDay(NamedTuple):
+    """
+    A day's seal: when it says that it was made, by when enough authorities saw it.
+
+    `late`: they saw it later than 36 hours after the day's end.
+    """
+
+    day: str
+    sealed: str | None
+    stamped: str | None
+    late: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """
@@ -95,6 +129,10 @@ class Report:
         Conditions that the statement says do not hold.
     arrived : tuple of SealedArrival
         When each sealed day's readings came.
+    stamps : tuple of (str, str)
+        Trusted time-stamp authorities that saw the statement, and when first.
+    stamped_days : tuple of StampedDay
+        By when they saw each day's seal.
     """
 
     statement: str
@@ -107,6 +145,8 @@ class Report:
     not_relied: tuple[str, ...] = ()
     unmet: tuple[str, ...] = ()
     arrived: tuple[SealedArrival, ...] = ()
+    stamps: tuple[tuple[str, str], ...] = ()
+    stamped_days: tuple[StampedDay, ...] = ()
 
     @property
     def wanted(self) -> str:
@@ -164,6 +204,10 @@ class Report:
             "steps": [asdict(step) for step in self.steps],
             "unmet": list(self.unmet),
             "arrival": [one._asdict() for one in self.arrived],
+            "timestamps": {
+                "statement": [{"authority": name, "time": at} for name, at in self.stamps],
+                "days": [one._asdict() for one in self.stamped_days],
+            },
             "missing": [one._asdict() for one in self.missing],
             "waived": [one._asdict() for one in self.waived],
             "reliedOn": list(self.relied),
@@ -198,6 +242,7 @@ def _lines(report: Report) -> Iterator[str]:
         return
     yield from (f"does not hold, as the statement says: {one}" for one in report.unmet)
     yield from _arrivals(report)
+    yield from _stamped(report)
     yield from (f"relied on: {one}" for one in report.relied)
     yield from (f"not relied on: {one}" for one in report.not_relied)
     yield from _outcome(report)
@@ -214,6 +259,25 @@ def _arrivals(report: Report) -> Iterator[str]:
         )
     if len(asked) > _DAYS_SHOWN:
         yield f"arrival: and {len(asked) - _DAYS_SHOWN} more such days; --json lists all"
+
+
+def _stamped(report: Report) -> Iterator[str]:
+    """Name the days whose seals nobody outside saw in time, the latest first."""
+    late = [one for one in report.stamped_days if one.late]
+    for one in sorted(late, key=lambda x: x.stamped or "", reverse=True)[:_DAYS_SHOWN]:
+        said = f"sealed at {one.sealed} by its own word" if one.sealed else "sealed"
+        yield (
+            f"time stamp of {one.day}: {said}, seen by authorities at {one.stamped}: nothing shows"
+            " that it was sealed before that"
+        )
+    if len(late) > _DAYS_SHOWN:
+        yield f"time stamps: and {len(late) - _DAYS_SHOWN} more such days; --json lists all"
+    unseen = [one for one in report.stamped_days if one.stamped is None]
+    if unseen and len(unseen) < len(report.stamped_days):
+        yield (
+            f"time stamps: {len(unseen)} of {len(report.stamped_days)} days' seals were seen by too"
+            " few authorities that you trust"
+        )
 
 
 def _outcome(report: Report) -> Iterator[str]:

@@ -17,6 +17,7 @@ from mrv.verify import manifest_step as files
 from mrv.verify import seal_step as sealed
 from mrv.verify import signature_steps as people
 from mrv.verify import time_step as dates
+from mrv.verify import timestamp_step as stamped
 from mrv.verify.reliance import WAIVERS, not_relied_on, note_missing, relied_on
 from mrv.verify.report import STATES, Report, StepResult, plain
 from mrv.verify.subject import NotApplicableError, NotCheckedError, Subject
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from mrv.packs.pack import Pack
+    from mrv.signatures.authorities import StampRule
     from mrv.signatures.keys import EnrolledKey
 
 
@@ -58,6 +60,7 @@ STEPS = (
     Step("manifest", files.manifest, _AGAIN),
     Step("findings", raised.findings, "ask verifier and operator for what they signed"),
     Step("sampling", raised.sampling, "ask the verifier for the list as it was signed"),
+    Step("time stamps", stamped.timestamps, "ask the operator for the time stamps as they came"),
     Step("times", dates.times, "ask for a signature of a valid key, at its time"),
     Step("approvals", issuing.approvals, "ask the operator who approved the issue"),
 )
@@ -71,6 +74,7 @@ def verify(
     *,
     at: datetime | None = None,
     accept: Iterable[str] = (),
+    authorities: StampRule | None = None,
     begun: Callable[[int, str], None] | None = None,
 ) -> Report:
     """
@@ -90,6 +94,8 @@ def verify(
     accept : iterable of str
         A state that is enough (`draft`, `submitted`, `verified`), and weaknesses that the
         reader takes as they are (`WAIVERS`).
+    authorities : StampRule, optional
+        Time-stamp authorities that the reader trusts, in place of those of the trust root.
     begun : callable, optional
         Called as each step begins, with its number, from 1, and its name.
 
@@ -104,10 +110,10 @@ def verify(
         raise InputError(f"--accept {', '.join(sorted(accepted))}: the words are {known}")
     if trusted is not None and not isinstance(trusted, Trust):
         trusted = Trust(tuple(trusted), "your own keyring")
-    ring, source, lists, rule = (None, "", (), None) if trusted is None else trusted
+    ring, source, lists, rule, stampers = (None, "", (), None, None) if trusted is None else trusted
     subject = Subject(
         pack, ring, status=status, at=at or datetime.now(UTC), source=source, status_lists=lists,
-        issue_rule=rule,
+        issue_rule=rule, authorities=authorities or stampers,
     )  # fmt: skip
     steps = tuple(_walk(subject, begun))
     broken = any(step.outcome == "failed" for step in steps)
@@ -124,6 +130,8 @@ def verify(
         () if broken else tuple(not_relied_on(subject)),
         () if broken else tuple(map(str, unmet(subject.claims))),
         () if broken else tuple(subject.arrived),
+        () if broken or subject.stamped is None else subject.stamped.stamps,
+        () if broken else tuple(subject.stamped_days),
     )
 
 

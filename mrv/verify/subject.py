@@ -30,7 +30,7 @@ from mrv.statement.evidence_case import Case
 from mrv.statement.metering_versions import of_claims
 from mrv.statement.plan_extract import read_plan
 from mrv.statement.status import list_id
-from mrv.verify.report import Missing, SealedArrival
+from mrv.verify.report import Missing, SealedArrival, StampedDay, StampedStatement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from mrv.log.checkpoint import Checkpoint
     from mrv.log.cosignature import Cosignature
     from mrv.packs.pack import Pack
+    from mrv.signatures.authorities import StampRule
     from mrv.signatures.keys import EnrolledKey, Role
     from mrv.signatures.trust_root import IssueRule
     from mrv.statement.plan_extract import MonitoringPlan
@@ -63,7 +64,8 @@ class Subject:
     reader's keys come from.  `status_lists` are those that the reader keeps beside the
     keys, beside `status`.  `issue_rule` is how many have to approve an issue, by the
     programme's word.  `arrived` is what the seals say of when readings came; `lacking`
-    is what steps found missing.
+    is what steps found missing.  `authorities` are the time-stamp authorities that the reader
+    trusts; `stamped` and `stamped_days` are what they saw.
     """
 
     pack: Pack
@@ -78,6 +80,9 @@ class Subject:
     arrived: list[SealedArrival] = field(default_factory=list)
     head: Checkpoint | None = None
     witnesses: tuple[Cosignature, ...] = ()
+    authorities: StampRule | None = None
+    stamped: StampedStatement | None = None
+    stamped_days: list[StampedDay] = field(default_factory=list)
 
     @cached_property
     def statement(self) -> dict[str, Any]:

@@ -108,6 +108,8 @@ def _key_counted(subject: Subject, key: EnrolledKey) -> None:
             for one in subject.witnesses
         ):
             return
+        if until is not None and _stamped_before(subject, until):
+            return
     subject.lack(
         "ended-key",
         "submitted",
@@ -119,6 +121,12 @@ def _key_counted(subject: Subject, key: EnrolledKey) -> None:
     )
 
 
+def _stamped_before(subject: Subject, until: str) -> bool:
+    """Whether trusted authorities saw the log with this issue before a key's end."""
+    seen = None if subject.stamped is None else subject.stamped.issue_by
+    return seen is not None and seen < datetime.fromisoformat(until)
+
+
 def _log_counted(subject: Subject) -> None:
     """A log that was closed is believed as far as its last head, and under that head alone."""
     if subject.head is None or subject.receipt is None:
@@ -126,7 +134,10 @@ def _log_counted(subject: Subject) -> None:
     note = parse_receipt(subject.receipt).checkpoint
     key = log_holder(subject.ring, note)
     if key.bounds.final_head is None:
-        if key.valid_until is not None and datetime.fromisoformat(key.valid_until) <= subject.at:
+        until = key.valid_until
+        if until is None or datetime.fromisoformat(until) > subject.at:
+            return
+        if not _stamped_before(subject, until):
             _ask_for_final(subject, f"the last head of log {key.name}, whose key has ended")
         return
     final = verify_checkpoint(key.bounds.final_head, NoteKey(key.name, key.public))

@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from services.api.oidc import Tokens
+    from services.issuer.timestamps import Policy
     from services.metrics import Metrics
 
 _READERS, _WAIT_S = 8, 5.0
@@ -94,7 +95,8 @@ class Choices:
     """
     What the operator decides: where the home is, how often one may ask, who signs tokens.
 
-    `strict` is TONNE_REQUIRE_ACCEPTED_FACTORS, `grafana` TONNE_GRAFANA_URL.
+    `strict` is TONNE_REQUIRE_ACCEPTED_FACTORS, `grafana` TONNE_GRAFANA_URL, `stamps` whom an
+    issue asks for time stamps.
     """
 
     home: Path
@@ -102,6 +104,7 @@ class Choices:
     oidc: Tokens | None = None
     strict: bool = False
     grafana: str | None = None
+    stamps: Policy | None = None
 
 
 def make_app(
@@ -125,7 +128,8 @@ def make_app(
         with reads, files, writes, ExitStack() as held:
             with reads.connection() as conn:
                 cursors = Cursors(api_records.cursor_secret(conn))
-                desk = Desk(choices.home, choices.strict) if _may_sign(conn) else None
+                mine = Desk(choices.home, choices.strict, stamps=choices.stamps)
+                desk = mine if _may_sign(conn) else None
             log_.info("steps of statements", done_by="this process" if desk else "tonne signer")
             if desk is not None:  # for those that asked for a job
                 held.enter_context(Runner(database_url, desk, metrics, log_))

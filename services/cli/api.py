@@ -48,6 +48,7 @@ def api(ctx: click.Context) -> None:
 def _serve() -> None:
     from services.api.app import Choices, make_app  # noqa: PLC0415 - loads the web framework
     from services.api.server import serve  # noqa: PLC0415
+    from services.issuer.timestamps import policy_of  # noqa: PLC0415
     from services.logs import get_logger  # noqa: PLC0415
     from services.metrics import Metrics  # noqa: PLC0415
 
@@ -61,6 +62,7 @@ def _serve() -> None:
         _oidc(settings),
         strict=settings.require_accepted_factors,
         grafana=settings.grafana_url,
+        stamps=policy_of(settings),
     )
     app = make_app(database_url(), choices, Metrics(), log)
     serve(

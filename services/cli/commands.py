@@ -54,6 +54,9 @@ SECTIONS = {
         "export": Entry("statements.export:export", "Files for registries and ministries."),
         "units": Entry("statements.units:units", "Units after issue: ranges and their life."),
         "log": Entry("statements.log:log", "Seal what was measured, and audit the seals."),
+        "timestamp": Entry(
+            "statements.timestamp:timestamp", "Time stamps by authorities outside (RFC 3161)."
+        ),
         "keys": Entry("statements.keys:keys", "Signing keys of operator and verifier."),
         "trust": Entry("statements.trust:trust", "Whom a programme trusts, signed and versioned."),
     },

@@ -8,12 +8,15 @@ not issued yet may be closed again.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mrv.accounting.device_bindings import role_needs
 from mrv.accounting.factor_acceptance import parameters_of
 from mrv.calendar import local_text
 from mrv.documents.form import write
+from mrv.factors.brought import bounded
 from mrv.factors.centres import centres
 from mrv.factors.revision import changes, used_by
 from mrv.methodologies import find, unit_reductions
@@ -28,9 +31,10 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
+    from mrv.documents.statement import Claims
     from mrv.factors.revision import Change
-    from mrv.model import Factors
-    from mrv.registry.project import Project
+    from mrv.model import Factors, Reductions
+    from mrv.registry.project import Project, ProjectDevice
     from services.store.statements.statements import Stored
 
 # What still counts, or may come to count.
@@ -70,8 +74,11 @@ def _affected(conn: Connection[TupleRow], book: Factors) -> Iterator[Affected]:
         plan = read_plan(statements.detail(conn, one.id)["plan"])
         said = [write(factor) for factor in one.claims.factors]
         span = one.from_us, one.to_us
-        asked = book if plan.accounting >= BOUNDED else centres(book)
-        now = used_by(_Asker(plan.project), span, plan.project.timezone, asked)
+        asker = _Asker(plan.project)
+        asked: Factors = centres(book)
+        if plan.accounting >= BOUNDED:
+            asked, _ = bounded(book, partial(asker.comes_to, one.claims))
+        now = used_by(asker, span, plan.project.timezone, asked)
         found = tuple(changes(said, now))
         if found:
             yield Affected(one, found, _todo(one, plan.project.timezone))
@@ -88,16 +95,28 @@ class _Asker:
 
     def __call__(self, factors: Factors, year: int) -> None:
         for bound in self._project.devices:
-            where = f"project {self._project.id}: device {bound.device}"
-            needs = role_needs(self._methodology, bound, where)
-            unit_reductions(
-                self._methodology,
-                bound.role,
-                read(needs.params, bound.params, where),
-                self._parameters,
-                factors,
-                year,
-            )
+            self._unit(bound, factors, year)
+
+    def comes_to(self, claims: Claims, factors: Factors) -> Fraction:
+        """What a statement's quantities come to by some factors, as far as they add up. [tCO2e]"""
+        counted = {(p.device, p.role): Fraction(p.counted) for p in claims.monitored_parameters}
+        year = int(claims.monitoring_period.local_from[:4])
+        return sum(
+            (
+                self._unit(bound, factors, year).reduction_t * counted[bound.device, bound.role]
+                for bound in self._project.devices
+                if (bound.device, bound.role) in counted
+            ),
+            start=Fraction(0),
+        )
+
+    def _unit(self, bound: ProjectDevice, factors: Factors, year: int) -> Reductions:
+        where = f"project {self._project.id}: device {bound.device}"
+        needs = role_needs(self._methodology, bound, where)
+        params = read(needs.params, bound.params, where)
+        return unit_reductions(
+            self._methodology, bound.role, params, self._parameters, factors, year
+        )
 
 
 def _todo(one: Stored, timezone: str) -> str:

@@ -15,11 +15,20 @@ from typing import TYPE_CHECKING
 
 from ingest.errors import InputError
 from mrv.log.entries import EVIDENCE
-from mrv.packs.pack import KEYS, MANIFEST_RECEIPT, README, RECEIPT, STATEMENT, VERIFICATION
+from mrv.packs.pack import (
+    KEYS,
+    MANIFEST_RECEIPT,
+    README,
+    RECEIPT,
+    SEALS,
+    STATEMENT,
+    TIMESTAMPS,
+    VERIFICATION,
+)
 from mrv.signatures import canonical
 from mrv.signatures.keyfile import write_keyring
 from mrv.signatures.keys import EnrolledKey
-from services.issuer import bundle
+from services.issuer import bundle, timestamp_pack
 from services.issuer.archived_parts import fitting
 from services.issuer.close import snapshot
 from services.issuer.collect_evidence import recollect
@@ -95,6 +104,9 @@ def _documents(
     found = {STATEMENT: canonical.encode(have.statement), RECEIPT: receipt.encode()}
     if have.verification is not None:
         found[VERIFICATION] = canonical.encode(have.verification)
+    stamped = timestamp_pack.held(conn, statement, files.get(SEALS), receipt)
+    if stamped is not None:
+        found[TIMESTAMPS] = stamped
     logged = log.receipt(conn, statement, EVIDENCE)
     if logged is not None:
         found[MANIFEST_RECEIPT] = logged.encode()

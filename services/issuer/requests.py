@@ -14,7 +14,7 @@ from ingest.errors import InputError, RegistryError, ServerError
 from mrv.documents.statement import claims_of
 from mrv.errors import EnrolmentError, StatementStateError, VerificationError
 from mrv.signatures import canonical
-from services.issuer import close, keys
+from services.issuer import close, keys, stamped_issue, timestamps
 from services.issuer import documents as steps
 from services.issuer import external_signatures as accept
 from services.issuer import transitions as life
@@ -47,11 +47,14 @@ class Desk(NamedTuple):
         Refuse statements that rest on a factor from memory which nobody accepted by name.
     log_key : str
         Name of the log's key.
+    stamps : Policy or None
+        Whom an issue asks for time stamps; nobody where it is None.
     """
 
     home: Path
     strict: bool
     log_key: str = LOG_KEY
+    stamps: timestamps.Policy | None = None
 
 
 class Done(NamedTuple):
@@ -141,8 +144,14 @@ def _approve(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
 
 def _issue(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
     signer = life.log_signer(conn, desk.home, desk.log_key)
+    notes: list[str] = []
+    if desk.stamps is not None:
+        try:  # the log's head is stamped by the sealer: here the log may still be locked
+            notes = stamped_issue.stamped(conn, asked.subject, desk.stamps).sentences
+        except ServerError as error:
+            raise StatementStateError(str(error)) from error
     index = life.issue(conn, asked.subject, signer, asked.actor)
-    result = {"statement": asked.subject, "state": "issued", "log_index": index}
+    result = {"statement": asked.subject, "state": "issued", "log_index": index, "notes": notes}
     return Done(created=False, result=result)
 
 

@@ -14,6 +14,7 @@ import psycopg
 
 from ingest.errors import InputError, ServerError
 from services.clock import now_us
+from services.issuer import timestamps
 from services.issuer import transitions as life
 from services.issuer.seal import seal
 from services.store.postgres.pool import connect
@@ -48,6 +49,8 @@ class Sealer:
         Pause between two rounds. [s]
     pulse : Pulse, optional
         Of a process that does nothing else: it moves as long as rounds end, well or not.
+    stamps : Policy, optional
+        Authorities that stamp the log's heads after each round.
     first_s : float
         Pause before the first round. [s]
     """
@@ -62,11 +65,12 @@ class Sealer:
         log: FilteringBoundLogger,
         *,
         pulse: Pulse | None = None,
+        stamps: timestamps.Policy | None = None,
         first_s: float = FIRST_S,
     ) -> None:
         self._url, self._home, self._key, self._every_s = url, home, key, every_s
         self._metrics, self._log, self._pulse = metrics, log, pulse
-        self._first_s = first_s
+        self._first_s, self._stamps = first_s, stamps
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._later, name="sealer", daemon=True)
 
@@ -107,9 +111,29 @@ class Sealer:
         self._metrics.seal_refused.set(len(report.refused))
         self._metrics.seal_late.set(report.late_s)
         self._metrics.seal_time.set(now_us() / 1e6)
+        self._stamp()
         for what in report.refused[:10]:
             self._log.error("changed by hand, not sealed", what=what)
         for what in report.corrections:
             self._log.warning("issued statement to be corrected", what=what)
         if report.days or report.again or report.entries:
             self._log.info("sealed", days=report.days, again=report.again, also=report.entries)
+
+    def _stamp(self) -> None:
+        """Have what was sealed stamped; authorities that are away are asked with the next round."""
+        if self._stamps is None:
+            return
+        enough = self._stamps.rule.threshold
+        try:
+            with connect(self._url, role="tonne_mrv", name="tonne stamps", autocommit=True) as conn:
+                done = timestamps.request_missing(conn, self._stamps)
+                self._metrics.timestamp_waiting.set(timestamps.waiting_s(conn, enough))
+        except (InputError, ServerError, psycopg.Error) as error:
+            self._metrics.timestamp_failures.inc()
+            self._log.warning("not stamped", reason=" ".join(str(error).split()))
+            return
+        self._metrics.timestamp_failures.inc(len(done.owed))
+        for what in done.owed:
+            self._log.warning("not stamped", reason=what)
+        for what in done.got:
+            self._log.info("stamped", what=what)

@@ -57,6 +57,8 @@ CASES = {
     "wastewater.organic_load": (("m^3", "tCOD/(1000 m^3)"), "tCOD"),
     "wastewater.methane": (("tCOD", "", "tCH4/tCOD", ""), "tCH4"),
     "wastewater.biogas_methane": (("Nm3", "", "tCH4/Nm3"), "tCH4"),
+    "wastewater.least_load": (("tCH4", "tCH4/tCOD"), "tCOD"),
+    "wastewater.beyond": (("tCO2", "tCO2"), "tCO2"),
     "wastewater.warming": (("tCH4", "tCO2/tCH4"), "tCO2"),
     "wastewater.share_of": (("tCH4", ""), "tCH4"),
     "wastewater.rest_of": (("tCH4", ""), "tCH4"),

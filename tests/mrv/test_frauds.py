@@ -1,13 +1,15 @@
 """Readings that claim more than the meter's other channels show earn no more than the truth."""
 
 from dataclasses import replace
+from datetime import date
 
 import numpy as np
 import pytest
 
 from ingest.model import INTERVAL_US, QualityLimits
 from mrv.accounting.shown_energy import DC, POWER, SUN
-from mrv.registry.project import ACCOUNTING
+from mrv.accounting.single_channel import CLAUSE
+from mrv.registry.project import ACCOUNTING, Invoice
 from mrv.signatures import canonical
 from mrv.statement.compose import Label, compose
 from mrv.statement.plan_extract import read_plan
@@ -122,6 +124,76 @@ def test_power_that_is_left_out_is_no_evidence():
     assert close(h).counted_wh <= h.truth_wh * 1.02
 
 
+def _fast(h, share):
+    h.register_wh = 6_200_000 + ((h.register_wh - 6_200_000) * share).astype(np.int64)
+
+
+def _alone(case):
+    """Condition of energy that rests on one channel: whether it holds, and what it says."""
+    return [(f.holds, f.detail) for f in case.result.applicability if f.clause == CLAUSE]
+
+
+def _seldom(h):
+    """Keep two readings a day."""
+    kept = h.time_us % (12 * frauds.HOUR_US) < 5 * frauds.MINUTE_US
+    h.time_us, h.register_wh, h.power_w = h.time_us[kept], h.register_wh[kept], h.power_w[kept]
+
+
+def _hide(h):
+    """Tell the register alone."""
+    h.power_w = np.full(len(h.time_us), np.nan)
+
+
+@pytest.mark.parametrize("told", [_hide, _seldom])
+def test_energy_that_rests_on_one_channel_is_named(told):
+    """A register that runs a tenth fast would earn it, and nobody would be told to look."""
+    h = honest(days=10)
+    _fast(h, 1.1)
+    told(h)
+    case = close(h, days=10).case
+    ((holds, said),) = _alone(case)
+    assert not holds
+    (one,) = case.result.devices
+    assert said.startswith(f"{float(one.counted) / 1000:,.3f} kWh, 100.0 % of the period's energy")
+    assert f"{one.emissions_t} t of its baseline" in said
+    body = compose(case, Label(1, "tonne 0"))["credentialSubject"]
+    assert {"clause": CLAUSE, "holds": False, "detail": said} in body["applicability"]
+
+
+def test_a_part_of_a_day_without_power_is_no_finding():
+    """A gateway that was away for an afternoon would open a finding each month."""
+    h = honest()
+    away = h.hours(14, 16) & (h.time_us > frauds.BEGIN + 5 * frauds.DAY_US)
+    h.time_us, h.register_wh, h.power_w = (
+        one[~away] for one in (h.time_us, h.register_wh, h.power_w)
+    )
+    assert _alone(close(h).case) == []
+
+
+@pytest.mark.parametrize(
+    ("sha256", "percent", "share", "holds"),
+    [
+        ("ab" * 32, 2, 1.0, True),
+        (None, 2, 1.0, False),
+        ("ab" * 32, 10, 1.0, False),
+        ("ab" * 32, 2, 0.9, False),
+    ],
+)
+def test_an_invoice_with_its_file_shows_the_energy_too(sha256, percent, share, holds):
+    """Whoever sells through a bare meter, and has it in writing, would be doubted for ever."""
+    h = honest()
+    _hide(h)
+    case = close(h).case
+    invoice = Invoice(
+        "I-1", "Utility", "17", date(2026, 1, 20), ("inv-1",), "energy_export",
+        case.from_us, case.to_us, int(h.truth_wh * share), percent, sha256,
+    )  # fmt: skip
+    again = replace(case, plan=replace(case.plan, invoices=(invoice,)))
+    ((held, said),) = _alone(again)
+    assert held is holds
+    assert ("invoice I-1" in said) is holds
+
+
 def test_what_no_channel_shows_is_a_deduction_and_a_condition():
     """The verifier would not see why less is credited than was metered."""
     h = honest(clouds=0.3)
@@ -172,7 +244,7 @@ def test_no_interval_counts_more_than_what_is_shown():
     h = honest(clouds=0.3)
     _an_hour(h, 14, 30_000)
     case = close(h).case
-    (found,) = case._scanned.unshown.values()
+    (found,) = (one.beyond for one in case._scanned.shown.values())
     taken = sum(one.value.sum() for one in found)
     assert taken == sum(float(d.quantity) for d in case.result.deductions)
     assert all((one.value > 0).all() for one in found)

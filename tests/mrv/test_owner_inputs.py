@@ -1,5 +1,6 @@
 """What an owner types: factors beside the official ones, constants in place of meters."""
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
@@ -8,9 +9,12 @@ import pytest
 
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
+from mrv.accounting.account import account
+from mrv.accounting.device_bindings import compile_bindings
 from mrv.accounting.fixed_ex_ante import CLAUSE
 from mrv.accounting.owner_inputs import MEASURED, OFFICIAL
 from mrv.accounting.period import close
+from mrv.factors.records import book_of, factor_of, records_of, to_record, unmarked
 from mrv.registry.project import (
     ACCOUNTING,
     Besides,
@@ -47,7 +51,7 @@ COD = {
 }  # fmt: skip
 
 
-def closed(fleet, methodology, version, roles, parameters, rows, besides):
+def closed(fleet, methodology, version, roles, parameters, rows, besides, book=BOOK):
     """Close a week of a project of which each device has a role."""
     bound = tuple(ProjectDevice(device, role) for device, role in roles.items())
     one = Project(
@@ -56,7 +60,7 @@ def closed(fleet, methodology, version, roles, parameters, rows, besides):
     )  # fmt: skip
     papers = {d.id: plant.CERTIFICATES["inv-1"] for d in fleet.devices}
     given = plant.laid_out(fleet, rows)
-    return close(one, fleet, papers, given, plant.FROM, END, BOOK, besides=besides)
+    return close(one, fleet, papers, given, plant.FROM, END, book, besides=besides)
 
 
 def pumped(factor, accounting=ACCOUNTING, specific="0.215", fixed=()):
@@ -69,7 +73,7 @@ def pumped(factor, accounting=ACCOUNTING, specific="0.215", fixed=()):
     return closed(PUMPS, "am0020", "2.0", roles, parameters, rows, besides)
 
 
-def treated(samples=(), channels=None, accounting=ACCOUNTING, **parameters):
+def treated(samples=(), channels=None, accounting=ACCOUNTING, book=BOOK, **parameters):
     """Close a week of a wastewater plant."""
     rows = {
         ("in", "flow"): [5 * 10**6] * WEEK,
@@ -78,7 +82,7 @@ def treated(samples=(), channels=None, accounting=ACCOUNTING, **parameters):
     }
     roles = {"in": "inflow", "gas": "biogas", "power": "power"}
     besides = Besides(accounting=accounting, samples=samples, channels=channels or {})
-    return closed(PLANT, "ams-iii-h", "19.0", roles, {**COD, **parameters}, rows, besides)
+    return closed(PLANT, "ams-iii-h", "19.0", roles, {**COD, **parameters}, rows, besides, book)
 
 
 def lab(**found):
@@ -111,6 +115,85 @@ def test_factor_of_the_owner_earns_no_more_than_the_official_one():
     assert "vn-grid-2023 = 0.6592" in said
     assert official.net.reduction.t in said
     assert not detail(official, OFFICIAL)
+
+
+def _with(value, direction="consumed"):
+    """The book with a factor of the grid that a registry file brought."""
+    record = {
+        "id": "own-grid", "kind": "grid.vn", "value": value, "unit": "tCO2/MWh",
+        "direction": direction, "valid_from": "2026-01-01", "source": "the owner",
+        "certainty": "R", "verified": True,
+    }  # fmt: skip
+    return BOOK.with_more([replace(factor_of(record), brought=True)])
+
+
+def _treated_by(book, accounting=ACCOUNTING):
+    values = {name: COD[name] for name in MONITORED}
+    return treated(lab(**values), accounting=accounting, book=book)
+
+
+@pytest.mark.parametrize(("value", "counts"), [("0.57", "vn-grid-2023"), ("0.75", "own-grid")])
+def test_brought_factor_counts_only_where_it_leaves_less(value, counts):
+    """A factor that an owner brings within 15 % of the official one would earn what it says."""
+    book = _with(value)
+    result, official = _treated_by(book), _treated_by(BOOK)
+    assert counts in {f.id for f in result.factors}
+    assert result.net.reduction.ug <= official.net.reduction.ug
+    assert (result.net == official.net) is (counts == "vn-grid-2023")
+    ((holds, said),) = [one for one in detail(result, OFFICIAL) if "registry file" in one[1]]
+    assert not holds
+    assert f"own-grid = {value} tCO2/MWh came with a registry file" in said
+    assert "published: vn-grid-2023 = 0.6592 tCO2/MWh" in said
+    assert official.net.reduction.t in said
+    # as it was closed by the rules before
+    assert "own-grid" in {f.id for f in _treated_by(book, 2).factors}
+
+
+def test_a_brought_factor_is_not_held_against_another_one_alone():
+    """The second of two low factors would be compared with the first, and earn."""
+    first = _with("0.57")
+    record = {**to_record(next(f for f in first if f.brought)), "id": "own-2", "value": "0.565",
+              "valid_from": "2026-01-02", "supersedes": "own-grid"}  # fmt: skip
+    record = {k: v for k, v in record.items() if k not in ("brought", "sha256")}
+    book = first.with_more([replace(factor_of(record), brought=True)])
+    assert _treated_by(book).net == _treated_by(BOOK).net
+
+
+def test_a_pack_marks_brought_factors_and_others_are_refused():
+    """A pack could call an owner's own factor published, and a newer tonne believe it."""
+    book = _with("0.75")
+    records = records_of({"grid.vn"}, book)
+    again = list(book_of(records))
+    assert [f.id for f in again if f.brought] == ["own-grid"]
+    assert unmarked(again) == []
+    bare = [{k: v for k, v in one.items() if k != "brought"} for one in records]
+    assert unmarked(book_of(bare)) == ["own-grid"]
+
+
+def test_live_rates_leave_out_a_brought_factor_that_would_earn():
+    """A dashboard would show tonnes that no statement says."""
+
+    def sources(book):
+        return compile_bindings([plant.BUS], plant.FLEET, book).sources
+
+    assert sources(_with("0.57")) == sources(BOOK)
+    assert "own-grid" in str(sources(_with("0.75")))
+
+
+def test_live_rows_of_a_plant_claim_nothing_by_typed_constants():
+    """A live board would show tonnes by a COD that nobody measured, and the close take them."""
+    bound = (ProjectDevice("in", "inflow"), ProjectDevice("gas", "biogas"),
+             ProjectDevice("power", "power"))  # fmt: skip
+    one = Project(
+        "p", "P", "ams-iii-h", "19.0", plant.ZONE, plant.FROM, plant.TO, parameters=COD,
+        devices=bound,
+    )  # fmt: skip
+    given = plant.laid_out(PLANT, {("in", "flow"): [5 * 10**6], ("gas", "biogas"): [12 * 10**6],
+                                   ("power", "energy_import"): [4_000]})  # fmt: skip
+    live = account(given, compile_bindings([one], PLANT, BOOK))
+    assert live.baseline_ug.tolist() == [0, 0, 0]
+    assert live.reduction_ug.sum() < 0
+    assert live.reduction_ug[0] == 0
 
 
 def test_factor_that_costs_the_owner_counts():
@@ -149,6 +232,16 @@ def test_what_nobody_measured_earns_nothing():
     assert used(result)["cod_in_kg_per_m3"] == "0"
     before = treated(cod_in_kg_per_m3=60, accounting=2)
     assert float(before.net.reduction.t) > 30
+
+
+def test_without_cod_the_gas_costs_what_is_beyond_its_own_baseline():
+    """A plant without an analyser owed hundreds of tonnes that nobody had found."""
+    assert treated().net.reduction.t == "-1.880904"
+    assert treated(lab(ch4_fraction="0.62")).net.reduction.t == "-1.880904"
+    # where the baseline gave off nothing, the reactor is what gives off methane
+    aerobic = treated(mcf_baseline=Decimal(0))
+    measured = treated(lab(**{name: COD[name] for name in MONITORED}), mcf_baseline=Decimal(0))
+    assert float(aerobic.net.reduction.t) < float(measured.net.reduction.t) < 0
 
 
 def test_analysers_count_and_of_two_witnesses_the_one_that_leaves_less():

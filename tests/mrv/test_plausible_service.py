@@ -1,6 +1,7 @@
 """Service without consumption, and what no device can have done: it earns nothing."""
 
 import json
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,14 @@ from mrv import factors
 from mrv.accounting.period import close
 from mrv.errors import MethodologyError
 from mrv.methodologies import evaluate, find
-from mrv.registry.project import ACCOUNTING, Besides, Project, ProjectDevice, Usage
+from mrv.registry.project import (
+    ACCOUNTING,
+    Besides,
+    FixedBefore,
+    Project,
+    ProjectDevice,
+    Usage,
+)
 from tests.mrv import plant
 
 DAY = plant.DAY
@@ -59,8 +67,12 @@ def closed(rows, *chargers, weeks=1, besides=SAFE):
 
 
 def unmet(result):
-    """Conditions that do not hold."""
-    return [f for f in result.applicability if not f.holds and "plausibility" in f.clause]
+    """Conditions that do not hold, but for the one of the model's own consumption."""
+    return [
+        f
+        for f in result.applicability
+        if not f.holds and "plausibility" in f.clause and "no kwh_per_km" not in f.detail
+    ]
 
 
 def test_honest_week_is_as_before_the_rule():
@@ -291,3 +303,75 @@ def test_version_2_of_the_rules_knows_no_history():
             ("bus-1", "distance"): driven(28, KM_PER_QUARTER * 5 // 4)}  # fmt: skip
     older = Besides(accounting=2, history=(BEFORE,))
     assert not unmet(closed(rows, "ch-1", weeks=4, besides=older))
+
+
+def by_model(kwh_per_km, metres, *, weeks=4, given=True, fixed=()):
+    """Close some weeks of a bus whose model's consumption the project gives, or does not."""
+    rows = {
+        ("ch-1", "energy_import"): charged(7, 340) * weeks,
+        ("bus-1", "distance"): driven(7 * weeks, metres),
+    }
+    params = {"kwh_per_km": kwh_per_km} if given else {}
+    bound = (ProjectDevice("ch-1", "charging"), ProjectDevice("bus-1", "vehicle", params))
+    one = Project(**{**BUS, "devices": bound})
+    end = plant.FROM + weeks * WEEK * INTERVAL_US
+    besides = Besides(accounting=ACCOUNTING, fixed=fixed)
+    given_rows = plant.laid_out(FLEET, rows)
+    return close(one, FLEET, PAPERS, given_rows, plant.FROM, end, BOOK, besides=besides)
+
+
+MODEL = "ams-iii-c, plausibility of vehicle: what its model takes"
+
+
+def test_odometer_that_is_fast_from_the_first_day_gains_nothing():
+    """An odometer half as fast again would earn it inside the range of the class, for ever."""
+    fast = KM_PER_QUARTER * 3 // 2
+    bare, truth = by_model(1, fast, given=False), by_model(1, KM_PER_QUARTER)
+    assert float(bare.net.reduction.t) > 1.5 * float(truth.net.reduction.t)
+    assert "bus-1: no kwh_per_km is given" in _of(bare, MODEL)
+    assert not _of(truth, MODEL)
+    assert truth.net == by_model(1, KM_PER_QUARTER, given=False).net
+    found = by_model(1, fast)
+    # by as much as the bus takes more in service than its type approval says
+    assert float(found.net.baseline.t) < 1.05 * float(truth.net.baseline.t)
+    assert "its models take 1 by their type approval" in _of(found, MODEL)
+    assert any("its models take 1 by" in d.reason for d in found.deductions)
+
+
+def test_a_model_that_takes_far_less_than_the_bus_is_named():
+    """A value typed low would let a fast odometer through, and look like a type approval."""
+    found = by_model(Decimal("0.5"), KM_PER_QUARTER)
+    assert "kwh_per_km is not that of these models" in _of(found, MODEL)
+    assert found.net == by_model(1, KM_PER_QUARTER).net
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_a_model_s_value_that_is_lowered_or_left_out_counts_as_it_was(given):
+    """Who has issued once would take the value out, and then drive faster."""
+    fast = KM_PER_QUARTER * 3 // 2
+    before = (FixedBefore("bus-1", "kwh_per_km", "1", "TN-1"),)
+    now = by_model(Decimal("0.6"), fast, given=given, fixed=before)
+    assert now.net == by_model(1, fast).net
+    assert "kwh_per_km of bus-1 = 1 of TN-1 counts" in _of(now, "tonne: what was fixed")
+
+
+@pytest.mark.parametrize("now", [{"service_km_per_year": 200_000}, {}])
+def test_a_limit_that_is_raised_or_left_out_after_issue_counts_as_it_was(now):
+    """The service of before could be any after the first statement: a limit was no limit."""
+    rows = {
+        ("ch-1", "energy_import"): charged(7, 340) * 4,
+        ("bus-1", "distance"): driven(28),
+    }
+
+    def left(parameters, fixed=()):
+        one = Project(**{**BUS, "parameters": {**BUS["parameters"], **parameters},
+                         "devices": project("ch-1").devices})  # fmt: skip
+        end = plant.FROM + 4 * WEEK * INTERVAL_US
+        besides = Besides(accounting=ACCOUNTING, fixed=fixed)
+        return close(one, FLEET, PAPERS, plant.laid_out(FLEET, rows), plant.FROM, end, BOOK,
+                     besides=besides)  # fmt: skip
+
+    limited = left({"service_km_per_year": 5_000})
+    assert float(left(now).net.reduction.t) > 1.5 * float(limited.net.reduction.t)
+    before = (FixedBefore(None, "service_km_per_year", "5000", "TN-1"),)
+    assert left(now, before).net == limited.net

@@ -12,6 +12,7 @@ import typst
 
 from mrv.calendar import instant_us
 from mrv.errors import ReportError
+from mrv.report.blocks import banner
 from mrv.report.opinion import first_proof, state
 from mrv.report.page.account import account, summary
 from mrv.report.page.audit_file import audit_file, status
@@ -25,6 +26,9 @@ from mrv.report.printable_text import legible, printable
 from mrv.signatures import canonical
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mrv.report.blocks import Block
     from mrv.report.report_data import Facts
     from mrv.report.words import Words
 
@@ -67,7 +71,9 @@ def page(facts: Facts, words: Words) -> bytes:
 
 
 def _said(facts: Facts, words: Words, when: datetime) -> dict[str, Any]:
-    blocks = chain.from_iterable(part(facts, words) for part in _PARTS)
+    blocks = chain(
+        _public(facts, words), chain.from_iterable(part(facts, words) for part in _PARTS)
+    )
     title = words["page.title_statement" if facts.opinion is None else "page.title"]
     name = facts.subject.project.name
     found: dict[str, Any] = {
@@ -89,6 +95,12 @@ def _said(facts: Facts, words: Words, when: datetime) -> dict[str, Any]:
     return {**shown, "attached": _attached(facts, words)}
 
 
+def _public(facts: Facts, words: Words) -> Iterator[Block]:
+    if facts.hidden is not None:
+        hidden, original = facts.hidden
+        yield banner(words["public.text"].format(hidden=hidden, original=original), "warn")
+
+
 def _printable(value: Any) -> Any:
     """Make every text one that our fonts can show."""
     if isinstance(value, str):
@@ -102,6 +114,10 @@ def _printable(value: Any) -> Any:
 
 def _attached(facts: Facts, words: Words) -> list[dict[str, str]]:
     """Signed documents, byte for byte, so that the page carries what it speaks of."""
+    if facts.twin is not None:
+        twin = canonical.encode(facts.twin).decode()
+        about = words["public.title"]
+        return [{"name": "public.json", "text": twin, "mime": "application/vc", "about": about}]
     documents = (("statement", facts.statement), ("verification", facts.verification))
     return [
         {

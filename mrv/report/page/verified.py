@@ -113,5 +113,6 @@ def evidence(facts: Facts, words: Words) -> Iterator[Block]:
         "lines": [f"tonne statement export {facts.name} --out pack", "tonne verify pack"],
     }
     yield pairs(evidence_rows(facts, words))
-    yield paragraph(words["page.attached"], small=True)
+    attached = "page.attached" if facts.twin is None else "public.attached"
+    yield paragraph(words[attached], small=True)
     yield paragraph(words["page.not_numbers"], small=True)

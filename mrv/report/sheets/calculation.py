@@ -62,7 +62,7 @@ class Reckoning:
         facts, one = self.facts, self.facts.parameters[line.parameter]
         needs = facts.methodology.roles[one.role]
         unit = unit_reductions(
-            facts.methodology, one.role, self._params(one), self.own, facts.factors, line.year
+            facts.methodology, one.role, self._params(one), self.own, facts.book, line.year
         )
         return (unit.baseline_t if needs.side == "baseline" else unit.project_t) * MILLION
 
@@ -111,7 +111,7 @@ class Reckoning:
                 if line.month is not None:
                     params[MONTH] = line.month
                 activities.append(Activity(one.role, params, facts.counted(line)))
-        return dict(facts.methodology.inputs_of(activities, self.own, facts.factors, year))
+        return dict(facts.methodology.inputs_of(activities, self.own, facts.book, year))
 
 
 def calculation(

@@ -62,6 +62,12 @@ def workbook(facts: Facts, words: Words) -> bytes:
         "created": _created(facts),
     })  # fmt: skip
     styles = Styles(book)
+    if facts.hidden is not None:
+        hidden, original = facts.hidden
+        first = book.add_worksheet(words["public.title"])
+        first.set_column(0, 0, 110, book.add_format({"text_wrap": True, "valign": "top"}))
+        told = words["public.text"].format(hidden=hidden, original=original)
+        first.write_string(0, 0, f"{facts.name}. {told}")
     sheets = {n: Grid(book, styles, words, n, widths, facts.name) for n, widths in _WIDTHS.items()}
     reckoning = Reckoning(facts)
     rates = _rates(facts, sheets["Factors"], sheets["Monitoring Report"])

@@ -67,11 +67,12 @@ class ClosedPeriod(Shape):
 
 
 class Issued(Shape):
-    """An issued statement's place in the log."""
+    """An issued statement's place in the log, and what its time-stamp authorities answered."""
 
     statement: str
     state: State
     log_index: int
+    notes: tuple[str, ...] = ()
 
 
 class Reason(Shape):

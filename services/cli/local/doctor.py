@@ -18,7 +18,7 @@ from services.cli.local.doctor_archive import storage
 from services.cli.local.doctor_broker import broker
 from services.cli.local.doctor_finding import Finding
 from services.cli.local.doctor_kafka import topics
-from services.cli.local.doctor_seals import seals
+from services.cli.local.doctor_seals import seals, stamps
 from services.cli.local.doctor_signer import signer
 from services.cli.options.json_option import json_option
 from services.cli.output.masks import masked
@@ -82,7 +82,7 @@ def _examine(settings: Settings, identity: Path | None) -> Iterator[Finding]:
     yield _clock()
     yield _packages()
     yield _local(settings.home)
-    yield from _database(settings.database_url)
+    yield from _database(settings.database_url, settings)
     yield from broker(
         settings.mqtt_url, settings.mqtt_tls if identity is None else Tls.of(identity)
     )
@@ -142,7 +142,7 @@ def _local(home: Path) -> Finding:
     )
 
 
-def _database(url: str | None) -> Iterator[Finding]:
+def _database(url: str | None, settings: Settings) -> Iterator[Finding]:
     if url is None:
         fix = "set TONNE_DATABASE_URL, or run `tonne local up`"
         yield Finding("database", "wrong", "no URL is known", fix)
@@ -157,6 +157,7 @@ def _database(url: str | None) -> Iterator[Finding]:
             yield from storage(connection)
             if schema.state == "ok":
                 yield seals(connection)
+                yield stamps(connection, settings)
                 yield signer(connection)
     except psycopg.Error as error:
         fix = "check TONNE_DATABASE_URL, or run `tonne local up`"

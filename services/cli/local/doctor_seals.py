@@ -1,12 +1,14 @@
-"""What `tonne doctor` says of days that wait for their seal."""
+"""What `tonne doctor` says of days that wait for their seal, and seals for their time stamp."""
 
 from __future__ import annotations
 
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from ingest.errors import InputError
 from services.cli.local.doctor_finding import Finding
 from services.clock import now_us
+from services.issuer import timestamps
 from services.issuer.sealed_day_contents import PROMISED_US, ended, overdue
 from services.store.registry import load as registry
 from services.store.statements import sealed_days as stored
@@ -15,7 +17,10 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
+    from services.settings import Settings
+
 _SHOWN = 3
+_STAMP_S = 6 * 3600
 _MONTH_US = 31 * 86_400_000_000
 
 
@@ -41,4 +46,29 @@ def seals(conn: Connection[TupleRow]) -> Finding:
         "wrong",
         f"not sealed 36 hours after their end: {'; '.join(map(str, islice(late, _SHOWN)))}{more}",
         "run `tonne log seal` now, and `tonne run` or `tonne watch --seal` from now on",
+    )
+
+
+def stamps(conn: Connection[TupleRow], settings: Settings) -> Finding:
+    """Whether what is sealed was stamped by the authorities that are asked."""
+    try:
+        policy = timestamps.policy_of(settings)
+    except InputError as error:
+        return Finding("time stamps", "wrong", str(error), "correct the setting or the file")
+    if policy is None:
+        return Finding(
+            "time stamps",
+            "missing",
+            "no authority is asked, so that only this machine's clock says when days were sealed",
+            "set TONNE_TIMESTAMP_URLS and TONNE_TIMESTAMP_AUTHORITIES",
+        )
+    waits = timestamps.waiting_s(conn, policy.rule.threshold)
+    if waits <= _STAMP_S:
+        return Finding("time stamps", "ok", f"by {policy.rule.threshold} of {policy.asked}")
+    return Finding(
+        "time stamps",
+        "wrong",
+        f"what was sealed {waits / 3600:.0f} h ago was not stamped by {policy.rule.threshold} of"
+        f" {policy.asked}",
+        "run `tonne timestamp request`, which names who is away",
     )

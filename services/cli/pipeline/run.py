@@ -12,6 +12,7 @@ from services.cli.pipeline.wait_option import wait_option
 from services.embedded.runner import Runner
 from services.intake.receive import BATCH
 from services.intake.sparkplug import sparkplug_nodes
+from services.issuer import timestamps
 from services.issuer.keys import LOG_KEY
 from services.issuer.sealer import EVERY_S, Sealer
 from services.issuer.watcher import Keep, Watcher
@@ -68,8 +69,9 @@ def run(client_id: str, batch: int, *, seal: bool, watch: bool, wait_s: float) -
     with metrics.serve(bind):
         log.info("metrics", bind=bind or "off")
         sealer = Sealer(
-            settings.require("database_url"), settings.home, LOG_KEY, EVERY_S, metrics, log
-        )
+            settings.require("database_url"), settings.home, LOG_KEY, EVERY_S, metrics, log,
+            stamps=timestamps.policy_of(settings) if seal else None,
+        )  # fmt: skip
         watcher = (
             Watcher(settings.require("database_url"), metrics, log, keep=Keep.by(settings))
             if watch

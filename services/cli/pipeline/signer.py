@@ -9,6 +9,7 @@ import click
 
 from services.cli.options.database_url import database_url
 from services.cli.pipeline.metrics_bind import metrics_bind
+from services.issuer import timestamps
 from services.issuer import transitions as life
 from services.issuer.keys import LOG_KEY
 from services.issuer.request_runner import Runner
@@ -46,7 +47,8 @@ def signer(log_key: str, *, seal: bool) -> None:
     log, metrics, url = get_logger("signer"), Metrics(), database_url()
     with connect(url, role="tonne_mrv", name="tonne signer", autocommit=True) as conn:
         holder = life.log_signer(conn, settings.home, log_key).holder
-    desk = Desk(settings.home, settings.require_accepted_factors, log_key)
+    stamps = timestamps.policy_of(settings)
+    desk = Desk(settings.home, settings.require_accepted_factors, log_key, stamps)
     runner = Runner(url, desk, metrics, log, pulse=metrics.pulse)
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: runner.stop())
@@ -56,7 +58,9 @@ def signer(log_key: str, *, seal: bool) -> None:
         log.info("signs", log=holder.name, key=holder.multikey, metrics=bind or "off")
         if seal:
             held.enter_context(
-                Sealer(url, settings.home, log_key, EVERY_S, metrics, log, first_s=0.0)
+                Sealer(
+                    url, settings.home, log_key, EVERY_S, metrics, log, first_s=0.0, stamps=stamps
+                )
             )
         held.enter_context(runner)
         runner.wait()

@@ -8,6 +8,7 @@ from contextlib import nullcontext
 import click
 
 from services.cli.pipeline.metrics_bind import metrics_bind
+from services.issuer import timestamps
 from services.issuer.keys import LOG_KEY
 from services.issuer.sealer import EVERY_S, Sealer
 from services.issuer.watcher import AUDIT_S, LOOK_S, Keep, Watcher
@@ -47,7 +48,8 @@ def watch(every: float, audit_s: float, *, seal: bool) -> None:
     watcher = Watcher(
         url, metrics, log, every, audit_s, pulse=metrics.pulse, keep=Keep.by(settings)
     )
-    sealer = Sealer(url, settings.home, LOG_KEY, EVERY_S, metrics, log)
+    stamps = timestamps.policy_of(settings) if seal else None
+    sealer = Sealer(url, settings.home, LOG_KEY, EVERY_S, metrics, log, stamps=stamps)
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: watcher.stop())
     bind = metrics_bind(settings)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,8 +21,10 @@ from services.cli.errors import Exit
 from services.cli.groups import Group
 from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
+from services.cli.output.folder import write_folder
 from services.cli.output.json_text import say
 from services.cli.output.progress import bar
+from services.cli.statements.export_public import check_public_, public_
 from services.store.postgres.pool import connect
 
 if TYPE_CHECKING:
@@ -69,6 +69,10 @@ def _without_ids(command: Callable[..., None]) -> Callable[..., None]:
     for option in (json_option, _status, _keys, _out, _entered):
         command = option(command)
     return command
+
+
+export.add_command(public_)
+export.add_command(check_public_)
 
 
 @export.command("cdop")
@@ -291,7 +295,7 @@ def _write(
             {"table": one.table, "field": one.field, "remedy": one.remedy} for one in draft.missing
         ]
         whole["missing.json"] = _json_bytes(missing)
-    _write_folder(out, whole)
+    write_folder(out, whole)
     state = "draft" if draft.missing else "complete"
     done = {
         "folder": out,
@@ -307,20 +311,3 @@ def _write(
 
 def _json_bytes(value: Any) -> bytes:
     return f"{json.dumps(value, indent=2, ensure_ascii=False)}\n".encode()
-
-
-def _write_folder(out: Path, files: Mapping[str, bytes]) -> None:
-    if out.exists():
-        raise InputError(f"--out {out} is there already; name a new folder")
-    try:
-        made = Path(mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
-    except OSError as error:
-        raise InputError(f"--out {out} cannot be written: {error.strerror}") from error
-    try:
-        for name, data in files.items():
-            (made / name).write_bytes(data)
-        made.chmod(0o755)
-        made.rename(out)
-    except OSError as error:
-        shutil.rmtree(made, ignore_errors=True)
-        raise InputError(f"--out {out} cannot be written: {error.strerror}") from error

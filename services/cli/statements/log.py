@@ -24,7 +24,7 @@ from services.cli.pipeline.metrics_bind import metrics_bind
 from services.cli.statements.log_tiles import monitor, tiles
 from services.clock import now_us
 from services.issuer import audit as audits
-from services.issuer import keys, witness
+from services.issuer import keys, timestamps, witness
 from services.issuer import transitions as life
 from services.issuer.seal import seal as seal_once
 from services.issuer.sealed_day_contents import SETTLE_US
@@ -124,6 +124,10 @@ def seal(
         report = seal_once(
             conn, signer, _due(until), recheck=recheck, accept=accept, projects=projects or None
         )
+        stamps = timestamps.policy_of(Settings())
+        stamped = None if stamps is None else timestamps.request_missing(conn, stamps)
+    for what in stamped.sentences if stamped else ():
+        click.echo(what, err=True)
     _show_sealed(report, as_json=as_json)
     click.get_current_context().exit(Exit.FALSE if report.refused else Exit.DONE)
 
@@ -143,8 +147,9 @@ def _seal_on(log_key: str, every_s: int) -> None:
     with metrics.serve(bind):
         told.info("metrics", bind=bind or "off")
         Sealer(
-            database_url(), settings.home, log_key, every_s, metrics, told, pulse=metrics.pulse
-        ).run()
+            database_url(), settings.home, log_key, every_s, metrics, told, pulse=metrics.pulse,
+            stamps=timestamps.policy_of(settings),
+        ).run()  # fmt: skip
 
 
 def _show_sealed(report: Report, *, as_json: bool) -> None:

@@ -32,7 +32,7 @@ from services.cli.statements.opinion_options import person, site_visit
 from services.cli.statements.period import show_closed
 from services.cli.statements.report import report, write_whole
 from services.cli.statements.sampling import sample
-from services.issuer import close, keys, requests
+from services.issuer import close, keys, requests, stamped_issue, timestamps
 from services.issuer import transitions as life
 from services.settings import Settings
 from services.store.postgres.pool import connect
@@ -328,7 +328,10 @@ def issue(id_: str, key_name: str | None, log_key: str, *, as_json: bool) -> Non
     """
     Issue a verified statement: claim its period and enter it in the log.
 
-    With --key the project's status list is signed and published anew.
+    With --key the project's status list is signed and published anew. Where TONNE_TIMESTAMP_URLS
+    names time-stamp authorities, they stamp the statement and the log's head; issue goes on
+    without them and says so, or waits (exit 3) with TONNE_TIMESTAMP_REQUIRED or where the trust
+    root asks for them.
 
     \b
     Example:
@@ -336,12 +339,16 @@ def issue(id_: str, key_name: str | None, log_key: str, *, as_json: bool) -> Non
     """
     operator = None if key_name is None else _signer(key_name)
     with _database() as conn:
-        index, name = _enter(conn, id_, log_key, operator)
+        index, name, notes = _enter(conn, id_, log_key, operator)
         _publish(conn, id_, operator)
         open_ = [str(one) for one in unmet(life.documents(conn, id_).claims)]
     _warn(open_)
-    done = {"statement": id_, "state": "issued", "entry": index, "log": name, "not_met": open_}
-    say(done, f"{id_} is issued, entry {index} of log {name}", as_json=as_json)
+    done = {
+        "statement": id_, "state": "issued", "entry": index, "log": name, "not_met": open_,
+        "timestamps": notes,
+    }  # fmt: skip
+    said = (f"{id_} is issued, entry {index} of log {name}", *notes)
+    say(done, "\n".join(said), as_json=as_json)
 
 
 @statement.command()
@@ -387,7 +394,7 @@ def revoke(id_: str, reason: str, key_name: str | None, log_key: str, *, as_json
     if not reason.strip():
         raise InputError("--reason is empty; say why the statement counts no more")
     with _database() as conn:
-        index, name = _enter(conn, id_, log_key, operator, reason)
+        index, name, _ = _enter(conn, id_, log_key, operator, reason)
         _publish(conn, id_, operator)
     done = {"statement": id_, "state": "revoked", "entry": index, "log": name}
     say(done, f"{id_} is revoked, entry {index} of log {name}", as_json=as_json)
@@ -451,18 +458,24 @@ def _enter(
     log_key: str,
     operator: life.Signer | None,
     reason: str | None = None,
-) -> tuple[int, str]:
-    """Issue a statement, or revoke it for a reason: here, or by whoever has the log's key."""
+) -> tuple[int, str, list[str]]:
+    """
+    Issue a statement, or revoke it for a reason: here, or by whoever has the log's key.
+
+    Returns its place in the log, the log's name, and what time-stamp authorities answered.
+    """
     home, by = Settings().home, operator.holder if operator else getpass.getuser()
     if requests.elsewhere(conn, home, log_key):
         actor = by if isinstance(by, str) else by.name
         said = {} if reason is None else {"reason": reason}
         kind = "issue" if reason is None else "revoke"
-        return int(by_signer.ask(conn, kind, id_, said, actor)["log_index"]), _log(conn)
+        answer = by_signer.ask(conn, kind, id_, said, actor)
+        return int(answer["log_index"]), _log(conn), list(answer.get("notes", ()))
     signer = life.log_signer(conn, home, log_key)
     if reason is None:
-        return life.issue(conn, id_, signer, by), signer.holder.name
-    return life.revoke(conn, id_, signer, by, reason), signer.holder.name
+        done = stamped_issue.issue(conn, id_, signer, by, timestamps.policy_of(Settings()))
+        return done.entry, signer.holder.name, list(done.notes)
+    return life.revoke(conn, id_, signer, by, reason), signer.holder.name, []
 
 
 def _log(conn: Connection[TupleRow]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from ingest.errors import InputError
+from mrv.signatures.authorities import read_authorities
 from mrv.signatures.keyfile import read_keyring
 from mrv.signatures.proof_form import time_of
 from mrv.signatures.trust_root import IssueRule, TrustRoot, read_root, sign_root, write_root
@@ -58,6 +59,8 @@ def trust() -> None:
               help="How many operators have to approve an issue; one where absent.")  # fmt: skip
 @click.option("--issue-since", metavar="TIME",
               help="Only of periods that end after this time (RFC 3339).")  # fmt: skip
+@click.option("--timestamps", "stampers", type=_file,
+              help="Time-stamp authorities, and how many must have stamped; JSON.")  # fmt: skip
 @_out
 @json_option
 def create(
@@ -69,8 +72,9 @@ def create(
     expires: str,
     issue_signatures: int | None,
     issue_since: str | None,
-    out: Path,
+    stampers: Path | None,
     *,
+    out: Path,
     as_json: bool,
 ) -> None:
     """
@@ -88,7 +92,8 @@ def create(
         raise InputError("--issue-since says nothing without --issue-signatures; give both")
     since = issue_since or "1970-01-01T00:00:00Z"
     rule = None if issue_signatures is None else IssueRule(issue_signatures, since)
-    made = TrustRoot(programme, version, expires, multikeys, threshold, keys, rule)
+    stamps = None if stampers is None else read_authorities(stampers.read_bytes())
+    made = TrustRoot(programme, version, expires, multikeys, threshold, keys, rule, stamps)
     out.write_bytes(write_root(made))
     said = f"{out}: version {version}, {threshold} of {len(multikeys)} root keys have to sign"
     done = {"file": out, "version": version, "threshold": threshold, "root_keys": multikeys}
@@ -157,6 +162,7 @@ def show(file: Path, *, as_json: bool) -> None:
             "programme": root.programme, "version": root.version, "expires": root.expires,
             "threshold": root.threshold, "root_keys": root.root_keys,
             "issue": None if root.issue is None else root.issue._asdict(),
+            "timestamps": None if root.timestamps is None else root.timestamps.to_json(),
             "keys": [key.to_json() for key in root.keys],
         })  # fmt: skip
         return
@@ -166,6 +172,12 @@ def show(file: Path, *, as_json: bool) -> None:
         click.echo(
             f"{root.issue.threshold} operators approve an issue, of periods that end after"
             f" {root.issue.since}"
+        )
+    if root.timestamps is not None:
+        names = ", ".join(one.name for one in root.timestamps.authorities)
+        click.echo(
+            f"{root.timestamps.threshold} of the time-stamp authorities {names} stamp statements of"
+            f" periods that end after {root.timestamps.since}"
         )
     rows = [
         (key.role, key.name, key.multikey, key.bounds.organisation,

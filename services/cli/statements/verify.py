@@ -14,7 +14,7 @@ import click
 from ingest.errors import InputError
 from mrv import verify as checks
 from mrv.packs.zipped import opened_pack
-from mrv.verify.asked import asked_at, given, own_keys
+from mrv.verify.asked import asked_at, given, own_authorities, own_keys
 from mrv.verify.reliance import WAIVERS
 from mrv.verify.report import STATES
 from services.cli.options.choice import Choice
@@ -45,6 +45,13 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
     " file of --keys count too.",
 )
 @click.option(
+    "--authorities",
+    "authorities_file",
+    type=_file,
+    help="Time-stamp authorities that you trust: JSON, or their certificates in PEM; in place of"
+    " those of a trust root.",
+)
+@click.option(
     "--accept",
     "accepted",
     multiple=True,
@@ -59,6 +66,7 @@ def verify(
     path: str,
     keys_file: Path | None,
     status_file: Path | None,
+    authorities_file: Path | None,
     accepted: tuple[str, ...],
     moment: str | None,
     *,
@@ -86,10 +94,13 @@ def verify(
     at = asked_at(moment)
     trusted = None if keys_file is None else own_keys(str(keys_file), path, at)
     status = None if status_file is None else given(str(status_file), "--status")
+    named = authorities_file
+    rule = None if named is None else own_authorities(str(named), path)
     with _pack(path) as pack, bar("verifying", len(checks.STEPS)) as shown:
         report = checks.verify(
-            pack, trusted, status, at=at, accept=accepted, begun=steps(shown, "verifying")
-        )
+            pack, trusted, status, at=at, accept=accepted, authorities=rule,
+            begun=steps(shown, "verifying"),
+        )  # fmt: skip
     if as_json:
         click.echo(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
     else:

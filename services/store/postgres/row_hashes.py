@@ -33,6 +33,7 @@ UNSEALED = {
     "sparkplug_birth": "how far an edge node was heard",
     "sparkplug_held": "waits to be read",
     "late_day": "waits to be sealed",
+    "timestamp_token": "each carries its authority's signature, and is verified where it is read",
     "arrival_count": "entered in the log with each day's seal",
     "remake_request": "waits to be made again",
     "dead_letter_day": "how much room for dead letters is left today",
@@ -67,6 +68,7 @@ UNSEALED = {
     "alarm_rule": "rules of alarms, as this version has them",
     "alarm": "what is wrong in the field; no statement rests on it",
     "alarm_event": "history of alarms; no statement rests on it",
+    "registry_names": "what things are called in other languages; no statement rests on it",
     "schema_migration": "the schema",
 }
 STATES = {

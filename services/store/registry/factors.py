@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mrv import factors
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 def load_published(conn: Connection[TupleRow]) -> list[Factor]:
     """Load the factors that registry files brought."""
     rows = conn.execute("SELECT record::text FROM published_factor ORDER BY id")
-    return [factor_of(exact(record)) for (record,) in rows]
+    return [replace(factor_of(exact(record)), brought=True) for (record,) in rows]
 
 
 def load_book(conn: Connection[TupleRow]) -> FactorBook:

@@ -127,6 +127,12 @@ def checkpoint(conn: Connection[TupleRow], size: int | None = None) -> str | Non
     return None if row is None else row[1] + "".join(_lines(conn, row[0]))
 
 
+def signed(conn: Connection[TupleRow], size: int) -> str | None:
+    """Return the head of a size as the log signed it, without the lines of others."""
+    row = conn.execute("SELECT note FROM log_checkpoint WHERE size = %s", [size]).fetchone()
+    return None if row is None else str(row[0])
+
+
 def _lines(conn: Connection[TupleRow], size: int) -> list[str]:
     rows = conn.execute(
         "SELECT line FROM log_cosignature WHERE size = %s ORDER BY received, multikey", [size]

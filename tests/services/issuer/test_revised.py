@@ -22,7 +22,7 @@ OFFICIAL = """
 factors:
   - id: vn-grid-2026
     kind: grid.vn
-    value: 0.6100
+    value: 0.7100
     unit: tCO2/MWh
     direction: consumed
     valid_from: 2026-01-01
@@ -102,7 +102,7 @@ def test_the_official_value_takes_over(database_url, tmp_path, tonne, closed):
     assert change == {
         "kind": "grid.vn",
         "was": ["vn-grid-2023 = 0.6592 tCO2/MWh"],
-        "now": ["vn-grid-2026 = 0.6100 tCO2/MWh"],
+        "now": ["vn-grid-2026 = 0.7100 tCO2/MWh"],
         "provisional": True,
     }
     assert found[issued]["to_do"].startswith(f"tonne statement supersede {issued}")
@@ -118,7 +118,7 @@ def test_the_official_value_takes_over(database_url, tmp_path, tonne, closed):
     assert "vn-grid-2023" in before
     assert "vn-grid-2026" in after
     # each row is rounded up by itself, once before and once now
-    assert float(less) == pytest.approx(float(ug) * 0.61 / 0.6592, rel=1e-9)
+    assert float(less) == pytest.approx(float(ug) * 0.71 / 0.6592, rel=1e-9)
     span = ("--from", "2026-02-28", "--to", "2026-03-05")
     tonne("rebuild", *span, "--check")
     with _mrv(database_url) as conn:
@@ -129,7 +129,7 @@ def test_the_official_value_takes_over(database_url, tmp_path, tonne, closed):
     assert left["emission_rows_made_again"] == 0
     told = tonne("factors", "affected").stdout
     assert f"{issued}  issued" in told
-    assert "provisional vn-grid-2023 = 0.6592 tCO2/MWh -> vn-grid-2026 = 0.6100" in told
+    assert "provisional vn-grid-2023 = 0.6592 tCO2/MWh -> vn-grid-2026 = 0.7100" in told
 
 
 def test_an_issued_statement_is_superseded_by_hand(database_url, tmp_path, tonne, closed):
@@ -144,7 +144,7 @@ def test_an_issued_statement_is_superseded_by_hand(database_url, tmp_path, tonne
     difference = told["supersedes"].pop("difference")
     assert told["supersedes"] == {"statement": issued, "reason": "official factor"}
     assert (len(difference["factorsBefore"]), len(difference["factorsNow"])) == (1, 1)
-    assert Decimal(difference["reduction_t"]) > 0
+    assert Decimal(difference["reduction_t"]) < 0
     shown = json.loads(tonne("statement", "show", told["statement"], "--json").stdout)
     used = {f["id"]: f for f in shown["document"]["credentialSubject"]["factors"]}
     assert used["vn-grid-2026"]["provisional"] is False
@@ -157,16 +157,43 @@ def test_an_earlier_official_value_goes_on_as_provisional(tmp_path, tonne, close
     file.write_text(OFFICIAL.replace("2026", "2024").replace("2027", "2025"))
     tonne("registry", "import", file)
     found = _affected(tonne)["statements"]
-    assert {s["changes"][0]["now"][0] for s in found} == {"vn-grid-2024 = 0.6100 tCO2/MWh"}
+    assert {s["changes"][0]["now"][0] for s in found} == {"vn-grid-2024 = 0.7100 tCO2/MWh"}
     listed = json.loads(tonne("factors", "list", "--kind", "grid.vn", "--json").stdout)
     assert listed[-1]["id"] == "vn-grid-2024"
     assert "vn-grid-2024" in tonne("factors", "list", "--kind", "grid.vn").stdout
     exported = tonne("registry", "export").stdout
-    assert "value: 0.6100" in exported
+    assert "value: 0.7100" in exported
     again = tmp_path / "again.yaml"
     again.write_text(exported)
     rows = json.loads(tonne("registry", "import", again, "--json").stdout)
     assert {r["result"] for r in rows} == {"unchanged"}
+
+
+def test_a_lower_value_for_what_is_consumed_waits_for_a_tonne_that_publishes_it(
+    database_url, tmp_path, tonne, closed
+):
+    """An owner who types a factor within what is allowed would earn more by it."""
+    issued, _ = closed
+    before = _emissions(database_url)
+    file = tmp_path / "grid.yaml"
+    file.write_text(OFFICIAL.replace("0.7100", "0.5700"))
+    tonne("registry", "import", file)
+    assert _affected(tonne, "--recompute")["statements"] == []
+    assert _emissions(database_url) == before
+    told = json.loads(
+        tonne("statement", "supersede", issued, "--reason", "a new factor", "--json").stdout
+    )
+    shown = json.loads(tonne("statement", "show", told["statement"], "--json").stdout)
+    claims = shown["document"]["credentialSubject"]
+    assert "vn-grid-2026" not in {f["id"] for f in claims["factors"]}
+    (said,) = [
+        one["detail"] for one in claims["applicability"]
+        if "came with a registry file" in one["detail"] and "official ones" in one["clause"]
+    ]  # fmt: skip
+    assert "vn-grid-2026 = 0.5700 tCO2/MWh came with a registry file" in said
+    assert "published: vn-grid-2023 = 0.6592" in said
+    assert "the published one counts" in said
+    assert Decimal(told["supersedes"]["difference"]["reduction_t"]) == 0
 
 
 @pytest.mark.parametrize(
@@ -175,7 +202,7 @@ def test_an_earlier_official_value_goes_on_as_provisional(tmp_path, tonne, close
         (("grid.vn", "grid.vm"), "no equation asks for 'grid.vm'; did you mean grid.vn"),
         (("vn-grid-2026\n", "vn-grid-2023\n"), "publishes 'vn-grid-2023' itself, as 0.6592"),
         (("2026-01-01", "2023-06-01"), "are both valid on"),
-        (("0.6100", "-0.61"), "value: -0.61 must be from 0"),
+        (("0.7100", "-0.71"), "value: -0.71 must be from 0"),
         (("consumed", "used"), "direction = 'used' must be one of"),
         (("certainty: R", "certainty: sure"), "'sure' must be one of R, T, r, B, M"),
         (("verified: true", "verified: maybe"), "must be true or false"),

@@ -1,0 +1,308 @@
+"""
+The public twin of a statement: what is hidden is told, and provably of the signed original.
+
+The operator's proof covers the whole statement, so no part of it can be left out under that
+proof.  Each hidden text is replaced by a mark, and a salted digest of it stands in the twin, as
+RFC 9901 (SD-JWT) forms disclosures: base64url of SHA-256 over the base64url of `[salt, path,
+text]`.  The twin names the digest of the original that the verifier signed.  Whoever is given
+the disclosures puts the original together again, byte for byte, and holds it against that
+digest.  The value of the operator's proof is hidden too: with it, a hidden text that is short
+could be found by trying.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from base64 import urlsafe_b64encode
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mrv.errors import ExportError, SignatureError
+from mrv.signatures import canonical
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+
+TYPE = "PublicStatement"
+# what is hidden, by category: the fields whose texts are secrets
+CATEGORIES: Mapping[str, tuple[str, ...]] = {
+    "meter": ("device", "devices", "gateway", "meter", "of"),
+    "serial": ("serial",),
+    "maker": ("maker", "model"),
+    "certificate": ("certificate",),
+    "person": ("responsible", "team", "signatory"),
+    "place": ("site", "place"),
+    "document": ("laboratory", "sample", "invoice", "number", "issuer_of_invoice", "document"),
+}
+_FIELDS = {name for names in CATEGORIES.values() for name in names}
+# lists of things whose own id is a secret, by category
+_LISTED = {"devices": "meter", "invoices": "document"}
+_SIGNATURE = re.compile(r"/proof(/[0-9]+)?/proofValue$")
+_FIGURE = re.compile(r"^[-+0-9.,:TZ/ ]+$")
+_SHORT = 4
+
+
+class Hidden(NamedTuple):
+    """A text that was hidden: in which document, where, and what stands there now."""
+
+    document: str
+    path: str
+    text: str
+    salt: str
+
+    @property
+    def digest(self) -> str:
+        """Return the salted digest that the twin carries."""
+        return digest_of(self.salt, f"{self.document}{self.path}", self.text)
+
+
+class Twin(NamedTuple):
+    """Documents with marks in place of what is hidden, and what it was."""
+
+    documents: dict[str, Any]
+    hidden: list[Hidden]
+
+
+def secrets_of(
+    documents: Iterable[Any], categories: Collection[str], more: Iterable[str] = ()
+) -> dict[str, str]:
+    """
+    Return texts to hide, each with its mark, the same mark for the same text.
+
+    Parameters
+    ----------
+    documents : iterable
+        JSON values.
+    categories : collection of str
+        Of `CATEGORIES`.
+    more : iterable of str
+        Names of further fields, in any document.
+    """
+    fields = {name: of for of in categories for name in CATEGORIES[of]}
+    fields |= dict.fromkeys(more, "text")
+    found: dict[str, set[str]] = {}
+    for document in documents:
+        for category, text in _found(document, fields):
+            found.setdefault(category, set()).add(text)
+    marks: dict[str, str] = {}
+    for category, texts in found.items():
+        width = len(str(len(texts)))
+        for number, text in enumerate(sorted(texts), 1):
+            marks.setdefault(text, f"[{category} {number:0{width}}]")
+    return marks
+
+
+def _found(value: Any, fields: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    if isinstance(value, list):
+        for one in value:
+            yield from _found(one, fields)
+    elif isinstance(value, dict):
+        for name, one in value.items():
+            if name in fields:
+                yield from ((fields[name], text) for text in _texts(one))
+            if name in _LISTED and isinstance(one, list) and _LISTED[name] in fields.values():
+                yield from (
+                    (_LISTED[name], row["id"])
+                    for row in one
+                    if isinstance(row, dict) and "id" in row
+                )
+            yield from _found(one, fields)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts of a secret field; of a list of things, none that have names of their own."""
+    if isinstance(value, str) and value.strip():
+        yield value
+    elif isinstance(value, list):
+        for one in value:
+            if isinstance(one, str):
+                yield one
+            elif isinstance(one, dict) and set(one) <= {"name", "function"}:
+                yield from (text for text in one.values() if isinstance(text, str))
+    elif isinstance(value, dict) and set(value) <= {"name", "function"}:
+        yield from (text for text in value.values() if isinstance(text, str))
+
+
+def check_hideable(marks: Mapping[str, str], shown: Mapping[str, str]) -> None:
+    """
+    Refuse to hide what names the statement itself.
+
+    Raises
+    ------
+    ExportError
+        Naming the text, and what it is.
+    """
+    for text, what in shown.items():
+        if text in marks:
+            raise ExportError(
+                f"{text!r} is hidden as {marks[text]} and is the {what} too, which a public"
+                f" statement shows; leave the category out with --show"
+            )
+
+
+def hide(documents: Mapping[str, Any], marks: Mapping[str, str], salt: Callable[[], str]) -> Twin:
+    """
+    Return documents with marks in place of secrets, wherever these stand in a text.
+
+    Parameters
+    ----------
+    documents : mapping of name to JSON value
+    marks : mapping of text to mark
+    salt : callable
+        A fresh salt of 128 random bits, for each text.
+    """
+    pattern = _pattern(marks)
+    hidden: list[Hidden] = []
+    made = {}
+    for name, document in documents.items():
+        changed = deepcopy(document)
+        for path, text, put in _places(changed):
+            if _SIGNATURE.search(path) and name == "statement":
+                shown = "[signature]"
+            else:
+                shown = covered(text, marks, pattern, own=_own(path))
+            if shown != text:
+                hidden.append(Hidden(name, path, text, salt()))
+                put(shown)
+        # a document that is changed has no proof of its own any more
+        made[name] = changed
+    return Twin(made, hidden)
+
+
+def covered(
+    text: str, marks: Mapping[str, str], pattern: re.Pattern[str], *, own: bool = False
+) -> str:
+    """
+    Return a text with marks in place of secrets.
+
+    A figure or a time is a secret in a field of secrets alone (`own`): a serial number may be
+    of the same digits as a tonnage.
+    """
+    if not own and _FIGURE.match(text):
+        return text
+    if text in marks:
+        return marks[text]
+    return pattern.sub(lambda found: marks[found[0]], text)
+
+
+def redacted(value: Any, marks: Mapping[str, str]) -> Any:
+    """Return a JSON value with marks in place of secrets, in keys and texts."""
+    pattern = _pattern(marks)
+
+    def walk(one: Any, name: str) -> Any:
+        if isinstance(one, dict):
+            return {covered(k, marks, pattern): walk(inner, k) for k, inner in one.items()}
+        if isinstance(one, list):
+            return [walk(inner, name) for inner in one]
+        if isinstance(one, str):
+            return covered(one, marks, pattern, own=name in _FIELDS)
+        return one
+
+    return walk(value, "")
+
+
+def _own(path: str) -> bool:
+    """Whether a place is a field of secrets, or an item of one."""
+    names = [part for part in path.split("/") if part and not part.isdigit()]
+    return bool(names) and names[-1] in _FIELDS
+
+
+def _pattern(marks: Mapping[str, str]) -> re.Pattern[str]:
+    # a number of few digits is a secret in its own field alone
+    words = sorted((t for t in marks if not (t.isdigit() and len(t) < _SHORT)), key=len)[::-1]
+    any_ = "|".join(re.escape(word) for word in words) or r"(?!)"
+    return re.compile(rf"(?<![\w-])(?:{any_})(?![\w-])")
+
+
+def _places(value: Any, path: str = "") -> Iterator[tuple[str, str, Callable[[str], None]]]:
+    """Yield each text with its JSON pointer (RFC 6901) and a way to replace it."""
+    items: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, dict):
+        items = list(value.items())
+    elif isinstance(value, list):
+        items = list(enumerate(value))
+    for key, one in items:
+        here = f"{path}/{str(key).replace('~', '~0').replace('/', '~1')}"
+        if isinstance(one, str):
+            yield here, one, _setter(value, key)
+        else:
+            yield from _places(one, here)
+
+
+def _setter(container: Any, key: Any) -> Callable[[str], None]:
+    def put(text: str) -> None:
+        container[key] = text
+
+    return put
+
+
+def digest_of(salt: str, path: str, text: str) -> str:
+    """Return the digest of a disclosure, as RFC 9901 forms it."""
+    disclosure = _base64url(json.dumps([salt, path, text], ensure_ascii=False).encode())
+    return _base64url(hashlib.sha256(disclosure.encode()).digest())
+
+
+def _base64url(data: bytes) -> str:
+    return urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def twin_document(
+    twin: Twin, originals: Mapping[str, Any], categories: Collection[str], context: Sequence[str]
+) -> dict[str, Any]:
+    """Return the twin as one document, unsigned."""
+    return {
+        "@context": list(context),
+        "type": ["VerifiableCredential", TYPE],
+        "credentialSubject": {
+            "id": originals["statement"]["id"],
+            "hidden": sorted(categories),
+            "originals": {
+                n: canonical.sha256_hex(canonical.encode(d)) for n, d in originals.items()
+            },
+            "documents": twin.documents,
+            "redactions": [
+                {"document": one.document, "path": one.path, "digest": one.digest}
+                for one in twin.hidden
+            ],
+        },
+    }
+
+
+def disclosures(twin: Twin) -> list[dict[str, str]]:
+    """Return what opens the twin: for whoever may see the original, and for nobody else."""
+    return [
+        {"document": one.document, "path": one.path, "salt": one.salt, "text": one.text}
+        for one in twin.hidden
+    ]
+
+
+def restored(document: Mapping[str, Any], opened: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """
+    Put the originals together again.
+
+    Raises
+    ------
+    SignatureError
+        If a disclosure is missing, is not the one that the twin was made with, or the
+        originals come out as others.
+    """
+    said = document["credentialSubject"]
+    wanted = {(r["document"], r["path"]): r["digest"] for r in said["redactions"]}
+    made = deepcopy(said["documents"])
+    for one in opened:
+        key = one["document"], one["path"]
+        digest = digest_of(one["salt"], "".join(key), one["text"])
+        if wanted.pop(key, None) != digest:
+            raise SignatureError(f"the disclosure of {''.join(key)} is not of this twin")
+        places = {path: put for path, _, put in _places(made[one["document"]])}
+        places[one["path"]](one["text"])
+    if wanted:
+        name, path = next(iter(wanted))
+        raise SignatureError(f"{len(wanted)} disclosures are missing, {name}{path} the first")
+    for name, digest in said["originals"].items():
+        found = canonical.sha256_hex(canonical.encode(made[name]))
+        if found != digest:
+            raise SignatureError(f"the {name} comes out as {found}, and the twin is of {digest}")
+    return dict(made)

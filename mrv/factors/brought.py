@@ -1,0 +1,92 @@
+"""
+Factors that a registry file brought, held against those that tonne publishes.
+
+An owner's factor counts only where it leaves less than the published one that would count
+without it.  That is the bound which costs the claimant: the lower of the two for what is
+avoided, the higher for what is consumed, and for what serves both the one that leaves less
+in the account as a whole.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from mrv.errors import FactorError
+from mrv.factors import FactorBook
+from mrv.factors.ledger import Ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from fractions import Fraction
+
+    from mrv.model import Factor, Factors
+
+
+class Choice(NamedTuple):
+    """
+    A brought factor that the account asks for, and what it and the others come to. [tCO2e]
+
+    `counts` says whether it is the one that counts; `others` are what counts without it.
+    """
+
+    factor: Factor
+    others: tuple[Factor, ...]
+    ours: Fraction
+    theirs: Fraction
+    counts: bool
+
+
+def published(book: Iterable[Factor]) -> FactorBook:
+    """Return the book without what registry files brought."""
+    return FactorBook(factor for factor in book if not factor.brought)
+
+
+def bounded(
+    book: Factors, reduction: Callable[[Factors], Fraction]
+) -> tuple[Factors, tuple[Choice, ...]]:
+    """
+    Take up each brought factor that is the same as what counts without it, or leaves less.
+
+    They are taken up one by one into the book of the published ones, in their order: no two of
+    them are held against each other alone.
+
+    Parameters
+    ----------
+    book : Factors
+    reduction : callable
+        What the account comes to with a book. [tCO2e]
+    """
+    every = list(book)
+    brought = [one for one in every if one.brought]
+    if not brought:
+        return book, ()
+    counted, found = [one for one in every if not one.brought], []
+    for factor in brought:
+        try:
+            with_it, ours = _account(FactorBook([*counted, factor]), reduction)
+        except FactorError:  # it supersedes one that does not count, or is of a day of another
+            continue
+        if factor.id not in with_it:
+            counted.append(factor)
+            continue
+        try:
+            without_it, theirs = _account(FactorBook(counted), reduction)
+        except FactorError:  # nobody else publishes one, so there is nothing to hold it against
+            counted.append(factor)
+            continue
+        others = tuple(f for f in without_it.values() if f.kind == factor.kind)
+        same = any(f.value == factor.value for f in others)
+        counts = ours < theirs or (ours == theirs and same)
+        found.append(Choice(factor, others, ours, theirs, counts))
+        if counts:
+            counted.append(factor)
+    return FactorBook(counted), tuple(found)
+
+
+def _account(
+    book: Factors, reduction: Callable[[Factors], Fraction]
+) -> tuple[dict[str, Factor], Fraction]:
+    """Factors that an account asks for, by id, and what it comes to."""
+    ledger = Ledger(book)
+    comes_to = reduction(ledger)
+    return {factor.id: factor for factor in ledger.used()}, comes_to

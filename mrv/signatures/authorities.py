@@ -1,0 +1,238 @@
+"""
+Time-stamp authorities that a reader trusts (RFC 3161), and how many of them must have stamped.
+
+    {"threshold": 2, "since": "2027-01-01T00:00:00Z",
+     "authorities": [{"name": "DigiCert", "certificates": [PEM, ...],
+                      "policies": ["2.16.840.1.114412.7.1"], "until": "2031-01-01T00:00:00Z"}]}
+
+`policies` and `until` may be absent; `since` too: the rule then holds for every period.  A
+plain PEM file of certificates does as well: each self-signed one is an authority, and one of
+them must have stamped.  A programme's trust root holds the same object as `timestamps`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from mrv.errors import EnrolmentError
+from mrv.signatures import canonical
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ALWAYS = "1970-01-01T00:00:00Z"
+_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+_POLICY = re.compile(r"[0-2](\.[0-9]{1,39}){1,32}")
+_MOST = 32
+_FIELDS, _MAY = {"name", "certificates"}, {"policies", "until"}
+
+
+@dataclass(frozen=True)
+class Authority:
+    """
+    A time-stamp authority.
+
+    Parameters
+    ----------
+    name : str
+        For people to read.
+    certificates : tuple of str
+        PEM: the root, and the certificates between it and the authority's own, where its
+        tokens do not bring them.
+    policies : tuple of str
+        Policies of its tokens that count, as object identifiers; empty for any.
+    until : str or None
+        RFC 3339 in UTC, whole seconds: tokens of later do not count.
+    """
+
+    name: str
+    certificates: tuple[str, ...]
+    policies: tuple[str, ...] = ()
+    until: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name.strip() or not self.name.isprintable():
+            raise EnrolmentError(f"a time-stamp authority has the name {self.name!r}; give one")
+        if not self.roots:
+            raise EnrolmentError(
+                f"none of the certificates of authority {self.name!r} is a root, one that signed"
+                " itself; add the root's, in PEM"
+            )
+        for policy in self.policies:
+            if not _POLICY.fullmatch(policy):
+                raise EnrolmentError(
+                    f"policy {policy!r} of authority {self.name!r} is no object identifier;"
+                    " write it like 1.3.6.1.4.1.601.10.3.1"
+                )
+        _check_moment(self.until, f"until of authority {self.name!r}")
+
+    @cached_property
+    def loaded(self) -> tuple[x509.Certificate, ...]:
+        """Its certificates."""
+        return tuple(certificate(pem, f"authority {self.name!r}") for pem in self.certificates)
+
+    @cached_property
+    def roots(self) -> tuple[x509.Certificate, ...]:
+        """Those that signed themselves."""
+        return tuple(one for one in self.loaded if self_signed(one))
+
+    def to_json(self) -> dict[str, Any]:
+        """Write it as a trust root holds it."""
+        may = {"policies": list(self.policies), "until": self.until}
+        return {
+            "name": self.name,
+            "certificates": list(self.certificates),
+            **{name: value for name, value in may.items() if value},
+        }
+
+    @classmethod
+    def from_json(cls, record: object) -> Self:
+        """Read what `to_json` wrote; EnrolmentError names what is wrong."""
+        if not isinstance(record, dict) or not _FIELDS <= record.keys() <= _FIELDS | _MAY:
+            raise EnrolmentError(
+                "a time-stamp authority has name and certificates, and may have policies and until"
+            )
+        name, until = record["name"], record.get("until")
+        if not isinstance(name, str) or not (until is None or isinstance(until, str)):
+            raise EnrolmentError("name and until of a time-stamp authority are texts")
+        certificates = _texts(record["certificates"], f"certificates of authority {name!r}")
+        policies = _texts(record.get("policies", []), f"policies of authority {name!r}")
+        return cls(name, certificates, policies, until)
+
+
+@dataclass(frozen=True, slots=True)
+class StampRule:
+    """
+    How many of which authorities must have stamped, of periods that end after a time.
+
+    Parameters
+    ----------
+    threshold : int
+    authorities : tuple of Authority
+    since : str
+        RFC 3339 in UTC.
+    """
+
+    threshold: int
+    authorities: tuple[Authority, ...]
+    since: str = ALWAYS
+
+    def __post_init__(self) -> None:
+        _check_moment(self.since, "since of the time-stamp authorities")
+        count = len(self.authorities)
+        if not 1 <= self.threshold <= count <= _MOST:
+            raise EnrolmentError(
+                f"{self.threshold} of {count} time-stamp authorities cannot be asked for; name"
+                f" from 1 to {_MOST}, and ask for no more than there are"
+            )
+        seen: dict[object, str] = {}
+        for one in self.authorities:
+            mine = (one.name, *map(_der, one.roots))
+            for key in mine:
+                if key in seen:
+                    raise EnrolmentError(
+                        f"authorities {seen[key]!r} and {one.name!r} have one name or one root:"
+                        " one authority must not count twice"
+                    )
+            seen |= dict.fromkeys(mine, one.name)
+
+    def to_json(self) -> dict[str, Any]:
+        """Write it as a trust root holds it."""
+        listed = [one.to_json() for one in self.authorities]
+        return {"threshold": self.threshold, "since": self.since, "authorities": listed}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote; EnrolmentError names what is wrong."""
+        wanted = {"threshold", "authorities"}
+        if not wanted <= record.keys() <= wanted | {"since"}:
+            raise EnrolmentError(
+                "time-stamp authorities are given with threshold and authorities, and may have"
+                f" since; here are {', '.join(sorted(record))}"
+            )
+        threshold, since = record["threshold"], record.get("since", ALWAYS)
+        listed = record["authorities"]
+        if type(threshold) is not int or not isinstance(listed, list) or not isinstance(since, str):
+            raise EnrolmentError("threshold is a number, authorities are a list, since is a time")
+        return cls(threshold, tuple(map(Authority.from_json, listed)), since)
+
+
+def read_authorities(data: bytes) -> StampRule:
+    """
+    Read a file of authorities, JSON or PEM.
+
+    Raises
+    ------
+    EnrolmentError, CanonicalError
+        If it is neither, or does not hold.
+    """
+    if not data.lstrip().startswith(b"-----BEGIN"):
+        return StampRule.from_json(canonical.parse_object(data))
+    try:
+        found = x509.load_pem_x509_certificates(data)
+    except ValueError as error:
+        raise EnrolmentError(f"the file holds no certificates in PEM: {error}") from error
+    roots = [one for one in found if self_signed(one)]
+    between = tuple(pem(one) for one in found if one not in roots)
+    return StampRule(
+        1, tuple(Authority(named(root.subject), (pem(root), *between)) for root in roots)
+    )
+
+
+def certificate(text: str, where: str) -> x509.Certificate:
+    """Read a certificate in PEM; EnrolmentError names where it stands."""
+    try:
+        return x509.load_pem_x509_certificate(text.encode())
+    except ValueError as error:
+        raise EnrolmentError(f"a certificate of {where} is not in PEM: {error}") from error
+
+
+def self_signed(one: x509.Certificate) -> bool:
+    """Whether a certificate names itself as its issuer, and is signed by its own key."""
+    if one.issuer != one.subject:
+        return False
+    try:
+        one.verify_directly_issued_by(one)
+    except (InvalidSignature, TypeError, ValueError):
+        return False
+    return True
+
+
+def named(subject: x509.Name) -> str:
+    """Name of a certificate's holder for people: its common name, or the whole of it."""
+    found = subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    text = str(found[0].value) if found else subject.rfc4514_string()
+    return "".join(c if c.isprintable() else "?" for c in text) or "without a name"
+
+
+def pem(one: x509.Certificate) -> str:
+    """Text of a certificate."""
+    return one.public_bytes(Encoding.PEM).decode()
+
+
+def counts(authority: Authority, moment: datetime) -> bool:
+    """Whether what an authority stamped at a time counts."""
+    return authority.until is None or moment < datetime.fromisoformat(authority.until)
+
+
+def _der(one: x509.Certificate) -> bytes:
+    return one.public_bytes(Encoding.DER)
+
+
+def _check_moment(text: str | None, what: str) -> None:
+    if text is not None and not _MOMENT.fullmatch(text):
+        raise EnrolmentError(f"{what} is {text!r}; write it like 2026-01-01T00:00:00Z")
+
+
+def _texts(value: object, what: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise EnrolmentError(f"{what} are a list of texts")
+    return tuple(value)

@@ -1,0 +1,1 @@
+"""Time stamps by authorities (RFC 3161): reading and verifying their tokens."""

@@ -1,0 +1,148 @@
+"""
+Time stamps of a statement as its evidence pack holds them: `timestamps.json`.
+
+    chains      certificates that lead from the tokens to their roots (PEM)
+    statement   tokens over the bytes of `statement.json`
+    heads       heads of the log, each as the log signed it, with tokens over its text
+    entries     of entries of the log: heads among these that hold them, with the proof; the first
+                that one authority stamped, the first that two did, and so on
+
+A token is an authority's whole answer (TimeStampResp of RFC 3161) in base64.  The file comes
+with the export and stands in no manifest: each token carries its own signature.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mrv.errors import CanonicalError
+from mrv.log.checkpoint import decode_hash
+from mrv.signatures import canonical
+from mrv.signatures.multibase import decode_base64, encode_base64
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_FIELDS = {"chains", "statement", "heads", "entries"}
+_MOST = 20_000
+
+
+class Head(NamedTuple):
+    """A head of the log, as the log signed it, and tokens over its text."""
+
+    checkpoint: str
+    tokens: tuple[bytes, ...]
+
+
+class Place(NamedTuple):
+    """Which of the heads holds an entry, and the inclusion proof in it."""
+
+    head: int
+    proof: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the file holds; see above.  `entries` are places by index in the log."""
+
+    chains: tuple[str, ...]
+    statement: tuple[bytes, ...]
+    heads: tuple[Head, ...]
+    entries: Mapping[int, tuple[Place, ...]]
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens there are."""
+        return len(self.statement) + sum(len(head.tokens) for head in self.heads)
+
+
+def write(held: Held) -> bytes:
+    """Bytes of the file."""
+    return canonical.legible(
+        {
+            "chains": list(held.chains),
+            "statement": _texts(held.statement),
+            "heads": [
+                {"checkpoint": head.checkpoint, "tokens": _texts(head.tokens)}
+                for head in held.heads
+            ],
+            "entries": [
+                {"index": index, "head": place.head, "proof": _texts(place.proof)}
+                for index, places in sorted(held.entries.items())
+                for place in places
+            ],
+        }
+    )
+
+
+def read(data: bytes) -> Held:
+    """
+    Read what `write` wrote; nothing of it is verified yet.
+
+    Raises
+    ------
+    CanonicalError, LogError
+        If it has another form.
+    """
+    record = canonical.parse_object(data)
+    if record.keys() != _FIELDS or not all(isinstance(one, list) for one in record.values()):
+        raise CanonicalError(f"time stamps are lists of {', '.join(sorted(_FIELDS))}, and no more")
+    if any(len(one) > _MOST for one in record.values()):
+        raise CanonicalError(f"a list of more than {_MOST} time stamps is read nowhere")
+    heads = tuple(
+        Head(_text(one, "checkpoint"), _tokens(one.get("tokens")))
+        for one in _objects(record["heads"], {"checkpoint", "tokens"})
+    )
+    entries: dict[int, tuple[Place, ...]] = {}
+    for one in _objects(record["entries"], {"index", "head", "proof"}):
+        index = _number(one, "index")
+        entries[index] = (*entries.get(index, ()), _place(one, len(heads)))
+    return Held(
+        tuple(map(_chain, record["chains"])),
+        _tokens(record["statement"]),
+        heads,
+        entries,
+    )
+
+
+def _place(one: Mapping[str, Any], heads: int) -> Place:
+    head, proof = _number(one, "head"), one["proof"]
+    if head >= heads or not isinstance(proof, list):
+        raise CanonicalError(f"an entry of the time stamps names head {head} of {heads}")
+    return Place(head, tuple(map(decode_hash, proof)))
+
+
+def _texts(tokens: Sequence[bytes]) -> list[str]:
+    return [encode_base64(one) for one in tokens]
+
+
+def _tokens(listed: object) -> tuple[bytes, ...]:
+    if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
+        raise CanonicalError("tokens are a list of texts in base64")
+    return tuple(map(decode_base64, listed))
+
+
+def _objects(listed: Sequence[Any], fields: set[str]) -> list[dict[str, Any]]:
+    for one in listed:
+        if not isinstance(one, dict) or one.keys() != fields:
+            raise CanonicalError(f"a part of the time stamps has not just {sorted(fields)}")
+    return list(listed)
+
+
+def _text(one: Mapping[str, Any], name: str) -> str:
+    if not isinstance(one[name], str):
+        raise CanonicalError(f"{name} of the time stamps is no text")
+    return str(one[name])
+
+
+def _chain(value: object) -> str:
+    if not isinstance(value, str):
+        raise CanonicalError("chains of the time stamps are certificates in PEM")
+    return value
+
+
+def _number(one: Mapping[str, Any], name: str) -> int:
+    if type(one[name]) is not int or one[name] < 0:
+        raise CanonicalError(f"{name} of the time stamps is {one[name]!r}; it counts from 0")
+    return int(one[name])

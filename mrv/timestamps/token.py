@@ -1,0 +1,325 @@
+"""
+Tokens of time-stamp authorities (RFC 3161): what they say, and whether it holds.
+
+1. The answer grants a token, over the digest of just these bytes.
+2. Its signer's certificate is one for time stamps alone, and was valid at the token's time.
+3. Signature and chain lead to the root of an authority that the reader trusts, as of the
+   token's time: a certificate that ran out since takes nothing from it.
+4. Policy and time are such as the reader lets count for that authority.
+
+Nobody is asked whether a certificate was revoked: that is the reader's to know, by `until`.
+
+Signature and chain are OpenSSL's work, through `rfc3161-client`.  Certificates that come with
+a pack serve to find a way to a trusted root; one that signed itself is never taken from there,
+as the library would believe it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from mrv.errors import MrvError, TimestampError
+from mrv.signatures.authorities import certificate, counts, named, self_signed
+from mrv.timestamps.der import in_order
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from datetime import datetime
+    from types import ModuleType
+
+    from rfc3161_client import TimeStampResponse
+
+    from mrv.signatures.authorities import Authority
+
+_HASHES = {
+    "2.16.840.1.101.3.4.2.1": "sha256",
+    "2.16.840.1.101.3.4.2.2": "sha384",
+    "2.16.840.1.101.3.4.2.3": "sha512",
+}
+_LONGEST = 100_000
+_GRANTED = 0
+
+
+class UnknownAuthorityError(TimestampError):
+    """A token whose chain leads to none of the authorities that were given."""
+
+
+class LibraryMissingError(TimestampError):
+    """The library that reads tokens is not installed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """
+    What a token says.
+
+    Parameters
+    ----------
+    signer : str
+        Name in the certificate of who signed it.
+    time : datetime
+        When the authority saw the digest, UTC.
+    accuracy : timedelta
+        How far that may be off, as the authority says; zero where it does not say.
+    policy : str
+        Object identifier.
+    serial : int
+        Its number at the authority.
+    ends : datetime
+        End of the signer's certificate, UTC.
+    authority : str or None
+        Name of the trusted authority that it was verified by; None where it was only read.
+    """
+
+    signer: str
+    time: datetime
+    accuracy: timedelta
+    policy: str
+    serial: int
+    ends: datetime
+    authority: str | None = None
+
+    @property
+    def latest(self) -> datetime:
+        """The latest time at which it may have been made."""
+        return self.time + self.accuracy
+
+
+class Request(NamedTuple):
+    """A request for a token: what is sent, and the number that the answer must repeat."""
+
+    content: bytes
+    nonce: int
+
+
+def request(message: bytes) -> Request:
+    """Make a request for a token over the SHA-256 of a message, with its chain."""
+    library = _library()
+    builder = library.TimestampRequestBuilder(message, library.HashAlgorithm.SHA256)
+    made = builder.build()
+    if made.nonce is None:
+        raise RuntimeError("the builder adds a nonce")
+    return Request(made.as_bytes(), made.nonce)
+
+
+def read(response: bytes) -> Stamp:
+    """
+    Read what an answer says; its signature is not verified.
+
+    Raises
+    ------
+    TimestampError
+        If it is no granted token with its signer's certificate.
+    """
+    with _hostile():
+        return _said(*_opened(response))
+
+
+def verify(
+    response: bytes,
+    message: bytes,
+    authorities: Sequence[Authority],
+    between: Iterable[str] = (),
+    nonce: int | None = None,
+) -> Stamp:
+    """
+    Verify an answer against trusted authorities.
+
+    Parameters
+    ----------
+    response : bytes
+        TimeStampResp, in DER.
+    message : bytes
+        What was stamped.
+    authorities : sequence of Authority
+    between : iterable of str
+        Certificates in PEM that may lead from the token to a root; none is believed.
+    nonce : int, optional
+        Of the request, where this answers one.
+
+    Raises
+    ------
+    UnknownAuthorityError
+        If none of the authorities signed it.
+    TimestampError
+        If it is not of these bytes, not of that request, or does not hold.
+    """
+    with _hostile():
+        return _verified(response, message, authorities, between, nonce)
+
+
+def _verified(
+    response: bytes,
+    message: bytes,
+    authorities: Sequence[Authority],
+    between: Iterable[str],
+    nonce: int | None,
+) -> Stamp:
+    opened, signer = _opened(response)
+    said = _said(opened, signer)
+    _of_message(opened, message)
+    if nonce is not None and opened.tst_info.nonce != nonce:
+        raise TimestampError(
+            f"the token of {said.signer} repeats the nonce {opened.tst_info.nonce}, the request has"
+            f" {nonce}: it answers another request; ask again"
+        )
+    _for_stamps(signer, said)
+    authority = _authority(opened, said, authorities, _helpers(between))
+    if authority.policies and said.policy not in authority.policies:
+        raise TimestampError(
+            f"the token of {authority.name} is by policy {said.policy}; of that authority"
+            f" {', '.join(authority.policies)} count"
+        )
+    if not counts(authority, said.time):
+        raise TimestampError(
+            f"the token of {authority.name} is of {said.time:%Y-%m-%dT%H:%M:%SZ}, and what that"
+            f" authority stamped counts until {authority.until}"
+        )
+    return replace(said, authority=authority.name)
+
+
+def _opened(response: bytes) -> tuple[TimeStampResponse, x509.Certificate]:
+    """Open an answer; return it, and the certificate of its signer."""
+    library = _library()
+    if len(response) > _LONGEST:
+        raise TimestampError(f"an answer of {len(response)} bytes is no token; ask again")
+    opened = library.decode_timestamp_response(in_order(response))
+    if opened.status != _GRANTED:
+        why = "; ".join(opened.status_string) or "no reason given"
+        raise TimestampError(f"the authority granted no token: status {opened.status}, {why}")
+    signers = list(opened.signed_data.signer_infos)
+    mine = [(one.issuer, one.serial_number) for one in signers]
+    held = [x509.load_der_x509_certificate(one) for one in opened.signed_data.certificates]
+    found = [one for one in held if (one.issuer, one.serial_number) in mine]
+    if len(signers) != 1 or len(found) != 1:
+        raise TimestampError(
+            "a token has not one signer with its certificate; ask for it with certReq"
+        )
+    return opened, found[0]
+
+
+def _said(opened: TimeStampResponse, signer: x509.Certificate) -> Stamp:
+    info = opened.tst_info
+    exact = info.accuracy
+    accuracy = timedelta()
+    if exact is not None:
+        accuracy = timedelta(
+            seconds=exact.seconds or 0,
+            milliseconds=exact.millis or 0,
+            microseconds=exact.micros or 0,
+        )
+    return Stamp(
+        named(signer.subject),
+        info.gen_time.astimezone(UTC),
+        accuracy,
+        info.policy.dotted_string,
+        info.serial_number,
+        signer.not_valid_after_utc,
+    )
+
+
+def _of_message(opened: TimeStampResponse, message: bytes) -> None:
+    imprint = opened.tst_info.message_imprint
+    name = _HASHES.get(imprint.hash_algorithm.dotted_string)
+    if name is None:
+        raise TimestampError(
+            f"a token over a digest by {imprint.hash_algorithm.dotted_string} is not relied on;"
+            " ask for SHA-256"
+        )
+    found = hashlib.new(name, message).digest()
+    if imprint.message != found:
+        raise TimestampError(
+            f"a token stamps the {name} digest {imprint.message.hex()[:16]}.., this has"
+            f" {found.hex()[:16]}..: it is a token of something else"
+        )
+
+
+def _for_stamps(signer: x509.Certificate, said: Stamp) -> None:
+    begins = signer.not_valid_before_utc
+    if not begins <= said.time <= said.ends:
+        raise TimestampError(
+            f"the token of {said.signer} is of {said.time:%Y-%m-%dT%H:%M:%SZ}, and the authority's"
+            f" certificate was valid from {begins:%Y-%m-%d} to {said.ends:%Y-%m-%d}: it could not"
+            " stamp then"
+        )
+    try:
+        usage = signer.extensions.get_extension_for_class(x509.ExtendedKeyUsage)
+        alone = usage.critical and list(usage.value) == [ExtendedKeyUsageOID.TIME_STAMPING]
+    except (x509.ExtensionNotFound, ValueError):
+        alone = False
+    if not alone:
+        raise TimestampError(
+            f"the certificate of {said.signer} is not one for time stamps alone (critical extended"
+            " key usage id-kp-timeStamping): a token needs such a one"
+        )
+
+
+def _helpers(between: Iterable[str]) -> list[x509.Certificate]:
+    found = [certificate(text, "the chains of the time stamps") for text in between]
+    return [one for one in found if one.issuer != one.subject and not self_signed(one)]
+
+
+def _authority(
+    opened: TimeStampResponse,
+    said: Stamp,
+    authorities: Sequence[Authority],
+    helpers: Sequence[x509.Certificate],
+) -> Authority:
+    """Return the authority to whose root signature and chain lead, at the token's time."""
+    library = _library()
+    whys = []
+    for one in authorities:
+        more = [x for x in helpers if x not in one.loaded]
+        verifier = library.VerifierBuilder(roots=list(one.loaded), intermediates=more).build()
+        try:
+            verifier.verify(opened, opened.tst_info.message_imprint.message)
+        except library.VerificationError as error:
+            whys.append(str(error))
+            continue
+        return one
+    chain = [why for why in whys if "certificate verify error" in why]
+    ended = [why for why in chain if "expired" in why or "not yet valid" in why]
+    if len(chain) < len(whys):
+        raise TimestampError(
+            f"the signature of the token of {said.signer} does not hold: it was changed; get it"
+            " again"
+        )
+    if ended:
+        raise TimestampError(
+            f"a certificate between {said.signer} and its root was not valid at the token's time,"
+            f" {said.time:%Y-%m-%dT%H:%M:%SZ}: the authority could not stamp then"
+        )
+    raise UnknownAuthorityError(
+        f"the token of {said.signer} leads to none of the authorities that you trust"
+        f" ({', '.join(one.name for one in authorities)})"
+    )
+
+
+@contextmanager
+def _hostile() -> Iterator[None]:
+    """Refuse in one way what two libraries refuse in many, of bytes that anybody may have made."""
+    try:
+        yield
+    except MrvError:
+        raise
+    except Exception as error:
+        text = f"an answer is no token of RFC 3161 ({type(error).__name__}: {error}); ask again"
+        raise TimestampError(text) from error
+
+
+def _library() -> ModuleType:
+    try:
+        import rfc3161_client  # noqa: PLC0415 - who checks packs without tokens does without it
+    except ImportError as error:
+        raise LibraryMissingError(
+            "tokens of time-stamp authorities are read by rfc3161-client, which is not installed;"
+            " pip install rfc3161-client"
+        ) from error
+    return rfc3161_client

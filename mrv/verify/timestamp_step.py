@@ -1,0 +1,269 @@
+"""
+The step about time stamps: what authorities that the reader trusts saw, and by when.
+
+A token shows that its bytes were there at its time.  One over the statement shows when it was
+signed at the latest; one over a head of the log shows the same of all entries under it, the
+seals of days among them.  It shows nothing of how much earlier they were there.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from mrv.errors import CanonicalError, LogError, SignatureError, TimestampError
+from mrv.log.checkpoint import Checkpoint, verify_checkpoint
+from mrv.log.merkle import verify_inclusion
+from mrv.log.note import signature_lines
+from mrv.log.receipt import parse_receipt
+from mrv.packs.pack import SEALS, TIMESTAMPS
+from mrv.signatures import canonical
+from mrv.signatures.data_integrity import proofs_of
+from mrv.signatures.merkle_tree import leaf_hash
+from mrv.signatures.proof_form import time_of
+from mrv.statement.credentials import issued_entry
+from mrv.timestamps.held import read
+from mrv.timestamps.token import LibraryMissingError, UnknownAuthorityError, verify
+from mrv.verify.report import StampedDay, StampedStatement
+from mrv.verify.signature_steps import AHEAD, log_key
+from mrv.verify.subject import NotApplicableError, NotCheckedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+    from mrv.signatures.authorities import StampRule
+    from mrv.timestamps.held import Held, Place
+    from mrv.timestamps.token import Stamp
+    from mrv.verify.subject import Subject
+
+# a day is sealed within 36 hours of its end, and stamped with the round that sealed it
+_DUE = timedelta(hours=36)
+_OPTION = "--authorities FILE"
+
+
+def timestamps(subject: Subject) -> str:
+    """Authorities saw the statement and the days' seals when these say that they were made."""
+    if subject.state == "draft":
+        raise NotApplicableError("a draft, nobody has signed it")
+    data, rule = subject.pack.files.get(TIMESTAMPS), subject.authorities
+    held = None if data is None else read(data)
+    if rule is None:
+        there = "no time stamps" if held is None else f"{held.tokens} time stamps"
+        raise NotApplicableError(
+            f"{there} in the pack, and no authority that you trust; name some with {_OPTION}"
+        )
+    if held is None or not held.tokens:
+        _lack(subject, rule, 0)
+        raise NotApplicableError("no time stamps in the pack")
+    try:
+        return _checked(subject, held, rule)
+    except LibraryMissingError as error:
+        what = f"the check of {held.tokens} time stamps"
+        subject.lack("timestamps", "submitted", what, str(error), "no-timestamps")
+        raise NotCheckedError(str(error)) from error
+
+
+def _checked(subject: Subject, held: Held, rule: StampRule) -> str:
+    strange: list[str] = []
+    over = _Seen(subject, held, rule, strange)
+    mine = over.of(held.statement, canonical.encode(subject.statement))
+    for stamp in mine:
+        _after_signing(subject, stamp)
+    heads = {n: over.of(head.tokens, _text(head.checkpoint)) for n, head in enumerate(held.heads)}
+    issued = _issue(subject, held, heads)
+    every = _by_authority([*mine, *issued])
+    subject.stamped = StampedStatement(
+        tuple(sorted((name, _moment(at.time)) for name, at in every.items())),
+        _enough(issued, rule),
+        tuple(
+            sorted((name, _moment(at.ends)) for name, at in every.items() if at.ends < subject.at)
+        ),
+    )
+    subject.stamped_days.extend(_days(subject, held, heads, rule))
+    if len(every) < rule.threshold:
+        _lack(subject, rule, len(every))
+    said = "; ".join(f"{name} at {_moment(one.time)}" for name, one in sorted(every.items()))
+    return (said or "none of an authority that you trust") + _tail(subject, strange)
+
+
+class _Seen(NamedTuple):
+    """Verifies tokens as the reader's rule has it; those of strangers are noted and left."""
+
+    subject: Subject
+    held: Held
+    rule: StampRule
+    strange: list[str]
+
+    def of(self, tokens: Iterable[bytes], message: bytes) -> list[Stamp]:
+        """Return tokens that hold over a message, at most as late as the reader asks for."""
+        found = []
+        for token in tokens:
+            try:
+                one = verify(token, message, self.rule.authorities, self.held.chains)
+            except UnknownAuthorityError as why:
+                self.strange.append(str(why))
+                continue
+            if one.time - AHEAD <= self.subject.at:
+                found.append(one)
+        return found
+
+
+def _after_signing(subject: Subject, stamp: Stamp) -> None:
+    """Refuse a statement that an authority saw before it was signed, as it says itself."""
+    signed = _created(subject.statement)
+    end = time_of(subject.claims.monitoring_period.to, "end of the period")
+    if stamp.latest + AHEAD < end:
+        raise TimestampError(
+            f"{stamp.authority} saw the statement at {_moment(stamp.time)}, before its period's end"
+            f" {_moment(end)}"
+        )
+    if stamp.latest + AHEAD < signed:
+        raise TimestampError(
+            f"{stamp.authority} saw the statement at {_moment(stamp.time)}, and it says that it was"
+            f" signed at {_moment(signed)}: its signer's clock was ahead, or the date is made up"
+        )
+
+
+def _issue(subject: Subject, held: Held, heads: Mapping[int, list[Stamp]]) -> list[Stamp]:
+    """Time stamps of the first stamped head that holds the statement's entry."""
+    if subject.receipt is None or subject.verification is None:
+        return []
+    index = parse_receipt(subject.receipt).index
+    entry = issued_entry(subject.statement, subject.verification, subject.approvals)
+    found = _over(subject, held, heads, index, entry)
+    verified = _created(subject.verification)
+    for stamp in found:
+        _after_signing(subject, stamp)
+        if stamp.latest + AHEAD < verified:
+            raise TimestampError(
+                f"{stamp.authority} saw the log with the verification at {_moment(stamp.time)}, and"
+                f" it says that it was signed at {_moment(verified)}"
+            )
+    return found
+
+
+def _over(
+    subject: Subject, held: Held, heads: Mapping[int, list[Stamp]], index: int, entry: bytes
+) -> list[Stamp]:
+    """Time stamps of the heads that hold an entry."""
+    found: list[Stamp] = []
+    for place in held.entries.get(index, ()):
+        try:
+            _under(subject, held, place, index, entry)
+        except NotCheckedError:
+            continue  # a log before this one, whose key the reader does not have
+        found += heads[place.head]
+    return found
+
+
+def _days(
+    subject: Subject, held: Held, heads: Mapping[int, list[Stamp]], rule: StampRule
+) -> list[StampedDay]:
+    """By when each sealed day's seal was there, as enough authorities saw."""
+    data = subject.pack.files.get(SEALS)
+    if data is None or subject.receipt is None:
+        return []
+    found = []
+    for one in canonical.parse_object(data)["days"]:
+        entry, index = one["entry"], one["index"]
+        seen = _over(subject, held, heads, index, canonical.encode(entry))
+        found.append(_day(entry, _enough(seen, rule)))
+    return found
+
+
+def _day(entry: Mapping[str, Any], at: datetime | None) -> StampedDay:
+    end = time_of(entry["to"], "end of the day").astimezone(UTC)
+    came = entry.get("arrival") or {}
+    sealed = came.get("sealed")
+    said = None if sealed is None else time_of(sealed, "time of the seal").astimezone(UTC)
+    if at is not None and said is not None and at + AHEAD < said:
+        raise LogError(
+            f"the seal of {entry['day']} says that it was made at {_moment(said)}, and authorities"
+            f" saw it at {_moment(at)}: the clock that sealed it was ahead"
+        )
+    if at is not None and at + AHEAD < end:
+        raise LogError(
+            f"authorities saw the seal of {entry['day']} at {_moment(at)}, before the day's end"
+        )
+    return StampedDay(
+        entry["day"],
+        None if said is None else _moment(said),
+        None if at is None else _moment(at),
+        at is not None and at > end + _DUE,
+    )
+
+
+def _under(subject: Subject, held: Held, place: Place, index: int, entry: bytes) -> None:
+    """An entry is under a stamped head, and the reader's log signed that head."""
+    note = held.heads[place.head].checkpoint
+    subject.needs_keys("log")
+    try:
+        head = verify_checkpoint(note, log_key(subject.ring, note))
+    except SignatureError as error:
+        raise LogError(f"a head in {TIMESTAMPS}: {error}") from error
+    try:
+        verify_inclusion(index, head.size, leaf_hash(entry), place.proof, head.root)
+    except LogError as error:
+        raise LogError(
+            f"{TIMESTAMPS} names a head of {head.size} entries for entry {index}: {error}"
+        ) from error
+
+
+def _text(checkpoint: str) -> bytes:
+    """Bytes of a head that are stamped: its text, which no witness's line changes."""
+    try:
+        text, _ = signature_lines(checkpoint)
+        Checkpoint.from_text(text)
+    except (SignatureError, LogError) as error:
+        raise CanonicalError(f"a head in {TIMESTAMPS}: {error}") from error
+    return text.encode()
+
+
+def _by_authority(stamps: Iterable[Stamp]) -> dict[str, Stamp]:
+    """The earliest time stamp of each authority."""
+    found: dict[str, Stamp] = {}
+    for one in sorted(stamps, key=lambda x: x.latest):
+        found.setdefault(str(one.authority), one)
+    return found
+
+
+def _enough(stamps: Iterable[Stamp], rule: StampRule) -> datetime | None:
+    """By when as many authorities as have to had seen it, UTC; None where fewer did."""
+    seen = sorted(one.latest for one in _by_authority(stamps).values())
+    return seen[rule.threshold - 1] if len(seen) >= rule.threshold else None
+
+
+def _lack(subject: Subject, rule: StampRule, found: int) -> None:
+    end = time_of(subject.claims.monitoring_period.to, "end of the period")
+    if end <= time_of(rule.since, "since"):
+        return
+    names = ", ".join(one.name for one in rule.authorities)
+    subject.lack(
+        "timestamps",
+        "issued",
+        f"time stamps of the statement by {rule.threshold} of the authorities that you trust"
+        f" ({names}): {found} stamped it",
+        "have the operator ask again (`tonne timestamp request`) and export the pack anew, or take"
+        " it as it is with --accept no-timestamps",
+        "no-timestamps",
+    )
+
+
+def _tail(subject: Subject, strange: list[str]) -> str:
+    days, text = subject.stamped_days, ""
+    if days:
+        seen = [one for one in days if one.stamped is not None]
+        late = [one for one in seen if one.late]
+        text += f"; {len(seen)} of {len(days)} sealed days were stamped"
+        text += f", {len(late)} of them later than 36 h after the day" if late else ""
+    return text + "".join(f"; {why}, and does not count" for why in dict.fromkeys(strange))
+
+
+def _created(document: Mapping[str, Any]) -> datetime:
+    created = proofs_of(document)[0]["created"]
+    return time_of(created, f"created of {document.get('id')}").astimezone(UTC)
+
+
+def _moment(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,164 @@
+"""`tonne export public` and `check-public`: a statement with confidential texts hidden."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ingest.errors import InputError
+from mrv.errors import SignatureError, VerificationError
+from mrv.exports.public import CATEGORIES
+from mrv.signatures import canonical
+from mrv.signatures.keyfile import read_keyring
+from mrv.verify.asked import own_keys
+from services.cli.errors import Exit
+from services.cli.options.choice import Choice
+from services.cli.options.database_url import database_url
+from services.cli.options.json_option import json_option
+from services.cli.output.folder import write_folder
+from services.cli.output.json_text import say
+from services.cli.output.progress import bar
+from services.issuer import keys
+from services.settings import Settings
+from services.store.postgres.pool import connect
+
+if TYPE_CHECKING:
+    from mrv.report import Facts
+
+_file = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command("public")
+@click.argument("what", metavar="ID|PACK")
+@click.option("--key", "key_name", required=True, metavar="N", help="Operator's key, by name.")
+@click.option("--show", "shown", multiple=True, type=Choice(tuple(CATEGORIES)),
+              help="A category that is not hidden; repeat it.")  # fmt: skip
+@click.option("--hide", "more", multiple=True, metavar="FIELD",
+              help="A further field of the documents to hide, such as detail.")  # fmt: skip
+@click.option("--disclosures", type=click.Path(dir_okay=False, path_type=Path),
+              help="Where to keep what opens the public version; not public.")  # fmt: skip
+@click.option("--keys", "keys_file", type=_file, help="Public keys, where a pack is given.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder.")
+@json_option
+def public_(
+    what: str,
+    key_name: str,
+    shown: tuple[str, ...],
+    more: tuple[str, ...],
+    disclosures: Path | None,
+    keys_file: Path | None,
+    out: Path,
+    *,
+    as_json: bool,
+) -> None:
+    """
+    Public version of an issued statement: document, PDF, workbook, receipt.
+
+    Hides meters, serial numbers, makers, certificates, persons, places and documents; each
+    is a mark, and its salted digest tells that it was hidden. Readings stay out. Whoever is
+    given the file of --disclosures puts the signed original together again.
+
+    \b
+    Example:
+      tonne export public TN-nck-pv-20260101-20260201-1 --key plant --out public \\
+        --disclosures disclosures.json
+    """
+    from services.issuer.public_twin import public_twin  # noqa: PLC0415 - loads report's parts
+
+    if disclosures is not None and (
+        disclosures.exists() or out.absolute() in disclosures.absolute().parents
+    ):
+        raise InputError(
+            f"--disclosures {disclosures}: name a new file that is not in the public folder"
+        )
+    signer = keys.load(Settings().home, key_name)
+    if signer[1].role != "operator":
+        raise InputError(f"--key {key_name} is a {signer[1].role}'s; name the operator's")
+    from services.issuer.documents import Signer  # noqa: PLC0415
+
+    try:
+        facts, receipt = _facts(what, keys_file)
+    except VerificationError as error:
+        click.echo(f"tonne: {error}", err=True)
+        click.get_current_context().exit(Exit.FALSE)
+    hidden = [name for name in CATEGORIES if name not in shown]
+    with bar("writing the public version"):
+        made = public_twin(facts, receipt, Signer(*signer), datetime.now(UTC), hidden, more)
+    if disclosures is not None:
+        _keep(disclosures, made.disclosures)
+    write_folder(out, made.files)
+    done = {"folder": out, "statement": facts.name, "hidden": made.hidden, "categories": hidden}
+    say(done, f"{out}: {made.hidden} texts hidden, {len(made.files)} files", as_json=as_json)
+
+
+@click.command("check-public")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--keys", "keys_file", required=True, type=_file, help="Public keys that you trust.")
+@click.option("--disclosures", type=_file, help="What opens it, where you were given it.")
+@json_option
+def check_public_(
+    folder: Path, keys_file: Path, disclosures: Path | None, *, as_json: bool
+) -> None:
+    """
+    Hold a public version against its signature, and with disclosures against the original.
+
+    Ends with 4 without disclosures: the operator's word is all there is for what is hidden.
+
+    \b
+    Example:
+      tonne export check-public public --keys trusted.json --disclosures disclosures.json
+    """
+    from services.issuer.public_twin import check_public  # noqa: PLC0415
+
+    try:
+        data = (folder / "public.json").read_bytes()
+        opened = None if disclosures is None else json.loads(disclosures.read_bytes())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder}: {error}; name the folder of a public version") from None
+    try:
+        document = canonical.parse_object(data)
+        holder, originals = check_public(document, read_keyring(keys_file.read_bytes()), opened)
+    except (SignatureError, KeyError, TypeError) as error:
+        click.echo(f"tonne: {error}", err=True)
+        click.get_current_context().exit(Exit.FALSE)
+    said = document["credentialSubject"]
+    done = {"statement": said["id"], "signed_by": holder.name, "hidden": len(said["redactions"]),
+            "originals": "put together again" if originals else "not seen"}  # fmt: skip
+    lines = [f"{said['id']}: signed by {holder.name}, {len(said['redactions'])} texts hidden"]
+    lines.append(
+        "originals: put together again, with the proofs of operator and verifier"
+        if originals
+        else "originals: not seen; ask the operator for the file of --disclosures"
+    )
+    say(done, "\n".join(lines), as_json=as_json)
+    if originals is None:
+        click.get_current_context().exit(Exit.NOT_ENOUGH)
+
+
+def _facts(what: str, keys_file: Path | None) -> tuple[Facts, str | None]:
+    from mrv.packs.pack import RECEIPT  # noqa: PLC0415
+    from mrv.packs.reader import read_pack  # noqa: PLC0415 - loads the Parquet reader
+    from services.issuer.report import facts_of, facts_of_pack  # noqa: PLC0415
+    from services.store.statements import transparency_log as log  # noqa: PLC0415
+
+    if Path(what).exists():
+        pack = read_pack(Path(what))
+        trusted = None if keys_file is None else own_keys(str(keys_file), what, datetime.now(UTC))
+        held = pack.files.get(RECEIPT)
+        return facts_of_pack(pack, trusted), None if held is None else held.decode()
+    with connect(database_url(), role="tonne_mrv", name="tonne export", autocommit=True) as conn:
+        return facts_of(conn, what), log.receipt(conn, what)
+
+
+def _keep(path: Path, data: bytes) -> None:
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+    except OSError as error:
+        raise InputError(f"--disclosures {path} cannot be written: {error.strerror}") from error

@@ -1,0 +1,127 @@
+"""`tonne timestamp`: time stamps of the log's heads and of statements."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ingest.errors import InputError
+from services.cli.errors import Exit
+from services.cli.groups import Group
+from services.cli.options.database_url import database_url
+from services.cli.options.json_option import json_option
+from services.cli.output.json_text import print_json
+from services.cli.output.table import table
+from services.cli.output.times import shown_time
+from services.issuer import timestamps
+from services.issuer.timestamp_authority import shown
+from services.settings import Settings
+from services.store.postgres.pool import connect
+from services.store.statements import timestamp_tokens as stored
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from services.issuer.timestamps import Policy
+
+
+@click.group(cls=Group)
+def timestamp() -> None:
+    """
+    Have the log and statements stamped by authorities with a clock of their own (RFC 3161).
+
+    TONNE_TIMESTAMP_URLS names the authorities that are asked, TONNE_TIMESTAMP_AUTHORITIES a
+    file of those whose tokens count; a pinned trust root may name these. `tonne log seal`,
+    `tonne run` and `tonne watch --seal` have each head that seals days stamped, and issue the
+    statement.
+
+    \b
+    Example:
+      tonne timestamp list
+      tonne timestamp request
+    """
+
+
+@timestamp.command("list")
+@json_option
+def list_(*, as_json: bool) -> None:
+    """
+    List the time stamps that are kept, and how long what is sealed waits for its own.
+
+    \b
+    Example:
+      tonne timestamp list --json
+    """
+    policy = timestamps.policy_of(Settings())
+    enough = 1 if policy is None else policy.rule.threshold
+    with _database() as conn:
+        found = stored.every(conn)
+        waits = timestamps.waiting_s(conn, enough)
+        owed = stored.statements_to_stamp(conn, enough)
+    rows = [
+        {
+            "what": one.statement or f"head of {one.size} entries",
+            "authority": one.authority,
+            "signer": one.signer,
+            "at": shown_time(one.time),
+            "url": one.url,
+            "sha256": one.digest.hex(),
+        }
+        for one in found
+    ]
+    if as_json:
+        asked = [] if policy is None else [shown(url) for url in policy.urls]
+        print_json({
+            "timestamps": rows, "waiting_s": round(waits, 1), "statements_waiting": owed,
+            "asked": asked, "needed": enough, "issue_waits": policy is not None and policy.required,
+        })  # fmt: skip
+        return
+    cells = [(row["at"], row["what"], row["authority"], row["signer"]) for row in rows]
+    empty = "nothing was stamped; `tonne timestamp request` asks the authorities"
+    click.echo(table(("at", "what", "authority", "signed by"), cells, empty=empty))
+    if policy is None:
+        click.echo("no authority is asked: set TONNE_TIMESTAMP_URLS")
+    if policy is not None and waits:
+        click.echo(f"what was sealed last waits for its time stamps since {waits / 3600:.1f} h")
+    for name in owed if policy is not None else ():
+        click.echo(f"{name} has fewer than {enough} time stamps")
+
+
+@timestamp.command()
+@json_option
+def request(*, as_json: bool) -> None:
+    """
+    Ask the authorities for the time stamps that are missing; ends with 3 where some are away.
+
+    \b
+    Example:
+      tonne timestamp request
+    """
+    policy = _policy()
+    with _database() as conn:
+        done = timestamps.request_missing(conn, policy)
+        waits = timestamps.waiting_s(conn, policy.rule.threshold)
+    if as_json:
+        print_json({"stamped": done.got, "away": done.owed, "waiting_s": round(waits, 1)})
+    else:
+        for what in done.sentences:
+            click.echo(what)
+        if not done.sentences:
+            click.echo("nothing waits for a time stamp")
+    click.get_current_context().exit(Exit.SERVER if done.owed else Exit.DONE)
+
+
+def _policy() -> Policy:
+    policy = timestamps.policy_of(Settings())
+    if policy is None:
+        raise InputError(
+            "no time-stamp authority is named; set TONNE_TIMESTAMP_URLS, and"
+            " TONNE_TIMESTAMP_AUTHORITIES to a file of those whose tokens count"
+        )
+    return policy
+
+
+def _database() -> Connection[TupleRow]:
+    return connect(database_url(), role="tonne_mrv", name="tonne timestamp", autocommit=True)

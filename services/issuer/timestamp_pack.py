@@ -1,0 +1,90 @@
+"""Time stamps of a statement for its evidence pack: tokens, stamped heads, proofs under them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from mrv.errors import LogError
+from mrv.log.merkle import inclusion_proof
+from mrv.log.receipt import parse_receipt
+from mrv.signatures import canonical
+from mrv.timestamps.held import Head, Held, Place, write
+from services.store.statements import timestamp_tokens as stored
+from services.store.statements import transparency_log as log
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from services.store.statements.timestamp_tokens import Token
+
+_PEM = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n?", re.DOTALL)
+
+
+def held(
+    conn: Connection[TupleRow], statement: str, seals: bytes | None, receipt: str | None
+) -> bytes | None:
+    """
+    Return `timestamps.json` of a statement, None where nothing of it was stamped.
+
+    Parameters
+    ----------
+    seals : bytes or None
+        `seals.json` of the pack.
+    receipt : str or None
+        Of the statement's issue.
+    """
+    over = stored.of_statement(conn, statement)
+    heads = stored.of_heads(conn)
+    indices = [] if seals is None else [d["index"] for d in canonical.parse_object(seals)["days"]]
+    if receipt is not None:
+        indices.append(parse_receipt(receipt).index)
+    chosen = {index: _heads_over(index, heads) for index in indices}
+    sizes = sorted({size for found in chosen.values() for size in found})
+    used = [*over, *(one for size in sizes for one in heads[size])]
+    if not used:
+        return None
+    leaves = log.leaves(conn) if sizes else []
+    number = {size: n for n, size in enumerate(sizes)}
+    return write(
+        Held(
+            _chains(used),
+            tuple(one.token for one in over),
+            tuple(_head(conn, size, heads[size]) for size in sizes),
+            {
+                index: tuple(
+                    Place(number[size], tuple(inclusion_proof(index, leaves[:size])))
+                    for size in found
+                )
+                for index, found in chosen.items()
+                if found
+            },
+        )
+    )
+
+
+def _heads_over(index: int, heads: Mapping[int, list[Token]]) -> list[int]:
+    """The first head over an entry that one authority stamped, that two did, and so on."""
+    found: list[int] = []
+    most = 0
+    for size in sorted(size for size in heads if size > index):
+        count = len({one.authority for one in heads[size]})
+        if count > most:
+            found.append(size)
+            most = count
+    return found
+
+
+def _head(conn: Connection[TupleRow], size: int, tokens: list[Token]) -> Head:
+    note = log.signed(conn, size)
+    if note is None:
+        raise LogError(f"the log has no head of {size} entries any more; restore log_checkpoint")
+    return Head(note, tuple(one.token for one in tokens))
+
+
+def _chains(tokens: Iterable[Token]) -> tuple[str, ...]:
+    every = (pem for one in tokens for pem in _PEM.findall(one.chain))
+    return tuple(sorted({pem.rstrip("\n") + "\n" for pem in every}))

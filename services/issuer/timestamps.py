@@ -1,0 +1,247 @@
+"""
+Have the log's heads and issued statements stamped by authorities outside (RFC 3161).
+
+A head is stamped as the text that the log signs, a statement as the bytes of
+`statement.json`.  What an authority answers is verified before it is kept; what it owes is
+asked for again with each round of sealing, and by `tonne timestamp request`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from ingest.errors import ServerError
+from mrv.errors import TimestampError
+from mrv.log.note import signature_lines
+from mrv.signatures import canonical
+from mrv.signatures.authorities import StampRule, read_authorities
+from mrv.signatures.trust_root import read_root
+from mrv.timestamps import token as tokens
+from services.clock import now_us
+from services.issuer import trust
+from services.issuer.documents import documents
+from services.issuer.timestamp_authority import ask, shown
+from services.settings import Settings, SettingsError
+from services.store.statements import timestamp_tokens as stored
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+# how far this machine's clock and an authority's may be apart
+_APART = timedelta(minutes=5)
+_AT_ONCE = 100
+
+
+class Policy(NamedTuple):
+    """
+    Who is asked, whose tokens count, and whether issue waits for them.
+
+    Attributes
+    ----------
+    urls : tuple of str
+    rule : StampRule
+    required : bool
+    source : str
+        Who says so, in a few words.
+    """
+
+    urls: tuple[str, ...]
+    rule: StampRule
+    required: bool
+    source: str
+
+    @property
+    def asked(self) -> str:
+        """Whose tokens count, in a few words."""
+        names = ", ".join(one.name for one in self.rule.authorities)
+        return f"{len(self.rule.authorities)} authorities ({names})"
+
+
+@dataclass
+class Stamped:
+    """
+    What a round of requests came to.
+
+    Attributes
+    ----------
+    got : list of str
+        What was stamped, by whom and when.
+    owed : list of str
+        Who is away, or answered what does not count.
+    """
+
+    got: list[str] = field(default_factory=list)
+    owed: list[str] = field(default_factory=list)
+
+    @property
+    def sentences(self) -> list[str]:
+        """Both, for people."""
+        return [*self.got, *self.owed]
+
+
+class Subject(NamedTuple):
+    """What is to be stamped: a head by its size, or a statement by its id."""
+
+    message: bytes
+    size: int | None
+    statement: str | None
+
+    def __str__(self) -> str:
+        return self.statement or f"head of {self.size} entries"
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of its bytes."""
+        return hashlib.sha256(self.message).digest()
+
+
+def policy_of(settings: Settings) -> Policy | None:
+    """
+    Return whom this installation asks; None where it asks nobody.
+
+    A pinned trust root that names authorities decides whose tokens count, and issue then waits.
+
+    Raises
+    ------
+    SettingsError
+        If nobody says whose tokens count, or two do.
+    EnrolmentError
+        If the file or the trust root does not hold.
+    """
+    if settings.timestamp_urls is None:
+        return None
+    urls = tuple(settings.timestamp_urls.split(","))
+    pinned, file = trust.kept(settings.home), settings.timestamp_authorities
+    at = datetime.fromtimestamp(now_us() / 1e6, UTC)
+    root = None if pinned is None else read_root(pinned, at)
+    rule = None if root is None else root.timestamps
+    if rule is not None and root is not None:
+        if file is not None:
+            raise SettingsError(
+                f"TONNE_TIMESTAMP_AUTHORITIES is {file}, and the trust root of {root.programme}"
+                " names authorities, too: leave the setting out"
+            )
+        source = f"version {root.version} of the trust root of {root.programme}"
+        return Policy(urls, rule, True, source)
+    if file is None:
+        raise SettingsError(
+            "TONNE_TIMESTAMP_URLS names authorities, and nothing says whose tokens count: set"
+            " TONNE_TIMESTAMP_AUTHORITIES to a file of their certificates"
+        )
+    try:
+        rule = read_authorities(file.read_bytes())
+    except OSError as error:
+        raise SettingsError(f"TONNE_TIMESTAMP_AUTHORITIES {file}: {error.strerror}") from error
+    return Policy(urls, rule, settings.timestamp_required, str(file))
+
+
+def stamp(
+    conn: Connection[TupleRow],
+    subject: Subject,
+    policy: Policy,
+    asking: Callable[[str, bytes], bytes] = ask,
+) -> Stamped:
+    """Ask each authority that has not stamped these bytes yet, and keep what it answers."""
+    report = Stamped()
+    had = {one.url for one in stored.of_digest(conn, subject.digest)}
+    for url in policy.urls:
+        if shown(url) in had:
+            continue
+        try:
+            one = _token(subject, url, policy, asking)
+        except (ServerError, TimestampError) as error:
+            report.owed.append(f"{subject} is not stamped: {error}")
+            continue
+        if stored.add(conn, one):
+            report.got.append(f"{subject} was stamped by {one.authority} at {_moment(one.time)}")
+    return report
+
+
+def _token(
+    subject: Subject, url: str, policy: Policy, asking: Callable[[str, bytes], bytes]
+) -> stored.Token:
+    request = tokens.request(subject.message)
+    before = datetime.fromtimestamp(now_us() / 1e6, UTC)
+    answer = asking(url, request.content)
+    after = datetime.fromtimestamp(now_us() / 1e6, UTC)
+    rule = policy.rule
+    try:
+        said = tokens.verify(answer, subject.message, rule.authorities, nonce=request.nonce)
+    except TimestampError as error:
+        raise TimestampError(f"{shown(url)}: {error}") from error
+    if not before - _APART <= said.time <= after + _APART:
+        raise TimestampError(
+            f"{shown(url)}: the token is of {_moment(said.time)}, and it was asked for at"
+            f" {_moment(before)} by this machine's clock: one of both is wrong; set this machine's"
+            " clock, or leave that authority out"
+        )
+    name = str(said.authority)
+    chain = next("".join(one.certificates) for one in rule.authorities if one.name == name)
+    return stored.Token(
+        subject.digest, subject.size, subject.statement, name, said.signer, shown(url), said.time,
+        answer, chain, after,
+    )  # fmt: skip
+
+
+def of_statement(conn: Connection[TupleRow], statement: str) -> Subject:
+    """Return a statement as it is stamped: the bytes of its file in the pack."""
+    return Subject(canonical.encode(documents(conn, statement).statement), None, statement)
+
+
+def of_head(head: stored.HeadToStamp) -> Subject:
+    """Return a head as it is stamped: the text that the log signed."""
+    return Subject(signature_lines(head.note)[0].encode(), head.size, None)
+
+
+def before_issue(conn: Connection[TupleRow], statement: str, policy: Policy) -> Stamped:
+    """
+    Have a statement stamped that is to be issued.
+
+    Raises
+    ------
+    ServerError
+        If issue has to wait: fewer authorities stamped it than have to.
+    """
+    report = stamp(conn, of_statement(conn, statement), policy)
+    have = {one.authority for one in stored.of_statement(conn, statement)}
+    known = {one.name for one in policy.rule.authorities}
+    count, wanted = len(have & known), policy.rule.threshold
+    if policy.required and count < wanted:
+        raise ServerError(
+            f"{statement} waits for its time stamps and is not issued yet: {count} of"
+            f" {policy.asked} have stamped it, {wanted} must, by {policy.source};"
+            f" {'; '.join(report.owed) or 'no other authority is in TONNE_TIMESTAMP_URLS'};"
+            " issue it again later"
+        )
+    return report
+
+
+def request_missing(conn: Connection[TupleRow], policy: Policy) -> Stamped:
+    """Ask again for what has too few tokens: the newest head that seals, and issued statements."""
+    report = Stamped()
+    head = stored.head_to_stamp(conn, policy.rule.threshold)
+    waiting = [] if head is None else [of_head(head)]
+    names = stored.statements_to_stamp(conn, policy.rule.threshold)[:_AT_ONCE]
+    for subject in (*waiting, *(of_statement(conn, name) for name in names)):
+        done = stamp(conn, subject, policy)
+        report.got += done.got
+        report.owed += done.owed
+        if done.owed and not done.got:
+            break  # nobody is there: the next one would wait as long
+    return report
+
+
+def waiting_s(conn: Connection[TupleRow], enough: int) -> float:
+    """How long the oldest seal or issue has waited for its time stamps. [s]"""
+    head = stored.head_to_stamp(conn, enough)
+    return 0.0 if head is None else max(0.0, now_us() / 1e6 - head.since.timestamp())
+
+
+def _moment(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

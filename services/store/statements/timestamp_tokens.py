@@ -1,0 +1,132 @@
+"""Tokens of time-stamp authorities as they are stored, and what waits for some."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+_COLUMNS = "digest, size, statement_id, authority, signer, url, time, token, chain, received"
+# entries that only a head seals: days, and statements that were issued
+_SEALING = ("data", "issued")
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """
+    A token: over a head of the log (`size`) or a signed statement (`statement`).
+
+    Parameters
+    ----------
+    digest : bytes
+        SHA-256 of what was stamped.
+    authority, signer : str
+        As the trusted authorities name it, and as its certificate does.
+    token : bytes
+        TimeStampResp, in DER.
+    chain : str
+        Certificates of the authority that were trusted then, in PEM.
+    """
+
+    digest: bytes
+    size: int | None
+    statement: str | None
+    authority: str
+    signer: str
+    url: str
+    time: datetime
+    token: bytes
+    chain: str
+    received: datetime
+
+
+class HeadToStamp(NamedTuple):
+    """A head of the log that seals something, and when the oldest of it was entered."""
+
+    size: int
+    note: str
+    since: datetime
+
+
+def add(conn: Connection[TupleRow], one: Token) -> bool:
+    """Keep a token; return whether it is the first of that authority for these bytes."""
+    cursor = conn.execute(
+        f"INSERT INTO timestamp_token ({_COLUMNS}) VALUES"
+        " (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+        (
+            one.digest, one.size, one.statement, one.authority, one.signer, one.url, one.time,
+            one.token, one.chain, one.received,
+        ),
+    )  # fmt: skip
+    return cursor.rowcount == 1
+
+
+def of_digest(conn: Connection[TupleRow], digest: bytes) -> list[Token]:
+    """Return the tokens over these bytes, by time."""
+    return _found(conn, "digest = %s", [digest])
+
+
+def of_statement(conn: Connection[TupleRow], statement: str) -> list[Token]:
+    """Return the tokens over a statement, by time."""
+    return _found(conn, "statement_id = %s", [statement])
+
+
+def of_heads(conn: Connection[TupleRow]) -> dict[int, list[Token]]:
+    """Return the tokens over heads of the log, by the head's size."""
+    found: dict[int, list[Token]] = {}
+    for one in _found(conn, "size IS NOT NULL", []):
+        found.setdefault(int(one.size or 0), []).append(one)
+    return found
+
+
+def every(conn: Connection[TupleRow]) -> list[Token]:
+    """Return all tokens, by time."""
+    return _found(conn, "true", [])
+
+
+def _found(conn: Connection[TupleRow], where: str, values: Sequence[object]) -> list[Token]:
+    rows = conn.execute(
+        f"SELECT {_COLUMNS} FROM timestamp_token WHERE {where} ORDER BY time, sequence", values
+    )
+    return [Token(*row) for row in rows]
+
+
+def head_to_stamp(conn: Connection[TupleRow], enough: int) -> HeadToStamp | None:
+    """
+    Return the newest head that seals what no sufficiently stamped head holds yet.
+
+    A token over an older head would be no older, and show less.
+
+    Parameters
+    ----------
+    enough : int
+        How many authorities make a head stamped.
+    """
+    row = conn.execute(
+        "WITH done AS (SELECT coalesce(max(size), 0) AS size FROM (SELECT size FROM timestamp_token"
+        " WHERE size IS NOT NULL GROUP BY size HAVING count(DISTINCT authority) >= %s) s),"
+        " waiting AS (SELECT e.index, e.appended FROM log_entry e, done"
+        " WHERE e.kind = ANY(%s) AND e.index >= done.size)"
+        " SELECT c.size, c.note, (SELECT min(appended) FROM waiting WHERE index < c.size)"
+        " FROM log_checkpoint c WHERE c.size > (SELECT min(index) FROM waiting)"
+        " ORDER BY c.size DESC LIMIT 1",
+        (enough, list(_SEALING)),
+    ).fetchone()
+    return None if row is None else HeadToStamp(int(row[0]), row[1], row[2])
+
+
+def statements_to_stamp(conn: Connection[TupleRow], enough: int) -> list[str]:
+    """Return issued statements that fewer authorities stamped, the oldest first."""
+    rows = conn.execute(
+        "SELECT e.statement_id FROM log_entry e WHERE e.kind = 'issued' AND"
+        " (SELECT count(DISTINCT t.authority) FROM timestamp_token t"
+        "  WHERE t.statement_id = e.statement_id) < %s ORDER BY e.index",
+        [enough],
+    )
+    return [str(row[0]) for row in rows]

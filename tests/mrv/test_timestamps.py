@@ -1,0 +1,391 @@
+"""Time stamps: what authorities saw counts as far as it goes, and nobody else's word does."""
+
+import random
+import subprocess
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from mrv.errors import EnrolmentError, TimestampError
+from mrv.log.merkle import inclusion_proof
+from mrv.log.note import signature_lines
+from mrv.log.receipt import parse_receipt
+from mrv.packs.pack import TIMESTAMPS
+from mrv.signatures import canonical
+from mrv.signatures.authorities import Authority, StampRule, pem, read_authorities
+from mrv.signatures.data_integrity import proofs_of
+from mrv.signatures.keys import EnrolledKey
+from mrv.signatures.merkle_tree import leaf_hash
+from mrv.signatures.trust_root import IssueRule, TrustRoot, read_trusted, sign_root, write_root
+from mrv.statement.credentials import issued_entry
+from mrv.statement.status import sign_list
+from mrv.timestamps import token
+from mrv.timestamps.held import Head, Held, Place, read, write
+from mrv.verify import __main__ as command
+from mrv.verify import lines, verify
+from tests.mrv import packs
+from tests.timestamp_authority import DAY, POLICY, StampAuthority
+
+MESSAGE = b"tonne-log\n3\nroot\n"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Two authorities that readers trust, one that somebody made up, and two out of their time."""
+    base = tmp_path_factory.mktemp("authorities")
+    return {
+        name: StampAuthority(base / name, name, **more)
+        for name, more in {
+            "east": {},
+            "west": {},
+            "made-up": {},
+            "ended": {"begins": -30 * DAY, "ends": -DAY},
+            "early": {"begins": DAY},
+        }.items()
+    }
+
+
+def stamped(authority, message):
+    """Return an authority's answer over a message."""
+    return authority.answer(token.request(message).content)
+
+
+@pytest.fixture(scope="module")
+def good(made):
+    """Return a token over MESSAGE."""
+    return stamped(made["east"], MESSAGE)
+
+
+def test_a_token_holds_and_openssl_says_the_same(made, good, tmp_path):
+    """An auditor with other software would come to another result."""
+    east, now = made["east"], datetime.now(UTC)
+    found = token.verify(good, MESSAGE, [made["west"].trusted, east.trusted])
+    assert (found.authority, found.signer, found.policy) == ("east", "east stamps", POLICY)
+    assert abs(found.time - now) < timedelta(minutes=5)
+    assert found.latest - found.time == timedelta(seconds=1)
+    (tmp_path / "token").write_bytes(good)
+    (tmp_path / "message").write_bytes(MESSAGE)
+    (tmp_path / "root").write_text(pem(east.root))
+    words = ["openssl", "ts", "-verify", "-in", "token", "-data", "message", "-CAfile", "root"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "Verification: OK" in done.stdout, done.stderr
+
+
+def _refused(what, response, message=MESSAGE, authorities=(), **more):
+    with pytest.raises(TimestampError, match=what):
+        token.verify(response, message, authorities, **more)
+
+
+def test_what_does_not_hold_is_named(made, good):
+    """A wrong token would count, or nobody would know what is wrong with it."""
+    east = made["east"].trusted
+    asked = token.request(MESSAGE)
+    _refused("is a token of something else", good, MESSAGE + b"!", [east])
+    _refused("answers another request", good, MESSAGE, [east], nonce=asked.nonce)
+    _refused("leads to none of the authorities", good, MESSAGE, [made["west"].trusted])
+    _refused("could not stamp then", stamped(made["ended"], MESSAGE), MESSAGE,
+             [made["ended"].trusted])  # fmt: skip
+    _refused("could not stamp then", stamped(made["early"], MESSAGE), MESSAGE,
+             [made["early"].trusted])  # fmt: skip
+    _refused("by policy", good, MESSAGE, [replace(east, policies=("1.2.3",))])
+    _refused("counts until", good, MESSAGE, [replace(east, until="2026-01-01T00:00:00Z")])
+    _refused("is no token of RFC 3161", b"<html>", MESSAGE, [east])
+    _refused("granted no token: status 2", bytes.fromhex("30053003020102"), MESSAGE, [east])
+    policies = replace(east, policies=("1.2.3", POLICY), until="2099-01-01T00:00:00Z")
+    assert token.verify(good, MESSAGE, [policies]).authority == "east"
+
+
+def test_certificates_that_come_along_are_not_believed(made, good):
+    """Whoever makes a pack would choose its authorities."""
+    false = stamped(made["made-up"], MESSAGE)
+    own = [pem(made["made-up"].root), pem(made["made-up"].between), pem(made["made-up"].signer)]
+    _refused("leads to none", false, MESSAGE, [made["east"].trusted], between=own)
+    foreign = [pem(made["west"].between), pem(made["west"].root)]
+    assert token.verify(good, MESSAGE, [made["east"].trusted], foreign).authority == "east"
+
+
+def test_no_changed_byte_passes(made, good):
+    """A forger could move a token's time by a byte."""
+    east, seed = [made["east"].trusted], random.randrange(2**32)  # noqa: S311
+    print("seed", seed)  # noqa: T201 - told where it fails
+    said = token.verify(good, MESSAGE, east)
+    chance, passed = random.Random(seed), 0  # noqa: S311
+    for _ in range(300):
+        spoilt = bytearray(good)
+        spoilt[chance.randrange(len(spoilt))] ^= 1 << chance.randrange(8)
+        try:
+            found = token.verify(bytes(spoilt), MESSAGE, east)
+        except TimestampError:
+            continue
+        passed += 1  # a certificate that is not needed, or the status' own text
+        assert found == said
+    assert passed < 100
+
+
+def test_authorities_that_say_two_things_are_refused(made):
+    """One authority could count as two, or a file would be read as something else."""
+    east = made["east"].trusted
+    for what, rule in {
+        "must not count twice": (1, (east, replace(east, name="another"))),
+        "no more than there are": (2, (east,)),
+    }.items():
+        with pytest.raises(EnrolmentError, match=what):
+            StampRule(*rule)
+    with pytest.raises(EnrolmentError, match="is a root"):
+        Authority("x", (pem(made["east"].between),))
+    for what, data in {
+        "may have since": b'{"threshold": 1}',
+        "no object identifier": canonical.encode(
+            {"threshold": 1, "authorities": [east.to_json() | {"policies": ["x"]}]}
+        ),
+        "not in PEM": b'{"threshold": 1, "authorities": [{"name": "x", "certificates": ["y"]}]}',
+    }.items():
+        with pytest.raises(EnrolmentError, match=what):
+            read_authorities(data)
+    bundle = read_authorities((pem(made["east"].root) + pem(made["east"].between)).encode())
+    assert [one.name for one in bundle.authorities] == ["east root"]
+
+
+def _rule(made, *names, threshold=1, since="1970-01-01T00:00:00Z"):
+    return StampRule(threshold, tuple(made[name].trusted for name in names), since)
+
+
+def _held(files, statement=(), heads=(), chains=()):
+    """What a pack holds: tokens over the statement, over the receipt's head, both or none."""
+    receipt = parse_receipt(files["receipt.txt"].decode())
+    seal = canonical.parse_object(files["seals.json"])["days"][0]
+    leaves = _leaves(files, seal)
+    places = {
+        index: (Place(0, tuple(inclusion_proof(index, leaves))),)
+        for index in (seal["index"], receipt.index)
+    }
+    head = (Head(receipt.checkpoint, tuple(heads)),) if heads else ()
+    return Held(tuple(chains), tuple(statement), head, places if heads else {})
+
+
+def _leaves(files, seal):
+    signed, opinion = (
+        canonical.parse_object(files[f"{name}.json"]) for name in ("statement", "verification")
+    )
+    from mrv.log.entries import evidence_entry  # noqa: PLC0415
+
+    name = signed["credentialSubject"]["statement"]
+    entries = [b"before", canonical.encode(seal["entry"]), issued_entry(signed, opinion, ()),
+               evidence_entry(name, files["manifest.json"])]  # fmt: skip
+    return [leaf_hash(one) for one in entries]
+
+
+def _head_text(files):
+    return signature_lines(parse_receipt(files["receipt.txt"].decode()).checkpoint)[0].encode()
+
+
+def _pack(files, held):
+    return packs.with_files(packs.pack(files), files | {TIMESTAMPS: write(held)})
+
+
+FILES = packs.documents()
+
+
+def _tokens(made, names, files=FILES):
+    whole = [stamped(made[name], files["statement.json"]) for name in names]
+    return whole, [stamped(made[name], _head_text(files)) for name in names]
+
+
+@pytest.fixture(scope="module")
+def both(made):
+    """Tokens of both authorities over statement and head."""
+    return _tokens(made, ("east", "west"))
+
+
+def _status():
+    project = canonical.parse_object(FILES["statement.json"])["credentialSubject"]["project"]["id"]
+    signer = packs.SIGNERS["operator"], packs.HOLDERS["operator"]
+    return canonical.encode(sign_list(project, [], [], *signer, datetime.now(UTC)))
+
+
+def _report(made, held, *names, files=FILES, **more):
+    rule = more.pop("rule", None) or _rule(made, *names)
+    pack = _pack(files, held)
+    return verify(pack, packs.HOLDERS.values(), _status(), authorities=rule, **more)
+
+
+def _step(report):
+    return next(one for one in report.steps if one.name == "time stamps")
+
+
+def test_time_stamps_of_a_pack(made, both):
+    """What an authority saw would be told to nobody."""
+    whole, heads = both
+    held = _held(FILES, whole, heads)
+    assert read(write(held)) == held
+    report = _report(made, held, rule=_rule(made, "east", "west", threshold=2))
+    assert report.exit_code == 0, list(lines(report))
+    assert [name for name, _ in report.stamps] == ["east", "west"]
+    said = "\n".join(lines(report))
+    assert "relied on: time stamps: the statement was there when seen by east at" in said
+    assert "not the operator's" not in said
+    (day,) = report.stamped_days
+    assert day.late  # a day of January, stamped today
+    assert "nothing shows that it was sealed before that" in said
+
+
+def test_too_few_or_none_that_count(made, both):
+    """A made-up authority would be as good as a real one."""
+    whole, heads = both
+    false, false_heads = _tokens(made, ("made-up",))
+    chains = [pem(made["made-up"].root), pem(made["made-up"].between)]
+    own = _held(FILES, false, false_heads, chains)
+    report = _report(made, own, "east")
+    assert report.exit_code == 4
+    assert [one.code for one in report.missing] == ["timestamps"]
+    assert "leads to none of the authorities that you trust" in _step(report).detail
+    assert report.stamps == ()
+    assert _report(made, own, "east", accept=["no-timestamps"]).exit_code == 0
+    two = _rule(made, "east", "west", threshold=2)
+    one = _report(made, _held(FILES, whole[:1], heads[:1]), rule=two)
+    assert one.missing[0].what.endswith("1 stamped it")
+    assert one.stamped_days[0].stamped is None
+    # the same authority's second token is no second authority
+    again = _held(FILES, [whole[0], stamped(made["east"], FILES["statement.json"])], heads[:1])
+    assert _report(made, again, rule=two).exit_code == 4
+    later = replace(two, since="2026-12-01T00:00:00Z")
+    assert _report(made, own, rule=later).exit_code == 0
+    plain = verify(packs.pack(FILES), packs.HOLDERS.values(), _status())
+    assert plain.exit_code == 0
+    assert "no authority that you trust stamped it" in "\n".join(plain.not_relied)
+
+
+def test_tokens_of_something_else_are_false(made, both):
+    """An operator could show the early token of another head, or of another statement."""
+    whole, heads = both
+    cases = {
+        "a token of something else": _held(FILES, heads, heads),
+        "is a token of something": _held(FILES, whole, whole),
+        "does not lead to the root": replace(
+            _held(FILES, whole, heads),
+            entries={
+                index: (Place(0, (*places[0].proof[::-1], b"\0" * 32)),)
+                for index, places in _held(FILES, whole, heads).entries.items()
+            },
+        ),
+    }
+    for what, held in cases.items():
+        failure = _report(made, held, "east", "west").failure
+        assert failure is not None, what
+        assert failure.name == "time stamps"
+        assert what.split("token ")[-1] in failure.detail or "proof" in failure.detail
+    # a head that somebody else's key signed
+    other = packs.SIGNERS | {"log": packs.SIGNERS["verifier"]}
+    forged = packs.head(_leaves(FILES, canonical.parse_object(FILES["seals.json"])["days"][0]),
+                        packs.Cast(signers=other))  # fmt: skip
+    held = _held(FILES, whole, heads)
+    held = replace(held, heads=(Head(forged, held.heads[0].tokens),))
+    assert _report(made, held, "east").failure.name == "time stamps"
+
+
+def _cast(**more):
+    return packs.documents(cast=packs.Cast(**more))
+
+
+def test_dates_that_an_authority_contradicts(made):
+    """Who signs today under the date of tomorrow, or seals by a fast clock, is believed."""
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    files = _cast(signed=tomorrow, verified=tomorrow)
+    held = _held(files, [stamped(made["east"], files["statement.json"])])
+    at = tomorrow + timedelta(hours=1)
+    failure = _report(made, held, "east", files=files, at=at, accept=["draft"]).failure
+    assert failure.name == "time stamps"
+    assert "its signer's clock was ahead, or the date is made up" in failure.detail
+    files = _cast(verified=tomorrow)
+    whole, heads = _tokens(made, ("east",), files)
+    failure = _report(made, _held(files, whole, heads), "east", files=files, at=at).failure
+    assert "with the verification" in failure.detail
+    arrival = {"root": "00", "readings": "1", "late": "0", "hours": {"2026-01-03T00:00:00Z": "1"},
+               "sealed": tomorrow.strftime("%Y-%m-%dT%H:%M:%SZ")}  # fmt: skip
+    files = _cast(arrival=arrival)
+    whole, heads = _tokens(made, ("east",), files)
+    failure = _report(made, _held(files, whole, heads), "east", files=files).failure
+    assert "the clock that sealed it was ahead" in failure.detail
+
+
+def test_a_time_before_the_stamp_sees_none(made, both):
+    """Asked for a time of before, a later stamp would already count."""
+    at = datetime.now(UTC) - timedelta(days=100)
+    pack, rule = _pack(FILES, _held(FILES, *both)), _rule(made, "east")
+    report = verify(pack, packs.HOLDERS.values(), at=at, accept=["draft"], authorities=rule)
+    assert report.stamps == ()
+    assert report.consistent
+
+
+def test_a_trust_root_names_authorities(made, both):
+    """A programme's rule of two authorities would bind nobody who reads its trust root."""
+    signer = packs.SIGNERS["log"]
+    rule = _rule(made, "east", "west", threshold=2)
+    named = tuple(packs.HOLDERS.values())
+    root = TrustRoot("P", 1, "2099-01-01T00:00:00Z", (signer.public_multikey,), 1, named,
+                     IssueRule(2, "2099-01-01T00:00:00Z"), rule)  # fmt: skip
+    data = sign_root(write_root(root), signer)
+    trusted = read_trusted(data, datetime.now(UTC))
+    assert trusted.timestamps == rule
+    whole, heads = both
+    for count, code in ((2, 0), (1, 4)):
+        pack = _pack(FILES, _held(FILES, whole[:count], heads[:count]))
+        assert verify(pack, trusted, _status()).exit_code == code
+    without = verify(packs.pack(FILES), trusted, _status())
+    assert [one.code for one in without.missing] == ["timestamps"]
+
+
+IN_TEN_YEARS = timedelta(days=3653)
+
+
+def test_ten_years_on(made, both):
+    """Keys have ended and certificates have run out: what is still proven is said, and what not."""
+    at = datetime.now(UTC) + IN_TEN_YEARS
+    end = (datetime.now(UTC) + timedelta(days=700)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    ended = [EnrolledKey(k.name, k.role, k.multikey, valid_until=end)
+             for k in packs.HOLDERS.values()]  # fmt: skip
+    rule, pack = _rule(made, "east", "west", threshold=2), _pack(FILES, _held(FILES, *both))
+    report = verify(pack, ended, _status(), at=at, authorities=rule)
+    assert [one.outcome for one in report.steps if one.name != "approvals"] == ["ok"] * 18
+    # proven: contents, and that these keys signed while they counted; not: that it still counts
+    assert [one.code for one in report.missing] == ["status-age"]
+    said = "\n".join(lines(report))
+    for name in ("east", "west"):
+        assert f"not relied on: {name} since its certificate ran out at" in said
+    assert report.exit_code == 4
+    # without time stamps only the signatures themselves say when they were made
+    bare = verify(packs.pack(FILES), ended, _status(), at=at)
+    assert sorted({one.code for one in bare.missing}) == ["closed-log", "ended-key", "status-age"]
+    # keys that ended before the authorities saw anything are not helped
+    long_ago = [EnrolledKey(k.name, k.role, k.multikey, valid_until="2026-03-01T00:00:00Z")
+                for k in packs.HOLDERS.values()]  # fmt: skip
+    late = verify(pack, long_ago, at=at, authorities=rule)
+    assert {"ended-key", "closed-log"} <= {one.code for one in late.missing}
+
+
+def test_the_auditor_s_command(made, both, tmp_path, capsys, monkeypatch):
+    """Who installs no server could not name authorities, or would not learn what is missing."""
+    pack = packs.folder(tmp_path / "pack") if (tmp_path / "pack").mkdir() is None else None
+    files = {file.name: file.read_bytes() for file in pack.iterdir() if file.is_file()}
+    held = _held(files, *_tokens(made, ("east",), files))
+    (pack / TIMESTAMPS).write_bytes(write(held))
+    own = tmp_path / "authorities.pem"
+    own.write_text(pem(made["east"].root))
+    words = [str(pack), "--authorities", str(own), "--accept", "draft"]
+    assert command.main(words) == 0
+    assert "east root at" in capsys.readouterr().out
+    (pack / "authorities.pem").write_text(own.read_text())
+    assert command.main([str(pack), "--authorities", str(pack / "authorities.pem")]) == 2
+    assert "whoever made the pack chose them" in capsys.readouterr().err
+    (pack / "authorities.pem").unlink()
+    monkeypatch.setitem(__import__("sys").modules, "rfc3161_client", None)
+    assert command.main([*words, "--accept", "no-timestamps"]) == 0
+    assert "pip install rfc3161-client" in capsys.readouterr().out
+    assert command.main([*words[:3]]) == 4
+
+
+def test_signed_dates_are_those_of_the_fixture():
+    """The tests above would compare with dates that nobody signed."""
+    signed = canonical.parse_object(FILES["statement.json"])
+    assert proofs_of(signed)[0]["created"].startswith("2026-02-01")

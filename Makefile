@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 ROUNDS ?= 6
 # histories of meters with faults, whose seed is printed
 TRUTHS ?= 42100
-FAULTS := tests/faults tests/operations/test_alerts.py tests/integration/test_apache_kafka.py tests/services/edge/test_outage.py \
+FAULTS := tests/faults tests/operations/test_alerts.py tests/services/edge/test_outage.py \
 	tests/services/edge/test_gateway.py tests/deploy/test_locks.py \
 	tests/integration/test_pipeline_any_order.py tests/integration/test_apache_kafka.py \
 	tests/services/api/test_hostile.py

@@ -20,6 +20,7 @@ SECTIONS = {
     },
     "Registry": {
         "registry": Entry("registry.registry:registry", "Sites, devices and projects."),
+        "est": Entry("registry.est:est", "Devices fetch their certificates themselves (EST)."),
         "devices": Entry(
             "registry.devices:devices", "Known and unknown devices, and what arrives."
         ),

@@ -54,6 +54,7 @@ UNSEALED = {
     "principal_status": "what devices say of themselves",
     "archive_reach": "how far sealed days reach in the archive",
     "credential": "who may speak to the broker",
+    "enrolment_token": "who may fetch a first certificate",
     "knock_refused": "whose knocking was refused",
     "api_key": "who may ask the API",
     "api_answer": "answers to be given again",

@@ -80,8 +80,9 @@ fuzz: tools ## A million changed payloads into every codec; ARGS name codecs, --
 dashboards: tools ## Write deploy/grafana/dashboards from deploy/grafana/source
 	@$(BIN)/python -m deploy.grafana.source
 
-pages: tools ## Write docs/methodologies and the table of symbols from the methodologies' files
+pages: tools ## Write docs/methodologies, the table of symbols and docs/roles.md from the code
 	@$(BIN)/python -m services.cli.calculate.methodology_docs
+	@$(BIN)/python deploy/roles.py
 
 schemas: tools ## Write docs/schemas from the types of the signed documents
 	@$(BIN)/python -m services.cli.calculate.document_schemas

@@ -41,6 +41,8 @@ _WORDS: dict[type[BaseException], str] = {
     " check TONNE_KAFKA_SASL_MECHANISM",
     errors.MessageSizeTooLargeError: "a record is larger than the topic takes; raise"
     " max.message.bytes with `tonne topics apply --alter`",
+    errors.UnknownError: "Kafka refuses it, and its own log says why; a topic that is compacted"
+    " takes no record of ours, `tonne topics apply` compares its settings",
     errors.KafkaConnectionError: "no Kafka broker answers",
     errors.NodeNotReadyError: "no Kafka broker answers",
 }
@@ -119,6 +121,19 @@ def _words_of_tls(error: ssl.SSLError) -> str:
             " that the broker does not trust; check TONNE_KAFKA_CERT_FILE"
         )
     return f"no TLS comes about ({reason}); check TONNE_KAFKA_URL and TONNE_KAFKA_CERT_FILE"
+
+
+def without_leader(client: Any, topic: str) -> str | None:
+    """Return what to say where Kafka shows a topic's partitions without a leader; else None."""
+    cluster = client.cluster
+    led = cluster.available_partitions_for_topic(topic) or set()
+    if gone := sorted((cluster.partitions_for_topic(topic) or set()) - led):
+        named = ", ".join(map(str, gone))
+        return (
+            f"no leader for partition {named} of topic {topic!r}: the brokers that have it are"
+            " away; bring them back"
+        )
+    return None
 
 
 def unreachable(access: KafkaAccess, error: BaseException, doing: str = "do this") -> ServerError:

@@ -17,6 +17,7 @@ from aiokafka.admin import NewPartitions, RecordsToDelete
 from services.cli.local.doctor_kafka import topics as looked_at
 from services.intake.topics import Topic, administering, apply, dead
 from services.kafka_access import KafkaAccess
+from services.local.ports import is_free
 from services.stream.topic_state import topic_state
 from tests.apache_kafka import APACHE, WHY
 from tests.bench.load import Publisher
@@ -30,6 +31,7 @@ pytestmark = [
     pytest.mark.timeout(600),
     pytest.mark.skipif(APACHE is None, reason=WHY),
 ]
+LONG = pytest.mark.skipif(not SOAK, reason="long: `make soak` runs it")
 SOON = ("--session", "6")
 LEAVES_S = 10
 AWAY_S = 150  # above the two minutes after which a part that stands still is told
@@ -175,7 +177,7 @@ def test_kafka_away_is_waited_for_and_told(processes, mqtt_broker, own_kafka, to
     assert last == "tonne: stopped while a server was down; nothing was lost"
 
 
-@pytest.mark.skipif(not SOAK, reason="long: `make soak` runs it")
+@LONG
 def test_kafka_away_for_more_than_two_minutes_is_no_standstill(
     processes, mqtt_broker, own_kafka, topic, capsys
 ):
@@ -249,6 +251,7 @@ def _leave_in_time(processes, started):
         assert "was destroyed" not in processes.log_of(process)
 
 
+@LONG
 def test_records_that_kafka_deleted_are_told_and_passed_over(
     processes, database_url, own_kafka, topic
 ):
@@ -271,6 +274,7 @@ def test_records_that_kafka_deleted_are_told_and_passed_over(
         wait_until(lambda: stored_records(database_url) == 7, 60, processes.logs, 0.2)
 
 
+@LONG
 def test_a_log_that_lost_its_end_ends_the_worker(processes, database_url, own_kafka, topic):
     """What a leader that was behind cut off would be taken for stored, and what follows too."""
     make(own_kafka.url, topic, 1)
@@ -281,6 +285,7 @@ def test_a_log_that_lost_its_end_ends_the_worker(processes, database_url, own_ka
         wait_until(lambda: stored_records(database_url) == 3, 60, processes.logs, 0.2)
         own_kafka.kill()
         _cut(own_kafka.folder / "data" / f"{topic}-0", batches=1)
+        wait_until(lambda: is_free(own_kafka.port), 20, processes.logs, 0.1)  # it dies slowly
         own_kafka.start()
         wait_until(lambda: worker.poll() is not None, 60, processes.logs, 0.2)
         assert worker.returncode == 3, processes.logs()

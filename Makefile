@@ -72,7 +72,7 @@ mutants: tools ## Spoil each equation in turn: does a test notice?  Minutes; doc
 	@PYTHONPATH="$(CURDIR)/.tonne/mutmut" $(BIN)/python -m mutmut results
 
 bench: tools ## Measure this machine; ends with one line of JSON
-	@$(BIN)/python -m tests.bench $(ARGS)
+	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.bench $(ARGS)  # as the command tonne has it
 
 fuzz: tools ## A million changed payloads into every codec; ARGS name codecs, --count, --atheris
 	@$(BIN)/python -m tests.fuzz $(ARGS)

@@ -19,6 +19,7 @@ from services.api.request_context import Reader
 from services.api.routes.registry import unknown
 from services.api.routes.statements import StatementId, visible
 from services.issuer.pack import export
+from services.issuer.timestamp_pack import edition
 from services.store.statements import transparency_log as log
 
 if TYPE_CHECKING:
@@ -70,10 +71,11 @@ def packed(conn: Connection[TupleRow], folder: Path, stored: Stored) -> tuple[Pa
     """
     Return a statement's pack as a file, made now if it is not there, and its edition.
 
-    What changes a pack is its state and witnesses' lines on the log's head: both are in
-    the file's name.
+    What changes a pack is its state, witnesses' lines on the log's head and time stamps: all
+    are in the file's name.
     """
-    tag = kept.edition(stored.state, log.receipt(conn, stored.id) or "")
+    receipt = log.receipt(conn, stored.id)
+    tag = kept.edition(stored.state, receipt or "", edition(conn, stored.id, receipt))
 
     def make(work: Path) -> Path:
         export(conn, stored.id, work / "pack")

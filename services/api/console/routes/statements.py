@@ -30,6 +30,7 @@ from services.api.routes.evidence import packed, send_pack
 from services.api.routes.registry import IdPath, unknown
 from services.api.routes.statements import StatementId, visible
 from services.issuer.documents import documents, records
+from services.issuer.timestamp_pack import stamps_of
 from services.store.postgres.timestamps import stamp
 from services.store.registry import load as registry
 from services.store.statements import approvals, sampling, statements, status_lists
@@ -72,6 +73,7 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         steps = statements.events(conn, statement)
         entry = log.receipt(conn, statement)
         successor = statements.successor(conn, statement)
+        stamps = stamps_of(conn, statement, entry)
         sample = sampling.document(conn, statement)
         findings = [one.to_json() for one in records(conn, documents(conn, statement))]
     said = stored.claims
@@ -91,6 +93,7 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         remarks=_remarks(opinion),
         index=entry and entry.split("\n")[1].removeprefix("index "),
         successor=successor,
+        stamps=stamps,
         days=_days(said),
         held=_held(said, opinion, sample, ReportWords(language)),
         sees=ask.who.sees(stored.project),

@@ -5,7 +5,7 @@
 #   make test PYTHON=python3.13 VENV=.venv-3.13
 .DEFAULT_GOAL := help
 .PHONY: help setup tools demo test test-other test-community soak coverage lint lock dist mutants \
-	bench fuzz dashboards pages schemas readmes audit clean
+	bench fuzz docs dashboards pages schemas readmes audit clean
 
 VENV ?= .venv
 export VENV
@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 ROUNDS ?= 6
 # histories of meters with faults, whose seed is printed
 TRUTHS ?= 42100
-FAULTS := tests/faults tests/operations/test_alerts.py tests/services/edge/test_outage.py \
+FAULTS := tests/faults tests/operations/test_alerts.py tests/integration/test_apache_kafka.py tests/services/edge/test_outage.py \
 	tests/services/edge/test_gateway.py tests/deploy/test_locks.py \
 	tests/integration/test_pipeline_any_order.py tests/integration/test_apache_kafka.py \
 	tests/services/api/test_hostile.py
@@ -85,6 +85,13 @@ pages: tools ## Write docs/methodologies and the table of symbols from the metho
 
 schemas: tools ## Write docs/schemas from the types of the signed documents
 	@$(BIN)/python -m services.cli.calculate.document_schemas
+
+docs: tools ## The documentation as a site, in .tonne/docs
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --target .tonne/sphinx \
+		--require-hashes -r requirements-docs.lock
+	@PYTHONPATH="$(CURDIR)/.tonne/sphinx" $(BIN)/python -m sphinx -q -W --keep-going \
+		-c docs/site . .tonne/docs
+	@echo "open .tonne/docs/docs/index.html"
 
 audit: tools ## Hold the locks against advisories: ADVISORIES="folders of OSV files"
 	@$(BIN)/python deploy/audit.py $(ADVISORIES)

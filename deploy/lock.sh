@@ -13,7 +13,9 @@ compile() { # LOCK OPTION...; for every Python that tonne supports, from wheels 
         --no-strip-extras --no-header "$@"
 }
 
-# what tonne with all its extras needs; that and what tests need; what installs either
+# what tonne with all its extras needs; that and what tests need; what installs either; what makes
+# the documentation's site
 compile requirements.lock pyproject.toml --all-extras "$@"
 compile requirements-dev.lock pyproject.toml --all-extras --group dev -c requirements.lock "$@"
 compile requirements-setup.lock --group setup -c requirements-dev.lock "$@"
+compile requirements-docs.lock --group docs "$@"

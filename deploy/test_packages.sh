@@ -1,7 +1,8 @@
 #!/bin/sh
 # The system packages that only tests need, named before they are installed.
 # LibreOffice calculates our workbooks anew, poppler reads our PDFs, the console is driven in
-# Chromium, faketime gives a gateway a wrong clock, SoftHSM2 is a token that keeps signing keys.
+# Chromium, faketime gives a gateway a wrong clock, SoftHSM2 is a token that keeps signing keys,
+# mosquitto_pub publishes as a shell script of a device does.
 set -eu
 missing=
 command -v soffice >/dev/null || missing="$missing libreoffice-calc-nogui"
@@ -9,6 +10,7 @@ command -v pdftotext >/dev/null || missing="$missing poppler-utils"
 command -v chromium >/dev/null || missing="$missing chromium"
 command -v faketime >/dev/null || missing="$missing faketime"
 command -v softhsm2-util >/dev/null || missing="$missing softhsm2"
+command -v mosquitto_pub >/dev/null || missing="$missing mosquitto-clients"
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
     # tests that need one of these say so and are left out; where CI runs they fail

@@ -89,7 +89,12 @@ def test_no_index_host_in_what_we_ship():
     """Where packages come from is the user's choice; a host in a file would override it."""
     hosts = ("pypi." + "org", "pythonhosted." + "org", "--index" + "-url", "--extra-index" + "-url")
     scripts = (path.relative_to(ROOT) for path in (ROOT / "deploy").glob("*.sh"))
-    locks = ("requirements.lock", "requirements-dev.lock", "requirements-setup.lock")
+    locks = (
+        "requirements.lock",
+        "requirements-dev.lock",
+        "requirements-setup.lock",
+        "requirements-docs.lock",
+    )
     for name in ("Makefile", *locks, "pyproject.toml", *scripts, ".ci/run", "deploy/Dockerfile"):
         text = (ROOT / name).read_text(encoding="utf-8")
         assert not [host for host in hosts if host in text], name

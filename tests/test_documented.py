@@ -48,6 +48,30 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in _anchors(found.read_text(encoding="utf-8")), f"{target}#{anchor}"
 
 
+def test_the_site_has_every_page() -> None:
+    """A page that no list of contents names is found by nobody."""
+    index = _text(Path("docs/index.md"))
+    listed = re.findall(r"^(?!:)([\w./*-]+)$", index, re.MULTILINE)
+    known = {path.resolve() for line in listed for path in (ROOT / "docs").glob(line)}
+    known |= {(ROOT / "docs" / line).resolve() for line in listed}
+    written = {*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("mrv/*.md")}
+    written -= {ROOT / "docs/index.md", ROOT / "mrv/README.md"}
+    assert {str(path.relative_to(ROOT)) for path in written - known} == set()
+
+
+# what other programs say
+THEIRS = {"Unspecified error", "Not authorized"}
+
+
+def test_messages_that_are_explained_are_ours() -> None:
+    """Whoever searches the page for what they read finds nothing."""
+    rows = re.findall(r"^\| ([^|]*) \|", _text(Path("docs/troubleshooting.md")), re.MULTILINE)
+    told = {word for row in rows for word in re.findall(r"`([^`]+)`", row)} - THEIRS
+    rooms = ("mrv", "services", "ingest")
+    code = "\n".join(p.read_text("utf-8") for room in rooms for p in (ROOT / room).rglob("*.py"))
+    assert {word for word in told if word not in code} == set()
+
+
 @pages
 def test_commands_are_taken(page: Path) -> None:
     """An operator types what a page says and is told that there is no such option."""

@@ -8,7 +8,8 @@ registry than the bridge.
 """
 
 from ingest.wire.envelope import SCHEMA, WireError
+from ingest.wire.packed_columns import encode
+from ingest.wire.parcels import decode
 from ingest.wire.record_batch import Parcel, join, partition_of, sort
-from ingest.wire.tables import decode, encode
 
 __all__ = ["SCHEMA", "Parcel", "WireError", "decode", "encode", "join", "partition_of", "sort"]

@@ -45,7 +45,10 @@ def bounded(
     book: Factors, reduction: Callable[[Factors], Fraction]
 ) -> tuple[Factors, tuple[Choice, ...]]:
     """
-    Leave out each brought factor that is not the same as, and leaves no less than, the published.
+    Take up each brought factor that is the same as what counts without it, or leaves less.
+
+    They are taken up one by one into the book of the published ones, in their order: no two of
+    them are held against each other alone.
 
     Parameters
     ----------
@@ -53,23 +56,31 @@ def bounded(
     reduction : callable
         What the account comes to with a book. [tCO2e]
     """
-    found = []
-    for factor in [one for one in book if one.brought]:
-        with_it, ours = _account(book, reduction)
-        if factor.id not in with_it:
-            continue
-        rest = FactorBook(one for one in book if one.id != factor.id)
+    every = list(book)
+    brought = [one for one in every if one.brought]
+    if not brought:
+        return book, ()
+    counted, found = [one for one in every if not one.brought], []
+    for factor in brought:
         try:
-            without_it, theirs = _account(rest, reduction)
+            with_it, ours = _account(FactorBook([*counted, factor]), reduction)
+        except FactorError:  # it supersedes one that does not count, or is of a day of another
+            continue
+        if factor.id not in with_it:
+            counted.append(factor)
+            continue
+        try:
+            without_it, theirs = _account(FactorBook(counted), reduction)
         except FactorError:  # nobody else publishes one, so there is nothing to hold it against
+            counted.append(factor)
             continue
         others = tuple(f for f in without_it.values() if f.kind == factor.kind)
         same = any(f.value == factor.value for f in others)
         counts = ours < theirs or (ours == theirs and same)
         found.append(Choice(factor, others, ours, theirs, counts))
-        if not counts:
-            book = rest
-    return book, tuple(found)
+        if counts:
+            counted.append(factor)
+    return FactorBook(counted), tuple(found)
 
 
 def _account(

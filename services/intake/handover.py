@@ -45,6 +45,7 @@ class Handover:
         self.fleet = Fleet([])
         self.failure: BaseException | None = None
         self.bell = Bell()
+        self._under_way = 0
         self._todo: queue.Queue[Inbox | None] = queue.Queue(IN_FLIGHT)
         self._done: queue.SimpleQueue[Done] = queue.SimpleQueue()
         self._told: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
@@ -64,11 +65,16 @@ class Handover:
         """Whether a batch waits for the storing thread."""
         return self._todo.qsize() > 0
 
+    def under_way(self) -> bool:
+        """Whether a batch is not durable yet."""
+        return self._under_way > 0
+
     def give(self, inbox: Inbox, said: list[Said]) -> None:
         """Hand over a batch, and what principals say of themselves."""
         if said:
             self._said.put(said)
         if len(inbox):
+            self._under_way += 1
             self._todo.put(inbox)
 
     def end(self) -> int:
@@ -81,7 +87,9 @@ class Handover:
 
     def durable(self) -> list[Done]:
         """Take the batches that are durable."""
-        return _all(self._done)
+        found = _all(self._done)
+        self._under_way -= len(found)
+        return found
 
     def messages(self) -> list[tuple[str, bytes]]:
         """Take what devices are to be told: topics and payloads."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import socket
 import ssl
 import time
 import urllib.parse
 import urllib.request
 from base64 import b64encode
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from aiokafka import errors
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 MAX_RECORD = 900_000  # bytes of a record of ours
 LARGEST = MAX_RECORD + 65_536  # with what Kafka puts around it
 _TOKEN_TIMEOUT_S = 10.0
+_LOOK_S = 2.0  # for a broker to say why it closed a connection
+_OUT_OF_TIME = (9, 10)  # OpenSSL: not yet valid, has expired
 _SPENT = 0.8  # of a token's life, after which another is asked for
 _ACCESS = "; `tonne topics access` prints what each user needs, --apply sets it"
 # What a refusal means, and what to do about it, by Kafka's own name of it.
@@ -32,17 +36,21 @@ _WORDS: dict[type[BaseException], str] = {
     " min.insync.replicas asks for; bring the other brokers back",
     errors.UnknownTopicOrPartitionError: "the topic, or this partition of it, is not there; make it"
     " with `tonne topics apply`",
-    errors.TopicAuthorizationFailedError: f"our user may not do this with the topic{_ACCESS}",
-    errors.GroupAuthorizationFailedError: f"our user may not read as this group{_ACCESS}",
-    errors.ClusterAuthorizationFailedError: f"our user may not do this with the cluster{_ACCESS}",
     errors.SaslAuthenticationFailed: "our user or password is refused; check TONNE_KAFKA_URL",
     errors.UnsupportedSaslMechanismError: "the broker does not know our way to show who we are;"
     " check TONNE_KAFKA_SASL_MECHANISM",
     errors.MessageSizeTooLargeError: "a record is larger than the topic takes; raise"
     " max.message.bytes with `tonne topics apply --alter`",
+    errors.UnknownError: "Kafka refuses it, and its own log says why; a topic that is compacted"
+    " takes no record of ours, `tonne topics apply` compares its settings",
     errors.KafkaConnectionError: "no Kafka broker answers",
     errors.NodeNotReadyError: "no Kafka broker answers",
 }
+_REFUSED = (  # of a topic, of a group; of the cluster where a producer may write to no topic at all
+    errors.TopicAuthorizationFailedError,
+    errors.GroupAuthorizationFailedError,
+    errors.ClusterAuthorizationFailedError,
+)
 _WORDS[errors.NotEnoughReplicasAfterAppendError] = _WORDS[errors.NotEnoughReplicasError]
 _WORDS[errors.AuthenticationFailedError] = _WORDS[errors.SaslAuthenticationFailed]
 
@@ -74,18 +82,22 @@ def security_options(access: KafkaAccess) -> dict[str, Any]:
     return found
 
 
-def words(error: BaseException) -> str:
-    """Return what an error of Kafka's means, and what to do about it."""
+def words(error: BaseException, doing: str = "do this") -> str:
+    """
+    Return what an error of Kafka's means, and what to do about it.
+
+    Parameters
+    ----------
+    doing : str
+        What was asked for, as in "our user may not .."; Kafka does not say it.
+    """
+    if isinstance(error, _REFUSED):
+        return f"our user may not {doing}{_ACCESS}"
     for kind, meaning in _WORDS.items():
         if isinstance(error, kind):
             return meaning
-    if isinstance(error, ssl.SSLCertVerificationError):
-        why = error.verify_message
-        return f"the broker's certificate is refused ({why}); check TONNE_KAFKA_CA_FILE"
     if isinstance(error, ssl.SSLError):
-        return (
-            f"no TLS comes about ({error.reason}); check TONNE_KAFKA_URL and TONNE_KAFKA_CERT_FILE"
-        )
+        return _words_of_tls(error)
     if isinstance(error, TimeoutError):
         return str(error) or "no answer in time"
     if isinstance(error, OSError):
@@ -93,11 +105,31 @@ def words(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def unreachable(access: KafkaAccess, error: BaseException) -> ServerError:
+def _words_of_tls(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        check = "check TONNE_KAFKA_CA_FILE"
+        if error.verify_code in _OUT_OF_TIME:
+            check = "give the broker another one, and look at this machine's clock"
+        return f"the broker's certificate is refused ({error.verify_message}); {check}"
+    reason = error.reason or ""
+    if "CERTIFICATE_REQUIRED" in reason:
+        return "the broker asks for a certificate of ours; set TONNE_KAFKA_CERT_FILE and _KEY_FILE"
+    if "ALERT" in reason and ("CERTIFICATE" in reason or "UNKNOWN_CA" in reason):
+        why = reason.partition("ALERT_")[2].lower().replace("_", " ")
+        return (
+            f"the broker refuses our certificate ({why}): it has expired, or is of an authority"
+            " that the broker does not trust; check TONNE_KAFKA_CERT_FILE"
+        )
+    return f"no TLS comes about ({reason}); check TONNE_KAFKA_URL and TONNE_KAFKA_CERT_FILE"
+
+
+def unreachable(access: KafkaAccess, error: BaseException, doing: str = "do this") -> ServerError:
     """Return the error of a broker that cannot be reached, or refuses, with what to do."""
     asked = ", ".join(access.bootstrap)
+    if isinstance(error, _REFUSED):  # it was reached
+        return ServerError(f"Kafka {asked}: {words(error, doing)}")
     return ServerError(
-        f"Kafka {asked}: {words(error)}; check TONNE_KAFKA_URL, "
+        f"Kafka {asked}: {words(error, doing)}; check TONNE_KAFKA_URL, "
         "or start a broker with `tonne local up --kafka`"
     )
 
@@ -109,8 +141,9 @@ class Reasons(logging.Handler):
     It tries a refused connection, and a refused record, again and again in silence.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, access: KafkaAccess) -> None:
         super().__init__(logging.WARNING)
+        self._access = access
         self._last: BaseException | None = None
 
     def __enter__(self) -> Self:
@@ -134,7 +167,33 @@ class Reasons(logging.Handler):
     def of(self, error: BaseException) -> BaseException:
         """Return the reason that was given for an error, or the error itself."""
         vague = isinstance(error, errors.KafkaConnectionError | TimeoutError)
-        return self._last if vague and self._last is not None else error
+        found = self._last if vague and self._last is not None else error
+        if self._access.secure and isinstance(found, errors.KafkaConnectionError):
+            return _refusal(self._access, str(found)) or found
+        return found
+
+
+def _refusal(access: KafkaAccess, told: str) -> ssl.SSLError | None:
+    """
+    Return why a broker closed a connection by TLS; None where it does not say.
+
+    By TLS 1.3 a client hears of its certificate only after the handshake, and aiokafka
+    tells that the connection was closed.
+    """
+    context = access.context()
+    for (host, port), name in zip(access.servers, access.bootstrap, strict=True):
+        if context is None or f"{name} closed" not in told:
+            continue
+        with suppress(TimeoutError, ConnectionError, socket.gaierror):
+            try:
+                with (
+                    socket.create_connection((host, port), _LOOK_S) as plain,
+                    context.wrap_socket(plain, server_hostname=host) as secure,
+                ):
+                    secure.recv(1)
+            except ssl.SSLError as error:
+                return error
+    return None
 
 
 class Tokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka has no types

@@ -40,6 +40,9 @@ __all__ = ["MAX_RECORD", "NotStoredError", "Outgoing", "Producer"]
 class NotStoredError(KafkaError):  # type: ignore[misc]  # aiokafka has no types
     """Records are not known to be stored; all may be sent again."""
 
+    def __str__(self) -> str:
+        return str(self.args[0])
+
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
@@ -85,12 +88,13 @@ class Producer:
         InputError
             When a file of TLS cannot be used.
         """
-        with Reasons() as reasons:
+        with Reasons(self._access) as reasons:
             try:
                 self._do(self._within(self._send(records)))
             except (KafkaError, OSError) as error:
                 self.drop()
-                raise NotStoredError(words(reasons.of(error))) from error
+                why = words(reasons.of(error), f"write to topic {self._topic!r}")
+                raise NotStoredError(why) from error
 
     def drop(self) -> None:
         """Give up the connection and what is unsent; the next `send` makes another."""

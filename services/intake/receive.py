@@ -53,6 +53,9 @@ class Receive:
     every_s : float
         While messages keep coming, batches that are not full leave no oftener than
         this; after a silence at once. [s]
+    single : bool
+        A batch that is not full leaves once the one before it is durable: messages
+        gather meanwhile.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Receive:
         host_id: str | None = None,
         tls: Tls | None = None,
         every_s: float = 0.0,
+        single: bool = False,
     ) -> None:
         self._metrics, self._log = metrics, log
         self._batch = batch
@@ -78,6 +82,7 @@ class Receive:
         )
         self._heard: Fleet | None = None
         self._every_s, self._left_s, self._came_s = every_s, 0.0, 0.0
+        self._single = single
         self._retry_s = 0.0
 
     def connect(self, fleet: Fleet) -> None:
@@ -133,7 +138,7 @@ class Receive:
         """Hand on what was received; return how many batches."""
         count = 0
         while self.session.waiting and not handover.full():
-            gathering = handover.busy() or (not stopping and self._too_soon())
+            gathering = self._busy(handover) or (not stopping and self._too_soon())
             if self.session.waiting < self._batch and gathering:
                 break
             inbox = self.session.take(self._batch, now_us())
@@ -147,6 +152,9 @@ class Receive:
                 self._left_s = time.monotonic()
             handover.give(inbox, said)
         return count
+
+    def _busy(self, handover: Handover) -> bool:
+        return handover.under_way() if self._single else handover.busy()
 
     def _too_soon(self) -> bool:
         """

@@ -156,9 +156,16 @@ def partitions(access: KafkaAccess, name: str) -> int:
 
 
 @asynccontextmanager
-async def administering(access: KafkaAccess, timeout_ms: int = _TIMEOUT_MS) -> AsyncIterator[Any]:
+async def administering(
+    access: KafkaAccess, timeout_ms: int = _TIMEOUT_MS, *, doing: str = "do this"
+) -> AsyncIterator[Any]:
     """
     Lend a client that may ask and change the cluster.
+
+    Parameters
+    ----------
+    doing : str
+        What is asked for, for the sentence of a refusal.
 
     Raises
     ------
@@ -166,12 +173,12 @@ async def administering(access: KafkaAccess, timeout_ms: int = _TIMEOUT_MS) -> A
         When no broker can be reached, or one refuses.
     """
     client = AIOKafkaAdminClient(**client_options(access), request_timeout_ms=timeout_ms)
-    with Reasons() as reasons:
+    with Reasons(access) as reasons:
         try:
             await client.start()
             yield client
         except (KafkaError, OSError) as error:
-            raise unreachable(access, reasons.of(error)) from error
+            raise unreachable(access, reasons.of(error), doing) from error
         finally:
             await client.close()
 
@@ -179,7 +186,8 @@ async def administering(access: KafkaAccess, timeout_ms: int = _TIMEOUT_MS) -> A
 async def _settle(
     access: KafkaAccess, wanted: Topic, *, alter: bool
 ) -> tuple[bool, list[Difference]]:
-    async with administering(access) as admin:
+    doing = f"make or change topic {wanted.name!r}"
+    async with administering(access, doing=doing) as admin:
         there = wanted.name in await admin.list_topics()
         found = await _describe(admin, wanted.name) if there else []
         count = len((await admin.describe_cluster())["brokers"])
@@ -204,7 +212,8 @@ async def _make(admin: Any, wanted: Topic) -> None:
     answer = await admin.create_topics([new])
     for name, code, *told in answer.topic_errors:
         if code:
-            raise ServerError(f"Kafka refuses topic {name!r}: {words(for_code(code)(*told))}")
+            why = words(for_code(code)(*told), f"make topic {name!r}")
+            raise ServerError(f"Kafka refuses topic {name!r}: {why}")
 
 
 async def _alter(
@@ -218,7 +227,9 @@ async def _alter(
     for answer in await admin.alter_configs([resource]):
         for code, told, *_ in answer.resources:
             if code:
-                raise ServerError(f"Kafka changes no setting of {wanted.name!r}: {told}")
+                error = for_code(code)(told)
+                why = words(error, f"change settings of topic {wanted.name!r}")
+                raise ServerError(f"Kafka changes no setting of {wanted.name!r}: {why}")
 
 
 async def _brokers(access: KafkaAccess) -> int:
@@ -227,10 +238,14 @@ async def _brokers(access: KafkaAccess) -> int:
 
 
 async def _partitions(access: KafkaAccess, name: str) -> int:
-    async with administering(access, _ASK_MS) as admin:
+    async with administering(access, _ASK_MS, doing=f"look at topic {name!r}") as admin:
         # asking for a topic by name would make it on a broker that makes topics by itself
         if name not in await admin.list_topics():
-            raise InputError(f"Kafka has no topic {name!r}; make it with `tonne topics apply`")
+            known = access.user is not None or access.tls.cert is not None
+            unseen = "; or let our user see it, `tonne topics access`" if known else ""
+            raise InputError(
+                f"Kafka has no topic {name!r}; make it with `tonne topics apply`{unseen}"
+            )
         return len(await _describe(admin, name))
 
 

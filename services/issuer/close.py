@@ -20,6 +20,7 @@ from mrv.statement.compose import Label, compose
 from mrv.statement.evidence_case import identifier
 from mrv.statement.states import check_step
 from services.clock import now_us
+from services.issuer.claimed_once import counted_elsewhere
 from services.issuer.collect_evidence import collect, correcting
 from services.issuer.period_over import check_over
 from services.store.archive import catalog as archived
@@ -27,17 +28,20 @@ from services.store.registry import load as registry
 from services.store.statements import statements
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import date
+    from typing import Any
 
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
     from mrv.accounting.period_result import PeriodResult
+    from mrv.documents.statement import Claims
     from mrv.statement.evidence_case import Case
     from services.store.statements.statements import Stored
 
 _COUNTS = ("draft", "submitted", "under_verification", "verified", "issued")
+_SHOWN = 3
 CAME_LATER = "evidence that came or changed after issue"
 CODE_VERSION = f"tonne {version('tonne')}"
 STEPS = ("earlier statements", "plan, readings and intervals", "figures", "draft")
@@ -124,6 +128,7 @@ def close_period(
             one = case if rules == ACCOUNTING else replace(case, plan=case.plan.by_rules(rules))
             document = compose(one, label)
             if canonical.encode(document) == last.body:
+                _claims_once(conn, document)
                 return Closed(last.id, last.state, document, one.result, new=False)
         standing = statements.claimed_exactly(conn, project, from_us, to_us)
         if supersedes is None and standing is not None:
@@ -134,10 +139,19 @@ def close_period(
         _check_name(conn, case, sequence)
         begun(*next(at))
         document = compose(case, Label(sequence, CODE_VERSION, supersedes, reason))
-        statement = claims_of(document).statement
+        statement = _claims_once(conn, document).statement
         statements.insert(conn, case.result, _local(case), document, _detail(case))
         statements.step(conn, statement, "draft", actor, reason=reason)
     return Closed(statement, "draft", document, case.result, new=True)
+
+
+def _claims_once(conn: Connection[TupleRow], document: Mapping[str, Any]) -> Claims:
+    """Return what a statement says; refuse one that counts what another project has claimed."""
+    claims = claims_of(document)
+    twice = list(counted_elsewhere(conn, claims))
+    if twice:
+        raise PeriodError("; ".join(twice[:_SHOWN]))
+    return claims
 
 
 def _check_name(conn: Connection[TupleRow], case: Case, sequence: int) -> None:

@@ -32,6 +32,7 @@ from mrv.statement.plan_extract import MonitoringPlan, read_plan
 from mrv.statement.prior_statements import figures
 from mrv.statement.registry_inputs import registry_inputs
 from mrv.statement.usage_before import usage
+from services.issuer.claimed_once import before_elsewhere
 from services.issuer.registry_conditions import told
 from services.store.registry import invoices
 from services.store.registry import load as registry
@@ -135,6 +136,8 @@ def plan_of(
     fields = {name: getattr(project, name) for name in Project.__slots__}
     energy = energy_roles(find(project.methodology, project.version), project.devices)
     now = Project(**{**fields, "devices": bound})
+    # what holds for the devices where the project itself issued nothing yet
+    fixed = before or before_elsewhere(conn, now, from_us)
     said = told(conn, now, from_us, to_us)
     plan = MonitoringPlan(
         project=now,
@@ -149,7 +152,7 @@ def plan_of(
         earlier=_earlier(conn, project, (from_us, to_us), before, energy),
         energy=energy,
         unclaimed=tuple(carried.unclaimed(conn, project_id, from_us)),
-        changed=() if before is None else changed(before.claims, now),
+        changed=() if fixed is None else changed(fixed.claims, now),
         accounting=ACCOUNTING,
         registry=said.conditions,
         uncounted=said.uncounted,
@@ -157,7 +160,7 @@ def plan_of(
         samples=said.samples,
         meters=periods.load_makers(conn, ids),
         history=_history(conn, now, from_us),
-        fixed=() if before is None else departed(before.claims, now),
+        fixed=() if fixed is None else departed(fixed.claims, now),
         arrivals=_arrivals(conn, now, from_us, to_us),
         issue_signatures=issue_signatures(conn),
         public_url=public_url(conn),

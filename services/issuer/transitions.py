@@ -33,6 +33,7 @@ from mrv.statement.status import sign_list
 from services.clock import now_us
 from services.issuer import bundle, keys
 from services.issuer import external_signatures as accept
+from services.issuer.claimed_once import counted_elsewhere
 from services.issuer.close import snapshot
 from services.issuer.documents import Documents, Signer, documents, may_sign, records
 from services.issuer.documents import approvers as approvers_of
@@ -238,6 +239,8 @@ def _issue(
         if old is not None:
             check_step(old, statements.find(conn, old).state, "superseded")
         _nothing_more_owed(conn, have)
+        if twice := next(counted_elsewhere(conn, have.claims), None):
+            raise StatementStateError(f"{statement}: {twice}; and close the period again")
         statements.claim(conn, have.stored)
         statements.step(conn, statement, "issued", actor, multikey=multikey)
         entry = issued_entry(have.statement, have.verification, approved)

@@ -150,6 +150,7 @@ def _project(project: Project) -> dict[str, Any]:
     return _present(
         id=project.id,
         name=project.name,
+        names=dict(project.names or {}),
         methodology=project.methodology,
         version=project.version,
         crediting_period={"from": project.crediting_from, "to": project.crediting_to},
@@ -191,6 +192,7 @@ def _programme(programme: Programme) -> dict[str, Any]:
         _present(
             id=a.id,
             name=a.name,
+            names=dict(a.names or {}),
             target_kt=a.target_kt,
             target_year=a.target_year,
             reported=[asdict(r) for r in a.reported],

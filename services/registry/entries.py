@@ -22,7 +22,11 @@ ARRAY_KEYS = ("dc_power_w", "tilt", "azimuth", "temperature_coefficient_percent"
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A place with one time zone; `park` names the group of sites that it belongs to."""
+    """
+    A place with one time zone; `park` names the group of sites that it belongs to.
+
+    `names` are by language what people who do not read `name` call it.
+    """
 
     kind: ClassVar[str] = "site"
     id: str
@@ -31,6 +35,7 @@ class Site:
     longitude: float
     timezone: str
     park: str | None = None
+    names: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +204,7 @@ class Project:
     boundary: tuple[Outside, ...] | None = None
     laboratory: tuple[Sample, ...] | None = None
     documents: Mapping[str, str] | None = None
+    names: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +229,7 @@ class Action:
     target_kt: Decimal | int | None
     target_year: int | None = None
     reported: tuple[Reported, ...] = ()
+    names: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,9 @@ DEVICE_KEYS = (
     "attributes", "calibrations", "replacements", "quality", "check_of", "check_percent",
     "maker", "model", "ratings", "meter_keys", *ARRAY_KEYS, "arrays",
 )  # fmt: skip
+# `name` is in English, or what the city writes in Latin letters
+_LANGUAGES = ("vi", "ja")
+_SPOKEN, _LONGEST_NAME = ", ".join(_LANGUAGES), 200
 # read, transcribed, second-hand, back-solved, from memory
 CERTAINTIES = ("R", "T", "r", "B", "M")
 
@@ -62,7 +65,21 @@ def site(row: Row) -> Site:
         longitude=_degrees(row, "longitude", 180),
         timezone=row.text("timezone"),
         park=row.identifier("park") if row.has("park") else None,
+        names=_names(row),
     )
+
+
+def _names(row: Row) -> dict[str, str] | None:
+    """Read what something is called in languages other than that of its `name`."""
+    if not row.has("names"):
+        return None
+    found = row.mapping("names")
+    for language, text in found.items():
+        if language not in _LANGUAGES:
+            row.problem("names", f"{language!r} is no language of the pages: {_SPOKEN}")
+        elif not isinstance(text, str) or not text.strip() or len(text) > _LONGEST_NAME:
+            row.problem("names", f"{language} = {text!r} must be text of 1 to 200 characters")
+    return found or None
 
 
 def device(row: Row) -> Device:
@@ -151,7 +168,7 @@ def project(row: Row) -> Project:
     """Read a project with its devices."""
     row.only("id", "name", "methodology", "version", "crediting_period", "devices", "parameters",
              "expected", "modules", "action", "system", "transfer", "monitoring",
-             "boundary", "laboratory", "documents")  # fmt: skip
+             "boundary", "laboratory", "documents", "names")  # fmt: skip
     crediting = _one(row, "crediting_period", "from", "to")
     first, end = _days(crediting)
     devices = row.rows("devices") or []
@@ -177,6 +194,7 @@ def project(row: Row) -> Project:
         boundary=_list(row, "boundary", _outside, lambda o: o.device),
         laboratory=_list(row, "laboratory", _sample, place),
         documents=_documents(row),
+        names=_names(row),
     )
 
 
@@ -391,7 +409,7 @@ def _transfer(row: Row) -> TransferClass | None:
 
 
 def _action(row: Row) -> Action:
-    row.only("id", "name", "target_kt", "target_year", "reported")
+    row.only("id", "name", "target_kt", "target_year", "reported", "names")
     years = row.rows("reported") or []
     reported = tuple(sorted((_reported(y) for y in years), key=lambda r: r.year))
     _gather(row, *years)
@@ -403,6 +421,7 @@ def _action(row: Row) -> Action:
         row.number("target_kt", 0, MAX_EXPECTED),
         row.whole("target_year", *YEARS),
         reported,
+        _names(row),
     )
 
 

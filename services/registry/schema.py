@@ -8,11 +8,14 @@ between rows (an id that is registered, two services of one meter) is told by
 
 from __future__ import annotations
 
+import tomllib
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cache
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -71,7 +74,7 @@ _IDS = {("Site", "id"), ("Site", "park"), ("Device", "id"), ("Device", "site"),
 
 
 def schema() -> dict[str, Any]:
-    """Return the schema of a whole registry file."""
+    """Return the schema of a whole registry file; its keys say what they mean."""
     sections = {
         "sites": _entry(entries.Site),
         "devices": _device(),
@@ -82,17 +85,35 @@ def schema() -> dict[str, Any]:
     kinds = list(authority.TYPES.values())
     entered, shared = msgspec.json.schema_components(kinds, ref_template="#/$defs/{name}")
     sections |= dict(zip(authority.KINDS, entered, strict=True))
+    properties = {key: {"type": "array", "items": one} for key, one in sections.items()}
+    properties["programme"] = _entry(entries.Programme)
+    for where, keys in descriptions().items():
+        for key, text in keys.items():
+            _at(properties, where)[key]["description"] = text
     return {
         "$schema": _DRAFT,
         "title": "Registry file of tonne",
         "type": "object",
-        "properties": {
-            **{key: {"type": "array", "items": one} for key, one in sections.items()},
-            "programme": _entry(entries.Programme),
-        },
+        "properties": properties,
         "additionalProperties": False,
         "$defs": shared,
     }
+
+
+@cache
+def descriptions() -> dict[str, dict[str, str]]:
+    """What each key means, by the section that it stands in, such as `devices.calibrations`."""
+    text = files("services.registry").joinpath("descriptions.toml").read_text("utf-8")
+    return tomllib.loads(text)
+
+
+def _at(properties: dict[str, Any], where: str) -> dict[str, Any]:
+    """Return the keys of a section, such as `devices.calibrations`."""
+    found = properties
+    for name in where.split("."):
+        one = found[name]
+        found = one.get("items", one)["properties"]
+    return found
 
 
 def _entry(kind: Any) -> dict[str, Any]:

@@ -29,6 +29,7 @@ _SITE = f"""\
 sites:
   - id: {SITE}  # letters, digits, - and _
     name: My industrial park
+    # names: {{vi: "Khu công nghiệp của tôi", ja: "私の工業団地"}}  # in the languages of the pages
     latitude: 20.94  # degrees, north is positive
     longitude: 106.60  # degrees, east is positive
     timezone: Asia/Ho_Chi_Minh  # IANA name; days of this site begin by it

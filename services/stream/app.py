@@ -2,8 +2,8 @@
 The Faust app of `tonne worker`: one agent, no tables, nothing declared.
 
 As Faust 0.15 behaves, `take` acknowledges what failed, and a failed event is
-not seen again by the same process.  So: `noack_take`, one at a time, retried
-in place, and a process that ends when anything else goes wrong.
+not seen again by the same process.  So: acknowledged by us, one list at a time,
+retried in place, and a process that ends when anything else goes wrong.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from faust.auth import OAuthCredentials
 from services.intake.kafka_client import Tokens
 from services.kafka_access import TOKEN
 from services.stream.consumer import transport
+from services.stream.gathering import gathered
 from services.stream.records import Record
 from services.stream.topic_view import FRESH_MS
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 GROUP = "tonne-worker"
 SESSION_S = 30.0
 RECORDS = 64
-LINGER_S = 0.05
 
 
 def build_app(
@@ -69,9 +69,8 @@ def build_app(
 
     @app.agent(parcels, concurrency=1, name="store")
     async def store(stream: Any) -> AsyncIterator[None]:
-        async for events in stream.noack_take(RECORDS, within=LINGER_S):
-            for partition, records in _by_partition(events).items():
-                await storing.store(partition, records)
+        async for events in gathered(stream, RECORDS):
+            await storing.store(_by_partition(events))
             for event in events:
                 await stream.ack(event)
             yield
@@ -110,7 +109,7 @@ def _options(data: Path, session_s: float, instance: str | None) -> dict[str, An
         "broker_heartbeat_interval": session_s / 6,
         "broker_max_poll_interval": 600,
         "broker_commit_interval": 1.0,
-        "stream_buffer_maxsize": 2 * RECORDS,
+        "stream_buffer_maxsize": RECORDS,  # a worker stores all of it before it lets go
         "stream_wait_empty": True,
         "processing_guarantee": "at_least_once",
         "agent_supervisor": "mode.CrashingSupervisor",

@@ -30,8 +30,8 @@ from services.store.stream.offsets import VisitedError
 from services.store.timeseries.last_seen import see
 from services.stream.own_partitions import OwnPartitions
 from services.stream.partition_map import Homes
-from services.stream.read import joined, read_records, refusals
-from services.stream.records import Spoiled, portions
+from services.stream.read import joined, read_records, refusals, together
+from services.stream.records import Spoiled, portions, small
 from services.stream.registry_version import Version, answer_requests
 from services.stream.sparkplug import swept
 from services.stream.write import write
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from services.store.stream.topic_source import Source
     from services.stream.dead_letter_topic import DeadTopic
     from services.stream.records import Record
+    from services.stream.write import Step
 
 # so long rows that devices wait for are worked on before the next records
 _AT_ONCE_S = 1.0
@@ -154,6 +155,46 @@ class StreamChain:
             )  # fmt: skip
         return found
 
+    def store_all(self, records: Mapping[int, Sequence[Record]]) -> None:
+        """
+        Make records of partitions durable, as `store` does.
+
+        In one transaction where nothing speaks against it: a transaction costs more than
+        the rows of the few messages that a record holds at a moderate rate.
+        """
+        if not (len(records) > 1 and small(records.values()) and self._stored_together(records)):
+            for partition, some in records.items():
+                self.store(partition, some)
+
+    def _stored_together(self, records: Mapping[int, Sequence[Record]]) -> bool:
+        """Store records in one transaction, unless one must stand alone; as often as needed."""
+        while True:
+            with self._database.attempt() as connection, suppress(VisitedError):
+                self._look_again(connection)
+                return self._together(connection, records)
+            self._unsure = True
+
+    def _together(
+        self, connection: Connection[TupleRow], records: Mapping[int, Sequence[Record]]
+    ) -> bool:
+        todo = {
+            position: some
+            for partition, position in sorted(self._own.positions.items())
+            if partition in records
+            and (some := self._own.following.of(position, records[partition]))
+        }
+        version = self._version(connection)
+        found = together(version.fleet, version.homes, self._own.topic, todo)
+        if found is not None and names_unknown(refusals(found)):
+            version = self._refreshed(connection)
+            found = together(version.fleet, version.homes, self._own.topic, todo)
+        if found is None:
+            return False
+        if found:
+            steps = [_step(position, some[-1]) for position, some in todo.items()]
+            self._write(connection, version, steps, found, Turn(self._nodes, connection))
+        return True
+
     def store(self, partition: int, records: Sequence[Record]) -> None:
         """
         Make records of a partition durable, however long the database takes.
@@ -196,15 +237,13 @@ class StreamChain:
         if names_unknown(refusals(found)):
             version = self._refreshed(connection)
             found = read_records(version.fleet, self._own.topic, partition, todo, turn)
-        last = todo[-1]
-        step = (position, last.offset + 1, hashlib.sha256(last.value).digest())
-        self._write(connection, version, step, found, turn)
+        self._write(connection, version, [_step(position, todo[-1])], found, turn)
 
     def _write(
         self,
         connection: Connection[TupleRow],
         version: Version,
-        step: tuple[Position, int, bytes | None],
+        steps: Sequence[Step],
         found: Sequence[Parcel | Spoiled],
         turn: Turn,
     ) -> None:
@@ -213,11 +252,12 @@ class StreamChain:
         parcel, letters = joined(found)
         batch = Batch(parcel.frames, parcel.rejected, letters)
         began = time.monotonic()
-        committed = write(connection, version, self._own, step, batch, turn)
+        committed = write(connection, version, self._own, steps, batch, turn)
         self._metrics.commit_seconds.observe(time.monotonic() - began)
         count_messages(self._metrics, parcel.codecs, committed.rejected, "stored")
         count_commit(self._metrics, committed)
-        if any(self._own.home_of(name) != step[0].partition for name in turn.names):
+        homes = {position.partition for position, _, _ in steps}
+        if any(self._own.home_of(name) not in homes for name in turn.names):
             self._nodes.forget()
         self._answer(connection, version)
 
@@ -242,9 +282,8 @@ class StreamChain:
             if position is not None:
                 turn = Turn(self._nodes, connection)
                 found = [swept(turn, version.fleet, [name], now)]
-                self._write(
-                    connection, version, (position, position.offset, position.digest), found, turn
-                )
+                here = (position, position.offset, position.digest)
+                self._write(connection, version, [here], found, turn)
 
     def _join(self, connection: Connection[TupleRow]) -> None:
         self._agree(share(connection, self._own.source))
@@ -314,3 +353,8 @@ class StreamChain:
     def close(self) -> None:
         """Close the connection."""
         self._database.close()
+
+
+def _step(position: Position, last: Record) -> Step:
+    """Return how far a partition is to move once its last record is stored."""
+    return position, last.offset + 1, hashlib.sha256(last.value).digest()

@@ -33,9 +33,9 @@ class Storing:
         """Make partitions, of so many, ours; return the next offset of each."""
         return await self._do(self._chain.take_over, begins, seen)
 
-    async def store(self, partition: int, records: Sequence[Record]) -> None:
-        """Make records durable."""
-        await self._do(self._chain.store, partition, records)
+    async def store(self, records: Mapping[int, Sequence[Record]]) -> None:
+        """Make records of partitions durable."""
+        await self._do(self._chain.store_all, records)
 
     async def idle(self) -> None:
         """Do what is due now and then: look at the registry, set gauges."""

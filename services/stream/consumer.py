@@ -30,6 +30,10 @@ COMMIT_S = 5.0
 _AGAIN_S = 1.0
 
 
+class _SharedAnewError(Exception):
+    """The group shared partitions anew meanwhile."""
+
+
 class _Thread(driver.AIOKafkaConsumerThread):
     """
     Faust's reader, that asks for records more often, and waits for no commit.
@@ -93,22 +97,36 @@ def transport(url: Any, app: Any, take_over: TakeOver, sharing: Sharing) -> Any:
             thread.sharing = sharing
             return thread
 
+        _sharing = 0  # how often partitions were shared among the group
+
         async def seek_to_committed(self) -> Mapping[Any, int]:
-            """Take over what is assigned, and read on from there."""
-            assigned = {tp.partition: tp for tp in self.assignment()}
-            if not assigned:  # what was ours is another's now
-                await take_over({}, 0)
-                return {}
-            while True:
+            """
+            Take over what is assigned, and read on from there.
+
+            The group may share anew meanwhile: what was ours may be another's by then, and
+            taking it over again would end that one.
+            """
+            self._sharing += 1
+            ours = self._sharing
+            while ours == self._sharing:
+                assigned = {tp.partition: tp for tp in self.assignment()}
                 try:
                     return await self._taken(assigned)
+                except _SharedAnewError:
+                    continue
                 except (AwayError, KafkaError) as error:
                     self.log.warning("Kafka is waited for: %r", error)
                     await asyncio.sleep(_AGAIN_S)
+            return {}
 
         async def _taken(self, assigned: Mapping[int, Any]) -> Mapping[Any, int]:
+            if not assigned:  # what was ours is another's now
+                await take_over({}, 0)
+                return {}
             seen = max(self.topic_partitions(tp.topic) or 0 for tp in assigned.values())
             first = await self.earliest_offsets(*assigned.values())
+            if self.assignment() != set(assigned.values()):
+                raise _SharedAnewError
             begins = {partition: first.get(assigned[partition]) or 0 for partition in assigned}
             offsets = await take_over(begins, max(seen, max(assigned) + 1))
             found = {assigned[partition]: offset for partition, offset in offsets.items()}

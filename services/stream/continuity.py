@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ingest.errors import ServerError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from structlog.typing import FilteringBoundLogger
 
@@ -80,6 +80,22 @@ class Continuity:
                     f"partition {partition} of {self._view.topic!r} ends at {end}, but {offset}"
                     " records of it are stored: the topic was made again, or its log was cut;"
                     f" {REMEDY}"
+                )
+
+    def check_there(self, stored: Mapping[int, int], there: Collection[int]) -> None:
+        """
+        Look whether all partitions are there of which something is stored, ours or others'.
+
+        Raises
+        ------
+        ServerError
+            When one is not: Kafka takes no partition away.
+        """
+        for partition, offset in stored.items():
+            if offset and partition not in there:
+                raise ServerError(
+                    f"{self._view.topic!r} has {len(there)} partitions, but {offset} records of"
+                    f" partition {partition} are stored: the topic was made again; {REMEDY}"
                 )
 
     def _another(self, partition: int, record: int) -> ServerError:

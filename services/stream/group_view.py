@@ -24,12 +24,12 @@ async def assigned(kafka: KafkaAccess, group: str, topic: str) -> set[int]:
     ServerError
         When Kafka cannot be asked, or does not tell us.
     """
-    async with administering(kafka) as admin:
+    async with administering(kafka, doing=f"look at group {group!r}") as admin:
         (answer,) = await admin.describe_consumer_groups([group])
     found: set[int] = set()
     for code, _name, _state, _type, _protocol, members, *_ in answer.groups:
         if code:
-            raise ServerError(f"group {group!r}: {words(for_code(code)())}")
+            raise ServerError(words(for_code(code)(), f"look at group {group!r}"))
         for member in members:  # id, client, host, metadata, share
             share = member[4]
             if share:

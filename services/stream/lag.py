@@ -84,7 +84,9 @@ class Lag:
         ends = await self._view.ends(partitions)
         ours = self._storing.known()
         self._continuity.check_ends(ours, ends)
-        self._tell({**await asyncio.to_thread(self._others.read), **ours}, ends)
+        stored = {**await asyncio.to_thread(self._others.read), **ours}
+        self._continuity.check_there(stored, partitions)
+        self._tell(stored, ends)
         self._cover(len(partitions))
 
     def _tell(self, stored: Mapping[int, int], ends: Mapping[int, int]) -> None:

@@ -12,7 +12,7 @@ from services.store.stream.topic_source import Source
 from services.stream.sequence import Following, begin
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from psycopg import Connection
     from psycopg.rows import TupleRow
@@ -88,15 +88,16 @@ class OwnPartitions:
         return self.home_of(gateway or device_id) in self.positions
 
     def moved(
-        self, position: Position, step: tuple[int, bytes | None], visits: Mapping[int, int]
+        self, steps: Sequence[tuple[Position, int, bytes | None]], visits: Mapping[int, int]
     ) -> None:
         """
-        Take note of what a transaction of ours did: to which record, with which before it.
+        Take note of what a transaction of ours did: to which records, with which before them.
 
         A visit that was our own is no news, unless another came between.
         """
-        offset, digest = step
-        self.positions[position.partition] = replace(position, offset=offset, digest=digest)
+        for position, offset, digest in steps:
+            held = self.positions[position.partition]
+            self.positions[position.partition] = replace(held, offset=offset, digest=digest)
         for partition, count in visits.items():
             visited = self.positions.get(partition)
             if visited is not None and visited.visits + 1 == count:

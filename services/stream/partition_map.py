@@ -9,7 +9,7 @@ import numpy as np
 from ingest.wire import partition_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from ingest.model import Fleet, Frame, Int32
 
@@ -32,9 +32,10 @@ class Homes:
         """Return the partitions that answer for the devices of these frames, ascending."""
         return sorted({int(p) for f in frames for p in np.unique(self._of[f.device])})
 
-    def strangers(self, frames: Iterable[Frame], partition: int) -> Int32:
-        """Return the devices of these frames that are another partition's."""
-        found = [np.unique(f.device[self._of[f.device] != partition]) for f in frames]
+    def strangers(self, frames: Iterable[Frame], partitions: Collection[int]) -> Int32:
+        """Return the devices of these frames that are of none of these partitions."""
+        held = np.array(sorted(partitions), dtype=np.int32)
+        found = [np.unique(f.device[~np.isin(self._of[f.device], held)]) for f in frames]
         empty: Int32 = np.empty(0, dtype=np.int32)
         return np.unique(np.concatenate([empty, *found]))
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ingest.decode import SPARKPLUG
 from ingest.wire import Parcel, join
 from services.store.messages.dead_letter_write import Letters
 from services.stream.records import Spoiled, read
 from services.stream.sparkplug import read_nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ingest.decode import Rejected
     from ingest.model import Fleet
     from services.intake.sparkplug import Turn
+    from services.store.stream.offsets import Position
+    from services.stream.partition_map import Homes
     from services.stream.records import Record
 
 
@@ -27,6 +30,27 @@ def read_records(
     The same records may come again, by a newer version.
     """
     return read_nodes(turn, [read(topic, partition, record, fleet) for record in records], fleet)
+
+
+def together(
+    fleet: Fleet, homes: Homes, topic: str, records: Mapping[Position, Sequence[Record]]
+) -> list[Parcel] | None:
+    """
+    Read records of partitions that may share a transaction; None where one must stand alone.
+
+    A record that cannot be read must, one with messages of Sparkplug's edge nodes, whose
+    order counts, and one with devices that another partition answers for.
+    """
+    found = []
+    for position, some in records.items():
+        for record in some:
+            one = read(topic, position.partition, record, fleet)
+            if isinstance(one, Spoiled) or SPARKPLUG in one.codecs:
+                return None
+            if len(homes.strangers(one.frames, [position.partition])):
+                return None
+            found.append(one)
+    return found
 
 
 def refusals(found: Sequence[Parcel | Spoiled]) -> Iterator[Rejected]:

@@ -11,7 +11,7 @@ from ingest.wire import Parcel, WireError, decode
 from services.clock import now_us
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from ingest.model import Fleet
 
@@ -77,3 +77,8 @@ def portions(records: Sequence[Record]) -> list[list[Record]]:
         out[-1].append(record)
         size += len(record.value)
     return out
+
+
+def small(records: Iterable[Sequence[Record]]) -> bool:
+    """Whether all of it may go into one transaction."""
+    return sum(len(record.value) for some in records for record in some) <= MAX_BYTES

@@ -77,13 +77,14 @@ class TopicView:
                 await asyncio.wait_for(consumer.stop(), 2)
 
     async def _asked(self, question: Callable[[], Awaitable[_T]]) -> _T:
-        with Reasons() as reasons:
+        with Reasons(self._kafka) as reasons:
             try:
                 async with asyncio.timeout(ANSWER_S), self._one:
                     return await question()
             except (KafkaError, OSError) as error:
                 await self.close()
-                raise AwayError(words(reasons.of(error))) from error
+                why = await asyncio.to_thread(reasons.of, error)
+                raise AwayError(words(why, f"read topic {self.topic!r}")) from error
 
     async def _connected(self) -> Any:
         if self._consumer is None:

@@ -1,7 +1,7 @@
 """
 Steps 3 and 4 of `tonne worker`: settle and write, in one transaction; its commit is the last step.
 
-The partition's offset moves in that transaction.  Records from before the number of
+The partitions' offsets move in that transaction.  Records from before the number of
 partitions changed may hold devices that are another partition's now.  They are
 stored under that partition's lock, from what the database says of the device and
 not from what is remembered.
@@ -19,6 +19,8 @@ from services.processing.parts import in_parts
 from services.store.stream import offsets
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from psycopg import Connection, Cursor
     from psycopg.rows import TupleRow
 
@@ -28,22 +30,25 @@ if TYPE_CHECKING:
     from services.stream.own_partitions import OwnPartitions
     from services.stream.registry_version import Version
 
+    # where a partition stands, the next record after a batch, SHA-256 of the batch's last record
+    Step = tuple[Position, int, bytes | None]
+
 
 def write(
     connection: Connection[TupleRow],
     version: Version,
     own: OwnPartitions,
-    step: tuple[Position, int, bytes | None],
+    steps: Sequence[Step],
     batch: Batch,
     turn: Turn,
 ) -> Committed:
     """
-    Store a batch of a partition and move its offset; return once that is durable.
+    Store a batch of one or more partitions and move their offsets; return once that is durable.
 
     Parameters
     ----------
-    step : (Position, int, bytes or None)
-        Where the partition stands, the next record after the batch, and the SHA-256 of
+    steps : sequence of (Position, int, bytes or None)
+        Where each partition stands, the next record after the batch, and the SHA-256 of
         its last record.
 
     Raises
@@ -53,24 +58,25 @@ def write(
     VisitedError
         When somebody else wrote for its devices.
     psycopg.Error
-        The offset has not moved, and the same call may be made again.
+        No offset has moved, and the same call may be made again.
     """
-    position, end, digest = step
+    ends = {position.partition: (end, digest) for position, end, digest in steps}
+    homes = ends.keys()
     store = version.store
-    strangers = version.homes.strangers(batch.frames, position.partition)
-    theirs = {*version.homes.of(strangers), *map(own.home_of, turn.names)} - {position.partition}
+    strangers = version.homes.strangers(batch.frames, homes)
+    theirs = {*version.homes.of(strangers), *map(own.home_of, turn.names)} - homes
 
-    now = own.positions[position.partition]
-    moves: list[tuple[tuple[int, bytes | None], dict[int, int]]] = []
+    now = [own.positions[partition] for partition in sorted(ends)]
+    moves: list[tuple[list[Step], dict[int, int]]] = []
 
     def commit(batch: Batch, *, last: bool) -> Committed:
-        """Store a part; the offset moves with the last."""
-        to = (end, digest) if last else (now.offset, now.digest)
+        """Store a part; the offsets move with the last."""
+        to = [(p, *(ends[p.partition] if last else (p.offset, p.digest))) for p in now]
         store.state.forget(strangers)
         while True:
             try:
                 with connection.transaction(), connection.cursor() as cursor:
-                    visits = _move(cursor, (now, to), sorted(theirs))
+                    visits = _move(cursor, to, sorted(theirs))
                     if last:
                         turn.write(cursor)
                     written = store.write(cursor, batch)
@@ -85,17 +91,16 @@ def write(
 
     committed = in_parts(batch, commit, partial(store.around, connection))
     for to, visits in moves:  # only now is it durable
-        own.moved(now, to, visits)
+        own.moved(to, visits)
     turn.keep()
     return committed
 
 
-def _move(
-    cursor: Cursor[TupleRow], step: tuple[Position, tuple[int, bytes | None]], theirs: list[int]
-) -> dict[int, int]:
-    """Move the offset; lock the partitions whose guests we are, and return their visits."""
-    position, to = step
+def _move(cursor: Cursor[TupleRow], steps: Sequence[Step], theirs: list[int]) -> dict[int, int]:
+    """Move the offsets; lock the partitions whose guests we are, and return their visits."""
+    topic = steps[0][0].topic
     if theirs:
-        offsets.lock(cursor, position.topic, [position.partition, *theirs])
-    offsets.advance(cursor, position, *to)
-    return offsets.visit(cursor, position.topic, theirs) if theirs else {}
+        offsets.lock(cursor, topic, [*(position.partition for position, _, _ in steps), *theirs])
+    for step in steps:
+        offsets.advance(cursor, *step)
+    return offsets.visit(cursor, topic, theirs) if theirs else {}

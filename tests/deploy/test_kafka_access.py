@@ -7,19 +7,23 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import GroupAuthorizationFailedError, TopicAuthorizationFailedError
+from aiokafka.protocol.admin import DeleteAclsRequest
 
 from ingest.errors import ServerError
 from ingest.mqtt.tls import Tls
 from services.intake.kafka_client import client_options
 from services.intake.producer import NotStoredError, Outgoing, Producer
-from services.intake.topic_access import grant, needed
-from services.intake.topics import Topic, apply, partitions
+from services.intake.topic_access import OPERATIONS, RESOURCES, grant, needed
+from services.intake.topics import Topic, administering, apply, dead, partitions, settle
 from services.kafka_access import KafkaAccess
 from services.logs import get_logger
+from services.stream.group_view import assigned
+from services.stream.topic_state import topic_state
 from tests.apache_kafka import APACHE, WHY
 from tests.deploy.files import DEPLOY
 from tests.integration.kafka_path import register, stored_records, wait_until
@@ -158,6 +162,122 @@ def test_no_user_does_more(brokers):
         read(brokers.access("worker"), "another")
     with pytest.raises(ServerError, match="topic"):
         apply(brokers.access("bridge"), Topic("other", 1, 1, 24))
+
+
+# what a user cannot do without an entry, and the sentence; Kafka takes Describe, and
+# DescribeConfigs, for given where more is given
+WITHOUT = {
+    ("tonne-bridge", "Write", TOPIC): (
+        lambda access: send(access, TOPIC), f"may not write to topic '{TOPIC}'",
+    ),
+    ("tonne-worker", "Read", TOPIC): (
+        lambda access: topic_state(access, TOPIC, {}, GROUP), f"may not read topic '{TOPIC}'",
+    ),
+    ("tonne-worker", "Write", dead(TOPIC)): (
+        lambda access: send(access, dead(TOPIC)), f"may not write to topic '{dead(TOPIC)}'",
+    ),
+    ("tonne-worker", "Read", GROUP): (read, "GroupAuthorizationFailed"),  # below, as a worker
+    ("tonne-admin", "Create", TOPIC): (
+        lambda access: made(access, TOPIC), f"may not make topic '{TOPIC}'",
+    ),
+    ("tonne-admin", "Create", dead(TOPIC)): (
+        lambda access: made(access, dead(TOPIC)), f"may not make topic '{dead(TOPIC)}'",
+    ),
+    ("tonne-admin", "Alter", TOPIC): (
+        lambda access: settle(access, more(access, TOPIC), alter=True),
+        f"may not make or change topic '{TOPIC}'",
+    ),
+    ("tonne-admin", "Alter", dead(TOPIC)): (
+        lambda access: settle(access, more(access, dead(TOPIC)), alter=True),
+        f"may not make or change topic '{dead(TOPIC)}'",
+    ),
+    ("tonne-admin", "AlterConfigs", TOPIC): (
+        lambda access: settle(access, Topic(TOPIC, 1, 1, 77), alter=True),
+        f"may not change settings of topic '{TOPIC}'",
+    ),
+    ("tonne-admin", "AlterConfigs", dead(TOPIC)): (
+        lambda access: settle(access, Topic(dead(TOPIC), 1, 1, 77, compact=True), alter=True),
+        f"may not change settings of topic '{dead(TOPIC)}'",
+    ),
+    ("tonne-admin", "Read", TOPIC): (
+        lambda access: topic_state(access, TOPIC, {}, GROUP), f"may not read topic '{TOPIC}'",
+    ),
+    ("tonne-admin", "Write", TOPIC): (
+        lambda access: send(access, TOPIC), f"may not write to topic '{TOPIC}'",
+    ),
+    ("tonne-admin", "Describe", GROUP): (
+        lambda access: asyncio.run(assigned(access, GROUP, TOPIC)),
+        f"may not look at group '{GROUP}'",
+    ),
+}  # fmt: skip
+
+
+def more(access, topic):
+    """The same topic with one more partition."""
+    return Topic(topic, partitions(access, topic) + 1, 1, 24, compact=topic.endswith("-dead"))
+
+
+async def _topics(root):
+    async with administering(root) as admin:
+        return await admin.list_topics()
+
+
+async def _deleted(root, topic):
+    async with administering(root) as admin:
+        await admin.delete_topics([topic])
+
+
+async def _revoke(access, one):
+    async with administering(access) as admin:
+        request = DeleteAclsRequest(
+            RESOURCES[one.resource], one.name, 3, f"User:{one.user}", "*",
+            OPERATIONS[one.operation], 3,
+        )  # fmt: skip
+        (answer,) = (await admin._send_request(request)).filter_responses
+    assert answer[0] == 0
+    assert len(answer[2]) == 1, answer  # it was there
+
+
+@contextmanager
+def without(root, one):
+    """Take an entry off the list, and put it back; whoever may make a topic finds none."""
+    asyncio.run(_revoke(root, one))
+    if one.operation == "Create":
+        asyncio.run(_deleted(root, one.name))
+        wait_until(lambda: one.name not in asyncio.run(_topics(root)), 20, lambda: one.name, 0.1)
+    try:
+        yield
+    finally:
+        if one.operation == "Create":
+            made(root, one.name)
+        grant(root, [one])
+
+
+def made(access, topic):
+    """Make one of the topics, or find it."""
+    return settle(access, Topic(topic, 1, 1, 24, compact=topic == dead(TOPIC)))
+
+
+def until_refused(act, access):
+    """Do something until the broker has heard that we may not."""
+    for _ in range(50):
+        act(access)
+        time.sleep(0.1)
+
+
+def test_each_entry_that_is_missing_is_told_by_what_it_is_for(brokers):
+    """A night's readings wait for an operator who reads no more than `not authorized`."""
+    entries = needed(TOPIC, GROUP, "tonne-bridge", "tonne-worker", "tonne-admin")
+    known = {(one.user, one.operation, one.name): one for one in entries}
+    assert {key for key in known if not key[1].startswith("Describe")} <= WITHOUT.keys()
+    for key, (act, sentence) in WITHOUT.items():
+        access = brokers.access(key[0].removeprefix("tonne-"))
+        if key[1] == "Read":
+            send(brokers.access("bridge"), TOPIC)  # something to read
+        with without(brokers.access("broker"), known[key]), pytest.raises(Exception) as told:  # noqa: PT011
+            until_refused(act, access)
+        assert sentence in str(told.value), key
+        assert "tonne topics access" in str(told.value) or "GroupAuth" in sentence, key
 
 
 def test_a_wrong_password_or_authority_is_told_by_its_name(brokers, tmp_path):

@@ -15,7 +15,12 @@ from packaging.utils import canonicalize_name
 from tests.deploy.files import ROOT
 from tests.soak import SOAK
 
-LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-setup.lock")
+LOCKS = (
+    "requirements.lock",
+    "requirements-dev.lock",
+    "requirements-setup.lock",
+    "requirements-docs.lock",
+)
 NO_NETWORK = ("connection", "resolution", "unreachable", "proxy", "timed out")
 
 

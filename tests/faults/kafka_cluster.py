@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from services.intake.topics import administering
 from services.kafka_access import KafkaAccess
@@ -69,6 +71,15 @@ class Cluster:
         """Start those that do not run, at the same time."""
         with ThreadPoolExecutor(COUNT) as threads:
             list(threads.map(ApacheKafka.start, self.brokers))
+
+    def administer(self, work: Callable[[Any], Awaitable[object]]) -> None:
+        """Do something with an administrator's client."""
+
+        async def done() -> None:
+            async with administering(KafkaAccess.of(self.url)) as admin:
+                await work(admin)
+
+        asyncio.run(done())
 
     def leader(self, topic: str) -> Broker:
         """Return the broker that leads the topic's first partition."""

@@ -9,14 +9,19 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import time
 
 import pytest
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from services.intake.topics import Topic, apply, dead
+from services.kafka_access import KafkaAccess
 from tests.apache_kafka import APACHE, WHY
+from tests.bench.load import Publisher
 from tests.integration import field
-from tests.integration.kafka_path import wait_until
+from tests.integration.kafka_path import Processes, wait_until
 from tests.running import open_session
 from tests.soak import SOAK
 
@@ -118,3 +123,62 @@ def test_nothing_is_lost_or_doubled(over_cluster, kafka_cluster, tmp_path, capsy
         f"{happens.__name__} ({away_s:.0f} s): {figures(fleet)}, none lost, none doubled;"
         f" {workers.told()}; {len(told)} lines of log",
     )
+
+
+LACKS = {
+    "leader": (1, 1, r"leader"),  # copies, how many must be in step, what the log says
+    "copies": (3, 3, r"fewer copies of the partition are in step"),
+}
+
+
+@pytest.mark.parametrize("lack", LACKS)
+def test_sigterm_ends_in_time_whatever_kafka_lacks(
+    over_cluster, kafka_cluster, tmp_path, capsys, lack
+):
+    """Compose kills after 75 s what does not end, and the log must say what is to be done."""
+    copies, in_step, sentence = LACKS[lack]
+    topic = f"lacking-{lack}"
+    url = kafka_cluster.url
+    for name, compact in ((topic, False), (dead(topic), True)):
+        apply(KafkaAccess.of(url), Topic(name, 1, copies, 24, compact=compact))
+    configs = {"min.insync.replicas": str(in_step)}
+    resource = ConfigResource(ConfigResourceType.TOPIC, topic, configs)
+    kafka_cluster.administer(lambda admin: admin.alter_configs([resource]))
+    (name,) = field.fresh(1)
+    over_cluster.register(field.registry([name]))
+    urls = over_cluster.urls
+    processes = Processes(tmp_path, urls.database_url, urls.mqtt_url, url, topic)
+    started = [
+        processes.start("worker", "--session", "6"),
+        processes.start("bridge", "--client-id", f"bridge-{lack}"),
+    ]
+    wait_until(lambda: "receiving" in processes.log_of(started[1]), 60, processes.logs, 0.2)
+    wait_until(lambda: "working" in processes.log_of(started[0]), 60, processes.logs, 0.2)
+    leader = kafka_cluster.leader(topic)
+    gone = leader if lack == "leader" else next(b for b in kafka_cluster.brokers if b is not leader)
+    gone.kill()
+    try:
+        publisher = Publisher(over_cluster.stack.mosquitto.port)
+        publisher.send([(field.topic(name), field.payload(0))])
+        publisher.close()
+        held = started if lack == "leader" else started[1:]  # reading needs no copies in step
+        for process in held:
+            wait_until(
+                lambda p=process: re.search(f"kafka lost, holding|{sentence}", processes.log_of(p)),
+                90, processes.logs, 0.5,
+            )  # fmt: skip
+        wait_until(lambda: re.search(sentence, processes.log_of(started[1])), 60, processes.logs, 1)
+        took = []
+        for process in started:
+            began = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) in {0, 3}, processes.logs()
+            took.append(round(time.monotonic() - began, 1))
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+        gone.start()
+    assert max(took) < 10, took
+    assert "Traceback" not in processes.logs()
+    report(capsys, f"without {lack}: worker and bridge ended within {took} s of SIGTERM")

@@ -9,6 +9,7 @@ import warnings
 from collections import defaultdict
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_FLOOR, Decimal
+from fractions import Fraction
 from typing import Any
 
 import jinja2
@@ -341,7 +342,7 @@ def _pages(city, a, monkeypatch):
             )
             for name, said in wanted:
                 if name == template:
-                    of = re.search(r"\b(one|p|sums|found)\b\.", said)
+                    of = re.search(r"\b(one|p|sums|found|card)\b\.", said)
                     first = of[1] if of else "none"
                     call = f"seen({f'{name}: {said}'!r}, {said}, {first})"
                     text = text.replace("{{ " + said + " }}", "{{ " + call + " }}")
@@ -365,6 +366,8 @@ def _pages(city, a, monkeypatch):
     for one in a.statements:
         day = one["document"]["credentialSubject"]["monitoringPeriod"]["localFrom"][:10]
         pages += [f"statements/{one['id']}", f"statements/{one['id']}/days/{day}"]
+        device = one["document"]["credentialSubject"]["monitoredParameters"][0]["device"]
+        pages.append(f"statements/{one['id']}/days/{day}/{device}")
     for page in pages:
         answer = city.client.get(f"/console/en/{page}")
         assert answer.status_code == 200 or not a.projects or page.startswith("p"), answer.text
@@ -382,7 +385,8 @@ def _newest(a, project):
 
 def _days_of(page, text):
     """The rows of a project's days."""
-    for day, cells in re.findall(r'<tr><th scope="row">(\d{4}-\d\d-\d\d)</th>(.*?)</tr>', text):
+    line = r'<tr><th scope="row"><a [^>]*>(\d{4}-\d\d-\d\d)</a></th>(.*?)</tr>'
+    for day, cells in re.findall(line, text):
         values = re.findall(r"<td class=\"number\"[^>]*>(.*?)</td>", cells)
         for name, value in zip(
             ("baseline", "emitted", "reduction", "expected"), values, strict=False
@@ -406,16 +410,21 @@ def _meant(a, where, said):
     all_ = lambda p, d: True  # noqa: E731
     whole = [s for s in a.statements if s["state"] == "issued"]
     figures = {
-        "overview.html: t.number(issued)": lambda: sum(s["credit_t"] for s in whole if s["project"] in a.counted()),
-        "overview.html: t.number(monitored)": lambda: _floor(a.tonnes(a.counted(), all_)),
+        "overview.html: t.number(sums.issued_t)": lambda: sum(s["credit_t"] for s in whole if s["project"] in a.counted()),
+        "overview.html: t.number(rounded(sums.avoided_t))": lambda: _floor(_of_year(a, a.counted(), a.now.year)),
+        "overview.html: t.number(rounded(sums.expected_t))": lambda: _floor(_sum(_expected(a, p, a.now.year) for p in a.counted())),
+        "overview.html: t.number(rounded(sums.end_t))": lambda: _floor((_of_year(a, a.counted(), a.now.year) or 0) + _sum(_ahead(a, p) for p in a.counted())),
+        "overview.html: figure(t, rounded(card.avoided_t))": lambda: _floor(_of_year(a, [p for p, _ in subject.sums.projects], a.now.year)),
+        "overview.html: t.number(rounded(card.expected_t))": lambda: _floor(_sum(_expected(a, p, a.now.year) for p, _ in subject.sums.projects)),
+        "overview.html: t.number(rounded(one.short_t))": lambda: _floor(_expected(a, subject.project, a.now.year) - (_of_year(a, [subject.project], a.now.year) or 0)),
+        "overview.html: figure(t, rounded(of.change.yesterday_t))": lambda: _floor(a.tonnes(a.counted(), lambda p, d: d == a.today(p) - timedelta(days=1))),
+        "overview.html: figure(t, rounded(of.change.day_before_t))": lambda: _floor(a.tonnes(a.counted(), lambda p, d: d == a.today(p) - timedelta(days=2))),
         "overview.html: t.number(one.issued_t)": lambda: sum(s["credit_t"] for s in whole if s["project"] == name),
         "overview.html: figure(t, tonnes(one.month_ug))": lambda: _floor(PROJECT["last_30_days_t"](a, name)),
         "overview.html: figure(t, tonnes(one.reduction_ug))": lambda: _floor(a.tonnes([name], all_)),
         'overview.html: figure(t, rounded(one.expected_t), "not_stated")': lambda: _floor(a.expected(name)),
-        "overview.html: figure(t, tonnes(sums.reduction_ug))": lambda: _floor(a.tonnes([p for p, _ in subject.projects], all_)),
-        "overview.html: t.number(sums.issued_t)": lambda: sum(s["credit_t"] for s in whole if s["project"] in {p for p, _ in subject.projects}),
-        "overview.html: figure(t, rounded(one.projects.monitored_t))": lambda: _floor(_of_year(a, _under(a, subject), _year(a))),
-        'overview.html: figure(t, one.projects.issued_credits_t, "none")': lambda: _issued(a, _under(a, subject), _year(a)),
+        "overview.html: figure(t, rounded(one.projects.monitored_t))": lambda: _floor(_of_year(a, _under(a, subject), a.now.year)),
+        'overview.html: figure(t, one.projects.issued_credits_t, "none")': lambda: _issued(a, _under(a, subject), a.now.year),
         "project.html: t.number(tonnes(found.sums.reduction_ug))": lambda: _floor(a.tonnes([name], all_)),
         "project.html: t.number(tonnes(found.sums.month_ug))": lambda: _floor(PROJECT["last_30_days_t"](a, name)),
         "project.html: t.number(rounded(found.sums.expected_t))": lambda: _floor(a.expected(name)),
@@ -437,13 +446,29 @@ def _meant(a, where, said):
         'gaps.html: figure(t, one.forgone_at_most_t, "none")': lambda: _gap(a, subject).get("forgoneAtMost_t"),
         'device.html: t.number("%.6f"|format(found.cost_t))': lambda: f"{_cost_t(a, subject['id']):.6f}",
         'day.html: figure(t, tonnes(one.reduction_ug, 6), "none")': lambda: _of_day(a, page, subject),
+        "device_day.html: t.number(tonnes(sums.reduction_ug, 6))": lambda: _of_day(a, page.rpartition("/")[0], subject),
     }  # fmt: skip
+    if where == "overview.html: t.number((sums.target_t / 1000)|string|plain)":
+        return 4643  # as the catalog of Hai Phong states it
     return None if where in TYPED_CONSOLE else figures[where]()
 
 
 def _cost_t(a, device):
     daily, days = silence(a, device)
     return float(daily) * days / 1e12
+
+
+def _ahead(a, project):
+    """What a project is expected to avoid from now to the end of the year, by whole grams. [t]"""
+    one = a.projects[project]
+    if one["yearly"] is None or not a.members.get(project):
+        return None
+    quarter = a.now.replace(minute=a.now.minute // 15 * 15, second=0, microsecond=0)
+    begins = max(one["from"], min(m[2] for m in a.members[project]), quarter)
+    until = min(one["to"], midnight(date(a.now.year + 1, 1, 1), one["zone"]))
+    seconds = Fraction(max(0, int((until - begins).total_seconds())))
+    micro = int(Fraction(str(one["yearly"])) * seconds / (365 * 86_400) * 10**6)
+    return Decimal(micro) / 10**6
 
 
 def _year(a):

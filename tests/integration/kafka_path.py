@@ -208,8 +208,9 @@ class Processes:
     """
 
     def __init__(
-        self, folder: Path, database_url: str, mqtt_url: str, kafka_url: str, topic: str
-    ) -> None:
+        self, folder: Path, database_url: str, mqtt_url: str, kafka_url: str, topic: str,
+        **settings: str,
+    ) -> None:  # fmt: skip
         self._folder, self.kafka_url, self.topic = folder, kafka_url, topic
         self._environment = {
             **os.environ,
@@ -218,6 +219,7 @@ class Processes:
             "TONNE_MQTT_URL": mqtt_url,
             "TONNE_KAFKA_URL": kafka_url,
             "TONNE_METRICS_BIND": "",
+            **settings,
         }
         self._metrics = f"127.0.0.1:{free_port()}"
         self._logs: dict[int, Path] = {}

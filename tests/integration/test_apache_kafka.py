@@ -11,24 +11,30 @@ from contextlib import contextmanager, suppress
 
 import psycopg
 import pytest
-from aiokafka.admin import NewPartitions
+from aiokafka import TopicPartition
+from aiokafka.admin import NewPartitions, RecordsToDelete
 
 from services.cli.local.doctor_kafka import topics as looked_at
 from services.intake.topics import Topic, administering, apply, dead
 from services.kafka_access import KafkaAccess
+from services.local.ports import is_free
 from services.stream.topic_state import topic_state
 from tests.apache_kafka import APACHE, WHY
 from tests.bench.load import Publisher
+from tests.faults.killing import report
 from tests.integration.kafka_path import Processes, put, register, stored_records, wait_until
 from tests.ports import free_port
+from tests.soak import SOAK
 
 pytestmark = [
     pytest.mark.faults,
     pytest.mark.timeout(600),
     pytest.mark.skipif(APACHE is None, reason=WHY),
 ]
+LONG = pytest.mark.skipif(not SOAK, reason="long: `make soak` runs it")
 SOON = ("--session", "6")
 LEAVES_S = 10
+AWAY_S = 150  # above the two minutes after which a part that stands still is told
 
 
 def make(kafka_url, topic, partitions):
@@ -169,6 +175,144 @@ def test_kafka_away_is_waited_for_and_told(processes, mqtt_broker, own_kafka, to
             assert "Traceback" not in processes.log_of(process)
     *_, last = processes.log_of(bridge).splitlines()
     assert last == "tonne: stopped while a server was down; nothing was lost"
+
+
+@LONG
+def test_kafka_away_for_more_than_two_minutes_is_no_standstill(
+    processes, mqtt_broker, own_kafka, topic, capsys
+):
+    """Compose and Kubernetes would start processes again and again until Kafka is back."""
+    make(own_kafka.url, topic, 2)
+    binds = [f"127.0.0.1:{free_port()}" for _ in range(2)]
+    worker = processes.start("worker", *SOON, bind=binds[0])
+    bridge = processes.start("bridge", bind=binds[1])
+    with ended(worker, bridge):
+        wait_until(lambda: said(processes, worker, "partitions"), 60, processes.logs, 0.2)
+        wait_until(lambda: said(processes, bridge, "receiving"), 60, processes.logs, 0.2)
+        own_kafka.kill()
+        before = [len(lines(processes, process)) for process in (worker, bridge)]
+        publisher = Publisher(mqtt_broker.port)
+        publisher.send([("tonne/v1/nobody/telemetry", b"{}")])
+        publisher.close()
+        away = time.monotonic()
+        waiting = [0, 0]
+        while (gone_s := time.monotonic() - away) < AWAY_S:
+            for k, bind in enumerate(binds):
+                status, page = health(bind)
+                assert status == 200, (gone_s, page)
+                waiting[k] += "waiting for kafka since" in page
+                assert gone_s < 40 or "waiting for kafka since" in page, (gone_s, page)
+            time.sleep(1)
+        gauge = [float(_gauge(metrics(bind), "tonne_kafka_waiting_seconds")) for bind in binds]
+        assert min(gauge) > AWAY_S - 45, gauge
+        told = [
+            len(lines(processes, process)) - count
+            for process, count in zip((worker, bridge), before, strict=True)
+        ]
+        assert max(told) < AWAY_S, told  # one line a second at most
+        own_kafka.start()
+        wait_until(lambda: said(processes, bridge, "kafka back"), 60, processes.logs, 0.5)
+        wait_until(lambda: processes.forwarded() or "}" in metrics(binds[1]), 60, processes.logs, 1)
+        for bind in binds:
+            wait_until(lambda b=bind: "waiting" not in health(b)[1], 60, processes.logs, 0.5)
+        for process in (worker, bridge):
+            assert leaves(process) < LEAVES_S
+            assert process.returncode == 0, processes.logs()
+            assert "Traceback" not in processes.log_of(process)
+    report(
+        capsys,
+        f"away {AWAY_S} s: /healthz 200 throughout, and told {waiting} times that it waits;"
+        f" {told} lines of log; the gauge {gauge}",
+    )
+
+
+def _gauge(page, name):
+    return next(line.split()[1] for line in page.splitlines() if line.startswith(name))
+
+
+def test_sigterm_while_kafka_is_away_at_the_start_ends_at_once(processes, own_kafka, topic):
+    """Compose kills after 75 s what does not end, and says that it failed."""
+    make(own_kafka.url, topic, 1)
+    own_kafka.kill()
+    started = [processes.start(*words) for words in (("worker", *SOON), ("bridge",))]
+    with ended(*started):
+        for process in started:
+            wait_until(
+                lambda p=process: said(processes, p, "not there yet"), 60, processes.logs, 0.2
+            )
+        _leave_in_time(processes, started)
+
+
+def _leave_in_time(processes, started):
+    for process in started:
+        assert leaves(process) < LEAVES_S
+        assert process.returncode in {0, 3}, processes.logs()
+        assert "Traceback" not in processes.log_of(process)
+        assert "was destroyed" not in processes.log_of(process)
+
+
+@LONG
+def test_records_that_kafka_deleted_are_told_and_passed_over(
+    processes, database_url, own_kafka, topic
+):
+    """A worker that was away for longer than the retention would never start again."""
+    make(own_kafka.url, topic, 1)
+    part = TopicPartition(topic, 0)
+    put(own_kafka.url, topic, [(0, b"hello")] * 2)
+    with processes.running("worker", *SOON):
+        wait_until(lambda: stored_records(database_url) == 2, 60, processes.logs, 0.2)
+    put(own_kafka.url, topic, [(0, b"hello")] * 4)
+    administer(own_kafka.url, lambda admin: admin.delete_records({part: RecordsToDelete(5)}))
+    with processes.running("worker", *SOON) as worker:
+        wait_until(lambda: stored_records(database_url) == 6, 60, processes.logs, 0.2)
+    (gone,) = [one for one in lines(processes, worker) if "no longer had" in one["event"]]
+    assert (gone["first"], gone["count"]) == (2, 3)
+    administer(own_kafka.url, lambda admin: admin.delete_records({part: RecordsToDelete(6)}))
+    with processes.running("worker", *SOON) as worker:
+        wait_until(lambda: said(processes, worker, "past its retention"), 60, processes.logs, 0.2)
+        put(own_kafka.url, topic, [(0, b"hello")])
+        wait_until(lambda: stored_records(database_url) == 7, 60, processes.logs, 0.2)
+
+
+@LONG
+def test_a_log_that_lost_its_end_ends_the_worker(processes, database_url, own_kafka, topic):
+    """What a leader that was behind cut off would be taken for stored, and what follows too."""
+    make(own_kafka.url, topic, 1)
+    for record in (b"one", b"two", b"three"):
+        put(own_kafka.url, topic, [(0, record)])
+    worker = processes.start("worker", *SOON)
+    with ended(worker):
+        wait_until(lambda: stored_records(database_url) == 3, 60, processes.logs, 0.2)
+        own_kafka.kill()
+        _cut(own_kafka.folder / "data" / f"{topic}-0", batches=1)
+        wait_until(lambda: is_free(own_kafka.port), 20, processes.logs, 0.1)  # it dies slowly
+        own_kafka.start()
+        wait_until(lambda: worker.poll() is not None, 60, processes.logs, 0.2)
+        assert worker.returncode == 3, processes.logs()
+        *_, last = processes.log_of(worker).splitlines()
+        assert "ends at 1, but 3 records of it are stored" in last
+        assert "its log was cut" in last
+        assert "Traceback" not in processes.log_of(worker)
+    put(own_kafka.url, topic, [(0, b"other")] * 3)  # it grew past what was stored
+    done = processes.run("worker", *SOON)
+    assert (done.returncode, stored_records(database_url)) == (3, 3), done.stderr
+    assert "record 2 of partition 0" in done.stderr
+
+
+def _cut(folder, batches):
+    """Cut a partition's log behind so many batches, as a leader that was behind cuts it."""
+    log = folder / f"{0:020d}.log"
+    data, at = log.read_bytes(), 0
+    for _ in range(batches):
+        at += 12 + int.from_bytes(data[at + 8 : at + 12], "big")
+    assert 0 < at < len(data)
+    log.write_bytes(data[:at])
+    for index in (
+        *folder.glob("*index"),
+        *folder.glob("*.snapshot"),
+        *folder.glob("leader-epoch*"),
+    ):
+        index.unlink()
 
 
 def test_a_start_waits_for_kafka_and_ends_with_one_line(processes, own_kafka, topic):

@@ -14,7 +14,7 @@ from mrv.accounting.device_bindings import compile_bindings
 from mrv.accounting.fixed_ex_ante import CLAUSE
 from mrv.accounting.owner_inputs import MEASURED, OFFICIAL
 from mrv.accounting.period import close
-from mrv.factors.records import book_of, factor_of, records_of, unmarked
+from mrv.factors.records import book_of, factor_of, records_of, to_record, unmarked
 from mrv.registry.project import (
     ACCOUNTING,
     Besides,
@@ -147,6 +147,16 @@ def test_brought_factor_counts_only_where_it_leaves_less(value, counts):
     assert official.net.reduction.t in said
     # as it was closed by the rules before
     assert "own-grid" in {f.id for f in _treated_by(book, 2).factors}
+
+
+def test_a_brought_factor_is_not_held_against_another_one_alone():
+    """The second of two low factors would be compared with the first, and earn."""
+    first = _with("0.57")
+    record = {**to_record(next(f for f in first if f.brought)), "id": "own-2", "value": "0.565",
+              "valid_from": "2026-01-02", "supersedes": "own-grid"}  # fmt: skip
+    record = {k: v for k, v in record.items() if k not in ("brought", "sha256")}
+    book = first.with_more([replace(factor_of(record), brought=True)])
+    assert _treated_by(book).net == _treated_by(BOOK).net
 
 
 def test_a_pack_marks_brought_factors_and_others_are_refused():

@@ -5,7 +5,7 @@ import pytest
 from ingest.classes import QUANTITIES
 from mrv import methodologies
 from mrv.report import LANGUAGES
-from mrv.report.page.generation import _SCALES
+from mrv.report.axis import SCALES
 from mrv.report.translations import SHOWN
 from mrv.report.words import Words
 
@@ -16,7 +16,7 @@ def test_every_quantity_and_role_has_a_unit_and_a_word(language):
     words = Words(language)
     for one in QUANTITIES:
         assert one.unit in SHOWN
-        assert one.unit in _SCALES
+        assert one.unit in SCALES
         assert words.get(f"quantity.{one.name}", "") != ""
     plastics = {"hdpe", "ldpe", "pet", "pp", "abs"}  # named alike everywhere
     for method in methodologies.load().values():

@@ -7,7 +7,7 @@ import pytest
 from mrv import methodologies
 from mrv.methodologies import tools
 from mrv.registry import programme_systems
-from services.cli.calculate import catalog_docs
+from services.cli.calculate import catalog_docs, reference_docs
 from services.cli.calculate import methodology_docs as pages
 
 ROOT = Path(__file__).parents[2]
@@ -32,6 +32,12 @@ def test_the_page_of_the_catalog_has_not_drifted():
     for system in programme_systems.load().values():
         assert system.title in text
         assert not system.reason or f"No tonnes: {system.reason}." in text
+
+
+def test_reference_pages_have_not_drifted():
+    """A reader would set what is not read, or type a key that is refused."""
+    for name, text in reference_docs.pages().items():
+        assert (ROOT / "docs" / name).read_text("utf-8") == text, "run `make pages`"
 
 
 @pytest.mark.parametrize("one", [*methodologies.load().values(), *tools.load().values()],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
@@ -13,9 +13,13 @@ from click.testing import CliRunner
 
 from ingest import classes
 from services.cli.main import main
+from services.registry import authority
 from services.registry.parse import DEVICE_KEYS
 from services.registry.schema import schema
 from services.registry.template import template, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CATALOG = Path(__file__).parents[2] / "deploy" / "catalog"
 every_class = pytest.mark.parametrize("class_id", list(classes.load()))
@@ -95,6 +99,22 @@ FILES = sorted(CATALOG.rglob("*.yaml"))
 def test_the_schema_is_one() -> None:
     """An editor ignores a schema that is none, without a word."""
     jsonschema.Draft202012Validator.check_schema(schema())
+
+
+def test_every_key_says_what_it_means() -> None:
+    """A technician would have to guess what `check_percent` is a percentage of."""
+    made = schema()
+
+    def silent(node: dict[str, Any], path: str) -> Iterator[str]:
+        node = node.get("items", node)
+        for key, one in node.get("properties", {}).items():
+            if "description" not in one:
+                yield f"{path}.{key}"
+            yield from silent(one, f"{path}.{key}")
+
+    own = {k: v for k, v in made["properties"].items() if k not in authority.KINDS}
+    found = [one for key, node in own.items() for one in silent(node, key)]
+    assert found == [], "describe it in services/registry/descriptions.toml"
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)

@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from mrv.calendar import days
+from mrv.report.axis import steps, unit_for
 from mrv.report.blocks import chapter
 from mrv.report.page.spans import MOST_DAYS, by_day, by_month, quantities
 from mrv.report.translations import quantity, role
@@ -22,17 +23,6 @@ if TYPE_CHECKING:
 _YEAR_US = 365 * 86_400_000_000
 # as many as stand beside each other without touching
 _DAY_LABELS, _MONTH_LABELS = 10, 14
-_TICKS = 4
-# base unit: units for people, small to large, and how many base units each is
-_SCALES: dict[str, tuple[tuple[str, int], ...]] = {
-    "Wh": (("Wh", 1), ("kWh", 10**3), ("MWh", 10**6), ("GWh", 10**9)),
-    "m": (("m", 1), ("km", 10**3), ("1,000 km", 10**6)),
-    "mL": (("L", 10**3), ("m3", 10**6), ("1,000 m3", 10**9)),
-    "g": (("kg", 10**3), ("t", 10**6)),
-    "s": (("h", 3600), ("1,000 h", 3_600_000)),
-    "K s": (("K d", 86_400),),
-    "1": (("1", 1), ("1,000", 10**3)),
-}
 
 
 def generation(facts: Facts, words: Words) -> Iterator[Block]:
@@ -63,9 +53,7 @@ def _bars(facts: Facts, words: Words, place: int, spans: Sequence[Span], *, dail
     lengths = _lengths_us(facts, spans)
     expected = [None if yearly is None else yearly * us / _YEAR_US for us in lengths]
     most = max([Fraction(1), *(Fraction(s.value or 0) for s in spans), *filter(None, expected)])
-    unit, size = next(
-        (s for s in reversed(_SCALES[one.unit]) if s[1] <= most), _SCALES[one.unit][0]
-    )
+    unit, size = unit_for(one.unit, most, words.number)
     top, ticks = _ticks(most / size, words)
     every = -(-len(spans) // (_DAY_LABELS if daily else _MONTH_LABELS))
     shape = "page.by_day" if daily else "page.by_month"
@@ -109,18 +97,9 @@ def _lengths_us(facts: Facts, spans: Sequence[Span]) -> list[int]:
 
 def _ticks(most: Fraction, words: Words) -> tuple[Fraction, list[dict[str, Any]]]:
     """Round steps up to the highest bar."""
-    step = Fraction(1)
-    while step * _TICKS < most:
-        step *= 10
-    while step * _TICKS >= most * 10:
-        step /= 10
-    step = next(s for s in (step / 5, step / 2, step) if s * _TICKS >= most)
-    count = -(-most // step)
-    top = step * count
-    return top, [
-        {"at": float(step * i / top), "text": words.number(words.plain(step * i))}
-        for i in range(int(count) + 1)
-    ]
+    found = steps(Fraction(0), most)
+    top = found[-1]
+    return top, [{"at": float(one / top), "text": words.number(words.plain(one))} for one in found]
 
 
 def _described(name: str, spans: Sequence[Span], unit: str, size: int, words: Words) -> str:

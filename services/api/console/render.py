@@ -25,8 +25,11 @@ from services.api.console.navigation import menu, own
 from services.api.console.translations import Words, preferred
 from services.api.principals import PUBLIC
 from services.api.problems import ProblemError
+from services.store.registry.entries_from_rows import names as registered_names
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fastapi import Request
 
     from services.api.request_context import Asked
@@ -44,6 +47,10 @@ _HEADERS = {
     "Vary": "Cookie",
 }
 _MOST = 2_000
+_UNITS = (
+    ("Cel", "\N{DEGREE SIGN}C"), ("m2", "m\N{SUPERSCRIPT TWO}"), ("m3", "m\N{SUPERSCRIPT THREE}"),
+    ("ug", "\N{MICRO SIGN}g"),
+)  # fmt: skip
 _IN_PATH = re.compile(r"/console/(en|vi|ja)(/|$)")
 
 
@@ -74,6 +81,7 @@ def render(ask: Asked, language: str, template: str, status: int = 200, **values
             here=path,
             in_language=_others(ask.request),
             root=f"/console/{language}",
+            name=namer(ask, language),
             **values,
         )
     )
@@ -88,6 +96,13 @@ def plain(text: str | None) -> str | None:
 def percent(share: str) -> str:
     """Return a share as a percentage with two places, rounded down, as reports print it."""
     return decimal_text(Fraction(share) * 100, 2, "down")
+
+
+def unit(code: str) -> str:
+    """Return a unit of the classes as people write it: Cel is a degree Celsius."""
+    for code_, written in _UNITS:
+        code = code.replace(code_, written)
+    return code
 
 
 def language_of(request: Request) -> str:
@@ -127,6 +142,22 @@ def error_page(request: Request, refused: Response, detail: str) -> Response:
     return HTMLResponse(text, refused.status_code, {**_HEADERS, **kept})
 
 
+def namer(ask: Asked, language: str) -> Callable[[str, str, str], str]:
+    """Return what names a site, project or action in the reader's language, else as registered."""
+
+    def find() -> dict[tuple[str, str], dict[str, str]]:
+        with ask.reading() as conn:
+            return registered_names(conn)
+
+    def name(kind: str, id_: str, registered: str) -> str:
+        if language == LANGUAGES[0]:
+            return registered
+        found = ask.request.app.state.memory.get("names", find)
+        return str(found.get((kind, id_), {}).get(language, registered))
+
+    return name
+
+
 def _address(request: Request) -> str:
     query = request.url.query
     return request.url.path + (f"?{query}" if query else "")
@@ -161,6 +192,7 @@ def _environment() -> jinja2.Environment:
     made.filters["legible"] = legible
     made.filters["plain"] = plain
     made.filters["percent"] = percent
+    made.filters["unit"] = unit
     return made
 
 

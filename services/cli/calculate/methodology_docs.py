@@ -2,8 +2,8 @@
 Pages of the methodology library, written from its files so that they cannot drift.
 
 `python -m services.cli.calculate.methodology_docs` in the repository writes
-`docs/methodologies/`, the table of symbols in `mrv/NOMENCLATURE.md`, and what each
-project of the catalog counts in `docs/haiphong.md`.
+`docs/methodologies/`, the table of symbols in `mrv/NOMENCLATURE.md`, what each project of the
+catalog counts in `docs/haiphong.md`, and the reference pages.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mrv.accounting.distance_history import LEAST, WEEKS
 from mrv.methodologies import tools
 from mrv.model import Methodology
 from mrv.parameters.specs import ListSpec, MapSpec, ParameterSpec, RecordSpec
-from services.cli.calculate import catalog_docs
+from services.cli.calculate import catalog_docs, reference_docs
 from services.cli.calculate import input_schema as describe
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def main() -> None:
     if catalog_docs.PAGE.is_file():
         text = catalog_docs.PAGE.read_text("utf-8")
         catalog_docs.PAGE.write_text(catalog_docs.section(text), encoding="utf-8")
+        reference_docs.main()
 
 
 def _all() -> list[Methodology | Tool]:

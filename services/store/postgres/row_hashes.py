@@ -68,6 +68,7 @@ UNSEALED = {
     "alarm_rule": "rules of alarms, as this version has them",
     "alarm": "what is wrong in the field; no statement rests on it",
     "alarm_event": "history of alarms; no statement rests on it",
+    "registry_names": "what things are called in other languages; no statement rests on it",
     "schema_migration": "the schema",
 }
 STATES = {

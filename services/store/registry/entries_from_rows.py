@@ -42,12 +42,19 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
+    Called = dict[tuple[str, str], dict[str, str]]
     Bound = tuple[str, str, dict[str, Any], int, int]
 
 
 def load_registry(conn: Connection[TupleRow]) -> Registry:
     """Load everything that is registered."""
-    entries: list[Entry] = [Site(*row) for row in conn.execute("SELECT * FROM site ORDER BY id")]
+    called = names(conn)
+    entries: list[Entry] = [
+        Site(id_, name, latitude, longitude, zone, park, called.get(("site", id_)))
+        for id_, name, latitude, longitude, zone, park in conn.execute(
+            "SELECT id, name, latitude, longitude, timezone, park FROM site ORDER BY id"
+        )
+    ]
     entries += _devices(conn)
     entries += [
         Topic(*row)
@@ -59,19 +66,32 @@ def load_registry(conn: Connection[TupleRow]) -> Registry:
             "SELECT id, record::text FROM published_factor ORDER BY id"
         )
     ]
-    entries += _projects(conn)
+    entries += _projects(conn, called)
     programme = conn.execute(
         "SELECT name, target_kt, area, issue_signatures, public_url FROM programme"
     ).fetchone()
     if programme is not None:
         name, target, area, signatures, url = programme
         place = Area(**area) if area else None
-        entries.append(Programme(name, _actions(conn), target, place, signatures, url))
+        entries.append(Programme(name, _actions(conn, called), target, place, signatures, url))
     entries += authority.load(conn)
     return Registry.of(entries)
 
 
-def _actions(conn: Connection[TupleRow]) -> tuple[Action, ...]:
+def names(conn: Connection[TupleRow]) -> dict[tuple[str, str], dict[str, str]]:
+    """
+    Return what sites, projects and actions are called, by kind, id and language.
+
+    Of sites also by `site name` and the name that is registered.
+    """
+    rows = conn.execute(
+        "SELECT kind, id, names FROM registry_names UNION ALL SELECT 'site name', s.name, n.names"
+        " FROM registry_names n JOIN site s ON s.id = n.id WHERE n.kind = 'site'"
+    )
+    return {(kind, id_): found for kind, id_, found in rows}
+
+
+def _actions(conn: Connection[TupleRow], called: Called) -> tuple[Action, ...]:
     reported: defaultdict[str, list[Reported]] = defaultdict(list)
     for action, *row in conn.execute(
         "SELECT action_id, year, kt, source FROM programme_reported ORDER BY action_id, year"
@@ -81,7 +101,7 @@ def _actions(conn: Connection[TupleRow]) -> tuple[Action, ...]:
         "SELECT id, name, target_kt, target_year FROM programme_action ORDER BY position"
     )
     return tuple(
-        Action(name, title, target, year, tuple(reported[name]))
+        Action(name, title, target, year, tuple(reported[name]), called.get(("action", name)))
         for name, title, target, year in rows
     )
 
@@ -188,7 +208,7 @@ def _quality(conn: Connection[TupleRow]) -> defaultdict[str, list[Quality]]:
     return found
 
 
-def _projects(conn: Connection[TupleRow]) -> list[Project]:
+def _projects(conn: Connection[TupleRow], called: Called) -> list[Project]:
     bound = _bound(conn)
     plans = load_versions(conn)
     found = load_samples(conn)
@@ -211,6 +231,7 @@ def _projects(conn: Connection[TupleRow]) -> list[Project]:
             boundary=tuple(Outside(**one) for one in boundary or ()),
             laboratory=tuple(found[project]),
             documents=documents or {},
+            names=called.get(("project", project)),
         )
         for (
             project, name, methodology, version, zone, first, end, parameters, expected,

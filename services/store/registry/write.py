@@ -24,7 +24,7 @@ from services.store.registry import authority
 from services.store.registry import monitoring_plans as monitoring
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from psycopg import Connection, Cursor
     from psycopg.rows import TupleRow
@@ -61,6 +61,18 @@ def _upsert(table: str, columns: str) -> str:
 def _write_sites(cur: Cursor[TupleRow], sites: list[Site]) -> None:
     rows = [(s.id, s.name, s.latitude, s.longitude, s.timezone, s.park) for s in sites]
     cur.executemany(_upsert("site", "id name latitude longitude timezone park"), rows)
+    _write_names(cur, "site", {s.id: s.names for s in sites})
+
+
+def _write_names(
+    cur: Cursor[TupleRow], kind: str, found: Mapping[str, Mapping[str, str] | None]
+) -> None:
+    """Keep what each is called in other languages, and forget what it was called before."""
+    cur.execute("DELETE FROM registry_names WHERE kind = %s AND id = ANY (%s)", [kind, list(found)])
+    cur.executemany(
+        "INSERT INTO registry_names (kind, id, names) VALUES (%s, %s, %s)",
+        [(kind, id_, jsonb(dict(names))) for id_, names in found.items() if names],
+    )
 
 
 def _write_topics(cur: Cursor[TupleRow], topics: list[Topic]) -> None:
@@ -220,6 +232,7 @@ def _write_project(cur: Cursor[TupleRow], project: Project, merged: Registry) ->
          project.action, jsonb(asdict(project.transfer)) if project.transfer else None,
          project.system, boundary, jsonb(dict(documents)) if documents else None),
     )  # fmt: skip
+    _write_names(cur, "project", {project.id: project.names})
     cur.execute("DELETE FROM project_device WHERE project_id = %s", [project.id])
     cur.executemany(
         "INSERT INTO project_device VALUES (%s, %s, %s, %s, %s, %s)",
@@ -263,6 +276,8 @@ def _write_programme(cur: Cursor[TupleRow], programme: Programme) -> None:
             programme.public_url,
         ],
     )
+    cur.execute("DELETE FROM registry_names WHERE kind = 'action'")
+    _write_names(cur, "action", {a.id: a.names for a in programme.actions})
     cur.execute("DELETE FROM programme_action")
     cur.executemany(
         "INSERT INTO programme_action (id, name, target_kt, target_year, position)"

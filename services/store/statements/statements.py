@@ -13,7 +13,7 @@ from mrv.signatures import canonical
 from services.store.postgres.jsonb import exact, jsonb
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import date, datetime
 
     from psycopg import Connection
@@ -271,6 +271,36 @@ def claimed_within(
         (project, _range(from_us, to_us)),
     ).fetchall()
     return [Stored(*row) for row in rows]
+
+
+_OF_DEVICES = (
+    "EXISTS (SELECT FROM jsonb_array_elements("
+    "s.document->'credentialSubject'->'monitoredParameters') p WHERE p->>'device' = ANY(%s))"
+)
+
+
+def claimed_of_devices(
+    conn: Connection[TupleRow], project: str, devices: Sequence[str], from_us: int, to_us: int
+) -> list[Stored]:
+    """Return issued statements of other projects that touch a time and have some devices."""
+    rows = conn.execute(
+        f"{_SELECT} JOIN claim c ON c.statement_id = s.id WHERE c.project_id <> %s"
+        f" AND c.period && %s::tstzrange AND {_OF_DEVICES} ORDER BY s.id",
+        (project, _range(from_us, to_us), list(devices)),
+    ).fetchall()
+    return [Stored(*row) for row in rows]
+
+
+def last_of_devices(
+    conn: Connection[TupleRow], project: str, devices: Sequence[str], from_us: int
+) -> Stored | None:
+    """Return the issued statement of another project that had some devices and ends last before."""
+    row = conn.execute(
+        f"{_SELECT} JOIN claim c ON c.statement_id = s.id WHERE c.project_id <> %s"
+        f" AND upper(c.period) <= %s AND {_OF_DEVICES} ORDER BY upper(c.period) DESC LIMIT 1",
+        (project, utc_text(from_us), list(devices)),
+    ).fetchone()
+    return None if row is None else Stored(*row)
 
 
 def claimed_exactly(

@@ -27,6 +27,11 @@ class Site:
     devices: int
     heard: int
 
+    @property
+    def state(self) -> str:
+        """All, some or none of its devices are heard: one that is dark does not stay green."""
+        return "none" if not self.heard else "all" if self.heard >= self.devices else "some"
+
 
 @dataclass(frozen=True, slots=True)
 class ProjectSums:
@@ -132,6 +137,42 @@ def emission_days(
         {"zone": timezone, "project": project, "first": first, "end": end},
     )
     return [EmissionDay(day, *map(int, sums)) for day, *sums in rows]
+
+
+def account_days(
+    conn: Connection[TupleRow], project: str, first: date, end: date
+) -> list[EmissionDay]:
+    """Return a project's local days in [first, end) as they were last added up."""
+    rows = conn.execute(
+        "SELECT day, baseline_ug, project_ug, leakage_ug, reduction_ug FROM v_account_day"
+        " WHERE project_id = %s AND day >= %s AND day < %s ORDER BY day",
+        [project, first, end],
+    )
+    return [EmissionDay(day, *map(int, sums)) for day, *sums in rows]
+
+
+def account_quarters(
+    conn: Connection[TupleRow], project: str, since: datetime, until: datetime
+) -> list[tuple[datetime, int, int, int]]:
+    """Return start, baseline, project emissions and reduction of a project's intervals. [ug]"""
+    rows = conn.execute(
+        "SELECT time, baseline_ug, project_ug, reduction_ug FROM v_account_interval"
+        " WHERE project_id = %s AND time >= %s AND time < %s ORDER BY time",
+        [project, since, until],
+    )
+    return [(time, *map(int, sums)) for time, *sums in rows]
+
+
+def expected_between(
+    conn: Connection[TupleRow], project: str, edges: Sequence[datetime]
+) -> list[Decimal | None]:
+    """Return what was expected between each edge and the next, as far as it has come. [t]"""
+    rows = conn.execute(
+        "SELECT tonne_expected_t(%s, b, e) FROM unnest(%s::timestamptz[], %s::timestamptz[])"
+        " WITH ORDINALITY AS edge (b, e, n) ORDER BY n",
+        [project, list(edges[:-1]), list(edges[1:])],
+    )
+    return [value or None for (value,) in rows]
 
 
 def expected_days(
@@ -286,6 +327,11 @@ class SystemSums:
     projects: tuple[tuple[str, str], ...]
     reduction_ug: Decimal | None
     issued_t: int
+
+    @property
+    def state(self) -> str:
+        """All, some or none of its devices are heard."""
+        return "none" if not self.heard else "all" if self.heard >= self.devices else "some"
 
 
 def system_sums(

@@ -1,7 +1,10 @@
 """Parcels between bridge and worker: what goes in comes out, and nothing else passes."""
 
+import hashlib
+import struct
 import subprocess
 import sys
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -12,6 +15,8 @@ from ingest import classes
 from ingest.decode import Rejected
 from ingest.model import NULL, Device, Fleet, Frame
 from ingest.wire import Parcel, WireError, decode, encode, partition_of, sort
+
+from . import schema_1
 
 CLASSES = ("pv_inverter", "vehicle", "air_station")
 FLEET = Fleet([Device(f"dev-{i}", "s", CLASSES[i % 3]) for i in range(9)])
@@ -84,6 +89,7 @@ def same(one: Parcel, two: Parcel) -> None:
 def test_a_parcel_comes_out_as_it_went_in(parcel):
     """A value that changed on the way would be a tonne that nobody measured."""
     same(parcel, decode(encode(parcel, FLEET), FLEET))
+    same(parcel, decode(schema_1.encode(parcel, FLEET), FLEET))
 
 
 @settings(max_examples=40, deadline=None)
@@ -115,12 +121,58 @@ def small() -> Parcel:
     return Parcel(["t"], [b"p"], [None], [False], ["json"], 7, [frame], [])
 
 
-def test_every_truncation_is_told():
+WRITERS = pytest.mark.parametrize("write", [encode, schema_1.encode], ids=["schema-2", "schema-1"])
+
+
+@WRITERS
+def test_every_truncation_is_told(write):
     """Half a record stored as a whole one would lose the other half in silence."""
-    record = encode(small(), FLEET)
+    record = write(small(), FLEET)
     for end in range(len(record)):
         with pytest.raises(WireError):
             decode(record[:end], FLEET)
+
+
+def resealed(record: bytes, content: bytes) -> bytes:
+    """Other content in a record of the same schema, with the digest that belongs to it."""
+    return record[:6] + hashlib.sha256(content).digest() + content
+
+
+@WRITERS
+@settings(max_examples=60, deadline=None)
+@given(at=st.integers(0, 10_000), value=st.integers(0, 255), end=st.integers(0, 10_000))
+def test_a_record_of_a_foreign_hand_is_refused_or_read(write, at, value, end):
+    """One record with a right digest and wrong content would end every worker that reads it."""
+    record = write(small(), FLEET)
+    content = bytearray(record[38:])
+    content[at % len(content)] = value
+    with suppress(WireError):  # and nothing else
+        decode(resealed(record, bytes(content[: max(1, end % (2 * len(content)))])), FLEET)
+
+
+def test_a_length_that_cannot_be_is_refused_before_memory_is_taken():
+    """A record of a few bytes that promises four gigabytes would take a worker down."""
+    record = encode(small(), FLEET)
+    with pytest.raises(WireError, match="before compression"):
+        decode(resealed(record, struct.pack(">I", 2**32 - 1) + record[42:]), FLEET)
+
+
+def test_a_channel_that_changed_its_kind_is_refused():
+    """A register read as a gauge is a number that no meter showed."""
+    name, channel = next(iter(classes.load()["vehicle"].channels.items()))
+    assert channel.kind == "register"
+    parcel = small()
+    parcel.frames[0].columns[name] = np.array([5.0])
+    with pytest.raises(WireError, match="came as a gauge"):
+        decode(encode(parcel, FLEET), FLEET)
+
+
+@pytest.mark.parametrize("topic", ["plain", "surrogate \udcff"])
+def test_a_topic_that_is_no_utf_8_passes(topic):
+    """A device with a strange topic would stop its whole partition."""
+    parcel = small()
+    parcel.topics = [topic]
+    assert decode(encode(parcel, FLEET), FLEET).topics == [topic.replace("\udcff", "?")]
 
 
 @pytest.mark.parametrize(
@@ -129,7 +181,10 @@ def test_every_truncation_is_told():
         (b"", "foreign_record"),
         (b'{"ts": 1}', "foreign_record"),
         (b"TONW\x00\x63" + bytes(40), "unknown_schema"),
+        (b"TONW\x00\x00" + bytes(40), "unknown_schema"),
+        (b"TONW\x00\x03" + bytes(40), "unknown_schema"),
         (b"TONW\x00\x01" + bytes(40), "damaged_record"),
+        (b"TONW\x00\x02" + bytes(40), "damaged_record"),
     ],
 )
 def test_what_is_no_parcel_says_so(record, reason):
@@ -153,10 +208,11 @@ def test_devices_travel_by_name():
     assert decode(encode(small(), FLEET), other).frames[0].device.tolist() == [2]
 
 
-def test_a_device_that_the_worker_lacks_is_refused_and_kept():
+@WRITERS
+def test_a_device_that_the_worker_lacks_is_refused_and_kept(write):
     """A reading of a device removed meanwhile must not vanish."""
     for fleet in (Fleet([]), Fleet([Device("dev-1", "s", "pv_inverter")])):
-        found = decode(encode(small(), FLEET), fleet)
+        found = decode(write(small(), FLEET), fleet)
         assert not found.frames
         assert [(r.message, r.reason) for r in found.rejected] == [(0, "unknown_device")]
 

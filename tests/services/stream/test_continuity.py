@@ -57,6 +57,14 @@ def test_the_last_stored_record_is_compared(kafka_url, topic):
     assert (line["partition"], line["record"]) == (0, 1)
 
 
+def test_a_partition_that_is_gone_is_a_topic_made_again(kafka_url, topic):
+    """A topic made again with fewer partitions would be stored beside the one that was."""
+    found = Continuity(TopicView(KafkaAccess.of(kafka_url), topic), get_logger("test"))
+    found.check_there({0: 2, 1: 9, 2: 0}, [0, 1])  # of the third nothing was ever stored
+    with pytest.raises(ServerError, match=r"has 2 partitions, but 4 records of partition 2"):
+        found.check_there({0: 2, 2: 4}, [0, 1])
+
+
 def test_a_kafka_that_is_away_is_no_other_topic():
     """A broker's restart would be taken for a topic that was made again."""
     url = f"kafka://127.0.0.1:{free_port()}"

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT, EDGE = 640, 420, 46
 _LEAST_DEGREES = 0.04
-_FAR = 3.0
+_FAR, _NEAR = 3.0, 0.5
+INSET, _INSET_EDGE = (190, 130), 26
 _KM_A_DEGREE = 111.195
 _STEPS_KM = (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
 # bounds of the classes of a day, in parts of 1; the last is a whole day
@@ -39,6 +40,7 @@ class Spot(NamedTuple):
 class Map(NamedTuple):
     """Places, the land's path, lines of the grid (position, text), scale bar (length, km)."""
 
+    size: tuple[int, int]
     spots: list[Spot]
     elsewhere: list[Site]
     land: str
@@ -46,49 +48,69 @@ class Map(NamedTuple):
     parallels: list[tuple[float, str]]
     bar_px: float
     bar_km: float
+    inset: Map | None
 
 
 def sites_map(found: Sequence[Site]) -> Map:
     """
     Place sites on an equirectangular map, true to scale at their mean latitude.
 
+    The map is fitted to where most sites are; islands further out stand in an inset.
+
     Sites that would lie on each other are moved apart, least of all.  What lies far from
     where most of them are is named as elsewhere: a city would shrink to a point beside it.
     """
-    sites, elsewhere = _together(found)
+    sites, elsewhere = _together(found, _FAR)
+    main, islands = _together(sites, _NEAR)
+    if len(main) <= len(islands):
+        main, islands = sites, []
+    inset = _drawn(islands, [], INSET, len(main) + 1, None) if islands else None
+    return _drawn(main, elsewhere, (WIDTH, HEIGHT), 1, inset)
+
+
+def _drawn(
+    sites: Sequence[Site], elsewhere: list[Site], size: tuple[int, int], first: int,
+    inset: Map | None,
+) -> Map:  # fmt: skip
+    """Draw sites in a map of a size, numbered from `first` on. [px]"""
+    width, height = size
+    edge = EDGE if inset is not None or size == (WIDTH, HEIGHT) else _INSET_EDGE
     middle = sum(one.latitude for one in sites) / len(sites)
     shrink = max(math.cos(math.radians(middle)), 0.1)
     east = [one.longitude * shrink for one in sites]
     north = [one.latitude for one in sites]
     wide = max(max(east) - min(east), _LEAST_DEGREES)
     high = max(max(north) - min(north), _LEAST_DEGREES)
-    scale = min((WIDTH - 2 * EDGE) / wide, (HEIGHT - 2 * EDGE) / high)
-    left = (min(east) + max(east)) / 2 - WIDTH / 2 / scale
-    top = (min(north) + max(north)) / 2 + HEIGHT / 2 / scale
+    scale = min((width - 2 * edge) / wide, (height - 2 * edge) / high)
+    left = (min(east) + max(east)) / 2 - width / 2 / scale
+    top = (min(north) + max(north)) / 2 + height / 2 / scale
     spots = [
         Spot(i, one, (x - left) * scale, (top - y) * scale)
-        for i, (one, x, y) in enumerate(zip(sites, east, north, strict=True), 1)
+        for i, (one, x, y) in enumerate(zip(sites, east, north, strict=True), first)
     ]
-    step = _grid_step(WIDTH / scale)
-    bar = max(km for km in _STEPS_KM if km / _KM_A_DEGREE * scale < WIDTH / 3 or km == _STEPS_KM[0])
-    meridians = _multiples(left / shrink, (left + WIDTH / scale) / shrink, step)
-    parallels = _multiples(top - HEIGHT / scale, top, step)
+    step = _grid_step(width / scale)
+    bar = max(km for km in _STEPS_KM if km / _KM_A_DEGREE * scale < width / 3 or km == _STEPS_KM[0])
+    meridians = _multiples(left / shrink, (left + width / scale) / shrink, step)
+    parallels = _multiples(top - height / scale, top, step)
     return Map(
-        _apart(spots),
+        size,
+        _apart(spots, size),
         elsewhere,
-        _outline(left, top, scale, shrink),
+        _outline(left, top, scale, shrink, size),
         [((v * shrink - left) * scale, _degrees(v, "EW")) for v in meridians],
         [((top - v) * scale, _degrees(v, "NS")) for v in parallels],
         bar / _KM_A_DEGREE * scale,
         bar,
+        inset,
     )
 
 
-def _outline(left: float, top: float, scale: float, shrink: float) -> str:
+def _outline(left: float, top: float, scale: float, shrink: float, size: tuple[int, int]) -> str:
     """Return the path of the land within the map; corners closer than a pixel are left out."""
-    west, east = left / shrink, (left + WIDTH / scale) / shrink
+    width, height = size
+    west, east = left / shrink, (left + width / scale) / shrink
     path = []
-    for ring in within(west, top - HEIGHT / scale, east, top):
+    for ring in within(west, top - height / scale, east, top):
         pixels = np.round(
             np.stack([(ring[:, 0] * shrink - left) * scale, (top - ring[:, 1]) * scale], axis=1)
         ).astype(int)
@@ -97,14 +119,14 @@ def _outline(left: float, top: float, scale: float, shrink: float) -> str:
     return "".join(one for one in path if one != "MZ")
 
 
-def _together(found: Sequence[Site]) -> tuple[list[Site], list[Site]]:
+def _together(found: Sequence[Site], far: float) -> tuple[list[Site], list[Site]]:
     latitude, longitude = (
         median(getattr(one, name) for one in found) for name in ("latitude", "longitude")
     )
     near = [
         one
         for one in found
-        if abs(one.latitude - latitude) <= _FAR and abs(one.longitude - longitude) <= _FAR
+        if abs(one.latitude - latitude) <= far and abs(one.longitude - longitude) <= far
     ]
     sites = near or list(found)
     return sites, [one for one in found if one not in sites]
@@ -115,7 +137,7 @@ def _degrees(value: float, sides: str) -> str:
     return f"{abs(value):g}\N{DEGREE SIGN}{side}"
 
 
-def _apart(spots: list[Spot], least: float = 22.0) -> list[Spot]:
+def _apart(spots: list[Spot], size: tuple[int, int], least: float = 22.0) -> list[Spot]:
     """Move spots that lie on each other apart, around where they lie."""
     placed: list[Spot] = []
     for one in spots:
@@ -125,7 +147,9 @@ def _apart(spots: list[Spot], least: float = 22.0) -> list[Spot]:
                 break
             angle, far = turn * 2.399963, least * math.sqrt(turn) * 0.6
             x, y = one.x + far * math.cos(angle), one.y + far * math.sin(angle)
-        placed.append(one._replace(x=min(max(x, 12), WIDTH - 12), y=min(max(y, 12), HEIGHT - 12)))
+        placed.append(
+            one._replace(x=min(max(x, 12), size[0] - 12), y=min(max(y, 12), size[1] - 12))
+        )
     return placed
 
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
+from ingest import classes
+from services.api.console.charts.quantities import QUARTER_US, Amount, day_chart, days_chart
 from services.api.console.render import Language, language_of, render
 from services.api.console.session import View, signed_in
+from services.api.console.translations import Words
 from services.api.routes.registry import IdPath, unknown
 from services.store.views.device_page import device_page
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 router = APIRouter(include_in_schema=False)
 # the board of a class; all others stand on one
@@ -46,6 +52,7 @@ def page(ask: View, language: Language, device: IdPath) -> Response:
         found = device_page(conn, ask.who.projects, device)
     if found is None:
         raise unknown("device", device)
+    channels = classes.load()[found["class"]].channels.values() if found["registered"] else ()
     return render(
         ask,
         language,
@@ -53,7 +60,37 @@ def page(ask: View, language: Language, device: IdPath) -> Response:
         found=found,
         board=_board(ask.request.app.state.grafana, found),
         main=_main(found.get("registers", []), found.get("days", [])),
+        counts={one.name: one.quantity for one in channels},
+        units={one.name: one.unit for one in channels},
+        charts=_charts(found, Words(language)) if found["registered"] else {},
     )
+
+
+def _charts(found: dict[str, Any], t: Words) -> dict[str, dict[str, Markup]]:
+    """Draw today and the last weeks of each quantity."""
+    charts: dict[str, dict[str, Markup]] = {}
+    for name in _main([], found["days"]):
+        title = t.or_as_is(f"quantity.{name}", name)
+        days = [one for one in found["days"] if one["quantity"] == name]
+        quarters = [one for one in found["today"] if one["quantity"] == name]
+        by_day = [
+            (one["day"], Amount(one["value"], *_times_us(one["measured_h"], one["unknown_h"])))
+            for one in days
+        ]
+        charts[name] = {"days": days_chart(by_day, days[0]["unit"], title, t)}
+        if quarters:
+            held = {
+                int(one["start"].timestamp()) * 1_000_000: Amount(one["value"], QUARTER_US, 0, 0)
+                for one in quarters
+            }
+            edges = min(held), max(held) + QUARTER_US
+            unit = quarters[0]["unit"]
+            charts[name]["today"] = day_chart(held, edges, found["timezone"], unit, title, t)
+    return charts
+
+
+def _times_us(measured_h: float, unknown_h: float) -> tuple[int, int, int]:
+    return round(measured_h * 3.6e9), 0, round(unknown_h * 3.6e9)
 
 
 def _board(grafana: str | None, found: dict[str, Any]) -> str | None:

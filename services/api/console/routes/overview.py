@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from ingest.errors import RegistryError
 from mrv.registry import programme_systems as systems
 from mrv.rounding import decimal_text
-from services.api.console.maps.plots import HEIGHT, WIDTH, sites_map
+from services.api.console.charts.sparkline import sparkline
+from services.api.console.maps.plots import sites_map
 from services.api.console.render import Language, language_of, render
+from services.api.console.routes.year import Year, added, trajectory
 from services.api.console.session import View
-from services.store.views import console
+from services.api.console.translations import Words
+from services.api.principals import PUBLIC
+from services.api.problems import ProblemError
+from services.store.views import alarms, city_year, console
 from services.store.views.programme_progress import progress_document
 
 if TYPE_CHECKING:
-    from decimal import Decimal
-
+    from markupsafe import Markup
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
     from mrv.registry.programme_systems import System
     from services.api.request_context import Asked
+    from services.store.views.city_year import ProjectYear
     from services.store.views.console import ProjectSums, SystemSums
 
 router = APIRouter(include_in_schema=False)
 UG_PER_T = 10**12
+_WEEKS, _MOST_SHORT, _MOST_ALARMS = 53, 5, 200
+YearQuery = Annotated[int | None, Query(ge=1990, le=2200)]
 # of all that is stored of stations, what tells most at a glance
 _CHOSEN = {
     "vn-aqi-hourly", "vn-aqi-daily", "qcvn-05-2023", "pm2_5_24h_ug_m3", "lden_dba", "leq_night_dba",
@@ -38,6 +47,8 @@ _CHOSEN = {
 
 class Found(NamedTuple):
     """What the page shows."""
+
+    of: Year
 
     sites: list[console.Site]
     projects: list[ProjectSums]
@@ -55,49 +66,159 @@ def entrance(request: Request) -> Response:
 
 
 @router.get("/console/{language}/")
-def overview(ask: View, language: Language) -> Response:
-    """Show the front page."""
-    found = recalled(ask)
-    counted = [one for one in found.projects if one.counted]
-    issued = sum(one.issued_t for one in counted)
-    monitored = [int(p.reduction_ug) for p in counted if p.reduction_ug is not None]
+def overview(ask: View, language: Language, year: YearQuery = None) -> Response:
+    """Show the front page, of a year; of this one where none is named."""
+    found = recalled(ask, year)
+    counted = {one.id for one in found.projects if one.counted}
+    t, sums = Words(language), _sums(found)
     return render(
         ask,
         language,
         "overview.html",
         found=found,
+        sums=sums,
+        trajectory=trajectory(found.of, sums.target_t, t),
+        cards=_cards(found, t),
+        short=sorted((one for one in found.of.projects if one.counted and one.short_t), key=_short)[
+            :_MOST_SHORT
+        ],
+        states={one.id: one for one in found.projects},
+        alarms=_alarms(ask),
         drawn=sites_map(found.sites) if found.sites else None,
-        size=(WIDTH, HEIGHT),
-        issued=issued,
-        monitored=tonnes(sum(monitored)) if monitored else None,
         chosen=[row for row in found.stations if row[2] in _CHOSEN],
         tonnes=tonnes,
         rounded=rounded,
-        beside=[one for one in found.projects if not one.counted],
+        beside=[one for one in found.projects if one.id not in counted],
     )
 
 
-def recalled(ask: Asked) -> Found:
-    """Return what the front page shows, asked of the database once in a while."""
+def recalled(ask: Asked, year: int | None = None) -> Found:
+    """
+    Return what the front page shows, asked of the database once in a while.
+
+    Raises
+    ------
+    ProblemError
+        404 for a year of which nothing is accounted.
+    """
+
+    def known() -> list[int]:
+        with ask.reading() as conn:
+            return city_year.years(conn)
+
+    years = ask.request.app.state.memory.get("years", known)
+    if year is not None and year not in years:
+        raise ProblemError(404, f"nothing is accounted of {year}; there are {years}")
 
     def find() -> Found:
         with ask.reading() as conn:
             projects = console.project_sums(conn)
             sums = console.system_sums(conn, projects)
+            today = datetime.now(UTC).date()
+            of = year or today.year
             return Found(
+                Year(
+                    of, years, city_year.project_years(conn, of),
+                    city_year.avoided_by_day(conn, of), city_year.expected_by_month(conn, of),
+                    city_year.changes(conn) if of == today.year else None, today,
+                ),
                 console.sites(conn),
                 projects,
                 console.stations(conn),
-                _programme(conn),
+                _programme(conn, of),
                 [(one, sums[one.id]) for one in systems.load().values() if one.id in sums],
-            )
+            )  # fmt: skip
 
-    return ask.request.app.state.memory.get("overview", find)  # type: ignore[no-any-return]
+    return ask.request.app.state.memory.get(("overview", year), find)  # type: ignore[no-any-return]
 
 
-def _programme(conn: Connection[TupleRow]) -> dict[str, Any] | None:
+class Sums(NamedTuple):
+    """The year's tonnes, all counted projects together; None where nothing is known."""
+
+    avoided_t: Decimal | None
+    expected_t: Decimal | None
+    end_t: Decimal | None
+    percent: int | None
+    issued_t: int
+    target_t: Decimal | None
+    of_target: str | None
+
+
+def _sums(found: Found) -> Sums:
+    counted = [one for one in found.of.projects if one.counted]
+    avoided = added(one.avoided_t for one in counted)
+    expected = added(one.expected_t for one in counted)
+    ahead = added(one.ahead_t for one in counted)
+    target = _target(found.programme)
+    return Sums(
+        avoided,
+        expected,
+        None if ahead is None else (avoided or Decimal(0)) + ahead,
+        None if avoided is None or not expected else int(avoided / expected * 100),
+        sum(one.issued_t for one in found.projects if one.counted),
+        target,
+        None if avoided is None or not target else f"{float(avoided / target) * 100:.2g}",
+    )
+
+
+def _target(programme: dict[str, Any] | None) -> Decimal | None:
+    """Return what the top actions' targets come to; None where one states none. [t a year]"""
+    if programme is None:
+        return None
+    tops = [one for one in programme["actions"] if not one["part_of"]]
+    said = [one["city_model"]["target_t_per_year"] for one in tops]
+    return sum(map(Decimal, said), Decimal(0)) if said and None not in said else None
+
+
+def _short(one: ProjectYear) -> tuple[Decimal, str]:
+    return -one.short_t, one.project
+
+
+def _alarms(ask: Asked) -> list[dict[str, Any]]:
+    """Return the dearest alarms that are not cleared, for whoever may see them."""
+    if ask.who.role == PUBLIC.role:
+        return []
+    with ask.reading() as conn:
+        found = alarms.listed(conn, ask.who.projects, _MOST_ALARMS, states=["open", "acknowledged"])
+    return sorted(found, key=lambda one: -(one["cost_t_per_day"] or 0))[:_MOST_SHORT]
+
+
+class Card(NamedTuple):
+    """A system of the programme: its year, its curve, and how it is."""
+
+    system: System
+    sums: SystemSums
+    avoided_t: Decimal | None
+    expected_t: Decimal | None
+    curve: Markup | None
+    state: str
+
+
+def _cards(found: Found, t: Words) -> list[Card]:
+    weeks: dict[str, list[Fraction | None]] = {}
+    systems_of = {one.project: one.system for one in found.of.projects}
+    for project, day, value in found.of.days:
+        system = systems_of.get(project)
+        if system is not None:
+            held = weeks.setdefault(system, [None] * _WEEKS)
+            week = min((day.timetuple().tm_yday - 1) // 7, _WEEKS - 1)
+            held[week] = (held[week] or Fraction(0)) + Fraction(value)
+    cards = []
+    for one, sums in found.systems:
+        own = [p for p in found.of.projects if p.system == one.id]
+        avoided, expected = (
+            added(getattr(p, of) for p in own) for of in ("avoided_t", "expected_t")
+        )
+        title = t.or_as_is(f"system.{one.id}", one.title)
+        alt = f"{title}: {t('by_week')}"
+        curve = sparkline(weeks[one.id], alt) if one.id in weeks else None
+        cards.append(Card(one, sums, avoided, expected, curve, sums.state))
+    return cards
+
+
+def _programme(conn: Connection[TupleRow], year: int) -> dict[str, Any] | None:
     try:
-        return progress_document(conn, None)
+        return progress_document(conn, year)
     except RegistryError:
         return None  # no programme is registered
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -10,9 +12,12 @@ from starlette.responses import Response
 
 from ingest.errors import RegistryError
 from mrv import methodologies
-from services.api.console.render import Language, render
+from services.api.console.charts.bars import Bar, bars
+from services.api.console.charts.sankey import Flow, sankey
+from services.api.console.render import Language, namer, render
 from services.api.console.routes.overview import rounded
 from services.api.console.session import View, signed_in_for_all
+from services.api.console.translations import Words
 from services.api.problems import ProblemError
 from services.api.routes.programme import Workbook, report_file
 from services.api.routes.registry import IdPath, unknown
@@ -20,6 +25,8 @@ from services.store.views import parks
 from services.store.views.programme_report import report_document
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
+
     from services.api.request_context import Asked
 
 router = APIRouter(include_in_schema=False)
@@ -37,10 +44,41 @@ def programme(ask: View, language: Language, year: Year = None) -> Response:
         "programme.html",
         found=found,
         projects=listed,
+        chart=_actions(found, Words(language)),
         fields=[one for s in found["systems"] for one in s["fields"]],
         stations=[one for s in found["systems"] for one in s["indicators"]],
         rounded=rounded,
     )
+
+
+def _actions(found: dict[str, Any], t: Words) -> list[tuple[str, Markup, list[str]]]:
+    """Draw each action's projects: what was measured beside what was expected to date."""
+    drawn = []
+    listed = [p for s in found["systems"] for p in s["projects"]] + found["without_system"]
+    for action in found["actions"]:
+        own = [p for p in listed if _of_action(p["action"], action["action"])]
+        known = [p for p in own if p["monitored_t"] is not None or p["expected_t_so_far"]]
+        if not known or action["part_of"]:
+            continue
+        bars_ = [
+            Bar(
+                str(i),
+                f"{i}. {p['name']}: {t.number(rounded(p['monitored_t']) or '0')} t",
+                None if p["monitored_t"] is None
+                else (("measured", Fraction(p["monitored_t"])),),
+                None if p["expected_t_so_far"] is None else Fraction(p["expected_t_so_far"]),
+            )
+            for i, p in enumerate(known, 1)
+        ]  # fmt: skip
+        title = f"{action['action']} {action['name']}"
+        told = [f"{i}. {p['name']}" for i, p in enumerate(known, 1)]
+        alt = f"{title}: " + "; ".join(one.told for one in bars_)
+        drawn.append((title, bars(bars_, "t CO\N{SUBSCRIPT TWO}e", alt, t), told))
+    return drawn
+
+
+def _of_action(said: str | None, action: str) -> bool:
+    return said is not None and (said == action or said.startswith(f"{action}-"))
 
 
 @router.get("/console/{language}/programme/report.xlsx", response_class=Workbook)
@@ -63,8 +101,44 @@ def park(ask: View, language: Language, park: IdPath, year: Year = None) -> Resp
             return parks.balance(conn, park, *span)
 
     found = ask.request.app.state.memory.get(("park", park, of), find)
-    names = {one["site"]: one["name"] for one in found["members"]}
-    return render(ask, language, "park.html", found=found, year=of, names=names, rounded=rounded)
+    name = namer(ask, language)
+    names = {one["site"]: name("site", one["site"], one["name"]) for one in found["members"]}
+    return render(
+        ask,
+        language,
+        "park.html",
+        found=found,
+        year=of,
+        names=names,
+        rounded=rounded,
+        charts=_flows(found["flows"], names, Words(language)),
+    )
+
+
+def _flows(
+    flows: list[dict[str, Any]], names: dict[str, str], t: Words
+) -> list[tuple[str, Markup]]:
+    """Draw what flows, a picture for each thing that is metered in one unit."""
+    # "Nam Cau Kien: steel works" is the steel works to whoever looks at the park
+    names = {site: name.rpartition(": ")[2] for site, name in names.items()}
+    held: dict[tuple[str, str], list[Flow]] = {}
+    for one in flows:
+        if one["amount"] is None or Decimal(one["amount"]) <= 0:
+            continue
+        giver, receiver = (
+            names.get(one[end]) or t.or_as_is(f"around.{one[end]}", one[end])
+            for end in ("from", "to")
+        )
+        shown = f"{t.number(one['amount'])} {one['unit']}"
+        held.setdefault((one["of"], one["unit"]), []).append(
+            Flow(giver, receiver, float(one["amount"]), shown)
+        )
+    drawn = []
+    for (of, unit), found in held.items():
+        title = t(f"flow.{of}")
+        alt = f"{title}: " + "; ".join(f"{f.giver} > {f.receiver} {f.shown}" for f in found)
+        drawn.append((f"{title} [{unit}]", sankey(found, alt)))
+    return drawn
 
 
 def _report(ask: Asked, year: int | None) -> dict[str, Any]:

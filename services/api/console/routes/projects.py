@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -11,24 +11,26 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from ingest.classes import QUANTITIES
-from mrv.calendar import local_date
+from mrv.calendar import local_date, local_text, period_us
 from mrv.methodologies import find as methodology
 from mrv.rounding import decimal_text
 from mrv.statement.evidence import monitored
+from services.api.console.charts.bars import Bar, bars
 from services.api.console.maps.plots import month_calendar
 from services.api.console.render import Language, render
 from services.api.console.routes.overview import rounded, tonnes
 from services.api.console.session import View
+from services.api.console.translations import Words
 from services.api.problems import ProblemError
 from services.api.routes.registry import IdPath, unknown
 from services.store.registry import load as registry
 from services.store.views import console, listing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
+    from collections.abc import Sequence
     from decimal import Decimal
 
+    from markupsafe import Markup
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
@@ -38,14 +40,25 @@ if TYPE_CHECKING:
     from services.store.views.console import CoverageDay, EmissionDay, ProjectSums
 
 router = APIRouter(include_in_schema=False)
-_MONTH = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
+QUARTER = timedelta(minutes=15)
+_SPANS = {
+    "year": (r"([0-9]{4})", "2026"),
+    "month": (r"([0-9]{4})-(0[1-9]|1[0-2])", "2026-01"),
+    "day": (r"([0-9]{4})-([0-9]{2})-([0-9]{2})", "2026-01-31"),
+}
 _MOST_GAPS = 50
 
 
-class Day(NamedTuple):
-    """A local day: tonnes, what was expected of it, and whole per cent measured."""
+class Row(NamedTuple):
+    """
+    A year's month, a month's day, or a day's quarter hour. [t CO2e]
 
-    day: date
+    `leads` is the query of the page of the span, None of a quarter hour.  `measured` is in
+    whole per cent, and known of days.
+    """
+
+    name: str
+    leads: str | None
     baseline: str | None
     project: str | None
     avoided: str | None
@@ -53,14 +66,20 @@ class Day(NamedTuple):
     measured: int | None
 
 
-class Month(NamedTuple):
-    """A month of a project."""
+class Shown(NamedTuple):
+    """A project in a span: `kind` is year, month or day, and `name` says which."""
 
     sums: ProjectSums
+    kind: str
+    name: str
     first: date
-    days: list[Day]
+    end: date
+    rows: list[Row]
     weeks: list[Any]
     sites: list[str]
+
+
+Text = Annotated[str | None, Query(max_length=10)]
 
 
 @router.get("/console/{language}/projects/{project}")
@@ -68,23 +87,27 @@ def project(
     ask: View,
     language: Language,
     project: IdPath,
-    month: Annotated[str | None, Query(max_length=7)] = None,
+    year: Text = None,
+    month: Text = None,
+    day: Text = None,
 ) -> Response:
-    """Show a project in a month; that of now where none is named, within its crediting period."""
+    """Show a project in a year, month or day; the month of now where none is named."""
     found = ask.request.app.state.memory.get(
-        ("project", project, month), lambda: _found(ask, project, month)
+        ("project", project, year, month, day), lambda: _found(ask, project, year, month, day)
     )
     with ask.reading() as conn:
         rows = listing.statements(conn, ask.who.projects, project, None, 500)
         serving = listing.project_devices(conn, project) if ask.who.sees(project) else []
     statements = [stored for stored, _ in rows]
+    t = Words(language)
     return render(
         ask,
         language,
         "project.html",
         found=found,
         title=methodology(found.sums.methodology, found.sums.version).title,
-        months=_months(found),
+        around=_around(found),
+        chart=_chart(found, t),
         statements=list(reversed(statements)),
         gaps=_gaps(statements),
         serving=[
@@ -96,29 +119,114 @@ def project(
     )
 
 
-def _found(ask: Asked, name: str, month: str | None) -> Month:
+def _found(ask: Asked, name: str, year: str | None, month: str | None, day: str | None) -> Shown:
     with ask.reading() as conn:
         sums = next(iter(console.project_sums(conn, name)), None)
         if sums is None:
             raise unknown("project", name)
-        first = _first_of(month, sums)
-        end = _following(first)
-        emissions = console.emission_days(conn, name, sums.timezone, first, end)
-        coverage = console.coverage_days(conn, name, sums.timezone, _pairs(conn, name), first, end)
-        expected = console.expected_days(conn, name, sums.timezone, first, end)
-    days = _days(emissions, coverage, expected)
+        if day is not None:
+            return _of_day(conn, sums, _said("day", day))
+        if year is not None:
+            return _of_year(conn, sums, _said("year", year))
+        return _of_month(conn, sums, _first_of(month, sums))
+
+
+def _of_year(conn: Connection[TupleRow], sums: ProjectSums, first: date) -> Shown:
+    end = date(first.year + 1, 1, 1)
+    firsts = [date(first.year, m, 1) for m in range(1, 13)]
+    wanted = console.expected_between(conn, sums.id, _midnights([*firsts, end], sums.timezone))
+    found: dict[int, list[EmissionDay]] = {}
+    for one in console.account_days(conn, sums.id, first, end):
+        found.setdefault(one.day.month, []).append(one)
+    rows = [
+        Row(f"{m:%Y-%m}", f"month={m:%Y-%m}", *_tonnes(found.get(m.month, [])), _grams(t), None)
+        for m, t in zip(firsts, wanted, strict=True)
+    ]
+    return Shown(sums, "year", f"{first:%Y}", first, end, rows, [], list(sums.sites))
+
+
+def _of_month(conn: Connection[TupleRow], sums: ProjectSums, first: date) -> Shown:
+    name, zone, end = sums.id, sums.timezone, _following(first)
+    emissions = console.emission_days(conn, name, zone, first, end)
+    coverage = console.coverage_days(conn, name, zone, _pairs(conn, name), first, end)
+    expected = console.expected_days(conn, name, zone, first, end)
+    held = {one.day: one for one in emissions}
+    known = {one.day: one for one in coverage}
+    rows = [
+        Row(
+            day.isoformat(), f"day={day}", *_tonnes([held[day]] if day in held else []),
+            _grams(expected.get(day)), _share(known.get(day)),
+        )
+        for day in sorted(held.keys() | known.keys())
+    ]  # fmt: skip
     weeks = month_calendar(first.year, first.month, coverage)
-    return Month(sums, first, days, weeks, list(sums.sites))
+    return Shown(sums, "month", f"{first:%Y-%m}", first, end, rows, weeks, list(sums.sites))
+
+
+def _of_day(conn: Connection[TupleRow], sums: ProjectSums, day: date) -> Shown:
+    end = day + timedelta(days=1)
+    since, until = _midnights([day, end], sums.timezone)
+    found = console.account_quarters(conn, sums.id, since, until)
+    wanted = [] if not found else console.expected_between(
+        conn, sums.id, [*(one[0] for one in found), found[-1][0] + QUARTER]
+    )  # fmt: skip
+    rows = [
+        Row(
+            _clock(start, sums.timezone), None, *_three(sums_ug),
+            _grams(expected), None,
+        )
+        for (start, *sums_ug), expected in zip(found, wanted, strict=True)
+    ]  # fmt: skip
+    return Shown(sums, "day", day.isoformat(), day, end, rows, [], list(sums.sites))
+
+
+def _midnights(days: Sequence[date], timezone: str) -> list[datetime]:
+    """Return when local days begin."""
+    edges = [period_us(day, day + timedelta(days=1), timezone)[0] for day in days]
+    return [datetime.fromtimestamp(us / 1_000_000, UTC) for us in edges]
+
+
+def _clock(at: datetime, timezone: str) -> str:
+    return local_text(int(at.timestamp()) * 1_000_000, timezone)[11:16]
+
+
+def _said(of: str, text: str) -> date:
+    """Return the first day of a year, month or day that an address names."""
+    pattern, example = _SPANS[of]
+    said = re.fullmatch(pattern, text)
+    try:
+        if said is not None and int(said[1]) >= 1990:  # noqa: PLR2004 - before any crediting period
+            return date(*(int(one) for one in (*said.groups(), "1", "1")[:3]))
+    except ValueError:
+        pass  # a day that its month does not have
+    raise ProblemError(422, f"{of} = {text!r}; write it like {example}")
 
 
 def _first_of(month: str | None, sums: ProjectSums) -> date:
     if month is None:
         last = sums.crediting_to - timedelta(days=1)
         return max(sums.crediting_from, min(sums.today, last)).replace(day=1)
-    said = _MONTH.fullmatch(month)
-    if said is None or int(said[1]) < 1990:  # noqa: PLR2004 - before any crediting period
-        raise ProblemError(422, f"month = {month!r}; write it like 2026-01")
-    return date(int(said[1]), int(said[2]), 1)
+    return _said("month", month)
+
+
+def _chart(found: Shown, t: Words) -> Markup | None:
+    """Draw what was avoided beside what was expected."""
+    if not any(row.avoided is not None for row in found.rows):
+        return None
+    drawn = []
+    for row in found.rows:
+        shown = t("missing") if row.avoided is None else f"{t.number(row.avoided)} t"
+        told = f"{row.name}: {shown}"
+        if row.expected is not None:
+            told += f"; {t('expected')} {t.number(row.expected)} t"
+        parts = None if row.avoided is None else (("measured", Fraction(row.avoided)),)
+        wanted = None if row.expected is None else Fraction(row.expected)
+        label = row.name[-2:] if found.kind != "day" else row.name if row.name[3:] == "00" else ""
+        drawn.append(Bar(label, told, parts, wanted))
+    known = [Fraction(row.avoided) for row in found.rows if row.avoided is not None]
+    total = t.number(decimal_text(sum(known, Fraction(0)), 3, "down"))
+    alt = f"{t('avoided_in')} {found.name}: {total} t"
+    return bars(drawn, "t CO\N{SUBSCRIPT TWO}e", alt, t)
 
 
 def _following(first: date) -> date:
@@ -132,27 +240,21 @@ def _pairs(conn: Connection[TupleRow], name: str) -> list[tuple[str, str]]:
     return sorted((fleet.devices[d].id, QUANTITIES[q].name) for d, q in pairs)
 
 
-def _days(
-    emissions: list[EmissionDay], coverage: list[CoverageDay], expected: Mapping[date, Decimal]
-) -> list[Day]:
-    held = {one.day: one for one in emissions}
-    known = {one.day: one for one in coverage}
-    return [
-        Day(day, *_tonnes(held.get(day)), _grams(expected.get(day)), _share(known.get(day)))
-        for day in sorted(held.keys() | known.keys())
-    ]
-
-
 def _grams(value: Decimal | None) -> str | None:
     return None if value is None else decimal_text(Fraction(value), 6, "down")
 
 
-def _tonnes(one: EmissionDay | None) -> tuple[str | None, str | None, str | None]:
-    if one is None:
+def _tonnes(found: Sequence[EmissionDay]) -> tuple[str | None, str | None, str | None]:
+    """Return baseline, project emissions and reduction of days together."""
+    if not found:
         return None, None, None
-    return (
-        tonnes(one.baseline_ug, 6), tonnes(one.project_ug, 6), tonnes(one.reduction_ug, 6),
-    )  # fmt: skip
+    sides = ("baseline_ug", "project_ug", "reduction_ug")
+    return _three([sum(getattr(one, side) for one in found) for side in sides], 6)
+
+
+def _three(sums_ug: Sequence[int], places: int = 9) -> tuple[str | None, str | None, str | None]:
+    baseline, project_, avoided = (tonnes(ug, places) for ug in sums_ug)
+    return baseline, project_, avoided
 
 
 def _share(one: CoverageDay | None) -> int | None:
@@ -161,16 +263,22 @@ def _share(one: CoverageDay | None) -> int | None:
     return min(one.measured_us * 100 // one.serving_us, 100)
 
 
-def _months(found: Month) -> dict[str, str | None]:
-    """Return the month before and the month after, within what is stored and until now."""
-    before = (found.first - timedelta(days=1)).replace(day=1)
-    after = _following(found.first)
+def _around(found: Shown) -> dict[str, str | None]:
+    """Return the span before and the span after, within what is stored and until now, and above."""
     sums = found.sums
     stored = [_local(edge, sums.timezone) for edge in (sums.first, sums.last)]
-    days = [day for day in stored if day is not None] + [_first_of(None, sums)]
+    days = [day for day in stored if day is not None] + [sums.today]
+    before = found.first - timedelta(days=1)
+    length = {"year": 4, "month": 7, "day": 10}[found.kind]
+
+    def span(day: date) -> str:
+        return day.isoformat()[:length]
+
     return {
-        "before": f"{before:%Y-%m}" if before >= min(days).replace(day=1) else None,
-        "after": f"{after:%Y-%m}" if after <= max(days) else None,
+        "before": span(before) if span(before) >= span(min(days)) else None,
+        "after": span(found.end) if span(found.end) <= span(max(days)) else None,
+        "year": None if found.kind == "year" else f"{found.first:%Y}",
+        "month": f"{found.first:%Y-%m}" if found.kind == "day" else None,
     }
 
 

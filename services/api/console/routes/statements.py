@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
+from fractions import Fraction
 from itertools import chain
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import numpy as np
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
 from ingest import classes
 from ingest.model import NULL
-from mrv.calendar import days, instant_us, period_us, utc_text
+from mrv.calendar import days, instant_us, local_text, period_us, utc_text
 from mrv.documents.form import read_bytes
 from mrv.documents.sampling_list import SamplingList
 from mrv.documents.verification import Verification
@@ -20,10 +21,16 @@ from mrv.report.comparison_blocks import designed, held
 from mrv.report.dated_values import dated
 from mrv.report.sampling_block import sampled
 from mrv.report.words import Words as ReportWords
+from mrv.rounding import decimal_text
 from mrv.statement.conditions import unanswered, unmet
+from services.api.console.charts.qr import qr
+from services.api.console.charts.quantities import QUARTER_US, Amount, day_chart
+from services.api.console.charts.waterfall import Step, waterfall
+from services.api.console.maps.plots import month_calendar
 from services.api.console.render import Language, render
 from services.api.console.routes.overview import tonnes
 from services.api.console.session import View
+from services.api.console.translations import Words
 from services.api.problems import ProblemError
 from services.api.reports import report
 from services.api.routes.evidence import packed, send_pack
@@ -33,12 +40,14 @@ from services.issuer.documents import documents, records
 from services.issuer.timestamp_pack import stamps_of
 from services.store.postgres.timestamps import stamp
 from services.store.registry import load as registry
+from services.store.registry import programme
 from services.store.statements import approvals, sampling, statements, status_lists
 from services.store.statements import transparency_log as log
 from services.store.timeseries import readings
 from services.store.views import console, listing
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
     from numpy.typing import NDArray
 
     from mrv.documents.statement import Claims
@@ -54,6 +63,29 @@ _US_PER_MINUTE = 60_000_000
 UNITS = {one.name: one.unit for one in classes.QUANTITIES}
 _AROUND_US = 15 * _US_PER_MINUTE
 DayPath = Annotated[date, Path()]
+# a quarter hour of the day, by its start
+At = Annotated[str | None, Query(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}Z$")]
+_MOST_MONTHS, _MOST_READINGS = 36, 400
+_PUBLIC = ("issued", "superseded", "revoked")
+
+
+class Chart(NamedTuple):
+    """A chart and the steps that it draws, for the table behind it."""
+
+    drawn: Markup
+    steps: list[Step]
+
+
+class Known(NamedTuple):
+    """
+    A device's readings by time. [us]
+
+    Channels are those with any value: name, unit, and the quantity that a register counts,
+    empty of others.
+    """
+
+    channels: list[tuple[str, str, str]]
+    rows: list[tuple[int, list[str | None]]]
 
 
 @router.get("/console/{language}/statements")
@@ -75,6 +107,7 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         successor = statements.successor(conn, statement)
         stamps = stamps_of(conn, statement, entry)
         sample = sampling.document(conn, statement)
+        public = programme.public_url(conn)
         findings = [one.to_json() for one in records(conn, documents(conn, statement))]
     said = stored.claims
     opinion = _opinion(steps)
@@ -94,11 +127,68 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         index=entry and entry.split("\n")[1].removeprefix("index "),
         successor=successor,
         stamps=stamps,
-        days=_days(said),
+        months=_calendar(ask, stored),
+        account=_waterfall(said, Words(language)),
+        code=_code(ask, stored, public, Words(language)),
+        tone=_tone(stored.state, unmet(said), opinion),
         held=_held(said, opinion, sample, ReportWords(language)),
         sees=ask.who.sees(stored.project),
         reports=_reports(language, statement, sees=ask.who.sees(stored.project)),
     )
+
+
+def _tone(state: str, open_: tuple[Unmet, ...], opinion: Verification | None) -> str:
+    """Return good for an issue that nothing speaks against, else warn or bad."""
+    if state in {"rejected", "superseded", "revoked"}:
+        return "bad"
+    if state != "issued" or open_ or opinion is None:
+        return "warn"
+    return "good" if opinion.credential_subject.opinion == "unqualified" else "warn"
+
+
+def _calendar(ask: Asked, stored: Stored) -> list[tuple[str, list[Any]]]:
+    """Return the months of the period, with the share of each day that is measured now."""
+    period = stored.claims.monitoring_period
+    first, end = (date.fromisoformat(text[:10]) for text in (period.local_from, period.local_to))
+    pairs = sorted({(p.device, p.parameter) for p in stored.claims.monitored_parameters})
+
+    def find() -> list[console.CoverageDay]:
+        with ask.reading() as conn:
+            return console.coverage_days(conn, stored.project, period.timezone, pairs, first, end)
+
+    found = ask.request.app.state.memory.get(("coverage", stored.id), find)
+    months = sorted({one.day.replace(day=1) for one in found})[:_MOST_MONTHS]
+    return [(f"{m:%Y-%m}", month_calendar(m.year, m.month, found)) for m in months]
+
+
+def _waterfall(said: Claims, t: Words) -> Chart:
+    """Draw the account: baseline, what is taken off, the reduction, and what deductions cost."""
+    before, after = said.emissions_before_deductions, said.emissions
+    gross, net = Fraction(before.reduction.t), Fraction(after.reduction.t)
+    parts = [
+        (t("baseline"), Fraction(before.baseline.t), True),
+        (t("project_emissions"), -Fraction(before.project.t), False),
+        (t("leakage"), -Fraction(before.leakage.t), False),
+        (t("before_deductions"), gross, True),
+        (t("deductions"), net - gross, False),
+        (t("after_deductions"), net, True),
+        (t("credited"), Fraction(said.credited.t), True),
+    ]
+    steps = [
+        Step(f"{i}. {name}", value, t.number(decimal_text(value, 6, "down")), total)
+        for i, (name, value, total) in enumerate(parts, 1)
+    ]
+    alt = f"{t('account')}: " + "; ".join(f"{one.label}: {one.shown} t" for one in steps)
+    return Chart(waterfall(steps, "t CO\N{SUBSCRIPT TWO}e", alt, t), steps)
+
+
+def _code(ask: Asked, stored: Stored, public: str | None, t: Words) -> tuple[str, Markup] | None:
+    """Return where the state of a statement is told to everybody, and its QR code."""
+    if stored.state not in _PUBLIC:
+        return None
+    base = public or str(ask.request.base_url).rstrip("/")
+    address = f"{base}/v1/statements/{stored.id}/status"
+    return address, qr(address, f"{t('status_code')}: {address}")
 
 
 def _unanswered(said: Claims, opinion: Verification | None) -> tuple[Unmet, ...]:
@@ -148,22 +238,81 @@ def day_of(ask: View, language: Language, statement: StatementId, day: DayPath) 
 
 @router.get("/console/{language}/statements/{statement}/days/{day}/{device}")
 def device_day(
-    ask: View, language: Language, statement: StatementId, day: DayPath, device: IdPath
+    ask: View,
+    language: Language,
+    statement: StatementId,
+    day: DayPath,
+    device: IdPath,
+    at: At = None,
 ) -> Response:
-    """Show a device's intervals of a day, and the readings that they were metered from."""
+    """Show a device's day; of a quarter hour that is named the readings behind it."""
     stored, said = _own(ask, statement)
     if device not in {p.device for p in said.monitored_parameters}:
         raise unknown("device", device)
     since, until = _edges(said, day)
     with ask.reading() as conn:
         rows = console.device_day(conn, stored.project, device, since, until)
-        columns, shown = _readings(ask, device, since, until)
+        known = _readings(ask, device, since, until)
     wanted = _quantities(said, device)
+    rows = [row for row in rows if row[1] in wanted]
+    t = Words(language)
+    zone = said.monitoring_period.timezone
     return render(
-        ask, language, "device_day.html", stored=stored, said=said, day=day, device=device,
-        rows=[row for row in rows if row[1] in wanted], columns=columns, readings=shown,
+        ask,
+        language,
+        "device_day.html",
+        stored=stored,
+        day=day,
+        device=device,
+        zone=zone,
+        rows=rows,
+        sums=_sums(rows, wanted),
+        charts=_charts(rows, since, until, zone, t),
+        known=known,
+        most=_MOST_READINGS,
+        behind=None if at is None else _behind(at, rows, known, (since, until)),
         units=UNITS,
-    )  # fmt: skip
+        tonnes=tonnes,
+        clock=lambda us: local_text(us, zone),
+        us=lambda moment: int(moment.timestamp()) * 1_000_000,
+    )
+
+
+def _charts(
+    rows: list[Any], since: datetime, until: datetime, zone: str, t: Words
+) -> list[tuple[str, Markup]]:
+    """Draw the day of each quantity; what has not come yet is not drawn as missing."""
+    now_us = int(datetime.now(UTC).timestamp()) * 1_000_000
+    edges = tuple(int(edge.timestamp()) * 1_000_000 for edge in (since, until))
+    drawn = []
+    for name in sorted({row[1] for row in rows}):
+        found = {
+            int(row[0].timestamp()) * 1_000_000: Amount(*row[2:6]) for row in rows if row[1] == name
+        }
+        title = t.or_as_is(f"quantity.{name}", name)
+        span = edges[0], min(edges[1], now_us)
+        drawn.append((title, day_chart(found, span, zone, UNITS[name], title, t)))
+    return drawn
+
+
+def _behind(
+    at: str, rows: list[Any], known: Known, edges: tuple[datetime, datetime]
+) -> dict[str, Any]:
+    """Return a quarter hour's values, its readings, the last before and the first after."""
+    start = datetime.fromisoformat(at)
+    if not edges[0] <= start < edges[1]:
+        raise ProblemError(404, f"{at} is no quarter hour of this day")
+    begin = int(start.timestamp()) * 1_000_000
+    end = begin + QUARTER_US
+    within = [i for i, (us, _) in enumerate(known.rows) if begin < us < end]
+    before = [i for i, (us, _) in enumerate(known.rows) if us <= begin][-1:]
+    after = [i for i, (us, _) in enumerate(known.rows) if us >= end][:1]
+    return {
+        "from": begin,
+        "to": end,
+        "values": [row for row in rows if row[0] == start],
+        "rows": [known.rows[i] for i in (*before, *within, *after)],
+    }
 
 
 @router.get("/console/{language}/statements/{statement}/evidence")
@@ -288,20 +437,21 @@ def _line_of(quantity: str, rows: list[Any]) -> dict[str, Any]:
     }
 
 
-def _readings(
-    ask: Asked, device: str, since: datetime, until: datetime
-) -> tuple[list[str], list[tuple[str, list[str | None]]]]:
-    """Return the channels with any value, and each reading's values in base units."""
+def _readings(ask: Asked, device: str, since: datetime, until: datetime) -> Known:
+    """Return what the device said in a span and a quarter of an hour on both sides of it."""
     with ask.reading() as conn, conn.cursor() as cursor:
         fleet = registry.load_fleet(conn)
         class_id = fleet.devices[fleet.by_id[device]].class_id
         begin, end = (int(edge.timestamp()) * 1_000_000 for edge in (since, until))
         edges = [stamp(begin - _AROUND_US)], [stamp(end + _AROUND_US)]
         frame = readings.within(cursor, class_id, [device], [0], *edges)
-    columns = {name: _texts(frame.columns[name]) for name in classes.load()[class_id].channels}
+    channels = classes.load()[class_id].channels
+    columns = {name: _texts(frame.columns[name]) for name in channels}
     held = [name for name, values in columns.items() if any(v is not None for v in values)]
-    times = [utc_text(us) for us in frame.time_us.tolist()]
-    return held, [(at, [columns[name][i] for name in held]) for i, at in enumerate(times)]
+    return Known(
+        [(name, channels[name].unit, channels[name].quantity or "") for name in held],
+        [(us, [columns[name][i] for name in held]) for i, us in enumerate(frame.time_us.tolist())],
+    )
 
 
 def _texts(values: NDArray[Any]) -> list[str | None]:

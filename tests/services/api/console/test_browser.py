@@ -1,6 +1,7 @@
 """The console in a real browser: what a citizen, an auditor and an operator do with it."""
 
 import json
+import re
 import shutil
 import zipfile
 from datetime import UTC, datetime
@@ -28,7 +29,7 @@ WHOLE = ["ok"] * 5 + ["not-applicable"] + ["ok"] * 4
 OWN = (
     "/console/{}/live",
     "/console/{}/statements/{issued}/days/2026-03-02",
-    "/console/{}/statements/{issued}/days/2026-03-02/inv-1",
+    "/console/{}/statements/{issued}/days/2026-03-02/inv-1?at=2026-03-02T05:00Z",
 )
 
 
@@ -62,9 +63,10 @@ def verdict(tab):
 def test_a_citizen_follows_a_tonne_to_its_proof(tab, served):
     """The public would have to believe the figures."""
     tab.goto(f"{served.url}/")
-    tab.get_by_role("link", name="Rooftop PV").click()
+    tab.get_by_role("table").get_by_role("link", name="Rooftop PV").click()
     tab.goto(f"{tab.url}?month=2026-03")
-    assert tab.locator(".chart canvas").bounding_box()["width"] > 600
+    assert tab.locator(".chart .plot.broad").bounding_box()["width"] > 600
+    assert tab.locator(".chart .plot.slim").is_hidden()
     tab.get_by_role("link", name=served.issued).click()
     tab.get_by_role("link", name="Check this statement").click()
     said, steps = verdict(tab)
@@ -76,13 +78,56 @@ def test_a_citizen_follows_a_tonne_to_its_proof(tab, served):
     assert "recomputed by `tonne verify` only" in told
 
 
+def in_sight(tab, found):
+    """Whether all of an element lies on the first screen."""
+    box = found.bounding_box()
+    high = tab.viewport_size["height"]
+    return box is not None and box["y"] >= 0 and box["y"] + box["height"] <= high
+
+
+@pytest.mark.parametrize("size", [(1280, 900), (390, 844)])
+def test_the_first_screen_says_what_was_saved_and_whether_it_is_enough(browser, served, size):
+    """A citizen, or an officer on the way to a meeting, would scroll and find a table."""
+    with connect(served.database_url, role="tonne_mrv", autocommit=True) as conn:
+        conn.execute("SELECT tonne_refresh_days()")  # as the watcher does, which does not run here
+    context = browser.new_context(viewport=dict(zip(("width", "height"), size, strict=True)))
+    tab = context.new_page()
+    tab.goto(f"{served.url}/console/en/?year=2026")
+    headline = tab.locator(".headline")
+    assert in_sight(tab, headline)
+    said = headline.inner_text()
+    shown = tab.locator(".tiles div").first.locator("b").inner_text()
+    assert f"In 2026 the projects of this programme avoided {shown} t" in said
+    assert "of what was expected" in said
+    assert in_sight(tab, tab.locator(".tiles b").nth(1))
+    context.close()
+
+
+def test_an_operator_finds_what_fails_in_two_clicks(tab, served):
+    """At night somebody would read tables, and not know since when or what to do."""
+    sign_in(tab, served, "operator")
+    tab.get_by_role("link", name="Live").click()
+    tab.locator("#live tbody th a").first.click()
+    said = tab.locator("main .alarm").inner_text()
+    assert "since" in said
+    assert "Look at its power and its network." in said or "Hold its id" in said
+
+
 def test_an_auditor_reads_on_to_the_meter(tab, served):
     """An auditor could not see what a day's tonnes were metered from, nor take the evidence."""
     sign_in(tab, served)
     tab.goto(f"{served.url}/console/en/statements/{served.issued}")
     tab.get_by_role("link", name="2026-03-02").click()
     tab.get_by_role("link", name="inv-1").click()
-    assert tab.get_by_role("columnheader", name="energy_export_wh").is_visible()
+    shown = "#main .behind"
+    tab.locator(".hours").get_by_role("link", name="12:00").click()
+    assert tab.locator(f"{shown} h2").inner_text() == "Readings behind 12:00 \N{EN DASH} 12:15"
+    rows = tab.locator(f"{shown} tbody tr")
+    register = [int(one.locator("td").first.inner_text().replace(",", "")) for one in rows.all()]
+    said = re.fullmatch(r"energy delivered: ([\d,]+) Wh", tab.locator(f"{shown} p b").inner_text())
+    counted = int(said[1].replace(",", ""))
+    assert register[-2] - register[1] <= counted <= register[-1] - register[0]
+    assert tab.get_by_role("columnheader", name="Register: energy delivered").first.is_visible()
     tab.goto(f"{served.url}/console/en/statements/{served.issued}")
     with tab.expect_download() as download:
         tab.get_by_role("link", name="Evidence pack").click()

@@ -15,11 +15,13 @@ from services.api.client import Client
 from services.api.console.maps import sewers as sewer_map
 from services.cli.main import main
 from services.processing.registry_import import import_registry
+from services.registry.document import to_yaml
 from services.registry.files import read_files
 from services.sewers.assets import Asset
 from services.sewers.files import read
 from services.store.postgres.pool import connect
 from services.store.registry import sewers
+from services.store.registry.entries_from_rows import load_registry
 from tests.fix_node import installed
 from tests.services.api.console.test_browser import serious, sign_in
 from tests.services.api.console.test_pages import foreign_parts, get, session
@@ -74,6 +76,32 @@ def test_the_programme_is_that_of_the_api(city):
     file = get(city, "/console/en/programme/report.xlsx?year=2026", cookies).content
     titles = [c.value for c in load_workbook(BytesIO(file))["Systems"]["B"]]
     assert {one["title"] for one in said["systems"]} <= set(titles)
+
+
+def test_places_projects_and_actions_are_called_by_their_names(city, tmp_path):
+    """A reader in Hai Phong would look for Cat Ba Island under a name that nobody there says."""
+    text = html.unescape(get(city, "/console/vi/").text)
+    assert "Đảo Cát Bà" in text
+    assert "Công nghiệp xanh" in text
+    assert "Điện gió Bạch Long Vĩ (mô phỏng)" in text
+    assert "Wind on Bach Long Vi" not in text
+    assert "Cat Ba Island" in html.unescape(get(city, "/console/en/").text)
+    assert "ナムカウキエン工業団地" in shown(city, "/console/ja/parks/nam-cau-kien?year=2026")
+    file = tmp_path / "again.yaml"
+    with connect(city.database_url) as conn:
+        stored = load_registry(conn)
+        file.write_text(to_yaml(stored), encoding="utf-8")
+        again = read_files([file]).registry
+        assert again.sites["cat-ba"].names == {"vi": "Đảo Cát Bà", "ja": "カットバ島"}
+        assert (again.sites, again.programme) == (stored.sites, stored.programme)
+        assert {k: p.names for k, p in again.projects.items()} == {
+            k: p.names for k, p in stored.projects.items()
+        }
+        file.write_text("sites: [{id: x, name: X, names: {fr: Y}, latitude: 1, longitude: 1,"
+                        " timezone: UTC}]", encoding="utf-8")  # fmt: skip
+        refused = import_registry(conn, read_files([file]), author="test")
+    told = [text for one in refused.results for text in one.messages]
+    assert any("'fr' is no language of the pages: vi, ja" in text for text in told)
 
 
 def texts_of(workbook):

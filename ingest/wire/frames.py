@@ -1,0 +1,115 @@
+"""
+Frames of a record beside what the worker knows: its device classes, and its registry.
+
+A column that a worker's class does not have is refused, and one that the bridge's did
+not have yet is absent: bring workers up first.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ingest import classes
+from ingest.decode import Rejected
+from ingest.model import NULL, Frame
+from ingest.wire.envelope import WireError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from ingest.classes import DeviceClass
+    from ingest.model import Column, Fleet, Int32, Int64
+    from ingest.wire.record_batch import Parcel
+
+_UPDATE = "; bring workers up to the bridge's version"
+
+
+def known_class(class_id: str, channels: Iterable[str]) -> DeviceClass:
+    """
+    Return a class of ours.
+
+    Raises
+    ------
+    WireError
+        When we do not know it, or one of its channels.
+    """
+    known = classes.load()
+    if class_id not in known:
+        raise WireError("unknown_schema", f"device class {class_id!r}{_UPDATE}")
+    unknown = set(channels) - set(known[class_id].channels)
+    if unknown:
+        raise WireError("unknown_schema", f"{class_id} channel {min(unknown)!r}{_UPDATE}")
+    return known[class_id]
+
+
+def add_frame(
+    parcel: Parcel,
+    fleet: Fleet,
+    known: DeviceClass,
+    devices: tuple[Sequence[str], Int32],
+    times: tuple[Int64, Int32],
+    columns: Mapping[str, Column],
+    flags: dict[int, dict[str, str]],
+) -> None:
+    """
+    Add a frame to its parcel; rows of devices that `fleet` does not hold become refusals.
+
+    Parameters
+    ----------
+    devices : (sequence of str, int32 array of n)
+        Ids, and the place of each row's device in them.
+    times : (int64 array of n, int32 array of n)
+        Of each row: its time [us UTC], and its message.
+    columns : mapping
+        Those that the record has, n values each.
+
+    Raises
+    ------
+    ValueError, IndexError
+        When the record contradicts itself.
+    """
+    ids, place = devices
+    time_us, message = times
+    count = len(time_us)
+    within(message, len(parcel), "message")
+    within(place, len(ids), "device")
+    if {len(place), len(message), *map(len, columns.values())} - {count}:
+        raise ValueError(f"columns of {known.id} are not of one length")
+    index = np.array([_index(fleet, name, known.id) for name in ids] or [-1], dtype=np.int32)
+    device = index[place]
+    filled = {
+        channel.name: columns.get(channel.name, _absent(channel.kind, count))
+        for channel in known.channels.values()
+    }
+    frame = Frame(known.id, device, time_us, message, filled, flags)
+    lost = device < 0
+    if lost.any():
+        _refuse(parcel, frame, lost, [ids[k] for k in place.tolist()])
+        frame = frame.take(~lost)
+    if len(frame):
+        parcel.frames.append(frame)
+
+
+def within(places: Int32, count: int, what: str) -> None:
+    """Refuse a place that is none of so many."""
+    if len(places) and (places.min() < 0 or places.max() >= count):
+        raise ValueError(f"{what} {places.max()} of {count}")
+
+
+def _index(fleet: Fleet, name: str, class_id: str) -> int:
+    index = fleet.by_id.get(name, -1)
+    return index if index >= 0 and fleet.devices[index].class_id == class_id else -1
+
+
+def _refuse(parcel: Parcel, frame: Frame, lost: np.ndarray, names: Sequence[str]) -> None:
+    for row in np.flatnonzero(lost).tolist():
+        detail = f"{names[row]!r} is not in the registry as {frame.class_id}; import it"
+        parcel.rejected.append(Rejected(int(frame.message[row]), "unknown_device", detail))
+
+
+def _absent(kind: str, count: int) -> Column:
+    if kind == "register":
+        return np.full(count, NULL, dtype=np.int64)
+    return np.full(count, np.nan)

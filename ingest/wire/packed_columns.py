@@ -1,0 +1,176 @@
+"""
+Parcels as MessagePack with columns of raw bytes, compressed at once (LZ4): schema 2.
+
+    u32 length before compression  LZ4 block of [messages, refusals, frames]
+
+Names of columns stand in the record, their types follow from the device class: a
+register is int64, a gauge float64, in little-endian order.  A column without a value
+is not sent.  An Arrow table of 50 rows costs as much in its schema and its own
+compression as in its rows, and a record holds several.
+"""
+
+from __future__ import annotations
+
+import struct
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from ingest.decode import Rejected
+from ingest.model import NULL
+from ingest.wire.envelope import WireError, seal
+from ingest.wire.frames import add_frame, known_class, within
+from ingest.wire.record_batch import Parcel
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ingest.model import Column, Fleet, Frame
+
+_LENGTH = struct.Struct(">I")
+_MOST = 256  # times as long as its LZ4 block: more cannot be
+_REGISTER, _GAUGE, _PLACE = np.dtype("<i8"), np.dtype("<f8"), np.dtype("<i4")
+
+
+class _Table(msgspec.Struct, array_like=True):
+    """Readings of a device class: ids of devices, each once; the rest a value a row."""
+
+    class_id: str
+    devices: list[str]
+    device: bytes
+    time_us: bytes
+    message: bytes
+    registers: dict[str, bytes]
+    gauges: dict[str, bytes]
+    flags: dict[int, dict[str, str]]
+
+
+class _Packed(msgspec.Struct, array_like=True):
+    """A parcel; the lists have a place a message."""
+
+    received_us: int
+    topics: list[str]
+    payloads: list[bytes]
+    content_types: list[str | None]
+    repeated: list[bool]
+    codecs: list[str]
+    rejected: list[tuple[int, str, str]]
+    tables: list[_Table]
+
+
+_ENCODER, _DECODER = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(_Packed)
+
+
+def encode(parcel: Parcel, fleet: Fleet) -> bytes:
+    """Return a parcel as a Kafka record; devices by their ids in `fleet`."""
+    packed = _Packed(
+        parcel.received_us, parcel.topics, parcel.payloads, parcel.content_types,
+        parcel.repeated, parcel.codecs, [(r.message, r.reason, r.detail) for r in parcel.rejected],
+        [_table(frame, fleet) for frame in parcel.frames],
+    )  # fmt: skip
+    try:
+        raw = _ENCODER.encode(packed)
+    except UnicodeEncodeError:
+        raw = _ENCODER.encode(_printable(packed))
+    return seal(_LENGTH.pack(len(raw)) + _lz4().compress(raw, asbytes=True))
+
+
+def decode(content: memoryview, fleet: Fleet) -> Parcel:
+    """
+    Read the content of a record; rows of devices that `fleet` does not hold become refusals.
+
+    Raises
+    ------
+    WireError
+        When it is of a bridge that knows classes or channels that we do not.
+    ValueError, IndexError, OSError
+        When the content contradicts itself.
+    """
+    packed = _DECODER.decode(_unpacked(content))
+    parcel = Parcel(
+        packed.topics, packed.payloads, packed.content_types, packed.repeated, packed.codecs,
+        packed.received_us, [], [Rejected(*refusal) for refusal in packed.rejected],
+    )  # fmt: skip
+    lists = (packed.payloads, packed.content_types, packed.repeated, packed.codecs)
+    if {len(one) for one in lists} != {len(parcel)}:
+        raise ValueError("lists of messages are not of one length")
+    places = np.array([r.message for r in parcel.rejected], dtype=np.int32)
+    within(places, len(parcel), "message")
+    for table in packed.tables:
+        _add(table, fleet, parcel)
+    return parcel
+
+
+def _unpacked(content: memoryview) -> bytes:
+    (length,) = _LENGTH.unpack_from(content)
+    block = content[_LENGTH.size :]
+    if length > _MOST * len(block):
+        raise ValueError(f"{len(block)} bytes are not {length} before compression")
+    raw: bytes = _lz4().decompress(block, decompressed_size=length, asbytes=True)
+    return raw
+
+
+@cache
+def _lz4() -> Any:
+    import pyarrow as pa  # noqa: PLC0415 - slow to load; only bridge and worker need it
+
+    return pa.Codec("lz4_raw")
+
+
+def _table(frame: Frame, fleet: Fleet) -> _Table:
+    found, place = np.unique(frame.device, return_inverse=True)
+    registers, gauges = {}, {}
+    for name, values in frame.columns.items():
+        if values.dtype == np.int64:
+            if (values != NULL).any():
+                registers[name] = _bytes(values, _REGISTER)
+        elif not np.isnan(values).all():
+            gauges[name] = _bytes(values, _GAUGE)
+    return _Table(
+        frame.class_id, fleet.ids(found), _bytes(place, _PLACE), _bytes(frame.time_us, _REGISTER),
+        _bytes(frame.message, _PLACE), registers, gauges, frame.flags,
+    )  # fmt: skip
+
+
+def _bytes(values: NDArray[Any], kind: np.dtype[Any]) -> bytes:
+    return values.astype(kind, copy=False).tobytes()
+
+
+def _printable(packed: _Packed) -> _Packed:
+    """Return it in UTF-8: a topic that is not has been read with replacements."""
+    return msgspec.structs.replace(
+        packed,
+        topics=[_text(one) for one in packed.topics],
+        content_types=[None if one is None else _text(one) for one in packed.content_types],
+        rejected=[(k, reason, _text(detail)) for k, reason, detail in packed.rejected],
+    )
+
+
+def _text(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
+def _add(table: _Table, fleet: Fleet, parcel: Parcel) -> None:
+    known = known_class(table.class_id, [*table.registers, *table.gauges])
+    columns: dict[str, Column] = {}
+    for held, kind in ((table.registers, "register"), (table.gauges, "gauge")):
+        for name, values in held.items():
+            if (known.channels[name].kind == "register") != (kind == "register"):
+                raise WireError(
+                    "unknown_schema",
+                    f"{known.id} channel {name!r} came as a {kind};"
+                    " bring workers up to the bridge's version",
+                )
+            columns[name] = _values(values, _REGISTER if kind == "register" else _GAUGE)
+    times = _values(table.time_us, _REGISTER)
+    add_frame(
+        parcel, fleet, known, (table.devices, _values(table.device, _PLACE)),
+        (times, _values(table.message, _PLACE)), columns, table.flags,
+    )  # fmt: skip
+
+
+def _values(held: bytes, kind: np.dtype[Any]) -> Any:
+    """Return a column as numpy's own, which may be written to."""
+    return np.frombuffer(held, kind).astype(kind.newbyteorder("="))

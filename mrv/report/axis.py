@@ -1,0 +1,61 @@
+"""Axes of charts: round steps from zero, and the unit in which people read a quantity."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import ceil, floor
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_STEPS = 4
+# base unit: units for people, small to large, and how many base units each is; 1000 is written
+# in the reader's way, since "1,000 km" is one km beside decimal commas
+SCALES: dict[str, tuple[tuple[str, int], ...]] = {
+    "Wh": (("Wh", 1), ("kWh", 10**3), ("MWh", 10**6), ("GWh", 10**9)),
+    "m": (("m", 1), ("km", 10**3), ("1000 km", 10**6)),
+    "mL": (("L", 10**3), ("m3", 10**6), ("1000 m3", 10**9)),
+    "g": (("kg", 10**3), ("t", 10**6)),
+    "s": (("h", 3600), ("1000 h", 3_600_000)),
+    "K s": (("K d", 86_400),),
+    "1": (("1", 1), ("1000", 10**3)),
+}
+
+
+def unit_for(base: str, most: Fraction, number: Callable[[str], str]) -> tuple[str, int]:
+    """
+    Return the unit in which an amount has few digits, and how many base units it is.
+
+    Parameters
+    ----------
+    base : str
+        Base unit: Wh, m, mL, g, s, K s or 1.
+    most : Fraction
+        Largest amount. [base units]
+    number : callable
+        Writes a decimal text in the reader's language.
+    """
+    scales = SCALES[base]
+    name, size = next((one for one in reversed(scales) if one[1] <= most), scales[0])
+    return name.replace("1000", number("1000")), size
+
+
+def steps(low: Fraction, high: Fraction) -> list[Fraction]:
+    """
+    Return round steps that hold [low, high] and zero, four to eight of them on the longer side.
+
+    Parameters
+    ----------
+    low, high : Fraction
+        Least and largest value; what does not reach zero is drawn from zero.
+    """
+    low, high = min(low, Fraction(0)), max(high, Fraction(0))
+    most = max(high, -low) or Fraction(1)
+    step = Fraction(1)
+    while step * _STEPS < most:
+        step *= 10
+    while step * _STEPS >= most * 10:
+        step /= 10
+    step = next(one for one in (step / 5, step / 2, step) if one * _STEPS >= most)
+    return [step * i for i in range(floor(low / step), max(ceil(high / step), 1) + 1)]

@@ -1,0 +1,146 @@
+"""
+Reference pages of the documentation: keys of a registry file, and settings.
+
+Written by `make pages` from the schema and from `services.settings`, so that no page can
+name a key or a setting that is not there.
+"""
+
+from __future__ import annotations
+
+import re
+from inspect import cleandoc
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from services.registry.schema import descriptions, schema
+from services.registry.template import template
+from services.settings import SECRETS, WORDS, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FOLDER = Path("docs")
+_NOTE = "Written by `make pages` from the code; edit that instead."
+_REGISTRY = """\
+# Registry file
+
+What tonne knows of sites, devices and projects comes from files in YAML; devices may come as CSV \
+with the same names of columns. `tonne registry import FILE` takes them whole or not at all, \
+`tonne registry check FILE` says what is wrong and changes nothing, `tonne registry export` gives \
+back what is registered. A key that is not listed here is refused.
+
+`tonne registry template CLASS` prints a complete example for a class of device. `tonne registry \
+schema > tonne.schema.json` gives editors completion and these texts; the first line of a file \
+then names it: `# yaml-language-server: $schema=tonne.schema.json`.
+
+A section that a file leaves out stays as it is registered. So does a list of a device or \
+project. Times have an offset, days are local to the site.
+
+An example, as `tonne registry template energy_meter` prints it:
+
+```yaml
+{example}
+```
+"""
+_AUTHORITY = (
+    "What an authority enters: `registrations`, `authorizations`, `submissions`."
+    " [registries.md](registries.md) has their keys."
+)
+_SETTINGS = """\
+# Settings
+
+A process reads `TONNE_*` from the environment, then from a file `.env` in its folder. A name that \
+tonne does not know, or two settings that contradict each other, are refused at the start, with \
+the reason. Secrets may stand in a file: `TONNE_DATABASE_URL_FILE=/run/secrets/database_url`. \
+Where no database or broker is named, those that `tonne local up` started are used.
+"""
+_KINDS = {
+    "string": "text", "integer": "whole number", "number": "number", "boolean": "yes or no",
+    "object": "keys and values", "array": "list",
+}  # fmt: skip
+_SHOWN = 6
+
+
+def pages() -> dict[str, str]:
+    """Return name and text of every page."""
+    return {"registry-file.md": _text(_registry()), "settings.md": _text(_settings())}
+
+
+def _text(lines: Iterator[str]) -> str:
+    return "\n".join(lines) + "\n"
+
+
+def _registry() -> Iterator[str]:
+    yield _REGISTRY.format(example=template("energy_meter").rstrip())
+    yield f"{_NOTE}\n"
+    made = schema()["properties"]
+    for where in descriptions():
+        section = _found(made, where)
+        name = where if where in {"programme", "projects.crediting_period"} else f"{where}[]"
+        yield f"## {name}\n"
+        if said := section.get("description"):
+            yield f"{said}\n"
+        yield "| key | value | meaning |"
+        yield "|---|---|---|"
+        for key, one in section["properties"].items():
+            needed = " (needed)" if key in section.get("required", ()) else ""
+            yield f"| `{key}`{needed} | {_kind(one)} | {one['description']} |"
+        yield ""
+    yield _AUTHORITY
+
+
+def _found(made: dict[str, Any], where: str) -> dict[str, Any]:
+    one: dict[str, Any] = {"properties": made}
+    for name in where.split("."):
+        one = one["properties"][name]
+        one = one.get("items", one)
+    return one
+
+
+def _kind(one: dict[str, Any]) -> str:
+    if "enum" in one:
+        known = [f"`{word}`" for word in one["enum"][:_SHOWN]]
+        return ", ".join(known) + (", .." if len(one["enum"]) > _SHOWN else "")
+    if one.get("format") == "date":
+        return "day"
+    if one.get("format") == "date-time":
+        return "time"
+    if isinstance(one.get("type"), list):
+        return " or ".join(_KINDS[kind] for kind in one["type"])
+    return _KINDS.get(one.get("type", ""), "number")
+
+
+def _settings() -> Iterator[str]:
+    yield _SETTINGS
+    yield f"{_NOTE}\n"
+    yield "| setting | without it | meaning |"
+    yield "|---|---|---|"
+    for names, said in _documented():
+        shown = "<br>".join(f"`TONNE_{name.upper()}`{_or_file(name)}" for name in names)
+        without = "<br>".join(_default(name) for name in names)
+        yield f"| {shown} | {without} | {said} |"
+
+
+def _documented() -> Iterator[tuple[list[str], str]]:
+    """Names and texts of the settings, as their class describes them."""
+    told = cleandoc(Settings.__doc__ or "").partition("Attributes\n----------\n")[2]
+    told = told.partition("\n\nRaises")[0]
+    for head, text in re.findall(r"^(\w[\w, ]*) : .*\n((?:^ .*\n?)+)", told + "\n", re.MULTILINE):
+        yield head.split(", "), " ".join(text.split())
+
+
+def _or_file(name: str) -> str:
+    return ", `_FILE`" if name in SECRETS + WORDS else ""
+
+
+def _default(name: str) -> str:
+    value = Settings.model_fields[name].default
+    if value is None or value == "":
+        return "-"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def main() -> None:
+    """Write the pages below the current folder."""
+    for name, text in pages().items():
+        (FOLDER / name).write_text(text, encoding="utf-8")

@@ -1,0 +1,79 @@
+"""
+Whether another project's issued statement counts the same energy already.
+
+The registry keeps a device out of two projects at one time; a claim stands when the registry
+has long changed.  So each close and each issue looks at the claims themselves.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mrv.calendar import instant_us, utc_text
+from services.store.statements import statements
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from mrv.documents.statement import Claims, MonitoredParameter
+    from mrv.registry.project import Project
+    from services.store.statements.statements import Stored
+
+# device and quantity; begin and end [us UTC]
+_Key = tuple[str, str]
+_Span = tuple[int, int]
+# part of a project's devices from which on what another one fixed for them holds
+_HALF = 2
+
+
+def counted_elsewhere(conn: Connection[TupleRow], claims: Claims) -> Iterator[str]:
+    """Say which of a statement's devices an issued statement of another project counts too."""
+    mine = _counted(claims)
+    devices = sorted({device for device, _ in mine})
+    period = claims.monitoring_period
+    edges = instant_us(period.from_, "UTC"), instant_us(period.to, "UTC")
+    for other in statements.claimed_of_devices(conn, claims.project.id, devices, *edges):
+        for key, (begin, end) in _counted(other.claims).items():
+            if key not in mine:
+                continue
+            first, last = max(begin, mine[key][0]), min(end, mine[key][1])
+            if first < last:
+                yield (
+                    f"{key[0]} counts in {other.id} of project {other.project} from"
+                    f" {utc_text(first)} to {utc_text(last)}, and its {key[1]} is claimed once: let"
+                    f" its service in {claims.project.id} begin at {utc_text(last)} or later"
+                )
+
+
+def before_elsewhere(conn: Connection[TupleRow], project: Project, from_us: int) -> Stored | None:
+    """
+    Return the last issued statement of another project that had the devices of this one.
+
+    What a project fixed ex ante for its devices is no other because the project has another
+    name.  None where fewer than half of the devices were there, or by another methodology.
+    """
+    devices = sorted({d.device for d in project.devices})
+    last = statements.last_of_devices(conn, project.id, devices, from_us)
+    if last is None or last.claims.methodology.id != project.methodology:
+        return None
+    had = {p.device for p in last.claims.monitored_parameters} & {*devices}
+    return last if _HALF * len(had) >= len(devices) else None
+
+
+def _counted(claims: Claims) -> dict[_Key, _Span]:
+    """When each device of the baseline counted, by its quantity."""
+    found: dict[_Key, _Span] = {}
+    for one in claims.monitored_parameters:
+        if one.side != "baseline":
+            continue
+        begin, end = _span(one)
+        first, last = found.get((one.device, one.parameter), (begin, end))
+        found[one.device, one.parameter] = min(begin, first), max(end, last)
+    return found
+
+
+def _span(one: MonitoredParameter) -> _Span:
+    return instant_us(one.from_, "UTC"), instant_us(one.to, "UTC")

@@ -1,0 +1,135 @@
+"""
+A year of the programme's own projects: what they avoided, what was expected, what changed.
+
+Tonnes come from the account's views, expectations from the one function that every surface
+asks; a year is that of each project's own time zone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+_YEAR = (
+    " CROSS JOIN LATERAL (SELECT make_date(%(year)s, 1, 1)::timestamp AT TIME ZONE p.timezone AS"
+    " begins, make_date(%(year)s + 1, 1, 1)::timestamp AT TIME ZONE p.timezone AS ends) y"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectYear:
+    """
+    A project in a year. [t CO2e]
+
+    Attributes
+    ----------
+    counted : bool
+        Whether it belongs to the programme.
+    avoided_t : Decimal, optional
+        As accounted; None where nothing is.
+    expected_t : Decimal, optional
+        Of the year as far as it has come; None where the registry expects nothing.
+    ahead_t : Decimal, optional
+        Expected of what is left of the year.
+    """
+
+    project: str
+    name: str
+    system: str | None
+    counted: bool
+    avoided_t: Decimal | None
+    expected_t: Decimal | None
+    ahead_t: Decimal | None
+
+    @property
+    def short_t(self) -> Decimal:
+        """How much less was avoided than expected; zero where it was not less."""
+        return max((self.expected_t or Decimal(0)) - (self.avoided_t or Decimal(0)), Decimal(0))
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is other than a day ago: days' tonnes of the counted projects, alarms, statements."""
+
+    yesterday_t: Decimal | None
+    day_before_t: Decimal | None
+    raised: int
+    cleared: int
+    open: int
+    issued: tuple[tuple[str, int], ...]
+
+
+def years(conn: Connection[TupleRow]) -> list[int]:
+    """Return the years of which anything is accounted, and this one."""
+    rows = conn.execute(
+        "SELECT DISTINCT extract(year FROM day)::int FROM v_account_day"
+        " UNION SELECT extract(year FROM now())::int ORDER BY 1"
+    )
+    return [year for (year,) in rows]
+
+
+def project_years(conn: Connection[TupleRow], year: int) -> list[ProjectYear]:
+    """Return every project's year."""
+    rows = conn.execute(
+        "SELECT p.id, p.name, p.system, EXISTS (SELECT FROM v_counted_project c"
+        "   WHERE c.project_id = p.id), made.t, tonne_expected_t(p.id, y.begins, y.ends),"
+        " tonne_expected_ahead_t(p.id, y.begins, y.ends) FROM project p"
+        f"{_YEAR} LEFT JOIN (SELECT project_id, sum(avoided_t) AS t FROM v_account_day"
+        "   WHERE extract(year FROM day) = %(year)s GROUP BY 1) made ON made.project_id = p.id"
+        " ORDER BY p.id",
+        {"year": year},
+    )
+    return [ProjectYear(*row) for row in rows]
+
+
+def avoided_by_day(conn: Connection[TupleRow], year: int) -> list[tuple[str, date, Decimal]]:
+    """Return project, local day and tonnes of a year, of which anything is accounted."""
+    rows = conn.execute(
+        "SELECT project_id, day, avoided_t FROM v_account_day"
+        " WHERE day >= make_date(%(year)s, 1, 1) AND day < make_date(%(year)s + 1, 1, 1)"
+        " ORDER BY day, project_id",
+        {"year": year},
+    )
+    return rows.fetchall()
+
+
+def expected_by_month(conn: Connection[TupleRow], year: int) -> list[Decimal | None]:
+    """Return what was expected of the counted projects in each month, as far as it has come. [t]"""
+    rows = conn.execute(
+        "SELECT sum(tonne_expected_t(p.project_id, b.at AT TIME ZONE p.timezone,"
+        "   (b.at + INTERVAL '1 month') AT TIME ZONE p.timezone))"
+        " FROM generate_series(make_date(%(year)s, 1, 1)::timestamp,"
+        "   make_date(%(year)s, 12, 1)::timestamp, INTERVAL '1 month') b (at)"
+        " CROSS JOIN v_counted_project p GROUP BY b.at ORDER BY b.at",
+        {"year": year},
+    )
+    return [value for (value,) in rows]
+
+
+def changes(conn: Connection[TupleRow]) -> Change:
+    """Return what is other than a day ago."""
+    days = conn.execute(
+        "SELECT sum(a.avoided_t) FILTER (WHERE a.day = (now() AT TIME ZONE a.timezone)::date - 1),"
+        " sum(a.avoided_t) FILTER (WHERE a.day = (now() AT TIME ZONE a.timezone)::date - 2)"
+        " FROM v_account_day a JOIN v_counted_project c USING (project_id)"
+        " WHERE a.day >= (now() AT TIME ZONE a.timezone)::date - 2"
+    ).fetchone()
+    alarms = conn.execute(
+        "SELECT count(*) FILTER (WHERE raised > now() - INTERVAL '1 day'),"
+        " count(*) FILTER (WHERE cleared > now() - INTERVAL '1 day'),"
+        " count(*) FILTER (WHERE cleared IS NULL) FROM v_alarm"
+    ).fetchone()
+    issued = conn.execute(
+        "SELECT s.id, s.credit_t FROM statement_event e JOIN statement s ON s.id = e.statement_id"
+        " WHERE e.state = 'issued' AND e.at > now() - INTERVAL '1 day' ORDER BY e.at"
+    ).fetchall()
+    yesterday, before = days or (None, None)
+    raised, cleared, open_ = alarms or (0, 0, 0)
+    return Change(yesterday, before, raised, cleared, open_, tuple(issued))

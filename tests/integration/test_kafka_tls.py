@@ -1,0 +1,176 @@
+"""Apache Kafka by mutual TLS: who has a certificate gets through, and who has not reads why."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from ingest.errors import ServerError
+from ingest.mqtt.tls import Tls
+from services.intake.topics import Topic, apply, dead, partitions
+from services.kafka_access import KafkaAccess
+from services.local.apache_kafka import ApacheKafka
+from services.processing.registry_import import import_registry
+from services.registry.files import read_files
+from services.store.postgres.pool import connect
+from tests.apache_kafka import APACHE, WHY
+from tests.bench.load import Publisher
+from tests.integration import field
+from tests.integration.kafka_path import Processes, wait_until
+from tests.ports import free_port, give_ports
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(APACHE is None, reason=WHY),
+]
+DAY = timedelta(days=1)
+
+
+class Authority:
+    """Makes certificates, good ones and others."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Kafka's authority")])
+        self.file = folder / "ca.pem"
+        self.file.write_bytes(_pem(self._made(self._key, self._name, timedelta(days=9), ca=True)))
+
+    def _made(self, key, name, ends, *, ca=False):
+        now = datetime.now(UTC)
+        made = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(self._name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - 9 * DAY)
+            .not_valid_after(now + ends)
+            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        )
+        return made.sign(self._key, hashes.SHA256())
+
+    def issue(self, name, ends=9 * DAY):
+        """Files of a certificate and its key, and one of both with the authority, as Kafka's."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        certificate = _pem(self._made(key, subject, ends))
+        private = key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        files = [self.folder / f"{name}.{kind}" for kind in ("crt", "key", "pem")]
+        for file, text in zip(
+            files,
+            (certificate, private, private + certificate + self.file.read_bytes()),
+            strict=True,
+        ):
+            file.write_bytes(text)
+        return files
+
+
+def _pem(certificate):
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+class SecureKafka(ApacheKafka):
+    """One broker that wants certificates, on one port with its own that has expired."""
+
+    def __init__(self, home, authority):
+        super().__init__(home, APACHE)
+        self._authority = authority
+        self.secure, self.expired = free_port(), free_port()
+
+    def settings(self, port):
+        """Return what stands in `server.properties`."""
+        *_, good = self._authority.issue("broker")
+        *_, old = self._authority.issue("expired-broker", -DAY)
+        listeners = {
+            "SECURE": (self.secure, good),
+            "EXPIRED": (self.expired, old),
+        }
+        lines = dict(line.split("=", 1) for line in super().settings(port).splitlines())
+        for name, (at, store) in listeners.items():
+            lines["listeners"] += f",{name}://localhost:{at}"
+            lines["listener.security.protocol.map"] += f",{name}:SSL"
+            own = f"listener.name.{name.lower()}.ssl"
+            lines[f"{own}.keystore.type"] = lines[f"{own}.truststore.type"] = "PEM"
+            lines[f"{own}.keystore.location"] = str(store)
+            lines[f"{own}.truststore.location"] = str(self._authority.file)
+            lines[f"{own}.client.auth"] = "required"
+        return "".join(f"{key}={value}\n" for key, value in lines.items())
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    """An authority for brokers and clients."""
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def secure_kafka(tmp_path_factory, authority):
+    """The broker."""
+    home = tmp_path_factory.mktemp("secure-kafka")
+    for name in ("kafka", "kafka-controller"):
+        give_ports(home, name)
+    found = SecureKafka(home, authority)
+    found.start()
+    yield found
+    found.stop()
+
+
+def access(authority, port, certificate=None):
+    crt, key, _ = certificate or (None, None, None)
+    return KafkaAccess.of(
+        f"kafkas://localhost:{port}", Tls(authority.file, crt, key, server="KAFKA")
+    )
+
+
+def test_what_is_wrong_with_a_certificate_is_told(secure_kafka, authority, tmp_path):
+    """An operator would look for a broker that is down, on the day that a certificate ends."""
+    good, ended = authority.issue("client"), authority.issue("ended", -DAY)
+    stranger = Authority(tmp_path).issue("stranger")
+    for at, certificate, sentence in (
+        (secure_kafka.expired, good, r"broker's certificate is refused \(certificate has expired"),
+        (secure_kafka.secure, ended, "refuses our certificate.*TONNE_KAFKA_CERT_FILE"),
+        (secure_kafka.secure, stranger, "refuses our certificate.*TONNE_KAFKA_CERT_FILE"),
+        (secure_kafka.secure, None, "asks for a certificate of ours; set TONNE_KAFKA_CERT_FILE"),
+    ):
+        with pytest.raises(ServerError, match=sentence):
+            partitions(access(authority, at, certificate), "any")
+
+
+def test_a_reading_travels_by_mutual_tls(
+    secure_kafka, authority, tmp_path, database_url, mqtt_broker, topic
+):
+    """A setting that a bridge reads and a worker's reader does not would stop at the worker."""
+    crt, key, _ = certificate = authority.issue("client")
+    by_tls = access(authority, secure_kafka.secure, certificate)
+    apply(by_tls, Topic(topic, 2, 1, 24))
+    apply(by_tls, Topic(dead(topic), 1, 1, 24, compact=True))
+    url = f"kafkas://localhost:{secure_kafka.secure}"
+    processes = Processes(
+        tmp_path, database_url, mqtt_broker.url, url, topic,
+        TONNE_KAFKA_CA_FILE=str(authority.file), TONNE_KAFKA_CERT_FILE=str(crt),
+        TONNE_KAFKA_KEY_FILE=str(key),
+    )  # fmt: skip
+    (name,) = field.fresh(1)
+    (tmp_path / "registry.yaml").write_text(yaml.safe_dump(field.registry([name])))
+    with connect(database_url) as connection:
+        import_registry(connection, read_files([tmp_path / "registry.yaml"]), author="tester")
+    with processes.running("worker", "--session", "6"), processes.running("bridge"):
+        wait_until(lambda: "receiving" in processes.logs(), 60, processes.logs, 0.1)
+        publisher = Publisher(mqtt_broker.port)
+        publisher.send([(field.topic(name), field.payload(0))])
+        publisher.close()
+        wait_until(lambda: field.stored(database_url, name), 60, processes.logs, 0.1)
+    assert "PRIVATE KEY" not in processes.logs()

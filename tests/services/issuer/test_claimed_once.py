@@ -1,0 +1,105 @@
+"""One energy, one claim, whatever the registry says of the device today."""
+
+import pytest
+
+from mrv.errors import PeriodError, StatementStateError
+from services.issuer import keys
+from services.issuer import transitions as life
+from services.store.postgres.pool import connect
+from services.store.registry import signing_keys as enrolled
+from services.store.statements import statements
+from tests.opinions import concluded
+from tests.planted import planted
+from tests.services.issuer import plant, sealed
+from tests.services.issuer.sealed import close_period
+
+pytestmark = pytest.mark.integration
+DAY = ("2026-03-01", "2026-03-02")
+NEXT = ("2026-03-02", "2026-03-03")
+# the same buses under another name, from a time that the first project has claimed
+HEAD, BUS = plant.REGISTRY.split("  - id: bus\n")
+SERVED = "[{device: ch-1, role: charging}, {device: bus-1, role: vehicle}]"
+
+
+def _moved(at, fuel="34.0"):
+    """The registry after the bus and its charger went over to a project of another name."""
+    old = BUS.replace(SERVED, f"[{{device: ch-1, role: charging, to: {at}}},"
+                              f" {{device: bus-1, role: vehicle, to: {at}}}]")  # fmt: skip
+    new = BUS.replace(SERVED, f"[{{device: ch-1, role: charging, from: {at}}},"
+                              f" {{device: bus-1, role: vehicle, from: {at}}}]")  # fmt: skip
+    new = new.replace("34.0", fuel)
+    return f"{HEAD}  - id: bus\n{old}  - id: other\n{new}"
+
+
+def _verified(url, home):
+    """A verified statement of the buses, not issued yet."""
+    plant.register(url, home)
+    plant.fill_buses(url)
+    with _mrv(url) as conn:
+        for role in ("operator", "verifier"):
+            enrolled.enroll(conn, keys.create(home, f"the-{role}", role))
+        return _verify(conn, home, close_period(conn, "bus", *map(plant.us, DAY), "t").statement)
+
+
+def _verify(conn, home, statement):
+    operator, verifier = (
+        life.Signer(*keys.load(home, f"the-{role}")) for role in ("operator", "verifier")
+    )
+    life.submit(conn, statement, operator)
+    life.verify(conn, statement, verifier, concluded("unmodified", "limited"))
+    return statement
+
+
+def _issue(conn, home, statement):
+    life.issue(conn, statement, sealed.log_of(conn, home), "test")
+
+
+def _mrv(url):
+    return connect(url, role="tonne_mrv", autocommit=True)
+
+
+@pytest.fixture
+def verified(database_url, tmp_path):
+    return planted(_verified, database_url, tmp_path)
+
+
+def _register(url, folder, text):
+    folder.mkdir()
+    plant.register(url, folder, text)
+
+
+def test_a_device_that_moved_is_not_closed_for_a_time_that_was_claimed(
+    database_url, tmp_path, verified
+):
+    """A project of another name would be credited for a week that the first one sold."""
+    with _mrv(database_url) as conn:
+        _issue(conn, tmp_path, verified)
+        _register(database_url, tmp_path / "moved", _moved(DAY[0]))
+        with pytest.raises(PeriodError, match=f"bus-1 counts in {verified} of project bus"):
+            close_period(conn, "other", *map(plant.us, DAY), "test")
+        close_period(conn, "other", *map(plant.us, NEXT), "test")
+
+
+def test_the_second_of_two_that_were_closed_before_either_was_issued_is_refused(
+    database_url, tmp_path, verified
+):
+    """Two drafts of the same day would both be issued, one after the other."""
+    with _mrv(database_url) as conn:
+        _register(database_url, tmp_path / "moved", _moved(DAY[0]))
+        other = close_period(conn, "other", *map(plant.us, DAY), "test").statement
+        _issue(conn, tmp_path, _verify(conn, tmp_path, other))
+        with pytest.raises(StatementStateError, match=f"counts in {other} of project other"):
+            _issue(conn, tmp_path, verified)
+
+
+def test_another_name_gives_no_other_baseline(database_url, tmp_path, verified):
+    """Who may not raise what was fixed ex ante would register the same buses anew."""
+    with _mrv(database_url) as conn:
+        _issue(conn, tmp_path, verified)
+        _register(database_url, tmp_path / "moved", _moved(NEXT[0], fuel="44.0"))
+        found = close_period(conn, "other", *map(plant.us, NEXT), "test")
+        claims = statements.find(conn, found.statement).claims
+    (fuel,) = [p for p in claims.fixed_parameters if p.parameter == "sfc_l_per_100km"]
+    assert fuel.value == "34"
+    said = [c.detail for c in claims.applicability if not c.holds]
+    assert any(f"sfc_l_per_100km = 34 of {verified} counts" in text for text in said)

@@ -1,0 +1,65 @@
+"""What a worker takes from its stream: all that is there, and nothing is lost at its end."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from services.stream.gathering import gathered
+
+pytestmark = pytest.mark.timeout(20)
+
+
+class Stream:
+    """A stream as Faust's, of numbers that are there, and how it ends."""
+
+    enable_acks = True
+
+    def __init__(self, count, end=None):
+        self._count, self._end = count, end
+
+    async def events(self):
+        """Yield them, one at a turn of the loop."""
+        for k in range(self._count):
+            await asyncio.sleep(0)
+            yield k
+        if self._end is not None:
+            raise self._end
+
+
+async def _taken(stream, most, pause):
+    found = []
+    async for events in gathered(stream, most):
+        found.append(events)
+        for _ in range(pause):  # the time in which a list is stored
+            await asyncio.sleep(0)
+    return found
+
+
+@pytest.mark.parametrize("pause", [0, 3, 200])
+def test_all_come_in_order_and_gather_while_some_are_stored(pause):
+    """A record left out would wait for a restart; one at a time costs a transaction each."""
+    found = asyncio.run(_taken(Stream(100), 8, pause))
+    assert [one for some in found for one in some] == list(range(100))
+    assert max(map(len, found)) <= 8
+    assert (len(found) < 30) is (pause == 200)
+
+
+def test_what_ends_the_stream_ends_the_worker():
+    """A worker that only stops taking would look well, and store nothing."""
+    with pytest.raises(OSError, match="gone"):
+        asyncio.run(_taken(Stream(3, OSError("gone")), 8, 0))
+
+
+def test_nothing_goes_on_once_the_taker_has_left():
+    """A task that nobody waits for would hold the end of the process."""
+
+    async def leave():
+        taking = gathered(Stream(100), 8)
+        async for _ in taking:
+            break
+        await taking.aclose()
+        return asyncio.all_tasks() - {asyncio.current_task()}
+
+    assert asyncio.run(leave()) == set()

@@ -25,6 +25,7 @@ from services.api.console.routes import sewers as console_sewers
 from services.api.console.routes import statements as console_statements
 from services.api.cursors import Cursors
 from services.api.guard import Guard, Rates
+from services.api.made_files import Maker
 from services.api.metrics import Measures
 from services.api.request_context import Api
 from services.api.routes import (
@@ -134,7 +135,11 @@ def make_app(
             log_.info("steps of statements", done_by="this process" if desk else "tonne signer")
             if desk is not None:  # for those that asked for a job
                 held.enter_context(Runner(database_url, desk, metrics, log_))
-            app.state.api = Api(reads, files, writes, cursors, choices.oidc, choices.home, desk)
+            maker = Maker(database_url)
+            held.callback(maker.close)
+            app.state.api = Api(
+                reads, files, writes, cursors, choices.oidc, choices.home, desk, maker
+            )
             yield
 
     app = FastAPI(

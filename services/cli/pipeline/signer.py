@@ -56,7 +56,8 @@ def signer(log_key: str, *, seal: bool) -> None:
     bind = metrics_bind(settings)
     with ExitStack() as held:
         held.enter_context(metrics.serve(bind))
-        log.info("signs", log=holder.name, key=holder.multikey, metrics=bind or "off")
+        log.info("metrics", bind=bind or "off")
+        log.info("signs", log=holder.name, key=holder.multikey)
         if seal:
             held.enter_context(
                 Sealer(

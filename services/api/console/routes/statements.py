@@ -321,8 +321,7 @@ def evidence(ask: View, language: Language, statement: StatementId) -> Response:
     stored, _ = _own(ask, statement)
     with ask.reading() as conn:
         ask.noted(conn, 200)
-    with ask.api.files.connection() as conn:
-        file, tag = packed(conn, ask.api.home / "evidence", stored)
+    file, tag = packed(ask, stored)
     return send_pack(ask, file, tag, statement)
 
 

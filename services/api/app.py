@@ -53,11 +53,12 @@ from services.api.routes import (
 )
 from services.issuer.request_runner import Runner
 from services.issuer.requests import Desk
+from services.issuer.timestamps import nobody
 from services.store.api import audit_and_idempotency as api_records
 from services.store.postgres.pool import session_settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from psycopg import Connection
@@ -105,7 +106,7 @@ class Choices:
     oidc: Tokens | None = None
     strict: bool = False
     grafana: str | None = None
-    stamps: Policy | None = None
+    stamps: Callable[[], Policy | None] = nobody
 
 
 def make_app(

@@ -13,6 +13,7 @@ from services.api import file_cache as kept
 from services.api.made_files import make_report
 from services.api.negotiation import language
 from services.api.problems import ProblemError
+from services.issuer.timestamp_pack import stamps_of
 from services.store.statements import findings, sampling, statements
 from services.store.statements import transparency_log as log
 from services.store.views.listing import PUBLIC_STATES
@@ -81,7 +82,8 @@ def _edition(conn: Connection[TupleRow], stored: Stored, wanted: Format, spoken:
     return kept.edition(
         version("tonne"), stored.id, stored.state, receipt,
         statements.successor(conn, stored.id), len(findings.documents(conn, stored.id)),
-        sampling.document(conn, stored.id) is not None, wanted, spoken,
+        sampling.document(conn, stored.id) is not None,
+        stamps_of(conn, stored.id, receipt), wanted, spoken,
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from services.api.made_files import make_pack
 from services.api.request_context import Reader
 from services.api.routes.registry import unknown
 from services.api.routes.statements import StatementId, visible
+from services.issuer.timestamp_pack import edition
 from services.store.statements import transparency_log as log
 
 if TYPE_CHECKING:
@@ -62,11 +63,12 @@ def packed(ask: Asked, stored: Stored) -> tuple[Path, str]:
     """
     Return a statement's pack as a file, made now if it is not there, and its edition.
 
-    What changes a pack is its state and witnesses' lines on the log's head: both are in
-    the file's name.
+    What changes a pack is its state, witnesses' lines on the log's head and time stamps: all
+    are in the file's name.
     """
     with ask.api.files.connection() as conn:
-        tag = kept.edition(stored.state, log.receipt(conn, stored.id) or "")
+        receipt = log.receipt(conn, stored.id)
+        tag = kept.edition(stored.state, receipt or "", edition(conn, stored.id, receipt))
     name, folder = f"{stored.id}.{tag}.zip", ask.api.home / "evidence"
     file = kept.made(folder, name, _KEPT, lambda work: ask.api.maker(make_pack, stored.id, work))
     return file, tag

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from contextlib import nullcontext
+from functools import partial
 
 import click
 
@@ -48,7 +49,7 @@ def watch(every: float, audit_s: float, *, seal: bool) -> None:
     watcher = Watcher(
         url, metrics, log, every, audit_s, pulse=metrics.pulse, keep=Keep.by(settings)
     )
-    stamps = timestamps.policy_of(settings) if seal else None
+    stamps = partial(timestamps.policy_of, settings)
     sealer = Sealer(url, settings.home, LOG_KEY, EVERY_S, metrics, log, stamps=stamps)
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: watcher.stop())

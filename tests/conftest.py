@@ -20,6 +20,8 @@ pytest_plugins = [
     "tests.fix_s3",
 ]
 HERE = Path(__file__).parent
+# as the command `tonne` has it: the threads of small products wait for each other
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # Files that take longest, for the most part waiting, in the order in which they start: the
 # last minutes would be one of them alone.
 LONGEST = (

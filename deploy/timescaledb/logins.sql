@@ -1,6 +1,6 @@
 -- The login of `tonne run`, `bridge` and `worker`: what tonne_ingest may do and no more;
 -- the one of `tonne api`: what tonne_api may, which neither signs nor enrols; the one of
--- `tonne signer`: what tonne_mrv may; the one of `tonne watch`: tonne_watch; the one of
+-- `tonne signer`: what tonne_mrv may; the one of `tonne watch`: tonne_watch; the one of `tonne est`: tonne_enrol; the one of
 -- dashboards, which reads what tonne_grafana may and writes nothing; and the one of
 -- `tonne archive run`, which reads and may drop what is archived.
 -- Run by the service `logins` after `tonne migrate` has made the group roles; again changes
@@ -31,6 +31,12 @@ SELECT 'CREATE ROLE tonne_watcher LOGIN' WHERE NOT EXISTS
     (SELECT FROM pg_roles WHERE rolname = 'tonne_watcher') \gexec
 ALTER ROLE tonne_watcher PASSWORD :'password';
 GRANT tonne_watch TO tonne_watcher;
+
+\set password `cat /run/secrets/est_password`
+SELECT 'CREATE ROLE tonne_enroller LOGIN' WHERE NOT EXISTS
+    (SELECT FROM pg_roles WHERE rolname = 'tonne_enroller') \gexec
+ALTER ROLE tonne_enroller PASSWORD :'password';
+GRANT tonne_enrol TO tonne_enroller;
 
 \set password `cat /run/secrets/archive_password`
 SELECT 'CREATE ROLE tonne_archivist LOGIN' WHERE NOT EXISTS

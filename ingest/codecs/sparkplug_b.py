@@ -117,7 +117,7 @@ def born(message: Message, *, asked: bool = False) -> Birth:
     return Birth(message.timestamp or 0, tuple(tags), asked)
 
 
-def glance(payload: bytes, birth: Birth) -> sparkplug_form.Seen | None:
+def read_known_layout(payload: bytes, birth: Birth) -> sparkplug_form.Seen | None:
     """Read a payload whose layout this birth has had before; None where it has not."""
     return sparkplug_form.read(payload, birth)
 

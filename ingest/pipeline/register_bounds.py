@@ -13,7 +13,7 @@ from ingest import classes, profiles, units
 from ingest.classes import QUANTITY_INDEX
 from ingest.model import INTERVAL_US
 from ingest.registers import MARGIN, MARGIN_RATED, Meter, rates
-from ingest.sun import lit, lit_us
+from ingest.sun import QUARTERS, lit, lit_of_day, lit_us
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,6 +26,8 @@ RATED = "rated_power"
 SUN_CLASS = "pv_inverter"
 SUN_QUANTITY = "energy_export"
 _FAR = int(np.iinfo(np.int64).max)
+# from so many quarter hours of whole days for each that is asked for on, days are not kept
+_SPARSE = 8
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,10 @@ class Bounds:
             (quantity == QUANTITY_INDEX[SUN_QUANTITY]) & np.isfinite(latitude[device])
         )
         at = device[of]
-        found[of] = lit(interval[of] * INTERVAL_US, latitude[at], longitude[at])
+        if len(of) and (at == at[0]).all():
+            found[of] = _of_place(interval[of], *self._places[:, at[0]].tolist())
+        else:
+            found[of] = lit(interval[of] * INTERVAL_US, latitude[at], longitude[at])
         return found
 
     @cached_property
@@ -122,6 +127,16 @@ class Bounds:
         by_light = isfinite(latitude) and channel.quantity == SUN_QUANTITY
         light = partial(lit_us, latitude, longitude) if by_light else None
         return Meter(rate, channel.tolerance, moduli, exact, tuple(swaps), light)
+
+
+def _of_place(interval: Int64, latitude: float, longitude: float) -> NDArray[np.bool_]:
+    """Light of some quarter hours at one place."""
+    first, last = int(interval.min()) // QUARTERS, int(interval.max()) // QUARTERS
+    if (last - first) * QUARTERS > _SPARSE * len(interval):
+        place = np.full((2, len(interval)), [[latitude], [longitude]])
+        return lit(interval * INTERVAL_US, *place)
+    days = [lit_of_day(latitude, longitude, day) for day in range(first, last + 1)]
+    return np.concatenate(days)[interval - first * QUARTERS]
 
 
 def _limit(channel: Channel, device: Device) -> float | None:

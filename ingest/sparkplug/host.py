@@ -98,7 +98,7 @@ class Host:
             birth = node.live.get(said.device)
             seen = None
             if birth is not None and not node.held and said.kind in _DATA:
-                seen = sparkplug_b.glance(payload, birth)
+                seen = sparkplug_b.read_known_layout(payload, birth)
             if (
                 seen is not None
                 and seen.seq == node.next_seq

@@ -30,7 +30,7 @@ def kept(
     before: Iterable[FixedBefore], project: Project, left_by: Callable[[Project], int]
 ) -> tuple[Project, list[Finding]]:
     """
-    Return the project with each value of the statement before that leaves less than that of now.
+    Return the project with each value of the statement before that leaves no more than that of now.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def kept(
     for one in before:
         other = _with(one, project)
         theirs = left_by(other)
-        if theirs < ours:
+        if theirs <= ours:  # on a tie too: a day of rest would change what counts afterwards
             whose = "" if one.device is None else f" of {one.device}"
             more = decimal_text(Fraction(ours - theirs, UG_PER_T), _PLACES, "up")
             told.append(

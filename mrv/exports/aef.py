@@ -16,6 +16,7 @@ from io import StringIO
 from typing import TYPE_CHECKING
 
 from mrv.errors import ExportError
+from mrv.exports.contradictions import FORMULA
 from mrv.exports.draft import Draft
 from mrv.exports.holdings import holdings, range_of
 
@@ -43,7 +44,6 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "T5": ("authorizationDate", "entityName", "countryOfIncorporation", "entityId",
            "cooperativeApproachId", "conditions", "changeOfConditions", "additionalInformation"),
 }  # fmt: skip
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def aef(
@@ -103,7 +103,7 @@ def to_csv(draft: Draft, table: str) -> str:
     """
     for row in draft.tables[table]:
         for name, value in row.items():
-            if isinstance(value, str) and value.startswith(_FORMULA):
+            if isinstance(value, str) and value.startswith(FORMULA):
                 raise ExportError(
                     f"{table}.{name} {value!r}: a spreadsheet takes this for a formula; write it"
                     " so that it begins with a letter"

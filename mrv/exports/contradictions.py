@@ -5,7 +5,10 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter, defaultdict
+from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import msgspec
 
 from mrv.errors import ExportError
 from mrv.exports import lists
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
         Authorization,
         Facility,
         Itmos,
+        Participant,
         Registration,
         Submission,
         Supply,
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
     )
 
 _APPROACH = re.compile(r"^CA[0-9]{4}$")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _YEARS = range(2021, 2101)
 PURPOSES = ("NDC", "OIMP", "IMP", "OP", "NDC and OIMP", "NDC and IMP", "NDC and OP")
 FIRST_TRANSFERS = (
@@ -85,9 +90,8 @@ def problems(authority: Authority, sources: Sequence[Credited] = ()) -> Iterator
         for text in _registration(one):
             yield Problem("registrations", one.project, text)
     yield from _authorizations(authority)
-    for submission in authority.submissions:
-        for text in _submission(submission.party, submission.year, submission.version):
-            yield Problem("submissions", submission_name(submission), text)
+    yield from _submissions(authority)
+    yield from _written(authority)
     yield from _once("facilities", (one.site for one in authority.facilities))
     for facility in authority.facilities:
         for text in _facility(facility):
@@ -111,13 +115,63 @@ def _once(section: str, names: Iterable[str]) -> Iterator[Problem]:
             yield Problem(section, name, f"{section}: {name} is entered {count} times; keep one")
 
 
-def _submission(party: str, year: int, version: int) -> Iterator[str]:
-    where = f"submissions[{year}]"
-    yield from _party(f"{where}.party", party)
-    if year not in _YEARS:
-        yield f"{where}.year {year}: reports under Article 6.2 are of 2021 and later"
-    if version < 1:
-        yield f"{where}.version {version}: versions count from 1"
+def _submissions(authority: Authority) -> Iterator[Problem]:
+    last: dict[tuple[str, int], Submission] = {}
+    for one in sorted(authority.submissions, key=lambda s: (s.party, s.year, s.version)):
+        before = last.get((one.party, one.year))
+        for text in _submission(one, before):
+            yield Problem("submissions", submission_name(one), text)
+        last[one.party, one.year] = one
+
+
+def _submission(one: Submission, before: Submission | None) -> Iterator[str]:
+    where = f"submissions[{one.year}]"
+    yield from _party(f"{where}.party", one.party)
+    if one.year not in _YEARS:
+        yield f"{where}.year {one.year}: reports under Article 6.2 are of 2021 and later"
+    if one.version < 1:
+        yield f"{where}.version {one.version}: versions count from 1"
+    if one.date.year <= one.year:
+        yield f"{where}.date {one.date}: holdings are those of 31 December, so it comes after"
+    if one.ndc_from > one.ndc_to:
+        yield f"{where}: the NDC's period {one.ndc_from} to {one.ndc_to} runs backwards"
+    if before is not None and one.date < before.date:
+        yield (
+            f"{where}.date {one.date}: version {before.version} is of {before.date}; a later"
+            " version has no earlier day"
+        )
+
+
+def _written(authority: Authority) -> Iterator[Problem]:
+    """Refuse texts that are blank, that hold control characters, or that a sheet would compute."""
+    named: list[tuple[str, str, object]] = [
+        *(("registrations", one.project, one) for one in authority.registrations),
+        *(("authorizations", authorization_name(one), one) for one in authority.authorizations),
+        *(("submissions", submission_name(one), one) for one in authority.submissions),
+        *(("facilities", one.site, one) for one in authority.facilities),
+    ]
+    for section, name, one in named:
+        tables = section in ("authorizations", "submissions")
+        for path, text in _texts(msgspec.to_builtins(one)):
+            said = f"{section}[{name}]{path} {text!r}"
+            plain = text if tables else text.replace("\n", " ")
+            if not plain.strip() or not plain.isprintable():
+                told = f"{said} is blank or holds control characters; write it as one line of text"
+                yield Problem(section, name, told)
+            elif tables and text.startswith(FORMULA):
+                told = f"{said}: a spreadsheet takes this for a formula; begin with a letter"
+                yield Problem(section, name, told)
+
+
+def _texts(value: object, path: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict):
+        for key, one in value.items():
+            yield from _texts(one, f"{path}.{key}")
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _texts(one, path)
 
 
 def _party(where: str, code: str | None) -> Iterator[str]:
@@ -161,6 +215,19 @@ def _registration(one: Registration) -> Iterator[str]:
                 " give one such as VNM"
             )
     yield from _apart(f"{where}.units", one.units)
+    yield from _participants(f"{where}.participants", one.participants)
+
+
+def _participants(where: str, found: Sequence[Participant]) -> Iterator[str]:
+    """Refuse shares that are none, or that are not the whole together."""
+    for twice in _once(where, (one.name for one in found)):
+        yield twice.text
+    wrong = [text for one in found for text in _decimal(f"{where}[{one.name}]", one.share_percent)]
+    yield from wrong
+    for one in found:
+        yield from _party(f"{where}[{one.name}].side", one.side)
+    if found and not wrong and (total := sum(Decimal(one.share_percent) for one in found)) != 100:  # noqa: PLR2004 - percent
+        yield f"{where}: shares come to {total} %; they are 100 % together"
 
 
 def _listed(where: str, value: str | None, known: Iterable[str]) -> Iterator[str]:

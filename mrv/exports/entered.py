@@ -85,6 +85,15 @@ class Estimated(Entry, frozen=True, kw_only=True):
     reason: str | None = None
 
 
+class Participant(Entry, frozen=True, kw_only=True):
+    """A participant of a JCM project: its Party, its share of the credits, its account."""
+
+    name: str
+    side: str
+    share_percent: str
+    account: str | None = None
+
+
 class Place(Entry, frozen=True, kw_only=True):
     """Where a project is: alpha-3 country, UN M49 region, subdivision in words."""
 
@@ -167,6 +176,7 @@ class Registration(Entry, frozen=True, kw_only=True):
     verifications: tuple[Verified, ...] = ()
     issuances: tuple[Issued, ...] = ()
     units: tuple[Units, ...] = ()
+    participants: tuple[Participant, ...] = ()
     cdop: CdopWords = CdopWords()
     cad_trust: CadTrustWords = CadTrustWords()
     disclosures: Disclosures = Disclosures()

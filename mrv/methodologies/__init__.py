@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from mrv.equations.reductions import reduction
 from mrv.errors import MethodologyError
+from mrv.method_lives import not_computed
 from mrv.model import Activity, Methodology
 from mrv.parameters.inputs import read
 from mrv.parameters.specs import ParameterSpec
@@ -70,6 +71,8 @@ def find(identifier: str, version: str | None = None) -> Methodology:
     """
     known = load()
     if identifier not in known:
+        if (text := not_computed(identifier)) is not None:
+            raise MethodologyError(text)
         raise MethodologyError(
             f"methodology {identifier!r} is unknown; known methodologies: {', '.join(known)}"
         )

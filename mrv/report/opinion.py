@@ -117,6 +117,10 @@ def evidence_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]
         words["log_entry"],
         (words["not_in_log"] if facts.log_index is None else str(facts.log_index)),
     )
+    for one in facts.stamps:
+        yield words["time_stamp"], f"{one.time}, {one.signer}"
+    if facts.log_index is not None and not facts.stamps:
+        yield words["time_stamp"], words["no_time_stamp"]
     yield words["code_version"], facts.subject.code_version
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mrv.documents.verification import FindingShown
     from mrv.model import Factors, Methodology
     from mrv.statement.plan_extract import MonitoringPlan
+    from mrv.timestamps.shown import Shown
 
 
 # what is taken off over all of a device's service names its year in words
@@ -89,6 +90,8 @@ class Facts:
         Findings so far, as `Record.shown` gives them.
     log_index : int or None
         Where the log holds it.
+    stamps : tuple of Shown
+        Who stamped it, or the log with it, and when, as the tokens say.
     superseded_by : str or None
     sampling : mapping or None
         The verifier's signed list of device-days, if one was drawn.
@@ -106,6 +109,7 @@ class Facts:
     log_index: int | None = None
     superseded_by: str | None = None
     sampling: Mapping[str, Any] | None = None
+    stamps: tuple[Shown, ...] = ()
     twin: Mapping[str, Any] | None = None
 
     @property

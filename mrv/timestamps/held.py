@@ -98,12 +98,10 @@ def read(data: bytes) -> Held:
     for one in _objects(record["entries"], {"index", "head", "proof"}):
         index = _number(one, "index")
         entries[index] = (*entries.get(index, ()), _place(one, len(heads)))
-    return Held(
-        tuple(map(_chain, record["chains"])),
-        _tokens(record["statement"]),
-        heads,
-        entries,
-    )
+    found = Held(tuple(map(_chain, record["chains"])), _tokens(record["statement"]), heads, entries)
+    if found.tokens > _MOST:
+        raise CanonicalError(f"{found.tokens} tokens are more than are read; {_MOST} at most")
+    return found
 
 
 def _place(one: Mapping[str, Any], heads: int) -> Place:

@@ -25,6 +25,7 @@ from services.api.console.routes import sewers as console_sewers
 from services.api.console.routes import statements as console_statements
 from services.api.cursors import Cursors
 from services.api.guard import Guard, Rates
+from services.api.made_files import Maker
 from services.api.metrics import Measures
 from services.api.request_context import Api
 from services.api.routes import (
@@ -52,11 +53,12 @@ from services.api.routes import (
 )
 from services.issuer.request_runner import Runner
 from services.issuer.requests import Desk
+from services.issuer.timestamps import nobody
 from services.store.api import audit_and_idempotency as api_records
 from services.store.postgres.pool import session_settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from psycopg import Connection
@@ -104,7 +106,7 @@ class Choices:
     oidc: Tokens | None = None
     strict: bool = False
     grafana: str | None = None
-    stamps: Policy | None = None
+    stamps: Callable[[], Policy | None] = nobody
     waits: bool = False
 
 
@@ -136,8 +138,18 @@ def make_app(
             log_.info("steps of statements", done_by="this process" if desk else "tonne signer")
             if desk is not None:  # for those that asked for a job
                 held.enter_context(Runner(database_url, desk, metrics, log_))
+            maker = Maker(database_url)
+            held.callback(maker.close)
             app.state.api = Api(
-                reads, files, writes, cursors, choices.oidc, choices.home, desk, choices.waits
+                reads,
+                files,
+                writes,
+                cursors,
+                choices.oidc,
+                choices.home,
+                desk,
+                maker,
+                choices.waits,
             )
             yield
 

@@ -6,6 +6,14 @@ from typing import Any
 
 _STATEMENT = "TN-nck-pv-20260101-20260201-1"
 _HASH = "jU3NNmY0mZ8bWm8u5aJx0C2n3i1oZ4d9dNn8c1Q2yGk="
+_ARRAY = {
+    "dc_power_w": 115_000, "tilt": 10.0, "azimuth": 180.0,
+    "temperature_coefficient_percent": -0.35, "since": "2026-01-01T00:00:00Z",
+}  # fmt: skip
+_TREND = {
+    "percent_per_year": -0.6, "low": -0.9, "high": -0.3, "first_day": "2024-01-01",
+    "last_day": "2026-02-01",
+}  # fmt: skip
 # what stands for a property of that name; a schema's own come first
 _PROPERTIES: dict[str, Any] = {
     "accounts": "the city's account is modelled, the projects' measured; they are never added",
@@ -286,8 +294,18 @@ _OF_SCHEMAS: dict[str, dict[str, Any]] = {
         "timezone": "Asia/Ho_Chi_Minh",
         "attributes": {},
         "newest": {"active_power_w": 41_000.0},
+        "pv": None,
     },
-}
+    "PvArray": _ARRAY,
+    "PvDay": {
+        "energy_kwh": 412.5, "yield_h": 3.59, "performance_ratio": 0.79,
+        "performance_ratio_25": 0.83, "availability": 1.0, "energy_availability": 1.0,
+        "expected_kwh": 431.2, "standing_kwh": 0.0, "clipped_kwh": 0.0, "other_kwh": 18.7,
+        "no_ratio": None,
+    },
+    "PvTrend": _TREND,
+    "Pv": {"array": _ARRAY, "against_site": -0.02, "trend": _TREND},
+}  # fmt: skip
 _PARAMETERS = {
     "after": "Id of the last item of the page before: its `next`.",
     "asset": "Id of an asset of the sewerage registry.",

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from fastapi import Query
 
 from mrv.errors import PeriodError
-from mrv.report import LANGUAGES, MEDIA_TYPES, make
+from mrv.report import LANGUAGES, MEDIA_TYPES
 from services.api import file_cache as kept
+from services.api.made_files import make_report
 from services.api.negotiation import language
 from services.api.problems import ProblemError
-from services.issuer.report import facts_of
+from services.issuer.timestamp_pack import stamps_of
 from services.store.statements import findings, sampling, statements
 from services.store.statements import transparency_log as log
 from services.store.views.listing import PUBLIC_STATES
@@ -48,12 +49,12 @@ def report(ask: Asked, stored: Stored, wanted: Format, lang: str | None) -> Resp
     spoken = spoken_language(ask, lang)
     with ask.api.files.connection() as conn:
         tag = _edition(conn, stored, wanted, spoken)
-        file = kept.made(
-            ask.api.home / "reports",
-            f"{stored.id}.{spoken}.{tag}.{wanted}",
-            _KEPT,
-            lambda work: _made(conn, stored.id, wanted, spoken, work),
-        )
+    file = kept.made(
+        ask.api.home / "reports",
+        f"{stored.id}.{spoken}.{tag}.{wanted}",
+        _KEPT,
+        lambda work: _made(ask, stored.id, wanted, spoken, work),
+    )
     shared = "public" if stored.state in PUBLIC_STATES and wanted == "pdf" else "private"
     return kept.sent(ask, file, tag, MEDIA_TYPES[wanted], {
         "Cache-Control": f"{shared}, no-cache",
@@ -81,17 +82,13 @@ def _edition(conn: Connection[TupleRow], stored: Stored, wanted: Format, spoken:
     return kept.edition(
         version("tonne"), stored.id, stored.state, receipt,
         statements.successor(conn, stored.id), len(findings.documents(conn, stored.id)),
-        sampling.document(conn, stored.id) is not None, wanted, spoken,
+        sampling.document(conn, stored.id) is not None,
+        stamps_of(conn, stored.id, receipt), wanted, spoken,
     )  # fmt: skip
 
 
-def _made(
-    conn: Connection[TupleRow], statement: str, wanted: Format, spoken: str, work: Path
-) -> Path:
+def _made(ask: Asked, statement: str, wanted: Format, spoken: str, work: Path) -> Path:
     try:
-        facts = facts_of(conn, statement)
+        return ask.api.maker(make_report, statement, wanted, spoken, work)
     except PeriodError as error:
         raise ProblemError(409, str(error)) from error
-    file = work / "report"
-    file.write_bytes(make(facts, wanted, spoken))
-    return file

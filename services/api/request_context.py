@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
 import msgspec
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool
 
     from services.api.cursors import Cursors
+    from services.api.made_files import Maker
     from services.api.oidc import Tokens
     from services.issuer.requests import Desk
 
@@ -62,7 +63,7 @@ class Api:
 
     `desk` is there where this process may do what a signer does, because its login holds
     `tonne_mrv`: on one machine.  Where it is None, steps are asked of `tonne signer`.
-
+    `maker` makes reports and packs in a process of its own.
     `waits` serves such heads of the log alone as witnesses cosigned enough.
     """
 
@@ -73,6 +74,7 @@ class Api:
     oidc: Tokens | None
     home: Path
     desk: Desk | None
+    maker: Maker
     waits: bool = False
 
 
@@ -256,6 +258,16 @@ def _as(
     return done
 
 
+class LetIn(NamedTuple):
+    """Whom a route is for: these roles, or anybody; those only whose scope is all projects."""
+
+    roles: tuple[str, ...]
+    whole: bool
+
+
+LET_IN: dict[Callable[[Request], Awaitable[Asked]], LetIn] = {}
+
+
 def _asked(*roles: str, whole: bool = False) -> Callable[[Request], Awaitable[Asked]]:
     """
     Return a dependency that lets these roles in, before anything else is looked at.
@@ -282,6 +294,7 @@ def _asked(*roles: str, whole: bool = False) -> Callable[[Request], Awaitable[As
             refuse_part(who)
         return ask
 
+    LET_IN[asked] = LetIn(roles, whole)
     return asked
 
 
@@ -311,4 +324,5 @@ WholeReader = Annotated[Asked, Depends(_asked(*READERS, whole=True))]
 Operator = Annotated[Asked, Depends(_asked("operator"))]
 Verifier = Annotated[Asked, Depends(_asked("verifier"))]
 Party = Annotated[Asked, Depends(_asked("operator", "verifier"))]
-Admin = Annotated[Asked, Depends(_asked("admin"))]
+# one of some projects could make itself a key of all
+Admin = Annotated[Asked, Depends(_asked("admin", whole=True))]

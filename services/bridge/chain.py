@@ -21,7 +21,7 @@ from services.intake.database import Database
 from services.intake.done import Done
 from services.intake.producer import Producer
 from services.intake.registry_watch import CHECK_S, RegistryWatch, load_fleet, names_unknown
-from services.intake.retry import Patience, any_of
+from services.intake.retry import ServerRetry, any_of
 from services.intake.sparkplug import REBIRTH_S, claimed
 from services.intake.topics import partitions
 
@@ -55,7 +55,7 @@ class BridgeChain:
     ) -> None:
         self._database = Database(database_url, "tonne bridge", log, stopping, pulse=metrics.pulse)
         away = any_of(KafkaError, OSError)
-        self._patience = Patience("kafka", away, log, stopping, metrics.pulse)
+        self._retry = ServerRetry("kafka", away, log, stopping, metrics.pulse)
         self._producer = Producer(kafka, topic, log, stopping)
         self._kafka, self._topic = kafka, topic
         self._metrics = metrics
@@ -109,11 +109,11 @@ class BridgeChain:
             When the process is told to stop while Kafka is away.
         """
         if self._watch.due():
-            self._glance()
+            self._look()
         router = self._router
         admitted = admit(router, inbox)
         if names_unknown(admitted.rejected):
-            self._glance()
+            self._look()
             if self._router is not router:
                 router = self._router
                 admitted = admit(router, inbox)
@@ -123,7 +123,7 @@ class BridgeChain:
     def _produce(self, fleet: Fleet, inbox: Inbox, admitted: Admitted) -> None:
         while True:
             records = encode(fleet, inbox, admitted, self._partitions)
-            with self._patience:
+            with self._retry:
                 self._producer.send(records)
                 break
             # Kafka may have it all: the worker then looks before it keeps a refusal twice
@@ -132,9 +132,9 @@ class BridgeChain:
         count_lag(self._metrics, admitted.frames, inbox.received_us)
         self._ignored.tell(admitted)
 
-    def _glance(self) -> None:
+    def _look(self) -> None:
         """Look for a new registry version; without a database the one in use goes on."""
-        with self._database.glance() as connection:
+        with self._database.if_connected() as connection:
             if connection is not None:
                 self._refresh(connection)
 
@@ -157,7 +157,7 @@ class BridgeChain:
         asking = time.monotonic() - self._asked_s > CHECK_S
         if not said and not asking:
             return []
-        with self._database.glance() as connection:
+        with self._database.if_connected() as connection:
             if connection is not None:
                 for some in said:
                     self._statuses.keep(connection, self.fleet, some)
@@ -174,7 +174,7 @@ class BridgeChain:
 
     def idle(self) -> None:
         """Take up a new registry version while no batch comes."""
-        self._glance()
+        self._look()
 
     def close(self) -> None:
         """Let go of both servers."""

@@ -62,28 +62,33 @@ def list_(
     as_json: bool,
 ) -> None:
     """
-    List alarms, newest first.
+    List alarms: those of now the gravest and dearest first, else the newest.
 
     \b
     Example:
       tonne alarms list --severity critical
       tonne alarms list --state all --of inv-001
     """
-    states = {"now": ["open", "acknowledged"], "all": None}.get(state, [state])
+    of: dict[str, Any] = {"kind": kind, "severity": severity, "subject": subject}
+    count: int | None = None
     with _database() as conn:
-        found = stored.listed(
-            conn, None, limit, states=states, kind=kind, severity=severity, subject=subject
-        )
+        if state == "now":
+            found, count = stored.standing(conn, None, limit, **of)
+        else:
+            states = None if state == "all" else [state]
+            found = stored.listed(conn, None, limit, states=states, **of)
     if as_json:
         print_json(found)
         return
-    head = ("number", "severity", "kind", "of", "part", "state", "since", "devices", "a day")
+    head = ("number", "severity", "kind", "of", "part", "state", "since", "devices", "cost a day")
     rows = [
         (one["id"], one["severity"], one["kind"], one["subject"], one["part"] or None,
          one["state"], shown_time(one["since"]), one["devices"], _tonnes(one["cost_t_per_day"]))
         for one in found
     ]  # fmt: skip
     click.echo(table(head, rows, empty="no such alarms"))
+    if count is not None and count > len(found):
+        click.echo(f"{len(found):,} of {count:,}; --limit shows more")
 
 
 @alarms.command()

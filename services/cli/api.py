@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, get_args
 
 import click
@@ -63,7 +64,7 @@ def _serve() -> None:
         strict=settings.require_accepted_factors,
         grafana=settings.grafana_url,
         waits=settings.witness_away == "wait",
-        stamps=policy_of(settings),
+        stamps=partial(policy_of, settings),
     )
     app = make_app(database_url(), choices, Metrics(), log)
     serve(

@@ -20,6 +20,7 @@ SECTIONS = {
     },
     "Registry": {
         "registry": Entry("registry.registry:registry", "Sites, devices and projects."),
+        "est": Entry("registry.est:est", "Devices fetch their certificates themselves (EST)."),
         "devices": Entry(
             "registry.devices:devices", "Known and unknown devices, and what arrives."
         ),
@@ -53,6 +54,9 @@ SECTIONS = {
         "verify": Entry("statements.verify:verify", "Check a statement or evidence pack, offline."),
         "export": Entry("statements.export:export", "Files for registries and ministries."),
         "units": Entry("statements.units:units", "Units after issue: ranges and their life."),
+        "certificates": Entry(
+            "statements.energy_certificates:certificates", "Certificates of energy, never twice."
+        ),
         "log": Entry("statements.log:log", "Seal what was measured, and audit the seals."),
         "timestamp": Entry(
             "statements.timestamp:timestamp", "Time stamps by authorities outside (RFC 3161)."

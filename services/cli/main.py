@@ -5,6 +5,7 @@ A subcommand's module is loaded when it is called: the driver of a broker or a
 Parquet reader takes longer to import than most commands take to run.
 """
 
+import os
 import sys
 from importlib import import_module
 
@@ -17,6 +18,10 @@ from services.cli.errors import explain
 from services.cli.exit_codes import Exit
 from services.cli.groups import Group
 from services.cli.output.masks import masked
+
+# products of small matrices are all that is asked of it; its threads wait for each other on a
+# busy machine, at several times the processor time
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 __all__ = ["COMMANDS", "main"]
 

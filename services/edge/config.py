@@ -101,14 +101,16 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
     """
     One gateway.
 
-    `identity` is the folder that `tonne registry issue-credentials` made for it;
-    `limit_mb` and `when_full` bound the outbox.
+    `identity` is the folder of its certificate: what `tonne registry issue-credentials` made
+    for it, or where it puts what it fetches from `enrolment` (EST).  `limit_mb` and
+    `when_full` bound the outbox.
     """
 
     gateway: str
     broker: str
     sources: list[Source]
     identity: str | None = None
+    enrolment: str | None = None
     outbox: str = "tonne-edge/outbox.db"
     limit_mb: int = 1_024
     when_full: WhenFull = "thin"
@@ -141,6 +143,11 @@ def _problems(config: Config) -> Iterator[str]:
     yield from (f"broker: {text}" for text in _broker(config.broker))
     if _needs_identity(config.broker) and config.identity is None:
         yield "identity: is missing; name the folder that issue-credentials made"
+    if config.enrolment is not None:
+        if config.identity is None:
+            yield "enrolment: needs identity, the folder where the certificate is kept"
+        if not config.enrolment.startswith("https://"):
+            yield f"enrolment: {config.enrolment!r} is no https:// address"
     if config.limit_mb < _LEAST_MB:
         yield f"limit_mb: {config.limit_mb} is less than {_LEAST_MB}"
     if not config.sources:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 from ingest.errors import ServerError
 from ingest.mqtt.tls import Tls
+from services.edge import identity
 from services.edge.config import CsvFolder, LocalMqtt
 from services.edge.corrected_clock import Clock
 from services.edge.csv_folder import Folder
+from services.edge.identity import Renewal
 from services.edge.local_mqtt import Listener
 from services.edge.metrics import Told, registry
 from services.edge.outbox import Outbox
@@ -53,11 +55,22 @@ class Gateway:
         )
         clock = Clock()
         self._recorder = Recorder(self._outbox, clock, log)
+        if config.identity is not None:
+            identity.settle(Path(config.identity))
         tls = Tls() if config.identity is None else Tls.of(Path(config.identity))
         firmware = f"tonne-edge {version('tonne')}"
         self._link = Link(config.gateway, config.broker, tls, self._outbox, clock, firmware, log)
+        self._threads: list[threading.Thread] = []
+        if config.identity is not None and config.enrolment is not None:
+            self._threads.append(
+                Renewal(
+                    Path(config.identity), config.enrolment, config.gateway, self._link.renewed,
+                    self._stopping, log,
+                )
+            )  # fmt: skip
         polled = [s for s in config.sources if not isinstance(s, LocalMqtt | CsvFolder)]
-        self._threads: list[threading.Thread] = [*pollers(polled, self._recorder, self._stopping)]
+        self._threads += pollers(polled, self._recorder, self._stopping)
+        self._sources = len(config.sources)
         for source in config.sources:
             if isinstance(source, LocalMqtt):
                 self._threads.append(
@@ -92,7 +105,7 @@ class Gateway:
                 rescued=self._outbox.count(),
                 file=str(self._outbox.set_aside),
             )
-        self._log.info("recording", sources=len(self._threads), waiting=self._outbox.count())
+        self._log.info("recording", sources=self._sources, waiting=self._outbox.count())
         for thread in self._threads:
             thread.start()
         word_s = time.monotonic() + _WORD_S

@@ -23,6 +23,8 @@ from ingest.mqtt.names import PORTS, PREFIX, receipt_topic, status_topic
 from services.edge.corrected_clock import TRUSTED_MS
 
 if TYPE_CHECKING:
+    import ssl
+
     from structlog.typing import FilteringBoundLogger
 
     from ingest.mqtt.tls import Tls
@@ -93,6 +95,8 @@ class Link:
         self._back_off_s = _RECONNECT_S[0]
         self._receipt_s = time.monotonic()
         self.sent = self.freed = 0
+        self._tls: Tls | None = None
+        self._context: ssl.SSLContext | None = None
         self._client = self._new_client(tls if parts.scheme == "mqtts" else None)
         if parts.username:
             password = unquote(parts.password) if parts.password else None
@@ -103,7 +107,8 @@ class Link:
             CallbackAPIVersion.VERSION2, client_id=self._gateway, protocol=mqtt.MQTTv5
         )
         if tls is not None:
-            client.tls_set_context(tls.context())
+            self._tls, self._context = tls, tls.context()
+            client.tls_set_context(self._context)
         client.max_inflight_messages_set(0)
         client.will_set(self._status, b'{"state":"offline"}', qos=1)
         client.on_connect = self._connected
@@ -111,6 +116,11 @@ class Link:
         client.on_message = self._heard
         client.on_disconnect = self._disconnected
         return client
+
+    def renewed(self) -> None:
+        """Show the new certificate from the next connection on; safe from any thread."""
+        if self._tls is not None and self._context is not None and self._tls.cert is not None:
+            self._context.load_cert_chain(self._tls.cert, self._tls.key)
 
     @property
     def _status(self) -> str:

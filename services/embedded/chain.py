@@ -168,7 +168,7 @@ class EmbeddedChain:
         list of (str, bytes)
             What edge nodes are to be told now: topics and payloads.
         """
-        with self._database.glance() as connection:
+        with self._database.if_connected() as connection:
             if connection is not None:
                 for some in said:
                     self._statuses.keep(connection, self.fleet, some)
@@ -187,7 +187,7 @@ class EmbeddedChain:
     def catch_up(self) -> None:
         """Derive a span of what waits; a lost database is left for later."""
         done = False
-        with self._database.glance() as connection:
+        with self._database.if_connected() as connection:
             if connection is not None and self.behind:
                 done = step(connection, self._version, self._metrics, self._log)
         if not done:  # an import is at work, or the database is away
@@ -195,7 +195,7 @@ class EmbeddedChain:
 
     def idle(self) -> None:
         """Do what is due while no batch comes; a lost database is left for later."""
-        with self._database.glance() as connection:
+        with self._database.if_connected() as connection:
             if connection is not None:
                 self._refreshed(connection)
                 self._sweep(connection)

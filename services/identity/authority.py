@@ -9,7 +9,7 @@ Validity begins two days back, for devices whose clock is behind.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+
+    PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey
+
 _CA_DAYS = 7_305
 _BACK = timedelta(days=2)
 _CLIENT, _SERVER = ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH
@@ -33,7 +37,7 @@ _CLIENT, _SERVER = ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_A
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A certificate with its key, both PEM, and what to know it by later."""
+    """A certificate with its key (empty where it is not ours), PEM, and what to know it by."""
 
     certificate: bytes
     key: bytes
@@ -104,6 +108,10 @@ class Authority:
         """Make a key pair for a principal, for `days` from now."""
         return self._issue(principal, days, _CLIENT, [x509.DNSName(principal)])
 
+    def certify(self, principal: str, key: PublicKey, days: int) -> Issued:
+        """Certify a key that a principal made itself, for `days` from now."""
+        return self._certify(principal, key, days, _CLIENT, [x509.DNSName(principal)])
+
     def issue_server(self, hosts: Sequence[str], days: int) -> Issued:
         """Make the broker's key pair; clients find it by any of these names or addresses."""
         return self._issue(hosts[0], days, _SERVER, [_host(name) for name in hosts])
@@ -112,9 +120,19 @@ class Authority:
         self, name: str, days: int, use: x509.ObjectIdentifier, names: list[x509.GeneralName]
     ) -> Issued:
         key = ec.generate_private_key(ec.SECP256R1())
+        return replace(self._certify(name, key.public_key(), days, use, names), key=_private(key))
+
+    def _certify(
+        self,
+        name: str,
+        key: PublicKey,
+        days: int,
+        use: x509.ObjectIdentifier,
+        names: list[x509.GeneralName],
+    ) -> Issued:
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
         certificate = (
-            _builder(subject, self._own.subject, key.public_key(), timedelta(days=days))
+            _builder(subject, self._own.subject, key, timedelta(days=days))
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(sign=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([use]), critical=False)
@@ -127,7 +145,7 @@ class Authority:
         )
         return Issued(
             certificate.public_bytes(serialization.Encoding.PEM),
-            _private(key),
+            b"",
             f"{certificate.serial_number:x}",
             certificate.fingerprint(hashes.SHA256()).hex(),
             certificate.not_valid_after_utc,
@@ -159,7 +177,7 @@ class Authority:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, validity: timedelta
+    subject: x509.Name, issuer: x509.Name, key: PublicKey, validity: timedelta
 ) -> x509.CertificateBuilder:
     now = datetime.now(UTC).replace(microsecond=0)
     return (

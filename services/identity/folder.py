@@ -100,9 +100,9 @@ class IdentityFolder:
         """Return the names of our services that hold an identity."""
         return sorted(path.name for path in (self.path / "services").glob("*") if path.is_dir())
 
-    def ensure_server(self, hosts: Sequence[str]) -> Path:
-        """Make the broker's certificate for these names; return the broker's folder."""
-        authority, folder = self.authority(), self.path / "broker"
+    def ensure_server(self, hosts: Sequence[str], where: str = "broker") -> Path:
+        """Make a server's certificate for these names, the broker's; return its folder."""
+        authority, folder = self.authority(), self.path / where
         names = folder / "names"
         wanted = "\n".join(hosts).encode()
         there = (folder / "server.key").exists() and names.exists()

@@ -83,7 +83,7 @@ log_dest {log}
 log_type error
 log_type warning
 log_type notice
-# Who came and who was turned away; `tonne devices knocks` reads it.
+# Who came and who was turned away; `tonne devices unknown` reads it.
 connection_messages true
 log_timestamp_format %Y-%m-%dT%H:%M:%SZ
 """

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from ingest.errors import ServerError
-from services.intake.retry import Patience, line
+from services.intake.retry import ServerRetry, line
 from services.store.postgres.columnstore import lift_limit
 from services.store.postgres.pool import connect
 from services.store.postgres.sqlstates import Verdict, verdict
@@ -79,7 +79,7 @@ class Database:
         self._limits = limits
         self._join = join
         self._opened = opened
-        self._patience = Patience("database", held, log, stopping, pulse)
+        self._retry = ServerRetry("database", held, log, stopping, pulse)
         self._connection: Connection[TupleRow] | None = None
         self._blind_until_s = 0.0
 
@@ -114,7 +114,7 @@ class Database:
             self._connection = None
 
     @contextmanager
-    def glance(self) -> Iterator[Connection[TupleRow] | None]:
+    def if_connected(self) -> Iterator[Connection[TupleRow] | None]:
         """
         Lend the connection for what may as well be done later.
 
@@ -147,12 +147,12 @@ class Database:
 
     def attempt(self) -> Attempt:
         """Lend the connection for one try at what must be done, however long it takes."""
-        return Attempt(self, self._patience)
+        return Attempt(self, self._retry)
 
 
 class Attempt:
     """
-    One try over the connection, which is waited for; see `Patience`.
+    One try over the connection, which is waited for; see `ServerRetry`.
 
     Raises
     ------
@@ -160,8 +160,8 @@ class Attempt:
         When the process is told to stop while the database is down.
     """
 
-    def __init__(self, database: Database, patience: Patience) -> None:
-        self._database, self._patience = database, patience
+    def __init__(self, database: Database, retry: ServerRetry) -> None:
+        self._database, self._retry = database, retry
 
     def __enter__(self) -> Connection[TupleRow]:
         """Return the connection, once there is one."""
@@ -171,7 +171,7 @@ class Attempt:
             except (psycopg.Error, ServerError) as error:
                 if not held(error):
                     raise
-                self._patience.wait(error)
+                self._retry.wait(error)
 
     def __exit__(
         self,
@@ -182,4 +182,4 @@ class Attempt:
         """End the try; a connection that was lost is closed, and the next opens another."""
         if error is not None and held(error):
             self._database.close()
-        return self._patience.__exit__(kind, error, trace)
+        return self._retry.__exit__(kind, error, trace)

@@ -123,6 +123,19 @@ def _words_of_tls(error: ssl.SSLError) -> str:
     return f"no TLS comes about ({reason}); check TONNE_KAFKA_URL and TONNE_KAFKA_CERT_FILE"
 
 
+def without_leader(client: Any, topic: str) -> str | None:
+    """Return what to say where Kafka shows a topic's partitions without a leader; else None."""
+    cluster = client.cluster
+    led = cluster.available_partitions_for_topic(topic) or set()
+    if gone := sorted((cluster.partitions_for_topic(topic) or set()) - led):
+        named = ", ".join(map(str, gone))
+        return (
+            f"no leader for partition {named} of topic {topic!r}: the brokers that have it are"
+            " away; bring them back"
+        )
+    return None
+
+
 def unreachable(access: KafkaAccess, error: BaseException, doing: str = "do this") -> ServerError:
     """Return the error of a broker that cannot be reached, or refuses, with what to do."""
     asked = ", ".join(access.bootstrap)

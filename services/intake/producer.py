@@ -20,7 +20,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import IllegalOperation, KafkaError, UnknownError, UnsupportedVersionError
 
-from services.intake.kafka_client import LARGEST, MAX_RECORD, Reasons, client_options, words
+from services.intake.kafka_client import (
+    LARGEST,
+    MAX_RECORD,
+    Reasons,
+    client_options,
+    without_leader,
+    words,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -92,8 +99,10 @@ class Producer:
             try:
                 self._do(self._within(self._send(records)))
             except (KafkaError, OSError) as error:
+                known = self._kafka
+                why = known and without_leader(known.client, self._topic)
                 self.drop()
-                why = words(reasons.of(error), f"write to topic {self._topic!r}")
+                why = why or words(reasons.of(error), f"write to topic {self._topic!r}")
                 raise NotStoredError(why) from error
 
     def drop(self) -> None:

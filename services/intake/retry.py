@@ -21,7 +21,7 @@ class GaveUpError(Exception):
     """The process stops before a server came back; nothing was acknowledged."""
 
 
-class Patience:
+class ServerRetry:
     """
     How a process waits for one of its servers.
 
@@ -29,7 +29,7 @@ class Patience:
     and what stands after it runs once the wait is over:
 
         while True:
-            with patience:
+            with retry:
                 return send(records)
             # the server was lost; its answer may be lost and not what was asked
 

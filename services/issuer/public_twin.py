@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mrv.documents.form import read, write
 from mrv.documents.verification import FindingShown
+from mrv.errors import SignatureError
 from mrv.exports import public
 from mrv.exports.source import check_issued
 from mrv.report import LANGUAGES, make
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import create_proof, verify_proof
-from mrv.statement.credential_parts import CONTEXT, issuer, valid_from
+from mrv.statement.credential_parts import CONTEXT, issuer, related, valid_from
 from mrv.statement.plan_extract import read_plan
 
 if TYPE_CHECKING:
@@ -132,12 +133,15 @@ def check_public(
     SignatureError, EnrolmentError
         If the twin's proof, a disclosure or an original's proof does not hold.
     """
-    holder = verify_proof(document, [one for one in trusted if one.role == "operator"])
+    operators = [one for one in trusted if one.role == "operator"]
+    holder = verify_proof(document, operators)
     if opened is None:
         return holder, None
     originals = public.restored(document, opened)
-    verify_proof(originals["statement"], [one for one in trusted if one.role == "operator"])
-    verification = originals.get("verification")
-    if verification is not None:
-        verify_proof(verification, [one for one in trusted if one.role == "verifier"])
+    statement, verification = originals["statement"], originals["verification"]
+    verify_proof(statement, operators)
+    verify_proof(verification, [one for one in trusted if one.role == "verifier"])
+    named = [related(statement["id"], canonical.encode(statement))]
+    if verification["relatedResource"] != named:
+        raise SignatureError("the verification is of another statement than this one")
     return holder, originals

@@ -10,14 +10,18 @@ can tell apart earns nothing until it is mended.
 from __future__ import annotations
 
 from collections import defaultdict
+from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from mrv.calendar import local_date, utc_text
 from mrv.documents.plan import RegistryCondition
+from mrv.method_lives import broken
 from mrv.methodologies import find
 from services.registry import meters, service_times
+from services.registry.authority import life_of, whole
 from services.store.registry.entries_from_rows import load_ratings, load_registry
+from services.store.statements.energy_certificates import certified
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,6 +40,8 @@ REPLACEMENTS = "tonne: a meter's replacement rests on a document"
 RATINGS = "tonne: rated powers were registered before the time that they count for"
 BOUNDARY = "tonne: every meter of the site that may serve the project is in its boundary"
 FACTORS = "tonne: emission factors are those that tonne publishes"
+CERTIFIED = "tonne: energy that is certified elsewhere earns nothing"  # the database knows it too
+LIFE = "tonne: the methodology is valid in the project's programme"
 EX_ANTE = "tonne: what was fixed ex ante rests on a document"
 _SHOWN = 5
 
@@ -74,8 +80,17 @@ def told(conn: Connection[TupleRow], project: Project, from_us: int, to_us: int)
         (RATINGS, [t for d in devices for t in _back_dated(d.id, recorded[d.id], to_us)]),
         (EX_ANTE, [*_undocumented(project, registry.projects[project.id])]),
         (FACTORS, [*_brought(project, registry)]),
+        (LIFE, [*expired(registry, project, to_us)]),
         (BOUNDARY, [*_outside(project, registry, (from_us, to_us))]),
     ]
+    elsewhere = {
+        device: "; ".join(f"certificate {name}, {scheme}, {wh} Wh" for name, scheme, wh in rows)
+        for device, rows in certified(conn, mains, from_us, to_us).items()
+    }
+    twice |= {
+        device: f"its energy is certified elsewhere, so that it earns nothing here: {text}"
+        for device, text in elsewhere.items()
+    }
     reasons = _reasons(registry, project.id)
     given = "; ".join(f"{name}: {text}" for name, text in sorted(reasons.items()))
     conditions = [
@@ -83,6 +98,9 @@ def told(conn: Connection[TupleRow], project: Project, from_us: int, to_us: int)
         for clause, texts in found
         if texts
     ]
+    if elsewhere:
+        detail = "; ".join(f"{device}: {text}" for device, text in elsewhere.items())
+        conditions.append(RegistryCondition(clause=CERTIFIED, holds=True, detail=detail))
     if given and not found[-1][1]:
         conditions.append(RegistryCondition(clause=BOUNDARY, holds=True, detail=given))
     return Told(
@@ -91,6 +109,16 @@ def told(conn: Connection[TupleRow], project: Project, from_us: int, to_us: int)
         {d.id: _rated(recorded[d.id]) for d in devices if recorded[d.id]},
         _samples(registry.projects[project.id], project.timezone, from_us, to_us),
     )
+
+
+def expired(registry: Registry, project: Project, to_us: int) -> Iterator[str]:
+    """Say where a period's methodology has ended in the programme that registered the project."""
+    for record in whole(registry).registrations:
+        if record.project == project.id:
+            life = life_of(record, project.methodology, project.version)
+            if life is not None:
+                last = local_date(to_us - 1, project.timezone)
+                yield from broken(life, record.registered, last + timedelta(days=1))
 
 
 def _samples(entry: Entry, timezone: str, from_us: int, to_us: int) -> tuple[Sample, ...]:

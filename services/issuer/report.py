@@ -22,6 +22,7 @@ from mrv.packs.pack import (
     PLAN,
     SAMPLING,
     STATEMENT,
+    TIMESTAMPS,
     Pack,
     rows_of,
 )
@@ -31,10 +32,12 @@ from mrv.signatures.data_integrity import verify_proof
 from mrv.statement.findings import read_events
 from mrv.statement.opinion import REJECTING
 from mrv.statement.plan_extract import read_plan
+from mrv.timestamps.shown import shown
 from mrv.verify.subject import Subject
 from services.issuer.close import snapshot
 from services.issuer.collect_evidence import recollect
 from services.issuer.documents import documents, records
+from services.issuer.timestamp_pack import stamps_of
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import evidence, sampling, statements
 from services.store.statements import transparency_log as log
@@ -87,6 +90,7 @@ def facts_of(conn: Connection[TupleRow], statement: str) -> Facts:
             state=have.stored.state,
             raised=tuple(one.shown() for one in records(conn, have)),
             log_index=None if receipt is None else parse_receipt(receipt).index,
+            stamps=stamps_of(conn, statement, receipt),
             superseded_by=statements.successor(conn, statement),
             sampling=sample_of(conn, statement),
         )
@@ -153,6 +157,10 @@ def facts_of_pack(pack: Pack, trusted: Trust | Iterable[EnrolledKey] | None = No
         raised=_raised(pack),
         log_index=None if subject.receipt is None else parse_receipt(subject.receipt).index,
         sampling=canonical.parse_object(pack.files[SAMPLING]) if SAMPLING in pack.files else None,
+        stamps=shown(
+            pack.files.get(TIMESTAMPS),
+            None if subject.receipt is None else parse_receipt(subject.receipt).index,
+        ),
     )
 
 

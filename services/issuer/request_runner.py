@@ -68,6 +68,9 @@ class Runner:
     ) -> None:
         self._url, self._desk, self._metrics = url, desk, metrics
         self._log, self._pulse = log, pulse
+        for kind in kinds.KINDS:
+            for result in ("done", "refused", "failed", "again"):
+                metrics.signer_requests.labels(kind, result)  # told of from the start, as 0
         self._stopping = threading.Event()
         self._threads = [
             threading.Thread(target=self._serve, args=(name, of), name=name, daemon=True)

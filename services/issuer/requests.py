@@ -48,8 +48,8 @@ class Desk(NamedTuple):
         Refuse statements that rest on a factor from memory which nobody accepted by name.
     log_key : str
         Name of the log's key.
-    stamps : Policy or None
-        Whom an issue asks for time stamps; nobody where it is None.
+    stamps : callable
+        Says whom an issue asks for time stamps; None for nobody.
     waits : bool
         Issue nothing while too few witnesses have cosigned the log's last head.
     """
@@ -57,7 +57,7 @@ class Desk(NamedTuple):
     home: Path
     strict: bool
     log_key: str = LOG_KEY
-    stamps: timestamps.Policy | None = None
+    stamps: Callable[[], timestamps.Policy | None] = timestamps.nobody
     waits: bool = False
 
 
@@ -151,9 +151,10 @@ def _issue(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
         require_enough(conn)
     signer = life.log_signer(conn, desk.home, desk.log_key)
     notes: list[str] = []
-    if desk.stamps is not None:
+    policy = desk.stamps()
+    if policy is not None:
         try:  # the log's head is stamped by the sealer: here the log may still be locked
-            notes = stamped_issue.stamped(conn, asked.subject, desk.stamps).sentences
+            notes = stamped_issue.stamped(conn, asked.subject, policy).sentences
         except ServerError as error:
             raise StatementStateError(str(error)) from error
     index = life.issue(conn, asked.subject, signer, asked.actor)

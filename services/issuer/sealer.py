@@ -20,6 +20,7 @@ from services.issuer.seal import seal
 from services.store.postgres.pool import connect
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from structlog.typing import FilteringBoundLogger
@@ -49,8 +50,8 @@ class Sealer:
         Pause between two rounds. [s]
     pulse : Pulse, optional
         Of a process that does nothing else: it moves as long as rounds end, well or not.
-    stamps : Policy, optional
-        Authorities that stamp the log's heads after each round.
+    stamps : callable
+        Says after each round which authorities stamp the log's heads; None for none.
     first_s : float
         Pause before the first round. [s]
     """
@@ -65,7 +66,7 @@ class Sealer:
         log: FilteringBoundLogger,
         *,
         pulse: Pulse | None = None,
-        stamps: timestamps.Policy | None = None,
+        stamps: Callable[[], timestamps.Policy | None] = timestamps.nobody,
         first_s: float = FIRST_S,
     ) -> None:
         self._url, self._home, self._key, self._every_s = url, home, key, every_s
@@ -121,12 +122,13 @@ class Sealer:
 
     def _stamp(self) -> None:
         """Have what was sealed stamped; authorities that are away are asked with the next round."""
-        if self._stamps is None:
-            return
-        enough = self._stamps.rule.threshold
         try:
+            policy = self._stamps()
+            if policy is None:
+                return
+            enough = policy.rule.threshold
             with connect(self._url, role="tonne_mrv", name="tonne stamps", autocommit=True) as conn:
-                done = timestamps.request_missing(conn, self._stamps)
+                done = timestamps.request_missing(conn, policy)
                 self._metrics.timestamp_waiting.set(timestamps.waiting_s(conn, enough))
         except (InputError, ServerError, psycopg.Error) as error:
             self._metrics.timestamp_failures.inc()

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 from mrv.errors import LogError
 from mrv.log.merkle import inclusion_proof
 from mrv.log.receipt import parse_receipt
+from mrv.packs.pack import SEALS
 from mrv.signatures import canonical
 from mrv.timestamps.held import Head, Held, Place, write
+from mrv.timestamps.shown import shown
+from services.store.statements import evidence
 from services.store.statements import timestamp_tokens as stored
 from services.store.statements import transparency_log as log
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
+    from mrv.timestamps.shown import Shown
     from services.store.statements.timestamp_tokens import Token
 
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n?", re.DOTALL)
@@ -37,12 +41,7 @@ def held(
     receipt : str or None
         Of the statement's issue.
     """
-    over = stored.of_statement(conn, statement)
-    heads = stored.of_heads(conn)
-    indices = [] if seals is None else [d["index"] for d in canonical.parse_object(seals)["days"]]
-    if receipt is not None:
-        indices.append(parse_receipt(receipt).index)
-    chosen = {index: _heads_over(index, heads) for index in indices}
+    over, heads, chosen = _used(conn, statement, seals, receipt)
     sizes = sorted({size for found in chosen.values() for size in found})
     used = [*over, *(one for size in sizes for one in heads[size])]
     if not used:
@@ -64,6 +63,35 @@ def held(
             },
         )
     )
+
+
+def stamps_of(conn: Connection[TupleRow], statement: str, receipt: str | None) -> tuple[Shown, ...]:
+    """Return who stamped a statement, or the log with its issue, as its pack will show it."""
+    index = None if receipt is None else parse_receipt(receipt).index
+    return shown(held(conn, statement, None, receipt), index)
+
+
+def edition(conn: Connection[TupleRow], statement: str, receipt: str | None) -> str:
+    """Name what `timestamps.json` of an issued statement depends on."""
+    if receipt is None:
+        return ""
+    seals = evidence.kept(conn, statement, (SEALS,)).get(SEALS)
+    over, heads, chosen = _used(conn, statement, seals, receipt)
+    sizes = sorted({size for found in chosen.values() for size in found})
+    used = [*over, *(one for size in sizes for one in heads[size])]
+    return ",".join(f"{one.digest.hex()} {one.authority}" for one in used)
+
+
+def _used(
+    conn: Connection[TupleRow], statement: str, seals: bytes | None, receipt: str | None
+) -> tuple[list[Token], dict[int, list[Token]], dict[int, list[int]]]:
+    """Tokens over the statement, over heads by size, and which heads are over each entry."""
+    heads = stored.of_heads(conn)
+    indices = [] if seals is None else [d["index"] for d in canonical.parse_object(seals)["days"]]
+    if receipt is not None:
+        indices.append(parse_receipt(receipt).index)
+    chosen = {index: _heads_over(index, heads) for index in indices}
+    return stored.of_statement(conn, statement), heads, chosen
 
 
 def _heads_over(index: int, heads: Mapping[int, list[Token]]) -> list[int]:

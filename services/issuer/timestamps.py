@@ -14,11 +14,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from ingest.errors import ServerError
-from mrv.errors import TimestampError
+from mrv.errors import EnrolmentError, TimestampError
 from mrv.log.note import signature_lines
 from mrv.signatures import canonical
 from mrv.signatures.authorities import StampRule, read_authorities
-from mrv.signatures.trust_root import read_root
+from mrv.signatures.proof_form import time_of
 from mrv.timestamps import token as tokens
 from services.clock import now_us
 from services.issuer import trust
@@ -33,9 +33,15 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
+    from mrv.signatures.trust_root import TrustRoot
+
 # how far this machine's clock and an authority's may be apart
 _APART = timedelta(minutes=5)
 _AT_ONCE = 100
+
+
+def nobody() -> None:
+    """Ask nobody."""
 
 
 class Policy(NamedTuple):
@@ -103,9 +109,11 @@ class Subject(NamedTuple):
 
 def policy_of(settings: Settings) -> Policy | None:
     """
-    Return whom this installation asks; None where it asks nobody.
+    Return whom this installation asks; None where it asks nobody and nobody wants it to.
 
-    A pinned trust root that names authorities decides whose tokens count, and issue then waits.
+    A pinned trust root that names authorities decides whose tokens count, and issue then waits;
+    for ever, where TONNE_TIMESTAMP_URLS names nobody.  Processes ask anew each time: a trust
+    root that has expired stops no pipeline.
 
     Raises
     ------
@@ -114,12 +122,14 @@ def policy_of(settings: Settings) -> Policy | None:
     EnrolmentError
         If the file or the trust root does not hold.
     """
-    if settings.timestamp_urls is None:
+    urls = tuple(filter(None, (settings.timestamp_urls or "").split(",")))
+    file = settings.timestamp_authorities
+    try:
+        root = _pinned(settings)
+    except EnrolmentError:
+        if urls:
+            raise
         return None
-    urls = tuple(settings.timestamp_urls.split(","))
-    pinned, file = trust.kept(settings.home), settings.timestamp_authorities
-    at = datetime.fromtimestamp(now_us() / 1e6, UTC)
-    root = None if pinned is None else read_root(pinned, at)
     rule = None if root is None else root.timestamps
     if rule is not None and root is not None:
         if file is not None:
@@ -129,6 +139,8 @@ def policy_of(settings: Settings) -> Policy | None:
             )
         source = f"version {root.version} of the trust root of {root.programme}"
         return Policy(urls, rule, True, source)
+    if not urls:
+        return None
     if file is None:
         raise SettingsError(
             "TONNE_TIMESTAMP_URLS names authorities, and nothing says whose tokens count: set"
@@ -139,6 +151,11 @@ def policy_of(settings: Settings) -> Policy | None:
     except OSError as error:
         raise SettingsError(f"TONNE_TIMESTAMP_AUTHORITIES {file}: {error.strerror}") from error
     return Policy(urls, rule, settings.timestamp_required, str(file))
+
+
+def _pinned(settings: Settings) -> TrustRoot | None:
+    data = trust.kept(settings.home)
+    return None if data is None else trust.checked(data)
 
 
 def stamp(
@@ -212,7 +229,11 @@ def before_issue(conn: Connection[TupleRow], statement: str, policy: Policy) -> 
     have = {one.authority for one in stored.of_statement(conn, statement)}
     known = {one.name for one in policy.rule.authorities}
     count, wanted = len(have & known), policy.rule.threshold
-    if policy.required and count < wanted:
+    claims = documents(conn, statement).claims
+    bound = time_of(claims.monitoring_period.to, "end of the period") > time_of(
+        policy.rule.since, "since"
+    )
+    if policy.required and bound and count < wanted:
         raise ServerError(
             f"{statement} waits for its time stamps and is not issued yet: {count} of"
             f" {policy.asked} have stamped it, {wanted} must, by {policy.source};"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import errors
 
+from mrv.calendar import instant_us
 from mrv.documents.form import UNSET
 from mrv.errors import EnrolmentError, SignatureError, StatementStateError
 from mrv.log.entries import EVIDENCE, evidence_entry
@@ -37,8 +38,10 @@ from services.issuer.claimed_once import counted_elsewhere
 from services.issuer.close import snapshot
 from services.issuer.documents import Documents, Signer, documents, may_sign, records
 from services.issuer.documents import approvers as approvers_of
+from services.issuer.registry_conditions import LIFE, expired
 from services.store.registry import load as registry
 from services.store.registry import signing_keys as enrolled
+from services.store.registry.entries_from_rows import load_registry
 from services.store.registry.programme import issue_signatures
 from services.store.statements import carry_over as carried
 from services.store.statements import evidence, statements
@@ -205,6 +208,8 @@ def issue(
             return _issue(conn, statement, log_signer, by)
         except errors.ExclusionViolation as error:
             raise StatementStateError(_overlap(conn, statement)) from error
+        except errors.CheckViolation as error:
+            raise StatementStateError(str(error.diag.message_primary)) from error
         except (errors.DeadlockDetected, errors.SerializationFailure):
             # two that want overlapping periods may each wait for the other:
             # whoever comes second finds the claim of the first
@@ -239,6 +244,7 @@ def _issue(
         if old is not None:
             check_step(old, statements.find(conn, old).state, "superseded")
         _nothing_more_owed(conn, have)
+        _still_valid(conn, have)
         if twice := next(counted_elsewhere(conn, have.claims), None):
             raise StatementStateError(f"{statement}: {twice}; and close the period again")
         statements.claim(conn, have.stored)
@@ -251,6 +257,19 @@ def _issue(
             log.append(conn, "superseded", old, superseded_entry(old, statement))
         log.sign_head(conn, log_signer.holder.name, log_signer.key)
     return index
+
+
+def _still_valid(conn: Connection[TupleRow], have: Documents) -> None:
+    """Refuse an issue by a methodology that ended, where the statement does not say so."""
+    claims = have.claims
+    if any(one.clause == LIFE and not one.holds for one in claims.applicability):
+        return  # the verifier concluded over it
+    project = registry.load_project(conn, claims.project.id)
+    to_us = instant_us(claims.monitoring_period.to, "UTC")
+    for text in expired(load_registry(conn), project, to_us):
+        raise StatementStateError(
+            f"{text}; the statement does not say so: close the period again and have it verified"
+        )
 
 
 def _wanted(conn: Connection[TupleRow], have: Documents) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from importlib.util import find_spec
 from multiprocessing import get_context
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mrv.errors import MethodologyError
 from mrv.exante.sun import Roof
 from mrv.performance.clear_sky import plane_w_m2
 from mrv.performance.degradation import Trend, year_on_year
@@ -86,8 +88,16 @@ class Made:
 
 
 def refresh(conn: Connection[TupleRow]) -> Made:
-    """Make what is missing, of each some; whoever calls again makes the rest."""
-    return Made(_skies(conn), _trends(conn))
+    """
+    Make what is missing, of each some; whoever calls again makes the rest.
+
+    Raises
+    ------
+    MethodologyError
+        Where the process that makes skies ends early.
+    """
+    trends = _trends(conn)
+    return Made(_skies(conn), trends)
 
 
 def _skies(conn: Connection[TupleRow]) -> int:
@@ -97,8 +107,13 @@ def _skies(conn: Connection[TupleRow]) -> int:
     if not wanted:
         return 0
     # pvlib and pandas would stay in this process, with 150 MB
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart:
-        made = apart.submit(_planes, wanted).result()
+    try:
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart:
+            made = apart.submit(_planes, wanted).result()
+    except (BrokenProcessPool, OSError) as error:
+        raise MethodologyError(
+            f"clear skies were not made, their process ended early: {error}; is there memory?"
+        ) from error
     rows = [
         (site, tilt, azimuth, first + np.timedelta64(k, "D").item(), longitude, latitude, day)
         for (site, tilt, azimuth, latitude, longitude, first, _), days in zip(

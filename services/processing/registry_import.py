@@ -14,6 +14,7 @@ from services.registry.plan import Plan, plan
 from services.store.postgres.jsonb import jsonb
 from services.store.registry.authority import issued
 from services.store.registry.entries_from_rows import load_registry
+from services.store.registry.method_lives import write_lives
 from services.store.registry.write import write_entries
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ def check_registry(conn: Connection[TupleRow], *, strict: bool = False) -> Plan:
 
 def _write(conn: Connection[TupleRow], planned: Plan, stored: Registry, author: str) -> None:
     write_entries(conn, planned.changes, planned.merged, author)
+    write_lives(conn)
     changes = [_change(entry, stored) for entry in planned.changes]
     conn.execute(
         "INSERT INTO registry_version (author, changes) VALUES (%s, %s)", [author, jsonb(changes)]

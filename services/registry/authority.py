@@ -16,12 +16,14 @@ from ingest import classes
 from mrv.errors import ExportError
 from mrv.exports import aef, contradictions
 from mrv.exports.entered import Authority, Authorization, Facility, Registration, Submission
+from mrv.method_lives import find_life, registration_refused
 from services.registry.entries import Entered, Registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from mrv.exports.contradictions import Credited
+    from mrv.method_lives import Life
     from services.registry.entries import Key
     from services.registry.fields import Row
 
@@ -129,6 +131,12 @@ def _unknown(
         return
     if record.project not in merged.projects:
         yield f"project: {record.project!r} is not registered; add it under `projects`"
+    elif isinstance(record, Registration):
+        project = merged.projects[record.project]
+        life = life_of(record, project.methodology, project.version)
+        if life is not None and record.registered is not None:
+            text = registration_refused(life, record.registered)
+            yield from () if text is None else (f"registered: {text}",)
     if credited is None:
         return
     issued = {one.name for one in credited}
@@ -138,6 +146,12 @@ def _unknown(
         named |= {one.statement for one in record.issuances}
     for name in sorted(named - issued):
         yield f"statement: {name} is not issued, or was superseded; name the one that counts"
+
+
+def life_of(record: Registration, methodology: str, version: str) -> Life | None:
+    """Return the life of a project's methodology in the programme that registered it."""
+    named = (record.programme, record.registry, record.cdop.programme, record.cdop.standard)
+    return find_life(methodology, version, named)
 
 
 def _meters(facility: Facility, merged: Registry) -> Iterator[str]:

@@ -59,8 +59,9 @@ class Parts:
         )  # fmt: skip
         self._others = StoredOffsets(settings.require("database_url"), topic)
         self.lag = Lag(
-            self.view, self.storing, self._others, self._continuity, self._sharing, metrics, log
-        )
+            self.view, self.storing, self._others, self._continuity, self._sharing,
+            member.group, metrics, log,
+        )  # fmt: skip
         self.progress = Progress(self.view, self.storing, metrics.pulse)
 
     async def _take_over(self, begins: Mapping[int, int], seen: int) -> Mapping[int, int]:

@@ -265,7 +265,7 @@ class StreamChain:
         """Take up a new registry version while no record comes."""
         if not self._own.positions:
             return
-        with self._database.glance() as connection, suppress(VisitedError):
+        with self._database.if_connected() as connection, suppress(VisitedError):
             if connection is not None:
                 self._look_again(connection)
                 version = self._refreshed(connection)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from aiokafka.errors import KafkaError
 
 from services.intake.producer import MAX_RECORD, Outgoing, Producer
-from services.intake.retry import Patience, any_of
+from services.intake.retry import ServerRetry, any_of
 
 if TYPE_CHECKING:
     import threading
@@ -42,7 +42,7 @@ class DeadTopic:
         pulse: Pulse | None = None,
     ) -> None:
         self._producer = Producer(kafka, name, log, stopping)
-        self._patience = Patience("kafka", any_of(KafkaError, OSError), log, stopping, pulse)
+        self._retry = ServerRetry("kafka", any_of(KafkaError, OSError), log, stopping, pulse)
 
     def keep(self, records: Sequence[Spoiled]) -> None:
         """
@@ -55,7 +55,7 @@ class DeadTopic:
         """
         outgoing = [_outgoing(record) for record in records]
         while True:
-            with self._patience:
+            with self._retry:
                 return self._producer.send(outgoing)
 
     def close(self) -> None:

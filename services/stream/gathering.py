@@ -1,17 +1,21 @@
 """
 Events of a stream in lists: what came while the last list was stored, without a wait.
 
-Faust's own `take` waits out its time also where something is there.
+Faust's own `take` waits out its time also where something is there.  As with it, nothing
+is taken from the stream while a list is stored: what was taken must be stored before the
+group can share anew.
 """
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+_QUIET = 5  # turns of the loop without another event, until what is there is taken
 
 
 async def gathered(stream: Any, most: int) -> AsyncIterator[list[Any]]:
@@ -24,27 +28,45 @@ async def gathered(stream: Any, most: int) -> AsyncIterator[list[Any]]:
         What ended the stream.
     """
     stream.enable_acks = False
-    waiting: asyncio.Queue[Any] = asyncio.Queue(most)
-    came = asyncio.Event()
+    held: list[Any] = []
+    came, wanted = asyncio.Event(), asyncio.Event()
 
     async def read() -> None:
-        async for event in stream.events():
-            await waiting.put(event)
-            came.set()
+        async with aclosing(stream.events()) as events:
+            async for event in events:
+                held.append(event)
+                came.set()
+                if len(held) >= most:
+                    wanted.clear()
+                await wanted.wait()
 
     reading = asyncio.ensure_future(read())
     reading.add_done_callback(lambda _: came.set())
     try:
-        while True:
+        while not reading.done():
+            wanted.set()
             await came.wait()
+            await _quiet(held, most)
+            wanted.clear()
             came.clear()
-            events = [waiting.get_nowait() for _ in range(waiting.qsize())]
-            if events:
+            if held:
+                events = list(held)
+                held.clear()
                 yield events
-            if reading.done() and waiting.empty():
-                await reading
-                return
+                if held:  # it was on its way while others were stored
+                    came.set()
+        if held:
+            yield list(held)
+        await reading
     finally:
         reading.cancel()
         with suppress(asyncio.CancelledError):
             await reading
+
+
+async def _quiet(held: list[Any], most: int) -> None:
+    """Let what is there come."""
+    turns, before = 0, len(held)
+    while turns < _QUIET and len(held) < most:
+        await asyncio.sleep(0)
+        turns, before = (turns + 1, before) if len(held) == before else (0, len(held))

@@ -45,13 +45,16 @@ class Lag:
         How far partitions are stored that are not ours.
     sharing : Sharing
         How the group shares the topic.
+    group : str
+        The group that we read as.
     """
 
     def __init__(
         self, view: TopicView, storing: Storing, others: StoredOffsets, continuity: Continuity,
-        sharing: Sharing, metrics: Metrics, log: FilteringBoundLogger,
+        sharing: Sharing, group: str, metrics: Metrics, log: FilteringBoundLogger,
     ) -> None:  # fmt: skip
         self._view, self._storing, self._others = view, storing, others
+        self._group = group
         self._continuity = continuity
         self._sharing, self._metrics, self._log = sharing, metrics, log
         self._told: set[int] = set()
@@ -81,6 +84,7 @@ class Lag:
         partitions = await self._view.partitions()
         if not partitions:
             raise AwayError(f"topic {self._view.topic!r} is not there")
+        await self._view.require_group(self._group)
         ends = await self._view.ends(partitions)
         ours = self._storing.known()
         self._continuity.check_ends(ours, ends)

@@ -14,9 +14,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.client import CoordinationType
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    KafkaError,
+    UnsupportedVersionError,
+)
 
-from services.intake.kafka_client import Reasons, client_options, words
+from services.intake.kafka_client import Reasons, client_options, without_leader, words
 from services.stream.records import MAX_BYTES
 
 if TYPE_CHECKING:
@@ -69,6 +74,10 @@ class TopicView:
             partial(self._record, TopicPartition(self.topic, partition), offset)
         )
 
+    async def require_group(self, group: str) -> None:
+        """Raise `AwayError` where our user may not read as a group: Faust waits in silence."""
+        await self._asked(partial(self._may_read_as, group), f"read as group {group!r}")
+
     async def close(self) -> None:
         """Disconnect."""
         consumer, self._consumer = self._consumer, None
@@ -76,15 +85,18 @@ class TopicView:
             with contextlib.suppress(KafkaError, OSError, TimeoutError):
                 await asyncio.wait_for(consumer.stop(), 2)
 
-    async def _asked(self, question: Callable[[], Awaitable[_T]]) -> _T:
+    async def _asked(self, question: Callable[[], Awaitable[_T]], doing: str = "") -> _T:
         with Reasons(self._kafka) as reasons:
             try:
                 async with asyncio.timeout(ANSWER_S), self._one:
                     return await question()
             except (KafkaError, OSError) as error:
+                known = self._consumer
+                told = known and without_leader(known._client, self.topic)  # noqa: SLF001
                 await self.close()
                 why = await asyncio.to_thread(reasons.of, error)
-                raise AwayError(words(why, f"read topic {self.topic!r}")) from error
+                doing = doing or f"read topic {self.topic!r}"
+                raise AwayError(told or words(why, doing)) from error
 
     async def _connected(self) -> Any:
         if self._consumer is None:
@@ -107,6 +119,11 @@ class TopicView:
         with contextlib.suppress(KafkaError):  # asked for once, it is looked after from then on
             await consumer.end_offsets([TopicPartition(self.topic, 0)])
         return sorted(consumer.partitions_for_topic(self.topic) or ())
+
+    async def _may_read_as(self, group: str) -> None:
+        client = (await self._connected())._client  # noqa: SLF001 (no other way is offered)
+        with contextlib.suppress(GroupCoordinatorNotAvailableError, UnsupportedVersionError):
+            await client.coordinator_lookup(CoordinationType.GROUP, group)
 
     async def _ends(self, partitions: list[int]) -> dict[int, int]:
         consumer = await self._connected()

@@ -20,7 +20,7 @@ SERVICES = [(f, s) for f, document in FILES.items() for s in document["services"
 OURS = [(f, s) for f, s in SERVICES if FILES[f]["services"][s]["image"].startswith("tonne:")]
 MADE = {  # by deploy/secrets.sh
     "owner_password", "pipeline_password", "api_password", "dashboards_password",
-    "signer_password", "watch_password", "signer_url", "watch_url",
+    "signer_password", "watch_password", "signer_url", "watch_url", "est_password", "est_url",
     "archive_password", "grafana_password", "owner_url", "pipeline_url", "api_url", "archive_url",
     "kafka_ca", "kafka_broker_pem",
     *(f"kafka_{user}_{what}" for user in ("broker", "admin", "bridge", "worker")
@@ -118,6 +118,9 @@ def test_only_the_broker_can_be_reached_from_outside(file, name):
         assert found["ports"] == ["8883:8883"]
     elif name == "api":  # for a proxy on the same machine
         assert found["ports"] == ["127.0.0.1:8080:8080"]
+    elif name == "est":
+        assert found["ports"] == ["8444:8444"]
+        assert found["profiles"] == ["enrolment"]
     elif name == "grafana":
         assert found["ports"] == ["127.0.0.1:3000:3000"]
     elif name == "alertmanager":  # it has to reach whoever is told, and is reached by nobody
@@ -167,6 +170,7 @@ def test_prometheus_scrapes_every_process(file):
         "archive",
         "watch",
         "signer",
+        "est",
         "api",
         "alertmanager",
         "grafana",
@@ -267,7 +271,7 @@ def test_whoever_answers_http_holds_no_key(file):
     assert {name for name, of in mounts.items() if "signer" in of} == {"signer"}
     # the fleet's authority, the keys of people, the broker's administrator
     assert {name for name, of in mounts.items() if of & {"home", "broker", "services"}} <= {
-        "cli", "broker", "mosquitto", "run", "bridge-0", "bridge-1",
+        "cli", "broker", "est", "mosquitto", "run", "bridge-0", "bridge-1",
     }  # fmt: skip
     assert services["api"]["secrets"] == ["api_url"]
     assert "trust:/var/lib/tonne-trust:ro" in services["api"]["volumes"]

@@ -25,6 +25,7 @@ from services.logs import get_logger
 from services.stream.group_view import assigned
 from services.stream.topic_state import topic_state
 from tests.apache_kafka import APACHE, WHY
+from tests.bench.load import Publisher
 from tests.deploy.files import DEPLOY
 from tests.integration.kafka_path import register, stored_records, wait_until
 from tests.ports import free_port
@@ -278,6 +279,59 @@ def test_each_entry_that_is_missing_is_told_by_what_it_is_for(brokers):
             until_refused(act, access)
         assert sentence in str(told.value), key
         assert "tonne topics access" in str(told.value) or "GroupAuth" in sentence, key
+
+
+def test_sigterm_ends_who_is_refused(brokers, database_url, mqtt_broker, tmp_path):
+    """Compose kills after 75 s what does not end; the log must have said what is missing."""
+    register(database_url)
+    entries = needed(TOPIC, GROUP, "tonne-bridge", "tonne-worker", "tonne-admin")
+    known = {(one.user, one.operation, one.name): one for one in entries}
+    root = brokers.access("broker")
+    with (
+        without(root, known["tonne-bridge", "Write", TOPIC]),
+        without(root, known["tonne-worker", "Read", GROUP]),
+    ):
+        told = {
+            "worker": started(brokers, "worker", database_url, mqtt_broker.url, tmp_path),
+            "bridge": started(brokers, "bridge", database_url, mqtt_broker.url, tmp_path),
+        }
+        try:
+            _, log = told["bridge"]
+            wait_until(lambda: "receiving" in log.read_text(), 60, log.read_text, 0.2)
+            publisher = Publisher(mqtt_broker.port)
+            publisher.send([("tonne/v1/nobody/telemetry", b"{}")])
+            publisher.close()
+            for user, doing in (("bridge", "write to topic"), ("worker", "read as group")):
+                _, log = told[user]
+                wait_until(
+                    lambda t=log, d=doing: f"may not {d}" in t.read_text(), 60, log.read_text, 0.2
+                )
+            for process, log in told.values():
+                began = time.monotonic()
+                process.terminate()
+                assert process.wait(60) in {0, 3}, log.read_text()
+                assert time.monotonic() - began < 10
+                assert "Traceback" not in log.read_text()
+        finally:
+            for process, _ in told.values():
+                process.kill()
+                process.wait()
+
+
+def started(brokers, user, database_url, mqtt_url, folder):
+    """Start a bridge or a worker as its user; return it and its log."""
+    (folder / user).write_text(brokers.url(user))
+    environment = os.environ | {
+        "TONNE_DATABASE_URL": database_url, "TONNE_KAFKA_URL_FILE": str(folder / user),
+        "TONNE_KAFKA_CA_FILE": str(brokers.secrets / "kafka_ca"), "TONNE_METRICS_BIND": "",
+        "TONNE_MQTT_URL": mqtt_url,
+    }  # fmt: skip
+    log = folder / f"{user}.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "services.cli", user], env=environment, stdout=out, stderr=out
+        )
+    return process, log
 
 
 def test_a_wrong_password_or_authority_is_told_by_its_name(brokers, tmp_path):

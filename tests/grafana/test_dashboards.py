@@ -150,6 +150,26 @@ def test_every_class_has_a_board():
     assert [c for c in classes.load() if f"'{c}'" not in said and f"reading_{c} " not in said] == []
 
 
+def test_every_device_and_project_of_a_table_leads_to_its_page():
+    """An operator would copy a name from a board into an address by hand, at night."""
+    missing = []
+    for board in BOARDS:
+        asked = {v["name"] for v in board["templating"].get("list", ())}
+        for panel in (p for p in panels(board) if p["type"] == "table"):
+            listed = panel["targets"][0]["rawSql"].rpartition("\nSELECT")[2].partition("FROM")[0]
+            linked = {
+                o["matcher"]["options"] for o in panel["fieldConfig"]["overrides"]
+                if any(one["id"] == "links" for one in o["properties"])
+            }  # fmt: skip
+            missing += [
+                (board["uid"], panel["title"], name)
+                for name in ("device_id", "project_id")
+                if re.search(rf"\b{name}\b", listed) and name not in linked
+            ]
+            assert not linked or "console" in asked, board["uid"]
+    assert missing == []
+
+
 def test_links_lead_somewhere():
     """A link to a dashboard that was renamed ends at an error page."""
     uids = {b["uid"] for b in BOARDS}
@@ -201,6 +221,29 @@ def _called(panel):
         for one in override["properties"]
         if one["id"] == "displayName"
     }
+
+
+@pytest.mark.integration
+def test_charts_show_what_happened_to_meters(filled):
+    """Whoever reads a step in a curve would take a new meter, or a reset, for the plant."""
+    with connect(filled, autocommit=True) as conn:
+        conn.execute(
+            "INSERT INTO device_replacement (device_id, channel, at, last_value, first_value,"
+            " reason) VALUES ('inv-1', 'energy_export_wh', now() - interval '1 day', 9, 0, 'swap')"
+        )
+        conn.execute(
+            "UPDATE interval_quantity SET register_value = extract(epoch FROM start) %% 7200"
+            " WHERE device_id = 'inv-1' AND start > now() - interval '3 hours'".replace("%%", "%")
+        )
+    found = {}
+    with connect(filled, role="tonne_grafana", autocommit=True) as conn:
+        for board in BOARDS:
+            for one in board["annotations"].get("list", ()):
+                names, rows = city.ask(conn, board, one["target"]["rawSql"], datetime.now(UTC))
+                assert {"time", "text", "tags"} <= set(names), board["uid"]
+                found[board["uid"]] = {row[names.index("tags")] for row in rows}
+    assert found["tonne-pv"] >= {"replaced", "reset"}
+    assert found["tonne-fleet"]
 
 
 @pytest.mark.integration

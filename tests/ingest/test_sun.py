@@ -5,6 +5,9 @@ import pandas as pd
 import pvlib
 import pytest
 
+from ingest.classes import QUANTITY_INDEX
+from ingest.model import Device, Fleet
+from ingest.pipeline import Bounds
 from ingest.sun import elevation_deg, lit
 
 # Hai Phong, Golden in Colorado, Tromso, Ushuaia, the equator at the date line
@@ -30,3 +33,27 @@ def test_quarter_hours_have_light_as_pvlib_has_it():
         place = np.full((2, len(times)), [[latitude], [longitude]])
         clear = np.abs(height.to_numpy() + 6) > 0.02
         assert np.array_equal(lit(start_us, *place)[clear], height.to_numpy()[clear] > -6)
+
+
+def test_light_of_one_place_is_that_of_many():
+    """A plant metered alone would count other quarter hours than in a fleet."""
+    fleet_ = Fleet(
+        [
+            Device(f"d{i}", "s", "pv_inverter", rated_power_w=1000, place=(20.9 + i, 106.6))
+            for i in range(2)
+        ]
+    )
+    bounds = Bounds(fleet_)
+    quantity = np.int16(QUANTITY_INDEX["energy_export"])
+    rng = np.random.default_rng(1)
+    for interval in (
+        np.arange(1_963_000, 1_963_000 + 400),
+        rng.integers(1_900_000, 1_990_000, 300),
+        np.arange(0, dtype=np.int64),
+    ):
+        n = len(interval)
+        alone = bounds.light(np.zeros(n, np.int32), np.full(n, quantity), interval)
+        device = np.concatenate([np.zeros(n, np.int32), np.ones(n, np.int32)])
+        both = bounds.light(device, np.full(2 * n, quantity), np.tile(interval, 2))
+        assert alone.tolist() == both[:n].tolist()
+        assert n == 0 or (alone.any() and not alone.all())

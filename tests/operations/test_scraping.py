@@ -54,7 +54,8 @@ PUBLIC = {
 COMMANDS = {
     "bridge": ("bridge", "--batch", "500"),
     "worker": ("worker", "--session", "6"),
-    "watch": ("watch", "--seal", "--every", "1", "--audit", "2"),
+    "signer": ("signer",),
+    "watch": ("watch", "--every", "1", "--audit", "2"),
     "api": ("api",),
 }
 BINDS = {"api": "TONNE_API_BIND"}
@@ -193,7 +194,12 @@ def test_every_process_tells_what_is_promised_and_names_no_device(
     with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
         close_period(conn, "pv", plant.us("2026-03-01"), plant.us("2026-03-03"), "test")
 
-    for name in ("bridge", "worker", "watch"):  # who starts two on a machine has to find both
+    for name in (
+        "bridge",
+        "worker",
+        "signer",
+        "watch",
+    ):  # who starts two on a machine has to find both
         assert _told_at(scraped, name) in (folder / f"{name}.log").read_text(), name
 
     wanted = _documented()

@@ -84,6 +84,10 @@ def _rows(url):
         ({"version": 0}, "count from 1"),
         ({"purposes": "money"}, "is none of"),
         ({"colour": "red"}, "unknown field"),
+        ({"id": "VN-1\a"}, "control characters"),
+        ({"document": "  "}, "is blank"),
+        ({"id": "=cmd()"}, "for a formula"),
+        ({"entities": [{"id": "", "name": "A", "country": "VNM", "date": "2026-03-10"}]}, "blank"),
         ({"date": "2026-04-02"}, "before the authorization"),
     ],
 )
@@ -95,6 +99,22 @@ def test_what_contradicts_is_refused_and_nothing_is_written(issued, run, more, r
     assert done.exit_code == Exit.INPUT, done.output
     assert rule in done.output
     assert _rows(url) == before
+
+
+@pytest.mark.parametrize(
+    ("more", "rule"),
+    [
+        ({"date": "2026-12-31"}, "31 December, so it comes after"),
+        ({"ndc_from": 2030, "ndc_to": 2021}, "runs backwards"),
+        ({"year": 1800}, "2021 and later"),
+        ({"party": "EU"}, "is no Party"),
+    ],
+)
+def test_a_submission_that_cannot_be_is_refused(issued, run, more, rule):
+    """Holdings of a 31 December that has not been would be frozen."""
+    done = run.bring(submissions=[YEAR | {"version": 7} | more])
+    assert done.exit_code == Exit.INPUT, done.output
+    assert rule in done.output
 
 
 def test_ranges_are_held_against_each_other_and_against_statements(issued, run):

@@ -33,8 +33,8 @@ def _send(client, topic, **values):
 
 
 def _told(pipeline, *names):
-    """Return the list of knocks, if these names are all in it."""
-    told = pipeline.tonne("devices", "knocks")
+    """Return the list of unknown devices, if these names are all in it."""
+    told = pipeline.tonne("devices", "unknown")
     return told if all(name in told for name in names) else ""
 
 
@@ -61,7 +61,7 @@ def _watching(pipeline, device, seconds):
         process.wait()
 
 
-def test_a_stranger_knocks_is_accepted_and_watched(pipeline, client, tmp_path):
+def test_an_unknown_device_is_accepted_and_watched(pipeline, client, tmp_path):
     """A technician would read through dead letters to find the inverter that was just wired."""
     pipeline.register({"sites": [SITE], "devices": [{"id": "gw", **ROW}]})
     log = tmp_path / "run.log"
@@ -73,7 +73,7 @@ def test_a_stranger_knocks_is_accepted_and_watched(pipeline, client, tmp_path):
         assert re.search(r"^new-1 +gw +1 ", told, re.MULTILINE)
         assert "energy_export_kwh=1.0" in told
         pipeline.tonne("devices", "refuse", "new-2", "--reason", "bench unit")
-        assert "bench unit" in pipeline.tonne("devices", "knocks", "--refused")
+        assert "bench unit" in pipeline.tonne("devices", "unknown", "--refused")
         done = pipeline.tonne(
             "devices", "accept", "new-1", "--site", "s", "--class", "pv_inverter", "--installed",
             SINCE, "--rated-power-w", "5000",
@@ -112,7 +112,7 @@ def test_accepting_badly_changes_nothing(pipeline, client, tmp_path):
     with pipeline.running(log):
         pipeline.receiving_since(log)
         _send(client, "tonne/v1/gw/new-3/telemetry", energy_export_kwh=1.0)
-        _until(lambda: "new-3" in pipeline.tonne("devices", "knocks"))
+        _until(lambda: "new-3" in pipeline.tonne("devices", "unknown"))
     for site, kind, since in (
         ("nowhere", "pv_inverter", SINCE),
         ("s", "toaster", SINCE),
@@ -121,6 +121,6 @@ def test_accepting_badly_changes_nothing(pipeline, client, tmp_path):
         words = ("--site", site, "--class", kind, "--installed", since)
         with pytest.raises(RuntimeError):
             pipeline.tonne("devices", "accept", "new-3", *words)
-    with pytest.raises(RuntimeError, match="did not knock"):
+    with pytest.raises(RuntimeError, match="is no unknown device"):
         pipeline.tonne("devices", "refuse", "nobody", "--reason", "x")
-    assert "new-3" in pipeline.tonne("devices", "knocks")
+    assert "new-3" in pipeline.tonne("devices", "unknown")

@@ -172,6 +172,23 @@ def test_the_public_version_is_of_the_signed_original(made):
         key, _ = keys.load(home, "the-operator")
         document |= create_proof(document, key, datetime.now(UTC))
 
+    def of_another(document):
+        # a statement and the verification of another one
+        from mrv.signatures.data_integrity import create_proof  # noqa: PLC0415
+
+        del document["proof"]
+        said = document["credentialSubject"]
+        original = said["documents"]["verification"]
+        original["relatedResource"][0]["id"] = "urn:tonne:another"
+        del original["proof"]
+        verifier, _ = keys.load(home, "the-verifier")
+        signed = create_proof(original, verifier, datetime.now(UTC))
+        said["documents"]["verification"] = signed
+        said["originals"]["verification"] = canonical.sha256_hex(canonical.encode(signed))
+        operator, _ = keys.load(home, "the-operator")
+        document |= create_proof(document, operator, datetime.now(UTC))
+
+    false(of_another)
     false(lambda d: d["credentialSubject"]["redactions"].pop())
     false(resigned)
     false(change_opened=lambda told: told.pop())

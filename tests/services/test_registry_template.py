@@ -74,7 +74,7 @@ def test_what_is_optional_is_accepted_too(class_id: str, tmp_path: Path) -> None
 
 def test_every_key_of_a_device_is_shown() -> None:
     """A key that no example shows is found by nobody."""
-    text = template("energy_meter")
+    text = template("energy_meter") + template("pv_inverter")
     assert [key for key in DEVICE_KEYS if f" {key}:" not in text] == []
 
 

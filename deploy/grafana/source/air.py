@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deploy.grafana.source.boards import board, sites
+from deploy.grafana.source.boards import board, console_address, sites
 from deploy.grafana.source.panels import GREEN, RED, Steps, series, site_map, stat, table, timeline
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ WHERE indicator = 'lden_dba' AND $__timeFilter(time) AND {_HERE} ORDER BY time
 """, "suffix: dB(A)", "Day-evening-night level of the local day.", broken_ms=50 * 3_600_000, fill=0, span=24, height=7),
             ]),
         ],
-        variables=[sites()],
+        variables=[sites(), console_address()],
         since="now-30d",
         refresh="5m",
     )  # fmt: skip

@@ -20,7 +20,7 @@ Row = tuple[str, "Sequence[Builder[model.Panel]]"]
 
 def board(
     uid: str, title: str, about: str, rows: Sequence[Row], *, variables: Sequence[Any] = (), marks: str | None = None,
-    since: str = "now-7d", refresh: str = "1m",
+    named: str = "Events", since: str = "now-7d", refresh: str = "1m",
 ) -> model.Dashboard:  # fmt: skip
     """
     Put panels in rows under variables; on a phone Grafana stacks them in this order.
@@ -37,7 +37,7 @@ def board(
         made.with_variable(variable)
     if marks is not None:
         query: Any = Sql(marks, "table", "Anno")
-        noted = build.AnnotationQuery().name("Alarms").datasource(DATABASE).enable(True)
+        noted = build.AnnotationQuery().name(named).datasource(DATABASE).enable(True)
         made.annotation(noted.icon_color("red").target(query))
     for name, panels in rows:
         made.with_row(build.Row(name))
@@ -51,6 +51,39 @@ def _numbered(made: model.Dashboard) -> model.Dashboard:
     for number, panel in enumerate(made.panels or [], 1):
         panel.id_val = number
     return made
+
+
+def events(*classes: str, device: str | None = None) -> str:
+    """
+    Query of what happened to meters of some classes: replaced, set back, a period closed over them.
+
+    Registers that fell back are looked for where a variable `device` chooses 200 devices or fewer:
+    they are found by reading every quarter hour.
+    """
+    listed = ", ".join(f"'{one}'" for one in classes)
+    own = "" if device is None else f" AND d.id = ANY(ARRAY[${{{device}:sqlstring}}]::text[])"
+    swaps = f"""
+SELECT r.at AS time, 'meter replaced: ' || d.id || ', ' || r.channel AS text, 'replaced' AS tags
+FROM device_replacement r JOIN device d ON d.id = r.device_id
+WHERE $__timeFilter(r.at) AND d.class IN ({listed}){own}"""
+    closings = f"""
+SELECT m.closed, 'period closed: ' || m.project_id || ', ' || m.local_from || ' to ' || m.local_to, 'closed'
+FROM monitoring_period m
+WHERE $__timeFilter(m.closed) AND EXISTS (
+    SELECT FROM project_device s JOIN device d ON d.id = s.device_id
+    WHERE s.project_id = m.project_id AND d.class IN ({listed}){own})"""
+    parts = [swaps, closings]
+    if device is not None:
+        chosen = f"ARRAY[${{{device}:sqlstring}}]::text[]"
+        parts.append(f"""
+SELECT f.start, 'register fell back: ' || f.device_id || ', ' || f.quantity, 'reset' FROM (
+    SELECT i.device_id, i.quantity, i.start, i.register_value,
+           lag(i.register_value) OVER (PARTITION BY i.device_id, i.quantity ORDER BY i.start) AS before
+    FROM interval_quantity i
+    WHERE $__timeFilter(i.start) AND i.device_id = ANY({chosen}) AND cardinality({chosen}) <= 200
+      AND i.register_value IS NOT NULL
+) f WHERE f.register_value < f.before""")
+    return "\nUNION ALL".join(parts) + "\nORDER BY 1 DESC LIMIT 300"
 
 
 def sites() -> build.QueryVariable:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deploy.grafana.source.boards import board, console, console_address, devices, number, sites
+from deploy.grafana.source.boards import (
+    board,
+    console,
+    console_address,
+    devices,
+    events,
+    number,
+    sites,
+)
 from deploy.grafana.source.panels import (
     GREEN,
     ORANGE,
@@ -127,6 +135,7 @@ WHERE h.class = 'vehicle' AND h.{_HERE} ORDER BY k.km NULLS FIRST LIMIT 100
                       decimals={"km": 0, "km_per_day": 0}, links={"device_id": console("devices/${__value.raw}")}, span=24),
             ]),
         ],
+        marks=events("ev_charger", "vehicle"),
         variables=[
             sites(), devices("ev_charger", "Charger"),
             number("tariff", "Tariff, VND/kWh", "2204", "Price of a kWh; type your own."),

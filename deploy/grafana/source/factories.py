@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deploy.grafana.source.boards import board, devices, sites
+from deploy.grafana.source.boards import board, console_address, devices, events, sites
 from deploy.grafana.source.panels import (
     GREEN,
     ORANGE,
@@ -99,7 +99,8 @@ WHERE h.{_MINE} ORDER BY change DESC NULLS LAST LIMIT 100
                       steps={"change": ((None, GREEN), (0.05, ORANGE), (0.15, RED))}, span=24),
             ]),
         ],
-        variables=[sites(), devices(_METERED, "Meter")],
+        variables=[sites(), devices(_METERED, "Meter"), console_address()],
+        marks=events(*_METERED, device="device"),
         since="now-30d",
         refresh="5m",
     )  # fmt: skip

@@ -107,5 +107,5 @@ WHERE {_HERE} ORDER BY (state = 'online'), last_reading NULLS FIRST LIMIT 500
 """, "The first 500, silent ones on top.", units={"silent_s": "s"}, links={"device_id": console("devices/${__value.raw}")}, span=24, height=12),
             ]),
         ],
-        variables=[sites(), console_address()], marks=_MARKS,
+        variables=[sites(), console_address()], marks=_MARKS, named="Alarms",
     )  # fmt: skip

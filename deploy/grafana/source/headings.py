@@ -59,6 +59,7 @@ HEADINGS = {
     "project_id": "project",
     "project_t": "project",
     "reduction_t": "reduction",
+    "runs_out_on": "runs out on",
     "runs_out": "runs out",
     "share_of_target": "of the target",
     "silent_s": "silent for",

@@ -83,6 +83,15 @@ SELECT state, count(*) AS statements, sum(credit_t) AS credit_t, min(since) AS o
 WHERE {_MINE} GROUP BY state ORDER BY array_position(ARRAY['draft', 'submitted', 'under_verification', 'verified',
     'issued', 'superseded', 'rejected', 'revoked'], state)
 """, "How many wait in each state, since when, and for how many tonnes.", units={"credit_t": "suffix: t"}, span=8),
+                table("Methodologies that run out", f"""
+SELECT project_id, methodology, programme,
+       CASE WHEN inactive THEN 'inactive' ELSE coalesce(runs_out::text, 'day not known') END AS runs_out_on,
+       CASE WHEN days_left < 0 THEN -days_left || ' days ago' WHEN days_left >= 0 THEN 'in ' || days_left || ' days'
+           ELSE 'not known' END AS runs_out, successor, coalesce(registered::text, 'not entered') AS registered
+FROM v_methodology_end WHERE {_MINE}
+ORDER BY v_methodology_end.runs_out NULLS LAST, project_id LIMIT 200
+""", "From that day on the programme takes no new project by the methodology, or issues no credits by it. A project"
+                      " without a registration is shown with every programme.", span=24),
                 table("Calibrations due", f"""
 SELECT device_id, state, CASE WHEN days_left < 0 THEN 'expired ' || -days_left || ' days ago' WHEN days_left = 0 THEN 'runs out today'
            WHEN days_left > 0 THEN 'in ' || days_left || ' days' ELSE 'no certificate' END AS runs_out,

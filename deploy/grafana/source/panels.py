@@ -8,6 +8,7 @@ Tables show what stands in the database as text: no cell is ever read as HTML.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from grafana_foundation_sdk.builders import (
@@ -46,6 +47,11 @@ GREEN, YELLOW, ORANGE, RED, GREY = "green", "yellow", "orange", "red", "text"
 Steps = tuple[tuple[float | None, str], ...]
 PLAIN: Steps = ((None, "blue"),)
 NONE_IS_GOOD: Steps = ((None, GREEN), (1, RED))
+# a board that has a table of devices or projects asks for the console's address
+PAGES = {
+    "device_id": "${console}/devices/${__value.raw}",
+    "project_id": "${console}/projects/${__value.raw}",
+}
 _HOUR_MS = 3_600_000
 _FIGURE_PX = 80  # a column is 150 wide at least, too much for a figure on a phone
 
@@ -194,6 +200,10 @@ def table(
     panel.mappings(colored(STATES)).filterable(True).show_header(True)
     panel.thresholds(thresholds(((None, GREY),)))
     names = headings(sql)
+    # names that the last list of columns gives lead to their page
+    listed = sql[sql.rfind("\nSELECT") :].partition("FROM")[0]
+    own = {name: page for name, page in PAGES.items() if re.search(rf"\b{name}\b", listed)}
+    links = {**own, **(links or {})}
     fields = {*names, *(units or {}), *(links or {}), *(steps or {}), *(decimals or {})}
     for name in sorted(fields):
         named = [_set("displayName", names[name])] if name in names else []
@@ -256,7 +266,13 @@ def site_map(
     }
     layer = make.MapLayerOptions().type("markers").name("sites").location(location)
     layer.config({"style": style, "showLegend": False})
-    panel.layers([layer]).view(geomap.MapViewConfig().id("fit").all_layers(True).zoom(10))
+    # coasts and borders that come with Grafana, under tiles that come from the network: a map
+    # without either is a field of dots
+    land = make.MapLayerOptions().type("geojson").name("land").config(
+        {"src": "public/maps/countries.geojson", "rules": [], "style": {
+            "color": {"fixed": "text"}, "opacity": 0.1, "lineWidth": 1}}
+    ).tooltip(False)  # fmt: skip
+    panel.layers([land, layer]).view(geomap.MapViewConfig().id("fit").all_layers(True).zoom(10))
     panel.basemap(make.MapLayerOptions().type("default").name("base"))
     panel.thresholds(thresholds(steps)).color_scheme(_by_threshold())
     return panel

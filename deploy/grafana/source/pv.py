@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deploy.grafana.source.boards import board, console, console_address, devices, sites
+from deploy.grafana.source.boards import board, console, console_address, devices, events, sites
 from deploy.grafana.source.panels import (
     GREEN,
     ORANGE,
@@ -43,18 +43,24 @@ WITH ratios AS (
 SELECT device_id AS metric, now / best AS value FROM clean JOIN lately USING (device_id)
 ORDER BY value LIMIT 12
 """
+# quarter hours of thousands of inverters over two weeks are millions of rows
+_SINCE = (
+    "CASE WHEN cardinality(ARRAY[${device:sqlstring}]::text[]) > 300"
+    " THEN greatest($__timeFrom()::timestamptz, $__timeTo()::timestamptz - INTERVAL '1 day')"
+    " ELSE $__timeFrom()::timestamptz - INTERVAL '1 second' END"
+)
 _POWER = f"""
 WITH metered AS (
     SELECT i.start, sum(i.value) * 0.004 AS kw, count(*) AS inverters
     FROM interval_quantity i
-    WHERE $__timeFilter(i.start) AND i.quantity = 'energy_export' AND i.{_MINE} GROUP BY 1
+    WHERE $__timeFilter(i.start) AND i.start > {_SINCE} AND i.quantity = 'energy_export' AND i.{_MINE} GROUP BY 1
 ), sun AS (
     SELECT q.quarter, max(q.irradiance) AS irradiance, count(e.kw) AS known,
            sum(least(e.kw, d.rated_power_w / 1000.0)) AS expected
     FROM (
         SELECT $__timeGroup(r.time, '15m') AS quarter, r.device_id, avg(CASE WHEN r.irradiance_w_m2 < 0 THEN 0 ELSE r.irradiance_w_m2 END) AS irradiance,
                avg(CASE WHEN r.irradiance_w_m2 < 0 THEN 0 ELSE r.irradiance_w_m2 END * (r.module_temperature_c - 25)) AS heat
-        FROM reading_pv_inverter r WHERE $__timeFilter(r.time) AND r.{_MINE} GROUP BY 1, 2
+        FROM reading_pv_inverter r WHERE $__timeFilter(r.time) AND r.time > {_SINCE} AND r.{_MINE} GROUP BY 1, 2
     ) q
     JOIN device d ON d.id = q.device_id
     LEFT JOIN v_device_array a ON a.device_id = q.device_id AND q.quarter >= a.begins AND q.quarter < a.ends
@@ -64,7 +70,7 @@ WITH metered AS (
     GROUP BY 1
 ), clear AS (
     SELECT c.time, sum(c.kw) AS kw, count(*) AS inverters FROM v_clear_sky_power c
-    WHERE $__timeFilter(c.time) AND c.day BETWEEN ($__timeFrom())::timestamptz::date AND ($__timeTo())::timestamptz::date
+    WHERE $__timeFilter(c.time) AND c.time > {_SINCE} AND c.day BETWEEN ({_SINCE})::date AND ($__timeTo())::timestamptz::date
       AND c.{_MINE} GROUP BY 1
 )
 SELECT m.start AS time, m.kw AS "power", CASE WHEN s.known >= m.inverters THEN s.expected END AS "expected",
@@ -124,7 +130,7 @@ WHERE {_MINE} HAVING count(*) > 0
                        "Metered power of quarter hours; what the measured sun should give by PVWatts, with the modules'"
                        " nameplate, temperature and 14 % losses; and the same under a clear sky at 25 °C. Expected and"
                        " clear sky stand only where nameplate, tilt and sensors of every chosen inverter are known."
-                       " Irradiance on the right axis.",
+                       " Of more than 300 inverters the last day of the range. Irradiance on the right axis.",
                        right={"irradiance": "suffix: W/m²"}, span=24, height=9),
             ]),
             ("By day", [
@@ -168,7 +174,7 @@ WITH days AS (
 )
 SELECT time, device_id AS metric, share FROM held WHERE device_id IN (SELECT device_id FROM worst) ORDER BY time
 """, "Yield of the day over that of the plant's median inverter; the thirty lowest. A plant of fewer than three is not shown.",
-                         unit="percentunit", steps=((None, RED), (0.85, ORANGE), (0.95, GREEN)), height=9),
+                         unit="percentunit", steps=((None, RED), (0.85, ORANGE), (0.95, GREEN)), span=12),
             ]),
             ("Inverters", [
                 table("Worst first", f"""
@@ -200,15 +206,18 @@ WHERE h.{_MINE} ORDER BY r.peer_h / nullif(t.yield_h, 0) NULLS FIRST, h.device_i
                       span=24, height=10),
                 table("Losses, dearest first", f"""
 SELECT l.device_id, l.lost_kwh, l.lost_kwh * r.t_per_kwh AS lost_t,
-       CASE greatest(l.standing, l.clipped, l.other) WHEN l.standing THEN 'stood still' WHEN l.clipped THEN 'clipped'
-           ELSE 'soiling, shade, strings' END AS cause,
+       CASE WHEN l.lost_kwh > 0 THEN CASE greatest(l.standing, l.clipped, l.other) WHEN l.standing THEN 'stood still' WHEN l.clipped THEN 'clipped'
+           ELSE 'soiling, shade, strings' END END AS cause,
        l.standing / nullif(l.lost_kwh, 0) AS standing_share, l.clipped / nullif(l.lost_kwh, 0) AS clipped_share, l.days
 FROM (
     SELECT device_id, sum(standing_kwh) AS standing, sum(clipped_kwh) AS clipped, sum(other_kwh) AS other, count(*) AS days,
            sum(standing_kwh + clipped_kwh + other_kwh) AS lost_kwh
     FROM v_day_pv WHERE $__timeFilter(time) AND expected_kwh IS NOT NULL AND {_MINE} GROUP BY device_id
 ) l
-LEFT JOIN v_pv_rate r ON r.device_id = l.device_id
+LEFT JOIN LATERAL (
+    SELECT one.t_per_kwh FROM v_pv_rate one
+    WHERE one.device_id = l.device_id AND one.t_per_kwh IS NOT NULL ORDER BY one.project_id LIMIT 1
+) r ON true
 ORDER BY l.lost_kwh DESC LIMIT 50
 """, "Energy below what the measured sun should give over the local days in range, its largest cause, and the tonnes that it would"
                       " have avoided at the rate of the project's own account, last 28 days. An estimate: it is in no account.",
@@ -217,8 +226,8 @@ ORDER BY l.lost_kwh DESC LIMIT 50
                       links={"device_id": console("devices/${__value.raw}")},
                       span=12, height=10),
                 table("From year to year", f"""
-SELECT d.id::text AS device_id, t.percent_per_year, t.low, t.high, t.pairs,
-       CASE WHEN t.percent_per_year IS NULL THEN 'less than two years of days with a ratio' END AS why_none, t.first_day::text, t.last_day::text
+SELECT d.id::text AS device_id, t.percent_per_year, t.low, t.high,
+       CASE WHEN t.percent_per_year IS NULL THEN 'less than two years of days' END AS why_none, t.first_day::text, t.last_day::text, t.pairs
 FROM device d LEFT JOIN pv_trend t ON t.device_id = d.id
 WHERE d.{_OWN} ORDER BY t.percent_per_year, d.id LIMIT 50
 """, "Change of the ratio at 25 °C: median of the pairs of days a year apart, with the interval that holds it with 95 %."
@@ -230,5 +239,6 @@ WHERE d.{_OWN} ORDER BY t.percent_per_year, d.id LIMIT 50
             ]),
         ],
         variables=[sites(), devices("pv_inverter", "Inverter"), console_address()],
+        marks=events("pv_inverter", device="device"),
         since="now-14d",
     )  # fmt: skip

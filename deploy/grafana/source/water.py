@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deploy.grafana.source.boards import board, devices, sites
+from deploy.grafana.source.boards import board, console_address, devices, events, sites
 from deploy.grafana.source.panels import GREEN, RED, Steps, bars, series, stat, table, timeline
 
 if TYPE_CHECKING:
@@ -93,7 +93,8 @@ WHERE h.class = 'water_station' AND h.site = ANY(ARRAY[${site:sqlstring}]::text[
 """, "The newest index of each station, the worst first.", steps={"vn_wqi": _WQI}, span=10),
             ]),
         ],
-        variables=[sites(), devices("wastewater_plant", "Plant")],
+        variables=[sites(), devices("wastewater_plant", "Plant"), console_address()],
+        marks=events("wastewater_plant", device="device"),
         since="now-30d",
         refresh="5m",
     )  # fmt: skip

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from mrv import methodologies
 from mrv.accounting.distance_history import LEAST, WEEKS
+from mrv.method_lives import Life, lives
 from mrv.methodologies import tools
 from mrv.model import Methodology
 from mrv.parameters.specs import ListSpec, MapSpec, ParameterSpec, RecordSpec
-from services.cli.calculate import catalog_docs, reference_docs
+from services.cli.calculate import catalog_docs, conformity_docs, reference_docs
 from services.cli.calculate import input_schema as describe
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from mrv.model import Tool
 
 _HEAD = ("input", "symbol", "unit", "what", "bounds", "default", "monitored", "side", "source")
+_LIFE_HEAD = ("programme", "methodology", "version", "here", "registers from", "no new project on",
+              "no credits from", "successor", "source", "certainty")  # fmt: skip
 _FACTOR_HEAD = ("factor", "value", "unit", "for", "valid", "source", "checked against the text")
 _FOR = (
     "`for`: the side that tonne itself takes the factor for. A value that a project gives, such"
@@ -57,6 +60,7 @@ def main() -> None:
         (folder / name).write_text(text, encoding="utf-8")
     nomenclature = Path("mrv/NOMENCLATURE.md")
     nomenclature.write_text(symbols(nomenclature.read_text("utf-8")), encoding="utf-8")
+    conformity_docs.main()
     if catalog_docs.PAGE.is_file():
         text = catalog_docs.PAGE.read_text("utf-8")
         catalog_docs.PAGE.write_text(catalog_docs.section(text), encoding="utf-8")
@@ -79,6 +83,29 @@ def _index() -> Iterator[str]:
     yield from _table(
         ("id", "version", "title", "live", "additive"),
         [(f"[{m.id}]({m.id}.md)", m.version, m.title, *_nature(m)) for m in _all()],
+    )
+    yield "\n## Life in a programme\n"
+    yield "From when to when new projects register by a methodology, and what follows. Asked when"
+    yield "a project's registration is imported (refused), when a period closes (a condition that"
+    yield "does not hold), and at the issue (refused, where the statement does not say so). A day"
+    yield "that is not known refuses nothing. `named`: tonne does not compute it, since its"
+    yield "equations were not to be had.\n"
+    yield from _table(_LIFE_HEAD, [_life(one) for one in lives()])
+
+
+def _life(one: Life) -> tuple[str, ...]:
+    until = "inactive, day not known" if one.inactive else str(one.register_until or "")
+    return (
+        one.programme,
+        one.name,
+        one.version or "",
+        "computed" if one.computes else "named",
+        str(one.register_from or ""),
+        until,
+        str(one.credits_until or ""),
+        next((n.name for n in lives() if n.id == one.successor), ""),
+        one.source,
+        one.certainty,
     )
 
 

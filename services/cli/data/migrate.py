@@ -8,6 +8,8 @@ import click
 from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
 from services.store.postgres.migrate import migrate as apply
+from services.store.postgres.pool import connect
+from services.store.registry.method_lives import write_lives
 
 
 @click.command()
@@ -24,6 +26,8 @@ def migrate(*, as_json: bool) -> None:
       TONNE_DATABASE_URL=postgresql://postgres@db/tonne tonne migrate
     """
     report = apply(database_url())
+    with connect(database_url(), name="tonne migrate") as conn:
+        write_lives(conn)
     if as_json:
         click.echo(json.dumps(asdict(report), indent=2))
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_PLURALS = {"entry": "entries", "knock": "knocks", "registry": "registries"}
+_PLURALS = {"entry": "entries", "registry": "registries"}
 
 
 def counted(number: int, noun: str) -> str:

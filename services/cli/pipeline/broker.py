@@ -177,16 +177,31 @@ def apply(url: str | None, *, sparkplug: bool, as_json: bool) -> None:
 
 def tell_broker(settings: Settings) -> None:
     """Carry changes to the broker in use, if this machine may; say so if it may not."""
-    url = settings.mqtt_url
-    folder = identity_folder(settings)
-    if url is None or not url.startswith("mqtts://") or "tonne-admin" not in folder.services():
+    done = carry_to_broker(settings)
+    if done is None:
         click.echo(
             "no secured broker of ours is in use: carry the change there with `tonne broker"
             " config` or `tonne broker apply`",
             err=True,
         )
         return
-    _show(_applied(settings, url, sparkplug=False))
+    _show(done)
+
+
+def carry_to_broker(settings: Settings) -> Applied | None:
+    """
+    Tell the broker in use whom to let in and whom no longer; None where we may not.
+
+    Raises
+    ------
+    ServerError
+        When it cannot be reached, or does not obey.
+    """
+    url = settings.mqtt_url
+    folder = identity_folder(settings)
+    if url is None or not url.startswith("mqtts://") or "tonne-admin" not in folder.services():
+        return None
+    return _applied(settings, url, sparkplug=False)
 
 
 def _check(url: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from ingest.errors import InputError
 from services.edge import config as configuration
 from services.edge.outbox_status import summary
 from services.environment import METRICS_BIND, one_setting, split_bind
@@ -21,8 +22,16 @@ from services.logs import get_logger
 @click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--check", is_flag=True, help="Read the configuration, say what it means, and end.")
 @click.option("--status", is_flag=True, help="What waits in the outbox; also while it runs.")
+@click.option(
+    "--enrol", is_flag=True, help="Make a key, and fetch its certificate by a one-time token."
+)
+@click.option(
+    "--ca-sha256", metavar="HEX", help="With --enrol: whom to trust, where ca.crt is not there."
+)
 @click.option("--adopt", is_flag=True, help="Take over an outbox that another machine made.")
-def edge(config: Path, *, check: bool, status: bool, adopt: bool) -> None:
+def edge(
+    config: Path, *, check: bool, status: bool, enrol: bool, ca_sha256: str | None, adopt: bool
+) -> None:
     """
     Record what field devices measure and forward it, each until its receipt.
 
@@ -30,9 +39,12 @@ def edge(config: Path, *, check: bool, status: bool, adopt: bool) -> None:
     folder of CSV files.  What is recorded is on disk; it survives power cuts and
     days without network.  Metrics are served at TONNE_METRICS_BIND.
 
+    Where `enrolment` names a server (EST), --enrol fetches the first certificate by a
+    token of `tonne registry enrol-token`; from then on it is renewed by itself.
+
     \b
     Example:
-      tonne registry issue-credentials gw-1
+      tonne edge /etc/tonne/edge.yaml --enrol
       tonne edge /etc/tonne/edge.yaml
       tonne edge /etc/tonne/edge.yaml --status
     """
@@ -42,6 +54,9 @@ def edge(config: Path, *, check: bool, status: bool, adopt: bool) -> None:
         return
     if status:
         click.echo(json.dumps(summary(Path(found.outbox)), indent=2))
+        return
+    if enrol:
+        _enrol(found, ca_sha256)
         return
     from services.edge.gateway import Gateway  # noqa: PLC0415 - pymodbus is an extra
 
@@ -53,6 +68,18 @@ def edge(config: Path, *, check: bool, status: bool, adopt: bool) -> None:
         gateway.scraped(_metrics_bind(), stack)
         gateway.run()
     log.info("stopped")
+
+
+def _enrol(config: configuration.Config, ca_sha256: str | None) -> None:
+    """Fetch the first certificate; the token comes from the terminal, or a line of the input."""
+    from services.edge import identity  # noqa: PLC0415 - only where it is asked for
+
+    if config.identity is None or config.enrolment is None:
+        raise InputError("--enrol needs `identity` and `enrolment` in the configuration")
+    token = str(click.prompt("token", hide_input=True, err=True)).strip()
+    folder = Path(config.identity)
+    until = identity.enrol(folder, config.enrolment, config.gateway, token, ca_sha256)
+    click.echo(f"{folder}: certificate of {config.gateway} until {until:%Y-%m-%d}")
 
 
 def _metrics_bind() -> str:

@@ -37,6 +37,9 @@ def run_and_leave(work: Coroutine[Any, Any, None], log: FilteringBoundLogger) ->
     threading.excepthook = lambda told: log.warning(
         "a thread ended", thread=getattr(told.thread, "name", ""), error=repr(told.exc_value)[:300]
     )
+    sys.unraisablehook = lambda told: log.warning(
+        "an error that nobody waited for", error=repr(told.exc_value)[:300]
+    )
     loop = asyncio.new_event_loop()
     code: int = Exit.DONE
     try:
@@ -46,6 +49,7 @@ def run_and_leave(work: Coroutine[Any, Any, None], log: FilteringBoundLogger) ->
         code = Exit.FALSE if known is None else known[0]
         raise
     finally:
+        sys.unraisablehook = lambda _: None  # a coroutine of a library's that outlived its loop
         if loop.run_until_complete(_ended()) and not _busy(before):
             loop.close()
         else:

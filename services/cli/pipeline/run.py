@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from contextlib import nullcontext
+from functools import partial
 
 import click
 
@@ -71,7 +72,7 @@ def run(client_id: str, batch: int, *, seal: bool, watch: bool, wait_s: float) -
         log.info("metrics", bind=bind or "off")
         sealer = Sealer(
             settings.require("database_url"), settings.home, LOG_KEY, EVERY_S, metrics, log,
-            stamps=timestamps.policy_of(settings) if seal else None,
+            stamps=partial(timestamps.policy_of, settings),
         )  # fmt: skip
         watcher = (
             Watcher(settings.require("database_url"), metrics, log, keep=Keep.by(settings))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from contextlib import ExitStack
+from functools import partial
 
 import click
 
@@ -48,7 +49,7 @@ def signer(log_key: str, *, seal: bool) -> None:
     log, metrics, url = get_logger("signer"), Metrics(), database_url()
     with connect(url, role="tonne_mrv", name="tonne signer", autocommit=True) as conn:
         holder = life.log_signer(conn, settings.home, log_key).holder
-    whom, stamps = Witnesses.by(settings), timestamps.policy_of(settings)
+    whom, stamps = Witnesses.by(settings), partial(timestamps.policy_of, settings)
     desk = Desk(
         settings.home, settings.require_accepted_factors, log_key, stamps,
         waits=whom is not None and whom.waits,
@@ -59,7 +60,8 @@ def signer(log_key: str, *, seal: bool) -> None:
     bind = metrics_bind(settings)
     with ExitStack() as held:
         held.enter_context(metrics.serve(bind))
-        log.info("signs", log=holder.name, key=holder.multikey, metrics=bind or "off")
+        log.info("metrics", bind=bind or "off")
+        log.info("signs", log=holder.name, key=holder.multikey)
         if seal:
             held.enter_context(
                 Sealer(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from contextlib import nullcontext
+from functools import partial
 
 import click
 
@@ -49,7 +50,7 @@ def watch(every: float, audit_s: float, *, seal: bool) -> None:
     watcher = Watcher(
         url, metrics, log, every, audit_s, pulse=metrics.pulse, keep=Keep.by(settings)
     )
-    stamps = timestamps.policy_of(settings) if seal else None
+    stamps = partial(timestamps.policy_of, settings)
     sealer = Sealer(url, settings.home, LOG_KEY, EVERY_S, metrics, log, stamps=stamps)
     whom = Witnesses.by(settings) if seal else None
     cosigning = nullcontext() if whom is None else Cosigning(url, whom, metrics, log)

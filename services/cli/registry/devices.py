@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -31,7 +32,7 @@ from services.registry.fields import Row
 from services.registry.files import Incoming
 from services.registry.located import Plain, Table
 from services.store.messages.dead_letter_query import get_letter
-from services.store.messages.unknown_devices import Knock, claims, knocks, refuse
+from services.store.messages.unknown_devices import UnknownDevice, claims, refuse, unknown_devices
 from services.store.postgres.pool import connect
 from services.store.registry.known import require
 from services.store.timeseries.queries import site_timezone
@@ -50,13 +51,13 @@ _author = click.option("--author", help="Who does it; the system's user by defau
 @click.group(cls=Group)
 def devices() -> None:
     """
-    See who is heard, let in who knocks, watch what arrives.
+    See who is heard, register unknown devices, watch what arrives.
 
     \b
     Example:
       tonne devices list --alarm
       tonne devices show inv-001
-      tonne devices knocks
+      tonne devices unknown
       tonne devices claims
       tonne devices watch inv-001
     """
@@ -120,19 +121,19 @@ def _cells(row: dict[str, Any]) -> tuple[object, ...]:
     )
 
 
-@devices.command("knocks")
+@devices.command("unknown")
 @click.option("--refused", is_flag=True, help="Those that somebody refused.")
 @json_option
-def knocks_(*, refused: bool, as_json: bool) -> None:
+def unknown(*, refused: bool, as_json: bool) -> None:
     """
     Devices that spoke and are not in the registry, with what the last message held.
 
     \b
     Example:
-      tonne devices knocks
+      tonne devices unknown
     """
     with connect(database_url(), name=_NAME) as conn:
-        found = knocks(conn, refused=refused)
+        found = unknown_devices(conn, refused=refused)
         held = [] if as_json else [_held(conn, one)[:2] for one in found]
     if as_json:
         print_json(found)
@@ -143,7 +144,7 @@ def knocks_(*, refused: bool, as_json: bool) -> None:
         for k, lines in zip(found, held, strict=True)
     ]  # fmt: skip
     head = ("device", "spoken for by", "messages", "last", "topic", "what it said")
-    nobody = "nobody was refused" if refused else "nobody knocks: all who spoke are registered"
+    nobody = "nobody was refused" if refused else "all who spoke are registered"
     click.echo(table(head, rows, empty=nobody))
     if found and not refused:
         click.echo(
@@ -176,7 +177,7 @@ def claims_(*, as_json: bool) -> None:
         click.echo("if the newcomer is right, change `gateway` in the registry and import it")
 
 
-def _held(conn: Connection[TupleRow], one: Knock) -> list[str]:
+def _held(conn: Connection[TupleRow], one: UnknownDevice) -> list[str]:
     letter, payload = get_letter(conn, one.example)
     return legible(payload, letter.content_type, round(letter.received.timestamp() * 1e6))
 
@@ -209,7 +210,7 @@ def accept(
     as_json: bool,
 ) -> None:
     """
-    Put a device that knocked into the registry, behind the principal that spoke for it.
+    Put an unknown device into the registry, behind the principal that spoke for it.
 
     What it sent until now waits in the dead letters.
 
@@ -219,10 +220,10 @@ def accept(
       tonne deadletter replay --reason unknown_device
     """
     with connect(database_url(), name=_NAME) as conn:
-        knock = _knock(conn, device)
+        one = _spoken(conn, device)
         since = utc_text(instant_us(installed, site_timezone(conn, site)))
         conn.rollback()
-        gateway = knock.principal if knock.principal not in ("", device) else None
+        gateway = one.principal if one.principal not in ("", device) else None
         given = {
             "id": device, "site": site, "class": class_id, "profile": profile, "gateway": gateway,
             "installed": since, "rated_power_w": rated_power_w, "serial": serial,
@@ -233,7 +234,7 @@ def accept(
     show_plan(planned.results, as_json=as_json)
     if planned.refused:
         click.get_current_context().exit(Exit.INPUT)
-    waiting = counted(knock.messages, "message")
+    waiting = counted(one.messages, "message")
     if not as_json:
         click.echo(f"{waiting} to send again: tonne deadletter replay --reason unknown_device")
 
@@ -248,6 +249,12 @@ def _incoming(device: str, given: dict[str, str | None]) -> Incoming:
     return Incoming(Registry.of([entry]), {key: "accept:1"})
 
 
+# as 0.1.0 called it
+_former = copy(unknown)
+_former.hidden = True
+devices.add_command(_former, "knocks")
+
+
 @devices.command("refuse")
 @click.argument("device")
 @click.option("--reason", required=True, help="Why; kept on record.")
@@ -255,7 +262,7 @@ def _incoming(device: str, given: dict[str, str | None]) -> Incoming:
 @json_option
 def refuse_(device: str, *, reason: str, author: str | None, as_json: bool) -> None:
     """
-    Note that a device that knocked is not wanted: it is listed no more.
+    Note that an unknown device is not wanted: it is listed no more.
 
     Its messages are refused as before.  Whoever speaks for it keeps its own
     credential; `tonne registry revoke-credentials` takes that.
@@ -265,18 +272,19 @@ def refuse_(device: str, *, reason: str, author: str | None, as_json: bool) -> N
       tonne devices refuse test-7 --reason "bench unit of the installer"
     """
     with connect(database_url(), name=_NAME) as conn:
-        knock = _knock(conn, device)
-        refuse(conn, knock.principal, device, author or getpass.getuser(), reason)
+        one = _spoken(conn, device)
+        refuse(conn, one.principal, device, author or getpass.getuser(), reason)
     say({"refused": device, "reason": reason}, f"refused {device}", as_json=as_json)
 
 
-def _knock(conn: Connection[TupleRow], device: str) -> Knock:
-    found = [k for k in (*knocks(conn), *knocks(conn, refused=True)) if k.device == device]
+def _spoken(conn: Connection[TupleRow], device: str) -> UnknownDevice:
+    known = (*unknown_devices(conn), *unknown_devices(conn, refused=True))
+    found = [one for one in known if one.device == device]
     if not found:
-        near = did_you_mean(
-            device, {k.device for k in (*knocks(conn), *knocks(conn, refused=True))}
+        near = did_you_mean(device, {one.device for one in known})
+        raise InputError(
+            f"{device!r} is no unknown device; {near or 'see `tonne devices unknown`'}"
         )
-        raise InputError(f"{device!r} did not knock; {near or 'see `tonne devices knocks`'}")
     if len({k.principal for k in found}) > 1:
         names = ", ".join(sorted({k.principal for k in found}))
         raise InputError(

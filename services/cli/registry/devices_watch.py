@@ -46,7 +46,7 @@ def watch(device: str, *, seconds: float | None, as_json: bool) -> None:
         fleet = load_fleet(conn)
         if device not in fleet.by_id:
             raise RegistryError(
-                f"{device!r} is not registered; see `tonne devices knocks`, or"
+                f"{device!r} is not registered; see `tonne devices unknown`, or"
                 " `tonne registry import` it"
             )
         held = fleet.devices[fleet.by_id[device]]

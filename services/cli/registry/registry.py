@@ -19,6 +19,7 @@ from services.cli.registry.credentials import (
     issue_service,
     revoke_credentials,
 )
+from services.cli.registry.est import enrol_token
 from services.cli.registry.sewer import import_folder
 from services.cli.registry.show_plan import show_plan
 from services.cli.registry.template import schema_, template_
@@ -45,6 +46,7 @@ def registry() -> None:
     """
 
 
+registry.add_command(enrol_token)
 registry.add_command(issue_credentials)
 registry.add_command(issue_service)
 registry.add_command(revoke_credentials)

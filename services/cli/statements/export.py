@@ -15,7 +15,7 @@ from mrv.exports.cad_trust import ORDER, cad_trust
 from mrv.exports.cdop import cdop
 from mrv.exports.contradictions import check
 from mrv.exports.entered import Authority, read_authority
-from mrv.exports.source import begin_us, check_one_project, check_together
+from mrv.exports.source import begin_us, check_one_project, check_together, days
 from mrv.verify.asked import given, own_keys
 from services.cli.errors import Exit
 from services.cli.groups import Group
@@ -174,6 +174,59 @@ def aef_(
     files["submission.xlsx"] = workbook(draft)
     files["filed.txt"] = f"{digest(draft)}\n".encode()
     _write(sources, draft, files, out, as_json=as_json)
+
+
+@export.command("jcm")
+@click.option("--template", type=_file, metavar="XLSX", help="The official file, to be filled.")
+@click.option("--map", "map_file", type=_file, metavar="TOML", help="Which value in which cell.")
+@_options
+def jcm_(
+    what: tuple[str, ...],
+    entered: Path | None,
+    out: Path,
+    keys_file: Path | None,
+    status_file: Path | None,
+    *,
+    template: Path | None,
+    map_file: Path | None,
+    as_json: bool,
+) -> None:
+    """
+    JCM: the monitoring spreadsheet of a statement's period, and the issuance request.
+
+    Without --template both are a layout of tonne, named as such: the official files were not
+    to be had. Give one statement. Ends with 4 for a draft.
+
+    \b
+    Example:
+      tonne export jcm pack --keys trusted.json --template OFFICIAL.xlsx --map MAP.toml --out jcm
+    """
+    from mrv.exports.cell_map import check_known, read_map, shipped  # noqa: PLC0415
+    from mrv.exports.form_workbook import filled  # noqa: PLC0415 - loads openpyxl
+    from mrv.exports.jcm import COLUMNS, VALUES, jcm  # noqa: PLC0415
+
+    if template is not None and map_file is None:
+        raise InputError("--template needs --map: which value stands in which of its cells")
+    if len(what) != 1:
+        raise InputError(f"{len(what)} statements; a monitoring spreadsheet is of one period")
+    sources, authority = _given(what, entered, keys_file, status_file)
+    source = sources[0]
+    form = (
+        shipped(source.claims.methodology.id)
+        if map_file is None
+        else read_map(map_file.read_text("utf-8"), str(map_file))
+    )
+    request = shipped("jcm-issuance")
+    made = jcm(source, authority.registration(source.claims.project.id))
+    for one in (form, request):
+        check_known(one, VALUES, COLUMNS)
+    day = days(source.claims.monitoring_period)[1]
+    held = None if template is None else template.read_bytes()
+    files = {
+        "monitoring.xlsx": filled(form, made.values, made.rows, day, held),
+        "issuance-request.xlsx": filled(request, made.values, made.rows, day),
+    }
+    _write(sources, made.draft, files, out, as_json=as_json)
 
 
 @export.command("facility")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import nullcontext
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -157,7 +158,7 @@ def _seal_on(log_key: str, every_s: int) -> None:
         told.info("metrics", bind=bind or "off")
         Sealer(
             database_url(), settings.home, log_key, every_s, metrics, told, pulse=metrics.pulse,
-            stamps=timestamps.policy_of(settings),
+            stamps=partial(timestamps.policy_of, settings),
         ).run()  # fmt: skip
 
 

@@ -18,7 +18,7 @@ _NEWEST = 200_000  # letters looked through: a flood must not make the list a sc
 
 
 @dataclass(frozen=True, slots=True)
-class Knock:
+class UnknownDevice:
     """
     A device that the registry does not hold, and the principal that spoke for it.
 
@@ -48,7 +48,7 @@ class Claim:
     last: datetime
 
 
-def knocks(conn: Connection[TupleRow], *, refused: bool = False) -> list[Knock]:
+def unknown_devices(conn: Connection[TupleRow], *, refused: bool = False) -> list[UnknownDevice]:
     """Return unregistered devices that messages named, the newest first."""
     fleet = load_fleet(conn)
     decided = {
@@ -64,7 +64,7 @@ def knocks(conn: Connection[TupleRow], *, refused: bool = False) -> list[Knock]:
             continue
         why = decided.get((principal, device))
         if (why is not None) == refused:
-            found.append(Knock(device, principal, topic, count, first, last, example, why))
+            found.append(UnknownDevice(device, principal, topic, count, first, last, example, why))
     return found
 
 
@@ -100,7 +100,7 @@ def _refused_as(conn: Connection[TupleRow], reason: str) -> list[TupleRow]:
 def refuse(
     conn: Connection[TupleRow], principal: str, device: str, author: str, reason: str
 ) -> None:
-    """Mark an unregistered device as refused; `knocks` lists it no more."""
+    """Mark an unregistered device as refused; `unknown_devices` lists it no more."""
     conn.execute(
         "INSERT INTO knock_refused (principal, device, author, reason) VALUES (%s, %s, %s, %s)"
         " ON CONFLICT (principal, device) DO UPDATE SET refused = now(),"

@@ -56,7 +56,8 @@ UNSEALED = {
     "principal_status": "what devices say of themselves",
     "archive_reach": "how far sealed days reach in the archive",
     "credential": "who may speak to the broker",
-    "knock_refused": "whose knocking was refused",
+    "knock_refused": "unknown devices that were refused",
+    "enrolment_token": "who may fetch a first certificate",
     "api_key": "who may ask the API",
     "api_answer": "answers to be given again",
     "api_session": "who is signed in to the console",
@@ -67,6 +68,7 @@ UNSEALED = {
     "signer_answer": "what the signer answered; what it did is in tables of its own",
     "silence_rate": "made again from registry and factors, for boards",
     "silence_rate_made": "when those rates were made",
+    "method_life": "the ledger of methodologies, as this version has it",
     "alarm_rule": "rules of alarms, as this version has them",
     "alarm": "what is wrong in the field; no statement rests on it",
     "alarm_event": "history of alarms; no statement rests on it",
@@ -113,6 +115,8 @@ WRITTEN = {
     "unit_event": "recorded",
     "authority_entry": "recorded",
     "filed_submission": "recorded",
+    "energy_certificate": "recorded",
+    "energy_certified": "recorded",
 }
 PATIENCE = "10 minutes"
 # Append-only by grant alone: no process may change it.

@@ -55,6 +55,12 @@ def all_of(conn: Connection[TupleRow], principals: Sequence[str]) -> list[Creden
     return [Credential(*row) for row in rows]
 
 
+def by_serial(conn: Connection[TupleRow], serial: str) -> Credential | None:
+    """Return what is on record of a certificate; None where it is nobody's."""
+    row = conn.execute(f"SELECT {_COLUMNS} FROM credential WHERE serial = %s", [serial]).fetchone()
+    return None if row is None else Credential(*row)
+
+
 def record(
     conn: Connection[TupleRow],
     issued: Iterable[tuple[str, Kind, str | None, str | None, datetime | None]],

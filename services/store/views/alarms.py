@@ -50,13 +50,19 @@ _LIST = (
     " ORDER BY id DESC LIMIT %(limit)s"
 )
 # the gravest first, then the dearest; a cost that is not shown orders nothing
+_STANDING = (
+    f"FROM v_alarm WHERE {_SEEN} AND cleared IS NULL"
+    " AND (%(kind)s::text IS NULL OR kind = %(kind)s)"
+    " AND (%(severity)s::text IS NULL OR severity = %(severity)s)"
+    " AND (%(subject)s::text IS NULL OR subject = %(subject)s)"
+)
 _GRAVEST = (
-    f"SELECT {_COLUMNS} FROM v_alarm WHERE {_SEEN} AND cleared IS NULL"
+    f"SELECT {_COLUMNS} {_STANDING}"
     " ORDER BY array_position(ARRAY['critical', 'major', 'minor'], severity), CASE WHEN"
     " %(scope)s::text[] IS NULL OR projects <@ %(scope)s THEN cost_t_per_day END DESC NULLS LAST,"
     " id DESC LIMIT %(limit)s"
 )
-_COUNT = f"SELECT count(*) FROM v_alarm WHERE {_SEEN} AND cleared IS NULL"
+_COUNT = f"SELECT count(*) {_STANDING}"
 _ONE = f"SELECT {_COLUMNS} FROM v_alarm WHERE id = %(id)s AND {_SEEN}"
 _EVENTS = "SELECT event, at, actor, text FROM alarm_event WHERE alarm_id = %s ORDER BY sequence"
 _SAY = (
@@ -97,10 +103,19 @@ def listed(
 
 
 def standing(
-    conn: Connection[TupleRow], scope: Sequence[str] | None, limit: int
+    conn: Connection[TupleRow],
+    scope: Sequence[str] | None,
+    limit: int,
+    *,
+    kind: str | None = None,
+    severity: str | None = None,
+    subject: str | None = None,
 ) -> tuple[list[dict[str, Any]], int]:
     """Return alarms that are not cleared, the gravest and dearest first, and how many there are."""
-    values = {"scope": None if scope is None else list(scope), "limit": limit}
+    values = {
+        "scope": None if scope is None else list(scope), "limit": limit, "kind": kind,
+        "severity": severity, "subject": subject,
+    }  # fmt: skip
     found = [_shown(row) for row in conn.execute(_GRAVEST.encode(), values).fetchall()]
     (count,) = conn.execute(_COUNT.encode(), values).fetchone() or (0,)
     return found, count

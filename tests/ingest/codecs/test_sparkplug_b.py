@@ -164,7 +164,7 @@ FIELDS = {INT16: "int_value"}
 
 @given(data=st.data())
 @settings(max_examples=80, deadline=None)
-def test_what_is_read_at_a_glance_is_what_the_runtime_reads(data):
+def test_what_is_read_by_a_known_layout_is_what_the_runtime_reads(data):
     """The fast way would store other numbers than the payload's own."""
     kinds = data.draw(st.lists(st.sampled_from(list(KINDS)), min_size=1, max_size=6))
     birth = _born(*(Metric(None, f"c{k}", k, kind) for k, kind in enumerate(kinds)))
@@ -185,7 +185,7 @@ def test_what_is_read_at_a_glance_is_what_the_runtime_reads(data):
 
 
 def _compare(body, birth, *, learn=True):
-    seen = sparkplug_b.glance(body, birth)
+    seen = sparkplug_b.read_known_layout(body, birth)
     try:
         message = sparkplug_b.decode(body)
         read = sparkplug_b.read(message, birth, body if learn and seen is None else None)
@@ -201,18 +201,18 @@ def _compare(body, birth, *, learn=True):
         assert [struct.pack("d", v) for v in seen.line.numbers] == exact
 
 
-def test_most_messages_are_read_at_a_glance():
+def test_most_messages_are_read_by_a_known_layout():
     """The fast way would be there and never taken."""
     birth = _born(*(Metric(None, f"c{k}", k, DOUBLE) for k in range(12)))
-    glances = 0
+    known_layouts = 0
     for i in range(100):
         metrics = [Metric(1.5 * k + i, alias=k, ts=T0_MS + i) for k in range(12)]
         body = payload(metrics, T0_MS + i, i)
         if sparkplug_form.read(body, birth) is None:
             sparkplug_b.read(sparkplug_b.decode(body), birth, body)
         else:
-            glances += 1
-    assert glances == 99
+            known_layouts += 1
+    assert known_layouts == 99
 
 
 WHOLE = payload(
@@ -255,7 +255,7 @@ def damaged(body):
     with suppress(PayloadError):
         message = sparkplug_b.decode(body)
         sparkplug_b.read(message, birth, body)
-        sparkplug_b.glance(body, birth)
+        sparkplug_b.read_known_layout(body, birth)
         own = sparkplug_b.born(message)
         sparkplug_b.read(message, own, body)
         message.whole("bdSeq")

@@ -216,6 +216,20 @@ def test_lists_keep_to_the_scope(served):
     assert len(served.ask("/v1/devices", "auditor").json()["items"]) == 4
 
 
+def test_an_administrator_of_one_project_makes_no_key_of_all(served):
+    """A scope would be worth nothing: its holder would make a key without one."""
+    made = served.ask(
+        "/v1/keys", "admin", "POST",
+        json={"name": "of one project", "role": "admin", "projects": ["pv"]},
+    ).json()  # fmt: skip
+    headers = {"Authorization": f"Bearer {made['token']}"}
+    wide = {"name": "of all", "role": "operator"}
+    assert httpx.post(f"{served.url}/v1/keys", json=wide, headers=headers).status_code == 403
+    for path in ("/v1/keys", "/v1/audit"):
+        assert httpx.get(served.url + path, headers=headers).status_code == 403
+    assert httpx.get(f"{served.url}/v1/me", headers=headers).json()["projects"] == ["pv"]
+
+
 def test_a_key_is_revoked_at_once(served):
     """A lost key would go on opening the door."""
     made = served.ask(

@@ -20,6 +20,7 @@ WITHOUT_JSON = {
     "run": "a process: each line of its log is JSON",
     "bridge": "a process: each line of its log is JSON",
     "edge": "a process: each line of its log is JSON, and so are --check and --status",
+    "est": "a process: each line of its log is JSON",
     "signer": "a process: each line of its log is JSON",
     "watch": "a process: each line of its log is JSON",
     "keys export": "prints a keyring, which is JSON",

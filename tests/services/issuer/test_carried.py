@@ -130,8 +130,9 @@ def test_a_baseline_that_rises_between_statements_is_named(buses, tmp_path):
     name = _issue(url, who, 1)
     with _connect(url) as conn:
         assert verify(read_pack(export(conn, name, tmp_path / "pack"))).consistent
-    # said once: the next one is as the last
-    assert not [f for f in _close(url, 2)["applicability"] if f["clause"] == FIXED]
+    # and again: what counted was the value that it was issued with, also in a week of rest
+    (again,) = (f for f in _close(url, 2)["applicability"] if f["clause"] == FIXED)
+    assert again["detail"] == f"sfc_l_per_100km was 34 in {name} and is 44.5"
 
 
 def test_what_a_role_fixed_is_held_too():

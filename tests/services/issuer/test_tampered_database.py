@@ -144,6 +144,13 @@ INSERT INTO authority_entry (kind, id, record)
 SELECT 'registration', n, '{"project": "pv"}' FROM unnest('{a,b}'::text[]) n;
 INSERT INTO filed_submission (party, year, version, sha256, tables)
 SELECT 'VNM', 2026, n, repeat(n::text, 64), '{}' FROM generate_series(1, 2) n;
+ALTER TABLE energy_certificate DISABLE TRIGGER certify;
+INSERT INTO energy_certificate (id, scheme, device_id, period, wh, issuing_body, document)
+SELECT n, 'I-REC', 'meter-1', '[2001-03-02Z,2001-03-03Z)', ascii(n), 'b', 'd'
+FROM unnest('{a,b}'::text[]) n;
+ALTER TABLE energy_certificate ENABLE TRIGGER certify;
+INSERT INTO energy_certified (certificate_id, start, device_id, wh)
+SELECT n, '2001-03-02Z', 'meter-1', ascii(n) FROM unnest('{a,b}'::text[]) n;
 SET LOCAL session_replication_role = replica;  -- the plant credits no whole tonne
 INSERT INTO unit_event (statement_id, vintage, units, event, day, document)
 SELECT min(s.id), 2026, int8range(n, n, '[]'), 'issued', '2001-03-02', 'd' || n

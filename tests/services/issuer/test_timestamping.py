@@ -6,19 +6,23 @@ import re
 import subprocess
 import urllib.request
 from datetime import UTC, datetime
-from pathlib import Path
+from functools import partial
 
 import psycopg
 import pytest
 from click.testing import CliRunner
 
 from ingest.errors import ServerError
-from mrv.signatures.authorities import pem
+from mrv.errors import EnrolmentError
+from mrv.packs.reader import read_pack
+from mrv.report.opinion import evidence_rows
+from mrv.report.words import Words
 from mrv.timestamps.held import read
 from services.cli.main import main
 from services.issuer import stamped_issue, timestamps
 from services.issuer import transitions as life
 from services.issuer.pack import export
+from services.issuer.report import facts_of, facts_of_pack
 from services.issuer.sealer import Sealer
 from services.logs import get_logger
 from services.metrics import Metrics
@@ -101,6 +105,12 @@ def test_from_seal_to_verified_pack(who, database_url, asked, authorities, tmp_p
         ]  # fmt: skip
         assert timestamps.waiting_s(conn, 2) == 0
         folder = export(conn, name, tmp_path / "pack")
+        facts = facts_of(conn, name)
+    assert [one.signer for one in facts.stamps] == ["east stamps", "west stamps"]
+    assert facts_of_pack(read_pack(folder)).stamps == facts.stamps
+    for language, told in (("en", "Time stamp"), ("vi", "Dấu thời gian"), ("ja", "タイムスタンプ")):
+        shown = [row for row in evidence_rows(facts, Words(language)) if row[0].startswith(told)]
+        assert [row[1] for row in shown] == [f"{at}, {by}" for by, at in facts.stamps]
     held = read((folder / "timestamps.json").read_bytes())
     assert len(held.statement) == 2
     assert len(held.heads) == 2  # the one that sealed the days, the one with the issue
@@ -188,7 +198,7 @@ def test_the_sealer_has_heads_stamped_and_counts(who, database_url, asked, autho
     value = metrics.registry.get_sample_value
 
     def round_(policy):
-        Sealer(database_url, tmp_path, "tonne-log", 60, metrics, log, stamps=policy).once()
+        Sealer(database_url, tmp_path, "tonne-log", 60, metrics, log, stamps=lambda: policy).once()
 
     for one in authorities:
         one.down = True
@@ -308,5 +318,30 @@ def test_the_trust_root_s_word_outranks_the_setting(asked, tmp_path, authorities
     monkeypatch.delenv("TONNE_TIMESTAMP_AUTHORITIES")
     found = timestamps.policy_of(Settings())
     assert (found.required, found.rule) == (True, rule)
-    assert Path(tmp_path / "trust-root.json").exists()
-    assert pem(authorities[0].authority.root) in rule.authorities[0].certificates
+    monkeypatch.delenv("TONNE_TIMESTAMP_URLS")
+    monkeypatch.delenv("TONNE_TIMESTAMP_REQUIRED")
+    nobody = timestamps.policy_of(Settings())
+    assert (nobody.urls, nobody.required) == ((), True)
+    old = root.__class__("P", 1, "2026-01-01T00:00:00Z", *(
+        getattr(root, name) for name in ("root_keys", "threshold", "keys", "issue", "timestamps")
+    ))  # fmt: skip
+    (tmp_path / "trust-root.json").write_bytes(sign_root(write_root(old), signer))
+    assert timestamps.policy_of(Settings()) is None
+    monkeypatch.setenv("TONNE_TIMESTAMP_URLS", authorities[0].url)
+    with pytest.raises(EnrolmentError, match="expired"):
+        timestamps.policy_of(Settings())
+
+
+def test_a_trust_root_that_expired_stops_no_sealing(
+    who, database_url, asked, authorities, tmp_path
+):
+    """A pipeline would not start, and days would stay unsealed, for want of a newer file."""
+    (tmp_path / "trust-root.json").write_bytes(b"{}")
+    asked()
+    metrics, settings = Metrics(), Settings()
+    stamps = partial(timestamps.policy_of, settings)
+    Sealer(database_url, tmp_path, "tonne-log", 60, metrics, get_logger("test"),
+           stamps=stamps).once()  # fmt: skip
+    assert metrics.registry.get_sample_value("tonne_log_seal_failures_total") == 0
+    assert metrics.registry.get_sample_value("tonne_log_sealed_days_total") > 0
+    assert metrics.registry.get_sample_value("tonne_timestamp_failures_total") == 1

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import psycopg
 import pytest
 
-from services.issuer.watcher import Watcher
+from services.issuer.watcher import Keep, Watcher
 from services.logs import get_logger
 from services.metrics import Metrics
 from services.store.postgres.pool import connect
@@ -65,6 +65,42 @@ def test_fleet_statements_and_calibrations_are_counted(watched):
     assert _value(metrics, "tonne_calibration_devices", project="bus", state="missing") == 2
     watcher.look()
     assert _value(metrics, "tonne_statements_total", state="issued") == 1
+
+
+class Heard:
+    """What a watcher says in its log."""
+
+    def __init__(self):
+        self.said = []
+
+    def warning(self, event, **more):
+        """Keep what is told of as a fault."""
+        self.said.append((event, more))
+
+    error = warning
+
+    def info(self, *_, **__):
+        """What went well is not looked at."""
+
+    debug = info
+
+
+def test_its_own_role_suffices_for_all_that_it_does(database_url, tmp_path):
+    """A part of a round that may not write ends in a warning, and boards stand still unseen."""
+    planted(_issued, database_url, tmp_path)
+    heard = Heard()
+    watcher = Watcher(database_url, Metrics(), heard, keep=Keep(letter_days=90))
+    for part in (
+        watcher.look, watcher.see_alarms, watcher.add_up, watcher.compress, watcher.expire,
+        watcher.audit,
+    ):  # fmt: skip
+        part()
+    assert [one for one in heard.said if one[0] != "the log does not hold"] == []
+    with psycopg.connect(database_url) as conn:
+        conn.execute("SET ROLE tonne_watch")
+        for table in ("log_entry", "statement_event", "enrolled_key", "interval_quantity"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege), conn.transaction():
+                conn.execute(f"INSERT INTO {table} DEFAULT VALUES")
 
 
 def test_a_database_that_is_away_shows_as_down(watched, timescale):

@@ -37,6 +37,7 @@ from services.api.routes.evidence import packed, send_pack
 from services.api.routes.registry import IdPath, unknown
 from services.api.routes.statements import StatementId, visible
 from services.issuer.documents import documents, records
+from services.issuer.timestamp_pack import stamps_of
 from services.store.postgres.timestamps import stamp
 from services.store.registry import load as registry
 from services.store.registry import programme
@@ -104,6 +105,7 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         steps = statements.events(conn, statement)
         entry = log.receipt(conn, statement)
         successor = statements.successor(conn, statement)
+        stamps = stamps_of(conn, statement, entry)
         sample = sampling.document(conn, statement)
         public = programme.public_url(conn)
         findings = [one.to_json() for one in records(conn, documents(conn, statement))]
@@ -124,6 +126,7 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         remarks=_remarks(opinion),
         index=entry and entry.split("\n")[1].removeprefix("index "),
         successor=successor,
+        stamps=stamps,
         months=_calendar(ask, stored),
         account=_waterfall(said, Words(language)),
         code=_code(ask, stored, public, Words(language)),
@@ -318,8 +321,7 @@ def evidence(ask: View, language: Language, statement: StatementId) -> Response:
     stored, _ = _own(ask, statement)
     with ask.reading() as conn:
         ask.noted(conn, 200)
-    with ask.api.files.connection() as conn:
-        file, tag = packed(conn, ask.api.home / "evidence", stored)
+    file, tag = packed(ask, stored)
     return send_pack(ask, file, tag, statement)
 
 

@@ -28,7 +28,7 @@ const DOCUMENTS = [
 ];
 // what the API gives of a statement; anything beside it is an evidence pack
 const PUBLIC = ["statement.json", "verification.json", "receipt.txt", "keys.json", "approvals.json"];
-const UNLISTED = ["manifest.json", "manifest.txt", "receipt.txt"];
+const UNLISTED = ["manifest.json", "manifest.txt", "receipt.txt", "timestamps.json"];
 const FORMAT = 2;
 const UG_PER_T = 10n ** 12n;
 const WHOLE = /^(0|[1-9][0-9]*)$/;

@@ -1,0 +1,86 @@
+# ruff: noqa: INP001 - a script, run by `make pages`
+"""Write docs/roles.md: who may do what over the API, from the routes themselves."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from pathlib import Path
+from typing import NamedTuple
+
+from fastapi.routing import APIRoute
+from structlog import get_logger
+
+from services.api import routes
+from services.api.app import Choices, make_app
+from services.api.console import routes as console
+from services.api.request_context import LET_IN, LetIn
+from services.metrics import Metrics
+
+PAGE = Path(__file__).parents[1] / "docs/roles.md"
+ROLES = ("operator", "verifier", "auditor", "admin")
+_HEAD = """\
+# Who may do what over the API
+
+Written from the routes by `make pages`. A key has one role and a scope: all projects, or those that it was made for (`tonne api keys create --role ROLE --project ID`). What lies outside the scope is answered as if it were not there (404). Statements that were issued, their status, proofs and reports are for anybody; drafts, meters and evidence are for keys whose scope has the project.
+
+| scope | it means |
+|---|---|
+| own | what is within the key's scope |
+| all | only keys whose scope is all projects: what is shown cannot be told apart by project |
+| public | anybody; a key sees drafts of its scope beside it |
+
+Signing needs no role here: a document counts by the key that signed it ([security.md](security.md#who-signs)).
+
+"""  # noqa: E501 - a page, a line a paragraph
+
+
+class Row(NamedTuple):
+    """A route, what it does, and whom it lets in."""
+
+    method: str
+    path: str
+    does: str
+    let_in: LetIn
+
+
+def rows() -> list[Row]:
+    """Return all routes of `/v1`, by path and method."""
+    served = make_app("", Choices(Path(), 1.0), Metrics(), get_logger("roles")).openapi()["paths"]
+    found = []
+    for route in _routes():
+        path = f"/v1{route.path}"
+        calls = [one.call for one in route.dependant.dependencies]
+        let_in = next((LET_IN[call] for call in calls if call in LET_IN), None)
+        if let_in is None or path not in served:
+            continue
+        does = (route.endpoint.__doc__ or "").strip().splitlines()[0].rstrip(".")
+        found += [Row(method, path, does, let_in) for method in sorted(route.methods)]
+    return sorted(found, key=lambda row: (row.path, row.method))
+
+
+def _routes() -> list[APIRoute]:
+    """Return the routes of all modules that have some."""
+    found = []
+    for package in (routes, console):
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            router = getattr(importlib.import_module(module.name), "router", None)
+            found += [] if router is None else router.routes
+    return [route for route in found if isinstance(route, APIRoute)]
+
+
+def page() -> str:
+    """Return the page."""
+    head = f"| request | does | anybody | {' | '.join(ROLES)} | scope |"
+    lines = [head, "|---" * (len(ROLES) + 4) + "|"]
+    for row in rows():
+        roles, whole = row.let_in
+        marks = ["yes" if not roles or role in roles else "" for role in ROLES]
+        scope = "all" if whole else "own" if roles else "public"
+        cells = [f"`{row.method} {row.path}`", row.does, "" if roles else "yes", *marks, scope]
+        lines.append(f"| {' | '.join(cells)} |")
+    return _HEAD + "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

@@ -1,0 +1,122 @@
+"""
+Reports and evidence packs, made in a process of their own beside the one that answers.
+
+Setting a PDF or packing a month takes seconds of a processor, and one interpreter does
+one thing at a time: made here they would hold up whoever only reads.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import threading
+import zipfile
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from typing import TYPE_CHECKING, Any
+
+from services.store.postgres.pool import connect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from mrv.report import Format
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip file can name
+_MODE = 0o100644 << 16
+# what a library keeps is given back now and then
+_FILES_A_PROCESS = 100
+
+
+class Maker:
+    """
+    The process that makes files; it starts with the first one.
+
+    Parameters
+    ----------
+    url : str
+        Database, which it reads as `tonne_api`.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._lock = threading.Lock()
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __call__(self, make: Callable[..., Path], *said: Any) -> Path:
+        """
+        Let a file be made: `make` takes the database's URL, then what is said.
+
+        Raises
+        ------
+        Exception
+            What `make` raises; BrokenProcessPool where the process ends twice over it.
+        """
+        try:
+            return self._started().submit(make, self._url, *said).result()
+        except BrokenProcessPool:  # somebody ended it, or it ran out of memory
+            self.close()
+            return self._started().submit(make, self._url, *said).result()
+
+    def _started(self) -> ProcessPoolExecutor:
+        with self._lock:
+            if self._pool is None:
+                self._pool = ProcessPoolExecutor(
+                    1, get_context("spawn"), _quiet, max_tasks_per_child=_FILES_A_PROCESS
+                )
+            return self._pool
+
+    def close(self) -> None:
+        """End the process; what waits is not made."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _quiet() -> None:
+    """Leave Ctrl-C to the process that answers: it ends this one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def make_report(url: str, statement: str, wanted: Format, spoken: str, work: Path) -> Path:
+    """
+    Set a statement's report.
+
+    Raises
+    ------
+    PeriodError
+        Where a statement that is not verified has other readings by now.
+    """
+    from mrv.report import make  # noqa: PLC0415 - in its own process alone
+    from services.issuer.report import facts_of  # noqa: PLC0415
+
+    with connect(url, role="tonne_api", name="tonne api files", autocommit=True) as conn:
+        facts = facts_of(conn, statement)
+    file = work / "report"
+    file.write_bytes(make(facts, wanted, spoken))
+    return file
+
+
+def make_pack(url: str, statement: str, work: Path) -> Path:
+    """Write a statement's evidence pack as one zip file."""
+    from services.issuer.pack import export  # noqa: PLC0415 - in its own process alone
+
+    with connect(url, role="tonne_api", name="tonne api files", autocommit=True) as conn:
+        export(conn, statement, work / "pack")
+    _zip(work / "pack", work / "pack.zip", statement)
+    return work / "pack.zip"
+
+
+def _zip(folder: Path, file: Path, name: str) -> None:
+    with zipfile.ZipFile(file, "w") as out:
+        for path in sorted(one for one in folder.rglob("*") if one.is_file()):
+            entry = zipfile.ZipInfo(f"{name}/{path.relative_to(folder).as_posix()}", _EPOCH)
+            entry.external_attr = _MODE
+            # Parquet is compressed already
+            stored = path.suffix == ".parquet"
+            entry.compress_type = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
+            with path.open("rb") as source, out.open(entry, "w") as target:
+                shutil.copyfileobj(source, target)

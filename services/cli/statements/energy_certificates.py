@@ -1,0 +1,191 @@
+"""`tonne certificates`: certificates of energy, entered and exported, never twice."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ingest.errors import InputError
+from ingest.model import INTERVAL_US
+from services.cli.groups import Group
+from services.cli.options.database_url import database_url
+from services.cli.options.json_option import json_option
+from services.cli.options.time_span import begin_option, end_option, span_us
+from services.cli.output.folder import write_folder
+from services.cli.output.json_text import print_json, say
+from services.cli.output.table import table
+from services.store.postgres.pool import connect
+from services.store.statements import energy_certificates as store
+from services.store.timeseries.queries import device_timezone
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+
+_device = click.option("--device", required=True, metavar="ID", help="Meter that measured it.")
+_body = click.option("--issuing-body", required=True, help="Who issues the certificate.")
+_document = click.option("--document", required=True, help="By which document.")
+_owner = click.option("--owner", help="Whose it is.")
+
+
+@click.group(cls=Group)
+def certificates() -> None:
+    """
+    Certificates of energy (granular certificates, I-REC): never certified and credited.
+
+    A device with certified energy in a period earns nothing in it, and the statement names
+    the certificate. What a submitted or issued statement credits is not certified any more.
+
+    \b
+    Example:
+      tonne certificates enter IREC-2026-17 --scheme I-REC --device inv-001 --wh 1000000 \\
+        --from 2026-03-01 --to 2026-04-01 \\
+        --issuing-body "The registry" --document "certificate 17"
+    """
+
+
+@certificates.command("enter")
+@click.argument("id_", metavar="ID")
+@click.option("--scheme", required=True, help="Such as I-REC or EnergyTag GC.")
+@_device
+@begin_option
+@end_option
+@click.option("--wh", type=click.IntRange(1), required=True, help="Certified energy. [Wh]")
+@_body
+@_document
+@_owner
+@json_option
+def enter_(
+    id_: str, scheme: str, device: str, begin: str, end: str, wh: int, issuing_body: str,
+    document: str, owner: str | None, *, as_json: bool,
+) -> None:  # fmt: skip
+    """
+    Enter a certificate that another registry issued; it is never changed.
+
+    Its energy is laid on the device's quarter hours, the first that have room. Refused where
+    less was measured, or a statement credits it.
+
+    \b
+    Example:
+      tonne certificates enter IREC-2026-17 --scheme I-REC --device inv-001 --wh 1000000 \\
+        --from 2026-03-01 --to 2026-04-01 \\
+        --issuing-body "The registry" --document "certificate 17"
+    """
+    with _connect() as conn:
+        span = _span(conn, device, begin, end)
+        one = store.Certificate(id_, scheme, device, *span, wh, issuing_body, document, owner)
+        store.enter(conn, one, getpass.getuser())
+    say({"certificate": id_, "wh": wh}, f"{id_}: {wh} Wh of {device} are certified",
+        as_json=as_json)  # fmt: skip
+
+
+@certificates.command("export")
+@click.argument("id_", metavar="ID")
+@_device
+@begin_option
+@end_option
+@_body
+@_document
+@_owner
+@click.option("--energy-source", help="Such as solar_pv, by the issuing body's list.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder.")
+@json_option
+def export_(
+    id_: str, device: str, begin: str, end: str, issuing_body: str, document: str,
+    owner: str | None, energy_source: str | None, out: Path, *, as_json: bool,
+) -> None:  # fmt: skip
+    """
+    Write granular certificates of all generation that none has, and enter them as ID.
+
+    A bundle an hour, as EnergyTag asks for. Once written, that energy earns no credits.
+
+    \b
+    Example:
+      tonne certificates export GC-2026-03 --device inv-001 --out gc \\
+        --from 2026-03-01 --to 2026-04-01 \\
+        --issuing-body "The registry" --document "order 4"
+    """
+    if out.exists():
+        raise InputError(f"--out {out} is there already; name a new folder")
+    with _connect() as conn, conn.transaction():
+        span = _span(conn, device, begin, end)
+        wh = store.free_wh(conn, device, *span)
+        if wh == 0:
+            raise InputError(f"{device} generated nothing in that time that no certificate has")
+        one = store.Certificate(
+            id_, "EnergyTag GC", device, *span, wh, issuing_body, document, owner, exported=True
+        )
+        store.enter(conn, one, getpass.getuser())
+        bundles = [_bundle(one, hour, energy_source) for hour in store.hours(conn, id_)]
+        whole = json.dumps({"certificate": id_, "bundles": bundles}, indent=2, ensure_ascii=False)
+        write_folder(out, {"bundles.json": f"{whole}\n".encode()})
+    say({"certificate": id_, "wh": wh, "bundles": len(bundles), "folder": out},
+        f"{out}: {len(bundles)} bundles, {wh} Wh", as_json=as_json)  # fmt: skip
+
+
+@certificates.command("list")
+@click.option("--device", metavar="ID", help="Of one device.")
+@json_option
+def list_(device: str | None, *, as_json: bool) -> None:
+    """
+    List what is certified.
+
+    \b
+    Example:
+      tonne certificates list --device inv-001
+    """
+    with _connect() as conn:
+        found = store.certificates(conn, device)
+    if as_json:
+        print_json(
+            [
+                one._asdict() | {"begin": one.begin.isoformat(), "end": one.end.isoformat()}
+                for one in found
+            ]
+        )
+        return
+    head = ("certificate", "scheme", "device", "from", "to", "Wh", "exported")
+    rows = [
+        (one.id, one.scheme, one.device, one.begin.isoformat(), one.end.isoformat(), one.wh,
+         "yes" if one.exported else "no")
+        for one in found
+    ]  # fmt: skip
+    click.echo(table(head, rows, empty="nothing is certified"))
+
+
+def _span(
+    conn: Connection[TupleRow], device: str, begin: str, end: str
+) -> tuple[datetime, datetime]:
+    """Times of --from and --to, on quarter hours; a day by the clock of the device's site."""
+    edges = span_us(begin, end, device_timezone(conn, device))
+    if any(edge % INTERVAL_US for edge in edges):
+        raise InputError(f"--from {begin} --to {end}: give quarter hours; meters count by them")
+    first, last = (datetime.fromtimestamp(edge / 1e6, UTC) for edge in edges)
+    return first, last
+
+
+def _bundle(
+    one: store.Certificate, hour: store.CertifiedHour, energy_source: str | None
+) -> dict[str, object]:
+    """A bundle, with the fields that are known; ids and states are its registry's."""
+    end = min(hour.begin + timedelta(hours=1), one.end)
+    return {
+        "device_id": one.device,
+        "energy_carrier": "electricity",
+        "energy_source": energy_source,
+        "face_value": hour.wh,
+        "production_starting_interval": max(hour.begin, one.begin).isoformat(),
+        "production_ending_interval": end.isoformat(),
+        "issuing_body": one.issuing_body,
+        "owner": one.owner,
+    }
+
+
+def _connect() -> Connection[TupleRow]:
+    return connect(database_url(), role="tonne_mrv", name="tonne certificates", autocommit=True)

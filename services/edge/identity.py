@@ -1,0 +1,218 @@
+"""
+The gateway's own identity: its key is made here, its certificate fetched by EST (RFC 7030).
+
+The certificate is renewed by itself once a third of its time is left.  A new pair is
+written beside the old one and put in its place by renaming; what was left half way is
+finished at the next start.
+"""
+
+from __future__ import annotations
+
+import base64
+import ssl
+import threading
+from datetime import UTC, datetime
+from http.client import HTTPException, HTTPSConnection
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import pkcs7
+from cryptography.x509.oid import NameOID
+
+from ingest.errors import InputError, ServerError, TonneError
+from ingest.mqtt.tls import CA, CERTIFICATE, KEY
+from services.identity.files import PUBLIC, write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from structlog.typing import FilteringBoundLogger
+
+ROOT = "/.well-known/est"
+_PORT = 8444
+_WAIT_S = 20.0
+_LARGEST = 1 << 20
+_NEXT = ".next"
+_LOOK_S = 3_600.0
+_LEFT = 1 / 3
+
+
+def enrol(folder: Path, url: str, name: str, token: str, ca_sha256: str | None) -> datetime:
+    """
+    Make a key, fetch its first certificate by a one-time token; until when it holds.
+
+    Parameters
+    ----------
+    ca_sha256 : str or None
+        Digest of the authority's certificate; needed where `ca.crt` is not in the folder.
+
+    Raises
+    ------
+    InputError, ServerError
+        If it is refused, or whoever answers is not of that authority.
+    """
+    if not (folder / CA).exists():
+        if ca_sha256 is None:
+            raise InputError(
+                f"{folder / CA} is not there: give the authority's digest by --ca-sha256, as"
+                " `tonne registry enrol-token` printed it, or copy ca.crt there"
+            )
+        write(folder / CA, _authority(url, ca_sha256), PUBLIC)
+    basic = base64.b64encode(f"{name}:{token}".encode()).decode()
+    return _fetch(folder, url, "simpleenroll", name, {"Authorization": f"Basic {basic}"})
+
+
+def renew(folder: Path, url: str, name: str) -> datetime:
+    """
+    Make another key, and fetch its certificate by the present one; until when it holds.
+
+    Raises
+    ------
+    InputError, ServerError
+        As `enrol` raises.
+    """
+    return _fetch(folder, url, "simplereenroll", name, {})
+
+
+def due(folder: Path, now: datetime) -> bool:
+    """Whether a third of the certificate's time is left, or less."""
+    held = x509.load_pem_x509_certificate((folder / CERTIFICATE).read_bytes())
+    begin, end = held.not_valid_before_utc, held.not_valid_after_utc
+    return end - now <= (end - begin) * _LEFT
+
+
+def _authority(url: str, digest: str) -> bytes:
+    """Fetch the authority's certificate from whom nobody trusts yet, and hold it to its digest."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    (found, *_) = _certificates(_ask(url, context, "GET", "cacerts", {}, None))
+    own = found.fingerprint(hashes.SHA256()).hex()
+    if own != digest.lower().replace(":", ""):
+        raise InputError(
+            f"{url} shows another authority, {own}, than the one of --ca-sha256: somebody may"
+            " stand between; give nobody the token"
+        )
+    return found.public_bytes(serialization.Encoding.PEM)
+
+
+def _fetch(folder: Path, url: str, what: str, name: str, headers: dict[str, str]) -> datetime:
+    key = ec.generate_private_key(ec.SECP256R1())
+    request = (
+        x509.CertificateSigningRequestBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+        .sign(key, hashes.SHA256())
+    )
+    body = base64.encodebytes(request.public_bytes(serialization.Encoding.DER))
+    context = ssl.create_default_context(cafile=str(folder / CA))
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if what == "simplereenroll":
+        context.load_cert_chain(folder / CERTIFICATE, folder / KEY)
+    headers = {**headers, "Content-Type": "application/pkcs10"}
+    (made, *_) = _certificates(_ask(url, context, "POST", what, headers, body))
+    if made.public_key() != key.public_key():
+        raise ServerError(f"{url} certified another key than ours; tell whoever runs it")
+    secret = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    write(folder / (KEY + _NEXT), secret)
+    write(folder / (CERTIFICATE + _NEXT), made.public_bytes(serialization.Encoding.PEM), PUBLIC)
+    settle(folder)
+    return made.not_valid_after_utc
+
+
+def settle(folder: Path) -> None:
+    """Put a new pair in the old one's place; one that was cut off half way, too."""
+    key, certificate = folder / (KEY + _NEXT), folder / (CERTIFICATE + _NEXT)
+    if not certificate.exists():
+        key.unlink(missing_ok=True)  # no certificate of it was ever written
+        return
+    if key.exists():
+        key.replace(folder / KEY)
+    certificate.replace(folder / CERTIFICATE)
+
+
+def _ask(
+    url: str,
+    context: ssl.SSLContext,
+    method: str,
+    what: str,
+    headers: dict[str, str],
+    body: bytes | None,
+) -> bytes:
+    parts = urlsplit(url)
+    if parts.scheme != "https" or not parts.hostname:
+        raise InputError(f"enrolment: {url!r} is no https:// address; such as https://host:{_PORT}")
+    connection = HTTPSConnection(
+        parts.hostname, parts.port or _PORT, context=context, timeout=_WAIT_S
+    )
+    try:
+        connection.request(method, f"{ROOT}/{what}", body, headers)
+        answer = connection.getresponse()
+        data, status = answer.read(_LARGEST), answer.status
+    except (OSError, HTTPException) as error:
+        raise ServerError(f"{url} cannot be asked for a certificate: {error}") from error
+    finally:
+        connection.close()
+    if status == 200:  # noqa: PLR2004 - HTTP
+        return data
+    said = f"{url} answers {status}: {data.decode(errors='replace').strip()[:300]}"
+    raise (ServerError if status >= 500 else InputError)(said)  # noqa: PLR2004 - HTTP
+
+
+def _certificates(data: bytes) -> list[x509.Certificate]:
+    try:
+        found = pkcs7.load_der_pkcs7_certificates(base64.b64decode(data))
+    except ValueError as error:
+        raise ServerError(f"what was answered holds no certificate: {error}") from error
+    if not found:
+        raise ServerError("what was answered holds no certificate")
+    return found
+
+
+class Renewal(threading.Thread):
+    """
+    Looks once an hour whether the certificate is to be renewed.
+
+    Parameters
+    ----------
+    renewed : callable
+        Called when there is another pair in the folder.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        url: str,
+        name: str,
+        renewed: Callable[[], None],
+        stopping: threading.Event,
+        log: FilteringBoundLogger,
+    ) -> None:
+        super().__init__(name="renewal", daemon=True)
+        self._folder, self._url, self._gateway = folder, url, name
+        self._renewed, self._stopping, self._log = renewed, stopping, log
+
+    def run(self) -> None:
+        """Look, and renew what is due, until stopped; what fails is tried in the next hour."""
+        while not self._stopping.is_set():
+            self.once()
+            self._stopping.wait(_LOOK_S)
+
+    def once(self) -> None:
+        """Renew the certificate if that is due."""
+        try:
+            if not due(self._folder, datetime.now(UTC)):
+                return
+            until = renew(self._folder, self._url, self._gateway)
+            self._renewed()
+        except (TonneError, OSError, ValueError) as error:
+            self._log.error("certificate not renewed", reason=" ".join(str(error).split())[:300])
+        else:
+            self._log.info("certificate renewed", until=f"{until:%Y-%m-%dT%H:%M:%SZ}")

@@ -1,0 +1,256 @@
+"""
+EST (RFC 7030) over HTTPS: `cacerts`, `simpleenroll`, `simplereenroll`, and nothing else.
+
+TLS ends here, and not at the proxy before the API: a device renews with its certificate,
+and a header in which a proxy names one could be written by whoever reaches the port
+behind it.  The process holds the fleet's authority, so it serves nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import socket
+import ssl
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import psycopg
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
+
+from ingest.errors import InputError, ServerError
+from mrv.errors import EnrolmentError
+from services.enrolment import self_enrolment as own
+from services.store.postgres.pool import connect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from structlog.typing import FilteringBoundLogger
+
+    from services.identity.folder import IdentityFolder
+
+ROOT = "/.well-known/est"
+_LARGEST = 32_768
+_SILENT_S, _LONGEST_S = 10.0, 30.0
+_AT_ONCE, _OF_ONE = 64, 8
+_CERTIFICATES = "application/pkcs7-mime; smime-type=certs-only"
+
+
+class Answer(NamedTuple):
+    """What a request is answered: status, text or base64, its type, further headers."""
+
+    status: int
+    body: bytes
+    kind: str = "text/plain; charset=utf-8"
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """
+    What requests are answered from.
+
+    Attributes
+    ----------
+    changed : callable
+        Called after a certificate was given to a device by token: the broker is to know it.
+    """
+
+    url: str
+    folder: IdentityFolder
+    days: int
+    log: FilteringBoundLogger
+    changed: Callable[[], None]
+
+    def answer(
+        self, method: str, path: str, authorization: str, body: bytes, held: bytes | None
+    ) -> Answer:
+        """
+        Answer a request.
+
+        Parameters
+        ----------
+        held : bytes or None
+            The client's certificate, DER, as TLS verified it.
+        """
+        try:
+            return self._answered(method, path, authorization, body, held)
+        except EnrolmentError as error:
+            self.log.warning("refused", path=path, reason=str(error))
+            challenge = (("WWW-Authenticate", 'Basic realm="tonne est"'),)
+            return Answer(401, f"{error}\n".encode(), headers=challenge)
+        except InputError as error:
+            self.log.warning("refused", path=path, reason=str(error))
+            return Answer(400, f"{error}\n".encode())
+        except (ServerError, psycopg.Error) as error:
+            self.log.warning("database away", error=" ".join(str(error).split())[:300])
+            return Answer(
+                503, b"the database is away; try again\n", headers=(("Retry-After", "30"),)
+            )
+
+    def _answered(
+        self, method: str, path: str, authorization: str, body: bytes, held: bytes | None
+    ) -> Answer:
+        if (method, path) == ("GET", f"{ROOT}/cacerts"):
+            return _certificates(self.folder.authority().certificate)
+        if (method, path) == ("GET", f"{ROOT}/csrattrs"):
+            return Answer(204, b"")  # nothing is asked for beside the common name
+        if method != "POST" or path not in (f"{ROOT}/simpleenroll", f"{ROOT}/simplereenroll"):
+            return Answer(404, b"there is cacerts, simpleenroll and simplereenroll here\n")
+        wanted = own.read_request(_decoded(body, "the body"))
+        with connect(self.url, role="tonne_enrol", name="tonne est", autocommit=True) as conn:
+            if path.endswith("/simplereenroll"):
+                if held is None:
+                    raise EnrolmentError("show the certificate that is to be renewed (TLS)")
+                made = own.renew(conn, self.folder, held, wanted, self.days)
+                self.log.info("renewed", device=wanted.principal)
+                return _certificates(made)
+            user, token = _token(authorization)
+            made = own.enrol(conn, self.folder, token, wanted, self.days, user)
+        self.log.info("enrolled", device=wanted.principal)
+        self.changed()
+        return _certificates(made)
+
+
+def _token(authorization: str) -> tuple[str, str]:
+    """Return user and token of a header: `Basic` as RFC 7030 wants it, or `Bearer`."""
+    scheme, _, rest = authorization.partition(" ")
+    if scheme.lower() == "bearer" and rest.strip():
+        return "", rest.strip()
+    if scheme.lower() == "basic":
+        user, _, token = _decoded(rest.encode(), "Basic").decode(errors="replace").partition(":")
+        return user, token
+    raise EnrolmentError("give the one-time token: Basic with the device's id, or Bearer")
+
+
+def _decoded(text: bytes, what: str) -> bytes:
+    try:
+        return base64.b64decode(b"".join(text.split()), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InputError(f"{what} is no base64: {error}") from error
+
+
+def _certificates(pem: bytes) -> Answer:
+    found = x509.load_pem_x509_certificates(pem)
+    body = base64.encodebytes(pkcs7.serialize_certificates(found, Encoding.DER))
+    headers = (("Content-Transfer-Encoding", "base64"),)
+    return Answer(200, body, _CERTIFICATES, headers)
+
+
+class Server(ThreadingHTTPServer):
+    """
+    The port: so many connections at once, of one address fewer, each for half a minute.
+
+    Parameters
+    ----------
+    bind : tuple
+        Host and port.
+    server : Path
+        Folder of `server.crt`, `server.key` and `ca.crt`.
+
+    Raises
+    ------
+    ServerError
+        Where nobody can listen there.
+    """
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, bind: tuple[str, int], server: Path, desk: Desk) -> None:
+        self.desk = desk
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self._context.load_cert_chain(server / "server.crt", server / "server.key")
+        self._context.load_verify_locations(server / "ca.crt")
+        self._context.verify_mode = ssl.CERT_OPTIONAL  # a first certificate is fetched without
+        self._inside: dict[str, int] = {}
+        self._lock = threading.Lock()
+        try:
+            super().__init__(bind, _Handler)
+        except OSError as error:
+            raise ServerError(f"nobody can listen at {bind[0]}:{bind[1]}: {error}") from error
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        """Let a connection in, while there is room for its address and at all."""
+        del request
+        with self._lock:
+            mine = self._inside.get(client_address[0], 0)
+            if mine >= _OF_ONE or sum(self._inside.values()) >= _AT_ONCE:
+                return False
+            self._inside[client_address[0]] = mine + 1
+            return True
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serve one connection in its thread, for half a minute at most."""
+        end = threading.Timer(_LONGEST_S, _hang_up, [request])
+        end.daemon = True
+        end.start()
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            end.cancel()
+            with self._lock:
+                left = self._inside.get(client_address[0], 1) - 1
+                self._inside[client_address[0]] = left
+                if left <= 0:
+                    del self._inside[client_address[0]]
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Speak TLS in the connection's own thread: who is slow holds nobody else up."""
+        request.settimeout(_SILENT_S)
+        with self._context.wrap_socket(request, server_side=True) as secure:
+            _Handler(secure, client_address, self)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A connection that broke off is no fault of ours."""
+        del request
+        self.desk.log.debug("connection ended", client=client_address[0])
+
+
+def _hang_up(request: socket.socket) -> None:
+    with suppress(OSError):  # it has ended
+        request.shutdown(socket.SHUT_RDWR)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server_version, sys_version = "tonne", ""
+    server: Server
+    protocol_version = "HTTP/1.1"
+    timeout = _SILENT_S
+
+    def do_GET(self) -> None:
+        self._serve(b"")
+
+    def do_POST(self) -> None:
+        length = self.headers.get("Content-Length", "")
+        if not length.isdigit() or int(length) > _LARGEST:
+            self._send(Answer(413, f"a body has at most {_LARGEST} bytes, and a length\n".encode()))
+            self.close_connection = True
+            return
+        self._serve(self.rfile.read(int(length)))
+
+    def _serve(self, body: bytes) -> None:
+        held = self.connection.getpeercert(binary_form=True)
+        authorization = self.headers.get("Authorization", "")
+        path = self.path.partition("?")[0]
+        self._send(self.server.desk.answer(self.command, path, authorization, body, held))
+
+    def _send(self, answer: Answer) -> None:
+        self.send_response(answer.status)
+        for name, value in answer.headers:
+            self.send_header(name, value)
+        if answer.status != 204:  # noqa: PLR2004 - no content has no length
+            self.send_header("Content-Type", answer.kind)
+            self.send_header("Content-Length", str(len(answer.body)))
+        self.end_headers()
+        self.wfile.write(answer.body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
+        """What was done is in our own log."""

@@ -1,0 +1,193 @@
+"""
+Certificates for keys that devices made themselves: by a one-time token, or by the last one.
+
+The key never leaves the device: what comes here is a request that it signed (PKCS #10).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import NameOID
+
+from ingest.errors import InputError
+from mrv.errors import EnrolmentError
+from services.enrolment.issue import principals
+from services.store.registry import credentials
+from services.store.registry import enrolment_tokens as tokens
+from services.store.registry.entries_from_rows import load_registry
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from services.identity.authority import PublicKey
+    from services.identity.folder import IdentityFolder
+
+DAYS = 90
+TOKEN_HOURS = 72
+_CURVES = (ec.SECP256R1, ec.SECP384R1)
+_RSA_BITS = (2048, 4096)
+BY_EST = "est"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Who asks for a certificate, and for which key."""
+
+    principal: str
+    key: PublicKey
+
+    @property
+    def key_sha256(self) -> bytes:
+        """Digest of the key, by which a request that is repeated is known."""
+        der = self.key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        return hashlib.sha256(der).digest()
+
+
+def read_request(data: bytes) -> Wanted:
+    """
+    Read a certificate request (PKCS #10, DER), and hold its signature against its key.
+
+    Raises
+    ------
+    InputError
+        If it is none, its key is weak or of another kind, or its common name is no one name.
+    """
+    try:
+        request = x509.load_der_x509_csr(data)
+        signed, key = request.is_signature_valid, request.public_key()
+        names = request.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    except (ValueError, UnsupportedAlgorithm, InvalidSignature) as error:
+        raise InputError(
+            f"the body is no certificate request (PKCS #10 in base64): {error}"
+        ) from error
+    if not signed:
+        raise InputError("the request is not signed by its own key; make it again")
+    if len(names) != 1:
+        raise InputError(f"the request has {len(names)} common names; give the device's id as one")
+    if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, _CURVES):
+        return Wanted(str(names[0].value), key)
+    if isinstance(key, rsa.RSAPublicKey) and _RSA_BITS[0] <= key.key_size <= _RSA_BITS[1]:
+        return Wanted(str(names[0].value), key)
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        return Wanted(str(names[0].value), key)
+    raise InputError(
+        "the request's key is not taken: make one of EC P-256 or P-384, Ed25519, or RSA of"
+        f" {_RSA_BITS[0]} to {_RSA_BITS[1]} bits"
+    )
+
+
+def make_tokens(
+    conn: Connection[TupleRow], names: Sequence[str], hours: float, author: str
+) -> list[tuple[str, str, datetime]]:
+    """
+    Make a one-time token for each device that can hold a credential: id, token, until when.
+
+    Raises
+    ------
+    RegistryError
+        Naming each that cannot, and why.
+    """
+    until = datetime.now(UTC) + timedelta(hours=hours)
+    with conn.transaction():
+        meant = principals(load_registry(conn).devices, names, every=False)
+        return [(name, tokens.make(conn, name, until, author), until) for name in meant]
+
+
+def enrol(
+    conn: Connection[TupleRow],
+    folder: IdentityFolder,
+    token: str,
+    wanted: Wanted,
+    days: int = DAYS,
+    named: str | None = None,
+) -> bytes:
+    """
+    Give a device its first certificate, PEM, and use up its token.
+
+    The same token by the same key gives the same certificate again: an answer may be lost.
+
+    Parameters
+    ----------
+    named : str, optional
+        The user name that came with the token.
+
+    Raises
+    ------
+    EnrolmentError
+        If the token is unknown, used by another key, over, or another device's.
+    """
+    with conn.transaction():
+        credentials.lock(conn)
+        found = tokens.take(conn, token)
+        if found is None or found.expires <= datetime.now(UTC):
+            raise EnrolmentError(
+                "the token is unknown or over; `tonne registry enrol-token ID` makes another"
+            )
+        if wanted.principal != found.principal or named not in (None, "", found.principal):
+            raise EnrolmentError("the token is for another device; its common name is the id")
+        if found.certificate is not None:
+            if found.key != wanted.key_sha256:
+                raise EnrolmentError("the token was used, by another key; ask for a new token")
+            return found.certificate
+        certificate = _issue(conn, folder, wanted, days)
+        tokens.use(conn, token, wanted.key_sha256, certificate)
+    return certificate
+
+
+def renew(
+    conn: Connection[TupleRow],
+    folder: IdentityFolder,
+    held: bytes,
+    wanted: Wanted,
+    days: int = DAYS,
+) -> bytes:
+    """
+    Give a device its next certificate, PEM, on the strength of the one that it shows.
+
+    Parameters
+    ----------
+    held : bytes
+        The certificate of the connection, DER; TLS has held it against the authority.
+
+    Raises
+    ------
+    EnrolmentError
+        If it was revoked, is not on record, or is another device's.
+    """
+    serial = f"{x509.load_der_x509_certificate(held).serial_number:x}"
+    with conn.transaction():
+        credentials.lock(conn)
+        on_record = credentials.by_serial(conn, serial)
+        if on_record is None or on_record.revoked is not None:
+            raise EnrolmentError(
+                "the certificate of this connection was revoked, or is no device's"
+            )
+        if on_record.principal != wanted.principal:
+            raise EnrolmentError(
+                f"the certificate of this connection is {on_record.principal!r}'s; the request's"
+                " common name is to be the same"
+            )
+        return _issue(conn, folder, wanted, days)
+
+
+def _issue(conn: Connection[TupleRow], folder: IdentityFolder, wanted: Wanted, days: int) -> bytes:
+    (name,) = principals(load_registry(conn).devices, [wanted.principal], every=False)
+    held = credentials.in_use(conn).get(name)
+    if held is not None and held.kind == "password":
+        credentials.revoke(conn, name, BY_EST, "replaced by a certificate")
+        folder.forget(name)
+    issued = folder.authority().certify(name, wanted.key, days)
+    row = (issued.serial, issued.fingerprint, issued.expires)
+    credentials.record(conn, [(name, "certificate", *row)], BY_EST)
+    return issued.certificate

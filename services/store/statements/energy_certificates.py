@@ -1,0 +1,117 @@
+"""Certificates of energy: entered against a device and a time, laid on its quarter hours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from psycopg import errors
+from psycopg.types.range import Range
+
+from ingest.errors import InputError
+from services.store.postgres.timestamps import stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+
+class Certificate(NamedTuple):
+    """Certified energy of a device in a half-open time. [Wh]"""
+
+    id: str
+    scheme: str
+    device: str
+    begin: datetime
+    end: datetime
+    wh: int
+    issuing_body: str
+    document: str
+    owner: str | None = None
+    exported: bool = False
+
+
+class CertifiedHour(NamedTuple):
+    """What a certificate certifies of one hour. [Wh]"""
+
+    begin: datetime
+    wh: int
+
+
+def enter(conn: Connection[TupleRow], one: Certificate, author: str) -> None:
+    """
+    Enter a certificate; it is never changed.
+
+    Raises
+    ------
+    InputError
+        With the rule: more than was measured and is not certified, or energy that a
+        statement credits.
+    """
+    try:
+        with conn.transaction():
+            conn.execute(
+                "INSERT INTO energy_certificate (id, scheme, device_id, period, wh, issuing_body,"
+                " owner, document, exported, author)"
+                " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+                [one.id, one.scheme, one.device, Range(one.begin, one.end), one.wh,
+                 one.issuing_body, one.owner, one.document, one.exported, author],
+            )  # fmt: skip
+    except errors.UniqueViolation as error:
+        raise InputError(f"certificate {one.id} is entered already; see the list") from error
+    except errors.ForeignKeyViolation as error:
+        raise InputError(f"device {one.device!r} is not registered") from error
+    except (errors.CheckViolation, errors.DataException) as error:
+        raise InputError(str(error.diag.message_primary)) from error
+
+
+def certificates(conn: Connection[TupleRow], device: str | None = None) -> list[Certificate]:
+    """Return certificates, of a device or all, by time."""
+    rows = conn.execute(
+        "SELECT id, scheme, device_id, lower(period), upper(period), wh, issuing_body, document,"
+        " owner, exported FROM energy_certificate"
+        " WHERE %(d)s::text IS NULL OR device_id = %(d)s ORDER BY lower(period), id",
+        {"d": device},
+    )
+    return [Certificate(*row) for row in rows]
+
+
+def hours(conn: Connection[TupleRow], certificate: str) -> list[CertifiedHour]:
+    """Return what a certificate certifies, by hours of UTC."""
+    rows = conn.execute(
+        "SELECT date_trunc('hour', start, 'UTC'), sum(wh)::bigint FROM energy_certified"
+        " WHERE certificate_id = %s GROUP BY 1 ORDER BY 1",
+        [certificate],
+    )
+    return [CertifiedHour(*row) for row in rows]
+
+
+def free_wh(conn: Connection[TupleRow], device: str, begin: datetime, end: datetime) -> int:
+    """Return what a device generated in a time and no certificate has. [Wh]"""
+    row = conn.execute(
+        "SELECT coalesce(sum(greatest(0, q.value - coalesce((SELECT sum(c.wh)"
+        " FROM energy_certified c WHERE c.device_id = q.device_id AND c.start = q.start), 0))), 0)"
+        "::bigint FROM interval_quantity q WHERE q.device_id = %s AND q.quantity = 'energy_export'"
+        " AND q.start >= %s AND q.start < %s",
+        [device, begin, end],
+    ).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def certified(
+    conn: Connection[TupleRow], devices: Sequence[str], from_us: int, to_us: int
+) -> dict[str, list[tuple[str, str, int]]]:
+    """Return id, scheme and Wh of the certificates of devices in [from, to), by device."""
+    rows = conn.execute(
+        "SELECT c.device_id, c.certificate_id, e.scheme, sum(c.wh)::bigint FROM energy_certified c"
+        " JOIN energy_certificate e ON e.id = c.certificate_id"
+        " WHERE c.device_id = ANY(%s) AND c.start >= %s AND c.start < %s"
+        " GROUP BY 1, 2, 3 ORDER BY 1, 2",
+        [list(devices), stamp(from_us), stamp(to_us)],
+    )
+    found: dict[str, list[tuple[str, str, int]]] = {}
+    for device, name, scheme, wh in rows:
+        found.setdefault(device, []).append((name, scheme, int(wh)))
+    return found

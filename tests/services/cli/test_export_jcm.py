@@ -1,0 +1,122 @@
+"""JCM: the monitoring spreadsheet recalculates to the statement, and fills an official file."""
+
+import json
+import shutil
+import subprocess
+from decimal import Decimal
+
+import openpyxl
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from mrv.signatures.keyfile import write_keyring
+from services.cli.errors import Exit
+from services.cli.main import main
+from tests.mrv.exports.entries import whole
+from tests.mrv.packs import HOLDERS, folder
+
+STATEMENT = "TN-pv-20260102-20260103-1"
+OFFICE = shutil.which("soffice")
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory):
+    path = tmp_path_factory.mktemp("jcm") / "pack"
+    path.mkdir()
+    folder(path)
+    return path
+
+
+@pytest.fixture
+def run(pack, tmp_path):
+    """Return a runner with participants entered."""
+    (tmp_path / "keys.json").write_bytes(write_keyring(HOLDERS.values()))
+
+    def command(*more, participants=(("Japan Co.", "JPN", "50", "JP-1"),
+                                     ("Viet Co.", "VNM", "50", "VN-1"))):  # fmt: skip
+        record = whole(STATEMENT, 2026, 1)
+        del record["registrations"][0]["units"]
+        names = ("name", "side", "share_percent", "account")
+        record["registrations"][0]["participants"] = [
+            dict(zip(names, one, strict=True)) for one in participants
+        ]
+        (tmp_path / "entered.yaml").write_text(yaml.safe_dump(record), encoding="utf-8")
+        paths = (("--keys", "keys.json"), ("--entered", "entered.yaml"), ("--out", "out"))
+        words = [word for name, path in paths for word in (name, str(tmp_path / path))]
+        words = ["export", "jcm", str(pack), *words, *map(str, more)]
+        return CliRunner().invoke(main, words)
+
+    return command
+
+
+def _stated(pack):
+    return json.loads((pack / "statement.json").read_text("utf-8"))["credentialSubject"]
+
+
+@pytest.mark.skipif(OFFICE is None, reason="LibreOffice is not installed: nothing recalculates")
+def test_the_spreadsheet_recalculates_to_the_statement(run, pack, tmp_path):
+    """A participant would hand in another reduction than the one that was verified."""
+    done = run()
+    assert done.exit_code == Exit.NOT_ENOUGH, done.output  # no status list was given
+    subprocess.run(
+        [OFFICE, f"-env:UserInstallation=file://{tmp_path}/office", "--headless", "--convert-to",
+         "xlsx", "--outdir", str(tmp_path / "recalculated"), str(tmp_path / "out/monitoring.xlsx")],
+        check=True, capture_output=True, timeout=120,
+    )  # fmt: skip
+    book = openpyxl.load_workbook(tmp_path / "recalculated" / "monitoring.xlsx", data_only=True)
+    sheet, said = book["MRS(calc_process)"], _stated(pack)["emissions"]
+    for cell, name in (("B3", "baseline"), ("B4", "project"), ("B5", "reduction")):
+        stated = Decimal(said[name]["t"])
+        assert abs(Decimal(str(sheet[cell].value)) - stated) <= Decimal("0.000002"), name
+    assert Decimal(said["reduction"]["t"]) > 0
+    assert "not an official form" in book["MRS(input)"]["A1"].value
+
+
+MAP = """
+name = "official"
+source = "the JCM's file"
+certainty = "R"
+[[cell]]
+sheet = "MRS(input)"
+at = "C2"
+value = "project"
+[[table]]
+sheet = "MRS(input)"
+rows = "parameters"
+first = 5
+[table.columns]
+B = {value = "amount"}
+C = {value = "factor_value"}
+"""
+
+
+def test_an_official_file_is_filled(run, tmp_path):
+    """Whoever has the official spreadsheet would type the meters' sums into it."""
+    book = openpyxl.Workbook()
+    book.active.title = "MRS(input)"
+    book.active["D5"] = "=B5*C5"
+    book.active.protection.sheet = True
+    book.save(tmp_path / "official.xlsx")
+    (tmp_path / "map.toml").write_text(MAP, encoding="utf-8")
+    run("--template", tmp_path / "official.xlsx", "--map", tmp_path / "map.toml")
+    sheet = openpyxl.load_workbook(tmp_path / "out" / "monitoring.xlsx")["MRS(input)"]
+    assert sheet["C2"].value == "VN021"
+    assert sheet["D5"].value == "=B5*C5"
+    assert sheet.protection.sheet is True
+    assert sheet["B5"].value > 0
+
+
+def test_shares_that_are_not_the_whole_are_refused(run, tmp_path):
+    """Credits of nobody, or of two."""
+    for shares, rule in (
+        ((("A", "JPN", "60", "x"), ("B", "VNM", "50", "y")), "110"),
+        ((("A", "XXX", "100", "x"),), "is no Party"),
+        ((("A", "JPN", "-1", "x"),), "is no number"),
+        ((("A", "JPN", "50", "x"), ("A", "VNM", "50", "y")), "keep one"),
+    ):
+        done = run(participants=shares)
+        assert done.exit_code == Exit.INPUT, done.output
+        assert rule in done.output
+        assert not (tmp_path / "out").exists()
+    assert "account of A" in run(participants=(("A", "JPN", "100", None),)).output

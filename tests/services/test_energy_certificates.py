@@ -1,0 +1,212 @@
+"""Of a device's measured energy, certified plus credited never exceed what was measured."""
+
+import json
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ingest.errors import InputError
+from mrv import verify
+from mrv.errors import StatementStateError, VerificationError
+from services.cli.errors import Exit
+from services.cli.main import main
+from services.issuer import transitions as life
+from services.issuer.registry_conditions import CERTIFIED
+from services.store.postgres.pool import connect
+from services.store.statements.energy_certificates import Certificate, certificates, enter
+from tests.fix_timescale import _fresh
+from tests.opinions import concluded
+from tests.planted import planted
+from tests.services.issuer import logged, plant
+from tests.services.issuer.sealed import close_period
+
+pytestmark = pytest.mark.integration
+BEGIN = datetime(2026, 3, 1, 17, tzinfo=UTC)  # 2 March at the plant
+DAY = timedelta(days=1)
+
+
+@pytest.fixture(scope="module")
+def metered(timescale, migrated_template, tmp_path_factory):
+    """Return a database with two inverters' readings, and what each measured by quarter hour."""
+    for url in _fresh(timescale, f"TEMPLATE {migrated_template}"):
+        plant.quarter_hours(url, tmp_path_factory.mktemp("certified"))
+        with connect(url) as conn:
+            rows = conn.execute(
+                "SELECT device_id, start, value FROM interval_quantity"
+                " WHERE quantity = 'energy_export'"
+            ).fetchall()
+        yield url, {(device, start): value for device, start, value in rows}
+
+
+@contextmanager
+def _undone(url):
+    with (
+        connect(url, role="tonne_mrv", autocommit=True) as found,
+        found.transaction(force_rollback=True),
+    ):
+        yield found
+
+
+def _certificate(number, device, wh, begin=BEGIN, end=BEGIN + DAY):
+    return Certificate(f"C-{number}", "I-REC", device, begin, end, wh, "body", "document")
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["inv-1", "inv-2"]), st.integers(0, 60), st.integers(1, 40),
+                  st.integers(1, 4_000_000)),
+        max_size=8,
+    )
+)  # fmt: skip
+def test_certified_never_exceeds_measured(metered, steps):
+    """A megawatt hour would be sold twice: as a certificate, and as another certificate."""
+    url, measured = metered
+    with _undone(url) as conn:
+        for number, (device, at, length, wh) in enumerate(steps):
+            begin = BEGIN + timedelta(minutes=15 * at)
+            end = begin + timedelta(minutes=15 * length)
+            laid = {
+                (d, s): w for d, s, w in conn.execute(
+                    "SELECT device_id, start, sum(wh)::bigint FROM energy_certified GROUP BY 1, 2")
+            }  # fmt: skip
+            room = sum(
+                value - laid.get(key, 0) for key, value in measured.items()
+                if key[0] == device and begin <= key[1] < end
+            )  # fmt: skip
+            one = _certificate(number, device, wh, begin, end)
+            if wh <= room:
+                enter(conn, one, "test")
+            else:
+                with pytest.raises(InputError, match=f"{room} Wh of that time are measured"):
+                    enter(conn, one, "test")
+        total = 0
+        for device, start, wh in conn.execute(
+            "SELECT device_id, start, sum(wh)::bigint FROM energy_certified GROUP BY 1, 2"
+        ):
+            assert wh <= measured[device, start]
+            total += wh
+        assert total == sum(one.wh for one in certificates(conn))
+
+
+def test_what_is_certified_earns_nothing_and_is_named(database_url, tmp_path):
+    """A tonne would stand for a megawatt hour that somebody else holds as a certificate."""
+    who = planted(logged.quarter_hours, database_url, tmp_path)
+    logged.seal_now(database_url, who)
+    span = plant.us("2026-03-02"), plant.us("2026-03-03")
+    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+
+        def closed():
+            name = close_period(conn, "pv", *span, "test").statement
+            said = life.documents(conn, name).claims
+            counted = {one.device: Decimal(one.counted) for one in said.monitored_parameters}
+            told = [one for one in said.applicability if one.clause == CERTIFIED]
+            return name, counted, told
+
+        def signed(name):
+            life.submit(conn, name, who["operator"])
+            life.verify(conn, name, who["verifier"], concluded("unmodified"))
+
+        before, counted, told = closed()
+        assert counted["inv-2"] > 0
+        assert told == []
+        # certified after closing, before anybody signed: no verifier signs what does not say so
+        enter(conn, _certificate(1, "inv-2", 500), "test")
+        with pytest.raises(VerificationError, match="close the period again"):
+            signed(before)
+        with pytest.raises(InputError, match=f"statement {before} credits its energy"):
+            enter(conn, _certificate(2, "inv-1", 500), "test")
+    # closing after certifying: the next day's certificate is named, its device earns nothing
+    later = BEGIN + DAY
+    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+        span = plant.us("2026-03-03"), plant.us("2026-03-04")
+        enter(conn, _certificate(3, "inv-2", 500, later, later + DAY), "test")
+        name = close_period(conn, "pv", *span, "test").statement
+        said = life.documents(conn, name).claims
+        counted = {one.device: Decimal(one.counted) for one in said.monitored_parameters}
+        assert counted["inv-2"] <= 0  # its expired certificate costs beside it
+        assert counted["inv-1"] > 0
+        told = [one for one in said.applicability if one.clause == CERTIFIED]
+        assert [one.detail for one in told] == ["inv-2: certificate C-3, I-REC, 500 Wh"]
+        life.submit(conn, name, who["operator"])
+        life.verify(conn, name, who["verifier"], concluded("unmodified"))
+        # one that came in beside the rules: the database refuses the claim by itself
+        with (
+            _beside_the_rules(database_url, "C-9", later + DAY / 2),
+            pytest.raises(StatementStateError, match="C-9 is of energy that it credits"),
+        ):
+            life.issue(conn, name, who["log"], "test")
+        life.issue(conn, name, who["log"], "test")
+        with pytest.raises(InputError, match="credits its energy"):
+            enter(conn, _certificate(4, "inv-1", 1, later, later + DAY), "test")
+    _verified(database_url, tmp_path, name)
+
+
+@contextmanager
+def _beside_the_rules(url, name, start):
+    with connect(url, autocommit=True) as owner:
+        owner.execute("SET session_replication_role = replica")
+        owner.execute(
+            "INSERT INTO energy_certificate (id, scheme, device_id, period, wh, issuing_body,"
+            " document) VALUES (%s, 'I-REC', 'inv-1', tstzrange(%s, %s), 1, 'b', 'd')",
+            [name, start, start + timedelta(minutes=15)],
+        )
+        owner.execute("INSERT INTO energy_certified (certificate_id, start, device_id, wh)"
+                      " VALUES (%s, %s, 'inv-1', 1)", [name, start])  # fmt: skip
+        yield
+        for table in ("energy_certified", "energy_certificate"):
+            column = "certificate_id" if table == "energy_certified" else "id"
+            owner.execute(f"DELETE FROM {table} WHERE {column} = %s", [name])
+
+
+def _verified(url, home, name):
+    """The pack recomputes to the statement, certificates and all; without them it does not."""
+    from mrv.packs.reader import read_pack  # noqa: PLC0415
+
+    out = home / "pack"
+    done = CliRunner().invoke(main, ["statement", "export", name, "--out", str(out)],
+                              env={"TONNE_DATABASE_URL": url})  # fmt: skip
+    assert done.exit_code == Exit.DONE, done.output
+    report = verify.verify(read_pack(out), None)
+    assert report.failure is None, report.failure
+    plan = json.loads((out / "plan.json").read_text("utf-8"))
+    assert [one["device"] for one in plan["uncounted"]] == ["inv-2"]
+    plan["uncounted"] = []
+    (out / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
+    assert verify.verify(read_pack(out), None).failure is not None
+
+
+def test_granular_certificates_are_written_once(metered, tmp_path):
+    """A bundle that nobody entered would leave its energy free for a credit."""
+    url, measured = metered
+    env = {"TONNE_DATABASE_URL": url}
+    words = ["--device", "inv-1", "--from", "2026-03-03T00:00:00+07:00", "--to",
+             "2026-03-04T00:00:00+07:00", "--issuing-body", "b", "--document", "d"]  # fmt: skip
+
+    def run(name, out, *more):
+        words_ = ["certificates", "export", name, *words, "--out", str(tmp_path / out), *more]
+        return CliRunner().invoke(main, words_, env=env)
+
+    done = run("GC-1", "gc", "--json")
+    assert done.exit_code == Exit.DONE, done.output
+    bundles = json.loads((tmp_path / "gc" / "bundles.json").read_text("utf-8"))["bundles"]
+    begin = BEGIN + DAY
+    assert sum(one["face_value"] for one in bundles) == sum(
+        value for (device, start), value in measured.items()
+        if device == "inv-1" and begin <= start < begin + DAY
+    )  # fmt: skip
+    for one in bundles:
+        first, last = (datetime.fromisoformat(one[f"production_{edge}_interval"])
+                       for edge in ("starting", "ending"))  # fmt: skip
+        assert timedelta(0) < last - first <= timedelta(hours=1)
+    again = run("GC-2", "again")
+    assert again.exit_code == Exit.INPUT
+    assert "that no certificate has" in again.output
+    assert not (tmp_path / "again").exists()
+    listed = CliRunner().invoke(main, ["certificates", "list", "--json"], env=env)
+    assert [one["id"] for one in json.loads(listed.stdout)] == ["GC-1"]

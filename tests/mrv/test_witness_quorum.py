@@ -228,8 +228,8 @@ def test_commands_take_a_policy(tmp_path):
 def test_one_witness_of_two_does_not_date_a_key_that_ended():
     """One witness that works with a thief could date what a stolen key signed back."""
     until = ASKED - timedelta(days=3)
-    ended = replace(HOLDERS["operator"], valid_until=f"{until:%Y-%m-%dT%H:%M:%SZ}")
-    ring = tuple(ended if key.role == "operator" else key for key in RING)
+    ended = replace(HOLDERS["verifier"], valid_until=f"{until:%Y-%m-%dT%H:%M:%SZ}")
+    ring = tuple(ended if key.role == "verifier" else key for key in RING)
     before = int((until - timedelta(hours=1)).timestamp())
     report = outcome(with_lines(line("w1", before), line("w2", before)), ring=ring)
     assert report.exit_code == 0, report

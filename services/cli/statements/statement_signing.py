@@ -1,0 +1,210 @@
+"""`tonne statement submit`, `verify`, `approve`: what people sign."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, get_args
+
+import click
+
+from ingest.errors import InputError
+from mrv.signatures import canonical
+from mrv.statement.credentials import Finding
+from mrv.statement.opinion import Assurance, Opinion, opinion_word
+from services.cli.options.choice import Choice
+from services.cli.options.json_option import json_option
+from services.cli.output.json_text import say
+from services.cli.output.progress import bar
+from services.cli.statements import offline_signing as apart
+from services.cli.statements.opinion_options import person, site_visit
+from services.cli.statements.report import write_whole
+from services.cli.statements.statement_options import (
+    database,
+    failing,
+    key_option,
+    out_option,
+    signer_of,
+    warn_unmet,
+    what_argument,
+)
+from services.issuer import keys
+from services.issuer import transitions as life
+from services.settings import Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_HUNDRED = 100
+
+
+@click.command()
+@what_argument
+@key_option
+@out_option
+@json_option
+def submit(what: str, key_name: str, out: Path | None, *, as_json: bool) -> None:
+    """
+    Sign a draft as its operator.
+
+    What the statement says does not hold is said again here. With
+    TONNE_REQUIRE_ACCEPTED_FACTORS=true a statement that rests on a factor from
+    memory which its project does not accept by name is refused.
+
+    With --out, and a draft's file or PACK in place of an ID, issuer and proof are
+    signed into a file where the key is, without any database; the API takes them. A
+    pack is verified first.
+
+    \b
+    Example:
+      tonne statement submit TN-nck-pv-20260101-20260201-1 --key plant
+      tonne statement submit draft.json --key plant --out signature.json
+    """
+    if out is not None:
+        with failing():
+            document, open_ = apart.signature(what, key_name)
+        write_whole(out, canonical.encode(document))
+        warn_unmet(open_)
+        by = document["issuer"]["name"]
+        done = {"file": out, "signed_by": by, "not_met": open_}
+        say(done, f"{out}: signature of {by}, to be handed in", as_json=as_json)
+        return
+    signer = signer_of(key_name)
+    strict = Settings().require_accepted_factors
+    with database() as conn:
+        open_ = life.submit(conn, what, signer, strict=strict)
+    warn_unmet(open_)
+    by = signer.holder.name
+    done = {"statement": what, "state": "submitted", "signed_by": by, "not_met": open_}
+    say(done, f"{what} is submitted, signed by {by}", as_json=as_json)
+
+
+@click.command()
+@what_argument
+@key_option
+@click.option("--opinion", type=Choice(get_args(Opinion)), required=True,
+              help="adverse and disclaimer reject the statement; "
+              "unmodified and modified mean the first two.")  # fmt: skip
+@click.option("--assurance", type=Choice(get_args(Assurance)), required=True,
+              help="Level of assurance.")  # fmt: skip
+@click.option("--materiality", default="5", show_default=True, metavar="PERCENT",
+              help="Largest error that would not change the opinion.")  # fmt: skip
+@click.option("--finding", "findings", multiple=True,
+              help="A remark beside `statement finding`; may be repeated.")  # fmt: skip
+@click.option("--because", metavar="TEXT", help="Why conditions that do not hold do not stand"
+              " against an opinion without reservation; signed and shown.")  # fmt: skip
+@click.option("--procedure", metavar="TEXT", help="What you did, in your own words.")
+@click.option("--team", "team", multiple=True, metavar="NAME:FUNCTION",
+              help="Who verified; may be repeated.")  # fmt: skip
+@click.option("--site-visit", "visits", multiple=True, metavar="DAY:PLACE:TEXT",
+              help="When you were where, and what you saw; may be repeated.")  # fmt: skip
+@click.option("--signatory", metavar="NAME:FUNCTION", help="Who answers for it.")
+@click.option("--accreditation", metavar="ID",
+              help="Its number; that of your key's keyring entry where absent.")  # fmt: skip
+@out_option
+@json_option
+def verify(
+    what: str,
+    key_name: str,
+    *,
+    opinion: Opinion,
+    assurance: Assurance,
+    materiality: str,
+    findings: tuple[str, ...],
+    because: str | None,
+    procedure: str | None,
+    team: tuple[str, ...],
+    visits: tuple[str, ...],
+    signatory: str | None,
+    accreditation: str | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """
+    Compute a submitted statement again from raw readings, and sign the opinion.
+
+    Ends with 1, and keeps nothing, where the database gives another statement. No
+    opinion is unqualified while a CAR or a CL is open, or while misstatements that
+    findings quantify reach --materiality of the reduction, net or absolute, or while a
+    condition of the statement does not hold and no reason is given by --because.
+
+    With --out, and a PACK in place of an ID, that is verified where the key is,
+    without any database, and the opinion signed into a file; the API takes it, and
+    computes everything again.
+
+    \b
+    Example:
+      tonne statement verify TN-nck-pv-20260101-20260201-1 --key auditor \\
+        --opinion unqualified --assurance reasonable
+      tonne statement verify pack/ --key auditor --opinion qualified --assurance limited \\
+        --out verification.json
+    """
+    percent = _percent(materiality)
+    body = keys.load(Settings().home, key_name)[1].bounds.accreditation
+    conclusion = Finding(
+        opinion, assurance, percent, findings, because, procedure,
+        tuple(person("--team", one) for one in team),
+        tuple(site_visit(one) for one in visits),
+        None if signatory is None else person("--signatory", signatory),
+        accreditation or (body.id if body else None),
+    )  # fmt: skip
+    said = f"opinion {opinion_word(opinion)}, signed by"
+    if out is not None:
+        with failing():
+            document = apart.opinion(what, key_name, conclusion)
+        write_whole(out, canonical.encode(document))
+        by = document["issuer"]["name"]
+        done = {"file": out, "opinion": opinion, "signed_by": by}
+        say(done, f"{out}: {said} {by}, to be handed in", as_json=as_json)
+        return
+    signer = signer_of(key_name)
+    with database() as conn, failing(), bar(f"computing {what} again"):
+        state = life.verify(conn, what, signer, conclusion)
+    by = signer.holder.name
+    done = {"statement": what, "state": state, "opinion": opinion, "signed_by": by}
+    say(done, f"{what} is {state}, {said} {by}", as_json=as_json)
+
+
+def _percent(text: str) -> str:
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not number.is_finite() or not 0 <= number <= _HUNDRED:
+        raise InputError(f"--materiality {text!r} must be a percentage from 0 to 100, such as 5")
+    return str(number)
+
+
+@click.command()
+@what_argument
+@key_option
+@out_option
+@json_option
+def approve(what: str, key_name: str, out: Path | None, *, as_json: bool) -> None:
+    """
+    Approve the issue of a verified statement, as one of those who have to.
+
+    How many have to, the registry says (`programme: {issue_signatures: 2}`) or the
+    programme's trust root. Each signs with an operator's key of their own; `issue` refuses
+    while too few did, and `tonne verify` counts them again. With --out, and a PACK in place
+    of an ID, it is signed where the key is, without any database, once the pack holds; the
+    API takes the file.
+
+    \b
+    Example:
+      tonne statement approve TN-nck-pv-20260101-20260201-1 --key director
+      tonne statement approve pack/ --key director --out approval.json
+    """
+    if out is not None:
+        with failing():
+            document = apart.approval(what, key_name)
+        write_whole(out, canonical.encode(document))
+        by = document["issuer"]["name"]
+        done = {"file": out, "signed_by": by}
+        say(done, f"{out}: approval of {by}, to be handed in", as_json=as_json)
+        return
+    signer = signer_of(key_name)
+    with database() as conn:
+        found = life.approve(conn, what, signer)
+    by = signer.holder.name
+    done = {"statement": what, "approved_by": by, "approvals": found}
+    say(done, f"{what} is approved by {by}; {found} in all", as_json=as_json)

@@ -5,7 +5,7 @@
 #   make test PYTHON=python3.13 VENV=.venv-3.13
 .DEFAULT_GOAL := help
 .PHONY: help setup tools demo test test-other test-community soak coverage lint lock dist mutants \
-	bench fuzz docs dashboards pages schemas readmes audit clean
+	bench fuzz docs pictures dashboards pages schemas readmes audit clean
 
 VENV ?= .venv
 export VENV
@@ -93,6 +93,9 @@ docs: tools ## The documentation as a site, in .tonne/docs
 	@PYTHONPATH="$(CURDIR)/.tonne/sphinx" $(BIN)/python -m sphinx -q -W --keep-going \
 		-c docs/site . .tonne/docs
 	@echo "open .tonne/docs/docs/index.html"
+
+pictures: tools ## Pictures of the console into docs/pictures; URL=http://127.0.0.1:8080
+	@$(BIN)/python deploy/pictures.py $(URL)
 
 audit: tools ## Hold the locks against advisories: ADVISORIES="folders of OSV files"
 	@$(BIN)/python deploy/audit.py $(ADVISORIES)

@@ -41,7 +41,7 @@ MOST = Fraction(2)
 _LOST = Fraction(1, 10)
 _SHOWN = 3
 BEFORE, BY_MODEL = "what it took before", "what its model takes"
-_WITNESS = {
+WITNESSES = {
     BEFORE: "the project used {} before",
     BY_MODEL: "its models take {} by their type approval",
 }
@@ -156,7 +156,7 @@ def _held(
         span = f"{utc_text(part.begin_us)} to {utc_text(part.end_us)}"
         if part.used < LEAST * most * part.served:
             reason = (
-                f"{specific} {one.unit}, and {_WITNESS[what].format(_told(most * one.per_base))}:"
+                f"{specific} {one.unit}, and {WITNESSES[what].format(_told(most * one.per_base))}:"
                 " what its use carries at that counts"
             )
             _cut(found, one, part, part.served - part.used / most, reason, timezone)
@@ -165,7 +165,7 @@ def _held(
         if model and part.used > MOST * model * part.served:
             told[BY_MODEL].append(
                 f"{span}: {specific} {one.unit}, and"
-                f" {_WITNESS[BY_MODEL].format(_told(model * one.per_base))}: {one.by_model} is not"
+                f" {WITNESSES[BY_MODEL].format(_told(model * one.per_base))}: {one.by_model} is not"
                 " that of these models, or a meter is at fault"
             )
         if part.whole:

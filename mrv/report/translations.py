@@ -60,6 +60,13 @@ _REASONS = (
         ),
     ),
     (
+        "reason.model",
+        re.compile(
+            "not plausible: (.+) (.+), and its models take (.+) by their type approval: what its"
+            " use carries at that counts"
+        ),
+    ),
+    (
         "reason.history",
         re.compile(
             "not plausible: (.+) (.+), and the project used (.+) before: what its use carries at"

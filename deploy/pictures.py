@@ -1,0 +1,47 @@
+"""
+Pictures of the console for README and docs, taken of a server that runs.
+
+`make pictures URL=http://127.0.0.1:8080` after `make demo`; Chromium does the drawing.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from urllib.parse import urljoin
+
+from playwright.sync_api import Page, sync_playwright
+
+FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
+CHROMIUM = "/usr/bin/chromium"
+WIDTH, HEIGHT = 1280, 860
+
+
+def take(page: Page, base: str, path: str, name: str) -> None:
+    """Keep what a reader sees of a page without scrolling."""
+    page.goto(urljoin(base, path))
+    page.wait_for_load_state("networkidle")
+    page.screenshot(path=FOLDER / f"{name}.png", animations="disabled")
+
+
+def main(base: str) -> None:
+    """Take all pictures of the server at `base`."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
+        )
+        page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+        take(page, base, "/console/en/", "overview")
+        page.goto(urljoin(base, "/console/en/statements"))
+        statement = page.locator("a[href*='/statements/TN-']").first.get_attribute("href")
+        if statement is None:
+            raise SystemExit("no statement is issued there; run `make demo` first")
+        take(page, base, statement, "statement")
+        browser.close()
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:  # noqa: PLR2004 - the program and one URL
+        raise SystemExit("usage: python deploy/pictures.py http://127.0.0.1:8080")
+    main(sys.argv[1])

@@ -1,3 +1,4 @@
+# ruff: noqa: INP001 - a script, run by `make pictures`
 """
 Pictures of the console for README and docs, taken of a server that runs.
 

@@ -347,7 +347,8 @@ def test_ten_years_on(made, both):
              for k in packs.HOLDERS.values()]  # fmt: skip
     rule, pack = _rule(made, "east", "west", threshold=2), _pack(FILES, _held(FILES, *both))
     report = verify(pack, ended, _status(), at=at, authorities=rule)
-    assert [one.outcome for one in report.steps if one.name != "approvals"] == ["ok"] * 18
+    left = {one.name for one in report.steps if one.outcome != "ok"}
+    assert left <= {"approvals", "witnesses"}  # nobody asks for either
     # proven: contents, and that these keys signed while they counted; not: that it still counts
     assert [one.code for one in report.missing] == ["status-age"]
     said = "\n".join(lines(report))

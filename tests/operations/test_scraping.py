@@ -192,7 +192,9 @@ def test_every_process_tells_what_is_promised_and_names_no_device(
     stored = 'tonne_commit_rows_total{job="tonne-worker", table="interval_quantity"}'
     _wait(lambda: scraped.ask("query", query=stored)["result"], logs)
     with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
-        close_period(conn, "pv", plant.us("2026-03-01"), plant.us("2026-03-03"), "test")
+        close_period(
+            conn, "pv", plant.us("2026-03-01"), plant.us("2026-03-03"), "test", home=folder / "home"
+        )
 
     for name in (
         "bridge",

@@ -85,9 +85,9 @@ WHERE {_MINE} GROUP BY state ORDER BY array_position(ARRAY['draft', 'submitted',
 """, "How many wait in each state, since when, and for how many tonnes.", units={"credit_t": "suffix: t"}, span=8),
                 table("Methodologies that run out", f"""
 SELECT project_id, methodology, programme,
-       CASE WHEN inactive THEN 'inactive' ELSE coalesce(runs_out::text, 'day not known') END AS runs_out_on,
+       CASE WHEN inactive THEN 'inactive' WHEN runs_out IS NULL THEN 'day not known' ELSE runs_out::text END AS runs_out_on,
        CASE WHEN days_left < 0 THEN -days_left || ' days ago' WHEN days_left >= 0 THEN 'in ' || days_left || ' days'
-           ELSE 'not known' END AS runs_out, successor, coalesce(registered::text, 'not entered') AS registered
+           ELSE 'not known' END AS runs_out, successor, CASE WHEN registered IS NULL THEN 'not entered' ELSE registered::text END AS registered
 FROM v_methodology_end WHERE {_MINE}
 ORDER BY v_methodology_end.runs_out NULLS LAST, project_id LIMIT 200
 """, "From that day on the programme takes no new project by the methodology, or issues no credits by it. A project"

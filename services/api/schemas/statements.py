@@ -72,7 +72,9 @@ class Issued(Shape):
     statement: str
     state: State
     log_index: int
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = Field(
+        default=(), examples=[["stamped by Example TSA at 2026-03-05T02:00:00Z"]]
+    )
 
 
 class Reason(Shape):

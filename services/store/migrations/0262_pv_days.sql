@@ -346,11 +346,15 @@ WITH RECURSIVE health AS MATERIALIZED (
         JOIN health h ON h.device_id = e.device_id
         JOIN alarm_rule r ON r.kind = 'charger_dead' AND r.class = e.class
         WHERE e.quantity = 'energy_import' AND e.class = 'ev_charger' AND e.time > now() - INTERVAL '60 days'
-          AND e.time > now() - tonne_alarm_number(h.attributes, 'charger_dead', 'days', r.days) * INTERVAL '1 day'
+          -- whole days: the first of them began a day more ago
+          AND e.time > now() - (1 + tonne_alarm_number(h.attributes, 'charger_dead', 'days', r.days)) * INTERVAL '1 day'
     ) q
     JOIN health h ON h.device_id = q.device_id
     LEFT JOIN serves s ON s.device_id = q.device_id
-    WHERE h.state = 'online'
+    WHERE h.state = 'online' AND NOT EXISTS (  -- and not since the last day that was added up
+        SELECT FROM interval_quantity i
+        WHERE i.device_id = q.device_id AND i.quantity = 'energy_import' AND i.value > 0 AND i.start > now() - INTERVAL '2 days'
+    )
     GROUP BY q.device_id, h.class, h.site, s.project_id, h.attributes, q.days
     HAVING sum(q.value) = 0 AND max(q.of_site) > 0
        AND count(*) >= tonne_alarm_number(h.attributes, 'charger_dead', 'days', q.days)

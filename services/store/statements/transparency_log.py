@@ -194,10 +194,10 @@ def receipt(conn: Connection[TupleRow], statement: str, kind: str = "issued") ->
 
     With kind `evidence`, that of the manifest of its pack.
 
-    A head that was cosigned enough goes before one that was cosigned, and that before one that
-    was not: a witness that was away signs later heads, and never this one.  The same text
-    whenever it is asked for, but for what witnesses sign later, and for a head of the log's new
-    key after a rotation; None for a statement that is not in the log.
+    A head that was cosigned enough, by the log's policy, goes before one that was not: a witness
+    that was away signs later heads, and never this one.  The same text whenever it is asked for,
+    but for what witnesses sign later, and for a head of the log's new key after a rotation; None
+    for a statement that is not in the log.
     """
     row = conn.execute(
         "SELECT index FROM log_entry WHERE statement_id = %s AND kind = %s", (statement, kind)
@@ -209,8 +209,6 @@ def receipt(conn: Connection[TupleRow], statement: str, kind: str = "issued") ->
         "SELECT size, note FROM log_checkpoint WHERE size > %s AND split_part(note, E'\\n', 1) ="
         " (SELECT split_part(note, E'\\n', 1) FROM log_checkpoint ORDER BY size DESC LIMIT 1)"
         " ORDER BY (SELECT count(*) FROM witness_quorum q WHERE q.size = log_checkpoint.size) DESC,"
-        " EXISTS (SELECT FROM witness_cosignature w WHERE w.size = log_checkpoint.size)"
-        " OR EXISTS (SELECT FROM log_cosignature c WHERE c.size = log_checkpoint.size) DESC,"
         " size LIMIT 1",
         [index],
     ).fetchone()

@@ -336,8 +336,8 @@ def test_a_trust_root_that_expired_stops_no_sealing(
     who, database_url, asked, authorities, tmp_path
 ):
     """A pipeline would not start, and days would stay unsealed, for want of a newer file."""
-    (tmp_path / "trust-root.json").write_bytes(b"{}")
     asked()
+    (tmp_path / "trust-root.json").write_bytes(b"{}")
     metrics, settings = Metrics(), Settings()
     stamps = partial(timestamps.policy_of, settings)
     Sealer(database_url, tmp_path, "tonne-log", 60, metrics, get_logger("test"),

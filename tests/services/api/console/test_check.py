@@ -8,11 +8,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from ingest.errors import InputError
 from mrv.signatures import canonical
+from mrv.signatures.authorities import StampRule
 from mrv.signatures.keyfile import write_keyring
 from mrv.signatures.trust_root import IssueRule, read_trusted
 from mrv.statement.status import sign_list
@@ -21,6 +23,7 @@ from tests.fix_node import _tool
 from tests.mrv import packs
 from tests.mrv import test_approvals as approved
 from tests.mrv import test_forgeries as forgeries
+from tests.timestamp_authority import StampAuthority
 
 RUNNER = Path(__file__).with_name("check.mjs")
 FILES = packs.documents()
@@ -221,6 +224,7 @@ def trusted_files():
             yield f"root with {rule}, {name}", pack, root, forgeries.STATUS
     for where, root in spoiled_roots():
         yield where, forgeries.WHOLE, root, forgeries.STATUS
+    yield "root with time-stamp authorities", forgeries.WHOLE, stamped_root(), forgeries.STATUS
     day = timedelta(days=1)
     good, ended = forgeries.STATUS, forgeries.status(forgeries.NAME, made=AT - 3 * day)
     old = forgeries.status(made=AT - 40 * day)
@@ -236,6 +240,16 @@ def trusted_files():
         file = write_keyring(forgeries.RING, map(canonical.parse_object, kept))
         yield f"ring with {where}", forgeries.WHOLE, file, None
         yield f"ring with {where}, and one given", forgeries.WHOLE, file, good
+
+
+def stamped_root():
+    """A trust root that asks for a token of an authority, which the pack has not."""
+    with TemporaryDirectory() as folder:
+        rule = StampRule(1, (StampAuthority(Path(folder) / "east", "east").trusted,))
+    return approved.root_file(
+        None,
+        lambda record: {**record, "signed": {**record["signed"], "timestamps": rule.to_json()}},
+    )
 
 
 def spoiled_roots():

@@ -15,7 +15,7 @@ export async function readRoot(record, at) {
   const has = isObject(said) ? Object.keys(said) : [];
   if (
     Object.keys(record).sort().join() !== "signatures,signed" || !FIELDS.every((name) => has.includes(name))
-    || has.some((name) => !["issue", "logPolicy"].includes(name) && !FIELDS.includes(name)) || said.type !== "tonne-trust-root"
+    || has.some((name) => !["issue", "logPolicy", "timestamps"].includes(name) && !FIELDS.includes(name)) || said.type !== "tonne-trust-root"
   ) {
     throw new CheckError("the trust root has other fields than its form");
   }
@@ -41,7 +41,7 @@ export async function readRoot(record, at) {
   if (at >= instant(said.expires)) {
     throw new CheckError(`version ${version} of the trust root of ${short(said.programme)} has expired; get the newest`);
   }
-  return { ring, lists: [], issue, policy: policyOf(said.logPolicy ?? null) };
+  return { ring, lists: [], issue, policy: policyOf(said.logPolicy ?? null), stamps: said.timestamps !== undefined };
 }
 
 async function signedBy(signatures, roots, threshold, message) {

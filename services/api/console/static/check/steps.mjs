@@ -369,11 +369,13 @@ async function log(subject) {
 /** Where the reader trusts witnesses, one of them must have countersigned the head. */
 async function witnessed(subject, note) {
   if (!subject.trusted) return;
-  const { ring, policy } = await trust(subject);
+  const { ring, policy, stamps } = await trust(subject);
   const witnesses = [...ring.values()].filter((key) => key.role === "witness");
   const latest = (subject.at + AHEAD) / 1_000_000n;
   let seen = false;
   for (const witness of witnesses) seen = (await cosigned(note, witness, latest)) || seen;
+  // tokens of authorities are not read here, so that nothing is green for them
+  if (stamps) subject.missing.push("timestamps");
   // by a policy they are not counted here, so that nothing is green for it
   if (policy !== null || (witnesses.length && !seen)) subject.missing.push("witnesses");
 }

@@ -49,12 +49,15 @@ if [ ! -e "$folder/kafka_broker_pem" ] || [ ! -e "$folder/kafka_ca" ]; then
     made=$(mktemp -d)
     trap 'rm -rf "$made"' EXIT
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 \
-        -subj /CN=tonne-kafka-authority -keyout "$made/ca.key" -out "$made/ca.crt" 2>/dev/null
+        -subj /CN=tonne-kafka-authority -addext keyUsage=critical,keyCertSign,cRLSign -keyout "$made/ca.key" -out "$made/ca.crt" 2>/dev/null
     openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes \
         -subj /CN=tonne-kafka -keyout "$made/key" -out "$made/csr" 2>/dev/null
     names=''
     for host in ${KAFKA_HOSTS:-kafka kafka-1 kafka-2 kafka-3}; do names="$names${names:+,}DNS:$host"; done
-    printf 'subjectAltName=%s\nextendedKeyUsage=serverAuth,clientAuth\n' "$names" >"$made/names"
+    # what Python from 3.13 on asks of certificates (RFC 5280): who may sign, and by which key
+    printf '%s\n' "subjectAltName=$names" extendedKeyUsage=serverAuth,clientAuth \
+        keyUsage=critical,digitalSignature basicConstraints=critical,CA:FALSE \
+        subjectKeyIdentifier=hash authorityKeyIdentifier=keyid >"$made/names"
     openssl x509 -req -in "$made/csr" -CA "$made/ca.crt" -CAkey "$made/ca.key" -CAcreateserial \
         -days 3650 -extfile "$made/names" -out "$made/crt" 2>/dev/null
     cat "$made/key" "$made/crt" "$made/ca.crt" | put kafka_broker_pem

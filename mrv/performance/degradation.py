@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 YEAR_D = 365
 # a day that is missing a year ago is stood for by one of the eight before it
+_DAY, _MONTH = np.timedelta64(1, "D"), np.timedelta64(1, "M")
 _TOLERANCE_D = 8
 # values this far below the largest are standstill, not a level
 _SMALL = 1000
@@ -56,9 +57,9 @@ def year_on_year(days: NDArray[np.datetime64], ratio: NDArray[np.float64]) -> Tr
     """
     kept = np.isfinite(ratio)
     days, ratio = days[kept].astype("datetime64[D]"), ratio[kept]
-    if days.size == 0 or days[-1] < _years_after(days[:1], 2)[0] - 1:
+    if days.size == 0 or days[-1] < _years_after(days[:1], 2)[0] - _DAY:
         return None
-    first = ratio[days <= days[0] + (YEAR_D - 1)]
+    first = ratio[days < days[0] + YEAR_D * _DAY]
     level = float(np.median(first[first > np.quantile(first, 0.99) / _SMALL]))
     shifted = _years_after(days, 1)
     left = np.searchsorted(shifted, days, side="right") - 1
@@ -75,10 +76,12 @@ def year_on_year(days: NDArray[np.datetime64], ratio: NDArray[np.float64]) -> Tr
 def _years_after(days: NDArray[np.datetime64], years: int) -> NDArray[np.datetime64]:
     """Return the same date later; of a leap day the last of that February."""
     months = days.astype("datetime64[M]")
-    later = months + 12 * years
+    later = months + 12 * years * _MONTH
     day = (days - months.astype("datetime64[D]")).astype(int)
-    last = ((later + 1).astype("datetime64[D]") - later.astype("datetime64[D]")).astype(int) - 1
-    return np.asarray(later.astype("datetime64[D]") + np.minimum(day, last))
+    last = ((later + _MONTH).astype("datetime64[D]") - later.astype("datetime64[D]")).astype(
+        int
+    ) - 1
+    return np.asarray(later.astype("datetime64[D]") + np.minimum(day, last) * _DAY)
 
 
 def _medians(change: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial
-from itertools import pairwise
 from statistics import median
 from typing import Any
 
@@ -240,7 +239,10 @@ def pv_losses(a: Account, since: datetime, until: datetime) -> dict[tuple[str, d
         if one["dc"] is None or one["gamma"] is None:
             continue
         steps: dict[date, list[tuple[float, ...]]] = defaultdict(list)
-        for (at, sun, module, power), (later, *_) in pairwise(a.suns[device]):
+        rows_of = a.suns[device]
+        # the last one counts as long as one counts at most
+        ends = [later for later, *_ in rows_of[1:]] + [datetime.max.replace(tzinfo=UTC)]
+        for (at, sun, module, power), later in zip(rows_of, ends, strict=False):
             hours = min((later - at).total_seconds(), 900) / 3600
             day = at.astimezone(one["zone"]).date()
             steps[day].append((hours, max(sun, 0.0), module - 25, power))

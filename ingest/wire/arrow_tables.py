@@ -60,7 +60,9 @@ def _read(part: memoryview) -> Any:
     import pyarrow as pa  # noqa: PLC0415 - slow to load; only a worker needs it
 
     options = pa.ipc.IpcReadOptions(use_threads=False)  # threads cost more than such tables
-    return pa.ipc.open_stream(part, options=options).read_all()
+    table = pa.ipc.open_stream(part, options=options).read_all()
+    table.validate(full=True)  # offsets of a foreign hand would end the whole process
+    return table
 
 
 def _parcel(messages: Any, rejected: Any) -> Parcel:

@@ -16,6 +16,7 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 from openpyxl import Workbook, load_workbook
 from openpyxl.cell.cell import MergedCell
 from openpyxl.styles import Font
+from openpyxl.utils.cell import coordinate_from_string
 from openpyxl.utils.exceptions import InvalidFileException
 
 from mrv.errors import ExportError
@@ -84,7 +85,7 @@ def _own(form: CellMap) -> Workbook:
         sheet["A1"].font = _BOLD
         sheet.column_dimensions["A"].width = 34
     for cell in form.cell:
-        column, row = re.match(r"([A-Z]+)([0-9]+)", cell.at).groups()  # type: ignore[union-attr]
+        column, row = coordinate_from_string(cell.at)
         if cell.label and column == "B":
             book[cell.sheet][f"A{row}"] = cell.label
     return book
@@ -151,7 +152,7 @@ def _formulas(
         own_first, own_last = spans.get(one.sheet, (first, last))
         sheet = book[one.sheet]
         sheet[one.at] = one.formula.format(first=own_first, last=own_last)
-        row = re.sub("[A-Z]+", "", one.at)
+        _, row = coordinate_from_string(one.at)
         if one.label:
             sheet[f"A{row}"] = one.label
 

@@ -8,7 +8,7 @@ from services.api.console.charts.frame import Size, figure
 from services.api.console.charts.svg import rectangle, tag, words_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from markupsafe import Markup
 
@@ -70,9 +70,9 @@ def sankey(found: Sequence[Flow], alt: str) -> Markup:
     return figure(draw, alt, forms)
 
 
-def _sums(pairs: object) -> dict[str, float]:
+def _sums(pairs: Iterable[tuple[str, float]]) -> dict[str, float]:
     found: dict[str, float] = {}
-    for name, amount in pairs:  # type: ignore[attr-defined]
+    for name, amount in pairs:
         found[name] = found.get(name, 0.0) + amount
     return found
 

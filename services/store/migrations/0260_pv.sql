@@ -47,6 +47,9 @@ ALTER TABLE day_pv
     ADD COLUMN standing_wh_m2 double precision, ADD COLUMN clipped_wh_m2 double precision,
     ADD COLUMN clipped_wh double precision;
 
+-- A reading of an inverter counts as long as the device's cadence says, so that a plant that sends each
+-- hour has its ratio.
+--
 -- Make the days that lie between these two times in the site's or project's own clock, whole; only
 -- those of some devices (of some projects for emissions), where they are named.  Of a month that was
 -- written to, only the days that came out otherwise are written: the month of now is added up every
@@ -120,7 +123,9 @@ BEGIN
             FROM (
                 SELECT p.device_id, s.timezone, (p.time AT TIME ZONE s.timezone)::date AS day,
                        CASE WHEN p.irradiance_w_m2 < 0 THEN 0 ELSE p.irradiance_w_m2 END AS irradiance_w_m2, p.active_power_w, p.module_temperature_c, d.rated_power_w,
-                       least(extract(epoch FROM lead(p.time) OVER (PARTITION BY p.device_id ORDER BY p.time) - p.time), 900)
+                       least(extract(epoch FROM lead(p.time) OVER (PARTITION BY p.device_id ORDER BY p.time) - p.time),
+                             greatest(900, CASE WHEN jsonb_typeof(d.attributes -> 'cadence_s') = 'number'
+                                 THEN (d.attributes ->> 'cadence_s')::numeric END))
                            ::double precision AS step_s
                 FROM reading_pv_inverter p JOIN device d ON d.id = p.device_id JOIN site s ON s.id = d.site
                 WHERE p.time >= since AND p.time < until AND (chosen IS NULL OR p.device_id = ANY (chosen))
@@ -194,19 +199,19 @@ SELECT b.time, b.day, b.device_id, b.site, b.energy_kwh, b.insolation_wh_m2 / 10
             WHEN NOT b.sun THEN 'less than 8 hours of sun measured' END AS no_ratio,
        b.energy_kwh / coalesce(b.dc_kw, b.rated_kw) AS peer_yield_h
 FROM (
-    SELECT q.time, q.day, q.device_id, q.site, q.energy_kwh, p.insolation_wh_m2, p.heat_wh_k_m2, p.clipped_s, p.clipped_wh_m2, p.clipped_wh,
+    SELECT q.begins AS time, q.day, q.device_id, d.site, q.value * 0.001 AS energy_kwh, p.insolation_wh_m2, p.heat_wh_k_m2, p.clipped_s, p.clipped_wh_m2, p.clipped_wh,
            p.lit_s, p.running_s, p.standing_wh_m2, p.sunny_s, a.dc_power_w / 1000.0 AS dc_kw, d.rated_power_w / 1000.0 AS rated_kw,
            a.temperature_coefficient_percent AS percent_per_k,
            coalesce(p.sunny_s >= 8 * 3600 AND p.insolation_wh_m2 > 500, false) AS sun,
            coalesce(p.sunny_s >= 8 * 3600 AND p.insolation_wh_m2 > 500 AND p.warm_wh_m2 >= 0.95 * p.insolation_wh_m2, false)
                AND a.temperature_coefficient_percent IS NOT NULL AS warm
-    FROM v_day_energy_kwh q
-    JOIN device d ON d.id = q.device_id
+    FROM day_quantity q
+    JOIN device d ON d.id = q.device_id AND d.class = 'pv_inverter'
+    JOIN site s ON s.id = d.site AND s.timezone = q.timezone
     LEFT JOIN v_device_array a ON a.device_id = q.device_id
-        AND q.time + INTERVAL '1 day' > a.begins AND q.time + INTERVAL '1 day' <= a.ends
+        AND q.begins + INTERVAL '1 day' > a.begins AND q.begins + INTERVAL '1 day' <= a.ends
     LEFT JOIN day_pv p ON p.device_id = q.device_id AND p.day = q.day AND p.timezone = q.timezone
-    WHERE q.class = 'pv_inverter' AND q.quantity = 'energy_export'
-      AND q.day < (now() AT TIME ZONE q.timezone)::date
+    WHERE q.quantity = 'energy_export' AND q.day < (now() AT TIME ZONE q.timezone)::date
 ) b
 CROSS JOIN LATERAL (
     SELECT whole.kwh - clipped.kwh AS expected_kwh, clipped.kwh AS clipped_kwh,
@@ -217,16 +222,23 @@ CROSS JOIN LATERAL (
 ) l;
 
 -- Tonnes that a kilowatt hour of an inverter avoids by its project's account: its last 28 metered days.
+-- Asked for one device at a time.
+CREATE FUNCTION tonne_pv_t_per_kwh(device text, project text) RETURNS numeric LANGUAGE sql STABLE SET search_path = public AS $$
+    SELECT CASE WHEN sum(q.value) > 0 AND sum(e.reduction_ug) > 0
+        THEN sum(e.reduction_ug) * 0.000000000001 / (sum(q.value) / 1000) END
+    FROM day_emission e
+    JOIN day_quantity q ON q.device_id = e.device_id AND q.day = e.day AND q.timezone = e.timezone AND q.quantity = 'energy_export'
+    WHERE e.device_id = tonne_pv_t_per_kwh.device AND e.project_id = tonne_pv_t_per_kwh.project
+      AND e.day > (SELECT max(n.day) FROM day_emission n
+                   WHERE n.device_id = tonne_pv_t_per_kwh.device AND n.project_id = tonne_pv_t_per_kwh.project) - 28
+$$;
+COMMENT ON FUNCTION tonne_pv_t_per_kwh IS 'tonnes a kilowatt hour by the last 28 days of its project''s account; null where it avoids none';
+
 CREATE VIEW v_pv_rate AS
-SELECT e.device_id, e.project_id, sum(e.reduction_ug) * 0.000000000001 / (sum(q.value) / 1000) AS t_per_kwh
-FROM day_emission e
-JOIN day_quantity q ON q.device_id = e.device_id AND q.day = e.day AND q.timezone = e.timezone AND q.quantity = 'energy_export'
-JOIN (
-    SELECT device_id, project_id, max(day) AS day FROM day_emission GROUP BY device_id, project_id
-) newest ON newest.device_id = e.device_id AND newest.project_id = e.project_id AND e.day > newest.day - 28
-JOIN device d ON d.id = e.device_id AND d.class = 'pv_inverter'
-GROUP BY e.device_id, e.project_id
-HAVING sum(q.value) > 0 AND sum(e.reduction_ug) > 0;
+SELECT m.device_id::text COLLATE "C" AS device_id, m.project_id::text COLLATE "C" AS project_id,
+       tonne_pv_t_per_kwh(m.device_id, m.project_id) AS t_per_kwh
+FROM (SELECT DISTINCT device_id, project_id FROM project_device) m
+JOIN device d ON d.id = m.device_id AND d.class = 'pv_inverter';
 
 -- Irradiance under a clear sky on the plane of an array, by quarter hours of a day in UTC [W/m2]: Ineichen
 -- and Perez (2002) with the turbidity of the month, by pvlib; made by the watcher where pvlib is.
@@ -269,4 +281,4 @@ WHERE c.day::timestamp AT TIME ZONE 'UTC' + (w.k - 1) * INTERVAL '15 minutes' >=
   AND c.day::timestamp AT TIME ZONE 'UTC' + (w.k - 1) * INTERVAL '15 minutes' < a.ends AND w.w_m2 > 0;
 
 GRANT SELECT ON v_device_array, v_pv_rate, v_clear_sky_power TO tonne_mrv, tonne_api, tonne_grafana;
-GRANT EXECUTE ON FUNCTION tonne_pv_expected_kwh TO tonne_mrv, tonne_api, tonne_grafana;
+GRANT EXECUTE ON FUNCTION tonne_pv_expected_kwh, tonne_pv_t_per_kwh TO tonne_mrv, tonne_api, tonne_grafana;

@@ -89,6 +89,12 @@ WITH RECURSIVE health AS MATERIALIZED (
     GROUP BY s.project_id
     HAVING bool_and(h.state <> 'online') AND bool_and(coalesce(a.due, false))
        AND count(*) FILTER (WHERE a.alarm AND a.device_id NOT IN (SELECT gateway FROM gateway)) >= 2
+), pv_day AS MATERIALIZED (
+    SELECT p.device_id, p.site, p.day, p.time, p.dc_known, p.performance_ratio, p.peer_yield_h, p.expected_kwh, p.energy_kwh, p.dc_kw
+    FROM v_day_pv p WHERE p.time > now() - INTERVAL '8 days'
+), pv_site AS MATERIALIZED (
+    SELECT o.site, o.day, o.dc_known, count(*) AS inverters, percentile_cont(0.5) WITHIN GROUP (ORDER BY o.peer_yield_h) AS median
+    FROM pv_day o GROUP BY o.site, o.day, o.dc_known
 ), condition AS (
     SELECT 'device_silent' AS kind, 'device' AS subject_type, s.device_id AS subject, '' AS part, h.class, h.site,
            array_remove(ARRAY[s.project_id], NULL) AS projects, s.since, 0::numeric AS least_after_s,
@@ -111,7 +117,7 @@ WITH RECURSIVE health AS MATERIALIZED (
     UNION ALL
     SELECT 'inverter_low', 'device', low.device_id, '', h.class, h.site, array_remove(ARRAY[s.project_id], NULL), low.since, 0,
            low.measure, jsonb_build_object('value', round(low.newest::numeric, 3), 'limit', low.raise_below), 1,
-           low.short_kwh::numeric * rate.t_per_kwh, low.highest < low.raise_below
+           low.short_kwh::numeric * tonne_pv_t_per_kwh(low.device_id, s.project_id), low.highest < low.raise_below
     FROM (
         SELECT last.device_id, last.raise_below, last.clear_above, min(last.time) AS since, max(last.value) AS highest,
                (array_agg(last.value ORDER BY last.day DESC))[1] AS newest,
@@ -129,13 +135,9 @@ WITH RECURSIVE health AS MATERIALIZED (
                            WHEN site.inverters >= 3 THEN (site.median - p.peer_yield_h) * coalesce(p.dc_kw, d.rated_power_w / 1000.0) END, 0)
                            * CASE WHEN p.expected_kwh IS NOT NULL OR site.inverters >= 3 THEN 1 END AS short_kwh,
                        CASE WHEN p.performance_ratio IS NULL THEN 'yield against its site' ELSE 'performance ratio' END AS measure
-                FROM v_day_pv p
+                FROM pv_day p
                 JOIN device d ON d.id = p.device_id
-                JOIN (
-                    SELECT o.site, o.day, o.dc_known, count(*) AS inverters, percentile_cont(0.5) WITHIN GROUP (ORDER BY o.peer_yield_h) AS median
-                    FROM v_day_pv o WHERE o.time > now() - INTERVAL '8 days' GROUP BY o.site, o.day, o.dc_known
-                ) site ON site.site = p.site AND site.day = p.day AND site.dc_known = p.dc_known
-                WHERE p.time > now() - INTERVAL '8 days'
+                JOIN pv_site site ON site.site = p.site AND site.day = p.day AND site.dc_known = p.dc_known
             ) v
             JOIN health h ON h.device_id = v.device_id
             JOIN alarm_rule d ON d.kind = 'inverter_low' AND d.class = h.class
@@ -147,7 +149,6 @@ WITH RECURSIVE health AS MATERIALIZED (
     ) low
     JOIN health h ON h.device_id = low.device_id
     LEFT JOIN serves s ON s.device_id = low.device_id
-    LEFT JOIN v_pv_rate rate ON rate.device_id = low.device_id AND rate.project_id = s.project_id
     WHERE low.newest < low.clear_above
     UNION ALL
     -- more energy a tonne of product than usual, days in a row
@@ -206,15 +207,22 @@ WITH RECURSIVE health AS MATERIALIZED (
     FROM (
         SELECT e.device_id, e.time, e.value, r.days, h.attributes,
                sum(e.value) OVER (PARTITION BY e.site) AS of_site
-        FROM v_day_quantity e
+        FROM (
+            SELECT k.begins AS time, k.device_id, k.quantity, k.value, o.site, o.class
+            FROM day_quantity k JOIN device o ON o.id = k.device_id JOIN site z ON z.id = o.site AND z.timezone = k.timezone
+        ) e
         JOIN health h ON h.device_id = e.device_id
         JOIN alarm_rule r ON r.kind = 'charger_dead' AND r.class = e.class
         WHERE e.quantity = 'energy_import' AND e.class = 'ev_charger' AND e.time > now() - INTERVAL '60 days'
-          AND e.time > now() - tonne_alarm_number(h.attributes, 'charger_dead', 'days', r.days) * INTERVAL '1 day'
+          -- whole days: the first of them began a day more ago
+          AND e.time > now() - (1 + tonne_alarm_number(h.attributes, 'charger_dead', 'days', r.days)) * INTERVAL '1 day'
     ) q
     JOIN health h ON h.device_id = q.device_id
     LEFT JOIN serves s ON s.device_id = q.device_id
-    WHERE h.state = 'online'
+    WHERE h.state = 'online' AND NOT EXISTS (  -- and not since the last day that was added up
+        SELECT FROM interval_quantity i
+        WHERE i.device_id = q.device_id AND i.quantity = 'energy_import' AND i.value > 0 AND i.start > now() - INTERVAL '2 days'
+    )
     GROUP BY q.device_id, h.class, h.site, s.project_id, h.attributes, q.days
     HAVING sum(q.value) = 0 AND max(q.of_site) > 0
        AND count(*) >= tonne_alarm_number(h.attributes, 'charger_dead', 'days', q.days)

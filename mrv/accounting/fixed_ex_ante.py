@@ -30,7 +30,7 @@ def kept(
     before: Iterable[FixedBefore], project: Project, left_by: Callable[[Project], int]
 ) -> tuple[Project, list[Finding]]:
     """
-    Return the project with each value of the statement before that leaves no more than that of now.
+    Return the project with each value of issued statements that leaves no more than that of now.
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ from mrv.registry.project import FixedBefore
 from mrv.rounding import exact_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from mrv.documents.statement import Claims
     from mrv.parameters.specs import ParameterSpec
@@ -58,17 +58,24 @@ def changed(said: Claims, project: Project) -> tuple[str, ...]:
     )
 
 
-def departed(said: Claims, project: Project) -> tuple[FixedBefore, ...]:
-    """Return the values that a project issued with, and that are others or left out now."""
-    fixed = said.fixed_parameters or ()
-    was = {(one.device, one.parameter, one.value) for one in fixed}
-    now = [*_fixed(project)]
-    other = {key for key, value in now if (*key, value) not in was}
-    other |= {*_may_be_fixed(project)} - {key for key, _ in now}
+def issued_with(said: Claims) -> tuple[FixedBefore, ...]:
+    """Return the values that a statement was issued with."""
     return tuple(
         FixedBefore(one.device, one.parameter, one.value, said.statement)
-        for one in fixed
-        if (one.device, one.parameter) in other
+        for one in said.fixed_parameters or ()
+    )
+
+
+def departed(issued: Iterable[FixedBefore], project: Project) -> tuple[FixedBefore, ...]:
+    """Return the values of issued statements that are others, or left out, now."""
+    now: defaultdict[_Key, set[str]] = defaultdict(set)
+    for key, value in _fixed(project):
+        now[key].add(value)
+    ours = {*_may_be_fixed(project)}
+    return tuple(
+        one
+        for one in issued
+        if (key := (one.device, one.parameter)) in ours and one.value not in now[key]
     )
 
 

@@ -26,7 +26,7 @@ from mrv.registry.project import ACCOUNTING, FIRST, Project
 from mrv.statement import evidence, evidence_rows
 from mrv.statement.arrival import by_day
 from mrv.statement.evidence_case import Case
-from mrv.statement.fixed_parameters import changed, departed
+from mrv.statement.fixed_parameters import changed, departed, issued_with
 from mrv.statement.metering_versions import of_claims
 from mrv.statement.plan_extract import MonitoringPlan, read_plan
 from mrv.statement.prior_statements import figures
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from mrv.documents.plan import StatementFigures
     from mrv.documents.statement import Claims
     from mrv.registry.monitoring_plan import Version
-    from mrv.registry.project import Usage
+    from mrv.registry.project import FixedBefore, Usage
     from mrv.statement.arrival import Arrivals
     from services.store.statements.statements import Stored
 
@@ -160,12 +160,20 @@ def plan_of(
         samples=said.samples,
         meters=periods.load_makers(conn, ids),
         history=_history(conn, now, from_us),
-        fixed=() if fixed is None else departed(fixed.claims, now),
+        fixed=departed(_issued_with(conn, project_id, fixed), now),
         arrivals=_arrivals(conn, now, from_us, to_us),
         issue_signatures=issue_signatures(conn),
         public_url=public_url(conn),
     )
     return correcting(conn, plan, supersedes)
+
+
+def _issued_with(
+    conn: Connection[TupleRow], project: str, fixed: Stored | None
+) -> Sequence[FixedBefore]:
+    """All that was fixed ex ante by issued statements of the project, or of one before it."""
+    own = statements.fixed_ex_ante(conn, project)
+    return own if own or fixed is None else issued_with(fixed.claims)
 
 
 def _arrivals(conn: Connection[TupleRow], project: Project, from_us: int, to_us: int) -> Arrivals:
@@ -193,7 +201,7 @@ def correcting(
         fixed=tuple(
             {
                 (one.device, one.parameter, one.value): one
-                for one in (*plan.fixed, *departed(said, plan.project))
+                for one in (*plan.fixed, *departed(issued_with(said), plan.project))
             }.values()
         ),
         changed=tuple(dict.fromkeys((*plan.changed, *also))),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ingest.errors import RegistryError
 from mrv.calendar import utc_text
 from mrv.documents.statement import claims_of
+from mrv.registry.project import FixedBefore
 from mrv.signatures import canonical
 from services.store.postgres.jsonb import exact, jsonb
 
@@ -259,6 +260,24 @@ def claimed_before(conn: Connection[TupleRow], project: str, from_us: int) -> St
         (project, utc_text(from_us)),
     ).fetchone()
     return None if row is None else Stored(*row)
+
+
+def fixed_ex_ante(conn: Connection[TupleRow], project: str) -> list[FixedBefore]:
+    """
+    Return each value that a project's issued statements fixed ex ante, with the first that did.
+
+    Whatever their time: a period that is closed late has later statements to be held against.
+    """
+    rows = conn.execute(
+        "SELECT p->>'device', p->>'parameter', p->>'value',"
+        " (array_agg(s.id ORDER BY lower(c.period)))[1]"
+        " FROM claim c JOIN statement s ON s.id = c.statement_id CROSS JOIN LATERAL"
+        " jsonb_array_elements(s.document->'credentialSubject'->'fixedParameters') p"
+        " WHERE c.project_id = %s GROUP BY 1, 2, 3"
+        " ORDER BY min(lower(c.period)), 1 NULLS FIRST, 2, 3",
+        (project,),
+    ).fetchall()
+    return [FixedBefore(*row) for row in rows]
 
 
 def claimed_within(

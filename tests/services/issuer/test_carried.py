@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from msgspec import structs
 
+from mrv.accounting.fixed_ex_ante import CLAUSE as KEPT
 from mrv.documents.statement import FixedParameter, claims_of
 from mrv.errors import StatementStateError
 from mrv.packs.reader import read_pack
@@ -14,6 +15,7 @@ from mrv.statement.conformity import CONSECUTIVE, FIXED
 from mrv.statement.fixed_parameters import changed
 from mrv.verify import verify
 from services.issuer import transitions as life
+from services.issuer.collect_evidence import plan_of
 from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from tests.mrv import packs
@@ -133,6 +135,38 @@ def test_a_baseline_that_rises_between_statements_is_named(buses, tmp_path):
     # and again: what counted was the value that it was issued with, also in a week of rest
     (again,) = (f for f in _close(url, 2)["applicability"] if f["clause"] == FIXED)
     assert again["detail"] == f"sfc_l_per_100km was 34 in {name} and is 44.5"
+
+
+def test_a_period_that_is_closed_late_is_held_against_later_statements(buses, tmp_path):
+    """Whoever closes the first days last would choose their baseline anew."""
+    url, who = buses
+    later = _issue(url, who, 2)
+    thirsty = plant.REGISTRY.replace("sfc_l_per_100km: 34.0", "sfc_l_per_100km: 44.5")
+    honest = _close(url, 0)["emissions"]["reduction"]
+    plant.register(url, tmp_path, thirsty)
+    subject = _close(url, 0)
+    assert subject["emissions"]["reduction"] == honest
+    (found,) = (f for f in subject["applicability"] if f["clause"] == KEPT)
+    assert f"sfc_l_per_100km = 34 of {later} counts" in found["detail"]
+    name = _issue(url, who, 0)
+    with _connect(url) as conn:
+        assert verify(read_pack(export(conn, name, tmp_path / "pack"))).consistent
+
+
+def test_a_value_that_was_issued_once_is_kept_whatever_came_since(buses, tmp_path):
+    """A value that made no difference in one period would be the one that counts ever after."""
+    url, who = buses
+    first = _issue(url, who, 0)
+    for day, value in ((2, "30.0"), (3, "44.5")):
+        lower = plant.REGISTRY.replace("sfc_l_per_100km: 34.0", f"sfc_l_per_100km: {value}")
+        plant.register(url, tmp_path, lower)
+        if day == 2:  # days on which the bus drives
+            second = _issue(url, who, day)
+    with _connect(url) as conn:
+        plan = plan_of(conn, "bus", plant.us(DAYS[3]), plant.us(DAYS[4]))
+    assert {("34", first), ("30", second)} <= {
+        (one.value, one.statement) for one in plan.fixed if one.parameter == "sfc_l_per_100km"
+    }
 
 
 def test_what_a_role_fixed_is_held_too():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 from services.api.problems import ProblemError, status_of_kind
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from services.store.statements.signer_requests import Request as Wanted
 
 DONE, CREATED, ACCEPTED, _DEFECT = 200, 201, 202, 500
-_FIRST_LOOK_S, _LAST_LOOK_S = 0.01, 0.25
 
 
 def outcome(conn: Connection[TupleRow], wanted: Wanted, patience_s: float) -> tuple[int, Any]:
@@ -39,10 +37,7 @@ def outcome(conn: Connection[TupleRow], wanted: Wanted, patience_s: float) -> tu
     ProblemError
         As the signer refused it.
     """
-    until_s, pause_s = time.monotonic() + patience_s, _FIRST_LOOK_S
-    while (found := queue.answer_of(conn, wanted.id)) is None and time.monotonic() < until_s:
-        time.sleep(pause_s)
-        pause_s = min(2 * pause_s, _LAST_LOOK_S)
+    found = requests.awaited(conn, wanted.id, patience_s)
     if found is None:
         progress = queue.progress(conn, wanted.id)
         if progress is None:

@@ -8,6 +8,7 @@ does it; the web process can then neither sign nor write what stands under a sig
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ingest.errors import InputError, RegistryError, ServerError
@@ -21,11 +22,13 @@ from services.issuer import transitions as life
 from services.issuer.cosigning import require_enough
 from services.issuer.keys import LOG_KEY
 from services.store.registry import signing_keys as enrolled
+from services.store.statements import signer_requests as queue
 from services.store.statements import statements
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+    from uuid import UUID
 
     from psycopg import Connection
     from psycopg.rows import TupleRow
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from services.store.statements.signer_requests import Answer, Request
 
 DEFECT = "defect"
+_FIRST_LOOK_S, _LAST_LOOK_S = 0.01, 0.25
 
 
 class Desk(NamedTuple):
@@ -221,6 +225,24 @@ def do(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
         As the steps of a statement's life raise.
     """
     return _HOW[asked.kind](conn, asked, desk)
+
+
+def awaited(conn: Connection[TupleRow], id_: UUID, patience_s: float) -> Answer | None:
+    """
+    Wait for the answer of a request; None where there is none in time.
+
+    Parameters
+    ----------
+    conn : Connection
+        In autocommit.
+    patience_s : float
+        How long to wait. [s]
+    """
+    until_s, pause_s = time.monotonic() + patience_s, _FIRST_LOOK_S
+    while (found := queue.answer_of(conn, id_)) is None and time.monotonic() < until_s:
+        time.sleep(pause_s)
+        pause_s = min(2 * pause_s, _LAST_LOOK_S)
+    return found
 
 
 def elsewhere(conn: Connection[TupleRow], home: Path, name: str = LOG_KEY) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from psycopg.rows import TupleRow
 
 _PATIENCE_S = 60.0
-_LOOK_S = 0.1
 
 
 def ask(
@@ -39,15 +37,13 @@ def ask(
         uuid4(), kind, subject, canonical.encode(said), actor, None, datetime.now(UTC)
     )
     queue.ask(conn, wanted)
-    until_s = time.monotonic() + _PATIENCE_S
     with bar("waiting for tonne signer"):
-        while (found := queue.answer_of(conn, wanted.id)) is None:
-            if time.monotonic() > until_s:
-                raise ServerError(
-                    f"no signer answered request {wanted.id} within {_PATIENCE_S:.0f} s; it stays"
-                    " in the queue and is done when `tonne signer` runs: see `tonne doctor`"
-                )
-            time.sleep(_LOOK_S)
+        found = requests.awaited(conn, wanted.id, _PATIENCE_S)
+    if found is None:
+        raise ServerError(
+            f"no signer answered request {wanted.id} within {_PATIENCE_S:.0f} s; it stays"
+            " in the queue and is done when `tonne signer` runs: see `tonne doctor`"
+        )
     if found.result is not None:
         return found.result
     if found.error == requests.DEFECT:

@@ -45,6 +45,7 @@ PARTS = {
     "latency_kafka": Part("tests.bench.latency_kafka", _kafka),
     "memory": Part("tests.bench.memory"),
     "returning": Part("tests.bench.returning"),
+    "registry_change": Part("tests.bench.registry_change"),
     "growth": Part("tests.bench.growth"),
     "steady": Part("tests.bench.steady", _kafka),
     "identities": Part("tests.bench.identities"),

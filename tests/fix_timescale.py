@@ -19,6 +19,7 @@ import pytest
 
 from services.local import packages
 from services.local.postgres import DATABASE, Postgres
+from tests import memory
 from tests.ports import give_ports
 
 _TEMPLATE = "migrated"
@@ -73,12 +74,12 @@ def copy_cluster(source, home):
 @pytest.fixture(scope="session")
 def timescale(tmp_path_factory, cluster):
     """Return the running server: `url`, `pid`, `kill()`, `start()`, `restart()`."""
-    home = tmp_path_factory.mktemp("timescale")
-    copy_cluster(cluster, home)
-    server = Quick(give_ports(home, Postgres.name))
-    server.start()
-    yield server
-    server.stop()
+    with memory.folder(tmp_path_factory.mktemp("timescale")) as home:
+        copy_cluster(cluster, home)
+        server = Quick(give_ports(home, Postgres.name))
+        server.start()
+        yield server
+        server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -78,9 +78,9 @@ class Tonne(subprocess.Popen):
             return bool(selector.select(timeout))
 
 
-def start(words: Sequence[Any], **options: Any) -> subprocess.Popen:
-    """Start a command, with `Popen`'s options."""
-    if _own_python(options.get("env")):
+def start(words: Sequence[Any], *, anew: bool = False, **options: Any) -> subprocess.Popen:
+    """Start a command, with `Popen`'s options; `anew` by a Python that holds nothing else."""
+    if anew or _own_python(options.get("env")):
         return subprocess.Popen([*TONNE, *map(str, words)], **options)
     return Tonne([str(word) for word in words], **options)
 

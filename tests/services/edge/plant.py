@@ -157,12 +157,14 @@ class Edge:
         self.config.write_text(yaml.safe_dump(document))
         self.log = folder / "edge.log"
         self.process = None
+        self.anew = False  # by a Python that holds no other command's modules
 
     def start(self):
         """Start it."""
         with self.log.open("ab") as out:
             self.process = commands.start(
                 ["edge", str(self.config)],
+                anew=self.anew,
                 stdout=out,
                 stderr=out,
                 env=self._environment,

@@ -97,13 +97,20 @@ Polled = ModbusTcp | ModbusRtu | SunSpecTcp | SunSpecRtu
 Source = Polled | LocalMqtt | CsvFolder
 
 
+class Signing(msgspec.Struct, forbid_unknown_fields=True):
+    """File of the key by which it signs what it forwards, made where it is not there."""
+
+    key: str
+    algorithm: Literal["EdDSA", "ES256"] = "EdDSA"
+
+
 class Config(msgspec.Struct, forbid_unknown_fields=True):
     """
     One gateway.
 
     `identity` is the folder of its certificate: what `tonne registry issue-credentials` made
     for it, or where it puts what it fetches from `enrolment` (EST).  `limit_mb` and
-    `when_full` bound the outbox.
+    `when_full` bound the outbox.  `signing` has it sign what it forwards (COSE_Sign1).
     """
 
     gateway: str
@@ -111,6 +118,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
     sources: list[Source]
     identity: str | None = None
     enrolment: str | None = None
+    signing: Signing | None = None
     outbox: str = "tonne-edge/outbox.db"
     limit_mb: int = 1_024
     when_full: WhenFull = "thin"

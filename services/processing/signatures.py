@@ -83,7 +83,7 @@ class Signatures:
         serials: dict[str, str] = {str(name): str(serial) for name, serial in rows}
         behind: dict[str, dict[str, str]] = {}
         for device in self._fleet.devices:
-            own = {name: device.id for name in filter(None, (device.id, serials.get(device.id)))}
+            own = dict.fromkeys(filter(None, (device.id, serials.get(device.id))), device.id)
             for speaker in {device.id, device.gateway or device.id}:
                 behind.setdefault(speaker, {}).update(own)
         found: dict[str, list[DatedKey]] = {}

@@ -11,7 +11,6 @@ by itself.  Nothing is verified here: that needs keys.
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -101,14 +100,18 @@ class Batch:
         """Name of the algorithm by IANA's registry; its number where it has none here."""
         return ALGORITHMS.get(self.algorithm, f"algorithm {self.algorithm}")
 
-    def note(self, data: bytes, ts: int | str) -> str:
-        """What is kept of it beside its message, as of every signed value; `ts` of its last."""
+    def note(self, ts: int | str) -> str:
+        """
+        What is kept of it beside its message, as of every signed value; `ts` of its last.
+
+        Its data are the message itself, which is kept whole.
+        """
         return msgspec.json.encode(
             {
                 "ts": ts,
                 "channel": "*",
                 "context": f"{self.signer} {self.sequence}",
-                "data": b64encode(data).decode(),
+                "data": "",
                 "method": f"COSE_Sign1 {self.named_algorithm}",
                 "encoding": "base64",
                 "public_key": "",

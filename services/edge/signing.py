@@ -57,7 +57,7 @@ class Signer:
 
     def __init__(self, gateway: str, signing: Signing) -> None:
         self._gateway, self._path = gateway, Path(signing.key)
-        self._algorithm = signing.algorithm
+        self._algorithm, self.gather_s = signing.algorithm, signing.gather_s
         if not self._path.exists():
             files.write(self._path, _pem(_new(self._algorithm)))
         self._key = self._loaded()
@@ -118,6 +118,18 @@ class Batches:
     def __init__(self, signer: Signer, outbox: Outbox) -> None:
         self._signer, self._outbox = signer, outbox
         self._made: dict[tuple[str, str], Signed] = {}
+        self._since: dict[str, float] = {}
+
+    def gathers(self, waiting: Sequence[Waiting], now_s: float) -> bool:
+        """Whether what waits of a device is to wait for more, to be signed at once."""
+        if not waiting or (waiting[0].device, waiting[0].id) in self._made:
+            return False
+        device = waiting[0].device
+        since = self._since.setdefault(device, now_s)
+        if len(waiting) < _MOST and now_s - since < self._signer.gather_s:
+            return True
+        del self._since[device]
+        return False
 
     def of(self, waiting: Sequence[tuple[Waiting, bytes]], at_ms: int) -> Iterator[Signed]:
         """

@@ -254,6 +254,8 @@ class Link:
             self._look_for_silence(device, window, now_s)
             room = (1 if window.silent else WINDOW) - len(window.sent)
             found = self._outbox.after(window.last_seq, device, max(min(room, budget), 0))
+            if self._batches is not None and self._batches.gathers(found, now_s):
+                continue
             for part in self._parts(found):
                 self._publish(part)
                 for waiting in part.messages:

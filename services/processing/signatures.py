@@ -8,6 +8,7 @@ in a statement, where every signature is verified again.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -63,8 +64,9 @@ class Signatures:
             if self._keys is None:
                 self._keys = self._load(cursor)
             data = msgspec.json.decode(one.detail, type=_Note).data
+            text = plain(data) if data else b64encode(messages.payloads[one.message]).decode()
             device = device_of(messages.topics[one.message], self._fleet)
-            outcome = of_device(check_item(Item(plain(data)), self._keys), device)
+            outcome = of_device(check_item(Item(text), self._keys), device)
             found[outcome.outcome] += 1
             if outcome.outcome == "refused":
                 self._tell(device, outcome.detail)

@@ -42,7 +42,7 @@ def decode(payload: bytes, received_us: int) -> Sequence[Reading]:
     """
     batch = cose_batch.read(payload)
     found = readings(batch, received_us)
-    kept = ((SIGNED_VALUE, batch.note(payload, found[-1].ts)),)
+    kept = ((SIGNED_VALUE, batch.note(found[-1].ts)),)
     # with the last id, so that a receipt vouches for nothing beside the readings
     return (*found, Stated(found[-1].ts, {}, found[-1].id, (), kept))
 

@@ -36,6 +36,10 @@ _COLUMNS = (
 
 # of a day, from either end: one that does not verify must not hide the next
 _FEW = 3
+# a signed batch is its message
+_DATA = (
+    "CASE WHEN v.data = '' THEN replace(encode(v.payload, 'base64'), E'\\n', '') ELSE v.data END"
+)
 
 
 class _Note(msgspec.Struct):
@@ -125,8 +129,8 @@ def find(
 ) -> list[SignedValue]:
     """Return signed values in order of time, of a device and a half-open span."""
     rows = conn.execute(
-        "SELECT id, device_id, time, channel, context, data, method, encoding, public_key, topic, "
-        "received, encode(sha256, 'hex') FROM signed_value "
+        f"SELECT id, device_id, time, channel, context, {_DATA}, method, encoding, public_key,"
+        " topic, received, encode(sha256, 'hex') FROM signed_value v "
         "WHERE (%(device)s::text IS NULL OR device_id = %(device)s) "
         "AND time >= %(begin)s AND time < %(end)s ORDER BY time, id LIMIT %(limit)s",
         {
@@ -167,7 +171,7 @@ def candidates(
         " placed AS (SELECT *, row_number() OVER (PARTITION BY device_id, cose, day"
         " ORDER BY time, id) AS first, row_number() OVER (PARTITION BY device_id, cose, day"
         " ORDER BY time DESC, id DESC) AS last FROM named)"
-        " SELECT v.device_id, p.cose, p.day, v.received, v.data FROM placed p"
+        f" SELECT v.device_id, p.cose, p.day, v.received, {_DATA} FROM placed p"
         " JOIN signed_value v USING (id) WHERE p.first <= %(few)s OR p.last <= %(few)s"
         " ORDER BY v.device_id, p.cose, p.day, v.time, v.id",
         {

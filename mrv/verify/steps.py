@@ -24,6 +24,7 @@ from mrv.verify import witness_step as seen
 from mrv.verify.reliance import WAIVERS, not_relied_on, note_missing, relied_on
 from mrv.verify.report import STATES, Report, StepResult, plain
 from mrv.verify.subject import NotApplicableError, NotCheckedError, Subject
+from mrv.verify.todays_rules import rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -133,6 +134,7 @@ def verify(
     )
     steps = tuple(_walk(subject, begun))
     broken = any(step.outcome == "failed" for step in steps)
+    by = None if broken else rules(subject)
     if not broken:
         note_missing(subject)
     return Report(
@@ -142,12 +144,13 @@ def verify(
         steps,
         tuple(subject.lacking),
         accepted,
-        () if broken else tuple(relied_on(subject)),
+        () if broken else tuple(relied_on(subject, by)),
         () if broken else tuple(not_relied_on(subject)),
         () if broken else tuple(map(str, unmet(subject.claims))),
         () if broken else tuple(subject.arrived),
         () if broken or subject.stamped is None else subject.stamped.stamps,
         () if broken else tuple(subject.stamped_days),
+        by,
     )
 
 

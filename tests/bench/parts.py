@@ -47,6 +47,7 @@ PARTS = {
     "returning": Part("tests.bench.returning"),
     "growth": Part("tests.bench.growth"),
     "steady": Part("tests.bench.steady", _kafka),
+    "broker_queue": Part("tests.bench.broker_queue"),
     "identities": Part("tests.bench.identities"),
     "verification": Part("tests.bench.verification"),
     "accounting": Part("tests.bench.accounting"),

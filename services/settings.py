@@ -50,6 +50,8 @@ SCHEMES = {
     "kafka_url": kafka_access.SCHEMES,
 }
 LEAST_LETTER_DAYS = 30
+# what evidence packs that were made may take on the API's disk
+FILES_BYTES = 3_000_000_000
 # what mosquitto keeps for a client that is away; docs/benchmarks.md has what PUBACK takes then
 QUEUE_MESSAGES, QUEUE_BYTES = 1_000_000, 268_435_456
 
@@ -124,6 +126,9 @@ class Settings(BaseSettings):
         With which `tonne verify URL` asks the API.
     api_rate_per_s : float
         Requests a second that one address, or one token, may make of the API.
+    api_files_bytes : int
+        What evidence packs that were made may take on the API's disk, and reports a tenth of
+        it more; the oldest go, and are made again when asked for.
     trusted_proxies : str
         Addresses and networks of the proxies before the API, separated by commas: what
         they say of a caller's address and of TLS is believed, of nobody else.
@@ -198,6 +203,7 @@ class Settings(BaseSettings):
     home: Path = Path(".tonne")
     trust_root: Path | None = None
     api_rate_per_s: float = Field(default=1_000, gt=0, le=1_000_000)
+    api_files_bytes: int = Field(default=FILES_BYTES, ge=10_000_000)
     trusted_proxies: str = "127.0.0.1,::1"
     oidc_issuer: str | None = None
     oidc_audience: str | None = None

@@ -53,6 +53,7 @@ PARTS = {
     "accounting": Part("tests.bench.accounting"),
     "codecs": Part("tests.bench.codecs"),
     "api": Part("tests.bench.api"),
+    "hostile": Part("tests.bench.hostile"),
     "console": Part("tests.bench.console", _chromium),
     "archiving": Part("tests.bench.archiving"),
     "closing": Part("tests.bench.closing"),

@@ -5,7 +5,7 @@
 #   make test PYTHON=python3.13 VENV=.venv-3.13
 .DEFAULT_GOAL := help
 .PHONY: help setup tools demo test test-other test-community soak coverage lint lock dist mutants \
-	bench fuzz docs pictures dashboards pages schemas readmes audit clean
+	bench fuzz docs pictures dashboards pages views schemas readmes audit clean
 
 VENV ?= .venv
 export VENV
@@ -83,6 +83,9 @@ dashboards: tools ## Write deploy/grafana/dashboards from deploy/grafana/source
 pages: tools ## Write docs/methodologies, the table of symbols and docs/roles.md from the code
 	@$(BIN)/python -m services.cli.calculate.methodology_docs
 	@$(BIN)/python deploy/roles.py
+
+views: tools ## Write docs/views.md from a migrated database: ARGS=URL, or that of `tonne local up`
+	@$(BIN)/python deploy/views.py $(ARGS)
 
 schemas: tools ## Write docs/schemas from the types of the signed documents
 	@$(BIN)/python -m services.cli.calculate.document_schemas

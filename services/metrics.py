@@ -103,6 +103,13 @@ class Metrics:
             ["test"],
             registry=self.registry,
         )
+        self.signed_values = Counter(
+            "tonne_signed_values",
+            "Values that a meter or gateway signed, by what their signature shows",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.signed_values.labels("refused")  # the first one must be a rise, for Prometheus
         self.late_readings = Counter(
             "tonne_late_readings",
             "Readings older than one already stored for their device",

@@ -21,15 +21,18 @@ from paho.mqtt.properties import Properties
 
 from ingest.mqtt.names import PORTS, PREFIX, receipt_topic, status_topic
 from services.edge.corrected_clock import TRUSTED_MS
+from services.edge.signing import CONTENT_TYPE, Batches, Signed
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Iterator, Sequence
 
     from structlog.typing import FilteringBoundLogger
 
     from ingest.mqtt.tls import Tls
     from services.edge.corrected_clock import Clock
     from services.edge.outbox import Outbox, Waiting
+    from services.edge.signing import Signer
 
 WINDOW = 100
 _ALL = 1_000
@@ -85,12 +88,15 @@ class Link:
     tls : Tls
     firmware : str
         What its birth says it runs.
+    signer : Signer, optional
+        Signs what is sent.
     """
 
     def __init__(
         self, gateway: str, url: str, tls: Tls, outbox: Outbox, clock: Clock, firmware: str,
-        log: FilteringBoundLogger,
+        log: FilteringBoundLogger, signer: Signer | None = None,
     ) -> None:  # fmt: skip
+        self._batches = None if signer is None else Batches(signer, outbox)
         self._gateway, self._outbox, self._clock, self._log = gateway, outbox, clock, log
         self._firmware = firmware
         parts = urlsplit(url)
@@ -242,6 +248,8 @@ class Link:
                 window.wait_s = FIRST_S
         self._receipt_s = now_s
         self.freed += self._outbox.free(device, ids)
+        if self._batches is not None:
+            self._batches.free(device, ids)
         window = self._windows.setdefault(device, _Window())
         for one in ids:
             window.sent.pop(one, None)
@@ -266,11 +274,23 @@ class Link:
             window = self._windows.setdefault(device, _Window())
             self._look_for_silence(device, window, now_s)
             room = (1 if window.silent else WINDOW) - len(window.sent)
-            for waiting in self._outbox.after(window.last_seq, device, max(min(room, budget), 0)):
-                self._publish(waiting)
-                window.sent[waiting.id] = (waiting.seq, now_s)
-                window.last_seq = waiting.seq
-                budget -= 1
+            found = self._outbox.after(window.last_seq, device, max(min(room, budget), 0))
+            if self._batches is not None and self._batches.gathers(found, now_s):
+                continue
+            for part in self._parts(found):
+                self._publish(part)
+                for waiting in part.messages:
+                    window.sent[waiting.id] = (waiting.seq, now_s)
+                    window.last_seq = max(window.last_seq, waiting.seq)
+                    budget -= 1
+
+    def _parts(self, found: Sequence[Waiting]) -> Iterator[Signed]:
+        """What goes out as one message each: a batch that is signed, or one message as it is."""
+        if self._batches is None:
+            yield from (Signed((one,), self._payload(one)) for one in found)
+            return
+        now_ms = self._clock.true_ms(self._clock.now())
+        yield from self._batches.of([(one, self._payload(one)) for one in found], now_ms)
 
     def _look_for_silence(self, device: str, window: _Window, now_s: float) -> None:
         """Send again what got no receipt: at first all of it, later one message."""
@@ -290,8 +310,8 @@ class Link:
                 gateway=self._gateway,
             )
 
-    def _publish(self, waiting: Waiting) -> None:
-        gateway = self._gateway
+    def _publish(self, part: Signed) -> None:
+        gateway, waiting = self._gateway, part.messages[0]
         own = waiting.device == gateway
         topic = (
             f"{PREFIX}{gateway}/telemetry"
@@ -299,10 +319,11 @@ class Link:
             else f"{PREFIX}{gateway}/{waiting.device}/telemetry"
         )
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-        if waiting.content_type:
-            properties.ContentType = waiting.content_type
-        self._client.publish(topic, self._payload(waiting), qos=1, properties=properties)
-        self.sent += 1
+        kind = waiting.content_type if self._batches is None else CONTENT_TYPE
+        if kind:
+            properties.ContentType = kind
+        self._client.publish(topic, part.data, qos=1, properties=properties)
+        self.sent += len(part.messages)
 
     def _payload(self, waiting: Waiting) -> bytes:
         """Put id and time into a message, as late as can be: the clock may be known by now."""

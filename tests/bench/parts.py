@@ -46,6 +46,7 @@ PARTS = {
     "memory": Part("tests.bench.memory"),
     "returning": Part("tests.bench.returning"),
     "growth": Part("tests.bench.growth"),
+    "sealing": Part("tests.bench.sealing"),
     "steady": Part("tests.bench.steady", _kafka),
     "broker_queue": Part("tests.bench.broker_queue"),
     "identities": Part("tests.bench.identities"),

@@ -38,6 +38,7 @@ DEVICES = (
     {"id": "rtu-2", "class": "pv_inverter", "profile": "sunspec-103", "rated_power_w": 10_000},
     {"id": "clock-1", "class": "energy_meter", "profile": "eastron-sdm630"},
     {"id": "full-1", "class": "energy_meter", "profile": "eastron-sdm630"},
+    {"id": "signed-1", "class": "energy_meter", "profile": "eastron-sdm630"},
     *({"id": f"away-{k}", "class": "energy_meter"} for k in range(5)),
 )
 

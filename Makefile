@@ -64,8 +64,8 @@ style: tools # what takes two seconds of it
 lock: tools ## Write requirements*.lock from pyproject.toml; ARGS=--upgrade for newer versions
 	@sh deploy/lock.sh $(ARGS)
 
-dist: tools ## Wheel, source, lock, SBOM and checksums into dist/
-	@sh deploy/dist.sh
+dist: tools ## Wheel, source, lock, SBOM and checksums into dist/; KEY=FILE signs them
+	@KEY="$(KEY)" sh deploy/dist.sh
 
 mutants: tools ## Spoil each equation in turn: does a test notice?  Minutes; docs/mutants.md
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --target .tonne/mutmut mutmut==3.8.1

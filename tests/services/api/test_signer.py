@@ -151,6 +151,7 @@ def test_a_statement_is_issued_though_the_web_process_has_no_key(apart, logins):
     with signing(apart, logins):
         done = job(apart, location)
         assert (done["state"], done["status"], done["detail"]) == ("done", 201, None)
+        assert done["progress"] == {"done": 4, "total": 4, "step": "draft"}
         name = done["result"]["statement"]
         assert job(apart, patient.headers["location"])["result"]["statement"] == name
         # and whoever waits is answered as by a process that does it itself

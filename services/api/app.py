@@ -19,11 +19,13 @@ from services.api.console.answer_cache import Memory
 from services.api.console.live import Live
 from services.api.console.routes import alarms as console_alarms
 from services.api.console.routes import devices as console_devices
+from services.api.console.routes import jobs as console_jobs
 from services.api.console.routes import live, overview, projects, reference, sign_in
 from services.api.console.routes import programme as console_programme
 from services.api.console.routes import sewers as console_sewers
 from services.api.console.routes import statements as console_statements
 from services.api.cursors import Cursors
+from services.api.file_jobs import FileJobs
 from services.api.guard import Guard, Rates
 from services.api.made_files import Maker
 from services.api.metrics import Measures
@@ -54,6 +56,7 @@ from services.api.routes import (
 from services.issuer.request_runner import Runner
 from services.issuer.requests import Desk
 from services.issuer.timestamps import nobody
+from services.settings import FILES_BYTES
 from services.store.api import audit_and_idempotency as api_records
 from services.store.postgres.pool import session_settings
 
@@ -70,7 +73,7 @@ if TYPE_CHECKING:
     from services.issuer.timestamps import Policy
     from services.metrics import Metrics
 
-_READERS, _WAIT_S = 8, 5.0
+_READERS, _JOBS, _WAIT_S = 8, 1, 5.0
 # threads: reads, what `lanes` lets through beside them, and as many again to answer from
 _THREADS = _READERS + lanes.WRITES + lanes.FILES + 8
 _ABOUT = (
@@ -98,7 +101,8 @@ class Choices:
     What the operator decides: where the home is, how often one may ask, who signs tokens.
 
     `strict` is TONNE_REQUIRE_ACCEPTED_FACTORS, `grafana` TONNE_GRAFANA_URL, `stamps` whom an
-    issue asks for time stamps, `waits` whether TONNE_WITNESS_AWAY is wait.
+    issue asks for time stamps, `waits` whether TONNE_WITNESS_AWAY is wait, `files_bytes`
+    TONNE_API_FILES_BYTES.
     """
 
     home: Path
@@ -108,6 +112,7 @@ class Choices:
     grafana: str | None = None
     stamps: Callable[[], Policy | None] = nobody
     waits: bool = False
+    files_bytes: int = FILES_BYTES
 
 
 def make_app(
@@ -126,7 +131,7 @@ def make_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
         reads = _pool(database_url, "tonne_api", _READERS)
-        files = _pool(database_url, "tonne_api", lanes.FILES)
+        files = _pool(database_url, "tonne_api", lanes.FILES + _JOBS)
         writes = _pool(database_url, "tonne_api", lanes.WRITES)
         with reads, files, writes, ExitStack() as held:
             with reads.connection() as conn:
@@ -150,7 +155,9 @@ def make_app(
                 desk,
                 maker,
                 choices.waits,
+                choices.files_bytes,
             )
+            held.enter_context(FileJobs(database_url, app.state.api, log_))
             yield
 
     app = FastAPI(
@@ -176,7 +183,7 @@ def make_app(
     app.include_router(v1)
     for part in (
         overview, projects, console_statements, live, sign_in, console_assets, console_programme,
-        console_sewers, console_devices, console_alarms,
+        console_sewers, console_devices, console_alarms, console_jobs,
     ):  # fmt: skip
         app.include_router(part.router)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]

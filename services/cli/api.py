@@ -65,6 +65,7 @@ def _serve() -> None:
         grafana=settings.grafana_url,
         waits=settings.witness_away == "wait",
         stamps=partial(policy_of, settings),
+        files_bytes=settings.api_files_bytes,
     )
     app = make_app(database_url(), choices, Metrics(), log)
     serve(

@@ -63,6 +63,8 @@ UNSEALED = {
     "api_session": "who is signed in to the console",
     "api_refusal": "attempts of nobody known, counted",
     "api_cursor_secret": "the API's own marks",
+    "file_job": "files that somebody asked for; made from what is sealed",
+    "job_progress": "how far jobs are",
     "signer_request": "what was asked of the signer; what came of it is in tables of its own",
     "signer_attempt": "when the signer began",
     "signer_answer": "what the signer answered; what it did is in tables of its own",

@@ -65,6 +65,7 @@ MATRIX = {
     ("POST", "/v1/statements/{statement}/approval"): OPERATOR | {"rival": 404},
     # one that nobody here asked for; `test_signer` has the one who did
     ("GET", "/v1/jobs/{job}"): READ | {"stranger": 404},
+    ("GET", "/v1/jobs/{job}/file"): READ | {"stranger": 404},
     ("GET", "/v1/programme"): WHOLE,
     ("GET", "/v1/deadletters"): READ,
     ("GET", "/v1/programme/report"): WHOLE,

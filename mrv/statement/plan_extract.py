@@ -46,6 +46,7 @@ from mrv.registry.project import (
     VERSIONS,
     Besides,
     Calibration,
+    Certified,
     CheckMeter,
     FixedBefore,
     Invoice,
@@ -58,6 +59,8 @@ from mrv.signatures.canonical import MAX_SAFE_INTEGER
 from mrv.statement.plan_json import (
     arrivals_in,
     arrivals_out,
+    certified_in,
+    certified_out,
     check_meter_in,
     check_meter_out,
     earlier_in,
@@ -116,6 +119,8 @@ class MonitoringPlan:
         What of the registry does not hold.
     uncounted : mapping of str to str
         Devices that earn nothing until their registry is mended, and why.
+    certified : mapping of (str, str) to tuple of Certified
+        What certificates of energy certify, by device and quantity.
     ratings : mapping of str to tuple of (int, int)
         Rated powers from when on. [us UTC, W]
     meters : mapping of str to (maker, model)
@@ -150,6 +155,7 @@ class MonitoringPlan:
     accounting: int = FIRST
     registry: tuple[RegistryCondition, ...] = ()
     uncounted: Mapping[str, str] = field(default_factory=dict)
+    certified: Mapping[tuple[str, str], tuple[Certified, ...]] = field(default_factory=dict)
     ratings: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
     meters: Mapping[str, tuple[str | None, str | None]] = field(default_factory=dict)
     samples: tuple[Sample, ...] = ()
@@ -173,6 +179,7 @@ class MonitoringPlan:
             self.samples,
             self.history,
             fixed=self.fixed,
+            certified=self.certified,
         )
 
     def by_rules(self, accounting: int) -> MonitoringPlan:
@@ -219,6 +226,7 @@ class MonitoringPlan:
                 Uncounted(device=d, reason=text) for d, text in sorted(self.uncounted.items())
             )
             or UNSET,
+            certified=certified_out(self.certified) or UNSET,
             laboratory=tuple(map(sample_out, self.samples)) or UNSET,
             history=tuple(map(_usage_out, self.history)) or UNSET,
             fixed_before=tuple(
@@ -395,6 +403,7 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
         issue_signatures=_signatures(plan.issue_signatures),
         public_url=plan.public_url or None,
         uncounted={one.device: one.reason for one in plan.uncounted or ()},
+        certified=certified_in(plan.certified or ()),
         ratings={
             d.id: tuple((_time(r.from_), int(r.rated_power_w)) for r in d.ratings)
             for d in devices

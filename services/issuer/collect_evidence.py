@@ -156,6 +156,7 @@ def plan_of(
         accounting=ACCOUNTING,
         registry=said.conditions,
         uncounted=said.uncounted,
+        certified=said.certified,
         ratings=said.ratings,
         samples=said.samples,
         meters=periods.load_makers(conn, ids),

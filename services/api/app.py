@@ -34,6 +34,7 @@ from services.api.routes import (
     approvals,
     document_schemas,
     evidence,
+    exports,
     findings,
     health,
     invoices,
@@ -45,10 +46,12 @@ from services.api.routes import (
     published,
     registry,
     sampling,
+    sensorthings,
     series,
     sewers,
     signatures,
     statements,
+    webhooks,
     writes,
 )
 from services.issuer.request_runner import Runner
@@ -69,6 +72,7 @@ if TYPE_CHECKING:
     from services.api.oidc import Tokens
     from services.issuer.timestamps import Policy
     from services.metrics import Metrics
+    from services.webhooks.addresses import Network
 
 _READERS, _WAIT_S = 8, 5.0
 # threads: reads, what `lanes` lets through beside them, and as many again to answer from
@@ -98,7 +102,8 @@ class Choices:
     What the operator decides: where the home is, how often one may ask, who signs tokens.
 
     `strict` is TONNE_REQUIRE_ACCEPTED_FACTORS, `grafana` TONNE_GRAFANA_URL, `stamps` whom an
-    issue asks for time stamps, `waits` whether TONNE_WITNESS_AWAY is wait.
+    issue asks for time stamps, `waits` whether TONNE_WITNESS_AWAY is wait, `public_classes`
+    TONNE_SENSORTHINGS_PUBLIC, `networks` TONNE_WEBHOOK_NETWORKS.
     """
 
     home: Path
@@ -108,6 +113,8 @@ class Choices:
     grafana: str | None = None
     stamps: Callable[[], Policy | None] = nobody
     waits: bool = False
+    public_classes: tuple[str, ...] = ()
+    networks: tuple[Network, ...] = ()
 
 
 def make_app(
@@ -150,6 +157,8 @@ def make_app(
                 desk,
                 maker,
                 choices.waits,
+                choices.public_classes,
+                choices.networks,
             )
             yield
 
@@ -170,7 +179,8 @@ def make_app(
     for part in (
         administration, registry, series, statements, evidence, writes, log, keyring,
         document_schemas, programme, letters, reference, sewers, invoices, sampling, findings,
-        signatures, approvals, published, alarms, jobs,
+        signatures, approvals, published, alarms, jobs, webhooks, sensorthings,
+        exports,
     ):  # fmt: skip
         v1.include_router(part.router)
     app.include_router(v1)

@@ -95,7 +95,7 @@ def jcm_files(
     source: Source, authority: Authority, form: CellMap | None = None, template: bytes | None = None
 ) -> Made:
     """
-    Return a statement's monitoring spreadsheet and issuance request.
+    Return a statement's monitoring spreadsheet, issuance request, contribution report and design.
 
     Parameters
     ----------
@@ -109,18 +109,19 @@ def jcm_files(
     from mrv.exports.jcm import COLUMNS, VALUES, jcm  # noqa: PLC0415
 
     form = form or shipped(source.claims.methodology.id)
-    request = shipped("jcm-issuance")
+    own = {
+        "issuance-request": shipped("jcm-issuance"),
+        "contribution-report": shipped("jcm-contribution"),
+        "design-extract": shipped("jcm-design"),
+    }
     made = jcm(source, authority.registration(source.claims.project.id))
-    for one in (form, request):
+    for one in (form, *own.values()):
         check_known(one, VALUES, COLUMNS)
     day = days(source.claims.monitoring_period)[1]
-    return Made(
-        made.draft,
-        {
-            "monitoring.xlsx": filled(form, made.values, made.rows, day, template),
-            "issuance-request.xlsx": filled(request, made.values, made.rows, day),
-        },
-    )
+    files = {"monitoring.xlsx": filled(form, made.values, made.rows, day, template)}
+    for name, one in own.items():
+        files[f"{name}.xlsx"] = filled(one, made.values, made.rows, day)
+    return Made(made.draft, files)
 
 
 def inventory_files(

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import psycopg
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter
 
 from ingest.errors import InputError, TonneError
 from services.store.api import webhooks as store
@@ -101,14 +101,6 @@ class Sender:
         )
         for result in ("taken", "failed", "dead"):
             self._counter.labels(result)
-        self._gauges = tuple(
-            Gauge(name, text, registry=metrics.registry)
-            for name, text in (
-                ("tonne_webhook_waiting_deliveries", "Events that wait to be delivered"),
-                ("tonne_webhook_waiting_seconds", "For how long the oldest of them waits"),
-                ("tonne_webhook_dead_deliveries", "Events that no attempt delivered"),
-            )
-        )
 
     def __enter__(self) -> Self:
         """Start."""
@@ -169,11 +161,6 @@ class Sender:
             with ThreadPoolExecutor(_AT_ONCE) as pool:
                 for one in pool.map(lambda hook: self._of(conn, hook, source), found):
                     done += one
-        left = store.waiting(conn)
-        for gauge, value in zip(
-            self._gauges, (left.waiting, left.oldest_s, left.dead), strict=True
-        ):
-            gauge.set(value)
         return done
 
     def _of(self, conn: Connection[TupleRow], hook: store.Open, source: str) -> Sent:

@@ -6,6 +6,7 @@ from io import BytesIO
 
 import httpx
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from services.cli.errors import Exit
@@ -54,13 +55,31 @@ def test_a_statement_is_exported_for_the_jcm(served, tmp_path):
 def test_a_partys_year_and_a_facility_are_of_all_projects(served, tmp_path):
     """A key of one project would read all that a Party transfers."""
     year = {"party": "VNM", "year": 2026}
-    files = _opened(served.ask("/v1/exports/aef.zip", "auditor", params=year))
-    assert {"submission.xlsx", "filed.txt", "missing.json"} < files.keys()
-    assert files == _by_command(served, tmp_path, "aef", "--party", "VNM", "--year", "2026")
+    none = served.ask("/v1/exports/aef.zip", "auditor", params=year)
+    assert (none.status_code, "no version 1" in none.text) == (422, True)
     for path in ("/v1/exports/aef.zip", "/v1/sites/hp/exports/facility.zip"):
         assert served.ask(path, "scoped", params=year).status_code in {403, 422}
-    assert served.ask("/v1/sites/hp/exports/facility.zip", "auditor",
-                      params={"year": 2026}).status_code in {404, 422}  # fmt: skip
+    facility = {
+        "site": "hp", "name": "Depot", "tax_code": "0201234567", "address": "1 Quay, Hai Phong",
+        "sector": "transport", "representative": "Nguyen Van A", "qa_qc": "monthly",
+        "uncertainty_percent": "2.5",
+        "supplies": [{"id": "grid", "line": "electricity", "device": "ch-1",
+                      "quantity": "energy_import"}],
+    }  # fmt: skip
+    submission = {**year, "version": 1, "date": "2027-04-10", "ndc_from": 2021, "ndc_to": 2030}
+    file = tmp_path / "said.yaml"
+    file.write_text(yaml.safe_dump({"submissions": [submission], "facilities": [facility]}))
+    env = {"TONNE_DATABASE_URL": served.database_url}
+    done = CliRunner().invoke(main, ["registry", "import", str(file)], env=env)
+    assert done.exit_code == Exit.DONE, done.output
+    files = _opened(served.ask("/v1/exports/aef.zip", "auditor", params=year))
+    assert {"submission.xlsx", "filed.txt", "T1.csv", "T5.xlsx"} < files.keys()
+    assert files == _by_command(served, tmp_path, "aef", "--party", "VNM", "--year", "2026")
+    found = served.ask("/v1/sites/hp/exports/facility.zip", "auditor", params={"year": 2026})
+    words = ("facility", "--site", "hp", "--year", "2026")
+    assert _opened(found) == _by_command(served, tmp_path, *words, out="vn")
+    for path in ("/v1/exports/aef.zip", "/v1/sites/hp/exports/facility.zip"):
+        assert served.ask(path, "scoped", params=year).status_code in {403, 422}
 
 
 def test_the_console_gives_them_to_who_may_see_the_project(served):
@@ -74,7 +93,7 @@ def test_the_console_gives_them_to_who_may_see_the_project(served):
             text = browser.get(page).text
             for link in links:
                 assert (link in text) is sees
-                assert browser.get(link).status_code == (200 if sees else 404), (who, link)
+                assert browser.get(link).status_code == (200 if sees else 403), (who, link)
     for link in links:
         assert link not in httpx.get(served.url + page).text
-        assert httpx.get(served.url + link).status_code in {303, 401, 404}
+        assert httpx.get(served.url + link).status_code in {303, 401, 403}

@@ -71,7 +71,7 @@ from mrv.statement.plan_json import (
 )
 
 if TYPE_CHECKING:
-    from mrv.documents.plan import StatementFigures
+    from mrv.documents.plan import SignedExtract, StatementFigures
     from mrv.registry.monitoring_plan import Version
     from mrv.statement.arrival import Arrivals
 
@@ -132,6 +132,8 @@ class MonitoringPlan:
         What was fixed ex ante otherwise than it is now.
     arrivals : mapping of str to mapping of str to Arrived, or None
         By device and local day; None where nobody counted.
+    signed : SignedExtract or None
+        Signed values of the period and keys of who signed; None where nobody looked.
     issue_signatures : int
         How many have to approve the issue; 1 where the preparer's own signature does.
     public_url : str or None
@@ -162,6 +164,7 @@ class MonitoringPlan:
     history: tuple[Usage, ...] = ()
     fixed: tuple[FixedBefore, ...] = ()
     arrivals: Arrivals | None = None
+    signed: SignedExtract | None = None
     issue_signatures: int = 1
     public_url: str | None = None
 
@@ -194,6 +197,7 @@ class MonitoringPlan:
             fixed=(),
             corrected=_as_before(self.corrected),
             arrivals=None,
+            signed=None,
             issue_signatures=1,
             public_url=None,
         )
@@ -240,6 +244,7 @@ class MonitoringPlan:
             )
             or UNSET,
             arrivals=UNSET if self.arrivals is None else arrivals_out(self.arrivals),
+            signed=UNSET if self.signed is None else self.signed,
             issue_signatures=self.issue_signatures if self.issue_signatures > 1 else UNSET,
             public_url=self.public_url or UNSET,
         )
@@ -400,6 +405,7 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
             for one in plan.fixed_before or ()
         ),
         arrivals=None if plan.arrivals is UNSET else arrivals_in(plan.arrivals),
+        signed=None if plan.signed is UNSET else plan.signed,
         issue_signatures=_signatures(plan.issue_signatures),
         public_url=plan.public_url or None,
         uncounted={one.device: one.reason for one in plan.uncounted or ()},

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
@@ -23,6 +24,7 @@ from services.api.preferences import Preferences
 from services.api.principals import PUBLIC, Principal, refuse, refuse_part
 from services.api.problems import ProblemError, status_of
 from services.issuer import requests
+from services.settings import FILES_BYTES
 from services.store.api import audit_and_idempotency as api_records
 from services.store.api.audit_and_idempotency import Answer
 from services.store.statements import signer_requests as queue
@@ -66,6 +68,7 @@ class Api:
     `tonne_mrv`: on one machine.  Where it is None, steps are asked of `tonne signer`.
     `maker` makes reports and packs in a process of its own.
     `waits` serves such heads of the log alone as witnesses cosigned enough.
+    `files_bytes` is what packs may take on the disk; `asked` is set when a file was asked for.
     `public_classes` are device classes whose values anybody may read, `networks` those that
     webhooks may reach beside public addresses.
     """
@@ -79,6 +82,8 @@ class Api:
     desk: Desk | None
     maker: Maker
     waits: bool = False
+    files_bytes: int = FILES_BYTES
+    asked: threading.Event = field(default_factory=threading.Event)
     public_classes: tuple[str, ...] = ()
     networks: tuple[Network, ...] = ()
 

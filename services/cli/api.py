@@ -70,6 +70,7 @@ def _serve() -> None:
             filter(None, (one.strip() for one in settings.sensorthings_public.split(",")))
         ),
         networks=addresses.networks(settings.webhook_networks),
+        files_bytes=settings.api_files_bytes,
     )
     app = make_app(database_url(), choices, Metrics(), log)
     serve(

@@ -9,6 +9,7 @@ from functools import partial
 import click
 
 from services.cli.pipeline.metrics_bind import metrics_bind
+from services.intake.broker_queue import BrokerQueue
 from services.issuer import timestamps
 from services.issuer.cosigning import Cosigning, Witnesses
 from services.issuer.keys import LOG_KEY
@@ -45,6 +46,8 @@ def watch(every: float, audit_s: float, *, seal: bool, webhooks: bool) -> None:
     `tonne run` counts and adds up by itself, but leaves audits to `tonne watch`: they
     would take the core that it needs. One `tonne watch` is enough for a database; its
     login needs tonne_watch, and tonne_mrv with --seal. Metrics are served at TONNE_METRICS_BIND.
+    Where TONNE_MQTT_URL names mosquitto, it tells too how much waits there, as the service
+    `tonne-watch`.
 
     \b
     Example:
@@ -58,15 +61,17 @@ def watch(every: float, audit_s: float, *, seal: bool, webhooks: bool) -> None:
     )
     stamps = partial(timestamps.policy_of, settings)
     sealer = Sealer(url, settings.home, LOG_KEY, EVERY_S, metrics, log, stamps=stamps)
+    queue = BrokerQueue.by(settings, metrics, log) or nullcontext()
     whom = Witnesses.by(settings) if seal else None
     allowed = addresses.networks(settings.webhook_networks)
-    sender = Sender(url, metrics, log, allowed) if webhooks and may_send(url, log) else None
+    sends = webhooks and may_send(url, log)
+    events = Sender(url, metrics, log, allowed) if sends else nullcontext()
     cosigning = nullcontext() if whom is None else Cosigning(url, whom, metrics, log)
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: watcher.stop())
     bind = metrics_bind(settings)
     with metrics.serve(bind):
         log.info("metrics", bind=bind or "off")
-        with watcher, sealer if seal else nullcontext(), cosigning, sender or nullcontext():
+        with watcher, sealer if seal else nullcontext(), cosigning, queue, events:
             watcher.wait()
     log.info("stopped")

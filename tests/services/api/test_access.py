@@ -79,6 +79,7 @@ MATRIX = {
     ("POST", "/v1/webhooks/{webhook}/secret"): ADMIN,
     ("POST", "/v1/webhooks/{webhook}/replay"): ADMIN,
     ("POST", "/v1/webhooks/{webhook}/end"): ADMIN,
+    ("GET", "/v1/jobs/{job}/file"): READ | {"stranger": 404},
     ("GET", "/v1/programme"): WHOLE,
     ("GET", "/v1/deadletters"): READ,
     ("GET", "/v1/programme/report"): WHOLE,

@@ -34,6 +34,7 @@ from mrv.registry.project import (
     FIRST,
     Besides,
     Calibration,
+    Certified,
     CheckMeter,
     FixedBefore,
     Invoice,
@@ -43,6 +44,7 @@ from mrv.registry.project import (
 )
 from mrv.statement.plan_json import (
     arrivals_out,
+    certified_out,
     check_meter_out,
     earlier_in,
     invoice_named,
@@ -61,7 +63,7 @@ from mrv.statement.plan_writer import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mrv.documents.plan import StatementFigures
+    from mrv.documents.plan import SignedExtract, StatementFigures
     from mrv.registry.monitoring_plan import Version
     from mrv.statement.arrival import Arrivals
 
@@ -108,6 +110,8 @@ class MonitoringPlan:
         What of the registry does not hold.
     uncounted : mapping of str to str
         Devices that earn nothing until their registry is mended, and why.
+    certified : mapping of (str, str) to tuple of Certified
+        What certificates of energy certify, by device and quantity.
     ratings : mapping of str to tuple of (int, int)
         Rated powers from when on. [us UTC, W]
     meters : mapping of str to (maker, model)
@@ -119,6 +123,8 @@ class MonitoringPlan:
         What was fixed ex ante otherwise than it is now.
     arrivals : mapping of str to mapping of str to Arrived, or None
         By device and local day; None where nobody counted.
+    signed : SignedExtract or None
+        Signed values of the period and keys of who signed; None where nobody looked.
     issue_signatures : int
         How many have to approve the issue; 1 where the preparer's own signature does.
     public_url : str or None
@@ -142,12 +148,14 @@ class MonitoringPlan:
     accounting: int = FIRST
     registry: tuple[RegistryCondition, ...] = ()
     uncounted: Mapping[str, str] = field(default_factory=dict)
+    certified: Mapping[tuple[str, str], tuple[Certified, ...]] = field(default_factory=dict)
     ratings: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
     meters: Mapping[str, tuple[str | None, str | None]] = field(default_factory=dict)
     samples: tuple[Sample, ...] = ()
     history: tuple[Usage, ...] = ()
     fixed: tuple[FixedBefore, ...] = ()
     arrivals: Arrivals | None = None
+    signed: SignedExtract | None = None
     issue_signatures: int = 1
     public_url: str | None = None
 
@@ -165,6 +173,7 @@ class MonitoringPlan:
             self.samples,
             self.history,
             fixed=self.fixed,
+            certified=self.certified,
         )
 
     def by_rules(self, accounting: int) -> MonitoringPlan:
@@ -179,6 +188,7 @@ class MonitoringPlan:
             fixed=(),
             corrected=_as_before(self.corrected),
             arrivals=None,
+            signed=None,
             issue_signatures=1,
             public_url=None,
         )
@@ -211,6 +221,7 @@ class MonitoringPlan:
                 Uncounted(device=d, reason=text) for d, text in sorted(self.uncounted.items())
             )
             or UNSET,
+            certified=certified_out(self.certified) or UNSET,
             laboratory=tuple(map(sample_out, self.samples)) or UNSET,
             history=tuple(map(usage_out, self.history)) or UNSET,
             fixed_before=tuple(
@@ -224,6 +235,7 @@ class MonitoringPlan:
             )
             or UNSET,
             arrivals=UNSET if self.arrivals is None else arrivals_out(self.arrivals),
+            signed=UNSET if self.signed is None else self.signed,
             issue_signatures=self.issue_signatures if self.issue_signatures > 1 else UNSET,
             public_url=self.public_url or UNSET,
         )

@@ -22,7 +22,7 @@ from mrv.registry.project import (
     Usage,
 )
 from mrv.statement.plan_extract import MonitoringPlan
-from mrv.statement.plan_json import arrivals_in, check_meter_in, invoice_of, span_in
+from mrv.statement.plan_json import arrivals_in, certified_in, check_meter_in, invoice_of, span_in
 from mrv.statement.plan_values import time_in, time_us, values_in
 
 if TYPE_CHECKING:
@@ -76,9 +76,11 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
             for one in plan.fixed_before or ()
         ),
         arrivals=None if plan.arrivals is UNSET else arrivals_in(plan.arrivals),
+        signed=None if plan.signed is UNSET else plan.signed,
         issue_signatures=_signatures(plan.issue_signatures),
         public_url=plan.public_url or None,
         uncounted={one.device: one.reason for one in plan.uncounted or ()},
+        certified=certified_in(plan.certified or ()),
         ratings={
             d.id: tuple((time_us(r.from_), int(r.rated_power_w)) for r in d.ratings)
             for d in devices

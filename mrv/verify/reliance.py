@@ -190,4 +190,14 @@ def not_relied_on(subject: Subject) -> Iterator[str]:
     said = subject.claims.arrival
     if said is not UNSET and int(said.not_noted):
         yield f"the arrival of {said.not_noted} readings: it was not counted when they were stored"
+    yield from _signing_keys(subject)
     yield "the meters: whether they measured correctly, calibration and site visits have to show"
+
+
+def _signing_keys(subject: Subject) -> Iterator[str]:
+    said = subject.claims.signed_energy
+    if said is not UNSET and said.signers:
+        yield (
+            f"keys of {', '.join(said.signers)}, by which values are signed: they are as the"
+            " operator's registry has them; compare them with the labels, or the makers' lists"
+        )

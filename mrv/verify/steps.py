@@ -17,6 +17,7 @@ from mrv.verify import findings_steps as raised
 from mrv.verify import manifest_step as files
 from mrv.verify import seal_step as sealed
 from mrv.verify import signature_steps as people
+from mrv.verify import signed_step as signed
 from mrv.verify import time_step as dates
 from mrv.verify import timestamp_step as stamped
 from mrv.verify import witness_step as seen
@@ -68,6 +69,7 @@ STEPS = (
     Step("times", dates.times, "ask for a signature of a valid key, at its time"),
     Step("witnesses", seen.witnesses, "get the receipt again, and compare the witness's key"),
     Step("approvals", issuing.approvals, "ask the operator who approved the issue"),
+    Step("signed values", signed.signed_values, "ask for the signed values as they came"),
 )
 _MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
 

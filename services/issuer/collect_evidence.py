@@ -35,6 +35,7 @@ from mrv.statement.registry_inputs import registry_inputs
 from mrv.statement.usage_before import usage
 from services.issuer.claimed_once import before_elsewhere
 from services.issuer.registry_conditions import told
+from services.issuer.signed_evidence import signed_of
 from services.store.registry import invoices
 from services.store.registry import load as registry
 from services.store.registry import monitoring_plans as monitoring
@@ -135,6 +136,7 @@ def plan_of(
     left = carried.owed(conn, project_id, from_us, to_us)
     edges = (local_date(us, project.timezone) for us in (from_us, to_us - 1))
     fields = {name: getattr(project, name) for name in Project.__slots__}
+    period, zone = (from_us, to_us), project.timezone
     energy = energy_roles(find(project.methodology, project.version), project.devices)
     now = Project(**{**fields, "devices": bound})
     # what holds for the devices where the project itself issued nothing yet
@@ -157,12 +159,14 @@ def plan_of(
         accounting=ACCOUNTING,
         registry=said.conditions,
         uncounted=said.uncounted,
+        certified=said.certified,
         ratings=said.ratings,
         samples=said.samples,
         meters=periods.load_makers(conn, ids),
         history=_history(conn, now, from_us),
         fixed=departed(_issued_with(conn, project_id, fixed), now),
         arrivals=_arrivals(conn, now, from_us, to_us),
+        signed=signed_of(conn, [fleet.devices[fleet.by_id[name]] for name in ids], period, zone),
         issue_signatures=issue_signatures(conn),
         public_url=public_url(conn),
     )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 OF_ADDRESS = 6
 WRITES, FILES = 4, 2
 WAIT_S = 30.0
-_FILES = ("/evidence", ".pdf", ".xlsx")
+_FILES = ("/evidence", ".pdf", ".xlsx", ".zip", "/file")
 _MADE_FILES = (b"application/pdf", b"spreadsheetml")
 
 
@@ -105,6 +105,8 @@ class Lanes:
 
 
 def _makes_a_file(path: str, headers: dict[bytes, bytes]) -> bool:
+    if b"respond-async" in headers.get(b"prefer", b""):
+        return False  # it is made elsewhere
     accepted = headers.get(b"accept", b"")
     return path.endswith(_FILES) or (
         path.startswith("/v1/statements/") and any(one in accepted for one in _MADE_FILES)

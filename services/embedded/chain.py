@@ -21,24 +21,28 @@ from services.intake.clock_check import require_same_time
 from services.intake.database import Database
 from services.intake.done import Done
 from services.intake.newer_registry import NewerRegistry
+from services.intake.principal_quota import PrincipalQuota
 from services.intake.registry_watch import CHECK_S, Plans, RegistryWatch, names_unknown
 from services.intake.sparkplug import Turn
 from services.intake.writer_lock import alone
 from services.processing.batch import Batch
 from services.store.messages.dead_letter_write import DAY_BYTES
-from services.store.timeseries.last_seen import see
+from services.store.timeseries.last_seen import see, since_received_s
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Sequence
 
     from psycopg import Connection
     from psycopg.rows import TupleRow
     from structlog.typing import FilteringBoundLogger
 
+    from ingest.columns import Rejected
     from ingest.model import Fleet
     from ingest.pipeline.admit import Admitted
     from services.embedded.registry_version import Version
     from services.intake.newer_registry import Prepared
+    from services.intake.principal_quota import Limits
     from services.intake.sparkplug import SparkplugNodes
     from services.metrics import Metrics
     from services.store.messages.principal_status import Said
@@ -55,7 +59,9 @@ class EmbeddedChain:
         stopping: threading.Event,
         nodes: SparkplugNodes,
         letter_bytes: int = DAY_BYTES,
+        limits: Limits | None = None,
     ) -> None:
+        self._quota = PrincipalQuota(limits)
         self._database = Database(
             database_url, "tonne run", log, stopping,
             pulse=metrics.pulse, join=alone, opened=self._forget,
@@ -86,6 +92,7 @@ class EmbeddedChain:
             connection = self._database.connection()
             require_same_time(connection)
             self._refreshed(connection)
+            self._quota.away(since_received_s(connection))
         except BaseException:
             self._database.close()
             self._held = None
@@ -111,13 +118,19 @@ class EmbeddedChain:
         GaveUpError
             When the process is told to stop while the database is down.
         """
+        unread = self._quota.over(self._version.router, inbox)
+        began_s = time.monotonic()
         while True:
             with self._database.attempt() as connection:
-                return self._store(connection, inbox)
+                done = self._store(connection, inbox, unread)
+                self._quota.stored(time.monotonic() - began_s)
+                return done
             # the answer may be lost and not the commit: look before keeping a refusal twice
             inbox.repeated = [True] * len(inbox)
 
-    def _store(self, connection: Connection[TupleRow], inbox: Inbox) -> Done:
+    def _store(
+        self, connection: Connection[TupleRow], inbox: Inbox, unread: Sequence[Rejected]
+    ) -> Done:
         """Take a batch through the steps."""
         if time.monotonic() - self._swept_s > CHECK_S:
             self._sweep(connection)
@@ -125,10 +138,10 @@ class EmbeddedChain:
             self._refreshed(connection, waits=False)
         version = self._version
         turn = Turn(self._nodes, connection)
-        admitted = admit(version.router, inbox, turn)
+        admitted = admit(version.router, inbox, turn, unread)
         if names_unknown(admitted.rejected) and self._refreshed(connection) is not version:
             version = self._version
-            admitted = admit(version.router, inbox, turn)
+            admitted = admit(version.router, inbox, turn, unread)
         self._write(connection, version, admitted, turn, inbox)
         return Done.of(inbox, version.router, admitted)
 

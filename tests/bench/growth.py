@@ -46,10 +46,10 @@ POINTS = ("100x1", "1000x1", "100x12")
 SUBJECTS = 5
 ZONE = "Asia/Ho_Chi_Minh"
 _NONE = Letters([], [], [], [], 0)
-_TABLES = ("reading_pv_inverter", "interval_quantity", "interval_emission")
+TABLES = ("reading_pv_inverter", "interval_quantity", "interval_emission")
 _TIMES = "generate_series(%(from)s::timestamptz, %(to)s::timestamptz, interval '15 min') t"
 _WHO = "generate_series(%(first)s::int, %(last)s::int) d"
-_FILL = (
+FILL = (
     (
         "INSERT INTO reading_pv_inverter (device_id, time, energy_export_wh, active_power_w)"
         " SELECT format('bench-%%s', lpad(d::text, 5, '0')), t,"
@@ -130,9 +130,9 @@ class _Point:
         }
         with psycopg.connect(self._url, autocommit=True) as conn:
             conn.execute("SET synchronous_commit = off")
-            for statement in _FILL:
+            for statement in FILL:
                 conn.execute(statement.encode(), span)
-            conn.execute("VACUUM (ANALYZE) " + ", ".join(_TABLES))
+            conn.execute("VACUUM (ANALYZE) " + ", ".join(TABLES))
 
     def _months(self) -> Iterator[int]:
         """Shifts of the month of readings, oldest first; registers go on rising."""
@@ -145,7 +145,7 @@ class _Point:
         """Measure; milliseconds of processor time, of ours and the server's, where not said."""
         row = self._conn.execute(
             "SELECT sum(hypertable_size(n::regclass))::bigint FROM unnest(%s::text[]) n",
-            [list(_TABLES)],
+            [list(TABLES)],
         ).fetchone()
         yield "size_mb", float(row[0]) / 1e6 if row else 0.0
         yield "commit_ms", self._spent(self._commits(), 10)

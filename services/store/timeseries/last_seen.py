@@ -194,3 +194,12 @@ def _received(frame: Frame, messages: Letters) -> Int64:
 def see(connection: Connection[TupleRow]) -> None:
     """Bring the newest times up to what is stored, as after a crash."""
     connection.execute("SELECT tonne_see_devices()")
+
+
+def since_received_s(connection: Connection[TupleRow]) -> float | None:
+    """How long ago a reading was received last; None where none ever was. [s]"""
+    row = connection.execute(
+        "SELECT extract(epoch FROM clock_timestamp() - max(received))::double precision"
+        " FROM device_seen"
+    ).fetchone()
+    return None if row is None or row[0] is None else float(row[0])

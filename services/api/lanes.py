@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 OF_ADDRESS = 6
 WRITES, FILES = 4, 2
 WAIT_S = 30.0
-_FILES = ("/evidence", ".pdf", ".xlsx", "/file")
+_FILES = ("/evidence", ".pdf", ".xlsx", ".zip", "/file")
 _MADE_FILES = (b"application/pdf", b"spreadsheetml")
 
 

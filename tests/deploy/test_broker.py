@@ -6,7 +6,6 @@ import os
 import shlex
 import socket
 import subprocess
-import sys
 import time
 from contextlib import contextmanager
 
@@ -23,6 +22,7 @@ from services.local.account import own_folder, service_account
 from services.local.packages import MOSQUITTO, require
 from services.logs import get_logger
 from services.metrics import Metrics
+from tests import commands
 from tests.deploy.files import DEPLOY, read
 from tests.ports import free_port
 from tests.security.brokers import listening_ports, speaks_plain
@@ -166,8 +166,8 @@ def test_it_starts_and_no_device_speaks_or_listens_as_another(database_url, tmp_
     environment = os.environ | {"TONNE_HOME": str(home), "TONNE_DATABASE_URL": database_url}
 
     def tonne(*given):
-        done = subprocess.run(
-            [sys.executable, "-m", "services.cli", *given],
+        done = commands.run(
+            given,
             env=environment,
             capture_output=True,
             text=True,

@@ -20,6 +20,7 @@ from services.store.messages.dead_letter_write import Letters
 from services.store.timeseries import remake_requests as requests
 from tests.ingest.metering import MINUTE_US, T0_US
 from tests.services.poison import refuse
+from tests.soak import SOAK
 
 from . import stored
 from .deliveries import Reading, frame, register
@@ -98,7 +99,7 @@ def deliveries(draw) -> tuple[list[list[Reading]], int]:
 
 
 @settings(
-    max_examples=15, deadline=None,
+    max_examples=40 if SOAK else 6, deadline=None,
     suppress_health_check=[
         HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture,
     ],

@@ -5,6 +5,7 @@ All tests run in several processes, a file in one of them; what is named on the 
 line runs in one process, as a debugger wants it.  `-n` says otherwise in both cases.
 """
 
+import gc
 import os
 from pathlib import Path
 
@@ -22,17 +23,31 @@ pytest_plugins = [
 HERE = Path(__file__).parent
 # as the command `tonne` has it: the threads of small products wait for each other
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-# Files that take longest, for the most part waiting, in the order in which they start: the
-# last minutes would be one of them alone.
+# Files that take longest, in the order in which they start: the last minutes would be one of
+# them alone.  Such as wait stand between such as work, so that neither fill the cores together.
 LONGEST = (
-    "faults/test_kills_of_the_pipeline.py",
-    "faults/test_kills_of_the_broker.py",
-    "integration/test_paths_agree.py",
-    "faults/test_workers.py",
-    "operations/test_alerts.py",
-    "services/edge/test_outage.py",
+    "integration/test_apache_kafka.py",
+    "services/issuer/test_tampered_database.py",
+    "integration/test_pipeline_running.py",
     "services/edge/test_gateway.py",
+    "faults/test_workers.py",
+    "services/edge/test_full_disk.py",
+    "operations/test_alerts.py",
+    "integration/test_haiphong.py",
+    "services/edge/test_outage.py",
+    "services/api/console/test_browser.py",
     "security/test_brokers.py",
+    "test_tutorial.py",
+    "integration/test_paths_agree.py",
+    "deploy/test_locks.py",
+    "faults/test_kills_of_the_pipeline.py",
+    "services/api/console/test_check.py",
+    "faults/test_kills_of_the_broker.py",
+    "deploy/test_image.py",
+    "services/bridge/test_bridge.py",
+    "integration/test_spans_any_order.py",
+    "integration/test_restore.py",
+    "integration/test_stations_any_order.py",
     "faults/test_kills_of_the_database.py",
 )
 # what runs beside one busy process on each core, while others wait for servers
@@ -57,6 +72,12 @@ def pytest_collection_modifyitems(items):
     """Put the longest files first; the others stay in the order of the run's seed."""
     rank = {HERE / name: k for k, name in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(item.path, len(rank)))
+
+
+def pytest_collection_finish():
+    """Keep the collector off what stays to the end: it would look through it hundreds of times."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

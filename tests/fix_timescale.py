@@ -63,6 +63,14 @@ class Quick(Postgres):
         super().stop()
 
 
+class _Unscheduled(Quick):
+    """A server that starts no job of TimescaleDB: one that the stop ends counts as failed."""
+
+    def command(self, port):
+        """Return the command line, without the scheduler's processes."""
+        return [*super().command(port), "-c", "timescaledb.max_background_workers=0"]
+
+
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory):
     """Home of a stopped server that has a database with the schema, for copying."""
@@ -75,7 +83,7 @@ def migrated_cluster(tmp_path_factory, cluster):
 
     def make(home):
         copy_cluster(cluster, home)
-        server = Quick(give_ports(home, Postgres.name))
+        server = _Unscheduled(give_ports(home, Postgres.name))
         server.start()
         admin = _named(server.url, "postgres")
         with psycopg.connect(admin, autocommit=True) as connection:
@@ -141,7 +149,7 @@ def _make_cluster(home):
     from services.store.postgres.migrate import migrate  # noqa: PLC0415
 
     packages.require()
-    server = Quick(give_ports(home, Postgres.name))
+    server = _Unscheduled(give_ports(home, Postgres.name))
     server.start()
     _let_in_quickly(server)
     server.execute(f"CREATE DATABASE {_TEMPLATE}")

@@ -145,6 +145,11 @@ class Settings(BaseSettings):
         `host:port` on which `tonne witness serve` listens.
     witness_rate_per_s : float
         Requests a second that one address may make of it.
+    sensorthings_public : str
+        Device classes whose values anybody may read by OGC SensorThings, separated by commas,
+        such as `air_station,noise_station`; none unless given.
+    webhook_networks : str
+        Networks that webhooks may reach beside public addresses, separated by commas.
     grafana_url : str, optional
         Where Grafana answers: a device's page in the console then leads to its board.
     require_accepted_factors : bool
@@ -213,6 +218,8 @@ class Settings(BaseSettings):
     witness_wait_s: float = Field(default=10, ge=0.1, le=120)
     witness_bind: str = "127.0.0.1:7380"
     witness_rate_per_s: float = Field(default=50, gt=0, le=1_000_000)
+    sensorthings_public: str = ""
+    webhook_networks: str = ""
     grafana_url: str | None = None
     require_accepted_factors: bool = False
     dead_letter_days: int = Field(default=90, ge=0)
@@ -289,7 +296,7 @@ class Settings(BaseSettings):
             raise ValueError(str(error)) from error
         return bind
 
-    @field_validator("trusted_proxies")
+    @field_validator("trusted_proxies", "webhook_networks")
     @classmethod
     def _networks(cls, text: str) -> str:
         for one in filter(None, (part.strip() for part in text.split(","))):
@@ -299,6 +306,16 @@ class Settings(BaseSettings):
                 raise ValueError(
                     f"{one!r} is no address and no network; give such as 10.0.0.7 or 10.0.0.0/24"
                 ) from None
+        return text
+
+    @field_validator("sensorthings_public")
+    @classmethod
+    def _classes(cls, text: str) -> str:
+        from ingest import classes  # noqa: PLC0415 - reads files
+
+        for one in filter(None, (part.strip() for part in text.split(","))):
+            if one not in classes.load():
+                raise ValueError(f"{one!r} is no device class; see docs/devices.md")
         return text
 
     @field_validator("sparkplug_host_id")

@@ -36,6 +36,7 @@ from services.api.routes import (
     approvals,
     document_schemas,
     evidence,
+    exports,
     findings,
     health,
     invoices,
@@ -47,10 +48,12 @@ from services.api.routes import (
     published,
     registry,
     sampling,
+    sensorthings,
     series,
     sewers,
     signatures,
     statements,
+    webhooks,
     writes,
 )
 from services.issuer.request_runner import Runner
@@ -72,6 +75,7 @@ if TYPE_CHECKING:
     from services.api.oidc import Tokens
     from services.issuer.timestamps import Policy
     from services.metrics import Metrics
+    from services.webhooks.addresses import Network
 
 _READERS, _JOBS, _WAIT_S = 8, 1, 5.0
 # threads: reads, what `lanes` lets through beside them, and as many again to answer from
@@ -102,7 +106,8 @@ class Choices:
 
     `strict` is TONNE_REQUIRE_ACCEPTED_FACTORS, `grafana` TONNE_GRAFANA_URL, `stamps` whom an
     issue asks for time stamps, `waits` whether TONNE_WITNESS_AWAY is wait, `files_bytes`
-    TONNE_API_FILES_BYTES.
+    TONNE_API_FILES_BYTES, `public_classes` TONNE_SENSORTHINGS_PUBLIC, `networks`
+    TONNE_WEBHOOK_NETWORKS.
     """
 
     home: Path
@@ -113,6 +118,8 @@ class Choices:
     stamps: Callable[[], Policy | None] = nobody
     waits: bool = False
     files_bytes: int = FILES_BYTES
+    public_classes: tuple[str, ...] = ()
+    networks: tuple[Network, ...] = ()
 
 
 def make_app(
@@ -156,6 +163,8 @@ def make_app(
                 maker,
                 choices.waits,
                 choices.files_bytes,
+                public_classes=choices.public_classes,
+                networks=choices.networks,
             )
             held.enter_context(FileJobs(database_url, app.state.api, log_))
             yield
@@ -177,7 +186,8 @@ def make_app(
     for part in (
         administration, registry, series, statements, evidence, writes, log, keyring,
         document_schemas, programme, letters, reference, sewers, invoices, sampling, findings,
-        signatures, approvals, published, alarms, jobs,
+        signatures, approvals, published, alarms, jobs, webhooks, sensorthings,
+        exports,
     ):  # fmt: skip
         v1.include_router(part.router)
     app.include_router(v1)

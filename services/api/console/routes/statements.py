@@ -35,6 +35,7 @@ from services.api.console.translations import Words
 from services.api.principals import PUBLIC
 from services.api.problems import ProblemError
 from services.api.reports import pack_place, report_place, send_pack, send_report
+from services.api.routes.exports import jcm_zip, project_zip
 from services.api.routes.registry import IdPath, unknown
 from services.api.routes.statements import StatementId, visible
 from services.issuer.documents import documents, records
@@ -326,6 +327,20 @@ def evidence(ask: View, language: Language, statement: StatementId) -> Response:
     with ask.reading() as conn:
         ask.noted(conn, 200)
     return send_pack(ask, stored)
+
+
+@router.get("/console/{language}/statements/{statement}/exports/{form}.zip")
+def exported(
+    ask: View,
+    language: Language,  # noqa: ARG001 - its address says it
+    statement: StatementId,
+    form: Literal["cdop", "cad-trust", "jcm"],
+) -> Response:
+    """Give what a registry takes to somebody who signed in."""
+    stored, _ = _own(ask, statement)
+    if form == "jcm":
+        return jcm_zip(ask, statement)
+    return project_zip(ask, stored.project, form)
 
 
 @router.get("/console/{language}/statements/{statement}/report.{wanted}")

@@ -51,7 +51,7 @@ LONGEST = (
     "faults/test_kills_of_the_database.py",
 )
 # what runs beside one busy process on each core, while others wait for servers
-WAITING = 2
+WAITING = 3
 
 # how long an example takes depends on what else runs, and says nothing of what is tested
 settings.register_profile(

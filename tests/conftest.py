@@ -5,8 +5,10 @@ All tests run in several processes, a file in one of them; what is named on the 
 line runs in one process, as a debugger wants it.  `-n` says otherwise in both cases.
 """
 
+import fcntl
 import gc
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,6 +74,22 @@ def pytest_collection_modifyitems(items):
     """Put the longest files first; the others stay in the order of the run's seed."""
     rank = {HERE / name: k for k, name in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(item.path, len(rank)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Let one process compile what was never imported here; the others read what it has made."""
+    done = HERE / "__pycache__" / f"collected-{sys.implementation.cache_tag}"
+    if sys.dont_write_bytecode or done.exists():
+        return (yield)
+    done.parent.mkdir(exist_ok=True)
+    with done.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            collected = yield
+            done.touch()
+            return collected
+    return (yield)
 
 
 def pytest_collection_finish():

@@ -76,7 +76,8 @@ class Metrics:
             registry=self.registry,
         )
         self.dead_letters_left_out.labels("unknown_device")  # as for the next one
-        self.dead_letters.labels("unstorable")  # the first one must be a rise, for Prometheus
+        for reason in ("unstorable", "rate"):  # the first one must be a rise, for Prometheus
+            self.dead_letters.labels(reason)
 
     def _storing(self) -> None:
         self.commit_seconds = Histogram(

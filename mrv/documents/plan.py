@@ -210,6 +210,23 @@ class Uncounted(Form):
     reason: str
 
 
+class CertifiedRun(Form):
+    """Certified energy of successive intervals from a time on, one number each. [Wh]"""
+
+    from_: Time
+    energy_wh: tuple[Whole, ...] = field(name="energy_Wh")
+
+
+class EnergyCertified(Form):
+    """What a certificate of energy certifies of a device, by interval."""
+
+    certificate: str
+    scheme: str
+    device: str
+    quantity: str
+    runs: tuple[CertifiedRun, ...]
+
+
 class UsageBefore(Form):
     """What an issued statement's service took, and what of it was delivered. [base unit]"""
 
@@ -318,6 +335,7 @@ class PlanExtract(Form):
     accounting: int | UnsetType = UNSET
     registry: tuple[RegistryCondition, ...] | UnsetType = UNSET
     uncounted: tuple[Uncounted, ...] | UnsetType = UNSET
+    certified: tuple[EnergyCertified, ...] | UnsetType = UNSET
     laboratory: tuple[LaboratoryResult, ...] | UnsetType = UNSET
     history: tuple[UsageBefore, ...] | UnsetType = UNSET
     fixed_before: tuple[FixedAsIssued, ...] | UnsetType = UNSET

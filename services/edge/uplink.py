@@ -39,14 +39,21 @@ _ALL = 1_000
 FIRST_S, LONGEST_S = 3.0, 300.0
 _ASK_S = 10.0
 _KEEPALIVE_S = 30
+# a sixth of a quota that is for a minute comes back meanwhile
+OVER_QUOTA, _REST_S = "rate", 10.0
 _RECONNECT_S = (1.0, 60.0)
 _TAKEN_OVER = 142
+
+
+class _Refusal(msgspec.Struct):
+    reason: str = ""
 
 
 class _Receipt(msgspec.Struct):
     device: str = ""
     ids: tuple[int | str, ...] = ()
     now: int | None = None
+    refused: tuple[_Refusal, ...] = ()
 
 
 _decoder = msgspec.json.Decoder(_Receipt)
@@ -96,7 +103,8 @@ class Link:
         self._host, self._port = parts.hostname or "localhost", parts.port or PORTS[parts.scheme]
         self._windows: dict[str, _Window] = {}
         self._ready = self._timed = self._heard_time = False
-        self._ask_s = self._connect_s = 0.0
+        self._ask_s = self._connect_s = self._rest_until_s = 0.0
+        self._told_s = -LONGEST_S
         self._ahead_ms = 0
         self._back_off_s = _RECONNECT_S[0]
         self._receipt_s = time.monotonic()
@@ -154,7 +162,7 @@ class Link:
         if self._ready and now_s >= self._ask_s and not self._timed:
             self._ask_s = now_s + _ASK_S
             self._say_online()
-        if self.up:
+        if self.up and now_s >= self._rest_until_s:
             self._send(now_s)
         self._client.loop(wait_s)
 
@@ -217,6 +225,8 @@ class Link:
             return
         if receipt.now is not None:
             self._take_time(receipt.now)
+        if any(one.reason == OVER_QUOTA for one in receipt.refused):
+            self._slow_down(receipt.device)
         ids = [one for one in receipt.ids if isinstance(one, str)]
         if ids:
             self._take_receipt(receipt.device, ids)
@@ -245,6 +255,19 @@ class Link:
         for one in ids:
             window.sent.pop(one, None)
         window.wait_s, window.silent, window.told = FIRST_S, 0, False
+
+    def _slow_down(self, device: str) -> None:
+        """Rest: we send more than we may, and what is over has to be sent again anyway."""
+        now_s = time.monotonic()
+        if now_s >= self._told_s + LONGEST_S:
+            self._told_s = now_s
+            self._log.warning(
+                "tonne takes no more from this gateway for now: it sends more in a minute than it"
+                " may; nothing is lost, it goes on later",
+                gateway=self._gateway,
+                device=device,
+            )
+        self._rest_until_s = now_s + _REST_S
 
     def _send(self, now_s: float) -> None:
         """Send what is due of each device, within its window and ours."""

@@ -181,7 +181,14 @@ def _label(last: Stored | None, supersedes: str | None, reason: str | None) -> L
     return Label(last.sequence, CODE_VERSION, supersedes, reason)
 
 
-def supersede(conn: Connection[TupleRow], statement: str, actor: str, reason: str) -> Closed:
+def supersede(
+    conn: Connection[TupleRow],
+    statement: str,
+    actor: str,
+    reason: str,
+    *,
+    begun: Callable[[int, str], None] = lambda _number, _name: None,
+) -> Closed:
     """
     Close an issued statement's period again, to replace it once that is issued.
 
@@ -200,6 +207,7 @@ def supersede(conn: Connection[TupleRow], statement: str, actor: str, reason: st
         actor,
         supersedes=stored.id,
         reason=reason,
+        begun=begun,
     )
 
 

@@ -28,7 +28,8 @@ from mrv.statement.arrival import LATE_US, Arrived
 from mrv.statement.evidence_case import Case
 from mrv.statement.fixed_parameters import changed, departed, issued_with
 from mrv.statement.metering_versions import of_claims
-from mrv.statement.plan_extract import MonitoringPlan, read_plan
+from mrv.statement.plan_extract import MonitoringPlan
+from mrv.statement.plan_reader import read_plan
 from mrv.statement.prior_statements import figures
 from mrv.statement.registry_inputs import registry_inputs
 from mrv.statement.usage_before import usage
@@ -158,6 +159,7 @@ def plan_of(
         accounting=ACCOUNTING,
         registry=said.conditions,
         uncounted=said.uncounted,
+        certified=said.certified,
         ratings=said.ratings,
         samples=said.samples,
         meters=periods.load_makers(conn, ids),

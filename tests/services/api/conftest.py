@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,6 +13,7 @@ import pytest
 
 from services.store.api import api_keys
 from services.store.postgres.pool import connect
+from tests import commands
 from tests.fix_timescale import _fresh
 from tests.planted import planted
 from tests.ports import free_port
@@ -88,8 +88,8 @@ def _tokens(conn):
 
 def start(database_url, home, url, log, **more):
     """Return `tonne api` at an address, ready to answer; `more` are further settings."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "services.cli", "api"],
+    process = commands.start(
+        ["api"],
         stdout=log,
         stderr=log,
         env={

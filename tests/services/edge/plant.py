@@ -8,8 +8,6 @@ import os
 import signal
 import sqlite3
 import struct
-import subprocess
-import sys
 import threading
 import time
 import urllib.request
@@ -21,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
+from tests import commands
 from tests.ports import free_port
 from tests.running import Pipeline
 
@@ -38,6 +37,7 @@ DEVICES = (
     {"id": "rtu-2", "class": "pv_inverter", "profile": "sunspec-103", "rated_power_w": 10_000},
     {"id": "clock-1", "class": "energy_meter", "profile": "eastron-sdm630"},
     {"id": "full-1", "class": "energy_meter", "profile": "eastron-sdm630"},
+    {"id": "signed-1", "class": "energy_meter", "profile": "eastron-sdm630"},
     *({"id": f"away-{k}", "class": "energy_meter"} for k in range(5)),
 )
 
@@ -158,12 +158,14 @@ class Edge:
         self.config.write_text(yaml.safe_dump(document))
         self.log = folder / "edge.log"
         self.process = None
+        self.anew = False  # by a Python that holds no other command's modules
 
     def start(self):
         """Start it."""
         with self.log.open("ab") as out:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "services.cli", "edge", str(self.config)],
+            self.process = commands.start(
+                ["edge", str(self.config)],
+                anew=self.anew,
                 stdout=out,
                 stderr=out,
                 env=self._environment,
@@ -226,8 +228,8 @@ class Edge:
 
     def status(self):
         """What it says of its outbox."""
-        done = subprocess.run(
-            [sys.executable, "-m", "services.cli", "edge", str(self.config), "--status"],
+        done = commands.run(
+            ["edge", str(self.config), "--status"],
             env=self._environment,
             capture_output=True,
             text=True,

@@ -28,7 +28,7 @@ from mrv.statement.credential_parts import CONTEXT, URN
 from mrv.statement.cross_check_json import cross_check_out, indicated, readings_out
 from mrv.statement.evidence_case import identifier
 from mrv.statement.metering_versions import FIRST as FIRST_METERING
-from mrv.statement.plan_extract import calibration_out, sample_out
+from mrv.statement.plan_writer import calibration_out, sample_out
 from mrv.statement.prior_statements import difference, figures
 from mrv.statement.registry_inputs import registry_inputs
 from mrv.statement.signed_energy import ENERGY, shares

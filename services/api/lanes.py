@@ -13,6 +13,7 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING
 
 from services.api.connections import share_of
+from services.api.preferences import Preferences
 
 if TYPE_CHECKING:
     from starlette.types import Scope
@@ -110,8 +111,9 @@ class Lanes:
 
 
 def _makes_a_file(path: str, headers: dict[bytes, bytes]) -> bool:
-    if b"respond-async" in headers.get(b"prefer", b""):
-        return False  # it is made elsewhere
+    prefer = Preferences.of([headers.get(b"prefer", b"").decode("latin-1")])
+    if prefer.respond_async and b"authorization" in headers:
+        return False  # it is made elsewhere; nobody unknown is given that
     accepted = headers.get(b"accept", b"")
     return path.endswith(_FILES) or (
         path.startswith("/v1/statements/") and any(one in accepted for one in _MADE_FILES)

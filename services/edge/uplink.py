@@ -104,6 +104,7 @@ class Link:
         self._windows: dict[str, _Window] = {}
         self._ready = self._timed = self._heard_time = False
         self._ask_s = self._connect_s = self._rest_until_s = 0.0
+        self._told_s = -LONGEST_S
         self._ahead_ms = 0
         self._back_off_s = _RECONNECT_S[0]
         self._receipt_s = time.monotonic()
@@ -258,7 +259,8 @@ class Link:
     def _slow_down(self, device: str) -> None:
         """Rest: we send more than we may, and what is over has to be sent again anyway."""
         now_s = time.monotonic()
-        if now_s >= self._rest_until_s:
+        if now_s >= self._told_s + LONGEST_S:
+            self._told_s = now_s
             self._log.warning(
                 "tonne takes no more from this gateway for now: it sends more in a minute than it"
                 " may; nothing is lost, it goes on later",

@@ -16,7 +16,7 @@ from mrv.statement.arrival import (
     share,
     summary,
 )
-from mrv.statement.plan_extract import read_plan
+from mrv.statement.plan_reader import read_plan
 from mrv.statement.sampling_units import units
 from mrv.verify import lines, verify
 from tests.mrv import forging, packs

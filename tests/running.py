@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ import yaml
 from ingest.mqtt.session import Session
 from ingest.mqtt.topics import SUBSCRIPTIONS
 from services.local.stack import LocalStack
+from tests import forked
 from tests.apache_kafka import APACHE
 from tests.ports import SERVERS, free_port, give_ports
 
@@ -53,10 +53,7 @@ class Pipeline:
 
     def tonne(self, *words: str) -> str:
         """Run a command to its end; its output, or an error with it."""
-        done = subprocess.run(
-            [sys.executable, "-m", "services.cli", *words],
-            env=self.environment, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        done = forked.run(words, env=self.environment)
         if done.returncode:
             raise RuntimeError(f"tonne {' '.join(words)}: {done.stdout}{done.stderr}")
         return done.stdout
@@ -76,10 +73,7 @@ class Pipeline:
     def running(self, log: Path, *words: str) -> Iterator[subprocess.Popen[bytes]]:
         """`tonne run`, stopped by SIGTERM at the end of the block."""
         with log.open("wb") as out:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "services.cli", "run", *words],
-                env=self.environment, stdout=out, stderr=out,
-            )  # fmt: skip
+            process = forked.Popen(["run", *words], env=self.environment, stdout=out, stderr=out)
             try:
                 yield process
             finally:

@@ -3,12 +3,11 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 
 import psycopg
 import pytest
 
+from tests import forked
 from tests.integration.kafka_path import Processes, put, stored_records, wait_until
 from tests.samples import sample
 from tests.samples.sample import SAMPLE, must, tonne
@@ -109,8 +108,8 @@ def test_an_outbox_of_0_1_0_is_forwarded(pipeline, config):
     config.write_text(text.replace("mqtt://127.0.0.1:21999", broker))
     log = config.parent / "edge.log"
     with pipeline.running(config.parent / "run.log"), log.open("wb") as out:
-        edge = subprocess.Popen(
-            [sys.executable, "-m", "services.cli", "edge", str(config), "--adopt"],
+        edge = forked.Popen(
+            ["edge", config, "--adopt"],
             env={**os.environ, **pipeline.environment, "TONNE_METRICS_BIND": ""},
             stdout=out, stderr=out,
         )  # fmt: skip

@@ -5,7 +5,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from contextlib import contextmanager
 from urllib.parse import urlsplit, urlunsplit
@@ -26,6 +25,7 @@ from services.local.packages import POSTGRES_BIN
 from services.metrics import Metrics
 from services.store.postgres.pool import connect
 from services.store.statements import signer_requests as queue
+from tests import forked
 from tests.deploy.files import DEPLOY
 from tests.fix_timescale import _fresh
 from tests.opinions import concluded
@@ -82,8 +82,8 @@ def apart(timescale, migrated_template, tmp_path_factory, logins):
 def signing(apart, logins):
     """Run `tonne signer` with its own login, and its own home."""
     with (apart.home / "signer.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "services.cli", "signer", "--no-seal"],
+        process = forked.Popen(
+            ["signer", "--no-seal"],
             env={
                 **{k: v for k, v in os.environ.items() if not k.startswith("TONNE_")},
                 "TONNE_DATABASE_URL": login(apart.database_url, logins, "signer"),

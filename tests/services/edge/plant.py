@@ -21,6 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
+from tests import forked
 from tests.ports import free_port
 from tests.running import Pipeline
 
@@ -139,9 +140,13 @@ def registry(*devices):
 
 
 class Edge:
-    """A `tonne edge` that may be killed and started again on its outbox."""
+    """
+    A `tonne edge` that may be killed and started again on its outbox.
 
-    def __init__(self, folder, pipeline, sources, environment=None, **more):
+    `alone` starts Python anew: a forked one begins with the memory of all commands.
+    """
+
+    def __init__(self, folder, pipeline, sources, environment=None, *, alone=False, **more):
         self.folder = folder
         self.outbox = folder / "outbox.db"
         self.config = folder / "edge.yaml"
@@ -158,16 +163,19 @@ class Edge:
         self.config.write_text(yaml.safe_dump(document))
         self.log = folder / "edge.log"
         self.process = None
+        self._alone = alone
 
     def start(self):
         """Start it."""
         with self.log.open("ab") as out:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "services.cli", "edge", str(self.config)],
-                stdout=out,
-                stderr=out,
-                env=self._environment,
-            )
+            more = {"stdout": out, "stderr": out, "env": self._environment}
+            words = ["edge", str(self.config)]
+            if self._alone:
+                self.process = subprocess.Popen(
+                    [sys.executable, "-m", "services.cli", *words], **more
+                )
+            else:
+                self.process = forked.Popen(words, **more)
 
     def kill(self):
         """Cut its power."""
@@ -226,13 +234,8 @@ class Edge:
 
     def status(self):
         """What it says of its outbox."""
-        done = subprocess.run(
-            [sys.executable, "-m", "services.cli", "edge", str(self.config), "--status"],
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        words = ["edge", str(self.config), "--status"]
+        done = forked.run(words, env=self._environment, check=True)
         return json.loads(done.stdout)
 
 

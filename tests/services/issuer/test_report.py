@@ -1,8 +1,6 @@
 """Reports from the database and from a pack: one report, and none of a pack that does not hold."""
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +18,7 @@ from services.issuer.exports import source_of, source_of_pack
 from services.issuer.pack import export
 from services.issuer.report import facts_of, facts_of_pack
 from services.store.postgres.pool import connect
+from tests import forked
 from tests.fix_timescale import _fresh
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
@@ -52,13 +51,8 @@ def spoilt(issued, tmp_path):
 
 
 def _tonne(*arguments, **environment):
-    return subprocess.run(
-        [sys.executable, "-m", "services.cli", "statement", "report", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={"PATH": "/usr/bin:/bin", **environment},
-    )
+    words = ["statement", "report", *arguments]
+    return forked.run(words, env={"PATH": "/usr/bin:/bin", **environment})
 
 
 def test_database_and_pack_give_the_same_report(issued):

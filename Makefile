@@ -4,8 +4,8 @@
 # PYTHON chooses the interpreter, VENV another folder for its environment:
 #   make test PYTHON=python3.13 VENV=.venv-3.13
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo test test-other test-community soak coverage lint lock dist mutants \
-	bench fuzz docs pictures dashboards pages schemas readmes audit clean
+.PHONY: help setup tools demo test test-other test-community soak coverage lint style lock dist \
+	mutants bench fuzz docs pictures dashboards pages views schemas readmes audit clean
 
 VENV ?= .venv
 export VENV
@@ -33,9 +33,9 @@ demo: ## From meter to verified tonne, in .tonne; ARGS=--once ends by itself
 	@sh deploy/setup.sh api report
 	@$(BIN)/tonne demo $(ARGS)
 
-test: lint ## Lint, then all tests against real servers; ARGS go to pytest
+test: style ## Lint, and all tests against real servers; ARGS go to pytest
 	@sh deploy/test_packages.sh
-	$(BIN)/python -m pytest $(ARGS)
+	@sh deploy/beside.sh "$(BIN)/mypy" $(BIN)/python -m pytest $(ARGS)
 
 test-other: tools ## What depends on the interpreter, under a second Python where there is one
 	@sh deploy/test_other_python.sh
@@ -53,17 +53,19 @@ coverage: tools ## All tests with branch coverage; ARGS go to pytest
 	@sh deploy/test_packages.sh
 	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
 
-lint: tools ## Style, types and who may import whom
+lint: style ## Style, types and who may import whom
+	$(BIN)/mypy
+
+style: tools # what takes two seconds of it
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 lock: tools ## Write requirements*.lock from pyproject.toml; ARGS=--upgrade for newer versions
 	@sh deploy/lock.sh $(ARGS)
 
-dist: tools ## Wheel, source, lock, SBOM and checksums into dist/
-	@sh deploy/dist.sh
+dist: tools ## Wheel, source, lock, SBOM and checksums into dist/; KEY=FILE signs them
+	@KEY="$(KEY)" sh deploy/dist.sh
 
 mutants: tools ## Spoil each equation in turn: does a test notice?  Minutes; docs/mutants.md
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --target .tonne/mutmut mutmut==3.8.1
@@ -83,6 +85,9 @@ dashboards: tools ## Write deploy/grafana/dashboards from deploy/grafana/source
 pages: tools ## Write docs/methodologies, the table of symbols and docs/roles.md from the code
 	@$(BIN)/python -m services.cli.calculate.methodology_docs
 	@$(BIN)/python deploy/roles.py
+
+views: tools ## Write docs/views.md from a migrated database: ARGS=URL, or that of `tonne local up`
+	@$(BIN)/python deploy/views.py $(ARGS)
 
 schemas: tools ## Write docs/schemas from the types of the signed documents
 	@$(BIN)/python -m services.cli.calculate.document_schemas

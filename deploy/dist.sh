@@ -5,8 +5,9 @@
 #   requirements.lock                          versions that it was tried with, with hashes
 #   tonne-V.cdx.json                           CycloneDX: what tonne with all its extras holds
 #   SHA256SUMS
+#   SHA256SUMS.sig, release-signers            with KEY=FILE: an SSH key signs the checksums
 #
-# The same commit gives the same bytes.
+# The same commit gives the same bytes, but for a signature.
 set -eu
 cd "$(dirname "$0")/.."
 bin=$PWD/${VENV:-.venv}/bin
@@ -33,5 +34,10 @@ say "installing $wheel with all extras, to list what it holds"
     --output-reproducible --of JSON -o "$name.cdx.json" "$apart/bin/python"
 
 (cd dist && sha256sum -- * >SHA256SUMS)
+if [ -n "${KEY:-}" ]; then
+    sh deploy/sign.sh dist "$KEY"
+else
+    say "not signed: KEY=FILE names the SSH key of whoever releases"
+fi
 say "$(du -sm dist | cut -f 1) MB:"
 cat dist/SHA256SUMS

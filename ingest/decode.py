@@ -25,7 +25,7 @@ from ingest.profiles import register_blocks
 from ingest.reading import MAX_MS, Reading, Registers, Row, Stated, time_us
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from ingest.columns import Key
     from ingest.formats.row_reading import Given
@@ -64,6 +64,7 @@ def decode(  # noqa: C901, PLR0912, PLR0915 (a loop of one page: a call for each
     content_types: Sequence[str | None],
     received_us: int,
     given: Sequence[Given] = (),
+    unread: Sequence[Rejected] = (),
 ) -> Decoded:
     """
     Turn a batch of messages into frames of base units.
@@ -80,6 +81,8 @@ def decode(  # noqa: C901, PLR0912, PLR0915 (a loop of one page: a call for each
     given : sequence of Given
         What the messages hold that `route` leaves out (Sparkplug's), which their own
         rules have read; without it they are passed over.
+    unread : sequence of Rejected
+        Messages that are refused before they are read.
 
     Returns
     -------
@@ -88,13 +91,19 @@ def decode(  # noqa: C901, PLR0912, PLR0915 (a loop of one page: a call for each
         negative or beyond 2**53 base units; what stands beside those stays.  Rows
         without any value are no readings.
     """
-    out = Decoded([], [], codecs=[PLAIN] * len(payloads))
+    out = Decoded([], [*unread], codecs=[PLAIN] * len(payloads))
+    messages: Iterable[tuple[int, bytes]] = enumerate(payloads)
+    if unread:
+        shut = {one.message for one in unread}
+        messages = [(k, payload) for k, payload in messages if k not in shut]
+        for k in shut:
+            out.codecs[k] = encodings.UNREAD
     buckets: dict[Key, Bucket] = {}
     alike: dict[tuple[int, Names], Bucket] = {}  # of rows, whose many names are hashed once
     devices, seen, codecs = fleet.devices, out.seen, out.codecs
     plain, pack = json_object.decode, senml_json.decode
     order, left = 0, []
-    for k, payload in enumerate(payloads):
+    for k, payload in messages:
         index = -1
         try:
             index = route(topics[k])

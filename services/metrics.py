@@ -76,7 +76,8 @@ class Metrics:
             registry=self.registry,
         )
         self.dead_letters_left_out.labels("unknown_device")  # as for the next one
-        self.dead_letters.labels("unstorable")  # the first one must be a rise, for Prometheus
+        for reason in ("unstorable", "rate"):  # the first one must be a rise, for Prometheus
+            self.dead_letters.labels(reason)
 
     def _storing(self) -> None:
         self.commit_seconds = Histogram(
@@ -102,6 +103,13 @@ class Metrics:
             ["test"],
             registry=self.registry,
         )
+        self.signed_values = Counter(
+            "tonne_signed_values",
+            "Values that a meter or gateway signed, by what their signature shows",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.signed_values.labels("refused")  # the first one must be a rise, for Prometheus
         self.late_readings = Counter(
             "tonne_late_readings",
             "Readings older than one already stored for their device",

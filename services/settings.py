@@ -50,6 +50,10 @@ SCHEMES = {
     "kafka_url": kafka_access.SCHEMES,
 }
 LEAST_LETTER_DAYS = 30
+# what evidence packs that were made may take on the API's disk
+FILES_BYTES = 3_000_000_000
+# what mosquitto keeps for a client that is away; docs/benchmarks.md has what PUBACK takes then
+QUEUE_MESSAGES, QUEUE_BYTES = 1_000_000, 268_435_456
 
 
 def _check_database(url: str) -> None:
@@ -122,6 +126,9 @@ class Settings(BaseSettings):
         With which `tonne verify URL` asks the API.
     api_rate_per_s : float
         Requests a second that one address, or one token, may make of the API.
+    api_files_bytes : int
+        What evidence packs that were made may take on the API's disk, and reports a tenth of
+        it more; the oldest go, and are made again when asked for.
     trusted_proxies : str
         Addresses and networks of the proxies before the API, separated by commas: what
         they say of a caller's address and of TLS is believed, of nobody else.
@@ -138,6 +145,11 @@ class Settings(BaseSettings):
         `host:port` on which `tonne witness serve` listens.
     witness_rate_per_s : float
         Requests a second that one address may make of it.
+    sensorthings_public : str
+        Device classes whose values anybody may read by OGC SensorThings, separated by commas,
+        such as `air_station,noise_station`; none unless given.
+    webhook_networks : str
+        Networks that webhooks may reach beside public addresses, separated by commas.
     grafana_url : str, optional
         Where Grafana answers: a device's page in the console then leads to its board.
     require_accepted_factors : bool
@@ -147,6 +159,11 @@ class Settings(BaseSettings):
         How many days dead letters are kept, 30 at the least; 0 for ever.
     dead_letter_bytes_a_day : int
         What is kept of one principal's dead letters in a day of UTC; more is counted only.
+    principal_messages_a_minute, principal_bytes_a_minute : int
+        What one principal may send in a minute; 0 for any number.
+    broker_queue_messages, broker_queue_bytes : int
+        How much mosquitto keeps for a client that is away: `tonne broker config` writes it,
+        and `tonne watch` tells it beside what waits.
     database_disk : Path, optional
         A folder on the database's disk, where this machine sees it: its room is watched.
     timestamp_urls : str, optional
@@ -191,6 +208,7 @@ class Settings(BaseSettings):
     home: Path = Path(".tonne")
     trust_root: Path | None = None
     api_rate_per_s: float = Field(default=1_000, gt=0, le=1_000_000)
+    api_files_bytes: int = Field(default=FILES_BYTES, ge=10_000_000)
     trusted_proxies: str = "127.0.0.1,::1"
     oidc_issuer: str | None = None
     oidc_audience: str | None = None
@@ -200,10 +218,16 @@ class Settings(BaseSettings):
     witness_wait_s: float = Field(default=10, ge=0.1, le=120)
     witness_bind: str = "127.0.0.1:7380"
     witness_rate_per_s: float = Field(default=50, gt=0, le=1_000_000)
+    sensorthings_public: str = ""
+    webhook_networks: str = ""
     grafana_url: str | None = None
     require_accepted_factors: bool = False
     dead_letter_days: int = Field(default=90, ge=0)
     dead_letter_bytes_a_day: int = Field(default=20_000_000, ge=10_000)
+    principal_messages_a_minute: int = Field(default=60_000, ge=0)
+    principal_bytes_a_minute: int = Field(default=60_000_000, ge=0)
+    broker_queue_messages: int = Field(default=QUEUE_MESSAGES, ge=1_000)
+    broker_queue_bytes: int = Field(default=QUEUE_BYTES, ge=1_000_000)
     database_disk: Path | None = None
     timestamp_urls: str | None = None
     timestamp_authorities: Path | None = None
@@ -272,7 +296,7 @@ class Settings(BaseSettings):
             raise ValueError(str(error)) from error
         return bind
 
-    @field_validator("trusted_proxies")
+    @field_validator("trusted_proxies", "webhook_networks")
     @classmethod
     def _networks(cls, text: str) -> str:
         for one in filter(None, (part.strip() for part in text.split(","))):
@@ -282,6 +306,16 @@ class Settings(BaseSettings):
                 raise ValueError(
                     f"{one!r} is no address and no network; give such as 10.0.0.7 or 10.0.0.0/24"
                 ) from None
+        return text
+
+    @field_validator("sensorthings_public")
+    @classmethod
+    def _classes(cls, text: str) -> str:
+        from ingest import classes  # noqa: PLC0415 - reads files
+
+        for one in filter(None, (part.strip() for part in text.split(","))):
+            if one not in classes.load():
+                raise ValueError(f"{one!r} is no device class; see docs/devices.md")
         return text
 
     @field_validator("sparkplug_host_id")
@@ -297,6 +331,15 @@ class Settings(BaseSettings):
         if 0 < days < LEAST_LETTER_DAYS:
             raise ValueError(f"is {days}; keep {LEAST_LETTER_DAYS} days at least, or 0 for ever")
         return days
+
+    @field_validator("principal_messages_a_minute", "principal_bytes_a_minute")
+    @classmethod
+    def _room_for_one(cls, most: int, info: Any) -> int:
+        # a message may have 256 KiB, and a meter may send each second
+        least = 60 if info.field_name == "principal_messages_a_minute" else 1_000_000
+        if 0 < most < least:
+            raise ValueError(f"is {most}; let {least} through at least, or 0 for any number")
+        return most
 
     @field_validator("grafana_url")
     @classmethod

@@ -1,18 +1,30 @@
 """Servers of their own for `tonne run`, which a test may start, stop and kill."""
 
+from contextlib import contextmanager
+
 import pytest
 
+from tests import memory
 from tests.fix_timescale import copy_cluster
 from tests.running import Pipeline
+
+
+@contextmanager
+def on_servers(cluster, otherwise, kind=Pipeline):
+    """Yield running servers over a copy of a stopped one's databases, in memory if it has room."""
+    with memory.folder(otherwise) as home:
+        copy_cluster(cluster, home)
+        found = kind(home)
+        try:
+            yield found
+        finally:
+            found.close()
 
 
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory, migrated_cluster):
     """Return running servers with a migrated database, and ways to run commands on them."""
-    home = tmp_path_factory.mktemp("pipeline")
-    copy_cluster(migrated_cluster, home)
-    found = Pipeline(home)
-    found.tonne("migrate")
-    found.open_session()
-    yield found
-    found.close()
+    with on_servers(migrated_cluster, tmp_path_factory.mktemp("pipeline")) as found:
+        found.tonne("migrate")
+        found.open_session()
+        yield found

@@ -19,7 +19,7 @@ import yaml
 from ingest.mqtt.session import Session
 from ingest.mqtt.topics import SUBSCRIPTIONS
 from services.local.stack import LocalStack
-from tests import forked
+from tests import commands
 from tests.apache_kafka import APACHE
 from tests.ports import SERVERS, free_port, give_ports
 
@@ -53,7 +53,13 @@ class Pipeline:
 
     def tonne(self, *words: str) -> str:
         """Run a command to its end; its output, or an error with it."""
-        done = forked.run(words, env=self.environment)
+        done = commands.run(
+            words,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if done.returncode:
             raise RuntimeError(f"tonne {' '.join(words)}: {done.stdout}{done.stderr}")
         return done.stdout
@@ -73,7 +79,12 @@ class Pipeline:
     def running(self, log: Path, *words: str) -> Iterator[subprocess.Popen[bytes]]:
         """`tonne run`, stopped by SIGTERM at the end of the block."""
         with log.open("wb") as out:
-            process = forked.Popen(["run", *words], env=self.environment, stdout=out, stderr=out)
+            process = commands.start(
+                ["run", *words],
+                env=self.environment,
+                stdout=out,
+                stderr=out,
+            )
             try:
                 yield process
             finally:

@@ -20,7 +20,8 @@ mv "$to/base/.writing-$name" "$to/base/$name"
 echo "base backup $to/base/$name, checked"
 
 # without the write-ahead log no moment can be restored, and old backups must not go
-mode=$("$bin/psql" -X -At -c 'SHOW archive_mode' "$url")
+# WAL_BY=stream: pg_receivewal keeps it, and the server knows nothing of that
+mode=${WAL_BY:-$("$bin/psql" -X -At -c 'SHOW archive_mode' "$url")}
 first=$(sed -n 's/.*file \([0-9A-F]*\)).*/\1/p' "$to/base/$name/backup_label" | head -n 1)
 left=${WAL_WAIT_S:-90}
 until [ "$mode" = off ] || [ -e "$to/wal/$first" ]; do
@@ -33,7 +34,8 @@ until [ "$mode" = off ] || [ -e "$to/wal/$first" ]; do
     sleep 1
 done
 
-old=$(ls -1 "$to/base" | head -n "-$keep")
+# head -n -KEEP, which not every head knows
+old=$(ls -1 "$to/base" | awk -v keep="$keep" '{ name[NR] = $0 } END { for (i = 1; i <= NR - keep; i++) print name[i] }')
 for each in $old; do
     rm -rf "$to/base/$each"
     echo "forgot $to/base/$each"

@@ -31,7 +31,8 @@ chmod 700 "$data"
 cp -a "$from/base/$base/." "$data"
 {
     echo "archive_mode = 'off'  # until it is known to be what it should be"
-    echo "restore_command = 'cp \"$here/wal/%f\" \"%p\"'"
+    # the last piece that pg_receivewal wrote has another name
+    echo "restore_command = 'cp \"$here/wal/%f\" \"%p\" 2>/dev/null || cp \"$here/wal/%f.partial\" \"%p\"'"
     [ -z "$moment" ] || echo "recovery_target_time = '$moment'"
     [ -z "$moment" ] || echo "recovery_target_action = 'promote'"
 } >>"$data/postgresql.auto.conf"

@@ -30,7 +30,7 @@ GRANT tonne_mrv TO tonne_signer;
 SELECT 'CREATE ROLE tonne_watcher LOGIN' WHERE NOT EXISTS
     (SELECT FROM pg_roles WHERE rolname = 'tonne_watcher') \gexec
 ALTER ROLE tonne_watcher PASSWORD :'password';
-GRANT tonne_watch TO tonne_watcher;
+GRANT tonne_watch, tonne_events TO tonne_watcher;
 
 \set password `cat /run/secrets/est_password`
 SELECT 'CREATE ROLE tonne_enroller LOGIN' WHERE NOT EXISTS

@@ -52,6 +52,7 @@ def admit(
     content_types: Sequence[str | None],
     received_us: int,
     given: Sequence[Given] = (),
+    unread: Sequence[Rejected] = (),
 ) -> Admitted:
     """
     Decode a batch of messages and judge its readings.
@@ -66,8 +67,10 @@ def admit(
         When the batch was received; times more than 5 minutes later are refused. [us UTC]
     given : sequence of Given
         What Sparkplug's messages among them hold, which their own rules have read.
+    unread : sequence of Rejected
+        Messages that are refused before they are read.
     """
-    decoded = decode(fleet, route, topics, payloads, content_types, received_us, given)
+    decoded = decode(fleet, route, topics, payloads, content_types, received_us, given, unread)
     frames = [_judge(fleet, frame, decoded, received_us) for frame in decoded.frames]
     kept = [f for f in frames if len(f)]
     return Admitted(kept, decoded.rejected, decoded.ignored, decoded.seen, decoded.codecs)

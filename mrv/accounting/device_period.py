@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from mrv.accounting.gap_deductions import ErrorCharge, GapCharge
     from mrv.model import Most, RoleNeeds
     from mrv.registry.calibration import Uncovered
-    from mrv.registry.project import Calibration, Project, ProjectDevice, Unshown
+    from mrv.registry.project import Calibration, Certified, Project, ProjectDevice, Unshown
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,23 @@ class Beyond:
 
 
 @dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """
+    What of a year a certificate of energy certifies, so that it is not credited.
+
+    Times are interval numbers, half-open.  `taken` is what was taken off, `certified` what
+    is certified; where less was there, the first is less. [Wh]
+    """
+
+    certificate: str
+    scheme: str
+    first: int
+    last: int
+    taken: int
+    certified: int
+
+
+@dataclass(frozen=True, slots=True)
 class YearPart:
     """
     A device's local calendar year within the period. [base units]
@@ -84,7 +101,7 @@ class YearPart:
     that what was lost counts at its most, since less would leave more.  `beyond` is what
     no device of its kind can have done, `unshown` what its other channels do not show,
     `raised` what a service that shows too little use is charged, `limited` what is
-    claimed of it beyond what its use carries.
+    claimed of it beyond what its use carries, `elsewhere` what certificates certify of it.
     """
 
     year: int
@@ -99,6 +116,12 @@ class YearPart:
     raised: tuple[Raised, ...] = ()
     unshown: tuple[Beyond, ...] = ()
     limited: tuple[Raised, ...] = ()
+    elsewhere: tuple[Elsewhere, ...] = ()
+
+    @property
+    def certified(self) -> int:
+        """All that is taken off because a certificate certifies it."""
+        return sum(one.taken for one in self.elsewhere)
 
     @property
     def implausible(self) -> int:
@@ -136,6 +159,7 @@ class Monitored:
 
     `nets` is false where its role takes something off and the period has no row of it.
     `rate` is its highest plausible rate, `most` what its kind can do. [base units/h]
+    `uncounted` says why nothing of it counts; empty where it counts.
     """
 
     bound: ProjectDevice
@@ -151,6 +175,7 @@ class Monitored:
     rate: Fraction | None = None
     most: Most | None = None
     series: Int32 | None = None
+    uncounted: str = ""
 
     def counted(self, part: YearPart) -> Fraction:
         """Quantity of a year after deductions and substitutions. [base units]"""
@@ -158,7 +183,7 @@ class Monitored:
             if part.at_most:
                 return part.metered - part.deducted + part.substituted
             whole = part.metered - part.implausible - part.deducted - part.own - part.above
-            return whole - part.unused
+            return whole - part.unused - part.certified
         return part.metered + part.deducted + part.substituted + part.charged
 
     def activity(self, part: YearPart, *, gross: bool) -> Activity:
@@ -174,13 +199,15 @@ class Bounds:
     What holds of a device beside its own rows; without any of it nothing is held against it.
 
     `ratings` are its rated powers from when on [us UTC, W], `edges` those of the period's
-    stretches [interval numbers].  `unshown` is what its other channels do not show.
+    stretches [interval numbers].  `unshown` is what its other channels do not show,
+    `certified` what certificates of energy certify of it.
     """
 
     most: Most | None = None
     ratings: tuple[tuple[int, int], ...] = ()
     edges: tuple[int, ...] = ()
     unshown: tuple[Unshown, ...] = ()
+    certified: tuple[Certified, ...] = ()
 
     def beyond(self, whole: Service, needs: RoleNeeds, timezone: str) -> Int64:
         """What of each interval the device cannot have done, for the baseline. [base unit]"""
@@ -209,6 +236,26 @@ class Bounds:
                 found.append((one.reason, now - taken))
             taken = now
         return tuple(found)
+
+    def elsewhere(
+        self, whole: Service, needs: RoleNeeds, kept: Int64
+    ) -> Iterator[tuple[Certified, Int64, Int64]]:
+        """
+        What of each interval each certificate takes, of what the others left, and certifies.
+
+        Parameters
+        ----------
+        kept : int64 array, n
+            What else counts of each interval of `whole`. [Wh]
+        """
+        left = kept
+        for one in self.certified if needs.side == "baseline" else ():
+            said = np.zeros(len(whole), dtype=np.int64)
+            inside = (one.number >= whole.first) & (one.number < whole.first + len(whole))
+            said[one.number[inside] - whole.first] = one.value[inside]
+            taken = np.minimum(said, left)
+            left = left - taken
+            yield one, taken, said
 
     def series(self, whole: Service) -> Int32 | None:
         """Quantity of each interval, in half the memory; None where nothing is held against it."""
@@ -276,6 +323,7 @@ def monitor(
     unshown = limits.beyond_shown(whole, needs, beyond)
     # a meter's error is one of what counts
     kept = replace(whole, value=whole.value - sum(more for _, more in unshown))
+    elsewhere = tuple(limits.elsewhere(whole, needs, kept.value - beyond))
     bare = uncovered(calibrations, needs.quantity, project.timezone, first, last)
     own = OwnUse.of(device, needs, service(rows[1], first, last, device.id)) if needs.less else None
     parts = tuple(
@@ -293,6 +341,7 @@ def monitor(
             month=month,
             beyond=exact_sum(beyond[a - first : b - first]),
             unshown=tuple(_beyond(unshown, first, a, b)),
+            elsewhere=tuple(_elsewhere(elsewhere, first, a, b)),
         )
         for year, month, a, b in _edges(first, last, project.timezone, monthly=monthly)
     )
@@ -314,6 +363,18 @@ def _beyond(
         if len(at):
             edges = begin + int(at[0]), begin + int(at[-1]) + 1
             yield Beyond(reason, *edges, exact_sum(more[begin - first : end - first]))
+
+
+def _elsewhere(
+    found: Sequence[tuple[Certified, Int64, Int64]], first: int, begin: int, end: int
+) -> Iterator[Elsewhere]:
+    """Sum up what certificates take of a part; intervals [begin, end), arrays from `first` on."""
+    for one, taken, said in found:
+        at = np.flatnonzero(said[begin - first : end - first])
+        if len(at):
+            sums = (exact_sum(some[begin - first : end - first]) for some in (taken, said))
+            edges = begin + int(at[0]), begin + int(at[-1]) + 1
+            yield Elsewhere(one.certificate, one.scheme, *edges, *sums)
 
 
 def _edges(

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _PLACES = 6
 CALIBRATION = "calibration"
 PLAUSIBILITY = "plausibility"
+CERTIFIED = "certified energy"
 _RULES = {
     "baseline": "baseline side: counted as zero",
     "project": "project side: charged at the highest plausible rate",
@@ -89,7 +90,13 @@ def device_outcome(one: Monitored, pricing: Pricing, from_us: int, to_us: int) -
         deducted=decimal_text(
             sum(
                 (
-                    p.deducted + p.own + p.above + p.implausible + p.charged + p.unused
+                    p.deducted
+                    + p.own
+                    + p.above
+                    + p.implausible
+                    + p.charged
+                    + p.unused
+                    + p.certified
                     for p in one.parts
                 ),
                 start=zero,
@@ -173,6 +180,7 @@ def deductions(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
     yield from _own_use(one, pricing)
     yield from _above_design(one, pricing)
     yield from _implausible(one, pricing)
+    yield from _elsewhere(one, pricing)
     for part in one.parts:
         rate = _price(one, part, pricing)
         for charge in part.errors:
@@ -200,7 +208,8 @@ def _own_use(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
 def _above_design(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
     for part in one.parts:
         if part.above:
-            share = part.above / (part.metered - part.implausible - part.deducted - part.own) * 100
+            taken = part.implausible + part.deducted + part.own + part.certified
+            share = part.above / (part.metered - taken) * 100
             reason = f"above the design of {part.year}: {one.needs.cap and one.needs.cap[0]}"
             yield _whole(one, "design", reason, share, part.above, pricing.rate(one, part.year))
 
@@ -210,9 +219,10 @@ def _implausible(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
     for part in one.parts:
         rate = pricing.rate(one, part.year)
         if part.beyond:
-            why = "above its rated power" if one.most is None else one.most.what
+            bound = "above its rated power" if one.most is None else one.most.what
+            why = f"not counted: {one.uncounted}" if one.uncounted else f"not plausible: {bound}"
             share = Fraction(part.beyond * 100, part.metered)
-            yield _whole(one, PLAUSIBILITY, f"not plausible: {why}", share, part.beyond, rate)
+            yield _whole(one, PLAUSIBILITY, why, share, part.beyond, rate)
         for one_ in part.unshown:
             share = Fraction(one_.quantity * 100, part.metered)
             yield replace(
@@ -230,6 +240,20 @@ def _implausible(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
                 ),
                 start_us=more.start_us,
                 end_us=more.end_us,
+            )
+
+
+def _elsewhere(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
+    """What certificates of energy certify: it is theirs, and earns nothing here."""
+    for part in one.parts:
+        for some in part.elsewhere:
+            reason = f"certified elsewhere: certificate {some.certificate}, {some.scheme}"
+            share = Fraction(some.taken * 100, part.metered) if part.metered else Fraction(0)
+            rate = pricing.rate(one, part.year)
+            yield replace(
+                _whole(one, CERTIFIED, reason, share, some.taken, rate),
+                start_us=some.first * INTERVAL_US,
+                end_us=some.last * INTERVAL_US,
             )
 
 

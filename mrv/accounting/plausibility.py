@@ -52,6 +52,7 @@ UNCOUNTED = "tonne: what counts for the baseline is one meter, known and rated"
 BEYOND = "plausibility of devices"
 UNSHOWN = "tonne: no energy beyond what a device's other channels show"
 ALIKE = "tonne: no two meters move as one"
+TWICE = "tonne: no certificate is of more energy than counts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +81,13 @@ class Plausibility:
 
     def bounds(self, bound: ProjectDevice, needs: RoleNeeds) -> Bounds:
         """Return what a device in a role can have done at most."""
+        certified = self.besides.certified.get((bound.device, needs.quantity), ())
         if not self.edges:
-            return Bounds()
+            return Bounds(certified=certified)
         most = None if needs.most is None else needs.most(self.parameters)
         shown = self.besides.unshown.get((bound.device, needs.quantity), ())
-        return Bounds(most, self.besides.ratings.get(bound.device, ()), self.edges, shown)
+        ratings = self.besides.ratings.get(bound.device, ())
+        return Bounds(most, ratings, self.edges, shown, certified)
 
     def certificates(
         self, fleet: Fleet, calibrations: Mapping[str, Sequence[Calibration]]
@@ -106,7 +109,7 @@ class Plausibility:
     def hold(self, monitored: Sequence[Monitored]) -> tuple[list[Monitored], list[Finding]]:
         """Count by the bound what does not pass, and say so."""
         if not self.edges:
-            return list(monitored), []
+            return list(monitored), [*_twice(monitored)]
         pairs = list(_pairs(monitored))
         uncounted = {**dict(self._unrated(monitored)), **dict(_copied(pairs))}
         uncounted |= self.besides.uncounted
@@ -126,6 +129,7 @@ class Plausibility:
             *_unshown(found, uncounted),
             *_uncounted(found, uncounted),
             *_alike(pairs),
+            *_twice(found),
             *said,
         ]
 
@@ -207,7 +211,8 @@ def _counted(one: Monitored, uncounted: Mapping[str, str]) -> Monitored:
         return one
     return replace(
         one,
-        parts=tuple(replace(p, beyond=p.metered, unshown=()) for p in one.parts),
+        uncounted=uncounted[one.device.id],
+        parts=tuple(replace(p, beyond=p.metered, unshown=(), elsewhere=()) for p in one.parts),
         stretches=tuple(replace(s, value=0) for s in one.stretches),
     )
 
@@ -263,6 +268,22 @@ def _beyond(
             told.append(f"{one.device.id}: {beyond:,} {one.needs.unit} above it count 0 ({bound})")
     if told:
         yield Finding(f"{methodology.id}, {BEYOND}", False, _listed(told))
+
+
+def _twice(monitored: Sequence[Monitored]) -> Iterator[Finding]:
+    """Name the certificates of more energy than was left of their intervals."""
+    more: defaultdict[tuple[str, str], int] = defaultdict(int)
+    for one in monitored:
+        for part in one.parts:
+            for some in part.elsewhere:
+                more[one.device.id, some.certificate] += some.certified - some.taken
+    told = [
+        f"{device}: certificate {name} is of {wh:,} Wh more than its intervals hold"
+        for (device, name), wh in more.items()
+        if wh
+    ]
+    if told:
+        yield Finding(TWICE, False, _listed(told))
 
 
 def _unshown(monitored: Sequence[Monitored], uncounted: Mapping[str, str]) -> Iterator[Finding]:

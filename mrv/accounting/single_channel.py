@@ -71,7 +71,7 @@ def single_channel(
     for one in monitored:
         if one.needs.side == "project" or one.needs.unit != "Wh":
             continue
-        metered = sum(p.metered - p.implausible for p in one.parts)
+        metered = sum(p.metered - p.implausible - p.certified for p in one.parts)
         whole += metered
         alone_wh, tonnes = _of_device(one, besides, years, pricing)
         if not alone_wh or alone_wh <= LEAST * metered:

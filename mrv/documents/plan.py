@@ -5,7 +5,7 @@ What is empty is left out, but for the oldest keys.  Numbers that somebody typed
 as they were typed.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 from mrv.documents.form import UNSET, Form, Number, Time, UnsetType, Whole, field
 from mrv.documents.statement import CalibrationShown, Digests, LaboratoryResult
@@ -210,6 +210,23 @@ class Uncounted(Form):
     reason: str
 
 
+class CertifiedRun(Form):
+    """Certified energy of successive intervals from a time on, one number each. [Wh]"""
+
+    from_: Time
+    energy_wh: tuple[Whole, ...] = field(name="energy_Wh")
+
+
+class EnergyCertified(Form):
+    """What a certificate of energy certifies of a device, by interval."""
+
+    certificate: str
+    scheme: str
+    device: str
+    quantity: str
+    runs: tuple[CertifiedRun, ...]
+
+
 class UsageBefore(Form):
     """What an issued statement's service took, and what of it was delivered. [base unit]"""
 
@@ -246,12 +263,62 @@ class ArrivedDevice(Form):
     days: tuple[ArrivedDay, ...]
 
 
+class SignedRegister(Form):
+    """A register that a signed value tells: its channel, when, and its value. [base unit]"""
+
+    channel: str
+    time: Time
+    value: Number
+
+
+class SignedValueKept(Form):
+    """
+    A signed value as it came, and what of it counts.
+
+    `device` is whose value it is, `signer` whose key verifies it, `received` when tonne
+    received it; `data` is OCMF's text, or a COSE_Sign1 in base64.
+    """
+
+    device: str
+    kind: Literal["ocmf", "cose-meter", "cose-gateway"]
+    signer: str
+    received: Time
+    data: str
+    registers: tuple[SignedRegister, ...]
+
+
+class SigningKeyNamed(Form):
+    """
+    A public key with which a device signs from a time on, in hex; `ended`: from then on none.
+
+    `serial` is the device's, by which its values may name it.
+    """
+
+    device: str
+    serial: str | None
+    from_: Time
+    key: str
+
+
+class SignedExtract(Form):
+    """
+    Signed values of a period, with the keys that verify them.
+
+    `stored` is how many the operator has; what stands here is the first and the last of each
+    device's local day, which is what bounds its energy.
+    """
+
+    keys: tuple[SigningKeyNamed, ...]
+    values: tuple[SignedValueKept, ...]
+    stored: Whole
+
+
 class PlanExtract(Form):
     """
     All of `plan.json`.
 
-    `arrivals` is absent where tonne did not count them yet; an empty list says that it
-    counted none.
+    `arrivals` and `signed` are absent where tonne did not count them yet; an empty list says
+    that it counted none.
     """
 
     project: ProjectExtract
@@ -268,9 +335,11 @@ class PlanExtract(Form):
     accounting: int | UnsetType = UNSET
     registry: tuple[RegistryCondition, ...] | UnsetType = UNSET
     uncounted: tuple[Uncounted, ...] | UnsetType = UNSET
+    certified: tuple[EnergyCertified, ...] | UnsetType = UNSET
     laboratory: tuple[LaboratoryResult, ...] | UnsetType = UNSET
     history: tuple[UsageBefore, ...] | UnsetType = UNSET
     fixed_before: tuple[FixedAsIssued, ...] | UnsetType = UNSET
     arrivals: tuple[ArrivedDevice, ...] | UnsetType = UNSET
+    signed: SignedExtract | UnsetType = UNSET
     issue_signatures: int | UnsetType = UNSET
     public_url: str | UnsetType = UNSET

@@ -450,13 +450,40 @@ class Arrival(Form):
     not_noted: Whole
 
 
+class SignedShare(Form):
+    """Energy that one kind of signature backs, and its share of all, in percent."""
+
+    kind: Literal["ocmf", "cose-meter", "cose-gateway", "none"]
+    energy_wh: Whole = field(name="energy_Wh")
+    share_percent: Number
+
+
+class SignedEnergy(Form):
+    """
+    How much of the energy is backed by a signature (mrv/statement/signed_energy).
+
+    `energy_Wh` is what the period's meters of energy metered, `shares` a kind of signature
+    each: a meter's own value (OCMF), a meter's batch (COSE_Sign1), a gateway's, none.
+    `signers` are the devices whose keys signed, `values` how many signed values the evidence
+    holds, `contradicted` how many registers in them do not fit the readings beside them, and
+    `stored` how many signed values of the period the operator has.
+    """
+
+    energy_wh: Whole = field(name="energy_Wh")
+    shares: tuple[SignedShare, ...]
+    signers: tuple[str, ...]
+    values: Whole
+    contradicted: Whole
+    stored: Whole
+
+
 class Claims(Form):
     """
     What a statement says of its period: the credential's subject.
 
     `accounting` is the version of the rules that the period was closed by; where it is
-    absent, the first.  `arrival` is absent where tonne did not count it yet, and
-    `issue_signatures`, how many have to approve the issue, where it is one.
+    absent, the first.  `arrival` and `signed_energy` are absent where tonne did not count them
+    yet, and `issue_signatures`, how many have to approve the issue, where it is one.
     """
 
     id: str
@@ -487,6 +514,7 @@ class Claims(Form):
     unusual_readings: tuple[UnusualReadings, ...] | UnsetType = UNSET
     materiality: Misstatements | UnsetType = UNSET
     arrival: Arrival | UnsetType = UNSET
+    signed_energy: SignedEnergy | UnsetType = UNSET
     issue_signatures: int | UnsetType = UNSET
     digests: Digests
     code_version: str

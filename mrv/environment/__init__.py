@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from mrv.environment import air, field, noise, surface, water
 from mrv.environment.hours import hourly
-from mrv.environment.kinds import CLASSES, KIND_INDEX, KINDS, Values
+from mrv.environment.kinds import CLASSES, KIND_INDEX, KINDS, KINDS_OF, Values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mrv.environment.kinds import Hourly, Row
     from mrv.environment.water import Flow
 
-__all__ = ["CLASSES", "KINDS", "KIND_INDEX", "Values", "hourly", "of_days", "of_hours"]
+__all__ = ["CLASSES", "KINDS", "KINDS_OF", "KIND_INDEX", "Values", "hourly", "of_days", "of_hours"]
 
 
 def of_hours(device: Device, values: Hourly, starts: Iterable[int]) -> list[Row]:

@@ -110,6 +110,22 @@ KINDS: tuple[Kind, ...] = (
 KIND_INDEX: Mapping[str, int] = {kind.name: i for i, kind in enumerate(KINDS)}
 
 
+def _between(first: str, last: str) -> tuple[Kind, ...]:
+    return KINDS[KIND_INDEX[first] : KIND_INDEX[last] + 1]
+
+
+# What is stored of a station of each class.
+KINDS_OF: Mapping[str, tuple[Kind, ...]] = {
+    "air_station": _between("pm2_5_1h_ug_m3", "qcvn-05-2023"),
+    "noise_station": _between("leq_1h_dba", "leq_night_dba"),
+    "wastewater_plant": _between(_hour_of(_WATER[0]), "limits"),
+    "water_station": tuple(
+        KINDS[KIND_INDEX[name]] for name in (*MEANS["water_station"].values(), "vn-wqi")
+    ),
+    "water_tube": _between("level_1h_cm", "awd"),
+}
+
+
 _COLUMNS = ("device", "kind", "start_us", "value", "covered")
 
 

@@ -8,17 +8,17 @@ docs/registries.md lists the cases.
 from __future__ import annotations
 
 from datetime import date
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
 from mrv.exports import lists
 from mrv.exports.draft import Draft
-from mrv.exports.source import days
+from mrv.exports.source import days, number_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from decimal import Decimal
 
     from mrv.exports.entered import Registration, Units
     from mrv.exports.source import Source
@@ -165,7 +165,7 @@ def _estimations(draft: Draft, source: Source, entered: Registration) -> dict[st
     status.put(is_current=True, estimated_status_reason=known.reason)
     amount = draft.row(table)
     remedy = "the project's `expected.reduction_t_per_year` is not set in the registry"
-    estimate = None if yearly is None else _number(yearly)
+    estimate = None if yearly is None else number_of(yearly)
     amount.need("estimated_annual_emissions_mitigation", _plain(estimate), remedy)
     total = None if estimate is None or years is None else estimate * years
     amount.need(
@@ -189,11 +189,6 @@ def _whole_years(source: Source) -> int | None:
     period = source.claims.project.crediting_period
     begin, end = period.local_from[:19], period.local_to[:19]
     return int(end[:4]) - int(begin[:4]) if begin[4:] == end[4:] else None
-
-
-def _number(value: Any) -> Decimal:
-    """Read a number of the plan, where decimals are `{"$decimal": text}`."""
-    return Decimal(str(value["$decimal"] if isinstance(value, dict) else value))
 
 
 def _plain(value: Decimal | None) -> int | float | None:

@@ -156,6 +156,17 @@ class Disclosures(Entry, frozen=True, kw_only=True):
     public_comment_summary: str | None = None
 
 
+class Contribution(Entry, frozen=True, kw_only=True):
+    """What a project contributed to a goal of sustainable development in a statement's period."""
+
+    statement: str
+    goal: str
+    what: str
+    amount: str | None = None
+    unit: str | None = None
+    document: str | None = None
+
+
 class Registration(Entry, frozen=True, kw_only=True):
     """A project as a registry holds it."""
 
@@ -177,6 +188,8 @@ class Registration(Entry, frozen=True, kw_only=True):
     issuances: tuple[Issued, ...] = ()
     units: tuple[Units, ...] = ()
     participants: tuple[Participant, ...] = ()
+    contributions: tuple[Contribution, ...] = ()
+    negative_impacts: str | None = None
     cdop: CdopWords = CdopWords()
     cad_trust: CadTrustWords = CadTrustWords()
     disclosures: Disclosures = Disclosures()

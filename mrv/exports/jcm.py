@@ -1,9 +1,11 @@
 """
-JCM: a project's monitoring spreadsheet of a period, and the request for issuance.
+JCM: monitoring spreadsheet, request for issuance, contribution report, extract of the design.
 
 The official spreadsheets were not to be had: which value stands in which cell is a map file a
 methodology (`cell_map`), to be filled into the official file that is given, or into our own
-layout, named as such.  The matter of an issuance request is from memory [M].
+layout, named as such.  The matter of an issuance request and of a sustainable development
+contribution report is from memory [M].  What a project contributed beyond the reduction and
+its renewable electricity is entered, never derived.
 """
 
 from __future__ import annotations
@@ -11,8 +13,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mrv.calendar import instant_us, local_date
 from mrv.exports.draft import Draft
-from mrv.exports.source import days
+from mrv.exports.source import days, number_of
 
 if TYPE_CHECKING:
     from mrv.documents.statement import Claims, FactorUsed, MonitoredParameter
@@ -21,11 +24,16 @@ if TYPE_CHECKING:
 
 VALUES = ("statement", "project", "project_name", "methodology", "version", "first_day", "last_day",
           "reference_t", "project_t", "leakage_t", "reduction_t", "credited_t", "verifier",
-          "verification", "coverage")  # fmt: skip
+          "verification", "coverage", "impacts", "crediting_first", "crediting_last",
+          "expected_t_per_year", "expected_kwh_per_year")  # fmt: skip
 COLUMNS = ("device", "role", "side", "parameter", "symbol", "amount", "unit", "option",
            "accuracy_class", "factor", "factor_value", "factor_unit", "emissions_t", "year",
-           "vintage_reduction_t", "vintage_credited_t", "name", "party", "share_percent", "account",
-           "allocated_t")  # fmt: skip
+           "vintage_reduction_t", "vintage_credited_t", "name", "party", "share_percent",
+           "account", "allocated_t", "goal", "contribution", "contribution_amount",
+           "contribution_unit", "basis", "class", "serial", "maker", "rated_kw", "installed",
+           "meaning", "value", "source", "plan_version", "frequency", "qa_qc", "responsible",
+           "clause", "holds", "detail")  # fmt: skip
+_RENEWABLE = ("pv_inverter", "wind_turbine")
 _WH_A_MWH, _PLACES = 10**6, Decimal("0.000001")
 
 
@@ -61,11 +69,17 @@ def jcm(source: Source, registration: Registration) -> Filled:
         "credited_t": source.credited,
         "verifier": source.opinion.issuer.name,
         "coverage": Decimal(claims.coverage),
+        "impacts": registration.negative_impacts,
+        **_planned(source),
     }
     ask = f"enter registrations[{claims.project.id}]"
     entered = next((v for v in registration.verifications if v.statement == source.name), None)
     values["verification"] = None if entered is None else entered.id
-    for name, remedy in (("project", "project_id"), ("verification", "verifications, id")):
+    for name, remedy in (
+        ("project", "project_id"),
+        ("verification", "verifications, id"),
+        ("impacts", "negative_impacts, or that there are none"),
+    ):
         if values[name] is None:
             draft.lacks("jcm", name, f"{ask}.{remedy}")
     rows = {
@@ -76,6 +90,8 @@ def jcm(source: Source, registration: Registration) -> Filled:
             for v in claims.credited.vintages
         ],
         "participants": _allocation(draft, registration, source.credited, ask),
+        "contributions": _contributions(draft, source, registration, ask),
+        **_design(source),
     }  # fmt: skip
     draft.tables = {"values": values, **rows}
     return Filled(values, rows, draft)
@@ -129,3 +145,82 @@ def _allocation(
         draft.lacks("jcm", "allocation", f"{left} t are left by rounding down; the participants"
                     " agree whose they are")  # fmt: skip
     return rows
+
+
+def _contributions(
+    draft: Draft, source: Source, registration: Registration, ask: str
+) -> list[dict[str, Any]]:
+    """Goals with what the statement shows, and what is entered for it with its document."""
+    claims = source.claims
+    classes = {one.id: one.class_ for one in source.plan.devices}
+    rows: list[dict[str, Any]] = [{
+        "goal": "SDG 13", "contribution": "greenhouse gas emissions reduced",
+        "contribution_amount": Decimal(claims.emissions.reduction.t), "contribution_unit": "tCO2e",
+        "basis": source.name,
+    }]  # fmt: skip
+    made = [
+        Decimal(one.counted)
+        for one in claims.monitored_parameters
+        if one.parameter == "energy_export" and classes.get(one.device) in _RENEWABLE
+    ]
+    if made:
+        rows.append({
+            "goal": "SDG 7", "contribution": "renewable electricity that counts in the statement",
+            "contribution_amount": sum(made) / _WH_A_MWH, "contribution_unit": "MWh",
+            "basis": source.name,
+        })  # fmt: skip
+    for one in registration.contributions:
+        if one.statement == source.name:
+            amount = None if one.amount is None else Decimal(one.amount)
+            rows.append({
+                "goal": one.goal, "contribution": one.what, "contribution_amount": amount,
+                "contribution_unit": one.unit, "basis": one.document,
+            })  # fmt: skip
+            if one.document is None:
+                draft.lacks("jcm", f"document of {one.goal}", f"{ask}.contributions, document")
+    return rows
+
+
+def _planned(source: Source) -> dict[str, Any]:
+    """What the design says of the project: crediting period and expected figures."""
+    project = source.plan.project
+    first, end = (instant_us(edge, "UTC") for edge in (project.from_, project.to))
+    expected = {name: number_of(value) for name, value in project.expected.items()}
+    return {
+        "crediting_first": local_date(first, project.timezone).isoformat(),
+        "crediting_last": local_date(end - 1, project.timezone).isoformat(),
+        "expected_t_per_year": expected.get("reduction_t_per_year"),
+        "expected_kwh_per_year": expected.get("energy_kwh_per_year"),
+    }
+
+
+def _design(source: Source) -> dict[str, list[dict[str, Any]]]:
+    """Equipment, values fixed ex ante, monitoring plan and conditions of the statement."""
+    claims, plan = source.claims, source.plan
+    roles = {one.device: one.role for one in plan.project.devices}
+    return {
+        "equipment": [
+            {"device": one.id, "role": roles.get(one.id, "check meter"), "class": one.class_,
+             "serial": one.serial, "maker": one.maker or None,
+             "rated_kw": None if one.rated_power_w is None else Decimal(one.rated_power_w) / 1000,
+             "installed": one.installed}
+            for one in plan.devices
+        ],
+        "fixed": [
+            {"device": one.device, "parameter": one.parameter, "symbol": one.symbol or None,
+             "meaning": one.meaning, "value": one.value, "unit": one.unit, "source": one.source}
+            for one in claims.fixed_parameters or ()
+        ],
+        "monitoring": [
+            {"plan_version": version.version, "parameter": line.parameter, "device": line.device,
+             "option": line.option, "frequency": line.frequency,
+             "accuracy_class": line.accuracy_class, "qa_qc": line.qa_qc,
+             "responsible": line.responsible}
+            for version in plan.monitoring or ()
+            for line in version.lines
+        ],
+        "conditions": [
+            {"clause": one.clause, "holds": "yes" if one.holds else "no", "detail": one.detail}
+            for one in claims.applicability
+        ],
+    }  # fmt: skip

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
 from mrv.calendar import instant_us
 from mrv.errors import ExportError
@@ -115,6 +116,11 @@ def check_together(sources: Sequence[Source]) -> None:
 def begin_us(source: Source) -> int:
     """Begin of the monitoring period. [us]"""
     return instant_us(source.claims.monitoring_period.from_, "UTC")
+
+
+def number_of(value: Any) -> Decimal:
+    """Read a number of the plan, where decimals are `{"$decimal": text}`."""
+    return Decimal(str(value["$decimal"] if isinstance(value, dict) else value))
 
 
 def days(period: Period) -> tuple[date, date]:

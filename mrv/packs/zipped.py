@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
 import zipfile
 import zlib
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from mrv.packs.pack import Pack
 
 _MOST_BYTES = 32 * 1024**3
+# a pack's documents pack to a tenth or so, its tables are packed already
+_MOST_TIMES, _ALWAYS_BYTES = 100, 64 * 1024**2
 _CHUNK = 1024 * 1024
 # what a spoiled zip file raises, by where in it the damage is
 _SPOILED = (
@@ -52,7 +55,7 @@ def _unpack(path: Path, folder: Path) -> Path:
     try:
         with zipfile.ZipFile(path) as source:
             entries = _checked(path, source.infolist())
-            left = _MOST_BYTES
+            left = _room(path, entries, folder)
             for entry in entries:
                 left = _write(source, entry, folder / entry.filename, left)
     except _SPOILED as error:
@@ -65,6 +68,24 @@ def _unpack(path: Path, folder: Path) -> Path:
             " folder; give a zip file of one pack and nothing else"
         )
     return found
+
+
+def _room(path: Path, entries: list[zipfile.ZipInfo], folder: Path) -> int:
+    """How many bytes may be unpacked; refused before the first where it says that it is more."""
+    most = min(_MOST_BYTES, max(_ALWAYS_BYTES, _MOST_TIMES * path.stat().st_size))
+    said = sum(entry.file_size for entry in entries)
+    if said > most:
+        raise InputError(
+            f"{path} would have {said} bytes when it is unpacked; a zip file of"
+            f" {path.stat().st_size} bytes that holds a pack has at most {most}"
+        )
+    free = shutil.disk_usage(folder).free
+    if said > free:
+        raise InputError(
+            f"{path} has {said} bytes when it is unpacked, and {folder.parent} has {free} free;"
+            " set TMPDIR to a folder with more room, or unpack it there and give the folder"
+        )
+    return most
 
 
 def _checked(path: Path, entries: list[zipfile.ZipInfo]) -> list[zipfile.ZipInfo]:
@@ -98,6 +119,9 @@ def _write(source: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, left: 
         while chunk := packed.read(_CHUNK):
             left -= len(chunk)
             if left < 0:
-                raise InputError(f"a pack has at most {_MOST_BYTES} bytes when it is unpacked")
+                raise InputError(
+                    f"{entry.filename!r} is longer than its zip file says or may be; download it"
+                    " again"
+                )
             out.write(chunk)
     return left

@@ -196,7 +196,7 @@ class Besides:
     `history` is what the project's earlier
     statements used for its service, `channels` what its own analysers measured of a parameter
     in the period, and how that was taken, `fixed` what was fixed ex ante otherwise than it is
-    now.
+    now.  `certified` is, by device and quantity, what certificates of energy certify.
     """
 
     meters: tuple[CheckMeter, ...] = ()
@@ -213,6 +213,7 @@ class Besides:
     fixed: tuple[FixedBefore, ...] = ()
     unshown: Mapping[tuple[str, str], tuple[Unshown, ...]] = field(default_factory=dict)
     alone: Mapping[tuple[str, str], Unshown] = field(default_factory=dict)
+    certified: Mapping[tuple[str, str], tuple[Certified, ...]] = field(default_factory=dict)
 
 
 class Unshown(NamedTuple):
@@ -223,6 +224,19 @@ class Unshown(NamedTuple):
     """
 
     reason: str
+    number: Int64
+    value: Int64
+
+
+class Certified(NamedTuple):
+    """
+    Energy of a device that a certificate certifies, by interval.
+
+    `number` are interval numbers, ascending, `value` above 0. [Wh]
+    """
+
+    certificate: str
+    scheme: str
     number: Int64
     value: Int64
 

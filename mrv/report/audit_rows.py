@@ -7,6 +7,7 @@ as not stated.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from mrv.report.uncertainty import combined, percent_of, shown
@@ -106,6 +107,20 @@ def arrival_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]
         words["arrival_at_once"],
         words.filled("arrival_days", *map(words.number, (said.at_once_days, said.device_days))),
     )
+
+
+def signed_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
+    """Yield how much of the energy is signed, by kind, as the statement says."""
+    said = facts.subject.signed_energy
+    if not said:
+        yield words["signed"], None
+        return
+    for one in said.shares:
+        kwh = words.number(f"{Decimal(one.energy_wh) / 1_000:f}")
+        yield words[f"signed.{one.kind}"], f"{words.number(one.share_percent)} %; {kwh} kWh"
+    yield words["signed_signers"], ", ".join(said.signers) or words["signed_nobody"]
+    counts = (said.values, said.stored, said.contradicted)
+    yield words["signed_values"], words.filled("signed_values_text", *map(words.number, counts))
 
 
 def verifier_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:

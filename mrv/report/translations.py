@@ -33,6 +33,10 @@ _REASONS = (
     ("reason.dc", re.compile("not plausible: above what went in on its direct-current side")),
     ("reason.sun", re.compile("not plausible: above what the sun makes there")),
     ("reason.design", re.compile("above the design of ([0-9]+):.*")),
+    ("reason.certified", re.compile("certified elsewhere: certificate (.+), (.+)")),
+    ("reason.unrated", re.compile("not counted: has no rated_power_w .*")),
+    ("reason.copied", re.compile("not counted: says what (.+) says, quarter hour by .*")),
+    ("reason.same", re.compile("not counted: serial: .+ is that of (.+) too, and .*")),
     ("reason.rating", re.compile("not plausible: above its rated power")),
     (
         "reason.vehicle",

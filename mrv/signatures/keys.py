@@ -209,6 +209,12 @@ class EnrolledKey:
             " have it signed by a key that is valid"
         )
 
+    def has_ended(self, at: datetime) -> bool:
+        """Whether the key has ended by a time; one that ended at a place of a log alone has."""
+        if self.valid_until is None:
+            return self.bounds.ends_at is not None
+        return datetime.fromisoformat(self.valid_until) <= at
+
     @property
     def public(self) -> bytes:
         """The 32 bytes of the key."""

@@ -2,9 +2,13 @@
 Whether two keys are of one organisation, whatever way its name is written.
 
 A verifier of the preparer's own organisation verifies nothing.  Ids of a public
-register decide where both have one; names that differ only in case, punctuation or the
-word for the legal form are one name as well.
+register decide where both have the same one.  Names that differ only in case, accents,
+punctuation, letters that look alike (after UTS #39) or the word for the legal form are
+one name as well.  Where a register tells two organisations apart, the legal form may do
+so too; where none does, it may not.
 """
+
+# ruff: noqa: RUF001 - letters that look alike are what it is about
 
 from __future__ import annotations
 
@@ -12,8 +16,25 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from mrv.signatures.keys import EnrolledKey
 
+# Letters that no decomposition turns into the one that they look like, or are written as
+# without accents; services/api/console/static/check/bounds.mjs has the same.
+_ALIKE = str.maketrans(
+    {
+        "đ": "d", "ð": "d", "ø": "o", "ł": "l", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe",
+        "þ": "th", "ɑ": "a", "ɡ": "g", "ß": "ss",
+        "а": "a", "в": "b", "е": "e", "к": "k", "м": "m", "н": "h", "о": "o", "р": "p",
+        "с": "c", "т": "t", "у": "y", "х": "x", "і": "i", "ј": "j", "ѕ": "s", "ԁ": "d",
+        "ԛ": "q", "ԝ": "w", "һ": "h", "ӏ": "l",
+        "α": "a", "β": "b", "ε": "e", "ζ": "z", "η": "h", "ι": "i", "κ": "k", "μ": "m",
+        "ν": "v", "ο": "o", "ρ": "p", "τ": "t", "υ": "y", "χ": "x", "ς": "σ",
+    }
+)  # fmt: skip
+# the same for those that stand for one another within Latin: I, l and 1, O and 0
+_SHAPES = (("i", "l"), ("1", "l"), ("0", "o"), ("rn", "m"), ("vv", "w"))
 _LEGAL_FORMS = {
     "limited": "ltd",
     "company": "co",
@@ -21,14 +42,50 @@ _LEGAL_FORMS = {
     "incorporated": "inc",
     "jointstockcompany": "jsc",
 }
+_FORM_WORDS = {
+    "ltd", "co", "corp", "inc", "jsc", "llc", "plc", "llp", "gmbh", "ag", "sa", "spa", "srl", "bv",
+    "nv", "ab", "oy", "kk", "tnhh", "ctcp", "mtv", "pte", "pty", "sdn", "bhd", "株", "有",
+}  # fmt: skip
+# written without a blank before the name, or behind it
+_ATTACHED = ("株式会社", "有限会社", "合同会社")
+_FORM_PHRASES = (
+    "trach nhiem huu han", "mot thanh vien", "cong ty", "co phan", "joint stock",
+    "kabushiki kaisha",
+)  # fmt: skip
 
 
 def normalised(name: str) -> str:
     """Return a name without case, width, accents, punctuation and ways to write a legal form."""
-    plain = unicodedata.normalize("NFKD", name).casefold()
-    kept = "".join(c if c.isalnum() else " " for c in plain if not unicodedata.combining(c))
-    words = [_LEGAL_FORMS.get(word, word) for word in kept.split()]
-    return "".join(words)
+    return _shape("".join(_LEGAL_FORMS.get(word, word) for word in _words(name)))
+
+
+def stem(name: str) -> str:
+    """Return the same without the legal form; a name that is nothing else keeps it."""
+    words = " ".join(_LEGAL_FORMS.get(word, word) for word in _words(name))
+    for form in _ATTACHED:
+        words = words.replace(form, " ")
+    for phrase in _FORM_PHRASES:
+        words = f" {words} ".replace(f" {phrase} ", " ")
+    kept = "".join(word for word in words.split() if word not in _FORM_WORDS)
+    return _shape(kept) or normalised(name)
+
+
+def _words(name: str) -> list[str]:
+    plain = unicodedata.normalize("NFKD", name).casefold().translate(_ALIKE)
+    return "".join(_letters(plain)).split()
+
+
+def _letters(text: str) -> Iterator[str]:
+    for char in text:
+        # a dot in an abbreviation, a mark and an invisible character part no words
+        if char not in ".'\N{RIGHT SINGLE QUOTATION MARK}" and unicodedata.category(char)[0] != "M":
+            yield char if char.isalnum() else " "
+
+
+def _shape(text: str) -> str:
+    for one, other in _SHAPES:
+        text = text.replace(one, other)
+    return text
 
 
 def organisation_of(key: EnrolledKey) -> str:
@@ -38,10 +95,18 @@ def organisation_of(key: EnrolledKey) -> str:
 
 def same_organisation(one: EnrolledKey, other: EnrolledKey) -> bool:
     """Whether two keys are of one organisation, or of one holder."""
-    ids = [key.bounds.organisation_id for key in (one, other)]
-    if None not in ids and ids[0].strip().casefold() == ids[1].strip().casefold():  # type: ignore[union-attr]
+    ids = [_id(key) for key in (one, other)]
+    if one.multikey == other.multikey or (ids[0] is not None and ids[0] == ids[1]):
         return True
-    if one.multikey == other.multikey or normalised(one.name) == normalised(other.name):
-        return True
-    mine = {normalised(one.name), normalised(organisation_of(one))}
-    return not mine.isdisjoint({normalised(other.name), normalised(organisation_of(other))})
+    written = normalised if None not in ids else stem
+    return not _names(one, written).isdisjoint(_names(other, written))
+
+
+def _id(key: EnrolledKey) -> str | None:
+    """Id in a register without blanks and punctuation; None where there is none."""
+    said = key.bounds.organisation_id
+    return None if said is None else normalised(said) or None
+
+
+def _names(key: EnrolledKey, written: Callable[[str], str]) -> set[str]:
+    return {written(key.name), written(organisation_of(key))}

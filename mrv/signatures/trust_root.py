@@ -140,11 +140,28 @@ def write_root(root: TrustRoot, signatures: Iterable[tuple[str, bytes]] = ()) ->
     return (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def sign_root(data: bytes, key: SigningKey) -> bytes:
-    """Add a root key's signature; EnrolmentError if the file does not name that key."""
+def sign_root(data: bytes, key: SigningKey, before: bytes | None = None) -> bytes:
+    """
+    Add a root key's signature.
+
+    Parameters
+    ----------
+    before : bytes, optional
+        The version that it follows: keys that it names sign the next one, too, and more so
+        where the next one names them no more.
+
+    Raises
+    ------
+    EnrolmentError
+        If neither file names that key.
+    """
     root, signatures = _parse(data)
-    if key.public_multikey not in root.root_keys:
-        raise EnrolmentError(f"{key.public_multikey} is no root key of {root.programme}")
+    old = () if before is None else _parse(before)[0].root_keys
+    if key.public_multikey not in {*root.root_keys, *old}:
+        raise EnrolmentError(
+            f"{key.public_multikey} is no root key of {root.programme}, version {root.version}, nor"
+            " of the version before it; name that one with --after FILE"
+        )
     mine = key.public_multikey, key.sign(canonical.encode(root.signed()))
     others = [one for one in signatures if one[0] != key.public_multikey]
     return write_root(root, [*others, mine])
@@ -159,13 +176,19 @@ def read_root(data: bytes, at: datetime) -> TrustRoot:
     EnrolmentError
         If too few of them signed it, it has another form, or it has expired.
     """
-    root, signatures = _parse(data)
-    _require(root, signatures, root)
+    root = read_pinned(data)
     if at >= time_of(root.expires, "expires of the trust root"):
         raise EnrolmentError(
             f"version {root.version} of the trust root of {root.programme} expired at"
-            f" {root.expires}; get the newest, and take it with `tonne trust update`"
+            f" {root.expires}; get the newest, and keep it with `tonne trust pin`"
         )
+    return root
+
+
+def read_pinned(data: bytes) -> TrustRoot:
+    """Read a trust root that is kept, of whatever time; EnrolmentError as `read_root`, but time."""
+    root, signatures = _parse(data)
+    _require(root, signatures, root)
     return root
 
 

@@ -1,11 +1,16 @@
 """
-Public keys of meters, and their signatures (ECDSA with SHA-256).
+Public keys of meters and gateways, and their signatures (ECDSA with SHA-256, Ed25519).
 
 A key is a DER SubjectPublicKeyInfo or a bare point (SEC 1, section 2.3.3), written in hex,
 base64 or PEM.  A bare point does not say its curve: the algorithm of the value does.
 Curves are those of OCMF table 22 that `cryptography` has.  Those of 192 bits are not
 relied on (96 bits of security; NIST SP 800-186 dropped them), and secp192k1 is in no library
 here: values signed on them are not checked.
+
+COSE (RFC 9053) has EdDSA with Ed25519, and ES256 on P-256 with both numbers of the signature
+behind each other.  Of a library for COSE we would need no more than this page: pycose rests on
+`ecdsa`, which is not made against timing attacks, and on certvalidator, which nobody keeps;
+cwt asks for an older cbor2 than ours.
 """
 
 from __future__ import annotations
@@ -14,13 +19,19 @@ import binascii
 import re
 from base64 import b64decode
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from mrv.errors import SignedValueError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 _ALGORITHM = re.compile(r"ECDSA-(.+)-SHA256")
 _CURVES: dict[str, ec.EllipticCurve] = {
@@ -34,6 +45,8 @@ _OURS = {curve.name: name for name, curve in _CURVES.items()}
 _PEM = re.compile(r"-----BEGIN PUBLIC KEY-----(.*)-----END PUBLIC KEY-----", re.DOTALL)
 _POINT, _SEQUENCE = (2, 3, 4), 0x30
 _LONGEST = 4_096
+_EDDSA, _ES256 = (-8, -19), (-7, -9)  # the second ones of RFC 9864
+_HALF = 32
 
 
 class NotCheckedError(SignedValueError):
@@ -95,7 +108,8 @@ def decode_key(text: str) -> MeterKey:
 def _supported(key: MeterKey) -> MeterKey:
     """Refuse what could never verify: a point on no curve, a curve that is not there."""
     if key.raw[0] == _SEQUENCE:
-        _loaded(key.raw)
+        if not isinstance(_read(key.raw), Ed25519PublicKey):
+            _loaded(key.raw)
         return key
     for curve in _CURVES.values():
         try:
@@ -140,13 +154,59 @@ def verifies(key: MeterKey, algorithm: str, signature: bytes, signed: bytes) -> 
     return True
 
 
-def _loaded(raw: bytes) -> ec.EllipticCurvePublicKey:
+def verifies_cose(key: MeterKey, algorithm: int, signature: bytes, signed: bytes) -> bool:
+    """
+    Whether a key's signature is over these bytes, as COSE has it (RFC 9053, section 2).
+
+    Parameters
+    ----------
+    algorithm : int
+        -8 EdDSA or -7 ES256; -19 and -9 say the same with their curve.
+
+    Raises
+    ------
+    NotCheckedError
+        If this algorithm is not known here.
+    SignedValueError
+        If the key is damaged.
+    """
+    if algorithm not in _EDDSA + _ES256:
+        raise NotCheckedError(f"algorithm {algorithm} is not checked here; EdDSA and ES256 are")
+    public = _point(key.raw) if key.raw[0] != _SEQUENCE else _read(key.raw)
     try:
-        public = load_der_public_key(raw)
+        if isinstance(public, Ed25519PublicKey) and algorithm in _EDDSA:
+            public.verify(signature, signed)
+            return True
+        if isinstance(public, ec.EllipticCurvePublicKey) and algorithm in _ES256:
+            if not isinstance(public.curve, ec.SECP256R1) or len(signature) != 2 * _HALF:
+                return False
+            halves = signature[:_HALF], signature[_HALF:]
+            both = encode_dss_signature(*(int.from_bytes(half, "big") for half in halves))
+            public.verify(both, signed, ec.ECDSA(SHA256()))
+            return True
+    except InvalidSignature:
+        return False
+    return False  # a key of another kind is another key
+
+
+def _point(raw: bytes) -> ec.EllipticCurvePublicKey | None:
+    try:
+        return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), raw)
+    except ValueError:
+        return None
+
+
+def _read(raw: bytes) -> PublicKeyTypes:
+    try:
+        return load_der_public_key(raw)
     except UnsupportedAlgorithm as error:
         raise NotCheckedError(f"its curve is not in this machine's library: {error}") from error
     except ValueError as error:
         raise SignedValueError(f"key {raw.hex()[:24]}.. is damaged: {error}") from error
+
+
+def _loaded(raw: bytes) -> ec.EllipticCurvePublicKey:
+    public = _read(raw)
     if not isinstance(public, ec.EllipticCurvePublicKey) or public.curve.name not in _OURS:
         raise NotCheckedError(f"it is of another kind or curve; known are {', '.join(_CURVES)}")
     return public

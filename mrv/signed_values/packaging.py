@@ -6,6 +6,7 @@ Ways in which signed values travel, down to their text.
     OCPP   signedMeterData in base64 (2.0.1, 2.1), or the same object as JSON in a
            sample's value (1.6), as "Signed Meter Values in OCPP" of the OCA has it
     text   the value itself, one after another
+    CBOR   signed batches (COSE_Sign1), one after another; or each as hex or base64 in a line
 
 A key that travels with a value proves nothing of whose it is.
 """
@@ -15,14 +16,18 @@ from __future__ import annotations
 import binascii
 import json
 import re
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.parsers import expat
 
 from mrv.errors import SignedValueError
 from mrv.signed_values import ocmf
 
+if TYPE_CHECKING:
+    from datetime import datetime
+
+_COSE = b"\xd2\x84"  # tag 18 over an array of four
 _BEGIN = re.compile(r"^[ \t]*(?=OCMF\|)", re.MULTILINE)
 
 
@@ -39,11 +44,14 @@ class Item:
         Text of the key beside it.
     context : str or None
         What it is of its transaction, as its sender says.
+    received : datetime or None
+        When tonne received it, where it did.
     """
 
     text: str = ""
     key: str | None = None
     context: str | None = None
+    received: datetime | None = None
 
 
 def read_items(content: bytes) -> list[Item]:
@@ -55,7 +63,11 @@ def read_items(content: bytes) -> list[Item]:
     SignedValueError
         If there is none in it.
     """
-    if content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
+    if content.startswith(_COSE):
+        from mrv.signed_values import cose  # noqa: PLC0415 - its library, where it is needed alone
+
+        found = [Item(one) for one in cose.texts(content)]
+    elif content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
         found = _xml(content)
     else:
         try:
@@ -64,14 +76,26 @@ def read_items(content: bytes) -> list[Item]:
             raise SignedValueError(f"the file is neither XML nor text: {error}") from error
         found = [Item(one.strip()) for one in _BEGIN.split(text) if one.strip()]
         if found and not ocmf.is_ocmf(found[0].text):
-            found = [Item(plain(text))]
+            found = _lines(text) or [Item(plain(text))]
     if not found:
-        raise SignedValueError("no signed value is in the file; give OCMF, or XML of S.A.F.E.")
+        raise SignedValueError(
+            "no signed value is in the file; give OCMF, XML of S.A.F.E., or COSE_Sign1"
+        )
     return found
 
 
+def _lines(text: str) -> list[Item]:
+    """Batches in hex or base64, one a line; none where a line is something else."""
+    found = [Item(plain(line)) for line in text.splitlines() if line.strip()]
+    return found if all(one.text.startswith("0o") for one in found) else []
+
+
 def plain(text: str) -> str:
-    """Text of a value as OCPP carries it; what is neither OCMF nor holds it stays as it is."""
+    """
+    Text of a value as it is carried.
+
+    OCMF as it was signed, a batch (COSE_Sign1) as base64; what is neither stays as it is.
+    """
     text = text.strip()
     if ocmf.is_ocmf(text):
         return text
@@ -84,7 +108,10 @@ def plain(text: str) -> str:
         return plain(inner) if isinstance(inner, str) and not inner.startswith("{") else text
     for decode in (bytes.fromhex, _base64):
         try:
-            found = decode(text).decode()
+            raw = decode(text)
+            if raw.startswith(_COSE):
+                return b64encode(raw).decode()
+            found = raw.decode()
         except ValueError:
             continue
         if ocmf.is_ocmf(found):

@@ -1,28 +1,38 @@
 """
 What signed values show: verified, refused, or not checked.
 
-1. The text is read as OCMF.
-2. The meter that it names is looked up; its key comes from the registry, or from the
-   verifier's own hand, never from the message alone.
+1. The text is read as OCMF, or as a batch of readings (COSE_Sign1).
+2. Who signed is looked up, a meter or a gateway; the key comes from the registry, or from the
+   verifier's own hand, never from the message alone.  A key that ended verifies nothing later.
 3. The signature is over the payload's bytes by that key.
-4. A page of a meter stands for one payload: a second one with the same page is refused.
+4. A signer speaks for itself, and for the devices that the registry puts behind it.
+5. A page of a meter, and a number of a signer's batches, stands for one payload: a second one
+   with the same is refused.  Numbers that are missing are told.
 
 `not checked` says that nobody here could tell.  It is never a kind of yes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping  # noqa: TC003 - a named tuple's field
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, cast
 
 from mrv.errors import SignedValueError
 from mrv.signed_values import ocmf
-from mrv.signed_values.meter_keys import MeterKey, NotCheckedError, decode_key, verifies
+from mrv.signed_values.meter_keys import (
+    MeterKey,
+    NotCheckedError,
+    decode_key,
+    verifies,
+    verifies_cose,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import Iterable, Sequence
 
+    from ingest.formats.cose_batch import Batch
     from mrv.signed_values.ocmf import Reading, Record
     from mrv.signed_values.packaging import Item
 
@@ -35,11 +45,26 @@ NOT_CHECKED: Final = "not checked"
 
 
 class DatedKey(NamedTuple):
-    """A key of a meter, the time from which it is that meter's, and who says so."""
+    """
+    A key of a meter or gateway.
 
-    key: MeterKey
+    Attributes
+    ----------
+    key : MeterKey or None
+        None: from this time on there is none, until another one begins.
+    begins : datetime or None
+        The time from which it is its holder's.
+    holder : str
+        Whose it is.
+    speaks : mapping of str to str, or None
+        Names (id, serial number) of the devices whose readings it may sign, to their ids;
+        None where nobody says so.
+    """
+
+    key: MeterKey | None
     begins: datetime | None
     holder: str
+    speaks: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +79,13 @@ class Checked:
     detail : str
         Why, in a sentence.
     record : Record or None
-        None where it could not be read.
+        OCMF; None where it is none or could not be read.
     holder : str or None
         Whose key verified it, as the registry says.
+    batch : Batch or None
+        COSE_Sign1; None where it is none or could not be read.
+    device : str or None
+        Whose value it is, as the registry says.
     notes : tuple of str
         What a reader must know beside: clocks, states, repetitions.
     """
@@ -65,6 +94,8 @@ class Checked:
     detail: str
     record: Record | None = None
     holder: str | None = None
+    batch: Batch | None = None
+    device: str | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -80,46 +111,133 @@ def check_items(items: Iterable[Item], keys: Mapping[str, Sequence[DatedKey]]) -
         Serial number to the keys of that meter or gateway.
     """
     pages: dict[_Place, bytes] = {}
-    return [_once(check_item(one, keys), pages) for one in items]
+    last: dict[tuple[str | None, str], int] = {}
+    return [_counted(_once(check_item(one, keys), pages), last) for one in items]
 
 
 def check_item(item: Item, keys: Mapping[str, Sequence[DatedKey]]) -> Checked:
     """Check one value by itself; its page may still be a repeated one."""
+    if item.text[:2] == "0o":
+        return _check_batch(item, keys)
     if not ocmf.is_ocmf(item.text):
-        return Checked(NOT_CHECKED, "it is not OCMF, the one format that is checked here")
+        return Checked(NOT_CHECKED, "it is neither OCMF nor COSE_Sign1, which are checked here")
     try:
         record = ocmf.read(item.text)
     except SignedValueError as error:
         return Checked(REFUSED, str(error))
     notes = tuple(dict.fromkeys(note for one in record.readings for note in _notes(one)))
-    known = _known(record, keys)
+    last = record.readings[-1]
+    at = None if last.clock == "U" else last.time  # its time picks no key
+    held = next((keys[n] for n in (record.meter, record.gateway) if n and keys.get(n)), ())
+    known, ended = _known(held, at, item.received)
+    if known:
+        found = _by_keys(record, known)
+    else:
+        found = Checked(REFUSED, ended) if ended else _beside(record, item)
+    return replace(found, record=record, notes=notes, device=found.holder)
+
+
+def _check_batch(item: Item, keys: Mapping[str, Sequence[DatedKey]]) -> Checked:
+    # cbor2, which a reader of other values need not have
+    from mrv.signed_values import cose  # noqa: PLC0415
+
+    try:
+        batch = cose.read(item.text)
+    except SignedValueError as error:
+        return Checked(REFUSED, str(error))
+    at = datetime.fromtimestamp(batch.at_ms / 1_000, UTC)
+    known, ended = _known(keys.get(batch.signer, ()), at, item.received)
     if not known:
-        return replace(_beside(record, item), record=record, notes=notes)
-    return replace(_by_keys(record, known), record=record, notes=notes)
+        unknown = f"no key of {batch.signer} is known for that time; register it, or give it"
+        found = Checked(REFUSED, ended) if ended else Checked(NOT_CHECKED, unknown)
+        return replace(found, batch=batch)
+    return replace(_batch_by_keys(batch, known), batch=batch)
+
+
+def _batch_by_keys(batch: Batch, known: Sequence[DatedKey]) -> Checked:
+    for one in known:
+        try:
+            fits = one.key is not None and verifies_cose(
+                one.key, batch.algorithm, batch.signature, batch.signed
+            )
+        except SignedValueError as error:
+            return Checked(NOT_CHECKED, str(error))
+        if not fits:
+            continue
+        device = batch.device if one.speaks is None else one.speaks.get(batch.device)
+        if device is None:
+            return Checked(
+                REFUSED,
+                f"signed by the key of {one.holder}, which does not speak for {batch.device}",
+            )
+        text = f"signed by the key of {one.holder} for {device}"
+        return Checked(VERIFIED, text, holder=one.holder, device=device)
+    return Checked(
+        REFUSED,
+        f"not signed by the key of {' or '.join(one.holder for one in known)}:"
+        " it was changed, or another one signed it",
+    )
 
 
 def of_device(found: Checked, device: str | None) -> Checked:
     """Refuse a value that verifies, and was sent by another device than its key is of."""
-    if found.outcome != VERIFIED or found.holder == device:
+    if found.outcome != VERIFIED or found.device == device:
         return found
-    text = f"sent by {device or 'no known device'}, and signed by the meter of {found.holder}"
-    return replace(found, outcome=REFUSED, detail=text, holder=None)
+    sent = device or "no known device"
+    whose = f"the meter of {found.holder}" if found.batch is None else found.holder
+    text = f"sent by {sent}, and signed by {whose}"
+    if found.batch is not None:
+        text = f"sent for {sent}, and signed for {found.device}"
+    return replace(found, outcome=REFUSED, detail=text, holder=None, device=None)
 
 
-def _known(record: Record, keys: Mapping[str, Sequence[DatedKey]]) -> list[DatedKey]:
-    """Keys of the meter, or else of its gateway, that may have signed at the record's time."""
-    held = next((keys[n] for n in (record.meter, record.gateway) if n and keys.get(n)), ())
-    last = record.readings[-1]
-    if last.clock == "U":
-        return list(held)  # its time picks no key
-    begun = [one for one in held if one.begins is None or one.begins <= last.time]
-    return list({one.holder: one for one in begun}.values())  # the last of each holder
+def _known(
+    held: Sequence[DatedKey], at: datetime | None, received: datetime | None
+) -> tuple[list[DatedKey], str]:
+    """
+    Keys that may have signed at a time, and why there is none where they ended.
+
+    Who stole a key that ended can write any time into what he signs, so it must have been
+    received before the end as well.
+    """
+    known, ended = [], ""
+    for rows in _by_holder(held):
+        if at is None:
+            known += [one for one in rows if one.key is not None and rows[-1].key is not None]
+            continue
+        begun = [one for one in rows if one.begins is None or one.begins <= at]
+        if not begun:
+            continue
+        end = next((one.begins for one in rows[len(begun) :] if one.key is None), None)
+        if begun[-1].key is None:
+            ended = f"the key of {begun[-1].holder} ended on {_day(begun[-1].begins)}"
+        elif end is not None and received is not None and received >= end:
+            ended = (
+                f"the key of {begun[-1].holder} ended on {_day(end)}, and this was received on"
+                f" {_day(received)}: nothing shows that it was signed before"
+            )
+        else:
+            known.append(begun[-1])
+    return known, ended
+
+
+def _by_holder(held: Sequence[DatedKey]) -> Iterable[list[DatedKey]]:
+    found: dict[str, list[DatedKey]] = {}
+    for one in held:
+        found.setdefault(one.holder, []).append(one)
+    return found.values()
+
+
+def _day(at: datetime | None) -> str:
+    return "an unknown day" if at is None else f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _by_keys(record: Record, known: Sequence[DatedKey]) -> Checked:
     for one in known:
         try:
-            if verifies(one.key, record.algorithm, record.signature, record.signed):
+            if one.key is not None and verifies(
+                one.key, record.algorithm, record.signature, record.signed
+            ):
                 return Checked(VERIFIED, f"signed by the key of {one.holder}", holder=one.holder)
         except SignedValueError as error:
             return Checked(NOT_CHECKED, str(error))
@@ -150,21 +268,46 @@ def _beside(record: Record, item: Item) -> Checked:
 
 def _once(found: Checked, pages: dict[_Place, bytes]) -> Checked:
     """Refuse a page that stands for another payload already, and tell one that comes again."""
-    record = found.record
-    if record is None or found.outcome == REFUSED:
+    one = found.record or found.batch
+    if one is None or found.outcome == REFUSED:
         return found
     # apart by outcome: what nobody checked must take nothing verified down
-    place = found.outcome, record.gateway, record.meter, record.page
-    before = pages.setdefault(place, record.signed)
-    if before == record.signed:
-        fresh = before is record.signed
+    if found.record is not None:
+        record = found.record
+        place: _Place = found.outcome, record.gateway, record.meter, record.page
+        page, whose = f"page {record.page}", record.name
+    else:
+        batch = cast("Batch", found.batch)
+        place = found.outcome, batch.signer, batch.device, f"number {batch.sequence}"
+        page, whose = place[-1], f"{batch.signer} for {batch.device}"
+    before = pages.setdefault(place, one.signed)
+    if before == one.signed:
+        fresh = before is one.signed
         return found if fresh else replace(
-            found, notes=(*found.notes, f"page {record.page} again, the same value: count it once")
+            found, notes=(*found.notes, f"{page} again, the same value: count it once")
         )  # fmt: skip
-    text = f"page {record.page} of {record.name} stands for another value already"
+    text = f"{page} of {whose} stands for another value already"
     if found.outcome == VERIFIED:
-        return replace(found, outcome=REFUSED, detail=text, holder=None)
+        return replace(found, outcome=REFUSED, detail=text, holder=None, device=None)
     return replace(found, notes=(*found.notes, text))
+
+
+def _counted(found: Checked, last: dict[tuple[str | None, str], int]) -> Checked:
+    """Tell batches that are missing before this one, or that come after later ones."""
+    batch = found.batch
+    if batch is None or found.outcome != VERIFIED:
+        return found
+    place = found.holder, batch.device
+    before = last.get(place, batch.sequence - 1)
+    last[place] = max(before, batch.sequence)
+    text = ""
+    if batch.sequence > before + 1:
+        lacks = batch.sequence - before - 1
+        told = "1 batch is" if lacks == 1 else f"{lacks} batches are"
+        text = f"{told} missing after number {before}"
+    elif batch.sequence < before:
+        text = f"number {batch.sequence} comes after number {before}"
+    return replace(found, notes=(*found.notes, text)) if text else found
 
 
 def _notes(one: Reading) -> Iterable[str]:

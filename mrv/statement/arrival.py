@@ -17,7 +17,6 @@ from collections import defaultdict
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
-from mrv.calendar import days, utc_text
 from mrv.documents.statement import Arrival
 from mrv.errors import LogError
 
@@ -62,48 +61,6 @@ class Arrived(NamedTuple):
 
 
 Arrivals = dict[str, dict[str, Arrived]]  # by device and local day
-# device, hour of the reading, hour of arrival, count; hours as their begin [us UTC]
-Counted = tuple[str, int, int, int]
-
-
-def arrived(counts: Iterable[Counted], end_us: int) -> dict[str, Arrived]:
-    """Sum the counts of one local day by device; `end_us` is the day's end. [us UTC]"""
-    found: dict[str, list[Counted]] = defaultdict(list)
-    for one in counts:
-        found[one[0]].append(one)
-    return {
-        device: Arrived(
-            sum(n for *_, n in rows),
-            sum(n for *_, at, n in rows if at >= end_us + LATE_US),
-            len({at for *_, at, _ in rows}),
-            len({made for _, made, *_ in rows}),
-        )
-        for device, rows in sorted(found.items())
-    }
-
-
-def by_hour(counts: Iterable[Counted]) -> dict[str, int]:
-    """Sum the counts of some devices by hour of arrival, written in UTC."""
-    found: dict[int, int] = defaultdict(int)
-    for *_, at, n in counts:
-        found[at] += n
-    return {utc_text(at): n for at, n in sorted(found.items())}
-
-
-def by_day(counts: Iterable[Counted], from_us: int, to_us: int, timezone: str) -> Arrivals:
-    """Sort the counts of a period by device and local day."""
-    rows = sorted(counts, key=lambda one: one[1])
-    found: Arrivals = {}
-    at = 0
-    for day, begin, end in days(from_us, to_us, timezone):
-        here = []
-        while at < len(rows) and rows[at][1] < end:
-            if rows[at][1] >= begin:
-                here.append(rows[at])
-            at += 1
-        for device, one in arrived(here, end).items():
-            found.setdefault(device, {})[day.isoformat()] = one
-    return found
 
 
 def summary(arrivals: Arrivals, leaves: Iterable[DayLeaf]) -> Arrival:
@@ -149,10 +106,11 @@ def rows_of(found: Mapping[str, Arrived]) -> list[tuple[str, str]]:
 
 
 def check_sealed(day: str, said: object, found: Mapping[str, Arrived], root: str) -> None:
-    """Refuse arrivals that are not those that a day's seal names; LogError."""
-    named = said.get("root") if isinstance(said, dict) else None
-    if named != root:
-        late = sum(one.late for one in found.values())
+    """Refuse arrivals that are not those that a day's seal names, root and sums; LogError."""
+    named = said if isinstance(said, dict) else {}
+    late = sum(one.late for one in found.values())
+    sums = {"root": root, "readings": str(sum(one.readings for one in found.values()))}
+    if {name: named.get(name) for name in (*sums, "late")} != sums | {"late": str(late)}:
         raise LogError(
             f"plan.json says that {late} readings of {day} arrived late, and the log sealed another"
             " account of when that day's readings arrived"

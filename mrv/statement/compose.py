@@ -28,9 +28,10 @@ from mrv.statement.credential_parts import CONTEXT, URN
 from mrv.statement.cross_check_json import cross_check_out, indicated, readings_out
 from mrv.statement.evidence_case import identifier
 from mrv.statement.metering_versions import FIRST as FIRST_METERING
-from mrv.statement.plan_extract import calibration_out, sample_out
+from mrv.statement.plan_writer import calibration_out, sample_out
 from mrv.statement.prior_statements import difference, figures
 from mrv.statement.registry_inputs import registry_inputs
+from mrv.statement.signed_energy import ENERGY, shares
 from mrv.statement.status import status_entry
 from mrv.statement.unusual_json import unusual_out
 
@@ -147,6 +148,7 @@ def _claims(case: Case, label: Label, name: str) -> wire.Claims:
         unusual_readings=unusual_out(case) if case.plan.accounting >= EVIDENCE else UNSET,
         materiality=indicated(result).stated(),
         arrival=_arrival(case),
+        signed_energy=_signed(case),
         issue_signatures=plan.issue_signatures if plan.issue_signatures > 1 else UNSET,
         digests=case.digests(),
         code_version=label.code_version,
@@ -182,6 +184,14 @@ def _arrival(case: Case) -> wire.Arrival | UnsetType:
     zone, mine = case.plan.project.timezone, {d.device for d in case.plan.project.devices}
     whole = {day.isoformat() for day, *_ in days(case.from_us, case.to_us, zone)}
     return summary(found, (x for x in case.readings.leaves if x.device in mine and x.day in whole))
+
+
+def _signed(case: Case) -> wire.SignedEnergy | UnsetType:
+    """Say what of the energy is signed; nothing where nobody looked, or no meter counts energy."""
+    said, outcomes = case.plan.signed, case.result.devices
+    if said is None or not any(one.quantity in ENERGY for one in outcomes):
+        return UNSET
+    return shares(said, case.fitting, outcomes, case.rows, case.fleet)
 
 
 def _credited(result: PeriodResult) -> wire.Credited:

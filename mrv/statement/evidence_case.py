@@ -21,6 +21,7 @@ from mrv.statement.analysers import measured, wanted
 from mrv.statement.device_days import intervals_digest
 from mrv.statement.evidence_pass import Asked, Reach, Scanned, scan
 from mrv.statement.register_check import undercounted, windows
+from mrv.statement.signed_energy import Beside, registers_of
 from mrv.statement.unusual_readings import Judge
 
 if TYPE_CHECKING:
@@ -109,7 +110,10 @@ class Case:
         if plan.accounting < EVIDENCE:
             return None
         shown = ShownEnergy.of(plan.project, self.fleet, self.rows, plan.ratings, period)
-        return Asked(shown, Judge(self.fleet, *period), self._analysers)
+        signed = None
+        if plan.signed is not None and plan.signed.values:
+            signed = Beside(self.fleet, registers_of(plan.signed))
+        return Asked(shown, Judge(self.fleet, *period), self._analysers, signed)
 
     def _channels(self) -> dict[str, Measured]:
         """What the plant's own analysers measured, where the rules ask for it."""
@@ -149,6 +153,11 @@ class Case:
         if self._scanned.rows is None:
             raise ValueError("this case was not made to be metered again; pass recheck=True")
         return self._scanned.rows
+
+    @property
+    def fitting(self) -> set[int]:
+        """Places of the plan's signed registers that fit the readings beside them."""
+        return self._scanned.fitting
 
     def check_counted(self) -> None:
         """

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mrv.signatures.day_digests import DayLeaf, Digest
     from mrv.statement.analysers import Gauged, Wanted
     from mrv.statement.register_check import Window
+    from mrv.statement.signed_energy import Beside
     from mrv.statement.unusual_readings import Judge
 
 
@@ -49,7 +50,8 @@ class Scanned(NamedTuple):
 
     Their digest, each device's reach, the interval rows if asked for, the least that
     registers rose by in their windows, what no other channel shows, which readings are
-    unusual, and what analysers said by day.
+    unusual, what analysers said by day, and which signed registers fit the readings beside
+    them.
     """
 
     readings: Digest
@@ -59,18 +61,21 @@ class Scanned(NamedTuple):
     shown: dict[Key, Found]
     unusual: Unusual
     gauged: dict[tuple[int, str], Gauged]
+    fitting: set[int]
 
 
 class Asked(NamedTuple):
     """
     What rules of accounting ask of the readings, from version `EVIDENCE` on.
 
-    `analysers` are the channels that measure a parameter.
+    `analysers` are the channels that measure a parameter, `signed` what meters and gateways
+    signed.
     """
 
     shown: ShownEnergy
     flagged: Judge
     analysers: Wanted | None = None
+    signed: Beside | None = None
 
 
 def scan(
@@ -116,6 +121,7 @@ def scan(
     shown: dict[Key, Found] = {}
     unusual: list[Unusual] = []
     gauged: dict[tuple[int, str], Gauged] = {}
+    fitting: set[int] = set()
     meter = meter_of(metering, fleet)
     for frame in frames:
         for block in evidence_rows.blocks(frame):
@@ -127,11 +133,13 @@ def scan(
                 unusual.append(asked.flagged.of(block))
                 if asked.analysers is not None:
                     gauged |= _gauged(block, asked.analysers)
+                if asked.signed is not None:
+                    fitting |= asked.signed.fitting(block)
             if pairs is not None:
                 rows.append(evidence.select(meter([block]), pairs, from_us, to_us))
     again = None if pairs is None else evidence.in_order(IntervalRows.concat(rows))
     flagged = Unusual.concat(unusual)
-    return Scanned(digest_leaves(leaves), reaches, again, risen, shown, flagged, gauged)
+    return Scanned(digest_leaves(leaves), reaches, again, risen, shown, flagged, gauged, fitting)
 
 
 def _gauged(block: Frame, analysers: Wanted) -> dict[tuple[int, str], Gauged]:

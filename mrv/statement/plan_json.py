@@ -1,7 +1,7 @@
 """
 JSON of the plan extract's other parts, written and read.
 
-Check meters, invoices, prior statements, and time that no statement claimed.
+Check meters, invoices, prior statements, certified energy, and time that no statement claimed.
 """
 
 from __future__ import annotations
@@ -11,16 +11,29 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from ingest.model import INTERVAL_US
 from mrv.calendar import instant_us, utc_text
 from mrv.documents.form import read, write
-from mrv.documents.plan import ArrivedDay, ArrivedDevice, CheckMeterNamed, InvoiceNamed, Span
-from mrv.registry.project import CheckMeter, Earlier, Invoice
+from mrv.documents.plan import (
+    ArrivedDay,
+    ArrivedDevice,
+    CertifiedRun,
+    CheckMeterNamed,
+    EnergyCertified,
+    InvoiceNamed,
+    Span,
+)
+from mrv.registry.project import Certified, CheckMeter, Earlier, Invoice
 from mrv.rounding import UG_PER_T
+from mrv.signatures.canonical import MAX_SAFE_INTEGER
 from mrv.statement.arrival import Arrived
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from ingest.model import Int64
     from mrv.documents.plan import StatementFigures
     from mrv.statement.arrival import Arrivals
 
@@ -43,6 +56,72 @@ def span_out(span: tuple[int, int]) -> Span:
 def span_in(one: Span) -> tuple[int, int]:
     """Read what `span_out` wrote. [us UTC]"""
     return _time(one.from_), _time(one.to)
+
+
+def certified_out(
+    certified: Mapping[tuple[str, str], Sequence[Certified]],
+) -> tuple[EnergyCertified, ...]:
+    """Write what certificates of energy certify, in the order of devices and certificates."""
+    return tuple(
+        EnergyCertified(
+            certificate=one.certificate,
+            scheme=one.scheme,
+            device=device,
+            quantity=quantity,
+            runs=tuple(_runs(one)),
+        )
+        for (device, quantity), held in sorted(certified.items())
+        for one in held
+    )
+
+
+def _runs(one: Certified) -> Iterator[CertifiedRun]:
+    breaks = np.flatnonzero(np.diff(one.number) != 1) + 1
+    for number, value in zip(
+        np.split(one.number, breaks), np.split(one.value, breaks), strict=True
+    ):
+        yield CertifiedRun(
+            from_=utc_text(int(number[0]) * INTERVAL_US),
+            energy_wh=tuple(map(str, value.tolist())),
+        )
+
+
+def certified_in(
+    certified: Sequence[EnergyCertified],
+) -> dict[tuple[str, str], tuple[Certified, ...]]:
+    """
+    Read what `certified_out` wrote.
+
+    Raises
+    ------
+    ValueError
+        For an amount that is not above 0, a time inside an interval, runs out of order, or
+        a certificate that is named twice of a device.
+    """
+    found: dict[tuple[str, str], tuple[Certified, ...]] = {}
+    for one in certified:
+        key = one.device, one.quantity
+        held = found.get(key, ())
+        said = f"certificate {one.certificate} of {one.device}"
+        if any(other.certificate == one.certificate for other in held):
+            raise ValueError(f"{said} is there twice")
+        number, value = _intervals(one, said)
+        found[key] = (*held, Certified(one.certificate, one.scheme, number, value))
+    return found
+
+
+def _intervals(one: EnergyCertified, said: str) -> tuple[Int64, Int64]:
+    numbers: list[int] = []
+    values: list[int] = []
+    for run in one.runs:
+        begin, rest = divmod(_time(run.from_), INTERVAL_US)
+        if rest or (numbers and begin <= numbers[-1]) or not run.energy_wh:
+            raise ValueError(f"{said}: the run from {run.from_} is not one of its intervals")
+        numbers += range(begin, begin + len(run.energy_wh))
+        values += map(int, run.energy_wh)
+    if not values or min(values) < 1 or max(values) > MAX_SAFE_INTEGER:
+        raise ValueError(f"{said}: energy has to be a whole number of Wh above 0")
+    return np.array(numbers, dtype=np.int64), np.array(values, dtype=np.int64)
 
 
 def earlier_in(one: StatementFigures) -> Earlier:

@@ -48,6 +48,9 @@ def _named(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for what, by in _LISTS.items():
         for one in record.get(what, ()):
             yield f"{what} {one[by]}", _text(one)
+    for one in record.get("certified", ()):
+        energy = sum(int(wh) for run in one["runs"] for wh in run["energy_Wh"])
+        yield f"{one['device']} certificate {one['certificate']}", f"{energy} Wh, {one['scheme']}"
 
 
 def _text(value: Any) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _KNOWN = Fraction(9, 10)
 # how a deduction of what is not plausible begins (mrv/accounting/device_results)
-_NOT_PLAUSIBLE = "not plausible: "
+_NOT_PLAUSIBLE = ("not plausible: ", "not counted: ")
 
 
 def usage(said: Claims) -> Usage | None:

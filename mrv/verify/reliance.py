@@ -6,17 +6,21 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from mrv.documents.form import UNSET
-from mrv.signatures.organisations import organisation_of
+from mrv.signatures.organisations import organisation_of, same_organisation
 from mrv.verify.subject import a
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mrv.signatures.keys import EnrolledKey
+    from mrv.verify.report import Rules
     from mrv.verify.subject import Subject
 
 # Words of `--accept` beside the states.
-WAIVERS = ("unmet-conditions", "unsealed-days", "ended-keys", "no-timestamps")
+WAIVERS = (
+    "unmet-conditions", "unsealed-days", "ended-keys", "no-timestamps", "older-rules",
+    "unbound-keys",
+)  # fmt: skip
 _KEYS = "give the keys that you trust with --keys FILE"
 # from which state on a reader needs the key of a role
 _ROLES = {"operator": "submitted", "verifier": "verified", "log": "issued"}
@@ -59,9 +63,42 @@ def _note_keys(subject: Subject) -> None:
         if role not in held:
             what = f"a key of {a(role)} that you trust"
             subject.lack(f"key-{role}", state, what, f"{_KEYS}; it holds none of that role")
+    _note_unbound(subject)
 
 
-def relied_on(subject: Subject) -> Iterator[str]:
+def _note_unbound(subject: Subject) -> None:
+    """Among keys of several operators, each says for which projects it may sign."""
+    operators = [key for key in subject.trusted or () if key.role == "operator"]
+    # of keys whose holders' organisations nobody wrote down, nobody can tell
+    if not any(key.bounds.organisation or key.bounds.organisation_id for key in operators):
+        return
+    if all(same_organisation(operators[0], other) for other in operators):
+        return
+    signers = _signers(subject)
+    found = sorted(
+        {key.name for key in operators if key.did in signers and key.bounds.projects is None}
+    )
+    if found:
+        subject.lack(
+            "unbound-key",
+            "submitted",
+            f"for which projects {' and '.join(map(repr, found))} may sign: your"
+            f" keys are of several operators, and any of them could have signed for project"
+            f" {subject.claims.project.id}",
+            "give keys that name the projects (`tonne keys create --project`, or a trust root), or"
+            " take it as it is with --accept unbound-keys",
+            "unbound-keys",
+        )
+
+
+def _signers(subject: Subject) -> set[object]:
+    """Who signed statement, approvals and status lists, as these name them."""
+    signed = [subject.statement, *subject.approvals, *subject.lists]
+    issuers = (one.get("issuer") for one in signed)
+    return {one.get("id") for one in issuers if isinstance(one, dict)}
+
+
+def relied_on(subject: Subject, rules: Rules | None) -> Iterator[str]:
     """Say whose keys, which log, which clock and which rules the outcome rests on."""
     if subject.trusted is not None:
         named = "; ".join(map(_key, subject.trusted)) or "none"
@@ -88,9 +125,9 @@ def relied_on(subject: Subject) -> Iterator[str]:
     yield f"clock: {order}the time for which you ask, {subject.at:%Y-%m-%dT%H:%M:%SZ}"
     said = subject.claims
     yield (
-        f"rules: {said.methodology.id} {said.methodology.version}, closed by {said.code_version},"
-        " computed again by the rules of this version"
-        if not subject.pack.bare
+        f"rules: {said.methodology.id} {said.methodology.version}, closed by {said.code_version};"
+        f" computed again by {rules.then}"
+        if rules is not None
         else f"rules: none; {said.methodology.id} was not computed again"
     )
 
@@ -142,6 +179,10 @@ def not_relied_on(subject: Subject) -> Iterator[str]:
             yield f"accreditation of {key.name} ({organisation_of(key)}): the keyring names none"
     if subject.state != "draft":
         yield from _dates(subject)
+        yield (
+            "other statements: whether another one claims the same energy, and what plan.json says"
+            " of earlier ones; their packs and the whole log show it (`tonne log monitor`)"
+        )
     if subject.head is not None and not subject.witnesses:
         yield "a witness: none that you trust signed the log's head, the log alone vouches for it"
     if subject.state == "issued" and not subject.arrived:
@@ -149,4 +190,14 @@ def not_relied_on(subject: Subject) -> Iterator[str]:
     said = subject.claims.arrival
     if said is not UNSET and int(said.not_noted):
         yield f"the arrival of {said.not_noted} readings: it was not counted when they were stored"
+    yield from _signing_keys(subject)
     yield "the meters: whether they measured correctly, calibration and site visits have to show"
+
+
+def _signing_keys(subject: Subject) -> Iterator[str]:
+    said = subject.claims.signed_energy
+    if said is not UNSET and said.signers:
+        yield (
+            f"keys of {', '.join(said.signers)}, by which values are signed: they are as the"
+            " operator's registry has them; compare them with the labels, or the makers' lists"
+        )

@@ -105,6 +105,66 @@ class StampedDay(NamedTuple):
     late: bool
 
 
+class Figures(NamedTuple):
+    """What a period comes to: its reduction [t CO2e], and the whole tonnes that are credited."""
+
+    reduction_t: str
+    credited_t: str
+
+    def __str__(self) -> str:
+        return f"{self.reduction_t} t reduced, {self.credited_t} t credited"
+
+
+class Rules(NamedTuple):
+    """
+    Versions of the rules that a statement was made by, and those of today.
+
+    Attributes
+    ----------
+    metering, accounting : int
+    metering_today, accounting_today : int
+    today : Figures or None
+        What today's rules give, where they are others.
+    why : str
+        Why that could not be computed.
+    """
+
+    metering: int
+    accounting: int
+    metering_today: int
+    accounting_today: int
+    today: Figures | None = None
+    why: str = ""
+
+    @property
+    def older(self) -> bool:
+        """Whether today's are others."""
+        return (self.metering, self.accounting) != (self.metering_today, self.accounting_today)
+
+    @property
+    def then(self) -> str:
+        """The versions that it was made by, in words."""
+        return f"metering {self.metering}, accounting {self.accounting}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Write it for programs."""
+        return {
+            "metering": self.metering,
+            "accounting": self.accounting,
+            "meteringToday": self.metering_today,
+            "accountingToday": self.accounting_today,
+            "today": None if self.today is None else self.today._asdict(),
+            "notComputed": self.why or None,
+        }
+
+    def __str__(self) -> str:
+        now = f"metering {self.metering_today}, accounting {self.accounting_today}"
+        return (
+            f"right by the rules of then ({self.then}); by today's ({now}):"
+            f" {self.today or f'not computed: {self.why}'}"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """
@@ -133,6 +193,8 @@ class Report:
         Trusted time-stamp authorities that saw the statement, and when first.
     stamped_days : tuple of StampedDay
         By when they saw each day's seal.
+    rules : Rules or None
+        By which rules it was made, and what today's give; None without evidence.
     """
 
     statement: str
@@ -147,6 +209,7 @@ class Report:
     arrived: tuple[SealedArrival, ...] = ()
     stamps: tuple[tuple[str, str], ...] = ()
     stamped_days: tuple[StampedDay, ...] = ()
+    rules: Rules | None = None
 
     @property
     def wanted(self) -> str:
@@ -203,6 +266,7 @@ class Report:
             "keys": self.keys,
             "steps": [asdict(step) for step in self.steps],
             "unmet": list(self.unmet),
+            "rules": None if self.rules is None else self.rules.to_json(),
             "arrival": [one._asdict() for one in self.arrived],
             "timestamps": {
                 "statement": [{"authority": name, "time": at} for name, at in self.stamps],
@@ -241,6 +305,8 @@ def _lines(report: Report) -> Iterator[str]:
         yield f"what to do: {failure.remedy}"
         return
     yield from (f"does not hold, as the statement says: {one}" for one in report.unmet)
+    if report.rules is not None and report.rules.older:
+        yield str(report.rules)
     yield from _arrivals(report)
     yield from _stamped(report)
     yield from (f"relied on: {one}" for one in report.relied)

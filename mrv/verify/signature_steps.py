@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ingest.errors import InputError
 from mrv.documents.form import UNSET
@@ -337,24 +337,48 @@ def status(subject: Subject) -> str:
             " revoked since; get the newest from the operator and give it with --status"
         )
     subject.needs_keys("operator")
-    made = [(_listed(subject, where, one), one) for where, one in subject.named_lists]
+    made = [_listed(subject, where, one) for where, one in subject.named_lists]
     # a list of later says nothing about the time for which the reader asks
-    past = [(at, one) for at, one in made if at - AHEAD <= subject.at] or made
+    past = [one for one in made if one.at - AHEAD <= subject.at] or made
     project, name = subject.claims.project.id, subject.claims.statement
     # an end is for good, so that any list that names it outweighs a newer one that does not
-    for at, one in past:
-        if not counts(one, project, name):
+    for one in past:
+        if not counts(one.document, project, name):
             raise SignatureError(
                 f"{name} counts no more: it was superseded or revoked, by the list of"
-                f" {at:%Y-%m-%dT%H:%M:%SZ}"
+                f" {one.at:%Y-%m-%dT%H:%M:%SZ}"
             )
-    newest = max(past, key=lambda found: found[0])[1]
-    _current(subject, newest)
-    return f"counts, as of {newest['validFrom']}"
+    good = [one for one in past if not one.signer.has_ended(subject.at)]
+    newest = max(good or past, key=lambda one: one.at)
+    if not good:
+        _by_an_ended_key(subject, newest)
+    _current(subject, newest.document)
+    return f"counts, as of {newest.document['validFrom']}"
 
 
-def _listed(subject: Subject, where: str, document: Mapping[str, Any]) -> datetime:
-    """When a status list was signed, by an operator who may sign for this project."""
+class _List(NamedTuple):
+    """A status list, when it was signed, as it says itself, and by whom."""
+
+    at: datetime
+    document: Mapping[str, Any]
+    signer: EnrolledKey
+
+
+def _by_an_ended_key(subject: Subject, one: _List) -> None:
+    """Lists stand in no log, so that whoever holds an ended key can sign one of any date."""
+    subject.lack(
+        "status-key",
+        "issued",
+        f"a status list by a key that counts at {subject.at:%Y-%m-%dT%H:%M:%SZ}: that of"
+        f" {one.document['validFrom']} is by {one.signer.name!r}, whose key has ended",
+        "get the newest from the operator and give it with --status, or take this one as it is"
+        " with --accept ended-keys",
+        "ended-keys",
+    )
+
+
+def _listed(subject: Subject, where: str, document: Mapping[str, Any]) -> _List:
+    """Read a status list: signed when, and by which operator who may sign for this project."""
     try:
         signer = _proven(subject, document)
     except InputError as error:
@@ -362,7 +386,8 @@ def _listed(subject: Subject, where: str, document: Mapping[str, Any]) -> dateti
     if signer.role != "operator":
         raise EnrolmentError(f"the status list is signed by {signer.name}, a {signer.role}")
     check_project(signer, subject.claims.project.id, "the status list")
-    return time_of(proofs_of(document)[0]["created"], "created of the status list").astimezone(UTC)
+    at = time_of(proofs_of(document)[0]["created"], "created of the status list").astimezone(UTC)
+    return _List(at, document, signer)
 
 
 def _current(subject: Subject, document: Mapping[str, Any]) -> None:

@@ -17,12 +17,14 @@ from mrv.verify import findings_steps as raised
 from mrv.verify import manifest_step as files
 from mrv.verify import seal_step as sealed
 from mrv.verify import signature_steps as people
+from mrv.verify import signed_step as signed
 from mrv.verify import time_step as dates
 from mrv.verify import timestamp_step as stamped
 from mrv.verify import witness_step as seen
 from mrv.verify.reliance import WAIVERS, not_relied_on, note_missing, relied_on
 from mrv.verify.report import STATES, Report, StepResult, plain
 from mrv.verify.subject import NotApplicableError, NotCheckedError, Subject
+from mrv.verify.todays_rules import rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -67,6 +69,7 @@ STEPS = (
     Step("times", dates.times, "ask for a signature of a valid key, at its time"),
     Step("witnesses", seen.witnesses, "get the receipt again, and compare the witness's key"),
     Step("approvals", issuing.approvals, "ask the operator who approved the issue"),
+    Step("signed values", signed.signed_values, "ask for the signed values as they came"),
 )
 _MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
 
@@ -131,6 +134,7 @@ def verify(
     )
     steps = tuple(_walk(subject, begun))
     broken = any(step.outcome == "failed" for step in steps)
+    by = None if broken else rules(subject)
     if not broken:
         note_missing(subject)
     return Report(
@@ -140,12 +144,13 @@ def verify(
         steps,
         tuple(subject.lacking),
         accepted,
-        () if broken else tuple(relied_on(subject)),
+        () if broken else tuple(relied_on(subject, by)),
         () if broken else tuple(not_relied_on(subject)),
         () if broken else tuple(map(str, unmet(subject.claims))),
         () if broken else tuple(subject.arrived),
         () if broken or subject.stamped is None else subject.stamped.stamps,
         () if broken else tuple(subject.stamped_days),
+        by,
     )
 
 

@@ -28,7 +28,7 @@ from mrv.signatures import canonical
 from mrv.signatures.day_digests import DayLeaf
 from mrv.statement.evidence_case import Case
 from mrv.statement.metering_versions import of_claims
-from mrv.statement.plan_extract import read_plan
+from mrv.statement.plan_reader import read_plan
 from mrv.statement.status import list_id
 from mrv.verify.report import Missing, SealedArrival, StampedDay, StampedStatement
 

@@ -92,7 +92,7 @@ def _signers(subject: Subject) -> set[EnrolledKey]:
 def _key_counted(subject: Subject, key: EnrolledKey) -> None:
     """Refuse what entered the log after a key's end; note where nothing shows the order."""
     place, until = key.bounds.ends_at, key.valid_until
-    if place is None and (until is None or datetime.fromisoformat(until) > subject.at):
+    if place is None and not key.has_ended(subject.at):
         return
     head, receipt = subject.head, subject.receipt
     if head is not None and receipt is not None:

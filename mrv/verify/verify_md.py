@@ -11,7 +11,13 @@ if TYPE_CHECKING:
 
 
 # The wording of now, and those that packs of earlier versions hold.
-_WORDINGS = ("guide.md", "guide_2026_11_27.md", "guide_2026_11.md", "guide_0_1_0.md")
+_WORDINGS = (
+    "guide.md",
+    "guide_2026_11_28.md",
+    "guide_2026_11_27.md",
+    "guide_2026_11.md",
+    "guide_0_1_0.md",
+)
 
 
 def guide(said: Claims, wording: str = _WORDINGS[0]) -> bytes:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from mrv.log.cosignature import Cosignature
+    from mrv.signatures.keys import EnrolledKey
     from mrv.verify.subject import Subject
 
 _AHEAD_S = 300
@@ -32,14 +33,23 @@ _CODE = "witnesses"
 
 
 def known(subject: Subject) -> tuple[Vkey, ...]:
-    """Witnesses that the reader trusts: of the keys, and of the policies."""
+    """
+    Witnesses that the reader trusts: of the keys, and of the policies.
+
+    One whose key has ended is none: its time is its own word, so that whoever holds the key
+    can sign for any time before the end.
+    """
     keys = [
         witness_key(NoteKey(key.name, key.public))
-        for key in subject.trusted or ()
-        if key.role == "witness"
+        for key in _enrolled(subject)
+        if not key.has_ended(subject.at)
     ]
     keys += [one.key for policy in subject.policies for one in policy.witnesses.values()]
     return tuple(dict.fromkeys(keys))
+
+
+def _enrolled(subject: Subject) -> list[EnrolledKey]:
+    return [key for key in subject.trusted or () if key.role == "witness"]
 
 
 def counted(subject: Subject, note: str) -> tuple[Cosignature, ...]:
@@ -82,7 +92,7 @@ def witnesses(subject: Subject) -> str:
         raise NotCheckedError("the receipt of the statement was not checked")
     keys = known(subject)
     note = parse_receipt(subject.receipt).checkpoint
-    if not keys and all(policy.reached(()) for policy in subject.policies):
+    if not keys and not _enrolled(subject) and all(p.reached(()) for p in subject.policies):
         _check_logs(subject, note)
         raise NotApplicableError("you trust no witness" + _unknown(subject, note, keys))
     found, false = _found(note, keys)
@@ -121,8 +131,7 @@ def _quorum(subject: Subject, good: list[Cosignature], late: int) -> bool:
     keys = {one.witness for one in good}
     lacks = [text for policy in subject.policies if (text := policy.lacks(keys)) is not None]
     if not subject.policies and not keys:
-        names = ", ".join(dict.fromkeys(key.name for key in known(subject)))
-        lacks = [f"one of the witnesses that you trust ({names})"]
+        lacks = [f"one of the witnesses that you trust ({_names(subject)})"]
     more = f"; {late} cosigned after the time for which you ask" if late else ""
     for text in lacks:
         subject.lack(
@@ -133,6 +142,12 @@ def _quorum(subject: Subject, good: list[Cosignature], late: int) -> bool:
             " witnesses` asks them, and the pack is exported again",
         )
     return not lacks
+
+
+def _names(subject: Subject) -> str:
+    ended = {key.name for key in _enrolled(subject) if key.has_ended(subject.at)}
+    names = dict.fromkeys([*(key.name for key in known(subject)), *sorted(ended)])
+    return ", ".join(f"{name}, whose key has ended" if name in ended else name for name in names)
 
 
 def _check_logs(subject: Subject, note: str) -> None:

@@ -19,11 +19,13 @@ from services.api.console.answer_cache import Memory
 from services.api.console.live import Live
 from services.api.console.routes import alarms as console_alarms
 from services.api.console.routes import devices as console_devices
+from services.api.console.routes import jobs as console_jobs
 from services.api.console.routes import live, overview, projects, reference, sign_in
 from services.api.console.routes import programme as console_programme
 from services.api.console.routes import sewers as console_sewers
 from services.api.console.routes import statements as console_statements
 from services.api.cursors import Cursors
+from services.api.file_jobs import FileJobs
 from services.api.guard import Guard, Rates
 from services.api.made_files import Maker
 from services.api.metrics import Measures
@@ -34,6 +36,7 @@ from services.api.routes import (
     approvals,
     document_schemas,
     evidence,
+    exports,
     findings,
     health,
     invoices,
@@ -45,15 +48,18 @@ from services.api.routes import (
     published,
     registry,
     sampling,
+    sensorthings,
     series,
     sewers,
     signatures,
     statements,
+    webhooks,
     writes,
 )
 from services.issuer.request_runner import Runner
 from services.issuer.requests import Desk
 from services.issuer.timestamps import nobody
+from services.settings import FILES_BYTES
 from services.store.api import audit_and_idempotency as api_records
 from services.store.postgres.pool import session_settings
 
@@ -69,8 +75,9 @@ if TYPE_CHECKING:
     from services.api.oidc import Tokens
     from services.issuer.timestamps import Policy
     from services.metrics import Metrics
+    from services.webhooks.addresses import Network
 
-_READERS, _WAIT_S = 8, 5.0
+_READERS, _JOBS, _WAIT_S = 8, 1, 5.0
 # threads: reads, what `lanes` lets through beside them, and as many again to answer from
 _THREADS = _READERS + lanes.WRITES + lanes.FILES + 8
 _ABOUT = (
@@ -98,7 +105,9 @@ class Choices:
     What the operator decides: where the home is, how often one may ask, who signs tokens.
 
     `strict` is TONNE_REQUIRE_ACCEPTED_FACTORS, `grafana` TONNE_GRAFANA_URL, `stamps` whom an
-    issue asks for time stamps, `waits` whether TONNE_WITNESS_AWAY is wait.
+    issue asks for time stamps, `waits` whether TONNE_WITNESS_AWAY is wait, `files_bytes`
+    TONNE_API_FILES_BYTES, `public_classes` TONNE_SENSORTHINGS_PUBLIC, `networks`
+    TONNE_WEBHOOK_NETWORKS.
     """
 
     home: Path
@@ -108,6 +117,9 @@ class Choices:
     grafana: str | None = None
     stamps: Callable[[], Policy | None] = nobody
     waits: bool = False
+    files_bytes: int = FILES_BYTES
+    public_classes: tuple[str, ...] = ()
+    networks: tuple[Network, ...] = ()
 
 
 def make_app(
@@ -126,7 +138,7 @@ def make_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
         reads = _pool(database_url, "tonne_api", _READERS)
-        files = _pool(database_url, "tonne_api", lanes.FILES)
+        files = _pool(database_url, "tonne_api", lanes.FILES + _JOBS)
         writes = _pool(database_url, "tonne_api", lanes.WRITES)
         with reads, files, writes, ExitStack() as held:
             with reads.connection() as conn:
@@ -150,7 +162,11 @@ def make_app(
                 desk,
                 maker,
                 choices.waits,
+                choices.files_bytes,
+                public_classes=choices.public_classes,
+                networks=choices.networks,
             )
+            held.enter_context(FileJobs(database_url, app.state.api, log_))
             yield
 
     app = FastAPI(
@@ -170,13 +186,14 @@ def make_app(
     for part in (
         administration, registry, series, statements, evidence, writes, log, keyring,
         document_schemas, programme, letters, reference, sewers, invoices, sampling, findings,
-        signatures, approvals, published, alarms, jobs,
+        signatures, approvals, published, alarms, jobs, webhooks, sensorthings,
+        exports,
     ):  # fmt: skip
         v1.include_router(part.router)
     app.include_router(v1)
     for part in (
         overview, projects, console_statements, live, sign_in, console_assets, console_programme,
-        console_sewers, console_devices, console_alarms,
+        console_sewers, console_devices, console_alarms, console_jobs,
     ):  # fmt: skip
         app.include_router(part.router)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]

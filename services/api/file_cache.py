@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from starlette.responses import FileResponse, Response
 
@@ -27,14 +27,22 @@ def edition(*facts: object) -> str:
     return hashlib.sha256("\n".join(map(str, facts)).encode()).hexdigest()[:16]
 
 
-def made(folder: Path, name: str, most: int, make: Callable[[Path], Path]) -> Path:
+class Room(NamedTuple):
+    """How many files a folder keeps, and of how many bytes; the newest stays in any case."""
+
+    files: int
+    bytes: int
+
+
+def made(folder: Path, name: str, room: Room, make: Callable[[Path], Path]) -> Path:
     """
     Return a file, made now if it is not there.
 
     Parameters
     ----------
     folder : Path
-        Holds `most` files, those that were made last.
+    room : Room
+        Of what was made last, so much stays.
     make : callable
         Takes an empty folder to work in; returns the finished file, which is moved.
     """
@@ -50,15 +58,18 @@ def made(folder: Path, name: str, most: int, make: Callable[[Path], Path]) -> Pa
             make(work).replace(file)
         finally:
             shutil.rmtree(work, ignore_errors=True)
-        _forget_oldest(folder, most)
+        _forget_oldest(folder, room)
     return file
 
 
-def _forget_oldest(folder: Path, most: int) -> None:
+def _forget_oldest(folder: Path, room: Room) -> None:
     """Keep the files made last; others are made again when asked for."""
-    files = [one for one in folder.iterdir() if one.is_file()]
-    for file in sorted(files, key=lambda one: one.stat().st_mtime)[:-most]:
-        file.unlink(missing_ok=True)
+    files = [(one, one.stat()) for one in folder.iterdir() if one.is_file()]
+    size = 0
+    for number, (file, stat) in enumerate(sorted(files, key=lambda one: -one[1].st_mtime_ns)):
+        size += stat.st_size
+        if number >= room.files or (number and size > room.bytes):
+            file.unlink(missing_ok=True)
 
 
 def sent(ask: Asked, file: Path, tag: str, media_type: str, headers: Mapping[str, str]) -> Response:

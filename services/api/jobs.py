@@ -1,21 +1,61 @@
-"""Steps that the signer does: waiting for the answer, and telling how far it is."""
+"""
+Jobs: steps that the signer does, and files that are made while nobody waits.
+
+Waiting for the answer, asking for a file, and telling how far it is.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
+from fastapi import Header
+
+from mrv.report import MEDIA_TYPES
+from services.api import schemas as shapes
 from services.api.problems import ProblemError, status_of_kind
 from services.issuer import requests
+from services.store.statements import file_jobs
 from services.store.statements import signer_requests as queue
 
 if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
+    from mrv.report import Format
+    from services.store.statements.file_jobs import FileJob
     from services.store.statements.signer_requests import Progress
     from services.store.statements.signer_requests import Request as Wanted
 
 DONE, CREATED, ACCEPTED, _DEFECT = 200, 201, 202, 500
+_LOCATION = {
+    "Location": {"schema": {"type": "string"}, "description": "Address of the job"},
+}
+# how OpenAPI tells that a step may be answered with a job
+ACCEPTED_STEP: dict[int | str, dict[str, Any]] = {
+    ACCEPTED: {
+        "description": "It is asked for; the job at `Location` says what comes of it",
+        "model": shapes.Job,
+        "headers": _LOCATION,
+    }
+}
+# that a file may be
+ACCEPTED_FILE: dict[int | str, dict[str, Any]] = {
+    ACCEPTED: {
+        "description": "It is being made; the job at `Location` says how far it is, and where",
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Job"}}},
+        "headers": _LOCATION,
+    }
+}
+Preferred = Annotated[
+    str | None,
+    Header(
+        alias="Prefer",
+        description="`respond-async`: answer 202 with the address of a job (RFC 7240);"
+        " `wait=SECONDS`: wait no longer for the answer.",
+        max_length=200,
+    ),
+]
 
 
 def outcome(conn: Connection[TupleRow], wanted: Wanted, patience_s: float) -> tuple[int, Any]:
@@ -55,7 +95,43 @@ def _refused(error: str | None, detail: str | None, kind: type[Exception]) -> tu
     return status, detail or ""
 
 
-def job_of(found: Progress) -> dict[str, Any]:
+def file_job_of(found: FileJob, progress: file_jobs.Progress | None) -> dict[str, Any]:
+    """Return a file's job as the API tells it."""
+    done = found.status == DONE
+    if found.status is None:
+        state = "queued" if found.began is None else "running"
+    else:
+        state = "done" if done else "failed" if found.status >= _DEFECT else "refused"
+    wanted = found.wanted
+    media_type = "application/zip"
+    if wanted.format in {"pdf", "xlsx"}:
+        media_type = MEDIA_TYPES[cast("Format", wanted.format)]
+    return {
+        "job": str(found.id),
+        "kind": wanted.kind,
+        "subject": wanted.statement,
+        "state": state,
+        "ahead": found.ahead,
+        "progress": _steps(progress),
+        "asked": found.asked,
+        "began": found.began,
+        "ended": found.ended,
+        "status": found.status,
+        "result": {
+            "url": f"/v1/jobs/{found.id}/file",
+            "media_type": media_type,
+            "bytes": found.size,
+            "until": found.asked + timedelta(seconds=file_jobs.KEPT_S),
+        } if done else None,
+        "detail": found.detail,
+    }  # fmt: skip
+
+
+def _steps(progress: file_jobs.Progress | None) -> dict[str, Any] | None:
+    return None if progress is None else progress._asdict()
+
+
+def job_of(found: Progress, steps: file_jobs.Progress | None = None) -> dict[str, Any]:
     """Return a request's progress as the API tells it."""
     wanted, answer = found.request, found.answer
     state = "running" if found.attempts else "queued"
@@ -65,12 +141,15 @@ def job_of(found: Progress) -> dict[str, Any]:
     elif answer is not None:
         status, detail = _refused(answer.error, answer.detail, requests.kind_of(answer))
         state = "failed" if status >= _DEFECT else "refused"
+    if state == "done" and steps is not None and steps.total is not None:
+        steps = steps._replace(done=steps.total)  # the last one has ended
     return {
         "job": str(wanted.id),
         "kind": wanted.kind,
         "subject": wanted.subject,
         "state": state,
         "ahead": 0 if answer is not None else found.ahead,
+        "progress": _steps(steps),
         "asked": wanted.asked,
         "began": found.began,
         "ended": None if answer is None else answer.at,

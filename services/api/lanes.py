@@ -13,6 +13,7 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING
 
 from services.api.connections import share_of
+from services.api.preferences import Preferences
 
 if TYPE_CHECKING:
     from starlette.types import Scope
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 OF_ADDRESS = 6
 WRITES, FILES = 4, 2
 WAIT_S = 30.0
-_FILES = ("/evidence", ".pdf", ".xlsx")
+_FILES = ("/evidence", ".pdf", ".xlsx", ".zip", "/file")
 _MADE_FILES = (b"application/pdf", b"spreadsheetml")
 
 
@@ -105,6 +106,9 @@ class Lanes:
 
 
 def _makes_a_file(path: str, headers: dict[bytes, bytes]) -> bool:
+    prefer = Preferences.of([headers.get(b"prefer", b"").decode("latin-1")])
+    if prefer.respond_async and b"authorization" in headers:
+        return False  # it is made elsewhere; nobody unknown is given that
     accepted = headers.get(b"accept", b"")
     return path.endswith(_FILES) or (
         path.startswith("/v1/statements/") and any(one in accepted for one in _MADE_FILES)

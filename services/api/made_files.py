@@ -13,14 +13,18 @@ import threading
 import zipfile
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
 from services.store.postgres.pool import connect
+from services.store.statements import file_jobs
+from services.store.statements.file_jobs import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+    from uuid import UUID
 
     from mrv.report import Format
 
@@ -81,7 +85,19 @@ def _quiet() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def make_report(url: str, statement: str, wanted: Format, spoken: str, work: Path) -> Path:
+@contextmanager
+def _told(url: str, job: UUID | None) -> Iterator[Callable[[int, int | None, str], None]]:
+    """Give what notes how far a job is; of a file that somebody waits for, nothing is."""
+    if job is None:
+        yield lambda _done, _total, _step: None
+        return
+    with connect(url, role="tonne_api", name="tonne api files", autocommit=True) as conn:
+        yield lambda done, total, step: file_jobs.tell(conn, job, Progress(done, total, step))
+
+
+def make_report(
+    url: str, statement: str, wanted: Format, spoken: str, work: Path, job: UUID | None = None
+) -> Path:
     """
     Set a statement's report.
 
@@ -93,26 +109,34 @@ def make_report(url: str, statement: str, wanted: Format, spoken: str, work: Pat
     from mrv.report import make  # noqa: PLC0415 - in its own process alone
     from services.issuer.report import facts_of  # noqa: PLC0415
 
-    with connect(url, role="tonne_api", name="tonne api files", autocommit=True) as conn:
-        facts = facts_of(conn, statement)
-    file = work / "report"
-    file.write_bytes(make(facts, wanted, spoken))
+    with _told(url, job) as tell:
+        tell(0, 2, "figures")
+        with connect(url, role="tonne_api", name="tonne api files", autocommit=True) as conn:
+            facts = facts_of(conn, statement)
+        tell(1, 2, "pages")
+        file = work / "report"
+        file.write_bytes(make(facts, wanted, spoken))
+        tell(2, 2, "pages")
     return file
 
 
-def make_pack(url: str, statement: str, work: Path) -> Path:
+def make_pack(url: str, statement: str, work: Path, job: UUID | None = None) -> Path:
     """Write a statement's evidence pack as one zip file."""
     from services.issuer.pack import export  # noqa: PLC0415 - in its own process alone
 
-    with connect(url, role="tonne_api", name="tonne api files", autocommit=True) as conn:
-        export(conn, statement, work / "pack")
-    _zip(work / "pack", work / "pack.zip", statement)
+    with _told(url, job) as tell:
+        tell(0, None, "evidence")
+        with connect(url, role="tonne_api", name="tonne api files", autocommit=True) as conn:
+            export(conn, statement, work / "pack")
+        _zip(work / "pack", work / "pack.zip", statement, tell)
     return work / "pack.zip"
 
 
-def _zip(folder: Path, file: Path, name: str) -> None:
+def _zip(folder: Path, file: Path, name: str, tell: Callable[[int, int | None, str], None]) -> None:
+    paths = sorted(one for one in folder.rglob("*") if one.is_file())
     with zipfile.ZipFile(file, "w") as out:
-        for path in sorted(one for one in folder.rglob("*") if one.is_file()):
+        for number, path in enumerate(paths, 1):
+            tell(number, len(paths) + 1, "files")
             entry = zipfile.ZipInfo(f"{name}/{path.relative_to(folder).as_posix()}", _EPOCH)
             entry.external_attr = _MODE
             # Parquet is compressed already
@@ -120,3 +144,4 @@ def _zip(folder: Path, file: Path, name: str) -> None:
             entry.compress_type = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
             with path.open("rb") as source, out.open(entry, "w") as target:
                 shutil.copyfileobj(source, target)
+    tell(len(paths) + 1, len(paths) + 1, "files")

@@ -1,4 +1,8 @@
-"""Statements as PDF and workbook, made once an edition and language."""
+"""
+What is made of a statement and kept: PDF and workbook, once an edition and language, and packs.
+
+Whoever prefers not to wait (`Prefer: respond-async`) is given a job, whose file is the same.
+"""
 
 from __future__ import annotations
 
@@ -10,35 +14,41 @@ from fastapi import Query
 from mrv.errors import PeriodError
 from mrv.report import LANGUAGES, MEDIA_TYPES
 from services.api import file_cache as kept
-from services.api.made_files import make_report
+from services.api.made_files import make_pack, make_report
 from services.api.negotiation import language
 from services.api.problems import ProblemError
+from services.api.respond_async import later, may_wait
+from services.issuer.timestamp_pack import edition as pack_edition
 from services.issuer.timestamp_pack import stamps_of
 from services.store.statements import findings, sampling, statements
 from services.store.statements import transparency_log as log
+from services.store.statements.file_jobs import Wanted
 from services.store.views.listing import PUBLIC_STATES
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from uuid import UUID
 
     from psycopg import Connection
     from psycopg.rows import TupleRow
     from starlette.responses import Response
 
     from mrv.report import Format
-    from services.api.request_context import Asked
+    from services.api.request_context import Api, Asked
     from services.store.statements.statements import Stored
 
 Lang = Annotated[
     Literal["en", "vi", "ja"] | None,
     Query(description="Language of all words but the signed ones; else `Accept-Language` says."),
 ]
-_KEPT = 256
+PACKS, _REPORTS = 64, 256
+# of the room for packs, as much again
+_SHARE_OF_REPORTS = 10
 
 
 def report(ask: Asked, stored: Stored, wanted: Format, lang: str | None) -> Response:
     """
-    Send a statement's report.
+    Send a statement's report, or a job that makes it.
 
     Raises
     ------
@@ -47,14 +57,14 @@ def report(ask: Asked, stored: Stored, wanted: Format, lang: str | None) -> Resp
         that is not verified has other readings by now.
     """
     spoken = spoken_language(ask, lang)
-    with ask.api.files.connection() as conn:
-        tag = _edition(conn, stored, wanted, spoken)
-    file = kept.made(
-        ask.api.home / "reports",
-        f"{stored.id}.{spoken}.{tag}.{wanted}",
-        _KEPT,
-        lambda work: _made(ask, stored.id, wanted, spoken, work),
-    )
+    if may_wait(ask):
+        return later(ask, Wanted("report", stored.id, wanted, spoken))
+    return send_report(ask, stored, wanted, spoken)
+
+
+def send_report(ask: Asked, stored: Stored, wanted: Format, spoken: str) -> Response:
+    """Send a statement's report, made now if it is not there."""
+    file, tag = set_report(ask.api, stored, wanted, spoken)
     shared = "public" if stored.state in PUBLIC_STATES and wanted == "pdf" else "private"
     return kept.sent(ask, file, tag, MEDIA_TYPES[wanted], {
         "Cache-Control": f"{shared}, no-cache",
@@ -62,6 +72,79 @@ def report(ask: Asked, stored: Stored, wanted: Format, lang: str | None) -> Resp
         "Content-Language": spoken,
         "Vary": "Authorization, Accept, Accept-Language",
     })  # fmt: skip
+
+
+def set_report(
+    api: Api, stored: Stored, wanted: Format, spoken: str, job: UUID | None = None
+) -> tuple[Path, str]:
+    """
+    Return a statement's report as a file, made now if it is not there, and its edition.
+
+    Raises
+    ------
+    ProblemError
+        409 where a statement that is not verified has other readings by now.
+    """
+    file, tag = report_place(api, stored, wanted, spoken)
+
+    def make(work: Path) -> Path:
+        try:
+            return api.maker(make_report, stored.id, wanted, spoken, work, job)
+        except PeriodError as error:
+            raise ProblemError(409, str(error)) from error
+
+    room = kept.Room(_REPORTS, api.files_bytes // _SHARE_OF_REPORTS)
+    return kept.made(file.parent, file.name, room, make), tag
+
+
+def report_place(api: Api, stored: Stored, wanted: Format, spoken: str) -> tuple[Path, str]:
+    """Return where a statement's report is, once it is made, and its edition."""
+    with api.files.connection() as conn:
+        tag = _edition(conn, stored, wanted, spoken)
+    return api.home / "reports" / f"{stored.id}.{spoken}.{tag}.{wanted}", tag
+
+
+def pack_place(api: Api, stored: Stored) -> tuple[Path, str]:
+    """
+    Return where a statement's pack is, once it is made, and its edition.
+
+    What changes a pack is its state, witnesses' lines on the log's head and time stamps: all
+    are in the file's name.
+    """
+    with api.files.connection() as conn:
+        receipt = log.receipt(conn, stored.id)
+        tag = kept.edition(stored.state, receipt or "", pack_edition(conn, stored.id, receipt))
+    return api.home / "evidence" / f"{stored.id}.{tag}.zip", tag
+
+
+def packed(api: Api, stored: Stored, job: UUID | None = None) -> tuple[Path, str]:
+    """
+    Return a statement's pack as a file, made now if it is not there, and its edition.
+
+    Raises
+    ------
+    ProblemError
+        409 where a statement that is not verified has other readings by now.
+    """
+    file, tag = pack_place(api, stored)
+
+    def make(work: Path) -> Path:
+        try:
+            return api.maker(make_pack, stored.id, work, job)
+        except PeriodError as error:
+            raise ProblemError(409, str(error)) from error
+
+    return kept.made(file.parent, file.name, kept.Room(PACKS, api.files_bytes), make), tag
+
+
+def send_pack(ask: Asked, stored: Stored) -> Response:
+    """Send a pack to somebody who may have it."""
+    file, tag = packed(ask.api, stored)
+    headers = {
+        "Cache-Control": "private, no-cache",
+        "Content-Disposition": f'attachment; filename="{stored.id}.zip"',
+    }
+    return kept.sent(ask, file, tag, "application/zip", headers)
 
 
 def spoken_language(ask: Asked, lang: str | None) -> str:
@@ -85,10 +168,3 @@ def _edition(conn: Connection[TupleRow], stored: Stored, wanted: Format, spoken:
         sampling.document(conn, stored.id) is not None,
         stamps_of(conn, stored.id, receipt), wanted, spoken,
     )  # fmt: skip
-
-
-def _made(ask: Asked, statement: str, wanted: Format, spoken: str, work: Path) -> Path:
-    try:
-        return ask.api.maker(make_report, statement, wanted, spoken, work)
-    except PeriodError as error:
-        raise ProblemError(409, str(error)) from error

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
@@ -23,6 +24,7 @@ from services.api.preferences import Preferences
 from services.api.principals import PUBLIC, Principal, refuse, refuse_part
 from services.api.problems import ProblemError, status_of
 from services.issuer import requests
+from services.settings import FILES_BYTES
 from services.store.api import audit_and_idempotency as api_records
 from services.store.api.audit_and_idempotency import Answer
 from services.store.statements import signer_requests as queue
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from services.api.made_files import Maker
     from services.api.oidc import Tokens
     from services.issuer.requests import Desk
+    from services.webhooks.addresses import Network
 
     Work = Callable[[Connection[TupleRow]], tuple[int, Any]]
 
@@ -66,6 +69,9 @@ class Api:
     `tonne_mrv`: on one machine.  Where it is None, steps are asked of `tonne signer`.
     `maker` makes reports and packs in a process of its own.
     `waits` serves such heads of the log alone as witnesses cosigned enough.
+    `files_bytes` is what packs may take on the disk; `asked` is set when a file was asked for.
+    `public_classes` are device classes whose values anybody may read, `networks` those that
+    webhooks may reach beside public addresses.
     """
 
     reads: ConnectionPool[Connection[TupleRow]]
@@ -77,6 +83,10 @@ class Api:
     desk: Desk | None
     maker: Maker
     waits: bool = False
+    files_bytes: int = FILES_BYTES
+    asked: threading.Event = field(default_factory=threading.Event)
+    public_classes: tuple[str, ...] = ()
+    networks: tuple[Network, ...] = ()
 
 
 class Asked:
@@ -303,8 +313,8 @@ def _refuse_unknown(request: Request) -> None:
     """Refuse a query parameter that the route does not have: a misspelt one would be ignored."""
     if not request.url.query or not request.url.path.startswith(f"{_V1}/"):
         return
-    route = request.scope.get("route")
-    known = list(dict.fromkeys(_query_names(route.dependant))) if route is not None else []
+    dependant = getattr(request.scope.get("route"), "dependant", None)
+    known = [] if dependant is None else list(dict.fromkeys(_query_names(dependant)))
     unknown = [name for name in request.query_params if name not in known]
     if unknown:
         there = f"there are: {', '.join(known)}" if known else "it takes none"

@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING
 from ingest.pipeline import admit as decoding
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ingest.columns import Rejected
     from ingest.mqtt.inbox import Inbox
     from ingest.mqtt.topics import Router
     from ingest.pipeline.admit import Admitted
 
 
-def admit(router: Router, inbox: Inbox) -> Admitted:
-    """Admit a batch by a registry version."""
+def admit(router: Router, inbox: Inbox, unread: Sequence[Rejected] = ()) -> Admitted:
+    """Admit a batch by a registry version; `unread` are messages that are refused as they are."""
     return decoding.admit(
         router.fleet,
         router.route,
@@ -25,4 +28,5 @@ def admit(router: Router, inbox: Inbox) -> Admitted:
         inbox.payloads,
         inbox.content_types,
         inbox.received_us,
+        unread=unread,
     )

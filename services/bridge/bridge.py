@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from ingest.mqtt.tls import Tls
+    from services.intake.principal_quota import Limits
     from services.kafka_access import KafkaAccess
     from services.metrics import Metrics
 
@@ -47,6 +48,8 @@ class Bridge:
         Who we are to a broker by TLS.
     wait_s : float
         How long servers that are not there are waited for at the start. [s]
+    limits : Limits, optional
+        What one principal may send in a minute.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Bridge:
         host_id: str | None = None,
         tls: Tls | None = None,
         wait_s: float = 0.0,
+        limits: Limits | None = None,
     ) -> None:
         self._metrics, self._log, self._wait_s = metrics, log, wait_s
         self._stopping = threading.Event()
@@ -75,7 +79,7 @@ class Bridge:
         )  # fmt: skip
         self._receiver = Receiver(receive, self._handover, self._stopping, metrics, log)
         self._chain = BridgeChain(
-            database_url, kafka, topic, metrics, log, self._stopping, rebirth_s
+            database_url, kafka, topic, metrics, log, self._stopping, rebirth_s, limits
         )
 
     def stop(self) -> None:

@@ -19,11 +19,13 @@ from services.intake.batch_metrics import Ignored, Statuses, count_lag, count_me
 from services.intake.clock_check import require_same_time
 from services.intake.database import Database
 from services.intake.done import Done
+from services.intake.principal_quota import PrincipalQuota
 from services.intake.producer import Producer
 from services.intake.registry_watch import CHECK_S, RegistryWatch, load_fleet, names_unknown
 from services.intake.retry import ServerRetry, any_of
 from services.intake.sparkplug import REBIRTH_S, claimed
 from services.intake.topics import partitions
+from services.store.timeseries.last_seen import since_received_s
 
 if TYPE_CHECKING:
     import threading
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from ingest.model import Fleet
     from ingest.mqtt.inbox import Inbox
     from ingest.pipeline.admit import Admitted
+    from services.intake.principal_quota import Limits
     from services.kafka_access import KafkaAccess
     from services.metrics import Metrics
     from services.store.messages.principal_status import Said
@@ -52,7 +55,9 @@ class BridgeChain:
         log: FilteringBoundLogger,
         stopping: threading.Event,
         rebirth_s: float = REBIRTH_S,
+        limits: Limits | None = None,
     ) -> None:
+        self._quota = PrincipalQuota(limits)
         self._database = Database(database_url, "tonne bridge", log, stopping, pulse=metrics.pulse)
         away = any_of(KafkaError, OSError)
         self._retry = ServerRetry("kafka", away, log, stopping, metrics.pulse)
@@ -84,6 +89,7 @@ class BridgeChain:
             connection = self._database.connection()
             require_same_time(connection)
             self._refresh(connection)
+            self._quota.away(since_received_s(connection))
         except BaseException:
             self._database.close()
             raise
@@ -111,13 +117,16 @@ class BridgeChain:
         if self._watch.due():
             self._look()
         router = self._router
-        admitted = admit(router, inbox)
+        unread = self._quota.over(router, inbox)
+        admitted = admit(router, inbox, unread)
         if names_unknown(admitted.rejected):
             self._look()
             if self._router is not router:
                 router = self._router
-                admitted = admit(router, inbox)
+                admitted = admit(router, inbox, unread)
+        began_s = time.monotonic()
         self._produce(router.fleet, inbox, admitted)
+        self._quota.stored(time.monotonic() - began_s)
         return Done.of(inbox, router, admitted)
 
     def _produce(self, fleet: Fleet, inbox: Inbox, admitted: Admitted) -> None:

@@ -22,6 +22,7 @@ from services.settings import Settings
 from services.store.api import api_keys
 from services.store.api.api_keys import ApiRole
 from services.store.postgres.pool import connect
+from services.webhooks import addresses
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -65,6 +66,11 @@ def _serve() -> None:
         grafana=settings.grafana_url,
         waits=settings.witness_away == "wait",
         stamps=partial(policy_of, settings),
+        public_classes=tuple(
+            filter(None, (one.strip() for one in settings.sensorthings_public.split(",")))
+        ),
+        networks=addresses.networks(settings.webhook_networks),
+        files_bytes=settings.api_files_bytes,
     )
     app = make_app(database_url(), choices, Metrics(), log)
     serve(

@@ -66,6 +66,7 @@ SECTIONS = {
     },
     "Operation": {
         "alarms": Entry("alarms:alarms", "What is wrong in the field, and who took it up."),
+        "webhooks": Entry("webhooks:webhooks", "Tell other systems what happens, signed."),
         "api": Entry("api:api", "The REST API for auditors, and its keys."),
         "signer": Entry("pipeline.signer:signer", "Holds the log's key, and does what needs it."),
         "witness": Entry("statements.witness:witness", "Cosign logs of others that only grew."),

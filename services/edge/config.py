@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LEAST_MB = 4
+_LONGEST_S = 3_600
 
 
 class _Network(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind"):
@@ -97,13 +98,25 @@ Polled = ModbusTcp | ModbusRtu | SunSpecTcp | SunSpecRtu
 Source = Polled | LocalMqtt | CsvFolder
 
 
+class Signing(msgspec.Struct, forbid_unknown_fields=True):
+    """
+    File of the key by which it signs what it forwards, made where it is not there.
+
+    For `gather_s` it waits for more to sign at once.
+    """
+
+    key: str
+    algorithm: Literal["EdDSA", "ES256"] = "EdDSA"
+    gather_s: float = 0
+
+
 class Config(msgspec.Struct, forbid_unknown_fields=True):
     """
     One gateway.
 
     `identity` is the folder of its certificate: what `tonne registry issue-credentials` made
     for it, or where it puts what it fetches from `enrolment` (EST).  `limit_mb` and
-    `when_full` bound the outbox.
+    `when_full` bound the outbox.  `signing` has it sign what it forwards (COSE_Sign1).
     """
 
     gateway: str
@@ -111,6 +124,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
     sources: list[Source]
     identity: str | None = None
     enrolment: str | None = None
+    signing: Signing | None = None
     outbox: str = "tonne-edge/outbox.db"
     limit_mb: int = 1_024
     when_full: WhenFull = "thin"
@@ -148,6 +162,7 @@ def _problems(config: Config) -> Iterator[str]:
             yield "enrolment: needs identity, the folder where the certificate is kept"
         if not config.enrolment.startswith("https://"):
             yield f"enrolment: {config.enrolment!r} is no https:// address"
+    yield from _signing(config.signing)
     if config.limit_mb < _LEAST_MB:
         yield f"limit_mb: {config.limit_mb} is less than {_LEAST_MB}"
     if not config.sources:
@@ -157,6 +172,11 @@ def _problems(config: Config) -> Iterator[str]:
             yield f"{name!r} is no id: letters, digits, _ and - only, at most 64"
     for i, source in enumerate(config.sources):
         yield from (f"sources[{i}]: {text}" for text in _source(source))
+
+
+def _signing(signing: Signing | None) -> Iterator[str]:
+    if signing is not None and not 0 <= signing.gather_s <= _LONGEST_S:
+        yield f"signing.gather_s: {signing.gather_s} is not from 0 to {_LONGEST_S}"
 
 
 def _broker(url: str) -> Iterator[str]:

@@ -21,6 +21,7 @@ from services.edge.metrics import Told, registry
 from services.edge.outbox import Outbox
 from services.edge.poller import pollers
 from services.edge.recorder import Recorder
+from services.edge.signing import Signer
 from services.edge.uplink import Link
 from services.pulse import Pulse
 from services.scraping import serving
@@ -59,7 +60,12 @@ class Gateway:
             identity.settle(Path(config.identity))
         tls = Tls() if config.identity is None else Tls.of(Path(config.identity))
         firmware = f"tonne-edge {version('tonne')}"
-        self._link = Link(config.gateway, config.broker, tls, self._outbox, clock, firmware, log)
+        signer = None if config.signing is None else Signer(config.gateway, config.signing)
+        if signer is not None:
+            log.info("signing", key=signer.public_key)
+        self._link = Link(
+            config.gateway, config.broker, tls, self._outbox, clock, firmware, log, signer
+        )
         self._threads: list[threading.Thread] = []
         if config.identity is not None and config.enrolment is not None:
             self._threads.append(

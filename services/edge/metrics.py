@@ -30,6 +30,25 @@ if TYPE_CHECKING:
     from services.edge.uplink import Link
 
 
+COUNTERS = {
+    "tonne_edge_recorded_messages": "Messages that sources recorded",
+    "tonne_edge_sent_messages": "Messages sent, each time that one was",
+    "tonne_edge_receipted_messages": "Messages let go of by their receipt",
+    "tonne_edge_refused_messages": "What sources gave that cannot be forwarded",
+    "tonne_edge_dropped_messages": "Messages that went to make room",
+    "tonne_edge_lost_messages": "Messages that found no room",
+}
+GAUGES = {
+    "tonne_edge_faulty_sources": "Sources that have a fault now",
+    "tonne_edge_link_up": "Whether tonne answers",
+    "tonne_edge_clock_ahead_seconds": "How far this clock is ahead of tonne's",
+    "tonne_edge_outbox_messages": "Messages that have no receipt yet",
+    "tonne_edge_outbox_bytes": "What is in use of the outbox's file",
+    "tonne_edge_outbox_limit_bytes": "How large it may grow",
+    "tonne_edge_outbox_oldest_seconds": "How long the oldest has waited",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Told(Collector):
     """The series of one gateway."""
@@ -43,29 +62,24 @@ class Told(Collector):
         with suppress(sqlite3.Error):  # what cannot be read is not told, rather than as it was
             yield from self._outbox()
         recorder, link = self.recorder, self.link
-        for name, says, count in (
-            ("recorded", "Messages that sources recorded", recorder.recorded),
-            ("sent", "Messages sent, each time that one was", link.sent),
-            ("receipted", "Messages let go of by their receipt", link.freed),
-            ("refused", "What sources gave that cannot be forwarded", recorder.refused),
-            ("dropped", "Messages that went to make room", recorder.dropped),
-            ("lost", "Messages that found no room", recorder.lost),
-        ):
-            yield CounterMetricFamily(f"tonne_edge_{name}_messages", says, count)
-        yield _gauge("faulty_sources", "Sources that have a fault now", recorder.faults)
-        yield _gauge("link_up", "Whether tonne answers", int(link.up))
+        counts = (
+            recorder.recorded, link.sent, link.freed, recorder.refused, recorder.dropped,
+            recorder.lost,
+        )  # fmt: skip
+        for (name, says), count in zip(COUNTERS.items(), counts, strict=True):
+            yield CounterMetricFamily(name, says, count)
+        yield _gauge("faulty_sources", recorder.faults)
+        yield _gauge("link_up", int(link.up))
         if link.clock_ahead_s is not None:
-            yield _gauge(
-                "clock_ahead_seconds", "How far this clock is ahead of tonne's", link.clock_ahead_s
-            )
+            yield _gauge("clock_ahead_seconds", link.clock_ahead_s)
 
     def _outbox(self) -> Iterator[Metric]:
         found = held(self.outbox.path, self.recorder.clock.now())
-        yield _gauge("outbox_messages", "Messages that have no receipt yet", found.messages)
-        yield _gauge("outbox_bytes", "What is in use of the outbox's file", found.used_bytes)
-        yield _gauge("outbox_limit_bytes", "How large it may grow", self.outbox.limit_bytes)
+        yield _gauge("outbox_messages", found.messages)
+        yield _gauge("outbox_bytes", found.used_bytes)
+        yield _gauge("outbox_limit_bytes", self.outbox.limit_bytes)
         if found.oldest_s is not None:
-            yield _gauge("outbox_oldest_seconds", "How long the oldest has waited", found.oldest_s)
+            yield _gauge("outbox_oldest_seconds", found.oldest_s)
 
 
 def registry(told: Told) -> CollectorRegistry:
@@ -78,5 +92,6 @@ def registry(told: Told) -> CollectorRegistry:
     return found
 
 
-def _gauge(name: str, says: str, value: float) -> Metric:
-    return GaugeMetricFamily(f"tonne_edge_{name}", says, value)
+def _gauge(name: str, value: float) -> Metric:
+    full = f"tonne_edge_{name}"
+    return GaugeMetricFamily(full, GAUGES[full], value)

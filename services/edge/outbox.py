@@ -112,6 +112,7 @@ class Outbox:
         self._run = secrets.token_hex(4)
         self._adopt = adopt
         self.set_aside: Path | None = None
+        self._numbers: dict[str, int] = {}
         path.parent.mkdir(parents=True, exist_ok=True)
         self._dropping = 0
         self._lock = lock(path)
@@ -294,6 +295,31 @@ class Outbox:
                 ).rowcount
                 for one in ids
             )
+
+    def next_number(self, device: str) -> int:
+        """
+        Return the next number of a device's signed batches; it is on disk before it is used.
+
+        The first one is the time: an outbox that was lost begins above the numbers before.
+        """
+        name = f"batch {device}"
+        with self._mutex:
+            last = self._numbers.get(device) or int(self.fact(name) or 0)
+            number = last + 1 if last else int(time.time())
+            for remedy in (self._room.tighten, None):
+                try:
+                    with self._transaction():
+                        self._note(self._db, name, str(number))
+                except sqlite3.OperationalError as error:
+                    if not is_none(error):
+                        raise
+                    # a full disk: receipts make room, so what is sent must not wait for it
+                    if remedy is not None:
+                        remedy()
+                else:
+                    break
+            self._numbers[device] = number
+            return number
 
     def note_lost(self, count: int) -> None:
         """Keep on record how many readings found no room."""

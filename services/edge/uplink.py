@@ -21,29 +21,39 @@ from paho.mqtt.properties import Properties
 
 from ingest.mqtt.names import PORTS, PREFIX, receipt_topic, status_topic
 from services.edge.corrected_clock import TRUSTED_MS
+from services.edge.signing import CONTENT_TYPE, Batches, Signed
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Iterator, Sequence
 
     from structlog.typing import FilteringBoundLogger
 
     from ingest.mqtt.tls import Tls
     from services.edge.corrected_clock import Clock
     from services.edge.outbox import Outbox, Waiting
+    from services.edge.signing import Signer
 
 WINDOW = 100
 _ALL = 1_000
 FIRST_S, LONGEST_S = 3.0, 300.0
 _ASK_S = 10.0
 _KEEPALIVE_S = 30
+# a sixth of a quota that is for a minute comes back meanwhile
+OVER_QUOTA, _REST_S = "rate", 10.0
 _RECONNECT_S = (1.0, 60.0)
 _TAKEN_OVER = 142
+
+
+class _Refusal(msgspec.Struct):
+    reason: str = ""
 
 
 class _Receipt(msgspec.Struct):
     device: str = ""
     ids: tuple[int | str, ...] = ()
     now: int | None = None
+    refused: tuple[_Refusal, ...] = ()
 
 
 _decoder = msgspec.json.Decoder(_Receipt)
@@ -78,19 +88,23 @@ class Link:
     tls : Tls
     firmware : str
         What its birth says it runs.
+    signer : Signer, optional
+        Signs what is sent.
     """
 
     def __init__(
         self, gateway: str, url: str, tls: Tls, outbox: Outbox, clock: Clock, firmware: str,
-        log: FilteringBoundLogger,
+        log: FilteringBoundLogger, signer: Signer | None = None,
     ) -> None:  # fmt: skip
+        self._batches = None if signer is None else Batches(signer, outbox)
         self._gateway, self._outbox, self._clock, self._log = gateway, outbox, clock, log
         self._firmware = firmware
         parts = urlsplit(url)
         self._host, self._port = parts.hostname or "localhost", parts.port or PORTS[parts.scheme]
         self._windows: dict[str, _Window] = {}
         self._ready = self._timed = self._heard_time = False
-        self._ask_s = self._connect_s = 0.0
+        self._ask_s = self._connect_s = self._rest_until_s = 0.0
+        self._told_s = -LONGEST_S
         self._ahead_ms = 0
         self._back_off_s = _RECONNECT_S[0]
         self._receipt_s = time.monotonic()
@@ -148,7 +162,7 @@ class Link:
         if self._ready and now_s >= self._ask_s and not self._timed:
             self._ask_s = now_s + _ASK_S
             self._say_online()
-        if self.up:
+        if self.up and now_s >= self._rest_until_s:
             self._send(now_s)
         self._client.loop(wait_s)
 
@@ -211,6 +225,8 @@ class Link:
             return
         if receipt.now is not None:
             self._take_time(receipt.now)
+        if any(one.reason == OVER_QUOTA for one in receipt.refused):
+            self._slow_down(receipt.device)
         ids = [one for one in receipt.ids if isinstance(one, str)]
         if ids:
             self._take_receipt(receipt.device, ids)
@@ -233,10 +249,25 @@ class Link:
                 window.wait_s = FIRST_S
         self._receipt_s = now_s
         self.freed += self._outbox.free(device, ids)
+        if self._batches is not None:
+            self._batches.free(device, ids)
         window = self._windows.setdefault(device, _Window())
         for one in ids:
             window.sent.pop(one, None)
         window.wait_s, window.silent, window.told = FIRST_S, 0, False
+
+    def _slow_down(self, device: str) -> None:
+        """Rest: we send more than we may, and what is over has to be sent again anyway."""
+        now_s = time.monotonic()
+        if now_s >= self._told_s + LONGEST_S:
+            self._told_s = now_s
+            self._log.warning(
+                "tonne takes no more from this gateway for now: it sends more in a minute than it"
+                " may; nothing is lost, it goes on later",
+                gateway=self._gateway,
+                device=device,
+            )
+        self._rest_until_s = now_s + _REST_S
 
     def _send(self, now_s: float) -> None:
         """Send what is due of each device, within its window and ours."""
@@ -245,11 +276,23 @@ class Link:
             window = self._windows.setdefault(device, _Window())
             self._look_for_silence(device, window, now_s)
             room = (1 if window.silent else WINDOW) - len(window.sent)
-            for waiting in self._outbox.after(window.last_seq, device, max(min(room, budget), 0)):
-                self._publish(waiting)
-                window.sent[waiting.id] = (waiting.seq, now_s)
-                window.last_seq = waiting.seq
-                budget -= 1
+            found = self._outbox.after(window.last_seq, device, max(min(room, budget), 0))
+            if self._batches is not None and self._batches.gathers(found, now_s):
+                continue
+            for part in self._parts(found):
+                self._publish(part)
+                for waiting in part.messages:
+                    window.sent[waiting.id] = (waiting.seq, now_s)
+                    window.last_seq = max(window.last_seq, waiting.seq)
+                    budget -= 1
+
+    def _parts(self, found: Sequence[Waiting]) -> Iterator[Signed]:
+        """What goes out as one message each: a batch that is signed, or one message as it is."""
+        if self._batches is None:
+            yield from (Signed((one,), self._payload(one)) for one in found)
+            return
+        now_ms = self._clock.true_ms(self._clock.now())
+        yield from self._batches.of([(one, self._payload(one)) for one in found], now_ms)
 
     def _look_for_silence(self, device: str, window: _Window, now_s: float) -> None:
         """Send again what got no receipt: at first all of it, later one message."""
@@ -269,8 +312,8 @@ class Link:
                 gateway=self._gateway,
             )
 
-    def _publish(self, waiting: Waiting) -> None:
-        gateway = self._gateway
+    def _publish(self, part: Signed) -> None:
+        gateway, waiting = self._gateway, part.messages[0]
         own = waiting.device == gateway
         topic = (
             f"{PREFIX}{gateway}/telemetry"
@@ -278,10 +321,11 @@ class Link:
             else f"{PREFIX}{gateway}/{waiting.device}/telemetry"
         )
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-        if waiting.content_type:
-            properties.ContentType = waiting.content_type
-        self._client.publish(topic, self._payload(waiting), qos=1, properties=properties)
-        self.sent += 1
+        kind = waiting.content_type if self._batches is None else CONTENT_TYPE
+        if kind:
+            properties.ContentType = kind
+        self._client.publish(topic, part.data, qos=1, properties=properties)
+        self.sent += len(part.messages)
 
     def _payload(self, waiting: Waiting) -> bytes:
         """Put id and time into a message, as late as can be: the clock may be known by now."""

@@ -9,19 +9,25 @@ from ingest.pipeline import admit as decoding
 from services.intake.sparkplug import of_nodes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ingest.columns import Rejected
     from ingest.mqtt.inbox import Inbox
     from ingest.mqtt.topics import Router
     from ingest.pipeline.admit import Admitted
     from services.intake.sparkplug import Turn
 
 
-def admit(router: Router, inbox: Inbox, turn: Turn) -> Admitted:
+def admit(router: Router, inbox: Inbox, turn: Turn, unread: Sequence[Rejected] = ()) -> Admitted:
     """
     Admit a batch by a registry version; `turn` takes what Sparkplug's messages change.
 
-    The same batch may come again, by a newer version.
+    The same batch may come again, by a newer version.  `unread` are messages of it that are
+    refused as they are.
     """
-    given = turn.read_anew(router.fleet, inbox, of_nodes(inbox.topics))
+    shut = {one.message for one in unread}
+    nodes = [k for k in of_nodes(inbox.topics) if k not in shut]
+    given = turn.read_anew(router.fleet, inbox, nodes)
     admitted = decoding.admit(
         router.fleet,
         router.route,
@@ -30,6 +36,7 @@ def admit(router: Router, inbox: Inbox, turn: Turn) -> Admitted:
         inbox.content_types,
         inbox.received_us,
         given,
+        unread,
     )
     admitted.rejected.extend(turn.outcome.rejected)
     admitted.codecs.extend(SPARKPLUG for _ in turn.outcome.released)

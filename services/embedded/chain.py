@@ -20,23 +20,29 @@ from services.intake.batch_metrics import Ignored, Statuses, count_commit, count
 from services.intake.clock_check import require_same_time
 from services.intake.database import Database
 from services.intake.done import Done
+from services.intake.newer_registry import NewerRegistry
+from services.intake.principal_quota import PrincipalQuota
 from services.intake.registry_watch import CHECK_S, Plans, RegistryWatch, names_unknown
 from services.intake.sparkplug import Turn
 from services.intake.writer_lock import alone
 from services.processing.batch import Batch
 from services.store.messages.dead_letter_write import DAY_BYTES
-from services.store.timeseries.last_seen import see
+from services.store.timeseries.last_seen import see, since_received_s
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Sequence
 
     from psycopg import Connection
     from psycopg.rows import TupleRow
     from structlog.typing import FilteringBoundLogger
 
+    from ingest.columns import Rejected
     from ingest.model import Fleet
     from ingest.pipeline.admit import Admitted
     from services.embedded.registry_version import Version
+    from services.intake.newer_registry import Prepared
+    from services.intake.principal_quota import Limits
     from services.intake.sparkplug import SparkplugNodes
     from services.metrics import Metrics
     from services.store.messages.principal_status import Said
@@ -53,21 +59,22 @@ class EmbeddedChain:
         stopping: threading.Event,
         nodes: SparkplugNodes,
         letter_bytes: int = DAY_BYTES,
+        limits: Limits | None = None,
     ) -> None:
+        self._quota = PrincipalQuota(limits)
         self._database = Database(
             database_url, "tonne run", log, stopping,
             pulse=metrics.pulse, join=alone, opened=self._forget,
         )  # fmt: skip
         self._metrics = metrics
         self._log = log
-        self._plans = Plans(factors.load())
+        self._newer = NewerRegistry(database_url, Plans(factors.load()), letter_bytes, log)
         self._watch = RegistryWatch()
         self._held: Version | None = None
         self._ignored = Ignored(log)
         self._statuses = Statuses(log)
         self._nodes = nodes
-        self._letter_bytes = letter_bytes
-        self._swept_s = 0.0
+        self._swept_s = self._asked_s = 0.0
         self._rest_until_s = 0.0
 
     def open(self) -> None:
@@ -85,6 +92,7 @@ class EmbeddedChain:
             connection = self._database.connection()
             require_same_time(connection)
             self._refreshed(connection)
+            self._quota.away(since_received_s(connection))
         except BaseException:
             self._database.close()
             self._held = None
@@ -110,22 +118,30 @@ class EmbeddedChain:
         GaveUpError
             When the process is told to stop while the database is down.
         """
+        unread = self._quota.over(self._version.router, inbox)
+        began_s = time.monotonic()
         while True:
             with self._database.attempt() as connection:
-                return self._store(connection, inbox)
+                done = self._store(connection, inbox, unread)
+                self._quota.stored(time.monotonic() - began_s)
+                return done
             # the answer may be lost and not the commit: look before keeping a refusal twice
             inbox.repeated = [True] * len(inbox)
 
-    def _store(self, connection: Connection[TupleRow], inbox: Inbox) -> Done:
+    def _store(
+        self, connection: Connection[TupleRow], inbox: Inbox, unread: Sequence[Rejected]
+    ) -> Done:
         """Take a batch through the steps."""
         if time.monotonic() - self._swept_s > CHECK_S:
             self._sweep(connection)
-        version = self._refreshed(connection) if self._watch.due() else self._version
+        if self._watch.due() or self._newer.ready:
+            self._refreshed(connection, waits=False)
+        version = self._version
         turn = Turn(self._nodes, connection)
-        admitted = admit(version.router, inbox, turn)
+        admitted = admit(version.router, inbox, turn, unread)
         if names_unknown(admitted.rejected) and self._refreshed(connection) is not version:
             version = self._version
-            admitted = admit(version.router, inbox, turn)
+            admitted = admit(version.router, inbox, turn, unread)
         self._write(connection, version, admitted, turn, inbox)
         return Done.of(inbox, version.router, admitted)
 
@@ -146,18 +162,30 @@ class EmbeddedChain:
         count_commit(self._metrics, committed)
         self._ignored.tell(admitted)
 
-    def _refreshed(self, connection: Connection[TupleRow]) -> Version:
-        """Take up a new registry version, if there is one; return the one to use."""
-        first = self._held is None
-        if self._watch.newer(connection, None if self._held is None else self._held.fleet):
-            if first:
+    def _refreshed(self, connection: Connection[TupleRow], *, waits: bool = True) -> Version:
+        """
+        Take up a newer registry version, if there is one; return the one to use.
+
+        Unless it `waits` for it, a newer one is prepared while storing goes on.
+        """
+        if prepared := self._newer.taken():
+            self._take_up(connection, prepared)
+        held = self._held
+        if self._watch.newer(connection, None if held is None else held.fleet):
+            if held is None:
                 see(connection)
-            self._held = take_up(
-                connection, self._plans, self._metrics, self._log, self._letter_bytes
-            )
-        else:
+                self._take_up(connection, self._newer.now(connection, None))
+            elif waits:
+                self._take_up(connection, self._newer.now(connection, held.store))
+            else:
+                self._newer.begin(held.store)
+        elif time.monotonic() - self._asked_s > CHECK_S:
+            self._asked_s = time.monotonic()
             self._version.store.look_for_requests(connection)
         return self._version
+
+    def _take_up(self, connection: Connection[TupleRow], prepared: Prepared) -> None:
+        self._held = take_up(connection, prepared, self._held, self._metrics, self._log)
 
     def between(self, said: list[list[Said]]) -> list[tuple[str, bytes]]:
         """

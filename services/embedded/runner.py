@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from ingest.mqtt.tls import Tls
+    from services.intake.principal_quota import Limits
     from services.metrics import Metrics
 
 
@@ -43,6 +44,8 @@ class Runner:
         How long servers that are not there are waited for at the start. [s]
     letter_bytes : int
         What is kept of one principal's dead letters in a day.
+    limits : Limits, optional
+        What one principal may send in a minute.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Runner:
         *,
         wait_s: float = 0.0,
         letter_bytes: int = DAY_BYTES,
+        limits: Limits | None = None,
     ) -> None:
         self._metrics, self._log, self._wait_s = metrics, log, wait_s
         self._stopping = threading.Event()
@@ -66,7 +70,9 @@ class Runner:
         receive = Receive(mqtt_url, client_id, metrics, log, batch, host_id=host_id, tls=tls)
         self._receiver = Receiver(receive, self._handover, self._stopping, metrics, log)
         nodes = nodes or SparkplugNodes(Rules())
-        self._chain = EmbeddedChain(database_url, metrics, log, self._stopping, nodes, letter_bytes)
+        self._chain = EmbeddedChain(
+            database_url, metrics, log, self._stopping, nodes, letter_bytes, limits
+        )
 
     def stop(self) -> None:
         """Ask to finish what it holds and leave; safe in a signal handler."""

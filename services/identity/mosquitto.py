@@ -12,11 +12,15 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from services.settings import QUEUE_BYTES, QUEUE_MESSAGES
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from services.identity.principals import Principal
 
+# docs/benchmarks.md has what PUBACK takes at this, with a queue that is full
+AUTOSAVE_S = 30
 PLUGIN = "/usr/lib/{arch}-linux-gnu/mosquitto_dynamic_security.so"  # Debian's place
 SECURITY = "dynamic-security.json"
 CONTROL = "$CONTROL/dynamic-security/v1"
@@ -61,11 +65,12 @@ max_packet_size {packet}
 max_keepalive 600
 # How much tonne may hold unacknowledged.
 max_inflight_messages 20000
-# A full queue loses acknowledged messages in silence, so it is large: a pipeline that is
-# away for a day finds every message again.  0 for "unlimited" has a bug in 2.0.21 that
-# disconnects whoever's publish is refused.
-max_queued_messages 5000000
-max_queued_bytes 4294967296
+# What is kept for a client that is away.  All that waits is written to disk at each autosave,
+# and nothing is acknowledged meanwhile: more than this would be too slow for devices.  A full
+# queue drops what it has acknowledged, in silence; devices send it again until its receipt.
+# 0 for "unlimited" has a bug in 2.0.21 that disconnects whoever's publish is refused.
+max_queued_messages {queue_messages}
+max_queued_bytes {queue_bytes}
 # Births and wills say of now; they need not wait for anyone.
 queue_qos0_messages false
 # {retain_why}
@@ -75,8 +80,8 @@ persistent_client_expiration 30d
 
 persistence true
 persistence_location {data}
-# Once a second: what a crash of the broker loses is sent again until its receipt.
-autosave_interval 1
+# What a crash of the broker loses since the last one is sent again until its receipt.
+autosave_interval {autosave}
 autosave_on_changes false
 
 log_dest {log}
@@ -109,7 +114,8 @@ class Listening:
 
     `password_port` is None where every principal shows a certificate; `connections`
     is the most at once, on each port; `plugin` says where the plugin is, if not where
-    Debian's package has it.
+    Debian's package has it.  `queue_messages` and `queue_bytes` are kept for one client
+    that is away.
     """
 
     host: str
@@ -122,6 +128,8 @@ class Listening:
     packet: int = 2_097_152
     arch: str = "x86_64"
     plugin: str | None = None
+    queue_messages: int = QUEUE_MESSAGES
+    queue_bytes: int = QUEUE_BYTES
 
 
 def config(at: Listening) -> str:
@@ -143,6 +151,9 @@ def config(at: Listening) -> str:
         retain="true" if at.sparkplug else "false",
         data=at.data,
         log=at.log,
+        queue_messages=at.queue_messages,
+        queue_bytes=at.queue_bytes,
+        autosave=AUTOSAVE_S,
     )
 
 

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from services.registry.entries import Device
 
 # names of ours, which no device may have: its certificate would be ours
-PIPELINE, ADMIN = "tonne", "tonne-admin"
+PIPELINE, ADMIN, WATCH = "tonne", "tonne-admin", "tonne-watch"
+# what mosquitto tells of all that waits in it
+QUEUE_TOPICS = ("$SYS/broker/store/messages/count", "$SYS/broker/store/messages/bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +75,11 @@ def speaker(device: Device) -> str:
 def service(name: str, topics: Sequence[str] = (), *, sparkplug: bool = False) -> Principal:
     """Return one of our own: it hears all telemetry and tells receipts.
 
-    `tonne-admin` changes who may do what, and sends dead letters again.
+    `tonne-admin` changes who may do what, and sends dead letters again; `tonne-watch` hears
+    how much waits at the broker, and nothing else.
     """
+    if name == WATCH:
+        return Principal(name, (), QUEUE_TOPICS)
     if checked(name) == ADMIN:
         written = (f"{PREFIX}+/telemetry", f"{PREFIX}+/+/telemetry", *topics)
         return Principal(name, written, (), controls=True)

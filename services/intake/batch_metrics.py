@@ -56,6 +56,8 @@ def count_commit(metrics: Metrics, committed: Committed) -> None:
         metrics.commit_rows.labels(table).inc(rows)
     for reason, count in committed.left_out.items():
         metrics.dead_letters_left_out.labels(reason).inc(count)
+    for outcome, count in committed.signed.items():
+        metrics.signed_values.labels(outcome).inc(count)
     metrics.late_readings.inc(committed.late)
 
 

@@ -22,7 +22,7 @@ from mrv.factors.revision import changes, used_by
 from mrv.methodologies import find, unit_reductions
 from mrv.parameters.inputs import read
 from mrv.registry.project import BOUNDED
-from mrv.statement.plan_extract import read_plan
+from mrv.statement.plan_reader import read_plan
 from services.store.statements import statements
 
 if TYPE_CHECKING:

@@ -36,7 +36,7 @@ from mrv.packs.pack import (
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import DayLeaf
 from mrv.signatures.keyfile import write_keyring
-from mrv.statement.plan_extract import read_plan
+from mrv.statement.plan_reader import read_plan
 from mrv.verify.seal_step import readings_root
 from mrv.verify.verify_md import guide
 from services.store.messages import dead_letter_query as dead_letters

@@ -12,6 +12,7 @@ from psycopg.pq import TransactionStatus
 from mrv.accounting.conservative_range import check_costed
 from mrv.accounting.period import check_edges
 from mrv.calendar import days, local_date, utc_text
+from mrv.documents.form import UNSET
 from mrv.documents.statement import claims_of
 from mrv.errors import PeriodError
 from mrv.registry.project import ACCOUNTING, FIRST
@@ -125,7 +126,10 @@ def close_period(
         if last is not None and last.state in _COUNTS:
             # what older rules closed stays, where nothing but the rules is other than it was
             rules = last.claims.accounting or FIRST
-            one = case if rules == ACCOUNTING else replace(case, plan=case.plan.by_rules(rules))
+            plan = case.plan if rules == ACCOUNTING else case.plan.by_rules(rules)
+            if last.claims.signed_energy is UNSET:  # closed before signatures were counted
+                plan = replace(plan, signed=None)
+            one = case if plan is case.plan else replace(case, plan=plan)
             document = compose(one, label)
             if canonical.encode(document) == last.body:
                 _claims_once(conn, document)
@@ -177,7 +181,14 @@ def _label(last: Stored | None, supersedes: str | None, reason: str | None) -> L
     return Label(last.sequence, CODE_VERSION, supersedes, reason)
 
 
-def supersede(conn: Connection[TupleRow], statement: str, actor: str, reason: str) -> Closed:
+def supersede(
+    conn: Connection[TupleRow],
+    statement: str,
+    actor: str,
+    reason: str,
+    *,
+    begun: Callable[[int, str], None] = lambda _number, _name: None,
+) -> Closed:
     """
     Close an issued statement's period again, to replace it once that is issued.
 
@@ -196,6 +207,7 @@ def supersede(conn: Connection[TupleRow], statement: str, actor: str, reason: st
         actor,
         supersedes=stored.id,
         reason=reason,
+        begun=begun,
     )
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from ingest.model import Frame, IntervalRows
 from ingest.pipeline import METERING
 from mrv.accounting.design_cap import energy_roles
-from mrv.calendar import instant_us, local_date, midnight_us, utc_text
+from mrv.calendar import days, instant_us, local_date, midnight_us, utc_text
 from mrv.documents.statement import claims_of
 from mrv.errors import PeriodError
 from mrv.factors.records import book_of
@@ -24,16 +24,18 @@ from mrv.methodologies import find
 from mrv.registry.monitoring_plan import in_force
 from mrv.registry.project import ACCOUNTING, FIRST, Project
 from mrv.statement import evidence, evidence_rows
-from mrv.statement.arrival import by_day
+from mrv.statement.arrival import LATE_US, Arrived
 from mrv.statement.evidence_case import Case
 from mrv.statement.fixed_parameters import changed, departed, issued_with
 from mrv.statement.metering_versions import of_claims
-from mrv.statement.plan_extract import MonitoringPlan, read_plan
+from mrv.statement.plan_extract import MonitoringPlan
+from mrv.statement.plan_reader import read_plan
 from mrv.statement.prior_statements import figures
 from mrv.statement.registry_inputs import registry_inputs
 from mrv.statement.usage_before import usage
 from services.issuer.claimed_once import before_elsewhere
 from services.issuer.registry_conditions import told
+from services.issuer.signed_evidence import signed_of
 from services.store.registry import invoices
 from services.store.registry import load as registry
 from services.store.registry import monitoring_plans as monitoring
@@ -43,7 +45,7 @@ from services.store.statements import carry_over as carried
 from services.store.statements import period_evidence as periods
 from services.store.statements import statements
 from services.store.statements.period_evidence import Reach
-from services.store.timeseries.arrivals import counted
+from services.store.timeseries.arrivals import by_day
 from services.store.timeseries.interval_rows import intervals_of, older_rows
 
 if TYPE_CHECKING:
@@ -132,8 +134,9 @@ def plan_of(
     fleet = registry.load_fleet(conn)
     before = statements.claimed_before(conn, project_id, from_us)
     left = carried.owed(conn, project_id, from_us, to_us)
-    days = (local_date(us, project.timezone) for us in (from_us, to_us - 1))
+    edges = (local_date(us, project.timezone) for us in (from_us, to_us - 1))
     fields = {name: getattr(project, name) for name in Project.__slots__}
+    period, zone = (from_us, to_us), project.timezone
     energy = energy_roles(find(project.methodology, project.version), project.devices)
     now = Project(**{**fields, "devices": bound})
     # what holds for the devices where the project itself issued nothing yet
@@ -147,7 +150,7 @@ def plan_of(
         carried_ug=left.ug,
         carried_from=left.statements,
         checks=checks,
-        versions=_versions(conn, project_id, *days),
+        versions=_versions(conn, project_id, *edges),
         invoices=invoices.touching(conn, project_id, from_us, to_us),
         earlier=_earlier(conn, project, (from_us, to_us), before, energy),
         energy=energy,
@@ -156,12 +159,14 @@ def plan_of(
         accounting=ACCOUNTING,
         registry=said.conditions,
         uncounted=said.uncounted,
+        certified=said.certified,
         ratings=said.ratings,
         samples=said.samples,
         meters=periods.load_makers(conn, ids),
         history=_history(conn, now, from_us),
         fixed=departed(_issued_with(conn, project_id, fixed), now),
         arrivals=_arrivals(conn, now, from_us, to_us),
+        signed=signed_of(conn, [fleet.devices[fleet.by_id[name]] for name in ids], period, zone),
         issue_signatures=issue_signatures(conn),
         public_url=public_url(conn),
     )
@@ -179,9 +184,14 @@ def _issued_with(
 def _arrivals(conn: Connection[TupleRow], project: Project, from_us: int, to_us: int) -> Arrivals:
     """When the readings of the project's own meters arrived, by device and local day."""
     ids = sorted({d.device for d in project.devices})
+    every = list(days(from_us, to_us, project.timezone))
+    edges = [every[0][1], *(end for *_, end in every)]
+    found: Arrivals = {}
     with conn.cursor() as cursor:
-        counts = counted(cursor, ids, from_us, to_us)
-    return by_day(counts, from_us, to_us, project.timezone)
+        for one in by_day(cursor, ids, (from_us, to_us), edges, LATE_US):
+            day = every[one.day][0].isoformat()
+            found.setdefault(one.device, {})[day] = Arrived(*one[2:])
+    return found
 
 
 def correcting(

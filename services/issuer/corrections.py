@@ -14,7 +14,7 @@ from ingest.errors import InputError
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import DayLeaf
 from mrv.statement.device_days import readings_digest
-from mrv.statement.plan_extract import read_plan
+from mrv.statement.plan_reader import read_plan
 from mrv.verify.seal_step import readings_root
 from services.issuer.close import close_period, snapshot
 from services.issuer.collect_evidence import evidence_of

@@ -185,6 +185,8 @@ def recompute(conn: Connection[TupleRow], stored: Stored) -> Case:
     case = collect(conn, stored.project, stored.from_us, stored.to_us, stored.supersedes)
     if said.arrival is UNSET:  # closed before arrivals were counted
         case = replace(case, plan=replace(case.plan, arrivals=None))
+    if said.signed_energy is UNSET:  # closed before signatures were counted
+        case = replace(case, plan=replace(case.plan, signed=None))
     where = first_difference(compose(case, label), body)
     if where is not None:
         raise VerificationError(

@@ -21,7 +21,7 @@ from mrv.report import LANGUAGES, make
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import create_proof, verify_proof
 from mrv.statement.credential_parts import CONTEXT, issuer, related, valid_from
-from mrv.statement.plan_extract import read_plan
+from mrv.statement.plan_reader import read_plan
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -21,7 +21,7 @@ from mrv.methodologies import find
 from services.registry import meters, service_times
 from services.registry.authority import life_of, whole
 from services.store.registry.entries_from_rows import load_ratings, load_registry
-from services.store.statements.energy_certificates import certified
+from services.store.statements.energy_certificates import beside, certified
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
-    from mrv.registry.project import Project, Sample
+    from mrv.registry.project import Certified, Project, Sample
     from services.registry.entries import Device, Rating, Registry
     from services.registry.entries import Project as Entry
 
@@ -41,16 +41,22 @@ RATINGS = "tonne: rated powers were registered before the time that they count f
 BOUNDARY = "tonne: every meter of the site that may serve the project is in its boundary"
 FACTORS = "tonne: emission factors are those that tonne publishes"
 CERTIFIED = "tonne: energy that is certified elsewhere earns nothing"  # the database knows it too
+SAME_ENERGY = "tonne: no other meter of the site has certified energy that may be the same"
 LIFE = "tonne: the methodology is valid in the project's programme"
 EX_ANTE = "tonne: what was fixed ex ante rests on a document"
 _SHOWN = 5
 
 
 class Told(NamedTuple):
-    """Conditions that do not hold, devices that earn nothing and why, rated powers by time."""
+    """
+    Conditions, devices that earn nothing and why, certified energy, rated powers by time.
+
+    `samples` are what laboratories found in the period.
+    """
 
     conditions: tuple[RegistryCondition, ...]
     uncounted: dict[str, str]
+    certified: dict[tuple[str, str], tuple[Certified, ...]]
     ratings: dict[str, tuple[tuple[int, int], ...]]
     samples: tuple[Sample, ...]
 
@@ -81,16 +87,10 @@ def told(conn: Connection[TupleRow], project: Project, from_us: int, to_us: int)
         (EX_ANTE, [*_undocumented(project, registry.projects[project.id])]),
         (FACTORS, [*_brought(project, registry)]),
         (LIFE, [*expired(registry, project, to_us)]),
+        (SAME_ENERGY, beside(conn, mains, from_us, to_us)),
         (BOUNDARY, [*_outside(project, registry, (from_us, to_us))]),
     ]
-    elsewhere = {
-        device: "; ".join(f"certificate {name}, {scheme}, {wh} Wh" for name, scheme, wh in rows)
-        for device, rows in certified(conn, mains, from_us, to_us).items()
-    }
-    twice |= {
-        device: f"its energy is certified elsewhere, so that it earns nothing here: {text}"
-        for device, text in elsewhere.items()
-    }
+    elsewhere = certified(conn, mains, from_us, to_us)
     reasons = _reasons(registry, project.id)
     given = "; ".join(f"{name}: {text}" for name, text in sorted(reasons.items()))
     conditions = [
@@ -99,13 +99,18 @@ def told(conn: Connection[TupleRow], project: Project, from_us: int, to_us: int)
         if texts
     ]
     if elsewhere:
-        detail = "; ".join(f"{device}: {text}" for device, text in elsewhere.items())
+        detail = "; ".join(
+            f"{device}: certificate {one.certificate}, {one.scheme}, {one.value.sum()} Wh"
+            for (device, _), held in elsewhere.items()
+            for one in held
+        )
         conditions.append(RegistryCondition(clause=CERTIFIED, holds=True, detail=detail))
     if given and not found[-1][1]:
         conditions.append(RegistryCondition(clause=BOUNDARY, holds=True, detail=given))
     return Told(
         tuple(conditions),
         twice,
+        elsewhere,
         {d.id: _rated(recorded[d.id]) for d in devices if recorded[d.id]},
         _samples(registry.projects[project.id], project.timezone, from_us, to_us),
     )

@@ -17,10 +17,13 @@ import psycopg
 from ingest.errors import InputError, ServerError
 from services.issuer import requests as kinds
 from services.store.postgres.pool import connect
+from services.store.statements import file_jobs
 from services.store.statements import signer_requests as queue
+from services.store.statements.file_jobs import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from uuid import UUID
 
     from psycopg import Connection
     from psycopg.rows import TupleRow
@@ -66,7 +69,8 @@ class Runner:
         *,
         pulse: Pulse | None = None,
     ) -> None:
-        self._url, self._desk, self._metrics = url, desk, metrics
+        self._url, self._metrics = url, metrics
+        self._desk = desk._replace(begun=self._tell)
         self._log, self._pulse = log, pulse
         for kind in kinds.KINDS:
             for result in ("done", "refused", "failed", "again"):
@@ -117,6 +121,14 @@ class Runner:
             # told of at once; looked for all the same
             for _ in conn.notifies(timeout=_LOOK_S / 5, stop_after=1):
                 pass
+
+    def _tell(self, id_: UUID, number: int, of: int, step: str) -> None:
+        """Note how far a request is, beside its own transaction; not to be told is no failure."""
+        try:
+            with connect(self._url, role="tonne_mrv", name="tonne signer", autocommit=True) as conn:
+                file_jobs.tell(conn, id_, Progress(number - 1, of, step))
+        except (ServerError, psycopg.Error) as error:
+            self._log.warning("progress not told", error=" ".join(str(error).split())[:300])
 
     def _beat(self, name: str) -> None:
         # a close may take minutes: that is no standstill

@@ -56,6 +56,9 @@ class Desk(NamedTuple):
         Says whom an issue asks for time stamps; None for nobody.
     waits : bool
         Issue nothing while too few witnesses have cosigned the log's last head.
+    begun : callable
+        Told as each step of a request begins: its id, the step's number from 1, of how many,
+        its name.
     """
 
     home: Path
@@ -63,6 +66,7 @@ class Desk(NamedTuple):
     log_key: str = LOG_KEY
     stamps: Callable[[], timestamps.Policy | None] = timestamps.nobody
     waits: bool = False
+    begun: Callable[[UUID, int, int, str], None] = lambda *_: None
 
 
 class Done(NamedTuple):
@@ -73,16 +77,21 @@ class Done(NamedTuple):
 
 
 def _close(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
-    del desk
     said = canonical.parse_object(asked.said)
     span = int(said["from_us"]), int(said["to_us"])
-    return _closed(close.close_period(conn, asked.subject, *span, asked.actor))
+    begun = _steps(asked, desk)
+    return _closed(close.close_period(conn, asked.subject, *span, asked.actor, begun=begun))
+
+
+def _steps(asked: Request, desk: Desk) -> Callable[[int, str], None]:
+    """Return what closing a period calls as each of its steps begins."""
+    return lambda number, name: desk.begun(asked.id, number, len(close.STEPS), name)
 
 
 def _supersede(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
-    del desk
     reason = str(canonical.parse_object(asked.said)["reason"])
-    return _closed(close.supersede(conn, asked.subject, asked.actor, reason))
+    begun = _steps(asked, desk)
+    return _closed(close.supersede(conn, asked.subject, asked.actor, reason, begun=begun))
 
 
 def _closed(found: Closed) -> Done:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mrv.calendar import utc_text
 from mrv.log.entries import DATA, arrival_part, data_entry
 from mrv.signatures import canonical
-from mrv.statement.arrival import arrived, by_hour, rows_of
+from mrv.statement.arrival import LATE_US, Arrived, rows_of
 from services.clock import now_us as clock_us
 from services.issuer import table_digests as records
 from services.issuer.changes import compare, detail_of, sealed_leaves
@@ -28,7 +28,7 @@ from services.store.registry import load as registry
 from services.store.registry.factors import load_book
 from services.store.statements import sealed_days as seals
 from services.store.statements import transparency_log as log
-from services.store.timeseries.arrivals import counted
+from services.store.timeseries.arrivals import by_day, by_hour
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -177,11 +177,13 @@ def _prepared(
 
 def arrival_of(cursor: Cursor[TupleRow], job: Job) -> dict[str, Any]:
     """Return what a day's seal says of when its readings arrived, and of when it was made."""
-    counts = counted(cursor, job.devices, job.from_us, job.to_us)
-    found = arrived(counts, job.to_us)
+    span = job.from_us, job.to_us
+    found = {
+        one.device: Arrived(*one[2:]) for one in by_day(cursor, job.devices, span, span, LATE_US)
+    }
     sums = sum(one.readings for one in found.values()), sum(one.late for one in found.values())
     sealed = utc_text(clock_us() // 1_000_000 * 1_000_000)
-    return arrival_part(rows_of(found), sums, by_hour(counts), sealed)
+    return arrival_part(rows_of(found), sums, by_hour(cursor, job.devices, *span), sealed)
 
 
 def _changed(

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from mrv.errors import EnrolmentError
-from mrv.signatures.trust_root import read_next, read_root, read_trusted
+from mrv.signatures import canonical
+from mrv.signatures.trust_root import read_next, read_pinned, read_root, read_trusted
 from services.clock import now_us
 from services.settings import Settings
 
@@ -53,6 +54,30 @@ def kept(home: Path) -> bytes | None:
     return path.read_bytes() if path.exists() else None
 
 
+def check_not_older(home: Path, data: bytes) -> None:
+    """
+    Refuse a file of trusted keys that the trust root which is kept here has replaced.
+
+    Raises
+    ------
+    EnrolmentError
+        If it is another file of the same programme, and not a newer one that follows.
+    """
+    mine = kept(home)
+    if mine is None or mine == data or "signed" not in canonical.parse_object(data):
+        return
+    own, given = read_pinned(mine), read_pinned(data)
+    if given.programme != own.programme or given.signed() == own.signed():
+        return
+    if given.version <= own.version:
+        raise EnrolmentError(
+            f"this is version {given.version} of the trust root of {given.programme}, and version"
+            f" {own.version} of another text is kept in {pinned(home)}: an old one names whom the"
+            " programme names no more; give the one that is kept"
+        )
+    read_next(mine, data, _now())
+
+
 def checked(data: bytes) -> TrustRoot:
     """Read a trust root as of now; EnrolmentError where it does not hold, or has expired."""
     return read_root(data, _now())
@@ -62,7 +87,8 @@ def named(home: Path, data: bytes) -> tuple[EnrolledKey, ...]:
     """Keys of a file to enrol; a trust root must be the one that is kept."""
     found = read_trusted(data, _now())
     path = pinned(home)
-    if b'"signed"' in data and (not path.exists() or path.read_bytes() != data):
+    is_root = "signed" in canonical.parse_object(data)
+    if is_root and (not path.exists() or path.read_bytes() != data):
         raise EnrolmentError(
             f"{found.source} is not the one that is kept in {path}; take it with `tonne trust pin`"
         )

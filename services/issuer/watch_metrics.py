@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from services.issuer.audit import AuditReport
     from services.metrics import Metrics
+    from services.store.api.webhooks import Waiting
     from services.store.views.fleet_metrics import Gauges
 
 _OVERDUE = "tonne_columnstore_overdue_chunks"
@@ -35,6 +36,9 @@ _TEXTS = {
     _OVERDUE: "Chunks that are rows though they are long old enough to be compressed",
     "tonne_signer_waiting_requests": "Requests that the signer has not answered",
     "tonne_signer_waiting_seconds": "For how long the oldest of them waits",
+    "tonne_webhook_waiting_deliveries": "Events that wait to be delivered to webhooks",
+    "tonne_webhook_waiting_seconds": "For how long the oldest of them waits",
+    "tonne_webhook_dead_deliveries": "Events that no attempt delivered to a webhook",
     "tonne_last_reading_time_seconds": "Device time of the newest reading, seconds since 1970",
     _WITNESSES: "For how long the log has had heads that too few witnesses cosigned",
     "tonne_log_audit_time_seconds": "When the last audit ended, seconds since 1970",
@@ -87,6 +91,12 @@ class Looked(Collector):
     def waits_for_witnesses(self, waiting_s: float) -> None:
         """Show for how long the log's heads have waited for their cosignatures."""
         self._values[_WITNESSES] = waiting_s
+
+    def webhooks(self, waiting: Waiting) -> None:
+        """Show what is not delivered, whoever sends."""
+        self._values["tonne_webhook_waiting_deliveries"] = waiting.waiting
+        self._values["tonne_webhook_waiting_seconds"] = waiting.oldest_s
+        self._values["tonne_webhook_dead_deliveries"] = waiting.dead
 
     def lost(self) -> None:
         """Show that the database is down, and nothing of what was known before."""

@@ -29,6 +29,7 @@ from services.processing import pv_outlook, silence_rates
 from services.processing.rebuild import rebuild
 from services.settings import local_urls
 from services.settle import Plan
+from services.store.api import webhooks
 from services.store.messages.dead_letter_expiry import expire
 from services.store.postgres import columnstore
 from services.store.postgres.pool import connect
@@ -172,6 +173,7 @@ class Watcher:
                 self._looked.saw(gauges.read(conn, self._keep.disk))
                 waits_s = witness_lines.waiting_s(conn) if self._keep.witnessed else 0.0
                 self._looked.waits_for_witnesses(waits_s)
+                self._looked.webhooks(webhooks.waiting(conn))
         except (TonneError, psycopg.Error) as error:
             self._looked.lost()
             self._warn("database not seen", error)

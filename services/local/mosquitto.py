@@ -2,9 +2,8 @@
 The mosquitto broker.
 
 On loopback only, where any local client may speak for any device: for trying
-things out and for tests.  Limits are set so that a pipeline which is away for a
-day finds every message again, because mosquitto acknowledges to the device what
-it then drops at a full queue.
+things out and for tests.  It keeps as much for a pipeline that is away as the broker of
+`tonne broker config` does.
 
 Secure, it is set up as it should be in the field: TLS alone, everybody known by
 certificate or password, and nobody but the pipeline and whoever was issued a
@@ -28,6 +27,7 @@ from services.local.account import own_folder, service_account
 from services.local.packages import MOSQUITTO
 from services.local.ports import LOOPBACK
 from services.local.server import Server
+from services.settings import QUEUE_BYTES, QUEUE_MESSAGES
 
 _CONFIG = """\
 # written anew at each start of `tonne local up`
@@ -43,8 +43,8 @@ persistent_client_expiration 30d
 
 # a full queue loses acknowledged messages in silence; 0 for "unlimited" has a bug in
 # 2.0.21 that disconnects publishers
-max_queued_messages 5000000
-max_queued_bytes 4294967296
+max_queued_messages {messages}
+max_queued_bytes {bytes}
 max_inflight_messages 20000
 queue_qos0_messages false
 # a Sparkplug host's STATE is retained; nothing else of tonne's is, nor asked for
@@ -147,7 +147,9 @@ class Mosquitto(Server):
             self._copy_identity()
             config = secure_config(self._listening(port))
         else:
-            config = _CONFIG.format(port=port, host=LOOPBACK)
+            config = _CONFIG.format(
+                port=port, host=LOOPBACK, messages=QUEUE_MESSAGES, bytes=QUEUE_BYTES
+            )
         (self.folder / "mosquitto.conf").write_text(config, encoding="utf-8")
         log = self.folder / "mosquitto.log"
         if log.exists() and log.stat().st_size > _LOG_LIMIT:

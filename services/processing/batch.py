@@ -76,6 +76,7 @@ class Committed:
     late: int = 0
     rejected: list[Rejected] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
+    signed: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: Committed) -> None:
         """Count what another transaction did."""
@@ -85,6 +86,7 @@ class Committed:
         self.late += other.late
         self.rejected += other.rejected
         self.left_out += other.left_out
+        self.signed += other.signed
 
 
 @dataclass(frozen=True, slots=True)

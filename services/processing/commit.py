@@ -39,6 +39,7 @@ from services.processing.bounds import expected
 from services.processing.parts import in_parts
 from services.processing.quality_pass import Quality
 from services.processing.rejudge import Changed, reaches
+from services.processing.signatures import Signatures
 from services.processing.store_readings import joined, store_readings, without
 from services.processing.unreadable_archive import without_archived
 from services.settle import settle
@@ -64,7 +65,7 @@ if TYPE_CHECKING:
     from psycopg.rows import TupleRow
 
     from ingest.decode import Rejected
-    from ingest.model import Fleet, Frame
+    from ingest.model import Fleet, Frame, Int32
     from services.processing.affected_periods import Touched
     from services.processing.quality_pass import Stored
     from services.processing.store_readings import Arrived
@@ -92,7 +93,25 @@ class Store:
         self._quality = Quality(plan, self._ids)
         self._seen = Seen(plan.fleet)
         self._words = BindingWords(plan.bindings)
+        self._signatures = Signatures(plan.fleet)
         self._backlog = Backlog(plan, self._ids, self._words, self._quality)
+
+    def go_on_from(self, before: Store, here: Int32, there: Int32) -> None:
+        """
+        Take over what an earlier version remembers of devices that are as they were.
+
+        Else each would be looked up with its next reading, a whole fleet at once.
+
+        Parameters
+        ----------
+        before : Store
+            Writes nothing from now on.
+        here, there : int32 array
+            Indices of these devices in this fleet and in that: `Fleet.unchanged`.
+        """
+        self.state.take_over(before.state, here, there)
+        self._quality.take_over(before._quality, here, there)
+        self._seen.take_over(before._seen, here, there, now_us())
 
     def commit(
         self,
@@ -169,6 +188,7 @@ class Store:
         out.rows["dead_letter"] += kept.kept
         out.left_out = kept.left_out
         out.rows["signed_value"] += signed.record(cursor, fleet, batch.rejected, messages)
+        out.signed = self._signatures.judge(cursor, batch.rejected, messages)
         out.events = [*settled.metered.events, *out.events]
         return Written(out, settled, remade, flagged, heard, put_off)
 

@@ -78,7 +78,11 @@ class PvArray:
 
 @dataclass(frozen=True, slots=True)
 class MeterKey:
-    """Public key with which a meter signs from a time on, in hex, and where it was read."""
+    """
+    Public key with which a meter or gateway signs from a time on, and where it was read.
+
+    `key` is in hex, or `ended`: from then on there is none.
+    """
 
     begins: datetime
     key: str

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.bench.parts import PARTS, Part, run
+from tests.bench.parts import Part, run
 
 
 @pytest.fixture
@@ -13,13 +13,17 @@ def _a_part_that_fails(tmp_path, monkeypatch):
     text = "def measure(pipeline):\n    raise AssertionError('one reading is lost')\n"
     (tmp_path / "spoilt_part.py").write_text(text, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
+    text = "def measure(pipeline):\n    return {'sound_us': 1.5}\n"
+    (tmp_path / "sound_part.py").write_text(text, encoding="utf-8")
     yield
-    sys.modules.pop("spoilt_part", None)
+    for name in ("spoilt_part", "sound_part"):
+        sys.modules.pop(name, None)
 
 
 def test_a_machine_without_chromium_has_the_other_figures(tmp_path, monkeypatch, capsys):
     """Half an hour of measuring would end without a figure, as it did."""
     monkeypatch.setattr("tests.bench.parts.shutil.which", lambda _name: None)
+    monkeypatch.setattr("tests.bench.codecs.MESSAGES", 200)
     assert run(["console", "codecs"], tmp_path) == 0
     said = capsys.readouterr()
     figures = json.loads(said.out.splitlines()[-1])
@@ -39,12 +43,12 @@ def test_a_package_that_is_missing_is_named(tmp_path, capsys):
 @pytest.mark.usefixtures("_a_part_that_fails")
 def test_a_part_that_fails_is_null_and_no_success(tmp_path, capsys):
     """A figure of a part that lost readings would be believed, or the others be lost with it."""
-    parts = {"spoilt": Part("spoilt_part"), "codecs": PARTS["codecs"]}
-    assert run(["spoilt", "codecs"], tmp_path, parts) == 1
+    parts = {"spoilt": Part("spoilt_part"), "sound": Part("sound_part")}
+    assert run(["spoilt", "sound"], tmp_path, parts) == 1
     said = capsys.readouterr()
     figures = json.loads(said.out.splitlines()[-1])
     assert figures["spoilt"] is None
-    assert figures["decode_json_us"] > 0
+    assert figures["sound_us"] == 1.5
     assert "one reading is lost" in said.err
     assert "spoilt failed" in said.err
 

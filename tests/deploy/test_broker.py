@@ -6,17 +6,23 @@ import os
 import shlex
 import socket
 import subprocess
-import sys
 import time
 from contextlib import contextmanager
 
 import pytest
 import yaml
+from prometheus_client import CollectorRegistry
 
+from ingest.errors import InputError
 from ingest.mqtt.tls import Tls
 from services.identity.mosquitto import PLUGIN
+from services.identity.principals import WATCH
+from services.intake.broker_queue import BrokerQueue, Room
 from services.local.account import own_folder, service_account
 from services.local.packages import MOSQUITTO, require
+from services.logs import get_logger
+from services.metrics import Metrics
+from tests import commands
 from tests.deploy.files import DEPLOY, read
 from tests.ports import free_port
 from tests.security.brokers import listening_ports, speaks_plain
@@ -25,7 +31,11 @@ from tests.security.probe import Probe
 FILES = {
     name: read(DEPLOY / name)[0]["services"] for name in ("compose.yaml", "compose.kafka.yaml")
 }
-SERVICES = {"compose.yaml": ["tonne"], "compose.kafka.yaml": ["tonne-bridge-0", "tonne-bridge-1"]}
+BRIDGES = ["tonne-bridge-0", "tonne-bridge-1"]
+SERVICES = {
+    "compose.yaml": ["tonne", "tonne-watch"],
+    "compose.kafka.yaml": [*BRIDGES, "tonne-watch"],
+}
 ROW = {
     "site": "s",
     "class": "pv_inverter",
@@ -84,7 +94,10 @@ def test_each_process_shows_an_identity_of_its_own(file):
         if name != "cli":
             place, own = folder.rsplit("/", 1)
             assert place == handed
-            assert _volumes(service)[handed] == _volumes(made)[handed]
+            # whoever only watches is not handed what the pipeline shows
+            mounted = folder if name == "watch" else handed
+            assert _volumes(service)[mounted] == _volumes(made)[mounted]
+            assert name != "watch" or handed not in _volumes(service)
             shown.append(own)
     assert sorted(shown) == SERVICES[file]
 
@@ -125,7 +138,7 @@ def _await(port, log):
 def test_both_files_configure_the_broker_alike():
     """What is tried below with one of them must hold for the other."""
     one, other = (FILES[name]["broker"]["command"] for name in SERVICES)
-    more = [word for name in SERVICES["compose.kafka.yaml"] for word in ("--service", name)]
+    more = [word for name in BRIDGES for word in ("--service", name)]
     at = other.index("--service")
     assert other[at : at + len(more)] == more
     assert [*other[:at], *other[at + len(more) :]] == one
@@ -153,8 +166,8 @@ def test_it_starts_and_no_device_speaks_or_listens_as_another(database_url, tmp_
     environment = os.environ | {"TONNE_HOME": str(home), "TONNE_DATABASE_URL": database_url}
 
     def tonne(*given):
-        done = subprocess.run(
-            [sys.executable, "-m", "services.cli", *given],
+        done = commands.run(
+            given,
             env=environment,
             capture_output=True,
             text=True,
@@ -185,6 +198,22 @@ def test_it_starts_and_no_device_speaks_or_listens_as_another(database_url, tmp_
         assert listening_ports(process.pid) == {port}
         assert not speaks_plain(port)
         _look(port, home, handed / SERVICES[file][0], ["inv-1", "inv-2"])
+        _watch(port, handed)
+
+
+def _watch(port, handed):
+    """Who watches hears how much waits, and no reading; as the pipeline it does not come in."""
+    url, room = f"mqtts://127.0.0.1:{port}", Room(1_000, 1_000_000)
+    metrics = Metrics(CollectorRegistry())
+    with BrokerQueue(url, Tls.of(handed / WATCH), room, metrics, get_logger("test")) as queue:
+        assert queue.wait(30), "mosquitto tells every ten seconds"
+    watcher = Probe(port, Tls.of(handed / WATCH).context(), WATCH)
+    assert watcher.open()
+    for topic in ("tonne/v1/+/telemetry", "$share/tonne/tonne/v1/+/telemetry", "$SYS/#"):
+        assert not watcher.subscribe(topic), topic
+    watcher.close()
+    with pytest.raises(InputError, match="another process shows"):
+        BrokerQueue(url, Tls.of(handed / BRIDGES[0]), room, metrics, get_logger("test"))
 
 
 def _look(port, home, service, names):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-import sys
 import time
 from contextlib import contextmanager
 
@@ -24,6 +23,7 @@ from services.kafka_access import KafkaAccess
 from services.logs import get_logger
 from services.stream.group_view import assigned
 from services.stream.topic_state import topic_state
+from tests import commands
 from tests.apache_kafka import APACHE, WHY
 from tests.bench.load import Publisher
 from tests.deploy.files import DEPLOY
@@ -139,10 +139,12 @@ def test_a_worker_stores_as_its_user(brokers, database_url, tmp_path):
     }  # fmt: skip
     log = tmp_path / "worker.log"
     with log.open("wb") as out:
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "services.cli", "worker", "--session", "6"],
-            env=told, stdout=out, stderr=out,
-        )  # fmt: skip
+        worker = commands.start(
+            ["worker", "--session", "6"],
+            env=told,
+            stdout=out,
+            stderr=out,
+        )
     try:
         wait_until(lambda: stored_records(database_url) > 0, 60, log.read_text, 0.2)
     finally:
@@ -328,9 +330,7 @@ def started(brokers, user, database_url, mqtt_url, folder):
     }  # fmt: skip
     log = folder / f"{user}.log"
     with log.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "services.cli", user], env=environment, stdout=out, stderr=out
-        )
+        process = commands.start([user], env=environment, stdout=out, stderr=out)
     return process, log
 
 
@@ -358,19 +358,32 @@ def test_the_commands_take_it_from_files(brokers, tmp_path):
     told = os.environ | {
         "TONNE_KAFKA_URL_FILE": str(url), "TONNE_KAFKA_CA_FILE": str(brokers.secrets / "kafka_ca"),
     }  # fmt: skip
-    cli = [sys.executable, "-m", "services.cli"]
-    done = subprocess.run(
-        [*cli, "topics", "apply", "--partitions", "2", "--retention-hours", "24",
-         "--dead-hours", "24"],
-        env=told, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = commands.run(
+        ["topics", "apply", "--partitions", "2", "--retention-hours", "24", "--dead-hours", "24"],
+        env=told,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 2, done.stderr
     assert "partitions" in done.stderr
-    done = subprocess.run(
-        [*cli, "topics", "apply", "--partitions", "2", "--retention-hours", "48",
-         "--dead-hours", "24", "--alter"],
-        env=told, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = commands.run(
+        [
+            "topics",
+            "apply",
+            "--partitions",
+            "2",
+            "--retention-hours",
+            "48",
+            "--dead-hours",
+            "24",
+            "--alter",
+        ],
+        env=told,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert partitions(brokers.access("worker"), TOPIC) == 2
     assert not apply(brokers.access("admin"), Topic(TOPIC, 2, 1, 48))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from urllib.parse import parse_qsl, urlsplit
 
@@ -27,7 +28,7 @@ OBJECTS = [
 ]
 PODS = [
     p for p in OBJECTS if {"template", "jobTemplate"} & p.values[0].get("spec", {}).keys()
-    and p.values[0]["metadata"]["name"] != "mosquitto"
+    and p.values[0]["metadata"]["name"] not in {"mosquitto", "tonne-backup"}
 ]  # fmt: skip
 LASTING = [p for p in PODS if p.values[0]["kind"] not in {"Job", "CronJob"}]
 MOVING = [p for p in LASTING if p.values[0]["metadata"]["name"] != "tonne-api"]
@@ -134,7 +135,10 @@ def test_secrets_are_files_that_are_told_of(manifest):
     assert {name for name in told if not name.startswith(MQTT)} == files
 
 
-@pytest.mark.parametrize(("file", "name"), [("kafka/bridge", "$(POD_NAME)"), ("site/run", "tonne")])
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [("kafka/bridge", "$(POD_NAME)"), ("site/run", "tonne"), ("account/watch", "tonne-watch")],
+)
 def test_each_process_shows_an_identity_of_its_own(file, name):
     """The broker takes the client id from it: two of one name throw each other out for ever."""
     manifest = next(d for d in read(FOLDER / f"{file}.yaml") if "template" in d.get("spec", {}))
@@ -144,11 +148,12 @@ def test_each_process_shows_an_identity_of_its_own(file, name):
     assert told["TONNE_MQTT_CA_FILE"] == f"{MQTT}/ca.crt"
     assert told["TONNE_MQTT_CERT_FILE"] == f"{MQTT}/{name}.crt"
     assert told["TONNE_MQTT_KEY_FILE"] == f"{MQTT}/{name}.key"
-    if name != "tonne":  # Kubernetes puts in only what stands before
+    if "$" in name:  # Kubernetes puts in only what stands before
         assert names.index("POD_NAME") < names.index("TONNE_MQTT_CERT_FILE")
         assert manifest["metadata"]["name"] == "tonne-bridge"  # tonne-bridge-0 is a service's name
     volumes = {v["name"]: v for v in manifest["spec"]["template"]["spec"]["volumes"]}
-    assert volumes["mqtt"]["secret"]["secretName"] == "tonne-mqtt"
+    secret = {"tonne-watch": "tonne-watch-mqtt"}.get(name, "tonne-mqtt")
+    assert volumes["mqtt"]["secret"]["secretName"] == secret
 
 
 def test_the_broker_has_what_tonne_wrote_for_it_and_nothing_else():
@@ -174,8 +179,51 @@ def test_the_broker_has_what_tonne_wrote_for_it_and_nothing_else():
         p["port"] for rule in by_kind["NetworkPolicy"]["spec"]["ingress"] for p in rule["ports"]
     ]
     assert set(ports) == {8883}
-    out = read(FOLDER / "base/network.yaml")[0]["spec"]["egress"]
-    assert 1883 not in {port["port"] for rule in out for port in rule["ports"]}
+    out = [p for document in read(FOLDER / "base/network.yaml") for p in _ports_out(document)]
+    assert 8883 in out
+    assert 1883 not in out
+
+
+def _ports_out(policy):
+    """Ports that a policy lets its pods reach."""
+    return {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]}
+
+
+def _reaches(component):
+    """Ports that the pods of a component may reach, by all policies together."""
+    found = set()
+    for policy in read(FOLDER / "base/network.yaml"):
+        chosen = policy["spec"]["podSelector"].get("matchExpressions", [])
+        if all(component in one["values"] for one in chosen if one["key"].endswith("component")):
+            found |= _ports_out(policy)
+    return found
+
+
+def test_each_reaches_what_it_needs_and_no_more():
+    """A stolen web process would speak to Kafka or the MQTT broker."""
+    names, store, mqtt, kafka, https = {53}, {5432}, {8883}, {9093}, {443, 9000}
+    assert _reaches("api") == names | store | https
+    assert _reaches("signer") == names | store | https
+    assert _reaches("watch") == names | store | mqtt | https
+    assert _reaches("run") == names | store | mqtt | https
+    assert _reaches("bridge") == names | store | mqtt | kafka
+    assert _reaches("worker") == names | store | kafka | https
+    assert _reaches("topics") == names | store | kafka
+    assert _reaches("migrate") == _reaches("backup") == names | store
+
+
+def test_the_database_can_be_backed_up_here_too():
+    """The page would name a schedule that only compose has."""
+    (found,) = (d for d in read(FOLDER / "backup/backup.yaml") if d["kind"] == "StatefulSet")
+    spec = found["spec"]["template"]["spec"]
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    for one in spec["containers"]:
+        assert PINNED.match(one["image"])
+        assert one["securityContext"]["readOnlyRootFilesystem"] is True
+        assert one["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        words = " ".join([*one["command"], *one.get("args", [])])
+        for script in re.findall(r"/scripts/([a-z-]+\.sh)", words):
+            assert (DEPLOY / "backup" / script).is_file()
 
 
 def test_a_restart_keeps_what_the_broker_was_told(tmp_path):
@@ -243,8 +291,7 @@ def test_each_speaks_to_kafka_as_itself(file, user):
     manifest = next(d for d in read(FOLDER / f"{file}.yaml") if "template" in d.get("spec", {}))
     volumes = {v["name"]: v for v in pod(manifest)["volumes"]}
     assert volumes["kafka"]["secret"]["secretName"] == f"tonne-kafka-{user}"
-    out = read(FOLDER / "base/network.yaml")[0]["spec"]["egress"]
-    ports = {port["port"] for rule in out for port in rule["ports"]}
+    ports = _reaches(manifest["metadata"]["name"].removeprefix("tonne-"))
     assert 9093 in ports
     assert 9092 not in ports  # plain text
 
@@ -330,8 +377,7 @@ def test_the_archive_is_one_for_whoever_reads_or_writes_it():
         assert bucket == keeper["bucket"]
     (settings,) = read(FOLDER / "base/settings.yaml")
     place = Place(settings["data"]["TONNE_ARCHIVE_URL"])
-    allowed = [
-        p["port"] for p in read(FOLDER / "base/network.yaml")[0]["spec"]["egress"][-1]["ports"]
-    ]
     options = dict(parse_qsl(urlsplit(place.url).query))
-    assert urlsplit(f"//{options['endpoint_override']}").port in allowed
+    port = urlsplit(f"//{options['endpoint_override']}").port
+    for component in ("archive", "run", "worker", "watch", "api", "signer"):
+        assert port in _reaches(component), component

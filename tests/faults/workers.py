@@ -6,7 +6,6 @@ import json
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from aiokafka.errors import KafkaError
 
 from services.store.postgres.pool import connect
 from services.store.stream import offsets
+from tests import commands
 from tests.integration.kafka_path import ends, wait_until
 from tests.running import Pipeline
 
@@ -37,8 +37,8 @@ class Workers:
     def _start(self, *words: str) -> subprocess.Popen[bytes]:
         log = self._folder / f"{len(self._logs):03d}-{words[0]}.log"
         with log.open("wb") as out:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "services.cli", *words],
+            process = commands.start(
+                words,
                 env=self.pipeline.environment | {"TONNE_METRICS_BIND": ""},
                 stdout=out,
                 stderr=out,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import cbor2
 
+from ingest.formats import cose_batch
 from tests.fuzz import registers
 
 if TYPE_CHECKING:
@@ -102,6 +103,18 @@ def _cbor(payload: bytes) -> set[float]:
     )
 
 
+def _inside(messages: bytes) -> set[float]:
+    """What a signed batch holds: plain JSON, SenML or registers."""
+    if messages[:1] not in b"[{":
+        return _cbor(messages)
+    found = document(messages)
+    for key, read in (("blocks", registers.modbus), ("sunspec", registers.sunspec)):
+        if f'"{key}"'.encode() in messages:
+            return set(read(found))
+    senml_records = isinstance(found, list) and all(isinstance(one, dict) for one in found)
+    return {*numbers(found), *(senml(found) if senml_records else ())}
+
+
 def _numbers(payload: bytes) -> set[float]:
     """Numbers of a JSON document: what most encodings can say at all."""
     return set(numbers(document(payload)))
@@ -114,6 +127,7 @@ SAID: dict[str, Callable[[bytes], set[float]]] = {
     "ocpp201": lambda p: {*_scaled(document(p))},
     "sunspec": lambda p: registers.sunspec(document(p)),
     "modbus": lambda p: registers.modbus(document(p)),
+    "cose_sign1": lambda p: _inside(cose_batch.read(p).messages),
 }
 
 

@@ -8,7 +8,6 @@ import random
 import re
 import signal
 import subprocess
-import sys
 import threading
 import time
 import urllib.request
@@ -37,6 +36,7 @@ from services.simulator.fleet import read_fleet
 from services.simulator.flow import messages
 from services.store.postgres.pool import connect
 from services.store.statements.statements import latest
+from tests import commands
 from tests.ports import free_port
 from tests.services.issuer.sealed import close_period
 
@@ -239,10 +239,13 @@ class Processes:
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
-        return subprocess.run(
-            [sys.executable, "-m", "services.cli", *self._own(words)],
-            env=self._environment, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        return commands.run(
+            self._own(words),
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
     def _own(self, words: Sequence[str]) -> list[str]:
         """Return a command with the test's topic and group."""
@@ -260,10 +263,12 @@ class Processes:
         told = {"TONNE_METRICS_BIND": bind}
         log = self._folder / f"{len(self._logs)}-{words[0]}.log"
         with log.open("wb") as out:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "services.cli", *self._own(words)],
-                env=self._environment | told, stdout=out, stderr=out,
-            )  # fmt: skip
+            process = commands.start(
+                self._own(words),
+                env=self._environment | told,
+                stdout=out,
+                stderr=out,
+            )
         self._logs[process.pid] = log
         return process
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
@@ -172,3 +173,56 @@ def test_another_servers_log_is_refused(backup, tmp_path):
     assert done.returncode == 1
     assert "is there and differs" in done.stderr
     assert (backup / "kept/wal/000000010000000000000001").read_bytes() == b"one"
+
+
+def test_a_backup_a_day_with_the_log_by_its_slot(servers, backup):
+    """On Kubernetes the last minutes before a loss would be gone, or no backup was ever taken."""
+    server = servers("streamed")
+    server.start()
+    url, kept = server.url, backup / "kept"
+    (backup / "url").write_text(url)
+    account = service_account("postgres")
+    who = {} if account is None else {"user": account.uid, "group": account.gid}
+    environment = {**os.environ, "WAL_BY": "stream"}
+    words = [["receive-wal.sh", backup / "url", kept], ["daily.sh", url, kept, "04:30"]]
+    checked = ["sh", str(backup / "scripts/daily.sh"), "--check", str(kept)]
+    assert subprocess.run(checked, capture_output=True, check=False).returncode == 1
+    with ExitStack() as running:
+        for script, *given in words:
+            process = subprocess.Popen(
+                ["sh", backup / "scripts" / script, *map(str, given)], env=environment, **who
+            )
+            running.callback(process.wait, 30)
+            running.callback(process.terminate)
+        end = time.monotonic() + 90
+        while subprocess.run(checked, capture_output=True, check=False).returncode:
+            assert time.monotonic() < end, "no base backup was taken at once"
+            time.sleep(0.2)
+        with psycopg.connect(url, autocommit=True) as conn:
+            conn.execute("CREATE TABLE late (n int)")
+            conn.execute("INSERT INTO late SELECT generate_series(1, 1000)")
+            (position,) = conn.execute("SELECT pg_current_wal_flush_lsn()").fetchone()
+            behind = "SELECT flush_lsn >= %s::pg_lsn FROM pg_stat_replication"
+            while conn.execute(behind, [position]).fetchone() != (True,):
+                assert time.monotonic() < end, "the log is not fetched"
+                time.sleep(0.1)
+        server.kill()  # in the middle of a segment
+    found = servers("found-again")
+    _script(backup, "restore.sh", kept, found.folder)
+    shutil.copy(server.home / "postgres.password", found.home / "postgres.password")
+    found.start()
+    with psycopg.connect(found.url, autocommit=True) as conn:
+        end = time.monotonic() + 60
+        while conn.execute("SELECT pg_is_in_recovery()").fetchone() == (True,):
+            assert time.monotonic() < end, found.last_lines()
+            time.sleep(0.1)
+        assert conn.execute("SELECT count(*) FROM late").fetchone() == (1000,)
+
+
+def test_a_time_that_is_none_is_refused(backup):
+    """A backup at 25:00 would never be taken."""
+    for at in ("25:00", "12", "noon"):
+        words = ["sh", backup / "scripts/daily.sh", "postgresql://x", backup / "kept", at]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert f"{at} is no time of day" in done.stderr

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
 from contextlib import contextmanager
 from itertools import islice
@@ -13,9 +12,10 @@ import psycopg
 import pytest
 
 from services.local.packages import POSTGRES_BIN
+from tests import commands
 from tests.bench import load
+from tests.fix_pipeline import on_servers
 from tests.integration.kafka_path import ends, wait_until
-from tests.running import Pipeline
 
 pytestmark = pytest.mark.integration
 DEVICES, BATCH = 100, 1_000
@@ -23,21 +23,20 @@ TOPIC, PARTITIONS = "tonne-parcels", 3
 
 
 @pytest.fixture
-def pipeline(tmp_path):
-    found = Pipeline(tmp_path)
-    found.stack.up(kafka=True)
-    found.register(load.registry(DEVICES))
-    found.tonne("topics", "apply", "--partitions", str(PARTITIONS))
-    yield found
-    found.close()
+def pipeline(tmp_path, migrated_cluster):
+    with on_servers(migrated_cluster, tmp_path) as found:
+        found.stack.up(kafka=True)
+        found.register(load.registry(DEVICES))
+        found.tonne("topics", "apply", "--partitions", str(PARTITIONS))
+        yield found
 
 
 @contextmanager
 def running(pipeline, *words):
     log = pipeline.home / f"{words[0]}.log"
     with log.open("ab") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "services.cli", *words],
+        process = commands.start(
+            words,
             env=os.environ | pipeline.environment | {"TONNE_METRICS_BIND": ""},
             stdout=out,
             stderr=out,

@@ -24,6 +24,7 @@ from services.settle import Plan
 from services.store.messages.dead_letter_write import Letters
 from services.store.timeseries import readings
 from services.store.timeseries import register_checkpoints as marks
+from tests.soak import SOAK
 
 pytestmark = pytest.mark.integration
 _examples = count()
@@ -195,7 +196,9 @@ def connection(timescale, migrated_template):
         server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=12 if SOAK else 3, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 @given(
     st.integers(0, 2**32),
     st.sampled_from(ZONES),

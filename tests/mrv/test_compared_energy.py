@@ -14,7 +14,7 @@ from mrv.report.sheets import workbook
 from mrv.report.words import Words
 from mrv.statement.compose import Label, compose
 from mrv.statement.evidence_case import Case
-from mrv.statement.plan_extract import read_plan
+from mrv.statement.plan_reader import read_plan
 from mrv.statement.prior_statements import figures
 from tests.mrv.report import sample
 from tests.mrv.report.test_workbook import opened, row_of

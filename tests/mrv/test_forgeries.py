@@ -21,7 +21,7 @@ from mrv.signatures.trust_root import read_trusted
 from mrv.statement.credentials import issued_entry
 from mrv.statement.status import sign_list
 from mrv.verify import verify
-from tests.mrv import packs
+from tests.mrv import forgeries_of_two, packs
 from tests.mrv.forging import (
     ASKED,
     HOLDERS,
@@ -164,6 +164,9 @@ def cases_of_ended_keys():
 
 
 SPELLINGS = (
+    "Plant", "Plant Co., Ltd.", "Plant J.S.C.", "Plant GmbH", "C\u00f4ng ty TNHH Plant",
+    "\u682a\u5f0f\u4f1a\u793ePlant", "PIant Ltd.", "P1ant Ltd.", "\u0420l\u0430nt Ltd.",
+    "Pl\u03b1nt Ltd.",
     "Plant Ltd", "plant ltd.", "PLANT LTD.", "Plant  Ltd.", "Plant, Ltd.", "Plant-Ltd",
     "Plant Limited", "plant limited.", "\uff30lant Ltd.", "Pl\u00e1nt Ltd.", " Plant Ltd. ",
     "Plant\u00a0Ltd.", "Plant\u200bLtd.",
@@ -181,9 +184,10 @@ def cases_of_organisations():
             pack = forged(plays("verifier", key, held))
             ring = ring_with("verifier", held)
             yield f"verifier's {named} {spelt!r}", Attempt(pack, ring, STATUS)
-    for spelt in ("08-operator", "03-OPERATOR", " 03-operator "):
+    for spelt in ("08-operator", "03-OPERATOR", " 03-operator ", "03 oper.ator", "O3OPERATOR"):
         held = enrolled("verifier", KEYS["verifier"], organisation_id=spelt)
-        own = enrolled("operator", KEYS["operator"], organisation_id=spelt.strip().lower())
+        said = "03-operator" if "3" in spelt else spelt
+        own = enrolled("operator", KEYS["operator"], organisation_id=said)
         ring = (own, held, HOLDERS["log"])
         yield f"one id {spelt!r}", Attempt(WHOLE, ring, STATUS)
     cast = replace(
@@ -408,6 +412,7 @@ def cases_of_parts():
 KINDS = (
     cases_of_keys, cases_of_ended_keys, cases_of_organisations, cases_of_time,
     cases_of_status, cases_of_figures, cases_of_order, cases_of_conditions, cases_of_parts,
+    *forgeries_of_two.KINDS,
 )  # fmt: skip
 
 
@@ -429,7 +434,7 @@ def test_no_forgery_ends_0(kind):
 def test_there_are_enough_of_them():
     """Classes of forgeries could get lost without anybody seeing it."""
     names = [name for kind in KINDS for name, _ in attempts(kind)]
-    assert len(names) >= 300
+    assert len(names) >= 570
     assert len(set(names)) == len(names)
 
 

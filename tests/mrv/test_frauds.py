@@ -12,7 +12,7 @@ from mrv.accounting.single_channel import CLAUSE
 from mrv.registry.project import ACCOUNTING, Invoice
 from mrv.signatures import canonical
 from mrv.statement.compose import Label, compose
-from mrv.statement.plan_extract import read_plan
+from mrv.statement.plan_reader import read_plan
 from mrv.statement.sampling_units import units
 from mrv.statement.unusual_json import unusual_out
 from tests.mrv import frauds

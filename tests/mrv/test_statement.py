@@ -16,7 +16,8 @@ from mrv.signatures import canonical
 from mrv.statement.compose import Label, compose
 from mrv.statement.evidence import monitored, remeter, same
 from mrv.statement.evidence_case import identifier
-from mrv.statement.plan_extract import MonitoringPlan, read_plan
+from mrv.statement.plan_extract import MonitoringPlan
+from mrv.statement.plan_reader import read_plan
 from mrv.statement.states import check_other, check_role, check_step
 from tests.mrv import packs
 from tests.mrv.plant import BUS, CERTIFICATES, FLEET, ZONE, us

@@ -2,6 +2,8 @@
 
 import io
 import random
+import stat
+import warnings
 import zipfile
 
 import pytest
@@ -16,6 +18,7 @@ from mrv.verify.__main__ import main
 from mrv.verify.asked import asked_at, own_keys
 from services.cli.main import main as command
 from tests.mrv import packs
+from tests.mrv import test_trust_root as roots
 from tests.mrv.forging import ASKED, RING, STATUS, WHOLE
 
 DRAW = "X\n\x1b[2J\u202eTN-1 is issued and may be relied on"
@@ -119,6 +122,128 @@ def test_a_zip_file_without_a_pack_is_named(name, tmp_path):
     with pytest.raises(InputError) as caught, opened_pack(path):
         pass
     assert str(path) in str(caught.value)
+
+
+def zipped(path, *entries, how=zipfile.ZIP_DEFLATED):
+    """Write a zip file of (name, data), each as it is given, twice where it is given twice."""
+    with zipfile.ZipFile(path, "w", how) as made:
+        for name, data in entries:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of a name that stands twice
+                made.writestr(name, data)
+    return path
+
+
+STATEMENT = WHOLE.files["statement.json"]
+OTHER = STATEMENT.replace(b"10.", b"99.")
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [("statement.json", STATEMENT), ("statement.json", OTHER)],
+        [("statement.json", STATEMENT), ("./statement.json", OTHER)],
+        [("p/statement.json", STATEMENT), ("p//statement.json", OTHER)],
+        [("p/statement.json", STATEMENT), ("p/./statement.json", OTHER)],
+        [("statement.json", STATEMENT), ("../statement.json", OTHER)],
+        [("statement.json", STATEMENT), ("/tmp/statement.json", OTHER)],  # noqa: S108 - no file
+        [("statement.json", STATEMENT), ("..\\statement.json", OTHER)],
+        [("statement.json/x", STATEMENT), ("statement.json", OTHER)],
+    ],
+)
+def test_no_name_of_a_zip_file_stands_for_two_files(entries, tmp_path):
+    """One reader would be shown one statement, another one the other."""
+    path = zipped(tmp_path / "pack.zip", *entries)
+    with pytest.raises(InputError) as caught, opened_pack(path):
+        pass
+    assert str(path) in str(caught.value)
+
+
+def test_a_link_in_a_zip_file_or_a_folder_is_refused(tmp_path):
+    """A pack would show a file of the auditor's own machine."""
+    link = zipfile.ZipInfo("plan.json")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    path = zipped(tmp_path / "pack.zip", ("statement.json", STATEMENT), (link, b"/etc/hostname"))
+    with pytest.raises(InputError, match="no plain file"), opened_pack(path):
+        pass
+    pack = folder_of(tmp_path / "pack")
+    (pack / "extra").symlink_to("/etc")
+    with pytest.raises(InputError, match="link"), opened_pack(pack):
+        pass
+
+
+def test_names_that_look_alike_are_other_files(tmp_path):
+    """A file that nobody listed would stand where a reader looks for a listed one."""
+    pack = folder_of(tmp_path / "pack")
+    for name in ("Statement.json", "statement.json ", "stat\u0435ment.json", "\u202ejson.x", "a\n"):
+        (pack / name).write_bytes(OTHER)
+        with opened_pack(pack) as opened:
+            assert verify(opened, RING, STATUS, at=ASKED).failure.name == "form"
+        (pack / name).unlink()
+
+
+@pytest.mark.parametrize("how", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_zip_file_that_grows_a_thousand_times_is_refused_before_it_does(how, tmp_path):
+    """A small file would fill the auditor's disk."""
+    path = zipped(
+        tmp_path / "pack.zip", ("statement.json", STATEMENT), ("plan.json", bytes(80 * 2**20)),
+        how=how,
+    )  # fmt: skip
+    with pytest.raises(InputError, match="when it is unpacked"), opened_pack(path):
+        pass
+
+
+def test_a_zip_file_that_understates_its_files_is_cut_off(tmp_path):
+    """A file would say that it is small, and not end."""
+    path = zipped(tmp_path / "pack.zip", ("statement.json", STATEMENT), ("x", bytes(2**16)))
+    data = path.read_bytes()
+    size = (2**16).to_bytes(4, "little")
+    assert size in data
+    path.write_bytes(data.replace(size, (5).to_bytes(4, "little")))
+    with pytest.raises(InputError), opened_pack(path):
+        pass
+
+
+def test_a_trust_root_that_was_replaced_is_refused(tmp_path, monkeypatch):
+    """Who got an old file would rely on a verifier whom the programme names no more."""
+    monkeypatch.setenv("TONNE_HOME", str(tmp_path / "home"))
+    pack = folder_of(tmp_path / "pack")
+    first = roots.signed(roots.root(expires="2100-01-01T00:00:00Z"), *roots.OLD)
+    second = roots.signed(roots.root(2, expires="2100-01-01T00:00:00Z", ring=RING[:2]), *roots.OLD)
+    third = roots.signed(roots.root(3, expires="2100-01-01T00:00:00Z"), *roots.OLD)
+    for data in (first, second):
+        (tmp_path / "root.json").write_bytes(data)
+        done = CliRunner().invoke(command, ["trust", "pin", str(tmp_path / "root.json")])
+        assert done.exit_code == 0, done.output
+    asked = {
+        "old": (first, 2, "names no more"),
+        "old, its field's name written otherwise": (
+            first.replace(b'"signed"', b'"\\u0073igned"'), 2, "names no more",
+        ),
+        "another second": (
+            roots.signed(roots.root(2, expires="2100-01-01T00:00:00Z"), *roots.OLD), 2, "no more",
+        ),
+        "kept": (second, 1, "readings"),
+        "the next": (third, 1, "readings"),
+        "the next, of other keys": (
+            roots.signed(roots.root(3, keys=roots.NEW, expires="2100-01-01T00:00:00Z"), *roots.NEW),
+            2, "are needed",
+        ),
+        "the one after the next": (
+            roots.signed(roots.root(4, expires="2100-01-01T00:00:00Z"), *roots.OLD), 2, "in turn",
+        ),
+        "another programme's": (
+            roots.signed(roots.root(expires="2100-01-01T00:00:00Z", name="land"), *roots.OLD),
+            1, "readings",
+        ),
+        "a keyring": (write_keyring(RING), 1, "readings"),
+    }  # fmt: skip
+    for where, (data, code, word) in asked.items():
+        (tmp_path / "given.json").write_bytes(data)
+        done = CliRunner().invoke(
+            command, ["verify", str(pack), "--keys", str(tmp_path / "given.json")]
+        )
+        assert (done.exit_code, word in done.output) == (code, True), (where, done.output)
 
 
 def test_nothing_rests_on_keys_that_came_with_the_pack():

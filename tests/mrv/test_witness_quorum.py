@@ -235,3 +235,17 @@ def test_one_witness_of_two_does_not_date_a_key_that_ended():
     assert report.exit_code == 0, report
     report = outcome(with_lines(line("w1", before), line("w2")), ring=ring)
     assert (report.exit_code, [one.code for one in report.missing]) == (4, ["ended-key"])
+
+
+def test_a_witness_whose_key_has_ended_counts_no_more():
+    """Whoever stole a witness's key would date a cosignature back to before its end."""
+    pack = with_lines(line("w1"))
+    good = EnrolledKey(NAMES["w1"], "witness", SECRETS["w1"].public_multikey)
+    assert outcome(pack, None, (*RING, good)).exit_code == 0
+    ended = replace(good, valid_until="2026-02-09T00:00:00Z")
+    report = outcome(pack, None, (*RING, ended))
+    assert report.exit_code == 4
+    assert f"{NAMES['w1']}, whose key has ended" in missing(report)[0]
+    second = EnrolledKey(NAMES["w2"], "witness", SECRETS["w2"].public_multikey)
+    assert outcome(pack, None, (*RING, ended, second)).exit_code == 4
+    assert outcome(with_lines(line("w1"), line("w2")), None, (*RING, ended, second)).exit_code == 0

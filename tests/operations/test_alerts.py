@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import threading
 import time
 import urllib.parse
@@ -24,7 +22,8 @@ import psycopg
 import pytest
 
 from services.local.prometheus import Prometheus
-from tests.fix_timescale import copy_cluster
+from tests import commands
+from tests.fix_pipeline import on_servers
 from tests.grafana.macros import targets
 from tests.operations.rules import every, faster, metrics_of
 from tests.ports import free_port
@@ -163,8 +162,8 @@ class City:
 def _process(pipeline: Pipeline, *words: str, **environment: str) -> Iterator[None]:
     log = pipeline.home / f"{words[0]}.log"
     with log.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "services.cli", *words],
+        process = commands.start(
+            words,
             env=pipeline.environment | environment,
             stdout=out,
             stderr=out,
@@ -179,13 +178,11 @@ def _process(pipeline: Pipeline, *words: str, **environment: str) -> Iterator[No
 @pytest.fixture(scope="module")
 def city(tmp_path_factory, migrated_cluster) -> Iterator[City]:
     """Run servers, the pipeline, a watcher, the API and Prometheus over them."""
-    home = tmp_path_factory.mktemp("city")
-    copy_cluster(migrated_cluster, home)
-    pipeline = Pipeline(home)
     watch, api = (f"127.0.0.1:{free_port()}" for _ in range(2))
-    prometheus = Prometheus(pipeline.home, "1s", faster(tmp_path_factory.mktemp("rules")))
     with ExitStack() as stack:
-        stack.callback(pipeline.close)
+        servers = on_servers(migrated_cluster, tmp_path_factory.mktemp("city"))
+        pipeline = stack.enter_context(servers)
+        prometheus = Prometheus(pipeline.home, "1s", faster(tmp_path_factory.mktemp("rules")))
         pipeline.register(registry(400))
         pipeline.open_session()
         pipeline.tonne("log", "seal")

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import time
 import urllib.parse
 import urllib.request
@@ -22,6 +21,7 @@ from services.local import packages
 from services.local.prometheus import Prometheus
 from services.store.postgres import columnstore
 from services.store.postgres.pool import connect
+from tests import commands
 from tests.operations.rules import ROOT, RULES
 from tests.ports import free_port
 from tests.services.issuer import plant
@@ -154,9 +154,8 @@ def scraped(database_url, mqtt_url, kafka_url, topic, folder) -> Iterator[Deploy
         "TONNE_MQTT_URL": mqtt_url, "TONNE_KAFKA_URL": kafka_url,
         "TONNE_DATABASE_DISK": str(folder),
     }  # fmt: skip
-    cli = [sys.executable, "-m", "services.cli"]
-    subprocess.run(
-        [*cli, "topics", "apply", "--partitions", "2", "--topic", topic],
+    commands.run(
+        ["topics", "apply", "--partitions", "2", "--topic", topic],
         env=environment,
         check=True,
     )
@@ -166,10 +165,12 @@ def scraped(database_url, mqtt_url, kafka_url, topic, folder) -> Iterator[Deploy
     with ExitStack() as stack:
         for name, words in COMMANDS.items():
             log = stack.enter_context((folder / f"{name}.log").open("wb"))
-            process = subprocess.Popen(
-                [*cli, *words, *own.get(name, ())], stdout=log, stderr=log,
+            process = commands.start(
+                [*words, *own.get(name, ())],
+                stdout=log,
+                stderr=log,
                 env=environment | {BINDS.get(name, "TONNE_METRICS_BIND"): at[f"tonne-{name}"]},
-            )  # fmt: skip
+            )
             stack.callback(process.wait, 60)
             prometheus.processes[name] = process
         stack.callback(lambda: [one.terminate() for one in prometheus.processes.values()])

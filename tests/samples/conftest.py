@@ -7,6 +7,7 @@ import pytest
 
 from services.local.postgres import Postgres
 from services.store.postgres.migrate import migrate
+from tests import memory
 from tests.fix_timescale import Quick, _fresh, _named
 from tests.ports import give_ports
 from tests.samples import sample
@@ -15,10 +16,11 @@ from tests.samples import sample
 @pytest.fixture(scope="session")
 def old_server(tmp_path_factory):
     """A server on which no other version made roles."""
-    server = Quick(give_ports(tmp_path_factory.mktemp("0.1.0"), Postgres.name))
-    server.start()
-    yield server
-    server.stop()
+    with memory.folder(tmp_path_factory.mktemp("0.1.0")) as home:
+        server = Quick(give_ports(home, Postgres.name))
+        server.start()
+        yield server
+        server.stop()
 
 
 @pytest.fixture(scope="session")

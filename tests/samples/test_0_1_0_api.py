@@ -7,7 +7,7 @@ import time
 import httpx
 import pytest
 
-from tests import forked
+from tests import commands
 from tests.ports import free_port
 from tests.samples import sample
 from tests.samples.sample import SAMPLE
@@ -33,7 +33,7 @@ def api(came_from_0_1_0, tmp_path_factory):
     }
     log = folder / "api.log"
     with log.open("wb") as out:
-        process = forked.Popen(["api"], env=environment, stdout=out, stderr=out)
+        process = commands.start(["api"], env=environment, stdout=out, stderr=out)
         try:
             end = time.monotonic() + 60
             while '"serving"' not in log.read_text():

@@ -7,7 +7,7 @@ import shutil
 import psycopg
 import pytest
 
-from tests import forked
+from tests import commands
 from tests.integration.kafka_path import Processes, put, stored_records, wait_until
 from tests.samples import sample
 from tests.samples.sample import SAMPLE, must, tonne
@@ -108,11 +108,12 @@ def test_an_outbox_of_0_1_0_is_forwarded(pipeline, config):
     config.write_text(text.replace("mqtt://127.0.0.1:21999", broker))
     log = config.parent / "edge.log"
     with pipeline.running(config.parent / "run.log"), log.open("wb") as out:
-        edge = forked.Popen(
-            ["edge", config, "--adopt"],
+        edge = commands.start(
+            ["edge", str(config), "--adopt"],
             env={**os.environ, **pipeline.environment, "TONNE_METRICS_BIND": ""},
-            stdout=out, stderr=out,
-        )  # fmt: skip
+            stdout=out,
+            stderr=out,
+        )
         try:
             # a message leaves the outbox with its receipt, which follows the commit
             wait_until(lambda: _waiting(config) == [], 90, log.read_text, 0.5)

@@ -13,7 +13,7 @@ from mrv.signatures import canonical
 from mrv.statement.compose import Label, compose
 from mrv.statement.evidence import monitored, remeter
 from mrv.statement.evidence_case import Case
-from mrv.statement.plan_extract import read_plan
+from mrv.statement.plan_reader import read_plan
 from tests.mrv.report.sample import steady
 
 FOLDER = Path(__file__).with_name("accounting_2")

@@ -98,9 +98,9 @@ class Probe:
             self.step()
         return self.heard
 
-    def wait_for(self, count: int) -> list[tuple[str, bytes]]:
+    def wait_for(self, count: int, seconds: float = PATIENCE_S) -> list[tuple[str, bytes]]:
         """Wait until so many messages were heard."""
-        self._until(lambda: len(self.heard) >= count or self.gone)
+        self._until(lambda: len(self.heard) >= count or self.gone, seconds)
         return self.heard
 
     def cut_off(self, seconds: float = PATIENCE_S) -> bool:

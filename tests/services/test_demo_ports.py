@@ -11,6 +11,7 @@ from services.cli.local import demo_listening
 from services.cli.local.demo_stage import LISTENS, Stage
 from services.local.ports import LOOPBACK, choose
 from services.local.stack import LocalStack
+from tests import commands
 from tests.ports import free_port
 
 
@@ -30,6 +31,19 @@ def stage(pipeline):
     found = Stage(pipeline.home)
     found.packs.mkdir(exist_ok=True)
     return found
+
+
+@pytest.fixture
+def forked(monkeypatch):
+    """Let the demo's processes be those of other tests: one test has Python's own."""
+
+    def start(argv, environment, log):
+        with log.open("wb") as out:
+            return commands.start(
+                argv[len(commands.TONNE) :], env=environment, stdout=out, stderr=out
+            )
+
+    monkeypatch.setattr(demo_listening, "start", start)
 
 
 @pytest.fixture
@@ -64,7 +78,7 @@ def test_ports_that_are_taken_give_way(stage, capsys):
     assert f"port {LISTENS['api'].port} is taken: {stage.api} instead" in said
 
 
-@pytest.mark.usefixtures("taken", "late")
+@pytest.mark.usefixtures("taken", "late", "forked")
 def test_a_port_that_is_taken_at_the_last_moment_gives_way_too(stage):
     """Of two demos started together the second would end with an error of its pipeline."""
     with stage.running("run"), stage.running("api"):
@@ -72,7 +86,7 @@ def test_a_port_that_is_taken_at_the_last_moment_gives_way_too(stage):
         assert _get(f"http://{stage.api}/readyz")
 
 
-@pytest.mark.usefixtures("taken")
+@pytest.mark.usefixtures("taken", "forked")
 def test_no_port_at_all_is_said_once(stage, monkeypatch):
     """Tries without end would look like a demo that hangs."""
     monkeypatch.setattr(demo_listening, "choose", lambda port: port)

@@ -3,12 +3,13 @@
 import json
 import re
 import subprocess
-import sys
 import time
 from contextlib import contextmanager
 
 import paho.mqtt.client as mqtt
 import pytest
+
+from tests import commands
 
 pytestmark = pytest.mark.integration
 SITE = {"id": "s", "name": "S", "latitude": 20.9, "longitude": 106.6, "timezone": "UTC"}
@@ -48,11 +49,12 @@ def _until(happened, patience_s=60):
 
 @contextmanager
 def _watching(pipeline, device, seconds):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "services.cli", "devices", "watch", device, "--for", str(seconds),
-         "--json"],
-        env=pipeline.environment | {"PYTHONUNBUFFERED": "1"}, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    process = commands.start(
+        ["devices", "watch", device, "--for", str(seconds), "--json"],
+        env=pipeline.environment | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     try:
         yield process
     finally:

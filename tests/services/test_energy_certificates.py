@@ -121,16 +121,21 @@ def test_what_is_certified_earns_nothing_and_is_named(database_url, tmp_path):
             signed(before)
         with pytest.raises(InputError, match=f"statement {before} credits its energy"):
             enter(conn, _certificate(2, "inv-1", 500), "test")
-    # closing after certifying: the next day's certificate is named, its device earns nothing
+    # closing after certifying: the next day's certificate is named, and its energy taken off
     later = BEGIN + DAY
     with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
         span = plant.us("2026-03-03"), plant.us("2026-03-04")
+        without = close_period(conn, "pv", *span, "test").statement
+        bare = life.documents(conn, without).claims
         enter(conn, _certificate(3, "inv-2", 500, later, later + DAY), "test")
         name = close_period(conn, "pv", *span, "test").statement
         said = life.documents(conn, name).claims
         counted = {one.device: Decimal(one.counted) for one in said.monitored_parameters}
-        assert counted["inv-2"] <= 0  # its expired certificate costs beside it
-        assert counted["inv-1"] > 0
+        before = {one.device: Decimal(one.counted) for one in bare.monitored_parameters}
+        assert counted == {"inv-1": before["inv-1"], "inv-2": before["inv-2"] - 500}
+        taken = [one for one in said.deductions if one.reason.startswith("certified elsewhere")]
+        assert [(one.device, one.quantity) for one in taken] == [("inv-2", "500.000000")]
+        assert said.emissions.reduction.ug < bare.emissions.reduction.ug
         told = [one for one in said.applicability if one.clause == CERTIFIED]
         assert [one.detail for one in told] == ["inv-2: certificate C-3, I-REC, 500 Wh"]
         life.submit(conn, name, who["operator"])
@@ -175,10 +180,14 @@ def _verified(url, home, name):
     report = verify.verify(read_pack(out), None)
     assert report.failure is None, report.failure
     plan = json.loads((out / "plan.json").read_text("utf-8"))
-    assert [one["device"] for one in plan["uncounted"]] == ["inv-2"]
-    plan["uncounted"] = []
-    (out / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
-    assert verify.verify(read_pack(out), None).failure is not None
+    (held,) = plan["certified"]
+    assert (held["device"], held["certificate"]) == ("inv-2", "C-3")
+    assert sum(int(wh) for run in held["runs"] for wh in run["energy_Wh"]) == 500
+    fewer = {**held, "runs": [{**held["runs"][0], "energy_Wh": ["1"]}]}
+    for wrong in ({**plan, "certified": [fewer]},
+                  {key: value for key, value in plan.items() if key != "certified"}):  # fmt: skip
+        (out / "plan.json").write_text(json.dumps(wrong), encoding="utf-8")
+        assert verify.verify(read_pack(out), None).failure is not None
 
 
 def test_granular_certificates_are_written_once(metered, tmp_path):

@@ -12,6 +12,7 @@ from mrv.report.audit_rows import (
     meter_rows,
     procedure_rows,
     quality_rows,
+    signed_rows,
     status_url,
     uncertainty_rows,
 )
@@ -50,6 +51,8 @@ def audit_file(facts: Facts, words: Words) -> Iterator[Block]:
     yield pairs(deviation_rows(facts, words))
     yield chapter(words["page.arrival"])
     yield pairs(arrival_rows(facts, words))
+    yield chapter(words["page.signed"])
+    yield pairs(signed_rows(facts, words))
 
 
 def status(facts: Facts, words: Words) -> Iterator[Block]:

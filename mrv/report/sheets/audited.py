@@ -10,6 +10,7 @@ from mrv.report.audit_rows import (
     meter_rows,
     procedure_rows,
     quality_rows,
+    signed_rows,
     status_url,
     uncertainty_rows,
     verifier_rows,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def audit_file(sheet: Grid, facts: Facts, words: Words) -> None:
-    """Write meters, quality, deviations, arrival, the verifier's people, and where to ask."""
+    """Write meters, quality, deviations, arrival, signatures, the verifier, and where to ask."""
     sheet.title(words["page.audit_file"], words["audit_file_note"])
     meters = ("device", "maker_model", "serial", "ratings", "uncertainty")
     quality = ("plan_version", "parameter", "frequency_head", "qa_qc", "responsible")
@@ -35,6 +36,7 @@ def audit_file(sheet: Grid, facts: Facts, words: Words) -> None:
     at = _pairs(sheet, at, words, None, procedure_rows(facts, words))
     at = _pairs(sheet, at, words, "page.deviations", deviation_rows(facts, words))
     at = _pairs(sheet, at, words, "page.arrival", arrival_rows(facts, words))
+    at = _pairs(sheet, at, words, "page.signed", signed_rows(facts, words))
     at = _pairs(sheet, at, words, "verification", verifier_rows(facts, words))
     _pairs(sheet, at, words, "page.status", [(words["status_url"], status_url(facts))])
 

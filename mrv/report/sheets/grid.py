@@ -81,6 +81,7 @@ class Grid:
         self._styles = styles
         self._words = words
         self._sheet = book.add_worksheet(name)
+        self._breaks: list[int] = []
         for column, width in enumerate(widths):
             self._sheet.set_column(column, column, width)
         self._sheet.hide_gridlines(2)
@@ -137,6 +138,15 @@ class Grid:
                 self.text(row, column, None if value is None else str(value), style)
             else:
                 self.number(row, column, value, style)
+
+    def chart(self, row: int, chart: Any) -> None:
+        """Put a chart at the left edge; it keeps its size when columns are widened."""
+        self._sheet.insert_chart(row, 0, chart, {"object_position": 2, "y_offset": 6})
+
+    def next_page(self, row: int) -> None:
+        """Begin a new page of paper with a row."""
+        self._breaks.append(row)
+        self._sheet.set_h_pagebreaks(self._breaks)
 
     def cell(self, row: int, column: int) -> str:
         """Address of a cell, for formulas on any sheet."""

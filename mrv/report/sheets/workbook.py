@@ -13,6 +13,7 @@ from mrv.calendar import instant_us
 from mrv.report.printable_text import legible
 from mrv.report.sheets import audited, held, lists, monitored, plan
 from mrv.report.sheets.calculation import METERED, Rates, Reckoning, calculation
+from mrv.report.sheets.charts import charts
 from mrv.report.sheets.grid import FIRST, Grid, Styles
 from mrv.report.sheets.layout import Layout
 from mrv.report.sheets.sampled import sample
@@ -29,6 +30,7 @@ _WIDTHS: dict[str, tuple[int, ...]] = {
     "Monitoring Report": (24, 16, 18, 30, 16, 14, 14, 26, 48, 28, 32, 16, 10),
     "Calculation": (8, 22, 14, 8, 16, 16, 16, 18, 12, 12, 16, 20, 18, 12, 16),
     "Days": (12, 24, 22, 8, 16, 12, 12, 12, 12, 12),
+    "Charts": (30, 18, 18, 18, 18),
     "Gaps": (24, 27, 27, 12, 12, 40, 16, 14, 18),
     "Deductions": (24, 27, 27, 44, 12, 18, 14),
     "Cross-checks": (18, 24, 24, 27, 27, 12, 18, 18, 8, 14, 14, 16, 14, 44),
@@ -77,6 +79,7 @@ def workbook(facts: Facts, words: Words) -> bytes:
     others = (sheets["Days"], sheets["Gaps"], sheets["Deductions"])
     calculation(sheets["Calculation"], reckoning, words, others, rates)
     lists.days(sheets["Days"], facts, words)
+    charts(sheets["Charts"], book, facts, words, sheets["Days"])
     lists.gaps(sheets["Gaps"], facts, words)
     lists.deductions(sheets["Deductions"], facts, words, sheets["Days"])
     held.checks(sheets["Cross-checks"], facts, words)

@@ -8,6 +8,7 @@ files alone, so that a hostile name in the registry stays a name.
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from fractions import Fraction
 from functools import cache
 from http import HTTPStatus
@@ -91,6 +92,11 @@ def render(ask: Asked, language: str, template: str, status: int = 200, **values
 def plain(text: str | None) -> str | None:
     """Return decimal text without zeros at its end: a whole number of Wh is whole."""
     return text.rstrip("0").rstrip(".") if text and "." in text else text
+
+
+def kilo(text: str) -> str:
+    """Return a whole number of Wh in kWh."""
+    return f"{Decimal(text) / 1_000:f}"
 
 
 def percent(share: str) -> str:
@@ -191,6 +197,7 @@ def _environment() -> jinja2.Environment:
     made.globals["asset"] = assets.address
     made.filters["legible"] = legible
     made.filters["plain"] = plain
+    made.filters["kilo"] = kilo
     made.filters["percent"] = percent
     made.filters["unit"] = unit
     return made

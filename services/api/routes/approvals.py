@@ -7,10 +7,11 @@ from starlette.responses import Response
 
 from mrv.signatures import canonical
 from services.api import schemas as shapes
+from services.api.jobs import ACCEPTED_STEP, Preferred
 from services.api.problems import ProblemError
 from services.api.request_context import Ask, Operator
 from services.api.routes.statements import StatementId, conditional, owned, visible
-from services.api.routes.writes import ACCEPTED, Body, Named, Preferred
+from services.api.routes.writes import Body, Named
 from services.store.statements import approvals as stored
 
 router = APIRouter(tags=["life of a statement"])
@@ -36,7 +37,7 @@ def approvals(ask: Ask, statement: StatementId) -> Response:
     "/statements/{statement}/approval",
     status_code=_CREATED,
     response_model=shapes.TakenApproval,
-    responses=ACCEPTED,
+    responses=ACCEPTED_STEP,
 )
 def approve(
     ask: Operator,

@@ -11,10 +11,11 @@ from starlette.responses import Response
 from mrv.signatures import canonical
 from mrv.statement.findings import SIGNED_BY
 from services.api import schemas as shapes
+from services.api.jobs import ACCEPTED_STEP, Preferred
 from services.api.principals import refuse
 from services.api.request_context import Ask, Party
 from services.api.routes.statements import StatementId, conditional, own, visible
-from services.api.routes.writes import ACCEPTED, Body, Named, Preferred
+from services.api.routes.writes import Body, Named
 from services.issuer import documents as steps
 from services.store.statements import findings as stored
 
@@ -53,7 +54,7 @@ def signed_events(ask: Ask, statement: StatementId) -> Response:
     "/statements/{statement}/findings",
     status_code=_CREATED,
     response_model=shapes.TakenEvent,
-    responses=ACCEPTED,
+    responses=ACCEPTED_STEP,
 )
 def take_event(
     ask: Party,

@@ -1,19 +1,31 @@
-"""Jobs: steps that somebody asked for and did not wait for."""
+"""Jobs: steps and files that somebody asked for and did not wait for."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 from uuid import UUID
 
 from fastapi import APIRouter, Path
 from starlette.responses import Response
 
 from services.api import schemas as shapes
-from services.api.jobs import job_of
+from services.api.jobs import DONE, file_job_of, job_of
 from services.api.paging import current
+from services.api.problems import ProblemError
+from services.api.reports import send_pack, send_report
 from services.api.request_context import Reader
 from services.api.routes.registry import unknown
+from services.api.routes.statements import visible
+from services.store.statements import file_jobs
 from services.store.statements import signer_requests as queue
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from mrv.report import Format
+    from services.api.request_context import Asked
+    from services.store.statements.file_jobs import FileJob
 
 router = APIRouter(tags=["life of a statement"])
 JobId = Annotated[UUID, Path(description="Number of the job, as the answer 202 gave it.")]
@@ -27,8 +39,75 @@ def job(ask: Reader, job: JobId) -> Response:
     Whoever asked for it sees it, and an administrator of all projects.
     """
     with ask.reading() as conn:
+        steps = file_jobs.progress_of(conn, job)
+        file = file_jobs.find(conn, job)
+        if file is not None and _shown(ask, file.principal):
+            return current(file_job_of(file, steps))
         found = queue.progress(conn, job)
-    of_all = ask.who.role == "admin" and ask.who.sees_all
-    if found is None or not (found.request.principal == ask.who.id or of_all):
+    if found is None or not _shown(ask, found.request.principal):
         raise unknown("job", str(job))
-    return current(job_of(found))
+    return current(job_of(found, steps))
+
+
+@router.get(
+    "/jobs/{job}/file",
+    responses={
+        200: {"content": {"application/octet-stream": {}}},
+        206: {"description": "A part", "content": {"application/octet-stream": {}}},
+        304: {"description": "The caller has it already"},
+    },
+    response_class=Response,
+)
+def file(ask: Reader, job: JobId) -> Response:
+    """
+    Return the file that a job made, for a day since it was asked for.
+
+    Only whoever asked for it, and may see it now, is sent it.
+    """
+    return send_file(ask, job)
+
+
+def send_file(ask: Asked, job: UUID) -> Response:
+    """
+    Send the file of a job.
+
+    Raises
+    ------
+    ProblemError
+        404 where it is not theirs; 409 where there is none, or not yet.
+    """
+    with ask.reading() as conn:
+        found = own_job(ask, conn, job)
+        stored = visible(conn, ask.who, found.wanted.statement)
+        wanted = found.wanted
+        # a PDF of an issued statement is public; all else is of whoever sees the project
+        if wanted.format != "pdf" and not ask.who.sees(stored.project):
+            raise unknown("job", str(job))
+        if found.status is None:
+            raise ProblemError(409, f"job {job} is not done yet; look at /v1/jobs/{job}")
+        if found.status != DONE:
+            raise ProblemError(409, f"job {job} made no file: {found.detail}")
+        if wanted.kind == "pack":
+            ask.noted(conn, DONE)
+    if wanted.kind == "pack":
+        return send_pack(ask, stored)
+    return send_report(ask, stored, cast("Format", wanted.format), wanted.language or "en")
+
+
+def own_job(ask: Asked, conn: Connection[TupleRow], job: UUID) -> FileJob:
+    """
+    Return a file's job of whoever asks.
+
+    Raises
+    ------
+    ProblemError
+        404, the same whether it is somebody else's, of a step, or not there.
+    """
+    found = file_jobs.find(conn, job)
+    if found is None or found.principal != ask.who.id:
+        raise unknown("job", str(job))
+    return found
+
+
+def _shown(ask: Asked, principal: str | None) -> bool:
+    return principal == ask.who.id or (ask.who.role == "admin" and ask.who.sees_all)

@@ -10,11 +10,12 @@ from starlette.responses import Response
 from mrv.errors import EnrolmentError
 from mrv.signatures import canonical
 from services.api import schemas as shapes
+from services.api.jobs import ACCEPTED_STEP, Preferred
 from services.api.problems import ProblemError
 from services.api.request_context import Ask, Operator
 from services.api.routes.registry import unknown
 from services.api.routes.statements import conditional
-from services.api.routes.writes import ACCEPTED, Body, Named, Preferred
+from services.api.routes.writes import Body, Named
 from services.issuer import external_signatures as accept
 from services.issuer import trust
 from services.store.statements import status_lists
@@ -60,7 +61,7 @@ def status_list(ask: Ask, project: ProjectQuery) -> Response:
 
 
 @router.post(
-    "/status-list", status_code=_CREATED, response_model=shapes.TakenList, responses=ACCEPTED
+    "/status-list", status_code=_CREATED, response_model=shapes.TakenList, responses=ACCEPTED_STEP
 )
 def take_status_list(
     ask: Operator,

@@ -6,10 +6,11 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from services.api import schemas as shapes
+from services.api.jobs import ACCEPTED_STEP, Preferred
 from services.api.problems import ProblemError
 from services.api.request_context import Ask, Verifier
 from services.api.routes.statements import StatementId, conditional, owned, visible
-from services.api.routes.writes import ACCEPTED, Body, Named, Preferred
+from services.api.routes.writes import Body, Named
 from services.store.statements import sampling as stored
 
 router = APIRouter(tags=["life of a statement"])
@@ -35,7 +36,7 @@ def sampling_list(ask: Ask, statement: StatementId) -> Response:
     "/statements/{statement}/sampling",
     status_code=_CREATED,
     response_model=shapes.Sampled,
-    responses=ACCEPTED,
+    responses=ACCEPTED_STEP,
 )
 def take_sampling(
     ask: Verifier,

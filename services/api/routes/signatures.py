@@ -6,9 +6,10 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from services.api import schemas as shapes
+from services.api.jobs import ACCEPTED_STEP, Preferred
 from services.api.request_context import Operator, Verifier
 from services.api.routes.statements import StatementId, owned
-from services.api.routes.writes import ACCEPTED, Body, Named, Preferred
+from services.api.routes.writes import Body, Named
 
 router = APIRouter(tags=["life of a statement"])
 _CREATED = 201
@@ -18,7 +19,7 @@ _CREATED = 201
     "/statements/{statement}/submission",
     status_code=_CREATED,
     response_model=shapes.Submitted,
-    responses=ACCEPTED,
+    responses=ACCEPTED_STEP,
 )
 def submit(
     ask: Operator,
@@ -41,7 +42,7 @@ def submit(
     "/statements/{statement}/verification",
     status_code=_CREATED,
     response_model=shapes.Judged,
-    responses=ACCEPTED,
+    responses=ACCEPTED_STEP,
 )
 def judge(
     ask: Verifier,

@@ -13,6 +13,7 @@ from mrv.calendar import utc_text
 from mrv.report import MEDIA_TYPES
 from services.api import schemas as shapes
 from services.api.file_cache import has_already
+from services.api.jobs import ACCEPTED_FILE, Preferred
 from services.api.negotiation import media_type
 from services.api.paging import Cursor, Limit, page
 from services.api.principals import refuse
@@ -52,6 +53,7 @@ def _file(media_type: str) -> dict[int | str, dict[str, Any]]:
         200: {"content": content},
         206: {"description": "A part", "content": content},
         304: {"description": "The caller has it already"},
+        **ACCEPTED_FILE,
     }
 
 
@@ -90,8 +92,9 @@ def document(ask: Ask, statement: StatementId) -> Response:
 @router.get(
     "/statements/{statement}.pdf", responses=_file("application/pdf"), response_class=Document
 )
-def pdf(ask: Ask, statement: StatementId, lang: Lang = None) -> Response:
+def pdf(ask: Ask, statement: StatementId, lang: Lang = None, prefer: Preferred = None) -> Response:
     """Return statement and verification report as PDF/A, the signed documents attached."""
+    del prefer  # read by `report`, declared for OpenAPI
     with ask.reading() as conn:
         stored = visible(conn, ask.who, statement)
     return report(ask, stored, "pdf", lang)
@@ -100,8 +103,11 @@ def pdf(ask: Ask, statement: StatementId, lang: Lang = None) -> Response:
 @router.get(
     "/statements/{statement}.xlsx", responses=_file(MEDIA_TYPES["xlsx"]), response_class=Document
 )
-def xlsx(ask: Reader, statement: StatementId, lang: Lang = None) -> Response:
+def xlsx(
+    ask: Reader, statement: StatementId, lang: Lang = None, prefer: Preferred = None
+) -> Response:
     """Return the monitoring report as a workbook; it holds daily sums of every meter."""
+    del prefer
     return _workbook(ask, statement, lang)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Depends, Header, Request
 from starlette.responses import Response
 
 from mrv.signatures import canonical
 from services.api import schemas as shapes
+from services.api.jobs import ACCEPTED_STEP, Preferred
 from services.api.request_context import Operator
 from services.api.routes.registry import IdPath, unknown
 from services.api.routes.statements import StatementId, own, owned
@@ -30,26 +31,6 @@ Named = Annotated[
     ),
 ]
 
-# how OpenAPI tells that a step may be answered with a job
-ACCEPTED: dict[int | str, dict[str, Any]] = {
-    202: {
-        "description": "It is asked for; the job at `Location` says what comes of it",
-        "model": shapes.Job,
-        "headers": {
-            "Location": {"schema": {"type": "string"}, "description": "Address of the job"},
-        },
-    }
-}
-Preferred = Annotated[
-    str | None,
-    Header(
-        alias="Prefer",
-        description="`respond-async`: answer 202 with the address of a job (RFC 7240);"
-        " `wait=SECONDS`: wait no longer for the answer.",
-        max_length=200,
-    ),
-]
-
 
 async def _bytes(request: Request) -> bytes:
     """Return the body as it came: what was signed is those bytes' meaning, and no copy's."""
@@ -65,7 +46,7 @@ Body = Annotated[bytes, Depends(_bytes)]
     response_model=shapes.ClosedPeriod,
     responses={
         _DONE: {"description": "The same draft was there", "model": shapes.ClosedPeriod},
-        **ACCEPTED,
+        **ACCEPTED_STEP,
     },
 )
 def close_period(
@@ -87,7 +68,7 @@ def close_period(
     return ask.step("close", project, b"", check, said.model_dump_json())
 
 
-@router.post("/statements/{statement}/issue", response_model=shapes.Issued, responses=ACCEPTED)
+@router.post("/statements/{statement}/issue", response_model=shapes.Issued, responses=ACCEPTED_STEP)
 def issue(
     ask: Operator, statement: StatementId, named: Named = None, prefer: Preferred = None
 ) -> Response:
@@ -102,7 +83,7 @@ def issue(
     response_model=shapes.ClosedPeriod,
     responses={
         _DONE: {"description": "The same draft was there", "model": shapes.ClosedPeriod},
-        **ACCEPTED,
+        **ACCEPTED_STEP,
     },
 )
 def supersede(

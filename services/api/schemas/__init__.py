@@ -71,6 +71,17 @@ from services.api.schemas.statements import (
     Status,
     Step,
 )
+from services.api.schemas.webhooks import (
+    Ending,
+    MadeSecret,
+    MadeWebhook,
+    NewSecret,
+    NewWebhook,
+    Replay,
+    Replayed,
+    Webhook,
+    WebhookDelivery,
+)
 
 __all__ = [
     "Action",
@@ -92,6 +103,7 @@ __all__ = [
     "Device",
     "DeviceDetail",
     "Emission",
+    "Ending",
     "Entry",
     "Finding",
     "FindingEvent",
@@ -112,9 +124,13 @@ __all__ = [
     "Letter",
     "Line",
     "MadeKey",
+    "MadeSecret",
+    "MadeWebhook",
     "Me",
     "NewInvoice",
     "NewKey",
+    "NewSecret",
+    "NewWebhook",
     "OpinionSaid",
     "Park",
     "ParkFlow",
@@ -131,6 +147,8 @@ __all__ = [
     "Reason",
     "Refused",
     "Register",
+    "Replay",
+    "Replayed",
     "Sampled",
     "SampledDay",
     "SampledDays",
@@ -161,5 +179,7 @@ __all__ = [
     "Transfer",
     "Transferable",
     "Verification",
+    "Webhook",
+    "WebhookDelivery",
     "pages",
 ]

@@ -1,8 +1,8 @@
 """
-Reference pages of the documentation: keys of a registry file, and settings.
+Reference pages of the documentation: keys of a registry file, settings, metrics.
 
-Written by `make pages` from the schema and from `services.settings`, so that no page can
-name a key or a setting that is not there.
+Written by `make pages` from the schema, `services.settings` and the processes' collectors, so
+that no page names a key, a setting or a series that is not there.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from inspect import cleandoc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from services.cli.calculate import metrics_docs
 from services.registry.schema import descriptions, schema
 from services.registry.template import template
 from services.settings import SECRETS, WORDS, Settings
@@ -63,7 +64,8 @@ _SHOWN = 6
 
 def pages() -> dict[str, str]:
     """Return name and text of every page."""
-    return {"registry-file.md": _text(_registry()), "settings.md": _text(_settings())}
+    return {"registry-file.md": _text(_registry()), "settings.md": _text(_settings()),
+            metrics_docs.PAGE: metrics_docs.page()}  # fmt: skip
 
 
 def _text(lines: Iterator[str]) -> str:

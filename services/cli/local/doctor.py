@@ -18,6 +18,7 @@ from services.cli.local.doctor_archive import storage
 from services.cli.local.doctor_broker import broker
 from services.cli.local.doctor_finding import Finding
 from services.cli.local.doctor_kafka import topics
+from services.cli.local.doctor_quota import quota
 from services.cli.local.doctor_seals import seals, stamps
 from services.cli.local.doctor_signer import signer
 from services.cli.local.doctor_witnesses import witnesses
@@ -161,6 +162,7 @@ def _database(url: str | None, settings: Settings) -> Iterator[Finding]:
                 yield witnesses(connection, settings)
                 yield stamps(connection, settings)
                 yield signer(connection)
+                yield quota(connection)
     except psycopg.Error as error:
         fix = "check TONNE_DATABASE_URL, or run `tonne local up`"
         yield Finding("database", "wrong", str(error).strip(), fix)

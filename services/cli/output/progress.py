@@ -6,43 +6,10 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    ProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from services.cli.output.silent_bar import Bar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from rich.progress import TaskID
-
-
-_WHAT = TextColumn("{task.description}")
-_OF = TextColumn("{task.completed:,.0f} of {task.total:,.0f}")
-
-
-class Bar:
-    """A bar of one job; without a total it only moves until the job ends."""
-
-    def __init__(self, progress: Progress, task: TaskID) -> None:
-        self._progress, self._task = progress, task
-
-    def advance(self, steps: int = 1) -> None:
-        """Go on by some steps."""
-        self._progress.advance(self._task, steps)
-
-    def at(self, done: float, of: float | None = None) -> None:
-        """Say how much is done, and of how much where that became known."""
-        self._progress.update(self._task, completed=done, total=of)
-
-    def say(self, what: str) -> None:
-        """Say what is being done now."""
-        self._progress.update(self._task, description=what)
 
 
 def steps(shown: Bar, job: str) -> Callable[[int, str], None]:
@@ -67,14 +34,10 @@ def bar(what: str, total: float | None = None) -> Iterator[Bar]:
     total : float, optional
         Its steps, where their number is known before.
     """
-    columns: list[ProgressColumn] = [
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeElapsedColumn(),
-    ]
-    if total is not None:
-        columns[2:] = [_OF, TimeRemainingColumn()]
-    console = Console(stderr=True)
-    hidden = not sys.stderr.isatty()
-    with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
-        yield Bar(progress, progress.add_task(what, total=total))
+    if not sys.stderr.isatty():
+        yield Bar()
+        return
+    from services.cli.output.terminal_bar import on_terminal  # noqa: PLC0415 - a tenth of a start
+
+    with on_terminal(what, total) as shown:
+        yield shown

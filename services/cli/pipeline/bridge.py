@@ -9,6 +9,7 @@ import click
 from services.cli.pipeline.kafka_options import load, topic_option
 from services.cli.pipeline.metrics_bind import metrics_bind
 from services.cli.pipeline.wait_option import wait_option
+from services.intake.principal_quota import Limits
 from services.intake.receive import BATCH
 from services.logs import LibraryLog, get_logger
 from services.metrics import Metrics
@@ -55,6 +56,7 @@ def bridge(topic: str, client_id: str, share: str | None, batch: int, wait_s: fl
         host_id=settings.sparkplug_host_id,
         tls=settings.mqtt_tls,
         wait_s=wait_s,
+        limits=Limits.by(settings),
     )
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: running.stop())

@@ -109,12 +109,14 @@ def config(
       tonne broker config mosquitto --listen 0.0.0.0:8883 --host mqtt.example.vn
       tonne broker config rabbitmq --host 10.0.0.5 --for /etc/rabbitmq/tonne
     """
-    folder = identity_folder(Settings())
+    settings = Settings()
+    folder = identity_folder(settings)
     address, port = split_bind(listen)
     data = "./" if folder_there is None else f"{folder_there}/"
     at = Listening(
         address, port, password_port, connections, sparkplug=sparkplug, data=data, log=log,
         arch=os.uname().machine, plugin=plugin,
+        queue_messages=settings.broker_queue_messages, queue_bytes=settings.broker_queue_bytes,
     )  # fmt: skip
     for name in services:
         folder.ensure_service(ours(name))

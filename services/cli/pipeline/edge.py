@@ -28,9 +28,19 @@ from services.logs import get_logger
 @click.option(
     "--ca-sha256", metavar="HEX", help="With --enrol: whom to trust, where ca.crt is not there."
 )
+@click.option(
+    "--public-key", is_flag=True, help="Print the key by which it signs, for the registry."
+)
 @click.option("--adopt", is_flag=True, help="Take over an outbox that another machine made.")
 def edge(
-    config: Path, *, check: bool, status: bool, enrol: bool, ca_sha256: str | None, adopt: bool
+    config: Path,
+    *,
+    check: bool,
+    status: bool,
+    enrol: bool,
+    ca_sha256: str | None,
+    public_key: bool,
+    adopt: bool,
 ) -> None:
     """
     Record what field devices measure and forward it, each until its receipt.
@@ -41,6 +51,9 @@ def edge(
 
     Where `enrolment` names a server (EST), --enrol fetches the first certificate by a
     token of `tonne registry enrol-token`; from then on it is renewed by itself.
+
+    Where `signing` names a file, what it forwards is signed (COSE_Sign1) by a key that is
+    made there; --public-key prints its public part, for `meter_keys` of the gateway.
 
     \b
     Example:
@@ -57,6 +70,9 @@ def edge(
         return
     if enrol:
         _enrol(found, ca_sha256)
+        return
+    if public_key:
+        click.echo(_public_key(found))
         return
     from services.edge.gateway import Gateway  # noqa: PLC0415 - pymodbus is an extra
 
@@ -80,6 +96,15 @@ def _enrol(config: configuration.Config, ca_sha256: str | None) -> None:
     folder = Path(config.identity)
     until = identity.enrol(folder, config.enrolment, config.gateway, token, ca_sha256)
     click.echo(f"{folder}: certificate of {config.gateway} until {until:%Y-%m-%d}")
+
+
+def _public_key(config: configuration.Config) -> str:
+    """Make the signing key where it is not there; return its public part in hex."""
+    from services.edge.signing import Signer  # noqa: PLC0415 - only where it is asked for
+
+    if config.signing is None:
+        raise InputError("--public-key needs `signing: {key: FILE}` in the configuration")
+    return Signer(config.gateway, config.signing).public_key
 
 
 def _metrics_bind() -> str:

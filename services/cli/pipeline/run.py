@@ -11,6 +11,7 @@ import click
 from services.cli.pipeline.metrics_bind import metrics_bind
 from services.cli.pipeline.wait_option import wait_option
 from services.embedded.runner import Runner
+from services.intake.principal_quota import Limits
 from services.intake.receive import BATCH
 from services.intake.sparkplug import sparkplug_nodes
 from services.issuer import timestamps
@@ -64,6 +65,7 @@ def run(client_id: str, batch: int, *, seal: bool, watch: bool, wait_s: float) -
         settings.mqtt_tls,
         wait_s=wait_s,
         letter_bytes=settings.dead_letter_bytes_a_day,
+        limits=Limits.by(settings),
     )
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: runner.stop())

@@ -39,8 +39,8 @@ def certificates() -> None:
     """
     Certificates of energy (granular certificates, I-REC): never certified and credited.
 
-    A device with certified energy in a period earns nothing in it, and the statement names
-    the certificate. What a submitted or issued statement credits is not certified any more.
+    What is certified of a quarter hour earns nothing; what is left of it does. The statement
+    names the certificate. What a submitted or issued statement credits cannot be certified.
 
     \b
     Example:

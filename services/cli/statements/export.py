@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from ingest.errors import InputError
 from mrv.errors import VerificationError
-from mrv.exports.cad_trust import ORDER, cad_trust
-from mrv.exports.cdop import cdop
-from mrv.exports.contradictions import check
 from mrv.exports.entered import Authority, read_authority
-from mrv.exports.source import begin_us, check_one_project, check_together, days
 from mrv.verify.asked import given, own_keys
 from services.cli.errors import Exit
 from services.cli.groups import Group
@@ -25,13 +20,23 @@ from services.cli.output.folder import write_folder
 from services.cli.output.json_text import say
 from services.cli.output.progress import bar
 from services.cli.statements.export_public import check_public_, public_
+from services.issuer.export_files import (
+    aef_files,
+    cad_trust_files,
+    cdop_files,
+    inventory_files,
+    jcm_files,
+    together,
+    told,
+)
 from services.store.postgres.pool import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from mrv.exports.draft import Draft
     from mrv.exports.source import Source
+    from services.issuer.export_files import Made
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 _what = click.argument("what", metavar="ID|PACK...", nargs=-1, required=True)
@@ -97,9 +102,7 @@ def cdop_(
       tonne export cdop TN-nck-pv-20260101-20260201-1 --entered authority.yaml --out cdop
     """
     sources, authority = _given(what, entered, keys_file, status_file)
-    draft = cdop(sources, authority.registration(check_one_project(sources)))
-    files = {f"{name}.json": _json_bytes(value) for name, value in draft.tables.items()}
-    _write(sources, draft, files, out, as_json=as_json)
+    _write(sources, cdop_files(sources, authority), out, as_json=as_json)
 
 
 @export.command("cad-trust")
@@ -124,11 +127,7 @@ def cad_trust_(
       tonne export cad-trust pack --keys trusted.json --entered authority.yaml --out cad
     """
     sources, authority = _given(what, entered, keys_file, status_file)
-    draft = cad_trust(sources, authority.registration(check_one_project(sources)))
-    files = {
-        f"{n:02}-{name}.json": _json_bytes(draft.tables[name]) for n, name in enumerate(ORDER, 1)
-    }
-    _write(sources, draft, files, out, as_json=as_json)
+    _write(sources, cad_trust_files(sources, authority), out, as_json=as_json)
 
 
 @export.command("aef")
@@ -163,17 +162,12 @@ def aef_(
       tonne export aef pack --keys trusted.json --entered authority.yaml \\
         --party VNM --year 2026 --out aef-2026
     """
-    from mrv.exports.aef import COLUMNS, aef, digest, to_csv  # noqa: PLC0415
-    from mrv.exports.aef_workbook import workbook  # noqa: PLC0415 - loads the XLSX writer
+    from mrv.exports.aef import aef  # noqa: PLC0415
 
     stored = _filed(what, party, year, version) if entered is None else None
     sources, authority = _given(what, entered, keys_file, status_file, named=not what)
     draft = stored or aef(authority, {one.name for one in sources}, party, year, version)
-    files = {f"{table}.csv": to_csv(draft, table).encode() for table in COLUMNS}
-    files |= {f"{table}.xlsx": workbook(draft, table) for table in COLUMNS}
-    files["submission.xlsx"] = workbook(draft)
-    files["filed.txt"] = f"{digest(draft)}\n".encode()
-    _write(sources, draft, files, out, as_json=as_json)
+    _write(sources, aef_files(draft), out, as_json=as_json)
 
 
 @export.command("jcm")
@@ -201,32 +195,16 @@ def jcm_(
     Example:
       tonne export jcm pack --keys trusted.json --template OFFICIAL.xlsx --map MAP.toml --out jcm
     """
-    from mrv.exports.cell_map import check_known, read_map, shipped  # noqa: PLC0415
-    from mrv.exports.form_workbook import filled  # noqa: PLC0415 - loads openpyxl
-    from mrv.exports.jcm import COLUMNS, VALUES, jcm  # noqa: PLC0415
+    from mrv.exports.cell_map import read_map  # noqa: PLC0415
 
     if template is not None and map_file is None:
         raise InputError("--template needs --map: which value stands in which of its cells")
     if len(what) != 1:
         raise InputError(f"{len(what)} statements; a monitoring spreadsheet is of one period")
     sources, authority = _given(what, entered, keys_file, status_file)
-    source = sources[0]
-    form = (
-        shipped(source.claims.methodology.id)
-        if map_file is None
-        else read_map(map_file.read_text("utf-8"), str(map_file))
-    )
-    request = shipped("jcm-issuance")
-    made = jcm(source, authority.registration(source.claims.project.id))
-    for one in (form, request):
-        check_known(one, VALUES, COLUMNS)
-    day = days(source.claims.monitoring_period)[1]
+    form = None if map_file is None else read_map(map_file.read_text("utf-8"), str(map_file))
     held = None if template is None else template.read_bytes()
-    files = {
-        "monitoring.xlsx": filled(form, made.values, made.rows, day, held),
-        "issuance-request.xlsx": filled(request, made.values, made.rows, day),
-    }
-    _write(sources, made.draft, files, out, as_json=as_json)
+    _write(sources, jcm_files(sources[0], authority, form, held), out, as_json=as_json)
 
 
 @export.command("facility")
@@ -250,20 +228,15 @@ def facility_(
     Example:
       tonne export facility --site nam-cau-kien --year 2026 --out inventory
     """
-    from mrv.exports.cell_map import read_map, shipped  # noqa: PLC0415
-    from services.issuer.facility import facility_files, facility_inventory  # noqa: PLC0415
+    from mrv.exports.cell_map import read_map  # noqa: PLC0415
 
     if template is not None and map_file is None:
         raise InputError("--template needs --map: which value stands in which of its cells")
-    form = (
-        shipped("vn-facility")
-        if map_file is None
-        else read_map(map_file.read_text("utf-8"), str(map_file))
-    )
-    with connect(database_url(), role="tonne_mrv", name="tonne export", autocommit=True) as conn:
-        made = facility_inventory(conn, site, year)
+    form = None if map_file is None else read_map(map_file.read_text("utf-8"), str(map_file))
     held = None if template is None else template.read_bytes()
-    _write((), made.draft, facility_files(made, form, held), out, as_json=as_json)
+    with connect(database_url(), role="tonne_mrv", name="tonne export", autocommit=True) as conn:
+        made = inventory_files(conn, site, year, form, held)
+    _write((), made, out, as_json=as_json)
 
 
 def _given(
@@ -286,10 +259,7 @@ def _given(
     except VerificationError as error:
         click.echo(f"tonne: {error}", err=True)
         click.get_current_context().exit(Exit.FALSE)
-    sources.sort(key=begin_us)
-    check_together(sources)
-    check(authority, sources)
-    return sources, authority
+    return together(sources, authority), authority
 
 
 def _registered(given: Authority) -> Authority:
@@ -335,32 +305,13 @@ def _source(what: str, keys_file: Path | None, status_file: Path | None) -> Sour
         return source_of(conn, what)
 
 
-def _write(
-    sources: Sequence[Source], draft: Draft, files: Mapping[str, bytes], out: Path, *, as_json: bool
-) -> None:
+def _write(sources: Sequence[Source], made: Made, out: Path, *, as_json: bool) -> None:
     """Write the folder whole or not at all; end with 4 where something is missing."""
-    for source in sources:
-        for sentence in source.lacking:
-            draft.lacks(source.name, "verification", sentence)
-    whole = dict(files)
-    if draft.missing:
-        missing = [
-            {"table": one.table, "field": one.field, "remedy": one.remedy} for one in draft.missing
-        ]
-        whole["missing.json"] = _json_bytes(missing)
-    write_folder(out, whole)
-    state = "draft" if draft.missing else "complete"
-    done = {
-        "folder": out,
-        "state": state,
-        "statements": [one.name for one in sources],
-        "missing": [str(one) for one in draft.missing],
-    }
-    lines = [f"{out}: {state}, {len(files)} files", *(f"  MISSING  {m}" for m in draft.missing)]
+    draft = made.draft
+    write_folder(out, made.folder(sources))
+    done = {"folder": out, **told(draft, sources)}
+    lines = [f"{out}: {done['state']}, {len(made.files)} files"]
+    lines += [f"  MISSING  {one}" for one in draft.missing]
     say(done, "\n".join(lines), as_json=as_json)
     if draft.missing:
         click.get_current_context().exit(Exit.NOT_ENOUGH)
-
-
-def _json_bytes(value: Any) -> bytes:
-    return f"{json.dumps(value, indent=2, ensure_ascii=False)}\n".encode()

@@ -31,6 +31,8 @@ from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
@@ -222,6 +224,7 @@ def revoke(name: str, since: str | None, *, as_json: bool) -> None:
     rows = [(key.role, key.name, key.multikey, shown_time(at)) for key in ended]
     told = table(("role", "name", "key", "until"), rows, empty="no key ended")
     say([{**key.to_json(), "validUntil": at} for key in ended], told, as_json=as_json)
+    _tell_of_lists(ended)
 
 
 @keys.command()
@@ -258,7 +261,7 @@ def rotate(name: str, *, as_json: bool) -> None:
             )
         # first, so that a token that refuses leaves the old key as it is
         following = None if token is None else signers.next_in_token(token)
-        enrolled.revoke(conn, name, at)
+        ended = enrolled.revoke(conn, name, at)
         aside = key_files.retire(home, name, at.strftime("%Y-%m-%dT%H:%M:%SZ"))
         if following is None:
             made = key_files.create(home, name, holder.role, holder.bounds)
@@ -268,6 +271,16 @@ def rotate(name: str, *, as_json: bool) -> None:
     done = {**made.to_json(), "ended": at, "kept_in": aside}
     say(done, made.multikey, as_json=as_json)
     click.echo(f"the old key ended at {shown_time(at)} and is kept in {aside}", err=True)
+    _tell_of_lists(ended)
+
+
+def _tell_of_lists(ended: Iterable[EnrolledKey]) -> None:
+    if any(key.role == "operator" for key in ended):
+        click.echo(
+            "status lists that it signed are not enough any more: sign those of its projects anew"
+            " with `tonne statement status-list PROJECT --key NAME`",
+            err=True,
+        )
 
 
 def _whole_second(text: str) -> str:

@@ -1,16 +1,14 @@
-"""`tonne signed verify`: what meters signed, held against the keys of the registry."""
+"""`tonne signed verify`: what meters and gateways signed, held against the keys of the registry."""
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ingest.errors import InputError
-from mrv.errors import SignedValueError
-from mrv.signed_values import ocmf
 from mrv.signed_values.meter_keys import parse_key
 from mrv.signed_values.packaging import Item, plain, read_items
 from mrv.signed_values.verification import (
@@ -28,7 +26,7 @@ from services.cli.options.time_span import maybe_begin_option, maybe_end_option,
 from services.cli.output.counts import counted
 from services.cli.output.json_text import print_json
 from services.registry.files import read_files
-from services.registry.meter_keys import by_serial
+from services.registry.meter_keys import by_name
 from services.store.messages import signed_values as store
 from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import load_registry
@@ -52,8 +50,9 @@ _path = click.Path(exists=True, path_type=Path)
     "--key",
     "given",
     multiple=True,
-    metavar="[SERIAL=]KEY",
-    help="A meter's public key that you trust: a file, hex or base64. Instead of the registry.",
+    metavar="[NAME=]KEY",
+    help="Public key of a meter or gateway that you trust: a file, hex or base64. Instead of the"
+    " registry.",
 )
 @click.option(
     "--registry",
@@ -77,10 +76,12 @@ def verify(
     as_json: bool,
 ) -> None:
     """
-    Check what meters signed (OCMF) with the keys of the registry (`meter_keys`).
+    Check what meters signed (OCMF) and what meters or gateways did (COSE_Sign1).
 
-    FILE is XML of the S.A.F.E. transparency software, or text.  Without it the values
-    that are stored are checked.  A key that comes with a value never counts.
+    FILE is XML of the S.A.F.E. transparency software, text, or batches as bytes, hex or
+    base64.  Without it the values that are stored are checked.  Keys are those of the
+    registry (`meter_keys`), or of --key, by serial number or id.  A key that comes with a
+    value never counts.
 
     Ends with 0 where every value is verified, 1 where one is refused, 4 where one could
     not be checked: no key of its meter, a curve that the library lacks, another format.
@@ -89,6 +90,7 @@ def verify(
     Example:
       tonne signed verify session.xml
       tonne signed verify session.xml --key 1EMH0012345678=meter.pem
+      tonne signed verify batches.cose --key gw-1=gateway.pem
       tonne signed verify --device charger-7 --from 2026-01-01
     """
     if file is None:
@@ -115,15 +117,15 @@ def _of_file(file: Path, given: Sequence[str], files: Sequence[Path]) -> list[tu
         incoming = read_files(files)
         if incoming.problems:
             raise InputError(next(iter(incoming.problems.values()))[0])
-        keys = by_serial(incoming.registry)
+        keys = by_name(incoming.registry)
     else:
         with connect(database_url(), name=_NAME) as conn:
-            keys = by_serial(load_registry(conn))
+            keys = by_name(load_registry(conn))
     return [(f"{at}", one) for at, one in enumerate(check_items(items, keys), 1)]
 
 
 def _given(texts: Sequence[str], items: Sequence[Item]) -> dict[str, list[DatedKey]]:
-    """Keys of `--key`, by serial number; one without is for the one meter of the file."""
+    """Keys of `--key`, by who signed; one without a name is for the one signer of the file."""
     found: dict[str, list[DatedKey]] = {}
     for text in texts:
         serial, gap, rest = text.partition("=")
@@ -131,7 +133,7 @@ def _given(texts: Sequence[str], items: Sequence[Item]) -> dict[str, list[DatedK
             serial, rest = _only(items), text
         named = Path(rest)
         held = named.read_text(encoding="utf-8") if _is_file(named) else rest
-        found.setdefault(serial, []).append(DatedKey(parse_key(held), None, f"meter {serial}"))
+        found.setdefault(serial, []).append(DatedKey(parse_key(held), None, serial))
     return found
 
 
@@ -143,19 +145,19 @@ def _is_file(path: Path) -> bool:
 
 
 def _only(items: Sequence[Item]) -> str:
-    serials = set()
-    for one in items:
-        try:
-            record = ocmf.read(one.text)
-        except SignedValueError:
-            continue
-        serials.add(record.meter or record.gateway or "")
-    if len(serials) > 1:
+    signers = {name for one in check_items(items, {}) if (name := _signer(one))}
+    if len(signers) > 1:
         raise InputError(
-            f"the file has values of meters {', '.join(sorted(serials))};"
-            " say whose key it is, --key SERIAL=KEY"
+            f"the file has values of {', '.join(sorted(signers))}; say whose key it is,"
+            " --key NAME=KEY"
         )
-    return serials.pop() if serials else ""
+    return signers.pop() if signers else ""
+
+
+def _signer(one: Checked) -> str | None:
+    if one.batch is not None:
+        return one.batch.signer
+    return None if one.record is None else one.record.meter or one.record.gateway
 
 
 def _stored(device: str | None, begin: str | None, end: str | None) -> list[tuple[str, Checked]]:
@@ -165,7 +167,10 @@ def _stored(device: str | None, begin: str | None, end: str | None) -> list[tupl
         zone_of = device if device in names(conn, "device") else None
         rows = store.find(conn, device, *maybe_span(conn, begin, end, zone_of), None)
         registry = load_registry(conn)
-    checked = check_items([Item(plain(one.data)) for one in rows], by_serial(registry))
+    # as they came: a number or page that stands twice is refused where it came later
+    rows.sort(key=lambda one: one.id)
+    items = [Item(plain(one.data), received=one.received) for one in rows]
+    checked = check_items(items, by_name(registry))
     return [
         (f"{row.id}", of_device(one, row.device)) for row, one in zip(rows, checked, strict=True)
     ]
@@ -191,6 +196,9 @@ def _show(found: Sequence[tuple[str, Checked]], *, as_json: bool) -> None:
                 f"     {reading.time.isoformat()} {reading.clock}"
                 f"  {reading.reason or '-'}  {reading.obis or '-'}  {value}"
             )
+        if one.batch is not None:
+            at = datetime.fromtimestamp(one.batch.at_ms / 1_000, UTC)
+            click.echo(f"     {one.batch.named_algorithm}, signed on {at:%Y-%m-%dT%H:%M:%SZ}")
         for note in one.notes:
             click.echo(f"     (note) {note}")
     said = ", ".join(f"{count} {what}" for what, count in counts.items())
@@ -198,15 +206,27 @@ def _show(found: Sequence[tuple[str, Checked]], *, as_json: bool) -> None:
 
 
 def _named(one: Checked) -> str:
+    if one.batch is not None:
+        return f"{one.batch.signer} for {one.batch.device}, number {one.batch.sequence}"
     return f"{one.record.name}, page {one.record.page}" if one.record else "a value"
 
 
 def _json(name: str, one: Checked) -> dict[str, Any]:
     told: dict[str, Any] = {
         "value": name, "outcome": one.outcome, "detail": one.detail, "holder": one.holder,
-        "notes": list(one.notes),
+        "device": one.device, "notes": list(one.notes),
     }  # fmt: skip
-    record = one.record
+    record, batch = one.record, one.batch
+    if batch is not None:
+        return told | {
+            "signer": batch.signer,
+            "names_device": batch.device,
+            "sequence": batch.sequence,
+            "signed_at": datetime.fromtimestamp(batch.at_ms / 1_000, UTC),
+            "algorithm": batch.named_algorithm,
+            "content_type": batch.content_type,
+            "messages": batch.messages.decode(errors="replace"),
+        }
     if record is None:
         return told
     return told | {

@@ -110,6 +110,9 @@ def show(id_: str, *, as_json: bool) -> None:
     click.echo(f"  period     {period.local_from} to {period.local_to}")
     click.echo(f"  reduction  {said.emissions.reduction.t} t")
     click.echo(f"  credited   {said.credited.t} t, coverage {said.coverage}")
+    if said.signed_energy:
+        shares = (f"{s.share_percent} % {s.kind}" for s in said.signed_energy.shares)
+        click.echo(f"  signed     {', '.join(shares)} of the energy")
     for one in unmet(said):
         click.echo(f"  NOT MET    {one}; open, as a clarification (CL) that nobody has to raise")
     if have.verification is not None and (because := conclusion_of(have.verification).because):

@@ -119,19 +119,27 @@ def _root_keys(root: str) -> list[str]:
 @trust.command()
 @click.argument("file", type=_file)
 @click.option("--key", "name", required=True, metavar="N", help="Your root key, by name.")
+@click.option("--after", "before", type=_file,
+              help="The version that FILE follows, whose keys sign it too; where absent, the one"
+              " that is kept here.")  # fmt: skip
 @json_option
-def sign(file: Path, name: str, *, as_json: bool) -> None:
+def sign(file: Path, name: str, before: Path | None, *, as_json: bool) -> None:
     """
     Add a root key's signature to FILE.
+
+    The next version needs a threshold of the old root keys and a threshold of its own: a
+    key that it names no more signs it as well.
 
     \b
     Example:
       tonne trust sign trust-root.json --key secretariat
+      tonne trust sign trust-root-2.json --key secretariat --after trust-root.json
     """
     key, holder = key_files.load(Settings().home, name)
     if holder.role != "programme":
         raise InputError(f"{name!r} is a key of a {holder.role}; a programme's key signs a root")
-    file.write_bytes(sign_root(file.read_bytes(), key))
+    old = kept.kept(Settings().home) if before is None else before.read_bytes()
+    file.write_bytes(sign_root(file.read_bytes(), key, old))
     say({"file": file, "signed_by": name}, f"{file}: signed by {name}", as_json=as_json)
 
 

@@ -14,6 +14,7 @@ import click
 from ingest.errors import InputError
 from mrv import verify as checks
 from mrv.packs.zipped import opened_pack
+from mrv.signatures import canonical
 from mrv.verify.asked import asked_at, given, own_authorities, own_keys, own_policy
 from mrv.verify.reliance import WAIVERS
 from mrv.verify.report import STATES
@@ -101,6 +102,8 @@ def verify(
     """
     at = asked_at(moment)
     trusted = None if keys_file is None else own_keys(str(keys_file), path, at)
+    if trusted is not None and keys_file is not None:
+        _check_not_older(keys_file)
     status = None if status_file is None else given(str(status_file), "--status")
     policy = None if policy_file is None else own_policy(str(policy_file), path)
     named = authorities_file
@@ -115,6 +118,20 @@ def verify(
     else:
         click.echo("\n".join(checks.lines(report)))
     click.get_current_context().exit(report.exit_code)
+
+
+def _check_not_older(file: Path) -> None:
+    """Refuse a trust root that the one which is kept here has replaced."""
+    data = given(str(file), "--keys")
+    if "signed" not in canonical.parse_object(data):
+        return
+    from services.issuer import trust  # noqa: PLC0415 - loads what else the command does without
+    from services.settings import Settings  # noqa: PLC0415 - the same
+
+    try:
+        trust.check_not_older(Settings().home, data)
+    except InputError as error:
+        raise InputError(f"--keys {file}: {error}") from error
 
 
 @contextmanager

@@ -40,6 +40,7 @@ REASONS = (
     "name_unusable",
     "node_twice",
     "conflict",
+    "rate",
     "foreign_record",
     "damaged_record",
     "unknown_schema",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -20,6 +20,7 @@ from services.store.postgres.timestamps import stamp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import date
 
     from psycopg import Connection, Cursor
     from psycopg.rows import TupleRow
@@ -31,6 +32,13 @@ if TYPE_CHECKING:
 _COLUMNS = (
     "received, topic, device_id, time, channel, context, data, method, encoding, public_key, "
     "payload, sha256"
+)
+
+# of a day, from either end: one that does not verify must not hide the next
+_FEW = 3
+# a signed batch is its message
+_DATA = (
+    "CASE WHEN v.data = '' THEN replace(encode(v.payload, 'base64'), E'\\n', '') ELSE v.data END"
 )
 
 
@@ -121,8 +129,8 @@ def find(
 ) -> list[SignedValue]:
     """Return signed values in order of time, of a device and a half-open span."""
     rows = conn.execute(
-        "SELECT id, device_id, time, channel, context, data, method, encoding, public_key, topic, "
-        "received, encode(sha256, 'hex') FROM signed_value "
+        f"SELECT id, device_id, time, channel, context, {_DATA}, method, encoding, public_key,"
+        " topic, received, encode(sha256, 'hex') FROM signed_value v "
         "WHERE (%(device)s::text IS NULL OR device_id = %(device)s) "
         "AND time >= %(begin)s AND time < %(end)s ORDER BY time, id LIMIT %(limit)s",
         {
@@ -133,6 +141,66 @@ def find(
         },
     )
     return [SignedValue(*row) for row in rows]
+
+
+class Candidate(NamedTuple):
+    """A signed value that may go into evidence: whose, when received, of which local day."""
+
+    device: str
+    cose: bool
+    day: date
+    received: datetime
+    data: str
+
+
+def candidates(
+    conn: Connection[TupleRow], devices: Sequence[str], days: Sequence[tuple[date, int, int]]
+) -> list[Candidate]:
+    """
+    Return the first and last few of each device's days, by device, kind and time.
+
+    Parameters
+    ----------
+    days : sequence of (date, int, int)
+        Each day with its edges, half-open. [us UTC]
+    """
+    if not days:
+        return []
+    # by the index, a day's ends at a time: a gateway may sign each minute
+    kind = "device_id = d.name AND (method LIKE 'COSE%%') = k.cose"
+    of_day = (
+        f"SELECT id, time FROM signed_value WHERE {kind} AND time >= e.begin AND time < e.until"
+    )
+    rows = conn.execute(
+        "WITH d AS (SELECT name FROM unnest(%(devices)s::text[]) AS name WHERE EXISTS (SELECT"
+        " FROM signed_value WHERE device_id = name AND time >= %(begin)s AND time < %(end)s))"
+        f" SELECT d.name, k.cose, e.day, v.received, {_DATA} FROM d"
+        " CROSS JOIN (VALUES (false), (true)) AS k (cose)"
+        " CROSS JOIN unnest(%(days)s::date[], %(begins)s::timestamptz[], %(ends)s::timestamptz[])"
+        " AS e (day, begin, until)"
+        f" CROSS JOIN LATERAL (({of_day} ORDER BY time, id LIMIT %(few)s) UNION"
+        f" ({of_day} ORDER BY time DESC, id DESC LIMIT %(few)s)) AS p"
+        " JOIN signed_value v ON v.id = p.id ORDER BY d.name, k.cose, e.day, v.time, v.id",
+        {
+            "devices": list(devices),
+            "begin": stamp(days[0][1]),
+            "end": stamp(days[-1][2]),
+            "days": [day for day, *_ in days],
+            "begins": [stamp(begin) for _, begin, _ in days],
+            "ends": [stamp(end) for *_, end in days],
+            "few": _FEW,
+        },
+    )
+    return [Candidate(*row) for row in rows]
+
+
+def count(conn: Connection[TupleRow], devices: Sequence[str], from_us: int, to_us: int) -> int:
+    """Return how many values of some devices are stored of a half-open span. [us UTC]"""
+    row = conn.execute(
+        "SELECT count(*) FROM signed_value WHERE device_id = ANY(%s) AND time >= %s AND time < %s",
+        [list(devices), stamp(from_us), stamp(to_us)],
+    ).fetchone()
+    return int(row[0]) if row else 0
 
 
 def devices(conn: Connection[TupleRow]) -> set[str]:

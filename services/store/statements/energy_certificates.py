@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 from psycopg import errors
 from psycopg.types.range import Range
 
 from ingest.errors import InputError
+from mrv.registry.project import Certified
 from services.store.postgres.timestamps import stamp
 
 if TYPE_CHECKING:
@@ -102,16 +104,38 @@ def free_wh(conn: Connection[TupleRow], device: str, begin: datetime, end: datet
 
 def certified(
     conn: Connection[TupleRow], devices: Sequence[str], from_us: int, to_us: int
-) -> dict[str, list[tuple[str, str, int]]]:
-    """Return id, scheme and Wh of the certificates of devices in [from, to), by device."""
+) -> dict[tuple[str, str], tuple[Certified, ...]]:
+    """Return what certificates certify of devices in [from, to), by device and quantity."""
     rows = conn.execute(
-        "SELECT c.device_id, c.certificate_id, e.scheme, sum(c.wh)::bigint FROM energy_certified c"
-        " JOIN energy_certificate e ON e.id = c.certificate_id"
+        "SELECT c.device_id, e.quantity, c.certificate_id, e.scheme,"
+        " array_agg((extract(epoch FROM c.start) / 900)::bigint ORDER BY c.start),"
+        " array_agg(c.wh ORDER BY c.start)"
+        " FROM energy_certified c JOIN energy_certificate e ON e.id = c.certificate_id"
         " WHERE c.device_id = ANY(%s) AND c.start >= %s AND c.start < %s"
-        " GROUP BY 1, 2, 3 ORDER BY 1, 2",
+        " GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3",
         [list(devices), stamp(from_us), stamp(to_us)],
     )
-    found: dict[str, list[tuple[str, str, int]]] = {}
-    for device, name, scheme, wh in rows:
-        found.setdefault(device, []).append((name, scheme, int(wh)))
+    found: dict[tuple[str, str], tuple[Certified, ...]] = {}
+    for device, quantity, name, scheme, numbers, wh in rows:
+        one = Certified(
+            name, scheme, np.array(numbers, dtype=np.int64), np.array(wh, dtype=np.int64)
+        )
+        found[device, quantity] = (*found.get((device, quantity), ()), one)
     return found
+
+
+def beside(
+    conn: Connection[TupleRow], devices: Sequence[str], from_us: int, to_us: int
+) -> list[str]:
+    """Return certificates in [from, to) of other meters at the devices' sites, as texts."""
+    rows = conn.execute(
+        "SELECT DISTINCT c.certificate_id, c.device_id FROM energy_certified c"
+        " JOIN device d ON d.id = c.device_id"
+        " WHERE d.site IN (SELECT site FROM device WHERE id = ANY(%(ids)s))"
+        " AND NOT c.device_id = ANY(%(ids)s) AND c.start >= %(from)s AND c.start < %(to)s"
+        " AND NOT EXISTS (SELECT FROM project_device p"
+        "   WHERE p.device_id = c.device_id AND p.during @> c.start)"
+        " ORDER BY 1, 2",
+        {"ids": list(devices), "from": stamp(from_us), "to": stamp(to_us)},
+    )
+    return [f"certificate {name} of {device}" for name, device in rows]

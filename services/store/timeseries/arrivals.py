@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from mrv.calendar import utc_text
 from services.store.postgres.timestamps import stamp
 
 if TYPE_CHECKING:
@@ -26,7 +27,26 @@ _NOTE = (
     " ON CONFLICT (device_id, made, arrived)"
     " DO UPDATE SET readings = a.readings + excluded.readings"
 )
-Counted = tuple[str, int, int, int]
+
+
+class Summed(NamedTuple):
+    """
+    Readings of a device's day: how many, how many of them late, and of how many different hours.
+
+    Attributes
+    ----------
+    day : int
+        Its place among the days that were asked for.
+    hours, span : int
+        Different hours of arrival, and of the readings themselves.
+    """
+
+    device: str
+    day: int
+    readings: int
+    late: int
+    hours: int
+    span: int
 
 
 def note(
@@ -65,19 +85,58 @@ def _received_us(frame: Frame, messages: Letters) -> Int64:
     return np.asarray(when, dtype=np.int64)[frame.message]
 
 
-def counted(
-    cursor: Cursor[TupleRow], ids: Sequence[str], from_us: int, to_us: int
-) -> list[Counted]:
+def by_day(
+    cursor: Cursor[TupleRow],
+    ids: Sequence[str],
+    span_us: tuple[int, int],
+    days_us: Sequence[int],
+    late_us: int,
+) -> list[Summed]:
     """
-    Return device, hour of the reading [us UTC], hour of arrival [us UTC] and count.
+    Sum up by device and day, in the database: a fleet's day has hundreds of thousands of counts.
 
-    An hour belongs to the span in which it begins.
+    Parameters
+    ----------
+    span_us : tuple of int
+        Readings of these times, half-open. [us UTC]
+    days_us : sequence of int
+        Edges of days that follow one another, one more than there are days; the span lies
+        within them.  An hour belongs to the day in which it begins. [us UTC]
+    late_us : int
+        How long after its day's end an hour of arrival begins that is late. [us]
+
+    Returns
+    -------
+    list of Summed
+        By device and day.
     """
     cursor.execute(
-        "SELECT device_id, (extract(epoch FROM made) * 1000000)::bigint,"
-        " (extract(epoch FROM arrived) * 1000000)::bigint, readings FROM arrival_count"
-        " WHERE device_id = ANY(%s) AND made >= %s AND made < %s"
-        " ORDER BY device_id, made, arrived",
+        "WITH c AS (SELECT device_id, width_bucket(made, %(edges)s::timestamptz[]) AS day, made,"
+        " arrived, readings FROM arrival_count"
+        " WHERE device_id = ANY(%(ids)s) AND made >= %(from)s AND made < %(to)s)"
+        " SELECT device_id, day, sum(readings)::bigint,"
+        " coalesce(sum(readings) FILTER (WHERE arrived >= (%(late)s::timestamptz[])[day]), 0)"
+        "::bigint, count(DISTINCT arrived), count(DISTINCT made) FROM c"
+        " GROUP BY device_id, day ORDER BY device_id, day",
+        {
+            "ids": list(ids),
+            "from": stamp(span_us[0]),
+            "to": stamp(span_us[1]),
+            "edges": [stamp(us) for us in days_us],
+            "late": [stamp(end + late_us) for end in days_us[1:]],
+        },
+    )
+    return [Summed(str(d), int(day) - 1, *map(int, more)) for d, day, *more in cursor.fetchall()]
+
+
+def by_hour(
+    cursor: Cursor[TupleRow], ids: Sequence[str], from_us: int, to_us: int
+) -> dict[str, int]:
+    """Count a span's readings by the hour of their arrival, written in UTC."""
+    cursor.execute(
+        "SELECT (extract(epoch FROM arrived) * 1000000)::bigint, sum(readings)::bigint"
+        " FROM arrival_count WHERE device_id = ANY(%s) AND made >= %s AND made < %s"
+        " GROUP BY arrived ORDER BY arrived",
         (list(ids), stamp(from_us), stamp(to_us)),
     )
-    return [(str(d), int(made), int(arrived), int(n)) for d, made, arrived, n in cursor.fetchall()]
+    return {utc_text(int(us)): int(count) for us, count in cursor.fetchall()}

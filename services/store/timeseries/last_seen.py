@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from psycopg import Connection, Cursor
     from psycopg.rows import TupleRow
 
-    from ingest.model import Fleet, Frame, Int64
+    from ingest.model import Fleet, Frame, Int32, Int64
     from services.store.messages.dead_letter_write import Letters
 
 EVERY_S = 10.0
@@ -65,6 +65,16 @@ class Seen:
         self._quarters = np.zeros((n, QUARTERS), dtype=np.bool_)
         self._days = _Days(fleet)
         self._written_s = 0.0
+
+    def take_over(self, before: Seen, here: Int32, there: Int32, now_us: int) -> None:
+        """Take what is known of devices in an earlier fleet, by index `here` and `there`."""
+        for name in ("_last", "_stored", "_received"):
+            getattr(self, name)[here] = getattr(before, name)[there]
+        self._days.turn(now_us)
+        # quarter hours of another day, or in another zone, are others
+        same = self._days.midnight_us[here] == before._days.midnight_us[there]
+        self._quarters[here[same]] = before._quarters[there[same]]
+        self._written_s = before._written_s
 
     def observe(
         self, cursor: Cursor[TupleRow], frames: Sequence[Frame], messages: Letters
@@ -184,3 +194,12 @@ def _received(frame: Frame, messages: Letters) -> Int64:
 def see(connection: Connection[TupleRow]) -> None:
     """Bring the newest times up to what is stored, as after a crash."""
     connection.execute("SELECT tonne_see_devices()")
+
+
+def since_received_s(connection: Connection[TupleRow]) -> float | None:
+    """How long ago a reading was received last; None where none ever was. [s]"""
+    row = connection.execute(
+        "SELECT extract(epoch FROM clock_timestamp() - max(received))::double precision"
+        " FROM device_seen"
+    ).fetchone()
+    return None if row is None or row[0] is None else float(row[0])

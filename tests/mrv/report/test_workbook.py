@@ -18,10 +18,9 @@ from mrv.rounding import to_integer
 from tests.mrv.report import office, sample
 
 SHEETS = [
-    "Monitoring Plan", "Monitoring Structure", "Monitoring Report", "Calculation", "Days", "Gaps",
-    "Deductions", "Cross-checks", "Unusual readings", "Comparisons", "Sampling", "Calibrations",
-    "Factors", "Dated values", "Conditions", "Audit file",
-    "Verification",
+    "Monitoring Plan", "Monitoring Structure", "Monitoring Report", "Calculation", "Days", "Charts",
+    "Gaps", "Deductions", "Cross-checks", "Unusual readings", "Comparisons", "Sampling",
+    "Calibrations", "Factors", "Dated values", "Conditions", "Audit file", "Verification",
 ]  # fmt: skip
 
 
@@ -69,6 +68,27 @@ def test_the_sheets_are_those_of_the_jcm_with_its_columns(books):
     assert [h.split()[0] for h in heads[1:11]] == letters
     tables = [c.value for c in report["A"] if str(c.value).startswith("Table")]
     assert [text.partition(":")[0] for text in tables] == ["Table 1", "Table 2", "Table 3"]
+
+
+def test_charts_draw_the_cells_of_the_days_and_of_the_account(books, facts):
+    """A reader would see columns of another meter, or of days that were cut off."""
+    book = opened(books["bus-en"])
+    drawn = book["Charts"]._charts
+    heads = [chart.title.tx.rich.p[0].r[0].t for chart in drawn]
+    assert len(drawn) == 1 + len(facts["bus"].parameters)
+    reduction = facts["bus"].subject.emissions.reduction.t
+    assert float(reduction) == pytest.approx(book["Charts"]["B8"].value, abs=1e-9)
+    rows = list(book["Days"].iter_rows(5, values_only=True))
+    for head, chart in zip(heads[1:], drawn[1:], strict=True):
+        (series,) = chart.ser
+        sheet, first, last = re.fullmatch(
+            r"'?(\w+)'?!\$?E\$?(\d+):\$?E\$?(\d+)", series.val.numRef.f
+        ).groups()
+        mine = rows[int(first) - 5 : int(last) - 4]
+        assert sheet == "Days"
+        assert {row[1] for row in mine} == {head.rpartition(" (")[0].rpartition(", ")[2]}
+        others = rows[: int(first) - 5] + rows[int(last) - 4 :]
+        assert (mine[0][1], mine[0][2]) not in {(row[1], row[2]) for row in others}
 
 
 def test_the_figures_are_those_of_the_statement(books, facts):

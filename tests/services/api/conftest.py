@@ -13,7 +13,7 @@ import pytest
 
 from services.store.api import api_keys
 from services.store.postgres.pool import connect
-from tests import forked
+from tests import commands
 from tests.fix_timescale import _fresh
 from tests.planted import planted
 from tests.ports import free_port
@@ -89,7 +89,7 @@ def _tokens(conn):
 
 def start(database_url, home, url, log, **more):
     """Return `tonne api` at an address, ready to answer; `more` are further settings."""
-    process = forked.Popen(
+    process = commands.start(
         ["api"],
         stdout=log,
         stderr=log,

@@ -66,6 +66,21 @@ MATRIX = {
     ("POST", "/v1/statements/{statement}/approval"): OPERATOR | {"rival": 404},
     # one that nobody here asked for; `test_signer` has the one who did
     ("GET", "/v1/jobs/{job}"): READ | {"stranger": 404},
+    ("GET", "/v1/projects/{project}/exports/{form}.zip"): READ | {"stranger": 404},
+    ("GET", "/v1/statements/{statement}/exports/jcm.zip"): READ | {"stranger": 404},
+    ("GET", "/v1/exports/aef.zip"): WHOLE,
+    ("GET", "/v1/sites/{site}/exports/facility.zip"): WHOLE,
+    # what is in it goes by the scope: `test_sensorthings`
+    ("GET", "/v1/sensorthings/v1.1"): OPEN,
+    ("GET", "/v1/sensorthings/v1.1/{path}"): OPEN,
+    ("GET", "/v1/webhooks"): ADMIN,
+    ("POST", "/v1/webhooks"): ADMIN,
+    ("GET", "/v1/webhooks/{webhook}"): ADMIN,
+    ("GET", "/v1/webhooks/{webhook}/deliveries"): ADMIN,
+    ("POST", "/v1/webhooks/{webhook}/secret"): ADMIN,
+    ("POST", "/v1/webhooks/{webhook}/replay"): ADMIN,
+    ("POST", "/v1/webhooks/{webhook}/end"): ADMIN,
+    ("GET", "/v1/jobs/{job}/file"): READ | {"stranger": 404},
     ("GET", "/v1/programme"): WHOLE,
     ("GET", "/v1/deadletters"): READ,
     ("GET", "/v1/programme/report"): WHOLE,
@@ -75,6 +90,8 @@ MATRIX = {
     ("GET", "/v1/sewers/{asset}"): WHOLE,
 }
 QUERIES = {
+    "/v1/exports/aef.zip": {"party": "VNM", "year": 2026},
+    "/v1/sites/{site}/exports/facility.zip": {"year": 2026},
     "/v1/status-list": {"project": "pv"},
     "/v1/intervals": {"device": "inv-1", "from": "2026-03-02", "to": "2026-03-03"},
     "/v1/parks/{park}": {"year": 2026},
@@ -104,6 +121,10 @@ OPINION = {
 APPROVED = {"id": "x", "verificationSha256": "0" * 64}
 BITS = {"id": "x", "type": "BitstringStatusList", "statusPurpose": "x", "encodedList": "uA"}
 BODIES = {
+    "/v1/webhooks": {"id": "x", "url": "https://10.0.0.1/", "topics": ["alarm"]},
+    "/v1/webhooks/{webhook}/secret": {"overlap_h": 1},
+    "/v1/webhooks/{webhook}/replay": {"dead": True},
+    "/v1/webhooks/{webhook}/end": {"reason": "a test"},
     "/v1/alarms/{alarm}/acknowledge": {"text": "a test"},
     "/v1/alarms/{alarm}/comment": {"text": "a test"},
     "/v1/statements/{statement}/approval": {**SIGNED, "credentialSubject": APPROVED},
@@ -168,6 +189,10 @@ def test_each_role_gets_what_is_its_own(served, method, path):
         "{key}": "000000000000",
         "{job}": "00000000-0000-4000-8000-000000000000",
         "{alarm}": "1",
+        "{webhook}": "none",
+        "{path}": "Things",
+        "{form}": "cdop",
+        "{site}": "hp",
     }
     address = path
     for name, value in names.items():

@@ -2,6 +2,7 @@
 
 import signal
 import time
+from functools import partial
 
 import pytest
 
@@ -87,6 +88,35 @@ def test_writes_at_once_stall_no_read(served, attacked):
         statuses = [one for _ in range(often(3, 10)) for one in hostile.at_once([make] * 16)]
     assert set(statuses) == {201}
     assert readers.told("writes at once") < QUICK_S
+    assert set(readers.statuses) == {200}
+
+
+def test_long_work_stalls_no_read(served, attacked):
+    """Fourteen closes at once stood in the way of whoever only read, for five seconds."""
+    who = {role: {"Authorization": f"Bearer {served.tokens[role]}"} for role in served.tokens}
+    pages = f"{attacked}/v1/statements/{served.issued}"
+
+    def close():
+        with hostile.client() as one:
+            body = {"from": "2026-03-01", "to": "2026-03-04"}
+            path = f"{attacked}/v1/projects/pv/periods"
+            return one.post(path, json=body, headers=who["operator"]).status_code
+
+    def file(path, **more):
+        with hostile.client() as one:
+            return one.get(pages + path, headers={**who["auditor"], **more}).status_code
+
+    files = [f".{kind}?lang={lang}" for kind in ("pdf", "xlsx") for lang in ("en", "vi", "ja")]
+    calls = [
+        *[close] * 14,
+        *(partial(file, path) for path in files),
+        *(partial(file, path, Prefer="respond-async") for path in ("/evidence", *files)),
+    ]
+    with Reader(*public(served, attacked)) as readers:
+        statuses = [one for _ in range(often(1, 5)) for one in hostile.at_once(calls)]
+    # closes of one period at once are the same draft
+    assert set(statuses) <= {200, 201, 202}
+    assert readers.told("closes, reports and packs") < QUICK_S
     assert set(readers.statuses) == {200}
 
 

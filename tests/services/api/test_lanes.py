@@ -73,6 +73,20 @@ def test_what_takes_long_has_a_lane_of_its_own(method, path, accept, count):
     assert len(Lanes().of(scope, {b"accept": accept})) == count
 
 
+@pytest.mark.parametrize(
+    ("headers", "count"),
+    [
+        ({b"prefer": b"respond-async", b"authorization": b"Bearer x"}, 1),
+        ({b"prefer": b"respond-async"}, 2),
+        ({b"prefer": b"x-respond-async", b"authorization": b"Bearer x"}, 2),
+    ],
+)
+def test_who_is_made_to_wait_is_let_past_nobody(headers, count):
+    """By a word in a header, anybody would have files made beside the two of the lane."""
+    scope = {"method": "GET", "path": "/v1/statements/x.pdf", "client": ("10.0.0.1", 1)}
+    assert len(Lanes().of(scope, headers)) == count
+
+
 def test_an_address_has_a_share_of_the_places(monkeypatch):
     """One address would take all of them."""
     monkeypatch.setattr(connections, "MOST_OF_ADDRESS", 3)

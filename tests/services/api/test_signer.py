@@ -25,7 +25,7 @@ from services.local.packages import POSTGRES_BIN
 from services.metrics import Metrics
 from services.store.postgres.pool import connect
 from services.store.statements import signer_requests as queue
-from tests import forked
+from tests import commands
 from tests.deploy.files import DEPLOY
 from tests.fix_timescale import _fresh
 from tests.opinions import concluded
@@ -82,7 +82,7 @@ def apart(timescale, migrated_template, tmp_path_factory, logins):
 def signing(apart, logins):
     """Run `tonne signer` with its own login, and its own home."""
     with (apart.home / "signer.log").open("wb") as log:
-        process = forked.Popen(
+        process = commands.start(
             ["signer", "--no-seal"],
             env={
                 **{k: v for k, v in os.environ.items() if not k.startswith("TONNE_")},
@@ -151,6 +151,7 @@ def test_a_statement_is_issued_though_the_web_process_has_no_key(apart, logins):
     with signing(apart, logins):
         done = job(apart, location)
         assert (done["state"], done["status"], done["detail"]) == ("done", 201, None)
+        assert done["progress"] == {"done": 4, "total": 4, "step": "draft"}
         name = done["result"]["statement"]
         assert job(apart, patient.headers["location"])["result"]["statement"] == name
         # and whoever waits is answered as by a process that does it itself

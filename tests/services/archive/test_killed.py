@@ -8,7 +8,7 @@ from services.archive import restore
 from services.archive import verify as check
 from services.archive.verify import Wanted
 from services.store.postgres.pool import connect
-from tests import forked
+from tests import commands
 from tests.services.archive import killed, shelved
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
@@ -16,7 +16,9 @@ pytestmark = [pytest.mark.integration, pytest.mark.faults]
 
 def _die(step, command, url, place):
     words = [step, command, url, place]
-    done = forked.run(words, module="tests.services.archive.killed", timeout=120)
+    done = commands.run(
+        words, module="tests.services.archive.killed", capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == -signal.SIGKILL, (step, done.stderr)
 
 

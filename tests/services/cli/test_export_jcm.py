@@ -120,3 +120,35 @@ def test_shares_that_are_not_the_whole_are_refused(run, tmp_path):
         assert rule in done.output
         assert not (tmp_path / "out").exists()
     assert "account of A" in run(participants=(("A", "JPN", "100", None),)).output
+
+
+def test_contributions_are_what_the_statement_shows_and_what_was_entered(run, pack, tmp_path):
+    """A report would praise a project for energy or jobs that nobody measured or entered."""
+    done = run()
+    said = _stated(pack)
+    sheet = openpyxl.load_workbook(tmp_path / "out" / "contribution-report.xlsx")["Contributions"]
+    rows = [[cell.value for cell in row] for row in sheet["A4:E6"]]
+    assert rows[0][0] == "SDG 13"
+    assert Decimal(str(rows[0][2])) == Decimal(said["emissions"]["reduction"]["t"])
+    counted = sum(Decimal(one["counted"]) for one in said["monitoredParameters"])
+    assert rows[1][:2] == ["SDG 7", "renewable electricity that counts in the statement"]
+    assert abs(Decimal(str(rows[1][2])) - counted / 10**6) < Decimal("0.000001")
+    assert rows[2] == [None] * 5
+    assert "negative_impacts" in done.output
+
+
+def test_the_design_is_what_the_statement_was_closed_with(run, pack, tmp_path):
+    """A verifier would compare a design document with equipment that is not there."""
+    run()
+    plan = json.loads((pack / "plan.json").read_text("utf-8"))
+    book = openpyxl.load_workbook(tmp_path / "out" / "design-extract.xlsx")
+    assert book.sheetnames == [
+        "Project", "Equipment", "Fixed ex ante", "Monitoring plan", "Applicability",
+    ]  # fmt: skip
+    listed = [row[0].value for row in book["Equipment"]["A4:A99"] if row[0].value]
+    assert listed == [one["id"] for one in plan["devices"]]
+    said = _stated(pack)
+    conditions = [row[0].value for row in book["Applicability"]["A4:A99"] if row[0].value]
+    assert conditions == [one["clause"] for one in said["applicability"]]
+    first = book["Project"]["B7"].value
+    assert first == "2026-01-01"

@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from tests.fix_timescale import copy_cluster
+from tests.fix_pipeline import on_servers
 from tests.services.edge.plant import DEVICES, Plant, SecurePipeline, registry
 
 
@@ -12,12 +12,10 @@ from tests.services.edge.plant import DEVICES, Plant, SecurePipeline, registry
 def pipeline(tmp_path_factory, migrated_cluster):
     """A secured pipeline with two gateways, and devices behind the first."""
     home = tmp_path_factory.mktemp("secure")
-    copy_cluster(migrated_cluster, home)
-    found = SecurePipeline(home)
-    found.register(registry(*DEVICES))
-    found.enrol()
-    yield found
-    found.close()
+    with on_servers(migrated_cluster, home, SecurePipeline) as found:
+        found.register(registry(*DEVICES))
+        found.enrol()
+        yield found
 
 
 @pytest.fixture(autouse=True)

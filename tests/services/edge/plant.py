@@ -8,8 +8,6 @@ import os
 import signal
 import sqlite3
 import struct
-import subprocess
-import sys
 import threading
 import time
 import urllib.request
@@ -21,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-from tests import forked
+from tests import commands
 from tests.ports import free_port
 from tests.running import Pipeline
 
@@ -39,6 +37,7 @@ DEVICES = (
     {"id": "rtu-2", "class": "pv_inverter", "profile": "sunspec-103", "rated_power_w": 10_000},
     {"id": "clock-1", "class": "energy_meter", "profile": "eastron-sdm630"},
     {"id": "full-1", "class": "energy_meter", "profile": "eastron-sdm630"},
+    {"id": "signed-1", "class": "energy_meter", "profile": "eastron-sdm630"},
     *({"id": f"away-{k}", "class": "energy_meter"} for k in range(5)),
 )
 
@@ -140,13 +139,9 @@ def registry(*devices):
 
 
 class Edge:
-    """
-    A `tonne edge` that may be killed and started again on its outbox.
+    """A `tonne edge` that may be killed and started again on its outbox."""
 
-    `alone` starts Python anew: a forked one begins with the memory of all commands.
-    """
-
-    def __init__(self, folder, pipeline, sources, environment=None, *, alone=False, **more):
+    def __init__(self, folder, pipeline, sources, environment=None, **more):
         self.folder = folder
         self.outbox = folder / "outbox.db"
         self.config = folder / "edge.yaml"
@@ -163,19 +158,18 @@ class Edge:
         self.config.write_text(yaml.safe_dump(document))
         self.log = folder / "edge.log"
         self.process = None
-        self._alone = alone
+        self.anew = False  # by a Python that holds no other command's modules
 
     def start(self):
         """Start it."""
         with self.log.open("ab") as out:
-            more = {"stdout": out, "stderr": out, "env": self._environment}
-            words = ["edge", str(self.config)]
-            if self._alone:
-                self.process = subprocess.Popen(
-                    [sys.executable, "-m", "services.cli", *words], **more
-                )
-            else:
-                self.process = forked.Popen(words, **more)
+            self.process = commands.start(
+                ["edge", str(self.config)],
+                anew=self.anew,
+                stdout=out,
+                stderr=out,
+                env=self._environment,
+            )
 
     def kill(self):
         """Cut its power."""
@@ -234,8 +228,13 @@ class Edge:
 
     def status(self):
         """What it says of its outbox."""
-        words = ["edge", str(self.config), "--status"]
-        done = forked.run(words, env=self._environment, check=True)
+        done = commands.run(
+            ["edge", str(self.config), "--status"],
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         return json.loads(done.stdout)
 
 

@@ -59,7 +59,8 @@ def test_every_source_arrives_under_the_gateways_own_identity(pipeline, plant, t
          "columns": {"Chỉ số": "energy_import_kwh"}, "timezone": "Asia/Ho_Chi_Minh",
          "every_s": 0.5},
     ]  # fmt: skip
-    edge = Edge(tmp_path, pipeline, sources, alone=True)
+    edge = Edge(tmp_path, pipeline, sources)
+    edge.anew = True  # its memory is looked at
     try:
         with edge.running(), pipeline.running(tmp_path / "run.log"):
             client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)

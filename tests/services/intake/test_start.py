@@ -17,6 +17,7 @@ from services.intake.start import waited_for
 from services.local.postgres import Postgres
 from services.logs import get_logger
 from services.metrics import Metrics
+from tests import memory
 from tests.fix_timescale import Quick, copy_cluster
 from tests.ports import give_ports
 
@@ -27,10 +28,11 @@ LOG = get_logger("test")
 @pytest.fixture
 def server(tmp_path, migrated_cluster):
     """A database server of its own that does not run yet."""
-    copy_cluster(migrated_cluster, tmp_path)
-    made = Quick(give_ports(tmp_path, Postgres.name))
-    yield made
-    made.stop()
+    with memory.folder(tmp_path) as home:
+        copy_cluster(migrated_cluster, home)
+        made = Quick(give_ports(home, Postgres.name))
+        yield made
+        made.stop()
 
 
 def opening(url, stopping):

@@ -9,11 +9,12 @@ from click.testing import CliRunner
 
 from ingest.errors import InputError
 from mrv.errors import EnrolmentError, SignatureError
+from mrv.log.cosignature import cosign
 from mrv.packs.reader import read_pack
 from mrv.verify import verify
 from services.cli.main import main
 from services.issuer import audit as audits
-from services.issuer import keys
+from services.issuer import keys, witness
 from services.issuer import transitions as life
 from services.issuer.close import close_period
 from services.issuer.pack import export
@@ -161,6 +162,88 @@ def test_an_end_that_is_dated_back_reaches_what_was_issued_since(issued, tmp_pat
     with _connect(url) as conn:
         ring = [one.key for one in enrolled.load(conn) if one.key.role != "witness"]
     assert verify(pack, ring).exit_code == 1
+
+
+@pytest.mark.integration
+def test_a_stolen_witness_s_key_vouches_for_nothing_and_another_one_takes_its_place(
+    issued, tmp_path
+):
+    """Two histories of a log could go on being shown under the stolen witness's name."""
+    url, _, name = issued
+
+    def cosigned(by, folder):
+        with _connect(url) as conn:
+            key, _ = keys.load(tmp_path, by)
+            head = log.checkpoint(conn)
+            assert by in witness.keep(conn, head + cosign(head, by, key, int(time.time())))
+        return witnessed(folder)
+
+    def witnessed(folder):
+        with _connect(url) as conn:
+            ring = [one.key for one in enrolled.load(conn)]
+            status = life.status_list(conn, "pv", life.Signer(*keys.load(tmp_path, "the-operator")))
+            pack = export(conn, name, tmp_path / folder)
+        return verify(read_pack(pack), ring, status)
+
+    assert cosigned("the-witness", "one").exit_code == 0
+    tonne("keys", "revoke", "the-witness")
+    report = witnessed("two")
+    assert (report.exit_code, [one.code for one in report.missing]) == (4, ["witnesses"])
+    assert "the-witness, whose key has ended" in report.missing[0].what
+    tonne("keys", "create", "--role", "witness", "--name", "second")
+    report = cosigned("second", "three")
+    assert report.exit_code == 0, report.missing
+    assert any("countersigned by second at" in one for one in report.relied)
+
+
+@pytest.mark.integration
+def test_a_stolen_operator_s_key_signs_no_status_list_that_counts(issued, tmp_path):
+    """A thief would sign that a statement still counts, dated before the key's end."""
+    url, who, name = issued
+    with _connect(url) as conn:
+        stolen = life.status_list(conn, "pv", who["operator"])
+        pack = read_pack(export(conn, name, tmp_path / "pack"))
+    time.sleep(1.1)  # a proof's time is in whole seconds
+    told = tonne("keys", "rotate", "the-operator")
+    assert "tonne statement status-list PROJECT" in told
+    with _connect(url) as conn:
+        ring = [one.key for one in enrolled.load(conn) if one.key.role != "witness"]
+        new = life.status_list(conn, "pv", life.Signer(*keys.load(tmp_path, "the-operator")))
+    report = verify(pack, ring, stolen)
+    assert (report.exit_code, [one.code for one in report.missing]) == (4, ["status-key"])
+    assert verify(pack, ring, new).exit_code == 0
+
+
+def test_a_stolen_root_key_is_replaced_by_the_others(tmp_path, monkeypatch):
+    """Whoever stole a programme's key would name its verifiers, or nobody could any more."""
+    monkeypatch.setenv("TONNE_HOME", str(tmp_path))
+    for name in ("a", "b", "c", "stolen", "new", "thief"):
+        tonne("keys", "create", "--role", "programme", "--name", name, "--no-enroll")
+    tonne("keys", "create", "--role", "log", "--name", "city-log", "--no-enroll")
+    ring = tmp_path / "ring.json"
+    tonne("keys", "public", "city-log", "--out", ring)
+
+    def root(version, roots, signers):
+        file = tmp_path / f"root-{version}-{'-'.join(signers)}.json"
+        named = [word for one in roots for word in ("--root", one)]
+        tonne("trust", "create", "--programme", "city", "--keys", ring, *named, "--threshold", 2,
+              "--version", version, "--expires", "2100-01-01T00:00:00Z", "--out", file)  # fmt: skip
+        for one in signers:
+            tonne("trust", "sign", file, "--key", one)
+        return file
+
+    tonne("trust", "pin", root(1, ["a", "b", "stolen"], ["a", "b"]))
+    thiefs = root(2, ["stolen", "thief"], ["stolen", "thief"])
+    assert "signed by 1 of the root keys of version 1; 2 are needed" in tonne(
+        "trust", "pin", thiefs, code=2
+    )
+    tonne("trust", "pin", root(2, ["a", "b", "new"], ["a", "b"]))
+    later = root(3, ["a", "stolen", "thief"], ["stolen", "thief", "a"])
+    assert "are needed" in tonne("trust", "pin", later, code=2)
+    # a key that the next version names no more still has to sign it
+    assert "are needed" in tonne("trust", "pin", root(3, ["new", "c"], ["new", "c"]), code=2)
+    tonne("trust", "pin", root(3, ["new", "c"], ["a", "new", "c"]))
+    assert "version 3" in tonne("trust", "show", tmp_path / "trust-root.json")
 
 
 def test_a_secret_is_encrypted_under_a_passphrase(tmp_path, monkeypatch):

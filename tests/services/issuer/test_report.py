@@ -18,7 +18,7 @@ from services.issuer.exports import source_of, source_of_pack
 from services.issuer.pack import export
 from services.issuer.report import facts_of, facts_of_pack
 from services.store.postgres.pool import connect
-from tests import forked
+from tests import commands
 from tests.fix_timescale import _fresh
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
@@ -51,8 +51,13 @@ def spoilt(issued, tmp_path):
 
 
 def _tonne(*arguments, **environment):
-    words = ["statement", "report", *arguments]
-    return forked.run(words, env={"PATH": "/usr/bin:/bin", **environment})
+    return commands.run(
+        ["statement", "report", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": "/usr/bin:/bin", **environment},
+    )
 
 
 def test_database_and_pack_give_the_same_report(issued):

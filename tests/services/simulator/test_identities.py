@@ -2,14 +2,14 @@
 
 import json
 import os
-import subprocess
-import sys
 
 import psycopg
 import pytest
 
 from services.identity.authority import Authority
 from services.identity.files import write
+from tests import commands
+from tests.fix_pipeline import on_servers
 from tests.running import Pipeline
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -39,18 +39,18 @@ class Secure(Pipeline):
 
 
 @pytest.fixture(scope="module")
-def secure(tmp_path_factory):
+def secure(tmp_path_factory, migrated_cluster):
     """A secured pipeline with a fleet that is enrolled."""
-    found = Secure(tmp_path_factory.mktemp("identities"))
-    found.register(FLEET)
-    found.tonne("registry", "issue-credentials", "--all")
-    yield found
-    found.close()
+    home = tmp_path_factory.mktemp("identities")
+    with on_servers(migrated_cluster, home, Secure) as found:
+        found.register(FLEET)
+        found.tonne("registry", "issue-credentials", "--all")
+        yield found
 
 
 def _run(secure, *words, **more):
-    return subprocess.run(
-        [sys.executable, "-m", "services.cli", *words],
+    return commands.run(
+        words,
         env=secure.environment | more,
         capture_output=True,
         text=True,

@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 
 import httpx
 import pytest
@@ -27,6 +26,7 @@ from services.witness import witness_keys
 from services.witness.app import LARGEST_BODY
 from services.witness.cosigner import Cosigner
 from services.witness.state import FILE, State
+from tests import commands
 from tests.transparency import OthersWitness, answers, needs_witness, until
 
 KEY, STRANGER = (SigningKey(bytes([n]) * 32) for n in (7, 8))
@@ -97,12 +97,11 @@ def served(run, free_port_of):
     made = json.loads(run("create", "--name", "witness.example/ours", "--json").output)
     assert run("add-log", LOG.vkey).exit_code == 0
     port = free_port_of()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "services.cli", "witness", "serve"],
-        env={**os.environ, "TONNE_HOME": str(run.home),
-             "TONNE_WITNESS_BIND": f"127.0.0.1:{port}"},
+    process = commands.start(
+        ["witness", "serve"],
+        env={**os.environ, "TONNE_HOME": str(run.home), "TONNE_WITNESS_BIND": f"127.0.0.1:{port}"},
         stderr=subprocess.PIPE,
-    )  # fmt: skip
+    )
     try:
         until(lambda: answers("127.0.0.1", port))
         yield f"http://127.0.0.1:{port}", [Vkey.parse(text) for text in made["vkeys"]]

@@ -28,12 +28,14 @@ from services.api.console.charts.quantities import QUARTER_US, Amount, day_chart
 from services.api.console.charts.waterfall import Step, waterfall
 from services.api.console.maps.plots import month_calendar
 from services.api.console.render import Language, render
+from services.api.console.routes.jobs import job_page
 from services.api.console.routes.overview import tonnes
 from services.api.console.session import View
 from services.api.console.translations import Words
+from services.api.principals import PUBLIC
 from services.api.problems import ProblemError
-from services.api.reports import report
-from services.api.routes.evidence import packed, send_pack
+from services.api.reports import pack_place, report_place, send_pack, send_report
+from services.api.routes.exports import jcm_zip, project_zip
 from services.api.routes.registry import IdPath, unknown
 from services.api.routes.statements import StatementId, visible
 from services.issuer.documents import documents, records
@@ -43,6 +45,7 @@ from services.store.registry import load as registry
 from services.store.registry import programme
 from services.store.statements import approvals, sampling, statements, status_lists
 from services.store.statements import transparency_log as log
+from services.store.statements.file_jobs import Wanted
 from services.store.timeseries import readings
 from services.store.views import console, listing
 
@@ -316,13 +319,28 @@ def _behind(
 
 
 @router.get("/console/{language}/statements/{statement}/evidence")
-def evidence(ask: View, language: Language, statement: StatementId) -> Response:  # noqa: ARG001 - its address says it
-    """Give the evidence pack to somebody who signed in."""
+def evidence(ask: View, language: Language, statement: StatementId) -> Response:
+    """Give the evidence pack to somebody who signed in; lead to a job that makes it, if it must."""
     stored, _ = _own(ask, statement)
+    if not pack_place(ask.api, stored)[0].exists():
+        return job_page(ask, language, Wanted("pack", statement, "zip", None))
     with ask.reading() as conn:
         ask.noted(conn, 200)
-    file, tag = packed(ask, stored)
-    return send_pack(ask, file, tag, statement)
+    return send_pack(ask, stored)
+
+
+@router.get("/console/{language}/statements/{statement}/exports/{form}.zip")
+def exported(
+    ask: View,
+    language: Language,  # noqa: ARG001 - its address says it
+    statement: StatementId,
+    form: Literal["cdop", "cad-trust", "jcm"],
+) -> Response:
+    """Give what a registry takes to somebody who signed in."""
+    stored, _ = _own(ask, statement)
+    if form == "jcm":
+        return jcm_zip(ask, statement)
+    return project_zip(ask, stored.project, form)
 
 
 @router.get("/console/{language}/statements/{statement}/report.{wanted}")
@@ -335,7 +353,9 @@ def report_file(
     else:
         with ask.reading() as conn:
             stored = visible(conn, ask.who, statement)
-    return report(ask, stored, wanted, language)
+    if ask.who is not PUBLIC and not report_place(ask.api, stored, wanted, language)[0].exists():
+        return job_page(ask, language, Wanted("report", statement, wanted, language))
+    return send_report(ask, stored, wanted, language)
 
 
 def _held(

@@ -8,6 +8,21 @@ import { instant } from "./times.mjs";
 
 export const BOUNDS = ["organisation", "organisationId", "projects", "accreditation", "endsAt", "finalHead"];
 const MOMENT = /^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$/;
+// as in mrv/signatures/organisations.py
+const ALIKE = {
+  "đ": "d", "ð": "d", "ø": "o", "ł": "l", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th", "ɑ": "a", "ɡ": "g", "ß": "ss",
+  "а": "a", "в": "b", "е": "e", "к": "k", "м": "m", "н": "h", "о": "o", "р": "p", "с": "c", "т": "t", "у": "y", "х": "x",
+  "і": "i", "ј": "j", "ѕ": "s", "ԁ": "d", "ԛ": "q", "ԝ": "w", "һ": "h", "ӏ": "l",
+  "α": "a", "β": "b", "ε": "e", "ζ": "z", "η": "h", "ι": "i", "κ": "k", "μ": "m", "ν": "v", "ο": "o", "ρ": "p", "τ": "t",
+  "υ": "y", "χ": "x", "ς": "σ",
+};
+const SHAPES = [["i", "l"], ["1", "l"], ["0", "o"], ["rn", "m"], ["vv", "w"]];
+const FORM_WORDS = new Set([
+  "ltd", "co", "corp", "inc", "jsc", "llc", "plc", "llp", "gmbh", "ag", "sa", "spa", "srl", "bv", "nv", "ab", "oy", "kk",
+  "tnhh", "ctcp", "mtv", "pte", "pty", "sdn", "bhd", "株", "有",
+]);
+const ATTACHED = ["株式会社", "有限会社", "合同会社"];
+const FORM_PHRASES = ["trach nhiem huu han", "mot thanh vien", "cong ty", "co phan", "joint stock", "kabushiki kaisha"];
 const FORMS = { limited: "ltd", company: "co", corporation: "corp", incorporated: "inc", jointstockcompany: "jsc" };
 
 /** Bounds of a key in a keyring; anything that is not of their form is refused. */
@@ -77,15 +92,37 @@ export function checkAccreditation(key, methodology, created) {
 
 /** A name without case, width, accents, punctuation and ways to write a legal form. */
 export function normalised(name) {
-  const plain = name.normalize("NFKD").toLowerCase().replace(/\p{M}/gu, "");
-  const words = plain.replace(/[^\p{L}\p{N}]/gu, " ").split(" ").filter(Boolean);
-  return words.map((word) => FORMS[word] ?? word).join("");
+  return shape(words(name).map(form).join(""));
+}
+
+/** The same without the legal form; a name that is nothing else keeps it. */
+function stem(name) {
+  let text = words(name).map(form).join(" ");
+  for (const attached of ATTACHED) text = text.replaceAll(attached, " ");
+  for (const phrase of FORM_PHRASES) text = ` ${text} `.replaceAll(` ${phrase} `, " ");
+  return shape(text.split(" ").filter((word) => word && !FORM_WORDS.has(word)).join("")) || normalised(name);
+}
+
+const form = (word) => (Object.hasOwn(FORMS, word) ? FORMS[word] : word);
+
+function words(name) {
+  const plain = [...name.normalize("NFKD").toLowerCase()].map((char) => ALIKE[char] ?? char).join("");
+  return plain.replace(/[\p{M}.'\u2019]/gu, "").replace(/[^\p{L}\p{N}]/gu, " ").split(" ").filter(Boolean);
+}
+
+function shape(text) {
+  return SHAPES.reduce((found, [one, other]) => found.replaceAll(one, other), text);
 }
 
 export function sameOrganisation(one, other) {
-  const [a, b] = [one, other].map((key) => key.bounds?.organisationId?.trim().toLowerCase());
-  if (a !== undefined && a === b) return true;
-  if (one.multikey === other.multikey) return true;
-  const names = (key) => [key.name, key.bounds?.organisation ?? key.name].map(normalised);
+  const [a, b] = [one, other].map(idOf);
+  if (one.multikey === other.multikey || (a && a === b)) return true;
+  const written = a && b ? normalised : stem;
+  const names = (key) => [key.name, key.bounds?.organisation ?? key.name].map(written);
   return names(one).some((name) => names(other).includes(name));
+}
+
+/** Id in a register without blanks and punctuation. */
+function idOf(key) {
+  return normalised(key.bounds?.organisationId ?? "");
 }

@@ -87,8 +87,22 @@ async function noteMissing(subject) {
   else if (subject.ring || state === "draft") {
     const held = new Set([...(await trust(subject)).ring.values()].map((k) => k.role));
     for (const role of ["operator", "verifier", "log"]) if (!held.has(role)) missing.push(`key-${role}`);
+    await noteUnbound(subject);
   }
   if (state !== "draft" && !(await listsOf(subject)).length) missing.push("status");
+}
+
+/** Among keys of several operators, each says for which projects it may sign. */
+async function noteUnbound(subject) {
+  const operators = [...(await trust(subject)).ring.values()].filter((key) => key.role === "operator");
+  // of keys whose holders' organisations nobody wrote down, nobody can tell
+  if (!operators.some(({ bounds }) => bounds.organisation ?? bounds.organisationId)) return;
+  if (operators.every((other) => sameOrganisation(operators[0], other))) return;
+  const lists = (await listsOf(subject)).map(([, list]) => list);
+  const signers = new Set([subject.statement, ...approvalsOf(subject), ...lists].map((one) => one.issuer?.id));
+  if (operators.some((key) => signers.has(key.did) && key.bounds.projects === undefined)) {
+    subject.missing.push("unbound-key");
+  }
 }
 
 /** Whom the reader trusts, read once. */
@@ -373,7 +387,10 @@ async function witnessed(subject, note) {
   const witnesses = [...ring.values()].filter((key) => key.role === "witness");
   const latest = (subject.at + AHEAD) / 1_000_000n;
   let seen = false;
-  for (const witness of witnesses) seen = (await cosigned(note, witness, latest)) || seen;
+  for (const witness of witnesses) {
+    // the time of one whose key has ended is its own word, for any time before the end
+    if (!hasEnded(witness, subject.at)) seen = (await cosigned(note, witness, latest)) || seen;
+  }
   // tokens of authorities are not read here, so that nothing is green for them
   if (stamps) subject.missing.push("timestamps");
   // by a policy they are not counted here, so that nothing is green for it
@@ -386,7 +403,7 @@ async function status(subject) {
   if (!lists.length) throw new NotApplicable("no status list at hand");
   needsKeys(subject, "operator");
   const made = [];
-  for (const [where, list] of lists) made.push({ at: await listed(subject, where, list), list });
+  for (const [where, list] of lists) made.push({ ...(await listed(subject, where, list)), list });
   // a list of later says nothing about the time for which the reader asks
   let past = made.filter((one) => one.at <= subject.at + AHEAD);
   if (!past.length) past = made;
@@ -397,7 +414,10 @@ async function status(subject) {
       throw new CheckError(`${statement} counts no more: it was superseded or revoked, by the list of ${list.validFrom}`);
     }
   }
-  const { list } = past.reduce((newest, one) => (one.at > newest.at ? one : newest));
+  // lists stand in no log: whoever holds an ended key can sign one of any date
+  const good = past.filter((one) => !hasEnded(one.key, subject.at));
+  if (!good.length) subject.missing.push("status-key");
+  const { list } = (good.length ? good : past).reduce((newest, one) => (one.at > newest.at ? one : newest));
   current(subject, list);
   return `counts, as of ${list.validFrom}`;
 }
@@ -411,7 +431,7 @@ async function listsOf(subject) {
   return [...found, ...kept.filter(([, list]) => list.id === own)];
 }
 
-/** When a status list was signed, by an operator who may sign for this project. */
+/** When a status list was signed, and by which operator who may sign for this project. */
 async function listed(subject, where, list) {
   let key;
   try {
@@ -422,7 +442,12 @@ async function listed(subject, where, list) {
   }
   if (key.role !== "operator") throw new CheckError(`the status list is signed by a ${key.role}`);
   checkProject(key, subject.claims.project.id, "the status list");
-  return instant(onlyProof(list).created);
+  return { at: instant(onlyProof(list).created), key };
+}
+
+/** Whether a key has ended by a time, wherever in a log that was. */
+function hasEnded(key, at) {
+  return key.validUntil === undefined ? key.bounds?.endsAt !== undefined : instant(key.validUntil) <= at;
 }
 
 /** Whether the list was made after what it is about, and speaks of the reader's time. */
@@ -572,8 +597,7 @@ function papersOf({ files }) {
 /** Refuse what entered the log after a key's end; note where nothing shows the order. */
 function keyCounted(subject, key) {
   const place = key.bounds.endsAt;
-  const ended = key.validUntil !== undefined && instant(key.validUntil) <= subject.at;
-  if (!place && !ended) return;
+  if (!place && !hasEnded(key, subject.at)) return;
   if (subject.head && place?.log === subject.head.origin) {
     if (parseReceipt(subject.receipt).index >= place.index) {
       throw new CheckError(`the key of ${short(key.name)} ended before this entered the log`);

@@ -1,0 +1,58 @@
+# ruff: noqa: INP001 - a script, run by `make views`
+"""Write docs/views.md: the views of the database, as its own comments describe them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import psycopg
+
+from services.settings import Settings
+
+PAGE = Path(__file__).parents[1] / "docs/views.md"
+_HEAD = """\
+# Views of the database
+
+What one reads with SQL: dashboards, and anybody with a login that is granted `tonne_grafana`, which reads and can write nothing. Tables behind the views may change with a release; views keep their columns.
+
+- Units are in the names: `_t` tonnes of CO2e, `_ug` micrograms of CO2e, `_kwh`, `_kw`, `_m3`, `_km`, `_s` seconds, `_h` hours. A `share`, a `ratio` and `covered` go from 0 to 1.
+- `time` is the begin of a quarter hour, an hour or a local day, with its offset. `day` is the local day itself, of the site or project that `timezone` names.
+- Tonnes are a project's. Take them from `v_account_day` and `v_account_interval`; sums over devices of one class are no tonnes.
+- Readings are in one table a class, `reading_<class>`, a column a channel ([devices.md](devices.md)).
+
+`psql` shows the same text: `\\d+ v_account_day`.
+
+Written by `make views` from a migrated database; change the comments there.
+"""  # noqa: E501 - a page, a line a paragraph
+VIEWS = """
+    SELECT c.relname, obj_description(c.oid),
+           array_agg(ARRAY[a.attname::text, format_type(a.atttypid, NULL),
+                           col_description(c.oid, a.attnum)] ORDER BY a.attnum)
+    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+    WHERE c.relkind = 'v' AND c.relnamespace = 'public'::regnamespace AND c.relname LIKE 'v\\_%%'
+      AND has_table_privilege('tonne_grafana', c.oid, 'SELECT')
+    GROUP BY c.oid, c.relname ORDER BY c.relname"""
+_TYPES = {
+    "timestamp with time zone": "time", "date": "day", "numeric": "number", "jsonb": "JSON",
+    "double precision": "number", "bigint": "integer", "boolean": "yes or no", "tonne_id": "text",
+    "text[]": "texts",
+}  # fmt: skip
+
+
+def page(connection: psycopg.Connection) -> str:
+    """Return the page of a migrated database's views."""
+    found = [_HEAD]
+    for name, said, columns in connection.execute(VIEWS):
+        shown = [
+            f"`{column}` {_TYPES.get(kind, kind)}{f' ({note})' if note else ''}"
+            for column, kind, note in columns
+        ]
+        found.append(f"## {name}\n\n{said or ''}\n\n{', '.join(shown)}.\n")
+    return "\n".join(found)
+
+
+if __name__ == "__main__":
+    url = sys.argv[1] if len(sys.argv) > 1 else Settings().database_url
+    with psycopg.connect(str(url)) as database:
+        PAGE.write_text(page(database), encoding="utf-8")

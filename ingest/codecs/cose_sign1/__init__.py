@@ -1,0 +1,97 @@
+"""
+Batches of readings that a gateway or meter signed: COSE_Sign1, RFC 9052.
+
+The messages inside are of one of the other encodings.  Their readings are read as if they had
+come by themselves; what was signed is kept beside them, to be verified with the signer's key.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ingest.codec import Codec
+from ingest.codecs import (
+    json_object,
+    modbus_registers,
+    ngsi,
+    ocpp16,
+    ocpp201,
+    senml_cbor,
+    senml_json,
+    sunspec,
+)
+from ingest.errors import PayloadError
+from ingest.formats import cose_batch
+from ingest.reading import SIGNED_VALUE, Stated
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ingest.formats.cose_batch import Batch
+    from ingest.reading import Reading
+
+# in the order in which they are asked otherwise; plain JSON looks like all JSON
+_INSIDE: tuple[Codec, ...] = (
+    senml_cbor.CODEC,
+    senml_json.CODEC,
+    ocpp201.CODEC,
+    ocpp16.CODEC,
+    sunspec.CODEC,
+    modbus_registers.CODEC,
+    ngsi.CODEC,
+)
+_BY_TYPE = {name: codec for codec in _INSIDE for name in codec.content_types}
+
+
+def decode(payload: bytes, received_us: int) -> Sequence[Reading]:
+    """
+    Readings of a batch, and what is kept of it.
+
+    Raises
+    ------
+    PayloadError
+        With a reason of `ingest.formats.cose_batch`, or of the encoding inside.
+    """
+    batch = cose_batch.read(payload)
+    found = readings(batch, received_us)
+    kept = ((SIGNED_VALUE, batch.note(found[-1].ts)),)
+    # with the last id, so that a receipt vouches for nothing beside the readings
+    return (*found, Stated(found[-1].ts, {}, found[-1].id, (), kept))
+
+
+def readings(batch: Batch, received_us: int) -> Sequence[Reading]:
+    """
+    Readings of a batch, which hold at least one.
+
+    Raises
+    ------
+    PayloadError
+        With a reason of the encoding inside, `content_type_unknown` or `empty_payload`.
+    """
+    codec = _inside(batch)
+    found = codec.decode(batch.messages, received_us)
+    if not found:
+        raise PayloadError("empty_payload", f"{NAME}: no reading in it; send at least one")
+    return found
+
+
+def _inside(batch: Batch) -> Codec:
+    data, kind = batch.messages, (batch.content_type or "").split(";", 1)[0].strip().lower()
+    if kind in _BY_TYPE:
+        return _BY_TYPE[kind]
+    if kind and kind not in json_object.CODEC.content_types:
+        known = ", ".join((*json_object.CODEC.content_types, *_BY_TYPE))
+        raise PayloadError("content_type_unknown", f"{NAME}: {kind!r:.80}; known: {known}")
+    alike = (c for c in _INSIDE if data[:1] and data[0] in c.starts and c.recognises(data))
+    return next(alike, json_object.CODEC)
+
+
+NAME = cose_batch.NAME
+CODEC = Codec(
+    name=NAME,
+    content_types=("application/cose",),
+    decode=decode,
+    starts=cose_batch.FIRST,
+    recognises=lambda _payload: True,
+    order=0,
+)

@@ -1,0 +1,266 @@
+"""
+Readings that a gateway or meter signed as COSE_Sign1 (RFC 9052): what stands in them.
+
+    18([protected, unprotected, payload, signature])
+
+`protected` names the algorithm (1) and who signs (4: its id or serial number as UTF-8).  The
+payload is a CBOR map: 1 sequence, 2 when it was signed [ms UTC], 3 the device whose readings
+they are, 4 their content type, 5 the messages, as one payload that the device might have sent
+by itself.  Nothing is verified here: that needs keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import cbor2
+import msgspec
+
+from ingest.errors import PayloadError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+TAG = 18
+FIRST = b"\xd2"  # the tag, as each of them begins
+NAME = "cose_sign1"
+CONTENT_TYPE = 'application/cose; cose-type="cose-sign1"'
+EDDSA, ES256 = -8, -7
+ALGORITHMS = {EDDSA: "EdDSA", ES256: "ES256", -19: "Ed25519", -9: "ESP256"}
+_ALGORITHM, _CRITICAL, _SIGNER = 1, 2, 4
+_SEQUENCE, _AT, _DEVICE, _TYPE, _MESSAGES = 1, 2, 3, 4, 5
+_MAX_SEQUENCE, _MAX_MS = 2**53, 10**14
+_LONGEST_NAME = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Sign1:
+    """
+    One COSE_Sign1.
+
+    Parameters
+    ----------
+    protected, unprotected : mapping
+        Headers.
+    payload, signature : bytes
+    signed : bytes
+        What the signature is over: Sig_structure, RFC 9052 section 4.4.
+    """
+
+    protected: dict[Any, Any]
+    unprotected: Mapping[Any, Any]
+    payload: bytes
+    signature: bytes
+    signed: bytes
+
+    @property
+    def algorithm(self) -> object:
+        """Number of the algorithm; a header that nothing protects says nothing."""
+        return self.protected.get(_ALGORITHM)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """
+    Readings of a device, signed at once.
+
+    Parameters
+    ----------
+    signer : str
+        Who says to have signed: an id or a serial number.
+    algorithm : int
+        Of COSE.
+    sequence : int
+        Rises by one with each batch of the signer for this device.
+    at_ms : int
+        When it was signed, by the signer's clock. [ms UTC]
+    device : str
+        Id or serial number of the device whose readings they are.
+    content_type : str or None
+        Of `messages`.
+    messages : bytes
+    signature, signed : bytes
+    """
+
+    signer: str
+    algorithm: int
+    sequence: int
+    at_ms: int
+    device: str
+    content_type: str | None
+    messages: bytes
+    signature: bytes
+    signed: bytes
+
+    @property
+    def named_algorithm(self) -> str:
+        """Name of the algorithm by IANA's registry; its number where it has none here."""
+        return ALGORITHMS.get(self.algorithm, f"algorithm {self.algorithm}")
+
+    def note(self, ts: int | str) -> str:
+        """
+        What is kept of it beside its message, as of every signed value; `ts` of its last.
+
+        Its data are the message itself, which is kept whole.
+        """
+        return msgspec.json.encode(
+            {
+                "ts": ts,
+                "channel": "*",
+                "context": f"{self.signer} {self.sequence}",
+                "data": "",
+                "method": f"COSE_Sign1 {self.named_algorithm}",
+                "encoding": "base64",
+                "public_key": "",
+            }
+        ).decode()
+
+
+def split(data: bytes) -> Iterator[bytes]:
+    """
+    Objects that stand one behind the other (a CBOR sequence, RFC 8742).
+
+    Raises
+    ------
+    PayloadError
+        With reason `malformed_cbor`.
+    """
+    source = BytesIO(data)
+    while (begin := source.tell()) < len(data):
+        _decoded(lambda: cbor2.CBORDecoder(source, read_size=1).decode())
+        yield data[begin : source.tell()]
+
+
+def read_sign1(data: bytes) -> Sign1:
+    """
+    Take a COSE_Sign1 apart.
+
+    Raises
+    ------
+    PayloadError
+        With reason `malformed_cbor` or `wrong_shape`.
+    """
+    found = _loads(data)
+    if not isinstance(found, cbor2.CBORTag) or found.tag != TAG:
+        _refuse("it has no tag 18, which COSE_Sign1 begins with")
+    parts = found.value
+    if not isinstance(parts, list | tuple) or len(parts) != 4:  # noqa: PLR2004 - RFC 9052, 4.2
+        _refuse("it is no array of four")
+    head, loose, payload, signature = parts
+    if not (
+        isinstance(head, bytes) and isinstance(payload, bytes) and isinstance(signature, bytes)
+    ):
+        _refuse("protected header, payload and signature must be byte strings in it")
+    protected = _loads(head) if head else {}
+    if not isinstance(protected, dict) or not isinstance(loose, Mapping):
+        _refuse("its headers are no maps")
+    if protected.keys() & loose.keys():
+        _refuse("a header stands in it twice")
+    if _CRITICAL in protected or _CRITICAL in loose:
+        _refuse("it has a header that must be understood (crit), and none is known here")
+    # an empty map is signed as no bytes (RFC 9052, 4.4)
+    signed = cbor2.dumps(["Signature1", head if protected else b"", b"", payload])
+    return Sign1(protected, loose, payload, signature, signed)
+
+
+def read(data: bytes) -> Batch:
+    """
+    Read a batch of its bytes.
+
+    Raises
+    ------
+    PayloadError
+        With reason `malformed_cbor` or `wrong_shape`.
+    """
+    one = read_sign1(data)
+    held = _loads(one.payload)
+    if not isinstance(held, dict) or cbor2.dumps(held) != one.payload:
+        _refuse("its payload is no CBOR map in preferred serialization, each key once")
+    algorithm = one.algorithm
+    if type(algorithm) is not int:
+        _refuse(f"algorithm {algorithm!r:.40} is no number; name it in the protected header")
+    kid = one.protected.get(_SIGNER, one.unprotected.get(_SIGNER))
+    kind = held.get(_TYPE)
+    if kind is not None and not isinstance(kind, str):
+        _refuse("4, the content type, is no text")
+    messages = held.get(_MESSAGES)
+    if not isinstance(messages, bytes):
+        _refuse("5, the messages, are no bytes")
+    return Batch(
+        signer=_name("the key id (4)", _text(kid)),
+        algorithm=algorithm,
+        sequence=_number("1, the sequence,", held.get(_SEQUENCE), _MAX_SEQUENCE),
+        at_ms=_number("2, when it was signed,", held.get(_AT), _MAX_MS),
+        device=_name("3, the device,", held.get(_DEVICE)),
+        content_type=kind,
+        messages=messages,
+        signature=one.signature,
+        signed=one.signed,
+    )
+
+
+def write(
+    batch: tuple[int, int, str, str | None, bytes],
+    signer: str,
+    algorithm: int,
+    sign: Callable[[bytes], bytes],
+) -> bytes:
+    """
+    Sign a batch; return its bytes.
+
+    Parameters
+    ----------
+    batch : tuple
+        Sequence, time [ms UTC], device, content type and messages.
+    sign : callable
+        Signature of bytes, as COSE has it.
+    """
+    sequence, at_ms, device, kind, messages = batch
+    held: dict[int, object] = {_SEQUENCE: sequence, _AT: at_ms, _DEVICE: device}
+    if kind is not None:
+        held[_TYPE] = kind
+    payload = cbor2.dumps({**held, _MESSAGES: messages})
+    head = cbor2.dumps({_ALGORITHM: algorithm, _SIGNER: signer.encode()})
+    signature = sign(cbor2.dumps(["Signature1", head, b"", payload]))
+    return bytes(cbor2.dumps(cbor2.CBORTag(TAG, [head, {}, payload, signature])))
+
+
+def _loads(data: bytes) -> Any:
+    source = BytesIO(data)
+    found = _decoded(lambda: cbor2.CBORDecoder(source, read_size=1).decode())
+    if source.tell() != len(data):  # the library passes over what follows
+        _refuse("something follows what it should end with")
+    return found
+
+
+def _decoded(decode: Callable[[], Any]) -> Any:
+    try:
+        return decode()
+    except (cbor2.CBORDecodeError, ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise PayloadError("malformed_cbor", f"{NAME}: {error!s:.200}") from None
+
+
+def _text(found: object) -> object:
+    try:
+        return found.decode() if isinstance(found, bytes) else found
+    except UnicodeDecodeError:
+        return None
+
+
+def _name(what: str, found: object) -> str:
+    if not isinstance(found, str) or not 0 < len(found) <= _LONGEST_NAME or not found.isprintable():
+        _refuse(f"{what} is no id or serial number of up to {_LONGEST_NAME} characters")
+    return found
+
+
+def _number(what: str, found: object, most: int) -> int:
+    if type(found) is not int or not 0 <= found < most:
+        _refuse(f"{what} is no whole number from 0 to {most}")
+    return found
+
+
+def _refuse(what: str) -> NoReturn:
+    raise PayloadError("wrong_shape", f"{NAME}: {what}")

@@ -1,0 +1,194 @@
+"""The plan extract read from `plan.json`."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any
+
+from ingest.model import Device, QualityLimits, Replacement
+from mrv.documents.form import UNSET, UnsetType, read, write
+from mrv.documents.plan import PlanExtract
+from mrv.errors import CanonicalError, PeriodError
+from mrv.registry.monitoring_plan import version_in
+from mrv.registry.project import (
+    FIRST,
+    VERSIONS,
+    Calibration,
+    FixedBefore,
+    Project,
+    ProjectDevice,
+    Sample,
+    Usage,
+)
+from mrv.statement.plan_extract import MonitoringPlan
+from mrv.statement.plan_json import arrivals_in, certified_in, check_meter_in, invoice_of, span_in
+from mrv.statement.plan_values import time_in, time_us, values_in
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mrv.documents.plan import DeviceExtract, PlaceExtract, ProjectExtract, UsageBefore
+    from mrv.documents.statement import CalibrationShown, LaboratoryResult
+
+
+def read_plan(record: Mapping[str, Any]) -> MonitoringPlan:
+    """
+    Read what `MonitoringPlan.to_json` wrote.
+
+    Raises
+    ------
+    CanonicalError
+        If a key is missing or unknown or holds something else; it names the path.
+    """
+    plan = read(PlanExtract, record, "plan.json")
+    try:
+        return _plan_of(plan)
+    except (ValueError, InvalidOperation, PeriodError) as bad:
+        raise CanonicalError(
+            f"plan.json is not a monitoring plan ({type(bad).__name__}: {bad}); get the pack again"
+        ) from bad
+
+
+def _plan_of(plan: PlanExtract) -> MonitoringPlan:
+    devices = plan.devices
+    return MonitoringPlan(
+        project=_project_in(plan.project),
+        devices=tuple(map(_device_in, devices)),
+        serials={d.id: d.serial for d in devices},
+        calibrations={d.id: tuple(map(_calibration_in, d.calibrations)) for d in devices},
+        carried_ug=int(plan.carried.ug),
+        carried_from=plan.carried.from_,
+        checks=tuple(map(check_meter_in, plan.check_meters or ())),
+        versions=tuple(version_in(write(one)) for one in plan.monitoring or ()),
+        invoices=tuple(map(invoice_of, plan.invoices or ())),
+        earlier=plan.earlier or (),
+        corrected=plan.corrected or None,
+        energy=plan.energy_roles or (),
+        unclaimed=tuple(map(span_in, plan.unclaimed or ())),
+        changed=plan.changed_parameters or (),
+        accounting=_known(plan.accounting or FIRST),
+        registry=plan.registry or (),
+        samples=tuple(map(_sample_in, plan.laboratory or ())),
+        history=tuple(map(_usage_in, plan.history or ())),
+        fixed=tuple(
+            FixedBefore(one.device, one.parameter, one.value, one.statement)
+            for one in plan.fixed_before or ()
+        ),
+        arrivals=None if plan.arrivals is UNSET else arrivals_in(plan.arrivals),
+        signed=None if plan.signed is UNSET else plan.signed,
+        issue_signatures=_signatures(plan.issue_signatures),
+        public_url=plan.public_url or None,
+        uncounted={one.device: one.reason for one in plan.uncounted or ()},
+        certified=certified_in(plan.certified or ()),
+        ratings={
+            d.id: tuple((time_us(r.from_), int(r.rated_power_w)) for r in d.ratings)
+            for d in devices
+            if d.ratings
+        },
+        meters={d.id: (d.maker or None, d.model or None) for d in devices if d.maker or d.model},
+    )
+
+
+def _signatures(said: int | UnsetType) -> int:
+    if said is UNSET:
+        return 1
+    if said < 2:  # noqa: PLR2004 - one is not written
+        raise ValueError(f"{said} signatures of an issue; 2 or more are written")
+    return said
+
+
+def _known(accounting: int) -> int:
+    if accounting not in VERSIONS:
+        raise PeriodError(
+            f"the period was closed by version {accounting} of the rules of accounting, this tonne"
+            f" knows {', '.join(map(str, VERSIONS))}; use the tonne that made the pack, or a newer"
+            " one"
+        )
+    return accounting
+
+
+def _project_in(record: ProjectExtract) -> Project:
+    return Project(
+        id=record.id,
+        name=record.name,
+        methodology=record.methodology,
+        version=record.version,
+        timezone=record.timezone,
+        from_us=time_us(record.from_),
+        to_us=time_us(record.to),
+        parameters=values_in(record.parameters),
+        expected=values_in(record.expected),
+        action=record.action,
+        devices=tuple(
+            ProjectDevice(d.device, d.role, values_in(d.params), time_us(d.from_), time_in(d.to))
+            for d in record.devices
+        ),
+    )
+
+
+def _device_in(record: DeviceExtract) -> Device:
+    rated = record.rated_power_w
+    return Device(
+        id=record.id,
+        site=record.site,
+        class_id=record.class_,
+        profile=record.profile,
+        gateway=record.gateway,
+        rated_power_w=None if rated is None else int(rated),
+        place=_place_in(record.place),
+        installed_us=time_us(record.installed),
+        removed_us=time_in(record.removed),
+        replacements=tuple(
+            Replacement(r.channel, time_us(r.at), int(r.last), int(r.first))
+            for r in record.replacements
+        ),
+        quality=tuple(
+            QualityLimits(q.channel, time_us(q.from_), _floats(values_in(q.limits)))
+            for q in record.quality or ()
+        ),
+    )
+
+
+def _place_in(record: PlaceExtract | UnsetType) -> tuple[float, float] | None:
+    return None if record is UNSET else (float(record.latitude), float(record.longitude))
+
+
+def _floats(value: Any) -> Any:
+    """Limits as quality tests take them: what stands as decimal text was a float."""
+    match value:
+        case dict():
+            return {name: _floats(inner) for name, inner in value.items()}
+        case list():
+            return [_floats(inner) for inner in value]
+        case Decimal():
+            return float(value)
+    return value
+
+
+def _calibration_in(record: CalibrationShown) -> Calibration:
+    error = record.max_error_percent
+    return Calibration(
+        date.fromisoformat(record.performed),
+        date.fromisoformat(record.valid_until),
+        record.certificate,
+        record.accuracy_class,
+        None if error is None else Decimal(error),
+        record.serial or None,
+    )
+
+
+def _usage_in(one: UsageBefore) -> Usage:
+    return Usage(one.statement, time_us(one.from_), time_us(one.to), int(one.used), int(one.served))
+
+
+def _sample_in(one: LaboratoryResult) -> Sample:
+    return Sample(
+        one.parameter,
+        one.sample,
+        date.fromisoformat(one.taken),
+        Decimal(one.value),
+        one.method,
+        one.laboratory,
+        one.sha256,
+    )

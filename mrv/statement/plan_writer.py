@@ -1,0 +1,101 @@
+"""Parts of the plan extract as `plan.json` holds them: project, versions, certificates, samples."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mrv.calendar import utc_text
+from mrv.documents.form import UNSET, UnsetType, read
+from mrv.documents.plan import (
+    BoundDevice,
+    PlaceExtract,
+    PlanVersionWhole,
+    ProjectExtract,
+    UsageBefore,
+)
+from mrv.documents.statement import CalibrationShown, LaboratoryResult
+from mrv.registry import monitoring_plan
+from mrv.statement.plan_values import number_out, time_out, values_out
+
+if TYPE_CHECKING:
+    from mrv.registry.monitoring_plan import Version
+    from mrv.registry.project import Calibration, Project, Sample, Usage
+
+
+def place_out(place: tuple[float, float] | None) -> PlaceExtract | UnsetType:
+    """Write a place as the shortest texts that read as the same numbers."""
+    if place is None:
+        return UNSET
+    latitude, longitude = map(repr, map(float, place))
+    return PlaceExtract(latitude=latitude, longitude=longitude)
+
+
+def usage_out(one: Usage) -> UsageBefore:
+    """Write what an earlier statement used for its service."""
+    return UsageBefore(
+        statement=one.statement,
+        from_=utc_text(one.from_us),
+        to=utc_text(one.to_us),
+        used=str(one.used),
+        served=str(one.served),
+    )
+
+
+def sample_out(one: Sample) -> LaboratoryResult:
+    """Write a laboratory's result as plan and statement show it."""
+    return LaboratoryResult(
+        parameter=one.parameter,
+        sample=one.sample,
+        taken=one.taken.isoformat(),
+        value=str(one.value),
+        method=one.method,
+        laboratory=one.laboratory,
+        sha256=one.sha256,
+    )
+
+
+def calibration_out(one: Calibration) -> CalibrationShown:
+    """Write a certificate as plan and statement show it."""
+    return CalibrationShown(
+        certificate=one.certificate,
+        performed=one.performed.isoformat(),
+        valid_until=one.valid_until.isoformat(),
+        accuracy_class=one.accuracy_class,
+        max_error_percent=number_out(one.max_error_percent),
+        serial=one.serial or UNSET,
+    )
+
+
+def version_out(one: Version) -> PlanVersionWhole:
+    """Write a version of the project's own monitoring plan."""
+    return read(
+        PlanVersionWhole,
+        monitoring_plan.version_out(one),
+        f"version {one.name} of the monitoring plan",
+    )
+
+
+def project_out(project: Project) -> ProjectExtract:
+    """Write a project and who serves it."""
+    return ProjectExtract(
+        id=project.id,
+        name=project.name,
+        methodology=project.methodology,
+        version=project.version,
+        timezone=project.timezone,
+        from_=utc_text(project.from_us),
+        to=utc_text(project.to_us),
+        parameters=values_out(project.parameters),
+        expected=values_out(project.expected),
+        action=project.action,
+        devices=tuple(
+            BoundDevice(
+                device=d.device,
+                role=d.role,
+                params=values_out(d.params),
+                from_=utc_text(d.from_us),
+                to=time_out(d.to_us),
+            )
+            for d in project.devices
+        ),
+    )

@@ -1,0 +1,55 @@
+"""A file that is being made: how far it is, and where it is once it is made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastapi import APIRouter
+from starlette.responses import RedirectResponse, Response
+
+from services.api.console.render import Language, render
+from services.api.console.session import View, signed_in
+from services.api.jobs import DONE, file_job_of
+from services.api.respond_async import later
+from services.api.routes.jobs import JobId, own_job, send_file
+from services.store.statements import file_jobs
+
+if TYPE_CHECKING:
+    from services.api.request_context import Asked
+    from services.store.statements.file_jobs import Wanted
+
+router = APIRouter(include_in_schema=False)
+_ELSEWHERE = 303
+# the page asks again by itself while the file is being made
+_AGAIN_S = 2
+
+
+def job_page(ask: Asked, language: Language, wanted: Wanted) -> Response:
+    """Have a file made, and lead to its page."""
+    job = later(ask, wanted).headers["Location"].rpartition("/")[2]
+    return RedirectResponse(f"/console/{language}/jobs/{job}", _ELSEWHERE)
+
+
+@router.get("/console/{language}/jobs/{job}")
+def page(ask: View, language: Language, job: JobId) -> Response:
+    """Show how far a file is."""
+    signed_in(ask, "what is being made")
+    with ask.reading() as conn:
+        found = own_job(ask, conn, job)
+        steps = file_jobs.progress_of(conn, job)
+    shown = file_job_of(found, steps)
+    answer = render(ask, language, "job.html", job=shown, wanted=found.wanted)
+    if found.status is None:
+        answer.headers["Refresh"] = str(_AGAIN_S)
+    return answer
+
+
+@router.get("/console/{language}/jobs/{job}/file")
+def file(ask: View, language: Language, job: JobId) -> Response:
+    """Give the file that was made; lead back to its page while it is not."""
+    signed_in(ask, "what was made")
+    with ask.reading() as conn:
+        found = own_job(ask, conn, job)
+    if found.status != DONE:
+        return RedirectResponse(f"/console/{language}/jobs/{job}", _ELSEWHERE)
+    return send_file(ask, job)

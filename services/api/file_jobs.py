@@ -1,0 +1,128 @@
+"""
+Makes the files that somebody asked for and does not wait for, one after another.
+
+Each process of the API takes jobs of the same table.  Whoever fetches a file from another
+process than made it has it made there too.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Self, cast
+from uuid import uuid4
+
+import psycopg
+
+from ingest.errors import ServerError, TonneError
+from services.api.problems import ProblemError, status_of
+from services.api.reports import packed, set_report
+from services.store.postgres.pool import connect
+from services.store.statements import file_jobs as jobs
+from services.store.statements import statements
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+    from structlog.typing import FilteringBoundLogger
+
+    from mrv.report import Format
+    from services.api.request_context import Api
+    from services.store.statements.file_jobs import FileJob
+
+_LOOK_S, _AGAIN_S, _FORGET_S = 5.0, 5.0, 3_600.0
+_GONE, _DEFECT = 404, 500
+
+
+class FileJobs:
+    """
+    Works in a thread of its own until it is stopped.
+
+    Parameters
+    ----------
+    url : str
+        Database, as `tonne_api`.
+    api : Api
+        `asked` of it is set when there is something new.
+    """
+
+    def __init__(self, url: str, api: Api, log: FilteringBoundLogger) -> None:
+        self._url, self._api, self._log = url, api, log
+        self._stopping = threading.Event()
+        self._forgot_s = 0.0
+        self._thread = threading.Thread(target=self._serve, name="file jobs", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Start."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop; a job that is under way is taken up again by the next process."""
+        self._stopping.set()
+        self._api.asked.set()
+        self._api.maker.close()
+        self._thread.join(timeout=10)
+
+    def _serve(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                with connect(
+                    self._url, role="tonne_api", name="tonne api jobs", autocommit=True
+                ) as conn:
+                    self._work(conn)
+            except (ServerError, psycopg.Error) as error:
+                self._log.warning("jobs not read", error=" ".join(str(error).split())[:300])
+                self._stopping.wait(_AGAIN_S)
+
+    def _work(self, conn: Connection[TupleRow]) -> None:
+        while not self._stopping.is_set():
+            self._api.asked.clear()
+            if time.monotonic() - self._forgot_s > _FORGET_S:
+                jobs.forget_old(conn)
+                self._forgot_s = time.monotonic()
+            job = jobs.take(conn)
+            if job is None:
+                self._api.asked.wait(_LOOK_S)
+            else:
+                self._do(conn, job)
+
+    def _do(self, conn: Connection[TupleRow], job: FileJob) -> None:
+        told = self._log.bind(job=str(job.id), kind=job.wanted.kind, subject=job.wanted.statement)
+        began_s = time.monotonic()
+        try:
+            file = self._made(conn, job)
+        except (TonneError, ProblemError) as error:
+            status = error.status if isinstance(error, ProblemError) else status_of(error)
+            told.info("no file", reason=" ".join(str(error).split())[:300])
+            jobs.end(conn, job.id, status or _DEFECT, detail=_words(error))
+        except psycopg.Error:
+            raise
+        except Exception as error:  # noqa: BLE001 - one file must not end the others
+            if self._stopping.is_set():
+                jobs.give_back(conn, job.id)
+                return
+            number = uuid4().hex
+            told.error("defect", number=number, exc_info=error)
+            detail = f"this is a defect of ours; tell us its number, {number}"
+            jobs.end(conn, job.id, _DEFECT, detail=detail)
+        else:
+            size = file.stat().st_size
+            told.info("file made", bytes=size, seconds=round(time.monotonic() - began_s, 1))
+            jobs.end(conn, job.id, jobs.DONE, size=size)
+
+    def _made(self, conn: Connection[TupleRow], job: FileJob) -> Path:
+        wanted = job.wanted
+        stored = statements.seek(conn, wanted.statement)
+        if stored is None:
+            raise ProblemError(_GONE, f"there is no statement {wanted.statement}")
+        if wanted.kind == "pack":
+            return packed(self._api, stored, job.id)[0]
+        format_ = cast("Format", wanted.format)
+        return set_report(self._api, stored, format_, wanted.language or "en", job.id)[0]
+
+
+def _words(error: Exception) -> str:
+    return error.detail if isinstance(error, ProblemError) else str(error)

@@ -1,0 +1,312 @@
+"""
+Query options of OGC SensorThings (a part of OData 4.0), read into values; nothing is computed here.
+
+What is not known is refused by name, and how much may be written is bounded.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, NamedTuple
+
+from ingest.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+MOST = 1_000
+PAGE = 100
+_MOST_TOKENS, _MOST_DEPTH, _MOST_SKIP = 200, 20, 100_000
+_DEEPEST = 3
+_ORDERS = 5
+COMPARISONS = {"eq": "=", "ne": "<>", "gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+FUNCTIONS = {"substringof": 2, "startswith": 2, "endswith": 2}
+_TOKEN = re.compile(
+    r"\s*(?:(?P<text>'(?:[^']|'')*')"
+    r"|(?P<time>\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?(?:Z|[+-]\d{2}:\d{2}))"
+    r"|(?P<number>-?\d{1,18}(?:\.\d{1,18})?)"
+    r"|(?P<name>@?[A-Za-z_][A-Za-z0-9_.]*(?:/@?[A-Za-z_][A-Za-z0-9_.]*)*)"
+    r"|(?P<mark>[(),]))"
+)
+_OPTIONS = ("$filter", "$expand", "$orderby", "$select", "$top", "$skip", "$count")
+
+
+class Property(NamedTuple):
+    """A property by its path, such as `Datastream/id`."""
+
+    path: str
+
+
+class Compare(NamedTuple):
+    """A comparison of a property with a value: text, number, time, or None."""
+
+    sign: str
+    left: Property
+    right: str | Decimal | datetime | None
+
+
+class Match(NamedTuple):
+    """A function of a property and a text."""
+
+    function: str
+    of: Property
+    text: str
+
+
+class Logic(NamedTuple):
+    """`and`, `or` of two conditions, `not` of one."""
+
+    word: str
+    parts: tuple[Condition, ...]
+
+
+Condition = Compare | Match | Logic
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """
+    Options of one request, or of one expansion.
+
+    Attributes
+    ----------
+    top : int
+        Most entities of a page.
+    order : tuple of (str, bool)
+        Properties, and whether they fall.
+    expand : mapping of str to Query
+        By navigation property.
+    """
+
+    where: Condition | None = None
+    order: tuple[tuple[str, bool], ...] = ()
+    select: tuple[str, ...] = ()
+    expand: Mapping[str, Query] = field(default_factory=dict)
+    top: int = PAGE
+    skip: int = 0
+    count: bool = False
+
+
+def read(options: Mapping[str, str], depth: int = 0) -> Query:
+    """
+    Read options.
+
+    Raises
+    ------
+    InputError
+        Naming the option, what of it is not known, and what is.
+    """
+    for name in options:
+        if name not in _OPTIONS:
+            raise InputError(f"{name[:60]!r} is no option here; there are {', '.join(_OPTIONS)}")
+    count = options.get("$count", "false")
+    if count not in {"true", "false"}:
+        raise InputError(f"$count={count[:20]!r}: give true or false")
+    return Query(
+        _read_filter(options["$filter"]) if "$filter" in options else None,
+        _orders(options.get("$orderby", "")),
+        tuple(_words("$select", options.get("$select", ""))),
+        _expansions(options.get("$expand", ""), depth),
+        _number("$top", options.get("$top", str(PAGE)), MOST),
+        _number("$skip", options.get("$skip", "0"), _MOST_SKIP),
+        count == "true",
+    )
+
+
+def _number(name: str, text: str, most: int) -> int:
+    if not re.fullmatch("[0-9]{1,9}", text) or int(text) > most:
+        raise InputError(f"{name}={text[:20]!r}: give a whole number from 0 to {most:,}")
+    return int(text)
+
+
+def _words(name: str, text: str) -> Iterator[str]:
+    for word in filter(None, (one.strip() for one in text.split(","))):
+        if not re.fullmatch(r"@?[A-Za-z_][A-Za-z0-9_./]{0,80}", word):
+            raise InputError(f"{name}: {word[:60]!r} is no property")
+        yield word
+
+
+def _orders(text: str) -> tuple[tuple[str, bool], ...]:
+    found = []
+    for one in filter(None, (part.strip() for part in text.split(","))):
+        name, *way = one.split()
+        if len(way) > 1 or (way and way[0] not in {"asc", "desc"}):
+            raise InputError(f"$orderby: {one[:60]!r}; write a property, and asc or desc")
+        found.append((next(_words("$orderby", name), name), way == ["desc"]))
+    if len(found) > _ORDERS:
+        raise InputError(f"$orderby has {len(found)} properties; {_ORDERS} are the most")
+    return tuple(found)
+
+
+def _expansions(text: str, depth: int) -> dict[str, Query]:
+    """Read `A,B($top=5;$expand=C),D/E`."""
+    if text and depth >= _DEEPEST:
+        raise InputError(f"$expand goes deeper than {_DEEPEST}; ask for the rest by its link")
+    found: dict[str, Query] = {}
+    for one in _split(text, ","):
+        name, mark, rest = one.partition("(")
+        if mark and not rest.endswith(")"):
+            raise InputError(f"$expand: {one[:60]!r} lacks a closing bracket")
+        name, slash, below = name.strip().partition("/")
+        if not re.fullmatch("[A-Za-z]{1,40}", name):
+            raise InputError(f"$expand: {name[:60]!r} is no navigation property")
+        if slash:  # D/E is D($expand=E)
+            options = {"$expand": below + mark + rest}
+        else:
+            options = dict(_option(part) for part in _split(rest[:-1], ";"))
+        if name in found:
+            raise InputError(f"$expand names {name} twice; put its options in one bracket")
+        found[name] = read(options, depth + 1)
+    return found
+
+
+def _option(text: str) -> tuple[str, str]:
+    name, mark, value = text.partition("=")
+    if not mark:
+        raise InputError(f"$expand: {text[:60]!r} is no option; write such as $top=5")
+    return name.strip(), value
+
+
+def _split(text: str, mark: str) -> Iterator[str]:
+    """Split at a mark that stands outside of brackets and quotes."""
+    depth, quoted, begin = 0, False, 0
+    for at, char in enumerate(text):
+        if char == "'":
+            quoted = not quoted
+        elif not quoted and char in "()":
+            depth += 1 if char == "(" else -1
+        elif char == mark and not quoted and depth == 0:
+            yield text[begin:at].strip()
+            begin = at + 1
+    if quoted or depth:
+        raise InputError(f"brackets or quotes of {text[:60]!r} do not match")
+    if text[begin:].strip():
+        yield text[begin:].strip()
+
+
+class _Token(NamedTuple):
+    kind: str
+    text: str
+
+
+def _read_filter(text: str) -> Condition:
+    tokens: list[_Token] = []
+    at = 0
+    while at < len(text) and text[at:].strip():
+        found = _TOKEN.match(text, at)
+        if found is None or len(tokens) >= _MOST_TOKENS:
+            raise InputError(f"$filter cannot be read at {text[at : at + 40]!r}")
+        kind = found.lastgroup or ""
+        tokens.append(_Token(kind, found[kind]))
+        at = found.end()
+    reader = _Filter(tokens)
+    condition = reader.either()
+    reader.end()
+    return condition
+
+
+class _Filter:
+    """Reads a condition from its tokens: or, and, not, brackets, comparisons, functions."""
+
+    def __init__(self, tokens: list[_Token]) -> None:
+        self._tokens, self._at, self._depth = tokens, 0, 0
+
+    def either(self) -> Condition:
+        """Read conditions that `or` joins."""
+        return self._joined("or", lambda: self._joined("and", self._one))
+
+    def end(self) -> None:
+        """Refuse what is left."""
+        if self._at < len(self._tokens):
+            raise InputError(f"$filter: {self._next().text[:40]!r} was not expected")
+
+    def _joined(self, word: str, part: Callable[[], Condition]) -> Condition:
+        parts = [part()]
+        while self._at < len(self._tokens) and self._tokens[self._at] == ("name", word):
+            self._at += 1
+            parts.append(part())
+        return parts[0] if len(parts) == 1 else Logic(word, tuple(parts))
+
+    def _one(self) -> Condition:
+        self._depth += 1
+        if self._depth > _MOST_DEPTH:
+            raise InputError(f"$filter has more than {_MOST_DEPTH} brackets in each other")
+        try:
+            token = self._next()
+            if token == ("name", "not"):
+                return Logic("not", (self._one(),))
+            if token == ("mark", "("):
+                found = self.either()
+                self._mark(")")
+                return found
+            if token.kind == "name" and token.text in FUNCTIONS:
+                return self._function(token.text)
+            return self._comparison(token)
+        finally:
+            self._depth -= 1
+
+    def _function(self, name: str) -> Match:
+        self._mark("(")
+        first = self._next()
+        self._mark(",")
+        second = self._next()
+        self._mark(")")
+        if name == "substringof":  # the text comes first there
+            first, second = second, first
+        if first.kind != "name" or second.kind != "text":
+            raise InputError(f"$filter: {name} takes a property and a text in '..'")
+        found = Match(name, Property(first.text), _text(second.text))
+        if self._at < len(self._tokens) and self._tokens[self._at] == ("name", "eq"):
+            self._at += 1
+            if self._next() != ("name", "true"):
+                raise InputError(f"$filter: compare {name}(..) with true, or with nothing")
+        return found
+
+    def _comparison(self, left: _Token) -> Compare:
+        sign, right = self._next(), self._next()
+        if sign.kind != "name" or sign.text not in COMPARISONS:
+            known = ", ".join((*COMPARISONS, *FUNCTIONS))
+            raise InputError(f"$filter: {sign.text[:40]!r} is not known; there are {known}")
+        word = sign.text
+        if left.kind != "name" and right.kind == "name":
+            left, right = right, left
+            word = {"gt": "lt", "ge": "le", "lt": "gt", "le": "ge"}.get(word, word)
+        if left.kind != "name":
+            raise InputError(f"$filter: {left.text[:40]!r} {word} ..: name a property on one side")
+        return Compare(word, Property(left.text), _value(right))
+
+    def _mark(self, mark: str) -> None:
+        found = self._next()
+        if found != ("mark", mark):
+            raise InputError(f"$filter: {found.text[:40]!r} stands where {mark!r} has to")
+
+    def _next(self) -> _Token:
+        if self._at >= len(self._tokens):
+            raise InputError("$filter ends too early")
+        self._at += 1
+        return self._tokens[self._at - 1]
+
+
+def _text(quoted: str) -> str:
+    return quoted[1:-1].replace("''", "'")
+
+
+def _value(token: _Token) -> str | Decimal | datetime | None:
+    if token.kind == "text":
+        return _text(token.text)
+    if token.kind == "number":
+        return Decimal(token.text)
+    if token.kind == "time":
+        try:
+            return datetime.fromisoformat(token.text).astimezone(UTC)
+        except (ValueError, OverflowError) as error:
+            raise InputError(f"$filter: {token.text!r} is no time: {error}") from None
+    if token == ("name", "null"):
+        return None
+    raise InputError(
+        f"$filter: {token.text[:40]!r} is no value; write a text in '..', a number or a time with"
+        " its offset"
+    )

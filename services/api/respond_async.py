@@ -1,0 +1,51 @@
+"""Files for somebody who does not want to wait (RFC 7240, `respond-async`): a job instead."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import msgspec
+from starlette.responses import Response
+
+from services.api.jobs import ACCEPTED, file_job_of
+from services.api.preferences import Preferences
+from services.api.principals import PUBLIC
+from services.api.problems import ProblemError
+from services.store.statements import file_jobs
+
+if TYPE_CHECKING:
+    from services.api.request_context import Asked
+    from services.store.statements.file_jobs import Wanted
+
+_TOO_MANY = 429
+
+
+def may_wait(ask: Asked) -> bool:
+    """Whether the caller prefers a job to waiting; only somebody known is given one."""
+    prefer = Preferences.of(ask.request.headers.getlist("prefer"))
+    return prefer.respond_async and ask.who is not PUBLIC
+
+
+def later(ask: Asked, wanted: Wanted) -> Response:
+    """
+    Have a file made, and answer with its job.
+
+    Raises
+    ------
+    ProblemError
+        429 where too many wait for whoever asks.
+    """
+    with ask.reading() as conn:
+        id_ = file_jobs.ask(conn, uuid4(), wanted, ask.who.id)
+        found = None if id_ is None else file_jobs.find(conn, id_)
+        ask.noted(conn, _TOO_MANY if found is None else ACCEPTED)
+    if found is None:
+        raise ProblemError(
+            _TOO_MANY,
+            f"{file_jobs.MOST_A_PRINCIPAL} files are being made for you; wait for one of them",
+        )
+    ask.api.asked.set()
+    headers = {"Location": f"/v1/jobs/{found.id}", "Preference-Applied": "respond-async"}
+    body = msgspec.json.encode(file_job_of(found, None))
+    return Response(body, ACCEPTED, headers, "application/json")

@@ -1,0 +1,136 @@
+"""
+What registries and ministries take, as zip files: the folders that `tonne export` writes.
+
+Each is made from issued statements and what is registered of authorities.  What is missing is
+named in `missing.json` and in the header `Tonne-Export`: such an export is a draft.  The public
+version of a statement is signed by its operator's key, which this process does not hold: it is
+made by `tonne export public`.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from io import BytesIO
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Query
+from starlette.responses import Response
+
+from mrv.exports.aef import aef
+from mrv.exports.entered import Authority
+from services.api.problems import ProblemError
+from services.api.request_context import Reader, WholeReader
+from services.api.routes.registry import unknown
+from services.api.routes.statements import StatementId, visible
+from services.issuer import export_files
+from services.processing.authority import registered
+from services.store.registry.authority import filed
+from services.store.statements import statements
+from services.store.views import listing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from mrv.exports.source import Source
+    from services.api.request_context import Asked
+    from services.issuer.export_files import Made
+
+router = APIRouter(tags=["exports"])
+_ZIP: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}}
+}
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_END_US = 4_102_444_800_000_000  # 2100
+ProjectId = Annotated[str, Path(max_length=64, pattern="^[A-Za-z0-9_-]+$", examples=["nck-pv"])]
+SiteId = Annotated[str, Path(max_length=64, pattern="^[A-Za-z0-9_-]+$", examples=["nam-cau-kien"])]
+Year = Annotated[int, Query(ge=1990, le=2100, examples=[2026])]
+
+
+@router.get("/projects/{project}/exports/{form}.zip", responses=_ZIP, response_class=Response)
+def of_project(ask: Reader, project: ProjectId, form: Literal["cdop", "cad-trust"]) -> Response:
+    """Return all issued statements of a project by the Carbon Data Open Protocol or CAD Trust."""
+    with ask.reading() as conn:
+        if not ask.who.sees(project) or not listing.projects(conn, [project], "", 1):
+            raise unknown("project", project)
+    return project_zip(ask, project, form)
+
+
+@router.get("/statements/{statement}/exports/jcm.zip", responses=_ZIP, response_class=Response)
+def jcm(ask: Reader, statement: StatementId) -> Response:
+    """Return a statement's monitoring spreadsheet and issuance request, in tonne's own layout."""
+    with ask.reading() as conn:
+        stored = visible(conn, ask.who, statement)
+    if not ask.who.sees(stored.project):
+        raise unknown("statement", statement)
+    return jcm_zip(ask, statement)
+
+
+def project_zip(ask: Asked, project: str, form: str) -> Response:
+    """Send a project's export to somebody who may have it."""
+    with ask.api.files.connection() as conn:
+        sources, authority = _sources(conn, statements.claims_within(conn, project, 0, _END_US))
+        if not sources:
+            raise ProblemError(409, f"project {project} has no issued statement yet")
+        make = export_files.cdop_files if form == "cdop" else export_files.cad_trust_files
+        return _sent(ask, conn, make(sources, authority), sources, f"{project}-{form}")
+
+
+def jcm_zip(ask: Asked, statement: str) -> Response:
+    """Send a statement's files of the JCM to somebody who may have them."""
+    with ask.api.files.connection() as conn:
+        sources, authority = _sources(conn, [statement])
+        made = export_files.jcm_files(sources[0], authority)
+        return _sent(ask, conn, made, sources, f"{statement}-jcm")
+
+
+@router.get("/exports/aef.zip", responses=_ZIP, response_class=Response)
+def submission(
+    ask: WholeReader,
+    party: Annotated[str, Query(pattern="^[A-Z]{3}$", examples=["VNM"])],
+    year: Year,
+    version: Annotated[int, Query(ge=1, le=1000)] = 1,
+) -> Response:
+    """Return a Party's agreed electronic format of a year (Article 6.2), as filed where it is."""
+    with ask.api.files.connection() as conn:
+        authority = registered(conn, Authority())
+        names = sorted({u.statement for a in authority.authorizations for u in a.units})
+        sources = export_files.sources_of(conn, names, authority)
+        draft = filed(conn, party, year, version) or aef(
+            authority, {one.name for one in sources}, party, year, version
+        )
+        made = export_files.aef_files(draft)
+        return _sent(ask, conn, made, sources, f"aef-{party}-{year}-{version}")
+
+
+@router.get("/sites/{site}/exports/facility.zip", responses=_ZIP, response_class=Response)
+def facility(ask: WholeReader, site: SiteId, year: Year) -> Response:
+    """Return a facility's greenhouse gas inventory of a year (Viet Nam), from its meters."""
+    with ask.api.files.connection() as conn:
+        made = export_files.inventory_files(conn, site, year)
+        return _sent(ask, conn, made, (), f"facility-{site}-{year}")
+
+
+def _sources(conn: Connection[TupleRow], names: Sequence[str]) -> tuple[list[Source], Authority]:
+    authority = registered(conn, Authority())
+    return export_files.sources_of(conn, names, authority), authority
+
+
+def _sent(
+    ask: Asked, conn: Connection[TupleRow], made: Made, sources: Sequence[Source], name: str
+) -> Response:
+    """Send a folder as a zip of the same bytes for the same content, and keep a record of it."""
+    files = made.folder(sources)
+    held = BytesIO()
+    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path, data in files.items():
+            archive.writestr(zipfile.ZipInfo(path, _EPOCH), data, zipfile.ZIP_DEFLATED)
+    ask.noted(conn, 200)
+    headers = {
+        "Cache-Control": "no-store",
+        "Content-Disposition": f'attachment; filename="{name}.zip"',
+        "Tonne-Export": "draft" if made.draft.missing else "complete",
+    }
+    return Response(held.getvalue(), media_type="application/zip", headers=headers)

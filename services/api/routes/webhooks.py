@@ -1,0 +1,123 @@
+"""Webhooks, for administrators of all projects: who is told of events, and what came of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Query
+from starlette.responses import Response
+
+from services.api import schemas as shapes
+from services.api.paging import Cursor, Limit, current, page
+from services.api.problems import ProblemError
+from services.api.request_context import Admin
+from services.store.api import webhooks as store
+from services.webhooks import addresses, signature
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from services.api.request_context import Asked
+
+router = APIRouter(tags=["webhooks"])
+WebhookId = Annotated[str, Path(pattern="^[a-z0-9][a-z0-9-]{0,63}$", examples=["registry"])]
+_CREATED, _DONE = 201, 200
+_HOUR_S = 3600
+
+
+@router.get("/webhooks", response_model=list[shapes.Webhook])
+def webhooks(ask: Admin) -> Response:
+    """List webhooks, those that go on first; never their secrets."""
+    with ask.reading() as conn:
+        return current([one._asdict() for one in store.webhooks(conn)])
+
+
+@router.post("/webhooks", status_code=_CREATED, response_model=shapes.MadeWebhook)
+def add(ask: Admin, said: shapes.NewWebhook) -> Response:
+    """Register a webhook; its secret is shown this once."""
+    _refuse_name(ask)
+    target = addresses.target_of(said.url)
+    try:
+        addresses.addresses_of(target, ask.api.networks)
+    except OSError as error:
+        raise ProblemError(422, f"{target.host} does not resolve: {error}") from None
+    secret = signature.new_secret()
+
+    def work(conn: Connection[TupleRow]) -> tuple[int, Any]:
+        made = store.add(conn, said.id, said.url, said.topics, said.projects, secret, ask.who.name)
+        return _CREATED, {**made._asdict(), "secret": secret}
+
+    return ask.write(said.model_dump_json(), work)
+
+
+@router.get("/webhooks/{webhook}", response_model=shapes.Webhook)
+def webhook(ask: Admin, webhook: WebhookId) -> Response:
+    """Return a webhook."""
+    with ask.reading() as conn:
+        return current(store.one(conn, webhook)._asdict())
+
+
+@router.get("/webhooks/{webhook}/deliveries", response_model=shapes.pages(shapes.WebhookDelivery))
+def deliveries(
+    ask: Admin,
+    webhook: WebhookId,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+    state: Annotated[
+        Literal["waiting", "delivered", "dead"] | None, Query(description="In this state.")
+    ] = None,
+) -> Response:
+    """List deliveries of a webhook, the newest event first."""
+    with ask.reading() as conn:
+        store.one(conn, webhook)
+        of = ("webhook", ask.who.id, webhook, state or "")
+        after = ask.api.cursors.read(of, cursor)
+        before = None if after is None else int(after[0])
+        rows = [one._asdict() for one in store.deliveries(conn, webhook, state, before, limit + 1)]
+        return page(ask, of, limit, rows, lambda row: [row["sequence"]])
+
+
+@router.post("/webhooks/{webhook}/secret", response_model=shapes.MadeSecret)
+def rotate(ask: Admin, webhook: WebhookId, said: shapes.NewSecret) -> Response:
+    """Sign by a new secret, and by the one before for some hours too; it is shown this once."""
+    _refuse_name(ask)
+    secret = signature.new_secret()
+
+    def work(conn: Connection[TupleRow]) -> tuple[int, Any]:
+        store.rotate(conn, webhook, secret, said.overlap_h * _HOUR_S)
+        return _DONE, {"id": webhook, "secret": secret}
+
+    return ask.write(said.model_dump_json(), work)
+
+
+@router.post("/webhooks/{webhook}/replay", response_model=shapes.Replayed)
+def replay(ask: Admin, webhook: WebhookId, said: shapes.Replay) -> Response:
+    """Send events again, with the ids that they had."""
+    if not (said.events or said.since or said.dead):
+        raise ProblemError(422, "name what to send again: `events`, `since` or `dead`")
+    if said.since is not None and said.since.tzinfo is None:
+        raise ProblemError(422, "`since` has no offset; write such as 2026-03-01T00:00:00Z")
+
+    def work(conn: Connection[TupleRow]) -> tuple[int, Any]:
+        count = store.replay(conn, webhook, events=said.events, since=said.since, dead=said.dead)
+        return _DONE, {"events": count}
+
+    return ask.write(said.model_dump_json(), work)
+
+
+@router.post("/webhooks/{webhook}/end", response_model=shapes.Webhook)
+def end(ask: Admin, webhook: WebhookId, said: shapes.Ending) -> Response:
+    """End a webhook: nothing more is sent, and what waits is dead."""
+
+    def work(conn: Connection[TupleRow]) -> tuple[int, Any]:
+        store.one(conn, webhook)
+        store.end(conn, webhook, said.reason)
+        return _DONE, store.one(conn, webhook)._asdict()
+
+    return ask.write(said.model_dump_json(), work)
+
+
+def _refuse_name(ask: Asked) -> None:
+    if ask.request.headers.get("idempotency-key") is not None:
+        raise ProblemError(400, "a secret is shown once: leave Idempotency-Key out")

@@ -1,0 +1,95 @@
+"""
+The page of the metrics: what each process tells Prometheus, from the processes' own collectors.
+
+Written by `make pages`, so that the page names no series that is not there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from prometheus_client import CollectorRegistry
+
+from services.api.metrics import Measures
+from services.edge.metrics import COUNTERS, GAUGES
+from services.issuer.watch_metrics import Looked
+from services.metrics import Metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PAGE = "metrics.md"
+_HEAD = """\
+# Metrics
+
+What the processes of tonne tell Prometheus at `/metrics` (`TONNE_METRICS_BIND`; the API at its \
+own address). Names end with their unit; a counter ends with `_total` and only rises; no label \
+holds a device's id. A histogram has `_bucket`, `_sum` and `_count`. Each process tells its memory \
+and processor time as `process_*` as well. [operations.md](operations.md) says which of them to \
+look at, and what each alert asks for.
+
+Written by `make pages` from the code; edit that instead.
+"""
+_NO_DATABASE = "While the database is away these are gone, all but `tonne_database_up`."
+_SUFFIX = {"counter": "_total", "info": "_info"}
+
+
+class Row(NamedTuple):
+    """A series: its name, kind, labels and text."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    text: str
+
+
+def page() -> str:
+    """Return the page."""
+    return "\n".join(_lines()) + "\n"
+
+
+def rows() -> dict[str, list[Row]]:
+    """Return the series by the processes that have them."""
+    metrics = Metrics()
+    all_ = _told(metrics.registry)
+    Looked(metrics)
+    api = CollectorRegistry()
+    Measures(api)
+    edge = [Row(f"{name}_total", "counter", (), text) for name, text in COUNTERS.items()]
+    edge += [Row(name, "gauge", (), text) for name, text in GAUGES.items()]
+    return {
+        "tonne run, bridge, worker, signer, watch": all_,
+        "tonne watch, and tonne run without --no-watch": [
+            row for row in _told(metrics.registry) if row not in all_
+        ],
+        "tonne api": _told(api),
+        "tonne edge": edge,
+    }
+
+
+def _told(registry: CollectorRegistry) -> list[Row]:
+    # labels stand in the collector until a first value has them
+    labels: dict[str, tuple[str, ...]] = {}
+    for collector in registry._collector_to_names:  # noqa: SLF001
+        for family in collector.collect():
+            given = getattr(collector, "_labelnames", None) or getattr(family, "_labelnames", ())
+            labels[family.name] = tuple(given or ())
+    return [
+        Row(f"{one.name}{_SUFFIX.get(one.type, '')}", one.type, labels[one.name], one.documentation)
+        for one in registry.collect()
+        if one.name.startswith("tonne_")
+    ]
+
+
+def _lines() -> Iterator[str]:
+    yield _HEAD
+    for processes, found in rows().items():
+        yield f"## {processes}\n"
+        if "watch, and" in processes:
+            yield f"{_NO_DATABASE}\n"
+        yield "| series | kind | labels | meaning |"
+        yield "|---|---|---|---|"
+        for row in found:
+            labels = ", ".join(f"`{label}`" for label in row.labels)
+            yield f"| `{row.name}` | {row.kind} | {labels} | {row.text} |"
+        yield ""

@@ -1,0 +1,16 @@
+"""The bar of a job while nobody watches."""
+
+from __future__ import annotations
+
+
+class Bar:
+    """A bar of one job that nobody watches; `terminal_bar` has the one that is shown."""
+
+    def advance(self, steps: int = 1) -> None:
+        """Go on by some steps."""
+
+    def at(self, done: float, of: float | None = None) -> None:
+        """Say how much is done, and of how much where that became known."""
+
+    def say(self, what: str) -> None:
+        """Say what is being done now."""

@@ -1,0 +1,254 @@
+"""`tonne webhooks`: events for systems of others, signed."""
+
+from __future__ import annotations
+
+import getpass
+import signal
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from ingest.errors import InputError
+from services.cli.groups import Group
+from services.cli.options.choice import Choice
+from services.cli.options.database_url import database_url
+from services.cli.options.json_option import json_option
+from services.cli.options.time_span import METAVAR, moment_us
+from services.cli.output.json_text import print_json, say
+from services.cli.output.table import table
+from services.cli.output.times import shown_time
+from services.cli.pipeline.metrics_bind import metrics_bind
+from services.logs import get_logger
+from services.metrics import Metrics
+from services.settings import Settings
+from services.store.api import webhooks as store
+from services.store.postgres.pool import connect
+from services.webhooks import addresses, signature
+from services.webhooks.sender import Sender
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+_id = click.argument("id_", metavar="ID")
+_author = click.option("--author", help="Who does it; the system's user by default.")
+_HOUR_S = 3600
+
+
+@click.group(cls=Group)
+def webhooks() -> None:
+    """
+    Tell other systems what happens: steps of statements, findings, alarms.
+
+    Each event is CloudEvents 1.0 in JSON, signed in the form of Standard Webhooks, sent until it
+    is taken: ten attempts in three days. `tonne watch` sends, or `tonne webhooks send`.
+
+    \b
+    Example:
+      tonne webhooks add registry --url https://registry.example/tonne --topic statement
+    """
+
+
+@webhooks.command()
+@_id
+@click.option("--url", required=True, help="Where events are posted; https.")
+@click.option("--topic", "topics", type=Choice(store.TOPICS), multiple=True,
+              help="What is told; repeatable. All, where absent.")  # fmt: skip
+@click.option("--project", "projects", multiple=True, metavar="ID",
+              help="Of this project; repeatable. All, where absent.")  # fmt: skip
+@_author
+@json_option
+def add(
+    id_: str, *, url: str, topics: tuple[str, ...], projects: tuple[str, ...],
+    author: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """
+    Register where events are sent from now on; prints the secret, this once.
+
+    \b
+    Example:
+      tonne webhooks add registry --url https://registry.example/tonne --topic statement
+    """
+    _check(url)
+    secret = signature.new_secret()
+    with _database() as conn:
+        made = store.add(conn, id_, url, topics or store.TOPICS, projects or None, secret,
+                         author or getpass.getuser())  # fmt: skip
+    say(_told(made) | {"secret": secret},
+        f"{id_}: {', '.join(made.topics)} to {url}\nsecret {secret}", as_json=as_json)  # fmt: skip
+
+
+@webhooks.command("list")
+@json_option
+def list_(*, as_json: bool) -> None:
+    """
+    List webhooks, what waits at each, and what no attempt delivered.
+
+    \b
+    Example:
+      tonne webhooks list
+    """
+    with _database() as conn:
+        found = store.webhooks(conn)
+    if as_json:
+        print_json([_told(one) for one in found])
+        return
+    head = ("webhook", "url", "topics", "projects", "waiting", "dead", "last taken", "ended")
+    rows = [
+        (one.id, one.url, ", ".join(one.topics), ", ".join(one.projects or ["all"]), one.waiting,
+         one.dead, one.delivered and shown_time(one.delivered), one.reason)
+        for one in found
+    ]  # fmt: skip
+    click.echo(table(head, rows, empty="no webhooks"))
+
+
+@webhooks.command()
+@_id
+@click.option("--state", type=Choice(store.STATES), help="In this state.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, help="Most rows.")
+@json_option
+def show(id_: str, *, state: str | None, limit: int, as_json: bool) -> None:
+    """
+    Deliveries of a webhook, the newest event first, with what the receiver said.
+
+    \b
+    Example:
+      tonne webhooks show registry --state dead
+    """
+    with _database() as conn:
+        store.one(conn, id_)
+        found = store.deliveries(conn, id_, state, None, limit)
+    if as_json:
+        print_json([_told(one) | {"event": str(one.event)} for one in found])
+        return
+    head = ("event", "type", "subject", "state", "attempts", "tried", "said")
+    rows = [
+        (str(one.event), one.type, one.subject, one.state, one.attempts,
+         one.tried and shown_time(one.tried), one.error or one.status)
+        for one in found
+    ]  # fmt: skip
+    click.echo(table(head, rows, empty="no such deliveries"))
+
+
+@webhooks.command()
+@_id
+@click.option("--overlap", "overlap_h", type=click.IntRange(0, 168), default=24, show_default=True,
+              metavar="HOURS", help="How long the older secret signs beside it.")  # fmt: skip
+@json_option
+def rotate(id_: str, *, overlap_h: int, as_json: bool) -> None:
+    """
+    Sign by a new secret, and for some hours by the one before too; prints the new one, this once.
+
+    \b
+    Example:
+      tonne webhooks rotate registry --overlap 24
+    """
+    secret = signature.new_secret()
+    with _database() as conn:
+        store.rotate(conn, id_, secret, overlap_h * _HOUR_S)
+    text = f"{id_}: the secret before ends in {overlap_h} h\nsecret {secret}"
+    say({"webhook": id_, "secret": secret, "overlap_h": overlap_h}, text, as_json=as_json)
+
+
+@webhooks.command()
+@_id
+@click.option("--event", "events", type=click.UUID, multiple=True, help="This event; repeatable.")
+@click.option("--since", metavar=METAVAR, help="All from then on, also from before it was added.")
+@click.option("--dead", is_flag=True, help="All that no attempt delivered.")
+@json_option
+def replay(
+    id_: str, *, events: tuple[UUID, ...], since: str | None, dead: bool, as_json: bool
+) -> None:
+    """
+    Send events again, with the ids that they had.
+
+    \b
+    Example:
+      tonne webhooks replay registry --dead
+      tonne webhooks replay registry --since 2026-03-01
+    """
+    if not (events or since or dead):
+        raise InputError("name what to send again: --event ID, --since TIME or --dead")
+    with _database() as conn:
+        begin = None if since is None else datetime.fromtimestamp(
+            moment_us(conn, "--since", since) / 1e6, UTC
+        )  # fmt: skip
+        count = store.replay(conn, id_, events=events, since=begin, dead=dead)
+    say({"webhook": id_, "events": count}, f"{id_}: {count} events are sent again",
+        as_json=as_json)  # fmt: skip
+
+
+@webhooks.command()
+@_id
+@click.option("--reason", default="removed", help="Why; it is shown in the list.")
+@json_option
+def remove(id_: str, *, reason: str, as_json: bool) -> None:
+    """
+    End a webhook: nothing more is sent, and what waits is dead.
+
+    \b
+    Example:
+      tonne webhooks remove registry --reason "moved to another registry"
+    """
+    with _database() as conn:
+        store.one(conn, id_)
+        store.end(conn, id_, reason)
+    say({"webhook": id_, "ended": True}, f"{id_}: ended", as_json=as_json)
+
+
+@webhooks.command()
+@click.option("--once", is_flag=True, help="Send what is due now, and end.")
+@json_option
+def send(*, once: bool, as_json: bool) -> None:
+    """
+    Send events, in a process of its own, where `tonne watch` is not to.
+
+    Its login needs tonne_events, the one role that reads secrets. Addresses that are not
+    public are refused, but for TONNE_WEBHOOK_NETWORKS.
+
+    \b
+    Example:
+      tonne webhooks send
+    """
+    settings = Settings()
+    log, metrics = get_logger("webhooks"), Metrics()
+    allowed = addresses.networks(settings.webhook_networks)
+    sender = Sender(settings.require("database_url"), metrics, log, allowed)
+    if once:
+        done = sender.once()
+        say({"taken": done.taken, "failed": done.failed, "dead": done.dead},
+            f"{done.taken} taken, {done.failed} failed, of these {done.dead} for ever",
+            as_json=as_json)  # fmt: skip
+        return
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: sender.stop())
+    bind = metrics_bind(settings)
+    with metrics.serve(bind):
+        log.info("metrics", bind=bind or "off")
+        with sender:
+            sender.wait()
+    log.info("stopped")
+
+
+def _check(url: str) -> None:
+    """Refuse a URL that could never be sent to; a name that does not resolve now may later."""
+    target = addresses.target_of(url)
+    try:
+        addresses.addresses_of(target, addresses.networks(Settings().webhook_networks))
+    except OSError as error:
+        click.echo(f"tonne: {target.host} does not resolve now: {error}", err=True)
+
+
+def _told(one: store.Webhook | store.Delivery) -> dict[str, object]:
+    """Return a row as JSON can hold it."""
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in one._asdict().items()
+    }
+
+
+def _database() -> Connection[TupleRow]:
+    return connect(database_url(), role="tonne_mrv", name="tonne webhooks", autocommit=True)

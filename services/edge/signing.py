@@ -1,0 +1,203 @@
+"""
+The gateway's signature under what it forwards: its key is made here and stays here.
+
+A batch of one device's messages is signed with a number and the time (COSE_Sign1), so that
+whoever holds the public key can tell later what this gateway saw, in what order, and whether
+anything is missing.  It shows what the gateway received, not what the meter measured.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
+from ingest.errors import InputError
+from services.identity import files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from services.edge.config import Signing
+    from services.edge.outbox import Outbox, Waiting
+
+CONTENT_TYPE = 'application/cose; cose-type="cose-sign1"'
+EDDSA, ES256 = "EdDSA", "ES256"
+_HALF = 32
+_VALUES, _OURS = b'"values"', "application/vnd.tonne."
+# one message to the broker: what a receipt is lost with is sent again whole
+_MOST, _MOST_BYTES = 50, 100_000
+
+
+class Signed(NamedTuple):
+    """A signed batch: the messages in it, and its bytes."""
+
+    messages: tuple[Waiting, ...]
+    data: bytes
+
+
+class Signer:
+    """
+    Signs by the gateway's own key; the file is made where it is not there.
+
+    Parameters
+    ----------
+    gateway : str
+        Its id, by which the registry knows the key.
+
+    Raises
+    ------
+    InputError
+        If the file holds no key of the algorithm.
+    """
+
+    def __init__(self, gateway: str, signing: Signing) -> None:
+        self._gateway, self._path = gateway, Path(signing.key)
+        self._algorithm, self.gather_s = signing.algorithm, signing.gather_s
+        if not self._path.exists():
+            files.write(self._path, _pem(_new(self._algorithm)))
+        self._key = self._loaded()
+
+    def _loaded(self) -> Ed25519PrivateKey | ec.EllipticCurvePrivateKey:
+        data = files.read(self._path, "signing key")
+        try:
+            found = serialization.load_pem_private_key(data, None)
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+            raise InputError(f"{self._path} holds no private key in PEM: {error}") from error
+        if self._algorithm == EDDSA and isinstance(found, Ed25519PrivateKey):
+            return found
+        curve = found.curve if isinstance(found, ec.EllipticCurvePrivateKey) else None
+        if self._algorithm == ES256 and isinstance(curve, ec.SECP256R1):
+            return cast("ec.EllipticCurvePrivateKey", found)
+        raise InputError(
+            f"{self._path} holds no key of {self._algorithm}; set signing.algorithm to what it is"
+            " of, or name a new file"
+        )
+
+    @property
+    def public_key(self) -> str:
+        """The public key as `meter_keys` of the registry takes it, in hex."""
+        return (
+            self._key.public_key()
+            .public_bytes(
+                serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+            )
+            .hex()
+        )
+
+    def sign(self, number: int, at_ms: int, of: Waiting, messages: bytes) -> bytes:
+        """Sign messages of a device; `of` is one of them."""
+        # cbor2, which a gateway that does not sign has no use for
+        from ingest.formats import cose_batch  # noqa: PLC0415
+
+        held = number, at_ms, of.device, of.content_type, messages
+        algorithm = cose_batch.EDDSA if self._algorithm == EDDSA else cose_batch.ES256
+        return cose_batch.write(held, self._gateway, algorithm, self._sign)
+
+    def _sign(self, data: bytes) -> bytes:
+        if isinstance(self._key, Ed25519PrivateKey):
+            return self._key.sign(data)
+        r, s = decode_dss_signature(self._key.sign(data, ec.ECDSA(hashes.SHA256())))
+        return r.to_bytes(_HALF, "big") + s.to_bytes(_HALF, "big")
+
+
+class Batches:
+    """
+    Batches that were signed and have no receipt: what is sent again is the same batch.
+
+    Parameters
+    ----------
+    outbox : Outbox
+        Keeps the number of the last batch of each device.
+    """
+
+    def __init__(self, signer: Signer, outbox: Outbox) -> None:
+        self._signer, self._outbox = signer, outbox
+        self._made: dict[tuple[str, str], Signed] = {}
+        self._since: dict[str, float] = {}
+
+    def gathers(self, waiting: Sequence[Waiting], now_s: float) -> bool:
+        """Whether what waits of a device is to wait for more, to be signed at once."""
+        if not waiting or (waiting[0].device, waiting[0].id) in self._made:
+            return False
+        device = waiting[0].device
+        since = self._since.setdefault(device, now_s)
+        if len(waiting) < _MOST and now_s - since < self._signer.gather_s:
+            return True
+        del self._since[device]
+        return False
+
+    def of(self, waiting: Sequence[tuple[Waiting, bytes]], at_ms: int) -> Iterator[Signed]:
+        """
+        Sign messages of one device, or give what was signed of them.
+
+        Parameters
+        ----------
+        waiting : sequence of (Waiting, bytes)
+            Messages in their order, and each as it would be sent by itself.
+        at_ms : int
+            Now, as well as it is known. [ms UTC]
+        """
+        run: list[tuple[Waiting, bytes]] = []
+        done: set[str] = set()
+        for one, data in waiting:
+            known = self._made.get((one.device, one.id))
+            if run and (known or not _fits(run, one, data)):
+                yield self._batch(run, at_ms)
+                run = []
+            if known is None:
+                run.append((one, data))
+            elif one.id not in done:
+                done |= {message.id for message in known.messages}
+                yield known
+        if run:
+            yield self._batch(run, at_ms)
+
+    def _batch(self, run: Sequence[tuple[Waiting, bytes]], at_ms: int) -> Signed:
+        first = run[0][0]
+        bodies = [data for _, data in run]
+        messages = bodies[0] if len(bodies) == 1 else b"[" + b",".join(bodies) + b"]"
+        number = self._outbox.next_number(first.device)
+        made = Signed(
+            tuple(one for one, _ in run), self._signer.sign(number, at_ms, first, messages)
+        )
+        self._made.update({(one.device, one.id): made for one, _ in run})
+        return made
+
+    def free(self, device: str, ids: Sequence[str]) -> None:
+        """Forget what was receipted."""
+        for one in ids:
+            self._made.pop((device, one), None)
+
+
+def _fits(run: Sequence[tuple[Waiting, bytes]], one: Waiting, data: bytes) -> bool:
+    """Whether a message may be signed with others: only such as may stand in an array."""
+    ours = (one.content_type or "").startswith(_OURS)
+    listed = ours or (_VALUES in data and _VALUES in run[-1][1])
+    return (
+        listed
+        and len(run) < _MOST
+        and run[0][0].content_type == one.content_type
+        and sum(len(held) for _, held in run) + len(data) <= _MOST_BYTES
+    )
+
+
+def _new(algorithm: str) -> Ed25519PrivateKey | ec.EllipticCurvePrivateKey:
+    return (
+        Ed25519PrivateKey.generate()
+        if algorithm == EDDSA
+        else ec.generate_private_key(ec.SECP256R1())
+    )
+
+
+def _pem(key: Ed25519PrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )

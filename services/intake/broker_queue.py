@@ -1,0 +1,179 @@
+"""
+What waits at mosquitto, as it tells itself on `$SYS`, for Prometheus.
+
+Whoever stores readings may be the one that is away, so another process looks.  While the
+broker does not answer, its series are gone rather than old.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from urllib.parse import unquote, urlsplit
+
+import paho.mqtt.client as mqtt
+from cryptography import x509
+from paho.mqtt.enums import CallbackAPIVersion
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from ingest.addresses import server_of
+from ingest.errors import InputError
+from ingest.mqtt.names import PORTS
+from services.identity.principals import QUEUE_TOPICS, WATCH, is_ours
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from structlog.typing import FilteringBoundLogger
+
+    from ingest.mqtt.tls import Tls
+    from services.metrics import Metrics
+    from services.settings import Settings
+
+# mosquitto tells what has changed every ten seconds
+_KEEPALIVE_S, _AGAIN_S = 30, (1, 60)
+_NUMBERS = {topic: topic.rpartition("/")[2] for topic in QUEUE_TOPICS}
+
+
+class Room(NamedTuple):
+    """How much the broker keeps for one client that is away: messages, bytes of payload."""
+
+    messages: int
+    bytes: int
+
+
+class BrokerQueue(Collector):
+    """
+    Listens to the broker in a thread of its own.
+
+    Parameters
+    ----------
+    url : str
+        `mqtt://` or `mqtts://`, with user and password where the broker asks.
+    tls : Tls
+        Who we are: the service `tonne-watch`.
+    room : Room
+        As the broker is configured.
+
+    Raises
+    ------
+    InputError
+        Where the identity is one that another process shows: the broker would throw it out.
+    """
+
+    def __init__(
+        self, url: str, tls: Tls, room: Room, metrics: Metrics, log: FilteringBoundLogger
+    ) -> None:
+        self._room, self._log = room, log
+        self._found: dict[str, float] = {}
+        parts = urlsplit(url)
+        self._host, self._port = server_of(url, PORTS)
+        secure = parts.scheme == "mqtts"
+        if secure:
+            _refuse_anothers(tls)
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=WATCH, protocol=mqtt.MQTTv5)
+        if secure:
+            client.tls_set_context(tls.context())
+        if parts.username:
+            password = unquote(parts.password) if parts.password else None
+            client.username_pw_set(unquote(parts.username), password)
+        client.reconnect_delay_set(*_AGAIN_S)
+        client.on_connect, client.on_disconnect = self._connected, self._lost
+        client.on_subscribe, client.on_message = self._subscribed, self._heard
+        client.on_connect_fail = self._unreached
+        self._client, self._told = client, False
+        metrics.registry.register(self)
+
+    @staticmethod
+    def by(settings: Settings, metrics: Metrics, log: FilteringBoundLogger) -> BrokerQueue | None:
+        """Return one for the broker of the settings; None where there is none, or we may not."""
+        if settings.mqtt_url is None:
+            return None
+        room = Room(settings.broker_queue_messages, settings.broker_queue_bytes)
+        try:
+            return BrokerQueue(settings.mqtt_url, settings.mqtt_tls, room, metrics, log)
+        except InputError as error:
+            log.warning("broker not watched", reason=str(error))
+            return None
+
+    def __enter__(self) -> Self:
+        """Start; a broker that is away is tried again and again."""
+        self._client.connect_async(self._host, self._port, _KEEPALIVE_S)
+        self._client.loop_start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _connected(self, client: mqtt.Client, _d: Any, _f: Any, reason: Any, _p: Any) -> None:
+        if reason.is_failure:
+            self._warn(f"the broker refuses us: {reason}")
+            return
+        client.subscribe([(topic, 0) for topic in QUEUE_TOPICS])
+
+    def _subscribed(self, _c: Any, _d: Any, _mid: int, reasons: Any, _p: Any) -> None:
+        if any(reason.is_failure for reason in reasons):
+            self._warn(f"the broker does not let {WATCH} hear {QUEUE_TOPICS[0]}")
+
+    def _heard(self, _c: Any, _d: Any, message: mqtt.MQTTMessage) -> None:
+        try:
+            self._found[_NUMBERS[message.topic]] = float(message.payload)
+        except (KeyError, ValueError):
+            return
+        self._told = False
+
+    def _lost(self, _c: Any, _d: Any, _f: Any, reason: Any, _p: Any) -> None:
+        self._found.clear()
+        if reason.is_failure:
+            self._warn(f"the connection is lost: {reason}")
+
+    def _unreached(self, _c: Any, _d: Any) -> None:
+        self._warn(f"{self._host}:{self._port} cannot be reached")
+
+    def _warn(self, why: str) -> None:
+        """Tell once, until the broker is heard again."""
+        if not self._told:
+            self._told = True
+            self._log.warning("broker not watched", reason=why)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until the broker was heard; whether it was in time. [s]"""
+        until_s = time.monotonic() + seconds
+        while len(self._found) < len(_NUMBERS) and time.monotonic() < until_s:
+            time.sleep(0.05)
+        return len(self._found) == len(_NUMBERS)
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Give what is known now to whoever scrapes."""
+        found = dict(self._found)
+        for what, name, limit in (
+            ("count", "messages", self._room.messages),
+            ("bytes", "bytes", self._room.bytes),
+        ):
+            yield GaugeMetricFamily(
+                f"tonne_broker_queued_{name}",
+                f"Messages that wait at the broker, in {name}",
+                found.get(what),
+            )
+            yield GaugeMetricFamily(
+                f"tonne_broker_queue_limit_{name}",
+                f"How many {name} the broker keeps for a client that is away; it drops the rest",
+                limit,
+            )
+
+
+def _refuse_anothers(tls: Tls) -> None:
+    """Refuse an identity that is not the watcher's own."""
+    if tls.cert is None or not tls.cert.is_file():
+        return
+    certificate = x509.load_pem_x509_certificate(tls.cert.read_bytes())
+    names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    name = str(names[0].value) if names else ""
+    if is_ours(name) and name != WATCH:
+        raise InputError(
+            f"TONNE_MQTT_CERT_FILE is the identity of {name!r}, which another process shows;"
+            f" `tonne registry issue-service {WATCH}` makes one for the watcher"
+        )

@@ -1,0 +1,211 @@
+"""
+How much one principal may send in a minute; what is beyond is refused as `rate`.
+
+A mad meter would else fill the queue, the disk and everybody's time.  A message over the
+quota is not read.  It becomes a dead letter, and no receipt lists it: a device that keeps
+readings until their receipt sends it again, and it is stored when there is room.
+
+What waited for us is not held against its sender: the time in which we took nothing,
+because we, the database or the way to the broker were away, counts as time to send in.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from ingest.columns import Rejected
+from ingest.errors import PayloadError
+from ingest.mqtt.topics import principal_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ingest.mqtt.inbox import Inbox
+    from ingest.mqtt.topics import Router
+    from services.settings import Settings
+
+REASON = "rate"
+MESSAGES_A_MINUTE, BYTES_A_MINUTE = 60_000, 60_000_000
+MINUTE_S, HOUR_S = 60.0, 3_600.0
+# a batch that takes longer is one that the database held up
+STALLED_S = 5.0
+# a broker keeps no session for longer
+_MOST_AWAY_S = 720 * HOUR_S
+_REMEMBERED = 100_000
+
+
+class Limits(NamedTuple):
+    """Messages, and bytes of payload, that one principal may send in a minute; 0: any number."""
+
+    messages: int = MESSAGES_A_MINUTE
+    bytes: int = BYTES_A_MINUTE
+
+    @staticmethod
+    def by(settings: Settings) -> Limits:
+        """Return what settings say."""
+        return Limits(settings.principal_messages_a_minute, settings.principal_bytes_a_minute)
+
+
+@dataclass(slots=True)
+class _Left:
+    """What a principal may still send, and as of when."""
+
+    messages: float
+    bytes: float
+    at_s: float
+
+
+class PrincipalQuota:
+    """
+    Room of each principal: a minute's worth, which comes back as time passes.
+
+    Parameters
+    ----------
+    limits : Limits
+    clock : callable
+        Seconds that never go back.
+    """
+
+    def __init__(
+        self, limits: Limits | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._limits = Limits() if limits is None else limits
+        self._clock = clock
+        self._left: dict[str, _Left] = {}
+        self._names: dict[str, str] = {}
+        self._router: Router | None = None
+        self._epoch: int | None = None
+        self._heard_s = clock()
+        self._away_s = self._away_until_s = 0.0
+
+    def away(self, seconds: float | None) -> None:
+        """
+        Take note that nothing was taken for a while.
+
+        Parameters
+        ----------
+        seconds : float or None
+            How long; None where nobody knows, which counts as an hour. [s]
+        """
+        now_s = self._clock()
+        more_s = HOUR_S if seconds is None else max(seconds, 0.0)
+        self._away_s = min(self._credit_s(now_s) + more_s, _MOST_AWAY_S)
+        # what has waited is fetched in less time than it took to gather
+        self._away_until_s = now_s + self._away_s + MINUTE_S
+
+    def stored(self, seconds: float) -> None:
+        """Take note of how long a batch took; of one that was held up, that it was. [s]"""
+        if seconds > STALLED_S:
+            self.away(seconds)
+
+    def over(self, router: Router, inbox: Inbox) -> list[Rejected]:
+        """Count a batch; return the messages of it that are over their principal's quota."""
+        if not any(self._limits):
+            return []
+        now_s = self._clock()
+        if self._epoch is not None and inbox.epoch != self._epoch:
+            self.away(now_s - self._heard_s)
+        self._epoch, self._heard_s = inbox.epoch, now_s
+        spent = self._spent(router, inbox)
+        beyond = {name for name, (n, size) in spent.items() if not self._take(name, n, size, now_s)}
+        return self._beyond(inbox, beyond) if beyond else []
+
+    def _spent(self, router: Router, inbox: Inbox) -> dict[str, tuple[int, int]]:
+        """Messages and bytes of each principal in a batch."""
+        sizes: dict[str, list[int]] = {}
+        for topic, payload in zip(inbox.topics, inbox.payloads, strict=True):
+            try:
+                sizes[topic].append(len(payload))
+            except KeyError:
+                sizes[topic] = [len(payload)]
+        if router is not self._router or len(self._names) > _REMEMBERED:
+            self._router, self._names = router, {}
+        found: dict[str, tuple[int, int]] = {}
+        for topic, some in sizes.items():
+            name = self._names.get(topic)
+            if name is None:
+                name = self._names[topic] = _principal(router, topic)
+            n, size = found.get(name, (0, 0))
+            found[name] = n + len(some), size + sum(some)
+        return found
+
+    def _take(self, name: str, messages: int, size: int, now_s: float) -> bool:
+        """Take room for all of a principal's messages; False where it is not enough."""
+        left = self._now(name, now_s)
+        if self._lacks(left, messages, size):
+            return False
+        left.messages -= messages
+        left.bytes -= size
+        return True
+
+    def _now(self, name: str, now_s: float) -> _Left:
+        """Room of a principal at this moment."""
+        most_s = MINUTE_S + self._credit_s(now_s)
+        left = self._left.get(name)
+        if left is None:
+            self._forget_idle(now_s)
+            left = self._left[name] = _Left(0.0, 0.0, now_s - most_s)
+        passed_s, left.at_s = now_s - left.at_s, now_s
+        a_second = self._limits.messages / MINUTE_S, self._limits.bytes / MINUTE_S
+        left.messages = min(left.messages + passed_s * a_second[0], most_s * a_second[0])
+        left.bytes = min(left.bytes + passed_s * a_second[1], most_s * a_second[1])
+        return left
+
+    def _lacks(self, left: _Left, messages: int, size: int) -> bool:
+        limits = self._limits
+        return bool(
+            (limits.messages and messages > left.messages) or (limits.bytes and size > left.bytes)
+        )
+
+    def _beyond(self, inbox: Inbox, names: set[str]) -> list[Rejected]:
+        """Take what there is room for, in order; return the rest."""
+        found = []
+        for k, topic in enumerate(inbox.topics):
+            name = self._names[topic]
+            if name not in names:
+                continue
+            left, size = self._left[name], len(inbox.payloads[k])
+            if self._lacks(left, 1, size):
+                found.append(Rejected(k, REASON, self._why(name, left)))
+            else:
+                left.messages -= 1
+                left.bytes -= size
+        return found
+
+    def _why(self, name: str, left: _Left) -> str:
+        who = repr(name[:64]) if name else "principals without a name"
+        by_number = bool(self._limits.messages) and left.messages < 1
+        most, what = (
+            (self._limits.messages, "MESSAGES") if by_number else (self._limits.bytes, "BYTES")
+        )
+        return (
+            f"{who} sends more than {most} {what.lower()} a minute; this message was not read:"
+            f" send it again later, or raise TONNE_PRINCIPAL_{what}_A_MINUTE"
+        )
+
+    def _credit_s(self, now_s: float) -> float:
+        return self._away_s if now_s < self._away_until_s else 0.0
+
+    def _forget_idle(self, now_s: float) -> None:
+        """Forget those that have all of their room again, where very many are known."""
+        if len(self._left) < _REMEMBERED:
+            return
+        since_s = now_s - MINUTE_S - self._credit_s(now_s)
+        self._left = {name: one for name, one in self._left.items() if one.at_s > since_s}
+
+
+def _principal(router: Router, topic: str) -> str:
+    """Return who speaks on a topic: by its name, or as the registry has it; else nobody."""
+    name = principal_of(topic)
+    if name:
+        return name
+    try:
+        index = router.route(topic)
+    except PayloadError:
+        return ""
+    if index < 0:
+        return ""
+    device = router.fleet.devices[index]
+    return device.gateway or device.id

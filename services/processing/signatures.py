@@ -1,0 +1,101 @@
+"""
+Signatures of values as they arrive, held against the keys of the registry.
+
+Readings are stored whatever comes of it: the broker knows who sent them, and a key that nobody
+registered yet must cost no reading.  What does not hold is counted and told, and backs nothing
+in a statement, where every signature is verified again.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ingest.mqtt.topics import device_of
+from ingest.reading import SIGNED_VALUE
+from mrv.errors import SignedValueError
+from mrv.signed_values.meter_keys import parse_key
+from mrv.signed_values.packaging import Item, plain
+from mrv.signed_values.verification import DatedKey, check_item, of_device
+from services.logs import get_logger
+from services.store.registry.entries_from_rows import load_meter_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from psycopg import Cursor
+    from psycopg.rows import TupleRow
+
+    from ingest.decode import Rejected
+    from ingest.model import Fleet
+    from services.store.messages.dead_letter_write import Letters
+
+_ENDED = "ended"
+_TOLD = 100
+
+
+class _Note(msgspec.Struct):
+    data: str
+
+
+class Signatures:
+    """
+    Judges the signed values of batches by one version of the registry.
+
+    Keys are read when the first signed value comes; most plants have none.
+    """
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self._keys: Mapping[str, Sequence[DatedKey]] | None = None
+        self._told: set[str] = set()
+
+    def judge(
+        self, cursor: Cursor[TupleRow], noted: Sequence[Rejected], messages: Letters
+    ) -> Counter[str]:
+        """Return how many values of a batch came out how: verified, refused, not checked."""
+        found: Counter[str] = Counter()
+        for one in noted:
+            if one.reason != SIGNED_VALUE:
+                continue
+            if self._keys is None:
+                self._keys = self._load(cursor)
+            data = msgspec.json.decode(one.detail, type=_Note).data
+            text = plain(data) if data else b64encode(messages.payloads[one.message]).decode()
+            device = device_of(messages.topics[one.message], self._fleet)
+            outcome = of_device(check_item(Item(text), self._keys), device)
+            found[outcome.outcome] += 1
+            if outcome.outcome == "refused":
+                self._tell(device, outcome.detail)
+        return found
+
+    def _tell(self, device: str | None, why: str) -> None:
+        """Log what is refused, once a device."""
+        name = device or "?"
+        if name not in self._told and len(self._told) < _TOLD:
+            self._told.add(name)
+            get_logger("signatures").warning("signature refused", device=name, why=why[:300])
+
+    def _load(self, cursor: Cursor[TupleRow]) -> dict[str, list[DatedKey]]:
+        every = load_meter_keys(cursor.connection)
+        rows = cursor.execute("SELECT id, serial FROM device WHERE serial IS NOT NULL").fetchall()
+        serials: dict[str, str] = {str(name): str(serial) for name, serial in rows}
+        behind: dict[str, dict[str, str]] = {}
+        for device in self._fleet.devices:
+            own = dict.fromkeys(filter(None, (device.id, serials.get(device.id))), device.id)
+            for speaker in {device.id, device.gateway or device.id}:
+                behind.setdefault(speaker, {}).update(own)
+        found: dict[str, list[DatedKey]] = {}
+        for holder, keys in every.items():
+            for one in keys:
+                try:
+                    key = None if one.key == _ENDED else parse_key(one.key)
+                except SignedValueError:
+                    continue  # of a kind that this machine's library lacks
+                dated = DatedKey(key, one.begins, holder, behind.get(holder, {}))
+                for name in dict.fromkeys(filter(None, (holder, serials.get(holder)))):
+                    found.setdefault(name, []).append(dated)
+        return found

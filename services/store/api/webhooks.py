@@ -1,0 +1,305 @@
+"""Webhooks: who is told, by which secrets, and what came of each delivery."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from psycopg import errors
+
+from ingest.errors import InputError, RegistryError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from uuid import UUID
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+TOPICS = ("statement", "finding", "alarm")
+STATES = ("waiting", "delivered", "dead")
+MOST = 50
+_COLUMNS = (
+    "w.id, w.url, w.topics, w.projects, w.author, w.created, w.ended, w.reason,"
+    " (SELECT count(*) FROM webhook_delivery d WHERE d.webhook_id = w.id AND d.state = 'waiting'),"
+    " (SELECT count(*) FROM webhook_delivery d WHERE d.webhook_id = w.id AND d.state = 'dead'),"
+    " (SELECT max(d.tried) FROM webhook_delivery d"
+    "  WHERE d.webhook_id = w.id AND d.state = 'delivered')"
+)
+
+
+class Webhook(NamedTuple):
+    """Who is told; `projects` None is all of them. `ended` once nothing more is sent."""
+
+    id: str
+    url: str
+    topics: list[str]
+    projects: list[str] | None
+    author: str
+    created: datetime
+    ended: datetime | None
+    reason: str | None
+    waiting: int
+    dead: int
+    delivered: datetime | None
+
+
+class Delivery(NamedTuple):
+    """An event on its way to a webhook, and what came of the last attempt."""
+
+    sequence: int
+    event: UUID
+    type: str
+    subject: str
+    at: datetime
+    state: str
+    attempts: int
+    due: datetime
+    tried: datetime | None
+    status: int | None
+    error: str | None
+
+
+class Due(NamedTuple):
+    """An event that is due at a webhook."""
+
+    sequence: int
+    event: UUID
+    type: str
+    subject: str
+    projects: list[str]
+    at: datetime
+    data: dict[str, Any]
+    attempts: int
+
+
+class Open(NamedTuple):
+    """A webhook that something is due at, and the secrets that sign now."""
+
+    id: str
+    url: str
+    projects: list[str] | None
+    secrets: list[str]
+
+
+class Waiting(NamedTuple):
+    """Deliveries that are not made: how many wait, for how long the oldest [s], how many ended."""
+
+    waiting: int
+    oldest_s: float
+    dead: int
+
+
+def add(
+    conn: Connection[TupleRow],
+    id_: str,
+    url: str,
+    topics: Sequence[str],
+    projects: Sequence[str] | None,
+    secret: str,
+    author: str,
+) -> Webhook:
+    """
+    Register a webhook; what happens from now on is sent.
+
+    Raises
+    ------
+    InputError
+        If the id is taken or malformed, or there are too many.
+    RegistryError
+        If a project is not registered.
+    """
+    named = None if projects is None else sorted(set(projects))
+    with conn.transaction():
+        for project in named or ():
+            if conn.execute("SELECT FROM project WHERE id = %s", [project]).fetchone() is None:
+                raise RegistryError(f"project {project!r} is not registered; see `tonne registry`")
+        conn.execute("SELECT pg_advisory_xact_lock(2291, 1)")
+        row = conn.execute("SELECT count(*) FROM webhook WHERE ended IS NULL").fetchone()
+        if row is not None and row[0] >= MOST:
+            raise InputError(f"there are {row[0]} webhooks, and {MOST} are the most; remove one")
+        try:
+            conn.execute(
+                "INSERT INTO webhook (id, url, topics, projects, author)"
+                " VALUES (%s, %s, %s, %s, %s)",
+                [id_, url, sorted(set(topics)), named, author],
+            )
+        except errors.UniqueViolation as error:
+            raise InputError(f"webhook {id_!r} is there, or was; take another id") from error
+        except errors.CheckViolation as error:
+            raise InputError(
+                f"webhook {id_!r}: give an id of a-z, 0-9 and -, and topics of {', '.join(TOPICS)}"
+            ) from error
+        conn.execute(
+            "INSERT INTO webhook_secret (webhook_id, number, secret) VALUES (%s, 1, %s)",
+            [id_, secret],
+        )
+    return one(conn, id_)
+
+
+def webhooks(conn: Connection[TupleRow]) -> list[Webhook]:
+    """Return all webhooks, those that go on first."""
+    rows = conn.execute(f"SELECT {_COLUMNS} FROM webhook w ORDER BY w.ended NULLS FIRST, w.id")
+    return [Webhook(*row) for row in rows]
+
+
+def one(conn: Connection[TupleRow], id_: str) -> Webhook:
+    """Return a webhook; RegistryError if there is none."""
+    row = conn.execute(f"SELECT {_COLUMNS} FROM webhook w WHERE w.id = %s", [id_]).fetchone()
+    if row is None:
+        raise RegistryError(f"there is no webhook {id_!r}; see `tonne webhooks list`")
+    return Webhook(*row)
+
+
+def end(conn: Connection[TupleRow], id_: str, reason: str) -> None:
+    """End a webhook, once: what waits is not sent any more."""
+    # one statement: a sender's threads share a connection
+    conn.execute(
+        "WITH over AS (UPDATE webhook SET ended = now(), reason = %(r)s"
+        "  WHERE id = %(w)s AND ended IS NULL)"
+        " UPDATE webhook_delivery SET state = 'dead', error = coalesce(error, left(%(r)s, 500))"
+        " WHERE webhook_id = %(w)s AND state = 'waiting'",
+        {"w": id_, "r": reason},
+    )
+
+
+def rotate(conn: Connection[TupleRow], id_: str, secret: str, overlap_s: int) -> None:
+    """Sign by a new secret from now on, and by those before for some time beside it. [s]"""
+    with conn.transaction():
+        conn.execute("SELECT pg_advisory_xact_lock(2291, 1)")
+        if one(conn, id_).ended is not None:
+            raise InputError(f"webhook {id_!r} has ended; add another one")
+        conn.execute(
+            "UPDATE webhook_secret SET ends = least(coalesce(ends, 'infinity'),"
+            " now() + make_interval(secs => %s)) WHERE webhook_id = %s",
+            [overlap_s, id_],
+        )
+        conn.execute(
+            "INSERT INTO webhook_secret (webhook_id, number, secret)"
+            " SELECT %s, max(number) + 1, %s FROM webhook_secret WHERE webhook_id = %s",
+            [id_, secret, id_],
+        )
+
+
+def deliveries(
+    conn: Connection[TupleRow], id_: str, state: str | None, after: int | None, limit: int
+) -> list[Delivery]:
+    """Return deliveries of a webhook, the newest event first; `after` is the last one seen."""
+    rows = conn.execute(
+        "SELECT e.sequence, e.id, e.type, e.subject, e.at, d.state, d.attempts, d.due, d.tried,"
+        " d.status, d.error"
+        " FROM webhook_delivery d JOIN webhook_event e ON e.sequence = d.event_sequence"
+        " WHERE d.webhook_id = %(w)s AND (%(s)s::text IS NULL OR d.state = %(s)s)"
+        " AND (%(a)s::bigint IS NULL OR e.sequence < %(a)s)"
+        " ORDER BY e.sequence DESC LIMIT %(n)s",
+        {"w": id_, "s": state, "a": after, "n": limit},
+    )
+    return [Delivery(*row) for row in rows]
+
+
+def replay(
+    conn: Connection[TupleRow],
+    id_: str,
+    *,
+    events: Sequence[UUID] = (),
+    since: datetime | None = None,
+    dead: bool = False,
+) -> int:
+    """
+    Send events again, and return how many.
+
+    Parameters
+    ----------
+    events : sequence of UUID
+        These alone.
+    since : datetime, optional
+        All that the webhook is for, from then on: also from before it was added.
+    dead : bool
+        Those that ended undelivered.
+    """
+    if one(conn, id_).ended is not None:
+        raise InputError(f"webhook {id_!r} has ended; add another one and replay to it")
+    done = conn.execute(
+        "INSERT INTO webhook_delivery (webhook_id, event_sequence)"
+        " SELECT w.id, e.sequence FROM webhook w JOIN webhook_event e"
+        "  ON split_part(e.type, '.', 2) = ANY (w.topics)"
+        "  AND (w.projects IS NULL OR w.projects && e.projects)"
+        " WHERE w.id = %(w)s AND (e.id = ANY (%(e)s) OR e.at >= %(s)s::timestamptz"
+        "  OR (%(d)s AND EXISTS (SELECT FROM webhook_delivery o WHERE o.webhook_id = w.id"
+        "   AND o.event_sequence = e.sequence AND o.state = 'dead')))"
+        " ON CONFLICT (webhook_id, event_sequence) DO UPDATE"
+        "  SET state = 'waiting', attempts = 0, due = now(), asked = now()",
+        {"w": id_, "e": list(events), "s": since, "d": dead},
+    )
+    return done.rowcount
+
+
+def open_ones(conn: Connection[TupleRow]) -> list[Open]:
+    """Return webhooks that something is due at now."""
+    rows = conn.execute(
+        "SELECT w.id, w.url, w.projects, (SELECT array_agg(s.secret ORDER BY s.number DESC)"
+        "  FROM webhook_secret s WHERE s.webhook_id = w.id AND s.begins <= now()"
+        "  AND (s.ends IS NULL OR s.ends > now()))"
+        " FROM webhook w WHERE w.ended IS NULL AND EXISTS (SELECT FROM webhook_delivery d"
+        "  WHERE d.webhook_id = w.id AND d.state = 'waiting' AND d.due <= now()) ORDER BY w.id"
+    )
+    return [Open(*row) for row in rows if row[3]]
+
+
+def due(conn: Connection[TupleRow], id_: str, limit: int) -> list[Due]:
+    """Return what is due at a webhook, in the order of events."""
+    rows = conn.execute(
+        "SELECT e.sequence, e.id, e.type, e.subject, e.projects, e.at, e.data, d.attempts"
+        " FROM webhook_delivery d JOIN webhook_event e ON e.sequence = d.event_sequence"
+        " JOIN webhook w ON w.id = d.webhook_id AND w.ended IS NULL"
+        " WHERE d.webhook_id = %s AND d.state = 'waiting' AND d.due <= now()"
+        " ORDER BY d.event_sequence LIMIT %s",
+        [id_, limit],
+    )
+    return [Due(*row) for row in rows]
+
+
+def took(conn: Connection[TupleRow], id_: str, sequence: int, status: int) -> None:
+    """Note that a webhook has an event."""
+    conn.execute(
+        "UPDATE webhook_delivery SET state = 'delivered', attempts = attempts + 1, tried = now(),"
+        " status = %s, error = NULL WHERE webhook_id = %s AND event_sequence = %s",
+        [status, id_, sequence],
+    )
+
+
+def failed(
+    conn: Connection[TupleRow],
+    id_: str,
+    sequence: int,
+    status: int | None,
+    error: str,
+    again_s: float | None,
+) -> None:
+    """Note an attempt that failed; `again_s` says when to try again, None that it has ended. [s]"""
+    conn.execute(
+        "UPDATE webhook_delivery SET state = CASE WHEN %(a)s::float8 IS NULL THEN 'dead'"
+        "  ELSE 'waiting' END, attempts = attempts + 1, tried = now(), status = %(s)s,"
+        " error = %(e)s, due = now() + make_interval(secs => coalesce(%(a)s, 0))"
+        " WHERE webhook_id = %(w)s AND event_sequence = %(n)s AND state = 'waiting'",
+        {"a": again_s, "s": status, "e": error[:500], "w": id_, "n": sequence},
+    )
+
+
+def hold_back(conn: Connection[TupleRow], id_: str, wait_s: float) -> None:
+    """Leave a webhook alone for a while: what is due at it waits so long. [s]"""
+    conn.execute(
+        "UPDATE webhook_delivery SET due = now() + make_interval(secs => %s)"
+        " WHERE webhook_id = %s AND state = 'waiting' AND due < now() + make_interval(secs => %s)",
+        [wait_s, id_, wait_s],
+    )
+
+
+def waiting(conn: Connection[TupleRow]) -> Waiting:
+    """Return what is not delivered."""
+    row = conn.execute(
+        "SELECT count(*) FILTER (WHERE state = 'waiting'),"
+        " coalesce(extract(epoch FROM now() - min(asked) FILTER (WHERE state = 'waiting')), 0),"
+        " count(*) FILTER (WHERE state = 'dead') FROM webhook_delivery WHERE state <> 'delivered'"
+    ).fetchone()
+    return Waiting(0, 0.0, 0) if row is None else Waiting(row[0], float(row[1]), row[2])

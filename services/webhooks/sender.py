@@ -1,0 +1,269 @@
+"""
+Send events from the outbox: at least once, in order as far as the receiver takes them.
+
+One process at a time sends for a database; another waits for its place.  A receiver that does
+not answer, or answers 429 or 5xx, is left alone for a while; an event that it refuses is tried
+again by itself.  After the last attempt it is a dead letter, which a person can replay; 410 ends
+the webhook.  A round is bounded by the slowest receiver's deadline, not by their number.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import psycopg
+from prometheus_client import Counter
+
+from ingest.errors import InputError, TonneError
+from services.store.api import webhooks as store
+from services.store.postgres.pool import connect
+from services.store.registry.programme import public_url
+from services.webhooks import addresses, signature
+from services.webhooks.post import DEADLINE_S, Outcome, post
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+    from structlog.typing import FilteringBoundLogger
+
+    from services.metrics import Metrics
+    from services.webhooks.addresses import Network
+
+ROLE = "tonne_events"
+EVERY_S = 2.0
+# after each failure, as Standard Webhooks advises: 10 attempts in three days
+WAITS_S = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
+CONTENT_TYPE = "application/cloudevents+json"
+_LOCK = 2291
+_BATCH = 20
+_AT_ONCE = 8
+_HELD_BACK_S = 60.0
+_GONE, _TOO_MANY, _BROKEN = 410, 429, 500
+_PATIENCE = b"SET statement_timeout = '20s'"
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What a round did: deliveries taken, attempts that failed, deliveries that ended."""
+
+    taken: int = 0
+    failed: int = 0
+    dead: int = 0
+
+    def __add__(self, other: Sent) -> Sent:
+        return Sent(self.taken + other.taken, self.failed + other.failed, self.dead + other.dead)
+
+
+class Sender:
+    """
+    Sends in a thread of its own until it is stopped.
+
+    Parameters
+    ----------
+    url : str
+        Database; the login must be granted `tonne_events`.
+    allowed : sequence of networks
+        Reached beside public addresses.
+    waits_s : sequence of float
+        Pauses after failures; an event has one attempt more. [s]
+    deadline_s : float
+        How long one attempt may take. [s]
+    """
+
+    def __init__(
+        self,
+        url: str,
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+        allowed: Sequence[Network] = (),
+        *,
+        waits_s: Sequence[float] = WAITS_S,
+        deadline_s: float = DEADLINE_S,
+    ) -> None:
+        self._url, self._log, self._allowed = url, log, allowed
+        self._waits_s, self._deadline_s = waits_s, deadline_s
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="webhooks", daemon=True)
+        self._counter = Counter(
+            "tonne_webhook_deliveries",
+            "Attempts to deliver events, by what came of them",
+            ["result"],
+            registry=metrics.registry,
+        )
+        for result in ("taken", "failed", "dead"):
+            self._counter.labels(result)
+
+    def __enter__(self) -> Self:
+        """Start."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop; an attempt that is under way is made again by whoever sends next."""
+        self._stopping.set()
+        self._thread.join(timeout=5)
+
+    def wait(self) -> None:
+        """Stay until stopped."""
+        self._stopping.wait()
+
+    def stop(self) -> None:
+        """End `wait`."""
+        self._stopping.set()
+
+    def once(self) -> Sent:
+        """
+        Send what is due now.
+
+        Raises
+        ------
+        ServerError
+            If the database cannot be reached, or the login may not send.
+        """
+        with self._connected() as conn:
+            if not _first(conn):
+                return Sent()
+            return self._round(conn)
+
+    def _connected(self) -> Connection[TupleRow]:
+        return connect(self._url, role=ROLE, name="tonne webhooks", autocommit=True)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                with self._connected() as conn:
+                    conn.execute(_PATIENCE)
+                    while not self._stopping.is_set() and not _first(conn):
+                        self._stopping.wait(10 * EVERY_S)
+                    while not self._stopping.is_set():
+                        done = self._round(conn)
+                        if done == Sent():
+                            self._stopping.wait(EVERY_S)
+            except (TonneError, psycopg.Error) as error:
+                self._log.warning("events not sent", error=" ".join(str(error).split()))
+                self._stopping.wait(10 * EVERY_S)
+
+    def _round(self, conn: Connection[TupleRow]) -> Sent:
+        """Send what is due at each webhook, several webhooks at once."""
+        found = store.open_ones(conn)
+        done = Sent()
+        if found:
+            source = public_url(conn) or "urn:tonne"
+            with ThreadPoolExecutor(_AT_ONCE) as pool:
+                for one in pool.map(lambda hook: self._of(conn, hook, source), found):
+                    done += one
+        return done
+
+    def _of(self, conn: Connection[TupleRow], hook: store.Open, source: str) -> Sent:
+        """Send what is due at a webhook, until it does not answer."""
+        done = Sent()
+        try:
+            target = addresses.target_of(hook.url)
+        except InputError as error:  # written beside the rules
+            store.end(conn, hook.id, str(error))
+            return done
+        for event in store.due(conn, hook.id, _BATCH):
+            if self._stopping.is_set():
+                break
+            body = cloud_event(event, hook.projects, source)
+            id_, at_s = str(event.event), int(time.time())
+            headers = {
+                "Content-Type": CONTENT_TYPE,
+                "User-Agent": "tonne",
+                **signature.headers(hook.secrets, id_, at_s, body),
+            }
+            outcome = post(target, body, headers, self._allowed, self._deadline_s)
+            if outcome.taken and outcome.status is not None:
+                store.took(conn, hook.id, event.sequence, outcome.status)
+                self._counter.labels("taken").inc()
+                done += Sent(taken=1)
+                continue
+            done += self._failed(conn, hook, event, outcome)
+            if outcome.status in {None, _GONE, _TOO_MANY} or outcome.status >= _BROKEN:
+                break
+        return done
+
+    def _failed(
+        self, conn: Connection[TupleRow], hook: store.Open, event: store.Due, outcome: Outcome
+    ) -> Sent:
+        self._counter.labels("failed").inc()
+        self._log.warning("event not delivered", webhook=hook.id, id=str(event.event),
+                          attempt=event.attempts + 1, error=outcome.error)  # fmt: skip
+        if outcome.status == _GONE:
+            store.failed(conn, hook.id, event.sequence, _GONE, outcome.error, None)
+            store.end(conn, hook.id, "it answered 410: it is gone")
+            self._counter.labels("dead").inc()
+            return Sent(failed=1, dead=1)
+        again_s = None
+        if event.attempts < len(self._waits_s):
+            pause_s = self._waits_s[event.attempts] * random.uniform(0.9, 1.1)  # noqa: S311
+            again_s = max(pause_s, outcome.wait_s)
+        store.failed(conn, hook.id, event.sequence, outcome.status, outcome.error, again_s)
+        if outcome.status is None or outcome.status == _TOO_MANY or outcome.status >= _BROKEN:
+            pause_s = _HELD_BACK_S if again_s is None else min(again_s, _HELD_BACK_S)
+            store.hold_back(conn, hook.id, max(pause_s, outcome.wait_s))
+        if again_s is not None:
+            return Sent(failed=1)
+        self._counter.labels("dead").inc()
+        return Sent(failed=1, dead=1)
+
+
+def may_send(url: str, log: FilteringBoundLogger) -> bool:
+    """Whether a login holds `tonne_events`; where it does not, the log says so."""
+    try:
+        with connect(url, name="tonne webhooks", autocommit=True) as conn:
+            row = conn.execute(
+                "SELECT to_regrole('tonne_events') IS NOT NULL"
+                " AND pg_has_role(session_user, 'tonne_events', 'SET')"
+            ).fetchone()
+    except (TonneError, psycopg.Error):
+        return True  # it is away; the sender tries again
+    may = row == (True,)
+    if not may:
+        log.warning("events not sent", error="the login lacks tonne_events; grant it")
+    return may
+
+
+def cloud_event(event: store.Due, projects: Sequence[str] | None, source: str) -> bytes:
+    """
+    Return an event as CloudEvents 1.0 in JSON, whole in the body.
+
+    Parameters
+    ----------
+    projects : sequence of str, optional
+        What the receiver may see: of an alarm of several projects, these are named.
+    source : str
+        Where the API answers, or `urn:tonne`.
+    """
+    seen = [one for one in event.projects if projects is None or one in projects]
+    data = event.data if "project" in event.data else {**event.data, "projects": seen}
+    told = {
+        "specversion": "1.0",
+        "id": str(event.event),
+        "source": source,
+        "type": event.type,
+        "subject": event.subject,
+        "time": _utc(event.at),
+        "datacontenttype": "application/json",
+        "data": data,
+    }
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _utc(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _first(conn: Connection[TupleRow]) -> bool:
+    """Whether this process is the one that sends; the place is kept as long as it is connected."""
+    row = conn.execute("SELECT pg_try_advisory_lock(%s, 0)", [_LOCK]).fetchone()
+    return row == (True,)

@@ -1,0 +1,168 @@
+"""
+How long public reads take beside long work and beside attacks, each for some seconds.
+
+    python -m tests.bench hostile                       # TONNE_BENCH_SECONDS=20 for longer
+
+One API process and its database on this machine; it signs itself, so that closing a period is
+its own work, which is the worst case: in `deploy/` the signer does that.  A reader asks for
+`/healthz` and an issued statement's status, one after the other, each over a connection of its
+own.  28 days of two inverters, a reading a minute.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import threading
+import time
+from collections import Counter
+from contextlib import suppress
+from multiprocessing import get_context
+from typing import TYPE_CHECKING
+
+import httpx
+
+from services.store.api import api_keys
+from services.store.postgres.pool import connect
+from tests.ports import free_port
+from tests.services.api import hostile
+from tests.services.api.conftest import start
+from tests.services.api.hostile import Reader
+from tests.services.issuer import logged, plant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.running import Pipeline
+
+SECONDS = float(os.environ.get("TONNE_BENCH_SECONDS", "8"))
+_BEGIN, _END, _DAYS = "2026-03-01", "2026-03-29", 28
+_CLOSES = 14
+
+
+def measure(pipeline: Pipeline) -> dict[str, float]:
+    """Milliseconds under which 99 % of the reads stayed, beside each kind of trouble."""
+    pipeline.tonne("migrate")
+    url = pipeline.urls.database_url
+    plant.register(url, pipeline.home)
+    plant.fill_pv(url, _BEGIN, _END, minutes=1)
+    who = logged.signers(url, pipeline.home)
+    logged.seal_now(url, who, plant.us("2026-03-31"))
+    issued = logged.issue(url, who, _BEGIN, "2026-03-15")
+    with connect(url, role="tonne_api", autocommit=True) as conn:
+        tokens = {
+            role: api_keys.create(conn, role, role, None, "bench")[1]
+            for role in ("operator", "auditor", "admin")
+        }
+    bind = f"127.0.0.1:{free_port()}"
+    api, home = f"http://{bind}", pipeline.home / "api"
+    shutil.copytree(pipeline.home / "keys", home / "keys")
+    with hostile.hanging_provider() as keys, (pipeline.home / "api.log").open("wb") as log:
+        process = start(
+            url, home, bind, log, TONNE_OIDC_ISSUER="https://id.example.vn",
+            TONNE_OIDC_AUDIENCE="tonne", TONNE_OIDC_JWKS_URL=keys,
+        )  # fmt: skip
+        try:
+            return _all(api, issued, tokens, home)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
+
+
+def _all(  # noqa: C901 - a caller for each trouble, and each is a few lines
+    api: str, issued: str, tokens: dict, home
+) -> dict[str, float]:
+    pages = f"{api}/healthz", f"{api}/v1/statements/{issued}/status"
+
+    def ask(method, path, who=None, **more):
+        headers = dict(more.pop("headers", {}))
+        if who is not None:
+            headers["Authorization"] = f"Bearer {tokens[who]}"
+        with hostile.client() as one, suppress(httpx.HTTPError):
+            return one.request(method, api + path, headers=headers, **more).status_code
+        return 0
+
+    def close(k):
+        body = {"from": f"2026-03-{1 + k % 14:02d}", "to": f"2026-03-{15 + k % 14:02d}"}
+        return ask("POST", "/v1/projects/pv/periods", "operator", json=body)
+
+    def forget(folder):
+        """Let each file be made anew."""
+        for file in (home / folder).glob("TN-*"):
+            file.unlink(missing_ok=True)
+
+    def files(k):
+        forget("reports")
+        kind, lang = ("pdf", "xlsx")[k % 2], ("en", "vi", "ja")[k % 3]
+        return ask("GET", f"/v1/statements/{issued}.{kind}?lang={lang}", "auditor")
+
+    def packs(k):
+        forget("evidence")
+        later = {"Prefer": "respond-async"} if k % 2 else {}
+        return ask("GET", f"/v1/statements/{issued}/evidence", "auditor", headers=later)
+
+    def forged(_k):
+        token = hostile.forged_token()
+        return ask("GET", "/v1/statements", headers={"Authorization": f"Bearer {token}"})
+
+    def write(k):
+        return ask("POST", "/v1/keys", "admin", json={"name": f"n{k}", "role": "auditor"})
+
+    def endless(_k):
+        with suppress(OSError):
+            hostile.endless_header(api, time.monotonic() + SECONDS)
+        return 0
+
+    troubles: list[tuple[str, int, Callable]] = [
+        ("nothing", 0, lambda _k: 0),
+        ("closes", _CLOSES, close),
+        ("reports", 6, files),
+        ("packs", 6, packs),
+        ("endless_headers", 8, endless),
+        ("forged_tokens", 20, forged),
+        ("writes", 16, write),
+    ]
+    figures = {f"beside_{name}_p99_ms": _beside(pages, name, n, do) for name, n, do in troubles}
+    opened = hostile.idle(api, 2_050)
+    figures["beside_idle_sockets_p99_ms"] = _beside(pages, "idle sockets", 0, lambda _k: 0)
+    for one in opened:
+        one.close()
+    return figures
+
+
+def _beside(pages, name: str, at_once: int, do: Callable) -> float:
+    """Read for some seconds while so many callers do it again and again; the 99 %. [ms]"""
+    fork = get_context("fork")
+    ended, told = fork.Event(), fork.SimpleQueue()
+    # in a process of their own: in ours they would hold the reader up, and not the API
+    callers = fork.Process(target=_call, args=(at_once, do, ended, told))
+    callers.start()
+    with Reader(*pages) as readers:
+        time.sleep(SECONDS)
+        ended.set()
+        counts = told.get()
+    callers.join()
+    print(f"beside {name}: calls by status {counts}")
+    p99_s = readers.told(f"beside {name}")
+    print(f"  longest {max(readers.times_s):.3f} s", flush=True)
+    return 1_000 * p99_s
+
+
+def _call(at_once: int, do: Callable, ended, told) -> None:
+    """Call in so many threads until told to end; tell how often each status came."""
+    did: list[int] = []
+
+    def again(place):
+        k = place
+        while not ended.is_set():
+            did.append(do(k))
+            k += at_once
+
+    threads = [threading.Thread(target=again, args=(k,)) for k in range(at_once)]
+    for one in threads:
+        one.start()
+    ended.wait()
+    for one in threads:
+        one.join(60)
+    told.put(dict(Counter(did)))

@@ -1,0 +1,180 @@
+"""
+Starts `tonne` for the tests: as a process of its own, and without reading its modules anew.
+
+A start of Python with the modules of a command costs most of a second of a processor, and the
+tests start hundreds.  This process reads the modules of all commands once and forks for each
+start that it is asked for.  The fork takes the files, folder and environment that it is given,
+then runs its module as `python -m` does: it is killed, stopped and waited for as any other.
+
+A request is a message of JSON beside three open files; the answers are the process's id and, once
+it has ended, its exit status.  The server ends with the last process that keeps it.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import pkgutil
+import runpy
+import selectors
+import socket
+import struct
+import sys
+import time
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+PACKAGES = ("ingest", "mrv", "services")
+NUMBER = struct.Struct("!q")
+KEEP = b"keep run"  # in place of a request: stay as long as this connection does
+_PEER = struct.Struct("3i")  # of struct ucred: process, user, group
+
+
+class Start(NamedTuple):
+    """What a new process is given."""
+
+    module: str
+    words: list[str]
+    environment: dict[str, str]
+    folder: str
+    files: list[int]
+
+
+def address(run: str) -> str:
+    """Return the socket of a run of tests; it is in no file system."""
+    return f"\0tonne-commands-{run}"
+
+
+def listen(run: str) -> socket.socket | None:
+    """Return the socket on which starts of a run are asked for, or None where another listens."""
+    server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        server.bind(address(run))
+    except OSError:
+        server.close()
+        return None
+    server.listen(64)
+    return server
+
+
+def read_modules() -> None:
+    """Import every module of the product."""
+    for name in PACKAGES:
+        package = importlib.import_module(name)
+        for found in pkgutil.walk_packages(package.__path__, f"{name}."):
+            if not found.name.endswith("__main__"):
+                importlib.import_module(found.name)
+    gc.collect()
+    gc.freeze()  # a fork that looks for cycles would copy all of it
+
+
+class Server:
+    """Forks at each request, and tells of each process that ended."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self._listener, self._kept = listener, 0
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(listener, selectors.EVENT_READ)
+
+    def serve(self) -> Start | None:
+        """Serve to the end, which is None; in a new process return what it was given."""
+        while True:
+            for key, _ in self._selector.select():
+                if key.data is not None:
+                    self._ended(key.fd, *key.data)
+                elif key.fileobj is self._listener:
+                    start = self._asked(self._listener.accept()[0])
+                    if start is not None:
+                        return start
+                elif self._left(key.fileobj):
+                    return None
+
+    def _asked(self, client: socket.socket) -> Start | None:
+        """Take a request; fork, and in the new process return what it is given."""
+        peer = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+        if _PEER.unpack(peer)[1] != os.getuid():
+            client.close()
+            return None
+        head, files, *_ = socket.recv_fds(client, NUMBER.size, 3)
+        if head == KEEP:
+            self._selector.register(client, selectors.EVENT_READ)
+            self._kept += 1
+            client.sendall(KEEP)
+            return None
+        with client.makefile("rb") as body:
+            found = json.loads(body.read(NUMBER.unpack(head)[0]))
+        pid = os.fork()
+        if not pid:
+            self._forget(client)
+            return Start(**found, files=files)
+        for file in files:
+            os.close(file)
+        client.sendall(NUMBER.pack(pid))
+        self._selector.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, client))
+        return None
+
+    def _left(self, keeper: Any) -> bool:
+        """Whether nobody keeps it any more."""
+        self._selector.unregister(keeper)
+        keeper.close()
+        self._kept -= 1
+        return not self._kept
+
+    def _forget(self, client: socket.socket) -> None:
+        """Close in a new process what is its parent's."""
+        client.close()
+        for key in list(self._selector.get_map().values()):
+            if key.data is None:
+                key.fileobj.close()  # type: ignore[union-attr]
+            else:
+                os.close(key.fd)
+                key.data[1].close()
+        self._selector.close()
+
+    def _ended(self, file: int, pid: int, client: socket.socket) -> None:
+        self._selector.unregister(file)
+        os.close(file)
+        _, status = os.waitpid(pid, 0)
+        with suppress(OSError):  # nobody waits for it any more
+            client.sendall(NUMBER.pack(os.waitstatus_to_exitcode(status)))
+        client.close()
+
+
+def become(start: Start) -> None:
+    """Let this new process have what it was given."""
+    for number, file in enumerate(start.files):
+        os.dup2(file, number)
+        os.close(file)
+    os.chdir(start.folder)
+    os.environ.clear()
+    os.environ.update(start.environment)
+    time.tzset()
+    buffering = 1 if os.environ.get("PYTHONUNBUFFERED") else -1
+    sys.stdin = sys.__stdin__ = _text(0, "<stdin>", "r", -1)
+    sys.stdout = sys.__stdout__ = _text(1, "<stdout>", "w", buffering)
+    sys.stderr = sys.__stderr__ = _text(2, "<stderr>", "w", 1, errors="backslashreplace")
+
+
+def _text(file: int, name: str, mode: str, buffering: int, **more: str) -> Any:
+    found: Any = os.fdopen(file, mode, buffering, encoding="utf-8", closefd=False, **more)  # type: ignore[call-overload]
+    found.buffer.raw.name = name  # as Python's own has it
+    return found
+
+
+def main(run: str) -> None:
+    """Serve the starts of a run of tests, unless another process does."""
+    listener = listen(run)
+    if listener is None or os.fork():
+        return  # whoever started it may ask at once, and is answered once it has read all
+    read_modules()
+    start = Server(listener).serve()
+    if start is not None:
+        become(start)
+        sys.argv = ["-m", *start.words]
+        runpy.run_module(start.module, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,150 @@
+"""
+The command `tonne` as a process of its own: `start(words)` and `run(words)`.
+
+Both are `subprocess.Popen` and `subprocess.run` of `python -m services.cli`, by way of
+`tests/command_server.py`, which spares each start the reading of all modules.  In the soak, or
+where the environment tells the interpreter itself something else, Python is started anew.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import selectors
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from tests.command_server import KEEP, NUMBER, address
+from tests.soak import SOAK
+
+CLI = "services.cli"
+TONNE = (sys.executable, "-m", CLI)
+ROOT = Path(__file__).parents[1]
+_TRIES = 3
+# what the interpreter, the loader and libraries read once, while they start
+_READ_ONCE = ("PYTHON", "LD_", "LC_", "LANG", "OPENSSL_", "OPENBLAS_", "OMP_", "MALLOC_")
+_TAKEN_OVER = "PYTHONUNBUFFERED"
+
+
+class Tonne(subprocess.Popen):
+    """A running command; what `Popen` can do, it can."""
+
+    def __init__(self, words: Sequence[str], *, module: str, **options: Any) -> None:
+        self._module = module
+        super().__init__(words, **options)
+
+    def _execute_child(self, args: Sequence[str], *given: Any) -> None:
+        # in the order in which `Popen` passes them on
+        cwd, env, ends = given[4], given[5], given[9:15]
+        stdin, stdout, stderr = (
+            ends[k] if ends[k] >= 0 else number for number, k in enumerate((0, 3, 5))
+        )
+        asked = {
+            "module": self._module,
+            "words": [os.fspath(word) for word in args],
+            "environment": dict(os.environ if env is None else env),
+            "folder": os.fspath(cwd or os.getcwd()),  # noqa: PTH109
+        }
+        body = json.dumps(asked).encode()
+        self._answers = _connected()
+        socket.send_fds(self._answers, [NUMBER.pack(len(body))], [stdin, stdout, stderr])
+        self._answers.sendall(body)
+        self.pid = self._answer()
+        self._child_created = True
+        self._close_pipe_fds(*ends)
+
+    def _answer(self) -> int:
+        told = self._answers.recv(NUMBER.size, socket.MSG_WAITALL)
+        if len(told) < NUMBER.size:
+            raise RuntimeError("tests/command_server.py ended before the process that it started")
+        return NUMBER.unpack(told)[0]
+
+    def _internal_poll(self, *_: Any, **__: Any) -> int | None:
+        if self.returncode is None and self._told(0):
+            self.returncode = self._answer()
+            self._answers.close()
+        return self.returncode
+
+    def _wait(self, timeout: float | None) -> int:
+        if self.returncode is None and not self._told(timeout):
+            raise subprocess.TimeoutExpired(self.args, timeout or 0)
+        return self._internal_poll() or 0
+
+    def _told(self, timeout: float | None) -> bool:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._answers, selectors.EVENT_READ)
+            return bool(selector.select(timeout))
+
+
+def start(
+    words: Sequence[Any], *, anew: bool = False, module: str = CLI, **options: Any
+) -> subprocess.Popen:
+    """
+    Start a command, with `Popen`'s options; `anew` by a Python that holds nothing else.
+
+    `module` is another program than `tonne`, as `python -m` takes it.
+    """
+    if anew or _own_python(options.get("env")):
+        return subprocess.Popen([sys.executable, "-m", module, *map(str, words)], **options)
+    return Tonne([str(word) for word in words], module=module, **options)
+
+
+def run(words: Sequence[Any], **options: Any) -> subprocess.CompletedProcess:
+    """Run a command to its end, with the options of `subprocess.run`."""
+    if options.pop("capture_output", False):
+        options |= {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    check, timeout, told = (options.pop(name, None) for name in ("check", "timeout", "input"))
+    if told is not None:
+        options["stdin"] = subprocess.PIPE
+    with start(words, **options) as process:
+        try:
+            out, error = process.communicate(told, timeout)
+        except BaseException:
+            process.kill()
+            raise
+    done = subprocess.CompletedProcess([*TONNE, *words], process.returncode, out, error)
+    if check:
+        done.check_returncode()
+    return done
+
+
+def _own_python(env: Mapping[str, str] | None) -> bool:
+    """Whether a start with this environment needs an interpreter of its own."""
+    told = {k: v for k, v in (env or {}).items() if k.startswith(_READ_ONCE)}
+    return SOAK or any(os.environ.get(k) != v for k, v in told.items() if k != _TAKEN_OVER)
+
+
+def _connected() -> socket.socket:
+    """Return a connection to this run's server."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.connect(address(_kept()[0]))
+    return connection
+
+
+@cache
+def _kept() -> tuple[str, socket.socket]:
+    """Start this run's server unless another process did; its name, and what keeps it."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid4().hex
+    for _ in range(_TRIES):
+        subprocess.run(
+            [sys.executable, "-m", "tests.command_server", run],
+            cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True,
+            check=True,
+        )  # fmt: skip
+        keeper = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        with suppress(ConnectionError):  # its last keeper left in this moment
+            keeper.connect(address(run))
+            keeper.sendall(KEEP)
+            if keeper.recv(len(KEEP)):
+                atexit.register(keeper.close)
+                return run, keeper
+        keeper.close()
+    raise RuntimeError("tests/command_server.py does not start; its error stands above")

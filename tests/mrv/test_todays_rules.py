@@ -1,0 +1,85 @@
+"""Statements of older rules: right by the rules of then, and what today's give stands beside it."""
+
+from dataclasses import replace
+
+import pytest
+
+from ingest.pipeline import METERING
+from mrv.registry.project import ACCOUNTING, FIRST
+from mrv.statement.evidence import monitored, remeter
+from mrv.verify import lines, todays_rules, verify
+from tests.mrv import packs
+from tests.mrv.forging import ASKED, RIGHT, RING, STATUS, forged
+
+
+def current():
+    """A day whose register rose twice as fast as its power shows, by the rules of today."""
+    frame = packs.frame()
+    columns = {**frame.columns, "active_power_w": frame.columns["active_power_w"] / 2}
+    made = packs.case([replace(frame, columns=columns)])
+    return replace(made, plan=replace(made.plan, accounting=ACCOUNTING))
+
+
+def older(accounting=FIRST, metering=1):
+    """The same evidence, accounted and metered by older rules."""
+    made = current()
+    fleet = made.fleet
+    pairs = monitored(made.plan.project, fleet, made.plan.checks)
+    rows = remeter(fleet, made.frames, pairs, packs.BEGIN, packs.END, metering)
+    plan = made.plan if accounting == ACCOUNTING else made.plan.by_rules(accounting)
+    return replace(made, plan=plan, rows=rows, metering=metering)
+
+
+def asked(made, **more):
+    """Verify a pack of a case as a reader does."""
+    return verify(forged(RIGHT, made), RING, STATUS, at=ASKED, **more)
+
+
+@pytest.mark.parametrize(("accounting", "metering"), [(FIRST, 1), (2, METERING), (2, 1)])
+def test_what_was_right_then_is_no_failure_and_todays_figures_stand_beside_it(accounting, metering):
+    """A buyer would see neither that older rules made a tonne nor what it is worth by today's."""
+    made, today = older(accounting, metering), current().result
+    report = asked(made)
+    assert report.exit_code == 0, (report.failure, report.missing)
+    assert made.result.net.reduction.ug > 1.5 * today.net.reduction.ug
+    (said,) = [one for one in lines(report) if one.startswith("right by the rules of then")]
+    assert f"(metering {metering}, accounting {accounting})" in said
+    assert f"by today's (metering {METERING}, accounting {ACCOUNTING})" in said
+    assert said.endswith(f"{today.net.reduction.t} t reduced, {today.credit_t} t credited")
+    assert report.to_json()["rules"] == {
+        "metering": metering, "accounting": accounting,
+        "meteringToday": METERING, "accountingToday": ACCOUNTING,
+        "today": {"reduction_t": today.net.reduction.t, "credited_t": str(today.credit_t)},
+        "notComputed": None,
+    }  # fmt: skip
+    assert any(f"computed again by metering {metering}" in one for one in report.relied)
+
+
+def test_nothing_is_said_of_todays_rules_where_they_made_it():
+    """Readers would look for a difference where there is none."""
+    report = verify(forged(RIGHT, older(ACCOUNTING, METERING)), RING, STATUS, at=ASKED)
+    assert report.exit_code == 0
+    assert not report.rules.older
+    assert report.rules.today is None
+    assert not any("rules of then" in one for one in lines(report))
+
+
+def test_nobody_chooses_older_rules_for_a_period_of_after_them(monkeypatch):
+    """An owner would name the rules that credit more, for ever."""
+    monkeypatch.setattr(todays_rules, "OLDER_UNTIL", "2026-01-02T16:59:59Z")
+    report = asked(older())
+    assert report.exit_code == 4
+    assert [one.code for one in report.missing] == ["older-rules"]
+    assert asked(older(), accept=["older-rules"]).exit_code == 0
+    assert asked(older(ACCOUNTING, METERING)).exit_code == 0
+    monkeypatch.setattr(todays_rules, "OLDER_UNTIL", "2026-01-02T17:00:00Z")
+    assert asked(older()).exit_code == 0
+
+
+def test_what_today_cannot_compute_is_said(monkeypatch):
+    """A pack of before would end with a traceback, or with nothing said."""
+    monkeypatch.setattr(todays_rules, "_by_todays", lambda case: case.no_such_field)
+    report = asked(older())
+    assert report.exit_code == 0
+    (said,) = [one for one in lines(report) if one.startswith("right by the rules of then")]
+    assert "not computed: AttributeError" in said

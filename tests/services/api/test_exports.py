@@ -1,0 +1,99 @@
+"""Exports at the API and in the console: the same files as by command, within a scope."""
+
+import json
+import zipfile
+from io import BytesIO
+
+import httpx
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from services.cli.errors import Exit
+from services.cli.main import main
+
+pytestmark = pytest.mark.integration
+
+
+def _opened(found):
+    assert found.status_code == 200, found.text
+    assert found.headers["content-type"] == "application/zip"
+    with zipfile.ZipFile(BytesIO(found.content)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def _by_command(served, tmp_path, *words, out="out"):
+    done = CliRunner().invoke(main, ["export", *words, "--out", str(tmp_path / out)],
+                              env={"TONNE_DATABASE_URL": served.database_url})  # fmt: skip
+    assert done.exit_code in {Exit.DONE, Exit.NOT_ENOUGH}, done.output
+    return {one.name: one.read_bytes() for one in (tmp_path / out).iterdir()}
+
+
+@pytest.mark.parametrize("form", ["cdop", "cad-trust"])
+def test_a_project_is_exported_as_by_command(served, tmp_path, form):
+    """A registry would be given other figures by the API than by the command."""
+    found = served.ask(f"/v1/projects/pv/exports/{form}.zip", "scoped")
+    files = _opened(found)
+    assert files == _by_command(served, tmp_path, form, served.issued)
+    assert found.headers["tonne-export"] == "draft"
+    assert json.loads(files["missing.json"])
+    again = served.ask(f"/v1/projects/pv/exports/{form}.zip", "scoped")
+    assert again.content == found.content
+
+
+def test_a_statement_is_exported_for_the_jcm(served, tmp_path):
+    """Participants would hand in a spreadsheet of a statement that is not issued."""
+    files = _opened(served.ask(f"/v1/statements/{served.issued}/exports/jcm.zip", "auditor"))
+    assert files.keys() == _by_command(served, tmp_path, "jcm", served.issued).keys()
+    assert {"monitoring.xlsx", "issuance-request.xlsx"} < files.keys()
+    draft = served.ask(f"/v1/statements/{served.draft}/exports/jcm.zip", "auditor")
+    assert draft.status_code in {409, 422}
+    assert "is draft" in draft.json()["detail"]
+    assert served.ask("/v1/projects/bus/exports/cdop.zip", "auditor").status_code == 409
+
+
+def test_a_partys_year_and_a_facility_are_of_all_projects(served, tmp_path):
+    """A key of one project would read all that a Party transfers."""
+    year = {"party": "VNM", "year": 2026}
+    none = served.ask("/v1/exports/aef.zip", "auditor", params=year)
+    assert (none.status_code, "no version 1" in none.text) == (422, True)
+    for path in ("/v1/exports/aef.zip", "/v1/sites/hp/exports/facility.zip"):
+        assert served.ask(path, "scoped", params=year).status_code in {403, 422}
+    facility = {
+        "site": "hp", "name": "Depot", "tax_code": "0201234567", "address": "1 Quay, Hai Phong",
+        "sector": "transport", "representative": "Nguyen Van A", "qa_qc": "monthly",
+        "uncertainty_percent": "2.5",
+        "supplies": [{"id": "grid", "line": "electricity", "device": "ch-1",
+                      "quantity": "energy_import"}],
+    }  # fmt: skip
+    submission = {**year, "version": 1, "date": "2027-04-10", "ndc_from": 2021, "ndc_to": 2030}
+    file = tmp_path / "said.yaml"
+    file.write_text(yaml.safe_dump({"submissions": [submission], "facilities": [facility]}))
+    env = {"TONNE_DATABASE_URL": served.database_url}
+    done = CliRunner().invoke(main, ["registry", "import", str(file)], env=env)
+    assert done.exit_code == Exit.DONE, done.output
+    files = _opened(served.ask("/v1/exports/aef.zip", "auditor", params=year))
+    assert {"submission.xlsx", "filed.txt", "T1.csv", "T5.xlsx"} < files.keys()
+    assert files == _by_command(served, tmp_path, "aef", "--party", "VNM", "--year", "2026")
+    found = served.ask("/v1/sites/hp/exports/facility.zip", "auditor", params={"year": 2026})
+    words = ("facility", "--site", "hp", "--year", "2026")
+    assert _opened(found) == _by_command(served, tmp_path, *words, out="vn")
+    for path in ("/v1/exports/aef.zip", "/v1/sites/hp/exports/facility.zip"):
+        assert served.ask(path, "scoped", params=year).status_code in {403, 422}
+
+
+def test_the_console_gives_them_to_who_may_see_the_project(served):
+    """A competitor's browser would download what a registry is given."""
+    page = f"/console/en/statements/{served.issued}"
+    links = [f"{page}/exports/{form}.zip" for form in ("cdop", "cad-trust", "jcm")]
+    for who, sees in (("scoped", True), ("stranger", False)):
+        with httpx.Client(base_url=served.url, timeout=30) as browser:
+            done = browser.post("/console/en/sign-in", data={"key": served.tokens[who]})
+            assert done.status_code == 303
+            text = browser.get(page).text
+            for link in links:
+                assert (link in text) is sees
+                assert browser.get(link).status_code == (200 if sees else 403), (who, link)
+    for link in links:
+        assert link not in httpx.get(served.url + page).text
+        assert httpx.get(served.url + link).status_code in {303, 401, 403}

@@ -1,0 +1,144 @@
+"""A meter that sends too much costs itself alone, and a patient one loses nothing by it."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+
+import psycopg
+import pytest
+from prometheus_client import CollectorRegistry
+
+from ingest.mqtt.inbox import Inbox
+from ingest.sparkplug import Rules
+from services.clock import now_us
+from services.embedded.chain import EmbeddedChain
+from services.intake.principal_quota import Limits
+from services.intake.receipts import Receipts
+from services.intake.sparkplug import SparkplugNodes
+from services.logs import get_logger
+from services.metrics import Metrics
+from services.processing.registry_import import import_registry
+from services.registry.files import read_files
+from services.store.postgres.pool import connect
+
+pytestmark = pytest.mark.integration
+START_MS = 1_772_323_200_000
+MOST = 4_000
+REGISTRY = """
+sites:
+  - {id: roof, name: Roof, latitude: 20.9, longitude: 106.6, timezone: Asia/Ho_Chi_Minh}
+devices:
+  - {id: mad, site: roof, class: energy_meter, profile: generic, installed: 2026-01-01T00:00:00Z}
+  - {id: meek, site: roof, class: energy_meter, profile: generic, installed: 2026-01-01T00:00:00Z}
+"""
+
+
+@pytest.fixture
+def metrics():
+    return Metrics(CollectorRegistry())
+
+
+@pytest.fixture
+def chain(database_url, tmp_path, metrics):
+    """`tonne run` between its two queues; a principal's dead letters have 100 kB a day."""
+    file = tmp_path / "registry.yaml"
+    file.write_text(REGISTRY, encoding="utf-8")
+    with connect(database_url) as connection:
+        planned = import_registry(connection, read_files([file]), author="tester")
+    assert not planned.refused, planned.results
+    opened(database_url, metrics).close()
+    # what it heard last was a moment ago, so that next to nothing waited for it
+    made = opened(database_url, metrics)
+    yield made
+    made.close()
+
+
+def opened(database_url, metrics):
+    """A pipeline that has stored a reading of `meek`."""
+    made = EmbeddedChain(
+        database_url, metrics, get_logger("test"), threading.Event(), SparkplugNodes(Rules()),
+        letter_bytes=100_000, limits=Limits(MOST, 0),
+    )  # fmt: skip
+    made.open()
+    made.store(batch([("meek", 1, 0)]))
+    return made
+
+
+def batch(of):
+    """Messages, a second apart: (device, how many, first second)."""
+    found = Inbox(0, received_us=now_us())
+    for device, count, first in of:
+        for k in range(first, first + count):
+            found.topics.append(f"tonne/v1/{device}/telemetry")
+            found.payloads.append(
+                b'{"ts": %d, "id": %d, "values": {"energy_import_kwh": %d}}'
+                % (START_MS + k * 1000, k, k)
+            )
+            found.content_types.append(None)
+            found.repeated.append(False)
+            found.mids.append(len(found.mids) + 1)
+    return found
+
+
+def rows(database_url, query):
+    with psycopg.connect(database_url) as connection:
+        return connection.execute(query).fetchall()
+
+
+def receipts(done):
+    """Ids that receipts list, and reasons that they tell, by device."""
+    told = Receipts()
+    told.add(done.fleet, done.seen, time.monotonic(), done.refused)
+    found = {}
+    for _, payload in told.due(float("inf")):
+        body = json.loads(payload)
+        ids, reasons = found.setdefault(body["device"], (set(), set()))
+        ids.update(body["ids"])
+        reasons.update(one["reason"] for one in body["refused"])
+    return found
+
+
+def test_a_mad_meter_costs_itself_alone(database_url, chain, metrics):
+    """It would fill everybody's disk, and what nobody counted would be lost in silence."""
+    sent = 2 * MOST
+    told = receipts(chain.store(batch([("mad", sent, 0), ("meek", 5, 1)])))
+    assert told["meek"] == ({1, 2, 3, 4, 5}, set())
+    listed, reasons = told["mad"]
+    assert reasons == {"rate"}
+    (stored, meek) = rows(
+        database_url,
+        "SELECT count(*) FROM reading_energy_meter GROUP BY device_id ORDER BY device_id",
+    )
+    assert listed == set(range(stored[0])), "a receipt for what is not stored"
+    assert MOST <= stored[0] < MOST + 1_000
+    assert meek == (6,)
+    ((kept, size),) = rows(
+        database_url,
+        "SELECT count(*), sum(length(payload)) FROM dead_letter WHERE reason = 'rate'",
+    )
+    ((left_out, beginning),) = rows(
+        database_url, "SELECT letters, beginning FROM dead_letter_excess WHERE reason = 'rate'"
+    )
+    assert stored[0] + kept + left_out == sent
+    assert 0 < size < 100_000
+    assert bytes(beginning).startswith(b'{"ts"')
+    counted = metrics.registry.get_sample_value("tonne_dead_letters_total", {"reason": "rate"})
+    assert counted == kept + left_out
+
+
+def test_what_is_sent_again_later_is_stored(database_url, chain):
+    """A gateway that comes back after a week sends again what had no receipt."""
+    wanted, listed = set(range(MOST + 300)), set()
+    for _ in range(30):
+        listed |= receipts(chain.store(batch([("mad", len(wanted - listed), len(listed))])))["mad"][
+            0
+        ]
+        if listed == wanted:
+            break
+        time.sleep(0.5)  # some 33 messages' worth
+    assert listed == wanted
+    assert rows(
+        database_url, "SELECT count(*) FROM reading_energy_meter WHERE device_id = 'mad'"
+    ) == [(len(wanted),)]

@@ -1,0 +1,53 @@
+"""What waits at the broker is told as it is, and is no longer told once the broker is away."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from ingest.mqtt.tls import Tls
+from services.intake.broker_queue import BrokerQueue, Room
+from services.logs import get_logger
+from services.metrics import Metrics
+from tests.bench.load import Publisher, messages
+from tests.running import open_session
+
+pytestmark = pytest.mark.integration
+PATIENCE_S = 40
+
+
+def _until(condition, what):
+    end = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < end, what()
+        time.sleep(0.1)
+
+
+def test_what_waits_is_told(mqtt_broker):
+    """A queue that fills would drop acknowledged readings, and nobody knew how long was left."""
+    open_session(mqtt_broker.url, "pipeline")
+    sent = list(messages(40, 50))
+    publisher = Publisher(mqtt_broker.port)
+    publisher.send(sent)
+    publisher.close()
+    size = sum(len(payload) for _, payload in sent)
+    metrics = Metrics(CollectorRegistry())
+    value = metrics.registry.get_sample_value
+    log = get_logger("test")
+    with BrokerQueue(mqtt_broker.url, Tls(), Room(5_000, 9_000_000), metrics, log):
+        _until(
+            lambda: (value("tonne_broker_queued_messages") or 0) >= len(sent),
+            lambda: value("tonne_broker_queued_messages"),
+        )
+        # what the broker retains of itself is some kilobytes beside it
+        assert len(sent) <= value("tonne_broker_queued_messages") < len(sent) + 100
+        assert size <= value("tonne_broker_queued_bytes") < size + 10_000
+        assert value("tonne_broker_queue_limit_messages") == 5_000
+        assert value("tonne_broker_queue_limit_bytes") == 9_000_000
+        mqtt_broker.kill()
+        _until(
+            lambda: value("tonne_broker_queued_messages") is None,
+            lambda: "an old figure stays for a broker that is away",
+        )

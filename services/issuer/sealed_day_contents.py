@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from mrv.calendar import days, utc_text
+from mrv.calendar import days, narrowed, utc_text
 from mrv.log.entries import Day
 from mrv.signatures.day_digests import Digest, digest_leaves
 from mrv.statement import evidence_rows
@@ -120,7 +120,8 @@ def ended(conn: Connection[TupleRow], fleet: Fleet, until_us: int) -> Iterator[J
         ):
             devices = one.on(begin, end)
             if end <= until_us and devices:
-                yield Job(one.project, day, one.timezone, begin, end, devices)
+                zone = narrowed(one.timezone, begin, end)
+                yield Job(one.project, day, zone, begin, end, devices)
 
 
 class Overdue(NamedTuple):

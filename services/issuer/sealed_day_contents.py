@@ -109,10 +109,11 @@ def ended(conn: Connection[TupleRow], fleet: Fleet, until_us: int) -> Iterator[J
     ]
     bound = tuple(d for p in projects for d in p.devices)
     serving.append(_Serving("", "UTC", 0, until_us, bound, every))
+    with conn.cursor() as cursor:
+        began = seals.first_us(cursor, tuple({*every, *(d.device for d in bound)}))
     for one in serving:
         ids = every if not one.project else tuple({d.device for d in one.bound})
-        with conn.cursor() as cursor:
-            first = seals.first_us(cursor, ids)
+        first = min((began[name] for name in ids if name in began), default=None)
         if first is None:
             continue
         for day, begin, end in days(

@@ -63,7 +63,8 @@ def test_the_right_pack_ends_0_and_says_on_whose_word():
     report = asked(Attempt(WHOLE, status=STATUS))
     assert (report.exit_code, report.missing) == (0, ()), list(report.missing)
     outcomes = {step.name: step.outcome for step in report.steps}
-    for name in ("witnesses", "time stamps"):  # the reader trusts none
+    # the reader trusts no witness and no authority, and no meter of it signs
+    for name in ("witnesses", "time stamps", "signed values"):
         assert outcomes.pop(name) == "not applicable"
     assert set(outcomes.values()) == {"ok"}
     said = "\n".join(report.relied)
@@ -149,6 +150,9 @@ def cases_of_ended_keys():
         "another methodology": body("VN-1", ("ams-iii-c",)),
         "expired": body("VN-1", (), None, "2026-02-01T00:00:00Z"),
         "not yet": body("VN-1", (), "2026-02-09T00:00:00Z"),
+        # verified before its end, as the verifier says
+        "ended since": body("VN-1", (), None, "2026-02-09T00:00:00Z"),
+        "ended a second later": body("VN-1", (), None, "2026-02-03T00:00:01Z"),
     }.items():
         held = enrolled("verifier", KEYS["verifier"], accreditation=accredited)
         yield f"accreditation {name}", Attempt(WHOLE, ring_with("verifier", held), STATUS)

@@ -538,7 +538,12 @@ async function times(subject) {
     const key = await proven(document, subject.ring);
     holders.set(key.multikey, key);
   }
-  for (const key of holders.values()) keyCounted(subject, key);
+  for (const key of holders.values()) {
+    keyCounted(subject, key);
+    // nothing but the verifier's own date says that it was signed before
+    const until = key.bounds?.accreditation?.validUntil;
+    if (until != null && instant(until) <= subject.at) subject.missing.push("ended-accreditation");
+  }
   await logCounted(subject);
   return "in their order";
 }

@@ -5,6 +5,7 @@ All tests run in several processes, a file in one of them; what is named on the 
 line runs in one process, as a debugger wants it.  `-n` says otherwise in both cases.
 """
 
+import gc
 import os
 from pathlib import Path
 
@@ -57,6 +58,12 @@ def pytest_collection_modifyitems(items):
     """Put the longest files first; the others stay in the order of the run's seed."""
     rank = {HERE / name: k for k, name in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(item.path, len(rank)))
+
+
+def pytest_collection_finish():
+    """What was loaded stays: no collection of garbage need look at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,9 @@
 """Readings that claim more than the meter's other channels show earn no more than the truth."""
 
+import csv
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -180,6 +182,50 @@ def test_seldom_samples_show_what_is_certain(minutes, days):
             if share >= 1.1:
                 said = {f.clause for f in closed.case.result.applicability if not f.holds}
                 assert said & {CLAUSE, UNSHOWN}
+
+
+def _recorded(name, clock, power):
+    """Times [us], power [W] and energy [Wh] of a recorded plant, moved into the period."""
+    with Path("deploy/data", name).open(encoding="utf-8") as lines:
+        rows = list(csv.DictReader(lines))
+    watts = np.array([float(row[power]) for row in rows])
+    time_us = np.array([int(clock(row).timestamp()) for row in rows]) * 1_000_000
+    hours = np.diff(time_us) / frauds.HOUR_US
+    made = np.maximum(watts, 0)
+    energy = np.concatenate([[0], np.cumsum((made[1:] + made[:-1]) / 2 * hours)])
+    days = (frauds.BEGIN - int(time_us[0])) // frauds.DAY_US + 1
+    return time_us + days * frauds.DAY_US, watts, energy
+
+
+def _serf(row):
+    return datetime.fromisoformat(row["measured_on"])
+
+
+def _rsf2(row):
+    return datetime.strptime(row[""], "%m/%d/%Y %H:%M").replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("name", "clock", "power", "every"),
+    [
+        ("nrel_serf_east_1min.csv", _serf, "ac_power__752", (1, 5, 15, 30)),
+        ("nrel_rsf2_inverter_15min.csv", _rsf2, "inv2_ac_power_w__1047", (1, 2)),
+    ],
+)
+def test_recorded_plants_earn_what_they_made(name, clock, power, every):
+    """Real clouds between two samples would cost who is honest, or hide what was added."""
+    time_us, watts, energy = _recorded(name, clock, power)
+    meter = replace(frauds.METER, place=None)
+    for step in every:
+        for share, least, most in ((1.0, 1.0, 1.0), (1.1, 0.95, 1.0)):
+            of = slice(step // 2, None, step)
+            register = 6_200_000 + np.floor(energy[of] * share).astype(np.int64)
+            h = frauds.History(time_us[of], register, watts[of], 0)
+            first, last = -(-int(h.time_us[0]) // INTERVAL_US), int(h.time_us[-1]) // INTERVAL_US
+            edges = first * INTERVAL_US, last * INTERVAL_US
+            made = float(np.diff(np.interp(edges, time_us, energy))[0])
+            earned = close(h, meter=meter, edges=edges).counted_wh / made
+            assert least - 1e-4 <= earned <= most + 1e-3, (step, share, earned)
 
 
 def test_a_part_of_a_day_without_power_is_no_finding():

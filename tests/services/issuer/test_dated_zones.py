@@ -3,6 +3,7 @@
 import random
 import re
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -168,6 +169,11 @@ def test_nothing_in_the_database_takes_a_zone_for_one_name(database_url):
             " AND prosrc IS NOT NULL AND proname <> 'tonne_clock'"
         ).fetchall()
     assert [n for n, text in rows if re.search(r"AT TIME ZONE (\w+\.)?timezone\b", text)] == []
+    root = Path(__file__).parents[3]
+    sources = [*(root / "services").rglob("*.py"), *(root / "deploy").rglob("*.py")]
+    assert sources
+    other = re.compile(r"AT TIME ZONE (?!'UTC')")
+    assert [f.name for f in sources if other.search(f.read_text(encoding="utf-8"))] == []
 
 
 @pytest.mark.parametrize(

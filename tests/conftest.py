@@ -5,6 +5,7 @@ All tests run in several processes, a file in one of them; what is named on the 
 line runs in one process, as a debugger wants it.  `-n` says otherwise in both cases.
 """
 
+import fcntl
 import gc
 import os
 from pathlib import Path
@@ -36,6 +37,7 @@ LONGEST = (
     "security/test_brokers.py",
     "faults/test_kills_of_the_database.py",
 )
+_FRESH = not list(HERE.glob("mrv/__pycache__/*-pytest-*.pyc"))
 # what runs beside one busy process on each core, while others wait for servers
 WAITING = 2
 
@@ -58,6 +60,20 @@ def pytest_collection_modifyitems(items):
     """Put the longest files first; the others stay in the order of the run's seed."""
     rank = {HERE / name: k for k, name in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(item.path, len(rank)))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection(session):
+    """In a fresh checkout, let one process compile the modules of tests, and the others read it."""
+    if not _FRESH or "PYTEST_XDIST_WORKER" not in os.environ:
+        return (yield)
+    with Path(__file__).open() as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            fcntl.flock(lock, fcntl.LOCK_UN)
+        return (yield)
 
 
 def pytest_collection_finish():

@@ -147,6 +147,7 @@ def test_an_auditor_reads_on_to_the_meter(tab, served):
 
 def test_a_pack_that_has_to_be_made_shows_how_far_it_is(tab, served):
     """An auditor would wait before a white page, until a proxy gives up."""
+    installed()
     sign_in(tab, served)
     tab.goto(f"{served.url}/console/en/statements/{served.draft}")
     tab.get_by_role("link", name="Evidence pack").click()

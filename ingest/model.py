@@ -101,6 +101,18 @@ class Fleet:
     def __len__(self) -> int:
         return len(self.devices)
 
+    def unchanged(self, before: Fleet) -> tuple[Int32, Int32]:
+        """Indices, here and in an earlier version, of devices that are the same in both."""
+        held = before.devices
+        found = [
+            (index, old)
+            for index, device in enumerate(self.devices)
+            if (old := before.by_id.get(device.id)) is not None
+            and (device is held[old] or device == held[old])
+        ]
+        here, there = np.array(found, dtype=np.int32).reshape(-1, 2).T
+        return here, there
+
     def ids(self, indices: Sequence[int] | Int32) -> list[str]:
         """Return the device ids of fleet indices."""
         devices = self.devices

@@ -27,6 +27,17 @@ class Inbox:
     def __len__(self) -> int:
         return len(self.mids)
 
+    def first(self, count: int, size: int) -> int:
+        """Return how many of the first `count` messages come to `size` bytes; one at the least."""
+        if self.size <= size:
+            return min(count, len(self))
+        held = 0
+        for number, payload in enumerate(self.payloads[:count]):
+            held += len(payload)
+            if held > size:
+                return max(number, 1)
+        return min(count, len(self))
+
     def cut(self, count: int) -> Inbox:
         """Take the first messages out as an inbox of their own."""
         taken = Inbox(

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 KEEPALIVE_S = 60
 SESSION_EXPIRY_S = 30 * 86_400
 # the receive maximum counts messages; this bounds what large ones may hold
-WAITING_BYTES = 134_217_728
+WAITING_BYTES = 33_554_432
 _TAKEN_OVER = 142
 # a broker that saves its state may stand still for many seconds
 _GOODBYE_S = 30.0
@@ -236,7 +236,7 @@ class Session:
         if sock is None:
             return self._gone()
         poll = select.poll()
-        read = read and self._inbox.size < WAITING_BYTES
+        read = read and self._waiting_bytes() < WAITING_BYTES
         wanted = select.POLLIN if read else 0
         poll.register(sock, wanted | (select.POLLOUT if self._client.want_write() else 0))
         poll.register(wake_fd, select.POLLIN)
@@ -258,12 +258,26 @@ class Session:
             raise ServerError(self._refused)
         return False
 
-    def take(self, count: int, received_us: int) -> Inbox | None:
-        """Take up to `count` messages of one connection, oldest first; None if there are none."""
+    def _waiting_bytes(self) -> int:
+        """Bytes of messages not yet taken, those of connections that were lost among them."""
+        return self._inbox.size + sum(sealed.size for sealed in self._sealed)
+
+    def take(self, count: int, received_us: int, size: int = WAITING_BYTES) -> Inbox | None:
+        """
+        Take the oldest messages of one connection; None if there are none.
+
+        Parameters
+        ----------
+        count : int
+            Most messages.
+        received_us : int
+        size : int
+            Most bytes of their payloads; a message that has more comes alone.
+        """
         source = self._sealed[0] if self._sealed else self._inbox
         if not len(source):
             return None
-        taken = source.cut(count)
+        taken = source.cut(source.first(count, size))
         taken.received_us = received_us
         if self._sealed and not len(source):
             self._sealed.popleft()

@@ -70,6 +70,14 @@ class MeterState:
         self.last_us = np.full(devices, NEVER, dtype=np.int64)
         self.registers = [_register(devices) for _ in QUANTITIES]
 
+    def take_over(self, before: MeterState, here: Int32, there: Int32) -> None:
+        """Take what another fleet's state holds of devices, by index `here` and `there`."""
+        self.loaded[here] = before.loaded[there]
+        self.last_us[here] = before.last_us[there]
+        for register, old in zip(self.registers, before.registers, strict=True):
+            for name in Register.__slots__:
+                getattr(register, name)[here] = getattr(old, name)[there]
+
     def forget(self, devices: NDArray[np.int32] | None = None) -> None:
         """Trust nothing about these devices (all, if None) until loaded again."""
         self.loaded[slice(None) if devices is None else devices] = False

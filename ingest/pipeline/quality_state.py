@@ -125,18 +125,19 @@ class Watched:
                 array = getattr(one, field.name)
                 array[devices] = NEVER if array.dtype == np.int64 else np.nan
 
-    def copy(self, other: Watched, devices: Int32) -> None:
-        """Take some devices' state over from another."""
+    def copy(self, other: Watched, devices: Int32, there: Int32 | None = None) -> None:
+        """Take some devices' state over from another; `there` are their indices in that one."""
         self.reset(devices)
+        old = devices if there is None else there
         for (class_id, channel), pair in other.pairs.items():
-            _copy(pair, self.pair(class_id, channel), devices)
+            _copy(pair, self.pair(class_id, channel), devices, old)
         for key, run in other.runs.items():
-            _copy(run, self.run(key), devices)
+            _copy(run, self.run(key), devices, old)
 
 
-def _copy(source: Pair | Standing, target: Pair | Standing, devices: Int32) -> None:
+def _copy(source: Pair | Standing, target: Pair | Standing, devices: Int32, there: Int32) -> None:
     for field in fields(source):
-        getattr(target, field.name)[devices] = getattr(source, field.name)[devices]
+        getattr(target, field.name)[devices] = getattr(source, field.name)[there]
 
 
 def _never(n: int) -> Int64:

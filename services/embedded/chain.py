@@ -20,6 +20,7 @@ from services.intake.batch_metrics import Ignored, Statuses, count_commit, count
 from services.intake.clock_check import require_same_time
 from services.intake.database import Database
 from services.intake.done import Done
+from services.intake.newer_registry import NewerRegistry
 from services.intake.principal_quota import PrincipalQuota
 from services.intake.registry_watch import CHECK_S, Plans, RegistryWatch, names_unknown
 from services.intake.sparkplug import Turn
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from ingest.model import Fleet
     from ingest.pipeline.admit import Admitted
     from services.embedded.registry_version import Version
+    from services.intake.newer_registry import Prepared
     from services.intake.principal_quota import Limits
     from services.intake.sparkplug import SparkplugNodes
     from services.metrics import Metrics
@@ -66,14 +68,13 @@ class EmbeddedChain:
         )  # fmt: skip
         self._metrics = metrics
         self._log = log
-        self._plans = Plans(factors.load())
+        self._newer = NewerRegistry(database_url, Plans(factors.load()), letter_bytes, log)
         self._watch = RegistryWatch()
         self._held: Version | None = None
         self._ignored = Ignored(log)
         self._statuses = Statuses(log)
         self._nodes = nodes
-        self._letter_bytes = letter_bytes
-        self._swept_s = 0.0
+        self._swept_s = self._asked_s = 0.0
         self._rest_until_s = 0.0
 
     def open(self) -> None:
@@ -133,7 +134,9 @@ class EmbeddedChain:
         """Take a batch through the steps."""
         if time.monotonic() - self._swept_s > CHECK_S:
             self._sweep(connection)
-        version = self._refreshed(connection) if self._watch.due() else self._version
+        if self._watch.due() or self._newer.ready:
+            self._refreshed(connection, waits=False)
+        version = self._version
         turn = Turn(self._nodes, connection)
         admitted = admit(version.router, inbox, turn, unread)
         if names_unknown(admitted.rejected) and self._refreshed(connection) is not version:
@@ -159,18 +162,30 @@ class EmbeddedChain:
         count_commit(self._metrics, committed)
         self._ignored.tell(admitted)
 
-    def _refreshed(self, connection: Connection[TupleRow]) -> Version:
-        """Take up a new registry version, if there is one; return the one to use."""
-        first = self._held is None
-        if self._watch.newer(connection, None if self._held is None else self._held.fleet):
-            if first:
+    def _refreshed(self, connection: Connection[TupleRow], *, waits: bool = True) -> Version:
+        """
+        Take up a newer registry version, if there is one; return the one to use.
+
+        Unless it `waits` for it, a newer one is prepared while storing goes on.
+        """
+        if prepared := self._newer.taken():
+            self._take_up(connection, prepared)
+        held = self._held
+        if self._watch.newer(connection, None if held is None else held.fleet):
+            if held is None:
                 see(connection)
-            self._held = take_up(
-                connection, self._plans, self._metrics, self._log, self._letter_bytes
-            )
-        else:
+                self._take_up(connection, self._newer.now(connection, None))
+            elif waits:
+                self._take_up(connection, self._newer.now(connection, held.store))
+            else:
+                self._newer.begin(held.store)
+        elif time.monotonic() - self._asked_s > CHECK_S:
+            self._asked_s = time.monotonic()
             self._version.store.look_for_requests(connection)
         return self._version
+
+    def _take_up(self, connection: Connection[TupleRow], prepared: Prepared) -> None:
+        self._held = take_up(connection, prepared, self._held, self._metrics, self._log)
 
     def between(self, said: list[list[Said]]) -> list[tuple[str, bytes]]:
         """

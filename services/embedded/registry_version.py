@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 from ingest.mqtt.topics import Router
 from services.intake.batch_metrics import count_commit
-from services.processing.commit import Store
-from services.store.messages.dead_letter_write import DAY_BYTES
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -17,8 +15,9 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from ingest.model import Fleet
-    from services.intake.registry_watch import Plans
+    from services.intake.newer_registry import Prepared
     from services.metrics import Metrics
+    from services.processing.commit import Store
 
 # so long a change of the registry is worked on before the next batch
 _AT_ONCE_S = 0.5
@@ -39,15 +38,16 @@ class Version:
 
 def take_up(
     connection: Connection[TupleRow],
-    plans: Plans,
+    prepared: Prepared,
+    before: Version | None,
     metrics: Metrics,
     log: FilteringBoundLogger,
-    letter_bytes: int = DAY_BYTES,
 ) -> Version:
-    """Read the newest version, and begin with what its changes ask for."""
-    plan = plans.load(connection)
-    store = Store(plan, letter_bytes)
-    fleet = plan.fleet
+    """Go on by a newer version, and begin with what its changes ask for."""
+    store = prepared.store
+    if before is not None:
+        store.go_on_from(before.store, prepared.here, prepared.there)
+    fleet = store.plan.fleet
     waiting = store.look_for_requests(connection)
     log.info("registry", version=fleet.version, devices=len(fleet), devices_to_remake=waiting)
     version = Version(store, Router(fleet))

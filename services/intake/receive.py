@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from services.metrics import Metrics
 
 BATCH = 10_000
+# ten thousand plain messages of twelve channels; a message may hold thousands of readings
+BATCH_BYTES = 4_194_304
 LINGER_S = 0.01
 _RETRY_S = 1.0
 _AWAY_S = 0.1  # without a connection, until the next try
@@ -141,7 +143,7 @@ class Receive:
             gathering = self._busy(handover) or (not stopping and self._too_soon())
             if self.session.waiting < self._batch and gathering:
                 break
-            inbox = self.session.take(self._batch, now_us())
+            inbox = self.session.take(self._batch, now_us(), BATCH_BYTES)
             if inbox is None:
                 break
             said = part_statuses(inbox)

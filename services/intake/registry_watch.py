@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mrv.registry.project import Project
 
 CHECK_S = 2.0
+_LOOK_S = 0.5
 
 
 class RegistryWatch:
@@ -38,7 +39,7 @@ class RegistryWatch:
 
     def due(self) -> bool:
         """Whether the last look is a while ago."""
-        return time.monotonic() - self._checked_s > CHECK_S
+        return time.monotonic() - self._checked_s > _LOOK_S
 
     def newer(self, connection: Connection[TupleRow], held: Fleet | None) -> bool:
         """Look whether there is another version than the one held."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from psycopg import Cursor
     from psycopg.rows import TupleRow
 
-    from ingest.model import Frame
+    from ingest.model import Frame, Int32
     from ingest.pipeline import MeterState
     from ingest.pipeline.quality_tests import Judged
     from services.processing.rejudge import Changed
@@ -55,6 +55,11 @@ class Quality:
         self._live = Watched(len(plan.fleet))
         self._scratch = Watched(len(plan.fleet))
         self._clocks = Clocks(plan.fleet)
+
+    def take_over(self, before: Quality, here: Int32, there: Int32) -> None:
+        """Take what is known of devices in an earlier version, by index `here` and `there`."""
+        self._live.copy(before._live, here, there)
+        self._clocks.take_over(before._clocks, here, there)
 
     def load(self, cursor: Cursor[TupleRow], state: MeterState, devices: Sequence[int]) -> None:
         """Load what the tests go on from; `state` knows each device's newest reading."""

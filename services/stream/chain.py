@@ -326,6 +326,8 @@ class StreamChain:
         store = Store(plan, self._letter_bytes)
         if held is None:
             see(connection)
+        else:
+            store.go_on_from(held.store, *store.plan.fleet.unchanged(held.fleet))
         waiting = store.look_for_requests(connection, self._own.answer_for)
         fleet = plan.fleet
         self._log.info(

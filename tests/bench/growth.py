@@ -1,11 +1,11 @@
 """
 What costs more as fleet and history grow: commit, late reading, queries, close, verify, size.
 
-    python -m tests.bench.growth 100x1 1000x1 100x12
+    python -m tests.bench.growth 100x1 1000x1 100x12 100000x3d
 
-Each point is devices by months.  A few devices are stored as `tonne run` stores them; all
-others are rows of the same width made in SQL, so that tables, indexes and chunks are as
-large as those of a real fleet.
+Each point is devices by months, or by days.  A few devices are stored as `tonne run` stores
+them, a month at the least; all others are rows of the same width made in SQL, so that tables,
+indexes and chunks are as large as those of a real fleet.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from services.store.registry import load as registry
 from services.store.registry.factors import load_book
 from services.store.timeseries.interval_rows import intervals_of
 from tests.bench import month
+from tests.bench.registry_change import grow
 from tests.bench.spent import cpu_s
 from tests.bench.stages_store import database
 from tests.running import Pipeline
@@ -81,18 +82,20 @@ def measure(pipeline: Pipeline) -> dict[str, float]:
 
 
 def at(pipeline: Pipeline, point: str) -> dict[str, float]:
-    """Figures of one point, `DEVICESxMONTHS`."""
-    devices, months = map(int, point.split("x"))
-    url = database(pipeline, f"growth_{devices}_{months}", devices)
-    begin = _begin(months)
-    found = _Point(pipeline, url, begin)
+    """Figures of one point, `DEVICESxMONTHS` or `DEVICESxDAYSd`."""
+    number, history = point.split("x")
+    devices = int(number)
+    url = database(pipeline, f"growth_{devices}_{history}", 100)
+    grow(url, devices)
+    found = _Point(pipeline, url, _begin(1 if history.endswith("d") else int(history)))
     began = time.monotonic()
-    found.fill(devices)
+    days = int(history[:-1]) if history.endswith("d") else None
+    found.fill(devices, None if days is None else month.END_US - days * 86_400_000_000)
     print(f"{point}: filled in {time.monotonic() - began:.0f} s", flush=True)
     figures = dict(found.figures())
     print(f"{point}: { ({k: round(v, 2) for k, v in figures.items()}) }", flush=True)
     with psycopg.connect(pipeline.urls.database_url, autocommit=True) as conn:
-        conn.execute(f"DROP DATABASE growth_{devices}_{months} WITH (FORCE)")
+        conn.execute(f"DROP DATABASE growth_{devices}_{history} WITH (FORCE)")
     return {f"growth_{point}_{name}": value for name, value in figures.items()}
 
 
@@ -110,21 +113,23 @@ class _Point:
         projects = registry.load_projects(self._conn)
         fleet = registry.load_fleet(self._conn)
         self._store = Store(Plan.of(fleet, projects, load_book(self._conn)))
+        self._written: list[int] = []
         row = self._conn.execute("SELECT pg_backend_pid()").fetchone()
         self._pid = int(row[0]) if row else 0
 
-    def fill(self, devices: int) -> None:
-        """Store a few devices' readings, and make the rows of all others."""
+    def fill(self, devices: int, since_us: int | None = None) -> None:
+        """Store a few devices' readings, and make the rows of all others since a time."""
         whole = month.frame(range(SUBJECTS), month.QUARTER_US)
         for shift in self._months():
             self._store.commit(self._conn, [_moved(whole, shift)], [], _NONE)
         span = {
-            "from": _text(self._begin_us),
+            "from": _text(self._begin_us if since_us is None else since_us),
             "to": _text(month.END_US - month.QUARTER_US),
             "first": SUBJECTS,
             "last": devices - 1,
         }
         with psycopg.connect(self._url, autocommit=True) as conn:
+            conn.execute("SET synchronous_commit = off")
             for statement in FILL:
                 conn.execute(statement.encode(), span)
             conn.execute("VACUUM (ANALYZE) " + ", ".join(TABLES))
@@ -145,7 +150,9 @@ class _Point:
         yield "size_mb", float(row[0]) / 1e6 if row else 0.0
         yield "commit_ms", self._spent(self._commits(), 10)
         for place, share in (("begin", 0.02), ("middle", 0.5), ("end", 0.95)):
+            self._written.clear()
             yield f"late_{place}_ms", self._spent(self._late(share), 7)
+            yield f"late_{place}_rows", median(self._written)
         yield "intervals_ms", self._spent(self._intervals, 10)
         yield "board_ms", self._spent(self._board, 10)
         yield from self._closed()
@@ -190,7 +197,8 @@ class _Point:
         return commit
 
     def _commit(self, frame: Frame) -> None:
-        self._store.commit(self._conn, [frame], [], _NONE)
+        rows = self._store.commit(self._conn, [frame], [], _NONE).rows
+        self._written.append(rows["interval_quantity"] + rows["interval_emission"])
 
     def _intervals(self) -> None:
         day = 86_400_000_000

@@ -89,10 +89,10 @@ def messages(devices: int, each: int, cadence_s: int = 60) -> Iterator[tuple[str
 class Publisher:
     """MQTT 3.1.1 at QoS 1 over one socket, many messages a write, paced by PUBACKs."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, client_id: str = "bench-publisher") -> None:
         self._socket = socket.create_connection(("127.0.0.1", port))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        name = b"bench-publisher"
+        name = client_id.encode()
         body = b"\x00\x04MQTT\x04\x02\x00\x3c" + len(name).to_bytes(2, "big") + name
         self._socket.sendall(b"\x10" + bytes([len(body)]) + body)
         if self._socket.recv(4) != b"\x20\x02\x00\x00":

@@ -45,6 +45,7 @@ PARTS = {
     "latency_kafka": Part("tests.bench.latency_kafka", _kafka),
     "memory": Part("tests.bench.memory"),
     "returning": Part("tests.bench.returning"),
+    "registry_change": Part("tests.bench.registry_change"),
     "growth": Part("tests.bench.growth"),
     "sealing": Part("tests.bench.sealing"),
     "steady": Part("tests.bench.steady", _kafka),

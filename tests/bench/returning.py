@@ -5,6 +5,8 @@ A fleet that returns after months of silence: memory of `tonne run`, and how lon
 
 Each device sends a reading, is silent, and sends three more; others go on meanwhile, a
 reading a second each.  `--kill` ends `tonne run` with -9 in between and starts it again.
+With `--every 900` each sends what it kept as well, a reading so often, in messages of a
+hundred: oldest first, or after its newest one (`--newest-first`), as many gateways do.
 At the end some devices' rows are held against a full recompute.
 """
 
@@ -13,10 +15,12 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -32,6 +36,20 @@ from tests.running import Pipeline
 
 DEVICES, LIVE, DAYS = 200, 20, 60
 _COMPARED = 6
+_PACK = 100
+_DAY_S = 86_400
+# others wait at the broker behind all that was sent before them
+_PATIENCE_S = 2_400
+
+
+class Kept(NamedTuple):
+    """What devices kept while they were away: a reading every so often, or none. [s]"""
+
+    every_s: int = 0
+    newest_first: bool = False
+
+
+NOTHING = Kept()
 
 
 def measure(pipeline: Pipeline) -> dict[str, float]:
@@ -39,7 +57,9 @@ def measure(pipeline: Pipeline) -> dict[str, float]:
     return run(pipeline, DEVICES, DAYS)
 
 
-def run(pipeline: Pipeline, devices: int, days: int, *, kill: bool = False) -> dict[str, float]:
+def run(
+    pipeline: Pipeline, devices: int, days: int, kept: Kept = NOTHING, *, kill: bool = False
+) -> dict[str, float]:
     """Let devices return after days."""
     pipeline.register(load.registry(devices + LIVE))
     publisher = load.Publisher(pipeline.stack.mosquitto.port)
@@ -49,8 +69,11 @@ def run(pipeline: Pipeline, devices: int, days: int, *, kill: bool = False) -> d
         publisher.send(first)
         pipeline.wait_for("tonne_ingest_messages_total", len(first))
         began = time.monotonic()
-        publisher.send(list(_returning(devices, days)))
-        lags, peak = _others(pipeline, publisher, devices, days, process.pid, kill=kill)
+        sending = threading.Thread(target=_return, args=(pipeline, devices, days, kept))
+        sending.start()
+        lags, peak = _others(
+            pipeline, publisher, devices, days, process.pid, kill=kill, sending=sending
+        )
         if kill:
             process.kill()
     if kill:
@@ -60,12 +83,13 @@ def run(pipeline: Pipeline, devices: int, days: int, *, kill: bool = False) -> d
             more, other = _others(pipeline, publisher, devices, days, process.pid, after=len(lags))
             lags, peak = lags + more, max(peak, other)
     took = time.monotonic() - began
+    sending.join()
     publisher.close()
     differences = _compared(pipeline, devices)
     if differences:
         raise AssertionError(f"{differences} rows are not what a full recompute gives")
     print(
-        f"{devices} devices after {days} days: {took:.0f} s until all rows were made, peak"
+        f"{devices} devices after {days} days, {kept}: {took:.0f} s until all rows were made, peak"
         f" {peak:.0f} MB; others stored after {np.median(lags):.2f} s in the median,"
         f" {max(lags):.2f} s at most"
     )
@@ -77,13 +101,40 @@ def run(pipeline: Pipeline, devices: int, days: int, *, kill: bool = False) -> d
     }
 
 
-def _returning(devices: int, days: int) -> Iterator[tuple[str, bytes]]:
+def _return(pipeline: Pipeline, devices: int, days: int, kept: Kept) -> None:
+    """Send what returning devices have, by a connection of their own."""
+    publisher = load.Publisher(pipeline.stack.mosquitto.port, "bench-returning")
+    parts = [_newest(devices, days), _kept(devices, days, kept.every_s)]
+    for part in parts if kept.newest_first else reversed(parts):
+        while some := list(islice(part, 1_000)):
+            publisher.send(some)
+    publisher.close()
+
+
+def _newest(devices: int, days: int) -> Iterator[tuple[str, bytes]]:
     for minute in range(3):
-        ts = load.START_MS + days * 86_400_000 + minute * 60_000
-        kwh = round(1_000 + days * 24 * 20 + minute * 0.5, 3)
+        seconds = days * _DAY_S + minute * 60
         for i in range(devices):
-            body = {"ts": ts, "id": 1 + minute, "values": {"energy_export_kwh": kwh + i}}
-            yield f"tonne/v1/bench-{i:05d}/telemetry", msgspec.json.encode(body)
+            yield _message(i, [_reading(i, seconds) | {"id": 1 + minute}])
+
+
+def _kept(devices: int, days: int, every_s: int) -> Iterator[tuple[str, bytes]]:
+    """Yield messages of what was kept, device by device."""
+    times = range(every_s, days * _DAY_S, every_s) if every_s else range(0)
+    for i in range(devices):
+        for at in range(0, len(times), _PACK):
+            yield _message(i, [_reading(i, seconds) for seconds in times[at : at + _PACK]])
+
+
+def _reading(i: int, seconds: int) -> dict[str, object]:
+    """Return a reading so long after the first one, of a plant that makes 20 kW all the time."""
+    kwh = round(1_000 + i + seconds / 180, 3)
+    return {"ts": load.START_MS + seconds * 1_000, "values": {"energy_export_kwh": kwh}}
+
+
+def _message(i: int, readings: list[dict[str, object]]) -> tuple[str, bytes]:
+    body = readings[0] if len(readings) == 1 else readings
+    return f"tonne/v1/bench-{i:05d}/telemetry", msgspec.json.encode(body)
 
 
 def _others(
@@ -95,12 +146,14 @@ def _others(
     *,
     kill: bool = False,
     after: int = 0,
+    sending: threading.Thread | None = None,
 ) -> tuple[list[float], float]:
     """Send others' readings until nobody waits for rows; how long each took to be stored."""
     lags: list[float] = []
     peak, most = 0.0, 0
     with psycopg.connect(pipeline.urls.database_url, autocommit=True) as conn:
         while True:
+            going = sending is not None and sending.is_alive()
             ts = load.START_MS + days * 86_400_000 + (after + len(lags)) * 1_000
             publisher.send(
                 [
@@ -116,14 +169,15 @@ def _others(
             row = conn.execute("SELECT count(*) FROM remake_request").fetchone()
             waiting = int(row[0]) if row else 0
             most = max(most, waiting)
-            if (kill and most and waiting < most / 2) or (not waiting and len(lags) > 2):
+            ended = not waiting and not going and len(lags) > 2
+            if (kill and most and not going and waiting < most / 2) or ended:
                 return lags, peak
             time.sleep(max(0.0, 1 - lags[-1]))
 
 
 def _stored(conn: psycopg.Connection, device: str, ts: int) -> float:
     began = time.monotonic()
-    while time.monotonic() - began < 120:
+    while time.monotonic() - began < _PATIENCE_S:
         row = conn.execute(
             "SELECT count(*) FROM reading_pv_inverter WHERE device_id = %s"
             " AND time = to_timestamp(%s / 1000.0)",
@@ -132,7 +186,7 @@ def _stored(conn: psycopg.Connection, device: str, ts: int) -> float:
         if row and row[0]:
             return time.monotonic() - began
         time.sleep(0.02)
-    raise TimeoutError(f"a reading of {device} is not stored after 120 s")
+    raise TimeoutError(f"a reading of {device} is not stored after {_PATIENCE_S} s")
 
 
 def _compared(pipeline: Pipeline, devices: int) -> int:
@@ -150,6 +204,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.returning", description=__doc__)
     parser.add_argument("--devices", type=int, default=DEVICES)
     parser.add_argument("--days", type=int, default=DAYS)
+    parser.add_argument("--every", type=int, default=0)
+    parser.add_argument("--newest-first", action="store_true")
     parser.add_argument("--kill", action="store_true")
     parser.add_argument("--home", type=Path, default=Path(".tonne/bench/returning"))
     options = parser.parse_args()
@@ -157,7 +213,8 @@ def main() -> None:
     options.home.mkdir(parents=True)
     pipeline = Pipeline(options.home.resolve())
     try:
-        figures = run(pipeline, options.devices, options.days, kill=options.kill)
+        kept = Kept(options.every, options.newest_first)
+        figures = run(pipeline, options.devices, options.days, kept, kill=options.kill)
     finally:
         pipeline.close()
     shutil.rmtree(options.home, ignore_errors=True)

@@ -200,6 +200,22 @@ def test_a_real_broker_is_understood(mqtt_broker):
 
 
 @pytest.mark.integration
+def test_large_messages_are_taken_few_at_a_time(mqtt_broker):
+    """A gateway that sends its month in large messages would fill the memory of one commit."""
+    sizes = [100, 100, 900, 50, 2_000, 10, 10]
+    with session(mqtt_broker.url) as found, device(mqtt_broker) as client:
+        for k, size in enumerate(sizes):
+            send(client, "framing/x", bytes([65 + k]) * size)
+        until(found, lambda: found.waiting == len(sizes))
+        taken = []
+        while inbox := found.take(3, 0, 1_000):
+            taken.append([len(payload) for payload in inbox.payloads])
+            assert inbox.size == sum(taken[-1])
+            assert found.ack(inbox) == len(taken[-1])
+        assert taken == [[100, 100], [900, 50], [2_000], [10, 10]]
+
+
+@pytest.mark.integration
 def test_what_was_not_acknowledged_comes_again(mqtt_broker):
     """A crash before the commit must cost a repetition, never a message."""
     with session(mqtt_broker.url) as found, device(mqtt_broker) as client:

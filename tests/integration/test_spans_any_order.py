@@ -31,10 +31,13 @@ _DAY_US = 1_440 * MINUTE_US
 _GAPS = st.sampled_from([60, 60, 60, 120, 240, 720, 1_440, 4_320])
 
 
-def plan(n: int) -> Plan:
-    """Two inverters, one of them in a project."""
+def plan(n: int, more: int = 0) -> Plan:
+    """Two inverters, one of them in a project; a version with `more` devices before them."""
     ids = [f"s{n}-served", f"s{n}-bare"]
-    fleet = Fleet([Device(name, "s", "pv_inverter", rated_power_w=100_000) for name in ids])
+    others = [f"s{n}-another-{k}" for k in range(more)]
+    fleet = Fleet(
+        [Device(name, "s", "pv_inverter", rated_power_w=100_000) for name in others + ids]
+    )
     served = (ProjectDevice(ids[0], "generation", {"case": 1}),)
     project = Project(
         f"sp{n}", "P", "jcm-vn-am007", "1.0", "Asia/Ho_Chi_Minh",
@@ -108,12 +111,13 @@ def deliveries(draw) -> tuple[list[list[Reading]], int]:
 def test_stopping_and_putting_off_give_the_same_rows(connection, monkeypatch, delivery, fate):
     """A tonne must not depend on where metering stopped, was put off or was killed."""
     arriving, most = delivery
-    plan_ = plan(next(_examples))
+    number = next(_examples)
+    plan_ = plan(number)
     monkeypatch.setattr(bounds, "MOST_ROWS", most)
     store = Store(plan_)
     for readings in arriving:
         _commit(connection, store, readings)
-        store = _meanwhile(connection, store, fate)
+        store = _meanwhile(connection, store, fate, number)
     while store.behind:
         assert store.catch_up(connection)
     # of this example's devices: one that drew too much was ended half way
@@ -138,12 +142,20 @@ def test_a_late_reading_may_make_a_gap_two_readings_later(connection):
 def _commit(connection, store, readings):
     n = len(readings)
     letters = Letters(["t"] * n, [b"x"] * n, [None] * n, [False] * n, T0_US)
-    return store.commit(connection, [frame(readings)], [], letters)
+    arriving = frame(readings)
+    # the two inverters are the last of each version
+    arriving.device += len(store.plan.fleet) - 2
+    return store.commit(connection, [arriving], [], letters)
 
 
-def _meanwhile(connection, store, fate):
-    """A span, one that is rolled back, a new process, or nothing."""
-    kind = fate.randrange(5)
+def _meanwhile(connection, store, fate, number):
+    """A span, one that is rolled back, a new process, a newer registry, or nothing."""
+    kind = fate.randrange(6)
+    if kind == 5:
+        newer = Store(plan(number, fate.randrange(3)))
+        newer.go_on_from(store, *newer.plan.fleet.unchanged(store.plan.fleet))
+        newer.look_for_requests(connection)
+        return newer
     if kind == 0 and store.behind:
         store.catch_up(connection)
     elif kind == 1 and store.behind:

@@ -38,6 +38,10 @@ class Clocks:
         self._day = np.full(len(fleet), -1, dtype=np.int64)
         self._least: Int64 = np.full(len(fleet), _NONE, dtype=np.int64)
 
+    def take_over(self, before: Clocks, here: Int32, there: Int32) -> None:
+        """Take what is known of devices in an earlier fleet, by index `here` and `there`."""
+        self._day[here], self._least[here] = before._day[there], before._least[there]
+
     def observe(
         self, cursor: Cursor[TupleRow], frames: Sequence[Frame], messages: Letters
     ) -> list[tuple[int, int, int]]:

@@ -1,0 +1,125 @@
+"""A change of the registry is taken up beside storing."""
+
+from __future__ import annotations
+
+import threading
+
+import psycopg
+import pytest
+from prometheus_client import CollectorRegistry
+
+from ingest.mqtt.inbox import Inbox
+from ingest.sparkplug import Rules
+from services.clock import now_us
+from services.embedded.chain import EmbeddedChain
+from services.intake.sparkplug import SparkplugNodes
+from services.logs import get_logger
+from services.metrics import Metrics
+from services.processing.registry_import import import_registry
+from services.registry.files import read_files
+from services.store.postgres.pool import connect
+
+pytestmark = pytest.mark.integration
+START_MS = 1_772_323_200_000
+REGISTRY = """
+sites:
+  - {id: roof, name: Roof, latitude: 20.9, longitude: 106.6, timezone: Asia/Ho_Chi_Minh}
+devices:
+  - {id: m-2, site: roof, class: energy_meter, profile: generic, rated_power_w: 100000,
+     installed: 2026-01-01T00:00:00Z}
+"""
+METER = (
+    "  - {id: %s, site: roof, class: energy_meter, profile: generic,"
+    " installed: 2026-01-01T00:00:00Z}\n"
+)
+
+
+def registered(database_url, tmp_path, text):
+    """Import a registry file."""
+    file = tmp_path / "registry.yaml"
+    file.write_text(text, encoding="utf-8")
+    with connect(database_url) as connection:
+        planned = import_registry(connection, read_files([file]), author="tester")
+    assert not planned.refused, planned.results
+
+
+@pytest.fixture
+def chain(database_url, tmp_path):
+    """`tonne run` between its two queues, with one meter."""
+    registered(database_url, tmp_path, REGISTRY)
+    made = EmbeddedChain(
+        database_url,
+        Metrics(CollectorRegistry()),
+        get_logger("test"),
+        threading.Event(),
+        SparkplugNodes(Rules()),
+    )
+    made.open()
+    yield made
+    made.close()
+
+
+def inbox(minute, device="m-2"):
+    """A message of one device."""
+    found = Inbox(0, received_us=now_us())
+    ts = START_MS + minute * 60_000
+    found.topics.append(f"tonne/v1/{device}/telemetry")
+    found.payloads.append(b'{"ts": %d, "values": {"energy_import_kwh": %d}}' % (ts, 100 + minute))
+    found.content_types.append(None)
+    found.repeated.append(False)
+    found.mids.append(1)
+    return found
+
+
+def count(database_url, device):
+    """How many readings of a device are stored, and how many intervals."""
+    with psycopg.connect(database_url) as connection:
+        return connection.execute(
+            "SELECT (SELECT count(*) FROM reading_energy_meter WHERE device_id = %(id)s),"
+            " (SELECT count(*) FROM interval_quantity WHERE device_id = %(id)s)",
+            {"id": device},
+        ).fetchone()
+
+
+def test_storing_goes_on_while_a_newer_registry_is_read(database_url, tmp_path, chain, monkeypatch):
+    """A change of one meter among a hundred thousand would hold up the readings of all."""
+    for minute in range(3):
+        chain.store(inbox(minute))
+    before = chain.fleet
+    registered(database_url, tmp_path, REGISTRY + METER % "m-1" + METER % "m-3")
+    # as if the last look were a while ago
+    monkeypatch.setattr(type(chain._watch), "due", lambda _: True)
+    with psycopg.connect(database_url) as blocking:
+        blocking.execute("LOCK TABLE device IN ACCESS EXCLUSIVE MODE")
+        for minute in range(3, 40):
+            chain.store(inbox(minute))
+        assert chain.fleet is before
+        assert count(database_url, "m-2") == (40, 3)
+    while chain.fleet is before:
+        chain.store(inbox(40))
+    assert chain.fleet.version == before.version + 1
+    # at another index than before, and known all the same
+    held = chain._version.store.state
+    index = chain.fleet.by_id["m-2"]
+    assert index != before.by_id["m-2"]
+    assert held.loaded[index]
+    assert held.last_us[index] == (START_MS + 40 * 60_000) * 1000
+    for minute in range(41, 80):
+        chain.store(inbox(minute))
+        chain.store(inbox(minute, "m-1"))
+    assert count(database_url, "m-2") == (80, 6)
+    assert count(database_url, "m-1") == (39, 4)
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute(
+            "SELECT sum(value), sum(measured_us) FROM interval_quantity WHERE device_id = 'm-2'"
+        ).fetchone()
+    assert rows == (79_000, 79 * 60_000_000)
+
+
+def test_an_unknown_device_waits_for_the_newer_registry(database_url, tmp_path, chain):
+    """The first message of a new meter would be refused, and sent again by hand."""
+    chain.store(inbox(0))
+    registered(database_url, tmp_path, REGISTRY + METER % "m-1")
+    chain.store(inbox(0, "m-1"))
+    assert count(database_url, "m-1")[0] == 1
+    assert "m-1" in chain.fleet.by_id

@@ -302,7 +302,9 @@ def _counted(found: Checked, last: dict[tuple[str | None, str], int]) -> Checked
     last[place] = max(before, batch.sequence)
     text = ""
     if batch.sequence > before + 1:
-        text = f"{batch.sequence - before - 1} batches are missing after number {before}"
+        lacks = batch.sequence - before - 1
+        told = "1 batch is" if lacks == 1 else f"{lacks} batches are"
+        text = f"{told} missing after number {before}"
     elif batch.sequence < before:
         text = f"number {batch.sequence} comes after number {before}"
     return replace(found, notes=(*found.notes, text)) if text else found

@@ -38,6 +38,7 @@ _OBIS = re.compile(
 )
 _WAY = {"1": "energy_import", "2": "energy_export", "B": "energy_import", "C": "energy_export"}
 _SYNCHRONISED = "S"
+_APART_US = 300_000_000
 
 
 def keys_of(
@@ -89,7 +90,10 @@ def told(found: Checked, device: Device) -> Iterator[Told]:
         from mrv.signed_values import cose  # noqa: PLC0415 - cbor2, for batches alone
 
         names = {channel_of(device, quantity) for quantity in ENERGY}
-        yield from (one for one in cose.registers(found.batch, device) if one[1] in names)
+        # what was signed before it was read was never read
+        until = found.batch.at_ms * 1_000 + _APART_US
+        every = cose.registers(found.batch, device)
+        yield from (one for one in every if one[1] in names and one[0] <= until)
 
 
 def _of_record(record: Record, device: Device) -> Iterator[Told]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mrv.verify.subject import Subject
 
 _NAMES = {
-    OCMF: "by its meter (OCMF)",
+    OCMF: "by its meter or station (OCMF)",
     COSE_METER: "by its meter (COSE_Sign1)",
     COSE_GATEWAY: "by its gateway (COSE_Sign1)",
     NONE: "not signed",

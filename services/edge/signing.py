@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 CONTENT_TYPE = 'application/cose; cose-type="cose-sign1"'
 EDDSA, ES256 = "EdDSA", "ES256"
 _HALF = 32
+_VALUES, _OURS = b'"values"', "application/vnd.tonne."
 # one message to the broker: what a receipt is lost with is sent again whole
 _MOST, _MOST_BYTES = 50, 100_000
 
@@ -175,8 +176,12 @@ class Batches:
 
 
 def _fits(run: Sequence[tuple[Waiting, bytes]], one: Waiting, data: bytes) -> bool:
+    """Whether a message may be signed with others: only such as may stand in an array."""
+    ours = (one.content_type or "").startswith(_OURS)
+    listed = ours or (_VALUES in data and _VALUES in run[-1][1])
     return (
-        len(run) < _MOST
+        listed
+        and len(run) < _MOST
         and run[0][0].content_type == one.content_type
         and sum(len(held) for _, held in run) + len(data) <= _MOST_BYTES
     )

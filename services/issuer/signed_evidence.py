@@ -11,7 +11,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from mrv.calendar import utc_text
+from mrv.calendar import days, utc_text
 from mrv.documents.plan import SignedExtract, SignedRegister, SignedValueKept, SigningKeyNamed
 from mrv.errors import SignedValueError
 from mrv.signed_values.packaging import Item, plain
@@ -56,7 +56,9 @@ def signed_of(
     every = sorted({*ids, *(d.gateway for d in devices if d.gateway)})
     serials = load_serials(conn, every)
     named = list(_keys(conn, every, serials))
-    found = store.candidates(conn, ids, *period, timezone)
+    begin, end = period
+    inside = [(day, max(a, begin), min(b, end)) for day, a, b in days(*period, timezone)]
+    found = store.candidates(conn, ids, inside)
     items = [Item(plain(one.data), received=one.received) for one in found]
     keys = keys_of(named, devices, serials)
     checked = zip(found, check_items(items, keys), items, strict=True)

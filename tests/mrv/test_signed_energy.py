@@ -145,7 +145,7 @@ def test_verify_checks_every_signature_again():
     report, step = checked(values)
     assert (step.outcome, report.failure) == ("ok", None)
     assert "3 hold" in step.detail
-    assert "83.33 % by its meter (OCMF), 16.67 % not signed" in step.detail
+    assert "83.33 % by its meter or station (OCMF), 16.67 % not signed" in step.detail
     assert any("keys of gw-1, inv-1" in one for one in report.not_relied)
 
 

@@ -10,7 +10,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ingest.codec import Codec
-from ingest.codecs import json_object, modbus_registers, senml_cbor, senml_json, sunspec
+from ingest.codecs import (
+    json_object,
+    modbus_registers,
+    ngsi,
+    ocpp16,
+    ocpp201,
+    senml_cbor,
+    senml_json,
+    sunspec,
+)
 from ingest.errors import PayloadError
 from ingest.formats import cose_batch
 from ingest.reading import SIGNED_VALUE, Stated
@@ -21,12 +30,15 @@ if TYPE_CHECKING:
     from ingest.formats.cose_batch import Batch
     from ingest.reading import Reading
 
-# those that a gateway makes, or a meter of its own accord; plain JSON looks like all JSON
+# in the order in which they are asked otherwise; plain JSON looks like all JSON
 _INSIDE: tuple[Codec, ...] = (
     senml_cbor.CODEC,
     senml_json.CODEC,
+    ocpp201.CODEC,
+    ocpp16.CODEC,
     sunspec.CODEC,
     modbus_registers.CODEC,
+    ngsi.CODEC,
 )
 _BY_TYPE = {name: codec for codec in _INSIDE for name in codec.content_types}
 

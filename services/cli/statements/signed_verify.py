@@ -167,6 +167,8 @@ def _stored(device: str | None, begin: str | None, end: str | None) -> list[tupl
         zone_of = device if device in names(conn, "device") else None
         rows = store.find(conn, device, *maybe_span(conn, begin, end, zone_of), None)
         registry = load_registry(conn)
+    # as they came: a number or page that stands twice is refused where it came later
+    rows.sort(key=lambda one: one.id)
     items = [Item(plain(one.data), received=one.received) for one in rows]
     checked = check_items(items, by_name(registry))
     return [

@@ -154,31 +154,40 @@ class Candidate(NamedTuple):
 
 
 def candidates(
-    conn: Connection[TupleRow], devices: Sequence[str], from_us: int, to_us: int, timezone: str
+    conn: Connection[TupleRow], devices: Sequence[str], days: Sequence[tuple[date, int, int]]
 ) -> list[Candidate]:
     """
-    Return the first and last few of each device's local days, by device, kind and time.
+    Return the first and last few of each device's days, by device, kind and time.
 
     Parameters
     ----------
-    from_us, to_us : int
-        Half-open. [us UTC]
+    days : sequence of (date, int, int)
+        Each day with its edges, half-open. [us UTC]
     """
+    if not days:
+        return []
+    # by the index, a day's ends at a time: a gateway may sign each minute
+    kind = "device_id = d.name AND (method LIKE 'COSE%%') = k.cose"
+    of_day = (
+        f"SELECT id, time FROM signed_value WHERE {kind} AND time >= e.begin AND time < e.until"
+    )
     rows = conn.execute(
-        "WITH named AS (SELECT id, device_id, time, method LIKE 'COSE%%' AS cose,"
-        " (time AT TIME ZONE %(zone)s)::date AS day FROM signed_value"
-        " WHERE device_id = ANY(%(devices)s) AND time >= %(begin)s AND time < %(end)s),"
-        " placed AS (SELECT *, row_number() OVER (PARTITION BY device_id, cose, day"
-        " ORDER BY time, id) AS first, row_number() OVER (PARTITION BY device_id, cose, day"
-        " ORDER BY time DESC, id DESC) AS last FROM named)"
-        f" SELECT v.device_id, p.cose, p.day, v.received, {_DATA} FROM placed p"
-        " JOIN signed_value v USING (id) WHERE p.first <= %(few)s OR p.last <= %(few)s"
-        " ORDER BY v.device_id, p.cose, p.day, v.time, v.id",
+        "WITH d AS (SELECT name FROM unnest(%(devices)s::text[]) AS name WHERE EXISTS (SELECT"
+        " FROM signed_value WHERE device_id = name AND time >= %(begin)s AND time < %(end)s))"
+        f" SELECT d.name, k.cose, e.day, v.received, {_DATA} FROM d"
+        " CROSS JOIN (VALUES (false), (true)) AS k (cose)"
+        " CROSS JOIN unnest(%(days)s::date[], %(begins)s::timestamptz[], %(ends)s::timestamptz[])"
+        " AS e (day, begin, until)"
+        f" CROSS JOIN LATERAL (({of_day} ORDER BY time, id LIMIT %(few)s) UNION"
+        f" ({of_day} ORDER BY time DESC, id DESC LIMIT %(few)s)) AS p"
+        " JOIN signed_value v ON v.id = p.id ORDER BY d.name, k.cose, e.day, v.time, v.id",
         {
-            "zone": timezone,
             "devices": list(devices),
-            "begin": stamp(from_us),
-            "end": stamp(to_us),
+            "begin": stamp(days[0][1]),
+            "end": stamp(days[-1][2]),
+            "days": [day for day, *_ in days],
+            "begins": [stamp(begin) for _, begin, _ in days],
+            "ends": [stamp(end) for *_, end in days],
             "few": _FEW,
         },
     )

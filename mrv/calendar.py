@@ -4,38 +4,131 @@ Local dates and UTC microseconds: days of 23, 24 or 25 hours, half-open periods.
 Time is kept in microseconds UTC.  A crediting period, a vintage and a
 calibration are local dates of the site, and only the zone database knows when
 those begin.
+
+`timezone` is an IANA name everywhere here, or names with the first local date of
+each later one: `Asia/Ho_Chi_Minh, from 2026-07-01 Asia/Kathmandu`.  A local date
+belongs to one zone and begins at its midnight, so that a change makes the date
+before it longer or shorter, and no time is in two dates or in none.  Hours that the
+earlier clock shows beyond that date's end are still of that date.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from mrv.errors import PeriodError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_DAY = timedelta(days=1)
+_FROM = ", from "
 
 
-def zone(name: str) -> ZoneInfo:
+class Zoned(NamedTuple):
+    """A zone, the first local date that is its own (None for the first zone), and when that is."""
+
+    first: date | None
+    name: str
+    begin_us: int
+
+
+class _Dated(tzinfo):
+    """The clock of zones that follow each other."""
+
+    def __init__(self, timezone: str) -> None:
+        self._zones = timezone
+
+    def fromutc(self, moment: datetime) -> datetime:
+        instant = (moment.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
+        return moment.replace(tzinfo=UTC).astimezone(_plain(_at(instant, self._zones).name))
+
+    def utcoffset(self, moment: datetime | None) -> timedelta | None:
+        raise NotImplementedError("a local time alone does not say which zone it is of")
+
+    tzname = dst = utcoffset  # type: ignore[assignment]
+
+
+def zone(timezone: str) -> tzinfo:
     """
-    Return the time zone of that IANA name.
+    Return the clock of a time zone, to show instants by.
 
     Raises
     ------
     PeriodError
-        If the zone database does not hold it.
+        If the zone database does not hold a name, or it is not in its form.
     """
+    return _plain(timezone) if _FROM not in timezone else _Dated(timezone)
+
+
+def _plain(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise PeriodError(
             f"time zone {name!r} is unknown; use an IANA name such as Asia/Ho_Chi_Minh"
         ) from None
+
+
+@lru_cache(maxsize=256)
+def zones(timezone: str) -> tuple[Zoned, ...]:
+    """
+    Return the zones of a time zone in order.
+
+    Raises
+    ------
+    PeriodError
+        If the zone database does not hold a name, or it is not in its form.
+    """
+    first, *later = timezone.split(_FROM)
+    _plain(first)
+    found = [Zoned(None, first, 0)]
+    for text in later:
+        day, _, name = text.partition(" ")
+        try:
+            begins = date.fromisoformat(day)
+        except ValueError:
+            raise PeriodError(
+                f"time zone {timezone!r}: {day!r} is no date; write 2026-07-01"
+            ) from None
+        found.append(Zoned(begins, name, _midnight_us(begins, name)))
+    return tuple(found)
+
+
+def joined(first: str, later: Iterable[tuple[date, str]]) -> str:
+    """Return the time zone of a first name and of later ones with their first local dates."""
+    return "".join([first, *(f"{_FROM}{day.isoformat()} {name}" for day, name in later)])
+
+
+def narrowed(timezone: str, from_us: int, to_us: int) -> str:
+    """Return the time zone without changes that no local date of [from_us, to_us) knows of."""
+    if _FROM not in timezone:
+        return timezone
+    every = zones(timezone)
+    begin, last = every.index(_at(from_us, timezone)), local_date(to_us - 1, timezone)
+    later = [(z.first, z.name) for z in every[begin + 1 :] if z.first is not None]
+    # the date before a change ends with it
+    return joined(every[begin].name, ((day, name) for day, name in later if day - _DAY <= last))
+
+
+def _at(instant_us: int, timezone: str) -> Zoned:
+    """Zone in force at an instant."""
+    first, *later = zones(timezone)
+    return next((z for z in reversed(later) if z.begin_us <= instant_us), first)
+
+
+def _of_day(day: date, timezone: str) -> str:
+    """Name of the zone that a local date belongs to."""
+    if _FROM not in timezone:
+        return timezone
+    first, *later = zones(timezone)
+    own = (z for z in reversed(later) if z.first is not None and z.first <= day)
+    return next(own, first).name
 
 
 def midnight_us(day: date, timezone: str) -> int:
@@ -45,7 +138,11 @@ def midnight_us(day: date, timezone: str) -> int:
     Where the clock skips midnight the day begins at the skip, where midnight
     comes twice at the first.
     """
-    begin = datetime(day.year, day.month, day.day, tzinfo=zone(timezone))
+    return _midnight_us(day, _of_day(day, timezone))
+
+
+def _midnight_us(day: date, name: str) -> int:
+    begin = datetime(day.year, day.month, day.day, tzinfo=_plain(name))
     return (begin.astimezone(UTC) - _EPOCH) // _MICROSECOND
 
 
@@ -65,7 +162,13 @@ def period_us(first: date, end: date, timezone: str) -> tuple[int, int]:
 
 def local_date(instant_us: int, timezone: str) -> date:
     """Local date of an instant."""
-    return _local(instant_us, timezone).date()
+    found = _local(instant_us, timezone).date()
+    if _FROM in timezone:
+        every = zones(timezone)
+        after = every[every.index(_at(instant_us, timezone)) + 1 :]
+        if after and after[0].first is not None:
+            return min(found, after[0].first - _DAY)
+    return found
 
 
 def offset_us(instant_us: int, timezone: str) -> int:

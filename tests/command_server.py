@@ -4,7 +4,7 @@ Starts `tonne` for the tests: as a process of its own, and without reading its m
 A start of Python with the modules of a command costs most of a second of a processor, and the
 tests start hundreds.  This process reads the modules of all commands once and forks for each
 start that it is asked for.  The fork takes the files, folder and environment that it is given,
-then runs `services.cli` as `python -m` does: it is killed, stopped and waited for as any other.
+then runs its module as `python -m` does: it is killed, stopped and waited for as any other.
 
 A request is a message of JSON beside three open files; the answers are the process's id and, once
 it has ended, its exit status.  The server ends with the last process that keeps it.
@@ -35,6 +35,7 @@ _PEER = struct.Struct("3i")  # of struct ucred: process, user, group
 class Start(NamedTuple):
     """What a new process is given."""
 
+    module: str
     words: list[str]
     environment: dict[str, str]
     folder: str
@@ -172,7 +173,7 @@ def main(run: str) -> None:
     if start is not None:
         become(start)
         sys.argv = ["-m", *start.words]
-        runpy.run_module("services.cli", run_name="__main__", alter_sys=True)
+        runpy.run_module(start.module, run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,8 @@ from uuid import uuid4
 from tests.command_server import KEEP, NUMBER, address
 from tests.soak import SOAK
 
-TONNE = (sys.executable, "-m", "services.cli")
+CLI = "services.cli"
+TONNE = (sys.executable, "-m", CLI)
 ROOT = Path(__file__).parents[1]
 _TRIES = 3
 # what the interpreter, the loader and libraries read once, while they start
@@ -36,6 +37,10 @@ _TAKEN_OVER = "PYTHONUNBUFFERED"
 class Tonne(subprocess.Popen):
     """A running command; what `Popen` can do, it can."""
 
+    def __init__(self, words: Sequence[str], *, module: str, **options: Any) -> None:
+        self._module = module
+        super().__init__(words, **options)
+
     def _execute_child(self, args: Sequence[str], *given: Any) -> None:
         # in the order in which `Popen` passes them on
         cwd, env, ends = given[4], given[5], given[9:15]
@@ -43,6 +48,7 @@ class Tonne(subprocess.Popen):
             ends[k] if ends[k] >= 0 else number for number, k in enumerate((0, 3, 5))
         )
         asked = {
+            "module": self._module,
             "words": [os.fspath(word) for word in args],
             "environment": dict(os.environ if env is None else env),
             "folder": os.fspath(cwd or os.getcwd()),  # noqa: PTH109
@@ -78,11 +84,17 @@ class Tonne(subprocess.Popen):
             return bool(selector.select(timeout))
 
 
-def start(words: Sequence[Any], *, anew: bool = False, **options: Any) -> subprocess.Popen:
-    """Start a command, with `Popen`'s options; `anew` by a Python that holds nothing else."""
+def start(
+    words: Sequence[Any], *, anew: bool = False, module: str = CLI, **options: Any
+) -> subprocess.Popen:
+    """
+    Start a command, with `Popen`'s options; `anew` by a Python that holds nothing else.
+
+    `module` is another program than `tonne`, as `python -m` takes it.
+    """
     if anew or _own_python(options.get("env")):
-        return subprocess.Popen([*TONNE, *map(str, words)], **options)
-    return Tonne([str(word) for word in words], **options)
+        return subprocess.Popen([sys.executable, "-m", module, *map(str, words)], **options)
+    return Tonne([str(word) for word in words], module=module, **options)
 
 
 def run(words: Sequence[Any], **options: Any) -> subprocess.CompletedProcess:

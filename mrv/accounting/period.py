@@ -34,8 +34,8 @@ from mrv.accounting.rounded_figures import (
     totals,
     vintages,
 )
-from mrv.accounting.single_channel import single_channel
-from mrv.calendar import local_date, years
+from mrv.accounting.single_channel import single_channel, without
+from mrv.calendar import local_date, narrowed, years
 from mrv.errors import PeriodError
 from mrv.factors.centres import centres
 from mrv.factors.ledger import Ledger
@@ -98,15 +98,13 @@ def close(
     check_edges(project, from_us, to_us)
     _check_rows(rows, from_us, to_us)
     besides = besides or Besides()
+    asked = fleet, calibrations, rows, from_us, to_us, factors, carried_ug
     if besides.fixed:
         now = replace(besides, fixed=())
-
-        def left_by(one: Project) -> int:
-            found = close(one, fleet, calibrations, rows, from_us, to_us, factors, carried_ug, now)
-            return found.net.reduction.ug
-
-        project, fixed = kept(besides.fixed, project, left_by)
-        found = close(project, fleet, calibrations, rows, from_us, to_us, factors, carried_ug, now)
+        project, fixed = kept(
+            besides.fixed, project, lambda one: close(one, *asked, now).net.reduction.ug
+        )
+        found = close(project, *asked, now)
         return replace(found, applicability=(*found.applicability, *fixed))
     methodology = find(project.methodology, project.version)
     check_energy(methodology, besides.energy)
@@ -166,12 +164,16 @@ def close(
     balance_ug = to_integer(total.reduction_t * UG_PER_T + carried_ug, "down")
     pricing = Pricing(methodology, parameters, ledger)
     crossed = tuple(cross_checks(monitored, besides, Rows(rows, fleet), edges, pricing))
+    resting = single_channel(monitored, besides, crossed, edges, pricing)
+    if resting.uncounted:
+        found = close(project, *asked, without(besides, resting.uncounted))
+        return replace(found, applicability=(*found.applicability, *resting.findings))
     credited = vintages(net, total.reduction_t + Fraction(carried_ug, UG_PER_T))
     return PeriodResult(
         project=project.id,
         methodology=methodology.id,
         version=project.version,
-        timezone=project.timezone,
+        timezone=narrowed(project.timezone, from_us, to_us),
         from_us=from_us,
         to_us=to_us,
         gross=totals(_sum(gross)),
@@ -196,7 +198,7 @@ def close(
             *strange,
             *typed,
             *brought,
-            *single_channel(monitored, besides, crossed, edges, pricing),
+            *resting.findings,
         ),
         comparisons=comparisons(project.expected, monitored, total, to_us - from_us, besides),
         cross_checks=crossed,

@@ -4,7 +4,11 @@ Energy of the baseline beyond what other channels of the same device show.
 Each register that counts for the claimant is held against the integral of its own power,
 against the power on the inverter's other side and against the sun over its place.  What is
 beyond is not credited: `mrv.accounting.device_period` takes it off.  What no power shows, on
-either side, rests on the register alone: `mrv.accounting.single_channel` says so.
+either side, rests on the register alone: `mrv.accounting.single_channel` says what it counts.
+
+Power shows for certain its integral less one standard error, which is more than samples of NREL's
+recording are ever off by (`ingest.quality.power_integral`).  Where the register rose by more than
+two meters may differ, and by that error, one of both is wrong, and no more counts than is certain.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from ingest import classes
 from ingest.classes import QUANTITY_INDEX
 from ingest.model import HOUR_US, INTERVAL_US, NULL
 from ingest.quality import clear_sky, energy_budget
-from ingest.quality.cross_channel import AC_OVER_DC, REGISTER_SHARE
+from ingest.quality.cross_channel import AC_OVER_DC
 from ingest.quality.energy_budget import METERS, SIGMAS, Tolerance
 from ingest.quality.power_integral import integral
 from mrv.accounting.device_bindings import role_needs
@@ -129,7 +133,7 @@ class ShownEnergy:
         register: Any = block.columns[channel.name][of]
         told = _Told(block.time_us[of], register, _step(register, channel.tolerance))
         left = self._claimed(index, channel)
-        found, seen = [], np.zeros(len(left.value), dtype=np.bool_)
+        found, seen = [], np.zeros(len(left.value))
         for reason, name, share in (
             (SUN, None, 0.0),
             (POWER, channel.power, METERS),
@@ -140,16 +144,17 @@ class ShownEnergy:
             elif name is not None:
                 watts: Any = block.columns[name][of]
                 back = reason == POWER and channel.direction < 0
-                beyond, known = self._beyond_power(told, -watts if back else watts, left, share)
-                seen |= known
+                beyond, part = self._beyond_power(told, -watts if back else watts, left, share)
+                seen = np.maximum(seen, part)
             else:
                 continue
             at = np.flatnonzero(beyond)
             if len(at):
                 found.append(Unshown(reason, self.first + at, beyond[at]))
                 left = left._replace(value=left.value - beyond)
-        at = np.flatnonzero(~seen & (left.value > 0))
-        alone = Unshown(ALONE, self.first + at, left.value[at]) if len(at) else None
+        bare = left.value - np.floor(left.value * seen).astype(np.int64)
+        at = np.flatnonzero(bare)
+        alone = Unshown(ALONE, self.first + at, bare[at]) if len(at) else None
         return Found(tuple(found), alone)
 
     def _claimed(self, index: int, channel: Channel) -> _Claimed:
@@ -179,12 +184,12 @@ class ShownEnergy:
 
     def _beyond_power(
         self, told: _Told, watts: Float64, left: _Claimed, share: float
-    ) -> tuple[Int64, np.ndarray]:
-        """What is beyond the power, and of which intervals that says anything."""
+    ) -> tuple[Int64, Float64]:
+        """What is beyond the power, and which part of the rest of each interval it shows."""
         read = np.isfinite(watts)
         if not read.any():
             nothing = np.zeros(len(left.value), dtype=np.int64)
-            return nothing, nothing.astype(np.bool_)
+            return nothing, nothing.astype(np.float64)
         time_us, known = told.time_us, told.register != NULL
         told_us = time_us if known.all() else time_us[known]
         if not read.all():
@@ -192,14 +197,27 @@ class ShownEnergy:
         shown = integral(time_us, watts, told_us, self.first, self.last)
         tolerance = Tolerance(share, told.step_wh)
         beyond = energy_budget.above(left.value, *shown, left.estimated, self.into_day, tolerance)
-        return beyond, shown.known & _comparable(shown, tolerance)
+        whole, error = _sums(shown, tolerance)
+        kept = left.value - beyond
+        certain = np.where(shown.known, _part(whole - error, kept[shown.known]), 0.0)
+        if left.value[shown.known].sum() <= (1 + share) * whole + error:
+            return beyond, certain
+        uncertain = kept - np.floor(kept * certain).astype(np.int64)
+        known = shown.known.astype(np.float64)
+        return beyond + np.where(shown.known, uncertain, 0), known
 
 
-def _comparable(shown: Integral, tolerance: Tolerance) -> bool:
-    """Whether samples are so close together that a register's share of error shows."""
+def _sums(shown: Integral, tolerance: Tolerance) -> tuple[float, float]:
+    """Energy that power shows, and a standard error of it with the register's own step. [Wh]"""
     whole = float(shown.energy_wh[shown.known].sum())
-    errors = SIGMAS * float(np.sqrt(shown.variance[shown.known].sum())) + tolerance.step_wh
-    return tolerance.share * whole + errors <= REGISTER_SHARE * whole
+    error = float(np.sqrt(shown.variance[shown.known].sum())) + tolerance.step_wh / SIGMAS
+    return whole, error
+
+
+def _part(certain_wh: float, kept: Int64) -> float:
+    """Part of what is kept of a register that is certain."""
+    rest = float(kept.sum())
+    return min(1.0, max(certain_wh, 0.0) / rest) if rest > 0 else 1.0
 
 
 class _Told(NamedTuple):

@@ -2,19 +2,22 @@
 Energy of the baseline that rests on one channel: a register that nothing else shows.
 
 Where a device tells no power and no direct current, or tells them too seldom to be compared,
-a register that runs fast is bounded by its rating and the sun alone.  A check meter or an
-invoice whose document is kept shows it too; without one the condition does not hold.
+a register that runs fast is bounded by its rating and the sun alone: one that counts a third
+too much passes both.  Such energy counts nothing until a check meter, or an invoice whose
+document is kept, shows it too.  The condition says how much it is and what would show it.
 
-Nothing is taken off.  The methodologies ask for one certified meter, so its energy is measured
-as they want it; a meter without certificate is charged its class already.  The discounts for
-uncertainty (FCCC/SBSTA/2003/10/Add.2) are for estimates, and any one of them would be a guess
-at how much of the energy is false.  Whoever verifies has to find that out, and says how.
+The methodologies ask for a certified meter and for its comparison with what was sold, and a
+certificate says how well the meter measures, not that its readings came from it.  No discount
+would do in place of the evidence: any share would be a guess at how much of it is false.  What
+seldom samples of power do show, less their sampling error, counts; so the claimant pays for
+what is not known, as elsewhere, and whoever samples every quarter hour pays nothing.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -25,7 +28,7 @@ from mrv.accounting.period_result import Finding
 from mrv.rounding import decimal_text, exact_sum
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from mrv.accounting.device_period import Monitored
     from mrv.accounting.device_results import Pricing
@@ -42,15 +45,22 @@ _WH_PER_KWH = 1000
 _SHOWN = 5
 
 
+class Resting(NamedTuple):
+    """What is said of energy that rests on one channel, and of which device and quantity it is."""
+
+    findings: tuple[Finding, ...]
+    uncounted: frozenset[tuple[str, str]]
+
+
 def single_channel(
     monitored: Sequence[Monitored],
     besides: Besides,
     checks: Sequence[CrossCheck],
     years: Sequence[tuple[int, int, int]],
     pricing: Pricing,
-) -> Iterator[Finding]:
+) -> Resting:
     """
-    Say how much energy of the baseline rests on one channel, and what it comes to.
+    Say how much energy of the baseline rests on one channel, and what it would come to.
 
     Parameters
     ----------
@@ -63,11 +73,13 @@ def single_channel(
     years : sequence of (year, begin, end)
         Local calendar years of the period. [us UTC]
 
-    Yields
-    ------
-    One condition, where there is such energy.
+    Returns
+    -------
+    Resting
+        One condition, where there is such energy.
     """
     told, shown, total_wh, total_t, whole = [], [], 0, Fraction(0), 0
+    uncounted = set()
     for one in monitored:
         if one.needs.side == "project" or one.needs.unit != "Wh":
             continue
@@ -82,17 +94,25 @@ def single_channel(
             shown.append(f"{text}, which {witness} shows")
             continue
         told.append(text)
+        uncounted.add((one.device.id, one.needs.quantity))
         total_wh, total_t = total_wh + alone_wh, total_t + tonnes
     if told:
         summed = (
             f"{_kwh(total_wh)} kWh, {_percent(total_wh, whole)} % of the period's energy and"
-            f" {decimal_text(total_t, 6, 'down')} t of its baseline, rest on a register alone: let"
-            " the device tell its power at least every quarter of an hour, or give a check meter"
-            f" or an invoice with its file, that may differ by at most {METERS:.0%}"
+            f" {decimal_text(total_t, 6, 'down')} t of its baseline, rest on a register alone and"
+            " count 0: let the device tell its power at least every quarter of an hour, or give a"
+            f" check meter or an invoice with its file, that may differ by at most {METERS:.0%}"
         )
-        yield Finding(CLAUSE, False, "; ".join((summed, *_some(told))))
-    elif shown:
-        yield Finding(CLAUSE, True, "; ".join(_some(shown)))
+        said = [Finding(CLAUSE, False, "; ".join((summed, *_some(told))))]
+    else:
+        said = [Finding(CLAUSE, True, "; ".join(_some(shown)))] if shown else []
+    return Resting(tuple(said), frozenset(uncounted))
+
+
+def without(besides: Besides, uncounted: frozenset[tuple[str, str]]) -> Besides:
+    """Return what a period is held against where what rests on one channel counts nothing."""
+    more = {key: (*besides.unshown.get(key, ()), besides.alone[key]) for key in uncounted}
+    return replace(besides, unshown={**besides.unshown, **more}, alone={})
 
 
 def _of_device(

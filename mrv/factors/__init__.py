@@ -19,7 +19,7 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
-from functools import cache
+from functools import cache, cached_property
 from hashlib import sha256
 from importlib import resources
 from typing import TYPE_CHECKING, Any, get_args
@@ -54,12 +54,16 @@ class FactorBook:
             self._by_kind.setdefault(factor.kind, []).append(factor)
         # what counts when, by kind and direction: what was superseded ends there
         self._valid: dict[tuple[str, Direction], list[InForce]] = {}
-        for kind, group in self._by_kind.items():
-            group.sort(key=begin)
-            for direction in get_args(Direction):
-                same = [f for f in group if f.direction == direction]
-                if same:
-                    self._valid[kind, direction] = in_force(kind, same)
+        for kind in self._by_kind:
+            self._order(kind)
+
+    def _order(self, kind: str) -> None:
+        group = self._by_kind[kind]
+        group.sort(key=begin)
+        for direction in get_args(Direction):
+            same = [f for f in group if f.direction == direction]
+            if same:
+                self._valid[kind, direction] = in_force(kind, same)
 
     def __iter__(self) -> Iterator[Factor]:
         """All factors, by kind and then by begin of validity."""
@@ -78,6 +82,29 @@ class FactorBook:
         own = list(self)
         known = {factor.id for factor in own}
         return FactorBook([*own, *(factor for factor in more if factor.id not in known)])
+
+    def with_one(self, factor: Factor) -> FactorBook:
+        """
+        Return a book that holds one more; all other kinds are as they are here.
+
+        Raises
+        ------
+        FactorError
+            If another of its kind is valid on the same day.
+        """
+        book = FactorBook(())
+        book._by_kind = {
+            **self._by_kind,
+            factor.kind: [*self._by_kind.get(factor.kind, ()), factor],
+        }
+        book._valid = dict(self._valid)
+        book._order(factor.kind)
+        return book
+
+    @cached_property
+    def published(self) -> FactorBook:
+        """The book without what registry files brought."""
+        return FactorBook(factor for factor in self if not factor.brought)
 
     def kinds(self) -> list[str]:
         """Return all kinds there are."""

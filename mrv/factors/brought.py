@@ -38,6 +38,8 @@ class Choice(NamedTuple):
 
 def published(book: Iterable[Factor]) -> FactorBook:
     """Return the book without what registry files brought."""
+    if isinstance(book, FactorBook):
+        return book.published
     return FactorBook(factor for factor in book if not factor.brought)
 
 
@@ -60,27 +62,28 @@ def bounded(
     brought = [one for one in every if one.brought]
     if not brought:
         return book, ()
-    counted, found = [one for one in every if not one.brought], []
+    counted, found = published(book), []
     for factor in brought:
         try:
-            with_it, ours = _account(FactorBook([*counted, factor]), reduction)
+            more = counted.with_one(factor)
+            with_it, ours = _account(more, reduction)
         except FactorError:  # it supersedes one that does not count, or is of a day of another
             continue
         if factor.id not in with_it:
-            counted.append(factor)
+            counted = more
             continue
         try:
-            without_it, theirs = _account(FactorBook(counted), reduction)
+            without_it, theirs = _account(counted, reduction)
         except FactorError:  # nobody else publishes one, so there is nothing to hold it against
-            counted.append(factor)
+            counted = more
             continue
         others = tuple(f for f in without_it.values() if f.kind == factor.kind)
         same = any(f.value == factor.value for f in others)
         counts = ours < theirs or (ours == theirs and same)
         found.append(Choice(factor, others, ours, theirs, counts))
         if counts:
-            counted.append(factor)
-    return FactorBook(counted), tuple(found)
+            counted = more
+    return counted, tuple(found)
 
 
 def _account(

@@ -14,7 +14,7 @@ import numpy as np
 
 from ingest.classes import QUANTITIES
 from ingest.errors import InputError
-from mrv.packs.columns import channel, channel_arrays, nothing, reading_schema, time_array
+from mrv.packs.columns import channel, channel_arrays, nothing, numbers, reading_schema, time_array
 from mrv.packs.pack import Table
 from mrv.statement.evidence_rows import FIELDS
 
@@ -218,7 +218,7 @@ def _legible() -> Iterator[None]:
 
 def _last_device(column: Any) -> int:
     """First row of the last device; rows come by device."""
-    coded = column.combine_chunks().indices.to_numpy()
+    coded = numbers(column.combine_chunks().indices)
     other = np.flatnonzero(coded[1:] != coded[:-1])
     return int(other[-1]) + 1 if len(other) else 0
 
@@ -238,10 +238,10 @@ def _table(table: Any, schema: Any, time: str) -> Table:
     quantities: tuple[str, ...] = ()
     if "quantity" in held:
         quantities, columns["quantity"] = _coded(table["quantity"])
-    return Table(names, device, table[time].cast(pa.int64()).to_numpy(), columns, quantities)
+    return Table(names, device, numbers(table[time].cast(pa.int64())), columns, quantities)
 
 
 def _coded(column: Any) -> tuple[tuple[str, ...], Any]:
     """Words of a column, and which of them each row has; no text for each row."""
     coded = column.combine_chunks()
-    return tuple(coded.dictionary.to_pylist()), coded.indices.to_numpy()
+    return tuple(coded.dictionary.to_pylist()), numbers(coded.indices)

@@ -32,6 +32,7 @@ _REASONS = (
     ("reason.power", re.compile("not plausible: above the integral of its own power")),
     ("reason.dc", re.compile("not plausible: above what went in on its direct-current side")),
     ("reason.sun", re.compile("not plausible: above what the sun makes there")),
+    ("reason.alone", re.compile("not plausible: shown by its register alone")),
     ("reason.design", re.compile("above the design of ([0-9]+):.*")),
     ("reason.certified", re.compile("certified elsewhere: certificate (.+), (.+)")),
     ("reason.unrated", re.compile("not counted: has no rated_power_w .*")),

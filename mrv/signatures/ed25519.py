@@ -8,6 +8,8 @@ L.  With such a key OpenSSL's check, which recomputes R and compares its bytes,
 leaves no second form of a signature.
 """
 
+from functools import lru_cache
+
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -37,6 +39,7 @@ def verifies(public: bytes, signature: bytes, message: bytes) -> bool:
     return True
 
 
+@lru_cache(maxsize=4_096)  # the same few keys stand in every document, and one takes 3 ms
 def check_public_key(public: bytes) -> None:
     """
     Refuse a public key that no honestly made secret has.

@@ -48,8 +48,12 @@ def times(subject: Subject) -> str:
         _within(subject, signed, last)
     if last - AHEAD > subject.at:
         raise SignatureError(f"signed at {last}, and the check is of {subject.at}")
+    for document in (subject.verification, *_papers(subject), *subject.approvals):
+        if document is not None:
+            _dated_once(document)
     for key in _signers(subject):
         _key_counted(subject, key)
+        _accreditation_counted(subject, key)
     _log_counted(subject)
     return f"signed {signed:%Y-%m-%dT%H:%M:%SZ}" + (
         f", verified {last:%Y-%m-%dT%H:%M:%SZ}" if subject.verification is not None else ""
@@ -62,6 +66,16 @@ _BOTH = ("operator", "verifier")
 def _signed_at(document: Mapping[str, Any]) -> datetime:
     created = proofs_of(document)[0]["created"]
     return time_of(created, f"created of {document.get('id')}").astimezone(UTC)
+
+
+def _dated_once(document: Mapping[str, Any]) -> None:
+    """A document says of itself when it is of as its proof does: reports show the one."""
+    at, said = _signed_at(document), time_of(document["validFrom"], "validFrom")
+    if said != at:
+        raise SignatureError(
+            f"{document.get('id')} says that it is of {document['validFrom']}, and was signed at"
+            f" {at:%Y-%m-%dT%H:%M:%SZ}"
+        )
 
 
 def _within(subject: Subject, first: datetime, last: datetime) -> None:
@@ -104,9 +118,7 @@ def _key_counted(subject: Subject, key: EnrolledKey) -> None:
                     f" what it signed entered as entry {index}: the date in it proves nothing"
                 )
             return
-        if until is not None and seen_before(subject, datetime.fromisoformat(until)):
-            return
-        if until is not None and _stamped_before(subject, until):
+        if until is not None and _shown_before(subject, until):
             return
     subject.lack(
         "ended-key",
@@ -117,6 +129,28 @@ def _key_counted(subject: Subject, key: EnrolledKey) -> None:
         " or take it as it is with --accept ended-keys",
         "ended-keys",
     )
+
+
+def _accreditation_counted(subject: Subject, key: EnrolledKey) -> None:
+    """Note where nothing but the verifier's own date says that the accreditation still held."""
+    body = key.bounds.accreditation
+    until = None if body is None else body.valid_until
+    if until is None or datetime.fromisoformat(until) > subject.at or _shown_before(subject, until):
+        return
+    subject.lack(
+        "ended-accreditation",
+        "verified",
+        f"proof that {key.name!r} ({key.role}) signed before the accreditation ended ({until}):"
+        " only the signature itself says so",
+        "get the pack with time stamps of authorities that you trust, or with witnesses' lines, of"
+        " before that, or take it as it is with --accept ended-keys",
+        "ended-keys",
+    )
+
+
+def _shown_before(subject: Subject, until: str) -> bool:
+    """Whether witnesses or authorities that the reader trusts saw this issue before a time."""
+    return seen_before(subject, datetime.fromisoformat(until)) or _stamped_before(subject, until)
 
 
 def _stamped_before(subject: Subject, until: str) -> bool:

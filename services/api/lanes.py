@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 OF_ADDRESS = 6
 WRITES, FILES = 4, 2
+# a query by SensorThings may take seconds: most of the connections that read stay free
+SENSING = 3
 WAIT_S = 30.0
 _FILES = ("/evidence", ".pdf", ".xlsx", ".zip", "/file")
 _MADE_FILES = (b"application/pdf", b"spreadsheetml")
@@ -90,6 +92,7 @@ class Lanes:
         self._addresses = Lane(OF_ADDRESS)
         self._writes = Lane(WRITES)
         self._files = Lane(FILES)
+        self._sensing = Lane(SENSING)
 
     def of(self, scope: Scope, headers: dict[bytes, bytes]) -> list[tuple[Lane, str]]:
         """Return where a request waits for its turn, and by which name."""
@@ -100,6 +103,8 @@ class Lanes:
         found = [(self._addresses, address)]
         if scope["method"] not in {"GET", "HEAD"} and path.startswith("/v1/"):
             found.append((self._writes, ""))
+        elif path.startswith("/v1/sensorthings/"):
+            found.append((self._sensing, ""))
         elif _makes_a_file(path, headers):
             found.append((self._files, ""))
         return found

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from uuid import UUID
 
+    from fastapi.dependencies.models import Dependant
     from psycopg import Connection
     from psycopg.rows import TupleRow
     from psycopg_pool import ConnectionPool
@@ -312,15 +313,25 @@ def _refuse_unknown(request: Request) -> None:
     """Refuse a query parameter that the route does not have: a misspelt one would be ignored."""
     if not request.url.query or not request.url.path.startswith(f"{_V1}/"):
         return
-    # as OpenAPI has it: a part that takes slashes has another name in the route's own path
-    path = getattr(request.scope.get("route"), "path_format", "").removeprefix(_V1)
-    ways = request.app.openapi()["paths"].get(_V1 + path, {})
-    way = ways.get(request.method.lower(), {})
-    known = [one["name"] for one in way.get("parameters", ()) if one["in"] == "query"]
+    dependant = getattr(request.scope.get("route"), "dependant", None)
+    known = [] if dependant is None else list(dict.fromkeys(_query_names(dependant)))
     unknown = [name for name in request.query_params if name not in known]
     if unknown:
         there = f"there are: {', '.join(known)}" if known else "it takes none"
         raise ProblemError(422, f"query {unknown[0][:60]!r} is no parameter here; {there}")
+
+
+def _query_names(dependant: Dependant) -> Iterator[str]:
+    """
+    Yield the names of a route's query parameters, in the order of the OpenAPI document.
+
+    That document would tell the same, and takes a third of a second to make.
+    """
+    for one in dependant.query_params:
+        if getattr(one.field_info, "include_in_schema", True):
+            yield one.alias
+    for further in dependant.dependencies:
+        yield from _query_names(further)
 
 
 def _noted_refusal(ask: Asked) -> None:

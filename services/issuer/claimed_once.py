@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from mrv.calendar import instant_us, utc_text
 from services.store.statements import statements
+from services.store.statements.carry_over import one_meter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,12 +56,13 @@ def before_elsewhere(conn: Connection[TupleRow], project: Project, from_us: int)
     What a project fixed ex ante for its devices is no other because the project has another
     name.  None where fewer than half of the devices were there, or by another methodology.
     """
-    devices = sorted({d.device for d in project.devices})
-    last = statements.last_of_devices(conn, project.id, devices, from_us)
+    mine = {d.device for d in project.devices}
+    meters = one_meter(conn, mine)
+    last = statements.last_of_devices(conn, project.id, meters, from_us)
     if last is None or last.claims.methodology.id != project.methodology:
         return None
-    had = {p.device for p in last.claims.monitored_parameters} & {*devices}
-    return last if _HALF * len(had) >= len(devices) else None
+    had = {p.device for p in last.claims.monitored_parameters} & {*meters}
+    return last if _HALF * len(had) >= len(mine) else None
 
 
 def _counted(claims: Claims) -> dict[_Key, _Span]:

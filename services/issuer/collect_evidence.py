@@ -16,7 +16,7 @@ import numpy as np
 from ingest.model import Frame, IntervalRows
 from ingest.pipeline import METERING
 from mrv.accounting.design_cap import energy_roles
-from mrv.calendar import days, instant_us, local_date, midnight_us, utc_text
+from mrv.calendar import days, instant_us, local_date, midnight_us, narrowed, utc_text
 from mrv.documents.statement import claims_of
 from mrv.errors import PeriodError
 from mrv.factors.records import book_of
@@ -124,7 +124,7 @@ def plan_of(
     supersedes: str | None = None,
 ) -> MonitoringPlan:
     """Return what the registry says of a project in a period; RegistryError if it is unknown."""
-    project = registry.load_project(conn, project_id)
+    project = _until(registry.load_project(conn, project_id), to_us)
     bound = tuple(
         d for d in project.devices if d.from_us < to_us and (d.to_us is None or d.to_us > from_us)
     )
@@ -133,7 +133,7 @@ def plan_of(
     ids = sorted(mains | {c.check for c in checks})
     fleet = registry.load_fleet(conn)
     before = statements.claimed_before(conn, project_id, from_us)
-    left = carried.owed(conn, project_id, from_us, to_us)
+    left = carried.owed(conn, project_id, mains, from_us, to_us)
     edges = (local_date(us, project.timezone) for us in (from_us, to_us - 1))
     fields = {name: getattr(project, name) for name in Project.__slots__}
     period, zone = (from_us, to_us), project.timezone
@@ -141,6 +141,7 @@ def plan_of(
     now = Project(**{**fields, "devices": bound})
     # what holds for the devices where the project itself issued nothing yet
     fixed = before or before_elsewhere(conn, now, from_us)
+    names = sorted({project_id, *([] if fixed is None else [fixed.project])})
     said = told(conn, now, from_us, to_us)
     plan = MonitoringPlan(
         project=now,
@@ -154,7 +155,7 @@ def plan_of(
         invoices=invoices.touching(conn, project_id, from_us, to_us),
         earlier=_earlier(conn, project, (from_us, to_us), before, energy),
         energy=energy,
-        unclaimed=tuple(carried.unclaimed(conn, project_id, from_us)),
+        unclaimed=tuple(carried.unclaimed(conn, names, from_us)),
         changed=() if fixed is None else changed(fixed.claims, now),
         accounting=ACCOUNTING,
         registry=said.conditions,
@@ -171,6 +172,28 @@ def plan_of(
         public_url=public_url(conn),
     )
     return correcting(conn, plan, supersedes)
+
+
+def _until(project: Project, to_us: int) -> Project:
+    """
+    Return a project with the time zones that it has had by then.
+
+    What comes later moves the end of its crediting, which is a local date, and nothing of
+    the period: a statement says the same whatever zone its site gets afterwards.
+    """
+    known = project.timezone
+    zone = narrowed(known, min(project.from_us, to_us), to_us)
+    if zone == known:
+        return project
+
+    def edge(us: int) -> int:
+        return us if us <= to_us else midnight_us(local_date(us, known), zone)
+
+    devices = tuple(
+        replace(d, from_us=edge(d.from_us), to_us=None if d.to_us is None else edge(d.to_us))
+        for d in project.devices
+    )
+    return replace(project, timezone=zone, to_us=edge(project.to_us), devices=devices)
 
 
 def _issued_with(

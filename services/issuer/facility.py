@@ -43,7 +43,7 @@ def facility_inventory(conn: Connection[TupleRow], site: str, year: int) -> Inve
             f"no facility is registered for site {site!r}; add it under `facilities`, see"
             " docs/registries.md"
         )
-    zone = registry.sites[site].timezone
+    zone = registry.sites[site].clock
     span = period_us(date(year, 1, 1), date(year + 1, 1, 1), zone)
     meters = [(s.device, s.quantity) for s in found.supplies if s.device and s.quantity]
     sums = year_sums(conn, meters, *span)

@@ -47,8 +47,8 @@ def check_over(
             f" ended: it is {utc_text(now_us // 1_000_000 * 1_000_000)}; close it after its end"
         )
     with conn.cursor() as cursor:
-        first = seals.first_us(cursor, [d.device for d in project.devices])
-        if first is None or first >= to_us:
+        began = seals.first_us(cursor, [d.device for d in project.devices])
+        if all(us >= to_us for us in began.values()):
             return
         cursor.execute(_SEALED, (project.id, stamp(to_us), stamp(to_us)))
         row = cursor.fetchone()

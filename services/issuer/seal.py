@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mrv.calendar import utc_text
@@ -112,8 +113,7 @@ def seal(
     """
     report = Report()
     records.append_changes(conn, signer, report.entries, report.refused, accept)
-    plan = Plan.of(registry.load_fleet(conn), registry.load_projects(conn), load_book(conn))
-    fleet = plan.fleet
+    fleet = registry.load_fleet(conn)
     due = list(ended(conn, fleet, now_us - SETTLE_US))
     known = seals.latest(conn)
     new = [job for job in due if (job.project, job.day) not in known]
@@ -127,6 +127,7 @@ def seal(
         _append(conn, signer, made)
         report.days += len(made)
     late = seals.late_days(conn)
+    plan = _Plan(conn, fleet)
     jobs = {(job.project, job.day): job for job in due}
     for seal_ in _to_compare(known, late, everything=recheck or accept is not None):
         job = jobs.get((seal_.project, seal_.day))
@@ -138,6 +139,18 @@ def seal(
     report.corrections += map(str, open_corrections(conn))
     records.append_records(conn, signer, report.entries, report.refused, accept)
     return report
+
+
+class _Plan:
+    """The registry, compiled once a day differs from its seal: of a large fleet that takes long."""
+
+    def __init__(self, conn: Connection[TupleRow], fleet: Fleet) -> None:
+        self._conn, self.fleet = conn, fleet
+
+    @cached_property
+    def whole(self) -> Plan:
+        """Return it."""
+        return Plan.of(self.fleet, registry.load_projects(self._conn), load_book(self._conn))
 
 
 def _to_compare(
@@ -188,7 +201,7 @@ def arrival_of(cursor: Cursor[TupleRow], job: Job) -> dict[str, Any]:
 
 def _changed(
     conn: Connection[TupleRow],
-    plan: Plan,
+    plan: _Plan,
     job: Job,
     seal_: Seal,
     late: Sequence[LateDay],
@@ -205,7 +218,7 @@ def _changed(
         return []
     reason = accept
     if reason is None:
-        wrong = [str(one) for one in found.by_hand] + underived(conn, plan, job, found)
+        wrong = [str(one) for one in found.by_hand] + underived(conn, plan.whole, job, found)
         if wrong:
             report.refused += [f"{job}: {one}" for one in wrong]
             return []

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from mrv.calendar import days, utc_text
+from mrv.calendar import days, narrowed, utc_text
 from mrv.log.entries import Day
 from mrv.signatures.day_digests import Digest, digest_leaves
 from mrv.statement import evidence_rows
@@ -109,10 +109,11 @@ def ended(conn: Connection[TupleRow], fleet: Fleet, until_us: int) -> Iterator[J
     ]
     bound = tuple(d for p in projects for d in p.devices)
     serving.append(_Serving("", "UTC", 0, until_us, bound, every))
+    with conn.cursor() as cursor:
+        began = seals.first_us(cursor, tuple({*every, *(d.device for d in bound)}))
     for one in serving:
         ids = every if not one.project else tuple({d.device for d in one.bound})
-        with conn.cursor() as cursor:
-            first = seals.first_us(cursor, ids)
+        first = min((began[name] for name in ids if name in began), default=None)
         if first is None:
             continue
         for day, begin, end in days(
@@ -120,7 +121,8 @@ def ended(conn: Connection[TupleRow], fleet: Fleet, until_us: int) -> Iterator[J
         ):
             devices = one.on(begin, end)
             if end <= until_us and devices:
-                yield Job(one.project, day, one.timezone, begin, end, devices)
+                zone = narrowed(one.timezone, begin, end)
+                yield Job(one.project, day, zone, begin, end, devices)
 
 
 class Overdue(NamedTuple):

@@ -294,7 +294,8 @@ def _nothing_more_owed(conn: Connection[TupleRow], have: Documents) -> None:
     """Refuse a statement that was closed before another one left less than nothing to it."""
     stored = have.stored
     took = int(have.claims.carried.in_ug)
-    left = carried.owed(conn, stored.project, stored.from_us, stored.to_us)
+    devices = {one.device for one in have.claims.monitored_parameters}
+    left = carried.owed(conn, stored.project, devices, stored.from_us, stored.to_us)
     if left.ug < took:
         raise StatementStateError(
             f"statement {stored.id} takes over {took} ug, and issued {left.statements} leave"

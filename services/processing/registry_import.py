@@ -65,7 +65,12 @@ def import_registry(
         conn.execute("LOCK TABLE registry_version IN EXCLUSIVE MODE")
         stored = load_registry(conn)
         planned = plan(
-            stored, incoming, strict=strict, closed=covered_until(conn), credited=issued(conn)
+            stored,
+            incoming,
+            strict=strict,
+            closed=covered_until(conn),
+            sealed=sealed_until(conn),
+            credited=issued(conn),
         )
         if planned.refused or dry_run or not planned.changes:
             return planned
@@ -91,6 +96,14 @@ def covered_until(conn: Connection[TupleRow]) -> dict[str, datetime]:
         " GROUP BY d.device_id"
     )
     return {device: end.astimezone(UTC) for device, end in rows}
+
+
+def sealed_until(conn: Connection[TupleRow]) -> dict[str, datetime]:
+    """Return up to when days of each project are sealed."""
+    rows = conn.execute(
+        "SELECT project_id, max(to_time) FROM data_seal WHERE project_id <> '' GROUP BY 1"
+    )
+    return {project: end.astimezone(UTC) for project, end in rows}
 
 
 def check_registry(conn: Connection[TupleRow], *, strict: bool = False) -> Plan:

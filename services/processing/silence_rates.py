@@ -11,10 +11,10 @@ from collections import defaultdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 from ingest.errors import TonneError
 from mrv.accounting.silence import Seen, SilenceRate, silence_rates
+from mrv.calendar import zone
 from services.store.registry import load as registry
 from services.store.registry.factors import load_book
 
@@ -87,7 +87,7 @@ def _seen(conn: Connection[TupleRow]) -> dict[str, Seen]:
 def _of_project(
     project: Project, fleet: Fleet, seen: dict[str, Seen], factors: Factors
 ) -> Iterator[SilenceRate]:
-    year = datetime.now(UTC).astimezone(ZoneInfo(project.timezone)).year
+    year = datetime.now(UTC).astimezone(zone(project.timezone)).year
     try:
         # of a device that comes and goes once more, one row
         named = {one.device: one for one in silence_rates(project, fleet, seen, factors, year)}

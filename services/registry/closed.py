@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from mrv.accounting.owner_inputs import is_monitored
+from mrv.calendar import local_date, midnight_us, zones
 from mrv.errors import MethodologyError
 from mrv.methodologies import find
 from mrv.parameters.inputs import read
-from services.registry.entries import Key, Project, Published, Registry, Site, place
+from services.registry.entries import Key, Project, Published, Registry, place
+from services.registry.service_times import timezone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from datetime import datetime
+    from datetime import date, datetime
 
     from mrv.parameters.specs import ParameterSpec
     from mrv.registry.project import Sample
@@ -87,26 +90,63 @@ def _outside(
 
 
 def problems(
-    stored: Registry, merged: Registry, closed: Mapping[str, datetime]
+    stored: Registry,
+    merged: Registry,
+    closed: Mapping[str, datetime],
+    sealed: Mapping[str, datetime],
 ) -> Iterator[tuple[Key, str]]:
     """
-    Find sites whose time zone is changed for a time that a closed period covers.
+    Find time zones that are changed for a time that is past changing.
 
     A place whose law changes its clock keeps its name in the zone database, which dates the
-    change; another name says that the old one was wrong all the time.
+    change.  Another name from a date on makes the date before it longer or shorter, so that
+    this one may not be closed or sealed either.  Another name for all time says that the old
+    one was wrong; then seals alone do not stand in the way.
+
+    Parameters
+    ----------
+    closed, sealed : mapping of device id, and of project id, to datetime
+        Up to when closed periods, and sealed days, cover it.
     """
-    sites = {d.site for d in merged.devices.values() if d.id in closed}
-    for key, site in merged.entries.items():
-        before = stored.entries.get(key)
-        if not isinstance(site, Site) or not isinstance(before, Site) or site.id not in sites:
+    found: dict[Key, tuple[str, str, date | None, str, datetime]] = {}
+    for name, project in stored.projects.items():
+        before, after = timezone(project, stored), timezone(merged.projects[name], merged)
+        if before is None or after is None or before == after:
             continue
-        if site.timezone != before.timezone:
-            end = max(t for name, t in closed.items() if merged.devices[name].site == site.id)
+        day = _first_other(before, after)
+        ends = [("closed periods", closed[d.device]) for d in project.devices if d.device in closed]
+        if day is not None and name in sealed:
+            ends.append(("sealed days", sealed[name]))
+        site = merged.devices[merged.projects[name].devices[0].device].site
+        key = ("site", site) if stored.entries.get(("site", site)) else (project.kind, name)
+        what, end = max(ends, key=lambda e: e[1], default=("", None))
+        if end is not None and (key not in found or found[key][-1] < end):
+            found[key] = before, after, day, what, end
+    for key, (before, after, day, what, end) in found.items():
+        free = _free(end, before)
+        if day is None or day < free:
             yield (
                 key,
                 (
-                    f"timezone: {before.timezone} cannot become {site.timezone}, since closed"
-                    f" periods count by it, up to {end}; register a site of its own for what comes"
-                    " after, and bind its devices there from a date on"
+                    f"timezone: {before} cannot become {after}, since {what} count by"
+                    f" it, up to {end}; keep it as it is and give the new one a date:"
+                    f" `timezones: [{{from: {free}, timezone: {zones(after)[-1].name}}}]`, or later"
                 ),
             )
+
+
+def _first_other(before: str, after: str) -> date | None:
+    """First local date that another zone has afterwards; None where it is all of them."""
+    one, other = zones(before), zones(after)
+    if one[0].name != other[0].name:
+        return None
+    days = [z.first for z in {*one} ^ {*other} if z.first is not None]
+    return min(days)
+
+
+def _free(end: datetime, timezone: str) -> date:
+    """First local date that a new zone may have: the date before it is not closed or sealed."""
+    end_us = round(end.timestamp()) * 1_000_000
+    day = local_date(end_us, timezone)
+    whole = day if midnight_us(day, timezone) == end_us else day + timedelta(days=1)
+    return whole + timedelta(days=1)

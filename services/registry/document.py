@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 def document(entry: Entry) -> dict[str, Any]:
     """Return an entry with the keys of registry files; empty optional keys are left out."""
     writers: dict[type[Any], Callable[[Any], dict[str, Any]]] = {
-        Site: lambda site: _present(**asdict(site)),
+        Site: _site,
         Topic: asdict,
         Device: _device,
         Project: _project,
@@ -65,6 +65,11 @@ def to_yaml(registry: Registry) -> str:
 def dump(sections: dict[str, Any]) -> str:
     """Return sections of a registry file as YAML."""
     return yaml.dump(sections, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+
+
+def _site(site: Site) -> dict[str, Any]:
+    later = [{"from": one.begins, "timezone": one.timezone} for one in site.timezones or ()]
+    return _present(**{**asdict(site), "timezones": later})
 
 
 def _device(device: Device) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from mrv.calendar import joined
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import date, datetime
@@ -21,11 +23,20 @@ ARRAY_KEYS = ("dc_power_w", "tilt", "azimuth", "temperature_coefficient_percent"
 
 
 @dataclass(frozen=True, slots=True)
+class LaterZone:
+    """A site's time zone from a local date on, the first that is its own."""
+
+    begins: date
+    timezone: str
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """
-    A place with one time zone; `park` names the group of sites that it belongs to.
+    A place with its time zone; `park` names the group of sites that it belongs to.
 
-    `names` are by language what people who do not read `name` call it.
+    `names` are by language what people who do not read `name` call it.  `timezones` are those
+    that came after `timezone`; None says that the file does not speak of them.
     """
 
     kind: ClassVar[str] = "site"
@@ -36,6 +47,12 @@ class Site:
     timezone: str
     park: str | None = None
     names: Mapping[str, str] | None = None
+    timezones: tuple[LaterZone, ...] | None = None
+
+    @property
+    def clock(self) -> str:
+        """All its time zones, as `mrv.calendar` reads them."""
+        return joined(self.timezone, ((z.begins, z.timezone) for z in self.timezones or ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,8 +403,12 @@ def _keep_lists(entry: Entry, stored: Entry | None) -> Entry:
             laboratory=with_samples(samples, entry.laboratory),
             documents={**(before.documents or {} if before else {}), **(entry.documents or {})},
         )
-    if not isinstance(entry, Device):
-        return entry
+    if isinstance(entry, Site) and entry.timezones is None:
+        return replace(entry, timezones=stored.timezones if isinstance(stored, Site) else ())
+    return _keep_of_device(entry, stored) if isinstance(entry, Device) else entry
+
+
+def _keep_of_device(entry: Device, stored: Entry | None) -> Device:
     known = stored if isinstance(stored, Device) else None
     calibrations, replacements, quality = entry.calibrations, entry.replacements, entry.quality
     if calibrations is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
+from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +19,7 @@ from services.registry.entries import (
     Action,
     Area,
     Device,
+    LaterZone,
     Modules,
     Outside,
     Programme,
@@ -66,7 +68,17 @@ def site(row: Row) -> Site:
         timezone=row.text("timezone"),
         park=row.identifier("park") if row.has("park") else None,
         names=_names(row),
+        timezones=_list(row, "timezones", _later_zone, lambda z: (z.begins,)),
     )
+
+
+def _later_zone(row: Row) -> LaterZone:
+    row.only("from", "timezone")
+    begins = row.required("from", row.day("from"), "a local date")
+    if begins is not None and not YEARS[0] <= begins.year <= YEARS[1]:
+        row.problem("from", f"{begins} is not a date of {YEARS[0]} to {YEARS[1]}")
+        begins = None
+    return LaterZone(begins or date(YEARS[0], 1, 1), row.text("timezone"))
 
 
 def _names(row: Row) -> dict[str, str] | None:

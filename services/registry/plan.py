@@ -50,6 +50,7 @@ def plan(
     strict: bool = False,
     now: datetime | None = None,
     closed: Mapping[str, datetime] | None = None,
+    sealed: Mapping[str, datetime] | None = None,
     credited: Sequence[Credited] | None = None,
 ) -> Plan:
     """
@@ -67,6 +68,8 @@ def plan(
         The time of the import; the present where absent.
     closed : mapping of device id to datetime, optional
         Up to when closed periods cover it.
+    sealed : mapping of project id to datetime, optional
+        Up to when the log holds seals of its days.
     credited : sequence of Credited, optional
         Every statement that is issued and counts; None where no database was asked.
     """
@@ -90,7 +93,7 @@ def plan(
         key = (other.kind, other.id)
         kept = all(stored.entries.get((d.kind, d.id)) == d for d in (one, other))
         findings.add(key, f"{findings.place(key)}{meters.told(one, other)}", warning=kept)
-    for key, text in closed_rules.problems(stored, merged, closed or {}):
+    for key, text in closed_rules.problems(stored, merged, closed or {}, sealed or {}):
         findings.add(key, f"{findings.place(key)}{text}", warning=False)
     for key, text in (
         *closed_rules.factors(stored, incoming.registry),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from difflib import get_close_matches
 from fractions import Fraction
 from itertools import pairwise
@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING
 
 from ingest import classes, profiles
 from ingest.errors import RegistryError
+from ingest.model import INTERVAL_US
 from ingest.mqtt import templates
 from mrv import factors
+from mrv.calendar import midnight_us
 from mrv.errors import FactorError
 from mrv.factors.records import factor_of
 from services.registry import meters, monitoring, needs, plausible, programme
@@ -35,22 +37,25 @@ _SERIES = {
     "either": (_DOWN, _UP),
 }
 
+# days between two changes of a site's time zone: less is a mistake
+_APART = 7
+# hours of the longest day: boards add up today and the day before from no more than that
+_LONGEST = 26
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ingest.mqtt.templates import Template
     from mrv.factors import FactorBook
     from mrv.model import Factor
-    from services.registry.entries import Project, ProjectDevice, Registry, Topic
+    from services.registry.entries import Project, ProjectDevice, Registry, Site, Topic
 
 
 def check(registry: Registry) -> Iterator[Finding]:
     """Hold a registry against every rule."""
     sites, devices, projects = registry.sites, registry.devices, registry.projects
     for site in sites.values():
-        if site.timezone not in zones():
-            text = f"{site.timezone!r} is unknown; use an IANA name such as Asia/Ho_Chi_Minh"
-            yield Finding(site.kind, site.id, f"timezone: {text}")
+        yield from (Finding(site.kind, site.id, text) for text in _clock(site))
     for device in devices.values():
         yield from _device(device, registry_sites=set(sites), devices=devices)
     book, wrong = _book(registry)
@@ -68,6 +73,46 @@ def check(registry: Registry) -> Iterator[Finding]:
             yield from monitoring.check(project, devices)
     yield from _shared(registry)
     yield from programme.check(registry)
+
+
+def _clock(site: Site) -> Iterator[str]:
+    """Say what is wrong with a site's time zones."""
+    later = site.timezones or ()
+    names = [("timezone", site.timezone), *(("timezones", one.timezone) for one in later)]
+    unknown = [(key, name) for key, name in names if name not in zones()]
+    for key, name in unknown:
+        yield f"{key}: {name!r} is unknown; use an IANA name such as Asia/Ho_Chi_Minh"
+    if unknown:
+        return
+    before = site.timezone
+    for one in later:
+        day, name = one.begins, one.timezone
+        if name == before:
+            yield f"timezones: from {day} {name} is what it was before; leave the row out"
+        elif midnight_us(day, name) % INTERVAL_US:
+            yield (
+                f"timezones: from {day} {name} begins between two quarter hours of UTC; take a"
+                " later date"
+            )
+        elif not 0 < (left := _hours_left(day, before, name)) <= _LONGEST:
+            yield (
+                f"timezones: from {day} {name} leaves {max(left, 0):g} hours of the day before, and"
+                f" a day has {_LONGEST} at most; register a site of its own for what comes after,"
+                " and bind its devices there from that date on"
+            )
+        before = name
+    for one, other in pairwise(later):
+        if other.begins - one.begins < timedelta(days=_APART):
+            yield (
+                f"timezones: {one.begins} and {other.begins} lie less than {_APART} days apart;"
+                " leave one out"
+            )
+
+
+def _hours_left(day: date, before: str, name: str) -> float:
+    """Hours of the local date before a change of zone. [h]"""
+    last = day - timedelta(days=1)
+    return (midnight_us(day, name) - midnight_us(last, before)) / 3_600_000_000
 
 
 def _book(registry: Registry) -> tuple[FactorBook, list[Finding]]:

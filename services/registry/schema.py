@@ -51,6 +51,7 @@ _SIMPLE: dict[Any, dict[str, Any]] = {
 # entry and field, as a file names them
 _NAMES = {
     ("Device", "class_id"): "class",
+    ("LaterZone", "begins"): "from",
     ("Quality", "begins"): "from",
     ("Rating", "begins"): "from",
     ("MeterKey", "begins"): "from",

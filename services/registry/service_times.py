@@ -20,14 +20,17 @@ def zones() -> frozenset[str]:
 
 
 def timezone(project: Project, registry: Registry) -> str | None:
-    """Return the time zone of the project's first site; None where it is not known."""
+    """Return the time zones of the project's first site; None where one is not known."""
     device = (
         registry.entries.get(("device", project.devices[0].device)) if project.devices else None
     )
     site = registry.entries.get(("site", device.site)) if isinstance(device, Device) else None
-    if not isinstance(site, Site) or site.timezone not in zones():
-        return None
-    return site.timezone
+    return site.clock if isinstance(site, Site) and known(site) else None
+
+
+def known(site: Site) -> bool:
+    """Tell whether the zone database holds all time zones of a site."""
+    return {site.timezone, *(z.timezone for z in site.timezones or ())} <= zones()
 
 
 def during_us(project: Project, bound: ProjectDevice, zone: str) -> tuple[int, int]:

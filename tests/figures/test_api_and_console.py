@@ -17,8 +17,6 @@ import pytest
 from click.testing import CliRunner
 from structlog import get_logger
 
-from services.api.app import Choices, make_app
-from services.api.console import render
 from services.cli.main import main
 from services.metrics import Metrics
 from services.store.api import api_keys
@@ -48,6 +46,8 @@ class City:
     """An API in this process over a city in one of its states, and who may see everything."""
 
     def __init__(self, url: str, home: Any) -> None:
+        from services.api.app import Choices, make_app  # noqa: PLC0415 - loads the web framework
+
         self.url = url
         app = make_app(url, Choices(home, 1e6), Metrics(), get_logger("test"))
         with warnings.catch_warnings():  # it would rather have another client than the one we have
@@ -352,6 +352,8 @@ def _pages(city, a, monkeypatch):
     def note(where, text, subject):
         seen.append((where, text, subject))
         return text
+
+    from services.api.console import render  # noqa: PLC0415 - loads the web framework
 
     render._environment.cache_clear()
     environment = render._environment()

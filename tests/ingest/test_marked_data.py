@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ DATA = Path("tests/data")
 OUTLIERS = DATA / "inverter_7539_outliers.csv", "outlier"
 STALE = DATA / "inverter_2173_stale.csv", "stale_data_mask"
 SERF = Path("deploy/data/nrel_serf_east_1min.csv")
+RSF2 = Path("deploy/data/nrel_rsf2_inverter_15min.csv")
 RATED_W = 100_000
 INTERVAL_US = 900_000_000
 # what is flagged of the stale data and is not stale
@@ -37,7 +38,7 @@ def _read(path, mark):
     return time_us * 1_000_000, share, np.array([r[mark].upper() == "TRUE" for r in rows])
 
 
-def _flagged(time_us, power_w, *, whole):
+def _flagged(time_us, power_w, *, whole, place=None, **more):
     """Which readings each test flags."""
     n = len(time_us)
     columns = {
@@ -45,8 +46,8 @@ def _flagged(time_us, power_w, *, whole):
         for name, c in classes.load()["pv_inverter"].channels.items()
     }
     none = np.zeros(n, dtype=np.int32)
-    frame = Frame("pv_inverter", none, time_us, none, columns | {"active_power_w": power_w})
-    fleet = Fleet([Device("d", "s", "pv_inverter", rated_power_w=RATED_W)])
+    frame = Frame("pv_inverter", none, time_us, none, columns | more | {"active_power_w": power_w})
+    fleet = Fleet([Device("d", "s", "pv_inverter", rated_power_w=RATED_W, place=place)])
     flags = judge(Checks(fleet), Watched(1), [frame], whole=whole).flags
     by_test = {
         name: np.isin(time_us, flags.time_us[flags.test == k]) for k, name in enumerate(TESTS)
@@ -74,6 +75,26 @@ def test_the_published_recall_and_precision_are_those_of_the_data(
     assert (len(time_us), int(marks.sum())) == (readings, marked)
     counts = {name: (int(at.sum()), int((at & marks).sum())) for name, at in found.items()}
     assert counts == expected
+
+
+@pytest.mark.parametrize(("hours", "expected"), [(-5, {}), (-7, {"night_generation": 13})])
+def test_a_recording_of_which_nothing_is_marked(hours, expected):
+    """A plant without a fault would be sent a technician; one whose clock is off would not."""
+    with RSF2.open(encoding="utf-8") as lines:
+        rows = list(csv.DictReader(lines))
+    zone = timezone(timedelta(hours=hours))
+    stamps = [datetime.strptime(r[""], "%m/%d/%Y %H:%M").replace(tzinfo=zone) for r in rows]
+    time_us = np.array([int(at.timestamp()) for at in stamps]) * 1_000_000
+    channels = {
+        "active_power_w": "inv2_ac_power_w__1047",
+        "dc_power_w": "inv2_dc_power__1135",
+        "irradiance_w_m2": "poa_irradiance__1055",
+        "module_temperature_c": "module_temp__1056",
+    }
+    given = {one: np.array([float(r[column]) for r in rows]) for one, column in channels.items()}
+    power = given.pop("active_power_w")
+    found = _flagged(time_us, power, whole=True, place=(39.74, -105.17), **given)
+    assert {name: int(at.sum()) for name, at in found.items()} == expected
 
 
 @pytest.mark.parametrize("minutes", [1, 2, 5, 10, 15, 30])

@@ -1,6 +1,6 @@
 """Local days and years around clock changes."""
 
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 from hypothesis import given
@@ -78,3 +78,65 @@ def test_an_unknown_zone_and_an_empty_period_are_refused():
         calendar.midnight_us(date(2026, 1, 1), "Hai/Phong")
     with pytest.raises(PeriodError, match="empty"):
         calendar.period_us(date(2026, 1, 1), date(2026, 1, 1), DENVER)
+
+
+@st.composite
+def dated_zones(draw):
+    """Zones that follow each other, as a registry lets them: no day vanishes, none is too long."""
+    names = [DENVER, HAI_PHONG, "Asia/Kathmandu", "Europe/London", "Australia/Lord_Howe", "UTC"]
+    first = before = draw(st.sampled_from(names))
+    day, later = date(2026, 1, 1), []
+    for _ in range(draw(st.integers(1, 4))):
+        day += timedelta(days=draw(st.integers(7, 200)))
+        name = draw(st.sampled_from(names))
+        left = calendar.midnight_us(day, name)
+        left -= calendar.midnight_us(day - timedelta(days=1), before)
+        if name != before and left > 0:
+            later.append((day, name))
+            before = name
+    return calendar.joined(first, later)
+
+
+@given(dated_zones(), st.integers(0, 1000), st.integers(1, 400), st.data())
+def test_a_zone_that_changes_leaves_no_instant_out(zone, skipped, length, data):
+    """A site that gets another clock would count its evening twice, or never."""
+    first = date(2025, 12, 1) + timedelta(days=skipped)
+    begin, end = calendar.period_us(first, first + timedelta(days=length), zone)
+    days = list(calendar.days(begin, end, zone))
+    assert [d for d, *_ in days] == [first + timedelta(days=i) for i in range(length)]
+    assert [a for _, a, _ in days] == [begin, *(b for *_, b in days[:-1])]
+    assert all((b - a) % (HOUR // 4) == 0 and b > a for _, a, b in days)
+    for pieces in (calendar.years(begin, end, zone), calendar.months(begin, end, zone)):
+        edges = [edge for *_, a, b in pieces for edge in (a, b)]
+        assert edges[::2] == [begin, *edges[1:-1:2]]
+        assert edges[-1] == end
+    day, a, b = data.draw(st.sampled_from(days))
+    at = data.draw(st.integers(a, b - 1))
+    assert calendar.local_date(at, zone) == day
+    # what a statement keeps of the zones says the same of its days, and nothing of later ones
+    kept = calendar.narrowed(zone, begin, end)
+    assert list(calendar.days(begin, end, kept)) == days
+    after = calendar.joined(kept.split(", ")[0], [])
+    assert calendar.narrowed(after, begin, end) == after
+
+
+def test_days_before_a_change_are_what_they_were():
+    """A zone that comes next month would change what last month's statement says."""
+    zone = calendar.joined(HAI_PHONG, [(date(2026, 7, 1), "Asia/Kathmandu")])
+    last = calendar.midnight_us(date(2026, 6, 30), HAI_PHONG)
+    assert calendar.narrowed(zone, last - 30 * 24 * HOUR, last) == HAI_PHONG
+    assert calendar.midnight_us(date(2026, 6, 30), zone) == last
+    # Nepal is an hour and a quarter behind: the day before waits for it
+    assert calendar.midnight_us(date(2026, 7, 1), zone) - last == 25 * HOUR + HOUR // 4
+    assert calendar.local_date(last + 25 * HOUR, zone) == date(2026, 6, 30)
+    assert calendar.local_text(last + 25 * HOUR, zone) == "2026-07-01T01:00:00+07:00"
+    assert calendar.local_text(last + 26 * HOUR, zone) == "2026-07-01T00:45:00+05:45"
+
+
+@pytest.mark.parametrize(
+    "text", ["Asia/Ho_Chi_Minh, from x Asia/Tokyo", "UTC, from 2026-07-01 Mars"]
+)
+def test_a_zone_that_is_none_is_refused(text):
+    """A statement of a foreign hand would end its check in a traceback."""
+    with pytest.raises(PeriodError):
+        calendar.midnight_us(date(2026, 7, 2), text)

@@ -10,16 +10,15 @@ a sum of unlike things.
 import inspect
 import pkgutil
 from fractions import Fraction
+from functools import cache
 from importlib import import_module
 
-import pint
 import pytest
 
 from mrv import equations
 
-# Whole numbers of unlike size, so that no two inputs can be mistaken for each other.
-UNITS = pint.UnitRegistry(non_int_type=Fraction, cache_folder=None)
-for line in (
+# Beside the units that pint knows.
+OURS = (
     "tonne_co2 = [co2] = tCO2",
     "gram_co2 = tonne_co2 / 1000000 = gCO2",
     "tonne_ch4 = [ch4] = tCH4",
@@ -28,8 +27,18 @@ for line in (
     "tonne_cod = [cod] = tCOD",
     "nitrogen = [nitrogen] = tN",
     "normal_m3 = [normal_volume] = Nm3",
-):
-    UNITS.define(line)
+)
+
+
+@cache
+def _units():
+    import pint  # noqa: PLC0415 - a second of work in every process of tests
+
+    units = pint.UnitRegistry(non_int_type=Fraction, cache_folder=None)
+    for line in OURS:
+        units.define(line)
+    return units
+
 
 # function -> units of its parameters, unit of its result
 CASES = {
@@ -127,7 +136,7 @@ def without_conversions(monkeypatch):
         for constant in [c for c in vars(module) if "_PER_" in c and type(vars(module)[c]) is int]:
             monkeypatch.setattr(module, constant, 1)
         if name == "efficiency":
-            weight = Fraction("9806.65") * UNITS.parse_expression("N/m^3")
+            weight = Fraction("9806.65") * _units().parse_expression("N/m^3")
             monkeypatch.setattr(module, "_WEIGHT_OF_WATER", weight)
 
 
@@ -139,7 +148,7 @@ def test_units(name, request):
     bare = FUNCTIONS[name](*numbers)
     request.getfixturevalue("without_conversions")
     result = FUNCTIONS[name](*(_quantity(n, unit) for n, unit in zip(numbers, units, strict=True)))
-    in_unit = result / UNITS.parse_expression(documented or "1")
+    in_unit = result / _units().parse_expression(documented or "1")
     assert in_unit.dimensionless, f"{result.units} is not {documented}"
     assert float(in_unit.to("").magnitude) == pytest.approx(float(bare), rel=1e-12)
 
@@ -153,4 +162,4 @@ def _number(unit, prime):
 def _quantity(number, unit):
     if unit == "int":
         return number
-    return number * UNITS.parse_expression(unit) if unit else UNITS.Quantity(number, "")
+    return number * _units().parse_expression(unit) if unit else _units().Quantity(number, "")

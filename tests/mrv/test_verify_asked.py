@@ -3,6 +3,8 @@
 import io
 import random
 import stat
+import subprocess
+import sys
 import warnings
 import zipfile
 
@@ -252,3 +254,17 @@ def test_nothing_rests_on_keys_that_came_with_the_pack():
     assert report.exit_code == 0
     assert {one.partition(":")[0] for one in report.relied} == {"clock", "rules"}
     assert "log" not in "\n".join(report.relied)
+
+
+def test_no_more_is_loaded_than_the_check_needs(tmp_path):
+    """Each check of an auditor who has pandas would load it, a quarter of a second for nothing."""
+    pack = packs.folder(tmp_path)
+    program = (
+        "import sys; from mrv.verify.__main__ import main;"
+        f" code = main([{str(pack)!r}, '--accept', 'draft']);"
+        " print('loaded:', code, sorted({'pandas', 'rich'} & sys.modules.keys()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "loaded: 0 []"

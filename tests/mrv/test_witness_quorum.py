@@ -249,3 +249,15 @@ def test_a_witness_whose_key_has_ended_counts_no_more():
     second = EnrolledKey(NAMES["w2"], "witness", SECRETS["w2"].public_multikey)
     assert outcome(pack, None, (*RING, ended, second)).exit_code == 4
     assert outcome(with_lines(line("w1"), line("w2")), None, (*RING, ended, second)).exit_code == 0
+
+
+def test_witnesses_date_a_verification_before_an_accreditation_ended():
+    """A body that lost its accreditation would date its verifications back."""
+    body = replace(HOLDERS["verifier"].bounds.accreditation, valid_until="2026-02-08T00:00:00Z")
+    bounds = replace(HOLDERS["verifier"].bounds, accreditation=body)
+    ended = replace(HOLDERS["verifier"], bounds=bounds)
+    ring = tuple(ended if key.role == "verifier" else key for key in RING)
+    before = int((ASKED - timedelta(days=3)).timestamp())
+    assert outcome(with_lines(line("w1", before), line("w2", before)), ring=ring).exit_code == 0
+    report = outcome(with_lines(line("w1", before), line("w2")), ring=ring)
+    assert (report.exit_code, [one.code for one in report.missing]) == (4, ["ended-accreditation"])

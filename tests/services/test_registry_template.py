@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jsonschema
+import jsonschema_rs
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -22,9 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CATALOG = Path(__file__).parents[2] / "deploy" / "catalog"
+VALID = jsonschema_rs.validator_for(schema())
 every_class = pytest.mark.parametrize("class_id", list(classes.load()))
 # keys that name something that the file does not hold
 _OTHERS = ("gateway", "check_of", "check_percent")
+
+
+def _read(text: str) -> Any:
+    return yaml.load(text, yaml.CSafeLoader)
 
 
 def _checked(text: str, folder: Path) -> str:
@@ -66,7 +71,7 @@ def test_a_template_is_accepted_as_it_is(class_id: str, tmp_path: Path) -> None:
 def test_what_is_optional_is_accepted_too(class_id: str, tmp_path: Path) -> None:
     """A comment that shows a key wrongly costs the reader an afternoon."""
     text = _uncommented(template(class_id))
-    device = yaml.safe_load(text)["devices"][0]
+    device = _read(text)["devices"][0]
     assert "removed" in device
     assert ("replacements" in device) == bool(classes.load()[class_id].registers)
     _checked(text, tmp_path)
@@ -81,7 +86,7 @@ def test_every_key_of_a_device_is_shown() -> None:
 def test_without_a_class_it_has_a_project_and_a_programme(tmp_path: Path) -> None:
     """The first file of a plant needs all parts in their places."""
     result = CliRunner().invoke(main, ["registry", "template"])
-    assert set(yaml.safe_load(result.stdout)) == {"sites", "devices", "projects", "programme"}
+    assert set(_read(result.stdout)) == {"sites", "devices", "projects", "programme"}
     assert all(name in result.stdout for name in classes.load())
     assert "project   my-project" in _checked(result.stdout, tmp_path)
 
@@ -98,7 +103,7 @@ FILES = sorted(CATALOG.rglob("*.yaml"))
 
 def test_the_schema_is_one() -> None:
     """An editor ignores a schema that is none, without a word."""
-    jsonschema.Draft202012Validator.check_schema(schema())
+    jsonschema_rs.meta.validate(schema())
 
 
 def test_every_key_says_what_it_means() -> None:
@@ -120,16 +125,16 @@ def test_every_key_says_what_it_means() -> None:
 @pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
 def test_the_schema_takes_the_catalog(file: Path) -> None:
     """Red lines under what is right teach people to look past them."""
-    document = _as_json(yaml.safe_load(file.read_text(encoding="utf-8")))
+    document = _as_json(_read(file.read_text(encoding="utf-8")))
     if "devices" in document and not set(document) <= set(schema()["properties"]):
         pytest.skip("a fleet file of the simulator, no registry file")
-    jsonschema.validate(document, schema())
+    VALID.validate(document)
 
 
 @every_class
 def test_the_schema_takes_templates(class_id: str) -> None:
     """Example and schema that contradict each other are both useless."""
-    jsonschema.validate(_as_json(yaml.safe_load(_uncommented(template(class_id)))), schema())
+    VALID.validate(_as_json(_read(_uncommented(template(class_id)))))
 
 
 @pytest.mark.parametrize(
@@ -146,10 +151,10 @@ def test_the_schema_takes_templates(class_id: str) -> None:
 )
 def test_the_schema_refuses_what_the_check_refuses(place: str, change: dict[str, Any]) -> None:
     """An editor that shows nothing is believed, and the import fails at the plant."""
-    document = _as_json(yaml.safe_load(whole()))
+    document = _as_json(_read(whole()))
     document[place][0] |= change
-    with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(document, schema())
+    with pytest.raises(jsonschema_rs.ValidationError):
+        VALID.validate(document)
 
 
 def test_the_command_prints_the_schema() -> None:

@@ -18,6 +18,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from ingest.errors import InputError, RegistryError
 from mrv.errors import StatementStateError
 from services.cli.errors import Exit
+from services.cli.local.doctor_webhooks import webhooks as doctor
 from services.cli.main import main
 from services.issuer import transitions as life
 from services.metrics import Metrics
@@ -241,6 +242,8 @@ def test_a_receiver_at_fault_costs_itself(database_url):
         due_now(owner)
         mine.once()
         assert states(conn, "bad") == {"dead": 3}
+        told_of = doctor(conn)
+        assert (told_of.state, "no attempt delivered" in told_of.found) == ("wrong", True)
         server.answers["/bad"] = (200, {})
         assert store.replay(conn, "bad", dead=True) == 3
         assert mine.once().taken == 3

@@ -30,11 +30,11 @@ from deploy.grafana.source.panels import (
 if TYPE_CHECKING:
     from grafana_foundation_sdk.models import dashboard as model
 
-_WHOLE = "day < (now() AT TIME ZONE timezone)::date"
+_WHOLE = "day < tonne_clock(timezone, now())::date"
 _MINE = "device_id = ANY(ARRAY[${device:sqlstring}]::text[])"
 _HERE = "site = ANY(ARRAY[${site:sqlstring}]::text[])"
 _TARIFF = "(${tariff:sqlstring})::numeric"
-_PEAK = "extract(hour FROM i.start AT TIME ZONE s.timezone) BETWEEN (${peak_from:sqlstring})::int AND (${peak_to:sqlstring})::int - 1"
+_PEAK = "extract(hour FROM tonne_clock(s.timezone, i.start)) BETWEEN (${peak_from:sqlstring})::int AND (${peak_to:sqlstring})::int - 1"
 _LOAD = f"""
 FROM interval_quantity i JOIN device d ON d.id = i.device_id JOIN site s ON s.id = d.site
 WHERE $__timeFilter(i.start) AND i.quantity = 'energy_import' AND i.{_MINE}
@@ -79,13 +79,13 @@ SELECT i.start AS time, sum(i.value) * 0.004 AS "charging",
 GROUP BY i.start, s.timezone ORDER BY i.start
 """, "kwatt", "Mean power of quarter hours; what falls into peak hours is what shaving could move."),
                 bars("Load by hour of the day", f"""
-SELECT to_char(extract(hour FROM i.start AT TIME ZONE s.timezone), 'FM00') AS hour,
+SELECT to_char(extract(hour FROM tonne_clock(s.timezone, i.start)), 'FM00') AS hour,
        sum(i.value) * 0.004 / count(DISTINCT i.start) AS mean_kw {_LOAD}
 GROUP BY 1 ORDER BY 1
 """, "kwatt", "Mean charging power by hour of the site's clock: the shape that shaving would flatten.", x="hour"),
                 bars("Highest quarter hour of each day", f"""
 SELECT day::text AS day, max(kw) AS peak_kw FROM (
-    SELECT (i.start AT TIME ZONE s.timezone)::date AS day, i.start, sum(i.value) * 0.004 AS kw {_LOAD} GROUP BY 1, 2
+    SELECT tonne_clock(s.timezone, i.start)::date AS day, i.start, sum(i.value) * 0.004 AS kw {_LOAD} GROUP BY 1, 2
 ) q GROUP BY day ORDER BY day
 """, "kwatt", "The demand that a capacity tariff bills."),
                 table("Utilisation and faults", f"""

@@ -35,7 +35,7 @@ SELECT q.device_id, q.day, q.time, q.energy_kwh, (
 ) AS usual_kwh
 FROM v_day_energy_kwh q
 WHERE q.quantity = 'energy_import' AND $__timeFilter(q.time)
-  AND q.day < (now() AT TIME ZONE q.timezone)::date AND q.measured_share > 0.95 AND q.{_MINE}
+  AND q.day < tonne_clock(q.timezone, now())::date AND q.measured_share > 0.95 AND q.{_MINE}
 """
 _MADE = f"""
 SELECT q.day, q.time, q.site, sum(q.value) / 1e6 AS t FROM v_day_quantity q

@@ -78,7 +78,7 @@ SELECT day::text AS day,
        sum(readings) FILTER (WHERE test = 'flat_line') AS flat_line,
        sum(readings) FILTER (WHERE test NOT IN ('gross_range', 'spike', 'flat_line')) AS other
 FROM (
-    SELECT (f.time AT TIME ZONE s.timezone)::date AS day, f.test, count(*) AS readings
+    SELECT tonne_clock(s.timezone, f.time)::date AS day, f.test, count(*) AS readings
     FROM quality_flag f JOIN device d ON d.id = f.device_id JOIN site s ON s.id = d.site
     WHERE $__timeFilter(f.time) AND d.{_HERE} GROUP BY 1, 2
 ) days GROUP BY day ORDER BY day

@@ -48,7 +48,7 @@ WITH member AS MATERIALIZED (
     SELECT device_id, project_id, lower(during) AS since, upper(during) AS until FROM project_device WHERE {_MINE}
 )
 SELECT q.time, m.project_id AS metric,
-       avg(least(1, q.measured_us / (1e6 * extract(epoch FROM least(now(), (q.day + 1)::timestamp AT TIME ZONE q.timezone) - q.time)))) AS share
+       avg(least(1, q.measured_us / (1e6 * extract(epoch FROM least(now(), tonne_clock(q.timezone, (q.day + 1)::timestamp)) - q.time)))) AS share
 FROM v_day_quantity q JOIN member m ON m.device_id = q.device_id AND m.since <= q.time AND q.time < m.until
 WHERE $__timeFilter(q.time) GROUP BY 1, 2 ORDER BY 1
 """, "percentunit", "Share of each local day for which the projects' meters have measured quarter hours, devices that"
@@ -105,7 +105,7 @@ WHERE state <> 'valid' AND {_MINE} ORDER BY days_left NULLS FIRST, device_id LIM
 SELECT kind, count(*) AS entries, max(appended) AS last FROM log_entry GROUP BY kind ORDER BY last DESC
 """, "What the transparency log holds; `tonne log audit` walks it, and an alert tells when it does not hold.", span=12),
                 table("Last sealed day", """
-SELECT p.id AS project_id, max(s.day)::text AS last_sealed_day, (now() AT TIME ZONE p.timezone)::date - max(s.day) AS days_ago
+SELECT p.id AS project_id, max(s.day)::text AS last_sealed_day, tonne_clock(p.timezone, now())::date - max(s.day) AS days_ago
 FROM project p LEFT JOIN data_seal s ON s.project_id = p.id WHERE p.id = ANY(ARRAY[${project:sqlstring}]::text[])
 GROUP BY p.id ORDER BY last_sealed_day NULLS FIRST
 """, "The last day under a seal of each project; a day is due 24 hours after its end.",

@@ -21,7 +21,7 @@ CROSS JOIN LATERAL (
 WHERE d.class = '{class_id}' AND d.site = ANY(ARRAY[${{site:sqlstring}}]::text[])
 """
 _COUNTED = "project_id IN (SELECT project_id FROM v_counted_project)"
-_TODAY = "day = (now() AT TIME ZONE timezone)::date AND time > now() - INTERVAL '2 days'"
+_TODAY = "day = tonne_clock(timezone, now())::date AND time > now() - INTERVAL '2 days'"
 
 
 def dashboard() -> model.Dashboard:
@@ -80,7 +80,7 @@ SELECT what, cost_t, place, since, things FROM (
       AND device_id NOT IN (SELECT gateway FROM v_gateway_health)
     GROUP BY class, site
     UNION ALL
-    SELECT 3, 'calibration ' || c.state, c.project_id, count(*), min((c.valid_until + 1)::timestamp AT TIME ZONE p.timezone), NULL
+    SELECT 3, 'calibration ' || c.state, c.project_id, count(*), min(tonne_clock(p.timezone, (c.valid_until + 1)::timestamp)), NULL
     FROM v_calibration_due c JOIN project p ON p.id = c.project_id
     WHERE c.state IN ('expired', 'missing') AND c.site = ANY(ARRAY[${site:sqlstring}]::text[])
     GROUP BY c.state, c.project_id
@@ -106,7 +106,7 @@ WHERE s.id = ANY(ARRAY[${site:sqlstring}]::text[]) GROUP BY s.id, s.name, s.lati
             ("Projects", [
                 table("Projects against what was expected", """
 SELECT project_id, state, this_year_t, expected_this_year_t, last_30_days_t, expected_30_days_t, missed_t,
-       CASE WHEN silent_since IS NOT NULL THEN to_char(silent_since AT TIME ZONE timezone, 'YYYY-MM-DD HH24:MI') END AS silent_since,
+       CASE WHEN silent_since IS NOT NULL THEN to_char(tonne_clock(timezone, silent_since), 'YYYY-MM-DD HH24:MI') END AS silent_since,
        online, devices, left(name, 80) AS name, CASE WHEN counted THEN 'yes' ELSE 'no' END AS counted
 FROM v_project_now ORDER BY (state IN ('silent', 'never heard')) DESC, missed_t DESC NULLS LAST, project_id
 """, "Whole projects. Silent: none of its devices is heard; missed is what was expected of it since then. The last"

@@ -59,8 +59,9 @@ def status(facts: Facts, words: Words) -> Iterator[Block]:
     """Show where anybody may ask whether the statement counts, as text and as a QR code."""
     yield chapter(words["page.status"])
     url = status_url(facts)
-    yield pairs([(words["status_url"], url)])
     if url is not None:
+        # straight after the heading, which never parts from what follows it
         lines = segno.make(url, error="m", micro=False).matrix
         dots = ["".join(str(int(dot)) for dot in line) for line in lines]
         yield {"kind": "code_of_dots", "lines": dots, "alt": url}
+    yield pairs([(words["status_url"], url)])

@@ -110,7 +110,10 @@ def evidence(facts: Facts, words: Words) -> Iterator[Block]:
     yield paragraph(words["page.check"])
     yield {
         "kind": "code",
-        "lines": [f"tonne statement export {facts.name} --out pack", "tonne verify pack"],
+        "lines": [
+            f"tonne statement export {facts.name} --out pack",
+            "tonne verify pack --keys KEYS_YOU_TRUST.json --status STATUS_LIST.json",
+        ],
     }
     yield pairs(evidence_rows(facts, words))
     attached = "page.attached" if facts.twin is None else "public.attached"

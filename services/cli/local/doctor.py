@@ -21,6 +21,7 @@ from services.cli.local.doctor_kafka import topics
 from services.cli.local.doctor_quota import quota
 from services.cli.local.doctor_seals import seals, stamps
 from services.cli.local.doctor_signer import signer
+from services.cli.local.doctor_webhooks import webhooks
 from services.cli.local.doctor_witnesses import witnesses
 from services.cli.options.json_option import json_option
 from services.cli.output.masks import masked
@@ -162,6 +163,7 @@ def _database(url: str | None, settings: Settings) -> Iterator[Finding]:
                 yield witnesses(connection, settings)
                 yield stamps(connection, settings)
                 yield signer(connection)
+                yield webhooks(connection)
                 yield quota(connection)
     except psycopg.Error as error:
         fix = "check TONNE_DATABASE_URL, or run `tonne local up`"

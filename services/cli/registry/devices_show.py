@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 import click
 
 from ingest.errors import RegistryError
+from mrv import calendar
 from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
 from services.cli.output.amounts import shown_amount
@@ -20,6 +20,7 @@ from services.store.views.device_page import device_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import tzinfo
 
 _WEEK, _WIDE = 7, 100
 _CAUSES = {
@@ -55,7 +56,7 @@ def show(device: str, *, as_json: bool) -> None:
 
 
 def _lines(found: dict[str, Any]) -> Iterator[str]:
-    zone = ZoneInfo(found.get("timezone", "UTC"))
+    zone = calendar.zone(found.get("timezone", "UTC"))
     for name, value in _head(found, zone):
         if value not in (None, "", "-"):
             yield f"{name:<13} {value}"
@@ -69,7 +70,7 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     yield from _part("credentials", _credentials(found, zone))
 
 
-def _head(found: dict[str, Any], zone: ZoneInfo) -> Iterator[tuple[str, Any]]:
+def _head(found: dict[str, Any], zone: tzinfo) -> Iterator[tuple[str, Any]]:
     yield "device", found["id"]
     yield "state", found["state"] or "removed"
     if found["cause"]:
@@ -113,7 +114,7 @@ def _part(title: str, shown: tuple[Sequence[str], list[Sequence[object]]]) -> It
         yield table(list(head), rows, empty="")
 
 
-def _alarms(found: dict[str, Any], zone: ZoneInfo) -> tuple[Sequence[str], list[Sequence[object]]]:
+def _alarms(found: dict[str, Any], zone: tzinfo) -> tuple[Sequence[str], list[Sequence[object]]]:
     rows: list[Sequence[object]] = [
         (one["id"], one["severity"], one["kind"], one["state"], shown_time(one["since"], zone))
         for one in found["alarms"]
@@ -121,9 +122,7 @@ def _alarms(found: dict[str, Any], zone: ZoneInfo) -> tuple[Sequence[str], list[
     return ("number", "severity", "kind", "state", "since"), rows
 
 
-def _registers(
-    found: dict[str, Any], zone: ZoneInfo
-) -> tuple[Sequence[str], list[Sequence[object]]]:
+def _registers(found: dict[str, Any], zone: tzinfo) -> tuple[Sequence[str], list[Sequence[object]]]:
     rows: list[Sequence[object]] = [
         (one["quantity"], shown_amount(one["stands_at"], one["unit"]),
          shown_time(one["read"], zone), shown_time(one["rose"], zone), _waiting(one))
@@ -197,7 +196,7 @@ def _shown(value: float | None, form: str, unit: str) -> str | None:
     return None if value is None else f"{value:{form}}{unit}"
 
 
-def _flags(found: dict[str, Any], zone: ZoneInfo) -> tuple[Sequence[str], list[Sequence[object]]]:
+def _flags(found: dict[str, Any], zone: tzinfo) -> tuple[Sequence[str], list[Sequence[object]]]:
     rows: list[Sequence[object]] = [
         (one["channel"], one["test"], one["readings"], shown_time(one["last"], zone))
         for one in found["flags"]
@@ -205,7 +204,7 @@ def _flags(found: dict[str, Any], zone: ZoneInfo) -> tuple[Sequence[str], list[S
     return ("channel", "test", "readings", "last"), rows
 
 
-def _refused(found: dict[str, Any], zone: ZoneInfo) -> tuple[Sequence[str], list[Sequence[object]]]:
+def _refused(found: dict[str, Any], zone: tzinfo) -> tuple[Sequence[str], list[Sequence[object]]]:
     rows: list[Sequence[object]] = [
         (one["id"], shown_time(one["received"], zone), one["reason"],
          f"{one['topic']}: {one['detail']}"[:_WIDE])
@@ -215,7 +214,7 @@ def _refused(found: dict[str, Any], zone: ZoneInfo) -> tuple[Sequence[str], list
 
 
 def _credentials(
-    found: dict[str, Any], zone: ZoneInfo
+    found: dict[str, Any], zone: tzinfo
 ) -> tuple[Sequence[str], list[Sequence[object]]]:
     rows: list[Sequence[object]] = [
         (one["kind"], one["serial"], shown_time(one["issued"], zone),

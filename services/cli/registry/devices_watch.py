@@ -6,12 +6,12 @@ import json
 import time
 from statistics import median
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 import click
 
 from ingest import classes, profiles
 from ingest.errors import RegistryError
+from mrv.calendar import zone
 from services.cli.errors import Exit
 from services.cli.options.database_url import database_url
 from services.store.postgres.pool import connect
@@ -70,7 +70,7 @@ class _Shown:
 
     def __init__(self, device: Device, *, as_json: bool) -> None:
         self._device, self._as_json = device, as_json
-        self._zone = ZoneInfo(device.timezone)
+        self._zone = zone(device.timezone)
         self._units = {n: c.unit for n, c in classes.load()[device.class_id].channels.items()}
         profile = profiles.load()[device.class_id, device.profile]
         self._paths = {source.channel: source.path for source in profile.channels.values()}

@@ -6,7 +6,7 @@ from collections import defaultdict
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
-from mrv.calendar import local_date
+from mrv.calendar import local_date, zones
 from mrv.registry.article6_transfer import TransferClass
 from mrv.registry.project import Sample
 from services.registry.entries import (
@@ -14,6 +14,7 @@ from services.registry.entries import (
     Area,
     Device,
     Entry,
+    LaterZone,
     MeterKey,
     Modules,
     Outside,
@@ -50,11 +51,15 @@ def load_registry(conn: Connection[TupleRow]) -> Registry:
     """Load everything that is registered."""
     called = names(conn)
     entries: list[Entry] = [
-        Site(id_, name, latitude, longitude, zone, park, called.get(("site", id_)))
+        Site(
+            id_, name, latitude, longitude, (every := zones(zone))[0].name, park,
+            called.get(("site", id_)),
+            tuple(LaterZone(z.first, z.name) for z in every if z.first is not None),
+        )
         for id_, name, latitude, longitude, zone, park in conn.execute(
             "SELECT id, name, latitude, longitude, timezone, park FROM site ORDER BY id"
         )
-    ]
+    ]  # fmt: skip
     entries += _devices(conn)
     entries += [
         Topic(*row)

@@ -59,7 +59,7 @@ def _upsert(table: str, columns: str) -> str:
 
 
 def _write_sites(cur: Cursor[TupleRow], sites: list[Site]) -> None:
-    rows = [(s.id, s.name, s.latitude, s.longitude, s.timezone, s.park) for s in sites]
+    rows = [(s.id, s.name, s.latitude, s.longitude, s.clock, s.park) for s in sites]
     cur.executemany(_upsert("site", "id name latitude longitude timezone park"), rows)
     _write_names(cur, "site", {s.id: s.names for s in sites})
 

@@ -4,6 +4,10 @@ Negative balances of issued periods that no later one has taken yet, and the tim
 Mostly it is the balance of the period before.  But a period may be issued after a later
 one, or corrected after the next one took what it left: what is owed then is taken by
 whoever closes next, whatever the order.
+
+What is owed goes with the meters.  A project that counts a meter of another project's
+statement takes what that one left, the whole of it: under a new name the same meters would
+else begin without what they owe.
 """
 
 from __future__ import annotations
@@ -13,19 +17,27 @@ from typing import TYPE_CHECKING, NamedTuple
 from mrv.calendar import utc_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
+# project and period of a claim
+_Place = tuple[str, str]
 # between names of statements, where several left something
 _AND = ", "
 _CLAIMS = """
-SELECT c.statement_id, c.period::text, upper(c.period) <= %(from)s::timestamptz,
-       c.period = tstzrange(%(from)s, %(to)s, '[)'),
-       coalesce(s.document #>> '{credentialSubject,carried,in_ug}', '0'),
-       coalesce(s.document #>> '{credentialSubject,carried,out_ug}', '0'),
-       coalesce(s.document #>> '{credentialSubject,carried,from}', '')
-FROM claim c JOIN statement s ON s.id = c.statement_id
-WHERE c.project_id = %(project)s ORDER BY lower(c.period)
+SELECT c.statement_id, c.project_id, c.period::text, upper(c.period) <= %(from)s::timestamptz,
+       c.project_id = %(project)s AND c.period = tstzrange(%(from)s, %(to)s, '[)'),
+       m.taken, m.left, m.said,
+       ARRAY(SELECT p->>'device' FROM jsonb_array_elements(
+           s.document->'credentialSubject'->'monitoredParameters') p)
+FROM claim c JOIN statement s ON s.id = c.statement_id CROSS JOIN LATERAL (
+    SELECT coalesce(s.document #>> '{credentialSubject,carried,in_ug}', '0') AS taken,
+           coalesce(s.document #>> '{credentialSubject,carried,out_ug}', '0') AS left,
+           coalesce(s.document #>> '{credentialSubject,carried,from}', '') AS said) m
+WHERE c.project_id = %(project)s OR m.said <> '' OR m.left <> '0'
+ORDER BY lower(c.period), c.project_id
 """
 
 
@@ -36,49 +48,115 @@ class Owed(NamedTuple):
     statements: str | None
 
 
-def owed(conn: Connection[TupleRow], project: str, from_us: int, to_us: int) -> Owed:
+class _Claim(NamedTuple):
+    """An issued statement's balance; whether its period is before the one asked for, or that."""
+
+    statement: str
+    project: str
+    period: str
+    before: bool
+    own: bool
+    taken_ug: str
+    left_ug: str
+    said: str
+    devices: list[str]
+
+    @property
+    def place(self) -> _Place:
+        return self.project, self.period
+
+    @property
+    def names(self) -> list[str]:
+        return self.said.split(_AND) if self.said else []
+
+
+def owed(
+    conn: Connection[TupleRow], project: str, devices: Iterable[str], from_us: int, to_us: int
+) -> Owed:
     """
-    Return what a project's issued periods before one left for it.
+    Return what issued periods before one left for it: its project's, and those of its meters.
 
     What another issued period took already is taken off; what the period itself took,
     where it is issued and closed again, is not.
+
+    Parameters
+    ----------
+    devices : iterable of str
+        The project's devices in the period.
+    from_us, to_us : int
+        The period, half-open. [us UTC]
     """
     given = {"project": project, "from": utc_text(from_us), "to": utc_text(to_us)}
-    claims = conn.execute(_CLAIMS, given).fetchall()
-    left = {period: int(out) for _, period, before, _, _, out, _ in claims if before}
-    names = {period: name for name, period, *_ in claims}
-    taken = [
-        (int(into), said.split(_AND)) for _, _, _, own, into, _, said in claims if said and not own
-    ]
-    periods = _periods(conn, [name for _, some in taken for name in some])
-    for into, some in taken:
-        rest = into
-        for period in (periods.get(name, "") for name in some):
-            part = max(rest, left.get(period, 0))
-            rest -= part
-            if period in left:
-                left[period] -= part
-    owing = [period for period, ug in left.items() if ug < 0]
-    return Owed(sum(left[p] for p in owing), _AND.join(names[p] for p in owing) or None)
+    claims = [_Claim(*row) for row in conn.execute(_CLAIMS, given).fetchall()]
+    places = _places(conn, [name for one in claims for name in one.names])
+    reached = _reached(claims, places)
+    wanted = {project, *(_OF_DEVICE + name for name in one_meter(conn, devices))}
+    mine = [one for one in claims if one.before and reached[one.place] & wanted]
+    left = {one.place: int(one.left_ug) for one in mine}
+    for one in claims:
+        rest = 0 if one.own else int(one.taken_ug)
+        for place in (places.get(name) for name in one.names):
+            if place in left:
+                part = max(rest, left[place])
+                rest -= part
+                left[place] -= part
+    owing = [one for one in mine if left[one.place] < 0]
+    return Owed(
+        sum(left[one.place] for one in owing), _AND.join(o.statement for o in owing) or None
+    )
 
 
-def _periods(conn: Connection[TupleRow], names: list[str]) -> dict[str, str]:
+# an id of a project has no space
+_OF_DEVICE = "device "
+
+
+def _reached(claims: Iterable[_Claim], places: dict[str, _Place]) -> dict[_Place, set[str]]:
+    """
+    Whose balance each claim's is: its project, its devices, and those of what it took over.
+
+    Claims come in the order of time, and take over from earlier ones only.
+    """
+    found: dict[_Place, set[str]] = {}
+    for one in claims:
+        mine = {one.project, *(_OF_DEVICE + name for name in one.devices)}
+        for name in one.names:
+            mine |= found.get(places.get(name, ("", "")), set())
+        found[one.place] = mine
+    return found
+
+
+def one_meter(conn: Connection[TupleRow], devices: Iterable[str]) -> list[str]:
+    """Return these devices, and those that are the same meter by maker and serial number."""
+    rows = conn.execute(
+        "SELECT DISTINCT o.id FROM device d JOIN device o ON o.id = d.id OR (o.serial = d.serial"
+        " AND (o.maker = d.maker OR o.maker IS NULL OR d.maker IS NULL))"
+        " WHERE d.id = ANY(%s) ORDER BY 1",
+        [list(devices)],
+    )
+    return [name for (name,) in rows]
+
+
+def _places(conn: Connection[TupleRow], names: list[str]) -> dict[str, _Place]:
     """Periods of statements; one that was superseded left what its successor leaves."""
-    rows = conn.execute("SELECT id, period::text FROM statement WHERE id = ANY(%s)", [names])
-    return dict(rows.fetchall())
+    rows = conn.execute(
+        "SELECT id, project_id, period::text FROM statement WHERE id = ANY(%s)", [names]
+    )
+    return {name: (project, period) for name, project, period in rows}
 
 
-def unclaimed(conn: Connection[TupleRow], project: str, until_us: int) -> list[tuple[int, int]]:
-    """Spans since a project first issued anything that no issued statement covers. [us UTC]"""
+def unclaimed(
+    conn: Connection[TupleRow], projects: Sequence[str], until_us: int
+) -> list[tuple[int, int]]:
+    """Spans since projects first issued anything that no issued statement covers. [us UTC]"""
     rows = conn.execute(
         "SELECT (extract(epoch FROM lower(r)) * 1000000)::bigint,"
         " (extract(epoch FROM upper(r)) * 1000000)::bigint FROM ("
         "SELECT unnest(tstzmultirange(tstzrange(began, %(until)s)) - coalesce("
-        "(SELECT range_agg(period::tstzrange) FROM claim WHERE project_id = %(project)s),"
+        "(SELECT range_agg(period::tstzrange) FROM claim WHERE project_id = ANY(%(projects)s)),"
         " '{}'::tstzmultirange)) AS r FROM (SELECT min(lower(s.period)) AS began FROM statement s"
         " JOIN statement_event e ON e.statement_id = s.id AND e.state = 'issued'"
-        " WHERE s.project_id = %(project)s AND lower(s.period) < %(until)s::timestamptz) f"
+        " WHERE s.project_id = ANY(%(projects)s) AND lower(s.period) < %(until)s::timestamptz) f"
         " WHERE began IS NOT NULL) spans ORDER BY 1",
-        {"project": project, "until": utc_text(until_us)},
+        {"projects": list(projects), "until": utc_text(until_us)},
     )
     return [(int(begin), int(end)) for begin, end in rows.fetchall()]

@@ -73,19 +73,22 @@ def of_day(conn: Connection[TupleRow], project: str, day: date) -> list[int]:
     return [int(index) for (index,) in rows]
 
 
-def first_us(cursor: Cursor[TupleRow], devices: Sequence[str]) -> int | None:
-    """Time of the oldest reading of some devices. [us UTC]"""
-    found = []
+def first_us(cursor: Cursor[TupleRow], devices: Sequence[str]) -> dict[str, int]:
+    """Time of each device's oldest reading, of those that have one. [us UTC]"""
+    found: dict[str, int] = {}
+    stored: list[tuple[str, int]] = []
     for class_id in classes.load():
         cursor.execute(
-            "SELECT min((SELECT (extract(epoch FROM r.time) * 1000000)::bigint"
-            f" FROM reading_{class_id} r WHERE r.device_id = d.id ORDER BY r.time LIMIT 1))"
-            " FROM unnest(%s::text[]) d (id)",
+            "SELECT d.id, r.first FROM unnest(%s::text[]) d (id) CROSS JOIN LATERAL"
+            " (SELECT (extract(epoch FROM time) * 1000000)::bigint AS first"
+            f" FROM reading_{class_id} WHERE device_id = d.id ORDER BY time LIMIT 1) r",
             [list(devices)],
         )
-        found += [row[0] for row in cursor.fetchall() if row[0] is not None]
-    found += [first for first, _ in archived.reach(cursor, devices).values()]
-    return min(found, default=None)
+        stored += [(str(name), int(us)) for name, us in cursor.fetchall()]
+    stored += [(name, first) for name, (first, _) in archived.reach(cursor, devices).items()]
+    for name, us in stored:
+        found[name] = min(us, found.get(name, us))
+    return found
 
 
 class Emissions(NamedTuple):

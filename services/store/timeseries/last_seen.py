@@ -11,13 +11,13 @@ Times only grow and quarters are only added: order and repetition change nothing
 from __future__ import annotations
 
 import time
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
-from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from ingest.model import INTERVAL_US
+from mrv.calendar import local_date, midnight_us
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from services.store.messages.dead_letter_write import Letters
 
 EVERY_S = 10.0
-QUARTERS = 100  # of a day that is an hour longer
+QUARTERS = 100  # of a day that is an hour longer; the last stands for all that are beyond it
 _NEVER = -1
 _WRITE = (
     "INSERT INTO device_seen AS s (device_id, last_reading, received, day, quarters)"
@@ -124,7 +124,7 @@ class Seen:
         since = frame.time_us - self._days.midnight_us[frame.device]
         quarter = since // INTERVAL_US
         today = (since >= 0) & (frame.time_us < self._days.next_us[frame.device])
-        device, quarter = frame.device[today], quarter[today]
+        device, quarter = frame.device[today], np.minimum(quarter[today], QUARTERS - 1)
         new = ~self._quarters[device, quarter]
         self._quarters[device[new], quarter[new]] = True
         marked: NDArray[np.int32] = device[new]
@@ -166,9 +166,8 @@ class _Days:
         for name, members in self._zones.items():
             if now_us < self._ends[name]:
                 continue
-            zone = ZoneInfo(name)
-            today = datetime.fromtimestamp(now_us / 1e6, zone).date()
-            begin, end = (_midnight_us(day, zone) for day in (today, today + timedelta(days=1)))
+            today = local_date(now_us, name)
+            begin, end = (midnight_us(day, name) for day in (today, today + timedelta(days=1)))
             self.midnight_us[members], self.next_us[members] = begin, end
             self._ends[name], self._dates[name] = end, today.isoformat()
             turned.append(members)
@@ -177,11 +176,6 @@ class _Days:
     def dates(self, device: NDArray[np.intp]) -> list[str]:
         """Return each device's local date."""
         return [self._dates[self._names[index]] for index in device.tolist()]
-
-
-def _midnight_us(day: object, zone: ZoneInfo) -> int:
-    moment = datetime.fromisoformat(f"{day}T00:00:00").replace(tzinfo=zone)
-    return int(moment.timestamp()) * 1_000_000
 
 
 def _received(frame: Frame, messages: Letters) -> Int64:

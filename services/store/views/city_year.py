@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from psycopg.rows import TupleRow
 
 _YEAR = (
-    " CROSS JOIN LATERAL (SELECT make_date(%(year)s, 1, 1)::timestamp AT TIME ZONE p.timezone AS"
-    " begins, make_date(%(year)s + 1, 1, 1)::timestamp AT TIME ZONE p.timezone AS ends) y"
+    " CROSS JOIN LATERAL (SELECT tonne_clock(p.timezone, make_date(%(year)s, 1, 1)::timestamp) AS"
+    " begins, tonne_clock(p.timezone, make_date(%(year)s + 1, 1, 1)::timestamp) AS ends) y"
 )
 
 
@@ -103,8 +103,8 @@ def avoided_by_day(conn: Connection[TupleRow], year: int) -> list[tuple[str, dat
 def expected_by_month(conn: Connection[TupleRow], year: int) -> list[Decimal | None]:
     """Return what was expected of the counted projects in each month, as far as it has come. [t]"""
     rows = conn.execute(
-        "SELECT sum(tonne_expected_t(p.project_id, b.at AT TIME ZONE p.timezone,"
-        "   (b.at + INTERVAL '1 month') AT TIME ZONE p.timezone))"
+        "SELECT sum(tonne_expected_t(p.project_id, tonne_clock(p.timezone, b.at),"
+        "   tonne_clock(p.timezone, b.at + INTERVAL '1 month')))"
         " FROM generate_series(make_date(%(year)s, 1, 1)::timestamp,"
         "   make_date(%(year)s, 12, 1)::timestamp, INTERVAL '1 month') b (at)"
         " CROSS JOIN v_counted_project p GROUP BY b.at ORDER BY b.at",
@@ -116,10 +116,10 @@ def expected_by_month(conn: Connection[TupleRow], year: int) -> list[Decimal | N
 def changes(conn: Connection[TupleRow]) -> Change:
     """Return what is other than a day ago."""
     days = conn.execute(
-        "SELECT sum(a.avoided_t) FILTER (WHERE a.day = (now() AT TIME ZONE a.timezone)::date - 1),"
-        " sum(a.avoided_t) FILTER (WHERE a.day = (now() AT TIME ZONE a.timezone)::date - 2)"
+        "SELECT sum(a.avoided_t) FILTER (WHERE a.day = tonne_clock(a.timezone, now())::date - 1),"
+        " sum(a.avoided_t) FILTER (WHERE a.day = tonne_clock(a.timezone, now())::date - 2)"
         " FROM v_account_day a JOIN v_counted_project c USING (project_id)"
-        " WHERE a.day >= (now() AT TIME ZONE a.timezone)::date - 2"
+        " WHERE a.day >= tonne_clock(a.timezone, now())::date - 2"
     ).fetchone()
     alarms = conn.execute(
         "SELECT count(*) FILTER (WHERE raised > now() - INTERVAL '1 day'),"

@@ -130,10 +130,10 @@ def emission_days(
 ) -> list[EmissionDay]:
     """Return a project's local days in [first, end) of which anything is stored."""
     rows = conn.execute(
-        "SELECT (time AT TIME ZONE %(zone)s)::date AS day, sum(baseline_ug), sum(project_ug),"
+        "SELECT tonne_clock(%(zone)s, time)::date AS day, sum(baseline_ug), sum(project_ug),"
         " sum(leakage_ug), sum(reduction_ug) FROM v_account_interval"
-        " WHERE project_id = %(project)s AND time >= %(first)s::timestamp AT TIME ZONE %(zone)s"
-        " AND time < %(end)s::timestamp AT TIME ZONE %(zone)s GROUP BY day ORDER BY day",
+        " WHERE project_id = %(project)s AND time >= tonne_clock(%(zone)s, %(first)s::timestamp)"
+        " AND time < tonne_clock(%(zone)s, %(end)s::timestamp) GROUP BY day ORDER BY day",
         {"zone": timezone, "project": project, "first": first, "end": end},
     )
     return [EmissionDay(day, *map(int, sums)) for day, *sums in rows]
@@ -180,8 +180,8 @@ def expected_days(
 ) -> dict[date, Decimal]:
     """Return what was expected of each local day in [first, end), as far as it has come. [t]"""
     rows = conn.execute(
-        "SELECT d::date, tonne_expected_t(%(project)s, d AT TIME ZONE %(zone)s,"
-        " (d + INTERVAL '1 day') AT TIME ZONE %(zone)s)"
+        "SELECT d::date, tonne_expected_t(%(project)s, tonne_clock(%(zone)s, d),"
+        " tonne_clock(%(zone)s, d + INTERVAL '1 day'))"
         " FROM generate_series(%(first)s::timestamp, %(end)s::timestamp - INTERVAL '1 day',"
         "   INTERVAL '1 day') d",
         {"zone": timezone, "project": project, "first": first, "end": end},
@@ -208,8 +208,8 @@ def coverage_days(
     """
     devices, quantities = [one for one, _ in pairs], [one for _, one in pairs]
     rows = conn.execute(
-        "WITH day AS (SELECT d::date AS day, d AT TIME ZONE %(zone)s AS begin,"
-        "   (d + INTERVAL '1 day') AT TIME ZONE %(zone)s AS stop"
+        "WITH day AS (SELECT d::date AS day, tonne_clock(%(zone)s, d) AS begin,"
+        "   tonne_clock(%(zone)s, d + INTERVAL '1 day') AS stop"
         "   FROM generate_series(%(first)s::timestamp, %(end)s::timestamp - INTERVAL '1 day',"
         "     INTERVAL '1 day') d),"
         " serving AS (SELECT day.day, m.device_id, greatest(lower(m.during), day.begin) AS begin,"
@@ -217,14 +217,14 @@ def coverage_days(
         "   FROM day JOIN project_device m ON m.project_id = %(project)s"
         "   AND m.during && tstzrange(day.begin, day.stop)"
         "   WHERE day.begin < now() AND lower(m.during) < now()),"
-        " known AS (SELECT (i.start AT TIME ZONE %(zone)s)::date AS day, sum(i.measured_us) AS m,"
+        " known AS (SELECT tonne_clock(%(zone)s, i.start)::date AS day, sum(i.measured_us) AS m,"
         "   sum(i.estimated_us) AS e, sum(i.unknown_us) AS u"
         "   FROM unnest(%(devices)s::text[], %(quantities)s::text[]) AS p (device, quantity)"
         "   JOIN interval_quantity i ON i.device_id = p.device AND i.quantity = p.quantity"
         "   JOIN project_device s ON s.project_id = %(project)s AND s.device_id = i.device_id"
         "   AND s.during @> i.start"
-        "   WHERE i.start >= %(first)s::timestamp AT TIME ZONE %(zone)s"
-        "   AND i.start < %(end)s::timestamp AT TIME ZONE %(zone)s GROUP BY 1)"
+        "   WHERE i.start >= tonne_clock(%(zone)s, %(first)s::timestamp)"
+        "   AND i.start < tonne_clock(%(zone)s, %(end)s::timestamp) GROUP BY 1)"
         f" SELECT day, sum({_US.format('s.stop - s.begin')})::bigint, coalesce(max(known.m), 0),"
         " coalesce(max(known.e), 0), coalesce(max(known.u), 0)"
         " FROM serving s LEFT JOIN known USING (day) GROUP BY day ORDER BY day",

@@ -86,16 +86,16 @@ _REGISTERS = (
 )
 _REGISTER_NAMES = ("quantity", "interval", "stands_at", "read", "rose", "waiting_at", "waiting")
 _DAY_ROWS = (
-    "SELECT (start AT TIME ZONE %(zone)s)::date AS day, quantity, sum(value)::bigint,"
+    "SELECT tonne_clock(%(zone)s, start)::date AS day, quantity, sum(value)::bigint,"
     " sum(measured_us)::bigint, sum(unknown_us)::bigint FROM interval_quantity"
     " WHERE device_id = %(id)s AND measured_us + estimated_us + unknown_us > 0"
-    " AND start >="
-    " ((now() AT TIME ZONE %(zone)s)::date - %(days)s)::timestamp AT TIME ZONE %(zone)s"
+    " AND start >= tonne_clock(%(zone)s,"
+    "   (tonne_clock(%(zone)s, now())::date - %(days)s)::timestamp)"
     " GROUP BY 1, 2 ORDER BY 2, 1"
 )
 _TODAY = (
     "SELECT start, quantity, value FROM interval_quantity WHERE device_id = %(id)s"
-    " AND start >= (now() AT TIME ZONE %(zone)s)::date::timestamp AT TIME ZONE %(zone)s"
+    " AND start >= tonne_clock(%(zone)s, tonne_clock(%(zone)s, now())::date::timestamp)"
     " AND measured_us + estimated_us + unknown_us > 0 ORDER BY 2, 1"
 )
 # of an inverter: its modules as they are now, its last days, how they change from year to year

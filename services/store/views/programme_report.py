@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from psycopg.rows import TupleRow
 
 _OF_YEAR = (
-    "start >= make_timestamptz(%(year)s, 1, 1, 0, 0, 0, timezone)"
-    " AND start < make_timestamptz(%(year)s + 1, 1, 1, 0, 0, 0, timezone)"
+    "start >= tonne_clock(timezone, make_date(%(year)s, 1, 1)::timestamp)"
+    " AND start < tonne_clock(timezone, make_date(%(year)s + 1, 1, 1)::timestamp)"
 )
 _PROJECTS = f"""
 WITH live AS (
@@ -47,8 +47,8 @@ WITH live AS (
 )
 SELECT p.id, p.name, p.system, p.action, p.methodology || ' ' || p.version,
        (p.expected ->> 'reduction_t_per_year')::numeric, live.reduction_ug * 0.000000000001,
-       tonne_expected_t(p.id, make_timestamptz(%(year)s, 1, 1, 0, 0, 0, p.timezone),
-           make_timestamptz(%(year)s + 1, 1, 1, 0, 0, 0, p.timezone)),
+       tonne_expected_t(p.id, tonne_clock(p.timezone, make_date(%(year)s, 1, 1)::timestamp),
+           tonne_clock(p.timezone, make_date(%(year)s + 1, 1, 1)::timestamp)),
        issued.credit_t, issued.provisional, p.transfer::text
 FROM project p LEFT JOIN live ON live.project_id = p.id
 LEFT JOIN issued ON issued.project_id = p.id

@@ -47,10 +47,8 @@ _OBSERVED = """
  UNION ALL
  SELECT v.device_id, v.indicator, v.start,
         CASE v.period WHEN 'hour' THEN v.start + INTERVAL '1 hour' ELSE
-            ((v.start AT TIME ZONE (SELECT z.timezone FROM device q JOIN site z ON z.id = q.site
-                                    WHERE q.id = v.device_id)) + INTERVAL '1 day')
-            AT TIME ZONE (SELECT z.timezone FROM device q JOIN site z ON z.id = q.site
-                          WHERE q.id = v.device_id) END,
+            (SELECT tonne_clock(z.timezone, (tonne_clock(z.timezone, v.start)::date + 1)::timestamp)
+             FROM device q JOIN site z ON z.id = q.site WHERE q.id = v.device_id) END,
         v.value, v.grade, v.covered, NULL, NULL
  FROM indicator_value v WHERE v.value IS NOT NULL OR v.grade IS NOT NULL) o
 """

@@ -114,3 +114,15 @@ def test_uncertainties_are_combined_as_the_ipcc_says(bare):
     assert percent_of(changed(one, calibrations=(certificate, worse))) == 1
     unknown = changed(certificate, max_error_percent=None, accuracy_class=None)
     assert percent_of(changed(one, calibrations=(certificate, unknown))) is None
+
+
+def test_the_code_stands_under_its_heading(told):
+    """A page would hold a code and nothing that says what it is of."""
+    kinds = [block["kind"] for block in status(told, Words("en"))]
+    assert kinds[:2] == ["h2", "code_of_dots"]
+
+
+def test_the_command_asks_for_keys_and_status(told):
+    """A reader would be told to run a check that is never enough to rely on."""
+    said = text_of(page(told, Words("en")))
+    assert "tonneverifypack--keysKEYS_YOU_TRUST.json--statusSTATUS_LIST.json" in said

@@ -17,6 +17,7 @@ from tests import commands
 from tests.fix_timescale import _fresh
 from tests.planted import planted
 from tests.ports import free_port
+from tests.services.api import plain
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
 
@@ -38,7 +39,7 @@ class Served:
         headers = dict(more.pop("headers", {}))
         if who is not None:
             headers["Authorization"] = f"Bearer {self.tokens[who]}"
-        return httpx.request(method, self.url + path, headers=headers, timeout=30, **more)
+        return plain.request(method, self.url + path, headers=headers, timeout=30, **more)
 
 
 def _issued(database_url, home):
@@ -104,7 +105,7 @@ def start(database_url, home, url, log, **more):
     )
     for _ in range(300):
         try:
-            if httpx.get(f"http://{url}/readyz").status_code == 200:
+            if plain.get(f"http://{url}/readyz").status_code == 200:
                 return process
         except httpx.TransportError:
             time.sleep(0.1)

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
+from tests.services.api import plain
+
 ATTACKER = "127.0.0.66"
 
 
@@ -92,7 +94,9 @@ class Reader:
         self._thread.join(60)
 
     def _read(self):
-        with httpx.Client(timeout=30, headers={"Connection": "close"}) as client:
+        with httpx.Client(
+            verify=plain.NO_AUTHORITIES, timeout=30, headers={"Connection": "close"}
+        ) as client:
             while not self._ended.is_set():
                 for url in self._urls:
                     began_s = time.monotonic()

@@ -1,7 +1,8 @@
 """Who may do what: every route, by every role and by nobody."""
 
-import httpx
 import pytest
+
+from tests.services.api import plain
 
 ALL = ("operator", "verifier", "auditor", "admin")
 # status by role; 200 stands for "let in", whatever the request then meets
@@ -214,7 +215,7 @@ def test_each_role_gets_what_is_its_own(served, method, path):
 )  # fmt: skip
 def test_a_broken_token_is_never_taken_for_none(served, authorization):
     """A caller with a wrong token would believe that it was accepted."""
-    found = httpx.get(f"{served.url}/v1/statements", headers={"Authorization": authorization})
+    found = plain.get(f"{served.url}/v1/statements", headers={"Authorization": authorization})
     assert found.status_code == 401
     assert found.headers["www-authenticate"].startswith("Bearer")
     assert found.headers["content-type"] == "application/problem+json"
@@ -249,10 +250,10 @@ def test_an_administrator_of_one_project_makes_no_key_of_all(served):
     ).json()  # fmt: skip
     headers = {"Authorization": f"Bearer {made['token']}"}
     wide = {"name": "of all", "role": "operator"}
-    assert httpx.post(f"{served.url}/v1/keys", json=wide, headers=headers).status_code == 403
+    assert plain.post(f"{served.url}/v1/keys", json=wide, headers=headers).status_code == 403
     for path in ("/v1/keys", "/v1/audit"):
-        assert httpx.get(served.url + path, headers=headers).status_code == 403
-    assert httpx.get(f"{served.url}/v1/me", headers=headers).json()["projects"] == ["pv"]
+        assert plain.get(served.url + path, headers=headers).status_code == 403
+    assert plain.get(f"{served.url}/v1/me", headers=headers).json()["projects"] == ["pv"]
 
 
 def test_a_key_is_revoked_at_once(served):
@@ -261,9 +262,9 @@ def test_a_key_is_revoked_at_once(served):
         "/v1/keys", "admin", "POST", json={"name": "short-lived", "role": "auditor"}
     ).json()
     headers = {"Authorization": f"Bearer {made['token']}"}
-    assert httpx.get(f"{served.url}/v1/me", headers=headers).json()["name"] == "short-lived"
+    assert plain.get(f"{served.url}/v1/me", headers=headers).json()["name"] == "short-lived"
     assert served.ask(f"/v1/keys/{made['id']}", "admin", "DELETE").status_code == 200
-    assert httpx.get(f"{served.url}/v1/me", headers=headers).status_code == 401
+    assert plain.get(f"{served.url}/v1/me", headers=headers).status_code == 401
     rows = served.ask("/v1/audit", "admin", params={"limit": 1000}).json()["items"]
     assert ("DELETE", f"/v1/keys/{made['id']}", 200) in [
         (r["method"], r["path"], r["status"]) for r in rows

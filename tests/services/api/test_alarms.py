@@ -1,11 +1,11 @@
 """Alarms by the API and in the console: read within a scope, acknowledged by operators."""
 
-import httpx
 import pytest
 
 from mrv.report.words import LANGUAGES
 from services.store.postgres.pool import connect
 from services.store.views import alarm_round
+from tests.services.api import plain
 
 pytestmark = pytest.mark.integration
 
@@ -57,26 +57,26 @@ def test_operators_acknowledge_once(served, raised):
 
 def test_pages_show_alarms_to_who_may_see_them(served, raised):
     """A control room would look at devices one by one."""
-    assert httpx.get(f"{served.url}/console/en/alarms").status_code == 401
+    assert plain.get(f"{served.url}/console/en/alarms").status_code == 401
     key = {"key": served.tokens["scoped"]}
-    cookies = dict(httpx.post(f"{served.url}/console/en/sign-in", data=key).cookies)
+    cookies = dict(plain.post(f"{served.url}/console/en/sign-in", data=key).cookies)
     number = raised["project_silent", "pv"]
     for language in LANGUAGES:
         for path in ("alarms", "alarms?state=all", f"alarms/{number}", "devices/inv-2"):
-            page = httpx.get(f"{served.url}/console/{language}/{path}", cookies=cookies)
+            page = plain.get(f"{served.url}/console/{language}/{path}", cookies=cookies)
             assert page.status_code == 200, page.text
             assert f"/console/{language}/" in page.text
             assert "bus" not in page.text.partition("<main")[2]
     other = raised["project_silent", "bus"]
-    page = httpx.get(f"{served.url}/console/en/alarms/{other}", cookies=cookies)
+    page = plain.get(f"{served.url}/console/en/alarms/{other}", cookies=cookies)
     assert page.status_code == 404
-    led = httpx.get(f"{served.url}/alarms/{number}", headers={"Accept-Language": "vi"})
+    led = plain.get(f"{served.url}/alarms/{number}", headers={"Accept-Language": "vi"})
     assert led.headers["location"] == f"/console/vi/alarms/{number}"
 
 
 def _signed_in(served, who):
     key = {"key": served.tokens[who]}
-    return dict(httpx.post(f"{served.url}/console/en/sign-in", data=key).cookies)
+    return dict(plain.post(f"{served.url}/console/en/sign-in", data=key).cookies)
 
 
 def test_operators_take_alarms_up_in_the_console(served, raised):
@@ -84,22 +84,22 @@ def test_operators_take_alarms_up_in_the_console(served, raised):
     number = raised["project_silent", "pv"]
     page = f"{served.url}/console/en/alarms/{number}"
     own, auditor = _signed_in(served, "operator"), _signed_in(served, "auditor")
-    assert "<textarea" in httpx.get(page, cookies=own).text
-    assert "<textarea" not in httpx.get(page, cookies=auditor).text
+    assert "<textarea" in plain.get(page, cookies=own).text
+    assert "<textarea" not in plain.get(page, cookies=auditor).text
     said = {"text": "<b>\u202eon the way</b> \"'"}
-    assert httpx.post(f"{page}/acknowledge", data=said).status_code == 401
-    assert httpx.post(f"{page}/acknowledge", data=said, cookies=auditor).status_code == 403
+    assert plain.post(f"{page}/acknowledge", data=said).status_code == 401
+    assert plain.post(f"{page}/acknowledge", data=said, cookies=auditor).status_code == 403
     foreign = {"Origin": "https://elsewhere.example"}
-    refused = httpx.post(f"{page}/acknowledge", data=said, cookies=own, headers=foreign)
+    refused = plain.post(f"{page}/acknowledge", data=said, cookies=own, headers=foreign)
     assert refused.status_code == 403
     rival = _signed_in(served, "rival")
-    assert httpx.post(f"{page}/acknowledge", data=said, cookies=rival).status_code == 404
-    assert httpx.post(f"{page}/comment", data={"text": " "}, cookies=own).status_code == 422
-    done = httpx.post(f"{page}/acknowledge", data=said, cookies=own)
+    assert plain.post(f"{page}/acknowledge", data=said, cookies=rival).status_code == 404
+    assert plain.post(f"{page}/comment", data={"text": " "}, cookies=own).status_code == 422
+    done = plain.post(f"{page}/acknowledge", data=said, cookies=own)
     assert (done.status_code, done.headers["location"]) == (303, f"/console/en/alarms/{number}")
-    assert httpx.post(f"{page}/acknowledge", data=said, cookies=own).status_code == 409
-    assert httpx.post(f"{page}/comment", data={"text": "fuse 3"}, cookies=own).status_code == 303
-    shown = httpx.get(page, cookies=own).text
+    assert plain.post(f"{page}/acknowledge", data=said, cookies=own).status_code == 409
+    assert plain.post(f"{page}/comment", data={"text": "fuse 3"}, cookies=own).status_code == 303
+    shown = plain.get(page, cookies=own).text
     assert "fuse 3" in shown
     assert "<b>" + "\u202e" not in shown
     assert ">Acknowledge<" not in shown
@@ -110,7 +110,7 @@ def test_operators_take_alarms_up_in_the_console(served, raised):
 
 def test_the_live_page_begins_with_alarms(served, raised):
     """Whoever comes on shift would look at ten thousand rows for what is wrong."""
-    page = httpx.get(f"{served.url}/console/en/live", cookies=_signed_in(served, "operator")).text
+    page = plain.get(f"{served.url}/console/en/live", cookies=_signed_in(served, "operator")).text
     main = page.partition("<main")[2]
     assert 0 < main.index('id="alarm-list"') < main.index('id="live"')
     assert f"/alarms/{raised['project_silent', 'pv']}" in main

@@ -5,13 +5,13 @@ import socket
 import subprocess
 import time
 
-import httpx
 import pytest
 
 from services.api import guard
 from services.api.guard import Rates
 from services.store.api import api_keys
 from services.store.postgres.pool import connect
+from tests.services.api import plain
 from tests.services.issuer import plant
 
 SPAN = {"from": "2026-03-02", "to": "2026-03-03"}
@@ -154,7 +154,7 @@ def test_a_slow_caller_is_hung_up_on(served):
 )
 def test_what_is_not_there_is_said_plainly(served, method, path, status):
     """A caller would take a defect for an answer."""
-    found = httpx.request(method, served.url + path)
+    found = plain.request(method, served.url + path)
     is_problem(found, status)
     assert "set-cookie" not in found.headers
     if status == 405:
@@ -166,7 +166,7 @@ def test_of_two_tokens_neither_is_taken(served):
     """A proxy might judge the one, and this server let the other one in."""
     given = [("Authorization", f"Bearer {served.tokens[who]}") for who in ("auditor", "revoked")]
     for headers in (given, given[::-1], [given[0], given[0]]):
-        is_problem(httpx.get(f"{served.url}/v1/me", headers=headers), 400)
+        is_problem(plain.get(f"{served.url}/v1/me", headers=headers), 400)
 
 
 @pytest.mark.parametrize("suffix", ["", ".json", ".pdf", "/evidence", "/status"])
@@ -179,7 +179,7 @@ def test_head_says_what_get_would(served, suffix):
         assert head.headers[name] == whole.headers[name], name
     assert served.ask("/v1/statements/TN-none", "auditor", "HEAD").status_code == 404
     events = f"{served.url}/console/en/live/events"
-    assert httpx.head(events, timeout=10).status_code == 405
+    assert plain.head(events, timeout=10).status_code == 405
 
 
 @pytest.mark.parametrize("name", ["", "a" * 201, "line\nbreak", "nul\x00", 7, None])

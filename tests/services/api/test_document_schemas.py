@@ -1,6 +1,6 @@
 """The API tells the form of the documents that it gives."""
 
-import jsonschema
+import jsonschema_rs
 
 from mrv.documents.schemas import DOCUMENTS, schema
 
@@ -21,7 +21,7 @@ def test_a_statement_is_of_the_schema_beside_it(served):
     documents = [served.ask(f"/v1/statements/{one['statement']}.json", "auditor") for one in listed]
     assert documents
     for document in documents:
-        jsonschema.validate(document.json(), found)
+        jsonschema_rs.validate(found, document.json())
 
 
 def test_an_unknown_schema_names_those_that_there_are(served):

@@ -1,8 +1,6 @@
 """Killed at every step, the next run finishes: nothing lost, nothing doubled."""
 
 import signal
-import subprocess
-import sys
 
 import pytest
 
@@ -10,14 +8,17 @@ from services.archive import restore
 from services.archive import verify as check
 from services.archive.verify import Wanted
 from services.store.postgres.pool import connect
+from tests import commands
 from tests.services.archive import killed, shelved
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
 
 
 def _die(step, command, url, place):
-    words = [sys.executable, "-m", "tests.services.archive.killed", step, command, url, str(place)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
+    words = [step, command, url, place]
+    done = commands.run(
+        words, module="tests.services.archive.killed", capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == -signal.SIGKILL, (step, done.stderr)
 
 

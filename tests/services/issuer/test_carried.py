@@ -18,6 +18,7 @@ from services.issuer import transitions as life
 from services.issuer.collect_evidence import plan_of
 from services.issuer.pack import export
 from services.store.postgres.pool import connect
+from services.store.statements.carry_over import owed
 from tests.mrv import packs
 from tests.mrv.plant import PV
 from tests.opinions import concluded
@@ -46,22 +47,22 @@ def _connect(url):
     return connect(url, role="tonne_mrv", autocommit=True)
 
 
-def _close(url, day):
+def _close(url, day, project="bus"):
     with _connect(url) as conn:
-        closed = close_period(conn, "bus", plant.us(DAYS[day]), plant.us(DAYS[day + 1]), "test")
+        closed = close_period(conn, project, plant.us(DAYS[day]), plant.us(DAYS[day + 1]), "test")
     return closed.document["credentialSubject"]
 
 
-def _verified(url, who, day):
-    name = _close(url, day)["statement"]
+def _verified(url, who, day, project="bus"):
+    name = _close(url, day, project)["statement"]
     with _connect(url) as conn:
         life.submit(conn, name, who["operator"])
         life.verify(conn, name, who["verifier"], concluded("unmodified"))
     return name
 
 
-def _issue(url, who, day):
-    name = _verified(url, who, day)
+def _issue(url, who, day, project="bus"):
+    name = _verified(url, who, day, project)
     with _connect(url) as conn:
         life.issue(conn, name, who["log"], "test")
     return name
@@ -97,6 +98,55 @@ def test_a_statement_is_not_issued_past_what_is_owed_by_then(buses):
     assert _close(url, 2)["carried"]["from"] == bad
     _issue(url, who, 2)
     assert _close(url, 3)["carried"]["in_ug"] == "0"
+
+
+SERVED = "[{device: ch-1, role: charging}, {device: bus-1, role: vehicle}]"
+BUS = plant.REGISTRY[plant.REGISTRY.index("  - id: bus\n") :]
+TO, FROM = f", to: {DAYS[2]}}}", f", from: {DAYS[2]}}}"
+# the same buses from the third day on, by another name; or under other ids as well
+MOVED = (
+    plant.REGISTRY.replace(SERVED, SERVED.replace("}", TO))
+    + BUS.replace("id: bus", "id: other").replace(SERVED, SERVED.replace("}", FROM))
+)  # fmt: skip
+SINCE = f"installed: {DAYS[2]}T00:00:00+07:00"
+TWINS = MOVED.replace(SERVED.replace("}", FROM), SERVED.replace("1,", "9,")).replace(
+    "  - {id: bus-1, site: hp, class: vehicle, profile: generic,",
+    f"""  - {{id: ch-9, site: hp, class: ev_charger, profile: generic,
+     rated_power_w: 60000, {SINCE}}}
+  - {{id: bus-9, site: hp, class: vehicle, profile: generic, serial: V-1, {SINCE}}}
+  - {{id: bus-1, site: hp, class: vehicle, profile: generic, serial: V-1, maker: Vin,
+     removed: {DAYS[2]}T00:00:00+07:00,""",
+)
+
+
+@pytest.mark.parametrize(("text", "number"), [(MOVED, 1), (TWINS, 9)])
+def test_what_is_owed_goes_with_the_meters(buses, tmp_path, text, number):
+    """Whoever owes would register the same buses as another project, and owe nothing."""
+    url, who = buses
+    bad = _issue(url, who, 1)
+    lost = int(_close(url, 1)["carried"]["out_ug"])
+    plant.register(url, tmp_path, text)
+    if number != 1:
+        times = np.arange(plant.us(DAYS[2]), plant.us(DAYS[4]) + 1, 10 * plant.MINUTE_US)
+        night = (times + 7 * 3_600_000_000) // 3_600_000_000 % 24 < 5
+        plant.send(url, "ch-9", times, energy_import_wh=np.cumsum(np.where(night, 8_000, 0)))
+        plant.send(url, "bus-9", times, odometer_m=np.cumsum(np.where(night, 0, 3_000)))
+    taken = _close(url, 2, "other")
+    assert (taken["carried"]["from"], int(taken["carried"]["in_ug"])) == (bad, lost)
+    name = _issue(url, who, 2, "other")
+    with _connect(url) as conn:
+        assert verify(read_pack(export(conn, name, tmp_path / "pack"))).consistent
+    # taken once
+    assert _close(url, 3, "other")["carried"]["in_ug"] == taken["carried"]["out_ug"]
+
+
+def test_a_project_of_other_meters_owes_nothing_of_it(buses, tmp_path):
+    """A neighbour would pay for what it never had."""
+    url, who = buses
+    _issue(url, who, 1)
+    with _connect(url) as conn:
+        assert owed(conn, "pv", ["inv-1", "inv-2"], plant.us(DAYS[2]), plant.us(DAYS[3])).ug == 0
+        assert owed(conn, "pv", ["bus-1"], plant.us(DAYS[2]), plant.us(DAYS[3])).ug < 0
 
 
 def test_a_statement_says_what_time_was_left_out(buses, tmp_path):

@@ -68,22 +68,24 @@ CLOSERS = 16
 
 
 @pytest.fixture
-def overlapping(database_url, signers):
-    """Verify statements of as many periods as there are closers, of which each pair overlaps."""
+def overlapping(database_url, tmp_path):
+    """Signers, and verified statements, one a closer, of which each pair overlaps."""
+    return planted(_overlapping, database_url, tmp_path)
+
+
+def _overlapping(url, home):
+    signers = _signers(url, home)
     hour = 4 * INTERVAL_US
     begin = plant.us("2026-03-02T06:00:00+07:00")
-    return [
-        _verified(
-            database_url, signers, begin + k * INTERVAL_US, begin + 6 * hour + k * INTERVAL_US
-        )
-        for k in range(CLOSERS)
-    ]
+    spans = [(begin + k * INTERVAL_US, begin + k * INTERVAL_US + 6 * hour) for k in range(CLOSERS)]
+    return signers, [_verified(url, signers, *span) for span in spans]
 
 
-def test_overlapping_periods_have_one_winner(database_url, signers, overlapping):
+def test_overlapping_periods_have_one_winner(database_url, overlapping):
     """The same tonnes would be sold twice."""
+    signers, names = overlapping
     with ThreadPoolExecutor(CLOSERS) as pool:
-        found = list(pool.map(lambda name: _issue(database_url, signers[2], name), overlapping))
+        found = list(pool.map(lambda name: _issue(database_url, signers[2], name), names))
     assert len([r for r in found if isinstance(r, int)]) == 1
     refused = [r for r in found if isinstance(r, str)]
     assert len(refused) == CLOSERS - 1
@@ -95,6 +97,7 @@ def test_overlapping_periods_have_one_winner(database_url, signers, overlapping)
 
 def test_the_database_itself_lets_one_claim_through(database_url, overlapping):
     """Two processes that each looked first and saw nothing would both claim the period."""
+    _, names = overlapping
 
     def claim(name):
         for _ in range(20):
@@ -110,7 +113,7 @@ def test_the_database_itself_lets_one_claim_through(database_url, overlapping):
 
     with ThreadPoolExecutor(CLOSERS) as pool:
         for _ in range(5):
-            assert sum(pool.map(claim, overlapping)) == 1
+            assert sum(pool.map(claim, names)) == 1
             with _connect(database_url) as conn:
                 assert conn.execute("DELETE FROM claim").rowcount == 1
 

@@ -1,8 +1,6 @@
 """The simulator's sun is pvlib's, to the bit."""
 
 import numpy as np
-import pandas as pd
-import pvlib
 import pytest
 
 from services.simulator.irradiance import erbs, haurwitz, plane
@@ -22,6 +20,9 @@ SPANS = [
 @pytest.mark.parametrize("span", SPANS)
 def test_a_day_s_power_is_that_of_pvlib(place, span):
     """A demo that gives other figures than yesterday's cannot be held against its README."""
+    import pandas as pd  # noqa: PLC0415 - these load for a second
+    import pvlib  # noqa: PLC0415
+
     times = pd.date_range(span[0], periods=288, freq=span[1], tz="UTC")
     sun = position(np.array((times - pd.Timestamp(0, tz="UTC")) / pd.Timedelta("1s")), *place)
     theirs = pvlib.solarposition.get_solarposition(times, *place)

@@ -17,6 +17,7 @@ from mrv.calendar import days, instant_us, local_text, period_us, utc_text
 from mrv.documents.form import read_bytes
 from mrv.documents.sampling_list import SamplingList
 from mrv.documents.verification import Verification
+from mrv.exports import cell_map
 from mrv.report.comparison_blocks import designed, held
 from mrv.report.dated_values import dated
 from mrv.report.sampling_block import sampled
@@ -137,6 +138,7 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         held=_held(said, opinion, sample, ReportWords(language)),
         sees=ask.who.sees(stored.project),
         reports=_reports(language, statement, sees=ask.who.sees(stored.project)),
+        exports=_exports(said.methodology.id),
     )
 
 
@@ -371,6 +373,12 @@ def _held(
         sampled(document, words),
     )
     return list(chain.from_iterable(parts))
+
+
+def _exports(methodology: str) -> list[tuple[str, str]]:
+    """Name the exports of an issued statement; the JCM's where its spreadsheet has a layout."""
+    found = [("cdop", "CDOP"), ("cad-trust", "CAD Trust")]
+    return [*found, ("jcm", "JCM")] if methodology in cell_map.names() else found
 
 
 def _reports(language: str, statement: str, *, sees: bool) -> list[tuple[str, str]]:

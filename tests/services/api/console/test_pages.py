@@ -26,6 +26,7 @@ from services.api.console.translations import texts
 from services.issuer.report import facts_of
 from services.store.api import api_keys
 from services.store.postgres.pool import connect
+from tests.services.api import plain
 
 DAY = "2026-03-02"
 
@@ -55,12 +56,25 @@ def foreign_parts(text):
 
 def get(served, path, cookies=None):
     """Open a page."""
-    return httpx.get(served.url + path, cookies=cookies, timeout=30)
+    return plain.get(served.url + path, cookies=cookies, timeout=30)
+
+
+def fetched(served, path, cookies):
+    """Open a page, or wait for the file that it leads to."""
+    answer = get(served, path, cookies)
+    if answer.status_code != 303:
+        return answer
+    job = answer.headers["location"]
+    end = time.monotonic() + 90
+    while f'href="{job}/file"' not in (shown := get(served, job, cookies).text):
+        assert time.monotonic() < end, shown
+        time.sleep(0.1)
+    return get(served, f"{job}/file", cookies)
 
 
 def session(served, who):
     """Sign in; return the cookies."""
-    answer = httpx.post(f"{served.url}/console/en/sign-in", data={"key": served.tokens[who]})
+    answer = plain.post(f"{served.url}/console/en/sign-in", data={"key": served.tokens[who]})
     assert answer.status_code == 303, answer.text
     return dict(answer.cookies)
 
@@ -120,9 +134,9 @@ def test_a_refusal_is_in_the_readers_language(served, language):
         assert f"<h1>{words[f'error.{status}']}</h1>" in html.unescape(answer.text)
         back = f"/console/{language}/sign-in?next=/console/{language}/{path}"
         assert f'href="{back}"' in answer.text
-        again = httpx.post(served.url + back, data={"key": "tonne_x_y"})
+        again = plain.post(served.url + back, data={"key": "tonne_x_y"})
         assert again.status_code == 401
-        found = httpx.post(served.url + back, data={"key": served.tokens["auditor"]})
+        found = plain.post(served.url + back, data={"key": served.tokens["auditor"]})
         assert found.headers["location"] == f"/console/{language}/{path}"
         assert 'method="post" class="check"' in again.text  # to the same address
 
@@ -135,7 +149,7 @@ def test_who_sees_what(served):
         assert get(served, path).status_code in {401, 403}, path
     for path in of["scope"]:
         assert get(served, path, strangers).status_code == 403, path
-        answer = get(served, path, own)
+        answer = fetched(served, path, own)
         assert answer.status_code == 200, (path, answer.text)
     assert served.draft not in get(served, "/console/en/statements").text
     assert served.draft not in get(served, "/console/en/statements", strangers).text
@@ -245,7 +259,7 @@ def test_wrong_addresses_are_pages_too(served, path, status):
 
 def test_the_entrance_speaks_the_readers_language(served):
     """Everybody would begin in English."""
-    answer = httpx.get(f"{served.url}/", headers={"Accept-Language": "ja,en;q=0.5"})
+    answer = plain.get(f"{served.url}/", headers={"Accept-Language": "ja,en;q=0.5"})
     assert (answer.status_code, answer.headers["location"]) == (303, "/console/ja/")
 
 
@@ -266,13 +280,13 @@ def test_sessions_hold_only_what_was_given(served):
     with connect(served.database_url, role="tonne_api", autocommit=True) as conn:
         api_keys.revoke(conn, key.id)
     assert get(served, "/console/en/live", cookies).status_code == 401
-    foreign = httpx.post(
+    foreign = plain.post(
         f"{served.url}/console/en/sign-in",
         data={"key": served.tokens["admin"]},
         headers={"Origin": "https://elsewhere.example"},
     )
     assert foreign.status_code == 403
-    wrong = httpx.post(f"{served.url}/console/en/sign-in", data={"key": "tonne_x_y"})
+    wrong = plain.post(f"{served.url}/console/en/sign-in", data={"key": "tonne_x_y"})
     assert wrong.status_code == 401
     assert "not valid" in wrong.text
 
@@ -280,12 +294,12 @@ def test_sessions_hold_only_what_was_given(served):
 def test_a_session_opens_no_api(served):
     """Another site could make a signed-in browser write."""
     cookies = session(served, "admin")
-    assert httpx.get(f"{served.url}/v1/projects", cookies=cookies).status_code == 401
+    assert plain.get(f"{served.url}/v1/projects", cookies=cookies).status_code == 401
 
 
 def test_signing_out_ends_the_session_of_the_browser(served):
     """The next user of a shared computer would be the auditor."""
-    with httpx.Client(base_url=served.url) as client:
+    with httpx.Client(verify=plain.NO_AUTHORITIES, base_url=served.url) as client:
         client.post("/console/en/sign-in", data={"key": served.tokens["auditor"]})
         assert client.get("/console/en/live").status_code == 200
         copied = dict(client.cookies)
@@ -298,7 +312,7 @@ def test_a_cookie_goes_over_tls_alone_where_the_proxy_speaks_it(served):
     """Somebody on the way to a page by plain HTTP would have the session."""
     key = {"key": served.tokens["auditor"]}
     for said, secure in (({}, False), ({"X-Forwarded-Proto": "https"}, True)):
-        answer = httpx.post(f"{served.url}/console/en/sign-in", data=key, headers=said)
+        answer = plain.post(f"{served.url}/console/en/sign-in", data=key, headers=said)
         assert ("Secure" in answer.headers["set-cookie"]) == secure
 
 
@@ -310,13 +324,13 @@ def test_a_live_stream_ends_with_its_session(served, way):
     served.tokens["watches"] = token
     cookies = session(served, "watches")
     events = f"{served.url}/console/en/live/events"
-    with httpx.stream("GET", events, cookies=cookies, timeout=10) as answer:
+    with plain.stream("GET", events, cookies=cookies, timeout=10) as answer:
         parts = answer.iter_raw()
         next(parts)
         if way == "revoked":
             assert served.ask(f"/v1/keys/{key.id}", "admin", "DELETE").status_code == 200
         else:
-            httpx.post(f"{served.url}/console/en/sign-out", cookies=cookies)
+            plain.post(f"{served.url}/console/en/sign-out", cookies=cookies)
         began_s = time.monotonic()
         for _ in parts:  # until the server ends it
             assert time.monotonic() - began_s < 10
@@ -329,7 +343,7 @@ def test_files_are_packed_and_kept(served):
     files = re.findall(r'(?:src|href)="(/console/assets/[^"]+)"', page)
     assert len(files) >= 3
     for path in files:
-        answer = httpx.get(served.url + path)
+        answer = plain.get(served.url + path)
         assert answer.headers["content-encoding"] == "gzip"
         assert "immutable" in answer.headers["cache-control"]
 
@@ -337,7 +351,7 @@ def test_files_are_packed_and_kept(served):
 def test_live_events_tell_what_is_new(served):
     """An operator would look at a table that stands still."""
     cookies = session(served, "auditor")
-    with httpx.stream(
+    with plain.stream(
         "GET", f"{served.url}/console/en/live/events", cookies=cookies, timeout=30
     ) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")

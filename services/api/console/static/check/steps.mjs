@@ -533,12 +533,23 @@ async function times(subject) {
     }
   }
   if (last > subject.at + AHEAD) throw new CheckError("it was signed in a time to come");
+  for (const paper of [...(subject.verification ? [subject.verification] : []), ...papers, ...approvalsOf(subject)]) {
+    // reports show when it says that it is of
+    if (instant(paper.validFrom) !== instant(onlyProof(paper).created)) {
+      throw new CheckError(`${short(paper.id)} was signed at another time than it says`);
+    }
+  }
   const holders = new Map();
   for (const document of [...signed(subject).map(([one]) => one), ...papers, ...approvalsOf(subject)]) {
     const key = await proven(document, subject.ring);
     holders.set(key.multikey, key);
   }
-  for (const key of holders.values()) keyCounted(subject, key);
+  for (const key of holders.values()) {
+    keyCounted(subject, key);
+    // nothing but the verifier's own date says that it was signed before
+    const until = key.bounds?.accreditation?.validUntil;
+    if (until != null && instant(until) <= subject.at) subject.missing.push("ended-accreditation");
+  }
   await logCounted(subject);
   return "in their order";
 }

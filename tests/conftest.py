@@ -5,8 +5,10 @@ All tests run in several processes, a file in one of them; what is named on the 
 line runs in one process, as a debugger wants it.  `-n` says otherwise in both cases.
 """
 
+import fcntl
 import gc
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,21 +25,35 @@ pytest_plugins = [
 HERE = Path(__file__).parent
 # as the command `tonne` has it: the threads of small products wait for each other
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-# Files that take longest, for the most part waiting, in the order in which they start: the
-# last minutes would be one of them alone.
+# Files that take longest, in the order in which they start: the last minutes would be one of
+# them alone.  Such as wait stand between such as work, so that neither fill the cores together.
 LONGEST = (
-    "faults/test_kills_of_the_pipeline.py",
-    "faults/test_kills_of_the_broker.py",
-    "integration/test_paths_agree.py",
-    "faults/test_workers.py",
-    "operations/test_alerts.py",
-    "services/edge/test_outage.py",
+    "integration/test_apache_kafka.py",
+    "services/issuer/test_tampered_database.py",
+    "integration/test_pipeline_running.py",
     "services/edge/test_gateway.py",
+    "faults/test_workers.py",
+    "services/edge/test_full_disk.py",
+    "operations/test_alerts.py",
+    "integration/test_haiphong.py",
+    "services/edge/test_outage.py",
+    "services/api/console/test_browser.py",
     "security/test_brokers.py",
+    "test_tutorial.py",
+    "integration/test_paths_agree.py",
+    "deploy/test_locks.py",
+    "faults/test_kills_of_the_pipeline.py",
+    "services/api/console/test_check.py",
+    "faults/test_kills_of_the_broker.py",
+    "deploy/test_image.py",
+    "services/bridge/test_bridge.py",
+    "integration/test_spans_any_order.py",
+    "integration/test_restore.py",
+    "integration/test_stations_any_order.py",
     "faults/test_kills_of_the_database.py",
 )
 # what runs beside one busy process on each core, while others wait for servers
-WAITING = 2
+WAITING = 3
 
 # how long an example takes depends on what else runs, and says nothing of what is tested
 settings.register_profile(
@@ -60,8 +76,24 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: rank.get(item.path, len(rank)))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Let one process compile what was never imported here; the others read what it has made."""
+    done = HERE / "__pycache__" / f"collected-{sys.implementation.cache_tag}"
+    if sys.dont_write_bytecode or done.exists():
+        return (yield)
+    done.parent.mkdir(exist_ok=True)
+    with done.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            collected = yield
+            done.touch()
+            return collected
+    return (yield)
+
+
 def pytest_collection_finish():
-    """What was loaded stays: no collection of garbage need look at it again."""
+    """Keep the collector off what stays to the end: it would look through it hundreds of times."""
     gc.collect()
     gc.freeze()
 

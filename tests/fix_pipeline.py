@@ -1,6 +1,6 @@
 """Servers of their own for `tonne run`, which a test may start, stop and kill."""
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import pytest
 
@@ -10,9 +10,14 @@ from tests.running import Pipeline
 
 
 @contextmanager
-def on_servers(cluster, otherwise, kind=Pipeline):
-    """Yield running servers over a copy of a stopped one's databases, in memory if it has room."""
-    with memory.folder(otherwise) as home:
+def on_servers(cluster, otherwise, kind=Pipeline, *, disk=False):
+    """
+    Yield running servers over a copy of a stopped one's databases, in memory if it has room.
+
+    With `disk` they are in the other folder: whoever watches how fast it fills, as an alert
+    does, must not see what the servers of all tests write.
+    """
+    with nullcontext(otherwise) if disk else memory.folder(otherwise) as home:
         copy_cluster(cluster, home)
         found = kind(home)
         try:

@@ -11,6 +11,7 @@ begin with, a cluster with the schema in it, is made once and copied.
 import fcntl
 import os
 import subprocess
+from contextlib import suppress
 from itertools import count
 from urllib.parse import urlsplit, urlunsplit
 
@@ -40,6 +41,35 @@ class Quick(Postgres):
         quick = ("fsync=off", "wal_level=minimal", "max_wal_senders=0")
         return [*super().command(port), *(word for one in quick for word in ("-c", one))]
 
+    def execute(self, statement):
+        """Run a statement on a connection that is kept, or on a new one if a test has ended it."""
+        if self.pid is None:
+            self.start()
+        with suppress(psycopg.OperationalError):  # the server was ended and started again
+            self._kept().execute("")
+        self._kept().execute(statement)
+
+    _admin = None
+
+    def _kept(self):
+        if self._admin is None or self._admin.closed:
+            self._admin = psycopg.connect(self.url, autocommit=True)
+        return self._admin
+
+    def stop(self):
+        """Stop, and keep no connection."""
+        if self._admin is not None:
+            self._admin.close()
+        super().stop()
+
+
+class _Unscheduled(Quick):
+    """A server that starts no job of TimescaleDB: one that the stop ends counts as failed."""
+
+    def command(self, port):
+        """Return the command line, without the scheduler's processes."""
+        return [*super().command(port), "-c", "timescaledb.max_background_workers=0"]
+
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory):
@@ -53,7 +83,7 @@ def migrated_cluster(tmp_path_factory, cluster):
 
     def make(home):
         copy_cluster(cluster, home)
-        server = Quick(give_ports(home, Postgres.name))
+        server = _Unscheduled(give_ports(home, Postgres.name))
         server.start()
         admin = _named(server.url, "postgres")
         with psycopg.connect(admin, autocommit=True) as connection:
@@ -119,37 +149,30 @@ def _make_cluster(home):
     from services.store.postgres.migrate import migrate  # noqa: PLC0415
 
     packages.require()
-    server = Quick(give_ports(home, Postgres.name))
+    server = _Unscheduled(give_ports(home, Postgres.name))
     server.start()
     _let_in_quickly(server)
-    _execute(server, f"CREATE DATABASE {_TEMPLATE}")
+    server.execute(f"CREATE DATABASE {_TEMPLATE}")
     migrate(_named(server.url, _TEMPLATE))
     # TimescaleDB's scheduler connects to every database that lets it, and what is
     # connected to cannot be copied
-    _execute(server, f"ALTER DATABASE {_TEMPLATE} ALLOW_CONNECTIONS false")
+    server.execute(f"ALTER DATABASE {_TEMPLATE} ALLOW_CONNECTIONS false")
     server.stop()
 
 
 def _let_in_quickly(server):
     """Keep the password with one round of its hash: thousands are two thirds of a connection."""
     password = urlsplit(server.url).password
-    with psycopg.connect(server.url, autocommit=True) as connection:
-        connection.execute("SET scram_iterations = 1")
-        connection.execute(sql.SQL("ALTER ROLE CURRENT_USER PASSWORD {}").format(password))
+    server.execute("SET scram_iterations = 1")
+    server.execute(sql.SQL("ALTER ROLE CURRENT_USER PASSWORD {}").format(password))
 
 
 def _fresh(server, options):
     name = f"test_{next(_numbers)}"
     # by copying files: the other way writes all of them into the log first
-    _execute(server, f"CREATE DATABASE {name} STRATEGY file_copy {options}")
+    server.execute(f"CREATE DATABASE {name} STRATEGY file_copy {options}")
     yield _named(server.url, name)
-    server.start()  # a test may have ended it
-    _execute(server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-
-
-def _execute(server, statement):
-    with psycopg.connect(server.url, autocommit=True) as connection:
-        connection.execute(statement)
+    server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
 def _named(url, database):

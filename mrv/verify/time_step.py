@@ -48,6 +48,9 @@ def times(subject: Subject) -> str:
         _within(subject, signed, last)
     if last - AHEAD > subject.at:
         raise SignatureError(f"signed at {last}, and the check is of {subject.at}")
+    for document in (subject.verification, *_papers(subject), *subject.approvals):
+        if document is not None:
+            _dated_once(document)
     for key in _signers(subject):
         _key_counted(subject, key)
         _accreditation_counted(subject, key)
@@ -63,6 +66,16 @@ _BOTH = ("operator", "verifier")
 def _signed_at(document: Mapping[str, Any]) -> datetime:
     created = proofs_of(document)[0]["created"]
     return time_of(created, f"created of {document.get('id')}").astimezone(UTC)
+
+
+def _dated_once(document: Mapping[str, Any]) -> None:
+    """A document says of itself when it is of as its proof does: reports show the one."""
+    at, said = _signed_at(document), time_of(document["validFrom"], "validFrom")
+    if said != at:
+        raise SignatureError(
+            f"{document.get('id')} says that it is of {document['validFrom']}, and was signed at"
+            f" {at:%Y-%m-%dT%H:%M:%SZ}"
+        )
 
 
 def _within(subject: Subject, first: datetime, last: datetime) -> None:

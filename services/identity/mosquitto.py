@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from services.identity.principals import Principal
 
 # docs/benchmarks.md has what PUBACK takes at this, with a queue that is full
-AUTOSAVE_S = 30
+AUTOSAVE_S = 10
 PLUGIN = "/usr/lib/{arch}-linux-gnu/mosquitto_dynamic_security.so"  # Debian's place
 SECURITY = "dynamic-security.json"
 CONTROL = "$CONTROL/dynamic-security/v1"

@@ -155,7 +155,7 @@ class BrokerQueue(Collector):
         ):
             yield GaugeMetricFamily(
                 f"tonne_broker_queued_{name}",
-                f"Messages that wait at the broker, in {name}",
+                f"How many {name} wait at the broker",
                 found.get(what),
             )
             yield GaugeMetricFamily(

@@ -78,6 +78,7 @@ class PrincipalQuota:
         self._router: Router | None = None
         self._epoch: int | None = None
         self._heard_s = clock()
+        self._swept_s = 0.0
         self._away_s = self._away_until_s = 0.0
 
     def away(self, seconds: float | None) -> None:
@@ -190,8 +191,9 @@ class PrincipalQuota:
 
     def _forget_idle(self, now_s: float) -> None:
         """Forget those that have all of their room again, where very many are known."""
-        if len(self._left) < _REMEMBERED:
+        if len(self._left) < _REMEMBERED or now_s < self._swept_s + MINUTE_S:
             return
+        self._swept_s = now_s
         since_s = now_s - MINUTE_S - self._credit_s(now_s)
         self._left = {name: one for name, one in self._left.items() if one.at_s > since_s}
 

@@ -19,6 +19,7 @@ import time
 from collections import Counter
 from contextlib import suppress
 from multiprocessing import get_context
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
@@ -64,10 +65,23 @@ def measure(pipeline: Pipeline) -> dict[str, float]:
             TONNE_OIDC_AUDIENCE="tonne", TONNE_OIDC_JWKS_URL=keys,
         )  # fmt: skip
         try:
-            return _all(api, issued, tokens, home)
+            figures = _all(api, issued, tokens, home)
+            figures["api_peak_mib"] = _peak_mib(process.pid)
+            return figures
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(60)
+
+
+def _peak_mib(pid: int) -> float:
+    """Return the most memory that a process and its children held, each at its peak. [MiB]"""
+    found = 0
+    for one in (pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())):
+        for line in Path(f"/proc/{one}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                found += int(line.split()[1])
+                print(f"peak of process {one}: {int(line.split()[1]) / 1024:.0f} MiB")
+    return found / 1024
 
 
 def _all(  # noqa: C901 - a caller for each trouble, and each is a few lines

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ensurepip
+import os
 import re
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, requires
+from pathlib import Path
+from sysconfig import get_config_var
+from zipfile import ZipFile
 
 import pytest
 from packaging.markers import default_environment
@@ -94,11 +99,15 @@ def test_development_only_adds():
 @pytest.mark.parametrize("name", LOCKS[:2] if SOAK else LOCKS[:1])
 def test_the_interpreter_s_own_pip_takes_the_lock(name, tmp_path):
     """Whoever has nothing but Python 3.11 and its pip of 2023 could not install tonne."""
-    venv = tmp_path / "venv"
-    subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+    # where `python -m venv` takes it from; to lay out an environment around it shows nothing
+    wheels = get_config_var("WHEEL_PKG_DIR") or Path(ensurepip.__file__).parent / "_bundled"
+    (bundled,) = Path(wheels).glob("pip-*.whl")
+    with ZipFile(bundled) as wheel:
+        wheel.extractall(tmp_path)
     done = subprocess.run(
-        [venv / "bin/python", "-m", "pip", "install", "--dry-run", "--quiet", "--require-hashes",
-         "--only-binary", ":all:", "-r", ROOT / name],
+        [sys.executable, "-m", "pip", "install", "--dry-run", "--quiet", "--ignore-installed",
+         "--require-hashes", "--only-binary", ":all:", "-r", ROOT / name],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode and any(word in done.stderr.lower() for word in NO_NETWORK):

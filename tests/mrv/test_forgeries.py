@@ -376,6 +376,18 @@ def cases_of_conditions():
         yield f"verifier signed {name}", Attempt(_concluded(opinion, said), RING, STATUS)
 
 
+def cases_of_dates():
+    """Yield opinions that say another date, which reports show, than their proof."""
+    opinion = canonical.parse_object(WHOLE.files["verification.json"])
+    del opinion["proof"]
+    for said in ("2026-02-02T23:59:59Z", "2025-12-31T00:00:00Z", "2030-01-01T00:00:00Z"):
+        dated = {**opinion, "validFrom": said}
+        yield (
+            f"verified at {said}",
+            Attempt(_concluded(dated, dated["credentialSubject"]), RING, STATUS),
+        )
+
+
 def _concluded(opinion, said):
     """Sign another conclusion, and log it as it is."""
     document = {**opinion, "credentialSubject": said}
@@ -415,7 +427,8 @@ def cases_of_parts():
 
 KINDS = (
     cases_of_keys, cases_of_ended_keys, cases_of_organisations, cases_of_time,
-    cases_of_status, cases_of_figures, cases_of_order, cases_of_conditions, cases_of_parts,
+    cases_of_status, cases_of_figures, cases_of_order, cases_of_conditions, cases_of_dates,
+    cases_of_parts,
     *forgeries_of_two.KINDS,
 )  # fmt: skip
 

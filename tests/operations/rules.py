@@ -44,7 +44,7 @@ def _sooner(match: re.Match[str]) -> str:
 _WORDS = frozenset(
     ["sum", "max", "min", "avg", "count", "by", "on", "and", "or", "unless", "offset", "rate",
      "increase", "absent", "time", "histogram_quantile", "min_over_time", "max_over_time", "bool",
-     "vector", "clamp_min", "deriv"]
+     "vector", "clamp_min", "deriv", "label_replace"]
 )  # fmt: skip
 
 

@@ -180,7 +180,7 @@ def city(tmp_path_factory, migrated_cluster) -> Iterator[City]:
     """Run servers, the pipeline, a watcher, the API and Prometheus over them."""
     watch, api = (f"127.0.0.1:{free_port()}" for _ in range(2))
     with ExitStack() as stack:
-        servers = on_servers(migrated_cluster, tmp_path_factory.mktemp("city"))
+        servers = on_servers(migrated_cluster, tmp_path_factory.mktemp("city"), disk=True)
         pipeline = stack.enter_context(servers)
         prometheus = Prometheus(pipeline.home, "1s", faster(tmp_path_factory.mktemp("rules")))
         pipeline.register(registry(400))

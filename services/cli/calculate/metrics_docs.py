@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from prometheus_client import CollectorRegistry
 
+from ingest.mqtt.tls import Tls
 from services.api.metrics import Measures
 from services.edge.metrics import COUNTERS, GAUGES
+from services.intake.broker_queue import BrokerQueue, Room
 from services.issuer.watch_metrics import Looked
+from services.logs import get_logger
 from services.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ look at, and what each alert asks for.
 
 Written by `make pages` from the code; edit that instead.
 """
+_BROKER = "tonne watch, of mosquitto"
 _NO_DATABASE = "While the database is away these are gone, all but `tonne_database_up`."
 _SUFFIX = {"counter": "_total", "info": "_info"}
 
@@ -53,6 +57,8 @@ def rows() -> dict[str, list[Row]]:
     metrics = Metrics()
     all_ = _told(metrics.registry)
     Looked(metrics)
+    watched = Metrics()
+    BrokerQueue("mqtt://localhost", Tls(), Room(1, 1), watched, get_logger("pages"))
     api = CollectorRegistry()
     Measures(api)
     edge = [Row(f"{name}_total", "counter", (), text) for name, text in COUNTERS.items()]
@@ -62,6 +68,7 @@ def rows() -> dict[str, list[Row]]:
         "tonne watch, and tonne run without --no-watch": [
             row for row in _told(metrics.registry) if row not in all_
         ],
+        _BROKER: [row for row in _told(watched.registry) if row not in all_],
         "tonne api": _told(api),
         "tonne edge": edge,
     }

@@ -4,9 +4,11 @@ import json
 import re
 import shutil
 import zipfile
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
+from playwright.sync_api import TimeoutError as LateError
 
 from mrv.signatures import canonical
 from services.issuer.pack import export
@@ -39,6 +41,16 @@ def sign_in(tab, served, who="auditor"):
     tab.get_by_label("API key").fill(served.tokens[who])
     tab.locator("main button").click()
     tab.get_by_role("button", name="Sign out").wait_for()
+
+
+def fetch_pack(tab):
+    """Take the evidence: at once where it was made already, else from its own page."""
+    with tab.expect_download(timeout=120_000) as download:
+        tab.get_by_role("link", name="Evidence pack").click()
+        with suppress(LateError):
+            tab.wait_for_url("**/jobs/*", timeout=3_000)
+            tab.get_by_role("link", name="Download (ZIP").click(timeout=90_000)
+    return download.value
 
 
 def serious(tab):
@@ -129,10 +141,25 @@ def test_an_auditor_reads_on_to_the_meter(tab, served):
     assert register[-2] - register[1] <= counted <= register[-1] - register[0]
     assert tab.get_by_role("columnheader", name="Register: energy delivered").first.is_visible()
     tab.goto(f"{served.url}/console/en/statements/{served.issued}")
-    with tab.expect_download() as download:
-        tab.get_by_role("link", name="Evidence pack").click()
-    with zipfile.ZipFile(download.value.path()) as pack:
+    with zipfile.ZipFile(fetch_pack(tab).path()) as pack:
         assert f"{served.issued}/statement.json" in pack.namelist()
+
+
+def test_a_pack_that_has_to_be_made_shows_how_far_it_is(tab, served):
+    """An auditor would wait before a white page, until a proxy gives up."""
+    installed()
+    sign_in(tab, served)
+    tab.goto(f"{served.url}/console/en/statements/{served.draft}")
+    tab.get_by_role("link", name="Evidence pack").click()
+    assert tab.get_by_role("heading", name="Evidence pack").is_visible()
+    assert "/jobs/" in tab.url
+    found = tab.get_by_role("link", name="Download (ZIP")
+    found.wait_for(timeout=90_000)  # the page asks again by itself
+    assert serious(tab) == []
+    with tab.expect_download() as download:
+        found.click()
+    with zipfile.ZipFile(download.value.path()) as pack:
+        assert f"{served.draft}/statement.json" in pack.namelist()
 
 
 def test_an_operator_sees_a_reading_come(tab, served):
@@ -183,9 +210,7 @@ def test_the_zip_is_checked_as_it_was_downloaded(tab, served, tmp_path):
     """An auditor would have to unpack it first, and could check something else than they got."""
     sign_in(tab, served)
     tab.goto(f"{served.url}/console/en/statements/{served.issued}")
-    with tab.expect_download() as download:
-        tab.get_by_role("link", name="Evidence pack").click()
-    download.value.save_as(tmp_path / "pack.zip")
+    fetch_pack(tab).save_as(tmp_path / "pack.zip")
     said, steps = check_files(tab, served, archive=tmp_path / "pack.zip")
     assert said == "partial"
     assert steps == WHOLE

@@ -59,6 +59,19 @@ def get(served, path, cookies=None):
     return plain.get(served.url + path, cookies=cookies, timeout=30)
 
 
+def fetched(served, path, cookies):
+    """Open a page, or wait for the file that it leads to."""
+    answer = get(served, path, cookies)
+    if answer.status_code != 303:
+        return answer
+    job = answer.headers["location"]
+    end = time.monotonic() + 90
+    while f'href="{job}/file"' not in (shown := get(served, job, cookies).text):
+        assert time.monotonic() < end, shown
+        time.sleep(0.1)
+    return get(served, f"{job}/file", cookies)
+
+
 def session(served, who):
     """Sign in; return the cookies."""
     answer = plain.post(f"{served.url}/console/en/sign-in", data={"key": served.tokens[who]})
@@ -136,7 +149,7 @@ def test_who_sees_what(served):
         assert get(served, path).status_code in {401, 403}, path
     for path in of["scope"]:
         assert get(served, path, strangers).status_code == 403, path
-        answer = get(served, path, own)
+        answer = fetched(served, path, own)
         assert answer.status_code == 200, (path, answer.text)
     assert served.draft not in get(served, "/console/en/statements").text
     assert served.draft not in get(served, "/console/en/statements", strangers).text

@@ -533,6 +533,12 @@ async function times(subject) {
     }
   }
   if (last > subject.at + AHEAD) throw new CheckError("it was signed in a time to come");
+  for (const paper of [...(subject.verification ? [subject.verification] : []), ...papers, ...approvalsOf(subject)]) {
+    // reports show when it says that it is of
+    if (instant(paper.validFrom) !== instant(onlyProof(paper).created)) {
+      throw new CheckError(`${short(paper.id)} was signed at another time than it says`);
+    }
+  }
   const holders = new Map();
   for (const document of [...signed(subject).map(([one]) => one), ...papers, ...approvalsOf(subject)]) {
     const key = await proven(document, subject.ring);

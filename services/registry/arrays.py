@@ -82,8 +82,9 @@ def _dated(before: Device | None, device: Device, now: datetime) -> Device:
 
 def problems(stored: Registry, merged: Registry) -> Iterator[tuple[Device, str]]:
     """Say which rows were changed, or stand out of order."""
+    earlier = stored.devices
     for device in merged.devices.values():
-        before = stored.devices.get(device.id)
+        before = earlier.get(device.id)
         known = (before.arrays if before else None) or ()
         held = device.arrays or ()
         if held[: len(known)] != known:

@@ -42,8 +42,9 @@ def meter_key(row: Row) -> MeterKey:
 def problems(stored: Registry, merged: Registry) -> Iterator[tuple[Device, str]]:
     """Say which keys were changed, stand out of order, or can be found by no serial number."""
     gateways = {device.gateway for device in merged.devices.values()}
+    earlier = stored.devices
     for device in merged.devices.values():
-        before = stored.devices.get(device.id)
+        before = earlier.get(device.id)
         known = (before.meter_keys if before else None) or ()
         held = device.meter_keys or ()
         if held[: len(known)] != known:

@@ -61,8 +61,9 @@ def problems(
     closed : mapping of device id to datetime
         Up to when closed periods cover it.
     """
+    earlier = stored.devices
     for device in merged.devices.values():
-        before = stored.devices.get(device.id)
+        before = earlier.get(device.id)
         known = (before.ratings if before else None) or ()
         held = device.ratings or ()
         if held[: len(known)] != known:

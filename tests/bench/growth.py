@@ -92,8 +92,10 @@ def at(pipeline: Pipeline, point: str) -> dict[str, float]:
     days = int(history[:-1]) if history.endswith("d") else None
     found.fill(devices, None if days is None else month.END_US - days * 86_400_000_000)
     print(f"{point}: filled in {time.monotonic() - began:.0f} s", flush=True)
-    figures = dict(found.figures())
-    print(f"{point}: { ({k: round(v, 2) for k, v in figures.items()}) }", flush=True)
+    figures = {}
+    for name, value in found.figures():
+        figures[name] = value
+        print(f"{point}: {name} {value:.2f}", flush=True)
     with psycopg.connect(pipeline.urls.database_url, autocommit=True) as conn:
         conn.execute(f"DROP DATABASE growth_{devices}_{history} WITH (FORCE)")
     return {f"growth_{point}_{name}": value for name, value in figures.items()}

@@ -110,7 +110,6 @@ def _change(pipeline: Pipeline) -> _Changed:
     change = [{"kind": "device", "id": "bench-00050", "before": None, "after": None}]
     with psycopg.connect(pipeline.urls.database_url) as conn:
         conn.execute("UPDATE device SET rated_power_w = 120000 WHERE id = 'bench-00050'")
-        conn.execute("INSERT INTO remake_request (device_id) VALUES ('bench-00050')")
         (version,) = conn.execute(
             "INSERT INTO registry_version (author, changes) VALUES ('bench', %s) RETURNING version",
             [json.dumps(change)],

@@ -19,6 +19,7 @@ from services.registry.entries import Registry
 from services.registry.files import Incoming, read_files
 from services.registry.plan import plan
 from services.registry.service_times import during_us, timezone
+from tests.bench import load as fleet
 
 DEMO = Path("deploy/catalog/demo.yaml")
 BASE = """
@@ -575,3 +576,23 @@ def test_modules_that_cannot_be_are_refused(load, said, told):
     """A ratio would be a hundred times the true one, and nobody would know why."""
     given = BASE.replace("class: pv_inverter, ", "") if "class:" in said else BASE
     assert told in _messages(load(given.replace("installed:", f"{said}, installed:")))
+
+
+@pytest.mark.parametrize("section", ["devices", "projects", "sites"])
+def test_a_large_registry_is_gone_through_a_fixed_number_of_times(tmp_path, monkeypatch, section):
+    """A change of one device among a hundred thousand would take hours, by the square of all."""
+    read = getattr(Registry, section).fget
+    monkeypatch.setattr(fleet, "_PER_PROJECT", 1)
+    counts = []
+    for devices in (2, 12):
+        file = tmp_path / "many.yaml"
+        file.write_text(yaml.safe_dump(fleet.registry(devices)), encoding="utf-8")
+        incoming = read_files([file])
+        seen = []
+        monkeypatch.setattr(
+            Registry, section, property(lambda self, seen=seen: seen.append(1) or read(self))
+        )
+        planned = plan(incoming.registry, incoming)
+        assert not planned.refused
+        counts.append(len(seen))
+    assert counts[0] == counts[1]

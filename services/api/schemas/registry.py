@@ -18,7 +18,11 @@ class Project(Shape):
     name: str = Field(examples=["Rooftop PV"])
     methodology: str = Field(examples=["jcm-vn-am007"])
     version: str = Field(examples=["1.0"])
-    timezone: str = Field(examples=["Asia/Ho_Chi_Minh"])
+    timezone: str = Field(
+        examples=["Asia/Ho_Chi_Minh"],
+        description="IANA name; where it was changed, each later name behind the first local"
+        " date that is its own: Asia/Ho_Chi_Minh, from 2026-07-01 Asia/Kathmandu.",
+    )
     crediting_from: date
     crediting_to: date
     action: str | None = Field(examples=["1-03"])

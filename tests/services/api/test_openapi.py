@@ -8,9 +8,10 @@ import pytest
 
 from services.api.console.assets import load
 from tests.services.api import plain
+from tests.soak import often
 
-# of every operation; `TONNE_API_CASES=150` is the long run, more than 5,000 cases
-CASES = int(os.environ.get("TONNE_API_CASES", "8"))
+# of every operation; the soak is the long run, more than 5,000 cases
+CASES = int(os.environ.get("TONNE_API_CASES", often(8, 25)))
 _A_CASE_S = 2
 
 

@@ -39,6 +39,7 @@ _OBIS = re.compile(
 _WAY = {"1": "energy_import", "2": "energy_export", "B": "energy_import", "C": "energy_export"}
 _SYNCHRONISED = "S"
 _APART_US = 300_000_000
+_YEARS = 1_970, 9_999  # that UTC has, whatever the offset
 
 
 def keys_of(
@@ -104,7 +105,7 @@ def _of_record(record: Record, device: Device) -> Iterator[Told]:
         if wh is None or match is None:
             continue
         channel = channel_of(device, _WAY[match["way"] or match["code"][0]])
-        if channel is not None:
+        if channel is not None and _YEARS[0] < one.time.year < _YEARS[1]:
             moment = one.time.astimezone(UTC)
             whole = int(moment.replace(microsecond=0).timestamp()) * 1_000_000
             yield whole + moment.microsecond, channel, wh

@@ -132,7 +132,8 @@ def _words(name: str, text: str) -> Iterator[str]:
 def _orders(text: str) -> tuple[tuple[str, bool], ...]:
     found = []
     for one in filter(None, (part.strip() for part in text.split(","))):
-        name, *way = one.split()
+        name, *said = one.split()
+        way = [word.lower() for word in said]  # clients write both DESC and desc
         if len(way) > 1 or (way and way[0] not in {"asc", "desc"}):
             raise InputError(f"$orderby: {one[:60]!r}; write a property, and asc or desc")
         found.append((next(_words("$orderby", name), name), way == ["desc"]))

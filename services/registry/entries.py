@@ -403,8 +403,11 @@ def _keep_lists(entry: Entry, stored: Entry | None) -> Entry:
             laboratory=with_samples(samples, entry.laboratory),
             documents={**(before.documents or {} if before else {}), **(entry.documents or {})},
         )
-    if isinstance(entry, Site) and entry.timezones is None:
-        return replace(entry, timezones=stored.timezones if isinstance(stored, Site) else ())
+    if isinstance(entry, Site):
+        later = entry.timezones
+        if later is None and isinstance(stored, Site):
+            later = stored.timezones
+        return replace(entry, timezones=later or None)
     return _keep_of_device(entry, stored) if isinstance(entry, Device) else entry
 
 

@@ -46,7 +46,9 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 _END_US = 4_102_444_800_000_000  # 2100
 ProjectId = Annotated[str, Path(max_length=64, pattern="^[A-Za-z0-9_-]+$", examples=["nck-pv"])]
 SiteId = Annotated[str, Path(max_length=64, pattern="^[A-Za-z0-9_-]+$", examples=["nam-cau-kien"])]
-Year = Annotated[int, Query(ge=1990, le=2100, examples=[2026])]
+Year = Annotated[
+    int, Query(ge=1990, le=2100, examples=[2026], description="Calendar year that is reported.")
+]
 
 
 @router.get("/projects/{project}/exports/{form}.zip", responses=_ZIP, response_class=Response)

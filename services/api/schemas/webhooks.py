@@ -50,7 +50,7 @@ class MadeWebhook(Webhook):
 class NewSecret(Shape):
     """How long the secret before signs beside the new one. [h]"""
 
-    overlap_h: int = Field(default=24, ge=0, le=168)
+    overlap_h: int = Field(default=24, ge=0, le=168, examples=[24])
 
 
 class MadeSecret(Shape):

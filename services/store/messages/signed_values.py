@@ -35,7 +35,7 @@ _COLUMNS = (
 )
 
 # of a day, from either end: one that does not verify must not hide the next
-_FEW = 3
+_FEW = 8
 # a signed batch is its message
 _DATA = (
     "CASE WHEN v.data = '' THEN replace(encode(v.payload, 'base64'), E'\\n', '') ELSE v.data END"

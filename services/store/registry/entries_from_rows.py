@@ -54,7 +54,7 @@ def load_registry(conn: Connection[TupleRow]) -> Registry:
         Site(
             id_, name, latitude, longitude, (every := zones(zone))[0].name, park,
             called.get(("site", id_)),
-            tuple(LaterZone(z.first, z.name) for z in every if z.first is not None),
+            tuple(LaterZone(z.first, z.name) for z in every if z.first is not None) or None,
         )
         for id_, name, latitude, longitude, zone, park in conn.execute(
             "SELECT id, name, latitude, longitude, timezone, park FROM site ORDER BY id"

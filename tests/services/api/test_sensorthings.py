@@ -63,7 +63,7 @@ def test_a_series_is_paged_to_its_end_and_is_what_is_stored(served):
         begin, end = map(datetime.fromisoformat, one["phenomenonTime"].split("/"))
         assert (begin, (end - begin).total_seconds()) == (start, 900)
     assert found[0]["resultQuality"].keys() >= {"measured_share", "unknown_s"}
-    newest = ask(served, f"{STREAM}/Observations", orderby="phenomenonTime desc", top=1)
+    newest = ask(served, f"{STREAM}/Observations", orderby="phenomenonTime DESC", top=1)
     assert newest.json()["value"][0]["result"] == rows[-1][1]
 
 

@@ -63,9 +63,10 @@ def _messages():
 
 
 def _signed(messages, secret=GATEWAY, signer="gw-1", first=1):
+    parts = [messages[at : at + 10] for at in range(0, len(messages), 10)]
     return [
-        batch(messages[at : at + 10], first + at // 10, messages[at]["ts"], signer, "inv-1", secret)
-        for at in range(0, len(messages), 10)
+        batch(part, number, part[-1]["ts"], signer, "inv-1", secret)
+        for number, part in enumerate(parts, first)
     ]
 
 

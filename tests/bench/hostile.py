@@ -1,7 +1,7 @@
 """
 How long public reads take beside long work and beside attacks, each for some seconds.
 
-    python -m tests.bench hostile                       # TONNE_BENCH_SECONDS=20 for longer
+    python -m tests.bench hostile                       # BENCH_SECONDS=20 for longer
 
 One API process and its database on this machine; it signs itself, so that closing a period is
 its own work, which is the worst case: in `deploy/` the signer does that.  A reader asks for
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from tests.running import Pipeline
 
-SECONDS = float(os.environ.get("TONNE_BENCH_SECONDS", "8"))
+SECONDS = float(os.environ.get("BENCH_SECONDS", "8"))
 _BEGIN, _END, _DAYS = "2026-03-01", "2026-03-29", 28
 _CLOSES = 14
 

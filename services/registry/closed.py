@@ -109,15 +109,16 @@ def problems(
         Up to when closed periods, and sealed days, cover it.
     """
     found: dict[Key, tuple[str, str, date | None, str, datetime]] = {}
+    now, devices = merged.projects, merged.devices
     for name, project in stored.projects.items():
-        before, after = timezone(project, stored), timezone(merged.projects[name], merged)
+        before, after = timezone(project, stored), timezone(now[name], merged)
         if before is None or after is None or before == after:
             continue
         day = _first_other(before, after)
         ends = [("closed periods", closed[d.device]) for d in project.devices if d.device in closed]
         if day is not None and name in sealed:
             ends.append(("sealed days", sealed[name]))
-        site = merged.devices[merged.projects[name].devices[0].device].site
+        site = devices[now[name].devices[0].device].site
         key = ("site", site) if stored.entries.get(("site", site)) else (project.kind, name)
         what, end = max(ends, key=lambda e: e[1], default=("", None))
         if end is not None and (key not in found or found[key][-1] < end):

@@ -57,7 +57,11 @@ def test_from_readings_to_an_issued_statement(signed, tmp_path):
     name = closed["statement"]
     assert name == "TN-pv-20260302-20260304-1"
     assert closed["credit_t"] == int(closed["reduction_t"].split(".")[0]) > 0
-    assert [d["device"] for d in closed["deductions"]] == ["inv-2"]
+    # silent for a morning, and without a certificate on the second day
+    assert [(d["device"], d["reason"]) for d in closed["deductions"]] == [
+        ("inv-2", "not plausible: shown by its register alone"),
+        ("inv-2", "certificate C-2 has expired"),
+    ]
     signed("statement", "submit", name, "--key", "plant")
     bare = signed("statement", "verify", name, "--key", "auditor", code=2)
     assert "--opinion" in bare.stderr
@@ -268,7 +272,7 @@ def test_buses_go_the_same_way(signed, database_url, tmp_path):
     signed("statement", "export", closed["statement"], "--out", tmp_path / "pack")
     report = json.loads(signed("verify", tmp_path / "pack", "--json", code=4).stdout)
     assert report["state"] == "draft"
-    assert [s["outcome"] for s in report["steps"]].count("ok") == 8
+    assert [s["outcome"] for s in report["steps"]].count("ok") == 9
 
 
 def test_stored_rows_that_do_not_follow_are_refused(signed, database_url):

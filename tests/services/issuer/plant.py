@@ -132,12 +132,12 @@ def sunny(begin, end, minutes=5, watts=800_000):
     return times, energy, np.round(power, 1)
 
 
-def fill_pv(url, begin="2026-03-01", end="2026-03-04", minutes=5):
-    """Give both inverters sunny days; inv-2 has no readings on one morning."""
+def fill_pv(url, begin="2026-03-01", end="2026-03-04", minutes=5, *, silent=True):
+    """Give both inverters sunny days; inv-2 has no readings on one morning, if it is silent."""
     times, energy, power = sunny(begin, end, minutes)
     send(url, "inv-1", times, energy_export_wh=energy, active_power_w=power)
-    silent = (times >= us("2026-03-02T08:00:00+07:00")) & (times < us("2026-03-02T09:30:00+07:00"))
-    kept = ~silent
+    morning = (times >= us("2026-03-02T08:00:00+07:00")) & (times < us("2026-03-02T09:30:00+07:00"))
+    kept = ~morning | (not silent)
     send(
         url,
         "inv-2",

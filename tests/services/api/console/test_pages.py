@@ -98,7 +98,7 @@ def paths(served, language="en"):
             f"/console/{language}/parks/estate?year=2026",
         ],
         "scope": [f"{of}/days/{DAY}", f"{of}/days/{DAY}/inv-1", f"{of}/evidence",
-                  f"{of}/report.xlsx"],
+                  f"{of}/report.xlsx", f"{of}/exports/cdop.zip"],
     }  # fmt: skip
 
 

@@ -16,6 +16,8 @@ COLLISIONS = ("40001", "40P01", "55P03", "57014")
 def refuse(database_url: str, device: str, code: str, table: str = "reading_energy_meter") -> None:
     """Have the server refuse this device's rows of a table from now on."""
     with psycopg.connect(database_url) as connection:
+        # in the order in which who stores takes them
+        connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
         connection.execute("DROP TABLE IF EXISTS refusal")
         connection.execute(
             "CREATE TABLE refusal AS SELECT %s::text AS device, %s::text AS code", [device, code]

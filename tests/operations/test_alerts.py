@@ -260,6 +260,7 @@ def test_a_panel_s_expression_gives_something(city: City, target) -> None:
     """An operator would look at an empty panel during an outage."""
     quiet = {
         "Dead letters",
+        "Hours until the broker's queue is full",
         "Kafka records not stored",
         "What registers did",
         "Statements by state",

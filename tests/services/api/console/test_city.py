@@ -2,6 +2,7 @@
 
 import html
 import re
+import time
 from io import BytesIO
 from pathlib import Path
 
@@ -122,18 +123,35 @@ def test_the_workbook_speaks_the_readers_language(city, language, tmp_path, monk
     if language != "en":
         meant = {english[k] for k in own if k.startswith(("programme.", "system.", "no_tonnes."))}
         assert found & (meant - set(own.values())) == set()
+    monkeypatch.setenv("TONNE_DATABASE_URL", city.database_url)
+    copies = _same_quarter(lambda: _copies(city, language, tmp_path / "programme.xlsx"))
+    assert all(one == copies[0] for one in copies)
+
+
+def _same_quarter(make):
+    """What is expected so far grows each quarter of an hour: make all within one."""
+    while True:
+        began = time.time() // 900
+        made = make()
+        if time.time() // 900 == began:
+            return made
+
+
+def _copies(city, language, out):
+    """Return the workbook as every surface gives it."""
+    path = "/v1/programme/report.xlsx"
+    by_query = city.ask(path, "auditor", params={"year": 2026, "lang": language})
     accepted = {"Accept-Language": f"{language}-XX, fr;q=0.9"}
     by_header = city.ask(path, "auditor", params={"year": 2026}, headers=accepted)
     page = f"/console/{language}/programme/report.xlsx?year=2026"
     by_console = get(city, page, session(city, "auditor"))
     with Client(city.url, city.tokens["auditor"]) as client:
         by_client = client.programme_workbook(2026, language)
-    monkeypatch.setenv("TONNE_DATABASE_URL", city.database_url)
-    out = tmp_path / "programme.xlsx"
     told = ["programme", "report", "--year", "2026", "--lang", language, "--out", str(out)]
+    out.unlink(missing_ok=True)
     assert CliRunner().invoke(main, told).exit_code == 0
-    copies = (by_header.content, by_console.content, by_client, out.read_bytes())
-    assert all(one == answer.content for one in copies)
+    answers = (by_query, by_header, by_console)
+    return [*(one.content for one in answers), by_client, out.read_bytes()]
 
 
 def test_a_workbook_in_no_language_of_the_reader_is_refused(city):

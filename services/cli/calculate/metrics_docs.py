@@ -17,6 +17,7 @@ from services.intake.broker_queue import BrokerQueue, Room
 from services.issuer.watch_metrics import Looked
 from services.logs import get_logger
 from services.metrics import Metrics
+from services.webhooks.sender import Sender
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,6 +60,8 @@ def rows() -> dict[str, list[Row]]:
     Looked(metrics)
     watched = Metrics()
     BrokerQueue("mqtt://localhost", Tls(), Room(1, 1), watched, get_logger("pages"))
+    sending = Metrics()
+    Sender("", sending, get_logger("pages"))
     api = CollectorRegistry()
     Measures(api)
     edge = [Row(f"{name}_total", "counter", (), text) for name, text in COUNTERS.items()]
@@ -69,6 +72,9 @@ def rows() -> dict[str, list[Row]]:
             row for row in _told(metrics.registry) if row not in all_
         ],
         _BROKER: [row for row in _told(watched.registry) if row not in all_],
+        "tonne watch, and tonne webhooks send": [
+            row for row in _told(sending.registry) if row not in all_
+        ],
         "tonne api": _told(api),
         "tonne edge": edge,
     }
@@ -80,6 +86,7 @@ def _told(registry: CollectorRegistry) -> list[Row]:
     for collector in registry._collector_to_names:  # noqa: SLF001
         for family in collector.collect():
             given = getattr(collector, "_labelnames", None) or getattr(family, "_labelnames", ())
+            given = given or (family.samples[0].labels if family.type == "info" else ())
             labels[family.name] = tuple(given or ())
     return [
         Row(f"{one.name}{_SUFFIX.get(one.type, '')}", one.type, labels[one.name], one.documentation)
@@ -92,7 +99,7 @@ def _lines() -> Iterator[str]:
     yield _HEAD
     for processes, found in rows().items():
         yield f"## {processes}\n"
-        if "watch, and" in processes:
+        if "--no-watch" in processes:
             yield f"{_NO_DATABASE}\n"
         yield "| series | kind | labels | meaning |"
         yield "|---|---|---|---|"

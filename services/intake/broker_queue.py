@@ -7,7 +7,6 @@ broker does not answer, its series are gone rather than old.
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import unquote, urlsplit
 
@@ -138,13 +137,6 @@ class BrokerQueue(Collector):
         if not self._told:
             self._told = True
             self._log.warning("broker not watched", reason=why)
-
-    def wait(self, seconds: float) -> bool:
-        """Wait until the broker was heard; whether it was in time. [s]"""
-        until_s = time.monotonic() + seconds
-        while len(self._found) < len(_NUMBERS) and time.monotonic() < until_s:
-            time.sleep(0.05)
-        return len(self._found) == len(_NUMBERS)
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Give what is known now to whoever scrapes."""

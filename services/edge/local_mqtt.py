@@ -20,6 +20,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from ingest.mqtt.closing import close_sockets
 from ingest.mqtt.names import PORTS
 from ingest.mqtt.tls import Tls
 from services.edge.outbox import Record
@@ -68,6 +69,7 @@ class Listener(threading.Thread):
                 self._client.disconnect()
                 self._stopping.wait(_RETRY_S)
         self._client.disconnect()
+        close_sockets(self._client)
 
     def _connect(self) -> bool:
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]

@@ -19,6 +19,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from ingest.mqtt.closing import close_sockets
 from ingest.mqtt.names import PORTS, PREFIX, receipt_topic, status_topic
 from services.edge.corrected_clock import TRUSTED_MS
 from services.edge.signing import CONTENT_TYPE, Batches, Signed
@@ -174,6 +175,7 @@ class Link:
                 self._client.loop(0.2)
             self._client.disconnect()
             self._client.loop(0.1)
+        close_sockets(self._client)
 
     def _reconnect(self, now_s: float) -> None:
         if now_s < self._connect_s:

@@ -18,6 +18,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
 from ingest import sparkplug
 from ingest.errors import ServerError
+from ingest.mqtt.closing import close_sockets
 from services.identity.mosquitto import CONTROL, client_of, role_of
 from services.identity.principals import ADMIN, PIPELINE
 
@@ -68,6 +69,14 @@ class Control:
     def __enter__(self) -> Self:
         """Connect, and listen to the answers."""
         try:
+            self._begin()
+        except BaseException:
+            close_sockets(self._client)
+            raise
+        return self
+
+    def _begin(self) -> None:
+        try:
             self._client.connect(self._host, self._port, 30)
         except OSError as error:
             raise ServerError(f"{self._place}: {error}; is the broker up?") from error
@@ -77,7 +86,6 @@ class Control:
                 f"{self._place} does not let {ADMIN} change who may do what; give it the "
                 "dynamic-security.json of `tonne broker config`"
             )
-        return self
 
     def __exit__(
         self,
@@ -89,6 +97,7 @@ class Control:
         del kind, error, trace
         self._client.disconnect()
         self._client.loop_write()
+        close_sockets(self._client)
 
     @property
     def _place(self) -> str:

@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 
 from ingest.addresses import server_of
 from ingest.errors import InputError
+from ingest.mqtt.closing import close_sockets
 from ingest.mqtt.names import PORTS
 from services.identity.principals import QUEUE_TOPICS, WATCH, is_ours
 
@@ -106,6 +107,7 @@ class BrokerQueue(Collector):
         """Stop."""
         self._client.disconnect()
         self._client.loop_stop()
+        close_sockets(self._client)
 
     def _connected(self, client: mqtt.Client, _d: Any, _f: Any, reason: Any, _p: Any) -> None:
         if reason.is_failure:

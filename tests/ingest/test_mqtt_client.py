@@ -16,6 +16,7 @@ from paho.mqtt.properties import Properties
 
 from ingest.errors import InputError, ServerError
 from ingest.mqtt.client import BufferedClient
+from ingest.mqtt.closing import close_sockets
 from ingest.mqtt.inbox import Inbox
 from ingest.mqtt.session import Session
 
@@ -173,6 +174,7 @@ def device(broker):
     yield client
     client.disconnect()
     client.loop_stop()
+    close_sockets(client)
 
 
 def send(client, topic, payload, qos=1, content_type=None):

@@ -13,6 +13,7 @@ import psycopg
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from ingest.mqtt.closing import close_sockets
 from tests.bench.load import RATED_W, SITE
 
 START_MS = 1_767_225_600_000
@@ -107,6 +108,7 @@ def client(port: int, **callbacks):
     finally:
         device.disconnect()
         device.loop_stop()
+        close_sockets(device)
 
 
 def publish(device, name: str, body: bytes, content_type: str | None = None) -> None:

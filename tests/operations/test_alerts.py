@@ -21,6 +21,7 @@ import paho.mqtt.client as mqtt
 import psycopg
 import pytest
 
+from ingest.mqtt.closing import close_sockets
 from services.local.prometheus import Prometheus
 from tests import commands
 from tests.fix_pipeline import on_servers
@@ -94,6 +95,7 @@ class Field:
         self._done.set()
         self._thread.join()
         self._client.loop_stop()
+        close_sockets(self._client)
 
     def _send(self) -> None:
         begin = time.time()

@@ -17,6 +17,7 @@ import psycopg
 import pytest
 import yaml
 
+from ingest.mqtt.closing import close_sockets
 from services.local import packages
 from services.local.prometheus import Prometheus
 from services.store.postgres import columnstore
@@ -135,6 +136,7 @@ def _publish(mqtt_url: str) -> None:
     for payload in (json.dumps(rows), json.dumps(late), '{"ts": '):
         client.publish(f"tonne/v1/{DEVICE}/telemetry", payload, qos=1).wait_for_publish(10)
     client.loop_stop()
+    close_sockets(client)
 
 
 @pytest.fixture(scope="module")

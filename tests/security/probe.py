@@ -12,6 +12,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from ingest.mqtt.closing import close_sockets
 from services.local.ports import LOOPBACK
 
 PATIENCE_S = 10.0
@@ -127,8 +128,7 @@ class Probe:
             self.client.disconnect()
             self.client.loop(0.05)
             self.drop()
-        # paho gives its pair of sockets back when it is collected, they may be first
-        self.client._reset_sockets()
+        close_sockets(self.client)
 
     def _until(self, done: Any, seconds: float = PATIENCE_S) -> None:
         end = time.monotonic() + seconds

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from ingest.decode import Rejected
 from ingest.model import Fleet
+from ingest.mqtt.closing import close_sockets
 from services.cli.data.payload_dump import dump, partial
 from services.cli.data.payload_text import legible
 from services.cli.main import main
@@ -56,6 +57,7 @@ def heard(mqtt_broker):
     yield messages, arrived
     client.disconnect()
     client.loop_stop()
+    close_sockets(client)
 
 
 def test_a_letter_is_found_by_its_reason(tonne):

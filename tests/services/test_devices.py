@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import paho.mqtt.client as mqtt
 import pytest
 
+from ingest.mqtt.closing import close_sockets
 from tests import commands
 
 pytestmark = pytest.mark.integration
@@ -26,6 +27,7 @@ def client(pipeline):
     yield found
     found.disconnect()
     found.loop_stop()
+    close_sockets(found)
 
 
 def _send(client, topic, **values):

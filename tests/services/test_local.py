@@ -19,6 +19,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from click.testing import CliRunner
 
 from ingest.errors import InputError
+from ingest.mqtt.closing import close_sockets
 from services.cli.main import main
 from services.local import packages, ports, process
 from services.local.mosquitto import Mosquitto
@@ -53,6 +54,7 @@ def _client(port, name):
     finally:
         client.disconnect()
         client.loop_stop()
+        close_sockets(client)
 
 
 def _until(happened):

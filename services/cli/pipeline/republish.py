@@ -18,6 +18,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from ingest.errors import ServerError
+from ingest.mqtt.closing import close_sockets
 from ingest.mqtt.tls import Tls
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class Republisher:
         del kind, error, trace
         self._client.disconnect()
         self._client.loop_stop()
+        close_sockets(self._client)
 
     def send(self, letter: int, topic: str, payload: bytes, content_type: str | None) -> None:
         """

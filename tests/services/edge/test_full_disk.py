@@ -9,6 +9,7 @@ from contextlib import closing, suppress
 import paho.mqtt.client as mqtt
 import pytest
 
+from ingest.mqtt.closing import close_sockets
 from services.edge.outbox import FullError, Outbox, Record
 from services.edge.outbox_status import summary
 from services.local.mosquitto import Mosquitto
@@ -170,6 +171,7 @@ def test_a_gateway_on_a_full_disk_tells_what_it_lost_and_keeps_what_it_can(
     finally:
         client.disconnect()
         client.loop_stop()
+        close_sockets(client)
         local.stop()
     words = edge.words()
     lost = max(word.get("lost", 0) for word in words)

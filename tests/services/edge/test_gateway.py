@@ -19,6 +19,7 @@ import yaml
 from click.testing import CliRunner
 
 from ingest.formats import sunspec as models
+from ingest.mqtt.closing import close_sockets
 from services.cli.main import main
 from services.edge.modbus import Span, joined
 from services.edge.sunspec import MOST
@@ -90,6 +91,7 @@ def test_every_source_arrives_under_the_gateways_own_identity(pipeline, plant, t
             memory = edge.memory_mb
             client.disconnect()
             client.loop_stop()
+            close_sockets(client)
             state, firmware = one(
                 pipeline,
                 "SELECT state, firmware FROM v_device_health WHERE device_id = %s",
@@ -138,6 +140,7 @@ def test_what_a_broker_retains_is_not_of_now(pipeline, tmp_path):
             until(speak, what=edge.log.read_text)
     finally:
         client.loop_stop()
+        close_sockets(client)
         local.stop()
     with closing(sqlite3.connect(f"file:{edge.outbox}?mode=ro", uri=True)) as db:
         bodies = {body for (body,) in db.execute("SELECT body FROM message")}

@@ -10,6 +10,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from prometheus_client import CollectorRegistry
 
+from ingest.mqtt.closing import close_sockets
 from services.embedded.runner import Runner
 from services.logs import get_logger
 from services.metrics import Metrics
@@ -82,4 +83,5 @@ def _stored(url, broker, patience_s=20.0):
                 break
     client.disconnect()
     client.loop_stop()
+    close_sockets(client)
     return found

@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 from paho.mqtt.enums import CallbackAPIVersion
 
+from ingest.mqtt.closing import close_sockets
 from services.cli.main import main
 from services.simulator.faults import Faults
 from services.simulator.fleet import Group
@@ -71,6 +72,7 @@ class Store:
         """Leave the broker."""
         self._client.disconnect()
         self._client.loop_stop()
+        close_sockets(self._client)
 
 
 @pytest.fixture

@@ -55,9 +55,12 @@ class KafkaAccess:
 
     @classmethod
     def of(
-        cls, url: str, tls: Tls | None = None, mechanism: str | None = None,
+        cls,
+        url: str,
+        tls: Tls | None = None,
+        mechanism: str | None = None,
         token_url: str | None = None,
-    ) -> KafkaAccess:  # fmt: skip
+    ) -> KafkaAccess:
         """
         Read a URL.
 
@@ -79,9 +82,14 @@ class KafkaAccess:
         usual = _PORTS[parts.scheme]
         servers = tuple((host, usual if port is None else port) for host, port in found)
         return cls(
-            servers, secure, tls or Tls(server="KAFKA"), user, password, mechanism or SCRAM_512,
+            servers,
+            secure,
+            tls or Tls(server="KAFKA"),
+            user,
+            password,
+            mechanism or SCRAM_512,
             token_url,
-        )  # fmt: skip
+        )
 
     @property
     def bootstrap(self) -> list[str]:

@@ -21,22 +21,10 @@ from ingest.addresses import host_and_port, parts_of, server_of
 from ingest.mqtt.names import PORTS
 from ingest.mqtt.tls import Tls
 from services import kafka_access
-from services.environment import (
-    METRICS_BIND,
-    PREFIX,
-    SettingsError,
-    read_environment,
-    split_bind,
-)
+from services.environment import METRICS_BIND, PREFIX, SettingsError, read_environment, split_bind
 from services.kafka_access import KafkaAccess
 
-__all__ = [
-    "LOCAL_STATE",
-    "Settings",
-    "SettingsError",
-    "local_urls",
-    "split_bind",
-]
+__all__ = ["LOCAL_STATE", "Settings", "SettingsError", "local_urls", "split_bind"]
 
 LOCAL_STATE = "local.json"
 SECRETS = ("database_url", "mqtt_url", "kafka_url")

@@ -136,9 +136,12 @@ def _kept() -> tuple[str, socket.socket]:
     for _ in range(_TRIES):
         subprocess.run(
             [sys.executable, "-m", "tests.command_server", run],
-            cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
             check=True,
-        )  # fmt: skip
+        )
         keeper = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         with suppress(ConnectionError):  # its last keeper left in this moment
             keeper.connect(address(run))

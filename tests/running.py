@@ -54,11 +54,7 @@ class Pipeline:
     def tonne(self, *words: str) -> str:
         """Run a command to its end; its output, or an error with it."""
         done = commands.run(
-            words,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
+            words, env=self.environment, capture_output=True, text=True, check=False
         )
         if done.returncode:
             raise RuntimeError(f"tonne {' '.join(words)}: {done.stdout}{done.stderr}")
@@ -79,12 +75,7 @@ class Pipeline:
     def running(self, log: Path, *words: str) -> Iterator[subprocess.Popen[bytes]]:
         """`tonne run`, stopped by SIGTERM at the end of the block."""
         with log.open("wb") as out:
-            process = commands.start(
-                ["run", *words],
-                env=self.environment,
-                stdout=out,
-                stderr=out,
-            )
+            process = commands.start(["run", *words], env=self.environment, stdout=out, stderr=out)
             try:
                 yield process
             finally:

@@ -53,9 +53,14 @@ def test_the_tutorial_works_as_it_stands(tmp_path: Path) -> None:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TONNE_")}
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
     done = subprocess.run(
-        ["bash", "-c", script(PAGE.read_text("utf-8"))], cwd=tmp_path, env=environment,
-        capture_output=True, text=True, check=False, timeout=280,
-    )  # fmt: skip
+        ["bash", "-c", script(PAGE.read_text("utf-8"))],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "is issued and may be relied on" in done.stdout
     assert re.search(r"credited +1 whole t", done.stdout)

@@ -26,8 +26,11 @@ def judge(kind, vkey, folder, *more):
     policy.write_text(f"log {vkey}\nquorum none\n", encoding="utf-8")
     done = subprocess.run(
         [HOME / "tlogcheck", kind, policy, folder, *more],
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     return done.returncode, done.stdout
 
 
@@ -37,8 +40,11 @@ def judged(policy, note, folder):
     (folder / "judged.note").write_text(note, encoding="utf-8")
     done = subprocess.run(
         [HOME / "tlogcheck", "checkpoint", folder / "judged.policy", folder / "judged.note"],
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     return done.returncode, done.stdout
 
 

@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 VERSION = 10
 RELATIVE_S = 2**28
 MAX_S = 10**11
-_TIMES_SECONDS = {
-    "W": "J", "kW": "kJ", "L/s": "L", "l/s": "L", "m3/s": "m3", "m/s": "m", "A": "C",
-}  # fmt: skip
+_TIMES_SECONDS = {"W": "J", "kW": "kJ", "L/s": "L", "l/s": "L", "m3/s": "m3", "m/s": "m", "A": "C"}
 Number = float | str | bool | None
 
 

@@ -19,9 +19,7 @@ NAMES = (
     "Double", "Boolean", "String", "DateTime", "Text", "UUID", "DataSet", "Bytes", "File",
     "Template",
 )  # fmt: skip
-_BITS = {
-    INT8: 8, INT16: 16, INT32: 32, INT64: 64, UINT8: 8, UINT16: 16, UINT32: 32, UINT64: 64,
-}  # fmt: skip
+_BITS = {INT8: 8, INT16: 16, INT32: 32, INT64: 64, UINT8: 8, UINT16: 16, UINT32: 32, UINT64: 64}
 _WIDTHS = (8, 16, 32, 64)
 _WHOLE = ("int_value", "long_value")
 _BROKEN = ("float_value", "double_value")

@@ -207,11 +207,14 @@ class _Judge:
         device = series.device[series.head]
         earlier = tuple(
             Series(
-                device, time_us[device], self._checks.version(device, time_us[device]),
-                series.head, value[device],
+                device,
+                time_us[device],
+                self._checks.version(device, time_us[device]),
+                series.head,
+                value[device],
             )
             for time_us, value in ((pair.before_us, pair.before), (pair.time_us, pair.value))
-        )  # fmt: skip
+        )
         whole, new = series.after(earlier)
         self._out.pairs.append((pair, whole, whole.tails()))
         return whole, new

@@ -87,10 +87,14 @@ def _add(table: Any, fleet: Fleet, parcel: Parcel) -> None:
     known = known_class(table.schema.metadata[b"class"].decode(), channels)
     device = table.column("device").combine_chunks()
     add_frame(
-        parcel, fleet, known, (device.dictionary.to_pylist(), np.array(device.indices)),
+        parcel,
+        fleet,
+        known,
+        (device.dictionary.to_pylist(), np.array(device.indices)),
         (_column(table, "time_us"), _column(table, "message")),
-        {name: _column(table, name) for name in channels}, _flags(table.column("flags")),
-    )  # fmt: skip
+        {name: _column(table, name) for name in channels},
+        _flags(table.column("flags")),
+    )
 
 
 def _flags(column: Any) -> dict[int, dict[str, str]]:

@@ -66,10 +66,15 @@ _ENCODER, _DECODER = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(_Packed)
 def encode(parcel: Parcel, fleet: Fleet) -> bytes:
     """Return a parcel as a Kafka record; devices by their ids in `fleet`."""
     packed = _Packed(
-        parcel.received_us, parcel.topics, parcel.payloads, parcel.content_types,
-        parcel.repeated, parcel.codecs, [(r.message, r.reason, r.detail) for r in parcel.rejected],
+        parcel.received_us,
+        parcel.topics,
+        parcel.payloads,
+        parcel.content_types,
+        parcel.repeated,
+        parcel.codecs,
+        [(r.message, r.reason, r.detail) for r in parcel.rejected],
         [_table(frame, fleet) for frame in parcel.frames],
-    )  # fmt: skip
+    )
     try:
         raw = _ENCODER.encode(packed)
     except UnicodeEncodeError:
@@ -166,9 +171,14 @@ def _add(table: _Table, fleet: Fleet, parcel: Parcel) -> None:
             columns[name] = _values(values, _REGISTER if kind == "register" else _GAUGE)
     times = _values(table.time_us, _REGISTER)
     add_frame(
-        parcel, fleet, known, (table.devices, _values(table.device, _PLACE)),
-        (times, _values(table.message, _PLACE)), columns, table.flags,
-    )  # fmt: skip
+        parcel,
+        fleet,
+        known,
+        (table.devices, _values(table.device, _PLACE)),
+        (times, _values(table.message, _PLACE)),
+        columns,
+        table.flags,
+    )
 
 
 def _values(held: bytes, kind: np.dtype[Any]) -> Any:

@@ -29,8 +29,16 @@ def decode(record: bytes, fleet: Fleet) -> Parcel:
         return _READERS[schema](content, fleet)
     except WireError:
         raise
-    except (ValueError, KeyError, TypeError, IndexError, OSError, MemoryError,
-            NotImplementedError, struct.error) as error:  # fmt: skip
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        IndexError,
+        OSError,
+        MemoryError,
+        NotImplementedError,
+        struct.error,
+    ) as error:
         # the digest was right, so a foreign hand wrote it
         raise WireError("foreign_record", f"no parcel: {_line(error)}") from error
 

@@ -211,12 +211,7 @@ class _Pricing:
         return found
 
     def _unit(
-        self,
-        role: str,
-        params: Mapping[str, Any],
-        parameters: Inputs,
-        factors: Factors,
-        year: int,
+        self, role: str, params: Mapping[str, Any], parameters: Inputs, factors: Factors, year: int
     ) -> Reductions:
         return unit_reductions(self._methodology, role, params, parameters, factors, year)
 

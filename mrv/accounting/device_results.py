@@ -58,12 +58,7 @@ class Pricing:
         question = (one.bound.role, tuple(sorted(one.params.items())), year)
         if question not in self._known:
             self._known[question] = unit_reductions(
-                self._methodology,
-                one.bound.role,
-                one.params,
-                self._parameters,
-                self._factors,
-                year,
+                self._methodology, one.bound.role, one.params, self._parameters, self._factors, year
             )
         return self._known[question]
 

@@ -187,10 +187,7 @@ def close(
         gaps=tuple(g for m in monitored for g in gap_outcomes(m, pricing)),
         deductions=tuple(d for m in monitored for d in deductions(m, pricing)),
         factors=tuple(factor_use(f, names) for f in ledger.used()),
-        parameters=(
-            *parameter_uses(methodology, parameters, monitored),
-            *checks.rated(monitored),
-        ),
+        parameters=(*parameter_uses(methodology, parameters, monitored), *checks.rated(monitored)),
         applicability=(
             *findings(methodology.applicability, _candidate(project, parameters, monitored)),
             *conditions_hold(methodology, inputs, net),

@@ -117,11 +117,7 @@ class Plausibility:
         found, said = raised(known, self.methodology, self.parameters, self.edges, self.timezone)
         if self.besides.accounting >= BOUNDED:
             found, more = limited(
-                found,
-                self.methodology,
-                self.besides.history,
-                self.edges,
-                self.timezone,
+                found, self.methodology, self.besides.history, self.edges, self.timezone
             )
             said += more
         return found, [

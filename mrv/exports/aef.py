@@ -151,9 +151,11 @@ def tables(authority: Authority, submission: Submission, statements: Collection[
         if one.holder == submission.party
     ]
     draft.tables["T5"] = [
-        _entity(one, place) for one in own for place in range(len(one.entities))
+        _entity(one, place)
+        for one in own
+        for place in range(len(one.entities))
         if one.entities[place].date.year == submission.year
-    ]  # fmt: skip
+    ]
     return draft
 
 
@@ -205,9 +207,13 @@ def _authorization(draft: Draft, one: Authorization) -> Cells:
 
 
 def _row(
-    draft: Draft, table: str, one: Authorization, units: Itmos, span: tuple[int, int],
+    draft: Draft,
+    table: str,
+    one: Authorization,
+    units: Itmos,
+    span: tuple[int, int],
     statements: Collection[str],
-) -> Fields:  # fmt: skip
+) -> Fields:
     """Columns that actions and holdings have in common."""
     if units.statement not in statements:
         draft.lacks(

@@ -103,12 +103,14 @@ def _approach(draft: Draft, source: Source, entered: Registration) -> dict[str, 
         "project": project.values,
         "project_stakeholder": developer.values,
         "registry": draft.row(table).put(current_registry=words.registry).values,
-        "validation": draft.row(table).put(
+        "validation": draft.row(table)
+        .put(
             validation_body_name=entered.validation.body,
             validation_date=_day(entered.validation.date),
             validation_report=entered.validation.report,
-        ).values,
-    }  # fmt: skip
+        )
+        .values,
+    }
 
 
 def _current(name: str, value: str | None) -> list[dict[str, Any]]:
@@ -204,16 +206,20 @@ def _issuances(draft: Draft, sources: Sequence[Source], entered: Registration) -
     for source in sources:
         first, last = days(source.claims.monitoring_period)
         issued = next((one for one in entered.issuances if one.statement == source.name), None)
-        batches.append(draft.row(table).put(
-            batch_identifier=source.name,
-            date_of_issuance=_day(issued.date) if issued else None,
-            issuance_url=issued.url if issued else None,
-            date_of_verification=source.opinion.valid_from[:10],
-            verification_period_start=_day(first),
-            verification_period_end=_day(last),
-            batch_issued_volume=source.credited,
-            issuance_status="Verified",
-        ).values)  # fmt: skip
+        batches.append(
+            draft.row(table)
+            .put(
+                batch_identifier=source.name,
+                date_of_issuance=_day(issued.date) if issued else None,
+                issuance_url=issued.url if issued else None,
+                date_of_verification=source.opinion.valid_from[:10],
+                verification_period_start=_day(first),
+                verification_period_end=_day(last),
+                batch_issued_volume=source.credited,
+                issuance_status="Verified",
+            )
+            .values
+        )
         audits.append(_audit(draft, source, entered))
     project = draft.row(table).put(project_identifier=entered.project_id, audits=audits)
     return {"project": project.values, "issuance": {"issuance": batches}}
@@ -263,10 +269,12 @@ def _unit(draft: Draft, units: Units, entered: Registration) -> dict[str, Any]:
 
 
 _DISCLOSED = (
-    "carbon_credit_ownership_attestation", "carbon_credit_ownership_documentation",
-    "legal_compliance_attestation", "legal_compliance_documentation",
+    "carbon_credit_ownership_attestation",
+    "carbon_credit_ownership_documentation",
+    "legal_compliance_attestation",
+    "legal_compliance_documentation",
     "project_governance_structure",
-)  # fmt: skip
+)
 
 
 def _disclosures(draft: Draft, entered: Registration) -> dict[str, Any]:

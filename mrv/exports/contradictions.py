@@ -34,8 +34,11 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _YEARS = range(2021, 2101)
 PURPOSES = ("NDC", "OIMP", "IMP", "OP", "NDC and OIMP", "NDC and IMP", "NDC and OP")
 FIRST_TRANSFERS = (
-    "Authorization", "Issuance", "Use or cancellation", "First international transfer"
-)  # fmt: skip
+    "Authorization",
+    "Issuance",
+    "Use or cancellation",
+    "First international transfer",
+)
 LINES = ("fuel", "process", "waste", "electricity", "steam")
 _TAX_CODE = re.compile(r"^[0-9]{8,14}(-[0-9]{3})?$")
 _AMOUNT = re.compile(r"^[0-9]{1,15}(\.[0-9]{1,9})?$")
@@ -187,16 +190,25 @@ def _registration(one: Registration) -> Iterator[str]:
     for key, found in (("verifications", one.verifications), ("issuances", one.issuances)):
         for twice in _once(f"{where}.{key}", (entry.statement for entry in found)):
             yield twice.text
-    for key in ("programme", "standard", "registry", "project_status", "project_sector",
-                "project_type", "mitigation_type", "unit_type"):  # fmt: skip
+    for key in (
+        "programme",
+        "standard",
+        "registry",
+        "project_status",
+        "project_sector",
+        "project_type",
+        "mitigation_type",
+        "unit_type",
+    ):
         yield from _listed(f"{where}.cdop.{key}", getattr(one.cdop, key), lists.cdop()[key])
     for said in one.disclosures.attestations or ():
         yield from _listed(f"{where}.disclosures.attestations", said, lists.cdop()["attestation"])
     for goal in one.cdop.sdgs:
         yield from _listed(f"{where}.cdop.sdgs", goal, lists.cdop()["sdg"])
     whole = lists.cad_trust()["whole"]
-    yield from _listed(f"{where}.cad_trust.project_status", one.cad_trust.project_status,
-                       whole["project_status"])  # fmt: skip
+    yield from _listed(
+        f"{where}.cad_trust.project_status", one.cad_trust.project_status, whole["project_status"]
+    )
     yield from _listed(f"{where}.cad_trust.unit_type", one.cad_trust.unit_type, whole["unit_type"])
     yield from _listed(f"{where}.validation.type", one.validation.type, whole["validation_type"])
     yield from _listed(
@@ -339,8 +351,12 @@ def _authorization(one: Authorization) -> Iterator[str]:
 
 
 def _words(one: Authorization, where: str) -> Iterator[str]:
-    for key, known in (("metric", METRICS), ("mitigation", MITIGATION), ("purposes", PURPOSES),
-                       ("first_transfer", FIRST_TRANSFERS)):  # fmt: skip
+    for key, known in (
+        ("metric", METRICS),
+        ("mitigation", MITIGATION),
+        ("purposes", PURPOSES),
+        ("first_transfer", FIRST_TRANSFERS),
+    ):
         value = getattr(one, key)
         if value is not None and value not in known:
             yield f"{where}.{key} {value!r} is none of {'; '.join(known)}"

@@ -75,8 +75,15 @@ def inventory(
         "site": facility.site, "year": year, "scope_1_t": sums[1], "scope_2_t": sums[2],
         "total_t": sums[1] + sums[2],
     }  # fmt: skip
-    for name in ("name", "tax_code", "address", "sector", "representative", "qa_qc",
-                 "uncertainty_percent"):  # fmt: skip
+    for name in (
+        "name",
+        "tax_code",
+        "address",
+        "sector",
+        "representative",
+        "qa_qc",
+        "uncertainty_percent",
+    ):
         values[name] = getattr(facility, name)
         if values[name] is None:
             draft.lacks("facility", name, f"enter facilities[{facility.site}].{name}")
@@ -87,9 +94,12 @@ def inventory(
 
 
 def _row(
-    draft: Draft, one: Supply, year: int, metered: Mapping[tuple[str, str], Metered],
+    draft: Draft,
+    one: Supply,
+    year: int,
+    metered: Mapping[tuple[str, str], Metered],
     factors: Factors,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     row: dict[str, Any] = dict.fromkeys(COLUMNS)
     row |= {"scope": SCOPES[one.line], "line": one.line, "source": one.id, "device": one.device}
     if one.device is None:
@@ -117,16 +127,28 @@ def _row(
         draft.lacks(one.id, "factor", f"{error}; enter emissions_t with its document")
         return row
     if emissions is None:
-        draft.lacks(one.id, "factor", f"tonne has no factor for {one.line} in {held.unit}; enter"
-                    " emissions_t with its document")  # fmt: skip
+        draft.lacks(
+            one.id,
+            "factor",
+            f"tonne has no factor for {one.line} in {held.unit}; enter"
+            " emissions_t with its document",
+        )
     else:
         row["emissions_t"] = _up(emissions, 6)
     if one.line == "fuel":
-        draft.lacks(one.id, "CH4 and N2O", "the factor book has none for burnt fuel; enter a"
-                    " source of line fuel with its document")  # fmt: skip
+        draft.lacks(
+            one.id,
+            "CH4 and N2O",
+            "the factor book has none for burnt fuel; enter a"
+            " source of line fuel with its document",
+        )
     if "provisional" in str(row["factor_source"] or ""):
-        draft.lacks(one.id, "factor", f"no factor of {year} is published; the last one stands in"
-                    " the row, hold it against the ministry's")  # fmt: skip
+        draft.lacks(
+            one.id,
+            "factor",
+            f"no factor of {year} is published; the last one stands in"
+            " the row, hold it against the ministry's",
+        )
     return row
 
 

@@ -165,6 +165,7 @@ def _dated(data: bytes, day: date) -> bytes:
             part = held.read(name)
             if name == "docProps/core.xml":
                 part = _DATED.sub(rb"\g<1>" + f"{day.isoformat()}T00:00:00Z".encode(), part)
-            made.writestr(ZipInfo(name, (day.year, day.month, day.day, 0, 0, 0)), part,
-                          compress_type=8)  # fmt: skip
+            made.writestr(
+                ZipInfo(name, (day.year, day.month, day.day, 0, 0, 0)), part, compress_type=8
+            )
     return out.getvalue()

@@ -113,9 +113,11 @@ def _parameter(draft: Draft, claims: Claims, one: MonitoredParameter) -> dict[st
         row |= {"factor": factor.id, "factor_value": Decimal(factor.value),
                 "factor_unit": factor.unit}  # fmt: skip
     else:
-        draft.lacks("jcm", f"factor of {one.device}",
-                    "no single factor of the statement gives its emissions; write it in the form"
-                    " by hand")  # fmt: skip
+        draft.lacks(
+            "jcm",
+            f"factor of {one.device}",
+            "no single factor of the statement gives its emissions; write it in the form by hand",
+        )
     return row
 
 
@@ -132,18 +134,26 @@ def _allocation(
     left = credited
     for one in registration.participants:
         tonnes = int(credited * Decimal(one.share_percent) / 100)
-        rows.append({
-            "name": one.name, "party": one.side, "share_percent": Decimal(one.share_percent),
-            "account": one.account, "allocated_t": tonnes,
-        })  # fmt: skip
+        rows.append(
+            {
+                "name": one.name,
+                "party": one.side,
+                "share_percent": Decimal(one.share_percent),
+                "account": one.account,
+                "allocated_t": tonnes,
+            }
+        )
         left -= tonnes
         if one.account is None:
             draft.lacks("jcm", f"account of {one.name}", f"{ask}.participants, account")
     if not rows:
         draft.lacks("jcm", "participants", f"{ask}.participants")
     elif left:
-        draft.lacks("jcm", "allocation", f"{left} t are left by rounding down; the participants"
-                    " agree whose they are")  # fmt: skip
+        draft.lacks(
+            "jcm",
+            "allocation",
+            f"{left} t are left by rounding down; the participants agree whose they are",
+        )
     return rows
 
 
@@ -164,18 +174,27 @@ def _contributions(
         if one.parameter == "energy_export" and classes.get(one.device) in _RENEWABLE
     ]
     if made:
-        rows.append({
-            "goal": "SDG 7", "contribution": "renewable electricity that counts in the statement",
-            "contribution_amount": sum(made) / _WH_A_MWH, "contribution_unit": "MWh",
-            "basis": source.name,
-        })  # fmt: skip
+        rows.append(
+            {
+                "goal": "SDG 7",
+                "contribution": "renewable electricity that counts in the statement",
+                "contribution_amount": sum(made) / _WH_A_MWH,
+                "contribution_unit": "MWh",
+                "basis": source.name,
+            }
+        )
     for one in registration.contributions:
         if one.statement == source.name:
             amount = None if one.amount is None else Decimal(one.amount)
-            rows.append({
-                "goal": one.goal, "contribution": one.what, "contribution_amount": amount,
-                "contribution_unit": one.unit, "basis": one.document,
-            })  # fmt: skip
+            rows.append(
+                {
+                    "goal": one.goal,
+                    "contribution": one.what,
+                    "contribution_amount": amount,
+                    "contribution_unit": one.unit,
+                    "basis": one.document,
+                }
+            )
             if one.document is None:
                 draft.lacks("jcm", f"document of {one.goal}", f"{ask}.contributions, document")
     return rows

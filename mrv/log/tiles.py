@@ -92,9 +92,7 @@ def bundle_paths(begin: int, size: int) -> Iterator[tuple[int, int, str, str]]:
     """
     for index in range(begin // WIDTH, -(-size // WIDTH)):
         width = min(WIDTH, size - index * WIDTH)
-        yield (
-            index * WIDTH, width, tile_path(ENTRIES, index, width), tile_path(ENTRIES, index),
-        )  # fmt: skip
+        yield (index * WIDTH, width, tile_path(ENTRIES, index, width), tile_path(ENTRIES, index))
 
 
 def read_bundle(content: bytes, width: int) -> list[bytes]:

@@ -27,15 +27,7 @@ from mrv.methodologies._live import (
     one_of,
     total,
 )
-from mrv.methodologies._shared import (
-    DIESEL,
-    EF_GRID,
-    FUELS,
-    LOSSES,
-    NOTHING,
-    POWER,
-    diesel,
-)
+from mrv.methodologies._shared import DIESEL, EF_GRID, FUELS, LOSSES, NOTHING, POWER, diesel
 from mrv.model import Check, Methodology, Reductions, RoleNeeds
 from mrv.parameters.specs import ChoiceSpec, ParameterSpec
 
@@ -92,8 +84,7 @@ def reductions(inputs: Inputs, factors: Factors) -> Reductions:
     """
     power = electricity.displaced(inputs["eg_mwh"], inputs["ef_grid_t_per_mwh"])
     baseline = waste_heat.counted(
-        power + _heat(inputs, factors),
-        waste_heat.credited_share(inputs["f_cap"], inputs["f_wcm"]),
+        power + _heat(inputs, factors), waste_heat.credited_share(inputs["f_cap"], inputs["f_wcm"])
     )
     drawn = electricity.drawn(inputs["power_mwh"], inputs["ef_consumed_t_per_mwh"], inputs["tdl"])
     project = diesel(inputs["diesel_l"], factors) + drawn
@@ -195,10 +186,7 @@ METHODOLOGY = Methodology(
         ),
         "fuel": FUEL_ROLE,
     },
-    parameters={
-        **_FIXED,
-        "tdl": LOSSES_LIVE,
-    },
+    parameters={**_FIXED, "tdl": LOSSES_LIVE},
     inputs={
         **_FIXED,
         "eg_mwh": ParameterSpec(

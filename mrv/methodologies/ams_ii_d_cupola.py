@@ -17,13 +17,7 @@ from mrv.equations.efficiency import by_output, credited_output
 from mrv.equations.electricity import consumed
 from mrv.equations.fuels import calcined
 from mrv.equations.reductions import reduction
-from mrv.methodologies._furnace import (
-    FURNACE_ROLE,
-    PRODUCTION_ROLE,
-    consumption,
-    one_figure,
-    used,
-)
+from mrv.methodologies._furnace import FURNACE_ROLE, PRODUCTION_ROLE, consumption, one_figure, used
 from mrv.methodologies._live import (
     G_PER_T,
     LEAKAGE_YEARLY,
@@ -156,10 +150,7 @@ METHODOLOGY = Methodology(
     reference="CDM AMS-II.D version 13.0",
     notes=__doc__.strip(),
     additive=ADDITIVE,
-    roles={
-        "production": PRODUCTION_ROLE,
-        "power": FURNACE_ROLE,
-    },
+    roles={"production": PRODUCTION_ROLE, "power": FURNACE_ROLE},
     parameters={
         "production_hist_t": PRODUCTION_BEFORE,
         "coke_t_per_t": _CHARGE,
@@ -191,10 +182,7 @@ METHODOLOGY = Methodology(
         ),
         "ef_grid_t_per_mwh": replace(EF_GRID, side="project"),
         "tdl": LOSSES,
-        "leakage_t": replace(
-            LEAKAGE,
-            meaning="equipment moved to another site and used on",
-        ),
+        "leakage_t": replace(LEAKAGE, meaning="equipment moved to another site and used on"),
     },
     inputs_of=inputs_of,
     timed=True,

@@ -63,10 +63,7 @@ def inputs_of(
 
 def reductions(inputs: Inputs, factors: Factors) -> Reductions:
     """BE = SUM_i Q_i * L * (SEC_i * EF_el + SFC_i * EF_ff); PE = EC * EF_el + fuel. [tCO2]."""
-    baseline = sum(
-        (_virgin(polymer, inputs, factors) for polymer in _POLYMERS),
-        start=NOTHING,
-    )
+    baseline = sum((_virgin(polymer, inputs, factors) for polymer in _POLYMERS), start=NOTHING)
     power = displaced(inputs["power_mwh"], inputs["ef_grid_t_per_mwh"])
     project = power + diesel(inputs["diesel_l"], factors)
     return Reductions(baseline, project, NOTHING, reduction(baseline, project, NOTHING))
@@ -95,9 +92,7 @@ METHODOLOGY = Methodology(
         "power": POWER_ROLE,
         "fuel": FUEL_ROLE,
     },
-    parameters={
-        "ef_grid_t_per_mwh": EF_BOTH,
-    },
+    parameters={"ef_grid_t_per_mwh": EF_BOTH},
     inputs={
         "polymer_t": RecordSpec(
             "recycled plastic sold, by polymer",

@@ -95,18 +95,12 @@ METHODOLOGY = Methodology(
     notes=__doc__.strip(),
     additive=ADDITIVE,
     roles={
-        "metal": replace(
-            OUTPUT_ROLE,
-            required=True,
-            params={"ef_t_per_t": _SE},
-        ),
+        "metal": replace(OUTPUT_ROLE, required=True, params={"ef_t_per_t": _SE}),
         "abs": OUTPUT_ROLE,
         "power": POWER_ROLE,
         "fuel": FUEL_ROLE,
     },
-    parameters={
-        "ef_grid_t_per_mwh": EF_BOTH,
-    },
+    parameters={"ef_grid_t_per_mwh": EF_BOTH},
     inputs={
         "metals": MapSpec(
             "metals recovered, by name",

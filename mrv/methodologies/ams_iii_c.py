@@ -278,8 +278,7 @@ METHODOLOGY = Methodology(
             DIESEL, default="0", meaning="diesel that hybrid project vehicles burn"
         ),
         "leakage_t": replace(
-            LEAKAGE,
-            meaning="replaced vehicles that were sold on and not scrapped, of the year",
+            LEAKAGE, meaning="replaced vehicles that were sold on and not scrapped, of the year"
         ),
     },
     applicability=(

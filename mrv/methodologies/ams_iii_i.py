@@ -137,9 +137,7 @@ _FIXED = {
     ),
 }
 _OTHER = replace(
-    LEAKAGE,
-    meaning="sludge treated or disposed of without air, of the year",
-    symbol="PE_s",
+    LEAKAGE, meaning="sludge treated or disposed of without air, of the year", symbol="PE_s"
 )
 
 _TREATMENT = Consumption(
@@ -195,10 +193,7 @@ METHODOLOGY = Methodology(
         "tdl": LOSSES,
         "gwp_ch4": GWP_CH4,
         "other_project_t": _OTHER,
-        "leakage_t": replace(
-            LEAKAGE,
-            meaning="equipment brought from another plant",
-        ),
+        "leakage_t": replace(LEAKAGE, meaning="equipment brought from another plant"),
     },
     inputs_of=inputs_of,
     timed=True,

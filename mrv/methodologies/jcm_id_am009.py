@@ -108,9 +108,7 @@ _EFFICIENCY = ParameterSpec(
 )
 
 _REACHED = replace(
-    _EFFICIENCY,
-    meaning="efficiency of the furnace with regenerative burners",
-    symbol="eta_PJ",
+    _EFFICIENCY, meaning="efficiency of the furnace with regenerative burners", symbol="eta_PJ"
 )
 _DENSITY = ParameterSpec(
     unit="kg/m3",

@@ -71,9 +71,9 @@ def _periods(subject: Claims, words: Words) -> Iterator[Block]:
         return
     heads = [(words["statement"], "l", 2.0), (words["page.what"], "l", 1.2),
              *_compared(words["page.pro_rata"], words)]  # fmt: skip
-    yield table(words, heads, [
-        [one.statement, what(one, words), *_comparison(one, words)] for one in found
-    ])  # fmt: skip
+    yield table(
+        words, heads, [[one.statement, what(one, words), *_comparison(one, words)] for one in found]
+    )
 
 
 def _compared(other: str, words: Words) -> list[tuple[str, str, float]]:

@@ -45,9 +45,13 @@ def dated_rows(subject: Claims, words: Words) -> Iterator[tuple[str, str, str, s
         told.add(one.device)
         for rated in one.meter.ratings or ():
             yield (
-                one.device, words["dated.rating"], rated.from_, rated.rated_power_w, "W",
+                one.device,
+                words["dated.rating"],
+                rated.from_,
+                rated.rated_power_w,
+                "W",
                 words["dated.registry"],
-            )  # fmt: skip
+            )
     units = {one.parameter: one.unit for one in subject.fixed_parameters or ()}
     for sample in subject.laboratory or ():
         yield (
@@ -61,6 +65,10 @@ def dated_rows(subject: Claims, words: Words) -> Iterator[tuple[str, str, str, s
     for factor in subject.factors:
         if factor.valid_from is not None:
             yield (
-                words["whole_project"], words.filled("dated.factor", factor.id),
-                factor.valid_from, factor.value, factor.unit, factor.source,
-            )  # fmt: skip
+                words["whole_project"],
+                words.filled("dated.factor", factor.id),
+                factor.valid_from,
+                factor.value,
+                factor.unit,
+                factor.source,
+            )

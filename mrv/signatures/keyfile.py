@@ -43,9 +43,7 @@ def write_distant(holder: EnrolledKey, signer: Mapping[str, Any]) -> bytes:
 
 
 def read_secret(
-    data: bytes,
-    passphrase: bytes = b"",
-    opened: Callable[[Mapping[str, Any]], Signs] | None = None,
+    data: bytes, passphrase: bytes = b"", opened: Callable[[Mapping[str, Any]], Signs] | None = None
 ) -> tuple[SigningKey, EnrolledKey]:
     """
     Key and holder of a key file.
@@ -108,9 +106,7 @@ def read_keyring(data: bytes) -> tuple[EnrolledKey, ...]:
     return tuple(keyring(EnrolledKey.from_json(item) for item in listed).values())
 
 
-def read_own_keyring(
-    data: bytes,
-) -> tuple[tuple[EnrolledKey, ...], tuple[bytes, ...], str | None]:
+def read_own_keyring(data: bytes) -> tuple[tuple[EnrolledKey, ...], tuple[bytes, ...], str | None]:
     """
     Keys that a reader trusts, and what the reader keeps beside them.
 

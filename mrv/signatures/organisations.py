@@ -49,9 +49,13 @@ _FORM_WORDS = {
 # written without a blank before the name, or behind it
 _ATTACHED = ("株式会社", "有限会社", "合同会社")
 _FORM_PHRASES = (
-    "trach nhiem huu han", "mot thanh vien", "cong ty", "co phan", "joint stock",
+    "trach nhiem huu han",
+    "mot thanh vien",
+    "cong ty",
+    "co phan",
+    "joint stock",
     "kabushiki kaisha",
-)  # fmt: skip
+)
 
 
 def normalised(name: str) -> str:

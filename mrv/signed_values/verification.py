@@ -283,9 +283,13 @@ def _once(found: Checked, pages: dict[_Place, bytes]) -> Checked:
     before = pages.setdefault(place, one.signed)
     if before == one.signed:
         fresh = before is one.signed
-        return found if fresh else replace(
-            found, notes=(*found.notes, f"{page} again, the same value: count it once")
-        )  # fmt: skip
+        return (
+            found
+            if fresh
+            else replace(
+                found, notes=(*found.notes, f"{page} again, the same value: count it once")
+            )
+        )
     text = f"{page} of {whose} stands for another value already"
     if found.outcome == VERIFIED:
         return replace(found, outcome=REFUSED, detail=text, holder=None, device=None)

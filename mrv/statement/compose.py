@@ -127,9 +127,7 @@ def _claims(case: Case, label: Label, name: str) -> wire.Claims:
         emissions=_totals(result.net),
         emissions_before_deductions=_totals(result.gross),
         carried=wire.Carried(
-            from_=case.plan.carried_from,
-            in_ug=str(result.carried_ug),
-            out_ug=str(result.carry_ug),
+            from_=case.plan.carried_from, in_ug=str(result.carried_ug), out_ug=str(result.carry_ug)
         ),
         credited=_credited(result),
         gwp=GWP,

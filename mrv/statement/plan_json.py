@@ -81,8 +81,7 @@ def _runs(one: Certified) -> Iterator[CertifiedRun]:
         np.split(one.number, breaks), np.split(one.value, breaks), strict=True
     ):
         yield CertifiedRun(
-            from_=utc_text(int(number[0]) * INTERVAL_US),
-            energy_wh=tuple(map(str, value.tolist())),
+            from_=utc_text(int(number[0]) * INTERVAL_US), energy_wh=tuple(map(str, value.tolist()))
         )
 
 

@@ -18,9 +18,13 @@ if TYPE_CHECKING:
 
 # Words of `--accept` beside the states.
 WAIVERS = (
-    "unmet-conditions", "unsealed-days", "ended-keys", "no-timestamps", "older-rules",
+    "unmet-conditions",
+    "unsealed-days",
+    "ended-keys",
+    "no-timestamps",
+    "older-rules",
     "unbound-keys",
-)  # fmt: skip
+)
 _KEYS = "give the keys that you trust with --keys FILE"
 # from which state on a reader needs the key of a role
 _ROLES = {"operator": "submitted", "verifier": "verified", "log": "issued"}

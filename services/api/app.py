@@ -184,17 +184,46 @@ def make_app(
     app.include_router(health.router)
     v1 = APIRouter(prefix="/v1", responses=_PROBLEMS)
     for part in (
-        administration, registry, series, statements, evidence, writes, log, keyring,
-        document_schemas, programme, letters, reference, sewers, invoices, sampling, findings,
-        signatures, approvals, published, alarms, jobs, webhooks, sensorthings,
+        administration,
+        registry,
+        series,
+        statements,
+        evidence,
+        writes,
+        log,
+        keyring,
+        document_schemas,
+        programme,
+        letters,
+        reference,
+        sewers,
+        invoices,
+        sampling,
+        findings,
+        signatures,
+        approvals,
+        published,
+        alarms,
+        jobs,
+        webhooks,
+        sensorthings,
         exports,
-    ):  # fmt: skip
+    ):
         v1.include_router(part.router)
     app.include_router(v1)
     for part in (
-        overview, projects, console_statements, live, sign_in, console_assets, console_programme,
-        console_sewers, console_devices, console_alarms, console_jobs,
-    ):  # fmt: skip
+        overview,
+        projects,
+        console_statements,
+        live,
+        sign_in,
+        console_assets,
+        console_programme,
+        console_sewers,
+        console_devices,
+        console_alarms,
+        console_jobs,
+    ):
         app.include_router(part.router)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     app.add_middleware(

@@ -28,9 +28,7 @@ if TYPE_CHECKING:
     from services.store.statements.signer_requests import Request as Wanted
 
 DONE, CREATED, ACCEPTED, _DEFECT = 200, 201, 202, 500
-_LOCATION = {
-    "Location": {"schema": {"type": "string"}, "description": "Address of the job"},
-}
+_LOCATION = {"Location": {"schema": {"type": "string"}, "description": "Address of the job"}}
 # how OpenAPI tells that a step may be answered with a job
 ACCEPTED_STEP: dict[int | str, dict[str, Any]] = {
     ACCEPTED: {
@@ -122,9 +120,11 @@ def file_job_of(found: FileJob, progress: file_jobs.Progress | None) -> dict[str
             "media_type": media_type,
             "bytes": found.size,
             "until": found.asked + timedelta(seconds=file_jobs.KEPT_S),
-        } if done else None,
+        }
+        if done
+        else None,
         "detail": found.detail,
-    }  # fmt: skip
+    }
 
 
 def _steps(progress: file_jobs.Progress | None) -> dict[str, Any] | None:

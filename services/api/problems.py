@@ -141,9 +141,15 @@ def install(
         return problem(500, f"this is a defect of ours; tell us its number, {number}")
 
     for kind in (
-        HTTPException, RequestValidationError, ProblemError, InputError, ServerError, PoolTimeout,
-        psycopg.Error, Exception,
-    ):  # fmt: skip
+        HTTPException,
+        RequestValidationError,
+        ProblemError,
+        InputError,
+        ServerError,
+        PoolTimeout,
+        psycopg.Error,
+        Exception,
+    ):
         app.add_exception_handler(kind, known)
 
 

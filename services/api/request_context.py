@@ -225,11 +225,7 @@ class Asked:
         return Response(answer.body, answer.status, headers, "application/json")
 
     def _once(
-        self,
-        conn: Connection[TupleRow],
-        key: str | None,
-        said: str,
-        work: Work,
+        self, conn: Connection[TupleRow], key: str | None, said: str, work: Work
     ) -> tuple[Answer, bool]:
         line = f"{self.request.method} {self.request.url.path}\n{said}"
         digest = hashlib.sha256(line.encode()).digest()

@@ -48,9 +48,14 @@ class _Server(uvicorn.Server):
 def serve(app: FastAPI, bind: str, proxies: str, listening: Callable[[], object]) -> None:
     """Serve the API until SIGTERM or SIGINT; `answer` says the rest."""
     answer(
-        app, bind, proxies, listening, ("the API", "TONNE_API_BIND"), app.state.live.close,
+        app,
+        bind,
+        proxies,
+        listening,
+        ("the API", "TONNE_API_BIND"),
+        app.state.live.close,
         lifespan="on",
-    )  # fmt: skip
+    )
 
 
 def answer(

@@ -55,16 +55,31 @@ def webhooks() -> None:
 @webhooks.command()
 @_id
 @click.option("--url", required=True, help="Where events are posted; https.")
-@click.option("--topic", "topics", type=Choice(store.TOPICS), multiple=True,
-              help="What is told; repeatable. All, where absent.")  # fmt: skip
-@click.option("--project", "projects", multiple=True, metavar="ID",
-              help="Of this project; repeatable. All, where absent.")  # fmt: skip
+@click.option(
+    "--topic",
+    "topics",
+    type=Choice(store.TOPICS),
+    multiple=True,
+    help="What is told; repeatable. All, where absent.",
+)
+@click.option(
+    "--project",
+    "projects",
+    multiple=True,
+    metavar="ID",
+    help="Of this project; repeatable. All, where absent.",
+)
 @_author
 @json_option
 def add(
-    id_: str, *, url: str, topics: tuple[str, ...], projects: tuple[str, ...],
-    author: str | None, as_json: bool,
-) -> None:  # fmt: skip
+    id_: str,
+    *,
+    url: str,
+    topics: tuple[str, ...],
+    projects: tuple[str, ...],
+    author: str | None,
+    as_json: bool,
+) -> None:
     """
     Register where events are sent from now on; prints the secret, this once.
 
@@ -77,8 +92,11 @@ def add(
     with _database() as conn:
         made = store.add(conn, id_, url, topics or store.TOPICS, projects or None, secret,
                          author or getpass.getuser())  # fmt: skip
-    say(_told(made) | {"secret": secret},
-        f"{id_}: {', '.join(made.topics)} to {url}\nsecret {secret}", as_json=as_json)  # fmt: skip
+    say(
+        _told(made) | {"secret": secret},
+        f"{id_}: {', '.join(made.topics)} to {url}\nsecret {secret}",
+        as_json=as_json,
+    )
 
 
 @webhooks.command("list")
@@ -173,12 +191,13 @@ def replay(
     if not (events or since or dead):
         raise InputError("name what to send again: --event ID, --since TIME or --dead")
     with _database() as conn:
-        begin = None if since is None else datetime.fromtimestamp(
-            moment_us(conn, "--since", since) / 1e6, UTC
-        )  # fmt: skip
+        begin = (
+            None
+            if since is None
+            else datetime.fromtimestamp(moment_us(conn, "--since", since) / 1e6, UTC)
+        )
         count = store.replay(conn, id_, events=events, since=begin, dead=dead)
-    say({"webhook": id_, "events": count}, f"{id_}: {count} events are sent again",
-        as_json=as_json)  # fmt: skip
+    say({"webhook": id_, "events": count}, f"{id_}: {count} events are sent again", as_json=as_json)
 
 
 @webhooks.command()
@@ -219,9 +238,11 @@ def send(*, once: bool, as_json: bool) -> None:
     sender = Sender(settings.require("database_url"), metrics, log, allowed)
     if once:
         done = sender.once()
-        say({"taken": done.taken, "failed": done.failed, "dead": done.dead},
+        say(
+            {"taken": done.taken, "failed": done.failed, "dead": done.dead},
             f"{done.taken} taken, {done.failed} failed, of these {done.dead} for ever",
-            as_json=as_json)  # fmt: skip
+            as_json=as_json,
+        )
         return
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: sender.stop())

@@ -70,10 +70,14 @@ class Gateway:
         if config.identity is not None and config.enrolment is not None:
             self._threads.append(
                 Renewal(
-                    Path(config.identity), config.enrolment, config.gateway, self._link.renewed,
-                    self._stopping, log,
+                    Path(config.identity),
+                    config.enrolment,
+                    config.gateway,
+                    self._link.renewed,
+                    self._stopping,
+                    log,
                 )
-            )  # fmt: skip
+            )
         polled = [s for s in config.sources if not isinstance(s, LocalMqtt | CsvFolder)]
         self._threads += pollers(polled, self._recorder, self._stopping)
         self._sources = len(config.sources)

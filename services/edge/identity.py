@@ -117,9 +117,7 @@ def _fetch(folder: Path, url: str, what: str, name: str, headers: dict[str, str]
     if made.public_key() != key.public_key():
         raise ServerError(f"{url} certified another key than ours; tell whoever runs it")
     secret = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     write(folder / (KEY + _NEXT), secret)
     write(folder / (CERTIFICATE + _NEXT), made.public_bytes(serialization.Encoding.PEM), PUBLIC)

@@ -63,9 +63,13 @@ class Told(Collector):
             yield from self._outbox()
         recorder, link = self.recorder, self.link
         counts = (
-            recorder.recorded, link.sent, link.freed, recorder.refused, recorder.dropped,
+            recorder.recorded,
+            link.sent,
+            link.freed,
+            recorder.refused,
+            recorder.dropped,
             recorder.lost,
-        )  # fmt: skip
+        )
         for (name, says), count in zip(COUNTERS.items(), counts, strict=True):
             yield CounterMetricFamily(name, says, count)
         yield _gauge("faulty_sources", recorder.faults)

@@ -94,9 +94,16 @@ class Link:
     """
 
     def __init__(
-        self, gateway: str, url: str, tls: Tls, outbox: Outbox, clock: Clock, firmware: str,
-        log: FilteringBoundLogger, signer: Signer | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        gateway: str,
+        url: str,
+        tls: Tls,
+        outbox: Outbox,
+        clock: Clock,
+        firmware: str,
+        log: FilteringBoundLogger,
+        signer: Signer | None = None,
+    ) -> None:
         self._batches = None if signer is None else Batches(signer, outbox)
         self._gateway, self._outbox, self._clock, self._log = gateway, outbox, clock, log
         self._firmware = firmware

@@ -63,9 +63,14 @@ class EmbeddedChain:
     ) -> None:
         self._quota = PrincipalQuota(limits)
         self._database = Database(
-            database_url, "tonne run", log, stopping,
-            pulse=metrics.pulse, join=alone, opened=self._forget,
-        )  # fmt: skip
+            database_url,
+            "tonne run",
+            log,
+            stopping,
+            pulse=metrics.pulse,
+            join=alone,
+            opened=self._forget,
+        )
         self._metrics = metrics
         self._log = log
         self._newer = NewerRegistry(database_url, Plans(factors.load()), letter_bytes, log)

@@ -59,10 +59,7 @@ def take_up(
 
 
 def step(
-    connection: Connection[TupleRow],
-    version: Version,
-    metrics: Metrics,
-    log: FilteringBoundLogger,
+    connection: Connection[TupleRow], version: Version, metrics: Metrics, log: FilteringBoundLogger
 ) -> bool:
     """Derive a span of what waits; return whether anything was done."""
     answered = version.store.catch_up(connection)

@@ -70,9 +70,12 @@ class Producer:
     """
 
     def __init__(
-        self, access: KafkaAccess, topic: str, log: FilteringBoundLogger,
+        self,
+        access: KafkaAccess,
+        topic: str,
+        log: FilteringBoundLogger,
         stopping: threading.Event | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._access = access
         self._topic = topic
         self._log = log

@@ -62,9 +62,11 @@ class ServerRetry:
         """Begin a try."""
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
         trace: TracebackType | None,
-    ) -> bool:  # fmt: skip
+    ) -> bool:
         """
         End a try; where the server was lost, wait and say that another is needed.
 
@@ -101,9 +103,11 @@ class ServerRetry:
             self._pulse.lost(self.what)
             since_s = self._pulse.waiting_s(self.what)
         self._log.warning(
-            f"{self.what} lost, holding", error=line(error), wait_s=self._wait_s,
+            f"{self.what} lost, holding",
+            error=line(error),
+            wait_s=self._wait_s,
             since_s=round(since_s),
-        )  # fmt: skip
+        )
         if self._stopping.wait(self._wait_s):
             raise GaveUpError from None
         self._wait_s = min(self._wait_s * 2, _LONGEST_WAIT_S)

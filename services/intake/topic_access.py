@@ -88,9 +88,14 @@ async def _grant(access: KafkaAccess, grants: Iterable[Grant]) -> None:
     async with administering(access) as admin:
         for one in grants:
             request = CreateAclsRequest(
-                RESOURCES[one.resource], one.name, _LITERAL, f"User:{one.user}", _ANY_HOST,
-                OPERATIONS[one.operation], _ALLOW,
-            )  # fmt: skip
+                RESOURCES[one.resource],
+                one.name,
+                _LITERAL,
+                f"User:{one.user}",
+                _ANY_HOST,
+                OPERATIONS[one.operation],
+                _ALLOW,
+            )
             answer = await admin._send_request(request)  # noqa: SLF001 (no other way is offered)
             for code, told in answer.creation_responses:
                 if code:

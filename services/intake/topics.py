@@ -17,13 +17,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
 
 from ingest.errors import InputError, ServerError
-from services.intake.kafka_client import (
-    LARGEST,
-    Reasons,
-    client_options,
-    unreachable,
-    words,
-)
+from services.intake.kafka_client import LARGEST, Reasons, client_options, unreachable, words
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

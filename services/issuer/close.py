@@ -221,8 +221,4 @@ def _local(case: Case) -> tuple[date, date]:
 
 def _detail(case: Case) -> dict[str, Any]:
     """What makes the pack again, whatever the registry says later."""
-    return {
-        "plan": case.plan.to_json(),
-        "factors": case.factor_records,
-        "leaves": case.leaves(),
-    }
+    return {"plan": case.plan.to_json(), "factors": case.factor_records, "leaves": case.leaves()}

@@ -334,12 +334,7 @@ def join(frames: Sequence[Frame]) -> list[Frame]:
 
 
 def _mismatch(
-    fleet: Fleet,
-    device: int,
-    stored: IntervalRows,
-    again: IntervalRows,
-    from_us: int,
-    to_us: int,
+    fleet: Fleet, device: int, stored: IntervalRows, again: IntervalRows, from_us: int, to_us: int
 ) -> str:
     one, other = (_facts(_of(rows, device)) for rows in (stored, again))
     start = min(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))

@@ -293,6 +293,11 @@ class Cosigning:
             if f"{name} {one.state}" in self._told:
                 continue
             loud = self._log.error if one.state == "contradicts" else self._log.warning
-            loud("witness did not cosign", witness=name, state=one.state, reason=one.why,
-                 lacks=done.lacks)  # fmt: skip
+            loud(
+                "witness did not cosign",
+                witness=name,
+                state=one.state,
+                reason=one.why,
+                lacks=done.lacks,
+            )
         self._told = said

@@ -117,10 +117,7 @@ def check_body(name: str, body: Mapping[str, Any], *, strict: bool) -> None:
 
 
 def verification(
-    conn: Connection[TupleRow],
-    name: str,
-    document: Mapping[str, Any],
-    principal: str | None = None,
+    conn: Connection[TupleRow], name: str, document: Mapping[str, Any], principal: str | None = None
 ) -> State:
     """
     Take a verifier's credential, after everything was computed again from raw readings.
@@ -198,10 +195,7 @@ def recompute(conn: Connection[TupleRow], stored: Stored) -> Case:
 
 
 def finding(
-    conn: Connection[TupleRow],
-    name: str,
-    document: Mapping[str, Any],
-    principal: str | None = None,
+    conn: Connection[TupleRow], name: str, document: Mapping[str, Any], principal: str | None = None
 ) -> Event:
     """
     Take an event of a finding; the first one puts the statement under verification.
@@ -231,10 +225,7 @@ def finding(
 
 
 def approval(
-    conn: Connection[TupleRow],
-    name: str,
-    document: Mapping[str, Any],
-    principal: str | None = None,
+    conn: Connection[TupleRow], name: str, document: Mapping[str, Any], principal: str | None = None
 ) -> int:
     """
     Take an operator's approval of a verified statement's issue.

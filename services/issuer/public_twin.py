@@ -57,9 +57,13 @@ class PublicTwin(NamedTuple):
 
 
 def public_twin(
-    facts: Facts, receipt: str | None, signer: Signer, created: datetime,
-    categories: Collection[str], more: Iterable[str] = (),
-) -> PublicTwin:  # fmt: skip
+    facts: Facts,
+    receipt: str | None,
+    signer: Signer,
+    created: datetime,
+    categories: Collection[str],
+    more: Iterable[str] = (),
+) -> PublicTwin:
     """
     Return the public twin of a statement.
 
@@ -122,9 +126,10 @@ def public_twin(
 
 
 def check_public(
-    document: Mapping[str, Any], trusted: Sequence[EnrolledKey],
+    document: Mapping[str, Any],
+    trusted: Sequence[EnrolledKey],
     opened: Sequence[Mapping[str, str]] | None,
-) -> tuple[EnrolledKey, dict[str, Any] | None]:  # fmt: skip
+) -> tuple[EnrolledKey, dict[str, Any] | None]:
     """
     Return who signed a twin, and the originals where disclosures are given.
 

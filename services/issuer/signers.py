@@ -147,9 +147,11 @@ def _make(session: Any, label: str) -> None:
     # neither to be read nor to be copied out of the token
     kept = {pkcs11.Attribute.SENSITIVE: True, pkcs11.Attribute.EXTRACTABLE: False}
     curve.generate_keypair(
-        mechanism=pkcs11.Mechanism.EC_EDWARDS_KEY_PAIR_GEN, store=True, label=label,
+        mechanism=pkcs11.Mechanism.EC_EDWARDS_KEY_PAIR_GEN,
+        store=True,
+        label=label,
         private_template=kept,
-    )  # fmt: skip
+    )
 
 
 @contextmanager

@@ -128,9 +128,11 @@ class Looked(Collector):
             # a name without a value is told of all the same: rules look for it
             yield GaugeMetricFamily(name, text, known.get(name))
         yield _family(
-            "tonne_log_audit_breaks", "What the last audit of the log found broken, by its step",
-            ["step"], {(step,): count for step, count in self._breaks.items()},
-        )  # fmt: skip
+            "tonne_log_audit_breaks",
+            "What the last audit of the log found broken, by its step",
+            ["step"],
+            {(step,): count for step, count in self._breaks.items()},
+        )
         yield _family(
             "tonne_alarms",
             "Alarms that are not cleared, by kind, severity and whether somebody took them up",
@@ -140,9 +142,11 @@ class Looked(Collector):
         now = self._now
         states = {} if now is None else {(s,): now.gateways.get(s, 0) for s in ("online", "dark")}
         yield _family(
-            "tonne_fleet_gateways", "Gateways that devices stand behind, by state",
-            ["state"], states,
-        )  # fmt: skip
+            "tonne_fleet_gateways",
+            "Gateways that devices stand behind, by state",
+            ["state"],
+            states,
+        )
         yield _family(
             "tonne_calibration_devices",
             "Devices that serve a project, by their calibration: valid, expiring (within 60"

@@ -95,11 +95,7 @@ def ask(question: Question, witness: Member, known: int, wait_s: float, now_s: f
 
 
 def _asked(
-    http: httpx.Client,
-    question: Question,
-    witness: Member,
-    known: int,
-    times: tuple[float, float],
+    http: httpx.Client, question: Question, witness: Member, known: int, times: tuple[float, float]
 ) -> Outcome:
     size, old = question.head.size, known
     for _ in range(_TIMES):
@@ -141,9 +137,10 @@ def _read(question: Question, witness: Member, answer: tuple[int, str], now_s: f
         return Outcome("contradicts", f"it saw another history of this log: {shown}")
     if status == _UNKNOWN:
         return Outcome(
-            "refused", f"it does not know log {question.head.origin}; give its operator the log's"
-            " key, which `tonne log tiles` prints"
-        )  # fmt: skip
+            "refused",
+            f"it does not know log {question.head.origin}; give its operator the log's"
+            " key, which `tonne log tiles` prints",
+        )
     if status == _BUSY or status >= _BROKEN:
         return Outcome("away", f"it answers {status}: {shown}")
     return Outcome("refused", f"it answers {status}: {shown}")
@@ -159,8 +156,5 @@ def _cosigned(question: Question, witness: Member, lines: str, now_s: float) -> 
     if not timed:
         return Outcome("refused", f"its answer holds no cosignature of {witness.key}"[:200])
     if abs(timed[0].time_s - now_s) > _APART_S:
-        return Outcome(
-            "refused",
-            f"its clock is {timed[0].time_s - now_s:+.0f} s from ours",
-        )
+        return Outcome("refused", f"its clock is {timed[0].time_s - now_s:+.0f} s from ours")
     return Outcome("cosigned", cosignature=timed[0])

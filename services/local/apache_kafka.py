@@ -91,9 +91,12 @@ class ApacheKafka(Server):
     def settings(self, port: int) -> str:
         """Return what stands in `server.properties`."""
         return _SETTINGS.format(
-            node=_NODE, host=LOOPBACK, port=port, controller=self._controller_port(port),
+            node=_NODE,
+            host=LOOPBACK,
+            port=port,
+            controller=self._controller_port(port),
             data=self.folder / "data",
-        )  # fmt: skip
+        )
 
     def format_options(self) -> list[str]:
         """Return what the format of a fresh data folder is told besides."""
@@ -117,8 +120,10 @@ class ApacheKafka(Server):
         words = [str(self._program / _FORMAT), "format", "-t", _cluster_id(), "-c", str(file)]
         done = subprocess.run(  # noqa: S603 (a program that the user named)
             [*self._environment(), *words, *self.format_options()],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if done.returncode:
             raise ServerError(f"Kafka does not format {self.folder / 'data'}: {done.stderr[-500:]}")
 

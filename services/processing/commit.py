@@ -193,11 +193,7 @@ class Store:
         return Written(out, settled, remade, flagged, heard, put_off)
 
     def _flag(
-        self,
-        cursor: Cursor[TupleRow],
-        arrived: Arrived,
-        frames: Sequence[Frame],
-        messages: Letters,
+        self, cursor: Cursor[TupleRow], arrived: Arrived, frames: Sequence[Frame], messages: Letters
     ) -> Stored:
         """Flag readings: new ones from what is remembered, late ones and their neighbours anew."""
         changed = dict(arrived.changed)

@@ -109,10 +109,7 @@ class Quality:
         return unsure
 
     def remake(
-        self,
-        cursor: Cursor[TupleRow],
-        from_us: Mapping[int, int],
-        until_us: Mapping[int, int],
+        self, cursor: Cursor[TupleRow], from_us: Mapping[int, int], until_us: Mapping[int, int]
     ) -> Rejudged:
         """Judge again what is stored, each device's in its own span; nothing is remembered."""
         found, _ = computed(cursor, self._plan, self._scratch, from_us, None, until_us)

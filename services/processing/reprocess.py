@@ -14,14 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ingest.model import INTERVAL_US, IntervalRows
-from ingest.pipeline import (
-    FROM_START,
-    LOOK_BACK_US,
-    POWER_GAP_US,
-    SPREAD_US,
-    MeterState,
-    meter,
-)
+from ingest.pipeline import FROM_START, LOOK_BACK_US, POWER_GAP_US, SPREAD_US, MeterState, meter
 from services.settle import Part
 from services.store.postgres.timestamps import FAR_US
 from services.store.timeseries import interval_rows as derived
@@ -255,9 +248,14 @@ def _meter(
 
 
 def write(
-    cursor: Cursor[TupleRow], plan: Plan, ids: Words, words: BindingWords, remade: Remade,
-    *, long: bool = False,
-) -> dict[str, int]:  # fmt: skip
+    cursor: Cursor[TupleRow],
+    plan: Plan,
+    ids: Words,
+    words: BindingWords,
+    remade: Remade,
+    *,
+    long: bool = False,
+) -> dict[str, int]:
     """
     Bring stored rows to what was made again; return rows written or deleted, by table.
 

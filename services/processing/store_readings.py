@@ -84,12 +84,7 @@ def without(frames: Sequence[Frame], devices: Collection[int]) -> list[Frame]:
 
 
 def store_readings(
-    cursor: Cursor[TupleRow],
-    fleet: Fleet,
-    ids: Words,
-    last_us: Int64,
-    batch: Batch,
-    out: Committed,
+    cursor: Cursor[TupleRow], fleet: Fleet, ids: Words, last_us: Int64, batch: Batch, out: Committed
 ) -> Arrived:
     """
     Store a batch's readings.

@@ -158,9 +158,10 @@ def span(
     rest = Rest()
     # rows made from power go, where the register was shown after them: in spans from the start
     rest.restart = {
-        d for d, begin, _ in made.spans()
+        d
+        for d, begin, _ in made.spans()
         if begin == FROM_START and d in until and begins[d] != FROM_START
-    }  # fmt: skip
+    }
     # rows before this span were made by the one before, and would agree with themselves
     last = {
         d: max(requests[d].last_us, begins[d] - 1) for d in until if requests[d].last_us < FAR_US

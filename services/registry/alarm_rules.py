@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 # what stands in the database, in its order there
-NUMBERS = (
-    "after_s", "clear_s", "raise_below", "clear_above", "days", "raise_above", "clear_below",
-)  # fmt: skip
+NUMBERS = ("after_s", "clear_s", "raise_below", "clear_above", "days", "raise_above", "clear_below")
 # what one device may have otherwise, and the largest value: a year, a ratio, two months
 _LARGEST = {"after_s": 31_536_000, "raise_below": 2, "days": 60}
 _OF_KINDS = {"raise_below": ("inverter_low",), "days": ("charger_dead",)}

@@ -99,10 +99,13 @@ def _from_memory(
     if missing:
         told = "factor {} is" if len(missing) == 1 else "factors {} are"
         yield Finding(
-            project.kind, project.id, f"{told.format(', '.join(missing))} from memory and was not "
+            project.kind,
+            project.id,
+            f"{told.format(', '.join(missing))} from memory and was not "
             "compared with its text; the statement will say that the project does not accept it, "
-            f"unless parameters.{KEY} names it", warning=True,
-        )  # fmt: skip
+            f"unless parameters.{KEY} names it",
+            warning=True,
+        )
 
 
 def _strange(

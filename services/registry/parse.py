@@ -251,8 +251,9 @@ def programme(row: Row) -> Programme:
     for name in {a.id for a in found if [b.id for b in found].count(a.id) > 1}:
         row.problem("actions", f"action {name!r} is given twice; keep one")
     target, signatures = (
-        row.number("target_kt", 0, MAX_EXPECTED), row.whole("issue_signatures", 1, _MOST_SIGNATURES)
-    )  # fmt: skip
+        row.number("target_kt", 0, MAX_EXPECTED),
+        row.whole("issue_signatures", 1, _MOST_SIGNATURES),
+    )
     return Programme(row.text("name"), found, target, area, signatures, _url(row))
 
 

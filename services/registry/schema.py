@@ -124,9 +124,9 @@ def _entry(kind: Any) -> dict[str, Any]:
     for one in fields(kind):
         key = kind.__name__, one.name
         name = _NAMES.get(key, one.name)
-        properties[name] = {"type": "string", "pattern": ID.pattern} if key in _IDS else (
-            _value(hints[one.name])
-        )  # fmt: skip
+        properties[name] = (
+            {"type": "string", "pattern": ID.pattern} if key in _IDS else (_value(hints[one.name]))
+        )
         if _always(one, hints[one.name]) and key not in _OPTIONAL:
             required.append(name)
     return {

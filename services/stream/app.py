@@ -35,10 +35,17 @@ RECORDS = 64
 
 
 def build_app(
-    kafka: KafkaAccess, home: Path, topic: str, storing: Storing,
-    take_over: TakeOver, sharing: Sharing, *,
-    group: str = GROUP, session_s: float = SESSION_S, instance: str | None = None,
-) -> faust.App:  # fmt: skip
+    kafka: KafkaAccess,
+    home: Path,
+    topic: str,
+    storing: Storing,
+    take_over: TakeOver,
+    sharing: Sharing,
+    *,
+    group: str = GROUP,
+    session_s: float = SESSION_S,
+    instance: str | None = None,
+) -> faust.App:
     """
     Return the app that stores a topic's parcels.
 
@@ -86,9 +93,8 @@ def _credentials(kafka: KafkaAccess) -> Any:
     if kafka.mechanism == TOKEN:
         return OAuthCredentials(oauth_cb=Tokens(kafka), ssl_context=context)
     return faust.SASLCredentials(
-        username=kafka.user, password=kafka.password, ssl_context=context,
-        mechanism=kafka.mechanism,
-    )  # fmt: skip
+        username=kafka.user, password=kafka.password, ssl_context=context, mechanism=kafka.mechanism
+    )
 
 
 def _options(data: Path, session_s: float, instance: str | None) -> dict[str, Any]:

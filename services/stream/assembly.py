@@ -47,9 +47,14 @@ class Parts:
     """
 
     def __init__(
-        self, settings: Settings, topic: str, chain: StreamChain, member: Member,
-        metrics: Metrics, log: FilteringBoundLogger,
-    ) -> None:  # fmt: skip
+        self,
+        settings: Settings,
+        topic: str,
+        chain: StreamChain,
+        member: Member,
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+    ) -> None:
         kafka = settings.require_kafka()
         self.storing, self.view = Storing(chain), TopicView(kafka, topic)
         self._sharing, self._continuity = Sharing(topic), Continuity(self.view, log)

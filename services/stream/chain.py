@@ -151,8 +151,9 @@ class StreamChain:
         if not found:
             self._log.warning(
                 "no partition is left for this worker: it waits for another to leave; more"
-                " partitions would give it work, see docs/scaling.md", partitions=self._own.count,
-            )  # fmt: skip
+                " partitions would give it work, see docs/scaling.md",
+                partitions=self._own.count,
+            )
         return found
 
     def store_all(self, records: Mapping[int, Sequence[Record]]) -> None:

@@ -49,16 +49,18 @@ class Continuity:
         """
         if not stored:
             return
-        self.check_ends({p: offset for p, (offset, _) in stored.items()},
-                        await self._view.ends(stored))  # fmt: skip
+        self.check_ends(
+            {p: offset for p, (offset, _) in stored.items()}, await self._view.ends(stored)
+        )
         for partition, (offset, digest) in stored.items():
             if digest is None or offset == 0:
                 continue
             if begins.get(partition, 0) > offset - 1:
                 self._log.info(
                     "the last stored record is past its retention: not compared",
-                    partition=partition, record=offset - 1,
-                )  # fmt: skip
+                    partition=partition,
+                    record=offset - 1,
+                )
                 continue
             found = await self._view.record(partition, offset - 1)
             if found is not None and found.digest != digest:

@@ -50,9 +50,16 @@ class Lag:
     """
 
     def __init__(
-        self, view: TopicView, storing: Storing, others: StoredOffsets, continuity: Continuity,
-        sharing: Sharing, group: str, metrics: Metrics, log: FilteringBoundLogger,
-    ) -> None:  # fmt: skip
+        self,
+        view: TopicView,
+        storing: Storing,
+        others: StoredOffsets,
+        continuity: Continuity,
+        sharing: Sharing,
+        group: str,
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+    ) -> None:
         self._view, self._storing, self._others = view, storing, others
         self._group = group
         self._continuity = continuity

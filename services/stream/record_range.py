@@ -64,9 +64,11 @@ async def past(
         When Kafka cannot be reached.
     """
     consumer = AIOKafkaConsumer(
-        **client_options(kafka), enable_auto_commit=False, auto_offset_reset="none",
+        **client_options(kafka),
+        enable_auto_commit=False,
+        auto_offset_reset="none",
         max_partition_fetch_bytes=MAX_BYTES,
-    )  # fmt: skip
+    )
     try:
         await consumer.start()
         spans = [
@@ -95,9 +97,11 @@ async def _span(
         first = end if answer is None else answer.offset
     if first < begins:
         log.warning(
-            "Kafka no longer holds the first records", partition=tp.partition, first=first,
+            "Kafka no longer holds the first records",
+            partition=tp.partition,
+            first=first,
             begins=begins,
-        )  # fmt: skip
+        )
     return _Span(tp, max(first, begins), end)
 
 

@@ -98,11 +98,7 @@ class Replayer:
     """Stores records of any partition as a guest of the partition's holder."""
 
     def __init__(
-        self,
-        database_url: str,
-        seen: Source,
-        log: FilteringBoundLogger,
-        stopping: threading.Event,
+        self, database_url: str, seen: Source, log: FilteringBoundLogger, stopping: threading.Event
     ) -> None:
         self._database = Database(
             database_url, "tonne worker (replay)", log, stopping, LIMITS, join=self._join

@@ -78,9 +78,11 @@ def begin(
     if first <= position.offset:
         return position
     log.error(
-        "records missing: Kafka no longer had them", partition=position.partition,
-        first=position.offset, count=first - position.offset,
-    )  # fmt: skip
+        "records missing: Kafka no longer had them",
+        partition=position.partition,
+        first=position.offset,
+        count=first - position.offset,
+    )
     with connection.transaction(), connection.cursor() as cursor:
         offsets.advance(cursor, position, first, None)
     return replace(position, offset=first, digest=None)

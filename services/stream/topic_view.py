@@ -15,11 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.client import CoordinationType
-from aiokafka.errors import (
-    GroupCoordinatorNotAvailableError,
-    KafkaError,
-    UnsupportedVersionError,
-)
+from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError, UnsupportedVersionError
 
 from services.intake.kafka_client import Reasons, client_options, without_leader, words
 from services.stream.records import MAX_BYTES
@@ -101,10 +97,13 @@ class TopicView:
     async def _connected(self) -> Any:
         if self._consumer is None:
             made = AIOKafkaConsumer(
-                **client_options(self._kafka), enable_auto_commit=False, auto_offset_reset="none",
-                metadata_max_age_ms=FRESH_MS, request_timeout_ms=int(ANSWER_S * 1_000),
+                **client_options(self._kafka),
+                enable_auto_commit=False,
+                auto_offset_reset="none",
+                metadata_max_age_ms=FRESH_MS,
+                request_timeout_ms=int(ANSWER_S * 1_000),
                 max_partition_fetch_bytes=MAX_BYTES,
-            )  # fmt: skip
+            )
             try:
                 await made.start()
             except BaseException:

@@ -45,10 +45,17 @@ START_S = 700.0  # longer than a member that is busy may keep the group waiting
 
 
 async def work(
-    settings: Settings, topic: str, metrics: Metrics, log: FilteringBoundLogger, *,
-    group: str = GROUP, session_s: float = SESSION_S, instance: str | None = None,
-    workers: int = 1, wait_s: float = 0.0,
-) -> None:  # fmt: skip
+    settings: Settings,
+    topic: str,
+    metrics: Metrics,
+    log: FilteringBoundLogger,
+    *,
+    group: str = GROUP,
+    session_s: float = SESSION_S,
+    instance: str | None = None,
+    workers: int = 1,
+    wait_s: float = 0.0,
+) -> None:
     """
     Store parcels until told to stop.
 
@@ -84,9 +91,13 @@ async def work(
 
 
 async def _opened(
-    settings: Settings, topic: str, metrics: Metrics, log: FilteringBoundLogger,
-    stopping: threading.Event, wait_s: float,
-) -> tuple[DeadTopic, StreamChain, int]:  # fmt: skip
+    settings: Settings,
+    topic: str,
+    metrics: Metrics,
+    log: FilteringBoundLogger,
+    stopping: threading.Event,
+    wait_s: float,
+) -> tuple[DeadTopic, StreamChain, int]:
     """Reach Kafka and the database; return what stores, and the topic's number of partitions."""
     kafka = settings.require_kafka()
 
@@ -105,9 +116,12 @@ async def _opened(
 
 
 async def _run(
-    parts: Parts, leave: asyncio.Event, stopping: threading.Event, group: str,
+    parts: Parts,
+    leave: asyncio.Event,
+    stopping: threading.Event,
+    group: str,
     log: FilteringBoundLogger,
-) -> None:  # fmt: skip
+) -> None:
     telling = asyncio.ensure_future(parts.lag.watch())
     telling.add_done_callback(partial(_noted, parts.storing))
     try:

@@ -196,8 +196,13 @@ class Sender:
         self, conn: Connection[TupleRow], hook: store.Open, event: store.Due, outcome: Outcome
     ) -> Sent:
         self._counter.labels("failed").inc()
-        self._log.warning("event not delivered", webhook=hook.id, id=str(event.event),
-                          attempt=event.attempts + 1, error=outcome.error)  # fmt: skip
+        self._log.warning(
+            "event not delivered",
+            webhook=hook.id,
+            id=str(event.event),
+            attempt=event.attempts + 1,
+            error=outcome.error,
+        )
         if outcome.status == _GONE:
             store.failed(conn, hook.id, event.sequence, _GONE, outcome.error, None)
             store.end(conn, hook.id, "it answered 410: it is gone")

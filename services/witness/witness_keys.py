@@ -117,9 +117,10 @@ def load(folder: Path, passphrase: bytes = b"") -> WitnessKeys:
         if not isinstance(first, Ed25519PrivateKey) or not isinstance(second, MLDSA44PrivateKey):
             raise InputError(f"{path} holds keys of other kinds than it says; restore it")
         return WitnessKeys(
-            record[_NAME], SigningKey(first.private_bytes_raw()),
+            record[_NAME],
+            SigningKey(first.private_bytes_raw()),
             MlDsaKey(second.private_bytes_raw()),
-        )  # fmt: skip
+        )
     except FileNotFoundError as error:
         raise InputError(
             f"there is no {path}; `tonne witness create --name witness.example/w1` makes the keys"

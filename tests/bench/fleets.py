@@ -88,16 +88,18 @@ def needs(devices: int, cadence_s: int, costs: Costs) -> dict[str, float]:
 
 def limits(costs: Costs) -> dict[str, float]:
     """Devices at which each part of one cell is full, at a message a quarter of an hour."""
+    stored_per_quarter = QUARTER_S * costs.worker_per_s
     return {
         "a change of the registry holds storing up for 10 s": 10e6 / costs.device_us,
         "8 TB are full after a year": DISK_BYTES * QUARTER_S / YEAR_S / costs.message_bytes,
         "the registry takes 1 GB in each process": 1e9 / costs.device_bytes,
-        "all report within a minute, and one worker stores for the whole quarter after it":
-            QUARTER_S * costs.worker_per_s,
+        "all report within a minute, and one worker stores for the whole quarter after it": (
+            stored_per_quarter
+        ),
         "one bridge is busy for good": QUARTER_S * 1e6 / costs.bridge_us,
-        f"the database's {DATABASE_CORES} processors are busy for good":
-            QUARTER_S * costs.database_per_s,
-    }  # fmt: skip
+        f"the database's {DATABASE_CORES} processors are busy for good": QUARTER_S
+        * costs.database_per_s,
+    }
 
 
 def quarterly(devices: int) -> Callable[[int], float]:

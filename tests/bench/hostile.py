@@ -61,9 +61,14 @@ def measure(pipeline: Pipeline) -> dict[str, float]:
     shutil.copytree(pipeline.home / "keys", home / "keys")
     with hostile.hanging_provider() as keys, (pipeline.home / "api.log").open("wb") as log:
         process = start(
-            url, home, bind, log, TONNE_OIDC_ISSUER="https://id.example.vn",
-            TONNE_OIDC_AUDIENCE="tonne", TONNE_OIDC_JWKS_URL=keys,
-        )  # fmt: skip
+            url,
+            home,
+            bind,
+            log,
+            TONNE_OIDC_ISSUER="https://id.example.vn",
+            TONNE_OIDC_AUDIENCE="tonne",
+            TONNE_OIDC_JWKS_URL=keys,
+        )
         try:
             figures = _all(api, issued, tokens, home)
             figures["api_peak_mib"] = _peak_mib(process.pid)

@@ -56,10 +56,12 @@ def measure(pipeline: Pipeline) -> dict[str, float]:
     print(f"  longest {max(times):.0f} ms; {sent / held:.0f} messages a record,")
     print(f"  bridge {costs[0]:.0f} us, worker {costs[1]:.0f} us of processor time a message")
     return {
-        "kafka_latency_p50_ms": p50, "kafka_latency_p99_ms": p99,
-        "kafka_paced_bridge_us": costs[0], "kafka_paced_worker_us": costs[1],
+        "kafka_latency_p50_ms": p50,
+        "kafka_latency_p99_ms": p99,
+        "kafka_paced_bridge_us": costs[0],
+        "kafka_paced_worker_us": costs[1],
         "kafka_paced_messages_a_record": sent / held,
-    }  # fmt: skip
+    }
 
 
 def spent(running: Running) -> tuple[float, float]:

@@ -47,8 +47,9 @@ def measure(count: int) -> dict[str, float]:
         port = free_port()
         server = subprocess.Popen(
             [sys.executable, "-m", "http.server", str(port), "-b", "127.0.0.1", "-d", folder],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         try:
             until(lambda: answers("127.0.0.1", port))
             url = f"http://127.0.0.1:{port}"
@@ -87,8 +88,10 @@ def _round(url: str, log: NoteKey, home: str) -> tuple[float, float]:
     began = time.perf_counter()
     subprocess.run(
         [sys.executable, "-m", "services.cli", "log", "monitor", url, "--key", log.vkey],
-        env={**os.environ, "TONNE_HOME": home}, check=True, stdout=subprocess.DEVNULL,
-    )  # fmt: skip
+        env={**os.environ, "TONNE_HOME": home},
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
     took, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return took, spent

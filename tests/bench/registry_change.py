@@ -74,11 +74,7 @@ def run(pipeline: Pipeline, devices: int) -> dict[str, float]:
     pipeline.register(load.registry(100))
     grow(pipeline.urls.database_url, devices)
     log = pipeline.home / "run.log"
-    with (
-        pipeline.running(log) as process,
-        _sending(pipeline) as sent,
-        _watching(pipeline) as seen,
-    ):
+    with pipeline.running(log) as process, _sending(pipeline) as sent, _watching(pipeline) as seen:
         pipeline.receiving_since(log, 300)
         time.sleep(_BEFORE_S)
         changed = _change(pipeline)

@@ -91,9 +91,11 @@ def at(pipeline: Pipeline, devices: int, days: int, *, profile: bool = False) ->
 
 def _fill(url: str, devices: int, edges: list[int]) -> None:
     span = {
-        "from": _text(edges[0]), "to": _text(edges[-1] - month.QUARTER_US),
-        "first": 0, "last": devices - 1,
-    }  # fmt: skip
+        "from": _text(edges[0]),
+        "to": _text(edges[-1] - month.QUARTER_US),
+        "first": 0,
+        "last": devices - 1,
+    }
     with psycopg.connect(url, autocommit=True) as conn:
         for statement in (*FILL, _ARRIVED):
             conn.execute(statement.encode(), span)

@@ -166,13 +166,7 @@ def test_it_starts_and_no_device_speaks_or_listens_as_another(database_url, tmp_
     environment = os.environ | {"TONNE_HOME": str(home), "TONNE_DATABASE_URL": database_url}
 
     def tonne(*given):
-        done = commands.run(
-            given,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = commands.run(given, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{shlex.join(given)}: {done.stdout}{done.stderr}"
 
     devices = [{"id": name, **ROW} for name in ("inv-1", "inv-2")]

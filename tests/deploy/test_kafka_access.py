@@ -134,17 +134,14 @@ def test_a_worker_stores_as_its_user(brokers, database_url, tmp_path):
     send(brokers.access("bridge"), TOPIC)  # no parcel: it goes to the dead-letter topic
     (tmp_path / "url").write_text(brokers.url("worker"))
     told = os.environ | {
-        "TONNE_DATABASE_URL": database_url, "TONNE_KAFKA_URL_FILE": str(tmp_path / "url"),
-        "TONNE_KAFKA_CA_FILE": str(brokers.secrets / "kafka_ca"), "TONNE_METRICS_BIND": "",
-    }  # fmt: skip
+        "TONNE_DATABASE_URL": database_url,
+        "TONNE_KAFKA_URL_FILE": str(tmp_path / "url"),
+        "TONNE_KAFKA_CA_FILE": str(brokers.secrets / "kafka_ca"),
+        "TONNE_METRICS_BIND": "",
+    }
     log = tmp_path / "worker.log"
     with log.open("wb") as out:
-        worker = commands.start(
-            ["worker", "--session", "6"],
-            env=told,
-            stdout=out,
-            stderr=out,
-        )
+        worker = commands.start(["worker", "--session", "6"], env=told, stdout=out, stderr=out)
     try:
         wait_until(lambda: stored_records(database_url) > 0, 60, log.read_text, 0.2)
     finally:
@@ -171,20 +168,25 @@ def test_no_user_does_more(brokers):
 # DescribeConfigs, for given where more is given
 WITHOUT = {
     ("tonne-bridge", "Write", TOPIC): (
-        lambda access: send(access, TOPIC), f"may not write to topic '{TOPIC}'",
+        lambda access: send(access, TOPIC),
+        f"may not write to topic '{TOPIC}'",
     ),
     ("tonne-worker", "Read", TOPIC): (
-        lambda access: topic_state(access, TOPIC, {}, GROUP), f"may not read topic '{TOPIC}'",
+        lambda access: topic_state(access, TOPIC, {}, GROUP),
+        f"may not read topic '{TOPIC}'",
     ),
     ("tonne-worker", "Write", dead(TOPIC)): (
-        lambda access: send(access, dead(TOPIC)), f"may not write to topic '{dead(TOPIC)}'",
+        lambda access: send(access, dead(TOPIC)),
+        f"may not write to topic '{dead(TOPIC)}'",
     ),
     ("tonne-worker", "Read", GROUP): (read, "GroupAuthorizationFailed"),  # below, as a worker
     ("tonne-admin", "Create", TOPIC): (
-        lambda access: made(access, TOPIC), f"may not make topic '{TOPIC}'",
+        lambda access: made(access, TOPIC),
+        f"may not make topic '{TOPIC}'",
     ),
     ("tonne-admin", "Create", dead(TOPIC)): (
-        lambda access: made(access, dead(TOPIC)), f"may not make topic '{dead(TOPIC)}'",
+        lambda access: made(access, dead(TOPIC)),
+        f"may not make topic '{dead(TOPIC)}'",
     ),
     ("tonne-admin", "Alter", TOPIC): (
         lambda access: settle(access, more(access, TOPIC), alter=True),
@@ -203,16 +205,18 @@ WITHOUT = {
         f"may not change settings of topic '{dead(TOPIC)}'",
     ),
     ("tonne-admin", "Read", TOPIC): (
-        lambda access: topic_state(access, TOPIC, {}, GROUP), f"may not read topic '{TOPIC}'",
+        lambda access: topic_state(access, TOPIC, {}, GROUP),
+        f"may not read topic '{TOPIC}'",
     ),
     ("tonne-admin", "Write", TOPIC): (
-        lambda access: send(access, TOPIC), f"may not write to topic '{TOPIC}'",
+        lambda access: send(access, TOPIC),
+        f"may not write to topic '{TOPIC}'",
     ),
     ("tonne-admin", "Describe", GROUP): (
         lambda access: asyncio.run(assigned(access, GROUP, TOPIC)),
         f"may not look at group '{GROUP}'",
     ),
-}  # fmt: skip
+}
 
 
 def more(access, topic):
@@ -233,9 +237,14 @@ async def _deleted(root, topic):
 async def _revoke(access, one):
     async with administering(access) as admin:
         request = DeleteAclsRequest(
-            RESOURCES[one.resource], one.name, 3, f"User:{one.user}", "*",
-            OPERATIONS[one.operation], 3,
-        )  # fmt: skip
+            RESOURCES[one.resource],
+            one.name,
+            3,
+            f"User:{one.user}",
+            "*",
+            OPERATIONS[one.operation],
+            3,
+        )
         (answer,) = (await admin._send_request(request)).filter_responses
     assert answer[0] == 0
     assert len(answer[2]) == 1, answer  # it was there
@@ -324,10 +333,12 @@ def started(brokers, user, database_url, mqtt_url, folder):
     """Start a bridge or a worker as its user; return it and its log."""
     (folder / user).write_text(brokers.url(user))
     environment = os.environ | {
-        "TONNE_DATABASE_URL": database_url, "TONNE_KAFKA_URL_FILE": str(folder / user),
-        "TONNE_KAFKA_CA_FILE": str(brokers.secrets / "kafka_ca"), "TONNE_METRICS_BIND": "",
+        "TONNE_DATABASE_URL": database_url,
+        "TONNE_KAFKA_URL_FILE": str(folder / user),
+        "TONNE_KAFKA_CA_FILE": str(brokers.secrets / "kafka_ca"),
+        "TONNE_METRICS_BIND": "",
         "TONNE_MQTT_URL": mqtt_url,
-    }  # fmt: skip
+    }
     log = folder / f"{user}.log"
     with log.open("wb") as out:
         process = commands.start([user], env=environment, stdout=out, stderr=out)
@@ -356,8 +367,9 @@ def test_the_commands_take_it_from_files(brokers, tmp_path):
     url = tmp_path / "url"
     url.write_text(brokers.url("admin"))
     told = os.environ | {
-        "TONNE_KAFKA_URL_FILE": str(url), "TONNE_KAFKA_CA_FILE": str(brokers.secrets / "kafka_ca"),
-    }  # fmt: skip
+        "TONNE_KAFKA_URL_FILE": str(url),
+        "TONNE_KAFKA_CA_FILE": str(brokers.secrets / "kafka_ca"),
+    }
     done = commands.run(
         ["topics", "apply", "--partitions", "2", "--retention-hours", "24", "--dead-hours", "24"],
         env=told,

@@ -27,9 +27,11 @@ OBJECTS = [
     for document in read(path)
 ]
 PODS = [
-    p for p in OBJECTS if {"template", "jobTemplate"} & p.values[0].get("spec", {}).keys()
+    p
+    for p in OBJECTS
+    if {"template", "jobTemplate"} & p.values[0].get("spec", {}).keys()
     and p.values[0]["metadata"]["name"] not in {"mosquitto", "tonne-backup"}
-]  # fmt: skip
+]
 LASTING = [p for p in PODS if p.values[0]["kind"] not in {"Job", "CronJob"}]
 MOVING = [p for p in LASTING if p.values[0]["metadata"]["name"] != "tonne-api"]
 SECRETS = {
@@ -68,9 +70,7 @@ def test_kubernetes_knows_every_field(manifest, version):
 
 def test_a_misspelt_field_is_found():
     """A check that takes anything would let every other manifest of ours through as well."""
-    wrong = {
-        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "dta": {"A": "b"},
-    }  # fmt: skip
+    wrong = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "dta": {"A": "b"}}
     with pytest.raises(_checker().ValidationError):
         _checker().validate(wrong, "1.37", strict=True)
 
@@ -240,9 +240,7 @@ def test_a_restart_keeps_what_the_broker_was_told(tmp_path):
             (made / name).write_text(words)
         subprocess.run([*first["command"], script], check=True)
         found = {path.name: path.read_text() for path in data.iterdir()}
-        assert found == {
-            "dynamic-security.json": "old", "ca.crl": words, "mosquitto.conf": words,
-        }  # fmt: skip
+        assert found == {"dynamic-security.json": "old", "ca.crl": words, "mosquitto.conf": words}
     assert {path.stat().st_mode & 0o077 for path in data.iterdir()} == {0}
 
 

@@ -68,6 +68,8 @@ def test_nginx_takes_the_configuration(tmp_path):
     file.write_text(text.replace("/dev/stdout", str(tmp_path / "access.log")))
     done = subprocess.run(
         [NGINX, "-t", "-q", "-e", tmp_path / "error.log", "-p", tmp_path, "-c", file],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr

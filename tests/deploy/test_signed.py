@@ -14,8 +14,7 @@ SCRIPT = str(DEPLOY / "sign.sh")
 
 def _keygen(path):
     subprocess.run(
-        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "a test", "-f", str(path)],
-        check=True,
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "a test", "-f", str(path)], check=True
     )
     return path
 
@@ -76,8 +75,9 @@ def test_what_was_changed_is_refused(release, tmp_path, how):
         (dist / "SHA256SUMS.sig").unlink()
         subprocess.run(
             ["ssh-keygen", "-q", "-Y", "sign", "-f", str(key), "-n", "git", str(sums)],
-            check=True, capture_output=True,
-        )  # fmt: skip
+            check=True,
+            capture_output=True,
+        )
     assert _run("--check", dist, signers).returncode == 1
 
 

@@ -165,9 +165,8 @@ def test_sigterm_ends_in_time_whatever_kafka_lacks(
         held = started if lack == "leader" else started[1:]  # reading needs no copies in step
         for process in held:
             wait_until(
-                lambda p=process: re.search(sentence, processes.log_of(p)),
-                120, processes.logs, 0.5,
-            )  # fmt: skip
+                lambda p=process: re.search(sentence, processes.log_of(p)), 120, processes.logs, 0.5
+            )
         took = []
         for process in started:
             began = time.monotonic()

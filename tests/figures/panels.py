@@ -115,8 +115,9 @@ def km_by_day(a: Account, since: datetime, until: datetime) -> Figures:
     energy: dict[date, int] = defaultdict(int)
     metres: dict[date, int] = defaultdict(int)
     for sums, class_id, quantity in (
-        (energy, "ev_charger", "energy_import"), (metres, "vehicle", "distance"),
-    ):  # fmt: skip
+        (energy, "ev_charger", "energy_import"),
+        (metres, "vehicle", "distance"),
+    ):
         for device in a.of_class(class_id):
             today = a.now.astimezone(a.devices[device]["zone"]).date()
             for day, rows in a.amount_days[device, quantity].items():
@@ -152,9 +153,10 @@ def usual_days(a: Account, since: datetime, until: datetime) -> dict[tuple[str, 
             if min(1, measured / (1e6 * length)) <= 0.95:
                 continue
             before = [
-                v for d, (v, m) in sums.items()
+                v
+                for d, (v, m) in sums.items()
                 if 7 <= (day - d).days <= 56 and (day - d).days % 7 == 0 and m > 0.95 * 86_400e6
-            ]  # fmt: skip
+            ]
             found[device, day] = (value, Fraction(sum(before), len(before)) if before else None)
     return found
 
@@ -185,8 +187,9 @@ def by_site(a: Account, since: datetime, until: datetime) -> dict[tuple[date, st
     energy: dict[tuple[date, str], int] = defaultdict(int)
     mass: dict[tuple[date, str], int] = defaultdict(int)
     for sums, of, quantity in (
-        (energy, METERED, "energy_import"), (mass, ("weighbridge", "recycling_line"), "mass"),
-    ):  # fmt: skip
+        (energy, METERED, "energy_import"),
+        (mass, ("weighbridge", "recycling_line"), "mass"),
+    ):
         for device in a.of_class(*of):
             for day, rows in a.amount_days[device, quantity].items():
                 if wanted(device, day):
@@ -204,10 +207,12 @@ def specific(a: Account, since: datetime, until: datetime) -> float | None:
 def specific_by_site(a: Account, since: datetime, until: datetime) -> Figures:
     """The same by day and site."""
     return {
-        (midnight(day, next(d["zone"] for d in a.devices.values() if d["site"] == site)), site):
-            (wh * 1000 / grams,)
-        for (day, site), (wh, grams) in by_site(a, since, until).items() if grams
-    }  # fmt: skip
+        (midnight(day, next(d["zone"] for d in a.devices.values() if d["site"] == site)), site): (
+            wh * 1000 / grams,
+        )
+        for (day, site), (wh, grams) in by_site(a, since, until).items()
+        if grams
+    }
 
 
 def yields(
@@ -383,8 +388,12 @@ def furnace_cost(a: Account, project: str) -> float | None:
                     r.device == device for r in a.days[project].get(day, ())
                 ):
                     wh += sum(r.value for r in rows)
-        ug += sum(r.emitted for rows in a.days[project].values() for r in rows
-                  if r.device == device and one["class"] == "furnace")  # fmt: skip
+        ug += sum(
+            r.emitted
+            for rows in a.days[project].values()
+            for r in rows
+            if r.device == device and one["class"] == "furnace"
+        )
     days = sorted(d for d in kwh_of.keys() & t_of.keys() if kwh_of[d] and t_of[d] and d < today)
     each = {d: (kwh_of[d] / 1000) / (t_of[d] / 1e6) for d in days}
     usual = median(each[d] for d in days[-31:-3])

@@ -39,7 +39,7 @@ TYPED_CONSOLE = {
     'overview.html: figure(t, one.city_model.reported_t|plain, "not_stated")',
     'programme.html: figure(t, one.city_model.reported_t|plain, "not_stated")',
     "statement.html: t.number(one.effect_t)",
-}  # fmt: skip
+}
 
 
 class City:
@@ -128,8 +128,11 @@ def _api(city, a):
         for one in (body or {}).get("actions", ()):
             yield from _action(a, f"/v1/{path}", one, year)
         for one in (body or {"transfer": {"projects": ()}})["transfer"]["projects"]:
-            issued = sum(s["credit_t"] for s in a.statements
-                         if s["project"] == one["project"] and s["state"] == "issued")  # fmt: skip
+            issued = sum(
+                s["credit_t"]
+                for s in a.statements
+                if s["project"] == one["project"] and s["state"] == "issued"
+            )
             yield f"/v1/{path}: issued_credits_t", one["issued_credits_t"], issued
             yield f"/v1/{path}: transferable_t", one["transferable_t"], "not determined"
         if path == "programme/report" and body:
@@ -153,13 +156,17 @@ def _devices(city, a):
         today = a.now.astimezone(a.devices[device]["zone"]).date()
         wanted = {
             (str(day), quantity): sum(r.value for r in rows)
-            for (name, quantity), days in a.amount_days.items() if name == device
-            for day, rows in days.items() if day > today - timedelta(days=28)
-        }  # fmt: skip
+            for (name, quantity), days in a.amount_days.items()
+            if name == device
+            for day, rows in days.items()
+            if day > today - timedelta(days=28)
+        }
         shown = {(one["day"], one["quantity"]): one["value"] for one in page["days"]}
         yield f"{path}: value", shown, wanted
-        quarters = {q: sum(o["value"] for o in page["today"] if o["quantity"] == q)
-                    for q in {o["quantity"] for o in page["today"]}}  # fmt: skip
+        quarters = {
+            q: sum(o["value"] for o in page["today"] if o["quantity"] == q)
+            for q in {o["quantity"] for o in page["today"]}
+        }
         so_far = {q: v for (day, q), v in wanted.items() if day == str(today)}
         yield f"{path}: value", quarters, so_far
         daily, days = silence(a, device) if device in a.silent() else (None, 0.0)

@@ -205,9 +205,11 @@ def _device(name: str, site: str, class_id: str) -> dict[str, Any]:
 def _calibration(k: int) -> dict[str, Any]:
     until = datetime.now(UTC).date() + timedelta(days=(400, 20, -8, 400)[k % 4])
     return {
-        "performed": str(until - timedelta(days=730)), "valid_until": str(until),
-        "certificate": f"VMI-{k}", "accuracy_class": "0.5S",
-    }  # fmt: skip
+        "performed": str(until - timedelta(days=730)),
+        "valid_until": str(until),
+        "certificate": f"VMI-{k}",
+        "accuracy_class": "0.5S",
+    }
 
 
 def _projects(size: Size) -> list[dict[str, Any]]:

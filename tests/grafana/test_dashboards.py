@@ -158,9 +158,10 @@ def test_every_device_and_project_of_a_table_leads_to_its_page():
         for panel in (p for p in panels(board) if p["type"] == "table"):
             listed = panel["targets"][0]["rawSql"].rpartition("\nSELECT")[2].partition("FROM")[0]
             linked = {
-                o["matcher"]["options"] for o in panel["fieldConfig"]["overrides"]
+                o["matcher"]["options"]
+                for o in panel["fieldConfig"]["overrides"]
                 if any(one["id"] == "links" for one in o["properties"])
-            }  # fmt: skip
+            }
             missing += [
                 (board["uid"], panel["title"], name)
                 for name in ("device_id", "project_id")
@@ -276,10 +277,11 @@ def test_a_city_that_was_never_heard_shows_what_is_registered_and_no_more(databa
                         found[f"{board['uid']}: {panel['title']}"] = _figures(rows)
     assert {where for where, figures in found.items() if figures} == REGISTERED
     assert {where for where, figures in found.items() if 0 in figures} == {
-        "tonne-fleet: Online", "tonne-fleet: Late",
+        "tonne-fleet: Online",
+        "tonne-fleet: Late",
         # how many of its devices are heard
         "tonne-overview: Projects against what was expected",
-    }  # fmt: skip
+    }
 
 
 def _figures(rows):
@@ -315,9 +317,11 @@ def test_dashboards_can_write_nothing(filled):
     """Grafana does not look what a query does: who edits a panel could change the account."""
     with connect(filled, role="tonne_grafana", autocommit=True) as conn:
         for statement in (
-            "DELETE FROM site", "INSERT INTO programme (name) VALUES ('x')",
-            "SELECT tonne_refresh_days()", "UPDATE day_quantity SET value = 0",
-        ):  # fmt: skip
+            "DELETE FROM site",
+            "INSERT INTO programme (name) VALUES ('x')",
+            "SELECT tonne_refresh_days()",
+            "UPDATE day_quantity SET value = 0",
+        ):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 conn.execute(statement)
 

@@ -63,7 +63,7 @@ def _flagged(time_us, power_w, *, whole, place=None, **more):
         (STALE, False, 1851, 245, {"flat_line": (170, 170), **BESIDE}),
         (STALE, True, 1851, 245, {"flat_line": (245, 245), **BESIDE}),
     ],
-)  # fmt: skip
+)
 def test_the_published_recall_and_precision_are_those_of_the_data(
     data, whole, readings, marked, expected
 ):

@@ -195,9 +195,7 @@ def projects(rose: Rose, mean: Mean) -> dict[str, tuple[float, float, float]]:
         "bach-long-vi-wind": wind(rose, "blv-wind-1", "blv-wind-2"),
         "hp-line": line(rose),
         "hp-ebus": buses(
-            rose,
-            ["hp-charger-1", "hp-charger-2"],
-            [f"hp-bus-{i}" for i in range(1, 9)],
+            rose, ["hp-charger-1", "hp-charger-2"], [f"hp-bus-{i}" for i in range(1, 9)]
         ),
         "cat-ba-ebus": buses(
             rose, [f"cb-charger-{i}" for i in (1, 2, 3)], [f"cb-bus-{i}" for i in range(1, 8)]
@@ -288,9 +286,13 @@ def dry_downs(name: str, days: list[dict[str, list[float]]]) -> dict[str, object
         fallen = fallen or (seen and level <= -15)
     dry = [min(hours["level_cm"]) <= -15 for hours in days]
     return {
-        "device": name, "system": "green-agriculture", "days": len(days), "dry_days": sum(dry),
-        "dry_downs": ended, "lowest_cm": min(levels),
-    }  # fmt: skip
+        "device": name,
+        "system": "green-agriculture",
+        "days": len(days),
+        "dry_days": sum(dry),
+        "dry_downs": ended,
+        "lowest_cm": min(levels),
+    }
 
 
 def leq(levels: list[float]) -> float:
@@ -318,13 +320,16 @@ def sewers(features: list[dict[str, Any]]) -> dict[str, object]:
     pipes = {name: one for name, one in told.items() if one["kind"] == "pipe"}
     nodes = told.keys() - pipes.keys()
     return {
-        "assets": {kind: sum(o["kind"] == kind for o in told.values())
-                   for kind in {o["kind"] for o in told.values()}},
+        "assets": {
+            kind: sum(o["kind"] == kind for o in told.values())
+            for kind in {o["kind"] for o in told.values()}
+        },
         "with_sensor": sum("sensor" in one for one in told.values()),
         "in_poor_condition": sum(one.get("condition", 0) >= 4 for one in told.values()),
         "wrong": [
-            name for name, one in pipes.items()
+            name
+            for name, one in pipes.items()
             if not {one["from_node"], one["to_node"]} <= nodes
             or (one["level_m"] < one["level_to_m"] and not one.get("pressurised"))
         ],
-    }  # fmt: skip
+    }

@@ -43,9 +43,16 @@ from tests.services.issuer.sealed import close_period
 CATALOG = Path(__file__).parents[2] / "deploy/catalog/demo.yaml"
 START_US = 1_772_323_200_000_000  # 2026-03-01T00:00:00Z
 FAULTS = Faults(
-    duplicates=0.02, disorder=0.05, late=0.03, dropout=0.01, glitch=0.005, jitter=0.005,
-    units=0.002, garbage=0.005, reset=1,
-)  # fmt: skip
+    duplicates=0.02,
+    disorder=0.05,
+    late=0.03,
+    dropout=0.01,
+    glitch=0.005,
+    jitter=0.005,
+    units=0.002,
+    garbage=0.005,
+    reset=1,
+)
 _WINDOW = 1_500
 TABLES = {
     "interval_quantity": "SELECT * FROM interval_quantity ORDER BY device_id, quantity, start",
@@ -208,9 +215,14 @@ class Processes:
     """
 
     def __init__(
-        self, folder: Path, database_url: str, mqtt_url: str, kafka_url: str, topic: str,
+        self,
+        folder: Path,
+        database_url: str,
+        mqtt_url: str,
+        kafka_url: str,
+        topic: str,
         **settings: str,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._folder, self.kafka_url, self.topic = folder, kafka_url, topic
         self._environment = {
             **os.environ,
@@ -240,11 +252,7 @@ class Processes:
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
         return commands.run(
-            self._own(words),
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            check=False,
+            self._own(words), env=self._environment, capture_output=True, text=True, check=False
         )
 
     def _own(self, words: Sequence[str]) -> list[str]:
@@ -264,10 +272,7 @@ class Processes:
         log = self._folder / f"{len(self._logs)}-{words[0]}.log"
         with log.open("wb") as out:
             process = commands.start(
-                self._own(words),
-                env=self._environment | told,
-                stdout=out,
-                stderr=out,
+                self._own(words), env=self._environment | told, stdout=out, stderr=out
             )
         self._logs[process.pid] = log
         return process

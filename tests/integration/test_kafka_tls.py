@@ -88,10 +88,16 @@ class Authority:
 
 def _usage(*, ca):
     return x509.KeyUsage(
-        digital_signature=not ca, key_cert_sign=ca, crl_sign=ca, content_commitment=False,
-        key_encipherment=False, data_encipherment=False, key_agreement=False,
-        encipher_only=False, decipher_only=False,
-    )  # fmt: skip
+        digital_signature=not ca,
+        key_cert_sign=ca,
+        crl_sign=ca,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
 
 
 def _pem(certificate):
@@ -110,10 +116,7 @@ class SecureKafka(ApacheKafka):
         """Return what stands in `server.properties`."""
         *_, good = self._authority.issue("broker")
         *_, old = self._authority.issue("expired-broker", -DAY)
-        listeners = {
-            "SECURE": (self.secure, good),
-            "EXPIRED": (self.expired, old),
-        }
+        listeners = {"SECURE": (self.secure, good), "EXPIRED": (self.expired, old)}
         lines = dict(line.split("=", 1) for line in super().settings(port).splitlines())
         for name, (at, store) in listeners.items():
             lines["listeners"] += f",{name}://localhost:{at}"
@@ -175,10 +178,15 @@ def test_a_reading_travels_by_mutual_tls(
     apply(by_tls, Topic(dead(topic), 1, 1, 24, compact=True))
     url = f"kafkas://localhost:{secure_kafka.secure}"
     processes = Processes(
-        tmp_path, database_url, mqtt_broker.url, url, topic,
-        TONNE_KAFKA_CA_FILE=str(authority.file), TONNE_KAFKA_CERT_FILE=str(crt),
+        tmp_path,
+        database_url,
+        mqtt_broker.url,
+        url,
+        topic,
+        TONNE_KAFKA_CA_FILE=str(authority.file),
+        TONNE_KAFKA_CERT_FILE=str(crt),
         TONNE_KAFKA_KEY_FILE=str(key),
-    )  # fmt: skip
+    )
     (name,) = field.fresh(1)
     (tmp_path / "registry.yaml").write_text(yaml.safe_dump(field.registry([name])))
     with connect(database_url) as connection:

@@ -91,10 +91,7 @@ def test_paths_agree_though_workers_are_killed(
     open_session(mqtt_broker.url, "tonne-bridge")
     publisher = Publisher(mqtt_broker.port)
 
-    with (
-        many.running("bridge", "--batch", "60"),
-        single.running("worker", "--group", "one", *SOON),
-    ):
+    with many.running("bridge", "--batch", "60"), single.running("worker", "--group", "one", *SOON):
         publisher.send(sent[:half])
         with many.doomed("worker", *SOON):
             wait_stored(many, three, 5)  # killed with most of it before it
@@ -114,8 +111,9 @@ def test_paths_agree_though_workers_are_killed(
             left = [first, second]
             wait_until(
                 lambda: len([p for one in left for p in taken(many.log_of(one))]) == PARTITIONS,
-                60, many.logs,
-            )  # fmt: skip
+                60,
+                many.logs,
+            )
     publisher.close()
     agree(database_urls)
     check_replay(many, three, database_urls)

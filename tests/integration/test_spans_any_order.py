@@ -102,11 +102,14 @@ def deliveries(draw) -> tuple[list[list[Reading]], int]:
 
 
 @settings(
-    max_examples=40 if SOAK else 6, deadline=None,
+    max_examples=40 if SOAK else 6,
+    deadline=None,
     suppress_health_check=[
-        HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture,
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+        HealthCheck.function_scoped_fixture,
     ],
-)  # fmt: skip
+)
 @given(deliveries(), st.randoms(use_true_random=False))
 def test_stopping_and_putting_off_give_the_same_rows(connection, monkeypatch, delivery, fate):
     """A tonne must not depend on where metering stopped, was put off or was killed."""

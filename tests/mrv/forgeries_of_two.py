@@ -36,9 +36,13 @@ DAY = timedelta(days=1)
 SECOND = forged(change=lambda _: compose(MADE, replace(packs.LABEL, sequence=2)))
 # keys of another operator, whom the reader trusts for another plant
 NEIGHBOUR = enrolled(
-    "operator", OTHERS["operator"], name="neighbour", organisation="Neighbour JSC",
-    organisation_id="0777", projects=None,
-)  # fmt: skip
+    "operator",
+    OTHERS["operator"],
+    name="neighbour",
+    organisation="Neighbour JSC",
+    organisation_id="0777",
+    projects=None,
+)
 UNBOUND = enrolled("operator", KEYS["operator"], projects=None)
 
 
@@ -64,9 +68,11 @@ def cases_of_lists_by_ended_keys():
     # the statement itself counts: it entered the log before the key ended
     for until in (ASKED - timedelta(hours=6), ASKED - DAY / 2, ASKED):
         ended = enrolled(
-            "operator", KEYS["operator"], ends_at=LogPlace("the-log", 9),
+            "operator",
+            KEYS["operator"],
+            ends_at=LogPlace("the-log", 9),
             valid_until=f"{until:%Y-%m-%dT%H:%M:%SZ}",
-        )  # fmt: skip
+        )
         ring = ring_with("operator", ended)
         for made in (until - timedelta(seconds=1), ASKED - DAY, ASKED - 3 * DAY):
             where = f"list of {made:%dT%H:%M:%S} by a key that ended {until:%dT%H}"
@@ -81,9 +87,10 @@ def cases_of_lists_by_ended_keys():
 def cases_of_several_operators():
     """Yield what any operator whom the reader trusts could have signed for any project."""
     strange = replace(
-        RIGHT, signers={**KEYS, "operator": OTHERS["operator"]},
+        RIGHT,
+        signers={**KEYS, "operator": OTHERS["operator"]},
         holders={**HOLDERS, "operator": NEIGHBOUR},
-    )  # fmt: skip
+    )
     ring = (NEIGHBOUR, *RING)
     yield "a neighbour signs", Attempt(forged(strange), ring, STATUS)
     yield "a neighbour signs, with its list", Attempt(forged(strange), ring, status(cast=strange))
@@ -172,6 +179,9 @@ def cases_of_waivers():
 
 
 KINDS = (
-    cases_of_parts_of_two, cases_of_lists_by_ended_keys, cases_of_several_operators,
-    cases_of_two_flaws, cases_of_waivers,
-)  # fmt: skip
+    cases_of_parts_of_two,
+    cases_of_lists_by_ended_keys,
+    cases_of_several_operators,
+    cases_of_two_flaws,
+    cases_of_waivers,
+)

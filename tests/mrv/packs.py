@@ -152,9 +152,11 @@ def logged(made, files, signed, opinion, tables=None, cast=HONEST):
     which = Day(made.plan.project.id, day.isoformat(), zone, utc_text(begin), utc_text(end))
     entry = data_entry(which, 1, 1, parts, None, _arrival(made, day, cast))
     first = [*map(leaf_hash, cast.before), leaf_hash(entry)]
-    shown = first if cast.seals_before is None else [
-        *map(leaf_hash, cast.seals_before), leaf_hash(entry)
-    ]  # fmt: skip
+    shown = (
+        first
+        if cast.seals_before is None
+        else [*map(leaf_hash, cast.seals_before), leaf_hash(entry)]
+    )
     at = len(shown) - 1
     files["seals.json"] = canonical.legible({
         "head": head(shown, cast),

@@ -46,9 +46,14 @@ def closed(cod_in, cod_out=(50.0, 50.0), accounting=ACCOUNTING):
     power = frame(fleet, "power", "energy_import_wh", np.arange(len(TIMES)) * 4_000, TIMES)
     roles = {"in": "inflow", "gas": "biogas", "power": "power"}
     project = replace(
-        PV, id="treated", methodology="ams-iii-h", version="19.0", expected={}, parameters=COD,
+        PV,
+        id="treated",
+        methodology="ams-iii-h",
+        version="19.0",
+        expected={},
+        parameters=COD,
         devices=tuple(ProjectDevice(name, role) for name, role in roles.items()),
-    )  # fmt: skip
+    )
     plan = MonitoringPlan(project, DEVICES, accounting=accounting)
     frames = [gas, one, power]
     rows = remeter(fleet, frames, monitored(project, fleet), BEGIN, END)

@@ -168,8 +168,13 @@ def test_a_trust_root_carries_the_rule():
     assert read_trusted(root_file(None), ASKED).issue is None
     since = "2026-01-01T00:00:00Z"
     for wrong in (
-        {"threshold": 1, "since": since}, {"threshold": 2}, {"threshold": "2", "since": since},
-        {"threshold": 2, "since": "x"}, {"threshold": 2, "since": since, "x": 1}, 2, None,
-    ):  # fmt: skip
+        {"threshold": 1, "since": since},
+        {"threshold": 2},
+        {"threshold": "2", "since": since},
+        {"threshold": 2, "since": "x"},
+        {"threshold": 2, "since": since, "x": 1},
+        2,
+        None,
+    ):
         with pytest.raises(InputError):
             root_file(rule, lambda r, w=wrong: {**r, "signed": {**r["signed"], "issue": w}})

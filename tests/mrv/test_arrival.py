@@ -10,12 +10,7 @@ from mrv.documents.statement import claims_of
 from mrv.errors import CanonicalError, LogError
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import DayLeaf
-from mrv.statement.arrival import (
-    Arrived,
-    check_sealed,
-    share,
-    summary,
-)
+from mrv.statement.arrival import Arrived, check_sealed, share, summary
 from mrv.statement.plan_reader import read_plan
 from mrv.statement.sampling_units import units
 from mrv.verify import lines, verify
@@ -47,8 +42,11 @@ GOOD = Arrived(96, 0, 25, 24)
 def test_a_share_is_rounded_up():
     """One late reading of a million would be shown as none."""
     assert (share(1, 1_000_000), share(0, 5), share(5, 5), share(0, 0)) == (
-        "0.01", "0.00", "100.00", "0.00",
-    )  # fmt: skip
+        "0.01",
+        "0.00",
+        "100.00",
+        "0.00",
+    )
 
 
 def test_what_nobody_counted_is_said():

@@ -86,8 +86,10 @@ def test_certified_by_any_rules_is_taken_off(accounting):
     values = {"inv-1": [1000] * COUNT, "inv-2": [900 + at for at in range(COUNT)]}
     held = {("inv-1", ENERGY): _certified([{3: 400}, {3: 700, 4: 1}])}
     bare, said = _closed(values, {}, accounting), _closed(values, held, accounting)
-    taken = [Decimal(b.counted) - Decimal(a.counted)
-             for b, a in zip(bare.devices, said.devices, strict=True)]  # fmt: skip
+    taken = [
+        Decimal(b.counted) - Decimal(a.counted)
+        for b, a in zip(bare.devices, said.devices, strict=True)
+    ]
     assert taken == [1001, 0]
     assert [f.detail for f in said.applicability if f.clause == TWICE] == [
         "inv-1: certificate C-1 is of 100 Wh more than its intervals hold"

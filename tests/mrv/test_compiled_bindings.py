@@ -61,10 +61,14 @@ def changed(what):
 @pytest.mark.parametrize(
     "what",
     [
-        "nothing", "a device is removed", "a device comes before others",
-        "a device leaves a project", "a project ends earlier", "a project goes",
+        "nothing",
+        "a device is removed",
+        "a device comes before others",
+        "a device leaves a project",
+        "a project ends earlier",
+        "a project goes",
     ],
-)  # fmt: skip
+)
 def test_a_change_gives_what_compiling_anew_gives(what):
     """A change of the registry that is taken up quickly and wrongly would price energy wrongly."""
     compiled = Compiled()

@@ -51,9 +51,11 @@ def signed():
     found["finding", "raised"] = sign_event(statement, (), raised, *verifier)
     found["approval", "pv"] = sign_approval(statement, found["verification", "pv"], *operator)
     files = packs.documents()
-    found |= {("statement", "pack"): canonical.parse(files["statement.json"]),
-              ("verification", "pack"): canonical.parse(files["verification.json"]),
-              ("plan", "pack"): canonical.parse(files["plan.json"])}  # fmt: skip
+    found |= {
+        ("statement", "pack"): canonical.parse(files["statement.json"]),
+        ("verification", "pack"): canonical.parse(files["verification.json"]),
+        ("plan", "pack"): canonical.parse(files["plan.json"]),
+    }
     return found
 
 
@@ -119,7 +121,7 @@ def test_what_a_released_statement_does_not_say_is_unset():
         (("coverage",), None, r"at `\$.credentialSubject.coverage`"),
         (("monitoringPeriod", "from"), "yesterday", r"monitoringPeriod.from"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_field_is_named_by_its_path(where, value, told):
     """Who gets a document refused would search it by hand."""
     document = canonical.parse(packs.documents()["statement.json"])

@@ -88,10 +88,11 @@ def treated(samples=(), channels=None, accounting=ACCOUNTING, book=BOOK, **param
 def lab(**found):
     """Return one sample of each parameter, in the period."""
     return tuple(
-        Sample(name, f"S-{name}", date(2026, 1, 3), Decimal(str(value)), "ISO 6060",
-               "Lab, ISO 17025")
+        Sample(
+            name, f"S-{name}", date(2026, 1, 3), Decimal(str(value)), "ISO 6060", "Lab, ISO 17025"
+        )
         for name, value in found.items()
-    )  # fmt: skip
+    )
 
 
 def used(result):
@@ -182,8 +183,11 @@ def test_live_rates_leave_out_a_brought_factor_that_would_earn():
 
 def test_live_rows_of_a_plant_claim_nothing_by_typed_constants():
     """A live board would show tonnes by a COD that nobody measured, and the close take them."""
-    bound = (ProjectDevice("in", "inflow"), ProjectDevice("gas", "biogas"),
-             ProjectDevice("power", "power"))  # fmt: skip
+    bound = (
+        ProjectDevice("in", "inflow"),
+        ProjectDevice("gas", "biogas"),
+        ProjectDevice("power", "power"),
+    )
     one = Project(
         "p", "P", "ams-iii-h", "19.0", plant.ZONE, plant.FROM, plant.TO, parameters=COD,
         devices=bound,
@@ -211,8 +215,13 @@ def test_constants_in_place_of_what_is_monitored_are_named():
         assert name in said
 
 
-MONITORED = ("cod_in_kg_per_m3", "cod_out_kg_per_m3", "ch4_fraction", "eta_cod_project",
-             "flare_efficiency")  # fmt: skip
+MONITORED = (
+    "cod_in_kg_per_m3",
+    "cod_out_kg_per_m3",
+    "ch4_fraction",
+    "eta_cod_project",
+    "flare_efficiency",
+)
 
 
 @pytest.mark.parametrize("found", ["5", "7"])

@@ -12,14 +12,7 @@ from mrv import factors
 from mrv.accounting.period import close
 from mrv.errors import MethodologyError
 from mrv.methodologies import evaluate, find
-from mrv.registry.project import (
-    ACCOUNTING,
-    Besides,
-    FixedBefore,
-    Project,
-    ProjectDevice,
-    Usage,
-)
+from mrv.registry.project import ACCOUNTING, Besides, FixedBefore, Project, ProjectDevice, Usage
 from tests.mrv import plant
 
 DAY = plant.DAY
@@ -30,16 +23,23 @@ SAFE = Besides(accounting=ACCOUNTING)
 BOOK = factors.load()
 FLEET = Fleet(
     [
-        *(Device(f"ch-{n}", "s", "ev_charger", rated_power_w=120_000, installed_us=plant.FROM)
-          for n in (1, 2, 3)),
+        *(
+            Device(f"ch-{n}", "s", "ev_charger", rated_power_w=120_000, installed_us=plant.FROM)
+            for n in (1, 2, 3)
+        ),
         Device("bus-1", "s", "vehicle", installed_us=plant.FROM),
     ]
-)  # fmt: skip
+)
 BUS = {
-    "id": "bus", "name": "Buses", "methodology": "ams-iii-c", "version": "16.0",
-    "timezone": plant.ZONE, "from_us": plant.FROM, "to_us": plant.TO,
+    "id": "bus",
+    "name": "Buses",
+    "methodology": "ams-iii-c",
+    "version": "16.0",
+    "timezone": plant.ZONE,
+    "from_us": plant.FROM,
+    "to_us": plant.TO,
     "parameters": plant.BUS.parameters,
-}  # fmt: skip
+}
 PAPERS = {d.id: plant.CERTIFICATES["inv-1"] for d in FLEET.devices}
 
 
@@ -138,11 +138,7 @@ def test_charger_in_reserve_costs_nothing():
 
 
 @pytest.mark.parametrize(
-    ("metres", "what"),
-    [
-        (29_750, "119 km/h day and night"),
-        (6_250, "25 km more each hour"),
-    ],
+    ("metres", "what"), [(29_750, "119 km/h day and night"), (6_250, "25 km more each hour")]
 )
 def test_distance_that_no_bus_drives_earns_no_more_than_the_truth(metres, what):
     """An odometer would earn what nobody drove."""
@@ -179,12 +175,9 @@ def test_energy_above_the_rating_of_its_time_counts_nothing():
     one = Project(
         **{n: getattr(plant.PV, n) for n in plant.PV.__slots__ if n != "devices"},
         devices=plant.PV.devices[:1],
-    )  # fmt: skip
-    end = plant.FROM + WEEK * INTERVAL_US
-    later = Besides(
-        accounting=ACCOUNTING,
-        ratings={"inv-1": ((plant.FROM, 100_000), (end, 10**8))},
     )
+    end = plant.FROM + WEEK * INTERVAL_US
+    later = Besides(accounting=ACCOUNTING, ratings={"inv-1": ((plant.FROM, 100_000), (end, 10**8))})
     result = close(
         one, fleet, PAPERS | plant.CERTIFICATES, rows, plant.FROM, end, BOOK, besides=later
     )
@@ -200,7 +193,7 @@ def _three(values, ids=("inv-1", "inv-2", "inv-3"), watt=100_000):
     one = Project(
         **{n: getattr(plant.PV, n) for n in plant.PV.__slots__ if n != "devices"},
         devices=tuple(ProjectDevice(i, "generation", {"case": 1}) for i in ids),
-    )  # fmt: skip
+    )
     rows = plant.laid_out(
         fleet, {(i, "energy_export"): v for i, v in zip(ids, values, strict=True)}
     )
@@ -264,8 +257,9 @@ def year_of(kwh, metres=KM_PER_QUARTER, weeks=8, history=()):
     return closed(rows, "ch-1", weeks=weeks, besides=besides)
 
 
-BEFORE = Usage("TN-before", plant.FROM - 28 * DAY * INTERVAL_US, plant.FROM, 340_000 * 28,
-               324_000 * 28)  # fmt: skip
+BEFORE = Usage(
+    "TN-before", plant.FROM - 28 * DAY * INTERVAL_US, plant.FROM, 340_000 * 28, 324_000 * 28
+)
 
 
 def test_odometer_that_runs_fast_gains_nothing():
@@ -299,8 +293,10 @@ def test_fleet_that_takes_more_in_summer_loses_nothing():
 
 def test_version_2_of_the_rules_knows_no_history():
     """A pack of the version before would come to other figures."""
-    rows = {("ch-1", "energy_import"): charged(7, 340) * 4,
-            ("bus-1", "distance"): driven(28, KM_PER_QUARTER * 5 // 4)}  # fmt: skip
+    rows = {
+        ("ch-1", "energy_import"): charged(7, 340) * 4,
+        ("bus-1", "distance"): driven(28, KM_PER_QUARTER * 5 // 4),
+    }
     older = Besides(accounting=2, history=(BEFORE,))
     assert not unmet(closed(rows, "ch-1", weeks=4, besides=older))
 
@@ -358,18 +354,21 @@ def test_a_model_s_value_that_is_lowered_or_left_out_counts_as_it_was(given):
 @pytest.mark.parametrize("now", [{"service_km_per_year": 200_000}, {}])
 def test_a_limit_that_is_raised_or_left_out_after_issue_counts_as_it_was(now):
     """The service of before could be any after the first statement: a limit was no limit."""
-    rows = {
-        ("ch-1", "energy_import"): charged(7, 340) * 4,
-        ("bus-1", "distance"): driven(28),
-    }
+    rows = {("ch-1", "energy_import"): charged(7, 340) * 4, ("bus-1", "distance"): driven(28)}
 
     def left(parameters, fixed=()):
-        one = Project(**{**BUS, "parameters": {**BUS["parameters"], **parameters},
-                         "devices": project("ch-1").devices})  # fmt: skip
+        one = Project(
+            **{
+                **BUS,
+                "parameters": {**BUS["parameters"], **parameters},
+                "devices": project("ch-1").devices,
+            }
+        )
         end = plant.FROM + 4 * WEEK * INTERVAL_US
         besides = Besides(accounting=ACCOUNTING, fixed=fixed)
-        return close(one, FLEET, PAPERS, plant.laid_out(FLEET, rows), plant.FROM, end, BOOK,
-                     besides=besides)  # fmt: skip
+        return close(
+            one, FLEET, PAPERS, plant.laid_out(FLEET, rows), plant.FROM, end, BOOK, besides=besides
+        )
 
     limited = left({"service_km_per_year": 5_000})
     assert float(left(now).net.reduction.t) > 1.5 * float(limited.net.reduction.t)

@@ -124,9 +124,7 @@ def test_kinds_are_told_apart_and_counted_once():
     meter = [kept(at(8)), kept(at(48), page=2)]
     gateway = [kept(at(0), kind="cose-gateway"), kept(at(96), kind="cose-gateway", page=2)]
     found = shares([*meter, *gateway])
-    assert found == {
-        "ocmf": 40 * 12_345, "cose-meter": 0, "cose-gateway": 56 * 12_345, "none": 0,
-    }  # fmt: skip
+    assert found == {"ocmf": 40 * 12_345, "cose-meter": 0, "cose-gateway": 56 * 12_345, "none": 0}
 
 
 KEYS = [key(), key("gw-1", public(GATEWAY), serial=None)]

@@ -84,10 +84,12 @@ def test_what_does_not_hold_is_named(made, good):
     _refused("is a token of something else", good, MESSAGE + b"!", [east])
     _refused("answers another request", good, MESSAGE, [east], nonce=asked.nonce)
     _refused("leads to none of the authorities", good, MESSAGE, [made["west"].trusted])
-    _refused("could not stamp then", stamped(made["ended"], MESSAGE), MESSAGE,
-             [made["ended"].trusted])  # fmt: skip
-    _refused("could not stamp then", stamped(made["early"], MESSAGE), MESSAGE,
-             [made["early"].trusted])  # fmt: skip
+    _refused(
+        "could not stamp then", stamped(made["ended"], MESSAGE), MESSAGE, [made["ended"].trusted]
+    )
+    _refused(
+        "could not stamp then", stamped(made["early"], MESSAGE), MESSAGE, [made["early"].trusted]
+    )
     _refused("by policy", good, MESSAGE, [replace(east, policies=("1.2.3",))])
     _refused("counts until", good, MESSAGE, [replace(east, until="2026-01-01T00:00:00Z")])
     _refused("is no token of RFC 3161", b"<html>", MESSAGE, [east])
@@ -277,8 +279,10 @@ def test_tokens_of_something_else_are_false(made, both):
         assert what.split("token ")[-1] in failure.detail or "proof" in failure.detail
     # a head that somebody else's key signed
     other = packs.SIGNERS | {"log": packs.SIGNERS["verifier"]}
-    forged = packs.head(_leaves(FILES, canonical.parse_object(FILES["seals.json"])["days"][0]),
-                        packs.Cast(signers=other))  # fmt: skip
+    forged = packs.head(
+        _leaves(FILES, canonical.parse_object(FILES["seals.json"])["days"][0]),
+        packs.Cast(signers=other),
+    )
     held = _held(FILES, whole, heads)
     held = replace(held, heads=(Head(forged, held.heads[0].tokens),))
     assert _report(made, held, "east").failure.name == "time stamps"
@@ -343,8 +347,9 @@ def test_ten_years_on(made, both):
     """Keys have ended and certificates have run out: what is still proven is said, and what not."""
     at = datetime.now(UTC) + IN_TEN_YEARS
     end = (datetime.now(UTC) + timedelta(days=700)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    ended = [EnrolledKey(k.name, k.role, k.multikey, valid_until=end)
-             for k in packs.HOLDERS.values()]  # fmt: skip
+    ended = [
+        EnrolledKey(k.name, k.role, k.multikey, valid_until=end) for k in packs.HOLDERS.values()
+    ]
     rule, pack = _rule(made, "east", "west", threshold=2), _pack(FILES, _held(FILES, *both))
     report = verify(pack, ended, _status(), at=at, authorities=rule)
     left = {one.name for one in report.steps if one.outcome != "ok"}
@@ -362,8 +367,10 @@ def test_ten_years_on(made, both):
         "closed-log", "ended-key", "status-age", "status-key",
     ]  # fmt: skip
     # keys that ended before the authorities saw anything are not helped
-    long_ago = [EnrolledKey(k.name, k.role, k.multikey, valid_until="2026-03-01T00:00:00Z")
-                for k in packs.HOLDERS.values()]  # fmt: skip
+    long_ago = [
+        EnrolledKey(k.name, k.role, k.multikey, valid_until="2026-03-01T00:00:00Z")
+        for k in packs.HOLDERS.values()
+    ]
     late = verify(pack, long_ago, at=at, authorities=rule)
     assert {"ended-key", "closed-log"} <= {one.code for one in late.missing}
 

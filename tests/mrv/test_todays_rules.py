@@ -47,11 +47,13 @@ def test_what_was_right_then_is_no_failure_and_todays_figures_stand_beside_it(ac
     assert f"by today's (metering {METERING}, accounting {ACCOUNTING})" in said
     assert said.endswith(f"{today.net.reduction.t} t reduced, {today.credit_t} t credited")
     assert report.to_json()["rules"] == {
-        "metering": metering, "accounting": accounting,
-        "meteringToday": METERING, "accountingToday": ACCOUNTING,
+        "metering": metering,
+        "accounting": accounting,
+        "meteringToday": METERING,
+        "accountingToday": ACCOUNTING,
         "today": {"reduction_t": today.net.reduction.t, "credited_t": str(today.credit_t)},
         "notComputed": None,
-    }  # fmt: skip
+    }
     assert any(f"computed again by metering {metering}" in one for one in report.relied)
 
 

@@ -188,9 +188,11 @@ def test_names_that_look_alike_are_other_files(tmp_path):
 def test_a_zip_file_that_grows_a_thousand_times_is_refused_before_it_does(how, tmp_path):
     """A small file would fill the auditor's disk."""
     path = zipped(
-        tmp_path / "pack.zip", ("statement.json", STATEMENT), ("plan.json", bytes(80 * 2**20)),
+        tmp_path / "pack.zip",
+        ("statement.json", STATEMENT),
+        ("plan.json", bytes(80 * 2**20)),
         how=how,
-    )  # fmt: skip
+    )
     with pytest.raises(InputError, match="when it is unpacked"), opened_pack(path):
         pass
 

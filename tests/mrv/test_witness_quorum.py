@@ -31,17 +31,17 @@ from services.cli.main import main
 from tests.mrv.forging import ASKED, HOLDERS, RING, STATUS, forged
 
 SECRETS = {
-    "w1": SigningKey(bytes([80]) * 32), "w2": SigningKey(bytes([81]) * 32),
+    "w1": SigningKey(bytes([80]) * 32),
+    "w2": SigningKey(bytes([81]) * 32),
     "w3": MlDsaKey(bytes([82]) * 32),
-}  # fmt: skip
+}
 NAMES = {name: f"witness.example/{name}" for name in SECRETS}
 KEYS = {
     name: Vkey(
-        NAMES[name],
-        ML_DSA_COSIGNATURE if isinstance(key, MlDsaKey) else COSIGNATURE, key.public,
+        NAMES[name], ML_DSA_COSIGNATURE if isinstance(key, MlDsaKey) else COSIGNATURE, key.public
     )
     for name, key in SECRETS.items()
-}  # fmt: skip
+}
 LOG = NoteKey(HOLDERS["log"].name, HOLDERS["log"].public)
 OTHER_LOG = NoteKey("log.example/b", SigningKey(bytes([83]) * 32).public)
 ROOT = SigningKey(bytes([84]) * 32)
@@ -158,8 +158,9 @@ def test_a_policy_of_other_logs_counts_not_this_one():
     """Witnesses of another log would vouch for this one."""
     report = outcome(with_lines(line("w1")), policy("w1", log=OTHER_LOG))
     assert (report.exit_code, missing(report)) == (
-        4, [f"log {LOG.name} among those of the policy: log.example/b"],
-    )  # fmt: skip
+        4,
+        [f"log {LOG.name} among those of the policy: log.example/b"],
+    )
     assert outcome(PACK, policy("none", log=OTHER_LOG)).exit_code == 4
 
 

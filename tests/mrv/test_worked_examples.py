@@ -108,11 +108,14 @@ def test_compost_by_months():
         ("ams-ii-d", {"ef_grid_t_per_mwh": Decimal("0.333")}, "689.310"),
         ("am0020", {"ef_grid_t_per_mwh": Decimal("0.333")}, "449.717"),
         ("ams-ii-d-cupola", {"tdl": 0}, "797.808"),
-        ("rice-awd", {"straw_t_per_ha": 0, "uncertainty_deduction": 0, "n_kg_per_ha": 0},
-         "4957.470"),
+        (
+            "rice-awd",
+            {"straw_t_per_ha": 0, "uncertainty_deduction": 0, "n_kg_per_ha": 0},
+            "4957.470",
+        ),
         ("ams-i-d", {"ef_grid_t_per_mwh": Decimal("0.63767")}, "21897.08"),
     ],
-)  # fmt: skip
+)
 def test_variants(name, change, reduction):
     """A golden case alone would not show which input does what."""
     result = evaluate(name, inputs(name, **change))
@@ -175,8 +178,12 @@ def test_a_lines_diesel_counts_against_it():
 def test_all_organic_matter_of_a_field_counts_and_so_does_its_pumps_fuel():
     """Manure beside straw would be left out, and the diesel of draining."""
     straw = evaluate("rice-awd", inputs("rice-awd", straw_t_per_ha=2, cfoa=1))
-    parts = inputs("rice-awd", straw_t_per_ha=1, cfoa=1,
-                   other_organic=[{"t_per_ha": 4, "cfoa": Decimal("0.25")}])  # fmt: skip
+    parts = inputs(
+        "rice-awd",
+        straw_t_per_ha=1,
+        cfoa=1,
+        other_organic=[{"t_per_ha": 4, "cfoa": Decimal("0.25")}],
+    )
     assert evaluate("rice-awd", parts).reduction_t == straw.reduction_t
     fuel = evaluate("rice-awd", inputs("rice-awd", diesel_l=1000))
     clean = evaluate("rice-awd", inputs("rice-awd"))

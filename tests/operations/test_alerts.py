@@ -165,10 +165,7 @@ def _process(pipeline: Pipeline, *words: str, **environment: str) -> Iterator[No
     log = pipeline.home / f"{words[0]}.log"
     with log.open("wb") as out:
         process = commands.start(
-            words,
-            env=pipeline.environment | environment,
-            stdout=out,
-            stderr=out,
+            words, env=pipeline.environment | environment, stdout=out, stderr=out
         )
         try:
             yield

@@ -152,14 +152,14 @@ def scraped(database_url, mqtt_url, kafka_url, topic, folder) -> Iterator[Deploy
     plant.register(database_url, folder, plant.REGISTRY.replace("inv-1", DEVICE))
     at = {f"tonne-{name}": f"127.0.0.1:{free_port()}" for name in COMMANDS}
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TONNE_")} | {
-        "TONNE_HOME": str(folder / "home"), "TONNE_DATABASE_URL": database_url,
-        "TONNE_MQTT_URL": mqtt_url, "TONNE_KAFKA_URL": kafka_url,
+        "TONNE_HOME": str(folder / "home"),
+        "TONNE_DATABASE_URL": database_url,
+        "TONNE_MQTT_URL": mqtt_url,
+        "TONNE_KAFKA_URL": kafka_url,
         "TONNE_DATABASE_DISK": str(folder),
-    }  # fmt: skip
+    }
     commands.run(
-        ["topics", "apply", "--partitions", "2", "--topic", topic],
-        env=environment,
-        check=True,
+        ["topics", "apply", "--partitions", "2", "--topic", topic], env=environment, check=True
     )
     own = {"bridge": ("--topic", topic), "worker": ("--topic", topic, "--group", topic)}
     prometheus = Deployed(folder, at)
@@ -212,8 +212,10 @@ def test_every_process_tells_what_is_promised_and_names_no_device(
         if not columnstore.available(conn):  # nothing can be late to it then
             wanted.pop("tonne_columnstore_overdue_chunks")
     assert {name: wanted[name] for name in PUBLIC} == PUBLIC
-    _wait(lambda: wanted.keys() <= scraped.series().keys(),
-          lambda: f"{wanted.keys() - scraped.series().keys()}\n{logs()}")  # fmt: skip
+    _wait(
+        lambda: wanted.keys() <= scraped.series().keys(),
+        lambda: f"{wanted.keys() - scraped.series().keys()}\n{logs()}",
+    )
     found = scraped.series()
     assert {name: found[name] for name in wanted} == wanted
     # what is told without being documented is Prometheus' own, or a process's

@@ -48,9 +48,12 @@ def test_a_program_of_the_page_sends_its_reading(broker, language):
     told = os.environ | {"DEVICE": "devA", "HOST": LOOPBACK, "PORT": str(broker.server.port)}
     with broker.pipeline("tonne/v1/+/telemetry") as pipeline:
         subprocess.run(
-            [*RUN[language], PROGRAMS[language]], cwd=broker.folder.device("devA"), env=told,
-            check=True, timeout=60,
-        )  # fmt: skip
+            [*RUN[language], PROGRAMS[language]],
+            cwd=broker.folder.device("devA"),
+            env=told,
+            check=True,
+            timeout=60,
+        )
         (topic, payload), *_ = pipeline.wait_for(1)
     assert topic == "tonne/v1/devA/telemetry"
     assert json.loads(payload)["values"] == {"energy_export_kwh": 1234.567}
@@ -66,8 +69,9 @@ def test_the_flow_of_node_red_sends_its_reading(broker, tmp_path):
     with broker.pipeline("tonne/v1/+/telemetry") as pipeline:
         running = subprocess.Popen(
             [command, "--userDir", tmp_path, "--port", str(free_port()), "flows.json"],
-            cwd=broker.folder.device("devA"), env=told,
-        )  # fmt: skip
+            cwd=broker.folder.device("devA"),
+            env=told,
+        )
         try:
             (topic, payload), *_ = pipeline.wait_for(1, seconds=60)
         finally:
@@ -88,10 +92,13 @@ def sketch(broker, tmp_path):
         pytest.skip(f"no Arduino library at {', '.join(missing)}")
     files = broker.folder.device("devA")
     texts = {"CA": "ca.crt", "CERT": "client.crt", "KEY": "client.key"}
-    secrets = [f'const char {name}[] = R"({(files / file).read_text()})";'
-               for name, file in texts.items()]  # fmt: skip
-    secrets += [f'const char HOST[] = "{LOOPBACK}", DEVICE[] = "devA", WIFI_NAME[] = "a",',
-                f'WIFI_PASSWORD[] = "b"; const int PORT = {broker.server.port};']  # fmt: skip
+    secrets = [
+        f'const char {name}[] = R"({(files / file).read_text()})";' for name, file in texts.items()
+    ]
+    secrets += [
+        f'const char HOST[] = "{LOOPBACK}", DEVICE[] = "devA", WIFI_NAME[] = "a",',
+        f'WIFI_PASSWORD[] = "b"; const int PORT = {broker.server.port};',
+    ]
     (tmp_path / "secrets.h").write_text("\n".join(secrets))
     for name in HEADERS:
         (tmp_path / f"{name}.h").write_text(f'#include "{BOARD}"\n')

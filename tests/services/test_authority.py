@@ -147,8 +147,9 @@ def test_a_year_is_filed_once_and_revised_by_a_new_version(issued, run, tmp_path
 
     def held(version):
         out = tmp_path / f"v{version}"
-        done = run("export", "aef", "--party", "VNM", "--year", VINTAGE, "--version", version,
-                   "--out", out)  # fmt: skip
+        done = run(
+            "export", "aef", "--party", "VNM", "--year", VINTAGE, "--version", version, "--out", out
+        )
         assert done.exit_code == Exit.DONE, done.output
         with (out / "T4.csv").open(newline="") as file:
             ranges = [(int(r["itmoFirstId"]), int(r["itmoLastId"])) for r in csv.DictReader(file)]

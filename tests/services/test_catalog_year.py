@@ -63,10 +63,11 @@ def _read(conn, table, column, device):
         (before, v0), (after, v1) = (
             conn.execute(
                 f"SELECT extract(epoch FROM time), {column} FROM {table} WHERE device_id = %s"
-                f" AND time {sign} %s::timestamptz ORDER BY time {way} LIMIT 1", [device, edge],
+                f" AND time {sign} %s::timestamptz ORDER BY time {way} LIMIT 1",
+                [device, edge],
             ).fetchone()
             for sign, way in (("<=", "DESC"), (">", "ASC"))
-        )  # fmt: skip
+        )
         moment = Decimal(plant.us(edge)) / 10**6
         at.append(v0 + (v1 - v0) * Fraction(moment - before) / Fraction(after - before))
     return at[1] - at[0]
@@ -121,8 +122,9 @@ def test_a_year_of_the_catalog_is_what_its_meters_read(database_url, tmp_path):
     submission = {"party": "VNM", "year": 2026, "version": 1, "date": "2027-04-10",
                   "ndc_from": 2021, "ndc_to": 2030}  # fmt: skip
     file = tmp_path / "letters.yaml"
-    one_more = {"authorizations": [{**letter, "units": [{**letter["units"][0],
-                                                         "last": credited + 1}]}]}  # fmt: skip
+    one_more = {
+        "authorizations": [{**letter, "units": [{**letter["units"][0], "last": credited + 1}]}]
+    }
     file.write_text(yaml.safe_dump(one_more), "utf-8")
     refused = run("registry", "import", file)
     assert (refused.exit_code, "never more units" in refused.output) == (Exit.INPUT, True)
@@ -140,8 +142,9 @@ def test_a_year_of_the_catalog_is_what_its_meters_read(database_url, tmp_path):
     assert (held["quantity"], held["vintageYear"]) == (str(credited - 40), str(YEAR))
     assert (held["itmoFirstId"], held["itmoLastId"]) == ("41", str(credited))
 
-    done = run("export", "facility", "--site", SITE, "--year", YEAR, "--out", tmp_path / "vn",
-               "--json")  # fmt: skip
+    done = run(
+        "export", "facility", "--site", SITE, "--year", YEAR, "--out", tmp_path / "vn", "--json"
+    )
     made = json.loads((tmp_path / "vn" / "inventory.json").read_text("utf-8"))["inventory"]
     wanted = drawn / 10**6 * _factor("vn_grid.toml")
     assert abs(Fraction(made["scope_2_t"]) - wanted) < Fraction(1, 1000)

@@ -131,10 +131,13 @@ def test_letters_are_counted_by_reason_and_device(tonne, heard):
         (b'{"ts": 1, "blocks": [{"address": 7, "hex": "00ff"}]}', None, "holding 7=00ff"),
         (b"\x81", "application/senml+cbor", "senml_cbor: malformed_cbor"),
         (b"x", "text/plain", "unread: content_type_unknown"),
-        (b"[" + b'{"ts": 1, "values": {}},' * 29 + b'{"ts": 1, "values": {}}]', None,
-         "and 10 readings more"),
+        (
+            b"[" + b'{"ts": 1, "values": {}},' * 29 + b'{"ts": 1, "values": {}}]',
+            None,
+            "and 10 readings more",
+        ),
     ],
-)  # fmt: skip
+)
 def test_bytes_are_decoded_as_far_as_they_can_be(payload, content_type, said):
     """A technician would have to read hexadecimal to see what a device sent."""
     assert said in "\n".join(legible(payload, content_type, 1_767_225_600_000_000))

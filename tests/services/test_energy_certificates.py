@@ -59,11 +59,15 @@ def _certificate(number, device, wh, begin=BEGIN, end=BEGIN + DAY):
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(
-        st.tuples(st.sampled_from(["inv-1", "inv-2"]), st.integers(0, 60), st.integers(1, 40),
-                  st.integers(1, 4_000_000)),
+        st.tuples(
+            st.sampled_from(["inv-1", "inv-2"]),
+            st.integers(0, 60),
+            st.integers(1, 40),
+            st.integers(1, 4_000_000),
+        ),
         max_size=8,
     )
-)  # fmt: skip
+)
 def test_certified_never_exceeds_measured(metered, steps):
     """A megawatt hour would be sold twice: as a certificate, and as another certificate."""
     url, measured = metered
@@ -72,13 +76,16 @@ def test_certified_never_exceeds_measured(metered, steps):
             begin = BEGIN + timedelta(minutes=15 * at)
             end = begin + timedelta(minutes=15 * length)
             laid = {
-                (d, s): w for d, s, w in conn.execute(
-                    "SELECT device_id, start, sum(wh)::bigint FROM energy_certified GROUP BY 1, 2")
-            }  # fmt: skip
+                (d, s): w
+                for d, s, w in conn.execute(
+                    "SELECT device_id, start, sum(wh)::bigint FROM energy_certified GROUP BY 1, 2"
+                )
+            }
             room = sum(
-                value - laid.get(key, 0) for key, value in measured.items()
+                value - laid.get(key, 0)
+                for key, value in measured.items()
                 if key[0] == device and begin <= key[1] < end
-            )  # fmt: skip
+            )
             one = _certificate(number, device, wh, begin, end)
             if wh <= room:
                 enter(conn, one, "test")
@@ -161,8 +168,11 @@ def _beside_the_rules(url, name, start):
             " document) VALUES (%s, 'I-REC', 'inv-1', tstzrange(%s, %s), 1, 'b', 'd')",
             [name, start, start + timedelta(minutes=15)],
         )
-        owner.execute("INSERT INTO energy_certified (certificate_id, start, device_id, wh)"
-                      " VALUES (%s, %s, 'inv-1', 1)", [name, start])  # fmt: skip
+        owner.execute(
+            "INSERT INTO energy_certified (certificate_id, start, device_id, wh)"
+            " VALUES (%s, %s, 'inv-1', 1)",
+            [name, start],
+        )
         yield
         for table in ("energy_certified", "energy_certificate"):
             column = "certificate_id" if table == "energy_certified" else "id"
@@ -174,8 +184,9 @@ def _verified(url, home, name):
     from mrv.packs.reader import read_pack  # noqa: PLC0415
 
     out = home / "pack"
-    done = CliRunner().invoke(main, ["statement", "export", name, "--out", str(out)],
-                              env={"TONNE_DATABASE_URL": url})  # fmt: skip
+    done = CliRunner().invoke(
+        main, ["statement", "export", name, "--out", str(out)], env={"TONNE_DATABASE_URL": url}
+    )
     assert done.exit_code == Exit.DONE, done.output
     report = verify.verify(read_pack(out), None)
     assert report.failure is None, report.failure
@@ -184,8 +195,10 @@ def _verified(url, home, name):
     assert (held["device"], held["certificate"]) == ("inv-2", "C-3")
     assert sum(int(wh) for run in held["runs"] for wh in run["energy_Wh"]) == 500
     fewer = {**held, "runs": [{**held["runs"][0], "energy_Wh": ["1"]}]}
-    for wrong in ({**plan, "certified": [fewer]},
-                  {key: value for key, value in plan.items() if key != "certified"}):  # fmt: skip
+    for wrong in (
+        {**plan, "certified": [fewer]},
+        {key: value for key, value in plan.items() if key != "certified"},
+    ):
         (out / "plan.json").write_text(json.dumps(wrong), encoding="utf-8")
         assert verify.verify(read_pack(out), None).failure is not None
 
@@ -206,12 +219,15 @@ def test_granular_certificates_are_written_once(metered, tmp_path):
     bundles = json.loads((tmp_path / "gc" / "bundles.json").read_text("utf-8"))["bundles"]
     begin = BEGIN + DAY
     assert sum(one["face_value"] for one in bundles) == sum(
-        value for (device, start), value in measured.items()
+        value
+        for (device, start), value in measured.items()
         if device == "inv-1" and begin <= start < begin + DAY
-    )  # fmt: skip
+    )
     for one in bundles:
-        first, last = (datetime.fromisoformat(one[f"production_{edge}_interval"])
-                       for edge in ("starting", "ending"))  # fmt: skip
+        first, last = (
+            datetime.fromisoformat(one[f"production_{edge}_interval"])
+            for edge in ("starting", "ending")
+        )
         assert timedelta(0) < last - first <= timedelta(hours=1)
     again = run("GC-2", "again")
     assert again.exit_code == Exit.INPUT

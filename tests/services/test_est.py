@@ -206,9 +206,12 @@ def test_what_is_no_proper_request_is_refused(tonne, database_url, tmp_path, mon
     der = bytearray((tmp_path / "request.der").read_bytes())
     der[-1] ^= 1  # its signature
     for body, status in (
-        (b"", 400), (b"???", 400), (b"AAAA", 400), ((tmp_path / "weak.b64").read_bytes(), 400),
+        (b"", 400),
+        (b"???", 400),
+        (b"AAAA", 400),
+        ((tmp_path / "weak.b64").read_bytes(), 400),
         (base64.b64encode(der), 400),
-    ):  # fmt: skip
+    ):
         assert post(body).status == status, body
     for authorization in ("", "Basic", "Basic !!", "Bearer ", "Digest x", "Bearer guessed"):
         assert post(good, authorization).status in {400, 401}, authorization

@@ -113,8 +113,12 @@ def test_a_rule_says_two_or_more_and_since_when(home):
     """A rule that asks for nothing would look like one."""
     create = ("trust", "create", "--programme", "HP", "--keys", home / "ring.json", "--root",
               "first", "--expires", LATER, "--out", home / "x.json")  # fmt: skip
-    for more in (("--issue-signatures", 1), ("--issue-signatures", 0), ("--issue-since", PAST),
-                 ("--issue-signatures", 2, "--issue-since", "soon")):  # fmt: skip
+    for more in (
+        ("--issue-signatures", 1),
+        ("--issue-signatures", 0),
+        ("--issue-since", PAST),
+        ("--issue-signatures", 2, "--issue-since", "soon"),
+    ):
         assert tonne(*create, *more)[0] == 2, more
         assert not (home / "x.json").exists()
 
@@ -167,9 +171,14 @@ def test_an_issued_or_foreign_pack_cannot_be_approved(home, pack):
 def test_a_signer_is_asked_for_whole_or_not_at_all(home):
     """A key would be made in a file by who wanted it in a token."""
     create = ("keys", "create", "--role", "operator", "--name", "x", "--no-enroll")
-    for more in (("--make",), ("--token", "t"), ("--token-key", "k"),
-                 ("--public-key", home / "ring.json"), ("--signer", "/bin/true"),
-                 ("--signer", "/bin/true", "--public-key", home / "ring.json")):  # fmt: skip
+    for more in (
+        ("--make",),
+        ("--token", "t"),
+        ("--token-key", "k"),
+        ("--public-key", home / "ring.json"),
+        ("--signer", "/bin/true"),
+        ("--signer", "/bin/true", "--public-key", home / "ring.json"),
+    ):
         assert tonne(*create, *more)[0] == 2, more
         assert not (home / "keys" / "x.json").exists()
 

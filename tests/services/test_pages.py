@@ -40,8 +40,9 @@ def test_reference_pages_have_not_drifted():
         assert (ROOT / "docs" / name).read_text("utf-8") == text, "run `make pages`"
 
 
-@pytest.mark.parametrize("one", [*methodologies.load().values(), *tools.load().values()],
-                         ids=lambda m: m.id)  # fmt: skip
+@pytest.mark.parametrize(
+    "one", [*methodologies.load().values(), *tools.load().values()], ids=lambda m: m.id
+)
 def test_a_page_names_every_input(one):
     """A user would learn of a key only when it is refused as missing."""
     text = pages.pages()[f"{one.id}.md"]

@@ -121,9 +121,8 @@ def test_nothing_hidden_is_left_in_any_byte(made):
     assert read > 100
     # the test sees what it looks for: the same words stand in the confidential report
     report = CliRunner().invoke(
-        main, ["statement", "report", name, "--out", str(home / "own.pdf")],
-        env=run.env,
-    )  # fmt: skip
+        main, ["statement", "report", name, "--out", str(home / "own.pdf")], env=run.env
+    )
     assert report.exit_code == Exit.DONE, report.output
     own = b"".join(held for _, held in _parts("own.pdf", (home / "own.pdf").read_bytes()))
     assert b"roof-east-11" in own

@@ -100,17 +100,21 @@ def test_long_lists_come_in_parts():
 def test_tells_which_readings_were_refused_and_why():
     """A technician would learn by a call to the city that the unit of one channel is wrong."""
     ahead = NOW_MS + 10**9
-    ((_, body),) = told([
-        (OWN, [reading(NOW_MS - 2, id=1), reading(ahead, id=2), reading(NOW_MS - 1, id=3)]),
-        (OWN, {"ts": NOW_MS, "id": 4, "values": {"odometer_km": 2, "soc_percent": 900}}),
-        (OWN, {"ts": NOW_MS - 7, "values": {"no_such_channel": 1}}),
-    ])  # fmt: skip
+    ((_, body),) = told(
+        [
+            (OWN, [reading(NOW_MS - 2, id=1), reading(ahead, id=2), reading(NOW_MS - 1, id=3)]),
+            (OWN, {"ts": NOW_MS, "id": 4, "values": {"odometer_km": 2, "soc_percent": 900}}),
+            (OWN, {"ts": NOW_MS - 7, "values": {"no_such_channel": 1}}),
+        ]
+    )
     # all are durable, as readings or as dead letters
     assert (body["ids"], body["times"]) == ([1, 2, 3, 4], [NOW_MS - 7])
     told_of = {one["reason"]: one for one in body["refused"]}
     assert {k: (v["ids"], v["times"]) for k, v in told_of.items()} == {
-        "time_future": ([2], []), "out_of_range": ([4], []), "no_known_channel": ([], [NOW_MS - 7]),
-    }  # fmt: skip
+        "time_future": ([2], []),
+        "out_of_range": ([4], []),
+        "no_known_channel": ([], [NOW_MS - 7]),
+    }
     assert "soc_percent 900 is outside" in told_of["out_of_range"]["detail"]
 
 

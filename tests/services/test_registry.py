@@ -341,8 +341,12 @@ def test_csv_as_spreadsheets_write_it(load, tmp_path, data):
 @pytest.mark.parametrize(
     ("data", "told"),
     [
-        (f"{HEADER}\n{INV}\n".encode() + "trạm,s,x,y,1,z\n".encode("cp1258", "replace")
-         + b"tr\xf0m", ":4: this is not UTF-8"),
+        (
+            f"{HEADER}\n{INV}\n".encode()
+            + "trạm,s,x,y,1,z\n".encode("cp1258", "replace")
+            + b"tr\xf0m",
+            ":4: this is not UTF-8",
+        ),
         (f"{VIETNAMESE}\n".encode("cp1258", "replace") + b"\xd0\n", "is not UTF-8"),
         (f"{VIETNAMESE}\n".encode().decode("latin-1").encode(), ":1: column"),
         (f"{HEADER}\n{INV},more\n".encode(), ":2: 7 cells"),
@@ -351,7 +355,7 @@ def test_csv_as_spreadsheets_write_it(load, tmp_path, data):
         (f"{HEADER},Mã thiết bị\n{INV},inv\n".encode(), "two columns stand for id"),
         (f'{HEADER}\n{INV},"\n'.encode(), "no CSV"),
     ],
-)  # fmt: skip
+)
 def test_csv_that_cannot_be_read_is_refused_with_its_line(tmp_path, data, told):
     """Half a fleet imported, or names with wrong letters, is found a year later by an auditor."""
     file = tmp_path / "devices.csv"
@@ -508,8 +512,9 @@ def test_keys_of_meters_are_read_once_and_never_changed(load):
     first, second = ROW.format(day="2026-01-01", key=KEY), ROW.format(day="2026-06-01", key=KEY)
     stored = load(_keyed(first))
     assert stored.merged.devices["inv"].meter_keys[0].key == KEY
-    assert not load(_keyed(second, first.upper().replace("FROM", "from").replace("KEY", "key")),
-                    stored.merged).refused  # fmt: skip
+    assert not load(
+        _keyed(second, first.upper().replace("FROM", "from").replace("KEY", "key")), stored.merged
+    ).refused
     assert load(BASE, stored.merged).merged.devices["inv"].meter_keys  # a file that says nothing
     changed = load(_keyed(second), stored.merged)
     assert "is not changed or left out" in _messages(changed)

@@ -202,11 +202,14 @@ def test_require_says_how_to_give_it():
 def test_a_url_names_several_kafka_brokers():
     """With one name alone, a worker could not start while that broker of three is away."""
     assert KafkaAccess.of("kafka://k1,k2:9093,[::1]:9094").servers == (
-        ("k1", 9092), ("k2", 9093), ("::1", 9094),
-    )  # fmt: skip
+        ("k1", 9092),
+        ("k2", 9093),
+        ("::1", 9094),
+    )
     assert KafkaAccess.of("kafka://[2001:db8::7],k2/").servers == (
-        ("2001:db8::7", 9092), ("k2", 9092),
-    )  # fmt: skip
+        ("2001:db8::7", 9092),
+        ("k2", 9092),
+    )
     assert KafkaAccess.of("kafkas://k1").servers == (("k1", 9093),)
 
 

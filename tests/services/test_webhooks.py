@@ -101,8 +101,9 @@ def alarm(conn, event="raised"):
     (number,) = conn.execute(
         "INSERT INTO alarm (kind, subject_type, subject, projects, severity, since, cause, clear_s)"
         " VALUES ('test', 'device', %s, ARRAY['pv', 'bus'], 'minor', now(), 'a test', 60)"
-        " RETURNING id", [f"d-{time.monotonic_ns()}"],
-    ).fetchone()  # fmt: skip
+        " RETURNING id",
+        [f"d-{time.monotonic_ns()}"],
+    ).fetchone()
     conn.execute(
         "INSERT INTO alarm_event (alarm_id, event, actor) VALUES (%s, %s, 'x')", [number, event]
     )
@@ -209,12 +210,15 @@ def test_a_receiver_at_fault_costs_itself(database_url):
     gone = {"Location": "http://127.0.0.1:9/"}
     with (
         receiving(
-            hangs=("hangs", {}), drips=("drips", {}), gone=(410, {}), moved=(302, gone),
+            hangs=("hangs", {}),
+            drips=("drips", {}),
+            gone=(410, {}),
+            moved=(302, gone),
             bad=(400, {}),
         ) as server,
         connect(database_url, role="tonne_mrv", autocommit=True) as conn,
         connect(database_url, autocommit=True) as owner,
-    ):  # fmt: skip
+    ):
         for name in ("good", "hangs", "drips", "gone", "moved", "bad"):
             add(conn, name, f"{server.url}/{name}", ["alarm"])
         for _ in range(3):
@@ -230,8 +234,10 @@ def test_a_receiver_at_fault_costs_itself(database_url):
         ]  # fmt: skip
         assert states(conn, "gone") == {"dead": 3}
         assert store.one(conn, "gone").reason == "it answered 410: it is gone"
-        said = {name: store.deliveries(conn, name, "waiting", None, 9) for name in
-                ("hangs", "drips", "moved", "bad")}  # fmt: skip
+        said = {
+            name: store.deliveries(conn, name, "waiting", None, 9)
+            for name in ("hangs", "drips", "moved", "bad")
+        }
         assert "no answer within 1 s" in {one.error for one in said["hangs"]}
         assert "no answer within 1 s" in {one.error for one in said["drips"]}
         assert all("redirects are not followed" in one.error for one in said["moved"])
@@ -303,10 +309,14 @@ def test_secrets_and_events_are_nobody_elses(database_url):
     with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
         add(conn, "one", "https://8.8.8.8/")
         alarm(conn)
-        for words in ("SELECT secret FROM webhook_secret", "DELETE FROM webhook_event",
-                      "UPDATE webhook_event SET data = '{}'", "DELETE FROM webhook_delivery",
-                      "SELECT tonne_webhook_event('tonne.alarm.raised', '', '{}', now(), '{}')",
-                      "INSERT INTO webhook_event (type) VALUES ('x')"):  # fmt: skip
+        for words in (
+            "SELECT secret FROM webhook_secret",
+            "DELETE FROM webhook_event",
+            "UPDATE webhook_event SET data = '{}'",
+            "DELETE FROM webhook_delivery",
+            "SELECT tonne_webhook_event('tonne.alarm.raised', '', '{}', now(), '{}')",
+            "INSERT INTO webhook_event (type) VALUES ('x')",
+        ):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 conn.execute(words)
     for role in ("tonne_api", "tonne_watch", "tonne_grafana", "tonne_ingest", "tonne_archive"):
@@ -317,8 +327,11 @@ def test_secrets_and_events_are_nobody_elses(database_url):
             conn.execute("SELECT secret FROM webhook_secret")
     with connect(database_url, role="tonne_events", autocommit=True) as conn:
         assert conn.execute("SELECT count(*) FROM webhook_secret").fetchone() == (1,)
-        for words in ("SELECT 1 FROM statement", "SELECT 1 FROM api_key",
-                      "INSERT INTO webhook_secret VALUES ('one', 2, 'x')"):  # fmt: skip
+        for words in (
+            "SELECT 1 FROM statement",
+            "SELECT 1 FROM api_key",
+            "INSERT INTO webhook_secret VALUES ('one', 2, 'x')",
+        ):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 conn.execute(words)
 

@@ -19,9 +19,17 @@ Row = tuple[str, "Sequence[Builder[model.Panel]]"]
 
 
 def board(
-    uid: str, title: str, about: str, rows: Sequence[Row], *, variables: Sequence[Any] = (), marks: str | None = None,
-    named: str = "Events", since: str = "now-7d", refresh: str = "1m",
-) -> model.Dashboard:  # fmt: skip
+    uid: str,
+    title: str,
+    about: str,
+    rows: Sequence[Row],
+    *,
+    variables: Sequence[Any] = (),
+    marks: str | None = None,
+    named: str = "Events",
+    since: str = "now-7d",
+    refresh: str = "1m",
+) -> model.Dashboard:
     """
     Put panels in rows under variables; on a phone Grafana stacks them in this order.
 

@@ -19,18 +19,10 @@ from grafana_foundation_sdk.builders import (
     statushistory,
     timeseries,
 )
-from grafana_foundation_sdk.builders import (
-    common as make,
-)
-from grafana_foundation_sdk.builders import (
-    dashboard as build,
-)
-from grafana_foundation_sdk.builders import (
-    stat as stats,
-)
-from grafana_foundation_sdk.builders import (
-    table as tables,
-)
+from grafana_foundation_sdk.builders import common as make
+from grafana_foundation_sdk.builders import dashboard as build
+from grafana_foundation_sdk.builders import stat as stats
+from grafana_foundation_sdk.builders import table as tables
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.cog.variants import Dataquery
 from grafana_foundation_sdk.models import common
@@ -124,9 +116,16 @@ def _targets(panel: _Panel, queries: str | Sequence[str], form: str) -> _Panel:
 
 
 def stat(
-    title: str, sql: str, unit: str, about: str, *, steps: Steps = PLAIN, span: int = 4,
-    decimals: int | None = None, graph: bool = False,
-) -> stats.Panel:  # fmt: skip
+    title: str,
+    sql: str,
+    unit: str,
+    about: str,
+    *,
+    steps: Steps = PLAIN,
+    span: int = 4,
+    decimals: int | None = None,
+    graph: bool = False,
+) -> stats.Panel:
     """One figure, its colour by thresholds."""
     panel = _targets(_frame(stats.Panel(), title, about, unit, span, 3), sql, "table")
     mode = common.BigValueGraphMode.AREA if graph else common.BigValueGraphMode.NONE
@@ -137,10 +136,19 @@ def stat(
 
 
 def series(
-    title: str, sql: str | Sequence[str], unit: str, about: str, *, span: int = 12, height: int = 8,
-    stacked: bool = False, steps: Steps | None = None, right: Mapping[str, str] | None = None,
-    broken_ms: float = _HOUR_MS, fill: int = 10,
-) -> timeseries.Panel:  # fmt: skip
+    title: str,
+    sql: str | Sequence[str],
+    unit: str,
+    about: str,
+    *,
+    span: int = 12,
+    height: int = 8,
+    stacked: bool = False,
+    steps: Steps | None = None,
+    right: Mapping[str, str] | None = None,
+    broken_ms: float = _HOUR_MS,
+    fill: int = 10,
+) -> timeseries.Panel:
     """Lines over time; `right` puts fields of another unit on the right axis."""
     panel = _targets(
         _frame(timeseries.Panel(), title, about, unit, span, height), sql, "time_series"
@@ -153,15 +161,29 @@ def series(
         style = make.GraphThresholdsStyleConfig().mode(common.GraphThresholdsStyleMode.DASHED)
         panel.thresholds(thresholds(steps)).thresholds_style(style)
     for name, other in (right or {}).items():
-        panel.override_by_name(name, [_set("unit", other), _set("custom.axisPlacement", "right"),
-                                      _set("custom.fillOpacity", 0)])  # fmt: skip
+        panel.override_by_name(
+            name,
+            [
+                _set("unit", other),
+                _set("custom.axisPlacement", "right"),
+                _set("custom.fillOpacity", 0),
+            ],
+        )
     return panel
 
 
 def bars(
-    title: str, sql: str, unit: str, about: str, *, x: str = "day", span: int = 12, height: int = 8,
-    stacked: bool = True, steps: Steps | None = None,
-) -> barchart.Panel:  # fmt: skip
+    title: str,
+    sql: str,
+    unit: str,
+    about: str,
+    *,
+    x: str = "day",
+    span: int = 12,
+    height: int = 8,
+    stacked: bool = True,
+    steps: Steps | None = None,
+) -> barchart.Panel:
     """Bars by a field of text, such as local days, which need no clock of the reader's."""
     panel = _targets(_frame(barchart.Panel(), title, about, unit, span, height), sql, "table")
     panel.x_field(x).legend(_legend()).tooltip(_tooltip()).show_value(common.VisibilityMode.NEVER)
@@ -175,9 +197,16 @@ def bars(
 
 
 def levels(
-    title: str, sql: str, unit: str, about: str, *, steps: Steps, span: int = 8, height: int = 8,
+    title: str,
+    sql: str,
+    unit: str,
+    about: str,
+    *,
+    steps: Steps,
+    span: int = 8,
+    height: int = 8,
     high: float | None = None,
-) -> bargauge.Panel:  # fmt: skip
+) -> bargauge.Panel:
     """One bar a row of a query, `metric` beside `value`."""
     panel = _targets(_frame(bargauge.Panel(), title, about, unit, span, height), sql, "table")
     panel.orientation(common.VizOrientation.HORIZONTAL).display_mode(
@@ -191,10 +220,17 @@ def levels(
 
 
 def table(
-    title: str, sql: str, about: str, *, units: Mapping[str, str] | None = None, span: int = 12,
-    height: int = 8, links: Mapping[str, str] | None = None, steps: Mapping[str, Steps] | None = None,
+    title: str,
+    sql: str,
+    about: str,
+    *,
+    units: Mapping[str, str] | None = None,
+    span: int = 12,
+    height: int = 8,
+    links: Mapping[str, str] | None = None,
+    steps: Mapping[str, Steps] | None = None,
     decimals: Mapping[str, int] | None = None,
-) -> tables.Panel:  # fmt: skip
+) -> tables.Panel:
     """Rows as they come, words that name a state coloured: name and verdict first, for a phone shows three columns."""
     panel = _targets(_frame(tables.Panel(), title, about, "none", span, height), sql, "table")
     panel.mappings(colored(STATES)).filterable(True).show_header(True)
@@ -216,9 +252,12 @@ def table(
 
 
 def _column(
-    name: str, units: Mapping[str, str] | None, links: Mapping[str, str] | None,
-    steps: Mapping[str, Steps] | None, decimals: Mapping[str, int] | None,
-) -> list[model.DynamicConfigValue]:  # fmt: skip
+    name: str,
+    units: Mapping[str, str] | None,
+    links: Mapping[str, str] | None,
+    steps: Mapping[str, Steps] | None,
+    decimals: Mapping[str, int] | None,
+) -> list[model.DynamicConfigValue]:
     found = []
     if name in (units or {}):
         found += [_set("unit", (units or {})[name]), _set("custom.minWidth", _FIGURE_PX)]
@@ -234,9 +273,16 @@ def _column(
 
 
 def timeline(
-    title: str, sql: str, about: str, *, unit: str = "none", steps: Steps | None = None,
-    words: Mapping[str, str] | None = None, span: int = 24, height: int = 8,
-) -> statushistory.Panel:  # fmt: skip
+    title: str,
+    sql: str,
+    about: str,
+    *,
+    unit: str = "none",
+    steps: Steps | None = None,
+    words: Mapping[str, str] | None = None,
+    span: int = 24,
+    height: int = 8,
+) -> statushistory.Panel:
     """A row a series, a field a time, coloured by value or word: a calendar when by day; no field where no value."""
     panel = _targets(
         _frame(statushistory.Panel(), title, about, unit, span, height), sql, "time_series"
@@ -254,9 +300,11 @@ def site_map(
     """Sites at their place, coloured by `value`; the name is text in the tooltip."""
     panel = _targets(_frame(geomap.Panel(), title, about, unit, span, height), sql, "table")
     location = (
-        make.FrameGeometrySource().mode(common.FrameGeometrySourceMode.COORDS)
-        .latitude("latitude").longitude("longitude")
-    )  # fmt: skip
+        make.FrameGeometrySource()
+        .mode(common.FrameGeometrySourceMode.COORDS)
+        .latitude("latitude")
+        .longitude("longitude")
+    )
     style = {
         "color": {"field": "value", "fixed": "text"},
         "size": {"fixed": 10, "min": 6, "max": 18},
@@ -268,10 +316,19 @@ def site_map(
     layer.config({"style": style, "showLegend": False})
     # coasts and borders that come with Grafana, under tiles that come from the network: a map
     # without either is a field of dots
-    land = make.MapLayerOptions().type("geojson").name("land").config(
-        {"src": "public/maps/countries.geojson", "rules": [], "style": {
-            "color": {"fixed": "text"}, "opacity": 0.1, "lineWidth": 1}}
-    ).tooltip(False)  # fmt: skip
+    land = (
+        make.MapLayerOptions()
+        .type("geojson")
+        .name("land")
+        .config(
+            {
+                "src": "public/maps/countries.geojson",
+                "rules": [],
+                "style": {"color": {"fixed": "text"}, "opacity": 0.1, "lineWidth": 1},
+            }
+        )
+        .tooltip(False)
+    )
     panel.layers([land, layer]).view(geomap.MapViewConfig().id("fit").all_layers(True).zoom(10))
     panel.basemap(make.MapLayerOptions().type("default").name("base"))
     panel.thresholds(thresholds(steps)).color_scheme(_by_threshold())
@@ -290,16 +347,27 @@ def serving(devices: str) -> str:
 
 
 def prom(
-    title: str, exprs: Mapping[str, str], unit: str, about: str, *, span: int = 12, height: int = 8,
-    steps: Steps | None = None, stacked: bool = False,
-) -> timeseries.Panel:  # fmt: skip
+    title: str,
+    exprs: Mapping[str, str],
+    unit: str,
+    about: str,
+    *,
+    span: int = 12,
+    height: int = 8,
+    steps: Steps | None = None,
+    stacked: bool = False,
+) -> timeseries.Panel:
     """Lines from Prometheus: legend to expression."""
     panel = _frame(timeseries.Panel(), title, about, unit, span, height).datasource(PROMETHEUS)
     for ref, (legend, expr) in zip("ABCDEF", exprs.items(), strict=False):
         panel.with_target(
-            prometheus.Dataquery().datasource(PROMETHEUS).expr(expr).legend_format(legend)
-            .range().ref_id(ref)
-        )  # fmt: skip
+            prometheus.Dataquery()
+            .datasource(PROMETHEUS)
+            .expr(expr)
+            .legend_format(legend)
+            .range()
+            .ref_id(ref)
+        )
     panel.span_nulls(False).fill_opacity(10).legend(_legend()).tooltip(_tooltip())
     if stacked:
         panel.stacking(make.StackingConfig().mode(common.StackingMode.NORMAL))
@@ -310,9 +378,15 @@ def prom(
 
 
 def prom_stat(
-    title: str, expr: str, unit: str, about: str, *, steps: Steps = PLAIN, span: int = 4,
+    title: str,
+    expr: str,
+    unit: str,
+    about: str,
+    *,
+    steps: Steps = PLAIN,
+    span: int = 4,
     words: Mapping[str, str] | None = None,
-) -> stats.Panel:  # fmt: skip
+) -> stats.Panel:
     """One figure from Prometheus, as it is now; `words` for figures that stand for something."""
     panel = _frame(stats.Panel(), title, about, unit, span, 3).datasource(PROMETHEUS)
     panel.with_target(

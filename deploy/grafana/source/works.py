@@ -56,12 +56,14 @@ KINDS = (
 def dashboard() -> model.Dashboard:
     """Build it."""
     return board(
-        "works", "Works and fields", "Classes that no other board holds: what each made, and what its operator asks first.",
+        "works",
+        "Works and fields",
+        "Classes that no other board holds: what each made, and what its operator asks first.",
         [_row(kind) for kind in KINDS],
         variables=[sites(), console_address()],
         since="now-30d",
         refresh="5m",
-    )  # fmt: skip
+    )
 
 
 def _row(kind: Kind) -> Row:
@@ -70,10 +72,15 @@ def _row(kind: Kind) -> Row:
 
 
 def _days(kind: Kind) -> Builder[model.Panel]:
-    return bars(f"{kind.amount} by local day: {kind.row.lower()}", f"""
+    return bars(
+        f"{kind.amount} by local day: {kind.row.lower()}",
+        f"""
 SELECT day::text AS day, sum(value) * {kind.scale} AS amount FROM v_day_quantity
 WHERE class = '{kind.class_id}' AND quantity = '{kind.quantity}' AND $__timeFilter(time) AND {_HERE} GROUP BY day ORDER BY day
-""", kind.unit, f"{kind.amount}, all devices of the class at the chosen sites, by the registers and the site's own days.")  # fmt: skip
+""",
+        kind.unit,
+        f"{kind.amount}, all devices of the class at the chosen sites, by the registers and the site's own days.",
+    )
 
 
 def _gauge(kind: Kind, span: int) -> Builder[model.Panel]:

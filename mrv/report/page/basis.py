@@ -123,6 +123,6 @@ def _conditions(facts: Facts, words: Words) -> Iterator[Block]:
         return
     heads = [(words["page.condition"], "l", 2.0), (words["page.holds"], "l", 0),
              (words["comment"], "l", 2.0)]  # fmt: skip
-    yield table(words, heads, [
-        [one.clause, yes_no(one.holds, words), one.detail or DASH] for one in found
-    ])  # fmt: skip
+    yield table(
+        words, heads, [[one.clause, yes_no(one.holds, words), one.detail or DASH] for one in found]
+    )

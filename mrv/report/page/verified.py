@@ -35,12 +35,15 @@ def verified(facts: Facts, words: Words) -> Iterator[Block]:
     yield chapter(words["page.general"])
     subject = facts.subject
     method = subject.methodology
-    yield pairs([
-        (words["project"], f"{subject.project.name} ({subject.project.id})"),
-        (words["methodology"], f"{method.id} {method.version}: {method.title}"),
-        (words["period"], span_of_days(subject)),
-        *signer_rows(facts, words), *verifier_rows(facts, words),
-    ])  # fmt: skip
+    yield pairs(
+        [
+            (words["project"], f"{subject.project.name} ({subject.project.id})"),
+            (words["methodology"], f"{method.id} {method.version}: {method.title}"),
+            (words["period"], span_of_days(subject)),
+            *signer_rows(facts, words),
+            *verifier_rows(facts, words),
+        ]
+    )
     yield chapter(words["page.conclusion"])
     yield from _conclusion(facts, words)
     yield chapter(words["page.overview"])

@@ -42,9 +42,13 @@ def audit_file(sheet: Grid, facts: Facts, words: Words) -> None:
 
 
 def _table(
-    sheet: Grid, at: int, words: Words, title: str, names: Sequence[str],
+    sheet: Grid,
+    at: int,
+    words: Words,
+    title: str,
+    names: Sequence[str],
     rows: Iterable[Sequence[str | None]],
-) -> int:  # fmt: skip
+) -> int:
     sheet.text(at, 0, words[title], "part")
     sheet.head(at + 1, [words[name] for name in names])
     free = at + 2

@@ -69,9 +69,10 @@ class Reckoning:
     def _params(self, one: MonitoredParameter) -> Mapping[str, Any]:
         """What the plan says of a device in its role, as the methodology takes it."""
         bound = next(
-            d for d in self.facts.plan.project.devices
+            d
+            for d in self.facts.plan.project.devices
             if (d.device, d.role) == (one.device, one.role)
-        )  # fmt: skip
+        )
         needs = self.facts.methodology.roles[one.role]
         return read(needs.params, bound.params, f"device {one.device}")
 
@@ -179,9 +180,12 @@ def _emissions(sheet: Grid, row: int, reckoning: Reckoning, place: int, rates: R
     sheet.formula(row, 10, f"=ROUND({cells[7]}-{cells[9]}*1000000,6)", rest, "six")
     sheet.formula(row, 11, f"=ROUND({cells[10]}*{cells[8]}*1000000,0)", ug, "whole")
     sheet.formula(
-        row, GRAMS, f"=ROUND({cells[9]}*{cells[8]}*1000000,0)+INT({cells[11]}/1000000)",
-        grams, "whole",
-    )  # fmt: skip
+        row,
+        GRAMS,
+        f"=ROUND({cells[9]}*{cells[8]}*1000000,0)+INT({cells[11]}/1000000)",
+        grams,
+        "whole",
+    )
     sheet.formula(
         row, MICROGRAMS, f"={cells[11]}-INT({cells[11]}/1000000)*1000000", ug % MILLION, "whole"
     )

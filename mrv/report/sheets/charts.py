@@ -35,11 +35,15 @@ def charts(sheet: Grid, book: Workbook, facts: Facts, words: Words, days: Grid) 
         sheet.text(row, 0, words[f"page.{side}"], "head")
         sheet.number(row, 1, Fraction(getattr(facts.subject.emissions, side).t), "six")
     account = _columns(book, words["page.account"], "t CO2e", "#,##0.###")
-    account.add_series({
-        "categories": f"={sheet.span(FIRST, FIRST + len(_ACCOUNT), 0)}",
-        "values": f"={sheet.span(FIRST, FIRST + len(_ACCOUNT), 1)}",
-        "name": legible(words["page.account"]), "fill": _TONNES, "data_labels": {"value": True},
-    })  # fmt: skip
+    account.add_series(
+        {
+            "categories": f"={sheet.span(FIRST, FIRST + len(_ACCOUNT), 0)}",
+            "values": f"={sheet.span(FIRST, FIRST + len(_ACCOUNT), 1)}",
+            "name": legible(words["page.account"]),
+            "fill": _TONNES,
+            "data_labels": {"value": True},
+        }
+    )
     at = FIRST + len(_ACCOUNT) + 1
     sheet.chart(at, account)
     for k, (place, first, last) in enumerate(_largest(facts)):
@@ -74,11 +78,15 @@ def _by_day(
         unit, commas = one.unit, 0
     name = f"{quantity(one, words)}, {one.device} ({role(one.role, words)})"
     chart = _columns(book, name, unit, f"#,##0{',' * commas}", least=0)
-    chart.add_series({
-        "categories": f"={days.span(first, last, 0)}",
-        "values": f"={days.span(first, last, lists.VALUE)}",
-        "name": legible(name), "fill": _BARS, "gap": 40,
-    })  # fmt: skip
+    chart.add_series(
+        {
+            "categories": f"={days.span(first, last, 0)}",
+            "values": f"={days.span(first, last, lists.VALUE)}",
+            "name": legible(name),
+            "fill": _BARS,
+            "gap": 40,
+        }
+    )
     return chart
 
 

@@ -68,21 +68,26 @@ def days(sheet: Grid, facts: Facts, words: Words) -> None:
 def gaps(sheet: Grid, facts: Facts, words: Words) -> None:
     """Write each gap, its rule and its cost."""
     names = ("device", "from", "to", "kind", "time_h", "rule", "substituted", "cost_t", "forgone_t")
-    listed(sheet, words, "gaps", names, [
+    listed(
+        sheet,
+        words,
+        "gaps",
+        names,
         [
-            (one.device, "text"),
-            *edges(facts, one),
-            (kind(one, words), "text"),
-            (Fraction(one.time_s) / 3600, "hours"),
-            (rule(one, words), "text"),
-            (one.substituted, "six"),
-            (one.cost_t, "six"),
-            # there is no such figure on the project side
-            (DASH, "text") if one.forgone_at_most_t is None
-            else (one.forgone_at_most_t, "six"),
-        ]
-        for one in facts.subject.gaps
-    ])  # fmt: skip
+            [
+                (one.device, "text"),
+                *edges(facts, one),
+                (kind(one, words), "text"),
+                (Fraction(one.time_s) / 3600, "hours"),
+                (rule(one, words), "text"),
+                (one.substituted, "six"),
+                (one.cost_t, "six"),
+                # there is no such figure on the project side
+                (DASH, "text") if one.forgone_at_most_t is None else (one.forgone_at_most_t, "six"),
+            ]
+            for one in facts.subject.gaps
+        ],
+    )
 
 
 def deductions(sheet: Grid, facts: Facts, words: Words, days_sheet: Grid) -> None:

@@ -57,12 +57,14 @@ def workbook(facts: Facts, words: Words) -> bytes:
     """
     out = BytesIO()
     book = Workbook(out, {"in_memory": True})
-    book.set_properties({
-        "title": legible(facts.name),
-        "subject": legible(facts.subject.project.name, 200),
-        "author": "tonne",
-        "created": _created(facts),
-    })  # fmt: skip
+    book.set_properties(
+        {
+            "title": legible(facts.name),
+            "subject": legible(facts.subject.project.name, 200),
+            "author": "tonne",
+            "created": _created(facts),
+        }
+    )
     styles = Styles(book)
     if facts.hidden is not None:
         hidden, original = facts.hidden

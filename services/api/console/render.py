@@ -49,9 +49,11 @@ _HEADERS = {
 }
 _MOST = 2_000
 _UNITS = (
-    ("Cel", "\N{DEGREE SIGN}C"), ("m2", "m\N{SUPERSCRIPT TWO}"), ("m3", "m\N{SUPERSCRIPT THREE}"),
+    ("Cel", "\N{DEGREE SIGN}C"),
+    ("m2", "m\N{SUPERSCRIPT TWO}"),
+    ("m3", "m\N{SUPERSCRIPT THREE}"),
     ("ug", "\N{MICRO SIGN}g"),
-)  # fmt: skip
+)
 _IN_PATH = re.compile(r"/console/(en|vi|ja)(/|$)")
 
 

@@ -47,9 +47,14 @@ def listed(
         after = ask.api.cursors.read(of, cursor)
         before = None if after is None else int(after[0])
         rows = alarms.listed(
-            conn, ask.who.projects, limit + 1,
-            states=states, severity=severity, subject=device, before=before,
-        )  # fmt: skip
+            conn,
+            ask.who.projects,
+            limit + 1,
+            states=states,
+            severity=severity,
+            subject=device,
+            before=before,
+        )
         return page(ask, of, limit, rows, lambda row: [row["id"]])
 
 

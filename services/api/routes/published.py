@@ -34,9 +34,7 @@ _PUBLIC = PUBLIC_STATES[0]
 
 
 @router.get(
-    "/status-list",
-    responses={200: {"content": {"application/vc": {}}}},
-    response_class=Response,
+    "/status-list", responses={200: {"content": {"application/vc": {}}}}, response_class=Response
 )
 def status_list(ask: Ask, project: ProjectQuery) -> Response:
     """
@@ -87,9 +85,7 @@ def take_status_list(
 
 
 @router.get(
-    "/trust-root",
-    responses={200: {"content": {"application/json": {}}}},
-    response_class=Response,
+    "/trust-root", responses={200: {"content": {"application/json": {}}}}, response_class=Response
 )
 def trust_root(ask: Ask) -> Response:
     """

@@ -35,10 +35,8 @@ _DEEPEST = 5
 _SEGMENT = re.compile(r"([A-Za-z]+)(?:\('([A-Za-z0-9_.:-]{1,200})'\))?")
 _CONFORMS = [
     f"http://www.opengis.net/spec/iot_sensing/1.1/{part}"
-    for part in (
-        "datamodel", "resource-path/resource-path-to-entities", "request-data",
-    )
-]  # fmt: skip
+    for part in ("datamodel", "resource-path/resource-path-to-entities", "request-data")
+]
 _MEASURED = "http://www.opengis.net/def/observationType/OGC-OM/2.0/OM_Measurement"
 _OBSERVED = "http://www.opengis.net/def/observationType/OGC-OM/2.0/OM_Observation"
 _GEOJSON = "application/geo+json"
@@ -169,8 +167,10 @@ class _Answers:
         link: Callable[[int], str | None],
     ) -> dict[str, Any]:
         condition = _condition(of, query.where)
-        order = [f"{_column(of, name, '$orderby')[0]} {'DESC' if falls else 'ASC'}"
-                 for name, falls in query.order]  # fmt: skip
+        order = [
+            f"{_column(of, name, '$orderby')[0]} {'DESC' if falls else 'ASC'}"
+            for name, falls in query.order
+        ]
         body: dict[str, Any] = {}
         if query.count:
             body["@iot.count"] = self._reader.count(of, keys, condition)
@@ -193,16 +193,19 @@ class _Answers:
         if query.select:
             wanted = {"@iot.id" if name == "id" else name for name in query.select}
             for name in wanted - whole.keys():
-                raise InputError(f"$select: {name[:60]!r} is no property of {of};"
-                                 f" there are {', '.join(whole)}")  # fmt: skip
+                raise InputError(
+                    f"$select: {name[:60]!r} is no property of {of}; there are {', '.join(whole)}"
+                )
             shown = {name: value for name, value in whole.items() if name in wanted}
         else:
             shown = {**whole, **links}
         for name, below in query.expand.items():
             step = entity.navigation.get(name)
             if step is None:
-                raise InputError(f"$expand: {name!r} is no navigation property of {of};"
-                                 f" there are {', '.join(entity.navigation)}")  # fmt: skip
+                raise InputError(
+                    f"$expand: {name!r} is no navigation property of {of};"
+                    f" there are {', '.join(entity.navigation)}"
+                )
             shown |= self._expanded(name, step, _keys_of(of, row), below, f"{self_}/{name}")
         return shown
 
@@ -248,9 +251,13 @@ def _keys(of: str, id_: str | None, path: str) -> dict[str, Any]:
     if id_ is None:
         return {}
     parts = id_.split(":")
-    names = {"Datastreams": ("device", "property"), "ObservedProperties": ("property",),
-             "Locations": ("site",), "FeaturesOfInterest": ("site",),
-             "Observations": ("device", "property", "start")}.get(of, ("device",))  # fmt: skip
+    names = {
+        "Datastreams": ("device", "property"),
+        "ObservedProperties": ("property",),
+        "Locations": ("site",),
+        "FeaturesOfInterest": ("site",),
+        "Observations": ("device", "property", "start"),
+    }.get(of, ("device",))
     if len(parts) != len(names):
         raise _unknown(path)
     keys: dict[str, Any] = dict(zip(names, parts, strict=True))
@@ -376,11 +383,7 @@ def _datastream(row: TupleRow) -> tuple[str, dict[str, Any]]:
         "name": f"{row[0]}:{row[1]}",
         "description": f"{row[1]} of {row[0]}, a value each {row[3]}",
         "observationType": _OBSERVED if unit == "1" else _MEASURED,
-        "unitOfMeasurement": {
-            "name": unit,
-            "symbol": unit,
-            "definition": "https://ucum.org/ucum",
-        },
+        "unitOfMeasurement": {"name": unit, "symbol": unit, "definition": "https://ucum.org/ucum"},
         "properties": {"period": row[3]},
     }
 
@@ -405,7 +408,12 @@ def _utc(moment: datetime) -> str:
 
 
 _OWN = {
-    "Things": _thing, "Sensors": _sensor, "HistoricalLocations": _history, "Locations": _location,
-    "FeaturesOfInterest": _feature, "ObservedProperties": _observed, "Datastreams": _datastream,
+    "Things": _thing,
+    "Sensors": _sensor,
+    "HistoricalLocations": _history,
+    "Locations": _location,
+    "FeaturesOfInterest": _feature,
+    "ObservedProperties": _observed,
+    "Datastreams": _datastream,
     "Observations": _observation,
-}  # fmt: skip
+}

@@ -123,9 +123,11 @@ class OpinionSaid(Shape):
         default=None, max_length=100, examples=[[{"name": "Tran Thi Lan", "function": "lead"}]]
     )
     site_visits: list[Visit] | None = Field(
-        default=None, alias="siteVisits", max_length=100,
+        default=None,
+        alias="siteVisits",
+        max_length=100,
         examples=[[{"day": "2026-02-03", "place": "Nam Cau Kien", "text": "meters read"}]],
-    )  # fmt: skip
+    )
     signatory: Person | None = Field(
         default=None, examples=[{"name": "Le Van Minh", "function": "director"}]
     )

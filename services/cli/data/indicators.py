@@ -32,9 +32,15 @@ _HEAD = ("start", "device", "period", "indicator", "value", "unit", "covered", "
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, details with it.")
 def indicators(
-    device: str | None, site: str | None, begin: str, end: str, period: str | None,
-    name: str | None, *, as_json: bool,
-) -> None:  # fmt: skip
+    device: str | None,
+    site: str | None,
+    begin: str,
+    end: str,
+    period: str | None,
+    name: str | None,
+    *,
+    as_json: bool,
+) -> None:
     """
     Print stored values of stations: hourly and daily, by the clock of their site.
 

@@ -33,24 +33,29 @@ def witnesses(conn: Connection[TupleRow], settings: Settings) -> Finding:
     bad = [f"{name} {one.state}: {one.why}" for name, one in found.items() if one.why]
     if any(one.state == "contradicts" for one in found.values()):
         return Finding(
-            _WHAT, "wrong", "; ".join(bad),
+            _WHAT,
+            "wrong",
+            "; ".join(bad),
             "issue nothing; run `tonne log audit` with a head that the witness shows",
-        )  # fmt: skip
-    lacks = whom.policy.lacks([
-        whom.asked[n].key for n, one in found.items() if one.state == "cosigned"
-    ])  # fmt: skip
+        )
+    lacks = whom.policy.lacks(
+        [whom.asked[n].key for n, one in found.items() if one.state == "cosigned"]
+    )
     waiting_s = stored.waiting_s(conn)
     if found and lacks is not None:
         return Finding(
-            _WHAT, "wrong", f"the last head lacks {lacks}; {'; '.join(bad)}",
+            _WHAT,
+            "wrong",
+            f"the last head lacks {lacks}; {'; '.join(bad)}",
             "ask the witness's operator; until then statements are issued"
             + (" not at all" if whom.waits else " without enough cosignatures"),
-        )  # fmt: skip
+        )
     if waiting_s > _LATE_S:
         return Finding(
-            _WHAT, "wrong",
+            _WHAT,
+            "wrong",
             f"witnesses answer, and nobody has asked them for {waiting_s / 60:.0f} minutes",
             "run `tonne run` or `tonne watch --seal` with TONNE_WITNESS_POLICY",
-        )  # fmt: skip
+        )
     names = ", ".join(found) or "nobody yet, the log is empty"
     return Finding(_WHAT, "ok", f"cosigned by {names}" + (f"; {'; '.join(bad)}" if bad else ""))

@@ -51,9 +51,11 @@ def local() -> None:
     help="The Kafka-compatible broker too; the default is yes where it is installed.",
 )
 @click.option(
-    "--prometheus/--no-prometheus", default=False, show_default=True,
+    "--prometheus/--no-prometheus",
+    default=False,
+    show_default=True,
     help="Prometheus too, over the processes in TONNE_HOME/prometheus/targets.json.",
-)  # fmt: skip
+)
 @_show_passwords
 @json_option
 def up(

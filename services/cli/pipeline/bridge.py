@@ -26,9 +26,12 @@ from services.settings import Settings
 )
 @click.option("--share", metavar="NAME", help="Split the messages with bridges of this name.")
 @click.option(
-    "--batch", type=click.IntRange(1, 20_000), default=BATCH, show_default=True,
+    "--batch",
+    type=click.IntRange(1, 20_000),
+    default=BATCH,
+    show_default=True,
     help="Most messages sent at once.",
-)  # fmt: skip
+)
 @wait_option
 def bridge(topic: str, client_id: str, share: str | None, batch: int, wait_s: float) -> None:
     """

@@ -29,17 +29,24 @@ from services.settings import Settings
     "--client-id", default="tonne-run", show_default=True, help="Names the durable session."
 )
 @click.option(
-    "--batch", type=click.IntRange(1, 20_000), default=BATCH, show_default=True,
+    "--batch",
+    type=click.IntRange(1, 20_000),
+    default=BATCH,
+    show_default=True,
     help="Most messages a transaction.",
-)  # fmt: skip
+)
 @click.option(
-    "--seal/--no-seal", default=True, show_default=True,
+    "--seal/--no-seal",
+    default=True,
+    show_default=True,
     help="Seal days in the log from time to time, with the key in TONNE_HOME/keys.",
-)  # fmt: skip
+)
 @click.option(
-    "--watch/--no-watch", default=True, show_default=True,
+    "--watch/--no-watch",
+    default=True,
+    show_default=True,
     help="Count the fleet, statements and calibrations from time to time, for metrics.",
-)  # fmt: skip
+)
 @wait_option
 def run(client_id: str, batch: int, *, seal: bool, watch: bool, wait_s: float) -> None:
     """
@@ -73,9 +80,14 @@ def run(client_id: str, batch: int, *, seal: bool, watch: bool, wait_s: float) -
     with metrics.serve(bind):
         log.info("metrics", bind=bind or "off")
         sealer = Sealer(
-            settings.require("database_url"), settings.home, LOG_KEY, EVERY_S, metrics, log,
+            settings.require("database_url"),
+            settings.home,
+            LOG_KEY,
+            EVERY_S,
+            metrics,
+            log,
             stamps=partial(timestamps.policy_of, settings),
-        )  # fmt: skip
+        )
         watcher = (
             Watcher(settings.require("database_url"), metrics, log, keep=Keep.by(settings))
             if watch

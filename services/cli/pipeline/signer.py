@@ -25,13 +25,18 @@ from services.store.postgres.pool import connect
 
 @click.command()
 @click.option(
-    "--log-key", default=LOG_KEY, show_default=True, metavar="N",
+    "--log-key",
+    default=LOG_KEY,
+    show_default=True,
+    metavar="N",
     help="Key that signs the log's heads; made and enrolled the first time.",
-)  # fmt: skip
+)
 @click.option(
-    "--seal/--no-seal", default=True, show_default=True,
+    "--seal/--no-seal",
+    default=True,
+    show_default=True,
     help="Seal days in the log once an hour too.",
-)  # fmt: skip
+)
 def signer(log_key: str, *, seal: bool) -> None:
     """
     Do what needs the log's key: seal days, issue, and take signed documents.
@@ -51,9 +56,12 @@ def signer(log_key: str, *, seal: bool) -> None:
         holder = life.log_signer(conn, settings.home, log_key).holder
     whom, stamps = Witnesses.by(settings), partial(timestamps.policy_of, settings)
     desk = Desk(
-        settings.home, settings.require_accepted_factors, log_key, stamps,
+        settings.home,
+        settings.require_accepted_factors,
+        log_key,
+        stamps,
         waits=whom is not None and whom.waits,
-    )  # fmt: skip
+    )
     runner = Runner(url, desk, metrics, log, pulse=metrics.pulse)
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: runner.stop())

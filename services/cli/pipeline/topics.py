@@ -43,21 +43,30 @@ def topics() -> None:
     help="Copies of each record; 3 in production.",
 )
 @click.option(
-    "--retention-hours", type=click.IntRange(1), default=168, show_default=True,
+    "--retention-hours",
+    type=click.IntRange(1),
+    default=168,
+    show_default=True,
     help="How long records are kept: the longest time workers may be away.",
-)  # fmt: skip
+)
 @click.option(
-    "--dead-hours", type=click.IntRange(1), default=8_760, show_default=True,
+    "--dead-hours",
+    type=click.IntRange(1),
+    default=8_760,
+    show_default=True,
     help="How long records that could not be stored are kept.",
-)  # fmt: skip
+)
 @click.option(
-    "--dead-compact/--dead-delete", default=True, show_default=True,
+    "--dead-compact/--dead-delete",
+    default=True,
+    show_default=True,
     help="Keep one copy of a dead letter, or all; the topic of parcels is never compacted.",
-)  # fmt: skip
+)
 @click.option(
-    "--alter", is_flag=True,
+    "--alter",
+    is_flag=True,
     help="Change what is not as asked for, as far as it can be; new partitions move devices.",
-)  # fmt: skip
+)
 @json_option
 def apply_topic(
     topic: str,
@@ -140,5 +149,6 @@ def access(
     commands = "\n".join(one.command for one in grants)
     say(
         [dict(zip(heads, row, strict=True)) for row in rows],
-        text if apply_ else f"{text}\n\n{commands}", as_json=as_json,
-    )  # fmt: skip
+        text if apply_ else f"{text}\n\n{commands}",
+        as_json=as_json,
+    )

@@ -5,7 +5,11 @@ import click
 WAIT_S = 60.0
 
 wait_option = click.option(
-    "--wait", "wait_s", type=click.FloatRange(0, 86_400), default=WAIT_S, show_default=True,
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(0, 86_400),
+    default=WAIT_S,
+    show_default=True,
     metavar="SECONDS",
     help="Wait so long for servers that are not there yet; then end with 3.",
-)  # fmt: skip
+)

@@ -24,21 +24,34 @@ from services.webhooks.sender import Sender, may_send
 
 @click.command()
 @click.option(
-    "--every", type=click.FloatRange(1, 3600), default=LOOK_S, show_default=True,
-    metavar="SECONDS", help="Pause between two looks.",
-)  # fmt: skip
+    "--every",
+    type=click.FloatRange(1, 3600),
+    default=LOOK_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="Pause between two looks.",
+)
 @click.option(
-    "--audit", "audit_s", type=click.FloatRange(1, 604_800), default=AUDIT_S, show_default=True,
-    metavar="SECONDS", help="Pause between two audits of the log.",
-)  # fmt: skip
+    "--audit",
+    "audit_s",
+    type=click.FloatRange(1, 604_800),
+    default=AUDIT_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="Pause between two audits of the log.",
+)
 @click.option(
-    "--seal/--no-seal", default=False, show_default=True,
+    "--seal/--no-seal",
+    default=False,
+    show_default=True,
     help="Seal days in the log once an hour too, with the key in TONNE_HOME/keys.",
-)  # fmt: skip
+)
 @click.option(
-    "--webhooks/--no-webhooks", default=True, show_default=True,
+    "--webhooks/--no-webhooks",
+    default=True,
+    show_default=True,
     help="Send events to webhooks too, where the login may (tonne_events).",
-)  # fmt: skip
+)
 def watch(every: float, audit_s: float, *, seal: bool, webhooks: bool) -> None:
     """
     Count the fleet, statements and calibrations, add up days, audit the log.

@@ -40,22 +40,33 @@ if TYPE_CHECKING:
     help="Seconds of silence after which a worker is thought dead.",
 )
 @click.option(
-    "--workers", type=click.IntRange(1), default=1, show_default=True,
+    "--workers",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
     help="How many are to share the topic; refused where it has fewer partitions.",
-)  # fmt: skip
+)
 @click.option("--instance", metavar="NAME", help="A name that stays over restarts of this worker.")
 @click.option(
-    "--from-offset", type=click.IntRange(0), metavar="N",
+    "--from-offset",
+    type=click.IntRange(0),
+    metavar="N",
     help="Store once more what was stored of each partition since record N, and end.",
-)  # fmt: skip
+)
 @click.option(
-    "--from-time", type=Moment(), metavar="TIME",
+    "--from-time",
+    type=Moment(),
+    metavar="TIME",
     help="The same since a time, by which Kafka had the record.",
-)  # fmt: skip
+)
 @click.option(
-    "--partition", "partitions", type=click.IntRange(0), multiple=True, metavar="P",
+    "--partition",
+    "partitions",
+    type=click.IntRange(0),
+    multiple=True,
+    metavar="P",
     help="With --from-..: only this partition; may be repeated.",
-)  # fmt: skip
+)
 @wait_option
 @click.option("--json", "as_json", is_flag=True, help="With --from-..: print JSON.")
 def worker(

@@ -33,8 +33,13 @@ _NAME = "tonne registry"
 
 @click.command("enrol-token")
 @click.argument("devices", nargs=-1, required=True)
-@click.option("--hours", type=click.FloatRange(0.1, 8_784), default=self_enrolment.TOKEN_HOURS,
-              show_default=True, help="How long the token can be used.")  # fmt: skip
+@click.option(
+    "--hours",
+    type=click.FloatRange(0.1, 8_784),
+    default=self_enrolment.TOKEN_HOURS,
+    show_default=True,
+    help="How long the token can be used.",
+)
 @click.option("--author", help="Who does it; the system's user by default.")
 @json_option
 def enrol_token(
@@ -70,12 +75,18 @@ def enrol_token(
 
 
 @click.command()
-@click.option("--bind", default=BIND, show_default=True, metavar="HOST:PORT",
-              help="Where devices reach it.")  # fmt: skip
+@click.option(
+    "--bind", default=BIND, show_default=True, metavar="HOST:PORT", help="Where devices reach it."
+)
 @click.option("--host", "hosts", multiple=True, default=("localhost",), show_default=True,
               help="A name or address by which they do; repeatable.")  # fmt: skip
-@click.option("--days", type=click.IntRange(1, 825), default=self_enrolment.DAYS,
-              show_default=True, help="How long a certificate holds.")  # fmt: skip
+@click.option(
+    "--days",
+    type=click.IntRange(1, 825),
+    default=self_enrolment.DAYS,
+    show_default=True,
+    help="How long a certificate holds.",
+)
 def est(bind: str, hosts: tuple[str, ...], days: int) -> None:
     """
     Give certificates to devices that made their key themselves: EST (RFC 7030) by TLS.

@@ -125,10 +125,7 @@ def affected(*, recompute: bool, as_json: bool) -> None:
                     said = one.statement
                     closed = close_period(conn, said.project, said.from_us, said.to_us, actor)
                     again[said.id] = closed.statement
-    document = {
-        "statements": [_row(one, again) for one in found],
-        "emission_rows_made_again": made,
-    }
+    document = {"statements": [_row(one, again) for one in found], "emission_rows_made_again": made}
     click.echo(json.dumps(document, indent=2) if as_json else _text(document))
 
 

@@ -62,9 +62,18 @@ def certificates() -> None:
 @_owner
 @json_option
 def enter_(
-    id_: str, scheme: str, device: str, begin: str, end: str, wh: int, issuing_body: str,
-    document: str, owner: str | None, *, as_json: bool,
-) -> None:  # fmt: skip
+    id_: str,
+    scheme: str,
+    device: str,
+    begin: str,
+    end: str,
+    wh: int,
+    issuing_body: str,
+    document: str,
+    owner: str | None,
+    *,
+    as_json: bool,
+) -> None:
     """
     Enter a certificate that another registry issued; it is never changed.
 
@@ -81,8 +90,9 @@ def enter_(
         span = _span(conn, device, begin, end)
         one = store.Certificate(id_, scheme, device, *span, wh, issuing_body, document, owner)
         store.enter(conn, one, getpass.getuser())
-    say({"certificate": id_, "wh": wh}, f"{id_}: {wh} Wh of {device} are certified",
-        as_json=as_json)  # fmt: skip
+    say(
+        {"certificate": id_, "wh": wh}, f"{id_}: {wh} Wh of {device} are certified", as_json=as_json
+    )
 
 
 @certificates.command("export")
@@ -97,9 +107,18 @@ def enter_(
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder.")
 @json_option
 def export_(
-    id_: str, device: str, begin: str, end: str, issuing_body: str, document: str,
-    owner: str | None, energy_source: str | None, out: Path, *, as_json: bool,
-) -> None:  # fmt: skip
+    id_: str,
+    device: str,
+    begin: str,
+    end: str,
+    issuing_body: str,
+    document: str,
+    owner: str | None,
+    energy_source: str | None,
+    out: Path,
+    *,
+    as_json: bool,
+) -> None:
     """
     Write granular certificates of all generation that none has, and enter them as ID.
 
@@ -125,8 +144,11 @@ def export_(
         bundles = [_bundle(one, hour, energy_source) for hour in store.hours(conn, id_)]
         whole = json.dumps({"certificate": id_, "bundles": bundles}, indent=2, ensure_ascii=False)
         write_folder(out, {"bundles.json": f"{whole}\n".encode()})
-    say({"certificate": id_, "wh": wh, "bundles": len(bundles), "folder": out},
-        f"{out}: {len(bundles)} bundles, {wh} Wh", as_json=as_json)  # fmt: skip
+    say(
+        {"certificate": id_, "wh": wh, "bundles": len(bundles), "folder": out},
+        f"{out}: {len(bundles)} bundles, {wh} Wh",
+        as_json=as_json,
+    )
 
 
 @certificates.command("list")

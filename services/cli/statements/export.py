@@ -41,14 +41,19 @@ if TYPE_CHECKING:
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 _what = click.argument("what", metavar="ID|PACK...", nargs=-1, required=True)
 _any = click.argument("what", metavar="[ID|PACK...]", nargs=-1)
-_entered = click.option("--entered", type=_file, metavar="FILE",
-                        help="What only the authority or registry knows (YAML), beside what is"
-                        " registered.")  # fmt: skip
+_entered = click.option(
+    "--entered",
+    type=_file,
+    metavar="FILE",
+    help="What only the authority or registry knows (YAML), beside what is registered.",
+)
 _out = click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder.")
-_keys = click.option("--keys", "keys_file", type=_file,
-                     help="Public keys that you trust, where a pack is given.")  # fmt: skip
-_status = click.option("--status", "status_file", type=_file,
-                       help="The project's status list, where a pack is given.")  # fmt: skip
+_keys = click.option(
+    "--keys", "keys_file", type=_file, help="Public keys that you trust, where a pack is given."
+)
+_status = click.option(
+    "--status", "status_file", type=_file, help="The project's status list, where a pack is given."
+)
 
 
 @click.group(cls=Group)

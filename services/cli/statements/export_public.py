@@ -36,12 +36,25 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.command("public")
 @click.argument("what", metavar="ID|PACK")
 @click.option("--key", "key_name", required=True, metavar="N", help="Operator's key, by name.")
-@click.option("--show", "shown", multiple=True, type=Choice(tuple(CATEGORIES)),
-              help="A category that is not hidden; repeat it.")  # fmt: skip
-@click.option("--hide", "more", multiple=True, metavar="FIELD",
-              help="A further field of the documents to hide, such as detail.")  # fmt: skip
-@click.option("--disclosures", type=click.Path(dir_okay=False, path_type=Path),
-              help="Where to keep what opens the public version; not public.")  # fmt: skip
+@click.option(
+    "--show",
+    "shown",
+    multiple=True,
+    type=Choice(tuple(CATEGORIES)),
+    help="A category that is not hidden; repeat it.",
+)
+@click.option(
+    "--hide",
+    "more",
+    multiple=True,
+    metavar="FIELD",
+    help="A further field of the documents to hide, such as detail.",
+)
+@click.option(
+    "--disclosures",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to keep what opens the public version; not public.",
+)
 @click.option("--keys", "keys_file", type=_file, help="Public keys, where a pack is given.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder.")
 @json_option

@@ -58,21 +58,41 @@ def keys() -> None:
 @click.option("--no-enroll", is_flag=True, help="Do not tell the database.")
 @click.option("--organisation", help="Who employs the holder.")
 @click.option("--organisation-id", help="Its number in a public register.")
-@click.option("--project", "projects", multiple=True,
-              help="A project that it may sign for; repeatable. All, where absent.")  # fmt: skip
+@click.option(
+    "--project",
+    "projects",
+    multiple=True,
+    help="A project that it may sign for; repeatable. All, where absent.",
+)
 @click.option("--accreditation", metavar="ID", help="A verifier's accreditation.")
-@click.option("--scope", multiple=True, metavar="METHODOLOGY",
-              help="What it covers; may be repeated. All, where absent.")  # fmt: skip
+@click.option(
+    "--scope",
+    multiple=True,
+    metavar="METHODOLOGY",
+    help="What it covers; may be repeated. All, where absent.",
+)
 @click.option("--accredited-until", metavar="TIME", help="RFC 3339; without end where absent.")
-@click.option("--pkcs11", "module", type=click.Path(exists=True, dir_okay=False),
-              help="The secret is in a token: the token's PKCS #11 module.")  # fmt: skip
+@click.option(
+    "--pkcs11",
+    "module",
+    type=click.Path(exists=True, dir_okay=False),
+    help="The secret is in a token: the token's PKCS #11 module.",
+)
 @click.option("--token", metavar="LABEL", help="With --pkcs11: which token.")
 @click.option("--token-key", metavar="LABEL", help="With --pkcs11: which key; NAME where absent.")
 @click.option("--make", is_flag=True, help="With --pkcs11: make the key in the token.")
-@click.option("--signer", "command", multiple=True, metavar="WORD",
-              help="The secret is elsewhere: a command that signs, a word each.")  # fmt: skip
-@click.option("--public-key", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              help="With --signer: its public key, as PEM or as a Multikey.")  # fmt: skip
+@click.option(
+    "--signer",
+    "command",
+    multiple=True,
+    metavar="WORD",
+    help="The secret is elsewhere: a command that signs, a word each.",
+)
+@click.option(
+    "--public-key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="With --signer: its public key, as PEM or as a Multikey.",
+)
 @_json
 def create(
     role: Role,
@@ -203,8 +223,12 @@ def _own(name: str) -> tuple[EnrolledKey, ...]:
 
 @keys.command()
 @click.argument("name")
-@click.option("--from", "since", metavar=METAVAR,
-              help="A day of the sites' zone, or RFC 3339; now where absent.")  # fmt: skip
+@click.option(
+    "--from",
+    "since",
+    metavar=METAVAR,
+    help="A day of the sites' zone, or RFC 3339; now where absent.",
+)
 @_json
 def revoke(name: str, since: str | None, *, as_json: bool) -> None:
     """
@@ -323,9 +347,13 @@ def list_(*, as_json: bool) -> None:
 
 @keys.command()
 @click.option("--name", "names", multiple=True, help="Only this holder; may be repeated.")
-@click.option("--status", "lists", multiple=True,
-              type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              help="A signed status list to keep beside the keys; may be repeated.")  # fmt: skip
+@click.option(
+    "--status",
+    "lists",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A signed status list to keep beside the keys; may be repeated.",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Write to a file.")
 def export(names: tuple[str, ...], lists: tuple[Path, ...], out: Path | None) -> None:
     """

@@ -44,15 +44,17 @@ def witnesses(*, as_json: bool) -> None:
     with connect(url, role="tonne_mrv", name="tonne log witnesses", autocommit=True) as conn:
         done = have_cosigned(conn, whom)
     if as_json:
-        print_json({
-            "size": done.size,
-            "cosigned_by": done.names,
-            "lacks": done.lacks,
-            "asked": {
-                name: {"state": one.state, "why": one.why, "seconds": round(one.took_s, 3)}
-                for name, one in done.outcomes.items()
-            },
-        })  # fmt: skip
+        print_json(
+            {
+                "size": done.size,
+                "cosigned_by": done.names,
+                "lacks": done.lacks,
+                "asked": {
+                    name: {"state": one.state, "why": one.why, "seconds": round(one.took_s, 3)}
+                    for name, one in done.outcomes.items()
+                },
+            }
+        )
     else:
         _show(done, whom)
     if done.contradicting:

@@ -20,9 +20,7 @@ from services.cli.statements import statement_issue, statement_signing
 from services.cli.statements.findings import finding
 from services.cli.statements.report import report
 from services.cli.statements.sampling import sample
-from services.cli.statements.statement_options import (
-    database,
-)
+from services.cli.statements.statement_options import database
 from services.issuer import transitions as life
 from services.store.registry.known import require
 from services.store.statements import statements

@@ -16,12 +16,7 @@ from services.cli.output.json_text import say
 from services.cli.statements import by_signer
 from services.cli.statements.log_witnesses import warn_of
 from services.cli.statements.period import show_closed
-from services.cli.statements.statement_options import (
-    database,
-    key_option,
-    signer_of,
-    warn_unmet,
-)
+from services.cli.statements.statement_options import database, key_option, signer_of, warn_unmet
 from services.issuer import close, requests, stamped_issue, timestamps
 from services.issuer import transitions as life
 from services.issuer.cosigning import Witnesses, have_cosigned
@@ -36,10 +31,19 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("id_", metavar="ID")
-@click.option("--key", "key_name", metavar="N",
-              help="Operator's key of who issues; the system's user where absent.")  # fmt: skip
-@click.option("--log-key", default="tonne-log", show_default=True, metavar="N",
-              help="Key that signs the log's heads; made the first time.")  # fmt: skip
+@click.option(
+    "--key",
+    "key_name",
+    metavar="N",
+    help="Operator's key of who issues; the system's user where absent.",
+)
+@click.option(
+    "--log-key",
+    default="tonne-log",
+    show_default=True,
+    metavar="N",
+    help="Key that signs the log's heads; made the first time.",
+)
 @json_option
 def issue(id_: str, key_name: str | None, log_key: str, *, as_json: bool) -> None:
     """
@@ -65,9 +69,13 @@ def issue(id_: str, key_name: str | None, log_key: str, *, as_json: bool) -> Non
         asked = None if whom is None else have_cosigned(conn, whom)
     warn_unmet(open_)
     done = {
-        "statement": id_, "state": "issued", "entry": index, "log": name, "not_met": open_,
+        "statement": id_,
+        "state": "issued",
+        "entry": index,
+        "log": name,
+        "not_met": open_,
         "timestamps": notes,
-    }  # fmt: skip
+    }
     if asked is not None:
         done |= {"cosigned_by": list(asked.names), "witnesses_lack": asked.lacks}
     said = (f"{id_} is issued, entry {index} of log {name}", *notes)
@@ -99,10 +107,19 @@ def supersede(id_: str, reason: str, *, as_json: bool) -> None:
 @click.command()
 @click.argument("id_", metavar="ID")
 @click.option("--reason", required=True, help="Why it counts no more; stands in the log.")
-@click.option("--key", "key_name", metavar="N",
-              help="Operator's key of who revokes; the system's user where absent.")  # fmt: skip
-@click.option("--log-key", default="tonne-log", show_default=True, metavar="N",
-              help="Key that signs the log's heads.")  # fmt: skip
+@click.option(
+    "--key",
+    "key_name",
+    metavar="N",
+    help="Operator's key of who revokes; the system's user where absent.",
+)
+@click.option(
+    "--log-key",
+    default="tonne-log",
+    show_default=True,
+    metavar="N",
+    help="Key that signs the log's heads.",
+)
 @json_option
 def revoke(id_: str, reason: str, key_name: str | None, log_key: str, *, as_json: bool) -> None:
     """

@@ -26,8 +26,11 @@ key_option = click.option(
     "--key", "key_name", required=True, metavar="N", help="Signer's key, by name."
 )
 what_argument = click.argument("what", metavar="ID|PACK")
-out_option = click.option("--out", type=click.Path(dir_okay=False, path_type=Path),
-                    help="Sign a file or PACK apart into this file, to be handed in.")  # fmt: skip
+out_option = click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Sign a file or PACK apart into this file, to be handed in.",
+)
 
 
 def warn_unmet(unmet: Iterable[str]) -> None:

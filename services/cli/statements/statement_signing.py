@@ -81,25 +81,51 @@ def submit(what: str, key_name: str, out: Path | None, *, as_json: bool) -> None
 @click.command()
 @what_argument
 @key_option
-@click.option("--opinion", type=Choice(get_args(Opinion)), required=True,
-              help="adverse and disclaimer reject the statement; "
-              "unmodified and modified mean the first two.")  # fmt: skip
-@click.option("--assurance", type=Choice(get_args(Assurance)), required=True,
-              help="Level of assurance.")  # fmt: skip
-@click.option("--materiality", default="5", show_default=True, metavar="PERCENT",
-              help="Largest error that would not change the opinion.")  # fmt: skip
-@click.option("--finding", "findings", multiple=True,
-              help="A remark beside `statement finding`; may be repeated.")  # fmt: skip
-@click.option("--because", metavar="TEXT", help="Why conditions that do not hold do not stand"
-              " against an opinion without reservation; signed and shown.")  # fmt: skip
+@click.option(
+    "--opinion",
+    type=Choice(get_args(Opinion)),
+    required=True,
+    help="adverse and disclaimer reject the statement; unmodified and modified mean the first two.",
+)
+@click.option(
+    "--assurance", type=Choice(get_args(Assurance)), required=True, help="Level of assurance."
+)
+@click.option(
+    "--materiality",
+    default="5",
+    show_default=True,
+    metavar="PERCENT",
+    help="Largest error that would not change the opinion.",
+)
+@click.option(
+    "--finding",
+    "findings",
+    multiple=True,
+    help="A remark beside `statement finding`; may be repeated.",
+)
+@click.option(
+    "--because",
+    metavar="TEXT",
+    help="Why conditions that do not hold do not stand"
+    " against an opinion without reservation; signed and shown.",
+)
 @click.option("--procedure", metavar="TEXT", help="What you did, in your own words.")
-@click.option("--team", "team", multiple=True, metavar="NAME:FUNCTION",
-              help="Who verified; may be repeated.")  # fmt: skip
-@click.option("--site-visit", "visits", multiple=True, metavar="DAY:PLACE:TEXT",
-              help="When you were where, and what you saw; may be repeated.")  # fmt: skip
+@click.option(
+    "--team", "team", multiple=True, metavar="NAME:FUNCTION", help="Who verified; may be repeated."
+)
+@click.option(
+    "--site-visit",
+    "visits",
+    multiple=True,
+    metavar="DAY:PLACE:TEXT",
+    help="When you were where, and what you saw; may be repeated.",
+)
 @click.option("--signatory", metavar="NAME:FUNCTION", help="Who answers for it.")
-@click.option("--accreditation", metavar="ID",
-              help="Its number; that of your key's keyring entry where absent.")  # fmt: skip
+@click.option(
+    "--accreditation",
+    metavar="ID",
+    help="Its number; that of your key's keyring entry where absent.",
+)
 @out_option
 @json_option
 def verify(
@@ -141,12 +167,17 @@ def verify(
     percent = _percent(materiality)
     body = keys.load(Settings().home, key_name)[1].bounds.accreditation
     conclusion = Finding(
-        opinion, assurance, percent, findings, because, procedure,
+        opinion,
+        assurance,
+        percent,
+        findings,
+        because,
+        procedure,
         tuple(person("--team", one) for one in team),
         tuple(site_visit(one) for one in visits),
         None if signatory is None else person("--signatory", signatory),
         accreditation or (body.id if body else None),
-    )  # fmt: skip
+    )
     said = f"opinion {opinion_word(opinion)}, signed by"
     if out is not None:
         with failing():

@@ -47,23 +47,47 @@ def trust() -> None:
 
 @trust.command()
 @click.option("--programme", required=True, help="Whose word it is.")
-@click.option("--keys", "ring", required=True, type=_file,
-              help="Keyring of whom it names, with their bounds.")  # fmt: skip
+@click.option(
+    "--keys", "ring", required=True, type=_file, help="Keyring of whom it names, with their bounds."
+)
 @click.option("--root", "roots", required=True, multiple=True, metavar="NAME|FILE",
               help="A root key, by name, or a file of its public part; repeatable.")  # fmt: skip
-@click.option("--threshold", type=click.IntRange(1), default=1, show_default=True,
-              help="How many root keys have to sign.")  # fmt: skip
-@click.option("--version", type=click.IntRange(1), default=1, show_default=True,
-              help="One more than that of the file that it follows.")  # fmt: skip
+@click.option(
+    "--threshold",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="How many root keys have to sign.",
+)
+@click.option(
+    "--version",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="One more than that of the file that it follows.",
+)
 @click.option("--expires", required=True, metavar="TIME", help="RFC 3339 with offset.")
-@click.option("--issue-signatures", type=click.IntRange(2, 9), metavar="N",
-              help="How many operators have to approve an issue; one where absent.")  # fmt: skip
-@click.option("--issue-since", metavar="TIME",
-              help="Only of periods that end after this time (RFC 3339).")  # fmt: skip
-@click.option("--timestamps", "stampers", type=_file,
-              help="Time-stamp authorities, and how many must have stamped; JSON.")  # fmt: skip
-@click.option("--log-policy", "policy", type=_file,
-              help="Which witnesses must have cosigned (c2sp.org/tlog-policy).")  # fmt: skip
+@click.option(
+    "--issue-signatures",
+    type=click.IntRange(2, 9),
+    metavar="N",
+    help="How many operators have to approve an issue; one where absent.",
+)
+@click.option(
+    "--issue-since", metavar="TIME", help="Only of periods that end after this time (RFC 3339)."
+)
+@click.option(
+    "--timestamps",
+    "stampers",
+    type=_file,
+    help="Time-stamp authorities, and how many must have stamped; JSON.",
+)
+@click.option(
+    "--log-policy",
+    "policy",
+    type=_file,
+    help="Which witnesses must have cosigned (c2sp.org/tlog-policy).",
+)
 @_out
 @json_option
 def create(  # noqa: PLR0917 - options of one command
@@ -119,9 +143,13 @@ def _root_keys(root: str) -> list[str]:
 @trust.command()
 @click.argument("file", type=_file)
 @click.option("--key", "name", required=True, metavar="N", help="Your root key, by name.")
-@click.option("--after", "before", type=_file,
-              help="The version that FILE follows, whose keys sign it too; where absent, the one"
-              " that is kept here.")  # fmt: skip
+@click.option(
+    "--after",
+    "before",
+    type=_file,
+    help="The version that FILE follows, whose keys sign it too; where absent, the one"
+    " that is kept here.",
+)
 @json_option
 def sign(file: Path, name: str, before: Path | None, *, as_json: bool) -> None:
     """
@@ -175,14 +203,19 @@ def show(file: Path, *, as_json: bool) -> None:
     """
     root = read_root(file.read_bytes(), datetime.fromtimestamp(now_us() / 1e6, UTC))
     if as_json:
-        print_json({
-            "programme": root.programme, "version": root.version, "expires": root.expires,
-            "threshold": root.threshold, "root_keys": root.root_keys,
-            "issue": None if root.issue is None else root.issue._asdict(),
-            "timestamps": None if root.timestamps is None else root.timestamps.to_json(),
-            "log_policy": root.log_policy,
-            "keys": [key.to_json() for key in root.keys],
-        })  # fmt: skip
+        print_json(
+            {
+                "programme": root.programme,
+                "version": root.version,
+                "expires": root.expires,
+                "threshold": root.threshold,
+                "root_keys": root.root_keys,
+                "issue": None if root.issue is None else root.issue._asdict(),
+                "timestamps": None if root.timestamps is None else root.timestamps.to_json(),
+                "log_policy": root.log_policy,
+                "keys": [key.to_json() for key in root.keys],
+            }
+        )
         return
     click.echo(f"{root.programme}, version {root.version}, until {root.expires}")
     click.echo(f"{root.threshold} of {len(root.root_keys)} root keys sign the next one")

@@ -95,20 +95,22 @@ def show(*, as_json: bool) -> None:
         heads = {origin: state.seen(origin) for origin in state.logs()}
         against = state.contradictions()
     if as_json:
-        print_json({
-            "name": keys.name,
-            "vkeys": [str(key) for key in keys.vkeys],
-            "logs": [
-                {
-                    "origin": origin,
-                    "origin_sha256": hashlib.sha256(origin.encode()).hexdigest(),
-                    "size": seen and seen.head.size,
-                    "at": seen and _shown(seen.time_s),
-                }
-                for origin, seen in heads.items()
-            ],
-            "contradictions": [one._asdict() for one in against],
-        })  # fmt: skip
+        print_json(
+            {
+                "name": keys.name,
+                "vkeys": [str(key) for key in keys.vkeys],
+                "logs": [
+                    {
+                        "origin": origin,
+                        "origin_sha256": hashlib.sha256(origin.encode()).hexdigest(),
+                        "size": seen and seen.head.size,
+                        "at": seen and _shown(seen.time_s),
+                    }
+                    for origin, seen in heads.items()
+                ],
+                "contradictions": [one._asdict() for one in against],
+            }
+        )
         return
     click.echo("\n".join(map(str, keys.vkeys)))
     for origin, seen in heads.items():
@@ -141,10 +143,12 @@ def serve(*, as_json: bool) -> None:
     with State(_folder()) as state:
         app = Witness(Cosigner(keys, state, _now_s), settings.witness_rate_per_s, log)
         answer(
-            app, settings.witness_bind, settings.trusted_proxies,
+            app,
+            settings.witness_bind,
+            settings.trusted_proxies,
             lambda: log.info("serving", bind=settings.witness_bind, logs=len(state.logs())),
             ("the witness", "TONNE_WITNESS_BIND"),
-        )  # fmt: skip
+        )
     log.info("stopped")
 
 

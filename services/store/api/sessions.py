@@ -59,8 +59,7 @@ def living(conn: Connection[TupleRow], sessions: Sequence[bytes]) -> set[bytes]:
 def end(conn: Connection[TupleRow], session: bytes) -> None:
     """End a session; again changes nothing."""
     conn.execute(
-        "UPDATE api_session SET ended = now() WHERE secret_sha256 = %s AND ended IS NULL",
-        [session],
+        "UPDATE api_session SET ended = now() WHERE secret_sha256 = %s AND ended IS NULL", [session]
     )
 
 

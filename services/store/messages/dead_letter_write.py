@@ -201,12 +201,17 @@ def _count_over(cursor: Cursor[TupleRow], over: Sequence[_Row]) -> None:
         " beginning = excluded.beginning",
         [
             (
-                *key, len(rows), sum(len(row.payload) for row in rows), rows[-1].received,
-                rows[-1].topic[:_BEGINNING], rows[-1].detail, rows[-1].payload[:_BEGINNING],
+                *key,
+                len(rows),
+                sum(len(row.payload) for row in rows),
+                rows[-1].received,
+                rows[-1].topic[:_BEGINNING],
+                rows[-1].detail,
+                rows[-1].payload[:_BEGINNING],
             )
             for key, rows in sorted(groups.items())
         ],
-    )  # fmt: skip
+    )
 
 
 def _known(cursor: Cursor[TupleRow], digests: list[bytes]) -> set[tuple[str, str, bytes]]:

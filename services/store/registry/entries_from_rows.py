@@ -189,9 +189,7 @@ def _arrays(conn: Connection[TupleRow]) -> defaultdict[str, list[PvArray]]:
     return found
 
 
-def load_ratings(
-    conn: Connection[TupleRow],
-) -> defaultdict[str, list[tuple[Rating, datetime]]]:
+def load_ratings(conn: Connection[TupleRow]) -> defaultdict[str, list[tuple[Rating, datetime]]]:
     """Load the rated powers of all devices in order of time, and when each was recorded."""
     found: defaultdict[str, list[tuple[Rating, datetime]]] = defaultdict(list)
     for device, begins, watt, document, recorded in conn.execute(
@@ -262,9 +260,15 @@ def _bound(conn: Connection[TupleRow]) -> defaultdict[str, list[Bound]]:
 
 
 def _with_dates(
-    device: str, role: str, params: dict[str, Any], begin: int, end: int,
-    first: date, last: date, zone: str,
-) -> ProjectDevice:  # fmt: skip
+    device: str,
+    role: str,
+    params: dict[str, Any],
+    begin: int,
+    end: int,
+    first: date,
+    last: date,
+    zone: str,
+) -> ProjectDevice:
     dates = _unless(first, begin, zone), _unless(last, end, zone)
     return ProjectDevice(device, role, params, *dates)
 

@@ -172,8 +172,10 @@ def _write_swaps(cur: Cursor[TupleRow], devices: list[Device], author: str) -> N
         " FROM device_replacement "
         "WHERE device_id = ANY(%s)"
     )
-    before = {(*r[:2], r[2].astimezone(UTC), *r[3:]) for r in
-              cur.execute(same, [[d.id for d in devices]]).fetchall()}  # fmt: skip
+    before = {
+        (*r[:2], r[2].astimezone(UTC), *r[3:])
+        for r in cur.execute(same, [[d.id for d in devices]]).fetchall()
+    }
     cur.executemany(
         "DELETE FROM device_replacement WHERE device_id = %s AND channel = %s AND at = %s",
         [r[:3] for r in before - set(rows)],

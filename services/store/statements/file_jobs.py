@@ -128,9 +128,13 @@ def take(conn: Connection[TupleRow]) -> FileJob | None:
 
 
 def end(
-    conn: Connection[TupleRow], id_: UUID, status: int, *, detail: str | None = None,
+    conn: Connection[TupleRow],
+    id_: UUID,
+    status: int,
+    *,
+    detail: str | None = None,
     size: int | None = None,
-) -> None:  # fmt: skip
+) -> None:
     """Note what came of a job."""
     conn.execute(
         "UPDATE file_job SET ended = clock_timestamp(), status = %s, detail = %s, bytes = %s"
@@ -174,8 +178,7 @@ def forget_old(conn: Connection[TupleRow]) -> int:
         [KEPT_S],
     )
     done = conn.execute(
-        "DELETE FROM file_job WHERE asked < clock_timestamp() - make_interval(secs => %s)",
-        [KEPT_S],
+        "DELETE FROM file_job WHERE asked < clock_timestamp() - make_interval(secs => %s)", [KEPT_S]
     )
     return done.rowcount
 

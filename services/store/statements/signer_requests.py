@@ -103,11 +103,8 @@ def ask(conn: Connection[TupleRow], request: Request) -> None:
     conn.execute(
         "INSERT INTO signer_request (id, kind, subject, said, actor, principal)"
         " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO NOTHING",
-        (
-            request.id, request.kind, request.subject, request.said, request.actor,
-            request.principal,
-        ),
-    )  # fmt: skip
+        (request.id, request.kind, request.subject, request.said, request.actor, request.principal),
+    )
 
 
 @contextmanager
@@ -169,8 +166,7 @@ def refuse(conn: Connection[TupleRow], id_: UUID, error: str, detail: str) -> No
 def answer_of(conn: Connection[TupleRow], id_: UUID) -> Answer | None:
     """Return the answer of a request, if there is one."""
     row = conn.execute(
-        "SELECT at, created, result, error, detail FROM signer_answer WHERE request_id = %s",
-        [id_],
+        "SELECT at, created, result, error, detail FROM signer_answer WHERE request_id = %s", [id_]
     ).fetchone()
     return None if row is None else Answer(*row)
 

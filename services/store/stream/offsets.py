@@ -76,8 +76,7 @@ def take_over(
 def stored(connection: Connection[TupleRow], topic: str) -> dict[int, int]:
     """Return the next record to store of every partition of a topic that is known."""
     rows = connection.execute(
-        'SELECT partition, "offset" FROM stream_offset WHERE topic = %s ORDER BY partition',
-        [topic],
+        'SELECT partition, "offset" FROM stream_offset WHERE topic = %s ORDER BY partition', [topic]
     )
     return dict(rows.fetchall())
 

@@ -189,25 +189,35 @@ def beyond(
 
 
 def replace_intervals(
-    cursor: Cursor[TupleRow], fleet: Fleet, ids: Words, rows: IntervalRows,
+    cursor: Cursor[TupleRow],
+    fleet: Fleet,
+    ids: Words,
+    rows: IntervalRows,
     spans: Mapping[int, tuple[int, int]],
-) -> int:  # fmt: skip
+) -> int:
     """Make these devices' interval rows those given, each in its own span: `_replace`."""
     return _replace(cursor, fleet, INTERVALS, _intervals(ids, rows), spans)
 
 
 def replace_emissions(
-    cursor: Cursor[TupleRow], fleet: Fleet, ids: Words, words: BindingWords, rows: EmissionRows,
+    cursor: Cursor[TupleRow],
+    fleet: Fleet,
+    ids: Words,
+    words: BindingWords,
+    rows: EmissionRows,
     spans: Mapping[int, tuple[int, int]],
-) -> int:  # fmt: skip
+) -> int:
     """Make these devices' emission rows those given, each in its own span: `_replace`."""
     return _replace(cursor, fleet, EMISSIONS, _emissions(ids, words, rows), spans)
 
 
 def _replace(
-    cursor: Cursor[TupleRow], fleet: Fleet, table: Table, data: bytes,
+    cursor: Cursor[TupleRow],
+    fleet: Fleet,
+    table: Table,
+    data: bytes,
     spans: Mapping[int, tuple[int, int]],
-) -> int:  # fmt: skip
+) -> int:
     """
     Make the stored rows those given in half-open spans; write only those that differ.
 

@@ -229,10 +229,14 @@ def coverage_days(
         " coalesce(max(known.e), 0), coalesce(max(known.u), 0)"
         " FROM serving s LEFT JOIN known USING (day) GROUP BY day ORDER BY day",
         {
-            "zone": timezone, "project": project, "devices": devices, "quantities": quantities,
-            "first": first, "end": end,
+            "zone": timezone,
+            "project": project,
+            "devices": devices,
+            "quantities": quantities,
+            "first": first,
+            "end": end,
         },
-    )  # fmt: skip
+    )
     return [CoverageDay(day, *map(int, parts)) for day, *parts in rows]
 
 

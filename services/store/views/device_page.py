@@ -214,9 +214,11 @@ def _unknown(conn: Connection[TupleRow], id_: str) -> dict[str, Any] | None:
 
 
 def _cause(
-    known: dict[str, Any], health: dict[str, Any], refused: list[dict[str, Any]],
+    known: dict[str, Any],
+    health: dict[str, Any],
+    refused: list[dict[str, Any]],
     credentials: list[dict[str, Any]],
-) -> tuple[str, Any]:  # fmt: skip
+) -> tuple[str, Any]:
     """Why a device is not heard, and since when; the cause that explains most comes first."""
     heard = health["last_reading"]
     if health["state"] is None:

@@ -85,16 +85,8 @@ _OF_THING = {
     "name": ("d.id", "text"),
     "properties/class": ("d.class", "text"),
 }
-_OF_SITE = {
-    "id": ("s.id", "text"),
-    "@iot.id": ("s.id", "text"),
-    "name": ("s.name", "text"),
-}
-_OF_PROPERTY = {
-    "id": ("k.name", "text"),
-    "@iot.id": ("k.name", "text"),
-    "name": ("k.name", "text"),
-}
+_OF_SITE = {"id": ("s.id", "text"), "@iot.id": ("s.id", "text"), "name": ("s.name", "text")}
+_OF_PROPERTY = {"id": ("k.name", "text"), "@iot.id": ("k.name", "text"), "name": ("k.name", "text")}
 _STREAM_ID = "(d.id || ':' || k.name)"
 _OF_STREAM = {
     "id": (_STREAM_ID, "text"),

@@ -58,8 +58,9 @@ def test_a_year_is_reported_with_holdings_of_its_last_day():
     assert t5["entityId"] == "E1"
     # serials of a part of a range are not guessed
     assert {(m.table, m.field) for m in draft.missing} == {
-        ("T3", "unitFirstId"), ("T4", "unitFirstId")
-    }  # fmt: skip
+        ("T3", "unitFirstId"),
+        ("T4", "unitFirstId"),
+    }
     assert "unitFirstId" not in t4
 
 
@@ -146,11 +147,13 @@ def test_a_year_that_nobody_submits_is_refused():
     st.lists(
         st.tuples(
             st.sampled_from(["First Transfer", "Transfer", "Acquisition", "Use", "Cancellation"]),
-            st.integers(1, 40), st.integers(1, 40), st.sampled_from(["JPN", "CHE", None]),
+            st.integers(1, 40),
+            st.integers(1, 40),
+            st.sampled_from(["JPN", "CHE", None]),
         ),
         max_size=8,
     )
-)  # fmt: skip
+)
 def test_what_is_held_and_what_is_gone_is_what_was_issued(steps):
     """A unit that appears from nowhere is a tonne that nobody saved."""
     units = [{**AUTHORIZATION["units"][0], "last": 40}]

@@ -79,10 +79,15 @@ def pv_case(first=date(2026, 12, 28), end=date(2027, 1, 4), name=HOSTILE):
     fleet = Fleet(devices)
     expected = {"energy_kwh_per_year": 120_000, "reduction_t_per_year": 39.9}
     plan = MonitoringPlan(
-        replace(PV, name=name, expected=expected), devices, {"inv-1": "S-1", "inv-2": None},
-        {"inv-1": (CERTIFICATE,), "inv-2": (EXPIRING,)}, -7, "TN-x",
-        checks=(CheckMeter("inv-1", "check-1", 2),), versions=(VERSION,),
-    )  # fmt: skip
+        replace(PV, name=name, expected=expected),
+        devices,
+        {"inv-1": "S-1", "inv-2": None},
+        {"inv-1": (CERTIFICATE,), "inv-2": (EXPIRING,)},
+        -7,
+        "TN-x",
+        checks=(CheckMeter("inv-1", "check-1", 2),),
+        versions=(VERSION,),
+    )
     begin_us, end_us = period_us(first, end, ZONE)
     frames = []
     for device, watts in (("inv-1", 80_000), ("inv-2", 40_000)):
@@ -156,11 +161,16 @@ def waste_heat_case():
     )  # fmt: skip
     begin_us, end_us = period_us(date(2026, 2, 1), date(2026, 2, 2), ZONE)
     frames = steady(
-        fleet, begin_us, end_us, fuel=("fuel_total_ml", 3_000), grid=("energy_import_wh", 5_000),
+        fleet,
+        begin_us,
+        end_us,
+        fuel=("fuel_total_ml", 3_000),
+        grid=("energy_import_wh", 5_000),
         turbine=("energy_export_wh", 300_000),
-    )  # fmt: skip
-    plan = MonitoringPlan(project, devices, {}, {}, energy=energy_roles(find("acm0012"),
-                          project.devices))  # fmt: skip
+    )
+    plan = MonitoringPlan(
+        project, devices, {}, {}, energy=energy_roles(find("acm0012"), project.devices)
+    )
     return _case(plan, frames, begin_us, end_us)
 
 

@@ -22,9 +22,13 @@ from tests.mrv.report import sample
 
 URL = "https://tonne.example.vn"
 ARRIVAL = Arrival(
-    readings="1000", late="38", late_percent="3.80", at_once_days="2", device_days="14",
+    readings="1000",
+    late="38",
+    late_percent="3.80",
+    at_once_days="2",
+    device_days="14",
     not_noted="7",
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")
@@ -71,11 +75,19 @@ def test_page_and_workbook_say_what_was_written(told):
     rows = cells(workbook(told, Words("en")))
     flat = "".join("".join("".join(map(str, row)) for row in rows).split())
     for wanted in (
-        "Tran Thi Lan, lead verifier", "2027-01-20, Nam Cau Kien: both meters read",
-        "Le Van Minh, director", "VN-ACC-017", "monthly by invoice", "Shift",
-        "meter 2 stood for a day", "38; 3.80 %", "2 of 14", "7 more were not counted",
-        f"{URL}/v1/statements/{told.name}/status", "1,000",
-    ):  # fmt: skip
+        "Tran Thi Lan, lead verifier",
+        "2027-01-20, Nam Cau Kien: both meters read",
+        "Le Van Minh, director",
+        "VN-ACC-017",
+        "monthly by invoice",
+        "Shift",
+        "meter 2 stood for a day",
+        "38; 3.80 %",
+        "2 of 14",
+        "7 more were not counted",
+        f"{URL}/v1/statements/{told.name}/status",
+        "1,000",
+    ):
         assert "".join(wanted.split()) in said, wanted
         assert "".join(wanted.split()) in flat, wanted
 
@@ -83,8 +95,15 @@ def test_page_and_workbook_say_what_was_written(told):
 def test_what_nobody_wrote_is_not_invented(bare):
     """A report would name a team that never met, and show a code that leads nowhere."""
     rows = {row[0]: row[1:] for row in cells(workbook(bare, Words("en"))) if row}
-    for name in ("Verification team", "Site visits", "Accreditation", "Signatory", "Ask here",
-                 "As the operator wrote", "Readings whose arrival was counted"):  # fmt: skip
+    for name in (
+        "Verification team",
+        "Site visits",
+        "Accreditation",
+        "Signatory",
+        "Ask here",
+        "As the operator wrote",
+        "Readings whose arrival was counted",
+    ):
         assert rows[name] == ["not stated"], name
     assert all(block["kind"] != "code_of_dots" for block in status(bare, Words("en")))
 

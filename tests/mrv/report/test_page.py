@@ -56,12 +56,22 @@ def test_text_can_be_selected(pages, facts, language):
     said = text_of(pages["pv", language])
     subject = facts["pv"].statement["credentialSubject"]
     for wanted in (
-        words["page.title"], words["page.account"], words["page.calendar"], facts["pv"].name,
-        words.number(subject["emissions"]["reduction"]["t"]), subject["digests"]["readings"],
-        "Điện mặt trời 屋根", "CAR-1", "C-2 (VMI)", words["checks"], "check-1",
-        words["materiality.title"], words["sampling"], words["drawn.by_risk"],
+        words["page.title"],
+        words["page.account"],
+        words["page.calendar"],
+        facts["pv"].name,
+        words.number(subject["emissions"]["reduction"]["t"]),
+        subject["digests"]["readings"],
+        "Điện mặt trời 屋根",
+        "CAR-1",
+        "C-2 (VMI)",
+        words["checks"],
+        "check-1",
+        words["materiality.title"],
+        words["sampling"],
+        words["drawn.by_risk"],
         facts["pv"].sampling["credentialSubject"]["seed"],
-    ):  # fmt: skip
+    ):
         assert _close(wanted) in _close(said), wanted
     assert PdfReader(BytesIO(pages["pv", language])).trailer["/Root"]["/Lang"].startswith(language)
 

@@ -98,8 +98,9 @@ def test_the_figures_are_those_of_the_statement(books, facts):
     head = row_of(report, "Vintage")
     total = row_of(report, "Whole period")
     rows = list(report.iter_rows(head + 1, total, max_col=7, values_only=True))
-    said = [(v["year"], v["reduction_t"], int(v["credited_t"]))
-            for v in subject["credited"]["vintages"]]  # fmt: skip
+    said = [
+        (v["year"], v["reduction_t"], int(v["credited_t"])) for v in subject["credited"]["vintages"]
+    ]
     assert [(r[0], f"{r[2]:.6f}", r[5]) for r in rows[:-1]] == said
     assert f"{rows[-1][2]:.6f}" == subject["emissions"]["reduction"]["t"]
     assert rows[-1][5] == int(subject["credited"]["t"]) == 2
@@ -177,8 +178,9 @@ def test_what_no_document_says_is_said_to_be_missing(books):
     names = [plan.cell(r, 1).value for r in (5, 6, 7)]
     assert names == ["not stated", "not stated", "Energy manager"]
     assert opened(books["bus-en"])["Monitoring Structure"]["A7"].value == "not stated"
-    said = dict(opened(books["draft-en"])["Verification"].iter_rows(5, 20, max_col=2,
-                                                                    values_only=True))  # fmt: skip
+    said = dict(
+        opened(books["draft-en"])["Verification"].iter_rows(5, 20, max_col=2, values_only=True)
+    )
     assert said["Prepared by"] == "not stated"
     assert said["State"].startswith("draft")
     assert said["Opinion"] == "none: not verified"
@@ -304,10 +306,12 @@ def test_an_unknown_language_is_refused():
 @pytest.mark.parametrize(
     ("language", "text", "wanted"),
     [
-        ("en", "-1234567.5", "\N{MINUS SIGN}1,234,567.5"), ("vi", "1234.25", "1.234,25"),
-        ("ja", "123", "123"), ("vi", "0.000001", "0,000001"),
+        ("en", "-1234567.5", "\N{MINUS SIGN}1,234,567.5"),
+        ("vi", "1234.25", "1.234,25"),
+        ("ja", "123", "123"),
+        ("vi", "0.000001", "0,000001"),
     ],
-)  # fmt: skip
+)
 def test_numbers_keep_their_digits(language, text, wanted):
     """A figure would change its size on the way into another language."""
     assert Words(language).number(text) == wanted

@@ -100,8 +100,10 @@ def test_values_are_read_exactly():
     (reading,) = record.readings
     assert (record.meter, record.gateway, record.page) == ("1DZG0033022268", "01337", "T1040")
     assert (reading.value, reading.unit, reading.obis) == (
-        Decimal("48.542"), "kWh", "01-00:01.08.00.FF",
-    )  # fmt: skip
+        Decimal("48.542"),
+        "kWh",
+        "01-00:01.08.00.FF",
+    )
     assert reading.energy_wh == 48_542
     assert reading.usable
 

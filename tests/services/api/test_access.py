@@ -245,9 +245,11 @@ def test_lists_keep_to_the_scope(served):
 def test_an_administrator_of_one_project_makes_no_key_of_all(served):
     """A scope would be worth nothing: its holder would make a key without one."""
     made = served.ask(
-        "/v1/keys", "admin", "POST",
+        "/v1/keys",
+        "admin",
+        "POST",
         json={"name": "of one project", "role": "admin", "projects": ["pv"]},
-    ).json()  # fmt: skip
+    ).json()
     headers = {"Authorization": f"Bearer {made['token']}"}
     wide = {"name": "of all", "role": "operator"}
     assert plain.post(f"{served.url}/v1/keys", json=wide, headers=headers).status_code == 403

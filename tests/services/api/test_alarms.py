@@ -45,8 +45,9 @@ def test_operators_acknowledge_once(served, raised):
     done = served.ask(path, "operator", "POST", json={"text": "ordered"})
     assert done.status_code == 200, done.text
     assert (done.json()["state"], done.json()["acknowledged_by"]) == (
-        "acknowledged", "the operator",
-    )  # fmt: skip
+        "acknowledged",
+        "the operator",
+    )
     assert done.json()["history"][-1]["text"] == "ordered"
     again = served.ask(path, "operator", "POST", json={})
     assert again.status_code == 409

@@ -23,8 +23,11 @@ def _opened(found):
 
 
 def _by_command(served, tmp_path, *words, out="out"):
-    done = CliRunner().invoke(main, ["export", *words, "--out", str(tmp_path / out)],
-                              env={"TONNE_DATABASE_URL": served.database_url})  # fmt: skip
+    done = CliRunner().invoke(
+        main,
+        ["export", *words, "--out", str(tmp_path / out)],
+        env={"TONNE_DATABASE_URL": served.database_url},
+    )
     assert done.exit_code in {Exit.DONE, Exit.NOT_ENOUGH}, done.output
     return {one.name: one.read_bytes() for one in (tmp_path / out).iterdir()}
 

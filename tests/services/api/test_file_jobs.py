@@ -55,10 +55,11 @@ def test_a_file_is_made_while_nobody_waits(served, path, media_type):
     last = found["progress"]
     assert last["done"] == last["total"] > 1
     assert all(
-        one["progress"] is None or one["progress"]["total"] is None
+        one["progress"] is None
+        or one["progress"]["total"] is None
         or one["progress"]["done"] <= one["progress"]["total"]
         for one in seen
-    )  # fmt: skip
+    )
     result = found["result"]
     assert result["media_type"] == media_type
     file = served.ask(result["url"], "auditor")
@@ -140,8 +141,9 @@ def test_the_queue_is_bounded_and_its_jobs_are_done_once(queue, database_url):
     conn.execute("DELETE FROM file_job WHERE kind = 'report' AND language = 'ja'")
     conn.execute(
         "INSERT INTO file_job (id, kind, statement, format, principal) SELECT gen_random_uuid(),"
-        " 'pack', %s, 'zip', 'k1' FROM generate_series(1, 2)", [issued],
-    )  # fmt: skip
+        " 'pack', %s, 'zip', 'k1' FROM generate_series(1, 2)",
+        [issued],
+    )
     assert jobs.ask(conn, uuid4(), Wanted("report", issued, "pdf", "ja"), "k1") is None
     assert jobs.ask(conn, uuid4(), pack, "k2") is not None, "another pays for it"
     with connect(database_url, role="tonne_api", autocommit=True) as other:

@@ -23,10 +23,14 @@ def attacked(served):
     url = f"127.0.0.1:{free_port()}"
     with hostile.hanging_provider() as keys, (served.home / "attacked.log").open("wb") as log:
         process = start(
-            served.database_url, served.home, url, log,
-            TONNE_OIDC_ISSUER="https://id.example.vn", TONNE_OIDC_AUDIENCE="tonne",
+            served.database_url,
+            served.home,
+            url,
+            log,
+            TONNE_OIDC_ISSUER="https://id.example.vn",
+            TONNE_OIDC_AUDIENCE="tonne",
             TONNE_OIDC_JWKS_URL=keys,
-        )  # fmt: skip
+        )
         yield f"http://{url}"
         process.send_signal(signal.SIGTERM)
         assert process.wait(40) == 0
@@ -145,7 +149,7 @@ def test_nobody_but_a_trusted_proxy_is_believed(served, attacked):
         (b"GET / HTTP/1.1\r\n" + b"X: a\r\n" * 200 + b"\r\n", b"431"),
         (b"GET / HTTP/1.1\r\nX: " + b"a" * 100_000, b"431"),
     ],
-)  # fmt: skip
+)
 def test_a_head_that_is_too_large_is_refused(attacked, head, status):
     """What is read before anybody is known would fill the memory."""
     with hostile.connection(attacked) as one:

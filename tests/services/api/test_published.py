@@ -42,8 +42,9 @@ def test_a_status_list_is_public_and_tells_the_present(served):
         with pytest.raises(RefusedError):
             anybody.publish_status_list("pv", good)
     for who in ("rival", "verifier", "auditor"):
-        answer = served.ask(LIST, who, "POST", content=good,
-                            headers={"Content-Type": "application/json"})  # fmt: skip
+        answer = served.ask(
+            LIST, who, "POST", content=good, headers={"Content-Type": "application/json"}
+        )
         assert answer.status_code in (403, 404), who
     assert served.ask("/v1/status-list?project=nobody").status_code == 404
     assert served.ask("/v1/status-list").status_code == 422

@@ -18,9 +18,7 @@ from tests.services.api import plain
 from tests.services.api.test_access import MATRIX, OPEN, QUERIES
 
 # answered with what is within the scope: what must not be in it
-LISTS = {
-    "/v1/me", "/v1/projects", "/v1/devices", "/v1/invoices", "/v1/deadletters", "/v1/alarms",
-}  # fmt: skip
+LISTS = {"/v1/me", "/v1/projects", "/v1/devices", "/v1/invoices", "/v1/deadletters", "/v1/alarms"}
 OF_ANOTHER = ("inv-1", "inv-2", '"pv"')
 NAMES = {
     "{language}": "en", "{project}": "pv", "{device}": "inv-1", "{day}": "2026-03-02",
@@ -65,9 +63,10 @@ def test_a_list_holds_nothing_of_another_project(served, path):
 def test_pages_keep_to_the_scope(served):
     """Drafts and meters of one owner would stand on a page for another."""
     with httpx.Client(verify=plain.NO_AUTHORITIES, base_url=served.url, timeout=30) as browser:
-        assert browser.post(
-            "/console/en/sign-in", data={"key": served.tokens["stranger"]}
-        ).status_code == 303  # fmt: skip
+        assert (
+            browser.post("/console/en/sign-in", data={"key": served.tokens["stranger"]}).status_code
+            == 303
+        )
         for path in PAGES:
             address = path.replace("{statement}", served.draft)
             for name, value in NAMES.items():

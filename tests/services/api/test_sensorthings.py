@@ -25,8 +25,9 @@ def stored(served, device="inv-1", quantity="energy_export"):
     with connect(served.database_url) as conn:
         return conn.execute(
             "SELECT start, value FROM interval_quantity WHERE device_id = %s AND quantity = %s"
-            " AND measured_us + estimated_us + unknown_us > 0 ORDER BY start", [device, quantity],
-        ).fetchall()  # fmt: skip
+            " AND measured_us + estimated_us + unknown_us > 0 ORDER BY start",
+            [device, quantity],
+        ).fetchall()
 
 
 def test_every_set_and_link_leads_somewhere(served):
@@ -74,26 +75,33 @@ def test_filters_select_and_expand(served):
     noon = datetime(2026, 3, 2, 5, tzinfo=UTC)
     for where, wanted in (
         (f"result eq {most}", [s for s, v in rows if v == most]),
-        (f"result ge {most} and not (phenomenonTime gt 2026-03-02T12:00:00+07:00)",
-         [s for s, v in rows if v >= most and s <= noon]),
-        ("phenomenonTime ge 2026-03-02T05:00:00Z and phenomenonTime lt 2026-03-02T06:00:00Z",
-         [s for s, _ in rows if 0 <= (s - noon).total_seconds() < 3600]),
-    ):  # fmt: skip
+        (
+            f"result ge {most} and not (phenomenonTime gt 2026-03-02T12:00:00+07:00)",
+            [s for s, v in rows if v >= most and s <= noon],
+        ),
+        (
+            "phenomenonTime ge 2026-03-02T05:00:00Z and phenomenonTime lt 2026-03-02T06:00:00Z",
+            [s for s, _ in rows if 0 <= (s - noon).total_seconds() < 3600],
+        ),
+    ):
         found = ask(served, f"{STREAM}/Observations", filter=where, top=1000).json()["value"]
         begins = [datetime.fromisoformat(o["phenomenonTime"].split("/")[0]) for o in found]
         assert begins == wanted, where
     assert ids(ask(served, "Things", filter="startswith(id,'inv') or name eq 'bus-1'")) == [
-        "bus-1", "inv-1", "inv-2",
-    ]  # fmt: skip
+        "bus-1",
+        "inv-1",
+        "inv-2",
+    ]
     assert ids(ask(served, "Things", filter="substringof('v-2', id)")) == ["inv-2"]
     assert ids(ask(served, "Datastreams", filter="Thing/id eq 'inv-1' and endswith(id,'export')",
                    select="id")) == ["inv-1:energy_export"]  # fmt: skip
     where = f"Datastream/id eq 'inv-1:energy_export' and result eq {most}"
     assert len(ask(served, "Observations", filter=where).json()["value"]) >= 1
     whole = ask(
-        served, "Things('inv-1')",
+        served,
+        "Things('inv-1')",
         expand="Locations,Datastreams($expand=ObservedProperty,Observations($top=2;$count=true))",
-    ).json()  # fmt: skip
+    ).json()
     assert whole["Locations"][0]["location"] == {"type": "Point", "coordinates": [106.6, 20.9]}
     stream = next(o for o in whole["Datastreams"] if o["@iot.id"].endswith("export"))
     assert stream["ObservedProperty"]["@iot.id"] == "energy_export"
@@ -115,17 +123,28 @@ def test_nobody_sees_what_is_not_theirs(served):
     assert ids(ask(served, "Things", "scoped")) == ["inv-1", "inv-2"]
     nobody = served.ask(f"{ROOT}/Things")
     assert nobody.json() == {"value": []}
-    for path in ("Things('inv-1')", STREAM, f"{STREAM}/Observations", "Sensors('inv-1')",
-                 "HistoricalLocations('inv-1')", "Things('inv-1')/Locations",
-                 f"ObservedProperties('energy_export')/{STREAM}"):  # fmt: skip
+    for path in (
+        "Things('inv-1')",
+        STREAM,
+        f"{STREAM}/Observations",
+        "Sensors('inv-1')",
+        "HistoricalLocations('inv-1')",
+        "Things('inv-1')/Locations",
+        f"ObservedProperties('energy_export')/{STREAM}",
+    ):
         for who in ("stranger", None):
             assert ask(served, path, who).status_code == 404, (path, who)
     for who in ("stranger", None):
-        for path in ("Datastreams", "Observations", "Sensors",
-                     "Locations('hp')/Things" if who else "Locations"):  # fmt: skip
+        for path in (
+            "Datastreams",
+            "Observations",
+            "Sensors",
+            "Locations('hp')/Things" if who else "Locations",
+        ):
             assert "inv-1" not in ask(served, path, who, top=1000).text, (path, who)
-        hidden = ask(served, "Observations", who, filter="Datastream/Thing/id eq 'inv-1'",
-                     count="true").json()  # fmt: skip
+        hidden = ask(
+            served, "Observations", who, filter="Datastream/Thing/id eq 'inv-1'", count="true"
+        ).json()
         assert hidden == {"@iot.count": 0, "value": []}
 
 

@@ -45,8 +45,10 @@ def logins(tmp_path_factory):
     folder = tmp_path_factory.mktemp("secrets")
     subprocess.run(
         ["sh", str(DEPLOY / "secrets.sh")],
-        env=os.environ | {"TONNE_SECRETS": str(folder)}, check=True, capture_output=True,
-    )  # fmt: skip
+        env=os.environ | {"TONNE_SECRETS": str(folder)},
+        check=True,
+        capture_output=True,
+    )
     return folder
 
 
@@ -67,9 +69,12 @@ def apart(timescale, migrated_template, tmp_path_factory, logins):
         issued, draft, tokens = planted(_issued, database_url, home)
         script = (DEPLOY / "timescaledb/logins.sql").read_text()
         subprocess.run(
-            [shutil.which("psql", path=POSTGRES_BIN), "-q", database_url], check=True, text=True,
-            input=script.replace("/run/secrets", str(logins)), stdout=subprocess.DEVNULL,
-        )  # fmt: skip
+            [shutil.which("psql", path=POSTGRES_BIN), "-q", database_url],
+            check=True,
+            text=True,
+            input=script.replace("/run/secrets", str(logins)),
+            stdout=subprocess.DEVNULL,
+        )
         url = f"127.0.0.1:{free_port()}"
         with (web / "api.log").open("wb") as log:
             process = start(login(database_url, logins, "api"), web, url, log)
@@ -128,9 +133,12 @@ def plant_now(conn):
 
 def hand_in(apart, name, what, body, who, **headers):
     return apart.ask(
-        f"/v1/statements/{name}/{what}", who, "POST", content=body,
+        f"/v1/statements/{name}/{what}",
+        who,
+        "POST",
+        content=body,
         headers={"Content-Type": "application/json", **headers},
-    )  # fmt: skip
+    )
 
 
 def test_a_statement_is_issued_though_the_web_process_has_no_key(apart, logins):
@@ -209,10 +217,7 @@ def test_a_crash_between_loses_nothing_and_signs_nothing_twice(apart, logins, mo
             raise Killed
 
         monkeypatch.setattr(queue, "answer", answer)
-        with (
-            pytest.raises(Killed),
-            connect(url, role="tonne_mrv", autocommit=True) as conn,
-        ):
+        with pytest.raises(Killed), connect(url, role="tonne_mrv", autocommit=True) as conn:
             runner.once(conn)
         with connect(apart.database_url) as conn:
             found = conn.execute(
@@ -301,7 +306,7 @@ FORBIDDEN = {
     "run a program": "COPY (SELECT 1) TO PROGRAM 'true'",
     "switch triggers off": "SET session_replication_role = replica",
     "make a function": "CREATE FUNCTION public.f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
-}  # fmt: skip
+}
 
 
 def test_the_web_s_login_can_do_nothing_that_stands_under_a_signature(apart, logins):
@@ -369,8 +374,11 @@ def test_a_stolen_web_process_gets_only_what_people_have_signed(apart, logins):
         ).fetchall()
         assert len(errors) == 7
         assert {error for _, error in errors} <= {
-            "StatementStateError", "InputError", "EnrolmentError", "RegistryError",
-        }  # fmt: skip
+            "StatementStateError",
+            "InputError",
+            "EnrolmentError",
+            "RegistryError",
+        }
         assert conn.execute("SELECT count(*) FROM log_entry").fetchone() == before
     assert apart.ask(f"/v1/statements/{apart.draft}", "operator").json()["state"] == "draft"
 

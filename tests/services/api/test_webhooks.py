@@ -32,8 +32,9 @@ def test_a_webhook_from_its_beginning_to_its_end(served):
     assert count >= 5  # of an issued statement and a draft
     page = served.ask("/v1/webhooks/registry/deliveries", "admin", params={"limit": 2}).json()
     assert [one["state"] for one in page["items"]] == ["waiting", "waiting"]
-    more = served.ask("/v1/webhooks/registry/deliveries", "admin",
-                      params={"limit": 2, "cursor": page["next"]}).json()  # fmt: skip
+    more = served.ask(
+        "/v1/webhooks/registry/deliveries", "admin", params={"limit": 2, "cursor": page["next"]}
+    ).json()
     seen = [one["sequence"] for one in (*page["items"], *more["items"])]
     assert seen == sorted(seen, reverse=True)
     assert len(set(seen)) == 4

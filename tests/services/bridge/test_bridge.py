@@ -38,9 +38,8 @@ class Running:
     """A bridge in a thread."""
 
     def __init__(
-        self, database_url, mqtt_url, kafka_url, topic, *,
-        share=None, name="bridge-1", batch=BATCH,
-    ):  # fmt: skip
+        self, database_url, mqtt_url, kafka_url, topic, *, share=None, name="bridge-1", batch=BATCH
+    ):
         self.metrics = Metrics(CollectorRegistry())
         self.bridge = Bridge(
             database_url, mqtt_url, KafkaAccess.of(kafka_url), topic, name, self.metrics,

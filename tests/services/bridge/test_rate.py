@@ -20,8 +20,9 @@ def test_what_is_over_the_quota_is_refused_and_kept_whole():
     inbox = Inbox(0, received_us=START_MS * 1000 + 3_600_000_000)
     for k in range(100):
         inbox.topics.append(f"tonne/v1/{'meek' if k == 50 else 'mad'}/telemetry")
-        inbox.payloads.append(b'{"ts": %d, "id": %d, "values": {"energy_import_kwh": 1}}'
-                              % (START_MS + k * 1000, k))  # fmt: skip
+        inbox.payloads.append(
+            b'{"ts": %d, "id": %d, "values": {"energy_import_kwh": 1}}' % (START_MS + k * 1000, k)
+        )
         inbox.content_types.append(None)
         inbox.repeated.append(False)
         inbox.mids.append(k + 1)

@@ -33,8 +33,9 @@ def run(pack, tmp_path):
     """Return a runner with participants entered."""
     (tmp_path / "keys.json").write_bytes(write_keyring(HOLDERS.values()))
 
-    def command(*more, participants=(("Japan Co.", "JPN", "50", "JP-1"),
-                                     ("Viet Co.", "VNM", "50", "VN-1"))):  # fmt: skip
+    def command(
+        *more, participants=(("Japan Co.", "JPN", "50", "JP-1"), ("Viet Co.", "VNM", "50", "VN-1"))
+    ):
         record = whole(STATEMENT, 2026, 1)
         del record["registrations"][0]["units"]
         names = ("name", "side", "share_percent", "account")

@@ -68,8 +68,11 @@ def test_what_a_gateway_forwards_is_signed_and_verified(pipeline, plant, tmp_pat
 def _verified(pipeline):
     done = subprocess.run(
         [sys.executable, "-m", "services.cli", "signed", "verify", "--device", DEVICE, "--json"],
-        env=pipeline.environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        env=pipeline.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     return done.returncode, json.loads(done.stdout)
 
 

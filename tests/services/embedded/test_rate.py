@@ -58,9 +58,14 @@ def chain(database_url, tmp_path, metrics):
 def opened(database_url, metrics):
     """A pipeline that has stored a reading of `meek`."""
     made = EmbeddedChain(
-        database_url, metrics, get_logger("test"), threading.Event(), SparkplugNodes(Rules()),
-        letter_bytes=100_000, limits=Limits(MOST, 0),
-    )  # fmt: skip
+        database_url,
+        metrics,
+        get_logger("test"),
+        threading.Event(),
+        SparkplugNodes(Rules()),
+        letter_bytes=100_000,
+        limits=Limits(MOST, 0),
+    )
     made.open()
     made.store(batch([("meek", 1, 0)]))
     return made
@@ -115,8 +120,7 @@ def test_a_mad_meter_costs_itself_alone(database_url, chain, metrics):
     assert MOST <= stored[0] < MOST + 1_000
     assert meek == (6,)
     ((kept, size),) = rows(
-        database_url,
-        "SELECT count(*), sum(length(payload)) FROM dead_letter WHERE reason = 'rate'",
+        database_url, "SELECT count(*), sum(length(payload)) FROM dead_letter WHERE reason = 'rate'"
     )
     ((left_out, beginning),) = rows(
         database_url, "SELECT letters, beginning FROM dead_letter_excess WHERE reason = 'rate'"

@@ -104,10 +104,9 @@ SERVED = "[{device: ch-1, role: charging}, {device: bus-1, role: vehicle}]"
 BUS = plant.REGISTRY[plant.REGISTRY.index("  - id: bus\n") :]
 TO, FROM = f", to: {DAYS[2]}}}", f", from: {DAYS[2]}}}"
 # the same buses from the third day on, by another name; or under other ids as well
-MOVED = (
-    plant.REGISTRY.replace(SERVED, SERVED.replace("}", TO))
-    + BUS.replace("id: bus", "id: other").replace(SERVED, SERVED.replace("}", FROM))
-)  # fmt: skip
+MOVED = plant.REGISTRY.replace(SERVED, SERVED.replace("}", TO)) + BUS.replace(
+    "id: bus", "id: other"
+).replace(SERVED, SERVED.replace("}", FROM))
 SINCE = f"installed: {DAYS[2]}T00:00:00+07:00"
 TWINS = MOVED.replace(SERVED.replace("}", FROM), SERVED.replace("1,", "9,")).replace(
     "  - {id: bus-1, site: hp, class: vehicle, profile: generic,",

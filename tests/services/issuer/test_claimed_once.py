@@ -23,10 +23,15 @@ SERVED = "[{device: ch-1, role: charging}, {device: bus-1, role: vehicle}]"
 
 def _moved(at, fuel="34.0"):
     """The registry after the bus and its charger went over to a project of another name."""
-    old = BUS.replace(SERVED, f"[{{device: ch-1, role: charging, to: {at}}},"
-                              f" {{device: bus-1, role: vehicle, to: {at}}}]")  # fmt: skip
-    new = BUS.replace(SERVED, f"[{{device: ch-1, role: charging, from: {at}}},"
-                              f" {{device: bus-1, role: vehicle, from: {at}}}]")  # fmt: skip
+    old = BUS.replace(
+        SERVED,
+        f"[{{device: ch-1, role: charging, to: {at}}}, {{device: bus-1, role: vehicle, to: {at}}}]",
+    )
+    new = BUS.replace(
+        SERVED,
+        f"[{{device: ch-1, role: charging, from: {at}}},"
+        f" {{device: bus-1, role: vehicle, from: {at}}}]",
+    )
     new = new.replace("34.0", fuel)
     return f"{HEAD}  - id: bus\n{old}  - id: other\n{new}"
 

@@ -66,9 +66,11 @@ def _asked(text, *, waits=False, wait_s=5):
 
 def _tonne(url, home, file, *words, **more):
     env = {
-        "TONNE_DATABASE_URL": url, "TONNE_HOME": str(home), "TONNE_WITNESS_POLICY": str(file),
+        "TONNE_DATABASE_URL": url,
+        "TONNE_HOME": str(home),
+        "TONNE_WITNESS_POLICY": str(file),
         **more,
-    }  # fmt: skip
+    }
     return CliRunner().invoke(main, words, env=env)
 
 
@@ -84,9 +86,10 @@ def test_heads_are_cosigned_by_ours_and_by_others(database_url, who, log_key, na
         ended.callback(others.close)
         url = ended.enter_context(answering(folder, log_key))
         text = policy(
-            log_key, {"w1": (ours, url), "o": (others.vkey, others.url)},
+            log_key,
+            {"w1": (ours, url), "o": (others.vkey, others.url)},
             ["group both all w1 o", "quorum both"],
-        )  # fmt: skip
+        )
         file = tmp_path / "policy"
         file.write_text(text)
         done = _tonne(database_url, tmp_path, file, "log", "seal", "--until", "2026-03-03")
@@ -108,8 +111,9 @@ def test_heads_are_cosigned_by_ours_and_by_others(database_url, who, log_key, na
     assert "witness.example/w1" in words
     assert "witness.example/other" in words
     with _connected(database_url) as conn:
-        entry = conn.execute("SELECT body FROM log_entry WHERE statement_id = %s AND kind ="
-                             " 'issued'", [name]).fetchone()[0]  # fmt: skip
+        entry = conn.execute(
+            "SELECT body FROM log_entry WHERE statement_id = %s AND kind = 'issued'", [name]
+        ).fetchone()[0]
         (tmp_path / "entry").write_bytes(entry)
         (tmp_path / "proof").write_text(log.receipt(conn, name), "utf-8")
         report = audit(conn, logged.NOW)
@@ -129,9 +133,10 @@ def test_a_witness_that_is_away_is_named_and_asked_again(
     port = free_port()
     with answering(first, log_key) as url:
         text = policy(
-            log_key, {"w1": (one, url), "w2": (two, f"http://127.0.0.1:{port}")},
+            log_key,
+            {"w1": (one, url), "w2": (two, f"http://127.0.0.1:{port}")},
             ["group both 2 w1 w2", "quorum both"],
-        )  # fmt: skip
+        )
         whom = _asked(text)
         name = logged.issue(database_url, who)
         metrics, seen = Metrics(), []
@@ -230,8 +235,9 @@ def test_a_log_with_two_histories_gets_one_of_them_cosigned(
             conn.execute("SET session_replication_role = replica")
             conn.execute("DELETE FROM witness_cosignature")
             conn.execute("DELETE FROM witness_quorum")
-            conn.execute("DELETE FROM log_checkpoint WHERE size ="
-                         " (SELECT max(size) FROM log_checkpoint)")  # fmt: skip
+            conn.execute(
+                "DELETE FROM log_checkpoint WHERE size = (SELECT max(size) FROM log_checkpoint)"
+            )
         with _connected(database_url) as conn:
             done = have_cosigned(conn, _asked(text))
             assert done.contradicting == ["w1"]

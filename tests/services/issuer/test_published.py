@@ -116,8 +116,10 @@ def test_what_came_late_is_counted_once_sealed_and_shown(plant_of, tmp_path):
     with _connect(url) as conn:
         assert audits.audit(conn, logged.NOW).first_break is None
     with psycopg.connect(url, autocommit=True) as conn:
-        conn.execute("UPDATE arrival_count SET arrived = arrived - interval '7 days'"
-                     " WHERE arrived > '2026-01-01'")  # fmt: skip
+        conn.execute(
+            "UPDATE arrival_count SET arrived = arrived - interval '7 days'"
+            " WHERE arrived > '2026-01-01'"
+        )
     with _connect(url) as conn:
         told = audits.audit(conn, logged.NOW)
     assert "arrival_count was changed" in str(told.first_break)

@@ -115,8 +115,9 @@ def test_correction_names_every_input_that_changed(url, tmp_path):
     assert ('"case": 1' in case["before"], '"case": 3' in case["now"]) == (True, True)
     installed = next(c for c in changes if c["name"] == "registry: inv-2 installed")
     assert (installed["before"], installed["now"]) == (
-        "2025-12-31T17:00:00Z", "2026-01-01T17:00:00Z"
-    )  # fmt: skip
+        "2025-12-31T17:00:00Z",
+        "2026-01-01T17:00:00Z",
+    )
     assert "case of inv-1 was 1" in _told(claims, "tonne: what was fixed ex ante")
 
 
@@ -175,10 +176,7 @@ def test_pack_with_all_of_it_verifies(url, tmp_path):
 
 @pytest.mark.parametrize(
     ("parameter", "value", "says"),
-    [
-        ("sfc_l_per_100km", "150", "is fixed ex ante"),
-        ("cod", "1", "no parameter of ams-iii-c"),
-    ],
+    [("sfc_l_per_100km", "150", "is fixed ex ante"), ("cod", "1", "no parameter of ams-iii-c")],
 )
 def test_laboratory_says_nothing_of_what_was_fixed(url, tmp_path, parameter, value, says):
     """A baseline would rise with a report that nobody asked for."""

@@ -162,8 +162,9 @@ def test_only_keys_of_ed25519_are_taken(home):
     """A key of another kind would be named by a text that says Ed25519."""
     secret, public = home / "s.pem", home / "p.pem"
     options = ["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"]
-    subprocess.run(["openssl", "genpkey", *options, "-out", secret], check=True,
-                   capture_output=True)  # fmt: skip
+    subprocess.run(
+        ["openssl", "genpkey", *options, "-out", secret], check=True, capture_output=True
+    )
     subprocess.run(["openssl", "pkey", "-in", secret, "-pubout", "-out", public], check=True)
     for data in (public.read_bytes(), b"-----BEGIN PUBLIC KEY-----\nx\n", b"z6Mk", b"\xff"):
         (home / "key").write_bytes(data)
@@ -199,8 +200,10 @@ def test_a_key_in_a_token_is_followed_by_one_in_the_same_token(token, database_u
     assert file["signer"]["pkcs11"]["key"] == "works-2"
     (aside,) = (token / "keys").glob("works.until-*.json")
     assert json.loads(aside.read_text())["publicKeyMultibase"] == old.multikey
-    ends = {one["publicKeyMultibase"]: one["validUntil"]
-            for one in json.loads(tonne("keys", "list", "--json"))}  # fmt: skip
+    ends = {
+        one["publicKeyMultibase"]: one["validUntil"]
+        for one in json.loads(tonne("keys", "list", "--json"))
+    }
     assert (ends[old.multikey] is None, ends[new.multikey]) == (False, None)
     tonne("keys", "rotate", "tonne-log")
     assert signs(token, "tonne-log-2").role == "log"

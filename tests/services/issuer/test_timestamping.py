@@ -101,8 +101,9 @@ def test_from_seal_to_verified_pack(who, database_url, asked, authorities, tmp_p
         assert timestamps.request_missing(conn, policy).sentences == []
         done = stamped_issue.issue(conn, name, who["log"], "test", policy)
         assert [note.split(" at ")[0] for note in done.notes[:2]] == [
-            f"{name} was stamped by east", f"{name} was stamped by west",
-        ]  # fmt: skip
+            f"{name} was stamped by east",
+            f"{name} was stamped by west",
+        ]
         assert timestamps.waiting_s(conn, 2) == 0
         folder = export(conn, name, tmp_path / "pack")
         facts = facts_of(conn, name)
@@ -169,9 +170,11 @@ def test_answers_that_do_not_count_are_not_kept(who, database_url, asked, author
     }
     with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
         subject = timestamps.Subject(b"anything", None, "TN-1")
-        timestamps.tokens.verify(east.authority.answer(
-            timestamps.tokens.request(b"anything").content), b"anything",
-            policy.rule.authorities)  # fmt: skip
+        timestamps.tokens.verify(
+            east.authority.answer(timestamps.tokens.request(b"anything").content),
+            b"anything",
+            policy.rule.authorities,
+        )
         old.append(east.authority.answer(timestamps.tokens.request(b"anything").content))
         for what, spoil in cases.items():
             east.spoil = spoil
@@ -221,8 +224,11 @@ def test_tokens_are_append_only(who, database_url, asked):
         logged.seal_now(database_url, who)
         timestamps.request_missing(conn, policy)
     with psycopg.connect(database_url, autocommit=True) as conn:
-        for word in ("DELETE FROM timestamp_token", "TRUNCATE timestamp_token",
-                     "UPDATE timestamp_token SET time = now()"):  # fmt: skip
+        for word in (
+            "DELETE FROM timestamp_token",
+            "TRUNCATE timestamp_token",
+            "UPDATE timestamp_token SET time = now()",
+        ):
             with pytest.raises(psycopg.Error, match="append"):
                 conn.execute(word)
 
@@ -340,8 +346,9 @@ def test_a_trust_root_that_expired_stops_no_sealing(
     (tmp_path / "trust-root.json").write_bytes(b"{}")
     metrics, settings = Metrics(), Settings()
     stamps = partial(timestamps.policy_of, settings)
-    Sealer(database_url, tmp_path, "tonne-log", 60, metrics, get_logger("test"),
-           stamps=stamps).once()  # fmt: skip
+    Sealer(
+        database_url, tmp_path, "tonne-log", 60, metrics, get_logger("test"), stamps=stamps
+    ).once()
     assert metrics.registry.get_sample_value("tonne_log_seal_failures_total") == 0
     assert metrics.registry.get_sample_value("tonne_log_sealed_days_total") > 0
     assert metrics.registry.get_sample_value("tonne_timestamp_failures_total") == 1

@@ -91,9 +91,13 @@ def test_its_own_role_suffices_for_all_that_it_does(database_url, tmp_path):
     heard = Heard()
     watcher = Watcher(database_url, Metrics(), heard, keep=Keep(letter_days=90))
     for part in (
-        watcher.look, watcher.see_alarms, watcher.add_up, watcher.compress, watcher.expire,
+        watcher.look,
+        watcher.see_alarms,
+        watcher.add_up,
+        watcher.compress,
+        watcher.expire,
         watcher.audit,
-    ):  # fmt: skip
+    ):
         part()
     assert [one for one in heard.said if one[0] != "the log does not hold"] == []
     with psycopg.connect(database_url) as conn:
@@ -201,10 +205,12 @@ def test_days_follow_the_site_s_clock_when_it_changes_its_hour(database_url, tmp
     plant.send(database_url, "inv-1", times, energy_export_wh=[k * 100 for k in range(len(times))])
     with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
         gauges.refresh_days(conn)
-        found = dict(conn.execute(
-            "SELECT day::text, energy_kwh::float FROM v_day_energy_kwh"
-            " WHERE device_id = 'inv-1' AND quantity = 'energy_export'"
-        ).fetchall())  # fmt: skip
+        found = dict(
+            conn.execute(
+                "SELECT day::text, energy_kwh::float FROM v_day_energy_kwh"
+                " WHERE device_id = 'inv-1' AND quantity = 'energy_export'"
+            ).fetchall()
+        )
     assert found["2026-03-07"] == pytest.approx(9.6)
     assert found["2026-03-08"] == pytest.approx(9.2)
     assert found["2026-03-09"] == pytest.approx(9.6)
@@ -213,8 +219,9 @@ def test_days_follow_the_site_s_clock_when_it_changes_its_hour(database_url, tmp
 def _energy_days(conn, device):
     return conn.execute(
         "SELECT day::text, energy_kwh FROM v_day_energy_kwh"
-        " WHERE device_id = %s AND quantity = 'energy_export' ORDER BY day", [device]
-    ).fetchall()  # fmt: skip
+        " WHERE device_id = %s AND quantity = 'energy_export' ORDER BY day",
+        [device],
+    ).fetchall()
 
 
 def test_days_are_added_up_again_when_a_site_s_clock_is_corrected(database_url, tmp_path):
@@ -325,8 +332,9 @@ def test_sunshine_of_archived_days_stays(database_url, tmp_path):
         ).fetchall()
         conn.execute(
             "INSERT INTO archive_drop (class_id, from_time, to_time, bytes)"
-            " VALUES ('pv_inverter', %s, %s, 1)", [begins, ends],
-        )  # fmt: skip
+            " VALUES ('pv_inverter', %s, %s, 1)",
+            [begins, ends],
+        )
         conn.execute("SELECT drop_chunks('reading_pv_inverter', older_than => %s)", [ends])
         # a late reading brings the chunk back, with that reading alone
         late = plant.us(f"{first}T12:00:00+07:00")

@@ -50,11 +50,7 @@ def secure(tmp_path_factory, migrated_cluster):
 
 def _run(secure, *words, **more):
     return commands.run(
-        words,
-        env=secure.environment | more,
-        capture_output=True,
-        text=True,
-        check=False,
+        words, env=secure.environment | more, capture_output=True, text=True, check=False
     )
 
 

@@ -25,10 +25,13 @@ def conn(database_url):
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("INSERT INTO site VALUES ('s', 'S', 20.9, 106.6, 'Asia/Ho_Chi_Minh')")
         for name, gateway, class_id in (
-            ("gw", None, "energy_meter"), ("a", "gw", "energy_meter"), ("b", "gw", "energy_meter"),
-            ("c", "gw", "energy_meter"), ("alone", None, "energy_meter"),
+            ("gw", None, "energy_meter"),
+            ("a", "gw", "energy_meter"),
+            ("b", "gw", "energy_meter"),
+            ("c", "gw", "energy_meter"),
+            ("alone", None, "energy_meter"),
             ("inv", None, "pv_inverter"),
-        ):  # fmt: skip
+        ):
             connection.execute(
                 "INSERT INTO device (id, site, class, profile, installed, gateway)"
                 " VALUES (%s, 's', %s, 'generic', '2026-01-01Z', %s)",
@@ -305,10 +308,13 @@ def test_people_take_up_and_comment(conn, database_url, monkeypatch):
 @pytest.mark.parametrize(
     "statement",
     [
-        "DELETE FROM alarm", "UPDATE alarm SET since = now()", "UPDATE alarm_event SET text = 'x'",
-        "DELETE FROM alarm_event", "TRUNCATE alarm_event, alarm",
+        "DELETE FROM alarm",
+        "UPDATE alarm SET since = now()",
+        "UPDATE alarm_event SET text = 'x'",
+        "DELETE FROM alarm_event",
+        "TRUNCATE alarm_event, alarm",
     ],
-)  # fmt: skip
+)
 def test_history_is_only_added_to(conn, statement):
     """Whoever overlooked an alarm could make it not have been."""
     _heard(conn, 2 * HOUR, "alone")
@@ -329,8 +335,6 @@ def test_the_watcher_tells_prometheus(conn, database_url):
 def test_what_the_registry_sets_for_a_device_is_held_against_the_rules():
     """A misspelt override would be ignored, and the alarm raised or missed all the same."""
     assert list(alarm_rules.problems({"device_silent": {"after_s": 7200, "off": False}})) == []
-    wrong = {
-        "silence": {}, "clock_fault": 3, "device_silent": {"days": 3, "after_s": -1, "off": 1},
-    }  # fmt: skip
+    wrong = {"silence": {}, "clock_fault": 3, "device_silent": {"days": 3, "after_s": -1, "off": 1}}
     assert len(list(alarm_rules.problems(wrong))) == 5
     assert len(list(alarm_rules.problems([]))) == 1

@@ -49,13 +49,19 @@ def test_late_is_what_arrives_36_hours_after_the_day_or_later(database_url):
 def test_hours_go_to_the_local_day_in_which_they_begin(database_url):
     """A late hour of one day would be charged to the next."""
     store(
-        database_url, *hours("b", range(24), END), ("b", END, END + HOUR_US, 7),
-        ("b", LAST, LAST, 9), ("b", BEGIN - HOUR_US, BEGIN, 9), ("c", END - HOUR_US, END, 1),
-    )  # fmt: skip
+        database_url,
+        *hours("b", range(24), END),
+        ("b", END, END + HOUR_US, 7),
+        ("b", LAST, LAST, 9),
+        ("b", BEGIN - HOUR_US, BEGIN, 9),
+        ("c", END - HOUR_US, END, 1),
+    )
     found, at = summed(database_url, ["b", "c"])
     assert found == [
-        Summed("b", 0, 96, 0, 1, 24), Summed("b", 1, 7, 0, 1, 1), Summed("c", 0, 1, 0, 1, 1),
-    ]  # fmt: skip
+        Summed("b", 0, 96, 0, 1, 24),
+        Summed("b", 1, 7, 0, 1, 1),
+        Summed("c", 0, 1, 0, 1, 1),
+    ]
     assert at == {"2026-01-02T17:00:00Z": 97, "2026-01-02T18:00:00Z": 7}
     # a period that begins within a day has the rest of that day
     noon = BEGIN + 12 * HOUR_US

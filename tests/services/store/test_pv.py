@@ -48,8 +48,9 @@ def _inverter(conn, name, rows, *, arrays=((DC_KW * 1000, GAMMA),), rated_w=300_
     """Put an inverter with a row a quarter hour, the last on the day before today."""
     conn.execute(
         "INSERT INTO device (id, site, class, profile, installed, rated_power_w)"
-        " VALUES (%s, 's', 'pv_inverter', 'generic', '2020-01-01Z', %s)", [name, rated_w],
-    )  # fmt: skip
+        " VALUES (%s, 's', 'pv_inverter', 'generic', '2020-01-01Z', %s)",
+        [name, rated_w],
+    )
     for k, (dc_w, gamma) in enumerate(arrays):
         conn.execute(
             "INSERT INTO device_array (device_id, begins, dc_power_w, tilt, azimuth,"
@@ -62,8 +63,9 @@ def _inverter(conn, name, rows, *, arrays=((DC_KW * 1000, GAMMA),), rated_w=300_
         at = begin + timedelta(minutes=15 * k)
         conn.execute(
             "INSERT INTO reading_pv_inverter (device_id, time, active_power_w, irradiance_w_m2,"
-            " module_temperature_c) VALUES (%s, %s, %s, %s, %s)", [name, at, watt, sun, module],
-        )  # fmt: skip
+            " module_temperature_c) VALUES (%s, %s, %s, %s, %s)",
+            [name, at, watt, sun, module],
+        )
         conn.execute(
             "INSERT INTO interval_quantity (device_id, quantity, start, value, measured_us,"
             " estimated_us, unknown_us) VALUES (%s, 'energy_export', %s, %s, 900000000, 0, 0)",
@@ -110,16 +112,18 @@ def test_ratios_of_the_recording(conn, watching):
 
 def _clear(watt=lambda sun: sun * 80, module=40.0):
     """One day of 10 hours of sun, 800 W/m2 at most, and a sensor below zero at night."""
-    sun = [max(-3.0, 800 * np.sin((k - 28) / 40 * np.pi)) if 28 <= k < 68 else -3.0
-           for k in range(96)]  # fmt: skip
+    sun = [
+        max(-3.0, 800 * np.sin((k - 28) / 40 * np.pi)) if 28 <= k < 68 else -3.0 for k in range(96)
+    ]
     return [(watt(one) if one > 0 else -20.0, float(one), module) for one in sun]
 
 
 def test_losses_have_their_cause(conn, watching):
     """Whoever reads "soiling" would wash a plant whose inverter stood still."""
     _inverter(conn, "good", _clear())
-    _inverter(conn, "stood", [(0.0 if 40 <= k < 56 else w, s, m)
-                              for k, (w, s, m) in enumerate(_clear())])  # fmt: skip
+    _inverter(
+        conn, "stood", [(0.0 if 40 <= k < 56 else w, s, m) for k, (w, s, m) in enumerate(_clear())]
+    )
     _inverter(conn, "full", _clear(lambda sun: min(sun * 250, 100_000)), rated_w=100_000)
     _inverter(conn, "dusty", _clear(lambda sun: sun * 40), arrays=((100_000, GAMMA),))
     good, stood, full, dusty = (

@@ -79,12 +79,13 @@ def _walk(conn, name, steps):
         ended = any({"cancelled", "retired"} & set(s) for s in was)
         may = {
             "issued": last <= CREDITED and not any(was),
-            "first transferred": all(was) and not ended
+            "first transferred": all(was)
+            and not ended
             and not any("first transferred" in s for s in was),
             "transferred": all("first transferred" in s for s in was) and not ended,
             "cancelled": all(was) and not ended,
             "retired": all(was) and not ended,
-        }[event]  # fmt: skip
+        }[event]
         if not may:
             with pytest.raises(InputError):
                 enter(conn, _one(name, event, first, last), "test")
@@ -92,8 +93,9 @@ def _walk(conn, name, steps):
         enter(conn, _one(name, event, first, last), "test")
         state |= {n: (*s, event) for n, s in zip(numbers, was, strict=True)}
     for one in balances(conn, DAY):
-        for column, event in zip(one[2:], ("issued", "first transferred", "cancelled", "retired"),
-                                 strict=True):  # fmt: skip
+        for column, event in zip(
+            one[2:], ("issued", "first transferred", "cancelled", "retired"), strict=True
+        ):
             assert column == sum(event in s for s in state.values()), event
         assert 0 <= one.held <= one.issued <= CREDITED
     assert sum(o.last - o.first + 1 for o in events(conn, name) if o.event == "issued") == len(

@@ -28,6 +28,9 @@ def qr(text: str, alt: str) -> Markup:
         "svg",
         tag("path", d=f"M0 0h{side}v{side}h-{side}z", fill="#fff"),
         tag("path", d=path, fill="#000"),
-        class_="qr", viewBox=f"0 0 {side} {side}", role="img", aria_label=alt,
+        class_="qr",
+        viewBox=f"0 0 {side} {side}",
+        role="img",
+        aria_label=alt,
         shape_rendering="crispEdges",
-    )  # fmt: skip
+    )

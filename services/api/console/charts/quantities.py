@@ -39,9 +39,13 @@ class Amount(NamedTuple):
 
 
 def day_chart(
-    found: Mapping[int, Amount], edges_us: tuple[int, int], zone: str, base: str, name: str,
+    found: Mapping[int, Amount],
+    edges_us: tuple[int, int],
+    zone: str,
+    base: str,
+    name: str,
     t: Words,
-) -> Markup:  # fmt: skip
+) -> Markup:
     """
     Draw the quarter hours of a day.
 

@@ -48,8 +48,10 @@ def sankey(found: Sequence[Flow], alt: str) -> Markup:
         left, right = room, size.width - room - _NODE
         begin, end = _places(givers, scale, high), _places(receivers, scale, high)
         most = int(room / _CHARACTER)
-        drawn = [*_nodes(givers, begin, scale, left, most, -1),
-                 *_nodes(receivers, end, scale, right, most, 1)]  # fmt: skip
+        drawn = [
+            *_nodes(givers, begin, scale, left, most, -1),
+            *_nodes(receivers, end, scale, right, most, 1),
+        ]
         middle = (left + _NODE + right) / 2
         for i, one in enumerate(sorted(found, key=lambda f: (begin[f.giver], end[f.receiver]))):
             thick = one.amount * scale

@@ -69,9 +69,12 @@ def sites_map(found: Sequence[Site]) -> Map:
 
 
 def _drawn(
-    sites: Sequence[Site], elsewhere: list[Site], size: tuple[int, int], first: int,
+    sites: Sequence[Site],
+    elsewhere: list[Site],
+    size: tuple[int, int],
+    first: int,
     inset: Map | None,
-) -> Map:  # fmt: skip
+) -> Map:
     """Draw sites in a map of a size, numbered from `first` on. [px]"""
     width, height = size
     edge = EDGE if inset is not None or size == (WIDTH, HEIGHT) else _INSET_EDGE

@@ -118,16 +118,20 @@ def recalled(ask: Asked, year: int | None = None) -> Found:
             of = year or today.year
             return Found(
                 Year(
-                    of, years, city_year.project_years(conn, of),
-                    city_year.avoided_by_day(conn, of), city_year.expected_by_month(conn, of),
-                    city_year.changes(conn) if of == today.year else None, today,
+                    of,
+                    years,
+                    city_year.project_years(conn, of),
+                    city_year.avoided_by_day(conn, of),
+                    city_year.expected_by_month(conn, of),
+                    city_year.changes(conn) if of == today.year else None,
+                    today,
                 ),
                 console.sites(conn),
                 projects,
                 console.stations(conn),
                 _programme(conn, of),
                 [(one, sums[one.id]) for one in systems.load().values() if one.id in sums],
-            )  # fmt: skip
+            )
 
     return ask.request.app.state.memory.get(("overview", year), find)  # type: ignore[no-any-return]
 

@@ -64,12 +64,11 @@ def _actions(found: dict[str, Any], t: Words) -> list[tuple[str, Markup, list[st
             Bar(
                 str(i),
                 f"{i}. {p['name']}: {t.number(rounded(p['monitored_t']) or '0')} t",
-                None if p["monitored_t"] is None
-                else (("measured", Fraction(p["monitored_t"])),),
+                None if p["monitored_t"] is None else (("measured", Fraction(p["monitored_t"])),),
                 None if p["expected_t_so_far"] is None else Fraction(p["expected_t_so_far"]),
             )
             for i, p in enumerate(known, 1)
-        ]  # fmt: skip
+        ]
         title = f"{action['action']} {action['name']}"
         told = [f"{i}. {p['name']}" for i, p in enumerate(known, 1)]
         alt = f"{title}: " + "; ".join(one.told for one in bars_)

@@ -167,16 +167,17 @@ def _of_day(conn: Connection[TupleRow], sums: ProjectSums, day: date) -> Shown:
     end = day + timedelta(days=1)
     since, until = _midnights([day, end], sums.timezone)
     found = console.account_quarters(conn, sums.id, since, until)
-    wanted = [] if not found else console.expected_between(
-        conn, sums.id, [*(one[0] for one in found), found[-1][0] + QUARTER]
-    )  # fmt: skip
-    rows = [
-        Row(
-            _clock(start, sums.timezone), None, *_three(sums_ug),
-            _grams(expected), None,
+    wanted = (
+        []
+        if not found
+        else console.expected_between(
+            conn, sums.id, [*(one[0] for one in found), found[-1][0] + QUARTER]
         )
+    )
+    rows = [
+        Row(_clock(start, sums.timezone), None, *_three(sums_ug), _grams(expected), None)
         for (start, *sums_ug), expected in zip(found, wanted, strict=True)
-    ]  # fmt: skip
+    ]
     return Shown(sums, "day", day.isoformat(), day, end, rows, [], list(sums.sites))
 
 

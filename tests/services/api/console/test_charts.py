@@ -74,9 +74,10 @@ def test_the_worst_of_a_quarter_hour_names_it():
 def test_a_waterfall_begins_where_the_step_before_ended():
     """The way from the baseline to the credit would not add up to the eye."""
     found = [
-        Step("a", Fraction(10), "10", total=True), Step("b", Fraction(-4), "-4", total=False),
+        Step("a", Fraction(10), "10", total=True),
+        Step("b", Fraction(-4), "-4", total=False),
         Step("c", Fraction(6), "6", total=True),
-    ]  # fmt: skip
+    ]
     a, b, c = (p for p in wide(waterfall(found, "t", "alt", WORDS)).iter("path") if len(p))
     assert height(a) == pytest.approx(height(b) + height(c), abs=0.2)
     assert [one.get("class") for one in (a, b, c)] == ["total", "cost", "total"]

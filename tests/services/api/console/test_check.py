@@ -54,9 +54,13 @@ def in_a_browser(cases):
         for files, status, trusted in cases
     ]
     done = subprocess.run(
-        [*_tool("node"), str(RUNNER)], input=json.dumps(sent), capture_output=True, text=True,
-        check=False, timeout=240,
-    )  # fmt: skip
+        [*_tool("node"), str(RUNNER)],
+        input=json.dumps(sent),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout)
 
@@ -75,10 +79,12 @@ def first_failure(found):
 
 def test_a_whole_pack_passes_in_the_browser():
     """A citizen would be told that an honest statement is false."""
-    found = in_a_browser([
-        (FILES | TABLES, status_list(), None),
-        (FILES | TABLES, status_list(), write_keyring(packs.HOLDERS.values())),
-    ])  # fmt: skip
+    found = in_a_browser(
+        [
+            (FILES | TABLES, status_list(), None),
+            (FILES | TABLES, status_list(), write_keyring(packs.HOLDERS.values())),
+        ]
+    )
     for one in found:
         assert [step["name"] for step in one["steps"]] == list(SHARED)
         assert {step["outcome"] for step in one["steps"]} == {"ok"}, one
@@ -132,9 +138,10 @@ def twice():
         **FILES, "statement.json": FILES["verification.json"],
         "verification.json": FILES["statement.json"],
     }  # fmt: skip
-    yield "receipts exchanged", {
-        **FILES, "receipt.txt": FILES["manifest.txt"], "manifest.txt": FILES["receipt.txt"],
-    }  # fmt: skip
+    yield (
+        "receipts exchanged",
+        {**FILES, "receipt.txt": FILES["manifest.txt"], "manifest.txt": FILES["receipt.txt"]},
+    )
 
 
 def ambiguous():
@@ -193,11 +200,16 @@ def test_browser_and_command_agree_on_every_forgery():
         # as the API gives it to anybody: the browser says that the evidence is missing
         and where != "documents without evidence"
     ]
-    found = in_a_browser([
-        (one.pack.files | (TABLES if "manifest.json" in one.pack.files else {}), one.status,
-         None if one.ring is None else ring_bytes(one.ring))
-        for _, one in asked
-    ])  # fmt: skip
+    found = in_a_browser(
+        [
+            (
+                one.pack.files | (TABLES if "manifest.json" in one.pack.files else {}),
+                one.status,
+                None if one.ring is None else ring_bytes(one.ring),
+            )
+            for _, one in asked
+        ]
+    )
     assert len(asked) > 250
     unlike = []
     for (where, one), browser in zip(asked, found, strict=True):
@@ -219,8 +231,12 @@ def trusted_files():
     for where, cast, ring in approved.cases():
         yield where, forgeries.forged(cast, approved.TWO), ring_bytes(ring), forgeries.STATUS
     both = forgeries.forged(replace(approved.RIGHT, approvers=(approved.OWN, approved.OTHER)))
-    rules = (None, IssueRule(2, "2026-01-01T00:00:00Z"), IssueRule(3, "2026-01-01T00:00:00Z"),
-             IssueRule(2, "2026-06-01T00:00:00Z"))  # fmt: skip
+    rules = (
+        None,
+        IssueRule(2, "2026-01-01T00:00:00Z"),
+        IssueRule(3, "2026-01-01T00:00:00Z"),
+        IssueRule(2, "2026-06-01T00:00:00Z"),
+    )
     for rule in rules:
         root = approved.root_file(rule)
         for name, pack in (("plain", forgeries.WHOLE), ("approved", both)):
@@ -261,11 +277,20 @@ def spoiled_roots():
     said = whole["signed"]
     yield "root without signature", json.dumps({**whole, "signatures": []}).encode()
     for name, value in (
-        ("version", 0), ("version", "1"), ("programme", " "), ("expires", "2026-02-01T00:00:00Z"),
-        ("expires", "x"), ("type", "x"), ("keys", {}), ("root", {"threshold": 2, "keys": []}),
-        ("issue", {"threshold": 1, "since": "2026-01-01T00:00:00Z"}), ("issue", 2), ("x", 1),
-        ("issue", None), ("keys", [*said["keys"], {**said["keys"][0], "name": "x"}]),
-    ):  # fmt: skip
+        ("version", 0),
+        ("version", "1"),
+        ("programme", " "),
+        ("expires", "2026-02-01T00:00:00Z"),
+        ("expires", "x"),
+        ("type", "x"),
+        ("keys", {}),
+        ("root", {"threshold": 2, "keys": []}),
+        ("issue", {"threshold": 1, "since": "2026-01-01T00:00:00Z"}),
+        ("issue", 2),
+        ("x", 1),
+        ("issue", None),
+        ("keys", [*said["keys"], {**said["keys"][0], "name": "x"}]),
+    ):
         data = canonical.encode({**whole, "signed": {**said, name: value}})
         yield f"root with {name} {value!r:.40}", data
 
@@ -273,9 +298,9 @@ def spoiled_roots():
 def test_browser_and_command_agree_on_whom_a_reader_trusts():
     """A trust root, lists beside the keys or approvals would be judged by two rules."""
     asked = list(trusted_files())
-    found = in_a_browser([
-        (pack.files | TABLES, status, trusted) for _, pack, trusted, status in asked
-    ])  # fmt: skip
+    found = in_a_browser(
+        [(pack.files | TABLES, status, trusted) for _, pack, trusted, status in asked]
+    )
     unlike, held = [], 0
     for (where, pack, trusted, status), browser in zip(asked, found, strict=True):
         mine = first_failure(browser)
@@ -317,8 +342,11 @@ def test_the_zip_is_taken_as_it_was_downloaded(tmp_path):
         " [n, Buffer.from(d).toString('base64')]))));\n"
     )
     done = subprocess.run(
-        [*_tool("node"), str(script)], input=out.getvalue(), capture_output=True, check=True,
+        [*_tool("node"), str(script)],
+        input=out.getvalue(),
+        capture_output=True,
+        check=True,
         timeout=60,
-    )  # fmt: skip
+    )
     whole = {name: b64encode(data).decode() for name, data in (FILES | TABLES).items()}
     assert json.loads(done.stdout) == whole

@@ -29,9 +29,11 @@ from tests.services.api.console.test_pages import foreign_parts, get, session
 
 CATALOG = Path(__file__).parents[4] / "deploy" / "catalog" / "haiphong"
 PAGES = (
-    "/console/{}/programme?year=2026", "/console/{}/parks/nam-cau-kien?year=2026",
-    "/console/{}/sewers", "/console/{}/sewers?asset=P-004",
-)  # fmt: skip
+    "/console/{}/programme?year=2026",
+    "/console/{}/parks/nam-cau-kien?year=2026",
+    "/console/{}/sewers",
+    "/console/{}/sewers?asset=P-004",
+)
 # the catalog's streets, whatever else is on the map
 STREETS = "/console/en/sewers?bbox=106.6545,20.8485,106.6690,20.8545"
 
@@ -98,8 +100,10 @@ def test_places_projects_and_actions_are_called_by_their_names(city, tmp_path):
         assert {k: p.names for k, p in again.projects.items()} == {
             k: p.names for k, p in stored.projects.items()
         }
-        file.write_text("sites: [{id: x, name: X, names: {fr: Y}, latitude: 1, longitude: 1,"
-                        " timezone: UTC}]", encoding="utf-8")  # fmt: skip
+        file.write_text(
+            "sites: [{id: x, name: X, names: {fr: Y}, latitude: 1, longitude: 1, timezone: UTC}]",
+            encoding="utf-8",
+        )
         refused = import_registry(conn, read_files([file]), author="test")
     told = [text for one in refused.results for text in one.messages]
     assert any("'fr' is no language of the pages: vi, ja" in text for text in told)

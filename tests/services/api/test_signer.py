@@ -16,7 +16,9 @@ from structlog import get_logger
 
 from mrv.signatures import canonical
 from mrv.statement.credentials import sign_statement, sign_verification
+from mrv.statement.sampling import Size, sign_sampling
 from services.cli.main import main
+from services.issuer import external_signatures as accept
 from services.issuer import keys
 from services.issuer import transitions as life
 from services.issuer.request_runner import Runner
@@ -127,6 +129,17 @@ def signed(apart, name, role):
         return canonical.encode(sign_verification(have.statement, found, *signer, now, []))
 
 
+def sampled(apart, name):
+    """Return a sampling list that the verifier drew and signed, as it is handed in."""
+    signer = life.Signer(*keys.load(apart.home, "the-verifier"))
+    with connect(apart.database_url, role="tonne_mrv", autocommit=True) as conn, conn.transaction():
+        have = life.documents(conn, name)
+        case = accept.recompute(conn, have.stored)
+        return canonical.encode(
+            sign_sampling(have.statement, case, Size(1, 0), *signer, plant_now(conn))
+        )
+
+
 def plant_now(conn):
     return conn.execute("SELECT date_trunc('second', now())").fetchone()[0]
 
@@ -171,8 +184,15 @@ def test_a_statement_is_issued_though_the_web_process_has_no_key(apart, logins):
         refused = job(apart, again.headers["location"])
         assert (refused["state"], refused["status"]) == ("refused", 409)
         assert "is submitted" in refused["detail"]
-        judged = hand_in(apart, name, "verification", signed(apart, name, "verifier"), "verifier")
-        assert (judged.status_code, judged.json()["state"]) == (201, "verified")
+        drawn = hand_in(apart, name, "sampling", sampled(apart, name), "verifier", **ASYNC)
+        done = job(apart, drawn.headers["location"], "verifier")
+        assert (done["status"], done["result"]["random"]) == (201, 1)
+        assert done["progress"] == {"done": 4, "total": 4, "step": "list"}
+        body = signed(apart, name, "verifier")
+        judged = hand_in(apart, name, "verification", body, "verifier", **ASYNC)
+        done = job(apart, judged.headers["location"], "verifier")
+        assert (done["status"], done["result"]["state"]) == (201, "verified")
+        assert done["progress"] == {"done": 4, "total": 4, "step": "evidence"}
     # the signer is away: the request waits; the same request is the same job
     named = {**ASYNC, "Idempotency-Key": f"issue-{name}"}
     one, two = (

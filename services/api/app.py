@@ -173,7 +173,7 @@ def make_app(
         title="tonne",
         version=version("tonne"),
         description=_ABOUT,
-        openapi_url="/v1/openapi.json",
+        openapi_url=None,  # served from memory: see `reference`
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,

@@ -85,3 +85,10 @@ def test_it_is_open_to_everybody(served, path):
     """Whoever is to get a key would have to have one to read how."""
     assert served.ask(path).status_code == 200
     assert served.ask(path, "revoked").status_code == 200
+
+
+def test_the_document_is_not_sent_again_to_whoever_has_it(served):
+    """300 kB would be written and sent for each page of the reference that is opened."""
+    first = served.ask("/v1/openapi.json")
+    again = served.ask("/v1/openapi.json", headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")

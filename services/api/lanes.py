@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from starlette.types import Scope
 
 OF_ADDRESS = 6
-WRITES, FILES = 4, 2
+# a step of a statement's life may wait for the signer: whoever revokes a key does not wait with it
+WRITES, STEPS, FILES = 4, 4, 2
 # a query by SensorThings may take seconds: most of the connections that read stay free
 SENSING = 3
 WAIT_S = 30.0
@@ -93,6 +94,7 @@ class Lanes:
     def __init__(self) -> None:
         self._addresses = Lane(OF_ADDRESS)
         self._writes = Lane(WRITES)
+        self._steps = Lane(STEPS)
         self._files = Lane(FILES)
         self._sensing = Lane(SENSING)
 
@@ -104,7 +106,7 @@ class Lanes:
         address = share_of((scope.get("client") or ("",))[0])
         found = [(self._addresses, address)]
         if scope["method"] not in {"GET", "HEAD"} and path.startswith("/v1/"):
-            found.append((self._writes, ""))
+            found.append((self._steps if _is_step(path) else self._writes, ""))
         elif path.startswith("/v1/sensorthings/"):
             found.append((self._sensing, ""))
         elif _makes_a_file(scope, headers):
@@ -115,6 +117,10 @@ class Lanes:
 def stays_open(path: str) -> bool:
     """Whether what is answered at an address is a stream of events."""
     return path.startswith("/console/") and path.endswith("/live/events")
+
+
+def _is_step(path: str) -> bool:
+    return path.startswith("/v1/statements/") or path.endswith(("/periods", "/v1/status-list"))
 
 
 def _makes_a_file(scope: Scope, headers: dict[bytes, bytes]) -> bool:

@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from contextlib import contextmanager
 from urllib.parse import urlsplit, urlunsplit
@@ -33,6 +34,7 @@ from tests.fix_timescale import _fresh
 from tests.opinions import concluded
 from tests.planted import planted
 from tests.ports import free_port
+from tests.services.api import hostile
 from tests.services.api.conftest import Served, _issued, start
 from tests.services.issuer import plant
 from tests.services.issuer.sealed import close_period
@@ -152,6 +154,30 @@ def hand_in(apart, name, what, body, who, **headers):
         content=body,
         headers={"Content-Type": "application/json", **headers},
     )
+
+
+def test_who_waits_for_the_signer_keeps_nobody_from_writing(apart, logins):
+    """With an operator's stolen key, nobody could revoke it while the signer is away."""
+    headers = {"Prefer": "wait=4", "Authorization": f"Bearer {apart.tokens['operator']}"}
+    done = []
+
+    def close():
+        with hostile.client() as one:
+            path = f"{apart.url}/v1/projects/pv/periods"
+            done.append(one.post(path, json=DAY, headers=headers).status_code)
+
+    threads = [threading.Thread(target=close) for _ in range(12)]
+    for one in threads:
+        one.start()
+    key = apart.ask("/v1/keys", "admin", "POST", json={"name": "new", "role": "auditor"})
+    assert key.status_code == 201
+    assert apart.ask(f"/v1/keys/{key.json()['id']}", "admin", "DELETE").status_code == 200
+    waited = len(done)
+    with signing(apart, logins):
+        for one in threads:
+            one.join(60)
+    assert waited < len(threads), "it was answered behind all of them"
+    assert set(done) <= {200, 201, 202}
 
 
 def test_a_statement_is_issued_though_the_web_process_has_no_key(apart, logins):

@@ -137,6 +137,7 @@ class PromptProtocol(HttpToolsProtocol):
     _late: asyncio.TimerHandle | None = None
     _untaken: asyncio.TimerHandle | None = None
     _unfinished = False
+    _behind = 0
     _address: str | None = None
     _head = 0
     _refused = 0
@@ -158,7 +159,7 @@ class PromptProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read what came, as long as what is no body stays small."""
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._goes_on_behind(len(data)):
             return
         self._head += len(data)
         super().data_received(data)
@@ -207,6 +208,7 @@ class PromptProtocol(HttpToolsProtocol):
         if self.timeout_keep_alive_task is not None:
             self._places.waits(self)
         if self._unfinished and self.cycle.response_complete:
+            self._behind = 0
             self._late = self.loop.call_later(LINGER_S, self.end)
 
     def pause_writing(self) -> None:
@@ -249,6 +251,16 @@ class PromptProtocol(HttpToolsProtocol):
         if self._late is not None:
             self._late.cancel()
             self._late = None
+
+    def _goes_on_behind(self, count: int) -> bool:
+        """Whether more of a body comes behind its answer than is worth reading: no more is."""
+        if not self._unfinished or not self.cycle.response_complete:
+            return False
+        self._behind += count
+        if self._behind <= HEAD_BYTES:
+            return False
+        self.flow.pause_reading()
+        return True
 
     def _taken(self) -> None:
         if self._untaken is not None:

@@ -160,6 +160,7 @@ async def answers(scope, receive, send):
     [
         (b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\na\r\n"),
         (b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 999999\r\n\r\n", b"a"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999\r\n\r\n", b"a" * 65_536),
         (b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"A: b\r\n"),
         (b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n", b""),
     ],

@@ -122,7 +122,7 @@ def test_geojson_is_named_by_its_lines(tmp_path):
     bad = next(i for i, row in enumerate(file.read_text().splitlines(), 1) if "diametre" in row)
     assert read([file]).problems[0].place == f"{file}:{bad}"
     file.write_text('{"type": "FeatureCollection", "features":\n' + "[" * 200_000)
-    with pytest.raises(RegistryError, match=r"net.geojson:1: nested too deeply"):
+    with pytest.raises(RegistryError, match=r"net.geojson:2: nested too deeply"):
         read([file])
 
 

@@ -24,7 +24,6 @@ from services.store.statements import statements
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
     from structlog.typing import FilteringBoundLogger
 
     from mrv.report import Format
@@ -76,7 +75,7 @@ class FileJobs:
                 self._log.warning("jobs not read", error=" ".join(str(error).split())[:300])
                 self._stopping.wait(_AGAIN_S)
 
-    def _work(self, conn: Connection[TupleRow]) -> None:
+    def _work(self, conn: Connection) -> None:
         while not self._stopping.is_set():
             self._api.asked.clear()
             if time.monotonic() - self._forgot_s > _FORGET_S:
@@ -88,7 +87,7 @@ class FileJobs:
             else:
                 self._do(conn, job)
 
-    def _do(self, conn: Connection[TupleRow], job: FileJob) -> None:
+    def _do(self, conn: Connection, job: FileJob) -> None:
         told = self._log.bind(job=str(job.id), kind=job.wanted.kind, subject=job.wanted.statement)
         began_s = time.monotonic()
         try:
@@ -111,7 +110,7 @@ class FileJobs:
             told.info("file made", bytes=size, seconds=round(time.monotonic() - began_s, 1))
             jobs.end(conn, job.id, jobs.DONE, size=size)
 
-    def _made(self, conn: Connection[TupleRow], job: FileJob) -> int:
+    def _made(self, conn: Connection, job: FileJob) -> int:
         """Make what a job is for; return its size in bytes."""
         wanted = job.wanted
         stored = statements.seek(conn, wanted.statement)

@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from mrv.signatures.keys import EnrolledKey
     from mrv.statement.evidence_case import Case
@@ -65,7 +64,7 @@ _APART = timedelta(minutes=5)
 
 
 def statement(
-    conn: Connection[TupleRow],
+    conn: Connection,
     name: str,
     document: Mapping[str, Any],
     *,
@@ -120,7 +119,7 @@ def check_body(name: str, body: Mapping[str, Any], *, strict: bool) -> None:
 
 
 def verification(
-    conn: Connection[TupleRow],
+    conn: Connection,
     name: str,
     document: Mapping[str, Any],
     principal: str | None = None,
@@ -177,7 +176,7 @@ def verification(
 
 
 def _verifier(
-    conn: Connection[TupleRow], have: Documents, document: Mapping[str, Any], principal: str | None
+    conn: Connection, have: Documents, document: Mapping[str, Any], principal: str | None
 ) -> EnrolledKey:
     """Who signed as verifier: of the right role, and neither by key nor by name the preparer."""
     name = have.stored.id
@@ -196,9 +195,7 @@ def _through(names: Sequence[str], begun: Callable[[int, str], None]) -> Callabl
     return lambda: begun(*next(at))
 
 
-def recompute(
-    conn: Connection[TupleRow], stored: Stored, go_on: Callable[[], None] = lambda: None
-) -> Case:
+def recompute(conn: Connection, stored: Stored, go_on: Callable[[], None] = lambda: None) -> Case:
     """
     Collect a statement's case again; refuse if the statement does not follow from it.
 
@@ -228,7 +225,7 @@ def recompute(
 
 
 def finding(
-    conn: Connection[TupleRow], name: str, document: Mapping[str, Any], principal: str | None = None
+    conn: Connection, name: str, document: Mapping[str, Any], principal: str | None = None
 ) -> Event:
     """
     Take an event of a finding; the first one puts the statement under verification.
@@ -258,7 +255,7 @@ def finding(
 
 
 def approval(
-    conn: Connection[TupleRow], name: str, document: Mapping[str, Any], principal: str | None = None
+    conn: Connection, name: str, document: Mapping[str, Any], principal: str | None = None
 ) -> int:
     """
     Take an operator's approval of a verified statement's issue.
@@ -287,10 +284,7 @@ def approval(
 
 
 def status_list(
-    conn: Connection[TupleRow],
-    project: str,
-    document: Mapping[str, Any],
-    principal: str | None = None,
+    conn: Connection, project: str, document: Mapping[str, Any], principal: str | None = None
 ) -> None:
     """
     Take a project's status list that its operator signed; readers get the newest.
@@ -329,7 +323,7 @@ def status_list(
         status_lists.insert(conn, project, holder, signed, document, principal)
 
 
-def untold(conn: Connection[TupleRow], project: str, document: Mapping[str, Any]) -> set[str]:
+def untold(conn: Connection, project: str, document: Mapping[str, Any]) -> set[str]:
     """Return the statements of which a project's list says another thing than what is so now."""
     every = {one.id: one.state in _ENDED for one in statements.all_of(conn, project)}
     told = ended(document, project, every)
@@ -337,7 +331,7 @@ def untold(conn: Connection[TupleRow], project: str, document: Mapping[str, Any]
 
 
 def sampling(
-    conn: Connection[TupleRow],
+    conn: Connection,
     name: str,
     document: Mapping[str, Any],
     principal: str | None = None,

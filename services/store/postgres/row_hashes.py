@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from mrv.log.entries import RowHash
 
@@ -138,7 +137,7 @@ class Tables(NamedTuple):
     unknown: tuple[str, ...]
 
 
-def tables(conn: Connection[TupleRow]) -> Tables:
+def tables(conn: Connection) -> Tables:
     """Sort the schema's tables; append-only are those whose trigger says so."""
     rows = conn.execute(
         "SELECT c.relname, EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid"
@@ -160,7 +159,7 @@ def tables(conn: Connection[TupleRow]) -> Tables:
 
 
 def older_than(
-    conn: Connection[TupleRow], table: str, column: str, moment: datetime, keys: list[str]
+    conn: Connection, table: str, column: str, moment: datetime, keys: list[str]
 ) -> list[str]:
     """Return which rows say that they were written well before a moment."""
     rows = conn.execute(
@@ -171,7 +170,7 @@ def older_than(
     return [str(key) for (key,) in rows]
 
 
-def _columns(conn: Connection[TupleRow], table: str) -> list[tuple[str, bool, bool]]:
+def _columns(conn: Connection, table: str) -> list[tuple[str, bool, bool]]:
     """Names of a table's columns, whether each is long, whether it is of the key."""
     return conn.execute(
         "SELECT a.attname, a.atttypid = 'bytea'::regtype,"
@@ -183,12 +182,12 @@ def _columns(conn: Connection[TupleRow], table: str) -> list[tuple[str, bool, bo
     ).fetchall()
 
 
-def _key(conn: Connection[TupleRow], table: str) -> str:
+def _key(conn: Connection, table: str) -> str:
     names = ", ".join(f'r."{name}"' for name, _, of_key in _columns(conn, table) if of_key)
     return f"concat_ws(' ', {names}) COLLATE \"C\""
 
 
-def hashes(conn: Connection[TupleRow], table: str, without: tuple[str, ...] = ()) -> list[RowHash]:
+def hashes(conn: Connection, table: str, without: tuple[str, ...] = ()) -> list[RowHash]:
     """
     Key and hash of every row of a table, by key; the connection thinks in UTC.
 

@@ -183,7 +183,7 @@ class Reasons(logging.Handler):
         vague = isinstance(error, errors.KafkaConnectionError | TimeoutError)
         found = self._last if vague and self._last is not None else error
         if self._access.secure and isinstance(found, errors.KafkaConnectionError):
-            return _refusal(self._access, str(found)) or found
+            return _refusal(self._access, str(found)) or _refused_token(self._access, found)
         return found
 
 
@@ -208,6 +208,16 @@ def _refusal(access: KafkaAccess, told: str) -> ssl.SSLError | None:
             except ssl.SSLError as error:
                 return error
     return None
+
+
+def _refused_token(access: KafkaAccess, error: BaseException) -> BaseException:
+    """Return what a closed connection means where a token was shown: aiokafka hears no refusal."""
+    if access.user is None or access.mechanism != TOKEN or not str(error).endswith("closed"):
+        return error
+    return NoTokenError(
+        "the broker closes the connection, which it does where it refuses a token; see that the"
+        " audience and issuer of tokens from TONNE_KAFKA_TOKEN_URL are those that it expects"
+    )
 
 
 class NoTokenError(errors.KafkaError):  # type: ignore[misc]  # aiokafka has no types

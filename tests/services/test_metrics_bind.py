@@ -62,9 +62,11 @@ def test_sockets_that_say_nothing_take_no_files_and_no_threads(metrics):
 def test_a_caller_who_sends_a_byte_now_and_then_is_hung_up_on(metrics, monkeypatch):
     """A deadline for each byte alone would never end."""
     monkeypatch.setattr(scraping, "ANSWER_S", 0.3)
-    with socket.create_connection(metrics.rsplit(":", 1), 10) as one:
-        with pytest.raises(ConnectionError):
-            drip(one)
+    with (
+        socket.create_connection(metrics.rsplit(":", 1), 10) as one,
+        pytest.raises(ConnectionError),
+    ):
+        drip(one)
 
 
 def drip(one):

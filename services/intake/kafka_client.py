@@ -47,7 +47,7 @@ _WORDS: dict[type[BaseException], str] = {
     errors.KafkaConnectionError: "no Kafka broker answers",
     errors.NodeNotReadyError: "no Kafka broker answers",
 }
-_TOKEN_REFUSED = (
+_NOT_BELIEVED = (
     "a broker answers as it does where it refuses a token; see that the audience and issuer of"
     " tokens from TONNE_KAFKA_TOKEN_URL are those that it expects"
 )
@@ -185,7 +185,7 @@ class Reasons(logging.Handler):
     def of(self, error: BaseException) -> BaseException:
         """Return the reason that was given for an error, or the error itself."""
         if self._token_refused(error):
-            return NoTokenError(_TOKEN_REFUSED)
+            return NoTokenError(_NOT_BELIEVED)
         vague = isinstance(error, errors.KafkaConnectionError | TimeoutError)
         found = self._last if vague and self._last is not None else error
         if self._access.secure and isinstance(found, errors.KafkaConnectionError):

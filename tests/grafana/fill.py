@@ -24,7 +24,7 @@ from services.processing.registry_import import import_registry
 from services.registry.files import read_files
 from services.store.postgres.pool import connect
 from services.store.views import alarm_round
-from services.store.views.fleet_metrics import refresh_days
+from services.store.views.fleet_metrics import refresh_days, refresh_today
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,6 +105,7 @@ def fill(
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         silence_rates.refresh(conn)
         refresh_days(conn)
+        refresh_today(conn)
         alarm_round.run(conn)
     return end
 

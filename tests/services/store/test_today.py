@@ -1,0 +1,141 @@
+"""Yesterday and today in views: stored sums and what came since say what the quarter hours say."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime
+
+import psycopg
+import pytest
+
+from services.store.postgres.pool import connect
+from services.store.views.fleet_metrics import refresh_today
+from tests.grafana.fill import Size, register
+
+pytestmark = pytest.mark.integration
+_QUANTITY = """
+SELECT i.device_id, i.quantity, tonne_clock(s.timezone, i.start)::date AS day, s.timezone,
+       sum(i.value)::numeric, sum(i.measured_us)::bigint
+FROM interval_quantity i JOIN device d ON d.id = i.device_id JOIN site s ON s.id = d.site
+WHERE tonne_clock(s.timezone, i.start)::date >= tonne_clock(s.timezone, now())::date - 1
+GROUP BY 1, 2, 3, 4
+"""
+_EMISSION = """
+SELECT e.project_id, e.device_id, tonne_clock(p.timezone, e.start)::date AS day, p.timezone,
+       sum(e.baseline_ug) * 0.000000000001, sum(e.reduction_ug) * 0.000000000001
+FROM interval_emission e JOIN project p ON p.id = e.project_id
+WHERE tonne_clock(p.timezone, e.start)::date >= tonne_clock(p.timezone, now())::date - 1
+GROUP BY 1, 2, 3, 4
+"""
+_ACCOUNT = f"""
+SELECT project_id, day, timezone, sum(baseline), sum(reduction)
+FROM ({_EMISSION}) d (project_id, device_id, day, timezone, baseline, reduction) GROUP BY 1, 2, 3
+"""
+_YOUNG = "day >= tonne_clock(timezone, now())::date - 1"
+_VIEWS = {
+    _QUANTITY: "SELECT device_id, quantity, day, timezone, value, measured_us"
+    f" FROM v_day_quantity WHERE {_YOUNG}",
+    _EMISSION: "SELECT project_id, device_id, day, timezone, baseline_t, avoided_t"
+    f" FROM v_day_avoided_t WHERE {_YOUNG}",
+    _ACCOUNT: "SELECT project_id, day, timezone, baseline_t, avoided_t"
+    f" FROM v_account_day WHERE {_YOUNG}",
+}
+_DEVICES = ("inv-1", "inv-2", "chg-1", "met-1")
+_PROJECTS = {"inv-1": "rooftop-pv", "inv-2": "rooftop-pv", "chg-1": "ebus", "met-1": "chillers"}
+_ZONES = (
+    "Asia/Ho_Chi_Minh", "America/Denver", "Pacific/Kiritimati", "Europe/Berlin",
+    f"Asia/Ho_Chi_Minh, from {datetime.now(UTC).date()} Asia/Kathmandu",
+)  # fmt: skip
+# now; late; and so that the hour is over a moment after it is written
+_AGES = ("random() * 900", "3600 + random() * 180000", "3600 - random() / 10")
+
+
+def test_views_of_today_say_what_the_quarter_hours_say(database_url, tmp_path):
+    """A board would leave out what came late, or show tonnes that no quarter hour holds."""
+    register(database_url, tmp_path, Size(), datetime.now(UTC))
+    seed = random.randrange(10**9)  # noqa: S311 (draws what happens)
+    print("seed", seed)  # noqa: T201 (pytest shows it where the test fails)
+    choose = random.Random(seed)  # noqa: S311 (draws what happens)
+    with (
+        psycopg.connect(database_url, autocommit=True) as conn,
+        psycopg.connect(database_url) as other,
+        connect(database_url, role="tonne_mrv", autocommit=True) as watch,
+    ):
+        for _ in range(90):
+            step = choose.random()
+            if step < 0.4:
+                _write(conn, choose)
+            elif step < 0.6:  # stays open for a while
+                _write(other, choose)
+            elif step < 0.7:
+                choose.choice([other.commit, other.rollback])()
+            elif step < 0.95:
+                refresh_today(watch)
+            else:
+                # a clock that the other still reads is not moved under it
+                other.commit()
+                _move(conn, choose)
+            _same(watch)
+        other.commit()
+        for _ in range(2):
+            refresh_today(watch)
+            _same(watch)
+        # what is stored is used: with nobody writing, all but the last hour comes from there
+        assert watch.execute("SELECT count(*) FROM day_today_late").fetchone() == (0,)
+        assert watch.execute(
+            "SELECT until > now() - INTERVAL '61 minutes' FROM day_today_until"
+        ).fetchone() == (True,)
+
+
+def _write(conn, choose):
+    device = choose.choice(_DEVICES)
+    if choose.random() < 0.2:
+        table = choose.choice(("interval_quantity", "interval_emission"))
+        conn.execute(
+            f"DELETE FROM {table} WHERE device_id = %s AND start = (SELECT start FROM {table}"
+            " WHERE device_id = %s ORDER BY random() LIMIT 1)",
+            (device, device),
+        )
+        return
+    start = f"clock_timestamp() - make_interval(secs => {choose.choice(_AGES)})"
+    conn.execute(
+        "INSERT INTO interval_quantity (device_id, quantity, start, value, measured_us,"
+        f" estimated_us, unknown_us) VALUES (%s, 'energy_export', {start}, %s, %s, 0, 0)"
+        " ON CONFLICT (device_id, quantity, start) DO UPDATE SET value = excluded.value",
+        (device, choose.randrange(10**6), choose.randrange(900_000_000)),
+    )
+    conn.execute(
+        "INSERT INTO interval_emission (project_id, device_id, start, baseline_ug, project_ug,"
+        f" leakage_ug, reduction_ug, methodology, factor) VALUES (%s, %s, {start}, %s, 1, 0, %s,"
+        " 'm', 'f')",
+        (_PROJECTS[device], device, choose.randrange(10**12), choose.randrange(10**12)),
+    )
+    conn.execute(
+        "UPDATE interval_quantity SET value = value + 1 WHERE device_id = %s AND start ="
+        " (SELECT start FROM interval_quantity WHERE device_id = %s ORDER BY random() LIMIT 1)",
+        (device, device),
+    )
+
+
+def _move(conn, choose):
+    zone = choose.choice(_ZONES)
+    match choose.randrange(3):
+        case 0:
+            conn.execute("UPDATE site SET timezone = %s WHERE id = 'nam-cau-kien'", [zone])
+        case 1:
+            conn.execute("UPDATE project SET timezone = %s WHERE id = 'rooftop-pv'", [zone])
+        case _:
+            site = choose.choice(("cat-ba", "nam-cau-kien"))
+            conn.execute("UPDATE device SET site = %s WHERE id = 'inv-1'", [site])
+
+
+def _same(conn):
+    for plain, view in _VIEWS.items():
+        # at one moment, by one statement
+        differs = conn.execute(
+            f"WITH plain AS ({plain}), shown AS ({view})"
+            " (SELECT 'missing', * FROM (SELECT * FROM plain EXCEPT ALL SELECT * FROM shown) m)"
+            " UNION ALL"
+            " (SELECT 'too much', * FROM (SELECT * FROM shown EXCEPT ALL SELECT * FROM plain) m)"
+        ).fetchall()
+        assert differs == []

@@ -148,7 +148,7 @@ class Live:
 
 
 def snapshot(conn: Connection[TupleRow], who: Principal, most: int) -> tuple[list[Row], int]:
-    """Return at most so many rows that somebody may see, the silent first; and how many there are."""
+    """Return so many rows that somebody may see, the silent first; and how many there are."""
     seen = [one for one in console.newest(conn, shown()) if _may(who, one.projects)]
     seen.sort(key=lambda one: _RANK.get(one.state, 0))
     return [_row(one) for one in seen[:most]], len(seen)

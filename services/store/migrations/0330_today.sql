@@ -44,7 +44,8 @@ CREATE TABLE day_today_late (
 CREATE INDEX day_today_late_device ON day_today_late (device_id, xid);
 
 -- Asked once for a scan, and known when a query is planned.
-CREATE FUNCTION tonne_today_until() RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE SET search_path = public AS $$
+CREATE FUNCTION tonne_today_until() RETURNS timestamptz
+LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     SELECT coalesce((SELECT until FROM day_today_until), '-infinity')
 $$;
 
@@ -265,10 +266,10 @@ FROM (
 ) days;
 
 REVOKE EXECUTE ON FUNCTION tonne_refresh_today FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION tonne_refresh_today TO tonne_ingest, tonne_mrv;
+GRANT EXECUTE ON FUNCTION tonne_refresh_today TO tonne_ingest, tonne_mrv, tonne_watch;
 GRANT SELECT ON day_today_quantity, day_today_emission, day_today_until, day_today_late
-    TO tonne_ingest, tonne_mrv, tonne_api, tonne_grafana;
-GRANT SELECT ON v_site_today, v_project_today, v_today_emission TO tonne_mrv, tonne_api, tonne_grafana;
+    TO tonne_ingest, tonne_mrv, tonne_api, tonne_grafana, tonne_watch;
+GRANT SELECT ON v_site_today, v_project_today, v_today_emission TO tonne_mrv, tonne_api, tonne_grafana, tonne_watch;
 
 COMMENT ON VIEW v_site_today IS 'Yesterday, today and tomorrow by the clock of each site, with the times between which they lie.';
 COMMENT ON VIEW v_project_today IS 'Yesterday, today and tomorrow by the clock of each project, with the times between which they lie.';

@@ -40,7 +40,8 @@ _VIEWS = {
     _ACCOUNT: "SELECT project_id, day, timezone, baseline_t, avoided_t"
     f" FROM v_account_day WHERE {_YOUNG}",
 }
-_DEVICES = ("inv-1", "inv-2", "chg-1", "met-1")
+# each connection has devices of its own: one would wait for the other's row for ever
+_OURS, _THEIRS = ("inv-1", "chg-1"), ("inv-2", "met-1")
 _PROJECTS = {"inv-1": "rooftop-pv", "inv-2": "rooftop-pv", "chg-1": "ebus", "met-1": "chillers"}
 _ZONES = (
     "Asia/Ho_Chi_Minh", "America/Denver", "Pacific/Kiritimati", "Europe/Berlin",
@@ -59,14 +60,16 @@ def test_views_of_today_say_what_the_quarter_hours_say(database_url, tmp_path):
     with (
         psycopg.connect(database_url, autocommit=True) as conn,
         psycopg.connect(database_url) as other,
-        connect(database_url, role="tonne_mrv", autocommit=True) as watch,
+        connect(database_url, role="tonne_watch", autocommit=True) as watch,
     ):
+        for age in ("0", "180000"):  # a chunk that one makes, the other waits for
+            _write(conn, choose, _OURS, age)
         for _ in range(90):
             step = choose.random()
             if step < 0.4:
-                _write(conn, choose)
+                _write(conn, choose, _OURS)
             elif step < 0.6:  # stays open for a while
-                _write(other, choose)
+                _write(other, choose, _THEIRS)
             elif step < 0.7:
                 choose.choice([other.commit, other.rollback])()
             elif step < 0.95:
@@ -87,9 +90,9 @@ def test_views_of_today_say_what_the_quarter_hours_say(database_url, tmp_path):
         ).fetchone() == (True,)
 
 
-def _write(conn, choose):
-    device = choose.choice(_DEVICES)
-    if choose.random() < 0.2:
+def _write(conn, choose, devices, age=None):
+    device = choose.choice(devices)
+    if age is None and choose.random() < 0.2:
         table = choose.choice(("interval_quantity", "interval_emission"))
         conn.execute(
             f"DELETE FROM {table} WHERE device_id = %s AND start = (SELECT start FROM {table}"
@@ -97,7 +100,7 @@ def _write(conn, choose):
             (device, device),
         )
         return
-    start = f"clock_timestamp() - make_interval(secs => {choose.choice(_AGES)})"
+    start = f"clock_timestamp() - make_interval(secs => {age or choose.choice(_AGES)})"
     conn.execute(
         "INSERT INTO interval_quantity (device_id, quantity, start, value, measured_us,"
         f" estimated_us, unknown_us) VALUES (%s, 'energy_export', {start}, %s, %s, 0, 0)"

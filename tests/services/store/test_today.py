@@ -51,33 +51,39 @@ _ZONES = (
 _AGES = ("random() * 900", "3600 + random() * 180000", "3600 - random() / 10")
 
 
-def test_views_of_today_say_what_the_quarter_hours_say(database_url, tmp_path):
-    """A board would leave out what came late, or show tonnes that no quarter hour holds."""
+@pytest.fixture
+def registered(database_url, tmp_path):
+    """Return the URL of a database with a small city, and rows two days old and of now."""
     register(database_url, tmp_path, Size(), datetime.now(UTC))
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        # a chunk that one connection makes, another would wait for
+        for device in (*_OURS, *_THEIRS):
+            for age in ("0", "90000", "180000"):
+                _quantity(conn, device, age, 1)
+                _emission(conn, device, age, 1)
+    return database_url
+
+
+def test_views_of_today_say_what_the_quarter_hours_say(registered):
+    """A board would leave out what came late, or show tonnes that no quarter hour holds."""
     seed = random.randrange(10**9)  # noqa: S311 (draws what happens)
     print("seed", seed)  # noqa: T201 (pytest shows it where the test fails)
     choose = random.Random(seed)  # noqa: S311 (draws what happens)
     with (
-        psycopg.connect(database_url, autocommit=True) as conn,
-        psycopg.connect(database_url) as other,
-        connect(database_url, role="tonne_watch", autocommit=True) as watch,
+        psycopg.connect(registered, autocommit=True) as conn,
+        psycopg.connect(registered) as other,
+        connect(registered, role="tonne_watch", autocommit=True) as watch,
     ):
-        for age in ("0", "180000"):  # a chunk that one makes, the other waits for
-            _write(conn, choose, _OURS, age)
         for _ in range(90):
             step = choose.random()
             if step < 0.4:
                 _write(conn, choose, _OURS)
-            elif step < 0.6:  # stays open for a while
+            elif step < 0.65:  # stays open for a while
                 _write(other, choose, _THEIRS)
-            elif step < 0.7:
+            elif step < 0.75:
                 choose.choice([other.commit, other.rollback])()
-            elif step < 0.95:
-                refresh_today(watch)
             else:
-                # a clock that the other still reads is not moved under it
-                other.commit()
-                _move(conn, choose)
+                refresh_today(watch)
             _same(watch)
         other.commit()
         for _ in range(2):
@@ -90,46 +96,74 @@ def test_views_of_today_say_what_the_quarter_hours_say(database_url, tmp_path):
         ).fetchone() == (True,)
 
 
-def _write(conn, choose, devices, age=None):
-    device = choose.choice(devices)
-    if age is None and choose.random() < 0.2:
-        table = choose.choice(("interval_quantity", "interval_emission"))
-        conn.execute(
-            f"DELETE FROM {table} WHERE device_id = %s AND start = (SELECT start FROM {table}"
-            " WHERE device_id = %s ORDER BY random() LIMIT 1)",
-            (device, device),
-        )
-        return
-    start = f"clock_timestamp() - make_interval(secs => {age or choose.choice(_AGES)})"
+def test_a_day_follows_a_clock_that_is_corrected(registered):
+    """Energy of a site would be gone from boards until its sums are made again."""
+    with (
+        psycopg.connect(registered, autocommit=True) as conn,
+        connect(registered, role="tonne_watch", autocommit=True) as watch,
+    ):
+        for change in (
+            *(f"UPDATE site SET timezone = '{zone}' WHERE id = 'nam-cau-kien'" for zone in _ZONES),
+            *(f"UPDATE project SET timezone = '{zone}' WHERE id = 'rooftop-pv'" for zone in _ZONES),
+            "UPDATE device SET site = 'cat-ba' WHERE id = 'inv-1'",
+        ):
+            refresh_today(watch)
+            conn.execute(change)
+            _same(watch)
+
+
+def test_what_an_open_transaction_wrote_is_not_passed_over(registered):
+    """A row that is a moment within its hour as it is written comes without a mark."""
+    with (
+        psycopg.connect(registered) as other,
+        connect(registered, role="tonne_watch", autocommit=True) as watch,
+    ):
+        refresh_today(watch)
+        _quantity(other, "inv-2", "3600 - 0.02", 1_000)
+        _emission(other, "inv-2", "3600 - 0.02", 1_000)
+        watch.execute("SELECT pg_sleep(0.03)")
+        for _ in range(3):
+            refresh_today(watch)
+            _same(watch)
+        other.commit()
+        for _ in range(3):
+            _same(watch)
+            refresh_today(watch)
+
+
+def _write(conn, choose, devices):
+    device, age = choose.choice(devices), choose.choice(_AGES)
+    table = choose.choice(("interval_quantity", "interval_emission"))
+    one = f"device_id = %(d)s AND start = (SELECT start FROM {table} WHERE device_id = %(d)s"
+    one += " ORDER BY random() LIMIT 1)"
+    match choose.randrange(6):
+        case 0:
+            conn.execute(f"DELETE FROM {table} WHERE {one}", {"d": device})
+        case 1:
+            column = "value" if table == "interval_quantity" else "reduction_ug"
+            conn.execute(f"UPDATE {table} SET {column} = {column} + 1 WHERE {one}", {"d": device})
+        case 2 | 3:
+            _quantity(conn, device, age, choose.randrange(10**6))
+        case _:
+            _emission(conn, device, age, choose.randrange(10**12))
+
+
+def _quantity(conn, device, age, value):
     conn.execute(
         "INSERT INTO interval_quantity (device_id, quantity, start, value, measured_us,"
-        f" estimated_us, unknown_us) VALUES (%s, 'energy_export', {start}, %s, %s, 0, 0)"
-        " ON CONFLICT (device_id, quantity, start) DO UPDATE SET value = excluded.value",
-        (device, choose.randrange(10**6), choose.randrange(900_000_000)),
+        " estimated_us, unknown_us) VALUES (%s, 'energy_export',"
+        f" clock_timestamp() - make_interval(secs => {age}), %s, %s, 0, 0)",
+        (device, value, value),
     )
+
+
+def _emission(conn, device, age, value):
     conn.execute(
         "INSERT INTO interval_emission (project_id, device_id, start, baseline_ug, project_ug,"
-        f" leakage_ug, reduction_ug, methodology, factor) VALUES (%s, %s, {start}, %s, 1, 0, %s,"
-        " 'm', 'f')",
-        (_PROJECTS[device], device, choose.randrange(10**12), choose.randrange(10**12)),
+        " leakage_ug, reduction_ug, methodology, factor) VALUES (%s, %s,"
+        f" clock_timestamp() - make_interval(secs => {age}), %s, 1, 0, %s, 'm', 'f')",
+        (_PROJECTS[device], device, value, value),
     )
-    conn.execute(
-        "UPDATE interval_quantity SET value = value + 1 WHERE device_id = %s AND start ="
-        " (SELECT start FROM interval_quantity WHERE device_id = %s ORDER BY random() LIMIT 1)",
-        (device, device),
-    )
-
-
-def _move(conn, choose):
-    zone = choose.choice(_ZONES)
-    match choose.randrange(3):
-        case 0:
-            conn.execute("UPDATE site SET timezone = %s WHERE id = 'nam-cau-kien'", [zone])
-        case 1:
-            conn.execute("UPDATE project SET timezone = %s WHERE id = 'rooftop-pv'", [zone])
-        case _:
-            site = choose.choice(("cat-ba", "nam-cau-kien"))
-            conn.execute("UPDATE device SET site = %s WHERE id = 'inv-1'", [site])
 
 
 def _same(conn):

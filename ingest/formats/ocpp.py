@@ -13,16 +13,14 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 
 from ingest.errors import PayloadError
 from ingest.formats.json_document import utf8
 from ingest.reading import SIGNED_VALUE, Stated, time_us, wire_time
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
 
 _CALL = re.compile(rb"\s*\[\s*\d+\s*,")
 _METER = re.compile(rb'"(?:meterValue|meterStart|meterStop)"\s*:')

@@ -13,16 +13,14 @@ with the export and stands in no manifest: each token carries its own signature.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from mrv.errors import CanonicalError
 from mrv.log.checkpoint import decode_hash
 from mrv.signatures import canonical
 from mrv.signatures.multibase import decode_base64, encode_base64
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 _FIELDS = {"chains", "statement", "heads", "entries"}
 _MOST = 20_000

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from mrv.errors import TimestampError
 from mrv.timestamps.held import read
 from mrv.timestamps.token import read as said
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 class Shown(NamedTuple):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from services.api.problems import ProblemError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 _MOST = 50  # entries that are looked at; nobody means more
 

@@ -14,8 +14,9 @@ database lets anybody in.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import msgspec
 
@@ -26,10 +27,6 @@ from services.identity.authority import Authority, Issued
 from services.identity.files import PUBLIC, make_folder, write
 from services.identity.passwords import Hashed
 from services.identity.principals import checked
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
 SERVICE_DAYS = 3_650
 PASSWORD = "password"  # noqa: S105 - the name of a file

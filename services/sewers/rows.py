@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from services.sewers.assets import KINDS, WHAT, Asset, Event, Problem
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
 COLUMNS = (

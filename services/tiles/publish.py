@@ -8,19 +8,16 @@ The checkpoint comes last, so that nobody reads a head whose tiles are not there
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from mrv.errors import LogError
 from mrv.log.checkpoint import Checkpoint
 from mrv.log.note import signature_lines
 from mrv.log.tiles import files
 from mrv.signatures.merkle_tree import root_hash
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
 
 CHECKPOINT = "checkpoint"
 

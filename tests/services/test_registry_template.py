@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jsonschema_rs
 import pytest
@@ -17,9 +18,6 @@ from services.registry import authority
 from services.registry.parse import DEVICE_KEYS
 from services.registry.schema import schema
 from services.registry.template import template, whole
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 CATALOG = Path(__file__).parents[2] / "deploy" / "catalog"
 VALID = jsonschema_rs.validator_for(schema())

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -19,9 +20,6 @@ from ingest.codec import JSON, Codec, timeless
 from ingest.errors import PayloadError
 from ingest.json_faults import told
 from ingest.reading import Reading, Stated
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _FRAME = re.compile(rb"\s*\[\s*\d+\s*,")  # a numbered frame holds no readings of ours
 _BRACE = ord("{")

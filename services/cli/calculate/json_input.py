@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ingest.json_faults import told
 from mrv.errors import MethodologyError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 def name_of(file: Any) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, get_args
+from pathlib import Path
+from typing import get_args
 
 import click
 
@@ -30,9 +31,6 @@ from services.cli.statements.statement_options import (
 from services.issuer import keys
 from services.issuer import transitions as life
 from services.settings import Settings
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _HUNDRED = 100
 

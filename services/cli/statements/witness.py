@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import click
 
@@ -21,9 +21,6 @@ from services.settings import Settings
 from services.witness import witness_keys
 from services.witness.cosigner import Cosigner
 from services.witness.state import State
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @click.group(cls=Group)

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import click
 import pytest
@@ -15,9 +15,6 @@ from click.testing import CliRunner
 from services.cli.closed_pipe import reader_is_gone
 from services.cli.main import main
 from services.cli.output.masks import masked
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 TONNE = [sys.executable, "-m", "services.cli"]
 

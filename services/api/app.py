@@ -20,7 +20,15 @@ from services.api.console.live import Live
 from services.api.console.routes import alarms as console_alarms
 from services.api.console.routes import devices as console_devices
 from services.api.console.routes import jobs as console_jobs
-from services.api.console.routes import live, overview, projects, reference, sign_in
+from services.api.console.routes import (
+    live,
+    overview,
+    projects,
+    reference,
+    sign_in,
+    statement_days,
+    statement_files,
+)
 from services.api.console.routes import programme as console_programme
 from services.api.console.routes import sewers as console_sewers
 from services.api.console.routes import statements as console_statements
@@ -214,6 +222,8 @@ def make_app(
         overview,
         projects,
         console_statements,
+        statement_days,
+        statement_files,
         live,
         sign_in,
         console_assets,

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
     from psycopg import Connection
 
-    from mrv.documents.statement import Gap
+    from mrv.documents.period_account import Gap
     from services.api.request_context import Asked
     from services.store.statements.statements import Stored
     from services.store.views.console import CoverageDay, EmissionDay, ProjectSums

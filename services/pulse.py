@@ -52,7 +52,7 @@ class Pulse:
         """Say that a part moves; safe from any thread."""
         self._beats[part] = time.monotonic()
 
-    def rest(self, part: str, pause_s: float, stopping: threading.Event) -> None:
+    def pause(self, part: str, pause_s: float, stopping: threading.Event) -> None:
         """Wait between two rounds of work, or until told to stop; that is no standstill."""
         end_s = time.monotonic() + pause_s
         while not stopping.is_set() and (left_s := end_s - time.monotonic()) > 0:

@@ -186,7 +186,7 @@ def share_of(amount: Fraction, share: Fraction) -> Fraction:
     return amount * share
 
 
-def rest_of(amount: Fraction, share: Fraction) -> Fraction:
+def remainder(amount: Fraction, share: Fraction) -> Fraction:
     """
     What a share leaves of an amount: not removed, not captured, not burnt.
 

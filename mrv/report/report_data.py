@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mrv.documents.verification import FindingShown
     from mrv.model import Factors, Methodology
     from mrv.statement.plan_extract import MonitoringPlan
-    from mrv.timestamps.shown import Shown
+    from mrv.timestamps.shown import TokenSummary
 
 
 # what is taken off over all of a device's service names its year in words
@@ -112,7 +112,7 @@ class Facts:
     log_index: int | None = None
     superseded_by: str | None = None
     sampling: Mapping[str, Any] | None = None
-    stamps: tuple[Shown, ...] = ()
+    stamps: tuple[TokenSummary, ...] = ()
     twin: Mapping[str, Any] | None = None
 
     @property

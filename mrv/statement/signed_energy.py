@@ -73,7 +73,7 @@ def channel_of(device: Device, quantity: str) -> str | None:
     return next((channel.name for channel in held if channel.quantity == quantity), None)
 
 
-class Beside:
+class RegisterComparison:
     """Holds signed registers against the readings beside them."""
 
     def __init__(self, fleet: Fleet, registers: Sequence[Register]) -> None:

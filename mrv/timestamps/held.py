@@ -41,7 +41,7 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class StoredTokens:
     """What the file holds; see above.  `entries` are places by index in the log."""
 
     chains: tuple[str, ...]
@@ -55,7 +55,7 @@ class Held:
         return len(self.statement) + sum(len(head.tokens) for head in self.heads)
 
 
-def write(held: Held) -> bytes:
+def write(held: StoredTokens) -> bytes:
     """Bytes of the file."""
     return canonical.legible(
         {
@@ -74,7 +74,7 @@ def write(held: Held) -> bytes:
     )
 
 
-def read(data: bytes) -> Held:
+def read(data: bytes) -> StoredTokens:
     """
     Read what `write` wrote; nothing of it is verified yet.
 
@@ -96,7 +96,9 @@ def read(data: bytes) -> Held:
     for one in _objects(record["entries"], {"index", "head", "proof"}):
         index = _number(one, "index")
         entries[index] = (*entries.get(index, ()), _place(one, len(heads)))
-    found = Held(tuple(map(_chain, record["chains"])), _tokens(record["statement"]), heads, entries)
+    found = StoredTokens(
+        tuple(map(_chain, record["chains"])), _tokens(record["statement"]), heads, entries
+    )
     if found.tokens > _MOST:
         raise CanonicalError(f"{found.tokens} tokens are more than are read; {_MOST} at most")
     return found

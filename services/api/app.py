@@ -66,7 +66,7 @@ from services.api.routes import (
 )
 from services.issuer.request_runner import Runner
 from services.issuer.requests import Desk
-from services.issuer.timestamps import nobody
+from services.issuer.timestamps import no_authority
 from services.settings import FILES_BYTES
 from services.store.api import audit_and_idempotency as api_records
 from services.store.postgres.pool import session_settings
@@ -122,7 +122,7 @@ class Choices:
     oidc: Tokens | None = None
     strict: bool = False
     grafana: str | None = None
-    stamps: Callable[[], Policy | None] = nobody
+    stamps: Callable[[], Policy | None] = no_authority
     waits: bool = False
     files_bytes: int = FILES_BYTES
     public_classes: tuple[str, ...] = ()

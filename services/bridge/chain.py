@@ -88,7 +88,7 @@ class BridgeChain:
             connection = self._database.connection()
             require_same_time(connection)
             self._refresh(connection)
-            self._quota.away(since_received_s(connection))
+            self._quota.note_pause(since_received_s(connection))
         except BaseException:
             self._database.close()
             raise
@@ -146,7 +146,7 @@ class BridgeChain:
             inbox.repeated = [True] * len(inbox)
         count_messages(self._metrics, admitted.codecs, admitted.rejected, "forwarded")
         count_lag(self._metrics, admitted.frames, inbox.received_us)
-        self._ignored.tell(admitted)
+        self._ignored.log_new(admitted)
 
     def _look(self) -> None:
         """Look for a new registry version; without a database the one in use goes on."""

@@ -96,7 +96,7 @@ class EmbeddedChain:
             connection = self._database.connection()
             require_same_time(connection)
             self._refreshed(connection)
-            self._quota.away(since_received_s(connection))
+            self._quota.note_pause(since_received_s(connection))
         except BaseException:
             self._database.close()
             self._held = None
@@ -157,7 +157,7 @@ class EmbeddedChain:
         count_messages(self._metrics, admitted.codecs, committed.rejected, "stored")
         count_lag(self._metrics, admitted.frames, inbox.received_us)
         count_commit(self._metrics, committed)
-        self._ignored.tell(admitted)
+        self._ignored.log_new(admitted)
 
     def _refreshed(self, connection: Connection, *, waits: bool = True) -> Version:
         """

@@ -83,7 +83,7 @@ class IdentityFolder:
         for file in (CERTIFICATE, KEY, PASSWORD):
             (self.device(name) / file).unlink(missing_ok=True)
         self._hash(name).unlink(missing_ok=True)
-        self.told(name)
+        self.note_password(name)
 
     def ensure_service(self, name: str) -> Tls:
         """Return a service's identity; it is made where it is not there."""
@@ -137,7 +137,7 @@ class IdentityFolder:
         """Return whose password was made and no running broker was told of yet."""
         return sorted(path.stem for path in (self.path / "hashes").glob("*.untold"))
 
-    def told(self, name: str) -> None:
+    def note_password(self, name: str) -> None:
         """Note that the broker knows a password."""
         self._untold(name).unlink(missing_ok=True)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from services.intake.handover import Handover
 from services.intake.receiver import Receiver
-from services.intake.start import ending_quietly, waited_for
+from services.intake.start import quiet_stop, wait_for_server
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -99,8 +99,8 @@ class TwoThreads:
         ServerError
             When a server cannot be reached at start, or refuses us later.
         """
-        with closing(self._handover), closing(self._chain) as chain, ending_quietly():
-            waited_for(self._servers, chain.open, self._wait_s, self._stopping, self._log)
+        with closing(self._handover), closing(self._chain) as chain, quiet_stop():
+            wait_for_server(self._servers, chain.open, self._wait_s, self._stopping, self._log)
             self._handover.fleet = chain.fleet
             storing = threading.Thread(target=self._store, name="storing", daemon=True)
             self._receiver.run(storing, self._wait_s)

@@ -74,7 +74,7 @@ class Cells:
             self.problems.append(f"{key} = {found!r} must be true or false")
         return found == "true"
 
-    def found(self, asset: str | None) -> list[Problem]:
+    def problems_of(self, asset: str | None) -> list[Problem]:
         """Return what was wrong."""
         return [Problem(self.place, asset or "?", text, True) for text in self.problems]
 
@@ -109,7 +109,7 @@ def asset(
         row.whole("condition", *_CONDITION),
         row.name("sensor", needed=False),
     )
-    wrong = row.found(name)
+    wrong = row.problems_of(name)
     return (None if wrong else made), wrong
 
 
@@ -140,7 +140,7 @@ def event(cells: Mapping[str, Any], place: str) -> tuple[Event | None, list[Prob
     if kind is None:
         row.problems.append("kind is missing; say what it was, such as cctv or cleaning")
     condition = row.whole("condition", *_CONDITION)
-    wrong = row.found(name)
+    wrong = row.problems_of(name)
     if wrong or day is None or name is None or kind is None:
         return None, wrong
     return Event(name, day, what, kind, condition, row.text("note") or ""), []

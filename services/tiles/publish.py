@@ -53,7 +53,7 @@ def publish(
     entries, leaves = entries[: head.size], leaves[: head.size]
     if len(leaves) != head.size or root_hash(leaves) != head.root:
         raise LogError(f"the log's entries are not those of its head over {head.size}; audit it")
-    _lead_on(folder / CHECKPOINT, head, leaves)
+    _extend(folder / CHECKPOINT, head, leaves)
     written = kept = 0
     for path, content in files(entries, leaves):
         place = folder / path
@@ -72,7 +72,7 @@ def _head(note: str) -> Checkpoint:
     return Checkpoint.from_text(signature_lines(note)[0])
 
 
-def _lead_on(place: Path, head: Checkpoint, leaves: Sequence[bytes]) -> None:
+def _extend(place: Path, head: Checkpoint, leaves: Sequence[bytes]) -> None:
     if not place.is_file():
         return
     before = _head(place.read_text(encoding="utf-8"))

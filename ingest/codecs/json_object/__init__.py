@@ -18,7 +18,7 @@ import msgspec
 
 from ingest.codec import JSON, Codec, timeless
 from ingest.errors import PayloadError
-from ingest.json_faults import told
+from ingest.json_faults import describe_fault
 from ingest.reading import Reading, Stated
 
 _FRAME = re.compile(rb"\s*\[\s*\d+\s*,")  # a numbered frame holds no readings of ours
@@ -109,7 +109,7 @@ def _explain_json(text: str) -> PayloadError | None:
     except PayloadError as found:
         return found
     except (ValueError, RecursionError) as wrong:
-        return PayloadError("malformed_json", f"json: {told(wrong)}")
+        return PayloadError("malformed_json", f"json: {describe_fault(wrong)}")
     return None
 
 

@@ -13,7 +13,7 @@ from mrv.log.vkey import COSIGNATURE, Vkey
 from services.cli.groups import Group
 from services.cli.options.json_option import json_option
 from services.cli.output.counts import counted
-from services.cli.output.json_text import print_json, say
+from services.cli.output.json_text import print_json, print_result
 from services.cli.output.times import shown_time
 from services.clock import now_us
 from services.logs import get_logger
@@ -54,7 +54,7 @@ def create(name: str, *, as_json: bool) -> None:
     """
     made = witness_keys.create(_folder(), name, Settings().key_passphrase_bytes)
     vkeys = [str(key) for key in made.vkeys]
-    say({"name": name, "vkeys": vkeys}, "\n".join(vkeys), as_json=as_json)
+    print_result({"name": name, "vkeys": vkeys}, "\n".join(vkeys), as_json=as_json)
 
 
 @witness.command("add-log")
@@ -74,7 +74,7 @@ def add_log(vkey: str, *, as_json: bool) -> None:
     with State(_folder()) as state:
         new = state.add_log(key, _now_s())
     said = f"log {key.name} {'is cosigned from now on' if new else 'was known already'}"
-    say({"origin": key.name, "new": new}, said, as_json=as_json)
+    print_result({"origin": key.name, "new": new}, said, as_json=as_json)
 
 
 @witness.command()

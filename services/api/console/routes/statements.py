@@ -58,7 +58,7 @@ class Chart(NamedTuple):
 
 
 @router.get("/console/{language}/statements")
-def every(ask: View, language: Language) -> Response:
+def statement_list(ask: View, language: Language) -> Response:
     """List statements, newest first."""
     with ask.reading() as conn:
         rows = listing.statements(conn, ask.who.projects, None, None, _MOST, newest=True)
@@ -100,7 +100,7 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         account=_waterfall(said, Words(language)),
         code=_code(ask, stored, public, Words(language)),
         tone=_tone(stored.state, unmet(said), opinion),
-        held=_held(said, opinion, sample, ReportWords(language)),
+        held=_comparison_blocks(said, opinion, sample, ReportWords(language)),
         sees=ask.who.sees(stored.project),
         reports=_reports(language, statement, sees=ask.who.sees(stored.project)),
         exports=_exports(said.methodology.id),
@@ -190,7 +190,7 @@ def check_pack(ask: View, language: Language) -> Response:
     return render(ask, language, "check.html", stored=None, lists=lists, approved=False)
 
 
-def _held(
+def _comparison_blocks(
     said: Claims, opinion: Verification | None, sample: bytes | None, words: ReportWords
 ) -> list[Block]:
     """Set what the figures were held against in blocks, as the reports print them."""

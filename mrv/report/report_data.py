@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mrv.documents.verification import FindingShown
     from mrv.model import Factors, Methodology
     from mrv.statement.plan_extract import MonitoringPlan
-    from mrv.timestamps.shown import TokenSummary
+    from mrv.timestamps.token_summary import TokenSummary
 
 
 # what is taken off over all of a device's service names its year in words

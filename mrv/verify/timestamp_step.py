@@ -22,7 +22,7 @@ from mrv.signatures.data_integrity import proofs_of
 from mrv.signatures.merkle_tree import leaf_hash
 from mrv.signatures.proof_form import time_of
 from mrv.statement.credentials import issued_entry
-from mrv.timestamps.held import read
+from mrv.timestamps.stored_tokens import read
 from mrv.timestamps.token import LibraryMissingError, UnknownAuthorityError, verify
 from mrv.verify.report import StampedDay, StampedStatement
 from mrv.verify.signature_steps import AHEAD, log_key
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mrv.signatures.authorities import StampRule
-    from mrv.timestamps.held import Place, StoredTokens
+    from mrv.timestamps.stored_tokens import Place, StoredTokens
     from mrv.timestamps.token import Stamp
     from mrv.verify.subject import Subject
 

@@ -18,7 +18,7 @@ from services.bridge.encode import encode
 from services.intake.batch_metrics import Ignored, Statuses, count_lag, count_messages
 from services.intake.clock_check import require_same_time
 from services.intake.database import Database
-from services.intake.done import Done
+from services.intake.durable_batch import Done
 from services.intake.principal_quota import PrincipalQuota
 from services.intake.producer import Producer
 from services.intake.registry_watch import CHECK_S, RegistryWatch, load_fleet, names_unknown

@@ -19,7 +19,7 @@ from services.embedded.write import write
 from services.intake.batch_metrics import Ignored, Statuses, count_commit, count_lag, count_messages
 from services.intake.clock_check import require_same_time
 from services.intake.database import Database
-from services.intake.done import Done
+from services.intake.durable_batch import Done
 from services.intake.newer_registry import NewerRegistry
 from services.intake.principal_quota import PrincipalQuota
 from services.intake.registry_watch import CHECK_S, Plans, RegistryWatch, names_unknown

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ingest.mqtt.inbox import Inbox
-    from services.intake.done import Done
+    from services.intake.durable_batch import Done
     from services.store.messages.principal_status import Said
 
 IN_FLIGHT = 2

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ingest.model import Fleet
     from ingest.mqtt.inbox import Inbox
-    from services.intake.done import Done
+    from services.intake.durable_batch import Done
     from services.intake.receive import Receive
     from services.metrics import Metrics
     from services.store.messages.principal_status import Said

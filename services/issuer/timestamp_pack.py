@@ -10,8 +10,8 @@ from mrv.log.merkle import inclusion_proof
 from mrv.log.receipt import parse_receipt
 from mrv.packs.pack import SEALS
 from mrv.signatures import canonical
-from mrv.timestamps.held import Head, Place, StoredTokens, write
-from mrv.timestamps.shown import shown
+from mrv.timestamps.stored_tokens import Head, Place, StoredTokens, write
+from mrv.timestamps.token_summary import shown
 from services.store.statements import evidence
 from services.store.statements import timestamp_tokens as stored
 from services.store.statements import transparency_log as log
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from psycopg import Connection
 
-    from mrv.timestamps.shown import TokenSummary
+    from mrv.timestamps.token_summary import TokenSummary
     from services.store.statements.timestamp_tokens import Token
 
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n?", re.DOTALL)

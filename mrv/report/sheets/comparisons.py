@@ -1,4 +1,4 @@
-"""Sheets of what the figures were held against: witnesses, design, other periods, materiality."""
+"""Sheets of what figures were held against: check meters, design, other periods, errors."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from mrv.errors import TimestampError
-from mrv.timestamps.held import read
+from mrv.timestamps.stored_tokens import read
 from mrv.timestamps.token import read as said
 
 

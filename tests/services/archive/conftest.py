@@ -9,7 +9,7 @@ from tests.services.archive import shelved
 
 @pytest.fixture
 def _sealed(timescale, migrated_template, tmp_path_factory):
-    for url in _fresh(timescale, f"TEMPLATE {migrated_template}"):
+    for url in _fresh(timescale, migrated_template):
         yield url, planted(shelved.sealed, url, tmp_path_factory.mktemp("sealed"))
 
 

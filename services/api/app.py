@@ -68,7 +68,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
     from starlette.responses import Response
     from structlog.typing import FilteringBoundLogger
 
@@ -240,7 +239,7 @@ def _shown(request: Request, refused: Response, detail: str) -> Response:
     return page.error_page(request, refused, detail) if page.is_page(request) else refused
 
 
-def _pool(url: str, role: str, most: int) -> ConnectionPool[Connection[TupleRow]]:
+def _pool(url: str, role: str, most: int) -> ConnectionPool:
     return ConnectionPool(
         url,
         kwargs={"autocommit": True, **session_settings(role, "tonne api")},
@@ -252,7 +251,7 @@ def _pool(url: str, role: str, most: int) -> ConnectionPool[Connection[TupleRow]
     )
 
 
-def _may_sign(conn: Connection[TupleRow]) -> bool:
+def _may_sign(conn: Connection) -> bool:
     """Whether the login holds the role that accounts: then nobody else needs to be asked."""
     row = conn.execute("SELECT pg_has_role(session_user, 'tonne_mrv', 'SET')").fetchone()
     return row == (True,)

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
     from structlog.typing import FilteringBoundLogger
 
     from mrv.report import Format
@@ -77,7 +76,7 @@ class FileJobs:
                 self._log.warning("jobs not read", error=" ".join(str(error).split())[:300])
                 self._stopping.wait(_AGAIN_S)
 
-    def _work(self, conn: Connection[TupleRow]) -> None:
+    def _work(self, conn: Connection) -> None:
         while not self._stopping.is_set():
             self._api.asked.clear()
             if time.monotonic() - self._forgot_s > _FORGET_S:
@@ -89,7 +88,7 @@ class FileJobs:
             else:
                 self._do(conn, job)
 
-    def _do(self, conn: Connection[TupleRow], job: FileJob) -> None:
+    def _do(self, conn: Connection, job: FileJob) -> None:
         told = self._log.bind(job=str(job.id), kind=job.wanted.kind, subject=job.wanted.statement)
         began_s = time.monotonic()
         try:
@@ -113,7 +112,7 @@ class FileJobs:
             told.info("file made", bytes=size, seconds=round(time.monotonic() - began_s, 1))
             jobs.end(conn, job.id, jobs.DONE, size=size)
 
-    def _made(self, conn: Connection[TupleRow], job: FileJob) -> Path:
+    def _made(self, conn: Connection, job: FileJob) -> Path:
         wanted = job.wanted
         stored = statements.seek(conn, wanted.statement)
         if stored is None:

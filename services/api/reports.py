@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
     from starlette.responses import Response
 
     from mrv.report import Format
@@ -159,7 +158,7 @@ def spoken_language(ask: Asked, lang: str | None) -> str:
     return lang or language(ask.request.headers.get("accept-language"), LANGUAGES)
 
 
-def _edition(conn: Connection[TupleRow], stored: Stored, wanted: Format, spoken: str) -> str:
+def _edition(conn: Connection, stored: Stored, wanted: Format, spoken: str) -> str:
     """Name all that a report's bytes depend on."""
     receipt = log.receipt(conn, stored.id)
     return kept.edition(

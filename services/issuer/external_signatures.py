@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from mrv.signatures.keys import EnrolledKey
     from mrv.statement.evidence_case import Case
@@ -62,7 +61,7 @@ _APART = timedelta(minutes=5)
 
 
 def statement(
-    conn: Connection[TupleRow],
+    conn: Connection,
     name: str,
     document: Mapping[str, Any],
     *,
@@ -117,7 +116,7 @@ def check_body(name: str, body: Mapping[str, Any], *, strict: bool) -> None:
 
 
 def verification(
-    conn: Connection[TupleRow], name: str, document: Mapping[str, Any], principal: str | None = None
+    conn: Connection, name: str, document: Mapping[str, Any], principal: str | None = None
 ) -> State:
     """
     Take a verifier's credential, after everything was computed again from raw readings.
@@ -161,7 +160,7 @@ def verification(
 
 
 def _verifier(
-    conn: Connection[TupleRow], have: Documents, document: Mapping[str, Any], principal: str | None
+    conn: Connection, have: Documents, document: Mapping[str, Any], principal: str | None
 ) -> EnrolledKey:
     """Who signed as verifier: of the right role, and neither by key nor by name the preparer."""
     name = have.stored.id
@@ -174,7 +173,7 @@ def _verifier(
     return holder
 
 
-def recompute(conn: Connection[TupleRow], stored: Stored) -> Case:
+def recompute(conn: Connection, stored: Stored) -> Case:
     """Collect a statement's case again; refuse if the statement does not follow from it."""
     body = canonical.parse_object(stored.body)
     said = claims_of(body, stored.id)
@@ -195,7 +194,7 @@ def recompute(conn: Connection[TupleRow], stored: Stored) -> Case:
 
 
 def finding(
-    conn: Connection[TupleRow], name: str, document: Mapping[str, Any], principal: str | None = None
+    conn: Connection, name: str, document: Mapping[str, Any], principal: str | None = None
 ) -> Event:
     """
     Take an event of a finding; the first one puts the statement under verification.
@@ -225,7 +224,7 @@ def finding(
 
 
 def approval(
-    conn: Connection[TupleRow], name: str, document: Mapping[str, Any], principal: str | None = None
+    conn: Connection, name: str, document: Mapping[str, Any], principal: str | None = None
 ) -> int:
     """
     Take an operator's approval of a verified statement's issue.
@@ -254,10 +253,7 @@ def approval(
 
 
 def status_list(
-    conn: Connection[TupleRow],
-    project: str,
-    document: Mapping[str, Any],
-    principal: str | None = None,
+    conn: Connection, project: str, document: Mapping[str, Any], principal: str | None = None
 ) -> None:
     """
     Take a project's status list that its operator signed; readers get the newest.
@@ -296,7 +292,7 @@ def status_list(
         status_lists.insert(conn, project, holder, signed, document, principal)
 
 
-def untold(conn: Connection[TupleRow], project: str, document: Mapping[str, Any]) -> set[str]:
+def untold(conn: Connection, project: str, document: Mapping[str, Any]) -> set[str]:
     """Return the statements of which a project's list says another thing than what is so now."""
     every = {one.id: one.state in _ENDED for one in statements.all_of(conn, project)}
     told = ended(document, project, every)
@@ -304,7 +300,7 @@ def untold(conn: Connection[TupleRow], project: str, document: Mapping[str, Any]
 
 
 def sampling(
-    conn: Connection[TupleRow],
+    conn: Connection,
     name: str,
     document: Mapping[str, Any],
     principal: str | None = None,

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from services.issuer.close import Closed
     from services.store.statements.signer_requests import Answer, Request
@@ -76,7 +75,7 @@ class Done(NamedTuple):
     result: dict[str, Any]
 
 
-def _close(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
+def _close(conn: Connection, asked: Request, desk: Desk) -> Done:
     said = canonical.parse_object(asked.said)
     span = int(said["from_us"]), int(said["to_us"])
     begun = _steps(asked, desk)
@@ -88,7 +87,7 @@ def _steps(asked: Request, desk: Desk) -> Callable[[int, str], None]:
     return lambda number, name: desk.begun(asked.id, number, len(close.STEPS), name)
 
 
-def _supersede(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
+def _supersede(conn: Connection, asked: Request, desk: Desk) -> Done:
     reason = str(canonical.parse_object(asked.said)["reason"])
     begun = _steps(asked, desk)
     return _closed(close.supersede(conn, asked.subject, asked.actor, reason, begun=begun))
@@ -108,7 +107,7 @@ def _closed(found: Closed) -> Done:
     )
 
 
-def _submit(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
+def _submit(conn: Connection, asked: Request, desk: Desk) -> Done:
     name = asked.subject
     draft = canonical.parse_object(statements.find(conn, name).body)
     signed = {**draft, **canonical.parse_object(asked.said)}
@@ -116,7 +115,7 @@ def _submit(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
     return Done(created=True, result={"statement": name, "state": "submitted", "unmet": unmet})
 
 
-def _sample(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
+def _sample(conn: Connection, asked: Request, desk: Desk) -> Done:
     del desk
     document = canonical.parse_object(asked.said)
     random, by_risk, population = accept.sampling(conn, asked.subject, document, asked.principal)
@@ -132,7 +131,7 @@ def _sample(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
     )
 
 
-def _finding(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
+def _finding(conn: Connection, asked: Request, desk: Desk) -> Done:
     del desk
     name = asked.subject
     event = accept.finding(conn, name, canonical.parse_object(asked.said), asked.principal)
@@ -144,14 +143,14 @@ def _finding(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
     )
 
 
-def _verify(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
+def _verify(conn: Connection, asked: Request, desk: Desk) -> Done:
     del desk
     document = canonical.parse_object(asked.said)
     state = accept.verification(conn, asked.subject, document, asked.principal)
     return Done(created=True, result={"statement": asked.subject, "state": state})
 
 
-def _approve(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
+def _approve(conn: Connection, asked: Request, desk: Desk) -> Done:
     del desk
     document = canonical.parse_object(asked.said)
     count = accept.approval(conn, asked.subject, document, asked.principal)
@@ -159,7 +158,7 @@ def _approve(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
     return Done(created=True, result=result)
 
 
-def _issue(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
+def _issue(conn: Connection, asked: Request, desk: Desk) -> Done:
     if desk.waits:
         require_enough(conn)
     signer = life.log_signer(conn, desk.home, desk.log_key)
@@ -175,7 +174,7 @@ def _issue(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
     return Done(created=False, result=result)
 
 
-def _revoke(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
+def _revoke(conn: Connection, asked: Request, desk: Desk) -> Done:
     reason = str(canonical.parse_object(asked.said)["reason"])
     signer = life.log_signer(conn, desk.home, desk.log_key)
     index = life.revoke(conn, asked.subject, signer, asked.actor, reason)
@@ -183,7 +182,7 @@ def _revoke(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
     return Done(created=False, result=result)
 
 
-def _status_list(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
+def _status_list(conn: Connection, asked: Request, desk: Desk) -> Done:
     del desk
     document = canonical.parse_object(asked.said)
     accept.status_list(conn, asked.subject, document, asked.principal)
@@ -191,7 +190,7 @@ def _status_list(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done
     return Done(created=True, result=result)
 
 
-_HOW: dict[str, Callable[[Connection[TupleRow], Request, Desk], Done]] = {
+_HOW: dict[str, Callable[[Connection, Request, Desk], Done]] = {
     "close": _close,
     "supersede": _supersede,
     "submit": _submit,
@@ -218,7 +217,7 @@ _ERRORS: dict[str, type[Exception]] = {
 }  # fmt: skip
 
 
-def do(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
+def do(conn: Connection, asked: Request, desk: Desk) -> Done:
     """
     Do what is asked for.
 
@@ -236,7 +235,7 @@ def do(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
     return _HOW[asked.kind](conn, asked, desk)
 
 
-def awaited(conn: Connection[TupleRow], id_: UUID, patience_s: float) -> Answer | None:
+def awaited(conn: Connection, id_: UUID, patience_s: float) -> Answer | None:
     """
     Wait for the answer of a request; None where there is none in time.
 
@@ -254,7 +253,7 @@ def awaited(conn: Connection[TupleRow], id_: UUID, patience_s: float) -> Answer 
     return found
 
 
-def elsewhere(conn: Connection[TupleRow], home: Path, name: str = LOG_KEY) -> bool:
+def elsewhere(conn: Connection, home: Path, name: str = LOG_KEY) -> bool:
     """Whether a log's key is enrolled whose secret is not here: then a signer has it."""
     logs = [one.key for one in enrolled.load(conn) if one.key.role == "log"]
     here = keys.names(home)

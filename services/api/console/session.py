@@ -22,7 +22,6 @@ from services.store.api import sessions
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
     from starlette.responses import Response
 
     from services.store.api.api_keys import ApiKey
@@ -31,9 +30,7 @@ COOKIE = "tonne_session"
 _LONGEST = 200
 
 
-def open_session(
-    conn: Connection[TupleRow], key: ApiKey, response: Response, *, secure: bool
-) -> None:
+def open_session(conn: Connection, key: ApiKey, response: Response, *, secure: bool) -> None:
     """Let the browser hold a session of whoever signed in."""
     response.set_cookie(
         COOKIE,
@@ -46,7 +43,7 @@ def open_session(
     )
 
 
-def close_session(conn: Connection[TupleRow], request: Request, response: Response) -> None:
+def close_session(conn: Connection, request: Request, response: Response) -> None:
     """End the session, here and in the browser."""
     session = _session_of(request)
     if session is not None:

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from services.api.principals import Principal
     from services.store.statements.statements import Event, Stored
@@ -207,7 +206,7 @@ def _accepted(ask: Asked) -> str | None:
     return ", ".join(ask.request.headers.getlist("accept")) or None
 
 
-def visible(conn: Connection[TupleRow], who: Principal, statement: str) -> Stored:
+def visible(conn: Connection, who: Principal, statement: str) -> Stored:
     """
     Return a statement that the caller may see.
 
@@ -222,13 +221,13 @@ def visible(conn: Connection[TupleRow], who: Principal, statement: str) -> Store
     return stored
 
 
-def own(ask: Asked, conn: Connection[TupleRow], statement: str) -> None:
+def own(ask: Asked, conn: Connection, statement: str) -> None:
     """Refuse a statement outside the caller's scope, also one that the public may see."""
     if not ask.who.sees(visible(conn, ask.who, statement).project):
         raise unknown("statement", statement)
 
 
-def owned(ask: Asked, statement: str) -> Callable[[Connection[TupleRow]], None]:
+def owned(ask: Asked, statement: str) -> Callable[[Connection], None]:
     """Return a check that the statement is in the caller's scope."""
     return lambda conn: own(ask, conn, statement)
 

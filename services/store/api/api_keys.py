@@ -41,7 +41,7 @@ class ApiKey:
 
 
 def create(
-    conn: Connection[TupleRow],
+    conn: Connection,
     name: str,
     role: ApiRole,
     projects: Sequence[str] | None,
@@ -72,7 +72,7 @@ def create(
     return _key(row), f"{PREFIX}_{id_}_{secret}"
 
 
-def _refuse_unknown(conn: Connection[TupleRow], projects: Sequence[str] | None) -> None:
+def _refuse_unknown(conn: Connection, projects: Sequence[str] | None) -> None:
     rows = conn.execute("SELECT id FROM project WHERE id = ANY(%s)", [list(projects or ())])
     unknown = sorted(set(projects or ()) - {str(name) for (name,) in rows})
     if unknown:
@@ -86,7 +86,7 @@ def is_token(text: str) -> bool:
     return _TOKEN.fullmatch(text) is not None
 
 
-def find(conn: Connection[TupleRow], token: str) -> ApiKey | None:
+def find(conn: Connection, token: str) -> ApiKey | None:
     """Return the key that a token is of, if it is valid now."""
     if not is_token(token):
         return None
@@ -101,7 +101,7 @@ def find(conn: Connection[TupleRow], token: str) -> ApiKey | None:
     return _key(row[:-1])
 
 
-def valid(conn: Connection[TupleRow], id_: str) -> ApiKey | None:
+def valid(conn: Connection, id_: str) -> ApiKey | None:
     """Return a key by its id, if it is valid now; whoever asks has proven that it is theirs."""
     row = conn.execute(
         f"SELECT {_COLUMNS} FROM api_key WHERE id = %s AND revoked IS NULL"
@@ -111,13 +111,13 @@ def valid(conn: Connection[TupleRow], id_: str) -> ApiKey | None:
     return None if row is None else _key(row)
 
 
-def all_keys(conn: Connection[TupleRow]) -> list[ApiKey]:
+def all_keys(conn: Connection) -> list[ApiKey]:
     """Return all keys, oldest first, without secrets."""
     rows = conn.execute(f"SELECT {_COLUMNS} FROM api_key ORDER BY created, id")
     return [_key(row) for row in rows.fetchall()]
 
 
-def revoke(conn: Connection[TupleRow], id_: str) -> ApiKey:
+def revoke(conn: Connection, id_: str) -> ApiKey:
     """
     Make a key invalid from now on; again changes nothing.
 

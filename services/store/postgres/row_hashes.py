@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from mrv.log.entries import RowHash
 
@@ -139,7 +138,7 @@ class Tables(NamedTuple):
     unknown: tuple[str, ...]
 
 
-def tables(conn: Connection[TupleRow]) -> Tables:
+def tables(conn: Connection) -> Tables:
     """Sort the schema's tables; append-only are those whose trigger says so."""
     rows = conn.execute(
         "SELECT c.relname, EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid"
@@ -161,7 +160,7 @@ def tables(conn: Connection[TupleRow]) -> Tables:
 
 
 def older_than(
-    conn: Connection[TupleRow], table: str, column: str, moment: datetime, keys: list[str]
+    conn: Connection, table: str, column: str, moment: datetime, keys: list[str]
 ) -> list[str]:
     """Return which rows say that they were written well before a moment."""
     key = _key(_columns(conn, [table])[table])
@@ -181,7 +180,7 @@ class _Column(NamedTuple):
     of_key: bool
 
 
-def _columns(conn: Connection[TupleRow], names: Sequence[str]) -> dict[str, list[_Column]]:
+def _columns(conn: Connection, names: Sequence[str]) -> dict[str, list[_Column]]:
     """Columns of tables, in their order."""
     found: dict[str, list[_Column]] = {name: [] for name in names}
     for table, *column in conn.execute(
@@ -203,7 +202,7 @@ def _key(columns: list[_Column]) -> str:
 
 
 def hashes(
-    conn: Connection[TupleRow], names: Sequence[str], without: tuple[str, ...] = ()
+    conn: Connection, names: Sequence[str], without: tuple[str, ...] = ()
 ) -> dict[str, list[RowHash]]:
     """
     Key and hash of every row of some tables, by key; the connection thinks in UTC.
@@ -218,7 +217,7 @@ def hashes(
 
 
 def _hashes(
-    conn: Connection[TupleRow], table: str, columns: list[_Column], without: tuple[str, ...]
+    conn: Connection, table: str, columns: list[_Column], without: tuple[str, ...]
 ) -> list[RowHash]:
     shown = ", ".join(
         f'encode(sha256("{one.name}"), \'hex\') AS "{one.name}"' if one.long else f'"{one.name}"'

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from ingest.decode import Rejected
     from ingest.model import Fleet
@@ -41,7 +40,7 @@ class RegistryWatch:
         """Whether the last look is a while ago."""
         return time.monotonic() - self._checked_s > _LOOK_S
 
-    def newer(self, connection: Connection[TupleRow], held: Fleet | None) -> bool:
+    def newer(self, connection: Connection, held: Fleet | None) -> bool:
         """Look whether there is another version than the one held."""
         self._checked_s = time.monotonic()
         version = registry.registry_version(connection)
@@ -53,7 +52,7 @@ def names_unknown(rejected: Iterable[Rejected]) -> bool:
     return any(refusal.reason == "unknown_device" for refusal in rejected)
 
 
-def load_fleet(connection: Connection[TupleRow]) -> Fleet:
+def load_fleet(connection: Connection) -> Fleet:
     """Load the devices of one version."""
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
@@ -73,7 +72,7 @@ class Plans:
         self._compiled = Compiled()
         self._held: tuple[Fleet, list[Project], list[Factor]] | None = None
 
-    def load(self, connection: Connection[TupleRow]) -> Plan:
+    def load(self, connection: Connection) -> Plan:
         """Load and compile devices, projects and published factors of one version."""
         with connection.transaction():
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
@@ -83,7 +82,7 @@ class Plans:
         self._compiled.by(published)
         return Plan.of(fleet, projects, self._factors.with_more(published), self._compiled)
 
-    def _read(self, connection: Connection[TupleRow]) -> tuple[Fleet, list[Project], list[Factor]]:
+    def _read(self, connection: Connection) -> tuple[Fleet, list[Project], list[Factor]]:
         if self._held is not None:
             fleet, projects, published = self._held
             changes = registry.changed_since(connection, fleet.version)
@@ -97,6 +96,6 @@ class Plans:
         )
 
 
-def load_plan(connection: Connection[TupleRow], factors: FactorBook) -> Plan:
+def load_plan(connection: Connection, factors: FactorBook) -> Plan:
     """Load and compile devices, projects and published factors of one version."""
     return Plans(factors).load(connection)

@@ -9,7 +9,6 @@ from services.cli.output.counts import counted
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 _NAMED = 3
 _OVER = """
@@ -23,7 +22,7 @@ SELECT principal, sum(letters) FROM (
 """
 
 
-def quota(conn: Connection[TupleRow]) -> Finding:
+def quota(conn: Connection) -> Finding:
     """Name the principals that were over their quota within a day."""
     rows = conn.execute(_OVER).fetchall()
     if not rows:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from psycopg import Cursor
-    from psycopg.rows import TupleRow
 
     from ingest.model import Fleet, Frame, Int64
     from services.store.messages.dead_letter_write import Letters
@@ -49,9 +48,7 @@ class Summed(NamedTuple):
     span: int
 
 
-def note(
-    cursor: Cursor[TupleRow], fleet: Fleet, stored: Sequence[Frame], messages: Letters
-) -> None:
+def note(cursor: Cursor, fleet: Fleet, stored: Sequence[Frame], messages: Letters) -> None:
     """
     Count readings that were stored or completed, by hour of their time and of their arrival.
 
@@ -86,7 +83,7 @@ def _received_us(frame: Frame, messages: Letters) -> Int64:
 
 
 def by_day(
-    cursor: Cursor[TupleRow],
+    cursor: Cursor,
     ids: Sequence[str],
     span_us: tuple[int, int],
     days_us: Sequence[int],
@@ -129,9 +126,7 @@ def by_day(
     return [Summed(str(d), int(day) - 1, *map(int, more)) for d, day, *more in cursor.fetchall()]
 
 
-def by_hour(
-    cursor: Cursor[TupleRow], ids: Sequence[str], from_us: int, to_us: int
-) -> dict[str, int]:
+def by_hour(cursor: Cursor, ids: Sequence[str], from_us: int, to_us: int) -> dict[str, int]:
     """Count a span's readings by the hour of their arrival, written in UTC."""
     cursor.execute(
         "SELECT (extract(epoch FROM arrived) * 1000000)::bigint, sum(readings)::bigint"

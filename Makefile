@@ -20,9 +20,10 @@ FAULTS := tests/faults tests/test_tutorial.py tests/operations/test_alerts.py \
 	tests/integration/test_pipeline_any_order.py tests/integration/test_apache_kafka.py \
 	tests/integration/test_spans_any_order.py tests/integration/test_stations_any_order.py \
 	tests/integration/test_haiphong.py tests/integration/test_paths_agree.py \
-	tests/integration/test_partitions_change.py \
+	tests/integration/test_partitions_change.py tests/services/issuer/test_issue.py \
 	tests/services/api/test_hostile.py tests/services/api/test_openapi.py \
-	tests/services/issuer/test_issue.py tests/ingest/test_metering.py tests/ingest/test_decode.py
+	tests/services/stream/test_committer.py tests/services/test_catalog_year.py \
+	tests/ingest/test_metering.py tests/ingest/test_decode.py
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 12

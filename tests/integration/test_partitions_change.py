@@ -34,7 +34,7 @@ TOPIC = "parcels"
 @pytest.fixture
 def other_database_url(timescale, migrated_template):
     """A second fresh database."""
-    yield from _fresh(timescale, f"TEMPLATE {migrated_template}")
+    yield from _fresh(timescale, migrated_template)
 
 
 class Log:

@@ -36,7 +36,7 @@ SOON = ("--session", "6")
 def database_urls(timescale, migrated_template):
     """Three fresh databases."""
     with ExitStack() as open_:
-        fresh = [_fresh(timescale, f"TEMPLATE {migrated_template}") for _ in range(3)]
+        fresh = [_fresh(timescale, migrated_template) for _ in range(3)]
         for one in fresh:
             open_.callback(next, one, None)
         yield [next(one) for one in fresh]

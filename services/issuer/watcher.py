@@ -30,7 +30,7 @@ from services.processing.rebuild import rebuild
 from services.settings import local_urls
 from services.settle import Plan
 from services.store.api import webhooks
-from services.store.messages.dead_letter_expiry import expire
+from services.store.messages.dead_letter_expiry import expire, tidy
 from services.store.postgres import columnstore
 from services.store.postgres.pool import connect
 from services.store.registry import load as registry
@@ -222,13 +222,13 @@ class Watcher:
 
     def expire(self) -> None:
         """Let dead letters go that policy no longer keeps; what went stays on record."""
-        if not self._keep.letter_days:
-            return
-        before = datetime.now(UTC) - timedelta(days=self._keep.letter_days)
+        days = self._keep.letter_days
+        before = datetime.now(UTC) - timedelta(days=days) if days else None
         try:
             with self._connected() as conn:
                 conn.execute(_LONG)
-                if gone := expire(conn, before, "tonne watch"):
+                tidy(conn, before)
+                if before and (gone := expire(conn, before, "tonne watch")):
                     self._log.info("dead letters expired", letters=gone, before=f"{before:%F}")
         except (TonneError, psycopg.Error) as error:
             self._warn("dead letters not expired", error)

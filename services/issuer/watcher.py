@@ -36,6 +36,7 @@ from services.store.postgres.pool import connect
 from services.store.registry import load as registry
 from services.store.registry.factors import load_book
 from services.store.statements import witness_lines
+from services.store.timeseries import arrivals
 from services.store.views import alarm_round
 from services.store.views import fleet_metrics as gauges
 
@@ -137,6 +138,7 @@ class Watcher:
             ("days", self.add_up, DAYS_S),
             ("columnstore", self.compress, COMPRESS_S),
             ("letters", self.expire, EXPIRE_S),
+            ("arrivals", self.pack, EXPIRE_S),
         ]
         if audit_s is not None:
             rounds.append(("auditor", self.audit, audit_s))
@@ -232,6 +234,16 @@ class Watcher:
                     self._log.info("dead letters expired", letters=gone, before=f"{before:%F}")
         except (TonneError, psycopg.Error) as error:
             self._warn("dead letters not expired", error)
+
+    def pack(self) -> None:
+        """Keep by day when readings of days that are over came."""
+        before = datetime.now(UTC).date() - timedelta(days=arrivals.HOURS_KEPT_DAYS)
+        try:
+            with self._connected() as conn:
+                conn.execute(_LONG)
+                arrivals.pack(conn, before)
+        except (TonneError, psycopg.Error) as error:
+            self._warn("arrivals not packed", error)
 
     def audit(self) -> None:
         """Walk the log, and make a few devices' rows again; only a break is loud."""

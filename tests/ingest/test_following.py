@@ -27,7 +27,9 @@ def a_device(rng, name):
         Replacement(channel, int(us), 5, 0) for us in rng.integers(1, 99, rng.integers(2))
     )
     limits = tuple(
-        QualityLimits(where, int(day) * DAY_US, {"gap": "2 h"} if where == TIME else {})
+        QualityLimits(
+            where, int(day) * DAY_US, {"gap_s": 7200.0} if where == TIME else {"spike": 5.0}
+        )
         for where in (TIME, channel)[: rng.integers(3)]
         for day in sorted(rng.choice(9, rng.integers(1, 3), replace=False))
     )

@@ -20,7 +20,8 @@ FAULTS := tests/faults tests/operations/test_alerts.py tests/services/edge/test_
 	tests/integration/test_pipeline_any_order.py tests/integration/test_apache_kafka.py \
 	tests/integration/test_spans_any_order.py tests/integration/test_stations_any_order.py \
 	tests/integration/test_paths_agree.py tests/integration/test_partitions_change.py \
-	tests/services/api/test_hostile.py tests/services/api/test_openapi.py
+	tests/services/api/test_hostile.py tests/services/api/test_openapi.py \
+	tests/services/stream/test_committer.py tests/services/test_catalog_year.py
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 12

@@ -61,7 +61,8 @@ def local_urls(home: Path) -> dict[str, str]:
         raise SettingsError(
             f"{home / LOCAL_STATE} cannot be read: {error}; run `tonne local up` to write it again"
         ) from error
-    return {field: state[field] for field in (*SECRETS, *TLS_FILES) if state.get(field)}
+    told = (*SECRETS, *TLS_FILES, "grafana_url")
+    return {field: state[field] for field in told if state.get(field)}
 
 
 class _EnvironmentSource(PydanticBaseSettingsSource):

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from tests.command_server import KEEP, NUMBER, address
@@ -28,17 +28,27 @@ from tests.soak import SOAK
 CLI = "services.cli"
 TONNE = (sys.executable, "-m", CLI)
 ROOT = Path(__file__).parents[1]
+SERVER = Path(__file__).with_name("command_server.py")
 _TRIES = 3
 # what the interpreter, the loader and libraries read once, while they start
 _READ_ONCE = ("PYTHON", "LD_", "LC_", "LANG", "OPENSSL_", "OPENBLAS_", "OMP_", "MALLOC_")
 _TAKEN_OVER = "PYTHONUNBUFFERED"
 
 
+class Installed(NamedTuple):
+    """Another Python in which tonne is installed, and modules that its commands will need."""
+
+    python: Path
+    modules: tuple[str, ...]
+
+
 class Tonne(subprocess.Popen):
     """A running command; what `Popen` can do, it can."""
 
-    def __init__(self, words: Sequence[str], *, module: str, **options: Any) -> None:
-        self._module = module
+    def __init__(
+        self, words: Sequence[str], *, module: str, python: Installed | None = None, **options: Any
+    ) -> None:
+        self._module, self._python = module, python
         super().__init__(words, **options)
 
     def _execute_child(self, args: Sequence[str], *given: Any) -> None:
@@ -54,7 +64,7 @@ class Tonne(subprocess.Popen):
             "folder": os.fspath(cwd or os.getcwd()),  # noqa: PTH109
         }
         body = json.dumps(asked).encode()
-        self._answers = _connected()
+        self._answers = _connected(self._python)
         socket.send_fds(self._answers, [NUMBER.pack(len(body))], [stdin, stdout, stderr])
         self._answers.sendall(body)
         self.pid = self._answer()
@@ -85,16 +95,23 @@ class Tonne(subprocess.Popen):
 
 
 def start(
-    words: Sequence[Any], *, anew: bool = False, module: str = CLI, **options: Any
+    words: Sequence[Any],
+    *,
+    anew: bool = False,
+    module: str = CLI,
+    installed: Installed | None = None,
+    **options: Any,
 ) -> subprocess.Popen:
     """
     Start a command, with `Popen`'s options; `anew` by a Python that holds nothing else.
 
-    `module` is another program than `tonne`, as `python -m` takes it.
+    `module` is another program than `tonne`, as `python -m` takes it; `installed` is another
+    Python than that of the tests.
     """
     if anew or _own_python(options.get("env")):
-        return subprocess.Popen([sys.executable, "-m", module, *map(str, words)], **options)
-    return Tonne([str(word) for word in words], module=module, **options)
+        python = installed.python if installed else sys.executable
+        return subprocess.Popen([python, "-m", module, *map(str, words)], **options)
+    return Tonne([str(word) for word in words], module=module, python=installed, **options)
 
 
 def run(words: Sequence[Any], **options: Any) -> subprocess.CompletedProcess:
@@ -122,20 +139,24 @@ def _own_python(env: Mapping[str, str] | None) -> bool:
     return SOAK or any(os.environ.get(k) != v for k, v in told.items() if k != _TAKEN_OVER)
 
 
-def _connected() -> socket.socket:
-    """Return a connection to this run's server."""
+def _connected(python: Installed | None) -> socket.socket:
+    """Return a connection to this run's server, or to that of another Python."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.connect(address(_kept()[0]))
+    connection.connect(address(_kept(python)[0]))
     return connection
 
 
 @cache
-def _kept() -> tuple[str, socket.socket]:
+def _kept(python: Installed | None) -> tuple[str, socket.socket]:
     """Start this run's server unless another process did; its name, and what keeps it."""
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid4().hex
+    command = [sys.executable, "-m", "tests.command_server", run]
+    if python is not None:
+        run = uuid4().hex  # alone: apart from what stands in the checkout, and in the environment
+        command = [str(python.python), "-I", str(SERVER), run, *python.modules]
     for _ in range(_TRIES):
         subprocess.run(
-            [sys.executable, "-m", "tests.command_server", run],
+            command,
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

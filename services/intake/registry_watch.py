@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from ingest.decode import Rejected
     from ingest.model import Fleet
@@ -41,7 +40,7 @@ class RegistryWatch:
         """Whether the last look is a while ago."""
         return time.monotonic() - self._checked_s > _LOOK_S
 
-    def newer(self, connection: Connection[TupleRow], held: Fleet | None) -> bool:
+    def newer(self, connection: Connection, held: Fleet | None) -> bool:
         """Look whether there is another version than the one held."""
         self._checked_s = time.monotonic()
         version = registry.registry_version(connection)
@@ -53,7 +52,7 @@ def names_unknown(rejected: Iterable[Rejected]) -> bool:
     return any(refusal.reason == "unknown_device" for refusal in rejected)
 
 
-def load_fleet(connection: Connection[TupleRow], before: Fleet | None = None) -> Fleet:
+def load_fleet(connection: Connection, before: Fleet | None = None) -> Fleet:
     """Load the devices of one version; of an earlier one, those that have changed."""
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
@@ -78,7 +77,7 @@ class Plans:
         self._held: tuple[Fleet, list[Project], list[Factor]] | None = None
         self._plan: Plan | None = None
 
-    def load(self, connection: Connection[TupleRow]) -> Plan:
+    def load(self, connection: Connection) -> Plan:
         """Load and compile devices, projects and published factors of one version."""
         with connection.transaction():
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
@@ -90,7 +89,7 @@ class Plans:
         self._plan = Plan.of(fleet, projects, book, self._compiled, self._plan)
         return self._plan
 
-    def _read(self, connection: Connection[TupleRow]) -> tuple[Fleet, list[Project], list[Factor]]:
+    def _read(self, connection: Connection) -> tuple[Fleet, list[Project], list[Factor]]:
         if self._held is not None:
             fleet, projects, published = self._held
             changes = registry.changed_since(connection, fleet.version)
@@ -107,6 +106,6 @@ class Plans:
         )
 
 
-def load_plan(connection: Connection[TupleRow], factors: FactorBook) -> Plan:
+def load_plan(connection: Connection, factors: FactorBook) -> Plan:
     """Load and compile devices, projects and published factors of one version."""
     return Plans(factors).load(connection)

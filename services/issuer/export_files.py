@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from mrv.exports.cell_map import CellMap
     from mrv.exports.draft import Draft
@@ -59,9 +58,7 @@ def together(sources: Sequence[Source], authority: Authority) -> list[Source]:
     return found
 
 
-def sources_of(
-    conn: Connection[TupleRow], statements: Sequence[str], authority: Authority
-) -> list[Source]:
+def sources_of(conn: Connection, statements: Sequence[str], authority: Authority) -> list[Source]:
     """Load issued statements from the database, for one export."""
     return together([source_of(conn, one) for one in statements], authority)
 
@@ -125,7 +122,7 @@ def jcm_files(
 
 
 def inventory_files(
-    conn: Connection[TupleRow],
+    conn: Connection,
     site: str,
     year: int,
     form: CellMap | None = None,

@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
     from structlog.typing import FilteringBoundLogger
 
     from services.metrics import Metrics
@@ -257,7 +256,7 @@ class Watcher:
         except (TonneError, psycopg.Error) as error:
             self._warn("not audited", error)
 
-    def _compare(self, conn: Connection[TupleRow]) -> None:
+    def _compare(self, conn: Connection) -> None:
         plan = Plan.of(registry.load_fleet(conn), registry.load_projects(conn), load_book(conn))
         if not (size := len(plan.fleet)):
             return
@@ -276,7 +275,7 @@ class Watcher:
         for one in found[:10]:
             self._log.error("differs from its readings", table=one.table, key=" ".join(one.key))
 
-    def _connected(self) -> Connection[TupleRow]:
+    def _connected(self) -> Connection:
         return connect(self._url, role="tonne_watch", name="tonne watch", autocommit=True)
 
     def _repeat(self, work: Callable[[], None], pause_s: float) -> None:

@@ -62,7 +62,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from psycopg import Connection, Cursor
-    from psycopg.rows import TupleRow
 
     from ingest.decode import Rejected
     from ingest.model import Fleet, Frame, Int32
@@ -122,7 +121,7 @@ class Store:
 
     def commit(
         self,
-        connection: Connection[TupleRow],
+        connection: Connection,
         frames: Sequence[Frame],
         rejected: Sequence[Rejected],
         messages: Letters,
@@ -158,7 +157,7 @@ class Store:
         return in_parts(batch, commit, partial(self.around, connection))
 
     @contextmanager
-    def around(self, connection: Connection[TupleRow]) -> Iterator[None]:
+    def around(self, connection: Connection) -> Iterator[None]:
         """Hold several writes in one transaction; where that fails, none is remembered."""
         try:
             with connection.transaction():
@@ -172,7 +171,7 @@ class Store:
         self.state.forget()
         self._seen.forget()
 
-    def write(self, cursor: Cursor[TupleRow], batch: Batch) -> Written:
+    def write(self, cursor: Cursor, batch: Batch) -> Written:
         """
         Write a batch and all that follows from it, in the transaction of the caller.
 
@@ -200,7 +199,7 @@ class Store:
         return Written(out, settled, remade, flagged, heard, put_off)
 
     def _flag(
-        self, cursor: Cursor[TupleRow], arrived: Arrived, frames: Sequence[Frame], messages: Letters
+        self, cursor: Cursor, arrived: Arrived, frames: Sequence[Frame], messages: Letters
     ) -> Stored:
         """Flag readings: new ones from what is remembered, late ones and their neighbours anew."""
         changed = dict(arrived.changed)
@@ -215,7 +214,7 @@ class Store:
         return self._quality.store(cursor, fresh, changed, until, (frames, messages))
 
     def _derive(
-        self, cursor: Cursor[TupleRow], arrived: Arrived, out: Committed
+        self, cursor: Cursor, arrived: Arrived, out: Committed
     ) -> tuple[Settled, late.Remade, dict[int, int]]:
         """Make what follows from stored readings, or put it off; return what was made."""
         fleet, plan = self.plan.fleet, self.plan
@@ -254,7 +253,7 @@ class Store:
             d: max(int(last_us[d]), onward[d].last_us if d in onward else NEVER) for d in devices
         }
 
-    def _write_remade(self, cursor: Cursor[TupleRow], remade: late.Remade, out: Committed) -> None:
+    def _write_remade(self, cursor: Cursor, remade: late.Remade, out: Committed) -> None:
         out.rows.update(late.write(cursor, self.plan, self.ids, self._words, remade))
         out.events.extend(remade.events)
 
@@ -270,9 +269,7 @@ class Store:
         self.state.forget(np.array(unsure, dtype=np.int32))
         return written.committed
 
-    def after_failure(
-        self, connection: Connection[TupleRow], batch: Batch, error: BaseException
-    ) -> Batch:
+    def after_failure(self, connection: Connection, batch: Batch, error: BaseException) -> Batch:
         """
         Forget what a failed transaction may have changed; return the batch to try instead.
 
@@ -293,14 +290,12 @@ class Store:
                 return young
         raise error
 
-    def flush(self, connection: Connection[TupleRow]) -> None:
+    def flush(self, connection: Connection) -> None:
         """Write who was heard last, while no batch comes."""
         self._seen.flush(connection)
 
     def look_for_requests(
-        self,
-        connection: Connection[TupleRow],
-        ours: Callable[[Fleet, str], bool] = lambda _fleet, _id: True,
+        self, connection: Connection, ours: Callable[[Fleet, str], bool] = lambda _fleet, _id: True
     ) -> int:
         """Take up which devices wait for their rows; return how many. See `Backlog.look`."""
         return self._backlog.look(connection, ours)
@@ -310,7 +305,7 @@ class Store:
         """How many devices wait for their rows."""
         return len(self._backlog)
 
-    def remake_requested(self, connection: Connection[TupleRow]) -> int:
+    def remake_requested(self, connection: Connection) -> int:
         """
         Make again all that is asked for, span by span; return how many devices.
 
@@ -326,9 +321,7 @@ class Store:
         return count
 
     def catch_up(
-        self,
-        connection: Connection[TupleRow],
-        guard: Callable[[Cursor[TupleRow]], object] = lambda _: None,
+        self, connection: Connection, guard: Callable[[Cursor], object] = lambda _: None
     ) -> Answered:
         """
         Derive the next span of some devices that wait; return once it is durable.
@@ -353,7 +346,7 @@ class Store:
         self.state.forget(np.array(answered.ended, dtype=np.int32))
         return answered
 
-    def _load(self, cursor: Cursor[TupleRow], frames: Sequence[Frame]) -> None:
+    def _load(self, cursor: Cursor, frames: Sequence[Frame]) -> None:
         """Read what the batch goes on from."""
         if any(len(f) and int(f.time_us.min()) < now_us() - YOUNG_US for f in frames):
             archived.guard(cursor)
@@ -364,7 +357,7 @@ class Store:
             self._quality.load(cursor, self.state, missing)
             self._backlog.load(cursor, missing)
 
-    def _write_derived(self, cursor: Cursor[TupleRow], settled: Settled, out: Committed) -> None:
+    def _write_derived(self, cursor: Cursor, settled: Settled, out: Committed) -> None:
         for part, fresh in ((settled.fresh, True), (settled.open, False)):
             derived.write_intervals(cursor, self.ids, part.intervals, fresh=fresh)
             derived.write_emissions(cursor, self.ids, self._words, part.emissions, fresh=fresh)
@@ -373,7 +366,7 @@ class Store:
 
     def _settle_stations(
         self,
-        cursor: Cursor[TupleRow],
+        cursor: Cursor,
         touched: Touched,
         settled: Settled,
         remade: late.Remade,

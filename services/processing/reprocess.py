@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from psycopg import Cursor
-    from psycopg.rows import TupleRow
 
     from ingest.pipeline import Metered
     from services.settle import Plan
@@ -97,7 +96,7 @@ class Remade:
 
 
 def remake(
-    cursor: Cursor[TupleRow],
+    cursor: Cursor,
     plan: Plan,
     scratch: MeterState,
     from_us: Mapping[int, int],
@@ -176,11 +175,7 @@ class _Begin:
 
 
 def _begin(
-    cursor: Cursor[TupleRow],
-    plan: Plan,
-    scratch: MeterState,
-    from_us: dict[int, int],
-    whole: Collection[int],
+    cursor: Cursor, plan: Plan, scratch: MeterState, from_us: dict[int, int], whole: Collection[int]
 ) -> dict[int, _Begin]:
     """
     Find where rows begin to change, and the marks that everything from there follows from.
@@ -207,9 +202,7 @@ def _begin(
     return begins | {d: _Begin(after[d], replaced[d]) for d in limited}
 
 
-def _note_shown(
-    cursor: Cursor[TupleRow], plan: Plan, scratch: MeterState, devices: list[int]
-) -> None:
+def _note_shown(cursor: Cursor, plan: Plan, scratch: MeterState, devices: list[int]) -> None:
     """Note which devices have a register that no reading so far has shown."""
     for class_id, members in marks.by_class(plan.fleet, devices).items():
         for column in plan.bounds.columns(class_id):
@@ -225,7 +218,7 @@ def floor(us: int) -> int:
 
 
 def _meter(
-    cursor: Cursor[TupleRow],
+    cursor: Cursor,
     plan: Plan,
     scratch: MeterState,
     begins: dict[int, _Begin],
@@ -249,7 +242,7 @@ def _meter(
 
 
 def write(
-    cursor: Cursor[TupleRow],
+    cursor: Cursor,
     plan: Plan,
     ids: Words,
     words: BindingWords,

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from mrv.exports.source import Source
     from services.api.request_context import Asked
@@ -115,13 +114,13 @@ def facility(ask: WholeReader, site: SiteId, year: Year) -> Response:
         return _sent(ask, conn, made, (), f"facility-{site}-{year}")
 
 
-def _sources(conn: Connection[TupleRow], names: Sequence[str]) -> tuple[list[Source], Authority]:
+def _sources(conn: Connection, names: Sequence[str]) -> tuple[list[Source], Authority]:
     authority = registered(conn, Authority())
     return export_files.sources_of(conn, names, authority), authority
 
 
 def _sent(
-    ask: Asked, conn: Connection[TupleRow], made: Made, sources: Sequence[Source], name: str
+    ask: Asked, conn: Connection, made: Made, sources: Sequence[Source], name: str
 ) -> Response:
     """Send a folder as a zip of the same bytes for the same content, and keep a record of it."""
     files = made.folder(sources)

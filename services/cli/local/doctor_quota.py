@@ -33,7 +33,7 @@ GROUP BY principal ORDER BY sum(letters) DESC
 """
 
 
-def quota(conn: Connection[TupleRow]) -> Finding:
+def quota(conn: Connection) -> Finding:
     """Name the principals that were over their quota within a day."""
     if rows := conn.execute(_OVER).fetchall():
         return Finding(

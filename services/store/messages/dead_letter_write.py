@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from datetime import date
 
     from psycopg import Cursor
-    from psycopg.rows import TupleRow
 
     from ingest.decode import Rejected
     from ingest.model import Fleet
@@ -74,7 +73,7 @@ class Recorded:
 
 
 def record(
-    cursor: Cursor[TupleRow],
+    cursor: Cursor,
     fleet: Fleet,
     rejected: Sequence[Rejected],
     messages: Letters,
@@ -151,9 +150,7 @@ def _row(
     )
 
 
-def _within(
-    cursor: Cursor[TupleRow], rows: Sequence[_Row], day_bytes: int
-) -> tuple[list[_Row], list[_Row]]:
+def _within(cursor: Cursor, rows: Sequence[_Row], day_bytes: int) -> tuple[list[_Row], list[_Row]]:
     """Part rows that there is room for today from those that there is not; note the room."""
     cursor.execute(
         "SELECT principal, day, bytes FROM dead_letter_day WHERE principal = ANY(%s)"
@@ -199,7 +196,7 @@ def _newest_days(
     return list(last), list(last.values()), [added[pair] for pair in pairs]
 
 
-def _count_over(cursor: Cursor[TupleRow], over: Sequence[_Row]) -> None:
+def _count_over(cursor: Cursor, over: Sequence[_Row]) -> None:
     """Count what found no room, with the beginning of the last of each kind."""
     groups: dict[tuple[str, date, str], list[_Row]] = {}
     for row in over:
@@ -225,7 +222,7 @@ def _count_over(cursor: Cursor[TupleRow], over: Sequence[_Row]) -> None:
     )
 
 
-def _known(cursor: Cursor[TupleRow], digests: list[bytes]) -> set[tuple[str, str, bytes]]:
+def _known(cursor: Cursor, digests: list[bytes]) -> set[tuple[str, str, bytes]]:
     if not digests:
         return set()
     cursor.execute(

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from datetime import date
 
     from psycopg import Connection, Cursor
-    from psycopg.rows import TupleRow
 
     from ingest.model import Fleet, Frame, Int64
     from services.store.messages.dead_letter_write import Letters
@@ -57,9 +56,7 @@ class Summed(NamedTuple):
     span: int
 
 
-def note(
-    cursor: Cursor[TupleRow], fleet: Fleet, stored: Sequence[Frame], messages: Letters
-) -> None:
+def note(cursor: Cursor, fleet: Fleet, stored: Sequence[Frame], messages: Letters) -> None:
     """
     Count readings that were stored or completed, by hour of their time and of their arrival.
 
@@ -94,7 +91,7 @@ def _received_us(frame: Frame, messages: Letters) -> Int64:
 
 
 def by_day(
-    cursor: Cursor[TupleRow],
+    cursor: Cursor,
     ids: Sequence[str],
     span_us: tuple[int, int],
     days_us: Sequence[int],
@@ -136,9 +133,7 @@ def by_day(
     return [Summed(str(d), int(day) - 1, *map(int, more)) for d, day, *more in cursor.fetchall()]
 
 
-def by_hour(
-    cursor: Cursor[TupleRow], ids: Sequence[str], from_us: int, to_us: int
-) -> dict[str, int]:
+def by_hour(cursor: Cursor, ids: Sequence[str], from_us: int, to_us: int) -> dict[str, int]:
     """Count a span's readings by the hour of their arrival, written in UTC."""
     cursor.execute(
         "SELECT (extract(epoch FROM arrived) * 1000000)::bigint, sum(readings)::bigint"
@@ -148,7 +143,7 @@ def by_hour(
     return {utc_text(int(us)): int(count) for us, count in cursor.fetchall()}
 
 
-def pack(conn: Connection[TupleRow], before: date) -> None:
+def pack(conn: Connection, before: date) -> None:
     """Keep by day what is of before a day of UTC, some devices in each transaction."""
     beyond: str | None = ""
     while beyond is not None:

@@ -69,7 +69,7 @@ class Checkpoint(NamedTuple):
             register.other_count[d], register.other_first[d] = self.other[2:]
 
 
-def load(cursor: Cursor[TupleRow], fleet: Fleet, state: MeterState, devices: Sequence[int]) -> None:
+def load(cursor: Cursor, fleet: Fleet, state: MeterState, devices: Sequence[int]) -> None:
     """Load the state of devices that the process has not met."""
     state.reset(np.array(devices, dtype=np.intp))
     _load_newest(cursor, fleet, state, devices)
@@ -84,7 +84,7 @@ def load(cursor: Cursor[TupleRow], fleet: Fleet, state: MeterState, devices: Seq
 
 
 def last(
-    cursor: Cursor[TupleRow],
+    cursor: Cursor,
     fleet: Fleet,
     *,
     read_before: Mapping[int, int] | None = None,
@@ -103,7 +103,7 @@ def last(
     return _marks(cursor, fleet, dict(before or {}), column)
 
 
-def departed(cursor: Cursor[TupleRow], fleet: Fleet, from_us: Mapping[int, int]) -> dict[int, int]:
+def departed(cursor: Cursor, fleet: Fleet, from_us: Mapping[int, int]) -> dict[int, int]:
     """
     Return since when the registers of devices have another line beside theirs.
 
@@ -153,7 +153,7 @@ class Held(NamedTuple):
     metering: Int16
 
 
-def between(cursor: Cursor[TupleRow], fleet: Fleet, spans: Mapping[int, tuple[int, int]]) -> Held:
+def between(cursor: Cursor, fleet: Fleet, spans: Mapping[int, tuple[int, int]]) -> Held:
     """Stored interval rows of some devices, each in its half-open span; sorted. [us UTC]"""
     if not spans:
         spans = {0: (0, 0)} if len(fleet) else {}
@@ -189,9 +189,7 @@ def between(cursor: Cursor[TupleRow], fleet: Fleet, spans: Mapping[int, tuple[in
     return Held(*columns)
 
 
-def newest(
-    cursor: Cursor[TupleRow], fleet: Fleet, devices: Sequence[int]
-) -> dict[int, dict[int, int]]:
+def newest(cursor: Cursor, fleet: Fleet, devices: Sequence[int]) -> dict[int, dict[int, int]]:
     """
     When the registers of devices were read last, by fleet index and quantity. [us UTC]
 
@@ -211,9 +209,7 @@ def newest(
     return found
 
 
-def showing(
-    cursor: Cursor[TupleRow], fleet: Fleet, devices: Sequence[int], channel: Channel
-) -> list[int]:
+def showing(cursor: Cursor, fleet: Fleet, devices: Sequence[int], channel: Channel) -> list[int]:
     """Return which of some devices of a class have ever shown a register."""
     class_id = fleet.devices[devices[0]].class_id
     cursor.execute(
@@ -227,9 +223,7 @@ def showing(
     return [index for (index,) in cursor.fetchall()]
 
 
-def _load_newest(
-    cursor: Cursor[TupleRow], fleet: Fleet, state: MeterState, devices: Sequence[int]
-) -> None:
+def _load_newest(cursor: Cursor, fleet: Fleet, state: MeterState, devices: Sequence[int]) -> None:
     for class_id, members in by_class(fleet, devices).items():
         cursor.execute(
             f"SELECT d.index, {_US.format('r.time')}"
@@ -246,9 +240,7 @@ def _load_newest(
         state.last_us[index] = max(state.last_us[index], last_us)
 
 
-def _load_open(
-    cursor: Cursor[TupleRow], fleet: Fleet, state: MeterState, devices: Sequence[int]
-) -> None:
+def _load_open(cursor: Cursor, fleet: Fleet, state: MeterState, devices: Sequence[int]) -> None:
     cursor.execute(
         f"SELECT d.index, d.quantity, {_US.format('i.start')}, i.value, i.measured_us,"
         " i.estimated_us, i.unknown_us"
@@ -266,7 +258,7 @@ def _load_open(
 
 
 def _marks(
-    cursor: Cursor[TupleRow], fleet: Fleet, before_us: Mapping[int, int | None], column: str
+    cursor: Cursor, fleet: Fleet, before_us: Mapping[int, int | None], column: str
 ) -> list[Checkpoint]:
     ids, index, quantity = _pairs(fleet, list(before_us))
     times = [before_us[i] for i in index]
@@ -291,9 +283,7 @@ def _checkpoint(row: TupleRow) -> Checkpoint:
     return Checkpoint(device, quantity_index, start_us, value, read_us, changed_us, beside)
 
 
-def _load_power(
-    cursor: Cursor[TupleRow], fleet: Fleet, state: MeterState, devices: Sequence[int]
-) -> None:
+def _load_power(cursor: Cursor, fleet: Fleet, state: MeterState, devices: Sequence[int]) -> None:
     for class_id, members in by_class(fleet, devices).items():
         for channel in classes.load()[class_id].registers:
             register = state.registers[QUANTITY_INDEX[str(channel.quantity)]]

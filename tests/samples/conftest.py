@@ -7,8 +7,8 @@ import pytest
 
 from services.local.postgres import Postgres
 from services.store.postgres.migrate import migrate
-from tests import memory
-from tests.fix_timescale import Quick, _fresh, _named
+from tests import databases, memory
+from tests.fix_timescale import Quick, _fresh
 from tests.ports import give_ports
 from tests.samples import sample
 
@@ -26,7 +26,7 @@ def old_server(tmp_path_factory):
 @pytest.fixture(scope="session")
 def came_from_0_1_0(old_server):
     """URL of the database of 0.1.0 after today's `tonne migrate`; only read it."""
-    url = _named(old_server.url, "sample")
+    url = databases.named(old_server.url, "sample")
     with psycopg.connect(old_server.url, autocommit=True) as conn:
         conn.execute("CREATE DATABASE sample")
     sample.restore(url)
@@ -44,7 +44,7 @@ def upgraded(old_server, came_from_0_1_0):
         conn.execute(
             f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
         )
-        copies = _fresh(old_server, f"TEMPLATE {name}")
+        copies = _fresh(old_server, name)
         url = next(copies)
         conn.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
     yield url

@@ -68,6 +68,7 @@ UNSEALED = {
     "webhook_secret": "by what events are signed",
     "webhook_event": "what is told; what happened is in tables of its own",
     "webhook_delivery": "what came of telling",
+    "public_version": "each carries its operator's signature; made from what is sealed",
     "file_job": "files that somebody asked for; made from what is sealed",
     "job_progress": "how far jobs are",
     "signer_request": "what was asked of the signer; what came of it is in tables of its own",

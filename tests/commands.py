@@ -133,6 +133,36 @@ def run(words: Sequence[Any], **options: Any) -> subprocess.CompletedProcess:
     return done
 
 
+_FORWARD = """#!{python} -IS
+import json, os, signal, socket, struct, sys
+
+number = struct.Struct("!q")
+body = json.dumps({{
+    "module": {module!r}, "words": sys.argv[1:],
+    "environment": dict(os.environ), "folder": os.getcwd(),
+}}).encode()
+with socket.socket(socket.AF_UNIX) as server:
+    server.connect({address!r})
+    socket.send_fds(server, [number.pack(len(body))], [0, 1, 2])
+    server.sendall(body)
+    pid, = number.unpack(server.recv(number.size, socket.MSG_WAITALL))
+    for one in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(one, lambda sent, _: os.kill(pid, sent))
+    code, = number.unpack(server.recv(number.size, socket.MSG_WAITALL))
+sys.exit(code if code >= 0 else 128 - code)
+"""
+
+
+def on_path(folder: Path) -> None:
+    """Write a `tonne` for shell scripts into a folder: each of its starts is forked, too."""
+    script = folder / "tonne"
+    script.write_text(
+        _FORWARD.format(python=sys.executable, module=CLI, address=address(_kept()[0])),
+        encoding="utf-8",
+    )
+    script.chmod(0o755)
+
+
 def _own_python(env: Mapping[str, str] | None) -> bool:
     """Whether a start with this environment needs an interpreter of its own."""
     told = {k: v for k, v in (env or {}).items() if k.startswith(_READ_ONCE)}

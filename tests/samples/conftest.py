@@ -5,8 +5,8 @@ import pytest
 
 from services.local.postgres import Postgres
 from services.store.postgres.migrate import migrate
-from tests import memory
-from tests.fix_timescale import Quick, _fresh, _named, _once, _Unscheduled, copy_cluster
+from tests import databases, memory
+from tests.fix_timescale import Quick, _fresh, _once, copy_cluster
 from tests.ports import give_ports
 from tests.samples import sample
 
@@ -20,11 +20,11 @@ def old_cluster(tmp_path_factory):
 
 
 def _make_cluster(home):
-    server = _Unscheduled(give_ports(home, Postgres.name))
+    server = Quick(give_ports(home, Postgres.name))
     server.start()
     with psycopg.connect(server.url, autocommit=True) as conn:
         conn.execute(f"CREATE DATABASE {NAME}")
-    url = _named(server.url, NAME)
+    url = databases.named(server.url, NAME)
     sample.restore(url)
     migrate(url)
     server.stop()
@@ -44,7 +44,7 @@ def old_server(old_cluster, tmp_path_factory):
 @pytest.fixture(scope="session")
 def came_from_0_1_0(old_server):
     """URL of the database of 0.1.0 after today's `tonne migrate`; only read it."""
-    return _named(old_server.url, NAME)
+    return databases.named(old_server.url, NAME)
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def upgraded(old_server):
         conn.execute(
             f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{NAME}'"
         )
-        copies = _fresh(old_server, f"TEMPLATE {NAME}")
+        copies = _fresh(old_server, NAME)
         url = next(copies)
         conn.execute(f"ALTER DATABASE {NAME} ALLOW_CONNECTIONS true")
     yield url

@@ -12,7 +12,7 @@ def _sealed(request, timescale, migrated_template, tmp_path_factory, monkeypatch
     make, home = shelved.sealed, tmp_path_factory.mktemp("sealed")
     if "shelf" in request.fixturenames:
         make = shelved.packed if "pack" in request.fixturenames else shelved.shelved
-    for url in _fresh(timescale, f"TEMPLATE {migrated_template}"):
+    for url in _fresh(timescale, migrated_template):
         who = planted(make, url, home)
         if make is not shelved.sealed:  # it was made elsewhere
             monkeypatch.setenv("TONNE_ARCHIVE_URL", str(home / shelved.SHELF))

@@ -74,7 +74,7 @@ def url(timescale, migrated_template, tmp_path_factory):
     """Return a database with a statement, a superseded one, and all under a sealed log."""
     from tests.fix_timescale import _fresh  # noqa: PLC0415 - a database for the module
 
-    made = _fresh(timescale, f"TEMPLATE {migrated_template}")
+    made = _fresh(timescale, migrated_template)
     url = next(made)
     _fill(url, tmp_path_factory.mktemp("home"))
     yield url

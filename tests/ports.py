@@ -27,7 +27,7 @@ BLOCKS = [
     for thousand in range(21_000, 31_000, 2_000)
     for hundred in range(0, 1_000, SIZE)
 ]
-SERVERS = ("postgres", "mosquitto", "kafka", "prometheus")
+SERVERS = ("postgres", "mosquitto", "kafka", "prometheus", "grafana")
 
 
 class Block:

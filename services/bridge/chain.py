@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     import threading
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
     from structlog.typing import FilteringBoundLogger
 
     from ingest.model import Fleet
@@ -147,9 +146,9 @@ class BridgeChain:
             if connection is not None:
                 self._refresh(connection)
 
-    def _refresh(self, connection: Connection[TupleRow]) -> None:
+    def _refresh(self, connection: Connection) -> None:
         if self._watch.newer(connection, None if self._held is None else self._held.fleet):
-            fleet = load_fleet(connection)
+            fleet = load_fleet(connection, None if self._held is None else self._held.fleet)
             self._held = Router(fleet)
             self._log.info("registry", version=fleet.version, devices=len(fleet))
 
@@ -174,7 +173,7 @@ class BridgeChain:
                     return self._claimed(connection)
         return []
 
-    def _claimed(self, connection: Connection[TupleRow]) -> list[tuple[str, bytes]]:
+    def _claimed(self, connection: Connection) -> list[tuple[str, bytes]]:
         self._asked_s = time.monotonic()
         found = claimed(connection, self._rebirth_s)
         for topic, _ in found:

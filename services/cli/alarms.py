@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 _STATES = ("now", *stored.STATES, "all")
 _author = click.option("--author", help="Who does it; the system's user by default.")
@@ -174,12 +173,12 @@ def _tonnes(value: Any) -> str | None:
     return None if value is None else f"{value:.6f} t"
 
 
-def _known(conn: Connection[TupleRow], number: int) -> dict[str, Any]:
+def _known(conn: Connection, number: int) -> dict[str, Any]:
     found = stored.one(conn, None, number)
     if found is None:
         raise RegistryError(f"there is no alarm {number}; see tonne alarms list --state all")
     return found
 
 
-def _database() -> Connection[TupleRow]:
+def _database() -> Connection:
     return connect(database_url(), role="tonne_mrv", name="tonne alarms", autocommit=True)

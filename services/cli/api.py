@@ -26,7 +26,6 @@ from services.webhooks import addresses
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from services.api.oidc import Tokens
     from services.store.api.api_keys import ApiKey
@@ -186,11 +185,11 @@ def _shown(key: ApiKey) -> dict[str, object]:
     return {**asdict(key), "state": _state(key)}
 
 
-def _time(conn: Connection[TupleRow], text: str | None) -> datetime | None:
+def _time(conn: Connection, text: str | None) -> datetime | None:
     if text is None:
         return None
     return datetime.fromtimestamp(moment_us(conn, "--expires", text) / 1e6, UTC)
 
 
-def _database() -> Connection[TupleRow]:
+def _database() -> Connection:
     return connect(database_url(), role="tonne_api", name="tonne api", autocommit=True)

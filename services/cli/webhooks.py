@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 _id = click.argument("id_", metavar="ID")
 _author = click.option("--author", help="Who does it; the system's user by default.")
@@ -271,5 +270,5 @@ def _told(one: store.Webhook | store.Delivery) -> dict[str, object]:
     }
 
 
-def _database() -> Connection[TupleRow]:
+def _database() -> Connection:
     return connect(database_url(), role="tonne_mrv", name="tonne webhooks", autocommit=True)

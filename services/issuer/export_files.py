@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import zipfile
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mrv.exports.cad_trust import ORDER, cad_trust
@@ -16,12 +18,22 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from mrv.exports.cell_map import CellMap
     from mrv.exports.draft import Draft
     from mrv.exports.entered import Authority
     from mrv.exports.source import Source
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def zipped(files: Mapping[str, bytes]) -> bytes:
+    """Return files as a zip: the same bytes for the same files."""
+    held = BytesIO()
+    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path, data in files.items():
+            archive.writestr(zipfile.ZipInfo(path, _EPOCH), data, zipfile.ZIP_DEFLATED)
+    return held.getvalue()
 
 
 class Made(NamedTuple):
@@ -59,9 +71,7 @@ def together(sources: Sequence[Source], authority: Authority) -> list[Source]:
     return found
 
 
-def sources_of(
-    conn: Connection[TupleRow], statements: Sequence[str], authority: Authority
-) -> list[Source]:
+def sources_of(conn: Connection, statements: Sequence[str], authority: Authority) -> list[Source]:
     """Load issued statements from the database, for one export."""
     return together([source_of(conn, one) for one in statements], authority)
 
@@ -125,7 +135,7 @@ def jcm_files(
 
 
 def inventory_files(
-    conn: Connection[TupleRow],
+    conn: Connection,
     site: str,
     year: int,
     form: CellMap | None = None,

@@ -22,12 +22,11 @@ from services.store.timeseries.year_sums import year_sums
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from mrv.exports.cell_map import CellMap
 
 
-def facility_inventory(conn: Connection[TupleRow], site: str, year: int) -> Inventory:
+def facility_inventory(conn: Connection, site: str, year: int) -> Inventory:
     """
     Return the inventory of a site's facility.
 

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from mrv.registry.project import Certified, Project, Sample
     from services.registry.entries import Device, Rating, Registry
@@ -61,7 +60,7 @@ class Told(NamedTuple):
     samples: tuple[Sample, ...]
 
 
-def told(conn: Connection[TupleRow], project: Project, from_us: int, to_us: int) -> Told:
+def told(conn: Connection, project: Project, from_us: int, to_us: int) -> Told:
     """
     Hold the registry against what a period asks of it.
 

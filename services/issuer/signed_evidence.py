@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from ingest.model import Device
     from mrv.signed_values.verification import Checked
@@ -40,7 +39,7 @@ _LONGEST = 16_384
 
 
 def signed_of(
-    conn: Connection[TupleRow], devices: Sequence[Device], period: tuple[int, int], timezone: str
+    conn: Connection, devices: Sequence[Device], period: tuple[int, int], timezone: str
 ) -> SignedExtract:
     """
     Collect a period's signed values, and the keys of who signed them.
@@ -72,7 +71,7 @@ def signed_of(
 
 
 def _keys(
-    conn: Connection[TupleRow], ids: Sequence[str], serials: Mapping[str, str | None]
+    conn: Connection, ids: Sequence[str], serials: Mapping[str, str | None]
 ) -> Iterator[SigningKeyNamed]:
     every = load_meter_keys(conn)
     for device in ids:

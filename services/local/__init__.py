@@ -1,1 +1,1 @@
-"""Local servers for one machine: PostgreSQL, mosquitto, Kafka, Prometheus."""
+"""Local servers for one machine: PostgreSQL, mosquitto, Kafka, Prometheus, Grafana."""

@@ -119,6 +119,28 @@ class Postgres(Server):
             if found is None:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
 
+    def let_read(self, login: str, password: str) -> None:
+        """Let a login of this name read what boards read, and write nothing."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            for role, may in (("tonne_grafana", "NOLOGIN"), (login, "LOGIN")):
+                known = "SELECT FROM pg_roles WHERE rolname = %s"
+                if connection.execute(known, (role,)).fetchone() is None:
+                    connection.execute(
+                        sql.SQL("CREATE ROLE {} {}").format(sql.Identifier(role), sql.SQL(may))
+                    )
+                for setting in ("statement_timeout = '30s'", "default_transaction_read_only = on"):
+                    connection.execute(
+                        sql.SQL("ALTER ROLE {} SET {}").format(
+                            sql.Identifier(role), sql.SQL(setting)
+                        )
+                    )
+            connection.execute(
+                sql.SQL("ALTER ROLE {} PASSWORD {}").format(
+                    sql.Identifier(login), sql.Literal(password)
+                )
+            )
+            connection.execute(sql.SQL("GRANT tonne_grafana TO {}").format(sql.Identifier(login)))
+
     def in_the_way(self, port: int) -> bool:
         """Also while backends of a killed server finish their last query."""
         return super().in_the_way(port) or "shared memory block" in self.last_lines()

@@ -50,6 +50,10 @@ class Server(ABC):
     def ready(self, port: int) -> bool:
         """Whether the server answers as itself."""
 
+    def account(self) -> Account | None:
+        """Return the account that it runs as where we are root; None for ours."""
+        return service_account(self.user) if self.user else None
+
     def prepare(self, account: Account | None) -> None:
         """Make the folder ready for a first start or a start over old data."""
         own_folder(self.folder, account)
@@ -90,7 +94,7 @@ class Server(ABC):
         """
         if self._running():
             return
-        account = service_account(self.user) if self.user else None
+        account = self.account()
         self.home.mkdir(parents=True, exist_ok=True)
         self.prepare(account)
         deadline = time.monotonic() + _OUT_OF_THE_WAY_WITHIN_S

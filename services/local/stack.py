@@ -16,9 +16,10 @@ from pathlib import Path
 from ingest.mqtt.tls import Tls
 from services.local import packages
 from services.local.apache_kafka import ApacheKafka
+from services.local.grafana import READER, Grafana
 from services.local.kafka import Kafka
 from services.local.mosquitto import Mosquitto
-from services.local.postgres import Postgres
+from services.local.postgres import DATABASE, Postgres
 from services.local.prometheus import Prometheus
 from services.local.server import Server
 from services.settings import LOCAL_STATE
@@ -35,6 +36,7 @@ class Urls:
     mqtt_cert_file: str | None = None
     mqtt_key_file: str | None = None
     prometheus_url: str | None = None
+    grafana_url: str | None = None
 
 
 @dataclass(frozen=True)
@@ -67,22 +69,30 @@ class LocalStack:
     kafka : Path, optional
         Apache Kafka's own folder, see `kafka_home`; without it the broker is one that keeps its
         topics in memory.
+    grafana : Path, optional
+        Grafana's own folder, see `grafana_home`; without it Grafana cannot be started.
     """
 
-    def __init__(self, home: Path, kafka: Path | None = None) -> None:
+    def __init__(self, home: Path, kafka: Path | None = None, grafana: Path | None = None) -> None:
         self.home = home.resolve()
         self.postgres = Postgres(self.home)
         self.mosquitto = Mosquitto(self.home)
         self.kafka = Kafka(self.home) if kafka is None else ApacheKafka(self.home, kafka)
         self.prometheus = Prometheus(self.home)
+        self.grafana = Grafana(self.home, grafana)
 
     @property
     def servers(self) -> tuple[Server, ...]:
         """Every server, in the order of starting."""
-        return self.postgres, self.mosquitto, self.kafka, self.prometheus
+        return self.postgres, self.mosquitto, self.kafka, self.prometheus, self.grafana
 
     def up(
-        self, *, kafka: bool = False, secure: bool | None = None, prometheus: bool = False
+        self,
+        *,
+        kafka: bool = False,
+        secure: bool | None = None,
+        prometheus: bool = False,
+        grafana: bool = False,
     ) -> Urls:
         """
         Start what does not run yet.
@@ -95,21 +105,31 @@ class LocalStack:
             Whether the MQTT broker asks everybody who they are; as before, if not given.
         prometheus : bool
             Whether to start Prometheus too.
+        grafana : bool
+            Whether to start Grafana too.
 
         Raises
         ------
         InputError
-            When a package is missing and cannot be installed.
+            When a package is missing and cannot be installed, or Grafana is wanted and not there.
         ServerError
             When a server does not come up.
         """
         packages.require()
         with self._alone():
+            if grafana:
+                self.grafana.require()
             if secure is not None:
                 self.mosquitto.become(secure=secure)
-            wanted: dict[Server, bool] = {self.kafka: kafka, self.prometheus: prometheus}
+            wanted: dict[Server, bool] = {
+                self.kafka: kafka,
+                self.prometheus: prometheus,
+                self.grafana: grafana,
+            }
             for server in self.servers:
                 if wanted.get(server, True):
+                    if server is self.grafana and server.pid is None:
+                        self._provision()
                     server.start()
                     self._publish()
         return self.urls()
@@ -126,10 +146,10 @@ class LocalStack:
     def urls(self) -> Urls:
         """URLs of the servers that run."""
         running = [server.url if server.pid else None for server in self.servers]
-        database, mqtt, kafka, prometheus = running
+        database, mqtt, kafka, prometheus, grafana = running
         tls = self.mosquitto.tls if mqtt and self.mosquitto.secure else Tls()
         ca, cert, key = (str(path) if path else None for path in (tls.ca, tls.cert, tls.key))
-        return Urls(database, mqtt, kafka, ca, cert, key, prometheus)
+        return Urls(database, mqtt, kafka, ca, cert, key, prometheus, grafana)
 
     def status(self) -> Status:
         """Every server's state."""
@@ -138,6 +158,10 @@ class LocalStack:
             state = "up" if server.pid else "down"
             servers[server.name] = ServerStatus(state, server.pid, server.port, str(server.log))
         return Status(str(self.home), self.urls(), servers)
+
+    def _provision(self) -> None:
+        self.grafana.provision(self.postgres.port, DATABASE, self.prometheus.url)
+        self.postgres.let_read(READER, self.grafana.reader_password)
 
     def _publish(self) -> None:
         path = self.home / LOCAL_STATE

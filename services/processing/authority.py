@@ -12,12 +12,11 @@ from services.store.registry import authority
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from mrv.exports.entered import Authority
 
 
-def registered(conn: Connection[TupleRow], given: Authority) -> Authority:
+def registered(conn: Connection, given: Authority) -> Authority:
     """
     Return what is registered with a file's entries in place of those of the same name.
 

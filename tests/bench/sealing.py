@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 FIRST = date(2026, 3, 2)
 ZONE = "Asia/Ho_Chi_Minh"
@@ -102,14 +101,14 @@ def _fill(url: str, devices: int, edges: list[int]) -> None:
         conn.execute("VACUUM (ANALYZE) arrival_count, " + ", ".join(TABLES))
 
 
-def _signer(conn: Connection[TupleRow]) -> Signer:
+def _signer(conn: Connection) -> Signer:
     key = SigningKey(bytes(32))
     holder = keys.EnrolledKey("bench-log", "log", key.public_multikey)
     signing_keys.enroll(conn, holder)
     return Signer(key, holder)
 
 
-def _arrival(conn: Connection[TupleRow], edges: list[int], devices: int) -> dict[str, float]:
+def _arrival(conn: Connection, edges: list[int], devices: int) -> dict[str, float]:
     """When the readings of the last day arrived, project by project, and of all in one project."""
     figures: dict[str, float] = {}
     fleet = registry.load_fleet(conn)
@@ -146,7 +145,7 @@ def _counting(url: str, devices: int) -> dict[str, float]:
 
 
 @contextmanager
-def _spent(conn: Connection[TupleRow], figures: dict[str, float], name: str) -> Iterator[None]:
+def _spent(conn: Connection, figures: dict[str, float], name: str) -> Iterator[None]:
     """Note seconds: ours, the session's, by the clock."""
     pid = conn.info.backend_pid
     began = time.process_time(), cpu_s(pid), time.monotonic()

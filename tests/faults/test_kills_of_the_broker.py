@@ -30,7 +30,7 @@ def test_kill_of_the_broker(pipeline, capsys):
     names, trusting = field.fresh(40), field.fresh(40)
     pipeline.register(field.registry([*names, *trusting]))
     log = pipeline.home / "broker.log"
-    kills = often(8, 20)
+    kills = often(4, 20)
     fleet, believer = start(pipeline, names), start(pipeline, trusting, receipts=False)
     kill_broker(pipeline, kills // 4)  # while nobody takes what it holds
     with pipeline.running(log):

@@ -3,10 +3,12 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import stat
 import subprocess
+import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ from urllib.parse import urlsplit
 import paho.mqtt.client as mqtt
 import psycopg
 import pytest
+import yaml
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from click.testing import CliRunner
 
@@ -25,17 +28,51 @@ from services.local import packages, ports, process
 from services.local.mosquitto import Mosquitto
 from services.local.stack import LocalStack
 from services.settings import Settings
+from tests.grafana.macros import BOARDS
 from tests.ports import SERVERS, give_ports
 
 pytestmark = pytest.mark.integration
 
 
+# There is no Grafana to test with: this keeps how it was called, and answers as it does.
+_STAND_IN = """#!{python}
+import configparser, http.server, json, os, sys
+ini = configparser.ConfigParser()
+ini.read(sys.argv[sys.argv.index("--config") + 1])
+told = {{s: dict(ini[s]) for s in ini.sections()}}
+with open("called.json", "w") as file:
+    seen = {{"argv": sys.argv, "cwd": os.getcwd(), "environment": dict(os.environ), "ini": told}}
+    json.dump(seen, file)
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if self.path == "/api/health" else 404)
+        self.end_headers()
+    def log_message(self, *_):
+        pass
+at = told["server"]["http_addr"], int(told["server"]["http_port"])
+http.server.HTTPServer(at, Answer).serve_forever()
+"""
+
+
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory):
+def grafana(tmp_path_factory):
+    """Return a folder of the form of Grafana's own."""
+    home = tmp_path_factory.mktemp("grafana")
+    (home / "conf").mkdir()
+    (home / "conf/defaults.ini").touch()
+    program = home / "bin/grafana"
+    program.parent.mkdir()
+    program.write_text(_STAND_IN.format(python=sys.executable), encoding="utf-8")
+    program.chmod(0o755)
+    return home
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory, grafana):
     """Servers in a folder that only we can walk through."""
     home = tmp_path_factory.mktemp("closed") / "home"
     home.parent.chmod(0o700)
-    servers = LocalStack(give_ports(home, *SERVERS))
+    servers = LocalStack(give_ports(home, *SERVERS), grafana=grafana)
     yield servers
     servers.down()
 
@@ -124,7 +161,7 @@ def test_no_password_no_entry(stack):
 
 def test_servers_listen_on_loopback_only(stack):
     """Anybody may speak for any device here, so the network must not reach it."""
-    stack.up(kafka=True, prometheus=True)
+    stack.up(kafka=True, prometheus=True, grafana=True)
     taken = {f"{server.port:04X}" for server in stack.servers}
     table = Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()
     local = [line.split()[1].split(":") for line in table if ":" in line]
@@ -132,6 +169,74 @@ def test_servers_listen_on_loopback_only(stack):
     assert set(listening) == taken
     assert set(listening.values()) == {"0100007F"}
     assert 5_432 not in {server.port for server in stack.servers}
+
+
+def test_grafana_reads_our_boards_from_our_database(stack, grafana):
+    """Boards over another database, or none, would look like a city without trouble."""
+    urls = stack.up(grafana=True)
+    folder = stack.grafana.folder
+    called = json.loads((folder / "called.json").read_text(encoding="utf-8"))
+    assert called["argv"][1:4] == ["server", "--homepath", str(grafana)]
+    assert called["cwd"] == str(folder)
+    for name in ("data", "logs", "plugins", "provisioning"):
+        place = called["ini"]["paths"][name]
+        assert place == f"/proc/self/cwd/{name}"
+    assert called["ini"]["auth.anonymous"] == {"enabled": "true", "org_role": "Viewer"}
+    first = called["ini"]["dashboards"]["default_home_dashboard_path"]
+    assert (folder / first.removeprefix("/proc/self/cwd/")).is_file()
+
+    shipped_boards = {p.name: p.read_bytes() for p in BOARDS.glob("*.json")}
+    assert {p.name: p.read_bytes() for p in (folder / "dashboards").iterdir()} == shipped_boards
+    provider = _yaml(folder, "dashboards")["providers"][0]
+    assert provider["options"] == {"path": "/proc/self/cwd/dashboards"}
+    sources = {one["uid"]: one for one in _yaml(folder, "datasources")["datasources"]}
+    text = json.dumps([json.loads(one) for one in shipped_boards.values()])
+    assert set(re.findall(r'"uid": "(tonne-(?:timescaledb|prometheus|alertmanager))"', text)) <= {
+        *sources
+    }
+    assert sources["tonne-prometheus"]["url"] == urls.prometheus_url or not urls.prometheus_url
+
+    # the login that it is given reads, and no more
+    source = sources["tonne-timescaledb"]
+    assert source["secureJsonData"] == {"password": "$__file{/proc/self/cwd/database.password}"}
+    password = (folder / "database.password").read_text(encoding="utf-8")
+    host, _, port = source["url"].partition(":")
+    with psycopg.connect(
+        host=host, port=port, user=source["user"], password=password,
+        dbname=source["jsonData"]["database"], autocommit=True,
+    ) as login:  # fmt: skip
+        assert login.execute("SELECT pg_has_role('tonne_grafana', 'USAGE')").fetchone() == (True,)
+        assert login.execute("SHOW statement_timeout").fetchone() == ("30s",)
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            login.execute("CREATE TABLE mine (a int)")
+    for name in ("database.password", "admin.password"):
+        assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600
+        secret = (folder / name).read_text(encoding="utf-8")
+        assert secret not in json.dumps(called)
+        written = [p for p in folder.rglob("*") if p.is_file() and p.suffix in {".yaml", ".ini"}]
+        assert not [p for p in written if secret in p.read_text(encoding="utf-8")]
+
+
+def _yaml(folder, kind):
+    return yaml.safe_load((folder / f"provisioning/{kind}/tonne.yaml").read_text(encoding="utf-8"))
+
+
+def test_commands_show_where_grafana_is_and_no_password(stack, grafana, monkeypatch):
+    """The address is what an operator needs; a password in a terminal is seen by others."""
+    monkeypatch.setenv("TONNE_HOME", str(stack.home))
+    monkeypatch.setenv("GRAFANA_HOME", str(grafana))
+    done = CliRunner().invoke(main, ["local", "up", "--grafana", "--no-kafka", "--no-prometheus"])
+    assert done.exit_code == 0, done.output
+    assert f"grafana_url     {stack.grafana.url}\n" in done.output
+    for name in ("database.password", "admin.password"):
+        assert (stack.grafana.folder / name).read_text(encoding="utf-8") not in done.output
+    assert Settings().grafana_url == stack.grafana.url
+    monkeypatch.setenv("GRAFANA_HOME", str(stack.home))
+    done = CliRunner().invoke(main, ["local", "up", "--grafana"])
+    assert done.exit_code == 2
+    assert "holds no bin/grafana" in done.output
+    with pytest.raises(InputError, match="GRAFANA_HOME"):
+        LocalStack(stack.home).up(grafana=True)
 
 
 def test_another_port_where_the_usual_one_is_taken(tmp_path):

@@ -23,7 +23,6 @@ from services.store.views.listing import PUBLIC_STATES
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 router = APIRouter(tags=["log"])
 ProjectQuery = Annotated[
@@ -76,7 +75,7 @@ def take_status_list(
     """
     del named, prefer, said  # read by `step`, declared for OpenAPI; what counts are the bytes
 
-    def check(conn: Connection[TupleRow]) -> None:
+    def check(conn: Connection) -> None:
         del conn
         if not ask.who.sees(project):
             raise unknown("project", project)

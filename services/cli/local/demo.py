@@ -17,6 +17,7 @@ from services.cli.local.demo_devices import REGISTRY, send, stay
 from services.cli.local.demo_shown import look, summary, what_next
 from services.cli.local.demo_stage import Stage, brief
 from services.cli.local.demo_statements import PERIODS, account
+from services.local.grafana import grafana_home
 from services.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def demo(*, once: bool, resume: bool) -> None:
 
     What is replayed and simulated comes with tonne; it all stays in TONNE_HOME.
     With --resume nothing is replayed: what an earlier demo stored is served again.
+    Where Grafana is installed, or GRAFANA_HOME names it, its boards are served too.
 
     \b
     Example:
@@ -44,7 +46,8 @@ def demo(*, once: bool, resume: bool) -> None:
     if resume and not any(stage.packs.glob("TN-*")):
         raise InputError(f"no demo was run in {stage.home}; run `tonne demo` first")
     stage.packs.mkdir(parents=True, exist_ok=True)
-    brief_servers(stage.tonne("local", "up"))
+    boards = ["--grafana"] if grafana_home() else []
+    brief_servers(stage.tonne("local", "up", *boards))
     try:
         brief(stage.tonne("migrate"))
         if resume:

@@ -12,6 +12,7 @@ from services.cli.output.masks import masked
 from services.cli.output.table import table
 from services.local import packages
 from services.local.apache_kafka import kafka_home
+from services.local.grafana import grafana_home
 from services.local.kafka import binary
 from services.local.stack import LocalStack, Status
 from services.settings import Settings
@@ -52,14 +53,26 @@ def local() -> None:
 )
 @click.option(
     "--prometheus/--no-prometheus",
+    default=None,
+    help="Prometheus too, over the processes in TONNE_HOME/prometheus/targets.json;"
+    " the default is yes beside Grafana.",
+)
+@click.option(
+    "--grafana/--no-grafana",
     default=False,
     show_default=True,
-    help="Prometheus too, over the processes in TONNE_HOME/prometheus/targets.json.",
+    help="Grafana too, with tonne's boards, where it is installed or GRAFANA_HOME names it.",
 )
 @_show_passwords
 @json_option
 def up(
-    *, secure: bool | None, kafka: bool | None, prometheus: bool, passwords: bool, as_json: bool
+    *,
+    secure: bool | None,
+    kafka: bool | None,
+    prometheus: bool | None,
+    grafana: bool,
+    passwords: bool,
+    as_json: bool,
 ) -> None:
     """
     Start PostgreSQL with TimescaleDB, mosquitto and a Kafka-compatible broker.
@@ -73,14 +86,19 @@ def up(
     With --secure nobody may connect but tonne and whoever `tonne registry issue-credentials`
     gave a certificate or password; see docs/security.md.
 
+    With --grafana any local client may look at the boards without a password; who edits
+    them signs in as admin with what TONNE_HOME/grafana/admin.password holds.
+
     \b
     Example:
       tonne local up --no-kafka
+      tonne local up --grafana
     """
     apache = kafka_home()
-    stack = LocalStack(Settings().home, apache)
+    stack = LocalStack(Settings().home, apache, grafana_home() if grafana else None)
     kafka = bool(apache or binary()) if kafka is None else kafka
-    stack.up(kafka=kafka, secure=secure, prometheus=prometheus)
+    prometheus = grafana if prometheus is None else prometheus
+    stack.up(kafka=kafka, secure=secure, prometheus=prometheus, grafana=grafana)
     _show(stack.status(), passwords=passwords, as_json=as_json)
 
 

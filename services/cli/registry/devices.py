@@ -40,7 +40,6 @@ from services.store.views import device_health as health
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 _NAME = "tonne devices"
 _STATES = ("online", "late", "offline")
@@ -177,7 +176,7 @@ def claims_(*, as_json: bool) -> None:
         click.echo("if the newcomer is right, change `gateway` in the registry and import it")
 
 
-def _held(conn: Connection[TupleRow], one: UnknownDevice) -> list[str]:
+def _held(conn: Connection, one: UnknownDevice) -> list[str]:
     letter, payload = get_letter(conn, one.example)
     return legible(payload, letter.content_type, round(letter.received.timestamp() * 1e6))
 
@@ -277,7 +276,7 @@ def refuse_(device: str, *, reason: str, author: str | None, as_json: bool) -> N
     say({"refused": device, "reason": reason}, f"refused {device}", as_json=as_json)
 
 
-def _spoken(conn: Connection[TupleRow], device: str) -> UnknownDevice:
+def _spoken(conn: Connection, device: str) -> UnknownDevice:
     known = (*unknown_devices(conn), *unknown_devices(conn, refused=True))
     found = [one for one in known if one.device == device]
     if not found:

@@ -25,7 +25,6 @@ from services.store.timeseries.queries import device_timezone
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 
 _device = click.option("--device", required=True, metavar="ID", help="Meter that measured it.")
@@ -181,9 +180,7 @@ def list_(device: str | None, *, as_json: bool) -> None:
     click.echo(table(head, rows, empty="nothing is certified"))
 
 
-def _span(
-    conn: Connection[TupleRow], device: str, begin: str, end: str
-) -> tuple[datetime, datetime]:
+def _span(conn: Connection, device: str, begin: str, end: str) -> tuple[datetime, datetime]:
     """Times of --from and --to, on quarter hours; a day by the clock of the device's site."""
     edges = span_us(begin, end, device_timezone(conn, device))
     if any(edge % INTERVAL_US for edge in edges):
@@ -209,5 +206,5 @@ def _bundle(
     }
 
 
-def _connect() -> Connection[TupleRow]:
+def _connect() -> Connection:
     return connect(database_url(), role="tonne_mrv", name="tonne certificates", autocommit=True)

@@ -28,7 +28,6 @@ from services.store.postgres.pool import connect
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from mrv.statement.findings import Record, What
 
@@ -239,5 +238,5 @@ def _done(statement: str, name: str, what: str, by: str) -> dict[str, object]:
     return {"statement": statement, "finding": name, "event": what, "signed_by": by}
 
 
-def _database() -> Connection[TupleRow]:
+def _database() -> Connection:
     return connect(database_url(), role="tonne_mrv", name="tonne statement", autocommit=True)

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -402,5 +401,5 @@ def _write(data: bytes, out: Path | None) -> None:
         out.write_bytes(data)
 
 
-def _database() -> Connection[TupleRow]:
+def _database() -> Connection:
     return connect(database_url(), role="tonne_mrv", name="tonne keys", autocommit=True)

@@ -41,7 +41,6 @@ from services.store.statements import transparency_log as stored
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from services.issuer.seal import Report
 
@@ -369,12 +368,12 @@ def _print(name: str, text: str, *, as_json: bool) -> None:
         click.echo(text, nl=False)
 
 
-def _head(conn: Connection[TupleRow], size: int | None) -> str:
+def _head(conn: Connection, size: int | None) -> str:
     found = stored.checkpoint(conn, size)
     if found is None:
         raise InputError("the log has no such head; `tonne log seal` makes the first")
     return found
 
 
-def _database() -> Connection[TupleRow]:
+def _database() -> Connection:
     return connect(database_url(), role="tonne_mrv", name="tonne log", autocommit=True)

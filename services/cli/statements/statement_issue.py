@@ -26,7 +26,6 @@ from services.store.statements import statements, transparency_log
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 
 @click.command()
@@ -174,7 +173,7 @@ def status_list(project: str, key_name: str, out: Path | None, *, as_json: bool)
 
 
 def _enter(
-    conn: Connection[TupleRow],
+    conn: Connection,
     id_: str,
     log_key: str,
     operator: life.Signer | None,
@@ -199,13 +198,13 @@ def _enter(
     return life.revoke(conn, id_, signer, by, reason), signer.holder.name, []
 
 
-def _log(conn: Connection[TupleRow]) -> str:
+def _log(conn: Connection) -> str:
     """Name of the log that is written now."""
     head = transparency_log.checkpoint(conn)
     return "" if head is None else head.partition("\n")[0]
 
 
-def _publish(conn: Connection[TupleRow], name: str, operator: life.Signer | None) -> None:
+def _publish(conn: Connection, name: str, operator: life.Signer | None) -> None:
     """Sign the project's status list anew, where an operator's key is at hand."""
     project = statements.find(conn, name).project
     if operator is not None:

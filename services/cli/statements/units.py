@@ -20,7 +20,6 @@ from services.store.statements.statements import find
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from services.store.statements.units import UnitState
 
@@ -122,5 +121,5 @@ def balance(year: int, *, as_json: bool) -> None:
     click.echo(table(head, rows, empty=f"no unit was issued up to the end of {year}"))
 
 
-def _database() -> Connection[TupleRow]:
+def _database() -> Connection:
     return connect(database_url(), role="tonne_mrv", name="tonne units", autocommit=True)

@@ -27,7 +27,6 @@ from services.store.views.programme_progress import progress_document
 if TYPE_CHECKING:
     from markupsafe import Markup
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from mrv.registry.programme_systems import System
     from services.api.request_context import Asked
@@ -220,7 +219,7 @@ def _cards(found: Found, t: Words) -> list[Card]:
     return cards
 
 
-def _programme(conn: Connection[TupleRow], year: int) -> dict[str, Any] | None:
+def _programme(conn: Connection, year: int) -> dict[str, Any] | None:
     try:
         return progress_document(conn, year)
     except RegistryError:

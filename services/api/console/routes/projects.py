@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from markupsafe import Markup
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from mrv.documents.statement import Gap
     from services.api.request_context import Asked
@@ -131,7 +130,7 @@ def _found(ask: Asked, name: str, year: str | None, month: str | None, day: str 
         return _of_month(conn, sums, _first_of(month, sums))
 
 
-def _of_year(conn: Connection[TupleRow], sums: ProjectSums, first: date) -> Shown:
+def _of_year(conn: Connection, sums: ProjectSums, first: date) -> Shown:
     end = date(first.year + 1, 1, 1)
     firsts = [date(first.year, m, 1) for m in range(1, 13)]
     wanted = console.expected_between(conn, sums.id, _midnights([*firsts, end], sums.timezone))
@@ -145,7 +144,7 @@ def _of_year(conn: Connection[TupleRow], sums: ProjectSums, first: date) -> Show
     return Shown(sums, "year", f"{first:%Y}", first, end, rows, [], list(sums.sites))
 
 
-def _of_month(conn: Connection[TupleRow], sums: ProjectSums, first: date) -> Shown:
+def _of_month(conn: Connection, sums: ProjectSums, first: date) -> Shown:
     name, zone, end = sums.id, sums.timezone, _following(first)
     emissions = console.emission_days(conn, name, zone, first, end)
     coverage = console.coverage_days(conn, name, zone, _pairs(conn, name), first, end)
@@ -163,7 +162,7 @@ def _of_month(conn: Connection[TupleRow], sums: ProjectSums, first: date) -> Sho
     return Shown(sums, "month", f"{first:%Y-%m}", first, end, rows, weeks, list(sums.sites))
 
 
-def _of_day(conn: Connection[TupleRow], sums: ProjectSums, day: date) -> Shown:
+def _of_day(conn: Connection, sums: ProjectSums, day: date) -> Shown:
     end = day + timedelta(days=1)
     since, until = _midnights([day, end], sums.timezone)
     found = console.account_quarters(conn, sums.id, since, until)
@@ -234,7 +233,7 @@ def _following(first: date) -> date:
     return (first + timedelta(days=32)).replace(day=1)
 
 
-def _pairs(conn: Connection[TupleRow], name: str) -> list[tuple[str, str]]:
+def _pairs(conn: Connection, name: str) -> list[tuple[str, str]]:
     """Return what the project monitors: device and quantity."""
     fleet = registry.load_fleet(conn)
     pairs = monitored(registry.load_project(conn, name), fleet)

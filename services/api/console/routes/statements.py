@@ -44,7 +44,7 @@ from services.issuer.timestamp_pack import stamps_of
 from services.store.postgres.timestamps import stamp
 from services.store.registry import load as registry
 from services.store.registry import programme
-from services.store.statements import approvals, sampling, statements, status_lists
+from services.store.statements import approvals, public_versions, sampling, statements, status_lists
 from services.store.statements import transparency_log as log
 from services.store.statements.file_jobs import Wanted
 from services.store.timeseries import readings
@@ -112,6 +112,7 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         stamps = stamps_of(conn, statement, entry)
         sample = sampling.document(conn, statement)
         public = programme.public_url(conn)
+        twin = public_versions.published(conn, statement)
         findings = [one.to_json() for one in records(conn, documents(conn, statement))]
     said = stored.claims
     opinion = _opinion(steps)
@@ -139,6 +140,7 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         sees=ask.who.sees(stored.project),
         reports=_reports(language, statement, sees=ask.who.sees(stored.project)),
         exports=_exports(said.methodology.id),
+        twin=twin,
     )
 
 

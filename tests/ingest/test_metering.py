@@ -67,7 +67,8 @@ def live(fleet_, readings, cuts, state=None):
             once = meter(bounds, fresh, [frame(device[past], time_us[past], value[past])])
             assert not once.rewrites
             stored.update(table(once.rows))
-            for register, new in zip(state.registers, fresh.registers, strict=True):
+            for quantity, register in state.registers.items():
+                new = fresh.registers[quantity]
                 register.known[again] = register.away[again] = False
                 register.other_read_us[again] = new.other_read_us[again]
                 for name in ("open_us", "power_us", "read_us"):

@@ -37,6 +37,7 @@ UNSEALED = {
     "late_day": "waits to be sealed",
     "timestamp_token": "each carries its authority's signature, and is verified where it is read",
     "arrival_count": "entered in the log with each day's seal",
+    "arrival_day": "entered in the log with each day's seal",
     "remake_request": "waits to be made again",
     "dead_letter_day": "how much room for dead letters is left today",
     "dead_letter_excess": "what found no room; counted, not kept",

@@ -133,7 +133,8 @@ class Settings(BaseSettings):
     dead_letter_days : int
         How many days dead letters are kept, 30 at the least; 0 for ever.
     dead_letter_bytes_a_day : int
-        What is kept of one principal's dead letters in a day of UTC; more is counted only.
+        What is kept of one principal's dead letters in a day of UTC, and of all together a hundred
+        times that; more is counted only.
     principal_messages_a_minute, principal_bytes_a_minute : int
         What one principal may send in a minute; 0 for any number.
     broker_queue_messages, broker_queue_bytes : int

@@ -86,7 +86,7 @@ if TYPE_CHECKING:
 
 _READERS, _JOBS, _WAIT_S = 8, 1, 5.0
 # threads: reads, what `lanes` lets through beside them, and as many again to answer from
-_THREADS = _READERS + lanes.WRITES + lanes.FILES + 8
+_THREADS = _READERS + lanes.WRITES + lanes.STEPS + lanes.FILES + 8
 _ABOUT = (
     "Statements of avoided CO2, their evidence and the log that holds them."
     " Statements that are issued, their status and the proofs are public; all else needs a"
@@ -146,7 +146,7 @@ def make_app(
         anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
         reads = _pool(database_url, "tonne_api", _READERS)
         files = _pool(database_url, "tonne_api", lanes.FILES + _JOBS)
-        writes = _pool(database_url, "tonne_api", lanes.WRITES)
+        writes = _pool(database_url, "tonne_api", lanes.WRITES + lanes.STEPS)
         with reads, files, writes, ExitStack() as held:
             with reads.connection() as conn:
                 cursors = Cursors(api_records.cursor_secret(conn))
@@ -180,7 +180,7 @@ def make_app(
         title="tonne",
         version=version("tonne"),
         description=_ABOUT,
-        openapi_url="/v1/openapi.json",
+        openapi_url=None,  # served from memory: see `reference`
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,

@@ -15,6 +15,7 @@ from uuid import uuid4
 import psycopg
 
 from ingest.errors import ServerError, TonneError
+from services.api.file_cache import size_of
 from services.api.problems import ProblemError, status_of
 from services.api.reports import packed, set_report
 from services.store.postgres.pool import connect
@@ -22,8 +23,6 @@ from services.store.statements import file_jobs as jobs
 from services.store.statements import statements
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from psycopg import Connection
     from structlog.typing import FilteringBoundLogger
 
@@ -92,7 +91,7 @@ class FileJobs:
         told = self._log.bind(job=str(job.id), kind=job.wanted.kind, subject=job.wanted.statement)
         began_s = time.monotonic()
         try:
-            file = self._made(conn, job)
+            size = self._made(conn, job)
         except (TonneError, ProblemError) as error:
             status = error.status if isinstance(error, ProblemError) else status_of(error)
             told.info("no file", reason=" ".join(str(error).split())[:300])
@@ -108,19 +107,22 @@ class FileJobs:
             detail = f"this is a defect of ours; tell us its number, {number}"
             jobs.end(conn, job.id, _DEFECT, detail=detail)
         else:
-            size = file.stat().st_size
             told.info("file made", bytes=size, seconds=round(time.monotonic() - began_s, 1))
             jobs.end(conn, job.id, jobs.DONE, size=size)
 
-    def _made(self, conn: Connection, job: FileJob) -> Path:
+    def _made(self, conn: Connection, job: FileJob) -> int:
+        """Make what a job is for; return its size in bytes."""
         wanted = job.wanted
         stored = statements.seek(conn, wanted.statement)
         if stored is None:
             raise ProblemError(_GONE, f"there is no statement {wanted.statement}")
         if wanted.kind == "pack":
-            return packed(self._api, stored, job.id)[0]
-        format_ = cast("Format", wanted.format)
-        return set_report(self._api, stored, format_, wanted.language or "en", job.id)[0]
+            file, _ = packed(self._api, stored, job.id)
+        else:
+            format_ = cast("Format", wanted.format)
+            file, _ = set_report(self._api, stored, format_, wanted.language or "en", job.id)
+        with file:
+            return size_of(file)
 
 
 def _words(error: Exception) -> str:

@@ -192,6 +192,8 @@ class _Token(NamedTuple):
 
 
 def _read_filter(text: str) -> Condition:
+    if "\0" in text:
+        raise InputError("$filter holds a NUL character, which no property has")
     tokens: list[_Token] = []
     at = 0
     while at < len(text) and text[at:].strip():

@@ -156,7 +156,7 @@ class BridgeChain:
 
     def _refresh(self, connection: Connection) -> None:
         if self._watch.newer(connection, None if self._held is None else self._held.fleet):
-            fleet = load_fleet(connection)
+            fleet = load_fleet(connection, None if self._held is None else self._held.fleet)
             self._held = Router(fleet)
             self._log.info("registry", version=fleet.version, devices=len(fleet))
 

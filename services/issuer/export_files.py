@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import zipfile
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mrv.exports.cad_trust import ORDER, cad_trust
@@ -21,6 +23,17 @@ if TYPE_CHECKING:
     from mrv.exports.draft import Draft
     from mrv.exports.entered import Authority
     from mrv.exports.source import Source
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def zipped(files: Mapping[str, bytes]) -> bytes:
+    """Return files as a zip: the same bytes for the same files."""
+    held = BytesIO()
+    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path, data in files.items():
+            archive.writestr(zipfile.ZipInfo(path, _EPOCH), data, zipfile.ZIP_DEFLATED)
+    return held.getvalue()
 
 
 class ExportFiles(NamedTuple):

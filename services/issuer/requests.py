@@ -26,7 +26,7 @@ from services.store.statements import signer_requests as queue
 from services.store.statements import statements
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
     from uuid import UUID
 
@@ -78,18 +78,18 @@ class Done(NamedTuple):
 def _close(conn: Connection, asked: Request, desk: Desk) -> Done:
     said = canonical.parse_object(asked.said)
     span = int(said["from_us"]), int(said["to_us"])
-    begun = _steps(asked, desk)
+    begun = _steps(asked, desk, close.STEPS)
     return _closed(close.close_period(conn, asked.subject, *span, asked.actor, begun=begun))
 
 
-def _steps(asked: Request, desk: Desk) -> Callable[[int, str], None]:
-    """Return what closing a period calls as each of its steps begins."""
-    return lambda number, name: desk.begun(asked.id, number, len(close.STEPS), name)
+def _steps(asked: Request, desk: Desk, names: Sequence[str]) -> Callable[[int, str], None]:
+    """Return what a long request calls as each of its steps begins."""
+    return lambda number, name: desk.begun(asked.id, number, len(names), name)
 
 
 def _supersede(conn: Connection, asked: Request, desk: Desk) -> Done:
     reason = str(canonical.parse_object(asked.said)["reason"])
-    begun = _steps(asked, desk)
+    begun = _steps(asked, desk, close.STEPS)
     return _closed(close.supersede(conn, asked.subject, asked.actor, reason, begun=begun))
 
 
@@ -116,9 +116,11 @@ def _submit(conn: Connection, asked: Request, desk: Desk) -> Done:
 
 
 def _sample(conn: Connection, asked: Request, desk: Desk) -> Done:
-    del desk
     document = canonical.parse_object(asked.said)
-    random, by_risk, population = accept.sampling(conn, asked.subject, document, asked.principal)
+    begun = _steps(asked, desk, accept.SAMPLING)
+    random, by_risk, population = accept.sampling(
+        conn, asked.subject, document, asked.principal, begun=begun
+    )
     return Done(
         created=True,
         result={
@@ -144,9 +146,9 @@ def _finding(conn: Connection, asked: Request, desk: Desk) -> Done:
 
 
 def _verify(conn: Connection, asked: Request, desk: Desk) -> Done:
-    del desk
     document = canonical.parse_object(asked.said)
-    state = accept.verification(conn, asked.subject, document, asked.principal)
+    begun = _steps(asked, desk, accept.VERIFYING)
+    state = accept.verification(conn, asked.subject, document, asked.principal, begun)
     return Done(created=True, result={"statement": asked.subject, "state": state})
 
 

@@ -14,6 +14,7 @@ COLUMNS = (
     "id", "kind", "from_node", "to_node", "pressurised", "material", "diameter_mm", "level_m",
     "level_to_m", "cover_m", "year", "condition", "sensor",
 )  # fmt: skip
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _YEARS = (1850, 2200)
 _CONDITION = (1, 5)
 _HIGH = (-500.0, 9000.0)
@@ -32,6 +33,16 @@ class Cells:
         """Return text, None where it is empty."""
         value = self._cells.get(key)
         return None if value is None or value == "" else str(value)
+
+    def said(self, key: str) -> str | None:
+        """Return text that a spreadsheet, into which it is exported, takes for text."""
+        found = self.text(key)
+        if found is not None and found.startswith(_FORMULA):
+            self.problems.append(
+                f"{key} = {found[:40]!r}: a spreadsheet takes this for a formula; begin with a"
+                " letter or digit"
+            )
+        return found
 
     def name(self, key: str, *, needed: bool) -> str | None:
         """Return an id."""
@@ -100,7 +111,7 @@ def asset(
         begin,
         end,
         row.flag("pressurised"),
-        row.text("material"),
+        row.said("material"),
         row.number("diameter_mm", *_WIDE),
         row.number("level_m", *_HIGH),
         row.number("level_to_m", *_HIGH),

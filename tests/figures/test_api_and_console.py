@@ -82,7 +82,7 @@ class City:
 def city(request, timescale, migrated_template, tmp_path_factory):
     """Return a city in one of its states."""
     home = tmp_path_factory.mktemp("city")
-    for url in _fresh(timescale, f"TEMPLATE {migrated_template}"):
+    for url in _fresh(timescale, migrated_template):
         request.param(url, home)
         made = City(url, home)
         with made.client:

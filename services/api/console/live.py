@@ -37,7 +37,7 @@ _TIMES = 20
 _QUIET_S = 15.0
 _UNKNOWN_S = 30.0
 _BEHIND = 8
-MOST = 1_000
+MOST, MOST_OF_ONE = 1_000, 50
 _SITE = 60
 # what somebody has to see to comes first
 _RANK = {"offline": 0, "late": 1, "online": 2}
@@ -66,6 +66,10 @@ class Live:
     def full(self) -> bool:
         """Whether nobody more can watch."""
         return len(self._watchers) >= MOST
+
+    def watches(self, who: Principal) -> int:
+        """Return in how many windows somebody watches, by whichever session."""
+        return sum(one.who.id == who.id for one in self._watchers.values())
 
     async def watch(
         self, reads: ConnectionPool, who: Principal, session: bytes

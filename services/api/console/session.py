@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 COOKIE = "tonne_session"
 _LONGEST = 200
+_OTHER_SITES = ("cross-site", "same-site")  # where a browser says so (Fetch Metadata)
 
 
 def open_session(conn: Connection, key: ApiKey, response: Response, *, secure: bool) -> None:
@@ -104,9 +105,18 @@ def refuse_foreign(ask: Asked) -> None:
     ProblemError
         403.
     """
-    origin = ask.request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != ask.request.headers.get("host"):
+    said = ask.request.headers
+    origin, site = said.get("origin"), said.get("sec-fetch-site")
+    if (origin is not None and _host(origin) != said.get("host")) or site in _OTHER_SITES:
         raise ProblemError(403, "this form was sent by another site")
+
+
+def _host(origin: str) -> str | None:
+    """Return host and port of an origin; None where it is none."""
+    try:
+        return urlsplit(origin).netloc or None
+    except ValueError:
+        return None
 
 
 def _session_of(request: Request) -> bytes | None:

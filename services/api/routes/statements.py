@@ -14,7 +14,7 @@ from mrv.report import MEDIA_TYPES
 from services.api import schemas as shapes
 from services.api.file_cache import has_already
 from services.api.jobs import ACCEPTED_FILE, Preferred
-from services.api.negotiation import media_type
+from services.api.negotiation import STATEMENT_FORMS, VC, media_type
 from services.api.paging import Cursor, Limit, page
 from services.api.principals import refuse
 from services.api.problems import ProblemError
@@ -42,7 +42,6 @@ StatementId = Annotated[
     ),
 ]
 Document = Response
-VC = "application/vc"
 
 
 def _file(media_type: str) -> dict[int | str, dict[str, Any]]:
@@ -168,7 +167,7 @@ def detail(ask: Ask, statement: StatementId, lang: Lang = None) -> Response:
     `Accept` chooses: `application/vc` is the signed statement alone, the media types of
     PDF and workbook are the reports.
     """
-    chosen = media_type(_accepted(ask), ("application/json", VC, *MEDIA_TYPES.values()))
+    chosen = media_type(_accepted(ask), STATEMENT_FORMS)
     if chosen == MEDIA_TYPES["xlsx"]:
         return _workbook(ask, statement, lang)
     with ask.reading() as conn:

@@ -23,7 +23,12 @@ PREFIX = "tonne"
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 _ID_LENGTH = 12
 _TOKEN = re.compile(rf"{PREFIX}_[a-z0-9]{{{_ID_LENGTH}}}_[A-Za-z0-9_-]{{1,100}}")
-_COLUMNS = "id, name, role, projects, created, created_by, expires, revoked"
+_LAST_YEAR = 9000
+# a later time, which nobody may give any more, is the year 10000 in some zone and cannot be read
+_COLUMNS = (
+    "id, name, role, projects, created, created_by,"
+    f" least(expires, timestamptz '{_LAST_YEAR}-01-01 00:00+00'), revoked"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,10 @@ def create(
         If it would never be valid.
     """
     _refuse_unknown(conn, projects)
+    if expires is not None and expires.year >= _LAST_YEAR:
+        raise InputError(
+            f"the key would expire at {expires}; give a time before the year {_LAST_YEAR}"
+        )
     id_ = "".join(secrets.choice(_ALPHABET) for _ in range(_ID_LENGTH))
     secret = secrets.token_urlsafe(32)
     row = conn.execute(

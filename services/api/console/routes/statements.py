@@ -30,7 +30,7 @@ from services.api.routes.statements import StatementId, visible
 from services.issuer.documents import documents, records
 from services.issuer.timestamp_pack import stamps_of
 from services.store.registry import programme
-from services.store.statements import approvals, sampling, statements, status_lists
+from services.store.statements import approvals, public_versions, sampling, statements, status_lists
 from services.store.statements import transparency_log as log
 from services.store.views import console, listing
 
@@ -77,6 +77,7 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         stamps = stamps_of(conn, statement, entry)
         sample = sampling.document(conn, statement)
         public = programme.public_url(conn)
+        twin = public_versions.published(conn, statement)
         findings = [one.to_json() for one in records(conn, documents(conn, statement))]
     said = stored.claims
     opinion = _opinion(steps)
@@ -104,6 +105,7 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         sees=ask.who.sees(stored.project),
         reports=_reports(language, statement, sees=ask.who.sees(stored.project)),
         exports=_exports(said.methodology.id),
+        twin=twin,
     )
 
 

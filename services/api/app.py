@@ -20,7 +20,15 @@ from services.api.console.live import Live
 from services.api.console.routes import alarms as console_alarms
 from services.api.console.routes import devices as console_devices
 from services.api.console.routes import jobs as console_jobs
-from services.api.console.routes import live, overview, projects, reference, sign_in
+from services.api.console.routes import (
+    live,
+    overview,
+    projects,
+    reference,
+    sign_in,
+    statement_days,
+    statement_files,
+)
 from services.api.console.routes import programme as console_programme
 from services.api.console.routes import sewers as console_sewers
 from services.api.console.routes import statements as console_statements
@@ -58,7 +66,7 @@ from services.api.routes import (
 )
 from services.issuer.request_runner import Runner
 from services.issuer.requests import Desk
-from services.issuer.timestamps import nobody
+from services.issuer.timestamps import no_authority
 from services.settings import FILES_BYTES
 from services.store.api import audit_and_idempotency as api_records
 from services.store.postgres.pool import session_settings
@@ -68,7 +76,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
     from starlette.responses import Response
     from structlog.typing import FilteringBoundLogger
 
@@ -79,7 +86,7 @@ if TYPE_CHECKING:
 
 _READERS, _JOBS, _WAIT_S = 8, 1, 5.0
 # threads: reads, what `lanes` lets through beside them, and as many again to answer from
-_THREADS = _READERS + lanes.WRITES + lanes.FILES + 8
+_THREADS = _READERS + lanes.WRITES + lanes.STEPS + lanes.FILES + 8
 _ABOUT = (
     "Statements of avoided CO2, their evidence and the log that holds them."
     " Statements that are issued, their status and the proofs are public; all else needs a"
@@ -115,7 +122,7 @@ class Choices:
     oidc: Tokens | None = None
     strict: bool = False
     grafana: str | None = None
-    stamps: Callable[[], Policy | None] = nobody
+    stamps: Callable[[], Policy | None] = no_authority
     waits: bool = False
     files_bytes: int = FILES_BYTES
     public_classes: tuple[str, ...] = ()
@@ -139,7 +146,7 @@ def make_app(
         anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
         reads = _pool(database_url, "tonne_api", _READERS)
         files = _pool(database_url, "tonne_api", lanes.FILES + _JOBS)
-        writes = _pool(database_url, "tonne_api", lanes.WRITES)
+        writes = _pool(database_url, "tonne_api", lanes.WRITES + lanes.STEPS)
         with reads, files, writes, ExitStack() as held:
             with reads.connection() as conn:
                 cursors = Cursors(api_records.cursor_secret(conn))
@@ -173,7 +180,7 @@ def make_app(
         title="tonne",
         version=version("tonne"),
         description=_ABOUT,
-        openapi_url="/v1/openapi.json",
+        openapi_url=None,  # served from memory: see `reference`
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
@@ -215,6 +222,8 @@ def make_app(
         overview,
         projects,
         console_statements,
+        statement_days,
+        statement_files,
         live,
         sign_in,
         console_assets,
@@ -240,7 +249,7 @@ def _shown(request: Request, refused: Response, detail: str) -> Response:
     return page.error_page(request, refused, detail) if page.is_page(request) else refused
 
 
-def _pool(url: str, role: str, most: int) -> ConnectionPool[Connection[TupleRow]]:
+def _pool(url: str, role: str, most: int) -> ConnectionPool:
     return ConnectionPool(
         url,
         kwargs={"autocommit": True, **session_settings(role, "tonne api")},
@@ -252,7 +261,7 @@ def _pool(url: str, role: str, most: int) -> ConnectionPool[Connection[TupleRow]
     )
 
 
-def _may_sign(conn: Connection[TupleRow]) -> bool:
+def _may_sign(conn: Connection) -> bool:
     """Whether the login holds the role that accounts: then nobody else needs to be asked."""
     row = conn.execute("SELECT pg_has_role(session_user, 'tonne_mrv', 'SET')").fetchone()
     return row == (True,)

@@ -11,8 +11,6 @@ from services.api.problems import ProblemError
 from services.store.api import api_keys
 
 if TYPE_CHECKING:
-    from psycopg import Connection
-    from psycopg.rows import TupleRow
     from psycopg_pool import ConnectionPool
 
     from services.api.oidc import Tokens
@@ -22,9 +20,7 @@ if TYPE_CHECKING:
 _JWT_DOTS = 2
 
 
-async def authenticate(
-    authorization: str, reads: ConnectionPool[Connection[TupleRow]], oidc: Tokens | None
-) -> Principal:
+async def authenticate(authorization: str, reads: ConnectionPool, oidc: Tokens | None) -> Principal:
     """
     Return who asks; an identity provider is waited for with no connection in hand.
 
@@ -47,7 +43,7 @@ async def authenticate(
     return Principal(f"key:{found.id}", found.name, found.role, found.projects)
 
 
-def _key(reads: ConnectionPool[Connection[TupleRow]], token: str) -> ApiKey | None:
+def _key(reads: ConnectionPool, token: str) -> ApiKey | None:
     with reads.connection() as conn:
         return api_keys.find(conn, token)
 

@@ -4,7 +4,8 @@ Connections: how long one may say nothing, how much a head may hold, how many on
 uvicorn waits for a request's head without end and takes as much of it as comes; a header
 that comes in parts is copied with each part.  Here a head has a deadline and a size, a
 connection that finished nothing gives its place to a new one where all are taken, and an
-address has a share of them.
+address has a share of them.  Whoever goes on sending what nobody reads, or does not take
+what it asked for, is hung up on.
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 HEAD_S = 10.0
 HEAD_BYTES = 65_536
+# how long a body may go on behind its answer: until the answer is read
+LINGER_S = 2.0
+# in which 48 KiB of an answer have to be taken
+TAKEN_S = 60.0
 LINE_BYTES = 16_384
 HEAD_LINES = 100
 MOST = 2_000
@@ -127,9 +132,12 @@ class Places:
 
 
 class PromptProtocol(HttpToolsProtocol):
-    """HTTP/1.1 with a limit to a head's size and time, and to connections."""
+    """HTTP/1.1 with limits to a head, to what follows an answer, and to connections."""
 
     _late: asyncio.TimerHandle | None = None
+    _untaken: asyncio.TimerHandle | None = None
+    _unfinished = False
+    _behind = 0
     _address: str | None = None
     _head = 0
     _refused = 0
@@ -151,7 +159,7 @@ class PromptProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read what came, as long as what is no body stays small."""
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._goes_on_behind(len(data)):
             return
         self._head += len(data)
         super().data_received(data)
@@ -180,6 +188,7 @@ class PromptProtocol(HttpToolsProtocol):
         """Wait no more."""
         self._stop_waiting()
         self._head = 0
+        self._unfinished = True
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -190,6 +199,7 @@ class PromptProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Count the next head from its beginning."""
         self._head = 0
+        self._unfinished = False
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -197,6 +207,19 @@ class PromptProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self.timeout_keep_alive_task is not None:
             self._places.waits(self)
+        if self._unfinished and self.cycle.response_complete:
+            self._behind = 0
+            self._late = self.loop.call_later(LINGER_S, self.end)
+
+    def pause_writing(self) -> None:
+        """Wait for the reader, not for ever."""
+        super().pause_writing()
+        self._untaken = self.loop.call_later(TAKEN_S, self.end)
+
+    def resume_writing(self) -> None:
+        """Go on: enough was taken."""
+        self._taken()
+        super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
         """Say what was wrong with a head."""
@@ -208,13 +231,14 @@ class PromptProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Give the place back."""
         self._stop_waiting()
+        self._taken()
         if self._address is not None:
             self._places.give_back(self._address)
             self._address = None
         super().connection_lost(exc)
 
     def end(self) -> None:
-        """Make room: nothing was finished here, and others wait."""
+        """Make room: nothing is finished here."""
         self._stop_waiting()
         self.transport.abort()
 
@@ -227,6 +251,21 @@ class PromptProtocol(HttpToolsProtocol):
         if self._late is not None:
             self._late.cancel()
             self._late = None
+
+    def _goes_on_behind(self, count: int) -> bool:
+        """Whether more of a body comes behind its answer than is worth reading: no more is."""
+        if not self._unfinished or not self.cycle.response_complete:
+            return False
+        self._behind += count
+        if self._behind <= HEAD_BYTES:
+            return False
+        self.flow.pause_reading()
+        return True
+
+    def _taken(self) -> None:
+        if self._untaken is not None:
+            self._untaken.cancel()
+            self._untaken = None
 
     def _refuse(self, status: int) -> None:
         self._refused = status

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tempfile
 import threading
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from starlette.responses import FileResponse, Response
 
 from services.api import ranges
+from services.api.problems import ProblemError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from starlette.types import Receive, Scope, Send
 
     from services.api.request_context import Asked
 
@@ -34,9 +39,11 @@ class Room(NamedTuple):
     bytes: int
 
 
-def made(folder: Path, name: str, room: Room, make: Callable[[Path], Path]) -> Path:
+def made(folder: Path, name: str, room: Room, make: Callable[[Path], Path]) -> BinaryIO:
     """
-    Return a file, made now if it is not there.
+    Return a file, open to be read; it is made now if it is not there.
+
+    Whoever makes room, or cleans up the folder, may remove it: it is read to its end all the same.
 
     Parameters
     ----------
@@ -47,24 +54,30 @@ def made(folder: Path, name: str, room: Room, make: Callable[[Path], Path]) -> P
         Takes an empty folder to work in; returns the finished file, which is moved.
     """
     file = folder / name
-    if file.exists():  # whoever has it already waits for nobody's new one
-        return file
+    with suppress(FileNotFoundError):  # whoever has it already waits for nobody's new one
+        return file.open("rb")
     with _one_at_a_time:
-        if file.exists():
-            return file
+        with suppress(FileNotFoundError):
+            return file.open("rb")
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=".making-", dir=folder))
         try:
-            make(work).replace(file)
+            finished = make(work)
+            opened = finished.open("rb")
+            finished.replace(file)
         finally:
             shutil.rmtree(work, ignore_errors=True)
         _forget_oldest(folder, room)
-    return file
+    return opened
 
 
 def _forget_oldest(folder: Path, room: Room) -> None:
     """Keep the files made last; others are made again when asked for."""
-    files = [(one, one.stat()) for one in folder.iterdir() if one.is_file()]
+    files = []
+    for one in folder.iterdir():
+        with suppress(FileNotFoundError):  # somebody else makes room as well
+            if one.is_file():
+                files.append((one, one.stat()))
     size = 0
     for number, (file, stat) in enumerate(sorted(files, key=lambda one: -one[1].st_mtime_ns)):
         size += stat.st_size
@@ -72,9 +85,16 @@ def _forget_oldest(folder: Path, room: Room) -> None:
             file.unlink(missing_ok=True)
 
 
-def sent(ask: Asked, file: Path, tag: str, media_type: str, headers: Mapping[str, str]) -> Response:
+def size_of(file: BinaryIO) -> int:
+    """Return how large an open file is. [bytes]"""
+    return os.fstat(file.fileno()).st_size
+
+
+def sent(
+    ask: Asked, file: BinaryIO, tag: str, media_type: str, headers: Mapping[str, str]
+) -> Response:
     """
-    Send a file, whole or in ranges, or say that the caller has it already.
+    Send an open file, whole or in ranges, or say that the caller has it already; then close it.
 
     Parameters
     ----------
@@ -89,11 +109,32 @@ def sent(ask: Asked, file: Path, tag: str, media_type: str, headers: Mapping[str
     entity = f'"{tag}"'
     said = {**headers, "ETag": entity, "Last-Modified": _MADE}
     asked = ask.request.headers
-    if has_already(asked.get("if-none-match"), entity):
-        return Response(status_code=304, headers=said)
-    if asked.get("if-range") in {None, entity}:
-        ranges.check(asked.get("range"), file.stat().st_size)
-    return FileResponse(file, media_type=media_type, headers=said)
+    try:
+        if has_already(asked.get("if-none-match"), entity):
+            file.close()
+            return Response(status_code=304, headers=said)
+        if asked.get("if-range") in {None, entity, _MADE}:
+            ranges.check(asked.get("range"), size_of(file))
+    except ProblemError:
+        file.close()
+        raise
+    return _Opened(file, media_type, said)
+
+
+class _Opened(FileResponse):
+    """Sends a file that is open, and closes it, whether it was sent or not."""
+
+    def __init__(self, file: BinaryIO, media_type: str, headers: Mapping[str, str]) -> None:
+        # by this path it is found also where its name is gone
+        super().__init__(f"/proc/self/fd/{file.fileno()}", headers=headers, media_type=media_type)
+        self._file = file
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._file.close()
 
 
 def has_already(given: str | None, entity: str) -> bool:

@@ -15,6 +15,7 @@ from uuid import uuid4
 import psycopg
 
 from ingest.errors import ServerError, TonneError
+from services.api.file_cache import size_of
 from services.api.problems import ProblemError, status_of
 from services.api.reports import packed, set_report
 from services.store.postgres.pool import connect
@@ -22,10 +23,7 @@ from services.store.statements import file_jobs as jobs
 from services.store.statements import statements
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from psycopg import Connection
-    from psycopg.rows import TupleRow
     from structlog.typing import FilteringBoundLogger
 
     from mrv.report import Format
@@ -77,7 +75,7 @@ class FileJobs:
                 self._log.warning("jobs not read", error=" ".join(str(error).split())[:300])
                 self._stopping.wait(_AGAIN_S)
 
-    def _work(self, conn: Connection[TupleRow]) -> None:
+    def _work(self, conn: Connection) -> None:
         while not self._stopping.is_set():
             self._api.asked.clear()
             if time.monotonic() - self._forgot_s > _FORGET_S:
@@ -89,11 +87,11 @@ class FileJobs:
             else:
                 self._do(conn, job)
 
-    def _do(self, conn: Connection[TupleRow], job: FileJob) -> None:
+    def _do(self, conn: Connection, job: FileJob) -> None:
         told = self._log.bind(job=str(job.id), kind=job.wanted.kind, subject=job.wanted.statement)
         began_s = time.monotonic()
         try:
-            file = self._made(conn, job)
+            size = self._made(conn, job)
         except (TonneError, ProblemError) as error:
             status = error.status if isinstance(error, ProblemError) else status_of(error)
             told.info("no file", reason=" ".join(str(error).split())[:300])
@@ -109,19 +107,22 @@ class FileJobs:
             detail = f"this is a defect of ours; tell us its number, {number}"
             jobs.end(conn, job.id, _DEFECT, detail=detail)
         else:
-            size = file.stat().st_size
             told.info("file made", bytes=size, seconds=round(time.monotonic() - began_s, 1))
             jobs.end(conn, job.id, jobs.DONE, size=size)
 
-    def _made(self, conn: Connection[TupleRow], job: FileJob) -> Path:
+    def _made(self, conn: Connection, job: FileJob) -> int:
+        """Make what a job is for; return its size in bytes."""
         wanted = job.wanted
         stored = statements.seek(conn, wanted.statement)
         if stored is None:
             raise ProblemError(_GONE, f"there is no statement {wanted.statement}")
         if wanted.kind == "pack":
-            return packed(self._api, stored, job.id)[0]
-        format_ = cast("Format", wanted.format)
-        return set_report(self._api, stored, format_, wanted.language or "en", job.id)[0]
+            file, _ = packed(self._api, stored, job.id)
+        else:
+            format_ = cast("Format", wanted.format)
+            file, _ = set_report(self._api, stored, format_, wanted.language or "en", job.id)
+        with file:
+            return size_of(file)
 
 
 def _words(error: Exception) -> str:

@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from services.api.connections import share_of
+from services.api.lanes import stays_open
 from services.api.problems import problem
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ ALIVE = "/healthz"
 _BUSY = "as much is done for you, or at all, as can be done at once; try again"
 LARGEST_BODY = 1_048_576
 BODY_S = 15.0
+_DIGITS = 20  # of a length; more is no number that anybody means
 _CALLERS = 20_000
 _BURST_S = 2.0
 _HEADERS = [
@@ -103,16 +105,9 @@ class Guard:
             again = {"Retry-After": str(math.ceil(wait_s))}
             await problem(429, "too many requests; slow down", again)(scope, receive, send)
             return
-        if sum(name == b"authorization" for name, _ in scope["headers"]) > 1:
-            # which of them counts is not the same for everyone on the way here
-            await problem(400, "give one Authorization header, not several")(scope, receive, send)
-            return
-        declared = headers.get(b"content-length", b"0")
-        if not declared.isdigit() or int(declared) > LARGEST_BODY:
-            await _too_large()(scope, receive, send)
-            return
-        if _has_body(headers) and not _is_json(scope["path"], headers):
-            await problem(415, "a body is application/json here")(scope, receive, send)
+        refused = _refused(scope, headers)
+        if refused is not None:
+            await refused(scope, receive, send)
             return
         with ExitStack() as held:
             for lane, turn in self._lanes.of(scope, headers):
@@ -140,13 +135,27 @@ class Guard:
             await self._app(scope, _replay(body, receive), send)
 
 
+def _refused(scope: Scope, headers: dict[bytes, bytes]) -> ASGIApp | None:
+    """Return what is wrong with a head, as an answer; None where nothing is."""
+    for once in (b"authorization", b"host"):
+        if sum(name == once for name, _ in scope["headers"]) > 1:
+            # which of them counts is not the same for everyone on the way here
+            return problem(400, f"give one {once.decode().title()} header, not several")
+    declared = headers.get(b"content-length", b"0")
+    if not declared.isdigit() or len(declared) > _DIGITS or int(declared) > LARGEST_BODY:
+        return _too_large()
+    if _has_body(headers) and not _is_json(scope["path"], headers):
+        return problem(415, "a body is application/json here")
+    return None
+
+
 def _as_get(scope: Scope) -> Scope:
     """
     Answer HEAD as GET, whose body the server leaves out; a stream of events never ends.
 
     What comes back is for the routes alone: the server's own scope stays as it is.
     """
-    if scope["method"] != "HEAD" or scope["path"].endswith("/events"):
+    if scope["method"] != "HEAD" or stays_open(scope["path"]):
         return scope
     return {**scope, "method": "GET"}
 

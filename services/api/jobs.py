@@ -20,7 +20,6 @@ from services.store.statements import signer_requests as queue
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from mrv.report import Format
     from services.store.statements.file_jobs import FileJob
@@ -56,7 +55,7 @@ Preferred = Annotated[
 ]
 
 
-def outcome(conn: Connection[TupleRow], wanted: Wanted, patience_s: float) -> tuple[int, Any]:
+def outcome(conn: Connection, wanted: Wanted, patience_s: float) -> tuple[int, Any]:
     """
     Wait for what comes of a request; after that, say how far it is.
 

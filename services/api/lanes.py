@@ -12,19 +12,22 @@ import asyncio
 from collections import Counter, deque
 from typing import TYPE_CHECKING
 
+from mrv.report import MEDIA_TYPES
 from services.api.connections import share_of
+from services.api.negotiation import STATEMENT_FORMS, media_type
 from services.api.preferences import Preferences
+from services.api.problems import ProblemError
 
 if TYPE_CHECKING:
     from starlette.types import Scope
 
 OF_ADDRESS = 6
-WRITES, FILES = 4, 2
+# a step of a statement's life may wait for the signer: whoever revokes a key does not wait with it
+WRITES, STEPS, FILES = 4, 4, 2
 # a query by SensorThings may take seconds: most of the connections that read stay free
 SENSING = 3
 WAIT_S = 30.0
 _FILES = ("/evidence", ".pdf", ".xlsx", ".zip", "/file")
-_MADE_FILES = (b"application/pdf", b"spreadsheetml")
 
 
 class Lane:
@@ -91,30 +94,47 @@ class Lanes:
     def __init__(self) -> None:
         self._addresses = Lane(OF_ADDRESS)
         self._writes = Lane(WRITES)
+        self._steps = Lane(STEPS)
         self._files = Lane(FILES)
         self._sensing = Lane(SENSING)
 
     def of(self, scope: Scope, headers: dict[bytes, bytes]) -> list[tuple[Lane, str]]:
         """Return where a request waits for its turn, and by which name."""
         path: str = scope["path"]
-        if path.endswith("/events"):  # stays open, and has a limit of its own
+        if stays_open(path):  # has a limit of its own
             return []
         address = share_of((scope.get("client") or ("",))[0])
         found = [(self._addresses, address)]
         if scope["method"] not in {"GET", "HEAD"} and path.startswith("/v1/"):
-            found.append((self._writes, ""))
+            found.append((self._steps if _is_step(path) else self._writes, ""))
         elif path.startswith("/v1/sensorthings/"):
             found.append((self._sensing, ""))
-        elif _makes_a_file(path, headers):
+        elif _makes_a_file(scope, headers):
             found.append((self._files, ""))
         return found
 
 
-def _makes_a_file(path: str, headers: dict[bytes, bytes]) -> bool:
+def stays_open(path: str) -> bool:
+    """Whether what is answered at an address is a stream of events."""
+    return path.startswith("/console/") and path.endswith("/live/events")
+
+
+def _is_step(path: str) -> bool:
+    return path.startswith("/v1/statements/") or path.endswith(("/periods", "/v1/status-list"))
+
+
+def _makes_a_file(scope: Scope, headers: dict[bytes, bytes]) -> bool:
+    path: str = scope["path"]
     prefer = Preferences.of([headers.get(b"prefer", b"").decode("latin-1")])
     if prefer.respond_async and b"authorization" in headers:
         return False  # it is made elsewhere; nobody unknown is given that
-    accepted = headers.get(b"accept", b"")
-    return path.endswith(_FILES) or (
-        path.startswith("/v1/statements/") and any(one in accepted for one in _MADE_FILES)
-    )
+    return path.endswith(_FILES) or (path.startswith("/v1/statements/") and _chooses_a_file(scope))
+
+
+def _chooses_a_file(scope: Scope) -> bool:
+    """Whether the route will choose a report, by the same reading of what is accepted."""
+    given = [value.decode("latin-1") for name, value in scope["headers"] if name == b"accept"]
+    try:
+        return media_type(", ".join(given) or None, STATEMENT_FORMS) in MEDIA_TYPES.values()
+    except ProblemError:  # none suits, and the route will say so
+        return False

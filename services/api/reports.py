@@ -7,7 +7,7 @@ Whoever prefers not to wait (`Prefer: respond-async`) is given a job, whose file
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
 
 from fastapi import Query
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
     from starlette.responses import Response
 
     from mrv.report import Format
@@ -76,9 +75,9 @@ def send_report(ask: Asked, stored: Stored, wanted: Format, spoken: str) -> Resp
 
 def set_report(
     api: Api, stored: Stored, wanted: Format, spoken: str, job: UUID | None = None
-) -> tuple[Path, str]:
+) -> tuple[BinaryIO, str]:
     """
-    Return a statement's report as a file, made now if it is not there, and its edition.
+    Return a statement's report as an open file, made now if it is not there, and its edition.
 
     Raises
     ------
@@ -117,9 +116,9 @@ def pack_place(api: Api, stored: Stored) -> tuple[Path, str]:
     return api.home / "evidence" / f"{stored.id}.{tag}.zip", tag
 
 
-def packed(api: Api, stored: Stored, job: UUID | None = None) -> tuple[Path, str]:
+def packed(api: Api, stored: Stored, job: UUID | None = None) -> tuple[BinaryIO, str]:
     """
-    Return a statement's pack as a file, made now if it is not there, and its edition.
+    Return a statement's pack as an open file, made now if it is not there, and its edition.
 
     Raises
     ------
@@ -159,7 +158,7 @@ def spoken_language(ask: Asked, lang: str | None) -> str:
     return lang or language(ask.request.headers.get("accept-language"), LANGUAGES)
 
 
-def _edition(conn: Connection[TupleRow], stored: Stored, wanted: Format, spoken: str) -> str:
+def _edition(conn: Connection, stored: Stored, wanted: Format, spoken: str) -> str:
     """Name all that a report's bytes depend on."""
     receipt = log.receipt(conn, stored.id)
     return kept.edition(

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
     from fastapi.dependencies.models import Dependant
     from psycopg import Connection
-    from psycopg.rows import TupleRow
     from psycopg_pool import ConnectionPool
 
     from services.api.cursors import Cursors
@@ -46,7 +45,7 @@ if TYPE_CHECKING:
     from services.issuer.requests import Desk
     from services.webhooks.addresses import Network
 
-    Work = Callable[[Connection[TupleRow]], tuple[int, Any]]
+    Work = Callable[[Connection], tuple[int, Any]]
 
 T = TypeVar("T")
 _FORBIDDEN, _DEFECT = 403, 500
@@ -74,9 +73,9 @@ class Api:
     webhooks may reach beside public addresses.
     """
 
-    reads: ConnectionPool[Connection[TupleRow]]
-    files: ConnectionPool[Connection[TupleRow]]
-    writes: ConnectionPool[Connection[TupleRow]]
+    reads: ConnectionPool
+    files: ConnectionPool
+    writes: ConnectionPool
     cursors: Cursors
     oidc: Tokens | None
     home: Path
@@ -106,10 +105,10 @@ class Asked:
         self.request = request
         self.who = who
         self.session = session
-        self._held: Connection[TupleRow] | None = None
+        self._held: Connection | None = None
 
     @contextmanager
-    def reading(self) -> Iterator[Connection[TupleRow]]:
+    def reading(self) -> Iterator[Connection]:
         """Give a connection, as `tonne_api`: within itself the same one, never a second."""
         if self._held is not None:
             yield self._held
@@ -121,7 +120,7 @@ class Asked:
             finally:
                 self._held = None
 
-    def noted(self, conn: Connection[TupleRow], status: int) -> None:
+    def noted(self, conn: Connection, status: int) -> None:
         """Keep an audit row of this request."""
         at, who = self.request, self.who
         query = at.url.query.encode()
@@ -133,7 +132,7 @@ class Asked:
         kind: str,
         subject: str,
         said: bytes,
-        check: Callable[[Connection[TupleRow]], bytes | None],
+        check: Callable[[Connection], bytes | None],
         named: str | None = None,
     ) -> Response:
         """
@@ -160,7 +159,7 @@ class Asked:
         key = self.request.headers.get("idempotency-key")
         text = said.decode() if named is None else named
 
-        def work(conn: Connection[TupleRow]) -> tuple[int, Any]:
+        def work(conn: Connection) -> tuple[int, Any]:
             handed = check(conn)
             wanted = Wanted(
                 self._named(conn, key, text),
@@ -185,7 +184,7 @@ class Asked:
                 answer.headers["Preference-Applied"] = "respond-async"
         return answer
 
-    def _named(self, conn: Connection[TupleRow], key: str | None, said: str) -> UUID:
+    def _named(self, conn: Connection, key: str | None, said: str) -> UUID:
         """Return the id of a step: of one that names itself the same, until it is refused."""
         for again in count():
             line = f"{self.who.id}\n{key}\n{self.request.url.path}\n{again}\n{said}"
@@ -225,7 +224,7 @@ class Asked:
         return Response(answer.body, answer.status, headers, "application/json")
 
     def _once(
-        self, conn: Connection[TupleRow], key: str | None, said: str, work: Work
+        self, conn: Connection, key: str | None, said: str, work: Work
     ) -> tuple[Answer, bool]:
         line = f"{self.request.method} {self.request.url.path}\n{said}"
         digest = hashlib.sha256(line.encode()).digest()
@@ -249,12 +248,10 @@ def _answered(digest: bytes, found: tuple[int, Any]) -> Answer:
     return Answer(digest, status, msgspec.json.encode(body))
 
 
-def _as(
-    role: str, work: Callable[[Connection[TupleRow]], T]
-) -> Callable[[Connection[TupleRow]], T]:
+def _as(role: str, work: Callable[[Connection], T]) -> Callable[[Connection], T]:
     """Return work that is done as a role of the database; what is noted of it is not."""
 
-    def done(conn: Connection[TupleRow]) -> T:
+    def done(conn: Connection) -> T:
         conn.execute(SET_ROLE.format(sql.Identifier(role)))
         try:
             return work(conn)

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from psycopg import Connection, Cursor
-    from psycopg.rows import TupleRow
 
     from ingest.model import Fleet, Frame
     from mrv.signatures.day_digests import DayLeaf
@@ -52,21 +51,19 @@ class Report:
 class Run(NamedTuple):
     """What the steps of a run share."""
 
-    conn: Connection[TupleRow]
+    conn: Connection
     archive: Archive
     fleet: Fleet
     pace: Pace
     report: Report
 
 
-def noted(conn: Connection[TupleRow], devices: set[str]) -> bool:
+def noted(conn: Connection, devices: set[str]) -> bool:
     """Whether late readings of some of these devices wait for their seal."""
     return any(one.device in devices for one in seals.late_days(conn))
 
 
-def read_day(
-    cursor: Cursor[TupleRow], fleet: Fleet, class_id: str, names: Sequence[str], day: Day
-) -> Frame:
+def read_day(cursor: Cursor, fleet: Fleet, class_id: str, names: Sequence[str], day: Day) -> Frame:
     """Readings of some devices on a day, stored and archived, by device and time."""
     after = {fleet.by_id[name]: day.from_us - 1 for name in names}
     return readings.fetch(cursor, fleet, class_id, after, day.to_us)

@@ -9,7 +9,6 @@ from services.store.archive import catalog as archived
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from services.archive.verify import Wanted
 
@@ -25,7 +24,7 @@ class Month(NamedTuple):
     bytes: int
 
 
-def months(conn: Connection[TupleRow], wanted: Wanted) -> list[Month]:
+def months(conn: Connection, wanted: Wanted) -> list[Month]:
     """Sum up by month and class."""
     by: dict[tuple[str, str], list[Any]] = {}
     for part in wanted.of(archived.every(conn)):
@@ -42,7 +41,7 @@ def months(conn: Connection[TupleRow], wanted: Wanted) -> list[Month]:
     ]
 
 
-def files(conn: Connection[TupleRow], wanted: Wanted) -> list[dict[str, Any]]:
+def files(conn: Connection, wanted: Wanted) -> list[dict[str, Any]]:
     """List every file."""
     return [
         {

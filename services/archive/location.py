@@ -21,7 +21,6 @@ from services.vault.part import FORMAT, MARKER
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from services.vault.place import Place
 
@@ -33,7 +32,7 @@ class Archive(NamedTuple):
     place: Place
 
 
-def find(conn: Connection[TupleRow], url: str | None = None) -> Archive:
+def find(conn: Connection, url: str | None = None) -> Archive:
     """
     Open the database's archive where the settings or the database say that it is.
 
@@ -53,7 +52,7 @@ def find(conn: Connection[TupleRow], url: str | None = None) -> Archive:
     return Archive(home.id, place)
 
 
-def find_or_make(conn: Connection[TupleRow], url: str | None) -> Archive:
+def find_or_make(conn: Connection, url: str | None) -> Archive:
     """
     Open the database's archive, or make it at a place.
 
@@ -91,7 +90,7 @@ def find_or_make(conn: Connection[TupleRow], url: str | None) -> Archive:
     return Archive(name, place)
 
 
-def _mark(conn: Connection[TupleRow], name: str, place: Place) -> None:
+def _mark(conn: Connection, name: str, place: Place) -> None:
     said = {"format": FORMAT, "archive": name, "database": archived.identity(conn)}
     place.keep(MARKER, canonical.encode(said))
 

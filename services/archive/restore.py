@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from services.archive.verify import Wanted
     from services.vault.part import Part
@@ -36,7 +35,7 @@ class Restored:
 
 
 def restore(
-    conn: Connection[TupleRow],
+    conn: Connection,
     wanted: Wanted,
     days: int,
     reason: str,
@@ -71,7 +70,7 @@ def restore(
     return out
 
 
-def _put_back(conn: Connection[TupleRow], part: Part, wanted: Wanted, known: frozenset[str]) -> int:
+def _put_back(conn: Connection, part: Part, wanted: Wanted, known: frozenset[str]) -> int:
     names = sorted((wanted.devices or part.leaves.keys()) & part.leaves.keys() & known)
     begin, end = max(wanted.from_us, part.day.from_us), min(wanted.to_us, part.day.to_us)
     asked = [Asked(name, number, begin, end) for number, name in enumerate(names)]

@@ -25,13 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 _RUNNING = "hashtextextended('tonne archive run', 0)"
 
 
 def run(
-    conn: Connection[TupleRow],
+    conn: Connection,
     url: str | None,
     before_us: int,
     *,
@@ -78,7 +77,7 @@ def run(
 
 
 @contextmanager
-def _alone(conn: Connection[TupleRow]) -> Iterator[None]:
+def _alone(conn: Connection) -> Iterator[None]:
     row = conn.execute(f"SELECT pg_try_advisory_lock({_RUNNING})").fetchone()
     if row != (True,):
         raise InputError("another `tonne archive` is at work on this database; let it end")

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from mrv.signatures.day_digests import DayLeaf
     from services.archive.location import Archive
@@ -96,7 +95,7 @@ class Report:
 
 
 def check(
-    conn: Connection[TupleRow],
+    conn: Connection,
     url: str | None = None,
     wanted: Wanted = Wanted(),  # noqa: B008 - a tuple, never changed
     step: Callable[[str], None] = lambda _: None,
@@ -139,7 +138,7 @@ def check(
 class _Sealed:
     """Leaves of sealed days, by their place in the log, one day at a time."""
 
-    def __init__(self, conn: Connection[TupleRow]) -> None:
+    def __init__(self, conn: Connection) -> None:
         self._conn = conn
         self._at: tuple[int, Collection[DayLeaf]] = (-1, ())
 
@@ -192,7 +191,7 @@ def _count(read: table.Stored, report: Report) -> None:
     report.rows += len(read.frame)
 
 
-def _sealed_days(conn: Connection[TupleRow], found: Sequence[Part], report: Report) -> None:
+def _sealed_days(conn: Connection, found: Sequence[Part], report: Report) -> None:
     """What is noted as wholly archived is recorded part by part."""
     have: dict[tuple[str, str, str], DayLeaf] = {}
     for part in found:

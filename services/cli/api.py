@@ -15,7 +15,7 @@ from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
 from services.cli.options.time_span import METAVAR, moment_us
-from services.cli.output.json_text import print_json, say
+from services.cli.output.json_text import print_json, print_result
 from services.cli.output.table import table
 from services.cli.output.times import shown_time
 from services.settings import Settings
@@ -26,7 +26,6 @@ from services.webhooks import addresses
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from services.api.oidc import Tokens
     from services.store.api.api_keys import ApiKey
@@ -173,7 +172,7 @@ def revoke(id_: str, *, as_json: bool) -> None:
     """
     with _database() as conn:
         found = api_keys.revoke(conn, id_)
-    say(_shown(found), f"key {found.id} of {found.name!r} is revoked", as_json=as_json)
+    print_result(_shown(found), f"key {found.id} of {found.name!r} is revoked", as_json=as_json)
 
 
 def _state(key: ApiKey) -> str:
@@ -186,11 +185,11 @@ def _shown(key: ApiKey) -> dict[str, object]:
     return {**asdict(key), "state": _state(key)}
 
 
-def _time(conn: Connection[TupleRow], text: str | None) -> datetime | None:
+def _time(conn: Connection, text: str | None) -> datetime | None:
     if text is None:
         return None
     return datetime.fromtimestamp(moment_us(conn, "--expires", text) / 1e6, UTC)
 
 
-def _database() -> Connection[TupleRow]:
+def _database() -> Connection:
     return connect(database_url(), role="tonne_api", name="tonne api", autocommit=True)

@@ -19,7 +19,7 @@ from services.embedded.write import write
 from services.intake.batch_metrics import Ignored, Statuses, count_commit, count_lag, count_messages
 from services.intake.clock_check import require_same_time
 from services.intake.database import Database
-from services.intake.done import Done
+from services.intake.durable_batch import Done
 from services.intake.newer_registry import NewerRegistry
 from services.intake.principal_quota import PrincipalQuota
 from services.intake.registry_watch import CHECK_S, Plans, RegistryWatch, names_unknown
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
     from structlog.typing import FilteringBoundLogger
 
     from ingest.columns import Rejected
@@ -97,7 +96,7 @@ class EmbeddedChain:
             connection = self._database.connection()
             require_same_time(connection)
             self._refreshed(connection)
-            self._quota.away(since_received_s(connection))
+            self._quota.note_pause(since_received_s(connection))
         except BaseException:
             self._database.close()
             self._held = None
@@ -133,9 +132,7 @@ class EmbeddedChain:
             # the answer may be lost and not the commit: look before keeping a refusal twice
             inbox.repeated = [True] * len(inbox)
 
-    def _store(
-        self, connection: Connection[TupleRow], inbox: Inbox, unread: Sequence[Rejected]
-    ) -> Done:
+    def _store(self, connection: Connection, inbox: Inbox, unread: Sequence[Rejected]) -> Done:
         """Take a batch through the steps."""
         if time.monotonic() - self._swept_s > CHECK_S:
             self._sweep(connection)
@@ -151,12 +148,7 @@ class EmbeddedChain:
         return Done.of(inbox, version.router, admitted)
 
     def _write(
-        self,
-        connection: Connection[TupleRow],
-        version: Version,
-        admitted: Admitted,
-        turn: Turn,
-        inbox: Inbox,
+        self, connection: Connection, version: Version, admitted: Admitted, turn: Turn, inbox: Inbox
     ) -> None:
         began = time.monotonic()
         batch = Batch(admitted.frames, admitted.rejected, turn.letters(inbox))
@@ -165,9 +157,9 @@ class EmbeddedChain:
         count_messages(self._metrics, admitted.codecs, committed.rejected, "stored")
         count_lag(self._metrics, admitted.frames, inbox.received_us)
         count_commit(self._metrics, committed)
-        self._ignored.tell(admitted)
+        self._ignored.log_new(admitted)
 
-    def _refreshed(self, connection: Connection[TupleRow], *, waits: bool = True) -> Version:
+    def _refreshed(self, connection: Connection, *, waits: bool = True) -> Version:
         """
         Take up a newer registry version, if there is one; return the one to use.
 
@@ -189,7 +181,7 @@ class EmbeddedChain:
             self._version.store.look_for_requests(connection)
         return self._version
 
-    def _take_up(self, connection: Connection[TupleRow], prepared: Prepared) -> None:
+    def _take_up(self, connection: Connection, prepared: Prepared) -> None:
         self._held = take_up(connection, prepared, self._held, self._metrics, self._log)
 
     def between(self, said: list[list[Said]]) -> list[tuple[str, bytes]]:
@@ -234,7 +226,7 @@ class EmbeddedChain:
                 self._sweep(connection)
                 self._version.store.flush(connection)
 
-    def _sweep(self, connection: Connection[TupleRow]) -> None:
+    def _sweep(self, connection: Connection) -> None:
         """Decide on messages of edge nodes that have waited too long."""
         self._swept_s = time.monotonic()
         now = now_us()

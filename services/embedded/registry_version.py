@@ -11,7 +11,6 @@ from services.intake.batch_metrics import count_commit
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
     from structlog.typing import FilteringBoundLogger
 
     from ingest.model import Fleet
@@ -37,7 +36,7 @@ class Version:
 
 
 def take_up(
-    connection: Connection[TupleRow],
+    connection: Connection,
     prepared: Prepared,
     before: Version | None,
     metrics: Metrics,
@@ -59,7 +58,7 @@ def take_up(
 
 
 def step(
-    connection: Connection[TupleRow], version: Version, metrics: Metrics, log: FilteringBoundLogger
+    connection: Connection, version: Version, metrics: Metrics, log: FilteringBoundLogger
 ) -> bool:
     """Derive a span of what waits; return whether anything was done."""
     answered = version.store.catch_up(connection)

@@ -14,14 +14,13 @@ from services.processing.parts import in_parts
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from services.intake.sparkplug import Turn
     from services.processing.batch import Batch, Committed
     from services.processing.commit import Store
 
 
-def write(connection: Connection[TupleRow], store: Store, batch: Batch, turn: Turn) -> Committed:
+def write(connection: Connection, store: Store, batch: Batch, turn: Turn) -> Committed:
     """
     Store a batch with what it changes of Sparkplug's nodes; return once it is durable.
 

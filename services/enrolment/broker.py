@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from services.identity.folder import IdentityFolder
     from services.identity.mosquitto import Listening
@@ -34,9 +33,7 @@ class Applied(NamedTuple):
     thrown_out: list[str]
 
 
-def known(
-    conn: Connection[TupleRow], folder: IdentityFolder, *, sparkplug: bool
-) -> list[Principal]:
+def known(conn: Connection, folder: IdentityFolder, *, sparkplug: bool) -> list[Principal]:
     """Return everybody with a credential in use, services of ours included."""
     registry = load_registry(conn)
     templates = [topic.template for topic in registry.topics.values() if topic.active]
@@ -113,7 +110,7 @@ def apply(
             control.throw_out(name)
         for one in fresh:
             control.admit(one, _password(folder, one))
-            folder.told(one.name)
+            folder.note_password(one.name)
     return Applied([one.name for one in fresh], stale)
 
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from services.identity.authority import Authority
     from services.identity.folder import IdentityFolder
@@ -85,7 +84,7 @@ def _why(name: str, here: dict[str, Device], devices: dict[str, Device]) -> str:
 
 
 def issue(
-    conn: Connection[TupleRow],
+    conn: Connection,
     folder: IdentityFolder,
     names: Iterable[str],
     wish: Wish,
@@ -122,7 +121,7 @@ _Row = tuple[str, "Kind", str | None, str | None, datetime | None]
 
 
 def _one(
-    conn: Connection[TupleRow],
+    conn: Connection,
     folder: IdentityFolder,
     authority: Authority,
     name: str,
@@ -150,7 +149,7 @@ def _lasts(held: Credential) -> bool:
 
 
 def revoke(
-    conn: Connection[TupleRow],
+    conn: Connection,
     folder: IdentityFolder,
     names: Iterable[str],
     author: str,

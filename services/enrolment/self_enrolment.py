@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from services.identity.authority import PublicKey
     from services.identity.folder import IdentityFolder
@@ -88,7 +87,7 @@ def read_request(data: bytes) -> Wanted:
 
 
 def make_tokens(
-    conn: Connection[TupleRow], names: Sequence[str], hours: float, author: str
+    conn: Connection, names: Sequence[str], hours: float, author: str
 ) -> list[tuple[str, str, datetime]]:
     """
     Make a one-time token for each device that can hold a credential: id, token, until when.
@@ -105,7 +104,7 @@ def make_tokens(
 
 
 def enrol(
-    conn: Connection[TupleRow],
+    conn: Connection,
     folder: IdentityFolder,
     token: str,
     wanted: Wanted,
@@ -146,11 +145,7 @@ def enrol(
 
 
 def renew(
-    conn: Connection[TupleRow],
-    folder: IdentityFolder,
-    held: bytes,
-    wanted: Wanted,
-    days: int = DAYS,
+    conn: Connection, folder: IdentityFolder, held: bytes, wanted: Wanted, days: int = DAYS
 ) -> bytes:
     """
     Give a device its next certificate, PEM, on the strength of the one that it shows.
@@ -181,7 +176,7 @@ def renew(
         return _issue(conn, folder, wanted, days)
 
 
-def _issue(conn: Connection[TupleRow], folder: IdentityFolder, wanted: Wanted, days: int) -> bytes:
+def _issue(conn: Connection, folder: IdentityFolder, wanted: Wanted, days: int) -> bytes:
     (name,) = principals(load_registry(conn).devices, [wanted.principal], every=False)
     held = credentials.in_use(conn).get(name)
     if held is not None and held.kind == "password":

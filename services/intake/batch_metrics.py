@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
     from structlog.typing import FilteringBoundLogger
 
     from ingest.decode import Rejected
@@ -72,7 +71,7 @@ class Ignored:
         self._log = log
         self._told: set[tuple[str, str, str]] = set()
 
-    def tell(self, admitted: Admitted) -> None:
+    def log_new(self, admitted: Admitted) -> None:
         """Log the ones not told yet."""
         for key in admitted.ignored.keys() - self._told:
             if len(self._told) >= _TOLD:
@@ -90,7 +89,7 @@ class Statuses:
         self._log = log
         self._told: set[str] = set()
 
-    def keep(self, connection: Connection[TupleRow], fleet: Fleet, said: Iterable[Said]) -> None:
+    def keep(self, connection: Connection, fleet: Fleet, said: Iterable[Said]) -> None:
         """Keep the last word of each registered principal."""
         for one in keep(connection, fleet, said):
             if one.principal in self._told or len(self._told) >= _TOLD:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from typing import LiteralString
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
     from structlog.typing import FilteringBoundLogger
 
     from services.pulse import Pulse
@@ -70,7 +69,7 @@ class Database:
         limits: Sequence[LiteralString] = (),
         *,
         pulse: Pulse | None = None,
-        join: Callable[[Connection[TupleRow]], object] = lambda _: None,
+        join: Callable[[Connection], object] = lambda _: None,
         opened: Callable[[], object] = lambda: None,
     ) -> None:
         self._url = url
@@ -80,10 +79,10 @@ class Database:
         self._join = join
         self._opened = opened
         self._retry = ServerRetry("database", held, log, stopping, pulse)
-        self._connection: Connection[TupleRow] | None = None
+        self._connection: Connection | None = None
         self._blind_until_s = 0.0
 
-    def connection(self) -> Connection[TupleRow]:
+    def connection(self) -> Connection:
         """
         Return the connection, opened again where it is gone.
 
@@ -114,7 +113,7 @@ class Database:
             self._connection = None
 
     @contextmanager
-    def if_connected(self) -> Iterator[Connection[TupleRow] | None]:
+    def if_connected(self) -> Iterator[Connection | None]:
         """
         Lend the connection for what may as well be done later.
 
@@ -129,7 +128,7 @@ class Database:
             else:
                 self._log.warning("database refused, left for later", error=line(error))
 
-    def _at_hand(self) -> Connection[TupleRow] | None:
+    def _at_hand(self) -> Connection | None:
         if time.monotonic() < self._blind_until_s:
             return None
         try:
@@ -163,7 +162,7 @@ class Attempt:
     def __init__(self, database: Database, retry: ServerRetry) -> None:
         self._database, self._retry = database, retry
 
-    def __enter__(self) -> Connection[TupleRow]:
+    def __enter__(self) -> Connection:
         """Return the connection, once there is one."""
         while True:
             try:

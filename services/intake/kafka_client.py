@@ -8,6 +8,7 @@ import logging
 import socket
 import ssl
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from base64 import b64encode
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 MAX_RECORD = 900_000  # bytes of a record of ours
 LARGEST = MAX_RECORD + 65_536  # with what Kafka puts around it
-_TOKEN_TIMEOUT_S = 10.0
+_TOKEN_TIMEOUT_S, _TOKEN_BYTES = 10.0, 262_144
 _LOOK_S = 2.0  # for a broker to say why it closed a connection
 _OUT_OF_TIME = (9, 10)  # OpenSSL: not yet valid, has expired
 _SPENT = 0.8  # of a token's life, after which another is asked for
@@ -209,6 +210,14 @@ def _refusal(access: KafkaAccess, told: str) -> ssl.SSLError | None:
     return None
 
 
+class NoTokenError(errors.KafkaError):  # type: ignore[misc]  # aiokafka has no types
+    """There is no token to show to a broker; aiokafka passes it on as one of Kafka's."""
+
+    def __str__(self) -> str:
+        """Say why, without the name of the class."""
+        return str(self.args[0])
+
+
 class Tokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka has no types
     """Tokens by client credentials (RFC 6749, 4.4), each used for most of its life."""
 
@@ -225,16 +234,32 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka has no ty
 
     def _ask(self) -> tuple[str, float]:
         access = self._access
-        pair = (
-            f"{urllib.parse.quote(access.user or '')}:{urllib.parse.quote(access.password or '')}"
+        pair = ":".join(
+            urllib.parse.quote(one or "", safe="") for one in (access.user, access.password)
         )
         request = urllib.request.Request(  # noqa: S310 (the settings refuse all but https)
             access.token_url or "",
             b"grant_type=client_credentials",
             {"Authorization": f"Basic {b64encode(pair.encode()).decode()}"},
         )
-        with urllib.request.urlopen(  # noqa: S310 (as above)
-            request, timeout=_TOKEN_TIMEOUT_S, context=access.context()
-        ) as answer:
-            told = json.load(answer)
-        return str(told["access_token"]), float(told.get("expires_in", 60))
+        ask = urllib.request.build_opener(
+            urllib.request.HTTPSHandler(context=access.context()), _Stay()
+        )
+        try:
+            with ask.open(request, timeout=_TOKEN_TIMEOUT_S) as answer:
+                told = json.loads(answer.read(_TOKEN_BYTES))
+            return str(told["access_token"]), float(told.get("expires_in", 60))
+        except urllib.error.HTTPError as error:
+            why = f"it answers {error.code}; check the user and password of TONNE_KAFKA_URL"
+        except OSError as error:
+            why = f"no answer ({getattr(error, 'reason', None) or error})"
+        except (ValueError, TypeError, KeyError, RecursionError):
+            why = "what it answers holds no access_token"
+        raise NoTokenError(f"no token from TONNE_KAFKA_TOKEN_URL {access.token_url}: {why}")
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """Goes nowhere else: the client's secret would go along, to whatever host and in plain text."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Take the redirect for the answer."""

@@ -21,7 +21,6 @@ from services.store.postgres.pool import connect
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
     from structlog.typing import FilteringBoundLogger
 
     from ingest.model import Int32
@@ -86,7 +85,7 @@ class NewerRegistry:
             raise failure
         return found
 
-    def now(self, connection: Connection[TupleRow], before: Store | None) -> Prepared:
+    def now(self, connection: Connection, before: Store | None) -> Prepared:
         """Prepare the version that there is now, and wait for it; what is under way is dropped."""
         if self._thread is not None:
             self._thread.join()
@@ -104,8 +103,8 @@ class NewerRegistry:
         except Exception as error:  # noqa: BLE001 (the storing thread raises it)
             self._failure = error
 
-    def _read(self, connection: Connection[TupleRow], before: Store | None) -> Prepared:
-        store = Store(self._plans.load(connection), self._letter_bytes)
+    def _read(self, connection: Connection, before: Store | None) -> Prepared:
+        store = Store(self._plans.load(connection), self._letter_bytes, before)
         fleet = store.plan.fleet
         same = fleet.unchanged(fleet if before is None else before.plan.fleet)
         return Prepared(store, *same)

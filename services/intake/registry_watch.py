@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from ingest.decode import Rejected
     from ingest.model import Fleet
@@ -41,7 +40,7 @@ class RegistryWatch:
         """Whether the last look is a while ago."""
         return time.monotonic() - self._checked_s > _LOOK_S
 
-    def newer(self, connection: Connection[TupleRow], held: Fleet | None) -> bool:
+    def newer(self, connection: Connection, held: Fleet | None) -> bool:
         """Look whether there is another version than the one held."""
         self._checked_s = time.monotonic()
         version = registry.registry_version(connection)
@@ -53,10 +52,14 @@ def names_unknown(rejected: Iterable[Rejected]) -> bool:
     return any(refusal.reason == "unknown_device" for refusal in rejected)
 
 
-def load_fleet(connection: Connection[TupleRow]) -> Fleet:
-    """Load the devices of one version."""
+def load_fleet(connection: Connection, before: Fleet | None = None) -> Fleet:
+    """Load the devices of one version; of an earlier one, those that have changed."""
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        if before is not None:
+            changes = registry.changed_since(connection, before.version)
+            if changes is not None:
+                return registry.load_changed_fleet(connection, before, changes)
         return registry.load_fleet(connection)
 
 
@@ -72,8 +75,9 @@ class Plans:
         self._factors = factors
         self._compiled = Compiled()
         self._held: tuple[Fleet, list[Project], list[Factor]] | None = None
+        self._plan: Plan | None = None
 
-    def load(self, connection: Connection[TupleRow]) -> Plan:
+    def load(self, connection: Connection) -> Plan:
         """Load and compile devices, projects and published factors of one version."""
         with connection.transaction():
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
@@ -81,15 +85,20 @@ class Plans:
         self._held = held
         fleet, projects, published = held
         self._compiled.by(published)
-        return Plan.of(fleet, projects, self._factors.with_more(published), self._compiled)
+        book = self._factors.with_more(published)
+        self._plan = Plan.of(fleet, projects, book, self._compiled, self._plan)
+        return self._plan
 
-    def _read(self, connection: Connection[TupleRow]) -> tuple[Fleet, list[Project], list[Factor]]:
+    def _read(self, connection: Connection) -> tuple[Fleet, list[Project], list[Factor]]:
         if self._held is not None:
             fleet, projects, published = self._held
             changes = registry.changed_since(connection, fleet.version)
             if changes is not None:
-                fleet, projects = registry.load_changed(connection, fleet, projects, changes)
-                return fleet, projects, published
+                return (
+                    registry.load_changed_fleet(connection, fleet, changes),
+                    registry.load_changed_projects(connection, projects, changes),
+                    published,
+                )
         return (
             registry.load_fleet(connection),
             registry.load_projects(connection),
@@ -97,6 +106,6 @@ class Plans:
         )
 
 
-def load_plan(connection: Connection[TupleRow], factors: FactorBook) -> Plan:
+def load_plan(connection: Connection, factors: FactorBook) -> Plan:
     """Load and compile devices, projects and published factors of one version."""
     return Plans(factors).load(connection)

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from psycopg import Connection, Cursor
-    from psycopg.rows import TupleRow
 
     from ingest.formats.row_reading import Given
     from ingest.model import Fleet
@@ -68,13 +67,13 @@ class SparkplugNodes:
         """Trust nothing remembered: another process may have written."""
         self._nodes = None
 
-    def load(self, connection: Connection[TupleRow]) -> dict[str, Node]:
+    def load(self, connection: Connection) -> dict[str, Node]:
         """Return all nodes, read where they are not known."""
         if self._nodes is None:
             self._nodes = stored.load(connection)
         return self._nodes
 
-    def waiting(self, connection: Connection[TupleRow], now_us: int) -> list[str]:
+    def waiting(self, connection: Connection, now_us: int) -> list[str]:
         """Return the nodes at which a message waits for longer than one may."""
         due_us = now_us - round(self.rules.reorder_s * 1e6)
         return [
@@ -83,7 +82,7 @@ class SparkplugNodes:
             if any(one.received_us <= due_us for one in node.held)
         ]
 
-    def commands(self, connection: Connection[TupleRow]) -> list[tuple[str, bytes]]:
+    def commands(self, connection: Connection) -> list[tuple[str, bytes]]:
         """Return what is to be published now: topic and payload of each rebirth request."""
         if any(node.wanted_us is not None for node in self.load(connection).values()):
             return claimed(connection, self._rebirth_s)
@@ -95,7 +94,7 @@ def sparkplug_nodes(settings: Settings) -> SparkplugNodes:
     return SparkplugNodes(Rules(settings.sparkplug_reorder_s), settings.sparkplug_rebirth_s)
 
 
-def claimed(connection: Connection[TupleRow], rebirth_s: float) -> list[tuple[str, bytes]]:
+def claimed(connection: Connection, rebirth_s: float) -> list[tuple[str, bytes]]:
     """Take the rebirth requests whose turn has come; topic and payload of each."""
     return [
         (command(group, node), rebirth()) for group, node in stored.claim(connection, rebirth_s)
@@ -117,7 +116,7 @@ class Turn:
     connection : psycopg.Connection
     """
 
-    def __init__(self, nodes: SparkplugNodes, connection: Connection[TupleRow]) -> None:
+    def __init__(self, nodes: SparkplugNodes, connection: Connection) -> None:
         self._rules = nodes.rules
         self._known = nodes.load(connection)
         self._changed: dict[str, Node] = {}
@@ -208,7 +207,7 @@ class Turn:
             ],
         )
 
-    def write(self, cursor: Cursor[TupleRow]) -> None:
+    def write(self, cursor: Cursor) -> None:
         """Write what has changed, in the transaction of the readings."""
         if self._changed:
             pairs = [(self._known.get(name, Node(name)), n) for name, n in self._changed.items()]

@@ -18,7 +18,6 @@ from services.store.stream import topic_source as source
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from services.store.stream.topic_source import Source
 
@@ -26,7 +25,7 @@ _LOCK = int.from_bytes(b"one run")  # no other lock of ours may have this number
 PREDECESSOR_S = 10
 
 
-def alone(connection: Connection[TupleRow]) -> None:
+def alone(connection: Connection) -> None:
     """
     Be the only writer; one that was killed may hold the lock for a moment more.
 
@@ -41,7 +40,7 @@ def alone(connection: Connection[TupleRow]) -> None:
         )
 
 
-def share(connection: Connection[TupleRow], wanted: Source) -> int:
+def share(connection: Connection, wanted: Source) -> int:
     """
     Write beside other workers of the same topic; return its number of partitions.
 
@@ -62,7 +61,7 @@ def share(connection: Connection[TupleRow], wanted: Source) -> int:
         connection.execute("SELECT pg_advisory_unlock_shared(%s)", [_LOCK])
 
 
-def _become_source(connection: Connection[TupleRow], wanted: Source) -> None:
+def _become_source(connection: Connection, wanted: Source) -> None:
     """Turn to another topic while nobody writes."""
     if not _wait(connection, "pg_advisory_lock"):
         raise _refused(connection, wanted)
@@ -73,7 +72,7 @@ def _become_source(connection: Connection[TupleRow], wanted: Source) -> None:
     connection.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
 
 
-def _wait(connection: Connection[TupleRow], function: str) -> bool:
+def _wait(connection: Connection, function: str) -> bool:
     connection.execute(f"SET lock_timeout = '{PREDECESSOR_S}s'")
     try:
         connection.execute(f"SELECT {function}(%s)".encode(), [_LOCK])
@@ -85,14 +84,14 @@ def _wait(connection: Connection[TupleRow], function: str) -> bool:
     return True
 
 
-def _refused(connection: Connection[TupleRow], wanted: Source) -> ServerError:
+def _refused(connection: Connection, wanted: Source) -> ServerError:
     return ServerError(
         f"{_holder(connection)} to this database; stop it before workers of {wanted.topic!r}"
         " start: a device has one writer"
     )
 
 
-def _holder(connection: Connection[TupleRow]) -> str:
+def _holder(connection: Connection) -> str:
     """Say who writes; what they hold tells."""
     row = connection.execute(
         "SELECT bool_or(mode = 'ExclusiveLock') FROM pg_locks WHERE locktype = 'advisory'"

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from mrv.documents.statement import Claims
     from mrv.factors.revision import Change
@@ -50,7 +49,7 @@ class Affected:
     todo: str
 
 
-def affected(conn: Connection[TupleRow], book: Factors) -> list[Affected]:
+def affected(conn: Connection, book: Factors) -> list[Affected]:
     """
     Return statements whose account asks for other factors today.
 
@@ -62,7 +61,7 @@ def affected(conn: Connection[TupleRow], book: Factors) -> list[Affected]:
     return list(_affected(conn, book))
 
 
-def _affected(conn: Connection[TupleRow], book: Factors) -> Iterator[Affected]:
+def _affected(conn: Connection, book: Factors) -> Iterator[Affected]:
     newest: dict[tuple[str, int, int], Stored] = {}
     for one in statements.all_of(conn):
         newest[one.project, one.from_us, one.to_us] = one

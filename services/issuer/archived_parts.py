@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from ingest.model import Fleet, Frame
     from mrv.statement.evidence_case import Case
@@ -36,7 +35,7 @@ class Reused(NamedTuple):
     data: bytes
 
 
-def fitting(conn: Connection[TupleRow], case: Case) -> list[Reused]:
+def fitting(conn: Connection, case: Case) -> list[Reused]:
     """
     Return the archived files that hold nothing but what a case rests on, no device-day twice.
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ class Step(NamedTuple):
     run: Callable[[Walk], str]
 
 
-def audit(conn: Connection[TupleRow], now_us: int, held: tuple[str, ...] = ()) -> AuditReport:
+def audit(conn: Connection, now_us: int, held: tuple[str, ...] = ()) -> AuditReport:
     """
     Walk all steps.
 

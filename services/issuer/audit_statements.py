@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from services.issuer.transitions import Documents
     from services.store.statements.statements import Stored
@@ -25,7 +24,7 @@ _STATES = ("issued", "superseded", "revoked")
 _LOGGED = (*_STATES, "evidence")
 
 
-def standing(conn: Connection[TupleRow], entries: Sequence[Entry]) -> Iterator[str]:
+def standing(conn: Connection, entries: Sequence[Entry]) -> Iterator[str]:
     """Say what is not as the log has it, statement by statement."""
     said: dict[str, dict[str, dict[str, Any]]] = {}
     # version 0.1.0 entered no manifests; whatever else is entered comes from a later one
@@ -49,7 +48,7 @@ def standing(conn: Connection[TupleRow], entries: Sequence[Entry]) -> Iterator[s
 
 
 def _one(
-    conn: Connection[TupleRow], stored: Stored, said: dict[str, dict[str, Any]], *, manifest: bool
+    conn: Connection, stored: Stored, said: dict[str, dict[str, Any]], *, manifest: bool
 ) -> Iterator[str]:
     have = documents(conn, stored.id)
     issued = said.get("issued")
@@ -74,7 +73,7 @@ def _one(
 
 
 def _evidence(
-    conn: Connection[TupleRow], stored: Stored, have: Documents, manifest: dict[str, Any] | None
+    conn: Connection, stored: Stored, have: Documents, manifest: dict[str, Any] | None
 ) -> Iterator[str]:
     """What was kept of a statement's pack is what its manifest in the log says."""
     kept = evidence.digests(conn, stored.id)
@@ -89,7 +88,7 @@ def _evidence(
         yield f"statement {stored.id}: its evidence is not the one whose manifest is in the log"
 
 
-def _figures(conn: Connection[TupleRow], stored: Stored) -> Iterator[str]:
+def _figures(conn: Connection, stored: Stored) -> Iterator[str]:
     """Columns and the closed period repeat what the body says."""
     said = stored.claims
     period = said.monitoring_period
@@ -119,9 +118,7 @@ def _figures(conn: Connection[TupleRow], stored: Stored) -> Iterator[str]:
         yield f"statement {stored.id}: its columns say {own}, its body {body}"
 
 
-def _claims(
-    conn: Connection[TupleRow], said: dict[str, dict[str, dict[str, Any]]]
-) -> Iterator[str]:
+def _claims(conn: Connection, said: dict[str, dict[str, dict[str, Any]]]) -> Iterator[str]:
     """Exactly what is issued and neither superseded nor revoked claims its period."""
     rows = conn.execute(
         "SELECT c.statement_id, s.project_id = c.project_id AND s.period = c.period"

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from services.issuer.sealed_day_contents import Job
     from services.store.statements.transparency_log import Entry
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 class Walk:
     """What the steps share."""
 
-    conn: Connection[TupleRow]
+    conn: Connection
     now_us: int
     held: tuple[str, ...] = ()
     entries: list[Entry] = field(default_factory=list)

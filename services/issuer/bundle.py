@@ -49,7 +49,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from mrv.documents.statement import Claims
     from mrv.signatures.keys import EnrolledKey
@@ -70,7 +69,7 @@ class Papers(NamedTuple):
 
 
 def complete(
-    conn: Connection[TupleRow], papers: Papers, files: Mapping[str, bytes], *, logged: bool
+    conn: Connection, papers: Papers, files: Mapping[str, bytes], *, logged: bool
 ) -> dict[str, bytes]:
     """
     Add to a pack's tables all that it holds beside them, and the manifest of it all.
@@ -116,7 +115,7 @@ SIGNED = (STATEMENT, VERIFICATION)
 _NO_SEALS: dict[str, Any] = {"days": [], "head": None}
 
 
-def _keys(conn: Connection[TupleRow], papers: Papers, *, logged: bool) -> list[EnrolledKey]:
+def _keys(conn: Connection, papers: Papers, *, logged: bool) -> list[EnrolledKey]:
     """Keys of who signed, findings too, and of the log that the receipt is of."""
     every = [one.key for one in enrolled.load(conn)]
     signed = {one["issuer"]["id"] for one in (*_findings(conn, papers), *_approvals(conn, papers))}
@@ -129,17 +128,17 @@ def _keys(conn: Connection[TupleRow], papers: Papers, *, logged: bool) -> list[E
     return [*papers.signers, *more, *(log_keys[-1:] if logged else [])]
 
 
-def _findings(conn: Connection[TupleRow], papers: Papers) -> list[dict[str, Any]]:
+def _findings(conn: Connection, papers: Papers) -> list[dict[str, Any]]:
     name = papers.claims.statement
     return [canonical.parse_object(data) for data in findings.documents(conn, name)]
 
 
-def _approvals(conn: Connection[TupleRow], papers: Papers) -> list[dict[str, Any]]:
+def _approvals(conn: Connection, papers: Papers) -> list[dict[str, Any]]:
     name = papers.claims.statement
     return [canonical.parse_object(data) for data in approvals.documents(conn, name)]
 
 
-def _letters(conn: Connection[TupleRow], papers: Papers, plan: MonitoringPlan) -> bytes:
+def _letters(conn: Connection, papers: Papers, plan: MonitoringPlan) -> bytes:
     begin, end = _period(papers)
     ids = {d.id for d in plan.devices} | {d.gateway for d in plan.devices if d.gateway}
     out = BytesIO()
@@ -148,7 +147,7 @@ def _letters(conn: Connection[TupleRow], papers: Papers, plan: MonitoringPlan) -
 
 
 def _seals(
-    conn: Connection[TupleRow], papers: Papers, plan: MonitoringPlan, files: Mapping[str, bytes]
+    conn: Connection, papers: Papers, plan: MonitoringPlan, files: Mapping[str, bytes]
 ) -> dict[str, Any]:
     """Seals of the period's days that are of this evidence, with their proofs."""
     edges = _period(papers)

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
-    from mrv.documents.statement import Claims, MonitoredParameter
+    from mrv.documents.monitoring import MonitoredParameter
+    from mrv.documents.statement import Claims
     from mrv.registry.project import Project
     from services.store.statements.statements import Stored
 
@@ -30,7 +30,7 @@ _Span = tuple[int, int]
 _HALF = 2
 
 
-def counted_elsewhere(conn: Connection[TupleRow], claims: Claims) -> Iterator[str]:
+def counted_elsewhere(conn: Connection, claims: Claims) -> Iterator[str]:
     """Say which of a statement's devices an issued statement of another project counts too."""
     mine = _counted(claims)
     devices = sorted({device for device, _ in mine})
@@ -49,7 +49,7 @@ def counted_elsewhere(conn: Connection[TupleRow], claims: Claims) -> Iterator[st
                 )
 
 
-def before_elsewhere(conn: Connection[TupleRow], project: Project, from_us: int) -> Stored | None:
+def before_elsewhere(conn: Connection, project: Project, from_us: int) -> Stored | None:
     """
     Return the last issued statement of another project that had the devices of this one.
 

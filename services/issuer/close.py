@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from mrv.accounting.period_result import PeriodResult
     from mrv.documents.statement import Claims
@@ -60,7 +59,7 @@ class Closed:
 
 
 @contextmanager
-def snapshot(conn: Connection[TupleRow]) -> Iterator[None]:
+def snapshot(conn: Connection) -> Iterator[None]:
     """See one state of the database throughout, or what a transaction under way sees."""
     fresh = conn.info.transaction_status is TransactionStatus.IDLE
     with conn.transaction():
@@ -72,7 +71,7 @@ def snapshot(conn: Connection[TupleRow]) -> Iterator[None]:
 
 
 def close_period(
-    conn: Connection[TupleRow],
+    conn: Connection,
     project: str,
     from_us: int,
     to_us: int,
@@ -132,7 +131,7 @@ def close_period(
             one = case if plan is case.plan else replace(case, plan=plan)
             document = compose(one, label)
             if canonical.encode(document) == last.body:
-                _claims_once(conn, document)
+                _claims_not_counted_elsewhere(conn, document)
                 return Closed(last.id, last.state, document, one.result, new=False)
         standing = statements.claimed_exactly(conn, project, from_us, to_us)
         if supersedes is None and standing is not None:
@@ -143,13 +142,13 @@ def close_period(
         _check_name(conn, case, sequence)
         begun(*next(at))
         document = compose(case, Label(sequence, CODE_VERSION, supersedes, reason))
-        statement = _claims_once(conn, document).statement
+        statement = _claims_not_counted_elsewhere(conn, document).statement
         statements.insert(conn, case.result, _local(case), document, _detail(case))
         statements.step(conn, statement, "draft", actor, reason=reason)
     return Closed(statement, "draft", document, case.result, new=True)
 
 
-def _claims_once(conn: Connection[TupleRow], document: Mapping[str, Any]) -> Claims:
+def _claims_not_counted_elsewhere(conn: Connection, document: Mapping[str, Any]) -> Claims:
     """Return what a statement says; refuse one that counts what another project has claimed."""
     claims = claims_of(document)
     twice = list(counted_elsewhere(conn, claims))
@@ -158,7 +157,7 @@ def _claims_once(conn: Connection[TupleRow], document: Mapping[str, Any]) -> Cla
     return claims
 
 
-def _check_name(conn: Connection[TupleRow], case: Case, sequence: int) -> None:
+def _check_name(conn: Connection, case: Case, sequence: int) -> None:
     """Refuse a statement whose name another period has: its local days were others then."""
     project = case.plan.project
     name = identifier(project.id, case.from_us, case.to_us, project.timezone, sequence)
@@ -182,7 +181,7 @@ def _label(last: Stored | None, supersedes: str | None, reason: str | None) -> L
 
 
 def supersede(
-    conn: Connection[TupleRow],
+    conn: Connection,
     statement: str,
     actor: str,
     reason: str,

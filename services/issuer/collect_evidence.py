@@ -54,7 +54,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from psycopg import Connection, Cursor
-    from psycopg.rows import TupleRow
 
     from ingest.model import Fleet
     from mrv.documents.plan import StatementFigures
@@ -68,11 +67,7 @@ _YEAR_US = 366 * 86_400_000_000
 
 
 def collect(
-    conn: Connection[TupleRow],
-    project_id: str,
-    from_us: int,
-    to_us: int,
-    supersedes: str | None = None,
+    conn: Connection, project_id: str, from_us: int, to_us: int, supersedes: str | None = None
 ) -> Case:
     """
     Collect a period's plan, readings and intervals.
@@ -104,7 +99,7 @@ def collect(
     return Case(plan, frames, stored, from_us, to_us, load_book(conn))
 
 
-def _refuse_older(cursor: Cursor[TupleRow], ids: Sequence[str], from_us: int, to_us: int) -> None:
+def _refuse_older(cursor: Cursor, ids: Sequence[str], from_us: int, to_us: int) -> None:
     """Refuse a period with rows that older rules of metering made."""
     older = older_rows(cursor, ids, from_us, to_us)
     if older is not None:
@@ -117,11 +112,7 @@ def _refuse_older(cursor: Cursor[TupleRow], ids: Sequence[str], from_us: int, to
 
 
 def plan_of(
-    conn: Connection[TupleRow],
-    project_id: str,
-    from_us: int,
-    to_us: int,
-    supersedes: str | None = None,
+    conn: Connection, project_id: str, from_us: int, to_us: int, supersedes: str | None = None
 ) -> MonitoringPlan:
     """Return what the registry says of a project in a period; RegistryError if it is unknown."""
     project = _until(registry.load_project(conn, project_id), to_us)
@@ -196,15 +187,13 @@ def _until(project: Project, to_us: int) -> Project:
     return replace(project, timezone=zone, to_us=edge(project.to_us), devices=devices)
 
 
-def _issued_with(
-    conn: Connection[TupleRow], project: str, fixed: Stored | None
-) -> Sequence[FixedBefore]:
+def _issued_with(conn: Connection, project: str, fixed: Stored | None) -> Sequence[FixedBefore]:
     """All that was fixed ex ante by issued statements of the project, or of one before it."""
     own = statements.fixed_ex_ante(conn, project)
     return own if own or fixed is None else issued_with(fixed.claims)
 
 
-def _arrivals(conn: Connection[TupleRow], project: Project, from_us: int, to_us: int) -> Arrivals:
+def _arrivals(conn: Connection, project: Project, from_us: int, to_us: int) -> Arrivals:
     """When the readings of the project's own meters arrived, by device and local day."""
     ids = sorted({d.device for d in project.devices})
     every = list(days(from_us, to_us, project.timezone))
@@ -217,9 +206,7 @@ def _arrivals(conn: Connection[TupleRow], project: Project, from_us: int, to_us:
     return found
 
 
-def correcting(
-    conn: Connection[TupleRow], plan: MonitoringPlan, supersedes: str | None
-) -> MonitoringPlan:
+def correcting(conn: Connection, plan: MonitoringPlan, supersedes: str | None) -> MonitoringPlan:
     """Return the plan of a statement that replaces another one, or none."""
     if supersedes is None:
         return replace(plan, corrected=None)
@@ -241,14 +228,12 @@ def correcting(
     )
 
 
-def _versions(
-    conn: Connection[TupleRow], project: str, first: date, last: date
-) -> tuple[Version, ...]:
+def _versions(conn: Connection, project: str, first: date, last: date) -> tuple[Version, ...]:
     every = monitoring.load_versions(conn).get(project, ())
     return in_force(every, first, last + timedelta(days=1))
 
 
-def _history(conn: Connection[TupleRow], project: Project, from_us: int) -> tuple[Usage, ...]:
+def _history(conn: Connection, project: Project, from_us: int) -> tuple[Usage, ...]:
     """What issued statements of the year before used, where the methodology asks for it."""
     methodology = find(project.methodology, project.version)
     if not any(one.by_history for one in methodology.consumptions):
@@ -258,7 +243,7 @@ def _history(conn: Connection[TupleRow], project: Project, from_us: int) -> tupl
 
 
 def _earlier(
-    conn: Connection[TupleRow],
+    conn: Connection,
     project: Project,
     period_us: tuple[int, int],
     before: Stored | None,
@@ -283,7 +268,7 @@ def _earlier(
 
 
 def _enough(
-    cursor: Cursor[TupleRow],
+    cursor: Cursor,
     fleet: Fleet,
     pairs: set[tuple[int, int]],
     stored: IntervalRows,
@@ -355,9 +340,7 @@ def _facts(rows: IntervalRows) -> dict[int, str]:
     }
 
 
-def recollect(
-    conn: Connection[TupleRow], body: Mapping[str, Any], detail: Mapping[str, Any]
-) -> Case:
+def recollect(conn: Connection, body: Mapping[str, Any], detail: Mapping[str, Any]) -> Case:
     """
     Collect the evidence of a closed period again, for its pack.
 
@@ -383,7 +366,7 @@ def recollect(
 
 
 def evidence_of(
-    conn: Connection[TupleRow], fleet: Fleet, claims: Claims, *, whole: bool = False
+    conn: Connection, fleet: Fleet, claims: Claims, *, whole: bool = False
 ) -> list[Frame]:
     """
     Readings, as they are stored now, from which to which a statement says its evidence goes.

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from services.store.statements.statements import Stored
 
@@ -47,7 +46,7 @@ class Correction(NamedTuple):
         )
 
 
-def open_corrections(conn: Connection[TupleRow]) -> list[Correction]:
+def open_corrections(conn: Connection) -> list[Correction]:
     """
     Draft a correction of each issued statement whose readings are sealed otherwise now.
 
@@ -59,7 +58,7 @@ def open_corrections(conn: Connection[TupleRow]) -> list[Correction]:
     return [_correct(conn, issued) for issued in _changed(conn)]
 
 
-def _correct(conn: Connection[TupleRow], issued: Stored) -> Correction:
+def _correct(conn: Connection, issued: Stored) -> Correction:
     try:
         span = issued.from_us, issued.to_us
         closed = close_period(conn, issued.project, *span, ACTOR)
@@ -68,7 +67,7 @@ def _correct(conn: Connection[TupleRow], issued: Stored) -> Correction:
     return Correction(issued.id, closed.statement, None)
 
 
-def _changed(conn: Connection[TupleRow]) -> Iterator[Stored]:
+def _changed(conn: Connection) -> Iterator[Stored]:
     """Issued statements with a day sealed since whose readings nothing was drafted from yet."""
     for name, indices in conn.execute(
         "SELECT c.statement_id, array_agg(d.index ORDER BY d.day) FROM claim c"
@@ -85,7 +84,7 @@ def _changed(conn: Connection[TupleRow]) -> Iterator[Stored]:
             yield issued
 
 
-def _other_readings(conn: Connection[TupleRow], stored: Stored, indices: list[int]) -> bool:
+def _other_readings(conn: Connection, stored: Stored, indices: list[int]) -> bool:
     detail = statements.detail(conn, stored.id)
     plan = read_plan(detail["plan"])
     leaves = [DayLeaf.from_json(leaf) for leaf in detail["leaves"]["readings"]]

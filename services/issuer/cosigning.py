@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
     from structlog.typing import FilteringBoundLogger
 
     from mrv.log.policy import Member, Policy
@@ -128,7 +127,7 @@ def _policy(path: Path) -> Policy:
     return policy
 
 
-def have_cosigned(conn: Connection[TupleRow], whom: Witnesses) -> Round:
+def have_cosigned(conn: Connection, whom: Witnesses) -> Round:
     """
     Ask for the last head, and keep what comes.
 
@@ -145,7 +144,7 @@ def have_cosigned(conn: Connection[TupleRow], whom: Witnesses) -> Round:
     return done
 
 
-def _once(conn: Connection[TupleRow], whom: Witnesses) -> Round:
+def _once(conn: Connection, whom: Witnesses) -> Round:
     head = stored.newest(conn)
     if head is None:
         return Round(0, {}, (), None)
@@ -167,7 +166,7 @@ def _once(conn: Connection[TupleRow], whom: Witnesses) -> Round:
 
 
 def look(
-    conn: Connection[TupleRow], whom: Witnesses, asked: dict[str, Member] | None = None
+    conn: Connection, whom: Witnesses, asked: dict[str, Member] | None = None
 ) -> dict[str, Outcome]:
     """Ask witnesses, all of the policy where none are named, for the last head; keep nothing."""
     from services.issuer.witness_client import Question, ask  # noqa: PLC0415 - httpx is an extra
@@ -188,7 +187,7 @@ def look(
         return {name: one.result() for name, one in going.items()}
 
 
-def require(conn: Connection[TupleRow], whom: Witnesses) -> None:
+def require(conn: Connection, whom: Witnesses) -> None:
     """
     Have the last head cosigned enough before something is issued after it.
 
@@ -206,7 +205,7 @@ def require(conn: Connection[TupleRow], whom: Witnesses) -> None:
         )
 
 
-def require_enough(conn: Connection[TupleRow]) -> None:
+def require_enough(conn: Connection) -> None:
     """
     Refuse to go on from a head that too few witnesses have cosigned so far; ask nobody.
 

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from mrv.documents.statement import Claims
     from mrv.signatures.keys import EnrolledKey, Role, SigningKey
@@ -66,7 +65,7 @@ class Documents:
         return claims_of(self.statement, self.stored.id)
 
 
-def documents(conn: Connection[TupleRow], statement: str) -> Documents:
+def documents(conn: Connection, statement: str) -> Documents:
     """
     Return a statement's documents, their proofs checked against the enrolled keys.
 
@@ -98,9 +97,7 @@ def check_body(statement: str, signed: Mapping[str, Any], body: Mapping[str, Any
         raise SignatureError(f"what was signed for {statement} is not its body; do not use it")
 
 
-def may_sign(
-    conn: Connection[TupleRow], holder: EnrolledKey, role: Role, statement: str
-) -> datetime:
+def may_sign(conn: Connection, holder: EnrolledKey, role: Role, statement: str) -> datetime:
     """Refuse a key of the wrong role or without enrolment; return the time of signing."""
     check_role(holder, role, statement)
     now = datetime.fromtimestamp(now_us() / 1e6, UTC)
@@ -109,7 +106,7 @@ def may_sign(
 
 
 def signer_of(
-    conn: Connection[TupleRow], document: Mapping[str, Any], role: Role, statement: str
+    conn: Connection, document: Mapping[str, Any], role: Role, statement: str
 ) -> EnrolledKey:
     """
     Tell who signed a document that came from elsewhere; the key must be valid now.
@@ -144,7 +141,7 @@ def _check_times(document: Mapping[str, Any], now: datetime) -> None:
 
 
 def take(
-    conn: Connection[TupleRow],
+    conn: Connection,
     statement: str,
     state: State,
     holder: EnrolledKey,
@@ -168,7 +165,7 @@ def take(
         raise StatementStateError(f"{reason}; `tonne statement show {statement}`") from error
 
 
-def check_principal(conn: Connection[TupleRow], statement: str, principal: str | None) -> None:
+def check_principal(conn: Connection, statement: str, principal: str | None) -> None:
     """Refuse an API principal who took a step as preparer; EnrolmentError."""
     taken = {
         e.principal
@@ -183,9 +180,7 @@ def check_principal(conn: Connection[TupleRow], statement: str, principal: str |
         )
 
 
-def approvers(
-    conn: Connection[TupleRow], have: Documents
-) -> tuple[list[dict[str, Any]], list[EnrolledKey]]:
+def approvers(conn: Connection, have: Documents) -> tuple[list[dict[str, Any]], list[EnrolledKey]]:
     """
     Return a statement's approvals and who signed them, every proof checked.
 
@@ -206,7 +201,7 @@ def approvers(
     return found, holders
 
 
-def records(conn: Connection[TupleRow], have: Documents) -> tuple[Record, ...]:
+def records(conn: Connection, have: Documents) -> tuple[Record, ...]:
     """
     Return a statement's findings as their events left them, every proof checked.
 
@@ -218,7 +213,7 @@ def records(conn: Connection[TupleRow], have: Documents) -> tuple[Record, ...]:
     return fold(_events(conn, have))
 
 
-def _events(conn: Connection[TupleRow], have: Documents) -> list[Event]:
+def _events(conn: Connection, have: Documents) -> list[Event]:
     trusted = [one.key for one in enrolled.load(conn)]
     found = []
     for data in findings.documents(conn, have.stored.id):

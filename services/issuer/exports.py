@@ -18,12 +18,11 @@ from services.store.statements import evidence, statements
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from mrv.signatures.trust_root import Trust
 
 
-def source_of(conn: Connection[TupleRow], statement: str) -> Source:
+def source_of(conn: Connection, statement: str) -> Source:
     """
     Load an issued statement.
 

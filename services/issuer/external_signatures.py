@@ -44,10 +44,9 @@ from services.store.statements import approvals, evidence, findings, statements,
 from services.store.statements import sampling as store_sampling
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from mrv.signatures.keys import EnrolledKey
     from mrv.statement.evidence_case import Case
@@ -56,13 +55,16 @@ if TYPE_CHECKING:
     from services.issuer.documents import Documents
     from services.store.statements.statements import Stored
 
+# what goes on while a verification, or a sampling list, is taken
+VERIFYING = ("signature", "plan, readings and intervals", "figures", "evidence")
+SAMPLING = (*VERIFYING[:3], "list")
 _ENDED = ("superseded", "revoked")
 # a list says from when it holds, which is when it was signed
 _APART = timedelta(minutes=5)
 
 
 def statement(
-    conn: Connection[TupleRow],
+    conn: Connection,
     name: str,
     document: Mapping[str, Any],
     *,
@@ -117,10 +119,20 @@ def check_body(name: str, body: Mapping[str, Any], *, strict: bool) -> None:
 
 
 def verification(
-    conn: Connection[TupleRow], name: str, document: Mapping[str, Any], principal: str | None = None
+    conn: Connection,
+    name: str,
+    document: Mapping[str, Any],
+    principal: str | None = None,
+    begun: Callable[[int, str], None] = lambda _number, _name: None,
 ) -> State:
     """
     Take a verifier's credential, after everything was computed again from raw readings.
+
+    Parameters
+    ----------
+    begun : callable, optional
+        Called as each of `VERIFYING` begins, with its number, from 1, and its name; an adverse
+        opinion ends with the first.
 
     Returns
     -------
@@ -136,6 +148,8 @@ def verification(
     """
     conclusion = conclusion_of(document)
     wanted: State = "rejected" if conclusion.opinion in REJECTING else "verified"
+    go_on = _through(VERIFYING, begun)
+    go_on()
     with snapshot(conn):
         have = steps.documents(conn, name)
         check_step(name, have.stored.state, wanted)
@@ -152,7 +166,8 @@ def verification(
             )
         if wanted == "verified":
             # kept now: readings that come later must not change what was verified
-            case = recompute(conn, have.stored)
+            case = recompute(conn, have.stored, go_on)
+            go_on()
             reused = fitting(conn, case)
             parts = {file: one.part for file, one in by_name(reused).items()}
             evidence.keep(conn, name, files(case, reused), parts)
@@ -161,7 +176,7 @@ def verification(
 
 
 def _verifier(
-    conn: Connection[TupleRow], have: Documents, document: Mapping[str, Any], principal: str | None
+    conn: Connection, have: Documents, document: Mapping[str, Any], principal: str | None
 ) -> EnrolledKey:
     """Who signed as verifier: of the right role, and neither by key nor by name the preparer."""
     name = have.stored.id
@@ -174,8 +189,22 @@ def _verifier(
     return holder
 
 
-def recompute(conn: Connection[TupleRow], stored: Stored) -> Case:
-    """Collect a statement's case again; refuse if the statement does not follow from it."""
+def _through(names: Sequence[str], begun: Callable[[int, str], None]) -> Callable[[], None]:
+    """Return what tells that the next step begins."""
+    at = iter(enumerate(names, 1))
+    return lambda: begun(*next(at))
+
+
+def recompute(conn: Connection, stored: Stored, go_on: Callable[[], None] = lambda: None) -> Case:
+    """
+    Collect a statement's case again; refuse if the statement does not follow from it.
+
+    Parameters
+    ----------
+    go_on : callable, optional
+        Called before it is collected, and before its figures are computed.
+    """
+    go_on()
     body = canonical.parse_object(stored.body)
     said = claims_of(body, stored.id)
     label = label_of(said)
@@ -184,6 +213,7 @@ def recompute(conn: Connection[TupleRow], stored: Stored) -> Case:
         case = replace(case, plan=replace(case.plan, arrivals=None))
     if said.signed_energy is UNSET:  # closed before signatures were counted
         case = replace(case, plan=replace(case.plan, signed=None))
+    go_on()
     where = first_difference(compose(case, label), body)
     if where is not None:
         raise VerificationError(
@@ -195,7 +225,7 @@ def recompute(conn: Connection[TupleRow], stored: Stored) -> Case:
 
 
 def finding(
-    conn: Connection[TupleRow], name: str, document: Mapping[str, Any], principal: str | None = None
+    conn: Connection, name: str, document: Mapping[str, Any], principal: str | None = None
 ) -> Event:
     """
     Take an event of a finding; the first one puts the statement under verification.
@@ -225,7 +255,7 @@ def finding(
 
 
 def approval(
-    conn: Connection[TupleRow], name: str, document: Mapping[str, Any], principal: str | None = None
+    conn: Connection, name: str, document: Mapping[str, Any], principal: str | None = None
 ) -> int:
     """
     Take an operator's approval of a verified statement's issue.
@@ -254,10 +284,7 @@ def approval(
 
 
 def status_list(
-    conn: Connection[TupleRow],
-    project: str,
-    document: Mapping[str, Any],
-    principal: str | None = None,
+    conn: Connection, project: str, document: Mapping[str, Any], principal: str | None = None
 ) -> None:
     """
     Take a project's status list that its operator signed; readers get the newest.
@@ -296,7 +323,7 @@ def status_list(
         status_lists.insert(conn, project, holder, signed, document, principal)
 
 
-def untold(conn: Connection[TupleRow], project: str, document: Mapping[str, Any]) -> set[str]:
+def untold(conn: Connection, project: str, document: Mapping[str, Any]) -> set[str]:
     """Return the statements of which a project's list says another thing than what is so now."""
     every = {one.id: one.state in _ENDED for one in statements.all_of(conn, project)}
     told = ended(document, project, every)
@@ -304,11 +331,12 @@ def untold(conn: Connection[TupleRow], project: str, document: Mapping[str, Any]
 
 
 def sampling(
-    conn: Connection[TupleRow],
+    conn: Connection,
     name: str,
     document: Mapping[str, Any],
     principal: str | None = None,
     case: Case | None = None,
+    begun: Callable[[int, str], None] = lambda _number, _name: None,
 ) -> tuple[int, int, int]:
     """
     Take a verifier's sampling list; it puts the statement under verification.
@@ -317,6 +345,8 @@ def sampling(
     ----------
     case : Case, optional
         The statement's evidence, where it was just collected.
+    begun : callable, optional
+        Called as each of `SAMPLING` begins, with its number, from 1, and its name.
 
     Returns
     -------
@@ -330,14 +360,16 @@ def sampling(
     SignatureError, EnrolmentError, CanonicalError
         If it is not what its seed draws, or not signed by a verifier.
     """
+    go_on = _through(SAMPLING, begun)
+    go_on()
     with snapshot(conn):
         have = steps.documents(conn, name)
         if have.stored.state != "under_verification":
             check_step(name, have.stored.state, "under_verification")
         holder = _verifier(conn, have, document, principal)
-        found = check_sampling(
-            document, have.statement, case or recompute(conn, have.stored), holder
-        )
+        case = case or recompute(conn, have.stored, go_on)
+        go_on()
+        found = check_sampling(document, have.statement, case, holder)
         if have.stored.state == "submitted":
             steps.take(conn, name, "under_verification", holder, None, principal)
         store_sampling.insert(conn, name, holder, document, principal)

@@ -10,17 +10,13 @@ from services.issuer import documents as steps
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from mrv.statement.findings import What
     from services.issuer.documents import Signer
 
 
 def sign(
-    conn: Connection[TupleRow],
-    statement: str,
-    signer: Signer,
-    said: tuple[What, str, str, str | None],
+    conn: Connection, statement: str, signer: Signer, said: tuple[What, str, str, str | None]
 ) -> dict[str, Any]:
     """
     Sign an event of a finding; `accept.finding` takes it.

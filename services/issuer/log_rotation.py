@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from mrv.signatures.keys import EnrolledKey
 
@@ -32,7 +31,7 @@ LOG_KEY = "log_key"
 _NUMBER = re.compile(r"(.*)-([0-9]+)")
 
 
-def rotate(conn: Connection[TupleRow], home: Path, name: str, now: datetime) -> EnrolledKey:
+def rotate(conn: Connection, home: Path, name: str, now: datetime) -> EnrolledKey:
     """
     Close a log and let a new one go on from it.
 
@@ -87,7 +86,7 @@ def _made(home: Path, old: EnrolledKey, name: str) -> EnrolledKey:
     return keys.follow_in_token(home, holder, signers.next_in_token(token))
 
 
-def _go_on(conn: Connection[TupleRow], new: Signer, old: EnrolledKey, head: str) -> None:
+def _go_on(conn: Connection, new: Signer, old: EnrolledKey, head: str) -> None:
     """Enter which log this one goes on from, and sign the first head."""
     entry = {
         "event": LOG_KEY,

@@ -43,10 +43,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 
-def export(conn: Connection[TupleRow], statement: str, out: Path) -> Path:
+def export(conn: Connection, statement: str, out: Path) -> Path:
     """
     Write a statement's evidence pack into a new folder.
 
@@ -84,7 +83,7 @@ def export(conn: Connection[TupleRow], statement: str, out: Path) -> Path:
     return out
 
 
-def _collected(conn: Connection[TupleRow], have: Documents, statement: str) -> dict[str, bytes]:
+def _collected(conn: Connection, have: Documents, statement: str) -> dict[str, bytes]:
     """Evidence of a statement that is not verified yet: from the database as it is."""
     body = canonical.parse_object(have.stored.body)
     case = recollect(conn, body, statements.detail(conn, statement))
@@ -94,7 +93,7 @@ def _collected(conn: Connection[TupleRow], have: Documents, statement: str) -> d
 
 
 def _documents(
-    conn: Connection[TupleRow], have: Documents, statement: str, files: Mapping[str, bytes]
+    conn: Connection, have: Documents, statement: str, files: Mapping[str, bytes]
 ) -> dict[str, bytes]:
     """All that stands beside the tables; of an issued statement what was entered in the log."""
     receipt = log.receipt(conn, statement)
@@ -113,7 +112,7 @@ def _documents(
     return found if logged is not None else found | _as_first_released(conn, have)
 
 
-def _as_first_released(conn: Connection[TupleRow], have: Documents) -> dict[str, bytes]:
+def _as_first_released(conn: Connection, have: Documents) -> dict[str, bytes]:
     """What tonne 0.1.0 added to a pack: it issued this statement, without a manifest in the log."""
     said = have.claims
     text = (

@@ -17,7 +17,6 @@ from services.store.statements import sealed_days as seals
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from mrv.registry.project import Project
 
@@ -28,9 +27,7 @@ _SEALED = (
 )
 
 
-def check_over(
-    conn: Connection[TupleRow], project: Project, from_us: int, to_us: int, now_us: int
-) -> None:
+def check_over(conn: Connection, project: Project, from_us: int, to_us: int, now_us: int) -> None:
     """
     Refuse a period that has not ended, or whose last local day is not sealed.
 

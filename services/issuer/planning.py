@@ -17,7 +17,6 @@ from services.store.registry.entries_from_rows import load_registry
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from mrv.model import Methodology
     from services.registry.entries import Project, Registry
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 _DAY_US = 86_400_000_000
 
 
-def diagram_of(conn: Connection[TupleRow], project_id: str, begin: str | None = None) -> str:
+def diagram_of(conn: Connection, project_id: str, begin: str | None = None) -> str:
     """
     Draw a project's meters as the registry has them on a local day.
 
@@ -47,7 +46,7 @@ def diagram_of(conn: Connection[TupleRow], project_id: str, begin: str | None = 
     return diagram(plan_of(conn, project_id, us, us + _DAY_US))
 
 
-def draft_of(conn: Connection[TupleRow], project_id: str) -> str:
+def draft_of(conn: Connection, project_id: str) -> str:
     """
     Write a first version of a project's plan as a registry file.
 

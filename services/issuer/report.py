@@ -32,7 +32,7 @@ from mrv.signatures.data_integrity import verify_proof
 from mrv.statement.findings import read_events
 from mrv.statement.opinion import REJECTING
 from mrv.statement.plan_reader import read_plan
-from mrv.timestamps.shown import shown
+from mrv.timestamps.token_summary import shown
 from mrv.verify.subject import Subject
 from services.issuer.close import snapshot
 from services.issuer.collect_evidence import recollect
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from ingest.model import IntervalRows
     from mrv.documents.verification import FindingShown
@@ -61,7 +60,7 @@ _BAD = ("failed", "not checked")
 _TABLE = f"{INTERVALS}.parquet"
 
 
-def facts_of(conn: Connection[TupleRow], statement: str) -> Facts:
+def facts_of(conn: Connection, statement: str) -> Facts:
     """
     Collect a statement's documents and daily sums.
 
@@ -96,7 +95,7 @@ def facts_of(conn: Connection[TupleRow], statement: str) -> Facts:
         )
 
 
-def sample_of(conn: Connection[TupleRow], statement: str) -> dict[str, Any] | None:
+def sample_of(conn: Connection, statement: str) -> dict[str, Any] | None:
     """
     Return the verifier's signed list, if one was drawn.
 
@@ -114,7 +113,7 @@ def sample_of(conn: Connection[TupleRow], statement: str) -> dict[str, Any] | No
 
 
 def _evidence(
-    conn: Connection[TupleRow], statement: str, body: bytes
+    conn: Connection, statement: str, body: bytes
 ) -> tuple[MonitoringPlan, IntervalRows, Factors]:
     """Plan, interval rows and factors: as kept, or of a period that is not verified yet."""
     kept = evidence.kept(conn, statement, (PLAN, FACTORS, _TABLE))

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
     from structlog.typing import FilteringBoundLogger
 
     from services.issuer.requests import Desk
@@ -113,7 +112,7 @@ class Runner:
                 self._log.warning("queue not read", error=" ".join(str(error).split())[:300])
                 self._rest(name, _LOOK_S)
 
-    def _answer_all(self, conn: Connection[TupleRow], name: str, of: Sequence[str]) -> None:
+    def _answer_all(self, conn: Connection, name: str, of: Sequence[str]) -> None:
         while not self._stopping.is_set():
             self._beat(name)
             while not self._stopping.is_set() and self.once(conn, of):
@@ -137,11 +136,11 @@ class Runner:
 
     def _rest(self, name: str, pause_s: float) -> None:
         if self._pulse is not None and name == STEPS:
-            self._pulse.rest(name, pause_s, self._stopping)
+            self._pulse.pause(name, pause_s, self._stopping)
         else:
             self._stopping.wait(pause_s)
 
-    def once(self, conn: Connection[TupleRow], of: Sequence[str] = kinds.KINDS) -> bool:
+    def once(self, conn: Connection, of: Sequence[str] = kinds.KINDS) -> bool:
         """Do the next request of some kinds; whether there was one."""
         with queue.taken(conn, of) as request:
             if request is None:
@@ -149,7 +148,7 @@ class Runner:
             self._do(conn, request, queue.begin(conn, request.id))
             return True
 
-    def _do(self, conn: Connection[TupleRow], asked: Request, attempt: int) -> None:
+    def _do(self, conn: Connection, asked: Request, attempt: int) -> None:
         told = self._log.bind(request=str(asked.id), kind=asked.kind, subject=asked.subject)
         if attempt > _MOST_ATTEMPTS:
             told.error("given up", attempts=attempt - 1)
@@ -173,7 +172,7 @@ class Runner:
             self._count(asked, "done")
             told.info("done", actor=asked.actor)
 
-    def _done(self, conn: Connection[TupleRow], asked: Request) -> None:
+    def _done(self, conn: Connection, asked: Request) -> None:
         if asked.kind in kinds.REPEATABLE:
             done = kinds.do(conn, asked, self._desk)
             queue.answer(conn, asked.id, done.result, created=done.created)
@@ -184,7 +183,7 @@ class Runner:
             done = kinds.do(conn, asked, self._desk)
             queue.answer(conn, asked.id, done.result, created=done.created)
 
-    def _refuse(self, conn: Connection[TupleRow], asked: Request, error: str, detail: str) -> None:
+    def _refuse(self, conn: Connection, asked: Request, error: str, detail: str) -> None:
         self._count(asked, "refused" if error != kinds.DEFECT else "failed")
         queue.refuse(conn, asked.id, error, detail)
 

@@ -26,12 +26,11 @@ from services.store.statements import signer_requests as queue
 from services.store.statements import statements
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
     from uuid import UUID
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from services.issuer.close import Closed
     from services.store.statements.signer_requests import Answer, Request
@@ -64,7 +63,7 @@ class Desk(NamedTuple):
     home: Path
     strict: bool
     log_key: str = LOG_KEY
-    stamps: Callable[[], timestamps.Policy | None] = timestamps.nobody
+    stamps: Callable[[], timestamps.Policy | None] = timestamps.no_authority
     waits: bool = False
     begun: Callable[[UUID, int, int, str], None] = lambda *_: None
 
@@ -76,21 +75,21 @@ class Done(NamedTuple):
     result: dict[str, Any]
 
 
-def _close(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
+def _close(conn: Connection, asked: Request, desk: Desk) -> Done:
     said = canonical.parse_object(asked.said)
     span = int(said["from_us"]), int(said["to_us"])
-    begun = _steps(asked, desk)
+    begun = _steps(asked, desk, close.STEPS)
     return _closed(close.close_period(conn, asked.subject, *span, asked.actor, begun=begun))
 
 
-def _steps(asked: Request, desk: Desk) -> Callable[[int, str], None]:
-    """Return what closing a period calls as each of its steps begins."""
-    return lambda number, name: desk.begun(asked.id, number, len(close.STEPS), name)
+def _steps(asked: Request, desk: Desk, names: Sequence[str]) -> Callable[[int, str], None]:
+    """Return what a long request calls as each of its steps begins."""
+    return lambda number, name: desk.begun(asked.id, number, len(names), name)
 
 
-def _supersede(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
+def _supersede(conn: Connection, asked: Request, desk: Desk) -> Done:
     reason = str(canonical.parse_object(asked.said)["reason"])
-    begun = _steps(asked, desk)
+    begun = _steps(asked, desk, close.STEPS)
     return _closed(close.supersede(conn, asked.subject, asked.actor, reason, begun=begun))
 
 
@@ -108,7 +107,7 @@ def _closed(found: Closed) -> Done:
     )
 
 
-def _submit(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
+def _submit(conn: Connection, asked: Request, desk: Desk) -> Done:
     name = asked.subject
     draft = canonical.parse_object(statements.find(conn, name).body)
     signed = {**draft, **canonical.parse_object(asked.said)}
@@ -116,10 +115,12 @@ def _submit(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
     return Done(created=True, result={"statement": name, "state": "submitted", "unmet": unmet})
 
 
-def _sample(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
-    del desk
+def _sample(conn: Connection, asked: Request, desk: Desk) -> Done:
     document = canonical.parse_object(asked.said)
-    random, by_risk, population = accept.sampling(conn, asked.subject, document, asked.principal)
+    begun = _steps(asked, desk, accept.SAMPLING)
+    random, by_risk, population = accept.sampling(
+        conn, asked.subject, document, asked.principal, begun=begun
+    )
     return Done(
         created=True,
         result={
@@ -132,7 +133,7 @@ def _sample(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
     )
 
 
-def _finding(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
+def _finding(conn: Connection, asked: Request, desk: Desk) -> Done:
     del desk
     name = asked.subject
     event = accept.finding(conn, name, canonical.parse_object(asked.said), asked.principal)
@@ -144,14 +145,14 @@ def _finding(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
     )
 
 
-def _verify(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
-    del desk
+def _verify(conn: Connection, asked: Request, desk: Desk) -> Done:
     document = canonical.parse_object(asked.said)
-    state = accept.verification(conn, asked.subject, document, asked.principal)
+    begun = _steps(asked, desk, accept.VERIFYING)
+    state = accept.verification(conn, asked.subject, document, asked.principal, begun)
     return Done(created=True, result={"statement": asked.subject, "state": state})
 
 
-def _approve(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
+def _approve(conn: Connection, asked: Request, desk: Desk) -> Done:
     del desk
     document = canonical.parse_object(asked.said)
     count = accept.approval(conn, asked.subject, document, asked.principal)
@@ -159,7 +160,7 @@ def _approve(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
     return Done(created=True, result=result)
 
 
-def _issue(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
+def _issue(conn: Connection, asked: Request, desk: Desk) -> Done:
     if desk.waits:
         require_enough(conn)
     signer = life.log_signer(conn, desk.home, desk.log_key)
@@ -175,7 +176,7 @@ def _issue(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
     return Done(created=False, result=result)
 
 
-def _revoke(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
+def _revoke(conn: Connection, asked: Request, desk: Desk) -> Done:
     reason = str(canonical.parse_object(asked.said)["reason"])
     signer = life.log_signer(conn, desk.home, desk.log_key)
     index = life.revoke(conn, asked.subject, signer, asked.actor, reason)
@@ -183,7 +184,7 @@ def _revoke(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
     return Done(created=False, result=result)
 
 
-def _status_list(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
+def _status_list(conn: Connection, asked: Request, desk: Desk) -> Done:
     del desk
     document = canonical.parse_object(asked.said)
     accept.status_list(conn, asked.subject, document, asked.principal)
@@ -191,7 +192,7 @@ def _status_list(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done
     return Done(created=True, result=result)
 
 
-_HOW: dict[str, Callable[[Connection[TupleRow], Request, Desk], Done]] = {
+_HOW: dict[str, Callable[[Connection, Request, Desk], Done]] = {
     "close": _close,
     "supersede": _supersede,
     "submit": _submit,
@@ -218,7 +219,7 @@ _ERRORS: dict[str, type[Exception]] = {
 }  # fmt: skip
 
 
-def do(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
+def do(conn: Connection, asked: Request, desk: Desk) -> Done:
     """
     Do what is asked for.
 
@@ -236,7 +237,7 @@ def do(conn: Connection[TupleRow], asked: Request, desk: Desk) -> Done:
     return _HOW[asked.kind](conn, asked, desk)
 
 
-def awaited(conn: Connection[TupleRow], id_: UUID, patience_s: float) -> Answer | None:
+def awaited(conn: Connection, id_: UUID, patience_s: float) -> Answer | None:
     """
     Wait for the answer of a request; None where there is none in time.
 
@@ -254,7 +255,7 @@ def awaited(conn: Connection[TupleRow], id_: UUID, patience_s: float) -> Answer 
     return found
 
 
-def elsewhere(conn: Connection[TupleRow], home: Path, name: str = LOG_KEY) -> bool:
+def elsewhere(conn: Connection, home: Path, name: str = LOG_KEY) -> bool:
     """Whether a log's key is enrolled whose secret is not here: then a signer has it."""
     logs = [one.key for one in enrolled.load(conn) if one.key.role == "log"]
     here = keys.names(home)

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from datetime import date
 
     from psycopg import Connection, Cursor
-    from psycopg.rows import TupleRow
 
     from ingest.model import Fleet
     from mrv.signatures.day_digests import Digest
@@ -84,7 +83,7 @@ class Prepared(NamedTuple):
 
 
 def seal(
-    conn: Connection[TupleRow],
+    conn: Connection,
     signer: Signer,
     now_us: int,
     *,
@@ -144,7 +143,7 @@ def seal(
 class _Plan:
     """The registry, compiled once a day differs from its seal: of a large fleet that takes long."""
 
-    def __init__(self, conn: Connection[TupleRow], fleet: Fleet) -> None:
+    def __init__(self, conn: Connection, fleet: Fleet) -> None:
         self._conn, self.fleet = conn, fleet
 
     @cached_property
@@ -169,7 +168,7 @@ def _to_compare(
 
 
 def _prepare(
-    conn: Connection[TupleRow], fleet: Fleet, job: Job, sequence: int, reason: str | None
+    conn: Connection, fleet: Fleet, job: Job, sequence: int, reason: str | None
 ) -> Prepared:
     with conn.cursor() as cursor:
         parts, came = parts_of(cursor, fleet, job), arrival_of(cursor, job)
@@ -188,7 +187,7 @@ def _prepared(
     return Prepared(job, sequence, entry, detail_of(parts))
 
 
-def arrival_of(cursor: Cursor[TupleRow], job: Job) -> dict[str, Any]:
+def arrival_of(cursor: Cursor, job: Job) -> dict[str, Any]:
     """Return what a day's seal says of when its readings arrived, and of when it was made."""
     span = job.from_us, job.to_us
     found = {
@@ -200,7 +199,7 @@ def arrival_of(cursor: Cursor[TupleRow], job: Job) -> dict[str, Any]:
 
 
 def _changed(
-    conn: Connection[TupleRow],
+    conn: Connection,
     plan: _Plan,
     job: Job,
     seal_: Seal,
@@ -235,7 +234,7 @@ def noted_days(late: Sequence[LateDay]) -> set[tuple[str, str]]:
     }
 
 
-def underived(conn: Connection[TupleRow], plan: Plan, job: Job, found: Changes) -> list[str]:
+def underived(conn: Connection, plan: Plan, job: Job, found: Changes) -> list[str]:
     """Derived rows that differ from their seal, and that readings and registry do not give."""
     names = {one.device for one in found.derived} & plan.fleet.by_id.keys()
     index = [plan.fleet.by_id[name] for name in sorted(names)]
@@ -245,7 +244,7 @@ def underived(conn: Connection[TupleRow], plan: Plan, job: Job, found: Changes) 
     ]
 
 
-def _append(conn: Connection[TupleRow], signer: Signer, made: Sequence[Prepared]) -> None:
+def _append(conn: Connection, signer: Signer, made: Sequence[Prepared]) -> None:
     if not made:
         return
     with conn.transaction():

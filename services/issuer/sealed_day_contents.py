@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from datetime import date
 
     from psycopg import Connection, Cursor
-    from psycopg.rows import TupleRow
 
     from ingest.model import Fleet
     from mrv.registry.project import ProjectDevice
@@ -93,7 +92,7 @@ def _covers(one: ProjectDevice, from_us: int, to_us: int) -> bool:
     return one.from_us <= from_us and (one.to_us is None or one.to_us >= to_us)
 
 
-def ended(conn: Connection[TupleRow], fleet: Fleet, until_us: int) -> Iterator[Job]:
+def ended(conn: Connection, fleet: Fleet, until_us: int) -> Iterator[Job]:
     """
     Days that ended by a time, of each project and of devices without one, oldest first.
 
@@ -154,7 +153,7 @@ def overdue(
     return found
 
 
-def parts_of(cursor: Cursor[TupleRow], fleet: Fleet, job: Job) -> dict[str, Digest]:
+def parts_of(cursor: Cursor, fleet: Fleet, job: Job) -> dict[str, Digest]:
     """Digests of what a day holds now: `readings`, `intervals`, `emissions`."""
     found: dict[str, list[DayLeaf]] = {"readings": [], "intervals": [], "emissions": []}
     zone = job.timezone

@@ -11,7 +11,6 @@ from services.store.statements import statements
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from mrv.signatures.keys import EnrolledKey
     from services.issuer.documents import Signer
@@ -26,7 +25,7 @@ class Issued(NamedTuple):
 
 
 def issue(
-    conn: Connection[TupleRow],
+    conn: Connection,
     statement: str,
     log_signer: Signer,
     by: EnrolledKey | str,
@@ -55,7 +54,7 @@ def issue(
     return Issued(index, tuple(dict.fromkeys((*first.sentences, *then.sentences))))
 
 
-def stamped(conn: Connection[TupleRow], statement: str, policy: Policy) -> timestamps.Stamped:
+def stamped(conn: Connection, statement: str, policy: Policy) -> timestamps.Stamped:
     """
     Have a statement stamped that may be issued.
 

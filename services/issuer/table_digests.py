@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from mrv.log.entries import RowHash
     from mrv.model import Factor
@@ -42,7 +41,7 @@ class State(NamedTuple):
     sealed: Rows
 
 
-def state_of(conn: Connection[TupleRow], kind: str) -> State:
+def state_of(conn: Connection, kind: str) -> State:
     """
     Compare tables of a kind.
 
@@ -51,7 +50,7 @@ def state_of(conn: Connection[TupleRow], kind: str) -> State:
     LogError
         If what is kept beside the entry does not lead to its roots.
     """
-    now = {name: hashes(conn, name) for name in STATES[kind]}
+    now = hashes(conn, STATES[kind])
     found = log.details(conn, kind)
     if not found:
         return State(now, None, {})
@@ -74,7 +73,7 @@ def changes(sealed: Mapping[str, Mapping[str, str]], now: Mapping[str, list[RowH
     return found
 
 
-def expected(conn: Connection[TupleRow], kind: str, last: Entry, what: str) -> bool:
+def expected(conn: Connection, kind: str, last: Entry, what: str) -> bool:
     """
     Whether a change since the last entry is one that a command makes.
 
@@ -92,11 +91,11 @@ def expected(conn: Connection[TupleRow], kind: str, last: Entry, what: str) -> b
         return not older_than(conn, "enrolled_key", "valid_from", last.appended, [key])
     *_, detail = log.at(conn, last.index)
     sealed = read_tables(canonical.parse_object(last.body), detail or b"{}")["enrolled_key"]
-    bare = dict(hashes(conn, "enrolled_key", without=("valid_until", "bounds")))
+    bare = dict(hashes(conn, ("enrolled_key",), without=("valid_until", "bounds"))["enrolled_key"])
     return what.endswith("was changed") and sealed.get(key) == bare.get(key)
 
 
-def records_of(conn: Connection[TupleRow]) -> Rows:
+def records_of(conn: Connection) -> Rows:
     """All rows of append-only tables that the log has digested, but those expired by policy."""
     found: Rows = {}
     for entry, detail in log.details(conn, RECORDS):
@@ -106,7 +105,7 @@ def records_of(conn: Connection[TupleRow]) -> Rows:
     return found
 
 
-def _without_expired(conn: Connection[TupleRow], found: Rows) -> None:
+def _without_expired(conn: Connection, found: Rows) -> None:
     """Leave out dead letters that a removal names: that record stands in the log in their stead."""
     gone = removed_of(conn, [int(key) for key in found.get("dead_letter", {})])
     for name in ("dead_letter", "dead_letter_replay"):
@@ -120,9 +119,7 @@ def lost(sealed: Rows, now: Mapping[str, list[RowHash]]) -> list[str]:
     return [what for what in changes(sealed, now) if not what.endswith("was added")]
 
 
-def backdated(
-    conn: Connection[TupleRow], sealed: Rows, now: Mapping[str, list[RowHash]]
-) -> list[str]:
+def backdated(conn: Connection, sealed: Rows, now: Mapping[str, list[RowHash]]) -> list[str]:
     """Rows that the log did not digest although their own time is before its last digest."""
     last = log.last(conn, RECORDS)
     if last is None:
@@ -137,11 +134,7 @@ def backdated(
 
 
 def append_changes(
-    conn: Connection[TupleRow],
-    signer: Signer,
-    done: list[str],
-    refused: list[str],
-    accept: str | None = None,
+    conn: Connection, signer: Signer, done: list[str], refused: list[str], accept: str | None = None
 ) -> None:
     """Enter what changed of registry, plan, certificates, keys, claims and factors."""
     for kind in STATES:
@@ -167,16 +160,12 @@ def append_changes(
 
 
 def append_records(
-    conn: Connection[TupleRow],
-    signer: Signer,
-    done: list[str],
-    refused: list[str],
-    accept: str | None = None,
+    conn: Connection, signer: Signer, done: list[str], refused: list[str], accept: str | None = None
 ) -> None:
     """Enter the rows that append-only tables got."""
     with snapshot(conn):
         sealed = records_of(conn)
-        now = {name: hashes(conn, name) for name in tables(conn).records}
+        now = hashes(conn, tables(conn).records)
     refused += lost(sealed, now)
     new = {
         name: [row for row in rows if row[0] not in sealed.get(name, {})]
@@ -204,7 +193,7 @@ def factors_entry(book: Iterable[Factor] | None = None) -> bytes:
 
 
 def _append(
-    conn: Connection[TupleRow], signer: Signer, kind: str, entry: bytes, detail: bytes | None
+    conn: Connection, signer: Signer, kind: str, entry: bytes, detail: bytes | None
 ) -> None:
     with conn.transaction():
         log.lock(conn)

@@ -10,8 +10,8 @@ from mrv.log.merkle import inclusion_proof
 from mrv.log.receipt import parse_receipt
 from mrv.packs.pack import SEALS
 from mrv.signatures import canonical
-from mrv.timestamps.held import Head, Held, Place, write
-from mrv.timestamps.shown import shown
+from mrv.timestamps.stored_tokens import Head, Place, StoredTokens, write
+from mrv.timestamps.token_summary import shown
 from services.store.statements import evidence
 from services.store.statements import timestamp_tokens as stored
 from services.store.statements import transparency_log as log
@@ -20,16 +20,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
-    from mrv.timestamps.shown import Shown
+    from mrv.timestamps.token_summary import TokenSummary
     from services.store.statements.timestamp_tokens import Token
 
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n?", re.DOTALL)
 
 
 def held(
-    conn: Connection[TupleRow], statement: str, seals: bytes | None, receipt: str | None
+    conn: Connection, statement: str, seals: bytes | None, receipt: str | None
 ) -> bytes | None:
     """
     Return `timestamps.json` of a statement, None where nothing of it was stamped.
@@ -49,7 +48,7 @@ def held(
     leaves = log.leaves(conn) if sizes else []
     number = {size: n for n, size in enumerate(sizes)}
     return write(
-        Held(
+        StoredTokens(
             _chains(used),
             tuple(one.token for one in over),
             tuple(_head(conn, size, heads[size]) for size in sizes),
@@ -65,13 +64,13 @@ def held(
     )
 
 
-def stamps_of(conn: Connection[TupleRow], statement: str, receipt: str | None) -> tuple[Shown, ...]:
+def stamps_of(conn: Connection, statement: str, receipt: str | None) -> tuple[TokenSummary, ...]:
     """Return who stamped a statement, or the log with its issue, as its pack will show it."""
     index = None if receipt is None else parse_receipt(receipt).index
     return shown(held(conn, statement, None, receipt), index)
 
 
-def edition(conn: Connection[TupleRow], statement: str, receipt: str | None) -> str:
+def edition(conn: Connection, statement: str, receipt: str | None) -> str:
     """Name what `timestamps.json` of an issued statement depends on."""
     if receipt is None:
         return ""
@@ -83,7 +82,7 @@ def edition(conn: Connection[TupleRow], statement: str, receipt: str | None) -> 
 
 
 def _used(
-    conn: Connection[TupleRow], statement: str, seals: bytes | None, receipt: str | None
+    conn: Connection, statement: str, seals: bytes | None, receipt: str | None
 ) -> tuple[list[Token], dict[int, list[Token]], dict[int, list[int]]]:
     """Tokens over the statement, over heads by size, and which heads are over each entry."""
     heads = stored.of_heads(conn)
@@ -106,7 +105,7 @@ def _heads_over(index: int, heads: Mapping[int, list[Token]]) -> list[int]:
     return found
 
 
-def _head(conn: Connection[TupleRow], size: int, tokens: list[Token]) -> Head:
+def _head(conn: Connection, size: int, tokens: list[Token]) -> Head:
     note = log.signed(conn, size)
     if note is None:
         raise LogError(f"the log has no head of {size} entries any more; restore log_checkpoint")

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from mrv.signatures.trust_root import TrustRoot
 
@@ -40,7 +39,7 @@ _APART = timedelta(minutes=5)
 _AT_ONCE = 100
 
 
-def nobody() -> None:
+def no_authority() -> None:
     """Ask nobody."""
 
 
@@ -154,15 +153,12 @@ def policy_of(settings: Settings) -> Policy | None:
 
 
 def _pinned(settings: Settings) -> TrustRoot | None:
-    data = trust.kept(settings.home)
+    data = trust.kept_trust_root(settings.home)
     return None if data is None else trust.checked(data)
 
 
 def stamp(
-    conn: Connection[TupleRow],
-    subject: Subject,
-    policy: Policy,
-    asking: Callable[[str, bytes], bytes] = ask,
+    conn: Connection, subject: Subject, policy: Policy, asking: Callable[[str, bytes], bytes] = ask
 ) -> Stamped:
     """Ask each authority that has not stamped these bytes yet, and keep what it answers."""
     report = Stamped()
@@ -206,7 +202,7 @@ def _token(
     )  # fmt: skip
 
 
-def of_statement(conn: Connection[TupleRow], statement: str) -> Subject:
+def of_statement(conn: Connection, statement: str) -> Subject:
     """Return a statement as it is stamped: the bytes of its file in the pack."""
     return Subject(canonical.encode(documents(conn, statement).statement), None, statement)
 
@@ -216,7 +212,7 @@ def of_head(head: stored.HeadToStamp) -> Subject:
     return Subject(signature_lines(head.note)[0].encode(), head.size, None)
 
 
-def before_issue(conn: Connection[TupleRow], statement: str, policy: Policy) -> Stamped:
+def before_issue(conn: Connection, statement: str, policy: Policy) -> Stamped:
     """
     Have a statement stamped that is to be issued.
 
@@ -243,7 +239,7 @@ def before_issue(conn: Connection[TupleRow], statement: str, policy: Policy) -> 
     return report
 
 
-def request_missing(conn: Connection[TupleRow], policy: Policy) -> Stamped:
+def request_missing(conn: Connection, policy: Policy) -> Stamped:
     """Ask again for what has too few tokens: the newest head that seals, and issued statements."""
     report = Stamped()
     head = stored.head_to_stamp(conn, policy.rule.threshold)
@@ -258,7 +254,7 @@ def request_missing(conn: Connection[TupleRow], policy: Policy) -> Stamped:
     return report
 
 
-def waiting_s(conn: Connection[TupleRow], enough: int) -> float:
+def waiting_s(conn: Connection, enough: int) -> float:
     """How long the oldest seal or issue has waited for its time stamps. [s]"""
     head = stored.head_to_stamp(conn, enough)
     return 0.0 if head is None else max(0.0, now_us() / 1e6 - head.since.timestamp())

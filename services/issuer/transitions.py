@@ -51,7 +51,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from mrv.signatures.keys import EnrolledKey
     from mrv.statement.credentials import Finding
@@ -75,9 +74,7 @@ _ATTEMPTS = 20
 _PAUSE_S = 0.05
 
 
-def submit(
-    conn: Connection[TupleRow], statement: str, signer: Signer, *, strict: bool = False
-) -> list[str]:
+def submit(conn: Connection, statement: str, signer: Signer, *, strict: bool = False) -> list[str]:
     """
     Sign a draft as its operator.
 
@@ -107,7 +104,7 @@ def submit(
     return accept.statement(conn, statement, signed, strict=strict)
 
 
-def verify(conn: Connection[TupleRow], statement: str, signer: Signer, finding: Finding) -> str:
+def verify(conn: Connection, statement: str, signer: Signer, finding: Finding) -> str:
     """
     Verify a submitted statement: sign the opinion, and compute everything again.
 
@@ -130,9 +127,7 @@ def verify(conn: Connection[TupleRow], statement: str, signer: Signer, finding: 
     return accept.verification(conn, statement, opinion)
 
 
-def sample(
-    conn: Connection[TupleRow], statement: str, signer: Signer, size: Size
-) -> dict[str, Any]:
+def sample(conn: Connection, statement: str, signer: Signer, size: Size) -> dict[str, Any]:
     """
     Draw which device-days the verifier looks at, and sign the list.
 
@@ -157,7 +152,7 @@ def sample(
     return document
 
 
-def approve(conn: Connection[TupleRow], statement: str, signer: Signer) -> int:
+def approve(conn: Connection, statement: str, signer: Signer) -> int:
     """
     Sign that a verified statement is to be issued.
 
@@ -180,9 +175,7 @@ def approve(conn: Connection[TupleRow], statement: str, signer: Signer) -> int:
     return accept.approval(conn, statement, signed)
 
 
-def issue(
-    conn: Connection[TupleRow], statement: str, log_signer: Signer, by: EnrolledKey | str
-) -> int:
+def issue(conn: Connection, statement: str, log_signer: Signer, by: EnrolledKey | str) -> int:
     """
     Issue a verified statement: claim its period, enter it in the log, sign the log's head.
 
@@ -219,9 +212,7 @@ def issue(
     )
 
 
-def _issue(
-    conn: Connection[TupleRow], statement: str, log_signer: Signer, by: EnrolledKey | str
-) -> int:
+def _issue(conn: Connection, statement: str, log_signer: Signer, by: EnrolledKey | str) -> int:
     actor, multikey = (by, None) if isinstance(by, str) else (by.name, by.multikey)
     with conn.transaction():
         log.lock(conn)
@@ -259,7 +250,7 @@ def _issue(
     return index
 
 
-def _still_valid(conn: Connection[TupleRow], have: Documents) -> None:
+def _still_valid(conn: Connection, have: Documents) -> None:
     """Refuse an issue by a methodology that ended, where the statement does not say so."""
     claims = have.claims
     if any(one.clause == LIFE and not one.holds for one in claims.applicability):
@@ -272,14 +263,14 @@ def _still_valid(conn: Connection[TupleRow], have: Documents) -> None:
         )
 
 
-def _wanted(conn: Connection[TupleRow], have: Documents) -> int:
+def _wanted(conn: Connection, have: Documents) -> int:
     """How many have to approve: as the statement says, and no fewer than the programme now asks."""
     said = have.claims.issue_signatures
     asked = max(1 if said is UNSET else said, issue_signatures(conn))
     return asked if asked > 1 else 0
 
 
-def _still_counts(conn: Connection[TupleRow], signer: EnrolledKey, statement: str) -> None:
+def _still_counts(conn: Connection, signer: EnrolledKey, statement: str) -> None:
     """Refuse a signer whose key has ended: the log could not show that it signed before."""
     try:
         enrolled.require(conn, signer, datetime.fromtimestamp(now_us() / 1e6, UTC))
@@ -290,7 +281,7 @@ def _still_counts(conn: Connection[TupleRow], signer: EnrolledKey, statement: st
         ) from error
 
 
-def _nothing_more_owed(conn: Connection[TupleRow], have: Documents) -> None:
+def _nothing_more_owed(conn: Connection, have: Documents) -> None:
     """Refuse a statement that was closed before another one left less than nothing to it."""
     stored = have.stored
     took = int(have.claims.carried.in_ug)
@@ -303,7 +294,7 @@ def _nothing_more_owed(conn: Connection[TupleRow], have: Documents) -> None:
         )
 
 
-def _seal_pack(conn: Connection[TupleRow], have: Documents, statement: str) -> None:
+def _seal_pack(conn: Connection, have: Documents, statement: str) -> None:
     """Complete the evidence that was kept, and enter its manifest: nothing is added later."""
     papers = bundle.Papers(have.statement, have.verification, have.signers)
     kept = evidence.kept(conn, statement)
@@ -314,7 +305,7 @@ def _seal_pack(conn: Connection[TupleRow], have: Documents, statement: str) -> N
     log.append(conn, EVIDENCE, statement, entry)
 
 
-def _overlap(conn: Connection[TupleRow], statement: str) -> str:
+def _overlap(conn: Connection, statement: str) -> str:
     stored = statements.find(conn, statement)
     others = statements.claims_within(conn, stored.project, stored.from_us, stored.to_us)
     return (
@@ -324,11 +315,7 @@ def _overlap(conn: Connection[TupleRow], statement: str) -> str:
 
 
 def revoke(
-    conn: Connection[TupleRow],
-    statement: str,
-    log_signer: Signer,
-    by: EnrolledKey | str,
-    reason: str,
+    conn: Connection, statement: str, log_signer: Signer, by: EnrolledKey | str, reason: str
 ) -> int:
     """
     Revoke an issued statement: its claim ends, and the log says why.
@@ -366,7 +353,7 @@ def revoke(
     return index
 
 
-def status_list(conn: Connection[TupleRow], project: str, signer: Signer) -> bytes:
+def status_list(conn: Connection, project: str, signer: Signer) -> bytes:
     """
     Sign a project's status list, which of its statements count no more, and publish it.
 
@@ -386,7 +373,7 @@ def status_list(conn: Connection[TupleRow], project: str, signer: Signer) -> byt
     return canonical.encode(signed)
 
 
-def log_signer(conn: Connection[TupleRow], home: Path, name: str) -> Signer:
+def log_signer(conn: Connection, home: Path, name: str) -> Signer:
     """
     Return the key of the log; the first time, make and enrol it.
 

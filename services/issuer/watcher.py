@@ -30,12 +30,13 @@ from services.processing.rebuild import rebuild
 from services.settings import local_urls
 from services.settle import Plan
 from services.store.api import webhooks
-from services.store.messages.dead_letter_expiry import expire
+from services.store.messages.dead_letter_expiry import expire, tidy
 from services.store.postgres import columnstore
 from services.store.postgres.pool import connect
 from services.store.registry import load as registry
 from services.store.registry.factors import load_book
 from services.store.statements import witness_lines
+from services.store.timeseries import arrivals
 from services.store.views import alarm_round
 from services.store.views import fleet_metrics as gauges
 
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
     from structlog.typing import FilteringBoundLogger
 
     from services.metrics import Metrics
@@ -138,6 +138,7 @@ class Watcher:
             ("days", self.add_up, DAYS_S),
             ("columnstore", self.compress, COMPRESS_S),
             ("letters", self.expire, EXPIRE_S),
+            ("arrivals", self.pack, EXPIRE_S),
         ]
         if audit_s is not None:
             rounds.append(("auditor", self.audit, audit_s))
@@ -238,16 +239,26 @@ class Watcher:
 
     def expire(self) -> None:
         """Let dead letters go that policy no longer keeps; what went stays on record."""
-        if not self._keep.letter_days:
-            return
-        before = datetime.now(UTC) - timedelta(days=self._keep.letter_days)
+        days = self._keep.letter_days
+        before = datetime.now(UTC) - timedelta(days=days) if days else None
         try:
             with self._connected() as conn:
                 conn.execute(_LONG)
-                if gone := expire(conn, before, "tonne watch"):
+                tidy(conn, before)
+                if before and (gone := expire(conn, before, "tonne watch")):
                     self._log.info("dead letters expired", letters=gone, before=f"{before:%F}")
         except (TonneError, psycopg.Error) as error:
             self._warn("dead letters not expired", error)
+
+    def pack(self) -> None:
+        """Keep by day when readings of days that are over came."""
+        before = datetime.now(UTC).date() - timedelta(days=arrivals.HOURS_KEPT_DAYS)
+        try:
+            with self._connected() as conn:
+                conn.execute(_LONG)
+                arrivals.pack(conn, before)
+        except (TonneError, psycopg.Error) as error:
+            self._warn("arrivals not packed", error)
 
     def audit(self) -> None:
         """Walk the log, and make a few devices' rows again; only a break is loud."""
@@ -261,7 +272,7 @@ class Watcher:
         except (TonneError, psycopg.Error) as error:
             self._warn("not audited", error)
 
-    def _compare(self, conn: Connection[TupleRow]) -> None:
+    def _compare(self, conn: Connection) -> None:
         plan = Plan.of(registry.load_fleet(conn), registry.load_projects(conn), load_book(conn))
         if not (size := len(plan.fleet)):
             return
@@ -280,14 +291,14 @@ class Watcher:
         for one in found[:10]:
             self._log.error("differs from its readings", table=one.table, key=" ".join(one.key))
 
-    def _connected(self) -> Connection[TupleRow]:
+    def _connected(self) -> Connection:
         return connect(self._url, role="tonne_watch", name="tonne watch", autocommit=True)
 
     def _repeat(self, work: Callable[[], None], pause_s: float) -> None:
         while not self._stopping.is_set():
             work()
             if self._pulse is not None and work == self.look:
-                self._pulse.rest(PULSE, pause_s, self._stopping)
+                self._pulse.pause(PULSE, pause_s, self._stopping)
             else:
                 self._stopping.wait(pause_s)
 

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from services.issuer.transitions import Signer
 
@@ -79,7 +78,7 @@ def _last(path: Path, log_key: NoteKey) -> Checkpoint | None:
     return verify_checkpoint(path.read_text(encoding="utf-8"), log_key)
 
 
-def keep(conn: Connection[TupleRow], note: str) -> list[str]:
+def keep(conn: Connection, note: str) -> list[str]:
     """
     Keep the witnesses' lines of a countersigned head; return whose they are.
 

@@ -20,7 +20,7 @@ from ingest.errors import InputError
 from ingest.mqtt.tls import Tls
 from services.identity.files import write
 from services.identity.folder import IdentityFolder
-from services.identity.mosquitto import SECURITY, Listening, security
+from services.identity.mosquitto import AUTOSAVE_S, SECURITY, Listening, security
 from services.identity.mosquitto import config as secure_config
 from services.identity.principals import ADMIN, PIPELINE, service
 from services.local.account import own_folder, service_account
@@ -38,7 +38,9 @@ allow_anonymous true
 
 persistence true
 persistence_location ./
-autosave_interval 1
+# as `tonne broker config` has it: all that waits is written each time, and nothing acknowledged
+autosave_interval {autosave}
+autosave_on_changes false
 persistent_client_expiration 30d
 
 # a full queue loses acknowledged messages in silence; 0 for "unlimited" has a bug in
@@ -148,7 +150,11 @@ class Mosquitto(Server):
             config = secure_config(self._listening(port))
         else:
             config = _CONFIG.format(
-                port=port, host=LOOPBACK, messages=QUEUE_MESSAGES, bytes=QUEUE_BYTES
+                port=port,
+                host=LOOPBACK,
+                messages=QUEUE_MESSAGES,
+                bytes=QUEUE_BYTES,
+                autosave=AUTOSAVE_S,
             )
         (self.folder / "mosquitto.conf").write_text(config, encoding="utf-8")
         log = self.folder / "mosquitto.log"

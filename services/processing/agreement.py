@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from psycopg import Cursor
-    from psycopg.rows import TupleRow
 
     from ingest.model import Fleet, IntervalRows
     from services.processing.reprocess import Remade
@@ -45,7 +44,7 @@ class _Sought(NamedTuple):
 
 
 def agreed(
-    cursor: Cursor[TupleRow],
+    cursor: Cursor,
     fleet: Fleet,
     remade: Remade,
     last_us: Mapping[int, int],

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from psycopg import Connection, Cursor
-    from psycopg.rows import TupleRow
 
     from ingest.model import Fleet, Int64
     from services.processing.bounds import Span
@@ -61,7 +60,7 @@ class Backlog:
         fleet = self._plan.fleet
         return [d for d, name in self._queue.items() if self._ours(fleet, name)]
 
-    def look(self, connection: Connection[TupleRow], ours: Callable[[Fleet, str], bool]) -> int:
+    def look(self, connection: Connection, ours: Callable[[Fleet, str], bool]) -> int:
         """
         Read who waits; return how many are ours.
 
@@ -80,7 +79,7 @@ class Backlog:
         self._queue = {d: name for d, name in self._queue.items() if d in asked} | asked
         return len(mine)
 
-    def load(self, cursor: Cursor[TupleRow], devices: Sequence[int]) -> None:
+    def load(self, cursor: Cursor, devices: Sequence[int]) -> None:
         """Read which of some devices are held."""
         self._held.difference_update(devices)
         self._held |= requests.held(cursor, self._plan.fleet, devices)
@@ -101,10 +100,7 @@ class Backlog:
         return found
 
     def span(
-        self,
-        connection: Connection[TupleRow],
-        guard: Callable[[Cursor[TupleRow]], object],
-        last_us: Int64,
+        self, connection: Connection, guard: Callable[[Cursor], object], last_us: Int64
     ) -> Answered:
         """Derive the next span of some devices; see `Store.catch_up`."""
         some = self._mine()[: 1 if self._alone else requests.AT_ONCE]
@@ -135,7 +131,7 @@ class Backlog:
         for device in set(some) - set(answered.ended):
             self._queue[device] = self._queue.pop(device)  # the others are next
 
-    def _answer(self, cursor: Cursor[TupleRow], ids: Sequence[str], last_us: Int64) -> Answered:
+    def _answer(self, cursor: Cursor, ids: Sequence[str], last_us: Int64) -> Answered:
         fleet, out = self._plan.fleet, Answered()
         archived.guard(cursor)
         taken = requests.take(cursor, ids, fleet.version)
@@ -158,9 +154,7 @@ class Backlog:
         requests.end(cursor, [*out.dropped, *fleet.ids(out.ended)])
         return out
 
-    def _flag_again(
-        self, cursor: Cursor[TupleRow], whole: Mapping[int, Span], rest: windows.Rest
-    ) -> None:
+    def _flag_again(self, cursor: Cursor, whole: Mapping[int, Span], rest: windows.Rest) -> None:
         """Judge the readings of spans again, of devices that are made again as a whole."""
         some = {d: s for d, s in whole.items() if d not in rest.restart}
         until = {d: s.until_us for d, s in some.items() if s.until_us is not None}
@@ -168,7 +162,7 @@ class Backlog:
 
     def _settle_stations(
         self,
-        cursor: Cursor[TupleRow],
+        cursor: Cursor,
         asked: Mapping[int, requests.Request],
         remade: late.Remade,
         out: Answered,

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from psycopg import Cursor
-    from psycopg.rows import TupleRow
 
     from ingest.model import Fleet, Frame, Int32, Int64
     from ingest.pipeline import Bounds, MeterState
@@ -123,7 +122,7 @@ class Span(NamedTuple):
 
 
 def spans(
-    cursor: Cursor[TupleRow], fleet: Fleet, requests: Mapping[int, Request]
+    cursor: Cursor, fleet: Fleet, requests: Mapping[int, Request]
 ) -> tuple[dict[int, Span], list[int]]:
     """
     Cut the next span of requests, as many as a commit may hold, and one at the least.

@@ -62,7 +62,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from psycopg import Connection, Cursor
-    from psycopg.rows import TupleRow
 
     from ingest.decode import Rejected
     from ingest.model import Fleet, Frame, Int32
@@ -82,30 +81,37 @@ class Store:
     plan : Plan
     letter_bytes : int
         What is kept of one principal's dead letters in a day.
+    before : Store, optional
+        Of an earlier version: names of the same devices are not encoded again.
     """
 
-    def __init__(self, plan: Plan, letter_bytes: int = letters.DAY_BYTES) -> None:
+    def __init__(
+        self, plan: Plan, letter_bytes: int = letters.DAY_BYTES, before: Store | None = None
+    ) -> None:
         self.plan = plan
         self._letter_bytes = letter_bytes
         self.state = MeterState(len(plan.fleet))
         self._scratch = MeterState(len(plan.fleet))
-        self._ids = Words.of([d.id for d in plan.fleet.devices] or [""])
-        self._quality = Quality(plan, self._ids)
+        same = before is not None and before.plan.fleet.by_id is plan.fleet.by_id
+        self.ids: Words = before.ids if before and same else Words.of([*plan.fleet.by_id] or [""])
+        self._quality = Quality(plan, self.ids)
         self._seen = Seen(plan.fleet)
         self._words = BindingWords(plan.bindings)
         self._signatures = Signatures(plan.fleet)
-        self._backlog = Backlog(plan, self._ids, self._words, self._quality)
+        self._backlog = Backlog(plan, self.ids, self._words, self._quality)
 
     def go_on_from(self, before: Store, here: Int32, there: Int32) -> None:
         """
         Take over what an earlier version remembers of devices that are as they were.
+
+        That one is not to be used any more.
 
         Else each would be looked up with its next reading, a whole fleet at once.
 
         Parameters
         ----------
         before : Store
-            Writes nothing from now on.
+            Its state may be ours from now on.
         here, there : int32 array
             Indices of these devices in this fleet and in that: `Fleet.unchanged`.
         """
@@ -115,7 +121,7 @@ class Store:
 
     def commit(
         self,
-        connection: Connection[TupleRow],
+        connection: Connection,
         frames: Sequence[Frame],
         rejected: Sequence[Rejected],
         messages: Letters,
@@ -151,7 +157,7 @@ class Store:
         return in_parts(batch, commit, partial(self.around, connection))
 
     @contextmanager
-    def around(self, connection: Connection[TupleRow]) -> Iterator[None]:
+    def around(self, connection: Connection) -> Iterator[None]:
         """Hold several writes in one transaction; where that fails, none is remembered."""
         try:
             with connection.transaction():
@@ -165,7 +171,7 @@ class Store:
         self.state.forget()
         self._seen.forget()
 
-    def write(self, cursor: Cursor[TupleRow], batch: Batch) -> Written:
+    def write(self, cursor: Cursor, batch: Batch) -> Written:
         """
         Write a batch and all that follows from it, in the transaction of the caller.
 
@@ -176,7 +182,7 @@ class Store:
         fleet, frames, messages = self.plan.fleet, batch.frames, batch.messages
         out = Committed(rejected=signed.refusals(batch.rejected))
         self._load(cursor, frames)
-        arrived = store_readings(cursor, fleet, self._ids, self.state.last_us, batch, out)
+        arrived = store_readings(cursor, fleet, self.ids, self.state.last_us, batch, out)
         flagged = self._flag(cursor, arrived, frames, messages)
         out.flags = flagged.flags
         settled, remade, put_off = self._derive(cursor, arrived, out)
@@ -193,7 +199,7 @@ class Store:
         return Written(out, settled, remade, flagged, heard, put_off)
 
     def _flag(
-        self, cursor: Cursor[TupleRow], arrived: Arrived, frames: Sequence[Frame], messages: Letters
+        self, cursor: Cursor, arrived: Arrived, frames: Sequence[Frame], messages: Letters
     ) -> Stored:
         """Flag readings: new ones from what is remembered, late ones and their neighbours anew."""
         changed = dict(arrived.changed)
@@ -208,7 +214,7 @@ class Store:
         return self._quality.store(cursor, fresh, changed, until, (frames, messages))
 
     def _derive(
-        self, cursor: Cursor[TupleRow], arrived: Arrived, out: Committed
+        self, cursor: Cursor, arrived: Arrived, out: Committed
     ) -> tuple[Settled, late.Remade, dict[int, int]]:
         """Make what follows from stored readings, or put it off; return what was made."""
         fleet, plan = self.plan.fleet, self.plan
@@ -247,8 +253,8 @@ class Store:
             d: max(int(last_us[d]), onward[d].last_us if d in onward else NEVER) for d in devices
         }
 
-    def _write_remade(self, cursor: Cursor[TupleRow], remade: late.Remade, out: Committed) -> None:
-        out.rows.update(late.write(cursor, self.plan, self._ids, self._words, remade))
+    def _write_remade(self, cursor: Cursor, remade: late.Remade, out: Committed) -> None:
+        out.rows.update(late.write(cursor, self.plan, self.ids, self._words, remade))
         out.events.extend(remade.events)
 
     def remember(self, written: Written) -> Committed:
@@ -263,9 +269,7 @@ class Store:
         self.state.forget(np.array(unsure, dtype=np.int32))
         return written.committed
 
-    def after_failure(
-        self, connection: Connection[TupleRow], batch: Batch, error: BaseException
-    ) -> Batch:
+    def after_failure(self, connection: Connection, batch: Batch, error: BaseException) -> Batch:
         """
         Forget what a failed transaction may have changed; return the batch to try instead.
 
@@ -286,14 +290,12 @@ class Store:
                 return young
         raise error
 
-    def flush(self, connection: Connection[TupleRow]) -> None:
+    def flush(self, connection: Connection) -> None:
         """Write who was heard last, while no batch comes."""
         self._seen.flush(connection)
 
     def look_for_requests(
-        self,
-        connection: Connection[TupleRow],
-        ours: Callable[[Fleet, str], bool] = lambda _fleet, _id: True,
+        self, connection: Connection, ours: Callable[[Fleet, str], bool] = lambda _fleet, _id: True
     ) -> int:
         """Take up which devices wait for their rows; return how many. See `Backlog.look`."""
         return self._backlog.look(connection, ours)
@@ -303,7 +305,7 @@ class Store:
         """How many devices wait for their rows."""
         return len(self._backlog)
 
-    def remake_requested(self, connection: Connection[TupleRow]) -> int:
+    def remake_requested(self, connection: Connection) -> int:
         """
         Make again all that is asked for, span by span; return how many devices.
 
@@ -319,9 +321,7 @@ class Store:
         return count
 
     def catch_up(
-        self,
-        connection: Connection[TupleRow],
-        guard: Callable[[Cursor[TupleRow]], object] = lambda _: None,
+        self, connection: Connection, guard: Callable[[Cursor], object] = lambda _: None
     ) -> Answered:
         """
         Derive the next span of some devices that wait; return once it is durable.
@@ -346,7 +346,7 @@ class Store:
         self.state.forget(np.array(answered.ended, dtype=np.int32))
         return answered
 
-    def _load(self, cursor: Cursor[TupleRow], frames: Sequence[Frame]) -> None:
+    def _load(self, cursor: Cursor, frames: Sequence[Frame]) -> None:
         """Read what the batch goes on from."""
         if any(len(f) and int(f.time_us.min()) < now_us() - YOUNG_US for f in frames):
             archived.guard(cursor)
@@ -357,16 +357,16 @@ class Store:
             self._quality.load(cursor, self.state, missing)
             self._backlog.load(cursor, missing)
 
-    def _write_derived(self, cursor: Cursor[TupleRow], settled: Settled, out: Committed) -> None:
+    def _write_derived(self, cursor: Cursor, settled: Settled, out: Committed) -> None:
         for part, fresh in ((settled.fresh, True), (settled.open, False)):
-            derived.write_intervals(cursor, self._ids, part.intervals, fresh=fresh)
-            derived.write_emissions(cursor, self._ids, self._words, part.emissions, fresh=fresh)
+            derived.write_intervals(cursor, self.ids, part.intervals, fresh=fresh)
+            derived.write_emissions(cursor, self.ids, self._words, part.emissions, fresh=fresh)
             out.rows["interval_quantity"] += len(part.intervals)
             out.rows["interval_emission"] += len(part.emissions)
 
     def _settle_stations(
         self,
-        cursor: Cursor[TupleRow],
+        cursor: Cursor,
         touched: Touched,
         settled: Settled,
         remade: late.Remade,
@@ -385,8 +385,8 @@ class Store:
             else:
                 touched.flows_from(device, begin, end)
         touched.drop(whole)
-        out.rows["indicator_value"] += stations.remake(cursor, fleet, self._ids, whole)
-        out.rows["indicator_value"] += stations.settle(cursor, fleet, self._ids, touched)
+        out.rows["indicator_value"] += stations.remake(cursor, fleet, self.ids, whole)
+        out.rows["indicator_value"] += stations.settle(cursor, fleet, self.ids, touched)
 
 
 def _both(one: Changed | None, other: Changed | None) -> Changed:

@@ -12,15 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from services.registry.fields import Row
     from services.registry.invoices import Import
 
 
-def deliver(
-    conn: Connection[TupleRow], rows: Sequence[Row], author: str, *, write: bool = True
-) -> Import:
+def deliver(conn: Connection, rows: Sequence[Row], author: str, *, write: bool = True) -> Import:
     """
     Store the invoices of a delivery, unless one of them is wrong.
 

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 _BACK_D = 35
 # of one round each: about ten seconds at most
@@ -87,7 +86,7 @@ class Made:
     trends: int
 
 
-def refresh(conn: Connection[TupleRow]) -> Made:
+def refresh(conn: Connection) -> Made:
     """
     Make what is missing, of each some; whoever calls again makes the rest.
 
@@ -100,7 +99,7 @@ def refresh(conn: Connection[TupleRow]) -> Made:
     return Made(_skies(conn), trends)
 
 
-def _skies(conn: Connection[TupleRow]) -> int:
+def _skies(conn: Connection) -> int:
     if find_spec("pvlib") is None:
         return 0
     wanted = conn.execute(_MISSING, {"back": _BACK_D, "most": _SKIES}).fetchall()
@@ -140,7 +139,7 @@ def _planes(wanted: Sequence[tuple[Any, ...]]) -> list[list[list[float]]]:
     ]
 
 
-def _trends(conn: Connection[TupleRow]) -> int:
+def _trends(conn: Connection) -> int:
     due = [
         one for (one,) in conn.execute(_DUE, {"least": _TWO_YEARS_D, "most": _TRENDS}).fetchall()
     ]

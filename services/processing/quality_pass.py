@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from psycopg import Cursor
-    from psycopg.rows import TupleRow
 
     from ingest.model import Frame, Int32
     from ingest.pipeline import MeterState
@@ -58,10 +57,10 @@ class Quality:
 
     def take_over(self, before: Quality, here: Int32, there: Int32) -> None:
         """Take what is known of devices in an earlier version, by index `here` and `there`."""
-        self._live.copy(before._live, here, there)
+        self._live.take_over(before._live, here, there)
         self._clocks.take_over(before._clocks, here, there)
 
-    def load(self, cursor: Cursor[TupleRow], state: MeterState, devices: Sequence[int]) -> None:
+    def load(self, cursor: Cursor, state: MeterState, devices: Sequence[int]) -> None:
         """Load what the tests go on from; `state` knows each device's newest reading."""
         newest = zip(devices, state.last_us[list(devices)].tolist(), strict=True)
         before = {d: us + 1 if us > NEVER else FROM_START for d, us in newest}
@@ -69,7 +68,7 @@ class Quality:
 
     def store(
         self,
-        cursor: Cursor[TupleRow],
+        cursor: Cursor,
         new: Sequence[Frame],
         changed: Mapping[int, Changed],
         until_us: Mapping[int, int],
@@ -109,7 +108,7 @@ class Quality:
         return unsure
 
     def remake(
-        self, cursor: Cursor[TupleRow], from_us: Mapping[int, int], until_us: Mapping[int, int]
+        self, cursor: Cursor, from_us: Mapping[int, int], until_us: Mapping[int, int]
     ) -> Rejudged:
         """Judge again what is stored, each device's in its own span; nothing is remembered."""
         found, _ = computed(cursor, self._plan, self._scratch, from_us, None, until_us)
@@ -121,7 +120,7 @@ class Quality:
 
     def _again(
         self,
-        cursor: Cursor[TupleRow],
+        cursor: Cursor,
         changed: Mapping[int, Changed],
         until_us: Mapping[int, int],
         live: Watched | None,

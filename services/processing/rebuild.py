@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from psycopg import Connection, Cursor
-    from psycopg.rows import TupleRow
 
     from ingest.pipeline.flags import Flags
     from mrv.accounting.emission_rows import EmissionRows
@@ -62,13 +61,7 @@ class Difference(NamedTuple):
 
 
 def rebuild(
-    conn: Connection[TupleRow],
-    plan: Plan,
-    devices: Sequence[int],
-    from_us: int,
-    to_us: int,
-    *,
-    replace: bool,
+    conn: Connection, plan: Plan, devices: Sequence[int], from_us: int, to_us: int, *, replace: bool
 ) -> list[Difference]:
     """
     Compare the derived rows of some devices in [from, to), and replace them if asked to.
@@ -115,7 +108,7 @@ class _Computed(NamedTuple):
 
 
 def _computed(
-    cursor: Cursor[TupleRow], plan: Plan, devices: Sequence[int], from_us: int, to_us: int
+    cursor: Cursor, plan: Plan, devices: Sequence[int], from_us: int, to_us: int
 ) -> _Computed:
     scratch = MeterState(len(plan.fleet))
     remade = late.remake(cursor, plan, scratch, dict.fromkeys(devices, FROM_START))
@@ -130,7 +123,7 @@ def _computed(
 
 
 def _by_first(
-    cursor: Cursor[TupleRow],
+    cursor: Cursor,
     plan: Plan,
     devices: Sequence[int],
     computed: _Computed,
@@ -174,7 +167,7 @@ def _new_by_factors(
 
 
 def _differences(
-    cursor: Cursor[TupleRow],
+    cursor: Cursor,
     plan: Plan,
     devices: Sequence[int],
     computed: _Computed,
@@ -242,7 +235,7 @@ def _of_flags(plan: Plan, found: Flags) -> dict[Key, tuple[Any, ...]]:
 
 
 def _stored_emissions(
-    cursor: Cursor[TupleRow], ids: list[str], from_us: int, to_us: int
+    cursor: Cursor, ids: list[str], from_us: int, to_us: int
 ) -> dict[Key, tuple[Any, ...]]:
     cursor.execute(
         "SELECT project_id, device_id, (extract(epoch FROM start) * 1000000)::bigint,"
@@ -271,7 +264,7 @@ def _of_values(plan: Plan, values: Values) -> dict[Key, tuple[Any, ...]]:
 
 
 def _stored_values(
-    cursor: Cursor[TupleRow], ids: list[str], from_us: int, to_us: int
+    cursor: Cursor, ids: list[str], from_us: int, to_us: int
 ) -> dict[Key, tuple[Any, ...]]:
     cursor.execute(
         "SELECT device_id, indicator, (extract(epoch FROM start) * 1000000)::bigint, period,"
@@ -286,7 +279,7 @@ def _stored_values(
 
 
 def _replace(
-    cursor: Cursor[TupleRow],
+    cursor: Cursor,
     plan: Plan,
     devices: Sequence[int],
     computed: _Computed,

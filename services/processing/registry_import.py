@@ -21,13 +21,12 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from services.registry.entries import Entry, Registry
 
 
 def import_registry(
-    conn: Connection[TupleRow],
+    conn: Connection,
     incoming: Incoming,
     *,
     author: str,
@@ -86,7 +85,7 @@ def import_registry(
     return planned
 
 
-def covered_until(conn: Connection[TupleRow]) -> dict[str, datetime]:
+def covered_until(conn: Connection) -> dict[str, datetime]:
     """Return up to when periods whose statement is signed cover each device in them."""
     rows = conn.execute(
         "SELECT d.device_id, max(least(upper(d.during), upper(s.period))) FROM statement s"
@@ -98,7 +97,7 @@ def covered_until(conn: Connection[TupleRow]) -> dict[str, datetime]:
     return {device: end.astimezone(UTC) for device, end in rows}
 
 
-def sealed_until(conn: Connection[TupleRow]) -> dict[str, datetime]:
+def sealed_until(conn: Connection) -> dict[str, datetime]:
     """Return up to when days of each project are sealed."""
     rows = conn.execute(
         "SELECT project_id, max(to_time) FROM data_seal WHERE project_id <> '' GROUP BY 1"
@@ -106,14 +105,14 @@ def sealed_until(conn: Connection[TupleRow]) -> dict[str, datetime]:
     return {project: end.astimezone(UTC) for project, end in rows}
 
 
-def check_registry(conn: Connection[TupleRow], *, strict: bool = False) -> Plan:
+def check_registry(conn: Connection, *, strict: bool = False) -> Plan:
     """Hold the stored registry against every rule of this version."""
     stored = load_registry(conn)
     everything = Incoming(stored, dict.fromkeys(stored.entries, "registry"))
     return plan(stored, everything, strict=strict, credited=issued(conn))
 
 
-def _write(conn: Connection[TupleRow], planned: Plan, stored: Registry, author: str) -> None:
+def _write(conn: Connection, planned: Plan, stored: Registry, author: str) -> None:
     write_entries(conn, planned.changes, planned.merged, author)
     write_lives(conn)
     changes = [_change(entry, stored) for entry in planned.changes]

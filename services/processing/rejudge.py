@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from psycopg import Cursor
-    from psycopg.rows import TupleRow
 
     from ingest.pipeline.quality_tests import Judged
     from services.settle import Plan
@@ -67,7 +66,7 @@ class Changed(NamedTuple):
     last_us: int
 
 
-def reaches(cursor: Cursor[TupleRow], plan: Plan, changed: Mapping[int, Changed]) -> dict[int, int]:
+def reaches(cursor: Cursor, plan: Plan, changed: Mapping[int, Changed]) -> dict[int, int]:
     """
     Return the time after which no flag of a device depends on what changed. [us UTC]
 
@@ -95,7 +94,7 @@ def _reach_us(plan: Plan, class_id: str) -> int:
 
 
 def rejudge(
-    cursor: Cursor[TupleRow],
+    cursor: Cursor,
     plan: Plan,
     ids: Words,
     scratch: Watched,
@@ -132,7 +131,7 @@ def rejudge(
 
 
 def computed(
-    cursor: Cursor[TupleRow],
+    cursor: Cursor,
     plan: Plan,
     scratch: Watched,
     begins: Mapping[int, int],

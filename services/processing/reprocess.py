@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from psycopg import Cursor
-    from psycopg.rows import TupleRow
 
     from ingest.pipeline import Metered
     from services.settle import Plan
@@ -78,7 +77,8 @@ class Remade:
             piece.metered.apply(scratch)
             index = [d for d in piece.from_us if piece.to_us.get(d, FAR_US) == FAR_US]
             state.last_us[index] = np.maximum(state.last_us[index], scratch.last_us[index])
-            for live, new in zip(state.registers, scratch.registers, strict=True):
+            for quantity in state.registers.keys() | scratch.registers.keys():
+                live, new = state.registers[quantity], scratch.registers[quantity]
                 for name in type(live).__slots__:  # every field is an array by fleet index
                     getattr(live, name)[index] = getattr(new, name)[index]
             state.loaded[index] = True
@@ -96,7 +96,7 @@ class Remade:
 
 
 def remake(
-    cursor: Cursor[TupleRow],
+    cursor: Cursor,
     plan: Plan,
     scratch: MeterState,
     from_us: Mapping[int, int],
@@ -175,11 +175,7 @@ class _Begin:
 
 
 def _begin(
-    cursor: Cursor[TupleRow],
-    plan: Plan,
-    scratch: MeterState,
-    from_us: dict[int, int],
-    whole: Collection[int],
+    cursor: Cursor, plan: Plan, scratch: MeterState, from_us: dict[int, int], whole: Collection[int]
 ) -> dict[int, _Begin]:
     """
     Find where rows begin to change, and the marks that everything from there follows from.
@@ -187,7 +183,7 @@ def _begin(
     Steps change from the last mark before the change; every row from that
     mark's moment on is replaced.  Marks of earlier intervals start the registers.
     """
-    marks.reset(scratch, list(from_us))
+    scratch.reset(np.array(list(from_us), dtype=np.intp))
     begins = {d: _Begin(FROM_START, FROM_START) for d, us in from_us.items() if us == FROM_START}
     limited = {d: us for d, us in from_us.items() if us > FROM_START}
     replaced = {d: floor(us - POWER_GAP_US) for d, us in limited.items()}
@@ -206,9 +202,7 @@ def _begin(
     return begins | {d: _Begin(after[d], replaced[d]) for d in limited}
 
 
-def _note_shown(
-    cursor: Cursor[TupleRow], plan: Plan, scratch: MeterState, devices: list[int]
-) -> None:
+def _note_shown(cursor: Cursor, plan: Plan, scratch: MeterState, devices: list[int]) -> None:
     """Note which devices have a register that no reading so far has shown."""
     for class_id, members in marks.by_class(plan.fleet, devices).items():
         for column in plan.bounds.columns(class_id):
@@ -224,7 +218,7 @@ def floor(us: int) -> int:
 
 
 def _meter(
-    cursor: Cursor[TupleRow],
+    cursor: Cursor,
     plan: Plan,
     scratch: MeterState,
     begins: dict[int, _Begin],
@@ -248,7 +242,7 @@ def _meter(
 
 
 def write(
-    cursor: Cursor[TupleRow],
+    cursor: Cursor,
     plan: Plan,
     ids: Words,
     words: BindingWords,

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from psycopg import Cursor
-    from psycopg.rows import TupleRow
 
     from ingest.decode import Rejected
     from ingest.model import Fleet
@@ -53,9 +52,7 @@ class Signatures:
         self._keys: Mapping[str, Sequence[DatedKey]] | None = None
         self._told: set[str] = set()
 
-    def judge(
-        self, cursor: Cursor[TupleRow], noted: Sequence[Rejected], messages: Letters
-    ) -> Counter[str]:
+    def judge(self, cursor: Cursor, noted: Sequence[Rejected], messages: Letters) -> Counter[str]:
         """Return how many values of a batch came out how: verified, refused, not checked."""
         found: Counter[str] = Counter()
         for one in noted:
@@ -79,7 +76,7 @@ class Signatures:
             self._told.add(name)
             get_logger("signatures").warning("signature refused", device=name, why=why[:300])
 
-    def _load(self, cursor: Cursor[TupleRow]) -> dict[str, list[DatedKey]]:
+    def _load(self, cursor: Cursor) -> dict[str, list[DatedKey]]:
         every = load_meter_keys(cursor.connection)
         rows = cursor.execute("SELECT id, serial FROM device WHERE serial IS NOT NULL").fetchall()
         serials: dict[str, str] = {str(name): str(serial) for name, serial in rows}

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from ingest.model import Fleet
     from mrv.model import Factors
@@ -46,7 +45,7 @@ _WRITE = (
 )
 
 
-def refresh(conn: Connection[TupleRow]) -> bool:
+def refresh(conn: Connection) -> bool:
     """
     Make the rates again where they may have changed; returns whether it did.
 
@@ -74,7 +73,7 @@ def refresh(conn: Connection[TupleRow]) -> bool:
     return True
 
 
-def _seen(conn: Connection[TupleRow]) -> dict[str, Seen]:
+def _seen(conn: Connection) -> dict[str, Seen]:
     found: dict[str, Seen] = {
         device: Seen(rated, {}) for device, rated in conn.execute(_RATED).fetchall()
     }

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from services.settle import Plan
 
@@ -30,7 +29,7 @@ class _Stored(NamedTuple):
     last_us: int
 
 
-def stale(conn: Connection[TupleRow], plan: Plan) -> list[Stale]:
+def stale(conn: Connection, plan: Plan) -> list[Stale]:
     """
     Find devices with emission rows whose factors are not those of the plan.
 

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from psycopg import Cursor
-    from psycopg.rows import TupleRow
 
     from ingest.model import Fleet, IntervalRows
     from mrv.environment.clock import Day
@@ -42,12 +41,12 @@ if TYPE_CHECKING:
 _REMADE_US = 30 * 24 * HOUR_US
 
 
-def settle(cursor: Cursor[TupleRow], fleet: Fleet, ids: Words, touched: Touched) -> int:
+def settle(cursor: Cursor, fleet: Fleet, ids: Words, touched: Touched) -> int:
     """Recompute what the batch touched; return how many values were computed."""
     return sum(_settle(cursor, fleet, ids, spans, days) for spans, days in touched.portions())
 
 
-def remake(cursor: Cursor[TupleRow], fleet: Fleet, ids: Words, devices: Sequence[int]) -> int:
+def remake(cursor: Cursor, fleet: Fleet, ids: Words, devices: Sequence[int]) -> int:
     """Recompute all indicator values of stations, a month at a time."""
     members = [d for d in devices if fleet.devices[d].class_id in CLASSES]
     if not members:
@@ -60,9 +59,7 @@ def remake(cursor: Cursor[TupleRow], fleet: Fleet, ids: Words, devices: Sequence
     )
 
 
-def computed(
-    cursor: Cursor[TupleRow], fleet: Fleet, devices: Sequence[int], flows: IntervalRows
-) -> Values:
+def computed(cursor: Cursor, fleet: Fleet, devices: Sequence[int], flows: IntervalRows) -> Values:
     """Values of stations from all their readings, and from interval rows, with no stored value."""
     found = []
     for device in devices:
@@ -78,7 +75,7 @@ def computed(
     return Values.concat(found)
 
 
-def _months(cursor: Cursor[TupleRow], fleet: Fleet, device: int) -> list[Span]:
+def _months(cursor: Cursor, fleet: Fleet, device: int) -> list[Span]:
     """A station's history in spans of whole hours."""
     ends = readings.ends(cursor, fleet.devices[device])
     if ends is None:
@@ -97,11 +94,7 @@ def _days(fleet: Fleet, span: Span) -> Iterator[Day]:
 
 
 def _settle(
-    cursor: Cursor[TupleRow],
-    fleet: Fleet,
-    ids: Words,
-    spans: Sequence[Span],
-    days: Mapping[int, set[Day]],
+    cursor: Cursor, fleet: Fleet, ids: Words, spans: Sequence[Span], days: Mapping[int, set[Day]]
 ) -> int:
     """Make hours and days anew, and the indices that follow from hours that differ."""
     hours = _hours(cursor, fleet, spans)
@@ -115,7 +108,7 @@ def _settle(
     return len(values)
 
 
-def _hours(cursor: Cursor[TupleRow], fleet: Fleet, spans: Sequence[Span]) -> Values:
+def _hours(cursor: Cursor, fleet: Fleet, spans: Sequence[Span]) -> Values:
     """Hourly values of whole hours; the readings before each span cover its beginning."""
     parts = []
     for class_id, members in by_class(fleet, sorted({s.device for s in spans})).items():
@@ -186,7 +179,7 @@ def _follow(
 
 
 def _flows(
-    cursor: Cursor[TupleRow], fleet: Fleet, days: Mapping[int, set[Day]]
+    cursor: Cursor, fleet: Fleet, days: Mapping[int, set[Day]]
 ) -> dict[int, dict[int, Flow]]:
     """What plants let through in days, by the register's stored intervals."""
     spans = [

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from psycopg import Cursor
-    from psycopg.rows import TupleRow
 
     from ingest.model import Fleet, Frame, Int64
     from services.processing.batch import Batch, Committed
@@ -84,7 +83,7 @@ def without(frames: Sequence[Frame], devices: Collection[int]) -> list[Frame]:
 
 
 def store_readings(
-    cursor: Cursor[TupleRow], fleet: Fleet, ids: Words, last_us: Int64, batch: Batch, out: Committed
+    cursor: Cursor, fleet: Fleet, ids: Words, last_us: Int64, batch: Batch, out: Committed
 ) -> Arrived:
     """
     Store a batch's readings.
@@ -123,7 +122,7 @@ def _new_for_sure(frame: Frame, last_us: Int64) -> np.ndarray[tuple[int], np.dty
 
 
 def _merge(
-    cursor: Cursor[TupleRow],
+    cursor: Cursor,
     fleet: Fleet,
     ids: Words,
     frames: Sequence[Frame],
@@ -151,7 +150,7 @@ def _merge(
 
 
 def _merge_beside(
-    cursor: Cursor[TupleRow], words: Words, ids: Sequence[str], frame: Frame
+    cursor: Cursor, words: Words, ids: Sequence[str], frame: Frame
 ) -> readings.Merged:
     """Merge what is new of a frame beside stored and archived rows; row numbers are its own."""
     split = cold.split(cursor, ids, frame)

@@ -21,15 +21,12 @@ from services.store.postgres.timestamps import FAR_US
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from ingest.model import Fleet, Int64
     from services.processing.batch import Batch
 
 
-def without_archived(
-    connection: Connection[TupleRow], fleet: Fleet, batch: Batch, why: str
-) -> Batch:
+def without_archived(connection: Connection, fleet: Fleet, batch: Batch, why: str) -> Batch:
     """Return a batch in which these readings are refused; the same where there are none."""
     last = _last_archived(connection, fleet, batch)
     young, refused = [], []
@@ -45,7 +42,7 @@ def without_archived(
     return replace(batch, frames=kept, rejected=[*batch.rejected, *refused], trust=True)
 
 
-def _last_archived(connection: Connection[TupleRow], fleet: Fleet, batch: Batch) -> Int64:
+def _last_archived(connection: Connection, fleet: Fleet, batch: Batch) -> Int64:
     """Up to when each device's readings, by fleet index, cannot be judged. [us UTC]"""
     index = sorted({int(d) for frame in batch.frames for d in np.unique(frame.device)})
     with connection.cursor() as cursor:

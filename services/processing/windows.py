@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from psycopg import Cursor
-    from psycopg.rows import TupleRow
 
     from ingest.model import Fleet
     from ingest.pipeline import MeterState
@@ -45,7 +44,7 @@ class Far(NamedTuple):
 
 
 def far(
-    cursor: Cursor[TupleRow],
+    cursor: Cursor,
     plan: Plan,
     scratch: MeterState,
     changed: Mapping[int, Changed],
@@ -104,10 +103,7 @@ def _until(made: Remade, ends: Mapping[int, int]) -> Remade:
 
 
 def too_long(
-    cursor: Cursor[TupleRow],
-    fleet: Fleet,
-    near: Mapping[int, Changed],
-    newest_us: Mapping[int, int],
+    cursor: Cursor, fleet: Fleet, near: Mapping[int, Changed], newest_us: Mapping[int, int]
 ) -> dict[int, Changed]:
     """Devices whose rows to their end are more than a commit may hold, the longest first."""
     begins = {d: one.first_us for d, one in near.items()}
@@ -135,7 +131,7 @@ class Rest:
 
 
 def span(
-    cursor: Cursor[TupleRow],
+    cursor: Cursor,
     plan: Plan,
     scratch: MeterState,
     requests: Mapping[int, Request],

@@ -9,9 +9,10 @@ reads a key says what it should be.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
@@ -19,14 +20,13 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ingest.errors import RegistryError
 from services.registry import spreadsheets
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 NUMBER = re.compile(r"^[-+]?\d[\d_]{0,30}(\.\d{1,30})?([eE][-+]?\d{1,2})?$")
 NULLS = ("", "~", "null", "Null", "NULL")
 NESTED = ("attributes", "calibrations", "replacements", "quality")
 MAX_DEPTH = 20
 MAX_INT = 2**63
+# values that a file may stand for: its aliases repeat what is written once
+_SPARE, _TIMES = 100_000, 10
 
 
 class Plain(str):
@@ -54,7 +54,8 @@ def read_yaml(text: str, name: str, line: int = 1) -> Value:
     Raises
     ------
     RegistryError
-        With file and line, where it is no YAML, repeats a key or contains itself.
+        With file and line, where it is no YAML, repeats a key, contains itself, or has
+        aliases of aliases that stand for more than anybody wrote.
     """
     try:
         node = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
@@ -63,7 +64,9 @@ def read_yaml(text: str, name: str, line: int = 1) -> Value:
         raise RegistryError(f"{name}:{at}: this is no YAML: {error.problem}; mend it") from None
     except yaml.YAMLError as error:
         raise RegistryError(f"{name}: this is no YAML: {error}; mend it") from None
-    return Table(line, {}, {}) if node is None else _value(node, name, line, 0)
+    if node is None:
+        return Table(line, {}, {})
+    return _Reading(name, line, _SPARE + _TIMES * len(text)).value(node, 0)
 
 
 def read_csv(text: str, name: str, known: Sequence[str] | None) -> list[Table]:
@@ -87,23 +90,43 @@ def _cell(key: str, text: str, name: str, line: int) -> Value:
     return read_yaml(text, name, line) if key in NESTED else Plain(text.strip())
 
 
-def _value(node: Node, name: str, first: int, depth: int) -> Value:
-    line = node.start_mark.line + first
-    if depth > MAX_DEPTH:
-        raise RegistryError(f"{name}:{line}: nested more than {MAX_DEPTH} deep; flatten it")
-    if isinstance(node, ScalarNode):
-        return str(node.value) if node.style else Plain(node.value)
-    if isinstance(node, SequenceNode):
-        return [_value(item, name, first, depth + 1) for item in node.value]
-    table = Table(line, {}, {})
-    if isinstance(node, MappingNode):
+class _Reading:
+    """Reads the nodes of a document of some name, whose first line has a number, into values."""
+
+    def __init__(self, name: str, first: int, most: int) -> None:
+        self._name, self._first, self._left = name, first, most
+
+    def value(self, node: Node, depth: int) -> Value:
+        """Return a node's value."""
+        line = node.start_mark.line + self._first
+        self._left -= 1
+        if depth > MAX_DEPTH:
+            raise RegistryError(
+                f"{self._name}:{line}: nested more than {MAX_DEPTH} deep; flatten it"
+            )
+        if self._left < 0:
+            raise RegistryError(
+                f"{self._name}:{line}: its aliases (*name) stand for too many values; write them"
+                " out"
+            )
+        if isinstance(node, ScalarNode):
+            return str(node.value) if node.style else Plain(node.value)
+        if isinstance(node, SequenceNode):
+            return [self.value(item, depth + 1) for item in node.value]
+        table = Table(line, {}, {})
+        if isinstance(node, MappingNode):
+            self._fill(table, node, depth)
+        return table
+
+    def _fill(self, table: Table, node: MappingNode, depth: int) -> None:
         for key, value in node.value:
-            at = key.start_mark.line + first
+            at = key.start_mark.line + self._first
             if not isinstance(key, ScalarNode) or key.value in table.cells:
-                raise RegistryError(f"{name}:{at}: key {key.value!r} is given twice or is no text")
-            table.cells[key.value] = _value(value, name, first, depth + 1)
+                raise RegistryError(
+                    f"{self._name}:{at}: key {key.value!r} is given twice or is no text"
+                )
+            table.cells[key.value] = self.value(value, depth + 1)
             table.lines[key.value] = at
-    return table
 
 
 def native(value: Value) -> Any:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from services.sewers.assets import KINDS, WHAT, Asset, Event, Problem
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
 COLUMNS = (
     "id", "kind", "from_node", "to_node", "pressurised", "material", "diameter_mm", "level_m",
     "level_to_m", "cover_m", "year", "condition", "sensor",
 )  # fmt: skip
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _YEARS = (1850, 2200)
 _CONDITION = (1, 5)
 _HIGH = (-500.0, 9000.0)
@@ -34,6 +33,16 @@ class Cells:
         """Return text, None where it is empty."""
         value = self._cells.get(key)
         return None if value is None or value == "" else str(value)
+
+    def said(self, key: str) -> str | None:
+        """Return text that a spreadsheet, into which it is exported, takes for text."""
+        found = self.text(key)
+        if found is not None and found.startswith(_FORMULA):
+            self.problems.append(
+                f"{key} = {found[:40]!r}: a spreadsheet takes this for a formula; begin with a"
+                " letter or digit"
+            )
+        return found
 
     def name(self, key: str, *, needed: bool) -> str | None:
         """Return an id."""
@@ -76,7 +85,7 @@ class Cells:
             self.problems.append(f"{key} = {found!r} must be true or false")
         return found == "true"
 
-    def found(self, asset: str | None) -> list[Problem]:
+    def problems_of(self, asset: str | None) -> list[Problem]:
         """Return what was wrong."""
         return [Problem(self.place, asset or "?", text, True) for text in self.problems]
 
@@ -102,7 +111,7 @@ def asset(
         begin,
         end,
         row.flag("pressurised"),
-        row.text("material"),
+        row.said("material"),
         row.number("diameter_mm", *_WIDE),
         row.number("level_m", *_HIGH),
         row.number("level_to_m", *_HIGH),
@@ -111,7 +120,7 @@ def asset(
         row.whole("condition", *_CONDITION),
         row.name("sensor", needed=False),
     )
-    wrong = row.found(name)
+    wrong = row.problems_of(name)
     return (None if wrong else made), wrong
 
 
@@ -142,7 +151,7 @@ def event(cells: Mapping[str, Any], place: str) -> tuple[Event | None, list[Prob
     if kind is None:
         row.problems.append("kind is missing; say what it was, such as cctv or cleaning")
     condition = row.whole("condition", *_CONDITION)
-    wrong = row.found(name)
+    wrong = row.problems_of(name)
     if wrong or day is None or name is None or kind is None:
         return None, wrong
     return Event(name, day, what, kind, condition, row.text("note") or ""), []

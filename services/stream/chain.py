@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
     from structlog.typing import FilteringBoundLogger
 
     from ingest.wire import Parcel
@@ -137,7 +136,7 @@ class StreamChain:
             self._unsure = True
 
     def _take_over(
-        self, connection: Connection[TupleRow], begins: Mapping[int, int], seen: int
+        self, connection: Connection, begins: Mapping[int, int], seen: int
     ) -> dict[int, int]:
         self._own.take_over(connection, begins, seen, self._log)
         self._unsure = False
@@ -175,9 +174,7 @@ class StreamChain:
                 return self._together(connection, records)
             self._unsure = True
 
-    def _together(
-        self, connection: Connection[TupleRow], records: Mapping[int, Sequence[Record]]
-    ) -> bool:
+    def _together(self, connection: Connection, records: Mapping[int, Sequence[Record]]) -> bool:
         todo = {
             position: some
             for partition, position in sorted(self._own.positions.items())
@@ -222,9 +219,7 @@ class StreamChain:
                 return self._store(connection, partition, records)
             self._unsure = True
 
-    def _store(
-        self, connection: Connection[TupleRow], partition: int, records: Sequence[Record]
-    ) -> None:
+    def _store(self, connection: Connection, partition: int, records: Sequence[Record]) -> None:
         """Take records through the steps."""
         version = self._version(connection)
         position = self._own.positions.get(partition)
@@ -242,7 +237,7 @@ class StreamChain:
 
     def _write(
         self,
-        connection: Connection[TupleRow],
+        connection: Connection,
         version: Version,
         steps: Sequence[Step],
         found: Sequence[Parcel | Spoiled],
@@ -275,7 +270,7 @@ class StreamChain:
                 return
         self._unsure = True
 
-    def _sweep(self, connection: Connection[TupleRow]) -> None:
+    def _sweep(self, connection: Connection) -> None:
         """Decide on messages of edge nodes that have waited too long."""
         version, now = self._version(connection), now_us()
         for name in self._nodes.waiting(connection, now):
@@ -286,7 +281,7 @@ class StreamChain:
                 here = (position, position.offset, position.digest)
                 self._write(connection, version, [here], found, turn)
 
-    def _join(self, connection: Connection[TupleRow]) -> None:
+    def _join(self, connection: Connection) -> None:
         self._agree(share(connection, self._own.source))
 
     def _agree(self, partitions: int) -> None:
@@ -300,7 +295,7 @@ class StreamChain:
         self._unsure = True
         self._metrics.pulse.beat(PULSE)
 
-    def _look_again(self, connection: Connection[TupleRow]) -> None:
+    def _look_again(self, connection: Connection) -> None:
         """Ask the database what holds now, where we are not sure of it."""
         if not self._unsure:
             return
@@ -310,13 +305,13 @@ class StreamChain:
             self._held.store.state.forget()
         self._unsure = False
 
-    def _version(self, connection: Connection[TupleRow]) -> Version:
+    def _version(self, connection: Connection) -> Version:
         """Return the registry version in use; a newer one is looked for now and then."""
         if self._held is None or self._watch.due():
             return self._refreshed(connection)
         return self._held
 
-    def _refreshed(self, connection: Connection[TupleRow]) -> Version:
+    def _refreshed(self, connection: Connection) -> Version:
         """Take up a new registry version, if there is one; return the one to use."""
         held = self._held
         newer = self._watch.newer(connection, None if held is None else held.fleet)
@@ -324,7 +319,7 @@ class StreamChain:
             held.store.look_for_requests(connection, self._own.answer_for)
             return held
         plan = self._plans.load(connection)
-        store = Store(plan, self._letter_bytes)
+        store = Store(plan, self._letter_bytes, None if held is None else held.store)
         if held is None:
             see(connection)
         else:
@@ -338,7 +333,7 @@ class StreamChain:
         self._answer(connection, self._held)
         return self._held
 
-    def _answer(self, connection: Connection[TupleRow], version: Version) -> None:
+    def _answer(self, connection: Connection, version: Version) -> None:
         """Go on for a moment with rows that devices wait for."""
         if version.store.behind:
             count_commit(

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
     from structlog.typing import FilteringBoundLogger
 
     from ingest.model import Fleet
@@ -50,7 +49,7 @@ class OwnPartitions:
 
     def take_over(
         self,
-        connection: Connection[TupleRow],
+        connection: Connection,
         begins: Mapping[int, int],
         seen: int,
         log: FilteringBoundLogger,
@@ -64,7 +63,7 @@ class OwnPartitions:
             for position in taken
         }
 
-    def read_again(self, connection: Connection[TupleRow]) -> int:
+    def read_again(self, connection: Connection) -> int:
         """Read where our partitions stand; return how many the topic has."""
         self.positions = {k: offsets.reread(connection, p) for k, p in self.positions.items()}
         return source.grow(connection, self.source)

@@ -11,7 +11,6 @@ from services.store.stream import offsets
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from ingest.model import Fleet
     from services.processing.commit import Store
@@ -33,7 +32,7 @@ class Version:
 
 
 def answer_requests(
-    connection: Connection[TupleRow], store: Store, own: OwnPartitions, most_s: float
+    connection: Connection, store: Store, own: OwnPartitions, most_s: float
 ) -> Committed:
     """
     Go on with rows that our devices wait for, for so long; return what was written.

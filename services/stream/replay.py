@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
     from structlog.typing import FilteringBoundLogger
 
     from services.processing.batch import Committed
@@ -139,9 +138,7 @@ class Replayer:
             return True
         return False
 
-    def _stored(
-        self, connection: Connection[TupleRow], partition: int, records: Sequence[Record]
-    ) -> bool:
+    def _stored(self, connection: Connection, partition: int, records: Sequence[Record]) -> bool:
         """Store records, unless the topic has more partitions than we knew."""
         held, turn = self._version(connection), Turn(self._nodes, connection)
         found = read_records(held.fleet, self._topic, partition, records, turn)
@@ -175,7 +172,7 @@ class Replayer:
                 self.done.unstorable += 1
                 self._log.warning("message left out", error=refusal.detail)
 
-    def _join(self, connection: Connection[TupleRow]) -> None:
+    def _join(self, connection: Connection) -> None:
         self._agree(share(connection, Source(self._topic, self._partitions)))
 
     def _agree(self, partitions: int) -> None:
@@ -184,13 +181,13 @@ class Replayer:
             self._partitions = partitions
             self._held = None
 
-    def _version(self, connection: Connection[TupleRow]) -> Version:
+    def _version(self, connection: Connection) -> Version:
         """Return the registry version in use; a newer one is looked for now and then."""
         if self._held is None or self._watch.due():
             return self._refreshed(connection)
         return self._held
 
-    def _refreshed(self, connection: Connection[TupleRow]) -> Version:
+    def _refreshed(self, connection: Connection) -> Version:
         """Take up a new registry version, if there is one; return the one to use."""
         held = self._held
         newer = self._watch.newer(connection, None if held is None else held.fleet)

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
     from structlog.typing import FilteringBoundLogger
 
     from services.store.stream.offsets import Position
@@ -72,7 +71,7 @@ class Following:
 
 
 def begin(
-    connection: Connection[TupleRow], position: Position, first: int, log: FilteringBoundLogger
+    connection: Connection, position: Position, first: int, log: FilteringBoundLogger
 ) -> Position:
     """Go on from where Kafka has records, and say which it no longer had."""
     if first <= position.offset:

@@ -12,7 +12,6 @@ from services.store.stream import offsets
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 
 class StoredOffsets:
@@ -20,7 +19,7 @@ class StoredOffsets:
 
     def __init__(self, database_url: str, topic: str) -> None:
         self._url, self._topic = database_url, topic
-        self._connection: Connection[TupleRow] | None = None
+        self._connection: Connection | None = None
         self._last: dict[int, int] = {}
 
     def read(self) -> dict[int, int]:

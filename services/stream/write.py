@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from psycopg import Connection, Cursor
-    from psycopg.rows import TupleRow
 
     from services.intake.sparkplug import Turn
     from services.processing.batch import Batch, Committed
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def write(
-    connection: Connection[TupleRow],
+    connection: Connection,
     version: Version,
     own: OwnPartitions,
     steps: Sequence[Step],
@@ -96,7 +95,7 @@ def write(
     return committed
 
 
-def _move(cursor: Cursor[TupleRow], steps: Sequence[Step], theirs: list[int]) -> dict[int, int]:
+def _move(cursor: Cursor, steps: Sequence[Step], theirs: list[int]) -> dict[int, int]:
     """Move the offsets; lock the partitions whose guests we are, and return their visits."""
     topic = steps[0][0].topic
     if theirs:

@@ -9,16 +9,15 @@ appears whole.  Whoever writes reads back: a place may lie.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from ingest.errors import InputError
 from services.vault.errors import DamagedError, VaultError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _CONNECT_S, _REQUEST_S, _ATTEMPTS = 5.0, 20.0, 2
 _UNFINISHED = ".writing-"
@@ -186,8 +185,18 @@ def _bucket(url: str) -> Any:
         retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=_ATTEMPTS),
         background_writes=False,
         allow_delayed_open=True,  # small files in one request
+        proxy_options=_proxy(options),
     )
     return fs.SubTreeFileSystem(f"{parts.netloc}{parts.path}".rstrip("/"), store)
+
+
+def _proxy(options: Mapping[str, str]) -> str | None:
+    """Return the proxy by which a bucket is reached, as HTTPS_PROXY and NO_PROXY say it."""
+    host = options.get("endpoint_override") or f"s3.{options.get('region', '')}.amazonaws.com"
+    found = getproxies().get(options.get("scheme", "https"))
+    if not found or proxy_bypass(host):
+        return None
+    return found if "://" in found else f"http://{found}"
 
 
 def _seconds(text: str) -> float:

@@ -23,8 +23,13 @@ if TYPE_CHECKING:
     Address = IPv4Address | IPv6Address
 
 _LONGEST = 2000
-# addresses that carry another one, which a gateway may unwrap: NAT64, 6to4, Teredo
-_WRAPPED = tuple(map(ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")))
+# all that is given out of IPv6; site-local and IPv4-compatible addresses are outside of it
+_GIVEN_OUT = ip_network("2000::/3")
+# addresses that carry another one, which a gateway may unwrap (6to4, Teredo), and what
+# IANA's registries of special purposes have that not every Python's `is_global` knows
+_SPECIAL = tuple(
+    map(ip_network, ("2002::/16", "2001::/32", "3fff::/20", "192.0.0.0/24", "192.88.99.0/24"))
+)
 
 
 class Target(NamedTuple):
@@ -99,8 +104,10 @@ def check(target: Target, address: Address, allowed: Sequence[Network]) -> None:
     plain = getattr(address, "ipv4_mapped", None) or address
     if any(plain.version == net.version and plain in net for net in allowed):
         return
-    wrapped = any(plain.version == net.version and plain in net for net in _WRAPPED)
-    if not plain.is_global or plain.is_multicast or wrapped:
+    special = any(plain.version == net.version and plain in net for net in _SPECIAL)
+    if plain.version == _GIVEN_OUT.version and plain not in _GIVEN_OUT:
+        special = True
+    if not plain.is_global or plain.is_multicast or special:
         raise InputError(
             f"{target.host} is {address}, which is no public address; name its network in"
             " TONNE_WEBHOOK_NETWORKS where it is meant"

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
     from structlog.typing import FilteringBoundLogger
 
     from services.metrics import Metrics
@@ -134,7 +133,7 @@ class Sender:
                 return Sent()
             return self._round(conn)
 
-    def _connected(self) -> Connection[TupleRow]:
+    def _connected(self) -> Connection:
         return connect(self._url, role=ROLE, name="tonne webhooks", autocommit=True)
 
     def _run(self) -> None:
@@ -152,7 +151,7 @@ class Sender:
                 self._log.warning("events not sent", error=" ".join(str(error).split()))
                 self._stopping.wait(10 * EVERY_S)
 
-    def _round(self, conn: Connection[TupleRow]) -> Sent:
+    def _round(self, conn: Connection) -> Sent:
         """Send what is due at each webhook, several webhooks at once."""
         found = store.open_ones(conn)
         done = Sent()
@@ -163,7 +162,7 @@ class Sender:
                     done += one
         return done
 
-    def _of(self, conn: Connection[TupleRow], hook: store.Open, source: str) -> Sent:
+    def _of(self, conn: Connection, hook: store.Open, source: str) -> Sent:
         """Send what is due at a webhook, until it does not answer."""
         done = Sent()
         try:
@@ -193,7 +192,7 @@ class Sender:
         return done
 
     def _failed(
-        self, conn: Connection[TupleRow], hook: store.Open, event: store.Due, outcome: Outcome
+        self, conn: Connection, hook: store.Open, event: store.Due, outcome: Outcome
     ) -> Sent:
         self._counter.labels("failed").inc()
         self._log.warning(
@@ -268,7 +267,7 @@ def _utc(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _first(conn: Connection[TupleRow]) -> bool:
+def _first(conn: Connection) -> bool:
     """Whether this process is the one that sends; the place is kept as long as it is connected."""
     row = conn.execute("SELECT pg_try_advisory_lock(%s, 0)", [_LOCK]).fetchone()
     return row == (True,)

@@ -15,13 +15,14 @@ import json
 import pstats
 import shutil
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import psycopg
+from psycopg import Connection
 
 from mrv.calendar import midnight_us
 from mrv.signatures.keys import SigningKey
@@ -40,12 +41,6 @@ from tests.bench.growth import FILL, TABLES
 from tests.bench.spent import cpu_s
 from tests.bench.stages_store import database
 from tests.running import Pipeline
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 FIRST = date(2026, 3, 2)
 ZONE = "Asia/Ho_Chi_Minh"
@@ -102,14 +97,14 @@ def _fill(url: str, devices: int, edges: list[int]) -> None:
         conn.execute("VACUUM (ANALYZE) arrival_count, " + ", ".join(TABLES))
 
 
-def _signer(conn: Connection[TupleRow]) -> Signer:
+def _signer(conn: Connection) -> Signer:
     key = SigningKey(bytes(32))
     holder = keys.EnrolledKey("bench-log", "log", key.public_multikey)
     signing_keys.enroll(conn, holder)
     return Signer(key, holder)
 
 
-def _arrival(conn: Connection[TupleRow], edges: list[int], devices: int) -> dict[str, float]:
+def _arrival(conn: Connection, edges: list[int], devices: int) -> dict[str, float]:
     """When the readings of the last day arrived, project by project, and of all in one project."""
     figures: dict[str, float] = {}
     fleet = registry.load_fleet(conn)
@@ -146,7 +141,7 @@ def _counting(url: str, devices: int) -> dict[str, float]:
 
 
 @contextmanager
-def _spent(conn: Connection[TupleRow], figures: dict[str, float], name: str) -> Iterator[None]:
+def _spent(conn: Connection, figures: dict[str, float], name: str) -> Iterator[None]:
     """Note seconds: ours, the session's, by the clock."""
     pid = conn.info.backend_pid
     began = time.process_time(), cpu_s(pid), time.monotonic()

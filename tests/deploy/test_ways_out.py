@@ -11,6 +11,8 @@ import threading
 
 import pytest
 
+from services.vault import place
+
 # of each, the program's own function and its arguments, and what the proxy is asked for
 CALLS = {
     "time stamps": (
@@ -28,12 +30,20 @@ CALLS = {
         "'https://id.example.vn/keys'",
         "CONNECT id.example.vn:443 HTTP/1.",
     ),
+    "bucket": (
+        "from services.vault.place import Place; do = lambda url: Place(url).get('x')",
+        "'s3://archive/hp?endpoint_override=s3.example.org&region=r'",
+        "CONNECT s3.example.org:443 HTTP/1.",
+    ),
     "witnesses": (
         "import httpx, time; from services.issuer.witness_client import _post as do",
         "httpx.Client(timeout=5), 'https://witness.example.com/a', 'x', time.monotonic() + 5",
         "CONNECT witness.example.com:443 HTTP/1.",
     ),
 }
+
+# of a bucket; without them its client looks for some elsewhere
+KEYS = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
 
 
 @pytest.fixture
@@ -62,10 +72,20 @@ def test_the_proxy_is_asked_by_name(proxy, whom):
     function, given, wanted = CALLS[whom]
     subprocess.run(
         [sys.executable, "-c", f"{function}; do({given})"],
-        env={**os.environ, "HTTPS_PROXY": address, "HTTP_PROXY": address, "NO_PROXY": ""},
+        env={**os.environ, **KEYS, "HTTPS_PROXY": address, "HTTP_PROXY": address, "NO_PROXY": ""},
         capture_output=True,
         timeout=60,
         check=False,  # what is asked is refused
     )
     assert asked
     assert asked[0].startswith(wanted)
+
+
+def test_what_is_not_to_go_by_the_proxy_does_not(monkeypatch):
+    """A store inside would be asked for at a proxy that knows the outside alone."""
+    monkeypatch.setenv("HTTPS_PROXY", "egress:3128")
+    assert place._proxy({"endpoint_override": "s3.example.org:9000"}) == "http://egress:3128"
+    assert place._proxy({"scheme": "http", "endpoint_override": "minio:9000"}) is None
+    monkeypatch.setenv("NO_PROXY", "localhost,.inside")
+    assert place._proxy({"endpoint_override": "minio.inside:9000"}) is None
+    assert place._proxy({"region": "ap-southeast-1"}) == "http://egress:3128"

@@ -17,6 +17,7 @@ from services.registry import needs
 from services.registry.document import document, to_yaml
 from services.registry.entries import Registry
 from services.registry.files import Incoming, read_files
+from services.registry.located import read_yaml
 from services.registry.plan import plan
 from services.registry.service_times import during_us, timezone
 from tests.bench import load as fleet
@@ -362,6 +363,20 @@ def test_csv_that_cannot_be_read_is_refused_with_its_line(tmp_path, data, told):
     file.write_bytes(data)
     with pytest.raises(RegistryError, match=re.escape(told)):
         read_files([file])
+
+
+@pytest.mark.parametrize("nested", ["*{}", "{{a: *{}}}"])
+def test_a_file_that_stands_for_more_than_it_says_is_refused(tmp_path, nested):
+    """Twelve lines of aliases took all memory; a file that shares what it repeats is read."""
+    lines = ["sites:", "- &a0 [x, x]"]
+    for k in range(1, 19):
+        part = nested.format(f"a{k - 1}")
+        lines.append(f"- &a{k} [{', '.join([part] * 10)}]")
+    file = tmp_path / "sites.yaml"
+    file.write_text("\n".join(lines))
+    with pytest.raises(RegistryError, match=r"sites.yaml:2: its aliases|nested more than"):
+        read_files([file])
+    assert len(read_yaml("- &one {id: s}\n" + "- *one\n" * 20_000, "x")) == 20_001
 
 
 @pytest.mark.parametrize("power", ["100.000", '"100,000"', "1.000.000"])

@@ -267,7 +267,8 @@ INSIDE = [
     "https://127.0.0.1/", "https://10.1.2.3/", "https://192.168.0.1:8443/x", "https://[::1]/",
     "https://169.254.169.254/latest/meta-data", "https://100.64.0.1/", "https://0.0.0.0/",
     "https://[::ffff:127.0.0.1]/", "https://[fe80::1]/", "https://[fd00::1]/",
-    "https://224.0.0.1/", "https://[64:ff9b::7f00:1]/", "https://[2002:7f00:1::]/",
+    "https://224.0.0.1/", "https://[64:ff9b::7f00:1]/", "https://[2002:7f00:1::]/", "https://[::127.0.0.1]/",
+    "https://[fec0::1]/", "https://[5f00::1]/", "https://[3fff::1]/", "https://192.0.0.8/",
     "https://localhost/", "https://2130706433/", "https://0x7f.1/", "http://8.8.8.8/",
 ]  # fmt: skip
 MALFORMED = [

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
     from psycopg_pool import ConnectionPool
     from structlog.typing import FilteringBoundLogger
 
@@ -40,7 +39,7 @@ _TIMES = 20
 _QUIET_S = 15.0
 _UNKNOWN_S = 30.0
 _BEHIND = 8
-MOST = 1_000
+MOST, MOST_OF_ONE = 1_000, 50
 _SITE = 60
 # what somebody has to see to comes first
 _RANK = {"offline": 0, "late": 1, "online": 2}
@@ -70,8 +69,12 @@ class Live:
         """Whether nobody more can watch."""
         return len(self._watchers) >= MOST
 
+    def watches(self, who: Principal) -> int:
+        """Return in how many windows somebody watches, by whichever session."""
+        return sum(one.who.id == who.id for one in self._watchers.values())
+
     async def watch(
-        self, reads: ConnectionPool[Connection[TupleRow]], who: Principal, session: bytes
+        self, reads: ConnectionPool, who: Principal, session: bytes
     ) -> AsyncIterator[bytes]:
         """Yield events: all rows that the watcher may see, then those that change."""
         queue: asyncio.Queue[bytes | None] = asyncio.Queue(_BEHIND)
@@ -106,7 +109,7 @@ class Live:
                     queue.get_nowait()
                 queue.put_nowait(None)
 
-    async def _follow(self, reads: ConnectionPool[Connection[TupleRow]]) -> None:
+    async def _follow(self, reads: ConnectionPool) -> None:
         """Ask as long as somebody watches; for news at most a twentieth of the time."""
         self._rows, self._known_s = {}, time.monotonic()
         next_s = 0.0
@@ -147,7 +150,7 @@ class Live:
                 queue.put_nowait(made[who.projects])
 
 
-def snapshot(conn: Connection[TupleRow], who: Principal, most: int) -> tuple[list[Row], int]:
+def snapshot(conn: Connection, who: Principal, most: int) -> tuple[list[Row], int]:
     """Return so many rows that somebody may see, the silent first; and how many there are."""
     seen = [one for one in console.newest(conn, shown()) if _may(who, one.projects)]
     seen.sort(key=lambda one: _RANK.get(one.state, 0))
@@ -165,12 +168,12 @@ def shown() -> Mapping[str, str]:
     return MappingProxyType(found)
 
 
-def _living(reads: ConnectionPool[Connection[TupleRow]], asked: Sequence[bytes]) -> set[bytes]:
+def _living(reads: ConnectionPool, asked: Sequence[bytes]) -> set[bytes]:
     with reads.connection() as conn:
         return sessions.living(conn, asked)
 
 
-def _ask(reads: ConnectionPool[Connection[TupleRow]]) -> list[Newest]:
+def _ask(reads: ConnectionPool) -> list[Newest]:
     with reads.connection() as conn:
         return console.newest(conn, shown())
 

@@ -22,18 +22,16 @@ from services.store.api import sessions
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
     from starlette.responses import Response
 
     from services.store.api.api_keys import ApiKey
 
 COOKIE = "tonne_session"
 _LONGEST = 200
+_OTHER_SITES = ("cross-site", "same-site")  # where a browser says so (Fetch Metadata)
 
 
-def open_session(
-    conn: Connection[TupleRow], key: ApiKey, response: Response, *, secure: bool
-) -> None:
+def open_session(conn: Connection, key: ApiKey, response: Response, *, secure: bool) -> None:
     """Let the browser hold a session of whoever signed in."""
     response.set_cookie(
         COOKIE,
@@ -46,7 +44,7 @@ def open_session(
     )
 
 
-def close_session(conn: Connection[TupleRow], request: Request, response: Response) -> None:
+def close_session(conn: Connection, request: Request, response: Response) -> None:
     """End the session, here and in the browser."""
     session = _session_of(request)
     if session is not None:
@@ -107,9 +105,18 @@ def refuse_foreign(ask: Asked) -> None:
     ProblemError
         403.
     """
-    origin = ask.request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != ask.request.headers.get("host"):
+    said = ask.request.headers
+    origin, site = said.get("origin"), said.get("sec-fetch-site")
+    if (origin is not None and _host(origin) != said.get("host")) or site in _OTHER_SITES:
         raise ProblemError(403, "this form was sent by another site")
+
+
+def _host(origin: str) -> str | None:
+    """Return host and port of an origin; None where it is none."""
+    try:
+        return urlsplit(origin).netloc or None
+    except ValueError:
+        return None
 
 
 def _session_of(request: Request) -> bytes | None:

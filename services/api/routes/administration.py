@@ -17,7 +17,6 @@ from services.store.api import audit_and_idempotency as api_records
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 
 router = APIRouter(tags=["access"])
@@ -45,7 +44,7 @@ def create_key(ask: Admin, said: shapes.NewKey) -> Response:
     if ask.request.headers.get("idempotency-key") is not None:
         raise ProblemError(400, "a token is shown once: leave Idempotency-Key out")
 
-    def work(conn: Connection[TupleRow]) -> tuple[int, Any]:
+    def work(conn: Connection) -> tuple[int, Any]:
         key, token = api_keys.create(
             conn, said.name, said.role, said.projects, ask.who.name, said.expires
         )
@@ -58,7 +57,7 @@ def create_key(ask: Admin, said: shapes.NewKey) -> Response:
 def revoke_key(ask: Admin, key: KeyId) -> Response:
     """Revoke an API key, from now on."""
 
-    def work(conn: Connection[TupleRow]) -> tuple[int, Any]:
+    def work(conn: Connection) -> tuple[int, Any]:
         return _DONE, asdict(api_keys.revoke(conn, key))
 
     return ask.write("", work)

@@ -16,7 +16,6 @@ from services.store.views import alarms
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 router = APIRouter(tags=["alarms"])
 AlarmId = Annotated[int, Path(ge=1, le=2**53, description="Number of the alarm.")]
@@ -75,7 +74,7 @@ def acknowledge(
     """Note that the caller takes an alarm up; 409 where somebody has."""
     del named  # read by `write`, declared for OpenAPI
 
-    def work(conn: Connection[TupleRow]) -> tuple[int, Any]:
+    def work(conn: Connection) -> tuple[int, Any]:
         if alarms.one(conn, ask.who.projects, alarm) is None:
             raise _unknown(alarm)
         alarms.acknowledge(conn, alarm, ask.who.name, said.text, ask.who.id)
@@ -91,7 +90,7 @@ def comment(
     """Add what the caller found or did, also after the alarm is cleared."""
     del named
 
-    def work(conn: Connection[TupleRow]) -> tuple[int, Any]:
+    def work(conn: Connection) -> tuple[int, Any]:
         if alarms.one(conn, ask.who.projects, alarm) is None:
             raise _unknown(alarm)
         alarms.comment(conn, alarm, ask.who.name, said.text, ask.who.id)

@@ -21,7 +21,6 @@ from services.store.statements import findings as stored
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 router = APIRouter(tags=["life of a statement"])
 _CREATED = 201
@@ -71,7 +70,7 @@ def take_event(
     """
     del named, prefer  # read by `step`, declared for OpenAPI
 
-    def check(conn: Connection[TupleRow]) -> None:
+    def check(conn: Connection) -> None:
         own(ask, conn, statement)
         role = SIGNED_BY[said.subject.event]
         if ask.who.role != role:

@@ -21,7 +21,6 @@ from services.store.registry import invoices as stored
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from services.registry.invoices import Import
     from services.registry.located import Value
@@ -67,7 +66,7 @@ def deliver(ask: Operator, project: IdPath, said: shapes.Delivery, named: Named 
     """Keep invoices of a project, all or none; 200 where every one was there already."""
     del named  # read by `write`, declared for OpenAPI
 
-    def work(conn: Connection[TupleRow]) -> tuple[int, Any]:
+    def work(conn: Connection) -> tuple[int, Any]:
         if not ask.who.sees(project):
             raise unknown("project", project)
         rows = [_row(one, project) for one in said.invoices]

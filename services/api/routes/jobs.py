@@ -21,7 +21,6 @@ from services.store.statements import signer_requests as queue
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from mrv.report import Format
     from services.api.request_context import Asked
@@ -94,7 +93,7 @@ def send_file(ask: Asked, job: UUID) -> Response:
     return send_report(ask, stored, cast("Format", wanted.format), wanted.language or "en")
 
 
-def own_job(ask: Asked, conn: Connection[TupleRow], job: UUID) -> FileJob:
+def own_job(ask: Asked, conn: Connection, job: UUID) -> FileJob:
     """
     Return a file's job of whoever asks.
 

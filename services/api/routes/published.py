@@ -23,7 +23,6 @@ from services.store.views.listing import PUBLIC_STATES
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 router = APIRouter(tags=["log"])
 ProjectQuery = Annotated[
@@ -76,7 +75,7 @@ def take_status_list(
     """
     del named, prefer, said  # read by `step`, declared for OpenAPI; what counts are the bytes
 
-    def check(conn: Connection[TupleRow]) -> None:
+    def check(conn: Connection) -> None:
         del conn
         if not ask.who.sees(project):
             raise unknown("project", project)
@@ -94,7 +93,7 @@ def trust_root(ask: Ask) -> Response:
     Compare it with what the programme itself publishes: a server that lies would lie here,
     too. A newer one is taken by the rules of the one that you keep.
     """
-    data = trust.kept(ask.api.home)
+    data = trust.kept_trust_root(ask.api.home)
     if data is None:
         raise ProblemError(404, "no trust root is kept here; `tonne trust pin FILE` keeps one")
     try:

@@ -14,7 +14,7 @@ from mrv.report import MEDIA_TYPES
 from services.api import schemas as shapes
 from services.api.file_cache import has_already
 from services.api.jobs import ACCEPTED_FILE, Preferred
-from services.api.negotiation import media_type
+from services.api.negotiation import STATEMENT_FORMS, VC, media_type
 from services.api.paging import Cursor, Limit, page
 from services.api.principals import refuse
 from services.api.problems import ProblemError
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from services.api.principals import Principal
     from services.store.statements.statements import Event, Stored
@@ -43,7 +42,6 @@ StatementId = Annotated[
     ),
 ]
 Document = Response
-VC = "application/vc"
 
 
 def _file(media_type: str) -> dict[int | str, dict[str, Any]]:
@@ -169,7 +167,7 @@ def detail(ask: Ask, statement: StatementId, lang: Lang = None) -> Response:
     `Accept` chooses: `application/vc` is the signed statement alone, the media types of
     PDF and workbook are the reports.
     """
-    chosen = media_type(_accepted(ask), ("application/json", VC, *MEDIA_TYPES.values()))
+    chosen = media_type(_accepted(ask), STATEMENT_FORMS)
     if chosen == MEDIA_TYPES["xlsx"]:
         return _workbook(ask, statement, lang)
     with ask.reading() as conn:
@@ -207,7 +205,7 @@ def _accepted(ask: Asked) -> str | None:
     return ", ".join(ask.request.headers.getlist("accept")) or None
 
 
-def visible(conn: Connection[TupleRow], who: Principal, statement: str) -> Stored:
+def visible(conn: Connection, who: Principal, statement: str) -> Stored:
     """
     Return a statement that the caller may see.
 
@@ -222,13 +220,13 @@ def visible(conn: Connection[TupleRow], who: Principal, statement: str) -> Store
     return stored
 
 
-def own(ask: Asked, conn: Connection[TupleRow], statement: str) -> None:
+def own(ask: Asked, conn: Connection, statement: str) -> None:
     """Refuse a statement outside the caller's scope, also one that the public may see."""
     if not ask.who.sees(visible(conn, ask.who, statement).project):
         raise unknown("statement", statement)
 
 
-def owned(ask: Asked, statement: str) -> Callable[[Connection[TupleRow]], None]:
+def owned(ask: Asked, statement: str) -> Callable[[Connection], None]:
     """Return a check that the statement is in the caller's scope."""
     return lambda conn: own(ask, conn, statement)
 

@@ -16,7 +16,6 @@ from services.webhooks import addresses, signature
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from services.api.request_context import Asked
 
@@ -44,7 +43,7 @@ def add(ask: Admin, said: shapes.NewWebhook) -> Response:
         raise ProblemError(422, f"{target.host} does not resolve: {error}") from None
     secret = signature.new_secret()
 
-    def work(conn: Connection[TupleRow]) -> tuple[int, Any]:
+    def work(conn: Connection) -> tuple[int, Any]:
         made = store.add(conn, said.id, said.url, said.topics, said.projects, secret, ask.who.name)
         return _CREATED, {**made._asdict(), "secret": secret}
 
@@ -84,7 +83,7 @@ def rotate(ask: Admin, webhook: WebhookId, said: shapes.NewSecret) -> Response:
     _refuse_name(ask)
     secret = signature.new_secret()
 
-    def work(conn: Connection[TupleRow]) -> tuple[int, Any]:
+    def work(conn: Connection) -> tuple[int, Any]:
         store.rotate(conn, webhook, secret, said.overlap_h * _HOUR_S)
         return _DONE, {"id": webhook, "secret": secret}
 
@@ -99,7 +98,7 @@ def replay(ask: Admin, webhook: WebhookId, said: shapes.Replay) -> Response:
     if said.since is not None and said.since.tzinfo is None:
         raise ProblemError(422, "`since` has no offset; write such as 2026-03-01T00:00:00Z")
 
-    def work(conn: Connection[TupleRow]) -> tuple[int, Any]:
+    def work(conn: Connection) -> tuple[int, Any]:
         count = store.replay(conn, webhook, events=said.events, since=said.since, dead=said.dead)
         return _DONE, {"events": count}
 
@@ -110,7 +109,7 @@ def replay(ask: Admin, webhook: WebhookId, said: shapes.Replay) -> Response:
 def end(ask: Admin, webhook: WebhookId, said: shapes.Ending) -> Response:
     """End a webhook: nothing more is sent, and what waits is dead."""
 
-    def work(conn: Connection[TupleRow]) -> tuple[int, Any]:
+    def work(conn: Connection) -> tuple[int, Any]:
         store.one(conn, webhook)
         store.end(conn, webhook, said.reason)
         return _DONE, store.one(conn, webhook)._asdict()

@@ -18,7 +18,6 @@ from services.store.timeseries import queries as series
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 router = APIRouter(tags=["life of a statement"])
 _CREATED, _DONE = 201, 200
@@ -59,7 +58,7 @@ def close_period(
     """Close a monitoring period; its draft is 201 where it is new, else 200."""
     del named, prefer  # read by `step`, declared for OpenAPI
 
-    def check(conn: Connection[TupleRow]) -> bytes:
+    def check(conn: Connection) -> bytes:
         if not ask.who.sees(project):
             raise unknown("project", project)
         span = span_us(said.begin, said.end, series.project_timezone(conn, project))
@@ -96,7 +95,7 @@ def supersede(
     """Close an issued statement's period again, as a draft that will replace it."""
     del named, prefer
 
-    def check(conn: Connection[TupleRow]) -> bytes:
+    def check(conn: Connection) -> bytes:
         own(ask, conn, statement)
         return canonical.encode({"reason": said.reason})
 

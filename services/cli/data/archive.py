@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 _DAY_US = 86_400_000_000
 _SHOWN = 20
@@ -222,7 +221,7 @@ def restore(
 
 
 def _wanted(
-    conn: Connection[TupleRow], begin: str | None, end: str | None, devices: tuple[str, ...]
+    conn: Connection, begin: str | None, end: str | None, devices: tuple[str, ...]
 ) -> Wanted:
     names = frozenset(devices)
     if begin is None and end is None:
@@ -249,5 +248,5 @@ def _watcher() -> Callable[[str], None]:
     return lambda what: click.echo(f"\r\x1b[K{what}", nl=False, err=True)
 
 
-def _database(role: str) -> Connection[TupleRow]:
+def _database(role: str) -> Connection:
     return connect(database_url(), role=role, name="tonne archive", autocommit=True)

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 
 @click.group(cls=Group)
@@ -88,7 +87,7 @@ def status(*, as_json: bool) -> None:
     click.echo(json.dumps(found) if as_json else "\n".join(_lines(found)))
 
 
-def _status(conn: Connection[TupleRow]) -> dict[str, Any]:
+def _status(conn: Connection) -> dict[str, Any]:
     there = store.available(conn)
     sizes = store.sizes(conn) if there else []
     return {

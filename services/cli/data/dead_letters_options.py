@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 __all__ = ["NAME", "begin_", "device_", "end_", "json_", "principal_", "reason_", "selected"]
 
@@ -34,7 +33,7 @@ principal_ = click.option(
 
 
 def selected(
-    conn: Connection[TupleRow],
+    conn: Connection,
     reason: str | None,
     device: str | None,
     begin: str | None,
@@ -67,7 +66,7 @@ def selected(
     return Filter(ids, reason, device, *span, waiting=waiting, principal=principal)
 
 
-def _distinct(conn: Connection[TupleRow], column: str) -> set[str]:
+def _distinct(conn: Connection, column: str) -> set[str]:
     query = {
         "reason": "SELECT DISTINCT reason FROM dead_letter",
         "principal": "SELECT DISTINCT principal FROM dead_letter",

@@ -21,7 +21,6 @@ from services.store.timeseries import queries as series
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from ingest.pipeline.meter_comparison import Difference
     from services.store.timeseries.device_quality import Flagged
@@ -102,7 +101,7 @@ def quality(
 
 
 def _measured(
-    conn: Connection[TupleRow], device: str, begin_us: int, end_us: int
+    conn: Connection, device: str, begin_us: int, end_us: int
 ) -> dict[tuple[str, str], int]:
     """Intervals of a device that were measured throughout; others say nothing of a meter."""
     return {

@@ -16,10 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 
-def storage(conn: Connection[TupleRow]) -> Iterator[Finding]:
+def storage(conn: Connection) -> Iterator[Finding]:
     """How little room is taken: columnstore, archive; nothing before the schema is there."""
     if conn.execute("SELECT to_regclass('public.archive_place')").fetchone() == (None,):
         return
@@ -35,7 +34,7 @@ def storage(conn: Connection[TupleRow]) -> Iterator[Finding]:
     yield _archive(conn)
 
 
-def _columnstore(conn: Connection[TupleRow]) -> Finding:
+def _columnstore(conn: Connection) -> Finding:
     """Whether old chunks are compressed, by what the chunks are and not by what is set."""
     if not columnstore.available(conn):
         fix = (
@@ -62,7 +61,7 @@ _DAY_US = 86_400_000_000
 _PATIENCE_DAYS = 3
 
 
-def _late(conn: Connection[TupleRow]) -> str:
+def _late(conn: Connection) -> str:
     """Say which days should have been archived some nights ago; '' for none."""
     keep = Settings().archive_days + _PATIENCE_DAYS
     count, oldest = archived.waiting(conn, now_us() - keep * _DAY_US)
@@ -71,7 +70,7 @@ def _late(conn: Connection[TupleRow]) -> str:
     return f"{count} sealed days wait for longer than {keep} days, since {oldest}"
 
 
-def _archive(conn: Connection[TupleRow]) -> Finding:
+def _archive(conn: Connection) -> Finding:
     with conn.cursor() as cursor:
         if archived.home(cursor) is None:
             fix = "set TONNE_ARCHIVE_URL, and run `tonne archive run` once a day"

@@ -15,7 +15,6 @@ from services.store.statements import sealed_days as stored
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from services.settings import Settings
 
@@ -24,7 +23,7 @@ _STAMP_S = 6 * 3600
 _MONTH_US = 31 * 86_400_000_000
 
 
-def seals(conn: Connection[TupleRow]) -> Finding:
+def seals(conn: Connection) -> Finding:
     """Whether every day is sealed within 36 hours of its end."""
     now = now_us()
     jobs = ended(conn, registry.load_fleet(conn), now - PROMISED_US)
@@ -49,7 +48,7 @@ def seals(conn: Connection[TupleRow]) -> Finding:
     )
 
 
-def stamps(conn: Connection[TupleRow], settings: Settings) -> Finding:
+def stamps(conn: Connection, settings: Settings) -> Finding:
     """Whether what is sealed was stamped by the authorities that are asked."""
     try:
         policy = timestamps.policy_of(settings)

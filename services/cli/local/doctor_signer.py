@@ -10,7 +10,6 @@ from services.store.statements import signer_requests as queue
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 PATIENCE_S = 60.0
 # the web's own login of deploy/ is to hold tonne_api alone
@@ -20,7 +19,7 @@ _BOTH = (
 )
 
 
-def signer(conn: Connection[TupleRow]) -> Finding:
+def signer(conn: Connection) -> Finding:
     """Whether what is asked of the signer is answered, and nobody else could sign."""
     waits = queue.waiting(conn)
     if waits.requests and waits.oldest_s > PATIENCE_S:

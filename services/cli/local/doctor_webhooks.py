@@ -10,12 +10,11 @@ from services.store.api import webhooks as store
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 PATIENCE_S = 7200.0
 
 
-def webhooks(conn: Connection[TupleRow]) -> Finding:
+def webhooks(conn: Connection) -> Finding:
     """Whether events are delivered to whoever asked for them."""
     open_ones = [one for one in store.webhooks(conn) if one.ended is None]
     waits = store.waiting(conn)

@@ -11,7 +11,6 @@ from services.store.statements import witness_lines as stored
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from services.settings import Settings
 
@@ -19,7 +18,7 @@ _WHAT = "witnesses"
 _LATE_S = 900
 
 
-def witnesses(conn: Connection[TupleRow], settings: Settings) -> Finding:
+def witnesses(conn: Connection, settings: Settings) -> Finding:
     """Whether enough witnesses cosign the log's heads."""
     try:
         whom = Witnesses.by(settings)

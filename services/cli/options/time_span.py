@@ -19,7 +19,6 @@ from services.store.timeseries.queries import device_timezone
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 METAVAR = "DAY|TIME"
 _BEGIN = "Begin, included: a local day, or RFC 3339 with offset."
@@ -47,7 +46,7 @@ def span_us(begin: str, end: str, timezone: str) -> tuple[int, int]:
 
 
 def maybe_span(
-    conn: Connection[TupleRow], begin: str | None, end: str | None, device: str | None = None
+    conn: Connection, begin: str | None, end: str | None, device: str | None = None
 ) -> tuple[datetime | None, datetime | None]:
     """
     Return times of `--from` and `--to` where either may be absent.
@@ -73,12 +72,12 @@ def maybe_span(
     return found.get("--from"), found.get("--to")
 
 
-def moment_us(conn: Connection[TupleRow], option: str, text: str) -> int:
+def moment_us(conn: Connection, option: str, text: str) -> int:
     """Microseconds UTC of one option; a day by the zone of most sites."""
     return _edge_us(option, text, common_zone(conn) if is_day(text) else "UTC")
 
 
-def common_zone(conn: Connection[TupleRow], device: str | None = None) -> str:
+def common_zone(conn: Connection, device: str | None = None) -> str:
     """
     Return the zone of a device's site, else that of most sites; it is said where they differ.
 

@@ -18,7 +18,7 @@ from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
 from services.cli.options.time_span import METAVAR
 from services.cli.output.counts import counted
-from services.cli.output.json_text import print_json, say
+from services.cli.output.json_text import print_json, print_result
 from services.cli.output.table import table
 from services.cli.output.times import shown_time
 from services.cli.registry.devices_show import show
@@ -40,7 +40,6 @@ from services.store.views import device_health as health
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 _NAME = "tonne devices"
 _STATES = ("online", "late", "offline")
@@ -177,7 +176,7 @@ def claims_(*, as_json: bool) -> None:
         click.echo("if the newcomer is right, change `gateway` in the registry and import it")
 
 
-def _held(conn: Connection[TupleRow], one: UnknownDevice) -> list[str]:
+def _held(conn: Connection, one: UnknownDevice) -> list[str]:
     letter, payload = get_letter(conn, one.example)
     return legible(payload, letter.content_type, round(letter.received.timestamp() * 1e6))
 
@@ -274,10 +273,10 @@ def refuse_(device: str, *, reason: str, author: str | None, as_json: bool) -> N
     with connect(database_url(), name=_NAME) as conn:
         one = _spoken(conn, device)
         refuse(conn, one.principal, device, author or getpass.getuser(), reason)
-    say({"refused": device, "reason": reason}, f"refused {device}", as_json=as_json)
+    print_result({"refused": device, "reason": reason}, f"refused {device}", as_json=as_json)
 
 
-def _spoken(conn: Connection[TupleRow], device: str) -> UnknownDevice:
+def _spoken(conn: Connection, device: str) -> UnknownDevice:
     known = (*unknown_devices(conn), *unknown_devices(conn, refused=True))
     found = [one for one in known if one.device == device]
     if not found:

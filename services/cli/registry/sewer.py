@@ -15,7 +15,7 @@ from services.cli.groups import Group
 from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
 from services.cli.output.counts import counted
-from services.cli.output.json_text import say
+from services.cli.output.json_text import print_result
 from services.cli.output.table import table
 from services.nearest import did_you_mean
 from services.sewers import geojson
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from services.sewers.assets import Problem
 
@@ -141,7 +140,7 @@ def export(out: Path, *, as_json: bool) -> None:
         raise InputError(f"--out {out}: name it .csv or .geojson, so that its format is known")
     out.write_text(text, encoding="utf-8")
     said = f"{counted(len(assets), 'asset')} in {out}"
-    say({"assets": len(assets), "file": out}, said, as_json=as_json)
+    print_result({"assets": len(assets), "file": out}, said, as_json=as_json)
 
 
 @sewer.command()
@@ -177,7 +176,7 @@ def show(asset: str, *, as_json: bool) -> None:
     click.echo(table(head, rows, empty="no history"))
 
 
-def import_folder(conn: Connection[TupleRow], folder: Path, author: str) -> str | None:
+def import_folder(conn: Connection, folder: Path, author: str) -> str | None:
     """
     Import a catalog's sewers, where it holds any; None where it does not.
 
@@ -199,7 +198,7 @@ def import_folder(conn: Connection[TupleRow], folder: Path, author: str) -> str 
     return f"sewers: {told}, {changed} changed, {events} new in their history"
 
 
-def _whole(conn: Connection[TupleRow], network: Network) -> list[Problem]:
+def _whole(conn: Connection, network: Network) -> list[Problem]:
     """Problems of the network as it would be, those of the files alone."""
     assets = {a.id: a for a in stored.every(conn)} | network.assets
     return [p for p in check_network(assets, network.places) if p.asset in network.assets]

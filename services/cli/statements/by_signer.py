@@ -17,13 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 _PATIENCE_S = 60.0
 
 
 def ask(
-    conn: Connection[TupleRow], kind: str, subject: str, said: Mapping[str, Any], actor: str
+    conn: Connection, kind: str, subject: str, said: Mapping[str, Any], actor: str
 ) -> dict[str, Any]:
     """
     Ask the signer for a step, and return what came of it.

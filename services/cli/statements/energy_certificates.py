@@ -17,7 +17,7 @@ from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
 from services.cli.options.time_span import begin_option, end_option, span_us
 from services.cli.output.folder import write_folder
-from services.cli.output.json_text import print_json, say
+from services.cli.output.json_text import print_json, print_result
 from services.cli.output.table import table
 from services.store.postgres.pool import connect
 from services.store.statements import energy_certificates as store
@@ -25,7 +25,6 @@ from services.store.timeseries.queries import device_timezone
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 
 _device = click.option("--device", required=True, metavar="ID", help="Meter that measured it.")
@@ -90,7 +89,7 @@ def enter_(
         span = _span(conn, device, begin, end)
         one = store.Certificate(id_, scheme, device, *span, wh, issuing_body, document, owner)
         store.enter(conn, one, getpass.getuser())
-    say(
+    print_result(
         {"certificate": id_, "wh": wh}, f"{id_}: {wh} Wh of {device} are certified", as_json=as_json
     )
 
@@ -144,7 +143,7 @@ def export_(
         bundles = [_bundle(one, hour, energy_source) for hour in store.hours(conn, id_)]
         whole = json.dumps({"certificate": id_, "bundles": bundles}, indent=2, ensure_ascii=False)
         write_folder(out, {"bundles.json": f"{whole}\n".encode()})
-    say(
+    print_result(
         {"certificate": id_, "wh": wh, "bundles": len(bundles), "folder": out},
         f"{out}: {len(bundles)} bundles, {wh} Wh",
         as_json=as_json,
@@ -181,9 +180,7 @@ def list_(device: str | None, *, as_json: bool) -> None:
     click.echo(table(head, rows, empty="nothing is certified"))
 
 
-def _span(
-    conn: Connection[TupleRow], device: str, begin: str, end: str
-) -> tuple[datetime, datetime]:
+def _span(conn: Connection, device: str, begin: str, end: str) -> tuple[datetime, datetime]:
     """Times of --from and --to, on quarter hours; a day by the clock of the device's site."""
     edges = span_us(begin, end, device_timezone(conn, device))
     if any(edge % INTERVAL_US for edge in edges):
@@ -209,5 +206,5 @@ def _bundle(
     }
 
 
-def _connect() -> Connection[TupleRow]:
+def _connect() -> Connection:
     return connect(database_url(), role="tonne_mrv", name="tonne certificates", autocommit=True)

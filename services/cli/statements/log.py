@@ -19,7 +19,7 @@ from services.cli.errors import Exit
 from services.cli.groups import Group
 from services.cli.options.database_url import database_url
 from services.cli.output.counts import counted
-from services.cli.output.json_text import print_json, say
+from services.cli.output.json_text import print_json, print_result
 from services.cli.output.table import table
 from services.cli.output.times import shown_time
 from services.cli.pipeline.metrics_bind import metrics_bind
@@ -41,7 +41,6 @@ from services.store.statements import transparency_log as stored
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from services.issuer.seal import Report
 
@@ -358,7 +357,7 @@ def receive(signed: Path, *, as_json: bool) -> None:
     with _database() as conn:
         names = witness.keep(conn, signed.read_text(encoding="utf-8"))
     said = f"kept the countersignature of {', '.join(names)}"
-    say({"witnesses": list(names)}, said, as_json=as_json)
+    print_result({"witnesses": list(names)}, said, as_json=as_json)
 
 
 def _print(name: str, text: str, *, as_json: bool) -> None:
@@ -369,12 +368,12 @@ def _print(name: str, text: str, *, as_json: bool) -> None:
         click.echo(text, nl=False)
 
 
-def _head(conn: Connection[TupleRow], size: int | None) -> str:
+def _head(conn: Connection, size: int | None) -> str:
     found = stored.checkpoint(conn, size)
     if found is None:
         raise InputError("the log has no such head; `tonne log seal` makes the first")
     return found
 
 
-def _database() -> Connection[TupleRow]:
+def _database() -> Connection:
     return connect(database_url(), role="tonne_mrv", name="tonne log", autocommit=True)

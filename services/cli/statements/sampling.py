@@ -26,7 +26,6 @@ from services.store.statements import sampling as stored
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 _HOW_MANY = click.IntRange(min=0)
 
@@ -130,5 +129,5 @@ def _show(document: dict[str, Any], *, as_json: bool) -> None:
     click.echo(table(head, rows, empty="no device-day was drawn"))
 
 
-def _database() -> Connection[TupleRow]:
+def _database() -> Connection:
     return connect(database_url(), role="tonne_mrv", name="tonne statement", autocommit=True)

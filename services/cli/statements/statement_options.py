@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 key_option = click.option(
     "--key", "key_name", required=True, metavar="N", help="Signer's key, by name."
@@ -54,6 +53,6 @@ def signer_of(name: str) -> life.Signer:
     return life.Signer(*keys.load(Settings().home, name))
 
 
-def database() -> Connection[TupleRow]:
+def database() -> Connection:
     """Connect to the database as who makes statements does."""
     return connect(database_url(), role="tonne_mrv", name="tonne statement", autocommit=True)

@@ -22,7 +22,6 @@ from services.store.statements import timestamp_tokens as stored
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from services.issuer.timestamps import Policy
 
@@ -123,5 +122,5 @@ def _policy() -> Policy:
     return policy
 
 
-def _database() -> Connection[TupleRow]:
+def _database() -> Connection:
     return connect(database_url(), role="tonne_mrv", name="tonne timestamp", autocommit=True)

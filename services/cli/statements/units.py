@@ -12,7 +12,7 @@ from services.cli.groups import Group
 from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
-from services.cli.output.json_text import print_json, say
+from services.cli.output.json_text import print_json, print_result
 from services.cli.output.table import table
 from services.store.postgres.pool import connect
 from services.store.statements import units as store
@@ -20,7 +20,6 @@ from services.store.statements.statements import find
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from services.store.statements.units import UnitState
 
@@ -76,7 +75,7 @@ def enter(
         find(conn, statement)
         number = store.enter(conn, one, getpass.getuser())
     said = f"{statement}: units {first} to {last} of {vintage} are {event} (entry {number})"
-    say({"entry": number, **one._asdict()}, said, as_json=as_json)
+    print_result({"entry": number, **one._asdict()}, said, as_json=as_json)
 
 
 @units.command("list")
@@ -122,5 +121,5 @@ def balance(year: int, *, as_json: bool) -> None:
     click.echo(table(head, rows, empty=f"no unit was issued up to the end of {year}"))
 
 
-def _database() -> Connection[TupleRow]:
+def _database() -> Connection:
     return connect(database_url(), role="tonne_mrv", name="tonne units", autocommit=True)

@@ -23,7 +23,12 @@ PREFIX = "tonne"
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 _ID_LENGTH = 12
 _TOKEN = re.compile(rf"{PREFIX}_[a-z0-9]{{{_ID_LENGTH}}}_[A-Za-z0-9_-]{{1,100}}")
-_COLUMNS = "id, name, role, projects, created, created_by, expires, revoked"
+_LAST_YEAR = 9000
+# a later time, which nobody may give any more, is the year 10000 in some zone and cannot be read
+_COLUMNS = (
+    "id, name, role, projects, created, created_by,"
+    f" least(expires, timestamptz '{_LAST_YEAR}-01-01 00:00+00'), revoked"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,7 @@ class ApiKey:
 
 
 def create(
-    conn: Connection[TupleRow],
+    conn: Connection,
     name: str,
     role: ApiRole,
     projects: Sequence[str] | None,
@@ -59,6 +64,10 @@ def create(
         If it would never be valid.
     """
     _refuse_unknown(conn, projects)
+    if expires is not None and expires.year >= _LAST_YEAR:
+        raise InputError(
+            f"the key would expire at {expires}; give a time before the year {_LAST_YEAR}"
+        )
     id_ = "".join(secrets.choice(_ALPHABET) for _ in range(_ID_LENGTH))
     secret = secrets.token_urlsafe(32)
     row = conn.execute(
@@ -72,7 +81,7 @@ def create(
     return _key(row), f"{PREFIX}_{id_}_{secret}"
 
 
-def _refuse_unknown(conn: Connection[TupleRow], projects: Sequence[str] | None) -> None:
+def _refuse_unknown(conn: Connection, projects: Sequence[str] | None) -> None:
     rows = conn.execute("SELECT id FROM project WHERE id = ANY(%s)", [list(projects or ())])
     unknown = sorted(set(projects or ()) - {str(name) for (name,) in rows})
     if unknown:
@@ -86,7 +95,7 @@ def is_token(text: str) -> bool:
     return _TOKEN.fullmatch(text) is not None
 
 
-def find(conn: Connection[TupleRow], token: str) -> ApiKey | None:
+def find(conn: Connection, token: str) -> ApiKey | None:
     """Return the key that a token is of, if it is valid now."""
     if not is_token(token):
         return None
@@ -101,7 +110,7 @@ def find(conn: Connection[TupleRow], token: str) -> ApiKey | None:
     return _key(row[:-1])
 
 
-def valid(conn: Connection[TupleRow], id_: str) -> ApiKey | None:
+def valid(conn: Connection, id_: str) -> ApiKey | None:
     """Return a key by its id, if it is valid now; whoever asks has proven that it is theirs."""
     row = conn.execute(
         f"SELECT {_COLUMNS} FROM api_key WHERE id = %s AND revoked IS NULL"
@@ -111,13 +120,13 @@ def valid(conn: Connection[TupleRow], id_: str) -> ApiKey | None:
     return None if row is None else _key(row)
 
 
-def all_keys(conn: Connection[TupleRow]) -> list[ApiKey]:
+def all_keys(conn: Connection) -> list[ApiKey]:
     """Return all keys, oldest first, without secrets."""
     rows = conn.execute(f"SELECT {_COLUMNS} FROM api_key ORDER BY created, id")
     return [_key(row) for row in rows.fetchall()]
 
 
-def revoke(conn: Connection[TupleRow], id_: str) -> ApiKey:
+def revoke(conn: Connection, id_: str) -> ApiKey:
     """
     Make a key invalid from now on; again changes nothing.
 

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 _KEPT = "30 days"
 _REFUSALS_KEPT = "90 days"
@@ -41,13 +40,7 @@ class Answer:
 
 
 def audit(
-    conn: Connection[TupleRow],
-    principal: str,
-    role: str,
-    method: str,
-    path: str,
-    status: int,
-    request: str,
+    conn: Connection, principal: str, role: str, method: str, path: str, status: int, request: str
 ) -> None:
     """Keep an audit row."""
     conn.execute(
@@ -57,7 +50,7 @@ def audit(
     )
 
 
-def audit_rows(conn: Connection[TupleRow], after: int, limit: int) -> list[AuditRow]:
+def audit_rows(conn: Connection, after: int, limit: int) -> list[AuditRow]:
     """Return audit rows whose number is higher than `after`, oldest first."""
     rows = conn.execute(
         "SELECT id, at, principal, role, method, path, status, request FROM api_audit"
@@ -67,7 +60,7 @@ def audit_rows(conn: Connection[TupleRow], after: int, limit: int) -> list[Audit
     return [AuditRow(*row) for row in rows.fetchall()]
 
 
-def count_refusal(conn: Connection[TupleRow], method: str, path: str, status: int) -> None:
+def count_refusal(conn: Connection, method: str, path: str, status: int) -> None:
     """Count an attempt of somebody unknown: one row an hour, however many there are."""
     conn.execute(
         "INSERT INTO api_refusal (hour, method, path, status, times)"
@@ -80,7 +73,7 @@ def count_refusal(conn: Connection[TupleRow], method: str, path: str, status: in
 
 
 @contextmanager
-def one_at_a_time(conn: Connection[TupleRow], principal: str, key: str) -> Iterator[None]:
+def one_at_a_time(conn: Connection, principal: str, key: str) -> Iterator[None]:
     """Hold an idempotency key; the work under it has transactions of its own."""
     named = "hashtextextended('api answer:' || %s || ':' || %s, 0)"
     conn.execute(f"SELECT pg_advisory_lock({named})", (principal, key))
@@ -91,7 +84,7 @@ def one_at_a_time(conn: Connection[TupleRow], principal: str, key: str) -> Itera
             conn.execute(f"SELECT pg_advisory_unlock({named})", (principal, key))
 
 
-def answer(conn: Connection[TupleRow], principal: str, key: str) -> Answer | None:
+def answer(conn: Connection, principal: str, key: str) -> Answer | None:
     """Return the stored answer of an idempotency key, if there is one."""
     row = conn.execute(
         "SELECT request, status, body FROM api_answer WHERE principal = %s AND key = %s",
@@ -100,7 +93,7 @@ def answer(conn: Connection[TupleRow], principal: str, key: str) -> Answer | Non
     return None if row is None else Answer(bytes(row[0]), row[1], bytes(row[2]))
 
 
-def keep_answer(conn: Connection[TupleRow], principal: str, key: str, found: Answer) -> None:
+def keep_answer(conn: Connection, principal: str, key: str, found: Answer) -> None:
     """Store an answer, and delete those that have expired."""
     conn.execute(
         "INSERT INTO api_answer (principal, key, request, status, body)"
@@ -110,7 +103,7 @@ def keep_answer(conn: Connection[TupleRow], principal: str, key: str, found: Ans
     conn.execute("DELETE FROM api_answer WHERE given < now() - %s::interval", [_KEPT])
 
 
-def cursor_secret(conn: Connection[TupleRow]) -> bytes:
+def cursor_secret(conn: Connection) -> bytes:
     """Return the secret that page cursors are signed with."""
     row = conn.execute("SELECT secret FROM api_cursor_secret").fetchone()
     if row is None:

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from services.store.api.api_keys import ApiKey
 
@@ -24,7 +23,7 @@ _LIVES = (
 )
 
 
-def open_session(conn: Connection[TupleRow], key: ApiKey) -> str:
+def open_session(conn: Connection, key: ApiKey) -> str:
     """Open a session for a key's holder; return its secret, and let go of old sessions."""
     secret = secrets.token_urlsafe(32)
     conn.execute(
@@ -36,7 +35,7 @@ def open_session(conn: Connection[TupleRow], key: ApiKey) -> str:
     return secret
 
 
-def holder(conn: Connection[TupleRow], session: bytes) -> ApiKey | None:
+def holder(conn: Connection, session: bytes) -> ApiKey | None:
     """Return the key whose holder's session it is; None where it does not live now."""
     row = conn.execute(
         f"SELECT k.id FROM api_session s JOIN api_key k ON k.id = s.key_id"
@@ -46,7 +45,7 @@ def holder(conn: Connection[TupleRow], session: bytes) -> ApiKey | None:
     return None if row is None else api_keys.valid(conn, row[0])
 
 
-def living(conn: Connection[TupleRow], sessions: Sequence[bytes]) -> set[bytes]:
+def living(conn: Connection, sessions: Sequence[bytes]) -> set[bytes]:
     """Return those of some sessions that live now."""
     rows = conn.execute(
         f"SELECT s.secret_sha256 FROM api_session s JOIN api_key k ON k.id = s.key_id"
@@ -56,7 +55,7 @@ def living(conn: Connection[TupleRow], sessions: Sequence[bytes]) -> set[bytes]:
     return {bytes(one) for (one,) in rows.fetchall()}
 
 
-def end(conn: Connection[TupleRow], session: bytes) -> None:
+def end(conn: Connection, session: bytes) -> None:
     """End a session; again changes nothing."""
     conn.execute(
         "UPDATE api_session SET ended = now() WHERE secret_sha256 = %s AND ended IS NULL", [session]

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 TOPICS = ("statement", "finding", "alarm")
 STATES = ("waiting", "delivered", "dead")
@@ -91,7 +90,7 @@ class Waiting(NamedTuple):
 
 
 def add(
-    conn: Connection[TupleRow],
+    conn: Connection,
     id_: str,
     url: str,
     topics: Sequence[str],
@@ -137,13 +136,13 @@ def add(
     return one(conn, id_)
 
 
-def webhooks(conn: Connection[TupleRow]) -> list[Webhook]:
+def webhooks(conn: Connection) -> list[Webhook]:
     """Return all webhooks, those that go on first."""
     rows = conn.execute(f"SELECT {_COLUMNS} FROM webhook w ORDER BY w.ended NULLS FIRST, w.id")
     return [Webhook(*row) for row in rows]
 
 
-def one(conn: Connection[TupleRow], id_: str) -> Webhook:
+def one(conn: Connection, id_: str) -> Webhook:
     """Return a webhook; RegistryError if there is none."""
     row = conn.execute(f"SELECT {_COLUMNS} FROM webhook w WHERE w.id = %s", [id_]).fetchone()
     if row is None:
@@ -151,7 +150,7 @@ def one(conn: Connection[TupleRow], id_: str) -> Webhook:
     return Webhook(*row)
 
 
-def end(conn: Connection[TupleRow], id_: str, reason: str) -> None:
+def end(conn: Connection, id_: str, reason: str) -> None:
     """End a webhook, once: what waits is not sent any more."""
     # one statement: a sender's threads share a connection
     conn.execute(
@@ -163,7 +162,7 @@ def end(conn: Connection[TupleRow], id_: str, reason: str) -> None:
     )
 
 
-def rotate(conn: Connection[TupleRow], id_: str, secret: str, overlap_s: int) -> None:
+def rotate(conn: Connection, id_: str, secret: str, overlap_s: int) -> None:
     """Sign by a new secret from now on, and by those before for some time beside it. [s]"""
     with conn.transaction():
         conn.execute("SELECT pg_advisory_xact_lock(2291, 1)")
@@ -182,7 +181,7 @@ def rotate(conn: Connection[TupleRow], id_: str, secret: str, overlap_s: int) ->
 
 
 def deliveries(
-    conn: Connection[TupleRow], id_: str, state: str | None, after: int | None, limit: int
+    conn: Connection, id_: str, state: str | None, after: int | None, limit: int
 ) -> list[Delivery]:
     """Return deliveries of a webhook, the newest event first; `after` is the last one seen."""
     rows = conn.execute(
@@ -198,7 +197,7 @@ def deliveries(
 
 
 def replay(
-    conn: Connection[TupleRow],
+    conn: Connection,
     id_: str,
     *,
     events: Sequence[UUID] = (),
@@ -234,7 +233,7 @@ def replay(
     return done.rowcount
 
 
-def open_ones(conn: Connection[TupleRow]) -> list[Open]:
+def open_ones(conn: Connection) -> list[Open]:
     """Return webhooks that something is due at now."""
     rows = conn.execute(
         "SELECT w.id, w.url, w.projects, (SELECT array_agg(s.secret ORDER BY s.number DESC)"
@@ -246,7 +245,7 @@ def open_ones(conn: Connection[TupleRow]) -> list[Open]:
     return [Open(*row) for row in rows if row[3]]
 
 
-def due(conn: Connection[TupleRow], id_: str, limit: int) -> list[Due]:
+def due(conn: Connection, id_: str, limit: int) -> list[Due]:
     """Return what is due at a webhook, in the order of events."""
     rows = conn.execute(
         "SELECT e.sequence, e.id, e.type, e.subject, e.projects, e.at, e.data, d.attempts"
@@ -259,7 +258,7 @@ def due(conn: Connection[TupleRow], id_: str, limit: int) -> list[Due]:
     return [Due(*row) for row in rows]
 
 
-def took(conn: Connection[TupleRow], id_: str, sequence: int, status: int) -> None:
+def took(conn: Connection, id_: str, sequence: int, status: int) -> None:
     """Note that a webhook has an event."""
     conn.execute(
         "UPDATE webhook_delivery SET state = 'delivered', attempts = attempts + 1, tried = now(),"
@@ -269,12 +268,7 @@ def took(conn: Connection[TupleRow], id_: str, sequence: int, status: int) -> No
 
 
 def failed(
-    conn: Connection[TupleRow],
-    id_: str,
-    sequence: int,
-    status: int | None,
-    error: str,
-    again_s: float | None,
+    conn: Connection, id_: str, sequence: int, status: int | None, error: str, again_s: float | None
 ) -> None:
     """Note an attempt that failed; `again_s` says when to try again, None that it has ended. [s]"""
     conn.execute(
@@ -286,7 +280,7 @@ def failed(
     )
 
 
-def hold_back(conn: Connection[TupleRow], id_: str, wait_s: float) -> None:
+def hold_back(conn: Connection, id_: str, wait_s: float) -> None:
     """Leave a webhook alone for a while: what is due at it waits so long. [s]"""
     conn.execute(
         "UPDATE webhook_delivery SET due = now() + make_interval(secs => %s)"
@@ -295,7 +289,7 @@ def hold_back(conn: Connection[TupleRow], id_: str, wait_s: float) -> None:
     )
 
 
-def waiting(conn: Connection[TupleRow]) -> Waiting:
+def waiting(conn: Connection) -> Waiting:
     """Return what is not delivered."""
     row = conn.execute(
         "SELECT count(*) FILTER (WHERE state = 'waiting'),"

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from psycopg import Cursor
-    from psycopg.rows import TupleRow
 
     from ingest.model import Column, Fleet
     from services.store.postgres.binary_copy import Field
@@ -50,13 +49,13 @@ class Found(NamedTuple):
     flags: table.Flags
 
 
-def with_archived(cursor: Cursor[TupleRow], stored: Frame, asked: Sequence[Asked]) -> Frame:
+def with_archived(cursor: Cursor, stored: Frame, asked: Sequence[Asked]) -> Frame:
     """Stored readings and archived ones together, by device and time."""
     found = fetch(cursor, stored.class_id, asked).frames
     return overlay([*found, stored]) if found else stored
 
 
-def fetch(cursor: Cursor[TupleRow], class_id: str, asked: Sequence[Asked]) -> Found:
+def fetch(cursor: Cursor, class_id: str, asked: Sequence[Asked]) -> Found:
     """
     Archived readings of a class, each device-day held against its seal.
 
@@ -146,7 +145,7 @@ class Split(NamedTuple):
     conflicts: list[int]
 
 
-def split(cursor: Cursor[TupleRow], ids: Sequence[str], frame: Frame) -> Split:
+def split(cursor: Cursor, ids: Sequence[str], frame: Frame) -> Split:
     """
     Split late readings into those that the archive lacks and those that it holds.
 
@@ -176,7 +175,7 @@ def split(cursor: Cursor[TupleRow], ids: Sequence[str], frame: Frame) -> Split:
     return Split(whole.take(rows), rows, met[differ].tolist())
 
 
-def _held(cursor: Cursor[TupleRow], ids: Sequence[str], frame: Frame) -> Frame:
+def _held(cursor: Cursor, ids: Sequence[str], frame: Frame) -> Frame:
     """Archived rows around the times of a frame's rows."""
     whose = np.unique(frame.device).tolist()
     last = {name: us for name, (_, us) in archived.reach(cursor, [ids[d] for d in whose]).items()}
@@ -213,7 +212,7 @@ def _keys(held: Frame, frame: Frame) -> tuple[NDArray[np.int64], NDArray[np.int6
     return number[: len(held)], number[len(held) :]
 
 
-def two_back(cursor: Cursor[TupleRow], class_id: str, asked: Sequence[Asked]) -> list[Asked]:
+def two_back(cursor: Cursor, class_id: str, asked: Sequence[Asked]) -> list[Asked]:
     """
     Reach back, where fewer than two readings are stored before a span's end, to two archived days.
 
@@ -239,7 +238,7 @@ def two_back(cursor: Cursor[TupleRow], class_id: str, asked: Sequence[Asked]) ->
     return [one for one in wide if one.from_us <= reach[one.id][1]]
 
 
-def lonely(cursor: Cursor[TupleRow], fleet: Fleet, devices: Sequence[int]) -> list[int]:
+def lonely(cursor: Cursor, fleet: Fleet, devices: Sequence[int]) -> list[int]:
     """Devices with fewer than two stored readings: what came before is archived."""
     found = []
     for device in devices:
@@ -254,7 +253,7 @@ def lonely(cursor: Cursor[TupleRow], fleet: Fleet, devices: Sequence[int]) -> li
     return found
 
 
-def relation(cursor: Cursor[TupleRow], class_id: str, asked: Sequence[Asked]) -> str:
+def relation(cursor: Cursor, class_id: str, asked: Sequence[Asked]) -> str:
     """
     SQL by which a class's readings are asked, archived ones of some spans among them.
 
@@ -271,7 +270,7 @@ def relation(cursor: Cursor[TupleRow], class_id: str, asked: Sequence[Asked]) ->
     return f"(SELECT * FROM {plain} UNION ALL SELECT * FROM {name})"
 
 
-def thaw(cursor: Cursor[TupleRow], class_id: str, ids: Mapping[int, str], found: Found) -> str:
+def thaw(cursor: Cursor, class_id: str, ids: Mapping[int, str], found: Found) -> str:
     """
     Load archived rows that are not stored into a temporary table; return its name.
 
@@ -313,7 +312,7 @@ def _fields(frame: Frame, ids: Mapping[int, str]) -> list[Field]:
 
 
 def first(
-    cursor: Cursor[TupleRow], class_id: str, devices: Sequence[str], channel: str, from_us: int
+    cursor: Cursor, class_id: str, devices: Sequence[str], channel: str, from_us: int
 ) -> dict[str, int]:
     """Time of each device's first reading of a channel at or after a time, if any. [us UTC]"""
     cursor.execute(

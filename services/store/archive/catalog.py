@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from datetime import date
 
     from psycopg import Connection, Cursor
-    from psycopg.rows import TupleRow
 
 # shared by whoever reads or writes old rows, alone for whoever drops them
 _LOCK = "hashtextextended('tonne archived readings', 0)"
@@ -37,19 +36,19 @@ class Home(NamedTuple):
     url: str
 
 
-def guard(cursor: Cursor[TupleRow]) -> None:
+def guard(cursor: Cursor) -> None:
     """Lock against dropping of chunks until the transaction ends; waits for one in progress."""
     cursor.execute(f"SELECT pg_advisory_xact_lock_shared({_LOCK})")
 
 
-def home(cursor: Cursor[TupleRow]) -> Home | None:
+def home(cursor: Cursor) -> Home | None:
     """Return the database's archive, None before the first run."""
     cursor.execute("SELECT id::text, url FROM archive_place")
     row = cursor.fetchone()
     return None if row is None else Home(*row)
 
 
-def place_of(cursor: Cursor[TupleRow]) -> Place:
+def place_of(cursor: Cursor) -> Place:
     """Where archived readings are read: as this machine's settings say, else as recorded."""
     found = home(cursor)
     if found is None:
@@ -63,12 +62,12 @@ def opened(url: str) -> Place:
     return Place(url)
 
 
-def add_home(cursor: Cursor[TupleRow], found: Home) -> None:
+def add_home(cursor: Cursor, found: Home) -> None:
     """Note where the archive is, once and for all."""
     cursor.execute("INSERT INTO archive_place (id, url) VALUES (%s, %s)", found)
 
 
-def identity(conn: Connection[TupleRow]) -> str:
+def identity(conn: Connection) -> str:
     """Name this database among all others; a physical copy of it has the same name."""
     row = conn.execute(
         "SELECT s.system_identifier || '/' || d.oid FROM pg_control_system() s, pg_database d"
@@ -78,7 +77,7 @@ def identity(conn: Connection[TupleRow]) -> str:
 
 
 def parts(
-    cursor: Cursor[TupleRow], class_id: str, ids: Sequence[str], from_us: int, to_us: int
+    cursor: Cursor, class_id: str, ids: Sequence[str], from_us: int, to_us: int
 ) -> list[Part]:
     """Parts that may hold readings of some devices in [from, to), in the order they were made."""
     cursor.execute(
@@ -89,7 +88,7 @@ def parts(
     return [_part(row) for row in cursor.fetchall()]
 
 
-def of_day(conn: Connection[TupleRow], project: str, day: date) -> list[Part]:
+def of_day(conn: Connection, project: str, day: date) -> list[Part]:
     """Parts of a sealed day, in the order they were made."""
     rows = conn.execute(
         f"SELECT {_PART} FROM archive_part p WHERE p.project_id = %s AND p.day = %s ORDER BY p.id",
@@ -98,7 +97,7 @@ def of_day(conn: Connection[TupleRow], project: str, day: date) -> list[Part]:
     return [_part(row) for row in rows]
 
 
-def at(cursor: Cursor[TupleRow], paths: Sequence[str]) -> list[Part]:
+def at(cursor: Cursor, paths: Sequence[str]) -> list[Part]:
     """Parts by their files' names, in the order they were made."""
     cursor.execute(
         f"SELECT {_PART} FROM archive_part p WHERE p.path = ANY(%s) ORDER BY p.id", [list(paths)]
@@ -106,7 +105,7 @@ def at(cursor: Cursor[TupleRow], paths: Sequence[str]) -> list[Part]:
     return [_part(row) for row in cursor.fetchall()]
 
 
-def every(conn: Connection[TupleRow]) -> list[Part]:
+def every(conn: Connection) -> list[Part]:
     """All parts, in the order they were made."""
     return [_part(row) for row in conn.execute(f"SELECT {_PART} FROM archive_part p ORDER BY p.id")]
 
@@ -139,7 +138,7 @@ def _part(row: Sequence[Any]) -> Part:
     return Part(day, class_id, site, path, size, sha256, manifest, leaves)
 
 
-def add(conn: Connection[TupleRow], part: Part, ends: Mapping[str, tuple[int, int]]) -> None:
+def add(conn: Connection, part: Part, ends: Mapping[str, tuple[int, int]]) -> None:
     """
     Record a part that was read back.
 
@@ -178,13 +177,13 @@ def add(conn: Connection[TupleRow], part: Part, ends: Mapping[str, tuple[int, in
         )
 
 
-def done(conn: Connection[TupleRow]) -> set[tuple[str, date, int]]:
+def done(conn: Connection) -> set[tuple[str, date, int]]:
     """Return the seals whose days are wholly in the archive: project, day, place in the log."""
     rows = conn.execute("SELECT project_id, day, seal_index FROM archive_day")
     return {(project, day, int(index)) for project, day, index in rows}
 
 
-def waiting(conn: Connection[TupleRow], before_us: int) -> tuple[int, date | None]:
+def waiting(conn: Connection, before_us: int) -> tuple[int, date | None]:
     """How many sealed days that ended before a time are not in the archive, and the oldest."""
     row = conn.execute(
         "SELECT count(*), min(s.day) FROM (SELECT DISTINCT ON (project_id, day) project_id, day,"
@@ -196,7 +195,7 @@ def waiting(conn: Connection[TupleRow], before_us: int) -> tuple[int, date | Non
     return (int(row[0]), row[1]) if row else (0, None)
 
 
-def add_day(conn: Connection[TupleRow], day: Day) -> None:
+def add_day(conn: Connection, day: Day) -> None:
     """Note that all that a seal says of a day is in the archive."""
     conn.execute(
         "INSERT INTO archive_day (project_id, day, seal_index) VALUES (%s, %s, %s)"
@@ -205,7 +204,7 @@ def add_day(conn: Connection[TupleRow], day: Day) -> None:
     )
 
 
-def reach(cursor: Cursor[TupleRow], ids: Sequence[str]) -> dict[str, tuple[int, int]]:
+def reach(cursor: Cursor, ids: Sequence[str]) -> dict[str, tuple[int, int]]:
     """Times of some devices' first and last archived reading. [us UTC]"""
     cursor.execute(
         f"SELECT device_id, {_US.format('first_time')}, {_US.format('last_time')}"
@@ -223,7 +222,7 @@ class Chunk(NamedTuple):
     to_us: int
 
 
-def chunks(conn: Connection[TupleRow], until_us: int) -> list[Chunk]:
+def chunks(conn: Connection, until_us: int) -> list[Chunk]:
     """Return the chunks of readings that end by a time, oldest first."""
     rows = conn.execute(
         f"SELECT hypertable_name, {_US.format('range_start')}, {_US.format('range_end')}"
@@ -234,7 +233,7 @@ def chunks(conn: Connection[TupleRow], until_us: int) -> list[Chunk]:
     return [Chunk(name.removeprefix("reading_"), int(a), int(b)) for name, a, b in rows]
 
 
-def drop(conn: Connection[TupleRow], chunk: Chunk) -> str:
+def drop(conn: Connection, chunk: Chunk) -> str:
     """Drop a chunk; return an empty text, or the reason why it cannot be dropped."""
     row = conn.execute(
         "SELECT tonne_drop_archived(%s, %s, %s)",
@@ -243,7 +242,7 @@ def drop(conn: Connection[TupleRow], chunk: Chunk) -> str:
     return str(row[0]) if row else ""
 
 
-def hold(conn: Connection[TupleRow], from_us: int, to_us: int, days: int, reason: str) -> None:
+def hold(conn: Connection, from_us: int, to_us: int, days: int, reason: str) -> None:
     """Keep what lies in [from, to) in the database for some days."""
     conn.execute(
         "INSERT INTO archive_hold (from_time, to_time, until, reason)"
@@ -252,7 +251,7 @@ def hold(conn: Connection[TupleRow], from_us: int, to_us: int, days: int, reason
     )
 
 
-def held(cursor: Cursor[TupleRow], chunk: Chunk) -> bool:
+def held(cursor: Cursor, chunk: Chunk) -> bool:
     """Whether a chunk holds restored readings that are to stay."""
     cursor.execute(
         "SELECT EXISTS (SELECT FROM archive_hold WHERE until > now()"

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 LEAST_DAYS = 30
 
@@ -31,7 +30,7 @@ class Removal:
     sha256: str
 
 
-def expire(conn: Connection[TupleRow], before: datetime, author: str) -> int:
+def expire(conn: Connection, before: datetime, author: str) -> int:
     """
     Remove dead letters received before a moment; return how many.
 
@@ -47,7 +46,19 @@ def expire(conn: Connection[TupleRow], before: datetime, author: str) -> int:
     return 0 if row is None else int(row[0])
 
 
-def removals(conn: Connection[TupleRow]) -> list[Removal]:
+def tidy(conn: Connection, before: datetime | None) -> None:
+    """
+    Forget the room of days that are over, and what was noted of letters that found none.
+
+    Parameters
+    ----------
+    before : datetime or None
+        How messages of before then began goes; None keeps it.
+    """
+    conn.execute("SELECT tonne_tidy_letters(%s)", [before])
+
+
+def removals(conn: Connection) -> list[Removal]:
     """Return what was ever removed, oldest first."""
     rows = conn.execute(
         "SELECT id, removed, author, before, letters, reasons, encode(sha256, 'hex')"
@@ -56,7 +67,7 @@ def removals(conn: Connection[TupleRow]) -> list[Removal]:
     return [Removal(*row) for row in rows]
 
 
-def removed_of(conn: Connection[TupleRow], letters: list[int]) -> set[int]:
+def removed_of(conn: Connection, letters: list[int]) -> set[int]:
     """Return which of some letters a removal names."""
     rows: list[Any] = conn.execute(
         "SELECT l.id FROM unnest(%s::bigint[]) l (id)"

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from services.store.messages.dead_letter_query import Filter
 
@@ -23,9 +22,7 @@ GROUPS = {
 }
 
 
-def group_letters(
-    conn: Connection[TupleRow], wanted: Filter, by: Sequence[str]
-) -> list[dict[str, Any]]:
+def group_letters(conn: Connection, wanted: Filter, by: Sequence[str]) -> list[dict[str, Any]]:
     """
     Count dead letters in groups, the largest first.
 

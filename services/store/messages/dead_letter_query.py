@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 _COLUMNS = (
     "d.id, d.received, d.topic, d.principal, d.device_id, d.reason, d.detail, d.content_type, "
@@ -63,7 +62,7 @@ class Count:
     last: datetime
 
 
-def count_letters(conn: Connection[TupleRow], wanted: Filter) -> list[Count]:
+def count_letters(conn: Connection, wanted: Filter) -> list[Count]:
     """Return dead letters by reason and device, the most frequent first."""
     condition, values = where(wanted)
     rows = conn.execute(
@@ -76,9 +75,7 @@ def count_letters(conn: Connection[TupleRow], wanted: Filter) -> list[Count]:
     return [Count(*row) for row in rows]
 
 
-def list_letters(
-    conn: Connection[TupleRow], wanted: Filter, limit: int | None = None
-) -> list[DeadLetter]:
+def list_letters(conn: Connection, wanted: Filter, limit: int | None = None) -> list[DeadLetter]:
     """Return dead letters, newest first."""
     condition, values = where(wanted)
     rows = conn.execute(
@@ -88,7 +85,7 @@ def list_letters(
     return [DeadLetter(*row) for row in rows]
 
 
-def get_letter(conn: Connection[TupleRow], letter_id: int) -> tuple[DeadLetter, bytes]:
+def get_letter(conn: Connection, letter_id: int) -> tuple[DeadLetter, bytes]:
     """
     Return one dead letter and its bytes, as they were received.
 
@@ -104,7 +101,7 @@ def get_letter(conn: Connection[TupleRow], letter_id: int) -> tuple[DeadLetter, 
     return found[0], bytes(payload[0])
 
 
-def mark_replayed(conn: Connection[TupleRow], letter_id: int, author: str) -> None:
+def mark_replayed(conn: Connection, letter_id: int, author: str) -> None:
     """Note that a dead letter was sent again."""
     conn.execute(
         "INSERT INTO dead_letter_replay (dead_letter_id, author) VALUES (%s, %s)",
@@ -131,7 +128,7 @@ def where(wanted: Filter) -> tuple[str, dict[str, object]]:
 
 
 def of_period(
-    conn: Connection[TupleRow], principals: Sequence[str], from_us: int, to_us: int
+    conn: Connection, principals: Sequence[str], from_us: int, to_us: int
 ) -> list[tuple[Any, ...]]:
     """
     Messages that were refused of some devices or gateways in [from, to), oldest first.

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from ingest.model import Fleet
 
@@ -34,7 +33,7 @@ class _Status(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Status)
 
 
-def keep(connection: Connection[TupleRow], fleet: Fleet, said: Iterable[Said]) -> list[Said]:
+def keep(connection: Connection, fleet: Fleet, said: Iterable[Said]) -> list[Said]:
     """
     Store the last status message of each registered principal.
 

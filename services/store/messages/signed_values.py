@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from datetime import date
 
     from psycopg import Connection, Cursor
-    from psycopg.rows import TupleRow
 
     from ingest.decode import Rejected
     from ingest.model import Fleet
@@ -77,9 +76,7 @@ def refusals(noted: Sequence[Rejected]) -> list[Rejected]:
     return [one for one in noted if one.reason != SIGNED_VALUE]
 
 
-def record(
-    cursor: Cursor[TupleRow], fleet: Fleet, noted: Sequence[Rejected], messages: Letters
-) -> int:
+def record(cursor: Cursor, fleet: Fleet, noted: Sequence[Rejected], messages: Letters) -> int:
     """
     Keep the signed values of a batch; one that is kept already stays as it is.
 
@@ -121,7 +118,7 @@ def _clean(text: str) -> str:
 
 
 def find(
-    conn: Connection[TupleRow],
+    conn: Connection,
     device: str | None,
     begin: datetime | None,
     end: datetime | None,
@@ -154,7 +151,7 @@ class Candidate(NamedTuple):
 
 
 def candidates(
-    conn: Connection[TupleRow], devices: Sequence[str], days: Sequence[tuple[date, int, int]]
+    conn: Connection, devices: Sequence[str], days: Sequence[tuple[date, int, int]]
 ) -> list[Candidate]:
     """
     Return the first and last few of each device's days, by device, kind and time.
@@ -194,7 +191,7 @@ def candidates(
     return [Candidate(*row) for row in rows]
 
 
-def count(conn: Connection[TupleRow], devices: Sequence[str], from_us: int, to_us: int) -> int:
+def count(conn: Connection, devices: Sequence[str], from_us: int, to_us: int) -> int:
     """Return how many values of some devices are stored of a half-open span. [us UTC]"""
     row = conn.execute(
         "SELECT count(*) FROM signed_value WHERE device_id = ANY(%s) AND time >= %s AND time < %s",
@@ -203,13 +200,13 @@ def count(conn: Connection[TupleRow], devices: Sequence[str], from_us: int, to_u
     return int(row[0]) if row else 0
 
 
-def devices(conn: Connection[TupleRow]) -> set[str]:
+def devices(conn: Connection) -> set[str]:
     """Return the devices of which anything is stored."""
     rows = conn.execute("SELECT DISTINCT device_id FROM signed_value WHERE device_id IS NOT NULL")
     return {str(row[0]) for row in rows}
 
 
-def message(conn: Connection[TupleRow], id_: int) -> bytes | None:
+def message(conn: Connection, id_: int) -> bytes | None:
     """Return the bytes of the message that a signed value stood in."""
     row = conn.execute("SELECT payload FROM signed_value WHERE id = %s", [id_]).fetchone()
     return None if row is None else bytes(row[0])

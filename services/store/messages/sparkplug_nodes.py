@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ingest.formats.sparkplug_birth import Birth, Tag
-from ingest.sparkplug import Held, Node
+from ingest.sparkplug import Node, WaitingMessage
 from services.store.postgres.timestamps import stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from psycopg import Connection, Cursor
-    from psycopg.rows import TupleRow
 
 _US = "(extract(epoch FROM {}) * 1000000)::bigint"
 _NODES = (
@@ -42,7 +41,7 @@ _CLAIM = (
 )
 
 
-def load(connection: Connection[TupleRow]) -> dict[str, Node]:
+def load(connection: Connection) -> dict[str, Node]:
     """Load all edge nodes with their births and what waits."""
     nodes = {row[0]: Node(*row) for row in connection.execute(_NODES)}
     births = connection.execute(
@@ -61,11 +60,11 @@ def load(connection: Connection[TupleRow]) -> dict[str, Node]:
         " ORDER BY received, id"
     )
     for name, *row in held:
-        nodes[name].held.append(Held(*row))
+        nodes[name].held.append(WaitingMessage(*row))
     return nodes
 
 
-def write(cursor: Cursor[TupleRow], changed: Sequence[tuple[Node, Node]]) -> None:
+def write(cursor: Cursor, changed: Sequence[tuple[Node, Node]]) -> None:
     """
     Write nodes that changed.
 
@@ -92,7 +91,7 @@ def write(cursor: Cursor[TupleRow], changed: Sequence[tuple[Node, Node]]) -> Non
             _write_held(cursor, before, after)
 
 
-def _write_births(cursor: Cursor[TupleRow], rewritten: Iterable[tuple[Node, str]]) -> None:
+def _write_births(cursor: Cursor, rewritten: Iterable[tuple[Node, str]]) -> None:
     for node, device in rewritten:
         cursor.execute(
             "DELETE FROM sparkplug_birth WHERE node = %s AND device = %s", (node.name, device)
@@ -115,7 +114,7 @@ def _tags(birth: Birth) -> str:
     return msgspec.json.encode(rows).decode()
 
 
-def _write_held(cursor: Cursor[TupleRow], before: Node, after: Node) -> None:
+def _write_held(cursor: Cursor, before: Node, after: Node) -> None:
     had, has = {one.id for one in before.held}, {one.id for one in after.held}
     if gone := sorted(had - has):
         cursor.execute("DELETE FROM sparkplug_held WHERE id = ANY(%s)", (gone,))
@@ -138,7 +137,7 @@ def _write_held(cursor: Cursor[TupleRow], before: Node, after: Node) -> None:
     )
 
 
-def claim(connection: Connection[TupleRow], at_most_every_s: float) -> list[tuple[str, str]]:
+def claim(connection: Connection, at_most_every_s: float) -> list[tuple[str, str]]:
     """Return group and name of the nodes that are to be asked for a rebirth now, by us."""
     return list(connection.execute(_CLAIM, (at_most_every_s,)).fetchall())
 

@@ -48,7 +48,7 @@ class Claim:
     last: datetime
 
 
-def unknown_devices(conn: Connection[TupleRow], *, refused: bool = False) -> list[UnknownDevice]:
+def unknown_devices(conn: Connection, *, refused: bool = False) -> list[UnknownDevice]:
     """Return unregistered devices that messages named, the newest first."""
     fleet = load_fleet(conn)
     decided = {
@@ -68,7 +68,7 @@ def unknown_devices(conn: Connection[TupleRow], *, refused: bool = False) -> lis
     return found
 
 
-def claims(conn: Connection[TupleRow]) -> list[Claim]:
+def claims(conn: Connection) -> list[Claim]:
     """Return principals that published for a device of another, the newest first."""
     fleet = load_fleet(conn)
     found: dict[tuple[str, str], Claim] = {}
@@ -87,7 +87,7 @@ def claims(conn: Connection[TupleRow]) -> list[Claim]:
     return list(found.values())
 
 
-def _refused_as(conn: Connection[TupleRow], reason: str) -> list[TupleRow]:
+def _refused_as(conn: Connection, reason: str) -> list[TupleRow]:
     """Principal, topic, count, first, last and newest letter of a reason, the newest first."""
     return conn.execute(
         "SELECT principal, topic, count(*), min(received), max(received), max(id) FROM ("
@@ -97,9 +97,7 @@ def _refused_as(conn: Connection[TupleRow], reason: str) -> list[TupleRow]:
     ).fetchall()
 
 
-def refuse(
-    conn: Connection[TupleRow], principal: str, device: str, author: str, reason: str
-) -> None:
+def refuse(conn: Connection, principal: str, device: str, author: str, reason: str) -> None:
     """Mark an unregistered device as refused; `unknown_devices` lists it no more."""
     conn.execute(
         "INSERT INTO knock_refused (principal, device, author, reason) VALUES (%s, %s, %s, %s)"

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 _SHARE = 4
 _NEWEST = 4
@@ -30,7 +29,7 @@ class Length(NamedTuple):
     bytes_a_day: float
 
 
-def lengths(conn: Connection[TupleRow]) -> list[Length]:
+def lengths(conn: Connection) -> list[Length]:
     """Return the tables whose chunks hold readings, intervals and emissions."""
     rows = conn.execute(
         "SELECT d.hypertable_name, extract(epoch FROM d.time_interval)::float8 / 86400,"
@@ -56,7 +55,7 @@ def lengths(conn: Connection[TupleRow]) -> list[Length]:
     ]
 
 
-def memory(conn: Connection[TupleRow]) -> int:
+def memory(conn: Connection) -> int:
     """Return what the server says that it has for caching. [bytes]"""
     row = conn.execute(
         "SELECT setting::bigint * 8192 FROM pg_settings WHERE name = 'effective_cache_size'"
@@ -64,7 +63,7 @@ def memory(conn: Connection[TupleRow]) -> int:
     return int(row[0]) if row else 0
 
 
-def shorten(conn: Connection[TupleRow]) -> list[Length]:
+def shorten(conn: Connection) -> list[Length]:
     """Make new chunks as short as is advised, as the tables' owner; return what was changed."""
     changed = [one for one in lengths(conn) if one.advised < one.days]
     for one in changed:

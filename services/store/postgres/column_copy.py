@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from psycopg import Cursor
-    from psycopg.rows import TupleRow
 
     from ingest.model import Int32
 
@@ -39,7 +38,7 @@ _NONE = {"int8": np.int64(NULL), "float8": np.float64("nan")}
 
 
 def fetch(
-    cursor: Cursor[TupleRow], query: str, arguments: Sequence[Any], types: Mapping[str, str]
+    cursor: Cursor, query: str, arguments: Sequence[Any], types: Mapping[str, str]
 ) -> dict[str, NDArray[Any]]:
     """
     Fetch what a query selects.
@@ -84,7 +83,7 @@ class Runs(NamedTuple):
 
 
 def fetch_runs(
-    cursor: Cursor[TupleRow], query: str, arguments: Sequence[Any], types: Mapping[str, str]
+    cursor: Cursor, query: str, arguments: Sequence[Any], types: Mapping[str, str]
 ) -> Runs:
     """
     Fetch what a query selects in arrays, a run of rows at a time.

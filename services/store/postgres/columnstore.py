@@ -22,7 +22,6 @@ from services.store.postgres.sqlstates import words
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 # late data of a gateway that was away comes within days; the archive takes over after months
 AFTER_DAYS = 30
@@ -62,18 +61,18 @@ class Done:
     failed: list[tuple[Chunk, str]] = field(default_factory=list)
 
 
-def licence(conn: Connection[TupleRow]) -> str:
+def licence(conn: Connection) -> str:
     """Return the server's `timescaledb.license`: `apache`, `timescale`, or empty."""
     row = conn.execute("SELECT current_setting('timescaledb.license', true)").fetchone()
     return str(row[0] or "") if row else ""
 
 
-def available(conn: Connection[TupleRow]) -> bool:
+def available(conn: Connection) -> bool:
     """Whether the server has a columnstore."""
     return licence(conn) == _COMMUNITY
 
 
-def lift_limit(conn: Connection[TupleRow]) -> None:
+def lift_limit(conn: Connection) -> None:
     """
     Let a transaction decompress what it must, where the server has a limit of that.
 
@@ -82,7 +81,7 @@ def lift_limit(conn: Connection[TupleRow]) -> None:
     conn.execute("SELECT set_config(name, '0', false) FROM pg_settings WHERE name = %s", [_LIMIT])
 
 
-def switch_on(conn: Connection[TupleRow]) -> str:
+def switch_on(conn: Connection) -> str:
     """Lay tables out for the columnstore; say what was done, or why nothing was."""
     if not available(conn):
         return NONE.format(licence(conn) or "not set")
@@ -100,7 +99,7 @@ def switch_on(conn: Connection[TupleRow]) -> str:
     )
 
 
-def without(conn: Connection[TupleRow]) -> list[str]:
+def without(conn: Connection) -> list[str]:
     """Return the tables that are not laid out for the columnstore."""
     rows = conn.execute(
         "SELECT h.hypertable_name FROM timescaledb_information.hypertables h"
@@ -109,7 +108,7 @@ def without(conn: Connection[TupleRow]) -> list[str]:
     return [name for (name,) in rows]
 
 
-def waiting(conn: Connection[TupleRow], days: float = AFTER_DAYS) -> list[Chunk]:
+def waiting(conn: Connection, days: float = AFTER_DAYS) -> list[Chunk]:
     """Return chunks that ended so long ago and are not wholly compressed, oldest first."""
     rows = conn.execute(
         "SELECT h.hypertable_name, format('%%I.%%I', h.chunk_schema, h.chunk_name),"
@@ -123,7 +122,7 @@ def waiting(conn: Connection[TupleRow], days: float = AFTER_DAYS) -> list[Chunk]
     return [Chunk(*row) for row in rows]
 
 
-def failed_jobs(conn: Connection[TupleRow]) -> list[str]:
+def failed_jobs(conn: Connection) -> list[str]:
     """
     Name jobs of TimescaleDB whose last run failed; tonne itself adds none.
 
@@ -141,7 +140,7 @@ def failed_jobs(conn: Connection[TupleRow]) -> list[str]:
     return [name for (name,) in rows]
 
 
-def compress(conn: Connection[TupleRow], days: float = AFTER_DAYS) -> Done:
+def compress(conn: Connection, days: float = AFTER_DAYS) -> Done:
     """
     Compress every chunk that is old enough; one that cannot be now is left for the next run.
 
@@ -168,7 +167,7 @@ def compress(conn: Connection[TupleRow], days: float = AFTER_DAYS) -> Done:
     return done
 
 
-def sizes(conn: Connection[TupleRow]) -> list[tuple[str, int, int]]:
+def sizes(conn: Connection) -> list[tuple[str, int, int]]:
     """Return bytes of compressed chunks before and after, by table; as the server says."""
     rows = conn.execute(
         "SELECT h.hypertable_name, coalesce(s.before_compression_total_bytes, 0)::bigint,"
@@ -180,7 +179,7 @@ def sizes(conn: Connection[TupleRow]) -> list[tuple[str, int, int]]:
     return [(name, before, after) for name, before, after in rows]
 
 
-def _lay_out(conn: Connection[TupleRow], name: str) -> None:
+def _lay_out(conn: Connection, name: str) -> None:
     segment, order = _LAYOUT.get(name, ("device_id", "time"))
     conn.execute(
         sql.SQL(

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 
 class Room(NamedTuple):
@@ -24,7 +23,7 @@ class Room(NamedTuple):
     free: int | None
 
 
-def of(conn: Connection[TupleRow], disk: Path | None = None) -> Room:
+def of(conn: Connection, disk: Path | None = None) -> Room:
     """
     Look at a database's size and disk.
 
@@ -42,7 +41,7 @@ def of(conn: Connection[TupleRow], disk: Path | None = None) -> Room:
     return Room(int(row[0]) if row else 0, free)
 
 
-def _own_folder(conn: Connection[TupleRow]) -> Path | None:
+def _own_folder(conn: Connection) -> Path | None:
     """Return the server's folder, where it is a server of this machine."""
     row = conn.execute(
         "SELECT setting FROM pg_settings WHERE name = 'data_directory'"

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from services.store.postgres.chunk_intervals import Length
 
@@ -135,7 +134,7 @@ def migrate(url: str, migrations: list[Migration] | None = None) -> Report:
     return Report(tuple(_label(m) for m in pending), migrations[-1].version, tuple(notes))
 
 
-def what_lacks(conn: Connection[TupleRow]) -> str:
+def what_lacks(conn: Connection) -> str:
     """Say what `tonne migrate` has to do before this version can run; empty if nothing."""
     found, wanted = version_of(conn), load()[-1].version
     if found != wanted:
@@ -144,7 +143,7 @@ def what_lacks(conn: Connection[TupleRow]) -> str:
     return f"the schema lacks {', '.join(lacking)} of the device classes" if lacking else ""
 
 
-def version_of(conn: Connection[TupleRow]) -> int:
+def version_of(conn: Connection) -> int:
     """Return the version of a database's schema."""
     row = conn.execute("SELECT max(version) FROM schema_migration").fetchone()
     return 0 if row is None else int(row[0] or 0)
@@ -161,7 +160,7 @@ def _label(migration: Migration) -> str:
     return f"{migration.version:04d}_{migration.name}"
 
 
-def _make_history(conn: Connection[TupleRow]) -> None:
+def _make_history(conn: Connection) -> None:
     """Make the table of applied files, if this is the first time."""
     if conn.execute("SELECT to_regclass('public.schema_migration')").fetchone() != (None,):
         return
@@ -172,12 +171,12 @@ def _make_history(conn: Connection[TupleRow]) -> None:
     conn.execute("GRANT SELECT ON schema_migration TO PUBLIC")
 
 
-def _history(conn: Connection[TupleRow]) -> dict[int, tuple[str, str]]:
+def _history(conn: Connection) -> dict[int, tuple[str, str]]:
     rows = conn.execute("SELECT version, name, sha256 FROM schema_migration").fetchall()
     return {version: (name, sha256) for version, name, sha256 in rows}
 
 
-def _adopt_0_1_0(conn: Connection[TupleRow], migrations: list[Migration]) -> None:
+def _adopt_0_1_0(conn: Connection, migrations: list[Migration]) -> None:
     """Write down our first files in place of those by which 0.1.0 made the same schema."""
     done = _history(conn)
     if done.get(1) != ("roles", FIRST_OF_0_1_0):
@@ -214,12 +213,12 @@ def _check_history(migrations: list[Migration], done: dict[int, tuple[str, str]]
             )
 
 
-def _apply_all(conn: Connection[TupleRow], migrations: list[Migration]) -> None:
+def _apply_all(conn: Connection, migrations: list[Migration]) -> None:
     for migration in migrations:
         _apply(conn, migration)
 
 
-def _apply(conn: Connection[TupleRow], migration: Migration) -> None:
+def _apply(conn: Connection, migration: Migration) -> None:
     with _whole(conn, f"migration {_label(migration)}"):
         conn.execute(migration.text.encode())
         conn.execute("RESET ROLE")
@@ -227,7 +226,7 @@ def _apply(conn: Connection[TupleRow], migration: Migration) -> None:
 
 
 @contextmanager
-def _whole(conn: Connection[TupleRow], what: str) -> Iterator[None]:
+def _whole(conn: Connection, what: str) -> Iterator[None]:
     """Do it in one transaction, or tell why nothing of it was done."""
     try:
         with conn.transaction():
@@ -240,7 +239,7 @@ def _whole(conn: Connection[TupleRow], what: str) -> Iterator[None]:
         ) from error
 
 
-def _note(conn: Connection[TupleRow], migration: Migration) -> None:
+def _note(conn: Connection, migration: Migration) -> None:
     conn.execute(
         "INSERT INTO schema_migration (version, name, sha256) VALUES (%s, %s, %s)",
         [migration.version, migration.name, migration.sha256],

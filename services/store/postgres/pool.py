@@ -16,14 +16,13 @@ from ingest.errors import ServerError
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 CONNECT_TIMEOUT_S = 10
 
 
 def connect(
     url: str, *, role: str | None = None, name: str = "tonne", autocommit: bool = False
-) -> Connection[TupleRow]:
+) -> Connection:
     """
     Open a connection whose session time zone is UTC.
 

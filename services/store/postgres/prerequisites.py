@@ -11,7 +11,6 @@ from ingest.errors import InputError
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 POSTGRESQL = 16
 TIMESCALEDB = (2, 15)
@@ -24,7 +23,7 @@ class PrerequisiteError(InputError):
     """PostgreSQL or TimescaleDB is missing or too old; the message says what to install."""
 
 
-def make_extensions(conn: Connection[TupleRow], where: str) -> None:
+def make_extensions(conn: Connection, where: str) -> None:
     """
     Make the extensions, after checking that they can be made.
 
@@ -92,7 +91,7 @@ def check_versions(found: dict[str, str], where: str) -> None:
         )
 
 
-def _versions(conn: Connection[TupleRow]) -> dict[str, str]:
+def _versions(conn: Connection) -> dict[str, str]:
     rows = conn.execute(
         "SELECT name, coalesce(installed_version, default_version) "
         "FROM pg_available_extensions WHERE name = ANY(%s)",

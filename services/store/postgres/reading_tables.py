@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from ingest.classes import Channel, DeviceClass
 
@@ -69,7 +68,7 @@ def power_view_ddl(known: Iterable[DeviceClass]) -> Iterator[str]:
     yield "GRANT SELECT ON v_power_kw TO tonne_mrv, tonne_api, tonne_grafana"
 
 
-def lacking(conn: Connection[TupleRow]) -> list[str]:
+def lacking(conn: Connection) -> list[str]:
     """Tables and columns that the device classes have and the database lacks."""
     stored = _stored(conn)
     found = []
@@ -82,7 +81,7 @@ def lacking(conn: Connection[TupleRow]) -> list[str]:
     return found
 
 
-def make(conn: Connection[TupleRow], known: Mapping[str, DeviceClass]) -> list[str]:
+def make(conn: Connection, known: Mapping[str, DeviceClass]) -> list[str]:
     """
     Bring the tables of readings to these device classes, in the caller's transaction.
 
@@ -125,7 +124,7 @@ def _column(channel: Channel) -> str:
     return f"{channel.name} {kind}"
 
 
-def _stored(conn: Connection[TupleRow]) -> dict[str, set[str]]:
+def _stored(conn: Connection) -> dict[str, set[str]]:
     """Columns of the tables of readings that are there."""
     rows = conn.execute(
         "SELECT c.relname, array_agg(a.attname::text) FROM pg_class c JOIN pg_attribute a"

@@ -10,7 +10,7 @@ import msgspec
 from mrv.exports.aef import digest, tables
 from mrv.exports.draft import Draft
 from mrv.exports.entered import Submission
-from services.registry.authority import TYPES, document, whole
+from services.registry.authority import TYPES, document, entered_records
 from services.registry.entries import Entered
 from services.store.postgres.jsonb import jsonb
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from psycopg import Connection, Cursor
-    from psycopg.rows import TupleRow
 
     from services.registry.entries import Registry
 
@@ -35,7 +34,7 @@ class Issued:
         return self.vintages.get(year)
 
 
-def issued(conn: Connection[TupleRow]) -> list[Issued]:
+def issued(conn: Connection) -> list[Issued]:
     """Return every statement that is issued and counts."""
     rows = conn.execute(
         "SELECT s.id, s.document #> '{credentialSubject,credited,vintages}'"
@@ -47,7 +46,7 @@ def issued(conn: Connection[TupleRow]) -> list[Issued]:
     ]
 
 
-def load(conn: Connection[TupleRow]) -> list[Entered]:
+def load(conn: Connection) -> list[Entered]:
     """Return the last row of each name, by kind and name."""
     rows = conn.execute(
         "SELECT DISTINCT ON (kind, id) kind, id, record FROM authority_entry"
@@ -58,7 +57,7 @@ def load(conn: Connection[TupleRow]) -> list[Entered]:
     ]
 
 
-def write(cur: Cursor[TupleRow], changed: Sequence[Entered], merged: Registry, author: str) -> None:
+def write(cur: Cursor, changed: Sequence[Entered], merged: Registry, author: str) -> None:
     """Add rows; keep the tables of a submission that is filed by them."""
     cur.executemany(
         "INSERT INTO authority_entry (kind, id, record, author) VALUES (%s, %s, %s, %s)",
@@ -67,7 +66,7 @@ def write(cur: Cursor[TupleRow], changed: Sequence[Entered], merged: Registry, a
     for one in changed:
         record = one.record
         if isinstance(record, Submission) and record.filed is not None:
-            made = tables(whole(merged), record)
+            made = tables(entered_records(merged), record)
             cur.execute(
                 "INSERT INTO filed_submission (party, year, version, sha256, tables, author)"
                 " VALUES (%s, %s, %s, %s, %s, %s)",
@@ -82,7 +81,7 @@ def write(cur: Cursor[TupleRow], changed: Sequence[Entered], merged: Registry, a
             )
 
 
-def filed(conn: Connection[TupleRow], party: str, year: int, version: int) -> Draft | None:
+def filed(conn: Connection, party: str, year: int, version: int) -> Draft | None:
     """Return the tables of a submission as it was filed; None where it is not."""
     row = conn.execute(
         "SELECT tables FROM filed_submission WHERE party = %s AND year = %s AND version = %s",

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 Kind = Literal["certificate", "password"]
 _COLUMNS = "principal, kind, serial, fingerprint, issued, expires, revoked, reason"
@@ -31,12 +30,12 @@ class Credential:
     reason: str | None
 
 
-def lock(conn: Connection[TupleRow]) -> None:
+def lock(conn: Connection) -> None:
     """Lock issuing and revoking until the transaction ends."""
     conn.execute("LOCK TABLE credential IN SHARE ROW EXCLUSIVE MODE")
 
 
-def in_use(conn: Connection[TupleRow]) -> dict[str, Credential]:
+def in_use(conn: Connection) -> dict[str, Credential]:
     """Return the newest credential in use of each principal that has one."""
     rows = conn.execute(
         f"SELECT DISTINCT ON (principal) {_COLUMNS} FROM credential WHERE {_IN_USE}"
@@ -45,7 +44,7 @@ def in_use(conn: Connection[TupleRow]) -> dict[str, Credential]:
     return {row[0]: Credential(*row) for row in rows}
 
 
-def all_of(conn: Connection[TupleRow], principals: Sequence[str]) -> list[Credential]:
+def all_of(conn: Connection, principals: Sequence[str]) -> list[Credential]:
     """Return everything on record of some principals (of all, if none is named), oldest first."""
     rows = conn.execute(
         f"SELECT {_COLUMNS} FROM credential WHERE %(all)s OR principal = ANY(%(names)s)"
@@ -55,14 +54,14 @@ def all_of(conn: Connection[TupleRow], principals: Sequence[str]) -> list[Creden
     return [Credential(*row) for row in rows]
 
 
-def by_serial(conn: Connection[TupleRow], serial: str) -> Credential | None:
+def by_serial(conn: Connection, serial: str) -> Credential | None:
     """Return what is on record of a certificate; None where it is nobody's."""
     row = conn.execute(f"SELECT {_COLUMNS} FROM credential WHERE serial = %s", [serial]).fetchone()
     return None if row is None else Credential(*row)
 
 
 def record(
-    conn: Connection[TupleRow],
+    conn: Connection,
     issued: Iterable[tuple[str, Kind, str | None, str | None, datetime | None]],
     author: str,
 ) -> None:
@@ -75,7 +74,7 @@ def record(
 
 
 def revoke(
-    conn: Connection[TupleRow],
+    conn: Connection,
     principal: str,
     author: str,
     reason: str,
@@ -110,7 +109,7 @@ def revoke(
     return done.rowcount
 
 
-def revoked_certificates(conn: Connection[TupleRow]) -> list[tuple[str, datetime]]:
+def revoked_certificates(conn: Connection) -> list[tuple[str, datetime]]:
     """Return serials of revoked certificates that would still be valid, and since when."""
     return conn.execute(
         "SELECT serial, revoked FROM credential WHERE revoked IS NOT NULL AND serial IS NOT NULL"

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +24,7 @@ class Token:
     certificate: bytes | None
 
 
-def make(conn: Connection[TupleRow], principal: str, expires: datetime, author: str) -> str:
+def make(conn: Connection, principal: str, expires: datetime, author: str) -> str:
     """Make a token for a principal; the database keeps its digest alone."""
     token = secrets.token_urlsafe(24)
     conn.execute(
@@ -35,7 +34,7 @@ def make(conn: Connection[TupleRow], principal: str, expires: datetime, author: 
     return token
 
 
-def take(conn: Connection[TupleRow], token: str) -> Token | None:
+def take(conn: Connection, token: str) -> Token | None:
     """Return what is on record of a token, and hold it until the transaction ends."""
     row = conn.execute(
         "SELECT principal, expires, used, key, certificate FROM enrolment_token"
@@ -45,7 +44,7 @@ def take(conn: Connection[TupleRow], token: str) -> Token | None:
     return None if row is None else Token(*row)
 
 
-def use(conn: Connection[TupleRow], token: str, key: bytes, certificate: bytes) -> None:
+def use(conn: Connection, token: str, key: bytes, certificate: bytes) -> None:
     """Note by which key a token was used, and what was answered."""
     conn.execute(
         "UPDATE enrolment_token SET used = now(), key = %s, certificate = %s WHERE sha256 = %s",

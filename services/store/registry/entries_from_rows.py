@@ -30,7 +30,7 @@ from services.registry.entries import (
     Reported,
     Site,
     Topic,
-    array_said,
+    array_fields,
 )
 from services.store.postgres.jsonb import exact
 from services.store.registry import authority
@@ -41,13 +41,12 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     Called = dict[tuple[str, str], dict[str, str]]
     Bound = tuple[str, str, dict[str, Any], int, int]
 
 
-def load_registry(conn: Connection[TupleRow]) -> Registry:
+def load_registry(conn: Connection) -> Registry:
     """Load everything that is registered."""
     called = names(conn)
     entries: list[Entry] = [
@@ -83,7 +82,7 @@ def load_registry(conn: Connection[TupleRow]) -> Registry:
     return Registry.of(entries)
 
 
-def names(conn: Connection[TupleRow]) -> dict[tuple[str, str], dict[str, str]]:
+def names(conn: Connection) -> dict[tuple[str, str], dict[str, str]]:
     """
     Return what sites, projects and actions are called, by kind, id and language.
 
@@ -96,7 +95,7 @@ def names(conn: Connection[TupleRow]) -> dict[tuple[str, str], dict[str, str]]:
     return {(kind, id_): found for kind, id_, found in rows}
 
 
-def _actions(conn: Connection[TupleRow], called: Called) -> tuple[Action, ...]:
+def _actions(conn: Connection, called: Called) -> tuple[Action, ...]:
     reported: defaultdict[str, list[Reported]] = defaultdict(list)
     for action, *row in conn.execute(
         "SELECT action_id, year, kt, source FROM programme_reported ORDER BY action_id, year"
@@ -111,7 +110,7 @@ def _actions(conn: Connection[TupleRow], called: Called) -> tuple[Action, ...]:
     )
 
 
-def _devices(conn: Connection[TupleRow]) -> list[Device]:
+def _devices(conn: Connection) -> list[Device]:
     swaps: defaultdict[str, list[Replacement]] = defaultdict(list)
     for device, channel, at, last, first, reason, paper in conn.execute(
         "SELECT device_id, channel, at, last_value, first_value, reason, document "
@@ -148,7 +147,7 @@ def _devices(conn: Connection[TupleRow]) -> list[Device]:
             model=model,
             ratings=tuple(one for one, _ in rated_from[name]),
             meter_keys=tuple(signing[name]),
-            **(array_said(modules[name][-1]) if modules[name] else {}),
+            **(array_fields(modules[name][-1]) if modules[name] else {}),
             arrays=tuple(modules[name]),
         )
         for (
@@ -158,7 +157,7 @@ def _devices(conn: Connection[TupleRow]) -> list[Device]:
     ]  # fmt: skip
 
 
-def load_samples(conn: Connection[TupleRow]) -> defaultdict[str, list[Sample]]:
+def load_samples(conn: Connection) -> defaultdict[str, list[Sample]]:
     """Load what laboratories found, by project and in order of time."""
     found: defaultdict[str, list[Sample]] = defaultdict(list)
     for project, *row in conn.execute(
@@ -169,7 +168,7 @@ def load_samples(conn: Connection[TupleRow]) -> defaultdict[str, list[Sample]]:
     return found
 
 
-def load_meter_keys(conn: Connection[TupleRow]) -> defaultdict[str, list[MeterKey]]:
+def load_meter_keys(conn: Connection) -> defaultdict[str, list[MeterKey]]:
     """Load the keys with which meters sign, by device and in order of time."""
     found: defaultdict[str, list[MeterKey]] = defaultdict(list)
     for device, begins, key, document in conn.execute(
@@ -179,7 +178,7 @@ def load_meter_keys(conn: Connection[TupleRow]) -> defaultdict[str, list[MeterKe
     return found
 
 
-def _arrays(conn: Connection[TupleRow]) -> defaultdict[str, list[PvArray]]:
+def _arrays(conn: Connection) -> defaultdict[str, list[PvArray]]:
     found: defaultdict[str, list[PvArray]] = defaultdict(list)
     for device, begins, *row in conn.execute(
         "SELECT device_id, begins, dc_power_w, tilt, azimuth, temperature_coefficient_percent,"
@@ -189,7 +188,7 @@ def _arrays(conn: Connection[TupleRow]) -> defaultdict[str, list[PvArray]]:
     return found
 
 
-def load_ratings(conn: Connection[TupleRow]) -> defaultdict[str, list[tuple[Rating, datetime]]]:
+def load_ratings(conn: Connection) -> defaultdict[str, list[tuple[Rating, datetime]]]:
     """Load the rated powers of all devices in order of time, and when each was recorded."""
     found: defaultdict[str, list[tuple[Rating, datetime]]] = defaultdict(list)
     for device, begins, watt, document, recorded in conn.execute(
@@ -201,7 +200,7 @@ def load_ratings(conn: Connection[TupleRow]) -> defaultdict[str, list[tuple[Rati
     return found
 
 
-def _quality(conn: Connection[TupleRow]) -> defaultdict[str, list[Quality]]:
+def _quality(conn: Connection) -> defaultdict[str, list[Quality]]:
     found: defaultdict[str, list[Quality]] = defaultdict(list)
     for device, channel, begins, limits, reason in conn.execute(
         "SELECT device_id, channel, begins, limits, reason FROM device_quality "
@@ -211,7 +210,7 @@ def _quality(conn: Connection[TupleRow]) -> defaultdict[str, list[Quality]]:
     return found
 
 
-def _projects(conn: Connection[TupleRow], called: Called) -> list[Project]:
+def _projects(conn: Connection, called: Called) -> list[Project]:
     bound = _bound(conn)
     plans = load_versions(conn)
     found = load_samples(conn)
@@ -247,7 +246,7 @@ def _projects(conn: Connection[TupleRow], called: Called) -> list[Project]:
     ]  # fmt: skip
 
 
-def _bound(conn: Connection[TupleRow]) -> defaultdict[str, list[Bound]]:
+def _bound(conn: Connection) -> defaultdict[str, list[Bound]]:
     bound: defaultdict[str, list[Bound]] = defaultdict(list)
     for project, device, role, params, begin, end in conn.execute(
         "SELECT project_id, device_id, role, params::text, "

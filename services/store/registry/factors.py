@@ -11,19 +11,18 @@ from services.store.postgres.jsonb import exact
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from mrv.factors import FactorBook
     from mrv.model import Factor
 
 
-def load_published(conn: Connection[TupleRow]) -> list[Factor]:
+def load_published(conn: Connection) -> list[Factor]:
     """Load the factors that registry files brought."""
     rows = conn.execute("SELECT record::text FROM published_factor ORDER BY id")
     return [replace(factor_of(exact(record)), brought=True) for (record,) in rows]
 
 
-def load_book(conn: Connection[TupleRow]) -> FactorBook:
+def load_book(conn: Connection) -> FactorBook:
     """
     Load the book that a programme's account uses.
 

@@ -21,9 +21,7 @@ _CORRECTED_BY = "(SELECT o.id FROM invoice o WHERE o.corrects = i.id)"
 
 
 def insert(
-    conn: Connection[TupleRow],
-    new: Sequence[tuple[str, Invoice, str | None, str | None]],
-    author: str,
+    conn: Connection, new: Sequence[tuple[str, Invoice, str | None, str | None]], author: str
 ) -> None:
     """Store invoices: project, document, which one it corrects, and why."""
     rows: list[tuple[Any, ...]] = [
@@ -38,16 +36,14 @@ def insert(
         )
 
 
-def touching(
-    conn: Connection[TupleRow], project: str, from_us: int, to_us: int
-) -> tuple[Invoice, ...]:
+def touching(conn: Connection, project: str, from_us: int, to_us: int) -> tuple[Invoice, ...]:
     """Load a project's invoices that touch a period; one that was corrected counts no more."""
     found = [one for _, one, *_ in every(conn, project)]
     return tuple(one for one in found if one.from_us < to_us and one.to_us > from_us)
 
 
 def every(
-    conn: Connection[TupleRow], project: str | None = None, *, corrected: bool = False
+    conn: Connection, project: str | None = None, *, corrected: bool = False
 ) -> list[tuple[str, Invoice, str | None, str | None]]:
     """
     Load invoices: project, document, which one it corrects, and why.
@@ -67,11 +63,7 @@ def every(
 
 
 def listed(
-    conn: Connection[TupleRow],
-    scope: Sequence[str] | None,
-    project: str | None,
-    after: str,
-    limit: int,
+    conn: Connection, scope: Sequence[str] | None, project: str | None, after: str, limit: int
 ) -> list[dict[str, Any]]:
     """Return invoices by id from the one after `after` on, as documents with what came of them."""
     rows = conn.execute(
@@ -89,7 +81,7 @@ def listed(
     return [_shown(row) for row in rows]
 
 
-def one(conn: Connection[TupleRow], scope: Sequence[str] | None, id_: str) -> dict[str, Any] | None:
+def one(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict[str, Any] | None:
     """Return an invoice; None where it is not there or outside of the scope."""
     row = conn.execute(
         f"SELECT {_COLUMNS}, {_CORRECTED_BY} FROM invoice i WHERE i.id = %(id)s"

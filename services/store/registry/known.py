@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 _FEW = 8
 _QUERIES: dict[str, LiteralString] = {
@@ -21,14 +20,12 @@ _QUERIES: dict[str, LiteralString] = {
 }
 
 
-def names(conn: Connection[TupleRow], kind: str) -> list[str]:
+def names(conn: Connection, kind: str) -> list[str]:
     """Return the ids of a kind: site, device or project."""
     return [str(row[0]) for row in conn.execute(_QUERIES[kind]).fetchall()]
 
 
-def unknown(
-    conn: Connection[TupleRow], kind: str, name: str, more: Collection[str] = ()
-) -> RegistryError:
+def unknown(conn: Connection, kind: str, name: str, more: Collection[str] = ()) -> RegistryError:
     """Make the error for a name that is not registered; it says what may have been meant."""
     known = sorted({*names(conn, kind), *more})
     if not known:
@@ -39,7 +36,7 @@ def unknown(
     return RegistryError(f"{kind} {name!r} is not registered; {hint}")
 
 
-def require(conn: Connection[TupleRow], kind: str, *wanted: str | None) -> None:
+def require(conn: Connection, kind: str, *wanted: str | None) -> None:
     """
     Check that each name is registered; None is passed over.
 
@@ -56,7 +53,7 @@ def require(conn: Connection[TupleRow], kind: str, *wanted: str | None) -> None:
                 raise unknown(conn, kind, name)
 
 
-def timezones(conn: Connection[TupleRow]) -> list[tuple[str, int]]:
+def timezones(conn: Connection) -> list[tuple[str, int]]:
     """Return the zones of the sites with how many sites each has, the most first."""
     rows = conn.execute("SELECT timezone, count(*) FROM site GROUP BY 1 ORDER BY 2 DESC, 1")
     return [(str(zone), int(count)) for zone, count in rows]

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 _US = "(extract(epoch FROM {}) * 1000000)::bigint"
 _DEVICES = (
@@ -55,13 +54,13 @@ _SERVICES = (
 _FEW = 1_000
 
 
-def registry_version(conn: Connection[TupleRow]) -> int:
+def registry_version(conn: Connection) -> int:
     """Return the number of the last import that changed something; 0 before the first."""
     row = conn.execute("SELECT coalesce(max(version), 0) FROM registry_version").fetchone()
     return int(row[0]) if row else 0
 
 
-def load_fleet(conn: Connection[TupleRow]) -> Fleet:
+def load_fleet(conn: Connection) -> Fleet:
     """
     Load all devices with their meter swaps, and the fleet's own topics.
 
@@ -81,7 +80,7 @@ class Changes(NamedTuple):
     projects: set[str]
 
 
-def changed_since(conn: Connection[TupleRow], version: int) -> Changes | None:
+def changed_since(conn: Connection, version: int) -> Changes | None:
     """
     Return what versions after one changed; None where that is much, or more than these.
 
@@ -101,20 +100,23 @@ def changed_since(conn: Connection[TupleRow], version: int) -> Changes | None:
     return found if len(found.devices) + len(found.projects) <= _FEW else None
 
 
-def load_changed(
-    conn: Connection[TupleRow], fleet: Fleet, projects: Sequence[Project], changes: Changes
-) -> tuple[Fleet, list[Project]]:
-    """Load what has changed of devices and projects; all others are the same objects as before."""
-    version = registry_version(conn)
-    devices = {d.id: d for d in fleet.devices}
-    devices |= {d.id: d for d in _load_devices(conn, sorted(changes.devices))}
+def load_changed_fleet(conn: Connection, fleet: Fleet, changes: Changes) -> Fleet:
+    """Load the devices that have changed; all others are the same objects as before."""
+    devices = _load_devices(conn, sorted(changes.devices)) if changes.devices else []
+    return fleet.following(devices, registry_version(conn))
+
+
+def load_changed_projects(
+    conn: Connection, projects: Sequence[Project], changes: Changes
+) -> list[Project]:
+    """Load the projects that have changed; all others are the same objects as before."""
     known = {p.id: p for p in projects}
-    known |= {p.id: p for p in _load_projects(conn, sorted(changes.projects))}
-    order = [devices[name] for name in sorted(devices)]
-    return Fleet(order, version, fleet.topics), [known[name] for name in sorted(known)]
+    if changes.projects:
+        known |= {p.id: p for p in _load_projects(conn, sorted(changes.projects))}
+    return [known[name] for name in sorted(known)]
 
 
-def _load_devices(conn: Connection[TupleRow], ids: Sequence[str] | None) -> list[Device]:
+def _load_devices(conn: Connection, ids: Sequence[str] | None) -> list[Device]:
     """Load some devices, or all."""
     asked = {"ids": ids}
     swaps: defaultdict[str, list[Replacement]] = defaultdict(list)
@@ -141,12 +143,12 @@ def _limits(text: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def load_projects(conn: Connection[TupleRow]) -> list[Project]:
+def load_projects(conn: Connection) -> list[Project]:
     """Load all projects with their devices, in the order of their ids."""
     return _load_projects(conn, None)
 
 
-def _load_projects(conn: Connection[TupleRow], ids: Sequence[str] | None) -> list[Project]:
+def _load_projects(conn: Connection, ids: Sequence[str] | None) -> list[Project]:
     """Load some projects, or all."""
     asked = {"ids": ids}
     services: defaultdict[str, list[ProjectDevice]] = defaultdict(list)
@@ -172,7 +174,7 @@ def _load_projects(conn: Connection[TupleRow], ids: Sequence[str] | None) -> lis
     ]  # fmt: skip
 
 
-def load_project(conn: Connection[TupleRow], project_id: str) -> Project:
+def load_project(conn: Connection, project_id: str) -> Project:
     """
     Load one project.
 
@@ -188,7 +190,7 @@ def load_project(conn: Connection[TupleRow], project_id: str) -> Project:
 
 
 def load_calibrations(
-    conn: Connection[TupleRow], devices: Sequence[str]
+    conn: Connection, devices: Sequence[str]
 ) -> dict[str, tuple[Calibration, ...]]:
     """Load the certificates of devices, oldest first; each device has an entry."""
     found: dict[str, list[Calibration]] = {device: [] for device in devices}

@@ -8,10 +8,9 @@ from mrv.method_lives import lives
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 
-def write_lives(conn: Connection[TupleRow]) -> None:
+def write_lives(conn: Connection) -> None:
     """Write the ledger's rows in place of those that stand there."""
     names = {one.id: one.name for one in lives()}
     with conn.transaction(), conn.cursor() as cur:

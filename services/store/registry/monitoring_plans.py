@@ -13,10 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from psycopg import Connection, Cursor
-    from psycopg.rows import TupleRow
 
 
-def load_versions(conn: Connection[TupleRow]) -> dict[str, tuple[Version, ...]]:
+def load_versions(conn: Connection) -> dict[str, tuple[Version, ...]]:
     """Load the versions of all projects' plans, in the order of their import."""
     found: dict[str, tuple[Version, ...]] = {}
     for project, text in conn.execute(
@@ -26,9 +25,7 @@ def load_versions(conn: Connection[TupleRow]) -> dict[str, tuple[Version, ...]]:
     return found
 
 
-def add_versions(
-    cursor: Cursor[TupleRow], project: str, versions: Sequence[Version], author: str
-) -> None:
+def add_versions(cursor: Cursor, project: str, versions: Sequence[Version], author: str) -> None:
     """Store the versions of a project's plan that are not stored yet."""
     cursor.executemany(
         "INSERT INTO monitoring_plan (project_id, version, position, begins, document, author)"
@@ -40,7 +37,7 @@ def add_versions(
     )
 
 
-def load_checks(conn: Connection[TupleRow], mains: Iterable[str]) -> tuple[CheckMeter, ...]:
+def load_checks(conn: Connection, mains: Iterable[str]) -> tuple[CheckMeter, ...]:
     """Load the check meters of devices, by id."""
     rows = conn.execute(
         "SELECT check_of, id, check_percent FROM device WHERE check_of = ANY(%s) ORDER BY id",

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,31 +49,31 @@ class ProjectCredits:
     transfer: TransferClass
 
 
-def name_of(conn: Connection[TupleRow]) -> str | None:
+def name_of(conn: Connection) -> str | None:
     """Return the programme's name, if one is registered."""
     row = conn.execute("SELECT name FROM programme").fetchone()
     return None if row is None else str(row[0])
 
 
-def issue_signatures(conn: Connection[TupleRow]) -> int:
+def issue_signatures(conn: Connection) -> int:
     """Return how many operators have to approve an issue; 1 where nobody asks for more."""
     row = conn.execute("SELECT issue_signatures FROM programme").fetchone()
     return 1 if row is None or row[0] is None else int(row[0])
 
 
-def public_url(conn: Connection[TupleRow]) -> str | None:
+def public_url(conn: Connection) -> str | None:
     """Return where anybody may ask the API, if the registry says it."""
     row = conn.execute("SELECT public_url FROM programme").fetchone()
     return None if row is None else row[0]
 
 
-def last_year(conn: Connection[TupleRow]) -> int | None:
+def last_year(conn: Connection) -> int | None:
     """Return the last year of which either account knows something."""
     row = conn.execute("SELECT max(year) FROM v_programme_year").fetchone()
     return None if row is None or row[0] is None else int(row[0])
 
 
-def actions(conn: Connection[TupleRow], year: int | None) -> list[ActionYear]:
+def actions(conn: Connection, year: int | None) -> list[ActionYear]:
     """Return every action, in the programme's order, with its figures of a year."""
     rows = conn.execute(
         "SELECT p.action, p.name, p.part_of, p.target_t_per_year, p.target_year,"
@@ -88,7 +87,7 @@ def actions(conn: Connection[TupleRow], year: int | None) -> list[ActionYear]:
     return [ActionYear(*row) for row in rows]
 
 
-def credits_of(conn: Connection[TupleRow]) -> list[ProjectCredits]:
+def credits_of(conn: Connection) -> list[ProjectCredits]:
     """Return every project with its issued tonnes that count; superseded ones do not."""
     rows = conn.execute(
         "SELECT p.id, p.action, coalesce(sum(s.credit_t), 0)::bigint, p.transfer::text"

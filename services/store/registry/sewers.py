@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from datetime import date
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 _STORED = (*COLUMNS, "path", "extent")
 _TEMPORARY = (
@@ -36,7 +35,7 @@ _LEAST_DEGREES = 1e-9
 
 
 def write(
-    conn: Connection[TupleRow], assets: Iterable[Asset], events: Iterable[Event], author: str
+    conn: Connection, assets: Iterable[Asset], events: Iterable[Event], author: str
 ) -> tuple[int, int]:
     """
     Write assets and events in one transaction; what is there already stays.
@@ -73,7 +72,7 @@ def write(
         ) from error
 
 
-def _count(conn: Connection[TupleRow]) -> int:
+def _count(conn: Connection) -> int:
     row = conn.execute("SELECT count(*) FROM sewer_event").fetchone()
     return int(row[0]) if row else 0
 
@@ -85,7 +84,7 @@ def _row(asset: Asset) -> tuple[Any, ...]:
     return (*(getattr(asset, key) for key in COLUMNS), flat, box)
 
 
-def within(conn: Connection[TupleRow], box: Box | None, limit: int, after: str = "") -> list[Asset]:
+def within(conn: Connection, box: Box | None, limit: int, after: str = "") -> list[Asset]:
     """
     Return assets whose extent meets a window, by id from the one after `after` on.
 
@@ -107,7 +106,7 @@ def within(conn: Connection[TupleRow], box: Box | None, limit: int, after: str =
     return [_asset(row) for row in rows.fetchall()]
 
 
-def extent(conn: Connection[TupleRow]) -> Box | None:
+def extent(conn: Connection) -> Box | None:
     """Return west, south, east and north of all assets [degrees]; None where there is none."""
     row = conn.execute(
         "SELECT min((extent[1])[0]), min((extent[1])[1]), max((extent[0])[0]), max((extent[0])[1])"
@@ -116,7 +115,7 @@ def extent(conn: Connection[TupleRow]) -> Box | None:
     return None if row is None or row[0] is None else (row[0], row[1], row[2], row[3])
 
 
-def cells(conn: Connection[TupleRow], box: Box, sides: tuple[int, int]) -> list[Cell]:
+def cells(conn: Connection, box: Box, sides: tuple[int, int]) -> list[Cell]:
     """
     Count the assets of a window by the cells of a grid, for a map that holds too many to draw.
 
@@ -151,7 +150,7 @@ def cells(conn: Connection[TupleRow], box: Box, sides: tuple[int, int]) -> list[
     return [Cell(*row) for row in rows.fetchall()]
 
 
-def every(conn: Connection[TupleRow]) -> Iterator[Asset]:
+def every(conn: Connection) -> Iterator[Asset]:
     """Give all assets by id, without holding all of their rows at once."""
     with conn.transaction(), conn.cursor("sewers") as cursor:
         cursor.itersize = 10_000
@@ -167,7 +166,7 @@ def _asset(row: Sequence[Any]) -> Asset:
     return Asset(path=path, **named)
 
 
-def history(conn: Connection[TupleRow], asset: str) -> tuple[Asset, list[Event]] | None:
+def history(conn: Connection, asset: str) -> tuple[Asset, list[Event]] | None:
     """Return an asset and what was seen and done of it, the newest first; None: unknown."""
     row = conn.execute(
         f"SELECT {', '.join(COLUMNS)}, path FROM sewer_asset WHERE id = %s", [asset]
@@ -182,7 +181,7 @@ def history(conn: Connection[TupleRow], asset: str) -> tuple[Asset, list[Event]]
     return _asset(row), [Event(*event) for event in events]
 
 
-def summary(conn: Connection[TupleRow]) -> dict[str, Any]:
+def summary(conn: Connection) -> dict[str, Any]:
     """How many assets of each kind there are, how many are watched, and what was recorded."""
     counts: list[tuple[str, int]] = conn.execute(
         "SELECT kind, count(*) FROM sewer_asset GROUP BY kind ORDER BY 1"

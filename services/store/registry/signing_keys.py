@@ -14,7 +14,6 @@ from mrv.signatures.keys import EnrolledKey
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from mrv.signatures.keys import Role
 
@@ -27,7 +26,7 @@ class Enrolment(NamedTuple):
     valid_until: datetime | None
 
 
-def enroll(conn: Connection[TupleRow], key: EnrolledKey) -> None:
+def enroll(conn: Connection, key: EnrolledKey) -> None:
     """
     Enrol a public key; the same key again changes nothing but its bounds, where it says any.
 
@@ -80,7 +79,7 @@ def _refuse_other(key: EnrolledKey, other: EnrolledKey) -> None:
         )
 
 
-def load(conn: Connection[TupleRow]) -> list[Enrolment]:
+def load(conn: Connection) -> list[Enrolment]:
     """Load all enrolled keys, oldest first; an ended one with its end's place in the log."""
     rows = conn.execute(
         "SELECT name, role, multikey, valid_from, valid_until, bounds,"
@@ -110,7 +109,7 @@ def _enrolment(
     return Enrolment(EnrolledKey(name, role, multikey, *times, bounds), valid_from, valid_until)
 
 
-def close_log(conn: Connection[TupleRow], key: EnrolledKey, final_head: str) -> None:
+def close_log(conn: Connection, key: EnrolledKey, final_head: str) -> None:
     """Note the last head of a log whose key ended."""
     said = replace(key.bounds, final_head=final_head).to_json()
     conn.execute(
@@ -123,7 +122,7 @@ def _text(moment: datetime | None) -> str | None:
     return None if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def revoke(conn: Connection[TupleRow], name: str, at: datetime) -> list[EnrolledKey]:
+def revoke(conn: Connection, name: str, at: datetime) -> list[EnrolledKey]:
     """
     End the validity of a holder's keys: what they sign from then on does not count.
 
@@ -157,7 +156,7 @@ def revoke(conn: Connection[TupleRow], name: str, at: datetime) -> list[Enrolled
     return [EnrolledKey(*row) for row in rows]
 
 
-def require(conn: Connection[TupleRow], key: EnrolledKey, at: datetime) -> None:
+def require(conn: Connection, key: EnrolledKey, at: datetime) -> None:
     """
     Refuse a key that is not enrolled in its role, or not at this time.
 

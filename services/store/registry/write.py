@@ -27,11 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from psycopg import Connection, Cursor
-    from psycopg.rows import TupleRow
 
 
 def write_entries(
-    conn: Connection[TupleRow], changes: Iterable[Entry], merged: Registry, author: str
+    conn: Connection, changes: Iterable[Entry], merged: Registry, author: str
 ) -> None:
     """Write changed entries; constraints between them are checked at commit."""
     changed = list(changes)
@@ -58,15 +57,13 @@ def _upsert(table: str, columns: str) -> str:
     )
 
 
-def _write_sites(cur: Cursor[TupleRow], sites: list[Site]) -> None:
+def _write_sites(cur: Cursor, sites: list[Site]) -> None:
     rows = [(s.id, s.name, s.latitude, s.longitude, s.clock, s.park) for s in sites]
     cur.executemany(_upsert("site", "id name latitude longitude timezone park"), rows)
     _write_names(cur, "site", {s.id: s.names for s in sites})
 
 
-def _write_names(
-    cur: Cursor[TupleRow], kind: str, found: Mapping[str, Mapping[str, str] | None]
-) -> None:
+def _write_names(cur: Cursor, kind: str, found: Mapping[str, Mapping[str, str] | None]) -> None:
     """Keep what each is called in other languages, and forget what it was called before."""
     cur.execute("DELETE FROM registry_names WHERE kind = %s AND id = ANY (%s)", [kind, list(found)])
     cur.executemany(
@@ -75,17 +72,17 @@ def _write_names(
     )
 
 
-def _write_topics(cur: Cursor[TupleRow], topics: list[Topic]) -> None:
+def _write_topics(cur: Cursor, topics: list[Topic]) -> None:
     rows = [(t.id, t.template, t.active) for t in topics]
     cur.executemany(_upsert("topic_template", "id template active"), rows)
 
 
-def _write_factors(cur: Cursor[TupleRow], found: list[Published]) -> None:
+def _write_factors(cur: Cursor, found: list[Published]) -> None:
     rows = [(f.id, jsonb(f.record)) for f in found]
     cur.executemany(_upsert("published_factor", "id record"), rows)
 
 
-def _write_devices(cur: Cursor[TupleRow], devices: list[Device], author: str) -> None:
+def _write_devices(cur: Cursor, devices: list[Device], author: str) -> None:
     columns = (
         "id site class profile gateway rated_power_w installed removed serial attributes "
         "check_of check_percent maker model"
@@ -123,7 +120,7 @@ def _write_devices(cur: Cursor[TupleRow], devices: list[Device], author: str) ->
     _write_quality(cur, devices, author)
 
 
-def _write_ratings(cur: Cursor[TupleRow], devices: list[Device], author: str) -> None:
+def _write_ratings(cur: Cursor, devices: list[Device], author: str) -> None:
     """Add ratings; those that stand there are never changed."""
     cur.executemany(
         "INSERT INTO device_rating (device_id, begins, rated_power_w, document, author)"
@@ -136,7 +133,7 @@ def _write_ratings(cur: Cursor[TupleRow], devices: list[Device], author: str) ->
     )
 
 
-def _write_meter_keys(cur: Cursor[TupleRow], devices: list[Device], author: str) -> None:
+def _write_meter_keys(cur: Cursor, devices: list[Device], author: str) -> None:
     """Add keys with which meters sign; those that stand there are never changed."""
     cur.executemany(
         "INSERT INTO meter_key (device_id, begins, key, document, author)"
@@ -145,7 +142,7 @@ def _write_meter_keys(cur: Cursor[TupleRow], devices: list[Device], author: str)
     )
 
 
-def _write_arrays(cur: Cursor[TupleRow], devices: list[Device], author: str) -> None:
+def _write_arrays(cur: Cursor, devices: list[Device], author: str) -> None:
     """Add rows of PV modules; those that stand there are never changed."""
     cur.executemany(
         "INSERT INTO device_array (device_id, begins, dc_power_w, tilt, azimuth,"
@@ -160,7 +157,7 @@ def _write_arrays(cur: Cursor[TupleRow], devices: list[Device], author: str) -> 
     )  # fmt: skip
 
 
-def _write_swaps(cur: Cursor[TupleRow], devices: list[Device], author: str) -> None:
+def _write_swaps(cur: Cursor, devices: list[Device], author: str) -> None:
     """Write meter swaps; one that stays as it was keeps its author."""
     rows: list[tuple[Any, ...]] = [
         (d.id, r.channel, r.at, r.last, r.first, r.reason, r.document)
@@ -187,7 +184,7 @@ def _write_swaps(cur: Cursor[TupleRow], devices: list[Device], author: str) -> N
     )
 
 
-def _write_quality(cur: Cursor[TupleRow], devices: list[Device], author: str) -> None:
+def _write_quality(cur: Cursor, devices: list[Device], author: str) -> None:
     """Write limits of quality tests; those that stay as they were keep author and date."""
     names = [d.id for d in devices]
     same = "SELECT device_id, channel, begins, limits, reason FROM device_quality"
@@ -217,7 +214,7 @@ def _write_quality(cur: Cursor[TupleRow], devices: list[Device], author: str) ->
     )
 
 
-def _write_project(cur: Cursor[TupleRow], project: Project, merged: Registry) -> None:
+def _write_project(cur: Cursor, project: Project, merged: Registry) -> None:
     zone = timezone(project, merged) or "UTC"
     crediting = _range(*period_us(project.crediting_from, project.crediting_to, zone))
     modules = project.modules
@@ -245,7 +242,7 @@ def _write_project(cur: Cursor[TupleRow], project: Project, merged: Registry) ->
     )
 
 
-def _write_samples(cur: Cursor[TupleRow], project: Project, author: str) -> None:
+def _write_samples(cur: Cursor, project: Project, author: str) -> None:
     """Add what laboratories found; what stands there is never changed."""
     cur.executemany(
         "INSERT INTO laboratory_result (project_id, laboratory, sample, parameter, taken, value,"
@@ -263,7 +260,7 @@ def _range(begin_us: int, end_us: int) -> str:
     return f"[{utc_text(begin_us)},{utc_text(end_us)})"
 
 
-def _write_programme(cur: Cursor[TupleRow], programme: Programme) -> None:
+def _write_programme(cur: Cursor, programme: Programme) -> None:
     cur.execute(
         "INSERT INTO programme (name, target_kt, area, issue_signatures, public_url)"
         " VALUES (%s, %s, %s, %s, %s) "

@@ -13,13 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from mrv.signatures.keys import EnrolledKey
 
 
 def insert(
-    conn: Connection[TupleRow],
+    conn: Connection,
     statement: str,
     holder: EnrolledKey,
     document: Mapping[str, object],
@@ -46,7 +45,7 @@ def insert(
         ) from error
 
 
-def documents(conn: Connection[TupleRow], statement: str) -> list[bytes]:
+def documents(conn: Connection, statement: str) -> list[bytes]:
     """Return a statement's approvals, first to last."""
     rows = conn.execute(
         "SELECT document FROM statement_approval WHERE statement_id = %s ORDER BY at, multikey",

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 # project and period of a claim
 _Place = tuple[str, str]
@@ -70,9 +69,7 @@ class _Claim(NamedTuple):
         return self.said.split(_AND) if self.said else []
 
 
-def owed(
-    conn: Connection[TupleRow], project: str, devices: Iterable[str], from_us: int, to_us: int
-) -> Owed:
+def owed(conn: Connection, project: str, devices: Iterable[str], from_us: int, to_us: int) -> Owed:
     """
     Return what issued periods before one left for it: its project's, and those of its meters.
 
@@ -125,7 +122,7 @@ def _reached(claims: Iterable[_Claim], places: dict[str, _Place]) -> dict[_Place
     return found
 
 
-def one_meter(conn: Connection[TupleRow], devices: Iterable[str]) -> list[str]:
+def one_meter(conn: Connection, devices: Iterable[str]) -> list[str]:
     """Return these devices, and those that are the same meter by maker and serial number."""
     rows = conn.execute(
         "SELECT DISTINCT o.id FROM device d JOIN device o ON o.id = d.id OR (o.serial = d.serial"
@@ -136,7 +133,7 @@ def one_meter(conn: Connection[TupleRow], devices: Iterable[str]) -> list[str]:
     return [name for (name,) in rows]
 
 
-def _places(conn: Connection[TupleRow], names: list[str]) -> dict[str, _Place]:
+def _places(conn: Connection, names: list[str]) -> dict[str, _Place]:
     """Periods of statements; one that was superseded left what its successor leaves."""
     rows = conn.execute(
         "SELECT id, project_id, period::text FROM statement WHERE id = ANY(%s)", [names]
@@ -144,9 +141,7 @@ def _places(conn: Connection[TupleRow], names: list[str]) -> dict[str, _Place]:
     return {name: (project, period) for name, project, period in rows}
 
 
-def unclaimed(
-    conn: Connection[TupleRow], projects: Sequence[str], until_us: int
-) -> list[tuple[int, int]]:
+def unclaimed(conn: Connection, projects: Sequence[str], until_us: int) -> list[tuple[int, int]]:
     """Spans since projects first issued anything that no issued statement covers. [us UTC]"""
     rows = conn.execute(
         "SELECT (extract(epoch FROM lower(r)) * 1000000)::bigint,"

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 
 class Certificate(NamedTuple):
@@ -42,7 +41,7 @@ class CertifiedHour(NamedTuple):
     wh: int
 
 
-def enter(conn: Connection[TupleRow], one: Certificate, author: str) -> None:
+def enter(conn: Connection, one: Certificate, author: str) -> None:
     """
     Enter a certificate; it is never changed.
 
@@ -69,7 +68,7 @@ def enter(conn: Connection[TupleRow], one: Certificate, author: str) -> None:
         raise InputError(str(error.diag.message_primary)) from error
 
 
-def certificates(conn: Connection[TupleRow], device: str | None = None) -> list[Certificate]:
+def certificates(conn: Connection, device: str | None = None) -> list[Certificate]:
     """Return certificates, of a device or all, by time."""
     rows = conn.execute(
         "SELECT id, scheme, device_id, lower(period), upper(period), wh, issuing_body, document,"
@@ -80,7 +79,7 @@ def certificates(conn: Connection[TupleRow], device: str | None = None) -> list[
     return [Certificate(*row) for row in rows]
 
 
-def hours(conn: Connection[TupleRow], certificate: str) -> list[CertifiedHour]:
+def hours(conn: Connection, certificate: str) -> list[CertifiedHour]:
     """Return what a certificate certifies, by hours of UTC."""
     rows = conn.execute(
         "SELECT date_trunc('hour', start, 'UTC'), sum(wh)::bigint FROM energy_certified"
@@ -90,7 +89,7 @@ def hours(conn: Connection[TupleRow], certificate: str) -> list[CertifiedHour]:
     return [CertifiedHour(*row) for row in rows]
 
 
-def free_wh(conn: Connection[TupleRow], device: str, begin: datetime, end: datetime) -> int:
+def free_wh(conn: Connection, device: str, begin: datetime, end: datetime) -> int:
     """Return what a device generated in a time and no certificate has. [Wh]"""
     row = conn.execute(
         "SELECT coalesce(sum(greatest(0, q.value - coalesce((SELECT sum(c.wh)"
@@ -103,7 +102,7 @@ def free_wh(conn: Connection[TupleRow], device: str, begin: datetime, end: datet
 
 
 def certified(
-    conn: Connection[TupleRow], devices: Sequence[str], from_us: int, to_us: int
+    conn: Connection, devices: Sequence[str], from_us: int, to_us: int
 ) -> dict[tuple[str, str], tuple[Certified, ...]]:
     """Return what certificates certify of devices in [from, to), by device and quantity."""
     rows = conn.execute(
@@ -124,9 +123,7 @@ def certified(
     return found
 
 
-def beside(
-    conn: Connection[TupleRow], devices: Sequence[str], from_us: int, to_us: int
-) -> list[str]:
+def beside(conn: Connection, devices: Sequence[str], from_us: int, to_us: int) -> list[str]:
     """Return certificates in [from, to) of other meters at the devices' sites, as texts."""
     rows = conn.execute(
         "SELECT DISTINCT c.certificate_id, c.device_id FROM energy_certified c"

@@ -17,16 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from services.vault.part import Part
 
 
 def keep(
-    conn: Connection[TupleRow],
-    statement: str,
-    files: Mapping[str, bytes],
-    parts: Mapping[str, Part] = {},
+    conn: Connection, statement: str, files: Mapping[str, bytes], parts: Mapping[str, Part] = {}
 ) -> None:
     """
     Keep a statement's evidence, for good.
@@ -46,9 +42,7 @@ def keep(
         )
 
 
-def kept(
-    conn: Connection[TupleRow], statement: str, names: Sequence[str] | None = None
-) -> dict[str, bytes]:
+def kept(conn: Connection, statement: str, names: Sequence[str] | None = None) -> dict[str, bytes]:
     """
     Return what was kept of a statement: file name to bytes; empty before it is verified.
 
@@ -73,7 +67,7 @@ def kept(
     return {name: elsewhere[path] if path else bytes(data) for name, data, path in rows}
 
 
-def _whole(conn: Connection[TupleRow], paths: Sequence[str]) -> dict[str, bytes]:
+def _whole(conn: Connection, paths: Sequence[str]) -> dict[str, bytes]:
     """Read archived files, each held against its digest."""
     if not paths:
         return {}
@@ -82,7 +76,7 @@ def _whole(conn: Connection[TupleRow], paths: Sequence[str]) -> dict[str, bytes]
         return {part.path: table.whole(place, part) for part in archived.at(cursor, paths)}
 
 
-def digests(conn: Connection[TupleRow], statement: str) -> dict[str, str]:
+def digests(conn: Connection, statement: str) -> dict[str, str]:
     """SHA-256 of each file that was kept of a statement, in hex; of an archived one as recorded."""
     rows = conn.execute(
         "SELECT e.name, encode(coalesce(sha256(e.content), p.sha256), 'hex')"

@@ -86,7 +86,7 @@ RETURNING {_ROW}, attempts
 """
 
 
-def ask(conn: Connection[TupleRow], id_: UUID, wanted: Wanted, principal: str) -> UUID | None:
+def ask(conn: Connection, id_: UUID, wanted: Wanted, principal: str) -> UUID | None:
     """
     Ask for a file; return the job's id, or None where too many wait for whoever asks.
 
@@ -113,7 +113,7 @@ def ask(conn: Connection[TupleRow], id_: UUID, wanted: Wanted, principal: str) -
     return id_
 
 
-def take(conn: Connection[TupleRow]) -> FileJob | None:
+def take(conn: Connection) -> FileJob | None:
     """Take the next job that nobody works on; None where there is none."""
     while True:
         row = conn.execute(_TAKE, {"stale": STALE_S}).fetchone()
@@ -128,12 +128,7 @@ def take(conn: Connection[TupleRow]) -> FileJob | None:
 
 
 def end(
-    conn: Connection[TupleRow],
-    id_: UUID,
-    status: int,
-    *,
-    detail: str | None = None,
-    size: int | None = None,
+    conn: Connection, id_: UUID, status: int, *, detail: str | None = None, size: int | None = None
 ) -> None:
     """Note what came of a job."""
     conn.execute(
@@ -143,7 +138,7 @@ def end(
     )
 
 
-def give_back(conn: Connection[TupleRow], id_: UUID) -> None:
+def give_back(conn: Connection, id_: UUID) -> None:
     """Leave a job to whoever comes next: this process ends."""
     conn.execute(
         "UPDATE file_job SET began = NULL, attempts = attempts - 1 WHERE id = %s AND ended IS NULL",
@@ -151,7 +146,7 @@ def give_back(conn: Connection[TupleRow], id_: UUID) -> None:
     )
 
 
-def find(conn: Connection[TupleRow], id_: UUID) -> FileJob | None:
+def find(conn: Connection, id_: UUID) -> FileJob | None:
     """Return a job; None where there is none of that id, or no longer."""
     row = conn.execute(
         f"SELECT {_ROW}, CASE WHEN ended IS NULL THEN (SELECT count(*) FROM file_job e"
@@ -171,7 +166,7 @@ def _job(row: TupleRow, ahead: int) -> FileJob:
     return FileJob(id_, wanted, principal, asked, began, ended, status, detail, size, ahead)
 
 
-def forget_old(conn: Connection[TupleRow]) -> int:
+def forget_old(conn: Connection) -> int:
     """Remove jobs that were asked for more than a day ago, and what was told of them."""
     conn.execute(
         "DELETE FROM job_progress WHERE at < clock_timestamp() - make_interval(secs => %s)",
@@ -183,7 +178,7 @@ def forget_old(conn: Connection[TupleRow]) -> int:
     return done.rowcount
 
 
-def tell(conn: Connection[TupleRow], job: UUID, progress: Progress) -> None:
+def tell(conn: Connection, job: UUID, progress: Progress) -> None:
     """Note how far a job is, of a file or of the signer."""
     conn.execute(
         "INSERT INTO job_progress AS p (job, done, total, step) VALUES (%s, %s, %s, %s)"
@@ -193,7 +188,7 @@ def tell(conn: Connection[TupleRow], job: UUID, progress: Progress) -> None:
     )
 
 
-def progress_of(conn: Connection[TupleRow], job: UUID) -> Progress | None:
+def progress_of(conn: Connection, job: UUID) -> Progress | None:
     """Return how far a job said that it is; None where it said nothing."""
     row = conn.execute(
         "SELECT done, total, step FROM job_progress WHERE job = %s", [job]

@@ -13,14 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from mrv.signatures.keys import EnrolledKey
     from mrv.statement.findings import Event
 
 
 def insert(
-    conn: Connection[TupleRow],
+    conn: Connection,
     event: Event,
     holder: EnrolledKey,
     document: Mapping[str, object],
@@ -50,7 +49,7 @@ def insert(
         ) from error
 
 
-def documents(conn: Connection[TupleRow], statement: str) -> list[bytes]:
+def documents(conn: Connection, statement: str) -> list[bytes]:
     """Return the signed events of a statement's findings, first to last."""
     rows = conn.execute(
         "SELECT document FROM finding_event WHERE statement_id = %s ORDER BY sequence", [statement]
@@ -58,7 +57,7 @@ def documents(conn: Connection[TupleRow], statement: str) -> list[bytes]:
     return [bytes(document) for (document,) in rows]
 
 
-def principals(conn: Connection[TupleRow], statement: str, event: str) -> set[str]:
+def principals(conn: Connection, statement: str, event: str) -> set[str]:
     """Return which API principals brought events of a kind."""
     rows = conn.execute(
         "SELECT DISTINCT principal FROM finding_event"

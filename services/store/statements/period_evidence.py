@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from psycopg import Connection, Cursor
-    from psycopg.rows import TupleRow
 
     from ingest.classes import Channel
     from ingest.model import Fleet, Frame
@@ -39,7 +38,7 @@ class Reach(NamedTuple):
 
 
 def reaches(
-    cursor: Cursor[TupleRow], fleet: Fleet, pairs: set[tuple[int, int]], from_us: int, to_us: int
+    cursor: Cursor, fleet: Fleet, pairs: set[tuple[int, int]], from_us: int, to_us: int
 ) -> list[dict[int, Reach]]:
     """
     Evidence to try for each device, nearest first; the last is its whole history.
@@ -69,7 +68,7 @@ def reaches(
 
 
 def _first_from(
-    cursor: Cursor[TupleRow], fleet: Fleet, pairs: set[tuple[int, int]], to_us: int
+    cursor: Cursor, fleet: Fleet, pairs: set[tuple[int, int]], to_us: int
 ) -> Iterator[tuple[int, int]]:
     """Devices with the time of the first reading from the end on that ends a step, if any does."""
     for class_id, members in sorted(marks.by_class(fleet, [d for d, _ in sorted(pairs)]).items()):
@@ -85,7 +84,7 @@ def _columns(channel: Channel) -> list[str]:
     return [channel.name] if channel.power is None else [channel.name, channel.power]
 
 
-def fetch(cursor: Cursor[TupleRow], fleet: Fleet, reach: Mapping[int, Reach]) -> list[Frame]:
+def fetch(cursor: Cursor, fleet: Fleet, reach: Mapping[int, Reach]) -> list[Frame]:
     """Fetch stored readings within each device's reach, one frame a class."""
     frames = []
     for class_id, members in sorted(marks.by_class(fleet, list(reach)).items()):
@@ -94,7 +93,7 @@ def fetch(cursor: Cursor[TupleRow], fleet: Fleet, reach: Mapping[int, Reach]) ->
     return [frame for frame in frames if len(frame)]
 
 
-def _span(cursor: Cursor[TupleRow], fleet: Fleet, device: int, reach: Reach) -> tuple[int, int]:
+def _span(cursor: Cursor, fleet: Fleet, device: int, reach: Reach) -> tuple[int, int]:
     """Half-open span of a reach, no longer than what is stored where it has no end."""
     since, until = reach.after_us + 1, reach.until_us + 1
     if reach.after_us > FROM_START and reach.until_us < _FAR:
@@ -104,7 +103,7 @@ def _span(cursor: Cursor[TupleRow], fleet: Fleet, device: int, reach: Reach) -> 
 
 
 def load_makers(
-    conn: Connection[TupleRow], devices: Sequence[str]
+    conn: Connection, devices: Sequence[str]
 ) -> dict[str, tuple[str | None, str | None]]:
     """Load maker and model of the meters of which one is known, by device."""
     rows = conn.execute(
@@ -115,7 +114,7 @@ def load_makers(
     return {name: (maker, model) for name, maker, model in rows}
 
 
-def load_serials(conn: Connection[TupleRow], devices: Sequence[str]) -> dict[str, str | None]:
+def load_serials(conn: Connection, devices: Sequence[str]) -> dict[str, str | None]:
     """Load the meters' serial numbers by device."""
     rows = conn.execute("SELECT id, serial FROM device WHERE id = ANY(%s)", [list(devices)])
     return dict(rows.fetchall())

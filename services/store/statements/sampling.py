@@ -13,13 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from mrv.signatures.keys import EnrolledKey
 
 
 def insert(
-    conn: Connection[TupleRow],
+    conn: Connection,
     statement: str,
     holder: EnrolledKey,
     document: Mapping[str, object],
@@ -48,7 +47,7 @@ def insert(
         raise StatementStateError(" ".join(str(error).split())) from error
 
 
-def document(conn: Connection[TupleRow], statement: str) -> bytes | None:
+def document(conn: Connection, statement: str) -> bytes | None:
     """Return a statement's signed list, if one was drawn."""
     row = conn.execute(
         "SELECT document FROM statement_sampling WHERE statement_id = %s", [statement]

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from psycopg import Connection, Cursor
-    from psycopg.rows import TupleRow
 
     from ingest.model import Fleet, Frame, Int32, Int64
 
@@ -37,7 +36,7 @@ class Seal(NamedTuple):
     end: datetime
 
 
-def latest(conn: Connection[TupleRow]) -> dict[tuple[str, date], Seal]:
+def latest(conn: Connection) -> dict[tuple[str, date], Seal]:
     """Return the last seal of every sealed day, by project ('' for none) and day."""
     rows = conn.execute(
         "SELECT DISTINCT ON (project_id, day) project_id, day, sequence, index, from_time, to_time"
@@ -46,7 +45,7 @@ def latest(conn: Connection[TupleRow]) -> dict[tuple[str, date], Seal]:
     return {(row[0], row[1]): Seal(*row) for row in rows}
 
 
-def first_sealed(conn: Connection[TupleRow]) -> dict[tuple[str, date], datetime]:
+def first_sealed(conn: Connection) -> dict[tuple[str, date], datetime]:
     """Return when each sealed day was first sealed, by project ('' for none) and day."""
     rows = conn.execute(
         "SELECT s.project_id, s.day, e.appended FROM data_seal s JOIN log_entry e USING (index)"
@@ -55,7 +54,7 @@ def first_sealed(conn: Connection[TupleRow]) -> dict[tuple[str, date], datetime]
     return {(project, day): at for project, day, at in rows}
 
 
-def add(conn: Connection[TupleRow], seal: Seal) -> None:
+def add(conn: Connection, seal: Seal) -> None:
     """Note where a day's seal stands in the log."""
     conn.execute(
         "INSERT INTO data_seal (project_id, day, sequence, index, from_time, to_time)"
@@ -64,7 +63,7 @@ def add(conn: Connection[TupleRow], seal: Seal) -> None:
     )
 
 
-def of_day(conn: Connection[TupleRow], project: str, day: date) -> list[int]:
+def of_day(conn: Connection, project: str, day: date) -> list[int]:
     """Return the places in the log of all seals of a day, first to last."""
     rows = conn.execute(
         "SELECT index FROM data_seal WHERE project_id = %s AND day = %s ORDER BY sequence",
@@ -73,21 +72,33 @@ def of_day(conn: Connection[TupleRow], project: str, day: date) -> list[int]:
     return [int(index) for (index,) in rows]
 
 
-def first_us(cursor: Cursor[TupleRow], devices: Sequence[str]) -> dict[str, int]:
+def first_us(cursor: Cursor, devices: Sequence[str]) -> dict[str, int]:
     """Time of each device's oldest reading, of those that have one. [us UTC]"""
     found: dict[str, int] = {}
     stored: list[tuple[str, int]] = []
-    for class_id in classes.load():
+    for class_id, ids in _by_class(cursor, devices).items():
         cursor.execute(
             "SELECT d.id, r.first FROM unnest(%s::text[]) d (id) CROSS JOIN LATERAL"
             " (SELECT (extract(epoch FROM time) * 1000000)::bigint AS first"
             f" FROM reading_{class_id} WHERE device_id = d.id ORDER BY time LIMIT 1) r",
-            [list(devices)],
+            [ids],
         )
         stored += [(str(name), int(us)) for name, us in cursor.fetchall()]
     stored += [(name, first) for name, (first, _) in archived.reach(cursor, devices).items()]
     for name, us in stored:
         found[name] = min(us, found.get(name, us))
+    return found
+
+
+def _by_class(cursor: Cursor, devices: Sequence[str]) -> dict[str, list[str]]:
+    """Devices under the class whose table has their readings; under all, if it is not known."""
+    cursor.execute("SELECT id, class FROM device WHERE id = ANY(%s)", [list(devices)])
+    class_of = {str(name): str(class_id) for name, class_id in cursor.fetchall()}
+    found: dict[str, list[str]] = {}
+    every = classes.load()
+    for name in devices:
+        for class_id in [class_of[name]] if class_of.get(name) in every else every:
+            found.setdefault(class_id, []).append(name)
     return found
 
 
@@ -100,7 +111,7 @@ class Emissions(NamedTuple):
 
 
 def emissions_of(
-    cursor: Cursor[TupleRow], fleet: Fleet, ids: Sequence[str], from_us: int, to_us: int
+    cursor: Cursor, fleet: Fleet, ids: Sequence[str], from_us: int, to_us: int
 ) -> Emissions:
     """Stored emission rows whose start lies in [from, to)."""
     texts = ("project_id", "methodology", "factor")
@@ -121,7 +132,7 @@ def emissions_of(
     )
 
 
-def note_late(cursor: Cursor[TupleRow], fleet: Fleet, frames: Sequence[Frame], now_us: int) -> None:
+def note_late(cursor: Cursor, fleet: Fleet, frames: Sequence[Frame], now_us: int) -> None:
     """
     Note the sealed days into which a batch wrote readings.
 
@@ -132,7 +143,7 @@ def note_late(cursor: Cursor[TupleRow], fleet: Fleet, frames: Sequence[Frame], n
 
 
 def note_days(
-    cursor: Cursor[TupleRow], fleet: Fleet, times: Sequence[tuple[Int32, Int64]], now_us: int
+    cursor: Cursor, fleet: Fleet, times: Sequence[tuple[Int32, Int64]], now_us: int
 ) -> None:
     """Note the sealed days of devices and times, two arrays of one length each. [us UTC]"""
     if all(not len(us) or int(us.min()) >= now_us - YOUNG_US for _, us in times):
@@ -168,13 +179,13 @@ class LateDay(NamedTuple):
     noted: datetime
 
 
-def late_days(conn: Connection[TupleRow]) -> list[LateDay]:
+def late_days(conn: Connection) -> list[LateDay]:
     """Return what `note_late` noted."""
     rows = conn.execute("SELECT device_id, day, noted FROM late_day ORDER BY day, device_id")
     return [LateDay(*row) for row in rows]
 
 
-def forget_late(conn: Connection[TupleRow], days: Sequence[LateDay]) -> None:
+def forget_late(conn: Connection, days: Sequence[LateDay]) -> None:
     """Forget late days that were sealed again, unless they were written into meanwhile."""
     conn.execute(
         "DELETE FROM late_day l USING unnest(%s::text[], %s::date[], %s::timestamptz[])"

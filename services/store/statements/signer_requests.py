@@ -98,7 +98,7 @@ ORDER BY r.number LIMIT {_AT_A_GLANCE}
 _LOCK = "hashtextextended('signer request:' || %s, 0)"
 
 
-def ask(conn: Connection[TupleRow], request: Request) -> None:
+def ask(conn: Connection, request: Request) -> None:
     """Put a request in the queue; the same id again changes nothing."""
     conn.execute(
         "INSERT INTO signer_request (id, kind, subject, said, actor, principal)"
@@ -108,7 +108,7 @@ def ask(conn: Connection[TupleRow], request: Request) -> None:
 
 
 @contextmanager
-def taken(conn: Connection[TupleRow], kinds: Collection[str]) -> Iterator[Request | None]:
+def taken(conn: Connection, kinds: Collection[str]) -> Iterator[Request | None]:
     """Hold the next request of some kinds that nobody else holds; None where there is none."""
     held = next((one for one in _candidates(conn, kinds) if _lock(conn, one)), None)
     try:
@@ -119,7 +119,7 @@ def taken(conn: Connection[TupleRow], kinds: Collection[str]) -> Iterator[Reques
             conn.execute(f"SELECT pg_advisory_unlock({_LOCK})", [str(held.id)])
 
 
-def _candidates(conn: Connection[TupleRow], kinds: Collection[str]) -> list[Request]:
+def _candidates(conn: Connection, kinds: Collection[str]) -> list[Request]:
     rows = conn.execute(_NEXT, [list(kinds), PAUSE_S]).fetchall()
     return [_request(row) for row in rows]
 
@@ -129,12 +129,12 @@ def _request(row: TupleRow) -> Request:
     return Request(id_, kind, subject, bytes(said), actor, principal, asked)
 
 
-def _lock(conn: Connection[TupleRow], request: Request) -> bool:
+def _lock(conn: Connection, request: Request) -> bool:
     row = conn.execute(f"SELECT pg_try_advisory_lock({_LOCK})", [str(request.id)]).fetchone()
     return row == (True,)
 
 
-def begin(conn: Connection[TupleRow], id_: UUID) -> int:
+def begin(conn: Connection, id_: UUID) -> int:
     """Note that work on a request begins; which attempt this is, from 1."""
     row = conn.execute(
         "INSERT INTO signer_attempt (request_id, number)"
@@ -147,7 +147,7 @@ def begin(conn: Connection[TupleRow], id_: UUID) -> int:
     return int(row[0])
 
 
-def answer(conn: Connection[TupleRow], id_: UUID, result: dict[str, Any], *, created: bool) -> None:
+def answer(conn: Connection, id_: UUID, result: dict[str, Any], *, created: bool) -> None:
     """Answer a request, in the transaction that did what it asks for."""
     conn.execute(
         "INSERT INTO signer_answer (request_id, created, result) VALUES (%s, %s, %s)",
@@ -155,7 +155,7 @@ def answer(conn: Connection[TupleRow], id_: UUID, result: dict[str, Any], *, cre
     )
 
 
-def refuse(conn: Connection[TupleRow], id_: UUID, error: str, detail: str) -> None:
+def refuse(conn: Connection, id_: UUID, error: str, detail: str) -> None:
     """Answer a request with an error: its name, and what is wrong."""
     conn.execute(
         "INSERT INTO signer_answer (request_id, created, error, detail) VALUES (%s, false, %s, %s)",
@@ -163,7 +163,7 @@ def refuse(conn: Connection[TupleRow], id_: UUID, error: str, detail: str) -> No
     )
 
 
-def answer_of(conn: Connection[TupleRow], id_: UUID) -> Answer | None:
+def answer_of(conn: Connection, id_: UUID) -> Answer | None:
     """Return the answer of a request, if there is one."""
     row = conn.execute(
         "SELECT at, created, result, error, detail FROM signer_answer WHERE request_id = %s", [id_]
@@ -171,7 +171,7 @@ def answer_of(conn: Connection[TupleRow], id_: UUID) -> Answer | None:
     return None if row is None else Answer(*row)
 
 
-def progress(conn: Connection[TupleRow], id_: UUID) -> Progress | None:
+def progress(conn: Connection, id_: UUID) -> Progress | None:
     """Return how far a request has come; None where there is none of that id."""
     row = conn.execute(
         f"SELECT {_ROW},"
@@ -188,7 +188,7 @@ def progress(conn: Connection[TupleRow], id_: UUID) -> Progress | None:
     return Progress(_request(tuple(request)), attempts, began, ahead, answer_of(conn, id_))
 
 
-def waiting(conn: Connection[TupleRow]) -> Waiting:
+def waiting(conn: Connection) -> Waiting:
     """Count the requests that have no answer."""
     row = conn.execute(
         "SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(r.asked)), 0)"
@@ -197,7 +197,7 @@ def waiting(conn: Connection[TupleRow]) -> Waiting:
     return Waiting(0, 0.0) if row is None else Waiting(*row)
 
 
-def answered_last(conn: Connection[TupleRow]) -> datetime | None:
+def answered_last(conn: Connection) -> datetime | None:
     """Return when the signer answered last; None where it never did."""
     row = conn.execute("SELECT max(at) FROM signer_answer").fetchone()
     return None if row is None else row[0]

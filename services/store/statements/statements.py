@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from mrv.accounting.period_result import PeriodResult
     from mrv.documents.statement import Claims
@@ -72,7 +71,7 @@ class Event:
     principal: str | None = None
 
 
-def find(conn: Connection[TupleRow], statement: str) -> Stored:
+def find(conn: Connection, statement: str) -> Stored:
     """
     Return one statement.
 
@@ -89,13 +88,13 @@ def find(conn: Connection[TupleRow], statement: str) -> Stored:
     return found
 
 
-def seek(conn: Connection[TupleRow], statement: str) -> Stored | None:
+def seek(conn: Connection, statement: str) -> Stored | None:
     """Return one statement, if there is one of that id."""
     row = conn.execute(f"{_SELECT} WHERE s.id = %s", [statement]).fetchone()
     return None if row is None else Stored(*row)
 
 
-def successor(conn: Connection[TupleRow], statement: str) -> str | None:
+def successor(conn: Connection, statement: str) -> str | None:
     """Return the issued statement that replaced one, if there is one."""
     row = conn.execute(
         "SELECT s.id FROM statement s JOIN claim c ON c.statement_id = s.id"
@@ -105,7 +104,7 @@ def successor(conn: Connection[TupleRow], statement: str) -> str | None:
     return None if row is None else str(row[0])
 
 
-def all_of(conn: Connection[TupleRow], project: str | None = None) -> list[Stored]:
+def all_of(conn: Connection, project: str | None = None) -> list[Stored]:
     """Return the statements of a project, or all, in the order of their making."""
     rows = conn.execute(
         f"{_SELECT} WHERE %(p)s::text IS NULL OR s.project_id = %(p)s"
@@ -115,7 +114,7 @@ def all_of(conn: Connection[TupleRow], project: str | None = None) -> list[Store
     return [Stored(*row) for row in rows.fetchall()]
 
 
-def latest(conn: Connection[TupleRow], project: str, from_us: int, to_us: int) -> Stored | None:
+def latest(conn: Connection, project: str, from_us: int, to_us: int) -> Stored | None:
     """Return the last statement of exactly that period, if there is one."""
     row = conn.execute(
         f"{_SELECT} WHERE s.project_id = %s AND s.period = %s ORDER BY s.sequence DESC LIMIT 1",
@@ -124,7 +123,7 @@ def latest(conn: Connection[TupleRow], project: str, from_us: int, to_us: int) -
     return None if row is None else Stored(*row)
 
 
-def detail(conn: Connection[TupleRow], statement: str) -> dict[str, Any]:
+def detail(conn: Connection, statement: str) -> dict[str, Any]:
     """Return what was kept when the statement's period was closed."""
     row = conn.execute(
         "SELECT p.detail::text FROM statement s JOIN monitoring_period p ON p.id = s.period_id"
@@ -135,7 +134,7 @@ def detail(conn: Connection[TupleRow], statement: str) -> dict[str, Any]:
     return found
 
 
-def events(conn: Connection[TupleRow], statement: str) -> list[Event]:
+def events(conn: Connection, statement: str) -> list[Event]:
     """Return the steps of a statement so far, first to last."""
     rows = conn.execute(
         "SELECT state, at, actor, multikey, reason, document, principal FROM statement_event"
@@ -146,7 +145,7 @@ def events(conn: Connection[TupleRow], statement: str) -> list[Event]:
 
 
 @contextmanager
-def closing(conn: Connection[TupleRow], project: str) -> Iterator[None]:
+def closing(conn: Connection, project: str) -> Iterator[None]:
     """Let nobody else close a period of this project; `conn` is in autocommit."""
     key = "hashtextextended('period:' || %s, 0)"
     conn.execute(f"SELECT pg_advisory_lock({key})", [project])
@@ -158,7 +157,7 @@ def closing(conn: Connection[TupleRow], project: str) -> Iterator[None]:
 
 
 def insert(
-    conn: Connection[TupleRow],
+    conn: Connection,
     result: PeriodResult,
     local: tuple[date, date],
     document: Mapping[str, Any],
@@ -202,7 +201,7 @@ def insert(
 
 
 def step(
-    conn: Connection[TupleRow],
+    conn: Connection,
     statement: str,
     state: str,
     actor: str,
@@ -221,12 +220,12 @@ def step(
     )
 
 
-def unclaim(conn: Connection[TupleRow], statement: str) -> None:
+def unclaim(conn: Connection, statement: str) -> None:
     """Let go of a revoked statement's period."""
     conn.execute("DELETE FROM claim WHERE statement_id = %s", [statement])
 
 
-def claim(conn: Connection[TupleRow], stored: Stored) -> None:
+def claim(conn: Connection, stored: Stored) -> None:
     """
     Claim a statement's period; a superseded statement's claim goes first.
 
@@ -243,7 +242,7 @@ def claim(conn: Connection[TupleRow], stored: Stored) -> None:
     )
 
 
-def claims_within(conn: Connection[TupleRow], project: str, from_us: int, to_us: int) -> list[str]:
+def claims_within(conn: Connection, project: str, from_us: int, to_us: int) -> list[str]:
     """Return the issued statements of a project whose periods touch this one."""
     rows = conn.execute(
         "SELECT statement_id FROM claim WHERE project_id = %s AND period && %s ORDER BY period",
@@ -252,7 +251,7 @@ def claims_within(conn: Connection[TupleRow], project: str, from_us: int, to_us:
     return [name for (name,) in rows.fetchall()]
 
 
-def claimed_before(conn: Connection[TupleRow], project: str, from_us: int) -> Stored | None:
+def claimed_before(conn: Connection, project: str, from_us: int) -> Stored | None:
     """Return the issued statement of a project that ends last before a time."""
     row = conn.execute(
         f"{_SELECT} JOIN claim c ON c.statement_id = s.id WHERE c.project_id = %s"
@@ -262,7 +261,7 @@ def claimed_before(conn: Connection[TupleRow], project: str, from_us: int) -> St
     return None if row is None else Stored(*row)
 
 
-def fixed_ex_ante(conn: Connection[TupleRow], project: str) -> list[FixedBefore]:
+def fixed_ex_ante(conn: Connection, project: str) -> list[FixedBefore]:
     """
     Return each value that a project's issued statements fixed ex ante, with the first that did.
 
@@ -280,9 +279,7 @@ def fixed_ex_ante(conn: Connection[TupleRow], project: str) -> list[FixedBefore]
     return [FixedBefore(*row) for row in rows]
 
 
-def claimed_within(
-    conn: Connection[TupleRow], project: str, from_us: int, to_us: int
-) -> list[Stored]:
+def claimed_within(conn: Connection, project: str, from_us: int, to_us: int) -> list[Stored]:
     """Return the issued statements of a project whose periods lie within a time, in order."""
     rows = conn.execute(
         f"{_SELECT} JOIN claim c ON c.statement_id = s.id WHERE c.project_id = %s"
@@ -299,7 +296,7 @@ _OF_DEVICES = (
 
 
 def claimed_of_devices(
-    conn: Connection[TupleRow], project: str, devices: Sequence[str], from_us: int, to_us: int
+    conn: Connection, project: str, devices: Sequence[str], from_us: int, to_us: int
 ) -> list[Stored]:
     """Return issued statements of other projects that touch a time and have some devices."""
     rows = conn.execute(
@@ -311,7 +308,7 @@ def claimed_of_devices(
 
 
 def last_of_devices(
-    conn: Connection[TupleRow], project: str, devices: Sequence[str], from_us: int
+    conn: Connection, project: str, devices: Sequence[str], from_us: int
 ) -> Stored | None:
     """Return the issued statement of another project that had some devices and ends last before."""
     row = conn.execute(
@@ -322,9 +319,7 @@ def last_of_devices(
     return None if row is None else Stored(*row)
 
 
-def claimed_exactly(
-    conn: Connection[TupleRow], project: str, from_us: int, to_us: int
-) -> Stored | None:
+def claimed_exactly(conn: Connection, project: str, from_us: int, to_us: int) -> Stored | None:
     """Return the issued statement of a project that claims exactly that period."""
     row = conn.execute(
         f"{_SELECT} JOIN claim c ON c.statement_id = s.id"

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from mrv.signatures.keys import EnrolledKey
 
@@ -24,7 +23,7 @@ class Published(NamedTuple):
 
 
 def insert(
-    conn: Connection[TupleRow],
+    conn: Connection,
     project: str,
     holder: EnrolledKey,
     signed: datetime,
@@ -39,13 +38,13 @@ def insert(
     )
 
 
-def projects(conn: Connection[TupleRow]) -> list[str]:
+def projects(conn: Connection) -> list[str]:
     """Return the projects of which a list was ever published."""
     rows = conn.execute("SELECT DISTINCT project_id FROM status_list ORDER BY project_id")
     return [project for (project,) in rows]
 
 
-def newest(conn: Connection[TupleRow], project: str) -> Published | None:
+def newest(conn: Connection, project: str) -> Published | None:
     """Return a project's newest list, if one was ever published."""
     row = conn.execute(
         "SELECT document, signed FROM status_list WHERE project_id = %s"

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 _COLUMNS = "digest, size, statement_id, authority, signer, url, time, token, chain, received"
 # entries that only a head seals: days, and statements that were issued
@@ -54,7 +53,7 @@ class HeadToStamp(NamedTuple):
     since: datetime
 
 
-def add(conn: Connection[TupleRow], one: Token) -> bool:
+def add(conn: Connection, one: Token) -> bool:
     """Keep a token; return whether it is the first of that authority for these bytes."""
     cursor = conn.execute(
         f"INSERT INTO timestamp_token ({_COLUMNS}) VALUES"
@@ -67,17 +66,17 @@ def add(conn: Connection[TupleRow], one: Token) -> bool:
     return cursor.rowcount == 1
 
 
-def of_digest(conn: Connection[TupleRow], digest: bytes) -> list[Token]:
+def of_digest(conn: Connection, digest: bytes) -> list[Token]:
     """Return the tokens over these bytes, by time."""
     return _found(conn, "digest = %s", [digest])
 
 
-def of_statement(conn: Connection[TupleRow], statement: str) -> list[Token]:
+def of_statement(conn: Connection, statement: str) -> list[Token]:
     """Return the tokens over a statement, by time."""
     return _found(conn, "statement_id = %s", [statement])
 
 
-def of_heads(conn: Connection[TupleRow]) -> dict[int, list[Token]]:
+def of_heads(conn: Connection) -> dict[int, list[Token]]:
     """Return the tokens over heads of the log, by the head's size."""
     found: dict[int, list[Token]] = {}
     for one in _found(conn, "size IS NOT NULL", []):
@@ -85,19 +84,19 @@ def of_heads(conn: Connection[TupleRow]) -> dict[int, list[Token]]:
     return found
 
 
-def every(conn: Connection[TupleRow]) -> list[Token]:
+def every(conn: Connection) -> list[Token]:
     """Return all tokens, by time."""
     return _found(conn, "true", [])
 
 
-def _found(conn: Connection[TupleRow], where: str, values: Sequence[object]) -> list[Token]:
+def _found(conn: Connection, where: str, values: Sequence[object]) -> list[Token]:
     rows = conn.execute(
         f"SELECT {_COLUMNS} FROM timestamp_token WHERE {where} ORDER BY time, sequence", values
     )
     return [Token(*row) for row in rows]
 
 
-def head_to_stamp(conn: Connection[TupleRow], enough: int) -> HeadToStamp | None:
+def head_to_stamp(conn: Connection, enough: int) -> HeadToStamp | None:
     """
     Return the newest head that seals what no sufficiently stamped head holds yet.
 
@@ -121,7 +120,7 @@ def head_to_stamp(conn: Connection[TupleRow], enough: int) -> HeadToStamp | None
     return None if row is None else HeadToStamp(int(row[0]), row[1], row[2])
 
 
-def statements_to_stamp(conn: Connection[TupleRow], enough: int) -> list[str]:
+def statements_to_stamp(conn: Connection, enough: int) -> list[str]:
     """Return issued statements that fewer authorities stamped, the oldest first."""
     rows = conn.execute(
         "SELECT e.statement_id FROM log_entry e WHERE e.kind = 'issued' AND"

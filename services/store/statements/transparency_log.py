@@ -22,12 +22,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from mrv.signatures.keys import SigningKey
 
 
-def lock(conn: Connection[TupleRow]) -> None:
+def lock(conn: Connection) -> None:
     """Lock the log against other appends until the transaction ends."""
     conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('transparency log', 0))")
 
@@ -45,11 +44,7 @@ class Entry:
 
 
 def append(
-    conn: Connection[TupleRow],
-    kind: str,
-    statement: str | None,
-    entry: bytes,
-    detail: bytes | None = None,
+    conn: Connection, kind: str, statement: str | None, entry: bytes, detail: bytes | None = None
 ) -> int:
     """
     Append an entry, with what stands under its roots; return its place, from 0.
@@ -69,7 +64,7 @@ def append(
     return index
 
 
-def entries(conn: Connection[TupleRow]) -> list[Entry]:
+def entries(conn: Connection) -> list[Entry]:
     """Return all entries, first to last."""
     rows = conn.execute(
         "SELECT index, kind, statement_id, body, leaf, appended FROM log_entry ORDER BY index"
@@ -77,7 +72,7 @@ def entries(conn: Connection[TupleRow]) -> list[Entry]:
     return [Entry(*row) for row in rows]
 
 
-def entry(conn: Connection[TupleRow], index: int) -> Entry | None:
+def entry(conn: Connection, index: int) -> Entry | None:
     """Return the entry at a place, from 0."""
     row = conn.execute(
         "SELECT index, kind, statement_id, body, leaf, appended FROM log_entry WHERE index = %s",
@@ -86,7 +81,7 @@ def entry(conn: Connection[TupleRow], index: int) -> Entry | None:
     return None if row is None else Entry(*row)
 
 
-def last(conn: Connection[TupleRow], kind: str) -> Entry | None:
+def last(conn: Connection, kind: str) -> Entry | None:
     """Return the last entry of a kind."""
     row = conn.execute(
         "SELECT index, kind, statement_id, body, leaf, appended FROM log_entry"
@@ -96,7 +91,7 @@ def last(conn: Connection[TupleRow], kind: str) -> Entry | None:
     return None if row is None else Entry(*row)
 
 
-def details(conn: Connection[TupleRow], kind: str) -> list[tuple[Entry, bytes | None]]:
+def details(conn: Connection, kind: str) -> list[tuple[Entry, bytes | None]]:
     """Return the entries of a kind with what stands under their roots, first to last."""
     rows = conn.execute(
         "SELECT e.index, e.kind, e.statement_id, e.body, e.leaf, e.appended, d.content"
@@ -106,7 +101,7 @@ def details(conn: Connection[TupleRow], kind: str) -> list[tuple[Entry, bytes | 
     return [(Entry(*row[:-1]), row[-1]) for row in rows]
 
 
-def at(conn: Connection[TupleRow], index: int) -> tuple[Entry, bytes | None]:
+def at(conn: Connection, index: int) -> tuple[Entry, bytes | None]:
     """Return an entry with what stands under its roots; LogError if there is none."""
     row = conn.execute(
         "SELECT e.index, e.kind, e.statement_id, e.body, e.leaf, e.appended, d.content"
@@ -118,9 +113,7 @@ def at(conn: Connection[TupleRow], index: int) -> tuple[Entry, bytes | None]:
     return Entry(*row[:-1]), row[-1]
 
 
-def checkpoint(
-    conn: Connection[TupleRow], size: int | None = None, *, cosigned: bool = False
-) -> str | None:
+def checkpoint(conn: Connection, size: int | None = None, *, cosigned: bool = False) -> str | None:
     """
     Return the signed head, the last or that of a size, with its witnesses' lines.
 
@@ -138,13 +131,13 @@ def checkpoint(
     return None if row is None else row[1] + "".join(_lines(conn, row[0]))
 
 
-def signed(conn: Connection[TupleRow], size: int) -> str | None:
+def signed(conn: Connection, size: int) -> str | None:
     """Return the head of a size as the log signed it, without the lines of others."""
     row = conn.execute("SELECT note FROM log_checkpoint WHERE size = %s", [size]).fetchone()
     return None if row is None else str(row[0])
 
 
-def _lines(conn: Connection[TupleRow], size: int) -> list[str]:
+def _lines(conn: Connection, size: int) -> list[str]:
     rows = conn.execute(
         "SELECT line FROM log_cosignature WHERE size = %s ORDER BY received, multikey", [size]
     )
@@ -152,7 +145,7 @@ def _lines(conn: Connection[TupleRow], size: int) -> list[str]:
     return given + [one.line for one in witness_lines.of_head(conn, size)]
 
 
-def add_cosignature(conn: Connection[TupleRow], size: int, multikey: str, line: str) -> None:
+def add_cosignature(conn: Connection, size: int, multikey: str, line: str) -> None:
     """Keep a witness's line under a head; the same witness again changes nothing."""
     conn.execute(
         "INSERT INTO log_cosignature (size, multikey, line) VALUES (%s, %s, %s)"
@@ -161,7 +154,7 @@ def add_cosignature(conn: Connection[TupleRow], size: int, multikey: str, line: 
     )
 
 
-def sign_head(conn: Connection[TupleRow], origin: str, key: SigningKey) -> str:
+def sign_head(conn: Connection, origin: str, key: SigningKey) -> str:
     """
     Sign the log's present size and root, and keep the note.
 
@@ -188,7 +181,7 @@ def sign_head(conn: Connection[TupleRow], origin: str, key: SigningKey) -> str:
     return note
 
 
-def receipt(conn: Connection[TupleRow], statement: str, kind: str = "issued") -> str | None:
+def receipt(conn: Connection, statement: str, kind: str = "issued") -> str | None:
     """
     Return the receipt of a statement's issue, against the first head that holds it.
 
@@ -220,7 +213,7 @@ def receipt(conn: Connection[TupleRow], statement: str, kind: str = "issued") ->
     return make_receipt(index, inclusion_proof(index, leaves(conn)[: head[0]]), note)
 
 
-def leaves(conn: Connection[TupleRow]) -> list[bytes]:
+def leaves(conn: Connection) -> list[bytes]:
     """Return the leaf hashes of all entries, first to last."""
     rows = conn.execute("SELECT leaf FROM log_entry ORDER BY index").fetchall()
     return [bytes(leaf) for (leaf,) in rows]

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from datetime import date
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 UnitState = Literal["issued", "first transferred", "transferred", "cancelled", "retired"]
 _SIZE = (
@@ -52,7 +51,7 @@ class Balance(NamedTuple):
         return self.issued - self.cancelled - self.retired
 
 
-def enter(conn: Connection[TupleRow], one: UnitEvent, author: str) -> int:
+def enter(conn: Connection, one: UnitEvent, author: str) -> int:
     """
     Enter an event; it is never changed.
 
@@ -86,7 +85,7 @@ def enter(conn: Connection[TupleRow], one: UnitEvent, author: str) -> int:
     return 0 if row is None else int(row[0])
 
 
-def events(conn: Connection[TupleRow], statement: str | None = None) -> list[UnitEvent]:
+def events(conn: Connection, statement: str | None = None) -> list[UnitEvent]:
     """Return events in the order in which they were entered."""
     rows = conn.execute(
         "SELECT statement_id, vintage, lower(units), upper(units) - 1, event, day, document, holder"
@@ -96,7 +95,7 @@ def events(conn: Connection[TupleRow], statement: str | None = None) -> list[Uni
     return [UnitEvent(*row) for row in rows]
 
 
-def balances(conn: Connection[TupleRow], day: date) -> list[Balance]:
+def balances(conn: Connection, day: date) -> list[Balance]:
     """Return balances at the end of a day, by statement and vintage."""
     columns = ", ".join(
         f"({_SIZE} = '{event}')) r)"

@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 
 class Line(NamedTuple):
@@ -27,7 +26,7 @@ class Head(NamedTuple):
     signed: datetime
 
 
-def newest(conn: Connection[TupleRow]) -> Head | None:
+def newest(conn: Connection) -> Head | None:
     """Return the last head; None where the log is empty."""
     row = conn.execute(
         "SELECT size, note, signed FROM log_checkpoint ORDER BY size DESC LIMIT 1"
@@ -35,13 +34,13 @@ def newest(conn: Connection[TupleRow]) -> Head | None:
     return None if row is None else Head(*row)
 
 
-def enough(conn: Connection[TupleRow]) -> int | None:
+def enough(conn: Connection) -> int | None:
     """Return the size of the last head that was cosigned enough; None where none was."""
     row = conn.execute("SELECT max(size) FROM witness_quorum").fetchone()
     return None if row is None else row[0]
 
 
-def waiting_s(conn: Connection[TupleRow]) -> float:
+def waiting_s(conn: Connection) -> float:
     """
     Return for how long the log has had no head that was cosigned enough. [s]
 
@@ -54,7 +53,7 @@ def waiting_s(conn: Connection[TupleRow]) -> float:
     return 0.0 if row is None or row[0] is None else max(0.0, float(row[0]))
 
 
-def of_head(conn: Connection[TupleRow], size: int) -> list[Line]:
+def of_head(conn: Connection, size: int) -> list[Line]:
     """Return the cosignatures of a head, as they came."""
     rows = conn.execute(
         "SELECT vkey, time_s, line FROM witness_cosignature WHERE size = %s"
@@ -64,7 +63,7 @@ def of_head(conn: Connection[TupleRow], size: int) -> list[Line]:
     return [Line(*row) for row in rows]
 
 
-def last_of(conn: Connection[TupleRow], vkey: str, origin: str) -> int:
+def last_of(conn: Connection, vkey: str, origin: str) -> int:
     """Return the size of the last head of a log that a witness cosigned; 0 where there is none."""
     row = conn.execute(
         "SELECT max(size) FROM witness_cosignature JOIN log_checkpoint USING (size)"
@@ -74,7 +73,7 @@ def last_of(conn: Connection[TupleRow], vkey: str, origin: str) -> int:
     return 0 if row is None or row[0] is None else int(row[0])
 
 
-def add(conn: Connection[TupleRow], size: int, line: Line) -> None:
+def add(conn: Connection, size: int, line: Line) -> None:
     """Keep a cosignature under a head; the first of a key stays."""
     conn.execute(
         "INSERT INTO witness_cosignature (size, vkey, time_s, line) VALUES (%s, %s, %s, %s)"
@@ -83,7 +82,7 @@ def add(conn: Connection[TupleRow], size: int, line: Line) -> None:
     )
 
 
-def mark(conn: Connection[TupleRow], size: int, policy_sha256: bytes) -> None:
+def mark(conn: Connection, size: int, policy_sha256: bytes) -> None:
     """Note that a head was cosigned enough, by which policy."""
     conn.execute(
         "INSERT INTO witness_quorum (size, policy_sha256) VALUES (%s, %s) ON CONFLICT DO NOTHING",

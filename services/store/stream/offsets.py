@@ -51,9 +51,7 @@ class Position:
     digest: bytes | None = None
 
 
-def take_over(
-    connection: Connection[TupleRow], topic: str, partitions: Iterable[int]
-) -> list[Position]:
+def take_over(connection: Connection, topic: str, partitions: Iterable[int]) -> list[Position]:
     """
     Make partitions ours, once a transaction that is storing into one has ended.
 
@@ -73,7 +71,7 @@ def take_over(
     return [Position(topic, *row) for row in rows]
 
 
-def stored(connection: Connection[TupleRow], topic: str) -> dict[int, int]:
+def stored(connection: Connection, topic: str) -> dict[int, int]:
     """Return the next record to store of every partition of a topic that is known."""
     rows = connection.execute(
         'SELECT partition, "offset" FROM stream_offset WHERE topic = %s ORDER BY partition', [topic]
@@ -81,9 +79,7 @@ def stored(connection: Connection[TupleRow], topic: str) -> dict[int, int]:
     return dict(rows.fetchall())
 
 
-def advance(
-    cursor: Cursor[TupleRow], position: Position, offset: int, digest: bytes | None
-) -> None:
+def advance(cursor: Cursor, position: Position, offset: int, digest: bytes | None) -> None:
     """
     Move a partition on to `offset`, in the transaction that stores what lies before.
 
@@ -107,7 +103,7 @@ def advance(
     _check(position, cursor.fetchone())
 
 
-def lock(cursor: Cursor[TupleRow], topic: str, partitions: Iterable[int]) -> None:
+def lock(cursor: Cursor, topic: str, partitions: Iterable[int]) -> None:
     """
     Keep everybody else from writing for these partitions' devices until the transaction ends.
 
@@ -120,7 +116,7 @@ def lock(cursor: Cursor[TupleRow], topic: str, partitions: Iterable[int]) -> Non
     )
 
 
-def visit(cursor: Cursor[TupleRow], topic: str, partitions: Iterable[int]) -> dict[int, int]:
+def visit(cursor: Cursor, topic: str, partitions: Iterable[int]) -> dict[int, int]:
     """Count a visit to partitions that are locked; return the new counts."""
     cursor.execute(
         "UPDATE stream_offset SET visits = visits + 1 WHERE topic = %s AND partition = ANY(%s)"
@@ -130,7 +126,7 @@ def visit(cursor: Cursor[TupleRow], topic: str, partitions: Iterable[int]) -> di
     return dict(cursor.fetchall())
 
 
-def confirm(cursor: Cursor[TupleRow], positions: Sequence[Position]) -> None:
+def confirm(cursor: Cursor, positions: Sequence[Position]) -> None:
     """
     Hold on to partitions until the transaction ends.
 
@@ -157,7 +153,7 @@ def _check(position: Position, row: TupleRow | None) -> None:
         raise VisitedError(f"partition {position.partition} of {position.topic!r} was written for")
 
 
-def reread(connection: Connection[TupleRow], position: Position) -> Position:
+def reread(connection: Connection, position: Position) -> Position:
     """
     Return where a partition of ours stands: a commit may have held though its answer was lost.
 

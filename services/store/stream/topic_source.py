@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 
 class Source(NamedTuple):
@@ -22,13 +21,13 @@ class Source(NamedTuple):
     partitions: int
 
 
-def read(connection: Connection[TupleRow]) -> Source | None:
+def read(connection: Connection) -> Source | None:
     """Return what workers of this database read; None before the first one."""
     row = connection.execute("SELECT topic, partitions FROM stream_source").fetchone()
     return None if row is None else Source(*row)
 
 
-def choose(connection: Connection[TupleRow], wanted: Source) -> None:
+def choose(connection: Connection, wanted: Source) -> None:
     """Make another topic the source; the caller holds the database for itself alone."""
     connection.execute(
         "INSERT INTO stream_source (topic, partitions) VALUES (%s, %s)"
@@ -39,7 +38,7 @@ def choose(connection: Connection[TupleRow], wanted: Source) -> None:
     _fill(connection, wanted)
 
 
-def grow(connection: Connection[TupleRow], seen: Source) -> int:
+def grow(connection: Connection, seen: Source) -> int:
     """
     Note how many partitions Kafka shows; return how many the workers agree on.
 
@@ -57,7 +56,7 @@ def grow(connection: Connection[TupleRow], seen: Source) -> int:
     return seen.partitions
 
 
-def _fill(connection: Connection[TupleRow], source: Source) -> None:
+def _fill(connection: Connection, source: Source) -> None:
     """Make a row a partition, so that each can be locked; those there count a visit."""
     connection.execute(
         'INSERT INTO stream_offset (topic, partition, "offset")'

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from psycopg import Cursor
-    from psycopg.rows import TupleRow
 
     from ingest.model import Fleet, Frame, Int32, Int64
     from services.store.messages.dead_letter_write import Letters
@@ -43,7 +42,7 @@ class Clocks:
         self._day[here], self._least[here] = before._day[there], before._least[there]
 
     def observe(
-        self, cursor: Cursor[TupleRow], frames: Sequence[Frame], messages: Letters
+        self, cursor: Cursor, frames: Sequence[Frame], messages: Letters
     ) -> list[tuple[int, int, int]]:
         """
         Store what readings say of their devices' clocks, where it is new.

@@ -14,7 +14,6 @@ from services.store.postgres.timestamps import stamp
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from ingest.model import Device
 
@@ -31,7 +30,7 @@ class Flagged(NamedTuple):
     value: float | int | None
 
 
-def count_readings(conn: Connection[TupleRow], device: Device, begin_us: int, end_us: int) -> int:
+def count_readings(conn: Connection, device: Device, begin_us: int, end_us: int) -> int:
     """How many readings of a device are stored in [begin, end)."""
     with conn.transaction(), conn.cursor(row_factory=tuple_row) as cursor:
         source = cold.relation(
@@ -45,9 +44,7 @@ def count_readings(conn: Connection[TupleRow], device: Device, begin_us: int, en
     return int(row[0]) if row else 0
 
 
-def flags_of(
-    conn: Connection[TupleRow], device: Device, begin_us: int, end_us: int
-) -> list[Flagged]:
+def flags_of(conn: Connection, device: Device, begin_us: int, end_us: int) -> list[Flagged]:
     """
     Flags of a device's readings in [begin, end), in the order of their times.
 
@@ -73,7 +70,7 @@ def flags_of(
     return [Flagged(utc_text(us), *rest) for us, *rest in rows]
 
 
-def clock_of(conn: Connection[TupleRow], device: str) -> str | None:
+def clock_of(conn: Connection, device: str) -> str | None:
     """What a device's clock was like on the last day that it was heard."""
     row = conn.execute(
         "SELECT clock, offset_s, drift_s_per_day, day FROM v_device_clock WHERE device_id = %s",
@@ -87,7 +84,7 @@ def clock_of(conn: Connection[TupleRow], device: str) -> str | None:
     return f"{clock}: {off} on {day}{moves}"
 
 
-def beside(conn: Connection[TupleRow], device: str) -> tuple[tuple[str, ...], float]:
+def beside(conn: Connection, device: str) -> tuple[tuple[str, ...], float]:
     """Which meter the registry puts beside a device, and the percent that they may differ by."""
     row = conn.execute(
         "SELECT CASE WHEN id = %(id)s THEN check_of ELSE id END, check_percent FROM device"

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from psycopg import Cursor
-    from psycopg.rows import TupleRow
 
     from ingest.model import Fleet
     from services.store.postgres.binary_copy import Field
@@ -38,7 +37,7 @@ class Span(NamedTuple):
     to_us: int
 
 
-def hourly(cursor: Cursor[TupleRow], fleet: Fleet, spans: Sequence[Span]) -> Values:
+def hourly(cursor: Cursor, fleet: Fleet, spans: Sequence[Span]) -> Values:
     """Hourly values of stations within spans that do not overlap; no grades or details."""
     query = (
         "SELECT d.index, k.kind, i.start, coalesce(i.value, 'NaN'), coalesce(i.covered, 'NaN')"
@@ -73,9 +72,7 @@ def of_spans(
     )
 
 
-def write(
-    cursor: Cursor[TupleRow], ids: Words, values: Values, days: Sequence[tuple[str, int]]
-) -> None:
+def write(cursor: Cursor, ids: Words, values: Values, days: Sequence[tuple[str, int]]) -> None:
     """
     Store values; a row that is as it was is not touched.
 
@@ -135,9 +132,7 @@ def canonical(detail: str | None) -> str | None:
     return None if detail is None else _ORDERED.encode(msgspec.json.decode(detail)).decode()
 
 
-def clear(
-    cursor: Cursor[TupleRow], ids: Sequence[str], span_us: tuple[int, int] | None = None
-) -> None:
+def clear(cursor: Cursor, ids: Sequence[str], span_us: tuple[int, int] | None = None) -> None:
     """Delete all values of stations, or those that start in a half-open span. [us UTC]."""
     begin, end = ("-infinity", "infinity") if span_us is None else map(stamp, span_us)
     cursor.execute(

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from psycopg import Cursor
-    from psycopg.rows import TupleRow
 
     from ingest.model import Fleet
     from mrv.accounting.emission_rows import Bindings, EmissionRows
@@ -79,16 +78,14 @@ class BindingWords:
         self.factors = Words.of([s.factors for s in bindings.sources])
 
 
-def write_intervals(
-    cursor: Cursor[TupleRow], ids: Words, rows: IntervalRows, *, fresh: bool
-) -> None:
+def write_intervals(cursor: Cursor, ids: Words, rows: IntervalRows, *, fresh: bool) -> None:
     """Store interval rows; `fresh` rows are known not to exist."""
     if len(rows):
         _write(cursor, INTERVALS, _intervals(ids, rows), fresh=fresh)
 
 
 def write_emissions(
-    cursor: Cursor[TupleRow], ids: Words, words: BindingWords, rows: EmissionRows, *, fresh: bool
+    cursor: Cursor, ids: Words, words: BindingWords, rows: EmissionRows, *, fresh: bool
 ) -> None:
     """Store emission rows; `fresh` rows are known not to exist."""
     if len(rows):
@@ -131,7 +128,7 @@ def _emissions(ids: Words, words: BindingWords, rows: EmissionRows) -> bytes:
     return encode(fields, len(rows))
 
 
-def _write(cursor: Cursor[TupleRow], table: Table, data: bytes, *, fresh: bool) -> None:
+def _write(cursor: Cursor, table: Table, data: bytes, *, fresh: bool) -> None:
     if fresh:
         _copy(cursor, table, table.name, data)
         return
@@ -139,12 +136,12 @@ def _write(cursor: Cursor[TupleRow], table: Table, data: bytes, *, fresh: bool) 
     _upsert(cursor, table)
 
 
-def _copy(cursor: Cursor[TupleRow], table: Table, target: str, data: bytes) -> None:
+def _copy(cursor: Cursor, table: Table, target: str, data: bytes) -> None:
     with cursor.copy(f"COPY {target} ({table.names}) FROM STDIN (FORMAT binary)") as copy:
         copy.write(data)
 
 
-def _incoming(cursor: Cursor[TupleRow], table: Table, data: bytes) -> None:
+def _incoming(cursor: Cursor, table: Table, data: bytes) -> None:
     """Put rows into the temporary table beside a table."""
     cursor.execute(
         f"CREATE TEMP TABLE IF NOT EXISTS {table.incoming} (LIKE {table.name})"
@@ -153,7 +150,7 @@ def _incoming(cursor: Cursor[TupleRow], table: Table, data: bytes) -> None:
     _copy(cursor, table, table.incoming, data)
 
 
-def _upsert(cursor: Cursor[TupleRow], table: Table) -> None:
+def _upsert(cursor: Cursor, table: Table) -> None:
     """Store the rows of the temporary table, and empty it."""
     sets = ", ".join(f"{c} = excluded.{c}" for c in table.columns[KEY:])
     cursor.execute(
@@ -164,7 +161,7 @@ def _upsert(cursor: Cursor[TupleRow], table: Table) -> None:
 
 
 def beyond(
-    cursor: Cursor[TupleRow], fleet: Fleet, devices: Sequence[int], rows: IntervalRows
+    cursor: Cursor, fleet: Fleet, devices: Sequence[int], rows: IntervalRows
 ) -> NDArray[np.bool_]:
     """Mark rows that are later than any stored row of their device and quantity."""
     last = np.full((len(fleet), len(QUANTITIES)), -FAR_US, dtype=np.int64)
@@ -189,7 +186,7 @@ def beyond(
 
 
 def replace_intervals(
-    cursor: Cursor[TupleRow],
+    cursor: Cursor,
     fleet: Fleet,
     ids: Words,
     rows: IntervalRows,
@@ -200,7 +197,7 @@ def replace_intervals(
 
 
 def replace_emissions(
-    cursor: Cursor[TupleRow],
+    cursor: Cursor,
     fleet: Fleet,
     ids: Words,
     words: BindingWords,
@@ -212,11 +209,7 @@ def replace_emissions(
 
 
 def _replace(
-    cursor: Cursor[TupleRow],
-    fleet: Fleet,
-    table: Table,
-    data: bytes,
-    spans: Mapping[int, tuple[int, int]],
+    cursor: Cursor, fleet: Fleet, table: Table, data: bytes, spans: Mapping[int, tuple[int, int]]
 ) -> int:
     """
     Make the stored rows those given in half-open spans; write only those that differ.
@@ -268,7 +261,7 @@ def _replace(
 
 
 def intervals_of(
-    cursor: Cursor[TupleRow],
+    cursor: Cursor,
     fleet: Fleet,
     from_us: int,
     to_us: int,
@@ -304,7 +297,7 @@ def intervals_of(
 
 
 def older_rows(
-    cursor: Cursor[TupleRow], device_ids: Sequence[str], from_us: int, to_us: int
+    cursor: Cursor, device_ids: Sequence[str], from_us: int, to_us: int
 ) -> tuple[str, int] | None:
     """Return a device with rows of older rules of metering in [from, to), and which; or None."""
     cursor.execute(
@@ -316,9 +309,7 @@ def older_rows(
     return None if found is None else (found[0], found[1])
 
 
-def older_until(
-    cursor: Cursor[TupleRow], fleet: Fleet, device_ids: Sequence[str]
-) -> dict[int, int]:
+def older_until(cursor: Cursor, fleet: Fleet, device_ids: Sequence[str]) -> dict[int, int]:
     """Return the last interval that the first rules of metering made, by fleet index. [us UTC]"""
     cursor.execute(
         "SELECT d.id, (extract(epoch FROM i.start) * 1000000)::bigint"

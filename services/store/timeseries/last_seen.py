@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from psycopg import Connection, Cursor
-    from psycopg.rows import TupleRow
 
     from ingest.model import Fleet, Frame, Int32, Int64
     from services.store.messages.dead_letter_write import Letters
@@ -76,9 +75,7 @@ class Seen:
         self._quarters[here[same]] = before._quarters[there[same]]
         self._written_s = before._written_s
 
-    def observe(
-        self, cursor: Cursor[TupleRow], frames: Sequence[Frame], messages: Letters
-    ) -> Written:
+    def observe(self, cursor: Cursor, frames: Sequence[Frame], messages: Letters) -> Written:
         """
         Take in a batch, and write what is new or long unwritten.
 
@@ -101,7 +98,7 @@ class Seen:
             fresh |= self._last > self._stored
         return self._write(cursor, np.flatnonzero(fresh), whole=whole)
 
-    def flush(self, connection: Connection[TupleRow]) -> None:
+    def flush(self, connection: Connection) -> None:
         """Write what is not stored yet, while no batch comes."""
         waiting = np.flatnonzero(self._last > self._stored)
         if len(waiting) and time.monotonic() - self._written_s > EVERY_S:
@@ -130,7 +127,7 @@ class Seen:
         marked: NDArray[np.int32] = device[new]
         return marked
 
-    def _write(self, cursor: Cursor[TupleRow], device: NDArray[np.intp], *, whole: bool) -> Written:
+    def _write(self, cursor: Cursor, device: NDArray[np.intp], *, whole: bool) -> Written:
         if len(device):
             text = np.where(self._quarters[device], "1", "0")
             bits = text.view(f"<U{QUARTERS}").ravel().tolist()
@@ -185,12 +182,12 @@ def _received(frame: Frame, messages: Letters) -> Int64:
     return np.asarray(when, dtype=np.int64)[frame.message]
 
 
-def see(connection: Connection[TupleRow]) -> None:
+def see(connection: Connection) -> None:
     """Bring the newest times up to what is stored, as after a crash."""
     connection.execute("SELECT tonne_see_devices()")
 
 
-def since_received_s(connection: Connection[TupleRow]) -> float | None:
+def since_received_s(connection: Connection) -> float | None:
     """How long ago a reading was received last; None where none ever was. [s]"""
     row = connection.execute(
         "SELECT extract(epoch FROM clock_timestamp() - max(received))::double precision"

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from psycopg import Cursor
-    from psycopg.rows import TupleRow
 
     from ingest.model import Fleet
 
@@ -30,7 +29,7 @@ def count(flags: Flags) -> Counter[str]:
     return Counter({test: n for test, n in zip(TESTS, found, strict=True) if n})
 
 
-def write(cursor: Cursor[TupleRow], ids: Words, flags: Flags) -> None:
+def write(cursor: Cursor, ids: Words, flags: Flags) -> None:
     """Store flags that are known to be new."""
     if not len(flags):
         return
@@ -47,9 +46,7 @@ def write(cursor: Cursor[TupleRow], ids: Words, flags: Flags) -> None:
         copy.write(data)
 
 
-def clear(
-    cursor: Cursor[TupleRow], fleet: Fleet, spans: Mapping[int, tuple[int, int]]
-) -> Counter[str]:
+def clear(cursor: Cursor, fleet: Fleet, spans: Mapping[int, tuple[int, int]]) -> Counter[str]:
     """Delete these devices' flags, each one's of a half-open span; return how many by test."""
     if not spans:
         return Counter()
@@ -70,7 +67,7 @@ def clear(
 
 
 def replace(
-    cursor: Cursor[TupleRow],
+    cursor: Cursor,
     fleet: Fleet,
     ids: Words,
     devices: Sequence[int],
@@ -85,9 +82,7 @@ def replace(
     write(cursor, ids, flags)
 
 
-def stored(
-    cursor: Cursor[TupleRow], fleet: Fleet, devices: Sequence[int], from_us: int, to_us: int
-) -> Flags:
+def stored(cursor: Cursor, fleet: Fleet, devices: Sequence[int], from_us: int, to_us: int) -> Flags:
     """Stored flags of some devices whose reading's time lies in [from, to)."""
     cursor.execute(
         "SELECT device_id, (extract(epoch FROM time) * 1000000)::bigint, channel, test"

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from psycopg import Cursor
-    from psycopg.rows import TupleRow
 
     from ingest.classes import Channel
     from ingest.model import Float64
@@ -43,7 +42,7 @@ _US = "(extract(epoch FROM {}) * 1000000)::bigint"
 
 
 def load(
-    cursor: Cursor[TupleRow],
+    cursor: Cursor,
     checks: Checks,
     watched: Watched,
     before_us: Mapping[int, int],
@@ -80,9 +79,7 @@ def load(
         cursor.execute(_AS_USUAL)
 
 
-def _source(
-    cursor: Cursor[TupleRow], checks: Checks, class_id: str, before_us: Mapping[int, int]
-) -> str:
+def _source(cursor: Cursor, checks: Checks, class_id: str, before_us: Mapping[int, int]) -> str:
     """SQL for a class's readings, archived ones among them as far back as any test looks."""
     channels = classes.load()[class_id].channels.values()
     reach = [w.longest_us + w.gap_us for c in channels for w in runs_of(checks, class_id, c)]
@@ -97,7 +94,7 @@ class _Look:
 
     def __init__(
         self,
-        cursor: Cursor[TupleRow],
+        cursor: Cursor,
         checks: Checks,
         watched: Watched,
         source: tuple[str, str],

@@ -14,13 +14,12 @@ from services.store.registry.load import load_project
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 _UNITS = {q.name: q.unit for q in QUANTITIES}
 _START = "(extract(epoch FROM start) * 1000000)::bigint"
 
 
-def device_timezone(conn: Connection[TupleRow], device: str) -> str:
+def device_timezone(conn: Connection, device: str) -> str:
     """
     Return the time zone of a device's site.
 
@@ -37,7 +36,7 @@ def device_timezone(conn: Connection[TupleRow], device: str) -> str:
     return str(row[0])
 
 
-def site_timezone(conn: Connection[TupleRow], site: str) -> str:
+def site_timezone(conn: Connection, site: str) -> str:
     """Return a site's time zone; RegistryError if it is not registered."""
     row = conn.execute("SELECT timezone FROM site WHERE id = %s", [site]).fetchone()
     if row is None:
@@ -45,13 +44,13 @@ def site_timezone(conn: Connection[TupleRow], site: str) -> str:
     return str(row[0])
 
 
-def project_timezone(conn: Connection[TupleRow], project: str) -> str:
+def project_timezone(conn: Connection, project: str) -> str:
     """Return a project's time zone; RegistryError if it is not registered."""
     return load_project(conn, project).timezone
 
 
 def quantities(
-    conn: Connection[TupleRow],
+    conn: Connection,
     device: str,
     from_us: int,
     to_us: int,
@@ -92,7 +91,7 @@ def quantities(
 
 
 def emissions(
-    conn: Connection[TupleRow], project: str, from_us: int, to_us: int, limit: int | None = None
+    conn: Connection, project: str, from_us: int, to_us: int, limit: int | None = None
 ) -> list[dict[str, Any]]:
     """Return a project's emissions on the grid, exact sums over its devices. [ug CO2e]."""
     names = ("baseline_ug", "project_ug", "leakage_ug", "reduction_ug")
@@ -109,7 +108,7 @@ def emissions(
 
 
 def indicators(
-    conn: Connection[TupleRow],
+    conn: Connection,
     from_us: int,
     to_us: int,
     timezone: str,

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from psycopg import Cursor
-    from psycopg.rows import TupleRow
 
     from ingest.model import Device, Fleet
     from services.store.postgres.binary_copy import Field
@@ -52,7 +51,7 @@ def _fields(frame: Frame, ids: Words) -> list[Field]:
     return fields
 
 
-def copy_new(cursor: Cursor[TupleRow], ids: Words, frame: Frame) -> None:
+def copy_new(cursor: Cursor, ids: Words, frame: Frame) -> None:
     """
     Store rows that are known to be new.
 
@@ -75,7 +74,7 @@ def _flags(frame: Frame, row: int) -> bytes | None:
     return None if found is None else msgspec.json.encode(found)
 
 
-def _copy(cursor: Cursor[TupleRow], table: str, columns: Sequence[str], data: bytes) -> None:
+def _copy(cursor: Cursor, table: str, columns: Sequence[str], data: bytes) -> None:
     statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN (FORMAT binary)"
     with cursor.copy(statement) as copy:
         copy.write(data)
@@ -88,7 +87,7 @@ class Merged(NamedTuple):
     conflicts: list[int]
 
 
-def merge(cursor: Cursor[TupleRow], ids: Words, frame: Frame) -> Merged:
+def merge(cursor: Cursor, ids: Words, frame: Frame) -> Merged:
     """
     Store rows that may exist already, in arrival order.
 
@@ -114,7 +113,7 @@ def _ranks(frame: Frame) -> list[np.ndarray]:
     return [np.sort(order[rank == k]) for k in range(int(rank.max(initial=-1)) + 1)]
 
 
-def _merge_unique(cursor: Cursor[TupleRow], ids: Words, frame: Frame) -> Merged:
+def _merge_unique(cursor: Cursor, ids: Words, frame: Frame) -> Merged:
     names = channels(frame.class_id)
     table, temp = f"reading_{frame.class_id}", _TEMP.format(class_id=frame.class_id)
     cursor.execute(
@@ -159,7 +158,7 @@ def _merge_unique(cursor: Cursor[TupleRow], ids: Words, frame: Frame) -> Merged:
 
 
 def fetch(
-    cursor: Cursor[TupleRow],
+    cursor: Cursor,
     fleet: Fleet,
     class_id: str,
     after_us: Mapping[int, int],
@@ -212,7 +211,7 @@ def _ends(after_us: Mapping[int, int], until_us: int | Mapping[int, int] | None)
 
 
 def months(
-    cursor: Cursor[TupleRow], fleet: Fleet, class_id: str, spans: Mapping[int, tuple[int, int]]
+    cursor: Cursor, fleet: Fleet, class_id: str, spans: Mapping[int, tuple[int, int]]
 ) -> Frame:
     """
     Readings of a few devices over a long time, whether stored or archived.
@@ -250,7 +249,7 @@ def months(
 
 
 def within(
-    cursor: Cursor[TupleRow],
+    cursor: Cursor,
     class_id: str,
     ids: Sequence[str],
     index: Sequence[int],
@@ -270,7 +269,7 @@ def within(
 
 
 def said_of(
-    cursor: Cursor[TupleRow], class_id: str, ids: Sequence[str], from_us: int, to_us: int
+    cursor: Cursor, class_id: str, ids: Sequence[str], from_us: int, to_us: int
 ) -> dict[tuple[str, int], str]:
     """What arrival said of stored and archived readings in [from, to), by device id and time."""
     cursor.execute(
@@ -288,7 +287,7 @@ def said_of(
     return before | stored | both
 
 
-def _select(cursor: Cursor[TupleRow], class_id: str, query: str, arguments: Sequence[Any]) -> Frame:
+def _select(cursor: Cursor, class_id: str, query: str, arguments: Sequence[Any]) -> Frame:
     """Select `d.index` and the columns of readings `r`."""
     found = classes.load()[class_id].channels
     absent = {name: _absent(channel.kind) for name, channel in found.items()}
@@ -324,7 +323,7 @@ class Ahead(NamedTuple):
 
 
 def ahead(
-    cursor: Cursor[TupleRow], fleet: Fleet, class_id: str, from_us: Mapping[int, int], most: int
+    cursor: Cursor, fleet: Fleet, class_id: str, from_us: Mapping[int, int], most: int
 ) -> dict[int, Ahead]:
     """
     Look ahead over readings of some devices, each from its own time on, that time too.
@@ -356,7 +355,7 @@ def ahead(
     return found
 
 
-def ends(cursor: Cursor[TupleRow], device: Device) -> tuple[int, int] | None:
+def ends(cursor: Cursor, device: Device) -> tuple[int, int] | None:
     """Times of a device's first and last stored reading; None where it has none. [us UTC]."""
     first, last = (
         f"(SELECT {_us('time')} FROM reading_{device.class_id} WHERE device_id = %s"

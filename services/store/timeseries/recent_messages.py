@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from ingest.model import Device
 
@@ -37,7 +36,7 @@ class Refusal:
     detail: str
 
 
-def newest(conn: Connection[TupleRow], device: Device) -> list[Arrival]:
+def newest(conn: Connection, device: Device) -> list[Arrival]:
     """Return the newest readings, oldest first."""
     names = list(classes.load()[device.class_id].channels)
     rows = conn.execute(
@@ -62,13 +61,13 @@ def newest(conn: Connection[TupleRow], device: Device) -> list[Arrival]:
     return found
 
 
-def last_letter(conn: Connection[TupleRow]) -> int:
+def last_letter(conn: Connection) -> int:
     """Return the number of the newest dead letter."""
     row = conn.execute("SELECT coalesce(max(id), 0) FROM dead_letter").fetchone()
     return int(row[0]) if row else 0
 
 
-def refusals(conn: Connection[TupleRow], device: str, after: int) -> list[Refusal]:
+def refusals(conn: Connection, device: str, after: int) -> list[Refusal]:
     """Return refusals of a device after one, also those of topics that only name it."""
     rows = conn.execute(
         "SELECT id, received, reason, detail FROM dead_letter WHERE id > %s"

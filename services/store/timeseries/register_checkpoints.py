@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from ingest import classes
 from ingest.classes import QUANTITY_INDEX
 from ingest.model import INTERVAL_US, LOOK_BACK_US, NULL, POWER_GAP_US
@@ -22,7 +24,6 @@ from services.store.postgres.timestamps import stamp
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
     from psycopg import Cursor
     from psycopg.rows import TupleRow
@@ -68,9 +69,9 @@ class Checkpoint(NamedTuple):
             register.other_count[d], register.other_first[d] = self.other[2:]
 
 
-def load(cursor: Cursor[TupleRow], fleet: Fleet, state: MeterState, devices: Sequence[int]) -> None:
+def load(cursor: Cursor, fleet: Fleet, state: MeterState, devices: Sequence[int]) -> None:
     """Load the state of devices that the process has not met."""
-    reset(state, devices)
+    state.reset(np.array(devices, dtype=np.intp))
     _load_newest(cursor, fleet, state, devices)
     _load_open(cursor, fleet, state, devices)
     for mark in _marks(cursor, fleet, dict.fromkeys(devices), "start"):
@@ -83,7 +84,7 @@ def load(cursor: Cursor[TupleRow], fleet: Fleet, state: MeterState, devices: Seq
 
 
 def last(
-    cursor: Cursor[TupleRow],
+    cursor: Cursor,
     fleet: Fleet,
     *,
     read_before: Mapping[int, int] | None = None,
@@ -102,7 +103,7 @@ def last(
     return _marks(cursor, fleet, dict(before or {}), column)
 
 
-def departed(cursor: Cursor[TupleRow], fleet: Fleet, from_us: Mapping[int, int]) -> dict[int, int]:
+def departed(cursor: Cursor, fleet: Fleet, from_us: Mapping[int, int]) -> dict[int, int]:
     """
     Return since when the registers of devices have another line beside theirs.
 
@@ -152,7 +153,7 @@ class Held(NamedTuple):
     metering: Int16
 
 
-def between(cursor: Cursor[TupleRow], fleet: Fleet, spans: Mapping[int, tuple[int, int]]) -> Held:
+def between(cursor: Cursor, fleet: Fleet, spans: Mapping[int, tuple[int, int]]) -> Held:
     """Stored interval rows of some devices, each in its half-open span; sorted. [us UTC]"""
     if not spans:
         spans = {0: (0, 0)} if len(fleet) else {}
@@ -188,9 +189,7 @@ def between(cursor: Cursor[TupleRow], fleet: Fleet, spans: Mapping[int, tuple[in
     return Held(*columns)
 
 
-def newest(
-    cursor: Cursor[TupleRow], fleet: Fleet, devices: Sequence[int]
-) -> dict[int, dict[int, int]]:
+def newest(cursor: Cursor, fleet: Fleet, devices: Sequence[int]) -> dict[int, dict[int, int]]:
     """
     When the registers of devices were read last, by fleet index and quantity. [us UTC]
 
@@ -210,9 +209,7 @@ def newest(
     return found
 
 
-def showing(
-    cursor: Cursor[TupleRow], fleet: Fleet, devices: Sequence[int], channel: Channel
-) -> list[int]:
+def showing(cursor: Cursor, fleet: Fleet, devices: Sequence[int], channel: Channel) -> list[int]:
     """Return which of some devices of a class have ever shown a register."""
     class_id = fleet.devices[devices[0]].class_id
     cursor.execute(
@@ -226,19 +223,7 @@ def showing(
     return [index for (index,) in cursor.fetchall()]
 
 
-def reset(state: MeterState, devices: Sequence[int]) -> None:
-    """Make the state of devices that of devices never heard of."""
-    index = list(devices)
-    state.last_us[index] = NEVER
-    for register in state.registers:
-        register.known[index] = register.away[index] = register.shown[index] = False
-        for name in ("read_us", "changed_us", "other_read_us", "open_us", "power_us"):
-            getattr(register, name)[index] = NEVER
-
-
-def _load_newest(
-    cursor: Cursor[TupleRow], fleet: Fleet, state: MeterState, devices: Sequence[int]
-) -> None:
+def _load_newest(cursor: Cursor, fleet: Fleet, state: MeterState, devices: Sequence[int]) -> None:
     for class_id, members in by_class(fleet, devices).items():
         cursor.execute(
             f"SELECT d.index, {_US.format('r.time')}"
@@ -255,9 +240,7 @@ def _load_newest(
         state.last_us[index] = max(state.last_us[index], last_us)
 
 
-def _load_open(
-    cursor: Cursor[TupleRow], fleet: Fleet, state: MeterState, devices: Sequence[int]
-) -> None:
+def _load_open(cursor: Cursor, fleet: Fleet, state: MeterState, devices: Sequence[int]) -> None:
     cursor.execute(
         f"SELECT d.index, d.quantity, {_US.format('i.start')}, i.value, i.measured_us,"
         " i.estimated_us, i.unknown_us"
@@ -275,7 +258,7 @@ def _load_open(
 
 
 def _marks(
-    cursor: Cursor[TupleRow], fleet: Fleet, before_us: Mapping[int, int | None], column: str
+    cursor: Cursor, fleet: Fleet, before_us: Mapping[int, int | None], column: str
 ) -> list[Checkpoint]:
     ids, index, quantity = _pairs(fleet, list(before_us))
     times = [before_us[i] for i in index]
@@ -300,9 +283,7 @@ def _checkpoint(row: TupleRow) -> Checkpoint:
     return Checkpoint(device, quantity_index, start_us, value, read_us, changed_us, beside)
 
 
-def _load_power(
-    cursor: Cursor[TupleRow], fleet: Fleet, state: MeterState, devices: Sequence[int]
-) -> None:
+def _load_power(cursor: Cursor, fleet: Fleet, state: MeterState, devices: Sequence[int]) -> None:
     for class_id, members in by_class(fleet, devices).items():
         for channel in classes.load()[class_id].registers:
             register = state.registers[QUANTITY_INDEX[str(channel.quantity)]]

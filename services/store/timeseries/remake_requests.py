@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from psycopg import Connection, Cursor
-    from psycopg.rows import TupleRow
 
     from ingest.model import Fleet
 
@@ -54,7 +53,7 @@ class Request:
         return replace(self, from_us=from_us)
 
 
-def waiting(connection: Connection[TupleRow]) -> dict[str, bool]:
+def waiting(connection: Connection) -> dict[str, bool]:
     """Return the ids of devices with a request, the oldest first, and whether each is held."""
     rows = connection.execute(
         "SELECT device_id, held FROM remake_request ORDER BY requested, device_id"
@@ -62,13 +61,13 @@ def waiting(connection: Connection[TupleRow]) -> dict[str, bool]:
     return dict(rows.fetchall())
 
 
-def count(connection: Connection[TupleRow]) -> int:
+def count(connection: Connection) -> int:
     """How many devices have a request."""
     row = connection.execute("SELECT count(*) FROM remake_request").fetchone()
     return int(row[0]) if row else 0
 
 
-def held(cursor: Cursor[TupleRow], fleet: Fleet, devices: Sequence[int]) -> set[int]:
+def held(cursor: Cursor, fleet: Fleet, devices: Sequence[int]) -> set[int]:
     """Return of which devices readings are only stored for now, by fleet index."""
     cursor.execute(
         "SELECT device_id FROM remake_request WHERE held AND device_id = ANY(%s)",
@@ -77,13 +76,13 @@ def held(cursor: Cursor[TupleRow], fleet: Fleet, devices: Sequence[int]) -> set[
     return {fleet.by_id[device_id] for (device_id,) in cursor.fetchall()}
 
 
-def without(cursor: Cursor[TupleRow], ids: Sequence[str]) -> set[str]:
+def without(cursor: Cursor, ids: Sequence[str]) -> set[str]:
     """Return which of some ids have no request any more."""
     cursor.execute("SELECT device_id FROM remake_request WHERE device_id = ANY(%s)", (list(ids),))
     return set(ids) - {device_id for (device_id,) in cursor.fetchall()}
 
 
-def take(cursor: Cursor[TupleRow], ids: Sequence[str], version: int) -> dict[str, Request]:
+def take(cursor: Cursor, ids: Sequence[str], version: int) -> dict[str, Request]:
     """
     Take requests to go on with them in this transaction; they stay until `move` or `end`.
 
@@ -106,7 +105,7 @@ def take(cursor: Cursor[TupleRow], ids: Sequence[str], version: int) -> dict[str
     }
 
 
-def put_off(cursor: Cursor[TupleRow], fleet: Fleet, spans: Mapping[int, tuple[int, int]]) -> None:
+def put_off(cursor: Cursor, fleet: Fleet, spans: Mapping[int, tuple[int, int]]) -> None:
     """
     Have readings of devices metered later; what waits already is widened.
 
@@ -133,7 +132,7 @@ def put_off(cursor: Cursor[TupleRow], fleet: Fleet, spans: Mapping[int, tuple[in
     )
 
 
-def move(cursor: Cursor[TupleRow], requests: Mapping[str, Request]) -> None:
+def move(cursor: Cursor, requests: Mapping[str, Request]) -> None:
     """Move requests on: everything before their `from_us` is done."""
     if requests:
         cursor.execute(
@@ -149,6 +148,6 @@ def move(cursor: Cursor[TupleRow], requests: Mapping[str, Request]) -> None:
         )
 
 
-def end(cursor: Cursor[TupleRow], ids: Iterable[str]) -> None:
+def end(cursor: Cursor, ids: Iterable[str]) -> None:
     """Drop requests that are answered."""
     cursor.execute("DELETE FROM remake_request WHERE device_id = ANY(%s)", (list(ids),))

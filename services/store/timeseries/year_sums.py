@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 _UNITS = {q.name: q.unit for q in QUANTITIES}
 
@@ -26,7 +25,7 @@ class YearSum(NamedTuple):
 
 
 def year_sums(
-    conn: Connection[TupleRow], meters: Iterable[tuple[str, str]], from_us: int, to_us: int
+    conn: Connection, meters: Iterable[tuple[str, str]], from_us: int, to_us: int
 ) -> dict[tuple[str, str], YearSum]:
     """
     Return what meters counted in [from, to), by device and quantity.

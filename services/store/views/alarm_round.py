@@ -14,7 +14,6 @@ from services.registry import alarm_rules
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 ACTOR = "tonne watch"
 _LOCK = "SELECT pg_advisory_xact_lock(hashtext('tonne alarms'))"
@@ -97,7 +96,7 @@ class Round:
     alarms: dict[tuple[str, str, str], int]
 
 
-def run(conn: Connection[TupleRow]) -> Round:
+def run(conn: Connection) -> Round:
     """Raise and clear, as `tonne_mrv`; one round at a time, whoever watches."""
     with conn.transaction():
         conn.execute(_LOCK)
@@ -107,7 +106,7 @@ def run(conn: Connection[TupleRow]) -> Round:
     return Round(raised, cleared, {(k, s, t): n for k, s, t, n in conn.execute(_COUNTS).fetchall()})
 
 
-def _sync_rules(conn: Connection[TupleRow]) -> None:
+def _sync_rules(conn: Connection) -> None:
     """Let the database hold the rules of this version."""
     wanted = list(alarm_rules.rows())
     held = {

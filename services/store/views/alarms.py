@@ -72,7 +72,7 @@ _MOST_TEXT = 2_000
 
 
 def listed(
-    conn: Connection[TupleRow],
+    conn: Connection,
     scope: Sequence[str] | None,
     limit: int,
     *,
@@ -103,7 +103,7 @@ def listed(
 
 
 def standing(
-    conn: Connection[TupleRow],
+    conn: Connection,
     scope: Sequence[str] | None,
     limit: int,
     *,
@@ -121,7 +121,7 @@ def standing(
     return found, count
 
 
-def one(conn: Connection[TupleRow], scope: Sequence[str] | None, id_: int) -> dict[str, Any] | None:
+def one(conn: Connection, scope: Sequence[str] | None, id_: int) -> dict[str, Any] | None:
     """Return an alarm with its history; None where there is none that the scope may see."""
     values = {"scope": None if scope is None else list(scope), "id": id_}
     row = conn.execute(_ONE.encode(), values).fetchone()
@@ -133,7 +133,7 @@ def one(conn: Connection[TupleRow], scope: Sequence[str] | None, id_: int) -> di
 
 
 def acknowledge(
-    conn: Connection[TupleRow], id_: int, actor: str, text: str = "", principal: str | None = None
+    conn: Connection, id_: int, actor: str, text: str = "", principal: str | None = None
 ) -> None:
     """
     Note that somebody took an alarm up.
@@ -155,7 +155,7 @@ def acknowledge(
 
 
 def comment(
-    conn: Connection[TupleRow], id_: int, actor: str, text: str, principal: str | None = None
+    conn: Connection, id_: int, actor: str, text: str, principal: str | None = None
 ) -> None:
     """Add what somebody says of an alarm, also after it is cleared."""
     _require(conn, id_)
@@ -170,7 +170,7 @@ def _text(text: str) -> str:
     return text.strip()
 
 
-def _require(conn: Connection[TupleRow], id_: int) -> None:
+def _require(conn: Connection, id_: int) -> None:
     if conn.execute("SELECT FROM alarm WHERE id = %s", [id_]).fetchone() is None:
         raise RegistryError(f"there is no alarm {id_}; see tonne alarms list --state all")
 

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from datetime import date
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 _YEAR = (
     " CROSS JOIN LATERAL (SELECT tonne_clock(p.timezone, make_date(%(year)s, 1, 1)::timestamp) AS"
@@ -66,7 +65,7 @@ class Change:
     issued: tuple[tuple[str, int], ...]
 
 
-def years(conn: Connection[TupleRow]) -> list[int]:
+def years(conn: Connection) -> list[int]:
     """Return the years of which anything is accounted, and this one."""
     rows = conn.execute(
         "SELECT DISTINCT extract(year FROM day)::int FROM v_account_day"
@@ -75,7 +74,7 @@ def years(conn: Connection[TupleRow]) -> list[int]:
     return [year for (year,) in rows]
 
 
-def project_years(conn: Connection[TupleRow], year: int) -> list[ProjectYear]:
+def project_years(conn: Connection, year: int) -> list[ProjectYear]:
     """Return every project's year."""
     rows = conn.execute(
         "SELECT p.id, p.name, p.system, EXISTS (SELECT FROM v_counted_project c"
@@ -89,7 +88,7 @@ def project_years(conn: Connection[TupleRow], year: int) -> list[ProjectYear]:
     return [ProjectYear(*row) for row in rows]
 
 
-def avoided_by_day(conn: Connection[TupleRow], year: int) -> list[tuple[str, date, Decimal]]:
+def avoided_by_day(conn: Connection, year: int) -> list[tuple[str, date, Decimal]]:
     """Return project, local day and tonnes of a year, of which anything is accounted."""
     rows = conn.execute(
         "SELECT project_id, day, avoided_t FROM v_account_day"
@@ -100,7 +99,7 @@ def avoided_by_day(conn: Connection[TupleRow], year: int) -> list[tuple[str, dat
     return rows.fetchall()
 
 
-def expected_by_month(conn: Connection[TupleRow], year: int) -> list[Decimal | None]:
+def expected_by_month(conn: Connection, year: int) -> list[Decimal | None]:
     """Return what was expected of the counted projects in each month, as far as it has come. [t]"""
     rows = conn.execute(
         "SELECT sum(tonne_expected_t(p.project_id, tonne_clock(p.timezone, b.at),"
@@ -113,7 +112,7 @@ def expected_by_month(conn: Connection[TupleRow], year: int) -> list[Decimal | N
     return [value for (value,) in rows]
 
 
-def changes(conn: Connection[TupleRow]) -> Change:
+def changes(conn: Connection) -> Change:
     """Return what is other than a day ago."""
     days = conn.execute(
         "SELECT sum(a.avoided_t) FILTER (WHERE a.day = tonne_clock(a.timezone, now())::date - 1),"

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 _US = "extract(epoch FROM {})::numeric * 1000000"
 
@@ -90,7 +89,7 @@ class CoverageDay:
     unknown_us: int
 
 
-def sites(conn: Connection[TupleRow]) -> list[Site]:
+def sites(conn: Connection) -> list[Site]:
     """Return every place with a device."""
     rows = conn.execute(
         "SELECT s.id, s.name, s.latitude, s.longitude, count(*),"
@@ -101,7 +100,7 @@ def sites(conn: Connection[TupleRow]) -> list[Site]:
     return [Site(*row) for row in rows]
 
 
-def project_sums(conn: Connection[TupleRow], project: str | None = None) -> list[ProjectSums]:
+def project_sums(conn: Connection, project: str | None = None) -> list[ProjectSums]:
     """Return projects by id, or one."""
     rows = conn.execute(
         "SELECT p.id, p.name, p.methodology, p.version, p.action, p.timezone, p.crediting_from,"
@@ -126,7 +125,7 @@ def project_sums(conn: Connection[TupleRow], project: str | None = None) -> list
 
 
 def emission_days(
-    conn: Connection[TupleRow], project: str, timezone: str, first: date, end: date
+    conn: Connection, project: str, timezone: str, first: date, end: date
 ) -> list[EmissionDay]:
     """Return a project's local days in [first, end) of which anything is stored."""
     rows = conn.execute(
@@ -139,9 +138,7 @@ def emission_days(
     return [EmissionDay(day, *map(int, sums)) for day, *sums in rows]
 
 
-def account_days(
-    conn: Connection[TupleRow], project: str, first: date, end: date
-) -> list[EmissionDay]:
+def account_days(conn: Connection, project: str, first: date, end: date) -> list[EmissionDay]:
     """Return a project's local days in [first, end) as they were last added up."""
     rows = conn.execute(
         "SELECT day, baseline_ug, project_ug, leakage_ug, reduction_ug FROM v_account_day"
@@ -152,7 +149,7 @@ def account_days(
 
 
 def account_quarters(
-    conn: Connection[TupleRow], project: str, since: datetime, until: datetime
+    conn: Connection, project: str, since: datetime, until: datetime
 ) -> list[tuple[datetime, int, int, int]]:
     """Return start, baseline, project emissions and reduction of a project's intervals. [ug]"""
     rows = conn.execute(
@@ -164,7 +161,7 @@ def account_quarters(
 
 
 def expected_between(
-    conn: Connection[TupleRow], project: str, edges: Sequence[datetime]
+    conn: Connection, project: str, edges: Sequence[datetime]
 ) -> list[Decimal | None]:
     """Return what was expected between each edge and the next, as far as it has come. [t]"""
     rows = conn.execute(
@@ -176,7 +173,7 @@ def expected_between(
 
 
 def expected_days(
-    conn: Connection[TupleRow], project: str, timezone: str, first: date, end: date
+    conn: Connection, project: str, timezone: str, first: date, end: date
 ) -> dict[date, Decimal]:
     """Return what was expected of each local day in [first, end), as far as it has come. [t]"""
     rows = conn.execute(
@@ -190,7 +187,7 @@ def expected_days(
 
 
 def coverage_days(
-    conn: Connection[TupleRow],
+    conn: Connection,
     project: str,
     timezone: str,
     pairs: Sequence[tuple[str, str]],
@@ -241,7 +238,7 @@ def coverage_days(
 
 
 def device_day(
-    conn: Connection[TupleRow], project: str, device: str, since: datetime, until: datetime
+    conn: Connection, project: str, device: str, since: datetime, until: datetime
 ) -> list[tuple[datetime, str, int, int, int, int, int | None]]:
     """
     Return a device's intervals that start in [since, until), with what they avoided.
@@ -261,7 +258,7 @@ def device_day(
     return rows.fetchall()
 
 
-def stations(conn: Connection[TupleRow]) -> list[tuple[str, str, str, datetime, float | None, str]]:
+def stations(conn: Connection) -> list[tuple[str, str, str, datetime, float | None, str]]:
     """Return each station's newest daily or hourly index: device, site, indicator, start, value."""
     rows = conn.execute(
         "SELECT DISTINCT ON (v.device_id, v.indicator) v.device_id, s.name, v.indicator, v.start,"
@@ -286,7 +283,7 @@ class Newest:
     projects: tuple[str, ...]
 
 
-def newest(conn: Connection[TupleRow], shown: Mapping[str, str]) -> list[Newest]:
+def newest(conn: Connection, shown: Mapping[str, str]) -> list[Newest]:
     """
     Return every device with its newest value.
 
@@ -338,9 +335,7 @@ class SystemSums:
         return "none" if not self.heard else "all" if self.heard >= self.devices else "some"
 
 
-def system_sums(
-    conn: Connection[TupleRow], projects: Sequence[ProjectSums]
-) -> dict[str, SystemSums]:
+def system_sums(conn: Connection, projects: Sequence[ProjectSums]) -> dict[str, SystemSums]:
     """
     Return what belongs to each system of the programme.
 

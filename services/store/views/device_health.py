@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 NAMES = (
     "device", "site", "class", "gateway", "state", "last_reading", "expected_s",
@@ -26,7 +25,7 @@ _QUERY = (
 
 
 def devices(
-    conn: Connection[TupleRow],
+    conn: Connection,
     *,
     state: str | None = None,
     site: str | None = None,

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 _UNITS = {q.name: q.unit for q in QUANTITIES}
 _DAYS, _LETTERS, _FLAG_DAYS, _ALARMS = 28, 20, 7, 20
@@ -153,9 +152,7 @@ _CREDENTIALS = (
 _CREDENTIAL_NAMES = ("kind", "serial", "issued", "expires", "revoked", "reason")
 
 
-def device_page(
-    conn: Connection[TupleRow], scope: Sequence[str] | None, id_: str
-) -> dict[str, Any] | None:
+def device_page(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict[str, Any] | None:
     """
     Return what is known of a device; None where there is nothing that the scope may see.
 
@@ -205,7 +202,7 @@ def device_page(
     }  # fmt: skip
 
 
-def _unknown(conn: Connection[TupleRow], id_: str) -> dict[str, Any] | None:
+def _unknown(conn: Connection, id_: str) -> dict[str, Any] | None:
     refused = _refused(conn, id_)
     if not refused:
         return None
@@ -253,11 +250,11 @@ def _own_cause(
     return None
 
 
-def _refused(conn: Connection[TupleRow], id_: str) -> list[dict[str, Any]]:
+def _refused(conn: Connection, id_: str) -> list[dict[str, Any]]:
     return _rows(conn, _REFUSED, {"id": id_, "most": _LETTERS}, _REFUSED_NAMES)
 
 
-def _pv(conn: Connection[TupleRow], id_: str) -> dict[str, Any]:
+def _pv(conn: Connection, id_: str) -> dict[str, Any]:
     against = conn.execute(_AGAINST.encode(), {"id": id_}).fetchone()
     return {
         "array": _row(conn, _ARRAY, [id_], _ARRAY_NAMES),
@@ -268,7 +265,7 @@ def _pv(conn: Connection[TupleRow], id_: str) -> dict[str, Any]:
     }
 
 
-def _newest(conn: Connection[TupleRow], class_id: str, id_: str) -> dict[str, Any]:
+def _newest(conn: Connection, class_id: str, id_: str) -> dict[str, Any]:
     """Return the channels of a device's newest reading that say something."""
     query = sql.SQL("SELECT * FROM {} WHERE device_id = %s ORDER BY time DESC LIMIT 1")
     cursor = conn.execute(query.format(sql.Identifier(f"reading_{class_id}")), [id_])
@@ -278,14 +275,10 @@ def _newest(conn: Connection[TupleRow], class_id: str, id_: str) -> dict[str, An
     return {k: v for k, v in found.items() if v is not None and k not in left_out}
 
 
-def _row(
-    conn: Connection[TupleRow], query: str, values: Any, names: Sequence[str]
-) -> dict[str, Any] | None:
+def _row(conn: Connection, query: str, values: Any, names: Sequence[str]) -> dict[str, Any] | None:
     return next(iter(_rows(conn, query, values, names)), None)
 
 
-def _rows(
-    conn: Connection[TupleRow], query: str, values: Any, names: Sequence[str]
-) -> list[dict[str, Any]]:
+def _rows(conn: Connection, query: str, values: Any, names: Sequence[str]) -> list[dict[str, Any]]:
     found = conn.execute(query.encode(), values).fetchall()
     return [dict(zip(names, row, strict=True)) for row in found]

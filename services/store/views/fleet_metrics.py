@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from services.store.statements.signer_requests import Waiting
 
@@ -86,7 +85,7 @@ _CALIBRATIONS = "SELECT project_id, state, count(*) FROM v_calibration_due GROUP
 _ROUND_S = 60.0
 
 
-def read(conn: Connection[TupleRow], disk: Path | None = None) -> Gauges:
+def read(conn: Connection, disk: Path | None = None) -> Gauges:
     """
     Look at the database, as a role that may read statements.
 
@@ -113,18 +112,18 @@ def read(conn: Connection[TupleRow], disk: Path | None = None) -> Gauges:
     )
 
 
-def _overdue(conn: Connection[TupleRow]) -> int | None:
+def _overdue(conn: Connection) -> int | None:
     if not columnstore.available(conn):
         return None
     return len(columnstore.waiting(conn, columnstore.OVERDUE_DAYS))
 
 
-def refresh_today(conn: Connection[TupleRow]) -> None:
+def refresh_today(conn: Connection) -> None:
     """Add up yesterday and today until an hour ago, so that views add up the rest alone."""
     conn.execute("SELECT tonne_refresh_today()")
 
 
-def refresh_days(conn: Connection[TupleRow]) -> int:
+def refresh_days(conn: Connection) -> int:
     """
     Add up the days that dashboards read; returns how many chunks had changed.
 

@@ -25,7 +25,7 @@ _SERVES = (
 
 
 def projects(
-    conn: Connection[TupleRow], scope: Sequence[str] | None, after: str, limit: int
+    conn: Connection, scope: Sequence[str] | None, after: str, limit: int
 ) -> list[dict[str, Any]]:
     """Return projects by id, from the one after `after` on."""
     rows = conn.execute(
@@ -36,7 +36,7 @@ def projects(
     return [_named(_PROJECT_NAMES, row) for row in rows.fetchall()]
 
 
-def project_devices(conn: Connection[TupleRow], project: str) -> list[dict[str, Any]]:
+def project_devices(conn: Connection, project: str) -> list[dict[str, Any]]:
     """Return what serves a project, in which role and when."""
     rows = conn.execute(
         "SELECT device_id, role, lower(during), upper(during) FROM project_device"
@@ -47,7 +47,7 @@ def project_devices(conn: Connection[TupleRow], project: str) -> list[dict[str, 
 
 
 def devices(
-    conn: Connection[TupleRow], scope: Sequence[str] | None, after: str, limit: int
+    conn: Connection, scope: Sequence[str] | None, after: str, limit: int
 ) -> list[dict[str, Any]]:
     """Return devices by id, from the one after `after` on."""
     rows = conn.execute(
@@ -58,9 +58,7 @@ def devices(
     return [_named(_DEVICE_NAMES, row) for row in rows.fetchall()]
 
 
-def device(
-    conn: Connection[TupleRow], scope: Sequence[str] | None, id_: str
-) -> dict[str, Any] | None:
+def device(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict[str, Any] | None:
     """Return a device with its calibrations and whether it is heard; None outside the scope."""
     row = conn.execute(
         f"SELECT {', '.join(f'd.{name}' for name in _DEVICE_NAMES)} FROM device d"
@@ -86,7 +84,7 @@ def device(
 
 
 def statements(
-    conn: Connection[TupleRow],
+    conn: Connection,
     scope: Sequence[str] | None,
     project: str | None,
     after: tuple[str, str] | None,
@@ -127,7 +125,7 @@ def statements(
 
 
 def letters(
-    conn: Connection[TupleRow],
+    conn: Connection,
     scope: Sequence[str] | None,
     before: int | None,
     limit: int,

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 # What is counted, in which unit it is shown, and base units in one of it.
 UNITS = {
@@ -37,15 +36,13 @@ _MAKERS = ("pv_inverter", "wind_turbine", "waste_heat_turbine")
 Sums = dict[str, int | None]
 
 
-def park_ids(conn: Connection[TupleRow]) -> list[str]:
+def park_ids(conn: Connection) -> list[str]:
     """Return the parks that sites belong to."""
     rows = conn.execute("SELECT DISTINCT park FROM site WHERE park IS NOT NULL ORDER BY 1")
     return [str(row[0]) for row in rows.fetchall()]
 
 
-def balance(
-    conn: Connection[TupleRow], park: str, begin: datetime, end: datetime
-) -> dict[str, Any]:
+def balance(conn: Connection, park: str, begin: datetime, end: datetime) -> dict[str, Any]:
     """
     Return a park's flows and the balance of its members in a half-open time.
 
@@ -75,13 +72,13 @@ def balance(
     }
 
 
-def _members(conn: Connection[TupleRow], park: str) -> dict[str, str]:
+def _members(conn: Connection, park: str) -> dict[str, str]:
     rows = conn.execute("SELECT id, name FROM site WHERE park = %s ORDER BY id", [park])
     return {site: name for site, name in rows.fetchall()}  # noqa: C416 - rows are of any width
 
 
 def _flows(
-    conn: Connection[TupleRow], sites: Sequence[str], begin: datetime, end: datetime
+    conn: Connection, sites: Sequence[str], begin: datetime, end: datetime
 ) -> list[dict[str, Any]]:
     rows = conn.execute(
         "SELECT d.id, d.class, d.attributes->'flow'->>'of', d.attributes->'flow'->>'from',"
@@ -175,9 +172,7 @@ def _shown(of: str, values: Sums) -> dict[str, str | None]:
     return {**amounts, "unit": UNITS[of][0]}
 
 
-def _tonnes(
-    conn: Connection[TupleRow], sites: Sequence[str], begin: datetime, end: datetime
-) -> str | None:
+def _tonnes(conn: Connection, sites: Sequence[str], begin: datetime, end: datetime) -> str | None:
     """
     Monitored tonnes of the projects that lie within the park; None where nothing was accounted.
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from services.store.registry.programme import ActionYear, ProjectCredits
 
@@ -27,7 +26,7 @@ _ACCOUNTS = (
 )
 
 
-def progress_document(conn: Connection[TupleRow], year: int | None) -> dict[str, Any]:
+def progress_document(conn: Connection, year: int | None) -> dict[str, Any]:
     """
     Return every action's target and progress in a year, and what may go abroad.
 

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 _OF_YEAR = (
     "start >= tonne_clock(timezone, make_date(%(year)s, 1, 1)::timestamp)"
@@ -78,9 +77,7 @@ _LIMITED = ("qcvn-05-2023", "limits")
 DAILY = ("vn-aqi-daily", "qcvn-05-2023", "lden_dba", "limits", "vn-wqi")
 
 
-def report_document(
-    conn: Connection[TupleRow], year: int | None, by_time: Collection[str]
-) -> dict[str, Any]:
+def report_document(conn: Connection, year: int | None, by_time: Collection[str]) -> dict[str, Any]:
     """
     Return progress by system and action in a year.
 
@@ -114,7 +111,7 @@ def report_document(
 
 
 def _system(
-    conn: Connection[TupleRow],
+    conn: Connection,
     one: systems.System,
     projects: Sequence[dict[str, Any]],
     indicators: Sequence[dict[str, Any]],
@@ -145,9 +142,7 @@ def _added(values: Any) -> str | None:
     return f"{sum(known):f}" if known else None
 
 
-def _projects(
-    conn: Connection[TupleRow], year: int, by_time: Collection[str]
-) -> list[dict[str, Any]]:
+def _projects(conn: Connection, year: int, by_time: Collection[str]) -> list[dict[str, Any]]:
     rows = conn.execute(_PROJECTS, {"year": year}).fetchall()
     return [_project(row, by_time) for row in rows]
 
@@ -196,7 +191,7 @@ def _provisional(
     return found
 
 
-def _indicators(conn: Connection[TupleRow], year: int) -> list[dict[str, Any]]:
+def _indicators(conn: Connection, year: int) -> list[dict[str, Any]]:
     rows = conn.execute(_INDICATORS, {"year": year, "kinds": list(DAILY)}).fetchall()
     return [
         {
@@ -215,7 +210,7 @@ def _indicators(conn: Connection[TupleRow], year: int) -> list[dict[str, Any]]:
     ]
 
 
-def _fields(conn: Connection[TupleRow], year: int) -> list[dict[str, Any]]:
+def _fields(conn: Connection, year: int) -> list[dict[str, Any]]:
     """How often each field was drained and flooded again, by the days of its water tube."""
     days: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for device, system, low, high in conn.execute(_FIELDS, {"year": year}):
@@ -226,7 +221,7 @@ def _fields(conn: Connection[TupleRow], year: int) -> list[dict[str, Any]]:
     ]
 
 
-def _devices(conn: Connection[TupleRow]) -> dict[str, tuple[int, int]]:
+def _devices(conn: Connection) -> dict[str, tuple[int, int]]:
     rows = conn.execute(
         "SELECT d.attributes ->> 'system', count(*), count(s.device_id) FROM device d"
         " LEFT JOIN device_seen s ON s.device_id = d.id"

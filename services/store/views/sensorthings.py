@@ -184,7 +184,7 @@ class Reader:
         Device classes that anybody sees.
     """
 
-    conn: Connection[TupleRow]
+    conn: Connection
     projects: Sequence[str] | None
     public: Sequence[str]
     _look_ups: int = 0

@@ -167,6 +167,35 @@ def test_of_two_tokens_neither_is_taken(served):
     given = [("Authorization", f"Bearer {served.tokens[who]}") for who in ("auditor", "revoked")]
     for headers in (given, given[::-1], [given[0], given[0]]):
         is_problem(plain.get(f"{served.url}/v1/me", headers=headers), 400)
+    with socket.create_connection(served.url.removeprefix("http://").split(":"), 10) as one:
+        one.sendall(b"GET /v1/statements HTTP/1.1\r\nHost: tonne.vn\r\nHost: else.vn\r\n\r\n")
+        assert one.recv(12) == b"HTTP/1.1 400"
+
+
+def test_a_length_that_is_no_number_is_refused(served):
+    """Five thousand digits were a defect of ours, with a traceback in the log."""
+    for digits in ("0" * 5_000, "9" * 18):
+        with socket.create_connection(served.url.removeprefix("http://").split(":"), 10) as one:
+            head = f"POST /v1/keys HTTP/1.1\r\nHost: x\r\nContent-Length: {digits}\r\n\r\n"
+            one.sendall(head.encode())
+            assert one.recv(200).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_key_for_longer_than_there_are_years_is_refused(served):
+    """No list of keys could be read again, for its time is the year 10000 elsewhere."""
+    body = {"name": "for ever", "role": "auditor", "expires": "9999-12-31T23:59:59-23:59"}
+    assert "before the year 9000" in is_problem(
+        served.ask("/v1/keys", "admin", "POST", json=body), 422
+    )
+    with connect(served.database_url, autocommit=True) as conn:  # one of before it was refused
+        conn.execute(
+            "INSERT INTO api_key (id, name, role, secret_sha256, created_by, expires)"
+            " VALUES ('aaaaaaaaaaaa', 'old', 'auditor', sha256('x'), 'test',"
+            " '10000-01-01T00:00:00Z')"
+        )
+    found = served.ask("/v1/keys", "admin")
+    assert found.status_code == 200
+    assert "9000-01-01" in {str(one["expires"])[:10] for one in found.json()}
 
 
 @pytest.mark.parametrize("suffix", ["", ".json", ".pdf", "/evidence", "/status"])

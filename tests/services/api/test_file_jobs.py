@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
+from types import SimpleNamespace
 from uuid import uuid4
 
 import httpx
 import psycopg
 import pytest
+from starlette.requests import Request
 
-from services.api.file_cache import Room, made
+from services.api.file_cache import Room, made, sent
+from services.api.problems import ProblemError, problem
 from services.store.postgres.pool import connect
 from services.store.statements import file_jobs as jobs
 from services.store.statements.file_jobs import Progress, Wanted
@@ -193,8 +197,52 @@ def test_what_is_kept_is_bounded_by_bytes(tmp_path):
 
     room = Room(10, 1_000)
     for name, size in (("a", 400), ("b", 400), ("c", 400)):
-        made(tmp_path, name, room, file(size))
+        made(tmp_path, name, room, file(size)).close()
         time.sleep(0.01)
     assert sorted(one.name for one in tmp_path.iterdir()) == ["b", "c"]
-    made(tmp_path, "large", room, file(5_000))
+    made(tmp_path, "large", room, file(5_000)).close()
     assert [one.name for one in tmp_path.iterdir()] == ["large"], "the newest is what was asked for"
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "status", "length"),
+    [
+        ("GET", {}, 200, 200_000),
+        ("HEAD", {}, 200, 0),
+        ("GET", {"Range": "bytes=199990-"}, 206, 10),
+        ("GET", {"If-None-Match": '"t"'}, 304, 0),
+        ("GET", {"Range": "bytes=200000-"}, 416, None),
+    ],
+)
+def test_a_file_that_is_removed_meanwhile_is_sent(tmp_path, method, headers, status, length):
+    """Whoever fetched a pack while another one was made for room was answered 500."""
+
+    def make(work):
+        (work / "x").write_bytes(b"x" * 200_000)
+        return work / "x"
+
+    handles = []
+
+    async def app(scope, receive, send):
+        for _ in range(2):  # made, then found
+            file = made(tmp_path, "pack", Room(1, 1), make)
+            handles.append(file)
+        (tmp_path / "pack").unlink()
+        ask = SimpleNamespace(request=Request(scope))
+        try:
+            answer = sent(ask, file, "t", "application/zip", {})
+        except ProblemError as error:
+            answer = problem(error.status, error.detail)
+        handles.pop(0).close()
+        await answer(scope, receive, send)
+
+    async def asked():
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+            return await client.request(method, "/", headers=headers)
+
+    found = asyncio.run(asked())
+    assert found.status_code == status
+    if length is not None:
+        assert len(found.content) == length
+    assert handles[-1].closed, "each download would hold a file open"

@@ -3,9 +3,12 @@
 import asyncio
 
 import pytest
+import uvicorn
+from starlette.responses import PlainTextResponse
+from uvicorn.server import ServerState
 
 from services.api import connections, lanes
-from services.api.connections import Places, networks, share_of
+from services.api.connections import Places, PromptProtocol, networks, share_of
 from services.api.lanes import Lane, Lanes
 
 
@@ -62,6 +65,10 @@ def test_whoever_leaves_the_queue_leaves_no_place_behind(monkeypatch):
         ("GET", "/v1/statements/TN-a/evidence", b"*/*", 2),
         ("GET", "/v1/statements/TN-a.pdf", b"*/*", 2),
         ("GET", "/v1/statements/TN-a", b"application/pdf", 2),
+        ("GET", "/v1/statements/TN-a", b"APPLICATION/PDF", 2),
+        ("GET", "/v1/statements/TN-a", b"*/*, application/json;q=0, application/vc;q=0", 2),
+        ("GET", "/v1/statements/TN-a", b"text/html", 1),
+        ("GET", "/v1/sensorthings/v1.1/Things('a')/events", b"*/*", 2),
         ("GET", "/console/en/statements/TN-a/report.xlsx", b"*/*", 2),
         ("POST", "/console/en/sign-in", b"*/*", 1),
         ("GET", "/console/en/live/events", b"*/*", 0),
@@ -69,8 +76,10 @@ def test_whoever_leaves_the_queue_leaves_no_place_behind(monkeypatch):
 )
 def test_what_takes_long_has_a_lane_of_its_own(method, path, accept, count):
     """Reports for one auditor would keep all others from reading."""
-    scope = {"method": method, "path": path, "client": ("192.0.2.1", 5)}
-    assert len(Lanes().of(scope, {b"accept": accept})) == count
+    # in two lines: the route reads both
+    headers = [(b"accept", accept), (b"accept", b"image/png")]
+    scope = {"method": method, "path": path, "client": ("192.0.2.1", 5), "headers": headers}
+    assert len(Lanes().of(scope, dict(headers))) == count
 
 
 @pytest.mark.parametrize(
@@ -83,7 +92,8 @@ def test_what_takes_long_has_a_lane_of_its_own(method, path, accept, count):
 )
 def test_who_is_made_to_wait_is_let_past_nobody(headers, count):
     """By a word in a header, anybody would have files made beside the two of the lane."""
-    scope = {"method": "GET", "path": "/v1/statements/x.pdf", "client": ("10.0.0.1", 1)}
+    path, client = "/v1/statements/x.pdf", ("10.0.0.1", 1)
+    scope = {"method": "GET", "path": path, "client": client, "headers": ()}
     assert len(Lanes().of(scope, headers)) == count
 
 
@@ -137,3 +147,70 @@ def test_a_new_connection_takes_the_place_of_one_that_says_nothing(monkeypatch):
 def test_what_an_address_counts_as(address, share):
     """A customer with a network of 2^64 addresses would be counted as so many."""
     assert share_of(address) == share
+
+
+async def answers(scope, receive, send):
+    """Answer at once, without reading a body: little, or more than any socket takes."""
+    text = "a" * 2**25 if scope["path"] == "/large" else "ok"
+    await PlainTextResponse(text)(scope, receive, send)
+
+
+@pytest.mark.parametrize(
+    ("request_", "part"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\na\r\n"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 999999\r\n\r\n", b"a"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999\r\n\r\n", b"a" * 65_536),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"A: b\r\n"),
+        (b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n", b""),
+    ],
+)
+def test_who_neither_ends_nor_reads_is_hung_up_on(monkeypatch, request_, part):
+    """A body behind its answer, or an answer that nobody takes, held a place for ever."""
+    monkeypatch.setattr(connections, "LINGER_S", 0.2)
+    monkeypatch.setattr(connections, "TAKEN_S", 0.2)
+    config = uvicorn.Config(answers, http=PromptProtocol, lifespan="off", log_config=None)
+    config.load()
+    config.places = places = Places()
+
+    async def held():
+        state = ServerState()
+        server = await asyncio.get_running_loop().create_server(
+            lambda: PromptProtocol(config, state, {}), "127.0.0.1", 0
+        )
+        async with server:
+            address = server.sockets[0].getsockname()
+            reader, writer = await asyncio.open_connection(*address, limit=1_024)
+            writer.write(request_)
+            assert (await reader.readexactly(12)) == b"HTTP/1.1 200"
+            if not part:
+                reader._transport.pause_reading()
+            async with asyncio.timeout(20):
+                while state.connections:
+                    writer.write(part)
+                    await asyncio.sleep(0.02)
+            writer.transport.abort()
+
+    asyncio.run(held())
+    assert not places._taken
+
+
+def test_a_body_that_ends_late_lets_the_next_request_be_asked(monkeypatch):
+    """A client that is answered before it has sent its body would lose its connection."""
+    config = uvicorn.Config(answers, http=PromptProtocol, lifespan="off", log_config=None)
+    config.load()
+    config.places = Places()
+
+    async def asked():
+        server = await asyncio.get_running_loop().create_server(
+            lambda: PromptProtocol(config, ServerState(), {}), "127.0.0.1", 0
+        )
+        async with server:
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            for _ in range(2):
+                writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n")
+                assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
+                writer.write(b"ab")
+            writer.close()
+
+    asyncio.run(asked())

@@ -172,6 +172,7 @@ def test_nobody_sees_what_is_not_theirs(served):
         ("Things", {"expand": "Datastreams/Thing/Datastreams/Thing"}, "goes deeper than 3"),
         ("Observations", {"filter": "phenomenonTime gt 2026-13-01T00:00:00Z"}, "no time"),
         ("Observations", {"filter": "result gt 'x'"}, "is a number"),
+        ("Things", {"filter": "name eq 'a\0'"}, "NUL character"),
     ],
 )
 def test_what_is_not_known_is_refused_by_name(served, path, options, said):

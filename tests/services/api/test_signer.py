@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from contextlib import contextmanager
 from urllib.parse import urlsplit, urlunsplit
@@ -16,7 +17,9 @@ from structlog import get_logger
 
 from mrv.signatures import canonical
 from mrv.statement.credentials import sign_statement, sign_verification
+from mrv.statement.sampling import Size, sign_sampling
 from services.cli.main import main
+from services.issuer import external_signatures as accept
 from services.issuer import keys
 from services.issuer import transitions as life
 from services.issuer.request_runner import Runner
@@ -31,12 +34,14 @@ from tests.fix_timescale import _fresh
 from tests.opinions import concluded
 from tests.planted import planted
 from tests.ports import free_port
+from tests.services.api import hostile
 from tests.services.api.conftest import Served, _issued, start
 from tests.services.issuer import plant
 from tests.services.issuer.sealed import close_period
 
 ASYNC = {"Prefer": "respond-async"}
 DAY = {"from": "2026-03-01", "to": "2026-03-02"}
+LONG_AGO = {"from": "2020-03-01", "to": "2020-03-02"}
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +70,7 @@ def login(url, folder, name):
 def apart(timescale, migrated_template, tmp_path_factory, logins):
     """Return an API whose login is `tonne_service`, with an empty home, and the signer's home."""
     home, web = tmp_path_factory.mktemp("keys"), tmp_path_factory.mktemp("web")
-    for database_url in _fresh(timescale, f"TEMPLATE {migrated_template}"):
+    for database_url in _fresh(timescale, migrated_template):
         issued, draft, tokens = planted(_issued, database_url, home)
         script = (DEPLOY / "timescaledb/logins.sql").read_text()
         subprocess.run(
@@ -127,6 +132,17 @@ def signed(apart, name, role):
         return canonical.encode(sign_verification(have.statement, found, *signer, now, []))
 
 
+def sampled(apart, name):
+    """Return a sampling list that the verifier drew and signed, as it is handed in."""
+    signer = life.Signer(*keys.load(apart.home, "the-verifier"))
+    with connect(apart.database_url, role="tonne_mrv", autocommit=True) as conn, conn.transaction():
+        have = life.documents(conn, name)
+        case = accept.recompute(conn, have.stored)
+        return canonical.encode(
+            sign_sampling(have.statement, case, Size(1, 0), *signer, plant_now(conn))
+        )
+
+
 def plant_now(conn):
     return conn.execute("SELECT date_trunc('second', now())").fetchone()[0]
 
@@ -139,6 +155,30 @@ def hand_in(apart, name, what, body, who, **headers):
         content=body,
         headers={"Content-Type": "application/json", **headers},
     )
+
+
+def test_who_waits_for_the_signer_keeps_nobody_from_writing(apart, logins):
+    """With an operator's stolen key, nobody could revoke it while the signer is away."""
+    headers = {"Prefer": "wait=4", "Authorization": f"Bearer {apart.tokens['operator']}"}
+    done = []
+
+    def close():
+        with hostile.client() as one:
+            path = f"{apart.url}/v1/projects/pv/periods"
+            done.append(one.post(path, json=LONG_AGO, headers=headers).status_code)
+
+    threads = [threading.Thread(target=close) for _ in range(12)]
+    for one in threads:
+        one.start()
+    key = apart.ask("/v1/keys", "admin", "POST", json={"name": "new", "role": "auditor"})
+    assert key.status_code == 201
+    assert apart.ask(f"/v1/keys/{key.json()['id']}", "admin", "DELETE").status_code == 200
+    waited = len(done)
+    with signing(apart, logins):
+        for one in threads:
+            one.join(60)
+    assert waited < len(threads), "it was answered behind all of them"
+    assert max(done) < 500, done
 
 
 def test_a_statement_is_issued_though_the_web_process_has_no_key(apart, logins):
@@ -171,8 +211,15 @@ def test_a_statement_is_issued_though_the_web_process_has_no_key(apart, logins):
         refused = job(apart, again.headers["location"])
         assert (refused["state"], refused["status"]) == ("refused", 409)
         assert "is submitted" in refused["detail"]
-        judged = hand_in(apart, name, "verification", signed(apart, name, "verifier"), "verifier")
-        assert (judged.status_code, judged.json()["state"]) == (201, "verified")
+        drawn = hand_in(apart, name, "sampling", sampled(apart, name), "verifier", **ASYNC)
+        done = job(apart, drawn.headers["location"], "verifier")
+        assert (done["status"], done["result"]["random"]) == (201, 1)
+        assert done["progress"] == {"done": 4, "total": 4, "step": "list"}
+        body = signed(apart, name, "verifier")
+        judged = hand_in(apart, name, "verification", body, "verifier", **ASYNC)
+        done = job(apart, judged.headers["location"], "verifier")
+        assert (done["status"], done["result"]["state"]) == (201, "verified")
+        assert done["progress"] == {"done": 4, "total": 4, "step": "evidence"}
     # the signer is away: the request waits; the same request is the same job
     named = {**ASYNC, "Idempotency-Key": f"issue-{name}"}
     one, two = (

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from ingest.errors import RegistryError
 from services.cli.main import main
 from services.sewers.checks import check
 from services.sewers.files import read
@@ -103,6 +104,14 @@ def test_water_under_pressure_may_rise(tmp_path):
     assert _told(tmp_path, NODES + FIRST + rising) == []
 
 
+@pytest.mark.parametrize("text", ["=HYPERLINK(A1)", "+1", "@sum", "-x"])
+def test_a_material_that_is_a_formula_is_refused(text):
+    """Whoever opens the exported table would run what a contractor wrote into it."""
+    row = {"id": "M1", "kind": "manhole", "level_m": 1, "material": text}
+    assert "formula" in " ".join(p.text for p in asset(row, [(106.6, 20.8)], "x")[1])
+    assert not asset({**row, "material": "PVC"}, [(106.6, 20.8)], "x")[1]
+
+
 def test_geojson_is_named_by_its_lines(tmp_path):
     """In a file of a hundred thousand features nobody would find the one."""
     file = tmp_path / "net.geojson"
@@ -112,6 +121,9 @@ def test_geojson_is_named_by_its_lines(tmp_path):
     assert found == "unknown property 'diametre_mm'"
     bad = next(i for i, row in enumerate(file.read_text().splitlines(), 1) if "diametre" in row)
     assert read([file]).problems[0].place == f"{file}:{bad}"
+    file.write_text('{"type": "FeatureCollection", "features":\n' + "[" * 200_000)
+    with pytest.raises(RegistryError, match=r"net.geojson:2: nested too deeply"):
+        read([file])
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ from services.store.views import alarms as stored
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from services.api.request_context import Asked
 
@@ -92,7 +91,7 @@ def _write(ask: Asked, alarm: int, text: str, say: Any) -> None:
             ask.noted(conn, 403)
         refuse(ask.who, (_ROLE,))
 
-    def work(conn: Connection[TupleRow]) -> tuple[int, Any]:
+    def work(conn: Connection) -> tuple[int, Any]:
         if stored.one(conn, ask.who.projects, alarm) is None:
             raise ProblemError(404, f"there is no alarm {alarm} that you may see")
         say(conn, alarm, ask.who.name, text, ask.who.id)

@@ -40,6 +40,12 @@ async def events(ask: View, language: Language) -> Response:  # noqa: ARG001 - i
     found: live.Live = ask.request.app.state.live
     if found.full:
         raise ProblemError(503, "too many people watch; try again later", {"Retry-After": "30"})
+    if found.watches(ask.who) >= live.MOST_OF_ONE:
+        raise ProblemError(
+            429,
+            f"this key watches in {live.MOST_OF_ONE} windows already; close one",
+            {"Retry-After": "30"},
+        )
     return StreamingResponse(
         found.watch(ask.api.reads, ask.who, session),
         media_type="text/event-stream",

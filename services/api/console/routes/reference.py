@@ -8,12 +8,18 @@ policy lets the browser fetch nothing from anywhere else.
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+import hashlib
+import threading
+
+import msgspec
+from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, Response
 
 from services.api.console.assets import address
+from services.api.file_cache import has_already
 
 router = APIRouter(include_in_schema=False)
+_writing = threading.Lock()
 # its drawings stand in its style sheet, and it sets styles on what it draws
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:;"
@@ -49,3 +55,23 @@ async def reference() -> Response:
     )
     headers = {"Content-Security-Policy": _POLICY, "Cache-Control": "no-cache"}
     return HTMLResponse(text, headers=headers)
+
+
+@router.get("/openapi.json")
+def document(request: Request) -> Response:
+    """
+    Return the OpenAPI document.
+
+    It is written once: anybody may ask for it, and to write its 300 kB takes longer than most
+    that is asked of the database.
+    """
+    state = request.app.state
+    with _writing:
+        if getattr(state, "described", None) is None:
+            written = msgspec.json.encode(request.app.openapi())
+            state.described = written, f'"{hashlib.sha256(written).hexdigest()[:32]}"'
+    body, tag = state.described
+    headers = {"ETag": tag, "Cache-Control": "public, no-cache"}
+    if has_already(request.headers.get("if-none-match"), tag):
+        return Response(status_code=304, headers=headers)
+    return Response(body, media_type="application/json", headers=headers)

@@ -17,7 +17,6 @@ from services.store.registry import sewers as stored
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
     from services.api.request_context import Asked
     from services.sewers.assets import Asset, Event
@@ -61,7 +60,7 @@ def sewers(ask: View, language: Language, bbox: Window = None, asset: Chosen = N
     )
 
 
-def _picked(conn: Connection[TupleRow], id_: str) -> Picked:
+def _picked(conn: Connection, id_: str) -> Picked:
     found = stored.history(conn, id_)
     if found is None:
         raise unknown("asset", id_)
@@ -70,7 +69,7 @@ def _picked(conn: Connection[TupleRow], id_: str) -> Picked:
     return Picked(one, [row for row in known if row[0] != "kind"], events)
 
 
-def _whole(ask: Asked, conn: Connection[TupleRow]) -> sewer_map.Drawn | None:
+def _whole(ask: Asked, conn: Connection) -> sewer_map.Drawn | None:
     """Draw all there is, which everybody looks at first, once in a while; None: no asset."""
 
     def find() -> sewer_map.Drawn | None:
@@ -90,7 +89,7 @@ def _loose(box: sewer_map.Box) -> bool:
     return abs((east - west) / (fit[2] - fit[0]) - (north - south) / (fit[3] - fit[1])) > 0.01  # noqa: PLR2004 - a hundredth of it
 
 
-def _picture(conn: Connection[TupleRow], box: sewer_map.Box) -> sewer_map.Drawn:
+def _picture(conn: Connection, box: sewer_map.Box) -> sewer_map.Drawn:
     assets = stored.within(conn, box, sewer_map.MOST_DRAWN + 1)
     if len(assets) <= sewer_map.MOST_DRAWN:
         return sewer_map.drawn(box, assets)

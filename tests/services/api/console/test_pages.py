@@ -3,6 +3,7 @@
 import html
 import re
 import time
+from contextlib import ExitStack
 from html.parser import HTMLParser
 
 import httpx
@@ -12,6 +13,7 @@ from mrv.report.comparison_blocks import designed, held
 from mrv.report.sampling_block import sampled
 from mrv.report.words import LANGUAGES
 from mrv.report.words import Words as ReportWords
+from services.api.console.live import MOST_OF_ONE
 from services.api.console.render import POLICY
 from services.api.console.routes import (
     live,
@@ -26,7 +28,7 @@ from services.api.console.translations import texts
 from services.issuer.report import facts_of
 from services.store.api import api_keys
 from services.store.postgres.pool import connect
-from tests.services.api import plain
+from tests.services.api import hostile, plain
 
 DAY = "2026-03-02"
 
@@ -280,12 +282,17 @@ def test_sessions_hold_only_what_was_given(served):
     with connect(served.database_url, role="tonne_api", autocommit=True) as conn:
         api_keys.revoke(conn, key.id)
     assert get(served, "/console/en/live", cookies).status_code == 401
-    foreign = plain.post(
-        f"{served.url}/console/en/sign-in",
-        data={"key": served.tokens["admin"]},
-        headers={"Origin": "https://elsewhere.example"},
-    )
-    assert foreign.status_code == 403
+    for said in (
+        {"Origin": "https://elsewhere.example"},
+        {"Origin": "null"},
+        {"Origin": "http://["},
+        {"Sec-Fetch-Site": "cross-site"},
+    ):
+        foreign = plain.post(
+            f"{served.url}/console/en/sign-in", data={"key": served.tokens["admin"]}, headers=said
+        )
+        assert foreign.status_code == 403, said
+        assert "set-cookie" not in foreign.headers
     wrong = plain.post(f"{served.url}/console/en/sign-in", data={"key": "tonne_x_y"})
     assert wrong.status_code == 401
     assert "not valid" in wrong.text
@@ -335,6 +342,22 @@ def test_a_live_stream_ends_with_its_session(served, way):
         for _ in parts:  # until the server ends it
             assert time.monotonic() - began_s < 10
     assert time.monotonic() - began_s < 10
+
+
+def test_one_key_takes_no_more_than_its_share_of_live_streams(served):
+    """Whoever opens a thousand windows would shut all others out of the live view."""
+    cookie = session(served, "auditor")["tonne_session"]
+    head = f"GET /console/en/live/events HTTP/1.1\r\nHost: x\r\nCookie: tonne_session={cookie}"
+    with ExitStack() as held:
+        seen = []
+        for _ in range(MOST_OF_ONE + 3):
+            one = held.enter_context(hostile.connection(served.url))
+            one.sendall(f"{head}\r\n\r\n".encode())
+            seen.append(one.recv(12))
+        assert seen == [b"HTTP/1.1 200"] * MOST_OF_ONE + [b"HTTP/1.1 429"] * 3
+        events = f"{served.url}/console/en/live/events"
+        with plain.stream("GET", events, cookies=session(served, "operator")) as answer:
+            assert answer.status_code == 200
 
 
 def test_files_are_packed_and_kept(served):

@@ -1,0 +1,78 @@
+"""Limits of memory and processors: one table, and what was measured, for every container."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+
+import pytest
+
+from tests.deploy.files import DEPLOY, read
+
+TABLE = tomllib.loads((DEPLOY / "limits.toml").read_text(encoding="utf-8"))
+# containers that are of a process with another name
+SAME = {
+    "access": "topics", "logins": "tools", "backup-folder": "tools", "files": "tools",
+    "log": "backup", "base": "backup",
+}  # fmt: skip
+COMPOSE = [
+    (path.name, name, service)
+    for path in sorted(DEPLOY.glob("compose*.yaml"))
+    for name, service in read(path)[0]["services"].items()
+    if "image" in service
+]
+
+
+def containers():
+    """Yield every container of the manifests, with its file and name."""
+    for path in sorted((DEPLOY / "kubernetes").rglob("*.yaml")):
+        for document in read(path):
+            spec = document.get("spec", {})
+            spec = spec.get("jobTemplate", {}).get("spec", spec).get("template", {}).get("spec", {})
+            for one in (*spec.get("initContainers", ()), *spec.get("containers", ())):
+                yield path.name, one["name"], one
+
+
+def process(name):
+    """Return the name of the table's row for a container: `worker-1` is a worker."""
+    name = re.sub(r"-\d+$", "", name)
+    return SAME.get(name, name)
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_a_limit_has_room_above_what_was_measured(name):
+    """A process would be killed in the middle of what it was measured to need."""
+    found = TABLE[name]
+    measured = found.get("measured_mib")
+    assert ("not measured" in found["source"]) or measured is not None
+    if measured is not None:
+        assert found["limit_mib"] >= 2 * measured
+        assert found.get("request_mib", measured) >= measured
+    assert found.get("request_mib", 0) <= found["limit_mib"]
+    assert found.get("request_cpu", 0) <= found["limit_cpu"]
+
+
+@pytest.mark.parametrize(("file", "name", "service"), COMPOSE)
+def test_compose_has_the_limits_of_the_table(file, name, service):
+    """A limit that was changed in one place would hold in the other as it was."""
+    limits = service["deploy"]["resources"]["limits"]
+    found = TABLE[process(name)]
+    expected = {"cpus": str(found["limit_cpu"]), "memory": f"{found['limit_mib']}M"}
+    assert limits == expected, file
+
+
+@pytest.mark.parametrize(("file", "name", "found"), list(containers()))
+def test_kubernetes_has_the_limits_of_the_table(file, name, found):
+    """A pod that asks for less than it needs is put where there is no room for it."""
+    said = TABLE[process(name)]
+    for word, kind in (("requests", "request"), ("limits", "limit")):
+        given = found["resources"][word]
+        cpu = str(given["cpu"])
+        cores = float(cpu[:-1]) / 1000 if cpu.endswith("m") else float(cpu)
+        assert (cores, given["memory"]) == (said[f"{kind}_cpu"], f"{said[f'{kind}_mib']}Mi"), file
+
+
+def test_every_row_is_of_a_process():
+    """A row that nothing uses would be kept up for nothing, and its figure believed."""
+    used = {process(name) for _, name, _ in (*COMPOSE, *containers())}
+    assert used == set(TABLE)

@@ -15,6 +15,7 @@ cd "$(dirname "$0")/.."
 venv=${VENV:-.venv}
 here=$venv/bin/python
 stamp=$venv/.prepared
+made=$venv/.made
 NEEDS="Python 3.11 or newer with the modules venv, ensurepip, sqlite3, ssl and zlib"
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -172,12 +173,17 @@ follow_pip() {
 }
 
 make_environment() {
-    [ ! -e "$venv" ] || say "$venv is unfinished or of another interpreter: making it anew"
-    rm -rf "$venv"
-    attempt "making $venv" "$python" -m venv "$venv"
+    # one that waits for its installer is as good as new
+    if [ "$(cat "$made" 2>/dev/null)" != "$python $version" ]; then
+        [ ! -e "$venv" ] || say "$venv is unfinished or of another interpreter: making it anew"
+        rm -rf "$venv"
+        attempt "making $venv" "$python" -m venv "$venv"
+        echo "$python $version" >"$made"
+    fi
     say "fetching the installer: $(grep -o '^uv==[0-9.]*' requirements-setup.lock | tr -s = ' ')"
     attempt "fetching the installer" "$here" -m pip install --quiet --disable-pip-version-check \
         --retries "${PIP_RETRIES:-3}" --require-hashes --only-binary :all: -r requirements-setup.lock
+    rm -f "$made"
 }
 
 install_packages() {

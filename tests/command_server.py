@@ -8,6 +8,10 @@ then runs its module as `python -m` does: it is killed, stopped and waited for a
 
 A request is a message of JSON beside three open files; the answers are the process's id and, once
 it has ended, its exit status.  The server ends with the last process that keeps it.
+
+Another Python, as that of an installation, serves as well: this file needs nothing but Python.
+It is told which modules to read, and reads what it has of them: to miss one is for those that need
+it to say.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ import socket
 import struct
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -59,9 +64,12 @@ def listen(run: str) -> socket.socket | None:
     return server
 
 
-def read_modules() -> None:
-    """Import every module of the product."""
-    for name in PACKAGES:
+def read_modules(some: Sequence[str] = ()) -> None:
+    """Import every module of the product, or of some those that are there."""
+    for name in some:
+        with suppress(Exception):  # whatever stops it stops the command that needs it, too
+            importlib.import_module(name)
+    for name in () if some else PACKAGES:
         package = importlib.import_module(name)
         for found in pkgutil.walk_packages(package.__path__, f"{name}."):
             if not found.name.endswith("__main__"):
@@ -163,12 +171,12 @@ def _text(file: int, name: str, mode: str, buffering: int, **more: str) -> Any:
     return found
 
 
-def main(run: str) -> None:
+def main(run: str, *some: str) -> None:
     """Serve the starts of a run of tests, unless another process does."""
     listener = listen(run)
     if listener is None or os.fork():
         return  # whoever started it may ask at once, and is answered once it has read all
-    read_modules()
+    read_modules(some)
     start = Server(listener).serve()
     if start is not None:
         become(start)
@@ -177,4 +185,4 @@ def main(run: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

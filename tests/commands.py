@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from tests.command_server import KEEP, NUMBER, address
@@ -28,17 +28,27 @@ from tests.soak import SOAK
 CLI = "services.cli"
 TONNE = (sys.executable, "-m", CLI)
 ROOT = Path(__file__).parents[1]
+SERVER = Path(__file__).with_name("command_server.py")
 _TRIES = 3
 # what the interpreter, the loader and libraries read once, while they start
 _READ_ONCE = ("PYTHON", "LD_", "LC_", "LANG", "OPENSSL_", "OPENBLAS_", "OMP_", "MALLOC_")
 _TAKEN_OVER = "PYTHONUNBUFFERED"
 
 
+class Installed(NamedTuple):
+    """Another Python in which tonne is installed, and modules that its commands will need."""
+
+    python: Path
+    modules: tuple[str, ...]
+
+
 class Tonne(subprocess.Popen):
     """A running command; what `Popen` can do, it can."""
 
-    def __init__(self, words: Sequence[str], *, module: str, **options: Any) -> None:
-        self._module = module
+    def __init__(
+        self, words: Sequence[str], *, module: str, python: Installed | None = None, **options: Any
+    ) -> None:
+        self._module, self._python = module, python
         super().__init__(words, **options)
 
     def _execute_child(self, args: Sequence[str], *given: Any) -> None:
@@ -54,7 +64,7 @@ class Tonne(subprocess.Popen):
             "folder": os.fspath(cwd or os.getcwd()),  # noqa: PTH109
         }
         body = json.dumps(asked).encode()
-        self._answers = _connected()
+        self._answers = _connected(self._python)
         socket.send_fds(self._answers, [NUMBER.pack(len(body))], [stdin, stdout, stderr])
         self._answers.sendall(body)
         self.pid = self._answer()
@@ -85,16 +95,23 @@ class Tonne(subprocess.Popen):
 
 
 def start(
-    words: Sequence[Any], *, anew: bool = False, module: str = CLI, **options: Any
+    words: Sequence[Any],
+    *,
+    anew: bool = False,
+    module: str = CLI,
+    installed: Installed | None = None,
+    **options: Any,
 ) -> subprocess.Popen:
     """
     Start a command, with `Popen`'s options; `anew` by a Python that holds nothing else.
 
-    `module` is another program than `tonne`, as `python -m` takes it.
+    `module` is another program than `tonne`, as `python -m` takes it; `installed` is another
+    Python than that of the tests.
     """
     if anew or _own_python(options.get("env")):
-        return subprocess.Popen([sys.executable, "-m", module, *map(str, words)], **options)
-    return Tonne([str(word) for word in words], module=module, **options)
+        python = installed.python if installed else sys.executable
+        return subprocess.Popen([python, "-m", module, *map(str, words)], **options)
+    return Tonne([str(word) for word in words], module=module, python=installed, **options)
 
 
 def run(words: Sequence[Any], **options: Any) -> subprocess.CompletedProcess:
@@ -116,26 +133,60 @@ def run(words: Sequence[Any], **options: Any) -> subprocess.CompletedProcess:
     return done
 
 
+_FORWARD = """#!{python} -IS
+import json, os, signal, socket, struct, sys
+
+number = struct.Struct("!q")
+body = json.dumps({{
+    "module": {module!r}, "words": sys.argv[1:],
+    "environment": dict(os.environ), "folder": os.getcwd(),
+}}).encode()
+with socket.socket(socket.AF_UNIX) as server:
+    server.connect({address!r})
+    socket.send_fds(server, [number.pack(len(body))], [0, 1, 2])
+    server.sendall(body)
+    pid, = number.unpack(server.recv(number.size, socket.MSG_WAITALL))
+    for one in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(one, lambda sent, _: os.kill(pid, sent))
+    code, = number.unpack(server.recv(number.size, socket.MSG_WAITALL))
+sys.exit(code if code >= 0 else 128 - code)
+"""
+
+
+def on_path(folder: Path) -> None:
+    """Write a `tonne` for shell scripts into a folder: each of its starts is forked, too."""
+    script = folder / "tonne"
+    script.write_text(
+        _FORWARD.format(python=sys.executable, module=CLI, address=address(_kept()[0])),
+        encoding="utf-8",
+    )
+    script.chmod(0o755)
+
+
 def _own_python(env: Mapping[str, str] | None) -> bool:
     """Whether a start with this environment needs an interpreter of its own."""
     told = {k: v for k, v in (env or {}).items() if k.startswith(_READ_ONCE)}
     return SOAK or any(os.environ.get(k) != v for k, v in told.items() if k != _TAKEN_OVER)
 
 
-def _connected() -> socket.socket:
-    """Return a connection to this run's server."""
+def _connected(python: Installed | None) -> socket.socket:
+    """Return a connection to this run's server, or to that of another Python."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.connect(address(_kept()[0]))
+    connection.connect(address((_kept() if python is None else _kept(python))[0]))
     return connection
 
 
 @cache
-def _kept() -> tuple[str, socket.socket]:
+def _kept(python: Installed | None = None) -> tuple[str, socket.socket]:
     """Start this run's server unless another process did; its name, and what keeps it."""
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid4().hex
+    command = [sys.executable, "-m", "tests.command_server", run]
+    if python is not None:
+        run = uuid4().hex  # alone: apart from what stands in the checkout, and in the environment
+        command = [str(python.python), "-I", str(SERVER), run, *python.modules]
     for _ in range(_TRIES):
         subprocess.run(
-            [sys.executable, "-m", "tests.command_server", run],
+            command,
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -11,9 +11,7 @@ begin with, a cluster with the schema in it, is made once and copied.
 import fcntl
 import os
 import subprocess
-from contextlib import suppress
-from itertools import count
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -21,11 +19,22 @@ from psycopg import sql
 
 from services.local import packages
 from services.local.postgres import DATABASE, Postgres
-from tests import memory
+from tests import databases, memory
 from tests.ports import give_ports
 
 _TEMPLATE = "migrated"
-_numbers = count(1)
+# Each database that is made is a checkpoint, and what is touched first after one is written
+# whole, and compressed: pages that only a machine without power tears.  Nobody's vacuum and no
+# job of TimescaleDB looks at a database that lives for a second; tests call the jobs they are of.
+_QUICK = (
+    "fsync=off",
+    "full_page_writes=off",
+    "wal_compression=off",
+    "wal_level=minimal",
+    "max_wal_senders=0",
+    "autovacuum=off",
+    "timescaledb.max_background_workers=0",
+)
 
 
 class Quick(Postgres):
@@ -38,37 +47,18 @@ class Quick(Postgres):
 
     def command(self, port):
         """Return the command line, with what costs most of a fresh database's time turned off."""
-        quick = ("fsync=off", "wal_level=minimal", "max_wal_senders=0")
-        return [*super().command(port), *(word for one in quick for word in ("-c", one))]
+        return [*super().command(port), *(word for one in _QUICK for word in ("-c", one))]
 
     def execute(self, statement):
         """Run a statement on a connection that is kept, or on a new one if a test has ended it."""
         if self.pid is None:
             self.start()
-        with suppress(psycopg.OperationalError):  # the server was ended and started again
-            self._kept().execute("")
-        self._kept().execute(statement)
-
-    _admin = None
-
-    def _kept(self):
-        if self._admin is None or self._admin.closed:
-            self._admin = psycopg.connect(self.url, autocommit=True)
-        return self._admin
+        databases.execute(self.url, statement)
 
     def stop(self):
         """Stop, and keep no connection."""
-        if self._admin is not None:
-            self._admin.close()
+        databases.leave(self.url)
         super().stop()
-
-
-class _Unscheduled(Quick):
-    """A server that starts no job of TimescaleDB: one that the stop ends counts as failed."""
-
-    def command(self, port):
-        """Return the command line, without the scheduler's processes."""
-        return [*super().command(port), "-c", "timescaledb.max_background_workers=0"]
 
 
 @pytest.fixture(scope="session")
@@ -83,9 +73,9 @@ def migrated_cluster(tmp_path_factory, cluster):
 
     def make(home):
         copy_cluster(cluster, home)
-        server = _Unscheduled(give_ports(home, Postgres.name))
+        server = Quick(give_ports(home, Postgres.name))
         server.start()
-        admin = _named(server.url, "postgres")
+        admin = databases.named(server.url, "postgres")
         with psycopg.connect(admin, autocommit=True) as connection:
             connection.execute(f"DROP DATABASE {DATABASE} WITH (FORCE)")
             connection.execute(f"ALTER DATABASE {_TEMPLATE} ALLOW_CONNECTIONS true")
@@ -122,7 +112,7 @@ def migrated_template(timescale):
 @pytest.fixture
 def database_url(timescale, migrated_template):
     """URL of a fresh database with the whole schema."""
-    yield from _fresh(timescale, f"TEMPLATE {migrated_template}")
+    yield from _fresh(timescale, migrated_template)
 
 
 @pytest.fixture
@@ -149,15 +139,27 @@ def _make_cluster(home):
     from services.store.postgres.migrate import migrate  # noqa: PLC0415
 
     packages.require()
-    server = _Unscheduled(give_ports(home, Postgres.name))
+    server = Quick(give_ports(home, Postgres.name))
     server.start()
     _let_in_quickly(server)
     server.execute(f"CREATE DATABASE {_TEMPLATE}")
-    migrate(_named(server.url, _TEMPLATE))
-    # TimescaleDB's scheduler connects to every database that lets it, and what is
-    # connected to cannot be copied
+    migrate(databases.named(server.url, _TEMPLATE))
+    _pack(databases.named(server.url, _TEMPLATE))
+    # what is connected to cannot be copied
     server.execute(f"ALTER DATABASE {_TEMPLATE} ALLOW_CONNECTIONS false")
     server.stop()
+
+
+def _pack(url):
+    """Let a database have the fewest files and bytes; each is copied hundreds of times."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        catalogs = connection.execute(
+            "SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' AND NOT relisshared"
+            " AND relnamespace = 'pg_catalog'::regnamespace"
+        ).fetchall()
+        for (name,) in catalogs:
+            connection.execute(f"VACUUM (FULL, FREEZE, ANALYZE) {name}")
+    psycopg.connect(url).close()  # the first to come writes down what all that come later read
 
 
 def _let_in_quickly(server):
@@ -167,13 +169,7 @@ def _let_in_quickly(server):
     server.execute(sql.SQL("ALTER ROLE CURRENT_USER PASSWORD {}").format(password))
 
 
-def _fresh(server, options):
-    name = f"test_{next(_numbers)}"
-    # by copying files: the other way writes all of them into the log first
-    server.execute(f"CREATE DATABASE {name} STRATEGY file_copy {options}")
-    yield _named(server.url, name)
-    server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-
-
-def _named(url, database):
-    return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
+def _fresh(server, template):
+    url = databases.make(server.url, template)
+    yield url
+    databases.drop(url)

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
-import psycopg
+from tests import databases
 
 _numbers = count(1)
 T = TypeVar("T")
@@ -35,28 +35,28 @@ def planted(make: Callable[[str, Path], T], url: str, home: Path) -> T:
 
     Nothing that `make` returns may know of the database or of the folder.
     """
-    server = urlsplit(url)
-    name = server.path.removeprefix("/")
-    with psycopg.connect(urlunsplit(server._replace(path="/postgres")), autocommit=True) as admin:
-        kept = _MADE.get((server.netloc, make))
-        if kept is None:
-            kept_home = Path(tempfile.mkdtemp(prefix="planted-"))
-            kept = _Kept(f"planted_{next(_numbers)}", kept_home, make(url, kept_home))
-            _copy(admin, name, kept.database)
-            _MADE[server.netloc, make] = kept
-        else:
-            admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-            _copy(admin, kept.database, name)
-        admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+    made = urlsplit(url).netloc, make
+    kept = _MADE.get(made)
+    if kept is None:
+        kept_home = Path(tempfile.mkdtemp(prefix="planted-"))
+        kept = _Kept(f"planted_{next(_numbers)}", kept_home, make(url, kept_home))
+        _copy(url, databases.name_of(url), kept.database)
+        databases.execute(url, f'ALTER DATABASE "{databases.name_of(url)}" ALLOW_CONNECTIONS true')
+        _MADE[made] = kept
+    else:
+        databases.put_by(url)
+        databases.copy(url, kept.database)
     shutil.copytree(kept.home, home, dirs_exist_ok=True)
     return kept.value
 
 
-def _copy(admin: psycopg.Connection, source: str, name: str) -> None:
-    """Copy a database; TimescaleDB's scheduler, too, must be away from it for that moment."""
-    admin.execute(f'ALTER DATABASE "{source}" ALLOW_CONNECTIONS false')
-    admin.execute(
-        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", [source]
+def _copy(url: str, source: str, name: str) -> None:
+    """Keep a database as a template; whoever is connected to it must be away for that moment."""
+    databases.execute(url, f'ALTER DATABASE "{source}" ALLOW_CONNECTIONS false')
+    databases.execute(
+        url,
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s",
+        [source],
     )
-    admin.execute(f'CREATE DATABASE "{name}" STRATEGY file_copy TEMPLATE "{source}"')
-    admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+    databases.copy(databases.named(url, name), source)
+    databases.execute(url, f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')

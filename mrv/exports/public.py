@@ -16,14 +16,12 @@ import hashlib
 import json
 import re
 from base64 import urlsafe_b64encode
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from mrv.errors import ExportError, SignatureError
 from mrv.signatures import canonical
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 TYPE = "PublicStatement"
 # what is hidden, by category: the fields whose texts are secrets
@@ -37,7 +35,7 @@ CATEGORIES: Mapping[str, tuple[str, ...]] = {
     "document": ("laboratory", "sample", "invoice", "number", "issuer_of_invoice", "document"),
 }
 _FIELDS = {name for names in CATEGORIES.values() for name in names}
-# lists of things whose own id is a secret, by category
+# lists of things whose own id is a secret, by category; a text in their place counts them
 _LISTED = {"devices": "meter", "invoices": "document"}
 _SIGNATURE = re.compile(r"/proof(/[0-9]+)?/proofValue$")
 _FIGURE = re.compile(r"^[-+0-9.,:TZ/ ]+$")
@@ -100,7 +98,7 @@ def _found(value: Any, fields: Mapping[str, str]) -> Iterator[tuple[str, str]]:
             yield from _found(one, fields)
     elif isinstance(value, dict):
         for name, one in value.items():
-            if name in fields:
+            if name in fields and not _counts(name, one):
                 yield from ((fields[name], text) for text in _texts(one))
             if name in _LISTED and isinstance(one, list) and _LISTED[name] in fields.values():
                 yield from (
@@ -109,6 +107,11 @@ def _found(value: Any, fields: Mapping[str, str]) -> Iterator[tuple[str, str]]:
                     if isinstance(row, dict) and "id" in row
                 )
             yield from _found(one, fields)
+
+
+def _counts(name: str, value: Any) -> bool:
+    """Whether a field says how many things there are, where elsewhere it lists them."""
+    return name in _LISTED and isinstance(value, str)
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -193,7 +196,10 @@ def redacted(value: Any, marks: Mapping[str, str]) -> Any:
 
     def walk(one: Any, name: str) -> Any:
         if isinstance(one, dict):
-            return {covered(k, marks, pattern): walk(inner, k) for k, inner in one.items()}
+            return {
+                covered(k, marks, pattern): walk(inner, "" if _counts(k, inner) else k)
+                for k, inner in one.items()
+            }
         if isinstance(one, list):
             return [walk(inner, name) for inner in one]
         if isinstance(one, str):
@@ -205,8 +211,9 @@ def redacted(value: Any, marks: Mapping[str, str]) -> Any:
 
 def _own(path: str) -> bool:
     """Whether a place is a field of secrets, or an item of one."""
-    names = [part for part in path.split("/") if part and not part.isdigit()]
-    return bool(names) and names[-1] in _FIELDS
+    parts = path.split("/")
+    names = [part for part in parts if part and not part.isdigit()]
+    return bool(names) and names[-1] in _FIELDS and not _counts(parts[-1], "")
 
 
 def _pattern(marks: Mapping[str, str]) -> re.Pattern[str]:

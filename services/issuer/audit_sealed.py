@@ -59,7 +59,7 @@ def append_only(walk: Walk) -> str:
     with snapshot(walk.conn):
         sealed = records.records_of(walk.conn)
         found = tables(walk.conn)
-        now = {name: hashes(walk.conn, name) for name in found.records}
+        now = hashes(walk.conn, found.records)
         backdated = records.backdated(walk.conn, sealed, now)
     walk.breaks += records.lost(sealed, now)
     walk.breaks += backdated

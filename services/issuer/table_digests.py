@@ -50,7 +50,7 @@ def state_of(conn: Connection, kind: str) -> State:
     LogError
         If what is kept beside the entry does not lead to its roots.
     """
-    now = {name: hashes(conn, name) for name in STATES[kind]}
+    now = hashes(conn, STATES[kind])
     found = log.details(conn, kind)
     if not found:
         return State(now, None, {})
@@ -91,7 +91,7 @@ def expected(conn: Connection, kind: str, last: Entry, what: str) -> bool:
         return not older_than(conn, "enrolled_key", "valid_from", last.appended, [key])
     *_, detail = log.at(conn, last.index)
     sealed = read_tables(canonical.parse_object(last.body), detail or b"{}")["enrolled_key"]
-    bare = dict(hashes(conn, "enrolled_key", without=("valid_until", "bounds")))
+    bare = dict(hashes(conn, ("enrolled_key",), without=("valid_until", "bounds"))["enrolled_key"])
     return what.endswith("was changed") and sealed.get(key) == bare.get(key)
 
 
@@ -165,7 +165,7 @@ def append_records(
     """Enter the rows that append-only tables got."""
     with snapshot(conn):
         sealed = records_of(conn)
-        now = {name: hashes(conn, name) for name in tables(conn).records}
+        now = hashes(conn, tables(conn).records)
     refused += lost(sealed, now)
     new = {
         name: [row for row in rows if row[0] not in sealed.get(name, {})]

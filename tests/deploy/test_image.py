@@ -11,7 +11,9 @@ import time
 
 import pytest
 
-from tests.deploy.files import DEPLOY, PINNED, ROOT, read
+from services.cli.commands import COMMANDS
+from tests import commands
+from tests.deploy.files import DEPLOY, PINNED, ROOT, VERSION, read
 from tests.deploy.installed import install, python313
 from tests.running import free_port
 
@@ -48,6 +50,14 @@ def image(tmp_path_factory):
     return install(tmp_path_factory.mktemp("image") / "tonne", EXTRAS, python313())
 
 
+@pytest.fixture(scope="session")
+def installed(image):
+    """Return the image's Python, which forks for each process."""
+    names = {words.split()[0] for words in deployed()}
+    modules = (f"services.cli.{COMMANDS[name].where.partition(':')[0]}" for name in sorted(names))
+    return commands.Installed(image / "python", ("services.cli.main", *modules))
+
+
 def test_the_set_of_processes_is_not_empty():
     """A search that finds nothing would make the tests below pass."""
     assert {words.split()[0] for words in deployed()} >= {
@@ -56,7 +66,7 @@ def test_the_set_of_processes_is_not_empty():
 
 
 @pytest.mark.parametrize("words", deployed())
-def test_each_deployed_process_starts_and_looks_for_its_server(image, tmp_path, words):
+def test_each_deployed_process_starts_and_looks_for_its_server(installed, tmp_path, words):
     """A process whose extra is not in the image dies at the first start of an upgrade."""
     # these go on looking, so that their alerts are raised
     waits = words.startswith(("watch", "archive run --every"))
@@ -68,8 +78,9 @@ def test_each_deployed_process_starts_and_looks_for_its_server(image, tmp_path, 
     if words.startswith(("run", "bridge", "worker")):
         filled += " --wait 0"  # a start waits for its servers
     with (tmp_path / "said").open("w+", encoding="utf-8") as said:
-        process = subprocess.Popen(
-            [image / "tonne", *shlex.split(filled)],
+        process = commands.start(
+            shlex.split(filled),
+            installed=installed,
             cwd=tmp_path,
             stdout=said,
             stderr=said,
@@ -108,6 +119,14 @@ def test_the_image_writes_reports(image, tmp_path):
     """Every PDF and workbook of a deployed server would be refused with 422."""
     modules = "mrv.report.page.document, mrv.report.sheets.workbook, mrv.report.sheets.programme"
     subprocess.run([image / "python", "-c", f"import {modules}"], cwd=tmp_path, check=True)
+
+
+def test_the_image_starts_the_command(image, tmp_path):
+    """A container ends before it is there where its entry point is another Python's."""
+    done = subprocess.run(
+        [image / "tonne", "--version"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split()[-1] == VERSION
 
 
 def test_the_image_holds_no_tool_of_ours(image):

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import subprocess
 import sys
 from importlib.metadata import packages_distributions
 
+import grimp
 import pytest
 
 from services import extras
 from services.cli.main import COMMANDS
-from tests.deploy.files import DEPLOY, ROOT
+from tests.deploy.files import DEPLOY
 from tests.deploy.installed import install
 
 OURS = {"ingest", "mrv", "services"}
@@ -39,18 +39,13 @@ def ask(bin_folder, folder, *words, **environment):
 
 def imported():
     """Modules of other people that our code imports anywhere."""
-    for package in OURS:
-        for path in (ROOT / package).rglob("*.py"):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.Import):
-                    yield from (name.name.split(".")[0] for name in node.names)
-                elif isinstance(node, ast.ImportFrom) and not node.level:
-                    yield node.module.split(".")[0]
+    graph = grimp.build_graph(*sorted(OURS), include_external_packages=True, cache_dir=None)
+    return {name for name in graph.modules if graph.is_module_squashed(name)}
 
 
 def test_each_module_that_a_bare_installation_lacks_names_its_extra(bare, tmp_path):
     """`No module named 'anyio'` tells nobody what to install."""
-    others = sorted(set(imported()) - OURS - {"deploy", "tests"} - sys.stdlib_module_names)
+    others = sorted(imported() - OURS - {"deploy", "tests"} - sys.stdlib_module_names)
     code = (
         "import sys, importlib.util as u; print(*[m for m in sys.argv[1:] if not u.find_spec(m)])"
     )

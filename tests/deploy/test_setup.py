@@ -85,7 +85,8 @@ def test_without_a_network_one_line_says_so(project, tmp_path):
     A traceback of pip's would hide that a cable is out, and a half-made .venv stay for good.
 
     Here pyenv has put shims into PATH that say `command not found`, an earlier try was cut
-    off, and the account has no home: none of that is a hindrance.
+    off, and the account has no home: none of that is a hindrance.  The next try goes on with
+    what this one made, to a company's proxy, the first thing that a set-up meets there.
     """
     shims = tmp_path / "shims"
     shims.mkdir()
@@ -112,14 +113,12 @@ def test_without_a_network_one_line_says_so(project, tmp_path):
     assert said[4].endswith("; then run this again")
     assert len(said) == 5
     assert not (project / ".venv/.prepared").exists()
-
-
-def test_a_proxy_that_refuses_is_named(project):
-    """A company's proxy is the first thing that a set-up meets there."""
     with refusing_proxy() as url:
         code, said = set_up(project, HTTPS_PROXY=url, HTTP_PROXY=url)
     assert code == 2
+    assert said[1].startswith("setup: fetching the installer: uv ")
     assert f"the proxy refuses ({url}); set HTTPS_PROXY" in said[-1]
+    assert len(said) == 3
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")

@@ -19,7 +19,7 @@ from tests.integration.kafka_path import put, servers, wait_until
 from tests.running import open_session
 from tests.soak import ROUNDS, often
 
-from .fleet import Fleet, check
+from .fleet import DEVICES, Fleet, check
 from .killing import figures, report, start
 from .workers import PARTITIONS, PAUSE_S, SESSION_S, TOPIC, Workers
 
@@ -44,8 +44,8 @@ def workers(over_kafka, tmp_path):
 
 @pytest.fixture
 def fleet(over_kafka) -> Fleet:
-    """Forty devices that send."""
-    names = field.fresh(40)
+    """Devices that send."""
+    names = field.fresh(DEVICES)
     over_kafka.register(field.registry(names))
     return start(over_kafka, names)
 

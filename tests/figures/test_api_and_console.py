@@ -23,7 +23,9 @@ from services.store.api import api_keys
 from services.store.postgres.pool import connect
 from tests.figures import surfaces
 from tests.figures.account import UG, Account, midnight, read
-from tests.figures.panels import PROJECT, alarm_cost, missed, pv_losses, silence
+from tests.figures.costs import alarm_cost, silence
+from tests.figures.panels import PROJECT, missed
+from tests.figures.pv import pv_losses
 from tests.figures.test_panels import _empty, _filled, _midnight, _never_heard, _silent
 from tests.fix_timescale import _fresh
 
@@ -80,7 +82,7 @@ class City:
 def city(request, timescale, migrated_template, tmp_path_factory):
     """Return a city in one of its states."""
     home = tmp_path_factory.mktemp("city")
-    for url in _fresh(timescale, f"TEMPLATE {migrated_template}"):
+    for url in _fresh(timescale, migrated_template):
         request.param(url, home)
         made = City(url, home)
         with made.client:

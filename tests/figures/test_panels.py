@@ -57,7 +57,7 @@ def _empty(url, home):
 @pytest.fixture(scope="module", params=[_filled, _silent, _midnight, _never_heard, _empty])
 def reader(request, timescale, migrated_template, tmp_path_factory):
     """Return a connection as dashboards have it, to a city in one of its states."""
-    for url in _fresh(timescale, f"TEMPLATE {migrated_template}"):
+    for url in _fresh(timescale, migrated_template):
         request.param(url, tmp_path_factory.mktemp("city"))
         with connect(url, role="tonne_grafana", autocommit=True) as conn:
             yield conn

@@ -51,7 +51,7 @@ REGISTERED = {
 @pytest.fixture(scope="module")
 def filled(timescale, migrated_template, tmp_path_factory):
     """Return the URL of a database with five weeks of a small city."""
-    made = _fresh(timescale, f"TEMPLATE {migrated_template}")
+    made = _fresh(timescale, migrated_template)
     url = next(made)
     city.make(url, tmp_path_factory.mktemp("city"), Size())
     yield url

@@ -8,7 +8,6 @@ import time
 from contextlib import contextmanager
 from itertools import islice
 
-import psycopg
 import pytest
 
 from services.local.packages import POSTGRES_BIN
@@ -49,13 +48,13 @@ def running(pipeline, *words):
 
 
 def stored(pipeline):
-    with psycopg.connect(pipeline.urls.database_url) as connection:
-        return connection.execute(
-            "SELECT (SELECT count(*) FROM reading_pv_inverter),"
-            " (SELECT sum(value) FROM interval_quantity),"
-            " (SELECT sum(reduction_ug) FROM interval_emission),"
-            " (SELECT count(*) FROM dead_letter)"
-        ).fetchone()
+    (found,) = pipeline.ask(
+        "SELECT (SELECT count(*) FROM reading_pv_inverter),"
+        " (SELECT sum(value) FROM interval_quantity),"
+        " (SELECT sum(reduction_ug) FROM interval_emission),"
+        " (SELECT count(*) FROM dead_letter)"
+    )
+    return found
 
 
 def wait_for_rows(pipeline, rows, log):

@@ -32,18 +32,24 @@ def tonne(database_url, tmp_path, monkeypatch):
     return run
 
 
-def _sunny(url, home):
+def _signed(url, home):
+    """A plant with sealed sunny days and enrolled keys of both roles."""
     plant.register(url, home)
-    plant.fill_pv(url, end="2026-03-05")
+    plant.fill_pv(url, end="2026-03-05", minutes=15)
+    environment = {"TONNE_DATABASE_URL": url, "TONNE_HOME": str(home / "home")}
+    for words in (
+        "keys create --role operator --name plant",
+        "keys create --role verifier --name auditor",
+        "log seal --until 2026-03-06",
+    ):
+        done = CliRunner().invoke(main, words.split(), env=environment)
+        assert done.exit_code == 0, (done.output, done.exception)
 
 
 @pytest.fixture
 def signed(tonne, database_url, tmp_path):
-    """A plant with two sunny days and enrolled keys of both roles."""
-    planted(_sunny, database_url, tmp_path)
-    tonne("keys", "create", "--role", "operator", "--name", "plant")
-    tonne("keys", "create", "--role", "verifier", "--name", "auditor")
-    tonne("log", "seal", "--until", "2026-03-06")
+    """A plant with sealed sunny days and enrolled keys of both roles; runs a command."""
+    planted(_signed, database_url, tmp_path)
     return tonne
 
 

@@ -44,6 +44,13 @@ from tests.mrv.forging import (
     status,
     without,
 )
+from tests.services.api.console.in_browser import (
+    SHARED,
+    TABLES,
+    first_failure,
+    in_a_browser,
+    ring_bytes,
+)
 
 LONG_AGO = "2025-12-01T00:00:00Z"
 # how far a pack is: what a forger leaves out of it
@@ -439,13 +446,55 @@ def attempts(kind):
     return tuple(kind())
 
 
+@cache
+def reports(kind):
+    """What is said of each."""
+    return tuple(asked(attempt) for _, attempt in attempts(kind))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_forgery_ends_0(kind):
     """An auditor would rely on a statement that nobody whom they trust vouches for."""
-    for name, attempt in attempts(kind):
-        report = asked(attempt)
+    for (name, _), report in zip(attempts(kind), reports(kind), strict=True):
         assert report.exit_code in (1, 4), (name, list(report.relied))
         assert report.failure is not None or report.missing, name
+
+
+def test_browser_and_command_agree_on_every_forgery():
+    """A citizen would be shown as sound what an auditor is told to reject."""
+    tried = [
+        (where, one, report)
+        for kind in KINDS
+        for (where, one), report in zip(attempts(kind), reports(kind), strict=True)
+        if one.at == ASKED
+        and not one.accept
+        and (one.ring is None or one.ring)
+        # as the API gives it to anybody: the browser says that the evidence is missing
+        and where != "documents without evidence"
+    ]
+    found = in_a_browser(
+        [
+            (
+                one.pack.files | (TABLES if "manifest.json" in one.pack.files else {}),
+                one.status,
+                None if one.ring is None else ring_bytes(one.ring),
+            )
+            for _, one, _ in tried
+        ]
+    )
+    assert len(tried) > 250
+    unlike = []
+    for (where, _, report), browser in zip(tried, found, strict=True):
+        said = report.failure.name if report.failure else None
+        mine = first_failure(browser)
+        if said in SHARED or (said is None and mine is not None):
+            if mine != said:
+                unlike.append((where, said, mine))
+        elif said is None:
+            codes = {m.code for m in report.missing} - {"seals"}
+            if codes != set(browser["missing"]):
+                unlike.append((where, sorted(codes), browser["missing"]))
+    assert not unlike, unlike
 
 
 def test_there_are_enough_of_them():

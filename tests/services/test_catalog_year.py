@@ -15,6 +15,7 @@ import yaml
 from click.testing import CliRunner
 
 from mrv import factors
+from mrv.calendar import utc_text
 from services.cli.errors import Exit
 from services.cli.main import main
 from services.issuer import transitions as life
@@ -24,12 +25,17 @@ from services.store.postgres.pool import connect
 from tests.opinions import concluded
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
+from tests.soak import SOAK
 
 pytestmark = pytest.mark.integration
 CATALOG = Path(__file__).parents[2] / "deploy" / "catalog" / "haiphong"
 INVERTERS = {"nck-inv-1": 100_000, "nck-inv-2": 100_000, "nck-inv-3": 50_000}
 METER, SITE, YEAR = "nck-meter-1", "nam-cau-kien", 2025
 EDGES = "2025-01-01T00:00:00+07:00", "2026-01-01T00:00:00+07:00"
+# of the statement, each of whose days is sealed; a whole year in the soak
+PERIOD = EDGES if SOAK else ("2025-11-01T00:00:00+07:00", EDGES[1])
+HOUR_US = 3_600_000_000
+MOVED = 8
 
 
 def _year_before(text):
@@ -38,7 +44,7 @@ def _year_before(text):
 
 
 def _filled(url, home):
-    """The catalog, and a year of readings each quarter of an hour."""
+    """The catalog, and a period of readings each quarter of an hour."""
     folder = home / "catalog"
     folder.mkdir()
     for file in CATALOG.glob("*.yaml"):
@@ -46,20 +52,30 @@ def _filled(url, home):
     with connect(url) as conn:
         planned = import_registry(conn, read_files([folder]), author="test")
     assert not planned.refused, [r.messages for r in planned.results if r.messages]
-    begin, end = "2024-12-31T23:00:00+07:00", "2026-01-01T01:00:00+07:00"
+    begin, end = _around(PERIOD)
     # two that say the same would be one
     for share, (device, rated) in zip((0.4, 0.38, 0.36), INVERTERS.items(), strict=True):
         times, energy, power = plant.sunny(begin, end, 15, rated * share)
         plant.send(url, device, times, energy_export_wh=energy, active_power_w=power)
-    drawn = np.cumsum(20_000 + 30_000 * (np.arange(len(times)) // 4 % 24 > 7))
-    plant.send(url, METER, times, energy_import_wh=drawn)
     return logged.signers(url, home)
 
 
-def _read(conn, table, column, device):
-    """Energy between a year's edges, from the readings alone: the register runs straight there."""
+def _metered(url):
+    """A year of the park's meter, which stands outside of the statement."""
+    times = plant.sunny(*_around(EDGES), 15)[0]
+    drawn = np.cumsum(20_000 + 30_000 * (np.arange(len(times)) // 4 % 24 > 7))
+    plant.send(url, METER, times, energy_import_wh=drawn)
+
+
+def _around(edges):
+    begin, end = map(plant.us, edges)
+    return utc_text(begin - HOUR_US), utc_text(end + HOUR_US)
+
+
+def _read(conn, table, column, device, edges):
+    """Energy between edges, from the readings alone: the register runs straight there."""
     at = []
-    for edge in EDGES:
+    for edge in edges:
         (before, v0), (after, v1) = (
             conn.execute(
                 f"SELECT extract(epoch FROM time), {column} FROM {table} WHERE device_id = %s"
@@ -85,14 +101,17 @@ def test_a_year_of_the_catalog_is_what_its_meters_read(database_url, tmp_path):
     who = _filled(database_url, tmp_path)
     logged.seal_now(database_url, who, plant.us("2026-01-03T12:00:00+07:00"))
     with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
-        name = close_period(conn, "nck-pv", *map(plant.us, EDGES), "test").statement
+        name = close_period(conn, "nck-pv", *map(plant.us, PERIOD), "test").statement
         life.submit(conn, name, who["operator"])
         life.verify(conn, name, who["verifier"], concluded("unmodified"))
         life.issue(conn, name, who["log"], "test")
-        made = sum(_read(conn, "reading_pv_inverter", "energy_export_wh", d) for d in INVERTERS)
-        drawn = _read(conn, "reading_energy_meter", "energy_import_wh", METER)
+    _metered(database_url)
+    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+        table = "reading_pv_inverter", "energy_export_wh"
+        made = sum(_read(conn, *table, device, PERIOD) for device in INVERTERS)
+        drawn = _read(conn, "reading_energy_meter", "energy_import_wh", METER, EDGES)
     credited = int(made / 10**6 * _factor("jcm_vn_am007.toml", "jcm-vn-am007-case-1"))
-    assert credited > 50
+    assert credited > MOVED + 1
 
     def run(*words):
         return CliRunner().invoke(
@@ -109,7 +128,7 @@ def test_a_year_of_the_catalog_is_what_its_meters_read(database_url, tmp_path):
         "units": [{"statement": name, "vintage": YEAR, "first": 1, "last": credited,
                    "registry": "R1"}],
         "actions": [{"date": "2026-02-01", "type": "First Transfer", "subtype": "NDC", "first": 1,
-                     "last": 40, "registry": "R1", "document": "letter 7", "from_party": "VNM",
+                     "last": MOVED, "registry": "R1", "document": "letter 7", "from_party": "VNM",
                      "to_party": "JPN"}],
     }  # fmt: skip
     facility = {
@@ -138,9 +157,9 @@ def test_a_year_of_the_catalog_is_what_its_meters_read(database_url, tmp_path):
         (moved,) = [r for r in csv.DictReader(table) if r["actionType"] == "First Transfer"]
     with (tmp_path / "aef" / "T4.csv").open(newline="") as table:
         (held,) = csv.DictReader(table)
-    assert (moved["quantity"], moved["vintageYear"]) == ("40", str(YEAR))
-    assert (held["quantity"], held["vintageYear"]) == (str(credited - 40), str(YEAR))
-    assert (held["itmoFirstId"], held["itmoLastId"]) == ("41", str(credited))
+    assert (moved["quantity"], moved["vintageYear"]) == (str(MOVED), str(YEAR))
+    assert (held["quantity"], held["vintageYear"]) == (str(credited - MOVED), str(YEAR))
+    assert (held["itmoFirstId"], held["itmoLastId"]) == (str(MOVED + 1), str(credited))
 
     done = run(
         "export", "facility", "--site", SITE, "--year", YEAR, "--out", tmp_path / "vn", "--json"

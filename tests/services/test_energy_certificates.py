@@ -33,7 +33,7 @@ DAY = timedelta(days=1)
 @pytest.fixture(scope="module")
 def metered(timescale, migrated_template, tmp_path_factory):
     """Return a database with two inverters' readings, and what each measured by quarter hour."""
-    for url in _fresh(timescale, f"TEMPLATE {migrated_template}"):
+    for url in _fresh(timescale, migrated_template):
         plant.quarter_hours(url, tmp_path_factory.mktemp("certified"))
         with connect(url) as conn:
             rows = conn.execute(

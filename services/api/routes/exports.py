@@ -4,13 +4,11 @@ What registries and ministries take, as zip files: the folders that `tonne expor
 Each is made from issued statements and what is registered of authorities.  What is missing is
 named in `missing.json` and in the header `Tonne-Export`: such an export is a draft.  The public
 version of a statement is signed by its operator's key, which this process does not hold: it is
-made by `tonne export public`.
+made by `tonne export public`, and given here once it was published with `--publish`.
 """
 
 from __future__ import annotations
 
-import zipfile
-from io import BytesIO
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
@@ -19,14 +17,15 @@ from starlette.responses import Response
 from mrv.exports.aef import aef
 from mrv.exports.entered import Authority
 from services.api.problems import ProblemError
-from services.api.request_context import Reader, WholeReader
+from services.api.request_context import Ask, Reader, WholeReader
 from services.api.routes.registry import unknown
-from services.api.routes.statements import StatementId, visible
+from services.api.routes.statements import StatementId, conditional, visible
 from services.issuer import export_files
 from services.processing.authority import registered
 from services.store.registry.authority import filed
-from services.store.statements import statements
+from services.store.statements import public_versions, statements
 from services.store.views import listing
+from services.store.views.listing import PUBLIC_STATES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,13 +34,12 @@ if TYPE_CHECKING:
 
     from mrv.exports.source import Source
     from services.api.request_context import Asked
-    from services.issuer.export_files import Made
+    from services.issuer.export_files import ExportFiles
 
 router = APIRouter(tags=["exports"])
 _ZIP: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}}
 }
-_EPOCH = (1980, 1, 1, 0, 0, 0)
 _END_US = 4_102_444_800_000_000  # 2100
 ProjectId = Annotated[str, Path(max_length=64, pattern="^[A-Za-z0-9_-]+$", examples=["nck-pv"])]
 SiteId = Annotated[str, Path(max_length=64, pattern="^[A-Za-z0-9_-]+$", examples=["nam-cau-kien"])]
@@ -67,6 +65,28 @@ def jcm(ask: Reader, statement: StatementId) -> Response:
     if not ask.who.sees(stored.project):
         raise unknown("statement", statement)
     return jcm_zip(ask, statement)
+
+
+@router.get("/statements/{statement}/exports/public.zip", responses=_ZIP, response_class=Response)
+def public_version(ask: Ask, statement: StatementId) -> Response:
+    """
+    Return the newest public version of a statement that its operator published.
+
+    Meters, persons, places and documents are hidden in it; `tonne export check-public` holds
+    it against its operator's signature.
+    """
+    with ask.reading() as conn:
+        visible(conn, ask.who, statement)
+        files = public_versions.newest(conn, statement)
+    if files is None:
+        raise ProblemError(
+            404,
+            f"no public version of {statement} was published; its operator makes one by"
+            " `tonne export public --publish`",
+        )
+    sent = conditional(ask, files, "application/zip", PUBLIC_STATES[0])
+    sent.headers["Content-Disposition"] = f'attachment; filename="{statement}-public.zip"'
+    return sent
 
 
 def project_zip(ask: Asked, project: str, form: str) -> Response:
@@ -120,18 +140,14 @@ def _sources(conn: Connection, names: Sequence[str]) -> tuple[list[Source], Auth
 
 
 def _sent(
-    ask: Asked, conn: Connection, made: Made, sources: Sequence[Source], name: str
+    ask: Asked, conn: Connection, made: ExportFiles, sources: Sequence[Source], name: str
 ) -> Response:
     """Send a folder as a zip of the same bytes for the same content, and keep a record of it."""
     files = made.folder(sources)
-    held = BytesIO()
-    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path, data in files.items():
-            archive.writestr(zipfile.ZipInfo(path, _EPOCH), data, zipfile.ZIP_DEFLATED)
     ask.noted(conn, 200)
     headers = {
         "Cache-Control": "no-store",
         "Content-Disposition": f'attachment; filename="{name}.zip"',
         "Tonne-Export": "draft" if made.draft.missing else "complete",
     }
-    return Response(held.getvalue(), media_type="application/zip", headers=headers)
+    return Response(export_files.zipped(files), media_type="application/zip", headers=headers)

@@ -21,13 +21,16 @@ from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
 from services.cli.output.folder import write_folder
-from services.cli.output.json_text import say
+from services.cli.output.json_text import print_result
 from services.cli.output.progress import bar
 from services.issuer import keys
 from services.settings import Settings
 from services.store.postgres.pool import connect
+from services.store.statements import public_versions
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mrv.report import Facts
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -57,6 +60,7 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @click.option("--keys", "keys_file", type=_file, help="Public keys, where a pack is given.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder.")
+@click.option("--publish", is_flag=True, help="Give it to anybody by the API and the console, too.")
 @json_option
 def public_(
     what: str,
@@ -67,6 +71,7 @@ def public_(
     keys_file: Path | None,
     out: Path,
     *,
+    publish: bool,
     as_json: bool,
 ) -> None:
     """
@@ -74,7 +79,8 @@ def public_(
 
     Hides meters, serial numbers, makers, certificates, persons, places and documents; each
     is a mark, and its salted digest tells that it was hidden. Readings stay out. Whoever is
-    given the file of --disclosures puts the signed original together again.
+    given the file of --disclosures puts the signed original together again. With --publish
+    the database keeps it, and the API gives it to anybody.
 
     \b
     Example:
@@ -101,12 +107,17 @@ def public_(
         click.get_current_context().exit(Exit.FALSE)
     hidden = [name for name in CATEGORIES if name not in shown]
     with bar("writing the public version"):
-        made = public_twin(facts, receipt, Signer(*signer), datetime.now(UTC), hidden, more)
+        created = datetime.now(UTC)
+        made = public_twin(facts, receipt, Signer(*signer), created, hidden, more)
     if disclosures is not None:
         _keep(disclosures, made.disclosures)
     write_folder(out, made.files)
-    done = {"folder": out, "statement": facts.name, "hidden": made.hidden, "categories": hidden}
-    say(done, f"{out}: {made.hidden} texts hidden, {len(made.files)} files", as_json=as_json)
+    if publish:
+        _publish(facts.name, created, signer[1].multikey, made.files)
+    done = {"folder": out, "statement": facts.name, "hidden": made.hidden, "categories": hidden,
+            "published": publish}  # fmt: skip
+    text = f"{out}: {made.hidden} texts hidden, {len(made.files)} files"
+    print_result(done, f"{text}, published" if publish else text, as_json=as_json)
 
 
 @click.command("check-public")
@@ -148,7 +159,7 @@ def check_public_(
         if originals
         else "originals: not seen; ask the operator for the file of --disclosures"
     )
-    say(done, "\n".join(lines), as_json=as_json)
+    print_result(done, "\n".join(lines), as_json=as_json)
     if originals is None:
         click.get_current_context().exit(Exit.NOT_ENOUGH)
 
@@ -166,6 +177,20 @@ def _facts(what: str, keys_file: Path | None) -> tuple[Facts, str | None]:
         return facts_of_pack(pack, trusted), None if held is None else held.decode()
     with connect(database_url(), role="tonne_mrv", name="tonne export", autocommit=True) as conn:
         return facts_of(conn, what), log.receipt(conn, what)
+
+
+def _publish(name: str, signed: datetime, multikey: str, files: Mapping[str, bytes]) -> None:
+    """Keep a public version where the API finds it."""
+    from services.issuer.export_files import zipped  # noqa: PLC0415
+
+    held = zipped(files)
+    if len(held) > public_versions.LARGEST_BYTES:
+        raise InputError(
+            f"{name}: a public version of {len(held)} bytes; {public_versions.LARGEST_BYTES} are"
+            " published at most, give the folder by other means"
+        )
+    with connect(database_url(), role="tonne_mrv", name="tonne export") as conn:
+        public_versions.insert(conn, name, signed, multikey, held)
 
 
 def _keep(path: Path, data: bytes) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from psycopg import Connection
@@ -36,6 +37,7 @@ UNSEALED = {
     "late_day": "waits to be sealed",
     "timestamp_token": "each carries its authority's signature, and is verified where it is read",
     "arrival_count": "entered in the log with each day's seal",
+    "arrival_day": "entered in the log with each day's seal",
     "remake_request": "waits to be made again",
     "dead_letter_day": "how much room for dead letters is left today",
     "dead_letter_excess": "what found no room; counted, not kept",
@@ -43,6 +45,10 @@ UNSEALED = {
     "quality_flag": "made again from readings; changes no quantity",
     "day_quantity": "made again from intervals, for dashboards",
     "day_emission": "made again from emissions, for dashboards",
+    "day_today_quantity": "made again from intervals, for dashboards",
+    "day_today_emission": "made again from emissions, for dashboards",
+    "day_today_until": "how far yesterday and today were made",
+    "day_today_late": "which devices' sums of today wait to be made again",
     "clear_sky_day": "made again from places and modules, for boards",
     "pv_trend": "made again from days, for boards",
     "day_pv": "made again from intervals and readings, for dashboards",
@@ -66,6 +72,7 @@ UNSEALED = {
     "webhook_secret": "by what events are signed",
     "webhook_event": "what is told; what happened is in tables of its own",
     "webhook_delivery": "what came of telling",
+    "public_version": "each carries its operator's signature; made from what is sealed",
     "file_job": "files that somebody asked for; made from what is sealed",
     "job_progress": "how far jobs are",
     "signer_request": "what was asked of the signer; what came of it is in tables of its own",
@@ -162,47 +169,69 @@ def older_than(
     conn: Connection, table: str, column: str, moment: datetime, keys: list[str]
 ) -> list[str]:
     """Return which rows say that they were written well before a moment."""
+    key = _key(_columns(conn, [table])[table])
     rows = conn.execute(
-        f"SELECT key FROM (SELECT {_key(conn, table)} AS key, r.{column} AS at FROM {table} r) k"
+        f"SELECT key FROM (SELECT {key} AS key, r.{column} AS at FROM {table} r) k"
         f" WHERE key = ANY(%s) AND at < %s - interval '{PATIENCE}' ORDER BY key",
         (keys, moment),
     )
     return [str(key) for (key,) in rows]
 
 
-def _columns(conn: Connection, table: str) -> list[tuple[str, bool, bool]]:
-    """Names of a table's columns, whether each is long, whether it is of the key."""
-    return conn.execute(
-        "SELECT a.attname, a.atttypid = 'bytea'::regtype,"
+class _Column(NamedTuple):
+    """A column, whether its values are long, and whether it is of the key."""
+
+    name: str
+    long: bool
+    of_key: bool
+
+
+def _columns(conn: Connection, names: Sequence[str]) -> dict[str, list[_Column]]:
+    """Columns of tables, in their order."""
+    found: dict[str, list[_Column]] = {name: [] for name in names}
+    for table, *column in conn.execute(
+        "SELECT c.relname, a.attname, a.atttypid = 'bytea'::regtype,"
         " coalesce(a.attnum = ANY (i.indkey), false)"
-        " FROM pg_attribute a LEFT JOIN pg_index i ON i.indrelid = a.attrelid AND i.indisprimary"
-        " WHERE a.attrelid = %s::regclass AND a.attnum > 0 AND NOT a.attisdropped"
+        " FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid"
+        " LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary"
+        " WHERE c.oid = ANY (%s::regclass[]) AND a.attnum > 0 AND NOT a.attisdropped"
         " ORDER BY a.attnum",
-        [table],
-    ).fetchall()
+        [list(names)],
+    ):
+        found[table].append(_Column(*column))
+    return found
 
 
-def _key(conn: Connection, table: str) -> str:
-    names = ", ".join(f'r."{name}"' for name, _, of_key in _columns(conn, table) if of_key)
+def _key(columns: list[_Column]) -> str:
+    names = ", ".join(f'r."{one.name}"' for one in columns if one.of_key)
     return f"concat_ws(' ', {names}) COLLATE \"C\""
 
 
-def hashes(conn: Connection, table: str, without: tuple[str, ...] = ()) -> list[RowHash]:
+def hashes(
+    conn: Connection, names: Sequence[str], without: tuple[str, ...] = ()
+) -> dict[str, list[RowHash]]:
     """
-    Key and hash of every row of a table, by key; the connection thinks in UTC.
+    Key and hash of every row of some tables, by key; the connection thinks in UTC.
 
     Parameters
     ----------
     without : tuple of str
         Columns to leave out, as if they were empty.
     """
+    columns = _columns(conn, names)
+    return {name: _hashes(conn, name, columns[name], without) for name in names}
+
+
+def _hashes(
+    conn: Connection, table: str, columns: list[_Column], without: tuple[str, ...]
+) -> list[RowHash]:
     shown = ", ".join(
-        f'encode(sha256("{name}"), \'hex\') AS "{name}"' if long else f'"{name}"'
-        for name, long, _ in _columns(conn, table)
-        if name not in without
+        f'encode(sha256("{one.name}"), \'hex\') AS "{one.name}"' if one.long else f'"{one.name}"'
+        for one in columns
+        if one.name not in without
     )
     rows = conn.execute(
-        f"SELECT {_key(conn, table)} AS key, encode(sha256(convert_to((SELECT"
+        f"SELECT {_key(columns)} AS key, encode(sha256(convert_to((SELECT"
         " jsonb_object_agg(e.key, e.value)::text FROM jsonb_each(to_jsonb(r)) e"
         f" WHERE e.value <> 'null'), 'UTF8')), 'hex') FROM (SELECT {shown} FROM {table}) r"
         " ORDER BY key"

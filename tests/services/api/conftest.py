@@ -60,7 +60,7 @@ def _issued(database_url, home):
 def served(timescale, migrated_template, tmp_path_factory):
     """Return an API that is up."""
     home = tmp_path_factory.mktemp("api")
-    for database_url in _fresh(timescale, f"TEMPLATE {migrated_template}"):
+    for database_url in _fresh(timescale, migrated_template):
         issued, draft, tokens = planted(_issued, database_url, home)
         url = f"127.0.0.1:{free_port()}"
         with (home / "api.log").open("wb") as log:

@@ -100,3 +100,30 @@ def test_the_console_gives_them_to_who_may_see_the_project(served):
     for link in links:
         assert link not in httpx.get(served.url + page).text
         assert httpx.get(served.url + link).status_code in {303, 401, 403}
+
+
+def test_a_public_version_is_anybodys_once_it_was_published(served, tmp_path):
+    """A citizen would ask the operator by letter for what it says is public."""
+    path = f"/v1/statements/{served.issued}/exports/public.zip"
+    page = f"{served.url}/console/en/statements/{served.issued}"
+    none = served.ask(path)
+    assert (none.status_code, "--publish" in none.json()["detail"]) == (404, True)
+    assert path not in httpx.get(page).text
+    env = {"TONNE_DATABASE_URL": served.database_url, "TONNE_HOME": str(served.home)}
+    words = [
+        "export",
+        "public",
+        served.issued,
+        "--key",
+        "the-operator",
+        "--out",
+        str(tmp_path / "twin"),
+    ]
+    done = CliRunner().invoke(main, [*words, "--publish"], env=env)
+    assert done.exit_code == Exit.DONE, done.output
+    given = served.ask(path)
+    assert _opened(given) == {one.name: one.read_bytes() for one in (tmp_path / "twin").iterdir()}
+    assert given.headers["cache-control"].startswith("public")
+    assert path in httpx.get(page).text
+    draft = served.ask(f"/v1/statements/{served.draft}/exports/public.zip")
+    assert draft.status_code == 404

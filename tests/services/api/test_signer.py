@@ -70,7 +70,7 @@ def login(url, folder, name):
 def apart(timescale, migrated_template, tmp_path_factory, logins):
     """Return an API whose login is `tonne_service`, with an empty home, and the signer's home."""
     home, web = tmp_path_factory.mktemp("keys"), tmp_path_factory.mktemp("web")
-    for database_url in _fresh(timescale, f"TEMPLATE {migrated_template}"):
+    for database_url in _fresh(timescale, migrated_template):
         issued, draft, tokens = planted(_issued, database_url, home)
         script = (DEPLOY / "timescaledb/logins.sql").read_text()
         subprocess.run(

@@ -8,9 +8,15 @@ from tests.services.archive import shelved
 
 
 @pytest.fixture
-def _sealed(timescale, migrated_template, tmp_path_factory):
-    for url in _fresh(timescale, f"TEMPLATE {migrated_template}"):
-        yield url, planted(shelved.sealed, url, tmp_path_factory.mktemp("sealed"))
+def _sealed(request, timescale, migrated_template, tmp_path_factory, monkeypatch):
+    make, home = shelved.sealed, tmp_path_factory.mktemp("sealed")
+    if "shelf" in request.fixturenames:
+        make = shelved.packed if "pack" in request.fixturenames else shelved.shelved
+    for url in _fresh(timescale, migrated_template):
+        who = planted(make, url, home)
+        if make is not shelved.sealed:  # it was made elsewhere
+            monkeypatch.setenv("TONNE_ARCHIVE_URL", str(home / shelved.SHELF))
+        yield url, who, home
 
 
 @pytest.fixture
@@ -23,3 +29,15 @@ def who(_sealed):
 def sealed_url(_sealed):
     """URL of a database with three sealed days."""
     return _sealed[0]
+
+
+@pytest.fixture
+def shelf(_sealed):
+    """Folder of the plant's archive; nothing of it is in the database any more."""
+    return _sealed[2] / shelved.SHELF
+
+
+@pytest.fixture
+def pack(_sealed, shelf):
+    """Pack of the three archived days, issued."""
+    return _sealed[2] / shelved.PACK

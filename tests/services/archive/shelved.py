@@ -3,12 +3,14 @@
 import numpy as np
 
 from services.archive import run as runs
+from services.issuer.pack import export
 from services.processing.rebuild import rebuild
 from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.pool import connect
 from tests.services.issuer import logged, plant
 
 LATER = plant.us("2026-03-06T12:00:00+07:00")
+SHELF, PACK = "archive", "pack"
 TABLES = ("reading_pv_inverter", "reading_ev_charger", "reading_vehicle")
 
 
@@ -20,6 +22,26 @@ def sealed(url, folder):
     who = logged.signers(url, folder)
     logged.seal_now(url, who)
     return who
+
+
+def shelved(url, folder):
+    """The same, all of it archived; return the signers."""
+    who = sealed(url, folder)
+    archive(url, folder / SHELF)
+    return who
+
+
+def packed(url, folder):
+    """The same, issued, and its pack; return the signers."""
+    who = shelved(url, folder)
+    export_pack(url, logged.issue(url, who, "2026-03-01", "2026-03-04"), folder / PACK)
+    return who
+
+
+def export_pack(url, name, out):
+    """Write a statement's evidence pack; return its folder."""
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        return export(conn, name, out)
 
 
 def archive(url, place, before=LATER):

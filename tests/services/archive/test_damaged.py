@@ -16,10 +16,9 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-def place(sealed_url, tmp_path):
-    """Folder of the plant's archive; nothing of it is in the database any more."""
-    shelved.archive(sealed_url, tmp_path / "archive")
-    return tmp_path / "archive"
+def place(shelf):
+    """Folder of the plant's archive."""
+    return shelf
 
 
 def _file(place, ending=".parquet"):

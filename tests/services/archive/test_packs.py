@@ -17,7 +17,6 @@ from mrv.signatures import canonical
 from mrv.verify import verify
 from services.archive import verify as check
 from services.issuer.audit import audit
-from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from services.vault.errors import DamagedError
 from tests.services.archive import shelved
@@ -30,22 +29,15 @@ UNLISTED = {"manifest.json", "manifest.txt", "receipt.txt"}
 
 
 @pytest.fixture
-def place(sealed_url, tmp_path):
-    """Folder of the plant's archive; nothing of it is in the database any more."""
-    shelved.archive(sealed_url, tmp_path / "archive")
-    return tmp_path / "archive"
+def place(shelf):
+    """Folder of the plant's archive."""
+    return shelf
 
 
 @pytest.fixture
-def folder(sealed_url, who, place, tmp_path):
+def folder(pack):
     """Pack of three archived days, issued."""
-    name = logged.issue(sealed_url, who, "2026-03-01", "2026-03-04")
-    return _export(sealed_url, name, tmp_path / "pack")
-
-
-def _export(url, name, out):
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
-        return export(conn, name, out)
+    return pack
 
 
 def _days(folder):
@@ -91,11 +83,12 @@ def test_what_no_archived_file_holds_whole_is_the_packs_own(sealed_url, who, tmp
     """Days that are still in the database, or half a day, would be missing or stand twice."""
     shelved.archive(sealed_url, tmp_path / "archive", plant.us("2026-03-03"))
     noon = "2026-03-02T12:00:00+07:00"
-    half = _export(sealed_url, logged.issue(sealed_url, who, noon, "2026-03-04"), tmp_path / "half")
+    name = logged.issue(sealed_url, who, noon, "2026-03-04")
+    half = shelved.export_pack(sealed_url, name, tmp_path / "half")
     assert _days(half) == []
     assert verify(read_pack(half)).consistent
     name = logged.issue(sealed_url, who, "2026-03-01", noon)
-    mixed = _export(sealed_url, name, tmp_path / "mixed")
+    mixed = shelved.export_pack(sealed_url, name, tmp_path / "mixed")
     assert [f.name[:10] for f in _days(mixed)] == ["2026-03-01"]
     assert min(_own(mixed)["time"].to_pylist()).isoformat() >= "2026-03-01T17:00"
     assert verify(read_pack(mixed)).consistent
@@ -109,7 +102,7 @@ def test_a_late_reading_leaves_the_old_file_out(sealed_url, who, place, tmp_path
     logged.seal_now(sealed_url, who)
     shelved.archive(sealed_url, place)
     name = logged.issue(sealed_url, who, "2026-03-01", "2026-03-04")
-    folder = _export(sealed_url, name, tmp_path / "pack")
+    folder = shelved.export_pack(sealed_url, name, tmp_path / "pack")
     # the day's new file holds inv-1 alone; the old one is of both, and right no more
     assert [f.name[:10] for f in _days(folder)] == ["2026-03-01", "2026-03-02", "2026-03-03"]
     assert parquet.read_table(_days(folder)[1])["device"].unique().to_pylist() == ["inv-1"]
@@ -175,7 +168,7 @@ def test_a_damaged_archive_gives_no_pack(sealed_url, place, tmp_path):
     data[-40] ^= 1
     file.write_bytes(bytes(data))
     with pytest.raises(DamagedError, match="2026-03-02_hp_pv"):
-        _export(sealed_url, name, tmp_path / "pack")
+        shelved.export_pack(sealed_url, name, tmp_path / "pack")
     assert not (tmp_path / "pack").exists()
 
 
@@ -202,11 +195,11 @@ def test_a_file_that_is_gone_later_is_named_and_comes_back(sealed_url, folder, p
     data = (place / path).read_bytes()
     (place / path).unlink()
     with pytest.raises(DamagedError, match="2026-03-02_hp_pv"):
-        _export(sealed_url, name, tmp_path / "again")
+        shelved.export_pack(sealed_url, name, tmp_path / "again")
     with connect(sealed_url, role="tonne_archive", autocommit=True) as conn:
         assert any(path in one for one in check.check(conn).breaks)
     (place / path).write_bytes(data)
-    again = _export(sealed_url, name, tmp_path / "again")
+    again = shelved.export_pack(sealed_url, name, tmp_path / "again")
     assert {f.relative_to(again): f.read_bytes() for f in again.rglob("*") if f.is_file()} == {
         f.relative_to(folder): f.read_bytes() for f in folder.rglob("*") if f.is_file()
     }

@@ -7,7 +7,8 @@ import pytest
 from msgspec import structs
 
 from mrv.accounting.fixed_ex_ante import CLAUSE as KEPT
-from mrv.documents.statement import FixedParameter, claims_of
+from mrv.documents.period_account import FixedParameter
+from mrv.documents.statement import claims_of
 from mrv.errors import StatementStateError
 from mrv.packs.reader import read_pack
 from mrv.signatures import canonical
@@ -22,6 +23,7 @@ from services.store.statements.carry_over import owed
 from tests.mrv import packs
 from tests.mrv.plant import PV
 from tests.opinions import concluded
+from tests.planted import planted
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
 
@@ -29,18 +31,23 @@ pytestmark = pytest.mark.integration
 DAYS = ["2026-03-01", "2026-03-02", "2026-03-03", "2026-03-04", "2026-03-05"]
 
 
-@pytest.fixture
-def buses(database_url, tmp_path):
+def _bad_day(url, home):
     """Four days of charging; on the second the bus stands still, which costs."""
-    plant.register(database_url, tmp_path)
+    plant.register(url, home)
     times = np.arange(plant.us(DAYS[0]), plant.us(DAYS[4]) + 1, 10 * plant.MINUTE_US)
     hour = (times + 7 * 3_600_000_000) // 3_600_000_000
     standing = (times >= plant.us(DAYS[1])) & (times < plant.us(DAYS[2]))
     charge = np.cumsum(np.where(hour % 24 < 5, np.where(standing, 4_000, 8_000), 0))
     way = np.cumsum(np.where((hour % 24 >= 6) & ~standing, 3_000, 0))
-    plant.send(database_url, "ch-1", times, energy_import_wh=charge)
-    plant.send(database_url, "bus-1", times, odometer_m=way)
-    return database_url, logged.signers(database_url, tmp_path)
+    plant.send(url, "ch-1", times, energy_import_wh=charge)
+    plant.send(url, "bus-1", times, odometer_m=way)
+    return logged.signers(url, home)
+
+
+@pytest.fixture
+def buses(database_url, tmp_path):
+    """URL and signers of four days of buses, of which the second costs."""
+    return database_url, planted(_bad_day, database_url, tmp_path)
 
 
 def _connect(url):

@@ -204,7 +204,7 @@ def test_a_log_with_two_histories_gets_one_of_them_cosigned(
 ):
     """An operator could show a second, better history with the witness's name under it."""
     folder, key = named("w1")
-    made_other = _fresh(timescale, f"TEMPLATE {migrated_template}")
+    made_other = _fresh(timescale, migrated_template)
     other = next(made_other)
     planted(logged.quarter_hours, other, tmp_path / "other")
     times, energy, _ = plant.sunny("2026-03-03", "2026-03-04", 15)

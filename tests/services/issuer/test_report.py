@@ -30,7 +30,7 @@ pytestmark = pytest.mark.integration
 def issued(timescale, migrated_template, tmp_path_factory):
     """Return a database, an issued statement in it, and the folder of its pack."""
     folder = tmp_path_factory.mktemp("issued")
-    for url in _fresh(timescale, f"TEMPLATE {migrated_template}"):
+    for url in _fresh(timescale, migrated_template):
         plant.register(url, folder)
         plant.fill_pv(url, minutes=15)
         who = logged.signers(url, folder / "home")

@@ -38,7 +38,7 @@ TEXTS = ("VERIFY.md", "receipt.txt", "manifest.txt", "diagram.svg")
 @pytest.fixture(scope="module")
 def whole(timescale, migrated_template, tmp_path_factory):
     """Export an issued pack: a sealed day, a refused message, a sample, a closed finding."""
-    made = _fresh(timescale, f"TEMPLATE {migrated_template}")
+    made = _fresh(timescale, migrated_template)
     url, home = next(made), tmp_path_factory.mktemp("pack")
     plant.register(url, home)
     plant.fill_pv(url, minutes=15)

@@ -25,7 +25,7 @@ DAY = date(2026, 6, 1)
 @pytest.fixture(scope="module")
 def issued(timescale, migrated_template, tmp_path_factory):
     """Return a database and an issued statement in it, of some whole tonnes."""
-    for url in _fresh(timescale, f"TEMPLATE {migrated_template}"):
+    for url in _fresh(timescale, migrated_template):
         home = tmp_path_factory.mktemp("units")
         plant.register(url, home)
         plant.fill_pv(url, minutes=15)

@@ -5,7 +5,7 @@ import subprocess
 import zipfile
 from base64 import b64encode
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -24,45 +24,19 @@ from tests.fix_node import _tool
 from tests.mrv import packs
 from tests.mrv import test_approvals as approved
 from tests.mrv import test_forgeries as forgeries
+from tests.services.api.console.in_browser import (
+    AT,
+    SHARED,
+    TABLES,
+    first_failure,
+    in_a_browser,
+    ring_bytes,
+)
 from tests.timestamp_authority import StampAuthority
 
-RUNNER = Path(__file__).with_name("check.mjs")
 FILES = packs.documents()
 WHOLE = packs.pack(FILES)
-TABLES = {name: name.encode() for name in packs.TABLES}
 NAME = canonical.parse_object(FILES["statement.json"])["credentialSubject"]["statement"]
-# steps of `tonne verify` that need no readings
-SHARED = (
-    "form", "keys and roles", "operator's proof", "verifier's proof and digest", "log receipt",
-    "status", "claims", "manifest", "times", "approvals",
-)  # fmt: skip
-AT = datetime(2026, 2, 10, tzinfo=UTC)
-
-
-def in_a_browser(cases):
-    """Steps that the browser's modules find, for each case of (files, status, trusted)."""
-    sent = [
-        {
-            "files": {name: b64encode(data).decode() for name, data in files.items()},
-            **{
-                k: b64encode(v).decode()
-                for k, v in (("status", status), ("trusted", trusted))
-                if v is not None
-            },
-            "at": str(int(AT.timestamp()) * 1_000_000),
-        }
-        for files, status, trusted in cases
-    ]
-    done = subprocess.run(
-        [*_tool("node"), str(RUNNER)],
-        input=json.dumps(sent),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return json.loads(done.stdout)
 
 
 @cache
@@ -70,11 +44,6 @@ def status_list(*ended):
     """Sign the project's status list."""
     signer = packs.SIGNERS["operator"], packs.HOLDERS["operator"]
     return canonical.encode(sign_list("pv", [NAME], ended, *signer, packs.NOW))
-
-
-def first_failure(found):
-    """Return the name of the step that failed."""
-    return next((one["name"] for one in found["steps"] if one["outcome"] == "failed"), None)
 
 
 def test_a_whole_pack_passes_in_the_browser():
@@ -188,44 +157,6 @@ def test_browser_and_command_agree_on_what_is_spoilt(found):
     assert refused > 350
 
 
-def test_browser_and_command_agree_on_every_forgery():
-    """A citizen would be shown as sound what an auditor is told to reject."""
-    asked = [
-        (where, one)
-        for kind in forgeries.KINDS
-        for where, one in forgeries.attempts(kind)
-        if one.at == AT
-        and not one.accept
-        and (one.ring is None or one.ring)
-        # as the API gives it to anybody: the browser says that the evidence is missing
-        and where != "documents without evidence"
-    ]
-    found = in_a_browser(
-        [
-            (
-                one.pack.files | (TABLES if "manifest.json" in one.pack.files else {}),
-                one.status,
-                None if one.ring is None else ring_bytes(one.ring),
-            )
-            for _, one in asked
-        ]
-    )
-    assert len(asked) > 250
-    unlike = []
-    for (where, one), browser in zip(asked, found, strict=True):
-        report = verify(one.pack, one.ring, one.status, at=one.at)
-        said = report.failure.name if report.failure else None
-        mine = first_failure(browser)
-        if said in SHARED or (said is None and mine is not None):
-            if mine != said:
-                unlike.append((where, said, mine))
-        elif said is None:
-            codes = {m.code for m in report.missing} - {"seals"}
-            if codes != set(browser["missing"]):
-                unlike.append((where, sorted(codes), browser["missing"]))
-    assert not unlike, unlike
-
-
 def trusted_files():
     """Yield what a reader may give as whom they trust, with a pack and a status list."""
     for where, cast, ring in approved.cases():
@@ -318,11 +249,6 @@ def test_browser_and_command_agree_on_whom_a_reader_trusts():
     assert not unlike, unlike
     assert held >= 6, held
     assert len(asked) >= 50, len(asked)
-
-
-def ring_bytes(ring):
-    """Write a keyring as it is, also one that nobody should write."""
-    return json.dumps({"keys": [key.to_json() for key in ring]}).encode()
 
 
 def test_the_zip_is_taken_as_it_was_downloaded(tmp_path):

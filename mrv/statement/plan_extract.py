@@ -63,8 +63,8 @@ from mrv.statement.plan_writer import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mrv.documents.monitoring import FactorAccepted
     from mrv.documents.plan import SignedExtract, StatementFigures
-    from mrv.documents.statement import FactorAccepted
     from mrv.registry.monitoring_plan import Version
     from mrv.statement.arrival import Arrivals
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from mrv.documents.statement import FactorAccepted
+from mrv.documents.monitoring import FactorAccepted
 from mrv.methodologies import find
 from mrv.rounding import UG_PER_T, decimal_text
 from mrv.signatures.organisations import organisation_of, stem

@@ -21,7 +21,7 @@ from mrv.methodologies import find
 from services.issuer import acceptances, same_series
 from services.issuer.same_series import same_elsewhere
 from services.registry import meters, service_times
-from services.registry.authority import life_of, whole
+from services.registry.authority import entered_records, life_of
 from services.store.registry.entries_from_rows import load_ratings, load_registry
 from services.store.statements.energy_certificates import beside, certified
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from psycopg import Connection
 
-    from mrv.documents.statement import FactorAccepted
+    from mrv.documents.monitoring import FactorAccepted
     from mrv.registry.project import Certified, Project, Sample
     from services.registry.entries import Device, Rating, Registry
     from services.registry.entries import Project as Entry
@@ -78,7 +78,7 @@ def told(conn: Connection, project: Project, from_us: int, to_us: int) -> Told:
     mains = sorted({d.device for d in project.devices})
     devices = [registry.devices[name] for name in mains]
     twice = {
-        other.id: meters.told(one, other)
+        other.id: meters.duplicate_meter(one, other)
         for one, other in meters.same_meters(registry)
         if other.id in mains
     }
@@ -140,7 +140,7 @@ def told(conn: Connection, project: Project, from_us: int, to_us: int) -> Told:
 
 def expired(registry: Registry, project: Project, to_us: int) -> Iterator[str]:
     """Say where a period's methodology has ended in the programme that registered the project."""
-    for record in whole(registry).registrations:
+    for record in entered_records(registry).registrations:
         if record.project == project.id:
             life = life_of(record, project.methodology, project.version)
             if life is not None:

@@ -15,7 +15,7 @@ from mrv.documents.monitoring import FactorAccepted
 from mrv.methodologies import find
 from mrv.rounding import UG_PER_T, decimal_text
 from mrv.signatures.organisations import organisation_of, stem
-from services.registry.authority import whole
+from services.registry.authority import entered_records
 from services.store.registry import signing_keys
 from services.store.statements.carry_over import owed_at_site
 
@@ -48,7 +48,7 @@ def acceptances(conn: Connection, registry: Registry) -> Accepted:
     }
     return {
         (one.subject, one.id, one.project): one
-        for one in whole(registry).acceptances
+        for one in entered_records(registry).acceptances
         if stem(one.by) not in operators
     }
 

@@ -19,7 +19,7 @@ from mrv.documents.plan import RegistryCondition
 from mrv.method_lives import broken
 from mrv.methodologies import find
 from services.registry import meters, service_times
-from services.registry.authority import life_of, whole
+from services.registry.authority import entered_records, life_of
 from services.store.registry.entries_from_rows import load_ratings, load_registry
 from services.store.statements.energy_certificates import beside, certified
 
@@ -74,7 +74,7 @@ def told(conn: Connection, project: Project, from_us: int, to_us: int) -> Told:
     mains = sorted({d.device for d in project.devices})
     devices = [registry.devices[name] for name in mains]
     twice = {
-        other.id: meters.told(one, other)
+        other.id: meters.duplicate_meter(one, other)
         for one, other in meters.same_meters(registry)
         if other.id in mains
     }
@@ -117,7 +117,7 @@ def told(conn: Connection, project: Project, from_us: int, to_us: int) -> Told:
 
 def expired(registry: Registry, project: Project, to_us: int) -> Iterator[str]:
     """Say where a period's methodology has ended in the programme that registered the project."""
-    for record in whole(registry).registrations:
+    for record in entered_records(registry).registrations:
         if record.project == project.id:
             life = life_of(record, project.methodology, project.version)
             if life is not None:

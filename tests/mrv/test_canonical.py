@@ -6,6 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -51,6 +52,25 @@ def test_bytes_are_a_fixed_point(value: object) -> None:
     assert canonical.encode(canonical.parse(encoded, allow_floats=True), allow_floats=True) == (
         encoded
     )
+
+
+@given(_values)
+def test_bytes_are_those_of_another_implementation(value: object) -> None:
+    """What is written in the shorter way would have other bytes where nobody looked."""
+    assert canonical.encode(value, allow_floats=True) == rfc8785.dumps(value)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"\U0001f600": 1, "\ufb01": 2},
+        {"\u20ac": '\u0000\u001f\u007f\u2028\\"/\b\f\n\r\t', "\r": -0, "1": True, "": None},
+        {"b": (1, [2, {}]), "a": [[], (), ""]},
+    ],
+)
+def test_order_escapes_and_empty_values(value: dict[str, object]) -> None:
+    """Keys beyond the first plane stand before some of it; a chance would not find them."""
+    assert canonical.encode(value) == rfc8785.dumps(value)  # type: ignore[arg-type]
 
 
 @given(st.dictionaries(_texts, _scalars, min_size=2, max_size=6), st.randoms())

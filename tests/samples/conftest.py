@@ -7,7 +7,7 @@ import pytest
 
 from services.local.postgres import Postgres
 from services.store.postgres.migrate import migrate
-from tests import databases, memory
+from tests import databases, memory, reused
 from tests.fix_timescale import Quick, _fresh
 from tests.ports import give_ports
 from tests.samples import sample
@@ -19,6 +19,7 @@ def old_server(tmp_path_factory):
     with memory.folder(tmp_path_factory.mktemp("0.1.0")) as home:
         server = Quick(give_ports(home, Postgres.name))
         server.start()
+        reused.begin(server.url)
         yield server
         server.stop()
 

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 import rfc8785
 
-from ingest.json_faults import told
+from ingest.json_faults import describe_fault
 from mrv.errors import CanonicalError
 
 MAX_SAFE_INTEGER = 2**53 - 1
@@ -86,7 +86,9 @@ def parse(data: bytes, *, allow_floats: bool = False) -> Any:
     except RecursionError as error:
         raise CanonicalError("JSON is nested too deeply to read; flatten it") from error
     except ValueError as error:
-        raise CanonicalError(f"not JSON: {told(error)}; correct the text there") from error
+        raise CanonicalError(
+            f"not JSON: {describe_fault(error)}; correct the text there"
+        ) from error
     # decoded text holds half a surrogate pair only where an escape names it
     if b"\\u" in data or not _is_plain(value):
         _check_depth_safe(value, allow_floats=allow_floats)

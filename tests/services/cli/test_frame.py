@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import click
 import pytest
@@ -15,9 +15,6 @@ from services.cli.closed_pipe import reader_is_gone
 from services.cli.main import main
 from services.cli.output.masks import masked
 from tests import commands
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:

@@ -15,13 +15,15 @@ unexport PYTHONDONTWRITEBYTECODE
 ROUNDS ?= 6
 # histories of meters with faults, whose seed is printed
 TRUTHS ?= 42100
-FAULTS := tests/faults tests/operations/test_alerts.py tests/services/edge/test_outage.py \
-	tests/services/edge/test_gateway.py tests/deploy/test_locks.py \
+FAULTS := tests/faults tests/test_tutorial.py tests/operations/test_alerts.py \
+	tests/services/edge/test_outage.py tests/services/edge/test_gateway.py tests/deploy/test_locks.py \
 	tests/integration/test_pipeline_any_order.py tests/integration/test_apache_kafka.py \
 	tests/integration/test_spans_any_order.py tests/integration/test_stations_any_order.py \
-	tests/integration/test_paths_agree.py tests/integration/test_partitions_change.py \
+	tests/integration/test_haiphong.py tests/integration/test_paths_agree.py \
+	tests/integration/test_partitions_change.py tests/services/issuer/test_issue.py \
 	tests/services/api/test_hostile.py tests/services/api/test_openapi.py \
-	tests/services/stream/test_committer.py tests/services/test_catalog_year.py
+	tests/services/stream/test_committer.py tests/services/test_catalog_year.py \
+	tests/ingest/test_metering.py tests/ingest/test_decode.py
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 12

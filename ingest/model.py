@@ -8,7 +8,9 @@ float64 in the unit that their column's name carries.  An absent register is
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, field
+from operator import is_not
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -101,22 +103,54 @@ class Fleet:
     def __len__(self) -> int:
         return len(self.devices)
 
+    def following(self, changed: Iterable[Device], version: int) -> Fleet:
+        """Return a later version, in which some devices are other ones or new."""
+        by_id = {d.id: d for d in changed}
+        if not by_id.keys() <= self.by_id.keys():
+            others = (d for d in self.devices if d.id not in by_id)
+            return Fleet(sorted([*others, *by_id.values()], key=_id), version, self.topics)
+        found = copy(self)
+        found.version = version
+        found.devices = list(self.devices)
+        found.rated_w, found.installed_us = self.rated_w.copy(), self.installed_us.copy()
+        for name, device in by_id.items():
+            index = self.by_id[name]
+            found.devices[index] = device
+            found.rated_w[index] = device.rated_power_w or 0
+            found.installed_us[index] = device.installed_us
+        return found
+
     def unchanged(self, before: Fleet) -> tuple[Int32, Int32]:
         """Indices, here and in an earlier version, of devices that are the same in both."""
-        held = before.devices
-        found = [
-            (index, old)
-            for index, device in enumerate(self.devices)
-            if (old := before.by_id.get(device.id)) is not None
-            and (device is held[old] or device == held[old])
-        ]
-        here, there = np.array(found, dtype=np.int32).reshape(-1, 2).T
-        return here, there
+        if self.by_id is before.by_id:
+            here = there = np.arange(len(self), dtype=np.int32)
+            held = before.devices
+        else:
+            found = np.array([before.by_id.get(d.id, -1) for d in self.devices], dtype=np.int32)
+            here = np.flatnonzero(found >= 0).astype(np.int32)
+            there = found[here]
+            held = [before.devices[old] for old in there.tolist()]
+        ours = self.devices if len(here) == len(self) else [self.devices[i] for i in here.tolist()]
+        other = np.fromiter(map(is_not, ours, held), np.bool_, len(here))
+        for k in np.flatnonzero(other).tolist():
+            other[k] = ours[k] != held[k]
+        return here[~other], there[~other]
 
     def ids(self, indices: Sequence[int] | Int32) -> list[str]:
         """Return the device ids of fleet indices."""
         devices = self.devices
         return [devices[i].id for i in indices]
+
+
+def _id(device: Device) -> str:
+    return device.id
+
+
+def others(n: int, devices: Int32) -> NDArray[np.intp]:
+    """Indices below n that are not among devices'."""
+    rest = np.ones(n, dtype=np.bool_)
+    rest[devices] = False
+    return np.flatnonzero(rest)
 
 
 @dataclass(slots=True)

@@ -47,15 +47,32 @@ class Plan:
         projects: Iterable[Project],
         factors: Factors,
         compiled: Compiled | None = None,
+        before: Plan | None = None,
     ) -> Plan:
-        """Compile a fleet and its projects; `compiled` is what earlier versions came to."""
+        """
+        Compile a fleet and its projects.
+
+        Parameters
+        ----------
+        fleet : Fleet
+        projects : iterable of Project
+        factors : Factors
+        compiled : Compiled, optional
+            What projects of earlier versions came to.
+        before : Plan, optional
+            An earlier version: what it knows of devices that are as they were is taken over.
+        """
         held = tuple(projects)
         bindings = compile_bindings(held, fleet, factors, compiled)
 
         def older() -> Bindings:
             return compile_bindings(held, fleet, centres(factors))
 
-        return Plan(fleet, Bounds(fleet), bindings, Checks(fleet), older)
+        if before is None:
+            return Plan(fleet, Bounds(fleet), bindings, Checks(fleet), older)
+        same = fleet.unchanged(before.fleet)
+        bounds, checks = Bounds(fleet, before.bounds, same), Checks(fleet, before.checks, same)
+        return Plan(fleet, bounds, bindings, checks, older)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +111,8 @@ def settle(plan: Plan, state: MeterState, frames: Sequence[Frame]) -> Settled:
     metered = meter(plan.bounds, state, frames)
     rows = metered.rows
     was_open = np.zeros(len(rows), dtype=np.bool_)
-    for quantity, register in enumerate(state.registers):
+    for quantity in np.flatnonzero(np.bincount(rows.quantity)).tolist():
+        register = state.registers[quantity]
         of = np.flatnonzero(rows.quantity == quantity)
         was_open[of] = rows.start_us[of] <= register.open_us[rows.device[of]]
     return Settled(metered, Part.of(plan, rows.take(~was_open)), Part.of(plan, rows.take(was_open)))

@@ -133,6 +133,36 @@ def run(words: Sequence[Any], **options: Any) -> subprocess.CompletedProcess:
     return done
 
 
+_FORWARD = """#!{python} -IS
+import json, os, signal, socket, struct, sys
+
+number = struct.Struct("!q")
+body = json.dumps({{
+    "module": {module!r}, "words": sys.argv[1:],
+    "environment": dict(os.environ), "folder": os.getcwd(),
+}}).encode()
+with socket.socket(socket.AF_UNIX) as server:
+    server.connect({address!r})
+    socket.send_fds(server, [number.pack(len(body))], [0, 1, 2])
+    server.sendall(body)
+    pid, = number.unpack(server.recv(number.size, socket.MSG_WAITALL))
+    for one in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(one, lambda sent, _: os.kill(pid, sent))
+    code, = number.unpack(server.recv(number.size, socket.MSG_WAITALL))
+sys.exit(code if code >= 0 else 128 - code)
+"""
+
+
+def on_path(folder: Path) -> None:
+    """Write a `tonne` for shell scripts into a folder: each of its starts is forked, too."""
+    script = folder / "tonne"
+    script.write_text(
+        _FORWARD.format(python=sys.executable, module=CLI, address=address(_kept()[0])),
+        encoding="utf-8",
+    )
+    script.chmod(0o755)
+
+
 def _own_python(env: Mapping[str, str] | None) -> bool:
     """Whether a start with this environment needs an interpreter of its own."""
     told = {k: v for k, v in (env or {}).items() if k.startswith(_READ_ONCE)}
@@ -142,12 +172,12 @@ def _own_python(env: Mapping[str, str] | None) -> bool:
 def _connected(python: Installed | None) -> socket.socket:
     """Return a connection to this run's server, or to that of another Python."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.connect(address(_kept(python)[0]))
+    connection.connect(address((_kept() if python is None else _kept(python))[0]))
     return connection
 
 
 @cache
-def _kept(python: Installed | None) -> tuple[str, socket.socket]:
+def _kept(python: Installed | None = None) -> tuple[str, socket.socket]:
     """Start this run's server unless another process did; its name, and what keeps it."""
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid4().hex
     command = [sys.executable, "-m", "tests.command_server", run]

@@ -1,4 +1,8 @@
-"""The tutorial, line by line, on real servers, as a newcomer types it."""
+"""
+The tutorial, line by line, on real servers, as a newcomer types it.
+
+`tonne` is forked from a process that holds its modules; `make soak` has it from the environment.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from services.local import packages
+from tests import commands
+from tests.soak import SOAK
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/tutorial.md"
@@ -52,9 +58,15 @@ def test_the_tutorial_works_as_it_stands(tmp_path: Path) -> None:
     packages.require()
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TONNE_")}
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    if not SOAK:
+        (tmp_path / "bin").mkdir()
+        commands.on_path(tmp_path / "bin")
+        environment["PATH"] = f"{tmp_path / 'bin'}:{environment['PATH']}"
+    home = tmp_path / "plant"
+    home.mkdir()
     done = subprocess.run(
         ["bash", "-c", script(PAGE.read_text("utf-8"))],
-        cwd=tmp_path,
+        cwd=home,
         env=environment,
         capture_output=True,
         text=True,

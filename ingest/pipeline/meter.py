@@ -248,7 +248,8 @@ def remember_open(state: MeterState, rows: IntervalRows) -> None:
         return
     last: NDArray[np.bool_] = np.ones(len(rows), dtype=np.bool_)
     last[:-1] = (rows.device[1:] != rows.device[:-1]) | (rows.quantity[1:] != rows.quantity[:-1])
-    for quantity, register in enumerate(state.registers):
+    for quantity in np.flatnonzero(np.bincount(rows.quantity)).tolist():
+        register = state.registers[quantity]
         of = np.flatnonzero(last & (rows.quantity == quantity))
         device = rows.device[of]
         register.open_us[device] = rows.start_us[of]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ingest.classes import QUANTITIES
+from ingest.model import others
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,6 +57,18 @@ class Register:
         return np.where(self.other_count[device] != 0, np.maximum(read_us, other_us), read_us)
 
 
+class Registers(dict[int, Register]):
+    """Registers by quantity, made when one is first asked for: few quantities have devices."""
+
+    def __init__(self, devices: int) -> None:
+        super().__init__()
+        self._devices = devices
+
+    def __missing__(self, quantity: int) -> Register:
+        self[quantity] = found = _register(self._devices)
+        return found
+
+
 class MeterState:
     """
     State of a fleet's registers.
@@ -68,15 +80,35 @@ class MeterState:
     def __init__(self, devices: int) -> None:
         self.loaded = np.zeros(devices, dtype=np.bool_)
         self.last_us = np.full(devices, NEVER, dtype=np.int64)
-        self.registers = [_register(devices) for _ in QUANTITIES]
+        self.registers = Registers(devices)
 
     def take_over(self, before: MeterState, here: Int32, there: Int32) -> None:
-        """Take what another fleet's state holds of devices, by index `here` and `there`."""
+        """
+        Take what another fleet's state holds of devices, by index `here` and `there`.
+
+        The other one is not to be used any more: where no device moves, its arrays are ours.
+        """
+        if len(self.last_us) == len(before.last_us) and np.array_equal(here, there):
+            self.loaded, self.last_us = before.loaded, before.last_us
+            self.registers = before.registers
+            self.reset(others(len(self.last_us), here))
+            return
         self.loaded[here] = before.loaded[there]
         self.last_us[here] = before.last_us[there]
-        for register, old in zip(self.registers, before.registers, strict=True):
+        for quantity, old in before.registers.items():
+            register = self.registers[quantity]
             for name in Register.__slots__:
                 getattr(register, name)[here] = getattr(old, name)[there]
+
+    def reset(self, devices: NDArray[np.intp]) -> None:
+        """Make the state of devices that of devices never heard of; load it before use."""
+        self.loaded[devices] = False
+        self.last_us[devices] = NEVER
+        for register in self.registers.values():
+            for flags in (register.known, register.away, register.shown):
+                flags[devices] = False
+            for name in ("read_us", "changed_us", "other_read_us", "open_us", "power_us"):
+                getattr(register, name)[devices] = NEVER
 
     def forget(self, devices: NDArray[np.int32] | None = None) -> None:
         """Trust nothing about these devices (all, if None) until loaded again."""

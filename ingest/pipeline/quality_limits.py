@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ingest import classes, profiles
+from ingest.model import others
 from ingest.pipeline.flags import TIME
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from ingest.classes import Channel
     from ingest.limits import Limits
-    from ingest.model import Device, Fleet, Float64, Int64, QualityLimits
+    from ingest.model import Device, Fleet, Float64, Int32, Int64, QualityLimits
 
 # a register that stands still counts as frozen only while its device surely works
 AT_WORK = 0.2
@@ -62,26 +63,68 @@ class Checks:
         NaN where none is registered. [W]
     latitude, longitude : float64 array, devices
         NaN where none is known. [deg]
+
+    Parameters
+    ----------
+    fleet : Fleet
+    before : Checks, optional
+        Of an earlier version.
+    same : pair of int32 arrays, optional
+        Devices that are as they were, by index in this fleet and in that: they are not
+        looked at again.
     """
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(
+        self, fleet: Fleet, before: Checks | None = None, same: tuple[Int32, Int32] | None = None
+    ) -> None:
         self.fleet = fleet
         rated = fleet.rated_w.astype(np.float64)
         self.rated: Float64 = np.where(rated > 0, rated, np.nan)
-        nowhere = (np.nan, np.nan)
-        places = np.array([d.place or nowhere for d in fleet.devices], dtype=np.float64)
-        self.latitude, self.longitude = places.reshape(-1, 2).T
         self._versions(fleet.devices)
         self._channels: dict[tuple[str, str], Thresholds | None] = {}
+        if before is None or same is None:
+            self.latitude, self.longitude = self._places(range(len(fleet)))
+        else:
+            self._follow(before, *same)
+
+    def _places(self, index: Sequence[int]) -> Float64:
+        nowhere = (np.nan, np.nan)
+        devices = self.fleet.devices
+        found = np.array([devices[i].place or nowhere for i in index], dtype=np.float64)
+        return found.reshape(-1, 2).T
+
+    def _follow(self, before: Checks, here: Int32, there: Int32) -> None:
+        rest = others(len(self.fleet), here)
+        places = np.empty((2, len(self.fleet)))
+        places[:, rest] = self._places(rest.tolist())
+        places[:, here] = before.latitude[there], before.longitude[there]
+        self.latitude, self.longitude = places
+        ours = _runs(self._first[here], self._count[here])
+        theirs = _runs(before._first[there], before._count[there])
+        of_profile = self._of_profiles(rest.tolist())
+        for (class_id, channel), held in list(before._channels.items()):
+            table = self._nothing()
+            if held is not None:
+                for row, name in enumerate(Thresholds.__slots__):
+                    table[row, ours] = getattr(held, name)[theirs]
+            self._fill_devices(table, class_id, channel, of_profile, rest.tolist())
+            self._channels[class_id, channel] = _thresholds(table)
 
     def _versions(self, devices: Sequence[Device]) -> None:
-        begins = [[_EVER, *sorted({c.from_us for c in d.quality})] for d in devices]
-        count = np.array([len(b) for b in begins], dtype=np.int64)
-        self._first: Int64 = np.cumsum(count) - count
-        self._count = count
-        self._most = int(count.max(initial=0))
-        self.begin_us: Int64 = np.array([us for b in begins for us in b], dtype=np.int64)
-        self.device: Int64 = np.repeat(np.arange(len(devices)), count)
+        self._changing = [index for index, d in enumerate(devices) if d.quality]
+        dates = {
+            index: sorted({c.from_us for c in devices[index].quality}) for index in self._changing
+        }
+        self._count: Int64 = np.ones(len(devices), dtype=np.int64)
+        for index, found in dates.items():
+            self._count[index] += len(found)
+        self._first: Int64 = np.cumsum(self._count) - self._count
+        self._most = int(self._count.max(initial=0))
+        self.begin_us: Int64 = np.full(int(self._count.sum()), _EVER, dtype=np.int64)
+        for index, found in dates.items():
+            first = int(self._first[index]) + 1
+            self.begin_us[first : first + len(found)] = found
+        self.device: Int64 = np.repeat(np.arange(len(devices)), self._count)
 
     def version(self, device: np.ndarray, time_us: Int64) -> Int64:
         """Which limits hold for each reading."""
@@ -103,35 +146,41 @@ class Checks:
 
     @cached_property
     def _by_profile(self) -> dict[tuple[str, str], Int64]:
-        """Versions of the devices of each profile."""
-        found: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
-        for index, device in enumerate(self.fleet.devices):
-            first = int(self._first[index])
-            own = range(first, first + int(self._count[index]))
-            found[device.class_id, device.profile].extend(own)
-        return {key: np.array(own, dtype=np.int64) for key, own in found.items()}
+        return self._of_profiles(range(len(self.fleet)))
 
-    @cached_property
-    def _changed(self) -> dict[tuple[str, str], list[int]]:
-        """Devices with limits of their own, by class and channel."""
+    def _of_profiles(self, index: Sequence[int]) -> dict[tuple[str, str], Int64]:
+        """Versions of some devices, by their class and profile."""
         found: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
-        for index, device in enumerate(self.fleet.devices):
-            for channel in {c.channel for c in device.quality}:
-                found[device.class_id, channel].append(index)
-        return found
+        devices = self.fleet.devices
+        for i in index:
+            found[devices[i].class_id, devices[i].profile].append(i)
+        return {key: _runs(self._first[own], self._count[own]) for key, own in found.items()}
 
     def _thresholds(self, class_id: str, channel: str) -> Thresholds | None:
-        names = Thresholds.__slots__
-        table = np.full((len(names), len(self.begin_us)), np.nan)
-        for (class_, profile), own in self._by_profile.items():
+        table = self._nothing()
+        self._fill_devices(table, class_id, channel, self._by_profile, self._changing)
+        return _thresholds(table)
+
+    def _nothing(self) -> Float64:
+        return np.full((len(Thresholds.__slots__), len(self.begin_us)), np.nan)
+
+    def _fill_devices(
+        self,
+        table: Float64,
+        class_id: str,
+        channel: str,
+        of_profile: dict[tuple[str, str], Int64],
+        index: Sequence[int],
+    ) -> None:
+        """Write limits of some devices' channel: their profile's, and their own over these."""
+        for (class_, profile), own in of_profile.items():
             if class_ == class_id:
                 self._fill(table, own, profile_limits(class_id, profile, channel))
-        for index in self._changed.get((class_id, channel), ()):
-            for version, limits in self._own(index, channel):
-                self._fill(table, np.array([version]), limits)
-        if np.isnan(table).all():
-            return None
-        return Thresholds(*table)
+        devices = self.fleet.devices
+        for i in index:
+            if devices[i].class_id == class_id and devices[i].quality:
+                for version, limits in self._own(i, channel):
+                    self._fill(table, np.array([version]), limits)
 
     def _own(self, index: int, channel: str) -> Iterator[tuple[int, Limits]]:
         """Limits of each of a device's versions, where it has its own."""
@@ -179,6 +228,16 @@ class Checks:
 
 def _from(change: QualityLimits) -> int:
     return change.from_us
+
+
+def _thresholds(table: Float64) -> Thresholds | None:
+    return None if np.isnan(table).all() else Thresholds(*table)
+
+
+def _runs(first: Int64, count: Int64) -> Int64:
+    """Concatenate runs of whole numbers, `count` from `first` on each."""
+    begins = np.cumsum(count) - count
+    return np.repeat(first - begins, count) + np.arange(int(count.sum()))
 
 
 def profile_limits(class_id: str, profile_id: str, channel: str) -> Limits:

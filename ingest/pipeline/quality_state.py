@@ -14,10 +14,13 @@ import numpy as np
 
 from ingest import classes
 from ingest.limits import UNIT_LEVELS
+from ingest.model import others
 from ingest.pipeline.flags import TIME
 from ingest.pipeline.meter_state import NEVER
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from ingest.classes import Channel
     from ingest.model import Float64, Int32, Int64
     from ingest.pipeline.quality_limits import Checks
@@ -79,7 +82,7 @@ def runs_of(checks: Checks, class_id: str, channel: Channel) -> list[Watch]:
     if limits is None:
         return []
     found = []
-    if not np.isnan(limits.flat_us).all() and _can_stand(channel):
+    if not np.isnan(limits.flat_us).all() and _reports_state(channel):
         longest = int(np.nanmax(limits.flat_us))
         found.append(Watch(RunKey(class_id, channel.name, "flat"), FLAT_GAP_US, longest))
     if channel.kind == "gauge" and not np.isnan(limits.peak).all():
@@ -89,7 +92,7 @@ def runs_of(checks: Checks, class_id: str, channel: Channel) -> list[Watch]:
     return found
 
 
-def _can_stand(channel: Channel) -> bool:
+def _reports_state(channel: Channel) -> bool:
     """Whether a register's device says when it works: else standing still is nothing."""
     return channel.kind == "gauge" or channel.power is not None
 
@@ -117,13 +120,25 @@ class Watched:
             self.runs[key] = Standing(np.full(n, np.nan), _never(n), _never(n))
         return self.runs[key]
 
-    def reset(self, devices: Int32) -> None:
+    def reset(self, devices: Int32 | NDArray[np.intp]) -> None:
         """Make the state of devices that of devices never heard of."""
         held: list[Pair | Standing] = [*self.pairs.values(), *self.runs.values()]
         for one in held:
             for field in fields(one):
                 array = getattr(one, field.name)
                 array[devices] = NEVER if array.dtype == np.int64 else np.nan
+
+    def take_over(self, before: Watched, here: Int32, there: Int32) -> None:
+        """
+        Take what another fleet's state holds of devices, by index `here` and `there`.
+
+        The other one is not to be used any more: where no device moves, its arrays are ours.
+        """
+        if self._devices == before._devices and np.array_equal(here, there):
+            self.pairs, self.runs = before.pairs, before.runs
+            self.reset(others(self._devices, here))
+        else:
+            self.copy(before, here, there)
 
     def copy(self, other: Watched, devices: Int32, there: Int32 | None = None) -> None:
         """Take some devices' state over from another; `there` are their indices in that one."""

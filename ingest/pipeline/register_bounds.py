@@ -5,22 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property, partial
 from math import isfinite
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from ingest import classes, profiles, units
 from ingest.classes import QUANTITY_INDEX
-from ingest.model import INTERVAL_US
+from ingest.model import INTERVAL_US, others
 from ingest.registers import MARGIN, MARGIN_RATED, Meter, rates
 from ingest.sun import QUARTERS, lit, lit_of_day, lit_us
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from ingest.classes import Channel, DeviceClass
     from ingest.model import Device, Fleet, Float64, Int16, Int32, Int64
 
+_Number = TypeVar("_Number", bound=np.generic)
 RATED = "rated_power"
 # what the sun makes: no other class's output ends with the daylight
 SUN_CLASS = "pv_inverter"
@@ -39,12 +42,43 @@ class RegisterColumn:
 
 
 class Bounds:
-    """Limits of every register in a fleet, as columns and, for one device, as a Meter."""
+    """
+    Limits of every register in a fleet, as columns and, for one device, as a Meter.
 
-    def __init__(self, fleet: Fleet) -> None:
+    Parameters
+    ----------
+    fleet : Fleet
+    before : Bounds, optional
+        Of an earlier version.
+    same : pair of int32 arrays, optional
+        Devices that are as they were, by index in this fleet and in that: they are not
+        looked at again.
+    """
+
+    def __init__(
+        self, fleet: Fleet, before: Bounds | None = None, same: tuple[Int32, Int32] | None = None
+    ) -> None:
         self.fleet = fleet
         self._rates: dict[tuple[str, str], Float64] = {}
         self._most: dict[int, Float64] = {}
+        if before is not None and same is not None:
+            self._follow(before, *same)
+
+    def _follow(self, before: Bounds, here: Int32, there: Int32) -> None:
+        rest = others(len(self.fleet), here)
+
+        def carried(old: NDArray[_Number], new: NDArray[_Number]) -> NDArray[_Number]:
+            found = np.empty((*old.shape[:-1], len(self.fleet)), old.dtype)
+            found[..., here], found[..., rest] = old[..., there], new
+            return found
+
+        self._places = carried(before._places, self._places_of(rest))
+        self.next_swap_us = carried(before.next_swap_us, self._next_swaps_of(rest))
+        for (class_id, name), rate in list(before._rates.items()):
+            channel = classes.load()[class_id].channels[name]
+            self._rates[class_id, name] = carried(rate, self._rates_of(channel, rest))
+        for quantity, most in list(before._most.items()):
+            self._most[quantity] = carried(most, self._most_of(quantity, rest))
 
     def columns(self, class_id: str) -> list[RegisterColumn]:
         """Register columns of a class, in column order."""
@@ -55,16 +89,29 @@ class Bounds:
         """Highest plausible base units a microsecond, by fleet index; inf where unknown."""
         key = (class_id, channel.name)
         if key not in self._rates:
-            limits = [_limit(channel, device) for device in self.fleet.devices]
-            margin = MARGIN_RATED if channel.limit == RATED else MARGIN
-            self._rates[key] = rates(limits, margin)
+            self._rates[key] = self._rates_of(channel, self._all)
         return self._rates[key]
+
+    def _rates_of(self, channel: Channel, index: NDArray[np.intp]) -> Float64:
+        limits = [_limit(channel, device) for device in self._devices(index)]
+        return rates(limits, MARGIN_RATED if channel.limit == RATED else MARGIN)
+
+    @property
+    def _all(self) -> NDArray[np.intp]:
+        return np.arange(len(self.fleet))
+
+    def _devices(self, index: NDArray[np.intp]) -> Iterator[Device]:
+        devices = self.fleet.devices
+        return (devices[i] for i in index.tolist())
 
     @cached_property
     def next_swap_us(self) -> Int64:
         """Time of each device's first meter swap; far in the future where there is none."""
-        swaps = [min((r.at_us for r in d.replacements), default=_FAR) for d in self.fleet.devices]
-        return np.array(swaps, dtype=np.int64)
+        return self._next_swaps_of(self._all)
+
+    def _next_swaps_of(self, index: NDArray[np.intp]) -> Int64:
+        found = (min((r.at_us for r in d.replacements), default=_FAR) for d in self._devices(index))
+        return np.fromiter(found, np.int64, len(index))
 
     def counts(self, class_id: str, channel: Channel) -> NDArray[np.bool_] | None:
         """Which devices' steps count, by fleet index; None where all do: they have a bound."""
@@ -76,15 +123,19 @@ class Bounds:
     def most(self, quantity: int) -> Float64:
         """Most that each device can make in a quarter hour, by fleet index; inf where unknown."""
         if quantity not in self._most:
-            found = np.full(len(self.fleet), np.inf)
-            for class_id in {d.class_id for d in self.fleet.devices}:
-                of = np.array([d.class_id == class_id for d in self.fleet.devices])
-                for column in self.columns(class_id):
-                    if column.quantity == quantity:
-                        rate = self.rate(class_id, column.channel)[of]
-                        found[of] = np.floor(rate * INTERVAL_US) + column.channel.tolerance
-            self._most[quantity] = found
+            self._most[quantity] = self._most_of(quantity, self._all)
         return self._most[quantity]
+
+    def _most_of(self, quantity: int, index: NDArray[np.intp]) -> Float64:
+        found = np.full(len(index), np.inf)
+        class_ids = [d.class_id for d in self._devices(index)]
+        for class_id in set(class_ids):
+            of = np.array([held == class_id for held in class_ids])
+            for column in self.columns(class_id):
+                if column.quantity == quantity:
+                    rate = self.rate(class_id, column.channel)[index[of]]
+                    found[of] = np.floor(rate * INTERVAL_US) + column.channel.tolerance
+        return found
 
     def light(self, device: Int32, quantity: Int16, interval: Int64) -> NDArray[np.bool_]:
         """Whether each quarter hour of a device can make what it counts: not by night, for PV."""
@@ -108,10 +159,13 @@ class Bounds:
     @cached_property
     def _places(self) -> Float64:
         """Latitude and longitude by fleet index; NaN where the sun does not matter."""
+        return self._places_of(self._all)
+
+    def _places_of(self, index: NDArray[np.intp]) -> Float64:
         nowhere = (np.nan, np.nan)
         places = [
             d.place if d.place is not None and d.class_id == SUN_CLASS else nowhere
-            for d in self.fleet.devices
+            for d in self._devices(index)
         ]
         return np.array(places, dtype=np.float64).reshape(-1, 2).T
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ingest.classes import QUANTITY_INDEX
-from ingest.model import INTERVAL_US
+from ingest.model import INTERVAL_US, others
 from mrv.accounting.emission_rows import Bindings, Source
 from mrv.accounting.factor_acceptance import parameters_of
 from mrv.accounting.unmeasured import settled
@@ -31,7 +31,7 @@ from mrv.rounding import UG_PER_T, Rates
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from ingest.model import Device, Fleet, Int64
+    from ingest.model import Fleet, Int64
     from mrv.model import Factors, Methodology, Reductions, RoleNeeds
     from mrv.parameters.inputs import Inputs
     from mrv.registry.project import Project, ProjectDevice
@@ -56,6 +56,43 @@ class _Segment:
     price: _Price
 
 
+class _Columns:
+    """
+    Segments of one project as columns, n rows.
+
+    `device` and `price` are places in `names` and `prices`; `index` is each name's place in
+    the fleet, found again where devices were added.
+    """
+
+    __slots__ = ("begin", "by_id", "device", "end", "index", "names", "price", "prices", "quantity")
+
+    def __init__(self, segments: Iterable[_Segment], prices: dict[_Price, _Price]) -> None:
+        found = list(segments)
+        names = {name: i for i, name in enumerate(dict.fromkeys(s.device for s in found))}
+        # few have to be told apart by value: a price is one object for devices of a project
+        priced = {id(s.price): s.price for s in found}
+        place = {number: i for i, number in enumerate(priced)}
+        self.names = list(names)
+        self.prices = [prices.setdefault(price, price) for price in priced.values()]
+        self.device = np.array([names[s.device] for s in found], dtype=np.int64)
+        self.quantity = np.array([s.quantity for s in found], dtype=np.int64)
+        self.begin = np.array([s.begin for s in found], dtype=np.int64)
+        self.end = np.array([s.end for s in found], dtype=np.int64)
+        self.price = np.array([place[id(s.price)] for s in found], dtype=np.int32)
+        self.by_id: Mapping[str, int] = {}
+        self.index = np.empty(0, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.begin)
+
+    def base(self, fleet: Fleet) -> Int64:
+        """Return the part of each row's key that is its device and quantity."""
+        if self.by_id is not fleet.by_id:
+            self.by_id = fleet.by_id
+            self.index = np.array([self.by_id[name] for name in self.names], dtype=np.int64)
+        return (self.index[self.device] * len(QUANTITY_INDEX) + self.quantity) << _SHIFT
+
+
 class Compiled:
     """
     Segments of projects as they were compiled last.
@@ -66,26 +103,41 @@ class Compiled:
 
     def __init__(self) -> None:
         self._factors: object = None
-        self._known: dict[str, tuple[Project, list[Device], list[_Segment]]] = {}
+        self._fleet: Fleet | None = None
+        self._known: dict[str, tuple[Project, frozenset[str], _Columns]] = {}
+        self._prices: dict[_Price, _Price] = {}
 
     def by(self, factors: object) -> None:
         """Forget everything where factors are other ones than before."""
         if factors != self._factors:
             self._factors = factors
             self._known.clear()
+            self._prices.clear()
 
-    def segments(self, project: Project, fleet: Fleet, factors: Factors) -> list[_Segment]:
-        """Return a project's segments, compiled where it or its devices are not as they were."""
-        devices = [
-            fleet.devices[fleet.by_id[bound.device]]
-            for bound in project.devices
-            if bound.device in fleet.by_id
-        ]
-        held = self._known.get(project.id)
-        if held is None or held[0] != project or held[1] != devices:
-            held = (project, devices, list(_of_project(project, fleet, factors)))
-            self._known[project.id] = held
-        return held[2]
+    def columns(
+        self, projects: Iterable[Project], fleet: Fleet, factors: Factors
+    ) -> list[_Columns]:
+        """Return projects' segments, compiled where one or its devices are not as they were."""
+        changed = self._changed(fleet)
+        found = []
+        for project in projects:
+            held = self._known.get(project.id)
+            if held is None or held[0] != project or not held[1].isdisjoint(changed):
+                columns = _Columns(_of_project(project, fleet, factors), self._prices)
+                held = (project, frozenset(bound.device for bound in project.devices), columns)
+                self._known[project.id] = held
+            found.append(held[2])
+        self._fleet = fleet
+        return found
+
+    def _changed(self, fleet: Fleet) -> set[str]:
+        """Ids of devices that are not as they were, that are new, or that are gone."""
+        before = self._fleet
+        if before is None or fleet is before:
+            return set()
+        here, there = fleet.unchanged(before)
+        rest = fleet.ids(others(len(fleet), here).tolist())
+        return {*rest, *before.ids(others(len(before), there).tolist())}
 
 
 def key(device: Int64, quantity: Int64, start_us: Int64) -> Int64:
@@ -135,22 +187,25 @@ def compile_bindings(
         A year of its crediting period has no factor.
     """
     ordered = sorted(projects, key=lambda p: p.id)
-    held = compiled or Compiled()
-    each = [held.segments(project, fleet, factors) for project in ordered]
-    found = [segment for some in each for segment in some]
-    # a price is one object for all devices of a project: few have to be told apart by value
-    prices = {id(s.price): s.price for s in found}
-    priced = sorted(set(prices.values()))
-    position = {price: i for i, price in enumerate(priced)}
-    place = {key_: position[price] for key_, price in prices.items()}
-    base = np.array(
-        [fleet.by_id[s.device] * len(QUANTITY_INDEX) + s.quantity for s in found], dtype=np.int64
-    )
-    begin = (base << _SHIFT) + np.array([s.begin for s in found], dtype=np.int64)
-    end = (base << _SHIFT) + np.array([s.end for s in found], dtype=np.int64)
+    each = (compiled or Compiled()).columns(ordered, fleet, factors)
+    prices = {id(price): price for some in each for price in some.prices}
+    priced = sorted(prices.values())
+    place = {id(price): i for i, price in enumerate(priced)}
+    none = np.empty(0, dtype=np.int64)
+    base = np.concatenate([none, *(some.base(fleet) for some in each)])
+    begin = base + np.concatenate([none, *(some.begin for some in each)])
+    end = base + np.concatenate([none, *(some.end for some in each)])
     sizes = np.array([len(some) for some in each], dtype=np.int64)
     number = np.repeat(np.arange(len(each), dtype=np.int32), sizes)
-    source = np.array([place[id(s.price)] for s in found], dtype=np.int32)
+    source = np.concatenate(
+        [
+            none,
+            *(
+                np.array([place[id(p)] for p in some.prices], dtype=np.int64)[some.price]
+                for some in each
+            ),
+        ]
+    ).astype(np.int32)
     order = np.lexsort((end, begin))
     return Bindings(
         projects=tuple(p.id for p in ordered),

@@ -28,8 +28,8 @@ from mrv.statement.plan_values import time_in, time_us, values_in
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mrv.documents.monitoring import CalibrationShown, LaboratoryResult
     from mrv.documents.plan import DeviceExtract, PlaceExtract, ProjectExtract, UsageBefore
-    from mrv.documents.statement import CalibrationShown, LaboratoryResult
 
 
 def read_plan(record: Mapping[str, Any]) -> MonitoringPlan:
@@ -79,6 +79,7 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
         signed=None if plan.signed is UNSET else plan.signed,
         issue_signatures=_signatures(plan.issue_signatures),
         public_url=plan.public_url or None,
+        accepted=plan.accepted_factors or (),
         uncounted={one.device: one.reason for one in plan.uncounted or ()},
         certified=certified_in(plan.certified or ()),
         ratings={

@@ -104,7 +104,7 @@ class NewerRegistry:
             self._failure = error
 
     def _read(self, connection: Connection, before: Store | None) -> Prepared:
-        store = Store(self._plans.load(connection), self._letter_bytes)
+        store = Store(self._plans.load(connection), self._letter_bytes, before)
         fleet = store.plan.fleet
         same = fleet.unchanged(fleet if before is None else before.plan.fleet)
         return Prepared(store, *same)

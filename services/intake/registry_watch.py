@@ -52,10 +52,14 @@ def names_unknown(rejected: Iterable[Rejected]) -> bool:
     return any(refusal.reason == "unknown_device" for refusal in rejected)
 
 
-def load_fleet(connection: Connection) -> Fleet:
-    """Load the devices of one version."""
+def load_fleet(connection: Connection, before: Fleet | None = None) -> Fleet:
+    """Load the devices of one version; of an earlier one, those that have changed."""
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        if before is not None:
+            changes = registry.changed_since(connection, before.version)
+            if changes is not None:
+                return registry.load_changed_fleet(connection, before, changes)
         return registry.load_fleet(connection)
 
 
@@ -71,6 +75,7 @@ class Plans:
         self._factors = factors
         self._compiled = Compiled()
         self._held: tuple[Fleet, list[Project], list[Factor]] | None = None
+        self._plan: Plan | None = None
 
     def load(self, connection: Connection) -> Plan:
         """Load and compile devices, projects and published factors of one version."""
@@ -80,15 +85,20 @@ class Plans:
         self._held = held
         fleet, projects, published = held
         self._compiled.by(published)
-        return Plan.of(fleet, projects, self._factors.with_more(published), self._compiled)
+        book = self._factors.with_more(published)
+        self._plan = Plan.of(fleet, projects, book, self._compiled, self._plan)
+        return self._plan
 
     def _read(self, connection: Connection) -> tuple[Fleet, list[Project], list[Factor]]:
         if self._held is not None:
             fleet, projects, published = self._held
             changes = registry.changed_since(connection, fleet.version)
             if changes is not None:
-                fleet, projects = registry.load_changed(connection, fleet, projects, changes)
-                return fleet, projects, published
+                return (
+                    registry.load_changed_fleet(connection, fleet, changes),
+                    registry.load_changed_projects(connection, projects, changes),
+                    published,
+                )
         return (
             registry.load_fleet(connection),
             registry.load_projects(connection),

@@ -30,12 +30,13 @@ from services.processing.rebuild import rebuild
 from services.settings import local_urls
 from services.settle import Plan
 from services.store.api import webhooks
-from services.store.messages.dead_letter_expiry import expire
+from services.store.messages.dead_letter_expiry import expire, tidy
 from services.store.postgres import columnstore
 from services.store.postgres.pool import connect
 from services.store.registry import load as registry
 from services.store.registry.factors import load_book
 from services.store.statements import witness_lines
+from services.store.timeseries import arrivals
 from services.store.views import alarm_round
 from services.store.views import fleet_metrics as gauges
 
@@ -133,9 +134,11 @@ class Watcher:
         rounds = [
             ("watcher", self.look, every_s),
             ("alarms", self.see_alarms, every_s),
+            ("today", self.add_up_today, DAYS_S),
             ("days", self.add_up, DAYS_S),
             ("columnstore", self.compress, COMPRESS_S),
             ("letters", self.expire, EXPIRE_S),
+            ("arrivals", self.pack, EXPIRE_S),
         ]
         if audit_s is not None:
             rounds.append(("auditor", self.audit, audit_s))
@@ -190,6 +193,17 @@ class Watcher:
             self._looked.alarms(None)
             self._warn("alarms not seen", error)
 
+    def add_up_today(self) -> None:
+        """Add up yesterday and today; by itself, for whole days may take long after an upgrade."""
+        began_s = time.monotonic()
+        try:
+            with self._connected() as conn:
+                conn.execute(_LONG)
+                gauges.refresh_today(conn)
+        except (TonneError, psycopg.Error) as error:
+            self._warn("today not added up", error)
+        self._rest(began_s)
+
     def add_up(self) -> None:
         """Add up the days that changed; a round that fails is made up by the next."""
         began_s = time.monotonic()
@@ -204,6 +218,10 @@ class Watcher:
                     self._log.debug("PV looked at", skies=seen.skies, trends=seen.trends)
         except (TonneError, psycopg.Error) as error:
             self._warn("days not added up", error)
+        self._rest(began_s)
+
+    def _rest(self, began_s: float) -> None:
+        """Wait for as long as sums may take no more of the time."""
         self._stopping.wait(max(0.0, _DAYS_SHARE * (time.monotonic() - began_s) - DAYS_S))
 
     def compress(self) -> None:
@@ -221,16 +239,26 @@ class Watcher:
 
     def expire(self) -> None:
         """Let dead letters go that policy no longer keeps; what went stays on record."""
-        if not self._keep.letter_days:
-            return
-        before = datetime.now(UTC) - timedelta(days=self._keep.letter_days)
+        days = self._keep.letter_days
+        before = datetime.now(UTC) - timedelta(days=days) if days else None
         try:
             with self._connected() as conn:
                 conn.execute(_LONG)
-                if gone := expire(conn, before, "tonne watch"):
+                tidy(conn, before)
+                if before and (gone := expire(conn, before, "tonne watch")):
                     self._log.info("dead letters expired", letters=gone, before=f"{before:%F}")
         except (TonneError, psycopg.Error) as error:
             self._warn("dead letters not expired", error)
+
+    def pack(self) -> None:
+        """Keep by day when readings of days that are over came."""
+        before = datetime.now(UTC).date() - timedelta(days=arrivals.HOURS_KEPT_DAYS)
+        try:
+            with self._connected() as conn:
+                conn.execute(_LONG)
+                arrivals.pack(conn, before)
+        except (TonneError, psycopg.Error) as error:
+            self._warn("arrivals not packed", error)
 
     def audit(self) -> None:
         """Walk the log, and make a few devices' rows again; only a break is loud."""
@@ -270,7 +298,7 @@ class Watcher:
         while not self._stopping.is_set():
             work()
             if self._pulse is not None and work == self.look:
-                self._pulse.rest(PULSE, pause_s, self._stopping)
+                self._pulse.pause(PULSE, pause_s, self._stopping)
             else:
                 self._stopping.wait(pause_s)
 

@@ -81,30 +81,37 @@ class Store:
     plan : Plan
     letter_bytes : int
         What is kept of one principal's dead letters in a day.
+    before : Store, optional
+        Of an earlier version: names of the same devices are not encoded again.
     """
 
-    def __init__(self, plan: Plan, letter_bytes: int = letters.DAY_BYTES) -> None:
+    def __init__(
+        self, plan: Plan, letter_bytes: int = letters.DAY_BYTES, before: Store | None = None
+    ) -> None:
         self.plan = plan
         self._letter_bytes = letter_bytes
         self.state = MeterState(len(plan.fleet))
         self._scratch = MeterState(len(plan.fleet))
-        self._ids = Words.of([d.id for d in plan.fleet.devices] or [""])
-        self._quality = Quality(plan, self._ids)
+        same = before is not None and before.plan.fleet.by_id is plan.fleet.by_id
+        self.ids: Words = before.ids if before and same else Words.of([*plan.fleet.by_id] or [""])
+        self._quality = Quality(plan, self.ids)
         self._seen = Seen(plan.fleet)
         self._words = BindingWords(plan.bindings)
         self._signatures = Signatures(plan.fleet)
-        self._backlog = Backlog(plan, self._ids, self._words, self._quality)
+        self._backlog = Backlog(plan, self.ids, self._words, self._quality)
 
     def go_on_from(self, before: Store, here: Int32, there: Int32) -> None:
         """
         Take over what an earlier version remembers of devices that are as they were.
+
+        That one is not to be used any more.
 
         Else each would be looked up with its next reading, a whole fleet at once.
 
         Parameters
         ----------
         before : Store
-            Writes nothing from now on.
+            Its state may be ours from now on.
         here, there : int32 array
             Indices of these devices in this fleet and in that: `Fleet.unchanged`.
         """
@@ -175,7 +182,7 @@ class Store:
         fleet, frames, messages = self.plan.fleet, batch.frames, batch.messages
         out = Committed(rejected=signed.refusals(batch.rejected))
         self._load(cursor, frames)
-        arrived = store_readings(cursor, fleet, self._ids, self.state.last_us, batch, out)
+        arrived = store_readings(cursor, fleet, self.ids, self.state.last_us, batch, out)
         flagged = self._flag(cursor, arrived, frames, messages)
         out.flags = flagged.flags
         settled, remade, put_off = self._derive(cursor, arrived, out)
@@ -247,7 +254,7 @@ class Store:
         }
 
     def _write_remade(self, cursor: Cursor, remade: late.Remade, out: Committed) -> None:
-        out.rows.update(late.write(cursor, self.plan, self._ids, self._words, remade))
+        out.rows.update(late.write(cursor, self.plan, self.ids, self._words, remade))
         out.events.extend(remade.events)
 
     def remember(self, written: Written) -> Committed:
@@ -352,8 +359,8 @@ class Store:
 
     def _write_derived(self, cursor: Cursor, settled: Settled, out: Committed) -> None:
         for part, fresh in ((settled.fresh, True), (settled.open, False)):
-            derived.write_intervals(cursor, self._ids, part.intervals, fresh=fresh)
-            derived.write_emissions(cursor, self._ids, self._words, part.emissions, fresh=fresh)
+            derived.write_intervals(cursor, self.ids, part.intervals, fresh=fresh)
+            derived.write_emissions(cursor, self.ids, self._words, part.emissions, fresh=fresh)
             out.rows["interval_quantity"] += len(part.intervals)
             out.rows["interval_emission"] += len(part.emissions)
 
@@ -378,8 +385,8 @@ class Store:
             else:
                 touched.flows_from(device, begin, end)
         touched.drop(whole)
-        out.rows["indicator_value"] += stations.remake(cursor, fleet, self._ids, whole)
-        out.rows["indicator_value"] += stations.settle(cursor, fleet, self._ids, touched)
+        out.rows["indicator_value"] += stations.remake(cursor, fleet, self.ids, whole)
+        out.rows["indicator_value"] += stations.settle(cursor, fleet, self.ids, touched)
 
 
 def _both(one: Changed | None, other: Changed | None) -> Changed:

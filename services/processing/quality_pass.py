@@ -57,7 +57,7 @@ class Quality:
 
     def take_over(self, before: Quality, here: Int32, there: Int32) -> None:
         """Take what is known of devices in an earlier version, by index `here` and `there`."""
-        self._live.copy(before._live, here, there)
+        self._live.take_over(before._live, here, there)
         self._clocks.take_over(before._clocks, here, there)
 
     def load(self, cursor: Cursor, state: MeterState, devices: Sequence[int]) -> None:

@@ -77,7 +77,8 @@ class Remade:
             piece.metered.apply(scratch)
             index = [d for d in piece.from_us if piece.to_us.get(d, FAR_US) == FAR_US]
             state.last_us[index] = np.maximum(state.last_us[index], scratch.last_us[index])
-            for live, new in zip(state.registers, scratch.registers, strict=True):
+            for quantity in state.registers.keys() | scratch.registers.keys():
+                live, new = state.registers[quantity], scratch.registers[quantity]
                 for name in type(live).__slots__:  # every field is an array by fleet index
                     getattr(live, name)[index] = getattr(new, name)[index]
             state.loaded[index] = True
@@ -182,7 +183,7 @@ def _begin(
     Steps change from the last mark before the change; every row from that
     mark's moment on is replaced.  Marks of earlier intervals start the registers.
     """
-    marks.reset(scratch, list(from_us))
+    scratch.reset(np.array(list(from_us), dtype=np.intp))
     begins = {d: _Begin(FROM_START, FROM_START) for d, us in from_us.items() if us == FROM_START}
     limited = {d: us for d, us in from_us.items() if us > FROM_START}
     replaced = {d: floor(us - POWER_GAP_US) for d, us in limited.items()}

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
     from decimal import Decimal
 
-    from mrv.exports.entered import Authorization, Facility, Registration, Submission
+    from mrv.exports.entered import Acceptance, Authorization, Facility, Registration, Submission
     from mrv.registry.article6_transfer import TransferClass
     from mrv.registry.monitoring_plan import Version
     from mrv.registry.project import Calibration, Sample
@@ -161,7 +161,7 @@ class Device:
     arrays: tuple[PvArray, ...] | None = None
 
 
-def array_said(held: Device | PvArray) -> dict[str, Any]:
+def array_fields(held: Device | PvArray) -> dict[str, Any]:
     """Return what is said of PV modules, by key."""
     return {key: getattr(held, key) for key in ARRAY_KEYS}
 
@@ -307,7 +307,7 @@ class Entered:
 
     kind: str
     id: str
-    record: Registration | Authorization | Submission | Facility
+    record: Registration | Authorization | Submission | Facility | Acceptance
 
 
 Entry = Site | Device | Topic | Published | Project | Programme | Entered
@@ -429,7 +429,7 @@ def _keep_of_device(entry: Device, stored: Entry | None) -> Device:
     arrays = entry.arrays
     if arrays is None:
         arrays = (known.arrays if known else None) or ()
-    modules = array_said(arrays[-1]) if arrays else dict.fromkeys(ARRAY_KEYS)
+    modules = array_fields(arrays[-1]) if arrays else dict.fromkeys(ARRAY_KEYS)
     return replace(
         entry,
         arrays=arrays,

@@ -319,7 +319,7 @@ class StreamChain:
             held.store.look_for_requests(connection, self._own.answer_for)
             return held
         plan = self._plans.load(connection)
-        store = Store(plan, self._letter_bytes)
+        store = Store(plan, self._letter_bytes, None if held is None else held.store)
         if held is None:
             see(connection)
         else:

@@ -19,6 +19,7 @@ from tests.soak import SOAK
 
 # what is sent in a second is stored at once by an idle machine; the soak loads it
 ROUNDS_PER_S = 20 if SOAK else 5
+DEVICES = 40 if SOAK else 16
 _WAIT_S = 150.0
 
 
@@ -69,10 +70,11 @@ class Fleet(threading.Thread):
 def lost(pipeline: Pipeline, fleet: Fleet) -> int:
     """Readings that were generated and are not stored; none may be stored wrong."""
     missing = 0
-    for name in fleet.names:
-        rows = field.stored(pipeline.urls.database_url, name)
-        assert all(register == field.register_wh(k) for k, register in rows)
-        missing += fleet.rounds - len(rows)
+    with psycopg.connect(pipeline.urls.database_url, autocommit=True) as connection:
+        for name in fleet.names:
+            rows = field.stored_by(connection, name)
+            assert all(register == field.register_wh(k) for k, register in rows)
+            missing += fleet.rounds - len(rows)
     return missing
 
 
@@ -83,7 +85,7 @@ def check(pipeline: Pipeline, fleet: Fleet) -> None:
     with psycopg.connect(pipeline.urls.database_url, autocommit=True) as connection:
         connection.execute("SET timezone = 'UTC'")
         for name in fleet.names:
-            rows = field.stored(pipeline.urls.database_url, name)
+            rows = field.stored_by(connection, name)
             assert rows == field.expected(fleet.rounds)
         plan = Plan.of(
             registry.load_fleet(connection), registry.load_projects(connection), factors.load()

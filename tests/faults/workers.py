@@ -13,8 +13,6 @@ from pathlib import Path
 
 from aiokafka.errors import KafkaError
 
-from services.store.postgres.pool import connect
-from services.store.stream import offsets
 from tests import commands
 from tests.integration.kafka_path import ends, wait_until
 from tests.running import Pipeline
@@ -29,6 +27,7 @@ class Workers:
 
     def __init__(self, pipeline: Pipeline, folder: Path, chance: random.Random) -> None:
         self.pipeline, self._folder, self._chance = pipeline, folder, chance
+        self.kafka_url = pipeline.environment["TONNE_KAFKA_URL"]
         self._logs: dict[int, Path] = {}
         self.alive: list[subprocess.Popen[bytes]] = []
         self.recoveries_s: list[float] = []
@@ -122,11 +121,10 @@ class Workers:
     def _within_transaction(self) -> bool:
         """Whether the database waits for a worker to go on: others are never so slow."""
         time.sleep(0.5)
-        with connect(self.pipeline.urls.database_url, autocommit=True) as connection:
-            waiting = connection.execute(
-                "SELECT FROM pg_stat_activity WHERE application_name = 'tonne worker'"
-                " AND state = 'idle in transaction' AND state_change < now() - interval '0.4 s'"
-            ).fetchall()
+        waiting = self.pipeline.ask(
+            "SELECT FROM pg_stat_activity WHERE application_name = 'tonne worker'"
+            " AND state = 'idle in transaction' AND state_change < now() - interval '0.4 s'"
+        )
         return bool(waiting)
 
     def recover(self) -> None:
@@ -138,8 +136,8 @@ class Workers:
     def _past(self, ended: dict[int, int]) -> bool:
         """Whether every partition is stored up to there: one may be far ahead of another."""
         self.restart_dead()
-        with connect(self.pipeline.urls.database_url, autocommit=True) as connection:
-            held = offsets.stored(connection, TOPIC)
+        query = 'SELECT partition, "offset" FROM stream_offset WHERE topic = %s'
+        held = dict(self.pipeline.ask(query, [TOPIC]))
         return all(held.get(partition, 0) >= end for partition, end in ended.items())
 
     def restart_dead(self) -> None:
@@ -152,10 +150,9 @@ class Workers:
 
     def ended(self) -> dict[int, int]:
         """Where Kafka's partitions end."""
-        url = self.pipeline.stack.kafka.url
         for _ in range(20):
             try:
-                return ends(url, TOPIC, PARTITIONS)
+                return ends(self.kafka_url, TOPIC, PARTITIONS)
             except KafkaError:  # a busy machine
                 time.sleep(0.5)
         raise TimeoutError(self.logs())

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import psycopg
@@ -24,10 +25,7 @@ from services.processing.registry_import import import_registry
 from services.registry.files import read_files
 from services.store.postgres.pool import connect
 from services.store.views import alarm_round
-from services.store.views.fleet_metrics import refresh_days
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from services.store.views.fleet_metrics import refresh_days, refresh_today
 
 # the registry refuses marks that turn the direction of writing; SQL does not
 TURNED = "\u202egnp.exe"
@@ -105,6 +103,7 @@ def fill(
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         silence_rates.refresh(conn)
         refresh_days(conn)
+        refresh_today(conn)
         alarm_round.run(conn)
     return end
 

@@ -16,6 +16,7 @@ from ingest.model import NULL, Device, Fleet
 from ingest.mqtt.topics import Router
 from ingest.pipeline.admit import Admitted, admit
 from ingest.quality.clock_skew import AHEAD_US, Y2000_US
+from tests.soak import often
 
 NOW_US = 1_767_225_600_000_000
 NOW_MS = NOW_US // 1000
@@ -128,7 +129,7 @@ PAYLOADS = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=often(100, 400), deadline=None)
 @given(
     st.lists(
         st.tuples(PAYLOADS, st.sampled_from(CONTENT_TYPES), st.sampled_from(TOPICS)), max_size=6

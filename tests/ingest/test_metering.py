@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ingest import classes
 from ingest.model import INTERVAL_US, NULL, Device, Fleet, Frame, Replacement
 from ingest.pipeline import Bounds, MeterState, meter
+from tests.soak import often
 
 from .metering import MINUTE_US, T0_US, fleet, frame, table, whole
 
@@ -66,7 +67,8 @@ def live(fleet_, readings, cuts, state=None):
             once = meter(bounds, fresh, [frame(device[past], time_us[past], value[past])])
             assert not once.rewrites
             stored.update(table(once.rows))
-            for register, new in zip(state.registers, fresh.registers, strict=True):
+            for quantity, register in state.registers.items():
+                new = fresh.registers[quantity]
                 register.known[again] = register.away[again] = False
                 register.other_read_us[again] = new.other_read_us[again]
                 for name in ("open_us", "power_us", "read_us"):
@@ -75,7 +77,7 @@ def live(fleet_, readings, cuts, state=None):
     return stored
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=often(75, 300), deadline=None)
 @given(series(), st.lists(st.integers(0, 60), max_size=6))
 def test_any_split_gives_the_same_rows(readings, cuts):
     """A tonne must not depend on how messages happened to be batched."""
@@ -83,7 +85,7 @@ def test_any_split_gives_the_same_rows(readings, cuts):
     assert live(fleet_, readings, cuts) == table(whole(fleet_, frame(*readings)))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=often(75, 300), deadline=None)
 @given(series(1), st.integers(0, 30))
 def test_stored_marks_carry_the_past(readings, skip):
     """Late data must cost a window, not a history, and still come to the same rows."""
@@ -111,7 +113,7 @@ def test_stored_marks_carry_the_past(readings, skip):
     }
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=often(50, 200), deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 5000), st.floats(0, 1)), min_size=1, max_size=60))
 def test_intervals_sum_to_the_register(pairs):
     """Not one watt-hour may be made or lost between a register and its intervals."""

@@ -15,6 +15,7 @@ from paho.mqtt.properties import Properties
 
 from ingest.mqtt.closing import close_sockets
 from tests.bench.load import RATED_W, SITE
+from tests.running import Pipeline
 
 START_MS = 1_767_225_600_000
 # where the sun does not set from January to March: readings of a minute each, twenty a second,
@@ -72,14 +73,29 @@ def payload(k: int) -> bytes:
     return json.dumps({"ts": START_MS + 60_000 * k, "id": k, "values": values}).encode()
 
 
+_STORED = (
+    "SELECT (extract(epoch FROM time) * 1000)::bigint, energy_export_wh"
+    " FROM reading_pv_inverter WHERE device_id = %s ORDER BY time"
+)
+
+
 def stored(url: str, name: str) -> list[tuple[int, int]]:
     """Minute and register of each stored reading of a device, in order."""
     with psycopg.connect(url, autocommit=True) as connection:
-        rows = connection.execute(
-            "SELECT (extract(epoch FROM time) * 1000)::bigint, energy_export_wh"
-            " FROM reading_pv_inverter WHERE device_id = %s ORDER BY time",
-            (name,),
-        ).fetchall()
+        return stored_by(connection, name)
+
+
+def stored_by(connection: psycopg.Connection, name: str) -> list[tuple[int, int]]:
+    """The same by a connection that is open."""
+    return _minutes(connection.execute(_STORED, [name]).fetchall())
+
+
+def stored_in(pipeline: Pipeline, name: str) -> list[tuple[int, int]]:
+    """The same by a pipeline's own, as who waits wants it."""
+    return _minutes(pipeline.ask(_STORED, [name]))
+
+
+def _minutes(rows: list[tuple]) -> list[tuple[int, int]]:
     return [((ms - START_MS) // 60_000, register) for ms, register in rows]
 
 
@@ -92,7 +108,7 @@ def eventually(what: Callable[[], object], patience_s: float = 90) -> None:
     end = time.monotonic() + patience_s
     while not (found := what()):
         assert time.monotonic() < end, f"still {found!r}"
-        time.sleep(0.05)
+        time.sleep(0.1)
 
 
 @contextmanager

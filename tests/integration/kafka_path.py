@@ -129,8 +129,18 @@ def statements(database_url: str, hours: int) -> dict[str, bytes]:
 def stored_records(database_url: str) -> int:
     """Records that the worker has stored, over all partitions."""
     with psycopg.connect(database_url) as connection:
-        row = connection.execute('SELECT coalesce(sum("offset"), 0) FROM stream_offset').fetchone()
+        return _stored_records(connection)
+
+
+def _stored_records(connection: psycopg.Connection) -> int:
+    row = connection.execute('SELECT coalesce(sum("offset"), 0) FROM stream_offset').fetchone()
     return int(row[0])
+
+
+def wait_stored(database_url: str, least: int, patience_s: float, told: Callable[[], str]) -> None:
+    """Wait for so many stored records, on one connection: a new one costs the server 20 ms."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        wait_until(lambda: _stored_records(connection) >= least, patience_s, told, 0.05)
 
 
 def servers(kafka_url: str) -> list[str]:
@@ -160,7 +170,7 @@ async def _ended(servers: list[str], wanted: list[TopicPartition]) -> dict[Topic
 
 
 def wait_until(
-    true: Callable[[], bool], patience_s: float, told: Callable[[], str], pause_s: float = 0.02
+    true: Callable[[], bool], patience_s: float, told: Callable[[], str], pause_s: float = 0.1
 ) -> None:
     """Wait, looking every `pause_s`, or say what did not come."""
     end = time.monotonic() + patience_s

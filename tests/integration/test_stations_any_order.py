@@ -31,8 +31,10 @@ _examples = count()
 MINUTE_US, HOUR_US = 60_000_000, 3_600_000_000
 # 2026-03-28T00:00:00Z: clocks in Berlin change in the night after
 T0_US = 1_774_656_000_000_000
-ZONES = ("Asia/Ho_Chi_Minh", "Asia/Kathmandu", "Europe/Berlin", "Australia/Lord_Howe")
+# the first is in every run
+ZONES = ("Europe/Berlin", "Asia/Kathmandu", "Asia/Ho_Chi_Minh", "Australia/Lord_Howe")
 STATIONS = ("air_station", "noise_station", "wastewater_plant", "water_tube")
+HOURS = 62 if SOAK else 50  # two local days end in it, wherever
 CLASSES = (*STATIONS, "pv_inverter")
 LIMITS = {
     "noise_station": {"standard": "qcvn-26-2010", "area": "special"},
@@ -129,7 +131,7 @@ def deliver(connection, plan_: Plan, arriving: list, chance: random.Random) -> N
         Letters(["t"] * 999, [b"x"] * 999, [None] * 999, [False] * 999, 1),
     )
     while arriving:
-        size = chance.choice((1, 7, 40, 150))
+        size = chance.choice((1, 7, 40, 150, 400))
         batch, arriving = frames(arriving[:size]), arriving[size:]
         fate = chance.choice(("stored", "stored", "stored", "restart", "crashed", "repeated"))
         if fate == "restart":
@@ -197,18 +199,18 @@ def connection(timescale, migrated_template):
 
 
 @settings(
-    max_examples=12 if SOAK else 3, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=12 if SOAK else 2, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 @given(
     st.integers(0, 2**32),
     st.sampled_from(ZONES),
-    st.sampled_from((5, 10, 15)),
-    st.sampled_from(("in order", "delayed", "shuffled")),
+    st.sampled_from((5, 10, 15) if SOAK else (10, 15)),
+    st.sampled_from(("shuffled", "delayed", "in order")),
 )
 def test_any_delivery_gives_the_same_hours_and_days(connection, seed, zone, cadence, how):
     """An air warning, or a plant's load, must not depend on the network or on a crash."""
     chance, plan_ = random.Random(seed), plan(next(_examples), zone)  # noqa: S311 - repeatable
-    deliver(connection, plan_, arrive(chance, history(chance, 62, cadence), how), chance)
+    deliver(connection, plan_, arrive(chance, history(chance, HOURS, cadence), how), chance)
     wanted = pure(connection, plan_)
     assert {"hour", "day"} == {row[0] for row in wanted.values()}
     assert stored(connection, plan_) == wanted

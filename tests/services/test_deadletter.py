@@ -16,10 +16,12 @@ from ingest.model import Fleet
 from ingest.mqtt.closing import close_sockets
 from services.cli.data.payload_dump import dump, partial
 from services.cli.data.payload_text import legible
+from services.cli.local.doctor_quota import quota
 from services.cli.main import main
 from services.issuer.watcher import Keep, Watcher
 from services.logs import get_logger
 from services.metrics import Metrics
+from services.store.messages import dead_letter_write
 from services.store.messages.dead_letter_write import Letters, record
 
 PAYLOAD = b'{"ts": \xff\x00 broken'
@@ -277,6 +279,43 @@ def test_one_principal_fills_no_disk(database_url):
         ).fetchall()
     assert kept == (done.kept,)
     assert row == ("mad", "not_json", 150 - done.kept, (150 - done.kept) * 1_000, 1_000)
+
+
+def test_a_fleet_with_a_wrong_firmware_fills_no_disk(database_url, monkeypatch):
+    """Ten thousand meters that each stay within their own room would fill it in a day."""
+    monkeypatch.setattr(dead_letter_write, "PRINCIPALS", 3)
+    kept = [_refused(database_url, 20, 1_000, 20_000, f"m{i:02d}").kept for i in range(20)]
+    assert kept[0] > 10
+    assert sum(kept) <= 3 * 20_000 // 1_000
+    assert kept[-10:] == [0] * 10
+    with psycopg.connect(database_url) as conn:
+        found = dict(conn.execute("SELECT principal, letters FROM dead_letter_excess").fetchall())
+        names = conn.execute("SELECT count(*) FROM dead_letter_day").fetchone()
+        said = quota(conn)
+    assert sum(found.values()) == 400 - sum(kept)
+    assert found["*"] >= 10 * 20
+    assert len(found) < 6
+    assert names[0] < 6
+    assert "found no room" not in said.found  # they are of another day
+    assert said.state == "ok"
+
+
+def test_what_is_noted_beside_letters_goes_with_them(database_url):
+    """What a stranger sent would stay for good where only its beginning was kept."""
+    _refused(database_url, 100, 1_000, 20_000)
+    log = get_logger("test")
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        conn.execute("UPDATE dead_letter_excess SET last = now()")
+        assert "found no room, and were only counted: mad" in quota(conn).found
+        for days, kept in ((90, True), (0, True), (30, False)):
+            keep = Keep(letter_days=days)
+            Watcher(database_url, Metrics(CollectorRegistry()), log, keep=keep).expire()
+            assert conn.execute("SELECT count(*) FROM dead_letter_day").fetchone() == (0,)
+            row = conn.execute(
+                "SELECT letters > 0, beginning <> '' FROM dead_letter_excess"
+            ).fetchone()
+            assert row == (True, kept)
+            conn.execute("UPDATE dead_letter_excess SET last = now() - interval '40 days'")
 
 
 def test_old_letters_go_by_themselves(database_url):

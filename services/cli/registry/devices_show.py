@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from datetime import tzinfo
+from typing import Any
 
 import click
 
@@ -17,10 +19,6 @@ from services.cli.output.times import shown_time
 from services.store.postgres.pool import connect
 from services.store.registry.known import require
 from services.store.views.device_page import device_page
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from datetime import tzinfo
 
 _WEEK, _WIDE = 7, 100
 _CAUSES = {
@@ -85,6 +83,8 @@ def _head(found: dict[str, Any], zone: tzinfo) -> Iterator[tuple[str, Any]]:
     yield "class", f"{found['class']}, profile {found['profile']}"
     yield "site", f"{found['site']} ({found['timezone']})"
     yield "gateway", found["gateway"]
+    if behind := found["behind"]["devices"]:
+        yield "behind it", f"{found['behind']['online']} of {behind} devices heard"
     yield "serial", " ".join(filter(None, (found["maker"], found["model"], found["serial"])))
     yield "last reading", shown_time(found["last_reading"], zone)
     yield "clock", _clock(found)

@@ -46,6 +46,18 @@ def expire(conn: Connection, before: datetime, author: str) -> int:
     return 0 if row is None else int(row[0])
 
 
+def tidy(conn: Connection, before: datetime | None) -> None:
+    """
+    Forget the room of days that are over, and what was noted of letters that found none.
+
+    Parameters
+    ----------
+    before : datetime or None
+        How messages of before then began goes; None keeps it.
+    """
+    conn.execute("SELECT tonne_tidy_letters(%s)", [before])
+
+
 def removals(conn: Connection) -> list[Removal]:
     """Return what was ever removed, oldest first."""
     rows = conn.execute(

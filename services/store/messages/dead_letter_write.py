@@ -5,9 +5,10 @@ A message that the broker delivers again (DUP) after a crash may have been kept
 already; only for those do we look before writing, so that the count is exact
 and identical messages that were really sent twice count twice.
 
-One principal may have so many bytes a day kept (`DAY_BYTES`).  What it sends beyond
-that is counted by reason, with the beginning of the last message: a device that went
-mad fills no disk.
+One principal may have so many bytes a day kept (`DAY_BYTES`), all of them together
+`PRINCIPALS` times as much.  What comes beyond that is counted by reason, with the
+beginning of the last message: neither a device that went mad nor a fleet with a wrong
+firmware fills the disk.
 """
 
 from __future__ import annotations
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 
 # of one principal, kept in a day: its messages and what is said of them
 DAY_BYTES = 20_000_000
+# all principals together have the room of so many
+PRINCIPALS = 100
+# stands for all of them, where that is used up: then one row a principal would be without end
+ALL = "*"
 _ROW_BYTES = 300
 _BEGINNING = 1_000
 _DETAIL = 1_000
@@ -80,7 +85,7 @@ def record(
     Parameters
     ----------
     day_bytes : int
-        What is kept of one principal in a day of UTC.
+        What is kept of one principal in a day of UTC; of all, `PRINCIPALS` times as much.
     """
     details: dict[tuple[int, str], list[str]] = {}
     for refusal in rejected:
@@ -146,10 +151,11 @@ def _row(
 
 
 def _within(cursor: Cursor, rows: Sequence[_Row], day_bytes: int) -> tuple[list[_Row], list[_Row]]:
-    """Part rows that a principal has room for today from those that it has not; note the room."""
+    """Part rows that there is room for today from those that there is not; note the room."""
     cursor.execute(
-        "SELECT principal, day, bytes FROM dead_letter_day WHERE principal = ANY(%s)",
-        (sorted({row.principal for row in rows}),),
+        "SELECT principal, day, bytes FROM dead_letter_day WHERE principal = ANY(%s)"
+        " UNION ALL SELECT %s, day, sum(bytes)::bigint FROM dead_letter_day GROUP BY day",
+        (sorted({row.principal for row in rows}), ALL),
     )
     taken: Counter[tuple[str, date]] = Counter(
         {(principal, day): size for principal, day, size in cursor.fetchall()}
@@ -157,11 +163,16 @@ def _within(cursor: Cursor, rows: Sequence[_Row], day_bytes: int) -> tuple[list[
     kept, over = [], []
     added: Counter[tuple[str, date]] = Counter()
     for row in rows:
-        key = row.principal, row.received.date()
-        if taken[key] + added[key] + row.size > day_bytes:
+        day = row.received.date()
+        key = row.principal, day
+        if taken[ALL, day] + row.size > day_bytes * PRINCIPALS:
+            over.append(row._replace(principal=ALL))
+        elif taken[key] + row.size > day_bytes:
             over.append(row)
         else:
             added[key] += row.size
+            taken[key] += row.size
+            taken[ALL, day] += row.size
             kept.append(row)
     keys = sorted(added)
     cursor.execute(

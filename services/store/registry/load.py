@@ -100,17 +100,20 @@ def changed_since(conn: Connection, version: int) -> Changes | None:
     return found if len(found.devices) + len(found.projects) <= _FEW else None
 
 
-def load_changed(
-    conn: Connection, fleet: Fleet, projects: Sequence[Project], changes: Changes
-) -> tuple[Fleet, list[Project]]:
-    """Load what has changed of devices and projects; all others are the same objects as before."""
-    version = registry_version(conn)
-    devices = {d.id: d for d in fleet.devices}
-    devices |= {d.id: d for d in _load_devices(conn, sorted(changes.devices))}
+def load_changed_fleet(conn: Connection, fleet: Fleet, changes: Changes) -> Fleet:
+    """Load the devices that have changed; all others are the same objects as before."""
+    devices = _load_devices(conn, sorted(changes.devices)) if changes.devices else []
+    return fleet.following(devices, registry_version(conn))
+
+
+def load_changed_projects(
+    conn: Connection, projects: Sequence[Project], changes: Changes
+) -> list[Project]:
+    """Load the projects that have changed; all others are the same objects as before."""
     known = {p.id: p for p in projects}
-    known |= {p.id: p for p in _load_projects(conn, sorted(changes.projects))}
-    order = [devices[name] for name in sorted(devices)]
-    return Fleet(order, version, fleet.topics), [known[name] for name in sorted(known)]
+    if changes.projects:
+        known |= {p.id: p for p in _load_projects(conn, sorted(changes.projects))}
+    return [known[name] for name in sorted(known)]
 
 
 def _load_devices(conn: Connection, ids: Sequence[str] | None) -> list[Device]:

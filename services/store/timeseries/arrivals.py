@@ -1,4 +1,8 @@
-"""When readings came, by hour: counted in the transaction that stores them."""
+"""
+When readings came, by hour: counted in the transaction that stores them.
+
+A row an hour of a device is much for ten years: days that are over are kept in a row each (`pack`).
+"""
 
 from __future__ import annotations
 
@@ -11,13 +15,17 @@ from services.store.postgres.timestamps import stamp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import date
 
-    from psycopg import Cursor
+    from psycopg import Connection, Cursor
 
     from ingest.model import Fleet, Frame, Int64
     from services.store.messages.dead_letter_write import Letters
 
 HOUR_US = 3_600_000_000
+# what is older is kept by day
+HOURS_KEPT_DAYS = 7
+_AT_ONCE = 500  # devices in one transaction
 _NOTE = (
     "INSERT INTO arrival_count AS a (device_id, made, arrived, readings)"
     " SELECT d.id, to_timestamp(d.made * 3600), to_timestamp(d.arrived * 3600), d.readings"
@@ -109,8 +117,7 @@ def by_day(
     """
     cursor.execute(
         "WITH c AS (SELECT device_id, width_bucket(made, %(edges)s::timestamptz[]) AS day, made,"
-        " arrived, readings FROM arrival_count"
-        " WHERE device_id = ANY(%(ids)s) AND made >= %(from)s AND made < %(to)s)"
+        " arrived, readings FROM tonne_arrivals(%(ids)s, %(from)s, %(to)s))"
         " SELECT device_id, day, sum(readings)::bigint,"
         " coalesce(sum(readings) FILTER (WHERE arrived >= (%(late)s::timestamptz[])[day]), 0)"
         "::bigint, count(DISTINCT arrived), count(DISTINCT made) FROM c"
@@ -130,8 +137,17 @@ def by_hour(cursor: Cursor, ids: Sequence[str], from_us: int, to_us: int) -> dic
     """Count a span's readings by the hour of their arrival, written in UTC."""
     cursor.execute(
         "SELECT (extract(epoch FROM arrived) * 1000000)::bigint, sum(readings)::bigint"
-        " FROM arrival_count WHERE device_id = ANY(%s) AND made >= %s AND made < %s"
-        " GROUP BY arrived ORDER BY arrived",
+        " FROM tonne_arrivals(%s, %s, %s) GROUP BY arrived ORDER BY arrived",
         (list(ids), stamp(from_us), stamp(to_us)),
     )
     return {utc_text(int(us)): int(count) for us, count in cursor.fetchall()}
+
+
+def pack(conn: Connection, before: date) -> None:
+    """Keep by day what is of before a day of UTC, some devices in each transaction."""
+    beyond: str | None = ""
+    while beyond is not None:
+        row = conn.execute(
+            "SELECT tonne_pack_arrivals(%s, %s, %s)", [before, beyond, _AT_ONCE]
+        ).fetchone()
+        beyond = None if row is None else row[0]

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from ingest import classes
 from ingest.classes import QUANTITY_INDEX
 from ingest.model import INTERVAL_US, LOOK_BACK_US, NULL, POWER_GAP_US
@@ -22,7 +24,6 @@ from services.store.postgres.timestamps import stamp
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
     from psycopg import Cursor
     from psycopg.rows import TupleRow
@@ -70,7 +71,7 @@ class Checkpoint(NamedTuple):
 
 def load(cursor: Cursor, fleet: Fleet, state: MeterState, devices: Sequence[int]) -> None:
     """Load the state of devices that the process has not met."""
-    reset(state, devices)
+    state.reset(np.array(devices, dtype=np.intp))
     _load_newest(cursor, fleet, state, devices)
     _load_open(cursor, fleet, state, devices)
     for mark in _marks(cursor, fleet, dict.fromkeys(devices), "start"):
@@ -220,16 +221,6 @@ def showing(cursor: Cursor, fleet: Fleet, devices: Sequence[int], channel: Chann
         (fleet.ids(list(devices)), list(devices), str(channel.quantity)),
     )
     return [index for (index,) in cursor.fetchall()]
-
-
-def reset(state: MeterState, devices: Sequence[int]) -> None:
-    """Make the state of devices that of devices never heard of."""
-    index = list(devices)
-    state.last_us[index] = NEVER
-    for register in state.registers:
-        register.known[index] = register.away[index] = register.shown[index] = False
-        for name in ("read_us", "changed_us", "other_read_us", "open_us", "power_us"):
-            getattr(register, name)[index] = NEVER
 
 
 def _load_newest(cursor: Cursor, fleet: Fleet, state: MeterState, devices: Sequence[int]) -> None:

@@ -13,7 +13,6 @@ import time
 import urllib.request
 from contextlib import closing, contextmanager
 
-import psycopg
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from pymodbus.server import ModbusTcpServer
@@ -261,16 +260,14 @@ def meter(plant, every_s=0.2, device="meter-1"):
 
 def rows(pipeline, class_, device):
     """What is stored of a device, in order of time."""
-    with psycopg.connect(pipeline.urls.database_url) as conn:
-        return conn.execute(
-            f"SELECT * FROM reading_{class_} WHERE device_id = %s ORDER BY time", [device]
-        ).fetchall()
+    query = f"SELECT * FROM reading_{class_} WHERE device_id = %s ORDER BY time"
+    return pipeline.ask(query, [device])
 
 
 def one(pipeline, query, *values):
     """One row of the database."""
-    with psycopg.connect(pipeline.urls.database_url) as conn:
-        return conn.execute(query, values).fetchone()
+    found = pipeline.ask(query, values)
+    return found[0] if found else None
 
 
 def recorded(edge):

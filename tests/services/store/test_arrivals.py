@@ -1,14 +1,16 @@
 """When readings arrived, summed up by device and day in the database."""
 
+import random
+from collections import Counter
 from datetime import date
 
 import psycopg
 import pytest
 
-from mrv.calendar import days, midnight_us
+from mrv.calendar import days, midnight_us, utc_text
 from mrv.statement.arrival import HOUR_US, LATE_US, Arrived
 from services.store.postgres.pool import connect
-from services.store.timeseries.arrivals import Summed, by_day, by_hour
+from services.store.timeseries.arrivals import Summed, by_day, by_hour, pack
 
 pytestmark = pytest.mark.integration
 ZONE = "Asia/Ho_Chi_Minh"
@@ -31,9 +33,53 @@ def hours(device, made, at, count=4):
 
 
 def summed(url, ids, span=(BEGIN, LAST), edges=EDGES):
-    """Ask as the issuer does."""
+    """Ask as the issuer does, before some days are kept by day and after it."""
+    register(url, ids)
+    found = []
     with connect(url, role="tonne_mrv", autocommit=True) as conn, conn.cursor() as cursor:
-        return by_day(cursor, ids, span, edges, LATE_US), by_hour(cursor, ids, *span)
+        for before in (date(2020, 1, 1), date(2026, 1, 2), date(2026, 1, 3), date(2026, 3, 1)):
+            pack(conn, before)
+            found.append((by_day(cursor, ids, span, edges, LATE_US), by_hour(cursor, ids, *span)))
+        assert conn.execute("SELECT count(*) FROM arrival_count").fetchone() == (0,)
+    assert found == found[:1] * 4
+    return found[0]
+
+
+def register(url, ids):
+    """Register devices: only theirs are kept by day."""
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute(
+            "INSERT INTO site (id, name, latitude, longitude, timezone)"
+            " VALUES ('s', 's', 20, 106, 'UTC') ON CONFLICT DO NOTHING"
+        )
+        conn.cursor().executemany(
+            "INSERT INTO device (id, site, class, profile, installed)"
+            " VALUES (%s, 's', 'pv_inverter', 'generic', '2026-01-01') ON CONFLICT DO NOTHING",
+            [(name,) for name in ids],
+        )
+
+
+def test_what_comes_later_for_a_day_that_was_kept_is_counted_with_it(database_url):
+    """Readings that arrive after months would be taken for what was there, or be lost."""
+    rng = random.Random(5)  # noqa: S311
+    counted, at = Counter(), Counter()
+    for _ in range(6):
+        some = {
+            (name, BEGIN + rng.randrange(48) * HOUR_US, rng.choice([-1, 0, 1, 900]) * HOUR_US)
+            for name in ("a", "b")
+            for _ in range(40)
+        }
+        rows = [(name, made, made + late, rng.randrange(1, 4)) for name, made, late in some]
+        store(database_url, *rows)
+        for name, made, arrived, count in rows:
+            counted[name, (made - BEGIN) // (24 * HOUR_US)] += count
+            at[utc_text(arrived)] += count
+        found, hours_ = summed(database_url, ["a", "b"])
+        assert {(one.device, one.day): one.readings for one in found} == counted
+        assert hours_ == at
+    with psycopg.connect(database_url) as conn:
+        days_kept = conn.execute("SELECT count(*) FROM arrival_day").fetchone()
+    assert days_kept == (6,)
 
 
 def test_late_is_what_arrives_36_hours_after_the_day_or_later(database_url):

@@ -59,17 +59,17 @@ def _inverter(conn, name, rows, *, arrays=((DC_KW * 1000, GAMMA),), rated_w=300_
         )
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     begin = today - timedelta(minutes=15 * len(rows))
-    for k, (watt, sun, module) in enumerate(rows):
-        at = begin + timedelta(minutes=15 * k)
-        conn.execute(
+    timed = [(begin + timedelta(minutes=15 * k), *row) for k, row in enumerate(rows)]
+    with conn.transaction(), conn.cursor() as cursor:
+        cursor.executemany(
             "INSERT INTO reading_pv_inverter (device_id, time, active_power_w, irradiance_w_m2,"
             " module_temperature_c) VALUES (%s, %s, %s, %s, %s)",
-            [name, at, watt, sun, module],
+            [(name, *row) for row in timed],
         )
-        conn.execute(
+        cursor.executemany(
             "INSERT INTO interval_quantity (device_id, quantity, start, value, measured_us,"
             " estimated_us, unknown_us) VALUES (%s, 'energy_export', %s, %s, 900000000, 0, 0)",
-            [name, at, max(0, round((watt or 0) / 4))],
+            [(name, at, max(0, round((watt or 0) / 4))) for at, watt, _, _ in timed],
         )
 
 
@@ -182,16 +182,16 @@ def test_a_day_goes_by_the_modules_that_it_had(conn, watching):
 def test_the_sky_and_the_trend_of_years(conn, watching):
     """Ageing would be seen by nobody, and a cloud be taken for a fault."""
     _inverter(conn, "old", _clear())
-    for k in range(800):
-        conn.execute(
+    with conn.transaction(), conn.cursor() as cursor:
+        cursor.executemany(
             "INSERT INTO day_quantity (device_id, quantity, day, timezone, value, measured_us)"
             " VALUES ('old', 'energy_export', current_date - %s, 'UTC', %s, 1)",
-            [802 - k, round(800_000 * (1 - 0.01 * k / 365))],
+            [(802 - k, round(800_000 * (1 - 0.01 * k / 365))) for k in range(800)],
         )
-        conn.execute(
+        cursor.executemany(
             "INSERT INTO day_pv (device_id, day, timezone, insolation_wh_m2, sunny_s, warm_wh_m2,"
             " heat_wh_k_m2) VALUES ('old', current_date - %s, 'UTC', 4000, 36000, 4000, 0)",
-            [802 - k],
+            [(802 - k,) for k in range(800)],
         )
     assert pv_outlook.refresh(watching) == pv_outlook.Made(skies=1, trends=1)
     assert pv_outlook.refresh(watching) == pv_outlook.Made(skies=0, trends=0)

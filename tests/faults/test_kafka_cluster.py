@@ -53,7 +53,6 @@ def kafka_cluster(tmp_path_factory):
 def over_cluster(pipeline, kafka_cluster):
     """The pipeline's servers with the three brokers, and topics on all of them."""
     pipeline.environment["TONNE_KAFKA_URL"] = kafka_cluster.url
-    pipeline.stack.kafka = kafka_cluster
     pipeline.tonne("topics", "apply", "--partitions", str(PARTITIONS), "--replication", "3")
     open_session(pipeline.urls.mqtt_url, "tonne-bridge")
     return pipeline

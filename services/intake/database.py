@@ -95,9 +95,9 @@ class Database:
             self._connection = connect(
                 self._url, role="tonne_ingest", name=self._name, autocommit=True
             )
-            lift_limit(self._connection)
             for limit in self._limits:
                 self._connection.execute(b"SET " + limit.encode())
+            lift_limit(self._connection)
             try:
                 self._join(self._connection)
             except BaseException:

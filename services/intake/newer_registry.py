@@ -97,6 +97,7 @@ class NewerRegistry:
             with closing(
                 connect(self._url, role="tonne_ingest", name="tonne registry", autocommit=True)
             ) as connection:
+                connection.execute("SET statement_timeout = 0")  # as the storing connection has it
                 self._prepared = self._read(connection, before)
         except (psycopg.Error, ServerError) as error:
             self._log.warning("registry not read, left for later", error=line(error))

@@ -29,7 +29,7 @@ def fault(error: json.JSONDecodeError) -> json.JSONDecodeError:
     return json.JSONDecodeError(told, text, len(before) - 1)
 
 
-def told(error: ValueError | RecursionError) -> str:
+def describe_fault(error: ValueError | RecursionError) -> str:
     """Say what is wrong, with line and column where they are known."""
     if isinstance(error, json.JSONDecodeError):
         return str(fault(error))

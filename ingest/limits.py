@@ -8,14 +8,12 @@ device's rated power and are silent without it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from math import isfinite
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from ingest.errors import ProfileError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 MAX_FLAT_S = 604_800
 _DAY_US = 86_400_000_000

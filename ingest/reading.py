@@ -8,7 +8,7 @@ numbers: the unit of each value, and which of its values could not be used.
 
 from __future__ import annotations
 
-from collections.abc import Sequence  # noqa: TC003 (msgspec reads the field's type)
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 

@@ -13,14 +13,11 @@ bit, at many times the work.  Tests hold both against pvlib.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ingest.model import INTERVAL_US
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 NIGHT_DEG = -6.0  # civil twilight ends
 # from 9 to 15 h of the sun's own time it is never night below this latitude, at any season

@@ -9,14 +9,12 @@ in `method_lives.toml`; what is not known there refuses nothing.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import date
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from datetime import date
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +51,6 @@ class Life:
     inactive: bool = False
     successor: str | None = None
     computes: bool = True
-
-    @property
-    def runs_out(self) -> date | None:
-        """The next day that ends something; None where none is known."""
-        return self.register_until or self.credits_until
 
 
 @cache

@@ -31,7 +31,7 @@ _PACKAGES = {
 _REQUIREMENT = re.compile(r"""([A-Za-z0-9._-]+)(?:.*\bextra\s*==\s*["']([\w-]+)["'])?""")
 
 
-def told(error: ModuleNotFoundError) -> str | None:
+def missing_extra(error: ModuleNotFoundError) -> str | None:
     """
     Return what is missing and what to run; None for a module of ours, a defect.
 

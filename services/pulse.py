@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import threading
 
 STILL_S = 120.0
 
@@ -55,7 +52,7 @@ class Pulse:
         """Say that a part moves; safe from any thread."""
         self._beats[part] = time.monotonic()
 
-    def rest(self, part: str, pause_s: float, stopping: threading.Event) -> None:
+    def pause(self, part: str, pause_s: float, stopping: threading.Event) -> None:
         """Wait between two rounds of work, or until told to stop; that is no standstill."""
         end_s = time.monotonic() + pause_s
         while not stopping.is_set() and (left_s := end_s - time.monotonic()) > 0:

@@ -9,7 +9,6 @@ Where no database or broker is named, the ones that `tonne local up` started in
 
 import json
 import os
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,38 +16,25 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from ingest.addresses import host_and_port, parts_of, server_of
-from ingest.mqtt.names import PORTS
+from ingest.addresses import parts_of
 from ingest.mqtt.tls import Tls
 from services import kafka_access
+from services import setting_checks as checks
 from services.environment import METRICS_BIND, PREFIX, SettingsError, read_environment, split_bind
 from services.kafka_access import KafkaAccess
 
 __all__ = ["LOCAL_STATE", "Settings", "SettingsError", "local_urls", "split_bind"]
 
 LOCAL_STATE = "local.json"
+TLS_FILES = ("mqtt_ca_file", "mqtt_cert_file", "mqtt_key_file")
+KAFKA_FILES = ("kafka_ca_file", "kafka_cert_file", "kafka_key_file")
 SECRETS = ("database_url", "mqtt_url", "kafka_url")
 # Secrets that are no URL; each may be named by `<NAME>_FILE` as well.
 WORDS = ("key_passphrase", "pkcs11_pin", "api_token")
-TLS_FILES = ("mqtt_ca_file", "mqtt_cert_file", "mqtt_key_file")
-KAFKA_FILES = ("kafka_ca_file", "kafka_cert_file", "kafka_key_file")
-SCHEMES = {
-    "database_url": ("postgresql", "postgres"),
-    "mqtt_url": ("mqtt", "mqtts"),
-    "kafka_url": kafka_access.SCHEMES,
-}
-LEAST_LETTER_DAYS = 30
 # what evidence packs that were made may take on the API's disk
 FILES_BYTES = 3_000_000_000
 # what mosquitto keeps for a client that is away; docs/benchmarks.md has what PUBACK takes then
 QUEUE_MESSAGES, QUEUE_BYTES = 1_000_000, 268_435_456
-
-
-def _check_database(url: str) -> None:
-    """Refuse what names no server; a host that is left out, or is a folder, is a socket."""
-    for one in parts_of(url).hosts:
-        if one and not one.startswith((":", "%2F", "%2f")):
-            host_and_port(one)
 
 
 def local_urls(home: Path) -> dict[str, str]:
@@ -259,104 +245,18 @@ class Settings(BaseSettings):
             field: value for field, value in values.items() if value != "" or field not in SECRETS
         }
 
-    @field_validator(*SECRETS)
-    @classmethod
-    def _scheme(cls, url: str | None, info: Any) -> str | None:
-        if not url:
-            return None
-        schemes = SCHEMES[info.field_name]
-        scheme = parts_of(url).scheme
-        if scheme not in schemes:
-            # never the value: it may hold a password
-            raise ValueError(f"begins with {scheme!r}; it must be a {schemes[0]}:// URL")
-        if scheme in kafka_access.SCHEMES:
-            KafkaAccess.of(url)
-        elif scheme in PORTS:
-            server_of(url, PORTS)
-        else:
-            _check_database(url)
-        return url
-
-    @field_validator("api_bind", "metrics_bind", "witness_bind")
-    @classmethod
-    def _bindable(cls, bind: str) -> str:
-        try:
-            split_bind(bind or "localhost:0")
-        except SettingsError as error:
-            raise ValueError(str(error)) from error
-        return bind
-
-    @field_validator("trusted_proxies", "webhook_networks")
-    @classmethod
-    def _networks(cls, text: str) -> str:
-        for one in filter(None, (part.strip() for part in text.split(","))):
-            try:
-                ip_network(one)
-            except ValueError:
-                raise ValueError(
-                    f"{one!r} is no address and no network; give such as 10.0.0.7 or 10.0.0.0/24"
-                ) from None
-        return text
-
-    @field_validator("sensorthings_public")
-    @classmethod
-    def _classes(cls, text: str) -> str:
-        from ingest import classes  # noqa: PLC0415 - reads files
-
-        for one in filter(None, (part.strip() for part in text.split(","))):
-            if one not in classes.load():
-                raise ValueError(f"{one!r} is no device class; see docs/devices.md")
-        return text
-
-    @field_validator("sparkplug_host_id")
-    @classmethod
-    def _one_level(cls, name: str | None) -> str | None:
-        if name and set(name) & set("/+#"):
-            raise ValueError(f"{name!r} cannot stand in a topic; leave out / + #")
-        return name or None
-
-    @field_validator("dead_letter_days")
-    @classmethod
-    def _long_enough(cls, days: int) -> int:
-        if 0 < days < LEAST_LETTER_DAYS:
-            raise ValueError(f"is {days}; keep {LEAST_LETTER_DAYS} days at least, or 0 for ever")
-        return days
-
-    @field_validator("principal_messages_a_minute", "principal_bytes_a_minute")
-    @classmethod
-    def _room_for_one(cls, most: int, info: Any) -> int:
-        # a message may have 256 KiB, and a meter may send each second
-        least = 60 if info.field_name == "principal_messages_a_minute" else 1_000_000
-        if 0 < most < least:
-            raise ValueError(f"is {most}; let {least} through at least, or 0 for any number")
-        return most
-
-    @field_validator("grafana_url")
-    @classmethod
-    def _page(cls, url: str | None) -> str | None:
-        if url and not url.startswith(("http://", "https://")):
-            raise ValueError("must be an http:// or https:// URL")
-        return url.rstrip("/") if url else None
-
-    @field_validator("timestamp_urls")
-    @classmethod
-    def _authorities(cls, text: str | None) -> str | None:
-        urls = [one.strip() for one in (text or "").split(",") if one.strip()]
-        for url in urls:
-            parts = parts_of(url)
-            if parts.scheme not in ("http", "https") or not any(parts.hosts):
-                # never the value: it may hold a password
-                raise ValueError("must be http:// or https:// URLs, separated by commas")
-        if len(set(urls)) < len(urls):
-            raise ValueError("names an authority twice; name each once")
-        return ",".join(urls) or None
-
-    @field_validator("home", mode="before")
-    @classmethod
-    def _somewhere(cls, home: object) -> object:
-        if home == "":
-            raise ValueError("is empty; name a folder or leave it out")
-        return home
+    _scheme = field_validator(*SECRETS)(checks.server)
+    _bindable = field_validator("api_bind", "metrics_bind", "witness_bind")(checks.bind)
+    _networks = field_validator("trusted_proxies", "webhook_networks")(checks.networks)
+    _classes = field_validator("sensorthings_public")(checks.device_classes)
+    _one_level = field_validator("sparkplug_host_id")(checks.topic_level)
+    _long_enough = field_validator("dead_letter_days")(checks.letter_days)
+    _room_for_one = field_validator("principal_messages_a_minute", "principal_bytes_a_minute")(
+        checks.quota
+    )
+    _page = field_validator("grafana_url")(checks.page)
+    _authorities = field_validator("timestamp_urls")(checks.authorities)
+    _somewhere = field_validator("home", mode="before")(checks.folder)
 
     @model_validator(mode="after")
     def _waits_for_somebody(self) -> "Settings":
@@ -431,6 +331,12 @@ class Settings(BaseSettings):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _not_twice(self) -> "Settings":
+        if self.metrics_bind and self.metrics_bind == self.api_bind:
+            raise ValueError("TONNE_API_BIND and TONNE_METRICS_BIND are the same; change one")
+        return self
+
     @property
     def key_passphrase_bytes(self) -> bytes:
         """The passphrase of signing keys; empty where there is none."""
@@ -454,12 +360,6 @@ class Settings(BaseSettings):
         return KafkaAccess.of(
             self.require("kafka_url"), tls, self.kafka_sasl_mechanism, self.kafka_token_url
         )
-
-    @model_validator(mode="after")
-    def _not_twice(self) -> "Settings":
-        if self.metrics_bind and self.metrics_bind == self.api_bind:
-            raise ValueError("TONNE_API_BIND and TONNE_METRICS_BIND are the same; change one")
-        return self
 
     def require(self, field: str) -> str:
         """

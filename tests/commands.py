@@ -172,12 +172,12 @@ def _own_python(env: Mapping[str, str] | None) -> bool:
 def _connected(python: Installed | None) -> socket.socket:
     """Return a connection to this run's server, or to that of another Python."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.connect(address(_kept(python)[0]))
+    connection.connect(address((_kept() if python is None else _kept(python))[0]))
     return connection
 
 
 @cache
-def _kept(python: Installed | None) -> tuple[str, socket.socket]:
+def _kept(python: Installed | None = None) -> tuple[str, socket.socket]:
     """Start this run's server unless another process did; its name, and what keeps it."""
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid4().hex
     command = [sys.executable, "-m", "tests.command_server", run]

@@ -11,16 +11,14 @@ language: of the class, and of the channel that a list of devices shows of it.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ingest.errors import ProfileError
 from ingest.limits import Limits
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 NO_LIMITS = Limits()
 

@@ -10,8 +10,9 @@ properties `Quality` and `engUnit` count, where they stand.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from google.protobuf.message import DecodeError
 
@@ -22,8 +23,6 @@ from ingest.formats.row_reading import Line
 from ingest.formats.sparkplug_birth import Birth, Tag
 from ingest.formats.sparkplug_values import is_number, name_of, number
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 NAME = "sparkplug_b"
 BD_SEQ = "bdSeq"
 REBIRTH = "Node Control/Rebirth"

@@ -11,18 +11,15 @@ by itself.  Nothing is verified here: that needs keys.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import cbor2
 import msgspec
 
 from ingest.errors import PayloadError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 TAG = 18
 FIRST = b"\xd2"  # the tag, as each of them begins

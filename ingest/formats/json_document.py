@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Sequence
+from typing import TypeVar
 
 import msgspec
 
 from ingest.errors import PayloadError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _T = TypeVar("_T", bound=msgspec.Struct)
 

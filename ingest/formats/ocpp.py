@@ -13,16 +13,14 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 
 from ingest.errors import PayloadError
 from ingest.formats.json_document import utf8
 from ingest.reading import SIGNED_VALUE, Stated, time_us, wire_time
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
 
 _CALL = re.compile(rb"\s*\[\s*\d+\s*,")
 _METER = re.compile(rb'"(?:meterValue|meterStart|meterStop)"\s*:')
@@ -67,7 +65,7 @@ class Sample(msgspec.Struct, gc=False, frozen=True):
             return _UNITS.get(self.unit, self.unit)
         return "Wh" if (self.measurand or MEASURAND).startswith("Energy.Active.") else None
 
-    def says_as(self, other: Sample) -> bool:
+    def same_amount(self, other: Sample) -> bool:
         """Whether it is the same amount, be it in thousands."""
         mine, others = (s.value * _THOUSANDS.get(s.wire_unit or "", 1) for s in (self, other))
         units = {(s.wire_unit or "").removeprefix("k") for s in (self, other)}
@@ -196,7 +194,7 @@ def _stated(
     """Return a moment's reading; a channel of which it has two values equally good goes."""
     agreed = {}
     for name, samples in chosen.items():
-        if all(sample.says_as(samples[0]) for sample in samples):
+        if all(sample.same_amount(samples[0]) for sample in samples):
             agreed[name] = samples[0]
         else:
             told = " and ".join(f"{s.value} {s.wire_unit or ''}".strip() for s in samples[:2])

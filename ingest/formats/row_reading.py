@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence  # noqa: TC003 (msgspec reads them)
+from collections.abc import Collection, Sequence
 
 import msgspec
 

@@ -10,16 +10,14 @@ no value of its own, and the name with `#sum` where it has.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from ingest.errors import PayloadError
 from ingest.reading import Stated, wire_time
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 VERSION = 10
 RELATIVE_S = 2**28

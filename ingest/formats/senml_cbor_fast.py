@@ -10,7 +10,7 @@ read the ordinary way.
 
 from __future__ import annotations
 
-from collections.abc import Callable  # noqa: TC003 (a field of a named tuple)
+from collections.abc import Callable
 from math import isfinite
 from struct import Struct
 from typing import NamedTuple

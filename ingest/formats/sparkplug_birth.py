@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ingest.reading import Names
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 _SETS = 256
 

@@ -11,16 +11,13 @@ not implemented says so by a value of its type.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING
 
 from ingest.errors import PayloadError
 from ingest.formats.register_words import WORD, Order, number
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 MARK = b"SunS"
 _END = 0xFFFF

@@ -11,7 +11,8 @@ from __future__ import annotations
 import select
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from paho.mqtt.enums import MQTTErrorCode
@@ -27,9 +28,6 @@ from ingest.mqtt.names import PORTS
 from ingest.mqtt.tls import Tls
 from ingest.mqtt.topics import STATUS
 from ingest.sparkplug import host_state, state_topic
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 KEEPALIVE_S = 60
 SESSION_EXPIRY_S = 30 * 86_400

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from ingest.errors import InputError
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 CA, CERTIFICATE, KEY = "ca.crt", "client.crt", "client.key"  # in what a principal is handed
 

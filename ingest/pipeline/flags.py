@@ -69,7 +69,7 @@ class Flags:
         """Return the flags selected by an index or mask array."""
         return Flags(self.device[rows], self.time_us[rows], self.channel[rows], self.test[rows])
 
-    def once(self) -> Flags:
+    def distinct(self) -> Flags:
         """Sorted, each flag once: two levels of a test may both say it."""
         order = np.lexsort((self.test, self.channel, self.time_us, self.device))
         rows = np.stack(

@@ -82,7 +82,7 @@ def runs_of(checks: Checks, class_id: str, channel: Channel) -> list[Watch]:
     if limits is None:
         return []
     found = []
-    if not np.isnan(limits.flat_us).all() and _can_stand(channel):
+    if not np.isnan(limits.flat_us).all() and _reports_state(channel):
         longest = int(np.nanmax(limits.flat_us))
         found.append(Watch(RunKey(class_id, channel.name, "flat"), FLAT_GAP_US, longest))
     if channel.kind == "gauge" and not np.isnan(limits.peak).all():
@@ -92,7 +92,7 @@ def runs_of(checks: Checks, class_id: str, channel: Channel) -> list[Watch]:
     return found
 
 
-def _can_stand(channel: Channel) -> bool:
+def _reports_state(channel: Channel) -> bool:
     """Whether a register's device says when it works: else standing still is nothing."""
     return channel.kind == "gauge" or channel.power is not None
 

@@ -97,7 +97,7 @@ def judge(
             thresholds = checks.of(frame.class_id, channel.name)
             if thresholds is not None:
                 parts.extend(one.channel(channel, thresholds, times, columns))
-    out.flags = Flags.concat([part for part in parts if len(part)]).once()
+    out.flags = Flags.concat([part for part in parts if len(part)]).distinct()
     return out
 
 

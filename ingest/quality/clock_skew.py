@@ -8,12 +8,8 @@ Late data is always accepted, so the past has one bound only: before the year
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from numpy.typing import NDArray
 
 AHEAD_US = 300_000_000
 Y2000_US = 946_684_800_000_000

@@ -25,6 +25,7 @@ METERS = 0.04
 # standard errors within which samples tell an integral: of a running sum, of a quarter hour
 SIGMAS, SIGMAS_ALONE = 3.0, 4.0
 DAY = 96
+_HOUR = 4
 _NOTHING = 1e-6
 
 
@@ -80,6 +81,39 @@ def above(
     if _ahead(whole, shown, variance, tolerance).max(initial=0.0) > 0:
         whole = whole - _running(whole - shown)
     return _apart(_up(held - whole, held), claimed, runs)
+
+
+def scatter(
+    value_wh: Int64,
+    shown_wh: Float64,
+    known: np.ndarray,
+    estimated: np.ndarray,
+    into_day: int,
+    step_wh: float,
+) -> float:
+    """
+    Standard error of what samples of power show, as a register tells it. [Wh]
+
+    A register counts what the samples miss.  So its hours, scaled to the same sum, are off from
+    the samples' by the samples' error, whatever share it runs fast by.  Hours begin at the
+    quarter at which they are off most: samples of an hour need not be read on the hour.
+
+    Parameters
+    ----------
+    value_wh, shown_wh, known, estimated, into_day
+        As for `above`.
+    step_wh : float
+        What the register counts by: how far it is off by that is no error of samples.
+    """
+    runs = _runs(estimated & known, into_day)
+    value, shown = (_together(np.where(known, one, 0), runs) for one in (value_wh, shown_wh))
+    if not value.any():
+        return 0.0
+    off = np.pad(value * (shown.sum() / value.sum()) - shown, (0, _HOUR))
+    whole = len(value) // _HOUR * _HOUR
+    hours = [off[begin : begin + whole].reshape(-1, _HOUR).sum(axis=1) for begin in range(_HOUR)]
+    counted = np.count_nonzero(value) / _HOUR * step_wh**2 / 6
+    return float(np.sqrt(max(0.0, max(float(one @ one) for one in hours) - counted)))
 
 
 def _runs(estimated: np.ndarray, into_day: int) -> list[tuple[int, int]]:

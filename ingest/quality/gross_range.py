@@ -8,12 +8,8 @@ follow the device's rated power, which is what finds watts sent as kilowatts.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from numpy.typing import NDArray
 
 
 def outside(

@@ -8,14 +8,10 @@ generation, so there is a least power.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from numpy.typing import NDArray
 
 from ingest.sun import NIGHT_DEG, above, elevation_deg
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 __all__ = ["NIGHT_DEG", "elevation_deg", "marks"]
 

@@ -6,12 +6,8 @@ After the QARTOD rate of change test (IOOS, Manual for Real-Time Quality Control
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from numpy.typing import NDArray
 
 NEAR_US = 3_600_000_000
 _MINUTE_US = 60_000_000

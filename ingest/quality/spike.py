@@ -9,12 +9,8 @@ The value after a reading decides about it: the mark comes with that one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from numpy.typing import NDArray
 
 NEAR_US = 3_600_000_000
 

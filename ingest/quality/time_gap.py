@@ -8,12 +8,8 @@ step before.  A meter that reports hourly has no gap each hour.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from numpy.typing import NDArray
 
 STEPS = 3
 

@@ -7,7 +7,7 @@ calls stores the nodes in the transaction that stores the readings.
 
 from ingest.sparkplug.command import host_state, rebirth
 from ingest.sparkplug.host import Host, Outcome, Rules
-from ingest.sparkplug.node import Held, Node
+from ingest.sparkplug.node import Node, WaitingMessage
 from ingest.sparkplug.topic import (
     PREFIX,
     SUBSCRIPTIONS,
@@ -21,12 +21,12 @@ from ingest.sparkplug.topic import (
 __all__ = [
     "PREFIX",
     "SUBSCRIPTIONS",
-    "Held",
     "Host",
     "Node",
     "Outcome",
     "Rules",
     "Topic",
+    "WaitingMessage",
     "command",
     "host_state",
     "own_topic",

@@ -19,7 +19,7 @@ from ingest.codecs import sparkplug_b
 from ingest.columns import Rejected
 from ingest.errors import PayloadError
 from ingest.formats.row_reading import Given
-from ingest.sparkplug.node import SEQ, Held, Node
+from ingest.sparkplug.node import SEQ, Node, WaitingMessage
 from ingest.sparkplug.topic import Topic, parse
 
 if TYPE_CHECKING:
@@ -55,9 +55,9 @@ class Outcome:
     count: int
     given: list[Given] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
-    released: list[Held] = field(default_factory=list)
+    released: list[WaitingMessage] = field(default_factory=list)
 
-    def place(self, held: Held) -> int:
+    def place(self, held: WaitingMessage) -> int:
         """Return the place of a message that waited."""
         if held.message is not None:
             return held.message
@@ -110,7 +110,7 @@ class Host:
                 node.certain_ms = seen.sent_ms
                 self._out.given.append(Given(message, said.own, (seen.line,)))
             else:
-                one = Held("", topic, payload, received_us, message=message)
+                one = WaitingMessage("", topic, payload, received_us, message=message)
                 self._say(node, one, said, sparkplug_b.decode(payload))
         except PayloadError as error:
             self._out.rejected.append(Rejected(message, error.reason, error.detail))
@@ -123,7 +123,7 @@ class Host:
             )
         return self._node_of(name)
 
-    def _say(self, node: Node, one: Held, said: Topic, message: Message) -> None:
+    def _say(self, node: Node, one: WaitingMessage, said: Topic, message: Message) -> None:
         if not node.online:
             node.group = said.group
         elif said.group != node.group:
@@ -150,14 +150,14 @@ class Host:
         else:
             self._sequenced(node, one, said, message)
 
-    def _death(self, node: Node, one: Held, message: Message) -> None:
+    def _death(self, node: Node, one: WaitingMessage, message: Message) -> None:
         """End the session whose will this is; the will of an earlier connection ends nothing."""
         if node.next_seq is None:
             node.wanted_us = None
         elif message.whole(sparkplug_b.BD_SEQ) == node.bd_seq:
             node.end(one.received_us)
 
-    def _node_birth(self, node: Node, one: Held, said: Topic, message: Message) -> None:
+    def _node_birth(self, node: Node, one: WaitingMessage, said: Topic, message: Message) -> None:
         sent_ms, seq = message.timestamp or 0, message.seq or 0
         birth = sparkplug_b.born(message, asked=node.wanted_us is not None)
         if sent_ms > node.born_ms:
@@ -169,7 +169,7 @@ class Host:
         self._look_back(node, lambda told: told.device == "" or told.kind != "DDATA")
         self._drain(node)
 
-    def _sequenced(self, node: Node, one: Held, said: Topic, message: Message) -> None:
+    def _sequenced(self, node: Node, one: WaitingMessage, said: Topic, message: Message) -> None:
         sent_ms, seq = message.timestamp or 0, message.seq or 0
         if node.next_seq is None or sent_ms < node.born_ms:
             if node.next_seq is None and said.kind != "DDEATH":
@@ -186,14 +186,14 @@ class Host:
         else:
             self._hold(node, one._replace(seq=seq, sent_ms=sent_ms))
 
-    def _in_turn(self, node: Node, one: Held, said: Topic, message: Message) -> None:
+    def _in_turn(self, node: Node, one: WaitingMessage, said: Topic, message: Message) -> None:
         if said.kind == "DBIRTH":
             birth = sparkplug_b.born(message, asked=node.live[""].asked)
             node.come(said.device, birth)
             self._give(one, said, message, birth)
             self._look_back(node, lambda told: told.device == said.device)
         elif said.kind == "DDEATH":
-            node.go(said.device)
+            node.mark_dead(said.device)
         else:
             known = node.live.get(said.device)
             if known is None:
@@ -206,7 +206,13 @@ class Host:
             self._give(one, said, message, known)
 
     def _out_of_turn(
-        self, node: Node, one: Held, said: Topic, message: Message, *, waited: bool = False
+        self,
+        node: Node,
+        one: WaitingMessage,
+        said: Topic,
+        message: Message,
+        *,
+        waited: bool = False,
     ) -> None:
         """Late, sent again, or of a session before: read by the births around its own time."""
         sent_ms = message.timestamp or 0
@@ -219,7 +225,7 @@ class Host:
             birth = node.birth_at(said.device, sent_ms, message.used, answers=not waited)
             self._give(one, said, message, birth)
 
-    def _give(self, one: Held, said: Topic, message: Message, birth: Birth) -> None:
+    def _give(self, one: WaitingMessage, said: Topic, message: Message, birth: Birth) -> None:
         learnt = one.payload if birth.certain_ms is None and said.kind[1:] == "DATA" else None
         found = sparkplug_b.read(message, birth, learnt)
         declares = None
@@ -229,7 +235,7 @@ class Host:
             k = self._out.place(one)
             self._out.given.append(Given(k, said.own, found.lines, found.refused, declares))
 
-    def _hold(self, node: Node, one: Held) -> None:
+    def _hold(self, node: Node, one: WaitingMessage) -> None:
         name = sha256(one.topic.encode() + b"\0" + one.payload).hexdigest()
         if all(other.id != name for other in node.held):
             node.held.append(one._replace(id=name))
@@ -260,7 +266,7 @@ class Host:
             if about(said) and birth is not None and one.sent_ms < birth.born_ms:
                 self._decide(node, one)
 
-    def _decide(self, node: Node, one: Held) -> None:
+    def _decide(self, node: Node, one: WaitingMessage) -> None:
         """Read what waited by the births around it, or refuse it."""
         if one in node.held:
             node.held.remove(one)
@@ -268,11 +274,14 @@ class Host:
             self._try(one, partial(self._again, late, node, one))
 
     def _again(
-        self, do: Callable[[Node, Held, Topic, Message], None], node: Node, one: Held
+        self,
+        do: Callable[[Node, WaitingMessage, Topic, Message], None],
+        node: Node,
+        one: WaitingMessage,
     ) -> None:
         do(node, one, parse(one.topic), sparkplug_b.decode(one.payload))
 
-    def _try(self, one: Held, do: Callable[[], None]) -> None:
+    def _try(self, one: WaitingMessage, do: Callable[[], None]) -> None:
         try:
             do()
         except PayloadError as error:

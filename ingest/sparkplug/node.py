@@ -26,7 +26,7 @@ KEPT_BIRTHS = 4
 _BEHIND = SEQ // 2
 
 
-class Held(NamedTuple):
+class WaitingMessage(NamedTuple):
     """
     A message that waits for one before it.
 
@@ -65,7 +65,7 @@ class Node:
     wanted_us: int | None = None
     births: dict[str, list[Birth]] = field(default_factory=dict)
     live: dict[str, Birth] = field(default_factory=dict)
-    held: list[Held] = field(default_factory=list)
+    held: list[WaitingMessage] = field(default_factory=list)
     rewritten: set[str] = field(default_factory=set)
 
     def copy(self) -> Node:
@@ -87,18 +87,18 @@ class Node:
     def end(self, now_us: int) -> None:
         """End the session: all that the node's births said is up to what is certain."""
         for device in list(self.live):
-            self.go(device)
+            self.mark_dead(device)
         if self.online:
             self.changed_us = now_us
         self.online, self.next_seq, self.gap_us, self.wanted_us = False, None, None, None
 
     def come(self, device: str, birth: Birth) -> None:
         """Let a device live by its birth."""
-        self.go(device)
+        self.mark_dead(device)
         self.live[device] = birth
         self.remember(device, birth)
 
-    def go(self, device: str) -> None:
+    def mark_dead(self, device: str) -> None:
         """Let a device be dead; data up to here was certain."""
         birth = self.live.pop(device, None)
         if birth is None:

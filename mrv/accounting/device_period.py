@@ -221,7 +221,7 @@ class Bounds:
             beyond = beyond + beyond_most(kept, self.most, timezone)
         return beyond
 
-    def beyond_shown(
+    def not_shown(
         self, whole: Service, needs: RoleNeeds, beyond: Int64
     ) -> tuple[tuple[str, Int64], ...]:
         """What of each interval is not shown and was not taken off before, by reason."""
@@ -320,7 +320,7 @@ def monitor(
         # a rating that was lowered makes no gap cheaper
         rate = max(rate or Fraction(0), Fraction(max(watt for _, watt in limits.ratings)))
     beyond = limits.beyond(whole, needs, project.timezone)
-    unshown = limits.beyond_shown(whole, needs, beyond)
+    unshown = limits.not_shown(whole, needs, beyond)
     # a meter's error is one of what counts
     kept = replace(whole, value=whole.value - sum(more for _, more in unshown))
     elsewhere = tuple(limits.elsewhere(whole, needs, kept.value - beyond))

@@ -26,7 +26,7 @@ CLAUSE = "tonne: what was fixed ex ante counts as it was issued with"
 _PLACES = 6
 
 
-def kept(
+def keep_issued_values(
     before: Iterable[FixedBefore], project: Project, left_by: Callable[[Project], int]
 ) -> tuple[Project, list[Finding]]:
     """

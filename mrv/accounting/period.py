@@ -20,7 +20,7 @@ from mrv.accounting.cross_checks import Rows, cross_checks
 from mrv.accounting.design_cap import capped, check_energy
 from mrv.accounting.device_results import Pricing, deductions, device_outcome, gap_outcomes
 from mrv.accounting.factor_acceptance import accepted, condition, parameters_of
-from mrv.accounting.fixed_ex_ante import kept
+from mrv.accounting.fixed_ex_ante import keep_issued_values
 from mrv.accounting.owner_inputs import sampled
 from mrv.accounting.period_result import PeriodResult
 from mrv.accounting.plausibility import Plausibility
@@ -101,7 +101,7 @@ def close(
     asked = fleet, calibrations, rows, from_us, to_us, factors, carried_ug
     if besides.fixed:
         now = replace(besides, fixed=())
-        project, fixed = kept(
+        project, fixed = keep_issued_values(
             besides.fixed, project, lambda one: close(one, *asked, now).net.reduction.ug
         )
         found = close(project, *asked, now)

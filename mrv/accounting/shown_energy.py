@@ -7,8 +7,11 @@ beyond is not credited: `mrv.accounting.device_period` takes it off.  What no po
 either side, rests on the register alone: `mrv.accounting.single_channel` says what it counts.
 
 Power shows for certain its integral less one standard error, which is more than samples of NREL's
-recording are ever off by (`ingest.quality.power_integral`).  Where the register rose by more than
-two meters may differ, and by that error, one of both is wrong, and no more counts than is certain.
+recording are ever off by (`ingest.quality.power_integral`).  Clouds may be worse than there, so
+samples that leave quarter hours out show it less three of the errors that the register itself
+tells of them (`ingest.quality.energy_budget.scatter`).  Where the register rose by more than two
+meters may differ, and by one standard error, one of both is wrong, and no more counts than is
+certain.
 """
 
 from __future__ import annotations
@@ -49,6 +52,8 @@ _DC_CHANNEL = {"pv_inverter": "dc_power_w"}
 _SUN_MADE = ("pv_inverter", "energy_export")
 # a register's own step: no less than its tolerance, no more than meters have
 _LARGEST_STEP_WH = 10_000
+# a device that tells its power each quarter of an hour is late now and then
+_SELDOM_US = INTERVAL_US * 3 // 2
 
 
 # device id and quantity
@@ -199,12 +204,25 @@ class ShownEnergy:
         beyond = energy_budget.above(left.value, *shown, left.estimated, self.into_day, tolerance)
         whole, error = _sums(shown, tolerance)
         kept = left.value - beyond
-        certain = np.where(shown.known, _part(whole - error, kept[shown.known]), 0.0)
+        doubt = error
+        if _seldom(time_us):
+            seen = energy_budget.scatter(
+                kept, shown.energy_wh, shown.known, left.estimated, self.into_day, told.step_wh
+            )
+            doubt = max(error, SIGMAS * seen)
+        certain = np.where(shown.known, _part(whole - doubt, kept[shown.known]), 0.0)
         if left.value[shown.known].sum() <= (1 + share) * whole + error:
             return beyond, certain
         uncertain = kept - np.floor(kept * certain).astype(np.int64)
         known = shown.known.astype(np.float64)
         return beyond + np.where(shown.known, uncertain, 0), known
+
+
+def _seldom(time_us: Int64) -> bool:
+    """Whether samples leave quarter hours out, for more than a twentieth of the time."""
+    step_us = np.diff(time_us)
+    apart = step_us[(step_us > _SELDOM_US) & (step_us <= HOUR_US)]
+    return bool(apart.sum() * 20 > step_us.sum())
 
 
 def _sums(shown: Integral, tolerance: Tolerance) -> tuple[float, float]:

@@ -86,7 +86,7 @@ def single_channel(
         metered = sum(p.metered - p.implausible - p.certified for p in one.parts)
         whole += metered
         alone_wh, tonnes = _of_device(one, besides, years, pricing)
-        if not alone_wh or alone_wh <= LEAST * metered:
+        if not alone_wh or alone_wh <= LEAST * metered or metered <= 0:
             continue
         text = f"{one.device.id}: {_kwh(alone_wh)} kWh, {_percent(alone_wh, metered)} % of its own"
         witness = _witness(one, besides, checks)

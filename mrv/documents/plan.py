@@ -8,7 +8,8 @@ as they were typed.
 from typing import Any, Literal
 
 from mrv.documents.form import UNSET, Form, Number, Time, UnsetType, Whole, field
-from mrv.documents.statement import CalibrationShown, Digests, LaboratoryResult
+from mrv.documents.monitoring import CalibrationShown, LaboratoryResult
+from mrv.documents.statement import Digests
 
 Parameters = dict[str, Any]
 

@@ -5,7 +5,7 @@ from typing import Literal
 from mrv.documents.credential import RelatedResource, SignedCredential
 from mrv.documents.finding import FindingName, Kind, State, What
 from mrv.documents.form import UNSET, Form, Hex, Number, Time, UnsetType
-from mrv.documents.statement import Misstatements
+from mrv.documents.period_account import Misstatements
 
 # the last two are of ISO 14064-3's newer edition; tonne 0.1.0 wrote them as they were typed
 Opinion = Literal["unqualified", "qualified", "adverse", "disclaimer", "unmodified", "modified"]

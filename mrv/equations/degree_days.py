@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import sqrt
-from typing import TYPE_CHECKING
 
 from mrv.errors import MethodologyError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 # Both ends of the interval leave out one part in forty: 95 % lies between.
 _TAIL = 0.975

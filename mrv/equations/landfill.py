@@ -8,13 +8,10 @@ on every machine.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from mrv.decimal_functions import exponential
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _METHANE_PER_CARBON = Fraction(16, 12)
 

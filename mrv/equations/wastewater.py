@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from fractions import Fraction
+from fractions import Fraction
 
 _KG_PER_T = 1000
 
@@ -189,7 +186,7 @@ def share_of(amount: Fraction, share: Fraction) -> Fraction:
     return amount * share
 
 
-def rest_of(amount: Fraction, share: Fraction) -> Fraction:
+def remainder(amount: Fraction, share: Fraction) -> Fraction:
     """
     What a share leaves of an amount: not removed, not captured, not burnt.
 

@@ -61,7 +61,7 @@ def compute(inputs: Inputs, factors: Factors, where: str) -> Outcome:
         *pv_flags.plan(inputs, peak, rated, ceiling, declared),
     ]
     unsure = None if known is None else _uncertainty(inputs["ghi_source"])
-    flags += pv_flags.far_off(inputs, peak, sky, unsure)
+    flags += pv_flags.implausible_energy(inputs, peak, sky, unsure)
     withheld = _withheld(flags, known=known is not None)
     energy = None if known is None else round(sky.yield_kwh * float(peak))
     return Outcome(

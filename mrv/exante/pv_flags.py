@@ -48,7 +48,9 @@ def beyond_clear_sky(sky: Year, known: list[Fraction] | None) -> Iterator[Flag]:
         )
 
 
-def far_off(inputs: Inputs, peak: Fraction, sky: Year, unsure: Fraction | None) -> Iterator[Flag]:
+def implausible_energy(
+    inputs: Inputs, peak: Fraction, sky: Year, unsure: Fraction | None
+) -> Iterator[Flag]:
     """Hold the declared energy against the estimate: two standard deviations are much."""
     energy = inputs.get("declared_kwh_per_year")
     if energy is None or unsure is None:

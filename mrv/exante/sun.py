@@ -12,13 +12,11 @@ that is within the model's share of the uncertainty.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mrv.errors import MethodologyError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _HOURS = 8760
 # Angle at which reflection treats an even sky alike (Brandemuehl and Beckman, 1980). [deg]

@@ -6,14 +6,11 @@ One place for the bounds that the registry and the estimate hold a plan against.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from mrv.exante.model import Flag
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 HOURS_PER_YEAR = 8760
 # The sunniest fixed roofs on earth stay below; Viet Nam's are at 0.13 to 0.19.

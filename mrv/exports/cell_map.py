@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Collection
 from importlib import resources
-from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
 
 from mrv.errors import ExportError
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
 
 _AT = re.compile(r"^[A-Z]{1,3}[1-9][0-9]{0,6}$")
 _COLUMN = re.compile(r"^[A-Z]{1,3}$")

@@ -86,16 +86,16 @@ def check(authority: Authority, sources: Sequence[Credited] = ()) -> None:
 def problems(authority: Authority, sources: Sequence[Credited] = ()) -> Iterator[Problem]:
     """Yield every rule that entries break; see `check`."""
     names = [f"{a.id} version {a.version}" for a in authority.authorizations]
-    yield from _once("registrations", (one.project for one in authority.registrations))
-    yield from _once("authorizations", names)
-    yield from _once("submissions", map(submission_name, authority.submissions))
+    yield from _unique("registrations", (one.project for one in authority.registrations))
+    yield from _unique("authorizations", names)
+    yield from _unique("submissions", map(submission_name, authority.submissions))
     for one in authority.registrations:
         for text in _registration(one):
             yield Problem("registrations", one.project, text)
     yield from _authorizations(authority)
     yield from _submissions(authority)
     yield from _written(authority)
-    yield from _once("facilities", (one.site for one in authority.facilities))
+    yield from _unique("facilities", (one.site for one in authority.facilities))
     for facility in authority.facilities:
         for text in _facility(facility):
             yield Problem("facilities", facility.site, text)
@@ -112,7 +112,7 @@ def submission_name(one: Submission) -> str:
     return f"{one.party} {one.year} version {one.version}"
 
 
-def _once(section: str, names: Iterable[str]) -> Iterator[Problem]:
+def _unique(section: str, names: Iterable[str]) -> Iterator[Problem]:
     for name, count in Counter(names).items():
         if count > 1:
             yield Problem(section, name, f"{section}: {name} is entered {count} times; keep one")
@@ -188,7 +188,7 @@ def _party(where: str, code: str | None) -> Iterator[str]:
 def _registration(one: Registration) -> Iterator[str]:
     where = f"registrations[{one.project}]"
     for key, found in (("verifications", one.verifications), ("issuances", one.issuances)):
-        for twice in _once(f"{where}.{key}", (entry.statement for entry in found)):
+        for twice in _unique(f"{where}.{key}", (entry.statement for entry in found)):
             yield twice.text
     for key in (
         "programme",
@@ -226,13 +226,13 @@ def _registration(one: Registration) -> Iterator[str]:
                 f"{where}.place.country {one.place.country!r} is no ISO 3166-1 alpha-3 code;"
                 " give one such as VNM"
             )
-    yield from _apart(f"{where}.units", one.units)
+    yield from _disjoint(f"{where}.units", one.units)
     yield from _participants(f"{where}.participants", one.participants)
 
 
 def _participants(where: str, found: Sequence[Participant]) -> Iterator[str]:
     """Refuse shares that are none, or that are not the whole together."""
-    for twice in _once(where, (one.name for one in found)):
+    for twice in _unique(where, (one.name for one in found)):
         yield twice.text
     wrong = [text for one in found for text in _decimal(f"{where}[{one.name}]", one.share_percent)]
     yield from wrong
@@ -247,7 +247,7 @@ def _listed(where: str, value: str | None, known: Iterable[str]) -> Iterator[str
         yield f"{where} {value!r} is not in the format's list: {'; '.join(known)}"
 
 
-def _apart(where: str, ranges: Sequence[Units | Itmos]) -> Iterator[str]:
+def _disjoint(where: str, ranges: Sequence[Units | Itmos]) -> Iterator[str]:
     """Refuse ranges that run backwards, or that share a number."""
     for one in ranges:
         if not 0 < one.first <= one.last:
@@ -316,7 +316,7 @@ def _authorizations(authority: Authority) -> Iterator[Problem]:
         dated[one.id] = one
     for key, ranges in by_registry.items():
         approach, party, registry = key
-        for text in _apart(f"ITMOs of {approach} {party} in registry {registry}", ranges):
+        for text in _disjoint(f"ITMOs of {approach} {party} in registry {registry}", ranges):
             yield Problem("authorizations", last[key], text)
 
 
@@ -368,10 +368,10 @@ def _facility(one: Facility) -> Iterator[str]:
         yield f"{where}.tax_code {one.tax_code!r}: it is of digits, with a hyphen before a branch"
     if one.uncertainty_percent is not None:
         yield from _decimal(f"{where}.uncertainty_percent", one.uncertainty_percent)
-    for twice in _once(f"{where}.supplies", (supply.id for supply in one.supplies)):
+    for twice in _unique(f"{where}.supplies", (supply.id for supply in one.supplies)):
         yield twice.text
     metered = (f"{s.device} {s.quantity}" for s in one.supplies if s.device is not None)
-    for twice in _once(f"{where}.supplies", metered):
+    for twice in _unique(f"{where}.supplies", metered):
         yield f"{twice.text}: energy is counted once"
     for supply in one.supplies:
         yield from _supply(f"{where}.supplies[{supply.id}]", supply)
@@ -386,7 +386,7 @@ def _supply(where: str, one: Supply) -> Iterator[str]:
         yield f"{where}: a meter counts it, and it is entered too; keep one"
     if one.line == "fuel" and one.device is not None and one.fuel is None:
         yield f"{where}.fuel is missing; name it, such as diesel"
-    for twice in _once(f"{where}.entered", (str(entered.year) for entered in one.entered)):
+    for twice in _unique(f"{where}.entered", (str(entered.year) for entered in one.entered)):
         yield twice.text
     for entered in one.entered:
         yield from _decimal(f"{where}.entered[{entered.year}].emissions_t", entered.emissions_t)

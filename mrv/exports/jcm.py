@@ -18,7 +18,9 @@ from mrv.exports.draft import Draft
 from mrv.exports.source import days, number_of
 
 if TYPE_CHECKING:
-    from mrv.documents.statement import Claims, FactorUsed, MonitoredParameter
+    from mrv.documents.monitoring import MonitoredParameter
+    from mrv.documents.period_account import FactorUsed
+    from mrv.documents.statement import Claims
     from mrv.exports.entered import Registration
     from mrv.exports.source import Source
 

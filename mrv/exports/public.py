@@ -16,14 +16,12 @@ import hashlib
 import json
 import re
 from base64 import urlsafe_b64encode
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from mrv.errors import ExportError, SignatureError
 from mrv.signatures import canonical
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 TYPE = "PublicStatement"
 # what is hidden, by category: the fields whose texts are secrets

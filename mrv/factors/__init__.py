@@ -83,7 +83,7 @@ class FactorBook:
         known = {factor.id for factor in own}
         return FactorBook([*own, *(factor for factor in more if factor.id not in known)])
 
-    def with_one(self, factor: Factor) -> FactorBook:
+    def with_factor(self, factor: Factor) -> FactorBook:
         """
         Return a book that holds one more; all other kinds are as they are here.
 

@@ -65,7 +65,7 @@ def bounded(
     counted, found = published(book), []
     for factor in brought:
         try:
-            more = counted.with_one(factor)
+            more = counted.with_factor(factor)
             with_it, ours = _account(more, reduction)
         except FactorError:  # it supersedes one that does not count, or is of a day of another
             continue

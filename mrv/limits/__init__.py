@@ -10,18 +10,16 @@ from __future__ import annotations
 
 import tomllib
 from bisect import bisect_left
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mrv.errors import IndicatorError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _LIMIT_KEYS = {
     "parameter", "value", "lowest", "unit", "certainty", "valid_from", "valid_to",

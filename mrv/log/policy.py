@@ -14,14 +14,12 @@ and the reader, who counts their cosignatures.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from mrv.errors import LogError, SignatureError
 from mrv.log.vkey import WITNESS_TYPES, Vkey
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
 
 NONE = "none"
 _LONGEST = 262_144

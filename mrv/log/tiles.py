@@ -12,14 +12,11 @@ the files can recompute every root, and every proof from a few of them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
 
 from mrv.errors import LogError
 from mrv.log.merkle import check_sizes
 from mrv.signatures.merkle_tree import EMPTY_ROOT, HASH_BYTES, node_hash, root_hash
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
 
 WIDTH = 256
 _HEIGHT = 8  # levels of the tree in one tile

@@ -85,7 +85,7 @@ def check_request(request: Request, log_key: NoteKey, last: Checkpoint | None) -
             f"the request goes on from {request.old} entries, the last head signed here has"
             f" {known}; ask for one with `tonne log request --since {known}`"
         )
-    _leads_on(request, head, last)
+    _is_consistent(request, head, last)
     return head
 
 
@@ -127,7 +127,7 @@ def judge_request(
     if head.size == 0 and head.root != EMPTY_ROOT:
         raise WitnessRefusedError(422, "the root of an empty log is that of the empty tree")
     try:
-        _leads_on(request, head, last if known else None)
+        _is_consistent(request, head, last if known else None)
     except LogError as error:
         raise WitnessRefusedError(422, str(error)) from error
     return head, signers
@@ -140,7 +140,7 @@ def _head(request: Request) -> Checkpoint:
         raise WitnessRefusedError(400, str(error)) from error
 
 
-def _leads_on(request: Request, head: Checkpoint, last: Checkpoint | None) -> None:
+def _is_consistent(request: Request, head: Checkpoint, last: Checkpoint | None) -> None:
     if last is None:
         if request.proof:
             raise LogError("a proof from 0 entries proves nothing; it must be empty")

@@ -121,7 +121,7 @@ def or_published(
     return value
 
 
-def one_of(candidate: Candidate, roles: Iterable[str]) -> str | None:
+def any_role(candidate: Candidate, roles: Iterable[str]) -> str | None:
     """Hold monitoring: at least one of some roles is taken."""
     wanted = list(roles)
     if any(d.role in wanted for d in candidate.devices):

@@ -20,11 +20,11 @@ from mrv.methodologies._live import (
     LOSSES_LIVE,
     POWER_ROLE,
     WH_PER_MWH,
+    any_role,
     diesel_l,
     grid,
     import_is_metered,
     losses,
-    one_of,
     total,
 )
 from mrv.methodologies._shared import DIESEL, EF_GRID, FUELS, LOSSES, NOTHING, POWER, diesel
@@ -50,7 +50,7 @@ _COLD = (
 
 def something_is_recovered(candidate: Candidate) -> str | None:
     """Hold monitoring: electricity or steam from waste energy is metered. [M]."""
-    return one_of(candidate, ("turbine", "steam"))
+    return any_role(candidate, ("turbine", "steam"))
 
 
 def feedwater_is_known(candidate: Candidate) -> str | None:

@@ -20,8 +20,8 @@ from mrv.methodologies._live import (
     G_PER_T,
     OUTPUT_ROLE,
     POWER_ROLE,
+    any_role,
     diesel_l,
-    one_of,
     power_mwh,
     total,
 )
@@ -45,7 +45,7 @@ _POLYMERS = ("HDPE", "LDPE", "PET", "PP")
 
 def something_is_sold(candidate: Candidate) -> str | None:
     """Hold monitoring: recycled plastic is weighed by polymer. [M]."""
-    return one_of(candidate, (polymer.lower() for polymer in _POLYMERS))
+    return any_role(candidate, (polymer.lower() for polymer in _POLYMERS))
 
 
 def inputs_of(

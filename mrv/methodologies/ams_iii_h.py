@@ -84,7 +84,7 @@ def reductions(inputs: Inputs, factors: Factors) -> Reductions:
         factors.select("wastewater.ch4-density", "avoided").value,
     )
     gwp, burnt = inputs["gwp_ch4"], inputs["flare_efficiency"]
-    escaped = wastewater.warming(wastewater.rest_of(in_gas, burnt), gwp)
+    escaped = wastewater.warming(wastewater.remainder(in_gas, burnt), gwp)
     destroyed = wastewater.warming(wastewater.share_of(in_gas, burnt), gwp)
     other, leakage = inputs["other_project_t"], inputs["leakage_t"]
     if inputs["cod_in_kg_per_m3"]:
@@ -106,7 +106,7 @@ def reductions(inputs: Inputs, factors: Factors) -> Reductions:
 def _baseline(load: Fraction, inputs: Inputs, factors: Factors) -> Fraction:
     """BE = Q * COD * (eta * MCF_BL + (1 - eta) * MCF_disch) * Bo * UF_BL * GWP. [tCO2e]."""
     removed = wastewater.share_of(load, inputs["eta_cod_baseline"])
-    rest = wastewater.rest_of(load, inputs["eta_cod_baseline"])
+    rest = wastewater.remainder(load, inputs["eta_cod_baseline"])
     uncertainty = factors.select("wastewater.uf-bl", "avoided").value
     capacity = factors.select("wastewater.bo", "avoided").value
     treated = wastewater.methane(removed, inputs["mcf_baseline"], capacity, uncertainty)
@@ -130,7 +130,7 @@ def _fugitive(removed: Fraction, inputs: Inputs, factors: Factors) -> Fraction:
     uncertainty = factors.select("wastewater.uf-pj", "consumed").value
     capacity = factors.select("wastewater.bo", "consumed").value
     potential = wastewater.methane(removed, inputs["mcf_project"], capacity, uncertainty)
-    return wastewater.rest_of(potential, factors.select("wastewater.cfe", "consumed").value)
+    return wastewater.remainder(potential, factors.select("wastewater.cfe", "consumed").value)
 
 
 def _unmeasured(inputs: Inputs, factors: Factors, in_gas: Fraction, escaped: Fraction) -> Fraction:

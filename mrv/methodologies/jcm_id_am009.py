@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from mrv.equations.efficiency import by_ratio
 from mrv.equations.electricity import displaced
 from mrv.equations.reductions import reduction
-from mrv.methodologies._live import POWER_ROLE, grid, one_of, power_mwh
+from mrv.methodologies._live import POWER_ROLE, any_role, grid, power_mwh
 from mrv.methodologies._shared import EF_GRID, FUEL, FUELS, NOTHING, POWER, burnt
 from mrv.model import Check, Condition, Methodology, Reductions, RoleNeeds
 from mrv.parameters.specs import ParameterSpec
@@ -47,7 +47,7 @@ def one_fuel(candidate: Candidate) -> str | None:
             f"meters of {' and '.join(taken)} are bound; a ratio of efficiencies is of one fuel:"
             " make a project of each"
         )
-    return one_of(candidate, METERED)
+    return any_role(candidate, METERED)
 
 
 def better_than_reference(candidate: Candidate) -> str | None:

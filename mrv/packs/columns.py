@@ -7,15 +7,13 @@ commands take to run, and `tonne run` rarely needs it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
 from ingest import classes
 from ingest.model import NULL
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 
 def reading_schema(class_id: str) -> Any:

@@ -56,7 +56,7 @@ def read_pack(path: Path | str) -> Pack:
             f"{path} is no evidence pack: it has no {STATEMENT};"
             " give a folder that `tonne statement export` made, or a statement's file"
         )
-    found = _Found()
+    found = _FolderContents()
     for file in _files(path):
         name = file.relative_to(path).as_posix()
         try:
@@ -67,7 +67,7 @@ def read_pack(path: Path | str) -> Pack:
 
 
 @dataclass
-class _Found:
+class _FolderContents:
     """What stands in a folder, read as far as it belongs to a pack."""
 
     files: dict[str, bytes] = field(default_factory=dict)
@@ -115,7 +115,7 @@ def _files(path: Path) -> list[Path]:
     return found
 
 
-def stands_in(file: Path | str, pack: Path | str) -> bool:
+def is_part_of(file: Path | str, pack: Path | str) -> bool:
     """Whether a file came with a pack: it stands in its folder, by whatever name or link."""
     place = Path(pack)
     return place.is_dir() and Path(file).resolve().is_relative_to(place.resolve())

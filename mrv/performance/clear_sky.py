@@ -7,16 +7,12 @@ network), diffuse sky after Hay and Davies (1980), ground of albedo 0.25.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import date
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mrv.exante.sun import Roof, load_pvlib
-
-if TYPE_CHECKING:
-    from datetime import date
-
-    from numpy.typing import NDArray
 
 QUARTERS = 96
 _MIDDLE = np.timedelta64(450, "s")

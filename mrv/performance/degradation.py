@@ -12,12 +12,9 @@ xgboost, scikit-learn and plotly: half a gigabyte for a median.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from numpy.typing import NDArray
 
 YEAR_D = 365
 # a day that is missing a year ago is stood for by one of the eight before it

@@ -10,16 +10,13 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING
 
 from mrv.rounding import floor_credit
-
-if TYPE_CHECKING:
-    from datetime import date
 
 NOT_DETERMINED = "not determined"
 

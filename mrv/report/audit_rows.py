@@ -16,7 +16,7 @@ from mrv.statement.conformity import CLAUSE, CONSECUTIVE, FIXED
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mrv.documents.statement import MonitoredParameter
+    from mrv.documents.monitoring import MonitoredParameter
     from mrv.report.report_data import Facts
     from mrv.report.words import Words
 

@@ -16,13 +16,9 @@ from mrv.report.translations import DASH, SHOWN, holds, quality_test, what, witn
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from mrv.documents.statement import (
-        Claims,
-        Comparison,
-        CrossCheck,
-        Misstatements,
-        UnusualReadings,
-    )
+    from mrv.documents.monitoring import CrossCheck, UnusualReadings
+    from mrv.documents.period_account import Comparison, Misstatements
+    from mrv.documents.statement import Claims
     from mrv.documents.verification import Conclusion
     from mrv.report.blocks import Block
     from mrv.report.words import Words

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from ingest.model import Fleet, IntervalRows
-    from mrv.documents.statement import MonitoredParameter
+    from mrv.documents.monitoring import MonitoredParameter
 
 _TIMES = ("measured_us", "estimated_us", "unknown_us")
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from mrv.calendar import instant_us, local_date
 from mrv.documents.form import read
+from mrv.documents.period_account import Deduction
 from mrv.documents.sampling_list import SamplingList
-from mrv.documents.statement import Deduction, Statement
+from mrv.documents.statement import Statement
 from mrv.documents.verification import Verification
 from mrv.factors import FactorBook
 from mrv.methodologies import find
@@ -22,11 +23,13 @@ if TYPE_CHECKING:
     from datetime import date
 
     from ingest.model import IntervalRows
-    from mrv.documents.statement import Claims, Gap, MonitoredParameter
+    from mrv.documents.monitoring import MonitoredParameter
+    from mrv.documents.period_account import Gap
+    from mrv.documents.statement import Claims
     from mrv.documents.verification import FindingShown
     from mrv.model import Factors, Methodology
     from mrv.statement.plan_extract import MonitoringPlan
-    from mrv.timestamps.shown import Shown
+    from mrv.timestamps.token_summary import TokenSummary
 
 
 # what is taken off over all of a device's service names its year in words
@@ -109,7 +112,7 @@ class Facts:
     log_index: int | None = None
     superseded_by: str | None = None
     sampling: Mapping[str, Any] | None = None
-    stamps: tuple[Shown, ...] = ()
+    stamps: tuple[TokenSummary, ...] = ()
     twin: Mapping[str, Any] | None = None
 
     @property

@@ -8,14 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mrv.documents.statement import (
-        Claims,
-        Comparison,
-        CrossCheck,
-        Deduction,
-        Gap,
-        MonitoredParameter,
-    )
+    from mrv.documents.monitoring import CrossCheck, MonitoredParameter
+    from mrv.documents.period_account import Comparison, Deduction, Gap
+    from mrv.documents.statement import Claims
     from mrv.report.words import Words
 
 DASH = "\N{EN DASH}"

@@ -21,7 +21,7 @@ from mrv.registry.calibration import class_percent
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mrv.documents.statement import MonitoredParameter
+    from mrv.documents.monitoring import MonitoredParameter
 
 _UG = 10**6  # a millionth of a tonne
 

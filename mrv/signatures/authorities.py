@@ -13,10 +13,11 @@ them must have stamped.  A programme's trust root holds the same object as `time
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -24,9 +25,6 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from mrv.errors import EnrolmentError
 from mrv.signatures import canonical
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 ALWAYS = "1970-01-01T00:00:00Z"
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")

@@ -11,15 +11,20 @@ unless asked for: quantities in signed bodies are decimal strings.
 import hashlib
 import json
 import math
+import re
 from typing import Any, NoReturn
 
 import rfc8785
 
-from ingest.json_faults import told
+from ingest.json_faults import describe_fault
 from mrv.errors import CanonicalError
 
 MAX_SAFE_INTEGER = 2**53 - 1
 _FIRST_WITH_EXPONENT = 1e21
+_BEYOND = re.compile("[\U00010000-\U0010ffff]")
+_write = json.JSONEncoder(
+    ensure_ascii=False, check_circular=False, sort_keys=True, separators=(",", ":")
+).encode
 
 
 def encode(value: object, *, allow_floats: bool = False) -> bytes:
@@ -43,6 +48,9 @@ def encode(value: object, *, allow_floats: bool = False) -> bytes:
     CanonicalError
         With the path of the first value that has no canonical form.
     """
+    found = None if allow_floats else _quickly(value)
+    if found is not None:
+        return found
     _check_depth_safe(value, allow_floats=allow_floats)
     return rfc8785.dumps(value)  # type: ignore[arg-type]  # checked just above
 
@@ -78,8 +86,12 @@ def parse(data: bytes, *, allow_floats: bool = False) -> Any:
     except RecursionError as error:
         raise CanonicalError("JSON is nested too deeply to read; flatten it") from error
     except ValueError as error:
-        raise CanonicalError(f"not JSON: {told(error)}; correct the text there") from error
-    _check_depth_safe(value, allow_floats=allow_floats)
+        raise CanonicalError(
+            f"not JSON: {describe_fault(error)}; correct the text there"
+        ) from error
+    # decoded text holds half a surrogate pair only where an escape names it
+    if b"\\u" in data or not _is_plain(value):
+        _check_depth_safe(value, allow_floats=allow_floats)
     return value
 
 
@@ -125,6 +137,46 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> NoReturn:
     raise CanonicalError(f"{name} is not a JSON number; use null or leave the key out")
+
+
+def _quickly(value: object) -> bytes | None:
+    """
+    Canonical bytes by the encoder in C, at a tenth of the time.
+
+    None where the long way has to tell what is wrong, or what order keys have: this encoder
+    sorts them by code points, RFC 8785 by UTF-16, and the two differ only beyond U+FFFF.
+    """
+    try:
+        if not _is_plain(value):
+            return None
+        text = _write(value)
+        return text.encode() if text.isascii() or not _BEYOND.search(text) else None
+    except (RecursionError, UnicodeEncodeError):
+        return None
+
+
+def _is_plain(value: object) -> bool:
+    """Whether a value is of JSON's own types and holds no float; of texts it says nothing."""
+    try:
+        return _plain(value)
+    except RecursionError:
+        return False
+
+
+def _plain(value: object) -> bool:
+    kind = type(value)
+    if kind is str or kind is bool or value is None:
+        return True
+    if kind is int:
+        return -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER  # type: ignore[operator]
+    if kind is dict:
+        for key, item in value.items():  # type: ignore[attr-defined]
+            if type(key) is not str or not (type(item) is str or _plain(item)):
+                return False
+        return True
+    if kind is list or kind is tuple:
+        return all(type(item) is str or _plain(item) for item in value)  # type: ignore[attr-defined]
+    return False
 
 
 def _check_depth_safe(value: object, *, allow_floats: bool) -> None:

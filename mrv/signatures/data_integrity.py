@@ -7,12 +7,12 @@ Data Integrity proofs with cryptosuite eddsa-jcs-2022 (W3C vc-di-eddsa, section 
 
 Each line is a function of its own, so that each can be held against the
 official vectors.  Verification never looks anything up: a proof counts only
-if one of the enrolled keys made it, and a set of proofs only if every proof in
-it holds and every signer asked for is among them.  Chains (`previousProof`)
-are refused: implementations do not agree on them today.
+if one of the enrolled keys made it.  A set of proofs is refused, as it does not say
+who had to sign, and so is a chain (`previousProof`), on which implementations do not
+agree today.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -87,38 +87,6 @@ def verify_proof(
     if len(proofs) != 1:
         raise SignatureError(f"document has {len(proofs)} proofs where one is expected")
     return _verify_one(document, proofs[0], keyring(trusted), purpose)
-
-
-def verify_proof_set(
-    document: Mapping[str, Any],
-    trusted: Iterable[EnrolledKey],
-    required: Collection[EnrolledKey],
-    purpose: str = ASSERTION,
-) -> tuple[EnrolledKey, ...]:
-    """
-    Tell which enrolled keys signed a document with a set of proofs.
-
-    Every proof must hold, also those that nobody asked for, and every key of
-    `required` must have made one.
-
-    Returns
-    -------
-    tuple of EnrolledKey
-        The signers, in the order of the proofs.
-
-    Raises
-    ------
-    SignatureError, EnrolmentError
-        As `verify_proof`; also if a required signer's proof is missing.
-    """
-    if not required:
-        raise EnrolmentError("no required signer was named; a set says nothing without one")
-    ring = keyring(trusted)
-    signers = tuple(_verify_one(document, proof, ring, purpose) for proof in proofs_of(document))
-    missing = [f"{key.name} ({key.role})" for key in required if key not in signers]
-    if missing:
-        raise SignatureError(f"no proof by {', '.join(missing)}; ask for that signature")
-    return signers
 
 
 def proof_options(

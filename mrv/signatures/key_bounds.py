@@ -8,13 +8,11 @@ is bounded by it, and `tonne verify` says so.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from mrv.errors import EnrolmentError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _MOST_TEXT = 4096

@@ -25,15 +25,13 @@ ascend by time and, at one time, by their columns in name order, no value first.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from mrv.errors import CanonicalError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 MAGIC = b"tonne-r1"
 _HEADER_BYTES = len(MAGIC) + 8

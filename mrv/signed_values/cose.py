@@ -32,11 +32,6 @@ if TYPE_CHECKING:
 _LONGEST = 1_000_000
 
 
-def is_cose(text: str) -> bool:
-    """Whether a text is base64 of what begins as a COSE_Sign1."""
-    return text[:2] == "0o"
-
-
 def texts(data: bytes) -> list[str]:
     """
     Batches of a file of bytes, one behind the other, each as base64.

@@ -18,14 +18,12 @@ import json
 import re
 from base64 import b64decode, b64encode
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 from xml.parsers import expat
 
 from mrv.errors import SignedValueError
 from mrv.signed_values import ocmf
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 _COSE = b"\xd2\x84"  # tag 18 over an array of four
 _BEGIN = re.compile(r"^[ \t]*(?=OCMF\|)", re.MULTILINE)

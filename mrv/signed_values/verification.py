@@ -14,7 +14,7 @@ What signed values show: verified, refused, or not checked.
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003 - a named tuple's field
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, cast

@@ -17,7 +17,7 @@ from collections import defaultdict
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
-from mrv.documents.statement import Arrival
+from mrv.documents.monitoring import Arrival
 from mrv.errors import LogError
 
 if TYPE_CHECKING:

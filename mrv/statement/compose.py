@@ -16,6 +16,8 @@ import msgspec
 
 from mrv.accounting.rounded_figures import DESIGN
 from mrv.calendar import days, local_text, utc_text
+from mrv.documents import monitoring as wire_monitoring
+from mrv.documents import period_account as wire_account
 from mrv.documents import statement as wire
 from mrv.documents.form import UNSET, UnsetType, read, write
 from mrv.methodologies import find
@@ -56,7 +58,7 @@ TYPES = ("VerifiableCredential", "EmissionReductionStatement")
 # Article 6 accounting uses the values of the fifth assessment report, over 100
 # years (decision 18/CMA.1).  The methodologies here count CO2 alone, whose
 # potential is 1 in every set.
-GWP = wire.WarmingPotentials(set="IPCC AR5 GWP-100", co2="1")
+GWP = wire_account.WarmingPotentials(set="IPCC AR5 GWP-100", co2="1")
 _S = 1_000_000
 
 
@@ -126,7 +128,7 @@ def _claims(case: Case, label: Label, name: str) -> wire.Claims:
         accounting=case.plan.accounting if case.plan.accounting > FIRST else UNSET,
         emissions=_totals(result.net),
         emissions_before_deductions=_totals(result.gross),
-        carried=wire.Carried(
+        carried=wire_account.Carried(
             from_=case.plan.carried_from, in_ug=str(result.carried_ug), out_ug=str(result.carry_ug)
         ),
         credited=_credited(result),
@@ -168,13 +170,15 @@ def _with_difference(claims: wire.Claims, plan: MonitoringPlan) -> wire.Claims:
     )
 
 
-def _conditions(case: Case) -> tuple[wire.Condition, ...]:
+def _conditions(case: Case) -> tuple[wire_account.Condition, ...]:
     plan, result = case.plan, case.result
     found = *result.applicability, condition(plan, result), *since_before(plan), *registered(plan)
-    return tuple(wire.Condition(clause=f.clause, holds=f.holds, detail=f.detail) for f in found)
+    return tuple(
+        wire_account.Condition(clause=f.clause, holds=f.holds, detail=f.detail) for f in found
+    )
 
 
-def _arrival(case: Case) -> wire.Arrival | UnsetType:
+def _arrival(case: Case) -> wire_monitoring.Arrival | UnsetType:
     """Say when readings of the project's meters arrived; nothing where nobody counted."""
     found = case.plan.arrivals
     if found is None:
@@ -184,7 +188,7 @@ def _arrival(case: Case) -> wire.Arrival | UnsetType:
     return summary(found, (x for x in case.readings.leaves if x.device in mine and x.day in whole))
 
 
-def _signed(case: Case) -> wire.SignedEnergy | UnsetType:
+def _signed(case: Case) -> wire_monitoring.SignedEnergy | UnsetType:
     """Say what of the energy is signed; nothing where nobody looked, or no meter counts energy."""
     said, outcomes = case.plan.signed, case.result.devices
     if said is None or not any(one.quantity in ENERGY for one in outcomes):
@@ -192,19 +196,19 @@ def _signed(case: Case) -> wire.SignedEnergy | UnsetType:
     return shares(said, case.fitting, outcomes, case.rows, case.fleet)
 
 
-def _credited(result: PeriodResult) -> wire.Credited:
-    return wire.Credited(
+def _credited(result: PeriodResult) -> wire_account.Credited:
+    return wire_account.Credited(
         t=str(result.credit_t),
         rounding="down",
         vintages=tuple(
-            wire.Vintage(year=v.year, reduction_t=v.reduction_t, credited_t=str(v.credit_t))
+            wire_account.Vintage(year=v.year, reduction_t=v.reduction_t, credited_t=str(v.credit_t))
             for v in result.vintages
         ),
     )
 
 
-def _version(one: Version) -> wire.PlanVersion:
-    return wire.PlanVersion(
+def _version(one: Version) -> wire_monitoring.PlanVersion:
+    return wire_monitoring.PlanVersion(
         version=one.name,
         from_=one.begins.isoformat(),
         responsible=one.responsible,
@@ -212,8 +216,8 @@ def _version(one: Version) -> wire.PlanVersion:
     )
 
 
-def _comparison(one: Comparison) -> wire.Comparison:
-    return wire.Comparison(
+def _comparison(one: Comparison) -> wire_account.Comparison:
+    return wire_account.Comparison(
         what=one.what,
         expected=one.expected,
         actual=one.actual,
@@ -222,8 +226,8 @@ def _comparison(one: Comparison) -> wire.Comparison:
     )
 
 
-def _of_period(one: Comparison) -> wire.PeriodComparison:
-    return wire.PeriodComparison(
+def _of_period(one: Comparison) -> wire_account.PeriodComparison:
+    return wire_account.PeriodComparison(
         statement=one.basis,
         what=one.what,
         expected=one.expected,
@@ -253,12 +257,12 @@ def _period(from_us: int, to_us: int, timezone: str) -> wire.Period:
     )
 
 
-def _amount(one: Amount) -> wire.Amount:
-    return wire.Amount(t=one.t, ug=str(one.ug))
+def _amount(one: Amount) -> wire_account.Amount:
+    return wire_account.Amount(t=one.t, ug=str(one.ug))
 
 
-def _totals(one: Totals) -> wire.Totals:
-    return wire.Totals(
+def _totals(one: Totals) -> wire_account.Totals:
+    return wire_account.Totals(
         baseline=_amount(one.baseline),
         project=_amount(one.project),
         leakage=_amount(one.leakage),
@@ -266,8 +270,8 @@ def _totals(one: Totals) -> wire.Totals:
     )
 
 
-def _factor(one: FactorUse) -> wire.FactorUsed:
-    return wire.FactorUsed(
+def _factor(one: FactorUse) -> wire_account.FactorUsed:
+    return wire_account.FactorUsed(
         id=one.id,
         kind=one.kind,
         value=one.value,
@@ -284,8 +288,8 @@ def _factor(one: FactorUse) -> wire.FactorUsed:
     )
 
 
-def _fixed(one: ParameterUse) -> wire.FixedParameter:
-    return wire.FixedParameter(
+def _fixed(one: ParameterUse) -> wire_account.FixedParameter:
+    return wire_account.FixedParameter(
         device=one.device,
         parameter=one.name,
         symbol=one.symbol,
@@ -298,10 +302,10 @@ def _fixed(one: ParameterUse) -> wire.FixedParameter:
     )
 
 
-def _parameter(case: Case, one: DeviceOutcome) -> wire.MonitoredParameter:
+def _parameter(case: Case, one: DeviceOutcome) -> wire_monitoring.MonitoredParameter:
     index = case.fleet.by_id[one.device]
     certificates = case.plan.calibrations.get(one.device, ())
-    return wire.MonitoredParameter(
+    return wire_monitoring.MonitoredParameter(
         device=one.device,
         role=one.role,
         side=one.side,
@@ -326,10 +330,10 @@ def _parameter(case: Case, one: DeviceOutcome) -> wire.MonitoredParameter:
     )
 
 
-def _meter(case: Case, one: DeviceOutcome) -> wire.Meter:
+def _meter(case: Case, one: DeviceOutcome) -> wire_monitoring.Meter:
     device = case.fleet.devices[case.fleet.by_id[one.device]]
     certificates = case.plan.calibrations.get(one.device, ())
-    return wire.Meter(
+    return wire_monitoring.Meter(
         class_=device.class_id,
         profile=device.profile,
         serial=case.plan.serials.get(one.device),
@@ -338,17 +342,17 @@ def _meter(case: Case, one: DeviceOutcome) -> wire.Meter:
         maker=case.plan.meters.get(one.device, (None, None))[0] or UNSET,
         model=case.plan.meters.get(one.device, (None, None))[1] or UNSET,
         ratings=tuple(
-            wire.Rated(from_=utc_text(us), rated_power_w=str(watt))
+            wire_monitoring.Rated(from_=utc_text(us), rated_power_w=str(watt))
             for us, watt in case.plan.ratings.get(one.device, ())
         )
         or UNSET,
     )
 
 
-def _coverage(one: Coverage, side: str) -> wire.CoverageShown:
+def _coverage(one: Coverage, side: str) -> wire_monitoring.CoverageShown:
     # on the project side all that is not known has something put in for it
     substituted = one.unknown_us + one.missing_us if side == "project" else 0
-    return wire.CoverageShown(
+    return wire_monitoring.CoverageShown(
         installed_s=_seconds(one.installed_us),
         measured_s=_seconds(one.measured_us),
         estimated_s=_seconds(one.estimated_us),
@@ -365,8 +369,8 @@ def _coverage(one: Coverage, side: str) -> wire.CoverageShown:
     )
 
 
-def _gap(one: GapOutcome) -> wire.Gap:
-    return wire.Gap(
+def _gap(one: GapOutcome) -> wire_account.Gap:
+    return wire_account.Gap(
         device=one.device,
         from_=utc_text(one.start_us),
         to=utc_text(one.end_us),
@@ -379,8 +383,8 @@ def _gap(one: GapOutcome) -> wire.Gap:
     )
 
 
-def _deduction(one: Deduction) -> wire.Deduction:
-    return wire.Deduction(
+def _deduction(one: Deduction) -> wire_account.Deduction:
+    return wire_account.Deduction(
         device=one.device,
         from_=utc_text(one.start_us),
         to=utc_text(one.end_us),

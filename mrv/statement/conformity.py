@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ingest import classes, profiles
 from mrv.accounting.period_result import Finding
 from mrv.calendar import local_date, utc_text
-from mrv.documents.statement import Planned
+from mrv.documents.monitoring import Planned
 from mrv.registry.plan_departures import Meter, departures, imprecise
 
 if TYPE_CHECKING:

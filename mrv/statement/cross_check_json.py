@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from mrv.accounting.cross_checks import INVOICE, METER
 from mrv.calendar import utc_text
-from mrv.documents.statement import CrossCheck as CrossCheckShown
-from mrv.documents.statement import ReadingsReach
+from mrv.documents.monitoring import CrossCheck as CrossCheckShown
+from mrv.documents.monitoring import ReadingsReach
 from mrv.statement.materiality import Materiality
 
 if TYPE_CHECKING:

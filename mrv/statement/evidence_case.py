@@ -21,7 +21,7 @@ from mrv.statement.analysers import measured, wanted
 from mrv.statement.device_days import intervals_digest
 from mrv.statement.evidence_pass import Asked, Reach, Scanned, scan
 from mrv.statement.register_check import undercounted, windows
-from mrv.statement.signed_energy import Beside, registers_of
+from mrv.statement.signed_energy import RegisterComparison, registers_of
 from mrv.statement.unusual_readings import Judge
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class Case:
         shown = ShownEnergy.of(plan.project, self.fleet, self.rows, plan.ratings, period)
         signed = None
         if plan.signed is not None and plan.signed.values:
-            signed = Beside(self.fleet, registers_of(plan.signed))
+            signed = RegisterComparison(self.fleet, registers_of(plan.signed))
         return Asked(shown, Judge(self.fleet, *period), self._analysers, signed)
 
     def _channels(self) -> dict[str, Measured]:

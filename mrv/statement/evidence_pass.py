@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mrv.signatures.day_digests import DayLeaf, Digest
     from mrv.statement.analysers import Gauged, Wanted
     from mrv.statement.register_check import Window
-    from mrv.statement.signed_energy import Beside
+    from mrv.statement.signed_energy import RegisterComparison
     from mrv.statement.unusual_readings import Judge
 
 
@@ -75,7 +75,7 @@ class Asked(NamedTuple):
     shown: ShownEnergy
     flagged: Judge
     analysers: Wanted | None = None
-    signed: Beside | None = None
+    signed: RegisterComparison | None = None
 
 
 def scan(

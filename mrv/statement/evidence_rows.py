@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ingest.model import Frame
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 BLOCK_ROWS = 65_536
 TABLE = "interval_quantity"

@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import Any
 
 from mrv.documents.form import write
-from mrv.documents.statement import Misstatements
+from mrv.documents.period_account import Misstatements
 from mrv.errors import CanonicalError
 from mrv.rounding import decimal_text
 

@@ -28,8 +28,8 @@ from mrv.statement.plan_values import time_in, time_us, values_in
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mrv.documents.monitoring import CalibrationShown, LaboratoryResult
     from mrv.documents.plan import DeviceExtract, PlaceExtract, ProjectExtract, UsageBefore
-    from mrv.documents.statement import CalibrationShown, LaboratoryResult
 
 
 def read_plan(record: Mapping[str, Any]) -> MonitoringPlan:

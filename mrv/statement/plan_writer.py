@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mrv.calendar import utc_text
 from mrv.documents.form import UNSET, UnsetType, read
+from mrv.documents.monitoring import CalibrationShown, LaboratoryResult
 from mrv.documents.plan import (
     BoundDevice,
     PlaceExtract,
@@ -13,7 +14,6 @@ from mrv.documents.plan import (
     ProjectExtract,
     UsageBefore,
 )
-from mrv.documents.statement import CalibrationShown, LaboratoryResult
 from mrv.registry import monitoring_plan
 from mrv.statement.plan_values import number_out, time_out, values_out
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from mrv.documents.difference import DeviceDifference, Difference, InputDifference
 from mrv.documents.form import UNSET
 from mrv.documents.plan import DeviceFigure, InputValue, StatementFigures
-from mrv.documents.statement import DeviceDifference, Difference, InputDifference
 from mrv.rounding import UG_PER_T, exact_text
 
 if TYPE_CHECKING:

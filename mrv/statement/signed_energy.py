@@ -24,7 +24,7 @@ from ingest import classes
 from ingest.classes import QUANTITY_INDEX
 from ingest.model import INTERVAL_US, NULL
 from mrv.calendar import instant_us
-from mrv.documents.statement import SignedEnergy, SignedShare
+from mrv.documents.monitoring import SignedEnergy, SignedShare
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -73,7 +73,7 @@ def channel_of(device: Device, quantity: str) -> str | None:
     return next((channel.name for channel in held if channel.quantity == quantity), None)
 
 
-class Beside:
+class RegisterComparison:
     """Holds signed registers against the readings beside them."""
 
     def __init__(self, fleet: Fleet, registers: Sequence[Register]) -> None:

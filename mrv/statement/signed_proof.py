@@ -76,7 +76,7 @@ def kind_of(found: Checked, devices: Iterable[Device]) -> Kind:
     return COSE_METER if own else COSE_GATEWAY
 
 
-def told(found: Checked, device: Device) -> Iterator[Told]:
+def energy_registers(found: Checked, device: Device) -> Iterator[Told]:
     """
     Yield the registers of energy that a signed value tells and that can be used.
 
@@ -137,7 +137,7 @@ def check_kept(
                 f"{where} is of kind {one.kind}, signed by {one.signer}, as plan.json says; it is"
                 f" of kind {kind}, signed by {found.holder} for {found.device}"
             )
-        tells = set(told(found, by_id[one.device]))
+        tells = set(energy_registers(found, by_id[one.device]))
         for register in one.registers:
             at_us, value = instant_us(register.time, "UTC"), Decimal(register.value)
             if (at_us, register.channel, value) not in tells:

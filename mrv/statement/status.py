@@ -15,6 +15,7 @@ import gzip
 import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from mrv.documents.form import UNSET, read, write
@@ -165,6 +166,7 @@ def _encode(bits: bytes) -> str:
     return "u" + urlsafe_b64encode(gzip.compress(bits, mtime=0)).decode().rstrip("=")
 
 
+@lru_cache(maxsize=2)  # whoever checks many statements asks the same list again; it has 2 MB
 def _decode(text: str) -> bytes:
     """Bits of an encoded list; more than a list holds is never unpacked."""
     if not text.startswith("u"):

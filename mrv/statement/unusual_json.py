@@ -10,7 +10,7 @@ import numpy as np
 from ingest.classes import QUANTITY_INDEX
 from ingest.model import INTERVAL_US
 from ingest.pipeline.flags import TESTS
-from mrv.documents.statement import UnusualReadings
+from mrv.documents.monitoring import UnusualReadings
 from mrv.rounding import decimal_text, exact_sum
 from mrv.statement.sampling_units import rate
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import ArgumentParser
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from ingest.errors import InputError
 from mrv.packs.zipped import opened_pack
@@ -18,9 +18,6 @@ from mrv.verify.asked import asked_at, given, own_authorities, own_keys, own_pol
 from mrv.verify.reliance import WAIVERS
 from mrv.verify.report import STATES, lines, plain
 from mrv.verify.steps import verify
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _INPUT = 2
 

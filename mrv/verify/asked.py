@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ingest.errors import InputError
 from mrv.errors import MrvError
 from mrv.log.policy import Policy, read_policy
-from mrv.packs.reader import read_file, stands_in
+from mrv.packs.reader import is_part_of, read_file
 from mrv.signatures import canonical
 from mrv.signatures.authorities import read_authorities
 from mrv.signatures.proof_form import time_of
@@ -58,7 +58,7 @@ def own_keys(file: str, pack: str, at: datetime) -> Trust:
         If the file stands in the pack that it is to judge, cannot be read, is neither
         a trust root nor a keyring, or keeps a status list that is none.
     """
-    if stands_in(file, pack):
+    if is_part_of(file, pack):
         raise InputError(
             f"--keys {file} came with the pack, so that whoever made the pack chose the keys;"
             " give keys that you got from operator, verifier and log themselves, or leave --keys"
@@ -87,7 +87,7 @@ def own_policy(file: str, pack: str) -> Policy:
     InputError
         If the file stands in the pack that it is to judge, or is no policy.
     """
-    if stands_in(file, pack):
+    if is_part_of(file, pack):
         raise InputError(
             f"--policy {file} came with the pack, so that its maker chose the witnesses; give"
             " your own"
@@ -111,7 +111,7 @@ def own_authorities(file: str, pack: str) -> StampRule:
     InputError
         If the file stands in the pack that it is to judge, cannot be read, or holds none.
     """
-    if stands_in(file, pack):
+    if is_part_of(file, pack):
         raise InputError(
             f"--authorities {file} came with the pack, so that whoever made the pack chose them;"
             " give certificates that you got from the authorities themselves"

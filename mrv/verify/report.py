@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import datetime
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
 
 Outcome = Literal["ok", "failed", "not applicable", "not checked", "not reached"]
 # How far a reader wants a statement to be; each one asks for what the earlier ones ask, too.

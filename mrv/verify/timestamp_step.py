@@ -22,7 +22,7 @@ from mrv.signatures.data_integrity import proofs_of
 from mrv.signatures.merkle_tree import leaf_hash
 from mrv.signatures.proof_form import time_of
 from mrv.statement.credentials import issued_entry
-from mrv.timestamps.held import read
+from mrv.timestamps.stored_tokens import read
 from mrv.timestamps.token import LibraryMissingError, UnknownAuthorityError, verify
 from mrv.verify.report import StampedDay, StampedStatement
 from mrv.verify.signature_steps import AHEAD, log_key
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mrv.signatures.authorities import StampRule
-    from mrv.timestamps.held import Held, Place
+    from mrv.timestamps.stored_tokens import Place, StoredTokens
     from mrv.timestamps.token import Stamp
     from mrv.verify.subject import Subject
 
@@ -64,7 +64,7 @@ def timestamps(subject: Subject) -> str:
         raise NotCheckedError(str(error)) from error
 
 
-def _checked(subject: Subject, held: Held, rule: StampRule) -> str:
+def _checked(subject: Subject, held: StoredTokens, rule: StampRule) -> str:
     strange: list[str] = []
     over = _Seen(subject, held, rule, strange)
     mine = over.of(held.statement, canonical.encode(subject.statement))
@@ -91,7 +91,7 @@ class _Seen(NamedTuple):
     """Verifies tokens as the reader's rule has it; those of strangers are noted and left."""
 
     subject: Subject
-    held: Held
+    held: StoredTokens
     rule: StampRule
     strange: list[str]
 
@@ -125,7 +125,7 @@ def _after_signing(subject: Subject, stamp: Stamp) -> None:
         )
 
 
-def _issue(subject: Subject, held: Held, heads: Mapping[int, list[Stamp]]) -> list[Stamp]:
+def _issue(subject: Subject, held: StoredTokens, heads: Mapping[int, list[Stamp]]) -> list[Stamp]:
     """Time stamps of the first stamped head that holds the statement's entry."""
     if subject.receipt is None or subject.verification is None:
         return []
@@ -144,7 +144,7 @@ def _issue(subject: Subject, held: Held, heads: Mapping[int, list[Stamp]]) -> li
 
 
 def _over(
-    subject: Subject, held: Held, heads: Mapping[int, list[Stamp]], index: int, entry: bytes
+    subject: Subject, held: StoredTokens, heads: Mapping[int, list[Stamp]], index: int, entry: bytes
 ) -> list[Stamp]:
     """Time stamps of the heads that hold an entry."""
     found: list[Stamp] = []
@@ -158,7 +158,7 @@ def _over(
 
 
 def _days(
-    subject: Subject, held: Held, heads: Mapping[int, list[Stamp]], rule: StampRule
+    subject: Subject, held: StoredTokens, heads: Mapping[int, list[Stamp]], rule: StampRule
 ) -> list[StampedDay]:
     """By when each sealed day's seal was there, as enough authorities saw."""
     data = subject.pack.files.get(SEALS)
@@ -194,7 +194,7 @@ def _day(entry: Mapping[str, Any], at: datetime | None) -> StampedDay:
     )
 
 
-def _under(subject: Subject, held: Held, place: Place, index: int, entry: bytes) -> None:
+def _under(subject: Subject, held: StoredTokens, place: Place, index: int, entry: bytes) -> None:
     """An entry is under a stamped head, and the reader's log signed that head."""
     note = held.heads[place.head].checkpoint
     subject.needs_keys("log")

@@ -20,7 +20,15 @@ from services.api.console.live import Live
 from services.api.console.routes import alarms as console_alarms
 from services.api.console.routes import devices as console_devices
 from services.api.console.routes import jobs as console_jobs
-from services.api.console.routes import live, overview, projects, reference, sign_in
+from services.api.console.routes import (
+    live,
+    overview,
+    projects,
+    reference,
+    sign_in,
+    statement_days,
+    statement_files,
+)
 from services.api.console.routes import programme as console_programme
 from services.api.console.routes import sewers as console_sewers
 from services.api.console.routes import statements as console_statements
@@ -58,7 +66,7 @@ from services.api.routes import (
 )
 from services.issuer.request_runner import Runner
 from services.issuer.requests import Desk
-from services.issuer.timestamps import nobody
+from services.issuer.timestamps import no_authority
 from services.settings import FILES_BYTES
 from services.store.api import audit_and_idempotency as api_records
 from services.store.postgres.pool import session_settings
@@ -114,7 +122,7 @@ class Choices:
     oidc: Tokens | None = None
     strict: bool = False
     grafana: str | None = None
-    stamps: Callable[[], Policy | None] = nobody
+    stamps: Callable[[], Policy | None] = no_authority
     waits: bool = False
     files_bytes: int = FILES_BYTES
     public_classes: tuple[str, ...] = ()
@@ -214,6 +222,8 @@ def make_app(
         overview,
         projects,
         console_statements,
+        statement_days,
+        statement_files,
         live,
         sign_in,
         console_assets,

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from mrv.report import MEDIA_TYPES
 from services.api.problems import ProblemError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 VC = "application/vc"
 # of a statement at its own address, the likeliest first

@@ -11,15 +11,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
 from urllib.request import Request, urlopen
 
 import jwt
 import msgspec
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 FRESH_S = 300.0
 STALE_S = 24 * 3600.0

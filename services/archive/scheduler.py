@@ -44,11 +44,11 @@ def forever(
     log = get_logger("archive")
     while True:
         began = time.monotonic()
-        once(url, place, now_us() - keep_us, log, rows_per_s=rows_per_s)
+        archive_once(url, place, now_us() - keep_us, log, rows_per_s=rows_per_s)
         time.sleep(max(0.0, every_s - (time.monotonic() - began)))
 
 
-def once(
+def archive_once(
     url: str,
     place: str | None,
     before_us: int,

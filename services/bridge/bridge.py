@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import threading
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 from services.bridge.chain import BridgeChain
-from services.intake.handover import Handover
 from services.intake.receive import BATCH, Receive
-from services.intake.receiver import Receiver
 from services.intake.sparkplug import REBIRTH_S
-from services.intake.start import ending_quietly, waited_for
+from services.intake.two_threads import TwoThreads
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -25,7 +22,7 @@ if TYPE_CHECKING:
 EVERY_S = 0.03
 
 
-class Bridge:
+class Bridge(TwoThreads):
     """
     The pipeline to Kafka: a thread that receives and acknowledges, one that sends.
 
@@ -70,48 +67,10 @@ class Bridge:
         wait_s: float = 0.0,
         limits: Limits | None = None,
     ) -> None:
-        self._metrics, self._log, self._wait_s = metrics, log, wait_s
-        self._stopping = threading.Event()
-        self._handover = Handover()
+        stopping = threading.Event()
         receive = Receive(
             mqtt_url, client_id, metrics, log, batch, share,
             host_id=host_id, tls=tls, every_s=EVERY_S, single=True,
         )  # fmt: skip
-        self._receiver = Receiver(receive, self._handover, self._stopping, metrics, log)
-        self._chain = BridgeChain(
-            database_url, kafka, topic, metrics, log, self._stopping, rebirth_s, limits
-        )
-
-    def stop(self) -> None:
-        """Ask to finish what it holds and leave; safe in a signal handler."""
-        self._stopping.set()
-        self._handover.bell.ring()
-
-    def run(self) -> None:
-        """
-        Receive and send until told to stop.
-
-        Raises
-        ------
-        ServerError
-            When a server cannot be reached at start, or refuses us later.
-        """
-        with closing(self._handover), closing(self._chain) as chain, ending_quietly():
-            what = "database or Kafka"
-            waited_for(what, chain.open, self._wait_s, self._stopping, self._log)
-            self._handover.fleet = chain.fleet
-            sending = threading.Thread(target=self._send, name="sending", daemon=True)
-            self._receiver.run(sending, self._wait_s)
-
-    def _send(self) -> None:
-        """The sending thread."""
-        chain, handover = self._chain, self._handover
-        with handover.ending():
-            for inbox in handover.batches():
-                self._metrics.pulse.beat("storing")
-                if inbox is None:
-                    chain.idle()
-                else:
-                    handover.take_back(chain.store(inbox))
-                handover.fleet = chain.fleet
-                handover.tell(chain.between(handover.said()))
+        chain = BridgeChain(database_url, kafka, topic, metrics, log, stopping, rebirth_s, limits)
+        super().__init__(receive, chain, "database or Kafka", stopping, metrics, log, wait_s=wait_s)

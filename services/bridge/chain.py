@@ -18,7 +18,7 @@ from services.bridge.encode import encode
 from services.intake.batch_metrics import Ignored, Statuses, count_lag, count_messages
 from services.intake.clock_check import require_same_time
 from services.intake.database import Database
-from services.intake.done import Done
+from services.intake.durable_batch import Done
 from services.intake.principal_quota import PrincipalQuota
 from services.intake.producer import Producer
 from services.intake.registry_watch import CHECK_S, RegistryWatch, load_fleet, names_unknown
@@ -88,7 +88,7 @@ class BridgeChain:
             connection = self._database.connection()
             require_same_time(connection)
             self._refresh(connection)
-            self._quota.away(since_received_s(connection))
+            self._quota.note_pause(since_received_s(connection))
         except BaseException:
             self._database.close()
             raise
@@ -97,6 +97,14 @@ class BridgeChain:
     def fleet(self) -> Fleet:
         """The fleet of the registry version that is in use."""
         return self._router.fleet
+
+    @property
+    def behind(self) -> bool:
+        """Never: the workers derive."""
+        return False
+
+    def catch_up(self) -> None:
+        """Nothing: the workers derive."""
 
     @property
     def _router(self) -> Router:
@@ -138,7 +146,7 @@ class BridgeChain:
             inbox.repeated = [True] * len(inbox)
         count_messages(self._metrics, admitted.codecs, admitted.rejected, "forwarded")
         count_lag(self._metrics, admitted.frames, inbox.received_us)
-        self._ignored.tell(admitted)
+        self._ignored.log_new(admitted)
 
     def _look(self) -> None:
         """Look for a new registry version; without a database the one in use goes on."""

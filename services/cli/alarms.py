@@ -12,7 +12,7 @@ from services.cli.groups import Group
 from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
-from services.cli.output.json_text import print_json, say
+from services.cli.output.json_text import print_json, print_result
 from services.cli.output.table import table
 from services.cli.output.times import shown_time
 from services.registry.alarm_rules import kinds
@@ -127,7 +127,7 @@ def acknowledge(number: int, *, text: str, author: str | None, as_json: bool) ->
     with _database() as conn:
         stored.acknowledge(conn, number, by, text)
         found = _known(conn, number)
-    say(found, f"alarm {number} is acknowledged by {by}", as_json=as_json)
+    print_result(found, f"alarm {number} is acknowledged by {by}", as_json=as_json)
 
 
 @alarms.command()
@@ -146,7 +146,7 @@ def comment(number: int, *, text: str, author: str | None, as_json: bool) -> Non
     with _database() as conn:
         stored.comment(conn, number, author or getpass.getuser(), text)
         found = _known(conn, number)
-    say(found, f"alarm {number} has a new comment", as_json=as_json)
+    print_result(found, f"alarm {number} has a new comment", as_json=as_json)
 
 
 def _lines(found: dict[str, Any]) -> Iterator[tuple[str, Any]]:

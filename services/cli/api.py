@@ -15,7 +15,7 @@ from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
 from services.cli.options.time_span import METAVAR, moment_us
-from services.cli.output.json_text import print_json, say
+from services.cli.output.json_text import print_json, print_result
 from services.cli.output.table import table
 from services.cli.output.times import shown_time
 from services.settings import Settings
@@ -172,7 +172,7 @@ def revoke(id_: str, *, as_json: bool) -> None:
     """
     with _database() as conn:
         found = api_keys.revoke(conn, id_)
-    say(_shown(found), f"key {found.id} of {found.name!r} is revoked", as_json=as_json)
+    print_result(_shown(found), f"key {found.id} of {found.name!r} is revoked", as_json=as_json)
 
 
 def _state(key: ApiKey) -> str:

@@ -51,7 +51,7 @@ def explain(error: BaseException) -> tuple[Exit, str] | None:
 def _explain_missing(error: BaseException) -> str | None:
     """Tell what brings a module that is not installed, in one line."""
     if isinstance(error, ModuleNotFoundError):
-        return extras.told(error)
+        return extras.missing_extra(error)
     missed = error.__cause__
     if not isinstance(error, InputError) or not isinstance(missed, ModuleNotFoundError):
         return None

@@ -15,7 +15,7 @@ from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
 from services.cli.options.time_span import METAVAR, moment_us
-from services.cli.output.json_text import print_json, say
+from services.cli.output.json_text import print_json, print_result
 from services.cli.output.table import table
 from services.cli.output.times import shown_time
 from services.cli.pipeline.metrics_bind import metrics_bind
@@ -91,7 +91,7 @@ def add(
     with _database() as conn:
         made = store.add(conn, id_, url, topics or store.TOPICS, projects or None, secret,
                          author or getpass.getuser())  # fmt: skip
-    say(
+    print_result(
         _told(made) | {"secret": secret},
         f"{id_}: {', '.join(made.topics)} to {url}\nsecret {secret}",
         as_json=as_json,
@@ -167,7 +167,7 @@ def rotate(id_: str, *, overlap_h: int, as_json: bool) -> None:
     with _database() as conn:
         store.rotate(conn, id_, secret, overlap_h * _HOUR_S)
     text = f"{id_}: the secret before ends in {overlap_h} h\nsecret {secret}"
-    say({"webhook": id_, "secret": secret, "overlap_h": overlap_h}, text, as_json=as_json)
+    print_result({"webhook": id_, "secret": secret, "overlap_h": overlap_h}, text, as_json=as_json)
 
 
 @webhooks.command()
@@ -196,7 +196,9 @@ def replay(
             else datetime.fromtimestamp(moment_us(conn, "--since", since) / 1e6, UTC)
         )
         count = store.replay(conn, id_, events=events, since=begin, dead=dead)
-    say({"webhook": id_, "events": count}, f"{id_}: {count} events are sent again", as_json=as_json)
+    print_result(
+        {"webhook": id_, "events": count}, f"{id_}: {count} events are sent again", as_json=as_json
+    )
 
 
 @webhooks.command()
@@ -214,7 +216,7 @@ def remove(id_: str, *, reason: str, as_json: bool) -> None:
     with _database() as conn:
         store.one(conn, id_)
         store.end(conn, id_, reason)
-    say({"webhook": id_, "ended": True}, f"{id_}: ended", as_json=as_json)
+    print_result({"webhook": id_, "ended": True}, f"{id_}: ended", as_json=as_json)
 
 
 @webhooks.command()
@@ -237,7 +239,7 @@ def send(*, once: bool, as_json: bool) -> None:
     sender = Sender(settings.require("database_url"), metrics, log, allowed)
     if once:
         done = sender.once()
-        say(
+        print_result(
             {"taken": done.taken, "failed": done.failed, "dead": done.dead},
             f"{done.taken} taken, {done.failed} failed, of these {done.dead} for ever",
             as_json=as_json,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -14,10 +16,6 @@ from ingest.errors import InputError
 from ingest.mqtt.names import PORTS
 from services.edge.outbox import WhenFull  # noqa: TC001 - msgspec reads it when it runs
 from services.registry.fields import ID
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 _LEAST_MB = 4
 _LONGEST_S = 3_600

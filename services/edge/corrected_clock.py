@@ -41,7 +41,7 @@ class Clock:
         uptime = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
         return Moment(time.time_ns() // 1_000_000, uptime, self.boot)
 
-    def told(self, true_ms: int) -> int:
+    def correct(self, true_ms: int) -> int:
         """
         Take the time from tonne; return how far this machine is ahead of it. [ms]
 

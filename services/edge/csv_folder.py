@@ -55,10 +55,10 @@ class Folder(threading.Thread):
 
     def _look(self) -> None:
         for path in sorted(self._path.glob("*.csv")):
-            if self._rests(path):
+            if self._is_settled(path):
                 self._take(path)
 
-    def _rests(self, path: Path) -> bool:
+    def _is_settled(self, path: Path) -> bool:
         """Whether nobody has written to it for a while, nor seems about to."""
         found = path.stat()
         now = (found.st_size, found.st_mtime)

@@ -11,10 +11,7 @@ import os
 import shutil
 import sqlite3
 from contextlib import suppress
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
 
 # more than the log is allowed to grow to between two checkpoints
 _BALLAST_BYTES = 6 << 20

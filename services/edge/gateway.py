@@ -17,7 +17,7 @@ from services.edge.corrected_clock import Clock
 from services.edge.csv_folder import Folder
 from services.edge.identity import Renewal
 from services.edge.local_mqtt import Listener
-from services.edge.metrics import Told, registry
+from services.edge.metrics import GatewayMetrics, registry
 from services.edge.outbox import Outbox
 from services.edge.poller import pollers
 from services.edge.recorder import Recorder
@@ -95,7 +95,7 @@ class Gateway:
 
         Where nobody can listen there it goes on without: what is not recorded is gone.
         """
-        told = Told(self._outbox, self._recorder, self._link)
+        told = GatewayMetrics(self._outbox, self._recorder, self._link)
         try:
             stack.enter_context(serving(registry(told), self._pulse, bind))
         except ServerError as error:

@@ -50,7 +50,7 @@ GAUGES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Told(Collector):
+class GatewayMetrics(Collector):
     """The series of one gateway."""
 
     outbox: Outbox
@@ -86,7 +86,7 @@ class Told(Collector):
             yield _gauge("outbox_oldest_seconds", found.oldest_s)
 
 
-def registry(told: Told) -> CollectorRegistry:
+def registry(told: GatewayMetrics) -> CollectorRegistry:
     """Return what is scraped: a gateway's series, its build and its process."""
     found = CollectorRegistry()
     found.register(told)

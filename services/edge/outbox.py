@@ -12,9 +12,10 @@ import secrets
 import sqlite3
 import threading
 import time
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple, TextIO
 
 import msgspec
 
@@ -23,10 +24,6 @@ from services.edge.corrected_clock import Moment
 from services.edge.disk_reserve import Room, is_none, take_away
 from services.edge.outbox_lock import lock, machine
 from services.edge.outbox_recovery import PAGE, readable
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from typing import TextIO
 
 WhenFull = Literal["thin", "newest", "oldest"]
 _SCHEMA = """

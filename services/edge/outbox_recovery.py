@@ -5,10 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
 
 # large, so that one page that is never moved leads to all rows of a usual backlog: a file
 # that lost its end gives back what stands before the cut

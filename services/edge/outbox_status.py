@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from services.edge.corrected_clock import Moment
 
 
-class Held(NamedTuple):
+class OutboxStatus(NamedTuple):
     """
     What waits in an outbox, how much of its file that takes, and how long the oldest has waited.
 
@@ -26,7 +26,7 @@ class Held(NamedTuple):
     oldest_s: float | None
 
 
-def held(path: Path, now: Moment) -> Held:
+def held(path: Path, now: Moment) -> OutboxStatus:
     """
     Return how much waits and for how long; a reader of its own, which holds up no writer.
 
@@ -44,7 +44,9 @@ def held(path: Path, now: Moment) -> Held:
             db.execute(f"PRAGMA {name}").fetchone()[0]
             for name in ("page_count", "freelist_count", "page_size")
         )
-    return Held(messages, (pages - free) * size, 0.0 if oldest is None else _age_s(oldest, now))
+    return OutboxStatus(
+        messages, (pages - free) * size, 0.0 if oldest is None else _age_s(oldest, now)
+    )
 
 
 def _age_s(recorded: tuple[int | None, int | None, str | None], now: Moment) -> float | None:

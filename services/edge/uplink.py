@@ -241,7 +241,7 @@ class Link:
             self._take_receipt(receipt.device, ids)
 
     def _take_time(self, now_ms: int) -> None:
-        self._ahead_ms, self._heard_time = self._clock.told(now_ms), True
+        self._ahead_ms, self._heard_time = self._clock.correct(now_ms), True
         if self._timed:
             return
         wrong = abs(self._ahead_ms) > TRUSTED_MS

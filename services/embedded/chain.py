@@ -19,7 +19,7 @@ from services.embedded.write import write
 from services.intake.batch_metrics import Ignored, Statuses, count_commit, count_lag, count_messages
 from services.intake.clock_check import require_same_time
 from services.intake.database import Database
-from services.intake.done import Done
+from services.intake.durable_batch import Done
 from services.intake.newer_registry import NewerRegistry
 from services.intake.principal_quota import PrincipalQuota
 from services.intake.registry_watch import CHECK_S, Plans, RegistryWatch, names_unknown
@@ -101,7 +101,7 @@ class EmbeddedChain:
             connection = self._database.connection()
             require_same_time(connection)
             self._refreshed(connection)
-            self._quota.away(since_received_s(connection))
+            self._quota.note_pause(since_received_s(connection))
         except BaseException:
             self._database.close()
             self._held = None
@@ -162,7 +162,7 @@ class EmbeddedChain:
         count_messages(self._metrics, admitted.codecs, committed.rejected, "stored")
         count_lag(self._metrics, admitted.frames, inbox.received_us)
         count_commit(self._metrics, committed)
-        self._ignored.tell(admitted)
+        self._ignored.log_new(admitted)
 
     def _refreshed(self, connection: Connection, *, waits: bool = True) -> Version:
         """

@@ -110,7 +110,7 @@ def apply(
             control.throw_out(name)
         for one in fresh:
             control.admit(one, _password(folder, one))
-            folder.told(one.name)
+            folder.note_password(one.name)
     return Applied([one.name for one in fresh], stale)
 
 

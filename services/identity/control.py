@@ -24,7 +24,6 @@ from services.identity.principals import ADMIN, PIPELINE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from types import TracebackType
     from typing import Self
 
     from ingest.mqtt.tls import Tls
@@ -87,14 +86,8 @@ class Control:
                 "dynamic-security.json of `tonne broker config`"
             )
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Disconnect."""
-        del kind, error, trace
         self._client.disconnect()
         self._client.loop_write()
         close_sockets(self._client)

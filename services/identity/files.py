@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from ingest.errors import InputError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SECRET, PUBLIC = 0o600, 0o644
 

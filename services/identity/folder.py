@@ -14,8 +14,9 @@ database lets anybody in.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import msgspec
 
@@ -26,10 +27,6 @@ from services.identity.authority import Authority, Issued
 from services.identity.files import PUBLIC, make_folder, write
 from services.identity.passwords import Hashed
 from services.identity.principals import checked
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
 SERVICE_DAYS = 3_650
 PASSWORD = "password"  # noqa: S105 - the name of a file
@@ -86,7 +83,7 @@ class IdentityFolder:
         for file in (CERTIFICATE, KEY, PASSWORD):
             (self.device(name) / file).unlink(missing_ok=True)
         self._hash(name).unlink(missing_ok=True)
-        self.told(name)
+        self.note_password(name)
 
     def ensure_service(self, name: str) -> Tls:
         """Return a service's identity; it is made where it is not there."""
@@ -140,7 +137,7 @@ class IdentityFolder:
         """Return whose password was made and no running broker was told of yet."""
         return sorted(path.stem for path in (self.path / "hashes").glob("*.untold"))
 
-    def told(self, name: str) -> None:
+    def note_password(self, name: str) -> None:
         """Note that the broker knows a password."""
         self._untold(name).unlink(missing_ok=True)
 

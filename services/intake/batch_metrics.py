@@ -71,7 +71,7 @@ class Ignored:
         self._log = log
         self._told: set[tuple[str, str, str]] = set()
 
-    def tell(self, admitted: Admitted) -> None:
+    def log_new(self, admitted: Admitted) -> None:
         """Log the ones not told yet."""
         for key in admitted.ignored.keys() - self._told:
             if len(self._told) >= _TOLD:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 APART_US = 30_000_000
 
 
-def apart_us(connection: Connection[Any]) -> int:
+def database_offset_us(connection: Connection[Any]) -> int:
     """Return how far the database's clock is from ours. [us]"""
     row = connection.execute(
         "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
@@ -35,7 +35,7 @@ def require_same_time(connection: Connection[Any]) -> None:
     InputError
         When it is more than half a minute from the database's.
     """
-    apart = apart_us(connection)
+    apart = database_offset_us(connection)
     if apart > APART_US:
         raise InputError(
             f"this machine's clock and the database's are {apart / 1e6:.0f} s apart; readings would"

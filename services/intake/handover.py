@@ -19,10 +19,10 @@ from services.intake.retry import GaveUpError
 from services.intake.wakeup_pipe import Bell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from ingest.mqtt.inbox import Inbox
-    from services.intake.done import Done
+    from services.intake.durable_batch import Done
     from services.store.messages.principal_status import Said
 
 IN_FLIGHT = 2
@@ -39,11 +39,14 @@ class Handover:
         Of the registry version that the storing thread uses; empty before it has read one.
     failure : BaseException or None
         What ended the storing thread.
+    ended : bool
+        Whether the storing thread has taken the last batch.
     """
 
     def __init__(self) -> None:
         self.fleet = Fleet([])
         self.failure: BaseException | None = None
+        self.ended = False
         self.bell = Bell()
         self._under_way = 0
         self._todo: queue.Queue[Inbox | None] = queue.Queue(IN_FLIGHT)
@@ -97,33 +100,20 @@ class Handover:
 
     # the storing thread
 
-    def batches(self, busy: Callable[[], bool] = lambda: False) -> Iterator[Inbox | None]:
-        """
-        Yield batches as they come, and None where none came for a while; end when told to.
-
-        Parameters
-        ----------
-        busy : callable, optional
-            Whether the thread has other work: then nothing is waited for.
-        """
-        with contextlib.suppress(_EndedError):
-            while True:
-                yield self._next(busy=busy())
-
-    def _next(self, *, busy: bool) -> Inbox | None:
+    def take(self, *, wait: bool) -> Inbox | None:
+        """Take a batch, or None where none came for a while; `ended` once none comes any more."""
         try:
-            inbox = self._todo.get(timeout=0.0 if busy else CHECK_S)
+            inbox = self._todo.get(timeout=CHECK_S if wait else 0.0)
         except queue.Empty:
             return None
-        if inbox is None:
-            raise _EndedError
+        self.ended = inbox is None
         return inbox
 
     def said(self) -> list[list[Said]]:
         """Take what principals said since."""
         return _all(self._said)
 
-    def take_back(self, done: Done) -> None:
+    def give_back(self, done: Done) -> None:
         """Return a batch that is durable."""
         self._done.put(done)
         self.bell.ring()
@@ -145,10 +135,6 @@ class Handover:
         except BaseException as error:  # noqa: BLE001 (the main thread raises it)
             self.failure = error
         self.bell.ring()
-
-
-class _EndedError(Exception):
-    """No batch comes any more."""
 
 
 def _all(waiting: queue.SimpleQueue[_T]) -> list[_T]:

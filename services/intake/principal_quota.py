@@ -81,7 +81,7 @@ class PrincipalQuota:
         self._swept_s = 0.0
         self._away_s = self._away_until_s = 0.0
 
-    def away(self, seconds: float | None) -> None:
+    def note_pause(self, seconds: float | None) -> None:
         """
         Take note that nothing was taken for a while.
 
@@ -99,7 +99,7 @@ class PrincipalQuota:
     def stored(self, seconds: float) -> None:
         """Take note of how long a batch took; of one that was held up, that it was. [s]"""
         if seconds > STALLED_S:
-            self.away(seconds)
+            self.note_pause(seconds)
 
     def over(self, router: Router, inbox: Inbox) -> list[Rejected]:
         """Count a batch; return the messages of it that are over their principal's quota."""
@@ -107,7 +107,7 @@ class PrincipalQuota:
             return []
         now_s = self._clock()
         if self._epoch is not None and inbox.epoch != self._epoch:
-            self.away(now_s - self._heard_s)
+            self.note_pause(now_s - self._heard_s)
         self._epoch, self._heard_s = inbox.epoch, now_s
         spent = self._spent(router, inbox)
         beyond = {name for name, (n, size) in spent.items() if not self._take(name, n, size, now_s)}

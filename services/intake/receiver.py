@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from services.intake.acknowledge import Acknowledge
-from services.intake.start import waited_for
+from services.intake.start import wait_for_server
 
 if TYPE_CHECKING:
     import threading
@@ -65,7 +65,7 @@ class Receiver:
         ServerError
             When the broker cannot be reached at start, or a server refuses us later.
         """
-        waited_for("broker", self._connect, wait_s, self._stopping, self._log)
+        wait_for_server("broker", self._connect, wait_s, self._stopping, self._log)
         storing.start()
         try:
             while not self._stopping.is_set() and self._handover.failure is None:

@@ -27,7 +27,7 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 2.0
 _T = TypeVar("_T")
 
 
-def waited_for(
+def wait_for_server(
     what: str,
     begin: Callable[[], _T],
     wait_s: float,
@@ -57,7 +57,7 @@ def waited_for(
         try:
             return begin()
         except (ServerError, psycopg.Error) as error:
-            if not _may_come(error):
+            if not _is_away(error):
                 raise
             left_s = until_s - time.monotonic()
             if left_s <= 0:
@@ -69,7 +69,7 @@ def waited_for(
         pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 
 
-def _may_come(error: BaseException) -> bool:
+def _is_away(error: BaseException) -> bool:
     """Whether the server is away, and not one that refuses us."""
     if isinstance(error, psycopg.Error):
         return verdict(error) is Verdict.WAIT
@@ -81,7 +81,7 @@ def _may_come(error: BaseException) -> bool:
 
 
 @contextmanager
-def ending_quietly() -> Iterator[None]:
+def quiet_stop() -> Iterator[None]:
     """End a start that was told to stop while it waited, as one that had begun."""
     try:
         yield

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from psycopg import Connection
 
-    from mrv.documents.statement import Claims, MonitoredParameter
+    from mrv.documents.monitoring import MonitoredParameter
+    from mrv.documents.statement import Claims
     from mrv.registry.project import Project
     from services.store.statements.statements import Stored
 

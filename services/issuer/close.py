@@ -131,7 +131,7 @@ def close_period(
             one = case if plan is case.plan else replace(case, plan=plan)
             document = compose(one, label)
             if canonical.encode(document) == last.body:
-                _claims_once(conn, document)
+                _claims_not_counted_elsewhere(conn, document)
                 return Closed(last.id, last.state, document, one.result, new=False)
         standing = statements.claimed_exactly(conn, project, from_us, to_us)
         if supersedes is None and standing is not None:
@@ -142,13 +142,13 @@ def close_period(
         _check_name(conn, case, sequence)
         begun(*next(at))
         document = compose(case, Label(sequence, CODE_VERSION, supersedes, reason))
-        statement = _claims_once(conn, document).statement
+        statement = _claims_not_counted_elsewhere(conn, document).statement
         statements.insert(conn, case.result, _local(case), document, _detail(case))
         statements.step(conn, statement, "draft", actor, reason=reason)
     return Closed(statement, "draft", document, case.result, new=True)
 
 
-def _claims_once(conn: Connection, document: Mapping[str, Any]) -> Claims:
+def _claims_not_counted_elsewhere(conn: Connection, document: Mapping[str, Any]) -> Claims:
     """Return what a statement says; refuse one that counts what another project has claimed."""
     claims = claims_of(document)
     twice = list(counted_elsewhere(conn, claims))

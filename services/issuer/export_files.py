@@ -36,7 +36,7 @@ def zipped(files: Mapping[str, bytes]) -> bytes:
     return held.getvalue()
 
 
-class Made(NamedTuple):
+class ExportFiles(NamedTuple):
     """An export: what it lacks, and its files."""
 
     draft: Draft
@@ -76,20 +76,24 @@ def sources_of(conn: Connection, statements: Sequence[str], authority: Authority
     return together([source_of(conn, one) for one in statements], authority)
 
 
-def cdop_files(sources: Sequence[Source], authority: Authority) -> Made:
+def cdop_files(sources: Sequence[Source], authority: Authority) -> ExportFiles:
     """Return the documents of the Carbon Data Open Protocol, of one project."""
     draft = cdop(sources, authority.registration(check_one_project(sources)))
-    return Made(draft, {f"{name}.json": json_bytes(one) for name, one in draft.tables.items()})
+    return ExportFiles(
+        draft, {f"{name}.json": json_bytes(one) for name, one in draft.tables.items()}
+    )
 
 
-def cad_trust_files(sources: Sequence[Source], authority: Authority) -> Made:
+def cad_trust_files(sources: Sequence[Source], authority: Authority) -> ExportFiles:
     """Return the tables of CAD Trust, of one project, numbered in the order of insertion."""
     draft = cad_trust(sources, authority.registration(check_one_project(sources)))
     names = {name: f"{number:02}-{name}.json" for number, name in enumerate(ORDER, 1)}
-    return Made(draft, {file: json_bytes(draft.tables[name]) for name, file in names.items()})
+    return ExportFiles(
+        draft, {file: json_bytes(draft.tables[name]) for name, file in names.items()}
+    )
 
 
-def aef_files(draft: Draft) -> Made:
+def aef_files(draft: Draft) -> ExportFiles:
     """Return the tables of a Party's submission as CSV and workbooks."""
     from mrv.exports.aef import COLUMNS, digest, to_csv  # noqa: PLC0415
     from mrv.exports.aef_workbook import workbook  # noqa: PLC0415 - loads the XLSX writer
@@ -98,12 +102,12 @@ def aef_files(draft: Draft) -> Made:
     files |= {f"{table}.xlsx": workbook(draft, table) for table in COLUMNS}
     files["submission.xlsx"] = workbook(draft)
     files["filed.txt"] = f"{digest(draft)}\n".encode()
-    return Made(draft, files)
+    return ExportFiles(draft, files)
 
 
 def jcm_files(
     source: Source, authority: Authority, form: CellMap | None = None, template: bytes | None = None
-) -> Made:
+) -> ExportFiles:
     """
     Return a statement's monitoring spreadsheet, issuance request, contribution report and design.
 
@@ -131,7 +135,7 @@ def jcm_files(
     files = {"monitoring.xlsx": filled(form, made.values, made.rows, day, template)}
     for name, one in own.items():
         files[f"{name}.xlsx"] = filled(one, made.values, made.rows, day)
-    return Made(made.draft, files)
+    return ExportFiles(made.draft, files)
 
 
 def inventory_files(
@@ -140,12 +144,12 @@ def inventory_files(
     year: int,
     form: CellMap | None = None,
     template: bytes | None = None,
-) -> Made:
+) -> ExportFiles:
     """Return a facility's inventory of a year, from its meters."""
     from mrv.exports.cell_map import shipped  # noqa: PLC0415
 
     made = facility_inventory(conn, site, year)
-    return Made(made.draft, facility_files(made, form or shipped("vn-facility"), template))
+    return ExportFiles(made.draft, facility_files(made, form or shipped("vn-facility"), template))
 
 
 def json_bytes(value: Any) -> bytes:
@@ -153,7 +157,7 @@ def json_bytes(value: Any) -> bytes:
     return f"{json.dumps(value, indent=2, ensure_ascii=False)}\n".encode()
 
 
-def told(draft: Draft, sources: Sequence[Source]) -> Mapping[str, Any]:
+def export_summary(draft: Draft, sources: Sequence[Source]) -> Mapping[str, Any]:
     """Return what an export came to: whether it is a draft, of what, and what is missing."""
     return {
         "state": "draft" if draft.missing else "complete",

@@ -16,7 +16,7 @@ from mrv.calendar import period_us
 from mrv.exports.cell_map import check_known
 from mrv.exports.facility import COLUMNS, VALUES, Inventory, Metered, inventory
 from mrv.factors.records import factor_of
-from services.registry.authority import whole
+from services.registry.authority import entered_records
 from services.store.registry.entries_from_rows import load_registry
 from services.store.timeseries.year_sums import year_sums
 
@@ -36,7 +36,7 @@ def facility_inventory(conn: Connection, site: str, year: int) -> Inventory:
         If no facility is registered for the site.
     """
     registry = load_registry(conn)
-    found = next((one for one in whole(registry).facilities if one.site == site), None)
+    found = next((one for one in entered_records(registry).facilities if one.site == site), None)
     if found is None:
         raise RegistryError(
             f"no facility is registered for site {site!r}; add it under `facilities`, see"

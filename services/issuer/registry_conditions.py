@@ -19,7 +19,7 @@ from mrv.documents.plan import RegistryCondition
 from mrv.method_lives import broken
 from mrv.methodologies import find
 from services.registry import meters, service_times
-from services.registry.authority import life_of, whole
+from services.registry.authority import entered_records, life_of
 from services.store.registry.entries_from_rows import load_ratings, load_registry
 from services.store.statements.energy_certificates import beside, certified
 
@@ -74,7 +74,7 @@ def told(conn: Connection, project: Project, from_us: int, to_us: int) -> Told:
     mains = sorted({d.device for d in project.devices})
     devices = [registry.devices[name] for name in mains]
     twice = {
-        other.id: meters.told(one, other)
+        other.id: meters.duplicate_meter(one, other)
         for one, other in meters.same_meters(registry)
         if other.id in mains
     }
@@ -117,7 +117,7 @@ def told(conn: Connection, project: Project, from_us: int, to_us: int) -> Told:
 
 def expired(registry: Registry, project: Project, to_us: int) -> Iterator[str]:
     """Say where a period's methodology has ended in the programme that registered the project."""
-    for record in whole(registry).registrations:
+    for record in entered_records(registry).registrations:
         if record.project == project.id:
             life = life_of(record, project.methodology, project.version)
             if life is not None:
@@ -137,7 +137,22 @@ def _listed(texts: Sequence[str]) -> str:
 
 
 def _rated(held: Sequence[tuple[Rating, datetime]]) -> tuple[tuple[int, int], ...]:
-    return tuple((_us(one.begins), one.rated_power_w) for one, _ in held)
+    """
+    Rated powers that count, from when on.
+
+    What was recorded later than with the meter itself raises nothing for the time before it
+    was recorded: nobody saw the larger inverter then.
+    """
+    began = min(recorded for _, recorded in held)
+    found: list[tuple[int, int]] = []
+    for moment in sorted({one.begins for one, _ in held} | {recorded for _, recorded in held}):
+        said = [(one, recorded) for one, recorded in held if one.begins <= moment]
+        known = [one for one, recorded in said if recorded in (began, min(recorded, moment))]
+        if known:
+            watt = min(known[-1].rated_power_w, said[-1][0].rated_power_w)
+            if not found or found[-1][1] != watt:
+                found.append((_us(moment), watt))
+    return tuple(found)
 
 
 def _us(moment: datetime) -> int:
@@ -180,10 +195,14 @@ def _replacements(devices: Sequence[Device]) -> Iterator[str]:
 def _back_dated(name: str, held: Sequence[tuple[Rating, datetime]], to_us: int) -> Iterator[str]:
     for (before, _), (one, recorded) in pairwise(held):
         if one.begins < recorded and _us(one.begins) < to_us:
+            lower = (
+                recorded > min(at for _, at in held) and one.rated_power_w > before.rated_power_w
+            )
             yield (
                 f"{name}: {one.rated_power_w:,} W in place of {before.rated_power_w:,} W from"
                 f" {utc_text(_us(one.begins))} was recorded on {utc_text(_us(recorded))}"
                 + (f" ({one.document})" if one.document else "; no document is named")
+                + ("; until then the lower one counts" if lower else "")
             )
 
 

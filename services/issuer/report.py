@@ -32,7 +32,7 @@ from mrv.signatures.data_integrity import verify_proof
 from mrv.statement.findings import read_events
 from mrv.statement.opinion import REJECTING
 from mrv.statement.plan_reader import read_plan
-from mrv.timestamps.shown import shown
+from mrv.timestamps.token_summary import shown
 from mrv.verify.subject import Subject
 from services.issuer.close import snapshot
 from services.issuer.collect_evidence import recollect

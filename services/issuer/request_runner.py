@@ -136,7 +136,7 @@ class Runner:
 
     def _rest(self, name: str, pause_s: float) -> None:
         if self._pulse is not None and name == STEPS:
-            self._pulse.rest(name, pause_s, self._stopping)
+            self._pulse.pause(name, pause_s, self._stopping)
         else:
             self._stopping.wait(pause_s)
 

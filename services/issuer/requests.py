@@ -63,7 +63,7 @@ class Desk(NamedTuple):
     home: Path
     strict: bool
     log_key: str = LOG_KEY
-    stamps: Callable[[], timestamps.Policy | None] = timestamps.nobody
+    stamps: Callable[[], timestamps.Policy | None] = timestamps.no_authority
     waits: bool = False
     begun: Callable[[UUID, int, int, str], None] = lambda *_: None
 

@@ -66,7 +66,7 @@ class Sealer:
         log: FilteringBoundLogger,
         *,
         pulse: Pulse | None = None,
-        stamps: Callable[[], timestamps.Policy | None] = timestamps.nobody,
+        stamps: Callable[[], timestamps.Policy | None] = timestamps.no_authority,
         first_s: float = FIRST_S,
     ) -> None:
         self._url, self._home, self._key, self._every_s = url, home, key, every_s
@@ -94,7 +94,7 @@ class Sealer:
         while not self._stopping.is_set():
             self.once()
             if self._pulse is not None:
-                self._pulse.rest(PULSE, self._every_s, self._stopping)
+                self._pulse.pause(PULSE, self._every_s, self._stopping)
             else:
                 self._stopping.wait(self._every_s)
 

@@ -16,7 +16,7 @@ from mrv.documents.plan import SignedExtract, SignedRegister, SignedValueKept, S
 from mrv.errors import SignedValueError
 from mrv.signed_values.packaging import Item, plain
 from mrv.signed_values.verification import VERIFIED, check_items
-from mrv.statement.signed_proof import keys_of, kind_of, told
+from mrv.statement.signed_proof import energy_registers, keys_of, kind_of
 from services.store.messages import signed_values as store
 from services.store.registry.entries_from_rows import load_meter_keys
 from services.store.statements.period_evidence import load_serials
@@ -106,7 +106,9 @@ def _first(
             continue
         try:
             tells = sorted(
-                t for t in set(told(found, by_id[one.device])) if period[0] <= t[0] <= period[1]
+                t
+                for t in set(energy_registers(found, by_id[one.device]))
+                if period[0] <= t[0] <= period[1]
             )
         except SignedValueError:
             continue

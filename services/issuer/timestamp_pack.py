@@ -10,8 +10,8 @@ from mrv.log.merkle import inclusion_proof
 from mrv.log.receipt import parse_receipt
 from mrv.packs.pack import SEALS
 from mrv.signatures import canonical
-from mrv.timestamps.held import Head, Held, Place, write
-from mrv.timestamps.shown import shown
+from mrv.timestamps.stored_tokens import Head, Place, StoredTokens, write
+from mrv.timestamps.token_summary import shown
 from services.store.statements import evidence
 from services.store.statements import timestamp_tokens as stored
 from services.store.statements import transparency_log as log
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from psycopg import Connection
 
-    from mrv.timestamps.shown import Shown
+    from mrv.timestamps.token_summary import TokenSummary
     from services.store.statements.timestamp_tokens import Token
 
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n?", re.DOTALL)
@@ -48,7 +48,7 @@ def held(
     leaves = log.leaves(conn) if sizes else []
     number = {size: n for n, size in enumerate(sizes)}
     return write(
-        Held(
+        StoredTokens(
             _chains(used),
             tuple(one.token for one in over),
             tuple(_head(conn, size, heads[size]) for size in sizes),
@@ -64,7 +64,7 @@ def held(
     )
 
 
-def stamps_of(conn: Connection, statement: str, receipt: str | None) -> tuple[Shown, ...]:
+def stamps_of(conn: Connection, statement: str, receipt: str | None) -> tuple[TokenSummary, ...]:
     """Return who stamped a statement, or the log with its issue, as its pack will show it."""
     index = None if receipt is None else parse_receipt(receipt).index
     return shown(held(conn, statement, None, receipt), index)

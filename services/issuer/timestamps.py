@@ -39,7 +39,7 @@ _APART = timedelta(minutes=5)
 _AT_ONCE = 100
 
 
-def nobody() -> None:
+def no_authority() -> None:
     """Ask nobody."""
 
 
@@ -153,7 +153,7 @@ def policy_of(settings: Settings) -> Policy | None:
 
 
 def _pinned(settings: Settings) -> TrustRoot | None:
-    data = trust.kept(settings.home)
+    data = trust.kept_trust_root(settings.home)
     return None if data is None else trust.checked(data)
 
 

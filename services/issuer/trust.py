@@ -48,7 +48,7 @@ def pin(home: Path, data: bytes) -> TrustRoot:
     return root
 
 
-def kept(home: Path) -> bytes | None:
+def kept_trust_root(home: Path) -> bytes | None:
     """Return the trust root that is kept here, if one is."""
     path = pinned(home)
     return path.read_bytes() if path.exists() else None
@@ -63,7 +63,7 @@ def check_not_older(home: Path, data: bytes) -> None:
     EnrolmentError
         If it is another file of the same programme, and not a newer one that follows.
     """
-    mine = kept(home)
+    mine = kept_trust_root(home)
     if mine is None or mine == data or "signed" not in canonical.parse_object(data):
         return
     own, given = read_pinned(mine), read_pinned(data)

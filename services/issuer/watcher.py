@@ -282,7 +282,7 @@ class Watcher:
         while not self._stopping.is_set():
             work()
             if self._pulse is not None and work == self.look:
-                self._pulse.rest(PULSE, pause_s, self._stopping)
+                self._pulse.pause(PULSE, pause_s, self._stopping)
             else:
                 self._stopping.wait(pause_s)
 

@@ -141,9 +141,9 @@ class Postgres(Server):
             )
             connection.execute(sql.SQL("GRANT tonne_grafana TO {}").format(sql.Identifier(login)))
 
-    def in_the_way(self, port: int) -> bool:
+    def port_conflict(self, port: int) -> bool:
         """Also while backends of a killed server finish their last query."""
-        return super().in_the_way(port) or "shared memory block" in self.last_lines()
+        return super().port_conflict(port) or "shared memory block" in self.last_lines()
 
     def _initdb(self, account: Account | None) -> None:
         # in memory, readable by the account alone, gone when we close it

@@ -58,7 +58,7 @@ class Server(ABC):
         """Make the folder ready for a first start or a start over old data."""
         own_folder(self.folder, account)
 
-    def in_the_way(self, port: int) -> bool:
+    def port_conflict(self, port: int) -> bool:
         """Whether a failed start may succeed a moment later: another start took the port."""
         return not ports.is_free(port)
 
@@ -99,7 +99,7 @@ class Server(ABC):
         self.prepare(account)
         deadline = time.monotonic() + _OUT_OF_THE_WAY_WITHIN_S
         while not self._try_to_start(account):
-            if time.monotonic() > deadline or not self.in_the_way(self.port):
+            if time.monotonic() > deadline or not self.port_conflict(self.port):
                 raise ServerError(
                     f"{self.name} ended at once; {self.log} says:\n{self.last_lines()}"
                 )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mrv.errors import ExportError
 from mrv.exports.entered import merged
-from services.registry.authority import changed_after_filing, whole
+from services.registry.authority import changed_after_filing, entered_records
 from services.registry.entries import Registry
 from services.store.registry import authority
 
@@ -25,7 +25,7 @@ def registered(conn: Connection, given: Authority) -> Authority:
     ExportError
         If the file has a submission that is filed as another.
     """
-    stored = whole(Registry.of(authority.load(conn)))
+    stored = entered_records(Registry.of(authority.load(conn)))
     for text in changed_after_filing(stored, given):
         raise ExportError(text)
     return merged(stored, given)

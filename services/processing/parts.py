@@ -15,17 +15,15 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import psycopg
 
 from services.processing.batch import Batch, Committed
 from services.store.postgres.sqlstates import Verdict, verdict, words
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
 
 _T = TypeVar("_T")
 UNSTORABLE = "unstorable"

@@ -7,16 +7,14 @@ They stand in `alarm_rules.toml`.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ingest import classes
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 # what stands in the database, in its order there
 NUMBERS = ("after_s", "clear_s", "raise_below", "clear_above", "days", "raise_above", "clear_below")

@@ -12,7 +12,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from services.registry.entries import ARRAY_KEYS, Device, PvArray, Registry, array_said
+from services.registry.entries import ARRAY_KEYS, Device, PvArray, Registry, array_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,10 +71,10 @@ def dated(stored: Registry, merged: Registry, now: datetime) -> Registry:
 
 def _dated(before: Device | None, device: Device, now: datetime) -> Device:
     held = device.arrays or ()
-    wanted = array_said(device)
+    wanted = array_fields(device)
     if all(one is None for one in wanted.values()):
-        return replace(device, **array_said(held[-1])) if held else device
-    if held and array_said(held[-1]) == wanted:
+        return replace(device, **array_fields(held[-1])) if held else device
+    if held and array_fields(held[-1]) == wanted:
         return device
     begins = now if held or (before and before.arrays) else device.installed
     return replace(device, arrays=(*held, PvArray(begins, **wanted, document=None)))

@@ -79,7 +79,7 @@ def document(found: Entered) -> dict[str, Any]:
     return dict(_present(msgspec.to_builtins(found.record, builtin_types=(date,))))
 
 
-def whole(registry: Registry) -> Authority:
+def entered_records(registry: Registry) -> Authority:
     """Return all that was entered, as exports take it."""
     found = [one.record for one in registry.entered]
     return Authority(
@@ -106,7 +106,7 @@ def problems(
     key, text, warning
         A warning is of rows that are stored already.
     """
-    authority = whole(merged)
+    authority = entered_records(merged)
     same = {
         (one.kind, one.id): stored.entries.get((one.kind, one.id)) == one for one in merged.entered
     }

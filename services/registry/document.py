@@ -20,7 +20,7 @@ from services.registry.entries import (
     Published,
     Site,
     Topic,
-    array_said,
+    array_fields,
 )
 from services.registry.located import NUMBER
 
@@ -94,7 +94,7 @@ def _device(device: Device) -> dict[str, Any]:
             {"from": _time(k.begins)} | _present(key=k.key, document=k.document)
             for k in device.meter_keys or ()
         ],
-        **array_said(device),
+        **array_fields(device),
         arrays=_arrays(device),
         check_of=device.check_of,
         check_percent=None if device.check_percent == CHECK_PERCENT else device.check_percent,
@@ -118,7 +118,7 @@ def _arrays(device: Device) -> list[dict[str, Any]]:
     if len(held) == 1 and held[0].begins == device.installed and held[0].document is None:
         return []
     return [
-        {"from": _time(a.begins)} | _present(**array_said(a), document=a.document) for a in held
+        {"from": _time(a.begins)} | _present(**array_fields(a), document=a.document) for a in held
     ]
 
 

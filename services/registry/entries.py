@@ -161,7 +161,7 @@ class Device:
     arrays: tuple[PvArray, ...] | None = None
 
 
-def array_said(held: Device | PvArray) -> dict[str, Any]:
+def array_fields(held: Device | PvArray) -> dict[str, Any]:
     """Return what is said of PV modules, by key."""
     return {key: getattr(held, key) for key in ARRAY_KEYS}
 
@@ -429,7 +429,7 @@ def _keep_of_device(entry: Device, stored: Entry | None) -> Device:
     arrays = entry.arrays
     if arrays is None:
         arrays = (known.arrays if known else None) or ()
-    modules = array_said(arrays[-1]) if arrays else dict.fromkeys(ARRAY_KEYS)
+    modules = array_fields(arrays[-1]) if arrays else dict.fromkeys(ARRAY_KEYS)
     return replace(
         entry,
         arrays=arrays,

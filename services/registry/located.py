@@ -9,18 +9,16 @@ reads a key says what it should be.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from ingest.errors import RegistryError
 from services.registry import spreadsheets
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 NUMBER = re.compile(r"^[-+]?\d[\d_]{0,30}(\.\d{1,30})?([eE][-+]?\d{1,2})?$")
 NULLS = ("", "~", "null", "Null", "NULL")

@@ -52,7 +52,7 @@ def _quantities(device: Device) -> set[str]:
     return {str(r.quantity) for r in known.registers if r.quantity} if known else set()
 
 
-def told(one: Device, other: Device) -> str:
+def duplicate_meter(one: Device, other: Device) -> str:
     """Say what is wrong with the second of two ids of one meter."""
     return (
         f"serial: {other.serial} is that of {one.id} too, and one meter has one id; correct maker"

@@ -92,7 +92,9 @@ def plan(
     for one, other in meters.same_meters(merged):
         key = (other.kind, other.id)
         kept = all(stored.entries.get((d.kind, d.id)) == d for d in (one, other))
-        findings.add(key, f"{findings.place(key)}{meters.told(one, other)}", warning=kept)
+        findings.add(
+            key, f"{findings.place(key)}{meters.duplicate_meter(one, other)}", warning=kept
+        )
     for key, text in closed_rules.problems(stored, merged, closed or {}, sealed or {}):
         findings.add(key, f"{findings.place(key)}{text}", warning=False)
     for key, text in (

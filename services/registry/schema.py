@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import tomllib
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -29,9 +29,6 @@ from mrv.registry.project import Calibration, Sample
 from services.registry import authority, entries
 from services.registry.fields import ID
 from services.registry.parse import CERTAINTIES, DEVICE_KEYS
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _TYPES = {

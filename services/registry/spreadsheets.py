@@ -11,12 +11,9 @@ import codecs
 import csv
 import io
 import unicodedata
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
 from ingest.errors import RegistryError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),

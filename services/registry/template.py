@@ -81,7 +81,7 @@ def template(class_id: str) -> str:
     )
 
 
-def whole() -> str:
+def complete_template() -> str:
     """Return a commented registry file with a site, a device, a project and a programme."""
     lines = template("pv_inverter").splitlines(keepends=True)
     at = next(i for i, line in enumerate(lines) if line.startswith("# projects:"))

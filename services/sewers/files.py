@@ -12,17 +12,15 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from ingest.errors import RegistryError
 from ingest.json_faults import TOO_DEEP, fault
 from services.sewers import rows
 from services.sewers.assets import Asset, Event, Problem
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
 _DECODER = json.JSONDecoder()
 _FEATURES = re.compile(r'"features"\s*:\s*\[')

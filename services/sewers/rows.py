@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from services.sewers.assets import KINDS, WHAT, Asset, Event, Problem
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
 COLUMNS = (
@@ -87,7 +85,7 @@ class Cells:
             self.problems.append(f"{key} = {found!r} must be true or false")
         return found == "true"
 
-    def found(self, asset: str | None) -> list[Problem]:
+    def problems_of(self, asset: str | None) -> list[Problem]:
         """Return what was wrong."""
         return [Problem(self.place, asset or "?", text, True) for text in self.problems]
 
@@ -122,7 +120,7 @@ def asset(
         row.whole("condition", *_CONDITION),
         row.name("sensor", needed=False),
     )
-    wrong = row.found(name)
+    wrong = row.problems_of(name)
     return (None if wrong else made), wrong
 
 
@@ -153,7 +151,7 @@ def event(cells: Mapping[str, Any], place: str) -> tuple[Event | None, list[Prob
     if kind is None:
         row.problems.append("kind is missing; say what it was, such as cctv or cleaning")
     condition = row.whole("condition", *_CONDITION)
-    wrong = row.found(name)
+    wrong = row.problems_of(name)
     if wrong or day is None or name is None or kind is None:
         return None, wrong
     return Event(name, day, what, kind, condition, row.text("note") or ""), []

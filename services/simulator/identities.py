@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from ingest.mqtt.tls import CA, CERTIFICATE, Tls
 from services.identity.folder import PASSWORD
 from services.simulator.model import SimulatorError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MOST = 500  # connections at once: each principal needs one of its own
 

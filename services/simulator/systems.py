@@ -20,7 +20,7 @@ from services.simulator.sky import sky
 _DEGREE_BASE_C = 24.0
 
 
-class Said(NamedTuple):
+class DailyCourse(NamedTuple):
     """Rates of the registers [payload units an hour] and gauges, along a day."""
 
     rates: Mapping[str, Floats]
@@ -30,7 +30,7 @@ class Said(NamedTuple):
 class System:
     """A device whose registers follow from rates."""
 
-    def __init__(self, device: Device, seed: int, said: Callable[[Day], Said]) -> None:
+    def __init__(self, device: Device, seed: int, said: Callable[[Day], DailyCourse]) -> None:
         self._chance = stream(seed, device.id, "build")
         self._said = said
         self._registers: dict[str, Register] = {}
@@ -83,11 +83,11 @@ def _load(day: Day, share: Floats) -> Floats:
     return np.clip(share * (1.0 + 0.04 * day.wander("load", 900.0)), 0.0, 1.0) * rated_kw
 
 
-def windrow(day: Day) -> Said:
+def windrow(day: Day) -> DailyCourse:
     """A heap that is turned every third day and heats up again after it."""
     age = (day.number + (day.hour / 24.0)) % 3.0
     heat = 48.0 + 14.0 * (1 - np.exp(-age * 2.0)) + 0.8 * day.wander("heat", 7_200.0)
-    return Said(
+    return DailyCourse(
         {},
         {
             "temperature_c": (heat, 1),
@@ -101,12 +101,12 @@ def windrow(day: Day) -> Said:
     )
 
 
-def weighbridge(day: Day) -> Said:
+def weighbridge(day: Day) -> DailyCourse:
     """Lorries by day; the last ticket beside the total."""
     rate = _hourly(day, _shift(day))
     net = 5_200.0 + 600.0 * day.wander("ticket", 1_800.0)
     tickets = np.floor(day.number % 10_000 * 40 + day.hour)
-    return Said(
+    return DailyCourse(
         {"net_total_kg": rate},
         {
             "net_kg": (net, 0),
@@ -117,10 +117,10 @@ def weighbridge(day: Day) -> Said:
     )
 
 
-def waste_heat_turbine(day: Day) -> Said:
+def waste_heat_turbine(day: Day) -> DailyCourse:
     """A turbine behind a kiln that runs day and night."""
     power = _load(day, np.full(len(day.time_ms), 0.82))
-    return Said(
+    return DailyCourse(
         {"energy_export_kwh": power, "energy_import_kwh": 0.0 * power},
         {
             "active_power_kw": (power, 3),
@@ -130,10 +130,10 @@ def waste_heat_turbine(day: Day) -> Said:
     )
 
 
-def steam_meter(day: Day) -> Said:
+def steam_meter(day: Day) -> DailyCourse:
     """Saturated steam at 10 bar, 2,776 kJ/kg; the heat counts above feedwater at 420."""
     rate = _hourly(day, _flat(day), 0.05)
-    return Said(
+    return DailyCourse(
         {"steam_total_t": rate, "heat_kwh": rate * (2_776.0 - 420.0) / 3.6},
         {
             "temperature_c": (184.0 + 0.5 * day.wander("t", 3_600.0), 1),
@@ -143,10 +143,10 @@ def steam_meter(day: Day) -> Said:
     )
 
 
-def recycling_line(day: Day) -> Said:
+def recycling_line(day: Day) -> DailyCourse:
     """A line of one material; panels go through it whole, about 22 kg each."""
     rate = _hourly(day, _shift(day))
-    return Said(
+    return DailyCourse(
         {"output_total_kg": rate, "pieces_count": rate / 22.0},
         {
             "throughput_kg_h": (rate, 1),
@@ -155,25 +155,25 @@ def recycling_line(day: Day) -> Said:
     )
 
 
-def passenger_counter(day: Day) -> Said:
+def passenger_counter(day: Day) -> DailyCourse:
     """Passengers of a line, with two rush hours."""
     rate = _hourly(day, _demand(day))
-    return Said(
+    return DailyCourse(
         {"boarded_count": rate},
         {"alighted": (day.hour * day.device.per_day / 24.0, 0), "on_board": (rate / 3.0, 0)},
     )
 
 
-def fuel_meter(day: Day) -> Said:
+def fuel_meter(day: Day) -> DailyCourse:
     """Diesel of loaders and of a start-up burner, in working hours."""
     rate = _hourly(day, _shift(day))
-    return Said({"fuel_total_l": rate}, {"rate_l_h": (rate, 2)})
+    return DailyCourse({"fuel_total_l": rate}, {"rate_l_h": (rate, 2)})
 
 
-def chiller(day: Day) -> Said:
+def chiller(day: Day) -> DailyCourse:
     """Cooling that follows the hour, at a coefficient of performance of 5.8."""
     power = _load(day, 0.25 + 0.6 * bump(day.hour, 14.0, 4.5))
-    return Said(
+    return DailyCourse(
         {"energy_import_kwh": power, "cooling_kwh": 5.8 * power},
         {
             "active_power_kw": (power, 3),
@@ -183,23 +183,23 @@ def chiller(day: Day) -> Said:
     )
 
 
-def lamp_controller(day: Day) -> Said:
+def lamp_controller(day: Day) -> DailyCourse:
     """Street lamps from half past five in the evening to half past five in the morning."""
     on = ((day.hour >= 17.5) | (day.hour < 5.5)).astype(np.float64)  # noqa: PLR2004
     power = on * day.device.rated_power_w / 1_000
-    return Said(
+    return DailyCourse(
         {"operating_h": on, "energy_import_kwh": power},
         {"dimming_percent": (100.0 * on, 0), "lamps_on": (on * power / 0.08, 0)},
     )
 
 
-def weather_station(day: Day) -> Said:
+def weather_station(day: Day) -> DailyCourse:
     """Warm and humid; a degree day is a kelvin above 24 degC for a day."""
     device = day.device
     above = sky(day.seed, device.latitude, device.longitude, day.number,
                 int(day.time_ms[0]), len(day.time_ms), device.cadence_s)  # fmt: skip
     warm = 26.5 + 4.0 * bump(day.hour, 14.0, 5.0) + 0.5 * day.wander("air", 10_800.0)
-    return Said(
+    return DailyCourse(
         {"cooling_degree_kd": np.maximum(warm - _DEGREE_BASE_C, 0.0) / 24.0},
         {
             "temperature_c": (warm, 1),
@@ -211,13 +211,13 @@ def weather_station(day: Day) -> Said:
     )
 
 
-def wind_turbine(day: Day) -> Said:
+def wind_turbine(day: Day) -> DailyCourse:
     """Cube of the wind between cut-in and rated speed."""
     wind = np.clip(6.8 + 2.2 * day.wander("wind", 14_400.0), 0.0, 25.0)
     share = np.clip((wind**3 - 27.0) / (12.0**3 - 27.0), 0.0, 1.0)
     power = share * day.device.rated_power_w / 1_000
     standby = np.where(share > 0, 0.0, 0.002 * day.device.rated_power_w / 1_000)
-    return Said(
+    return DailyCourse(
         {"energy_export_kwh": power, "energy_import_kwh": standby},
         {
             "active_power_kw": (power - standby, 3),
@@ -228,11 +228,11 @@ def wind_turbine(day: Day) -> Said:
     )
 
 
-def waterworks(day: Day) -> Said:
+def waterworks(day: Day) -> DailyCourse:
     """Biological contact filtration upward: ammonia in and out."""
     rate = _hourly(day, 0.6 + 0.4 * _demand(day), 0.03)
     raw = np.clip(0.9 + 0.2 * day.wander("nh4", 14_400.0), 0.05, None)
-    return Said(
+    return DailyCourse(
         {"flow_total_m3": rate},
         {
             "nh4_n_in_mg_l": (raw, 3),
@@ -244,10 +244,10 @@ def waterworks(day: Day) -> Said:
     )
 
 
-def pump(day: Day) -> Said:
+def pump(day: Day) -> DailyCourse:
     """A pump on an inverter: 40 m of head, about 0.178 kWh/m3."""
     power = _load(day, 0.35 + 0.25 * _demand(day))
-    return Said(
+    return DailyCourse(
         {"energy_import_kwh": power, "flow_total_m3": power / 0.178},
         {
             "active_power_kw": (power, 3),
@@ -260,10 +260,10 @@ def pump(day: Day) -> Said:
     )
 
 
-def water_station(day: Day) -> Said:
+def water_station(day: Day) -> DailyCourse:
     """A city canal under restoration: poor in the morning, better where the sun makes oxygen."""
     light = bump(day.hour, 14.0, 4.0)
-    return Said(
+    return DailyCourse(
         {},
         {
             "ph": (7.2 + 0.2 * light + 0.05 * day.wander("ph", 7_200.0), 2),
@@ -281,11 +281,11 @@ def water_station(day: Day) -> Said:
     )
 
 
-def furnace(day: Day) -> Said:
+def furnace(day: Day) -> DailyCourse:
     """An induction furnace: melts in two shifts, held warm at night."""
     melting = (day.hour >= 6.0) & (day.hour < 22.0) & (day.hour % 2.0 < 1.6)  # noqa: PLR2004
     power = _load(day, np.where(melting, 0.45 if day.weekend else 0.9, 0.05))
-    return Said(
+    return DailyCourse(
         {"energy_import_kwh": power},
         {
             "active_power_kw": (power, 3),
@@ -295,10 +295,10 @@ def furnace(day: Day) -> Said:
     )
 
 
-def water_tube(day: Day) -> Said:
+def water_tube(day: Day) -> DailyCourse:
     """A field that is flooded to 5 cm every ten days and left to fall to 15 cm below ground."""
     since = (day.number + day.hour / 24.0) % 10.0
-    return Said(
+    return DailyCourse(
         {"season_h": _flat(day)},
         {
             "level_cm": (np.clip(5.0 - 2.6 * since, -18.0, 5.0), 1),
@@ -307,12 +307,12 @@ def water_tube(day: Day) -> Said:
     )
 
 
-def sewer_level(day: Day) -> Said:
+def sewer_level(day: Day) -> DailyCourse:
     """A combined sewer: two peaks a day, and over the weir after a cloudburst."""
     storm = np.clip(day.wander("storm", 5_400.0) - 1.0, 0.0, None)
     level = 0.35 + 0.25 * (_demand(day) - 0.3) + 1.4 * storm
     over = (level > 1.2).astype(np.float64)  # noqa: PLR2004
-    return Said(
+    return DailyCourse(
         {"overflow_h": over},
         {
             "level_m": (np.clip(level, 0.05, 4.0), 2),
@@ -322,7 +322,7 @@ def sewer_level(day: Day) -> Said:
     )
 
 
-BEHAVIOURS: dict[str, Callable[[Day], Said]] = {
+BEHAVIOURS: dict[str, Callable[[Day], DailyCourse]] = {
     "compost_windrow": windrow,
     "weighbridge": weighbridge,
     "waste_heat_turbine": waste_heat_turbine,

@@ -9,11 +9,9 @@ group can share anew.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+from typing import Any
 
 _QUIET = 5  # turns of the loop without another event, until what is there is taken
 

@@ -11,17 +11,15 @@ before: by that Kafka has the group share anew, whoever was started again.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from secrets import token_bytes
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.coordinator.protocol import (
     ConsumerProtocolMemberAssignment,
     ConsumerProtocolMemberMetadata,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _MARK = 8
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ingest.errors import InputError, ServerError
 from services.intake.retry import GaveUpError
 from services.intake.sparkplug import sparkplug_nodes
-from services.intake.start import ending_quietly, waited_for
+from services.intake.start import quiet_stop, wait_for_server
 from services.intake.topics import dead, partitions
 from services.store.stream.offsets import FencedError
 from services.store.stream.topic_source import Source
@@ -77,7 +77,7 @@ async def work(
     """
     stopping, leave = threading.Event(), asyncio.Event()
     _on_signals(stopping, leave)
-    with ending_quietly():
+    with quiet_stop():
         spoiled, chain, count = await _opened(settings, topic, metrics, log, stopping, wait_s)
         try:
             _enough(topic, count, workers)
@@ -102,7 +102,7 @@ async def _opened(
     kafka = settings.require_kafka()
 
     async def once(what: str, begin: Callable[[], _T]) -> _T:
-        return await asyncio.to_thread(waited_for, what, begin, wait_s, stopping, log)
+        return await asyncio.to_thread(wait_for_server, what, begin, wait_s, stopping, log)
 
     count = await once("Kafka", partial(partitions, kafka, topic))
     await once("Kafka", partial(partitions, kafka, dead(topic)))

@@ -25,7 +25,7 @@ from mrv.log.merkle import verify_consistency
 from mrv.log.note import signature_lines
 from mrv.log.tiles import Tiles, bundle_paths, read_bundle
 from mrv.signatures.merkle_tree import CompactRange, leaf_hash
-from services.tiles import kept
+from services.tiles import monitor_state
 from services.tiles.source import tile
 
 if TYPE_CHECKING:
@@ -100,8 +100,8 @@ def follow(
         raise InputError("there is no checkpoint; give the folder or URL that holds it")
     note = _text(raw)
     key, head = _verified(note, keys)
-    folder = kept.place(home, key)
-    seen = kept.load(folder, key)
+    folder = monitor_state.place(home, key)
+    seen = monitor_state.load(folder, key)
     report = Report(head.origin, head.size, seen.head.size if seen else 0)
     tiles = Tiles(head.size, lambda path, full: tile(source, path, full))
     told = [(seen.note, seen.head)] if seen else []
@@ -113,7 +113,7 @@ def follow(
         what = _contradicts(head, earlier, tiles)
         if what is not None:
             report.contradiction = what
-            report.evidence = kept.evidence(folder, other, note)
+            report.evidence = monitor_state.evidence(folder, other, note)
             return report
     tree = seen.tree if seen else CompactRange()
     for index, entry in _entries(source, tree.size, head.size):
@@ -125,7 +125,7 @@ def follow(
             f"the entries that {head.origin} serves do not lead to its signed head over"
             f" {head.size}: its bundles are damaged, or not those that it signed"
         )
-    kept.save(folder, note, tree)
+    monitor_state.save(folder, note, tree)
     return report
 
 

@@ -8,19 +8,16 @@ The checkpoint comes last, so that nobody reads a head whose tiles are not there
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from mrv.errors import LogError
 from mrv.log.checkpoint import Checkpoint
 from mrv.log.note import signature_lines
 from mrv.log.tiles import files
 from mrv.signatures.merkle_tree import root_hash
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
 
 CHECKPOINT = "checkpoint"
 
@@ -56,7 +53,7 @@ def publish(
     entries, leaves = entries[: head.size], leaves[: head.size]
     if len(leaves) != head.size or root_hash(leaves) != head.root:
         raise LogError(f"the log's entries are not those of its head over {head.size}; audit it")
-    _lead_on(folder / CHECKPOINT, head, leaves)
+    _extend(folder / CHECKPOINT, head, leaves)
     written = kept = 0
     for path, content in files(entries, leaves):
         place = folder / path
@@ -75,7 +72,7 @@ def _head(note: str) -> Checkpoint:
     return Checkpoint.from_text(signature_lines(note)[0])
 
 
-def _lead_on(place: Path, head: Checkpoint, leaves: Sequence[bytes]) -> None:
+def _extend(place: Path, head: Checkpoint, leaves: Sequence[bytes]) -> None:
     if not place.is_file():
         return
     before = _head(place.read_text(encoding="utf-8"))

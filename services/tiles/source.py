@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, Self
+from pathlib import Path
+from typing import Protocol, Self
 
 from ingest.errors import InputError, ServerError
-
-if TYPE_CHECKING:
-    from pathlib import Path
-    from types import TracebackType
 
 # a bundle of the longest entries; hashes are far shorter
 _LONGEST = 256 * (2 + 0xFFFF)
@@ -74,12 +71,7 @@ class Web:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._http.close()
 
     def get(self, path: str) -> bytes | None:

@@ -9,17 +9,15 @@ appears whole.  Whoever writes reads back: a place may lie.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from ingest.errors import InputError
 from services.vault.errors import DamagedError, VaultError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 _CONNECT_S, _REQUEST_S, _ATTEMPTS = 5.0, 20.0, 2
 _UNFINISHED = ".writing-"

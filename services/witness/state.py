@@ -10,19 +10,16 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from pathlib import Path
+from typing import Any, NamedTuple, Self
 
 from ingest.errors import InputError, ServerError
 from mrv.errors import MrvError
 from mrv.log.checkpoint import Checkpoint
 from mrv.log.vkey import Vkey
 from mrv.signatures.canonical import sha256_hex
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-    from types import TracebackType
 
 FILE = "witness.sqlite"
 _WAIT_S = 10.0
@@ -91,12 +88,7 @@ class State:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         with self._lock:
             self._db.close()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -27,9 +27,6 @@ from ingest.errors import InputError
 from mrv.log.vkey import COSIGNATURE, ML_DSA_COSIGNATURE, Vkey
 from mrv.signatures.keys import SigningKey
 from mrv.signatures.ml_dsa import MlDsaKey
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 FILE = "keys.json"
 _NAME, _ED25519, _ML_DSA = "name", "ed25519", "ml-dsa-44"

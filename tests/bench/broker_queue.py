@@ -22,7 +22,6 @@ import sys
 import time
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -31,10 +30,7 @@ from services.local.packages import MOSQUITTO
 from services.settings import QUEUE_BYTES
 from tests.bench.load import Publisher, messages
 from tests.ports import free_port
-from tests.running import open_session
-
-if TYPE_CHECKING:
-    from tests.running import Pipeline
+from tests.running import Pipeline, open_session
 
 _CONFIG = """\
 listener {port} 127.0.0.1

@@ -17,25 +17,21 @@ import signal
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import httpx
 
 from services.store.api import api_keys
 from services.store.postgres.pool import connect
 from tests.ports import free_port
+from tests.running import Pipeline
 from tests.services.api import hostile
 from tests.services.api.conftest import start
 from tests.services.api.hostile import Reader
 from tests.services.issuer import logged, plant
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.running import Pipeline
 
 SECONDS = float(os.environ.get("BENCH_SECONDS", "8"))
 _BEGIN, _END, _DAYS = "2026-03-01", "2026-03-29", 28

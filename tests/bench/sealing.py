@@ -15,13 +15,14 @@ import json
 import pstats
 import shutil
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import psycopg
+from psycopg import Connection
 
 from mrv.calendar import midnight_us
 from mrv.signatures.keys import SigningKey
@@ -40,11 +41,6 @@ from tests.bench.growth import FILL, TABLES
 from tests.bench.spent import cpu_s
 from tests.bench.stages_store import database
 from tests.running import Pipeline
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from psycopg import Connection
 
 FIRST = date(2026, 3, 2)
 ZONE = "Asia/Ho_Chi_Minh"

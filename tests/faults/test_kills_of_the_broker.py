@@ -11,7 +11,7 @@ import time
 from tests.integration import field
 from tests.soak import often
 
-from .fleet import check, lost
+from .fleet import DEVICES, check, lost
 from .killing import CHANCE, MARKS, figures, report, start
 
 pytestmark = MARKS
@@ -27,7 +27,7 @@ def kill_broker(pipeline, times: int) -> None:
 
 def test_kill_of_the_broker(pipeline, capsys):
     """A broker forgets what it acknowledged; the receipt is what a device can rely on."""
-    names, trusting = field.fresh(40), field.fresh(40)
+    names, trusting = field.fresh(DEVICES), field.fresh(DEVICES)
     pipeline.register(field.registry([*names, *trusting]))
     log = pipeline.home / "broker.log"
     kills = often(4, 20)

@@ -11,7 +11,7 @@ import time
 from tests.integration import field
 from tests.soak import often
 
-from .fleet import check
+from .fleet import DEVICES, check
 from .killing import CHANCE, MARKS, figures, report, start
 
 pytestmark = MARKS
@@ -19,7 +19,7 @@ pytestmark = MARKS
 
 def test_kill_of_the_database(pipeline, capsys):
     """A commit is a commit: whatever was receipted is there after the server's death."""
-    names = field.fresh(40)
+    names = field.fresh(DEVICES)
     pipeline.register(field.registry(names))
     log = pipeline.home / "database.log"
     kills = often(3, 5)

@@ -11,7 +11,7 @@ import time
 from tests.integration import field
 from tests.soak import often
 
-from .fleet import check
+from .fleet import DEVICES, check
 from .killing import CHANCE, MARKS, figures, report, start
 
 pytestmark = MARKS
@@ -19,7 +19,7 @@ pytestmark = MARKS
 
 def test_kill_of_the_pipeline(pipeline, capsys):
     """A power cut at the office must not cost a reading, nor count one twice."""
-    names = field.fresh(40)
+    names = field.fresh(DEVICES)
     pipeline.register(field.registry(names))
     fleet = start(pipeline, names)
     kills = often(6, 20)

@@ -169,6 +169,11 @@ class Account:
         return Fraction(sum(sums.values()), len(sums)) if sums else None
 
 
+def kwh(wh: int | None) -> Decimal | None:
+    """Return whole Wh as kWh."""
+    return None if wh is None else Decimal(wh) / 1000
+
+
 def midnight(day: date, zone: ZoneInfo) -> datetime:
     """Instant at which a local day begins."""
     return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
@@ -234,3 +239,7 @@ def _suns(conn: psycopg.Connection[Any]) -> dict[str, list[Any]]:
     ):
         found[device].append(tuple(row))
     return found
+
+
+Figures = dict[Any, Any]
+Meaning = Callable[[Account, datetime, datetime], Any]

@@ -2,34 +2,25 @@
 What each panel's figure means, said once more in Python over the account's rows.
 
 A meaning returns what the panel's column must show: a figure, or a figure a row by the
-row's name.  `SAME` are figures of the registry or of signed documents.
+row's name.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial
-from statistics import median
 from typing import Any
 
-from mrv.accounting.factor_acceptance import parameters_of
-from mrv.factors import load as load_factors
-from mrv.methodologies import find, unit_reductions
-from tests.figures.account import Account, midnight
+from tests.figures.account import Account, Figures, Meaning, kwh, midnight
+from tests.figures.costs import alarm_costs, cost_of_silence, costs, project_costs, wrong
+from tests.figures.pv import last_week, losses, losses_by_day, yield_a_day
 
-Figures = dict[Any, Any]
-Meaning = Callable[[Account, datetime, datetime], Any]
 METERED = ("energy_meter", "chiller", "pump", "furnace", "lamp_controller")
 ON_THE_WAY = ("draft", "submitted", "under_verification", "verified")
-
-
-def kwh(wh: int | None) -> Decimal | None:
-    """Return whole Wh as kWh."""
-    return None if wh is None else Decimal(wh) / 1000
 
 
 def avoided(projects: Callable[[Account], list[str]]) -> Meaning:
@@ -215,243 +206,6 @@ def specific_by_site(a: Account, since: datetime, until: datetime) -> Figures:
     }
 
 
-def yields(
-    a: Account, since: datetime, until: datetime
-) -> list[tuple[str, Decimal, Decimal | None]]:
-    """Inverter, energy and, where its nameplate is known, yield of each day before today. [kWh, h]"""
-    wanted = a.device_days(since, until)
-    return [
-        (
-            device,
-            kwh(total),
-            kwh(total) / (Decimal(a.devices[device]["dc"]) / 1000)
-            if a.devices[device]["dc"]
-            else None,
-        )
-        for device in a.of_class("pv_inverter")
-        for day, rows in a.amount_days[device, "energy_export"].items()
-        if wanted(device, day) and day < a.now.astimezone(a.devices[device]["zone"]).date()
-        for total in [sum(r.value for r in rows)]
-    ]
-
-
-def pv_losses(a: Account, since: datetime, until: datetime) -> dict[tuple[str, date], Any]:
-    """What an inverter lost on a day: it stood, its rating, the rest; and what was expected. [kWh]"""
-    wanted = a.device_days(since, until)
-    found = {}
-    for device in a.of_class("pv_inverter"):
-        one = a.devices[device]
-        if one["dc"] is None or one["gamma"] is None:
-            continue
-        steps: dict[date, list[tuple[float, ...]]] = defaultdict(list)
-        rows_of = a.suns[device]
-        # the last one counts as long as one counts at most
-        ends = [later for later, *_ in rows_of[1:]] + [datetime.max.replace(tzinfo=UTC)]
-        for (at, sun, module, power), later in zip(rows_of, ends, strict=False):
-            hours = min((later - at).total_seconds(), 900) / 3600
-            day = at.astimezone(one["zone"]).date()
-            steps[day].append((hours, max(sun, 0.0), module - 25, power))
-        for day, rows in a.amount_days[device, "energy_export"].items():
-            if not wanted(device, day) or day >= a.now.astimezone(one["zone"]).date():
-                continue
-            lit = sum(h for h, sun, *_ in steps[day] if sun > 50)
-            insolation = sum(h * sun for h, sun, *_ in steps[day])
-            if lit < 8 or insolation <= 500:
-                continue
-            gain = one["dc"] / 1e6 * (1 - 0.1408) * 0.96
-            warmth = sum(h * sun * degrees for h, sun, degrees, _ in steps[day])
-            whole = gain * (insolation + warmth * float(one["gamma"]) / 100)
-            full = [s for s in steps[day] if s[3] >= 0.98 * one["rated"]]
-            clipped = sum(h * sun for h, sun, *_ in full) / insolation * whole
-            clipped = max(0.0, clipped - sum(h * power for h, _, _, power in full) / 1000)
-            stood = sum(h * sun for h, sun, _, power in steps[day] if sun >= 100 and power <= 0)
-            stood *= whole / insolation
-            energy = float(kwh(sum(r.value for r in rows)) or 0)
-            expected = whole - clipped
-            found[device, day] = stood, clipped, max(0.0, expected - energy - stood), expected
-    return found
-
-
-def losses_by_day(a: Account, since: datetime, until: datetime) -> Figures:
-    """The same of all inverters, by day and cause."""
-    found: dict[str, tuple[float, ...]] = {}
-    for (_, day), parts in pv_losses(a, since, until).items():
-        before = found.get(str(day), (0.0, 0.0, 0.0))
-        found[str(day)] = tuple(x + y for x, y in zip(before, parts[:3], strict=True))
-    return found
-
-
-def losses(tonnes: bool, a: Account, since: datetime, until: datetime) -> Figures:
-    """The same of an inverter together; or what its project would have made of it. [t]"""
-    found: dict[str, float | None] = defaultdict(float)
-    for (device, _), parts in pv_losses(a, since, until).items():
-        found[device] += sum(parts[:3])
-    if not tonnes:
-        return found
-    rates = {device: rate_of(a, device) for device in found}
-    return {d: None if rates[d] is None else lost * rates[d] for d, lost in found.items()}
-
-
-def rate_of(a: Account, device: str) -> float | None:
-    """Tonnes of a kilowatt hour of an inverter by its project's last 28 days."""
-    for project in a.serving([device]):
-        days = {
-            day: sum(r.reduction for r in rows if r.device == device)
-            for day, rows in a.days[project].items()
-            if any(r.device == device for r in rows)
-        }
-        last = [day for day in days if day > max(days) - timedelta(days=28)]
-        energy = sum(r.value for day in last for r in a.amount_days[device, "energy_export"][day])
-        if energy:
-            return sum(days[day] for day in last) / 1e12 / (energy / 1000)
-    return None
-
-
-def yield_a_day(a: Account, since: datetime, until: datetime) -> float | None:
-    """Mean yield of inverters' days. [h]"""
-    found = [y for _, _, y in yields(a, since, until) if y is not None]
-    return float(sum(found)) / len(found) if found else None
-
-
-def last_week(which: int, a: Account, since: datetime, until: datetime) -> Figures:
-    """Energy, or mean yield, of each inverter over the days that began in the last eight."""
-    del since, until
-    found: dict[str, list[Decimal]] = {d: [] for d in a.of_class("pv_inverter")}
-    for device, *values in yields(a, a.now - timedelta(days=8) + timedelta(microseconds=1), a.now):
-        if values[which] is not None:
-            found[device].append(values[which])
-    return {
-        d: None if not v else float(sum(v)) / (len(v) if which else 1) for d, v in found.items()
-    }
-
-
-def silence(a: Account, device: str) -> tuple[Fraction | None, float]:
-    """What a day of a device's silence costs [ug/d], and for how long it has been [d]."""
-    for project, members in a.members.items():
-        for name, role, begin, end in members:
-            if name != device or not begin <= a.now < end:
-                continue
-            last = a.states[device][1]
-            days = 0.0 if last is None else (a.now - max(last, begin)).total_seconds() / 86_400
-            if role in {"charging", "power"}:  # of the project's side
-                since = begin if last is None else max(last, begin)
-                most = a.devices[device]["rated"] * _unit_ug(a, project, role)
-                return most * 24, (a.now - since).total_seconds() / 86_400
-            usual = None if last is None else a.usual_ug(project, device, last)
-            return None if usual is None else max(usual, Fraction(0)), days
-    return None, 0.0
-
-
-def _unit_ug(a: Account, project: str, role: str) -> Fraction:
-    """Project emissions of a Wh that is drawn in a role. [ug]"""
-    one = a.projects[project]
-    method = find(one["methodology"], one["version"])
-    parameters = parameters_of(method, one["parameters"], project)
-    year = a.local(a.now, project).year
-    return unit_reductions(method, role, {}, parameters, load_factors(), year).project_t * 10**12
-
-
-def costs(daily: bool, a: Account, since: datetime, until: datetime) -> Figures:
-    """Cost of each silent device, so far or a day. [t]"""
-    del since, until
-    gateways = {d["gateway"] for d in a.devices.values() if d["gateway"]}
-    found = {}
-    for device in a.silent():
-        rate, days = silence(a, device)
-        if device not in gateways:
-            found[device] = None if rate is None else float(rate) * (1 if daily else days) / 1e12
-    return found
-
-
-def inverter_cost(a: Account, device: str) -> float | None:
-    """What a day of an inverter below expectation costs, by its last three days. [t]"""
-    since = a.now - timedelta(days=8)
-    days = {day: parts for (d, day), parts in pv_losses(a, since, a.now).items() if d == device}
-    rate = rate_of(a, device)
-    short = [
-        max(0.0, days[day][3] - sum(r.value for r in a.amount_days[device, "energy_export"][day]) / 1000)
-        for day in sorted(days)[-3:]
-    ]  # fmt: skip
-    return None if rate is None or not short else sum(short) / len(short) * rate
-
-
-def furnace_cost(a: Account, project: str) -> float | None:
-    """What a day of more energy a tonne than usual costs. [t]"""
-    kwh_of, t_of, ug, wh = defaultdict(int), defaultdict(int), 0, 0
-    for device, *_ in a.members[project]:
-        one = a.devices[device]
-        today = a.now.astimezone(one["zone"]).date()
-        for quantity, sums in (("energy_import", kwh_of), ("mass", t_of)):
-            for day, rows in a.amount_days[device, quantity].items():
-                sums[day] += sum(r.value for r in rows)
-                if quantity == "energy_import" and any(
-                    r.device == device for r in a.days[project].get(day, ())
-                ):
-                    wh += sum(r.value for r in rows)
-        ug += sum(
-            r.emitted
-            for rows in a.days[project].values()
-            for r in rows
-            if r.device == device and one["class"] == "furnace"
-        )
-    days = sorted(d for d in kwh_of.keys() & t_of.keys() if kwh_of[d] and t_of[d] and d < today)
-    each = {d: (kwh_of[d] / 1000) / (t_of[d] / 1e6) for d in days}
-    usual = median(each[d] for d in days[-31:-3])
-    excess = sum((each[d] - usual) * t_of[d] / 1e6 for d in days[-3:]) / 3
-    return max(excess, 0.0) * (ug / 1e12) / (wh / 1000)
-
-
-def alarm_cost(a: Account, kind: str, subject: str) -> float | None:
-    """What a day of an alarm costs: of all devices that it stands for. [t]"""
-    if kind == "inverter_low":
-        return inverter_cost(a, subject)
-    if kind == "energy_high":
-        return furnace_cost(a, subject)
-    silent = a.silent()
-    members = [m[0] for m in a.members.get(subject, ()) if m[2] <= a.now < m[3]]
-    devices = {
-        "device_silent": [subject],
-        "gateway_silent": [d for d in silent if a.devices[d]["gateway"] == subject],
-        "project_silent": [d for d in members if a.devices[d]["gateway"] not in silent],
-    }.get(kind, [])
-    found = [rate for d in devices if (rate := silence(a, d)[0]) is not None]
-    return float(sum(found)) / 1e12 if found else None
-
-
-def alarm_costs(a: Account, since: datetime, until: datetime) -> Figures:
-    """The same of every alarm that is not cleared."""
-    del since, until
-    return {one: alarm_cost(a, *one[:2]) for one in a.alarms}
-
-
-def project_costs(daily: bool, a: Account, since: datetime, until: datetime) -> Figures:
-    """The same of devices that serve a project now."""
-    serving = {m[0] for of in a.members.values() for m in of if m[2] <= a.now < m[3]}
-    return {d: v for d, v in costs(daily, a, since, until).items() if d in serving}
-
-
-def cost_of_silence(a: Account, since: datetime, until: datetime) -> float | None:
-    """Of the programme's own projects together. [t]"""
-    own = {m[0] for p in a.counted() for m in a.members[p] if m[2] <= a.now < m[3]}
-    found = [v for d, v in costs(False, a, since, until).items() if d in own and v is not None]
-    return sum(found) if found else None
-
-
-def wrong(a: Account, since: datetime, until: datetime) -> Figures:
-    """Cost of dark gateways, and of devices that are silent by themselves, by class and site."""
-    each = costs(False, a, since, until)
-    found: Figures = {}
-    for device, cost in each.items():
-        one = a.devices[device]
-        above = one["gateway"]
-        if above is not None and a.states[above][0] != "online":
-            name = ("gateway dark", f"{above} ({a.devices[above]['site']})")
-        else:
-            name = (f"devices silent: {one['class']}", one["site"])
-        found[name] = found.get(name) if cost is None else (found.get(name) or 0) + cost
-    return found
-
-
 def project_figure(name: str, a: Account, since: datetime, until: datetime) -> Figures:
     """A column of the table of projects. [t]"""
     del since, until
@@ -620,7 +374,11 @@ PANELS: dict[str, tuple[str | None, str | tuple[str, ...] | None, Meaning]] = {
     "tonne-works: Generated by local day: wind": (None, "day", day_energy("energy_export", Decimal("0.001"), "wind_turbine")),
     "tonne-works: Steam delivered by local day: steam": (None, "day", day_energy("mass", Decimal("0.000001"), "steam_meter")),
 }  # fmt: skip
+
+
 # the registry's own figure, not of an account
 TYPED = {"tonne-overview: Programme by action: target_t_per_year"}
+
+
 # kinds of figure that are shares of sums, and not sums: held to their last digits
 NEARLY = 1e-9

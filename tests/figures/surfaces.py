@@ -8,16 +8,14 @@ against the account.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
 from tests.grafana.macros import boards, panels
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _UNIT = re.compile(r"^(kwatth|suffix: (t|t/d|kWh.*))$")
 _FIELD = re.compile(

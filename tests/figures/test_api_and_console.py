@@ -23,7 +23,9 @@ from services.store.api import api_keys
 from services.store.postgres.pool import connect
 from tests.figures import surfaces
 from tests.figures.account import UG, Account, midnight, read
-from tests.figures.panels import PROJECT, alarm_cost, missed, pv_losses, silence
+from tests.figures.costs import alarm_cost, silence
+from tests.figures.panels import PROJECT, missed
+from tests.figures.pv import pv_losses
 from tests.figures.test_panels import _empty, _filled, _midnight, _never_heard, _silent
 from tests.fix_timescale import _fresh
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from ingest import classes, profiles
 from ingest import codec_detection as encodings
@@ -11,14 +11,9 @@ from ingest.decode import decode
 from ingest.errors import PayloadError
 from ingest.model import NULL, Device, Fleet
 from ingest.profiles import register_blocks
-from ingest.reading import Registers, Row, Stated
+from ingest.reading import Reading, Registers, Row, Stated
 from tests.fuzz import sparkplug, truth
 from tests.ingest.codecs.cases import cases
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ingest.reading import Reading
 
 RECEIVED_US = 1_767_225_600_000_000
 BASE_S, BYTE_S = 0.1, 20e-6

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import struct
 from base64 import b64decode
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from collections.abc import Iterator
+from typing import Any
 
 _KINDS = ("h", "H", "i", "I", "q", "Q", "f", "d")
 _SCALES = range(-10, 11)

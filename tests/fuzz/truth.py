@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cbor2
 
 from ingest.formats import cose_batch
 from tests.fuzz import registers
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 _TIMES_SECONDS = {"W": "J", "kW": "kJ", "L/s": "L", "l/s": "L", "m3/s": "m3", "m/s": "m", "A": "C"}
 _NUMBERS = (int, float, Decimal)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -15,17 +16,11 @@ from services.processing.rebuild import rebuild
 from services.store.postgres.pool import connect
 from services.store.views import alarm_round
 from services.store.views.fleet_metrics import refresh_days
-from tests.grafana.fill import fill, zone
+from tests.grafana.fill import Size, fill, zone
 from tests.grafana.macros import choices, expand, span
 from tests.opinions import concluded
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
-
-if TYPE_CHECKING:
-    from datetime import datetime
-    from pathlib import Path
-
-    from tests.grafana.fill import Size
 
 
 def make(url: str, home: Path, size: Size) -> datetime:

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import psycopg
@@ -25,9 +26,6 @@ from services.registry.files import read_files
 from services.store.postgres.pool import connect
 from services.store.views import alarm_round
 from services.store.views.fleet_metrics import refresh_days
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 # the registry refuses marks that turn the direction of writing; SQL does not
 TURNED = "\u202egnp.exe"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ingest.json_faults import TOO_DEEP, told
+from ingest.json_faults import TOO_DEEP, describe_fault
 
 
 @pytest.mark.parametrize(
@@ -30,11 +30,11 @@ def test_the_place_and_the_words_do_not_depend_on_the_interpreter(text, words):
     """One dead letter would read differently on two servers, and its mark stand elsewhere."""
     with pytest.raises(json.JSONDecodeError) as wrong:
         json.loads(text)
-    assert told(wrong.value) == words
+    assert describe_fault(wrong.value) == words
 
 
 def test_what_is_nested_too_deeply_is_told_in_our_own_words():
     """A technician would read of an interpreter's stack instead of the payload."""
     with pytest.raises(RecursionError) as wrong:
         json.loads("[" * 200_000)
-    assert told(wrong.value) == TOO_DEEP
+    assert describe_fault(wrong.value) == TOO_DEEP

@@ -1,5 +1,5 @@
 """
-What each system of the programme comes to in a month, worked out by hand.
+What each system of the programme comes to in some days, worked out by hand.
 
 The equations and numbers stand here once more, from the dossier, in plain floats and
 without `mrv`: `rose` is what a device's register rose by, in its own payload's unit.
@@ -16,7 +16,7 @@ Rose = Callable[[str, str], float]
 Mean = Callable[[str, str, str], float]
 
 GRID, LOSSES, JCM = 0.6592, 0.0615, 0.333
-PART = 31 / 365  # January
+YEAR = 365  # days
 CH4, N2O = 28, 265
 # kg/L, and the upper bounds of IPCC in TJ/Gg and t/TJ, as TOOL03 asks
 DIESEL_T_PER_L = 0.84 / 1000 * 43.3 / 1000 * 74.8
@@ -105,9 +105,9 @@ def chillers(rose: Rose) -> tuple[float, float]:
     return used * 5.8 / 4.2, used
 
 
-def building(rose: Rose) -> tuple[float, float]:
+def building(rose: Rose, days: int) -> tuple[float, float]:
     """AMS-II.E: E8f, the base load pro rata of the year."""
-    line = 1450 * PART + 0.62 * rose("hp-weather", "cooling_degree_kd")
+    line = 1450 * days / YEAR + 0.62 * rose("hp-weather", "cooling_degree_kd")
     return line * GRID, kwh(rose, "hp-building") / 1000 * GRID
 
 
@@ -156,10 +156,10 @@ def line(rose: Rose) -> tuple[float, float]:
     return baseline, kwh(rose, "line-power") / 1000 * GRID / (1 - LOSSES)
 
 
-def furnace(rose: Rose) -> tuple[float, float]:
-    """AMS-II.D: E7b; January's output is below its part of history."""
+def furnace(rose: Rose, days: int) -> tuple[float, float]:
+    """AMS-II.D: E7b; the output is below its part of history."""
     tonnes = rose("md-castings", "net_total_kg") / 1000
-    assert tonnes < 11_500 * PART
+    assert tonnes < 11_500 * days / YEAR
     return tonnes * 0.72 * GRID, kwh(rose, "md-furnace") / 1000 * GRID
 
 
@@ -173,7 +173,7 @@ def rice(rose: Rose) -> tuple[float, float, float]:
     return before, now + nitrous, (before - now) * 0.85 - nitrous
 
 
-def projects(rose: Rose, mean: Mean) -> dict[str, tuple[float, float, float]]:
+def projects(rose: Rose, mean: Mean, days: int) -> dict[str, tuple[float, float, float]]:
     """Baseline, project and reduction of each project. [tCO2e]"""
     polymers = {"HDPE": "pl-hdpe", "LDPE": "pl-ldpe", "PET": "pl-pet", "PP": "pl-pp"}
     both = {
@@ -190,7 +190,7 @@ def projects(rose: Rose, mean: Mean) -> dict[str, tuple[float, float, float]]:
         "dinh-vu-pv": solar(rose, "dv-pv"),
         "cat-ba-pv": solar(rose, "cb-inv-1"),
         "hp-chillers": chillers(rose),
-        "hp-building": building(rose),
+        "hp-building": building(rose, days),
         "cat-ba-lamps": lamps(rose),
         "bach-long-vi-wind": wind(rose, "blv-wind-1", "blv-wind-2"),
         "hp-line": line(rose),
@@ -202,7 +202,7 @@ def projects(rose: Rose, mean: Mean) -> dict[str, tuple[float, float, float]]:
         ),
         "an-duong-pumps": pumps(rose),
         "trang-minh-wastewater": village(rose, mean),
-        "my-dong-furnace": furnace(rose),
+        "my-dong-furnace": furnace(rose, days),
     }
     found = {name: (before, now, before - now) for name, (before, now) in both.items()}
     before, now, cap = biogas(rose, mean)

@@ -6,6 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -51,6 +52,36 @@ def test_bytes_are_a_fixed_point(value: object) -> None:
     assert canonical.encode(canonical.parse(encoded, allow_floats=True), allow_floats=True) == (
         encoded
     )
+
+
+_edges = st.text(st.sampled_from('a"\\\x00\x1f\x7f\u2028\ud7ff\ue000\uffff\U00010000\U0010ffff'))
+_signed = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-canonical.MAX_SAFE_INTEGER, canonical.MAX_SAFE_INTEGER)
+    | _texts
+    | _edges,
+    lambda inner: (
+        st.lists(inner)
+        | st.lists(inner).map(tuple)
+        | st.dictionaries(_texts | _edges, inner, max_size=5)
+    ),
+    max_leaves=12,
+)
+
+
+@given(_signed)
+def test_the_bytes_are_those_of_the_library(value: object) -> None:
+    """What we signed by one way of writing would be forged by the other."""
+    assert canonical.encode(value) == rfc8785.dumps(value)  # type: ignore[arg-type]
+
+
+def test_every_character_is_written_as_the_library_writes_it() -> None:
+    """A name with a rare letter would make a whole statement look forged."""
+    for first in range(0, 0x110000, 0x800):
+        if first != 0xD800:
+            text = "".join(map(chr, range(first, first + 0x800)))
+            assert canonical.encode([text]) == rfc8785.dumps([text]), hex(first)
 
 
 @given(st.dictionaries(_texts, _scalars, min_size=2, max_size=6), st.randoms())

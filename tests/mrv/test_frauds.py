@@ -178,10 +178,20 @@ def test_seldom_samples_show_what_is_certain(minutes, days):
             closed = close(h, days=days)
             earned = closed.counted_wh / h.truth_wh
             # two meters of a class may differ, and nobody knows which of them is right
-            assert 0.85 <= earned <= (share if share < 1.1 else 1.025), (seed, share)
+            assert 0.8 <= earned <= (share if share < 1.1 else 1.025), (seed, share)
             if share >= 1.1:
                 said = {f.clause for f in closed.case.result.applicability if not f.holds}
                 assert said & {CLAUSE, UNSHOWN}
+
+
+@pytest.mark.parametrize("minutes", [30, 60])
+def test_a_day_of_the_worst_clouds_earns_no_more_than_meters_differ(minutes):
+    """A register that ran a tenth or a fifth fast earned it where samples were high by chance."""
+    for seed in range(24):
+        for share in (1.1, 1.2):
+            h = honest(minutes, days=1, clouds=1.0, seed=seed)
+            _fast(h, share)
+            assert close(h, days=1).counted_wh <= 1.04 * h.truth_wh, (seed, share)
 
 
 def _recorded(name, clock, power):
@@ -354,6 +364,32 @@ def test_flags_stand_in_the_statement_with_what_they_touch():
     assert 0 <= float(rated["emissions_t"]) - tonnes < 2e-6
     weights = {(u.day, u.weight): u.reasons for u in units(case)}
     assert sum("unusual readings" in why for why in weights.values()) == 2
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_flag_moves_a_tonne(seed):
+    """What a live test saw before the evidence begins would credit more, or less, than verify."""
+    rng = np.random.default_rng(seed)
+    h = honest(int(rng.choice([5, 15])), days=2, clouds=rng.uniform(0.2, 1), seed=seed)
+    first = int(np.searchsorted(h.time_us, frauds.BEGIN))
+    for _ in range(6):
+        begin = int(rng.integers(first, len(h.time_us) - 60))
+        some = slice(begin, begin + int(rng.integers(1, 60)))
+        kind = rng.integers(4)
+        h.power_w[some] = (h.power_w[begin], 0.0, 1.4 * RATED_W, np.nan)[kind]
+        h.register_wh[some] += 0 if kind else int(rng.choice([-200_000, 0, 5_000]))
+    bound = {"bound_of_rated": [-1.0, float(rng.uniform(0.01, 0.3))]}
+    odd = QualityLimits("active_power_w", 0, {**bound, "flat_s": 60, "spike_of_rated": 0.001})
+    late = h.time_us >= frauds.BEGIN - frauds.HOUR_US
+    cut = frauds.History(h.time_us[late], h.register_wh[late], h.power_w[late], h.truth_wh)
+    usual = close(h, days=2).case
+    others = (
+        close(h, days=2, meter=replace(frauds.METER, quality=(odd,))).case,
+        close(cut, days=2).case,
+    )
+    assert unusual_out(others[0]) != unusual_out(usual)
+    for other in others:
+        assert other.result == usual.result
 
 
 def test_the_pack_holds_the_limits_that_the_flags_rest_on():

@@ -21,7 +21,7 @@ from mrv.signatures.trust_root import IssueRule, TrustRoot, read_trusted, sign_r
 from mrv.statement.credentials import issued_entry
 from mrv.statement.status import sign_list
 from mrv.timestamps import token
-from mrv.timestamps.held import Head, Held, Place, read, write
+from mrv.timestamps.stored_tokens import Head, Place, StoredTokens, read, write
 from mrv.verify import __main__ as command
 from mrv.verify import lines, verify
 from tests.mrv import packs
@@ -163,7 +163,7 @@ def _held(files, statement=(), heads=(), chains=()):
         for index in (seal["index"], receipt.index)
     }
     head = (Head(receipt.checkpoint, tuple(heads)),) if heads else ()
-    return Held(tuple(chains), tuple(statement), head, places if heads else {})
+    return StoredTokens(tuple(chains), tuple(statement), head, places if heads else {})
 
 
 def _leaves(files, seal):

@@ -13,9 +13,10 @@ import threading
 import time
 import urllib.parse
 import urllib.request
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import paho.mqtt.client as mqtt
 import psycopg
@@ -29,9 +30,6 @@ from tests.grafana.macros import targets
 from tests.operations.rules import every, faster, metrics_of
 from tests.ports import free_port
 from tests.running import Pipeline
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
 TIMES = float(os.environ.get("FAULT_ROUNDS", "1"))

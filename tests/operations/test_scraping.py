@@ -9,8 +9,10 @@ import subprocess
 import time
 import urllib.parse
 import urllib.request
+from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import paho.mqtt.client as mqtt
 import psycopg
@@ -27,10 +29,6 @@ from tests.operations.rules import ROOT, RULES
 from tests.ports import free_port
 from tests.services.issuer import plant
 from tests.services.issuer.sealed import close_period
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.integration
 CONFIG = ROOT / "deploy/prometheus/prometheus.kafka.yml"

@@ -1,22 +1,40 @@
 """A database as 0.1.0 left it, brought to this version once, and copies of it."""
 
-from urllib.parse import urlsplit
-
 import psycopg
 import pytest
 
 from services.local.postgres import Postgres
 from services.store.postgres.migrate import migrate
 from tests import databases, memory
-from tests.fix_timescale import Quick, _fresh
+from tests.fix_timescale import Quick, _fresh, _once, copy_cluster
 from tests.ports import give_ports
 from tests.samples import sample
 
+NAME = "sample"
+
 
 @pytest.fixture(scope="session")
-def old_server(tmp_path_factory):
-    """A server on which no other version made roles."""
+def old_cluster(tmp_path_factory):
+    """Home of a stopped server, on which no other version made roles, with that database."""
+    return _once(tmp_path_factory, "cluster-0.1.0", _make_cluster)
+
+
+def _make_cluster(home):
+    server = Quick(give_ports(home, Postgres.name))
+    server.start()
+    with psycopg.connect(server.url, autocommit=True) as conn:
+        conn.execute(f"CREATE DATABASE {NAME}")
+    url = databases.named(server.url, NAME)
+    sample.restore(url)
+    migrate(url)
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def old_server(old_cluster, tmp_path_factory):
+    """A server of this process over a copy of it."""
     with memory.folder(tmp_path_factory.mktemp("0.1.0")) as home:
+        copy_cluster(old_cluster, home)
         server = Quick(give_ports(home, Postgres.name))
         server.start()
         yield server
@@ -26,27 +44,21 @@ def old_server(tmp_path_factory):
 @pytest.fixture(scope="session")
 def came_from_0_1_0(old_server):
     """URL of the database of 0.1.0 after today's `tonne migrate`; only read it."""
-    url = databases.named(old_server.url, "sample")
-    with psycopg.connect(old_server.url, autocommit=True) as conn:
-        conn.execute("CREATE DATABASE sample")
-    sample.restore(url)
-    migrate(url)
-    return url
+    return databases.named(old_server.url, NAME)
 
 
 @pytest.fixture
-def upgraded(old_server, came_from_0_1_0):
+def upgraded(old_server):
     """URL of a copy of it, to be written to."""
-    name = urlsplit(came_from_0_1_0).path.removeprefix("/")
     with psycopg.connect(old_server.url, autocommit=True) as conn:
         # TimescaleDB's scheduler connects to it, and what is connected to cannot be copied
-        conn.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        conn.execute(f"ALTER DATABASE {NAME} ALLOW_CONNECTIONS false")
         conn.execute(
-            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{NAME}'"
         )
-        copies = _fresh(old_server, name)
+        copies = _fresh(old_server, NAME)
         url = next(copies)
-        conn.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+        conn.execute(f"ALTER DATABASE {NAME} ALLOW_CONNECTIONS true")
     yield url
     next(copies, None)
 

@@ -16,6 +16,10 @@ COLLISIONS = ("40001", "40P01", "55P03", "57014")
 def refuse(database_url: str, device: str, code: str, table: str = "reading_energy_meter") -> None:
     """Have the server refuse this device's rows of a table from now on."""
     with psycopg.connect(database_url) as connection:
+        there = "SELECT FROM pg_trigger WHERE tgname = 'refuse' AND tgrelid = %s::regclass"
+        if connection.execute(there, [table]).fetchone() is not None:
+            connection.execute("UPDATE refusal SET device = %s, code = %s", [device, code])
+            return
         # in the order in which who stores takes them
         connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
         connection.execute("DROP TABLE IF EXISTS refusal")

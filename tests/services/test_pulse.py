@@ -46,11 +46,11 @@ def test_health_follows_what_moves():
 def test_a_part_that_rests_is_well():
     """A sealer that waits for the next hour would be ended every few minutes."""
     pulse, stopping = Pulse(still_s=1), threading.Event()
-    pulse.rest("sealing", 1.5, stopping)
+    pulse.pause("sealing", 1.5, stopping)
     assert pulse.trouble() is None
     stopping.set()
     began = time.monotonic()
-    pulse.rest("sealing", 60, stopping)
+    pulse.pause("sealing", 60, stopping)
     assert time.monotonic() - began < 30
 
 

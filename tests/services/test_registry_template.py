@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jsonschema_rs
 import pytest
@@ -16,10 +17,7 @@ from services.cli.main import main
 from services.registry import authority
 from services.registry.parse import DEVICE_KEYS
 from services.registry.schema import schema
-from services.registry.template import template, whole
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from services.registry.template import complete_template, template
 
 CATALOG = Path(__file__).parents[2] / "deploy" / "catalog"
 VALID = jsonschema_rs.validator_for(schema())
@@ -151,7 +149,7 @@ def test_the_schema_takes_templates(class_id: str) -> None:
 )
 def test_the_schema_refuses_what_the_check_refuses(place: str, change: dict[str, Any]) -> None:
     """An editor that shows nothing is believed, and the import fails at the plant."""
-    document = _as_json(_read(whole()))
+    document = _as_json(_read(complete_template()))
     document[place][0] |= change
     with pytest.raises(jsonschema_rs.ValidationError):
         VALID.validate(document)

@@ -38,7 +38,6 @@ PROMETHEUS = common.DataSourceRef(type_val="prometheus", uid="tonne-prometheus")
 GREEN, YELLOW, ORANGE, RED, GREY = "green", "yellow", "orange", "red", "text"
 Steps = tuple[tuple[float | None, str], ...]
 PLAIN: Steps = ((None, "blue"),)
-NONE_IS_GOOD: Steps = ((None, GREEN), (1, RED))
 # a board that has a table of devices or projects asks for the console's address
 PAGES = {
     "device_id": "${console}/devices/${__value.raw}",

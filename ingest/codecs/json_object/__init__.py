@@ -11,17 +11,15 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
 from ingest.codec import JSON, Codec, timeless
 from ingest.errors import PayloadError
-from ingest.json_faults import told
+from ingest.json_faults import describe_fault
 from ingest.reading import Reading, Stated
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _FRAME = re.compile(rb"\s*\[\s*\d+\s*,")  # a numbered frame holds no readings of ours
 _BRACE = ord("{")
@@ -111,7 +109,7 @@ def _explain_json(text: str) -> PayloadError | None:
     except PayloadError as found:
         return found
     except (ValueError, RecursionError) as wrong:
-        return PayloadError("malformed_json", f"json: {told(wrong)}")
+        return PayloadError("malformed_json", f"json: {describe_fault(wrong)}")
     return None
 
 

@@ -10,7 +10,8 @@ the bytes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
@@ -19,9 +20,6 @@ from ingest.errors import PayloadError
 from ingest.formats.json_document import messages
 from ingest.formats.register_words import Order, Words, unpack
 from ingest.reading import Block, Registers
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _CODEC = "modbus"
 _MAX_ADDRESS = 65_535

@@ -11,16 +11,14 @@ numbers are channels; text and structure describe the entity and are passed over
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
 from ingest.codec import JSON, Codec, timeless
 from ingest.errors import PayloadError
 from ingest.reading import Stated
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 _CODEC = "ngsi"
 _ENTITY = re.compile(rb'"(?:dateObserved(?:To)?|observationDateTime|TimeInstant)"\s*:')

@@ -8,7 +8,7 @@ unless the gateway turned them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import msgspec
 
@@ -18,9 +18,6 @@ from ingest.formats import sunspec
 from ingest.formats.json_document import messages
 from ingest.formats.register_words import Order, Words, unpack
 from ingest.reading import Stated
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _CODEC = "sunspec"
 

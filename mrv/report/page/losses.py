@@ -12,7 +12,7 @@ from mrv.report.translations import DASH, SHOWN, kind, reason, rule
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mrv.documents.statement import Deduction, Gap
+    from mrv.documents.period_account import Deduction, Gap
     from mrv.report.blocks import Block
     from mrv.report.report_data import Facts
     from mrv.report.words import Words

@@ -26,7 +26,7 @@ from mrv.report.translations import role
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from mrv.documents.statement import MonitoredParameter
+    from mrv.documents.monitoring import MonitoredParameter
     from mrv.report.report_data import Facts, Line
     from mrv.report.sheets.grid import Grid
     from mrv.report.words import Words

@@ -12,7 +12,7 @@ from mrv.report.sheets.grid import FIRST
 from mrv.report.translations import DASH, SHOWN, period, quantity, role
 
 if TYPE_CHECKING:
-    from mrv.documents.statement import MonitoredParameter
+    from mrv.documents.monitoring import MonitoredParameter
     from mrv.report.report_data import Facts
     from mrv.report.sheets.grid import Grid, Value
     from mrv.report.words import Words

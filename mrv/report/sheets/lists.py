@@ -24,7 +24,8 @@ from mrv.report.translations import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mrv.documents.statement import CrossCheck, Deduction, Gap
+    from mrv.documents.monitoring import CrossCheck
+    from mrv.documents.period_account import Deduction, Gap
     from mrv.report.report_data import Facts
     from mrv.report.sheets.grid import Grid
     from mrv.report.words import Words

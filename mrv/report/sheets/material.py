@@ -12,7 +12,8 @@ from mrv.report.translations import DASH
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mrv.documents.statement import CrossCheck, Misstatements
+    from mrv.documents.monitoring import CrossCheck
+    from mrv.documents.period_account import Misstatements
     from mrv.report.report_data import Facts
     from mrv.report.sheets.grid import Grid
     from mrv.report.words import Words

@@ -11,7 +11,7 @@ from mrv.report.sheets.grid import FIRST
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mrv.documents.statement import Vintage
+    from mrv.documents.period_account import Vintage
     from mrv.report.report_data import Facts
     from mrv.report.sheets.calculation import Reckoning
     from mrv.report.sheets.grid import Grid

@@ -11,7 +11,7 @@ from xlsxwriter import Workbook
 
 from mrv.calendar import instant_us
 from mrv.report.printable_text import legible
-from mrv.report.sheets import audited, held, lists, monitored, plan
+from mrv.report.sheets import audited, comparisons, lists, monitored, plan
 from mrv.report.sheets.calculation import METERED, Rates, Reckoning, calculation
 from mrv.report.sheets.charts import charts
 from mrv.report.sheets.grid import FIRST, Grid, Styles
@@ -84,9 +84,9 @@ def workbook(facts: Facts, words: Words) -> bytes:
     charts(sheets["Charts"], book, facts, words, sheets["Days"])
     lists.gaps(sheets["Gaps"], facts, words)
     lists.deductions(sheets["Deductions"], facts, words, sheets["Days"])
-    held.checks(sheets["Cross-checks"], facts, words)
+    comparisons.checks(sheets["Cross-checks"], facts, words)
     lists.unusual(sheets["Unusual readings"], facts, words)
-    held.comparisons(
+    comparisons.comparisons(
         sheets["Comparisons"], facts, words, _compared(facts, sheets), sheets["Cross-checks"]
     )
     sample(sheets["Sampling"], facts, words)
@@ -114,7 +114,7 @@ def _rates(facts: Facts, factors: Grid, report: Grid) -> Rates:
     return Rates(cells)
 
 
-def _compared(facts: Facts, sheets: Mapping[str, Grid]) -> held.Cells:
+def _compared(facts: Facts, sheets: Mapping[str, Grid]) -> comparisons.Cells:
     """Cells that hold what the comparisons compare: as the design and the report say it."""
     report, reckoned = sheets["Monitoring Report"], sheets["Calculation"]
     energies = [
@@ -123,7 +123,7 @@ def _compared(facts: Facts, sheets: Mapping[str, Grid]) -> held.Cells:
         if facts.parameters[line.parameter] in facts.compared
     ]
     total = Layout(facts, monitored.FIRST_COLUMN).total
-    return held.Cells(
+    return comparisons.Cells(
         reduction=report.cell(total, 2),
         energies="+".join(energies) or "0",
         expected=plan.expected_cells(sheets["Monitoring Plan"], facts),

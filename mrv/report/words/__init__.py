@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from fractions import Fraction
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING
 
 from mrv.errors import ReportError
 from mrv.rounding import UG_PER_T, decimal_text, exact_text
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 LANGUAGES = ("en", "vi", "ja")
 # decimal mark, mark between thousands

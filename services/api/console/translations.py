@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING
 
 from ingest import classes
 from mrv.report.words import LANGUAGES, names, number
 from services.api.negotiation import language
 from services.api.problems import ProblemError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 class Words:

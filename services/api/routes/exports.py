@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from mrv.exports.source import Source
     from services.api.request_context import Asked
-    from services.issuer.export_files import Made
+    from services.issuer.export_files import ExportFiles
 
 router = APIRouter(tags=["exports"])
 _ZIP: dict[int | str, dict[str, Any]] = {
@@ -140,7 +140,7 @@ def _sources(conn: Connection, names: Sequence[str]) -> tuple[list[Source], Auth
 
 
 def _sent(
-    ask: Asked, conn: Connection, made: Made, sources: Sequence[Source], name: str
+    ask: Asked, conn: Connection, made: ExportFiles, sources: Sequence[Source], name: str
 ) -> Response:
     """Send a folder as a zip of the same bytes for the same content, and keep a record of it."""
     files = made.folder(sources)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
@@ -18,9 +19,6 @@ from services.api.request_context import WholeReader
 from services.store.views import parks
 from services.store.views.programme_progress import progress_document
 from services.store.views.programme_report import report_document
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 router = APIRouter(tags=["programme"])
 

@@ -93,7 +93,7 @@ def trust_root(ask: Ask) -> Response:
     Compare it with what the programme itself publishes: a server that lies would lie here,
     too. A newer one is taken by the rules of the one that you keep.
     """
-    data = trust.kept(ask.api.home)
+    data = trust.kept_trust_root(ask.api.home)
     if data is None:
         raise ProblemError(404, "no trust root is kept here; `tonne trust pin FILE` keeps one")
     try:

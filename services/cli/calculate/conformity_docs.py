@@ -8,12 +8,10 @@ test is shown as open, whatever else is said of it.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+from typing import Any
 
 TABLE, PAGE = Path("docs/conformity.toml"), Path("docs/conformity.md")
 _HEAD = """\

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ingest.json_faults import told
+from ingest.json_faults import describe_fault
 from mrv.errors import MethodologyError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 def name_of(file: Any) -> str:
@@ -46,7 +44,7 @@ def read_json(file: Any, wanted: Mapping[str, Any], asked: str) -> object:
     except MethodologyError as error:
         raise MethodologyError(f"{name}: {error}") from None
     except (ValueError, RecursionError) as error:
-        raise MethodologyError(f"{name}: not JSON in UTF-8: {told(error)}") from None
+        raise MethodologyError(f"{name}: not JSON in UTF-8: {describe_fault(error)}") from None
     if isinstance(document, dict) and "inputs" in document and "inputs" not in wanted:
         raise MethodologyError(
             f"{name}: 'inputs' is no key of {asked}; give the object that stands under"

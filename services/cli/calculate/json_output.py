@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mrv.rounding import decimal_text
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _PLACES = 6
 

@@ -6,7 +6,8 @@ Written by `make pages`, so that the page names no series that is not there.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry
 
@@ -18,9 +19,6 @@ from services.issuer.watch_metrics import Looked
 from services.logs import get_logger
 from services.metrics import Metrics
 from services.webhooks.sender import Sender
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 PAGE = "metrics.md"
 _HEAD = """\

@@ -8,17 +8,15 @@ that no page names a key, a setting or a series that is not there.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from inspect import cleandoc
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from services.cli.calculate import metrics_docs
 from services.registry.schema import descriptions, schema
 from services.registry.template import template
 from services.settings import SECRETS, WORDS, Settings
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 FOLDER = Path("docs")
 _NOTE = "Written by `make pages` from the code; edit that instead."

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -14,9 +15,6 @@ from services.cli.output.amounts import shown_amount, shown_mass
 from services.cli.output.table import table
 from services.store.postgres.pool import connect
 from services.store.timeseries import queries as series
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 @click.command()

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import cbor2
 
-from ingest.json_faults import fault, told
+from ingest.json_faults import describe_fault, fault
 
 _PAIR = re.compile(r'"((?:[^"\\]|\\.)*)"\s*:\s*(-?\d[\d.eE+-]*|"(?:[^"\\]|\\.)*"|true|false|null)')
 _SHOWN, _LINE, _AROUND = 20, 16, 2
@@ -47,7 +47,7 @@ def partial(payload: bytes) -> Partial:
             found = fault(error)
             end, why = len(text[: found.pos].encode()), found.msg
         except (ValueError, RecursionError) as error:
-            end, why = 0, told(error)
+            end, why = 0, describe_fault(error)
     before = text if end is None else payload[:end].decode("utf-8", "replace")
     values = [f"{name}={value}" for name, value in _PAIR.findall(before)]
     return Partial(end, why, values[:_SHOWN])

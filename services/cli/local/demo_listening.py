@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 import click
 
 from ingest.errors import ServerError
 from services.local.ports import LOOPBACK, choose
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
 _TRIES = 5
 _BUSY = "cannot listen on"

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 import urllib.request
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from services.cli.output.progress import bar
 from services.store.postgres.pool import connect
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
 
 _SUMS = (
     "SELECT coalesce((SELECT sum(value) FROM interval_quantity"

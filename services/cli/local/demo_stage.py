@@ -7,17 +7,15 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import click
 
 from ingest.errors import InputError
 from services.cli.local.demo_listening import Listens, begin, start
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 LISTENS = {
     "run": Listens("TONNE_METRICS_BIND", 9464, "metrics"),

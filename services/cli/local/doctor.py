@@ -27,7 +27,7 @@ from services.cli.options.json_option import json_option
 from services.cli.output.masks import masked
 from services.clock import now_us
 from services.extras import command
-from services.intake.clock_check import apart_us
+from services.intake.clock_check import database_offset_us
 from services.local import packages
 from services.local.kafka import binary
 from services.local.stack import LocalStack
@@ -217,7 +217,7 @@ def _schema(connection: psycopg.Connection) -> Finding:
 
 
 def _clocks(connection: psycopg.Connection) -> Finding:
-    apart = apart_us(connection)
+    apart = database_offset_us(connection)
     found = f"{apart / 1e6:.1f} s apart from ours"
     if apart <= _CLOCKS_APART_US:
         return Finding("database clock", "ok", found)

@@ -7,7 +7,7 @@ import click
 
 from services.cli.groups import Group
 from services.cli.options.json_option import json_option
-from services.cli.output.json_text import say
+from services.cli.output.json_text import print_result
 from services.cli.output.masks import masked
 from services.cli.output.table import table
 from services.local import packages
@@ -116,7 +116,7 @@ def down(*, as_json: bool) -> None:
     running = [name for name, one in stack.status().servers.items() if one.state == "up"]
     stack.down()
     said = f"stopped {', '.join(running)}; their data stays" if running else "nothing was running"
-    say({"stopped": running}, said, as_json=as_json)
+    print_result({"stopped": running}, said, as_json=as_json)
 
 
 @local.command()
@@ -153,7 +153,7 @@ def install(*, rabbitmq: bool, as_json: bool) -> None:
     if rabbitmq:
         packages.require(packages.RABBITMQ)
     said = f"installed {', '.join(lacking)}" if lacking else "all packages are there"
-    say({"installed": lacking}, said, as_json=as_json)
+    print_result({"installed": lacking}, said, as_json=as_json)
 
 
 @local.command()
@@ -166,7 +166,7 @@ def files(*, as_json: bool) -> None:
     Example:
       tonne registry check "$(tonne local files)/catalog/haiphong"
     """
-    say({"folder": str(shipped())}, str(shipped()), as_json=as_json)
+    print_result({"folder": str(shipped())}, str(shipped()), as_json=as_json)
 
 
 def _show(state: Status, *, passwords: bool, as_json: bool) -> None:

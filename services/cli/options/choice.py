@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import click
 
 from services.nearest import did_you_mean
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 class Choice(click.Choice[str]):

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import TYPE_CHECKING
 
 from ingest.errors import InputError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 def write_folder(out: Path, files: Mapping[str, bytes]) -> None:

@@ -18,7 +18,7 @@ def print_json(document: object, *, line: bool = False) -> None:
     click.echo(json.dumps(document, indent=indent, ensure_ascii=False, default=_plain))
 
 
-def say(document: object, text: str, *, as_json: bool) -> None:
+def print_result(document: object, text: str, *, as_json: bool) -> None:
     """Print what was done: for a program, or for a person."""
     if as_json:
         print_json(document)

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from services.cli.output.silent_bar import Bar
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 
 def steps(shown: Bar, job: str) -> Callable[[int, str], None]:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 _NUMBER = re.compile(r"[-+]?[\d.,]+( (%|[kMGT]?W?h?|[µmkM]?g|t|m³|k?m|s|L|kWh|MWh|[kMG]iB|B))?|-")
 

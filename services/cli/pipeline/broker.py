@@ -19,7 +19,7 @@ from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
 from services.cli.output.counts import counted
-from services.cli.output.json_text import say
+from services.cli.output.json_text import print_result
 from services.enrolment import broker as brokers
 from services.identity.mosquitto import Listening
 from services.identity.principals import PIPELINE, is_ours
@@ -138,7 +138,7 @@ def config(
     if services_into is not None:
         for name in (PIPELINE, *services):
             brokers.carry(folder.service(name), services_into / name)
-    say(
+    print_result(
         {"principals": len(everybody), "folder": written, "start": start},
         f"{counted(len(everybody), 'principal')} in {written}; start it: {start}",
         as_json=as_json,

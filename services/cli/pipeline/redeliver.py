@@ -15,8 +15,6 @@ from services.cli.pipeline.kafka_options import load
 from services.logs import get_logger
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from services.kafka_access import KafkaAccess
 
 PREFIX = "kafka:"
@@ -41,14 +39,8 @@ class Redeliverer:
         """Connect when the first record is sent."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Disconnect."""
-        del kind, error, trace
         for producer in self._producers.values():
             producer.close()
 

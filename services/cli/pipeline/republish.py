@@ -8,7 +8,7 @@ letter, so that whoever listens can tell it from the device's own.
 from __future__ import annotations
 
 from threading import Event
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
@@ -20,9 +20,6 @@ from paho.mqtt.properties import Properties
 from ingest.errors import ServerError
 from ingest.mqtt.closing import close_sockets
 from ingest.mqtt.tls import Tls
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 TIMEOUT_S = 10.0
@@ -75,18 +72,12 @@ class Republisher:
             raise self._lost(str(error)) from error
         self._client.loop_start()
         if not self._answered.wait(TIMEOUT_S) or self._refused:
-            self.__exit__(None, None, None)
+            self.__exit__()
             raise self._lost(self._refused or "no answer")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Disconnect."""
-        del kind, error, trace
         self._client.disconnect()
         self._client.loop_stop()
         close_sockets(self._client)

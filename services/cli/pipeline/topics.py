@@ -9,7 +9,7 @@ import click
 from ingest.errors import InputError
 from services.cli.groups import Group
 from services.cli.options.json_option import json_option
-from services.cli.output.json_text import say
+from services.cli.output.json_text import print_result
 from services.cli.output.table import table
 from services.cli.pipeline.kafka_options import load, topic_option
 from services.settings import Settings
@@ -110,7 +110,7 @@ def apply_topic(
         result = "made" if made else "differs" if differ else "as asked for"
         done.append({"topic": wanted.name, "result": result, "partitions": wanted.partitions})
     rows = [list(one.values()) for one in done]
-    say(done, table(("topic", "result", "partitions"), rows, empty=""), as_json=as_json)
+    print_result(done, table(("topic", "result", "partitions"), rows, empty=""), as_json=as_json)
     if left:
         shown = [(one.topic, one.what, one.found, one.wanted, one.how) for one in left]
         heads = ("topic", "setting", "is", "asked for", "change")
@@ -147,7 +147,7 @@ def access(
     heads = ("user", "may", "of", "name")
     text = table(heads, rows, empty="")
     commands = "\n".join(one.command for one in grants)
-    say(
+    print_result(
         [dict(zip(heads, row, strict=True)) for row in rows],
         text if apply_ else f"{text}\n\n{commands}",
         as_json=as_json,

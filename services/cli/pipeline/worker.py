@@ -6,7 +6,8 @@ import asyncio
 import json
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
 import click
 
@@ -18,9 +19,6 @@ from services.cli.pipeline.wait_option import wait_option
 from services.logs import LibraryLog, get_logger
 from services.metrics import Metrics
 from services.settings import Settings
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 
 @click.command()

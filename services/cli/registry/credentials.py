@@ -11,7 +11,7 @@ import click
 from services.cli.options.admin_tls import identity_folder
 from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
-from services.cli.output.json_text import print_json, say
+from services.cli.output.json_text import print_json, print_result
 from services.cli.output.progress import bar
 from services.cli.output.table import table
 from services.cli.output.times import shown_time
@@ -112,7 +112,7 @@ def issue_service(name: str, *, apply: bool, as_json: bool) -> None:
     folder = identity_folder(settings)
     folder.ensure_service(ours(name))
     where = folder.service(name)
-    say({"service": name, "folder": where}, f"{name}: {where}", as_json=as_json)
+    print_result({"service": name, "folder": where}, f"{name}: {where}", as_json=as_json)
     if apply:
         tell_broker(settings)
 

@@ -18,7 +18,7 @@ from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
 from services.cli.options.time_span import METAVAR
 from services.cli.output.counts import counted
-from services.cli.output.json_text import print_json, say
+from services.cli.output.json_text import print_json, print_result
 from services.cli.output.table import table
 from services.cli.output.times import shown_time
 from services.cli.registry.devices_show import show
@@ -273,7 +273,7 @@ def refuse_(device: str, *, reason: str, author: str | None, as_json: bool) -> N
     with connect(database_url(), name=_NAME) as conn:
         one = _spoken(conn, device)
         refuse(conn, one.principal, device, author or getpass.getuser(), reason)
-    say({"refused": device, "reason": reason}, f"refused {device}", as_json=as_json)
+    print_result({"refused": device, "reason": reason}, f"refused {device}", as_json=as_json)
 
 
 def _spoken(conn: Connection, device: str) -> UnknownDevice:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from datetime import tzinfo
+from typing import Any
 
 import click
 
@@ -17,10 +19,6 @@ from services.cli.output.times import shown_time
 from services.store.postgres.pool import connect
 from services.store.registry.known import require
 from services.store.views.device_page import device_page
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from datetime import tzinfo
 
 _WEEK, _WIDE = 7, 100
 _CAUSES = {

@@ -15,7 +15,7 @@ from services.cli.groups import Group
 from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
 from services.cli.output.counts import counted
-from services.cli.output.json_text import say
+from services.cli.output.json_text import print_result
 from services.cli.output.table import table
 from services.nearest import did_you_mean
 from services.sewers import geojson
@@ -140,7 +140,7 @@ def export(out: Path, *, as_json: bool) -> None:
         raise InputError(f"--out {out}: name it .csv or .geojson, so that its format is known")
     out.write_text(text, encoding="utf-8")
     said = f"{counted(len(assets), 'asset')} in {out}"
-    say({"assets": len(assets), "file": out}, said, as_json=as_json)
+    print_result({"assets": len(assets), "file": out}, said, as_json=as_json)
 
 
 @sewer.command()

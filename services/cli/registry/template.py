@@ -26,7 +26,7 @@ def template_(class_id: str | None, *, as_json: bool) -> None:
       tonne registry template > registry.yaml
       tonne registry template ev_charger > chargers.yaml
     """
-    text = templates.template(class_id) if class_id else templates.whole() + _classes()
+    text = templates.template(class_id) if class_id else templates.complete_template() + _classes()
     if as_json:
         print_json({"class": class_id, "yaml": text})
     else:

@@ -17,7 +17,7 @@ from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
 from services.cli.options.time_span import begin_option, end_option, span_us
 from services.cli.output.folder import write_folder
-from services.cli.output.json_text import print_json, say
+from services.cli.output.json_text import print_json, print_result
 from services.cli.output.table import table
 from services.store.postgres.pool import connect
 from services.store.statements import energy_certificates as store
@@ -89,7 +89,7 @@ def enter_(
         span = _span(conn, device, begin, end)
         one = store.Certificate(id_, scheme, device, *span, wh, issuing_body, document, owner)
         store.enter(conn, one, getpass.getuser())
-    say(
+    print_result(
         {"certificate": id_, "wh": wh}, f"{id_}: {wh} Wh of {device} are certified", as_json=as_json
     )
 
@@ -143,7 +143,7 @@ def export_(
         bundles = [_bundle(one, hour, energy_source) for hour in store.hours(conn, id_)]
         whole = json.dumps({"certificate": id_, "bundles": bundles}, indent=2, ensure_ascii=False)
         write_folder(out, {"bundles.json": f"{whole}\n".encode()})
-    say(
+    print_result(
         {"certificate": id_, "wh": wh, "bundles": len(bundles), "folder": out},
         f"{out}: {len(bundles)} bundles, {wh} Wh",
         as_json=as_json,

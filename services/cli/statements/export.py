@@ -17,17 +17,17 @@ from services.cli.groups import Group
 from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
 from services.cli.output.folder import write_folder
-from services.cli.output.json_text import say
+from services.cli.output.json_text import print_result
 from services.cli.output.progress import bar
 from services.cli.statements.export_public import check_public_, public_
 from services.issuer.export_files import (
     aef_files,
     cad_trust_files,
     cdop_files,
+    export_summary,
     inventory_files,
     jcm_files,
     together,
-    told,
 )
 from services.store.postgres.pool import connect
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from mrv.exports.draft import Draft
     from mrv.exports.source import Source
-    from services.issuer.export_files import Made
+    from services.issuer.export_files import ExportFiles
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 _what = click.argument("what", metavar="ID|PACK...", nargs=-1, required=True)
@@ -310,13 +310,13 @@ def _source(what: str, keys_file: Path | None, status_file: Path | None) -> Sour
         return source_of(conn, what)
 
 
-def _write(sources: Sequence[Source], made: Made, out: Path, *, as_json: bool) -> None:
+def _write(sources: Sequence[Source], made: ExportFiles, out: Path, *, as_json: bool) -> None:
     """Write the folder whole or not at all; end with 4 where something is missing."""
     draft = made.draft
     write_folder(out, made.folder(sources))
-    done = {"folder": out, **told(draft, sources)}
+    done = {"folder": out, **export_summary(draft, sources)}
     lines = [f"{out}: {done['state']}, {len(made.files)} files"]
     lines += [f"  MISSING  {one}" for one in draft.missing]
-    say(done, "\n".join(lines), as_json=as_json)
+    print_result(done, "\n".join(lines), as_json=as_json)
     if draft.missing:
         click.get_current_context().exit(Exit.NOT_ENOUGH)

@@ -21,7 +21,7 @@ from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
 from services.cli.output.folder import write_folder
-from services.cli.output.json_text import say
+from services.cli.output.json_text import print_result
 from services.cli.output.progress import bar
 from services.issuer import keys
 from services.settings import Settings
@@ -117,7 +117,7 @@ def public_(
     done = {"folder": out, "statement": facts.name, "hidden": made.hidden, "categories": hidden,
             "published": publish}  # fmt: skip
     text = f"{out}: {made.hidden} texts hidden, {len(made.files)} files"
-    say(done, f"{text}, published" if publish else text, as_json=as_json)
+    print_result(done, f"{text}, published" if publish else text, as_json=as_json)
 
 
 @click.command("check-public")
@@ -159,7 +159,7 @@ def check_public_(
         if originals
         else "originals: not seen; ask the operator for the file of --disclosures"
     )
-    say(done, "\n".join(lines), as_json=as_json)
+    print_result(done, "\n".join(lines), as_json=as_json)
     if originals is None:
         click.get_current_context().exit(Exit.NOT_ENOUGH)
 

@@ -16,7 +16,7 @@ from services.cli.groups import Group
 from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
-from services.cli.output.json_text import say
+from services.cli.output.json_text import print_result
 from services.cli.statements import offline_signing as apart
 from services.cli.statements.report import write_whole
 from services.issuer import documents as steps
@@ -175,7 +175,7 @@ def take(id_: str, signed: Path, *, as_json: bool) -> None:
     with _database() as conn:
         event = accept.finding(conn, id_, canonical.parse_object(signed.read_bytes()))
     said = f"{event.finding} of {id_} is {event.what}, signed by {event.by}"
-    say(_done(id_, event.finding, event.what, event.by), said, as_json=as_json)
+    print_result(_done(id_, event.finding, event.what, event.by), said, as_json=as_json)
 
 
 @finding.command("list")
@@ -224,14 +224,14 @@ def _say(
         name = signed.credential_subject.finding
         told = f"{out}: {name} {said[0]}, signed by {signed.issuer.name}"
         done = {**_done(what, name, said[0], signed.issuer.name), "file": out}
-        say(done, told, as_json=as_json)
+        print_result(done, told, as_json=as_json)
         return
     signer = steps.Signer(*keys.load(Settings().home, key_name))
     with _database() as conn:
         event = accept.finding(conn, what, sign(conn, what, signer, said))
     by = signer.holder.name
     told = f"{event.finding} of {what} is {event.what}, signed by {by}"
-    say(_done(what, event.finding, event.what, by), told, as_json=as_json)
+    print_result(_done(what, event.finding, event.what, by), told, as_json=as_json)
 
 
 def _done(statement: str, name: str, what: str, by: str) -> dict[str, object]:

@@ -20,7 +20,7 @@ from services.cli.groups import Group
 from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
 from services.cli.options.time_span import METAVAR, moment_us
-from services.cli.output.json_text import say
+from services.cli.output.json_text import print_result
 from services.cli.output.table import table
 from services.cli.output.times import shown_time
 from services.clock import now_us
@@ -213,7 +213,7 @@ def enroll(who: str, *, as_json: bool) -> None:
             enrolled.enroll(conn, key)
     rows = [(key.role, key.name, key.multikey) for key in public]
     told = table(("role", "name", "key"), rows, empty="the file holds no key")
-    say([key.to_json() for key in public], told, as_json=as_json)
+    print_result([key.to_json() for key in public], told, as_json=as_json)
 
 
 def _own(name: str) -> tuple[EnrolledKey, ...]:
@@ -246,7 +246,7 @@ def revoke(name: str, since: str | None, *, as_json: bool) -> None:
         ended = enrolled.revoke(conn, name, at)
     rows = [(key.role, key.name, key.multikey, shown_time(at)) for key in ended]
     told = table(("role", "name", "key", "until"), rows, empty="no key ended")
-    say([{**key.to_json(), "validUntil": at} for key in ended], told, as_json=as_json)
+    print_result([{**key.to_json(), "validUntil": at} for key in ended], told, as_json=as_json)
     _tell_of_lists(ended)
 
 
@@ -272,7 +272,7 @@ def rotate(name: str, *, as_json: bool) -> None:
         found = [one.key for one in enrolled.load(conn) if one.key.name == name]
         if any(key.role == "log" for key in found):
             made = log_rotation.rotate(conn, home, name, at)
-            say({**made.to_json(), "closed": name}, made.multikey, as_json=as_json)
+            print_result({**made.to_json(), "closed": name}, made.multikey, as_json=as_json)
             click.echo(f"log {name} is closed; log {made.name} goes on from it", err=True)
             return
         key, holder = key_files.load(home, name)
@@ -292,7 +292,7 @@ def rotate(name: str, *, as_json: bool) -> None:
             made = key_files.follow_in_token(home, holder, following)
         enrolled.enroll(conn, made)
     done = {**made.to_json(), "ended": at, "kept_in": aside}
-    say(done, made.multikey, as_json=as_json)
+    print_result(done, made.multikey, as_json=as_json)
     click.echo(f"the old key ended at {shown_time(at)} and is kept in {aside}", err=True)
     _tell_of_lists(ended)
 

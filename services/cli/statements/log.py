@@ -19,7 +19,7 @@ from services.cli.errors import Exit
 from services.cli.groups import Group
 from services.cli.options.database_url import database_url
 from services.cli.output.counts import counted
-from services.cli.output.json_text import print_json, say
+from services.cli.output.json_text import print_json, print_result
 from services.cli.output.table import table
 from services.cli.output.times import shown_time
 from services.cli.pipeline.metrics_bind import metrics_bind
@@ -357,7 +357,7 @@ def receive(signed: Path, *, as_json: bool) -> None:
     with _database() as conn:
         names = witness.keep(conn, signed.read_text(encoding="utf-8"))
     said = f"kept the countersignature of {', '.join(names)}"
-    say({"witnesses": list(names)}, said, as_json=as_json)
+    print_result({"witnesses": list(names)}, said, as_json=as_json)
 
 
 def _print(name: str, text: str, *, as_json: bool) -> None:

@@ -18,7 +18,7 @@ from services.cli.errors import Exit
 from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
 from services.cli.output.counts import counted
-from services.cli.output.json_text import print_json, say
+from services.cli.output.json_text import print_json, print_result
 from services.settings import Settings
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
@@ -69,7 +69,7 @@ def tiles(folder: Path, *, as_json: bool) -> None:
     said = (
         f"{folder}: {counted(done.size, 'entry')}, {counted(done.written, 'file')} written{lines}"
     )
-    say(told, said, as_json=as_json)
+    print_result(told, said, as_json=as_json)
 
 
 @click.command()

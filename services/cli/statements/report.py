@@ -18,7 +18,7 @@ from services.cli.errors import Exit
 from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
-from services.cli.output.json_text import say
+from services.cli.output.json_text import print_result
 from services.store.postgres.pool import connect
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def report(
         click.get_current_context().exit(Exit.FALSE)
     write_whole(out, make(facts, wanted, language))
     done = {"statement": facts.name, "state": facts.state, "file": out, "format": wanted}
-    say(done, f"{out}: {facts.name}, {facts.state}", as_json=as_json)
+    print_result(done, f"{out}: {facts.name}, {facts.state}", as_json=as_json)
 
 
 def _format_of(out: Path) -> Format:

@@ -12,7 +12,7 @@ from mrv.statement.conditions import unmet
 from mrv.statement.credentials import conclusion_of
 from services.cli.groups import Group
 from services.cli.options.json_option import json_option
-from services.cli.output.json_text import say
+from services.cli.output.json_text import print_result
 from services.cli.output.progress import bar
 from services.cli.output.table import table
 from services.cli.output.times import shown_time
@@ -137,7 +137,7 @@ def export(id_: str, out: Path, *, as_json: bool) -> None:
     with database() as conn, bar(f"writing {out}"):
         write(conn, id_, out)
     said = f"{out}: evidence of {id_}; check it with `tonne verify {out}`"
-    say({"statement": id_, "folder": out}, said, as_json=as_json)
+    print_result({"statement": id_, "folder": out}, said, as_json=as_json)
 
 
 for _one in (

@@ -12,7 +12,7 @@ from ingest.errors import InputError
 from mrv.statement.conditions import unmet
 from services.cli.errors import Exit
 from services.cli.options.json_option import json_option
-from services.cli.output.json_text import say
+from services.cli.output.json_text import print_result
 from services.cli.statements import by_signer
 from services.cli.statements.log_witnesses import warn_of
 from services.cli.statements.period import show_closed
@@ -78,7 +78,7 @@ def issue(id_: str, key_name: str | None, log_key: str, *, as_json: bool) -> Non
     if asked is not None:
         done |= {"cosigned_by": list(asked.names), "witnesses_lack": asked.lacks}
     said = (f"{id_} is issued, entry {index} of log {name}", *notes)
-    say(done, "\n".join(said), as_json=as_json)
+    print_result(done, "\n".join(said), as_json=as_json)
     warn_of(asked)
     if whom is not None and whom.waits and asked is not None and asked.lacks is not None:
         click.get_current_context().exit(Exit.NOT_ENOUGH)
@@ -142,7 +142,7 @@ def revoke(id_: str, reason: str, key_name: str | None, log_key: str, *, as_json
         # a revocation never waits: what counts no more must be known at once
         warn_of(None if whom is None else have_cosigned(conn, whom))
     done = {"statement": id_, "state": "revoked", "entry": index, "log": name}
-    say(done, f"{id_} is revoked, entry {index} of log {name}", as_json=as_json)
+    print_result(done, f"{id_} is revoked, entry {index} of log {name}", as_json=as_json)
 
 
 @click.command("status-list")
@@ -169,7 +169,7 @@ def status_list(project: str, key_name: str, out: Path | None, *, as_json: bool)
         return
     out.write_bytes(document)
     said = f"{out}: status list of {project}"
-    say({"project": project, "file": out}, said, as_json=as_json)
+    print_result({"project": project, "file": out}, said, as_json=as_json)
 
 
 def _enter(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, get_args
+from pathlib import Path
+from typing import get_args
 
 import click
 
@@ -13,7 +14,7 @@ from mrv.statement.credentials import Finding
 from mrv.statement.opinion import Assurance, Opinion, opinion_word
 from services.cli.options.choice import Choice
 from services.cli.options.json_option import json_option
-from services.cli.output.json_text import say
+from services.cli.output.json_text import print_result
 from services.cli.output.progress import bar
 from services.cli.statements import offline_signing as apart
 from services.cli.statements.opinion_options import person, site_visit
@@ -30,9 +31,6 @@ from services.cli.statements.statement_options import (
 from services.issuer import keys
 from services.issuer import transitions as life
 from services.settings import Settings
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _HUNDRED = 100
 
@@ -66,7 +64,7 @@ def submit(what: str, key_name: str, out: Path | None, *, as_json: bool) -> None
         warn_unmet(open_)
         by = document["issuer"]["name"]
         done = {"file": out, "signed_by": by, "not_met": open_}
-        say(done, f"{out}: signature of {by}, to be handed in", as_json=as_json)
+        print_result(done, f"{out}: signature of {by}, to be handed in", as_json=as_json)
         return
     signer = signer_of(key_name)
     strict = Settings().require_accepted_factors
@@ -75,7 +73,7 @@ def submit(what: str, key_name: str, out: Path | None, *, as_json: bool) -> None
     warn_unmet(open_)
     by = signer.holder.name
     done = {"statement": what, "state": "submitted", "signed_by": by, "not_met": open_}
-    say(done, f"{what} is submitted, signed by {by}", as_json=as_json)
+    print_result(done, f"{what} is submitted, signed by {by}", as_json=as_json)
 
 
 @click.command()
@@ -185,14 +183,14 @@ def verify(
         write_whole(out, canonical.encode(document))
         by = document["issuer"]["name"]
         done = {"file": out, "opinion": opinion, "signed_by": by}
-        say(done, f"{out}: {said} {by}, to be handed in", as_json=as_json)
+        print_result(done, f"{out}: {said} {by}, to be handed in", as_json=as_json)
         return
     signer = signer_of(key_name)
     with database() as conn, failing(), bar(f"computing {what} again"):
         state = life.verify(conn, what, signer, conclusion)
     by = signer.holder.name
     done = {"statement": what, "state": state, "opinion": opinion, "signed_by": by}
-    say(done, f"{what} is {state}, {said} {by}", as_json=as_json)
+    print_result(done, f"{what} is {state}, {said} {by}", as_json=as_json)
 
 
 def _percent(text: str) -> str:
@@ -231,11 +229,11 @@ def approve(what: str, key_name: str, out: Path | None, *, as_json: bool) -> Non
         write_whole(out, canonical.encode(document))
         by = document["issuer"]["name"]
         done = {"file": out, "signed_by": by}
-        say(done, f"{out}: approval of {by}, to be handed in", as_json=as_json)
+        print_result(done, f"{out}: approval of {by}, to be handed in", as_json=as_json)
         return
     signer = signer_of(key_name)
     with database() as conn:
         found = life.approve(conn, what, signer)
     by = signer.holder.name
     done = {"statement": what, "approved_by": by, "approvals": found}
-    say(done, f"{what} is approved by {by}; {found} in all", as_json=as_json)
+    print_result(done, f"{what} is approved by {by}; {found} in all", as_json=as_json)

@@ -15,7 +15,7 @@ from mrv.signatures.proof_form import time_of
 from mrv.signatures.trust_root import IssueRule, TrustRoot, read_root, sign_root, write_root
 from services.cli.groups import Group
 from services.cli.options.json_option import json_option
-from services.cli.output.json_text import print_json, say
+from services.cli.output.json_text import print_json, print_result
 from services.cli.output.table import table
 from services.clock import now_us
 from services.issuer import keys as key_files
@@ -130,7 +130,7 @@ def create(  # noqa: PLR0917 - options of one command
     out.write_bytes(write_root(made))
     said = f"{out}: version {version}, {threshold} of {len(multikeys)} root keys have to sign"
     done = {"file": out, "version": version, "threshold": threshold, "root_keys": multikeys}
-    say(done, said, as_json=as_json)
+    print_result(done, said, as_json=as_json)
 
 
 def _root_keys(root: str) -> list[str]:
@@ -166,9 +166,9 @@ def sign(file: Path, name: str, before: Path | None, *, as_json: bool) -> None:
     key, holder = key_files.load(Settings().home, name)
     if holder.role != "programme":
         raise InputError(f"{name!r} is a key of a {holder.role}; a programme's key signs a root")
-    old = kept.kept(Settings().home) if before is None else before.read_bytes()
+    old = kept.kept_trust_root(Settings().home) if before is None else before.read_bytes()
     file.write_bytes(sign_root(file.read_bytes(), key, old))
-    say({"file": file, "signed_by": name}, f"{file}: signed by {name}", as_json=as_json)
+    print_result({"file": file, "signed_by": name}, f"{file}: signed by {name}", as_json=as_json)
 
 
 @trust.command()
@@ -187,7 +187,7 @@ def pin(file: Path, *, as_json: bool) -> None:
     root = kept.pin(Settings().home, file.read_bytes())
     said = f"version {root.version} of {root.programme} is kept, until {root.expires}"
     done = {"programme": root.programme, "version": root.version, "expires": root.expires}
-    say(done, said, as_json=as_json)
+    print_result(done, said, as_json=as_json)
 
 
 @trust.command()

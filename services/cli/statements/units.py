@@ -12,7 +12,7 @@ from services.cli.groups import Group
 from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
-from services.cli.output.json_text import print_json, say
+from services.cli.output.json_text import print_json, print_result
 from services.cli.output.table import table
 from services.store.postgres.pool import connect
 from services.store.statements import units as store
@@ -75,7 +75,7 @@ def enter(
         find(conn, statement)
         number = store.enter(conn, one, getpass.getuser())
     said = f"{statement}: units {first} to {last} of {vintage} are {event} (entry {number})"
-    say({"entry": number, **one._asdict()}, said, as_json=as_json)
+    print_result({"entry": number, **one._asdict()}, said, as_json=as_json)
 
 
 @units.command("list")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import click
 
@@ -13,7 +13,7 @@ from mrv.log.vkey import COSIGNATURE, Vkey
 from services.cli.groups import Group
 from services.cli.options.json_option import json_option
 from services.cli.output.counts import counted
-from services.cli.output.json_text import print_json, say
+from services.cli.output.json_text import print_json, print_result
 from services.cli.output.times import shown_time
 from services.clock import now_us
 from services.logs import get_logger
@@ -21,9 +21,6 @@ from services.settings import Settings
 from services.witness import witness_keys
 from services.witness.cosigner import Cosigner
 from services.witness.state import State
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @click.group(cls=Group)
@@ -57,7 +54,7 @@ def create(name: str, *, as_json: bool) -> None:
     """
     made = witness_keys.create(_folder(), name, Settings().key_passphrase_bytes)
     vkeys = [str(key) for key in made.vkeys]
-    say({"name": name, "vkeys": vkeys}, "\n".join(vkeys), as_json=as_json)
+    print_result({"name": name, "vkeys": vkeys}, "\n".join(vkeys), as_json=as_json)
 
 
 @witness.command("add-log")
@@ -77,7 +74,7 @@ def add_log(vkey: str, *, as_json: bool) -> None:
     with State(_folder()) as state:
         new = state.add_log(key, _now_s())
     said = f"log {key.name} {'is cosigned from now on' if new else 'was known already'}"
-    say({"origin": key.name, "new": new}, said, as_json=as_json)
+    print_result({"origin": key.name, "new": new}, said, as_json=as_json)
 
 
 @witness.command()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ingest.formats.sparkplug_birth import Birth, Tag
-from ingest.sparkplug import Held, Node
+from ingest.sparkplug import Node, WaitingMessage
 from services.store.postgres.timestamps import stamp
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def load(connection: Connection) -> dict[str, Node]:
         " ORDER BY received, id"
     )
     for name, *row in held:
-        nodes[name].held.append(Held(*row))
+        nodes[name].held.append(WaitingMessage(*row))
     return nodes
 
 

@@ -10,7 +10,7 @@ import msgspec
 from mrv.exports.aef import digest, tables
 from mrv.exports.draft import Draft
 from mrv.exports.entered import Submission
-from services.registry.authority import TYPES, document, whole
+from services.registry.authority import TYPES, document, entered_records
 from services.registry.entries import Entered
 from services.store.postgres.jsonb import jsonb
 
@@ -66,7 +66,7 @@ def write(cur: Cursor, changed: Sequence[Entered], merged: Registry, author: str
     for one in changed:
         record = one.record
         if isinstance(record, Submission) and record.filed is not None:
-            made = tables(whole(merged), record)
+            made = tables(entered_records(merged), record)
             cur.execute(
                 "INSERT INTO filed_submission (party, year, version, sha256, tables, author)"
                 " VALUES (%s, %s, %s, %s, %s, %s)",

@@ -30,7 +30,7 @@ from services.registry.entries import (
     Reported,
     Site,
     Topic,
-    array_said,
+    array_fields,
 )
 from services.store.postgres.jsonb import exact
 from services.store.registry import authority
@@ -147,7 +147,7 @@ def _devices(conn: Connection) -> list[Device]:
             model=model,
             ratings=tuple(one for one, _ in rated_from[name]),
             meter_keys=tuple(signing[name]),
-            **(array_said(modules[name][-1]) if modules[name] else {}),
+            **(array_fields(modules[name][-1]) if modules[name] else {}),
             arrays=tuple(modules[name]),
         )
         for (

@@ -8,14 +8,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 LARGEST_BYTES = 33_554_432
 
 
-def insert(
-    conn: Connection[TupleRow], statement: str, signed: datetime, multikey: str, files: bytes
-) -> None:
+def insert(conn: Connection, statement: str, signed: datetime, multikey: str, files: bytes) -> None:
     """
     Keep a public version beside the earlier ones.
 
@@ -35,7 +32,7 @@ def insert(
     )
 
 
-def newest(conn: Connection[TupleRow], statement: str) -> bytes | None:
+def newest(conn: Connection, statement: str) -> bytes | None:
     """Return the newest public version of a statement as a zip, if one was published."""
     row = conn.execute(
         "SELECT files FROM public_version WHERE statement_id = %s ORDER BY sequence DESC LIMIT 1",
@@ -44,7 +41,7 @@ def newest(conn: Connection[TupleRow], statement: str) -> bytes | None:
     return None if row is None else bytes(row[0])
 
 
-def published(conn: Connection[TupleRow], statement: str) -> bool:
+def published(conn: Connection, statement: str) -> bool:
     """Whether a public version of a statement was published."""
     row = conn.execute(
         "SELECT EXISTS (SELECT FROM public_version WHERE statement_id = %s)", [statement]

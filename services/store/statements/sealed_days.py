@@ -76,17 +76,29 @@ def first_us(cursor: Cursor, devices: Sequence[str]) -> dict[str, int]:
     """Time of each device's oldest reading, of those that have one. [us UTC]"""
     found: dict[str, int] = {}
     stored: list[tuple[str, int]] = []
-    for class_id in classes.load():
+    for class_id, ids in _by_class(cursor, devices).items():
         cursor.execute(
             "SELECT d.id, r.first FROM unnest(%s::text[]) d (id) CROSS JOIN LATERAL"
             " (SELECT (extract(epoch FROM time) * 1000000)::bigint AS first"
             f" FROM reading_{class_id} WHERE device_id = d.id ORDER BY time LIMIT 1) r",
-            [list(devices)],
+            [ids],
         )
         stored += [(str(name), int(us)) for name, us in cursor.fetchall()]
     stored += [(name, first) for name, (first, _) in archived.reach(cursor, devices).items()]
     for name, us in stored:
         found[name] = min(us, found.get(name, us))
+    return found
+
+
+def _by_class(cursor: Cursor, devices: Sequence[str]) -> dict[str, list[str]]:
+    """Devices under the class whose table has their readings; under all, if it is not known."""
+    cursor.execute("SELECT id, class FROM device WHERE id = ANY(%s)", [list(devices)])
+    class_of = {str(name): str(class_id) for name, class_id in cursor.fetchall()}
+    found: dict[str, list[str]] = {}
+    every = classes.load()
+    for name in devices:
+        for class_id in [class_of[name]] if class_of.get(name) in every else every:
+            found.setdefault(class_id, []).append(name)
     return found
 
 

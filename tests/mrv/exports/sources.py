@@ -3,8 +3,9 @@
 from msgspec import structs
 
 from mrv.documents.form import read_bytes
+from mrv.documents.period_account import Vintage
 from mrv.documents.plan import PlanExtract
-from mrv.documents.statement import Vintage, claims_of
+from mrv.documents.statement import claims_of
 from mrv.documents.verification import Verification
 from mrv.exports.source import Source
 from mrv.signatures import canonical

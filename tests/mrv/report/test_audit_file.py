@@ -10,7 +10,7 @@ import segno
 from msgspec.structs import replace as changed
 from pypdf import PdfReader
 
-from mrv.documents.statement import Arrival
+from mrv.documents.monitoring import Arrival
 from mrv.documents.verification import PersonNamed, SiteVisit
 from mrv.registry.monitoring_plan import Line
 from mrv.report.page import page

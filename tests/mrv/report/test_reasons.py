@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mrv.accounting import distance_history
-from mrv.documents.statement import Deduction
+from mrv.documents.period_account import Deduction
 from mrv.methodologies import _vehicles
 from mrv.report.translations import reason
 from mrv.report.words import LANGUAGES, Words

@@ -42,10 +42,10 @@ def test_a_round_that_fails_is_finished_by_the_next(sealed_url, tmp_path):
     file, log = tmp_path / "file", get_logger("test")
     file.write_text("in the way")
     place = file / "archive"
-    assert not rounds.once(sealed_url, str(place), shelved.LATER, log)
+    assert not rounds.archive_once(sealed_url, str(place), shelved.LATER, log)
     before = shelved.hot(sealed_url)
     file.unlink()
-    assert rounds.once(sealed_url, str(place), shelved.LATER, log, rows_per_s=100_000)
+    assert rounds.archive_once(sealed_url, str(place), shelved.LATER, log, rows_per_s=100_000)
     assert (sum(before) > 0, shelved.hot(sealed_url)) == (True, [0, 0, 0])
 
 

@@ -8,7 +8,7 @@ from ingest.mqtt.topics import Router
 from ingest.wire import decode
 from services.bridge.admit import admit
 from services.bridge.encode import encode
-from services.intake.done import Done
+from services.intake.durable_batch import Done
 from services.intake.principal_quota import Limits, PrincipalQuota
 
 FLEET = Fleet([Device(name, "roof", "energy_meter") for name in ("mad", "meek")])

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import click
 import pytest
@@ -15,18 +14,13 @@ from click.testing import CliRunner
 from services.cli.closed_pipe import reader_is_gone
 from services.cli.main import main
 from services.cli.output.masks import masked
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-TONNE = [sys.executable, "-m", "services.cli"]
+from tests import commands
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:
     """`tonne ... | head` said that a server cannot be reached; somebody looked for it."""
-    with subprocess.Popen(
-        [*TONNE, "registry", "schema"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+    piped = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with commands.start(["registry", "schema"], **piped) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()  # before it has written anything
@@ -107,13 +101,8 @@ def test_a_shell_completes(words: str, expected: str) -> None:
         "COMP_WORDS": words,
         "COMP_CWORD": str(len(words.split()) - 1),
     }
-    told = subprocess.run(
-        [sys.executable, "-c", "from services.cli.main import main; main(prog_name='tonne')"],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, **given},
-    )
+    told = CliRunner().invoke(main, prog_name="tonne", env=given)
+    assert told.exit_code == 0
     assert f"plain,{expected}" in told.stdout.splitlines()
 
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import click
 
 from services.cli.main import main
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 def commands() -> dict[str, click.Command]:

@@ -75,7 +75,7 @@ def test_nobody_gets_more_than_its_minutes(steps):
     for pause_s, count, gone, gone_s in steps:
         clock.now_s += pause_s
         if gone:
-            quota.away(gone_s)
+            quota.note_pause(gone_s)
             away_s += gone_s
         over = quota.over(ROUTER, inbox(*from_("mad", count), *from_("meek", 1)))
         assert all(one.message < count for one in over)

@@ -13,7 +13,7 @@ from ingest.sparkplug import Rules
 from services.embedded.chain import EmbeddedChain
 from services.intake.retry import GaveUpError
 from services.intake.sparkplug import SparkplugNodes
-from services.intake.start import waited_for
+from services.intake.start import wait_for_server
 from services.local.postgres import Postgres
 from services.logs import get_logger
 from services.metrics import Metrics
@@ -48,12 +48,12 @@ def test_a_database_that_comes_later_is_waited_for(server):
     chain, begin = opening(server.url, stopping)
     server.stop()
     with pytest.raises(ServerError, match="cannot be used") as error:
-        waited_for("database", begin, 0.3, stopping, LOG)
+        wait_for_server("database", begin, 0.3, stopping, LOG)
     assert "waited 0.3 s" in str(error.value)
     assert "\n" not in str(error.value)
     later = threading.Timer(0.7, server.start)
     later.start()
-    waited_for("database", begin, 60, stopping, LOG)
+    wait_for_server("database", begin, 60, stopping, LOG)
     later.join()
     assert chain.fleet.version == 0
     chain.close()
@@ -74,7 +74,7 @@ def test_a_restart_in_the_middle_of_the_start_ends_nothing(server):
         tried.append(time.monotonic())
         begin()
 
-    waited_for("database", once_killed, 60, stopping, LOG)
+    wait_for_server("database", once_killed, 60, stopping, LOG)
     assert len(tried) > 1
     chain.close()
 
@@ -89,7 +89,7 @@ def test_what_is_refused_is_said_at_once(server):
         raise taken
 
     with pytest.raises(ServerError, match="another"):
-        waited_for("database", begin, 60, threading.Event(), LOG)
+        wait_for_server("database", begin, 60, threading.Event(), LOG)
     assert time.monotonic() - began < 5
 
 
@@ -101,4 +101,4 @@ def test_a_stop_ends_the_wait(server):
     server.stop()
     threading.Timer(0.3, stopping.set).start()
     with pytest.raises(GaveUpError):
-        waited_for("database", begin, 60, stopping, LOG)
+        wait_for_server("database", begin, 60, stopping, LOG)

@@ -7,7 +7,8 @@ import pytest
 from msgspec import structs
 
 from mrv.accounting.fixed_ex_ante import CLAUSE as KEPT
-from mrv.documents.statement import FixedParameter, claims_of
+from mrv.documents.period_account import FixedParameter
+from mrv.documents.statement import claims_of
 from mrv.errors import StatementStateError
 from mrv.packs.reader import read_pack
 from mrv.signatures import canonical

@@ -73,7 +73,15 @@ def test_rating_with_an_earlier_time_is_a_condition(url, tmp_path):
     )
     refused, said = _import(url, tmp_path, plant.REGISTRY.replace(ONE, dated))
     assert not refused, said
-    assert "inv-1: 2,000,000 W in place of 1,000,000 W" in _told(_close(url), "tonne: rated powers")
+    told = _told(_close(url), "tonne: rated powers")
+    assert "inv-1: 2,000,000 W in place of 1,000,000 W" in told
+    assert "until then the lower one counts" in told
+    # both of its channels say twice what the inverter makes
+    times, energy, power = plant.sunny("2026-03-05", "2026-03-06", 15, 1_900_000)
+    plant.send(url, "inv-1", times, energy_export_wh=energy + 50_000_000, active_power_w=power)
+    (one, _) = _close(url, (plant.us("2026-03-05"), plant.us("2026-03-06")))["monitoredParameters"]
+    most = sum(min(w / 4, 275_000) for w in power)
+    assert float(one["counted"]) <= most < 0.8 * int(one["metered"])
 
 
 def test_nothing_is_dated_into_a_period_that_is_signed(url, tmp_path):

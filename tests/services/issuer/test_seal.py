@@ -5,6 +5,7 @@ import pytest
 
 from services.issuer.audit import audit
 from services.store.postgres.pool import connect
+from services.store.statements import sealed_days as seals
 from tests.planted import planted
 from tests.services.issuer import logged, plant
 
@@ -90,3 +91,14 @@ def test_a_day_that_is_not_sealed_in_time_is_named(database_url, who):
     plant.fill_pv(database_url, "2026-03-04", "2026-03-06", 15)
     assert _audit(database_url).first_break is None
     assert "2026-03-04 ended more than 36 hours ago" in _audit(database_url, late).first_break
+
+
+def test_a_device_that_was_taken_out_of_the_registry_began_as_before(database_url, who):
+    """Nobody would seal the days of a meter whose row somebody removed by hand."""
+    names = ("inv-1", "bus-1", "nobody")
+    with psycopg.connect(database_url) as conn, conn.cursor() as cursor:
+        began = seals.first_us(cursor, names)
+        assert began.keys() == {"inv-1", "bus-1"}
+        cursor.execute("SET session_replication_role = replica")
+        cursor.execute("DELETE FROM device WHERE id = 'inv-1'")
+        assert seals.first_us(cursor, names) == began

@@ -17,7 +17,7 @@ from mrv.errors import EnrolmentError
 from mrv.packs.reader import read_pack
 from mrv.report.opinion import evidence_rows
 from mrv.report.words import Words
-from mrv.timestamps.held import read
+from mrv.timestamps.stored_tokens import read
 from services.cli.main import main
 from services.issuer import stamped_issue, timestamps
 from services.issuer import transitions as life

@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -20,6 +19,7 @@ from services.simulator.faults import Faults
 from services.simulator.fleet import Group
 from services.simulator.flow import fleet_sources, outgoing
 from services.simulator.sender import Pace, Sender
+from tests import commands
 
 pytestmark = pytest.mark.integration
 
@@ -198,9 +198,10 @@ def test_without_a_duration_it_goes_on_until_it_is_told(mqtt_url, store, tmp_pat
     there = store()
     fleet = tmp_path / "fleet.yaml"
     fleet.write_text("fleet: [{class: noise_station, count: 2, cadence_s: 1}]")
-    command = [sys.executable, "-m", "services.cli.main", "simulate", "--json", "--fleet"]
-    running = subprocess.Popen(
-        [*command, str(fleet), "--mqtt-url", mqtt_url], stdout=subprocess.PIPE, cwd=DEPLOY.parent
+    running = commands.start(
+        ["simulate", "--json", "--fleet", fleet, "--mqtt-url", mqtt_url],
+        stdout=subprocess.PIPE,
+        cwd=DEPLOY.parent,
     )
     until = time.monotonic() + 30
     while len(there.readings) < 6 and time.monotonic() < until:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from services.api.console.charts.frame import Size, figure
-from services.api.console.charts.svg import rectangle, tag, words_of
+from services.api.console.charts.svg import rectangle, shortened, tag
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -99,7 +99,7 @@ def _nodes(
         at = x - 6 if side < 0 else x + _NODE + 6
         drawn.append(tag("path", d=rectangle(x, places[name], _NODE, high), class_="node"))
         drawn.append(
-            tag("text", words_of(name, most), tag("title", name), x=float(at),
+            tag("text", shortened(name, most), tag("title", name), x=float(at),
                 y=places[name] + high / 2 + 4, text_anchor="end" if side < 0 else "start",
                 class_="axis")
         )  # fmt: skip

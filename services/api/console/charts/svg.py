@@ -42,6 +42,6 @@ def rectangle(x: float, y: float, width: float, height: float) -> str:
     return f"M{x:.1f} {y:.1f}h{width:.1f}v{height:.1f}h{-width:.1f}z"
 
 
-def words_of(text: str, most: int) -> str:
+def shortened(text: str, most: int) -> str:
     """Return a text cut to a number of characters, with an ellipsis where it was longer."""
     return text if len(text) <= most else f"{text[: most - 1].rstrip()}\N{HORIZONTAL ELLIPSIS}"

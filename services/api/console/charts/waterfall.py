@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
 from services.api.console.charts.frame import NARROW, WIDE, Size, below, figure, framed
-from services.api.console.charts.svg import rectangle, tag, words_of
+from services.api.console.charts.svg import rectangle, shortened, tag
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +73,7 @@ def waterfall(found: Sequence[Step], unit: str, alt: str, t: Words) -> Markup:
                 )  # fmt: skip
         room = max(int(each / _CHARACTER), 3)
         labels = [
-            ((i + 0.5) / len(found), words_of(one.label, room) if size is WIDE else str(i + 1))
+            ((i + 0.5) / len(found), shortened(one.label, room) if size is WIDE else str(i + 1))
             for i, one in enumerate(found)
         ]
         return drawn + below(frame, labels)

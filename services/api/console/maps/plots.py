@@ -97,7 +97,7 @@ def _drawn(
     parallels = _multiples(top - height / scale, top, step)
     return Map(
         size,
-        _apart(spots, size),
+        _spread(spots, size),
         elsewhere,
         _outline(left, top, scale, shrink, size),
         [((v * shrink - left) * scale, _degrees(v, "EW")) for v in meridians],
@@ -140,7 +140,7 @@ def _degrees(value: float, sides: str) -> str:
     return f"{abs(value):g}\N{DEGREE SIGN}{side}"
 
 
-def _apart(spots: list[Spot], size: tuple[int, int], least: float = 22.0) -> list[Spot]:
+def _spread(spots: list[Spot], size: tuple[int, int], least: float = 22.0) -> list[Spot]:
     """Move spots that lie on each other apart, around where they lie."""
     placed: list[Spot] = []
     for one in spots:

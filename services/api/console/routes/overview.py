@@ -44,7 +44,7 @@ _CHOSEN = {
 }  # fmt: skip
 
 
-class Found(NamedTuple):
+class PageFigures(NamedTuple):
     """What the page shows."""
 
     of: Year
@@ -91,7 +91,7 @@ def overview(ask: View, language: Language, year: YearQuery = None) -> Response:
     )
 
 
-def recalled(ask: Asked, year: int | None = None) -> Found:
+def recalled(ask: Asked, year: int | None = None) -> PageFigures:
     """
     Return what the front page shows, asked of the database once in a while.
 
@@ -109,13 +109,13 @@ def recalled(ask: Asked, year: int | None = None) -> Found:
     if year is not None and year not in years:
         raise ProblemError(404, f"nothing is accounted of {year}; there are {years}")
 
-    def find() -> Found:
+    def find() -> PageFigures:
         with ask.reading() as conn:
             projects = console.project_sums(conn)
             sums = console.system_sums(conn, projects)
             today = datetime.now(UTC).date()
             of = year or today.year
-            return Found(
+            return PageFigures(
                 Year(
                     of,
                     years,
@@ -147,7 +147,7 @@ class Sums(NamedTuple):
     of_target: str | None
 
 
-def _sums(found: Found) -> Sums:
+def _sums(found: PageFigures) -> Sums:
     counted = [one for one in found.of.projects if one.counted]
     avoided = added(one.avoided_t for one in counted)
     expected = added(one.expected_t for one in counted)
@@ -197,7 +197,7 @@ class Card(NamedTuple):
     state: str
 
 
-def _cards(found: Found, t: Words) -> list[Card]:
+def _cards(found: PageFigures, t: Words) -> list[Card]:
     weeks: dict[str, list[Fraction | None]] = {}
     systems_of = {one.project: one.system for one in found.of.projects}
     for project, day, value in found.of.days:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
     from psycopg import Connection
 
-    from mrv.documents.statement import Gap
+    from mrv.documents.period_account import Gap
     from services.api.request_context import Asked
     from services.store.statements.statements import Stored
     from services.store.views.console import CoverageDay, EmissionDay, ProjectSums
@@ -65,7 +65,7 @@ class Row(NamedTuple):
     measured: int | None
 
 
-class Shown(NamedTuple):
+class ProjectRow(NamedTuple):
     """A project in a span: `kind` is year, month or day, and `name` says which."""
 
     sums: ProjectSums
@@ -118,19 +118,21 @@ def project(
     )
 
 
-def _found(ask: Asked, name: str, year: str | None, month: str | None, day: str | None) -> Shown:
+def _found(
+    ask: Asked, name: str, year: str | None, month: str | None, day: str | None
+) -> ProjectRow:
     with ask.reading() as conn:
         sums = next(iter(console.project_sums(conn, name)), None)
         if sums is None:
             raise unknown("project", name)
         if day is not None:
-            return _of_day(conn, sums, _said("day", day))
+            return _of_day(conn, sums, _first_day("day", day))
         if year is not None:
-            return _of_year(conn, sums, _said("year", year))
+            return _of_year(conn, sums, _first_day("year", year))
         return _of_month(conn, sums, _first_of(month, sums))
 
 
-def _of_year(conn: Connection, sums: ProjectSums, first: date) -> Shown:
+def _of_year(conn: Connection, sums: ProjectSums, first: date) -> ProjectRow:
     end = date(first.year + 1, 1, 1)
     firsts = [date(first.year, m, 1) for m in range(1, 13)]
     wanted = console.expected_between(conn, sums.id, _midnights([*firsts, end], sums.timezone))
@@ -141,10 +143,10 @@ def _of_year(conn: Connection, sums: ProjectSums, first: date) -> Shown:
         Row(f"{m:%Y-%m}", f"month={m:%Y-%m}", *_tonnes(found.get(m.month, [])), _grams(t), None)
         for m, t in zip(firsts, wanted, strict=True)
     ]
-    return Shown(sums, "year", f"{first:%Y}", first, end, rows, [], list(sums.sites))
+    return ProjectRow(sums, "year", f"{first:%Y}", first, end, rows, [], list(sums.sites))
 
 
-def _of_month(conn: Connection, sums: ProjectSums, first: date) -> Shown:
+def _of_month(conn: Connection, sums: ProjectSums, first: date) -> ProjectRow:
     name, zone, end = sums.id, sums.timezone, _following(first)
     emissions = console.emission_days(conn, name, zone, first, end)
     coverage = console.coverage_days(conn, name, zone, _pairs(conn, name), first, end)
@@ -159,10 +161,10 @@ def _of_month(conn: Connection, sums: ProjectSums, first: date) -> Shown:
         for day in sorted(held.keys() | known.keys())
     ]  # fmt: skip
     weeks = month_calendar(first.year, first.month, coverage)
-    return Shown(sums, "month", f"{first:%Y-%m}", first, end, rows, weeks, list(sums.sites))
+    return ProjectRow(sums, "month", f"{first:%Y-%m}", first, end, rows, weeks, list(sums.sites))
 
 
-def _of_day(conn: Connection, sums: ProjectSums, day: date) -> Shown:
+def _of_day(conn: Connection, sums: ProjectSums, day: date) -> ProjectRow:
     end = day + timedelta(days=1)
     since, until = _midnights([day, end], sums.timezone)
     found = console.account_quarters(conn, sums.id, since, until)
@@ -177,7 +179,7 @@ def _of_day(conn: Connection, sums: ProjectSums, day: date) -> Shown:
         Row(_clock(start, sums.timezone), None, *_three(sums_ug), _grams(expected), None)
         for (start, *sums_ug), expected in zip(found, wanted, strict=True)
     ]
-    return Shown(sums, "day", day.isoformat(), day, end, rows, [], list(sums.sites))
+    return ProjectRow(sums, "day", day.isoformat(), day, end, rows, [], list(sums.sites))
 
 
 def _midnights(days: Sequence[date], timezone: str) -> list[datetime]:
@@ -190,7 +192,7 @@ def _clock(at: datetime, timezone: str) -> str:
     return local_text(int(at.timestamp()) * 1_000_000, timezone)[11:16]
 
 
-def _said(of: str, text: str) -> date:
+def _first_day(of: str, text: str) -> date:
     """Return the first day of a year, month or day that an address names."""
     pattern, example = _SPANS[of]
     said = re.fullmatch(pattern, text)
@@ -206,10 +208,10 @@ def _first_of(month: str | None, sums: ProjectSums) -> date:
     if month is None:
         last = sums.crediting_to - timedelta(days=1)
         return max(sums.crediting_from, min(sums.today, last)).replace(day=1)
-    return _said("month", month)
+    return _first_day("month", month)
 
 
-def _chart(found: Shown, t: Words) -> Markup | None:
+def _chart(found: ProjectRow, t: Words) -> Markup | None:
     """Draw what was avoided beside what was expected."""
     if not any(row.avoided is not None for row in found.rows):
         return None
@@ -263,7 +265,7 @@ def _share(one: CoverageDay | None) -> int | None:
     return min(one.measured_us * 100 // one.serving_us, 100)
 
 
-def _around(found: Shown) -> dict[str, str | None]:
+def _around(found: ProjectRow) -> dict[str, str | None]:
     """Return the span before and the span after, within what is stored and until now, and above."""
     sums = found.sums
     stored = [_local(edge, sums.timezone) for edge in (sums.first, sums.last)]

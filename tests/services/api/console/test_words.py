@@ -19,7 +19,7 @@ from services.api.console.maps.coastline import within
 from services.api.console.maps.plots import HEIGHT, WIDTH, sites_map
 from services.api.console.navigation import own
 from services.api.console.routes import overview
-from services.api.console.routes.statements import _sums
+from services.api.console.routes.statement_days import _sums
 from services.api.console.translations import Words, preferred, texts
 from services.store.views.console import Site
 from services.store.views.programme_report import DAILY

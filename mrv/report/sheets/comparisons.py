@@ -1,4 +1,4 @@
-"""Sheets of what the figures were held against: witnesses, design, other periods, materiality."""
+"""Sheets of what figures were held against: check meters, design, other periods, errors."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from mrv.rounding import half_up
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from mrv.documents.monitoring import CrossCheck
+    from mrv.documents.period_account import Comparison, PeriodComparison
     from mrv.documents.plan import StatementFigures
-    from mrv.documents.statement import Comparison, CrossCheck, PeriodComparison
     from mrv.report.report_data import Facts
     from mrv.report.sheets.grid import Grid
     from mrv.report.words import Words

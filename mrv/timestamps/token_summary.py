@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from mrv.errors import TimestampError
-from mrv.timestamps.held import read
+from mrv.timestamps.stored_tokens import read
 from mrv.timestamps.token import read as said
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
-
-class Shown(NamedTuple):
+class TokenSummary(NamedTuple):
     """Name in the certificate of who signed a token, and its time, RFC 3339 in UTC."""
 
     signer: str
     time: str
 
 
-def shown(data: bytes | None, index: int | None) -> tuple[Shown, ...]:
+def shown(data: bytes | None, index: int | None) -> tuple[TokenSummary, ...]:
     """
     Return who stamped a statement, or the log with its issue, the earliest first.
 
@@ -37,10 +35,10 @@ def shown(data: bytes | None, index: int | None) -> tuple[Shown, ...]:
     first: dict[str, str] = {}
     for one in sorted(_tokens(data, index), key=lambda x: (x.time, x.signer)):
         first.setdefault(one.signer, one.time)
-    return tuple(Shown(signer, at) for signer, at in first.items())
+    return tuple(TokenSummary(signer, at) for signer, at in first.items())
 
 
-def _tokens(data: bytes, index: int | None) -> Iterator[Shown]:
+def _tokens(data: bytes, index: int | None) -> Iterator[TokenSummary]:
     held = read(data)
     places = () if index is None else held.entries.get(index, ())
     over = [token for place in places for token in held.heads[place.head].tokens]
@@ -49,4 +47,4 @@ def _tokens(data: bytes, index: int | None) -> Iterator[Shown]:
             found = said(token)
         except TimestampError:
             continue  # `tonne verify` names it; a page shows what can be read
-        yield Shown(found.signer, found.time.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        yield TokenSummary(found.signer, found.time.strftime("%Y-%m-%dT%H:%M:%SZ"))

@@ -13,16 +13,14 @@ with the export and stands in no manifest: each token carries its own signature.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from mrv.errors import CanonicalError
 from mrv.log.checkpoint import decode_hash
 from mrv.signatures import canonical
 from mrv.signatures.multibase import decode_base64, encode_base64
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 _FIELDS = {"chains", "statement", "heads", "entries"}
 _MOST = 20_000
@@ -43,7 +41,7 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class StoredTokens:
     """What the file holds; see above.  `entries` are places by index in the log."""
 
     chains: tuple[str, ...]
@@ -57,7 +55,7 @@ class Held:
         return len(self.statement) + sum(len(head.tokens) for head in self.heads)
 
 
-def write(held: Held) -> bytes:
+def write(held: StoredTokens) -> bytes:
     """Bytes of the file."""
     return canonical.legible(
         {
@@ -76,7 +74,7 @@ def write(held: Held) -> bytes:
     )
 
 
-def read(data: bytes) -> Held:
+def read(data: bytes) -> StoredTokens:
     """
     Read what `write` wrote; nothing of it is verified yet.
 
@@ -98,7 +96,9 @@ def read(data: bytes) -> Held:
     for one in _objects(record["entries"], {"index", "head", "proof"}):
         index = _number(one, "index")
         entries[index] = (*entries.get(index, ()), _place(one, len(heads)))
-    found = Held(tuple(map(_chain, record["chains"])), _tokens(record["statement"]), heads, entries)
+    found = StoredTokens(
+        tuple(map(_chain, record["chains"])), _tokens(record["statement"]), heads, entries
+    )
     if found.tokens > _MOST:
         raise CanonicalError(f"{found.tokens} tokens are more than are read; {_MOST} at most")
     return found

@@ -1,0 +1,225 @@
+"""
+Monitoring in a statement: meters, calibrations, coverage, cross-checks, quality of readings.
+
+Quantities are decimal text in the unit that their name carries, those without one in
+the base unit beside them (Wh, m, kg).  Tonnes are of CO2 equivalent.  Fields that may be
+`UNSET` came after tonne 0.1.0's first statements, in which they are absent.
+"""
+
+from typing import Literal
+
+from mrv.documents.form import UNSET, Form, Hex, Number, Time, UnsetType, Whole, field
+
+Side = Literal["baseline", "project"]
+
+
+class PlanVersion(Form):
+    """A version of the project's monitoring plan in force, with its digest."""
+
+    version: str
+    from_: str
+    responsible: str
+    sha256: Hex
+
+
+class Rated(Form):
+    """A rated power [W], and from when on it counts."""
+
+    from_: Time
+    rated_power_w: Whole
+
+
+class Meter(Form):
+    """
+    The meter of a device: its class and profile, serial number and accuracy class.
+
+    `ratings` are its rated powers in order of time, the first for all time before.
+    """
+
+    class_: str
+    profile: str
+    serial: str | None
+    accuracy_class: str | None
+    replacements: int
+    maker: str | UnsetType = UNSET
+    model: str | UnsetType = UNSET
+    ratings: tuple[Rated, ...] | UnsetType = UNSET
+
+
+class CalibrationShown(Form):
+    """A calibration certificate."""
+
+    certificate: str
+    performed: str
+    valid_until: str
+    accuracy_class: str | None
+    max_error_percent: str | None = field(name="maxErrorPercent")
+    serial: str | UnsetType = UNSET
+
+
+class Planned(Form):
+    """What the newest version of the monitoring plan says of a device in a role."""
+
+    version: str
+    channel: str | None
+    option: str
+    frequency: str
+    accuracy_class: str | None
+    qa_qc: str
+    responsible: str
+
+
+class ReadingsReach(Form):
+    """How many readings, the first and the last, and how many lie outside of the period."""
+
+    count: int
+    first: Time | None
+    last: Time | None
+    outside_period: int
+
+
+class CoverageShown(Form):
+    """Where a device's time went, in seconds and as shares of its time in service."""
+
+    installed_s: Number
+    measured_s: Number
+    estimated_s: Number
+    unknown_s: Number
+    missing_s: Number
+    substituted_s: Number | UnsetType = UNSET
+    calibrated_s: Number
+    installed_share: Number
+    measured_share: Number
+    estimated_share: Number
+    unknown_share: Number
+    missing_share: Number
+    calibrated_share: Number
+
+
+class MonitoredParameter(Form):
+    """
+    What one device in one role metered, and what of it counts. [base unit]
+
+    `counted` = `metered` less `deducted` on the baseline side, and plus `deducted` plus
+    `substituted` on the project side.
+    """
+
+    device: str
+    role: str
+    side: Side
+    parameter: str
+    symbol: str | UnsetType = UNSET
+    unit: str
+    source: str | UnsetType = UNSET
+    monitoring_option: str
+    from_: Time
+    to: Time
+    metered: Whole
+    outside_service: Whole
+    deducted: Number
+    substituted: Number
+    counted: Number
+    emissions_t: Number
+    meter: Meter
+    calibrations: tuple[CalibrationShown, ...]
+    plan: Planned | UnsetType | None = UNSET
+    readings: ReadingsReach
+    coverage: CoverageShown
+
+
+class CrossCheck(Form):
+    """
+    What meters say, held against a check meter or an invoice of the same energy.
+
+    `effect_t` is by how much the reduction would be too high if the other one were right.
+    `holds` is None where nothing could be compared; `detail` says why.
+    """
+
+    kind: str
+    against: str
+    devices: tuple[str, ...]
+    parameter: str
+    unit: str
+    from_: Time
+    to: Time
+    compared_share: Number
+    metered: Number
+    witnessed: Number
+    difference_percent: Number | None
+    tolerance_percent: str
+    effect_t: Number
+    holds: bool | None
+    detail: str
+    readings: ReadingsReach | None
+
+
+class UnusualReadings(Form):
+    """
+    What a quality test found unusual in a period, and what stands in those quarter hours.
+
+    `energy_Wh` is what meters of energy metered in them, `emissions_t` what all meters did, on
+    either side of the account.
+    """
+
+    test: str
+    readings: Whole
+    devices: Whole
+    quarter_hours: Whole
+    energy_wh: Whole = field(name="energy_Wh")
+    emissions_t: Number
+
+
+class LaboratoryResult(Form):
+    """What a laboratory found in a sample, in the parameter's unit."""
+
+    parameter: str
+    sample: str
+    taken: str
+    value: str
+    method: str
+    laboratory: str
+    sha256: Hex | None
+
+
+class Arrival(Form):
+    """
+    When the period's readings arrived, as tonne counted them by the hour.
+
+    `late` are those that arrived 36 hours after their day's end or later, `at_once_days`
+    device-days whose readings of six hours or more came within two, `not_noted` readings
+    whose arrival nobody counted: they were stored before tonne counted, or by hand.
+    """
+
+    readings: Whole
+    late: Whole
+    late_percent: Number
+    at_once_days: Whole
+    device_days: Whole
+    not_noted: Whole
+
+
+class SignedShare(Form):
+    """Energy that one kind of signature backs, and its share of all, in percent."""
+
+    kind: Literal["ocmf", "cose-meter", "cose-gateway", "none"]
+    energy_wh: Whole = field(name="energy_Wh")
+    share_percent: Number
+
+
+class SignedEnergy(Form):
+    """
+    How much of the energy is backed by a signature (mrv/statement/signed_energy).
+
+    `energy_Wh` is what the period's meters of energy metered, `shares` a kind of signature
+    each: a meter's own value (OCMF), a meter's batch (COSE_Sign1), a gateway's, none.
+    `signers` are the devices whose keys signed, `values` how many signed values the evidence
+    holds, `contradicted` how many registers in them do not fit the readings beside them, and
+    `stored` how many signed values of the period the operator has.
+    """
+
+    energy_wh: Whole = field(name="energy_Wh")
+    shares: tuple[SignedShare, ...]
+    signers: tuple[str, ...]
+    values: Whole
+    contradicted: Whole
+    stored: Whole

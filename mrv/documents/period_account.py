@@ -1,0 +1,165 @@
+"""
+The account in a statement: tonnes, factors, gaps, deductions, conditions, comparisons.
+
+Quantities are decimal text in the unit that their name carries, those without one in
+the base unit beside them (Wh, m, kg).  Tonnes are of CO2 equivalent.  Fields that may be
+`UNSET` came after tonne 0.1.0's first statements, in which they are absent.
+"""
+
+from typing import Literal
+
+from mrv.documents.form import UNSET, Form, Hex, Number, Time, UnsetType, Whole, field
+
+
+class Amount(Form):
+    """An amount of CO2e: tonnes with six places, and whole micrograms."""
+
+    t: Number
+    ug: Whole
+
+
+class Totals(Form):
+    """Both sides of the account, and what is left."""
+
+    baseline: Amount
+    project: Amount
+    leakage: Amount
+    reduction: Amount
+
+
+class Carried(Form):
+    """What earlier periods left below zero, and what this one leaves; from which statements."""
+
+    from_: str | None
+    in_ug: Whole
+    out_ug: Whole
+
+
+class Vintage(Form):
+    """A local calendar year's part."""
+
+    year: int
+    reduction_t: Number
+    credited_t: Whole
+
+
+class Credited(Form):
+    """Whole tonnes, rounded down once."""
+
+    t: Whole
+    rounding: Literal["down"]
+    vintages: tuple[Vintage, ...]
+
+
+class WarmingPotentials(Form):
+    """The set of global warming potentials, and the values that were used."""
+
+    set: str
+    co2: Number = field(name="CO2")
+
+
+class FactorUsed(Form):
+    """
+    An emission factor that the figures rest on.
+
+    `provisional`: its year has no official value yet.  `accepted_by_project`: the project
+    accepts by name a factor of certainty M (from memory); None for any other.
+    """
+
+    id: str
+    kind: str
+    value: str
+    unit: str
+    direction: str
+    valid_from: str | None
+    valid_to: str | None
+    source: str
+    certainty: str
+    verified: bool
+    provisional: bool
+    accepted_by_project: bool | UnsetType | None = UNSET
+    sha256: Hex
+
+    @property
+    def accepted(self) -> bool | None:
+        """`accepted_by_project`, None where a statement does not say it."""
+        return None if self.accepted_by_project is UNSET else self.accepted_by_project
+
+
+class FixedParameter(Form):
+    """A parameter that was fixed ex ante; `device` None: of the whole project."""
+
+    device: str | None
+    parameter: str
+    symbol: str | UnsetType = UNSET
+    value: str
+    unit: str
+    meaning: str
+    source: str
+    certainty: str
+    monitoring_option: str | UnsetType | None = UNSET
+
+
+class Gap(Form):
+    """A gap, the rule for it, and what it cost; what it could have earned at most."""
+
+    device: str
+    from_: Time
+    to: Time
+    kind: str
+    time_s: Number
+    rule: str
+    substituted: Number
+    cost_t: Number
+    forgone_at_most_t: Number | None
+
+
+class Deduction(Form):
+    """What was taken off for a meter's error or a design, why, and what it cost."""
+
+    device: str
+    from_: Time
+    to: Time
+    reason: str
+    percent: Number
+    quantity: Number
+    cost_t: Number
+
+
+class Condition(Form):
+    """A condition of the methodology or of tonne, and what of it does not hold."""
+
+    clause: str
+    holds: bool
+    detail: str
+
+
+class Comparison(Form):
+    """
+    What was expected, pro rata of the period's length, and what came.
+
+    `roles` are those whose energy it is; absent where it is all energy that is metered.
+    """
+
+    what: str
+    expected: Number
+    actual: Number
+    difference_percent: Number | UnsetType | None = UNSET
+    roles: tuple[str, ...] | UnsetType = UNSET
+
+
+class PeriodComparison(Comparison):
+    """A comparison with the statement of another period."""
+
+    statement: str
+
+
+class Misstatements(Form):
+    """Errors that stand, net and absolute, beside the share from which they are material."""
+
+    threshold_percent: Number
+    net_misstatement_t: Number
+    absolute_misstatement_t: Number
+    net_share_percent: Number | None
+    absolute_share_percent: Number | None
+    material: bool

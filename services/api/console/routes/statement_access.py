@@ -1,0 +1,30 @@
+"""What pages about a statement's readings share: who may see them, and its days."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mrv.calendar import days, instant_us
+from services.api.problems import ProblemError
+from services.api.routes.statements import visible
+
+if TYPE_CHECKING:
+    from mrv.documents.statement import Claims
+    from services.api.request_context import Asked
+    from services.store.statements.statements import Stored
+
+
+def own(ask: Asked, statement: str) -> tuple[Stored, Claims]:
+    """Return a statement whose readings the caller may see, and what it says."""
+    with ask.reading() as conn:
+        stored = visible(conn, ask.who, statement)
+    if not ask.who.sees(stored.project):
+        raise ProblemError(403, "sign in to see the readings of this project")
+    return stored, stored.claims
+
+
+def days_of(said: Claims) -> list[str]:
+    """Return the local days of the period, as ISO 8601 writes them."""
+    period = said.monitoring_period
+    begin, end = (instant_us(edge, "UTC") for edge in (period.from_, period.to))
+    return [day.isoformat() for day, _, _ in days(begin, end, period.timezone)]

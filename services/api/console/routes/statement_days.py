@@ -1,0 +1,216 @@
+"""A day of a statement: which devices its tonnes come from, and the readings behind them."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import numpy as np
+from fastapi import APIRouter, Path, Query
+from starlette.responses import Response
+
+from ingest import classes
+from ingest.model import NULL
+from mrv.calendar import instant_us, local_text, period_us, utc_text
+from services.api.console.charts.quantities import QUARTER_US, Amount, day_chart
+from services.api.console.render import Language, render
+from services.api.console.routes.overview import tonnes
+from services.api.console.routes.statement_access import days_of, own
+from services.api.console.session import View
+from services.api.console.translations import Words
+from services.api.problems import ProblemError
+from services.api.routes.registry import IdPath, unknown
+from services.api.routes.statements import StatementId
+from services.store.postgres.timestamps import stamp
+from services.store.registry import load as registry
+from services.store.timeseries import readings
+from services.store.views import console
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+    from numpy.typing import NDArray
+
+    from mrv.documents.statement import Claims
+    from services.api.request_context import Asked
+
+router = APIRouter(include_in_schema=False)
+UNITS = {one.name: one.unit for one in classes.QUANTITIES}
+DayPath = Annotated[date, Path()]
+# a quarter hour of the day, by its start
+At = Annotated[str | None, Query(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}Z$")]
+_AROUND_US = 15 * 60_000_000
+_MOST_READINGS = 400
+
+
+class Known(NamedTuple):
+    """
+    A device's readings by time. [us]
+
+    Channels are those with any value: name, unit, and the quantity that a register counts,
+    empty of others.
+    """
+
+    channels: list[tuple[str, str, str]]
+    rows: list[tuple[int, list[str | None]]]
+
+
+@router.get("/console/{language}/statements/{statement}/days/{day}")
+def day_of(ask: View, language: Language, statement: StatementId, day: DayPath) -> Response:
+    """Show which devices a day's tonnes come from."""
+    stored, said = own(ask, statement)
+    since, until = _edges(said, day)
+    with ask.reading() as conn:
+        rows = {
+            name: console.device_day(conn, stored.project, name, since, until)
+            for name in sorted({p.device for p in said.monitored_parameters})
+        }
+    return render(
+        ask, language, "day.html", stored=stored, said=said, day=day, tonnes=tonnes,
+        found={name: _sums(found, _quantities(said, name)) for name, found in rows.items()},
+    )  # fmt: skip
+
+
+@router.get("/console/{language}/statements/{statement}/days/{day}/{device}")
+def device_day(
+    ask: View,
+    language: Language,
+    statement: StatementId,
+    day: DayPath,
+    device: IdPath,
+    at: At = None,
+) -> Response:
+    """Show a device's day; of a quarter hour that is named the readings behind it."""
+    stored, said = own(ask, statement)
+    if device not in {p.device for p in said.monitored_parameters}:
+        raise unknown("device", device)
+    since, until = _edges(said, day)
+    with ask.reading() as conn:
+        rows = console.device_day(conn, stored.project, device, since, until)
+        known = _readings(ask, device, since, until)
+    wanted = _quantities(said, device)
+    rows = [row for row in rows if row[1] in wanted]
+    t = Words(language)
+    zone = said.monitoring_period.timezone
+    return render(
+        ask,
+        language,
+        "device_day.html",
+        stored=stored,
+        day=day,
+        device=device,
+        zone=zone,
+        rows=rows,
+        sums=_sums(rows, wanted),
+        charts=_charts(rows, since, until, zone, t),
+        known=known,
+        most=_MOST_READINGS,
+        behind=None if at is None else _behind(at, rows, known, (since, until)),
+        units=UNITS,
+        tonnes=tonnes,
+        clock=lambda us: local_text(us, zone),
+        us=lambda moment: int(moment.timestamp()) * 1_000_000,
+    )
+
+
+def _charts(
+    rows: list[Any], since: datetime, until: datetime, zone: str, t: Words
+) -> list[tuple[str, Markup]]:
+    """Draw the day of each quantity; what has not come yet is not drawn as missing."""
+    now_us = int(datetime.now(UTC).timestamp()) * 1_000_000
+    edges = tuple(int(edge.timestamp()) * 1_000_000 for edge in (since, until))
+    drawn = []
+    for name in sorted({row[1] for row in rows}):
+        found = {
+            int(row[0].timestamp()) * 1_000_000: Amount(*row[2:6]) for row in rows if row[1] == name
+        }
+        title = t.or_as_is(f"quantity.{name}", name)
+        span = edges[0], min(edges[1], now_us)
+        drawn.append((title, day_chart(found, span, zone, UNITS[name], title, t)))
+    return drawn
+
+
+def _behind(
+    at: str, rows: list[Any], known: Known, edges: tuple[datetime, datetime]
+) -> dict[str, Any]:
+    """Return a quarter hour's values, its readings, the last before and the first after."""
+    start = datetime.fromisoformat(at)
+    if not edges[0] <= start < edges[1]:
+        raise ProblemError(404, f"{at} is no quarter hour of this day")
+    begin = int(start.timestamp()) * 1_000_000
+    end = begin + QUARTER_US
+    within = [i for i, (us, _) in enumerate(known.rows) if begin < us < end]
+    before = [i for i, (us, _) in enumerate(known.rows) if us <= begin][-1:]
+    after = [i for i, (us, _) in enumerate(known.rows) if us >= end][:1]
+    return {
+        "from": begin,
+        "to": end,
+        "values": [row for row in rows if row[0] == start],
+        "rows": [known.rows[i] for i in (*before, *within, *after)],
+    }
+
+
+def _edges(said: Claims, day: date) -> tuple[datetime, datetime]:
+    """Return a local day's edges, within the statement's period."""
+    period = said.monitoring_period
+    if day.isoformat() not in days_of(said):
+        raise ProblemError(404, f"{day} is not a day of this statement")
+    begin, end = period_us(day, date.fromordinal(day.toordinal() + 1), period.timezone)
+    first, last = (instant_us(edge, "UTC") for edge in (period.from_, period.to))
+    since, until = (utc_text(us) for us in (max(begin, first), min(end, last)))
+    return datetime.fromisoformat(since), datetime.fromisoformat(until)
+
+
+def _quantities(said: Claims, device: str) -> set[str]:
+    return {p.parameter for p in said.monitored_parameters if p.device == device}
+
+
+def _sums(rows: list[Any], wanted: set[str]) -> dict[str, Any]:
+    """
+    Return a day's value and times by quantity, and what the device avoided.
+
+    An interval's emissions are the device's, whichever of its quantities it stands beside:
+    they are added once.  None where nothing is known.
+    """
+    found = [row for row in rows if row[1] in wanted]
+    avoided = {row[0]: row[6] for row in found if row[6] is not None}
+    return {
+        "lines": [
+            _line_of(name, [row for row in found if row[1] == name])
+            for name in sorted({row[1] for row in found})
+        ],
+        "reduction_ug": sum(avoided.values()) if avoided else None,
+    }
+
+
+def _line_of(quantity: str, rows: list[Any]) -> dict[str, Any]:
+    return {
+        "quantity": quantity,
+        "unit": UNITS[quantity],
+        "value": sum(row[2] for row in rows),
+        "measured_h": f"{sum(row[3] for row in rows) / 3_600_000_000:.2f}",
+        "estimated_h": f"{sum(row[4] for row in rows) / 3_600_000_000:.2f}",
+    }
+
+
+def _readings(ask: Asked, device: str, since: datetime, until: datetime) -> Known:
+    """Return what the device said in a span and a quarter of an hour on both sides of it."""
+    with ask.reading() as conn, conn.cursor() as cursor:
+        fleet = registry.load_fleet(conn)
+        class_id = fleet.devices[fleet.by_id[device]].class_id
+        begin, end = (int(edge.timestamp()) * 1_000_000 for edge in (since, until))
+        edges = [stamp(begin - _AROUND_US)], [stamp(end + _AROUND_US)]
+        frame = readings.within(cursor, class_id, [device], [0], *edges)
+    channels = classes.load()[class_id].channels
+    columns = {name: _texts(frame.columns[name]) for name in channels}
+    held = [name for name, values in columns.items() if any(v is not None for v in values)]
+    return Known(
+        [(name, channels[name].unit, channels[name].quantity or "") for name in held],
+        [(us, [columns[name][i] for name in held]) for i, us in enumerate(frame.time_us.tolist())],
+    )
+
+
+def _texts(values: NDArray[Any]) -> list[str | None]:
+    """Return values as text; None where there is none."""
+    if values.dtype.kind == "f":
+        return [None if np.isnan(v) else f"{v:g}" for v in values.tolist()]
+    return [None if v == NULL else str(v) for v in values.tolist()]

@@ -1,0 +1,60 @@
+"""Files of a statement from the console: evidence pack, exports, reports."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from services.api.console.render import Language
+from services.api.console.routes.jobs import job_page
+from services.api.console.routes.statement_access import own
+from services.api.console.session import View
+from services.api.principals import PUBLIC
+from services.api.reports import pack_place, report_place, send_pack, send_report
+from services.api.routes.exports import jcm_zip, project_zip
+from services.api.routes.statements import StatementId, visible
+from services.store.statements.file_jobs import Wanted
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/console/{language}/statements/{statement}/evidence")
+def evidence(ask: View, language: Language, statement: StatementId) -> Response:
+    """Give the evidence pack to somebody who signed in; lead to a job that makes it, if it must."""
+    stored, _ = own(ask, statement)
+    if not pack_place(ask.api, stored)[0].exists():
+        return job_page(ask, language, Wanted("pack", statement, "zip", None))
+    with ask.reading() as conn:
+        ask.noted(conn, 200)
+    return send_pack(ask, stored)
+
+
+@router.get("/console/{language}/statements/{statement}/exports/{form}.zip")
+def exported(
+    ask: View,
+    language: Language,  # noqa: ARG001 - its address says it
+    statement: StatementId,
+    form: Literal["cdop", "cad-trust", "jcm"],
+) -> Response:
+    """Give what a registry takes to somebody who signed in."""
+    stored, _ = own(ask, statement)
+    if form == "jcm":
+        return jcm_zip(ask, statement)
+    return project_zip(ask, stored.project, form)
+
+
+@router.get("/console/{language}/statements/{statement}/report.{wanted}")
+def report_file(
+    ask: View, language: Language, statement: StatementId, wanted: Literal["pdf", "xlsx"]
+) -> Response:
+    """Give the report in the page's language; the workbook to somebody who signed in."""
+    if wanted == "xlsx":
+        stored, _ = own(ask, statement)
+    else:
+        with ask.reading() as conn:
+            stored = visible(conn, ask.who, statement)
+    if ask.who is not PUBLIC and not report_place(ask.api, stored, wanted, language)[0].exists():
+        return job_page(ask, language, Wanted("report", statement, wanted, language))
+    return send_report(ask, stored, wanted, language)

@@ -1,0 +1,129 @@
+"""
+Which values of a setting are refused; what two settings contradict is in `settings`.
+
+Errors name the remedy and never the value of a secret.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+from typing import Any
+
+from ingest.addresses import host_and_port, parts_of, server_of
+from ingest.mqtt.names import PORTS
+from services import kafka_access
+from services.environment import SettingsError, split_bind
+from services.kafka_access import KafkaAccess
+
+SCHEMES = {
+    "database_url": ("postgresql", "postgres"),
+    "mqtt_url": ("mqtt", "mqtts"),
+    "kafka_url": kafka_access.SCHEMES,
+}
+LEAST_LETTER_DAYS = 30
+
+
+def _database(url: str) -> None:
+    """Refuse what names no server; a host that is left out, or is a folder, is a socket."""
+    for one in parts_of(url).hosts:
+        if one and not one.startswith((":", "%2F", "%2f")):
+            host_and_port(one)
+
+
+def server(url: str | None, info: Any) -> str | None:
+    """Refuse a URL of a server that has another scheme or names no server."""
+    if not url:
+        return None
+    schemes = SCHEMES[info.field_name]
+    scheme = parts_of(url).scheme
+    if scheme not in schemes:
+        # never the value: it may hold a password
+        raise ValueError(f"begins with {scheme!r}; it must be a {schemes[0]}:// URL")
+    if scheme in kafka_access.SCHEMES:
+        KafkaAccess.of(url)
+    elif scheme in PORTS:
+        server_of(url, PORTS)
+    else:
+        _database(url)
+    return url
+
+
+def bind(address: str) -> str:
+    """Refuse what is no `host:port`."""
+    try:
+        split_bind(address or "localhost:0")
+    except SettingsError as error:
+        raise ValueError(str(error)) from error
+    return address
+
+
+def networks(text: str) -> str:
+    """Refuse what is no list of addresses and networks."""
+    for one in filter(None, (part.strip() for part in text.split(","))):
+        try:
+            ip_network(one)
+        except ValueError:
+            raise ValueError(
+                f"{one!r} is no address and no network; give such as 10.0.0.7 or 10.0.0.0/24"
+            ) from None
+    return text
+
+
+def device_classes(text: str) -> str:
+    """Refuse what is no list of device classes."""
+    from ingest import classes  # noqa: PLC0415 - reads files
+
+    for one in filter(None, (part.strip() for part in text.split(","))):
+        if one not in classes.load():
+            raise ValueError(f"{one!r} is no device class; see docs/devices.md")
+    return text
+
+
+def topic_level(name: str | None) -> str | None:
+    """Refuse a name that cannot be one level of a topic."""
+    if name and set(name) & set("/+#"):
+        raise ValueError(f"{name!r} cannot stand in a topic; leave out / + #")
+    return name or None
+
+
+def letter_days(days: int) -> int:
+    """Refuse to keep dead letters for too few days."""
+    if 0 < days < LEAST_LETTER_DAYS:
+        raise ValueError(f"is {days}; keep {LEAST_LETTER_DAYS} days at least, or 0 for ever")
+    return days
+
+
+def quota(most: int, info: Any) -> int:
+    """Refuse a quota that one honest meter passes."""
+    # a message may have 256 KiB, and a meter may send each second
+    least = 60 if info.field_name == "principal_messages_a_minute" else 1_000_000
+    if 0 < most < least:
+        raise ValueError(f"is {most}; let {least} through at least, or 0 for any number")
+    return most
+
+
+def page(url: str | None) -> str | None:
+    """Refuse what is no URL of a page; a slash at its end is dropped."""
+    if url and not url.startswith(("http://", "https://")):
+        raise ValueError("must be an http:// or https:// URL")
+    return url.rstrip("/") if url else None
+
+
+def authorities(text: str | None) -> str | None:
+    """Refuse what is no list of URLs of time-stamp authorities."""
+    urls = [one.strip() for one in (text or "").split(",") if one.strip()]
+    for url in urls:
+        parts = parts_of(url)
+        if parts.scheme not in ("http", "https") or not any(parts.hosts):
+            # never the value: it may hold a password
+            raise ValueError("must be http:// or https:// URLs, separated by commas")
+    if len(set(urls)) < len(urls):
+        raise ValueError("names an authority twice; name each once")
+    return ",".join(urls) or None
+
+
+def folder(home: object) -> object:
+    """Refuse an empty name of a folder."""
+    if home == "":
+        raise ValueError("is empty; name a folder or leave it out")
+    return home

@@ -1,0 +1,141 @@
+"""What panels of costs mean, by the account: silent meters, weak inverters, alarms."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import datetime, timedelta
+from fractions import Fraction
+from statistics import median
+
+from mrv.accounting.factor_acceptance import parameters_of
+from mrv.factors import load as load_factors
+from mrv.methodologies import find, unit_reductions
+from tests.figures.account import Account, Figures
+from tests.figures.pv import pv_losses, rate_of
+
+
+def silence(a: Account, device: str) -> tuple[Fraction | None, float]:
+    """What a day of a device's silence costs [ug/d], and for how long it has been [d]."""
+    for project, members in a.members.items():
+        for name, role, begin, end in members:
+            if name != device or not begin <= a.now < end:
+                continue
+            last = a.states[device][1]
+            days = 0.0 if last is None else (a.now - max(last, begin)).total_seconds() / 86_400
+            if role in {"charging", "power"}:  # of the project's side
+                since = begin if last is None else max(last, begin)
+                most = a.devices[device]["rated"] * _unit_ug(a, project, role)
+                return most * 24, (a.now - since).total_seconds() / 86_400
+            usual = None if last is None else a.usual_ug(project, device, last)
+            return None if usual is None else max(usual, Fraction(0)), days
+    return None, 0.0
+
+
+def _unit_ug(a: Account, project: str, role: str) -> Fraction:
+    """Project emissions of a Wh that is drawn in a role. [ug]"""
+    one = a.projects[project]
+    method = find(one["methodology"], one["version"])
+    parameters = parameters_of(method, one["parameters"], project)
+    year = a.local(a.now, project).year
+    return unit_reductions(method, role, {}, parameters, load_factors(), year).project_t * 10**12
+
+
+def costs(daily: bool, a: Account, since: datetime, until: datetime) -> Figures:
+    """Cost of each silent device, so far or a day. [t]"""
+    del since, until
+    gateways = {d["gateway"] for d in a.devices.values() if d["gateway"]}
+    found = {}
+    for device in a.silent():
+        rate, days = silence(a, device)
+        if device not in gateways:
+            found[device] = None if rate is None else float(rate) * (1 if daily else days) / 1e12
+    return found
+
+
+def inverter_cost(a: Account, device: str) -> float | None:
+    """What a day of an inverter below expectation costs, by its last three days. [t]"""
+    since = a.now - timedelta(days=8)
+    days = {day: parts for (d, day), parts in pv_losses(a, since, a.now).items() if d == device}
+    rate = rate_of(a, device)
+    short = [
+        max(0.0, days[day][3] - sum(r.value for r in a.amount_days[device, "energy_export"][day]) / 1000)
+        for day in sorted(days)[-3:]
+    ]  # fmt: skip
+    return None if rate is None or not short else sum(short) / len(short) * rate
+
+
+def furnace_cost(a: Account, project: str) -> float | None:
+    """What a day of more energy a tonne than usual costs. [t]"""
+    kwh_of, t_of, ug, wh = defaultdict(int), defaultdict(int), 0, 0
+    for device, *_ in a.members[project]:
+        one = a.devices[device]
+        today = a.now.astimezone(one["zone"]).date()
+        for quantity, sums in (("energy_import", kwh_of), ("mass", t_of)):
+            for day, rows in a.amount_days[device, quantity].items():
+                sums[day] += sum(r.value for r in rows)
+                if quantity == "energy_import" and any(
+                    r.device == device for r in a.days[project].get(day, ())
+                ):
+                    wh += sum(r.value for r in rows)
+        ug += sum(
+            r.emitted
+            for rows in a.days[project].values()
+            for r in rows
+            if r.device == device and one["class"] == "furnace"
+        )
+    days = sorted(d for d in kwh_of.keys() & t_of.keys() if kwh_of[d] and t_of[d] and d < today)
+    each = {d: (kwh_of[d] / 1000) / (t_of[d] / 1e6) for d in days}
+    usual = median(each[d] for d in days[-31:-3])
+    excess = sum((each[d] - usual) * t_of[d] / 1e6 for d in days[-3:]) / 3
+    return max(excess, 0.0) * (ug / 1e12) / (wh / 1000)
+
+
+def alarm_cost(a: Account, kind: str, subject: str) -> float | None:
+    """What a day of an alarm costs: of all devices that it stands for. [t]"""
+    if kind == "inverter_low":
+        return inverter_cost(a, subject)
+    if kind == "energy_high":
+        return furnace_cost(a, subject)
+    silent = a.silent()
+    members = [m[0] for m in a.members.get(subject, ()) if m[2] <= a.now < m[3]]
+    devices = {
+        "device_silent": [subject],
+        "gateway_silent": [d for d in silent if a.devices[d]["gateway"] == subject],
+        "project_silent": [d for d in members if a.devices[d]["gateway"] not in silent],
+    }.get(kind, [])
+    found = [rate for d in devices if (rate := silence(a, d)[0]) is not None]
+    return float(sum(found)) / 1e12 if found else None
+
+
+def alarm_costs(a: Account, since: datetime, until: datetime) -> Figures:
+    """The same of every alarm that is not cleared."""
+    del since, until
+    return {one: alarm_cost(a, *one[:2]) for one in a.alarms}
+
+
+def project_costs(daily: bool, a: Account, since: datetime, until: datetime) -> Figures:
+    """The same of devices that serve a project now."""
+    serving = {m[0] for of in a.members.values() for m in of if m[2] <= a.now < m[3]}
+    return {d: v for d, v in costs(daily, a, since, until).items() if d in serving}
+
+
+def cost_of_silence(a: Account, since: datetime, until: datetime) -> float | None:
+    """Of the programme's own projects together. [t]"""
+    own = {m[0] for p in a.counted() for m in a.members[p] if m[2] <= a.now < m[3]}
+    found = [v for d, v in costs(False, a, since, until).items() if d in own and v is not None]
+    return sum(found) if found else None
+
+
+def wrong(a: Account, since: datetime, until: datetime) -> Figures:
+    """Cost of dark gateways, and of devices that are silent by themselves, by class and site."""
+    each = costs(False, a, since, until)
+    found: Figures = {}
+    for device, cost in each.items():
+        one = a.devices[device]
+        above = one["gateway"]
+        if above is not None and a.states[above][0] != "online":
+            name = ("gateway dark", f"{above} ({a.devices[above]['site']})")
+        else:
+            name = (f"devices silent: {one['class']}", one["site"])
+        found[name] = found.get(name) if cost is None else (found.get(name) or 0) + cost
+    return found

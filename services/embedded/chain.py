@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 
 # what somebody set for the login's questions would stop its storing
-LIMITS = ("statement_timeout = 0", "lock_timeout = 0")
+LIMITS = ("statement_timeout=0", "lock_timeout=0")
 
 
 class EmbeddedChain:

@@ -95,9 +95,14 @@ class NewerRegistry:
     def _prepare(self, before: Store) -> None:
         try:
             with closing(
-                connect(self._url, role="tonne_ingest", name="tonne registry", autocommit=True)
+                connect(
+                    self._url,
+                    role="tonne_ingest",
+                    name="tonne registry",
+                    autocommit=True,
+                    limits=("statement_timeout=0",),
+                )
             ) as connection:
-                connection.execute("SET statement_timeout = 0")  # as the storing connection has it
                 self._prepared = self._read(connection, before)
         except (psycopg.Error, ServerError) as error:
             self._log.warning("registry not read, left for later", error=line(error))

@@ -3,14 +3,22 @@ HTTP endpoint of a process: metrics for Prometheus, and whether it moves.
 
 Knows no series: a gateway in the field that has few of its own need not load those of a
 pipeline.
+
+Whoever reaches the port could otherwise take the files and threads of the process by
+connections that say nothing: each has a deadline, and the oldest gives way to a new one.
 """
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import socket
+import threading
+from collections import OrderedDict
+from contextlib import contextmanager, suppress
+from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-from prometheus_client import start_http_server
+from prometheus_client import make_wsgi_app
 
 from ingest.errors import ServerError
 from services.environment import split_bind
@@ -21,6 +29,55 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from services.pulse import Pulse
+
+MOST = 32
+ANSWER_S = 10.0
+
+
+class _Handler(WSGIRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Keep scrapes out of the log."""
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    """Answers each connection in a thread, few of them at once, and none for long."""
+
+    daemon_threads = True
+
+    def __init__(self, host: str, port: int) -> None:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        self.address_family = found[0][0]
+        self._lock = threading.Lock()
+        self._open: OrderedDict[Any, threading.Timer] = OrderedDict()
+        super().__init__(found[0][4][:2], _Handler)  # type: ignore[arg-type]
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer a connection, and hang up on the oldest where there are too many."""
+        clock = threading.Timer(ANSWER_S, _hang_up, [request])
+        clock.daemon = True
+        with self._lock:
+            self._open[request] = clock
+            oldest = next(iter(self._open)) if len(self._open) > MOST else None
+        if oldest is not None:
+            _hang_up(oldest)
+        clock.start()
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Let go of a connection."""
+        with self._lock:
+            clock = self._open.pop(request, None)
+        if clock is not None:
+            clock.cancel()
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of callers that hang up, or are hung up on."""
+
+
+def _hang_up(request: socket.socket) -> None:
+    with suppress(OSError):  # it has ended by itself
+        request.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager
@@ -45,13 +102,15 @@ def serving(registry: CollectorRegistry, pulse: Pulse, bind: str) -> Iterator[No
         return
     host, port = split_bind(bind)
     try:
-        server, thread = start_http_server(port, addr=host, registry=registry)
+        server = _Server(host, port)
     except OSError as error:
         raise ServerError(
             f"metrics cannot listen on {bind}: {error.strerror or error}; "
             "set TONNE_METRICS_BIND to a free address, or to nothing to switch them off"
         ) from error
-    server.set_app(_with_health(server.get_app(), pulse))
+    server.set_app(_with_health(make_wsgi_app(registry), pulse))
+    thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
+    thread.start()
     try:
         yield
     finally:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from mrv.registry.project import Sample
 
 OFFICIAL = "tonne: emission factors are official ones, not the owner's"
+UNACCEPTED = "no acceptance by the programme is registered (`acceptances`)"
 MEASURED = "tonne: what the methodology monitors was measured"
 _PLACES = 6
 _GWP = "gwp"
@@ -197,9 +198,16 @@ def bounded(
     return used, [Finding(OFFICIAL, holds, "; ".join(told))]
 
 
-def brought(choices: Iterable[Choice]) -> Iterator[Finding]:
-    """Say which factors a registry file brought, beside the published ones, and what counts."""
-    told = []
+def brought(choices: Iterable[Choice], accepted: Mapping[str, str]) -> Iterator[Finding]:
+    """
+    Say which factors a registry file brought, beside the published ones, and what counts.
+
+    Parameters
+    ----------
+    accepted : mapping of str to str
+        How the programme accepted a factor; what nobody accepted is a condition that fails.
+    """
+    told, holds = [], True
     for one in choices:
         others = ", ".join(f"{f.id} = {f.text} {f.unit}" for f in one.others) or "none"
         told.append(
@@ -213,9 +221,11 @@ def brought(choices: Iterable[Choice]) -> Iterator[Finding]:
                 if one.counts
                 else "the published one counts, until a tonne publishes the other"
             )
+            + f"; {accepted.get(one.factor.id, UNACCEPTED)}"
         )
+        holds &= one.factor.id in accepted
     if told:
-        yield Finding(OFFICIAL, False, "; ".join(told))
+        yield Finding(OFFICIAL, holds, "; ".join(told))
 
 
 def unlisted(

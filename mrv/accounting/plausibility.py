@@ -165,7 +165,7 @@ class Plausibility:
         if self.besides.accounting < BOUNDED:
             return factors, []
         book, choices = bounded_book(factors, reduction)
-        return book, list(brought(choices))
+        return book, list(brought(choices, self.besides.accepted))
 
     def compared(self, factors: Factors) -> tuple[str, ...]:
         """Return the kinds of factors that conditions look at."""

@@ -181,6 +181,24 @@ class LaboratoryResult(Form):
     sha256: Hex | None
 
 
+class FactorAccepted(Form):
+    """A factor that a registry file brought: who of the programme accepted it, when, by what."""
+
+    factor: str
+    value: str
+    unit: str
+    by: str
+    date: str
+    document: str
+    sha256: Hex | None
+
+    @property
+    def told(self) -> str:
+        """Who accepted it, when, by which document."""
+        file = f", SHA-256 {self.sha256}" if self.sha256 else ""
+        return f"accepted by {self.by} on {self.date}, {self.document}{file}"
+
+
 class Arrival(Form):
     """
     When the period's readings arrived, as tonne counted them by the hour.

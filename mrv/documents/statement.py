@@ -18,6 +18,7 @@ from mrv.documents.form import UNSET, Form, Hex, LocalTime, Number, Time, UnsetT
 from mrv.documents.monitoring import (
     Arrival,
     CrossCheck,
+    FactorAccepted,
     LaboratoryResult,
     MonitoredParameter,
     PlanVersion,
@@ -111,6 +112,7 @@ class Claims(Form):
     fixed_parameters: tuple[FixedParameter, ...] | UnsetType = UNSET
     monitoring_plan: tuple[PlanVersion, ...] | UnsetType = UNSET
     laboratory: tuple[LaboratoryResult, ...] | UnsetType = UNSET
+    accepted_factors: tuple[FactorAccepted, ...] | UnsetType = UNSET
     monitored_parameters: tuple[MonitoredParameter, ...]
     coverage: Number
     gaps: tuple[Gap, ...]

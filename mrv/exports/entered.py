@@ -7,6 +7,7 @@ Whatever is not entered is absent, and the export that needs it names it.
 from __future__ import annotations
 
 from datetime import date
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
@@ -336,6 +337,30 @@ class Facility(Entry, frozen=True, kw_only=True):
     supplies: tuple[Supply, ...] = ()
 
 
+class Acceptance(Entry, frozen=True, kw_only=True):
+    """
+    What a programme accepted: a factor that a registry file brought, or that a debt stays behind.
+
+    `id` is the factor's, or that of the statement that left something below zero; then
+    `project` is the one that does not take it over.  `by` and `date` say who and when,
+    `document` and `sha256` by which letter.
+    """
+
+    subject: Literal["factor", "debt"]
+    id: str
+    by: str
+    date: Day
+    document: str
+    project: str | None = None
+    sha256: str | None = None
+
+    @property
+    def told(self) -> str:
+        """Who accepted it, when, by which document."""
+        file = f", SHA-256 {self.sha256}" if self.sha256 else ""
+        return f"accepted by {self.by} on {self.date.isoformat()}, {self.document}{file}"
+
+
 class Authority(Entry, frozen=True, kw_only=True):
     """All that was entered."""
 
@@ -343,6 +368,7 @@ class Authority(Entry, frozen=True, kw_only=True):
     authorizations: tuple[Authorization, ...] = ()
     submissions: tuple[Submission, ...] = ()
     facilities: tuple[Facility, ...] = ()
+    acceptances: tuple[Acceptance, ...] = ()
 
     def registration(self, project: str) -> Registration:
         """Return a project's registration; an empty one where none was entered."""
@@ -360,7 +386,11 @@ def merged(stored: Authority, given: Authority) -> Authority:
         (one.party, one.year, one.version): one for one in (*stored.submissions, *given.submissions)
     }
     facilities = {one.site: one for one in (*stored.facilities, *given.facilities)}
+    acceptances = {
+        (one.subject, one.id, one.project): one for one in (*stored.acceptances, *given.acceptances)
+    }
     return Authority(
+        acceptances=tuple(acceptances.values()),
         facilities=tuple(facilities.values()),
         registrations=tuple(registrations.values()),
         authorizations=tuple(authorizations.values()),

@@ -196,7 +196,8 @@ class Besides:
     `history` is what the project's earlier
     statements used for its service, `channels` what its own analysers measured of a parameter
     in the period, and how that was taken, `fixed` what was fixed ex ante otherwise than it is
-    now.  `certified` is, by device and quantity, what certificates of energy certify.
+    now.  `certified` is, by device and quantity, what certificates of energy certify, `accepted`
+    which factors of registry files the programme accepted, and how.
     """
 
     meters: tuple[CheckMeter, ...] = ()
@@ -214,6 +215,7 @@ class Besides:
     unshown: Mapping[tuple[str, str], tuple[Unshown, ...]] = field(default_factory=dict)
     alone: Mapping[tuple[str, str], Unshown] = field(default_factory=dict)
     certified: Mapping[tuple[str, str], tuple[Certified, ...]] = field(default_factory=dict)
+    accepted: Mapping[str, str] = field(default_factory=dict)
 
 
 class Unshown(NamedTuple):

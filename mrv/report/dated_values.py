@@ -62,6 +62,15 @@ def dated_rows(subject: Claims, words: Words) -> Iterator[tuple[str, str, str, s
             units.get(sample.parameter, DASH),
             f"{sample.laboratory}, {sample.method}",
         )
+    for accepted in subject.accepted_factors or ():
+        yield (
+            words["whole_project"],
+            words.filled("dated.accepted", accepted.factor, accepted.by),
+            accepted.date,
+            accepted.value,
+            accepted.unit,
+            accepted.document,
+        )
     for factor in subject.factors:
         if factor.valid_from is not None:
             yield (

@@ -137,6 +137,7 @@ def _claims(case: Case, label: Label, name: str) -> wire.Claims:
         fixed_parameters=tuple(map(_fixed, result.parameters)),
         monitoring_plan=tuple(map(_version, case.plan.versions)),
         laboratory=tuple(map(sample_out, case.plan.samples)) or UNSET,
+        accepted_factors=case.plan.accepted or UNSET,
         monitored_parameters=tuple(_parameter(case, d) for d in result.devices),
         coverage=result.covered_share,
         gaps=tuple(map(_gap, result.gaps)),

@@ -63,6 +63,7 @@ from mrv.statement.plan_writer import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mrv.documents.monitoring import FactorAccepted
     from mrv.documents.plan import SignedExtract, StatementFigures
     from mrv.registry.monitoring_plan import Version
     from mrv.statement.arrival import Arrivals
@@ -129,6 +130,8 @@ class MonitoringPlan:
         How many have to approve the issue; 1 where the preparer's own signature does.
     public_url : str or None
         Where anybody may ask whether the statement counts.
+    accepted : tuple of FactorAccepted
+        Factors of registry files that the programme accepted.
     """
 
     project: Project
@@ -158,6 +161,7 @@ class MonitoringPlan:
     signed: SignedExtract | None = None
     issue_signatures: int = 1
     public_url: str | None = None
+    accepted: tuple[FactorAccepted, ...] = ()
 
     def besides(self) -> Besides:
         """Return what the period is held against beside its own readings."""
@@ -174,6 +178,7 @@ class MonitoringPlan:
             self.history,
             fixed=self.fixed,
             certified=self.certified,
+            accepted={one.factor: one.told for one in self.accepted},
         )
 
     def by_rules(self, accounting: int) -> MonitoringPlan:
@@ -191,6 +196,7 @@ class MonitoringPlan:
             signed=None,
             issue_signatures=1,
             public_url=None,
+            accepted=(),
         )
         if accounting > FIRST:
             return older
@@ -238,6 +244,7 @@ class MonitoringPlan:
             signed=UNSET if self.signed is None else self.signed,
             issue_signatures=self.issue_signatures if self.issue_signatures > 1 else UNSET,
             public_url=self.public_url or UNSET,
+            accepted_factors=self.accepted or UNSET,
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -79,6 +79,7 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
         signed=None if plan.signed is UNSET else plan.signed,
         issue_signatures=_signatures(plan.issue_signatures),
         public_url=plan.public_url or None,
+        accepted=plan.accepted_factors or (),
         uncounted={one.device: one.reason for one in plan.uncounted or ()},
         certified=certified_in(plan.certified or ()),
         ratings={

@@ -48,7 +48,8 @@ def plan_and_factors(subject: Subject) -> str:
             f"factor {foreign[0]!r} is not published by this tonne, and factors.json does not mark"
             " it as brought by a registry file; verify with the tonne that publishes it"
         )
-    brought = unpublished(book)
+    accepted = {one.factor: f" ({one.told})" for one in subject.plan.accepted}
+    brought = [f"{name}{accepted.get(name, '')}" for name in unpublished(book)]
     doubt = f"; compare with their source, not published by tonne: {', '.join(brought)}"
     return f"{len(subject.plan.devices)} devices, {len(book)} factors{doubt if brought else ''}"
 

@@ -107,7 +107,7 @@ class Places:
         return True
 
     def give_back(self, address: str) -> None:
-        """Let another one have the place."""
+        """Free the place for another connection."""
         share = share_of(address)
         self._taken -= 1
         self._of[share] -= 1
@@ -207,7 +207,8 @@ class PromptProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self.timeout_keep_alive_task is not None:
             self._places.waits(self)
-        if self._unfinished and self.cycle.response_complete:
+        closing = self.transport.is_closing()
+        if self._unfinished and self.cycle.response_complete and not closing:
             self._behind = 0
             self._late = self.loop.call_later(LINGER_S, self.end)
 

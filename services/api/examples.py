@@ -266,6 +266,7 @@ _OF_SCHEMAS: dict[str, dict[str, Any]] = {
         "revoked": None,
         "reason": None,
     },
+    "Behind": {"devices": 12, "online": 0},
     "DeviceDetail": {
         "id": "inv-001",
         "registered": True,
@@ -281,6 +282,7 @@ _OF_SCHEMAS: dict[str, dict[str, Any]] = {
         "gateway": "gw-1",
         "gateway_dark": True,
         "gateway_heard": "2026-02-01T00:00:00Z",
+        "behind": {"devices": 0, "online": 0},
         "said": "offline",
         "said_at": "2026-02-01T00:00:30Z",
         "firmware": "1.4.2",

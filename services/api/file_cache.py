@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
     from services.api.request_context import Asked
 
+_MAKING = ".making-"
+# a folder that is older was left by a process that was killed
+_MAKES_S = 6 * 3600.0
 _MADE = "Tue, 01 Jan 1980 00:00:00 GMT"
 _one_at_a_time = threading.Lock()
 
@@ -60,7 +64,7 @@ def made(folder: Path, name: str, room: Room, make: Callable[[Path], Path]) -> B
         with suppress(FileNotFoundError):
             return file.open("rb")
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=".making-", dir=folder))
+        work = Path(tempfile.mkdtemp(prefix=_MAKING, dir=folder))
         try:
             finished = make(work)
             opened = finished.open("rb")
@@ -72,12 +76,14 @@ def made(folder: Path, name: str, room: Room, make: Callable[[Path], Path]) -> B
 
 
 def _forget_oldest(folder: Path, room: Room) -> None:
-    """Keep the files made last; others are made again when asked for."""
+    """Keep the files made last; others are made again when asked for.  What is half made goes."""
     files = []
     for one in folder.iterdir():
         with suppress(FileNotFoundError):  # somebody else makes room as well
             if one.is_file():
                 files.append((one, one.stat()))
+            elif time.time() - one.stat().st_mtime > _MAKES_S:
+                shutil.rmtree(one, ignore_errors=True)
     size = 0
     for number, (file, stat) in enumerate(sorted(files, key=lambda one: -one[1].st_mtime_ns)):
         size += stat.st_size

@@ -47,6 +47,10 @@ _WORDS: dict[type[BaseException], str] = {
     errors.KafkaConnectionError: "no Kafka broker answers",
     errors.NodeNotReadyError: "no Kafka broker answers",
 }
+_NOT_BELIEVED = (
+    "a broker answers as it does where it refuses a token; see that the audience and issuer of"
+    " tokens from TONNE_KAFKA_TOKEN_URL are those that it expects"
+)
 _REFUSED = (  # of a topic, of a group; of the cluster where a producer may write to no topic at all
     errors.TopicAuthorizationFailedError,
     errors.GroupAuthorizationFailedError,
@@ -180,11 +184,19 @@ class Reasons(logging.Handler):
 
     def of(self, error: BaseException) -> BaseException:
         """Return the reason that was given for an error, or the error itself."""
+        if self._token_refused(error):
+            return NoTokenError(_NOT_BELIEVED)
         vague = isinstance(error, errors.KafkaConnectionError | TimeoutError)
         found = self._last if vague and self._last is not None else error
         if self._access.secure and isinstance(found, errors.KafkaConnectionError):
             return _refusal(self._access, str(found)) or found
         return found
+
+    def _token_refused(self, error: BaseException) -> bool:
+        """Whether a token was refused: aiokafka hears no refusal, and learns of no broker."""
+        away = isinstance(error, errors.NodeNotReadyError | errors.KafkaConnectionError)
+        asked = self._access.user is not None and self._access.mechanism == TOKEN
+        return asked and away and isinstance(self._last, errors.StaleMetadata)
 
 
 def _refusal(access: KafkaAccess, told: str) -> ssl.SSLError | None:

@@ -151,6 +151,7 @@ def plan_of(
         accounting=ACCOUNTING,
         registry=said.conditions,
         uncounted=said.uncounted,
+        accepted=said.accepted,
         certified=said.certified,
         ratings=said.ratings,
         samples=said.samples,

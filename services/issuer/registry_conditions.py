@@ -18,6 +18,8 @@ from mrv.calendar import local_date, utc_text
 from mrv.documents.plan import RegistryCondition
 from mrv.method_lives import broken
 from mrv.methodologies import find
+from services.issuer import acceptances, same_series
+from services.issuer.same_series import same_elsewhere
 from services.registry import meters, service_times
 from services.registry.authority import entered_records, life_of
 from services.store.registry.entries_from_rows import load_ratings, load_registry
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     from psycopg import Connection
 
+    from mrv.documents.monitoring import FactorAccepted
     from mrv.registry.project import Certified, Project, Sample
     from services.registry.entries import Device, Rating, Registry
     from services.registry.entries import Project as Entry
@@ -38,7 +41,6 @@ CERTIFICATES = "tonne: a certificate names the meter that it covers"
 REPLACEMENTS = "tonne: a meter's replacement rests on a document"
 RATINGS = "tonne: rated powers were registered before the time that they count for"
 BOUNDARY = "tonne: every meter of the site that may serve the project is in its boundary"
-FACTORS = "tonne: emission factors are those that tonne publishes"
 CERTIFIED = "tonne: energy that is certified elsewhere earns nothing"  # the database knows it too
 SAME_ENERGY = "tonne: no other meter of the site has certified energy that may be the same"
 LIFE = "tonne: the methodology is valid in the project's programme"
@@ -50,10 +52,12 @@ class Told(NamedTuple):
     """
     Conditions, devices that earn nothing and why, certified energy, rated powers by time.
 
-    `samples` are what laboratories found in the period.
+    `accepted` are factors of registry files that the programme accepted, `samples` are what
+    laboratories found in the period.
     """
 
     conditions: tuple[RegistryCondition, ...]
+    accepted: tuple[FactorAccepted, ...]
     uncounted: dict[str, str]
     certified: dict[tuple[str, str], tuple[Certified, ...]]
     ratings: dict[str, tuple[tuple[int, int], ...]]
@@ -78,13 +82,24 @@ def told(conn: Connection, project: Project, from_us: int, to_us: int) -> Told:
         for one, other in meters.same_meters(registry)
         if other.id in mains
     }
+    accepted = acceptances.acceptances(conn, registry)
+    owed, left = acceptances.debts(conn, project, accepted, (from_us, to_us))
+    same = same_elsewhere(
+        conn,
+        registry,
+        project,
+        (from_us, to_us),
+        {name: held[0][1] for name, held in recorded.items() if held},
+    )
     found = [
         (METERS, [*_unnamed(devices), *(f"{d}: {text}" for d, text in twice.items())]),
         (CERTIFICATES, [*_certificates(devices)]),
         (REPLACEMENTS, [*_replacements(devices)]),
         (RATINGS, [t for d in devices for t in _back_dated(d.id, recorded[d.id], to_us)]),
         (EX_ANTE, [*_undocumented(project, registry.projects[project.id])]),
-        (FACTORS, [*_brought(project, registry)]),
+        (acceptances.FACTORS, [*acceptances.brought(project, registry, accepted)]),
+        (acceptances.DEBT, owed),
+        (same_series.CLAUSE, same.alike),
         (LIFE, [*expired(registry, project, to_us)]),
         (SAME_ENERGY, beside(conn, mains, from_us, to_us)),
         (BOUNDARY, [*_outside(project, registry, (from_us, to_us))]),
@@ -106,9 +121,17 @@ def told(conn: Connection, project: Project, from_us: int, to_us: int) -> Told:
         conditions.append(RegistryCondition(clause=CERTIFIED, holds=True, detail=detail))
     if given and not found[-1][1]:
         conditions.append(RegistryCondition(clause=BOUNDARY, holds=True, detail=given))
+    failed = {one.clause for one in conditions}
+    for clause, texts in (
+        (acceptances.FACTORS, [*acceptances.met(project, registry, accepted)]),
+        (acceptances.DEBT, left),
+    ):
+        if texts and clause not in failed:
+            conditions.append(RegistryCondition(clause=clause, holds=True, detail=_listed(texts)))
     return Told(
         tuple(conditions),
-        twice,
+        tuple(acceptances.factors_accepted(project, registry, accepted)),
+        {**same.uncounted, **twice},
         elsewhere,
         {d.id: _rated(recorded[d.id]) for d in devices if recorded[d.id]},
         _samples(registry.projects[project.id], project.timezone, from_us, to_us),
@@ -203,18 +226,6 @@ def _back_dated(name: str, held: Sequence[tuple[Rating, datetime]], to_us: int) 
                 f" {utc_text(_us(one.begins))} was recorded on {utc_text(_us(recorded))}"
                 + (f" ({one.document})" if one.document else "; no document is named")
                 + ("; until then the lower one counts" if lower else "")
-            )
-
-
-def _brought(project: Project, registry: Registry) -> Iterator[str]:
-    """Factors that registry files brought, of the kinds that the methodology asks for."""
-    uses = find(project.methodology, project.version).uses
-    for one in registry.factors.values():
-        record = one.record
-        if str(record["kind"]).startswith(uses):
-            yield (
-                f"{one.id} = {record['value']} {record['unit']} came with a registry file"
-                f" ({record['source']}); compare it with its source"
             )
 
 

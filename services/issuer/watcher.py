@@ -88,7 +88,7 @@ class Keep:
 
     @staticmethod
     def by(settings: Settings) -> Keep:
-        """Return what settings say."""
+        """Return what settings say of retention."""
         local = local_urls(settings.home).get("database_url") == settings.database_url
         return Keep(
             settings.dead_letter_days,
@@ -134,6 +134,7 @@ class Watcher:
         rounds = [
             ("watcher", self.look, every_s),
             ("alarms", self.see_alarms, every_s),
+            ("today", self.add_up_today, DAYS_S),
             ("days", self.add_up, DAYS_S),
             ("columnstore", self.compress, COMPRESS_S),
             ("letters", self.expire, EXPIRE_S),
@@ -192,6 +193,17 @@ class Watcher:
             self._looked.alarms(None)
             self._warn("alarms not seen", error)
 
+    def add_up_today(self) -> None:
+        """Add up yesterday and today; by itself, for whole days may take long after an upgrade."""
+        began_s = time.monotonic()
+        try:
+            with self._connected() as conn:
+                conn.execute(_LONG)
+                gauges.refresh_today(conn)
+        except (TonneError, psycopg.Error) as error:
+            self._warn("today not added up", error)
+        self._rest(began_s)
+
     def add_up(self) -> None:
         """Add up the days that changed; a round that fails is made up by the next."""
         began_s = time.monotonic()
@@ -206,6 +218,10 @@ class Watcher:
                     self._log.debug("PV looked at", skies=seen.skies, trends=seen.trends)
         except (TonneError, psycopg.Error) as error:
             self._warn("days not added up", error)
+        self._rest(began_s)
+
+    def _rest(self, began_s: float) -> None:
+        """Wait for as long as sums may take no more of the time."""
         self._stopping.wait(max(0.0, _DAYS_SHARE * (time.monotonic() - began_s) - DAYS_S))
 
     def compress(self) -> None:
@@ -222,7 +238,7 @@ class Watcher:
             self._warn("chunks not compressed", error)
 
     def expire(self) -> None:
-        """Let dead letters go that policy no longer keeps; what went stays on record."""
+        """Delete dead letters that are older than the policy keeps; a record of them stays."""
         days = self._keep.letter_days
         before = datetime.now(UTC) - timedelta(days=days) if days else None
         try:

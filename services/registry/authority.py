@@ -1,5 +1,6 @@
 """
-What authorities and registries said: registrations, authorizations, submissions, facilities.
+What authorities and registries said: registrations, authorizations, submissions, facilities,
+acceptances.
 
 What a submission that was filed reported is never changed by a later entry: whatever would
 make it come out as another is refused.
@@ -7,6 +8,7 @@ make it come out as another is refused.
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,14 @@ import msgspec
 from ingest import classes
 from mrv.errors import ExportError
 from mrv.exports import aef, contradictions
-from mrv.exports.entered import Authority, Authorization, Facility, Registration, Submission
+from mrv.exports.entered import (
+    Acceptance,
+    Authority,
+    Authorization,
+    Facility,
+    Registration,
+    Submission,
+)
 from mrv.method_lives import find_life, registration_refused
 from services.registry.entries import Entered, Registry
 
@@ -32,12 +41,15 @@ KINDS = {
     "authorizations": "authorization",
     "submissions": "submission",
     "facilities": "facility",
+    "acceptances": "acceptance",
 }
-TYPES: dict[str, type[Registration | Authorization | Submission | Facility]] = {
+Record = Registration | Authorization | Submission | Facility | Acceptance
+TYPES: dict[str, type[Record]] = {
     "registration": Registration,
     "authorization": Authorization,
     "submission": Submission,
     "facility": Facility,
+    "acceptance": Acceptance,
 }
 
 
@@ -60,11 +72,28 @@ def entry(kind: str, row: Row) -> Entered:
         return Entered(kind, "", Registration(project=""))
     if isinstance(record, Authorization) and not record.document:
         row.problem("document", "is missing; give the letter by which it was authorized")
+    if isinstance(record, Acceptance):
+        for key, text in _lacks(record):
+            row.problem(key, text)
     return Entered(kind, name_of(record), record)
 
 
-def name_of(record: Registration | Authorization | Submission | Facility) -> str:
+def _lacks(record: Acceptance) -> Iterator[tuple[str, str]]:
+    """Say what an acceptance does not tell, though whoever relies on it has to know it."""
+    for key, what in (("by", "who accepted it"), ("document", "the letter that says so")):
+        if not getattr(record, key).strip():
+            yield key, f"is empty; give {what}"
+    if record.sha256 is not None and not re.fullmatch("[0-9a-f]{64}", record.sha256):
+        yield "sha256", f"{record.sha256!r} is no SHA-256 in hex; run sha256sum over the letter"
+    if (record.project is None) == (record.subject == "debt"):
+        what = "goes with `subject: debt`: the project that does not take it over"
+        yield "project", what
+
+
+def name_of(record: Record) -> str:
     """Return what tells an entry from others of its kind."""
+    if isinstance(record, Acceptance):
+        return " ".join(filter(None, (record.subject, record.id, record.project)))
     if isinstance(record, Registration):
         return record.project
     if isinstance(record, Authorization):
@@ -87,6 +116,7 @@ def entered_records(registry: Registry) -> Authority:
         authorizations=tuple(one for one in found if isinstance(one, Authorization)),
         submissions=tuple(one for one in found if isinstance(one, Submission)),
         facilities=tuple(one for one in found if isinstance(one, Facility)),
+        acceptances=tuple(one for one in found if isinstance(one, Acceptance)),
     )
 
 
@@ -129,6 +159,9 @@ def _unknown(
     if isinstance(record, Facility):
         yield from _meters(record, merged)
         return
+    if isinstance(record, Acceptance):
+        yield from _accepted(record, merged)
+        return
     if record.project not in merged.projects:
         yield f"project: {record.project!r} is not registered; add it under `projects`"
     elif isinstance(record, Registration):
@@ -146,6 +179,17 @@ def _unknown(
         named |= {one.statement for one in record.issuances}
     for name in sorted(named - issued):
         yield f"statement: {name} is not issued, or was superseded; name the one that counts"
+
+
+def _accepted(record: Acceptance, merged: Registry) -> Iterator[str]:
+    """Say what an acceptance is about that nobody knows."""
+    if record.subject == "factor" and record.id not in merged.factors:
+        yield (
+            f"id: {record.id!r} is no factor of a registry file; those that tonne publishes"
+            " need no acceptance (`tonne factors list`)"
+        )
+    if record.project is not None and record.project not in merged.projects:
+        yield f"project: {record.project!r} is not registered; add it under `projects`"
 
 
 def life_of(record: Registration, methodology: str, version: str) -> Life | None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
     from decimal import Decimal
 
-    from mrv.exports.entered import Authorization, Facility, Registration, Submission
+    from mrv.exports.entered import Acceptance, Authorization, Facility, Registration, Submission
     from mrv.registry.article6_transfer import TransferClass
     from mrv.registry.monitoring_plan import Version
     from mrv.registry.project import Calibration, Sample
@@ -307,7 +307,7 @@ class Entered:
 
     kind: str
     id: str
-    record: Registration | Authorization | Submission | Facility
+    record: Registration | Authorization | Submission | Facility | Acceptance
 
 
 Entry = Site | Device | Topic | Published | Project | Programme | Entered

@@ -27,7 +27,7 @@ from tests import commands
 from tests.apache_kafka import APACHE, WHY
 from tests.bench.load import Publisher
 from tests.deploy.files import DEPLOY
-from tests.integration.kafka_path import register, stored_records, wait_until
+from tests.integration.kafka_path import register, wait_stored, wait_until
 from tests.ports import free_port
 
 pytestmark = [
@@ -143,7 +143,7 @@ def test_a_worker_stores_as_its_user(brokers, database_url, tmp_path):
     with log.open("wb") as out:
         worker = commands.start(["worker", "--session", "6"], env=told, stdout=out, stderr=out)
     try:
-        wait_until(lambda: stored_records(database_url) > 0, 60, log.read_text, 0.2)
+        wait_stored(database_url, 1, 60, log.read_text)
     finally:
         worker.terminate()
         worker.wait(30)

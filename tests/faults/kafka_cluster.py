@@ -85,6 +85,14 @@ class Cluster:
         """Return the broker that leads the topic's first partition."""
         return self.brokers[asyncio.run(self._leader(topic)) - 1]
 
+    def coordinator(self, group: str) -> Broker:
+        """Return the broker that shares partitions among the members of a group."""
+        return self.brokers[asyncio.run(self._coordinator(group)) - 1]
+
+    async def _coordinator(self, group: str) -> int:
+        async with administering(KafkaAccess.of(self.url)) as admin:
+            return int(await admin.find_coordinator(group))
+
     async def _leader(self, topic: str) -> int:
         async with administering(KafkaAccess.of(self.url)) as admin:
             (found,) = await admin.describe_topics([topic])

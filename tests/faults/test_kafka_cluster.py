@@ -18,6 +18,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from services.intake.topics import Topic, apply, dead
 from services.kafka_access import KafkaAccess
+from services.stream.app import GROUP
 from tests.apache_kafka import APACHE, WHY
 from tests.bench.load import Publisher
 from tests.integration import field
@@ -52,7 +53,6 @@ def kafka_cluster(tmp_path_factory):
 def over_cluster(pipeline, kafka_cluster):
     """The pipeline's servers with the three brokers, and topics on all of them."""
     pipeline.environment["TONNE_KAFKA_URL"] = kafka_cluster.url
-    pipeline.stack.kafka = kafka_cluster
     pipeline.tonne("topics", "apply", "--partitions", str(PARTITIONS), "--replication", "3")
     open_session(pipeline.urls.mqtt_url, "tonne-bridge")
     return pipeline
@@ -64,6 +64,14 @@ def leader_killed(cluster):
     leader.kill()
     time.sleep(3)
     leader.start()
+
+
+def coordinator_killed(cluster):
+    """The broker that shares the partitions among the workers is killed, and comes back."""
+    coordinator = cluster.coordinator(GROUP)
+    coordinator.kill()
+    time.sleep(3)
+    coordinator.start()
 
 
 def leader_paused(cluster):
@@ -98,7 +106,8 @@ def all_three(cluster):
 
 
 @pytest.mark.parametrize(
-    "happens", [leader_killed, leader_paused, rolling_restart, two_of_three, all_three]
+    "happens",
+    [leader_killed, coordinator_killed, leader_paused, rolling_restart, two_of_three, all_three],
 )
 def test_nothing_is_lost_or_doubled(over_cluster, kafka_cluster, tmp_path, capsys, happens):
     """A broker that is updated on a Tuesday would cost readings, or count them twice."""

@@ -28,9 +28,9 @@ CHANCE = random.Random(21)  # noqa: S311 (moments to kill at)
 
 
 @pytest.fixture(scope="module")
-def over_kafka(pipeline):
-    """The pipeline's servers with Kafka, and topics."""
-    pipeline.stack.up(kafka=True)
+def over_kafka(pipeline, run_kafka):
+    """The pipeline's servers with the run's Kafka, and topics, which no other test has."""
+    pipeline.environment["TONNE_KAFKA_URL"] = run_kafka.url
     pipeline.tonne("topics", "apply", "--partitions", str(PARTITIONS))
     open_session(pipeline.urls.mqtt_url, "tonne-bridge")
     return pipeline
@@ -123,9 +123,9 @@ def test_records_that_kafka_holds_twice_under_rebalances(workers, fleet, capsys)
         for _ in range(rounds):
             time.sleep(1)
             guest = workers.more()  # a rebalance while records are stored
-            again = asyncio.run(_some(servers(workers.pipeline.stack.kafka.url)))
+            again = asyncio.run(_some(servers(workers.kafka_url)))
             twice += len(again)
-            put(workers.pipeline.stack.kafka.url, TOPIC, again)
+            put(workers.kafka_url, TOPIC, again)
             wait_until(lambda: workers.sharing(2), 120, workers.logs, PAUSE_S)
             guest.send_signal(signal.SIGTERM)  # and another one
             guest.wait(60)

@@ -27,6 +27,7 @@ class Workers:
 
     def __init__(self, pipeline: Pipeline, folder: Path, chance: random.Random) -> None:
         self.pipeline, self._folder, self._chance = pipeline, folder, chance
+        self.kafka_url = pipeline.environment["TONNE_KAFKA_URL"]
         self._logs: dict[int, Path] = {}
         self.alive: list[subprocess.Popen[bytes]] = []
         self.recoveries_s: list[float] = []
@@ -149,10 +150,9 @@ class Workers:
 
     def ended(self) -> dict[int, int]:
         """Where Kafka's partitions end."""
-        url = self.pipeline.stack.kafka.url
         for _ in range(20):
             try:
-                return ends(url, TOPIC, PARTITIONS)
+                return ends(self.kafka_url, TOPIC, PARTITIONS)
             except KafkaError:  # a busy machine
                 time.sleep(0.5)
         raise TimeoutError(self.logs())

@@ -15,7 +15,7 @@ from services.issuer.seal import seal
 from services.processing.rebuild import rebuild
 from services.store.postgres.pool import connect
 from services.store.views import alarm_round
-from services.store.views.fleet_metrics import refresh_days
+from services.store.views.fleet_metrics import refresh_days, refresh_today
 from tests.grafana.fill import Size, fill, zone
 from tests.grafana.macros import choices, expand, span
 from tests.opinions import concluded
@@ -40,6 +40,7 @@ def make(url: str, home: Path, size: Size) -> datetime:
         life.issue(conn, names[0], who["log"], "test")
         seal(conn, who["log"], now_us())
         refresh_days(conn)
+        refresh_today(conn)
         alarm_round.run(conn)
     return end
 

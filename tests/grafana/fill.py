@@ -25,7 +25,7 @@ from services.processing.registry_import import import_registry
 from services.registry.files import read_files
 from services.store.postgres.pool import connect
 from services.store.views import alarm_round
-from services.store.views.fleet_metrics import refresh_days
+from services.store.views.fleet_metrics import refresh_days, refresh_today
 
 # the registry refuses marks that turn the direction of writing; SQL does not
 TURNED = "\u202egnp.exe"
@@ -103,6 +103,7 @@ def fill(
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         silence_rates.refresh(conn)
         refresh_days(conn)
+        refresh_today(conn)
         alarm_round.run(conn)
     return end
 

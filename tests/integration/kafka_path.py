@@ -170,7 +170,7 @@ async def _ended(servers: list[str], wanted: list[TopicPartition]) -> dict[Topic
 
 
 def wait_until(
-    true: Callable[[], bool], patience_s: float, told: Callable[[], str], pause_s: float = 0.02
+    true: Callable[[], bool], patience_s: float, told: Callable[[], str], pause_s: float = 0.1
 ) -> None:
     """Wait, looking every `pause_s`, or say what did not come."""
     end = time.monotonic() + patience_s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import ssl
 import threading
@@ -203,6 +204,8 @@ def test_a_reading_travels_by_tokens(
     assert SECRET not in processes.logs()
 
 
+# aiokafka leaves a connection whose token did not come to the collector
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_what_is_wrong_with_a_token_is_told(token_kafka, authority, provider, monkeypatch):
     """An operator would look for a broker that is down where a secret has changed."""
     at = token_kafka.secure
@@ -211,7 +214,7 @@ def test_what_is_wrong_with_a_token_is_told(token_kafka, authority, provider, mo
             partitions(access(authority, at, tokens, "wrong"), "any")
         assert "wrong" not in str(found.value)
         monkeypatch.setattr(provider, "audience", "another")
-        with pytest.raises(ServerError, match="refuses"):
+        with pytest.raises(ServerError, match="refuses a token"):
             partitions(access(authority, at, tokens), "any")
         for answer in ((200, b"<html>"), (200, b'{"token": 1}'), (500, b""), (302, b"")):
             monkeypatch.setattr(provider, "answer", answer)
@@ -219,3 +222,4 @@ def test_what_is_wrong_with_a_token_is_told(token_kafka, authority, provider, mo
                 partitions(access(authority, at, tokens), "any")
     with pytest.raises(ServerError, match="TONNE_KAFKA_TOKEN_URL"):  # nobody answers there
         partitions(access(authority, at, tokens), "any")
+    gc.collect()

@@ -101,7 +101,7 @@ def deliver(connection, plan_, arriving) -> Journal:
 
 
 @settings(
-    max_examples=80 if SOAK else 8,
+    max_examples=80 if SOAK else 12,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
@@ -149,7 +149,7 @@ def odd_plan(n: int) -> Plan:
 
 
 @settings(
-    max_examples=50 if SOAK else 5,
+    max_examples=50 if SOAK else 8,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

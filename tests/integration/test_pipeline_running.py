@@ -32,8 +32,7 @@ def running(pipeline: Pipeline, *words: str):
 
 
 def query(pipeline: Pipeline, statement: str, *values):
-    with psycopg.connect(pipeline.urls.database_url, autocommit=True) as connection:
-        return connection.execute(statement, values).fetchall()
+    return pipeline.ask(statement, values)
 
 
 def letters(pipeline: Pipeline, name: str) -> list[tuple[str, bytes, str | None]]:
@@ -84,10 +83,10 @@ def test_each_bad_message_is_kept_with_its_reason(pipeline):
         field.publish(device, f"tonne/v1/{bad}/{good}/telemetry", said())
         field.publish(device, field.topic(f"{bad}-unregistered"), said())
         field.eventually(lambda: pipeline.counted("tonne_dead_letters_total") >= len(BAD) + 3)
-        field.eventually(lambda: len(field.stored(pipeline.urls.database_url, good)) >= len(BAD))
+        field.eventually(lambda: len(field.stored_in(pipeline, good)) >= len(BAD))
         assert pipeline.counted("tonne_dead_letters_total") == len(BAD) + 3
-    assert field.stored(pipeline.urls.database_url, good) == field.expected(len(BAD))
-    assert field.stored(pipeline.urls.database_url, bad) == []
+    assert field.stored_in(pipeline, good) == field.expected(len(BAD))
+    assert field.stored_in(pipeline, bad) == []
     assert Counter(letters(pipeline, bad)) == Counter(
         [
             *((reason, body, None) for body, reason in BAD),
@@ -120,7 +119,7 @@ def test_a_flood_of_garbage_leaves_a_good_device_alone(pipeline):
         publisher.send(flood)
         publisher.close()
         pipeline.wait_for("tonne_ingest_messages_total", len(flood))
-    assert field.stored(pipeline.urls.database_url, good) == field.expected(100)
+    assert field.stored_in(pipeline, good) == field.expected(100)
     assert query(
         pipeline,
         "SELECT count(*), count(DISTINCT payload) FROM dead_letter WHERE device_id = %s",
@@ -137,8 +136,8 @@ def test_a_new_device_is_known_without_a_restart(pipeline):
         field.eventually(lambda: letters(pipeline, new))
         pipeline.register(field.registry([old, new]))
         field.publish(device, field.topic(new), field.payload(1))
-        field.eventually(lambda: field.stored(pipeline.urls.database_url, new))
-    assert field.stored(pipeline.urls.database_url, new) == field.expected(2)[1:]
+        field.eventually(lambda: field.stored_in(pipeline, new))
+    assert field.stored_in(pipeline, new) == field.expected(2)[1:]
     assert [reason for reason, _, _ in letters(pipeline, new)] == ["unknown_device"]
 
 
@@ -150,7 +149,7 @@ def test_an_unknown_channel_is_reported_once(pipeline):
         for k in range(5):
             body = said(field.START_MS + k * 60_000, active_power_kw=1, brand_new=k)
             field.publish(device, field.topic(name), body)
-        field.eventually(lambda: len(field.stored(pipeline.urls.database_url, name)) == 5)
+        field.eventually(lambda: len(field.stored_in(pipeline, name)) == 5)
     assert log.read_text().count("brand_new") == 1
     assert letters(pipeline, name) == []
 
@@ -170,7 +169,7 @@ def test_receipts_name_exactly_what_is_stored(pipeline):
         for k in range(50):
             field.publish(device, field.topic(name), field.payload(k))
         field.eventually(lambda: len(named) >= 50)
-        assert {k for k, _ in field.stored(pipeline.urls.database_url, name)} == set(named)
+        assert {k for k, _ in field.stored_in(pipeline, name)} == set(named)
     assert sorted(named) == list(range(50))
 
 
@@ -206,7 +205,7 @@ def test_stopping_under_load_loses_and_repeats_nothing(pipeline, batch):
         assert pipeline.counted("tonne_ingest_messages_total") == total * len(names) - before
         assert pipeline.counted("tonne_late_readings_total") == 0
     for name in names:
-        assert field.stored(pipeline.urls.database_url, name) == field.expected(total)
+        assert field.stored_in(pipeline, name) == field.expected(total)
 
 
 def test_a_broker_that_stands_still_at_the_stop_gets_every_acknowledgement(pipeline):
@@ -252,11 +251,11 @@ def test_a_database_that_is_down_is_waited_for(pipeline):
             time.sleep(0.05)
         publisher.close()
         for name in names:
-            field.eventually(lambda n=name: len(field.stored(pipeline.urls.database_url, n)) == 60)
+            field.eventually(lambda n=name: len(field.stored_in(pipeline, n)) == 60)
         assert process.poll() is None
         assert "database lost, holding" in log.read_text()
     for name in names:
-        assert field.stored(pipeline.urls.database_url, name) == field.expected(60)
+        assert field.stored_in(pipeline, name) == field.expected(60)
     assert query(
         pipeline,
         "SELECT sum(value)::bigint FROM interval_quantity WHERE device_id = ANY(%s)",

@@ -18,15 +18,15 @@ from tests.integration.kafka_path import ends, wait_until
 
 pytestmark = pytest.mark.integration
 DEVICES, BATCH = 100, 1_000
-TOPIC, PARTITIONS = "tonne-parcels", 3
+PARTITIONS = 3
 
 
 @pytest.fixture
-def pipeline(tmp_path, migrated_cluster):
+def pipeline(tmp_path, migrated_cluster, kafka_url, topic):
     with on_servers(migrated_cluster, tmp_path) as found:
-        found.stack.up(kafka=True)
+        found.environment["TONNE_KAFKA_URL"] = kafka_url
         found.register(load.registry(DEVICES))
-        found.tonne("topics", "apply", "--partitions", str(PARTITIONS))
+        found.tonne("topics", "apply", "--topic", topic, "--partitions", str(PARTITIONS))
         yield found
 
 
@@ -65,9 +65,9 @@ def wait_for_rows(pipeline, rows, log):
     return stored(pipeline)
 
 
-def in_kafka(pipeline):
+def in_kafka(kafka_url, topic):
     """How many records Kafka holds."""
-    return sum(ends(pipeline.stack.kafka.url, TOPIC, PARTITIONS).values())
+    return sum(ends(kafka_url, topic, PARTITIONS).values())
 
 
 def execute(program, *words):
@@ -92,13 +92,14 @@ def restore(url, dump, meanwhile):
     execute("psql", url, "-c", "SELECT timescaledb_post_restore()")
 
 
-def test_a_restored_backup_catches_up_by_itself(pipeline):
+def test_a_restored_backup_catches_up_by_itself(pipeline, kafka_url, topic):
     """All that came after the backup would be lost, though Kafka still has every record of it."""
     url, dump = pipeline.urls.database_url, str(pipeline.home / "tonne.dump")
     messages = load.messages(DEVICES, 5 * BATCH // DEVICES)
     publisher = load.Publisher(pipeline.stack.mosquitto.port)
-    worker = ("worker", "--instance", "worker-0", "--session", "6")
-    with running(pipeline, "bridge") as bridge:
+    group = f"worker-{topic}"
+    worker = ("worker", "--topic", topic, "--group", group, "--instance", "w-0", "--session", "6")
+    with running(pipeline, "bridge", "--topic", topic) as bridge:
         pipeline.receiving_since(bridge)
         time.sleep(0.5)
         with running(pipeline, *worker) as log:
@@ -110,10 +111,10 @@ def test_a_restored_backup_catches_up_by_itself(pipeline):
 
         def meanwhile():
             """Devices go on, and the bridge takes what they send by the registry that it has."""
-            held = in_kafka(pipeline)
+            held = in_kafka(kafka_url, topic)
             wait_until(lambda: "database lost" in bridge.read_text(), 60, bridge.read_text)
             publisher.send(list(islice(messages, BATCH)))
-            wait_until(lambda: in_kafka(pipeline) != held, 60, bridge.read_text)
+            wait_until(lambda: in_kafka(kafka_url, topic) != held, 60, bridge.read_text)
 
         restore(url, dump, meanwhile)
         assert stored(pipeline)[0] == BATCH

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from tests import commands
-from tests.integration.kafka_path import Processes, put, stored_records, wait_until
+from tests.integration.kafka_path import Processes, put, wait_stored, wait_until
 from tests.samples import sample
 from tests.samples.sample import SAMPLE, must, tonne
 
@@ -52,7 +52,7 @@ def test_records_of_0_1_0_are_stored_as_by_0_1_0(tmp_path, database_url, kafka_u
     records = list(_records())
     put(kafka_url, topic, records)
     with processes.running("worker", "--instance", "worker-0", "--session", "6"):
-        wait_until(lambda: stored_records(database_url) == len(records), 60, processes.logs, 0.1)
+        wait_stored(database_url, len(records), 60, processes.logs)
     differ = {}
     with psycopg.connect(database_url) as conn:
         for table, columns, then in _expected():

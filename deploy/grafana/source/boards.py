@@ -94,6 +94,16 @@ SELECT f.start, 'register fell back: ' || f.device_id || ', ' || f.quantity, 're
     return "\nUNION ALL".join(parts) + "\nORDER BY 1 DESC LIMIT 300"
 
 
+def reach(device_days: int) -> str:
+    """
+    How far back a panel of all chosen devices reads quarter hours or readings, so that it stays quick.
+
+    Those of thousands of devices over two weeks are millions of rows.  Known when the query is planned.
+    """
+    days = f"{device_days} * INTERVAL '1 day' / greatest(cardinality(ARRAY[${{device:sqlstring}}]::text[]), 1)"
+    return f"greatest($__timeFrom()::timestamptz, $__timeTo()::timestamptz - {days})"
+
+
 def sites() -> build.QueryVariable:
     """Choose sites; all of them at first."""
     return _query(

@@ -11,6 +11,7 @@ from deploy.grafana.source.boards import (
     devices,
     events,
     number,
+    reach,
     sites,
 )
 from deploy.grafana.source.panels import (
@@ -37,8 +38,9 @@ _TARIFF = "(${tariff:sqlstring})::numeric"
 _PEAK = "extract(hour FROM tonne_clock(s.timezone, i.start)) BETWEEN (${peak_from:sqlstring})::int AND (${peak_to:sqlstring})::int - 1"
 _LOAD = f"""
 FROM interval_quantity i JOIN device d ON d.id = i.device_id JOIN site s ON s.id = d.site
-WHERE $__timeFilter(i.start) AND i.quantity = 'energy_import' AND i.{_MINE}
+WHERE $__timeFilter(i.start) AND i.start >= {reach(4_000)} AND i.quantity = 'energy_import' AND i.{_MINE}
 """
+_REACH = " Of more than 285 chargers over two weeks the end of the range alone: 4,000 days of a charger in all."
 
 
 def dashboard() -> model.Dashboard:
@@ -66,7 +68,7 @@ SELECT (SELECT sum(energy_kwh) FROM v_day_energy_kwh WHERE $__timeFilter(time) A
                      steps=((None, GREEN), (1.5, YELLOW), (2.5, RED)), decimals=2),
                 stat("In peak hours", f"""
 SELECT sum(i.value) FILTER (WHERE {_PEAK})::float8 / nullif(sum(i.value), 0) AS share {_LOAD}
-""", "percentunit", "Share of the charged energy drawn between the two hours typed above, local time.",
+""", "percentunit", "Share of the charged energy drawn between the two hours typed above, local time." + _REACH,
                      steps=((None, GREEN), (0.1, YELLOW), (0.3, RED)), decimals=1),
                 avoided("Avoided", serving(f"SELECT id FROM device WHERE class IN ('vehicle', 'ev_charger') AND {_HERE}"),
                         "Metered reduction of the projects of vehicles and chargers at the chosen sites, whole: what the"
@@ -77,17 +79,17 @@ SELECT sum(i.value) FILTER (WHERE {_PEAK})::float8 / nullif(sum(i.value), 0) AS 
 SELECT i.start AS time, sum(i.value) * 0.004 AS "charging",
        CASE WHEN {_PEAK} THEN sum(i.value) * 0.004 END AS "in peak hours" {_LOAD}
 GROUP BY i.start, s.timezone ORDER BY i.start
-""", "kwatt", "Mean power of quarter hours; what falls into peak hours is what shaving could move."),
+""", "kwatt", "Mean power of quarter hours; what falls into peak hours is what shaving could move." + _REACH),
                 bars("Load by hour of the day", f"""
 SELECT to_char(extract(hour FROM tonne_clock(s.timezone, i.start)), 'FM00') AS hour,
        sum(i.value) * 0.004 / count(DISTINCT i.start) AS mean_kw {_LOAD}
 GROUP BY 1 ORDER BY 1
-""", "kwatt", "Mean charging power by hour of the site's clock: the shape that shaving would flatten.", x="hour"),
+""", "kwatt", "Mean charging power by hour of the site's clock: the shape that shaving would flatten." + _REACH, x="hour"),
                 bars("Highest quarter hour of each day", f"""
 SELECT day::text AS day, max(kw) AS peak_kw FROM (
     SELECT tonne_clock(s.timezone, i.start)::date AS day, i.start, sum(i.value) * 0.004 AS kw {_LOAD} GROUP BY 1, 2
 ) q GROUP BY day ORDER BY day
-""", "kwatt", "The demand that a capacity tariff bills."),
+""", "kwatt", "The demand that a capacity tariff bills." + _REACH),
                 table("Utilisation and faults", f"""
 SELECT h.device_id, h.state, u.utilisation, u.busy, u.energy_kwh, CASE WHEN h.last_reading > now() - INTERVAL '1 day' THEN h.flags_last_day END AS flags,
        h.site, h.last_reading
@@ -100,7 +102,7 @@ LEFT JOIN (
 ) u ON u.device_id = h.device_id
 WHERE h.{_MINE} ORDER BY (h.state <> 'online') DESC, u.utilisation
 """, "Utilisation: energy over rated power and time. Busy: share of quarter hours in which it charged. Flags:"
-                      " readings marked as unusual in the last day. Silent chargers first.",
+                      " readings marked as unusual in the last day. Silent chargers first." + _REACH,
                       units={"energy_kwh": "kwatth", "utilisation": "percentunit", "busy": "percentunit"},
                       decimals={"utilisation": 1, "busy": 1, "energy_kwh": 0},
                       steps={"utilisation": ((None, ORANGE), (0.05, "text"), (0.6, ORANGE))}),

@@ -70,14 +70,19 @@ SELECT sum(expected_this_year_t) AS expected_t FROM v_project_state WHERE counte
             ]),
             ("What is wrong, and what it costs", [
                 table("What is wrong now", """
+WITH silent AS MATERIALIZED (
+    SELECT device_id, gateway, gateway_state, class, site, last_reading, cost_t FROM v_silence_cost
+), gateways AS MATERIALIZED (
+    SELECT gateway, state, site, devices, last_heard FROM v_gateway_health
+)
 SELECT what, cost_t, place, since, things FROM (
     SELECT 1 AS rank, 'gateway dark' AS what, g.gateway || ' (' || g.site || ')' AS place, g.devices AS things,
-           g.last_heard AS since, (SELECT sum(c.cost_t) FROM v_silence_cost c WHERE c.gateway = g.gateway) AS cost_t
-    FROM v_gateway_health g WHERE g.state = 'dark' AND g.site = ANY(ARRAY[${site:sqlstring}]::text[])
+           g.last_heard AS since, (SELECT sum(c.cost_t) FROM silent c WHERE c.gateway = g.gateway) AS cost_t
+    FROM gateways g WHERE g.state = 'dark' AND g.site = ANY(ARRAY[${site:sqlstring}]::text[])
     UNION ALL
     SELECT 2, 'devices silent: ' || class, site, count(*), min(last_reading), sum(cost_t)
-    FROM v_silence_cost WHERE site = ANY(ARRAY[${site:sqlstring}]::text[]) AND gateway_state IS DISTINCT FROM 'dark'
-      AND device_id NOT IN (SELECT gateway FROM v_gateway_health)
+    FROM silent WHERE site = ANY(ARRAY[${site:sqlstring}]::text[]) AND gateway_state IS DISTINCT FROM 'dark'
+      AND device_id NOT IN (SELECT gateway FROM gateways)
     GROUP BY class, site
     UNION ALL
     SELECT 3, 'calibration ' || c.state, c.project_id, count(*), min(tonne_clock(p.timezone, (c.valid_until + 1)::timestamp)), NULL
@@ -143,11 +148,12 @@ WHERE $__timeFilter(time) AND project_id IN (SELECT project_id FROM v_counted_pr
 SELECT i.start AS time, CASE d.class WHEN 'pv_inverter' THEN 'PV' WHEN 'ev_charger' THEN 'charging' ELSE 'factories and buildings' END AS metric,
        sum(i.value) * 0.004 AS power_kw
 FROM interval_quantity i JOIN v_counted_device d ON d.device_id = i.device_id
-WHERE $__timeFilter(i.start) AND d.class IN ('pv_inverter', 'ev_charger', 'energy_meter')
+WHERE i.start >= greatest($__timeFrom()::timestamptz, $__timeTo()::timestamptz - INTERVAL '1 day') AND i.start <= $__timeTo()
+  AND d.class IN ('pv_inverter', 'ev_charger', 'energy_meter')
   AND i.quantity = CASE d.class WHEN 'pv_inverter' THEN 'energy_export' ELSE 'energy_import' END
   AND d.site = ANY(ARRAY[${site:sqlstring}]::text[])
 GROUP BY 1, 2 ORDER BY 1
-""", "kwatt", "Mean power of each quarter hour, from metered energy."),
+""", "kwatt", "Mean power of each quarter hour, from metered energy, on the last day of the range: a week of thousands of devices is millions of rows."),
             ]),
         ],
         variables=[sites(), console_address()],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from deploy.grafana.source.boards import Row, board, console, console_address, sites
-from deploy.grafana.source.panels import bars, series, table
+from deploy.grafana.source.panels import ORANGE, RED, Steps, bars, series, table
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.cog.builder import Builder
@@ -27,6 +27,7 @@ class Kind(NamedTuple):
     gauge_unit: str
     gauge_name: str
     why: str
+    steps: Steps | None = None
 
 
 KINDS = (
@@ -39,15 +40,18 @@ KINDS = (
     Kind("fuel_meter", "Fuel", "flow", "0.001", "suffix: L", "Fuel drawn", "rate_l_h", "suffix: L/h", "Flow",
          "Flow of fuel; a meter that stands still while its plant works is at fault."),
     Kind("compost_windrow", "Composting", "", "", "", "", "oxygen_percent", "percent", "Oxygen",
-         "Oxygen in the windrow: under 8 % it makes methane, and is turned."),
+         "Oxygen in the windrow: under 8 % (dashed) it makes methane, and is turned.",
+         ((None, RED), (8, "transparent"))),
     Kind("water_tube", "Rice", "operating_time", "1 / 86400.0", "suffix: d", "Days in season", "level_cm",
-         "suffix: cm", "Water level", "Water in the tube against the soil: a field is dry from 15 cm below on."),
+         "suffix: cm", "Water level", "Water in the tube against the soil: a field is dry from 15 cm below on (dashed).",
+         ((None, ORANGE), (-15, "transparent"))),
     Kind("passenger_counter", "Passengers", "count", "1", "short", "Boarded", "on_board", "short", "On board",
          "Passengers on board."),
     Kind("sewer_level", "Sewers", "operating_time", "1 / 3600.0", "suffix: h", "Hours of overflow", "level_m",
          "suffix: m", "Level", "Level in the manhole; it overflows at its weir."),
     Kind("waterworks", "Waterworks", "flow", "0.000001", "suffix: m³", "Delivered", "chlorine_mg_l",
-         "suffix: mg/L", "Chlorine", "Free chlorine at the outlet: QCVN 01-1:2018 asks for 0.2 to 1.0 mg/L."),
+         "suffix: mg/L", "Chlorine", "Free chlorine at the outlet: QCVN 01-1:2018 asks for 0.2 to 1.0 mg/L (dashed).",
+         ((None, RED), (0.2, "transparent"), (1, RED))),
     Kind("weather_station", "Weather", "degree_time", "1 / 86400.0", "suffix: K d", "Cooling degree days",
          "irradiance_w_m2", "suffix: W/m²", "Irradiance", "Sun on the horizontal plane."),
 )  # fmt: skip
@@ -90,7 +94,7 @@ FROM reading_{kind.class_id} r
 WHERE r.time > greatest($__timeFrom()::timestamptz, $__timeTo()::timestamptz - INTERVAL '7 days') AND r.time <= $__timeTo()
   AND r.{kind.gauge} IS NOT NULL AND r.device_id IN (SELECT id FROM device WHERE class = '{kind.class_id}' AND {_HERE})
 GROUP BY 1, 2 ORDER BY 1
-""", kind.gauge_unit, f"{kind.why} Mean of the hour, the last seven days of the range.", broken_ms=2 * 3_600_000, fill=0, span=span)  # fmt: skip
+""", kind.gauge_unit, f"{kind.why} Mean of the hour, the last seven days of the range.", steps=kind.steps, broken_ms=2 * 3_600_000, fill=0, span=span)  # fmt: skip
 
 
 def _devices(kind: Kind) -> Builder[model.Panel]:

@@ -12,6 +12,8 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
+from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -23,7 +25,7 @@ from services.store.api import sessions
 from services.store.views import console
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Sequence
+    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
     from psycopg import Connection
     from psycopg_pool import ConnectionPool
@@ -148,20 +150,22 @@ class Live:
                 queue.put_nowait(made[who.projects])
 
 
-def snapshot(conn: Connection, who: Principal) -> list[Row]:
-    """Return the rows that somebody may see, what is not heard first."""
-    rows = [_row(one) for one in console.newest(conn, shown()) if _may(who, one.projects)]
-    return sorted(rows, key=lambda row: _RANK.get(row["state"], 0))
+def snapshot(conn: Connection, who: Principal, most: int) -> tuple[list[Row], int]:
+    """Return so many rows that somebody may see, the silent first; and how many there are."""
+    seen = [one for one in console.newest(conn, shown()) if _may(who, one.projects)]
+    seen.sort(key=lambda one: _RANK.get(one.state, 0))
+    return [_row(one) for one in seen[:most]], len(seen)
 
 
-def shown() -> dict[str, str]:
+@cache
+def shown() -> Mapping[str, str]:
     """Return the channel that is shown of each class: its power, else its first gauge."""
     found = {}
     for class_id, one in classes.load().items():
         gauges = [c.name for c in one.channels.values() if c.kind == "gauge"]
         names = [*(n for n in gauges if n == "active_power_w"), *gauges, *one.channels]
         found[class_id] = names[0]
-    return found
+    return MappingProxyType(found)
 
 
 def _living(reads: ConnectionPool, asked: Sequence[bytes]) -> set[bytes]:

@@ -203,6 +203,13 @@ class Pv(Shape):
     trend: PvTrend | None
 
 
+class Behind(Shape):
+    """How many devices a gateway speaks for, and how many of them are heard."""
+
+    devices: int
+    online: int
+
+
 class DeviceDetail(Device):
     """
     A device: its state and the cause of it, what was metered, what was refused.
@@ -228,6 +235,7 @@ class DeviceDetail(Device):
     expected_s: float | None
     gateway_dark: bool | None
     gateway_heard: datetime | None
+    behind: Behind
     said: str | None
     said_at: datetime | None
     firmware: str | None

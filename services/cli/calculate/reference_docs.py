@@ -42,7 +42,8 @@ An example, as `tonne registry template energy_meter` prints it:
 ```
 """
 _AUTHORITY = (
-    "What an authority enters: `registrations`, `authorizations`, `submissions`."
+    "What an authority enters: `registrations`, `authorizations`, `submissions`, `facilities`,"
+    " `acceptances`."
     " [registries.md](registries.md) has their keys."
 )
 _SETTINGS = """\

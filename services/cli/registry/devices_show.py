@@ -83,6 +83,8 @@ def _head(found: dict[str, Any], zone: tzinfo) -> Iterator[tuple[str, Any]]:
     yield "class", f"{found['class']}, profile {found['profile']}"
     yield "site", f"{found['site']} ({found['timezone']})"
     yield "gateway", found["gateway"]
+    if behind := found["behind"]["devices"]:
+        yield "behind it", f"{found['behind']['online']} of {behind} devices heard"
     yield "serial", " ".join(filter(None, (found["maker"], found["model"], found["serial"])))
     yield "last reading", shown_time(found["last_reading"], zone)
     yield "clock", _clock(found)

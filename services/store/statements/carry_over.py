@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mrv.calendar import utc_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from psycopg import Connection
 
@@ -83,13 +83,64 @@ def owed(conn: Connection, project: str, devices: Iterable[str], from_us: int, t
     from_us, to_us : int
         The period, half-open. [us UTC]
     """
+    claims, places, reached = _history(conn, project, from_us, to_us)
+    wanted = _wanted(conn, project, devices)
+    mine = [one for one in claims if one.before and reached[one.place] & wanted]
+    owing = list(_owing(claims, places, mine))
+    return Owed(sum(ug for _, ug in owing), _AND.join(name for name, _ in owing) or None)
+
+
+def owed_at_site(
+    conn: Connection, project: str, devices: Iterable[str], from_us: int, to_us: int
+) -> list[tuple[str, int]]:
+    """
+    Return what projects of other meters left below zero at the sites of these, before a period.
+
+    A project that had issued something before they did is a neighbour, and is told of nothing.
+
+    Returns
+    -------
+    list of (str, int)
+        Statements, and what of each nobody took yet. [ug CO2e]
+    """
+    names = list(devices)
+    claims, places, reached = _history(conn, project, from_us, to_us)
+    own = next((i for i, one in enumerate(claims) if one.project == project), len(claims))
+    wanted = _wanted(conn, project, names)
+    beside = [one for one in claims[:own] if one.before and not reached[one.place] & wanted]
+    found = list(_owing(claims, places, beside))
+    if not found:
+        return []
+    rows = conn.execute(
+        "SELECT DISTINCT s.id FROM statement s CROSS JOIN LATERAL"
+        " jsonb_array_elements(s.document->'credentialSubject'->'monitoredParameters') p"
+        " JOIN device d ON d.id = p->>'device' WHERE s.id = ANY(%s)"
+        " AND d.site IN (SELECT site FROM device WHERE id = ANY(%s))",
+        [[name for name, _ in found], names],
+    )
+    here = {name for (name,) in rows}
+    return [(name, ug) for name, ug in found if name in here]
+
+
+def _wanted(conn: Connection, project: str, devices: Iterable[str]) -> set[str]:
+    return {project, *(_OF_DEVICE + name for name in one_meter(conn, devices))}
+
+
+def _history(
+    conn: Connection, project: str, from_us: int, to_us: int
+) -> tuple[list[_Claim], dict[str, _Place], dict[_Place, set[str]]]:
+    """Claims in the order of time, places of the statements that they name, and whose each is."""
     given = {"project": project, "from": utc_text(from_us), "to": utc_text(to_us)}
     claims = [_Claim(*row) for row in conn.execute(_CLAIMS, given).fetchall()]
     places = _places(conn, [name for one in claims for name in one.names])
-    reached = _reached(claims, places)
-    wanted = {project, *(_OF_DEVICE + name for name in one_meter(conn, devices))}
-    mine = [one for one in claims if one.before and reached[one.place] & wanted]
-    left = {one.place: int(one.left_ug) for one in mine}
+    return claims, places, _reached(claims, places)
+
+
+def _owing(
+    claims: Iterable[_Claim], places: dict[str, _Place], some: Sequence[_Claim]
+) -> Iterator[tuple[str, int]]:
+    """What of some claims' balances no other one took, where it is below zero. [ug CO2e]"""
+    left = {one.place: int(one.left_ug) for one in some}
     for one in claims:
         rest = 0 if one.own else int(one.taken_ug)
         for place in (places.get(name) for name in one.names):
@@ -97,10 +148,7 @@ def owed(conn: Connection, project: str, devices: Iterable[str], from_us: int, t
                 part = max(rest, left[place])
                 rest -= part
                 left[place] -= part
-    owing = [one for one in mine if left[one.place] < 0]
-    return Owed(
-        sum(left[one.place] for one in owing), _AND.join(o.statement for o in owing) or None
-    )
+    yield from ((one.statement, left[one.place]) for one in some if left[one.place] < 0)
 
 
 # an id of a project has no space

@@ -69,6 +69,10 @@ _HEALTH_NAMES = (
     "firmware", "completeness_today", "clock", "clock_offset_s", "clock_drift_s_per_day",
     "gateway_heard", "cost_t", "cost_t_per_day", "side",
 )  # fmt: skip
+_BEHIND = (
+    "SELECT count(*), count(*) FILTER (WHERE state = 'online') FROM v_device_health"
+    " WHERE gateway = %s"
+)
 _MORE = (
     "SELECT d.maker, d.model, s.name, s.timezone, d.attributes FROM device d"
     " JOIN site s ON s.id = d.site WHERE d.id = %s"
@@ -171,6 +175,7 @@ def device_page(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict
     days = conn.execute(_DAY_ROWS, {"id": id_, "zone": zone, "days": _DAYS - 1}).fetchall()
     return {
         **known, **health,
+        "behind": _row(conn, _BEHIND, [id_], ("devices", "online")),
         "registered": True, "maker": maker, "model": model, "site_name": site_name,
         "timezone": zone, "attributes": attributes,
         "cause": cause, "since": since, "what_to_do": TO_DO[cause][1], "runbook": TO_DO[cause][0],

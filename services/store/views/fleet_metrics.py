@@ -118,6 +118,11 @@ def _overdue(conn: Connection) -> int | None:
     return len(columnstore.waiting(conn, columnstore.OVERDUE_DAYS))
 
 
+def refresh_today(conn: Connection) -> None:
+    """Add up yesterday and today until an hour ago, so that views add up the rest alone."""
+    conn.execute("SELECT tonne_refresh_today()")
+
+
 def refresh_days(conn: Connection) -> int:
     """
     Add up the days that dashboards read; returns how many chunks had changed.

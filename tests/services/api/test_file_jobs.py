@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import time
 from types import SimpleNamespace
 from uuid import uuid4
@@ -195,10 +196,16 @@ def test_what_is_kept_is_bounded_by_bytes(tmp_path):
 
         return make
 
+    for name, hours in ((".making-killed", 7), (".making-now", 0)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "half").write_bytes(b"x" * 10_000)
+        os.utime(tmp_path / name, (time.time() - hours * 3_600,) * 2)
     room = Room(10, 1_000)
     for name, size in (("a", 400), ("b", 400), ("c", 400)):
         made(tmp_path, name, room, file(size)).close()
         time.sleep(0.01)
+    (tmp_path / ".making-now" / "half").unlink()  # its process goes on
+    (tmp_path / ".making-now").rmdir()
     assert sorted(one.name for one in tmp_path.iterdir()) == ["b", "c"]
     made(tmp_path, "large", room, file(5_000)).close()
     assert [one.name for one in tmp_path.iterdir()] == ["large"], "the newest is what was asked for"

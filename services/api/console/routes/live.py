@@ -22,13 +22,13 @@ def page(ask: View, language: Language) -> Response:
     """Show devices as they were last heard."""
     signed_in(ask, "devices as they speak")
     with ask.reading() as conn:
-        rows = live.snapshot(conn, ask.who)
+        rows, devices = live.snapshot(conn, ask.who, _ROWS)
         found, count = alarms.standing(conn, ask.who.projects, _ALARMS)
     told = ("class.", "channel.")
     names = {key: text for key, text in texts(language).items() if key.startswith(told)}
     return render(
         ask, language, "live.html",
-        rows=rows[:_ROWS], count=len(rows), most=_ROWS, names=names,
+        rows=rows, count=devices, most=_ROWS, names=names,
         found=found, alarms=count,
     )  # fmt: skip
 

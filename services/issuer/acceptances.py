@@ -1,0 +1,116 @@
+"""
+What a programme accepted, and what it has to accept: factors that a registry file brought, and
+that a project does not take over what an earlier one at its site left below zero.
+
+An acceptance is entered with who, when and the letter.  The letter is with the operator; a
+verifier asks for it.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from mrv.documents.monitoring import FactorAccepted
+from mrv.methodologies import find
+from mrv.rounding import UG_PER_T, decimal_text
+from mrv.signatures.organisations import organisation_of, stem
+from services.registry.authority import entered_records
+from services.store.registry import signing_keys
+from services.store.statements.carry_over import owed_at_site
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from psycopg import Connection
+
+    from mrv.exports.entered import Acceptance
+    from mrv.registry.project import Project
+    from services.registry.entries import Published, Registry
+
+    # by subject, id and project
+    Accepted = dict[tuple[str, str, str | None], Acceptance]
+
+FACTORS = "tonne: emission factors are those that tonne publishes or the programme accepted"
+DEBT = "tonne: what an earlier project at the site left below zero is taken over or accepted"
+
+
+def acceptances(conn: Connection, registry: Registry) -> Accepted:
+    """
+    Return what the programme accepted, by subject, id and project.
+
+    What is signed in the name of an operator's own organisation is no acceptance.
+    """
+    operators = {
+        stem(organisation_of(one.key))
+        for one in signing_keys.load(conn)
+        if one.key.role == "operator"
+    }
+    return {
+        (one.subject, one.id, one.project): one
+        for one in entered_records(registry).acceptances
+        if stem(one.by) not in operators
+    }
+
+
+def _used(project: Project, registry: Registry) -> Iterator[Published]:
+    """Factors that registry files brought, of the kinds that the methodology asks for."""
+    uses = find(project.methodology, project.version).uses
+    for one in registry.factors.values():
+        if str(one.record["kind"]).startswith(uses):
+            yield one
+
+
+def brought(project: Project, registry: Registry, accepted: Accepted) -> Iterator[str]:
+    """Factors of registry files that the programme did not accept."""
+    for one in _used(project, registry):
+        record = one.record
+        if ("factor", one.id, None) not in accepted:
+            yield (
+                f"{one.id} = {record['value']} {record['unit']} came with a registry file"
+                f" ({record['source']}); compare it with its source, and let the programme accept"
+                " it (`acceptances`)"
+            )
+
+
+def met(project: Project, registry: Registry, accepted: Accepted) -> Iterator[str]:
+    """Say which factors of registry files the programme accepted."""
+    for one in factors_accepted(project, registry, accepted):
+        yield f"{one.factor} came with a registry file, {one.told}"
+
+
+def factors_accepted(
+    project: Project, registry: Registry, accepted: Accepted
+) -> Iterator[FactorAccepted]:
+    """Return how the programme accepted the factors that a project may use."""
+    for one in _used(project, registry):
+        by = accepted.get(("factor", one.id, None))
+        if by is not None:
+            yield FactorAccepted(
+                factor=one.id,
+                value=str(one.record["value"]),
+                unit=str(one.record["unit"]),
+                by=by.by,
+                date=by.date.isoformat(),
+                document=by.document,
+                sha256=by.sha256,
+            )
+
+
+def debts(
+    conn: Connection, project: Project, accepted: Accepted, period_us: tuple[int, int]
+) -> tuple[list[str], list[str]]:
+    """What others left below zero at a project's sites and nobody took: open, and accepted."""
+    devices = [d.device for d in project.devices]
+    unmet, met_ = [], []
+    for name, ug in owed_at_site(conn, project.id, devices, *period_us):
+        left = f"{name} left {decimal_text(Fraction(ug, UG_PER_T), 6, 'down')} t"
+        by = accepted.get(("debt", name, project.id))
+        if by is not None:
+            met_.append(f"{left}, which stays behind: {by.told}")
+            continue
+        unmet.append(
+            f"{left}, and {project.id} counts other meters at its site: close the next period of"
+            " its project, or let the programme accept that it stays behind (`acceptances`)"
+        )
+    return unmet, met_

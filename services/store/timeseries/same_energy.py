@@ -1,0 +1,66 @@
+"""What devices measured in the quarter hours in which some of them measured most."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ingest.model import INTERVAL_US
+from mrv.calendar import utc_text
+from services.store.postgres.timestamps import stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from psycopg import Connection
+
+    from ingest.model import Int32
+
+_NUMBER = "(extract(epoch FROM start) * 1000000)::bigint / %s"
+_PEAKS = (
+    f"SELECT {_NUMBER} FROM (SELECT DISTINCT ON (date_trunc('day', start)) start, sum(value) AS v"
+    " FROM interval_quantity WHERE device_id = ANY(%s) AND quantity = %s AND start >= %s"
+    " AND start < %s GROUP BY start ORDER BY date_trunc('day', start), v DESC) s"
+    " WHERE v > 0 ORDER BY v DESC LIMIT %s"
+)
+_AT = (
+    f"SELECT device_id, {_NUMBER}, value FROM interval_quantity WHERE device_id = ANY(%s)"
+    " AND quantity = %s AND start = ANY(%s) AND value > 0"
+)
+_SERIES = (
+    f"SELECT {_NUMBER}, value FROM interval_quantity WHERE device_id = %s AND quantity = %s"
+    " AND start >= %s AND start < %s"
+)
+
+
+def peaks(
+    conn: Connection, devices: Sequence[str], quantity: str, period_us: tuple[int, int], most: int
+) -> list[int]:
+    """Return the quarter hours of `most` days in which devices together measured most. [number]"""
+    edges = [utc_text(us) for us in period_us]
+    rows = conn.execute(_PEAKS, [INTERVAL_US, list(devices), quantity, *edges, most])
+    return sorted(int(number) for (number,) in rows)
+
+
+def values_at(
+    conn: Connection, devices: Sequence[str], quantity: str, numbers: Sequence[int]
+) -> dict[str, dict[int, int]]:
+    """Return what devices measured in some quarter hours, where it was above 0. [base unit]"""
+    starts = [stamp(number * INTERVAL_US) for number in numbers]
+    found: defaultdict[str, dict[int, int]] = defaultdict(dict)
+    for device, number, value in conn.execute(_AT, [INTERVAL_US, list(devices), quantity, starts]):
+        found[device][int(number)] = value
+    return found
+
+
+def series(conn: Connection, device: str, quantity: str, period_us: tuple[int, int]) -> Int32:
+    """Return what a device measured in each quarter hour of a period. [base unit]"""
+    first, last = (us // INTERVAL_US for us in period_us)
+    edges = [utc_text(us) for us in period_us]
+    values = np.zeros(last - first, dtype=np.int64)
+    for number, value in conn.execute(_SERIES, [INTERVAL_US, device, quantity, *edges]):
+        values[int(number) - first] = value
+    found: Int32 = np.minimum(values, np.iinfo(np.int32).max).astype(np.int32)
+    return found

@@ -1,0 +1,166 @@
+"""What a programme accepts, and meters of other projects: each would earn without anybody told."""
+
+import numpy as np
+import pytest
+
+from mrv.packs.reader import read_pack
+from mrv.report.dated_values import dated_rows
+from mrv.report.words import LANGUAGES, Words
+from mrv.verify import verify
+from services.issuer.acceptances import DEBT, FACTORS
+from services.issuer.pack import export
+from services.issuer.same_series import CLAUSE
+from services.processing.registry_import import import_registry
+from services.registry.files import read_files
+from services.store.postgres.pool import connect
+from services.store.statements import statements
+from tests.planted import planted
+from tests.services.issuer import logged, plant
+from tests.services.issuer.sealed import close_period
+
+pytestmark = pytest.mark.integration
+DAYS = ["2026-03-01", "2026-03-02", "2026-03-03", "2026-03-04", "2026-03-05"]
+FACTOR = """
+factors:
+  - {id: vn-grid-2026, kind: grid.vn, value: 0.7100, unit: tCO2/MWh, direction: consumed,
+     valid_from: 2026-01-01, valid_to: 2027-01-01, source: a letter, certainty: R, verified: true}
+"""
+ACCEPTED = """
+acceptances:
+  - {{subject: factor, id: vn-grid-2026, by: {}, date: 2026-11-20, document: letter 17}}
+"""
+
+
+def _import(url, folder, text, name="more"):
+    file = folder / f"{name}.yaml"
+    file.write_text(text, encoding="utf-8")
+    with connect(url) as conn:
+        planned = import_registry(conn, read_files([file]), author="owner")
+    return "\n".join(m for r in planned.results for m in r.messages) if planned.refused else ""
+
+
+def _close(url, day, project, days=1):
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        edges = plant.us(DAYS[day]), plant.us(DAYS[day + days])
+        return close_period(conn, project, *edges, "test").document["credentialSubject"]
+
+
+def _said(claims, clause):
+    return [(a["holds"], a["detail"]) for a in claims["applicability"] if a["clause"] == clause]
+
+
+def test_a_factor_of_a_file_waits_for_the_programme(database_url, tmp_path):
+    """An owner's factor would stand in a statement as if the programme had looked at it."""
+    url = database_url
+    who = planted(logged.with_buses, url, tmp_path)
+    assert _import(url, tmp_path, FACTOR) == ""
+    ((holds, said),) = _said(_close(url, 1, "bus"), FACTORS)
+    assert not holds
+    assert "let the programme accept it" in said
+    # the operator's own word, and one about nothing
+    assert _import(url, tmp_path, ACCEPTED.format("The Operator")) == ""
+    claims = _close(url, 1, "bus")
+    assert "acceptedFactors" not in claims
+    assert not _said(claims, FACTORS)[0][0]
+    nothing = ACCEPTED.format("DAE").replace("vn-grid-2026", "vn-grid-2023")
+    assert "is no factor of a registry file" in _import(url, tmp_path, nothing)
+    assert "give who accepted it" in _import(url, tmp_path, ACCEPTED.format('" "'))
+    # the programme's
+    assert _import(url, tmp_path, ACCEPTED.format("DAE")) == ""
+    name = logged.issue(url, who, project="bus")
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        claims = statements.find(conn, name).claims
+        assert verify(read_pack(export(conn, name, tmp_path / "pack"))).consistent
+    told = {a.clause: (a.holds, a.detail) for a in claims.applicability if "17" in a.detail}
+    assert len(told) == 2
+    assert all(holds for holds, _ in told.values())
+    assert all("accepted by DAE on 2026-11-20, letter 17" in said for _, said in told.values())
+    for words in map(Words, LANGUAGES):
+        (row,) = [row for row in dated_rows(claims, words) if row[5] == "letter 17"]
+        assert ("DAE" in row[1], row[2:5]) == (True, ("2026-11-20", "0.7100", "tCO2/MWh"))
+
+
+OTHERS = plant.REGISTRY[plant.REGISTRY.index("  - id: bus\n") :].replace("id: bus", "id: other")
+OTHERS = OTHERS.replace("ch-1", "ch-9").replace("bus-1", "bus-9")
+NEW = plant.REGISTRY.replace(
+    "projects:\n",
+    "  - {id: ch-9, site: hp, class: ev_charger, profile: generic, rated_power_w: 60000,\n"
+    "     serial: X9, maker: Other, installed: 2026-01-01T00:00:00+07:00}\n"
+    "  - {id: bus-9, site: hp, class: vehicle, profile: generic, serial: Y9, maker: Other,\n"
+    "     installed: 2026-01-01T00:00:00+07:00}\nprojects:\n",
+)
+LEFT = """
+acceptances:
+  - {{subject: debt, id: {}, project: other, by: DAE, date: 2026-11-20, document: letter 18}}
+"""
+
+
+def test_a_new_project_at_the_site_is_told_what_the_old_one_owes(database_url, tmp_path):
+    """Other meters under another name would begin without what the plant owes."""
+    url = database_url
+    plant.register(url, tmp_path)
+    times = np.arange(plant.us(DAYS[0]), plant.us(DAYS[4]) + 1, 10 * plant.MINUTE_US)
+    night = (times + 7 * 3_600_000_000) // 3_600_000_000 % 24 < 5
+    plant.send(url, "ch-1", times, energy_import_wh=np.cumsum(np.where(night, 4_000, 0)))
+    plant.send(url, "bus-1", times, odometer_m=np.zeros(len(times), dtype=np.int64))
+    who = logged.signers(url, tmp_path)
+    bad = logged.issue(url, who, DAYS[1], DAYS[2], project="bus")
+    plant.register(url, tmp_path, NEW + OTHERS)
+    plant.send(url, "ch-9", times, energy_import_wh=np.cumsum(np.where(night, 8_000, 0)))
+    plant.send(url, "bus-9", times, odometer_m=np.cumsum(np.where(night, 0, 3_000)))
+    claims = _close(url, 2, "other")
+    ((holds, said),) = _said(claims, DEBT)
+    assert not holds
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        left = int(statements.find(conn, bad).claims.carried.out_ug)
+    assert left < 0
+    assert f"{bad} left -{abs(left) // 1_000_000 / 1_000_000:.5f}"[:-1] in said
+    assert claims["carried"]["in_ug"] == "0"
+    # a project of the time before is a neighbour
+    assert _said(_close(url, 0, "other"), DEBT) == []
+    assert "project" in _import(url, tmp_path, LEFT.format(bad).replace(" project: other,", ""))
+    assert _import(url, tmp_path, LEFT.format(bad)) == ""
+    ((holds, said),) = _said(_close(url, 2, "other"), DEBT)
+    assert holds
+    assert said.endswith("which stays behind: accepted by DAE on 2026-11-20, letter 18")
+
+
+COPY = plant.REGISTRY.replace(
+    "projects:\n",
+    """  - {id: inv-9, site: hp, class: pv_inverter, profile: generic, rated_power_w: 1000000,
+     serial: Z9, maker: Other, installed: 2026-01-01T00:00:00+07:00, calibrations:
+     [{performed: 2025-12-20, valid_until: 2027-12-20, certificate: C-9, max_error_percent: 0.5}]}
+projects:
+  - {id: copy, name: The same, methodology: jcm-vn-am007, version: "1.0",
+     crediting_period: {from: 2026-01-01, to: 2036-01-01},
+     devices: [{device: inv-9, role: generation, case: 1}]}
+""",
+)
+
+
+@pytest.mark.parametrize(
+    ("scale", "late", "counts"), [(1, 0, False), (1, 30, False), (2, 0, True), (None, 0, True)]
+)
+def test_a_meter_of_another_project_that_says_the_same_earns_nothing(
+    database_url, tmp_path, scale, late, counts
+):
+    """One meter would be credited in two projects, under an invented serial number."""
+    url = database_url
+    planted(plant.quarter_hours, url, tmp_path)
+    plant.register(url, tmp_path, COPY)
+    times, energy, power = plant.sunny("2026-03-01", "2026-03-04", 15)
+    if scale is None:
+        energy, power = np.cumsum(power * 0.2 + 5), power * 0.8
+        scale = 1
+    times = times + late * plant.MINUTE_US
+    plant.send(url, "inv-9", times, energy_export_wh=energy // scale, active_power_w=power / scale)
+    claims = _close(url, 0, "copy", 3)
+    (one,) = claims["monitoredParameters"]
+    assert (float(one["counted"]) > 0) is counts
+    told = "; ".join(a["detail"] for a in claims["applicability"] if not a["holds"])
+    assert ("inv-9: says what inv-1 (pv) says" in told) is not counts
+    assert [holds for holds, _ in _said(claims, CLAUSE)] == ([False] if scale == 2 else [])
+    # who was there first counts
+    before = _close(url, 0, "pv", 3)
+    assert float(before["monitoredParameters"][0]["counted"]) > 0
+    assert "says what" not in "; ".join(a["detail"] for a in before["applicability"])

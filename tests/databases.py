@@ -14,6 +14,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 
+from tests import reused
+
 _numbers = count(1)
 _connections: dict[str, psycopg.Connection] = {}
 _templates: dict[str, str] = {}  # of fresh copies, by URL
@@ -42,6 +44,7 @@ def leave(url: str) -> None:
     kept = _connections.pop(urlsplit(url).netloc, None)
     if kept is not None:
         kept.close()
+    reused.forget(url, server=True)
 
 
 def make(url: str, template: str) -> str:
@@ -66,6 +69,7 @@ def copy(url: str, template: str) -> None:
 def drop(url: str) -> None:
     """Drop a database, whoever is connected to it."""
     _templates.pop(url, None)
+    reused.forget(url)
     execute(url, f'DROP DATABASE IF EXISTS "{name_of(url)}" WITH (FORCE)')
 
 

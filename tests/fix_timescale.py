@@ -19,7 +19,7 @@ from psycopg import sql
 
 from services.local import packages
 from services.local.postgres import DATABASE, Postgres
-from tests import databases, memory
+from tests import databases, memory, reused
 from tests.ports import give_ports
 
 _TEMPLATE = "migrated"
@@ -99,6 +99,7 @@ def timescale(tmp_path_factory, cluster):
         copy_cluster(cluster, home)
         server = Quick(give_ports(home, Postgres.name))
         server.start()
+        reused.begin(server.url)
         yield server
         server.stop()
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
-from tests import databases
+from tests import databases, reused
 
 _numbers = count(1)
 T = TypeVar("T")
@@ -53,6 +53,7 @@ def planted(make: Callable[[str, Path], T], url: str, home: Path) -> T:
 def _copy(url: str, source: str, name: str) -> None:
     """Keep a database as a template; whoever is connected to it must be away for that moment."""
     databases.execute(url, f'ALTER DATABASE "{source}" ALLOW_CONNECTIONS false')
+    reused.forget(url)
     databases.execute(
         url,
         "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s",

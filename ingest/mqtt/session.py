@@ -54,7 +54,7 @@ class HostState:
         self._connected_ms = time.time_ns() // 1_000_000
 
     def payload(self, *, online: bool) -> bytes:
-        """Return what is published, retained."""
+        """Messages that the session publishes, retained."""
         return host_state(online=online, timestamp_ms=self._connected_ms)
 
 

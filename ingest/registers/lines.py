@@ -40,7 +40,7 @@ class Mark:
     changed_us: int
 
     def copy(self) -> Mark:
-        """Return one that may be changed by itself."""
+        """Return a copy that may be changed by itself."""
         return Mark(self.value, self.read_us, self.changed_us)
 
 

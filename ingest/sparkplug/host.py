@@ -245,7 +245,7 @@ class Host:
             self._decide(node, node.held[0])
 
     def _drain(self, node: Node) -> None:
-        """Go on with those that waited for what has come."""
+        """Process the messages that waited for the one that has come."""
         going = node.next_seq is not None
         while going and node.held:
             going = False

@@ -93,13 +93,13 @@ class Node:
         self.online, self.next_seq, self.gap_us, self.wanted_us = False, None, None, None
 
     def come(self, device: str, birth: Birth) -> None:
-        """Let a device live by its birth."""
+        """Mark a device as alive, with the metrics of its birth."""
         self.mark_dead(device)
         self.live[device] = birth
         self.remember(device, birth)
 
     def mark_dead(self, device: str) -> None:
-        """Let a device be dead; data up to here was certain."""
+        """Mark a device as dead; its data up to this message is certain."""
         birth = self.live.pop(device, None)
         if birth is None:
             return

@@ -144,7 +144,7 @@ def _bytes(values: NDArray[Any], kind: np.dtype[Any]) -> bytes:
 
 
 def _printable(packed: _Packed) -> _Packed:
-    """Return it in UTF-8: a topic that is not has been read with replacements."""
+    """Return the text in UTF-8; a topic that is not UTF-8 was read with replacements."""
     return msgspec.structs.replace(
         packed,
         topics=[_text(one) for one in packed.topics],

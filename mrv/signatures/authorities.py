@@ -79,7 +79,7 @@ class Authority:
 
     @cached_property
     def roots(self) -> tuple[x509.Certificate, ...]:
-        """Those that signed themselves."""
+        """Certificates that are signed with their own key."""
         return tuple(one for one in self.loaded if self_signed(one))
 
     def to_json(self) -> dict[str, Any]:

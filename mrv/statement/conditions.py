@@ -47,7 +47,7 @@ def _unmet(said: Claims) -> Iterator[Unmet]:
 
 
 def shown(found: Iterable[Unmet]) -> tuple[UnmetCondition, ...]:
-    """Return them as the verifier's credential holds them."""
+    """Return unmet conditions as the verifier's credential holds them."""
     return tuple(UnmetCondition(clause=one.clause, detail=one.detail) for one in found)
 
 

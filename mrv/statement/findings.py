@@ -102,7 +102,7 @@ class Record:
         return found
 
     def shown(self) -> FindingShown:
-        """Return it as the verifier's credential shows it; digests name the signed events."""
+        """Return it as a verifier's credential shows a finding; digests name the signed events."""
         return FindingShown(
             finding=self.name,
             kind=self.kind,

@@ -42,7 +42,7 @@ class Unit:
     reasons: tuple[str, ...]
 
     def drawn(self, how: Drawn) -> SampledDay:
-        """Return it as a sampling list shows it."""
+        """Return the unit as a sampling list shows it."""
         return SampledDay(
             device=self.device,
             role=self.role,

@@ -24,7 +24,7 @@ _NOT_PLAUSIBLE = ("not plausible: ", "not counted: ")
 
 
 def usage(said: Claims) -> Usage | None:
-    """Return what a statement's service took; None where it says nothing of that."""
+    """Return the energy that a statement's service took; None where the statement does not say."""
     methodology = find(said.methodology.id, said.methodology.version)
     for one in methodology.consumptions:
         if not one.by_history or Fraction(said.coverage) < _KNOWN:

@@ -127,7 +127,7 @@ class Subject:
 
     @cached_property
     def named_lists(self) -> tuple[tuple[str, dict[str, Any]], ...]:
-        """The same, each with where it comes from."""
+        """Status lists, each with the place that it comes from."""
         given = () if self.status is None else (("given", canonical.parse_object(self.status)),)
         own = list_id(self.claims.project.id)
         kept = enumerate(map(canonical.parse_object, self.status_lists))

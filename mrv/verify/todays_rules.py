@@ -58,7 +58,7 @@ def rules(subject: Subject) -> Rules | None:
 
 
 def _by_todays(case: Case) -> Case:
-    """The same readings and registry, metered and accounted by the rules of today."""
+    """The pack's readings and registry, metered and accounted by the rules of today."""
     plan, fleet, rows = replace(case.plan, accounting=ACCOUNTING), case.fleet, case.rows
     if case.metering != METERING:
         pairs = evidence.monitored(plan.project, fleet, plan.checks)

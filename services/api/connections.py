@@ -107,7 +107,7 @@ class Places:
         return True
 
     def give_back(self, address: str) -> None:
-        """Let another one have the place."""
+        """Free the place for another connection."""
         share = share_of(address)
         self._taken -= 1
         self._of[share] -= 1

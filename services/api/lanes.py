@@ -64,7 +64,7 @@ class Lane:
         return True
 
     def leave(self, turn: str) -> None:
-        """Let the next one in."""
+        """Free the place for the next request."""
         waiting = self._waiting.get(turn)
         while waiting:
             place = waiting.popleft()

@@ -46,14 +46,14 @@ class _Serial(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, tag_fiel
 
 
 class ModbusTcp(_Network, kw_only=True, tag="modbus-tcp"):
-    """It answers Modbus TCP; its profile has a register map."""
+    """A device that answers Modbus TCP, and whose profile has a register map."""
 
     class_: str = msgspec.field(name="class")
     profile: str
 
 
 class ModbusRtu(_Serial, kw_only=True, tag="modbus-rtu"):
-    """It answers Modbus; its profile has a register map."""
+    """A device that answers Modbus, and whose profile has a register map."""
 
     class_: str = msgspec.field(name="class")
     profile: str
@@ -64,7 +64,7 @@ class SunSpecTcp(_Network, kw_only=True, tag="sunspec-tcp"):
 
 
 class SunSpecRtu(_Serial, kw_only=True, tag="sunspec-rtu"):
-    """The same on a serial line."""
+    """An inverter that describes itself by SunSpec models, on a serial line."""
 
 
 class LocalMqtt(msgspec.Struct, forbid_unknown_fields=True, tag="mqtt", tag_field="kind"):

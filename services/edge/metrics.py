@@ -58,7 +58,7 @@ class GatewayMetrics(Collector):
     link: Link
 
     def collect(self) -> Iterator[Metric]:
-        """Return them as they are now."""
+        """Return the series with their values of now."""
         with suppress(sqlite3.Error):  # what cannot be read is not told, rather than as it was
             yield from self._outbox()
         recorder, link = self.recorder, self.link
@@ -87,7 +87,7 @@ class GatewayMetrics(Collector):
 
 
 def registry(told: GatewayMetrics) -> CollectorRegistry:
-    """Return what is scraped: a gateway's series, its build and its process."""
+    """Return what Prometheus scrapes: a gateway's series, its build and its process."""
     found = CollectorRegistry()
     found.register(told)
     build = Info("tonne_build", "Version that runs", registry=found)

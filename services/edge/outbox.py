@@ -188,7 +188,7 @@ class Outbox:
             self._note(self._db, "machine", here)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         with self._mutex:
             self._db.close()
             self._lock.close()
@@ -272,7 +272,7 @@ class Outbox:
         return [device for (device,) in rows]
 
     def free(self, device: str, ids: Iterable[str]) -> int:
-        """Let go of messages whose receipt came; return how many."""
+        """Delete messages whose receipt has come; return how many."""
         known = list(ids)
         with self._mutex:
             try:

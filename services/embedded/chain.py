@@ -47,6 +47,10 @@ if TYPE_CHECKING:
     from services.store.messages.principal_status import Said
 
 
+# what somebody set for the login's questions would stop its storing
+LIMITS = ("statement_timeout=0", "lock_timeout=0")
+
+
 class EmbeddedChain:
     """Takes batches through the steps, over one connection."""
 
@@ -66,6 +70,7 @@ class EmbeddedChain:
             "tonne run",
             log,
             stopping,
+            LIMITS,
             pulse=metrics.pulse,
             join=alone,
             opened=self._forget,

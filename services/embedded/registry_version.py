@@ -42,7 +42,7 @@ def take_up(
     metrics: Metrics,
     log: FilteringBoundLogger,
 ) -> Version:
-    """Go on by a newer version, and begin with what its changes ask for."""
+    """Use a newer version of the registry, and derive the rows that its changes ask for."""
     store = prepared.store
     if before is not None:
         store.go_on_from(before.store, prepared.here, prepared.there)

@@ -115,7 +115,7 @@ class Control:
         return any(acl["topic"].startswith(sparkplug.PREFIX) for acl in ours)
 
     def admit(self, principal: Principal, password: str | None = None) -> None:
-        """Let a principal in, and set what it may do."""
+        """Give a principal access, and set its permissions."""
         role, client = role_of(principal), client_of(principal)
         commands: list[dict[str, Any]] = [
             {"command": "deleteRole", "rolename": principal.name},

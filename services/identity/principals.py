@@ -73,7 +73,7 @@ def speaker(device: Device) -> str:
 
 
 def service(name: str, topics: Sequence[str] = (), *, sparkplug: bool = False) -> Principal:
-    """Return one of our own: it hears all telemetry and tells receipts.
+    """Return a principal of tonne's own: it reads all telemetry and writes receipts.
 
     `tonne-admin` changes who may do what, and sends dead letters again; `tonne-watch` hears
     how much waits at the broker, and nothing else.

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
-    from typing import LiteralString
 
     from psycopg import Connection
     from structlog.typing import FilteringBoundLogger
@@ -50,7 +49,7 @@ class Database:
     url, name : str
         Where, and what `pg_stat_activity` shows.
     limits : sequence of str, optional
-        Server settings of the connection, such as `statement_timeout = '5min'`.
+        Server settings of the connection, such as `statement_timeout=5min`.
     pulse : Pulse, optional
         Beats while the database is waited for.
     join : callable, optional
@@ -66,7 +65,7 @@ class Database:
         name: str,
         log: FilteringBoundLogger,
         stopping: threading.Event,
-        limits: Sequence[LiteralString] = (),
+        limits: Sequence[str] = (),
         *,
         pulse: Pulse | None = None,
         join: Callable[[Connection], object] = lambda _: None,
@@ -93,11 +92,13 @@ class Database:
         """
         if self._connection is None or self._connection.closed:
             self._connection = connect(
-                self._url, role="tonne_ingest", name=self._name, autocommit=True
+                self._url,
+                role="tonne_ingest",
+                name=self._name,
+                autocommit=True,
+                limits=self._limits,
             )
             lift_limit(self._connection)
-            for limit in self._limits:
-                self._connection.execute(b"SET " + limit.encode())
             try:
                 self._join(self._connection)
             except BaseException:

@@ -95,7 +95,13 @@ class NewerRegistry:
     def _prepare(self, before: Store) -> None:
         try:
             with closing(
-                connect(self._url, role="tonne_ingest", name="tonne registry", autocommit=True)
+                connect(
+                    self._url,
+                    role="tonne_ingest",
+                    name="tonne registry",
+                    autocommit=True,
+                    limits=("statement_timeout=0",),
+                )
             ) as connection:
                 self._prepared = self._read(connection, before)
         except (psycopg.Error, ServerError) as error:

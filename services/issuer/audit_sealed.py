@@ -108,7 +108,8 @@ def _arrival(walk: Walk, job: Job, said: dict[str, Any]) -> Iterator[str]:
     if {**now, "sealed": said.get("sealed")} != said:
         yield (
             f"{job}: the log sealed {said['late']} of {said['readings']} readings as late, and"
-            f" {now['late']} of {now['readings']} are counted now: arrival_count was changed"
+            f" {now['late']} of {now['readings']} are counted now: arrival_count or arrival_day"
+            " was changed"
         )
 
 

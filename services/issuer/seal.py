@@ -148,7 +148,7 @@ class _Plan:
 
     @cached_property
     def whole(self) -> Plan:
-        """Return it."""
+        """Registry in force, compiled."""
         return Plan.of(self.fleet, registry.load_projects(self._conn), load_book(self._conn))
 
 
@@ -188,7 +188,7 @@ def _prepared(
 
 
 def arrival_of(cursor: Cursor, job: Job) -> dict[str, Any]:
-    """Return what a day's seal says of when its readings arrived, and of when it was made."""
+    """Return arrival of a day's readings and time of its seal, as the seal says them."""
     span = job.from_us, job.to_us
     found = {
         one.device: Arrived(*one[2:]) for one in by_day(cursor, job.devices, span, span, LATE_US)

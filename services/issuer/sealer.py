@@ -121,7 +121,7 @@ class Sealer:
             self._log.info("sealed", days=report.days, again=report.again, also=report.entries)
 
     def _stamp(self) -> None:
-        """Have what was sealed stamped; authorities that are away are asked with the next round."""
+        """Ask for time stamps of new seals; the next round asks again who was away."""
         try:
             policy = self._stamps()
             if policy is None:

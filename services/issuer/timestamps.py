@@ -40,7 +40,7 @@ _AT_ONCE = 100
 
 
 def no_authority() -> None:
-    """Ask nobody."""
+    """Policy that asks no authority."""
 
 
 class Policy(NamedTuple):
@@ -86,7 +86,7 @@ class Stamped:
 
     @property
     def sentences(self) -> list[str]:
-        """Both, for people."""
+        """Taken tokens and refusals, as sentences."""
         return [*self.got, *self.owed]
 
 

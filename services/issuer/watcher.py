@@ -88,7 +88,7 @@ class Keep:
 
     @staticmethod
     def by(settings: Settings) -> Keep:
-        """Return what settings say."""
+        """Return what settings say of retention."""
         local = local_urls(settings.home).get("database_url") == settings.database_url
         return Keep(
             settings.dead_letter_days,
@@ -238,7 +238,7 @@ class Watcher:
             self._warn("chunks not compressed", error)
 
     def expire(self) -> None:
-        """Let dead letters go that policy no longer keeps; what went stays on record."""
+        """Delete dead letters that are older than the policy keeps; a record of them stays."""
         days = self._keep.letter_days
         before = datetime.now(UTC) - timedelta(days=days) if days else None
         try:

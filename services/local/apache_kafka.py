@@ -111,7 +111,7 @@ class ApacheKafka(Server):
         return [*self._environment(), str(self._program / _START), str(file)]
 
     def _environment(self) -> list[str]:
-        """Return what Kafka's scripts are told: small, for one machine, and its logs with us."""
+        """Return the environment of Kafka's scripts: a small heap, and logs in our folder."""
         told = {name: os.environ[name] for name in ("PATH", "JAVA_HOME") if name in os.environ}
         told |= {"LOG_DIR": str(self.folder), "KAFKA_HEAP_OPTS": _HEAP, "KAFKA_OPTS": _QUICK}
         return ["/usr/bin/env", *(f"{name}={value}" for name, value in told.items())]

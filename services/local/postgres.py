@@ -120,7 +120,7 @@ class Postgres(Server):
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
 
     def let_read(self, login: str, password: str) -> None:
-        """Let a login of this name read what boards read, and write nothing."""
+        """Make a login that may read what boards read, and write nothing."""
         with psycopg.connect(self.url, autocommit=True) as connection:
             for role, may in (("tonne_grafana", "NOLOGIN"), (login, "LOGIN")):
                 known = "SELECT FROM pg_roles WHERE rolname = %s"

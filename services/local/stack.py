@@ -174,7 +174,7 @@ class LocalStack:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Let one command at a time start and stop servers of this folder."""
+        """Lock the folder: one command at a time starts and stops its servers."""
         self.home.mkdir(parents=True, exist_ok=True)
         with (self.home / "lock").open("w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)

@@ -97,7 +97,7 @@ class Quality:
         return out
 
     def remember(self, stored: Stored) -> list[int]:
-        """Go on from what was committed; return devices of which nothing is to be remembered."""
+        """Keep the state after a commit; return devices whose state is to be loaded again."""
         unsure: list[int] = []
         if stored.again is not None:
             stored.again.remember(self._live, self._scratch)

@@ -46,7 +46,7 @@ class Piece:
         return replace(self, from_us={d: self.from_us[d] for d in kept})
 
     def shortened(self, to_us: Mapping[int, int]) -> Piece:
-        """Return it with other ends of some devices."""
+        """Return the spans with other ends for some devices."""
         return replace(self, to_us=self.to_us | {d: to_us[d] for d in self.from_us if d in to_us})
 
     @property

@@ -17,7 +17,7 @@ _CSV = (*COLUMNS, "lon", "lat", "path")
 
 
 def feature(asset: Asset) -> dict[str, Any]:
-    """Return one feature; what is not known is left out."""
+    """Return a GeoJSON feature; unknown properties are left out."""
     line = asset.kind == "pipe"
     corners = [list(p) for p in asset.path]
     return {

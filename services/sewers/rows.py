@@ -86,7 +86,7 @@ class Cells:
         return found == "true"
 
     def problems_of(self, asset: str | None) -> list[Problem]:
-        """Return what was wrong."""
+        """Return the problems of an asset."""
         return [Problem(self.place, asset or "?", text, True) for text in self.problems]
 
 

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 # so long rows that devices wait for are worked on before the next records
 _AT_ONCE_S = 1.0
 # A worker that was paused inside a transaction must not hold its partition for ever.
-LIMITS = ("idle_in_transaction_session_timeout = '20s'", "statement_timeout = '5min'")
+LIMITS = ("idle_in_transaction_session_timeout=20s", "statement_timeout=5min")
 
 
 class StreamChain:

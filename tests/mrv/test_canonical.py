@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import rfc8785
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mrv.errors import CanonicalError
@@ -71,6 +71,7 @@ _signed = st.recursive(
 
 
 @given(_signed)
+@example({"\ue000": 1, "\U00010000": 2, "\uffff": {"\U0010ffff": 3, "\ud7ff": 4}})
 def test_the_bytes_are_those_of_the_library(value: object) -> None:
     """What we signed by one way of writing would be forged by the other."""
     assert canonical.encode(value) == rfc8785.dumps(value)  # type: ignore[arg-type]

@@ -5,7 +5,7 @@ import pytest
 
 from services.local.postgres import Postgres
 from services.store.postgres.migrate import migrate
-from tests import databases, memory
+from tests import databases, memory, reused
 from tests.fix_timescale import Quick, _fresh, _once, copy_cluster
 from tests.ports import give_ports
 from tests.samples import sample
@@ -37,6 +37,7 @@ def old_server(old_cluster, tmp_path_factory):
         copy_cluster(old_cluster, home)
         server = Quick(give_ports(home, Postgres.name))
         server.start()
+        reused.begin(server.url)
         yield server
         server.stop()
 

@@ -73,7 +73,7 @@ def _sums(
 
 
 def _counted(sheet: Grid, at: int, said: Misstatements, words: Words) -> None:
-    """Both sums of the kind that says more, beside the statement's."""
+    """Net and absolute sum of the larger kind of misstatement, beside the statement's."""
     meters, invoices = (sheet.cell(at + 2, column) for column in (1, 2))
     sums = (said.net_misstatement_t, said.absolute_misstatement_t)
     for row, amount in enumerate(sums, at + 1):

@@ -32,7 +32,7 @@ _OTHER_SITES = ("cross-site", "same-site")  # where a browser says so (Fetch Met
 
 
 def open_session(conn: Connection, key: ApiKey, response: Response, *, secure: bool) -> None:
-    """Let the browser hold a session of whoever signed in."""
+    """Set the session cookie of the person who signed in."""
     response.set_cookie(
         COOKIE,
         sessions.open_session(conn, key),

@@ -19,7 +19,7 @@ class Entry(Shape):
 
 
 class Inclusion(Shape):
-    """That an entry is in the log of a size (RFC 9162, 2.1.3); hashes base64."""
+    """Proof that an entry is in the log of a size (RFC 9162, 2.1.3); hashes in base64."""
 
     index: int
     size: int
@@ -29,7 +29,7 @@ class Inclusion(Shape):
 
 
 class Consistency(Shape):
-    """That the log of a size goes on from an earlier one (RFC 9162, 2.1.4); hashes base64."""
+    """Proof that the log of a size extends an earlier one (RFC 9162, 2.1.4); hashes in base64."""
 
     first: int
     second: int

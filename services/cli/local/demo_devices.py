@@ -35,7 +35,7 @@ _LOOK_S = 5.0
 
 
 def send(stage: Stage, pipeline: subprocess.Popen[bytes]) -> None:
-    """Let the devices speak, and show what arrives."""
+    """Have the devices send, and show what arrives."""
     replay = ("simulate", "--replay", str(RECORDING), "--device", REPLAYED, "--speed", "max")
     month = (
         "simulate", *FLEET, "--start", FLEET_FROM,
@@ -54,7 +54,7 @@ def send_one(
     progress: Progress,
     span: tuple[str, str],
 ) -> None:
-    """Let some devices speak to their end."""
+    """Have some devices send all that they have."""
     with stage.start(*words) as sending:
         with progress.bar(*span) as show:
             while sending.poll() is None:

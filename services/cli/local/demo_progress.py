@@ -31,7 +31,7 @@ class Progress:
         self._metrics = f"http://{metrics}/metrics"
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the connection to the database."""
         self._connection.close()
 
     @contextmanager

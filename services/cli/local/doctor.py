@@ -172,7 +172,18 @@ def _database(url: str | None, settings: Settings) -> Iterator[Finding]:
 
 def _version(connection: psycopg.Connection) -> Finding:
     major, minor = divmod(connection.info.server_version, 10_000)
-    return Finding("database", "ok", f"PostgreSQL {major}.{minor} at {connection.info.host}")
+    found = f"PostgreSQL {major}.{minor} at {connection.info.host}"
+    row = connection.execute(
+        "SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on'"
+    ).fetchone()
+    standby, read_only = row or (False, False)
+    if standby:
+        fix = "name the server that writes in TONNE_DATABASE_URL, or promote this one"
+        return Finding("database", "wrong", f"{found} is a standby, which nobody can write to", fix)
+    if read_only:
+        fix = "ALTER DATABASE (or ROLE) .. RESET default_transaction_read_only"
+        return Finding("database", "wrong", f"{found} is read-only for this login", fix)
+    return Finding("database", "ok", found)
 
 
 def _timescaledb(connection: psycopg.Connection) -> Finding:

@@ -79,7 +79,7 @@ def _workers(
 
 
 def _read(database_url: str | None) -> tuple[Source | None, dict[int, int]]:
-    """Return what workers read, and how far it is stored; nothing where the database cannot say."""
+    """Return the partitions that workers read and the offsets stored; empty without a database."""
     if database_url is None:
         return None, {}
     try:

@@ -7,7 +7,7 @@ class Bar:
     """A bar of one job that nobody watches; `terminal_bar` has the one that is shown."""
 
     def advance(self, steps: int = 1) -> None:
-        """Go on by some steps."""
+        """Advance by some steps."""
 
     def at(self, done: float, of: float | None = None) -> None:
         """Say how much is done, and of how much where that became known."""

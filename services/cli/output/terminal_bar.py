@@ -32,7 +32,7 @@ class TerminalBar(Bar):
         self._progress, self._task = progress, task
 
     def advance(self, steps: int = 1) -> None:
-        """Go on by some steps."""
+        """Advance by some steps."""
         self._progress.advance(self._task, steps)
 
     def at(self, done: float, of: float | None = None) -> None:

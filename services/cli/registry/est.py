@@ -125,7 +125,7 @@ def est(bind: str, hosts: tuple[str, ...], days: int) -> None:
 
 
 def _tell(settings: Settings, log: FilteringBoundLogger) -> None:
-    """Let the broker in use know whom to let in; one that is away is told by the next."""
+    """Tell the broker who has access; a broker that is away is told with the next device."""
     try:
         done = carry_to_broker(settings)
     except TonneError as error:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from ingest import classes
-from ingest.errors import InputError
+from ingest.errors import InputError, ServerError
 from services.store.postgres import chunk_intervals, columnstore, reading_tables
 from services.store.postgres.pool import connect, shown
 from services.store.postgres.prerequisites import make_extensions
@@ -233,6 +233,11 @@ def _whole(conn: Connection, what: str) -> Iterator[None]:
             yield
     except psycopg.Error as error:
         reason = str(error).splitlines()[0]
+        if conn.closed:
+            raise ServerError(
+                f"the database was lost during {what}, nothing of which is done: {reason};"
+                " run `tonne migrate` again"
+            ) from error
         raise SchemaError(
             f"{what} failed and was rolled back: {reason}; "
             "migrate as the owner of the database or a superuser"

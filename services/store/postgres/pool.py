@@ -15,13 +15,20 @@ from ingest.addresses import parts_of
 from ingest.errors import ServerError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from psycopg import Connection
 
 CONNECT_TIMEOUT_S = 10
 
 
 def connect(
-    url: str, *, role: str | None = None, name: str = "tonne", autocommit: bool = False
+    url: str,
+    *,
+    role: str | None = None,
+    name: str = "tonne",
+    autocommit: bool = False,
+    limits: Sequence[str] = (),
 ) -> Connection:
     """
     Open a connection whose session time zone is UTC.
@@ -35,6 +42,9 @@ def connect(
         may do more still does no more than its process needs.
     name : str
         What `pg_stat_activity` shows.
+    limits : sequence of str
+        Server settings of the connection, such as `statement_timeout=5min`, whatever the
+        login or the database has.
 
     Raises
     ------
@@ -42,7 +52,7 @@ def connect(
         When the server cannot be reached or refuses the login or role.
     """
     try:
-        return psycopg.connect(url, autocommit=autocommit, **session_settings(role, name))
+        return psycopg.connect(url, autocommit=autocommit, **session_settings(role, name, limits))
     except psycopg.Error as error:
         reason = " ".join(str(error).split())
         raise ServerError(
@@ -52,14 +62,15 @@ def connect(
         ) from error
 
 
-def session_settings(role: str | None, name: str) -> dict[str, Any]:
+def session_settings(role: str | None, name: str, limits: Sequence[str] = ()) -> dict[str, Any]:
     """
     Return what every connection of ours asks for: UTC, a role, a name to be seen by.
 
     No just-in-time compilation: it takes up to a second for a view over hypertables whose
     rows take a tenth of that.
     """
-    options = "-c timezone=UTC -c jit=off" + (f" -c role={role}" if role else "")
+    settings = ["timezone=UTC", "jit=off", *([f"role={role}"] if role else []), *limits]
+    options = " ".join(f"-c {setting}" for setting in settings)
     return {"application_name": name, "options": options, "connect_timeout": CONNECT_TIMEOUT_S}
 
 

@@ -44,6 +44,11 @@ def make_extensions(conn: Connection, where: str) -> None:
         raise PrerequisiteError(
             f"{where} is PostgreSQL {major}; tonne needs {POSTGRESQL} or newer; {INSTALL}"
         )
+    if conn.execute("SHOW transaction_read_only").fetchone() == ("on",):
+        raise PrerequisiteError(
+            f"{where} is read-only for this login: a standby, or default_transaction_read_only is"
+            " on; name the server that writes in TONNE_DATABASE_URL, or switch that off"
+        )
     found = _versions(conn)
     check_versions(found, where)
     # Making the extension without its library would end the connection.

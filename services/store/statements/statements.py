@@ -146,7 +146,7 @@ def events(conn: Connection, statement: str) -> list[Event]:
 
 @contextmanager
 def closing(conn: Connection, project: str) -> Iterator[None]:
-    """Let nobody else close a period of this project; `conn` is in autocommit."""
+    """Lock the closing of this project's periods; `conn` is in autocommit."""
     key = "hashtextextended('period:' || %s, 0)"
     conn.execute(f"SELECT pg_advisory_lock({key})", [project])
     try:
@@ -221,7 +221,7 @@ def step(
 
 
 def unclaim(conn: Connection, statement: str) -> None:
-    """Let go of a revoked statement's period."""
+    """Free the period of a revoked statement."""
     conn.execute("DELETE FROM claim WHERE statement_id = %s", [statement])
 
 

@@ -49,7 +49,7 @@ class Request:
     whole: bool = True
 
     def moved(self, from_us: int) -> Request:
-        """Return it with everything before a time done."""
+        """Return the request without the span before a time."""
         return replace(self, from_us=from_us)
 
 

@@ -7,6 +7,7 @@ import threading
 import psycopg
 import pytest
 from prometheus_client import CollectorRegistry
+from psycopg import sql
 
 from ingest.mqtt.inbox import Inbox
 from ingest.sparkplug import Rules
@@ -123,3 +124,44 @@ def test_an_unknown_device_waits_for_the_newer_registry(database_url, tmp_path, 
     chain.store(inbox(0, "m-1"))
     assert count(database_url, "m-1")[0] == 1
     assert "m-1" in chain.fleet.by_id
+
+
+def test_only_the_meter_that_changed_is_looked_up_again(database_url, tmp_path, chain):
+    """A new rating of one meter would send the whole fleet to the database at once."""
+    others = METER % "m-1" + METER % "m-3"
+    registered(database_url, tmp_path, REGISTRY + others)
+    names = ("m-1", "m-2", "m-3")
+    for minute in range(20):
+        for name in names:
+            chain.store(inbox(minute, name))
+    before = chain.fleet
+    registered(database_url, tmp_path, (REGISTRY + others).replace("100000", "90000"))
+    chain.idle()
+    held = chain._version.store.state
+    assert chain.fleet.by_id is before.by_id
+    assert [bool(held.loaded[chain.fleet.by_id[name]]) for name in names] == [True, False, True]
+    for minute in range(20, 40):
+        for name in names:
+            chain.store(inbox(minute, name))
+    assert {count(database_url, name) for name in names} == {(40, 3)}
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute(
+            "SELECT sum(value), sum(measured_us) FROM interval_quantity WHERE device_id = 'm-2'"
+        ).fetchone()
+    assert rows == (39_000, 39 * 60_000_000)
+
+
+def test_a_time_limit_of_the_login_stops_no_storing(database_url, tmp_path, chain):
+    """Whoever limits questions to the database by a login's setting would stop the city."""
+    chain.close()
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("ALTER DATABASE {} SET statement_timeout = '1ms'").format(
+                sql.Identifier(connection.info.dbname)
+            )
+        )
+    chain.open()
+    for minute in range(10):
+        chain.store(inbox(minute))
+    with psycopg.connect(database_url, options="-c statement_timeout=0") as connection:
+        assert connection.execute("SELECT count(*) FROM reading_energy_meter").fetchone() == (10,)

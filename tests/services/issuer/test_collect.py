@@ -162,7 +162,7 @@ def test_a_meter_swap_at_the_edge(url, tmp_path):
 
 def test_a_pack_is_made_again_after_the_registry_went_on(url, tmp_path):
     """The evidence of an old statement would change with every new certificate."""
-    plant.fill_pv(url)
+    plant.fill_pv(url, minutes=15)
     with _conn(url) as conn:
         closed = close_period(conn, "pv", BEGIN, END, "test")
         export(conn, closed.statement, tmp_path / "before")
@@ -177,7 +177,7 @@ def test_a_pack_is_made_again_after_the_registry_went_on(url, tmp_path):
 
 def test_a_pack_whose_readings_went_on_is_refused(url, tmp_path):
     """A pack would be handed out that fails its verification."""
-    plant.fill_pv(url)
+    plant.fill_pv(url, minutes=15)
     with _conn(url) as conn:
         closed = close_period(conn, "pv", BEGIN, END, "test")
     plant.send(url, "inv-2", [BEGIN + 9 * 60 * MINUTE], active_power_w=[1.0])
@@ -188,7 +188,7 @@ def test_a_pack_whose_readings_went_on_is_refused(url, tmp_path):
 
 def test_what_is_collected_is_what_is_stored(url):
     """A statement would rest on other rows than everyone has seen."""
-    plant.fill_pv(url)
+    plant.fill_pv(url, minutes=15)
     with _conn(url) as conn, snapshot(conn):
         case = collect(conn, "pv", BEGIN, END)
     pairs = evidence.monitored(case.plan.project, case.fleet, case.plan.checks)

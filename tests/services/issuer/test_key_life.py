@@ -35,7 +35,7 @@ def _connect(url):
 
 def _issued(url, home):
     plant.register(url, home)
-    plant.fill_pv(url, end="2026-03-05")
+    plant.fill_pv(url, end="2026-03-05", minutes=15)
     who = logged.signers(url, home)
     logged.seal_now(url, who)
     return who, logged.issue(url, who)

@@ -75,7 +75,7 @@ def _progress(tonne, *more):
 def test_two_accounts_by_action(database_url, tmp_path, tonne):
     """A city would add its model to the credits that it sold, and report tonnes twice."""
     plant.register(database_url, tmp_path, TEXT.replace("{CLASS}", SET))
-    plant.fill_pv(database_url)
+    plant.fill_pv(database_url, minutes=15)
     closed = _issued(database_url, tmp_path)
     document, actions = _progress(tonne, "--year", 2026)
     part, whole = actions["1-03"], actions["1"]
@@ -99,7 +99,7 @@ def test_two_accounts_by_action(database_url, tmp_path, tonne):
 def test_another_city_sees_what_it_has(database_url, tmp_path, tonne):
     """Da Nang would report Cat Ba's systems, and its own projects not."""
     plant.register(database_url, tmp_path, TEXT.replace("{CLASS}", SET))
-    plant.fill_pv(database_url)
+    plant.fill_pv(database_url, minutes=15)
     told = json.loads(tonne("programme", "report", "--year", "2026", "--json").output)
     assert told["systems"] == []
     measured = {p["project"]: p["monitored_t"] for p in told["without_system"]}
@@ -124,7 +124,7 @@ def test_what_is_shown_is_rounded_down(tonnes, shown):
 def test_the_share_that_may_go_abroad(database_url, tmp_path, tonne):
     """More credits than the decree allows would be promised to a buyer abroad."""
     plant.register(database_url, tmp_path, TEXT.replace("{CLASS}", SET))
-    plant.fill_pv(database_url)
+    plant.fill_pv(database_url, minutes=15)
     credit = _issued(database_url, tmp_path).result.credit_t
     document, _ = _progress(tonne)
     found = {p["project"]: p for p in document["transfer"]["projects"]}

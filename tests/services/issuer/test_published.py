@@ -1,6 +1,6 @@
 """Arrival, approvals and status lists from the database to the reader; stolen keys."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import psycopg
@@ -22,6 +22,7 @@ from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import status_lists
+from services.store.timeseries import arrivals
 from tests.opinions import concluded
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
@@ -115,14 +116,32 @@ def test_what_came_late_is_counted_once_sealed_and_shown(plant_of, tmp_path):
     logged.seal_now(url, who)
     with _connect(url) as conn:
         assert audits.audit(conn, logged.NOW).first_break is None
+    _arrived_earlier(url, "7 days")
+    assert "arrival_count or arrival_day was changed" in _first_break(url)
+    _arrived_earlier(url, "-7 days")
+    with psycopg.connect(url, autocommit=True) as conn:
+        arrivals.pack(conn, date(2027, 1, 1))
+        assert conn.execute("SELECT count(*) FROM arrival_count").fetchone() == (0,)
+        assert _first_break(url) == "None"
+        conn.execute(
+            "UPDATE arrival_day SET place = (SELECT array_agg(CASE WHEN p > 32 * 100"
+            " THEN p - 32 * 168 ELSE p END ORDER BY n) FROM unnest(place) WITH ORDINALITY u (p, n))"
+        )
+    assert "arrival_count or arrival_day was changed" in _first_break(url)
+
+
+def _arrived_earlier(url, by):
     with psycopg.connect(url, autocommit=True) as conn:
         conn.execute(
-            "UPDATE arrival_count SET arrived = arrived - interval '7 days'"
-            " WHERE arrived > '2026-01-01'"
+            "UPDATE arrival_count SET arrived = arrived - %s::interval"
+            " WHERE arrived > '2026-01-01'",
+            [by],
         )
+
+
+def _first_break(url):
     with _connect(url) as conn:
-        told = audits.audit(conn, logged.NOW)
-    assert "arrival_count was changed" in str(told.first_break)
+        return str(audits.audit(conn, logged.NOW).first_break)
 
 
 def test_two_people_issue_where_the_registry_says_so(plant_of, tmp_path):

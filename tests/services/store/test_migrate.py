@@ -62,6 +62,20 @@ def test_a_failing_file_leaves_nothing_behind(empty_database_url):
     assert migrate(empty_database_url).applied
 
 
+def test_a_server_that_is_lost_meanwhile_is_no_wrong_input(empty_database_url):
+    """A restart of the server would read as if the login lacked a right."""
+    ends = Migration(9000, "ends", "SELECT pg_terminate_backend(pg_backend_pid())")
+    with pytest.raises(ServerError, match=r"lost during migration 9000_ends.*migrate. again"):
+        migrate(empty_database_url, [*load(), ends])
+    with psycopg.connect(empty_database_url) as connection:
+        last = connection.execute("SELECT max(version) FROM schema_migration").fetchone()
+        name = connection.info.dbname
+        connection.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+    assert last == (load()[-1].version,)
+    with pytest.raises(PrerequisiteError, match="is read-only for this login"):
+        migrate(empty_database_url)
+
+
 def test_an_unreachable_server_says_what_to_do():
     """A wrong port would end in a driver's stack trace."""
     with pytest.raises(ServerError, match="TONNE_DATABASE_URL") as caught:

@@ -44,7 +44,7 @@ def test_nothing_differs_after_late_and_disordered_readings(url, seed):
 @pytest.mark.parametrize("change", [_DELETE, _RAISE])
 def test_what_differs_is_listed_and_replaced(url, table, change):
     """A damaged row could not be found, or its repair would touch its neighbours."""
-    plant.fill_pv(url)
+    plant.fill_pv(url, minutes=15)
     column = "value" if table == "interval_quantity" else "reduction_ug"
     where = "device_id = 'inv-1' AND start = '2026-03-02 05:00Z'"
     with connect(url, autocommit=True) as conn:

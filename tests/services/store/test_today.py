@@ -112,6 +112,32 @@ def test_a_day_follows_a_clock_that_is_corrected(registered):
             _same(watch)
 
 
+def test_every_late_write_is_seen_at_once(registered):
+    """A correction would show five minutes late, or, taken back by a savepoint, for ever."""
+    tables = {"interval_quantity": "value", "interval_emission": "reduction_ug"}
+    with (
+        psycopg.connect(registered, autocommit=True) as conn,
+        connect(registered, role="tonne_watch", autocommit=True) as watch,
+    ):
+        late = "device_id = 'inv-1' AND start < now() - INTERVAL '2 h'"
+        late += " AND start > now() - INTERVAL '30 h'"
+        for table, column in tables.items():
+            for change in (f"UPDATE {table} SET {column} = 7", f"DELETE FROM {table}"):
+                refresh_today(watch)
+                assert conn.execute(f"{change} WHERE {late}").rowcount == 1
+                _same(watch)
+        for write in (_quantity, _emission):
+            refresh_today(watch)
+            write(conn, "inv-1", "80000", 3)
+            _same(watch)
+            refresh_today(watch)
+            with conn.transaction():
+                with conn.transaction(force_rollback=True):
+                    write(conn, "inv-1", "81000", 4)
+                write(conn, "inv-1", "82000", 5)
+            _same(watch)
+
+
 def test_what_an_open_transaction_wrote_is_not_passed_over(registered):
     """A row that is a moment within its hour as it is written comes without a mark."""
     with (

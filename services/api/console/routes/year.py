@@ -95,7 +95,7 @@ def _measured(of: Year, now: float) -> _Points:
 
 
 def _expected(of: Year, now: float) -> _Points:
-    """Return what was expected, added up by month until now."""
+    """Return the expected reduction, added up by month until now."""
     found: _Points = [(0.0, Fraction(0))]
     for month, value in enumerate(of.months, 1):
         if value:

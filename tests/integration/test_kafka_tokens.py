@@ -217,6 +217,7 @@ def test_what_is_wrong_with_a_token_is_told(token_kafka, authority, provider, mo
         with pytest.raises(ServerError, match=r"TONNE_KAFKA_TOKEN_URL.*401") as found:
             partitions(access(authority, at, tokens, "wrong"), "any")
         assert "wrong" not in str(found.value)
+        del found  # which holds that connection
         monkeypatch.setattr(provider, "audience", "another")
         with pytest.raises(ServerError, match="refuses a token"):
             partitions(access(authority, at, tokens), "any")

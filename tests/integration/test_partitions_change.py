@@ -96,7 +96,7 @@ def test_devices_that_move_to_another_partition_lose_and_double_nothing(
     database_url, other_database_url
 ):
     """A city that grows past its partitions would find other kilowatt hours from then on."""
-    sent = traffic(hours=8 if SOAK else 2)
+    sent = traffic(hours=8 if SOAK else 4)
     for url in (database_url, other_database_url):
         register(url)
     embedded(database_url, sent)
@@ -121,7 +121,7 @@ def test_devices_that_move_to_another_partition_lose_and_double_nothing(
     old.close()
     new.close()
     expected, found = tables(database_url), tables(other_database_url)
-    assert len(expected["interval_quantity"]) > 100
+    assert len(expected["interval_quantity"]) > 200
     for name, rows in expected.items():
         assert found[name] == rows, name
 

@@ -12,7 +12,7 @@ from services.logs import get_logger
 @pytest.fixture
 def database(database_url):
     """A process's connection, thrown out after a tenth of a second idle in a transaction."""
-    limits = ("idle_in_transaction_session_timeout = '100ms'",)
+    limits = ("idle_in_transaction_session_timeout=100ms",)
     held = Database(database_url, "test", get_logger("test"), threading.Event(), limits)
     yield held
     held.close()

@@ -13,7 +13,7 @@ import urllib.parse
 import urllib.request
 from base64 import b64encode
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from aiokafka import errors
 from aiokafka.abc import AbstractTokenProvider
@@ -22,11 +22,16 @@ from ingest.errors import ServerError
 from services.kafka_access import TOKEN
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from services.kafka_access import KafkaAccess
+
+T = TypeVar("T")
 
 MAX_RECORD = 900_000  # bytes of a record of ours
 LARGEST = MAX_RECORD + 65_536  # with what Kafka puts around it
 _TOKEN_TIMEOUT_S, _TOKEN_BYTES = 10.0, 262_144
+_TURNS = 4
 _LOOK_S = 2.0  # for a broker to say why it closed a connection
 _OUT_OF_TIME = (9, 10)  # OpenSSL: not yet valid, has expired
 _SPENT = 0.8  # of a token's life, after which another is asked for
@@ -275,3 +280,34 @@ class _Stay(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, *_: object) -> None:
         """Take the redirect for the answer."""
+
+
+def run_once(work: Coroutine[Any, Any, T]) -> T:
+    """
+    Run work with aiokafka in a loop of its own, and end every connection that it made.
+
+    aiokafka closes a connection whose login failed and does not wait for it.  By TLS its goodbye
+    takes several turns of the loop, which ends before: socket and transport would stay open
+    until the collector finds them.
+    """
+    return asyncio.run(_ended_with(work))
+
+
+async def _ended_with(work: Coroutine[Any, Any, T]) -> T:
+    loop: Any = asyncio.get_running_loop()
+    create, transports = loop.create_connection, []
+
+    async def noted(*where: Any, **how: Any) -> tuple[Any, Any]:
+        transport, protocol = await create(*where, **how)
+        transports.append(transport)
+        return transport, protocol
+
+    loop.create_connection = noted
+    try:
+        return await work
+    finally:
+        for transport in transports:
+            transport.abort()
+        # the loop closes an aborted socket in its next turn, by TLS in the one after it
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)

@@ -7,7 +7,6 @@ may speak for any device: the bridge's user alone may.
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ from aiokafka.errors import for_code
 from aiokafka.protocol.admin import CreateAclsRequest
 
 from ingest.errors import ServerError
-from services.intake.kafka_client import words
+from services.intake.kafka_client import run_once, words
 from services.intake.topics import administering, dead
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ def grant(access: KafkaAccess, grants: Iterable[Grant]) -> None:
     ServerError
         When Kafka cannot be reached, or refuses: only who may alter the cluster may do this.
     """
-    asyncio.run(_grant(access, grants))
+    run_once(_grant(access, grants))
 
 
 async def _grant(access: KafkaAccess, grants: Iterable[Grant]) -> None:

@@ -7,7 +7,6 @@ of its own, and what a device's partition is would depend on who came first.
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,14 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
 
 from ingest.errors import InputError, ServerError
-from services.intake.kafka_client import LARGEST, Reasons, client_options, unreachable, words
+from services.intake.kafka_client import (
+    LARGEST,
+    Reasons,
+    client_options,
+    run_once,
+    unreachable,
+    words,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -127,12 +133,12 @@ def settle(
     list of Difference
         What is not as wanted, after that.
     """
-    return asyncio.run(_settle(access, wanted, alter=alter))
+    return run_once(_settle(access, wanted, alter=alter))
 
 
 def brokers(access: KafkaAccess) -> int:
     """Return how many brokers the cluster has."""
-    return asyncio.run(_brokers(access))
+    return run_once(_brokers(access))
 
 
 def partitions(access: KafkaAccess, name: str) -> int:
@@ -146,7 +152,7 @@ def partitions(access: KafkaAccess, name: str) -> int:
     ServerError
         When the broker cannot be reached.
     """
-    return asyncio.run(_partitions(access, name))
+    return run_once(_partitions(access, name))
 
 
 @asynccontextmanager

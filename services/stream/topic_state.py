@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ingest.errors import ServerError
+from services.intake.kafka_client import run_once
 from services.stream.group_view import assigned
 from services.stream.topic_view import AwayError, TopicView
 
@@ -54,7 +54,7 @@ def topic_state(
     ServerError
         When it does not answer.
     """
-    return asyncio.run(_state(kafka, topic, stored, group))
+    return run_once(_state(kafka, topic, stored, group))
 
 
 async def _state(

@@ -208,8 +208,6 @@ def test_a_reading_travels_by_tokens(
     assert SECRET not in processes.logs()
 
 
-# aiokafka leaves a connection whose token did not come to the collector
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_what_is_wrong_with_a_token_is_told(token_kafka, authority, provider, monkeypatch):
     """An operator would look for a broker that is down where a secret has changed."""
     at = token_kafka.secure

@@ -70,7 +70,7 @@ CASES = {
     "wastewater.beyond": (("tCO2", "tCO2"), "tCO2"),
     "wastewater.warming": (("tCH4", "tCO2/tCH4"), "tCO2"),
     "wastewater.share_of": (("tCH4", ""), "tCH4"),
-    "wastewater.rest_of": (("tCH4", ""), "tCH4"),
+    "wastewater.remainder": (("tCH4", ""), "tCH4"),
     "wastewater.capped": (("tCO2", "tCO2", "tCO2"), "tCO2"),
     "waste_heat.credited_share": (("", ""), ""),
     "waste_heat.steam_heat": (("t", "kJ/kg", "kJ/kg"), "TJ"),

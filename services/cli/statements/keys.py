@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -267,10 +268,10 @@ def rotate(name: str, *, as_json: bool) -> None:
       tonne keys rotate tonne-log
     """
     home = Settings().home
-    at = datetime.fromtimestamp(now_us() // 1_000_000, UTC)
     with _database() as conn:
-        found = [one.key for one in enrolled.load(conn) if one.key.name == name]
-        if any(key.role == "log" for key in found):
+        found = [one for one in enrolled.load(conn) if one.key.name == name]
+        at = _second_after([one.valid_from for one in found])
+        if any(one.key.role == "log" for one in found):
             made = log_rotation.rotate(conn, home, name, at)
             print_result({**made.to_json(), "closed": name}, made.multikey, as_json=as_json)
             click.echo(f"log {name} is closed; log {made.name} goes on from it", err=True)
@@ -295,6 +296,21 @@ def rotate(name: str, *, as_json: bool) -> None:
     print_result(done, made.multikey, as_json=as_json)
     click.echo(f"the old key ended at {shown_time(at)} and is kept in {aside}", err=True)
     _tell_of_lists(ended)
+
+
+def _second_after(begun: Iterable[datetime]) -> datetime:
+    """
+    Return the present whole second, once keys that began in it have had one.
+
+    A key ends after it began, and proofs tell whole seconds.
+    """
+    begun = list(begun)
+    end_s = time.monotonic() + 2
+    while True:
+        at = datetime.fromtimestamp(now_us() // 1_000_000, UTC)
+        if all(one < at for one in begun) or time.monotonic() > end_s:
+            return at
+        time.sleep(0.05)
 
 
 def _tell_of_lists(ended: Iterable[EnrolledKey]) -> None:

@@ -107,11 +107,11 @@ def test_bridges_that_share_split_the_messages(database_url, mqtt_broker, topic,
 def test_without_kafka_nothing_is_acknowledged(database_url, mqtt_broker, own_kafka, topic):
     """A reading acknowledged while Kafka was away would be in nobody's hands."""
     apply(KafkaAccess.of(own_kafka.url), of(topic))
+    open_session(mqtt_broker.url, "bridge-1")
     one = Running(database_url, mqtt_broker.url, own_kafka.url, topic)
     publisher = Publisher(mqtt_broker.port)
-    time.sleep(1.0)
     publisher.send(sent(100))
-    wait_until(lambda: one.forwarded() == 100, 20, lambda: "100 forwarded")
+    wait_until(lambda: one.forwarded() == 100, 60, lambda: "100 forwarded")
     own_kafka.kill()
     publisher.send(sent(50, start=100))
     publisher.close()

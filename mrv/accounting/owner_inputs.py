@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mrv.registry.project import Sample
 
 OFFICIAL = "tonne: emission factors are official ones, not the owner's"
-UNACCEPTED = "no acceptance by the programme is registered (`acceptances`)"
+UNACCEPTED = "no acceptance by the programme is entered (`acceptances`)"
 MEASURED = "tonne: what the methodology monitors was measured"
 _PLACES = 6
 _GWP = "gwp"
@@ -205,9 +205,10 @@ def brought(choices: Iterable[Choice], accepted: Mapping[str, str]) -> Iterator[
     Parameters
     ----------
     accepted : mapping of str to str
-        How the programme accepted a factor; what nobody accepted is a condition that fails.
+        What a registry file says of the programme's acceptance, by factor.  Nobody of the
+        programme signed it, so the condition fails all the same.
     """
-    told, holds = [], True
+    told = []
     for one in choices:
         others = ", ".join(f"{f.id} = {f.text} {f.unit}" for f in one.others) or "none"
         told.append(
@@ -223,9 +224,8 @@ def brought(choices: Iterable[Choice], accepted: Mapping[str, str]) -> Iterator[
             )
             + f"; {accepted.get(one.factor.id, UNACCEPTED)}"
         )
-        holds &= one.factor.id in accepted
     if told:
-        yield Finding(OFFICIAL, holds, "; ".join(told))
+        yield Finding(OFFICIAL, False, "; ".join(told))
 
 
 def unlisted(

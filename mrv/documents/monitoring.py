@@ -181,8 +181,14 @@ class LaboratoryResult(Form):
     sha256: Hex | None
 
 
+def acceptance_text(by: str, date: str, document: str, sha256: str | None) -> str:
+    """Say what a registry file says of an acceptance; nobody of the programme signed it."""
+    file = f", SHA-256 {sha256}" if sha256 else ""
+    return f"entered as accepted by {by} on {date}, {document}{file}"
+
+
 class FactorAccepted(Form):
-    """A factor that a registry file brought: who of the programme accepted it, when, by what."""
+    """A factor that a registry file brought: who is entered to have accepted it, when, by what."""
 
     factor: str
     value: str
@@ -195,8 +201,7 @@ class FactorAccepted(Form):
     @property
     def told(self) -> str:
         """Who accepted it, when, by which document."""
-        file = f", SHA-256 {self.sha256}" if self.sha256 else ""
-        return f"accepted by {self.by} on {self.date}, {self.document}{file}"
+        return acceptance_text(self.by, self.date, self.document, self.sha256)
 
 
 class Arrival(Form):

@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from mrv.documents.monitoring import acceptance_text
 from mrv.errors import ExportError
 
 Day = date
@@ -357,8 +358,7 @@ class Acceptance(Entry, frozen=True, kw_only=True):
     @property
     def told(self) -> str:
         """Who accepted it, when, by which document."""
-        file = f", SHA-256 {self.sha256}" if self.sha256 else ""
-        return f"accepted by {self.by} on {self.date.isoformat()}, {self.document}{file}"
+        return acceptance_text(self.by, self.date.isoformat(), self.document, self.sha256)
 
 
 class Authority(Entry, frozen=True, kw_only=True):

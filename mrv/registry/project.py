@@ -197,7 +197,7 @@ class Besides:
     statements used for its service, `channels` what its own analysers measured of a parameter
     in the period, and how that was taken, `fixed` what was fixed ex ante otherwise than it is
     now.  `certified` is, by device and quantity, what certificates of energy certify, `accepted`
-    which factors of registry files the programme accepted, and how.
+    which factors of registry files are entered as accepted, and how.
     """
 
     meters: tuple[CheckMeter, ...] = ()

@@ -131,7 +131,7 @@ class MonitoringPlan:
     public_url : str or None
         Where anybody may ask whether the statement counts.
     accepted : tuple of FactorAccepted
-        Factors of registry files that the programme accepted.
+        Factors of registry files that are entered as accepted.
     """
 
     project: Project

@@ -1,9 +1,9 @@
 """
-What a programme accepted, and what it has to accept: factors that a registry file brought, and
-that a project does not take over what an earlier one at its site left below zero.
+What waits for a programme's acceptance: factors that a registry file brought, and that a project
+does not take over what an earlier one at its site left below zero.
 
-An acceptance is entered with who, when and the letter.  The letter is with the operator; a
-verifier asks for it.
+An acceptance is entered with who, when and the letter, by whoever imports registry files.  So it
+makes no condition hold: it tells the verifier which letter to ask for.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
     # by subject, id and project
     Accepted = dict[tuple[str, str, str | None], Acceptance]
 
-FACTORS = "tonne: emission factors are those that tonne publishes or the programme accepted"
-DEBT = "tonne: what an earlier project at the site left below zero is taken over or accepted"
+FACTORS = "tonne: emission factors are those that tonne publishes"
+DEBT = "tonne: what an earlier project at the site left below zero is taken over"
 
 
 def acceptances(conn: Connection, registry: Registry) -> Accepted:
     """
-    Return what the programme accepted, by subject, id and project.
+    Return what is entered as accepted by the programme, by subject, id and project.
 
-    What is signed in the name of an operator's own organisation is no acceptance.
+    What is entered in the name of an operator's own organisation is no acceptance.
     """
     operators = {
         stem(organisation_of(one.key))
@@ -62,27 +62,20 @@ def _used(project: Project, registry: Registry) -> Iterator[Published]:
 
 
 def brought(project: Project, registry: Registry, accepted: Accepted) -> Iterator[str]:
-    """Factors of registry files that the programme did not accept."""
+    """Factors of registry files, each with what is entered of the programme's acceptance."""
     for one in _used(project, registry):
-        record = one.record
-        if ("factor", one.id, None) not in accepted:
-            yield (
-                f"{one.id} = {record['value']} {record['unit']} came with a registry file"
-                f" ({record['source']}); compare it with its source, and let the programme accept"
-                " it (`acceptances`)"
-            )
-
-
-def met(project: Project, registry: Registry, accepted: Accepted) -> Iterator[str]:
-    """Say which factors of registry files the programme accepted."""
-    for one in factors_accepted(project, registry, accepted):
-        yield f"{one.factor} came with a registry file, {one.told}"
+        record, by = one.record, accepted.get(("factor", one.id, None))
+        yield (
+            f"{one.id} = {record['value']} {record['unit']} came with a registry file"
+            f" ({record['source']}); compare it with its source, "
+            + ("and let the programme accept it (`acceptances`)" if by is None else by.told)
+        )
 
 
 def factors_accepted(
     project: Project, registry: Registry, accepted: Accepted
 ) -> Iterator[FactorAccepted]:
-    """Return how the programme accepted the factors that a project may use."""
+    """Return what is entered of acceptances of the factors that a project may use."""
     for one in _used(project, registry):
         by = accepted.get(("factor", one.id, None))
         if by is not None:
@@ -99,18 +92,16 @@ def factors_accepted(
 
 def debts(
     conn: Connection, project: Project, accepted: Accepted, period_us: tuple[int, int]
-) -> tuple[list[str], list[str]]:
-    """What others left below zero at a project's sites and nobody took: open, and accepted."""
+) -> Iterator[str]:
+    """What others left below zero at a project's sites and nobody took."""
     devices = [d.device for d in project.devices]
-    unmet, met_ = [], []
     for name, ug in owed_at_site(conn, project.id, devices, *period_us):
         left = f"{name} left {decimal_text(Fraction(ug, UG_PER_T), 6, 'down')} t"
         by = accepted.get(("debt", name, project.id))
         if by is not None:
-            met_.append(f"{left}, which stays behind: {by.told}")
+            yield f"{left}, and that it stays behind is {by.told}"
             continue
-        unmet.append(
+        yield (
             f"{left}, and {project.id} counts other meters at its site: close the next period of"
             " its project, or let the programme accept that it stays behind (`acceptances`)"
         )
-    return unmet, met_

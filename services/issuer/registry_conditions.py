@@ -52,7 +52,7 @@ class Told(NamedTuple):
     """
     Conditions, devices that earn nothing and why, certified energy, rated powers by time.
 
-    `accepted` are factors of registry files that the programme accepted, `samples` are what
+    `accepted` are factors of registry files that are entered as accepted, `samples` are what
     laboratories found in the period.
     """
 
@@ -83,7 +83,6 @@ def told(conn: Connection, project: Project, from_us: int, to_us: int) -> Told:
         if other.id in mains
     }
     accepted = acceptances.acceptances(conn, registry)
-    owed, left = acceptances.debts(conn, project, accepted, (from_us, to_us))
     same = same_elsewhere(
         conn,
         registry,
@@ -98,7 +97,7 @@ def told(conn: Connection, project: Project, from_us: int, to_us: int) -> Told:
         (RATINGS, [t for d in devices for t in _back_dated(d.id, recorded[d.id], to_us)]),
         (EX_ANTE, [*_undocumented(project, registry.projects[project.id])]),
         (acceptances.FACTORS, [*acceptances.brought(project, registry, accepted)]),
-        (acceptances.DEBT, owed),
+        (acceptances.DEBT, [*acceptances.debts(conn, project, accepted, (from_us, to_us))]),
         (same_series.CLAUSE, same.alike),
         (LIFE, [*expired(registry, project, to_us)]),
         (SAME_ENERGY, beside(conn, mains, from_us, to_us)),
@@ -121,13 +120,6 @@ def told(conn: Connection, project: Project, from_us: int, to_us: int) -> Told:
         conditions.append(RegistryCondition(clause=CERTIFIED, holds=True, detail=detail))
     if given and not found[-1][1]:
         conditions.append(RegistryCondition(clause=BOUNDARY, holds=True, detail=given))
-    failed = {one.clause for one in conditions}
-    for clause, texts in (
-        (acceptances.FACTORS, [*acceptances.met(project, registry, accepted)]),
-        (acceptances.DEBT, left),
-    ):
-        if texts and clause not in failed:
-            conditions.append(RegistryCondition(clause=clause, holds=True, detail=_listed(texts)))
     return Told(
         tuple(conditions),
         tuple(acceptances.factors_accepted(project, registry, accepted)),

@@ -163,19 +163,19 @@ def _is_plain(value: object) -> bool:
         return False
 
 
-def _plain(value: object) -> bool:
+def _plain(value: Any) -> bool:
     kind = type(value)
     if kind is str or kind is bool or value is None:
         return True
     if kind is int:
-        return -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER  # type: ignore[operator]
+        return abs(int(value)) <= MAX_SAFE_INTEGER
     if kind is dict:
-        for key, item in value.items():  # type: ignore[attr-defined]
+        for key, item in value.items():
             if type(key) is not str or not (type(item) is str or _plain(item)):
                 return False
         return True
     if kind is list or kind is tuple:
-        return all(type(item) is str or _plain(item) for item in value)  # type: ignore[attr-defined]
+        return all(type(item) is str or _plain(item) for item in value)
     return False
 
 

@@ -62,8 +62,14 @@ def share(connection: Connection, wanted: Source) -> int:
 
 
 def _become_source(connection: Connection, wanted: Source) -> None:
-    """Turn to another topic while nobody writes."""
-    if not _wait(connection, "pg_advisory_lock"):
+    """Turn to another topic while nobody writes; a worker that starts beside may come first."""
+    for _ in range(PREDECESSOR_S):
+        if _wait(connection, "pg_advisory_lock", 1):
+            break
+        held = source.read(connection)
+        if held is not None and held.topic == wanted.topic:
+            return
+    else:
         raise _refused(connection, wanted)
     with connection.transaction():
         held = source.read(connection)
@@ -72,8 +78,8 @@ def _become_source(connection: Connection, wanted: Source) -> None:
     connection.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
 
 
-def _wait(connection: Connection, function: str) -> bool:
-    connection.execute(f"SET lock_timeout = '{PREDECESSOR_S}s'")
+def _wait(connection: Connection, function: str, most_s: int | None = None) -> bool:
+    connection.execute(f"SET lock_timeout = '{most_s or PREDECESSOR_S}s'")
     try:
         connection.execute(f"SELECT {function}(%s)".encode(), [_LOCK])
     except errors.LockNotAvailable:

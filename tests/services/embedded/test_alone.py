@@ -8,6 +8,10 @@ from ingest.errors import ServerError
 from services.intake import writer_lock as writers
 from services.intake.database import Database
 from services.logs import get_logger
+from services.store.postgres.pool import connect
+from services.store.stream import topic_source as source
+from services.store.stream.topic_source import Source
+from tests.integration.kafka_path import wait_until
 
 
 def test_two_pipelines_do_not_write_beside_each_other(database_url, monkeypatch):
@@ -33,3 +37,23 @@ def test_two_pipelines_do_not_write_beside_each_other(database_url, monkeypatch)
     second.connection()
     assert opened == ["first", "second"]
     second.close()
+
+
+def test_workers_that_start_together_on_a_new_database_both_share(database_url):
+    """The second waited for the first to end, and ended itself: a deployment began with one."""
+    wanted, found = Source("parcels", 4), []
+    first, second, looks = (
+        connect(database_url, role="tonne_ingest", autocommit=True) for _ in range(3)
+    )
+    with first, second, looks:
+        first.execute("SELECT pg_advisory_lock(%s)", [writers._LOCK])
+        late = threading.Thread(target=lambda: found.append(writers.share(second, wanted)))
+        late.start()
+        waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        wait_until(lambda: looks.execute(waits).fetchone()[0] > 0, 20, lambda: "second waits")
+        with first.transaction():
+            source.choose(first, wanted)
+        first.execute("SELECT pg_advisory_lock_shared(%s)", [writers._LOCK])
+        first.execute("SELECT pg_advisory_unlock(%s)", [writers._LOCK])
+        late.join(20)
+    assert found == [4]

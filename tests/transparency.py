@@ -91,7 +91,7 @@ class OthersWitness:
         """End it and its agent."""
         for one in (self._server, self._agent):
             one.terminate()
-            one.wait(10)
+            one.wait(60)
         self._place.cleanup()
 
 
@@ -116,7 +116,7 @@ needs_witness = pytest.mark.skipif(
 )
 
 
-def until(true, most_s=20):
+def until(true, most_s=60):
     """Wait for a condition."""
     end = time.monotonic() + most_s
     while not true():

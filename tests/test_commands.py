@@ -46,7 +46,7 @@ def watching(folder):
     with log.open("wb") as out:
         process = commands.start(["watch"], env=environment, cwd=folder, stderr=out)
     try:
-        wait_until(lambda: "database not seen" in log.read_text(), 60, log.read_text)
+        wait_until(lambda: "database not seen" in log.read_text(), 120, log.read_text)
         yield process
     finally:
         process.kill()
@@ -62,11 +62,11 @@ def test_it_is_a_process_that_can_be_stopped_and_killed(tmp_path):
             process.wait(0.2)
         assert process.poll() is None
         process.kill()
-        assert process.wait(20) == process.poll() == -signal.SIGKILL
+        assert process.wait(60) == process.poll() == -signal.SIGKILL
         assert not Path(f"/proc/{process.pid}").exists()
     with watching(tmp_path) as process:
         process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
         assert '"stopped"' in (tmp_path / "watch.log").read_text()
 
 

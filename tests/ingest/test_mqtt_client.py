@@ -182,6 +182,25 @@ def send(client, topic, payload, qos=1, content_type=None):
     client.publish(topic, payload, qos=qos, properties=properties).wait_for_publish(60)
 
 
+def test_a_session_is_subscribed_once_the_broker_says_so():
+    """Whoever publishes on the word of a process that only asked would not be heard."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        found = Session(f"mqtt://127.0.0.1:{server.getsockname()[1]}", "framing", TOPICS, 10)
+        found.connect()
+        peer, _ = server.accept()
+        with peer:
+            peer.recv(1_000)
+            peer.sendall(CONNACK)
+            until(found, lambda: found.connected)
+            asked = peer.recv(1_000)
+            assert (asked[0], found.subscribed) == (0x82, False)
+            peer.sendall(b"\x90\x04" + asked[2:4] + b"\x00\x01")
+            until(found, lambda: found.subscribed)
+        until(found, lambda: not found.connected)
+        assert not found.subscribed
+        found.close(0)
+
+
 @pytest.mark.integration
 def test_a_real_broker_is_understood(mqtt_broker):
     """Sizes at every length of the length, both qualities of service, and content types."""

@@ -107,6 +107,16 @@ def eventually_known(pipeline: Pipeline) -> None:
     field.eventually(lambda: pipeline.counted("tonne_build_info") == 1)
 
 
+def test_whoever_waits_for_receiving_is_heard(pipeline, mqtt_broker, monkeypatch):
+    """The first reading after the tutorial's "go on" would be lost: no broker kept it yet."""
+    (name,) = field.fresh(1)
+    pipeline.register(field.registry([name]))
+    monkeypatch.setitem(pipeline.environment, "TONNE_MQTT_URL", mqtt_broker.url)
+    with field.client(mqtt_broker.port) as device, running(pipeline):
+        field.publish(device, field.topic(name), field.payload(0))
+        field.eventually(lambda: field.stored_in(pipeline, name) == field.expected(1))
+
+
 def test_a_flood_of_garbage_leaves_a_good_device_alone(pipeline):
     """One device gone mad must not cost the others a single reading."""
     good, mad = field.fresh(2)

@@ -128,6 +128,17 @@ def test_rows_survive_kill_9_on_the_same_port(stack):
     assert _query(url, "SELECT count(*), min(value) FROM kept") == rows
 
 
+def test_what_a_server_said_at_its_last_start_is_gone(tmp_path):
+    """Whoever waits for the line that says it is up would go on before it is."""
+    (tmp_path / "log").write_text("up\n")
+    one = process.spawn(["sleep", "60"], tmp_path, "log", None)
+    try:
+        assert (tmp_path / "log").read_text() == ""
+    finally:
+        one.send(signal.SIGKILL)
+        assert one.wait(60)
+
+
 def test_a_lock_file_whose_process_id_another_has_now_is_no_obstacle(stack):
     """After a container restarts, low process ids are taken by others; data must still open."""
     url = stack.up().database_url

@@ -27,9 +27,10 @@ from tests.apache_kafka import APACHE
 from tests.ports import SERVERS, free_port, give_ports
 
 
-def open_session(mqtt_url: str, client_id: str) -> None:
-    """Let a broker keep messages for a client that is not there yet."""
-    session = Session(mqtt_url, client_id, SUBSCRIPTIONS, 100)
+def open_session(mqtt_url: str, client_id: str, share: str = "") -> None:
+    """Let a broker keep messages for a client that is not there yet, or its share of them."""
+    prefix = f"$share/{share}/" if share else ""
+    session = Session(mqtt_url, client_id, [prefix + topic for topic in SUBSCRIPTIONS], 100)
     session.connect()
     end = time.monotonic() + 60
     while not session.subscribed:

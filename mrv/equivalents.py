@@ -31,5 +31,5 @@ def diesel_litres(tonnes: Fraction) -> int | None:
     litres = tonnes / diesel(Fraction(1), factors.load())
     if litres < 1:
         return None
-    step = 10 ** max(0, floor(log10(floor(litres))) + 1 - _DIGITS)
+    step = int(10 ** max(0, floor(log10(floor(litres))) + 1 - _DIGITS))
     return floor(litres / step) * step

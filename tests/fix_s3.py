@@ -141,6 +141,8 @@ def s3_server(tmp_path_factory):
             socket.create_connection(("127.0.0.1", port), timeout=10).close()
             break
         if time.monotonic() > end or process.poll() is not None:
+            process.kill()
+            process.wait()
             raise RuntimeError((folder / "server.log").read_text())
         time.sleep(0.05)
     yield port, folder / "data"

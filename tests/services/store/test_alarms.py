@@ -17,6 +17,8 @@ from services.store.views import alarm_round, alarms
 
 pytestmark = pytest.mark.integration
 HOUR = 3600
+# days are the site's: by UTC it is yesterday until seven in the morning
+_TODAY = "SELECT (now() AT TIME ZONE 'Asia/Ho_Chi_Minh')::date"
 
 
 @pytest.fixture
@@ -57,6 +59,10 @@ def conn(database_url):
                     [project, device, position],
                 )
         yield connection
+
+
+def _today(conn):
+    return conn.execute(_TODAY).fetchone()[0]
 
 
 def _heard(conn, ago_s, *names):
@@ -188,9 +194,10 @@ def test_limits_frozen_gauges_certificates_chargers_and_clocks(conn):
     )
     conn.execute(
         "INSERT INTO day_quantity (device_id, quantity, day, timezone, value, measured_us)"
-        " SELECT n, 'energy_import', now()::date - k, 'Asia/Ho_Chi_Minh',"
+        " SELECT n, 'energy_import', %s::date - k, 'Asia/Ho_Chi_Minh',"
         " CASE n WHEN 'good' THEN 9000 ELSE 0 END, 86400000000"
-        " FROM unnest(ARRAY['dead', 'good']) n, generate_series(1, 9) k"
+        " FROM unnest(ARRAY['dead', 'good']) n, generate_series(0, 9) k",
+        [_today(conn)],
     )
     charged = (
         "INSERT INTO interval_quantity (device_id, quantity, start, value, measured_us,"
@@ -211,10 +218,12 @@ def test_an_inverter_below_its_neighbours_for_days(conn):
     """A string that is out for a season costs a tenth of a plant, and every sensor says well."""
     conn.execute("UPDATE device SET class = 'pv_inverter', rated_power_w = 1000 WHERE id <> 'gw'")
     low = "INSERT INTO day_quantity (device_id, quantity, day, timezone, value, measured_us)"
+    today = _today(conn)
     conn.execute(
-        low + " SELECT n, 'energy_export', now()::date - k, 'Asia/Ho_Chi_Minh',"
+        low + " SELECT n, 'energy_export', %s::date - k, 'Asia/Ho_Chi_Minh',"
         " CASE WHEN n = 'a' AND k < 7 THEN 2000 WHEN n = 'b' AND k < 4 THEN 2000 ELSE 4500 END,"
-        " 86400000000 FROM unnest(ARRAY['a', 'b', 'c', 'alone', 'inv']) n, generate_series(2, 7) k"
+        " 86400000000 FROM unnest(ARRAY['a', 'b', 'c', 'alone', 'inv']) n, generate_series(2, 7) k",
+        [today],
     )
     _round(conn)
     # b is low on two days alone
@@ -225,8 +234,9 @@ def test_an_inverter_below_its_neighbours_for_days(conn):
     # half a kilogram a kilowatt hour by its project's account, and 2.5 h less than its plant
     conn.execute(
         "INSERT INTO day_emission (project_id, device_id, day, timezone, baseline_ug, project_ug,"
-        " leakage_ug, reduction_ug) SELECT 'p1', 'a', now()::date - k, 'Asia/Ho_Chi_Minh',"
-        " 1000000000, 0, 0, 1000000000 FROM generate_series(2, 5) k"
+        " leakage_ug, reduction_ug) SELECT 'p1', 'a', %s::date - k, 'Asia/Ho_Chi_Minh',"
+        " 1000000000, 0, 0, 1000000000 FROM generate_series(2, 5) k",
+        [today],
     )
     _round(conn)
     (found,) = alarms.listed(conn, None, 10)
@@ -245,12 +255,15 @@ def test_a_furnace_that_needs_more_than_usual(conn):
     conn.execute("UPDATE device SET class = 'weighbridge' WHERE id = 'b'")
     fill = (
         "INSERT INTO day_quantity (device_id, quantity, day, timezone, value, measured_us)"
-        " SELECT 'a', 'energy_import', now()::date - k, 'Asia/Ho_Chi_Minh', CASE WHEN k < 5 THEN"
-        " %(now)s ELSE 6000000 + 1000 * k END, 1 FROM generate_series(2, 20) k UNION ALL"
-        " SELECT 'b', 'mass', now()::date - k, 'Asia/Ho_Chi_Minh', 10000000, 1"
+        " SELECT 'a', 'energy_import', %(today)s::date - k, 'Asia/Ho_Chi_Minh', CASE WHEN k < 5"
+        " THEN %(now)s ELSE 6000000 + 1000 * k END, 1 FROM generate_series(2, 20) k UNION ALL"
+        " SELECT 'b', 'mass', %(today)s::date - k, 'Asia/Ho_Chi_Minh', 10000000, 1"
         " FROM generate_series(2, 20) k"
     )
-    conn.execute(fill, {"now": 6_600_000})  # a tenth above the usual 601.25 kWh/t: not yet
+    today = _today(conn)
+    conn.execute(
+        fill, {"now": 6_600_000, "today": today}
+    )  # a tenth above the usual 601.25 kWh/t: not yet
     emitted = (
         "INSERT INTO day_emission (project_id, device_id, day, timezone, baseline_ug, project_ug,"
         " leakage_ug, reduction_ug) SELECT 'p1', 'a', q.day, 'Asia/Ho_Chi_Minh', 0,"
@@ -260,7 +273,8 @@ def test_a_furnace_that_needs_more_than_usual(conn):
     assert _round(conn).raised == 0
     conn.execute("DELETE FROM day_emission")
     conn.execute(
-        "UPDATE day_quantity SET value = 7200000 WHERE device_id = 'a' AND day > now()::date - 5"
+        "UPDATE day_quantity SET value = 7200000 WHERE device_id = 'a' AND day > %s::date - 5",
+        [today],
     )
     conn.execute(emitted)
     _round(conn)
@@ -273,7 +287,8 @@ def test_a_furnace_that_needs_more_than_usual(conn):
     cost = 10 * (720 - usual) * 0.6592e-3
     assert float(found["cost_t_per_day"]) == pytest.approx(cost, rel=1e-3)
     conn.execute(
-        "UPDATE day_quantity SET value = 6300000 WHERE device_id = 'a' AND day = now()::date - 2"
+        "UPDATE day_quantity SET value = 6300000 WHERE device_id = 'a' AND day = %s::date - 2",
+        [today],
     )
     assert _round(conn).cleared == 1
 

@@ -55,12 +55,14 @@ class _Server(ThreadingMixIn, WSGIServer):
         """Answer a connection, and hang up on the oldest where there are too many."""
         clock = threading.Timer(ANSWER_S, _hang_up, [request])
         clock.daemon = True
+        clock.start()
         with self._lock:
             self._open[request] = clock
-            oldest = next(iter(self._open)) if len(self._open) > MOST else None
+            # out of the list at once: of many that come together each lets another one go
+            oldest = self._open.popitem(last=False) if len(self._open) > MOST else None
         if oldest is not None:
-            _hang_up(oldest)
-        clock.start()
+            oldest[1].cancel()
+            _hang_up(oldest[0])
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:

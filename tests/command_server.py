@@ -109,17 +109,21 @@ class Server:
         if head == KEEP:
             self._selector.register(client, selectors.EVENT_READ)
             self._kept += 1
-            client.sendall(KEEP)
+            with suppress(OSError):
+                client.sendall(KEEP)
             return None
-        with client.makefile("rb") as body:
-            found = json.loads(body.read(NUMBER.unpack(head)[0]))
-        pid = os.fork()
-        if not pid:
+        found = _body(client, head)
+        pid = os.fork() if found else -1
+        if found and not pid:
             self._forget(client)
             return Start(**found, files=files)
         for file in files:
             os.close(file)
-        client.sendall(NUMBER.pack(pid))
+        if not found:
+            client.close()
+            return None
+        with suppress(OSError):  # it was ended meanwhile
+            client.sendall(NUMBER.pack(pid))
         self._selector.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, client))
         return None
 
@@ -148,6 +152,16 @@ class Server:
         with suppress(OSError):  # nobody waits for it any more
             client.sendall(NUMBER.pack(os.waitstatus_to_exitcode(status)))
         client.close()
+
+
+def _body(client: socket.socket, head: bytes) -> dict[str, Any] | None:
+    """Return what is asked for, or None where who asks was ended in the middle of it."""
+    if len(head) < NUMBER.size:
+        return None
+    (size,) = NUMBER.unpack(head)
+    with client.makefile("rb") as body:
+        told = body.read(size)
+    return json.loads(told) if len(told) == size else None
 
 
 def become(start: Start) -> None:

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.soak import SOAK
+
 pytest_plugins = [
     "tests.fix_timescale",
     "tests.fix_mqtt",
@@ -65,9 +67,15 @@ LONGEST = (
 # what runs beside one busy process on each core, while others wait for servers
 WAITING = 3
 
-# how long an example takes depends on what else runs, and says nothing of what is tested
+# How long an example takes depends on what else runs, and says nothing of what is tested.  The
+# same examples each time: whoever changes something else must not be told of a new one.  `make
+# soak` and `tests.fuzz` look for new ones.
 settings.register_profile(
-    "tests", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "tests",
+    settings(),
+    deadline=None,
+    derandomize=not SOAK,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("tests")
 

@@ -6,6 +6,7 @@ To copy one and drop it takes thirty milliseconds of a processor, a thousand tim
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from contextlib import suppress
 from itertools import count
@@ -16,6 +17,7 @@ import psycopg
 
 from tests import reused
 
+_LEAVING_S = 60.0
 _numbers = count(1)
 _connections: dict[str, psycopg.Connection] = {}
 _templates: dict[str, str] = {}  # of fresh copies, by URL
@@ -52,7 +54,7 @@ def make(url: str, template: str) -> str:
     fresh = named(url, f"test_{next(_numbers)}")
     spare = _spare[urlsplit(url).netloc, template]
     if spare:
-        execute(url, f'ALTER DATABASE "{spare.pop()}" RENAME TO "{name_of(fresh)}"')
+        _alone(url, f'ALTER DATABASE "{spare.pop()}" RENAME TO "{name_of(fresh)}"')
     else:
         copy(fresh, template)
     _templates[fresh] = template
@@ -63,14 +65,14 @@ def copy(url: str, template: str) -> None:
     """Make a database, as a copy of a template or, without one, with nothing in it."""
     source = f'TEMPLATE "{template}"' if template else ""
     # by copying files: the other way writes all of them into the log first
-    execute(url, f'CREATE DATABASE "{name_of(url)}" STRATEGY file_copy {source}')
+    _alone(url, f'CREATE DATABASE "{name_of(url)}" STRATEGY file_copy {source}')
 
 
 def drop(url: str) -> None:
     """Drop a database, whoever is connected to it."""
     _templates.pop(url, None)
     reused.forget(url)
-    execute(url, f'DROP DATABASE IF EXISTS "{name_of(url)}" WITH (FORCE)')
+    _alone(url, f'DROP DATABASE IF EXISTS "{name_of(url)}" WITH (FORCE)')
 
 
 def put_by(url: str) -> None:
@@ -84,8 +86,21 @@ def put_by(url: str) -> None:
         drop(url)
         return
     spare = f"spare_{next(_numbers)}"
-    execute(url, f'ALTER DATABASE "{name}" RENAME TO "{spare}"')
+    _alone(url, f'ALTER DATABASE "{name}" RENAME TO "{spare}"')
     _spare[urlsplit(url).netloc, template].append(spare)
+
+
+def _alone(url: str, statement: str) -> None:
+    """Run what nobody may be in a database for; the server itself waits for five seconds."""
+    end = time.monotonic() + _LEAVING_S
+    while True:
+        try:
+            execute(url, statement)
+        except psycopg.errors.ObjectInUse:  # a busy machine has not ended them yet
+            if time.monotonic() > end:
+                raise
+        else:
+            return
 
 
 def _connected(url: str) -> psycopg.Connection:

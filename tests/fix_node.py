@@ -6,7 +6,9 @@ beside `tests/interop/check.mjs`; both are installed once.  Where they cannot be
 had the tests fail and say so: they are never skipped in silence.
 """
 
+import fcntl
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -32,9 +34,14 @@ def other_implementation():
 def installed():
     """Install what the lock file beside `tests/interop/check.mjs` names, once."""
     lock = FOLDER / "package-lock.json"
-    if not _STAMP.exists() or _STAMP.stat().st_mtime < lock.stat().st_mtime:
-        _run([*_tool("npm"), "ci"], None)
-        _STAMP.touch()
+    alone = os.open(FOLDER, os.O_RDONLY)
+    try:
+        fcntl.flock(alone, fcntl.LOCK_EX)  # other processes of tests want it, too
+        if not _STAMP.exists() or _STAMP.stat().st_mtime < lock.stat().st_mtime:
+            _run([*_tool("npm"), "ci"], None)
+            _STAMP.touch()
+    finally:
+        os.close(alone)
 
 
 def _tool(name):
@@ -45,7 +52,7 @@ def _tool(name):
 
 def _run(command, text):
     done = subprocess.run(
-        command, cwd=FOLDER, input=text, capture_output=True, text=True, check=False, timeout=120
+        command, cwd=FOLDER, input=text, capture_output=True, text=True, check=False, timeout=280
     )
     if done.returncode:
         pytest.fail(f"{' '.join(command)} in {FOLDER}: {done.stderr[-2000:]}")

@@ -32,11 +32,15 @@ class Proxy:
         self.mode, self._upstream, self._open = "pass", upstream, True
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def close(self):
         """Take no more requests."""
         self._open = False
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # which ends the wait in `accept`
+        self._accepting.join()
         self._listener.close()
 
     def _accept(self):
@@ -98,7 +102,10 @@ def _request(client):
         )
     wanted = int(fields.get(b"content-length", b"0"))
     while len(body) < wanted:
-        body += client.recv(1 << 16)
+        part = client.recv(1 << 16)
+        if not part:
+            return b""
+        body += part
     return head + b"\r\n\r\n" + body
 
 
@@ -128,17 +135,17 @@ def s3_server(tmp_path_factory):
             env=os.environ | {"NANIO_ACCESS_KEY": KEY, "NANIO_SECRET_KEY": SECRET},
             stdout=out, stderr=out,
         )  # fmt: skip
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while True:
         with suppress(OSError):
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            socket.create_connection(("127.0.0.1", port), timeout=10).close()
             break
         if time.monotonic() > end or process.poll() is not None:
             raise RuntimeError((folder / "server.log").read_text())
         time.sleep(0.05)
     yield port, folder / "data"
     process.terminate()
-    process.wait(20)
+    process.wait(60)
 
 
 @pytest.fixture

@@ -60,6 +60,11 @@ class Quick(Postgres):
         databases.leave(self.url)
         super().stop()
 
+    def kill(self):
+        """End it by SIGKILL; none of its sessions, which may outlive it for a moment, is lent."""
+        super().kill()
+        databases.leave(self.url)
+
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory):

@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, LiteralString
 
@@ -26,14 +27,16 @@ from tests.apache_kafka import APACHE
 from tests.ports import SERVERS, free_port, give_ports
 
 
-def open_session(mqtt_url: str, client_id: str) -> None:
-    """Let a broker keep messages for a client that is not there yet."""
-    session = Session(mqtt_url, client_id, SUBSCRIPTIONS, 100)
+def open_session(mqtt_url: str, client_id: str, share: str = "") -> None:
+    """Let a broker keep messages for a client that is not there yet, or its share of them."""
+    prefix = f"$share/{share}/" if share else ""
+    session = Session(mqtt_url, client_id, [prefix + topic for topic in SUBSCRIPTIONS], 100)
     session.connect()
-    while not session.connected:
+    end = time.monotonic() + 60
+    while not session.subscribed:
+        if time.monotonic() > end:
+            raise TimeoutError(f"no answer from {mqtt_url}")
         session.step(0.1, 0)
-    time.sleep(0.3)
-    session.step(0.1, 0)
     session.close(0)
 
 
@@ -94,9 +97,9 @@ class Pipeline:
                 yield process
             finally:
                 process.send_signal(signal.SIGTERM)
-                process.wait(60)
+                process.wait(120)
 
-    def receiving_since(self, log: Path, patience_s: float = 60) -> float:
+    def receiving_since(self, log: Path, patience_s: float = 120) -> float:
         """Wall-clock time at which the pipeline said that it receives."""
         end = time.monotonic() + patience_s
         while time.monotonic() < end:
@@ -110,8 +113,8 @@ class Pipeline:
 
     def counted(self, name: str) -> float:
         """Sum of a metric's series; 0 while the exporter is not up."""
-        with suppress(OSError):
-            with urllib.request.urlopen(f"http://{self.metrics}/metrics", timeout=5) as page:
+        with suppress(OSError, HTTPException):  # nor one that is ended while it answers
+            with urllib.request.urlopen(f"http://{self.metrics}/metrics", timeout=30) as page:
                 text = page.read().decode()
             found = re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE)
             return sum(float(value) for value in found)
@@ -127,6 +130,14 @@ class Pipeline:
                 return time.time()
             time.sleep(pause_s)
         raise TimeoutError(f"{name} is {self.counted(name)}, not {least}")
+
+    def derived(self, patience_s: float = 120) -> None:
+        """Wait until no device waits for rows that follow from its readings."""
+        end = time.monotonic() + patience_s
+        while self.ask("SELECT count(*) FROM remake_request") != [(0,)]:
+            if time.monotonic() > end:
+                raise TimeoutError(self.ask("SELECT * FROM remake_request LIMIT 5"))
+            time.sleep(0.1)
 
     def close(self) -> None:
         """Stop the servers."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests import commands
+from tests.command_server import NUMBER
 from tests.commands import TONNE
 from tests.integration.kafka_path import wait_until
 
@@ -46,7 +48,7 @@ def watching(folder):
     with log.open("wb") as out:
         process = commands.start(["watch"], env=environment, cwd=folder, stderr=out)
     try:
-        wait_until(lambda: "database not seen" in log.read_text(), 60, log.read_text)
+        wait_until(lambda: "database not seen" in log.read_text(), 120, log.read_text)
         yield process
     finally:
         process.kill()
@@ -62,12 +64,24 @@ def test_it_is_a_process_that_can_be_stopped_and_killed(tmp_path):
             process.wait(0.2)
         assert process.poll() is None
         process.kill()
-        assert process.wait(20) == process.poll() == -signal.SIGKILL
+        assert process.wait(60) == process.poll() == -signal.SIGKILL
         assert not Path(f"/proc/{process.pid}").exists()
     with watching(tmp_path) as process:
         process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
         assert '"stopped"' in (tmp_path / "watch.log").read_text()
+
+
+def test_whoever_is_ended_while_asking_ends_nothing():
+    """One test that is cut off would take every later command of the run with it."""
+    commands.run(["--version"], stdout=subprocess.DEVNULL, check=True)
+    for told in (None, NUMBER.pack(1_000), NUMBER.pack(2) + b"{"):
+        with commands._connected(None) as asking:
+            if told is not None:
+                with Path(os.devnull).open("r+b") as nothing:
+                    socket.send_fds(asking, [told[:8]], [nothing.fileno()] * 3)
+                asking.sendall(told[8:])
+    commands.run(["--version"], stdout=subprocess.DEVNULL, check=True)
 
 
 def test_two_starts_share_nothing(tmp_path):

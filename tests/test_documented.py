@@ -24,6 +24,8 @@ SWITCHES = {
     for path in (ROOT / "tests").rglob("test_*.py")
     for name in re.findall(r"environ\S*\W(TONNE_[A-Z_]+)", path.read_text(encoding="utf-8"))
 }
+ROOMS = ("ingest", "mrv", "services", "deploy")
+README_OF_PACKAGES = [page for room in ROOMS for page in (ROOT / room).rglob("README.md")]
 pages = pytest.mark.parametrize("page", PAGES, ids=str)
 
 
@@ -121,6 +123,19 @@ def test_the_table_of_systems_says_whole_commands(monkeypatch: pytest.MonkeyPatc
     for line in lines:
         command, words = _command(line)
         command.make_context(command.name, words)
+
+
+def test_files_that_are_named_exist() -> None:
+    """Who would change a rule opens the file that CONTRIBUTING names, and it was moved."""
+    room = r"`((?:ingest|mrv|services|deploy|tests|docs)/[\w./-]*\.(?:py|toml|sql|sh|md))`"
+    named = {
+        (str(page.relative_to(ROOT)), path)
+        for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *README_OF_PACKAGES]
+        for path in re.findall(room, page.read_text(encoding="utf-8"))
+        if not re.search(r"[A-Z]{4}|NNNN", path.replace("README.md", ""))
+    }
+    assert len(named) > 50
+    assert [one for one in sorted(named) if not (ROOT / one[1]).exists()] == []
 
 
 @pages

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/tutorial.md"
 SECOND = "# second terminal\n"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(700)]
 
 
 def script(page: str) -> str:
@@ -47,7 +47,7 @@ def script(page: str) -> str:
 
 
 # a reader reads on for a moment; ten days are 960 quarter hours
-WAIT = """for _ in $(seq 60); do
+WAIT = """for _ in $(seq 180); do
   N=$(tonne intervals --project my-project --from 2026-03-01 --to 2026-03-11 --json |
     python -c 'import json, sys; print(len(json.load(sys.stdin)))')
   [ "$N" -ge 960 ] && break; sleep 1; done; [ "$N" -ge 960 ]"""
@@ -71,7 +71,7 @@ def test_the_tutorial_works_as_it_stands(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=280,
+        timeout=600,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "is issued and may be relied on" in done.stdout

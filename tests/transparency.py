@@ -28,7 +28,7 @@ def judge(kind, vkey, folder, *more):
         [HOME / "tlogcheck", kind, policy, folder, *more],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     return done.returncode, done.stdout
@@ -42,7 +42,7 @@ def judged(policy, note, folder):
         [HOME / "tlogcheck", "checkpoint", folder / "judged.policy", folder / "judged.note"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     return done.returncode, done.stdout
@@ -52,7 +52,7 @@ class OthersWitness:
     """`litewitness` of C2SP, that knows one log; its key is in an agent of its own."""
 
     def __init__(self, folder, port, log):
-        run = partial(subprocess.run, check=True, capture_output=True, text=True, timeout=60)
+        run = partial(subprocess.run, check=True, capture_output=True, text=True, timeout=120)
         run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / "key"])
         # the path of a socket is 100 bytes at most
         self._place = tempfile.TemporaryDirectory(prefix="agent-")
@@ -91,7 +91,7 @@ class OthersWitness:
         """End it and its agent."""
         for one in (self._server, self._agent):
             one.terminate()
-            one.wait(10)
+            one.wait(60)
         self._place.cleanup()
 
 
@@ -116,7 +116,7 @@ needs_witness = pytest.mark.skipif(
 )
 
 
-def until(true, most_s=20):
+def until(true, most_s=60):
     """Wait for a condition."""
     end = time.monotonic() + most_s
     while not true():
@@ -126,6 +126,6 @@ def until(true, most_s=20):
 
 def answers(host, port):
     """Whether somebody listens."""
-    with suppress(OSError), socket.create_connection((host, port), 1):
+    with suppress(OSError), socket.create_connection((host, port), 10):
         return True
     return False

@@ -98,7 +98,9 @@ class Session:
         self._state = state
         self.client_id = client_id
         self.connected = False
+        self.subscribed = False
         self.resumed = False
+        self._asked: int | None = None
         self._refused: str | None = None
         self._inbox = Inbox(0)
         self._sealed: deque[Inbox] = deque()
@@ -114,12 +116,16 @@ class Session:
         if user:
             client.username_pw_set(unquote(user), unquote(password) if password else None)
         client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
         client.on_disconnect = self._on_disconnect
         return client
 
     def connect(self) -> None:
         """
-        Open a connection and take up the session; `connected` tells when it stands.
+        Open a connection and take up the session.
+
+        `connected` tells when it stands, `subscribed` when the broker has taken all of its
+        topic filters: from then on it keeps what is published.
 
         Raises
         ------
@@ -127,6 +133,7 @@ class Session:
             When the broker cannot be reached.
         """
         self._seal()
+        self.subscribed = False
         self._client.forget_partial()
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = SESSION_EXPIRY_S
@@ -156,18 +163,23 @@ class Session:
             self._refused = f"the broker refused the connection: {reason}"
             return
         self.connected, self.resumed = True, bool(flags.session_present)
-        self._subscribe(self._topics)
+        self._asked = self._subscribe(self._topics)
         self._unsubscribe()
         self._tell(online=True)
+
+    def _on_subscribe(self, _c: Any, _u: Any, mid: int, _r: Any, _p: Any) -> None:
+        self.subscribed = self.subscribed or mid == self._asked
 
     def _tell(self, *, online: bool) -> None:
         if self._state is not None:
             said = self._state.payload(online=online)
             self._client.publish(self._state.topic, said, qos=1, retain=True)
 
-    def _subscribe(self, topics: Sequence[str]) -> None:
-        if topics:
-            self._client.subscribe([(topic, _options(topic)) for topic in topics])
+    def _subscribe(self, topics: Sequence[str]) -> int | None:
+        """Ask for topics; return the number under which the broker will answer."""
+        if not topics:
+            return None
+        return self._client.subscribe([(topic, _options(topic)) for topic in topics])[1]
 
     def _unsubscribe(self) -> None:
         if self._dropped:
@@ -190,7 +202,7 @@ class Session:
             self._unsubscribe()
 
     def _on_disconnect(self, _c: Any, _u: Any, _f: Any, reason: Any, _p: Any) -> None:
-        self.connected = False
+        self.connected = self.subscribed = False
         if reason is not None and getattr(reason, "value", 0) == _TAKEN_OVER:
             self._refused = (
                 f"another process took over the session {self.client_id!r} at the broker; "

@@ -2,46 +2,77 @@
 
 from __future__ import annotations
 
-# what a step is worth, and why; the tests hold the reader to each line
+from typing import NamedTuple
+
+
+class Worth(NamedTuple):
+    """One case: what happens, what it counts, and why."""
+
+    happens: str
+    counts: str
+    why: str
+
+
+# tests/ingest/test_worth.py has an example of each line; ingest/README.md shows them
 WORTH = (
-    ("rise within an hour's most", "the rise", "later readings that contradict it revoke it"),
-    ("fall within the tolerance", "0", "jitter; the highest value stays the mark"),
-    (
-        "larger rise that the time since the last rise allows",
-        "unknown, then the rise",
-        "a single high reading looks the same until two more agree",
+    Worth(
+        "rise within what the device makes in an hour",
+        "the rise",
+        "a later reading that contradicts it takes it back",
     ),
-    (
-        "fall to where it stood within the week before",
-        "what it rose by since then",
-        "the readings above were too high, and nobody can say by whose fault",
+    Worth(
+        "fall within the tolerance of the class",
+        "0; the highest value stays the mark",
+        "the register jitters",
     ),
-    ("wrap at the model's own modulus, within the limit", "the step across", "its data sheet"),
-    (
-        "wrap at a candidate modulus",
+    Worth(
+        "larger rise that the time since the last rise allows (for the sun: its daylight)",
+        "unknown until two more readings agree; then the rise, spread over a day at most",
+        "a single high reading looks the same",
+    ),
+    Worth(
+        "fall to where the register stood within the week before",
+        "what it rose by since it stood there",
+        "the readings above were too high; nobody can say by whose fault",
+    ),
+    Worth(
+        "wrap at the model's own modulus, within the limit",
+        "the step across the wrap",
+        "the data sheet of the model names the modulus",
+    ),
+    Worth(
+        "wrap at a modulus that is only a candidate",
         "unknown",
         "a reset near it looks the same; a person enters the replacement",
     ),
-    (
+    Worth(
         "fall to about zero",
-        "unknown; what comes after it once it rose over four readings without a gap",
+        "unknown until it has risen over four readings without a gap of two hours",
         "a dead meter shows zeros too, and they do not rise",
     ),
-    (
+    Worth(
         "fall to any other value",
         "unknown until it is back, or the replacement is entered",
         "no reset ends there, and what was counted once is not counted again",
     ),
-    (
+    Worth(
         "rise beyond the limit",
-        "unknown; what comes after it once it rose over four readings without a gap",
-        "another unit or another meter",
+        "unknown; what comes after it counts as after a fall to about zero",
+        "it is another unit or another meter",
     ),
-    (
-        "return to a line that was left",
-        "what it rose by since it was left",
-        "it outranks what was settled meanwhile",
+    Worth(
+        "return within the month to a line that was left",
+        "what it rose by since it was left; what was counted meanwhile is taken back",
+        "the register's own line outranks what was settled without it",
     ),
-    ("meter swap in the registry", "old one to its last value, new one from its first", "a person"),
-    ("any step of a device without its rated power", "unknown", "nothing bounds it"),
+    Worth(
+        "meter swap in the registry",
+        "the old register to its last value, the new one from its first",
+        "a person read both",
+    ),
+    Worth(
+        "any step of a device without the rated power that its class asks for",
+        "unknown",
+        "nothing bounds it",
+    ),
 )

@@ -294,20 +294,44 @@ def run_once(work: Coroutine[Any, Any, T]) -> T:
 
 
 async def _ended_with(work: Coroutine[Any, Any, T]) -> T:
-    loop: Any = asyncio.get_running_loop()
-    create, transports = loop.create_connection, []
-
-    async def noted(*where: Any, **how: Any) -> tuple[Any, Any]:
-        transport, protocol = await create(*where, **how)
-        transports.append(transport)
-        return transport, protocol
-
-    loop.create_connection = noted
+    made = Connections(asyncio.get_running_loop())
     try:
         return await work
     finally:
-        for transport in transports:
+        await made.end()
+
+
+class Connections:
+    """
+    The connections that are made in a loop from now on.
+
+    Parameters
+    ----------
+    loop : asyncio.AbstractEventLoop
+        Whoever connects in it is noted.
+    """
+
+    def __init__(self, loop: Any) -> None:
+        self._create = loop.create_connection
+        self._transports: list[Any] = []
+        loop.create_connection = self._noted
+
+    async def _noted(self, *where: Any, **how: Any) -> tuple[Any, Any]:
+        transport, protocol = await self._create(*where, **how)
+        self._transports = [one for one in self._transports if _open(one)]
+        self._transports.append(transport)
+        return transport, protocol
+
+    async def end(self) -> None:
+        """End all of them, those in the middle of their goodbye too."""
+        for transport in self._transports:
             transport.abort()
+        self._transports.clear()
         # the loop closes an aborted socket in its next turn, by TLS in the one after it
         for _ in range(_TURNS):
             await asyncio.sleep(0)
+
+
+def _open(transport: Any) -> bool:
+    held = transport.get_extra_info("socket")  # by TLS none, once it is closed
+    return held is not None and held.fileno() >= 0

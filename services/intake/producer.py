@@ -23,6 +23,7 @@ from aiokafka.errors import IllegalOperation, KafkaError, UnknownError, Unsuppor
 from services.intake.kafka_client import (
     LARGEST,
     MAX_RECORD,
+    Connections,
     Reasons,
     client_options,
     without_leader,
@@ -84,6 +85,7 @@ class Producer:
         self._told = False
         self._moved_s = 0.0
         self._loop = asyncio.new_event_loop()
+        self._connections = Connections(self._loop)
         self._thread = threading.Thread(target=self._loop.run_forever, name="kafka", daemon=True)
         self._thread.start()
 
@@ -111,7 +113,7 @@ class Producer:
     def drop(self) -> None:
         """Give up the connection and what is unsent; the next `send` makes another."""
         kafka, self._kafka = self._kafka, None
-        self._do(_abandon(kafka))
+        self._do(_abandon(kafka, self._connections))
 
     def close(self) -> None:
         """Disconnect and end the thread."""
@@ -191,7 +193,7 @@ def _seen(answer: asyncio.Future[Any]) -> None:
         answer.exception()
 
 
-async def _abandon(kafka: Any) -> None:
+async def _abandon(kafka: Any, connections: Connections) -> None:
     """
     End a producer without what is unsent, and all that it left in its loop.
 
@@ -208,6 +210,7 @@ async def _abandon(kafka: Any) -> None:
     for task in left:
         if task.done() and not task.cancelled():
             task.exception()
+    await connections.end()
 
 
 async def _disconnect(kafka: Any) -> None:

@@ -83,6 +83,7 @@ class Receive:
             mqtt_url, client_id, self._filters(SUBSCRIPTIONS), maximum, state, tls
         )
         self._heard: Fleet | None = None
+        self._told = False
         self._every_s, self._left_s, self._came_s = every_s, 0.0, 0.0
         self._single = single
         self._retry_s = 0.0
@@ -98,7 +99,6 @@ class Receive:
         """
         self.listen(fleet)
         self.session.connect()
-        self._log.info("receiving", client_id=self.session.client_id, batch=self._batch)
 
     def listen(self, fleet: Fleet) -> None:
         """Listen to the topics of a registry version."""
@@ -122,6 +122,13 @@ class Receive:
         if self.session.waiting > waiting:
             self._came_s = time.monotonic()
         handover.bell.silence()
+        self._tell()
+
+    def _tell(self) -> None:
+        """Say once that the broker keeps for us what is published."""
+        if self.session.subscribed and not self._told:
+            self._told = True
+            self._log.info("receiving", client_id=self.session.client_id, batch=self._batch)
 
     def step_unread(self, handover: Handover) -> None:
         """Give the broker what is due, and take nothing more."""

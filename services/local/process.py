@@ -19,7 +19,8 @@ from services.local.account import Account
 # The shell puts the server into the background, tells its id and is gone, so that the
 # server belongs to nobody who would have to wait for it.  As many open files as allowed:
 # a broker holds one for each device.
-_DETACH = 'ulimit -Sn "$(ulimit -Hn)"; "$@" >"$0" 2>&1 </dev/null & echo $!'
+# The output is emptied first: whoever waits for a line in it must not find one of the last start.
+_DETACH = 'ulimit -Sn "$(ulimit -Hn)"; true >"$0"; "$@" >>"$0" 2>&1 </dev/null & echo $!'
 _GONE = frozenset("ZX")  # zombie, dead
 
 

@@ -12,7 +12,7 @@ from services.local.account import Account, own_folder, service_account
 
 _STARTED_WITHIN_S = 120.0  # recovery after a crash under load takes its time
 _STOPPED_WITHIN_S = 90.0
-_OUT_OF_THE_WAY_WITHIN_S = 30.0
+_OUT_OF_THE_WAY_WITHIN_S = 90.0
 
 
 class Server(ABC):

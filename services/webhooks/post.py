@@ -74,7 +74,7 @@ def post(
         return Outcome(None, str(error)[:500], refused=True)
     except (OSError, UnicodeError) as error:
         return Outcome(None, f"{target.host} cannot be resolved: {error}"[:500])
-    conn = _Pinned(target, addresses, min(_CONNECT_S, deadline_s))
+    conn = _Pinned(target, addresses, deadline_s)
     clock = threading.Timer(deadline_s, conn.end)
     clock.daemon = True
     clock.start()
@@ -110,9 +110,9 @@ def _sent(conn: _Pinned, target: Target, body: bytes, headers: Mapping[str, str]
 class _Pinned(http.client.HTTPConnection):
     """A connection to addresses that were looked at, whatever the name says by now."""
 
-    def __init__(self, target: Target, addresses: Sequence[str], timeout_s: float) -> None:
-        super().__init__(target.host, target.port, timeout=timeout_s)
-        self._target, self._addresses, self._timeout_s = target, addresses, timeout_s
+    def __init__(self, target: Target, addresses: Sequence[str], deadline_s: float) -> None:
+        super().__init__(target.host, target.port)
+        self._target, self._addresses, self._deadline_s = target, addresses, deadline_s
         self.ended = False
 
     def connect(self) -> None:
@@ -121,7 +121,7 @@ class _Pinned(http.client.HTTPConnection):
         for address in self._addresses[:_ADDRESSES]:
             try:
                 where = address, self._target.port
-                self.sock = socket.create_connection(where, self._timeout_s)
+                self.sock = socket.create_connection(where, min(_CONNECT_S, self._deadline_s))
                 break
             except OSError as error:
                 failed = error
@@ -129,6 +129,10 @@ class _Pinned(http.client.HTTPConnection):
                     raise
         else:
             raise failed
+        # the clock is what ends it; a pause of the receiver within its time is none of ours
+        self.sock.settimeout(2 * self._deadline_s)
+        if self.ended:
+            raise TimeoutError
         if self._target.secure:
             context = ssl.create_default_context()
             self.sock = context.wrap_socket(

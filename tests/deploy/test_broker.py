@@ -122,11 +122,11 @@ def _serving(folder, service):
         yield process
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def _await(port, log):
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
@@ -200,7 +200,7 @@ def _watch(port, handed):
     url, room = f"mqtts://127.0.0.1:{port}", Room(1_000, 1_000_000)
     metrics = Metrics(CollectorRegistry())
     told = ("tonne_broker_queued_messages", "tonne_broker_queued_bytes")
-    end = time.monotonic() + 30  # mosquitto tells every ten seconds
+    end = time.monotonic() + 90  # mosquitto tells every ten seconds
     with BrokerQueue(url, Tls.of(handed / WATCH), room, metrics, get_logger("test")):
         while any(metrics.registry.get_sample_value(name) is None for name in told):
             assert time.monotonic() < end, told

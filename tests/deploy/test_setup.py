@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -156,6 +156,6 @@ def _refuse(server):
             connection, _ = server.accept()
         except OSError:
             return
-        with connection:
+        with connection, suppress(OSError):
             connection.recv(4096)
             connection.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")

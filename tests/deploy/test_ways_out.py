@@ -53,12 +53,14 @@ def proxy():
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def serve():
-            with contextlib.suppress(OSError):
-                while True:
+            while True:
+                try:
                     one, _ = listening.accept()
-                    with one:
-                        asked.append(one.recv(2_000).split(b"\r\n")[0].decode())
-                        one.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+                except OSError:
+                    return
+                with one, contextlib.suppress(OSError):
+                    asked.append(one.recv(2_000).split(b"\r\n")[0].decode())
+                    one.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
 
         threading.Thread(target=serve, daemon=True).start()
         yield f"http://127.0.0.1:{listening.getsockname()[1]}", asked
@@ -74,7 +76,7 @@ def test_the_proxy_is_asked_by_name(proxy, whom):
         [sys.executable, "-c", f"{function}; do({given})"],
         env={**os.environ, **KEYS, "HTTPS_PROXY": address, "HTTP_PROXY": address, "NO_PROXY": ""},
         capture_output=True,
-        timeout=60,
+        timeout=240,
         check=False,  # what is asked is refused
     )
     assert asked

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 from collections.abc import Awaitable, Callable
@@ -10,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from services.intake.kafka_client import run_once
 from services.intake.topics import administering
 from services.kafka_access import KafkaAccess
 from services.local.apache_kafka import ApacheKafka
@@ -79,15 +79,15 @@ class Cluster:
             async with administering(KafkaAccess.of(self.url)) as admin:
                 await work(admin)
 
-        asyncio.run(done())
+        run_once(done())
 
     def leader(self, topic: str) -> Broker:
         """Return the broker that leads the topic's first partition."""
-        return self.brokers[asyncio.run(self._leader(topic)) - 1]
+        return self.brokers[run_once(self._leader(topic)) - 1]
 
     def coordinator(self, group: str) -> Broker:
         """Return the broker that shares partitions among the members of a group."""
-        return self.brokers[asyncio.run(self._coordinator(group)) - 1]
+        return self.brokers[run_once(self._coordinator(group)) - 1]
 
     async def _coordinator(self, group: str) -> int:
         async with administering(KafkaAccess.of(self.url)) as admin:

@@ -37,6 +37,7 @@ pytestmark = [
     pytest.mark.skipif(APACHE is None, reason=WHY),
     pytest.mark.skipif(not SOAK, reason="long: `make soak` runs it"),
 ]
+LEAVES_S = 45  # of the 75 that Compose gives
 CHANCE = random.Random(27)  # noqa: S311 (moments)
 
 
@@ -180,13 +181,13 @@ def test_sigterm_ends_in_time_whatever_kafka_lacks(
         for process in started:
             began = time.monotonic()
             process.send_signal(signal.SIGTERM)
-            assert process.wait(60) in {0, 3}, processes.logs()
+            assert process.wait(75) in {0, 3}, processes.logs()
             took.append(round(time.monotonic() - began, 1))
     finally:
         for process in started:
             process.kill()
             process.wait()
         gone.start()
-    assert max(took) < 10, took
+    assert max(took) < LEAVES_S, took
     assert "Traceback" not in processes.logs()
     report(capsys, f"without {lack}: worker and bridge ended within {took} s of SIGTERM")

@@ -38,6 +38,7 @@ def test_kill_of_the_broker(pipeline, capsys):
         kill_broker(pipeline, kills - kills // 4)
         believer.finish()
         fleet.finish()
+        pipeline.derived()
     check(pipeline, fleet)
     gone, of = lost(pipeline, believer), believer.rounds * len(trusting)
     report(capsys, f"mosquitto killed {kills} times: {figures(fleet)}, none lost, none doubled")

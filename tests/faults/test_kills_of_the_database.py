@@ -33,5 +33,6 @@ def test_kill_of_the_database(pipeline, capsys):
         time.sleep(2)
         assert process.poll() is None
         fleet.finish()
+        pipeline.derived()
     check(pipeline, fleet)
     report(capsys, f"PostgreSQL killed {kills} times: {figures(fleet)}, none lost, none doubled")

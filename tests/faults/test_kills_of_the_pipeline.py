@@ -34,5 +34,6 @@ def test_kill_of_the_pipeline(pipeline, capsys):
     with pipeline.running(log):
         pipeline.receiving_since(log)
         fleet.finish()
+        pipeline.derived()
     check(pipeline, fleet)
     report(capsys, f"tonne run killed {kills} times: {figures(fleet)}, none lost, none doubled")

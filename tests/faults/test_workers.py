@@ -6,7 +6,6 @@ FAULT_ROUNDS multiplies how often; 17 kills workers fifty times.
 
 from __future__ import annotations
 
-import asyncio
 import random
 import signal
 import time
@@ -14,6 +13,7 @@ import time
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from services.intake.kafka_client import run_once
 from tests.integration import field
 from tests.integration.kafka_path import put, servers, wait_until
 from tests.running import open_session
@@ -54,13 +54,14 @@ def finish(workers: Workers, fleet: Fleet) -> None:
     """Let the devices come to an end, and the workers store all of it."""
     fleet.finish()
     workers.recover()
+    workers.pipeline.derived()
 
 
 def test_kill_of_workers(workers, fleet, capsys):
     """A worker that dies in the middle of a commit would cost readings, or count them twice."""
     kills = often(1, 3)
     with workers.running(2):
-        wait_until(lambda: workers.sharing(2), 120, workers.logs, PAUSE_S)
+        wait_until(lambda: workers.sharing(2), 180, workers.logs, PAUSE_S)
         for _ in range(kills):
             time.sleep(CHANCE.uniform(0.1, 2.0))
             workers.kill()
@@ -79,7 +80,7 @@ def test_a_worker_that_was_thought_dead_wakes_up(workers, fleet, capsys):
     with workers.running(2):
         for k in range(pauses):
             # the local broker does not let a worker in while the only other one sleeps
-            wait_until(lambda: workers.sharing(2), 120, workers.logs, PAUSE_S)
+            wait_until(lambda: workers.sharing(2), 180, workers.logs, PAUSE_S)
             sleeper = workers.pause(storing=k % 2 == 1)
             time.sleep(2 * SESSION_S)  # the others take its partitions
             workers.recover()
@@ -100,7 +101,7 @@ def test_kill_of_the_database_under_workers(workers, fleet, capsys):
     """A commit whose answer was lost must not be made again."""
     kills = max(1, int(ROUNDS))
     with workers.running(2):
-        wait_until(lambda: workers.sharing(2), 120, workers.logs, PAUSE_S)
+        wait_until(lambda: workers.sharing(2), 180, workers.logs, PAUSE_S)
         for _ in range(kills):
             time.sleep(CHANCE.uniform(0.5, 2.5))
             workers.pipeline.stack.postgres.kill()
@@ -119,16 +120,16 @@ def test_records_that_kafka_holds_twice_under_rebalances(workers, fleet, capsys)
     """A bridge that repeats itself, and partitions that wander, must change no kilowatt hour."""
     rounds, twice = max(1, int(ROUNDS / 2)), 0
     with workers.running(1):
-        wait_until(lambda: workers.sharing(1), 120, workers.logs, PAUSE_S)
+        wait_until(lambda: workers.sharing(1), 180, workers.logs, PAUSE_S)
         for _ in range(rounds):
-            time.sleep(1)
+            wait_until(lambda: sum(workers.ended().values()) > 20, 120, workers.logs, 0.5)
             guest = workers.more()  # a rebalance while records are stored
-            again = asyncio.run(_some(servers(workers.kafka_url)))
+            again = run_once(_some(servers(workers.kafka_url)))
             twice += len(again)
             put(workers.kafka_url, TOPIC, again)
-            wait_until(lambda: workers.sharing(2), 120, workers.logs, PAUSE_S)
+            wait_until(lambda: workers.sharing(2), 180, workers.logs, PAUSE_S)
             guest.send_signal(signal.SIGTERM)  # and another one
-            guest.wait(60)
+            guest.wait(120)
             workers.alive.remove(guest)
             workers.recover()
         finish(workers, fleet)
@@ -144,9 +145,9 @@ def test_records_that_kafka_holds_twice_under_rebalances(workers, fleet, capsys)
 async def _some(servers: list[str]) -> list[tuple[int, bytes]]:
     """The newest records of each partition."""
     consumer = AIOKafkaConsumer(bootstrap_servers=servers)
-    await consumer.start()
     found = []
     try:
+        await consumer.start()
         for tp in [TopicPartition(TOPIC, p) for p in range(PARTITIONS)]:
             end = (await consumer.end_offsets([tp]))[tp]
             consumer.assign([tp])

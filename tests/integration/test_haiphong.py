@@ -27,7 +27,7 @@ from tests.running import Pipeline
 from tests.services.issuer import sealed
 from tests.soak import SOAK
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 CATALOG = Path(__file__).parents[2] / "deploy" / "catalog" / "haiphong"
 ZONE = "Asia/Ho_Chi_Minh"
 DAYS, FIELD_DAYS = 31 if SOAK else 7, 31
@@ -140,7 +140,8 @@ def traffic(pipeline: Pipeline) -> Sent:
         publisher = Publisher(pipeline.stack.mosquitto.port)
         publisher.send(found.sent)
         publisher.close()
-        pipeline.wait_for("tonne_ingest_messages_total", len(found.sent), 240)
+        pipeline.wait_for("tonne_ingest_messages_total", len(found.sent), 600)
+        pipeline.derived()
     return found
 
 

@@ -195,14 +195,14 @@ def test_a_reading_travels_by_tokens(
         )
         before = provider.given
         with processes.running("worker", "--session", "6"), processes.running("bridge"):
-            wait_until(lambda: "receiving" in processes.logs(), 60, processes.logs, 0.1)
+            wait_until(lambda: "receiving" in processes.logs(), 120, processes.logs, 0.1)
             publisher = Publisher(mqtt_broker.port)
 
             def sent_again():  # as a device does until its receipt: who receives may not yet hear
                 publisher.send([(field.topic(name), field.payload(0))])
                 return field.stored(database_url, name)
 
-            wait_until(sent_again, 60, processes.logs, 1.0)
+            wait_until(sent_again, 120, processes.logs, 1.0)
             publisher.close()
     assert provider.given > before
     assert SECRET not in processes.logs()

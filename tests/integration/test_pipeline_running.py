@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from contextlib import contextmanager
 from itertools import count
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -106,6 +107,16 @@ def eventually_known(pipeline: Pipeline) -> None:
     field.eventually(lambda: pipeline.counted("tonne_build_info") == 1)
 
 
+def test_whoever_waits_for_receiving_is_heard(pipeline, mqtt_broker, monkeypatch):
+    """The first reading after the tutorial's "go on" would be lost: no broker kept it yet."""
+    (name,) = field.fresh(1)
+    pipeline.register(field.registry([name]))
+    monkeypatch.setitem(pipeline.environment, "TONNE_MQTT_URL", mqtt_broker.url)
+    with field.client(mqtt_broker.port) as device, running(pipeline):
+        field.publish(device, field.topic(name), field.payload(0))
+        field.eventually(lambda: field.stored_in(pipeline, name) == field.expected(1))
+
+
 def test_a_flood_of_garbage_leaves_a_good_device_alone(pipeline):
     """One device gone mad must not cost the others a single reading."""
     good, mad = field.fresh(2)
@@ -159,13 +170,15 @@ def test_receipts_name_exactly_what_is_stored(pipeline):
     (name,) = field.fresh(1)
     pipeline.register(field.registry([name]))
     named: list[int] = []
+    subscribed = threading.Event()
 
     def heard(_client, _data, message):
         named.extend(json.loads(message.payload)["ids"])
 
     with running(pipeline), field.client(pipeline.stack.mosquitto.port, on_message=heard) as device:
+        device.on_subscribe = lambda *_: subscribed.set()
         device.subscribe(f"tonne/v1/{name}/receipt", qos=1)
-        time.sleep(0.3)
+        assert subscribed.wait(60)
         for k in range(50):
             field.publish(device, field.topic(name), field.payload(k))
         field.eventually(lambda: len(named) >= 50)
@@ -185,27 +198,39 @@ def test_stopping_under_load_loses_and_repeats_nothing(pipeline, batch):
         while not halt.is_set():
             k = next(sent)
             publisher.send([(field.topic(name), field.payload(k)) for name in names])
+            halt.wait(0.005)  # what gathers while a busy machine starts a process must come in time
         publisher.close()
 
-    sender = threading.Thread(target=load)
+    sender = threading.Thread(target=load, daemon=True)
     rows = "SELECT count(*) FROM reading_pv_inverter WHERE device_id = ANY(%s)"
     with running(pipeline, "--batch", batch) as (process, _):
         sender.start()
         field.eventually(lambda: query(pipeline, rows, names)[0][0] > 2_000)
     assert process.returncode == 0
     before = query(pipeline, rows, names)[0][0]
-    time.sleep(0.3)
     with running(pipeline, "--batch", batch):
         eventually_known(pipeline)
-        time.sleep(1)
+        field.eventually(lambda: query(pipeline, rows, names)[0][0] > before)
         halt.set()
         sender.join()
         total = next(sent)
         field.eventually(lambda: query(pipeline, rows, names)[0][0] == total * len(names))
+        pipeline.wait_for("tonne_ingest_messages_total", total * len(names) - before)
         assert pipeline.counted("tonne_ingest_messages_total") == total * len(names) - before
         assert pipeline.counted("tonne_late_readings_total") == 0
     for name in names:
         assert field.stored_in(pipeline, name) == field.expected(total)
+
+
+def until_read(port: int) -> None:
+    """Wait until nothing has been on its way between a broker and its clients for a second."""
+    still = 0
+    while still < 10:
+        time.sleep(0.1)
+        rows = [line.split() for line in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]]
+        at = f":{port:04X}"
+        queued = [row[4] for row in rows if row[1].endswith(at) or row[2].endswith(at)]
+        still = still + 1 if set(queued) == {"00000000:00000000"} else 0
 
 
 def test_a_broker_that_stands_still_at_the_stop_gets_every_acknowledgement(pipeline):
@@ -220,7 +245,7 @@ def test_a_broker_that_stands_still_at_the_stop_gets_every_acknowledgement(pipel
         hold.execute("LOCK TABLE reading_pv_inverter IN SHARE MODE")
         for batch in minutes[:120]:
             publisher.send(batch)
-        time.sleep(1)
+        until_read(pipeline.stack.mosquitto.port)
         os.kill(broker, signal.SIGSTOP)
         later.start()
         hold.rollback()
@@ -233,6 +258,7 @@ def test_a_broker_that_stands_still_at_the_stop_gets_every_acknowledgement(pipel
         eventually_known(pipeline)
         rows = "SELECT count(*) FROM reading_pv_inverter WHERE device_id = ANY(%s)"
         field.eventually(lambda: query(pipeline, rows, names)[0][0] == 160 * len(names))
+        pipeline.wait_for("tonne_ingest_messages_total", 40 * len(names))
         assert pipeline.counted("tonne_ingest_messages_total") == 40 * len(names)
 
 
@@ -252,6 +278,7 @@ def test_a_database_that_is_down_is_waited_for(pipeline):
         publisher.close()
         for name in names:
             field.eventually(lambda n=name: len(field.stored_in(pipeline, n)) == 60)
+        pipeline.derived()
         assert process.poll() is None
         assert "database lost, holding" in log.read_text()
     for name in names:

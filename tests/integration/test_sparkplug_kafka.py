@@ -44,7 +44,7 @@ def test_a_node_keeps_its_session_over_bridges_and_workers(
     def stored(expected):
         wait_until(
             lambda: all(_registers(database_url, f"{n}-1") == expected for n in nodes),
-            60,
+            120,
             lambda: f"{[_registers(database_url, f'{n}-1') for n in nodes]}\n{many.logs()}",
         )
 
@@ -55,7 +55,7 @@ def test_a_node_keeps_its_session_over_bridges_and_workers(
     ):
         field = Field(device, *edges)
         for processes in (many, other):
-            wait_until(lambda p=processes: '"receiving"' in p.logs(), 30, processes.logs)
+            wait_until(lambda p=processes: '"receiving"' in p.logs(), 60, processes.logs)
         for edge in edges:
             field.send(edge.connect(), edge.birth(f"{edge.name}-1", {E: 1.0}))
         with many.doomed("worker", *SOON):
@@ -67,7 +67,7 @@ def test_a_node_keeps_its_session_over_bridges_and_workers(
             field.send(edge.data(f"{edge.name}-1", {E: 41.0}))
         with many.running("worker", *SOON):
             # asked for by the worker, through the database, and told by a bridge
-            wait_until(lambda: len(field.commands) >= len(nodes), 60, many.logs)
+            wait_until(lambda: len(field.commands) >= len(nodes), 120, many.logs)
             assert sorted(set(field.asked)) == nodes
             for edge in edges:
                 field.send(edge.rebirth(), edge.birth(f"{edge.name}-1"))

@@ -75,7 +75,7 @@ class Field:
         device.on_subscribe = lambda *_: ready.set()
         topics = [*(edge.topic("NCMD") for edge in edges), "spBv1.0/STATE/+"]
         device.subscribe([(topic, 1) for topic in topics])
-        assert ready.wait(10)
+        assert ready.wait(60)
 
     def _heard(self, _client, _data, message):
         if "/STATE/" in message.topic:
@@ -87,7 +87,7 @@ class Field:
     def send(self, *messages):
         """Publish at QoS 1, and wait for the broker."""
         for topic, body in messages:
-            self._device.publish(topic, body, qos=1).wait_for_publish(30)
+            self._device.publish(topic, body, qos=1).wait_for_publish(90)
 
 
 def test_a_node_is_heard_over_a_restart(pipeline, tmp_path):

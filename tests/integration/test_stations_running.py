@@ -81,7 +81,8 @@ def test_stations_show_their_hours_and_days(pipeline: Pipeline):
         publisher.send(messages[:200])
         publisher.close()
         pipeline.wait_for("tonne_ingest_messages_total", len(messages))
-        assert pipeline.counted("tonne_commit_rows_total") > len(messages)
+        pipeline.wait_for("tonne_commit_rows_total", len(messages) + 1)
+        pipeline.derived()
 
     shown = json.loads(pipeline.tonne("indicators", "--site", "port", *DAY, "--json"))
     hours = [r for r in shown if r["period"] == "hour"]

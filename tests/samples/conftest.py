@@ -54,8 +54,9 @@ def upgraded(old_server):
     with psycopg.connect(old_server.url, autocommit=True) as conn:
         # TimescaleDB's scheduler connects to it, and what is connected to cannot be copied
         conn.execute(f"ALTER DATABASE {NAME} ALLOW_CONNECTIONS false")
+        reused.forget(databases.named(old_server.url, NAME))
         conn.execute(
-            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{NAME}'"
+            f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{NAME}'"
         )
         copies = _fresh(old_server, NAME)
         url = next(copies)

@@ -52,7 +52,7 @@ def test_records_of_0_1_0_are_stored_as_by_0_1_0(tmp_path, database_url, kafka_u
     records = list(_records())
     put(kafka_url, topic, records)
     with processes.running("worker", "--instance", "worker-0", "--session", "6"):
-        wait_stored(database_url, len(records), 60, processes.logs)
+        wait_stored(database_url, len(records), 120, processes.logs)
     differ = {}
     with psycopg.connect(database_url) as conn:
         for table, columns, then in _expected():
@@ -116,10 +116,10 @@ def test_an_outbox_of_0_1_0_is_forwarded(pipeline, config):
         )
         try:
             # a message leaves the outbox with its receipt, which follows the commit
-            wait_until(lambda: _waiting(config) == [], 90, log.read_text, 0.5)
+            wait_until(lambda: _waiting(config) == [], 180, log.read_text, 0.5)
         finally:
             edge.terminate()
-            edge.wait(30)
+            edge.wait(60)
     assert _stored(pipeline) == [
         ("flow-1", 12_500), ("flow-1", 13_250), ("flow-1", 14_000),
         ("flow-2", 5_250), ("flow-2", 5_500), ("flow-2", 5_750),

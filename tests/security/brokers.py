@@ -197,7 +197,7 @@ def listening_ports(pid):
 
 def speaks_plain(port):
     """Whether a port answers MQTT without TLS."""
-    with socket.create_connection((LOOPBACK, port), timeout=5) as connection:
+    with socket.create_connection((LOOPBACK, port), timeout=60) as connection:
         connection.sendall(b"\x10\x10\x00\x04MQTT\x04\x02\x00\x05\x00\x04devA")
         connection.settimeout(5)
         try:

@@ -15,7 +15,7 @@ from paho.mqtt.properties import Properties
 from ingest.mqtt.closing import close_sockets
 from services.local.ports import LOOPBACK
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 
 
 @dataclass
@@ -39,6 +39,8 @@ class Probe:
 
     def open(self) -> bool:
         """Connect; False where TLS or the broker refuses."""
+        if hasattr(self, "client"):
+            close_sockets(self.client)  # of the connection before this one
         self.client = self._client()
         properties = None
         if self.version == mqtt.MQTTv5 and self.keep_session:

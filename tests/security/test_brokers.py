@@ -212,7 +212,7 @@ def test_odd_names_of_our_own_authority_gain_nothing(secured, name):
 def test_old_tls_is_refused(secured):
     """TLS 1.1 can be broken by whoever sits on the line."""
     with (
-        socket.create_connection((LOOPBACK, secured.server.port), timeout=5) as plain,
+        socket.create_connection((LOOPBACK, secured.server.port), timeout=60) as plain,
         pytest.raises(OSError, match=r"(?i)version|protocol|alert|reset|eof"),
     ):
         old_tls(secured.tls("devA")).wrap_socket(plain, server_hostname=LOOPBACK)
@@ -285,12 +285,12 @@ def test_what_is_retained_reaches_nobody_later(secured):
         secured.server.url, "tonne", ["tonne/v1/+/telemetry"], 10, tls=secured.service_tls("tonne")
     )
     session.connect()
-    end = time.monotonic() + 10
-    while time.monotonic() < end and not session.connected:
+    end = time.monotonic() + 60
+    while time.monotonic() < end and not session.subscribed:
         session.step(0.05, silent)
     for _ in range(10):
         session.step(0.05, silent)
-    assert session.connected
+    assert session.subscribed
     assert session.waiting == 0
     session.close(silent)
     os.close(silent)

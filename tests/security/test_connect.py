@@ -52,7 +52,7 @@ def test_a_program_of_the_page_sends_its_reading(broker, language):
             cwd=broker.folder.device("devA"),
             env=told,
             check=True,
-            timeout=60,
+            timeout=200,
         )
         (topic, payload), *_ = pipeline.wait_for(1)
     assert topic == "tonne/v1/devA/telemetry"

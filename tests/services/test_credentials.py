@@ -175,7 +175,7 @@ def test_from_the_command_line_a_device_is_let_in_and_thrown_out(tonne, monkeypa
         assert "1 thrown out: a" in tonne(
             "registry", "revoke-credentials", "a", "--reason", "stolen"
         )
-        assert one.cut_off()
+        assert one.cut_off(60)
         other.close()
         again = Probe(broker.port, nobody(tls), "a")
         assert not again.open()

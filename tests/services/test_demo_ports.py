@@ -61,7 +61,7 @@ def late(monkeypatch):
 
 
 def _get(url):
-    with urllib.request.urlopen(url, timeout=5) as page:  # noqa: S310 - our own
+    with urllib.request.urlopen(url, timeout=60) as page:  # noqa: S310 - our own
         return page.read()
 
 

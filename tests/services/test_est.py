@@ -234,17 +234,18 @@ def test_what_is_no_proper_request_is_refused(tonne, database_url, tmp_path, mon
     away = Desk("postgresql://127.0.0.1:1/none", desk.folder, 90, get_logger("t"), list)
     assert away.answer("POST", f"{ROOT}/simpleenroll", bearer, good, None).status == 503
     # who says nothing, or speaks no TLS, holds nobody up, and one address not every place
-    monkeypatch.setattr(est, "_SILENT_S", 0.2)
     with serving(tonne, database_url) as (url, ca, _):
         port = int(url.rsplit(":", 1)[1])
-        silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(est._OF_ONE)]
-        silent[0].sendall(b"GET / HTTP/1.1\r\n\r\n")
-        for one in silent:
-            one.settimeout(10)
-            with suppress(ConnectionResetError):
-                while one.recv(100):
-                    pass
-            one.close()
+        with monkeypatch.context() as short:
+            short.setattr(est, "_SILENT_S", 0.2)
+            silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(est._OF_ONE)]
+            silent[0].sendall(b"GET / HTTP/1.1\r\n\r\n")
+            for one in silent:
+                one.settimeout(60)
+                with suppress(ConnectionResetError):
+                    while one.recv(100):
+                        pass
+                one.close()
         assert curl(tmp_path, f"{url}{ROOT}/cacerts", "--cacert", ca).startswith("200")
         body = ("-H", "Content-Length: 99999", "--data-binary", "@request.b64")
         assert curl(tmp_path, f"{url}{ROOT}/simpleenroll", "--cacert", ca, *body).startswith("413")

@@ -29,7 +29,7 @@ from services.local.mosquitto import Mosquitto
 from services.local.stack import LocalStack
 from services.settings import Settings
 from tests.grafana.macros import BOARDS
-from tests.ports import SERVERS, give_ports
+from tests.ports import SERVERS, free_port, give_ports
 
 pytestmark = pytest.mark.integration
 
@@ -95,7 +95,7 @@ def _client(port, name):
 
 
 def _until(happened):
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not happened():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -126,6 +126,17 @@ def test_rows_survive_kill_9_on_the_same_port(stack):
     assert stack.status().servers["postgres"].state == "down"
     assert stack.up().database_url == url
     assert _query(url, "SELECT count(*), min(value) FROM kept") == rows
+
+
+def test_what_a_server_said_at_its_last_start_is_gone(tmp_path):
+    """Whoever waits for the line that says it is up would go on before it is."""
+    (tmp_path / "log").write_text("up\n")
+    one = process.spawn(["sleep", "60"], tmp_path, "log", None)
+    try:
+        assert (tmp_path / "log").read_text() == ""
+    finally:
+        one.send(signal.SIGKILL)
+        assert one.wait(60)
 
 
 def test_a_lock_file_whose_process_id_another_has_now_is_no_obstacle(stack):
@@ -239,14 +250,11 @@ def test_commands_show_where_grafana_is_and_no_password(stack, grafana, monkeypa
         LocalStack(stack.home).up(grafana=True)
 
 
-def test_another_port_where_the_usual_one_is_taken(tmp_path):
+def test_another_port_where_the_usual_one_is_taken(tmp_path, monkeypatch):
     """Two checkouts on one machine must both run."""
     server = Mosquitto(tmp_path)
-    with socket.socket() as holder:
-        if ports.is_free(server.usual_port):
-            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            holder.bind((ports.LOOPBACK, server.usual_port))
-            holder.listen(1)
+    with socket.create_server((ports.LOOPBACK, free_port())) as holder:
+        monkeypatch.setattr(Mosquitto, "usual_port", holder.getsockname()[1])
         server.start()
         try:
             assert server.port != server.usual_port
@@ -283,7 +291,7 @@ def test_missing_packages_are_named_to_a_user_who_may_not_install(monkeypatch, t
 
 def test_command_line_tells_urls_and_settings_find_them(tmp_path, monkeypatch):
     """`tonne local up && tonne run` must work with no environment at all."""
-    monkeypatch.setenv("TONNE_HOME", str(tmp_path))
+    monkeypatch.setenv("TONNE_HOME", str(give_ports(tmp_path, *SERVERS)))
     runner = CliRunner()
     try:
         assert runner.invoke(main, ["local", "up", "--no-kafka"]).exit_code == 0
@@ -307,7 +315,7 @@ def test_queued_messages_wait_out_a_restart_of_the_broker(mqtt_broker):
         _until(lambda: away.granted)
     with _client(port, "meter") as device:
         for number in range(5):
-            device.publish("meter/1", str(number), qos=1).wait_for_publish(10)
+            device.publish("meter/1", str(number), qos=1).wait_for_publish(60)
     mqtt_broker.restart()
     assert mqtt_broker.port == port
     with _client(port, "pipeline") as back:
@@ -338,7 +346,7 @@ def test_a_record_goes_through_the_kafka_protocol(embedded_kafka):
         )
         await consumer.start()
         try:
-            return await asyncio.wait_for(consumer.getone(), 30)
+            return await asyncio.wait_for(consumer.getone(), 60)
         finally:
             await consumer.stop()
 

@@ -127,7 +127,7 @@ def test_what_happens_is_told_once_it_is_true(database_url, tmp_path):  # noqa: 
     who = planted(logged.quarter_hours, database_url, tmp_path)
     logged.seal_now(database_url, who)
     with (
-        receiving(weak=(503, {"Retry-After": "7"})) as server,
+        receiving(weak=(503, {"Retry-After": "700"})) as server,
         connect(database_url, role="tonne_mrv", autocommit=True) as conn,
         connect(database_url, autocommit=True) as owner,
     ):
@@ -171,7 +171,7 @@ def test_what_happens_is_told_once_it_is_true(database_url, tmp_path):  # noqa: 
             "SELECT min(extract(epoch FROM due - tried)) FROM webhook_delivery"
             " WHERE webhook_id = 'weak' AND tried IS NOT NULL"
         ).fetchone()
-        assert 6.5 < wait_s < 8
+        assert 699 < wait_s < 760
         server.answers.clear()
         due_now(owner)
         # one sends at a time: another that holds the place leaves nothing to do
@@ -224,9 +224,9 @@ def test_a_receiver_at_fault_costs_itself(database_url):
         for _ in range(3):
             alarm(conn)
         began = time.monotonic()
-        mine = sender(database_url, waits_s=(30,), deadline_s=1.0)
+        mine = sender(database_url, waits_s=(30,), deadline_s=5.0)
         done = mine.once()
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 25  # and not as long as one hangs
         assert (done.taken, states(conn, "good")) == (3, {"delivered": 3})
         # who does not answer is asked once; who refuses an event, of each; who is gone, no more
         assert [len(told(server, n)) for n in ("hangs", "drips", "gone", "moved", "bad")] == [
@@ -238,8 +238,8 @@ def test_a_receiver_at_fault_costs_itself(database_url):
             name: store.deliveries(conn, name, "waiting", None, 9)
             for name in ("hangs", "drips", "moved", "bad")
         }
-        assert "no answer within 1 s" in {one.error for one in said["hangs"]}
-        assert "no answer within 1 s" in {one.error for one in said["drips"]}
+        assert "no answer within 5 s" in {one.error for one in said["hangs"]}
+        assert "no answer within 5 s" in {one.error for one in said["drips"]}
         assert all("redirects are not followed" in one.error for one in said["moved"])
         assert {one.status for one in said["bad"]} == {400}
         with pytest.raises(InputError, match="has ended"):

@@ -70,7 +70,11 @@ class Running:
     def stop(self):
         """Stop as SIGTERM does."""
         self.bridge.stop()
-        self._thread.join(timeout=40)
+        self.ended()
+
+    def ended(self):
+        """Wait until it has ended."""
+        self._thread.join(timeout=90)
         assert not self._thread.is_alive()
 
 
@@ -87,15 +91,17 @@ def test_bridges_that_share_split_the_messages(database_url, mqtt_broker, topic,
     """Two bridges that both forward everything would double Kafka's load for nothing."""
     kafka_url = request.getfixturevalue(broker).url
     assert apply(KafkaAccess.of(kafka_url), of(topic))
+    # what comes before a bridge is there waits for it
+    for k in (1, 2):
+        open_session(mqtt_broker.url, f"bridge-{k}", "city")
     both = [
         Running(database_url, mqtt_broker.url, kafka_url, topic, share="city", name=f"bridge-{k}")
         for k in (1, 2)
     ]
-    time.sleep(5)  # both subscribed, beside others on two cores
     publisher = Publisher(mqtt_broker.port)
     publisher.send(sent(400))
     publisher.close()
-    wait_until(lambda: sum(b.forwarded() for b in both) >= 400, 20, lambda: "400 forwarded")
+    wait_until(lambda: sum(b.forwarded() for b in both) >= 400, 90, lambda: "400 forwarded")
     for one in both:
         one.stop()
     assert sum(b.forwarded() for b in both) == 400
@@ -111,18 +117,18 @@ def test_without_kafka_nothing_is_acknowledged(database_url, mqtt_broker, own_ka
     one = Running(database_url, mqtt_broker.url, own_kafka.url, topic)
     publisher = Publisher(mqtt_broker.port)
     publisher.send(sent(100))
-    wait_until(lambda: one.forwarded() == 100, 60, lambda: "100 forwarded")
+    wait_until(lambda: one.forwarded() == 100, 90, lambda: "100 forwarded")
     own_kafka.kill()
     publisher.send(sent(50, start=100))
     publisher.close()
-    time.sleep(1.0)
+    wait_until(lambda: one.unacked() > 0, 60, lambda: "some received")
     one.stop()
     assert one.forwarded() == 100
     assert "nothing was lost" in str(one.failure)
     own_kafka.start()
     apply(KafkaAccess.of(own_kafka.url), of(topic))  # the embedded one has forgotten it
     two = Running(database_url, mqtt_broker.url, own_kafka.url, topic)
-    wait_until(lambda: two.forwarded() == 50, 20, lambda: "50 forwarded")
+    wait_until(lambda: two.forwarded() == 50, 90, lambda: "50 forwarded")
     two.stop()
 
 
@@ -136,11 +142,11 @@ def test_a_kafka_that_stands_still_holds_the_mqtt_broker_back(
     one = Running(database_url, mqtt_broker.url, own_kafka.url, topic, batch=50)
     publisher = Publisher(mqtt_broker.port)
     publisher.send(sent(50))
-    wait_until(lambda: one.forwarded() == 50, 40, lambda: "50 forwarded")
+    wait_until(lambda: one.forwarded() == 50, 90, lambda: "50 forwarded")
     os.kill(own_kafka.pid, signal.SIGSTOP)
     try:
         publisher.send(sent(3_000, start=50))
-        wait_until(lambda: one.unacked() > 50, 20, lambda: "some received")
+        wait_until(lambda: one.unacked() > 50, 60, lambda: "some received")
         time.sleep(1.5)
         assert one.unacked() <= 3 * 50
         assert one.forwarded() == 50
@@ -148,7 +154,7 @@ def test_a_kafka_that_stands_still_holds_the_mqtt_broker_back(
         os.kill(own_kafka.pid, signal.SIGCONT)
     publisher.close()
     wait_until(lambda: one.forwarded() == 3_050, 90, lambda: f"{one.forwarded()} forwarded")
-    wait_until(lambda: one.unacked() == 0, 20, lambda: "all acknowledged")
+    wait_until(lambda: one.unacked() == 0, 60, lambda: "all acknowledged")
     one.stop()
 
 
@@ -156,7 +162,7 @@ def test_a_kafka_that_stands_still_holds_the_mqtt_broker_back(
 def test_a_missing_topic_is_refused(database_url, mqtt_broker, kafka_url, topic):
     """A broker that made the topic by itself would choose the partitions, too."""
     one = Running(database_url, mqtt_broker.url, kafka_url, topic)
-    one.stop()
+    one.ended()  # by itself
     assert "tonne topics apply" in str(one.failure)
     with pytest.raises(InputError, match="tonne topics apply"):
         partitions(KafkaAccess.of(kafka_url), topic)

@@ -33,6 +33,7 @@ def test_two_pipelines_do_not_write_beside_each_other(database_url, monkeypatch)
     with pytest.raises(ServerError, match="another `tonne run` writes"):
         second.connection()
     first.close()
+    monkeypatch.setattr(writers, "PREDECESSOR_S", 60)
     second.connection()
     second.connection()
     assert opened == ["first", "second"]
@@ -50,10 +51,10 @@ def test_workers_that_start_together_on_a_new_database_both_share(database_url):
         late = threading.Thread(target=lambda: found.append(writers.share(second, wanted)))
         late.start()
         waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-        wait_until(lambda: looks.execute(waits).fetchone()[0] > 0, 20, lambda: "second waits")
+        wait_until(lambda: looks.execute(waits).fetchone()[0] > 0, 60, lambda: "second waits")
         with first.transaction():
             source.choose(first, wanted)
         first.execute("SELECT pg_advisory_lock_shared(%s)", [writers._LOCK])
         first.execute("SELECT pg_advisory_unlock(%s)", [writers._LOCK])
-        late.join(20)
+        late.join(60)
     assert found == [4]

@@ -54,14 +54,14 @@ def test_each_device_speaks_its_own_language(database_url, mqtt_broker, mqtt_url
         assert _stored(database_url, mqtt_broker) == (1_234_567, 4_321)
     finally:
         runner.stop()
-        thread.join(timeout=30)
+        thread.join(timeout=90)
     counted = metrics.registry.get_sample_value
     for codec in ("senml_cbor", "ocpp16"):
         labels = {"codec": codec, "result": "stored"}
         assert counted("tonne_ingest_messages_total", labels) >= 1
 
 
-def _stored(url, broker, patience_s=20.0):
+def _stored(url, broker, patience_s=90.0):
     """Send, as devices do until they hear of a receipt, and look for the registers."""
     end = time.monotonic() + patience_s
     wanted = (
@@ -71,17 +71,18 @@ def _stored(url, broker, patience_s=20.0):
     client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
     client.connect("127.0.0.1", broker.port)
     client.loop_start()
-    with psycopg.connect(url, autocommit=True) as conn:
-        while True:
-            client.publish(
-                "tonne/v1/m-1/telemetry", PACK, 1, properties=_typed("application/senml+cbor")
-            ).wait_for_publish(10)
-            client.publish("tonne/v1/ev-1/telemetry", CALL, 1).wait_for_publish(10)
-            time.sleep(0.5)
-            found = conn.execute(wanted).fetchone()
-            if None not in found or time.monotonic() > end:
-                break
-    client.disconnect()
-    client.loop_stop()
-    close_sockets(client)
-    return found
+    try:
+        with psycopg.connect(url, autocommit=True) as conn:
+            while True:
+                client.publish(
+                    "tonne/v1/m-1/telemetry", PACK, 1, properties=_typed("application/senml+cbor")
+                ).wait_for_publish(60)
+                client.publish("tonne/v1/ev-1/telemetry", CALL, 1).wait_for_publish(60)
+                time.sleep(0.5)
+                found = conn.execute(wanted).fetchone()
+                if None not in found or time.monotonic() > end:
+                    return found
+    finally:
+        client.disconnect()
+        client.loop_stop()
+        close_sockets(client)

@@ -53,7 +53,7 @@ def test_a_database_that_comes_later_is_waited_for(server):
     assert "\n" not in str(error.value)
     later = threading.Timer(0.7, server.start)
     later.start()
-    wait_for_server("database", begin, 60, stopping, LOG)
+    wait_for_server("database", begin, 120, stopping, LOG)
     later.join()
     assert chain.fleet.version == 0
     chain.close()
@@ -65,16 +65,18 @@ def test_a_restart_in_the_middle_of_the_start_ends_nothing(server):
     server.start()
     chain, begin = opening(server.url, stopping)
     tried: list[float] = []
+    later = threading.Timer(0.3, server.start)
 
     def once_killed():
         if not tried:
             chain._database.connection()
             server.kill()
-            threading.Timer(0.3, server.start).start()
+            later.start()
         tried.append(time.monotonic())
         begin()
 
-    wait_for_server("database", once_killed, 60, stopping, LOG)
+    wait_for_server("database", once_killed, 120, stopping, LOG)
+    later.join()
     assert len(tried) > 1
     chain.close()
 
@@ -90,7 +92,7 @@ def test_what_is_refused_is_said_at_once(server):
 
     with pytest.raises(ServerError, match="another"):
         wait_for_server("database", begin, 60, threading.Event(), LOG)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 def test_a_stop_ends_the_wait(server):
@@ -99,6 +101,8 @@ def test_a_stop_ends_the_wait(server):
     server.start()
     _, begin = opening(server.url, stopping)
     server.stop()
-    threading.Timer(0.3, stopping.set).start()
+    later = threading.Timer(0.3, stopping.set)
+    later.start()
     with pytest.raises(GaveUpError):
-        wait_for_server("database", begin, 60, stopping, LOG)
+        wait_for_server("database", begin, 120, stopping, LOG)
+    later.join()

@@ -8,7 +8,7 @@ import pytest
 
 from services.stream.gathering import gathered
 
-pytestmark = pytest.mark.timeout(20)
+pytestmark = pytest.mark.timeout(120)
 
 
 class Stream:

@@ -4,10 +4,9 @@ import hashlib
 import json
 import os
 import signal
-import socket
 import subprocess
+from functools import partial
 
-import httpx
 import pytest
 from click.testing import CliRunner
 
@@ -27,8 +26,11 @@ from services.witness.app import LARGEST_BODY
 from services.witness.cosigner import Cosigner
 from services.witness.state import FILE, State
 from tests import commands
+from tests.ports import free_port
+from tests.services.api import plain
 from tests.transparency import OthersWitness, answers, needs_witness, until
 
+get, post = (partial(one, timeout=60) for one in (plain.get, plain.post))
 KEY, STRANGER = (SigningKey(bytes([n]) * 32) for n in (7, 8))
 LOG = NoteKey("log.example/a", KEY.public)
 LEAVES = [leaf_hash(bytes([i])) for i in range(20)]
@@ -92,11 +94,11 @@ def run(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def served(run, free_port_of):
+def served(run):
     """URL and keys of a witness that is served as its organisation does it."""
     made = json.loads(run("create", "--name", "witness.example/ours", "--json").output)
     assert run("add-log", LOG.vkey).exit_code == 0
-    port = free_port_of()
+    port = free_port()
     process = commands.start(
         ["witness", "serve"],
         env={**os.environ, "TONNE_HOME": str(run.home), "TONNE_WITNESS_BIND": f"127.0.0.1:{port}"},
@@ -106,7 +108,7 @@ def served(run, free_port_of):
         until(lambda: answers("127.0.0.1", port))
         yield f"http://127.0.0.1:{port}", [Vkey.parse(text) for text in made["vkeys"]]
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) in (0, -signal.SIGTERM)
+        assert process.wait(60) in (0, -signal.SIGTERM)
         # closed properly: nothing is left beside the file
         assert not list(run.home.glob("witness-server/*-wal"))
     finally:
@@ -114,18 +116,8 @@ def served(run, free_port_of):
         process.communicate()
 
 
-@pytest.fixture(scope="module")
-def free_port_of():
-    def port():
-        with socket.socket() as one:
-            one.bind(("127.0.0.1", 0))
-            return one.getsockname()[1]
-
-    return port
-
-
 def told(url, body):
-    answer = httpx.post(f"{url}/add-checkpoint", content=body)
+    answer = post(f"{url}/add-checkpoint", content=body)
     return answer.status_code, answer.headers["content-type"], answer.text
 
 
@@ -145,11 +137,11 @@ def test_only_what_leads_on_is_cosigned(served, run):
             assert len({one.time_s for one in found}) == 1
             size = int(note.split("\n")[1])
     place = hashlib.sha256(LOG.name.encode()).hexdigest()
-    kept = httpx.get(f"{url}/{place}/checkpoint").text
+    kept = get(f"{url}/{place}/checkpoint").text
     assert kept.startswith(head(LEAVES))
     assert len(cosignatures(kept, *keys)) == 2
     assert "— x " not in kept
-    assert httpx.get(f"{url}/{'0' * 64}/checkpoint").status_code == 404
+    assert get(f"{url}/{'0' * 64}/checkpoint").status_code == 404
     shown = json.loads(run("show", "--json").output)
     assert [(one["origin"], one["size"]) for one in shown["logs"]] == [(LOG.name, 20)]
     against = {one["why"] for one in shown["contradictions"]}
@@ -160,9 +152,9 @@ def test_only_what_leads_on_is_cosigned(served, run):
 
 
 @needs_witness
-def test_another_witness_says_the_same(tmp_path, free_port_of):
+def test_another_witness_says_the_same(tmp_path):
     """Logs that are used to other witnesses could not work with ours."""
-    theirs = OthersWitness(tmp_path, free_port_of(), LOG)
+    theirs = OthersWitness(tmp_path, free_port(), LOG)
     try:
         size, differs = 0, []
         for name, body, status in ASKED:
@@ -186,13 +178,13 @@ def test_what_is_too_large_or_of_another_kind_is_refused(served):
     """Anybody could fill the memory of the witness."""
     url, _ = served
     large = b"x" * (LARGEST_BODY + 1)
-    assert httpx.post(f"{url}/add-checkpoint", content=large).status_code == 413
-    assert httpx.post(f"{url}/add-checkpoint", content=iter([large])).status_code == 413
-    assert httpx.get(f"{url}/add-checkpoint").status_code == 405
-    assert httpx.post(f"{url}/{'0' * 64}/checkpoint").status_code == 405
-    assert httpx.get(f"{url}/x" + "y" * 20_000).status_code == 414
+    assert post(f"{url}/add-checkpoint", content=large).status_code == 413
+    assert post(f"{url}/add-checkpoint", content=iter([large])).status_code == 413
+    assert get(f"{url}/add-checkpoint").status_code == 405
+    assert post(f"{url}/{'0' * 64}/checkpoint").status_code == 405
+    assert get(f"{url}/x" + "y" * 20_000).status_code == 414
     assert told(url, b"\xff\xfe")[0] == 400
-    assert httpx.get(f"{url}/vkeys").text.count("witness.example/ours+") == 2
+    assert get(f"{url}/vkeys").text.count("witness.example/ours+") == 2
 
 
 @pytest.fixture

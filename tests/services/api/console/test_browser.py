@@ -6,10 +6,12 @@ import shutil
 import zipfile
 from contextlib import suppress
 from datetime import UTC, datetime
+from fractions import Fraction
 
 import pytest
 from playwright.sync_api import TimeoutError as LateError
 
+from mrv.equivalents import diesel_litres
 from mrv.signatures import canonical
 from services.issuer.pack import export
 from services.store.postgres.pool import connect
@@ -112,6 +114,8 @@ def test_the_first_screen_says_what_was_saved_and_whether_it_is_enough(browser, 
     shown = tab.locator(".tiles div").first.locator("b").inner_text()
     assert f"In 2026 the projects of this programme avoided {shown} t" in said
     assert "of what was expected" in said
+    litres = f"{diesel_litres(Fraction(shown)):,}"
+    assert f"{litres} litres of diesel" in tab.locator(".tiles div").first.inner_text()
     assert in_sight(tab, tab.locator(".tiles b").nth(1))
     context.close()
 

@@ -1,0 +1,113 @@
+"""What a step of a register is worth: an example of each line of the table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from ingest.model import Replacement
+from ingest.registers import KNOWN, UNKNOWN, WORTH, Meter, Reader
+
+from .metering import MINUTE_US, T0_US, fleet, frame, whole
+
+# a 100 kW inverter that counts watt-hours: 27,500 in a quarter hour, room included
+RATED = Meter(110_000 / 3.6e9, 100)
+HIGH = [10_000_000, 10_001_000]
+SWAP = Replacement("energy_export_wh", T0_US + 20 * MINUTE_US, 10_001_400, 40)
+
+
+class Example(NamedTuple):
+    """Readings each quarter hour; the energy that counts; steps of unknown size."""
+
+    values: list[int]
+    counted: int
+    unknown: int
+    meter: Meter = RATED
+
+
+EXAMPLES = {
+    "rise within what": [
+        Example([1_000, 2_000, 3_000], 2_000, 0),
+        # 20,000 is believed until the next reading contradicts it
+        Example([1_000, 1_000, 20_000, 2_000], 1_000, 0),
+    ],
+    "fall within": [Example([1_000, 900, 1_200], 200, 0)],
+    "larger rise": [
+        Example([0] * 8 + [150_000], 0, 1),
+        Example([0] * 8 + [150_000, 150_000], 0, 2),
+        Example([0] * 8 + [150_000] * 3, 150_000, 0),
+    ],
+    "fall to where": [Example([10_000_000, 10_020_000, 10_001_000, 10_002_000], 2_000, 0)],
+    "wrap at the model's": [
+        Example(
+            [99_990_000, 99_999_000, 500, 1_500],
+            11_500,
+            0,
+            Meter(RATED.rate, RATED.tolerance, (100_000_000,), exact=True),
+        )
+    ],
+    "wrap at a modulus": [
+        Example(
+            [99_990_000, 99_999_000, 500, 1_500],
+            9_000,
+            2,
+            Meter(RATED.rate, RATED.tolerance, (100_000_000,), exact=False),
+        )
+    ],
+    "fall to about zero": [
+        Example([*HIGH, 0, 1_000, 2_000], 1_000, 3),
+        Example([*HIGH, 0, 1_000, 2_000, 3_000], 4_000, 1),
+        Example([*HIGH, 0, 0, 0, 0, 0, 0], 1_000, 6),
+    ],
+    "fall to any other": [
+        Example([*HIGH, *(5_000_000 + 1_000 * k for k in range(6))], 1_000, 6),
+        Example([*HIGH, 5_000_000, 5_001_000, 10_002_000], 2_000, 0),
+    ],
+    "rise beyond": [Example([1_000, *(999_000_000 + 1_000 * k for k in range(6))], 5_000, 1)],
+    "return within": [Example([*HIGH, 0, 1_000, 2_000, 3_000, 10_005_000], 5_000, 0)],
+    "meter swap": [
+        Example(
+            [*HIGH, 140, 240],
+            1_000 + 400 + 100 + 100,
+            0,
+            Meter(RATED.rate, RATED.tolerance, replacements=(SWAP,)),
+        )
+    ],
+}
+
+
+def lines(case: str) -> list[str]:
+    return [w.happens for w in WORTH if w.happens.startswith(case)]
+
+
+@pytest.mark.parametrize("case", EXAMPLES)
+def test_an_example_of_each_case_counts_what_the_table_says(case):
+    """The rules that make tonnes would be described by a table that nothing holds to them."""
+    assert len(lines(case)) == 1
+    for example in EXAMPLES[case]:
+        reader = Reader(example.meter)
+        for k, value in enumerate(example.values):
+            reader.read(T0_US + 15 * k * MINUTE_US, value)
+        counted = sum(step.value for step in reader.steps if step.kind == KNOWN)
+        unknown = sum(step.kind == UNKNOWN for step in reader.steps)
+        assert (counted, unknown) == (example.counted, example.unknown), example.values
+
+
+def test_a_device_without_its_rating_counts_nothing():
+    """The last line of the table is no register's, but its device's."""
+    (line,) = lines("any step of a device")
+    assert len(lines("")) == len(EXAMPLES) + 1, line
+    readings = frame([0] * 3, [T0_US + 15 * k * MINUTE_US for k in range(3)], [0, 1_000, 2_000])
+    rows = whole(fleet(1, None), readings)
+    assert int(rows.value.sum()) == 0
+    assert rows.unknown_us.all()
+
+
+def test_the_page_shows_the_table():
+    """The table that a reader finds would be another than the one that holds."""
+    page = (Path(__file__).parents[2] / "ingest" / "README.md").read_text()
+    said = [f"| {w.happens} | {w.counts} | {w.why} |" for w in WORTH]
+    shown = page.partition("| what happens | what it counts | why |\n|---|---|---|\n")[2]
+    assert shown.partition("\n\n")[0].splitlines() == said

@@ -157,12 +157,14 @@ def plausible(inputs: Inputs) -> None:
 
 def _digested(inputs: Inputs, factors: Factors) -> Fraction:
     """
-    Share of the inflow's COD that the methane in the gas was formed from. [1]
+    Least share of the inflow's COD that the methane in the gas was formed from. [1]
 
-    What forms the gas was removed in the reactor: eta_COD,PJ is no less.
+    What forms the gas was removed in the reactor: eta_COD,PJ is no less.  The meters of water
+    and gas may differ by what is plausible.
     """
     load = wastewater.organic_load(inputs["flow_m3"], inputs["cod_in_kg_per_m3"])
-    return min(Fraction(1), wastewater.ratio(_gas_load(inputs, factors), load))
+    least = wastewater.ratio(_gas_load(inputs, factors), load) / _MOST_FORMED
+    return min(Fraction(1), least)
 
 
 def _gas_load(inputs: Inputs, factors: Factors) -> Fraction:

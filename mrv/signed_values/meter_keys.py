@@ -18,6 +18,7 @@ from __future__ import annotations
 import binascii
 import re
 from base64 import b64decode
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import load_der_public_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
 from mrv.errors import SignedValueError
 
@@ -103,6 +104,34 @@ def decode_key(text: str) -> MeterKey:
             f"{text.strip()[:24]!r} is no public key; give DER or a point, in hex, base64 or PEM"
         )
     return MeterKey(raw)
+
+
+def same_key(one: MeterKey, other: MeterKey) -> bool:
+    """
+    Whether two texts hold one public key, as DER, as a point, or as a compressed point.
+
+    Raises
+    ------
+    SignedValueError
+        If one is damaged, or of a kind that is not known here.
+    """
+    return one == other or bool(_points(one) & _points(other))
+
+
+def _points(key: MeterKey) -> set[tuple[str, bytes]]:
+    """Name of the curve and point; a bare point may lie on several curves."""
+    if key.raw[0] == _SEQUENCE:
+        public = _read(key.raw)
+        if isinstance(public, Ed25519PublicKey):
+            return {("ed25519", public.public_bytes_raw())}
+        found = [_loaded(key.raw)]
+    else:
+        found = []
+        for curve in _CURVES.values():
+            with suppress(ValueError):
+                found.append(ec.EllipticCurvePublicKey.from_encoded_point(curve, key.raw))
+    whole = Encoding.X962, PublicFormat.UncompressedPoint
+    return {(one.curve.name, one.public_bytes(*whole)) for one in found}
 
 
 def _supported(key: MeterKey) -> MeterKey:

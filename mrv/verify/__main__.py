@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from ingest.errors import InputError
 from mrv.packs.zipped import opened_pack
-from mrv.verify.asked import asked_at, given, own_authorities, own_keys, own_policy
+from mrv.verify.asked import asked_at, given, own_authorities, own_keys, own_meter_keys, own_policy
 from mrv.verify.reliance import WAIVERS
 from mrv.verify.report import STATES, lines, plain
 from mrv.verify.steps import verify
@@ -32,10 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         policy = None if asked.policy is None else own_policy(asked.policy, asked.path)
         named = asked.authorities
         rule = None if named is None else own_authorities(named, asked.path)
+        meters = None if asked.meter_keys is None else own_meter_keys(asked.meter_keys, asked.path)
         with opened_pack(asked.path) as pack:
             report = verify(
-                pack, trusted, status, at=at, accept=asked.accept, policy=policy, authorities=rule
-            )
+                pack, trusted, status, at=at, accept=asked.accept, policy=policy,
+                authorities=rule, meter_keys=meters,
+            )  # fmt: skip
     except (InputError, OSError) as error:
         print(f"mrv.verify: {plain(str(error))}", file=sys.stderr)  # noqa: T201 - a command
         return _INPUT
@@ -51,6 +53,9 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--policy", help="which witnesses must have cosigned (C2SP tlog-policy)")
     parser.add_argument(
         "--authorities", help="time-stamp authorities that you trust: JSON, or certificates in PEM"
+    )
+    parser.add_argument(
+        "--meter-keys", help="keys of meters and gateways that sign: a line NAME KEY each"
     )
     parser.add_argument("--status", help="the project's status list")
     parser.add_argument(

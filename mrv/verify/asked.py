@@ -13,10 +13,12 @@ from mrv.signatures import canonical
 from mrv.signatures.authorities import read_authorities
 from mrv.signatures.proof_form import time_of
 from mrv.signatures.trust_root import Trust, read_trusted
+from mrv.signed_values.own_keys import read_own_keys
 from mrv.statement.status import lasts
 
 if TYPE_CHECKING:
     from mrv.signatures.authorities import StampRule
+    from mrv.signed_values.own_keys import OwnKeys
 
 # how far the clock that somebody read may be ahead of this machine's
 _AHEAD = timedelta(minutes=5)
@@ -120,6 +122,26 @@ def own_authorities(file: str, pack: str) -> StampRule:
         return read_authorities(given(file, "--authorities"))
     except MrvError as error:
         raise InputError(f"--authorities {file}: {error}") from error
+
+
+def own_meter_keys(file: str, pack: str) -> OwnKeys:
+    """
+    Read `--meter-keys`: public keys of meters and gateways, as the reader has them.
+
+    Raises
+    ------
+    InputError
+        If the file stands in the pack that it is to judge, or a line is no name with a key.
+    """
+    if is_part_of(file, pack):
+        raise InputError(
+            f"--meter-keys {file} came with the pack, so that whoever made the pack chose the keys;"
+            " give those on the labels of the meters, or of the makers' lists"
+        )
+    try:
+        return read_own_keys(given(file, "--meter-keys").decode("utf-8", "replace"))
+    except MrvError as error:
+        raise InputError(f"--meter-keys {file}: {error}") from error
 
 
 def given(file: str, option: str) -> bytes:

@@ -125,6 +125,9 @@ def relied_on(subject: Subject, rules: Rules | None) -> Iterator[str]:
             "arrival: hours as the operator's server counted them when it stored the readings,"
             " fixed by the log when it sealed each day"
         )
+    every = all(one.code != "meter-key" for one in subject.lacking)
+    if subject.meter_keys is not None and every and (signers := _value_signers(subject)):
+        yield f"meters' keys, by your own list: {', '.join(signers)}"
     order = "the order of the log's entries, and " if head is not None else ""
     yield f"clock: {order}the time for which you ask, {subject.at:%Y-%m-%dT%H:%M:%SZ}"
     said = subject.claims
@@ -198,10 +201,16 @@ def not_relied_on(subject: Subject) -> Iterator[str]:
     yield "the meters: whether they measured correctly, calibration and site visits have to show"
 
 
-def _signing_keys(subject: Subject) -> Iterator[str]:
+def _value_signers(subject: Subject) -> tuple[str, ...]:
     said = subject.claims.signed_energy
-    if said is not UNSET and said.signers:
+    return () if said is UNSET else said.signers
+
+
+def _signing_keys(subject: Subject) -> Iterator[str]:
+    signers = _value_signers(subject)
+    if signers and subject.meter_keys is None:
         yield (
-            f"keys of {', '.join(said.signers)}, by which values are signed: they are as the"
-            " operator's registry has them; compare them with the labels, or the makers' lists"
+            f"keys of {', '.join(signers)}, by which values are signed: they are as the"
+            " operator's registry has them; give those of the labels, or of the makers' lists,"
+            " with --meter-keys FILE"
         )

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from mrv.documents.form import UNSET
 from mrv.errors import CanonicalError
+from mrv.signed_values.meter_keys import parse_key, same_key
 from mrv.statement.signed_energy import COSE_GATEWAY, COSE_METER, NONE, OCMF
-from mrv.statement.signed_proof import check_kept
+from mrv.statement.signed_proof import ENDED, check_kept
 from mrv.verify.subject import NotApplicableError, NotCheckedError
 
 if TYPE_CHECKING:
+    from mrv.signed_values.own_keys import OwnKeys
+    from mrv.statement.plan_extract import MonitoringPlan
     from mrv.verify.subject import Subject
 
 _NAMES = {
@@ -29,6 +34,8 @@ def signed_values(subject: Subject) -> str:
         raise NotApplicableError("the statement does not tell how much of its energy is signed")
     try:
         check_kept(plan.signed, plan.devices, plan.serials)
+        if subject.meter_keys is not None:
+            _hold_against(subject, plan, subject.meter_keys)
     except ImportError as error:
         raise NotCheckedError(
             f"its batches need a library that is not here ({error.name}); pip install cbor2"
@@ -41,3 +48,34 @@ def signed_values(subject: Subject) -> str:
         if one.energy_wh != "0" or one.kind == NONE
     )
     return f"{len(plan.signed.values)} hold; of {stated.energy_wh} Wh {told}"
+
+
+def _hold_against(subject: Subject, plan: MonitoringPlan, own: OwnKeys) -> None:
+    """Verify the values once more by the keys that the reader has too; note signers without one."""
+    said = plan.signed
+    if said is None:
+        return
+    for signer in sorted({one.signer for one in said.values}):
+        serial = next((one.serial for one in said.keys if one.device == signer), None)
+        named = f"{signer} (serial {serial})" if serial else signer
+        mine = [key for name in (signer, serial) if name for key in own.get(name, ())]
+        if not mine:
+            subject.lack(
+                "meter-key",
+                "draft",
+                f"a key of {named} among your --meter-keys: it signed values of this period",
+                "add its line, off the label or the maker's list, or leave --meter-keys out",
+            )
+            continue
+        theirs = [one for one in said.keys if one.device == signer and one.key != ENDED]
+        strange = [x for x in theirs if not any(same_key(parse_key(x.key), key) for key in mine)]
+        if len(strange) == len(theirs):
+            ends = ", ".join(f"..{one.key[-16:]} from {one.from_}" for one in strange)
+            raise CanonicalError(
+                f"plan.json has the key {ends} of {named}; your --meter-keys has another one of it"
+            )
+        said = replace(said, keys=tuple(one for one in said.keys if one not in strange))
+    try:
+        check_kept(said, plan.devices, plan.serials)
+    except CanonicalError as error:
+        raise CanonicalError(f"by your --meter-keys alone: {error}") from error

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from mrv.packs.pack import Pack
     from mrv.signatures.authorities import StampRule
     from mrv.signatures.keys import EnrolledKey
+    from mrv.signed_values.own_keys import OwnKeys
 
 
 class Step(NamedTuple):
@@ -83,6 +84,7 @@ def verify(
     accept: Iterable[str] = (),
     policy: Policy | None = None,
     authorities: StampRule | None = None,
+    meter_keys: OwnKeys | None = None,
     begun: Callable[[int, str], None] | None = None,
 ) -> Report:
     """
@@ -106,6 +108,8 @@ def verify(
         Which witnesses must have cosigned, beside what stands with the trusted keys.
     authorities : StampRule, optional
         Time-stamp authorities that the reader trusts, in place of those of the trust root.
+    meter_keys : mapping of str to tuple of MeterKey, optional
+        Keys of meters and gateways that the reader has, by id or serial number.
     begun : callable, optional
         Called as each step begins, with its number, from 1, and its name.
 
@@ -131,6 +135,7 @@ def verify(
         issue_rule=None if said is None else said.issue,
         authorities=authorities or (None if said is None else said.timestamps),
         policies=_policies(None if said is None else said.log_policy, policy),
+        meter_keys=meter_keys,
     )
     steps = tuple(_walk(subject, begun))
     broken = any(step.outcome == "failed" for step in steps)

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from mrv.signatures.authorities import StampRule
     from mrv.signatures.keys import EnrolledKey, Role
     from mrv.signatures.trust_root import IssueRule
+    from mrv.signed_values.own_keys import OwnKeys
     from mrv.statement.plan_extract import MonitoringPlan
 
 
@@ -67,7 +68,7 @@ class Subject:
     programme's word.  `arrived` is what the seals say of when readings came; `lacking`
     is what steps found missing.  `authorities` are the time-stamp authorities that the reader
     trusts; `stamped` and `stamped_days` are what they saw.  `policies` say which witnesses have
-    to have cosigned.
+    to have cosigned.  `meter_keys` are keys of meters and gateways that the reader has.
     """
 
     pack: Pack
@@ -86,6 +87,7 @@ class Subject:
     authorities: StampRule | None = None
     stamped: StampedStatement | None = None
     stamped_days: list[StampedDay] = field(default_factory=list)
+    meter_keys: OwnKeys | None = None
 
     @cached_property
     def statement(self) -> dict[str, Any]:

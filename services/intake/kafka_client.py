@@ -333,4 +333,5 @@ class Connections:
 
 
 def _open(transport: Any) -> bool:
-    return bool(transport.get_extra_info("socket").fileno() >= 0)
+    held = transport.get_extra_info("socket")  # by TLS none, once it is closed
+    return held is not None and held.fileno() >= 0

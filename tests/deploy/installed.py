@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,10 @@ import pytest
 
 from tests.deploy.files import ROOT
 
-NO_NETWORK = ("connection", "resolution", "unreachable", "proxy", "timed out", "dns error")
+NO_NETWORK = (
+    "connection", "resolution", "unreachable", "proxy", "timed out", "dns error",
+    "error sending request", "service unavailable", "bad gateway", "too many requests",
+)  # fmt: skip
 
 
 def run(*words, **options):
@@ -24,8 +28,9 @@ def run(*words, **options):
 
 
 def uv(*words):
-    """Run the locked installer."""
-    return run(sys.executable, "-m", "uv", *words, cwd=ROOT)
+    """Run the locked installer, with patience for the index."""
+    patient = {"UV_HTTP_TIMEOUT": "120", "UV_HTTP_RETRIES": "6"}
+    return run(sys.executable, "-m", "uv", *words, cwd=ROOT, env=os.environ | patient)
 
 
 def python313():

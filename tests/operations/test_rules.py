@@ -38,6 +38,7 @@ def test_prometheus_takes_its_configuration_and_rules():
     _run(PROMTOOL, "check", "rules", "--lint-fatal", *RULES)
 
 
+@pytest.mark.timeout(900)  # a minute of one processor
 def test_rules_do_as_their_cases_say():
     """An alert could come too early, too late, never, or many at once for one cause."""
     _run(PROMTOOL, "test", "rules", *CASES)

@@ -27,5 +27,5 @@ def test_run_counts_the_fleet(pipeline: Pipeline) -> None:
     }
     pipeline.register({"sites": [site], "devices": [device]})
     with pipeline.running(pipeline.home / "run.log"):
-        pipeline.wait_for("tonne_database_up", 1)
+        pipeline.wait_for("tonne_fleet_devices", 1)
         assert pipeline.counted("tonne_fleet_devices") == 1

@@ -15,7 +15,7 @@ from ingest.errors import InputError
 from mrv import verify as checks
 from mrv.packs.zipped import opened_pack
 from mrv.signatures import canonical
-from mrv.verify.asked import asked_at, given, own_authorities, own_keys, own_policy
+from mrv.verify.asked import asked_at, given, own_authorities, own_keys, own_meter_keys, own_policy
 from mrv.verify.reliance import WAIVERS
 from mrv.verify.report import STATES
 from services.cli.options.choice import Choice
@@ -60,6 +60,13 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
     " those of a trust root.",
 )
 @click.option(
+    "--meter-keys",
+    "meter_keys_file",
+    type=_file,
+    help="Public keys of meters and gateways that sign their values, off the labels or a maker's"
+    " list: a line `NAME KEY` each, by serial number or id. In place of the registry's word.",
+)
+@click.option(
     "--accept",
     "accepted",
     multiple=True,
@@ -76,6 +83,7 @@ def verify(
     status_file: Path | None,
     policy_file: Path | None,
     authorities_file: Path | None,
+    meter_keys_file: Path | None,
     accepted: tuple[str, ...],
     moment: str | None,
     *,
@@ -108,10 +116,11 @@ def verify(
     policy = None if policy_file is None else own_policy(str(policy_file), path)
     named = authorities_file
     rule = None if named is None else own_authorities(str(named), path)
+    meters = None if meter_keys_file is None else own_meter_keys(str(meter_keys_file), path)
     with _pack(path) as pack, bar("verifying", len(checks.STEPS)) as shown:
         report = checks.verify(
             pack, trusted, status, at=at, accept=accepted, policy=policy, authorities=rule,
-            begun=steps(shown, "verifying"),
+            meter_keys=meters, begun=steps(shown, "verifying"),
         )  # fmt: skip
     if as_json:
         click.echo(json.dumps(report.to_json(), indent=2, ensure_ascii=False))

@@ -11,9 +11,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from mrv.errors import SignedValueError
 from mrv.signed_values import ocmf
-from mrv.signed_values.meter_keys import decode_key, parse_key
+from mrv.signed_values.meter_keys import decode_key, parse_key, same_key
+from mrv.signed_values.own_keys import read_own_keys
 from mrv.signed_values.packaging import Item, plain, read_items
 from mrv.signed_values.verification import DatedKey, check_items
+from tests.mrv.signed_values.signing import GATEWAY, METER, OTHER, public
 
 CURVES = {
     "secp256r1": ec.SECP256R1(),
@@ -201,3 +203,21 @@ def test_keys_are_read_in_each_of_their_forms():
     with pytest.raises(SignedValueError, match="of no use here"):
         parse_key(key_of(unsupported).hex())
     assert decode_key(key_of(unsupported).hex()).raw == key_of(unsupported)
+
+
+def test_one_key_in_its_forms_is_one_key():
+    """An auditor who reads a point off a label would be told that it is another meter's key."""
+    whole = METER.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    small = METER.public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+    forms = [parse_key(text) for text in (public(METER), whole.hex(), small.hex())]
+    strangers = [parse_key(public(key)) for key in (OTHER, GATEWAY)]
+    assert all(same_key(one, other) for one in forms for other in forms)
+    assert not any(same_key(one, other) for one in forms for other in strangers)
+    assert same_key(strangers[1], parse_key(public(GATEWAY).upper()))
+
+
+@pytest.mark.parametrize("text", ["", "# nothing", "m-1", "m-1 zz", "m-1 0400"])
+def test_lists_of_keys_that_are_none_are_refused(text):
+    """A list that holds nothing would leave the registry's word in place."""
+    with pytest.raises(SignedValueError):
+        read_own_keys(text)

@@ -3,10 +3,13 @@
 import pytest
 from click.testing import CliRunner
 
+from ingest.errors import InputError
 from ingest.mqtt.topics import Router
 from ingest.pipeline.admit import admit
 from mrv.packs.reader import read_pack
 from mrv.verify import verify
+from mrv.verify.__main__ import main as alone
+from mrv.verify.asked import own_meter_keys
 from services.cli.main import main
 from services.issuer.pack import export
 from services.store.messages.dead_letter_write import Letters
@@ -101,12 +104,43 @@ def test_a_day_that_its_gateway_signed(url, tmp_path, monkeypatch):
     assert int(said["values"]) == 2  # the first and the last of the day
     (step,) = (one for one in report.steps if one.name == "signed values")
     assert (step.outcome, "by its gateway" in step.detail) == ("ok", True)
+    _held_against_own_keys(tmp_path / closed.statement)
     monkeypatch.setenv("TONNE_DATABASE_URL", url)
     shown = CliRunner().invoke(main, ["statement", "show", closed.statement])
     assert f"{said['shares'][2]['share_percent']} % cose-gateway" in shown.stdout
     # closed again it is the same statement; more values that nobody needs change nothing
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         assert not close_period(conn, "pv", BEGIN, END, "test").new
+
+
+def _held_against_own_keys(pack):
+    """An auditor with the gateway's label in hand had to believe the registry's key."""
+    file = pack.parent / "meters.txt"
+
+    def asked(text):
+        file.write_text(text)
+        report = verify(read_pack(pack), meter_keys=own_meter_keys(str(file), str(pack)))
+        (step,) = (one for one in report.steps if one.name == "signed values")
+        return report, step
+
+    right, other = public(GATEWAY), public(STRANGER)
+    for text in (f"gw-1 {right}  # its label", f"gw-1 {other}\ngw-1 {right}"):
+        report, step = asked(text)
+        assert (report.consistent, step.outcome) == (True, "ok")
+        assert "meters' keys, by your own list: gw-1" in report.relied
+    asked_by = [str(pack), "--meter-keys", str(file), "--accept", "draft"]
+    assert CliRunner().invoke(main, ["verify", *asked_by]).exit_code == alone(asked_by) == 0
+    report, step = asked(f"gw-1 {other}")
+    assert CliRunner().invoke(main, ["verify", *asked_by]).exit_code == alone(asked_by) == 1
+    assert (report.exit_code, step.outcome) == (1, "failed")
+    assert "your --meter-keys has another one of it" in step.detail
+    report, step = asked(f"inv-1 {public(METER)}")
+    assert "meter-key" in {one.code for one in report.missing}
+    assert (report.exit_code, "by your own list" in " ".join(report.relied)) == (4, False)
+    with pytest.raises(InputError, match="line 1: 'zz' is no public key"):
+        asked("gw-1 zz")
+    with pytest.raises(InputError, match="came with the pack"):
+        own_meter_keys(str(pack / "plan.json"), str(pack))
 
 
 def test_what_does_not_hold_backs_nothing(url, tmp_path):

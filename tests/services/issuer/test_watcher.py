@@ -90,7 +90,7 @@ def test_its_own_role_suffices_for_all_that_it_does(database_url, tmp_path):
     """A part of a round that may not write ends in a warning, and boards stand still unseen."""
     planted(_issued, database_url, tmp_path)
     heard = Heard()
-    watcher = Watcher(database_url, Metrics(), heard, keep=Keep(letter_days=90))
+    watcher = Watcher(database_url, Metrics(), heard, keep=Keep(90, event_days=90, sky_days=400))
     for part in (
         watcher.look,
         watcher.see_alarms,

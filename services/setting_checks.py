@@ -20,7 +20,8 @@ SCHEMES = {
     "mqtt_url": ("mqtt", "mqtts"),
     "kafka_url": kafka_access.SCHEMES,
 }
-LEAST_LETTER_DAYS = 30
+# clear skies are made for the last five weeks, and would be made again
+LEAST_DAYS = {"dead_letter_days": 30, "webhook_event_days": 30, "clear_sky_days": 60}
 
 
 def _database(url: str) -> None:
@@ -86,10 +87,11 @@ def topic_level(name: str | None) -> str | None:
     return name or None
 
 
-def letter_days(days: int) -> int:
-    """Refuse to keep dead letters for too few days."""
-    if 0 < days < LEAST_LETTER_DAYS:
-        raise ValueError(f"is {days}; keep {LEAST_LETTER_DAYS} days at least, or 0 for ever")
+def kept_days(days: int, info: Any) -> int:
+    """Refuse to keep for too few days what goes by policy."""
+    least = LEAST_DAYS[info.field_name]
+    if 0 < days < least:
+        raise ValueError(f"is {days}; keep {least} days at least, or 0 for ever")
     return days
 
 

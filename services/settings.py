@@ -132,6 +132,10 @@ class Settings(BaseSettings):
         project does not accept by name.
     dead_letter_days : int
         How many days dead letters are kept, 30 at the least; 0 for ever.
+    webhook_event_days : int
+        How many days events for webhooks are kept, told or not, 30 at the least; 0 for ever.
+    clear_sky_days : int
+        How many days the sun under a clear sky is kept for boards, 60 at the least; 0 for ever.
     dead_letter_bytes_a_day : int
         What is kept of one principal's dead letters in a day of UTC, and of all together a hundred
         times that; more is counted only.
@@ -199,6 +203,8 @@ class Settings(BaseSettings):
     grafana_url: str | None = None
     require_accepted_factors: bool = False
     dead_letter_days: int = Field(default=90, ge=0)
+    webhook_event_days: int = Field(default=90, ge=0)
+    clear_sky_days: int = Field(default=400, ge=0)
     dead_letter_bytes_a_day: int = Field(default=20_000_000, ge=10_000)
     principal_messages_a_minute: int = Field(default=60_000, ge=0)
     principal_bytes_a_minute: int = Field(default=60_000_000, ge=0)
@@ -250,7 +256,7 @@ class Settings(BaseSettings):
     _networks = field_validator("trusted_proxies", "webhook_networks")(checks.networks)
     _classes = field_validator("sensorthings_public")(checks.device_classes)
     _one_level = field_validator("sparkplug_host_id")(checks.topic_level)
-    _long_enough = field_validator("dead_letter_days")(checks.letter_days)
+    _long_enough = field_validator(*checks.LEAST_DAYS)(checks.kept_days)
     _room_for_one = field_validator("principal_messages_a_minute", "principal_bytes_a_minute")(
         checks.quota
     )

@@ -55,6 +55,7 @@ class Looked(Collector):
         self._breaks: dict[str, int] = {}
         self._counted: dict[str, int] = {}
         self._alarms: Mapping[tuple[str, str, str], int] = {}
+        self._overdue: Mapping[str, float] = {}
         self._checked = Counter(
             "tonne_rebuild_checked_devices",
             "Devices whose derived rows were made again and compared",
@@ -98,11 +99,15 @@ class Looked(Collector):
         self._values["tonne_webhook_waiting_seconds"] = waiting.oldest_s
         self._values["tonne_webhook_dead_deliveries"] = waiting.dead
 
+    def overdue(self, seconds: Mapping[str, float]) -> None:
+        """Show for how long the oldest row of a table should be gone. [s]"""
+        self._overdue = seconds
+
     def lost(self) -> None:
         """Show that the database is down, and nothing of what was known before."""
         self._metrics.fleet_devices.clear()
         self._metrics.coverage_ratio.clear()
-        self._now = None
+        self._now, self._overdue = None, {}
         for name in _TEXTS.keys() - {"tonne_log_audit_time_seconds"}:
             self._values.pop(name, None)
         self._values["tonne_database_up"] = 0
@@ -138,6 +143,12 @@ class Looked(Collector):
             "Alarms that are not cleared, by kind, severity and whether somebody took them up",
             ["kind", "severity", "state"],
             self._alarms,
+        )
+        yield _family(
+            "tonne_retention_overdue_seconds",
+            "For how long the oldest row of a table has been kept beyond the policy",
+            ["table"],
+            {(table,): value for table, value in self._overdue.items()},
         )
         now = self._now
         states = {} if now is None else {(s,): now.gateways.get(s, 0) for s in ("online", "dark")}

@@ -7,8 +7,8 @@ Long rounds hold the database against the log and a few devices' derived rows
 against their readings: a change that nobody made by a command is found without
 anybody asking.  They cost a core for as long as they take, so a pipeline's own
 process does not take them.  All of it only reads, but for alarms, which are raised
-and cleared, for the sums of days, for old chunks, which are compressed, and for dead
-letters that policy no longer keeps.
+and cleared, for the sums of days, for old chunks, which are compressed, and for what
+policy no longer keeps: dead letters, events of webhooks, clear skies.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from services.store.registry import load as registry
 from services.store.registry.factors import load_book
 from services.store.statements import witness_lines
 from services.store.timeseries import arrivals
-from services.store.views import alarm_round
+from services.store.views import alarm_round, retention
 from services.store.views import fleet_metrics as gauges
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ _WEEK_US = 7 * 86_400_000_000
 # a look that hangs is a database that is down
 _PATIENCE = b"SET statement_timeout = '20s'"
 _LONG = b"SET statement_timeout = '15min'"
+# a chunk is compressed whole or not at all
+_WHOLE_CHUNK = b"SET statement_timeout = '6h'"
 PULSE = "watching"
 
 
@@ -74,8 +76,8 @@ class Keep:
 
     Attributes
     ----------
-    letter_days : int
-        Days for which dead letters are kept; 0 for ever.
+    letter_days, event_days, sky_days : int
+        Days for which dead letters, events of webhooks and clear skies are kept; 0 for ever.
     disk : Path or None
         A folder on the database's disk; where there is none, the database's own is looked for.
     witnessed : bool
@@ -85,6 +87,17 @@ class Keep:
     letter_days: int = 0
     disk: Path | None = None
     witnessed: bool = False
+    event_days: int = 0
+    sky_days: int = 0
+
+    @property
+    def days(self) -> dict[str, int]:
+        """Days for which rows are kept, by table."""
+        return {
+            "dead_letter": self.letter_days,
+            "webhook_event": self.event_days,
+            "clear_sky_day": self.sky_days,
+        }
 
     @staticmethod
     def by(settings: Settings) -> Keep:
@@ -94,6 +107,8 @@ class Keep:
             settings.dead_letter_days,
             settings.database_disk or (settings.home if local else None),
             settings.witness_policy is not None,
+            settings.webhook_event_days,
+            settings.clear_sky_days,
         )
 
 
@@ -137,7 +152,7 @@ class Watcher:
             ("today", self.add_up_today, DAYS_S),
             ("days", self.add_up, DAYS_S),
             ("columnstore", self.compress, COMPRESS_S),
-            ("letters", self.expire, EXPIRE_S),
+            ("retention", self.expire, EXPIRE_S),
             ("arrivals", self.pack, EXPIRE_S),
         ]
         if audit_s is not None:
@@ -176,6 +191,7 @@ class Watcher:
                 waits_s = witness_lines.waiting_s(conn) if self._keep.witnessed else 0.0
                 self._looked.waits_for_witnesses(waits_s)
                 self._looked.webhooks(webhooks.waiting(conn))
+                self._looked.overdue(retention.overdue_s(conn, self._keep.days))
         except (TonneError, psycopg.Error) as error:
             self._looked.lost()
             self._warn("database not seen", error)
@@ -228,7 +244,7 @@ class Watcher:
         """Compress old chunks, where the server can; what fails is tried in the next round."""
         try:
             with self._connected() as conn:
-                conn.execute(_LONG)
+                conn.execute(_WHOLE_CHUNK)
                 done = columnstore.compress(conn)
                 if done.compressed:
                     self._log.info("chunks compressed", chunks=len(done.compressed))
@@ -238,17 +254,35 @@ class Watcher:
             self._warn("chunks not compressed", error)
 
     def expire(self) -> None:
-        """Delete dead letters that are older than the policy keeps; a record of them stays."""
-        days = self._keep.letter_days
-        before = datetime.now(UTC) - timedelta(days=days) if days else None
-        try:
-            with self._connected() as conn:
-                conn.execute(_LONG)
-                tidy(conn, before)
-                if before and (gone := expire(conn, before, "tonne watch")):
-                    self._log.info("dead letters expired", letters=gone, before=f"{before:%F}")
-        except (TonneError, psycopg.Error) as error:
-            self._warn("dead letters not expired", error)
+        """Delete what is older than the policy keeps; what fails does not keep the rest."""
+        for what, work in (
+            ("dead letters", self._expire_letters),
+            ("webhook events", self._expire_events),
+            ("clear skies", self._expire_skies),
+        ):
+            try:
+                with self._connected() as conn:
+                    conn.execute(_LONG)
+                    work(conn)
+            except (TonneError, psycopg.Error) as error:
+                self._warn(f"{what} not expired", error)
+
+    def _expire_letters(self, conn: Connection) -> None:
+        before = _days_ago(self._keep.letter_days)
+        tidy(conn, before)
+        if before and (gone := expire(conn, before, "tonne watch")):
+            self._log.info("dead letters expired", letters=gone, before=f"{before:%F}")
+
+    def _expire_events(self, conn: Connection) -> None:
+        if before := _days_ago(self._keep.event_days):
+            gone = webhooks.expire(conn, before)
+            if gone.events:
+                self._log.info("webhook events expired", **gone._asdict(), before=f"{before:%F}")
+
+    def _expire_skies(self, conn: Connection) -> None:
+        before = _days_ago(self._keep.sky_days)
+        if before and (gone := pv_outlook.forget_skies(conn, before.date())):
+            self._log.info("clear skies expired", days=gone, before=f"{before:%F}")
 
     def pack(self) -> None:
         """Keep by day when readings of days that are over came."""
@@ -305,3 +339,7 @@ class Watcher:
     def _warn(self, event: str, error: Exception) -> None:
         if not self._stopping.is_set():
             self._log.warning(event, error=" ".join(str(error).split()))
+
+
+def _days_ago(days: int) -> datetime | None:
+    return datetime.now(UTC) - timedelta(days=days) if days else None

@@ -2,8 +2,8 @@
 What boards of PV hold the plants against: the sun under a clear sky, and the trend of years.
 
 Clear skies are made for each site, tilt and azimuth of the registry, from five weeks back to
-tomorrow, and kept; where pvlib is not installed there are none.  Trends are made again each
-day for inverters with two years of days.
+tomorrow, and kept for some time; where pvlib is not installed there are none.  Trends are made
+again each day for inverters with two years of days.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from mrv.performance.degradation import Trend, year_on_year
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import date
 
     from psycopg import Connection
 
@@ -55,6 +56,10 @@ _WRITE_SKY = (
     " VALUES (%s, %s, %s, %s, point(%s, %s), %s::real[])"
     " ON CONFLICT (site, tilt, azimuth, day) DO UPDATE"
     " SET place = excluded.place, w_m2 = excluded.w_m2"
+)
+_FORGET_SKIES = (
+    "DELETE FROM clear_sky_day WHERE ctid = ANY (ARRAY("
+    " SELECT ctid FROM clear_sky_day WHERE day < %s LIMIT 10000))"
 )
 _DUE = """
 SELECT d.id::text FROM device d
@@ -97,6 +102,14 @@ def refresh(conn: Connection) -> Made:
     """
     trends = _trends(conn)
     return Made(_skies(conn), trends)
+
+
+def forget_skies(conn: Connection, before: date) -> int:
+    """Remove clear skies of days before this one, some in each transaction; return how many."""
+    gone = 0
+    while some := conn.execute(_FORGET_SKIES, [before]).rowcount:
+        gone += some
+    return gone
 
 
 def _skies(conn: Connection) -> int:

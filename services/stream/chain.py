@@ -19,12 +19,12 @@ from services.clock import now_us
 from services.intake.batch_metrics import count_commit, count_messages
 from services.intake.clock_check import require_same_time
 from services.intake.database import Database
+from services.intake.newer_registry import NewerRegistry
 from services.intake.registry_watch import Plans, RegistryWatch, names_unknown
 from services.intake.retry import PULSE
 from services.intake.sparkplug import SparkplugNodes, Turn
 from services.intake.writer_lock import share
 from services.processing.batch import Batch
-from services.processing.commit import Store
 from services.store.messages.dead_letter_write import DAY_BYTES
 from services.store.stream.offsets import VisitedError
 from services.store.timeseries.last_seen import see
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from ingest.wire import Parcel
+    from services.intake.newer_registry import Prepared
     from services.metrics import Metrics
     from services.store.stream.offsets import Position
     from services.store.stream.topic_source import Source
@@ -89,11 +90,10 @@ class StreamChain:
         self._dead_topic = dead_topic
         self._metrics = metrics
         self._log = log
-        self._plans = Plans(factors.load())
+        self._newer = NewerRegistry(database_url, Plans(factors.load()), letter_bytes, log)
         self._watch = RegistryWatch()
         self._held: Version | None = None
         self._nodes = nodes or SparkplugNodes(Rules())
-        self._letter_bytes = letter_bytes
         self._unsure = False
 
     def open(self) -> None:
@@ -264,7 +264,7 @@ class StreamChain:
         with self._database.if_connected() as connection, suppress(VisitedError):
             if connection is not None:
                 self._look_again(connection)
-                version = self._refreshed(connection)
+                version = self._refreshed(connection, waits=False)
                 self._sweep(connection)
                 self._answer(connection, version)
                 return
@@ -307,29 +307,46 @@ class StreamChain:
 
     def _version(self, connection: Connection) -> Version:
         """Return the registry version in use; a newer one is looked for now and then."""
-        if self._held is None or self._watch.due():
-            return self._refreshed(connection)
+        if self._held is None or self._watch.due() or self._newer.ready:
+            return self._refreshed(connection, waits=False)
         return self._held
 
-    def _refreshed(self, connection: Connection) -> Version:
-        """Take up a new registry version, if there is one; return the one to use."""
-        held = self._held
-        newer = self._watch.newer(connection, None if held is None else held.fleet)
-        if held is not None and not newer:
-            held.store.look_for_requests(connection, self._own.answer_for)
-            return held
-        plan = self._plans.load(connection)
-        store = Store(plan, self._letter_bytes, None if held is None else held.store)
-        if held is None:
+    def _refreshed(self, connection: Connection, *, waits: bool = True) -> Version:
+        """
+        Take up a new registry version, if there is one; return the one to use.
+
+        Unless it `waits` for it, a newer one is prepared while storing goes on.
+        """
+        if self._held is None:
+            # what was prepared from a version before is dropped: others may have written since
+            self._watch.newer(connection, None)
             see(connection)
+            return self._take_up(connection, self._newer.now(connection, None))
+        if prepared := self._newer.taken():
+            self._take_up(connection, prepared)
+        held = self._held
+        if not self._watch.newer(connection, held.fleet):
+            held.store.look_for_requests(connection, self._own.answer_for)
+        elif waits:
+            self._take_up(connection, self._newer.now(connection, held.store))
         else:
-            store.go_on_from(held.store, *store.plan.fleet.unchanged(held.fleet))
+            self._newer.begin(held.store)
+        return self._held
+
+    def _take_up(self, connection: Connection, prepared: Prepared) -> Version:
+        """Use a newer version, and go on for a moment with the rows that its changes ask for."""
+        store, here, there = prepared
+        before, fleet = self._held, store.plan.fleet
+        if before is None:
+            homes = Homes.of_fleet(fleet, self._own.count)
+        else:
+            store.go_on_from(before.store, here, there)
+            homes = before.homes.moved(fleet, here, there)
         waiting = store.look_for_requests(connection, self._own.answer_for)
-        fleet = plan.fleet
         self._log.info(
             "registry", version=fleet.version, devices=len(fleet), devices_to_remake=waiting
         )
-        self._held = Version(store, Homes(fleet, self._own.count))
+        self._held = Version(store, homes)
         self._answer(connection, self._held)
         return self._held
 

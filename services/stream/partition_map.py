@@ -9,9 +9,9 @@ import numpy as np
 from ingest.wire import partition_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
-    from ingest.model import Fleet, Frame, Int32
+    from ingest.model import Device, Fleet, Frame, Int32
 
 
 class Homes:
@@ -22,11 +22,30 @@ class Homes:
     topic had another number of partitions.
     """
 
-    def __init__(self, fleet: Fleet, partitions: int) -> None:
-        self._of: Int32 = np.array(
-            [partition_of(device.gateway or device.id, partitions) for device in fleet.devices],
-            dtype=np.int32,
-        )
+    def __init__(self, homes: Int32, partitions: int) -> None:
+        self._of, self._partitions = homes, partitions
+
+    @classmethod
+    def of_fleet(cls, fleet: Fleet, partitions: int) -> Homes:
+        """Return the homes of a fleet's devices among so many partitions."""
+        return cls(_homes(fleet.devices, partitions), partitions)
+
+    def moved(self, fleet: Fleet, here: Int32, there: Int32) -> Homes:
+        """
+        Return the homes of a later version's devices.
+
+        Parameters
+        ----------
+        here, there : int32 array
+            Indices of devices that are as they were, in that version and in this.
+        """
+        new = np.ones(len(fleet), dtype=np.bool_)
+        new[here] = False
+        homes = np.empty(len(fleet), dtype=np.int32)
+        homes[here] = self._of[there]
+        changed = np.flatnonzero(new)
+        homes[changed] = _homes([fleet.devices[k] for k in changed.tolist()], self._partitions)
+        return Homes(homes, self._partitions)
 
     def all(self, frames: Iterable[Frame]) -> list[int]:
         """Return the partitions that answer for the devices of these frames, ascending."""
@@ -42,3 +61,10 @@ class Homes:
     def of(self, devices: Int32) -> list[int]:
         """Return the home partitions of devices, each once, ascending."""
         return [int(p) for p in np.unique(self._of[devices])]
+
+
+def _homes(devices: Sequence[Device], partitions: int) -> Int32:
+    return np.array(
+        [partition_of(device.gateway or device.id, partitions) for device in devices],
+        dtype=np.int32,
+    )

@@ -194,7 +194,7 @@ class Replayer:
         if held is not None and not newer:
             return held
         plan = load_plan(connection, self._factors)
-        self._held = Version(Store(plan), Homes(plan.fleet, self._partitions))
+        self._held = Version(Store(plan), Homes.of_fleet(plan.fleet, self._partitions))
         return self._held
 
     def close(self) -> None:

@@ -19,6 +19,7 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from statistics import median
+from typing import TypeVar
 
 import numpy as np
 import psycopg
@@ -40,8 +41,9 @@ from tests.bench.registry_change import grow
 from tests.bench.spent import cpu_s
 from tests.bench.stages_store import database
 from tests.running import Pipeline
-from tests.services.issuer.sealed import close_period
+from tests.services.issuer.sealed import close_period, up_to
 
+T = TypeVar("T")
 POINTS = ("100x1", "1000x1", "100x12")
 SUBJECTS = 5
 ZONE = "Asia/Ho_Chi_Minh"
@@ -213,7 +215,7 @@ class _Point:
         self._conn.execute(_BOARD, span).fetchall()
 
     def _closed(self) -> Iterator[tuple[str, float]]:
-        """Close the subjects' last month and verify its pack; seconds by the clock."""
+        """Seal all days, close the subjects' last month, verify its pack; seconds."""
         with psycopg.connect(self._url, autocommit=True) as conn:
             conn.execute(
                 "DELETE FROM project_device WHERE project_id = 'bench-000' AND device_id >= %s",
@@ -221,16 +223,29 @@ class _Point:
             )
             conn.execute("DELETE FROM remake_request")
         with connect(self._url, role="tonne_mrv", autocommit=True) as conn:
+            self._pid = conn.info.backend_pid
             began = time.monotonic()
-            closed = close_period(conn, "bench-000", month.BEGIN_US, month.END_US, "bench")
+            seconds, sealed = self._seconds(lambda: up_to(conn, month.END_US))
+            yield "seal_days", sealed.days
+            yield "seal_day_ms", seconds * 1_000 / sealed.days
+            seconds, closed = self._seconds(
+                lambda: close_period(conn, "bench-000", month.BEGIN_US, month.END_US, "bench")
+            )
+            yield "close_processor_s", seconds
             yield "close_s", time.monotonic() - began
             folder = self._home / "pack"
             shutil.rmtree(folder, ignore_errors=True)
             export(conn, closed.statement, folder)
-        began = time.monotonic()
-        if not verify(read_pack(folder)).consistent:
+        seconds, found = self._seconds(lambda: verify(read_pack(folder)))
+        if not found.consistent:
             raise AssertionError("the pack does not verify")
-        yield "verify_s", time.monotonic() - began
+        yield "verify_processor_s", seconds
+
+    def _seconds(self, work: Callable[[], T]) -> tuple[float, T]:
+        """Return processor time, of ours and the server's, and what came of it."""
+        began = time.process_time() + cpu_s(self._pid)
+        found = work()
+        return time.process_time() + cpu_s(self._pid) - began, found
 
 
 def _moved(frame: Frame, by_us: int) -> Frame:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mrv import factors, methodologies
+from mrv.equivalents import diesel_litres
 from mrv.methodologies import tools
 from mrv.methodologies.ams_ii_d_cupola import COKE_MWH_PER_T
 from mrv.parameters.inputs import read
@@ -309,3 +310,12 @@ def test_a_year_without_water_is_no_error():
     """A pump at rest would end in a division error."""
     rest = evaluate("am0020", inputs("am0020", volume_m3=0, energy_mwh=0))
     assert rest.reduction_t == 0
+
+
+@pytest.mark.parametrize(
+    ("tonnes", "litres"),
+    [("0", None), ("-3", None), ("0.01", 3), ("1", 360), ("4643000", 1_700_000_000)],
+)
+def test_a_tonne_in_litres_of_diesel(tonnes, litres):
+    """0.84 kg/L of 43.3 TJ/Gg and 74.8 t/TJ: 2.7206 kg a litre; a citizen is told no more."""
+    assert diesel_litres(Fraction(tonnes)) == litres

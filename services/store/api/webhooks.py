@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 TOPICS = ("statement", "finding", "alarm")
 STATES = ("waiting", "delivered", "dead")
 MOST = 50
+_AT_ONCE = 10_000
 _COLUMNS = (
     "w.id, w.url, w.topics, w.projects, w.author, w.created, w.ended, w.reason,"
     " (SELECT count(*) FROM webhook_delivery d WHERE d.webhook_id = w.id AND d.state = 'waiting'),"
@@ -79,6 +80,13 @@ class Open(NamedTuple):
     url: str
     projects: list[str] | None
     secrets: list[str]
+
+
+class Expired(NamedTuple):
+    """Events that were removed, and their deliveries that nobody had taken."""
+
+    events: int
+    undelivered: int
 
 
 class Waiting(NamedTuple):
@@ -297,3 +305,27 @@ def waiting(conn: Connection) -> Waiting:
         " count(*) FILTER (WHERE state = 'dead') FROM webhook_delivery WHERE state <> 'delivered'"
     ).fetchone()
     return Waiting(0, 0.0, 0) if row is None else Waiting(row[0], float(row[1]), row[2])
+
+
+def expire(conn: Connection, before: datetime) -> Expired:
+    """
+    Remove events from before a moment, some in each transaction.
+
+    Parameters
+    ----------
+    conn : psycopg.Connection
+        In autocommit, of a role that holds `tonne_watch`.
+
+    Raises
+    ------
+    psycopg.errors.InvalidParameterValue
+        When it is less than 30 days ago.
+    """
+    events = undelivered = 0
+    while row := conn.execute(
+        "SELECT events, undelivered FROM tonne_expire_events(%s, %s)", [before, _AT_ONCE]
+    ).fetchone():
+        if not row[0]:
+            break
+        events, undelivered = events + row[0], undelivered + row[1]
+    return Expired(events, undelivered)

@@ -125,9 +125,10 @@ def refresh_today(conn: Connection) -> None:
 
 def refresh_days(conn: Connection) -> int:
     """
-    Add up the days that dashboards read; returns how many chunks had changed.
+    Add up the days that dashboards read; returns how many chunks were looked through.
 
-    One transaction each minute's worth, so that what was done stays done.
+    One transaction each minute's worth, so that what was done stays done: a large chunk is
+    added up some days at a time, over several of them.
     """
     made = 0
     while True:

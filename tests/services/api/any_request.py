@@ -60,7 +60,7 @@ def _ask(served, operation, seen, most):
     @given(case=_cases(operation))
     def cases(case):
         _sometimes_real(case, served, sum(seen.values()))
-        answer = case.call(headers=headers, timeout=30)
+        answer = case.call(headers=headers, timeout=120)
         seen[answer.status_code] += 1
         # a head that is too large is refused before anybody looks what is in it, and the
         # check of refusals does not know these two

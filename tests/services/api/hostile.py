@@ -16,7 +16,7 @@ from tests.services.api import plain
 ATTACKER = "127.0.0.66"
 
 
-def connection(url, source=ATTACKER, timeout=10.0):
+def connection(url, source=ATTACKER, timeout=plain.PATIENCE_S):
     """Connect from an address of one's own; every address of 127/8 is this machine's."""
     where = urlsplit(url)
     return socket.create_connection((where.hostname, where.port), timeout, (source, 0))
@@ -26,7 +26,7 @@ def client(source=ATTACKER):
     """Return a client that asks from an address of its own."""
     # no TLS here, and its settings take longer to make than a request does
     way = httpx.HTTPTransport(local_address=source, verify=False)
-    return httpx.Client(transport=way, timeout=30)
+    return httpx.Client(transport=way, timeout=plain.PATIENCE_S)
 
 
 def endless_header(url, until_s):
@@ -72,58 +72,88 @@ def at_once(calls):
     for one in threads:
         one.start()
     for one in threads:
-        one.join(60)
+        one.join()
     return results
 
 
 class Reader:
-    """Reads public pages the whole time; `times_s` of the answers, `statuses` of those."""
+    """
+    Reads public pages the whole time; `times_s` of the answers, `statuses` of those.
 
-    def __init__(self, *urls):
-        self._urls = urls
-        self._ended = threading.Event()
+    In turn with them it reads the same pages of a process beside that nobody attacks: by
+    its times, `beside_s`, it is known how busy the machine is.
+    """
+
+    def __init__(self, urls, beside):
+        self._urls, self._beside = urls, beside
+        self._began, self._ended = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._read, daemon=True)
-        self.times_s, self.statuses = [], []
+        self.times_s, self.beside_s, self.statuses = [], [], []
 
     def __enter__(self):
         self._thread.start()
+        assert self._began.wait(plain.PATIENCE_S)
         return self
 
     def __exit__(self, *_):
         self._ended.set()
-        self._thread.join(60)
+        self._thread.join()
 
     def _read(self):
         with httpx.Client(
-            verify=plain.NO_AUTHORITIES, timeout=30, headers={"Connection": "close"}
+            verify=plain.NO_AUTHORITIES, timeout=plain.PATIENCE_S, headers={"Connection": "close"}
         ) as client:
             while not self._ended.is_set():
-                for url in self._urls:
-                    began_s = time.monotonic()
-                    try:
-                        status = client.get(url).status_code
-                    except httpx.HTTPError:
-                        status = 0
-                    self.times_s.append(time.monotonic() - began_s)
+                for url, other in zip(self._urls, self._beside, strict=True):
+                    self.beside_s.append(_read(client, other)[0])
+                    time_s, status = _read(client, url)
+                    self.times_s.append(time_s)
                     self.statuses.append(status)
+                    self._began.set()
                 self._ended.wait(0.02)
 
-    def share_s(self, share):
-        """Return the time under which this share of all answers stayed. [s]"""
-        return sorted(self.times_s)[min(len(self.times_s) - 1, int(share * len(self.times_s)))]
-
     def told(self, what):
-        """Print the figures, and return the slowest but one in a hundred. [s]"""
-        p99_s = self.share_s(0.99)
-        print(  # noqa: T201 - the figures are what the soak is for
-            f"{what}: {len(self.times_s)} reads, median {self.share_s(0.5):.3f} s,"
-            f" 99 % {p99_s:.3f} s, statuses {sorted(set(self.statuses))}"
+        """Print the figures; return median and slowest but one in a hundred, beside too. [s]"""
+        own, beside = (
+            (_share(times_s, 0.5), _share(times_s, 0.99))
+            for times_s in (self.times_s, self.beside_s)
         )
-        return p99_s
+        print(  # noqa: T201 - the figures are what the soak is for
+            f"{what}: {len(self.times_s)} reads, median {own[0]:.3f} s, 99 % {own[1]:.3f} s;"
+            f" beside {beside[0]:.3f} and {beside[1]:.3f} s;"
+            f" statuses {sorted(set(self.statuses))}"
+        )
+        return own, beside
+
+
+def _read(client, url):
+    """Read a page; how long it took [s], and the status, 0 for none."""
+    began_s = time.monotonic()
+    try:
+        status = client.get(url).status_code
+    except httpx.HTTPError:
+        status = 0
+    return time.monotonic() - began_s, status
+
+
+def _share(times_s, share):
+    """Return the time under which this share of all answers stayed. [s]"""
+    return sorted(times_s)[min(len(times_s) - 1, int(share * len(times_s)))]
 
 
 @contextlib.contextmanager
 def hanging_provider():
-    """Yield the address of a server that takes connections and never says a word."""
+    """Yield the address of a server that never says a word, and its socket."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listening:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}/keys"
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/keys", listening
+
+
+def knocks(listening):
+    """Count who asked a server that never says a word."""
+    listening.setblocking(False)
+    count = 0
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            listening.accept()[0].close()
+            count += 1
+    return count

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from services.cli.errors import Exit
 from services.cli.main import main
+from tests.services.api import plain
 
 pytestmark = pytest.mark.integration
 
@@ -90,7 +91,7 @@ def test_the_console_gives_them_to_who_may_see_the_project(served):
     page = f"/console/en/statements/{served.issued}"
     links = [f"{page}/exports/{form}.zip" for form in ("cdop", "cad-trust", "jcm")]
     for who, sees in (("scoped", True), ("stranger", False)):
-        with httpx.Client(base_url=served.url, timeout=30) as browser:
+        with httpx.Client(base_url=served.url, timeout=plain.PATIENCE_S) as browser:
             done = browser.post("/console/en/sign-in", data={"key": served.tokens[who]})
             assert done.status_code == 303
             text = browser.get(page).text
@@ -98,8 +99,8 @@ def test_the_console_gives_them_to_who_may_see_the_project(served):
                 assert (link in text) is sees
                 assert browser.get(link).status_code == (200 if sees else 403), (who, link)
     for link in links:
-        assert link not in httpx.get(served.url + page).text
-        assert httpx.get(served.url + link).status_code in {303, 401, 403}
+        assert link not in plain.get(served.url + page).text
+        assert plain.get(served.url + link).status_code in {303, 401, 403}
 
 
 def test_a_public_version_is_anybodys_once_it_was_published(served, tmp_path):
@@ -108,7 +109,7 @@ def test_a_public_version_is_anybodys_once_it_was_published(served, tmp_path):
     page = f"{served.url}/console/en/statements/{served.issued}"
     none = served.ask(path)
     assert (none.status_code, "--publish" in none.json()["detail"]) == (404, True)
-    assert path not in httpx.get(page).text
+    assert path not in plain.get(page).text
     env = {"TONNE_DATABASE_URL": served.database_url, "TONNE_HOME": str(served.home)}
     words = [
         "export",
@@ -124,6 +125,6 @@ def test_a_public_version_is_anybodys_once_it_was_published(served, tmp_path):
     given = served.ask(path)
     assert _opened(given) == {one.name: one.read_bytes() for one in (tmp_path / "twin").iterdir()}
     assert given.headers["cache-control"].startswith("public")
-    assert path in httpx.get(page).text
+    assert path in plain.get(page).text
     draft = served.ask(f"/v1/statements/{served.draft}/exports/public.zip")
     assert draft.status_code == 404

@@ -20,11 +20,12 @@ from services.store.postgres.pool import connect
 from services.store.statements import file_jobs as jobs
 from services.store.statements.file_jobs import Progress, Wanted
 from tests.planted import planted
+from tests.services.api import plain
 from tests.services.api.conftest import _issued
 
 pytestmark = pytest.mark.integration
 ASYNC = {"Prefer": "respond-async"}
-PATIENCE_S = 90
+PATIENCE_S = 240
 
 
 def finished(served, address, who):
@@ -97,7 +98,7 @@ def test_who_may_not_have_a_file_gets_no_job(served):
 
 def test_the_console_shows_how_far_a_file_is(served):
     """A browser would wait on a white page until its proxy gives up."""
-    with httpx.Client(base_url=served.url, follow_redirects=False, timeout=30) as browser:
+    with httpx.Client(base_url=served.url, timeout=plain.PATIENCE_S) as browser:
         browser.post("/console/en/sign-in", data={"key": served.tokens["scoped"]})
         first = browser.get(f"/console/vi/statements/{served.draft}/evidence")
         assert first.status_code == 303
@@ -116,7 +117,7 @@ def test_the_console_shows_how_far_a_file_is(served):
         assert file.content.startswith(b"PK")
         # it is there now, and given at once
         assert browser.get(f"/console/vi/statements/{served.draft}/evidence").status_code == 200
-    assert httpx.get(served.url + page, follow_redirects=False).status_code == 401
+    assert plain.get(served.url + page).status_code == 401
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import signal
 import time
+from contextlib import suppress
 from functools import partial
 
 import pytest
@@ -10,18 +11,20 @@ from tests.ports import free_port
 from tests.services.api import hostile, plain
 from tests.services.api.conftest import start
 from tests.services.api.hostile import Reader
-from tests.soak import often
+from tests.soak import SOAK, often
 
 LASTS_S = often(2, 5)
-# of reads at 99 %, beside other tests on two cores; the soak has the machine to itself [s]
-QUICK_S = often(1, 0) or 0.2
+# of reads at 99 %; the soak has the machine to itself [s]
+QUICK_S = 0.2
+# beside other tests: median and 99 % [s], or so many times what takes a process beside
+BUSY_S, TIMES = (1.0, 4.0), 10
 
 
 @pytest.fixture(scope="module")
 def attacked(served):
     """Return a second API over the same database, whose identity provider hangs."""
     url = f"127.0.0.1:{free_port()}"
-    with hostile.hanging_provider() as keys, (served.home / "attacked.log").open("wb") as log:
+    with hostile.hanging_provider() as (keys, _), (served.home / "attacked.log").open("wb") as log:
         process = start(
             served.database_url,
             served.home,
@@ -33,21 +36,34 @@ def attacked(served):
         )
         yield f"http://{url}"
         process.send_signal(signal.SIGTERM)
-        assert process.wait(40) == 0
+        assert process.wait(120) == 0
 
 
-def public(served, url):
-    return f"{url}/healthz", f"{url}/v1/statements/{served.issued}/status"
+def reading(served, attacked):
+    """Read what is public, of the attacked and of another process."""
+    paths = "/healthz", f"/v1/statements/{served.issued}/status"
+    return Reader(*([url + path for path in paths] for url in (attacked, served.url)))
+
+
+def undisturbed(readers, what):
+    """Say whether all reads were answered, and as soon as on a machine that is so busy."""
+    own, beside = readers.told(what)
+    assert set(readers.statuses) == {200}
+    if SOAK:
+        return own[1] < QUICK_S
+    return all(
+        time_s < max(most_s, TIMES * other_s)
+        for time_s, other_s, most_s in zip(own, beside, BUSY_S, strict=True)
+    )
 
 
 def test_a_header_without_end_stops_nobody(served, attacked):
     """One anonymous connection took the probe past its limit, and the service was restarted."""
-    until_s = time.monotonic() + LASTS_S
-    with Reader(*public(served, attacked)) as readers:
+    with reading(served, attacked) as readers:
+        until_s = time.monotonic() + LASTS_S
         found = hostile.at_once([lambda: hostile.endless_header(attacked, until_s)] * 8)
         time.sleep(max(0, until_s - time.monotonic()))
-    assert readers.told("endless header") < QUICK_S
-    assert set(readers.statuses) == {200}
+    assert undisturbed(readers, "endless header")
     assert max(taken for taken, _ in found) < 16 * 2**20  # what stands in socket buffers
 
 
@@ -55,13 +71,12 @@ def test_idle_sockets_of_one_address_shut_nobody_out(served, attacked):
     """Two thousand sockets that say nothing gave 503 to everybody."""
     opened = hostile.idle(attacked, 2_050)
     try:
-        with Reader(*public(served, attacked)) as readers:
+        with reading(served, attacked) as readers:
             time.sleep(LASTS_S)
     finally:
         for one in opened:
             one.close()
-    assert readers.told("idle sockets") < QUICK_S
-    assert set(readers.statuses) == {200}
+    assert undisturbed(readers, "idle sockets")
 
 
 def test_a_provider_that_hangs_holds_no_connection_of_the_database(served, attacked):
@@ -72,11 +87,10 @@ def test_a_provider_that_hangs_holds_no_connection_of_the_database(served, attac
         with hostile.client() as one:
             return one.get(f"{attacked}/v1/statements", headers=headers).status_code
 
-    with Reader(*public(served, attacked)) as readers:
+    with reading(served, attacked) as readers:
         statuses = hostile.at_once([knock] * 20)
     assert set(statuses) <= {401, 503}
-    assert readers.told("a provider that hangs") < QUICK_S
-    assert set(readers.statuses) == {200}
+    assert undisturbed(readers, "a provider that hangs")
 
 
 def test_writes_at_once_stall_no_read(served, attacked):
@@ -88,11 +102,10 @@ def test_writes_at_once_stall_no_read(served, attacked):
             key = {"name": "many", "role": "auditor"}
             return one.post(f"{attacked}/v1/keys", json=key, headers=headers).status_code
 
-    with Reader(*public(served, attacked)) as readers:
+    with reading(served, attacked) as readers:
         statuses = [one for _ in range(often(3, 10)) for one in hostile.at_once([make] * 16)]
     assert set(statuses) == {201}
-    assert readers.told("writes at once") < QUICK_S
-    assert set(readers.statuses) == {200}
+    assert undisturbed(readers, "writes at once")
 
 
 def test_long_work_stalls_no_read(served, attacked):
@@ -116,12 +129,11 @@ def test_long_work_stalls_no_read(served, attacked):
         *(partial(file, path) for path in files),
         *(partial(file, path, Prefer="respond-async") for path in ("/evidence", *files)),
     ]
-    with Reader(*public(served, attacked)) as readers:
+    with reading(served, attacked) as readers:
         statuses = [one for _ in range(often(1, 5)) for one in hostile.at_once(calls)]
-    # closes of one period at once are the same draft
-    assert set(statuses) <= {200, 201, 202}
-    assert readers.told("closes, reports and packs") < QUICK_S
-    assert set(readers.statuses) == {200}
+    # closes of one period at once are the same draft; whoever waited too long is told so
+    assert {200, 201, 202} <= set(statuses) <= {200, 201, 202, 503}
+    assert undisturbed(readers, "closes, reports and packs")
 
 
 def test_nobody_but_a_trusted_proxy_is_believed(served, attacked):
@@ -153,6 +165,7 @@ def test_nobody_but_a_trusted_proxy_is_believed(served, attacked):
 def test_a_head_that_is_too_large_is_refused(attacked, head, status):
     """What is read before anybody is known would fill the memory."""
     with hostile.connection(attacked) as one:
-        one.sendall(head)
+        with suppress(OSError):  # it may be refused before its end is sent
+            one.sendall(head)
         assert one.recv(200).startswith(b"HTTP/1.1 " + status)
     assert plain.get(f"{attacked}/healthz").status_code == 200

@@ -1,6 +1,7 @@
 """Turns and places: nobody takes what all need."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 import uvicorn
@@ -36,12 +37,13 @@ def test_a_lane_lets_in_so_many_and_the_others_after_them():
 
 def test_whoever_leaves_the_queue_leaves_no_place_behind(monkeypatch):
     """Callers that hang up while they wait would shut everybody out for ever."""
-    monkeypatch.setattr(lanes, "WAIT_S", 0.02)
 
     async def gone():
         lane = Lane(1)
         assert await lane.enter("a")
-        assert not await lane.enter("a")  # in time
+        with monkeypatch.context() as impatient:
+            impatient.setattr(lanes, "WAIT_S", 0.02)
+            assert not await lane.enter("a")  # in time
         waiting = [asyncio.create_task(lane.enter("a")) for _ in range(3)]
         await asyncio.sleep(0)
         waiting[0].cancel()
@@ -185,11 +187,13 @@ def test_who_neither_ends_nor_reads_is_hung_up_on(monkeypatch, request_, part):
             assert (await reader.readexactly(12)) == b"HTTP/1.1 200"
             if not part:
                 reader._transport.pause_reading()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(120):
                 while state.connections:
                     writer.write(part)
                     await asyncio.sleep(0.02)
             writer.transport.abort()
+            with suppress(OSError):  # hung up on
+                await writer.wait_closed()
 
     asyncio.run(held())
     assert not places._taken
@@ -202,8 +206,9 @@ def test_a_body_that_ends_late_lets_the_next_request_be_asked(monkeypatch):
     config.places = Places()
 
     async def asked():
+        state = ServerState()
         server = await asyncio.get_running_loop().create_server(
-            lambda: PromptProtocol(config, ServerState(), {}), "127.0.0.1", 0
+            lambda: PromptProtocol(config, state, {}), "127.0.0.1", 0
         )
         async with server:
             reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
@@ -212,5 +217,9 @@ def test_a_body_that_ends_late_lets_the_next_request_be_asked(monkeypatch):
                 assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
                 writer.write(b"ab")
             writer.close()
+            await writer.wait_closed()
+            async with asyncio.timeout(120):
+                while state.connections:  # noqa: ASYNC110 - uvicorn's own
+                    await asyncio.sleep(0.01)
 
     asyncio.run(asked())

@@ -62,7 +62,9 @@ def test_a_list_holds_nothing_of_another_project(served, path):
 
 def test_pages_keep_to_the_scope(served):
     """Drafts and meters of one owner would stand on a page for another."""
-    with httpx.Client(verify=plain.NO_AUTHORITIES, base_url=served.url, timeout=30) as browser:
+    with httpx.Client(
+        verify=plain.NO_AUTHORITIES, base_url=served.url, timeout=plain.PATIENCE_S
+    ) as browser:
         assert (
             browser.post("/console/en/sign-in", data={"key": served.tokens["stranger"]}).status_code
             == 303

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from services.store.postgres.pool import connect
+from tests.services.api import plain
 
 pytestmark = pytest.mark.integration
 ROOT = "/v1/sensorthings/v1.1"
@@ -35,7 +36,7 @@ def test_every_set_and_link_leads_somewhere(served):
     index = served.ask(ROOT).json()
     assert len(index["value"]) == 8
     token = {"Authorization": f"Bearer {served.tokens['auditor']}"}
-    with httpx.Client(headers=token, timeout=30) as client:
+    with httpx.Client(headers=token, timeout=plain.PATIENCE_S) as client:
         for entry in index["value"]:
             found = client.get(entry["url"], params={"$top": 2}).json()["value"]
             assert found, entry
@@ -53,7 +54,7 @@ def test_a_series_is_paged_to_its_end_and_is_what_is_stored(served):
     token = {"Authorization": f"Bearer {served.tokens['auditor']}"}
     url = f"{served.url}{ROOT}/{STREAM}/Observations?$top=100&$count=true"
     found = []
-    with httpx.Client(headers=token, timeout=30) as client:
+    with httpx.Client(headers=token, timeout=plain.PATIENCE_S) as client:
         while url:
             page = client.get(url).json()
             assert page["@iot.count"] == len(rows)

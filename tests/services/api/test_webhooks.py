@@ -1,9 +1,9 @@
 """Webhooks at the API: made by administrators of all projects, secrets shown once."""
 
-import httpx
 import pytest
 
 from services.store.postgres.pool import connect
+from tests.services.api import plain
 
 pytestmark = pytest.mark.integration
 URL = "https://8.8.8.8/tonne"
@@ -60,7 +60,7 @@ def test_what_is_wrong_is_refused(served):
         {"id": "x", "url": URL, "topics": ["alarm"], "projects": ["nowhere"]},
     ):
         assert _post(served, "", **body).status_code in {404, 422}, body
-    named = httpx.post(
+    named = plain.post(
         f"{served.url}/v1/webhooks",
         json={"id": "x", "url": URL, "topics": ["alarm"]},
         headers={"Authorization": f"Bearer {served.tokens['admin']}", "Idempotency-Key": "k"},

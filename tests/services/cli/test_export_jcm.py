@@ -63,7 +63,7 @@ def test_the_spreadsheet_recalculates_to_the_statement(run, pack, tmp_path):
     subprocess.run(
         [OFFICE, f"-env:UserInstallation=file://{tmp_path}/office", "--headless", "--convert-to",
          "xlsx", "--outdir", str(tmp_path / "recalculated"), str(tmp_path / "out/monitoring.xlsx")],
-        check=True, capture_output=True, timeout=120,
+        check=True, capture_output=True, timeout=280,
     )  # fmt: skip
     book = openpyxl.load_workbook(tmp_path / "recalculated" / "monitoring.xlsx", data_only=True)
     sheet, said = book["MRS(calc_process)"], _stated(pack)["emissions"]

@@ -83,7 +83,7 @@ class Plant:
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
-        assert self._started.wait(10)
+        assert self._started.wait(60)
 
     def _run(self):
         asyncio.set_event_loop(self._loop)
@@ -104,7 +104,8 @@ class Plant:
     def close(self):
         """Switch the plant off."""
         self._loop.call_soon_threadsafe(self._over.set)
-        self._thread.join(10)
+        self._thread.join(60)
+        assert not self._thread.is_alive()
 
 
 class SecurePipeline(Pipeline):
@@ -179,7 +180,7 @@ class Edge:
         """End it in order."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(30)
+            self.process.wait(120)
 
     @contextmanager
     def running(self):
@@ -237,7 +238,7 @@ class Edge:
         return json.loads(done.stdout)
 
 
-def until(happened, patience_s=60.0, what=""):
+def until(happened, patience_s=180.0, what=""):
     """Wait until something is so."""
     end = time.monotonic() + patience_s
     while not happened():
@@ -275,18 +276,33 @@ def recorded(edge):
     return _asked(edge, "SELECT seq FROM sqlite_sequence WHERE name = 'message'")
 
 
-def waiting(edge):
-    """How many messages have no receipt yet."""
-    return _asked(edge, "SELECT count(*) FROM message")
+def waiting(edge, device="%"):
+    """How many messages have no receipt yet, of all devices or of one."""
+    return _asked(edge, f"SELECT count(*) FROM message WHERE device LIKE '{device}'")
+
+
+def freed_to(edge, number):
+    """Whether the first so many messages have their receipt; more may wait behind them."""
+    return _asked(edge, f"SELECT count(*) FROM message WHERE seq <= {number}") == 0
 
 
 def _asked(edge, query):
-    """A number of the outbox; 0 while the gateway is still making it."""
-    if not edge.outbox.exists():
-        return 0
-    with closing(sqlite3.connect(f"file:{edge.outbox}?mode=ro", uri=True)) as db:
-        try:
-            found = db.execute(query).fetchone()
-        except sqlite3.OperationalError:
-            return 0
-        return found[0] if found else 0
+    """
+    A number of the outbox; 0 while the gateway is still making it.
+
+    After a kill an outbox cannot be read for a moment: that says nothing of what is in it.
+    """
+    end = time.monotonic() + 180
+    while edge.outbox.exists():
+        with closing(sqlite3.connect(f"file:{edge.outbox}?mode=ro", uri=True)) as db:
+            try:
+                found = db.execute(query).fetchone()
+            except sqlite3.OperationalError as error:
+                if "no such table" in str(error):
+                    return 0
+                if time.monotonic() > end:
+                    raise
+            else:
+                return found[0] if found else 0
+        time.sleep(0.05)
+    return 0

@@ -37,7 +37,7 @@ class Line:
         self._listening = threading.Event()
         for thread in self._threads:
             thread.start()
-        assert self._listening.wait(10)
+        assert self._listening.wait(60)
 
     def _carry(self):
         """Carry bytes both ways, as a wire does; one that is cut loses them."""
@@ -82,6 +82,7 @@ class Line:
         self._over.set()
         self._loop.call_soon_threadsafe(self._quit.set)
         for thread in self._threads:
-            thread.join(10)
+            thread.join(60)
+            assert not thread.is_alive()
         for end in (*self._ends, *self._slaves):
             os.close(end)

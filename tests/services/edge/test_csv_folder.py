@@ -40,16 +40,23 @@ def folder(tmp_path, request):
     watching.start()
     yield drop, outbox
     stopping.set()
-    watching.join(10)
+    watching.join(60)
+    assert not watching.is_alive()
     outbox.close()
 
 
 def _put(drop, data):
-    """Write a file that has rested already."""
-    path = drop / "export.csv"
-    path.write_bytes(data)
-    os.utime(path, (time.time() - UNENDED_S - 1,) * 2)
-    until(lambda: not path.exists(), 10)
+    """Put a file there that has rested already."""
+    path = _rested(drop, "export.csv", data, UNENDED_S + 1)
+    until(lambda: not path.exists())
+
+
+def _rested(drop, name, data, seconds):
+    """Let a file appear whole, last written so long ago; return its path."""
+    made = drop.parent / name
+    made.write_bytes(data)
+    os.utime(made, (time.time() - seconds,) * 2)
+    return made.rename(drop / name)
 
 
 def _held(outbox):
@@ -105,7 +112,7 @@ def test_one_bad_row_and_nothing_of_the_file_is_taken(folder, data, told):
     drop, outbox = folder
     _put(drop, data)
     note = drop / "refused" / "export.csv.txt"
-    until(lambda: note.exists() and note.read_text("utf-8"), 30)
+    until(lambda: note.exists() and note.read_text("utf-8"))
     assert told in note.read_text("utf-8")
     assert (drop / "refused" / "export.csv").read_bytes() == data
     assert _held(outbox) == []
@@ -140,33 +147,30 @@ def test_a_program_that_ends_no_line_loses_none(folder):
 def test_a_file_is_left_to_whoever_still_writes_it(folder):
     """What a program writes after the move would be in `done`, and nobody would read it."""
     drop, outbox = folder
-    path, other = drop / "export.csv", drop / "other.csv"
+    path = drop / "export.csv"
     with path.open("wb") as writing:
         writing.write(GOOD.encode()[:-5] + b"\n")
         writing.flush()
         os.utime(path, (time.time() - UNENDED_S - 1,) * 2)
-        other.write_bytes(GOOD.encode())
-        os.utime(other, (time.time() - UNENDED_S - 1,) * 2)
-        until(lambda: not other.exists(), 10)  # which comes after it in the folder
+        # which comes after it in the folder
+        other = _rested(drop, "other.csv", GOOD.encode(), UNENDED_S + 1)
+        until(lambda: not other.exists())
         assert path.exists()
         assert _held(outbox) == ROWS
         # where every file looks open none would ever be taken
         os.utime(path, (time.time() - HELD_S - 1,) * 2)
-        until(lambda: not path.exists(), 10)
+        until(lambda: not path.exists())
 
 
 def test_a_line_without_its_end_waits(folder):
     """A program that is in the middle of a line would be taken at half a number."""
     drop, outbox = folder
-    path, other = drop / "export.csv", drop / "other.csv"
-    path.write_bytes(GOOD.encode()[:-6])
-    other.write_bytes(GOOD.encode())
-    for each in (path, other):
-        os.utime(each, (time.time() - UNENDED_S / 2,) * 2)
-    until(lambda: not other.exists(), 10)
+    path = _rested(drop, "export.csv", GOOD.encode()[:-6], UNENDED_S / 10)
+    other = _rested(drop, "other.csv", GOOD.encode(), UNENDED_S / 10)
+    until(lambda: not other.exists())
     assert path.exists()
     with path.open("ab") as writing:
         writing.write(GOOD.encode()[-6:])
-    os.utime(path, (time.time() - UNENDED_S / 2,) * 2)
-    until(lambda: not path.exists(), 10)
+    os.utime(path, (time.time() - UNENDED_S / 10,) * 2)
+    until(lambda: not path.exists())
     assert _held(outbox) == sorted(2 * ROWS)

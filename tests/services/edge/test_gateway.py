@@ -67,16 +67,15 @@ def test_every_source_arrives_under_the_gateways_own_identity(pipeline, plant, t
             client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
             client.connect("127.0.0.1", local.port)
             client.loop_start()
-            time.sleep(1.0)
             until(lambda: "recording" in edge.log.read_text(), what=edge.log.read_text)
-            end = time.monotonic() + 60
+            end = time.monotonic() + 180
             while not rows(pipeline, "pv_inverter", "q-1"):
                 for payload in (
                     b'{"ts": 1767225600000, "values": {"energy_export_kwh": 12.5}}',
                     b'{"active_power_kw": 3}',
                     b"not json",
                 ):
-                    client.publish("plant/q-1/json", payload, qos=1).wait_for_publish(5)
+                    client.publish("plant/q-1/json", payload, qos=1).wait_for_publish(60)
                 assert time.monotonic() < end, edge.log.read_text()
                 time.sleep(1)
             for class_, device in (
@@ -130,10 +129,10 @@ def test_what_a_broker_retains_is_not_of_now(pipeline, tmp_path):
     try:
         client.connect("127.0.0.1", local.port)
         client.loop_start()
-        client.publish("plant/q-3/json", b'{"active_power_kw": 9}', 1, True).wait_for_publish(10)
+        client.publish("plant/q-3/json", b'{"active_power_kw": 9}', 1, True).wait_for_publish(60)
 
         def speak():
-            client.publish("plant/q-3/json", b'{"active_power_kw": 3}', 1).wait_for_publish(10)
+            client.publish("plant/q-3/json", b'{"active_power_kw": 3}', 1).wait_for_publish(60)
             return recorded(edge) > 1
 
         with edge.running():
@@ -232,7 +231,7 @@ def test_nothing_recorded_is_lost_or_doubled_by_kills(pipeline, plant, tmp_path,
             # with no plant to ask it only forwards
             rest = Edge(tmp_path, pipeline, [meter(plant, 86_400)])
             with rest.running():
-                until(lambda: waiting(rest) == 0, 120, rest.log.read_text)
+                until(lambda: waiting(rest) == 0, 300, rest.log.read_text)
             taken = recorded(rest)
     finally:
         edge.stop()
@@ -256,8 +255,8 @@ def test_a_device_that_is_not_its_own_holds_up_no_other(pipeline, plant, tmp_pat
             lambda: len(rows(pipeline, "pv_inverter", "inv-1")) > before + 5,
             what=edge.log.read_text,
         )
-    status = edge.status()
-    held = {each["device"]: each["messages"] for each in status["waiting"]}
+        until(lambda: waiting(edge, "of-another-gateway") > 5, what=edge.log.read_text)
+    held = {each["device"]: each["messages"] for each in edge.status()["waiting"]}
     assert held["of-another-gateway"] > 5
     found = one(pipeline, "SELECT count(*) FROM dead_letter WHERE topic LIKE '%%of-another%%'")
     assert 1 <= found[0] <= 300

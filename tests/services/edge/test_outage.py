@@ -3,7 +3,6 @@
 import json
 import os
 import sqlite3
-import time
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,8 +18,10 @@ from tests.services.edge.plant import (
     GATEWAY,
     OTHER,
     Edge,
+    freed_to,
     meter,
     one,
+    recorded,
     registry,
     rows,
     until,
@@ -32,6 +33,7 @@ DAYS = 10 if float(os.environ.get("FAULT_ROUNDS", "0.1")) >= 1 else 3
 MINUTES = 1 if DAYS == 10 else 15
 AWAY = [f"away-{k}" for k in range(5)]
 DAY_S = 86_400
+_PATIENCE_S = 900  # of a day that a clock is off: what lies between is how slow all is
 FAKETIME = [*Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")]
 
 
@@ -69,7 +71,7 @@ def test_days_without_network_arrive_once_it_is_back(pipeline, tmp_path, capsys)
             edge.start()
             broker.start()
             with pipeline.running(tmp_path / "run.log"):
-                until(lambda: waiting(edge) < backlog * 2 // 3, 120, edge.log.read_text)
+                until(lambda: waiting(edge) < backlog * 2 // 3, 300, edge.log.read_text)
                 edge.kill()  # and a power cut in the midst of it
                 edge.start()
                 until(lambda: waiting(edge) == 0, 300, edge.log.read_text)
@@ -112,38 +114,41 @@ def test_a_clock_off_by_a_day_is_seen_through_and_told(
             # recorded before anybody could tell it the time
             until(lambda: waiting(edge) > 5, what=edge.log.read_text)
             stamped = _stamped(edge)
-            assert abs((stamped - began).total_seconds() - seconds) < 60
+            assert abs((stamped - began).total_seconds() - seconds) < _PATIENCE_S
             _of_an_earlier_boot(edge, 2)
+            backlog = recorded(edge)
             broker.start()
             with pipeline.running(tmp_path / "run.log"):
                 until(
-                    lambda: waiting(edge) < 3 and _clock(pipeline) is not None,
-                    60,
-                    edge.log.read_text,
+                    lambda: recorded(edge) > backlog + 5 and freed_to(edge, backlog + 5),
+                    what=edge.log.read_text,
                 )
-                until(lambda: abs(_clock(pipeline) - seconds) < 60, 60, edge.log.read_text)
+                until(lambda: _clock(pipeline) is not None, what=edge.log.read_text)
+                until(
+                    lambda: abs(_clock(pipeline) - seconds) < _PATIENCE_S, what=edge.log.read_text
+                )
                 edge.stop()
-                time.sleep(1)
     finally:
         broker.start()
     fresh = sorted({r[1] for r in rows(pipeline, "energy_meter", "clock-1")} - before)
     late = [t for t in fresh if t < began - timedelta(hours=1)]
     right = [t for t in fresh if t not in late]
     assert len(right) > 5
-    assert all(abs((t - began).total_seconds()) < 120 for t in right)
+    ended, near = datetime.now(UTC), timedelta(minutes=1)
+    assert all(began - near < t < ended + near for t in right)
     # what is from before the machine last started stays as it was stamped: a day ahead it is
-    # refused and kept, a day behind it is a late reading like any other
+    # refused and kept, anew each time that it is sent, a day behind it is a late reading like any
     letters = one(
         pipeline,
-        "SELECT count(*) FROM dead_letter WHERE device_id = 'clock-1'"
+        "SELECT count(DISTINCT sha256) FROM dead_letter WHERE device_id = 'clock-1'"
         " AND reason = 'time_future' AND received > %s",
         began,
     )
     assert (len(late), letters) == ((0, (2,)) if seconds > 0 else (2, (0,)))
     told = edge.words()
-    (answer,) = [w for w in told if w["event"] == "tonne answers"]
+    answer = next(w for w in told if w["event"] == "tonne answers")
     assert answer["level"] == "warning"
-    assert abs(answer["clock_ahead_s"] - seconds) < 60
+    assert abs(answer["clock_ahead_s"] - seconds) < _PATIENCE_S
     if seconds > 0:
         assert "time_future" in pipeline.tonne("deadletter", "count")
 
@@ -156,7 +161,7 @@ def _stamped(edge):
 
 def _of_an_earlier_boot(edge, count):
     """As if the machine had started anew since these were recorded."""
-    with closing(sqlite3.connect(edge.outbox, timeout=10)) as db, db:
+    with closing(sqlite3.connect(edge.outbox, timeout=60)) as db, db:
         db.execute(
             "UPDATE message SET boot = 'earlier' WHERE seq IN"
             " (SELECT seq FROM message ORDER BY seq LIMIT ?)",

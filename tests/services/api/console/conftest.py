@@ -6,6 +6,8 @@ import shutil
 import pytest
 from playwright.sync_api import sync_playwright
 
+PATIENCE_MS = 90_000
+
 
 @pytest.fixture(scope="module")
 def browser():
@@ -20,6 +22,7 @@ def browser():
     with sync_playwright() as made:
         opened = made.chromium.launch(
             executable_path=path,
+            timeout=PATIENCE_MS,
             args=[
                 "--no-sandbox",
                 "--disable-gpu",
@@ -36,13 +39,27 @@ def browser():
 
 
 @pytest.fixture
-def tab(browser):
+def opened(browser):
+    """Return a function that opens a page with options of its own; all are closed again."""
+    contexts = []
+
+    def page(**options):
+        contexts.append(browser.new_context(**options))
+        contexts[-1].set_default_timeout(PATIENCE_MS)
+        return contexts[-1].new_page()
+
+    yield page
+    for one in contexts:
+        one.close()
+
+
+@pytest.fixture
+def tab(opened):
     """Return a page that fails its test where anything goes wrong in it."""
-    context = browser.new_context(locale="en", viewport={"width": 1280, "height": 900})
-    page = context.new_page()
+    page = opened(locale="en", viewport={"width": 1280, "height": 900})
     wrong = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
     yield page
-    context.close()
+    page.context.close()
     assert not wrong

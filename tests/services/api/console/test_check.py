@@ -272,7 +272,7 @@ def test_the_zip_is_taken_as_it_was_downloaded(tmp_path):
         input=out.getvalue(),
         capture_output=True,
         check=True,
-        timeout=60,
+        timeout=240,
     )
     whole = {name: b64encode(data).decode() for name, data in (FILES | TABLES).items()}
     assert json.loads(done.stdout) == whole

@@ -58,7 +58,7 @@ def foreign_parts(text):
 
 def get(served, path, cookies=None):
     """Open a page."""
-    return plain.get(served.url + path, cookies=cookies, timeout=30)
+    return plain.get(served.url + path, cookies=cookies)
 
 
 def fetched(served, path, cookies):
@@ -67,7 +67,7 @@ def fetched(served, path, cookies):
     if answer.status_code != 303:
         return answer
     job = answer.headers["location"]
-    end = time.monotonic() + 90
+    end = time.monotonic() + 2 * plain.PATIENCE_S
     while f'href="{job}/file"' not in (shown := get(served, job, cookies).text):
         assert time.monotonic() < end, shown
         time.sleep(0.1)
@@ -306,7 +306,9 @@ def test_a_session_opens_no_api(served):
 
 def test_signing_out_ends_the_session_of_the_browser(served):
     """The next user of a shared computer would be the auditor."""
-    with httpx.Client(verify=plain.NO_AUTHORITIES, base_url=served.url) as client:
+    with httpx.Client(
+        verify=plain.NO_AUTHORITIES, base_url=served.url, timeout=plain.PATIENCE_S
+    ) as client:
         client.post("/console/en/sign-in", data={"key": served.tokens["auditor"]})
         assert client.get("/console/en/live").status_code == 200
         copied = dict(client.cookies)
@@ -331,7 +333,7 @@ def test_a_live_stream_ends_with_its_session(served, way):
     served.tokens["watches"] = token
     cookies = session(served, "watches")
     events = f"{served.url}/console/en/live/events"
-    with plain.stream("GET", events, cookies=cookies, timeout=10) as answer:
+    with plain.stream("GET", events, cookies=cookies) as answer:
         parts = answer.iter_raw()
         next(parts)
         if way == "revoked":
@@ -340,13 +342,15 @@ def test_a_live_stream_ends_with_its_session(served, way):
             plain.post(f"{served.url}/console/en/sign-out", cookies=cookies)
         began_s = time.monotonic()
         for _ in parts:  # until the server ends it
-            assert time.monotonic() - began_s < 10
-    assert time.monotonic() - began_s < 10
+            assert time.monotonic() - began_s < plain.PATIENCE_S
 
 
 def test_one_key_takes_no_more_than_its_share_of_live_streams(served):
     """Whoever opens a thousand windows would shut all others out of the live view."""
-    cookie = session(served, "auditor")["tonne_session"]
+    # with a key that nobody else watches by: of windows that are closed the server hears later
+    with connect(served.database_url, role="tonne_api", autocommit=True) as conn:
+        _, served.tokens["everywhere"] = api_keys.create(conn, "all", "auditor", None, "test")
+    cookie = session(served, "everywhere")["tonne_session"]
     head = f"GET /console/en/live/events HTTP/1.1\r\nHost: x\r\nCookie: tonne_session={cookie}"
     with ExitStack() as held:
         seen = []
@@ -374,9 +378,8 @@ def test_files_are_packed_and_kept(served):
 def test_live_events_tell_what_is_new(served):
     """An operator would look at a table that stands still."""
     cookies = session(served, "auditor")
-    with plain.stream(
-        "GET", f"{served.url}/console/en/live/events", cookies=cookies, timeout=30
-    ) as answer:
+    events = f"{served.url}/console/en/live/events"
+    with plain.stream("GET", events, cookies=cookies) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         for line in answer.iter_lines():
             if line.startswith("data: "):

@@ -1,0 +1,35 @@
+"""
+What a citizen can picture of a tonne: the diesel whose burning gives as much CO2.
+
+For reading only: no statement holds it, and nothing is counted by it.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import floor, log10
+
+from mrv import factors
+from mrv.methodologies._shared import diesel
+
+_DIGITS = 2
+
+
+def diesel_litres(tonnes: Fraction) -> int | None:
+    """
+    Litres of diesel that give as much CO2 when they burn, rounded down to two digits. [L]
+
+    By the fuel's density and the upper bounds of its calorific value and carbon (IPCC 2006
+    Guidelines, volume 2, tables 1.2 and 1.4), so that it is rather too few than too many.
+    None where it is less than a litre.
+
+    Parameters
+    ----------
+    tonnes : Fraction
+        [tCO2]
+    """
+    litres = tonnes / diesel(Fraction(1), factors.load())
+    if litres < 1:
+        return None
+    step = int(10 ** max(0, floor(log10(floor(litres))) + 1 - _DIGITS))
+    return floor(litres / step) * step

@@ -248,6 +248,19 @@ class Condition:
     test: Callable[[Inputs, Reductions], str | None]
 
 
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """
+    Two quantities that are measured apart and have to agree.
+
+    `test` returns None, or what does not agree and what to do, and by parameter what counts
+    at most until it does.
+    """
+
+    clause: str
+    test: Callable[[Inputs, Factors], tuple[str, Mapping[str, Fraction]] | None]
+
+
 def not_metered(
     activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
 ) -> Inputs:
@@ -284,8 +297,11 @@ class Methodology:
     baseline gains goes by time alone: its intervals would show the project's side without
     it, a loss that is none, so they have no emissions.  `rules` say what is
     conservative about it and what caps it, `uses` how the kinds of its factors
-    begin, `consumptions` what its services take.  `notes` is the file's own text: where
-    each equation and default comes from, and how certain it is.
+    begin, `consumptions` what its services take.  `shown` gives, by parameter, the least of it
+    that the metered quantities show, and `agreement` what of them is to agree when a period
+    closes; `uncredited` names, by the crediting period's first year, the parameters that are of
+    time before it: they count 0.  All three are of the third version of the rules.  `notes` is
+    the file's own text: where each equation and default comes from, and how certain it is.
     """
 
     id: str
@@ -308,6 +324,9 @@ class Methodology:
     monthly: bool = False
     by_time: bool = False
     consumptions: tuple[Consumption, ...] = ()
+    shown: Mapping[str, Callable[[Inputs, Factors], Fraction]] = field(default_factory=dict)
+    agreement: tuple[Agreement, ...] = ()
+    uncredited: Callable[[Inputs, int], frozenset[str]] = lambda *_: frozenset()
 
     @property
     def version(self) -> str:

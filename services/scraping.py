@@ -43,6 +43,8 @@ class _Server(ThreadingMixIn, WSGIServer):
     """Answers each connection in a thread, few of them at once, and none for long."""
 
     daemon_threads = True
+    # as many as come together: who finds no room here waits a second, and longer each time
+    request_queue_size = 128
 
     def __init__(self, host: str, port: int) -> None:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)

@@ -120,8 +120,13 @@ class Bucket:
         self.proxy, self.folder = proxy, folder
         self.url = (
             f"s3://{folder.name}/archive?endpoint_override=127.0.0.1:{proxy.port}"
-            "&scheme=http&region=us-east-1&timeout_s=2"
+            "&scheme=http&region=us-east-1&timeout_s=60"
         )
+
+    @property
+    def impatient_url(self):
+        """Of the same bucket, for who meets a server that never answers."""
+        return self.url.replace("timeout_s=60", "timeout_s=2")
 
 
 @pytest.fixture(scope="session")
@@ -141,6 +146,8 @@ def s3_server(tmp_path_factory):
             socket.create_connection(("127.0.0.1", port), timeout=10).close()
             break
         if time.monotonic() > end or process.poll() is not None:
+            process.kill()
+            process.wait()
             raise RuntimeError((folder / "server.log").read_text())
         time.sleep(0.05)
     yield port, folder / "data"

@@ -56,7 +56,7 @@ def _copy(url: str, source: str, name: str) -> None:
     reused.forget(url)
     databases.execute(
         url,
-        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s",
+        "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = %s",
         [source],
     )
     databases.copy(databases.named(url, name), source)

@@ -27,6 +27,7 @@ BLOCKS = [
     for thousand in range(21_000, 31_000, 2_000)
     for hundred in range(0, 1_000, SIZE)
 ]
+OUTSIDE = 31_000  # to the range of clients' ports, which begins at 32768
 SERVERS = ("postgres", "mosquitto", "kafka", "prometheus", "grafana")
 
 
@@ -81,6 +82,20 @@ def own() -> Block:
 def free_port(count: int = 1) -> int:
     """Return a port for this process alone; with `count`, the first of so many in a row."""
     return own().free(count)
+
+
+def taken_outside() -> socket.socket:
+    """
+    Return a server on a port outside of all blocks; close it.
+
+    Who finds it taken looks for another one in the thousand above it, where no test is.
+    """
+    for port in range(OUTSIDE, OUTSIDE + 10 * SIZE):
+        try:
+            return socket.create_server((LOOPBACK, port))
+        except OSError:
+            continue
+    raise RuntimeError(f"no free port from {OUTSIDE} on; stop what listens there")
 
 
 def give_ports(home: Path, *names: str, count: int = 1) -> Path:

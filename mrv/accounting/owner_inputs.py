@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mrv.model import Factor, Factors, Methodology
     from mrv.parameters.inputs import Inputs
     from mrv.parameters.specs import ParameterSpec
-    from mrv.registry.project import Sample
+    from mrv.registry.project import Measured, Sample
 
 OFFICIAL = "tonne: emission factors are official ones, not the owner's"
 UNACCEPTED = "no acceptance by the programme is entered (`acceptances`)"
@@ -238,14 +238,75 @@ def unlisted(
             continue
         known = {f.value: f for f in factors if f.kind.startswith(spec.published)}
         if Fraction(parameters[name]) not in known:
-            listed = ", ".join(sorted({f.text for f in known.values()}))
+            shown = ", ".join(sorted({f.text for f in known.values()}))
             told.append(
                 f"{name} = {exact_text(Fraction(parameters[name]))} is none of the published"
-                f" {listed}; choose one, or show where it was measured"
+                f" {shown}; choose one: what of it leaves less counts until then"
             )
     told += _below_default(methodology, parameters, factors)
     if told:
         yield Finding(OFFICIAL, False, "; ".join(told))
+
+
+def listed(
+    methodology: Methodology,
+    parameters: Inputs,
+    factors: Factors,
+    reduction: Callable[[Inputs], Fraction],
+) -> Inputs:
+    """
+    Count what stands beside a published list by the list's next value, if that leaves less.
+
+    Parameters
+    ----------
+    reduction : callable
+        What the period comes to with some parameters. [tCO2e]
+    """
+    used = dict(parameters)
+    for name, spec in methodology.parameters.items():
+        if spec.published not in _LISTS or name not in used:
+            continue
+        value = Fraction(used[name])
+        known = {f.value for f in factors if f.kind.startswith(spec.published)}
+        if value in known:
+            continue
+        below, above = [v for v in known if v < value], [v for v in known if v > value]
+        near = (value, *([max(below)] if below else ()), *([min(above)] if above else ()))
+        used[name] = min(near, key=lambda v: reduction({**used, name: v}))
+    return used
+
+
+def weak(
+    methodology: Methodology,
+    samples: Sequence[Sample],
+    channels: Mapping[str, Measured],
+    how: Mapping[str, str],
+) -> Iterator[Finding]:
+    """
+    Say which of what counts as measured shows little.
+
+    A sample whose report nobody can find again, and an analyser that was read in less than
+    half of the hours: a grab sample at the strongest hour is no mean of the day.
+    """
+    told = []
+    for name in methodology.parameters:
+        if how.get(name, LABORATORY) == LABORATORY:
+            bare = [one.sample for one in samples if one.parameter == name and one.sha256 is None]
+            if bare:
+                told.append(
+                    f"{name}: sample {', '.join(bare[:3])}"
+                    + (f" and {len(bare) - 3} more" if len(bare) > 3 else "")  # noqa: PLR2004
+                    + " names no file of its report; give its `sha256`"
+                )
+        elif name in channels and how.get(name) == channels[name].told:
+            one = channels[name]
+            if 2 * one.hours < one.of:
+                told.append(
+                    f"{name}: read in {one.hours} of {one.of} hours ({one.told}); let it be"
+                    " recorded each hour, or give composite samples as `laboratory` results"
+                )
+    if told:
+        yield Finding(MEASURED, False, "; ".join(told))
 
 
 def _below_default(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -139,13 +140,16 @@ def close(
         years_ = (methodology.reductions(one, book) for one in of.values())
         return sum((one.reduction_t for one in years_), start=Fraction(0))
 
-    def reduced(params: Inputs) -> Fraction:
-        return comes_to(params, monitored)
-
     def by_book(book: Factors) -> Fraction:
         return comes_to(parameters, monitored, book)
 
+    def quantities(params: Inputs) -> dict[int, Inputs]:
+        return inputs_by_year(methodology, params, factors, monitored, parts, gross=False)
+
+    reduced = partial(comes_to, some=monitored)
+    parameters, early = checks.credited(parameters, project.from_us)
     parameters, how = checks.measured(parameters, reduced)
+    parameters, how, less = checks.shown(parameters, how, quantities, reduced, factors)
     parameters, typed = checks.typed(parameters, factors, project.from_us, reduced, how)
     factors, brought = checks.brought(factors, by_book)
     ledger = Ledger(factors)
@@ -194,6 +198,8 @@ def close(
             *filter(None, [condition(ledger.used(), names)]),
             *strange,
             *typed,
+            *early,
+            *less,
             *brought,
             *resting.findings,
         ),

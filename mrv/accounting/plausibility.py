@@ -10,32 +10,36 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from ingest.model import INTERVAL_US
 from mrv.accounting.device_period import Bounds
 from mrv.accounting.distance_history import limited
 from mrv.accounting.owner_inputs import (
+    MEASURED,
     bounded,
     brought,
     compared_kinds,
+    listed,
     means,
     measured,
     own_factors,
     unlisted,
+    weak,
 )
 from mrv.accounting.period_result import Finding, ParameterUse
 from mrv.accounting.plausible_service import raised, stretches
 from mrv.accounting.twin_series import twins
-from mrv.accounting.unmeasured import settled
-from mrv.calendar import utc_text
+from mrv.accounting.unmeasured import AGREED, raised_to, rounded, settled
+from mrv.calendar import local_date, utc_text
 from mrv.factors.brought import bounded as bounded_book
 from mrv.registry.calibration import of_meter
 from mrv.registry.project import BOUNDED, FIRST
+from mrv.rounding import exact_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from fractions import Fraction
 
     from ingest.model import Fleet
     from mrv.accounting.device_period import Monitored
@@ -51,6 +55,7 @@ _MEASURED = ("Wh", "mL", "m", "g")
 UNCOUNTED = "tonne: what counts for the baseline is one meter, known and rated"
 BEYOND = "plausibility of devices"
 UNSHOWN = "tonne: no energy beyond what a device's other channels show"
+UNCREDITED = "tonne: what counts is of the crediting period"
 ALIKE = "tonne: no two meters move as one"
 TWICE = "tonne: no certificate is of more energy than counts"
 
@@ -138,6 +143,55 @@ class Plausibility:
         found = means(self.besides.samples, self.methodology)
         return settled(self.methodology, parameters, found, self.besides.channels, reduction)
 
+    def credited(self, parameters: Inputs, from_us: int) -> tuple[Inputs, list[Finding]]:
+        """Count 0 of what is of time before the crediting period."""
+        if self.besides.accounting < BOUNDED:
+            return parameters, []
+        first = local_date(from_us, self.timezone).year
+        early = sorted(self.methodology.uncredited(parameters, first))
+        told = [
+            f"{name} = {exact_text(Fraction(parameters[name]))}"
+            f" {self.methodology.parameters[name].unit} is of a year before the crediting period,"
+            f" which begins in {first}: it counts 0"
+            for name in early
+        ]
+        if not told:
+            return parameters, []
+        said = Finding(UNCREDITED, False, "; ".join(told))
+        return {**parameters, **dict.fromkeys(early, Fraction(0))}, [said]
+
+    def shown(
+        self,
+        parameters: Inputs,
+        how: Mapping[str, str],
+        inputs: Callable[[Inputs], Mapping[int, Inputs]],
+        reduction: Callable[[Inputs], Fraction],
+        factors: Factors,
+    ) -> tuple[Inputs, dict[str, str], list[Finding]]:
+        """Hold parameters against what the metered quantities show of them, in each year."""
+        methodology = self.methodology
+        if self.besides.accounting < BOUNDED:
+            return parameters, dict(how), []
+        used, told, said = parameters, dict(how), list[Finding]()
+        for one in methodology.agreement:
+            of = inputs(used)
+            found = {y: f for y in of if (f := one.test(of[y], factors)) is not None}
+            for name, value in (item for _, most in found.values() for item in most.items()):
+                less = {**used, name: rounded(value, methodology.parameters[name])}
+                if reduction(less) < reduction(used):
+                    used, told[name] = less, AGREED
+            if found:
+                detail = "; ".join(f"{y}: {text}" for y, (text, _) in found.items())
+                said.append(Finding(f"{methodology.id}, {one.clause}", False, detail))
+        least = {
+            name: max((test(one, factors) for one in inputs(used).values()), default=Fraction(0))
+            for name, test in methodology.shown.items()
+        }
+        used, told, beyond = raised_to(methodology, used, told, least)
+        if beyond:
+            said.append(Finding(MEASURED, False, "; ".join(beyond)))
+        return used, told, said
+
     def typed(
         self,
         parameters: Inputs,
@@ -151,11 +205,14 @@ class Plausibility:
             return parameters, []
         own = own_factors(self.methodology, parameters, factors, begin_us, self.timezone)
         used, said = bounded(own, parameters, reduction)
-        samples = self.besides.samples
+        said += unlisted(self.methodology, used, factors)
+        samples, strict = self.besides.samples, self.besides.accounting >= BOUNDED
+        if strict:
+            used = listed(self.methodology, used, factors, reduction)
         return used, [
             *said,
-            *unlisted(self.methodology, used, factors),
             *measured(self.methodology, used, samples, self.period_us, self.timezone, how),
+            *(weak(self.methodology, samples, self.besides.channels, how) if strict else ()),
         ]
 
     def brought(

@@ -12,6 +12,8 @@ from fractions import Fraction
 from math import ceil, floor
 from typing import TYPE_CHECKING
 
+from mrv.rounding import exact_text
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
 
 # of a mean that is no decimal number
 _SCALE = 10**9
+AGREED = "the most that agrees with what else was metered"
 LABORATORY = "laboratory results"
+SHOWN = "the least that the metered quantities show"
 UNMEASURED = "nobody measured it, and the bound that costs counts"
 GIVEN = "the registry's, which is the lower"
 CONSTANT = "nobody measured it, and the registry's constant costs more than the bound"
@@ -76,6 +80,39 @@ def settled(
         told[name] = min(outcome, key=outcome.__getitem__)
         used[name] = choices[told[name]]
     return used, told
+
+
+def raised_to(
+    methodology: Methodology,
+    parameters: Inputs,
+    told: Mapping[str, str],
+    shown: Mapping[str, Fraction],
+) -> tuple[Inputs, dict[str, str], list[str]]:
+    """
+    Return the parameters, none below what the metered quantities show of it.
+
+    Parameters
+    ----------
+    told : mapping of str to str
+        As `settled` returns it.
+    shown : mapping of str to Fraction
+        Least of a parameter, by the methodology's `shown`.
+
+    Returns
+    -------
+    parameters, told, beyond : Inputs, dict, list of str
+        The last says which were below.
+    """
+    used, words, beyond = dict(parameters), dict(told), list[str]()
+    for name, least in shown.items():
+        value, spec = rounded(least, methodology.parameters[name]), methodology.parameters[name]
+        if used[name] < value:
+            beyond.append(
+                f"{name} = {exact_text(Fraction(used[name]))} {spec.unit} ({told[name]}) is less"
+                f" than the metered quantities show, {exact_text(value)}, which counts"
+            )
+            used[name], words[name] = value, SHOWN
+    return used, words, beyond
 
 
 def _known(

@@ -115,6 +115,56 @@ def least_load(mass: Fraction, capacity: Fraction) -> Fraction:
     return mass / capacity
 
 
+def ratio(part: Fraction, load: Fraction) -> Fraction:
+    """
+    Share of a load of organic matter; 0 of no load.
+
+    COD_part / COD
+
+    Parameters
+    ----------
+    part : Fraction
+        [tCOD]
+    load : Fraction
+        [tCOD]
+
+    Returns
+    -------
+    Fraction
+        [1]
+
+    References
+    ----------
+    AMS-III.H v19, COD removal efficiency.
+    """
+    return part / load if load else Fraction(0)
+
+
+def concentration(load: Fraction, flow: Fraction) -> Fraction:
+    """
+    Chemical oxygen demand of a flow that carries a load; 0 of no flow.
+
+    COD / Q_ww
+
+    Parameters
+    ----------
+    load : Fraction
+        [tCOD]
+    flow : Fraction
+        Q_ww. [m3]
+
+    Returns
+    -------
+    Fraction
+        [kg/m3]
+
+    References
+    ----------
+    AMS-III.H v19, baseline emissions: `organic_load`, the other way round.
+    """
+    return load * _KG_PER_T / flow if flow else Fraction(0)
+
+
 def beyond(emitted: Fraction, avoided: Fraction) -> Fraction:
     """
     Emissions beyond what the same organic matter would have given off without the project.

@@ -34,7 +34,7 @@ from mrv.methodologies._shared import (
     diesel,
 )
 from mrv.methodologies._waste import DEGRADABLE, MOST_YEARS, SITE
-from mrv.model import Check, Consumption, Reductions, RoleNeeds
+from mrv.model import Check, Consumption, Most, Reductions, RoleNeeds
 from mrv.parameters.specs import ParameterSpec
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 CONDITIONS = (TYPE_III,)
 RULES = (
     "Emissions are avoided in the year in which the waste would have given them off.",
-    "Waste after the end of crediting is not counted.",
+    "Waste after the end of crediting is not counted, nor is waste of before its beginning.",
     "Methane that the site captures, or must by law, is no baseline: f_captured.",
     "Lost loads count as nothing or as the most that may have come, whichever leaves less.",
     "Wastewater and manure that are composted too earn nothing here.",
@@ -122,6 +122,16 @@ def by_kind(waste_t: Fraction, parameters: Inputs) -> dict[str, Fraction]:
     return {**found, "inert": waste_t - sum(found.values())}
 
 
+def uncredited(parameters: Inputs, first_year: int) -> frozenset[str]:
+    """Return the years' waste of before the crediting period: no statement has counted it."""
+    began = parameters["first_year"]
+    return frozenset(
+        name
+        for year in range(1, _CREDITED_YEARS)
+        if parameters.get(name := f"waste_t_year_{year}") and began + year - 1 < first_year
+    )
+
+
 def less_project(baseline: Fraction, inputs: Inputs, factors: Factors) -> Reductions:
     """
     ER = BE - PE - LE.
@@ -189,6 +199,13 @@ FIRST_YEAR = ParameterSpec(
     symbol="x = 1",
     side="baseline",
 )
+_MOST_AN_HOUR = 1_000 * G_PER_T
+_MOST = Most(
+    _MOST_AN_HOUR,
+    24 * _MOST_AN_HOUR,
+    "a weighbridge weighs at most 1,000 t in an hour, a lorry of 50 t every three minutes",
+    "tonne [M]",
+)
 ROLES = {
     "waste": RoleNeeds(
         ("weighbridge",),
@@ -196,8 +213,9 @@ ROLES = {
         "baseline",
         symbol="W_j,x",
         source="weighbridge of the composting plant",
-        # a lorry of 50 t every three minutes: more than any bridge weighs
-        costs=1_000 * G_PER_T,
+        # more than any bridge weighs
+        costs=_MOST_AN_HOUR,
+        most=lambda _: _MOST,
     ),
     "power": POWER_ROLE,
     "fuel": FUEL_ROLE,

@@ -93,4 +93,5 @@ METHODOLOGY = Methodology(
     consumptions=_composting.CONSUMPTIONS,
     conditions=_composting.CONDITIONS,
     rules=_composting.RULES,
+    uncredited=_composting.uncredited,
 )

@@ -31,7 +31,7 @@ from mrv.methodologies._live import (
     yearly,
 )
 from mrv.methodologies._shared import EF_GRID, GWP_CH4, LEAKAGE, LOSSES, POWER, TYPE_III
-from mrv.model import Consumption, Methodology, Reductions, RoleNeeds
+from mrv.model import Agreement, Consumption, Methodology, Reductions, RoleNeeds
 from mrv.parameters.specs import ParameterSpec
 
 if TYPE_CHECKING:
@@ -154,6 +154,56 @@ def plausible(inputs: Inputs) -> None:
             f" = {float(inputs['cod_in_kg_per_m3']):g}; 1000 mg/L is 1 kg/m3"
         )
 
+
+def _digested(inputs: Inputs, factors: Factors) -> Fraction:
+    """
+    Least share of the inflow's COD that the methane in the gas was formed from. [1]
+
+    What forms the gas was removed in the reactor: eta_COD,PJ is no less.  The meters of water
+    and gas may differ by what is plausible.
+    """
+    load = wastewater.organic_load(inputs["flow_m3"], inputs["cod_in_kg_per_m3"])
+    least = wastewater.ratio(_gas_load(inputs, factors), load) / _MOST_FORMED
+    return min(Fraction(1), least)
+
+
+def _gas_load(inputs: Inputs, factors: Factors) -> Fraction:
+    """Least COD that the methane in the gas was formed from. [tCOD]"""
+    in_gas = wastewater.biogas_methane(
+        inputs["biogas_nm3"],
+        inputs["ch4_fraction"],
+        factors.select("wastewater.ch4-density", "avoided").value,
+    )
+    return wastewater.least_load(in_gas, factors.select("wastewater.bo", "consumed").value)
+
+
+def _gas_of_cod(inputs: Inputs, factors: Factors) -> tuple[str, dict[str, Fraction]] | None:
+    """
+    Hold methane and COD against each other, which are measured apart.
+
+    No more than B_o can form of the COD.  Of so little that the COD is in doubt, the COD counts
+    that the gas shows.
+    """
+    flow, out = inputs["flow_m3"], inputs["cod_out_kg_per_m3"]
+    removed = wastewater.organic_load(flow, max(Fraction(0), inputs["cod_in_kg_per_m3"] - out))
+    formed = _gas_load(inputs, factors)
+    share = wastewater.ratio(formed, removed)
+    if not share or _LEAST_FORMED <= share <= _MOST_FORMED:
+        return None
+    told = (
+        f"the methane in the gas is {float(share):.3g} of what the removed COD can form; such"
+        f" plants have {float(_LEAST_FORMED):g} to {float(_MOST_FORMED):g}: check the analysers,"
+        " the units, and the meters of water and gas"
+    )
+    if share > _MOST_FORMED:
+        return told, {}
+    shown = wastewater.concentration(formed, flow) + out
+    return f"{told}; the COD that the gas shows counts", {"cod_in_kg_per_m3": shown}
+
+
+# [M]: dissolved methane and sludge take up to half; above 1 by the classes of the meters
+_LEAST_FORMED, _MOST_FORMED = Fraction(2, 5), Fraction(11, 10)
+_GAS = Agreement("plausibility of methane: 0.4 to 1.1 of what the COD can form", _gas_of_cod)
 
 _COD = ParameterSpec(
     unit="kg/m3",
@@ -330,11 +380,14 @@ METHODOLOGY = Methodology(
     plausible=plausible,
     conditions=(TYPE_III,),
     consumptions=(_TREATMENT,),
+    shown={"eta_cod_project": _digested},
+    agreement=(_GAS,),
     rules=(
         "The reduction is at most the methane that was burnt, less the power used.",
         "Uncertainty factors: 0.89 on the baseline, 1.12 on the project.",
         "COD and methane count by analysers or dated laboratory results, else by what costs.",
         "Without measured COD nothing is claimed; losses count beyond what the baseline had.",
+        "The reactor removes at least the COD that the methane in its gas was formed from.",
         "A flare above 0.5 shows its temperature by dated results; else it counts as an open one.",
     ),
 )

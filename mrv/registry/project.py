@@ -245,10 +245,16 @@ class Certified(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Value of a parameter by the plant's own channels, in its unit, and the words for it."""
+    """
+    Value of a parameter by the plant's own channels, in its unit, and the words for it.
+
+    `hours` are those in which there was a reading, `of` those of the period.
+    """
 
     value: Fraction
     told: str
+    hours: int = 0
+    of: int = 0
 
 
 @dataclass(frozen=True, slots=True)

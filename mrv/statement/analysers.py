@@ -17,6 +17,7 @@ import numpy as np
 
 from ingest import classes
 from ingest.classes import QUANTITY_INDEX
+from ingest.model import HOUR_US
 from mrv.accounting.device_bindings import role_needs
 from mrv.accounting.unmeasured import rounded
 from mrv.calendar import days
@@ -42,10 +43,15 @@ class Wanted(NamedTuple):
 
 
 class Gauged(NamedTuple):
-    """Readings of a channel of a device by local day: their sum in thousandths, and how many."""
+    """
+    Readings of a channel of a device by local day: their sum in thousandths, and how many.
+
+    `hours` are the hours of the period in which there was one, since 1970.
+    """
 
     total: Int64
     number: Int64
+    hours: frozenset[int]
 
 
 def wanted(project: Project, fleet: Fleet, from_us: int, to_us: int) -> Wanted:
@@ -72,7 +78,8 @@ def gauge(block: Frame, device: int, rows: slice, asked: Wanted) -> dict[tuple[i
         held = (day >= 0) & (day < count) & np.isfinite(value)
         total = np.zeros(count, dtype=np.int64)
         np.add.at(total, day[held], np.rint(value[held] * _SCALE).astype(np.int64))
-        found[device, channel] = Gauged(total, np.bincount(day[held], minlength=count))
+        hours = frozenset(np.unique(block.time_us[rows][held] // HOUR_US).tolist())
+        found[device, channel] = Gauged(total, np.bincount(day[held], minlength=count), hours)
     return found
 
 
@@ -110,7 +117,7 @@ class _Bench:
         """What the channels of a parameter say; None where they say nothing."""
         role, *channels = spec.channels
         gains = spec.unmeasured == "0"
-        loads, flow, known, of = [Fraction(0)] * len(channels), 0, 0, []
+        loads, flow, known, of, hours = [Fraction(0)] * len(channels), 0, 0, list[str](), 0
         for device in _serving(self.project, role):
             seen = self._seen(device, channels)
             if not seen:
@@ -122,6 +129,7 @@ class _Bench:
                 loads[k] += _load(by_day, one, low=gains == (k == 0))
             known += int(np.count_nonzero(seen[0].number))
             of.append(device)
+            hours += min(len(one.hours) for one in seen)
         if not flow or not loads[0]:
             return None
         value = loads[0] / flow / _SCALE / spec.per
@@ -129,7 +137,8 @@ class _Bench:
             value = max(Fraction(0), 1 - loads[1] / loads[0])
         days_ = (len(self.edges) - 1) * len(of)
         told = f"{' and '.join(channels)} of {', '.join(of)} on {known} of {days_} days"
-        return Measured(rounded(value, spec), told)
+        whole = (int(self.edges[-1]) - int(self.edges[0])) // HOUR_US
+        return Measured(rounded(value, spec), told, hours, whole * len(of))
 
     def _seen(self, device: str, channels: Sequence[str]) -> list[Gauged]:
         """Readings of all channels of a device; empty where one of them has none."""

@@ -82,7 +82,8 @@ def list_(
     head = ("number", "severity", "kind", "of", "part", "state", "since", "devices", "cost a day")
     rows = [
         (one["id"], one["severity"], one["kind"], one["subject"], one["part"] or None,
-         one["state"], shown_time(one["since"]), one["devices"], _tonnes(one["cost_t_per_day"]))
+         one["state"], shown_time(one["since"], one["timezone"]),
+         one["devices"], _tonnes(one["cost_t_per_day"]))
         for one in found
     ]  # fmt: skip
     click.echo(table(head, rows, empty="no such alarms"))
@@ -157,7 +158,7 @@ def _lines(found: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         yield "projects", ", ".join(found["projects"])
     yield "cause", found["cause"]
     yield from found["detail"].items()
-    yield "since", shown_time(found["since"])
+    yield "since", shown_time(found["since"], found["timezone"])
     if found["devices"] != 1:
         yield "devices", found["devices"]
     if found["cost_t_per_day"] is not None:
@@ -166,7 +167,7 @@ def _lines(found: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     yield "runbook", found["runbook"]
     for one in found["history"]:
         said = f": {one['text']}" if one["text"] else ""
-        yield shown_time(one["at"]), f"{one['event']} by {one['actor']}{said}"
+        yield shown_time(one["at"], found["timezone"]), f"{one['event']} by {one['actor']}{said}"
 
 
 def _tonnes(value: Any) -> str | None:

@@ -125,7 +125,7 @@ def told(conn: Connection, project: Project, from_us: int, to_us: int) -> Told:
         tuple(acceptances.factors_accepted(project, registry, accepted)),
         {**same.uncounted, **twice},
         elsewhere,
-        {d.id: _rated(recorded[d.id]) for d in devices if recorded[d.id]},
+        {d.id: rated_powers(recorded[d.id]) for d in devices if recorded[d.id]},
         _samples(registry.projects[project.id], project.timezone, from_us, to_us),
     )
 
@@ -151,20 +151,23 @@ def _listed(texts: Sequence[str]) -> str:
     return "; ".join(texts[:_SHOWN]) + more
 
 
-def _rated(held: Sequence[tuple[Rating, datetime]]) -> tuple[tuple[int, int], ...]:
+def rated_powers(held: Sequence[tuple[Rating, datetime]]) -> tuple[tuple[int, int], ...]:
     """
     Rated powers that count, from when on.
 
     What was recorded later than with the meter itself raises nothing for the time before it
-    was recorded: nobody saw the larger inverter then.
+    was recorded: nobody saw the larger inverter then.  Nor does what was recorded with the
+    meter and names no document.
     """
     began = min(recorded for _, recorded in held)
+    shown = {one for one, recorded in held if recorded == began and one.document}
+    shown.add(held[0][0])
     found: list[tuple[int, int]] = []
     for moment in sorted({one.begins for one, _ in held} | {recorded for _, recorded in held}):
         said = [(one, recorded) for one, recorded in held if one.begins <= moment]
-        known = [one for one, recorded in said if recorded in (began, min(recorded, moment))]
+        known = [i for i, (one, at) in enumerate(said) if at <= moment or one in shown]
         if known:
-            watt = min(known[-1].rated_power_w, said[-1][0].rated_power_w)
+            watt = min(one.rated_power_w for one, _ in said[known[-1] :])
             if not found or found[-1][1] != watt:
                 found.append((_us(moment), watt))
     return tuple(found)
@@ -210,9 +213,8 @@ def _replacements(devices: Sequence[Device]) -> Iterator[str]:
 def _back_dated(name: str, held: Sequence[tuple[Rating, datetime]], to_us: int) -> Iterator[str]:
     for (before, _), (one, recorded) in pairwise(held):
         if one.begins < recorded and _us(one.begins) < to_us:
-            lower = (
-                recorded > min(at for _, at in held) and one.rated_power_w > before.rated_power_w
-            )
+            first = recorded == min(at for _, at in held)
+            lower = one.rated_power_w > before.rated_power_w and not (first and one.document)
             yield (
                 f"{name}: {one.rated_power_w:,} W in place of {before.rated_power_w:,} W from"
                 f" {utc_text(_us(one.begins))} was recorded on {utc_text(_us(recorded))}"

@@ -17,7 +17,10 @@ from typing import Any
 from ingest import classes
 
 # what stands in the database, in its order there
-NUMBERS = ("after_s", "clear_s", "raise_below", "clear_above", "days", "raise_above", "clear_below")
+NUMBERS = (
+    "after_s", "clear_s", "raise_below", "clear_above", "days", "raise_above", "clear_below",
+    "light_after_s", "will_after_s",
+)  # fmt: skip
 # what one device may have otherwise, and the largest value: a year, a ratio, two months
 _LARGEST = {"after_s": 31_536_000, "raise_below": 2, "days": 60}
 _OF_KINDS = {"raise_below": ("inverter_low",), "days": ("charger_dead",)}

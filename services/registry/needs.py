@@ -97,13 +97,14 @@ def _from_memory(
         return
     missing = [f"{f.id} = {f.text} {f.unit}" for f in unaccepted(used, names)]
     if missing:
-        told = "factor {} is" if len(missing) == 1 else "factors {} are"
+        one = len(missing) == 1
+        said = "factor {} is from memory and was" if one else "factors {} are from memory and were"
+        it = "it" if one else "them"
         yield Finding(
             project.kind,
             project.id,
-            f"{told.format(', '.join(missing))} from memory and was not "
-            "compared with its text; the statement will say that the project does not accept it, "
-            f"unless parameters.{KEY} names it",
+            f"{said.format(', '.join(missing))} not compared with the text; the statement will say"
+            f" that the project does not accept {it}, unless parameters.{KEY} names {it}",
             warning=True,
         )
 

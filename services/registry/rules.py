@@ -268,8 +268,9 @@ def _shared(registry: Registry) -> Iterator[Finding]:
                     "project",
                     other.project.id,
                     f"devices: {device} would serve {where} from "
-                    f"{other.bound.from_date or other.project.crediting_from}; its energy can be "
-                    "claimed once: end one service with `to` or leave the device out",
+                    f"{other.bound.from_date or other.project.crediting_from}; what it counts "
+                    "can be claimed once: end one service with `to`, leave the device out, or "
+                    "register its other meter as a device of its own",
                 )
 
 

@@ -190,7 +190,7 @@ def _project() -> dict[str, Any]:
     properties["methodology"] = {"enum": sorted({m.id for m in methodologies.load().values()})}
     number = {"type": "number", "minimum": 0}
     expected = ("energy_kwh_per_year", "reduction_t_per_year")
-    properties["expected"] = _closed(dict.fromkeys(expected, number), [])
+    properties["expected"] = _closed({key: dict(number) for key in expected}, [])
     device = properties["devices"]["items"]
     del device["properties"]["params"]
     device["required"].remove("params")

@@ -57,6 +57,13 @@ class Brokers:
             self._process = subprocess.Popen(
                 ["sh", DEPLOY / "kafka/broker.sh"], env=environment, stdout=out, stderr=out
             )
+        try:
+            self._await_start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _await_start(self):
         end = time.monotonic() + 180
         while "Kafka Server started" not in self._log.read_text():
             assert self._process.poll() is None, self._log.read_text()[-3_000:]

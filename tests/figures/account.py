@@ -149,7 +149,7 @@ class Account:
         since = max(one["from"], min(m[2] for m in self.members[project]), begin or one["from"])
         quarter = self.now.replace(minute=self.now.minute // 15 * 15, second=0, microsecond=0)
         until = min(one["to"], quarter, end or one["to"])
-        seconds = Fraction(max(0, int((until - since).total_seconds())))
+        seconds = Fraction(max(0, (until - since) // timedelta(microseconds=1)), 10**6)
         micro = int(Fraction(str(one["yearly"])) * seconds / YEAR_S * 10**6)
         return Decimal(micro) / 10**6
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import datetime, timedelta
+from decimal import Decimal
 from fractions import Fraction
 from statistics import median
 
@@ -13,22 +14,69 @@ from mrv.methodologies import find, unit_reductions
 from tests.figures.account import Account, Figures
 from tests.figures.pv import pv_losses, rate_of
 
+DAY_S = 86_400
 
-def silence(a: Account, device: str) -> tuple[Fraction | None, float]:
-    """What a day of a device's silence costs [ug/d], and for how long it has been [d]."""
+
+def costs_by_rule(a: Account, device: str) -> tuple[str | None, datetime, Fraction | None]:
+    """The project of a silent device, since when it is silent, what its role's rule charges [ug/s]."""
     for project, members in a.members.items():
         for name, role, begin, end in members:
             if name != device or not begin <= a.now < end:
                 continue
             last = a.states[device][1]
-            days = 0.0 if last is None else (a.now - max(last, begin)).total_seconds() / 86_400
+            since = begin if last is None else max(last, begin)
             if role in {"charging", "power"}:  # of the project's side
-                since = begin if last is None else max(last, begin)
                 most = a.devices[device]["rated"] * _unit_ug(a, project, role)
-                return most * 24, (a.now - since).total_seconds() / 86_400
+                return project, since, most / 3600
             usual = None if last is None else a.usual_ug(project, device, last)
-            return None if usual is None else max(usual, Fraction(0)), days
-    return None, 0.0
+            return project, since, None if usual is None else max(usual, Fraction(0)) / DAY_S
+    return None, a.now, None
+
+
+def silences(a: Account) -> dict[str, tuple[Fraction | None, Fraction | None]]:
+    """What each silent device costs so far and a day, together no more than was expected. [t, t/d]"""
+    found: dict[str, tuple[Fraction | None, Fraction | None]] = {}
+    of_projects = defaultdict(list)
+    for device in a.silent():
+        project, since, rate = costs_by_rule(a, device)
+        found[device] = (None, None)
+        if project is not None and rate is not None:
+            of_projects[project].append((device, since, rate / 10**12))
+    for project, rows in of_projects.items():
+        lasted = [(a.now - since) // timedelta(microseconds=1) for _, since, _ in rows]
+        far = _shared(
+            [rate * Fraction(us, 10**6) for (*_, rate), us in zip(rows, lasted, strict=True)],
+            [_fraction(a.expected(project, since)) for _, since, _ in rows],
+        )
+        daily = _shared([rate * DAY_S for *_, rate in rows], [_a_day(a, project)] * len(rows))
+        for (device, *_), so_far, day in zip(rows, far, daily, strict=True):
+            found[device] = (so_far, day)
+    return found
+
+
+def _fraction(value: Decimal | None) -> Fraction | None:
+    return None if value is None else Fraction(value)
+
+
+def _a_day(a: Account, project: str) -> Fraction | None:
+    """What is expected of a project a day now, in whole grams. [t]"""
+    one = a.projects[project]
+    if one["yearly"] is None:
+        return None
+    if not max(one["from"], min(m[2] for m in a.members[project])) <= a.now < one["to"]:
+        return Fraction(0)
+    return Fraction(int(Fraction(str(one["yearly"])) * 10**6 / 365), 10**6)
+
+
+def _shared(costs: list[Fraction], bounds: list[Fraction | None]) -> list[Fraction]:
+    """Each cost within its bound, and all together within the largest of them."""
+    own = [c if b is None else min(c, b) for c, b in zip(costs, bounds, strict=True)]
+    most = max(
+        (b for b, o in zip(bounds, own, strict=True) if b is not None and o > 0), default=None
+    )
+    if most is None or sum(own) <= most:
+        return own
+    return [o * most / sum(own) for o in own]
 
 
 def _unit_ug(a: Account, project: str, role: str) -> Fraction:
@@ -45,10 +93,10 @@ def costs(daily: bool, a: Account, since: datetime, until: datetime) -> Figures:
     del since, until
     gateways = {d["gateway"] for d in a.devices.values() if d["gateway"]}
     found = {}
-    for device in a.silent():
-        rate, days = silence(a, device)
+    for device, one in silences(a).items():
         if device not in gateways:
-            found[device] = None if rate is None else float(rate) * (1 if daily else days) / 1e12
+            cost = one[1 if daily else 0]
+            found[device] = None if cost is None else float(cost)
     return found
 
 
@@ -103,8 +151,9 @@ def alarm_cost(a: Account, kind: str, subject: str) -> float | None:
         "gateway_silent": [d for d in silent if a.devices[d]["gateway"] == subject],
         "project_silent": [d for d in members if a.devices[d]["gateway"] not in silent],
     }.get(kind, [])
-    found = [rate for d in devices if (rate := silence(a, d)[0]) is not None]
-    return float(sum(found)) / 1e12 if found else None
+    each = silences(a)
+    found = [cost for d in devices if (cost := each[d][1]) is not None]
+    return float(sum(found)) if found else None
 
 
 def alarm_costs(a: Account, since: datetime, until: datetime) -> Figures:

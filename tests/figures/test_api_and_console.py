@@ -23,7 +23,7 @@ from services.store.api import api_keys
 from services.store.postgres.pool import connect
 from tests.figures import surfaces
 from tests.figures.account import UG, Account, midnight, read
-from tests.figures.costs import alarm_cost, silence
+from tests.figures.costs import alarm_cost, silences
 from tests.figures.panels import PROJECT, missed
 from tests.figures.pv import pv_losses
 from tests.figures.test_panels import _empty, _filled, _midnight, _never_heard, _silent
@@ -152,7 +152,7 @@ def _api(city, a):
 
 
 def _devices(city, a):
-    path = "/v1/devices/{device}"
+    path, silenced = "/v1/devices/{device}", silences(a)
     for device in [d for d in a.devices if d in a.silent() or d.endswith("1")]:
         page = city.get(f"/v1/devices/{device}")
         today = a.now.astimezone(a.devices[device]["zone"]).date()
@@ -171,17 +171,12 @@ def _devices(city, a):
         }
         so_far = {q: v for (day, q), v in wanted.items() if day == str(today)}
         yield f"{path}: value", quarters, so_far
-        daily, days = silence(a, device) if device in a.silent() else (None, 0.0)
-        yield (
-            f"{path}: cost_t_per_day",
-            _near(page["cost_t_per_day"]),
-            _near(daily and daily / 10**12),
-        )
+        so_far_t, daily = silenced.get(device, (None, None))
+        yield f"{path}: cost_t_per_day", _near(page["cost_t_per_day"]), _near(daily)
         yield from _pv(a, path, device, page)
         # it grows from one moment to the next
-        so_far_t = None if daily is None else float(daily) * days / 1e12
         shown_t = page["cost_t"] and float(page["cost_t"])
-        yield f"{path}: cost_t", *_grown(shown_t, so_far_t)
+        yield f"{path}: cost_t", *_grown(shown_t, None if so_far_t is None else float(so_far_t))
 
 
 def _pv(a, path, device, page):
@@ -465,8 +460,7 @@ def _meant(a, where, said):
 
 
 def _cost_t(a, device):
-    daily, days = silence(a, device)
-    return float(daily) * days / 1e12
+    return float(silences(a)[device][0])
 
 
 def _ahead(a, project):

@@ -125,6 +125,8 @@ def test_uids_are_fixed_and_unique():
 def test_panels_say_what_they_are(board):
     """A figure without a unit, a source or a word of what it means is a riddle at night."""
     for panel in panels(board):
+        place = panel["gridPos"]
+        assert place["x"] + place["w"] <= 24, panel["title"]  # a board's width
         where = f"{board['uid']}: {panel['title']}"
         assert len(panel["description"]) > 20, where
         assert panel["fieldConfig"]["defaults"]["unit"], where

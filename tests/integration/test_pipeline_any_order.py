@@ -15,6 +15,7 @@ from mrv.registry.project import Project, ProjectDevice
 from services.processing.commit import Store
 from services.settle import Plan
 from services.store.messages.dead_letter_write import Letters
+from tests.fix_timescale import _fresh
 from tests.ingest.metering import MINUTE_US, T0_US
 from tests.soak import SOAK
 
@@ -48,24 +49,20 @@ def plan(n: int, swap_us: int | None) -> Plan:
 @pytest.fixture(scope="module")
 def connection(timescale, migrated_template):
     """A database whose derived and raw tables can be made to fail on request."""
-    name = "any_order"
-    with psycopg.connect(timescale.url, autocommit=True) as server:
-        server.execute(f"CREATE DATABASE {name} TEMPLATE {migrated_template}")
-    with psycopg.connect(timescale.url, dbname=name, autocommit=True) as opened:
-        opened.execute(
-            "CREATE FUNCTION fail_on_request() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-            " IF current_setting('test.failing', true) = TG_ARGV[0] THEN"
-            " RAISE EXCEPTION 'as requested' USING ERRCODE = 'admin_shutdown'; END IF;"
-            " RETURN NULL; END $$"
-        )
-        for table in FAILING:
+    for url in _fresh(timescale, migrated_template):
+        with psycopg.connect(url, autocommit=True) as opened:
             opened.execute(
-                f"CREATE TRIGGER fail AFTER INSERT ON {table} FOR EACH STATEMENT"
-                f" EXECUTE FUNCTION fail_on_request('{table}')"
+                "CREATE FUNCTION fail_on_request() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+                " IF current_setting('test.failing', true) = TG_ARGV[0] THEN"
+                " RAISE EXCEPTION 'as requested' USING ERRCODE = 'admin_shutdown'; END IF;"
+                " RETURN NULL; END $$"
             )
-        yield opened
-    with psycopg.connect(timescale.url, autocommit=True) as server:
-        server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            for table in FAILING:
+                opened.execute(
+                    f"CREATE TRIGGER fail AFTER INSERT ON {table} FOR EACH STATEMENT"
+                    f" EXECUTE FUNCTION fail_on_request('{table}')"
+                )
+            yield opened
 
 
 def deliver(connection, plan_, arriving) -> Journal:

@@ -18,6 +18,7 @@ from services.processing.commit import Store
 from services.settle import Plan
 from services.store.messages.dead_letter_write import Letters
 from services.store.timeseries import remake_requests as requests
+from tests.fix_timescale import _fresh
 from tests.ingest.metering import MINUTE_US, T0_US
 from tests.services.poison import refuse
 from tests.soak import SOAK
@@ -49,13 +50,9 @@ def plan(n: int, more: int = 0) -> Plan:
 @pytest.fixture(scope="module")
 def connection(timescale, migrated_template):
     """A database for all examples."""
-    name = "spans_any_order"
-    with psycopg.connect(timescale.url, autocommit=True) as server:
-        server.execute(f"CREATE DATABASE {name} TEMPLATE {migrated_template}")
-    with psycopg.connect(timescale.url, dbname=name, autocommit=True) as opened:
-        yield opened
-    with psycopg.connect(timescale.url, autocommit=True) as server:
-        server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    for url in _fresh(timescale, migrated_template):
+        with psycopg.connect(url, autocommit=True) as opened:
+            yield opened
 
 
 @st.composite

@@ -24,6 +24,7 @@ from services.settle import Plan
 from services.store.messages.dead_letter_write import Letters
 from services.store.timeseries import readings
 from services.store.timeseries import register_checkpoints as marks
+from tests.fix_timescale import _fresh
 from tests.soak import SOAK
 
 pytestmark = pytest.mark.integration
@@ -189,13 +190,9 @@ def stored(connection, plan_: Plan) -> dict:
 
 @pytest.fixture(scope="module")
 def connection(timescale, migrated_template):
-    name = "stations_any_order"
-    with psycopg.connect(timescale.url, autocommit=True) as server:
-        server.execute(f"CREATE DATABASE {name} TEMPLATE {migrated_template}")
-    with psycopg.connect(timescale.url, dbname=name, autocommit=True) as opened:
-        yield opened
-    with psycopg.connect(timescale.url, autocommit=True) as server:
-        server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    for url in _fresh(timescale, migrated_template):
+        with psycopg.connect(url, autocommit=True) as opened:
+            yield opened
 
 
 @settings(

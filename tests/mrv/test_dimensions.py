@@ -67,6 +67,8 @@ CASES = {
     "wastewater.methane": (("tCOD", "", "tCH4/tCOD", ""), "tCH4"),
     "wastewater.biogas_methane": (("Nm3", "", "tCH4/Nm3"), "tCH4"),
     "wastewater.least_load": (("tCH4", "tCH4/tCOD"), "tCOD"),
+    "wastewater.ratio": (("tCOD", "tCOD"), ""),
+    "wastewater.concentration": (("tCOD", "m^3"), "tCOD/(1000 m^3)"),
     "wastewater.beyond": (("tCO2", "tCO2"), "tCO2"),
     "wastewater.warming": (("tCH4", "tCO2/tCH4"), "tCO2"),
     "wastewater.share_of": (("tCH4", ""), "tCH4"),

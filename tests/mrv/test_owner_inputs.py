@@ -14,6 +14,7 @@ from mrv.accounting.device_bindings import compile_bindings
 from mrv.accounting.fixed_ex_ante import CLAUSE
 from mrv.accounting.owner_inputs import MEASURED, OFFICIAL
 from mrv.accounting.period import close
+from mrv.accounting.plausibility import UNCREDITED
 from mrv.factors.records import book_of, factor_of, records_of, to_record, unmarked
 from mrv.registry.project import (
     ACCOUNTING,
@@ -85,12 +86,11 @@ def treated(samples=(), channels=None, accounting=ACCOUNTING, book=BOOK, **param
     return closed(PLANT, "ams-iii-h", "19.0", roles, {**COD, **parameters}, rows, besides, book)
 
 
-def lab(**found):
+def lab(sha256="a1" * 32, **found):
     """Return one sample of each parameter, in the period."""
+    told = "ISO 6060", "Lab, ISO 17025", sha256
     return tuple(
-        Sample(
-            name, f"S-{name}", date(2026, 1, 3), Decimal(str(value)), "ISO 6060", "Lab, ISO 17025"
-        )
+        Sample(name, f"S-{name}", date(2026, 1, 3), Decimal(str(value)), *told)
         for name, value in found.items()
     )
 
@@ -224,7 +224,7 @@ MONITORED = (
 )
 
 
-@pytest.mark.parametrize("found", ["5", "7"])
+@pytest.mark.parametrize("found", ["5.5", "7"])
 def test_samples_count_in_place_of_constants(found):
     """A laboratory's result would stand beside a constant that counts."""
     values = {name: COD[name] for name in MONITORED}
@@ -275,6 +275,126 @@ def test_a_flare_without_results_counts_as_an_open_one():
     assert not detail(result, MEASURED)[0][0]
     shown = treated(lab(**values, flare_efficiency="0.9"))
     assert float(result.net.reduction.t) < float(shown.net.reduction.t)
+
+
+ALL = {name: COD[name] for name in MONITORED}
+
+
+def test_a_sample_without_its_report_is_named():
+    """A result that the owner made up would stand as measured, with nothing to ask for."""
+    bare, proven = treated(lab(None, **ALL)), treated(lab(**ALL))
+    assert detail(proven, MEASURED) == [(True, "")]
+    holds, said = detail(bare, MEASURED)[-1]
+    assert not holds
+    assert "cod_in_kg_per_m3: sample S-cod_in_kg_per_m3 names no file" in said
+    assert bare.net == proven.net
+    assert detail(treated(lab(None, **ALL), accounting=2), MEASURED) == [(True, "")]
+
+
+def test_an_analyser_that_is_read_at_one_hour_of_the_day_is_named():
+    """The strongest hour of each day would stand for the whole of it."""
+    seldom = {"cod_in_kg_per_m3": Measured(Fraction(7), "by in on 7 of 7 days", 7, 168)}
+    often = {"cod_in_kg_per_m3": Measured(Fraction(7), "by in on 7 of 7 days", 84, 168)}
+    rest = lab(**{name: COD[name] for name in MONITORED[1:]})
+    assert all(holds for holds, _ in detail(treated(rest, often), MEASURED))
+    holds, said = detail(treated(rest, seldom), MEASURED)[-1]
+    assert not holds
+    assert "cod_in_kg_per_m3: read in 7 of 168 hours" in said
+
+
+def test_a_reactor_removes_what_its_gas_was_formed_from():
+    """A removal of zero, typed, would leave nothing to escape and earn a fifth more."""
+    honest = treated(lab(**ALL))
+    none = treated(lab(**{**ALL, "eta_cod_project": 0}))
+    assert Decimal(used(none)["eta_cod_project"]) == Decimal("0.646423273")
+    ((holds, said),) = [one for one in detail(none, MEASURED) if "is less than" in one[1]]
+    assert not holds
+    assert "eta_cod_project = 0 1 (laboratory results) is less" in said
+    assert none.net.reduction.ug < honest.net.reduction.ug * 106 // 100
+    assert used(honest)["eta_cod_project"] == "0.8"
+    assert used(treated(lab(**ALL), accounting=2))["eta_cod_project"] == "0.8"
+
+
+@pytest.mark.parametrize(("cod_in", "agrees"), [("6", True), ("60", False), ("3", False)])
+def test_methane_and_cod_are_held_against_each_other(cod_in, agrees):
+    """Ten times the COD would be claimed with gas that was formed from a tenth of it."""
+    result = treated(lab(**{**ALL, "cod_in_kg_per_m3": cod_in}))
+    found = detail(
+        result, "ams-iii-h, plausibility of methane: 0.4 to 1.1 of what the COD can form"
+    )
+    assert bool(found) is not agrees
+    assert not any(holds for holds, _ in found)
+    # by the gas: 0.7110656 of 6 kg/m3, and what goes out
+    counts = {"6": "6", "60": "4.416394", "3": "3"}[cod_in]
+    assert round(Decimal(used(result)["cod_in_kg_per_m3"]), 6) == Decimal(counts)
+    assert result.net.reduction.ug <= treated(lab(**ALL)).net.reduction.ug
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "counts"),
+    [
+        ("flare_efficiency", "1", "0.9"),
+        ("flare_efficiency", "0.7", "0.5"),
+        ("mcf_baseline", "1", "0.8"),
+        ("mcf_baseline", "0.7", "0.5"),
+        ("mcf_project", "0.7", "0.8"),
+        ("mcf_project", "0.9", "0.9"),
+    ],
+)
+def test_a_value_beside_the_published_list_counts_by_the_list(name, value, counts):
+    """A flare that burns all, and a lagoon that gives off more than any, would be believed."""
+    given = {name: Decimal(value)}
+    result = treated(lab(**{**ALL, **(given if name in ALL else {})}), **given)
+    assert Decimal(used(result)[name]) == Decimal(counts)
+    said = [text for holds, text in detail(result, OFFICIAL) if not holds]
+    assert any(f"{name} = {value} is none of the published" in text for text in said)
+    listed = treated(lab(**{**ALL, **({name: counts} if name in ALL else {})}),
+                     **{name: Decimal(counts)})  # fmt: skip
+    assert result.net.reduction == listed.net.reduction
+
+
+COMPOST = Fleet(
+    [
+        Device("scale", "s", "weighbridge", installed_us=plant.FROM),
+        Device("power", "s", "energy_meter", rated_power_w=10**5, installed_us=plant.FROM),
+        Device("fuel", "s", "fuel_meter", installed_us=plant.FROM),
+    ]
+)
+
+
+def composted(quarter_t=5, methodology="ams-iii-f", accounting=ACCOUNTING, **more):
+    """Close a week of a composting plant."""
+    rows = {
+        ("scale", "mass"): [quarter_t * 10**6] * WEEK,
+        ("power", "energy_import"): [4_000] * WEEK,
+        ("fuel", "flow"): [1_000] * WEEK,
+    }
+    parameters = {"first_year": 2026, "share_food": 1, "phi": Decimal("0.85"), "f_captured": 0,
+                  "mcf": 1, "tdl": Decimal("0.0615"), **more}  # fmt: skip
+    roles = {"scale": "waste", "power": "power", "fuel": "fuel"}
+    besides = Besides(accounting=accounting, samples=lab(share_food=1))
+    return closed(COMPOST, methodology, "12.0", roles, parameters, rows, besides)
+
+
+@pytest.mark.parametrize("methodology", ["ams-iii-f", "ams-iii-f-monthly"])
+def test_waste_of_before_the_crediting_period_earns_nothing(methodology):
+    """Nine typed years of waste that nobody weighed would earn eight times the week's own."""
+    typed = {"first_year": 2024, "waste_t_year_1": 10**5, "waste_t_year_2": 10**5}
+    own, old = composted(methodology=methodology), composted(methodology=methodology, **typed)
+    before = composted(methodology=methodology, accounting=2, **typed)
+    assert before.net.reduction.ug > own.net.reduction.ug * 3 // 2
+    assert old.net.reduction.ug <= own.net.reduction.ug
+    ((holds, said),) = detail(old, UNCREDITED)
+    assert not holds
+    assert "waste_t_year_1 = 100000 t is of a year before the crediting period" in said
+    assert not detail(own, UNCREDITED)
+
+
+def test_a_weighbridge_weighs_no_more_than_lorries_can_cross_it():
+    """A unit that is wrong by a thousand would earn a thousand times the truth."""
+    assert composted(5000).net.baseline.ug == 0
+    usual, strong = composted(5).net.baseline.ug, composted(200).net.baseline.ug
+    assert abs(40 * usual - strong) <= 40
 
 
 def test_a_baseline_that_rises_after_the_first_statement_earns_nothing():

@@ -31,9 +31,9 @@ from tests.operations.rules import every, faster, metrics_of
 from tests.ports import free_port
 from tests.running import Pipeline
 
-pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.timeout(1_800)]
 TIMES = float(os.environ.get("FAULT_ROUNDS", "1"))
-PATIENCE_S = 120
+PATIENCE_S = 240
 ALONE, BEHIND = [f"inv-{k}" for k in range(8)], ["far-1", "far-2"]
 
 

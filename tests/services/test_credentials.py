@@ -158,6 +158,7 @@ def test_from_the_command_line_a_device_is_let_in_and_thrown_out(tonne, monkeypa
     broker.become(secure=True)
     broker.start()
     monkeypatch.setenv("TONNE_MQTT_URL", broker.url)
+    probes = []
     try:
         tonne.register("a", "p")
         assert "1 let in: a" in tonne("registry", "issue-credentials", "a")
@@ -170,18 +171,21 @@ def test_from_the_command_line_a_device_is_let_in_and_thrown_out(tonne, monkeypa
         one = Probe(broker.port, tls.context(), "a")
         other = Probe(broker.port + 1_000, trusting, "p", username="p", password=password)
         for probe in (one, other):
+            probes.append(probe)
             assert probe.open()
             assert probe.publish(f"tonne/v1/{probe.client_id}/telemetry")
         assert "1 thrown out: a" in tonne(
             "registry", "revoke-credentials", "a", "--reason", "stolen"
         )
         assert one.cut_off(60)
-        other.close()
         again = Probe(broker.port, nobody(tls), "a")
+        probes.append(again)
         assert not again.open()
         written = tonne("broker", "config", "rabbitmq", "--host", "10.0.0.5")
         assert "3 principals" in written
     finally:
+        for probe in probes:
+            probe.close()
         broker.stop()
 
 

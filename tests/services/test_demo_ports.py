@@ -1,6 +1,5 @@
 """The demo beside others that took its ports."""
 
-import socket
 import urllib.request
 from contextlib import ExitStack
 
@@ -9,10 +8,10 @@ import pytest
 from ingest.errors import ServerError
 from services.cli.local import demo_listening
 from services.cli.local.demo_stage import LISTENS, Stage
-from services.local.ports import LOOPBACK, choose
+from services.local.ports import choose
 from services.local.stack import LocalStack
 from tests import commands
-from tests.ports import free_port
+from tests.ports import taken_outside
 
 
 @pytest.fixture
@@ -20,8 +19,7 @@ def taken(monkeypatch):
     """Let the usual ports of the demo be ones that stay taken for as long as a test runs."""
     with ExitStack() as held:
         for words, one in LISTENS.items():
-            server = held.enter_context(socket.create_server((LOOPBACK, free_port())))
-            port = server.getsockname()[1]
+            port = held.enter_context(taken_outside()).getsockname()[1]
             monkeypatch.setitem(LISTENS, words, one._replace(port=port))
         yield
 

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import socket
 import stat
 import subprocess
 import sys
@@ -29,7 +28,7 @@ from services.local.mosquitto import Mosquitto
 from services.local.stack import LocalStack
 from services.settings import Settings
 from tests.grafana.macros import BOARDS
-from tests.ports import SERVERS, free_port, give_ports
+from tests.ports import SERVERS, give_ports, taken_outside
 
 pytestmark = pytest.mark.integration
 
@@ -253,7 +252,7 @@ def test_commands_show_where_grafana_is_and_no_password(stack, grafana, monkeypa
 def test_another_port_where_the_usual_one_is_taken(tmp_path, monkeypatch):
     """Two checkouts on one machine must both run."""
     server = Mosquitto(tmp_path)
-    with socket.create_server((ports.LOOPBACK, free_port())) as holder:
+    with taken_outside() as holder:
         monkeypatch.setattr(Mosquitto, "usual_port", holder.getsockname()[1])
         server.start()
         try:

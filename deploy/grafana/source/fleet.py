@@ -23,9 +23,12 @@ WHERE $__timeFilter(raised) AND severity <> 'minor' AND (site IS NULL OR {_HERE}
 """
 
 
-def _count(state: str, of: str = "*") -> str:
+_OFF = "clock IN ('ahead', 'behind', 'drifting')"
+
+
+def _count(state: str) -> str:
     return f"""
-SELECT count(*) FILTER (WHERE {state}) AS devices FROM v_device_health WHERE {_HERE} HAVING count({of}) > 0
+SELECT count(*) FILTER (WHERE {state}) AS devices FROM v_device_health WHERE {_HERE} HAVING count(*) > 0
 """
 
 
@@ -41,7 +44,9 @@ def dashboard() -> model.Dashboard:
                 stat("Gateways dark", f"""
 SELECT count(*) FILTER (WHERE state = 'dark') AS gateways FROM v_gateway_health WHERE {_HERE} HAVING count(*) > 0
 """, "short", "Gateways behind which everything is silent: one cause for many devices.", steps=((None, GREEN), (1, RED))),
-                stat("Clocks off", _count("clock IN ('ahead', 'behind', 'drifting')", "clock"), "short", "Devices whose clock is ahead, behind or drifting (docs/quality.md).", steps=((None, GREEN), (1, ORANGE))),
+                stat("Clocks off", f"""
+SELECT count(*) FILTER (WHERE {_OFF}) AS devices FROM v_device_health WHERE {_HERE} AND state = 'online' HAVING count(clock) > 0
+""", "short", "Devices that are heard and whose clock is ahead, behind or drifting (docs/quality.md).", steps=((None, GREEN), (1, ORANGE))),
                 stat("Flags in a day", f"""
 SELECT sum({_FLAGS}) AS flags FROM v_device_health WHERE {_HERE}
 """, "short", "Readings of the last 24 hours that a quality test marked.", steps=((None, GREEN), (100, YELLOW))),
@@ -67,7 +72,8 @@ FROM v_silence_cost WHERE {_HERE} AND device_id NOT IN (SELECT gateway FROM v_ga
 ORDER BY (gateway_state IS NOT DISTINCT FROM 'dark'), cost_t DESC NULLS LAST, last_reading NULLS LAST LIMIT 200
 """, "Devices that are silent by themselves first, the dearest on top; those behind a dark gateway last."
                       " Cost so far by the rule of the device's project: a meter of the baseline what it avoided on"
-                      " average over four weeks, one of the project's side the highest plausible value.",
+                      " average over four weeks, one of the project's side the highest plausible value, a project together"
+                      " at most what was expected of it in that time.",
                       units={"silent_s": "s", "cost_t_per_day": "suffix: t/d", "cost_t": "suffix: t"},
                       decimals={"cost_t_per_day": 3, "cost_t": 3}, links={"device_id": console("devices/${__value.raw}")}, span=14),
             ]),
@@ -90,8 +96,8 @@ WHERE $__timeFilter(f.time) AND d.{_HERE} GROUP BY f.device_id, f.test, f.channe
 """, "Device, channel and test with the most flags in range."),
                 table("Clocks", f"""
 SELECT device_id, clock, clock_offset_s, clock_drift_s_per_day, site, class FROM v_device_health
-WHERE clock IN ('ahead', 'behind', 'drifting') AND {_HERE} ORDER BY abs(clock_offset_s) DESC LIMIT 100
-""", "Ahead is above zero. A reading more than five minutes ahead is refused.",
+WHERE {_OFF} AND state = 'online' AND {_HERE} ORDER BY abs(clock_offset_s) DESC LIMIT 100
+""", "Of devices that are heard. Ahead is above zero. A reading more than five minutes ahead is refused.",
                       units={"clock_offset_s": "s", "clock_drift_s_per_day": "suffix: s/d"},
                       links={"device_id": console("devices/${__value.raw}")}, decimals={"clock_drift_s_per_day": 1}),
                 table("Refused messages", """

@@ -66,7 +66,8 @@ WHERE {_MINE} ORDER BY cost_t DESC NULLS LAST, from_time LIMIT 200
 SELECT device_id, cost_t, silent_s, project_id, role, side, gateway_state, last_reading, cost_t_per_day FROM v_silence_cost
 WHERE {_MINE} ORDER BY cost_t DESC NULLS LAST, device_id LIMIT 100
 """, "What becomes a gap unless the devices send what they kept. Cost so far by the project's rule: a meter of the"
-                      " baseline what it avoided on average, one of the project's side the highest plausible value.",
+                      " baseline what it avoided on average, one of the project's side the highest plausible value, a"
+                      " project together at most what was expected of it in that time.",
                       units={"silent_s": "s", "cost_t_per_day": "suffix: t/d", "cost_t": "suffix: t"},
                       decimals={"cost_t_per_day": 3, "cost_t": 3}, links={"device_id": console("devices/${__value.raw}")}),
             ]),
@@ -91,14 +92,14 @@ SELECT project_id, methodology, programme,
 FROM v_methodology_end WHERE {_MINE}
 ORDER BY v_methodology_end.runs_out NULLS LAST, project_id LIMIT 200
 """, "From that day on the programme takes no new project by the methodology, or issues no credits by it. A project"
-                      " without a registration is shown with every programme.", span=24),
+                      " without a registration is shown with every programme.", span=16),
                 table("Calibrations due", f"""
 SELECT device_id, state, CASE WHEN days_left < 0 THEN 'expired ' || -days_left || ' days ago' WHEN days_left = 0 THEN 'runs out today'
            WHEN days_left > 0 THEN 'in ' || days_left || ' days' ELSE 'no certificate' END AS runs_out,
        valid_until::text AS valid_until, project_id, role, site FROM v_calibration_due
 WHERE state <> 'valid' AND {_MINE} ORDER BY days_left NULLS FIRST, device_id LIMIT 200
 """, "From the day a certificate runs out, the meter's largest permissible error is taken off.",
-                      links={"device_id": console("devices/${__value.raw}")}, span=16),
+                      links={"device_id": console("devices/${__value.raw}")}, span=24),
             ]),
             ("Log", [
                 table("Log entries by kind", """

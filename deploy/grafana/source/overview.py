@@ -39,8 +39,9 @@ WHERE site = ANY(ARRAY[${site:sqlstring}]::text[]) HAVING count(*) > 0
 SELECT sum(cost_t) AS cost_t FROM v_silence_cost
 WHERE project_id IN (SELECT project_id FROM v_counted_project) AND site = ANY(ARRAY[${site:sqlstring}]::text[])
 """, "suffix: t", "Tonnes that silent devices of the programme's projects cost so far: a meter of the baseline what it avoided"
-                     " on average over four weeks, one of the project's side the highest plausible value. What the"
-                     " devices kept still brings them back; no data when all are heard.",
+                     " on average over four weeks, one of the project's side the highest plausible value, a project together"
+                     " at most what was expected of it in that time. What the devices kept still brings them back;"
+                     " no data when all are heard.",
                      steps=((None, YELLOW), (1, RED)), decimals=2, span=4),
                 stat("Limits exceeded", """
 SELECT count(*) FILTER (WHERE grade = 'exceeded') AS days FROM v_indicator_day
@@ -97,7 +98,7 @@ SELECT what, cost_t, place, since, things FROM (
 ) wrong ORDER BY cost_t DESC NULLS LAST, rank, place
 """, "Dark gateways (one row each, not one a device), silent devices, calibrations that ran out and"
                       " limits exceeded on the last days. Cost: tonnes that silence costs so far, by the"
-                      " rule of each project.",
+                      " rule of each project, at most what was expected of it.",
                       units={"cost_t": "suffix: t"}, decimals={"cost_t": 2},
                       links={"what": "/d/tonne-fleet/fleet-health?${__url_time_range}"}, span=16, height=10),
                 site_map("Sites", """
@@ -111,7 +112,7 @@ WHERE s.id = ANY(ARRAY[${site:sqlstring}]::text[]) GROUP BY s.id, s.name, s.lati
             ("Projects", [
                 table("Projects against what was expected", """
 SELECT project_id, state, this_year_t, expected_this_year_t, last_30_days_t, expected_30_days_t, missed_t,
-       CASE WHEN silent_since IS NOT NULL THEN to_char(tonne_clock(timezone, silent_since), 'YYYY-MM-DD HH24:MI') END AS silent_since,
+       tonne_clock_text(timezone, silent_since) AS silent_since,
        online, devices, left(name, 80) AS name, CASE WHEN counted THEN 'yes' ELSE 'no' END AS counted
 FROM v_project_now ORDER BY (state IN ('silent', 'never heard')) DESC, missed_t DESC NULLS LAST, project_id
 """, "Whole projects. Silent: none of its devices is heard; missed is what was expected of it since then. The last"

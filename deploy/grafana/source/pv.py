@@ -193,15 +193,17 @@ WITH recent AS (
     FROM v_day_pv p WHERE p.time > now() - INTERVAL '8 days' AND p.{_MINE} GROUP BY 1, 2, 3
 ), typical AS (
     SELECT site, dc_known, percentile_cont(0.5) WITHIN GROUP (ORDER BY peer_h) AS yield_h FROM recent GROUP BY 1, 2
+    HAVING count(*) >= 3
 )
 SELECT h.device_id, r.peer_h / nullif(t.yield_h, 0) - 1 AS against_site, r.performance_ratio, r.performance_ratio_25, r.availability,
        CASE WHEN r.performance_ratio IS NULL THEN r.no_ratio END AS no_ratio, h.state, r.yield_h, r.energy_kwh, h.site, h.last_reading
 FROM v_device_health h
 LEFT JOIN recent r ON r.device_id = h.device_id
 LEFT JOIN typical t ON t.site = h.site AND t.dc_known = r.dc_known
-WHERE h.{_MINE} ORDER BY r.peer_h / nullif(t.yield_h, 0) NULLS FIRST, h.device_id LIMIT 50
-""", "The last seven days: how far from the median inverter of the same plant, ratios, availability, yield by nameplate"
-                      " of the modules. Inverters without a day come first. Where there is no ratio, it says why.",
+WHERE h.{_MINE}
+ORDER BY (r.device_id IS NOT NULL), r.peer_h / nullif(t.yield_h, 0) NULLS LAST, r.performance_ratio NULLS LAST, h.device_id LIMIT 50
+""", "The last seven days: how far from the median inverter of the same plant (three or more), ratios, availability, yield"
+                      " by nameplate of the modules. Inverters without a day come first. Where there is no ratio, it says why.",
                       units={"energy_kwh": "kwatth", "yield_h": "suffix: kWh/kW/d", "performance_ratio": "percentunit",
                              "performance_ratio_25": "percentunit", "availability": "percentunit", "against_site": "percentunit"},
                       decimals={"against_site": 1, "performance_ratio": 1, "performance_ratio_25": 1, "availability": 1, "yield_h": 2},

@@ -20,6 +20,7 @@ import msgspec
 from starlette.concurrency import run_in_threadpool
 
 from ingest import classes
+from mrv import calendar
 from mrv.report.printable_text import legible
 from services.store.api import sessions
 from services.store.views import console
@@ -189,7 +190,9 @@ def _row(one: Newest) -> Row:
         "class": one.class_id,
         "channel": channel.name,
         "state": one.state,
-        "at": None if one.at is None else one.at.isoformat(timespec="seconds"),
+        "at": None
+        if one.at is None
+        else one.at.astimezone(calendar.zone(one.timezone)).isoformat(timespec="seconds"),
         "value": value,
         "unit": "kW" if channel.unit == "W" else channel.unit,
     }

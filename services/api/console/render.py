@@ -8,6 +8,7 @@ files alone, so that a hostile name in the registry stays a name.
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 from functools import cache
@@ -18,6 +19,7 @@ import jinja2
 from fastapi import Depends
 from starlette.responses import HTMLResponse, Response
 
+from mrv import calendar
 from mrv.report.printable_text import legible
 from mrv.report.words import LANGUAGES
 from mrv.rounding import decimal_text
@@ -186,6 +188,13 @@ def _moved(path: str, query: str, language: str) -> str:
     return "/".join(parts) + (f"?{query}" if query else "")
 
 
+def clock(at: datetime | str, timezone: str) -> str:
+    """Return a time to the minute by a zone's clock, with its offset: `2026-02-05 10:00+07:00`."""
+    moment = datetime.fromisoformat(at) if isinstance(at, str) else at
+    local = moment.astimezone(calendar.zone(timezone)).replace(second=0, microsecond=0)
+    return local.isoformat(" ", "minutes").replace("+00:00", "Z")
+
+
 @cache
 def _environment() -> jinja2.Environment:
     made = jinja2.Environment(
@@ -198,6 +207,7 @@ def _environment() -> jinja2.Environment:
     )
     made.globals["asset"] = assets.address
     made.filters["legible"] = legible
+    made.filters["clock"] = clock
     made.filters["plain"] = plain
     made.filters["kilo"] = kilo
     made.filters["percent"] = percent

@@ -32,6 +32,7 @@ from services.cli.output.times import shown_time
 from services.store.messages.dead_letter_groups import GROUPS, group_letters
 from services.store.messages.dead_letter_query import count_letters, get_letter, list_letters
 from services.store.postgres.pool import connect
+from services.store.registry.known import zones_of
 
 _SHOWN_BYTES = 2_000
 _NONE = "no such dead letter"
@@ -91,16 +92,19 @@ def list_(
     with connect(database_url(), name=NAME) as conn:
         wanted = selected(conn, reason, device, begin, end, principal=principal)
         if groups:
-            _tell_groups(group_letters(conn, wanted, groups)[:limit], groups, as_json=as_json)
+            held = group_letters(conn, wanted, groups)[:limit]
+            zones = zones_of(conn, [one.get("device") for one in held])
+            _tell_groups(held, groups, zones, as_json=as_json)
             return
         letters = list_letters(conn, wanted, limit)
+        zones = zones_of(conn, [one.device for one in letters])
     if as_json:
         print_json(letters)
         return
     rows = [
         (
             one.id,
-            shown_time(one.received),
+            shown_time(one.received, zones[one.device]),
             one.reason,
             "yes" if one.replayed else "no",
             f"{one.topic}: {one.detail}",
@@ -113,7 +117,9 @@ def list_(
         click.echo(f"the newest {limit:,}; --limit shows more")
 
 
-def _tell_groups(found: list[dict[str, Any]], by: Sequence[str], *, as_json: bool) -> None:
+def _tell_groups(
+    found: list[dict[str, Any]], by: Sequence[str], zones: dict[str | None, str], *, as_json: bool
+) -> None:
     if as_json:
         print_json(found)
         return
@@ -122,7 +128,7 @@ def _tell_groups(found: list[dict[str, Any]], by: Sequence[str], *, as_json: boo
             one["refused"],
             one["waiting"],
             *(one[name] for name in by),
-            shown_time(one["last"]),
+            shown_time(one["last"], zones[one.get("device")]),
             one["example"],
         )
         for one in found
@@ -149,10 +155,14 @@ def count(
     """
     with connect(database_url(), name=NAME) as conn:
         counts = count_letters(conn, selected(conn, reason, device, begin, end))
+        zones = zones_of(conn, [one.device for one in counts])
     if as_json:
         print_json(counts)
         return
-    rows = [(c.refused, c.waiting, c.reason, c.device, shown_time(c.last)) for c in counts]
+    rows = [
+        (c.refused, c.waiting, c.reason, c.device, shown_time(c.last, zones[c.device]))
+        for c in counts
+    ]
     head = ("refused", "not sent again", "reason", "device", "last")
     click.echo(table(head, rows, empty=_NONE))
 
@@ -173,6 +183,7 @@ def show(letter: int, *, out: Path | None, as_json: bool) -> None:
     """
     with connect(database_url(), name=NAME) as conn:
         found, payload = get_letter(conn, letter)
+        zone = zones_of(conn, [found.device])[found.device]
     if out is not None:
         out.write_bytes(payload)
     if found.topic.startswith(sparkplug.PREFIX):
@@ -192,7 +203,7 @@ def show(letter: int, *, out: Path | None, as_json: bool) -> None:
         print_json(shown)
         return
     for name, value in asdict(found).items():
-        said = shown_time(value) if isinstance(value, datetime) else value
+        said = shown_time(value, zone) if isinstance(value, datetime) else value
         click.echo(f"{name:<13} {'-' if said is None else said}")
     for line in read:
         click.echo(f"{'read':<13} {line}")

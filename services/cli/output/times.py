@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, tzinfo
 
+from mrv import calendar
 
-def shown_time(moment: datetime | None, zone: tzinfo = UTC) -> str:
-    """Return a time by the clock of `zone`, `-` for none."""
+
+def shown_time(moment: datetime | None, zone: tzinfo | str = UTC) -> str:
+    """
+    Return a time by the clock of a zone, `-` for none.
+
+    What belongs to a site or project is shown by its clock; what belongs to neither, such as
+    a key, in UTC.
+    """
     if moment is None:
         return "-"
-    local = moment.astimezone(zone).replace(microsecond=0)
+    clock = calendar.zone(zone) if isinstance(zone, str) else zone
+    local = moment.astimezone(clock).replace(microsecond=0)
     return local.isoformat().replace("+00:00", "Z")

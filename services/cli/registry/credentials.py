@@ -21,7 +21,7 @@ from services.settings import Settings
 from services.store.postgres.pool import connect
 from services.store.registry import credentials
 from services.store.registry.entries_from_rows import load_registry
-from services.store.registry.known import require
+from services.store.registry.known import require, zones_of
 
 if TYPE_CHECKING:
     from services.enrolment.issue import Result
@@ -175,6 +175,7 @@ def credentials_(devices: tuple[str, ...], *, expiring: int | None, as_json: boo
     with connect(database_url(), name=_NAME, autocommit=True) as conn:
         require(conn, "device", *devices)
         found = credentials.all_of(conn, devices)
+        zones = zones_of(conn, [one.principal for one in found])
     if expiring is not None:
         end = datetime.now(UTC) + timedelta(days=expiring)
         found = [
@@ -187,9 +188,9 @@ def credentials_(devices: tuple[str, ...], *, expiring: int | None, as_json: boo
         (
             c.principal,
             c.kind,
-            shown_time(c.issued),
-            shown_time(c.expires),
-            f"{shown_time(c.revoked)}: {c.reason}" if c.revoked else None,
+            shown_time(c.issued, zones[c.principal]),
+            shown_time(c.expires, zones[c.principal]),
+            f"{shown_time(c.revoked, zones[c.principal])}: {c.reason}" if c.revoked else None,
         )
         for c in found
     ]

@@ -34,7 +34,7 @@ from services.registry.located import Plain, Table
 from services.store.messages.dead_letter_query import get_letter
 from services.store.messages.unknown_devices import UnknownDevice, claims, refuse, unknown_devices
 from services.store.postgres.pool import connect
-from services.store.registry.known import require
+from services.store.registry.known import require, zones_of
 from services.store.timeseries.queries import site_timezone
 from services.store.views import device_health as health
 
@@ -86,6 +86,7 @@ def list_(
         require(conn, "site", site)
         require(conn, "device", gateway)
         found = health.devices(conn, state=state, site=site, gateway=gateway, alarm=alarm)
+        zones = zones_of(conn, [] if as_json else [one["device"] for one in found])
     if as_json:
         print_json(found)
         return
@@ -99,20 +100,21 @@ def list_(
         "firmware",
         "gateway",
     )
-    click.echo(table(head, map(_cells, found), empty="no such device is registered"))
+    rows = [_cells(one, zones[one["device"]]) for one in found]
+    click.echo(table(head, rows, empty="no such device is registered"))
     counts = {w: sum(r["state"] == w for r in found) for w in _STATES}
     alarms = sum(bool(r["alarm"]) for r in found)
     told = ", ".join(f"{n} {word}" for word, n in counts.items())
     click.echo(f"{counted(len(found), 'device')}: {told}; {counted(alarms, 'alarm')}")
 
 
-def _cells(row: dict[str, Any]) -> tuple[object, ...]:
+def _cells(row: dict[str, Any], zone: str) -> tuple[object, ...]:
     last, clock, share = row["last_reading"], row["clock_offset_s"], row["completeness_today"]
     return (
         row["device"],
         row["state"],
         "yes" if row["alarm"] else "no",
-        shown_time(last) if last else "never",
+        shown_time(last, zone) if last else "never",
         f"{share * 100:.0f} %" if last else None,
         f"{clock:+.1f} s" if clock is not None else None,
         row["firmware"],
@@ -166,10 +168,14 @@ def claims_(*, as_json: bool) -> None:
     """
     with connect(database_url(), name=_NAME) as conn:
         found = claims(conn)
+        zones = zones_of(conn, [one.device for one in found])
     if as_json:
         print_json(found)
         return
-    rows = [(c.device, c.principal, c.speaker, c.messages, shown_time(c.last)) for c in found]
+    rows = [
+        (c.device, c.principal, c.speaker, c.messages, shown_time(c.last, zones[c.device]))
+        for c in found
+    ]
     head = ("device", "claimed by", "belongs to", "messages", "last")
     click.echo(table(head, rows, empty="nobody speaks for a device that is not its own"))
     if found:

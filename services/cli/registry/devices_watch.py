@@ -14,6 +14,7 @@ from ingest.errors import RegistryError
 from mrv.calendar import zone
 from services.cli.errors import Exit
 from services.cli.options.database_url import database_url
+from services.cli.output.times import shown_time
 from services.store.postgres.pool import connect
 from services.store.registry.load import load_fleet
 from services.store.timeseries import recent_messages as arrivals
@@ -88,8 +89,8 @@ class _Shown:
             click.echo(json.dumps({"watching": device.id, "last_reading": when}))
             return
         way = f" behind {device.gateway}" if device.gateway else ""
-        last = before[-1].time.astimezone(self._zone) if before else None
-        heard = f"last reading {last:%Y-%m-%d %H:%M:%S}" if last else "never heard"
+        last = shown_time(before[-1].time, self._zone) if before else None
+        heard = f"last reading {last}" if last else "never heard"
         click.echo(f"{device.id}: {device.class_id}, profile {device.profile}{way}; {heard}")
 
     def readings(self, found: list[Arrival]) -> None:
@@ -113,9 +114,8 @@ class _Shown:
             }
             click.echo(json.dumps(told))
             return
-        local = one.time.astimezone(self._zone)
         age = time.time() - one.time.timestamp()
-        click.echo(f"{local:%Y-%m-%d %H:%M:%S %Z}  {age:.0f} s ago")
+        click.echo(f"{shown_time(one.time, self._zone)}  {age:.0f} s ago")
         for name, value in one.values.items():
             flags = f"   ! {', '.join(one.flags[name])}" if name in one.flags else ""
             shown = f"{value:,}" if isinstance(value, int) else f"{value:,.3f}"
@@ -130,8 +130,7 @@ class _Shown:
             told = {"refused": one.reason, "detail": one.detail, "dead_letter": one.id}
             click.echo(json.dumps(told))
             return
-        local = one.received.astimezone(self._zone)
-        click.echo(f"{local:%Y-%m-%d %H:%M:%S %Z}  REFUSED {one.reason}: {one.detail}")
+        click.echo(f"{shown_time(one.received, self._zone)}  REFUSED {one.reason}: {one.detail}")
 
     def _missing(self) -> list[str]:
         return sorted(self._paths[n] for n in self._paths if n not in self._came)

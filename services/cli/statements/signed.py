@@ -16,7 +16,7 @@ from services.cli.output.times import shown_time
 from services.cli.statements.signed_verify import verify
 from services.store.messages import signed_values as store
 from services.store.postgres.pool import connect
-from services.store.registry.known import names, unknown
+from services.store.registry.known import names, unknown, zones_of
 
 _NAME = "tonne signed"
 _SHOWN = 60
@@ -60,12 +60,13 @@ def list_(
             raise unknown(conn, "device", device, store.devices(conn))
         zone_of = device if registered else None
         found = store.find(conn, device, *maybe_span(conn, begin, end, zone_of), limit)
+        zones = zones_of(conn, [one.device for one in found])
     if as_json:
         print_json(found)
         return
     rows = [
-        (one.id, shown_time(one.time), one.device, one.channel, one.context, one.encoding,
-         one.data[:_SHOWN])
+        (one.id, shown_time(one.time, zones[one.device]), one.device, one.channel, one.context,
+         one.encoding, one.data[:_SHOWN])
         for one in found
     ]  # fmt: skip
     head = ("number", "time", "device", "channel", "context", "encoding", "data")

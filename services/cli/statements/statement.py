@@ -115,9 +115,10 @@ def show(id_: str, *, as_json: bool) -> None:
         click.echo(f"  NOT MET    {one}; open, as a clarification (CL) that nobody has to raise")
     if have.verification is not None and (because := conclusion_of(have.verification).because):
         click.echo(f"  because    {because} (signed by {have.verification['issuer']['name']})")
-    for event in events:
-        reason = f", {event['reason']}" if event["reason"] else ""
-        click.echo(f"  {event['at']}  {event['state']} by {event['by']}{reason}")
+    for step in steps:
+        reason = f", {step.reason}" if step.reason else ""
+        at = shown_time(step.at, period.timezone)
+        click.echo(f"  {at}  {step.state} by {step.actor}{reason}")
 
 
 @statement.command()

@@ -53,6 +53,16 @@ def require(conn: Connection, kind: str, *wanted: str | None) -> None:
                 raise unknown(conn, kind, name)
 
 
+def zones_of(conn: Connection, devices: Collection[str | None]) -> dict[str | None, str]:
+    """Return the zone of each device's site; UTC where it is not registered, as for None."""
+    wanted = sorted({one for one in devices if one is not None})
+    rows = conn.execute(
+        "SELECT d.id, s.timezone FROM device d JOIN site s ON s.id = d.site WHERE d.id = ANY (%s)",
+        [wanted],
+    )
+    return dict.fromkeys(devices, "UTC") | dict(rows.fetchall())
+
+
 def timezones(conn: Connection) -> list[tuple[str, int]]:
     """Return the zones of the sites with how many sites each has, the most first."""
     rows = conn.execute("SELECT timezone, count(*) FROM site GROUP BY 1 ORDER BY 2 DESC, 1")

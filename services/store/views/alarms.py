@@ -26,13 +26,21 @@ SEVERITIES = ("critical", "major", "minor")
 NAMES = (
     "id", "kind", "severity", "state", "subject_type", "subject", "part", "class", "site",
     "projects", "since", "raised", "cause", "detail", "devices", "cost_t_per_day",
-    "cleared", "acknowledged", "acknowledged_by",
+    "cleared", "acknowledged", "acknowledged_by", "timezone",
 )  # fmt: skip
 _FIGURES = ("devices", "cost_t_per_day")
+# of its site, or of the project that it is of
+_ZONE = (
+    "coalesce((SELECT s.timezone FROM site s WHERE s.id = v_alarm.site),"
+    " (SELECT p.timezone FROM project p WHERE p.id = v_alarm.subject"
+    "   AND v_alarm.subject_type = 'project'), 'UTC') AS timezone"
+)
 _COLUMNS = ", ".join(
     "(SELECT coalesce(array_agg(p), '{}') FROM unnest(projects) p"
     " WHERE %(scope)s::text[] IS NULL OR p = ANY (%(scope)s)) AS projects"
     if name == "projects"
+    else _ZONE
+    if name == "timezone"
     else f"CASE WHEN %(scope)s::text[] IS NULL OR projects <@ %(scope)s THEN {name} END AS {name}"
     if name in _FIGURES
     else name

@@ -258,12 +258,13 @@ def device_day(
     return rows.fetchall()
 
 
-def stations(conn: Connection) -> list[tuple[str, str, str, datetime, float | None, str]]:
-    """Return each station's newest daily or hourly index: device, site, indicator, start, value."""
+def stations(conn: Connection) -> list[tuple[str, str, str, str, datetime, float | None, str]]:
+    """Return each station's newest index: device, site, zone, indicator, start, value, grade."""
     rows = conn.execute(
-        "SELECT DISTINCT ON (v.device_id, v.indicator) v.device_id, s.name, v.indicator, v.start,"
-        " v.value, coalesce(v.grade, '') FROM indicator_value v JOIN device d ON d.id = v.device_id"
-        " JOIN site s ON s.id = d.site WHERE v.value IS NOT NULL"
+        "SELECT DISTINCT ON (v.device_id, v.indicator) v.device_id, s.name, s.timezone,"
+        " v.indicator, v.start, v.value, coalesce(v.grade, '') FROM indicator_value v"
+        " JOIN device d ON d.id = v.device_id JOIN site s ON s.id = d.site"
+        " WHERE v.value IS NOT NULL"
         " AND v.start > (SELECT max(start) - INTERVAL '3 days' FROM indicator_value)"
         " ORDER BY v.device_id, v.indicator, v.start DESC"
     )
@@ -279,6 +280,7 @@ class Newest:
     class_id: str
     state: str
     at: datetime | None
+    timezone: str
     value: float | None
     projects: tuple[str, ...]
 
@@ -302,15 +304,16 @@ def newest(conn: Connection, shown: Mapping[str, str]) -> list[Newest]:
         )
         values.update((device, float(value)) for device, value in rows)
     found = conn.execute(
-        "SELECT h.device_id, s.name, h.class, h.state, h.last_reading, coalesce(m.projects, '{}')"
+        "SELECT h.device_id, s.name, h.class, h.state, h.last_reading, s.timezone,"
+        " coalesce(m.projects, '{}')"
         " FROM v_device_health h JOIN site s ON s.id = h.site"
         " LEFT JOIN (SELECT device_id, array_agg(DISTINCT project_id::text) AS projects"
         "   FROM project_device GROUP BY device_id) m ON m.device_id = h.device_id"
         " ORDER BY s.name, h.device_id"
     )
     return [
-        Newest(device, site, class_id, state, at, values.get(device), tuple(projects))
-        for device, site, class_id, state, at, projects in found
+        Newest(device, site, class_id, state, at, zone, values.get(device), tuple(projects))
+        for device, site, class_id, state, at, zone, projects in found
     ]
 
 
@@ -325,6 +328,7 @@ class SystemSums:
     devices: int
     heard: int
     last: datetime | None
+    timezone: str
     projects: tuple[tuple[str, str], ...]
     reduction_ug: Decimal | None
     issued_t: int
@@ -348,22 +352,25 @@ def system_sums(conn: Connection, projects: Sequence[ProjectSums]) -> dict[str, 
         if id_ in named:
             members.setdefault(system, []).append(named[id_])
     rows = conn.execute(
-        "SELECT system, count(*), count(*) FILTER (WHERE state <> 'offline'), max(last_reading)"
+        "SELECT system, count(*), count(*) FILTER (WHERE state <> 'offline'), max(last_reading),"
+        " (array_agg(timezone ORDER BY last_reading DESC NULLS LAST, timezone))[1]"
         " FROM (SELECT coalesce(d.attributes ->> 'system', (SELECT p.system FROM project_device m"
         "   JOIN project p ON p.id = m.project_id WHERE m.device_id = d.id"
-        "   ORDER BY upper(m.during) DESC LIMIT 1)) AS system, h.state, h.last_reading"
-        "   FROM device d JOIN v_device_health h ON h.device_id = d.id) found"
+        "   ORDER BY upper(m.during) DESC LIMIT 1)) AS system, h.state, h.last_reading, s.timezone"
+        "   FROM device d JOIN v_device_health h ON h.device_id = d.id"
+        "   JOIN site s ON s.id = d.site) found"
         " WHERE system IS NOT NULL GROUP BY system"
     )
-    heard = {system: (count, lately, last) for system, count, lately, last in rows}
+    heard = {system: row for system, *row in rows}
     found: dict[str, SystemSums] = {}
     for system in heard.keys() | members.keys():
         own = members.get(system, [])
-        count, lately, last = heard.get(system, (0, 0, None))
+        count, lately, last, timezone = heard.get(system, (0, 0, None, "UTC"))
         found[system] = SystemSums(
             count,
             lately,
             last,
+            timezone,
             tuple((one.id, one.name) for one in own),
             _added(one.reduction_ug for one in own),
             sum(one.issued_t for one in own),

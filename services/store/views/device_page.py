@@ -59,16 +59,18 @@ TO_DO = {
 _HEALTH = (
     "SELECT h.state, h.gateway_dark, h.last_reading, h.received, h.expected_s, h.said, h.said_at,"
     " h.firmware, h.completeness_today, h.clock, coalesce(p.clock_ahead_s, h.clock_offset_s),"
-    " h.clock_drift_s_per_day, g.last_heard, c.cost_t, c.cost_t_per_day, c.side"
+    " h.clock_drift_s_per_day, g.last_heard"
     " FROM v_device_health h LEFT JOIN principal_status p ON p.principal = h.device_id"
-    " LEFT JOIN v_gateway_health g ON g.gateway = h.gateway"
-    " LEFT JOIN v_silence_cost c ON c.device_id = h.device_id WHERE h.device_id = %s"
+    " LEFT JOIN v_gateway_health g ON g.gateway = h.gateway WHERE h.device_id = %s"
 )
 _HEALTH_NAMES = (
     "state", "gateway_dark", "last_reading", "received", "expected_s", "said", "said_at",
     "firmware", "completeness_today", "clock", "clock_offset_s", "clock_drift_s_per_day",
-    "gateway_heard", "cost_t", "cost_t_per_day", "side",
+    "gateway_heard",
 )  # fmt: skip
+# asked of silent devices alone: a cost is known with those of the whole project
+_COST = "SELECT cost_t, cost_t_per_day, side FROM v_silence_cost WHERE device_id = %s"
+_COST_NAMES = ("cost_t", "cost_t_per_day", "side")
 _BEHIND = (
     "SELECT count(*), count(*) FILTER (WHERE state = 'online') FROM v_device_health"
     " WHERE gateway = %s"
@@ -166,6 +168,9 @@ def device_page(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict
         return _unknown(conn, id_) if scope is None else None
     found = _row(conn, _HEALTH, [id_], _HEALTH_NAMES)
     health: dict[str, Any] = dict.fromkeys(_HEALTH_NAMES) if found is None else found
+    silent = health["state"] not in {None, "online"}
+    cost = _row(conn, _COST, [id_], _COST_NAMES) if silent else None
+    health |= dict.fromkeys(_COST_NAMES) if cost is None else cost
     health["said_at"] = health["said_at"] if health["said"] == "offline" else None
     more = conn.execute(_MORE, [id_]).fetchone()
     maker, model, site_name, zone, attributes = more or (None, None, "", "UTC", {})

@@ -26,7 +26,7 @@ def test_device_days_come_a_few_readings_at_a_time():
 
 def test_a_pace_is_kept_and_not_made_up_for():
     """After an hour in which the store was away, a run would take the whole processor."""
-    pace, began = Pace(100_000), time.monotonic()
+    began, pace = time.monotonic(), Pace(100_000)
     for _ in range(3):
         pace.did(10_000)
     assert time.monotonic() - began >= 0.3

@@ -60,7 +60,7 @@ def named(tmp_path):
     return make
 
 
-def _asked(text, *, waits=False, wait_s=5):
+def _asked(text, *, waits=False, wait_s=60):
     return Witnesses(read_policy(text.encode()), wait_s, waits)
 
 
@@ -162,7 +162,7 @@ def test_a_witness_that_is_away_is_named_and_asked_again(
             assert log.checkpoint(conn, cosigned=True) is None
         file = tmp_path / "policy"
         file.write_text(text)
-        more = {"TONNE_WITNESS_AWAY": "wait", "TONNE_WITNESS_WAIT_S": "2"}
+        more = {"TONNE_WITNESS_AWAY": "wait", "TONNE_WITNESS_WAIT_S": "30"}
         other = _tonne(database_url, tmp_path, file, "statement", "issue", name, **more)
         assert (other.exit_code, "nothing is issued while" in other.output) == (3, True)
         found = _tonne(database_url, tmp_path, file, "doctor", "--json")

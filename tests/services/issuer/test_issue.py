@@ -121,22 +121,25 @@ def test_the_database_itself_lets_one_claim_through(database_url, overlapping):
 
 def test_who_is_chosen_to_end_a_deadlock_tries_again(database_url, signers):
     """A statement would stay verified because somebody else's transaction was in its way."""
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        # who waits looks once whether it is a deadlock: by then it has to be one
+        conn.execute(f"ALTER DATABASE \"{conn.info.dbname}\" SET deadlock_timeout = '5s'")
     name = _verified(database_url, signers, "2026-03-01", "2026-03-02")
     other = _verified(database_url, signers, "2026-03-01", "2026-03-03")
     with ThreadPoolExecutor(1) as pool, psycopg.connect(database_url) as conn:
         # so that it is the other one that is chosen, and nobody waits for ever if it is not
-        conn.execute("SET deadlock_timeout = '60s'; SET lock_timeout = '20s'")
+        conn.execute("SET deadlock_timeout = '200s'; SET lock_timeout = '100s'")
         statements.claim(conn, statements.find(conn, other))
         issuing = pool.submit(_issue, database_url, signers[2], name)
         _until_waiting(database_url)
         log.lock(conn)  # which whoever issues has, and waits for this claim
         conn.rollback()
-        assert isinstance(issuing.result(timeout=60), int)
+        assert isinstance(issuing.result(timeout=120), int)
 
 
 def _until_waiting(url):
     with psycopg.connect(url, autocommit=True) as conn:
-        for _ in range(1_000):
+        for _ in range(3_000):
             if conn.execute(
                 "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
                 " AND wait_event_type = 'Lock'"

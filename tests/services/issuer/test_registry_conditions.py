@@ -1,5 +1,7 @@
 """What the registry says of a period's meters: dated, bounded, and in the statement."""
 
+from datetime import UTC, datetime
+
 import pytest
 from click.testing import CliRunner
 
@@ -8,7 +10,9 @@ from mrv.verify import verify
 from services.cli.main import main
 from services.issuer.close import supersede
 from services.issuer.pack import export
+from services.issuer.registry_conditions import rated_powers
 from services.processing.registry_import import import_registry
+from services.registry.entries import Rating
 from services.registry.files import read_files
 from services.store.postgres.pool import connect
 from services.store.statements import statements
@@ -82,6 +86,39 @@ def test_rating_with_an_earlier_time_is_a_condition(url, tmp_path):
     (one, _) = _close(url, (plant.us("2026-03-05"), plant.us("2026-03-06")))["monitoredParameters"]
     most = sum(min(w / 4, 275_000) for w in power)
     assert float(one["counted"]) <= most < 0.8 * int(one["metered"])
+
+
+REGISTERED = datetime(2026, 6, 1, tzinfo=UTC)
+
+
+def _ratings(*held):
+    """Rated powers by the month of 2026 from which each counts."""
+    found = []
+    for month, watt, document, *late in held:
+        recorded = datetime(2026, late[0], 1, tzinfo=UTC) if late else REGISTERED
+        found.append((Rating(datetime(2026, month, 1, tzinfo=UTC), watt, document), recorded))
+    counted = rated_powers(found)
+    return [(datetime.fromtimestamp(us / 1e6, UTC).month, watt) for us, watt in counted]
+
+
+@pytest.mark.parametrize(
+    ("held", "counts"),
+    [
+        # typed with the meter: a rise without a document counts from when it was recorded
+        ([(1, 100, None), (3, 400, None)], [(1, 100), (6, 400)]),
+        ([(1, 100, None), (3, 400, "report 7")], [(1, 100), (3, 400)]),
+        ([(1, 400, None)], [(1, 400)]),
+        ([(1, 400, None), (3, 100, None)], [(1, 400), (3, 100)]),
+        ([(1, 100, None), (3, 50, None), (4, 80, None)], [(1, 100), (3, 50), (6, 80)]),
+        # entered later: nobody saw it before, whatever it names
+        ([(1, 100, None), (3, 400, "report 7", 9)], [(1, 100), (9, 400)]),
+        # known before it begins
+        ([(1, 100, None), (8, 400, None)], [(1, 100), (8, 400)]),
+    ],
+)
+def test_a_rating_that_rises_counts_where_something_shows_it(held, counts):
+    """Two ratings typed with the meter would double a past week of readings that say twice."""
+    assert _ratings(*held) == counts
 
 
 def test_nothing_is_dated_into_a_period_that_is_signed(url, tmp_path):

@@ -267,9 +267,9 @@ def another(tmp_path):
     with (tmp_path / "log").open("wb") as log:
         server = subprocess.Popen([SERVER, *words], stdout=log, stderr=log, cwd=tmp_path)
     try:
-        for _ in range(200):
+        for _ in range(1_200):
             try:
-                with urllib.request.urlopen(f"{base}/certchain", timeout=5) as answer:  # noqa: S310
+                with urllib.request.urlopen(f"{base}/certchain", timeout=60) as answer:  # noqa: S310
                     chain = answer.read().decode()
                 break
             except OSError:

@@ -10,6 +10,7 @@ from services.logs import get_logger
 from services.metrics import Metrics
 from services.store.postgres.pool import connect
 from services.store.views import fleet_metrics as gauges
+from tests.integration.kafka_path import wait_until
 from tests.planted import planted
 from tests.services.issuer import logged, plant
 
@@ -159,6 +160,16 @@ def test_a_derived_row_that_was_changed_is_counted(database_url, tmp_path):
     assert _value(metrics, "tonne_rebuild_mismatch_total") == 1
 
 
+def _added_up(conn):
+    """Add up days, once the server tells of what was written: some time after the commit."""
+
+    def anew():
+        conn.execute("SELECT pg_stat_force_next_flush()")
+        return conn.execute("SELECT tonne_refresh_days()").fetchone()[0] > 0
+
+    wait_until(anew, 60, lambda: "nothing was added up")
+
+
 def test_days_are_added_up_again_when_their_quarter_hours_change(watched, database_url):
     """A dashboard would go on showing a day as it was before late readings came."""
     with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
@@ -186,9 +197,7 @@ def test_days_are_added_up_again_when_their_quarter_hours_change(watched, databa
     times, energy, _ = plant.sunny("2026-03-04", "2026-03-05", 15)
     plant.send(database_url, "inv-1", times, energy_export_wh=energy + 19_000_000)
     with psycopg.connect(database_url, autocommit=True) as conn:
-        conn.execute("SELECT pg_stat_force_next_flush()")
-        conn.execute("SELECT pg_sleep(1.2)")  # counts of writes are told once a second
-        assert conn.execute("SELECT tonne_refresh_days()").fetchone()[0] > 0
+        _added_up(conn)
         assert conn.execute(
             "SELECT sum(value) > 0 FROM day_quantity WHERE day = '2026-03-04'"
         ).fetchone() == (True,)
@@ -297,17 +306,13 @@ def test_a_late_reading_writes_its_own_days_alone(database_url, tmp_path):
         before = set(conn.execute(written).fetchall())
         times, energy, _ = plant.sunny("2026-03-04", "2026-03-05", 15)
         plant.send(database_url, "inv-1", times, energy_export_wh=energy + 19_000_000)
-        conn.execute("SELECT pg_stat_force_next_flush()")
-        conn.execute("SELECT pg_sleep(1.2)")
-        assert conn.execute("SELECT tonne_refresh_days()").fetchone()[0] > 0
+        _added_up(conn)
         fresh = set(conn.execute(written).fetchall()) - before
         assert {row[0] for row in fresh} == {"inv-1"}
         assert {row[2] for row in fresh} <= {"2026-03-03", "2026-03-04", "2026-03-05"}
         # a day whose quarter hours are gone is gone
         conn.execute("DELETE FROM interval_quantity WHERE device_id = 'inv-2'")
-        conn.execute("SELECT pg_stat_force_next_flush()")
-        conn.execute("SELECT pg_sleep(1.2)")
-        conn.execute("SELECT tonne_refresh_days()")
+        _added_up(conn)
         left = conn.execute("SELECT DISTINCT device_id FROM day_quantity").fetchall()
         assert left == [("inv-1",)]
 
@@ -339,9 +344,7 @@ def test_sunshine_of_archived_days_stays(database_url, tmp_path):
         # a late reading brings the chunk back, with that reading alone
         late = plant.us(f"{first}T12:00:00+07:00")
         plant.send(database_url, "inv-1", [late, late + 60_000_000], irradiance_w_m2=[900.0] * 2)
-        conn.execute("SELECT pg_stat_force_next_flush()")
-        conn.execute("SELECT pg_sleep(1.2)")
-        assert conn.execute("SELECT tonne_refresh_days()").fetchone()[0] > 0
+        _added_up(conn)
         assert conn.execute(sunny).fetchall()[: len(known)] == known
 
 

@@ -1,7 +1,11 @@
 """Alarms: raised once a cause, cleared by themselves, taken up by people, kept for ever."""
 
 import json
+import secrets
+from datetime import UTC, datetime
 
+import numpy as np
+import pandas as pd
 import psycopg
 import pytest
 from click.testing import CliRunner
@@ -17,6 +21,8 @@ from services.store.views import alarm_round, alarms
 
 pytestmark = pytest.mark.integration
 HOUR = 3600
+# days are the site's: by UTC it is yesterday until seven in the morning
+_TODAY = "SELECT (now() AT TIME ZONE 'Asia/Ho_Chi_Minh')::date"
 
 
 @pytest.fixture
@@ -59,11 +65,30 @@ def conn(database_url):
         yield connection
 
 
+def _today(conn):
+    return conn.execute(_TODAY).fetchone()[0]
+
+
 def _heard(conn, ago_s, *names):
     conn.execute(
         "UPDATE device_seen SET last_reading = now() - %(s)s * interval '1 s',"
         " received = now() - %(s)s * interval '1 s' WHERE device_id = ANY (%(d)s)",
         {"d": list(names), "s": ago_s},
+    )
+
+
+def _sun(conn, hour):
+    """Move the site to where it is this hour by the sun, on the equator."""
+    now = datetime.now(UTC)
+    east = (hour - now.hour - now.minute / 60) * 15
+    conn.execute("UPDATE site SET latitude = 0, longitude = %s", [(east + 540) % 360 - 180])
+
+
+def _says(conn, name, state, ago_s=0):
+    conn.execute(
+        "INSERT INTO principal_status VALUES (%(n)s, %(w)s, now() - %(s)s * interval '1 s')"
+        " ON CONFLICT (principal) DO UPDATE SET said = excluded.said, at = excluded.at",
+        {"n": name, "w": state, "s": ago_s},
     )
 
 
@@ -92,6 +117,7 @@ def _aged(conn):
 
 def test_a_silence_is_raised_once_and_cleared_by_itself(conn):
     """A meter that comes and goes would raise an alarm every minute, or none at all."""
+    _sun(conn, 0)
     _heard(conn, 1900, "alone")  # late, and not yet as long as the rule says
     assert _round(conn).raised == 0
     _heard(conn, 2 * HOUR, "alone", "inv")
@@ -132,6 +158,91 @@ def test_devices_behind_one_gateway_are_one_alarm(conn):
     assert alarms.listed(conn, ["other"], 10) == []
 
 
+def test_inverters_are_missed_once_the_sun_has_shone_for_an_hour(conn):
+    """A plant that is cut off in the morning would be found in the evening."""
+    conn.execute("UPDATE device SET class = 'pv_inverter' WHERE id = ANY ('{a,b,c}')")
+    _sun(conn, 0)
+    _heard(conn, 5 * HOUR, "a", "b", "c", "inv")
+    assert _round(conn).raised == 0  # they sleep
+    _sun(conn, 7)  # the sun stands at 15 degrees, and has not been above 10 for an hour
+    assert _round(conn).raised == 0
+    _sun(conn, 9)
+    assert _round(conn).raised == 2
+    assert _now(conn) == {("device_silent", "inv"), ("gateway_silent", "gw")}
+    _sun(conn, 0)  # at night it stays
+    assert (_round(conn).cleared, len(_now(conn))) == (0, 2)
+    # who wants more patience for a device has it
+    conn.execute(
+        'UPDATE device SET attributes = \'{"alarms": {"device_silent": {"after_s": 43200}}}\''
+        " WHERE id = 'alone'"
+    )
+    conn.execute("UPDATE device SET class = 'pv_inverter' WHERE id = 'alone'")
+    _sun(conn, 12)
+    _heard(conn, 5 * HOUR, "alone")
+    assert _round(conn).raised == 0
+    _heard(conn, 13 * HOUR, "alone")
+    assert _round(conn).raised == 1
+
+
+def test_a_gateway_that_left_is_an_alarm_at_once(conn):
+    """Its devices were heard a moment ago, and for half an hour nobody would know."""
+    _says(conn, "gw", "offline")
+    assert _round(conn).raised == 1
+    (found,) = alarms.listed(conn, None, 10)
+    assert (found["kind"], found["subject"], found["cause"]) == ("gateway_silent", "gw", "will")
+    assert (found["devices"], found["projects"]) == (3, ["p1", "p2"])
+    _heard(conn, 0, "b")  # it came back without a word; one that is late does not tell of it
+    _heard(conn, 2 * HOUR, "a")
+    _round(conn)
+    _aged(conn)
+    assert _round(conn).cleared == 1
+    assert _now(conn) == {("device_silent", "a")}
+
+
+def test_a_gateway_of_inverters_may_leave_at_dusk(conn):
+    """Loggers that live on the inverters' power would be an alarm each evening."""
+    conn.execute("UPDATE device SET class = 'pv_inverter' WHERE id = ANY ('{a,b,c}')")
+    _sun(conn, 20)
+    _says(conn, "gw", "offline")
+    assert _round(conn).raised == 0
+    _sun(conn, 12)
+    assert _round(conn).raised == 1
+
+
+def test_a_device_that_left_has_five_minutes_to_come_back(conn):
+    """A modem that dials in anew would be an alarm, a meter without power none for an hour."""
+    _sun(conn, 0)
+    for name in ("alone", "inv"):
+        _heard(conn, 400, name)
+        _says(conn, name, "offline", 200)
+    assert _round(conn).raised == 0
+    for name in ("alone", "inv"):
+        _says(conn, name, "offline", 350)
+    _round(conn)
+    assert _now(conn) == {("device_silent", "alone")}  # the inverter went to sleep
+    _sun(conn, 12)
+    _round(conn)
+    assert _now(conn) == {("device_silent", "alone"), ("device_silent", "inv")}
+
+
+def test_the_sun_stands_where_pvlib_has_it(conn):
+    """Plants would be missed by night, or in the afternoon alone."""
+    import pvlib  # noqa: PLC0415 - takes a second, and this test alone needs it
+
+    seed = secrets.randbits(32)
+    chance = np.random.default_rng(seed)
+    for latitude, longitude in ((20.9, 106.6), *chance.uniform((-66, -180), (66, 180), (4, 2))):
+        times = pd.to_datetime(chance.integers(15 * 10**8, 22 * 10**8, 50), unit="s", utc=True)
+        rows = conn.execute(
+            "SELECT tonne_sun_elevation(%s, %s, at) FROM unnest(%s::timestamptz[])"
+            " WITH ORDINALITY AS t (at, n) ORDER BY n",
+            [float(latitude), float(longitude), [one.to_pydatetime() for one in times]],
+        ).fetchall()
+        sun = pvlib.solarposition.get_solarposition(times, latitude, longitude)
+        error = np.abs(np.array(rows)[:, 0] - sun["elevation"].to_numpy())
+        assert error.max() < 0.1, f"seed {seed}"
+
+
 def test_a_project_that_is_silent_as_a_whole_is_one_alarm(conn):
     """A site whose network is down would look like as many faults as it has meters."""
     conn.execute("UPDATE device SET gateway = NULL")
@@ -152,6 +263,36 @@ def test_what_silence_costs_stands_in_the_alarm(conn):
         "SELECT cost_t_per_day FROM v_silence_cost WHERE device_id = 'alone'"
     ).fetchone()[0]
     assert found["cost_t_per_day"] == wanted > 0
+
+
+def test_silences_of_a_project_cost_no_more_than_it_was_expected_to_make(conn):
+    """Two meters of one project would cost ten times what it makes, and the sum mean nothing."""
+    conn.execute("UPDATE project SET expected = '{\"reduction_t_per_year\": 365}' WHERE id = 'p2'")
+    conn.execute("UPDATE device SET gateway = NULL")
+    conn.execute(
+        "INSERT INTO silence_rate VALUES ('p2', 'alone', 'fuel', 'project', 1e13),"
+        " ('p2', 'c', 'fuel', 'project', 1e10)"
+    )
+    _heard(conn, 49 * HOUR, "alone")
+    _heard(conn, 25 * HOUR, "c")
+    found = conn.execute(
+        "SELECT device_id, cost_t, tonne_expected_t('p2', since), cost_t_per_day,"
+        " sum(cost_t) OVER (), max(tonne_expected_t('p2', since)) OVER ()"
+        " FROM v_silence_cost WHERE project_id = 'p2' ORDER BY device_id"
+    ).fetchall()
+    assert [row[0] for row in found] == ["alone", "c"]
+    for _, cost, expected, a_day, together, most in found:
+        assert 0 < cost <= expected
+        assert 0 < a_day < 1
+        assert together == pytest.approx(most)
+    assert float(sum(row[3] for row in found)) == pytest.approx(1)
+    _round(conn)
+    (alarm,) = (a for a in alarms.listed(conn, None, 10) if a["subject"] == "p2")
+    assert float(alarm["cost_t_per_day"]) == pytest.approx(1)
+    # its time is over
+    conn.execute("UPDATE project SET crediting = '[2026-01-01,2026-01-02)' WHERE id = 'p2'")
+    over = conn.execute("SELECT cost_t, cost_t_per_day FROM v_silence_cost WHERE side = 'project'")
+    assert over.fetchall() == [(0, 0), (0, 0)]
 
 
 def test_limits_frozen_gauges_certificates_chargers_and_clocks(conn):
@@ -188,9 +329,10 @@ def test_limits_frozen_gauges_certificates_chargers_and_clocks(conn):
     )
     conn.execute(
         "INSERT INTO day_quantity (device_id, quantity, day, timezone, value, measured_us)"
-        " SELECT n, 'energy_import', now()::date - k, 'Asia/Ho_Chi_Minh',"
+        " SELECT n, 'energy_import', %s::date - k, 'Asia/Ho_Chi_Minh',"
         " CASE n WHEN 'good' THEN 9000 ELSE 0 END, 86400000000"
-        " FROM unnest(ARRAY['dead', 'good']) n, generate_series(1, 9) k"
+        " FROM unnest(ARRAY['dead', 'good']) n, generate_series(0, 9) k",
+        [_today(conn)],
     )
     charged = (
         "INSERT INTO interval_quantity (device_id, quantity, start, value, measured_us,"
@@ -211,10 +353,12 @@ def test_an_inverter_below_its_neighbours_for_days(conn):
     """A string that is out for a season costs a tenth of a plant, and every sensor says well."""
     conn.execute("UPDATE device SET class = 'pv_inverter', rated_power_w = 1000 WHERE id <> 'gw'")
     low = "INSERT INTO day_quantity (device_id, quantity, day, timezone, value, measured_us)"
+    today = _today(conn)
     conn.execute(
-        low + " SELECT n, 'energy_export', now()::date - k, 'Asia/Ho_Chi_Minh',"
+        low + " SELECT n, 'energy_export', %s::date - k, 'Asia/Ho_Chi_Minh',"
         " CASE WHEN n = 'a' AND k < 7 THEN 2000 WHEN n = 'b' AND k < 4 THEN 2000 ELSE 4500 END,"
-        " 86400000000 FROM unnest(ARRAY['a', 'b', 'c', 'alone', 'inv']) n, generate_series(2, 7) k"
+        " 86400000000 FROM unnest(ARRAY['a', 'b', 'c', 'alone', 'inv']) n, generate_series(2, 7) k",
+        [today],
     )
     _round(conn)
     # b is low on two days alone
@@ -225,8 +369,9 @@ def test_an_inverter_below_its_neighbours_for_days(conn):
     # half a kilogram a kilowatt hour by its project's account, and 2.5 h less than its plant
     conn.execute(
         "INSERT INTO day_emission (project_id, device_id, day, timezone, baseline_ug, project_ug,"
-        " leakage_ug, reduction_ug) SELECT 'p1', 'a', now()::date - k, 'Asia/Ho_Chi_Minh',"
-        " 1000000000, 0, 0, 1000000000 FROM generate_series(2, 5) k"
+        " leakage_ug, reduction_ug) SELECT 'p1', 'a', %s::date - k, 'Asia/Ho_Chi_Minh',"
+        " 1000000000, 0, 0, 1000000000 FROM generate_series(2, 5) k",
+        [today],
     )
     _round(conn)
     (found,) = alarms.listed(conn, None, 10)
@@ -245,12 +390,15 @@ def test_a_furnace_that_needs_more_than_usual(conn):
     conn.execute("UPDATE device SET class = 'weighbridge' WHERE id = 'b'")
     fill = (
         "INSERT INTO day_quantity (device_id, quantity, day, timezone, value, measured_us)"
-        " SELECT 'a', 'energy_import', now()::date - k, 'Asia/Ho_Chi_Minh', CASE WHEN k < 5 THEN"
-        " %(now)s ELSE 6000000 + 1000 * k END, 1 FROM generate_series(2, 20) k UNION ALL"
-        " SELECT 'b', 'mass', now()::date - k, 'Asia/Ho_Chi_Minh', 10000000, 1"
+        " SELECT 'a', 'energy_import', %(today)s::date - k, 'Asia/Ho_Chi_Minh', CASE WHEN k < 5"
+        " THEN %(now)s ELSE 6000000 + 1000 * k END, 1 FROM generate_series(2, 20) k UNION ALL"
+        " SELECT 'b', 'mass', %(today)s::date - k, 'Asia/Ho_Chi_Minh', 10000000, 1"
         " FROM generate_series(2, 20) k"
     )
-    conn.execute(fill, {"now": 6_600_000})  # a tenth above the usual 601.25 kWh/t: not yet
+    today = _today(conn)
+    conn.execute(
+        fill, {"now": 6_600_000, "today": today}
+    )  # a tenth above the usual 601.25 kWh/t: not yet
     emitted = (
         "INSERT INTO day_emission (project_id, device_id, day, timezone, baseline_ug, project_ug,"
         " leakage_ug, reduction_ug) SELECT 'p1', 'a', q.day, 'Asia/Ho_Chi_Minh', 0,"
@@ -260,7 +408,8 @@ def test_a_furnace_that_needs_more_than_usual(conn):
     assert _round(conn).raised == 0
     conn.execute("DELETE FROM day_emission")
     conn.execute(
-        "UPDATE day_quantity SET value = 7200000 WHERE device_id = 'a' AND day > now()::date - 5"
+        "UPDATE day_quantity SET value = 7200000 WHERE device_id = 'a' AND day > %s::date - 5",
+        [today],
     )
     conn.execute(emitted)
     _round(conn)
@@ -273,7 +422,8 @@ def test_a_furnace_that_needs_more_than_usual(conn):
     cost = 10 * (720 - usual) * 0.6592e-3
     assert float(found["cost_t_per_day"]) == pytest.approx(cost, rel=1e-3)
     conn.execute(
-        "UPDATE day_quantity SET value = 6300000 WHERE device_id = 'a' AND day = now()::date - 2"
+        "UPDATE day_quantity SET value = 6300000 WHERE device_id = 'a' AND day = %s::date - 2",
+        [today],
     )
     assert _round(conn).cleared == 1
 
@@ -290,6 +440,8 @@ def test_people_take_up_and_comment(conn, database_url, monkeypatch):
         return said.output
 
     assert "device_silent" in tonne("list")
+    # by the clock of its site, as devices are shown
+    assert all("+07:00" in text and "Z" not in text for text in (tonne("list"), tonne("show", "1")))
     tonne("acknowledge", "1", "--text", "on the way", "--author", "Mai")
     tonne("comment", "1", "--text", "fuse", "--author", "Mai")
     tonne("comment", "1", "--text", " ", fails=2)

@@ -1,6 +1,6 @@
 """Who is heard, who is not, and whose fault that is."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import psycopg
@@ -130,7 +130,10 @@ def test_a_status_that_says_nothing_changes_nothing(conn, payload):
 def test_completeness_counts_quarter_hours_with_a_reading(conn):
     """A day that is half missing would look whole, or grow with each repetition."""
     now = datetime.now(UTC)
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    # where it is between twelve and one: no midnight is near
+    east = 12 - now.hour
+    conn.execute("UPDATE site SET timezone = %s", [f"Etc/GMT{-east:+d}"])
+    midnight = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=12)
     begin, now_us = int(midnight.timestamp()) * S, int(now.timestamp() * 1e6)
     passed = -(-(now_us - begin) // (900 * S))
     quarters = np.arange(0, passed, 2)

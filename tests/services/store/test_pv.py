@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import psycopg
-import pvlib
 import pytest
 
 from services.processing import pv_outlook
@@ -82,6 +81,8 @@ def _days(conn, watching, name):
 
 def test_ratios_of_the_recording(conn, watching):
     """A good plant would look sick on a hot day, or a sick one healthy."""
+    import pvlib  # noqa: PLC0415 - every process of a run collects this file
+
     rows = _recorded()
     _inverter(conn, "inv", rows)
     found = _days(conn, watching, "inv")

@@ -58,7 +58,7 @@ def registered(database_url, tmp_path):
     with psycopg.connect(database_url, autocommit=True) as conn:
         # a chunk that one connection makes, another would wait for
         for device in (*_OURS, *_THEIRS):
-            for age in ("0", "90000", "180000"):
+            for age in ("0", "90000", "180000", "184000"):
                 _quantity(conn, device, age, 1)
                 _emission(conn, device, age, 1)
     return database_url

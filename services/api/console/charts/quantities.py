@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,7 +11,7 @@ from mrv.report.axis import unit_for
 from services.api.console.charts.bars import Bar, bars
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping
     from datetime import date
 
     from markupsafe import Markup
@@ -71,12 +72,13 @@ def day_chart(
     return bars(drawn, unit, _alt(found.values(), unit, size, name, t), t)
 
 
-def days_chart(found: Sequence[tuple[date, Amount]], base: str, name: str, t: Words) -> Markup:
-    """Draw days, one after another; days of which nothing is stored are not among them."""
-    amounts = [amount for _, amount in found]
-    unit, size = _unit(amounts, base, t)
-    drawn = [_bar(amount, day.isoformat(), f"{day:%m-%d}", unit, size, t) for day, amount in found]
-    return bars(drawn, unit, _alt(amounts, unit, size, name, t), t)
+def days_chart(found: Mapping[date, Amount], today: date, base: str, name: str, t: Words) -> Markup:
+    """Draw every day from the first that is stored until today; one that is not is missing."""
+    unit, size = _unit(found.values(), base, t)
+    first = min(found)
+    days = [first + timedelta(days=k) for k in range((max(*found, today) - first).days + 1)]
+    drawn = [_bar(found.get(day), day.isoformat(), f"{day:%m-%d}", unit, size, t) for day in days]
+    return bars(drawn, unit, _alt(found.values(), unit, size, name, t), t)
 
 
 def shown(value: Fraction | int, unit: str, t: Words) -> str:

@@ -8,11 +8,13 @@ from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from ingest import classes
+from mrv.calendar import local_date
 from services.api.console.charts.quantities import QUARTER_US, Amount, day_chart, days_chart
 from services.api.console.render import Language, language_of, render
 from services.api.console.session import View, signed_in
 from services.api.console.translations import Words
 from services.api.routes.registry import IdPath, unknown
+from services.clock import now_us
 from services.store.views.device_page import device_page
 
 if TYPE_CHECKING:
@@ -69,15 +71,16 @@ def page(ask: View, language: Language, device: IdPath) -> Response:
 def _charts(found: dict[str, Any], t: Words) -> dict[str, dict[str, Markup]]:
     """Draw today and the last weeks of each quantity."""
     charts: dict[str, dict[str, Markup]] = {}
+    today = local_date(now_us(), found["timezone"])
     for name in _main([], found["days"]):
         title = t.or_as_is(f"quantity.{name}", name)
         days = [one for one in found["days"] if one["quantity"] == name]
         quarters = [one for one in found["today"] if one["quantity"] == name]
-        by_day = [
-            (one["day"], Amount(one["value"], *_times_us(one["measured_h"], one["unknown_h"])))
+        by_day = {
+            one["day"]: Amount(one["value"], *_times_us(one["measured_h"], one["unknown_h"]))
             for one in days
-        ]
-        charts[name] = {"days": days_chart(by_day, days[0]["unit"], title, t)}
+        }
+        charts[name] = {"days": days_chart(by_day, today, days[0]["unit"], title, t)}
         if quarters:
             held = {
                 int(one["start"].timestamp()) * 1_000_000: Amount(one["value"], QUARTER_US, 0, 0)

@@ -21,6 +21,8 @@ if (table !== null) {
   const key = (row, column, numeric) => {
     const said = row.cells[column].textContent.trim();
     if (column === SEVERITY) return [...choose.elements.severity.options].findIndex((o) => o.value === said);
+    const moment = row.cells[column].querySelector("time");
+    if (moment !== null) return Date.parse(moment.dateTime);
     const number = Number.parseFloat(said.replaceAll(/[^0-9.-]/g, ""));
     return numeric ? (Number.isNaN(number) ? -1 : number) : said;
   };

@@ -10,6 +10,7 @@ const DRAW_MS = 500;
 const ALARMS_MS = 30_000;
 const STATE = 3;
 const VALUE = 5;
+const AT = 7;
 const rank = { offline: 0, late: 1, online: 2 };
 const sorting = { column: STATE, down: false };
 const devices = new Map(); // id: what is shown of it, and the text that is searched
@@ -18,14 +19,15 @@ function keep(one) {
   const cells = [
     one.device, one.site, names[`class.${one.class}`] ?? one.class, states[one.state] ?? one.state,
     names[`channel.${one.channel}`] ?? one.channel, one.value ?? table.dataset.missing, one.unit,
-    one.at ? one.at.slice(0, 19).replace("T", " ") : "",
+    one.at ? one.at.replace("T", " ") : "",
   ];
-  devices.set(one.device, { state: one.state, cells, text: cells.join("\n").toLowerCase() });
+  devices.set(one.device, { state: one.state, at: Date.parse(one.at) || 0, cells, text: cells.join("\n").toLowerCase() });
 }
 
 function key(one) {
   if (sorting.column === STATE) return rank[one.state] ?? 3;
   if (sorting.column === VALUE) return Number.parseFloat(one.cells[VALUE].replaceAll(",", "")) || 0;
+  if (sorting.column === AT) return one.at;
   return one.cells[sorting.column];
 }
 

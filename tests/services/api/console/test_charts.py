@@ -2,6 +2,7 @@
 
 import re
 import xml.etree.ElementTree as ET
+from datetime import date
 from fractions import Fraction
 from itertools import pairwise
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from mrv.report.axis import steps, unit_for
 from services.api.console.charts.bars import Bar, bars
-from services.api.console.charts.quantities import Amount
+from services.api.console.charts.quantities import QUARTER_US, Amount, days_chart
 from services.api.console.charts.sankey import Flow, sankey
 from services.api.console.charts.sparkline import sparkline
 from services.api.console.charts.waterfall import Step, waterfall
@@ -63,6 +64,26 @@ def test_missing_is_no_bar_of_zero():
     assert height(paths["none"]) == 0
     assert paths["gone"].get("class") == "none"
     assert height(paths["gone"]) > height(paths["one"])
+
+
+def test_days_without_a_value_are_drawn_until_today():
+    """A device that fell silent would look as if it were heard until the chart's end."""
+    one = Amount(5_000, QUARTER_US, 0, 0)
+    drawn = days_chart(
+        {date(2026, 2, 1): one, date(2026, 2, 3): one},
+        date(2026, 2, 5),
+        "Wh",
+        "energy",
+        Words("en"),
+    )
+    told = re.findall(r"2026-02-0(\d): (missing|5 kWh)", str(drawn))
+    assert list(dict.fromkeys(told)) == [
+        ("1", "5 kWh"),
+        ("2", "missing"),
+        ("3", "5 kWh"),
+        ("4", "missing"),
+        ("5", "missing"),
+    ]
 
 
 def test_the_worst_of_a_quarter_hour_names_it():

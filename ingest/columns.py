@@ -162,6 +162,8 @@ def _register(values: Float64) -> Column:
     """Whole base units; absent becomes NULL, and what is no register `UNUSABLE`."""
     rounded = np.rint(values)
     usable = (rounded >= 0) & (rounded < MAX_REGISTER)
+    if usable.all():
+        return rounded.astype(np.int64)
     whole = np.where(usable, rounded, 0).astype(np.int64)
     whole[~usable] = np.where(np.isnan(values[~usable]), NULL, UNUSABLE)
     return whole

@@ -70,7 +70,13 @@ class BufferedClient(Client):
         data = bytes(self._buffer)
         at, end = 0, len(data)
         while end - at >= 2:  # noqa: PLR2004 (a command and one length byte)
-            body, length = _remaining(data, at + 1, end)
+            length = data[at + 1]
+            if length < 0x80:  # noqa: PLR2004 (the continuation bit)
+                body = at + 2
+            elif end - at > 2 and data[at + 2] < 0x80:  # noqa: PLR2004 (nearly every message)
+                body, length = at + 3, length & 0x7F | data[at + 2] << 7
+            else:
+                body, length = _remaining(data, at + 1, end)
             if body < 0:
                 break
             if body == 0:

@@ -246,7 +246,7 @@ class Session:
         if sock is None:
             return self._gone()
         poll = select.poll()
-        read = read and self._waiting_bytes() < WAITING_BYTES
+        read = read and self.waiting_bytes < WAITING_BYTES
         wanted = select.POLLIN if read else 0
         poll.register(sock, wanted | (select.POLLOUT if self._client.want_write() else 0))
         poll.register(wake_fd, select.POLLIN)
@@ -268,7 +268,8 @@ class Session:
             raise ServerError(self._refused)
         return False
 
-    def _waiting_bytes(self) -> int:
+    @property
+    def waiting_bytes(self) -> int:
         """Bytes of messages not yet taken, those of connections that were lost among them."""
         return self._inbox.size + sum(sealed.size for sealed in self._sealed)
 

@@ -104,6 +104,8 @@ def _of_row(frame: Frame, row: np.intp, reason: str, detail: str) -> Rejected:
 def _judge_gauge(fleet: Fleet, frame: Frame, channel: Channel, out: Decoded) -> None:
     values: Float64 = frame.columns[channel.name]  # type: ignore[assignment]
     low, high = _span(fleet, frame, channel)
+    if gross_range.within(values, low, high):
+        return
     bad = gross_range.outside(values, low, high) | np.isinf(values)
     if not bad.any():
         return

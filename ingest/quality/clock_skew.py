@@ -37,6 +37,8 @@ def judge(time_us: NDArray[np.int64], now_us: int) -> NDArray[np.uint8]:
         Time of receipt. [us UTC]
     """
     verdict = np.zeros(len(time_us), dtype=np.uint8)
+    if ((time_us >= Y2000_US) & (time_us <= now_us + AHEAD_US)).all():
+        return verdict
     verdict[time_us > now_us + AHEAD_US] = FUTURE
     verdict[time_us < Y2000_US] = TOO_OLD
     seconds = (time_us >= _SECONDS_LOW_US) & (time_us <= _SECONDS_HIGH_US)

@@ -27,3 +27,18 @@ def outside(
     """
     with np.errstate(invalid="ignore"):
         return (values < low) | (values > high)
+
+
+def within(
+    values: NDArray[np.float64], low: float | NDArray[np.float64], high: float | NDArray[np.float64]
+) -> bool:
+    """
+    Return whether all values are there, finite and inside [low, high]: so it is nearly always.
+
+    Parameters
+    ----------
+    values, low, high
+        As of `outside`.
+    """
+    with np.errstate(invalid="ignore"):
+        return bool(((values >= low) & (values <= high) & (np.abs(values) < np.inf)).all())

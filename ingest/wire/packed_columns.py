@@ -125,18 +125,25 @@ def _lz4() -> Any:
 
 
 def _table(frame: Frame, fleet: Fleet) -> _Table:
-    found, place = np.unique(frame.device, return_inverse=True)
+    place: dict[int, int] = {}
+    places = [place.setdefault(index, len(place)) for index in frame.device.tolist()]
     registers, gauges = {}, {}
     for name, values in frame.columns.items():
         if values.dtype == np.int64:
-            if (values != NULL).any():
+            if _any(values != NULL):
                 registers[name] = _bytes(values, _REGISTER)
-        elif not np.isnan(values).all():
+        elif _any(values == values):  # noqa: PLR0124 (NaN is what is not itself)
             gauges[name] = _bytes(values, _GAUGE)
     return _Table(
-        frame.class_id, fleet.ids(found), _bytes(place, _PLACE), _bytes(frame.time_us, _REGISTER),
-        _bytes(frame.message, _PLACE), registers, gauges, frame.flags,
+        frame.class_id, fleet.ids(list(place)), np.array(places, _PLACE).tobytes(),
+        _bytes(frame.time_us, _REGISTER), _bytes(frame.message, _PLACE), registers, gauges,
+        frame.flags,
     )  # fmt: skip
+
+
+def _any(there: NDArray[np.bool_]) -> bool:
+    """Return whether one is true: the first one in nearly every column."""
+    return bool(len(there)) and bool(there[0] or there.any())
 
 
 def _bytes(values: NDArray[Any], kind: np.dtype[Any]) -> bytes:

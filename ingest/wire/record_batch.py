@@ -19,7 +19,7 @@ from ingest.decode import Rejected
 from ingest.model import Frame
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from ingest.model import Int32
 
@@ -83,20 +83,62 @@ def partition_of(key: str, partitions: int) -> int:
     return crc32(key.encode()) % partitions
 
 
-def sort(parcel: Parcel, keys: Sequence[str], partitions: int) -> dict[int, Parcel]:
+def sort(parcel: Parcel, partitions: Int32) -> dict[int, Parcel]:
     """
     Split a parcel by partition; order within one stays.
 
     Parameters
     ----------
-    keys : sequence of str, n
-        Principal of each message, or its topic.
+    partitions : int32 array, n
+        Partition of each message.
     """
-    known: dict[str, int] = {key: partition_of(key, partitions) for key in set(keys)}
-    where = np.array([known[key] for key in keys], dtype=np.int32)
-    return {
-        int(p): parcel.take(np.flatnonzero(where == p).astype(np.int32)) for p in np.unique(where)
-    }
+    order = np.argsort(partitions, kind="stable")
+    found, begins = np.unique(partitions[order], return_index=True)
+    place = np.empty(len(parcel), dtype=np.int32)
+    place[order] = np.arange(len(parcel), dtype=np.int32)
+    ends = [*begins[1:].tolist(), len(parcel)]
+    index = order.tolist()
+    parts = {}
+    for partition, begin, end in zip(found.tolist(), begins.tolist(), ends, strict=True):
+        here = index[begin:end]
+        parts[partition] = Parcel(
+            [parcel.topics[k] for k in here],
+            [parcel.payloads[k] for k in here],
+            [parcel.content_types[k] for k in here],
+            [parcel.repeated[k] for k in here],
+            [parcel.codecs[k] for k in here],
+            parcel.received_us,
+        )
+        place[order[begin:end]] -= np.int32(begin)
+    for frame in parcel.frames:
+        for partition, part in _split(frame, partitions, place):
+            parts[partition].frames.append(part)
+    for one in parcel.rejected:
+        at = int(place[one.message])
+        parts[int(partitions[one.message])].rejected.append(Rejected(at, one.reason, one.detail))
+    return parts
+
+
+def _split(frame: Frame, partitions: Int32, place: Int32) -> Iterator[tuple[int, Frame]]:
+    """Yield a frame's rows by partition, which are views of one copy; `place` is theirs there."""
+    where = partitions[frame.message]
+    order = np.argsort(where, kind="stable")
+    whole = frame.take(order)
+    found, begins = np.unique(where[order], return_index=True)
+    ends = [*begins[1:].tolist(), len(frame)]
+    message = place[whole.message]
+    for partition, begin, end in zip(found.tolist(), begins.tolist(), ends, strict=True):
+        yield (
+            partition,
+            Frame(
+                frame.class_id,
+                whole.device[begin:end],
+                whole.time_us[begin:end],
+                message[begin:end],
+                {name: values[begin:end] for name, values in whole.columns.items()},
+                {k - begin: told for k, told in whole.flags.items() if begin <= k < end},
+            ),
+        )
 
 
 def join(parcels: Sequence[Parcel]) -> tuple[Parcel, list[int]]:

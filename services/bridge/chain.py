@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from aiokafka.errors import KafkaError
 
+from ingest.model import Fleet
 from ingest.mqtt.topics import Router
 from services.bridge.admit import admit
-from services.bridge.encode import encode
+from services.bridge.encode import Partitions, encode
 from services.intake.batch_metrics import Ignored, Statuses, count_lag, count_messages
 from services.intake.clock_check import require_same_time
 from services.intake.database import Database
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from structlog.typing import FilteringBoundLogger
 
-    from ingest.model import Fleet
     from ingest.mqtt.inbox import Inbox
     from ingest.pipeline.admit import Admitted
     from services.intake.principal_quota import Limits
@@ -68,7 +68,8 @@ class BridgeChain:
         self._held: Router | None = None
         self._ignored = Ignored(log)
         self._statuses = Statuses(log)
-        self._partitions = 0
+        self._count = 0
+        self._partitions = Partitions(Fleet([]), 0)
         self._rebirth_s = rebirth_s
         self._asked_s = 0.0
 
@@ -83,7 +84,7 @@ class BridgeChain:
         InputError
             When the topic is not there, or our clock is off.
         """
-        self._partitions = partitions(self._kafka, self._topic)
+        self._count = partitions(self._kafka, self._topic)
         try:
             connection = self._database.connection()
             require_same_time(connection)
@@ -132,13 +133,13 @@ class BridgeChain:
                 router = self._router
                 admitted = admit(router, inbox, unread)
         began_s = time.monotonic()
-        self._produce(router.fleet, inbox, admitted)
+        self._produce(inbox, admitted)
         self._quota.stored(time.monotonic() - began_s)
         return Done.of(inbox, router, admitted)
 
-    def _produce(self, fleet: Fleet, inbox: Inbox, admitted: Admitted) -> None:
+    def _produce(self, inbox: Inbox, admitted: Admitted) -> None:
         while True:
-            records = encode(fleet, inbox, admitted, self._partitions)
+            records = encode(inbox, admitted, self._partitions)
             with self._retry:
                 self._producer.send(records)
                 break
@@ -157,7 +158,7 @@ class BridgeChain:
     def _refresh(self, connection: Connection) -> None:
         if self._watch.newer(connection, None if self._held is None else self._held.fleet):
             fleet = load_fleet(connection, None if self._held is None else self._held.fleet)
-            self._held = Router(fleet)
+            self._held, self._partitions = Router(fleet), Partitions(fleet, self._count)
             self._log.info("registry", version=fleet.version, devices=len(fleet))
 
     def between(self, said: list[list[Said]]) -> list[tuple[str, bytes]]:

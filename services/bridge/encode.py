@@ -4,37 +4,64 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ingest.mqtt.topics import device_of, principal_of
-from ingest.wire import Parcel, sort
+from ingest.wire import Parcel, partition_of, sort
 from ingest.wire import encode as encode_parcel
 from services.intake.producer import MAX_RECORD, Outgoing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from ingest.model import Fleet
+    from ingest.model import Fleet, Int32
     from ingest.mqtt.inbox import Inbox
     from ingest.pipeline.admit import Admitted
 
+_REMEMBERED, _LONG = 200_000, 256
 
-def encode(fleet: Fleet, inbox: Inbox, admitted: Admitted, partitions: int) -> list[Outgoing]:
+
+class Partitions:
     """
-    Encode a batch.
+    Partition of each topic, remembered; made anew with each registry version.
 
     Parameters
     ----------
-    partitions : int
-        How many the topic has; who speaks decides on the partition.
+    fleet : Fleet
+    count : int
+        How many partitions the topic in Kafka has; who speaks decides on the partition.
     """
+
+    def __init__(self, fleet: Fleet, count: int) -> None:
+        self.fleet = fleet
+        self._count = count
+        self._known: dict[str, int] = {}
+
+    def of(self, topics: Sequence[str]) -> Int32:
+        """Return the partition of each message, by its topic. [int32 array, n]"""
+        known = self._known
+        if len(known) > _REMEMBERED:
+            known.clear()
+        found = [known[topic] if topic in known else self._find(topic) for topic in topics]
+        return np.array(found, dtype=np.int32)
+
+    def _find(self, topic: str) -> int:
+        partition = partition_of(_key(topic, self.fleet), self._count)
+        if len(topic) <= _LONG:  # of topics that nobody needs so long none is kept
+            self._known[topic] = partition
+        return partition
+
+
+def encode(inbox: Inbox, admitted: Admitted, partitions: Partitions) -> list[Outgoing]:
+    """Encode a batch."""
     parcel = Parcel(
         inbox.topics, inbox.payloads, inbox.content_types, inbox.repeated, admitted.codecs,
         inbox.received_us, admitted.frames, admitted.rejected,
     )  # fmt: skip
-    keys = [_key(topic, fleet) for topic in inbox.topics]
     return [
         Outgoing(record, partition)
-        for partition, part in sort(parcel, keys, partitions).items()
-        for record in fitting(part, fleet)
+        for partition, part in sort(parcel, partitions.of(inbox.topics)).items()
+        for record in fitting(part, partitions.fleet)
     ]
 
 

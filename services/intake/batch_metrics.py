@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from ingest.decode import Rejected
-    from ingest.model import Fleet, Frame
+    from ingest.model import Fleet, Frame, Int64
     from ingest.pipeline.admit import Admitted
     from services.metrics import Metrics
     from services.processing.batch import Committed
@@ -28,11 +28,13 @@ def count_messages(
     metrics: Metrics, codecs: Sequence[str], rejected: Iterable[Rejected], kept: str
 ) -> None:
     """Count messages by what read them: `refused`, or what became of the others."""
-    refused = {r.message for r in rejected if r.reason != SIGNED_VALUE}
-    for codec, count in Counter(codecs[k] for k in refused).items():
-        metrics.messages.labels(codec, "refused").inc(count)
     others = Counter(codecs)
-    others.subtract(codecs[k] for k in refused)
+    refused = {r.message for r in rejected if r.reason != SIGNED_VALUE}
+    if refused:
+        them = Counter(codecs[k] for k in refused)
+        for codec, count in them.items():
+            metrics.messages.labels(codec, "refused").inc(count)
+        others.subtract(them)
     for codec, count in others.items():
         metrics.messages.labels(codec, kept).inc(count)
 
@@ -40,7 +42,14 @@ def count_messages(
 def count_lag(metrics: Metrics, frames: Iterable[Frame], received_us: int) -> None:
     """Note how old readings were when they were received."""
     for frame in frames:
-        metrics.event_lag.observe((received_us - float(np.median(frame.time_us))) / 1e6)
+        metrics.event_lag.observe((received_us - _median(frame.time_us)) / 1e6)
+
+
+def _median(values: Int64) -> float:
+    """Return what `np.median` does, which takes ten times as long on the rows of a batch."""
+    middle = (len(values) - 1) // 2, len(values) // 2
+    found = np.partition(values, middle)
+    return (int(found[middle[0]]) + int(found[middle[1]])) / 2
 
 
 def count_commit(metrics: Metrics, committed: Committed) -> None:

@@ -34,6 +34,7 @@ STALLED_S = 5.0
 # a broker keeps no session for longer
 _MOST_AWAY_S = 720 * HOUR_S
 _REMEMBERED = 100_000
+_LONG = 256
 
 
 class Limits(NamedTuple):
@@ -109,50 +110,56 @@ class PrincipalQuota:
         if self._epoch is not None and inbox.epoch != self._epoch:
             self.note_pause(now_s - self._heard_s)
         self._epoch, self._heard_s = inbox.epoch, now_s
-        spent = self._spent(router, inbox)
-        beyond = {name for name, (n, size) in spent.items() if not self._take(name, n, size, now_s)}
-        return self._beyond(inbox, beyond) if beyond else []
+        beyond = self._take(self._spent(router, inbox), now_s)
+        return self._beyond(router, inbox, beyond) if beyond else []
 
-    def _spent(self, router: Router, inbox: Inbox) -> dict[str, tuple[int, int]]:
+    def _spent(self, router: Router, inbox: Inbox) -> dict[str, list[int]]:
         """Messages and bytes of each principal in a batch."""
-        sizes: dict[str, list[int]] = {}
-        for topic, payload in zip(inbox.topics, inbox.payloads, strict=True):
-            try:
-                sizes[topic].append(len(payload))
-            except KeyError:
-                sizes[topic] = [len(payload)]
         if router is not self._router or len(self._names) > _REMEMBERED:
             self._router, self._names = router, {}
-        found: dict[str, tuple[int, int]] = {}
-        for topic, some in sizes.items():
-            name = self._names.get(topic)
+        names, found = self._names, dict[str, list[int]]()
+        for topic, payload in zip(inbox.topics, inbox.payloads, strict=True):
+            name = names.get(topic)
             if name is None:
-                name = self._names[topic] = _principal(router, topic)
-            n, size = found.get(name, (0, 0))
-            found[name] = n + len(some), size + sum(some)
+                name = self._name(router, topic)
+            spent = found.get(name)
+            if spent is None:
+                found[name] = [1, len(payload)]
+            else:
+                spent[0] += 1
+                spent[1] += len(payload)
         return found
 
-    def _take(self, name: str, messages: int, size: int, now_s: float) -> bool:
-        """Take room for all of a principal's messages; False where it is not enough."""
-        left = self._now(name, now_s)
-        if self._lacks(left, messages, size):
-            return False
-        left.messages -= messages
-        left.bytes -= size
-        return True
+    def _name(self, router: Router, topic: str) -> str:
+        """Return who speaks on a topic; of topics that nobody needs so long none is kept."""
+        name = self._names.get(topic)
+        if name is None:
+            name = _principal(router, topic)
+            if len(topic) <= _LONG:
+                self._names[topic] = name
+        return name
 
-    def _now(self, name: str, now_s: float) -> _Left:
-        """Room of a principal at this moment."""
+    def _take(self, spent: dict[str, list[int]], now_s: float) -> set[str]:
+        """Take room for all messages of each; return the principals that lack it."""
+        beyond = set()
         most_s = MINUTE_S + self._credit_s(now_s)
-        left = self._left.get(name)
-        if left is None:
-            self._forget_idle(now_s)
-            left = self._left[name] = _Left(0.0, 0.0, now_s - most_s)
-        passed_s, left.at_s = now_s - left.at_s, now_s
         a_second = self._limits.messages / MINUTE_S, self._limits.bytes / MINUTE_S
-        left.messages = min(left.messages + passed_s * a_second[0], most_s * a_second[0])
-        left.bytes = min(left.bytes + passed_s * a_second[1], most_s * a_second[1])
-        return left
+        most = a_second[0] * most_s, a_second[1] * most_s
+        for name, (messages, size) in spent.items():
+            left = self._left.get(name)
+            if left is None:
+                self._forget_idle(now_s)
+                left = self._left[name] = _Left(*most, now_s)
+            else:
+                passed_s, left.at_s = now_s - left.at_s, now_s
+                left.messages = min(left.messages + passed_s * a_second[0], most[0])
+                left.bytes = min(left.bytes + passed_s * a_second[1], most[1])
+            if self._lacks(left, messages, size):
+                beyond.add(name)
+            else:
+                left.messages -= messages
+                left.bytes -= size
+        return beyond
 
     def _lacks(self, left: _Left, messages: int, size: int) -> bool:
         limits = self._limits
@@ -160,11 +167,11 @@ class PrincipalQuota:
             (limits.messages and messages > left.messages) or (limits.bytes and size > left.bytes)
         )
 
-    def _beyond(self, inbox: Inbox, names: set[str]) -> list[Rejected]:
+    def _beyond(self, router: Router, inbox: Inbox, names: set[str]) -> list[Rejected]:
         """Take what there is room for, in order; return the rest."""
         found = []
         for k, topic in enumerate(inbox.topics):
-            name = self._names[topic]
+            name = self._name(router, topic)
             if name not in names:
                 continue
             left, size = self._left[name], len(inbox.payloads[k])

@@ -11,7 +11,6 @@ refused again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -36,20 +35,38 @@ _AHEAD_MS = 300_000
 _REFUSED, _NAMED, _DETAIL = 20, 20, 200
 
 
-@dataclass(slots=True)
-class _Stored:
-    ids: list[int | str] = field(default_factory=list)
-    unnumbered: list[int | str] = field(default_factory=list)
-    times: list[int | str] = field(default_factory=list)
-    refused: list[dict[str, object]] = field(default_factory=list)
+class _Stored(msgspec.Struct):
+    """What is durable of a device: message numbers, times without one, the newest time. [ms]"""
+
+    device: Device
+    ids: list[int | str] = []
+    unnumbered: list[int | str] = []
+    newest: int | None = None
+    refused: list[dict[str, object]] = []
     more: int = 0
+
+
+class _Receipt(msgspec.Struct):
+    """A receipt, in the order of its members."""
+
+    device: str
+    ts: int | None
+    id: int | str | None
+    ids: list[int | str] = []
+    times: list[int | str] = []
+    refused: list[dict[str, object]] = []
+    refused_more: int | msgspec.UnsetType = msgspec.UNSET
+    now: int | msgspec.UnsetType = msgspec.UNSET
+
+
+_ENCODER = msgspec.json.Encoder()
 
 
 class Receipts:
     """Durable readings by device, until they are told."""
 
     def __init__(self) -> None:
-        self._stored: dict[str, tuple[Device, _Stored]] = {}
+        self._stored: dict[str, _Stored] = {}
         self._due_s = float("inf")
 
     def add(
@@ -61,14 +78,19 @@ class Receipts:
     ) -> None:
         """Note readings that are durable: stored, or kept as dead letters, and why these are."""
         devices = fleet.devices
+        # a time ahead of ours was refused: it must not vouch for what is still to come
+        latest = now_us() // 1000 + _AHEAD_MS
         for index, readings in seen:
             entry = self._entry(devices[index])
             for reading in readings:
-                entry.times.append(reading.ts)
-                if reading.id is not None:
-                    entry.ids.append(reading.id)
+                ts, number = reading.ts, reading.id
+                if number is None:
+                    entry.unnumbered.append(ts)
                 else:
-                    entry.unnumbered.append(reading.ts)
+                    entry.ids.append(number)
+                if isinstance(ts, int) and ts <= latest:
+                    newest = entry.newest
+                    entry.newest = ts if newest is None or ts > newest else newest
         for index, one, readings in refused:
             entry = self._entry(devices[index])
             if len(entry.refused) < _REFUSED:
@@ -81,17 +103,18 @@ class Receipts:
     def _entry(self, device: Device) -> _Stored:
         entry = self._stored.get(device.id)
         if entry is None:
-            entry = self._stored[device.id] = (device, _Stored())
-        return entry[1]
+            entry = self._stored[device.id] = _Stored(device)
+        return entry
 
     def due(self, now_s: float) -> list[tuple[str, bytes]]:
         """Return receipts to publish now: topic and payload."""
         if now_s < self._due_s:
             return []
         stored, self._stored, self._due_s = self._stored, {}, float("inf")
-        return [
-            message for device, entry in stored.values() for message in _messages(device, entry)
-        ]
+        found: list[tuple[str, bytes]] = []
+        for entry in stored.values():
+            _add_messages(found, entry)
+        return found
 
 
 def _refusal(one: Rejected, readings: Sequence[Reading]) -> dict[str, object]:
@@ -120,36 +143,29 @@ def greetings(fleet: Fleet, said: Iterable[Said]) -> list[tuple[str, bytes]]:
 
     A gateway whose clock is wrong corrects its times by that before it sends any.
     """
-    body: dict[str, object] = {
-        "device": "",
-        "ts": None,
-        "id": None,
-        "ids": [],
-        "times": [],
-        "refused": [],
-        "now": now_us() // 1000,
-    }
+    now = now_us() // 1000
     names = dict.fromkeys(one.principal for one in said if one.principal in fleet.by_id)
-    return [(receipt_topic(name), msgspec.json.encode({"device": name, **body})) for name in names]
+    return [
+        (receipt_topic(name), _ENCODER.encode(_Receipt(name, None, None, now=now)))
+        for name in names
+    ]
 
 
-def _messages(device: Device, stored: _Stored) -> Iterable[tuple[str, bytes]]:
+def _add_messages(found: list[tuple[str, bytes]], stored: _Stored) -> None:
+    device, ids, times = stored.device, stored.ids, stored.unnumbered
     topic = receipt_topic(device.gateway or device.id)
-    # a time ahead of ours was refused: it must not vouch for what is still to come
-    now_ms = now_us() // 1000
-    whole = [ts for ts in stored.times if isinstance(ts, int) and ts <= now_ms + _AHEAD_MS]
-    newest = max(whole) if whole else None
-    numbers = [i for i in stored.ids if isinstance(i, int)]
-    last = max(numbers) if numbers else (stored.ids[-1] if stored.ids else None)
-    for at in range(0, max(len(stored.ids), len(stored.unnumbered), 1), _LISTED):
-        body: dict[str, object] = {
-            "device": device.id,
-            "ts": newest,
-            "id": last,
-            "ids": stored.ids[at : at + _LISTED],
-            "times": stored.unnumbered[at : at + _LISTED],
-            "refused": stored.refused if at == 0 else [],
-        }
-        if stored.more and at == 0:
-            body["refused_more"] = stored.more
-        yield topic, msgspec.json.encode(body)
+    last = ids[0] if len(ids) == 1 else _last(ids)
+    for at in range(0, max(len(ids), len(times), 1), _LISTED):
+        receipt = _Receipt(
+            device.id, stored.newest, last, ids[at : at + _LISTED], times[at : at + _LISTED]
+        )
+        if at == 0:
+            receipt.refused = stored.refused
+            receipt.refused_more = stored.more or msgspec.UNSET
+        found.append((topic, _ENCODER.encode(receipt)))
+
+
+def _last(ids: Sequence[int | str]) -> int | str | None:
+    """Return the highest number, or the last name where none is a number."""
+    numbers = [i for i in ids if isinstance(i, int)]
+    return max(numbers) if numbers else ids[-1] if ids else None

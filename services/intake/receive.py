@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 BATCH = 10_000
 # ten thousand plain messages of twelve channels; a message may hold thousands of readings
 BATCH_BYTES = 4_194_304
-LINGER_S = 0.01
+LINGER_S, _IDLE_S = 0.01, 0.25
+# while messages gather, the network is read no oftener than this, unless much comes: a broker
+# writes each message by itself, and waking for each costs more than reading a hundred
+_READ_S, _MUCH_BYTES = 0.005, 16_384
 _RETRY_S = 1.0
 _AWAY_S = 0.1  # without a connection, until the next try
 
@@ -87,6 +90,7 @@ class Receive:
         self._every_s, self._left_s, self._came_s = every_s, 0.0, 0.0
         self._single = single
         self._retry_s = 0.0
+        self._came_bytes = 0
 
     def connect(self, fleet: Fleet) -> None:
         """
@@ -111,16 +115,17 @@ class Receive:
 
     def step(self, handover: Handover) -> None:
         """Wait once for the network or the bell, and take what came; try a lost broker again."""
-        now_s = time.monotonic()
-        waiting = self.session.waiting
-        patience_s = LINGER_S if waiting and not handover.full() else 0.25
-        if not self.session.step(patience_s, handover.bell.descriptor):
+        session = self.session
+        patience_s = self._gather(handover)
+        waiting, held = session.waiting, session.waiting_bytes
+        if not session.step(patience_s, handover.bell.descriptor):
             handover.bell.wait(_AWAY_S)
-            if now_s >= self._retry_s:
+            if (now_s := time.monotonic()) >= self._retry_s:
                 self._retry_s = now_s + _RETRY_S
                 self._reconnect()
-        if self.session.waiting > waiting:
+        if session.waiting > waiting:
             self._came_s = time.monotonic()
+        self._came_bytes = session.waiting_bytes - held
         handover.bell.silence()
         self._tell()
 
@@ -129,6 +134,21 @@ class Receive:
         if self.session.subscribed and not self._told:
             self._told = True
             self._log.info("receiving", client_id=self.session.client_id, batch=self._batch)
+
+    def _gather(self, handover: Handover) -> float:
+        """Let messages come while none may leave; return how long to wait for the network. [s]"""
+        full = handover.full()
+        if full or not self.session.waiting:
+            patience_s = _IDLE_S
+        elif self._busy(handover):
+            patience_s = LINGER_S
+        else:
+            patience_s = self._too_soon_s()
+        pause_s = min(_READ_S, patience_s) if self.session.waiting else 0.0
+        if pause_s > 0 and self._came_bytes < _MUCH_BYTES:
+            handover.bell.wait(pause_s)
+            patience_s -= pause_s
+        return max(patience_s, 0.0)
 
     def step_unread(self, handover: Handover) -> None:
         """Give the broker what is due, and take nothing more."""
@@ -147,7 +167,7 @@ class Receive:
         """Hand on what was received; return how many batches."""
         count = 0
         while self.session.waiting and not handover.full():
-            gathering = self._busy(handover) or (not stopping and self._too_soon())
+            gathering = self._busy(handover) or (not stopping and self._too_soon_s() > 0)
             if self.session.waiting < self._batch and gathering:
                 break
             inbox = self.session.take(self._batch, now_us(), BATCH_BYTES)
@@ -165,13 +185,12 @@ class Receive:
     def _busy(self, handover: Handover) -> bool:
         return handover.under_way() if self._single else handover.busy()
 
-    def _too_soon(self) -> bool:
+    def _too_soon_s(self) -> float:
         """
-        Whether messages that wait should gather some more.
+        Return how long messages that wait should gather yet; not above 0 where they may leave. [s]
 
         Not where nothing came for a moment: a broker that allows few messages in
         flight sends no more before these are acknowledged.
         """
         now_s = time.monotonic()
-        coming = now_s - self._came_s < LINGER_S
-        return coming and now_s - self._left_s < self._every_s
+        return min(self._came_s + LINGER_S, self._left_s + self._every_s) - now_s

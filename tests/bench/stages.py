@@ -22,6 +22,7 @@ from ingest.mqtt.topics import SUBSCRIPTIONS, Router
 from ingest.pipeline.admit import admit
 from ingest.wire import Parcel, decode, encode, join, sort
 from mrv import factors
+from services.bridge.encode import Partitions
 from services.clock import now_us
 from services.intake.registry_watch import load_plan
 from services.intake.topics import Topic, apply
@@ -109,9 +110,9 @@ def bridged(pipeline: Pipeline, plan: Plan, frames: list[Messages]) -> dict[str,
             topics, payloads, none, [False] * len(batch), admitted.codecs, received_us,
             admitted.frames, admitted.rejected,
         )  # fmt: skip
-        keys = [topic.split("/")[2] for topic in topics]
+        partitions = Partitions(fleet, _PARTITIONS)
         with encoding:
-            sorted_ = sort(parcel, keys, _PARTITIONS)
+            sorted_ = sort(parcel, partitions.of(topics))
             records += [(p, encode(part, fleet)) for p, part in sorted_.items()]
     figures = asyncio.run(through_kafka(pipeline, records))
     with reading:

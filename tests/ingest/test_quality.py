@@ -62,3 +62,26 @@ def test_range_bounds_are_inside_and_absent_is_nowhere():
         False,
         False,
     ]
+
+
+@given(
+    st.lists(st.floats() | st.sampled_from([-1.0, 2.0]), min_size=1, max_size=5),
+    st.sampled_from([(-1.0, 2.0), (-np.inf, np.inf), (-np.inf, np.nan), (-1.0, np.inf)]),
+)
+def test_what_is_passed_over_at_once_has_nothing_to_refuse(values, span):
+    """The quick look before the test would else let a value in that the test refuses."""
+    found = np.array(values)
+    if gross_range.within(found, *span):
+        assert np.isfinite(found).all()
+        assert not gross_range.outside(found, *span).any()
+    else:
+        assert np.isnan(span).any() or not all(
+            np.isfinite(v) and span[0] <= v <= span[1] for v in values
+        )
+
+
+@given(st.lists(st.integers(clock_skew.Y2000_US - 2, NOW_US + clock_skew.AHEAD_US + 2)))
+def test_clocks_are_judged_alike_alone_and_among_others(times):
+    """A wrong clock would pass beside right ones, or a right one be refused beside a wrong."""
+    alone = [int(clock_skew.judge(np.array([one]), NOW_US)[0]) for one in times]
+    assert clock_skew.judge(np.array(times, dtype=np.int64), NOW_US).tolist() == alone

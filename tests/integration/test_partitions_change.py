@@ -7,13 +7,14 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
+import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
 from ingest.errors import ServerError
 from ingest.mqtt.topics import Router, device_of
 from ingest.pipeline.admit import admit
-from ingest.wire import Parcel, encode, sort
+from ingest.wire import Parcel, encode, partition_of, sort
 from services.clock import now_us
 from services.intake import writer_lock as writers
 from services.logs import get_logger
@@ -57,7 +58,8 @@ class Log:
                 admitted.frames, admitted.rejected,
             )  # fmt: skip
             keys = [device_of(topic, fleet) or topic for topic in topics]
-            for partition, part in sort(parcel, keys, partitions).items():
+            where = np.array([partition_of(key, partitions) for key in keys], np.int32)
+            for partition, part in sort(parcel, where).items():
                 held = self.partitions.setdefault(partition, [])
                 held.append(Record(len(held), encode(part, fleet)))
 

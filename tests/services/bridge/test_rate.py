@@ -7,7 +7,7 @@ from ingest.mqtt.inbox import Inbox
 from ingest.mqtt.topics import Router
 from ingest.wire import decode
 from services.bridge.admit import admit
-from services.bridge.encode import encode
+from services.bridge.encode import Partitions, encode
 from services.intake.durable_batch import Done
 from services.intake.principal_quota import Limits, PrincipalQuota
 
@@ -36,7 +36,8 @@ def test_what_is_over_the_quota_is_refused_and_kept_whole():
     told = Done.of(inbox, router, admitted)
     assert len(told.seen) == 61, "a receipt for what is not stored"
     assert {one.reason for _, one, _ in told.refused} == {"rate"}
-    parcels = [decode(one.value, FLEET) for one in encode(FLEET, inbox, admitted, 4)]
+    sent = encode(inbox, admitted, Partitions(FLEET, 4))
+    parcels = [decode(one.value, FLEET) for one in sent]
     assert sum(map(len, parcels)) == 100
     refused = [(parcel, one) for parcel in parcels for one in parcel.rejected]
     assert {one.reason for _, one in refused} == {"rate"}

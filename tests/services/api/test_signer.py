@@ -115,7 +115,8 @@ def _nothing_waits(apart):
     """Have the signer answer something, so that it is up, and then wait until all is answered."""
     end = time.monotonic() + plain.PATIENCE_S
     asked = apart.ask("/v1/projects/pv/periods", "operator", "POST", json=LONG_AGO, headers=ASYNC)
-    assert asked.status_code == 202
+    # asked for, or refused already where the signer was quicker
+    assert asked.status_code in {202, 422}, asked.text
     with connect(apart.database_url, role="tonne_mrv", autocommit=True) as conn:
         while queue.waiting(conn).requests:
             assert time.monotonic() < end, (apart.home / "signer.log").read_text()

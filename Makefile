@@ -24,6 +24,8 @@ FAULTS := tests/faults tests/test_tutorial.py tests/operations/test_alerts.py \
 	tests/services/api/test_hostile.py tests/services/api/test_openapi.py \
 	tests/services/stream/test_committer.py tests/services/test_catalog_year.py \
 	tests/ingest/test_metering.py tests/ingest/test_decode.py
+# properties: the same examples in each `make test`, new ones in the soak
+PROPERTIES = $(shell grep -rl --include='test_*.py' 'from hypothesis' tests)
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 12
@@ -48,11 +50,11 @@ test-other: tools ## What depends on the interpreter, under a second Python wher
 test-community: tools ## Tests of the database on TimescaleDB's Community edition, where that is installed
 	@sh deploy/test_community.sh $(ARGS)
 
-soak: tools ## Tests of faults, many kills each: an hour or more; ROUNDS=17, ARGS go to pytest
+soak: tools ## Faults, many kills each, and properties with new examples: hours; ROUNDS=17, ARGS go to pytest
 	@sh deploy/test_packages.sh
 	TRUTHS_COUNT=$(TRUTHS) TRUTHS_SEED=$$(date +%s) $(BIN)/python -m pytest -n 0 --capture=no --timeout=0 \
 		tests/ingest/test_truths.py -k earns_more
-	FAULT_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -n 0 -v --capture=no $(or $(ARGS),$(FAULTS))
+	FAULT_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -n 0 -v --capture=no $(or $(ARGS),$(FAULTS) $(PROPERTIES))
 
 coverage: tools ## All tests with branch coverage; ARGS go to pytest
 	@sh deploy/test_packages.sh

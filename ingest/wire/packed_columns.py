@@ -132,7 +132,7 @@ def _table(frame: Frame, fleet: Fleet) -> _Table:
         if values.dtype == np.int64:
             if _any(values != NULL):
                 registers[name] = _bytes(values, _REGISTER)
-        elif _any(values == values):  # noqa: PLR0124 (NaN is what is not itself)
+        elif _any(~np.isnan(values)):
             gauges[name] = _bytes(values, _GAUGE)
     return _Table(
         frame.class_id, fleet.ids(list(place)), np.array(places, _PLACE).tobytes(),

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from mrv.registry.project import Measured, Sample
 
 OFFICIAL = "tonne: emission factors are official ones, not the owner's"
+_NAMED = 3  # samples that a finding names
 UNACCEPTED = "no acceptance by the programme is entered (`acceptances`)"
 MEASURED = "tonne: what the methodology monitors was measured"
 _PLACES = 6
@@ -294,8 +295,8 @@ def weak(
             bare = [one.sample for one in samples if one.parameter == name and one.sha256 is None]
             if bare:
                 told.append(
-                    f"{name}: sample {', '.join(bare[:3])}"
-                    + (f" and {len(bare) - 3} more" if len(bare) > 3 else "")  # noqa: PLR2004
+                    f"{name}: sample {', '.join(bare[:_NAMED])}"
+                    + (f" and {len(bare) - _NAMED} more" if len(bare) > _NAMED else "")
                     + " names no file of its report; give its `sha256`"
                 )
         elif name in channels and how.get(name) == channels[name].told:

@@ -58,7 +58,8 @@ def _hold_against(subject: Subject, plan: MonitoringPlan, own: OwnKeys) -> None:
     for signer in sorted({one.signer for one in said.values}):
         serial = next((one.serial for one in said.keys if one.device == signer), None)
         named = f"{signer} (serial {serial})" if serial else signer
-        mine = [key for name in (signer, serial) if name for key in own.get(name, ())]
+        # a serial number stands on the label; an id is the operator's choice, and may be another's
+        mine = own.get(serial or "") or own.get(signer, ())
         if not mine:
             subject.lack(
                 "meter-key",

@@ -1,7 +1,5 @@
 """Yesterday and today in views: stored sums and what came since say what the quarter hours say."""
 
-from __future__ import annotations
-
 import random
 from datetime import UTC, datetime
 

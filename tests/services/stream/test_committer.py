@@ -1,7 +1,5 @@
 """Records to rows: what cannot be read is kept and passed over, what was stored is not again."""
 
-from __future__ import annotations
-
 import random
 import threading
 import time

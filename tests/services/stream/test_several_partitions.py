@@ -1,7 +1,5 @@
 """Records of several partitions in one transaction: stored as one after the other would be."""
 
-from __future__ import annotations
-
 import psycopg
 import pytest
 

@@ -8,7 +8,7 @@ import pytest
 
 from services.store.postgres.pool import connect
 from services.store.views.fleet_metrics import refresh_today
-from tests.grafana.fill import Size, register
+from tests.grafana.fleet import Size, register
 
 pytestmark = pytest.mark.integration
 _QUANTITY = """

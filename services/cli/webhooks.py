@@ -153,7 +153,7 @@ def show(id_: str, *, state: str | None, limit: int, as_json: bool) -> None:
 
 @webhooks.command()
 @_id
-@click.option("--overlap", "overlap_h", type=click.IntRange(0, 168), default=24, show_default=True,
+@click.option("--overlap", "overlap_h", type=click.IntRange(0, 168), default=24,
               metavar="HOURS", help="How long the older secret signs beside it.")  # fmt: skip
 @json_option
 def rotate(id_: str, *, overlap_h: int, as_json: bool) -> None:

@@ -1,7 +1,5 @@
 """What the server refuses costs the message that it refuses, and no other."""
 
-from __future__ import annotations
-
 import threading
 import time
 

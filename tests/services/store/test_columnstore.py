@@ -1,7 +1,5 @@
 """Old chunks: compressed where the server can, and said plainly where it cannot."""
 
-from __future__ import annotations
-
 import threading
 
 import psycopg

@@ -1,5 +1,6 @@
 """Rules, routing and scraping as Prometheus' own tools read them, and their runbooks."""
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -24,7 +25,14 @@ def _tools():
 
 
 def _run(*words):
-    done = subprocess.run([str(w) for w in words], capture_output=True, text=True, check=False)
+    # memory is there, and looking for what can be freed takes a third of the time
+    done = subprocess.run(
+        [str(w) for w in words],
+        env=os.environ | {"GOGC": "1000"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -122,6 +122,13 @@ _TREND = (
     " WHERE device_id = %s AND percent_per_year IS NOT NULL"
 )
 _TREND_NAMES = ("percent_per_year", "low", "high", "first_day", "last_day")
+_SOILING = (
+    "SELECT soiling_percent, soiling_low, soiling_high, soiling_intervals, soiling_untold"
+    " FROM pv_trend WHERE device_id = %s"
+)
+_SOILING_NAMES = ("percent", "low", "high", "intervals", "untold")
+# no trend is made of an inverter before it has a year of days
+_NO_SOILING = dict.fromkeys(_SOILING_NAMES) | {"untold": "short"}
 _AGAINST = (
     "SELECT mine.h / nullif(typical.h, 0) - 1 FROM ("
     "  SELECT site, dc_known, avg(peer_yield_h) AS h FROM v_day_pv WHERE device_id = %(id)s"
@@ -267,6 +274,7 @@ def _pv(conn: Connection, id_: str) -> dict[str, Any]:
         # median inverter of the same plant, by yield of the last week
         "against_site": None if against is None else against[0],
         "trend": _row(conn, _TREND, [id_], _TREND_NAMES),
+        "soiling": _row(conn, _SOILING, [id_], _SOILING_NAMES) or _NO_SOILING,
     }
 
 

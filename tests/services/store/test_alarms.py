@@ -484,6 +484,21 @@ def test_the_watcher_tells_prometheus(conn, database_url):
     assert metrics.registry.get_sample_value("tonne_alarms", labels) == 1
 
 
+def test_many_alarms_at_once_are_counted_for_plans(conn):
+    """A list of alarms would take seconds on the night on which there are many."""
+    with conn.transaction(), conn.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO device (id, site, class, profile, installed)"
+            " VALUES (%s, 's', 'energy_meter', 'generic', '2026-01-01Z')",
+            [[f"m{k}"] for k in range(200)],
+        )
+    assert _round(conn).raised >= 200
+    known = conn.execute(
+        "SELECT reltuples FROM pg_class WHERE oid IN ('alarm'::regclass, 'alarm_event'::regclass)"
+    ).fetchall()
+    assert min(known) >= (200,)
+
+
 def test_what_the_registry_sets_for_a_device_is_held_against_the_rules():
     """A misspelt override would be ignored, and the alarm raised or missed all the same."""
     assert list(alarm_rules.problems({"device_silent": {"after_s": 7200, "off": False}})) == []

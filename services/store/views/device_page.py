@@ -15,6 +15,7 @@ from psycopg import sql
 from ingest.classes import QUANTITIES
 from services.store.views import alarms
 from services.store.views.listing import device as registered
+from services.store.views.silence_causes import TO_DO
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,39 +24,6 @@ if TYPE_CHECKING:
 
 _UNITS = {q.name: q.unit for q in QUANTITIES}
 _DAYS, _LETTERS, _FLAG_DAYS, _ALARMS = 28, 20, 7, 20
-# where docs/operations.md says what to do, and that in a sentence
-TO_DO = {
-    "removed": ("", "Nothing: the registry says that it was taken away."),
-    "unknown": (
-        "docs/operations.md#deadlettersrising",
-        "Register it: tonne devices accept, then tonne deadletter replay --reason unknown_device.",
-    ),
-    "gateway": (
-        "docs/operations.md#gatewaydark",
-        "See to the gateway: its power, its uplink, its outbox. The device itself may be well.",
-    ),
-    "refused": (
-        "docs/operations.md#deadlettersrising",
-        "It speaks and is refused: read the newest refused message, mend the cause, replay.",
-    ),
-    "credential": (
-        "docs/operations.md#devicessilent",
-        "It holds no valid credential: issue one, with tonne registry issue-credentials.",
-    ),
-    "will": (
-        "docs/operations.md#devicessilent",
-        "The broker lost its connection: look at its power and its network.",
-    ),
-    "never heard": (
-        "docs/operations.md#devicessilent",
-        "Hold its id and credential against the registry; see it come: tonne devices watch.",
-    ),
-    "silence": (
-        "docs/operations.md#devicessilent",
-        "It keeps silent: look at its power and its network.",
-    ),
-    "": ("", ""),
-}
 _HEALTH = (
     "SELECT h.state, h.gateway_dark, h.last_reading, h.received, h.expected_s, h.said, h.said_at,"
     " h.firmware, h.completeness_today, h.clock, coalesce(p.clock_ahead_s, h.clock_offset_s),"

@@ -18,6 +18,7 @@ from services.logs import get_logger
 from services.metrics import Metrics
 from services.registry import alarm_rules
 from services.store.views import alarm_round, alarms
+from services.store.views.silence_causes import TO_DO
 
 pytestmark = pytest.mark.integration
 HOUR = 3600
@@ -455,6 +456,39 @@ def test_people_take_up_and_comment(conn, database_url, monkeypatch):
         alarms.acknowledge(conn, 1, "Nam")
     with pytest.raises(InputError):
         alarms.comment(conn, 1, "Nam", "x" * 3000)
+
+
+def test_what_to_do_goes_by_the_cause_of_now(conn, database_url, monkeypatch):
+    """A technician would drive at night to a meter that speaks, and is refused."""
+    monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
+    _heard(conn, 2 * HOUR, "alone", "inv")
+    conn.execute("UPDATE device SET class = 'energy_meter' WHERE id = 'inv'")
+    _round(conn)
+
+    def told(subject):
+        (found,) = alarms.listed(conn, None, 100, subject=subject)
+        assert alarms.one(conn, None, found["id"])["what_to_do"] == found["what_to_do"]
+        return found["cause"], found["cause_now"], found["what_to_do"]
+
+    assert told("alone")[:2] == ("silence", None)
+    conn.execute(
+        "INSERT INTO dead_letter (received, topic, principal, reason, detail, payload, sha256)"
+        " VALUES (now(), 'tonne/v1/alone/telemetry', 'alone', 'malformed_json', 'x', 'x',"
+        " sha256('x'))"
+    )
+    conn.execute(
+        "INSERT INTO credential (principal, kind, revoked, revoked_by, reason)"
+        " VALUES ('inv', 'password', now(), 'test', 'lost')"
+    )
+    assert told("alone") == ("silence", "refused", TO_DO["refused"][1])
+    assert told("inv") == ("silence", "credential", TO_DO["credential"][1])
+    (number,) = [one["id"] for one in alarms.listed(conn, None, 100, subject="alone")]
+    said = CliRunner().invoke(main, ["alarms", "show", str(number)]).output
+    assert "its messages are refused" in said
+    assert "its power" not in said
+    # what is stored after it was refused was good: it is silent by itself again
+    _heard(conn, 0, "alone")
+    assert told("alone")[:2] == ("silence", None)
 
 
 @pytest.mark.parametrize(

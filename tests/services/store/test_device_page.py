@@ -12,7 +12,8 @@ from services.processing.registry_import import import_registry
 from services.processing.silence_rates import refresh
 from services.registry.files import read_files
 from services.store.postgres.pool import connect
-from services.store.views.device_page import TO_DO, device_page
+from services.store.views.device_page import device_page
+from services.store.views.silence_causes import TO_DO
 
 CATALOG = Path(__file__).parents[3] / "deploy/catalog/haiphong"
 

@@ -102,7 +102,8 @@ def soiling(days: NDArray[np.datetime64], ratio: Float, insolation: Float) -> So
     kept = np.flatnonzero(np.isfinite(ratio))
     if len(kept) == 0:
         return Untold.SHORT
-    days, ratio, insolation = (one[kept[0] : kept[-1] + 1] for one in (days, ratio, insolation))
+    span = slice(kept[0], kept[-1] + 1)
+    days, ratio, insolation = days[span], ratio[span], insolation[span]
     place = (days.astype("datetime64[D]") - days[0].astype("datetime64[D]")).astype(int)
     if place[-1] + 1 < YEAR_D:
         return Untold.SHORT
@@ -212,11 +213,11 @@ def _draws(found: list[Interval], sun: Float) -> Float:
         clean = np.clip(end[k] + min(max(inferred, 0.0), 1.0), 0.0, 1.0)
         level = 1 - np.abs(draw.normal(0.0, (1 - clean) / 3))
     _between(draw, valid, begin, end)
-    ratio = np.zeros(_DRAWS)
+    ratio: Float = np.zeros(_DRAWS)
     for k, one in enumerate(found):
         weight = sun[one.first : one.last + 1]
         ratio += begin[k] * weight.sum() + slopes[k] * (weight * np.arange(len(weight))).sum()
-    return ratio / sun.sum()
+    return np.asarray(ratio / sun.sum())
 
 
 def _between(draw: np.random.Generator, valid: list[int], begin: Float, end: Float) -> None:

@@ -233,11 +233,11 @@ ORDER BY l.lost_kwh DESC LIMIT 50
                       links={"device_id": console("devices/${__value.raw}")},
                       span=12, height=10),
                 table("From year to year", f"""
-SELECT d.id::text AS device_id, t.percent_per_year, t.low, t.high,
-       CASE WHEN t.percent_per_year IS NULL THEN 'less than two years of days' END AS why_none, t.soiling_percent, t.soiling_low, t.soiling_high,
+SELECT d.id::text AS device_id, t.percent_per_year, t.soiling_percent,
+       CASE WHEN t.percent_per_year IS NULL THEN 'less than two years of days' END AS why_none,
        CASE WHEN t.soiling_percent IS NULL THEN CASE t.soiling_untold WHEN 'gaps' THEN 'too many days without a ratio'
            WHEN 'unclear' THEN 'no clear rate of soiling' ELSE 'less than a year of days' END END AS why_no_soiling,
-       t.first_day::text, t.last_day::text, t.pairs
+       t.low, t.high, t.soiling_low, t.soiling_high, t.first_day::text, t.last_day::text, t.pairs
 FROM device d LEFT JOIN pv_trend t ON t.device_id = d.id
 WHERE d.{_OWN} ORDER BY t.percent_per_year, d.id LIMIT 50
 """, "Change of the ratio at 25 °C: median of the pairs of days a year apart, with the interval that holds it with 95 %."

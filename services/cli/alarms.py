@@ -117,7 +117,7 @@ def show(number: int, *, as_json: bool) -> None:
 
 @alarms.command()
 @_id
-@click.option("--text", default="", help="What is being done about it.")
+@click.option("--text", default="", show_default=False, help="What is being done about it.")
 @_author
 @json_option
 def acknowledge(number: int, *, text: str, author: str | None, as_json: bool) -> None:

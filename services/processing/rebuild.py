@@ -28,6 +28,7 @@ from services.processing import station_indicators as stations
 from services.settle import Part
 from services.store.archive import catalog as archived
 from services.store.postgres.binary_copy import Words
+from services.store.postgres.columnstore import lift_limit
 from services.store.postgres.timestamps import stamp
 from services.store.timeseries import indicator_values as indicator_rows
 from services.store.timeseries import interval_rows as derived
@@ -76,6 +77,8 @@ def rebuild(
         Write the computed rows where a device differs.  The pipeline waits meanwhile.
     """
     fresh = conn.info.transaction_status is TransactionStatus.IDLE
+    if replace:
+        lift_limit(conn)
     with conn.transaction(), conn.cursor() as cursor:
         if replace:
             # what a running pipeline writes comes before our look, or after our commit

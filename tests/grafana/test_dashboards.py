@@ -20,7 +20,7 @@ from services.store.postgres.pool import connect
 from services.store.views.fleet_metrics import refresh_days
 from tests.fix_timescale import _fresh
 from tests.grafana import city
-from tests.grafana.fill import TURNED, Size, register
+from tests.grafana.fleet import TURNED, Size, register
 from tests.grafana.macros import boards, expand, panels, targets
 
 BOARDS = boards()

@@ -92,7 +92,7 @@ def rotate(ask: Admin, webhook: WebhookId, said: shapes.NewSecret) -> Response:
 
 @router.post("/webhooks/{webhook}/replay", response_model=shapes.Replayed)
 def replay(ask: Admin, webhook: WebhookId, said: shapes.Replay) -> Response:
-    """Send events again, with the ids that they had."""
+    """Send events again, with the ids that they had; all that are named, or none."""
     if not (said.events or said.since or said.dead):
         raise ProblemError(422, "name what to send again: `events`, `since` or `dead`")
     if said.since is not None and said.since.tzinfo is None:
@@ -100,7 +100,7 @@ def replay(ask: Admin, webhook: WebhookId, said: shapes.Replay) -> Response:
 
     def work(conn: Connection) -> tuple[int, Any]:
         count = store.replay(conn, webhook, events=said.events, since=said.since, dead=said.dead)
-        return _DONE, {"events": count}
+        return _DONE, {"events": count, "oldest_kept": store.oldest(conn)}
 
     return ask.write(said.model_dump_json(), work)
 

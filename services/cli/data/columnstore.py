@@ -42,7 +42,6 @@ def columnstore() -> None:
     "--days",
     type=click.FloatRange(7),
     default=store.AFTER_DAYS,
-    show_default=True,
     help="Compress chunks that ended so long ago.",
 )
 @json_option

@@ -47,7 +47,13 @@ def factors() -> None:
 
 
 @factors.command("list")
-@click.option("--kind", default="", metavar="BEGIN", help="Only kinds that begin so: grid.vn.")
+@click.option(
+    "--kind",
+    default="",
+    show_default=False,
+    metavar="BEGIN",
+    help="Only kinds that begin so: grid.vn.",
+)
 @json_option
 def list_(kind: str, *, as_json: bool) -> None:
     """

@@ -138,7 +138,7 @@ def cad_trust_(
 @export.command("aef")
 @click.option("--party", required=True, metavar="CODE", help="ISO 3166-1 alpha-3, such as VNM.")
 @click.option("--year", required=True, type=int, help="Reported year.")
-@click.option("--version", type=int, default=1, show_default=True, help="Of the submission.")
+@click.option("--version", type=int, default=1, help="Of the submission.")
 @_any
 @_without_ids
 def aef_(

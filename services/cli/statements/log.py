@@ -49,7 +49,6 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _log_key = click.option(
     "--log-key",
     default="tonne-log",
-    show_default=True,
     metavar="N",
     help="Key that signs the log's heads; made the first time.",
 )
@@ -296,7 +295,6 @@ def proof(what: str, *, as_json: bool) -> None:
     "--since",
     type=click.IntRange(0),
     default=0,
-    show_default=True,
     help="Entries under the last head that the witness signed.",
 )
 @_json

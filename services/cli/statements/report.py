@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     type=Choice(get_args(Format)),
     help="By the ending of --out where absent.",
 )
-@click.option("--lang", "language", type=Choice(LANGUAGES), default="en", show_default=True,
+@click.option("--lang", "language", type=Choice(LANGUAGES), default="en",
               help="Language of all words but those that were signed.")  # fmt: skip
 @click.option(
     "--keys",

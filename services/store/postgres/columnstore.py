@@ -42,6 +42,7 @@ _OURS = (
 )
 _LIMIT = "timescaledb.max_tuples_decompressed_per_dml_transaction"
 _PARTIAL = 8  # of `status`: rows came into a compressed chunk
+_IN_USE = "others write to it: the server compressed it not, or not wholly"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +164,24 @@ def compress(conn: Connection, days: float = AFTER_DAYS) -> Done:
                 raise
             done.failed.append((chunk, words(error)))
         else:
-            done.compressed.append(chunk)
+            # where several write to a chunk, TimescaleDB leaves it with a warning
+            if _is_whole(conn, chunk):
+                done.compressed.append(chunk)
+            else:
+                done.failed.append((chunk, _IN_USE))
     return done
+
+
+def _is_whole(conn: Connection, chunk: Chunk) -> bool:
+    """Whether no row of a chunk is outside of the columnstore."""
+    row = conn.execute(
+        "SELECT h.is_compressed AND c.status & %s = 0"
+        " FROM timescaledb_information.chunks h JOIN _timescaledb_catalog.chunk c"
+        " ON c.schema_name = h.chunk_schema AND c.table_name = h.chunk_name"
+        " WHERE format('%%I.%%I', h.chunk_schema, h.chunk_name) = %s",
+        [_PARTIAL, chunk.name],
+    ).fetchone()
+    return row is None or row == (True,)
 
 
 def sizes(conn: Connection) -> list[tuple[str, int, int]]:

@@ -1,7 +1,5 @@
 """Old chunks: compressed where the server can, and said plainly where it cannot."""
 
-from __future__ import annotations
-
 import threading
 
 import psycopg
@@ -54,6 +52,25 @@ def test_what_is_claimed_is_what_is(database_url, connection, monkeypatch):
     assert found.state == "ok"
     count = connection.execute("SELECT count(*), sum(energy_import_wh) FROM reading_energy_meter")
     assert count.fetchone() == (1000, 500_500)
+
+
+def test_a_chunk_that_others_write_to_is_told_of(database_url, connection, monkeypatch):
+    """TimescaleDB leaves such a chunk with a warning; it would be counted as compressed."""
+    monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
+    if not columnstore.available(connection):
+        assert columnstore.compress(connection) == columnstore.Done()
+        return
+    assert len(columnstore.compress(connection).compressed) == 1
+    late = "INSERT INTO reading_energy_meter (device_id, time) VALUES (%s, '2025-01-06 12:00')"
+    connection.execute(late, ["late"])
+    with psycopg.connect(database_url) as one, psycopg.connect(database_url) as other:
+        one.execute(late, ["one"])
+        other.execute(late, ["other"])
+        beside = CliRunner().invoke(command, ["run"])
+    assert "others write to it" in str(beside.exception)
+    assert "0 chunks compressed" in beside.output
+    assert "1 chunk compressed" in CliRunner().invoke(command, ["run"]).output
+    assert columnstore.waiting(connection) == []
 
 
 def test_old_rows_wait(connection):

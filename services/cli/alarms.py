@@ -160,7 +160,8 @@ def _lines(found: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     yield found["subject_type"], found["subject"]
     if found["projects"]:
         yield "projects", ", ".join(found["projects"])
-    yield "cause", found["cause"]
+    if found["cause"] != found["part"]:
+        yield "cause", found["cause"]
     if found["cause_now"] is not None:
         yield "cause now", _NOW[found["cause_now"]]
     yield from found["detail"].items()

@@ -121,10 +121,11 @@ def _part(title: str, shown: tuple[Sequence[str], list[Sequence[object]]]) -> It
 
 def _alarms(found: dict[str, Any], zone: tzinfo) -> tuple[Sequence[str], list[Sequence[object]]]:
     rows: list[Sequence[object]] = [
-        (one["id"], one["severity"], one["kind"], one["state"], shown_time(one["since"], zone))
+        (one["id"], one["severity"], f"{one['kind']} {one['part']}".rstrip(), one["state"],
+         shown_time(one["since"], zone), one["what_to_do"] if one["cleared"] is None else None)
         for one in found["alarms"]
-    ]
-    return ("number", "severity", "kind", "state", "since"), rows
+    ]  # fmt: skip
+    return ("number", "severity", "kind", "state", "since", "what to do"), rows
 
 
 def _registers(found: dict[str, Any], zone: tzinfo) -> tuple[Sequence[str], list[Sequence[object]]]:

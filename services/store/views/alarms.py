@@ -78,6 +78,21 @@ _SAY = (
     "INSERT INTO alarm_event (alarm_id, event, actor, principal, text) VALUES (%s, %s, %s, %s, %s)"
 )
 _MOST_TEXT = 2_000
+# what a standard's verdict found too high: newest of the times that the alarm is of
+_EXCEEDED = """
+SELECT a.id, i.standard, i.exceeded
+FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS a (id, device, part)
+CROSS JOIN LATERAL (
+    SELECT v.detail ->> 'standard' AS standard,
+           (SELECT string_agg(e, ', ') FROM jsonb_array_elements_text(v.detail -> 'exceeded') e)
+               AS exceeded
+    FROM indicator_value v
+    WHERE v.device_id = a.device AND v.indicator || ' ' || v.period = a.part
+      AND v.start > now() - INTERVAL '50 hours' AND v.grade = 'exceeded'
+      AND jsonb_typeof(v.detail -> 'exceeded') = 'array'
+    ORDER BY v.start DESC LIMIT 1
+) i WHERE i.exceeded IS NOT NULL
+"""
 # raised for want of readings: why there are none may have become another
 _SILENT = ("device_silent", "gateway_silent")
 
@@ -193,7 +208,12 @@ def _shown(conn: Connection, rows: Sequence[TupleRow]) -> list[dict[str, Any]]:
     now = causes(
         conn, [one["subject"] for one in found if one["kind"] in _SILENT and one["cleared"] is None]
     )
+    limits = [one for one in found if one["kind"] == "limit_exceeded" and one["cleared"] is None]
+    over = _exceeded(conn, limits) if limits else {}
     for one in found:
+        if one["id"] in over:
+            # the verdict's own value is 1: over
+            one["detail"] = {**over[one["id"]], "period": one["detail"].get("period")}
         kind = kinds().get(one["kind"])  # a later version may have dropped it
         standing = one["kind"] in _SILENT and one["cleared"] is None
         one["cause_now"] = now.get(one["subject"]) if standing else None
@@ -203,3 +223,12 @@ def _shown(conn: Connection, rows: Sequence[TupleRow]) -> list[dict[str, Any]]:
             one["what_to_do"] = "" if kind is None else kind.what_to_do
             one["runbook"] = "" if kind is None else kind.runbook
     return found
+
+
+def _exceeded(conn: Connection, found: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
+    """What is over its limit, by the alarm's number."""
+    columns = [[one[name] for one in found] for name in ("id", "subject", "part")]
+    return {
+        number: {"standard": standard, "exceeded": exceeded}
+        for number, standard, exceeded in conn.execute(_EXCEEDED.encode(), columns).fetchall()
+    }

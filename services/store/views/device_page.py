@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg import sql
 
 from ingest.classes import QUANTITIES
+from services.registry.alarm_rules import kinds
 from services.store.views import alarms
 from services.store.views.listing import device as registered
 from services.store.views.silence_causes import TO_DO
@@ -152,13 +153,18 @@ def device_page(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict
     refused = _refused(conn, id_)
     credentials = _rows(conn, _CREDENTIALS, [id_], _CREDENTIAL_NAMES)
     cause, since = _cause(known, health, refused, credentials)
+    runbook, to_do = TO_DO[cause]
+    behind = _row(conn, _BEHIND, [id_], ("devices", "online")) or {"devices": 0, "online": 0}
+    if cause in {"will", "silence"} and behind["devices"] and not behind["online"]:
+        dark = kinds()["gateway_silent"]
+        runbook, to_do = dark.runbook, dark.what_to_do
     days = conn.execute(_DAY_ROWS, {"id": id_, "zone": zone, "days": _DAYS - 1}).fetchall()
     return {
         **known, **health,
-        "behind": _row(conn, _BEHIND, [id_], ("devices", "online")),
+        "behind": behind,
         "registered": True, "maker": maker, "model": model, "site_name": site_name,
         "timezone": zone, "attributes": attributes,
-        "cause": cause, "since": since, "what_to_do": TO_DO[cause][1], "runbook": TO_DO[cause][0],
+        "cause": cause, "since": since, "what_to_do": to_do, "runbook": runbook,
         "projects": _rows(conn, _SERVES, [id_], ("project", "role", "from", "to")),
         "newest": _newest(conn, known["class"], id_),
         "registers": [

@@ -27,7 +27,7 @@ TO_DO = {
     ),
     "refused": (
         "docs/operations.md#deadlettersrising",
-        "It speaks and is refused: read the newest refused message, mend the cause, replay.",
+        "It speaks and is refused: tonne deadletter show NUMBER, mend it, tonne deadletter replay.",
     ),
     "credential": (
         "docs/operations.md#devicessilent",

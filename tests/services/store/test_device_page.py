@@ -60,7 +60,8 @@ def test_each_silence_has_its_cause(conn):
     for name in ("a", "b", "alone"):
         _heard(conn, name, 10_000)
     assert [_cause(conn, name) for name in ("a", "alone")] == ["gateway", "silence"]
-    assert device_page(conn, None, "gw")["behind"] == {"devices": 2, "online": 0}
+    dark = device_page(conn, None, "gw")
+    assert dark["behind"] == {"devices": 2, "online": 0}
     conn.execute(
         "UPDATE device_seen SET last_reading = now(), received = now() WHERE device_id = 'b'"
     )

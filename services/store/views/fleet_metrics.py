@@ -51,7 +51,7 @@ class Gauges:
     asked : Waiting
         Requests that the signer has not answered.
     failed_jobs : int
-        Jobs of TimescaleDB whose last run failed.
+        Jobs of TimescaleDB whose last run failed, of its own those that failed before too.
     """
 
     devices: dict[tuple[str, str], int]

@@ -51,7 +51,7 @@ class Gauges:
     asked : Waiting
         Requests that the signer has not answered.
     failed_jobs : int
-        Jobs of TimescaleDB whose last run failed, of its own those that failed before too.
+        Jobs of TimescaleDB whose last run failed; its own, not the first time.
     """
 
     devices: dict[tuple[str, str], int]

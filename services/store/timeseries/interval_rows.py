@@ -150,10 +150,12 @@ def _incoming(cursor: Cursor, table: Table, data: bytes) -> None:
 def _upsert(cursor: Cursor, table: Table) -> None:
     """Store the rows of the temporary table, and empty it."""
     sets = ", ".join(f"{c} = excluded.{c}" for c in table.columns[KEY:])
+    # one statement, and a prepared one: planned each time it would cost as much as its rows
     cursor.execute(
-        f"INSERT INTO {table.name} ({table.names}) SELECT {table.names} FROM {table.incoming}"
-        f" ON CONFLICT ({', '.join(table.columns[:KEY])}) DO UPDATE SET {sets};"
-        f" DELETE FROM {table.incoming}"
+        f"WITH rows AS (DELETE FROM {table.incoming} RETURNING {table.names})"
+        f" INSERT INTO {table.name} ({table.names}) SELECT {table.names} FROM rows"
+        f" ON CONFLICT ({', '.join(table.columns[:KEY])}) DO UPDATE SET {sets}",
+        prepare=True,
     )
 
 

@@ -21,6 +21,7 @@ from services.cli.output.json_text import print_result
 from services.cli.output.progress import bar
 from services.cli.statements.export_public import check_public_, public_
 from services.issuer.export_files import (
+    ExportFiles,
     aef_files,
     cad_trust_files,
     cdop_files,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
     from mrv.exports.draft import Draft
     from mrv.exports.source import Source
-    from services.issuer.export_files import ExportFiles
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 _what = click.argument("what", metavar="ID|PACK...", nargs=-1, required=True)

@@ -13,15 +13,11 @@ through a function of the database.  Whether it is done is read from the chunks.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import psycopg
-from psycopg import sql
+from psycopg import Connection, sql
 
 from services.store.postgres.sqlstates import words
-
-if TYPE_CHECKING:
-    from psycopg import Connection
 
 # late data of a gateway that was away comes within days; the archive takes over after months
 AFTER_DAYS = 30

@@ -5,7 +5,9 @@ What costs more as fleet and history grow: commit, late reading, queries, close,
 
 Each point is devices by months, or by days.  A few devices are stored as `tonne run` stores
 them, a month at the least; all others are rows of the same width made in SQL, so that tables,
-indexes and chunks are as large as those of a real fleet.
+indexes and chunks are as large as those of a real fleet.  Sealing, closing and verifying are
+those of the few devices, among all rows: `tests.bench.sealing` seals a fleet.  With `--keep`
+the servers' folder and the databases stay.
 """
 
 from __future__ import annotations
@@ -36,7 +38,9 @@ from services.store.postgres.pool import connect
 from services.store.registry import load as registry
 from services.store.registry.factors import load_book
 from services.store.timeseries.interval_rows import intervals_of
+from services.store.views.fleet_metrics import refresh_days
 from tests.bench import month
+from tests.bench.bulk import indexed_after
 from tests.bench.registry_change import grow
 from tests.bench.spent import cpu_s
 from tests.bench.stages_store import database
@@ -74,6 +78,13 @@ _BOARD = (
     " WHERE project_id = 'bench-000' AND start >= %s AND start < %s GROUP BY 1"
 )
 
+# from the registry: their rows stay
+_OTHERS_LEAVE = (
+    b"DELETE FROM project_device WHERE device_id >= %s",
+    b"DELETE FROM device_rating WHERE device_id >= %s",
+    b"DELETE FROM device WHERE id >= %s",
+)
+
 
 def measure(pipeline: Pipeline) -> dict[str, float]:
     """Figures of the points that take a few minutes."""
@@ -83,7 +94,7 @@ def measure(pipeline: Pipeline) -> dict[str, float]:
     return figures
 
 
-def at(pipeline: Pipeline, point: str) -> dict[str, float]:
+def at(pipeline: Pipeline, point: str, *, keep: bool = False) -> dict[str, float]:
     """Figures of one point, `DEVICESxMONTHS` or `DEVICESxDAYSd`."""
     number, history = point.split("x")
     devices = int(number)
@@ -98,8 +109,10 @@ def at(pipeline: Pipeline, point: str) -> dict[str, float]:
     for name, value in found.figures():
         figures[name] = value
         print(f"{point}: {name} {value:.2f}", flush=True)
-    with psycopg.connect(pipeline.urls.database_url, autocommit=True) as conn:
-        conn.execute(f"DROP DATABASE growth_{devices}_{history} WITH (FORCE)")
+    found.close()
+    if not keep:
+        with psycopg.connect(pipeline.urls.database_url, autocommit=True) as conn:
+            conn.execute(f"DROP DATABASE growth_{devices}_{history} WITH (FORCE)")
     return {f"growth_{point}_{name}": value for name, value in figures.items()}
 
 
@@ -134,8 +147,9 @@ class _Point:
         }
         with psycopg.connect(self._url, autocommit=True) as conn:
             conn.execute("SET synchronous_commit = off")
-            for statement in FILL:
-                conn.execute(statement.encode(), span)
+            with indexed_after(conn):
+                for statement in FILL:
+                    conn.execute(statement.encode(), span)
             conn.execute("VACUUM (ANALYZE) " + ", ".join(TABLES))
 
     def _months(self) -> Iterator[int]:
@@ -144,6 +158,10 @@ class _Point:
         count = -(-(month.BEGIN_US - self._begin_us) // length)
         for back in range(count, -1, -1):
             yield -back * length
+
+    def close(self) -> None:
+        """Leave the database."""
+        self._conn.close()
 
     def figures(self) -> Iterator[tuple[str, float]]:
         """Measure; milliseconds of processor time, of ours and the server's, where not said."""
@@ -159,6 +177,7 @@ class _Point:
             yield f"late_{place}_rows", median(self._written)
         yield "intervals_ms", self._spent(self._intervals, 10)
         yield "board_ms", self._spent(self._board, 10)
+        yield from self._added_up()
         yield from self._closed()
 
     def _spent(self, work: Callable[[], object], times: int) -> float:
@@ -214,13 +233,23 @@ class _Point:
         span = (_text(month.BEGIN_US), _text(month.END_US))
         self._conn.execute(_BOARD, span).fetchall()
 
+    def _added_up(self) -> Iterator[tuple[str, float]]:
+        """Days of all, added up for the first time and again after a commit; processor seconds."""
+        later = self._commits()
+        with connect(self._url, role="tonne_mrv", autocommit=True) as conn:
+            self._pid, own = conn.info.backend_pid, self._pid
+            yield "days_first_s", self._seconds(lambda: refresh_days(conn))[0]
+            later()
+            self._conn.execute("SELECT pg_stat_force_next_flush()")
+            yield "days_again_s", self._seconds(lambda: refresh_days(conn))[0]
+        self._pid = own
+
     def _closed(self) -> Iterator[tuple[str, float]]:
-        """Seal all days, close the subjects' last month, verify its pack; seconds."""
+        """Seal the subjects' days, close their last month, verify its pack; seconds."""
         with psycopg.connect(self._url, autocommit=True) as conn:
-            conn.execute(
-                "DELETE FROM project_device WHERE project_id = 'bench-000' AND device_id >= %s",
-                [f"bench-{SUBJECTS:05d}"],
-            )
+            conn.execute("SET session_replication_role = replica")  # ratings are append-only
+            for statement in _OTHERS_LEAVE:
+                conn.execute(statement, [f"bench-{SUBJECTS:05d}"])
             conn.execute("DELETE FROM remake_request")
         with connect(self._url, role="tonne_mrv", autocommit=True) as conn:
             self._pid = conn.info.backend_pid
@@ -236,7 +265,7 @@ class _Point:
             folder = self._home / "pack"
             shutil.rmtree(folder, ignore_errors=True)
             export(conn, closed.statement, folder)
-        seconds, found = self._seconds(lambda: verify(read_pack(folder)))
+            seconds, found = self._seconds(lambda: verify(read_pack(folder)))
         if not found.consistent:
             raise AssertionError("the pack does not verify")
         yield "verify_processor_s", seconds
@@ -266,6 +295,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.growth", description=__doc__)
     parser.add_argument("points", nargs="*", default=list(POINTS))
     parser.add_argument("--home", type=Path, default=Path(".tonne/bench/growth"))
+    parser.add_argument("--keep", action="store_true")
     options = parser.parse_args()
     shutil.rmtree(options.home, ignore_errors=True)
     options.home.mkdir(parents=True)
@@ -273,11 +303,12 @@ def main() -> None:
     figures: dict[str, float] = {}
     try:
         for point in options.points:
-            figures |= at(pipeline, point)
+            figures |= at(pipeline, point, keep=options.keep)
     finally:
         pipeline.close()
         print(json.dumps({name: round(value, 3) for name, value in figures.items()}))
-    shutil.rmtree(options.home, ignore_errors=True)
+    if not options.keep:
+        shutil.rmtree(options.home, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -131,6 +131,7 @@ class _Point:
         fleet = registry.load_fleet(self._conn)
         self._store = Store(Plan.of(fleet, projects, load_book(self._conn)))
         self._written: list[int] = []
+        self._quarters = iter(range(1, 1_000))
         row = self._conn.execute("SELECT pg_backend_pid()").fetchone()
         self._pid = int(row[0]) if row else 0
 
@@ -194,8 +195,7 @@ class _Point:
         last = month.frame(range(SUBJECTS), month.QUARTER_US)
         count = len(last) // SUBJECTS
         one = last.take(np.arange(SUBJECTS) * count + count - 1)
-        waiting = iter(range(1, 1_000))
-        return lambda: self._commit(_moved(one, next(waiting) * month.QUARTER_US))
+        return lambda: self._commit(_moved(one, next(self._quarters) * month.QUARTER_US))
 
     def _late(self, share: float) -> Callable[[], object]:
         """A late reading of one subject between two of its own, at a place of its history."""

@@ -57,6 +57,11 @@ class Metrics:
             "Messages received and not yet acknowledged upstream",
             registry=self.registry,
         )
+        self.topics_refused = Gauge(
+            "tonne_broker_topics_refused",
+            "Topic filters that the MQTT broker does not let this process hear, and it needs",
+            registry=self.registry,
+        )
         self.event_lag = Histogram(
             "tonne_ingest_event_lag_seconds",
             "Time from a reading's device time to its receipt",

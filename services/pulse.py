@@ -23,6 +23,7 @@ class Pulse:
         self._still_s = still_s
         self._beats: dict[str, float] = {}
         self._waited_for: dict[str, float] = {}
+        self._said: dict[str, str] = {}
 
     def lost(self, server: str) -> None:
         """Say that a server is waited for; the first time of several in a row counts."""
@@ -38,15 +39,17 @@ class Pulse:
         since = self._waited_for.get(server)
         return 0.0 if since is None else max(0.0, time.time() - since)
 
+    def say(self, server: str, what: str) -> None:
+        """Say what is wrong at a server that answers, and a restart would not mend; "" ends it."""
+        self._said[server] = what
+
     def waiting(self) -> str | None:
-        """Say which servers are waited for, and since when, or None."""
-        return (
-            "; ".join(
-                f"waiting for {server} since {_shown(since)}"
-                for server, since in sorted(self._waited_for.items())
-            )
-            or None
-        )
+        """Say which servers are waited for, since when, and what is wrong at others, or None."""
+        waited = [
+            f"waiting for {server} since {_shown(since)}"
+            for server, since in sorted(self._waited_for.items())
+        ]
+        return "; ".join(waited + [text for _, text in sorted(self._said.items()) if text]) or None
 
     def beat(self, part: str) -> None:
         """Say that a part moves; safe from any thread."""

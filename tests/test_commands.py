@@ -1,7 +1,5 @@
 """What tests start by way of `tests/command_server.py` is the command, as a process of its own."""
 
-from __future__ import annotations
-
 import os
 import signal
 import socket

@@ -4,6 +4,10 @@ A persistent MQTT 5 session that acknowledges nothing before it is told to.
 No clean start and a stable client id: the broker keeps what arrives while we
 are away.  Back-pressure is the receive maximum: unacknowledged messages stop
 delivery.  The caller runs the loop: `step` waits for the network once.
+
+Each topic filter is asked for by a packet of its own: a broker may end the connection at the
+first one that it refuses (RabbitMQ does) and answer nothing that came behind it.  There the
+next connection begins without what was refused.
 """
 
 from __future__ import annotations
@@ -34,6 +38,10 @@ SESSION_EXPIRY_S = 30 * 86_400
 # the receive maximum counts messages; this bounds what large ones may hold
 WAITING_BYTES = 33_554_432
 _TAKEN_OVER = 142
+# until a refused topic is asked for again; longer and longer where asking ends the connection
+AGAIN_S, _LONGEST_AGAIN_S = 60.0, 3600.0
+# a connection that ends so soon after a refusal ended because of it
+_BECAUSE_S = 5.0
 # a broker that saves its state may stand still for many seconds
 _GOODBYE_S = 30.0
 
@@ -76,6 +84,11 @@ class Session:
         Told with each connection.
     tls : Tls, optional
         Whom to trust and who we are, for `mqtts://`; else the system's authorities and nobody.
+
+    Attributes
+    ----------
+    refused : dict of str to str
+        Topic filters that the broker does not let us hear, and the reason it gave.
     """
 
     def __init__(
@@ -98,10 +111,13 @@ class Session:
         self._state = state
         self.client_id = client_id
         self.connected = False
-        self.subscribed = False
         self.resumed = False
-        self._asked: int | None = None
-        self._refused: str | None = None
+        self.refused: dict[str, str] = {}
+        self._asked: dict[int, str] = {}
+        self._again_s, self._again_at_s = AGAIN_S, 0.0
+        self._refused_s = -_BECAUSE_S
+        self._refused_by, self._without_refused = -1, False
+        self._turned_away: str | None = None
         self._inbox = Inbox(0)
         self._sealed: deque[Inbox] = deque()
         secure = (tls or Tls()) if parts.scheme == "mqtts" else None
@@ -124,8 +140,8 @@ class Session:
         """
         Open a connection and take up the session.
 
-        `connected` tells when it stands, `subscribed` when the broker has taken all of its
-        topic filters: from then on it keeps what is published.
+        `connected` tells when it stands, `subscribed` when the broker has answered for each of
+        its topic filters: from then on it keeps what is published on those not in `refused`.
 
         Raises
         ------
@@ -133,7 +149,6 @@ class Session:
             When the broker cannot be reached.
         """
         self._seal()
-        self.subscribed = False
         self._client.forget_partial()
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = SESSION_EXPIRY_S
@@ -160,26 +175,59 @@ class Session:
 
     def _on_connect(self, _c: Any, _u: Any, flags: Any, reason: Any, _p: Any) -> None:
         if reason.is_failure:
-            self._refused = f"the broker refused the connection: {reason}"
+            self._turned_away = f"the broker refused the connection: {reason}"
             return
         self.connected, self.resumed = True, bool(flags.session_present)
-        self._asked = self._subscribe(self._topics)
+        self._asked.clear()
+        left_out = self.refused if self._without_refused else {}
+        self._subscribe([topic for topic in self._topics if topic not in left_out])
         self._unsubscribe()
         self._tell(online=True)
 
-    def _on_subscribe(self, _c: Any, _u: Any, mid: int, _r: Any, _p: Any) -> None:
-        self.subscribed = self.subscribed or mid == self._asked
+    @property
+    def topics(self) -> Sequence[str]:
+        """Topic filters that it holds, or asks for."""
+        return self._topics
+
+    @property
+    def subscribed(self) -> bool:
+        """Whether the broker has answered for each topic filter, on this connection."""
+        return self.connected and not self._asked
+
+    def _on_subscribe(self, _c: Any, _u: Any, mid: int, reasons: Any, _p: Any) -> None:
+        topic = self._asked.pop(mid, None)
+        failed = next((str(reason) for reason in reasons if reason.is_failure), None)
+        if topic is None or topic not in self._topics:
+            return
+        if failed is None:
+            self.refused.pop(topic, None)
+            return
+        self._refused_s = time.monotonic()
+        if topic not in self.refused:
+            self._again_s = AGAIN_S
+            self._again_at_s = self._refused_s + AGAIN_S
+        self.refused[topic], self._refused_by = failed, self.epoch
+
+    def _ask_again(self) -> None:
+        """Ask for what was refused: its rights may have been mended meanwhile."""
+        now_s = time.monotonic()
+        if not self.refused or not self.subscribed or now_s < self._again_at_s:
+            return
+        ended = self._refused_by != self.epoch
+        self._again_s = min(2 * self._again_s, _LONGEST_AGAIN_S) if ended else AGAIN_S
+        self._again_at_s = now_s + self._again_s
+        self._subscribe(list(self.refused))
 
     def _tell(self, *, online: bool) -> None:
         if self._state is not None:
             said = self._state.payload(online=online)
             self._client.publish(self._state.topic, said, qos=1, retain=True)
 
-    def _subscribe(self, topics: Sequence[str]) -> int | None:
-        """Ask for topics; return the number under which the broker will answer."""
-        if not topics:
-            return None
-        return self._client.subscribe([(topic, _options(topic)) for topic in topics])[1]
+    def _subscribe(self, topics: Sequence[str]) -> None:
+        for topic in topics:
+            number = self._client.subscribe(topic, options=_options(topic))[1]
+            if number is not None:
+                self._asked[number] = topic
 
     def _unsubscribe(self) -> None:
         if self._dropped:
@@ -196,15 +244,19 @@ class Session:
         fresh = [topic for topic in topics if topic not in self._topics]
         stale = [topic for topic in self._topics if topic not in topics]
         self._topics = list(topics)
+        self.refused = {t: why for t, why in self.refused.items() if t in topics}
         self._dropped = [t for t in (*self._dropped, *stale) if t not in topics]
         if self.connected:
             self._subscribe(fresh)
             self._unsubscribe()
 
     def _on_disconnect(self, _c: Any, _u: Any, _f: Any, reason: Any, _p: Any) -> None:
-        self.connected = self.subscribed = False
+        self.connected = False
+        self._asked.clear()
+        soon = time.monotonic() < self._refused_s + _BECAUSE_S
+        self._without_refused = soon and self._refused_by == self.epoch
         if reason is not None and getattr(reason, "value", 0) == _TAKEN_OVER:
-            self._refused = (
+            self._turned_away = (
                 f"another process took over the session {self.client_id!r} at the broker; "
                 "run one with this --client-id"
             )
@@ -242,6 +294,7 @@ class Session:
         ServerError
             When the broker refuses us or another process took the session.
         """
+        self._ask_again()  # writes at once, and may find the connection broken
         sock = self._client.socket()
         if sock is None:
             return self._gone()
@@ -264,8 +317,9 @@ class Session:
 
     def _gone(self) -> bool:
         self.connected = False
-        if self._refused is not None:
-            raise ServerError(self._refused)
+        self._asked.clear()
+        if self._turned_away is not None:
+            raise ServerError(self._turned_away)
         return False
 
     @property

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from ingest.reading import Reading
 
 LIFETIME_HOURS = 87_600
-_SHOWN = 5
 
 
 @dataclass(slots=True)

@@ -24,31 +24,29 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ingest import classes
-from ingest.classes import QUANTITY_INDEX
+from ingest.classes import QUANTITY_INDEX, Channel
 from ingest.model import HOUR_US, INTERVAL_US, NULL
 from ingest.quality import clear_sky, energy_budget
-from ingest.quality.cross_channel import AC_OVER_DC
 from ingest.quality.energy_budget import METERS, SIGMAS, Tolerance
-from ingest.quality.power_integral import integral
+from ingest.quality.power_integral import Integral, integral
 from mrv.accounting.device_bindings import role_needs
 from mrv.accounting.device_limits import rated_at
 from mrv.calendar import local_date, midnight_us
 from mrv.methodologies import find
-from mrv.registry.project import Unshown
+from mrv.registry.project import Project, Unshown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from ingest.classes import Channel
     from ingest.model import Device, Fleet, Float64, Frame, Int64, IntervalRows
-    from ingest.quality.power_integral import Integral
-    from mrv.registry.project import Project
 
 POWER = "above the integral of its own power"
 DC = "above what went in on its direct-current side"
 SUN = "above what the sun makes there"
 ALONE = "shown by its register alone"
 _DC_CHANNEL = {"pv_inverter": "dc_power_w"}
+# an inverter gives out no more than goes in; the rest is the two sensors' class
+_AC_OVER_DC = 1.02
 _SUN_MADE = ("pv_inverter", "energy_export")
 # a register's own step: no less than its tolerance, no more than meters have
 _LARGEST_STEP_WH = 10_000
@@ -142,7 +140,7 @@ class ShownEnergy:
         for reason, name, share in (
             (SUN, None, 0.0),
             (POWER, channel.power, METERS),
-            (DC, _DC_CHANNEL.get(block.class_id), METERS + AC_OVER_DC - 1),
+            (DC, _DC_CHANNEL.get(block.class_id), METERS + _AC_OVER_DC - 1),
         ):
             if reason == SUN:
                 beyond = self._beyond_sun(self.fleet.devices[index], channel, left, told.step_wh)

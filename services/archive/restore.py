@@ -15,6 +15,7 @@ from services.archive import location as home
 from services.store.archive import archived_readings as cold
 from services.store.archive import catalog as archived
 from services.store.archive.archived_readings import Asked
+from services.store.postgres.columnstore import lift_limit
 from services.store.registry import load as registry
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def restore(
         If the archive cannot give them back as they were sealed.
     """
     out = Restored()
+    lift_limit(conn)
     home.find(conn)
     ids = [device.id for device in registry.load_fleet(conn).devices]
     parts = archived.newest(wanted.of(archived.every(conn)))

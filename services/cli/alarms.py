@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
     from psycopg import Connection
 
+_NOW = {
+    "refused": "its messages are refused; see tonne devices show",
+    "credential": "it holds no valid credential",
+}
 _STATES = ("now", *stored.STATES, "all")
 _author = click.option("--author", help="Who does it; the system's user by default.")
 _id = click.argument("number", type=click.IntRange(1, 2**53), metavar="NUMBER")
@@ -113,7 +117,7 @@ def show(number: int, *, as_json: bool) -> None:
 
 @alarms.command()
 @_id
-@click.option("--text", default="", help="What is being done about it.")
+@click.option("--text", default="", show_default=False, help="What is being done about it.")
 @_author
 @json_option
 def acknowledge(number: int, *, text: str, author: str | None, as_json: bool) -> None:
@@ -156,7 +160,10 @@ def _lines(found: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     yield found["subject_type"], found["subject"]
     if found["projects"]:
         yield "projects", ", ".join(found["projects"])
-    yield "cause", found["cause"]
+    if found["cause"] != found["part"]:
+        yield "cause", found["cause"]
+    if found["cause_now"] is not None:
+        yield "cause now", _NOW[found["cause_now"]]
     yield from found["detail"].items()
     yield "since", shown_time(found["since"], found["timezone"])
     if found["devices"] != 1:

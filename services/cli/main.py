@@ -88,7 +88,9 @@ class LazyGroup(Group):
         return result
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "show_default": True}
+)
 @click.version_option(package_name="tonne", prog_name="tonne")
 def main() -> None:
     """

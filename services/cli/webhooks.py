@@ -15,6 +15,7 @@ from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
 from services.cli.options.time_span import METAVAR, moment_us
+from services.cli.output.counts import counted
 from services.cli.output.json_text import print_json, print_result
 from services.cli.output.table import table
 from services.cli.output.times import shown_time
@@ -152,7 +153,7 @@ def show(id_: str, *, state: str | None, limit: int, as_json: bool) -> None:
 
 @webhooks.command()
 @_id
-@click.option("--overlap", "overlap_h", type=click.IntRange(0, 168), default=24, show_default=True,
+@click.option("--overlap", "overlap_h", type=click.IntRange(0, 168), default=24,
               metavar="HOURS", help="How long the older secret signs beside it.")  # fmt: skip
 @json_option
 def rotate(id_: str, *, overlap_h: int, as_json: bool) -> None:
@@ -180,7 +181,9 @@ def replay(
     id_: str, *, events: tuple[UUID, ...], since: str | None, dead: bool, as_json: bool
 ) -> None:
     """
-    Send events again, with the ids that they had.
+    Send events again, with the ids that they had; all that are named, or none.
+
+    Events are removed after TONNE_WEBHOOK_EVENT_DAYS; one that is named and gone is an error.
 
     \b
     Example:
@@ -196,8 +199,14 @@ def replay(
             else datetime.fromtimestamp(moment_us(conn, "--since", since) / 1e6, UTC)
         )
         count = store.replay(conn, id_, events=events, since=begin, dead=dead)
+        first = store.oldest(conn)
+    text = f"{id_}: {counted(count, 'event')} sent again"
+    if begin is not None and first is not None and begin < first:
+        text += f"; the oldest event that is kept is of {shown_time(first)}"
     print_result(
-        {"webhook": id_, "events": count}, f"{id_}: {count} events are sent again", as_json=as_json
+        {"webhook": id_, "events": count, "oldest_kept": first and first.isoformat()},
+        text,
+        as_json=as_json,
     )
 
 

@@ -10,6 +10,7 @@ outbox, over a session that the broker keeps while the gateway is off.
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 _DAY_S = 86_400
 _RETRY_S = 5.0
+# until a topic that the broker refused is asked for again
+_REFUSED_S = 60.0
 
 
 class Listener(threading.Thread):
@@ -43,6 +46,7 @@ class Listener(threading.Thread):
         super().__init__(name=f"listen-{source.url}", daemon=True)
         self._source, self._recorder, self._stopping = source, recorder, stopping
         self._topics = [topic.split("/") for topic in source.topics]
+        self._filters = ["/".join("+" if w == "{device}" else w for w in t) for t in self._topics]
         self._parts = urlsplit(source.url)
         self._client = mqtt.Client(
             CallbackAPIVersion.VERSION2, f"tonne-edge-{name}", protocol=mqtt.MQTTv5, manual_ack=True
@@ -53,7 +57,9 @@ class Listener(threading.Thread):
             password = unquote(self._parts.password) if self._parts.password else None
             self._client.username_pw_set(unquote(self._parts.username), password)
         self._unrecorded = False
+        self._subscribe_s: float | None = None
         self._client.on_connect = self._connected
+        self._client.on_subscribe = self._subscribed
         self._client.on_message = self._heard
 
     def run(self) -> None:
@@ -62,6 +68,8 @@ class Listener(threading.Thread):
             if self._client.socket() is None and not self._connect():
                 self._stopping.wait(_RETRY_S)
                 continue
+            if self._subscribe_s is not None and time.monotonic() >= self._subscribe_s:
+                self._subscribe()
             self._client.loop(0.5)
             if self._unrecorded:
                 # a broker sends again what was not acknowledged with the next connection
@@ -72,6 +80,7 @@ class Listener(threading.Thread):
         close_sockets(self._client)
 
     def _connect(self) -> bool:
+        self._subscribe_s = None
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = _DAY_S
         host = self._parts.hostname or "localhost"
@@ -83,14 +92,29 @@ class Listener(threading.Thread):
             return False
         return True
 
-    def _connected(self, client: mqtt.Client, _d: Any, _f: Any, reason: Any, _p: Any) -> None:
+    def _connected(self, _client: mqtt.Client, _d: Any, _f: Any, reason: Any, _p: Any) -> None:
         if reason.is_failure:
             self._recorder.fault(self._source.url, str(reason))
             return
-        filters = ["/".join("+" if w == "{device}" else w for w in t) for t in self._topics]
+        self._subscribe()
+
+    def _subscribe(self) -> None:
+        self._subscribe_s = None
         options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
-        client.subscribe([(one, options) for one in filters])
-        self._recorder.well(self._source.url)
+        self._client.subscribe([(one, options) for one in self._filters])
+
+    def _subscribed(self, _c: Any, _d: Any, _mid: int, reasons: Any, _p: Any) -> None:
+        answers = zip(self._filters, reasons, strict=False)
+        refused = [f"{topic} ({why})" for topic, why in answers if why.is_failure]
+        if not refused:
+            self._recorder.well(self._source.url)
+            return
+        self._subscribe_s = time.monotonic() + _REFUSED_S
+        self._recorder.fault(
+            self._source.url,
+            f"the broker does not let us hear {', '.join(refused)}; allow them there to the user"
+            " of this url",
+        )
 
     def _heard(self, client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
         """Record, then acknowledge; what could not be recorded the broker sends again."""

@@ -21,8 +21,8 @@ from paho.mqtt.properties import Properties
 
 from ingest.mqtt.closing import close_sockets
 from ingest.mqtt.names import PORTS, PREFIX, receipt_topic, status_topic
-from services.edge.corrected_clock import TRUSTED_MS
-from services.edge.signing import CONTENT_TYPE, Batches, Signed
+from services.edge.corrected_clock import TRUSTED_MS, Clock
+from services.edge.signing import CONTENT_TYPE, Batches, Signed, Signer
 
 if TYPE_CHECKING:
     import ssl
@@ -31,9 +31,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from ingest.mqtt.tls import Tls
-    from services.edge.corrected_clock import Clock
     from services.edge.outbox import Outbox, Waiting
-    from services.edge.signing import Signer
 
 WINDOW = 100
 _ALL = 1_000
@@ -43,6 +41,8 @@ _KEEPALIVE_S = 30
 # a sixth of a quota that is for a minute comes back meanwhile
 OVER_QUOTA, _REST_S = "rate", 10.0
 _RECONNECT_S = (1.0, 60.0)
+# until receipts that the broker refused are asked for again
+_REFUSED_S = 60.0
 _TAKEN_OVER = 142
 
 
@@ -112,6 +112,8 @@ class Link:
         self._windows: dict[str, _Window] = {}
         self._ready = self._timed = self._heard_time = False
         self._ask_s = self._connect_s = self._rest_until_s = 0.0
+        self._subscribe_s: float | None = None
+        self._kept_from = False
         self._told_s = -LONGEST_S
         self._ahead_ms = 0
         self._back_off_s = _RECONNECT_S[0]
@@ -167,6 +169,8 @@ class Link:
             if self._client.socket() is None:
                 time.sleep(wait_s)
                 return
+        if self._subscribe_s is not None and now_s >= self._subscribe_s:
+            self._subscribe()
         if self._ready and now_s >= self._ask_s and not self._timed:
             self._ask_s = now_s + _ASK_S
             self._say_online()
@@ -197,17 +201,33 @@ class Link:
         except (OSError, ValueError) as error:
             self._log.warning("broker lost, trying again", error=str(error))
 
-    def _connected(self, client: mqtt.Client, _d: Any, _f: Any, reason: Any, _p: Any) -> None:
+    def _connected(self, _client: mqtt.Client, _d: Any, _f: Any, reason: Any, _p: Any) -> None:
         if reason.is_failure:
             self._log.warning("the broker refuses us", reason=str(reason), gateway=self._gateway)
             return
         self._back_off_s = _RECONNECT_S[0]
-        client.subscribe(receipt_topic(self._gateway), qos=1)
+        self._subscribe()
+
+    def _subscribe(self) -> None:
+        self._subscribe_s = None
+        self._client.subscribe(receipt_topic(self._gateway), qos=1)
 
     def _subscribed(self, _c: Any, _d: Any, _mid: int, reasons: Any, _p: Any) -> None:
-        if any(reason.is_failure for reason in reasons):
-            self._log.error("the broker keeps receipts from us", topic=receipt_topic(self._gateway))
+        refused = [str(reason) for reason in reasons if reason.is_failure]
+        if refused:
+            # a broker may end the connection over it
+            self._subscribe_s = self._connect_s = time.monotonic() + _REFUSED_S
+            if not self._kept_from:
+                self._kept_from = True
+                self._log.error(
+                    "the broker keeps receipts from us; nothing is sent, readings wait here",
+                    topic=receipt_topic(self._gateway),
+                    reason=refused[0],
+                    remedy="at the operator's: `tonne broker apply` gives its topics to"
+                    f" {self._gateway}",
+                )
             return
+        self._kept_from = False
         self._ready, self._ask_s = True, 0.0
 
     def _say_online(self) -> None:
@@ -218,6 +238,7 @@ class Link:
 
     def _disconnected(self, _c: Any, _d: Any, _f: Any, reason: Any, _p: Any) -> None:
         self._ready = self._timed = False
+        self._subscribe_s = None
         if getattr(reason, "value", 0) == _TAKEN_OVER:
             self._log.error(
                 "another client took our name at the broker: is this gateway's identity in use "

@@ -116,8 +116,12 @@ class BrokerQueue(Collector):
         client.subscribe([(topic, 0) for topic in QUEUE_TOPICS])
 
     def _subscribed(self, _c: Any, _d: Any, _mid: int, reasons: Any, _p: Any) -> None:
-        if any(reason.is_failure for reason in reasons):
-            self._warn(f"the broker does not let {WATCH} hear {QUEUE_TOPICS[0]}")
+        answers = zip(QUEUE_TOPICS, reasons, strict=False)
+        if refused := [f"{topic} ({why})" for topic, why in answers if why.is_failure]:
+            self._warn(
+                f"the broker does not let {WATCH} hear {', '.join(refused)}; `tonne broker config`"
+                " gives it what it needs"
+            )
 
     def _heard(self, _c: Any, _d: Any, message: mqtt.MQTTMessage) -> None:
         try:

@@ -13,8 +13,9 @@ from ingest.errors import ServerError
 from ingest.mqtt.session import HostState, Session
 from ingest.mqtt.topics import SUBSCRIPTIONS, subscriptions
 from services.clock import now_us
-from services.intake.handover import IN_FLIGHT
+from services.intake.handover import IN_FLIGHT, Handover
 from services.intake.receipts import greetings
+from services.intake.refused_topics import RefusedTopics
 from services.intake.status_messages import part_statuses
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from ingest.model import Fleet
     from ingest.mqtt.tls import Tls
-    from services.intake.handover import Handover
     from services.metrics import Metrics
 
 BATCH = 10_000
@@ -85,6 +85,9 @@ class Receive:
         self.session = Session(
             mqtt_url, client_id, self._filters(SUBSCRIPTIONS), maximum, state, tls
         )
+        self._refused = RefusedTopics(
+            client_id, self._prefix, metrics, log, is_host=host_id is not None
+        )
         self._heard: Fleet | None = None
         self._told = False
         self._every_s, self._left_s, self._came_s = every_s, 0.0, 0.0
@@ -114,7 +117,14 @@ class Receive:
         return [self._prefix + topic for topic in topics]
 
     def step(self, handover: Handover) -> None:
-        """Wait once for the network or the bell, and take what came; try a lost broker again."""
+        """
+        Wait once for the network or the bell, and take what came; try a lost broker again.
+
+        Raises
+        ------
+        ServerError
+            When the broker refuses us, or every topic at the start.
+        """
         session = self.session
         patience_s = self._gather(handover)
         waiting, held = session.waiting, session.waiting_bytes
@@ -130,8 +140,11 @@ class Receive:
         self._tell()
 
     def _tell(self) -> None:
-        """Say once that the broker keeps for us what is published."""
-        if self.session.subscribed and not self._told:
+        """Say once that the broker keeps for us what is published, and what it refuses."""
+        if not self.session.subscribed:
+            return
+        self._refused.look(self.session.topics, self.session.refused)
+        if not self._told:
             self._told = True
             self._log.info("receiving", client_id=self.session.client_id, batch=self._batch)
 

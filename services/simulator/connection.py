@@ -73,6 +73,7 @@ class Connection:
         self._in_flight: dict[int, Entry] = {}
         self._window = _IN_FLIGHT
         self._retry_at, self._back_off_s = 0.0, _BACK_OFF_S[0]
+        self._asked: dict[int, str] = {}
         self._ready = False
         self._ever = False
         self._refused: str | None = None
@@ -219,21 +220,30 @@ class Connection:
         if self._principal:
             client.publish(self._status_topic, b'{"state":"online"}', qos=1)
         if self._edge is not None:
-            client.subscribe(self._edge.command_topic, qos=1)
+            self._subscribe(self._edge.command_topic)
             self._bear()
         if self._receipt_topic is None:
             self._ready = True
         else:
-            client.subscribe(self._receipt_topic, qos=1)
+            self._subscribe(self._receipt_topic)
+
+    def _subscribe(self, topic: str) -> None:
+        number = self._client.subscribe(topic, qos=1)[1]
+        if number is not None:
+            self._asked[number] = topic
 
     def _bear(self) -> None:
         if self._edge is not None:
             for topic, payload in self._edge.births():
                 self._client.publish(topic, payload, qos=1)
 
-    def _subscribed(self, _client: Any, _data: Any, _mid: int, reasons: Any, _props: Any) -> None:
-        if any(reason.is_failure for reason in reasons):
-            self._refused = f"subscribing to {self._receipt_topic}: {reasons[0]}"
+    def _subscribed(self, _client: Any, _data: Any, mid: int, reasons: Any, _props: Any) -> None:
+        topic = self._asked.pop(mid, "")
+        if refused := [str(reason) for reason in reasons if reason.is_failure]:
+            self._refused = (
+                f"subscribing to {topic}: {refused[0]}; `tonne broker apply` gives a principal"
+                " its topics"
+            )
         self._ready = True  # only now: a receipt must find somebody who listens
 
     def _acknowledged(

@@ -31,7 +31,8 @@ from services.store.postgres.pool import connect
 from tests.bench.bulk import indexed_after
 from tests.bench.spent import cpu_s
 from tests.grafana import city
-from tests.grafana.fill import YEAR, Size, fill
+from tests.grafana.fill import fill
+from tests.grafana.fleet import YEAR, Size
 from tests.grafana.macros import boards, panels
 
 # 10,000 devices, as many of each class as a city has

@@ -6,20 +6,16 @@ What costs more as fleet and history grow: commit, late reading, queries, close,
 Each point is devices by months, or by days.  A few devices are stored as `tonne run` stores
 them, a month at the least; all others are rows of the same width made in SQL, so that tables,
 indexes and chunks are as large as those of a real fleet.  Sealing, closing and verifying are
-those of the few devices, among all rows: `tests.bench.sealing` seals a fleet.  With `--keep`
-the servers' folder and the databases stay.
+those of the few devices, among all rows: `tests.bench.sealing` seals a fleet.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
-from pathlib import Path
 from statistics import median
 from typing import TypeVar
 
@@ -35,11 +31,13 @@ from services.processing.commit import Store
 from services.settle import Plan
 from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.pool import connect
+from services.store.postgres.timestamps import stamp
 from services.store.registry import load as registry
 from services.store.registry.factors import load_book
 from services.store.timeseries.interval_rows import intervals_of
 from services.store.views.fleet_metrics import refresh_days
 from tests.bench import month
+from tests.bench.alone import alone, options
 from tests.bench.bulk import indexed_after
 from tests.bench.registry_change import grow
 from tests.bench.spent import cpu_s
@@ -86,15 +84,15 @@ _OTHERS_LEAVE = (
 )
 
 
-def measure(pipeline: Pipeline) -> dict[str, float]:
-    """Figures of the points that take a few minutes."""
+def measure(pipeline: Pipeline, points: Sequence[str] = POINTS) -> dict[str, float]:
+    """Figures of points; those that take a few minutes where none is named."""
     figures: dict[str, float] = {}
-    for point in POINTS:
+    for point in points:
         figures |= at(pipeline, point)
     return figures
 
 
-def at(pipeline: Pipeline, point: str, *, keep: bool = False) -> dict[str, float]:
+def at(pipeline: Pipeline, point: str) -> dict[str, float]:
     """Figures of one point, `DEVICESxMONTHS` or `DEVICESxDAYSd`."""
     number, history = point.split("x")
     devices = int(number)
@@ -110,9 +108,8 @@ def at(pipeline: Pipeline, point: str, *, keep: bool = False) -> dict[str, float
         figures[name] = value
         print(f"{point}: {name} {value:.2f}", flush=True)
     found.close()
-    if not keep:
-        with psycopg.connect(pipeline.urls.database_url, autocommit=True) as conn:
-            conn.execute(f"DROP DATABASE growth_{devices}_{history} WITH (FORCE)")
+    with psycopg.connect(pipeline.urls.database_url, autocommit=True) as conn:
+        conn.execute(f"DROP DATABASE growth_{devices}_{history} WITH (FORCE)")
     return {f"growth_{point}_{name}": value for name, value in figures.items()}
 
 
@@ -141,8 +138,8 @@ class _Point:
         for shift in self._months():
             self._store.commit(self._conn, [_moved(whole, shift)], [], _NONE)
         span = {
-            "from": _text(self._begin_us if since_us is None else since_us),
-            "to": _text(month.END_US - month.QUARTER_US),
+            "from": stamp(self._begin_us if since_us is None else since_us),
+            "to": stamp(month.END_US - month.QUARTER_US),
             "first": SUBJECTS,
             "last": devices - 1,
         }
@@ -209,7 +206,7 @@ class _Point:
                 "SELECT (extract(epoch FROM time) * 1000000)::bigint, energy_export_wh"
                 " FROM reading_pv_inverter WHERE device_id = 'bench-00001' AND time <= %s"
                 " ORDER BY time DESC LIMIT 1",
-                [_text(us)],
+                [stamp(us)],
             ).fetchone()
             held = month.frame([1], month.QUARTER_US).take(np.array([0]))
             time_us, value = (int(row[0]), int(row[1])) if row else (us, 0)
@@ -230,7 +227,7 @@ class _Point:
             intervals_of(cursor, fleet, month.END_US - 7 * day, month.END_US, ["bench-00001"])
 
     def _board(self) -> None:
-        span = (_text(month.BEGIN_US), _text(month.END_US))
+        span = (stamp(month.BEGIN_US), stamp(month.END_US))
         self._conn.execute(_BOARD, span).fetchall()
 
     def _added_up(self) -> Iterator[tuple[str, float]]:
@@ -286,29 +283,11 @@ def _moved(frame: Frame, by_us: int) -> Frame:
     return replace(frame, time_us=frame.time_us + by_us, columns=columns)
 
 
-def _text(us: int) -> str:
-    return str(np.datetime_as_string(np.datetime64(us, "us"), timezone="UTC"))
-
-
 def main() -> None:
     """Measure the points asked for, on servers of their own."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.growth", description=__doc__)
+    parser = options("growth", __doc__)
     parser.add_argument("points", nargs="*", default=list(POINTS))
-    parser.add_argument("--home", type=Path, default=Path(".tonne/bench/growth"))
-    parser.add_argument("--keep", action="store_true")
-    options = parser.parse_args()
-    shutil.rmtree(options.home, ignore_errors=True)
-    options.home.mkdir(parents=True)
-    pipeline = Pipeline(options.home.resolve())
-    figures: dict[str, float] = {}
-    try:
-        for point in options.points:
-            figures |= at(pipeline, point, keep=options.keep)
-    finally:
-        pipeline.close()
-        print(json.dumps({name: round(value, 3) for name, value in figures.items()}))
-    if not options.keep:
-        shutil.rmtree(options.home, ignore_errors=True)
+    alone(parser, lambda pipeline, asked: measure(pipeline, asked.points))
 
 
 if __name__ == "__main__":

@@ -11,15 +11,12 @@ every row.  Ends with 1 where one is missing or twice, or where a forged one cam
 
 from __future__ import annotations
 
-import argparse
-import json
 import multiprocessing as mp
 import resource
 import shutil
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -28,9 +25,10 @@ import psycopg
 from services.identity.folder import IdentityFolder
 from services.identity.mosquitto import SECURITY
 from tests.bench import load
+from tests.bench.alone import alone, options
 from tests.bench.crowd import FORGED_MS, Task, Told, work
+from tests.bench.memory import rss_mb
 from tests.bench.spent import cpu_s
-from tests.bench.steady import rss_mb
 from tests.running import Pipeline
 
 SHORT = (200, 20.0, 2.0)
@@ -224,24 +222,20 @@ def _tell(figures: dict[str, float]) -> None:
 
 def main() -> None:
     """Run as asked, on servers of its own."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.identities", description=__doc__)
+    parser = options("identities", __doc__)
     parser.add_argument("--principals", type=int, default=SHORT[0])
     parser.add_argument("--seconds", type=float, default=SHORT[1])
     parser.add_argument("--every", type=float, default=SHORT[2], help="seconds")
-    parser.add_argument("--home", type=Path, default=Path(".tonne/bench/identities"))
-    options = parser.parse_args()
-    shutil.rmtree(options.home, ignore_errors=True)
-    options.home.mkdir(parents=True)
-    pipeline = Pipeline(options.home)
     try:
-        figures = run(pipeline, Asked(options.principals, options.seconds, options.every))
+        alone(
+            parser,
+            lambda pipeline, asked: run(
+                pipeline, Asked(asked.principals, asked.seconds, asked.every)
+            ),
+        )
     except AssertionError as error:
         print(error, file=sys.stderr)
         sys.exit(1)
-    finally:
-        pipeline.close()
-    shutil.rmtree(options.home, ignore_errors=True)
-    print(json.dumps({name: round(value, 3) for name, value in figures.items()}))
 
 
 if __name__ == "__main__":

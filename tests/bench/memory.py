@@ -37,8 +37,17 @@ def measure(pipeline: Pipeline) -> dict[str, float]:
 
 def peak_mb(pid: int) -> float:
     """Most resident memory that a process ever had. [MB]"""
+    return _told(pid, "VmHWM")
+
+
+def rss_mb(pid: int) -> float:
+    """Resident memory of a process now. [MB]"""
+    return _told(pid, "VmRSS")
+
+
+def _told(pid: int, field: str) -> float:
     status = Path(f"/proc/{pid}/status").read_text()
-    found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+    found = re.search(rf"^{field}:\s+(\d+) kB$", status, re.MULTILINE)
     if found is None:
-        raise RuntimeError(f"process {pid} tells no memory")
+        raise RuntimeError(f"process {pid} has ended")
     return int(found[1]) / 1000

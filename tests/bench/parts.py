@@ -7,7 +7,6 @@ on standard error; the others go on.
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 import traceback
@@ -18,7 +17,7 @@ from typing import NamedTuple
 
 from services.local import kafka
 from tests.apache_kafka import APACHE
-from tests.running import Pipeline
+from tests.bench.alone import Figures, servers, tell
 
 
 def _chromium() -> str | None:
@@ -85,7 +84,7 @@ def run(names: Sequence[str], home: Path, parts: dict[str, Part] = PARTS) -> int
                 traceback.print_exc()
                 print(f"{name} failed", file=sys.stderr, flush=True)
     finally:
-        print(json.dumps({k: v if v is None else round(v, 3) for k, v in figures.items()}))
+        tell(figures)
     return failed
 
 
@@ -105,12 +104,6 @@ def measured(part: Part, home: Path) -> dict[str, float]:
         module = import_module(part.module)
     except ImportError as error:
         raise CannotRunError(f"{error}; run `make setup`") from error
-    shutil.rmtree(home, ignore_errors=True)
-    home.mkdir(parents=True)
-    pipeline = Pipeline(home)
-    try:
-        figures: dict[str, float] = module.measure(pipeline)
-    finally:
-        pipeline.close()
-    shutil.rmtree(home, ignore_errors=True)
+    with servers(home) as pipeline:
+        figures: Figures = module.measure(pipeline)
     return figures

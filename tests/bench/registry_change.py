@@ -9,9 +9,7 @@ long each of these takes to its row is seen by a second connection.  Then one de
 
 from __future__ import annotations
 
-import argparse
 import json
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -24,6 +22,7 @@ import numpy as np
 import psycopg
 
 from tests.bench import load
+from tests.bench.alone import alone, options
 from tests.bench.memory import peak_mb
 from tests.running import Pipeline
 
@@ -194,19 +193,9 @@ def _lags(sent: dict[float, int], seen: list[tuple[float, int]]) -> dict[float, 
 
 def main() -> None:
     """Measure as asked, on servers of its own."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.registry_change")
+    parser = options("registry_change", __doc__)
     parser.add_argument("--devices", type=int, default=DEVICES)
-    parser.add_argument("--home", type=Path, default=Path(".tonne/bench/registry"))
-    options = parser.parse_args()
-    shutil.rmtree(options.home, ignore_errors=True)
-    options.home.mkdir(parents=True)
-    pipeline = Pipeline(options.home.resolve())
-    try:
-        figures = run(pipeline, options.devices)
-    finally:
-        pipeline.close()
-    shutil.rmtree(options.home, ignore_errors=True)
-    print(json.dumps({name: round(value, 3) for name, value in figures.items()}))
+    alone(parser, lambda pipeline, asked: run(pipeline, asked.devices))
 
 
 if __name__ == "__main__":

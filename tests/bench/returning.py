@@ -12,14 +12,10 @@ At the end some devices' rows are held against a full recompute.
 
 from __future__ import annotations
 
-import argparse
-import json
-import shutil
 import threading
 import time
 from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -31,6 +27,7 @@ from services.intake.registry_watch import load_plan
 from services.processing.rebuild import rebuild
 from services.store.postgres.pool import connect
 from tests.bench import load
+from tests.bench.alone import alone, options
 from tests.bench.memory import peak_mb
 from tests.running import Pipeline
 
@@ -201,24 +198,22 @@ def _compared(pipeline: Pipeline, devices: int) -> int:
 
 def main() -> None:
     """Run as asked, on servers of its own."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.returning", description=__doc__)
+    parser = options("returning", __doc__)
     parser.add_argument("--devices", type=int, default=DEVICES)
     parser.add_argument("--days", type=int, default=DAYS)
     parser.add_argument("--every", type=int, default=0)
     parser.add_argument("--newest-first", action="store_true")
     parser.add_argument("--kill", action="store_true")
-    parser.add_argument("--home", type=Path, default=Path(".tonne/bench/returning"))
-    options = parser.parse_args()
-    shutil.rmtree(options.home, ignore_errors=True)
-    options.home.mkdir(parents=True)
-    pipeline = Pipeline(options.home.resolve())
-    try:
-        kept = Kept(options.every, options.newest_first)
-        figures = run(pipeline, options.devices, options.days, kept, kill=options.kill)
-    finally:
-        pipeline.close()
-    shutil.rmtree(options.home, ignore_errors=True)
-    print(json.dumps({name: round(value, 3) for name, value in figures.items()}))
+    alone(
+        parser,
+        lambda pipeline, asked: run(
+            pipeline,
+            asked.devices,
+            asked.days,
+            Kept(asked.every, asked.newest_first),
+            kill=asked.kill,
+        ),
+    )
 
 
 if __name__ == "__main__":

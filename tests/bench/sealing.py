@@ -9,16 +9,12 @@ devices; then their days are sealed as `tonne log seal` does it, one day after a
 
 from __future__ import annotations
 
-import argparse
 import cProfile
-import json
 import pstats
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
-from pathlib import Path
 
 import numpy as np
 import psycopg
@@ -33,10 +29,12 @@ from services.issuer.sealed_day_contents import SETTLE_US, ended
 from services.issuer.transitions import Signer
 from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.pool import connect
+from services.store.postgres.timestamps import stamp
 from services.store.registry import load as registry
 from services.store.registry import signing_keys
 from services.store.timeseries import arrivals
 from tests.bench import month
+from tests.bench.alone import alone, options
 from tests.bench.growth import FILL, TABLES
 from tests.bench.spent import cpu_s
 from tests.bench.stages_store import database
@@ -86,8 +84,8 @@ def at(pipeline: Pipeline, devices: int, days: int, *, profile: bool = False) ->
 
 def _fill(url: str, devices: int, edges: list[int]) -> None:
     span = {
-        "from": _text(edges[0]),
-        "to": _text(edges[-1] - month.QUARTER_US),
+        "from": stamp(edges[0]),
+        "to": stamp(edges[-1] - month.QUARTER_US),
         "first": 0,
         "last": devices - 1,
     }
@@ -162,28 +160,16 @@ def _profiled(on: bool) -> Iterator[None]:
         pstats.Stats(profile).sort_stats("cumulative").print_stats(45)
 
 
-def _text(us: int) -> str:
-    return str(np.datetime_as_string(np.datetime64(us, "us"), timezone="UTC"))
-
-
 def main() -> None:
     """Measure on servers of their own."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.sealing", description=__doc__)
+    parser = options("sealing", __doc__)
     parser.add_argument("--devices", type=int, default=10_000)
     parser.add_argument("--days", type=int, default=2)
     parser.add_argument("--profile", action="store_true")
-    parser.add_argument("--home", type=Path, default=Path(".tonne/bench/sealing"))
-    options = parser.parse_args()
-    shutil.rmtree(options.home, ignore_errors=True)
-    options.home.mkdir(parents=True)
-    pipeline = Pipeline(options.home.resolve())
-    figures: dict[str, float] = {}
-    try:
-        figures = at(pipeline, options.devices, options.days, profile=options.profile)
-    finally:
-        pipeline.close()
-        print(json.dumps({name: round(value, 3) for name, value in figures.items()}))
-    shutil.rmtree(options.home, ignore_errors=True)
+    alone(
+        parser,
+        lambda pipeline, asked: at(pipeline, asked.devices, asked.days, profile=asked.profile),
+    )
 
 
 if __name__ == "__main__":

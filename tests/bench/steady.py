@@ -8,16 +8,13 @@ prints a line a minute, and one of JSON at the end.  `make bench` runs the short
 
 from __future__ import annotations
 
-import argparse
-import json
-import re
-import shutil
 import time
-from pathlib import Path
 
 import numpy as np
 
 from tests.bench import load
+from tests.bench.alone import alone, options
+from tests.bench.memory import rss_mb
 from tests.bench.over_kafka import Running, over_kafka
 from tests.bench.paced import Paced
 from tests.running import Pipeline
@@ -84,31 +81,12 @@ def summary(name: str, at_s: np.ndarray, mb: np.ndarray) -> dict[str, float]:
     }
 
 
-def rss_mb(pid: int) -> float:
-    """Resident memory of a process now. [MB]"""
-    status = Path(f"/proc/{pid}/status").read_text()
-    found = re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
-    if found is None:
-        raise RuntimeError(f"process {pid} has ended")
-    return int(found[1]) / 1000
-
-
 def main() -> None:
     """Run for as long as asked, on servers of its own."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.steady", description=__doc__)
+    parser = options("steady", __doc__)
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--rate", type=float, default=2_000, help="messages a second")
-    parser.add_argument("--home", type=Path, default=Path(".tonne/bench/steady"))
-    options = parser.parse_args()
-    shutil.rmtree(options.home, ignore_errors=True)
-    options.home.mkdir(parents=True)
-    pipeline = Pipeline(options.home)
-    try:
-        figures = run(pipeline, options.minutes * 60, options.rate)
-    finally:
-        pipeline.close()
-    shutil.rmtree(options.home, ignore_errors=True)
-    print(json.dumps({name: round(value, 3) for name, value in figures.items()}))
+    alone(parser, lambda pipeline, asked: run(pipeline, asked.minutes * 60, asked.rate))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """The simulation behind docs/scaling.md: what comes is stored or waits, and the page quotes it."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """tonne as somebody else has it: a wheel of this tree in an environment of its own."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

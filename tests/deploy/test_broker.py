@@ -1,7 +1,5 @@
 """The broker of the compose files, started by their own commands."""
 
-from __future__ import annotations
-
 import os
 import shlex
 import socket

@@ -1,7 +1,5 @@
 """The compose files against the published schema, the command line, and each other."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """The image: what goes in, from where, and who runs it."""
 
-from __future__ import annotations
-
 import os
 import re
 import shlex

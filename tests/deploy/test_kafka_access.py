@@ -1,7 +1,5 @@
 """The brokers of compose.kafka.yaml: TLS, users with passwords, and who may do what."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """The manifests against Kubernetes' own schemas, the command line, and each other."""
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess

@@ -1,7 +1,5 @@
 """Limits of memory and processors: one table, and what was measured, for every container."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 

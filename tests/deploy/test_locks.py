@@ -1,7 +1,5 @@
 """The locks: whole, hashed, without a host, and good for the oldest pip of a supported Python."""
 
-from __future__ import annotations
-
 import ensurepip
 import hashlib
 import os

@@ -1,7 +1,5 @@
 """tonne installed from its wheel, outside a checkout, with nothing but what it must have."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

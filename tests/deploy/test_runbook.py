@@ -1,7 +1,5 @@
 """docs/kafka.md is read when something is broken: its commands and metrics must be real."""
 
-from __future__ import annotations
-
 import re
 import shlex
 

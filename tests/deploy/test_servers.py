@@ -1,7 +1,5 @@
 """The database's files of deploy/, with the real server."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

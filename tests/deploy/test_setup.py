@@ -1,7 +1,5 @@
 """Set-up on machines that lack something: one line with the remedy, and the next try works."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import socket

@@ -1,7 +1,5 @@
 """A release's checksums are signed, and whoever changes a file on the way is found out."""
 
-from __future__ import annotations
-
 import hashlib
 import subprocess
 

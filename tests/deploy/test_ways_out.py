@@ -1,7 +1,5 @@
 """What is asked of the world goes by the proxy that knows names, where one is set."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import socket

@@ -4,8 +4,6 @@ Three brokers of Apache Kafka under load, with copies on all: what ends, pauses 
 Minutes of three Java processes: `make soak` runs it, or FAULT_ROUNDS=2 with the file's name.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import random

@@ -17,7 +17,8 @@ from tests.figures.account import read
 from tests.figures.panels import NEARLY, PANELS, TYPED
 from tests.fix_timescale import _fresh
 from tests.grafana import city
-from tests.grafana.fill import Size, fill, register
+from tests.grafana.fill import fill
+from tests.grafana.fleet import Size, register
 from tests.grafana.macros import boards, choices, expand, panels
 from tests.soak import SOAK
 

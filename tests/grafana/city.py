@@ -16,7 +16,8 @@ from services.processing.rebuild import rebuild
 from services.store.postgres.pool import connect
 from services.store.views import alarm_round
 from services.store.views.fleet_metrics import refresh_days, refresh_today
-from tests.grafana.fill import Size, fill, zone
+from tests.grafana.fill import fill
+from tests.grafana.fleet import Size, zone
 from tests.grafana.macros import choices, expand, span
 from tests.opinions import concluded
 from tests.services.issuer import logged, plant

@@ -20,7 +20,7 @@ from services.store.postgres.pool import connect
 from services.store.views.fleet_metrics import refresh_days
 from tests.fix_timescale import _fresh
 from tests.grafana import city
-from tests.grafana.fill import TURNED, Size, register
+from tests.grafana.fleet import TURNED, Size, register
 from tests.grafana.macros import boards, expand, panels, targets
 
 BOARDS = boards()
@@ -33,7 +33,7 @@ SOURCES = {
 # nothing stands there as long as nothing is wrong in the made-up city
 MAY_BE_EMPTY: set[str] = set()
 # what a table is read for, the dearest first
-VERDICTS = ("cost_t", "exceeded", "change", "against_site", "this_year_t", "state", "clock")
+VERDICTS = ("cost_t", "exceeded", "change", "against_site", "this_year_t", "kind", "state", "clock")
 # what the registry alone says: targets, places, certificates, and how many are silent
 REGISTERED = {
     "tonne-air: Stations not heard", "tonne-fleet: Gateways", "tonne-fleet: Gateways dark",

@@ -1,7 +1,5 @@
 """A host in memory, for tests of its rules: what `Turn` does, without a database."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from ingest.sparkplug import Host, Node, Outcome, Rules

@@ -1,7 +1,5 @@
 """A version of the registry that follows another: what is taken over is what would be made anew."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

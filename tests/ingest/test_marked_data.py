@@ -1,7 +1,5 @@
 """What the quality tests find of faults that somebody marked in recorded data; docs/quality.md."""
 
-from __future__ import annotations
-
 import csv
 from datetime import datetime, timedelta, timezone
 from pathlib import Path

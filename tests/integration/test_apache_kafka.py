@@ -1,7 +1,5 @@
 """What an operator does to Apache Kafka, and what becomes of workers and bridges meanwhile."""
 
-from __future__ import annotations
-
 import json
 import signal
 import time

@@ -1,7 +1,5 @@
 """The restore drill: a server is lost, and all comes back as it was at a moment."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """Apache Kafka by mutual TLS: who has a certificate gets through, and who has not reads why."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 
 import pytest

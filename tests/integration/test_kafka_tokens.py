@@ -1,7 +1,5 @@
 """Apache Kafka by OAUTHBEARER: tokens of a provider of one's own, checked by Kafka's own code."""
 
-from __future__ import annotations
-
 import gc
 import json
 import ssl

@@ -1,7 +1,5 @@
 """One process or many, with Kafka between or without: the same rows to the last digit."""
 
-from __future__ import annotations
-
 import json
 from contextlib import ExitStack
 

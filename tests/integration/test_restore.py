@@ -1,7 +1,5 @@
 """Disaster recovery as docs/kafka.md tells it: an older backup, and Kafka has the rest."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import time

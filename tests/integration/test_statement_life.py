@@ -12,7 +12,6 @@ from tests.planted import planted
 from tests.services.issuer import plant
 
 pytestmark = pytest.mark.integration
-SUBMIT = ("submit", "--key", "plant")
 OPINION = ("--opinion", "unqualified", "--assurance", "reasonable", "--because", "seen on paper")
 SPAN = ("--from", "2026-03-02", "--to", "2026-03-04")
 

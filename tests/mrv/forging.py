@@ -15,7 +15,6 @@ from mrv.statement.status import sign_list
 from tests.mrv import packs
 from tests.mrv.packs import Cast
 
-PERIOD_END = datetime(2026, 1, 2, 17, tzinfo=UTC)
 SIGNED = datetime(2026, 2, 1, tzinfo=UTC)
 VERIFIED = datetime(2026, 2, 3, tzinfo=UTC)
 ASKED = datetime(2026, 2, 10, tzinfo=UTC)
@@ -67,7 +66,6 @@ def status(*ended, cast=RIGHT, made=ASKED - timedelta(days=1), project="pv", rol
 
 
 MADE = packs.case()
-_FRAMES = {}
 
 
 def forged(cast=RIGHT, made=MADE, change=lambda body: body, edit=lambda files: files):

@@ -1,7 +1,5 @@
 """Rules, routing and scraping as Prometheus' own tools read them, and their runbooks."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The two brokers, each with the same people: a pipeline, devices A and B, one by password."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import socket

@@ -4,8 +4,6 @@ A RabbitMQ of one test run, set up by what `tonne broker config rabbitmq` writes
 It runs as us: unlike the other servers it cannot be given its folder by a relative name.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

@@ -16,6 +16,7 @@ import pytest
 from paho.mqtt.properties import Properties
 
 from ingest.mqtt.session import Session
+from ingest.sparkplug import SUBSCRIPTIONS as SPARKPLUG
 from services.local.ports import LOOPBACK
 from tests.security.brokers import old_tls, rogue, secured, speaks_plain
 from tests.security.probe import Probe
@@ -292,6 +293,36 @@ def test_what_is_retained_reaches_nobody_later(secured):
         session.step(0.05, silent)
     assert session.subscribed
     assert session.waiting == 0
+    session.close(silent)
+    os.close(silent)
+    os.close(other)
+    with secured.pipeline():  # a clean start, to leave nothing for the next test
+        pass
+
+
+def test_a_topic_that_the_pipeline_may_not_hear_takes_no_other_with_it(secured):
+    """RabbitMQ hangs up at the first one: without Sparkplug there, nothing would be stored."""
+    silent, other = os.pipe()
+    topics = ["fleet/+/up", *SPARKPLUG, "tonne/v1/+/telemetry"]
+    session = Session(secured.server.url, "tonne", topics, 10, tls=secured.service_tls("tonne"))
+    session.connect()
+    end = time.monotonic() + 120
+
+    def step_until(done):
+        while not done():
+            assert time.monotonic() < end, session.refused
+            if not session.step(0.05, silent):
+                time.sleep(0.05)
+                session.connect()
+
+    step_until(lambda: session.subscribed and len(session.refused) == len(topics) - 1)
+    assert list(session.refused) == topics[:-1]
+    assert set(session.refused.values()) == {"Not authorized"}
+    with secured.client() as device:
+        assert device.open()
+        assert device.publish("tonne/v1/devA/telemetry", b"1")
+    step_until(lambda: session.waiting)
+    assert session.take(10, 0).payloads == [b"1"]
     session.close(silent)
     os.close(silent)
     os.close(other)

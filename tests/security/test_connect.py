@@ -1,7 +1,5 @@
 """The programs of docs/connect.md, as they stand there, against the secured broker."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """What Kafka's clients log: lines of ours, and few of them."""
 
-from __future__ import annotations
-
 import io
 import json
 import logging

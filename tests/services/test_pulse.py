@@ -1,7 +1,5 @@
 """`/healthz`: a process that answers its port and does nothing is not well."""
 
-from __future__ import annotations
-
 import threading
 import urllib.error
 import urllib.request

@@ -10,14 +10,13 @@ from starlette.responses import Response
 from services.api import schemas as shapes
 from services.api.paging import Cursor, Limit, current, page
 from services.api.problems import ProblemError
-from services.api.request_context import Admin
+from services.api.request_context import Admin, Asked
 from services.store.api import webhooks as store
 from services.webhooks import addresses, signature
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
-    from services.api.request_context import Asked
 
 router = APIRouter(tags=["webhooks"])
 WebhookId = Annotated[str, Path(pattern="^[a-z0-9][a-z0-9-]{0,63}$", examples=["registry"])]
@@ -92,7 +91,7 @@ def rotate(ask: Admin, webhook: WebhookId, said: shapes.NewSecret) -> Response:
 
 @router.post("/webhooks/{webhook}/replay", response_model=shapes.Replayed)
 def replay(ask: Admin, webhook: WebhookId, said: shapes.Replay) -> Response:
-    """Send events again, with the ids that they had."""
+    """Send events again, with the ids that they had; all that are named, or none."""
     if not (said.events or said.since or said.dead):
         raise ProblemError(422, "name what to send again: `events`, `since` or `dead`")
     if said.since is not None and said.since.tzinfo is None:
@@ -100,7 +99,7 @@ def replay(ask: Admin, webhook: WebhookId, said: shapes.Replay) -> Response:
 
     def work(conn: Connection) -> tuple[int, Any]:
         count = store.replay(conn, webhook, events=said.events, since=said.since, dead=said.dead)
-        return _DONE, {"events": count}
+        return _DONE, {"events": count, "oldest_kept": store.oldest(conn)}
 
     return ask.write(said.model_dump_json(), work)
 

@@ -85,9 +85,10 @@ class Replay(Shape):
 
 
 class Replayed(Shape):
-    """How many events are sent again."""
+    """How many events are sent again, and when the oldest happened that is kept."""
 
     events: int = Field(examples=[3])
+    oldest_kept: datetime | None = None
 
 
 class Ending(Shape):

@@ -187,11 +187,7 @@ def verify(
 @end_option
 @_devices
 @click.option(
-    "--days",
-    type=click.IntRange(1, 3660),
-    default=30,
-    show_default=True,
-    help="How long they stay in the database.",
+    "--days", type=click.IntRange(1, 3660), default=30, help="How long they stay in the database."
 )
 @click.option("--reason", required=True, help="Why, for the record.")
 @json_option

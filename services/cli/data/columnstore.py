@@ -42,7 +42,6 @@ def columnstore() -> None:
     "--days",
     type=click.FloatRange(7),
     default=store.AFTER_DAYS,
-    show_default=True,
     help="Compress chunks that ended so long ago.",
 )
 @json_option
@@ -69,7 +68,9 @@ def run(days: float, *, as_json: bool) -> None:
         click.echo(f"{counted(len(done.compressed), 'chunk')} compressed")
     if done.failed:
         told = "; ".join(f"{chunk.name} of {chunk.table}: {why}" for chunk, why in done.failed)
-        raise ServerError(f"not compressed: {told}; run again when nobody writes to them")
+        raise ServerError(
+            f"not compressed: {told}; mend that, or wait for who writes, and run again"
+        )
 
 
 @columnstore.command()

@@ -60,7 +60,7 @@ deadletter.add_command(replay)
 @principal_
 @begin_
 @end_
-@click.option("--limit", type=click.IntRange(1), default=100, show_default=True)
+@click.option("--limit", type=click.IntRange(1), default=100)
 @click.option(
     "--group-by",
     "groups",

@@ -18,6 +18,7 @@ from services.cli.local.doctor_archive import storage
 from services.cli.local.doctor_broker import broker
 from services.cli.local.doctor_finding import Finding
 from services.cli.local.doctor_kafka import topics
+from services.cli.local.doctor_pipeline import pipeline
 from services.cli.local.doctor_quota import quota
 from services.cli.local.doctor_retention import retention
 from services.cli.local.doctor_seals import seals, stamps
@@ -90,6 +91,7 @@ def _examine(settings: Settings, identity: Path | None) -> Iterator[Finding]:
     yield from broker(
         settings.mqtt_url, settings.mqtt_tls if identity is None else Tls.of(identity)
     )
+    yield from pipeline(settings.metrics_bind)
     kafka = _kafka(settings)
     yield kafka
     if kafka.state == "ok":

@@ -24,7 +24,10 @@ def storage(conn: Connection) -> Iterator[Finding]:
         return
     yield _columnstore(conn)
     if failing := columnstore.failed_jobs(conn):
-        fix = "SELECT delete_job(NUMBER): tonne adds no job; the server's log says why it failed"
+        fix = (
+            "timescaledb_information.job_errors says why; tonne adds no job: one from 1000 on is"
+            " removed by SELECT delete_job(NUMBER)"
+        )
         yield Finding("jobs", "wrong", f"TimescaleDB's fail: {', '.join(failing)}", fix)
     if long := [one for one in chunk_intervals.lengths(conn) if one.advised < one.days]:
         size = sum(one.days * one.bytes_a_day for one in long) / 2**30

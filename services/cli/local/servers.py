@@ -60,7 +60,6 @@ def local() -> None:
 @click.option(
     "--grafana/--no-grafana",
     default=False,
-    show_default=True,
     help="Grafana too, with tonne's boards, where it is installed or GRAFANA_HOME names it.",
 )
 @_show_passwords

@@ -85,7 +85,9 @@ class _Options:
     "--cadence", type=Duration(), help="Between readings, where a device's entry says none."
 )
 @click.option("--seed", type=int, default=0, help="Same seed, same readings.")
-@click.option("--faults", default="", help="duplicates=0.01,late,reset=1,... (shares).")
+@click.option(
+    "--faults", default="", show_default=False, help="duplicates=0.01,late,reset=1,... (shares)."
+)
 @click.option("--connections", type=click.IntRange(1, 500), default=50, help="The most to open.")
 @click.option(
     "--until-receipt/--no-receipts",

@@ -19,18 +19,11 @@ from services.settings import Settings
 @click.command()
 @topic_option
 @click.option(
-    "--client-id",
-    default="tonne-bridge",
-    show_default=True,
-    help="Names the durable session; each bridge its own.",
+    "--client-id", default="tonne-bridge", help="Names the durable session; each bridge its own."
 )
 @click.option("--share", metavar="NAME", help="Split the messages with bridges of this name.")
 @click.option(
-    "--batch",
-    type=click.IntRange(1, 20_000),
-    default=BATCH,
-    show_default=True,
-    help="Most messages sent at once.",
+    "--batch", type=click.IntRange(1, 20_000), default=BATCH, help="Most messages sent at once."
 )
 @wait_option
 def bridge(topic: str, client_id: str, share: str | None, batch: int, wait_s: float) -> None:

@@ -48,7 +48,7 @@ def broker() -> None:
 
 @broker.command()
 @click.argument("kind", type=Choice(["mosquitto", "rabbitmq"]))
-@click.option("--listen", default="0.0.0.0:8883", show_default=True, help="By certificate.")
+@click.option("--listen", default="0.0.0.0:8883", help="By certificate.")
 @click.option(
     "--password-port",
     type=click.IntRange(1, 65_535),
@@ -60,7 +60,7 @@ def broker() -> None:
     multiple=True,
     help="Name or address by which devices find it; repeat. This machine's name by default.",
 )
-@click.option("--connections", type=click.IntRange(1, 1_000_000), default=20_000, show_default=True)
+@click.option("--connections", type=click.IntRange(1, 1_000_000), default=20_000)
 @click.option("--sparkplug", is_flag=True, help="Let principals speak Sparkplug B too.")
 @click.option(
     "--for",
@@ -68,9 +68,7 @@ def broker() -> None:
     type=click.Path(path_type=Path),
     help="Where the files will be for the broker; where they are written by default.",
 )
-@click.option(
-    "--log", default="file mosquitto.log", show_default=True, help="mosquitto's log_dest."
-)
+@click.option("--log", default="file mosquitto.log", help="mosquitto's log_dest.")
 @click.option("--plugin", help="mosquitto: its dynamic-security plugin, if not Debian's.")
 @click.option("--service", "services", multiple=True, metavar="NAME", help="One of ours; repeat.")
 @click.option(

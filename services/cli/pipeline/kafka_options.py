@@ -9,9 +9,7 @@ import click
 
 from ingest.errors import InputError
 
-topic_option = click.option(
-    "--topic", default="tonne-parcels", show_default=True, help="Kafka topic of the parcels."
-)
+topic_option = click.option("--topic", default="tonne-parcels", help="Kafka topic of the parcels.")
 
 
 def load(module: str, name: str) -> Any:

@@ -25,26 +25,18 @@ from services.settings import Settings
 
 
 @click.command()
+@click.option("--client-id", default="tonne-run", help="Names the durable session.")
 @click.option(
-    "--client-id", default="tonne-run", show_default=True, help="Names the durable session."
-)
-@click.option(
-    "--batch",
-    type=click.IntRange(1, 20_000),
-    default=BATCH,
-    show_default=True,
-    help="Most messages a transaction.",
+    "--batch", type=click.IntRange(1, 20_000), default=BATCH, help="Most messages a transaction."
 )
 @click.option(
     "--seal/--no-seal",
     default=True,
-    show_default=True,
     help="Seal days in the log from time to time, with the key in TONNE_HOME/keys.",
 )
 @click.option(
     "--watch/--no-watch",
     default=True,
-    show_default=True,
     help="Count the fleet, statements and calibrations from time to time, for metrics.",
 )
 @wait_option

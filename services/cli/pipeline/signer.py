@@ -27,16 +27,10 @@ from services.store.postgres.pool import connect
 @click.option(
     "--log-key",
     default=LOG_KEY,
-    show_default=True,
     metavar="N",
     help="Key that signs the log's heads; made and enrolled the first time.",
 )
-@click.option(
-    "--seal/--no-seal",
-    default=True,
-    show_default=True,
-    help="Seal days in the log once an hour too.",
-)
+@click.option("--seal/--no-seal", default=True, help="Seal days in the log once an hour too.")
 def signer(log_key: str, *, seal: bool) -> None:
     """
     Do what needs the log's key: seal days, issue, and take signed documents.

@@ -32,34 +32,29 @@ def topics() -> None:
     "--partitions",
     type=click.IntRange(1, 10_000),
     default=8,
-    show_default=True,
     help="The most workers that can share the work.",
 )
 @click.option(
     "--replication",
     type=click.IntRange(1, 10),
     default=1,
-    show_default=True,
     help="Copies of each record; 3 in production.",
 )
 @click.option(
     "--retention-hours",
     type=click.IntRange(1),
     default=168,
-    show_default=True,
     help="How long records are kept: the longest time workers may be away.",
 )
 @click.option(
     "--dead-hours",
     type=click.IntRange(1),
     default=8_760,
-    show_default=True,
     help="How long records that could not be stored are kept.",
 )
 @click.option(
     "--dead-compact/--dead-delete",
     default=True,
-    show_default=True,
     help="Keep one copy of a dead letter, or all; the topic of parcels is never compacted.",
 )
 @click.option(
@@ -119,10 +114,10 @@ def apply_topic(
 
 @topics.command()
 @topic_option
-@click.option("--group", default="tonne-worker", show_default=True, help="The workers' group.")
-@click.option("--bridge", default="tonne-bridge", show_default=True, help="The bridges' user.")
-@click.option("--worker", default="tonne-worker", show_default=True, help="The workers' user.")
-@click.option("--admin", default="tonne-admin", show_default=True, help="The administrator.")
+@click.option("--group", default="tonne-worker", help="The workers' group.")
+@click.option("--bridge", default="tonne-bridge", help="The bridges' user.")
+@click.option("--worker", default="tonne-worker", help="The workers' user.")
+@click.option("--admin", default="tonne-admin", help="The administrator.")
 @click.option("--apply", "apply_", is_flag=True, help="Set them, as a user who may.")
 @json_option
 def access(

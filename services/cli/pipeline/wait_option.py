@@ -9,7 +9,6 @@ wait_option = click.option(
     "wait_s",
     type=click.FloatRange(0, 86_400),
     default=WAIT_S,
-    show_default=True,
     metavar="SECONDS",
     help="Wait so long for servers that are not there yet; then end with 3.",
 )

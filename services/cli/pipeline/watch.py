@@ -27,7 +27,6 @@ from services.webhooks.sender import Sender, may_send
     "--every",
     type=click.FloatRange(1, 3600),
     default=LOOK_S,
-    show_default=True,
     metavar="SECONDS",
     help="Pause between two looks.",
 )
@@ -36,20 +35,17 @@ from services.webhooks.sender import Sender, may_send
     "audit_s",
     type=click.FloatRange(1, 604_800),
     default=AUDIT_S,
-    show_default=True,
     metavar="SECONDS",
     help="Pause between two audits of the log.",
 )
 @click.option(
     "--seal/--no-seal",
     default=False,
-    show_default=True,
     help="Seal days in the log once an hour too, with the key in TONNE_HOME/keys.",
 )
 @click.option(
     "--webhooks/--no-webhooks",
     default=True,
-    show_default=True,
     help="Send events to webhooks too, where the login may (tonne_events).",
 )
 def watch(every: float, audit_s: float, *, seal: bool, webhooks: bool) -> None:

@@ -24,24 +24,19 @@ from services.settings import Settings
 @click.command()
 @topic_option
 @click.option(
-    "--group",
-    default="tonne-worker",
-    show_default=True,
-    help="Consumer group; the same for all workers of a topic.",
+    "--group", default="tonne-worker", help="Consumer group; the same for all workers of a topic."
 )
 @click.option(
     "--session",
     "session_s",
     type=click.FloatRange(6, 300),
     default=30,
-    show_default=True,
     help="Seconds of silence after which a worker is thought dead.",
 )
 @click.option(
     "--workers",
     type=click.IntRange(1),
     default=1,
-    show_default=True,
     help="How many are to share the topic; refused where it has fewer partitions.",
 )
 @click.option("--instance", metavar="NAME", help="A name that stays over restarts of this worker.")

@@ -31,7 +31,6 @@ _author = click.option("--author", help="Who does it; the system's user by defau
 _apply = click.option(
     "--apply/--no-apply",
     default=True,
-    show_default=True,
     help="Tell the broker in use, where this machine holds the identity of tonne-admin.",
 )
 
@@ -46,7 +45,6 @@ _apply = click.option(
     "--days",
     type=click.IntRange(1, 7_300),
     default=enrolment.DAYS,
-    show_default=True,
     help="How long a certificate holds.",
 )
 @click.option("--renew", is_flag=True, help="A new one, though one is in use.")

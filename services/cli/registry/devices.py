@@ -191,7 +191,7 @@ def _held(conn: Connection, one: UnknownDevice) -> list[str]:
 @click.argument("device")
 @click.option("--site", required=True, metavar="ID")
 @click.option("--class", "class_id", required=True, metavar="CLASS")
-@click.option("--profile", default="generic", show_default=True)
+@click.option("--profile", default="generic")
 @click.option(
     "--installed",
     required=True,

@@ -37,7 +37,6 @@ _NAME = "tonne registry"
     "--hours",
     type=click.FloatRange(0.1, 8_784),
     default=self_enrolment.TOKEN_HOURS,
-    show_default=True,
     help="How long the token can be used.",
 )
 @click.option("--author", help="Who does it; the system's user by default.")
@@ -75,16 +74,13 @@ def enrol_token(
 
 
 @click.command()
-@click.option(
-    "--bind", default=BIND, show_default=True, metavar="HOST:PORT", help="Where devices reach it."
-)
-@click.option("--host", "hosts", multiple=True, default=("localhost",), show_default=True,
+@click.option("--bind", default=BIND, metavar="HOST:PORT", help="Where devices reach it.")
+@click.option("--host", "hosts", multiple=True, default=("localhost",),
               help="A name or address by which they do; repeatable.")  # fmt: skip
 @click.option(
     "--days",
     type=click.IntRange(1, 825),
     default=self_enrolment.DAYS,
-    show_default=True,
     help="How long a certificate holds.",
 )
 def est(bind: str, hosts: tuple[str, ...], days: int) -> None:

@@ -65,7 +65,7 @@ def progress(year: int | None, *, as_json: bool) -> None:
     "--year", type=click.IntRange(1990, 2200), help="The last one with figures if absent."
 )
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="A .xlsx to write.")
-@click.option("--lang", "language", type=Choice(LANGUAGES), default="en", show_default=True,
+@click.option("--lang", "language", type=Choice(LANGUAGES), default="en",
               help="Language of the workbook; names of the registry stay.")  # fmt: skip
 @json_option
 def report(year: int | None, out: Path | None, language: str, *, as_json: bool) -> None:

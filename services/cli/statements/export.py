@@ -21,6 +21,7 @@ from services.cli.output.json_text import print_result
 from services.cli.output.progress import bar
 from services.cli.statements.export_public import check_public_, public_
 from services.issuer.export_files import (
+    ExportFiles,
     aef_files,
     cad_trust_files,
     cdop_files,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
     from mrv.exports.draft import Draft
     from mrv.exports.source import Source
-    from services.issuer.export_files import ExportFiles
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 _what = click.argument("what", metavar="ID|PACK...", nargs=-1, required=True)
@@ -138,7 +138,7 @@ def cad_trust_(
 @export.command("aef")
 @click.option("--party", required=True, metavar="CODE", help="ISO 3166-1 alpha-3, such as VNM.")
 @click.option("--year", required=True, type=int, help="Reported year.")
-@click.option("--version", type=int, default=1, show_default=True, help="Of the submission.")
+@click.option("--version", type=int, default=1, help="Of the submission.")
 @_any
 @_without_ids
 def aef_(

@@ -30,6 +30,7 @@ from services.issuer import audit as audits
 from services.issuer import keys, timestamps, witness
 from services.issuer import transitions as life
 from services.issuer.cosigning import Cosigning, Witnesses, have_cosigned
+from services.issuer.seal import Report
 from services.issuer.seal import seal as seal_once
 from services.issuer.sealed_day_contents import SETTLE_US
 from services.issuer.sealer import Sealer
@@ -42,14 +43,12 @@ from services.store.statements import transparency_log as stored
 if TYPE_CHECKING:
     from psycopg import Connection
 
-    from services.issuer.seal import Report
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _log_key = click.option(
     "--log-key",
     default="tonne-log",
-    show_default=True,
     metavar="N",
     help="Key that signs the log's heads; made the first time.",
 )
@@ -296,7 +295,6 @@ def proof(what: str, *, as_json: bool) -> None:
     "--since",
     type=click.IntRange(0),
     default=0,
-    show_default=True,
     help="Entries under the last head that the witness signed.",
 )
 @_json

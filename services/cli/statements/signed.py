@@ -42,7 +42,7 @@ signed.add_command(verify)
 @click.option("--device", metavar="ID", help="Only this device.")
 @maybe_begin_option
 @maybe_end_option
-@click.option("--limit", type=click.IntRange(1), default=100, show_default=True)
+@click.option("--limit", type=click.IntRange(1), default=100)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with the signed data whole.")
 def list_(
     device: str | None, begin: str | None, end: str | None, *, limit: int, as_json: bool

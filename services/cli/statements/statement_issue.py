@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 @click.option(
     "--log-key",
     default="tonne-log",
-    show_default=True,
     metavar="N",
     help="Key that signs the log's heads; made the first time.",
 )
@@ -112,13 +111,7 @@ def supersede(id_: str, reason: str, *, as_json: bool) -> None:
     metavar="N",
     help="Operator's key of who revokes; the system's user where absent.",
 )
-@click.option(
-    "--log-key",
-    default="tonne-log",
-    show_default=True,
-    metavar="N",
-    help="Key that signs the log's heads.",
-)
+@click.option("--log-key", default="tonne-log", metavar="N", help="Key that signs the log's heads.")
 @json_option
 def revoke(id_: str, reason: str, key_name: str | None, log_key: str, *, as_json: bool) -> None:
     """

@@ -91,7 +91,6 @@ def submit(what: str, key_name: str, out: Path | None, *, as_json: bool) -> None
 @click.option(
     "--materiality",
     default="5",
-    show_default=True,
     metavar="PERCENT",
     help="Largest error that would not change the opinion.",
 )

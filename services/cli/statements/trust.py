@@ -53,17 +53,12 @@ def trust() -> None:
 @click.option("--root", "roots", required=True, multiple=True, metavar="NAME|FILE",
               help="A root key, by name, or a file of its public part; repeatable.")  # fmt: skip
 @click.option(
-    "--threshold",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="How many root keys have to sign.",
+    "--threshold", type=click.IntRange(1), default=1, help="How many root keys have to sign."
 )
 @click.option(
     "--version",
     type=click.IntRange(1),
     default=1,
-    show_default=True,
     help="One more than that of the file that it follows.",
 )
 @click.option("--expires", required=True, metavar="TIME", help="RFC 3339 with offset.")

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from uuid import UUID
 
-from psycopg import errors
+from psycopg import Connection, errors
 
 from ingest.errors import InputError, RegistryError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-    from uuid import UUID
-
-    from psycopg import Connection
 
 TOPICS = ("statement", "finding", "alarm")
 STATES = ("waiting", "delivered", "dead")
 MOST = 50
 _AT_ONCE = 10_000
+_SHOWN = 5
 _COLUMNS = (
     "w.id, w.url, w.topics, w.projects, w.author, w.created, w.ended, w.reason,"
     " (SELECT count(*) FROM webhook_delivery d WHERE d.webhook_id = w.id AND d.state = 'waiting'),"
@@ -213,7 +210,7 @@ def replay(
     dead: bool = False,
 ) -> int:
     """
-    Send events again, and return how many.
+    Send events again, and return how many; all that are named, or none.
 
     Parameters
     ----------
@@ -223,9 +220,54 @@ def replay(
         All that the webhook is for, from then on: also from before it was added.
     dead : bool
         Those that ended undelivered.
+
+    Raises
+    ------
+    InputError
+        If the webhook has ended, or an event that is named was removed or is not for it.
     """
-    if one(conn, id_).ended is not None:
-        raise InputError(f"webhook {id_!r} has ended; add another one and replay to it")
+    with conn.transaction():
+        # what removes old events holds it alone: by then they are gone, or stay
+        conn.execute("SELECT pg_advisory_xact_lock_shared(2291, 2)")
+        if one(conn, id_).ended is not None:
+            raise InputError(f"webhook {id_!r} has ended; add another one and replay to it")
+        _require(conn, id_, events)
+        return _again(conn, id_, events, since, dead=dead)
+
+
+def oldest(conn: Connection) -> datetime | None:
+    """Return when the oldest event happened that is kept; None if there is none."""
+    row = conn.execute("SELECT min(at) FROM webhook_event").fetchone()
+    return None if row is None else row[0]
+
+
+def _require(conn: Connection, id_: str, events: Sequence[UUID]) -> None:
+    """Refuse events that cannot be sent to a webhook."""
+    rows = conn.execute(
+        "SELECT n.id, e.type, e.projects FROM webhook w CROSS JOIN unnest(%s::uuid[]) AS n (id)"
+        " LEFT JOIN webhook_event e ON e.id = n.id WHERE w.id = %s AND (e.id IS NULL"
+        "  OR split_part(e.type, '.', 2) <> ALL (w.topics) OR NOT w.projects && e.projects)"
+        " ORDER BY n.id",
+        [list(events), id_],
+    ).fetchall()
+    if not rows:
+        return
+    first = oldest(conn)
+    kept = f"the oldest that is kept is of {_utc(first)}" if first else "none is kept"
+    said = [
+        f"event {event} was removed, or never was"
+        if type_ is None
+        else f"event {event}, {type_} of {', '.join(projects)}, is not for webhook {id_!r}"
+        for event, type_, projects in rows[:_SHOWN]
+    ]
+    if more := len(rows) - len(said):
+        said.append(f"and {more} more")
+    raise InputError(f"{'; '.join(said)}; {kept}; nothing is sent again")
+
+
+def _again(
+    conn: Connection, id_: str, events: Sequence[UUID], since: datetime | None, *, dead: bool
+) -> int:
     done = conn.execute(
         "INSERT INTO webhook_delivery (webhook_id, event_sequence)"
         " SELECT w.id, e.sequence FROM webhook w JOIN webhook_event e"
@@ -233,12 +275,16 @@ def replay(
         "  AND (w.projects IS NULL OR w.projects && e.projects)"
         " WHERE w.id = %(w)s AND (e.id = ANY (%(e)s) OR e.at >= %(s)s::timestamptz"
         "  OR (%(d)s AND EXISTS (SELECT FROM webhook_delivery o WHERE o.webhook_id = w.id"
-        "   AND o.event_sequence = e.sequence AND o.state = 'dead')))"
+        "   AND o.event_sequence = e.sequence AND o.state = 'dead'))) ORDER BY e.sequence"
         " ON CONFLICT (webhook_id, event_sequence) DO UPDATE"
         "  SET state = 'waiting', attempts = 0, due = now(), asked = now()",
         {"w": id_, "e": list(events), "s": since, "d": dead},
     )
     return done.rowcount
+
+
+def _utc(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%FT%TZ}"
 
 
 def open_ones(conn: Connection) -> list[Open]:
@@ -310,6 +356,8 @@ def waiting(conn: Connection) -> Waiting:
 def expire(conn: Connection, before: datetime) -> Expired:
     """
     Remove events from before a moment, some in each transaction.
+
+    One that somebody has sent again stays for a day, as long as it is not delivered.
 
     Parameters
     ----------

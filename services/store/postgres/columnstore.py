@@ -13,15 +13,11 @@ through a function of the database.  Whether it is done is read from the chunks.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import psycopg
-from psycopg import sql
+from psycopg import Connection, sql
 
 from services.store.postgres.sqlstates import words
-
-if TYPE_CHECKING:
-    from psycopg import Connection
 
 # late data of a gateway that was away comes within days; the archive takes over after months
 AFTER_DAYS = 30
@@ -41,7 +37,9 @@ _OURS = (
     " OR h.hypertable_name IN ('interval_quantity', 'interval_emission'))"
 )
 _LIMIT = "timescaledb.max_tuples_decompressed_per_dml_transaction"
+_FIRST_JOB = 1000  # of those that somebody added
 _PARTIAL = 8  # of `status`: rows came into a compressed chunk
+_IN_USE = "others write to it: the server compressed it not, or not wholly"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,18 +122,20 @@ def waiting(conn: Connection, days: float = AFTER_DAYS) -> list[Chunk]:
 
 def failed_jobs(conn: Connection) -> list[str]:
     """
-    Name jobs of TimescaleDB whose last run failed; tonne itself adds none.
+    Name jobs whose last run failed; tonne itself adds none.
 
-    Under the Apache license, as in Debian, TimescaleDB has a job that it refuses to run: that
-    one, which keeps the history of jobs short, is left out.
+    TimescaleDB's own, numbered below 1000, are tried again by it, and are named once they
+    failed twice: one that keeps the history of jobs short may fail at the start of a server.
+    The Apache edition has that one and refuses to run it; there it is left out.
     """
     rows = conn.execute(
-        "SELECT format('%s %s%s', j.job_id, j.proc_name, ' of ' || j.hypertable_name)"
+        "SELECT format('%%s %%s%%s', j.job_id, j.proc_name, ' of ' || j.hypertable_name)"
         " FROM timescaledb_information.jobs j"
         " JOIN timescaledb_information.job_stats s USING (job_id)"
-        " WHERE s.last_run_status = 'Failed'"
+        " WHERE s.last_run_status = 'Failed' AND (j.job_id >= %s OR s.total_failures > 1)"
         " AND NOT (j.proc_name = 'policy_job_stat_history_retention'"
-        " AND current_setting('timescaledb.license') = 'apache') ORDER BY j.job_id"
+        " AND current_setting('timescaledb.license') = 'apache') ORDER BY j.job_id",
+        [_FIRST_JOB],
     )
     return [name for (name,) in rows]
 
@@ -163,8 +163,24 @@ def compress(conn: Connection, days: float = AFTER_DAYS) -> Done:
                 raise
             done.failed.append((chunk, words(error)))
         else:
-            done.compressed.append(chunk)
+            # where several write to a chunk, TimescaleDB leaves it with a warning
+            if _is_whole(conn, chunk):
+                done.compressed.append(chunk)
+            else:
+                done.failed.append((chunk, _IN_USE))
     return done
+
+
+def _is_whole(conn: Connection, chunk: Chunk) -> bool:
+    """Whether no row of a chunk is outside of the columnstore."""
+    row = conn.execute(
+        "SELECT h.is_compressed AND c.status & %s = 0"
+        " FROM timescaledb_information.chunks h JOIN _timescaledb_catalog.chunk c"
+        " ON c.schema_name = h.chunk_schema AND c.table_name = h.chunk_name"
+        " WHERE format('%%I.%%I', h.chunk_schema, h.chunk_name) = %s",
+        [_PARTIAL, chunk.name],
+    ).fetchone()
+    return row is None or row == (True,)
 
 
 def sizes(conn: Connection) -> list[tuple[str, int, int]]:

@@ -23,7 +23,7 @@ class Verdict(Enum):
 
 
 _WAIT = (
-    "08",  # connection exceptions
+    "0800",  # connection exceptions; what is malformed (08P01) the server refuses again
     "57P0",  # shutdown, crash, cannot connect now, database dropped, session timeout
     "53100",  # disk full
     "53200",  # out of memory

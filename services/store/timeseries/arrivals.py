@@ -67,20 +67,22 @@ def note(cursor: Cursor, fleet: Fleet, stored: Sequence[Frame], messages: Letter
     messages : Letters
         When each message was received.
     """
-    counts: dict[tuple[int, int, int], int] = {}
-    for frame in stored:
-        received = _received_us(frame, messages) // HOUR_US
-        for hour in np.unique(received).tolist():
-            rows = received == hour
-            made = frame.time_us[rows] // HOUR_US
-            # a device is below 2**31, and an hour of 100,000 years below 2**30
-            key = frame.device[rows].astype(np.int64) << 31 | made & 0x7FFFFFFF
-            for one, count in zip(*np.unique(key, return_counts=True), strict=True):
-                place = int(one) >> 31, int(one) & 0x7FFFFFFF, hour
-                counts[place] = counts.get(place, 0) + int(count)
-    if counts:
-        rows_ = [(fleet.devices[d].id, made, hour, n) for (d, made, hour), n in counts.items()]
-        cursor.execute(_NOTE, tuple(map(list, zip(*rows_, strict=True))))
+    if not any(map(len, stored)):
+        return
+    device = np.concatenate([frame.device for frame in stored])
+    made = np.concatenate([frame.time_us // HOUR_US for frame in stored])
+    arrived = np.concatenate([_received_us(frame, messages) // HOUR_US for frame in stored])
+    order = np.lexsort((arrived, made, device))
+    key = np.stack((device, made, arrived))[:, order]
+    begins = np.flatnonzero(np.r_[True, (key[:, 1:] != key[:, :-1]).any(axis=0)])
+    numbers = (*key[1:, begins], np.diff(begins, append=len(order)))
+    ids = [fleet.devices[d].id for d in key[0, begins].tolist()]
+    cursor.execute(_NOTE, (ids, *map(_array, numbers)))
+
+
+def _array(numbers: Int64) -> str:
+    """Return numbers as PostgreSQL's text of an array: one parameter, whatever its length."""
+    return "{" + ",".join(map(str, numbers.tolist())) + "}"
 
 
 def _received_us(frame: Frame, messages: Letters) -> Int64:

@@ -1,7 +1,5 @@
 """What power, the sun and a day's sum show of a register's energy, by quarter hours."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """Reports and packs that nobody waits for: the same bytes, for whoever asked, and no others."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import os

@@ -1,5 +1,7 @@
 """Webhooks at the API: made by administrators of all projects, secrets shown once."""
 
+from uuid import UUID
+
 import pytest
 
 from services.store.postgres.pool import connect
@@ -30,6 +32,9 @@ def test_a_webhook_from_its_beginning_to_its_end(served):
     found = _post(served, "/registry/replay", since="2020-01-01T00:00:00Z")
     count = found.json()["events"]
     assert count >= 5  # of an issued statement and a draft
+    assert found.json()["oldest_kept"] > "2026"
+    gone = _post(served, "/registry/replay", events=[str(UUID(int=7))])
+    assert (gone.status_code, "was removed, or never was" in gone.text) == (422, True)
     page = served.ask("/v1/webhooks/registry/deliveries", "admin", params={"limit": 2}).json()
     assert [one["state"] for one in page["items"]] == ["waiting", "waiting"]
     more = served.ask(

@@ -1,7 +1,5 @@
 """What a bridge acknowledges is in Kafka; what is not, the MQTT broker keeps."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

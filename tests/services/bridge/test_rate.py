@@ -1,7 +1,5 @@
 """What is over a principal's quota goes through Kafka unread, to become a dead letter there."""
 
-from __future__ import annotations
-
 from ingest.model import Device, Fleet
 from ingest.mqtt.inbox import Inbox
 from ingest.mqtt.topics import Router

@@ -1,7 +1,5 @@
 """What `tonne demo` says before it starts anything."""
 
-from __future__ import annotations
-
 from click.testing import CliRunner
 
 from services.cli.main import main

@@ -111,3 +111,10 @@ def test_help_shows_every_command_under_one_heading() -> None:
     assert sum(len(section) for section in SECTIONS.values()) == len(COMMANDS)
     for code in range(5):
         assert re.search(rf"^ +{code}  \S", told, re.MULTILINE), code
+
+
+def test_an_option_shows_its_default() -> None:
+    """Whoever leaves `--wait` out would learn how long it waits by waiting."""
+    told = CliRunner().invoke(main, ["simulate", "--help"]).stdout
+    assert "[default: 60s]" in told
+    assert '[default: ""]' not in told

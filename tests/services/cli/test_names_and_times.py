@@ -1,7 +1,5 @@
 """Names that are not registered, and days of several time zones, at a database."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A plant: a Modbus meter and a SunSpec inverter by pymodbus' own server, and a gateway beside."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

@@ -1,7 +1,5 @@
 """A serial line between two pseudo-terminals, with a meter and an inverter at its far end."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import select

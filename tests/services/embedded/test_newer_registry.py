@@ -1,7 +1,5 @@
 """A change of the registry is taken up beside storing."""
 
-from __future__ import annotations
-
 import threading
 
 import psycopg

@@ -1,7 +1,5 @@
 """What the server refuses costs the message that it refuses, and no other."""
 
-from __future__ import annotations
-
 import threading
 import time
 
@@ -17,10 +15,12 @@ from services.intake.receipts import Receipts
 from services.intake.sparkplug import SparkplugNodes
 from services.logs import get_logger
 from services.metrics import Metrics
+from services.processing import parts
 from services.processing.registry_import import import_registry
 from services.registry.files import read_files
 from services.store.postgres.pool import connect
-from tests.services.poison import COLLISIONS, REFUSALS, refuse
+from services.store.postgres.sqlstates import Verdict, verdict
+from tests.services.poison import AWAY, COLLISIONS, REFUSALS, refuse
 
 pytestmark = pytest.mark.integration
 DEVICES = tuple(f"m-{k}" for k in range(1, 6))
@@ -95,8 +95,25 @@ def others():
     return [name for name in DEVICES if name != SICK]
 
 
-def test_no_refusal_holds_up_others(database_url, chain, metrics):
+def test_each_class_of_errors_is_tried():
+    """A class that nobody thought of would halt the city by one meter."""
+    known = {
+        kind.sqlstate: kind
+        for kind in vars(psycopg.errors).values()
+        if isinstance(kind, type) and issubclass(kind, psycopg.Error) and kind.sqlstate
+    }
+    assert len(known) > 200
+    tried = {code[:2] for code in REFUSALS + COLLISIONS + AWAY}
+    assert {code[:2] for code in known} - tried == set()
+    waits = {code for code, kind in known.items() if verdict(kind()) is Verdict.WAIT}
+    assert {code[:4] for code in waits} == {"0800", "2500", "25P0", "5310", "5320", "5330", "57P0"}
+    again = {code for code, kind in known.items() if verdict(kind()) is Verdict.AGAIN}
+    assert again == set(COLLISIONS)
+
+
+def test_no_refusal_holds_up_others(database_url, chain, metrics, monkeypatch):
     """One meter whose reading the server refuses would halt the city, or end the process."""
+    monkeypatch.setattr(parts, "_FIRST_PAUSE_S", 0.001)
     for minute, code in enumerate(REFUSALS + COLLISIONS):
         refuse(database_url, SICK, code)
         sent = inbox(minute)
@@ -140,7 +157,7 @@ def test_rows_that_follow_may_be_what_is_refused(database_url, chain):
 
 def test_a_server_that_is_away_is_waited_for(database_url, chain):
     """A full disk or a restart would fill the dead letters with good readings."""
-    for minute, code in enumerate(("53100", "08006", "57P01", "25006")):
+    for minute, code in enumerate(AWAY):
         refuse(database_url, SICK, code)
         healed = threading.Timer(0.5, refuse, (database_url, "nobody", code))
         healed.start()

@@ -1,7 +1,5 @@
 """A meter that sends too much costs itself alone, and a patient one loses nothing by it."""
 
-from __future__ import annotations
-
 import json
 import threading
 import time

@@ -1,7 +1,5 @@
 """What waits at the broker is told as it is, and is no longer told once the broker is away."""
 
-from __future__ import annotations
-
 import time
 
 import pytest

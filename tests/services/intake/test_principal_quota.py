@@ -1,7 +1,5 @@
 """What one principal may send in a minute: no more is let in, and nobody else pays for it."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st

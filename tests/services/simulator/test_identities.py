@@ -1,16 +1,22 @@
 """Simulated devices and the doctor at a broker that asks who one is."""
 
+import dataclasses
 import json
 import os
+import urllib.request
 
 import psycopg
 import pytest
 
+from ingest.mqtt.tls import Tls
 from services.identity.authority import Authority
+from services.identity.control import Control
 from services.identity.files import write
+from services.identity.principals import ADMIN, PIPELINE, service
 from tests import commands
 from tests.fix_pipeline import on_servers
 from tests.running import Pipeline
+from tests.security.probe import Probe
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 SITE = {"id": "s", "name": "S", "latitude": 20.9, "longitude": 106.6, "timezone": "UTC"}
@@ -173,3 +179,61 @@ def test_the_doctor_shows_the_identity_that_is_in_use(secure, tmp_path):
     assert found["MQTT broker"]["state"] == "wrong"  # of a stranger's authority
     assert found["MQTT identity"]["state"] == "wrong"  # and it ends within the month
     assert os.environ.get("TONNE_MQTT_URL") is None
+
+
+def _tell_broker(secure, topic=None):
+    """Let the pipeline hear what it should, but for one topic."""
+    whole = service(PIPELINE, sparkplug=True)
+    left = dataclasses.replace(whole, subscribe=tuple(t for t in whole.subscribe if t != topic))
+    tls = secure.stack.mosquitto.identities.ensure_service(ADMIN)
+    with Control(secure.urls.mqtt_url, tls) as control:
+        control.admit(left)
+
+
+def test_a_topic_that_is_refused_is_told_everywhere_and_the_rest_is_stored(secure, tmp_path):
+    """All would look well, while one kind of device is acknowledged and never stored."""
+    refused, log = "tonne/v1/+/+/telemetry", tmp_path / "run.log"
+    _tell_broker(secure, refused)
+    try:
+        with secure.running(log):
+            secure.receiving_since(log)
+            secure.wait_for("tonne_broker_topics_refused", 1)
+            with urllib.request.urlopen(f"http://{secure.metrics}/healthz", timeout=60) as page:
+                told = page.read().decode()
+            assert told == f"the broker refuses {refused} (Not authorized)\n"
+            found = _doctor(secure)["MQTT topics"]
+            assert (found["state"], refused in found["found"]) == ("wrong", True)
+            assert "tonne broker config" in found["fix"]
+            before = secure.counted("tonne_ingest_messages_total")
+            own = Probe(
+                secure.stack.mosquitto.port,
+                Tls.of(secure.home / "identity/devices/inv-1").context(),
+                "inv-1",
+            )
+            assert own.open()
+            said = b'{"ts": 1772330400000, "values": {"active_power_kw": 1}}'
+            assert own.publish("tonne/v1/inv-1/telemetry", said)
+            own.close()
+            secure.wait_for("tonne_ingest_messages_total", before + 1)
+        lines = [json.loads(one) for one in log.read_text().splitlines()]
+        (error,) = [one for one in lines if one["level"] == "error"]
+        assert (error["topics"], "tonne broker config" in error["remedy"]) == (
+            {refused: "Not authorized"},
+            True,
+        )
+    finally:
+        _tell_broker(secure)
+
+
+def test_a_pipeline_that_may_hear_nothing_does_not_start(secure):
+    """It would say that it receives, for ever."""
+    own = secure.home / "identity/devices/gw"
+    done = _run(
+        secure, "run", "--client-id", "gw", "--no-seal", "--no-watch",
+        TONNE_MQTT_CERT_FILE=str(own / "client.crt"), TONNE_MQTT_KEY_FILE=str(own / "client.key"),
+    )  # fmt: skip
+    assert done.returncode == 3, done.stderr
+    assert "the broker refuses every topic to 'gw': tonne/v1/+/telemetry (Not auth" in done.stderr
+    assert "tonne broker config" in done.stderr
+    assert '"event": "receiving"' not in done.stderr
+    assert "Traceback" not in done.stderr

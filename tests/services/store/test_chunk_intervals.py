@@ -1,7 +1,5 @@
 """Chunks as long as their indexes fit into memory."""
 
-from __future__ import annotations
-
 import pytest
 
 from services.cli.local.doctor_archive import storage

@@ -1,12 +1,11 @@
 """Old chunks: compressed where the server can, and said plainly where it cannot."""
 
-from __future__ import annotations
-
 import threading
 
 import psycopg
 import pytest
 from click.testing import CliRunner
+from psycopg import sql
 
 from services.cli.data.columnstore import columnstore as command
 from services.cli.local.doctor_archive import storage
@@ -54,6 +53,53 @@ def test_what_is_claimed_is_what_is(database_url, connection, monkeypatch):
     assert found.state == "ok"
     count = connection.execute("SELECT count(*), sum(energy_import_wh) FROM reading_energy_meter")
     assert count.fetchone() == (1000, 500_500)
+
+
+def test_a_chunk_that_others_write_to_is_told_of(database_url, connection, monkeypatch):
+    """TimescaleDB leaves such a chunk with a warning; it would be counted as compressed."""
+    monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
+    if not columnstore.available(connection):
+        assert columnstore.compress(connection) == columnstore.Done()
+        return
+    assert len(columnstore.compress(connection).compressed) == 1
+    late = "INSERT INTO reading_energy_meter (device_id, time) VALUES (%s, '2025-01-06 12:00')"
+    connection.execute(late, ["late"])
+    with psycopg.connect(database_url) as one, psycopg.connect(database_url) as other:
+        one.execute(late, ["one"])
+        other.execute(late, ["other"])
+        beside = CliRunner().invoke(command, ["run"])
+    assert "others write to it" in str(beside.exception)
+    assert "0 chunks compressed" in beside.output
+    assert "1 chunk compressed" in CliRunner().invoke(command, ["run"]).output
+    assert columnstore.waiting(connection) == []
+
+
+def test_a_job_that_fails_is_named(connection):
+    """All compression jobs of an installation failed, and `tonne doctor` said ok."""
+    row = connection.execute(
+        "SELECT coalesce(to_regclass('_timescaledb_catalog.bgw_job'),"
+        " to_regclass('_timescaledb_config.bgw_job'))::text"
+    ).fetchone()
+    jobs = sql.SQL(row[0])
+    for number, name, failures in ((900, "own_once", 1), (901, "own_twice", 2), (1900, "added", 1)):
+        connection.execute(
+            sql.SQL(
+                "INSERT INTO {} SELECT (jsonb_populate_record(j, jsonb_build_object('id', %s::int,"
+                " 'proc_name', %s::text, 'scheduled', false))).* FROM {} j ORDER BY j.id LIMIT 1"
+            ).format(jobs, jobs),
+            [number, name],
+        )
+        connection.execute(
+            "INSERT INTO _timescaledb_internal.bgw_job_stat VALUES (%(job)s, now(), now(), now(),"
+            " now(), false, %(n)s, '1 s', '1 s', 0, %(n)s, 0, %(n)s, 0, 0)",
+            {"job": number, "n": failures},
+        )
+    named = columnstore.failed_jobs(connection)
+    assert {"901 own_twice", "1900 added"} <= set(named)
+    assert "900 own_once" not in named
+    (found,) = [one for one in storage(connection) if one.what == "jobs"]
+    assert found.state == "wrong"
+    assert "1900 added" in found.found
 
 
 def test_old_rows_wait(connection):

@@ -1,7 +1,5 @@
 """Who may move a partition's offset, and that rows move with it or not at all."""
 
-from __future__ import annotations
-
 import psycopg
 import pytest
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from services.processing.rebuild import rebuild
+from services.store.postgres import columnstore
 from services.store.postgres.pool import connect
 from tests.services.issuer import plant
 
@@ -54,4 +55,21 @@ def test_what_differs_is_listed_and_replaced(url, table, change):
     elsewhere = (plant.us("2026-03-03"), plant.us("2026-03-04"))
     assert _rebuild(url, replace=True, span=elsewhere) == []
     assert _rebuild(url, replace=True) == found
+    assert _rebuild(url, replace=False) == []
+
+
+def test_rows_in_the_columnstore_are_replaced_too(url):
+    """A server's limit on what a transaction decompresses would refuse the repair of a year."""
+    plant.fill_pv(url, minutes=15)
+    with connect(url, autocommit=True) as conn:
+        conn.execute("UPDATE interval_quantity SET value = value + 1 WHERE device_id = 'inv-1'")
+        done = columnstore.compress(conn)  # on the Community edition
+        assert (done.failed, bool(done.compressed)) == ([], columnstore.available(conn))
+    with connect(url, role="tonne_ingest", autocommit=True) as conn:
+        conn.execute(
+            "SELECT set_config(name, '1', false) FROM pg_settings"
+            " WHERE name = 'timescaledb.max_tuples_decompressed_per_dml_transaction'"
+        )
+        plan = plant.store_of(conn).plan
+        assert len(rebuild(conn, plan, range(len(plan.fleet)), *SPAN, replace=True)) > 100
     assert _rebuild(url, replace=False) == []

@@ -1,18 +1,23 @@
 """What goes by policy goes, is told of, and nothing else goes with it."""
 
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
+from click.testing import CliRunner
 from prometheus_client import CollectorRegistry
 
-from ingest.errors import TonneError
+from ingest.errors import InputError, TonneError
 from services.cli.local.doctor_retention import retention
+from services.cli.webhooks import webhooks as command
 from services.issuer.watcher import Keep, Watcher
 from services.metrics import Metrics
 from services.settings import Settings
 from services.store.api import webhooks
+from services.store.postgres.pool import connect
 from services.webhooks.signature import new_secret
 from tests.services.store.test_growth_of_tables import PAGE
 
@@ -23,9 +28,9 @@ _EVENT = (
     "WITH e AS (INSERT INTO webhook_event (type, subject, projects, at, data)"
     " VALUES ('tonne.alarm.raised', %(days)s::text, '{}',"
     " now() - %(days)s * interval '1 day', '{}')"
-    " RETURNING sequence)"
-    " INSERT INTO webhook_delivery (webhook_id, event_sequence, state)"
-    " SELECT 'w', sequence, %(state)s FROM e"
+    " RETURNING sequence, at)"
+    " INSERT INTO webhook_delivery (webhook_id, event_sequence, state, asked)"
+    " SELECT 'w', sequence, %(state)s, at FROM e"
 )
 _SKY = (
     "INSERT INTO clear_sky_day (site, tilt, azimuth, day, place, w_m2)"
@@ -144,6 +149,63 @@ def test_young_events_stay_whoever_asks(conn):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             conn.execute("DELETE FROM webhook_event")
         conn.execute("RESET ROLE")
+
+
+def _id(conn, days):
+    """Return the id of the event of so many days ago."""
+    row = conn.execute("SELECT id FROM webhook_event WHERE subject = %s", [str(days)]).fetchone()
+    return row[0]
+
+
+def _waits(conn, other, asked):
+    """Wait until what another connection does stands before a lock."""
+    blocked = "SELECT wait_event = 'advisory' FROM pg_stat_activity WHERE pid = %s"
+    while conn.execute(blocked, [other.info.backend_pid]).fetchone() != (True,):
+        assert not asked.done(), asked.result()
+        time.sleep(0.01)
+
+
+def test_an_event_is_gone_or_is_sent_again(conn, database_url, monkeypatch):
+    """Somebody would be told that an event is sent again while it is being removed."""
+    before = datetime.now(UTC) - timedelta(days=90)
+    oldest, old, young = _id(conn, 200), _id(conn, 100), _id(conn, 88)
+    made = "SELECT asked FROM webhook_delivery ORDER BY event_sequence"
+    was = conn.execute(made).fetchall()
+    with (
+        ThreadPoolExecutor(1) as pool,
+        connect(database_url, role="tonne_mrv", autocommit=True) as other,
+    ):
+        with psycopg.connect(database_url) as removing:
+            removing.execute("SELECT tonne_expire_events(%s, 1)", [before])
+            asked = pool.submit(webhooks.replay, other, "w", events=[young, oldest])
+            _waits(conn, other, asked)
+        told = f"event {oldest} was removed, or never was; the oldest that is kept is of 20"
+        with pytest.raises(InputError, match=told):
+            asked.result(60)
+        assert conn.execute(made).fetchall() == was[1:]  # not even the one that is there
+        with psycopg.connect(database_url) as sending, sending.transaction():
+            assert webhooks.replay(sending, "w", events=[old]) == 1
+            asked = pool.submit(webhooks.expire, other, before)
+            _waits(conn, other, asked)
+        assert asked.result(60) == (1, 1)
+        assert _left(conn)[0] == [100, 88, 0]
+        # when nobody took it for a day, it goes
+        conn.execute("UPDATE webhook_delivery SET asked = asked - interval '25 hours'")
+        assert webhooks.expire(other, before) == (1, 1)
+    monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
+    done = CliRunner().invoke(command, ["replay", "w", "--event", str(old)])
+    assert isinstance(done.exception, InputError)
+    assert f"event {old} was removed" in str(done.exception)
+    done = CliRunner().invoke(command, ["replay", "w", "--since", "2000-01-01T00:00:00Z"])
+    assert "w: 2 events sent again; the oldest event that is kept is of 20" in done.output
+
+
+def test_an_event_that_is_not_for_a_webhook_is_named(conn):
+    """`0 events sent again` would be taken for an event that is on its way."""
+    event = _id(conn, 0)
+    webhooks.add(conn, "v", "https://8.8.8.8/", ["finding"], None, new_secret(), "test")
+    with pytest.raises(InputError, match=f"event {event}, tonne.alarm.raised of .* 'v'; "):
+        webhooks.replay(conn, "v", events=[event])
 
 
 @pytest.mark.parametrize(

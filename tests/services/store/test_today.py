@@ -1,7 +1,5 @@
 """Yesterday and today in views: stored sums and what came since say what the quarter hours say."""
 
-from __future__ import annotations
-
 import random
 from datetime import UTC, datetime
 
@@ -10,7 +8,7 @@ import pytest
 
 from services.store.postgres.pool import connect
 from services.store.views.fleet_metrics import refresh_today
-from tests.grafana.fill import Size, register
+from tests.grafana.fleet import Size, register
 
 pytestmark = pytest.mark.integration
 _QUANTITY = """

@@ -1,7 +1,5 @@
 """docs/views.md is what the database says of its own views."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import psycopg

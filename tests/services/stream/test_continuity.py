@@ -1,7 +1,5 @@
 """The partition that is read on must be the one that was stored, to its last record."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import io

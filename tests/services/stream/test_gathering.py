@@ -1,7 +1,5 @@
 """What a worker takes from its stream: all that is there, and nothing is lost at its end."""
 
-from __future__ import annotations
-
 import asyncio
 
 import pytest

@@ -1,25 +1,21 @@
 """Records of several partitions in one transaction: stored as one after the other would be."""
 
-from __future__ import annotations
-
 import psycopg
 import pytest
 
-from ingest.model import Device, Fleet
 from ingest.wire import partition_of
 from services.store.stream.offsets import FencedError
 from services.stream.records import Record
 from tests.services.poison import REFUSALS, refuse
-
-from .test_committer import committer, letters, minutes, record, register  # noqa: F401 (fixtures)
+from tests.services.stream.records import fleet_of, letters, minutes, record
 
 pytestmark = pytest.mark.integration
 NAMES = [next(f"m-{k}" for k in range(1, 99) if partition_of(f"m-{k}", 2) == p) for p in (0, 1)]
-FLEET = Fleet([Device(name, "roof", "energy_meter", rated_power_w=1_000_000) for name in NAMES])
+FLEET = fleet_of(*NAMES)
 
 
 @pytest.fixture
-def worker(committer, register):  # noqa: F811 (fixtures)
+def worker(committer, register):
     """A worker of two partitions, each with a device."""
     register(*NAMES)
     found = committer(2)
@@ -57,7 +53,7 @@ def test_several_partitions_share_a_transaction(database_url, worker):
     assert minutes(database_url, NAMES[1]) == [0, 1, 2]
 
 
-def test_a_partition_that_was_taken_takes_all_back(database_url, worker, committer):  # noqa: F811
+def test_a_partition_that_was_taken_takes_all_back(database_url, worker, committer):
     """Rows of the one would be stored without its offset, and counted again."""
     committer(2).take_over({1: 0}, 2)
     with pytest.raises(FencedError):

@@ -1,7 +1,5 @@
 """How workers see partitions that nobody has, and have the group share anew."""
 
-from __future__ import annotations
-
 from aiokafka.cluster import ClusterMetadata
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberMetadata

@@ -1,0 +1,107 @@
+"""
+What becomes of topics that the broker does not let `tonne run` or `tonne bridge` hear.
+
+The rest is stored as ever.  A refused topic is an error in the log, a line of `/healthz` and a
+gauge with an alert, until the broker grants it.  A process that may hear nothing ends at its
+start.  All of Sparkplug refused, and no host of it here, is how a broker answers that
+`tonne broker config` wrote without `--sparkplug`: then nobody may publish it there either.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ingest import sparkplug
+from ingest.errors import ServerError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from structlog.typing import FilteringBoundLogger
+
+    from services.metrics import Metrics
+
+REMEDY = (
+    "give its principal these topics at the broker: `tonne broker config` writes all that it "
+    "needs, `tonne broker apply` tells a mosquitto that runs"
+)
+REFUSES = "the broker refuses "
+_SERVER = "broker"
+
+
+class RefusedTopics:
+    """
+    Tells of topics that the broker refuses to a session.
+
+    Parameters
+    ----------
+    client_id : str
+        Whose session it is.
+    share : str
+        What stands before each filter of a shared subscription, or nothing.
+    is_host : bool
+        Whether this process is a Sparkplug host by name: then Sparkplug's topics are needed.
+    """
+
+    def __init__(
+        self, client_id: str, share: str, metrics: Metrics, log: FilteringBoundLogger, *,
+        is_host: bool,
+    ) -> None:  # fmt: skip
+        self._client_id, self._metrics, self._log = client_id, metrics, log
+        self._optional = frozenset(
+            () if is_host else (share + topic for topic in sparkplug.SUBSCRIPTIONS)
+        )
+        self._known: dict[str, str] = {}
+        self._granted = False
+
+    def look(self, topics: Sequence[str], refused: Mapping[str, str]) -> None:
+        """
+        Take what the broker answered, all of its answers being there.
+
+        Parameters
+        ----------
+        topics : sequence of str
+            Topic filters that the session holds.
+        refused : mapping of str to str
+            Those that it refused, with its reason.
+
+        Raises
+        ------
+        ServerError
+            When it refused every one, and granted none since the start.
+        """
+        if not self._granted and topics and len(refused) == len(topics):
+            raise ServerError(
+                f"the broker refuses every topic to {self._client_id!r}: {_told(refused)}; {REMEDY}"
+            )
+        self._granted = True
+        if refused == self._known:
+            return
+        needed = self._needed(refused)
+        self._tell(needed, refused)
+        self._known = dict(refused)
+        self._metrics.topics_refused.set(len(needed))
+        self._metrics.pulse.say(_SERVER, f"{REFUSES}{_told(needed)}" if needed else "")
+
+    def _needed(self, refused: Mapping[str, str]) -> dict[str, str]:
+        off = self._optional <= refused.keys()
+        return {t: why for t, why in refused.items() if not (off and t in self._optional)}
+
+    def _tell(self, needed: Mapping[str, str], refused: Mapping[str, str]) -> None:
+        if granted := [topic for topic in self._known if topic not in refused]:
+            self._log.info("topics granted", topics=granted)
+        before = self._needed(self._known)
+        if fresh := {topic: why for topic, why in needed.items() if topic not in before}:
+            self._log.error(
+                "topics refused by the broker; what is published there is not stored",
+                topics=fresh, client_id=self._client_id, remedy=REMEDY,
+            )  # fmt: skip
+        if len(needed) < len(refused) and not self._optional <= self._known.keys():
+            self._log.info(
+                "the broker lets nobody hear Sparkplug here",
+                remedy="none where no device speaks it; else `tonne broker config --sparkplug`",
+            )
+
+
+def _told(refused: Mapping[str, str]) -> str:
+    return ", ".join(f"{topic} ({why})" for topic, why in refused.items())

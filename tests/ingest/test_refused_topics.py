@@ -1,0 +1,237 @@
+"""What a broker refuses is told by its name, and the rest goes on; on a real mosquitto."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+import time
+from contextlib import closing, contextmanager
+
+import paho.mqtt.client as mqtt
+import pytest
+from prometheus_client import CollectorRegistry
+
+from ingest import sparkplug
+from ingest.errors import ServerError
+from ingest.mqtt import session as sessions
+from ingest.mqtt.closing import close_sockets
+from ingest.mqtt.session import Session
+from ingest.mqtt.tls import Tls
+from ingest.mqtt.topics import STATUS, SUBSCRIPTIONS
+from services.edge import local_mqtt, uplink
+from services.edge.config import LocalMqtt
+from services.edge.corrected_clock import Clock
+from services.edge.local_mqtt import Listener
+from services.edge.outbox import Outbox
+from services.edge.recorder import Recorder
+from services.edge.uplink import Link
+from services.intake.broker_queue import BrokerQueue, Room
+from services.intake.refused_topics import RefusedTopics
+from services.logs import get_logger
+from services.metrics import Metrics
+from services.simulator.connection import Connection
+from tests.ports import give_ports
+from tests.refusing import Refusing
+
+pytestmark = pytest.mark.integration
+PATIENCE_S = 120
+OWN, GATEWAYS = SUBSCRIPTIONS[:2]
+
+
+@contextmanager
+def refusing(folder, *topics):
+    """Give a running broker that refuses these filters."""
+    server = Refusing(give_ports(folder / "broker", "mosquitto"))
+    server.topics = topics
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def until(done, step=lambda: time.sleep(0.02), what=lambda: ""):
+    """Do something again and again until a condition holds."""
+    end = time.monotonic() + PATIENCE_S
+    while not done():
+        assert time.monotonic() < end, what()
+        step()
+
+
+def going(session):
+    """Give what moves a session, and connects it again where the broker hung up."""
+
+    def step():
+        if not session.step(0.05, 0):
+            time.sleep(0.05)
+            session.connect()
+
+    return step
+
+
+def heard(session):
+    """Topics of what waits, and take it."""
+    found = session.take(100, 0)
+    return [] if found is None else found.topics
+
+
+@contextmanager
+def device(port):
+    """Give a function that publishes at QoS 1 and waits for the broker's word."""
+    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+    client.connect("127.0.0.1", port)
+    client.loop_start()
+    try:
+        yield lambda topic, data: client.publish(topic, data, qos=1).wait_for_publish(60)
+    finally:
+        client.disconnect()
+        client.loop_stop()
+        close_sockets(client)
+
+
+def outbox(folder):
+    """An outbox that is closed at the end of the block."""
+    return closing(Outbox(folder / "outbox.db", 1 << 22, "thin"))
+
+
+def events(stream):
+    """Lines of a log, by event."""
+    return {line["event"]: line for line in map(json.loads, stream.getvalue().splitlines())}
+
+
+def test_the_rest_is_heard_and_the_refused_is_asked_for_again(tmp_path, monkeypatch):
+    """One right that is missing would silence a fleet, or be missing unseen until a restart."""
+    monkeypatch.setattr(sessions, "AGAIN_S", 0.1)
+    late = "late/+/up"
+    with refusing(tmp_path, GATEWAYS, late) as broker:
+        session = Session(broker.url, "some", [GATEWAYS, OWN], 100)
+        session.connect()
+        until(lambda: session.subscribed, going(session))
+        assert list(session.refused) == [GATEWAYS]
+        assert "Not authorized" in session.refused[GATEWAYS]
+        session.listen([GATEWAYS, OWN, late])
+        until(lambda: late in session.refused, going(session))
+        with device(broker.port) as publish:
+            publish("tonne/v1/inv-1/telemetry", b"1")
+        until(lambda: "tonne/v1/inv-1/telemetry" in heard(session), going(session))
+        broker.allow(GATEWAYS)
+        until(lambda: GATEWAYS not in session.refused, going(session))
+        with device(broker.port) as publish:
+            publish("tonne/v1/gw/inv-2/telemetry", b"2")
+        until(lambda: "tonne/v1/gw/inv-2/telemetry" in heard(session), going(session))
+        session.listen([GATEWAYS, OWN])
+        assert session.refused == {}
+        session.close(0)
+
+
+def test_what_is_needed_and_refused_counts_until_it_is_granted():
+    """An alert that never comes, or one for Sparkplug at a broker that nobody speaks it to."""
+    metrics, stream = Metrics(CollectorRegistry()), io.StringIO()
+    told = RefusedTopics("me", "", metrics, get_logger("t", stream=stream), is_host=False)
+    off = dict.fromkeys(sparkplug.SUBSCRIPTIONS, "Not authorized")
+
+    def state():
+        value = metrics.registry.get_sample_value("tonne_broker_topics_refused")
+        return value, metrics.pulse.waiting()
+
+    told.look(SUBSCRIPTIONS, off)
+    assert state() == (0, None)
+    assert "--sparkplug" in events(stream)["the broker lets nobody hear Sparkplug here"]["remedy"]
+    told.look(SUBSCRIPTIONS, off | {STATUS: "Quota exceeded"})
+    assert state() == (1, f"the broker refuses {STATUS} (Quota exceeded)")
+    error = events(stream)["topics refused by the broker; what is published there is not stored"]
+    assert (error["level"], error["topics"]) == ("error", {STATUS: "Quota exceeded"})
+    assert "tonne broker config" in error["remedy"]
+    lines = stream.getvalue()
+    told.look(SUBSCRIPTIONS, off | {STATUS: "Quota exceeded"})
+    assert stream.getvalue() == lines  # told once
+    some = dict(list(off.items())[1:])
+    told.look(SUBSCRIPTIONS, some)  # some of Sparkplug is no choice of anybody's
+    assert state()[0] == len(some)
+    told.look(SUBSCRIPTIONS, {})
+    assert state() == (0, None)
+    assert set(events(stream)["topics granted"]["topics"]) == set(some)
+    told.look(SUBSCRIPTIONS, dict.fromkeys(SUBSCRIPTIONS, "no"))  # once heard, it stays
+    assert state()[0] == len(SUBSCRIPTIONS) - len(off)
+    host = RefusedTopics("me", "", metrics, get_logger("t", stream=stream), is_host=True)
+    host.look(SUBSCRIPTIONS, off)
+    assert state()[0] == len(off)
+    alone = RefusedTopics("me", "", metrics, get_logger("t", stream=stream), is_host=False)
+    with pytest.raises(ServerError, match=r"refuses every topic to 'me'.*tonne broker config"):
+        alone.look([OWN, STATUS], {OWN: "no", STATUS: "no"})
+
+
+def test_a_gateway_whose_receipts_are_refused_says_so_and_asks_again(tmp_path, monkeypatch):
+    """It would fill its disk in silence, and go on doing so after the right was given."""
+    monkeypatch.setattr(uplink, "_REFUSED_S", 0.1)
+    topic, stream = "tonne/v1/gw/receipt", io.StringIO()
+    with refusing(tmp_path, topic) as broker, outbox(tmp_path) as box:
+        log = get_logger("edge", stream=stream)
+        link = Link("gw", broker.url, Tls(), box, Clock(), "test", log)
+        until(lambda: "broker keeps receipts" in stream.getvalue(), lambda: link.step(0.02))
+        line = next(iter(events(stream).values()))
+        assert (line["level"], line["topic"]) == ("error", topic)
+        assert "tonne broker apply" in line["remedy"]
+        assert not link._ready
+        broker.allow(topic)
+        until(lambda: link._ready, lambda: link.step(0.02), stream.getvalue)
+        link.close()
+
+
+def test_a_plants_broker_that_refuses_a_topic_is_a_fault(tmp_path, monkeypatch):
+    """A meter that is listened to, to all appearance, and never heard."""
+    monkeypatch.setattr(local_mqtt, "_REFUSED_S", 0.1)
+    stream, stopping = io.StringIO(), threading.Event()
+    with refusing(tmp_path, "b/+/json") as broker, outbox(tmp_path) as box:
+        recorder = Recorder(box, Clock(), get_logger("edge", stream=stream))
+        source = LocalMqtt(broker.url, ["a/{device}/json", "b/{device}/json"])
+        listener = Listener(source, "gw", recorder, stopping)
+        listener.start()
+        try:
+            until(lambda: recorder.faults)
+            assert "b/+/json (Not authorized)" in events(stream)["fault"]["reason"]
+            with device(broker.port) as publish:
+                publish("a/m-1/json", b'{"active_power_kw": 1}')
+            until(lambda: recorder.recorded == 1)
+            broker.allow("b/+/json")
+            until(lambda: not recorder.faults)
+            with device(broker.port) as publish:
+                publish("b/m-1/json", b'{"active_power_kw": 1}')
+            until(lambda: recorder.recorded == 2)
+        finally:
+            stopping.set()
+            listener.join(60)
+        assert not listener.is_alive()
+
+
+def test_a_simulated_device_names_the_topic_that_is_refused(tmp_path):
+    """Whoever rehearses would look at the connection, which stands."""
+    topic = "tonne/v1/inv-1/receipt"
+    with refusing(tmp_path, topic) as broker:
+        link = Connection(
+            broker.url, "inv-1", principal="inv-1", receipt_topic=topic,
+            on_receipt=lambda _: None, on_published=lambda *_: None,
+        )  # fmt: skip
+
+        def step():
+            link.open(time.monotonic())
+            link.write()
+            link.read()
+
+        with pytest.raises(ServerError, match=rf"{topic}: Not authorized.*tonne broker apply"):
+            until(lambda: False, step)
+        link.close()
+        close_sockets(link._client)
+
+
+def test_the_watch_of_the_broker_names_what_it_may_not_hear(tmp_path):
+    """A queue that nobody sees fill, and no line says which right is missing."""
+    stream, topic = io.StringIO(), "$SYS/broker/store/messages/bytes"
+    with refusing(tmp_path, topic) as broker:
+        log, metrics = get_logger("watch", stream=stream), Metrics(CollectorRegistry())
+        with BrokerQueue(broker.url, Tls(), Room(1, 1), metrics, log):
+            until(lambda: "broker not watched" in stream.getvalue())
+        found = events(stream)["broker not watched"]["reason"]
+    assert f"{topic} (Not authorized)" in found
+    assert "messages/count" not in found

@@ -1,0 +1,85 @@
+"""Devices from CSV, as spreadsheets write it."""
+
+import re
+
+import pytest
+
+from ingest.errors import RegistryError
+from services.registry.files import read_files
+from services.registry.plan import plan
+from tests.services.registry.texts import BASE, messages
+
+HEADER = "id,site,class,profile,rated_power_w,installed"
+INV = "inv,s,pv_inverter,generic,100000,2026-01-01T00:00:00Z"
+VIETNAMESE = "Mã thiết bị;Địa điểm;Loại thiết bị;Hồ sơ;Công suất (W);Ngày lắp đặt"
+
+
+def test_csv_devices_read_as_yaml_does(load):
+    """A fleet kept in a spreadsheet could not be imported."""
+    stored = load(BASE).merged
+    text = (
+        "id,site,class,profile,rated_power_w,installed,calibrations\n"
+        "inv,s,pv_inverter,generic,100000,2026-01-01T00:00:00Z,\n"
+        '007,s,vehicle,generic,,2026-01-01T00:00:00Z,"[{performed: 2026-01-01, '
+        'valid_until: 2027-01-01, certificate: C}]"\n'
+    )
+    planned = load(text, stored, name="devices.csv")
+    assert [r.result for r in planned.results] == ["unchanged", "created"]
+    assert planned.merged.devices["007"].calibrations[0].certificate == "C"
+    with pytest.raises(RegistryError, match=r"devices\.csv:1: column 'kind' is unknown"):
+        load(text.replace("profile", "kind"), stored, name="devices.csv")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        f"\ufeff{HEADER}\r\n{INV}\r\n".encode(),
+        f"{HEADER}\n{INV}\n".replace(",", ";").encode(),
+        f"{HEADER}\n{INV}\n\n".replace(",", "\t").encode("utf-16"),
+        f"{VIETNAMESE}\n{INV.replace(',', ';')}\n".encode("utf-8-sig"),
+        f"{VIETNAMESE.upper()}\n{INV.replace(',', ';')}\n".encode(),
+        f"ID,Site,Class,Profile,Rated power (W),Installed\n{INV}\n".encode(),
+    ],
+)
+def test_csv_as_spreadsheets_write_it(load, tmp_path, data):
+    """A technician would retype ten thousand rows that a spreadsheet saved in its own way."""
+    file = tmp_path / "devices.csv"
+    file.write_bytes(data)
+    planned = plan(load(BASE).merged, read_files([file]))
+    assert [(r.id, r.result) for r in planned.results] == [("inv", "unchanged")]
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (
+            f"{HEADER}\n{INV}\n".encode()
+            + "trạm,s,x,y,1,z\n".encode("cp1258", "replace")
+            + b"tr\xf0m",
+            ":4: this is not UTF-8",
+        ),
+        (f"{VIETNAMESE}\n".encode("cp1258", "replace") + b"\xd0\n", "is not UTF-8"),
+        (f"{VIETNAMESE}\n".encode().decode("latin-1").encode(), ":1: column"),
+        (f"{HEADER}\n{INV},more\n".encode(), ":2: 7 cells"),
+        (f"{HEADER}\n{INV[:-10]}\n\0".encode(), "zero byte"),
+        (b"", ":1: column nothing"),
+        (f"{HEADER},Mã thiết bị\n{INV},inv\n".encode(), "two columns stand for id"),
+        (f'{HEADER}\n{INV},"\n'.encode(), "no CSV"),
+    ],
+)
+def test_csv_that_cannot_be_read_is_refused_with_its_line(tmp_path, data, told):
+    """Half a fleet imported, or names with wrong letters, is found a year later by an auditor."""
+    file = tmp_path / "devices.csv"
+    file.write_bytes(data)
+    with pytest.raises(RegistryError, match=re.escape(told)):
+        read_files([file])
+
+
+@pytest.mark.parametrize("power", ["100.000", '"100,000"', "1.000.000"])
+def test_a_number_that_can_mean_two_is_refused(load, tmp_path, power):
+    """100.000 W is a hundred in one office and a hundred thousand in the next."""
+    file = tmp_path / "devices.csv"
+    file.write_text(f"{HEADER}\n{INV.replace('100000', power)}\n")
+    planned = plan(load(BASE).merged, read_files([file]))
+    assert "can mean two numbers" in messages(planned)
+    assert planned.refused

@@ -1,0 +1,79 @@
+"""Factors of a registry file: corrected by another row, never edited, accepted by name."""
+
+from dataclasses import replace
+
+from services.registry.document import to_yaml
+from tests.services.registry.texts import BASE, PROJECT, messages
+
+
+def test_a_factor_from_memory_is_warned_of_until_it_is_accepted_by_name(load):
+    """A number that nobody compared with its text would pass unseen into a statement."""
+    said = load(BASE + PROJECT)
+    assert not said.refused
+    assert "factor jcm-vn-am007-case-1 = 0.333 tCO2/MWh is from memory" in messages(said)
+    accepting = PROJECT + "    parameters: {accept_factors: [jcm-vn-am007-case-1]}\n"
+    assert "from memory" not in messages(load(BASE + accepting))
+
+
+GRID = """
+factors:
+  - {id: grid-2024, kind: grid.vn, value: 0.66, unit: tCO2/MWh, direction: consumed,
+     valid_from: 2024-01-01, source: letter 1, certainty: R, verified: true}
+"""
+CORRECTED = (
+    GRID
+    + """
+  - {id: grid-2024-b, kind: grid.vn, value: 0.67, unit: tCO2/MWh, direction: consumed,
+     valid_from: 2024-01-01, source: letter 2, certainty: R, verified: true,
+     supersedes: grid-2024}
+"""
+)
+
+
+def test_a_factor_is_corrected_by_another_that_names_it(load):
+    """A value would be edited, and the statements that used it would rest on nothing."""
+    stored = load(BASE + GRID).merged
+    changed = load(BASE + GRID.replace("0.66", "0.67"), stored)
+    assert changed.refused
+    assert "never changed" in messages(changed)
+    assert "`supersedes: grid-2024`" in messages(changed)
+    planned = load(BASE + CORRECTED, stored)
+    assert not planned.refused, messages(planned)
+    again = load(to_yaml(planned.merged))
+    assert again.merged == planned.merged
+    text = CORRECTED.replace("supersedes: grid-2024}", "supersedes: grid-2023}")
+    assert "no other factor" in messages(load(BASE + text, stored))
+
+
+def test_factors_do_not_walk_away_from_the_published_one_step_by_step(load):
+    """Each step of 14 % would pass, and three of them make a grid without coal."""
+    first = GRID.replace("0.66", "0.57")
+    stored = load(BASE + first).merged
+    second = CORRECTED.replace("value: 0.66,", "value: 0.57,").replace("0.67", "0.50")
+    planned = load(BASE + second, stored)
+    assert planned.refused
+    assert "0.50 is less than 0.85" in messages(planned)
+    # one that was stored before stops no other row
+    held = replace(stored, entries={**stored.entries, **planned.merged.entries})
+    other = load(BASE.replace("name: S,", "name: T,"), held)
+    assert not other.refused, messages(other)
+    assert "warning" in messages(other)
+
+
+def test_a_project_older_than_its_factors_is_refused(load):
+    """Its live account could not be compiled, and `tonne run` would stop."""
+    buses = """
+  - {id: bus, site: s, class: vehicle, profile: generic, installed: 2010-01-01T00:00:00Z}
+  - {id: ch, site: s, class: ev_charger, profile: generic, installed: 2010-01-01T00:00:00Z}
+projects:
+  - id: bus
+    name: Buses
+    methodology: ams-iii-c
+    version: "16.0"
+    crediting_period: {from: 2010-01-01, to: 2020-01-01}
+    devices: [{device: ch, role: charging}, {device: bus, role: vehicle}]
+    parameters: {sfc_l_per_100km: 34, baseline_year: 2009}
+"""
+    planned = load(BASE + buses.lstrip("\n"))
+    assert planned.refused
+    assert "no factor of kind 'grid.vn' is valid on 2010-01-01" in messages(planned)

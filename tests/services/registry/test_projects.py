@@ -1,0 +1,127 @@
+"""Projects of a registry file: what cannot be accounted is refused before it runs."""
+
+from dataclasses import replace
+
+import pytest
+
+from mrv import methodologies
+from services.registry import needs
+from services.registry.service_times import during_us, timezone
+from tests.services.registry.texts import BASE, PROJECT, messages
+
+
+def test_a_methodology_of_documents_alone_is_refused(load, monkeypatch):
+    """A project on invoices would be imported, and nothing of it ever be counted."""
+    bare = replace(methodologies.find("jcm-vn-am007"), roles={}, applicability=())
+    monkeypatch.setattr(needs, "find", lambda *_: bare)
+    planned = load(BASE + PROJECT)
+    assert planned.refused
+    assert "no device class delivers what jcm-vn-am007 monitors" in messages(planned)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("jcm-vn-am007", "jcm-vn-am999"), "methodology 'jcm-vn-am999' is unknown"),
+        (('"1.0"', '"2.0"'), "jcm-vn-am007 has no version '2.0'; known versions: 1.0"),
+        (("case: 1", "case: 4"), "case = 4 must be one of 1, 2, 3"),
+        ((", case: 1", ""), "'case' is missing"),
+        (
+            ("    expected", "    parameters: {accept_factors: [x]}\n    expected"),
+            "accept_factors: 'x' is no factor",
+        ),
+        (
+            ("    expected", "    parameters: {accept_factors: x}\n    expected"),
+            "accept_factors = 'x' must be a list of factor ids",
+        ),
+        (("case: 1", "case: 1, colour: red"), "unknown key 'colour'"),
+        (("role: generation", "role: charging"), "no device has the role 'generation'"),
+        (("device: inv", "device: inw"), "'inw' is not registered"),
+        (("from: 2026", "from: 2037"), "2036-01-01 is not after 2037-01-01"),
+        (("case: 1}", "case: 1, from: 2025-01-01}"), "is not within 2026-01-01 to 2036-01-01"),
+        (("case: 1}", "case: 1}, {device: inv, role: generation, case: 2}"), "would serve twice"),
+    ],
+)
+def test_a_project_that_cannot_be_accounted_is_refused(load, change, message):
+    """A project would run for a year and its period could not be closed."""
+    planned = load(BASE + PROJECT.replace(*change, 1))
+    assert planned.refused
+    assert message in messages(planned)
+
+
+def test_a_device_without_the_register_is_refused(load):
+    """Buses would be credited without the electricity that charges them."""
+    text = BASE.replace("class: pv_inverter", "class: air_station") + PROJECT
+    planned = load(text)
+    assert "role 'generation' takes a pv_inverter or energy_meter" in messages(planned)
+    meter = BASE.replace("pv_inverter, profile: generic", "energy_meter, profile: eastron-sdm630")
+    assert not load(meter + PROJECT).refused
+
+
+def test_two_projects_cannot_share_a_device(load):
+    """The same kWh would be claimed twice."""
+    stored = load(BASE + PROJECT).merged
+    other = PROJECT.replace("id: pv", "id: pv-2").replace("from: 2026", "from: 2035")
+    planned = load(other, stored)
+    assert planned.refused
+    assert "devices: inv would serve in pv too from 2035-01-01" in messages(planned)
+    assert not load(other.replace("2035", "2036").replace("to: 2036", "to: 2040"), stored).refused
+
+
+def test_a_check_meter_claims_no_energy_of_its_own(load):
+    """The same kilowatt hours would be claimed by two projects, once from each meter."""
+    meter = (
+        "  - {id: NAME, site: s, class: energy_meter, profile: generic,"
+        " installed: 2026-01-01T00:00:00Z}\n"
+    )
+    meters = BASE + meter.replace("NAME", "main") + meter.replace("NAME", "check, check_of: main")
+    one = PROJECT.replace("device: inv", "device: main")
+    other = one.replace("projects:\n", "").replace("id: pv", "id: pv2")
+    apart = load(meters + one + other.replace("device: main", "device: inv"))
+    assert not apart.refused, messages(apart)
+    told = load(meters + one + other.replace("device: main", "device: check"))
+    assert told.refused
+    assert "its check meter check counts the same" in messages(told)
+    both = one.replace("case: 1}]", "case: 1}, {device: check, role: generation, case: 1}]")
+    assert "main would serve twice" in messages(load(meters + both))
+
+
+def test_moving_a_site_moves_its_projects_days(load):
+    """A corrected time zone would leave crediting at the wrong midnight."""
+    stored = load(BASE + PROJECT).merged
+    planned = load(BASE.replace("Asia/Ho_Chi_Minh", "America/Denver"), stored)
+    assert [e.id for e in planned.changes] == ["s", "pv"]
+    project = planned.merged.projects["pv"]
+    zone = timezone(project, planned.merged)
+    assert during_us(project, project.devices[0], zone)[0] == 1_767_250_800_000_000
+
+
+SLIDES = (
+    BASE.replace("rated_power_w: 100000", "rated_power_w: 45000000")
+    + PROJECT.replace("energy_kwh_per_year: 120000", "energy_kwh_per_year: 214706580")
+    + "    modules: {count: 400000, watt: 440}\n"
+)
+
+
+def test_the_slides_45_mw_raises_a_warning(load):
+    """A plan with a slip of a factor of four would be taken for a plan."""
+    planned = load(SLIDES)
+    said = messages(planned)
+    assert not planned.refused
+    assert "4,771 kWh/kW a year, a capacity factor of 54.5 %, implausible" in said
+    assert "400,000 modules of 440 W = 176,000 kW would give 1,219.9 kWh/kW" in said
+    assert "a ratio of 3.91" in said
+    assert load(SLIDES, strict=True).refused
+
+
+def test_more_hours_than_a_year_has_is_an_error(load):
+    """A unit slip of a thousand would pass as a warning."""
+    planned = load(SLIDES.replace("rated_power_w: 45000000", "rated_power_w: 45000"))
+    assert planned.refused
+
+
+def test_the_176_mw_reading_of_the_slides_is_plausible(load):
+    """The check would cry wolf over a sound plan."""
+    planned = load(SLIDES.replace("rated_power_w: 45000000", "rated_power_w: 176000000"))
+    assert "implausible" not in messages(planned)
+    assert "a ratio of" not in messages(planned)

@@ -1,0 +1,145 @@
+"""Registry files: each row is held against every rule, and refused by its place and key."""
+
+import pytest
+import yaml
+
+from ingest.errors import RegistryError
+from services.registry.entries import Registry
+from services.registry.files import read_files
+from services.registry.located import read_yaml
+from services.registry.plan import plan
+from tests.bench import load as fleet
+from tests.services.registry.texts import BASE, DEMO, PROJECT, messages
+
+
+def test_the_demo_registry_is_clean(load):
+    """The first thing a reader runs would greet them with warnings."""
+    planned = load(DEMO.read_text(encoding="utf-8"), strict=True)
+    assert not planned.refused, messages(planned)
+    assert {r.result for r in planned.results} == {"created"}
+    assert planned.merged.devices["nrel-rsf2-inv2"].rated_power_w == 100_000
+    classes = {d.class_id for d in planned.merged.devices.values()}
+    assert len(classes) == 7
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("class: pv_inverter", "class: windmill"), "'windmill' is no device class; known: air"),
+        (("profile: generic", "profile: acme"), "'acme' is no profile of pv_inverter; known"),
+        (("site: s,", "site: t,"), "site: 't' is not registered"),
+        (("Asia/Ho_Chi_Minh", "Asia/Hanoi"), "'Asia/Hanoi' is unknown; use an IANA name"),
+        (("rated_power_w: 100000", "gateway: gw"), "gateway: 'gw' is not registered"),
+        (("rated_power_w: 100000", "gateway: inv"), "loop inv -> inv"),
+        (("rated_power_w: 100000", 'rated_power_w: "1"'), "'1' must be a number, written without"),
+        (("rated_power_w: 100000", "rated_power_w: 1.5"), "1.5 must be a whole number"),
+        (("rated_power_w: 100000", "rated_power_w: -1"), "-1 must be from 1"),
+        (("rated_power_w: 100000", "rated_power_w: .nan"), "'.nan' must be a number"),
+        (("rated_power_w", "rated_power_kw"), "rated_power_kw: unknown key; known here: id, site"),
+        (("T00:00:00Z", "T00:00:00"), "must be a time with its offset"),
+        (("T00:00:00Z", ""), "must be a time with its offset"),
+        (("id: inv", "id: inv/1"), "'inv/1' is no id"),
+        (("id: inv, ", ""), "id: is missing; give text"),
+        (("latitude: 20.9", "latitude: 209"), "209 must be from -90 to 90"),
+        (("devices:", "device:"), "device: unknown key; known here: sites"),
+        (("id: inv, ", "id: inv, id: inw, "), "key 'id' is given twice"),
+        (("sites:", "sites: ["), "this is no YAML"),
+    ],
+)
+def test_a_wrong_row_names_place_key_and_remedy(load, change, message):
+    """A typing slip in a file of thousands of devices could not be found."""
+    text = BASE.replace(*change, 1)
+    try:
+        planned = load(text)
+    except RegistryError as error:
+        said = str(error)
+    else:
+        assert planned.refused
+        said = messages(planned)
+    assert message in said
+    assert "registry.yaml:" in said
+
+
+def test_a_gateway_loop_of_three_is_found(load):
+    """No principal could ever speak for any of them."""
+    rows = [
+        f"  - {{id: d{i}, site: s, class: vehicle, profile: generic, gateway: d{(i + 1) % 3}, "
+        "installed: 2026-01-01T00:00:00Z}\n"
+        for i in range(3)
+    ]
+    assert "loop d0 -> d1 -> d2 -> d0" in messages(load(BASE + "".join(rows)))
+
+
+def test_ids_and_versions_keep_their_text(load):
+    """Device 007 would become 7, and version 1.10 become 1.1."""
+    text = (BASE + PROJECT).replace("inv", "007").replace("pv_007erter", "pv_inverter")
+    assert "007" in load(text).merged.devices
+    assert "has no version '1.10'" in messages(load(text.replace('"1.0"', "1.10")))
+
+
+@pytest.mark.parametrize("nested", ["*{}", "{{a: *{}}}"])
+def test_a_file_that_stands_for_more_than_it_says_is_refused(tmp_path, nested):
+    """Twelve lines of aliases took all memory; a file that shares what it repeats is read."""
+    lines = ["sites:", "- &a0 [x, x]"]
+    for k in range(1, 19):
+        part = nested.format(f"a{k - 1}")
+        lines.append(f"- &a{k} [{', '.join([part] * 10)}]")
+    file = tmp_path / "sites.yaml"
+    file.write_text("\n".join(lines))
+    with pytest.raises(RegistryError, match=r"sites.yaml:2: its aliases|nested more than"):
+        read_files([file])
+    assert len(read_yaml("- &one {id: s}\n" + "- *one\n" * 20_000, "x")) == 20_001
+
+
+def test_what_a_file_does_not_speak_of_stays(load):
+    """A CSV of devices would wipe out their certificates."""
+    certificate = "calibrations: [{performed: 2026-01-01, valid_until: 2027-01-01, certificate: C}]"
+    stored = load(BASE.replace("00Z}", f"00Z, {certificate}}}")).merged
+    planned = load(BASE, stored)
+    assert [r.result for r in planned.results] == ["unchanged", "unchanged"]
+
+
+def test_a_device_keeps_its_class(load):
+    """Its older readings would be in a table where nobody looks for them."""
+    stored = load(BASE).merged
+    assert "cannot become 'energy_meter'" in messages(
+        load(BASE.replace("pv_inverter", "energy_meter"), stored)
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("topics: [{id: a, template: x/y}]", "registry.yaml:1: topic a: template: 'x/y' must hold"),
+        ("topics: [{id: a, template: 'x/{device}', active: 'no'}]", "'no' must be true or false"),
+        (
+            "topics: [{id: a, template: 'x/{device}/+'}, {id: b, template: 'x/+/{device}'}]",
+            "'x/+/{device}' and 'x/{device}/+' of a fit the same topics",
+        ),
+    ],
+)
+def test_a_template_of_topics_is_checked_on_import(load, text, message):
+    """A template that means two devices would let one speak for the other."""
+    planned = load(text)
+    assert planned.refused
+    assert message in messages(planned)
+
+
+@pytest.mark.parametrize("section", ["devices", "projects", "sites"])
+def test_a_large_registry_is_gone_through_a_fixed_number_of_times(tmp_path, monkeypatch, section):
+    """A change of one device among a hundred thousand would take hours, by the square of all."""
+    read = getattr(Registry, section).fget
+    monkeypatch.setattr(fleet, "_PER_PROJECT", 1)
+    counts = []
+    for devices in (2, 12):
+        file = tmp_path / "many.yaml"
+        file.write_text(yaml.safe_dump(fleet.registry(devices)), encoding="utf-8")
+        incoming = read_files([file])
+        seen = []
+        monkeypatch.setattr(
+            Registry, section, property(lambda self, seen=seen: seen.append(1) or read(self))
+        )
+        planned = plan(incoming.registry, incoming)
+        assert not planned.refused
+        counts.append(len(seen))
+    assert counts[0] == counts[1]

@@ -25,7 +25,6 @@ from tests.planted import planted
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
 
-pytestmark = pytest.mark.integration
 BEGIN = datetime(2026, 3, 1, 17, tzinfo=UTC)  # 2 March at the plant
 DAY = timedelta(days=1)
 

@@ -16,7 +16,6 @@ from services.store.statements.units import UnitEvent, balances, enter, events
 from tests.fix_timescale import _fresh
 from tests.services.issuer import logged, plant
 
-pytestmark = pytest.mark.integration
 CREDITED, VINTAGE = 12, 2026
 STATES = ("issued", "first transferred", "transferred", "cancelled", "retired")
 DAY = date(2026, 6, 1)

@@ -85,7 +85,8 @@ def list_(
         return
     head = ("number", "severity", "kind", "of", "part", "state", "since", "devices", "cost a day")
     rows = [
-        (one["id"], one["severity"], one["kind"], one["subject"], one["part"] or None,
+        (one["id"], one["severity"], one["kind"], one["subject"],
+         one["detail"].get("exceeded") or one["part"] or None,
          one["state"], shown_time(one["since"], one["timezone"]),
          one["devices"], _tonnes(one["cost_t_per_day"]))
         for one in found

@@ -39,13 +39,15 @@ def storage(conn: Connection) -> Iterator[Finding]:
 
 def _columnstore(conn: Connection) -> Finding:
     """Whether old chunks are compressed, by what the chunks are and not by what is set."""
-    if not columnstore.available(conn):
+    if count := columnstore.locked(conn):
+        found = columnstore.LOCKED.format(columnstore.licence(conn) or "not set", count)
+        return Finding("columnstore", "wrong", found, columnstore.UNLOCK)
+    if said := columnstore.why_not(conn):
         fix = (
             "TimescaleDB's Community edition (deploy/compose.yaml has it) compresses them;"
             " without it size the disk for rows and run `tonne archive run`, see docs/archive.md"
         )
-        found = columnstore.NONE.format(columnstore.licence(conn) or "not set")
-        return Finding("columnstore", "missing", found, fix)
+        return Finding("columnstore", "missing", said, fix)
     if left := columnstore.without(conn):
         return Finding("columnstore", "wrong", f"not for {', '.join(left)}", "`tonne migrate`")
     if late := columnstore.waiting(conn, columnstore.OVERDUE_DAYS):

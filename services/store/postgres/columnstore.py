@@ -27,6 +27,8 @@ NONE = (
     "timescaledb.license is {}: the Apache edition has no columnstore, readings, intervals and"
     " emissions are kept as rows"
 )
+LOCKED = "timescaledb.license is {}: compressed chunks ({}) can be neither read nor written"
+UNLOCK = "install TimescaleDB's Community edition, set timescaledb.license = 'timescale', restart"
 _COMMUNITY = "timescale"
 _LAYOUT = {
     "interval_quantity": ("device_id, quantity", "start"),
@@ -70,6 +72,26 @@ def available(conn: Connection) -> bool:
     return licence(conn) == _COMMUNITY
 
 
+def locked(conn: Connection) -> int:
+    """Return how many chunks a server with a columnstore compressed, where this one has none."""
+    if available(conn):
+        return 0
+    row = conn.execute(
+        f"SELECT count(*) FROM timescaledb_information.chunks h WHERE {_OURS} AND h.is_compressed"
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def why_not(conn: Connection) -> str:
+    """Say why the server has no columnstore, and what that means; empty where it has one."""
+    if available(conn):
+        return ""
+    name = licence(conn) or "not set"
+    if count := locked(conn):
+        return f"{LOCKED.format(name, count)}; {UNLOCK}"
+    return NONE.format(name)
+
+
 def lift_limit(conn: Connection) -> None:
     """
     Let a transaction decompress what it must, where the server has a limit of that.
@@ -81,8 +103,8 @@ def lift_limit(conn: Connection) -> None:
 
 def switch_on(conn: Connection) -> str:
     """Lay tables out for the columnstore; say what was done, or why nothing was."""
-    if not available(conn):
-        return NONE.format(licence(conn) or "not set")
+    if said := why_not(conn):
+        return said
     try:
         for name in without(conn):
             with conn.transaction():

@@ -15,8 +15,6 @@ from services.store.postgres import columnstore
 from services.store.postgres.migrate import migrate
 from services.store.postgres.pool import connect
 
-pytestmark = pytest.mark.integration
-
 
 @pytest.fixture
 def connection(database_url):
@@ -53,6 +51,20 @@ def test_what_is_claimed_is_what_is(database_url, connection, monkeypatch):
     assert found.state == "ok"
     count = connection.execute("SELECT count(*), sum(energy_import_wh) FROM reading_energy_meter")
     assert count.fetchone() == (1000, 500_500)
+
+
+def test_compressed_chunks_under_another_license_are_told_of(database_url, connection, monkeypatch):
+    """After a move to Debian's package nothing old can be read, and it was told to be rows."""
+    monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
+    monkeypatch.setattr(columnstore, "licence", lambda _: "apache")
+    assert "kept as rows" in columnstore.why_not(connection)
+    connection.execute("UPDATE _timescaledb_catalog.chunk SET status = status | 1")
+    said = "timescaledb.license is apache: compressed chunks (1) can be neither read nor written"
+    (found,) = [one for one in storage(connection) if one.what == "columnstore"]
+    assert (found.state, said in found.found) == ("wrong", True)
+    assert said in columnstore.switch_on(connection)
+    assert said in CliRunner().invoke(command, ["status"]).output
+    assert said in str(CliRunner().invoke(command, ["run"]).exception)
 
 
 def test_a_chunk_that_others_write_to_is_told_of(database_url, connection, monkeypatch):

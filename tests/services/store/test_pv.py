@@ -16,7 +16,6 @@ from services.store.postgres.pool import connect
 from services.store.views.device_page import device_page
 from services.store.views.fleet_metrics import refresh_days
 
-pytestmark = pytest.mark.integration
 RECORDED = Path(__file__).parents[3] / "deploy/data/nrel_rsf2_inverter_15min.csv"
 SRR = Path(__file__).parents[2] / "mrv/performance/rdtools_srr.json"
 DC_KW, GAMMA = 250.0, -0.4
@@ -48,7 +47,7 @@ def watching(database_url):
         yield connection
 
 
-def _inverter(conn, name, rows, *, arrays=((DC_KW * 1000, GAMMA),), rated_w=300_000):
+def _inverter(conn, name, rows, *, arrays=((DC_KW * 1000, GAMMA),), rated_w=300_000, tilt=10):
     """Put an inverter with a row a quarter hour, the last on the day before today."""
     conn.execute(
         "INSERT INTO device (id, site, class, profile, installed, rated_power_w)"
@@ -58,8 +57,8 @@ def _inverter(conn, name, rows, *, arrays=((DC_KW * 1000, GAMMA),), rated_w=300_
     for k, (dc_w, gamma) in enumerate(arrays):
         conn.execute(
             "INSERT INTO device_array (device_id, begins, dc_power_w, tilt, azimuth,"
-            " temperature_coefficient_percent) VALUES (%s, %s, %s, 10, 180, %s)",
-            [name, datetime(2020 + k, 1, 1, tzinfo=UTC), dc_w, gamma],
+            " temperature_coefficient_percent) VALUES (%s, %s, %s, %s, 180, %s)",
+            [name, datetime(2020 + k, 1, 1, tzinfo=UTC), dc_w, tilt, gamma],
         )
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     begin = today - timedelta(minutes=15 * len(rows))
@@ -225,7 +224,7 @@ def test_what_dust_took(conn, watching, database_url, monkeypatch):
         (len(case["ratio"]) + 1 - k, ratio, 1000 * sun)
         for k, (ratio, sun) in enumerate(zip(case["ratio"], case["insolation"], strict=True))
     ]
-    _inverter(conn, "dusty", [])
+    _inverter(conn, "dusty", [], tilt=None)  # no sky is made of these
     with conn.transaction(), conn.cursor() as cursor:
         # as PVWatts expects, and of the days without energy it stood for the most part
         cursor.executemany(
@@ -239,8 +238,7 @@ def test_what_dust_took(conn, watching, database_url, monkeypatch):
             " VALUES ('dusty', current_date - %s, 'UTC', %s, 36000, %s, 0, 36000, %s)",
             [(day, sun, sun, 0 if ratio else sun) for day, ratio, sun in days],
         )
-    _inverter(conn, "young", _clear())
-    conn.execute("UPDATE device_array SET tilt = NULL")  # no sky is made of these
+    _inverter(conn, "young", _clear(), tilt=None)
     assert pv_outlook.refresh(watching).trends == 1
     found = device_page(watching, None, "dusty")["pv"]
     assert found["trend"] is None  # two years make one

@@ -42,15 +42,6 @@ def metered(timescale, migrated_template, tmp_path_factory):
         yield url, {(device, start): value for device, start, value in rows}
 
 
-@contextmanager
-def _undone(url):
-    with (
-        connect(url, role="tonne_mrv", autocommit=True) as found,
-        found.transaction(force_rollback=True),
-    ):
-        yield found
-
-
 def _certificate(number, device, wh, begin=BEGIN, end=BEGIN + DAY):
     return Certificate(f"C-{number}", "I-REC", device, begin, end, wh, "body", "document")
 
@@ -70,7 +61,7 @@ def _certificate(number, device, wh, begin=BEGIN, end=BEGIN + DAY):
 def test_certified_never_exceeds_measured(metered, steps):
     """A megawatt hour would be sold twice: as a certificate, and as another certificate."""
     url, measured = metered
-    with _undone(url) as conn:
+    with logged.undone(url) as conn:
         for number, (device, at, length, wh) in enumerate(steps):
             begin = BEGIN + timedelta(minutes=15 * at)
             end = begin + timedelta(minutes=15 * length)

@@ -22,7 +22,7 @@ from ingest.columns import UNUSABLE, Bucket, Rejected, convert
 from ingest.errors import PayloadError
 from ingest.model import NULL, Frame
 from ingest.profiles import register_blocks
-from ingest.reading import MAX_MS, Reading, Registers, Row, Stated, time_us
+from ingest.reading import MAX_MS, Names, Reading, Registers, Row, Stated, time_us
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from ingest.columns import Key
     from ingest.formats.row_reading import Given
     from ingest.model import Column, Device, Fleet
-    from ingest.reading import Names
 
 __all__ = ["MAX_PAYLOAD", "Decoded", "Rejected", "decode"]
 

@@ -17,7 +17,7 @@ import numpy as np
 from ingest.intervals import Marks, Steps, heads, share
 from ingest.model import NULL, OTHER_FIELDS, IntervalRows
 from ingest.pipeline import power
-from ingest.pipeline.meter_state import FROM_START, NEVER
+from ingest.pipeline.meter_state import FROM_START, NEVER, MeterState, Register
 from ingest.pipeline.power import Power
 from ingest.pipeline.register_steps import Column as Rows
 from ingest.pipeline.register_steps import Ends, trace
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ingest.model import Frame, Int32, Int64
-    from ingest.pipeline.meter_state import MeterState, Register
     from ingest.pipeline.register_bounds import Bounds, RegisterColumn
 
 

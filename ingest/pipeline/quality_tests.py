@@ -20,8 +20,8 @@ from ingest.limits import UNIT_LEVELS
 from ingest.model import NULL
 from ingest.pipeline.channel_series import Series, heads
 from ingest.pipeline.flags import TIME, Flags
-from ingest.pipeline.quality_limits import AT_WORK, PHASES_FLOOR, PHASES_LEAST_W
-from ingest.pipeline.quality_state import Standing, pairs_of, runs_of
+from ingest.pipeline.quality_limits import AT_WORK, PHASES_FLOOR, PHASES_LEAST_W, Checks, Thresholds
+from ingest.pipeline.quality_state import Pair, Standing, Watch, Watched, pairs_of, runs_of
 from ingest.quality import (
     flat_line,
     gross_range,
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 
     from ingest.classes import Channel
     from ingest.model import Column, Float64, Frame, Int32
-    from ingest.pipeline.quality_limits import Checks, Thresholds
-    from ingest.pipeline.quality_state import Pair, Watch, Watched
 
     Mask = NDArray[np.bool_]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from ingest import classes, profiles, units
-from ingest.classes import QUANTITY_INDEX
+from ingest.classes import QUANTITY_INDEX, Channel, DeviceClass
 from ingest.model import INTERVAL_US, others
 from ingest.registers import MARGIN, MARGIN_RATED, Meter, rates
 from ingest.sun import QUARTERS, lit, lit_of_day, lit_us
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ingest.classes import Channel, DeviceClass
     from ingest.model import Device, Fleet, Float64, Int16, Int32, Int64
 
 _Number = TypeVar("_Number", bound=np.generic)

@@ -16,14 +16,13 @@ import numpy as np
 from ingest import intervals
 from ingest.intervals import Marks, Steps, heads
 from ingest.model import NULL
-from ingest.pipeline.meter_state import NEVER
+from ingest.pipeline.meter_state import NEVER, Register
 from ingest.registers import RETIRED_US, UNKNOWN, Mark, Other, Reader, clean
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ingest.model import Int16, Int32, Int64
-    from ingest.pipeline.meter_state import Register
     from ingest.pipeline.register_bounds import Bounds, RegisterColumn
 
 

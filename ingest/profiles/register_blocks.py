@@ -9,13 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ingest.formats.register_words import SIZES, WORD, number
-from ingest.profiles.register_map import EITHER
-from ingest.reading import Stated
+from ingest.profiles.register_map import EITHER, Register
+from ingest.reading import Block, Registers, Stated
 
 if TYPE_CHECKING:
     from ingest.profiles import Profile
-    from ingest.profiles.register_map import Register
-    from ingest.reading import Block, Registers
 
 
 def read(reading: Registers, profile: Profile) -> Stated:

@@ -7,16 +7,12 @@ profile's unit; `register_blocks` reads by it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ingest.errors import ProfileError
-from ingest.formats.register_words import SIZES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from ingest.formats.register_words import Order
+from ingest.formats.register_words import SIZES, Order
 
 EITHER = "either"
 _TABLES = ("holding", "input", EITHER)

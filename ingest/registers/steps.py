@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from ingest.model import INTERVAL_US
 from ingest.registers.lines import SPREAD_US, Mark, Other, Trail
-from ingest.registers.meter import CATCH_UP, JITTER, KNOWN, Step
-
-if TYPE_CHECKING:
-    from ingest.registers.meter import Meter
+from ingest.registers.meter import CATCH_UP, JITTER, KNOWN, Meter, Step
 
 
 @dataclass(slots=True)

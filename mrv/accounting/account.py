@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from mrv.accounting.device_bindings import key
-from mrv.accounting.emission_rows import EmissionRows
+from mrv.accounting.emission_rows import Bindings, EmissionRows
 from mrv.methodologies import reduction
 
 if TYPE_CHECKING:
     from ingest.model import Int32, Int64, IntervalRows
-    from mrv.accounting.emission_rows import Bindings
     from mrv.rounding import Rates
 
 

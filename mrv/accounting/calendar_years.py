@@ -9,19 +9,17 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from ingest.model import INTERVAL_US
+from ingest.model import INTERVAL_US, Fleet
 from mrv.accounting.device_bindings import common, costed
 from mrv.accounting.period_result import Finding
 from mrv.calendar import month_us, parts, year_us
 from mrv.methodologies import implausible
-from mrv.model import GAINING, LENGTH, MONTH, PERIOD, Activity
+from mrv.model import GAINING, LENGTH, MONTH, PERIOD, Activity, Factors, Methodology, Reductions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from ingest.model import Fleet
     from mrv.accounting.device_period import Monitored
-    from mrv.model import Factors, Methodology, Reductions
     from mrv.parameters.inputs import Inputs
     from mrv.registry.project import Project
 

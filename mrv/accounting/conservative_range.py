@@ -15,23 +15,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ingest.model import INTERVAL_US
-from mrv.accounting.device_bindings import common, costed
+from ingest.model import INTERVAL_US, Fleet
+from mrv.accounting.device_bindings import Span, common, costed
 from mrv.accounting.factor_acceptance import parameters_of
 from mrv.calendar import local_date, utc_text
 from mrv.errors import PeriodError
 from mrv.methodologies import find, unit_reductions
 from mrv.parameters.inputs import read
-from mrv.registry.project import service_intervals
+from mrv.registry.project import Project, ProjectDevice, service_intervals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from ingest.model import Fleet
-    from mrv.accounting.device_bindings import Span
     from mrv.accounting.device_period import Monitored, YearPart
     from mrv.model import Factors, Methodology, Reductions
-    from mrv.registry.project import Project, ProjectDevice
 
 Place = tuple[int, int]
 

@@ -24,8 +24,8 @@ from mrv.errors import MethodologyError
 from mrv.factors.brought import bounded
 from mrv.factors.ledger import Ledger
 from mrv.methodologies import find, reduction, unit_reductions
-from mrv.parameters.inputs import read
-from mrv.registry.project import service_intervals
+from mrv.parameters.inputs import Inputs, read
+from mrv.registry.project import Project, ProjectDevice, service_intervals
 from mrv.rounding import UG_PER_T, Rates
 
 if TYPE_CHECKING:
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
     from ingest.model import Fleet, Int64
     from mrv.model import Factors, Methodology, Reductions, RoleNeeds
-    from mrv.parameters.inputs import Inputs
-    from mrv.registry.project import Project, ProjectDevice
 
 Span = tuple[int, int]
 # Of a base unit: baseline, project, leakage, withheld. [ug CO2e]

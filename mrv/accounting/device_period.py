@@ -20,24 +20,33 @@ import numpy as np
 
 from ingest.model import INTERVAL_US
 from mrv import calendar
-from mrv.accounting.coverage import Served, gaps, service
+from mrv.accounting.coverage import Served, Service, gaps, service
 from mrv.accounting.device_limits import beyond_most, beyond_rating
-from mrv.accounting.gap_deductions import OwnUse, charge_error, charge_gap, highest_rate
+from mrv.accounting.gap_deductions import (
+    ErrorCharge,
+    GapCharge,
+    OwnUse,
+    charge_error,
+    charge_gap,
+    highest_rate,
+)
 from mrv.errors import PeriodError
-from mrv.model import MONTH, Activity
-from mrv.registry.calibration import uncovered
-from mrv.registry.project import service_intervals
+from mrv.model import MONTH, Activity, Most, RoleNeeds
+from mrv.registry.calibration import Uncovered, uncovered
+from mrv.registry.project import (
+    Calibration,
+    Certified,
+    Project,
+    ProjectDevice,
+    Unshown,
+    service_intervals,
+)
 from mrv.rounding import exact_sum
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from ingest.model import Device, Int32, Int64, IntervalRows
-    from mrv.accounting.coverage import Service
-    from mrv.accounting.gap_deductions import ErrorCharge, GapCharge
-    from mrv.model import Most, RoleNeeds
-    from mrv.registry.calibration import Uncovered
-    from mrv.registry.project import Calibration, Certified, Project, ProjectDevice, Unshown
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ingest.model import INTERVAL_US
 from mrv.accounting.period_result import Coverage, Deduction, DeviceOutcome, GapOutcome
 from mrv.methodologies import unit_reductions
-from mrv.rounding import decimal_text, share_text
+from mrv.rounding import Mode, decimal_text, share_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from mrv.accounting.gap_deductions import GapCharge
     from mrv.model import Factors, Methodology, Reductions
     from mrv.parameters.inputs import Inputs
-    from mrv.rounding import Mode
 
 _PLACES = 6
 CALIBRATION = "calibration"

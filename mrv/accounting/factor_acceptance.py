@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from mrv.accounting.period_result import Finding
 from mrv.errors import MethodologyError
-from mrv.parameters.inputs import read
+from mrv.parameters.inputs import Inputs, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from mrv.model import Factor, Methodology
-    from mrv.parameters.inputs import Inputs
 
 KEY = "accept_factors"
 FROM_MEMORY = "M"

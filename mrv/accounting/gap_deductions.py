@@ -11,13 +11,12 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from ingest import classes
-from ingest.model import HOUR_US, INTERVAL_US
+from ingest.model import HOUR_US, INTERVAL_US, Device
 from mrv.rounding import exact_sum
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ingest.model import Device
     from mrv.accounting.coverage import Gap, Service
     from mrv.model import RoleNeeds
     from mrv.registry.calibration import Uncovered

@@ -18,17 +18,15 @@ from mrv.accounting.period_result import Finding
 from mrv.accounting.unmeasured import CONSTANT, LABORATORY, UNMEASURED, rounded
 from mrv.calendar import local_date, months
 from mrv.errors import FactorError
-from mrv.factors.brought import published
+from mrv.factors.brought import Choice, published
 from mrv.methodologies import GRID
-from mrv.parameters.inputs import exact
+from mrv.parameters.inputs import Inputs, exact
 from mrv.rounding import decimal_text, exact_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from mrv.factors.brought import Choice
     from mrv.model import Factor, Factors, Methodology
-    from mrv.parameters.inputs import Inputs
     from mrv.parameters.specs import ParameterSpec
     from mrv.registry.project import Measured, Sample
 

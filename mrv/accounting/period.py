@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ingest.model import INTERVAL_US
+from ingest.model import INTERVAL_US, Fleet, IntervalRows
 from mrv.accounting.calendar_years import conditions_hold, inputs_by_year, parts_of_years
 from mrv.accounting.conservative_range import worst
 from mrv.accounting.cross_checks import Rows, cross_checks
@@ -41,19 +41,15 @@ from mrv.errors import PeriodError
 from mrv.factors.centres import centres
 from mrv.factors.ledger import Ledger
 from mrv.methodologies import find
-from mrv.model import Candidate, CandidateDevice, Reductions
-from mrv.parameters.inputs import exact
-from mrv.registry.project import BOUNDED, FIRST, Besides
+from mrv.model import Candidate, CandidateDevice, Factors, Reductions
+from mrv.parameters.inputs import Inputs, exact
+from mrv.registry.project import BOUNDED, FIRST, Besides, Calibration, Project
 from mrv.rounding import UG_PER_T, to_integer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ingest.model import Fleet, IntervalRows
     from mrv.accounting.device_period import Monitored
-    from mrv.model import Factors
-    from mrv.parameters.inputs import Inputs
-    from mrv.registry.project import Calibration, Project
 
 
 def close(

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from ingest.model import INTERVAL_US
-from mrv.accounting.device_period import Bounds
+from ingest.model import INTERVAL_US, Fleet
+from mrv.accounting.device_period import Bounds, Monitored
 from mrv.accounting.distance_history import limited
 from mrv.accounting.owner_inputs import (
     MEASURED,
@@ -30,23 +30,19 @@ from mrv.accounting.owner_inputs import (
 )
 from mrv.accounting.period_result import Finding, ParameterUse
 from mrv.accounting.plausible_service import raised, stretches
-from mrv.accounting.twin_series import twins
+from mrv.accounting.twin_series import Twins, twins
 from mrv.accounting.unmeasured import AGREED, raised_to, rounded, settled
 from mrv.calendar import local_date, utc_text
 from mrv.factors.brought import bounded as bounded_book
 from mrv.registry.calibration import of_meter
-from mrv.registry.project import BOUNDED, FIRST
+from mrv.registry.project import BOUNDED, FIRST, Besides, Calibration, ProjectDevice
 from mrv.rounding import exact_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from ingest.model import Fleet
-    from mrv.accounting.device_period import Monitored
-    from mrv.accounting.twin_series import Twins
     from mrv.model import Factors, Methodology, RoleNeeds
     from mrv.parameters.inputs import Inputs
-    from mrv.registry.project import Besides, Calibration, ProjectDevice
 
     _Pair = tuple[Monitored, Monitored, Twins]
 

@@ -17,14 +17,13 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from ingest.model import HOUR_US, INTERVAL_US
-from mrv.accounting.device_period import Raised
+from mrv.accounting.device_period import Monitored, Raised
 from mrv.accounting.period_result import Finding
 from mrv.calendar import local_date, utc_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from mrv.accounting.device_period import Monitored
     from mrv.model import Consumption, Methodology
     from mrv.parameters.inputs import Inputs
 

@@ -7,21 +7,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ingest.classes import QUANTITY_INDEX
-from ingest.model import INTERVAL_US
-from mrv.accounting.device_bindings import common, costed, role_needs
-from mrv.accounting.device_period import monitor
+from ingest.model import INTERVAL_US, Fleet, IntervalRows
+from mrv.accounting.device_bindings import Span, common, costed, role_needs
+from mrv.accounting.device_period import Bounds, Monitored, monitor
 from mrv.errors import PeriodError
 from mrv.parameters.inputs import read
-from mrv.registry.project import service_intervals
+from mrv.registry.project import Calibration, Project, ProjectDevice, service_intervals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from ingest.model import Fleet, IntervalRows
-    from mrv.accounting.device_bindings import Span
-    from mrv.accounting.device_period import Bounds, Monitored
     from mrv.model import Methodology, RoleNeeds
-    from mrv.registry.project import Calibration, Project, ProjectDevice
 
 
 def monitor_all(

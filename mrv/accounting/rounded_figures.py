@@ -21,18 +21,24 @@ from mrv.accounting.period_result import (
     Totals,
     Vintage,
 )
-from mrv.parameters.inputs import exact
-from mrv.rounding import UG_PER_T, decimal_text, exact_text, floor_credit, share_text, to_integer
+from mrv.parameters.inputs import Inputs, exact
+from mrv.rounding import (
+    UG_PER_T,
+    Mode,
+    decimal_text,
+    exact_text,
+    floor_credit,
+    share_text,
+    to_integer,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mrv.accounting.device_period import Monitored
     from mrv.model import Candidate, Check, Factor, Methodology, Reductions
-    from mrv.parameters.inputs import Inputs
     from mrv.parameters.specs import ParameterSpec
     from mrv.registry.project import Besides
-    from mrv.rounding import Mode
 
 _PLACES = 6
 _YEAR_US = 365 * 86_400_000_000

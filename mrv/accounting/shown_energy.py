@@ -24,24 +24,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ingest import classes
-from ingest.classes import QUANTITY_INDEX
+from ingest.classes import QUANTITY_INDEX, Channel
 from ingest.model import HOUR_US, INTERVAL_US, NULL
 from ingest.quality import clear_sky, energy_budget
 from ingest.quality.energy_budget import METERS, SIGMAS, Tolerance
-from ingest.quality.power_integral import integral
+from ingest.quality.power_integral import Integral, integral
 from mrv.accounting.device_bindings import role_needs
 from mrv.accounting.device_limits import rated_at
 from mrv.calendar import local_date, midnight_us
 from mrv.methodologies import find
-from mrv.registry.project import Unshown
+from mrv.registry.project import Project, Unshown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from ingest.classes import Channel
     from ingest.model import Device, Fleet, Float64, Frame, Int64, IntervalRows
-    from ingest.quality.power_integral import Integral
-    from mrv.registry.project import Project
 
 POWER = "above the integral of its own power"
 DC = "above what went in on its direct-current side"

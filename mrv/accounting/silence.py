@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ingest import classes
-from ingest.model import HOUR_US, INTERVAL_US
+from ingest.model import HOUR_US, INTERVAL_US, Device, Fleet
 from mrv.accounting.device_bindings import role_needs
 from mrv.accounting.factor_acceptance import parameters_of
 from mrv.factors.brought import bounded
@@ -24,7 +24,6 @@ from mrv.rounding import UG_PER_T, to_integer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from ingest.model import Device, Fleet
     from mrv.model import Factors, Reductions, RoleNeeds
     from mrv.registry.project import Project
 

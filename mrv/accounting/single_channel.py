@@ -24,7 +24,7 @@ import numpy as np
 from ingest.model import INTERVAL_US
 from ingest.quality.energy_budget import METERS
 from mrv.accounting.cross_checks import INVOICE
-from mrv.accounting.period_result import Finding
+from mrv.accounting.period_result import CrossCheck, Finding
 from mrv.rounding import decimal_text, exact_sum
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from mrv.accounting.device_period import Monitored
     from mrv.accounting.device_results import Pricing
-    from mrv.accounting.period_result import CrossCheck
     from mrv.registry.project import Besides
 
 CLAUSE = "tonne: energy that counts for the baseline is shown by more than one channel"

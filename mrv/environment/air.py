@@ -8,7 +8,7 @@ hours and belongs to the day in which it ends.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ingest.model import HOUR_US
 from mrv import limits
@@ -20,7 +20,6 @@ from mrv.indicators import qcvn_05, vn_aqi
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from fractions import Fraction
-    from typing import Any
 
     from mrv.environment.clock import Day
     from mrv.environment.kinds import Hourly

@@ -8,7 +8,7 @@ after the evening.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mrv import limits
 from mrv.environment.kinds import LEVELS, Row
@@ -18,7 +18,6 @@ from mrv.indicators import noise
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from fractions import Fraction
-    from typing import Any
 
     from ingest.model import Device
     from mrv.environment.clock import Day

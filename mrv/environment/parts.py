@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
@@ -15,8 +15,6 @@ from mrv.errors import IndicatorError, MethodologyError
 from mrv.parameters.specs import RecordSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ingest.model import Device
     from mrv.environment.clock import Day
 

@@ -8,7 +8,7 @@ it.  A day's flow needs three quarters of its time inside steps that are known.
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mrv import limits
 from mrv.environment.kinds import DISCHARGED, MEANS, Row
@@ -16,8 +16,6 @@ from mrv.environment.parts import amount, known, mean, verdict
 from mrv.indicators import discharge
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from ingest.model import Device
     from mrv.environment.clock import Day
     from mrv.environment.kinds import Hourly

@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING
 
 from mrv.errors import MethodologyError
 from mrv.exante import ev_bus, planned, pv
-from mrv.exante.model import assumptions
+from mrv.exante.model import Estimate, Outcome, assumptions
 from mrv.methodologies import filled
 from mrv.methodologies import load as methodologies
 from mrv.parameters.inputs import read
 from mrv.registry import programme_systems as systems
 
 if TYPE_CHECKING:
-    from mrv.exante.model import Estimate, Outcome
     from mrv.model import Factors
 
 __all__ = ["estimate", "find", "load"]

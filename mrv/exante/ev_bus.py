@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING
 
 from mrv.exante.model import Estimate, Flag, Outcome
 from mrv.methodologies import evaluate, find, hypothetical
-from mrv.parameters.specs import ParameterSpec
+from mrv.parameters.specs import ParameterSpec, Spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mrv.model import Factors
     from mrv.parameters.inputs import Inputs
-    from mrv.parameters.specs import Spec
 
 METHOD = "ams-iii-c"
 _OF_METHOD = (

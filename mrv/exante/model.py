@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from mrv.parameters.specs import ChoiceSpec, ParameterSpec
+from mrv.parameters.specs import ChoiceSpec, ParameterSpec, Spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from mrv.model import Factors, Reductions
     from mrv.parameters.inputs import Inputs
-    from mrv.parameters.specs import Spec
 
 
 @dataclass(frozen=True, slots=True)

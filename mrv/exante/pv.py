@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from mrv.errors import MethodologyError
 from mrv.exante import pv_flags, yields
-from mrv.exante.model import Estimate, Outcome
+from mrv.exante.model import Estimate, Flag, Outcome
 from mrv.exante.pv_inputs import INPUTS
 from mrv.exante.sun import Plant, Roof, Year, year
 from mrv.methodologies import evaluate, find
 
 if TYPE_CHECKING:
-    from mrv.exante.model import Flag
     from mrv.model import Factors, Reductions
     from mrv.parameters.inputs import Inputs
 

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from mrv.methodologies import find
-from mrv.parameters.specs import ChoiceSpec, NumbersSpec, ParameterSpec, RecordSpec
-
-if TYPE_CHECKING:
-    from mrv.parameters.specs import Spec
+from mrv.parameters.specs import ChoiceSpec, NumbersSpec, ParameterSpec, RecordSpec, Spec
 
 _PVWATTS = "PVWatts version 5, NREL"
 

@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING
 
 from mrv.errors import ExportError
 from mrv.exports.contradictions import FORMULA
-from mrv.exports.draft import Draft
+from mrv.exports.draft import Draft, Fields
 from mrv.exports.holdings import holdings, range_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from mrv.exports.draft import Fields
     from mrv.exports.entered import Action, Authority, Authorization, Itmos, Submission
 
 Cells = dict[str, "str | int"]

@@ -10,16 +10,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mrv.exports import lists
-from mrv.exports.draft import Draft
-from mrv.exports.source import days
+from mrv.exports.draft import Draft, Fields
+from mrv.exports.source import Source, days
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
-    from mrv.exports.draft import Fields
     from mrv.exports.entered import Registration, Units
-    from mrv.exports.source import Source
 
 ORDER = (
     "program", "methodology", "stakeholder", "label", "project", "projectMethodology",

@@ -14,14 +14,13 @@ from msgspec import structs
 
 from mrv.exports import lists
 from mrv.exports.draft import Draft
-from mrv.exports.source import days, number_of
+from mrv.exports.source import Source, days, number_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from decimal import Decimal
 
     from mrv.exports.entered import Registration, Units
-    from mrv.exports.source import Source
 
 
 def cdop(sources: Sequence[Source], entered: Registration) -> Draft:

@@ -15,6 +15,7 @@ directions whose tools ask for them.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal, InvalidOperation
@@ -22,18 +23,13 @@ from fractions import Fraction
 from functools import cache, cached_property
 from hashlib import sha256
 from importlib import resources
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import rfc8785
 
 from mrv.errors import FactorError
-from mrv.factors.superseded import begin, in_force
+from mrv.factors.superseded import InForce, begin, in_force
 from mrv.model import Direction, Factor
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from mrv.factors.superseded import InForce
 
 _TEXTS = ("id", "kind", "value", "unit", "direction", "source", "certainty")
 _BOUNDS = ("lower", "upper")

@@ -18,7 +18,7 @@ import numpy as np
 
 from mrv.errors import IndicatorError
 from mrv.model import Indicator
-from mrv.parameters.specs import ChoiceSpec, NumbersSpec, ParameterSpec
+from mrv.parameters.specs import ChoiceSpec, NumbersSpec, ParameterSpec, Spec
 from mrv.rounding import half_up
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from mrv.limits import Table
     from mrv.parameters.inputs import Inputs
-    from mrv.parameters.specs import Spec
 
 _PLACES = 3
 _LEVELS = (Fraction(10), Fraction(90))

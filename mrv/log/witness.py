@@ -19,14 +19,13 @@ from mrv.errors import LogError, SignatureError, WitnessRefusedError
 from mrv.log.checkpoint import Checkpoint, decode_hash, read_head, verify_checkpoint
 from mrv.log.cosignature import signed_by
 from mrv.log.merkle import verify_consistency
-from mrv.log.note import signature_lines
+from mrv.log.note import NoteKey, signature_lines
 from mrv.signatures.merkle_tree import EMPTY_ROOT
 from mrv.signatures.multibase import encode_base64
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mrv.log.note import NoteKey
     from mrv.log.vkey import Vkey
 
 _OLD = re.compile(r"old (0|[1-9][0-9]{0,18})")

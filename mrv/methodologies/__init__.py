@@ -7,25 +7,19 @@ A file declares `METHODOLOGY`; nothing else has to know its name.
 from __future__ import annotations
 
 import pkgutil
+from collections.abc import Mapping
 from fractions import Fraction
 from functools import cache
 from importlib import import_module
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mrv.equations.reductions import reduction
 from mrv.errors import MethodologyError
 from mrv.method_lives import not_computed
-from mrv.model import Activity, Methodology
-from mrv.parameters.inputs import read
-from mrv.parameters.specs import ParameterSpec
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mrv.model import Factors, Reductions
-    from mrv.parameters.inputs import Inputs
-    from mrv.parameters.specs import Spec
+from mrv.model import Activity, Factors, Methodology, Reductions
+from mrv.parameters.inputs import Inputs, read
+from mrv.parameters.specs import ParameterSpec, Spec
 
 # Kinds of factors of the grid: what it emits, and the low references for what is avoided.
 GRID = "grid.vn"

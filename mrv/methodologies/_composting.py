@@ -34,15 +34,13 @@ from mrv.methodologies._shared import (
     diesel,
 )
 from mrv.methodologies._waste import DEGRADABLE, MOST_YEARS, SITE
-from mrv.model import Check, Consumption, Most, Reductions, RoleNeeds
-from mrv.parameters.specs import ParameterSpec
+from mrv.model import Activity, Candidate, Check, Consumption, Factors, Most, Reductions, RoleNeeds
+from mrv.parameters.specs import ParameterSpec, Spec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mrv.model import Activity, Candidate, Factors
     from mrv.parameters.inputs import Inputs
-    from mrv.parameters.specs import Spec
 
 CONDITIONS = (TYPE_III,)
 RULES = (

@@ -14,13 +14,12 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from mrv.methodologies._shared import EF_GRID, LEAKAGE, LOSSES, NOTHING
-from mrv.model import GAINING, PERIOD, RoleNeeds
+from mrv.model import GAINING, PERIOD, Activity, Candidate, Factors, RoleNeeds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from fractions import Fraction
 
-    from mrv.model import Activity, Candidate, Factors
     from mrv.parameters.inputs import Inputs
     from mrv.parameters.specs import ParameterSpec
 

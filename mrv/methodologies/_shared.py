@@ -11,11 +11,10 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from mrv.equations import fuels
-from mrv.model import Condition
+from mrv.model import Condition, Direction, Factors, Reductions
 from mrv.parameters.specs import ChoiceSpec, ParameterSpec
 
 if TYPE_CHECKING:
-    from mrv.model import Direction, Factors, Reductions
     from mrv.parameters.inputs import Inputs
 
 NOTHING = Fraction(0)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mrv.equations import landfill
 from mrv.methodologies._shared import GWP_CH4, NOTHING
-from mrv.parameters.specs import ChoiceSpec, ListSpec, ParameterSpec
+from mrv.parameters.specs import ChoiceSpec, ListSpec, ParameterSpec, Spec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from mrv.model import Factors
     from mrv.parameters.inputs import Inputs
-    from mrv.parameters.specs import Spec
 
 DEGRADABLE = ("food", "garden", "paper", "textile", "wood")
 MOST_YEARS = 100

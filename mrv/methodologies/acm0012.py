@@ -28,14 +28,13 @@ from mrv.methodologies._live import (
     total,
 )
 from mrv.methodologies._shared import DIESEL, EF_GRID, FUELS, LOSSES, NOTHING, POWER, diesel
-from mrv.model import Check, Methodology, Reductions, RoleNeeds
+from mrv.model import Activity, Candidate, Check, Factors, Methodology, Reductions, RoleNeeds
 from mrv.parameters.specs import ChoiceSpec, ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from fractions import Fraction
 
-    from mrv.model import Activity, Candidate, Factors
     from mrv.parameters.inputs import Inputs
 
 ID = "acm0012"

@@ -19,13 +19,12 @@ from mrv.equations.reductions import reduction
 from mrv.errors import MethodologyError
 from mrv.methodologies._live import EF_BOTH, ML_PER_M3, POWER_ROLE, power_mwh, total
 from mrv.methodologies._shared import EF_GRID, NOTHING, POWER
-from mrv.model import Consumption, Methodology, Reductions, RoleNeeds
+from mrv.model import Activity, Consumption, Factors, Methodology, Reductions, RoleNeeds
 from mrv.parameters.specs import ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mrv.model import Activity, Factors
     from mrv.parameters.inputs import Inputs
 
 ID = "am0020"

@@ -18,13 +18,21 @@ from mrv.equations.electricity import beyond_history, displaced
 from mrv.equations.reductions import reduction
 from mrv.methodologies._live import import_is_metered
 from mrv.methodologies._shared import EF_GRID, NOTHING
-from mrv.model import Check, Condition, Methodology, Reductions, RoleNeeds
+from mrv.model import (
+    Activity,
+    Candidate,
+    Check,
+    Condition,
+    Factors,
+    Methodology,
+    Reductions,
+    RoleNeeds,
+)
 from mrv.parameters.specs import ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mrv.model import Activity, Candidate, Factors
     from mrv.parameters.inputs import Inputs
 
 ID = "ams-i-d"

@@ -24,13 +24,12 @@ from mrv.methodologies._shared import (
     PRODUCTION_BEFORE,
     TYPE_II,
 )
-from mrv.model import Methodology, Reductions
+from mrv.model import Activity, Factors, Methodology, Reductions
 from mrv.parameters.specs import ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mrv.model import Activity, Factors
     from mrv.parameters.inputs import Inputs
 
 ID = "ams-ii-d"

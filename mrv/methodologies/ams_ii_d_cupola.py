@@ -37,13 +37,12 @@ from mrv.methodologies._shared import (
     PRODUCTION_BEFORE,
     burnt,
 )
-from mrv.model import Condition, Methodology, Reductions
+from mrv.model import Activity, Condition, Factors, Methodology, Reductions
 from mrv.parameters.specs import ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mrv.model import Activity, Factors
     from mrv.parameters.inputs import Inputs
 
 ID = "ams-ii-d-cupola"

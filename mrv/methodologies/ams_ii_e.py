@@ -28,13 +28,12 @@ from mrv.methodologies._live import (
     total,
 )
 from mrv.methodologies._shared import EF_GRID, NOTHING, POWER, TYPE_II
-from mrv.model import Condition, Consumption, Methodology, Reductions, RoleNeeds
+from mrv.model import Activity, Condition, Consumption, Factors, Methodology, Reductions, RoleNeeds
 from mrv.parameters.specs import ListSpec, ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mrv.model import Activity, Factors
     from mrv.parameters.inputs import Inputs
 
 ID = "ams-ii-e"

@@ -26,14 +26,13 @@ from mrv.methodologies._live import (
     total,
 )
 from mrv.methodologies._shared import DIESEL, EF_GRID, NOTHING, POWER, TYPE_III, diesel
-from mrv.model import Check, Methodology, Reductions
+from mrv.model import Activity, Candidate, Check, Factors, Methodology, Reductions
 from mrv.parameters.specs import ParameterSpec, RecordSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from fractions import Fraction
 
-    from mrv.model import Activity, Candidate, Factors
     from mrv.parameters.inputs import Inputs
 
 ID = "ams-iii-aj"

@@ -25,13 +25,12 @@ from mrv.methodologies._live import (
     total,
 )
 from mrv.methodologies._shared import DIESEL, EF_GRID, NOTHING, POWER, TYPE_III, diesel
-from mrv.model import Methodology, Reductions
+from mrv.model import Activity, Factors, Methodology, Reductions
 from mrv.parameters.specs import MapSpec, ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mrv.model import Activity, Factors
     from mrv.parameters.inputs import Inputs
 
 ID = "ams-iii-ba"

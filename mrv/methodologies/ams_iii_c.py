@@ -13,10 +13,10 @@ units; here is the form whose units agree.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from mrv.equations.electricity import consumed
 from mrv.equations.reductions import reduction
@@ -24,14 +24,8 @@ from mrv.equations.transport import baseline_factor, by_distance, fossil, specif
 from mrv.errors import MethodologyError
 from mrv.methodologies import _vehicles
 from mrv.methodologies._shared import DIESEL, LEAKAGE, diesel
-from mrv.model import Check, Methodology, Reductions, RoleNeeds
-from mrv.parameters.inputs import ParameterSpec
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mrv.model import Activity, Candidate, Factors
-    from mrv.parameters.inputs import Inputs
+from mrv.model import Activity, Candidate, Check, Factors, Methodology, Reductions, RoleNeeds
+from mrv.parameters.inputs import Inputs, ParameterSpec
 
 ID = "ams-iii-c"
 VERSION = "16.0"

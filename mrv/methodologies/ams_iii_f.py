@@ -17,12 +17,11 @@ from mrv.methodologies import _composting
 from mrv.methodologies._live import G_PER_T, gaining_part_of_year, total
 from mrv.methodologies._shared import NOTHING
 from mrv.methodologies._waste import BY_YEAR, DECAY, SITE, methane
-from mrv.model import Methodology
+from mrv.model import Activity, Factors, Methodology, Reductions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mrv.model import Activity, Factors, Reductions
     from mrv.parameters.inputs import Inputs
 
 ID = "ams-iii-f"

@@ -16,13 +16,12 @@ from mrv.methodologies import _composting
 from mrv.methodologies._live import G_PER_T
 from mrv.methodologies._shared import NOTHING
 from mrv.methodologies._waste import BY_MONTH, DECAY, SITE, methane
-from mrv.model import GAINING, LENGTH, MONTH, PERIOD, Methodology
+from mrv.model import GAINING, LENGTH, MONTH, PERIOD, Activity, Factors, Methodology, Reductions
 from mrv.parameters.specs import ListSpec, ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mrv.model import Activity, Factors, Reductions
     from mrv.parameters.inputs import Inputs
 
 ID = "ams-iii-f-monthly"

@@ -31,13 +31,12 @@ from mrv.methodologies._live import (
     yearly,
 )
 from mrv.methodologies._shared import EF_GRID, GWP_CH4, LEAKAGE, LOSSES, POWER, TYPE_III
-from mrv.model import Agreement, Consumption, Methodology, Reductions, RoleNeeds
+from mrv.model import Activity, Agreement, Consumption, Factors, Methodology, Reductions, RoleNeeds
 from mrv.parameters.specs import ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mrv.model import Activity, Factors
     from mrv.parameters.inputs import Inputs
 
 ID = "ams-iii-h"

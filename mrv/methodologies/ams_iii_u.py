@@ -43,13 +43,21 @@ from mrv.methodologies._shared import (
     YEARS_SINCE,
     diesel,
 )
-from mrv.model import Check, Consumption, Methodology, Reductions, RoleNeeds
+from mrv.model import (
+    Activity,
+    Candidate,
+    Check,
+    Consumption,
+    Factors,
+    Methodology,
+    Reductions,
+    RoleNeeds,
+)
 from mrv.parameters.specs import MapSpec, ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mrv.model import Activity, Candidate, Factors
     from mrv.parameters.inputs import Inputs
 
 ID = "ams-iii-u"

@@ -19,14 +19,22 @@ from mrv.equations.electricity import displaced
 from mrv.equations.reductions import reduction
 from mrv.methodologies._live import POWER_ROLE, any_role, grid, power_mwh
 from mrv.methodologies._shared import EF_GRID, FUEL, FUELS, NOTHING, POWER, burnt
-from mrv.model import Check, Condition, Methodology, Reductions, RoleNeeds
+from mrv.model import (
+    Activity,
+    Candidate,
+    Check,
+    Condition,
+    Factors,
+    Methodology,
+    Reductions,
+    RoleNeeds,
+)
 from mrv.parameters.specs import ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from fractions import Fraction
 
-    from mrv.model import Activity, Candidate, Factors
     from mrv.parameters.inputs import Inputs
 
 ID = "jcm-id-am009"

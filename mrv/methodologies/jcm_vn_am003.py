@@ -15,13 +15,12 @@ from mrv.equations.efficiency import by_ratio
 from mrv.equations.electricity import displaced
 from mrv.equations.reductions import reduction
 from mrv.methodologies._shared import EF_GRID, NOTHING, POWER
-from mrv.model import Check, Methodology, Reductions, RoleNeeds
+from mrv.model import Activity, Candidate, Check, Factors, Methodology, Reductions, RoleNeeds
 from mrv.parameters.specs import ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mrv.model import Activity, Candidate, Factors
     from mrv.parameters.inputs import Inputs
 
 ID = "jcm-vn-am003"

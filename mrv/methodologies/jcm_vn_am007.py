@@ -10,19 +10,13 @@ memory, not compared with the sheet; each factor carries `verified = false`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from mrv.equations.electricity import displaced
 from mrv.equations.reductions import reduction
-from mrv.model import Check, Methodology, Reductions, RoleNeeds
-from mrv.parameters.inputs import ListSpec, ParameterSpec
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mrv.model import Activity, Candidate, Factors
-    from mrv.parameters.inputs import Inputs
+from mrv.model import Activity, Candidate, Check, Factors, Methodology, Reductions, RoleNeeds
+from mrv.parameters.inputs import Inputs, ListSpec, ParameterSpec
 
 ID = "jcm-vn-am007"
 VERSION = "1.0"

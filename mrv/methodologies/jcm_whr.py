@@ -17,13 +17,12 @@ from mrv.equations import electricity
 from mrv.equations.reductions import reduction
 from mrv.methodologies._live import WH_PER_MWH, part_of_year, total
 from mrv.methodologies._shared import EF_GRID, NOTHING
-from mrv.model import Methodology, Reductions, RoleNeeds
+from mrv.model import Activity, Factors, Methodology, Reductions, RoleNeeds
 from mrv.parameters.specs import ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mrv.model import Activity, Factors
     from mrv.parameters.inputs import Inputs
 
 ID = "jcm-whr"

@@ -16,13 +16,12 @@ from mrv.equations.reductions import reduction
 from mrv.errors import MethodologyError
 from mrv.methodologies._live import EF_BOTH, FUEL_ROLE, POWER_ROLE, diesel_l, power_mwh, total
 from mrv.methodologies._shared import DIESEL, EF_GRID, NOTHING, POWER, TYPE_III, diesel
-from mrv.model import Methodology, Reductions, RoleNeeds
+from mrv.model import Activity, Factors, Methodology, Reductions, RoleNeeds
 from mrv.parameters.specs import MapSpec, ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mrv.model import Activity, Factors
     from mrv.parameters.inputs import Inputs
 
 ID = "pv-panel-recycling"

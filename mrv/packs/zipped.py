@@ -6,20 +6,15 @@ import shutil
 import stat
 import zipfile
 import zlib
+from collections.abc import Iterator
 from contextlib import contextmanager
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
 from ingest.errors import InputError
-from mrv.packs.pack import STATEMENT
+from mrv.packs.pack import STATEMENT, Pack
 from mrv.packs.reader import MOST_FILES, read_pack
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mrv.packs.pack import Pack
 
 _MOST_BYTES = 32 * 1024**3
 # a pack's documents pack to a tenth or so, its tables are packed already

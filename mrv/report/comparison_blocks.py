@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from mrv.documents.form import UNSET
-from mrv.report.blocks import chapter, note, paragraph, table
+from mrv.report.blocks import Block, chapter, note, paragraph, table
 from mrv.report.translations import DASH, SHOWN, holds, quality_test, what, witness
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from mrv.documents.period_account import Comparison, Misstatements
     from mrv.documents.statement import Claims
     from mrv.documents.verification import Conclusion
-    from mrv.report.blocks import Block
     from mrv.report.words import Words
 
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mrv.report.blocks import chapter, note, table
+from mrv.report.blocks import Block, chapter, note, table
 from mrv.report.translations import DASH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mrv.documents.statement import Claims
-    from mrv.report.blocks import Block
     from mrv.report.words import Words
 
 # of the columns: whose it is, what, from, value, unit, source

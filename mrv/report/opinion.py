@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from mrv.documents.form import UNSET, write
+from mrv.documents.form import UNSET, UnsetType, write
 from mrv.statement.conditions import unanswered, unmet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mrv.documents.credential import Proof
-    from mrv.documents.form import UnsetType
     from mrv.report.report_data import Facts
     from mrv.report.words import Words
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from mrv.calendar import instant_us, local_date
 from mrv.documents.form import read
-from mrv.documents.period_account import Deduction
+from mrv.documents.period_account import Deduction, Gap
 from mrv.documents.sampling_list import SamplingList
-from mrv.documents.statement import Statement
-from mrv.documents.verification import Verification
+from mrv.documents.statement import Claims, Statement
+from mrv.documents.verification import FindingShown, Verification
 from mrv.factors import FactorBook
 from mrv.methodologies import find
 from mrv.report.day_sums import Day, day_sums
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
     from ingest.model import IntervalRows
     from mrv.documents.monitoring import MonitoredParameter
-    from mrv.documents.period_account import Gap
-    from mrv.documents.statement import Claims
-    from mrv.documents.verification import FindingShown
     from mrv.model import Factors, Methodology
     from mrv.statement.plan_extract import MonitoringPlan
     from mrv.timestamps.token_summary import TokenSummary

@@ -18,22 +18,18 @@ what is left of it for one file are the rules below.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from mrv.errors import CanonicalError, EnrolmentError
 from mrv.signatures import canonical, ed25519
 from mrv.signatures.authorities import StampRule
 from mrv.signatures.keyfile import read_own_keyring
-from mrv.signatures.keys import EnrolledKey, decode_multikey, keyring
+from mrv.signatures.keys import EnrolledKey, SigningKey, decode_multikey, keyring
 from mrv.signatures.multibase import decode_base58, encode_base58
 from mrv.signatures.proof_form import time_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
-
-    from mrv.signatures.keys import SigningKey
 
 TYPE = "tonne-trust-root"
 _FIELDS = {"type", "programme", "version", "expires", "root", "keys"}

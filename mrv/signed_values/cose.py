@@ -17,17 +17,15 @@ from ingest.codecs import cose_sign1
 from ingest.columns import Bucket
 from ingest.errors import InputError
 from ingest.formats import cose_batch
-from ingest.model import NULL
+from ingest.model import NULL, Device
 from ingest.profiles import register_blocks
-from ingest.reading import Registers, Row, Stated, time_us
+from ingest.reading import Reading, Registers, Row, Stated, time_us
 from mrv.errors import SignedValueError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ingest.formats.cose_batch import Batch
-    from ingest.model import Device
-    from ingest.reading import Reading
 
 _LONGEST = 1_000_000
 

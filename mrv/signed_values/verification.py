@@ -14,7 +14,7 @@ What signed values show: verified, refused, or not checked.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, cast
@@ -30,8 +30,6 @@ from mrv.signed_values.meter_keys import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from ingest.formats.cose_batch import Batch
     from mrv.signed_values.ocmf import Reading, Record
     from mrv.signed_values.packaging import Item

@@ -22,14 +22,13 @@ from mrv.accounting.device_bindings import role_needs
 from mrv.accounting.unmeasured import rounded
 from mrv.calendar import days
 from mrv.methodologies import find
-from mrv.registry.project import Measured
+from mrv.registry.project import Measured, Project
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ingest.model import Fleet, Frame, Int64, IntervalRows
     from mrv.parameters.specs import ParameterSpec
-    from mrv.registry.project import Project
 
 # readings are summed as whole thousandths of their unit
 _SCALE = 1000

@@ -21,14 +21,14 @@ from mrv.documents import period_account as wire_account
 from mrv.documents import statement as wire
 from mrv.documents.form import UNSET, UnsetType, read, write
 from mrv.methodologies import find
-from mrv.registry.monitoring_plan import version_out
+from mrv.registry.monitoring_plan import Version, version_out
 from mrv.registry.project import BOUNDED, EVIDENCE, FIRST
 from mrv.signatures import canonical
 from mrv.statement.arrival import summary
 from mrv.statement.conformity import condition, planned, registered, since_before
 from mrv.statement.credential_parts import CONTEXT, URN
 from mrv.statement.cross_check_json import cross_check_out, indicated, readings_out
-from mrv.statement.evidence_case import identifier
+from mrv.statement.evidence_case import Case, identifier
 from mrv.statement.metering_versions import FIRST as FIRST_METERING
 from mrv.statement.plan_writer import calibration_out, sample_out
 from mrv.statement.prior_statements import difference, figures
@@ -50,8 +50,6 @@ if TYPE_CHECKING:
         PeriodResult,
         Totals,
     )
-    from mrv.registry.monitoring_plan import Version
-    from mrv.statement.evidence_case import Case
     from mrv.statement.plan_extract import MonitoringPlan
 
 TYPES = ("VerifiableCredential", "EmissionReductionStatement")

@@ -11,13 +11,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from mrv.documents.form import UNSET
-from mrv.documents.verification import UnmetCondition
+from mrv.documents.verification import Conclusion, UnmetCondition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from mrv.documents.statement import Claims
-    from mrv.documents.verification import Conclusion
 
 
 class Unmet(NamedTuple):

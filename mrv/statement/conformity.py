@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ingest import classes, profiles
-from mrv.accounting.period_result import Finding
+from mrv.accounting.period_result import Finding, PeriodResult
 from mrv.calendar import local_date, utc_text
 from mrv.documents.monitoring import Planned
 from mrv.registry.plan_departures import Meter, departures, imprecise
@@ -13,7 +13,6 @@ from mrv.registry.plan_departures import Meter, departures, imprecise
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from mrv.accounting.period_result import PeriodResult
     from mrv.registry.monitoring_plan import Version
     from mrv.registry.project import Calibration
     from mrv.statement.plan_extract import MonitoringPlan

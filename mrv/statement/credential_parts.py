@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from mrv.documents.credential import Issuer, RelatedResource
@@ -13,7 +13,6 @@ from mrv.signatures.multibase import sha256_multibase
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     from mrv.signatures.keys import EnrolledKey
 

@@ -16,7 +16,7 @@ import numpy as np
 from ingest.classes import QUANTITIES
 from ingest.model import NULL
 from mrv.calendar import days
-from mrv.signatures.day_digests import DayKey, cut_leaf, day_leaf, digest_leaves
+from mrv.signatures.day_digests import DayKey, DayLeaf, Digest, cut_leaf, day_leaf, digest_leaves
 from mrv.signatures.row_bytes import Rows, column_bytes
 from mrv.statement.evidence_rows import FIELDS, TABLE, blocks
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ingest.model import Fleet, Frame, Int32, Int64, IntervalRows
-    from mrv.signatures.day_digests import DayLeaf, Digest
 
 
 def readings_digest(fleet: Fleet, frames: Iterable[Frame], timezone: str) -> Digest:

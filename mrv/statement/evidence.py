@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ingest.classes import QUANTITY_INDEX
-from ingest.model import IntervalRows
+from ingest.model import Fleet, Frame, IntervalRows
 from ingest.pipeline import METERING
 from mrv.accounting.device_bindings import role_needs
 from mrv.methodologies import find
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ingest.model import Fleet, Frame
     from mrv.registry.project import CheckMeter, Project
 
 

@@ -14,15 +14,15 @@ from mrv.documents.statement import Digests
 from mrv.errors import PeriodError
 from mrv.factors.centres import centres
 from mrv.factors.records import records_of
-from mrv.registry.project import BOUNDED, EVIDENCE
+from mrv.registry.project import BOUNDED, EVIDENCE, Besides, Measured
 from mrv.signatures import canonical
 from mrv.statement import evidence
-from mrv.statement.analysers import measured, wanted
+from mrv.statement.analysers import Wanted, measured, wanted
 from mrv.statement.device_days import intervals_digest
 from mrv.statement.evidence_pass import Asked, Reach, Scanned, scan
 from mrv.statement.register_check import undercounted, windows
 from mrv.statement.signed_energy import RegisterComparison, registers_of
-from mrv.statement.unusual_readings import Judge
+from mrv.statement.unusual_readings import Judge, Unusual
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,11 +30,8 @@ if TYPE_CHECKING:
     from ingest.model import Fleet, Frame, IntervalRows
     from mrv.accounting.period_result import PeriodResult
     from mrv.factors import FactorBook
-    from mrv.registry.project import Besides, Measured
     from mrv.signatures.day_digests import DayLeaf, Digest
-    from mrv.statement.analysers import Wanted
     from mrv.statement.plan_extract import MonitoringPlan
-    from mrv.statement.unusual_readings import Unusual
 
 
 @dataclass(frozen=True)

@@ -13,26 +13,21 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ingest.model import IntervalRows
+from ingest.model import Fleet, Frame, IntervalRows
 from mrv.errors import CanonicalError
-from mrv.signatures.day_digests import digest_leaves
+from mrv.signatures.day_digests import DayLeaf, Digest, digest_leaves
 from mrv.statement import evidence, evidence_rows
-from mrv.statement.analysers import gauge
+from mrv.statement.analysers import Gauged, Wanted, gauge
 from mrv.statement.device_days import reading_leaves
 from mrv.statement.metering_versions import meter_of
-from mrv.statement.register_check import rises
-from mrv.statement.unusual_readings import Unusual
+from mrv.statement.register_check import Window, rises
+from mrv.statement.unusual_readings import Judge, Unusual
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ingest.model import Fleet, Frame
     from mrv.accounting.shown_energy import Found, Key, ShownEnergy
-    from mrv.signatures.day_digests import DayLeaf, Digest
-    from mrv.statement.analysers import Gauged, Wanted
-    from mrv.statement.register_check import Window
     from mrv.statement.signed_energy import RegisterComparison
-    from mrv.statement.unusual_readings import Judge
 
 
 class Reach(NamedTuple):

@@ -16,7 +16,7 @@ from mrv.accounting.device_bindings import role_needs
 from mrv.accounting.factor_acceptance import parameters_of
 from mrv.methodologies import find
 from mrv.parameters.inputs import read
-from mrv.registry.project import FixedBefore
+from mrv.registry.project import FixedBefore, Project
 from mrv.rounding import exact_text
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from mrv.documents.statement import Claims
     from mrv.parameters.specs import ParameterSpec
-    from mrv.registry.project import Project
 
 # device, None of the whole project; parameter
 _Key = tuple[str | None, str]

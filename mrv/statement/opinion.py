@@ -7,19 +7,15 @@ edition; `unmodified` and `modified`, its newer ones, are read as well.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mrv.documents.statement import claims_of
 from mrv.documents.verification import Assurance, Opinion
 from mrv.errors import StatementStateError
-from mrv.statement.findings import BLOCKING
+from mrv.statement.findings import BLOCKING, Record
 from mrv.statement.materiality import Materiality, decimal
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from mrv.statement.findings import Record
 
 __all__ = [
     "REJECTING",

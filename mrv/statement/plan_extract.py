@@ -27,6 +27,8 @@ from mrv.documents.plan import (
     QualityLimited,
     RatedFrom,
     RegistryCondition,
+    SignedExtract,
+    StatementFigures,
     Uncounted,
 )
 from mrv.registry.project import (
@@ -64,7 +66,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mrv.documents.monitoring import FactorAccepted
-    from mrv.documents.plan import SignedExtract, StatementFigures
     from mrv.registry.monitoring_plan import Version
     from mrv.statement.arrival import Arrivals
 

@@ -24,18 +24,17 @@ from mrv.documents.plan import (
     EnergyCertified,
     InvoiceNamed,
     Span,
+    StatementFigures,
 )
 from mrv.registry.project import Certified, CheckMeter, Earlier, Invoice
 from mrv.rounding import UG_PER_T
 from mrv.signatures.canonical import MAX_SAFE_INTEGER
-from mrv.statement.arrival import Arrived
+from mrv.statement.arrival import Arrivals, Arrived
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from ingest.model import Int64
-    from mrv.documents.plan import StatementFigures
-    from mrv.statement.arrival import Arrivals
 
 
 def check_meter_out(one: CheckMeter) -> CheckMeterNamed:

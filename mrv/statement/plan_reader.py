@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ingest.model import Device, QualityLimits, Replacement
 from mrv.documents.form import UNSET, UnsetType, read, write
-from mrv.documents.plan import PlanExtract
+from mrv.documents.plan import DeviceExtract, PlaceExtract, PlanExtract, ProjectExtract, UsageBefore
 from mrv.errors import CanonicalError, PeriodError
 from mrv.registry.monitoring_plan import version_in
 from mrv.registry.project import (
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mrv.documents.monitoring import CalibrationShown, LaboratoryResult
-    from mrv.documents.plan import DeviceExtract, PlaceExtract, ProjectExtract, UsageBefore
 
 
 def read_plan(record: Mapping[str, Any]) -> MonitoringPlan:

@@ -20,14 +20,13 @@ from ingest.model import INTERVAL_US, NULL
 from mrv.accounting.device_bindings import common, role_needs
 from mrv.calendar import utc_text
 from mrv.methodologies import find
-from mrv.registry.project import service_intervals
+from mrv.registry.project import Project, service_intervals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from ingest.model import Fleet, Frame, Int64
     from mrv.accounting.period_result import DeviceOutcome
-    from mrv.registry.project import Project
 
 # as many readings must agree on where a register stood, so that one glitch says nothing
 _AGREE = 3

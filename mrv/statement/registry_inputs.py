@@ -10,14 +10,10 @@ results, invoices and check meters stand in the plan.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from mrv.statement.plan_extract import PREFIX
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from mrv.statement.plan_extract import MonitoringPlan
+from mrv.statement.plan_extract import PREFIX, MonitoringPlan
 
 # what the statement itself tells of a device
 _SHOWN = ("id", "serial", "maker", "model", "ratings", "calibrations")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from fractions import Fraction
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,18 +13,16 @@ import numpy as np
 from ingest.classes import QUANTITY_INDEX
 from mrv.accounting.device_results import CALIBRATION
 from mrv.calendar import midnight_us
-from mrv.documents.sampling_list import SampledDay
+from mrv.documents.sampling_list import Drawn, SampledDay
 from mrv.registry.project import EVIDENCE
 from mrv.rounding import exact_sum
 from mrv.statement.device_days import local_days
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from datetime import date
 
     from ingest.model import IntervalRows
     from mrv.accounting.period_result import DeviceOutcome
-    from mrv.documents.sampling_list import Drawn
     from mrv.statement.arrival import Arrivals
     from mrv.statement.evidence_case import Case
 

@@ -15,8 +15,8 @@ from mrv.calendar import instant_us
 from mrv.errors import CanonicalError
 from mrv.signed_values.meter_keys import parse_key
 from mrv.signed_values.packaging import Item
-from mrv.signed_values.verification import VERIFIED, DatedKey, check_items
-from mrv.statement.signed_energy import COSE_GATEWAY, COSE_METER, ENERGY, OCMF, channel_of
+from mrv.signed_values.verification import VERIFIED, Checked, DatedKey, check_items
+from mrv.statement.signed_energy import COSE_GATEWAY, COSE_METER, ENERGY, OCMF, Kind, channel_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from ingest.model import Device
     from mrv.documents.plan import SignedExtract, SigningKeyNamed
     from mrv.signed_values.ocmf import Record
-    from mrv.signed_values.verification import Checked
-    from mrv.statement.signed_energy import Kind
 
     Told = tuple[int, str, Decimal]  # time [us UTC], channel, value [Wh]
 

@@ -19,24 +19,22 @@ from __future__ import annotations
 import hashlib
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from mrv.errors import MrvError, TimestampError
-from mrv.signatures.authorities import certificate, counts, named, self_signed
+from mrv.signatures.authorities import Authority, certificate, counts, named, self_signed
 from mrv.timestamps.der import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from datetime import datetime
     from types import ModuleType
 
     from rfc3161_client import TimeStampResponse
 
-    from mrv.signatures.authorities import Authority
 
 _HASHES = {
     "2.16.840.1.101.3.4.2.1": "sha256",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mrv.documents.form import UNSET
 from mrv.errors import SignatureError
@@ -11,13 +11,10 @@ from mrv.signatures.data_integrity import proofs_of, verify_proof
 from mrv.signatures.proof_form import time_of
 from mrv.statement.approval import check_approval, people
 from mrv.verify.signature_steps import AHEAD
-from mrv.verify.subject import NotApplicableError
+from mrv.verify.subject import NotApplicableError, Subject
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from mrv.signatures.keys import EnrolledKey
-    from mrv.verify.subject import Subject
 
 
 def approvals(subject: Subject) -> str:

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from ingest.errors import InputError
 from mrv.errors import MrvError
 from mrv.log.policy import Policy, read_policy
 from mrv.packs.reader import is_part_of, read_file
 from mrv.signatures import canonical
-from mrv.signatures.authorities import read_authorities
+from mrv.signatures.authorities import StampRule, read_authorities
 from mrv.signatures.proof_form import time_of
 from mrv.signatures.trust_root import Trust, read_trusted
-from mrv.signed_values.own_keys import read_own_keys
+from mrv.signed_values.own_keys import OwnKeys, read_own_keys
 from mrv.statement.status import lasts
-
-if TYPE_CHECKING:
-    from mrv.signatures.authorities import StampRule
-    from mrv.signed_values.own_keys import OwnKeys
 
 # how far the clock that somebody read may be ahead of this machine's
 _AHEAD = timedelta(minutes=5)

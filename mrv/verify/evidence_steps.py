@@ -12,7 +12,7 @@ from mrv.packs.pack import DIAGRAM, check_order
 from mrv.registry.project import BOUNDED
 from mrv.rounding import UG_PER_T
 from mrv.signatures import canonical
-from mrv.signatures.day_digests import differences, digest_leaves
+from mrv.signatures.day_digests import Digest, differences, digest_leaves
 from mrv.statement.compose import compose, label_of
 from mrv.statement.device_days import intervals_digest
 from mrv.statement.diagram import diagram
@@ -21,7 +21,6 @@ from mrv.statement.evidence import same
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mrv.signatures.day_digests import Digest
     from mrv.verify.subject import Subject
 
 _SHOWN = 3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mrv.documents.form import UNSET
 from mrv.errors import CanonicalError, EnrolmentError, SignatureError
@@ -11,19 +11,16 @@ from mrv.signatures import canonical
 from mrv.signatures.data_integrity import verify_proof
 from mrv.statement.credential_parts import issuer
 from mrv.statement.credentials import conclusion_of
-from mrv.statement.findings import SIGNED_BY, fold, read_event
+from mrv.statement.findings import SIGNED_BY, Event, Record, fold, read_event
 from mrv.statement.opinion import check_opinion, materiality
 from mrv.statement.sampling import check_sampling
 from mrv.statement.states import check_other, check_project
-from mrv.verify.subject import NotApplicableError
+from mrv.verify.subject import NotApplicableError, Subject
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
 
     from mrv.documents.verification import Conclusion
-    from mrv.statement.findings import Event, Record
-    from mrv.verify.subject import Subject
 
 
 def findings(subject: Subject) -> str:

@@ -10,12 +10,11 @@ from mrv.log.receipt import parse_receipt, verify_receipt
 from mrv.packs.pack import GUIDE, MANIFEST, MANIFEST_RECEIPT, UNLISTED, manifest_of
 from mrv.signatures import canonical
 from mrv.verify.signature_steps import log_key
-from mrv.verify.subject import NotCheckedError
+from mrv.verify.subject import NotCheckedError, Subject
 from mrv.verify.verify_md import is_guide
 
 if TYPE_CHECKING:
     from mrv.log.checkpoint import Checkpoint
-    from mrv.verify.subject import Subject
 
 
 def manifest(subject: Subject) -> str:

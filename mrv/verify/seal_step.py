@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mrv.calendar import days, instant_us
 from mrv.errors import CanonicalError, LogError
-from mrv.log.checkpoint import decode_hash, verify_checkpoint
+from mrv.log.checkpoint import Checkpoint, decode_hash, verify_checkpoint
 from mrv.log.entries import DATA, rows_root
 from mrv.log.merkle import root_before, verify_inclusion
 from mrv.log.receipt import parse_receipt
@@ -19,14 +19,12 @@ from mrv.signatures.proof_form import time_of
 from mrv.statement.arrival import check_sealed, rows_of, share
 from mrv.verify.report import SealedArrival
 from mrv.verify.signature_steps import log_key
-from mrv.verify.subject import NotApplicableError, NotCheckedError
+from mrv.verify.subject import NotApplicableError, NotCheckedError, Subject
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from mrv.log.checkpoint import Checkpoint
     from mrv.registry.project import Project
-    from mrv.verify.subject import Subject
 
 _SHOWN = 3
 

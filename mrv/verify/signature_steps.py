@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ingest.errors import InputError
@@ -24,7 +24,7 @@ from mrv.packs.pack import (
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import proofs_of, verify_proof
 from mrv.signatures.keyfile import read_keyring
-from mrv.signatures.keys import EnrolledKey, multikey_of
+from mrv.signatures.keys import EnrolledKey, Role, multikey_of
 from mrv.signatures.proof_form import time_of
 from mrv.statement.compose import TYPES
 from mrv.statement.conditions import shown, unanswered, unmet
@@ -34,16 +34,13 @@ from mrv.statement.credentials import issued_entry
 from mrv.statement.opinion import REJECTING
 from mrv.statement.states import check_accreditation, check_other, check_project
 from mrv.statement.status import counts, lasts
-from mrv.verify.subject import NotApplicableError, NotCheckedError
+from mrv.verify.subject import NotApplicableError, NotCheckedError, Subject
 from mrv.verify.witness_step import counted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
-    from datetime import datetime
 
     from mrv.documents.verification import Conclusion
-    from mrv.signatures.keys import Role
-    from mrv.verify.subject import Subject
 
 _KEY_ID_BYTES = 4
 # how far another machine's clock may be ahead, as for readings

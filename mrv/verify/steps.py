@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ingest.errors import InputError
 from mrv.errors import PackFormatError
-from mrv.log.policy import read_policy
-from mrv.packs.pack import KEYS
+from mrv.log.policy import Policy, read_policy
+from mrv.packs.pack import KEYS, Pack
 from mrv.signatures.trust_root import Trust
 from mrv.statement.conditions import unmet
 from mrv.verify import approval_step as issuing
@@ -29,8 +29,6 @@ from mrv.verify.todays_rules import rules
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from mrv.log.policy import Policy
-    from mrv.packs.pack import Pack
     from mrv.signatures.authorities import StampRule
     from mrv.signatures.keys import EnrolledKey
     from mrv.signed_values.own_keys import OwnKeys

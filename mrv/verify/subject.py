@@ -21,6 +21,7 @@ from mrv.packs.pack import (
     RECEIPT,
     STATEMENT,
     VERIFICATION,
+    Pack,
     PackReadings,
     rows_of,
 )
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from mrv.log.checkpoint import Checkpoint
     from mrv.log.cosignature import Cosignature
     from mrv.log.policy import Policy
-    from mrv.packs.pack import Pack
     from mrv.signatures.authorities import StampRule
     from mrv.signatures.keys import EnrolledKey, Role
     from mrv.signatures.trust_root import IssueRule

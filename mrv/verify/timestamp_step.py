@@ -9,7 +9,7 @@ seals of days among them.  It shows nothing of how much earlier they were there.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mrv.errors import CanonicalError, LogError, SignatureError, TimestampError
 from mrv.log.checkpoint import Checkpoint, verify_checkpoint
@@ -22,20 +22,16 @@ from mrv.signatures.data_integrity import proofs_of
 from mrv.signatures.merkle_tree import leaf_hash
 from mrv.signatures.proof_form import time_of
 from mrv.statement.credentials import issued_entry
-from mrv.timestamps.stored_tokens import read
-from mrv.timestamps.token import LibraryMissingError, UnknownAuthorityError, verify
+from mrv.timestamps.stored_tokens import Place, StoredTokens, read
+from mrv.timestamps.token import LibraryMissingError, Stamp, UnknownAuthorityError, verify
 from mrv.verify.report import StampedDay, StampedStatement
 from mrv.verify.signature_steps import AHEAD, log_key
-from mrv.verify.subject import NotApplicableError, NotCheckedError
+from mrv.verify.subject import NotApplicableError, NotCheckedError, Subject
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from typing import Any
 
     from mrv.signatures.authorities import StampRule
-    from mrv.timestamps.stored_tokens import Place, StoredTokens
-    from mrv.timestamps.token import Stamp
-    from mrv.verify.subject import Subject
 
 # a day is sealed within 36 hours of its end, and stamped with the round that sealed it
 _DUE = timedelta(hours=36)

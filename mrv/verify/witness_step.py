@@ -13,20 +13,18 @@ from typing import TYPE_CHECKING
 
 from mrv.errors import LogError, MrvError, SignatureError
 from mrv.log.checkpoint import Checkpoint
-from mrv.log.cosignature import cosignatures, strangers, witness_key
+from mrv.log.cosignature import Cosignature, cosignatures, strangers, witness_key
 from mrv.log.note import NoteKey, signature_lines
 from mrv.log.receipt import parse_receipt
 from mrv.log.vkey import NOTE, Vkey
 from mrv.packs.pack import SEALS
 from mrv.signatures import canonical
-from mrv.verify.subject import NotApplicableError, NotCheckedError
+from mrv.verify.subject import NotApplicableError, NotCheckedError, Subject
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mrv.log.cosignature import Cosignature
     from mrv.signatures.keys import EnrolledKey
-    from mrv.verify.subject import Subject
 
 _AHEAD_S = 300
 _CODE = "witnesses"

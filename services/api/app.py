@@ -66,7 +66,7 @@ from services.api.routes import (
 )
 from services.issuer.request_runner import Runner
 from services.issuer.requests import Desk
-from services.issuer.timestamps import no_authority
+from services.issuer.timestamps import Policy, no_authority
 from services.settings import FILES_BYTES
 from services.store.api import audit_and_idempotency as api_records
 from services.store.postgres.pool import session_settings
@@ -80,7 +80,6 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from services.api.oidc import Tokens
-    from services.issuer.timestamps import Policy
     from services.metrics import Metrics
     from services.webhooks.addresses import Network
 

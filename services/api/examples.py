@@ -10,6 +10,7 @@ _ARRAY = {
     "dc_power_w": 115_000, "tilt": 10.0, "azimuth": 180.0,
     "temperature_coefficient_percent": -0.35, "since": "2026-01-01T00:00:00Z",
 }  # fmt: skip
+_SOILING = {"percent": 2.1, "low": 1.6, "high": 2.7, "intervals": 9, "untold": None}
 _TREND = {
     "percent_per_year": -0.6, "low": -0.9, "high": -0.3, "first_day": "2024-01-01",
     "last_day": "2026-02-01",
@@ -306,7 +307,8 @@ _OF_SCHEMAS: dict[str, dict[str, Any]] = {
         "no_ratio": None,
     },
     "PvTrend": _TREND,
-    "Pv": {"array": _ARRAY, "against_site": -0.02, "trend": _TREND},
+    "PvSoiling": _SOILING,
+    "Pv": {"array": _ARRAY, "against_site": -0.02, "trend": _TREND, "soiling": _SOILING},
 }  # fmt: skip
 _PARAMETERS = {
     "$count": "`true`: tell in `@iot.count` how many there are.",

@@ -15,13 +15,12 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from services.api.connections import share_of
-from services.api.lanes import stays_open
+from services.api.lanes import Lanes, stays_open
 from services.api.problems import problem
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from services.api.lanes import Lanes
     from services.api.metrics import Measures
 
 ALIVE = "/healthz"

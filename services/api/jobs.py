@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from fastapi import Header
 
-from mrv.report import MEDIA_TYPES
+from mrv.report import MEDIA_TYPES, Format
 from services.api import schemas as shapes
 from services.api.problems import ProblemError, status_of_kind
 from services.issuer import requests
@@ -21,7 +21,6 @@ from services.store.statements import signer_requests as queue
 if TYPE_CHECKING:
     from psycopg import Connection
 
-    from mrv.report import Format
     from services.store.statements.file_jobs import FileJob
     from services.store.statements.signer_requests import Progress
     from services.store.statements.signer_requests import Request as Wanted

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
 from fastapi import Query
 
 from mrv.errors import PeriodError
-from mrv.report import LANGUAGES, MEDIA_TYPES
+from mrv.report import LANGUAGES, MEDIA_TYPES, Format
 from services.api import file_cache as kept
 from services.api.made_files import make_pack, make_report
 from services.api.negotiation import language
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from starlette.responses import Response
 
-    from mrv.report import Format
     from services.api.request_context import Api, Asked
     from services.store.statements.statements import Stored
 

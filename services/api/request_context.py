@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
-from uuid import NAMESPACE_URL, uuid4, uuid5
+from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
 import msgspec
 import psycopg
 from fastapi import Depends, Request
-from psycopg import sql
+from psycopg import Connection, sql
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
@@ -33,10 +33,8 @@ from services.store.statements.signer_requests import Request as Wanted
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
-    from uuid import UUID
 
     from fastapi.dependencies.models import Dependant
-    from psycopg import Connection
     from psycopg_pool import ConnectionPool
 
     from services.api.cursors import Cursors

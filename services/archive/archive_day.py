@@ -15,7 +15,7 @@ import numpy as np
 
 from mrv.signatures import canonical
 from mrv.statement import evidence_rows
-from services.archive.context import leaves_of, noted, read_day
+from services.archive.context import Run, leaves_of, noted, read_day
 from services.archive.throttle import batches
 from services.issuer.changes import sealed_leaves
 from services.issuer.close import snapshot
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from ingest.model import Fleet, Frame
     from mrv.signatures.day_digests import DayLeaf
-    from services.archive.context import Run
     from services.store.statements.sealed_days import Seal
 
 

@@ -10,13 +10,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mrv.calendar import utc_text
-from services.archive.context import leaves_of, noted, read_day
+from services.archive.context import Run, leaves_of, noted, read_day
 from services.archive.throttle import batches
 from services.issuer.close import snapshot
 from services.store.archive import catalog as archived
 
 if TYPE_CHECKING:
-    from services.archive.context import Run
     from services.store.archive.catalog import Chunk
 
 

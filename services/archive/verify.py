@@ -23,7 +23,7 @@ from services.store.statements import transparency_log as log
 from services.vault import part as parts
 from services.vault import table
 from services.vault.errors import DamagedError
-from services.vault.part import MANIFEST, MARKER, PARQUET
+from services.vault.part import MANIFEST, MARKER, PARQUET, Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from mrv.signatures.day_digests import DayLeaf
     from services.archive.location import Archive
-    from services.vault.part import Part
     from services.vault.place import Place
 
 

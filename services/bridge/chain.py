@@ -20,7 +20,7 @@ from services.intake.batch_metrics import Ignored, Statuses, count_lag, count_me
 from services.intake.clock_check import require_same_time
 from services.intake.database import Database
 from services.intake.durable_batch import Done
-from services.intake.principal_quota import PrincipalQuota
+from services.intake.principal_quota import Limits, PrincipalQuota
 from services.intake.producer import Producer
 from services.intake.registry_watch import CHECK_S, RegistryWatch, load_fleet, names_unknown
 from services.intake.retry import ServerRetry, any_of
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
     from ingest.mqtt.inbox import Inbox
     from ingest.pipeline.admit import Admitted
-    from services.intake.principal_quota import Limits
     from services.kafka_access import KafkaAccess
     from services.metrics import Metrics
     from services.store.messages.principal_status import Said

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
     from psycopg import Connection
 
+_NOW = {
+    "refused": "its messages are refused; see tonne devices show",
+    "credential": "it holds no valid credential",
+}
 _STATES = ("now", *stored.STATES, "all")
 _author = click.option("--author", help="Who does it; the system's user by default.")
 _id = click.argument("number", type=click.IntRange(1, 2**53), metavar="NUMBER")
@@ -81,7 +85,8 @@ def list_(
         return
     head = ("number", "severity", "kind", "of", "part", "state", "since", "devices", "cost a day")
     rows = [
-        (one["id"], one["severity"], one["kind"], one["subject"], one["part"] or None,
+        (one["id"], one["severity"], one["kind"], one["subject"],
+         one["detail"].get("exceeded") or one["part"] or None,
          one["state"], shown_time(one["since"], one["timezone"]),
          one["devices"], _tonnes(one["cost_t_per_day"]))
         for one in found
@@ -156,7 +161,10 @@ def _lines(found: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     yield found["subject_type"], found["subject"]
     if found["projects"]:
         yield "projects", ", ".join(found["projects"])
-    yield "cause", found["cause"]
+    if found["cause"] != found["part"]:
+        yield "cause", found["cause"]
+    if found["cause_now"] is not None:
+        yield "cause now", _NOW[found["cause_now"]]
     yield from found["detail"].items()
     yield "since", shown_time(found["since"], found["timezone"])
     if found["devices"] != 1:

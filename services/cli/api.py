@@ -20,7 +20,7 @@ from services.cli.output.table import table
 from services.cli.output.times import shown_time
 from services.settings import Settings
 from services.store.api import api_keys
-from services.store.api.api_keys import ApiRole
+from services.store.api.api_keys import ApiKey, ApiRole
 from services.store.postgres.pool import connect
 from services.webhooks import addresses
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
     from services.api.oidc import Tokens
-    from services.store.api.api_keys import ApiKey
 
 
 @click.group(cls=Group, invoke_without_command=True)

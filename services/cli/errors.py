@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import psycopg
 
 __all__ = ["Exit", "explain"]
+_GONE = ("08", "57P")  # SQLSTATE of a connection that broke, of a server that stops or starts
 
 
 def explain(error: BaseException) -> tuple[Exit, str] | None:
@@ -66,10 +67,16 @@ def _explain_database(error: psycopg.Error) -> tuple[Exit, str] | None:
     reason = str(error).strip() or type(error).__name__
     if isinstance(error, errors.UndefinedTable | errors.UndefinedColumn):
         return Exit.INPUT, f"the schema is missing or old: {reason}\nrun `tonne migrate`"
-    if isinstance(error, errors.OperationalError):
+    code = error.sqlstate or ""
+    if isinstance(error, errors.OperationalError) and (not code or code.startswith(_GONE)):
         return Exit.SERVER, (
             f"the database cannot be reached: {reason}\n"
             "check TONNE_DATABASE_URL, or run `tonne local up`; `tonne doctor` tells more"
+        )
+    # such as a time limit, a full disk, a deadlock, or what its license does not let it read
+    if isinstance(error, errors.OperationalError | errors.FeatureNotSupported):
+        return Exit.SERVER, (
+            f"the database did not do it: {reason} (SQLSTATE {code})\n`tonne doctor` tells more"
         )
     return None
 

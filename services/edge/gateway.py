@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ingest.errors import ServerError
 from ingest.mqtt.tls import Tls
 from services.edge import identity
-from services.edge.config import CsvFolder, LocalMqtt
+from services.edge.config import Config, CsvFolder, LocalMqtt
 from services.edge.corrected_clock import Clock
 from services.edge.csv_folder import Folder
 from services.edge.identity import Renewal
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
-    from services.edge.config import Config
 
 _STEP_S = 0.1
 _WORD_S = 60.0

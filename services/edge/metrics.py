@@ -15,15 +15,13 @@ from platform import python_version
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Info, ProcessCollector
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from services.edge.outbox_status import held
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from prometheus_client.metrics_core import Metric
 
     from services.edge.outbox import Outbox
     from services.edge.recorder import Recorder

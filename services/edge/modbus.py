@@ -8,19 +8,15 @@ behind one address or line, one request at a time, as Modbus wants it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from pymodbus.client import ModbusSerialClient, ModbusTcpClient
 from pymodbus.exceptions import ModbusException
 
 from ingest import profiles
 from ingest.formats.register_words import SIZES
-from services.edge.config import ModbusRtu, ModbusTcp, SunSpecRtu, SunSpecTcp
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from services.edge.config import Polled
+from services.edge.config import ModbusRtu, ModbusTcp, Polled, SunSpecRtu, SunSpecTcp
 
 CONTENT_TYPE = "application/vnd.tonne.modbus+json"
 _MOST = 120  # registers a request

@@ -7,13 +7,12 @@ import time
 from typing import TYPE_CHECKING
 
 from services.edge import modbus, sunspec
-from services.edge.config import ModbusRtu, ModbusTcp
+from services.edge.config import ModbusRtu, ModbusTcp, Polled
 from services.edge.outbox import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from services.edge.config import Polled
     from services.edge.recorder import Recorder
 
 _LONGEST_S = 600.0

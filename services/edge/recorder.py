@@ -10,7 +10,7 @@ import sqlite3
 import threading
 from typing import TYPE_CHECKING
 
-from services.edge.outbox import FullError
+from services.edge.outbox import FullError, Outbox, Record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from services.edge.corrected_clock import Clock
-    from services.edge.outbox import Outbox, Record
 
 
 class Recorder:

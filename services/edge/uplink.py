@@ -21,8 +21,8 @@ from paho.mqtt.properties import Properties
 
 from ingest.mqtt.closing import close_sockets
 from ingest.mqtt.names import PORTS, PREFIX, receipt_topic, status_topic
-from services.edge.corrected_clock import TRUSTED_MS
-from services.edge.signing import CONTENT_TYPE, Batches, Signed
+from services.edge.corrected_clock import TRUSTED_MS, Clock
+from services.edge.signing import CONTENT_TYPE, Batches, Signed, Signer
 
 if TYPE_CHECKING:
     import ssl
@@ -31,9 +31,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from ingest.mqtt.tls import Tls
-    from services.edge.corrected_clock import Clock
     from services.edge.outbox import Outbox, Waiting
-    from services.edge.signing import Signer
 
 WINDOW = 100
 _ALL = 1_000

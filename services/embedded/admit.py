@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ingest.decode import SPARKPLUG
 from ingest.pipeline import admit as decoding
-from services.intake.sparkplug import of_nodes
+from services.intake.sparkplug import Turn, of_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from ingest.mqtt.inbox import Inbox
     from ingest.mqtt.topics import Router
     from ingest.pipeline.admit import Admitted
-    from services.intake.sparkplug import Turn
 
 
 def admit(router: Router, inbox: Inbox, turn: Turn, unread: Sequence[Rejected] = ()) -> Admitted:

@@ -14,16 +14,16 @@ from ingest.mqtt.inbox import Inbox
 from mrv import factors
 from services.clock import now_us
 from services.embedded.admit import admit
-from services.embedded.registry_version import step, take_up
+from services.embedded.registry_version import Version, step, take_up
 from services.embedded.write import write
 from services.intake.batch_metrics import Ignored, Statuses, count_commit, count_lag, count_messages
 from services.intake.clock_check import require_same_time
 from services.intake.database import Database
 from services.intake.durable_batch import Done
-from services.intake.newer_registry import NewerRegistry
-from services.intake.principal_quota import PrincipalQuota
+from services.intake.newer_registry import NewerRegistry, Prepared
+from services.intake.principal_quota import Limits, PrincipalQuota
 from services.intake.registry_watch import CHECK_S, Plans, RegistryWatch, names_unknown
-from services.intake.sparkplug import Turn
+from services.intake.sparkplug import SparkplugNodes, Turn
 from services.intake.writer_lock import alone
 from services.processing.batch import Batch
 from services.store.messages.dead_letter_write import DAY_BYTES
@@ -39,10 +39,6 @@ if TYPE_CHECKING:
     from ingest.columns import Rejected
     from ingest.model import Fleet
     from ingest.pipeline.admit import Admitted
-    from services.embedded.registry_version import Version
-    from services.intake.newer_registry import Prepared
-    from services.intake.principal_quota import Limits
-    from services.intake.sparkplug import SparkplugNodes
     from services.metrics import Metrics
     from services.store.messages.principal_status import Said
 

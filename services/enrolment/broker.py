@@ -8,7 +8,7 @@ from ingest.mqtt.templates import parse
 from services.identity import mosquitto, principals, rabbitmq
 from services.identity.control import Control, differences
 from services.identity.files import PUBLIC, SECRET, make_folder, write
-from services.identity.folder import PASSWORD
+from services.identity.folder import PASSWORD, IdentityFolder
 from services.store.registry import credentials
 from services.store.registry.entries_from_rows import load_registry
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from psycopg import Connection
 
-    from services.identity.folder import IdentityFolder
     from services.identity.mosquitto import Listening
     from services.identity.principals import Principal
 

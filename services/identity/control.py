@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 import paho.mqtt.client as mqtt
@@ -20,14 +20,12 @@ from ingest import sparkplug
 from ingest.errors import ServerError
 from ingest.mqtt.closing import close_sockets
 from services.identity.mosquitto import CONTROL, client_of, role_of
-from services.identity.principals import ADMIN, PIPELINE
+from services.identity.principals import ADMIN, PIPELINE, Principal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Self
 
     from ingest.mqtt.tls import Tls
-    from services.identity.principals import Principal
 
 _PATIENCE_S = 60.0
 _PORT = 8_883

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ingest.reading import SIGNED_VALUE
-from services.store.messages.principal_status import keep
+from services.store.messages.principal_status import Said, keep
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from ingest.pipeline.admit import Admitted
     from services.metrics import Metrics
     from services.processing.batch import Committed
-    from services.store.messages.principal_status import Said
 
 
 def count_messages(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ingest.errors import PayloadError
-from ingest.reading import SIGNED_VALUE
+from ingest.reading import SIGNED_VALUE, Reading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from ingest.mqtt.inbox import Inbox
     from ingest.mqtt.topics import Router
     from ingest.pipeline.admit import Admitted
-    from ingest.reading import Reading
 
 # of a batch: a device that sends nothing else tells itself of these, and shows the rest to nobody
 _MOST = 2_000

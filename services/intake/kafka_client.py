@@ -12,19 +12,15 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from base64 import b64encode
+from collections.abc import Coroutine
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from aiokafka import errors
 from aiokafka.abc import AbstractTokenProvider
 
 from ingest.errors import ServerError
-from services.kafka_access import TOKEN
-
-if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
-    from services.kafka_access import KafkaAccess
+from services.kafka_access import TOKEN, KafkaAccess
 
 T = TypeVar("T")
 

@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ingest.columns import Rejected
 from ingest.errors import PayloadError
-from ingest.mqtt.topics import principal_of
+from ingest.mqtt.topics import Router, principal_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ingest.mqtt.inbox import Inbox
-    from ingest.mqtt.topics import Router
     from services.settings import Settings
 
 REASON = "rate"

@@ -17,7 +17,7 @@ import msgspec
 
 from ingest.errors import PayloadError
 from ingest.mqtt.topics import receipt_topic
-from ingest.reading import time_us
+from ingest.reading import Reading, time_us
 from services.clock import now_us
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from ingest.columns import Rejected
     from ingest.model import Device, Fleet
-    from ingest.reading import Reading
     from services.store.messages.principal_status import Said
 
 GATHER_S = 0.5

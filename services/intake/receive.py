@@ -13,7 +13,7 @@ from ingest.errors import ServerError
 from ingest.mqtt.session import HostState, Session
 from ingest.mqtt.topics import SUBSCRIPTIONS, subscriptions
 from services.clock import now_us
-from services.intake.handover import IN_FLIGHT
+from services.intake.handover import IN_FLIGHT, Handover
 from services.intake.receipts import greetings
 from services.intake.refused_topics import RefusedTopics
 from services.intake.status_messages import part_statuses
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from ingest.model import Fleet
     from ingest.mqtt.tls import Tls
-    from services.intake.handover import Handover
     from services.metrics import Metrics
 
 BATCH = 10_000

@@ -11,14 +11,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from psycopg import errors
+from psycopg import Connection, errors
 
 from ingest.errors import ServerError
 from services.store.stream import topic_source as source
 
 if TYPE_CHECKING:
-    from psycopg import Connection
-
     from services.store.stream.topic_source import Source
 
 _LOCK = int.from_bytes(b"one run")  # no other lock of ours may have this number

@@ -18,10 +18,10 @@ from mrv.calendar import local_text
 from mrv.documents.form import write
 from mrv.factors.brought import bounded
 from mrv.factors.centres import centres
-from mrv.factors.revision import changes, used_by
+from mrv.factors.revision import Change, changes, used_by
 from mrv.methodologies import find, unit_reductions
 from mrv.parameters.inputs import read
-from mrv.registry.project import BOUNDED
+from mrv.registry.project import BOUNDED, Project, ProjectDevice
 from mrv.statement.plan_reader import read_plan
 from services.store.statements import statements
 
@@ -31,9 +31,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
     from mrv.documents.statement import Claims
-    from mrv.factors.revision import Change
     from mrv.model import Factors, Reductions
-    from mrv.registry.project import Project, ProjectDevice
     from services.store.statements.statements import Stored
 
 # What still counts, or may come to count.

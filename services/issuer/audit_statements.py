@@ -8,7 +8,7 @@ from ingest.errors import InputError
 from mrv.calendar import instant_us
 from mrv.packs.pack import MANIFEST, STATEMENT, VERIFICATION, manifest_of
 from mrv.signatures import canonical
-from services.issuer.transitions import documents
+from services.issuer.transitions import Documents, documents
 from services.store.statements import evidence, statements
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from psycopg import Connection
 
-    from services.issuer.transitions import Documents
     from services.store.statements.statements import Stored
     from services.store.statements.transparency_log import Entry
 

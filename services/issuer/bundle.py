@@ -12,7 +12,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mrv.calendar import days, instant_us
-from mrv.documents.statement import claims_of
+from mrv.documents.statement import Claims, claims_of
 from mrv.errors import StatementStateError
 from mrv.log.checkpoint import Checkpoint
 from mrv.log.merkle import inclusion_proof
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
 
     from psycopg import Connection
 
-    from mrv.documents.statement import Claims
     from mrv.signatures.keys import EnrolledKey
     from mrv.statement.plan_extract import MonitoringPlan
 

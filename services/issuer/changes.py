@@ -9,17 +9,13 @@ what it is: a difference from the seal, for the audit to name.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
 
 from mrv.errors import LogError
 from mrv.log.entries import PARTS
 from mrv.signatures import canonical
-from mrv.signatures.day_digests import DayLeaf, differences, digest_leaves
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-
-    from mrv.signatures.day_digests import Difference, Digest
+from mrv.signatures.day_digests import DayLeaf, Difference, Digest, differences, digest_leaves
 
 
 class Changes(NamedTuple):

@@ -13,12 +13,12 @@ from mrv.accounting.conservative_range import check_costed
 from mrv.accounting.period import check_edges
 from mrv.calendar import days, local_date, utc_text
 from mrv.documents.form import UNSET
-from mrv.documents.statement import claims_of
+from mrv.documents.statement import Claims, claims_of
 from mrv.errors import PeriodError
 from mrv.registry.project import ACCOUNTING, FIRST
 from mrv.signatures import canonical
 from mrv.statement.compose import Label, compose
-from mrv.statement.evidence_case import identifier
+from mrv.statement.evidence_case import Case, identifier
 from mrv.statement.states import check_step
 from services.clock import now_us
 from services.issuer.claimed_once import counted_elsewhere
@@ -31,13 +31,10 @@ from services.store.statements import statements
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from datetime import date
-    from typing import Any
 
     from psycopg import Connection
 
     from mrv.accounting.period_result import PeriodResult
-    from mrv.documents.statement import Claims
-    from mrv.statement.evidence_case import Case
     from services.store.statements.statements import Stored
 
 _COUNTS = ("draft", "submitted", "under_verification", "verified", "issued")

@@ -8,23 +8,23 @@ against the raw readings.  A statement never rests on rows that do not follow.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ingest.model import Frame, IntervalRows
+from ingest.model import Fleet, Frame, IntervalRows
 from ingest.pipeline import METERING
 from mrv.accounting.design_cap import energy_roles
 from mrv.calendar import days, instant_us, local_date, midnight_us, narrowed, utc_text
-from mrv.documents.statement import claims_of
+from mrv.documents.statement import Claims, claims_of
 from mrv.errors import PeriodError
 from mrv.factors.records import book_of
 from mrv.methodologies import find
-from mrv.registry.monitoring_plan import in_force
-from mrv.registry.project import ACCOUNTING, FIRST, Project
+from mrv.registry.monitoring_plan import Version, in_force
+from mrv.registry.project import ACCOUNTING, FIRST, FixedBefore, Project, Usage
 from mrv.statement import evidence, evidence_rows
-from mrv.statement.arrival import LATE_US, Arrived
+from mrv.statement.arrival import LATE_US, Arrivals, Arrived
 from mrv.statement.evidence_case import Case
 from mrv.statement.fixed_parameters import changed, departed, issued_with
 from mrv.statement.metering_versions import of_claims
@@ -50,17 +50,10 @@ from services.store.timeseries.interval_rows import intervals_of, older_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import date
-    from typing import Any
 
     from psycopg import Connection, Cursor
 
-    from ingest.model import Fleet
     from mrv.documents.plan import StatementFigures
-    from mrv.documents.statement import Claims
-    from mrv.registry.monitoring_plan import Version
-    from mrv.registry.project import FixedBefore, Usage
-    from mrv.statement.arrival import Arrivals
     from services.store.statements.statements import Stored
 
 _YEAR_US = 366 * 86_400_000_000

@@ -19,7 +19,7 @@ import psycopg
 from ingest.errors import InputError, ServerError
 from mrv.log.checkpoint import Checkpoint
 from mrv.log.note import signature_lines
-from mrv.log.policy import read_policy
+from mrv.log.policy import Member, Policy, read_policy
 from mrv.log.vkey import Vkey
 from services.clock import now_us
 from services.store.postgres.pool import connect
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from structlog.typing import FilteringBoundLogger
 
-    from mrv.log.policy import Member, Policy
     from services.issuer.witness_client import Outcome
     from services.metrics import Metrics
     from services.settings import Settings

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from psycopg import errors
+from psycopg import Connection, errors
 
-from mrv.documents.statement import claims_of
+from mrv.documents.statement import Claims, claims_of
 from mrv.errors import EnrolmentError, SignatureError, StatementStateError
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import proofs_of, verify_proof
@@ -21,8 +21,8 @@ from mrv.signatures.proof_form import time_of
 from mrv.statement.approval import check_approval
 from mrv.statement.compose import TYPES
 from mrv.statement.credential_parts import issuer
-from mrv.statement.findings import Event, fold, read_event
-from mrv.statement.states import check_role
+from mrv.statement.findings import Event, Record, fold, read_event
+from mrv.statement.states import State, check_role
 from services.clock import now_us
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import approvals, findings, statements
@@ -30,12 +30,7 @@ from services.store.statements import approvals, findings, statements
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from psycopg import Connection
-
-    from mrv.documents.statement import Claims
     from mrv.signatures.keys import EnrolledKey, Role, SigningKey
-    from mrv.statement.findings import Record
-    from mrv.statement.states import State
     from services.store.statements.statements import Stored
 
 

@@ -13,13 +13,12 @@ from mrv.packs import tables
 from mrv.packs.pack import DIAGRAM, DIGESTS, FACTORS, INTERVALS, PLAN, READINGS
 from mrv.signatures import canonical
 from mrv.statement.diagram import diagram
-from services.issuer.archived_parts import without
+from services.issuer.archived_parts import Reused, without
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mrv.statement.evidence_case import Case
-    from services.issuer.archived_parts import Reused
 
 
 def files(case: Case, reused: Sequence[Reused] = ()) -> dict[str, bytes]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mrv.exports.cad_trust import ORDER, cad_trust
 from mrv.exports.cdop import cdop
 from mrv.exports.contradictions import check
-from mrv.exports.source import begin_us, check_one_project, check_together, days
+from mrv.exports.source import Source, begin_us, check_one_project, check_together, days
 from services.issuer.exports import source_of
 from services.issuer.facility import facility_files, facility_inventory
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from mrv.exports.cell_map import CellMap
     from mrv.exports.draft import Draft
     from mrv.exports.entered import Authority
-    from mrv.exports.source import Source
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 

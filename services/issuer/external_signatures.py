@@ -22,10 +22,11 @@ from mrv.statement.approval import check_approval, people
 from mrv.statement.compose import compose, label_of
 from mrv.statement.conditions import unmet
 from mrv.statement.credentials import conclusion_of, verification_body
-from mrv.statement.findings import SIGNED_BY, add, read_event
+from mrv.statement.findings import SIGNED_BY, Event, add, read_event
 from mrv.statement.opinion import REJECTING
 from mrv.statement.sampling import check_sampling
 from mrv.statement.states import (
+    State,
     check_accreditation,
     check_other,
     check_project,
@@ -50,8 +51,6 @@ if TYPE_CHECKING:
 
     from mrv.signatures.keys import EnrolledKey
     from mrv.statement.evidence_case import Case
-    from mrv.statement.findings import Event
-    from mrv.statement.states import State
     from services.issuer.documents import Documents
     from services.store.statements.statements import Stored
 

@@ -13,7 +13,7 @@ import msgspec
 from ingest.errors import RegistryError
 from mrv import factors
 from mrv.calendar import period_us
-from mrv.exports.cell_map import check_known
+from mrv.exports.cell_map import CellMap, check_known
 from mrv.exports.facility import COLUMNS, VALUES, Inventory, Metered, inventory
 from mrv.factors.records import factor_of
 from services.registry.authority import entered_records
@@ -22,8 +22,6 @@ from services.store.timeseries.year_sums import year_sums
 
 if TYPE_CHECKING:
     from psycopg import Connection
-
-    from mrv.exports.cell_map import CellMap
 
 
 def facility_inventory(conn: Connection, site: str, year: int) -> Inventory:

@@ -9,22 +9,17 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from ingest.errors import InputError
 from mrv.signatures import canonical
 from mrv.signatures.key_bounds import NO_BOUNDS, KeyBounds
 from mrv.signatures.keyfile import read_secret, write_distant, write_secret
-from mrv.signatures.keys import DistantKey, EnrolledKey, SigningKey
+from mrv.signatures.keys import DistantKey, EnrolledKey, Role, SigningKey
 from services.issuer import signers
 from services.settings import Settings
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-    from typing import Any
-
-    from mrv.signatures.keys import Role
 
 LOG_KEY = "tonne-log"  # unless another name is given
 # Also the name of a file, and of a log in its signed heads.

@@ -17,7 +17,7 @@ from mrv.documents.verification import FindingShown
 from mrv.errors import SignatureError
 from mrv.exports import public
 from mrv.exports.source import check_issued
-from mrv.report import LANGUAGES, make
+from mrv.report import LANGUAGES, Facts, make
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import create_proof, verify_proof
 from mrv.statement.credential_parts import CONTEXT, issuer, related, valid_from
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from mrv.report import Facts
     from mrv.signatures.keys import EnrolledKey
     from services.issuer.documents import Signer
 

@@ -10,7 +10,7 @@ can tell apart earns nothing until it is mended.
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -27,7 +27,6 @@ from services.store.statements.energy_certificates import beside, certified
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from datetime import datetime
 
     from psycopg import Connection
 

@@ -8,7 +8,7 @@ Documents are believed as far as their proofs hold; a pack is walked through lik
 from __future__ import annotations
 
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mrv import verify
 from mrv.errors import CanonicalError, VerificationError
@@ -44,7 +44,6 @@ from services.store.statements import transparency_log as log
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
 
     from psycopg import Connection
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from typing import TYPE_CHECKING, Self
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 
@@ -23,7 +23,6 @@ from services.store.statements.file_jobs import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from uuid import UUID
 
     from psycopg import Connection
     from structlog.typing import FilteringBoundLogger

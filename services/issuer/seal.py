@@ -9,7 +9,7 @@ again unless somebody says why: the reason then stands in the log.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,7 +19,7 @@ from mrv.signatures import canonical
 from mrv.statement.arrival import LATE_US, Arrived, rows_of
 from services.clock import now_us as clock_us
 from services.issuer import table_digests as records
-from services.issuer.changes import compare, detail_of, sealed_leaves
+from services.issuer.changes import Changes, compare, detail_of, sealed_leaves
 from services.issuer.close import snapshot
 from services.issuer.corrections import open_corrections
 from services.issuer.sealed_day_contents import PROMISED_US, SETTLE_US, Job, ended, parts_of
@@ -33,13 +33,11 @@ from services.store.timeseries.arrivals import by_day, by_hour
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
-    from datetime import date
 
     from psycopg import Connection, Cursor
 
     from ingest.model import Fleet
     from mrv.signatures.day_digests import Digest
-    from services.issuer.changes import Changes
     from services.issuer.transitions import Signer
     from services.store.statements.sealed_days import LateDay, Seal
 

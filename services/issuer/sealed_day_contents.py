@@ -10,14 +10,14 @@ whatever it is for.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from mrv.calendar import days, narrowed, utc_text
 from mrv.log.entries import Day
-from mrv.signatures.day_digests import Digest, digest_leaves
+from mrv.signatures.day_digests import DayLeaf, Digest, digest_leaves
 from mrv.statement import evidence_rows
 from mrv.statement.device_days import intervals_digest, leaves, reading_leaves
 from services.store.registry import load as registry
@@ -28,13 +28,11 @@ from services.store.timeseries.interval_rows import intervals_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from datetime import date
 
     from psycopg import Connection, Cursor
 
     from ingest.model import Fleet
     from mrv.registry.project import ProjectDevice
-    from mrv.signatures.day_digests import DayLeaf
 
 HOUR_US = 3_600_000_000
 # stragglers of a day have until then; what comes later is sealed as late

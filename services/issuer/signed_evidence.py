@@ -15,7 +15,7 @@ from mrv.calendar import days, utc_text
 from mrv.documents.plan import SignedExtract, SignedRegister, SignedValueKept, SigningKeyNamed
 from mrv.errors import SignedValueError
 from mrv.signed_values.packaging import Item, plain
-from mrv.signed_values.verification import VERIFIED, check_items
+from mrv.signed_values.verification import VERIFIED, Checked, check_items
 from mrv.statement.signed_proof import energy_registers, keys_of, kind_of
 from services.store.messages import signed_values as store
 from services.store.registry.entries_from_rows import load_meter_keys
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
     from ingest.model import Device
-    from mrv.signed_values.verification import Checked
     from services.store.messages.signed_values import Candidate
 
     _Tried = tuple[Candidate, Checked, Item]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mrv import factors
 from mrv.factors.records import to_record
-from mrv.log.entries import FACTORS, RECORDS, read_tables, tables_detail, tables_entry
+from mrv.log.entries import FACTORS, RECORDS, RowHash, read_tables, tables_detail, tables_entry
 from mrv.signatures import canonical
 from services.issuer.close import CODE_VERSION, snapshot
 from services.store.messages.dead_letter_expiry import removed_of
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from psycopg import Connection
 
-    from mrv.log.entries import RowHash
     from mrv.model import Factor
     from services.issuer.transitions import Signer
     from services.store.statements.transparency_log import Entry

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from http.client import HTTPException
-from typing import TYPE_CHECKING, Final
+from http.client import HTTPException, HTTPMessage
+from typing import IO, Final
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from ingest.errors import ServerError
-
-if TYPE_CHECKING:
-    from http.client import HTTPMessage
-    from typing import IO
 
 TIMEOUT_S: Final = 10.0
 _LONGEST = 100_000

@@ -11,7 +11,7 @@ from mrv.log.receipt import parse_receipt
 from mrv.packs.pack import SEALS
 from mrv.signatures import canonical
 from mrv.timestamps.stored_tokens import Head, Place, StoredTokens, write
-from mrv.timestamps.token_summary import shown
+from mrv.timestamps.token_summary import TokenSummary, shown
 from services.store.statements import evidence
 from services.store.statements import timestamp_tokens as stored
 from services.store.statements import transparency_log as log
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from psycopg import Connection
 
-    from mrv.timestamps.token_summary import TokenSummary
     from services.store.statements.timestamp_tokens import Token
 
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n?", re.DOTALL)

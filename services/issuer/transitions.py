@@ -11,7 +11,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from psycopg import errors
+from psycopg import Connection, errors
 
 from mrv.calendar import instant_us
 from mrv.documents.form import UNSET
@@ -21,6 +21,7 @@ from mrv.packs.pack import MANIFEST
 from mrv.signatures import canonical
 from mrv.statement.approval import check_enough, people, sign_approval
 from mrv.statement.credentials import (
+    Finding,
     issued_entry,
     revoked_entry,
     sign_statement,
@@ -28,8 +29,8 @@ from mrv.statement.credentials import (
     superseded_entry,
 )
 from mrv.statement.opinion import REJECTING
-from mrv.statement.sampling import sign_sampling
-from mrv.statement.states import check_other, check_role, check_step
+from mrv.statement.sampling import Size, sign_sampling
+from mrv.statement.states import State, check_other, check_role, check_step
 from mrv.statement.status import sign_list
 from services.clock import now_us
 from services.issuer import bundle, keys
@@ -50,12 +51,7 @@ from services.store.statements import transparency_log as log
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from psycopg import Connection
-
     from mrv.signatures.keys import EnrolledKey
-    from mrv.statement.credentials import Finding
-    from mrv.statement.sampling import Size
-    from mrv.statement.states import State
 
 __all__ = [
     "Documents",

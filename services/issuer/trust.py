@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from mrv.errors import EnrolmentError
 from mrv.signatures import canonical
-from mrv.signatures.trust_root import read_next, read_pinned, read_root, read_trusted
+from mrv.signatures.trust_root import TrustRoot, read_next, read_pinned, read_root, read_trusted
 from services.clock import now_us
 from services.settings import Settings
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mrv.signatures.keys import EnrolledKey
-    from mrv.signatures.trust_root import TrustRoot
 
 
 def pinned(home: Path) -> Path:

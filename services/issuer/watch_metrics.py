@@ -32,7 +32,7 @@ _TEXTS = {
     "tonne_remake_waiting_devices": "Devices whose intervals wait to be made",
     "tonne_database_bytes": "What the database takes on its disk",
     "tonne_database_free_bytes": "What the database's disk has left, where that can be seen",
-    "tonne_database_failed_jobs": "Jobs of TimescaleDB whose last run failed",
+    "tonne_database_failed_jobs": "Jobs of TimescaleDB that fail; its own from the second time on",
     _OVERDUE: "Chunks that are rows though they are long old enough to be compressed",
     "tonne_signer_waiting_requests": "Requests that the signer has not answered",
     "tonne_signer_waiting_seconds": "For how long the oldest of them waits",

@@ -27,7 +27,7 @@ from services.issuer.audit import audit
 from services.issuer.watch_metrics import Looked
 from services.processing import pv_outlook, silence_rates
 from services.processing.rebuild import rebuild
-from services.settings import local_urls
+from services.settings import Settings, local_urls
 from services.settle import Plan
 from services.store.api import webhooks
 from services.store.messages.dead_letter_expiry import expire, tidy
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
 
     from services.metrics import Metrics
     from services.pulse import Pulse
-    from services.settings import Settings
 
 LOOK_S = 30.0
 DAYS_S = 300.0

@@ -16,7 +16,7 @@ import httpx
 
 from mrv.errors import MrvError
 from mrv.log.checkpoint import Checkpoint
-from mrv.log.cosignature import cosignatures
+from mrv.log.cosignature import Cosignature, cosignatures
 from mrv.log.merkle import consistency_proof
 from mrv.log.note import signature_lines
 from mrv.log.witness import make_request
@@ -24,7 +24,6 @@ from mrv.log.witness import make_request
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mrv.log.cosignature import Cosignature
     from mrv.log.policy import Member
 
 State = Literal["cosigned", "away", "refused", "contradicts"]

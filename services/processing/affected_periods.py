@@ -10,7 +10,7 @@ from ingest.classes import QUANTITY_INDEX
 from ingest.model import HOUR_US
 from mrv.environment import CLASSES
 from mrv.environment.air import DAY_REACH_HOURS
-from mrv.environment.clock import day_of
+from mrv.environment.clock import Day, day_of
 from mrv.environment.hours import NEEDED_US, covers_us, starts
 from services.store.timeseries.indicator_values import Span
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from ingest.model import Fleet, Frame, Int64, IntervalRows
-    from mrv.environment.clock import Day
 
 FLOW = QUANTITY_INDEX["flow"]
 PLANT = "wastewater_plant"

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ingest.model import INTERVAL_US, METERING, NULL
+from ingest.model import INTERVAL_US, METERING, NULL, Fleet, IntervalRows
 from ingest.pipeline import LOOK_BACK_US, POWER_GAP_US, SPREAD_US
 from services.store.timeseries import register_checkpoints as marks
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from psycopg import Cursor
 
-    from ingest.model import Fleet, IntervalRows
     from services.processing.reprocess import Remade
     from services.store.timeseries.register_checkpoints import Held
 

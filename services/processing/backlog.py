@@ -20,7 +20,7 @@ from services.processing import station_indicators as stations
 from services.processing import windows
 from services.processing.affected_periods import Touched
 from services.processing.batch import Answered
-from services.processing.bounds import spans
+from services.processing.bounds import Span, spans
 from services.processing.parts import tried
 from services.store.archive import catalog as archived
 from services.store.statements import sealed_days as seals
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from psycopg import Connection, Cursor
 
     from ingest.model import Fleet, Int64
-    from services.processing.bounds import Span
     from services.processing.quality_pass import Quality
     from services.processing.store_readings import Arrived
     from services.settle import Plan

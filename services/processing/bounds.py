@@ -14,7 +14,7 @@ import numpy as np
 
 from ingest import classes
 from ingest.model import INTERVAL_US, NULL
-from ingest.pipeline import FROM_START
+from ingest.pipeline import FROM_START, Bounds, MeterState
 from services.store.postgres.timestamps import FAR_US
 from services.store.timeseries import readings
 from services.store.timeseries.register_checkpoints import by_class
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from psycopg import Cursor
 
     from ingest.model import Fleet, Frame, Int32, Int64
-    from ingest.pipeline import Bounds, MeterState
     from services.store.timeseries.remake_requests import Request
 
 # derived rows that a commit holds, about 60 MB of memory

@@ -37,12 +37,12 @@ from services.processing.backlog import Backlog
 from services.processing.batch import Answered, Batch, Committed, Written
 from services.processing.bounds import expected
 from services.processing.parts import in_parts
-from services.processing.quality_pass import Quality
+from services.processing.quality_pass import Quality, Stored
 from services.processing.rejudge import Changed, reaches
 from services.processing.signatures import Signatures
-from services.processing.store_readings import joined, store_readings, without
+from services.processing.store_readings import Arrived, joined, store_readings, without
 from services.processing.unreadable_archive import without_archived
-from services.settle import settle
+from services.settle import Plan, Settled, settle
 from services.store.archive import catalog as archived
 from services.store.messages import dead_letter_write as letters
 from services.store.messages import signed_values as signed
@@ -66,9 +66,6 @@ if TYPE_CHECKING:
     from ingest.decode import Rejected
     from ingest.model import Fleet, Frame, Int32
     from services.processing.affected_periods import Touched
-    from services.processing.quality_pass import Stored
-    from services.processing.store_readings import Arrived
-    from services.settle import Plan, Settled
     from services.store.messages.dead_letter_write import Letters
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from services.registry.invoices import plan
+from services.registry.invoices import Import, plan
 from services.store.registry import invoices
 from services.store.registry.load import load_projects
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
     from services.registry.fields import Row
-    from services.registry.invoices import Import
 
 
 def deliver(conn: Connection, rows: Sequence[Row], author: str, *, write: bool = True) -> Import:

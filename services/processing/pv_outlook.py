@@ -3,7 +3,7 @@ What boards of PV hold the plants against: the sun under a clear sky, and the tr
 
 Clear skies are made for each site, tilt and azimuth of the registry, from five weeks back to
 tomorrow, and kept for some time; where pvlib is not installed there are none.  Trends are made
-again each day for inverters with two years of days.
+again each day: what dust took, from a year of days on, and ageing, from two.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ import numpy as np
 from mrv.errors import MethodologyError
 from mrv.exante.sun import Roof
 from mrv.performance.clear_sky import plane_w_m2
-from mrv.performance.degradation import Trend, year_on_year
+from mrv.performance.degradation import year_on_year
+from mrv.performance.soiling import YEAR_D, Soiling, soiling
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 _BACK_D = 35
 # of one round each: about ten seconds at most
 _SKIES, _TRENDS = 100, 100
-_TWO_YEARS_D = 729
 _MISSING = """
 SELECT w.site, w.tilt, w.azimuth, w.latitude, w.longitude, min(d.day), max(d.day)
 FROM (
@@ -61,6 +61,10 @@ _FORGET_SKIES = (
     "DELETE FROM clear_sky_day WHERE ctid = ANY (ARRAY("
     " SELECT ctid FROM clear_sky_day WHERE day < %s LIMIT 10000))"
 )
+_TREND = (
+    "first_day", "last_day", "pairs", "percent_per_year", "low", "high", "soiling_percent",
+    "soiling_low", "soiling_high", "soiling_intervals", "soiling_untold",
+)  # fmt: skip
 _DUE = """
 SELECT d.id::text FROM device d
 CROSS JOIN LATERAL (SELECT min(day) AS first, max(day) AS last FROM day_pv p
@@ -71,15 +75,16 @@ WHERE d.class = 'pv_inverter' AND days.last - days.first >= %(least)s
 ORDER BY t.made NULLS FIRST, d.id LIMIT %(most)s
 """
 _RATIOS = (
-    "SELECT device_id, day, performance_ratio_25 FROM v_day_pv"
+    # of dust neither standstill nor clipping is a sign; a day that it mostly stood tells nothing
+    "SELECT device_id, day, performance_ratio_25, CASE WHEN standing_kwh < 0.5 * expected_kwh"
+    " THEN energy_kwh / (expected_kwh - standing_kwh) END, insolation_kwh_m2 FROM v_day_pv"
     " WHERE device_id = ANY (%s) AND performance_ratio_25 IS NOT NULL ORDER BY device_id, day"
 )
 _WRITE_TREND = (
-    "INSERT INTO pv_trend (device_id, made, first_day, last_day, pairs, percent_per_year, low,"
-    " high) VALUES (%s, (now() AT TIME ZONE 'UTC')::date, %s, %s, %s, %s, %s, %s)"
-    " ON CONFLICT (device_id) DO UPDATE SET made = excluded.made, first_day = excluded.first_day,"
-    " last_day = excluded.last_day, pairs = excluded.pairs,"
-    " percent_per_year = excluded.percent_per_year, low = excluded.low, high = excluded.high"
+    f"INSERT INTO pv_trend (device_id, made, {', '.join(_TREND)})"
+    f" VALUES (%s, (now() AT TIME ZONE 'UTC')::date, {', '.join(['%s'] * len(_TREND))})"
+    " ON CONFLICT (device_id) DO UPDATE SET made = excluded.made, "
+    + ", ".join(f"{name} = excluded.{name}" for name in _TREND)
 )
 
 
@@ -153,28 +158,27 @@ def _planes(wanted: Sequence[tuple[Any, ...]]) -> list[list[list[float]]]:
 
 
 def _trends(conn: Connection) -> int:
-    due = [
-        one for (one,) in conn.execute(_DUE, {"least": _TWO_YEARS_D, "most": _TRENDS}).fetchall()
-    ]
+    due = [one for (one,) in conn.execute(_DUE, {"least": YEAR_D - 1, "most": _TRENDS}).fetchall()]
     if not due:
         return 0
-    found: defaultdict[str, list[tuple[Any, float]]] = defaultdict(list)
-    for device, day, ratio in conn.execute(_RATIOS, [due]).fetchall():
-        found[device].append((day, ratio))
+    found: defaultdict[str, list[tuple[Any, ...]]] = defaultdict(list)
+    for device, *day in conn.execute(_RATIOS, [due]).fetchall():
+        found[device].append(tuple(day))
     with conn.transaction():
         conn.cursor().executemany(_WRITE_TREND, [_row(one, found[one]) for one in due])
     return len(due)
 
 
-def _row(device: str, days: list[tuple[Any, float]]) -> tuple[Any, ...]:
-    """Return the row of a device; without rates where its days with a ratio are too few."""
-    trend: Trend | None = None
-    if days:
-        trend = year_on_year(
-            np.array([day for day, _ in days], dtype="datetime64[D]"),
-            np.array([ratio for _, ratio in days], dtype=float),
-        )
-    first, last = (days[0][0], days[-1][0]) if days else (None, None)
-    if trend is None:
-        return device, first, last, 0, None, None, None
-    return device, first, last, trend.pairs, trend.percent_per_year, trend.low, trend.high
+def _row(device: str, rows: list[tuple[Any, ...]]) -> tuple[Any, ...]:
+    """Return the row of a device; without figures where its days with a ratio are too few."""
+    days = np.array([row[0] for row in rows], dtype="datetime64[D]")
+    ratio, dusty, sun = np.array([row[1:] for row in rows], dtype=float).reshape(-1, 3).T
+    trend, dust = year_on_year(days, ratio), soiling(days, dusty, sun)
+    return (
+        device,
+        *((rows[0][0], rows[-1][0]) if rows else (None, None)),
+        *((0, None, None, None) if trend is None else
+          (trend.pairs, trend.percent_per_year, trend.low, trend.high)),
+        *((dust.percent, dust.low, dust.high, dust.intervals, None)
+          if isinstance(dust, Soiling) else (None, None, None, None, str(dust))),
+    )  # fmt: skip

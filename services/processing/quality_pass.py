@@ -6,11 +6,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ingest.pipeline import FROM_START
+from ingest.pipeline import FROM_START, MeterState
 from ingest.pipeline.meter_state import NEVER
 from ingest.pipeline.quality_state import Watched
-from ingest.pipeline.quality_tests import judge
-from services.processing.rejudge import Rejudged, computed, rejudge
+from ingest.pipeline.quality_tests import Judged, judge
+from services.processing.rejudge import Changed, Rejudged, computed, rejudge
 from services.store.postgres.timestamps import FAR_US
 from services.store.timeseries import quality_flags as flags
 from services.store.timeseries import quality_lookback as watched
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from psycopg import Cursor
 
     from ingest.model import Frame, Int32
-    from ingest.pipeline import MeterState
-    from ingest.pipeline.quality_tests import Judged
-    from services.processing.rejudge import Changed
     from services.settle import Plan
     from services.store.messages.dead_letter_write import Letters
     from services.store.postgres.binary_copy import Words

@@ -17,15 +17,15 @@ from psycopg.pq import TransactionStatus
 from ingest.classes import QUANTITIES
 from ingest.model import INTERVAL_FIELDS, NULL, IntervalRows
 from ingest.pipeline import FROM_START, MeterState
-from ingest.pipeline.flags import CHANNELS, TESTS
+from ingest.pipeline.flags import CHANNELS, TESTS, Flags
 from ingest.pipeline.quality_state import Watched
 from mrv.calendar import utc_text
-from mrv.environment import KINDS
+from mrv.environment import KINDS, Values
 from mrv.statement.metering_versions import FIRST, meter_of
 from services.processing import rejudge
 from services.processing import reprocess as late
 from services.processing import station_indicators as stations
-from services.settle import Part
+from services.settle import Part, Plan
 from services.store.archive import catalog as archived
 from services.store.postgres.binary_copy import Words
 from services.store.postgres.columnstore import lift_limit
@@ -42,10 +42,7 @@ if TYPE_CHECKING:
 
     from psycopg import Connection, Cursor
 
-    from ingest.pipeline.flags import Flags
     from mrv.accounting.emission_rows import EmissionRows
-    from mrv.environment import Values
-    from services.settle import Plan
 
 AT_ONCE = 20
 EMISSIONS = "interval_emission"

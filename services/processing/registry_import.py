@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -18,8 +18,6 @@ from services.store.registry.method_lives import write_lives
 from services.store.registry.write import write_entries
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from psycopg import Connection
 
     from services.registry.entries import Entry, Registry

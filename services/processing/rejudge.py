@@ -18,7 +18,7 @@ from ingest import classes
 from ingest.pipeline import FROM_START
 from ingest.pipeline.flags import Flags
 from ingest.pipeline.quality_state import NEAR_US, Watched, runs_of
-from ingest.pipeline.quality_tests import judge
+from ingest.pipeline.quality_tests import Judged, judge
 from services.store.postgres.timestamps import FAR_US
 from services.store.timeseries import quality_flags as flags
 from services.store.timeseries import quality_lookback as watched
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from psycopg import Cursor
 
-    from ingest.pipeline.quality_tests import Judged
     from services.settle import Plan
     from services.store.postgres.binary_copy import Words
 

@@ -14,8 +14,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ingest.model import INTERVAL_US, IntervalRows
-from ingest.pipeline import FROM_START, LOOK_BACK_US, POWER_GAP_US, SPREAD_US, MeterState, meter
-from services.settle import Part
+from ingest.pipeline import (
+    FROM_START,
+    LOOK_BACK_US,
+    POWER_GAP_US,
+    SPREAD_US,
+    Metered,
+    MeterState,
+    meter,
+)
+from services.settle import Part, Plan
 from services.store.postgres.timestamps import FAR_US
 from services.store.timeseries import interval_rows as derived
 from services.store.timeseries import readings
@@ -26,8 +34,6 @@ if TYPE_CHECKING:
 
     from psycopg import Cursor
 
-    from ingest.pipeline import Metered
-    from services.settle import Plan
     from services.store.postgres.binary_copy import Words
     from services.store.timeseries.interval_rows import BindingWords
 

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ingest.model import HOUR_US
+from ingest.model import HOUR_US, Fleet, IntervalRows
 from mrv import environment
 from mrv.environment import CLASSES, Values
 from mrv.environment.air import DAY_REACH_HOURS, REACH_HOURS
-from mrv.environment.clock import day_of
+from mrv.environment.clock import Day, day_of
 from mrv.environment.hours import NEEDED_US, covers_us, starts
 from mrv.environment.water import Flow
-from services.processing.affected_periods import FLOW, PLANT
+from services.processing.affected_periods import FLOW, PLANT, Touched
 from services.store.timeseries import indicator_values as indicator_rows
 from services.store.timeseries import readings
 from services.store.timeseries.indicator_values import Span, of_spans
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
     from psycopg import Cursor
 
-    from ingest.model import Fleet, IntervalRows
-    from mrv.environment.clock import Day
-    from services.processing.affected_periods import Touched
     from services.store.postgres.binary_copy import Words
 
     Flows = Mapping[int, Mapping[int, Flow]]

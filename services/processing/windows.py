@@ -11,11 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from ingest.model import INTERVAL_US
-from ingest.pipeline import FROM_START
+from ingest.model import INTERVAL_US, Fleet
+from ingest.pipeline import FROM_START, MeterState
 from services.processing import bounds
 from services.processing.agreement import agreed
-from services.processing.bounds import AHEAD_US, rows_between
+from services.processing.bounds import AHEAD_US, Span, rows_between
 from services.processing.rejudge import Changed
 from services.processing.reprocess import Remade, remake
 from services.store.postgres.timestamps import FAR_US
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
     from psycopg import Cursor
 
-    from ingest.model import Fleet
-    from ingest.pipeline import MeterState
-    from services.processing.bounds import Span
     from services.settle import Plan
     from services.store.timeseries.remake_requests import Request
 

@@ -25,15 +25,13 @@ from mrv.exports.entered import (
     Registration,
     Submission,
 )
-from mrv.method_lives import find_life, registration_refused
-from services.registry.entries import Entered, Registry
+from mrv.method_lives import Life, find_life, registration_refused
+from services.registry.entries import Entered, Key, Registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from mrv.exports.contradictions import Credited
-    from mrv.method_lives import Life
-    from services.registry.entries import Key
     from services.registry.fields import Row
 
 KINDS = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from mrv.accounting.owner_inputs import is_monitored
@@ -16,7 +16,6 @@ from services.registry.service_times import timezone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from datetime import date, datetime
 
     from mrv.parameters.specs import ParameterSpec
     from mrv.registry.project import Sample

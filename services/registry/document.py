@@ -17,7 +17,11 @@ from services.registry.entries import (
     Entry,
     Programme,
     Project,
+    ProjectDevice,
     Published,
+    Quality,
+    Registry,
+    Replacement,
     Site,
     Topic,
     array_fields,
@@ -29,7 +33,6 @@ if TYPE_CHECKING:
 
     from mrv.registry.article6_transfer import TransferClass
     from mrv.registry.project import Calibration
-    from services.registry.entries import ProjectDevice, Quality, Registry, Replacement
 
 
 def document(entry: Entry) -> dict[str, Any]:

@@ -9,14 +9,10 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from decimal import Decimal
+from typing import Any
 
-from services.registry.located import NULLS, NUMBER, Plain, Table, native, number
-
-if TYPE_CHECKING:
-    from decimal import Decimal
-
-    from services.registry.located import Value
+from services.registry.located import NULLS, NUMBER, Plain, Table, Value, native, number
 
 ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
 # 100.000 is a hundred here and a hundred thousand there

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from ingest.errors import RegistryError
 from services.registry import authority, parse
 from services.registry.entries import Entry, Key, Registry
 from services.registry.fields import Row
-from services.registry.located import Table, read_csv, read_yaml
+from services.registry.located import Table, Value, read_csv, read_yaml
 from services.registry.spreadsheets import decoded
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
-
-    from services.registry.located import Value
 
 SECTIONS: dict[str, Callable[[Row], Entry]] = {
     "sites": parse.site,

@@ -9,9 +9,10 @@ that `corrects` another takes its place and says why.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from ingest.errors import InputError, RegistryError
@@ -19,16 +20,10 @@ from ingest.units import factor
 from mrv.calendar import period_us
 from mrv.errors import MethodologyError
 from mrv.methodologies import find
-from mrv.registry.project import Invoice
+from mrv.registry.project import Invoice, Project
 from services.registry.fields import MAX_WHOLE, Row
 from services.registry.files import read_document
 from services.registry.parse import YEARS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
-
-    from mrv.registry.project import Project
 
 TOLERANCE_PERCENT = 2
 _KEYS = ("id", "project", "issuer", "number", "issued", "devices", "quantity", "from", "to",

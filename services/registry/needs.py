@@ -11,16 +11,24 @@ from mrv.accounting.factor_acceptance import KEY, accepted, parameters_of, unacc
 from mrv.errors import FactorError, MethodologyError
 from mrv.factors.ledger import Ledger
 from mrv.methodologies import DIRECTION, find, implausible, low_reference, unit_reductions
-from mrv.model import GAINING, PERIOD, Activity, Candidate, CandidateDevice
-from mrv.parameters.inputs import read
+from mrv.model import (
+    GAINING,
+    PERIOD,
+    Activity,
+    Candidate,
+    CandidateDevice,
+    Check,
+    Factor,
+    Methodology,
+    RoleNeeds,
+)
+from mrv.parameters.inputs import Inputs, read
 from services.registry.finding import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from mrv.factors import FactorBook
-    from mrv.model import Check, Factor, Methodology, RoleNeeds
-    from mrv.parameters.inputs import Inputs
     from services.registry.entries import Device, Project, ProjectDevice
 
 

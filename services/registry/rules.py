@@ -24,7 +24,7 @@ from mrv.calendar import midnight_us
 from mrv.errors import FactorError
 from mrv.factors.records import factor_of
 from services.registry import meters, monitoring, needs, plausible, programme
-from services.registry.entries import Device
+from services.registry.entries import Device, Project, ProjectDevice, Registry, Site, Topic
 from services.registry.finding import Finding
 from services.registry.service_times import during_us, timezone, zones
 
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from ingest.mqtt.templates import Template
     from mrv.factors import FactorBook
     from mrv.model import Factor
-    from services.registry.entries import Project, ProjectDevice, Registry, Site, Topic
 
 
 def check(registry: Registry) -> Iterator[Finding]:

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
 from zoneinfo import available_timezones
 
 from mrv.calendar import period_us
-from services.registry.entries import Device, Site
-
-if TYPE_CHECKING:
-    from services.registry.entries import Project, ProjectDevice, Registry
+from services.registry.entries import Device, Project, ProjectDevice, Registry, Site
 
 
 @cache

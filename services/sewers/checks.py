@@ -8,14 +8,9 @@ warnings, since a survey is mended piece by piece.
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
 
-from services.sewers.assets import Problem
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from services.sewers.assets import Asset
+from services.sewers.assets import Asset, Problem
 
 # A pipe may end this far from its node: what a lid and a survey are wide. [degrees], about 5 m
 _NEAR = 5e-5

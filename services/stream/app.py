@@ -14,7 +14,7 @@ import faust
 from faust.auth import OAuthCredentials
 
 from services.intake.kafka_client import Tokens
-from services.kafka_access import TOKEN
+from services.kafka_access import TOKEN, KafkaAccess
 from services.stream.consumer import transport
 from services.stream.gathering import gathered
 from services.stream.records import Record
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
-    from services.kafka_access import KafkaAccess
     from services.stream.commit_thread import Storing
     from services.stream.consumer import TakeOver
     from services.stream.sharing import Sharing

@@ -19,19 +19,19 @@ from services.clock import now_us
 from services.intake.batch_metrics import count_commit, count_messages
 from services.intake.clock_check import require_same_time
 from services.intake.database import Database
-from services.intake.newer_registry import NewerRegistry
+from services.intake.newer_registry import NewerRegistry, Prepared
 from services.intake.registry_watch import Plans, RegistryWatch, names_unknown
 from services.intake.retry import PULSE
 from services.intake.sparkplug import SparkplugNodes, Turn
 from services.intake.writer_lock import share
 from services.processing.batch import Batch
 from services.store.messages.dead_letter_write import DAY_BYTES
-from services.store.stream.offsets import VisitedError
+from services.store.stream.offsets import Position, VisitedError
 from services.store.timeseries.last_seen import see
 from services.stream.own_partitions import OwnPartitions
 from services.stream.partition_map import Homes
 from services.stream.read import joined, read_records, refusals, together
-from services.stream.records import Spoiled, portions, small
+from services.stream.records import Record, Spoiled, portions, small
 from services.stream.registry_version import Version, answer_requests
 from services.stream.sparkplug import swept
 from services.stream.write import write
@@ -44,12 +44,9 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from ingest.wire import Parcel
-    from services.intake.newer_registry import Prepared
     from services.metrics import Metrics
-    from services.store.stream.offsets import Position
     from services.store.stream.topic_source import Source
     from services.stream.dead_letter_topic import DeadTopic
-    from services.stream.records import Record
     from services.stream.write import Step
 
 # so long rows that devices wait for are worked on before the next records

@@ -14,7 +14,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from services.intake.retry import PULSE
-from services.stream.topic_view import AwayError
+from services.stream.topic_view import AwayError, TopicView
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from services.stream.continuity import Continuity
     from services.stream.sharing import Sharing
     from services.stream.stored_offsets import StoredOffsets
-    from services.stream.topic_view import TopicView
 
 EVERY_S = 5.0
 ASK_AGAIN_S = 20.0  # a rebalance takes a few seconds, and a leader's view may be ten old

@@ -11,14 +11,13 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from services.intake.retry import PULSE
-from services.stream.topic_view import AwayError
+from services.stream.topic_view import AwayError, TopicView
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from services.pulse import Pulse
     from services.stream.commit_thread import Storing
-    from services.stream.topic_view import TopicView
 
 ASK_S = 10.0
 

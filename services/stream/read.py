@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ingest.decode import SPARKPLUG
+from ingest.decode import SPARKPLUG, Rejected
 from ingest.wire import Parcel, join
 from services.store.messages.dead_letter_write import Letters
-from services.stream.records import Spoiled, read
+from services.stream.records import Record, Spoiled, read
 from services.stream.sparkplug import read_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from ingest.decode import Rejected
     from ingest.model import Fleet
     from services.intake.sparkplug import Turn
     from services.store.stream.offsets import Position
     from services.stream.partition_map import Homes
-    from services.stream.records import Record
 
 
 def read_records(

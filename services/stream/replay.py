@@ -31,7 +31,7 @@ from services.stream.chain import LIMITS
 from services.stream.partition_map import Homes
 from services.stream.read import joined, read_records, refusals
 from services.stream.record_range import Since, past
-from services.stream.records import portions
+from services.stream.records import Record, portions
 from services.stream.registry_version import Version
 from services.stream.sparkplug import MISSING
 
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 
     from services.processing.batch import Committed
     from services.settings import Settings
-    from services.stream.records import Record
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ingest.errors import TonneError
 from services.store.stream import offsets
-from services.stream.records import in_sequence
+from services.stream.records import Record, in_sequence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from services.store.stream.offsets import Position
-    from services.stream.records import Record
 
 AHEAD_S = 30.0
 

@@ -15,25 +15,20 @@ Two signed heads that contradict each other are kept: they prove it to anybody.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from ingest.errors import InputError
 from mrv.errors import LogError, SignatureError
 from mrv.log.checkpoint import Checkpoint, verify_checkpoint
 from mrv.log.merkle import verify_consistency
-from mrv.log.note import signature_lines
+from mrv.log.note import NoteKey, signature_lines
 from mrv.log.tiles import Tiles, bundle_paths, read_bundle
 from mrv.signatures.merkle_tree import CompactRange, leaf_hash
 from services.tiles import monitor_state
-from services.tiles.source import tile
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
-
-    from mrv.log.note import NoteKey
-    from services.tiles.source import Source
+from services.tiles.source import Source, tile
 
 _CHECKPOINT = "checkpoint"
 

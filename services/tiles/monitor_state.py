@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 from ingest.errors import InputError
 from mrv.errors import MrvError
-from mrv.log.checkpoint import verify_checkpoint
+from mrv.log.checkpoint import Checkpoint, verify_checkpoint
 from mrv.signatures.merkle_tree import CompactRange
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mrv.log.checkpoint import Checkpoint
     from mrv.log.note import NoteKey
 
 _STATE = "state.json"

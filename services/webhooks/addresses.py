@@ -9,7 +9,7 @@ the address that was looked at, not to the name again.  Networks that the operat
 from __future__ import annotations
 
 import socket
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
@@ -17,7 +17,6 @@ from ingest.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from ipaddress import IPv4Network, IPv6Network
 
     Network = IPv4Network | IPv6Network
     Address = IPv4Address | IPv6Address

@@ -15,16 +15,14 @@ from mrv.errors import LogError, SignatureError, WitnessRefusedError
 from mrv.log.checkpoint import read_head
 from mrv.log.cosignature import cosign
 from mrv.log.note import DASH, signature_lines
-from mrv.log.witness import judge_request, parse_request
+from mrv.log.witness import Request, judge_request, parse_request
 from mrv.signatures.multibase import encode_base64
-from services.witness.state import Contradiction
+from services.witness.state import Contradiction, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mrv.log.vkey import Vkey
-    from mrv.log.witness import Request
-    from services.witness.state import State
     from services.witness.witness_keys import WitnessKeys
 
 _UNAVAILABLE, _CONFLICT, _MALFORMED, _FALSE = 503, 409, 400, 422

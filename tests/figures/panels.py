@@ -99,24 +99,45 @@ def amount(quantity: str, scale: int, *of: str) -> Meaning:
     return meaning
 
 
-def km_by_day(a: Account, since: datetime, until: datetime) -> Figures:
-    """Energy a kilometre of whole days on which both were metered."""
+_MOVED = {"charging": "energy_import", "vehicle": "distance"}
+
+
+def moved(a: Account, since: datetime, until: datetime) -> dict[tuple[str, date], tuple[int, int]]:
+    """Wh and metres of each project and whole day on which all its meters were metered."""
     found = {}
-    wanted = a.device_days(since, until)
-    energy: dict[date, int] = defaultdict(int)
-    metres: dict[date, int] = defaultdict(int)
-    for sums, class_id, quantity in (
-        (energy, "ev_charger", "energy_import"),
-        (metres, "vehicle", "distance"),
-    ):
-        for device in a.of_class(class_id):
-            today = a.now.astimezone(a.devices[device]["zone"]).date()
-            for day, rows in a.amount_days[device, quantity].items():
-                if wanted(device, day) and day < today:
-                    sums[day] += sum(r.value for r in rows)
-    for day in energy.keys() & metres.keys():
-        found[str(day)] = (energy[day] / metres[day] if metres[day] else None,)
+    for project, all_members in a.members.items():
+        members = [m for m in all_members if m[1] in _MOVED]
+        days = {day for m in members for day in a.amount_days[m[0], _MOVED[m[1]]]}
+        for day in days if {m[1] for m in members} == _MOVED.keys() else ():
+            zone = a.devices[members[0][0]]["zone"]
+            begin, end = midnight(day, zone), midnight(day + timedelta(days=1), zone)
+            if since <= begin <= until and end <= a.now:
+                of = [(m[1], a.amount_days[m[0], _MOVED[m[1]]].get(day, [])) for m in members]
+                length_us = (end - begin) // timedelta(microseconds=1)
+                if all(sum(r.measured_us for r in rows) >= 0.99 * length_us for _, rows in of):
+                    found[project, day] = tuple(
+                        sum(r.value for role, rows in of if role == one for r in rows)
+                        for one in _MOVED
+                    )
     return found
+
+
+def energy_a_km(a: Account, since: datetime, until: datetime) -> float | None:
+    """Energy a kilometre of those days together. [kWh/km]"""
+    wh, metres = (
+        sum(column) for column in zip(*[(0, 0), *moved(a, since, until).values()], strict=True)
+    )
+    return wh / metres if metres else None
+
+
+def km_by_day(a: Account, since: datetime, until: datetime) -> Figures:
+    """Energy a kilometre of each of those days. [kWh/km]"""
+    return {
+        (midnight(day, a.devices[a.members[project][0][0]]["zone"]), project): (
+            wh / metres if metres else None,
+        )
+        for (project, day), (wh, metres) in moved(a, since, until).items()
+    }
 
 
 def charged(a: Account, since: datetime, until: datetime) -> Figures:
@@ -321,8 +342,8 @@ PANELS: dict[str, tuple[str | None, str | tuple[str, ...] | None, Meaning]] = {
     # name of the surface: column (None: all after the key), key, meaning
     "tonne-ev: Avoided": ("avoided_t", None, avoided(lambda a: a.serving(a.of_class("vehicle", "ev_charger")))),
     "tonne-ev: Charged": ("energy_kwh", None, drawn("energy_import", "ev_charger")),
-    "tonne-ev: Energy a kilometre": ("kwh_km", None, ratio(drawn("energy_import", "ev_charger"), amount("distance", 1000, "vehicle"))),
-    "tonne-ev: Energy a kilometre by day": (None, "day", km_by_day),
+    "tonne-ev: Energy a kilometre": ("kwh_km", None, energy_a_km),
+    "tonne-ev: Energy a kilometre by day": (None, ("time", "metric"), km_by_day),
     "tonne-ev: Utilisation and faults: energy_kwh": ("energy_kwh", "device_id", charged),
     "tonne-factories: Avoided": ("avoided_t", None, avoided(lambda a: a.serving(a.of_class(*METERED)))),
     "tonne-factories: Drawn": ("energy_kwh", None, drawn("energy_import", *METERED)),

@@ -21,6 +21,9 @@ from services.cli.main import main
         (InputError("x"), 2),
         (ServerError("x"), 3),
         (psycopg.OperationalError("x"), 3),
+        (psycopg.errors.AdminShutdown("x"), 3),
+        (psycopg.errors.QueryCanceled("x"), 3),
+        (psycopg.errors.FeatureNotSupported("x"), 3),
         (ConnectionRefusedError(111, "refused"), 3),
         (FileNotFoundError(2, "No such file", "fleet.yaml"), 2),
         (click.FileError("fleet.yaml"), 2),
@@ -33,6 +36,15 @@ def test_exit_codes(error, code):
     assert known is not None
     assert known[0] == code
     assert known[1]
+
+
+def test_a_database_that_answers_is_not_said_to_be_away():
+    """An operator would look for the network where a time limit cut a question short."""
+    for error in (psycopg.errors.QueryCanceled("x"), psycopg.errors.DiskFull("x")):
+        _, said = explain(error)
+        assert f"did not do it: x (SQLSTATE {error.sqlstate})" in said
+    _, said = explain(psycopg.errors.AdminShutdown("x"))
+    assert "cannot be reached" in said
 
 
 def test_a_defect_of_ours_keeps_its_traceback():

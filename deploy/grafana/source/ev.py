@@ -31,9 +31,9 @@ from deploy.grafana.source.panels import (
 if TYPE_CHECKING:
     from grafana_foundation_sdk.models import dashboard as model
 
-_WHOLE = "day < tonne_clock(timezone, now())::date"
 _MINE = "device_id = ANY(ARRAY[${device:sqlstring}]::text[])"
 _HERE = "site = ANY(ARRAY[${site:sqlstring}]::text[])"
+_PROJECTS = serving(f"SELECT id FROM device WHERE class IN ('vehicle', 'ev_charger') AND {_HERE}")
 _TARIFF = "(${tariff:sqlstring})::numeric"
 _PEAK = "extract(hour FROM tonne_clock(s.timezone, i.start)) BETWEEN (${peak_from:sqlstring})::int AND (${peak_to:sqlstring})::int - 1"
 _LOAD = f"""
@@ -61,16 +61,16 @@ WHERE $__timeFilter(time) AND quantity = 'energy_import' AND {_MINE}
 SELECT sum(distance_km) AS distance_km FROM v_day_distance_km WHERE $__timeFilter(time) AND {_HERE}
 """, "suffix: km", "Odometer steps of all vehicles at the chosen sites.", decimals=0),
                 stat("Energy a kilometre", f"""
-SELECT (SELECT sum(energy_kwh) FROM v_day_energy_kwh WHERE $__timeFilter(time) AND class = 'ev_charger'
-            AND quantity = 'energy_import' AND {_HERE})
-       / nullif((SELECT sum(distance_km) FROM v_day_distance_km WHERE $__timeFilter(time) AND {_HERE}), 0) AS kwh_km
-""", "suffix: kWh/km", "Charged energy over driven distance, by site: chargers that also feed others raise it.",
+SELECT sum(energy_kwh) / nullif(sum(distance_km), 0) AS kwh_km FROM v_day_energy_per_km
+WHERE $__timeFilter(time) AND kwh_per_km IS NOT NULL AND {_PROJECTS}
+""", "suffix: kWh/km", "Energy of chargers over distance of vehicles, of projects at the chosen sites: whole days on which"
+                     " all chargers and vehicles of the project were metered, and no others.",
                      steps=((None, GREEN), (1.5, YELLOW), (2.5, RED)), decimals=2),
                 stat("In peak hours", f"""
 SELECT sum(i.value) FILTER (WHERE {_PEAK})::float8 / nullif(sum(i.value), 0) AS share {_LOAD}
 """, "percentunit", "Share of the charged energy drawn between the two hours typed above, local time." + _REACH,
                      steps=((None, GREEN), (0.1, YELLOW), (0.3, RED)), decimals=1),
-                avoided("Avoided", serving(f"SELECT id FROM device WHERE class IN ('vehicle', 'ev_charger') AND {_HERE}"),
+                avoided("Avoided", _PROJECTS,
                         "Metered reduction of the projects of vehicles and chargers at the chosen sites, whole: what the"
                         " vehicles avoid less what the chargers draw."),
             ]),
@@ -119,13 +119,25 @@ FROM reading_ev_charger WHERE time > greatest($__timeFrom()::timestamptz, $__tim
 SELECT day::text AS day, sum(distance_km) AS distance_km FROM v_day_distance_km
 WHERE $__timeFilter(time) AND {_HERE} GROUP BY day ORDER BY day
 """, "suffix: km", "Odometer steps of all vehicles at the chosen sites, by day of their clock."),
-                bars("Energy a kilometre by day", f"""
-SELECT day::text AS day, e.kwh / nullif(k.km, 0) AS kwh_km
-FROM (SELECT day, sum(energy_kwh) AS kwh FROM v_day_energy_kwh WHERE $__timeFilter(time) AND class = 'ev_charger'
-          AND quantity = 'energy_import' AND {_HERE} AND {_WHOLE} GROUP BY day) e
-JOIN (SELECT day, sum(distance_km) AS km FROM v_day_distance_km WHERE $__timeFilter(time) AND {_HERE} AND {_WHOLE}
-      GROUP BY day) k USING (day) ORDER BY day
-""", "suffix: kWh/km", "Whole days: what is charged at night is driven by day. Look at the trend."),
+                series("Energy a kilometre by day", f"""
+SELECT time, project_id AS metric, kwh_per_km FROM v_day_energy_per_km
+WHERE $__timeFilter(time) AND {_PROJECTS} AND project_id IN (
+    SELECT project_id FROM v_day_energy_per_km WHERE $__timeFilter(time) AND {_PROJECTS}
+    GROUP BY project_id ORDER BY sum(distance_km) DESC LIMIT 8)
+ORDER BY time
+""", "suffix: kWh/km", "Whole days by project: what is charged at night is driven by day, so look at the trend. A gap is a day"
+                       " on which a charger or a vehicle was not metered throughout. The eight projects that drove most.",
+                       broken_ms=30 * 3_600_000, fill=0),
+                table("Missing from the energy a kilometre", f"""
+SELECT n.device_id, n.days, h.state, n.last_day, h.site, h.last_reading
+FROM (
+    SELECT unnest(not_metered) AS device_id, count(*) AS days, max(day)::text AS last_day FROM v_day_energy_per_km
+    WHERE $__timeFilter(time) AND {_PROJECTS} GROUP BY 1
+) n
+LEFT JOIN v_device_health h ON h.device_id = n.device_id ORDER BY n.days DESC, n.device_id LIMIT 50
+""", "Chargers and vehicles that were not metered throughout a day: on those days their project has no energy a kilometre."
+                      " Most days first.",
+                      links={"device_id": console("devices/${__value.raw}")}, span=24),
                 table("Vehicles", f"""
 SELECT h.device_id, h.state, k.km, k.km_per_day, h.site, h.last_reading
 FROM v_device_health h

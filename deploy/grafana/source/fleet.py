@@ -53,7 +53,7 @@ SELECT sum({_FLAGS}) AS flags FROM v_device_health WHERE {_HERE}
             ]),
             ("Alarms", [
                 table("Alarms", """
-SELECT id, severity, state, subject, kind, part, cost_t_per_day, since, devices, cause, acknowledged_by FROM v_alarm
+SELECT id, kind, subject, severity, state, part, cost_t_per_day, since, devices, cause, acknowledged_by FROM v_alarm
 WHERE cleared IS NULL AND (site IS NULL OR site = ANY(ARRAY[${site:sqlstring}]::text[]))
 ORDER BY array_position(ARRAY['critical', 'major', 'minor'], severity), cost_t_per_day DESC NULLS LAST, id LIMIT 200
 """, "What is wrong now by the rules of docs/operations.md, one row a cause, the gravest and dearest first: acknowledge with"

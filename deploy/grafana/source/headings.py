@@ -64,6 +64,9 @@ HEADINGS = {
     "share_of_target": "of the target",
     "silent_s": "silent for",
     "silent_since": "silent since",
+    "soiling_high": "soiling at most",
+    "soiling_low": "soiling at least",
+    "soiling_percent": "soiling",
     "standing_share": "stood still",
     "statement_id": "statement",
     "target_t_per_year": "target a year",
@@ -74,6 +77,7 @@ HEADINGS = {
     "vn_wqi": "index",
     "volume_m3": "volume",
     "volume_nm3": "volume",
+    "why_no_soiling": "why no soiling",
     "why_none": "why none",
     "yield_h": "yield",
 }

@@ -85,8 +85,9 @@ WHERE {_MINE} GROUP BY state ORDER BY array_position(ARRAY['draft', 'submitted',
     'issued', 'superseded', 'rejected', 'revoked'], state)
 """, "How many wait in each state, since when, and for how many tonnes.", units={"credit_t": "suffix: t"}, span=8),
                 table("Methodologies that run out", f"""
-SELECT project_id, methodology, programme,
+SELECT project_id,
        CASE WHEN inactive THEN 'inactive' WHEN runs_out IS NULL THEN 'day not known' ELSE runs_out::text END AS runs_out_on,
+       methodology, programme,
        CASE WHEN days_left < 0 THEN -days_left || ' days ago' WHEN days_left >= 0 THEN 'in ' || days_left || ' days'
            ELSE 'not known' END AS runs_out, successor, CASE WHEN registered IS NULL THEN 'not entered' ELSE registered::text END AS registered
 FROM v_methodology_end WHERE {_MINE}

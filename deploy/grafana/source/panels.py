@@ -45,6 +45,12 @@ PAGES = {
 }
 _HOUR_MS = 3_600_000
 _FIGURE_PX = 80  # a column is 150 wide at least, too much for a figure on a phone
+# columns of a word or a count, and how wide each has to be [px]
+_SHORT = {
+    "id": 54, "state": 80, "severity": 80, "clock": 80, "grade": 80, "gateway_state": 80, "day": 90,
+    "days": 60, "devices": 70, "entries": 70, "letters": 70, "readings": 80, "statements": 90,
+    "test": 120, "vn_wqi": 70,
+}  # fmt: skip
 
 
 class Sql(Builder[Dataquery], Dataquery):
@@ -239,7 +245,8 @@ def table(
     listed = sql[sql.rfind("\nSELECT") :].partition("FROM")[0]
     own = {name: page for name, page in PAGES.items() if re.search(rf"\b{name}\b", listed)}
     links = {**own, **(links or {})}
-    fields = {*names, *(units or {}), *(links or {}), *(steps or {}), *(decimals or {})}
+    short = _SHORT.keys() & set(re.findall(r"(\w+)\s*(?:,|$)", listed))
+    fields = {*names, *(units or {}), *(links or {}), *(steps or {}), *(decimals or {}), *short}
     for name in sorted(fields):
         named = [_set("displayName", names[name])] if name in names else []
         panel.override_by_name(name, named + _column(name, units, links, steps, decimals))
@@ -260,6 +267,8 @@ def _column(
     found = []
     if name in (units or {}):
         found += [_set("unit", (units or {})[name]), _set("custom.minWidth", _FIGURE_PX)]
+    elif name in _SHORT:
+        found.append(_set("custom.minWidth", _SHORT[name]))
     if name in (decimals or {}):
         found.append(_set("decimals", (decimals or {})[name]))
     if name in (links or {}):

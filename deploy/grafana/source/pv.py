@@ -233,14 +233,19 @@ ORDER BY l.lost_kwh DESC LIMIT 50
                       links={"device_id": console("devices/${__value.raw}")},
                       span=12, height=10),
                 table("From year to year", f"""
-SELECT d.id::text AS device_id, t.percent_per_year, t.low, t.high,
-       CASE WHEN t.percent_per_year IS NULL THEN 'less than two years of days' END AS why_none, t.first_day::text, t.last_day::text, t.pairs
+SELECT d.id::text AS device_id, t.percent_per_year, t.soiling_percent,
+       CASE WHEN t.percent_per_year IS NULL THEN 'less than two years of days' END AS why_none,
+       CASE WHEN t.soiling_percent IS NULL THEN CASE t.soiling_untold WHEN 'gaps' THEN 'too many days without a ratio'
+           WHEN 'unclear' THEN 'no clear rate of soiling' ELSE 'less than a year of days' END END AS why_no_soiling,
+       t.low, t.high, t.soiling_low, t.soiling_high, t.first_day::text, t.last_day::text, t.pairs
 FROM device d LEFT JOIN pv_trend t ON t.device_id = d.id
 WHERE d.{_OWN} ORDER BY t.percent_per_year, d.id LIMIT 50
 """, "Change of the ratio at 25 °C: median of the pairs of days a year apart, with the interval that holds it with 95 %."
-                      " Healthy modules lose about half a percent a year. Made anew each day.",
-                      units={"percent_per_year": "suffix: %/a", "low": "suffix: %/a", "high": "suffix: %/a"},
-                      decimals={"percent_per_year": 2, "low": 2, "high": 2},
+                      " Healthy modules lose about half a percent a year. Soiling: share of the energy that dust took over all days,"
+                      " by stochastic rate and recovery, with its 95 % interval. Made anew each day.",
+                      units={"percent_per_year": "suffix: %/a", "low": "suffix: %/a", "high": "suffix: %/a",
+                             "soiling_percent": "suffix: %", "soiling_low": "suffix: %", "soiling_high": "suffix: %"},
+                      decimals={"percent_per_year": 2, "low": 2, "high": 2, "soiling_percent": 2, "soiling_low": 2, "soiling_high": 2},
                       links={"device_id": console("devices/${__value.raw}")},
                       span=12, height=10),
             ]),

@@ -22,13 +22,12 @@ from ingest.codecs import (
 )
 from ingest.errors import PayloadError
 from ingest.formats import cose_batch
-from ingest.reading import SIGNED_VALUE, Stated
+from ingest.reading import SIGNED_VALUE, Reading, Stated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ingest.formats.cose_batch import Batch
-    from ingest.reading import Reading
 
 # in the order in which they are asked otherwise; plain JSON looks like all JSON
 _INSIDE: tuple[Codec, ...] = (

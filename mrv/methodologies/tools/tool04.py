@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 
 from mrv.methodologies._shared import NOTHING
 from mrv.methodologies._waste import BY_YEAR, DECAY, DEGRADABLE, MOST_YEARS, SITE, methane
-from mrv.model import Tool
+from mrv.model import Factors, Tool
 from mrv.parameters.specs import ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from fractions import Fraction
 
-    from mrv.model import Factors
     from mrv.parameters.inputs import Inputs
 
 _EMPTY = dict.fromkeys(DEGRADABLE, NOTHING)

@@ -16,14 +16,13 @@ from mrv.equations import grid
 from mrv.equations.electricity import displaced
 from mrv.errors import MethodologyError
 from mrv.methodologies._shared import FUEL, FUELS, NOTHING, burnt
-from mrv.model import Tool
+from mrv.model import Factors, Tool
 from mrv.parameters.specs import ChoiceSpec, ListSpec, ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from fractions import Fraction
 
-    from mrv.model import Factors
     from mrv.parameters.inputs import Inputs
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mrv.report.blocks import banner, chapter, note, pairs, paragraph, part, table
+from mrv.report.blocks import Block, banner, chapter, note, pairs, paragraph, part, table
 from mrv.report.comparison_blocks import designed
 from mrv.report.opinion import condition_rows, state
 from mrv.report.translations import span_of_days
@@ -12,7 +12,6 @@ from mrv.report.translations import span_of_days
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mrv.report.blocks import Block
     from mrv.report.report_data import Facts
     from mrv.report.words import Words
 

@@ -16,13 +16,12 @@ from mrv.report.audit_rows import (
     status_url,
     uncertainty_rows,
 )
-from mrv.report.blocks import chapter, pairs, part, table
+from mrv.report.blocks import Block, chapter, pairs, part, table
 from mrv.statement.diagram import diagram
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mrv.report.blocks import Block
     from mrv.report.report_data import Facts
     from mrv.report.words import Words
 

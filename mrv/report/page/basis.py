@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from mrv.report.blocks import chapter, paragraph, part, table
+from mrv.report.blocks import Block, chapter, paragraph, part, table
 from mrv.report.dated_values import dated
 from mrv.report.translations import DASH, SHOWN, certainty, quantity, role, yes_no
 
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mrv.documents.period_account import FixedParameter
-    from mrv.report.blocks import Block
     from mrv.report.report_data import Facts
     from mrv.report.words import Words
 

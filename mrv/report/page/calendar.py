@@ -6,14 +6,12 @@ from calendar import monthrange
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from mrv.report.blocks import chapter, paragraph
-from mrv.report.page.spans import by_day, by_month
+from mrv.report.blocks import Block, chapter, paragraph
+from mrv.report.page.spans import Span, by_day, by_month
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from mrv.report.blocks import Block
-    from mrv.report.page.spans import Span
     from mrv.report.report_data import Facts
     from mrv.report.words import Words
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mrv.report.blocks import chapter, pairs, table
+from mrv.report.blocks import Block, chapter, pairs, table
 from mrv.report.translations import DASH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mrv.report.blocks import Block
     from mrv.report.report_data import Facts
     from mrv.report.words import Words
 

@@ -12,7 +12,7 @@ import typst
 
 from mrv.calendar import instant_us
 from mrv.errors import ReportError
-from mrv.report.blocks import banner
+from mrv.report.blocks import Block, banner
 from mrv.report.opinion import first_proof, state
 from mrv.report.page.account import account, summary
 from mrv.report.page.audit_file import audit_file, status
@@ -28,7 +28,6 @@ from mrv.signatures import canonical
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mrv.report.blocks import Block
     from mrv.report.report_data import Facts
     from mrv.report.words import Words
 

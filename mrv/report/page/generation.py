@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from mrv.calendar import days
 from mrv.report.axis import steps, unit_for
-from mrv.report.blocks import chapter
-from mrv.report.page.spans import MOST_DAYS, by_day, by_month, quantities
+from mrv.report.blocks import Block, chapter
+from mrv.report.page.spans import MOST_DAYS, Span, by_day, by_month, quantities
 from mrv.report.translations import quantity, role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import date
 
-    from mrv.report.blocks import Block
-    from mrv.report.page.spans import Span
     from mrv.report.report_data import Facts
     from mrv.report.words import Words
 

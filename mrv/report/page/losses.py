@@ -6,14 +6,13 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from mrv.calendar import instant_us, local_text
-from mrv.report.blocks import MOST_ROWS, chapter, note, paragraph, table
+from mrv.report.blocks import MOST_ROWS, Block, chapter, note, paragraph, table
 from mrv.report.translations import DASH, SHOWN, kind, reason, rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mrv.documents.period_account import Deduction, Gap
-    from mrv.report.blocks import Block
     from mrv.report.report_data import Facts
     from mrv.report.words import Words
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mrv.report.audit_rows import verifier_rows
-from mrv.report.blocks import banner, chapter, pairs, paragraph, part, table
+from mrv.report.blocks import Block, banner, chapter, pairs, paragraph, part, table
 from mrv.report.comparison_blocks import held
 from mrv.report.opinion import (
     conclusion_rows,
@@ -20,7 +20,6 @@ from mrv.report.translations import DASH, span_of_days
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mrv.report.blocks import Block
     from mrv.report.report_data import Facts
     from mrv.report.words import Words
 

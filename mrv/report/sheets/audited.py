@@ -15,13 +15,12 @@ from mrv.report.audit_rows import (
     uncertainty_rows,
     verifier_rows,
 )
-from mrv.report.sheets.grid import FIRST
+from mrv.report.sheets.grid import FIRST, Grid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from mrv.report.report_data import Facts
-    from mrv.report.sheets.grid import Grid
     from mrv.report.words import Words
 
 

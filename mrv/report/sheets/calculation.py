@@ -19,7 +19,7 @@ from mrv.accounting.factor_acceptance import parameters_of
 from mrv.methodologies import unit_reductions
 from mrv.model import MONTH, Activity
 from mrv.parameters.inputs import read
-from mrv.report.sheets.grid import FIRST
+from mrv.report.sheets.grid import FIRST, Grid
 from mrv.report.sheets.lists import QUANTITY, SUBSTITUTED, VALUE
 from mrv.report.translations import role
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from mrv.documents.monitoring import MonitoredParameter
     from mrv.report.report_data import Facts, Line
-    from mrv.report.sheets.grid import Grid
     from mrv.report.words import Words
 
 MILLION = 10**6

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 from mrv.report.axis import unit_for
 from mrv.report.printable_text import legible
 from mrv.report.sheets import lists
-from mrv.report.sheets.grid import FIRST
+from mrv.report.sheets.grid import FIRST, Grid
 from mrv.report.translations import quantity, role
 
 if TYPE_CHECKING:
     from xlsxwriter import Workbook
 
     from mrv.report.report_data import Facts
-    from mrv.report.sheets.grid import Grid
     from mrv.report.words import Words
 
 # more than these nobody looks through; all days are on their own sheet

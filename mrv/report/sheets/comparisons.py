@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from mrv.calendar import instant_us
-from mrv.report.sheets.grid import FIRST
+from mrv.report.sheets.grid import FIRST, Grid
 from mrv.report.sheets.lists import edges, listed
 from mrv.report.sheets.material import HOLDS, materiality
 from mrv.report.sheets.table_3 import equal
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from mrv.documents.period_account import Comparison, PeriodComparison
     from mrv.documents.plan import StatementFigures
     from mrv.report.report_data import Facts
-    from mrv.report.sheets.grid import Grid
     from mrv.report.words import Words
 
 _HOUR_US = 3_600_000_000

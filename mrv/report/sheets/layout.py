@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 from mrv.calendar import instant_us, local_text
 from mrv.report.opinion import state
-from mrv.report.sheets.grid import FIRST
+from mrv.report.sheets.grid import FIRST, Grid, Value
 from mrv.report.translations import DASH, SHOWN, period, quantity, role
 
 if TYPE_CHECKING:
     from mrv.documents.monitoring import MonitoredParameter
     from mrv.report.report_data import Facts
-    from mrv.report.sheets.grid import Grid, Value
     from mrv.report.words import Words
 
 TABLE_1_AT = FIRST + 6

@@ -9,7 +9,7 @@ from mrv.calendar import instant_us, local_text
 from mrv.errors import ReportError
 from mrv.report.dated_values import HEADS, dated_rows
 from mrv.report.opinion import condition_rows, finding_rows, opinion_rows
-from mrv.report.sheets.grid import FIRST, MOST_ROWS
+from mrv.report.sheets.grid import FIRST, MOST_ROWS, Grid
 from mrv.report.translations import (
     DASH,
     certainty,
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from mrv.documents.monitoring import CrossCheck
     from mrv.documents.period_account import Deduction, Gap
     from mrv.report.report_data import Facts
-    from mrv.report.sheets.grid import Grid
     from mrv.report.words import Words
 
 _HOUR_US = 3_600_000_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from mrv.report.sheets.grid import FIRST
+from mrv.report.sheets.grid import FIRST, Grid
 from mrv.report.sheets.table_3 import equal
 from mrv.report.translations import DASH
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from mrv.documents.monitoring import CrossCheck
     from mrv.documents.period_account import Misstatements
     from mrv.report.report_data import Facts
-    from mrv.report.sheets.grid import Grid
     from mrv.report.words import Words
 
 KIND, EFFECT, HOLDS = 0, 11, 12  # columns of a check

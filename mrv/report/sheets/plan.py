@@ -5,12 +5,11 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from mrv.report.sheets.grid import FIRST
+from mrv.report.sheets.grid import FIRST, Grid
 from mrv.report.sheets.layout import TABLE_1, TABLE_1_AT, Layout, fixed, general, monitored_cells
 
 if TYPE_CHECKING:
     from mrv.report.report_data import Facts
-    from mrv.report.sheets.grid import Grid
     from mrv.report.words import Words
 
 _ESTIMATED = 3

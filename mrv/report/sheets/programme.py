@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Any
 from xlsxwriter import Workbook
 
 from mrv.report.printable_text import legible
-from mrv.report.sheets.grid import FIRST, Grid, Styles
+from mrv.report.sheets.grid import FIRST, Grid, Styles, Value
 from mrv.report.translations import DASH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mrv.report.sheets.grid import Value
     from mrv.report.words import Words
 
 _SHEETS: dict[str, tuple[int, ...]] = {

@@ -16,7 +16,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any
 
 import jinja2
-from fastapi import Depends
+from fastapi import Depends, Request
 from starlette.responses import HTMLResponse, Response
 
 from mrv import calendar
@@ -32,8 +32,6 @@ from services.store.registry.entries_from_rows import names as registered_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from fastapi import Request
 
     from services.api.request_context import Asked
 

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from mrv.exports.aef import aef
 from mrv.exports.entered import Authority
 from services.api.problems import ProblemError
-from services.api.request_context import Ask, Reader, WholeReader
+from services.api.request_context import Ask, Asked, Reader, WholeReader
 from services.api.routes.registry import unknown
 from services.api.routes.statements import StatementId, conditional, visible
 from services.issuer import export_files
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
     from mrv.exports.source import Source
-    from services.api.request_context import Asked
     from services.issuer.export_files import ExportFiles
 
 router = APIRouter(tags=["exports"])

@@ -16,14 +16,13 @@ from services.api.routes.registry import IdPath, unknown
 from services.api.routes.writes import Named
 from services.processing import invoice_import
 from services.registry.fields import Row
-from services.registry.located import Plain, Table
+from services.registry.located import Plain, Table, Value
 from services.store.registry import invoices as stored
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
     from services.registry.invoices import Import
-    from services.registry.located import Value
 
 router = APIRouter(tags=["invoices"])
 _CREATED, _DONE, _REFUSED = 201, 200, 422

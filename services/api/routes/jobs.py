@@ -13,7 +13,7 @@ from services.api.jobs import DONE, file_job_of, job_of
 from services.api.paging import current
 from services.api.problems import ProblemError
 from services.api.reports import send_pack, send_report
-from services.api.request_context import Reader
+from services.api.request_context import Asked, Reader
 from services.api.routes.registry import unknown
 from services.api.routes.statements import visible
 from services.store.statements import file_jobs
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
     from mrv.report import Format
-    from services.api.request_context import Asked
     from services.store.statements.file_jobs import FileJob
 
 router = APIRouter(tags=["life of a statement"])

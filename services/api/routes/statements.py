@@ -16,7 +16,7 @@ from services.api.file_cache import has_already
 from services.api.jobs import ACCEPTED_FILE, Preferred
 from services.api.negotiation import STATEMENT_FORMS, VC, media_type
 from services.api.paging import Cursor, Limit, page
-from services.api.principals import refuse
+from services.api.principals import Principal, refuse
 from services.api.problems import ProblemError
 from services.api.reports import Lang, report
 from services.api.request_context import READERS, Ask, Asked, Reader
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from psycopg import Connection
 
-    from services.api.principals import Principal
     from services.store.statements.statements import Event, Stored
 
 router = APIRouter(tags=["statements"])

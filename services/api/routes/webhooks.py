@@ -10,14 +10,13 @@ from starlette.responses import Response
 from services.api import schemas as shapes
 from services.api.paging import Cursor, Limit, current, page
 from services.api.problems import ProblemError
-from services.api.request_context import Admin
+from services.api.request_context import Admin, Asked
 from services.store.api import webhooks as store
 from services.webhooks import addresses, signature
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
-    from services.api.request_context import Asked
 
 router = APIRouter(tags=["webhooks"])
 WebhookId = Annotated[str, Path(pattern="^[a-z0-9][a-z0-9-]{0,63}$", examples=["registry"])]

@@ -35,6 +35,11 @@ class Alarm(Shape):
     since: datetime
     raised: datetime = Field(examples=["2026-02-05T03:00:30Z"])
     cause: str = Field(examples=["silence"])
+    cause_now: Literal["refused", "credential"] | None = Field(
+        examples=[None],
+        description="Why a device is not heard now, where that is another than it was raised for:"
+        " it speaks and is refused, or holds no valid credential. `what_to_do` goes by it.",
+    )
     detail: dict[str, Any] = Field(examples=[{}])
     devices: int | None = Field(examples=[48])
     cost_t_per_day: str | None = Field(examples=["0.412"])

@@ -189,6 +189,22 @@ class PvTrend(Shape):
     last_day: date
 
 
+class PvSoiling(Shape):
+    """
+    Energy that dust took over all days of the inverter [%], and its 95 % interval.
+
+    `intervals` counts the times between two cleanings from which it comes. `untold` says why there
+    is no figure: `short`, less than a year of days; `gaps`, half of the days or more without a
+    ratio; `unclear`, a fifth of the days or more show no rate of soiling.
+    """
+
+    percent: float | None
+    low: float | None
+    high: float | None
+    intervals: int | None
+    untold: Literal["short", "gaps", "unclear"] | None
+
+
 class Pv(Shape):
     """
     What is known of a PV inverter.
@@ -201,6 +217,7 @@ class Pv(Shape):
     days: list[PvDay]
     against_site: float | None
     trend: PvTrend | None
+    soiling: PvSoiling
 
 
 class Behind(Shape):

@@ -10,7 +10,7 @@ import click
 from mrv import factors, methodologies
 from mrv.errors import MethodologyError
 from mrv.methodologies import tools
-from mrv.model import Methodology
+from mrv.model import Methodology, Reductions, Tool
 from mrv.parameters.inputs import read
 from mrv.registry import programme_systems as programme
 from mrv.rounding import floor_credit
@@ -21,7 +21,6 @@ from services.cli.calculate.json_output import write_json
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mrv.model import Reductions, Tool
     from mrv.registry.programme_systems import System
 
 

@@ -8,23 +8,19 @@ catalog counts in `docs/haiphong.md`, and the reference pages.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from inspect import getdoc
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mrv import methodologies
 from mrv.accounting.distance_history import LEAST, WEEKS
 from mrv.method_lives import Life, lives
 from mrv.methodologies import tools
-from mrv.model import Methodology
+from mrv.model import Methodology, Tool
 from mrv.parameters.specs import ListSpec, MapSpec, ParameterSpec, RecordSpec
 from services.cli.calculate import catalog_docs, conformity_docs, reference_docs
 from services.cli.calculate import input_schema as describe
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from mrv.model import Tool
 
 _HEAD = ("input", "symbol", "unit", "what", "bounds", "default", "monitored", "side", "source")
 _LIFE_HEAD = ("programme", "methodology", "version", "here", "registers from", "no new project on",

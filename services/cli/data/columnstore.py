@@ -57,8 +57,8 @@ def run(days: float, *, as_json: bool) -> None:
       tonne columnstore run --days 14
     """
     with connect(database_url(), role="tonne_mrv", autocommit=True) as conn:
-        if not store.available(conn):
-            raise ServerError(store.NONE.format(store.licence(conn) or "not set"))
+        if said := store.why_not(conn):
+            raise ServerError(said)
         done = store.compress(conn, days)
     if as_json:
         failed = [{**asdict(chunk), "error": why} for chunk, why in done.failed]
@@ -68,7 +68,9 @@ def run(days: float, *, as_json: bool) -> None:
         click.echo(f"{counted(len(done.compressed), 'chunk')} compressed")
     if done.failed:
         told = "; ".join(f"{chunk.name} of {chunk.table}: {why}" for chunk, why in done.failed)
-        raise ServerError(f"not compressed: {told}; run again when nobody writes to them")
+        raise ServerError(
+            f"not compressed: {told}; mend that, or wait for who writes, and run again"
+        )
 
 
 @columnstore.command()
@@ -92,6 +94,7 @@ def _status(conn: Connection) -> dict[str, Any]:
     return {
         "available": there,
         "license": store.licence(conn),
+        "why_not": store.why_not(conn),
         "compressed": [
             {"table": name, "bytes_before": before, "bytes_after": after}
             for name, before, after in sizes
@@ -103,8 +106,8 @@ def _status(conn: Connection) -> dict[str, Any]:
 
 
 def _lines(found: dict[str, Any]) -> Iterator[str]:
-    if not found["available"]:
-        yield store.NONE.format(found["license"] or "not set")
+    if said := found["why_not"]:
+        yield said
         return
     for one in found["compressed"]:
         before, after = (shown_bytes(one[key]) for key in ("bytes_before", "bytes_after"))

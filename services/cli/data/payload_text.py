@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from ingest import codec_detection as encodings
 from ingest.codecs import sparkplug_b
 from ingest.errors import PayloadError
-from ingest.reading import Registers, Row, Stated
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from ingest.reading import Reading
+from ingest.reading import Reading, Registers, Row, Stated
 
 _SHOWN = 20
 

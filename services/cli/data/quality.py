@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ingest.pipeline.meter_comparison import compare
+from ingest.pipeline.meter_comparison import Difference, compare
 from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
 from services.cli.options.time_span import begin_option, end_option, span_us
@@ -22,7 +22,6 @@ from services.store.timeseries import queries as series
 if TYPE_CHECKING:
     from psycopg import Connection
 
-    from ingest.pipeline.meter_comparison import Difference
     from services.store.timeseries.device_quality import Flagged
 
 _SHOWN = 20

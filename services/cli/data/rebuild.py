@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import click
 
@@ -13,18 +13,13 @@ from services.cli.options.json_option import json_option
 from services.cli.options.time_span import begin_option, end_option, span_us
 from services.cli.output.counts import counted
 from services.cli.output.progress import bar
-from services.processing.rebuild import AT_ONCE
+from services.processing.rebuild import AT_ONCE, Difference
 from services.processing.rebuild import rebuild as rebuild_devices
 from services.settle import Plan
 from services.store.postgres.pool import connect
 from services.store.registry import load as registry
 from services.store.registry.factors import load_book
 from services.store.registry.known import require
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from services.processing.rebuild import Difference
 
 _SHOWN = 20
 

@@ -12,14 +12,13 @@ import click
 
 from ingest.errors import InputError, ServerError
 from services.cli.local.demo_progress import Progress
-from services.cli.local.demo_stage import brief
+from services.cli.local.demo_stage import Stage, brief
 from services.shipped import shipped
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Sequence
 
-    from services.cli.local.demo_stage import Stage
 
 REGISTRY = shipped("catalog/haiphong")
 RECORDING = shipped("data/nrel_rsf2_inverter_15min.csv")

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import shutil
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import click
 
 from ingest.errors import InputError
 from services.cli.exit_codes import Exit
-from services.cli.local.demo_stage import brief
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from services.cli.local.demo_stage import Stage
+from services.cli.local.demo_stage import Stage, brief
 
 # project, first local day, first local day after
 PERIODS = (

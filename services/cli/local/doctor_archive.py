@@ -24,7 +24,10 @@ def storage(conn: Connection) -> Iterator[Finding]:
         return
     yield _columnstore(conn)
     if failing := columnstore.failed_jobs(conn):
-        fix = "SELECT delete_job(NUMBER): tonne adds no job; the server's log says why it failed"
+        fix = (
+            "timescaledb_information.job_errors says why; tonne adds no job: one from 1000 on is"
+            " removed by SELECT delete_job(NUMBER)"
+        )
         yield Finding("jobs", "wrong", f"TimescaleDB's fail: {', '.join(failing)}", fix)
     if long := [one for one in chunk_intervals.lengths(conn) if one.advised < one.days]:
         size = sum(one.days * one.bytes_a_day for one in long) / 2**30
@@ -36,13 +39,15 @@ def storage(conn: Connection) -> Iterator[Finding]:
 
 def _columnstore(conn: Connection) -> Finding:
     """Whether old chunks are compressed, by what the chunks are and not by what is set."""
-    if not columnstore.available(conn):
+    if count := columnstore.locked(conn):
+        found = columnstore.LOCKED.format(columnstore.licence(conn) or "not set", count)
+        return Finding("columnstore", "wrong", found, columnstore.UNLOCK)
+    if said := columnstore.why_not(conn):
         fix = (
             "TimescaleDB's Community edition (deploy/compose.yaml has it) compresses them;"
             " without it size the disk for rows and run `tonne archive run`, see docs/archive.md"
         )
-        found = columnstore.NONE.format(columnstore.licence(conn) or "not set")
-        return Finding("columnstore", "missing", found, fix)
+        return Finding("columnstore", "missing", said, fix)
     if left := columnstore.without(conn):
         return Finding("columnstore", "wrong", f"not for {', '.join(left)}", "`tonne migrate`")
     if late := columnstore.waiting(conn, columnstore.OVERDUE_DAYS):

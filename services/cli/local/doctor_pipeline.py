@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import urllib.request
+from collections.abc import Iterator
 from http.client import HTTPException
-from typing import TYPE_CHECKING
 
 from services.cli.local.doctor_finding import Finding
 from services.intake.refused_topics import REFUSES, REMEDY
 from services.local.ports import LOOPBACK
 from services.settings import split_bind
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _PATIENCE_S = 5.0
 _ANYWHERE = {"0.0.0.0", "::"}  # noqa: S104 (where a process listens that we ask)

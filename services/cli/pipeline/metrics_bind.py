@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from services.local.ports import LOOPBACK, choose
-from services.settings import split_bind
-
-if TYPE_CHECKING:
-    from services.settings import Settings
+from services.settings import Settings, split_bind
 
 
 def metrics_bind(settings: Settings) -> str:

@@ -21,6 +21,11 @@ from services.store.registry.known import require
 from services.store.views.device_page import device_page
 
 _WEEK, _WIDE = 7, 100
+_NO_SOILING = {
+    "short": "less than a year of days with a ratio",
+    "gaps": "half of the days or more have no ratio",
+    "unclear": "no clear rate of soiling",
+}
 _CAUSES = {
     "removed": "removed", "unknown": "not registered", "gateway": "its gateway is dark",
     "refused": "its messages are refused", "credential": "no valid credential",
@@ -116,10 +121,11 @@ def _part(title: str, shown: tuple[Sequence[str], list[Sequence[object]]]) -> It
 
 def _alarms(found: dict[str, Any], zone: tzinfo) -> tuple[Sequence[str], list[Sequence[object]]]:
     rows: list[Sequence[object]] = [
-        (one["id"], one["severity"], one["kind"], one["state"], shown_time(one["since"], zone))
+        (one["id"], one["severity"], f"{one['kind']} {one['part']}".rstrip(), one["state"],
+         shown_time(one["since"], zone), one["what_to_do"] if one["cleared"] is None else None)
         for one in found["alarms"]
-    ]
-    return ("number", "severity", "kind", "state", "since"), rows
+    ]  # fmt: skip
+    return ("number", "severity", "kind", "state", "since", "what to do"), rows
 
 
 def _registers(found: dict[str, Any], zone: tzinfo) -> tuple[Sequence[str], list[Sequence[object]]]:
@@ -186,6 +192,17 @@ def _pv_head(found: dict[str, Any]) -> Iterator[tuple[str, Any]]:
             "year to year",
             f"{trend['percent_per_year']:+.2f} % ({trend['low']:+.2f} to {trend['high']:+.2f})",
         )
+
+    yield "soiling", _soiling(pv["soiling"])
+
+
+def _soiling(dust: dict[str, Any]) -> str:
+    if dust["percent"] is None:
+        return f"not told: {_NO_SOILING.get(dust['untold'], 'not made yet')}"
+    return (
+        f"{dust['percent']:.2f} % of the energy ({dust['low']:.2f} to {dust['high']:.2f}),"
+        f" {dust['intervals']} intervals between cleanings"
+    )
 
 
 def _share(value: float | None) -> str | None:

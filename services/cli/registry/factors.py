@@ -14,6 +14,7 @@ from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
 from services.cli.output.counts import counted
 from services.cli.output.table import table
+from services.issuer.affected_statements import Affected
 from services.issuer.affected_statements import affected as statements_affected
 from services.issuer.close import close_period
 from services.nearest import did_you_mean
@@ -26,7 +27,6 @@ from services.store.registry.factors import load_book
 
 if TYPE_CHECKING:
     from mrv.factors import FactorBook
-    from services.issuer.affected_statements import Affected
 
 
 @click.group(cls=Group)

@@ -11,7 +11,7 @@ import click
 from mrv.documents.finding import FindingEvent
 from mrv.documents.form import read
 from mrv.signatures import canonical
-from mrv.statement.findings import Kind
+from mrv.statement.findings import Kind, Record, What
 from services.cli.groups import Group
 from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
@@ -29,7 +29,6 @@ from services.store.postgres.pool import connect
 if TYPE_CHECKING:
     from psycopg import Connection
 
-    from mrv.statement.findings import Record, What
 
 _id = click.argument("id_", metavar="ID")
 _what = click.argument("what", metavar="ID|PACK")

@@ -30,6 +30,7 @@ from services.issuer import audit as audits
 from services.issuer import keys, timestamps, witness
 from services.issuer import transitions as life
 from services.issuer.cosigning import Cosigning, Witnesses, have_cosigned
+from services.issuer.seal import Report
 from services.issuer.seal import seal as seal_once
 from services.issuer.sealed_day_contents import SETTLE_US
 from services.issuer.sealer import Sealer
@@ -42,7 +43,6 @@ from services.store.statements import transparency_log as stored
 if TYPE_CHECKING:
     from psycopg import Connection
 
-    from services.issuer.seal import Report
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

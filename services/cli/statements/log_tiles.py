@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -23,15 +23,9 @@ from services.settings import Settings
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import transparency_log as stored
-from services.tiles.monitor import follow
+from services.tiles.monitor import Report, follow
 from services.tiles.publish import publish
-from services.tiles.source import Folder, Web
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from services.tiles.monitor import Report
-    from services.tiles.source import Source
+from services.tiles.source import Folder, Source, Web
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from ingest.errors import InputError
@@ -13,12 +11,9 @@ from services.cli.options.json_option import json_option
 from services.cli.output.counts import counted
 from services.cli.output.json_text import print_json
 from services.cli.output.table import table
-from services.issuer.cosigning import Witnesses, have_cosigned
+from services.issuer.cosigning import Round, Witnesses, have_cosigned
 from services.settings import Settings
 from services.store.postgres.pool import connect
-
-if TYPE_CHECKING:
-    from services.issuer.cosigning import Round
 
 
 @click.command()

@@ -15,10 +15,10 @@ from mrv.errors import VerificationError
 from mrv.packs.pack import FINDINGS
 from mrv.statement.approval import sign_approval
 from mrv.statement.conditions import unmet
-from mrv.statement.credentials import sign_statement, sign_verification
-from mrv.statement.findings import SIGNED_BY, read_events, sign_event
+from mrv.statement.credentials import Finding, sign_statement, sign_verification
+from mrv.statement.findings import SIGNED_BY, Record, What, read_events, sign_event
 from mrv.statement.states import check_role
-from mrv.verify import verify
+from mrv.verify import Pack, verify
 from mrv.verify.subject import Subject
 from services.issuer import external_signatures as accept
 from services.issuer import keys
@@ -26,9 +26,6 @@ from services.settings import Settings
 
 if TYPE_CHECKING:
     from mrv.signatures.keys import EnrolledKey, Role, SigningKey
-    from mrv.statement.credentials import Finding
-    from mrv.statement.findings import Record, What
-    from mrv.verify import Pack
 
 
 def signature(what: str, key_name: str) -> tuple[dict[str, Any], list[str]]:

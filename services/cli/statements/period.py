@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -15,12 +15,9 @@ from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
 from services.cli.options.time_span import begin_option, end_option, span_us
 from services.cli.output.progress import bar, steps
-from services.issuer.close import STEPS, close_period
+from services.issuer.close import STEPS, Closed, close_period
 from services.store.postgres.pool import connect
 from services.store.registry.load import load_project
-
-if TYPE_CHECKING:
-    from services.issuer.close import Closed
 
 _SHOWN = 5
 

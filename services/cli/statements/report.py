@@ -6,13 +6,13 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING, cast, get_args
+from typing import cast, get_args
 
 import click
 
 from ingest.errors import InputError
 from mrv.errors import VerificationError
-from mrv.report import LANGUAGES, Format, make
+from mrv.report import LANGUAGES, Facts, Format, make
 from mrv.verify.asked import own_keys
 from services.cli.errors import Exit
 from services.cli.options.choice import Choice
@@ -20,9 +20,6 @@ from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
 from services.cli.output.json_text import print_result
 from services.store.postgres.pool import connect
-
-if TYPE_CHECKING:
-    from mrv.report import Facts
 
 
 @click.command()

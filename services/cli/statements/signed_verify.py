@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -15,6 +16,7 @@ from mrv.signed_values.verification import (
     NOT_CHECKED,
     REFUSED,
     VERIFIED,
+    Checked,
     DatedKey,
     check_items,
     of_device,
@@ -31,11 +33,6 @@ from services.store.messages import signed_values as store
 from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import load_registry
 from services.store.registry.known import names, require
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mrv.signed_values.verification import Checked
 
 _NAME = "tonne signed"
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)

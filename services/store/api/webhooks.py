@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from uuid import UUID
 
-from psycopg import errors
+from psycopg import Connection, errors
 
 from ingest.errors import InputError, RegistryError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-    from uuid import UUID
-
-    from psycopg import Connection
 
 TOPICS = ("statement", "finding", "alarm")
 STATES = ("waiting", "delivered", "dead")

@@ -16,7 +16,7 @@ import numpy as np
 
 from ingest.model import NULL, Frame
 from services.store.archive import catalog as archived
-from services.store.postgres.binary_copy import Blob, Float8, Int8, Text, Time, Words, encode
+from services.store.postgres.binary_copy import Blob, Field, Float8, Int8, Text, Time, Words, encode
 from services.store.postgres.timestamps import FAR_US, stamp
 from services.vault import table
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from psycopg import Cursor
 
     from ingest.model import Column, Fleet
-    from services.store.postgres.binary_copy import Field
     from services.vault.part import Part
 
 _DAY_US = 86_400_000_000

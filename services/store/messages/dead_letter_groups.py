@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from services.store.messages.dead_letter_query import where
+from services.store.messages.dead_letter_query import Filter, where
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from psycopg import Connection
 
-    from services.store.messages.dead_letter_query import Filter
 
 GROUPS = {
     "reason": "d.reason",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -20,7 +20,6 @@ from services.store.postgres.timestamps import stamp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import date
 
     from psycopg import Connection, Cursor
 

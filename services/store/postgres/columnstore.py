@@ -13,15 +13,11 @@ through a function of the database.  Whether it is done is read from the chunks.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import psycopg
-from psycopg import sql
+from psycopg import Connection, sql
 
 from services.store.postgres.sqlstates import words
-
-if TYPE_CHECKING:
-    from psycopg import Connection
 
 # late data of a gateway that was away comes within days; the archive takes over after months
 AFTER_DAYS = 30
@@ -31,6 +27,8 @@ NONE = (
     "timescaledb.license is {}: the Apache edition has no columnstore, readings, intervals and"
     " emissions are kept as rows"
 )
+LOCKED = "timescaledb.license is {}: compressed chunks ({}) can be neither read nor written"
+UNLOCK = "install TimescaleDB's Community edition, set timescaledb.license = 'timescale', restart"
 _COMMUNITY = "timescale"
 _LAYOUT = {
     "interval_quantity": ("device_id, quantity", "start"),
@@ -41,6 +39,7 @@ _OURS = (
     " OR h.hypertable_name IN ('interval_quantity', 'interval_emission'))"
 )
 _LIMIT = "timescaledb.max_tuples_decompressed_per_dml_transaction"
+_FIRST_JOB = 1000  # of those that somebody added
 _PARTIAL = 8  # of `status`: rows came into a compressed chunk
 _IN_USE = "others write to it: the server compressed it not, or not wholly"
 
@@ -73,6 +72,26 @@ def available(conn: Connection) -> bool:
     return licence(conn) == _COMMUNITY
 
 
+def locked(conn: Connection) -> int:
+    """Return how many chunks a server with a columnstore compressed, where this one has none."""
+    if available(conn):
+        return 0
+    row = conn.execute(
+        f"SELECT count(*) FROM timescaledb_information.chunks h WHERE {_OURS} AND h.is_compressed"
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def why_not(conn: Connection) -> str:
+    """Say why the server has no columnstore, and what that means; empty where it has one."""
+    if available(conn):
+        return ""
+    name = licence(conn) or "not set"
+    if count := locked(conn):
+        return f"{LOCKED.format(name, count)}; {UNLOCK}"
+    return NONE.format(name)
+
+
 def lift_limit(conn: Connection) -> None:
     """
     Let a transaction decompress what it must, where the server has a limit of that.
@@ -84,8 +103,8 @@ def lift_limit(conn: Connection) -> None:
 
 def switch_on(conn: Connection) -> str:
     """Lay tables out for the columnstore; say what was done, or why nothing was."""
-    if not available(conn):
-        return NONE.format(licence(conn) or "not set")
+    if said := why_not(conn):
+        return said
     try:
         for name in without(conn):
             with conn.transaction():
@@ -125,18 +144,20 @@ def waiting(conn: Connection, days: float = AFTER_DAYS) -> list[Chunk]:
 
 def failed_jobs(conn: Connection) -> list[str]:
     """
-    Name jobs of TimescaleDB whose last run failed; tonne itself adds none.
+    Name jobs whose last run failed; tonne itself adds none.
 
-    Under the Apache license, as in Debian, TimescaleDB has a job that it refuses to run: that
-    one, which keeps the history of jobs short, is left out.
+    TimescaleDB's own, numbered below 1000, are tried again by it, and are named once they
+    failed twice: one that keeps the history of jobs short may fail at the start of a server.
+    The Apache edition has that one and refuses to run it; there it is left out.
     """
     rows = conn.execute(
-        "SELECT format('%s %s%s', j.job_id, j.proc_name, ' of ' || j.hypertable_name)"
+        "SELECT format('%%s %%s%%s', j.job_id, j.proc_name, ' of ' || j.hypertable_name)"
         " FROM timescaledb_information.jobs j"
         " JOIN timescaledb_information.job_stats s USING (job_id)"
-        " WHERE s.last_run_status = 'Failed'"
+        " WHERE s.last_run_status = 'Failed' AND (j.job_id >= %s OR s.total_failures > 1)"
         " AND NOT (j.proc_name = 'policy_job_stat_history_retention'"
-        " AND current_setting('timescaledb.license') = 'apache') ORDER BY j.job_id"
+        " AND current_setting('timescaledb.license') = 'apache') ORDER BY j.job_id",
+        [_FIRST_JOB],
     )
     return [name for (name,) in rows]
 

@@ -11,15 +11,13 @@ from mrv.exports.aef import digest, tables
 from mrv.exports.draft import Draft
 from mrv.exports.entered import Submission
 from services.registry.authority import TYPES, document, entered_records
-from services.registry.entries import Entered
+from services.registry.entries import Entered, Registry
 from services.store.postgres.jsonb import jsonb
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from psycopg import Connection, Cursor
-
-    from services.registry.entries import Registry
 
 
 @dataclass(frozen=True, slots=True)

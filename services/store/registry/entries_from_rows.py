@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import UTC
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from mrv.calendar import local_date, zones
@@ -38,8 +38,6 @@ from services.store.registry.load import load_calibrations
 from services.store.registry.monitoring_plans import load_versions
 
 if TYPE_CHECKING:
-    from datetime import date, datetime
-
     from psycopg import Connection
 
     Called = dict[tuple[str, str], dict[str, str]]

@@ -10,12 +10,10 @@ from psycopg.types.json import Jsonb
 
 from mrv.errors import EnrolmentError
 from mrv.signatures.key_bounds import KeyBounds, LogPlace
-from mrv.signatures.keys import EnrolledKey
+from mrv.signatures.keys import EnrolledKey, Role
 
 if TYPE_CHECKING:
     from psycopg import Connection
-
-    from mrv.signatures.keys import Role
 
 
 class Enrolment(NamedTuple):

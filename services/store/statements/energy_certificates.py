@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
 
 import numpy as np
-from psycopg import errors
+from psycopg import Connection, errors
 from psycopg.types.range import Range
 
 from ingest.errors import InputError
 from mrv.registry.project import Certified
 from services.store.postgres.timestamps import stamp
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from psycopg import Connection
 
 
 class Certificate(NamedTuple):

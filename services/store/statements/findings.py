@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from psycopg import errors
+from psycopg import Connection, errors
 
 from mrv.errors import StatementStateError
 from mrv.signatures import canonical
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from psycopg import Connection
 
     from mrv.signatures.keys import EnrolledKey
     from mrv.statement.findings import Event

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ingest import classes
-from ingest.classes import QUANTITY_INDEX
-from ingest.model import HOUR_US, LOOK_BACK_US, POWER_GAP_US
+from ingest.classes import QUANTITY_INDEX, Channel
+from ingest.model import HOUR_US, LOOK_BACK_US, POWER_GAP_US, Fleet, Frame
 from ingest.pipeline.meter_state import FROM_START
 from services.store.archive import archived_readings as cold
 from services.store.timeseries import readings
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from psycopg import Connection, Cursor
 
-    from ingest.classes import Channel
-    from ingest.model import Fleet, Frame
 
 _FAR = 2**62
 # Two hold-offs of a departed register, and the quarter hour that it ends in.

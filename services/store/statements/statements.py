@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ingest.errors import RegistryError
 from mrv.calendar import utc_text
-from mrv.documents.statement import claims_of
+from mrv.documents.statement import Claims, claims_of
 from mrv.registry.project import FixedBefore
 from mrv.signatures import canonical
 from services.store.postgres.jsonb import exact, jsonb
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
     from mrv.accounting.period_result import PeriodResult
-    from mrv.documents.statement import Claims
 
 _US = "(extract(epoch FROM {}) * 1000000)::bigint"
 

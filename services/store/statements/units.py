@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from datetime import date
+from typing import Literal, NamedTuple
 
-from psycopg import errors
+from psycopg import Connection, errors
 from psycopg.types.range import Range
 
 from ingest.errors import InputError
-
-if TYPE_CHECKING:
-    from datetime import date
-
-    from psycopg import Connection
 
 UnitState = Literal["issued", "first transferred", "transferred", "cancelled", "retired"]
 _SIZE = (

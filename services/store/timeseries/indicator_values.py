@@ -9,7 +9,7 @@ import numpy as np
 
 from mrv.environment import KIND_INDEX, KINDS, Values
 from services.store.postgres import column_copy
-from services.store.postgres.binary_copy import Blob, Float8, Text, Time, Words, encode
+from services.store.postgres.binary_copy import Blob, Field, Float8, Text, Time, Words, encode
 from services.store.postgres.timestamps import stamp
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from psycopg import Cursor
 
     from ingest.model import Fleet
-    from services.store.postgres.binary_copy import Field
 
 _NAMES = Words.of([kind.name for kind in KINDS])
 _PERIODS = Words.of(["hour", "day"])

@@ -11,24 +11,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from psycopg import sql
+from psycopg import Cursor, sql
 
 from ingest.classes import QUANTITIES, QUANTITY_INDEX
-from ingest.model import METERING, NULL, IntervalRows
+from ingest.model import METERING, NULL, Fleet, IntervalRows
 from services.store.postgres import column_copy
 from services.store.postgres import week_chunks as weeks
-from services.store.postgres.binary_copy import Int2, Int8, Text, Time, Words, encode
+from services.store.postgres.binary_copy import Field, Int2, Int8, Text, Time, Words, encode
 from services.store.postgres.timestamps import FAR_US, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
-    from psycopg import Cursor
 
-    from ingest.model import Fleet
     from mrv.accounting.emission_rows import Bindings, EmissionRows
-    from services.store.postgres.binary_copy import Field
 
 QUANTITY_WORDS = Words.of([q.name for q in QUANTITIES])
 INTERVAL_COLUMNS = (

@@ -16,8 +16,8 @@ from ingest import classes
 from ingest.limits import UNIT_LEVELS
 from ingest.pipeline.flags import TIME
 from ingest.pipeline.meter_state import FROM_START, NEVER
-from ingest.pipeline.quality_limits import AT_WORK
-from ingest.pipeline.quality_state import NEAR_US, pairs_of, runs_of
+from ingest.pipeline.quality_limits import AT_WORK, Checks
+from ingest.pipeline.quality_state import NEAR_US, Watch, Watched, pairs_of, runs_of
 from services.store.archive import archived_readings as cold
 from services.store.archive.archived_readings import Asked
 from services.store.postgres.timestamps import stamp
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
     from ingest.classes import Channel
     from ingest.model import Float64
-    from ingest.pipeline.quality_limits import Checks
-    from ingest.pipeline.quality_state import Watch, Watched
 
 # a run mostly breaks at once, and is read back along the index until then; what is
 # sorted first is read whole

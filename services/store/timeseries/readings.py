@@ -15,13 +15,13 @@ import msgspec
 import numpy as np
 
 from ingest import classes
-from ingest.model import NULL, Frame
+from ingest.model import NULL, Device, Fleet, Frame
 from services.store.archive import archived_readings as cold
 from services.store.archive import catalog as archived
 from services.store.archive.archived_readings import Asked
 from services.store.postgres import column_copy
 from services.store.postgres import week_chunks as weeks
-from services.store.postgres.binary_copy import Blob, Float8, Int8, Text, Time, Words, encode
+from services.store.postgres.binary_copy import Blob, Field, Float8, Int8, Text, Time, Words, encode
 from services.store.postgres.timestamps import FAR_US, stamp, us_of
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     from psycopg import Cursor
 
-    from ingest.model import Device, Fleet
-    from services.store.postgres.binary_copy import Field
 
 _TEMP = "incoming_{class_id}"
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ingest import classes
-from ingest.classes import QUANTITY_INDEX
+from ingest.classes import QUANTITY_INDEX, Channel
 from ingest.model import INTERVAL_US, LOOK_BACK_US, NULL, POWER_GAP_US
-from ingest.pipeline.meter_state import NEVER
+from ingest.pipeline.meter_state import NEVER, MeterState, Register
 from services.store.archive import archived_readings as cold
 from services.store.archive import catalog as archived
 from services.store.archive.archived_readings import Asked
@@ -28,9 +28,7 @@ if TYPE_CHECKING:
     from psycopg import Cursor
     from psycopg.rows import TupleRow
 
-    from ingest.classes import Channel
     from ingest.model import Fleet, Int16, Int32, Int64
-    from ingest.pipeline.meter_state import MeterState, Register
 
 _US = "(extract(epoch FROM {}) * 1000000)::bigint"
 

@@ -14,6 +14,7 @@ from psycopg import errors
 from ingest.errors import InputError, RegistryError
 from mrv.errors import StatementStateError
 from services.registry.alarm_rules import kinds
+from services.store.views.silence_causes import TO_DO, causes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,6 +78,23 @@ _SAY = (
     "INSERT INTO alarm_event (alarm_id, event, actor, principal, text) VALUES (%s, %s, %s, %s, %s)"
 )
 _MOST_TEXT = 2_000
+# what a standard's verdict found too high: newest of the times that the alarm is of
+_EXCEEDED = """
+SELECT a.id, i.standard, i.exceeded
+FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS a (id, device, part)
+CROSS JOIN LATERAL (
+    SELECT v.detail ->> 'standard' AS standard,
+           (SELECT string_agg(e, ', ') FROM jsonb_array_elements_text(v.detail -> 'exceeded') e)
+               AS exceeded
+    FROM indicator_value v
+    WHERE v.device_id = a.device AND v.indicator || ' ' || v.period = a.part
+      AND v.start > now() - INTERVAL '50 hours' AND v.grade = 'exceeded'
+      AND jsonb_typeof(v.detail -> 'exceeded') = 'array'
+    ORDER BY v.start DESC LIMIT 1
+) i WHERE i.exceeded IS NOT NULL
+"""
+# raised for want of readings: why there are none may have become another
+_SILENT = ("device_silent", "gateway_silent")
 
 
 def listed(
@@ -107,7 +125,7 @@ def listed(
         "severity": severity, "subject": subject, "before": before,
         "states": None if states is None else list(states),
     }  # fmt: skip
-    return [_shown(row) for row in conn.execute(_LIST.encode(), values).fetchall()]
+    return _shown(conn, conn.execute(_LIST.encode(), values).fetchall())
 
 
 def standing(
@@ -124,7 +142,7 @@ def standing(
         "scope": None if scope is None else list(scope), "limit": limit, "kind": kind,
         "severity": severity, "subject": subject,
     }  # fmt: skip
-    found = [_shown(row) for row in conn.execute(_GRAVEST.encode(), values).fetchall()]
+    found = _shown(conn, conn.execute(_GRAVEST.encode(), values).fetchall())
     (count,) = conn.execute(_COUNT.encode(), values).fetchone() or (0,)
     return found, count
 
@@ -137,7 +155,8 @@ def one(conn: Connection, scope: Sequence[str] | None, id_: int) -> dict[str, An
         return None
     events = conn.execute(_EVENTS, [id_]).fetchall()
     names = ("event", "at", "actor", "text")
-    return {**_shown(row), "history": [dict(zip(names, e, strict=True)) for e in events]}
+    (found,) = _shown(conn, [row])
+    return {**found, "history": [dict(zip(names, e, strict=True)) for e in events]}
 
 
 def acknowledge(
@@ -183,9 +202,33 @@ def _require(conn: Connection, id_: int) -> None:
         raise RegistryError(f"there is no alarm {id_}; see tonne alarms list --state all")
 
 
-def _shown(row: TupleRow) -> dict[str, Any]:
-    found = dict(zip(NAMES, row, strict=True))
-    kind = kinds().get(found["kind"])  # a later version may have dropped it
-    found["what_to_do"] = "" if kind is None else kind.what_to_do
-    found["runbook"] = "" if kind is None else kind.runbook
+def _shown(conn: Connection, rows: Sequence[TupleRow]) -> list[dict[str, Any]]:
+    """Name the columns, and add what to do by the cause of now."""
+    found = [dict(zip(NAMES, row, strict=True)) for row in rows]
+    now = causes(
+        conn, [one["subject"] for one in found if one["kind"] in _SILENT and one["cleared"] is None]
+    )
+    limits = [one for one in found if one["kind"] == "limit_exceeded" and one["cleared"] is None]
+    over = _exceeded(conn, limits) if limits else {}
+    for one in found:
+        if one["id"] in over:
+            # the verdict's own value is 1: over
+            one["detail"] = {**over[one["id"]], "period": one["detail"].get("period")}
+        kind = kinds().get(one["kind"])  # a later version may have dropped it
+        standing = one["kind"] in _SILENT and one["cleared"] is None
+        one["cause_now"] = now.get(one["subject"]) if standing else None
+        if one["cause_now"] is not None:
+            one["runbook"], one["what_to_do"] = TO_DO[one["cause_now"]]
+        else:
+            one["what_to_do"] = "" if kind is None else kind.what_to_do
+            one["runbook"] = "" if kind is None else kind.runbook
     return found
+
+
+def _exceeded(conn: Connection, found: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
+    """What is over its limit, by the alarm's number."""
+    columns = [[one[name] for one in found] for name in ("id", "subject", "part")]
+    return {
+        number: {"standard": standard, "exceeded": exceeded}
+        for number, standard, exceeded in conn.execute(_EXCEEDED.encode(), columns).fetchall()
+    }

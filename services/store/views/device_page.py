@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 from psycopg import sql
 
 from ingest.classes import QUANTITIES
+from services.registry.alarm_rules import kinds
 from services.store.views import alarms
 from services.store.views.listing import device as registered
+from services.store.views.silence_causes import TO_DO
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,39 +25,6 @@ if TYPE_CHECKING:
 
 _UNITS = {q.name: q.unit for q in QUANTITIES}
 _DAYS, _LETTERS, _FLAG_DAYS, _ALARMS = 28, 20, 7, 20
-# where docs/operations.md says what to do, and that in a sentence
-TO_DO = {
-    "removed": ("", "Nothing: the registry says that it was taken away."),
-    "unknown": (
-        "docs/operations.md#deadlettersrising",
-        "Register it: tonne devices accept, then tonne deadletter replay --reason unknown_device.",
-    ),
-    "gateway": (
-        "docs/operations.md#gatewaydark",
-        "See to the gateway: its power, its uplink, its outbox. The device itself may be well.",
-    ),
-    "refused": (
-        "docs/operations.md#deadlettersrising",
-        "It speaks and is refused: read the newest refused message, mend the cause, replay.",
-    ),
-    "credential": (
-        "docs/operations.md#devicessilent",
-        "It holds no valid credential: issue one, with tonne registry issue-credentials.",
-    ),
-    "will": (
-        "docs/operations.md#devicessilent",
-        "The broker lost its connection: look at its power and its network.",
-    ),
-    "never heard": (
-        "docs/operations.md#devicessilent",
-        "Hold its id and credential against the registry; see it come: tonne devices watch.",
-    ),
-    "silence": (
-        "docs/operations.md#devicessilent",
-        "It keeps silent: look at its power and its network.",
-    ),
-    "": ("", ""),
-}
 _HEALTH = (
     "SELECT h.state, h.gateway_dark, h.last_reading, h.received, h.expected_s, h.said, h.said_at,"
     " h.firmware, h.completeness_today, h.clock, coalesce(p.clock_ahead_s, h.clock_offset_s),"
@@ -75,6 +44,7 @@ _BEHIND = (
     "SELECT count(*), count(*) FILTER (WHERE state = 'online') FROM v_device_health"
     " WHERE gateway = %s"
 )
+_SPOKE = "SELECT max(last_reading) FROM v_device_health WHERE gateway = %s"
 _MORE = (
     "SELECT d.maker, d.model, s.name, s.timezone, d.attributes FROM device d"
     " JOIN site s ON s.id = d.site WHERE d.id = %s"
@@ -122,6 +92,13 @@ _TREND = (
     " WHERE device_id = %s AND percent_per_year IS NOT NULL"
 )
 _TREND_NAMES = ("percent_per_year", "low", "high", "first_day", "last_day")
+_SOILING = (
+    "SELECT soiling_percent, soiling_low, soiling_high, soiling_intervals, soiling_untold"
+    " FROM pv_trend WHERE device_id = %s"
+)
+_SOILING_NAMES = ("percent", "low", "high", "intervals", "untold")
+# no trend is made of an inverter before it has a year of days
+_NO_SOILING = dict.fromkeys(_SOILING_NAMES) | {"untold": "short"}
 _AGAINST = (
     "SELECT mine.h / nullif(typical.h, 0) - 1 FROM ("
     "  SELECT site, dc_known, avg(peer_yield_h) AS h FROM v_day_pv WHERE device_id = %(id)s"
@@ -177,13 +154,22 @@ def device_page(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict
     refused = _refused(conn, id_)
     credentials = _rows(conn, _CREDENTIALS, [id_], _CREDENTIAL_NAMES)
     cause, since = _cause(known, health, refused, credentials)
+    behind = _row(conn, _BEHIND, [id_], ("devices", "online")) or {"devices": 0, "online": 0}
+    if cause == "never heard" and behind["devices"]:
+        # a gateway that only relays speaks by the devices behind it
+        (spoke,) = conn.execute(_SPOKE, [id_]).fetchone() or (None,)
+        cause, since = ("silence", spoke) if spoke is not None else (cause, since)
+    runbook, to_do = TO_DO[cause]
+    if cause in {"will", "silence"} and behind["devices"] and not behind["online"]:
+        dark = kinds()["gateway_silent"]
+        runbook, to_do = dark.runbook, dark.what_to_do
     days = conn.execute(_DAY_ROWS, {"id": id_, "zone": zone, "days": _DAYS - 1}).fetchall()
     return {
         **known, **health,
-        "behind": _row(conn, _BEHIND, [id_], ("devices", "online")),
+        "behind": behind,
         "registered": True, "maker": maker, "model": model, "site_name": site_name,
         "timezone": zone, "attributes": attributes,
-        "cause": cause, "since": since, "what_to_do": TO_DO[cause][1], "runbook": TO_DO[cause][0],
+        "cause": cause, "since": since, "what_to_do": to_do, "runbook": runbook,
         "projects": _rows(conn, _SERVES, [id_], ("project", "role", "from", "to")),
         "newest": _newest(conn, known["class"], id_),
         "registers": [
@@ -267,6 +253,7 @@ def _pv(conn: Connection, id_: str) -> dict[str, Any]:
         # median inverter of the same plant, by yield of the last week
         "against_site": None if against is None else against[0],
         "trend": _row(conn, _TREND, [id_], _TREND_NAMES),
+        "soiling": _row(conn, _SOILING, [id_], _SOILING_NAMES) or _NO_SOILING,
     }
 
 

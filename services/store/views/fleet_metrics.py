@@ -51,7 +51,7 @@ class Gauges:
     asked : Waiting
         Requests that the signer has not answered.
     failed_jobs : int
-        Jobs of TimescaleDB whose last run failed.
+        Jobs of TimescaleDB that fail; its own from the second time on.
     """
 
     devices: dict[tuple[str, str], int]

@@ -5,6 +5,7 @@ import threading
 import psycopg
 import pytest
 from click.testing import CliRunner
+from psycopg import sql
 
 from services.cli.data.columnstore import columnstore as command
 from services.cli.local.doctor_archive import storage
@@ -13,8 +14,6 @@ from services.logs import get_logger
 from services.store.postgres import columnstore
 from services.store.postgres.migrate import migrate
 from services.store.postgres.pool import connect
-
-pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
@@ -54,6 +53,20 @@ def test_what_is_claimed_is_what_is(database_url, connection, monkeypatch):
     assert count.fetchone() == (1000, 500_500)
 
 
+def test_compressed_chunks_under_another_license_are_told_of(database_url, connection, monkeypatch):
+    """After a move to Debian's package nothing old can be read, and it was told to be rows."""
+    monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
+    monkeypatch.setattr(columnstore, "licence", lambda _: "apache")
+    assert "kept as rows" in columnstore.why_not(connection)
+    connection.execute("UPDATE _timescaledb_catalog.chunk SET status = status | 1")
+    said = "timescaledb.license is apache: compressed chunks (1) can be neither read nor written"
+    (found,) = [one for one in storage(connection) if one.what == "columnstore"]
+    assert (found.state, said in found.found) == ("wrong", True)
+    assert said in columnstore.switch_on(connection)
+    assert said in CliRunner().invoke(command, ["status"]).output
+    assert said in str(CliRunner().invoke(command, ["run"]).exception)
+
+
 def test_a_chunk_that_others_write_to_is_told_of(database_url, connection, monkeypatch):
     """TimescaleDB leaves such a chunk with a warning; it would be counted as compressed."""
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
@@ -71,6 +84,34 @@ def test_a_chunk_that_others_write_to_is_told_of(database_url, connection, monke
     assert "0 chunks compressed" in beside.output
     assert "1 chunk compressed" in CliRunner().invoke(command, ["run"]).output
     assert columnstore.waiting(connection) == []
+
+
+def test_a_job_that_fails_is_named(connection):
+    """All compression jobs of an installation failed, and `tonne doctor` said ok."""
+    row = connection.execute(
+        "SELECT coalesce(to_regclass('_timescaledb_catalog.bgw_job'),"
+        " to_regclass('_timescaledb_config.bgw_job'))::text"
+    ).fetchone()
+    jobs = sql.SQL(row[0])
+    for number, name, failures in ((900, "own_once", 1), (901, "own_twice", 2), (1900, "added", 1)):
+        connection.execute(
+            sql.SQL(
+                "INSERT INTO {} SELECT (jsonb_populate_record(j, jsonb_build_object('id', %s::int,"
+                " 'proc_name', %s::text, 'scheduled', false))).* FROM {} j ORDER BY j.id LIMIT 1"
+            ).format(jobs, jobs),
+            [number, name],
+        )
+        connection.execute(
+            "INSERT INTO _timescaledb_internal.bgw_job_stat VALUES (%(job)s, now(), now(), now(),"
+            " now(), false, %(n)s, '1 s', '1 s', 0, %(n)s, 0, %(n)s, 0, 0)",
+            {"job": number, "n": failures},
+        )
+    named = columnstore.failed_jobs(connection)
+    assert {"901 own_twice", "1900 added"} <= set(named)
+    assert "900 own_once" not in named
+    (found,) = [one for one in storage(connection) if one.what == "jobs"]
+    assert found.state == "wrong"
+    assert "1900 added" in found.found
 
 
 def test_old_rows_wait(connection):

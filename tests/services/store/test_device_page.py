@@ -12,7 +12,8 @@ from services.processing.registry_import import import_registry
 from services.processing.silence_rates import refresh
 from services.registry.files import read_files
 from services.store.postgres.pool import connect
-from services.store.views.device_page import TO_DO, device_page
+from services.store.views.device_page import device_page
+from services.store.views.silence_causes import TO_DO
 
 CATALOG = Path(__file__).parents[3] / "deploy/catalog/haiphong"
 
@@ -59,7 +60,12 @@ def test_each_silence_has_its_cause(conn):
     for name in ("a", "b", "alone"):
         _heard(conn, name, 10_000)
     assert [_cause(conn, name) for name in ("a", "alone")] == ["gateway", "silence"]
-    assert device_page(conn, None, "gw")["behind"] == {"devices": 2, "online": 0}
+    # a gateway that only relays was heard with the devices behind it
+    dark = device_page(conn, None, "gw")
+    assert dark["behind"] == {"devices": 2, "online": 0}
+    assert dark["cause"] == "silence"
+    assert dark["since"] > datetime.now(UTC) - timedelta(days=1)
+    assert dark["runbook"] == "docs/operations.md#gatewaydark"
     conn.execute(
         "UPDATE device_seen SET last_reading = now(), received = now() WHERE device_id = 'b'"
     )

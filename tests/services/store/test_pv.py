@@ -1,19 +1,23 @@
 """Days of inverters: ratios of IEC 61724-1, availability, losses by cause, on NREL's recording."""
 
 import csv
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import psycopg
 import pytest
+from click.testing import CliRunner
 
+from services.cli.main import main
 from services.processing import pv_outlook
 from services.store.postgres.pool import connect
+from services.store.views.device_page import device_page
 from services.store.views.fleet_metrics import refresh_days
 
-pytestmark = pytest.mark.integration
 RECORDED = Path(__file__).parents[3] / "deploy/data/nrel_rsf2_inverter_15min.csv"
+SRR = Path(__file__).parents[2] / "mrv/performance/rdtools_srr.json"
 DC_KW, GAMMA = 250.0, -0.4
 
 
@@ -43,7 +47,7 @@ def watching(database_url):
         yield connection
 
 
-def _inverter(conn, name, rows, *, arrays=((DC_KW * 1000, GAMMA),), rated_w=300_000):
+def _inverter(conn, name, rows, *, arrays=((DC_KW * 1000, GAMMA),), rated_w=300_000, tilt=10):
     """Put an inverter with a row a quarter hour, the last on the day before today."""
     conn.execute(
         "INSERT INTO device (id, site, class, profile, installed, rated_power_w)"
@@ -53,8 +57,8 @@ def _inverter(conn, name, rows, *, arrays=((DC_KW * 1000, GAMMA),), rated_w=300_
     for k, (dc_w, gamma) in enumerate(arrays):
         conn.execute(
             "INSERT INTO device_array (device_id, begins, dc_power_w, tilt, azimuth,"
-            " temperature_coefficient_percent) VALUES (%s, %s, %s, 10, 180, %s)",
-            [name, datetime(2020 + k, 1, 1, tzinfo=UTC), dc_w, gamma],
+            " temperature_coefficient_percent) VALUES (%s, %s, %s, %s, 180, %s)",
+            [name, datetime(2020 + k, 1, 1, tzinfo=UTC), dc_w, tilt, gamma],
         )
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     begin = today - timedelta(minutes=15 * len(rows))
@@ -210,3 +214,43 @@ def test_the_sky_and_the_trend_of_years(conn, watching):
     # a place that is corrected gets its own sun
     conn.execute("UPDATE site SET longitude = 105.17")
     assert pv_outlook.refresh(watching).skies == 1
+
+
+def test_what_dust_took(conn, watching, database_url, monkeypatch):
+    """The page, the command and the board would each tell another soiling, or one of five days."""
+    cases = json.loads(SRR.read_text())["cases"]
+    case = next(one for one in cases if one["name"] == "standstill")
+    days = [
+        (len(case["ratio"]) + 1 - k, ratio, 1000 * sun)
+        for k, (ratio, sun) in enumerate(zip(case["ratio"], case["insolation"], strict=True))
+    ]
+    _inverter(conn, "dusty", [], tilt=None)  # no sky is made of these
+    with conn.transaction(), conn.cursor() as cursor:
+        # as PVWatts expects, and of the days without energy it stood for the most part
+        cursor.executemany(
+            "INSERT INTO day_quantity (device_id, quantity, day, timezone, value, measured_us)"
+            " VALUES ('dusty', 'energy_export', current_date - %s, 'UTC', %s, 1)",
+            [(day, round(ratio * DC_KW * sun * 0.8592 * 0.96)) for day, ratio, sun in days],
+        )
+        cursor.executemany(
+            "INSERT INTO day_pv (device_id, day, timezone, insolation_wh_m2, sunny_s, warm_wh_m2,"
+            " heat_wh_k_m2, lit_s, standing_wh_m2)"
+            " VALUES ('dusty', current_date - %s, 'UTC', %s, 36000, %s, 0, 36000, %s)",
+            [(day, sun, sun, 0 if ratio else sun) for day, ratio, sun in days],
+        )
+    _inverter(conn, "young", _clear(), tilt=None)
+    assert pv_outlook.refresh(watching).trends == 1
+    found = device_page(watching, None, "dusty")["pv"]
+    assert found["trend"] is None  # two years make one
+    dust = found["soiling"]
+    assert dust["untold"] is None
+    width = case["high"] - case["low"]
+    for one in ("percent", "low", "high"):
+        assert dust[one] == pytest.approx(case[one], abs=0.2 * width)
+    monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
+    said = CliRunner().invoke(main, ["devices", "show", "dusty"]).output
+    assert f"{dust['percent']:.2f} % of the energy ({dust['low']:.2f} to" in said
+    young = device_page(watching, None, "young")["pv"]["soiling"]
+    assert (young["percent"], young["untold"]) == (None, "short")
+    said = CliRunner().invoke(main, ["devices", "show", "young"]).output
+    assert "not told: less than a year of days with a ratio" in said

@@ -8,6 +8,7 @@ import pytest
 from psycopg import errors
 
 from ingest import classes
+from services.store.api import api_keys
 from services.store.postgres.pool import connect
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -278,6 +279,67 @@ def test_a_process_can_do_no_more_than_it_needs(database_url, role, statement):
         pytest.raises(errors.InsufficientPrivilege),
     ):
         conn.execute(statement)
+
+
+_BECOME_OWNER = """
+    CREATE FUNCTION pg_temp.steal() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        EXECUTE format('GRANT INSERT ON public.enrolled_key TO %I', current_setting('t.thief'));
+        RETURN NULL;
+    END $$;
+    CREATE TEMP TABLE device (id text, class text);
+    INSERT INTO pg_temp.device VALUES ('d1', 'pv_inverter');
+    CREATE TEMP TABLE device_seen (device_id text PRIMARY KEY, last_reading timestamptz,
+        received timestamptz, day date, quarters bit(100));
+    CREATE TRIGGER steal BEFORE INSERT ON pg_temp.device_seen
+        FOR EACH ROW EXECUTE FUNCTION pg_temp.steal();
+    GRANT ALL ON pg_temp.device, pg_temp.device_seen TO PUBLIC;
+    SELECT tonne_see_devices();
+"""
+
+
+@pytest.mark.parametrize("role", ["tonne_api", "tonne_ingest"])
+def test_no_login_becomes_the_owner_by_temporary_tables(conn, database_url, role):
+    """A stolen web process could enrol a verifier's key, by a function that is not its own."""
+    conn.execute("INSERT INTO reading_pv_inverter (device_id, time) VALUES ('d1', %s)", [T0])
+    may = "SELECT has_table_privilege(%s, 'enrolled_key', 'INSERT')"
+    with connect(database_url, role=role, autocommit=True) as thief:
+        thief.execute("SELECT set_config('t.thief', %s, false)", [role])
+        thief.execute(_BECOME_OWNER)
+    assert conn.execute(may, [role]).fetchone() == (False,)
+
+
+def test_what_is_revoked_or_ended_stays_so(database_url):
+    """A stolen web process could make a revoked key good again, unseen in any list."""
+    with connect(database_url, role="tonne_api", autocommit=True) as thief:
+        key, _ = api_keys.create(thief, "gone", "admin", None, "test")
+        api_keys.revoke(thief, key.id)
+        thief.execute(
+            "INSERT INTO webhook (id, url, topics, author)"
+            " VALUES ('w', 'https://x.vn', '{alarm}', 'test')"
+        )
+        thief.execute("UPDATE webhook SET ended = now(), reason = 'over'")
+        for statement in (
+            "UPDATE api_key SET revoked = NULL",
+            "UPDATE api_key SET revoked = revoked - interval '1 year'",
+            "UPDATE webhook SET ended = NULL, reason = NULL",
+        ):
+            with pytest.raises(errors.CheckViolation, match="is not taken back"):
+                thief.execute(statement)
+        again = api_keys.revoke(thief, key.id)  # once more is as before
+        assert again is not None
+
+
+def test_functions_look_into_temporary_tables_last(conn):
+    """One that is written tomorrow would give its caller its owner's rights, as ten did."""
+    found = conn.execute(
+        "SELECT p.oid::regprocedure::text FROM pg_proc p"
+        " WHERE p.pronamespace = 'public'::regnamespace"
+        " AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')"
+        " AND (p.prosecdef OR p.proconfig::text LIKE '%search_path%')"
+        " AND NOT coalesce(p.proconfig, '{}') @> ARRAY['search_path=public, pg_temp']"
+    ).fetchall()
+    assert found == []
 
 
 def test_dashboards_read_every_view(database_url):

@@ -7,7 +7,7 @@ and the style sheet shows one.  Paper takes the wide one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,8 +17,6 @@ from mrv.report.axis import steps
 from services.api.console.charts.svg import tag
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from services.api.console.translations import Words
 
 _RIGHT, _BOTTOM, _TOP, _CHARACTER = 12, 26, 22, 7.4

@@ -12,14 +12,14 @@ from starlette.responses import Response
 
 from mrv.documents.form import read_bytes
 from mrv.documents.sampling_list import SamplingList
-from mrv.documents.verification import Verification
+from mrv.documents.verification import FindingShown, Verification
 from mrv.exports import cell_map
 from mrv.report.comparison_blocks import designed, held
 from mrv.report.dated_values import dated
 from mrv.report.sampling_block import sampled
 from mrv.report.words import Words as ReportWords
 from mrv.rounding import decimal_text
-from mrv.statement.conditions import unanswered, unmet
+from mrv.statement.conditions import Unmet, unanswered, unmet
 from services.api.console.charts.qr import qr
 from services.api.console.charts.waterfall import Step, waterfall
 from services.api.console.maps.plots import month_calendar
@@ -38,9 +38,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
     from mrv.documents.statement import Claims
-    from mrv.documents.verification import FindingShown
     from mrv.report.blocks import Block
-    from mrv.statement.conditions import Unmet
     from services.api.request_context import Asked
     from services.store.statements.statements import Event, Stored
 

@@ -6,8 +6,6 @@ from services.registry import alarm_rules
 from services.store.views import alarms
 from tests.services.store.alarms.rounds import site_today, standing, watch
 
-pytestmark = pytest.mark.integration
-
 
 def test_limits_frozen_gauges_certificates_chargers_and_clocks(conn):
     """What no silence tells would be seen by whoever happens to open the right board."""
@@ -61,6 +59,19 @@ def test_limits_frozen_gauges_certificates_chargers_and_clocks(conn):
         ("certificate_expiring", "b"), ("clock_fault", "c"), ("credential_expiring", "gw"),
         ("charger_dead", "dead"),
     }  # fmt: skip
+
+
+def test_a_limit_that_is_exceeded_is_named(conn):
+    """The environment office asks which one; "value 1" is no answer."""
+    conn.execute(
+        "INSERT INTO indicator_value (device_id, indicator, start, value, grade, period, detail)"
+        " SELECT 'alone', 'limits', now() - k * interval '1 day', 1, 'exceeded', 'day',"
+        " jsonb_build_object('standard', 'qcvn-40-2011', 'exceeded', w) FROM (VALUES"
+        ' (1, \'["cod", "tss"]\'::jsonb), (2, \'["ph"]\')) v (k, w)'
+    )
+    watch(conn)
+    (found,) = alarms.listed(conn, None, 9, kind="limit_exceeded")
+    assert found["detail"] == {"standard": "qcvn-40-2011", "exceeded": "cod, tss", "period": "day"}
 
 
 def test_an_inverter_below_its_neighbours_for_days(conn):

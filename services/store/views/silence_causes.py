@@ -1,0 +1,68 @@
+"""
+Why a silent device is not heard, and what to do about each cause.
+
+An alarm keeps the cause that it was raised for.  What a technician does goes by the cause of
+now: whoever drives to a meter that speaks and is refused drives in vain.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from psycopg import Connection
+
+# where docs/operations.md says what to do, and that in a sentence
+TO_DO = {
+    "removed": ("", "Nothing: the registry says that it was taken away."),
+    "unknown": (
+        "docs/operations.md#deadlettersrising",
+        "Register it: tonne devices accept, then tonne deadletter replay --reason unknown_device.",
+    ),
+    "gateway": (
+        "docs/operations.md#gatewaydark",
+        "See to the gateway: its power, its uplink, its outbox. The device itself may be well.",
+    ),
+    "refused": (
+        "docs/operations.md#deadlettersrising",
+        "It speaks and is refused: tonne deadletter show NUMBER, mend it, tonne deadletter replay.",
+    ),
+    "credential": (
+        "docs/operations.md#devicessilent",
+        "It holds no valid credential: issue one, with tonne registry issue-credentials.",
+    ),
+    "will": (
+        "docs/operations.md#devicessilent",
+        "The broker lost its connection: look at its power and its network.",
+    ),
+    "never heard": (
+        "docs/operations.md#devicessilent",
+        "Hold its id and credential against the registry; see it come: tonne devices watch.",
+    ),
+    "silence": (
+        "docs/operations.md#devicessilent",
+        "It keeps silent: look at its power and its network.",
+    ),
+    "": ("", ""),
+}
+# the newest letter that names the device or came in its name, against the newest that was stored
+_CAUSES = """
+SELECT d.id, CASE
+    WHEN greatest(
+        (SELECT l.received FROM dead_letter l WHERE l.device_id = d.id ORDER BY l.id DESC LIMIT 1),
+        (SELECT l.received FROM dead_letter l WHERE l.principal = d.id ORDER BY l.id DESC LIMIT 1)
+    ) > coalesce(s.received, '-infinity') THEN 'refused'
+    WHEN (SELECT bool_and(c.revoked IS NOT NULL) FROM credential c WHERE c.principal = d.id)
+        THEN 'credential' END
+FROM unnest(%s::text[]) AS d (id) LEFT JOIN device_seen s ON s.device_id = d.id
+"""
+
+
+def causes(conn: Connection, devices: Sequence[str]) -> dict[str, str]:
+    """Devices that speak and are refused, and those that hold no valid credential: `TO_DO`'s."""
+    if not devices:
+        return {}
+    rows = conn.execute(_CAUSES.encode(), [list(devices)]).fetchall()
+    return {device: cause for device, cause in rows if cause is not None}

@@ -1,0 +1,80 @@
+"""Energy lost to soiling, against rdtools."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mrv.performance.soiling import Soiling, Untold, intervals, soiling
+
+# written by rdtools (MIT), which is too heavy to be installed for tests; `made_by` names the call
+CASES = json.loads(Path(__file__).with_name("rdtools_srr.json").read_text())["cases"]
+RECORDED = Path(__file__).parents[3] / "deploy/data/nrel_rsf2_inverter_15min.csv"
+by_case = pytest.mark.parametrize("case", CASES, ids=[c["name"] for c in CASES])
+
+
+def _series(case):
+    ratio = np.array(case["ratio"], dtype=float)
+    return np.datetime64(case["first"]) + np.arange(len(ratio)), ratio, np.array(case["insolation"])
+
+
+@by_case
+def test_the_intervals_are_those_of_rdtools(case):
+    """A cleaning that is not seen, or one that never was, changes every rate beside it."""
+    days, ratio, _ = _series(case)
+    found = intervals(ratio)
+    assert [(str(days[i.first]), str(days[i.last]), i.valid) for i in found] == [
+        (first, last, valid) for first, last, *_, valid in case["intervals"]
+    ]
+    for one, (*_, slope, low, high, _) in zip(found, case["intervals"], strict=True):
+        assert (one.slope, one.low, one.high) == pytest.approx((slope, low, high), abs=2e-9)
+
+
+@by_case
+def test_the_loss_is_that_of_rdtools(case):
+    """A crew would be sent to wash a clean plant, or a dirty one left as it is."""
+    found = soiling(*_series(case))
+    assert found.intervals == sum(one[-1] for one in case["intervals"])
+    # both are drawn by chance
+    width = case["high"] - case["low"]
+    assert found.percent == pytest.approx(case["percent"], abs=0.1 * width)
+    assert found.low == pytest.approx(case["low"], abs=0.15 * width)
+    assert found.high == pytest.approx(case["high"], abs=0.15 * width)
+    assert soiling(*_series(case)) == found  # a figure that changes with each look is none
+
+
+def test_days_that_are_absent_are_days_without_a_ratio():
+    """A row that the database does not have would join two intervals, or move a rate."""
+    days, ratio, sun = _series(CASES[2])
+    kept = np.isfinite(ratio)
+    sun = np.where(kept, sun, 0.0)
+    assert soiling(days[kept], ratio[kept], sun[kept]) == soiling(days, ratio, sun)
+
+
+def test_what_cannot_be_told_is_not_told():
+    """A made-up figure would be paid for with water, or believed over the eyes."""
+    days, ratio, sun = _series(CASES[0])
+    assert soiling(days[:0], ratio[:0], sun[:0]) is Untold.SHORT
+    assert soiling(days[:364], ratio[:364], sun[:364]) is Untold.SHORT
+    assert soiling(days, np.full(len(days), np.nan), sun) is Untold.SHORT
+    assert isinstance(soiling(days[:365], ratio[:365], sun[:365]), Soiling)
+    thin = np.where(np.arange(len(days)) % 3 == 0, ratio, np.nan)
+    assert soiling(days, thin, sun) is Untold.GAPS
+    # a clean plant shows noise and no rate
+    clean = 0.84 + np.random.default_rng(5).normal(0, 0.01, len(days))
+    assert soiling(days, clean, sun) is Untold.UNCLEAR
+    assert soiling(days, np.full(len(days), 0.84), sun) is Untold.UNCLEAR
+    assert soiling(days, np.zeros(len(days)), sun) is Untold.UNCLEAR
+
+
+def test_five_days_of_a_real_plant_tell_nothing():
+    """NREL's recording is five days of January: no soiling can be read from it."""
+    with RECORDED.open() as file:
+        rows = [(r[""].split()[0], float(r["ac_power_kw_1137"]), float(r["poa_irradiance__1055"]))
+                for r in csv.DictReader(file)]  # fmt: skip
+    power, sun = (np.array([row[k] for row in rows]).reshape(5, 96) for k in (1, 2))
+    days = np.datetime64("2022-01-02") + np.arange(5)
+    insolation = np.maximum(sun, 0).sum(axis=1)
+    assert soiling(days, np.maximum(power, 0).sum(axis=1) / insolation, insolation) is Untold.SHORT

@@ -117,7 +117,8 @@ class Reader(Waiting):
             self._drop(mark, line)
             self._follow(mark, time_us, value)
         elif self._agrees(line, time_us, value):
-            self._agree(mark, line, time_us, value)
+            if self._agree(line, time_us, value):
+                self._confirmed(mark, line, time_us)
         elif value < mark.value - self.meter.tolerance and (
             line.first > mark.value or value > line.value
         ):
@@ -126,6 +127,26 @@ class Reader(Waiting):
             self._on_line(mark, time_us, value)
         else:
             self._again(mark, line, time_us, value)
+
+    def _confirmed(self, mark: Mark, line: Other, time_us: int) -> None:
+        """
+        Settle a line that waited, or return to the one that was left before it began.
+
+        A fall to zero may be a false reading beside a return: what follows it stands where the
+        left line leads, and what was counted meanwhile would be counted twice.
+        """
+        left = self.behind
+        if (
+            left is not None
+            and line.count < 0
+            and line.steps_at != NULL
+            and time_us - left.first <= RETIRED_US
+            and self._is_back(mark, left, time_us, line.value)
+        ):
+            self._drop(mark, line)
+            self._return(left, time_us, line.value)
+        else:
+            self._settle(mark, line, time_us)
 
     def _swap_before(self, time_us: int) -> None:
         """Close the old meter and open the new one, for each swap up to this reading."""

@@ -62,7 +62,8 @@ class Waiting(Steps):
         most = self.meter.allowance(elapsed) if line.count > 0 else self.meter.at_once(elapsed)
         return -self.meter.tolerance <= value - line.value <= most
 
-    def _agree(self, mark: Mark, line: Other, time_us: int, value: int) -> None:
+    def _agree(self, line: Other, time_us: int, value: int) -> bool:
+        """Take a reading of the waiting line; return whether enough of them agree."""
         risen = max(value - line.value, 0)
         self.steps.append(Step(line.read_us, time_us, 0, UNKNOWN))
         if risen and line.mark is not None:
@@ -81,14 +82,13 @@ class Waiting(Steps):
             line.value += risen
             if line.mark is not None:
                 line.mark.changed_us = time_us
-        if line.count >= CONFIRM_RISE or (
+        return line.count >= CONFIRM_RISE or (
             line.count in (-CONFIRM_LINE, ASTRAY - CONFIRM_LINE)
             and line.value - line.first > self.meter.tolerance
-        ):
-            self._settle(mark, line, time_us)
+        )
 
     def _settle(self, mark: Mark, line: Other, time_us: int) -> None:
-        """Enough readings agree: the waiting line is the register's, and its steps count."""
+        """Let the waiting line be the register's; its steps count."""
         if line.steps_at == NULL or line.mark is None:
             self._rewrite(mark.read_us)
             self.mark, self.other = Mark(line.value, line.read_us, line.read_us), None

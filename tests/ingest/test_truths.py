@@ -108,6 +108,17 @@ def test_a_high_reading_after_a_night_is_worth_nothing():
     assert _earned(at, value) == truth
 
 
+def test_a_return_beside_a_false_zero_counts_once():
+    """What a new plant made under a false offset was credited once by each of two lines."""
+    at, value = _plant(3)
+    value = [200 + (v - 6_200_000) // 3 for v in value]
+    truth, dawn = value[-1] - value[0], next(k for k in range(len(value)) if value[k] > 200)
+    for k in range(dawn - 10, dawn + 1):
+        value[k] += 900_000
+    value[dawn + 1] = 0
+    assert 0 < _earned(at, value) <= truth
+
+
 def test_a_reset_near_a_candidate_modulus_is_no_wrap():
     """A plant of 36,604 kWh was credited with 42,245."""
     at, value = _plant()

@@ -142,9 +142,9 @@ def candidate_modulus(h: History, rng: np.random.Generator) -> None:
 def wrap(h: History, rng: np.random.Generator) -> None:
     if h.event_us:
         return
-    k = h.at(rng)
-    h.happened(k)
-    h.register_wh += 100_000_000 - h.register_wh[k]
+    value = h.register_wh[h.at(rng)]
+    h.happened(int(np.searchsorted(h.register_wh, value)))  # by night it stood there before
+    h.register_wh += 100_000_000 - value
     h.register_wh %= 100_000_000
 
 

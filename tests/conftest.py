@@ -66,6 +66,8 @@ LONGEST = (
 )
 # what runs beside one busy process on each core, while others wait for servers
 WAITING = 3
+# a test that takes one of these, or a fixture that takes it, is marked `integration` by itself
+SERVERS = {"cluster", "mqtt_broker", "run_kafka", "own_kafka", "embedded_kafka", "s3_server"}
 
 # How long an example takes depends on what else runs, and says nothing of what is tested.  The
 # same examples each time: whoever changes something else must not be told of a new one.  `make
@@ -89,7 +91,10 @@ def pytest_xdist_auto_num_workers(config):
 
 
 def pytest_collection_modifyitems(items):
-    """Put the longest files first; the others stay in the order of the run's seed."""
+    """Mark what talks to servers; put the longest files first, the others in the seed's order."""
+    for item in items:
+        if not SERVERS.isdisjoint(getattr(item, "fixturenames", ())):
+            item.add_marker("integration")
     rank = {HERE / name: k for k, name in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(item.path, len(rank)))
 

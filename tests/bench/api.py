@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import httpx
 import numpy as np
@@ -27,6 +29,21 @@ def measure(pipeline: Pipeline) -> dict[str, float]:
     plant.register(url, pipeline.home)
     plant.fill_pv(url)
     statement = logged.issue(url, logged.signers(url, pipeline.home))
+    with serving(pipeline) as (bind, _):
+        request = f"GET /v1/statements/{statement} HTTP/1.1\r\nHost: {bind}\r\n\r\n".encode()
+        took = asyncio.run(_load(bind, request))
+    figures = {
+        "api_statement_reads_per_s": len(took) / SECONDS,
+        "api_statement_read_p99_ms": float(np.percentile(took, 99)) * 1_000,
+    }
+    for name, value in figures.items():
+        print(f"{name} {value:,.1f}")
+    return figures
+
+
+@contextmanager
+def serving(pipeline: Pipeline) -> Iterator[tuple[str, int]]:
+    """`tonne api` that answers; its host and port, and the number of its process."""
     bind = f"127.0.0.1:{free_port()}"
     process = subprocess.Popen(
         [sys.executable, "-m", "services.cli", "api"],
@@ -41,18 +58,10 @@ def measure(pipeline: Pipeline) -> dict[str, float]:
     )
     try:
         _await(f"http://{bind}/readyz")
-        request = f"GET /v1/statements/{statement} HTTP/1.1\r\nHost: {bind}\r\n\r\n".encode()
-        took = asyncio.run(_load(bind, request))
+        yield bind, process.pid
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
-    figures = {
-        "api_statement_reads_per_s": len(took) / SECONDS,
-        "api_statement_read_p99_ms": float(np.percentile(took, 99)) * 1_000,
-    }
-    for name, value in figures.items():
-        print(f"{name} {value:,.1f}")
-    return figures
 
 
 def _await(url: str) -> None:

@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import threading
 import time
 from datetime import UTC, datetime
@@ -18,8 +15,7 @@ from playwright.sync_api import sync_playwright
 
 from services.store.api import api_keys
 from services.store.postgres.pool import connect
-from tests.bench.api import _await
-from tests.ports import free_port
+from tests.bench.api import serving
 from tests.running import Pipeline
 from tests.services.issuer import logged, plant
 
@@ -39,32 +35,17 @@ def measure(pipeline: Pipeline) -> dict[str, float]:
     statement = logged.issue(url, logged.signers(url, pipeline.home))
     with connect(url, role="tonne_api", autocommit=True) as conn:
         _, token = api_keys.create(conn, "viewer", "auditor", None, "bench")
-    bind = f"127.0.0.1:{free_port()}"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "services.cli", "api"],
-        env={
-            **os.environ,
-            **pipeline.environment,
-            "TONNE_API_BIND": bind,
-            "TONNE_API_RATE_PER_S": "100000",
-        },
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
     stop = threading.Event()
     speaking = threading.Thread(target=_speak, args=(url, stop))
-    try:
-        _await(f"http://{bind}/readyz")
+    with serving(pipeline) as (bind, pid):
         paint_ms = _first_paint(f"http://{bind}", statement)
         answer = httpx.post(f"http://{bind}/console/en/sign-in", data={"key": token})
         speaking.start()
-        share, events = asyncio.run(_watched(bind, answer.cookies, process.pid))
-    finally:
-        stop.set()
-        if speaking.is_alive():
+        try:
+            share, events = asyncio.run(_watched(bind, answer.cookies, pid))
+        finally:
+            stop.set()
             speaking.join()
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
     figures = {
         "live_200_viewers_core_share": share,
         "live_events_per_viewer_s": events,

@@ -5,7 +5,8 @@ What costs more as fleet and history grow: commit, late reading, queries, close,
 
 Each point is devices by months, or by days.  A few devices are stored as `tonne run` stores
 them, a month at the least; all others are rows of the same width made in SQL, so that tables,
-indexes and chunks are as large as those of a real fleet.
+indexes and chunks are as large as those of a real fleet.  Sealing, closing and verifying are
+those of the few devices, among all rows: `tests.bench.sealing` seals a fleet.
 """
 
 from __future__ import annotations
@@ -34,8 +35,10 @@ from services.store.postgres.timestamps import stamp
 from services.store.registry import load as registry
 from services.store.registry.factors import load_book
 from services.store.timeseries.interval_rows import intervals_of
+from services.store.views.fleet_metrics import refresh_days
 from tests.bench import month
 from tests.bench.alone import alone, options
+from tests.bench.bulk import indexed_after
 from tests.bench.registry_change import grow
 from tests.bench.spent import cpu_s
 from tests.bench.stages_store import database
@@ -73,6 +76,13 @@ _BOARD = (
     " WHERE project_id = 'bench-000' AND start >= %s AND start < %s GROUP BY 1"
 )
 
+# from the registry: their rows stay
+_OTHERS_LEAVE = (
+    b"DELETE FROM project_device WHERE device_id >= %s",
+    b"DELETE FROM device_rating WHERE device_id >= %s",
+    b"DELETE FROM device WHERE id >= %s",
+)
+
 
 def measure(pipeline: Pipeline, points: Sequence[str] = POINTS) -> dict[str, float]:
     """Figures of points; those that take a few minutes where none is named."""
@@ -97,6 +107,7 @@ def at(pipeline: Pipeline, point: str) -> dict[str, float]:
     for name, value in found.figures():
         figures[name] = value
         print(f"{point}: {name} {value:.2f}", flush=True)
+    found.close()
     with psycopg.connect(pipeline.urls.database_url, autocommit=True) as conn:
         conn.execute(f"DROP DATABASE growth_{devices}_{history} WITH (FORCE)")
     return {f"growth_{point}_{name}": value for name, value in figures.items()}
@@ -117,6 +128,7 @@ class _Point:
         fleet = registry.load_fleet(self._conn)
         self._store = Store(Plan.of(fleet, projects, load_book(self._conn)))
         self._written: list[int] = []
+        self._quarters = iter(range(1, 1_000))
         row = self._conn.execute("SELECT pg_backend_pid()").fetchone()
         self._pid = int(row[0]) if row else 0
 
@@ -133,8 +145,9 @@ class _Point:
         }
         with psycopg.connect(self._url, autocommit=True) as conn:
             conn.execute("SET synchronous_commit = off")
-            for statement in FILL:
-                conn.execute(statement.encode(), span)
+            with indexed_after(conn):
+                for statement in FILL:
+                    conn.execute(statement.encode(), span)
             conn.execute("VACUUM (ANALYZE) " + ", ".join(TABLES))
 
     def _months(self) -> Iterator[int]:
@@ -143,6 +156,10 @@ class _Point:
         count = -(-(month.BEGIN_US - self._begin_us) // length)
         for back in range(count, -1, -1):
             yield -back * length
+
+    def close(self) -> None:
+        """Leave the database."""
+        self._conn.close()
 
     def figures(self) -> Iterator[tuple[str, float]]:
         """Measure; milliseconds of processor time, of ours and the server's, where not said."""
@@ -158,6 +175,7 @@ class _Point:
             yield f"late_{place}_rows", median(self._written)
         yield "intervals_ms", self._spent(self._intervals, 10)
         yield "board_ms", self._spent(self._board, 10)
+        yield from self._added_up()
         yield from self._closed()
 
     def _spent(self, work: Callable[[], object], times: int) -> float:
@@ -174,8 +192,7 @@ class _Point:
         last = month.frame(range(SUBJECTS), month.QUARTER_US)
         count = len(last) // SUBJECTS
         one = last.take(np.arange(SUBJECTS) * count + count - 1)
-        waiting = iter(range(1, 1_000))
-        return lambda: self._commit(_moved(one, next(waiting) * month.QUARTER_US))
+        return lambda: self._commit(_moved(one, next(self._quarters) * month.QUARTER_US))
 
     def _late(self, share: float) -> Callable[[], object]:
         """A late reading of one subject between two of its own, at a place of its history."""
@@ -213,13 +230,23 @@ class _Point:
         span = (stamp(month.BEGIN_US), stamp(month.END_US))
         self._conn.execute(_BOARD, span).fetchall()
 
+    def _added_up(self) -> Iterator[tuple[str, float]]:
+        """Days of all, added up for the first time and again after a commit; processor seconds."""
+        later = self._commits()
+        with connect(self._url, role="tonne_mrv", autocommit=True) as conn:
+            self._pid, own = conn.info.backend_pid, self._pid
+            yield "days_first_s", self._seconds(lambda: refresh_days(conn))[0]
+            later()
+            self._conn.execute("SELECT pg_stat_force_next_flush()")
+            yield "days_again_s", self._seconds(lambda: refresh_days(conn))[0]
+        self._pid = own
+
     def _closed(self) -> Iterator[tuple[str, float]]:
-        """Seal all days, close the subjects' last month, verify its pack; seconds."""
+        """Seal the subjects' days, close their last month, verify its pack; seconds."""
         with psycopg.connect(self._url, autocommit=True) as conn:
-            conn.execute(
-                "DELETE FROM project_device WHERE project_id = 'bench-000' AND device_id >= %s",
-                [f"bench-{SUBJECTS:05d}"],
-            )
+            conn.execute("SET session_replication_role = replica")  # ratings are append-only
+            for statement in _OTHERS_LEAVE:
+                conn.execute(statement, [f"bench-{SUBJECTS:05d}"])
             conn.execute("DELETE FROM remake_request")
         with connect(self._url, role="tonne_mrv", autocommit=True) as conn:
             self._pid = conn.info.backend_pid
@@ -235,7 +262,7 @@ class _Point:
             folder = self._home / "pack"
             shutil.rmtree(folder, ignore_errors=True)
             export(conn, closed.statement, folder)
-        seconds, found = self._seconds(lambda: verify(read_pack(folder)))
+            seconds, found = self._seconds(lambda: verify(read_pack(folder)))
         if not found.consistent:
             raise AssertionError("the pack does not verify")
         yield "verify_processor_s", seconds

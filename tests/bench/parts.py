@@ -43,6 +43,8 @@ PARTS = {
     "latency": Part("tests.bench.latency"),
     "latency_kafka": Part("tests.bench.latency_kafka", _kafka),
     "memory": Part("tests.bench.memory"),
+    "footprint": Part("tests.bench.footprint"),
+    "broker_config": Part("tests.bench.broker_config"),
     "returning": Part("tests.bench.returning"),
     "registry_change": Part("tests.bench.registry_change"),
     "growth": Part("tests.bench.growth"),

@@ -142,7 +142,6 @@ def test_both_files_configure_the_broker_alike():
     assert [*other[:at], *other[at + len(more) :]] == one
 
 
-@pytest.mark.integration
 def test_it_starts_and_no_device_speaks_or_listens_as_another(database_url, tmp_path):
     """The deployment would be less safe than what was tested."""
     file = "compose.kafka.yaml"

@@ -29,7 +29,6 @@ from tests.figures.pv import pv_losses
 from tests.figures.test_panels import _empty, _filled, _midnight, _never_heard, _silent
 from tests.fix_timescale import _fresh
 
-pytestmark = pytest.mark.integration
 # what people typed, shown as they typed it
 TYPED_API = {
     "/v1/invoices/{invoice}: value", "/v1/invoices: value",

@@ -75,7 +75,6 @@ def test_no_alert_has_tonnes_of_its_own():
     assert surfaces.of_alerts() == []
 
 
-@pytest.mark.integration
 def test_panels_show_the_account(reader):
     """An operator would read another tonne on each board, and none of them the account's."""
     seed = secrets.randbits(32) if SOAK else 20

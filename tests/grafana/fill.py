@@ -10,6 +10,8 @@ inverter, a silent gateway, a plant over its limit.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,12 +27,19 @@ from tests.grafana.fleet import SMALL, TURNED, WORKS, Size, register, zone
 
 
 def fill(
-    url: str, folder: Path, size: Size = SMALL, *, silent: timedelta = timedelta(), clock: str = ""
+    url: str,
+    folder: Path,
+    size: Size = SMALL,
+    *,
+    silent: timedelta = timedelta(),
+    clock: str = "",
+    around: Callable[[psycopg.Connection], AbstractContextManager[object]] = nullcontext,
 ) -> datetime:
     """
     Fill a migrated database; returns the end of the data, the last whole quarter hour.
 
-    `silent` is how long nothing came since; `clock` is the sites' zone, else `zone`.
+    `silent` is how long nothing came since; `clock` is the sites' zone, else `zone`; rows are made
+    within `around`.
     """
     now = datetime.now(UTC)
     clock = clock or zone(now)
@@ -43,8 +52,9 @@ def fill(
         conn.execute("DELETE FROM remake_request")  # rows are made here
         names = {"begin": end - timedelta(days=size.days), "end": end, "step": size.minutes,
                  "zone": clock}  # fmt: skip
-        for statement in STATEMENTS:
-            conn.execute(statement, names)
+        with around(conn):
+            for statement in STATEMENTS:
+                conn.execute(statement, names)
         conn.execute("SELECT tonne_see_devices()")
         conn.execute("ANALYZE")
         conn.execute("SELECT pg_stat_force_next_flush()")

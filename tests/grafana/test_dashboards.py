@@ -181,7 +181,6 @@ def test_links_lead_somewhere():
     assert "/d/" in text
 
 
-@pytest.mark.integration
 @by_board
 def test_every_query_gives_rows(board, reader):
     """An operator would meet an error, or an empty panel over a full database."""
@@ -226,7 +225,6 @@ def _called(panel):
     }
 
 
-@pytest.mark.integration
 def test_charts_show_what_happened_to_meters(filled):
     """Whoever reads a step in a curve would take a new meter, or a reset, for the plant."""
     with connect(filled, autocommit=True) as conn:
@@ -249,7 +247,6 @@ def test_charts_show_what_happened_to_meters(filled):
     assert found["tonne-fleet"]
 
 
-@pytest.mark.integration
 @by_board
 def test_an_empty_city_shows_no_data(board, database_url):
     """Zero tonnes would look like a measurement, and an error like a broken system."""
@@ -262,7 +259,6 @@ def test_an_empty_city_shows_no_data(board, database_url):
                 assert _figures(rows) == [], panel["title"]
 
 
-@pytest.mark.integration
 def test_a_city_that_was_never_heard_shows_what_is_registered_and_no_more(database_url, tmp_path):
     """A meter that never spoke would read 0 kWh, a day without stations would be a clean one."""
     register(database_url, tmp_path, Size(), datetime.now(UTC))
@@ -291,7 +287,6 @@ def _figures(rows):
     return [v for row in rows for v in row if v is not None and not isinstance(v, (str, date))]
 
 
-@pytest.mark.integration
 def test_hostile_names_cannot_change_a_query(reader):
     """A device named by an attacker could read or write what it likes through a dashboard."""
     name = "x') OR 1=1; DROP TABLE site; --"
@@ -299,7 +294,6 @@ def test_hostile_names_cannot_change_a_query(reader):
     assert reader.execute(query).fetchone() == (name,)
 
 
-@pytest.mark.integration
 def test_hostile_names_arrive_as_they_are(reader):
     """A name that is HTML has to be shown as text; no panel may read a cell as HTML."""
     board = next(b for b in BOARDS if b["uid"] == "tonne-overview")
@@ -314,7 +308,6 @@ def test_hostile_names_arrive_as_they_are(reader):
     assert TURNED not in text
 
 
-@pytest.mark.integration
 def test_dashboards_can_write_nothing(filled):
     """Grafana does not look what a query does: who edits a panel could change the account."""
     with connect(filled, role="tonne_grafana", autocommit=True) as conn:
@@ -333,7 +326,6 @@ def _rules():
     return [rule for group in document["groups"] for rule in group["rules"]]
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("rule", _rules(), ids=lambda r: r["title"])
 def test_alert_rules_of_grafana(rule, reader):
     """A rule whose query fails, or gives no figure, never fires."""

@@ -201,7 +201,6 @@ def test_a_session_is_subscribed_once_the_broker_says_so():
         found.close(0)
 
 
-@pytest.mark.integration
 def test_a_real_broker_is_understood(mqtt_broker):
     """Sizes at every length of the length, both qualities of service, and content types."""
     sizes = [0, 1, 100, 127, 128, 16_383, 16_384, 300_000, 1_500_000]
@@ -218,7 +217,6 @@ def test_a_real_broker_is_understood(mqtt_broker):
         assert found.ack(inbox) == len(sizes)
 
 
-@pytest.mark.integration
 def test_large_messages_are_taken_few_at_a_time(mqtt_broker):
     """A gateway that sends its month in large messages would fill the memory of one commit."""
     sizes = [100, 100, 900, 50, 2_000, 10, 10]
@@ -234,7 +232,6 @@ def test_large_messages_are_taken_few_at_a_time(mqtt_broker):
         assert taken == [[100, 100], [900, 50], [2_000], [10, 10]]
 
 
-@pytest.mark.integration
 def test_what_was_not_acknowledged_comes_again(mqtt_broker):
     """A crash before the commit must cost a repetition, never a message."""
     with session(mqtt_broker.url) as found, device(mqtt_broker) as client:
@@ -249,7 +246,6 @@ def test_what_was_not_acknowledged_comes_again(mqtt_broker):
         assert (inbox.payloads, inbox.repeated) == ([b"2", b"3"], [True, True])
 
 
-@pytest.mark.integration
 def test_an_old_connection_acknowledges_nothing_on_a_new_one(mqtt_broker):
     """A number of the last connection names another message on this one: it would be lost."""
     with session(mqtt_broker.url) as found, device(mqtt_broker) as client:
@@ -272,7 +268,6 @@ def test_an_old_connection_acknowledges_nothing_on_a_new_one(mqtt_broker):
         assert last.waiting == 0
 
 
-@pytest.mark.integration
 def test_what_arrived_before_a_break_is_taken_first(mqtt_broker):
     """Messages already here must be stored in their order, whatever became of the connection."""
     with session(mqtt_broker.url) as found, device(mqtt_broker) as client:
@@ -287,7 +282,6 @@ def test_what_arrived_before_a_break_is_taken_first(mqtt_broker):
         assert (found.ack(first), found.ack(second)) == (0, 1)
 
 
-@pytest.mark.integration
 def test_the_window_holds_the_broker_back(mqtt_broker):
     """A slow database must slow the broker's delivery, not fill our memory."""
     with session(mqtt_broker.url, maximum=5) as found, device(mqtt_broker) as client:
@@ -306,7 +300,6 @@ def test_the_window_holds_the_broker_back(mqtt_broker):
         assert got == [b"%d" % k for k in range(12)]
 
 
-@pytest.mark.integration
 def test_a_second_process_is_told_of(mqtt_broker):
     """Two pipelines on one session would tear it from each other for ever."""
     with (

@@ -27,7 +27,7 @@ from tests.running import Pipeline
 from tests.services.issuer import sealed
 from tests.soak import SOAK
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 CATALOG = Path(__file__).parents[2] / "deploy" / "catalog" / "haiphong"
 ZONE = "Asia/Ho_Chi_Minh"
 DAYS, FIELD_DAYS = 31 if SOAK else 7, 31

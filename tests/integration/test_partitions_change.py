@@ -28,7 +28,6 @@ from tests.fix_timescale import _fresh
 from tests.integration.kafka_path import embedded, register, tables, traffic
 from tests.soak import SOAK
 
-pytestmark = pytest.mark.integration
 TOPIC = "parcels"
 
 

@@ -25,7 +25,6 @@ from tests.integration.kafka_path import (
 from tests.running import open_session
 from tests.soak import SOAK
 
-pytestmark = pytest.mark.integration
 PARTITIONS, HOURS = 3, 6 if SOAK else 2
 SOON = ("--session", "6")
 

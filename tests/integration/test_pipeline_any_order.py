@@ -22,7 +22,6 @@ from tests.soak import SOAK
 from . import stored
 from .deliveries import FAILING, Journal, batches, frame, odd_history
 
-pytestmark = pytest.mark.integration
 _examples = count()
 _YEAR_US = 365 * 86_400_000_000
 

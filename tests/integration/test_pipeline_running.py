@@ -20,8 +20,6 @@ from tests.running import Pipeline
 
 from . import field
 
-pytestmark = pytest.mark.integration
-
 
 @contextmanager
 def running(pipeline: Pipeline, *words: str):

@@ -14,7 +14,6 @@ from tests.bench import load
 from tests.fix_pipeline import on_servers
 from tests.integration.kafka_path import ends, wait_until
 
-pytestmark = pytest.mark.integration
 DEVICES, BATCH = 100, 1_000
 PARTITIONS = 3
 

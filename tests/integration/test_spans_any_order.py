@@ -26,7 +26,6 @@ from tests.soak import SOAK
 from . import stored
 from .deliveries import Reading, frame, register
 
-pytestmark = pytest.mark.integration
 _examples = count()
 _DAY_US = 1_440 * MINUTE_US
 _GAPS = st.sampled_from([60, 60, 60, 120, 240, 720, 1_440, 4_320])

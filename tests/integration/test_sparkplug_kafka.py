@@ -3,7 +3,6 @@
 import time
 
 import psycopg
-import pytest
 
 from tests.integration.field import client
 from tests.integration.kafka_path import Processes, wait_until
@@ -11,7 +10,6 @@ from tests.integration.test_sparkplug_running import E, Field, import_nodes
 from tests.running import open_session
 from tests.sparkplug_edge import EdgeNode
 
-pytestmark = pytest.mark.integration
 SOON = ("--session", "6")
 SHARED = ("--share", "bridges")
 

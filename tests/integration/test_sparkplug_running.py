@@ -5,7 +5,6 @@ import threading
 import time
 
 import psycopg
-import pytest
 import yaml
 
 from ingest.codecs import sparkplug_b
@@ -15,7 +14,6 @@ from services.store.postgres.pool import connect
 from tests.integration.field import client, eventually
 from tests.sparkplug_edge import EdgeNode
 
-pytestmark = pytest.mark.integration
 E, P = "energy_export_kwh", "active_power_kw"
 SITE = {
     "id": "roof",

@@ -11,7 +11,6 @@ from services.store.postgres.pool import connect
 from tests.planted import planted
 from tests.services.issuer import plant
 
-pytestmark = pytest.mark.integration
 OPINION = ("--opinion", "unqualified", "--assurance", "reasonable", "--because", "seen on paper")
 SPAN = ("--from", "2026-03-02", "--to", "2026-03-04")
 

@@ -27,7 +27,6 @@ from services.store.timeseries import register_checkpoints as marks
 from tests.fix_timescale import _fresh
 from tests.soak import SOAK
 
-pytestmark = pytest.mark.integration
 _examples = count()
 MINUTE_US, HOUR_US = 60_000_000, 3_600_000_000
 # 2026-03-28T00:00:00Z: clocks in Berlin change in the night after

@@ -10,7 +10,6 @@ import pytest
 from tests.bench.load import Publisher
 from tests.running import Pipeline
 
-pytestmark = pytest.mark.integration
 # 2026-01-09T17:00:00Z, midnight at the site
 BEGIN_MS = 1_767_978_000_000
 STEP_MS = 10 * 60_000

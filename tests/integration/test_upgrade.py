@@ -18,7 +18,6 @@ from services.store.postgres.pool import connect
 from tests.services.archive import shelved
 from tests.services.issuer import logged, plant, sealed
 
-pytestmark = pytest.mark.integration
 RELEASES = Path(__file__).parents[1] / "data" / "releases"
 
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.running import Pipeline
-
-pytestmark = pytest.mark.integration
 
 
 def test_run_counts_the_fleet(pipeline: Pipeline) -> None:

@@ -30,7 +30,6 @@ from tests.ports import free_port
 from tests.services.issuer import plant
 from tests.services.issuer.sealed import close_period
 
-pytestmark = pytest.mark.integration
 CONFIG = ROOT / "deploy/prometheus/prometheus.kafka.yml"
 DEVICE, PATIENCE_S = "zebra-1", 120
 # what others may rely on, and the labels they rely on

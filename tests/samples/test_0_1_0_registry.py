@@ -6,7 +6,6 @@ import yaml
 from tests.samples import sample
 from tests.samples.sample import SAMPLE, must
 
-pytestmark = pytest.mark.integration
 FILES = SAMPLE / "registry"
 # what was imported, and what 0.1.0 exported afterwards
 SETS = {

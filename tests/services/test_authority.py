@@ -13,7 +13,6 @@ from services.store.postgres.pool import connect
 from tests.fix_timescale import _fresh
 from tests.services.issuer import logged, plant
 
-pytestmark = pytest.mark.integration
 CREDITED, VINTAGE = 3, 2026  # a day of the plant
 
 

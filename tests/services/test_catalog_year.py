@@ -10,7 +10,6 @@ from importlib import resources
 from pathlib import Path
 
 import numpy as np
-import pytest
 import yaml
 from click.testing import CliRunner
 
@@ -27,7 +26,6 @@ from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
 from tests.soak import SOAK
 
-pytestmark = pytest.mark.integration
 CATALOG = Path(__file__).parents[2] / "deploy" / "catalog" / "haiphong"
 INVERTERS = {"nck-inv-1": 100_000, "nck-inv-2": 100_000, "nck-inv-3": 50_000}
 METER, SITE, YEAR = "nck-meter-1", "nam-cau-kien", 2025

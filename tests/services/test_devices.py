@@ -12,7 +12,6 @@ import pytest
 from ingest.mqtt.closing import close_sockets
 from tests import commands
 
-pytestmark = pytest.mark.integration
 SITE = {"id": "s", "name": "S", "latitude": 20.9, "longitude": 106.6, "timezone": "UTC"}
 SINCE = "2025-01-01T00:00:00Z"
 ROW = {"site": "s", "class": "pv_inverter", "profile": "generic", "installed": SINCE}

@@ -25,7 +25,6 @@ from tests.planted import planted
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
 
-pytestmark = pytest.mark.integration
 BEGIN = datetime(2026, 3, 1, 17, tzinfo=UTC)  # 2 March at the plant
 DAY = timedelta(days=1)
 
@@ -41,15 +40,6 @@ def metered(timescale, migrated_template, tmp_path_factory):
                 " WHERE quantity = 'energy_export'"
             ).fetchall()
         yield url, {(device, start): value for device, start, value in rows}
-
-
-@contextmanager
-def _undone(url):
-    with (
-        connect(url, role="tonne_mrv", autocommit=True) as found,
-        found.transaction(force_rollback=True),
-    ):
-        yield found
 
 
 def _certificate(number, device, wh, begin=BEGIN, end=BEGIN + DAY):
@@ -71,7 +61,7 @@ def _certificate(number, device, wh, begin=BEGIN, end=BEGIN + DAY):
 def test_certified_never_exceeds_measured(metered, steps):
     """A megawatt hour would be sold twice: as a certificate, and as another certificate."""
     url, measured = metered
-    with _undone(url) as conn:
+    with logged.undone(url) as conn:
         for number, (device, at, length, wh) in enumerate(steps):
             begin = BEGIN + timedelta(minutes=15 * at)
             end = begin + timedelta(minutes=15 * length)

@@ -21,7 +21,6 @@ from services.store.postgres.pool import connect
 from tests.planted import planted
 from tests.services.issuer import plant
 
-pytestmark = pytest.mark.integration
 FACILITY = {
     "site": "hp", "name": "Bus depot", "tax_code": "0201234567", "address": "1 Quay, Hai Phong",
     "sector": "transport", "representative": "Nguyen Van A", "qa_qc": "monthly, by invoice",

@@ -22,8 +22,6 @@ from tests.planted import planted
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
 
-pytestmark = pytest.mark.integration
-
 
 def test_days_refuse_and_unknown_days_do_not():
     """A project would register by a method that its programme no longer takes."""

@@ -21,7 +21,6 @@ from services.store.registry import signing_keys as enrolled
 from tests.planted import planted
 from tests.services.issuer import logged, plant
 
-pytestmark = pytest.mark.integration
 SECRETS = {
     "serial: A1": "serial: SN-9F31X7",
     "certificate: C-1": "certificate: CERT-VMI-771",

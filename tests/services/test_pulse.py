@@ -69,7 +69,6 @@ def test_a_part_that_rests_is_well(clock):
     assert clock.now_s == pytest.approx(4_600)
 
 
-@pytest.mark.integration
 def test_a_clock_that_is_off_is_refused(database_url, monkeypatch):
     """Readings of an hour would be refused as coming from the future, or let through from there."""
     with connect(database_url, autocommit=True) as connection:

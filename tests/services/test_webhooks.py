@@ -121,7 +121,6 @@ def told(server, name):
     return [json.loads(body) for path, _, body in server.came if path == f"/{name}"]
 
 
-@pytest.mark.integration
 def test_what_happens_is_told_once_it_is_true(database_url, tmp_path):  # noqa: PLR0915
     """A registry would hear of an issue that was rolled back, or never of one that was not."""
     who = planted(logged.quarter_hours, database_url, tmp_path)
@@ -204,7 +203,6 @@ def test_what_happens_is_told_once_it_is_true(database_url, tmp_path):  # noqa: 
         assert store.waiting(conn)[::2] == (0, 0)
 
 
-@pytest.mark.integration
 def test_a_receiver_at_fault_costs_itself(database_url):
     """One that hangs, lies or is gone would hold up the others, or lose an event in silence."""
     gone = {"Location": "http://127.0.0.1:9/"}
@@ -304,7 +302,6 @@ def test_public_addresses_are_let_through():
     assert target.authority == "[2606:4700::1111]:8443"
 
 
-@pytest.mark.integration
 def test_secrets_and_events_are_nobody_elses(database_url):
     """Who reads a secret signs as we do; who writes an event has a registry believe it."""
     with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
@@ -337,7 +334,6 @@ def test_secrets_and_events_are_nobody_elses(database_url):
                 conn.execute(words)
 
 
-@pytest.mark.integration
 def test_by_command(database_url, tmp_path):
     """An administrator could neither see what is stuck nor send it again."""
     env = {"TONNE_DATABASE_URL": database_url, "TONNE_WEBHOOK_NETWORKS": "127.0.0.1"}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -35,6 +36,7 @@ from services.store.postgres.pool import connect
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from mrv.exports.cell_map import CellMap
     from mrv.exports.draft import Draft
     from mrv.exports.source import Source
 
@@ -71,14 +73,29 @@ def export() -> None:
     """
 
 
+class _Asked(NamedTuple):
+    """What every export of statements is asked for."""
+
+    what: tuple[str, ...]
+    entered: Path | None
+    out: Path
+    keys_file: Path | None
+    status_file: Path | None
+    as_json: bool
+
+
 def _options(command: Callable[..., None]) -> Callable[..., None]:
     return _what(_without_ids(command))
 
 
 def _without_ids(command: Callable[..., None]) -> Callable[..., None]:
+    @wraps(command)
+    def run(**said: Any) -> None:
+        command(_Asked(*map(said.pop, _Asked._fields)), **said)
+
     for option in (json_option, _status, _keys, _out, _entered):
-        command = option(command)
-    return command
+        run = option(run)
+    return run
 
 
 export.add_command(public_)
@@ -87,15 +104,7 @@ export.add_command(check_public_)
 
 @export.command("cdop")
 @_options
-def cdop_(
-    what: tuple[str, ...],
-    entered: Path | None,
-    out: Path,
-    keys_file: Path | None,
-    status_file: Path | None,
-    *,
-    as_json: bool,
-) -> None:
+def cdop_(asked: _Asked) -> None:
     """
     Carbon Data Open Protocol: one JSON document a schema of 31 July 2026.
 
@@ -106,21 +115,13 @@ def cdop_(
     Example:
       tonne export cdop TN-nck-pv-20260101-20260201-1 --entered authority.yaml --out cdop
     """
-    sources, authority = _given(what, entered, keys_file, status_file)
-    _write(sources, cdop_files(sources, authority), out, as_json=as_json)
+    sources, authority = _given(asked)
+    _write(sources, cdop_files(sources, authority), asked.out, as_json=asked.as_json)
 
 
 @export.command("cad-trust")
 @_options
-def cad_trust_(
-    what: tuple[str, ...],
-    entered: Path | None,
-    out: Path,
-    keys_file: Path | None,
-    status_file: Path | None,
-    *,
-    as_json: bool,
-) -> None:
+def cad_trust_(asked: _Asked) -> None:
     """
     CAD Trust: the tables of data model v2.0.2, numbered in the order of insertion.
 
@@ -131,8 +132,8 @@ def cad_trust_(
     Example:
       tonne export cad-trust pack --keys trusted.json --entered authority.yaml --out cad
     """
-    sources, authority = _given(what, entered, keys_file, status_file)
-    _write(sources, cad_trust_files(sources, authority), out, as_json=as_json)
+    sources, authority = _given(asked)
+    _write(sources, cad_trust_files(sources, authority), asked.out, as_json=asked.as_json)
 
 
 @export.command("aef")
@@ -141,18 +142,7 @@ def cad_trust_(
 @click.option("--version", type=int, default=1, help="Of the submission.")
 @_any
 @_without_ids
-def aef_(
-    what: tuple[str, ...],
-    entered: Path | None,
-    out: Path,
-    keys_file: Path | None,
-    status_file: Path | None,
-    *,
-    party: str,
-    year: int,
-    version: int,
-    as_json: bool,
-) -> None:
+def aef_(asked: _Asked, party: str, year: int, version: int) -> None:
     """
     Article 6.2, agreed electronic format: tables T1 to T5 of a Party's year.
 
@@ -169,27 +159,17 @@ def aef_(
     """
     from mrv.exports.aef import aef  # noqa: PLC0415
 
-    stored = _filed(what, party, year, version) if entered is None else None
-    sources, authority = _given(what, entered, keys_file, status_file, named=not what)
+    stored = _filed(asked.what, party, year, version) if asked.entered is None else None
+    sources, authority = _given(asked, named=not asked.what)
     draft = stored or aef(authority, {one.name for one in sources}, party, year, version)
-    _write(sources, aef_files(draft), out, as_json=as_json)
+    _write(sources, aef_files(draft), asked.out, as_json=asked.as_json)
 
 
 @export.command("jcm")
 @click.option("--template", type=_file, metavar="XLSX", help="The official file, to be filled.")
 @click.option("--map", "map_file", type=_file, metavar="TOML", help="Which value in which cell.")
 @_options
-def jcm_(
-    what: tuple[str, ...],
-    entered: Path | None,
-    out: Path,
-    keys_file: Path | None,
-    status_file: Path | None,
-    *,
-    template: Path | None,
-    map_file: Path | None,
-    as_json: bool,
-) -> None:
+def jcm_(asked: _Asked, template: Path | None, map_file: Path | None) -> None:
     """
     JCM: the monitoring spreadsheet of a statement's period, and the issuance request.
 
@@ -200,16 +180,13 @@ def jcm_(
     Example:
       tonne export jcm pack --keys trusted.json --template OFFICIAL.xlsx --map MAP.toml --out jcm
     """
-    from mrv.exports.cell_map import read_map  # noqa: PLC0415
-
-    if template is not None and map_file is None:
-        raise InputError("--template needs --map: which value stands in which of its cells")
-    if len(what) != 1:
-        raise InputError(f"{len(what)} statements; a monitoring spreadsheet is of one period")
-    sources, authority = _given(what, entered, keys_file, status_file)
-    form = None if map_file is None else read_map(map_file.read_text("utf-8"), str(map_file))
-    held = None if template is None else template.read_bytes()
-    _write(sources, jcm_files(sources[0], authority, form, held), out, as_json=as_json)
+    official = _official(template, map_file)
+    if len(asked.what) != 1:
+        number = len(asked.what)
+        raise InputError(f"{number} statements; a monitoring spreadsheet is of one period")
+    sources, authority = _given(asked)
+    made = jcm_files(sources[0], authority, *official)
+    _write(sources, made, asked.out, as_json=asked.as_json)
 
 
 @export.command("facility")
@@ -233,34 +210,33 @@ def facility_(
     Example:
       tonne export facility --site nam-cau-kien --year 2026 --out inventory
     """
+    official = _official(template, map_file)
+    with connect(database_url(), role="tonne_mrv", name="tonne export", autocommit=True) as conn:
+        made = inventory_files(conn, site, year, *official)
+    _write((), made, out, as_json=as_json)
+
+
+def _official(template: Path | None, map_file: Path | None) -> tuple[CellMap | None, bytes | None]:
+    """Read the map of an official file's cells, and the file."""
     from mrv.exports.cell_map import read_map  # noqa: PLC0415
 
     if template is not None and map_file is None:
         raise InputError("--template needs --map: which value stands in which of its cells")
     form = None if map_file is None else read_map(map_file.read_text("utf-8"), str(map_file))
-    held = None if template is None else template.read_bytes()
-    with connect(database_url(), role="tonne_mrv", name="tonne export", autocommit=True) as conn:
-        made = inventory_files(conn, site, year, form, held)
-    _write((), made, out, as_json=as_json)
+    return form, None if template is None else template.read_bytes()
 
 
-def _given(
-    what: Sequence[str],
-    entered: Path | None,
-    keys_file: Path | None,
-    status_file: Path | None,
-    *,
-    named: bool = False,
-) -> tuple[list[Source], Authority]:
+def _given(asked: _Asked, *, named: bool = False) -> tuple[list[Source], Authority]:
     """Read statements and entries, and hold them against each other before anything is made."""
-    given = Authority() if entered is None else _authority(entered)
+    what: Sequence[str] = asked.what
+    given = Authority() if asked.entered is None else _authority(asked.entered)
     authority = given
     if named or any(not Path(one).exists() for one in what):
         authority = _registered(given)
     if named:
         what = sorted({u.statement for a in authority.authorizations for u in a.units})
     try:
-        sources = [_source(one, keys_file, status_file) for one in what]
+        sources = [_source(one, asked.keys_file, asked.status_file) for one in what]
     except VerificationError as error:
         click.echo(f"tonne: {error}", err=True)
         click.get_current_context().exit(Exit.FALSE)

@@ -44,6 +44,7 @@ _BEHIND = (
     "SELECT count(*), count(*) FILTER (WHERE state = 'online') FROM v_device_health"
     " WHERE gateway = %s"
 )
+_SPOKE = "SELECT max(last_reading) FROM v_device_health WHERE gateway = %s"
 _MORE = (
     "SELECT d.maker, d.model, s.name, s.timezone, d.attributes FROM device d"
     " JOIN site s ON s.id = d.site WHERE d.id = %s"
@@ -153,8 +154,12 @@ def device_page(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict
     refused = _refused(conn, id_)
     credentials = _rows(conn, _CREDENTIALS, [id_], _CREDENTIAL_NAMES)
     cause, since = _cause(known, health, refused, credentials)
-    runbook, to_do = TO_DO[cause]
     behind = _row(conn, _BEHIND, [id_], ("devices", "online")) or {"devices": 0, "online": 0}
+    if cause == "never heard" and behind["devices"]:
+        # a gateway that only relays speaks by the devices behind it
+        (spoke,) = conn.execute(_SPOKE, [id_]).fetchone() or (None,)
+        cause, since = ("silence", spoke) if spoke is not None else (cause, since)
+    runbook, to_do = TO_DO[cause]
     if cause in {"will", "silence"} and behind["devices"] and not behind["online"]:
         dark = kinds()["gateway_silent"]
         runbook, to_do = dark.runbook, dark.what_to_do

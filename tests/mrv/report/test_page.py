@@ -23,17 +23,6 @@ MARGIN_PT = 18 / 25.4 * 72
 
 
 @pytest.fixture(scope="module")
-def facts():
-    """Rooftop PV over a new year, electric buses, and a draft that nobody signed."""
-    pv = sample.pv_case()
-    return {
-        "pv": sample.issued(pv),
-        "bus": sample.issued(sample.bus_case(), "unqualified", raise_findings=False),
-        "draft": sample.draft(pv),
-    }
-
-
-@pytest.fixture(scope="module")
 def pages(facts):
     """Return every statement in every language."""
     return {

@@ -25,17 +25,6 @@ SHEETS = [
 
 
 @pytest.fixture(scope="module")
-def facts():
-    """Rooftop PV over a new year, electric buses, and a draft that nobody signed."""
-    pv = sample.pv_case()
-    return {
-        "pv": sample.issued(pv),
-        "bus": sample.issued(sample.bus_case(), "unqualified", raise_findings=False),
-        "draft": sample.draft(pv),
-    }
-
-
-@pytest.fixture(scope="module")
 def books(facts):
     """Return the workbooks of all three in English, and of the first in every language."""
     made = {f"{name}-en": workbook(one, Words("en")) for name, one in facts.items()}

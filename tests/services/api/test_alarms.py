@@ -7,8 +7,6 @@ from services.store.postgres.pool import connect
 from services.store.views import alarm_round
 from tests.services.api import plain
 
-pytestmark = pytest.mark.integration
-
 
 @pytest.fixture(scope="module")
 def raised(served):

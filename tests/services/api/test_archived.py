@@ -16,8 +16,6 @@ from tests.opinions import concluded
 from tests.services.api.test_bad_requests import is_problem
 from tests.services.archive import shelved
 
-pytestmark = pytest.mark.integration
-
 
 @pytest.fixture(scope="module")
 def archived(served, tmp_path_factory):

@@ -13,8 +13,6 @@ from services.cli.errors import Exit
 from services.cli.main import main
 from tests.services.api import plain
 
-pytestmark = pytest.mark.integration
-
 
 def _opened(found):
     assert found.status_code == 200, found.text

@@ -21,7 +21,6 @@ from tests.planted import planted
 from tests.services.api import plain
 from tests.services.api.conftest import _issued
 
-pytestmark = pytest.mark.integration
 ASYNC = {"Prefer": "respond-async"}
 PATIENCE_S = 240
 

@@ -16,7 +16,6 @@ from tests.opinions import concluded
 from tests.services.issuer import plant
 from tests.services.issuer.sealed import close_period
 
-pytestmark = pytest.mark.integration
 LIST = "/v1/status-list?project=pv"
 
 

@@ -18,8 +18,6 @@ from tests.opinions import concluded
 from tests.services.issuer import plant
 from tests.services.issuer.sealed import close_period
 
-pytestmark = pytest.mark.integration
-
 
 @pytest.fixture
 def verified(served):

@@ -8,7 +8,6 @@ import pytest
 from services.store.postgres.pool import connect
 from tests.services.api import plain
 
-pytestmark = pytest.mark.integration
 ROOT = "/v1/sensorthings/v1.1"
 STREAM = "Datastreams('inv-1:energy_export')"
 

@@ -2,12 +2,9 @@
 
 from uuid import UUID
 
-import pytest
-
 from services.store.postgres.pool import connect
 from tests.services.api import plain
 
-pytestmark = pytest.mark.integration
 URL = "https://8.8.8.8/tonne"
 
 

@@ -12,8 +12,6 @@ from tests.services.archive import shelved
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
 
-pytestmark = pytest.mark.integration
-
 
 @pytest.fixture
 def place(shelf):

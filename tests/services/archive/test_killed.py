@@ -11,7 +11,7 @@ from services.store.postgres.pool import connect
 from tests import commands
 from tests.services.archive import killed, shelved
 
-pytestmark = [pytest.mark.integration, pytest.mark.faults]
+pytestmark = pytest.mark.faults
 
 
 def _die(step, command, url, place):

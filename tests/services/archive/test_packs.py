@@ -23,7 +23,6 @@ from tests.services.archive import shelved
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
 
-pytestmark = pytest.mark.integration
 SCRIPT = Path(__file__).parents[3] / "docs" / "verify_by_hand.py"
 UNLISTED = {"manifest.json", "manifest.txt", "receipt.txt"}
 

@@ -14,8 +14,6 @@ from services.vault.errors import DamagedError, VaultError
 from services.vault.place import Place
 from tests.services.archive import shelved
 
-pytestmark = pytest.mark.integration
-
 
 @pytest.fixture
 def before(sealed_url):

@@ -83,7 +83,6 @@ def sent(count, start=0):
     ]
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("broker", ["run_kafka", "embedded_kafka"])
 def test_bridges_that_share_split_the_messages(database_url, mqtt_broker, topic, broker, request):
     """Two bridges that both forward everything would double Kafka's load for nothing."""
@@ -156,7 +155,6 @@ def test_a_kafka_that_stands_still_holds_the_mqtt_broker_back(
     one.stop()
 
 
-@pytest.mark.integration
 def test_a_missing_topic_is_refused(database_url, mqtt_broker, kafka_url, topic):
     """A broker that made the topic by itself would choose the partitions, too."""
     one = Running(database_url, mqtt_broker.url, kafka_url, topic)
@@ -166,7 +164,6 @@ def test_a_missing_topic_is_refused(database_url, mqtt_broker, kafka_url, topic)
         partitions(KafkaAccess.of(kafka_url), topic)
 
 
-@pytest.mark.integration
 def test_a_topic_is_made_once_and_checked_after(kafka_url, topic):
     """A partition count that changed by a slip would move devices between workers."""
     assert apply(KafkaAccess.of(kafka_url), of(topic))

@@ -127,7 +127,6 @@ def test_a_small_disk_is_used_to_its_end(disk, policy):
         assert _held(outbox)[-1_000:] == [*range(10_000, 11_000)]
 
 
-@pytest.mark.integration
 def test_a_gateway_on_a_full_disk_tells_what_it_lost_and_keeps_what_it_can(
     pipeline, plant, disk, tmp_path
 ):

@@ -28,7 +28,7 @@ from tests.operations.rules import alerts, metrics_of
 from tests.ports import give_ports
 from tests.services.edge.plant import GATEWAY, Edge, meter, one, recorded, rows, until, waiting
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(1_800)]
+pytestmark = pytest.mark.timeout(1_800)
 TIMES = float(os.environ.get("FAULT_ROUNDS", "0.1"))
 CHANCE = random.Random(10)  # noqa: S311 (moments to kill at)
 

@@ -5,7 +5,7 @@ import pytest
 from tests.services.edge.plant import Edge, one, rows, until
 from tests.services.edge.serial_line import BAUD, INVERTER, METER, Line
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(1_200)]
+pytestmark = pytest.mark.timeout(1_200)
 
 
 @pytest.fixture

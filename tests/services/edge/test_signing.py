@@ -22,7 +22,6 @@ pytestmark = [pytest.mark.timeout(1_200)]
 DEVICE = "signed-1"
 
 
-@pytest.mark.integration
 def test_what_a_gateway_forwards_is_signed_and_verified(pipeline, plant, tmp_path):
     """Whoever has the database or the broker could write readings, and nobody would see it."""
     key = tmp_path / "keys" / "signing.key"

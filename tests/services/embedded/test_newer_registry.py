@@ -18,7 +18,6 @@ from services.processing.registry_import import import_registry
 from services.registry.files import read_files
 from services.store.postgres.pool import connect
 
-pytestmark = pytest.mark.integration
 START_MS = 1_772_323_200_000
 REGISTRY = """
 sites:

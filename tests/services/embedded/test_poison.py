@@ -22,7 +22,6 @@ from services.store.postgres.pool import connect
 from services.store.postgres.sqlstates import Verdict, verdict
 from tests.services.poison import AWAY, COLLISIONS, REFUSALS, refuse
 
-pytestmark = pytest.mark.integration
 DEVICES = tuple(f"m-{k}" for k in range(1, 6))
 SICK = "m-2"
 START_MS = 1_772_323_200_000

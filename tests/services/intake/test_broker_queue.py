@@ -2,7 +2,6 @@
 
 import time
 
-import pytest
 from prometheus_client import CollectorRegistry
 
 from ingest.mqtt.tls import Tls
@@ -12,7 +11,6 @@ from services.metrics import Metrics
 from tests.bench.load import Publisher, messages
 from tests.running import open_session
 
-pytestmark = pytest.mark.integration
 PATIENCE_S = 90
 
 

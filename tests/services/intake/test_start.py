@@ -21,7 +21,6 @@ from tests import memory
 from tests.fix_timescale import Quick, copy_cluster
 from tests.ports import give_ports
 
-pytestmark = pytest.mark.integration
 LOG = get_logger("test")
 
 

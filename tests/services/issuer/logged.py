@@ -1,5 +1,7 @@
 """A plant with a sealed log and an issued statement, in a template that tests copy."""
 
+from contextlib import contextmanager
+
 from mrv.statement.sampling import Size
 from services.issuer import keys
 from services.issuer import transitions as life
@@ -52,3 +54,13 @@ def seal_now(url, who, now=NOW, **more):
     """Seal what is due."""
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         return seal(conn, who["log"], now, **more)
+
+
+@contextmanager
+def undone(url):
+    """Yield a connection whose work is undone."""
+    with (
+        connect(url, role="tonne_mrv", autocommit=True) as found,
+        found.transaction(force_rollback=True),
+    ):
+        yield found

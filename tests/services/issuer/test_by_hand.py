@@ -17,7 +17,6 @@ from services.store.postgres.pool import connect
 from tests.planted import planted
 from tests.services.issuer import logged, plant
 
-pytestmark = pytest.mark.integration
 SCRIPT = Path(__file__).parents[3] / "docs" / "verify_by_hand.py"
 
 

@@ -13,7 +13,6 @@ from tests.planted import planted
 from tests.services.issuer import plant, sealed
 from tests.services.issuer.sealed import close_period
 
-pytestmark = pytest.mark.integration
 DAY = ("2026-03-01", "2026-03-02")
 NEXT = ("2026-03-02", "2026-03-03")
 # the same buses under another name, from a time that the first project has claimed

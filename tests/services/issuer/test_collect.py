@@ -16,7 +16,6 @@ from services.store.postgres.pool import connect
 from tests.services.issuer import plant
 from tests.services.issuer.sealed import close_period
 
-pytestmark = pytest.mark.integration
 BEGIN, END = plant.us("2026-03-02"), plant.us("2026-03-03")
 MINUTE = plant.MINUTE_US
 

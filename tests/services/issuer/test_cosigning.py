@@ -29,8 +29,6 @@ from tests.services.issuer import logged, plant
 from tests.transparency import HOME, OthersWitness, judged, needs_judge, needs_witness
 from tests.witnessing import answering, made, policy
 
-pytestmark = pytest.mark.integration
-
 
 def _connected(url):
     return connect(url, role="tonne_mrv", autocommit=True)

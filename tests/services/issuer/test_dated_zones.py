@@ -23,7 +23,6 @@ from tests.planted import planted
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
 
-pytestmark = pytest.mark.integration
 ZONE = calendar.joined(plant.ZONE, [(date(2026, 3, 3), "Asia/Kathmandu")])
 SITE = "timezone: Asia/Ho_Chi_Minh"
 

@@ -29,8 +29,6 @@ from tests.planted import planted
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
 
-pytestmark = pytest.mark.integration
-
 
 def _submitted(url, home):
     """Signers of a plant with readings, and a submitted statement."""

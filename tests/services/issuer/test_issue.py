@@ -22,7 +22,6 @@ from tests.services.issuer import plant, sealed
 from tests.services.issuer.sealed import close_period
 from tests.soak import SOAK
 
-pytestmark = pytest.mark.integration
 FINDING = concluded("unmodified", "limited")
 
 

@@ -66,7 +66,6 @@ def checked(url, name, folder):
     return verify(read_pack(pack), ring, status)
 
 
-@pytest.mark.integration
 def test_a_log_gets_a_new_key_and_everything_verifies(issued, tmp_path):
     """A log whose key was lost, or is too old, could never be used again."""
     url, who, first = issued
@@ -97,7 +96,6 @@ def test_a_log_gets_a_new_key_and_everything_verifies(issued, tmp_path):
     assert checked(url, first, tmp_path / "four").exit_code == 0
 
 
-@pytest.mark.integration
 def test_a_revoked_log_seals_no_more_until_it_has_a_new_key(issued, tmp_path):
     """Whoever stole the log's key could go on writing its history."""
     url, who, name = issued
@@ -117,7 +115,6 @@ def test_a_revoked_log_seals_no_more_until_it_has_a_new_key(issued, tmp_path):
     assert checked(url, name, tmp_path / "pack").exit_code == 0
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("role", ["operator", "verifier"])
 def test_a_stolen_key_is_ended_and_what_it_signed_before_counts(issued, tmp_path, role):
     """A thief's signatures would count, or all honest statements would fall with the key."""
@@ -149,7 +146,6 @@ def test_a_stolen_key_is_ended_and_what_it_signed_before_counts(issued, tmp_path
     assert verify(pack, earlier).failure.name == "times"
 
 
-@pytest.mark.integration
 def test_an_end_that_is_dated_back_reaches_what_was_issued_since(issued, tmp_path):
     """What a thief got into the log before anybody saw it would count for ever."""
     url, _, name = issued
@@ -164,7 +160,6 @@ def test_an_end_that_is_dated_back_reaches_what_was_issued_since(issued, tmp_pat
     assert verify(pack, ring).exit_code == 1
 
 
-@pytest.mark.integration
 def test_a_stolen_witness_s_key_vouches_for_nothing_and_another_one_takes_its_place(
     issued, tmp_path
 ):
@@ -196,7 +191,6 @@ def test_a_stolen_witness_s_key_vouches_for_nothing_and_another_one_takes_its_pl
     assert any("countersigned by second at" in one for one in report.relied)
 
 
-@pytest.mark.integration
 def test_a_stolen_operator_s_key_signs_no_status_list_that_counts(issued, tmp_path):
     """A thief would sign that a statement still counts, dated before the key's end."""
     url, who, name = issued
@@ -265,7 +259,6 @@ def test_a_secret_is_encrypted_under_a_passphrase(tmp_path, monkeypatch):
     assert keys.load(tmp_path, "plant")[1] == made
 
 
-@pytest.mark.integration
 def test_the_programme_names_the_verifiers(database_url, tmp_path, monkeypatch):
     """An operator could enrol a verifier of their own making."""
     monkeypatch.setenv("TONNE_HOME", str(tmp_path))

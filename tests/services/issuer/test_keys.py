@@ -71,7 +71,6 @@ def test_missing_and_damaged_files_say_what_to_do(tmp_path):
         keys.load(tmp_path, "plant")
 
 
-@pytest.mark.integration
 def test_a_person_has_one_role(database_url):
     """One person could enrol twice and verify his own statement."""
     first = EnrolledKey("plant", "operator", SigningKey.generate().public_multikey)
@@ -86,7 +85,6 @@ def test_a_person_has_one_role(database_url):
             enrolled.enroll(conn, EnrolledKey("plant", "verifier", second))
 
 
-@pytest.mark.integration
 def test_a_revoked_key_signs_no_more_and_what_it_signed_before_counts(database_url):
     """A stolen key could go on signing, or its end would undo all that it signed honestly."""
     key = SigningKey.generate()
@@ -119,7 +117,6 @@ def test_a_revoked_key_signs_no_more_and_what_it_signed_before_counts(database_u
     ]
 
 
-@pytest.mark.integration
 def test_the_secret_is_nowhere_but_in_its_file(database_url, tmp_path):
     """Whoever reads a backup of the database, or a log, could sign."""
     holder = keys.create(tmp_path, "plant", "operator")

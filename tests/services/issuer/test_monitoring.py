@@ -91,7 +91,6 @@ def _import(run, folder, text):
     return run("registry", "import", str(file))
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize(
     ("old", "new", "word"),
     [
@@ -117,7 +116,6 @@ def test_what_the_methodology_needs_is_checked_at_import(run, tmp_path, old, new
     assert word in done.output
 
 
-@pytest.mark.integration
 def test_versions_are_added_and_never_rewritten(run, database_url, tmp_path):
     """An operator would write into January's plan what is done since June."""
     assert _import(run, tmp_path, plant.REGISTRY).exit_code == 0
@@ -140,7 +138,6 @@ def test_versions_are_added_and_never_rewritten(run, database_url, tmp_path):
     assert {c["clause"]: c["holds"] for c in subject["applicability"]}[CLAUSE] is True
 
 
-@pytest.mark.integration
 def test_a_draft_waits_for_what_only_the_plant_knows(run, database_url, tmp_path):
     """An engineer would face an empty page, or a plan that nobody thought about would pass."""
     assert _import(run, tmp_path, plant.REGISTRY.replace(PLAN, "")).exit_code == 0

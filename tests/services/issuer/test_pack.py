@@ -15,8 +15,6 @@ from tests.planted import planted
 from tests.services.issuer import plant
 from tests.services.issuer.sealed import close_period
 
-pytestmark = pytest.mark.integration
-
 
 def _exported(url, home):
     plant.register(url, home)

@@ -9,7 +9,6 @@ from services.store.postgres.pool import connect
 from tests.planted import planted
 from tests.services.issuer import plant, sealed
 
-pytestmark = pytest.mark.integration
 HOUR_US = 3_600_000_000
 SPAN = plant.us("2026-03-02"), plant.us("2026-03-03")
 

@@ -19,7 +19,6 @@ from tests.opinions import concluded
 from tests.services.issuer import plant, sealed
 from tests.services.issuer.sealed import close_period
 
-pytestmark = pytest.mark.integration
 PROGRAMME = """
 programme:
   name: Hai Phong AIM-LCS

@@ -27,7 +27,6 @@ from tests.opinions import concluded
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
 
-pytestmark = pytest.mark.integration
 HOUR_US = 3_600_000_000
 TWO = plant.REGISTRY + "programme: {name: HP, actions: [], issue_signatures: 2}\n"
 

@@ -21,7 +21,6 @@ from tests.planted import planted
 from tests.services.issuer import logged, plant, sealed
 from tests.services.issuer.sealed import close_period
 
-pytestmark = pytest.mark.integration
 FINDING = concluded("unqualified")
 COUNTED = ("monitoring_period", "statement", "statement_event", "claim", "log_entry",
            "statement_evidence", "enrolled_key", "statement_sampling", "finding_event")  # fmt: skip

@@ -20,7 +20,6 @@ from tests.planted import planted
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
 
-pytestmark = pytest.mark.integration
 SPAN = plant.us("2026-03-02"), plant.us("2026-03-03")
 ONE = "    rated_power_w: 1000000\n    installed: 2026-01-01T00:00:00+07:00\n    serial: A1\n"
 

@@ -23,8 +23,6 @@ from tests.fix_timescale import _fresh
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
 
-pytestmark = pytest.mark.integration
-
 
 @pytest.fixture(scope="module")
 def issued(timescale, migrated_template, tmp_path_factory):

@@ -17,7 +17,6 @@ from tests.planted import planted
 from tests.services.issuer import plant, sealed
 from tests.services.issuer.sealed import close_period
 
-pytestmark = pytest.mark.integration
 OFFICIAL = """
 factors:
   - id: vn-grid-2026

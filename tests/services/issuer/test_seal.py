@@ -9,8 +9,6 @@ from services.store.statements import sealed_days as seals
 from tests.planted import planted
 from tests.services.issuer import logged, plant
 
-pytestmark = pytest.mark.integration
-
 
 @pytest.fixture
 def who(database_url, tmp_path):

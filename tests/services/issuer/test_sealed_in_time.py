@@ -14,7 +14,6 @@ from services.metrics import Metrics
 from services.store.postgres.pool import connect
 from tests.services.issuer import logged, plant
 
-pytestmark = pytest.mark.integration
 BEGIN = plant.us("2026-03-02")
 
 

@@ -18,7 +18,6 @@ from tests.mrv.signed_values.signing import GATEWAY, METER, STRANGER, batch, pub
 from tests.services.issuer import plant
 from tests.services.issuer.sealed import close_period
 
-pytestmark = pytest.mark.integration
 BEGIN, END = plant.us("2026-03-02"), plant.us("2026-03-03")
 REGISTRY = plant.REGISTRY.replace(
     "devices:\n  - id: inv-1\n",

@@ -183,7 +183,6 @@ def test_the_pin_is_a_secret_of_the_settings(home, monkeypatch):
     assert PIN not in repr(Settings())
 
 
-@pytest.mark.integration
 def test_a_key_in_a_token_is_followed_by_one_in_the_same_token(token, database_url, monkeypatch):
     """Whoever keeps keys in a token would have to leave it to rotate one."""
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)

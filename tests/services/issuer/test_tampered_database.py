@@ -26,8 +26,6 @@ from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
 from tests.services.issuer.spoil import spoil
 
-pytestmark = pytest.mark.integration
-
 MORE = """
 devices:
   - {id: meter-1, site: hp, class: energy_meter, profile: generic,

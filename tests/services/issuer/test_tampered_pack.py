@@ -28,7 +28,6 @@ from tests.opinions import concluded
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
 
-pytestmark = pytest.mark.integration
 DOCUMENTS = ("statement", "verification", "plan", "factors", "digests", "keys", "seals", "manifest",
              "findings", "sampling")  # fmt: skip
 TABLES = ("readings/pv_inverter", "intervals", "dead_letters")

@@ -36,7 +36,6 @@ from tests.services.issuer.sealed import close_period
 from tests.timestamp_authority import StampAuthority, served
 from tests.transparency import HOME
 
-pytestmark = pytest.mark.integration
 SERVER = HOME / "timestamp-server"
 
 

@@ -14,8 +14,6 @@ from tests.integration.kafka_path import wait_until
 from tests.planted import planted
 from tests.services.issuer import logged, plant
 
-pytestmark = pytest.mark.integration
-
 
 def _issued(url, home):
     """A plant with an issued statement and a sealed log."""

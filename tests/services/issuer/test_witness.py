@@ -94,7 +94,6 @@ def test_every_character_of_a_cosignature_counts():
         cosignatures(_head(LEAVES[:9]) + line, known)
 
 
-@pytest.mark.integration
 def test_the_sealer_seals_and_counts(database_url, tmp_path):
     """An operator could not see that sealing had stopped, or was late."""
     plant.register(database_url, tmp_path)
@@ -114,7 +113,6 @@ def test_the_sealer_seals_and_counts(database_url, tmp_path):
     assert value("tonne_log_seal_failures_total") == 1
 
 
-@pytest.mark.integration
 def test_a_countersigned_head_is_kept_and_handed_on(database_url, tmp_path):
     """The auditor's word would be lost, or anybody's kept as if it were the auditor's."""
     plant.register(database_url, tmp_path)

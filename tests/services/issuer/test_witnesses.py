@@ -17,7 +17,6 @@ from tests.planted import planted
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
 
-pytestmark = pytest.mark.integration
 CHECK = """
 devices:
   - {id: check-1, site: hp, class: energy_meter, profile: generic, check_of: inv-1,

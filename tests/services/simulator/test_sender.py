@@ -22,8 +22,6 @@ from services.simulator.flow import fleet_sources, outgoing
 from services.simulator.sender import Pace, Sender
 from tests import commands
 
-pytestmark = pytest.mark.integration
-
 DEPLOY = Path(__file__).parents[3] / "deploy"
 DATA = DEPLOY / "data"
 DEMO_FLEET = str(DEPLOY / "catalog" / "demo-fleet.yaml")

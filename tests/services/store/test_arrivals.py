@@ -5,14 +5,12 @@ from collections import Counter
 from datetime import date
 
 import psycopg
-import pytest
 
 from mrv.calendar import days, midnight_us, utc_text
 from mrv.statement.arrival import HOUR_US, LATE_US, Arrived
 from services.store.postgres.pool import connect
 from services.store.timeseries.arrivals import Summed, by_day, by_hour, pack
 
-pytestmark = pytest.mark.integration
 ZONE = "Asia/Ho_Chi_Minh"
 BEGIN, END, LAST = (midnight_us(date(2026, 1, day), ZONE) for day in (2, 3, 4))
 EDGES = [BEGIN, END, LAST]

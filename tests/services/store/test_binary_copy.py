@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from ingest.model import NULL
 from services.store.postgres.binary_copy import Blob, Float8, Int8, Text, Time, Words, encode
 
-pytestmark = pytest.mark.integration
 NAMES = ["", "a", "inv-001", "Nhà máy", "x" * 64]
 INT8 = st.integers(-(2**63) + 1, 2**63 - 1)
 TIMES = st.integers(-60_000_000_000_000_000, 200_000_000_000_000_000)

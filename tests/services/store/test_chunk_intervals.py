@@ -1,13 +1,10 @@
 """Chunks as long as their indexes fit into memory."""
 
-import pytest
-
 from services.cli.local.doctor_archive import storage
 from services.store.postgres import chunk_intervals
 from services.store.postgres.migrate import migrate
 from services.store.postgres.pool import connect
 
-pytestmark = pytest.mark.integration
 FILL = (
     "INSERT INTO interval_quantity (device_id, quantity, start, value, measured_us, estimated_us,"
     " unknown_us, metering) SELECT 'd' || d, 'energy_export', now() - n * interval '1 hour', n, 0,"

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from ingest.model import NULL
 from services.store.postgres.column_copy import fetch_runs
 
-pytestmark = pytest.mark.integration
 TYPES = {"at": "timestamptz", "whole": "int8", "real": "float8"}
 ROW = st.tuples(
     st.integers(-(10**15), 10**15),

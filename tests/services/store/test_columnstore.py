@@ -15,8 +15,6 @@ from services.store.postgres import columnstore
 from services.store.postgres.migrate import migrate
 from services.store.postgres.pool import connect
 
-pytestmark = pytest.mark.integration
-
 
 @pytest.fixture
 def connection(database_url):

@@ -15,8 +15,6 @@ from tests.ingest.metering import MINUTE_US, T0_US
 from tests.integration import stored
 from tests.integration.deliveries import Reading, frame
 
-pytestmark = pytest.mark.integration
-
 
 @pytest.fixture
 def connection(database_url):

@@ -47,6 +47,17 @@ def _write(conn, *statements):
         time.sleep(0.05)
 
 
+def _read(conn, relation):
+    """Rows of a table that this transaction, and what is not yet in the counts, has read."""
+    return conn.execute(
+        "SELECT coalesce(sum(seq_tup_read + coalesce(idx_tup_fetch, 0)), 0)::int"
+        " FROM pg_stat_xact_all_tables s JOIN timescaledb_information.chunks c"
+        " ON (c.chunk_schema, c.chunk_name) = (s.schemaname, s.relname)"
+        " WHERE c.hypertable_name = %s",
+        [relation],
+    ).fetchone()[0]
+
+
 def _days(conn):
     return {
         name: conn.execute(
@@ -90,6 +101,57 @@ def test_parts_give_the_same_days(conn, watch):
     assert next_day is not None
     assert _to_the_end(watch) >= 3 * chunks
     assert _days(conn) == whole
+
+
+@pytest.mark.parametrize(
+    "relation", ["interval_quantity", "interval_emission", "reading_pv_inverter"]
+)
+def test_a_day_is_made_of_its_own_rows(conn, relation):
+    """Of ten thousand inverters three days were read for each one that was made."""
+    conn.execute("ANALYZE")
+    with conn.transaction():
+        # with so few rows the server would rather read all
+        conn.execute("SET LOCAL enable_seqscan = off")
+        before = _read(conn, relation)
+        conn.execute("SELECT tonne_make_days(%s, '2026-03-02', '2026-03-02')", [relation])
+        rows = _read(conn, relation) - before
+    # 96 quarter hours of two inverters, one of which was silent for six, and three hours more on
+    # either side; the server may look a row up to find where an index ends
+    assert 2 * 96 - 6 <= rows <= 2 * 120 + 4
+
+
+@pytest.mark.parametrize(
+    ("zone", "midnight"),
+    [
+        ("America/Havana", "2025-11-02"),  # shows its first hour twice
+        ("America/Havana", "2026-03-08"),  # leaves its first hour out
+        ("Asia/Kathmandu", "2026-03-08"),
+        ("America/Denver, from 2026-03-08 Pacific/Auckland", "2026-03-08"),
+        ("Pacific/Auckland, from 2026-03-08 America/Denver", "2026-03-08"),
+    ],
+)
+def test_each_quarter_hour_is_in_one_day(conn, zone, midnight):
+    """An hour that a clock shows twice, or at which it is changed, would be of no day."""
+    conn.execute("UPDATE site SET timezone = %s", [zone])
+    conn.execute(
+        "INSERT INTO interval_quantity (device_id, quantity, start, value, measured_us,"
+        " estimated_us, unknown_us) SELECT 'inv-1', 'energy_import', t, 1, 900000000, 0, 0"
+        " FROM generate_series(%(day)s::date - 4, %(day)s::date + 4, INTERVAL '15 minutes') t",
+        {"day": midnight},
+    )
+    for back in range(-3, 4):
+        conn.execute(
+            "SELECT tonne_make_days('interval_quantity', d, d) FROM (SELECT %s::date + %s AS d) t",
+            [midnight, back],
+        )
+    differing = conn.execute(
+        "SELECT * FROM (SELECT tonne_clock(%(zone)s, start)::date AS day, sum(value) FROM"
+        " interval_quantity WHERE quantity = 'energy_import' GROUP BY 1) t"
+        " WHERE day BETWEEN %(day)s::date - 3 AND %(day)s::date + 3"
+        " EXCEPT SELECT day, value FROM day_quantity WHERE quantity = 'energy_import'",
+        {"zone": zone, "day": midnight},
+    )
+    assert differing.fetchall() == []
 
 
 def test_what_changes_meanwhile_has_another_round(conn, watch):

@@ -60,8 +60,12 @@ def test_each_silence_has_its_cause(conn):
     for name in ("a", "b", "alone"):
         _heard(conn, name, 10_000)
     assert [_cause(conn, name) for name in ("a", "alone")] == ["gateway", "silence"]
+    # a gateway that only relays was heard with the devices behind it
     dark = device_page(conn, None, "gw")
     assert dark["behind"] == {"devices": 2, "online": 0}
+    assert dark["cause"] == "silence"
+    assert dark["since"] > datetime.now(UTC) - timedelta(days=1)
+    assert dark["runbook"] == "docs/operations.md#gatewaydark"
     conn.execute(
         "UPDATE device_seen SET last_reading = now(), received = now() WHERE device_id = 'b'"
     )

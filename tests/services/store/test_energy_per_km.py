@@ -8,7 +8,6 @@ import pytest
 from services.store.postgres.pool import connect
 from services.store.views.fleet_metrics import refresh_days
 
-pytestmark = pytest.mark.integration
 QUARTER_US = 900_000_000
 
 

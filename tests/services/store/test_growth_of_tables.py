@@ -4,9 +4,7 @@ import re
 from pathlib import Path
 
 import psycopg
-import pytest
 
-pytestmark = pytest.mark.integration
 PAGE = Path(__file__).parents[3] / "docs" / "retention.md"
 _TABLES = (
     "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"

@@ -1,14 +1,12 @@
 """Readings of a long time, fetched in runs, are those that are stored."""
 
 import numpy as np
-import pytest
 
 from services.store.postgres.pool import connect
 from services.store.registry import load as registry
 from services.store.timeseries import readings
 from tests.services.issuer import plant
 
-pytestmark = pytest.mark.integration
 HOUR_US = 3_600_000_000
 
 

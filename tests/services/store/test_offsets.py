@@ -6,7 +6,6 @@ import pytest
 from services.store.stream import offsets
 from services.store.stream.offsets import FencedError
 
-pytestmark = pytest.mark.integration
 TOPIC = "t"
 
 

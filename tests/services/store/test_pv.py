@@ -16,7 +16,6 @@ from services.store.postgres.pool import connect
 from services.store.views.device_page import device_page
 from services.store.views.fleet_metrics import refresh_days
 
-pytestmark = pytest.mark.integration
 RECORDED = Path(__file__).parents[3] / "deploy/data/nrel_rsf2_inverter_15min.csv"
 SRR = Path(__file__).parents[2] / "mrv/performance/rdtools_srr.json"
 DC_KW, GAMMA = 250.0, -0.4

@@ -8,7 +8,6 @@ from services.store.postgres import columnstore
 from services.store.postgres.pool import connect
 from tests.services.issuer import plant
 
-pytestmark = pytest.mark.integration
 _DELETE = "DELETE FROM {table} WHERE {where}"
 _RAISE = "UPDATE {table} SET {column} = {column} + 1 WHERE {where}"
 SPAN = plant.us("2026-03-01"), plant.us("2026-03-05")

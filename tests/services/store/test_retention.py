@@ -21,7 +21,6 @@ from services.store.postgres.pool import connect
 from services.webhooks.signature import new_secret
 from tests.services.store.test_growth_of_tables import PAGE
 
-pytestmark = pytest.mark.integration
 KEEP = Keep(90, event_days=90, sky_days=400)
 _OVERDUE = "tonne_retention_overdue_seconds"
 _EVENT = (

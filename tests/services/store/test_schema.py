@@ -8,6 +8,7 @@ import pytest
 from psycopg import errors
 
 from ingest import classes
+from services.store.api import api_keys
 from services.store.postgres.pool import connect
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -306,6 +307,27 @@ def test_no_login_becomes_the_owner_by_temporary_tables(conn, database_url, role
         thief.execute("SELECT set_config('t.thief', %s, false)", [role])
         thief.execute(_BECOME_OWNER)
     assert conn.execute(may, [role]).fetchone() == (False,)
+
+
+def test_what_is_revoked_or_ended_stays_so(database_url):
+    """A stolen web process could make a revoked key good again, unseen in any list."""
+    with connect(database_url, role="tonne_api", autocommit=True) as thief:
+        key, _ = api_keys.create(thief, "gone", "admin", None, "test")
+        api_keys.revoke(thief, key.id)
+        thief.execute(
+            "INSERT INTO webhook (id, url, topics, author)"
+            " VALUES ('w', 'https://x.vn', '{alarm}', 'test')"
+        )
+        thief.execute("UPDATE webhook SET ended = now(), reason = 'over'")
+        for statement in (
+            "UPDATE api_key SET revoked = NULL",
+            "UPDATE api_key SET revoked = revoked - interval '1 year'",
+            "UPDATE webhook SET ended = NULL, reason = NULL",
+        ):
+            with pytest.raises(errors.CheckViolation, match="is not taken back"):
+                thief.execute(statement)
+        again = api_keys.revoke(thief, key.id)  # once more is as before
+        assert again is not None
 
 
 def test_functions_look_into_temporary_tables_last(conn):

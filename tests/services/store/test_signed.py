@@ -21,7 +21,6 @@ from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import load_registry
 
-pytestmark = pytest.mark.integration
 TOPIC = "tonne/v1/c1/telemetry"
 RECEIVED_US = 1_767_225_700_000_000
 PAYLOAD = json.dumps(

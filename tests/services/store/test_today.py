@@ -10,7 +10,6 @@ from services.store.postgres.pool import connect
 from services.store.views.fleet_metrics import refresh_today
 from tests.grafana.fleet import Size, register
 
-pytestmark = pytest.mark.integration
 _QUANTITY = """
 SELECT i.device_id, i.quantity, tonne_clock(s.timezone, i.start)::date AS day, s.timezone,
        sum(i.value)::numeric, sum(i.measured_us)::bigint

@@ -1,6 +1,5 @@
 """Units in the database: a property over random events, and the rules by name."""
 
-from contextlib import contextmanager
 from datetime import date
 
 import pytest
@@ -16,7 +15,6 @@ from services.store.statements.units import UnitEvent, balances, enter, events
 from tests.fix_timescale import _fresh
 from tests.services.issuer import logged, plant
 
-pytestmark = pytest.mark.integration
 CREDITED, VINTAGE = 12, 2026
 STATES = ("issued", "first transferred", "transferred", "cancelled", "retired")
 DAY = date(2026, 6, 1)
@@ -43,16 +41,6 @@ def issued(timescale, migrated_template, tmp_path_factory):
         yield url, name
 
 
-@contextmanager
-def _undone(url):
-    """Yield a connection whose work is undone."""
-    with (
-        connect(url, role="tonne_mrv", autocommit=True) as found,
-        found.transaction(force_rollback=True),
-    ):
-        yield found
-
-
 def _one(name, event, first=1, last=CREDITED, day=DAY, vintage=VINTAGE):
     return UnitEvent(name, vintage, first, last, event, day, "letter", None)
 
@@ -66,7 +54,7 @@ def _one(name, event, first=1, last=CREDITED, day=DAY, vintage=VINTAGE):
 def test_units_never_exceed_what_was_issued(issued, steps):
     """The worst bug: a registry that holds a tonne which nobody saved."""
     url, name = issued
-    with _undone(url) as conn:
+    with logged.undone(url) as conn:
         _walk(conn, name, steps)
 
 
@@ -106,7 +94,7 @@ def _walk(conn, name, steps):
 def test_a_rule_is_named(issued):
     """Whoever enters a letter wrongly would search for the reason in a database."""
     url, name = issued
-    with _undone(url) as conn:
+    with logged.undone(url) as conn:
         with pytest.raises(InputError, match=f"credits {CREDITED} t"):
             enter(conn, _one(name, "issued", 1, CREDITED + 1), "test")
         with pytest.raises(InputError, match="credits 0 t"):

@@ -17,8 +17,6 @@ from tests.services.stream.records import (
     record_of,
 )
 
-pytestmark = pytest.mark.integration
-
 
 def test_records_that_cannot_be_read_do_not_stop_the_partition(database_url, committer):
     """One foreign record would keep a whole partition's devices from ever being stored."""

@@ -16,8 +16,6 @@ from services.stream.topic_view import AwayError, TopicView
 from tests.integration.kafka_path import put
 from tests.ports import free_port
 
-pytestmark = pytest.mark.integration
-
 
 def digest(value):
     return hashlib.sha256(value).digest()

@@ -17,7 +17,6 @@ from tests.integration import stored
 from tests.services.stream.records import TOPIC, fleet_of, minutes, record
 from tests.soak import often
 
-pytestmark = pytest.mark.integration
 MINUTES = 35  # past two ends of a quarter hour
 
 

@@ -11,8 +11,6 @@ from ingest.model import Device, Fleet
 from services.stream.partition_map import Homes
 from tests.services.stream.records import letters, minutes, record
 
-pytestmark = pytest.mark.integration
-
 
 def test_a_device_newer_than_the_worker_is_looked_up(database_url, committer, register):
     """A device that the bridge knew first would lose its first readings."""

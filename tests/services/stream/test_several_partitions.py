@@ -9,7 +9,6 @@ from services.stream.records import Record
 from tests.services.poison import REFUSALS, refuse
 from tests.services.stream.records import fleet_of, letters, minutes, record
 
-pytestmark = pytest.mark.integration
 NAMES = [next(f"m-{k}" for k in range(1, 99) if partition_of(f"m-{k}", 2) == p) for p in (0, 1)]
 FLEET = fleet_of(*NAMES)
 

@@ -222,7 +222,6 @@ def test_it_is_followed_over_http(served, tmp_path, monkeypatch):
     assert monitor("http://127.0.0.1:1", "--key", LOG.vkey).exit_code == 3
 
 
-@pytest.mark.integration
 def test_the_stored_log_is_published(database_url, tmp_path, monkeypatch):
     """What outsiders read would be another log than the one that receipts are of."""
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)

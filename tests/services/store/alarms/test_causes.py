@@ -6,8 +6,6 @@ from services.registry import alarm_rules
 from services.store.views import alarms
 from tests.services.store.alarms.rounds import site_today, standing, watch
 
-pytestmark = pytest.mark.integration
-
 
 def test_limits_frozen_gauges_certificates_chargers_and_clocks(conn):
     """What no silence tells would be seen by whoever happens to open the right board."""

@@ -15,8 +15,6 @@ from services.metrics import Metrics
 from services.store.views import alarms
 from tests.services.store.alarms.rounds import HOUR, heard, watch
 
-pytestmark = pytest.mark.integration
-
 
 def test_people_take_up_and_comment(conn, database_url, monkeypatch):
     """Two technicians would drive to the same meter, and nobody know what the first one found."""

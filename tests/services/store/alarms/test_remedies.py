@@ -1,14 +1,11 @@
 """What to do about an alarm, and lists of many."""
 
-import pytest
 from click.testing import CliRunner
 
 from services.cli.main import main
 from services.store.views import alarms
 from services.store.views.silence_causes import TO_DO
 from tests.services.store.alarms.rounds import HOUR, heard, watch
-
-pytestmark = pytest.mark.integration
 
 
 def test_what_to_do_goes_by_the_cause_of_now(conn, database_url, monkeypatch):

@@ -9,8 +9,6 @@ import pytest
 from services.store.views import alarms
 from tests.services.store.alarms.rounds import HOUR, aged, heard, says, standing, sun, watch
 
-pytestmark = pytest.mark.integration
-
 
 def test_a_silence_is_raised_once_and_cleared_by_itself(conn):
     """A meter that comes and goes would raise an alarm every minute, or none at all."""

@@ -6,7 +6,8 @@ How long public reads take beside long work and beside attacks, each for some se
 One API process and its database on this machine; it signs itself, so that closing a period is
 its own work, which is the worst case: in `deploy/` the signer does that.  A reader asks for
 `/healthz` and an issued statement's status, one after the other, each over a connection of its
-own.  28 days of two inverters, a reading a minute.
+own, and in turn with them for those of a second process that nobody attacks.  28 days of two
+inverters, a reading a minute.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -52,26 +53,25 @@ def measure(pipeline: Pipeline) -> dict[str, float]:
             role: api_keys.create(conn, role, role, None, "bench")[1]
             for role in ("operator", "auditor", "admin")
         }
-    bind = f"127.0.0.1:{free_port()}"
-    api, home = f"http://{bind}", pipeline.home / "api"
-    shutil.copytree(pipeline.home / "keys", home / "keys")
-    with hostile.hanging_provider() as keys, (pipeline.home / "api.log").open("wb") as log:
-        process = start(
-            url,
-            home,
-            bind,
-            log,
-            TONNE_OIDC_ISSUER="https://id.example.vn",
-            TONNE_OIDC_AUDIENCE="tonne",
-            TONNE_OIDC_JWKS_URL=keys,
-        )
-        try:
-            figures = _all(api, issued, tokens, home)
-            figures["api_peak_mib"] = _peak_mib(process.pid)
-            return figures
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(60)
+    with hostile.hanging_provider() as (keys, _), ExitStack() as stack:
+        provider = {
+            "TONNE_OIDC_ISSUER": "https://id.example.vn",
+            "TONNE_OIDC_AUDIENCE": "tonne",
+            "TONNE_OIDC_JWKS_URL": keys,
+        }
+        apis = []
+        for name in ("api", "beside"):
+            home, bind = pipeline.home / name, f"127.0.0.1:{free_port()}"
+            shutil.copytree(pipeline.home / "keys", home / "keys")
+            log = stack.enter_context((pipeline.home / f"{name}.log").open("wb"))
+            process = start(url, home, bind, log, **provider)
+            stack.callback(process.wait, 60)
+            stack.callback(process.send_signal, signal.SIGTERM)
+            apis.append((f"http://{bind}", process.pid))
+        (api, pid), (beside, _) = apis
+        figures = _all(api, beside, issued, tokens, pipeline.home / "api")
+        figures["api_peak_mib"] = _peak_mib(pid)
+        return figures
 
 
 def _peak_mib(pid: int) -> float:
@@ -86,9 +86,9 @@ def _peak_mib(pid: int) -> float:
 
 
 def _all(  # noqa: C901 - a caller for each trouble, and each is a few lines
-    api: str, issued: str, tokens: dict, home
+    api: str, beside: str, issued: str, tokens: dict, home
 ) -> dict[str, float]:
-    pages = f"{api}/healthz", f"{api}/v1/statements/{issued}/status"
+    pages = [[f"{one}/healthz", f"{one}/v1/statements/{issued}/status"] for one in (api, beside)]
 
     def ask(method, path, who=None, **more):
         headers = dict(more.pop("headers", {}))
@@ -159,7 +159,7 @@ def _beside(pages, name: str, at_once: int, do: Callable) -> float:
         counts = told.get()
     callers.join()
     print(f"beside {name}: calls by status {counts}")
-    p99_s = readers.told(f"beside {name}")
+    (_, p99_s), _ = readers.told(f"beside {name}")
     print(f"  longest {max(readers.times_s):.3f} s", flush=True)
     return 1_000 * p99_s
 

@@ -88,7 +88,7 @@ class Replayed(Shape):
     """How many events are sent again, and when the oldest happened that is kept."""
 
     events: int = Field(examples=[3])
-    oldest_kept: datetime | None = None
+    oldest_kept: datetime | None = Field(default=None, examples=["2026-02-05T03:00:30Z"])
 
 
 class Ending(Shape):

@@ -25,26 +25,26 @@ if TYPE_CHECKING:
 
 _UNITS = {q.name: q.unit for q in QUANTITIES}
 _DAYS, _LETTERS, _FLAG_DAYS, _ALARMS = 28, 20, 7, 20
+# state needs the whole fleet, for a gateway is dark by what is behind it: it is read once
 _HEALTH = (
-    "SELECT h.state, h.gateway_dark, h.last_reading, h.received, h.expected_s, h.said, h.said_at,"
+    "WITH fleet AS MATERIALIZED (SELECT * FROM v_device_health), behind AS ("
+    "   SELECT count(*) AS devices, count(*) FILTER (WHERE state = 'online') AS online,"
+    "   max(last_reading) AS spoke FROM fleet WHERE gateway = %(id)s)"
+    " SELECT h.state, h.gateway_dark, h.last_reading, h.received, h.expected_s, h.said, h.said_at,"
     " h.firmware, h.completeness_today, h.clock, coalesce(p.clock_ahead_s, h.clock_offset_s),"
-    " h.clock_drift_s_per_day, g.last_heard"
-    " FROM v_device_health h LEFT JOIN principal_status p ON p.principal = h.device_id"
-    " LEFT JOIN v_gateway_health g ON g.gateway = h.gateway WHERE h.device_id = %s"
+    " h.clock_drift_s_per_day, (SELECT max(last_reading) FROM fleet g"
+    "   WHERE h.gateway IN (g.gateway, g.device_id)), b.devices, b.online, b.spoke"
+    " FROM behind b LEFT JOIN fleet h ON h.device_id = %(id)s"
+    " LEFT JOIN principal_status p ON p.principal = h.device_id"
 )
 _HEALTH_NAMES = (
     "state", "gateway_dark", "last_reading", "received", "expected_s", "said", "said_at",
     "firmware", "completeness_today", "clock", "clock_offset_s", "clock_drift_s_per_day",
-    "gateway_heard",
+    "gateway_heard", "devices", "online", "spoke",
 )  # fmt: skip
 # asked of silent devices alone: a cost is known with those of the whole project
 _COST = "SELECT cost_t, cost_t_per_day, side FROM v_silence_cost WHERE device_id = %s"
 _COST_NAMES = ("cost_t", "cost_t_per_day", "side")
-_BEHIND = (
-    "SELECT count(*), count(*) FILTER (WHERE state = 'online') FROM v_device_health"
-    " WHERE gateway = %s"
-)
-_SPOKE = "SELECT max(last_reading) FROM v_device_health WHERE gateway = %s"
 _MORE = (
     "SELECT d.maker, d.model, s.name, s.timezone, d.attributes FROM device d"
     " JOIN site s ON s.id = d.site WHERE d.id = %s"
@@ -143,8 +143,10 @@ def device_page(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict
     known = registered(conn, scope, id_)
     if known is None:
         return _unknown(conn, id_) if scope is None else None
-    found = _row(conn, _HEALTH, [id_], _HEALTH_NAMES)
+    found = _row(conn, _HEALTH, {"id": id_}, _HEALTH_NAMES)
     health: dict[str, Any] = dict.fromkeys(_HEALTH_NAMES) if found is None else found
+    behind = {name: health.pop(name) for name in ("devices", "online")}
+    spoke = health.pop("spoke")
     silent = health["state"] not in {None, "online"}
     cost = _row(conn, _COST, [id_], _COST_NAMES) if silent else None
     health |= dict.fromkeys(_COST_NAMES) if cost is None else cost
@@ -154,11 +156,9 @@ def device_page(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict
     refused = _refused(conn, id_)
     credentials = _rows(conn, _CREDENTIALS, [id_], _CREDENTIAL_NAMES)
     cause, since = _cause(known, health, refused, credentials)
-    behind = _row(conn, _BEHIND, [id_], ("devices", "online")) or {"devices": 0, "online": 0}
-    if cause == "never heard" and behind["devices"]:
+    if cause == "never heard" and spoke is not None:
         # a gateway that only relays speaks by the devices behind it
-        (spoke,) = conn.execute(_SPOKE, [id_]).fetchone() or (None,)
-        cause, since = ("silence", spoke) if spoke is not None else (cause, since)
+        cause, since = "silence", spoke
     runbook, to_do = TO_DO[cause]
     if cause in {"will", "silence"} and behind["devices"] and not behind["online"]:
         dark = kinds()["gateway_silent"]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import urllib.request
 from collections.abc import Iterator
-from http.client import HTTPException
+from http.client import HTTPConnection, HTTPException
 
 from services.cli.local.doctor_finding import Finding
 from services.intake.refused_topics import REFUSES, REMEDY
@@ -26,10 +25,14 @@ def pipeline(bind: str) -> Iterator[Finding]:
     host, port = split_bind(bind)
     host = LOOPBACK if host in _ANYWHERE else host
     place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    # past any proxy, which could not reach it; one that stands still answers 503, and tells too
+    asked = HTTPConnection(host, port, timeout=_PATIENCE_S)
     try:
-        with urllib.request.urlopen(f"http://{place}/healthz", timeout=_PATIENCE_S) as page:
-            told = page.read(10_000).decode("utf-8", "replace").strip()
+        asked.request("GET", "/healthz")
+        told = asked.getresponse().read(10_000).decode("utf-8", "replace").strip()
     except (OSError, HTTPException):  # no process, or one that does not move: not ours to tell
         return
+    finally:
+        asked.close()
     if REFUSES in told:
         yield Finding("MQTT topics", "wrong", f"the process at {place}: {told}", REMEDY)

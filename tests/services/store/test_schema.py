@@ -319,10 +319,16 @@ def test_what_is_revoked_or_ended_stays_so(database_url):
             " VALUES ('w', 'https://x.vn', '{alarm}', 'test')"
         )
         thief.execute("UPDATE webhook SET ended = now(), reason = 'over'")
+        thief.execute(
+            "INSERT INTO api_session (secret_sha256, key_id, until, ended)"
+            " VALUES (sha256('x'), %s, now() + interval '1 hour', now())",
+            [key.id],
+        )
         for statement in (
             "UPDATE api_key SET revoked = NULL",
             "UPDATE api_key SET revoked = revoked - interval '1 year'",
             "UPDATE webhook SET ended = NULL, reason = NULL",
+            "UPDATE api_session SET ended = NULL",
         ):
             with pytest.raises(errors.CheckViolation, match="is not taken back"):
                 thief.execute(statement)

@@ -143,8 +143,7 @@ def device_page(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict
     known = registered(conn, scope, id_)
     if known is None:
         return _unknown(conn, id_) if scope is None else None
-    found = _row(conn, _HEALTH, {"id": id_}, _HEALTH_NAMES)
-    health: dict[str, Any] = dict.fromkeys(_HEALTH_NAMES) if found is None else found
+    (health,) = _rows(conn, _HEALTH, {"id": id_}, _HEALTH_NAMES)
     behind = {name: health.pop(name) for name in ("devices", "online")}
     spoke = health.pop("spoke")
     silent = health["state"] not in {None, "online"}

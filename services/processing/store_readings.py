@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ingest.decode import Rejected
+from services.clock import now_us
 from services.processing.affected_periods import Touched
 from services.processing.rejudge import Changed
 from services.store.archive import archived_readings as cold
 from services.store.postgres.timestamps import FAR_US, stamp
-from services.store.timeseries import readings
+from services.store.timeseries import day_marks, readings
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -108,6 +109,7 @@ def store_readings(
         out.rows[f"reading_{frame.class_id}"] += len(frame)
     stored = list(fresh)
     changed = _merge(cursor, fleet, ids, [f for f in others if len(f)], out, touched, stored)
+    day_marks.note(cursor, fleet, stored, now_us())
     return Arrived(fresh, changed, touched, stored)
 
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ingest.decode import Rejected
-from services.clock import now_us
 from services.processing.affected_periods import Touched
 from services.processing.rejudge import Changed
 from services.store.archive import archived_readings as cold
@@ -109,7 +108,7 @@ def store_readings(
         out.rows[f"reading_{frame.class_id}"] += len(frame)
     stored = list(fresh)
     changed = _merge(cursor, fleet, ids, [f for f in others if len(f)], out, touched, stored)
-    day_marks.note(cursor, fleet, stored, now_us())
+    day_marks.note(cursor, fleet, stored)
     return Arrived(fresh, changed, touched, stored)
 
 

@@ -17,6 +17,20 @@ CREATE TABLE day_mark (
     xid       xid8 NOT NULL DEFAULT pg_current_xact_id(),
     PRIMARY KEY (device_id, begins, ends, xid)
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+-- Of all devices of a site, where a transaction writes of many of them: a backlog that comes in the order of
+-- time would mark each device with each commit.
+CREATE TABLE day_mark_site (
+    site   text COLLATE "C" NOT NULL,
+    begins timestamptz NOT NULL,
+    ends   timestamptz NOT NULL,
+    xid    xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    PRIMARY KEY (site, begins, ends, xid)
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+
+CREATE VIEW v_day_mark AS
+SELECT m.device_id, m.begins, m.ends FROM day_mark m
+UNION ALL
+SELECT d.id::text COLLATE "C", m.begins, m.ends FROM (SELECT DISTINCT site, begins, ends FROM day_mark_site) m JOIN device d ON d.site = m.site;
 
 -- Days that ended before `until` are as their quarter hours say, or marked; `next_until` takes its place
 -- once every transaction that is older than `next_xid` has ended.  `looked`: ends of days before it are marked.
@@ -36,24 +50,33 @@ CREATE FUNCTION tonne_reading_counts(attributes jsonb) RETURNS interval LANGUAGE
         THEN least((attributes ->> 'cadence_s')::numeric, 86400)::double precision END)
 $$;
 
--- Mark the days of devices from a time to another, both included.  An inverter's reading ends what the one
--- before it counts, which may be of the day before.
+-- Mark the days of devices, or of all devices of sites, from a time to another, both included.
 CREATE FUNCTION tonne_mark_days(devices text[], firsts timestamptz[], lasts timestamptz[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
     INSERT INTO day_mark (device_id, begins, ends)
-    SELECT m.device, tonne_clock(c.zone, tonne_clock(c.zone, m.first - c.counts)::date::timestamp),
-           tonne_clock(c.zone, (tonne_clock(c.zone, m.last)::date + 1)::timestamp)
+    SELECT m.device, tonne_clock(z.zone, tonne_clock(z.zone, m.first)::date::timestamp),
+           tonne_clock(z.zone, (tonne_clock(z.zone, m.last)::date + 1)::timestamp)
     FROM unnest(devices, firsts, lasts) AS m (device, first, last)
-    LEFT JOIN device d ON d.id = m.device
-    LEFT JOIN site s ON s.id = d.site
-    CROSS JOIN LATERAL (SELECT coalesce(s.timezone, 'UTC') AS zone,
-        CASE d.class WHEN 'pv_inverter' THEN tonne_reading_counts(d.attributes) ELSE INTERVAL '0' END AS counts) c
+    CROSS JOIN LATERAL (SELECT coalesce((SELECT s.timezone FROM device d JOIN site s ON s.id = d.site WHERE d.id = m.device), 'UTC') AS zone) z
     ON CONFLICT DO NOTHING;
     INSERT INTO day_today_late (device_id)
     SELECT DISTINCT m.device FROM unnest(devices, lasts) AS m (device, last)
     WHERE m.last > clock_timestamp() - INTERVAL '52 hours'
       AND NOT EXISTS (SELECT FROM day_today_late l WHERE l.device_id = m.device AND l.xid = pg_current_xact_id());
+END $$;
+CREATE FUNCTION tonne_mark_sites(sites text[], firsts timestamptz[], lasts timestamptz[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    INSERT INTO day_mark_site (site, begins, ends)
+    SELECT s.id, tonne_clock(s.timezone, tonne_clock(s.timezone, m.first)::date::timestamp),
+           tonne_clock(s.timezone, (tonne_clock(s.timezone, m.last)::date + 1)::timestamp)
+    FROM unnest(sites, firsts, lasts) AS m (site, first, last) JOIN site s ON s.id = m.site
+    ON CONFLICT DO NOTHING;
+    INSERT INTO day_today_late (device_id)
+    SELECT d.id FROM device d
+    WHERE d.site = ANY (ARRAY(SELECT m.site FROM unnest(sites, lasts) AS m (site, last) WHERE m.last > clock_timestamp() - INTERVAL '52 hours'))
+      AND NOT EXISTS (SELECT FROM day_today_late l WHERE l.device_id = d.id AND l.xid = pg_current_xact_id());
 END $$;
 
 -- Mark the day of a derived row, for the sums of yesterday and today as well, and note it: rows of a device
@@ -65,18 +88,20 @@ DECLARE
     day date := tonne_clock(zone, at)::date;
     day_begins timestamptz := tonne_clock(zone, day::timestamp);
     day_ends timestamptz := tonne_clock(zone, (day + 1)::timestamp);
+    noted text;
 BEGIN
     INSERT INTO day_mark (device_id, begins, ends) VALUES (device, day_begins, day_ends) ON CONFLICT DO NOTHING;
     IF at > clock_timestamp() - INTERVAL '52 hours' THEN
         INSERT INTO day_today_late (device_id) SELECT device
         WHERE NOT EXISTS (SELECT FROM day_today_late l WHERE l.device_id = device AND l.xid = pg_current_xact_id());
     END IF;
-    PERFORM set_config('tonne.marked', device, true),
-            set_config('tonne.marked_from', extract(epoch FROM day_begins)::bigint::text, true),
-            set_config('tonne.marked_to', extract(epoch FROM day_ends)::bigint::text, true);
+    noted := set_config('tonne.marked', device, true);
+    noted := set_config('tonne.marked_from', extract(epoch FROM day_begins)::bigint::text, true);
+    noted := set_config('tonne.marked_to', extract(epoch FROM day_ends)::bigint::text, true);
 END $$;
 
 -- Run for each row: it has no rights and no settings of its own, which would cost more than all it does.
+-- Who has marked what it writes says so for as long as it writes (`tonne.marks`).
 CREATE OR REPLACE FUNCTION tonne_mark_late() RETURNS trigger LANGUAGE plpgsql SECURITY INVOKER AS $$
 DECLARE
     device text;
@@ -109,7 +134,8 @@ BEGIN
         FOREACH event IN ARRAY ARRAY['insert', 'update', 'delete'] LOOP
             EXECUTE format('DROP TRIGGER late_%s ON %I', event, relation);
             EXECUTE format('CREATE TRIGGER late_%1$s AFTER %1$s ON %2$I FOR EACH ROW WHEN ('
-                '%3$s.start < clock_timestamp() - INTERVAL ''1 hour'') EXECUTE FUNCTION tonne_mark_late()',
+                '%3$s.start < clock_timestamp() - INTERVAL ''1 hour'' AND current_setting(''tonne.marks'', true) IS DISTINCT FROM ''made'')'
+                ' EXECUTE FUNCTION tonne_mark_late()',
                 event, relation, CASE event WHEN 'delete' THEN 'OLD' ELSE 'NEW' END);
         END LOOP;
     END LOOP;
@@ -148,29 +174,27 @@ DECLARE
     held day_until;
     safe timestamptz;
     oldest xid8;
+    slow boolean := EXISTS (SELECT FROM device d WHERE d.class = 'pv_inverter' AND tonne_reading_counts(d.attributes) > INTERVAL '1 hour');
 BEGIN
     SELECT * INTO STRICT held FROM day_until FOR UPDATE;
     oldest := pg_snapshot_xmin(pg_current_snapshot());
     safe := greatest(held.until, CASE WHEN oldest >= own THEN asked WHEN oldest >= held.next_xid THEN held.next_until END);
-    INSERT INTO day_mark (device_id, begins, ends)
-    SELECT d.id, k.begins, k.ends
+    INSERT INTO day_mark_site (site, begins, ends)
+    SELECT s.id, k.begins, k.ends
     FROM (
-        SELECT z.timezone, part.slow, min(tonne_clock(z.timezone, (e.day - 1)::timestamp)) AS begins,
-               max(tonne_clock(z.timezone, e.day::timestamp)) AS ends
+        SELECT z.timezone, min(tonne_clock(z.timezone, (e.day - 1)::timestamp)) AS begins, max(tonne_clock(z.timezone, e.day::timestamp)) AS ends
         FROM (SELECT timezone FROM site UNION SELECT timezone FROM project) z
-        CROSS JOIN (VALUES (held.looked + INTERVAL '1 hour', now() + INTERVAL '1 hour', false),
-                           (held.looked, now(), false), (held.until, safe, false),
+        CROSS JOIN (VALUES (held.looked + INTERVAL '1 hour', now() + INTERVAL '1 hour'), (held.looked, now()), (held.until, safe),
                            -- of inverters that speak less than once an hour, the last reading of a day counts longer
-                           (held.looked - INTERVAL '25 hours', now() - INTERVAL '25 hours', true)) AS part (since, upto, slow)
+                           (CASE WHEN slow THEN held.looked - INTERVAL '25 hours' END, now() - INTERVAL '25 hours')) AS part (since, upto)
         CROSS JOIN LATERAL (
             SELECT s.at::date AS day FROM generate_series(tonne_clock(z.timezone, part.since)::date::timestamp,
                 tonne_clock(z.timezone, part.upto)::date + INTERVAL '1 day', INTERVAL '1 day') AS s (at)
         ) e
         WHERE tonne_clock(z.timezone, e.day::timestamp) > part.since AND tonne_clock(z.timezone, e.day::timestamp) <= part.upto
-        GROUP BY z.timezone, part.slow
+        GROUP BY z.timezone, part.since
     ) k
     JOIN site s ON s.timezone = k.timezone OR k.timezone IN (SELECT p.timezone FROM project p)
-    JOIN device d ON d.site = s.id AND (NOT k.slow OR d.class = 'pv_inverter' AND tonne_reading_counts(d.attributes) > INTERVAL '1 hour')
     ON CONFLICT DO NOTHING;
     UPDATE day_until SET until = safe, looked = greatest(looked, now()),
         next_until = CASE WHEN oldest >= least(own, held.next_xid) OR held.next_xid > own THEN asked ELSE held.next_until END,
@@ -198,10 +222,16 @@ DECLARE
     last_at timestamptz;
     archived tstzmultirange;
 BEGIN
+    -- of an inverter that speaks less than once an hour, a reading changes what one of the day before counts
     SELECT array_agg(d.id::text), array_agg(s.timezone::text), array_agg(t.spans), array_agg(edge.since - INTERVAL '3 hours'),
            array_agg(edge.until + INTERVAL '3 hours'), min(edge.since) - INTERVAL '3 hours', max(edge.until) + INTERVAL '3 hours'
         INTO ids, zones, whole, begin_at, end_at, first_at, last_at
-    FROM unnest(devices, spans) AS t (id, spans) JOIN device d ON d.id = t.id JOIN site s ON s.id = d.site
+    FROM unnest(devices, spans) AS u (id, spans) JOIN device d ON d.id = u.id JOIN site s ON s.id = d.site
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN d.class = 'pv_inverter' AND tonne_reading_counts(d.attributes) > INTERVAL '1 hour' THEN (
+            SELECT range_agg(tstzrange(lower(r) - tonne_reading_counts(d.attributes), upper(r))) FROM unnest(u.spans) r
+        ) ELSE u.spans END AS spans
+    ) t
     CROSS JOIN LATERAL (
         SELECT min(tonne_clock(z.timezone, tonne_clock(z.timezone, lower(t.spans))::date::timestamp)) AS since,
                max(tonne_clock(z.timezone, (tonne_clock(z.timezone, upper(t.spans) - INTERVAL '1 microsecond')::date + 1)::timestamp)) AS until
@@ -346,6 +376,11 @@ BEGIN
         RETURN 0;
     END IF;
     PERFORM tonne_mark_ended();
+    WITH gone AS (DELETE FROM day_mark_site RETURNING *)
+    INSERT INTO day_mark (device_id, begins, ends, xid)
+    SELECT d.id, m.begins, m.ends, m.first
+    FROM (SELECT site, begins, ends, min(xid) AS first FROM gone GROUP BY 1, 2, 3) m JOIN device d ON d.site = m.site
+    ON CONFLICT DO NOTHING;
     LOOP
         -- marks that this statement sees are of transactions whose rows the next ones see
         WITH waiting AS (
@@ -385,7 +420,7 @@ SELECT e.begins, e.day, e.timezone, e.project_id, e.device_id, e.baseline_ug, e.
 FROM day_emission e
 JOIN v_project_open o ON o.project_id = e.project_id AND o.timezone = e.timezone
 WHERE e.day < o.open_day AND NOT EXISTS (
-    SELECT FROM day_mark m
+    SELECT FROM v_day_mark m
     WHERE m.device_id = e.device_id AND m.ends > e.begins AND m.begins < tonne_clock(e.timezone, (e.day + 1)::timestamp)
 )
 UNION ALL
@@ -394,7 +429,7 @@ FROM (
     SELECT tonne_clock(o.timezone, r.start)::date AS day, o.timezone, o.open_day, r.project_id, m.device_id, m.spans,
            sum(r.baseline_ug) AS baseline_ug, sum(r.project_ug) AS project_ug, sum(r.leakage_ug) AS leakage_ug, sum(r.reduction_ug) AS reduction_ug
     FROM (
-        SELECT k.device_id, range_agg(tstzrange(k.begins, k.ends)) AS spans FROM day_mark k
+        SELECT k.device_id, range_agg(tstzrange(k.begins, k.ends)) AS spans FROM v_day_mark k
         WHERE k.begins < now() - INTERVAL '20 hours'  -- later days are not whole anywhere
         GROUP BY k.device_id
     ) m
@@ -501,12 +536,13 @@ LEFT JOIN issued ON issued.action = a.id
 LEFT JOIN planned ON planned.action = a.id
 ORDER BY a.position;
 
-REVOKE EXECUTE ON FUNCTION tonne_mark_days, tonne_mark_row, tonne_mark_ended, tonne_make_days, tonne_refresh_days FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION tonne_mark_days, tonne_mark_row TO tonne_ingest;
+REVOKE EXECUTE ON FUNCTION tonne_mark_days, tonne_mark_sites, tonne_mark_row, tonne_mark_ended, tonne_make_days, tonne_refresh_days FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION tonne_mark_days, tonne_mark_sites, tonne_mark_row TO tonne_ingest;
 GRANT EXECUTE ON FUNCTION tonne_refresh_days TO tonne_ingest, tonne_mrv, tonne_watch;
-GRANT SELECT ON day_mark, day_until TO tonne_ingest, tonne_mrv, tonne_api, tonne_grafana, tonne_watch;
-GRANT SELECT ON v_project_open, v_day_emission TO tonne_mrv, tonne_api, tonne_grafana, tonne_watch;
+GRANT SELECT ON day_mark, day_mark_site, day_until TO tonne_ingest, tonne_mrv, tonne_api, tonne_grafana, tonne_watch;
+GRANT SELECT ON v_day_mark, v_project_open, v_day_emission TO tonne_mrv, tonne_api, tonne_grafana, tonne_watch;
 
+COMMENT ON VIEW v_day_mark IS 'Spans of a device''s time whose days wait to be added up again.';
 COMMENT ON VIEW v_project_open IS 'From which local day on a project''s sums by day are not whole yet: yesterday, or earlier where nobody adds up.';
 COMMENT ON VIEW v_day_emission IS 'Account by device and the project''s local day, in micrograms of CO2e, as quarter hours say at this moment: for v_account_day and v_day_avoided_t.';
 COMMENT ON VIEW v_account_day IS 'Account of a project by its local day, in micrograms and in tonnes, as its quarter hours say at this moment. All other surfaces take their tonnes from here.';

@@ -55,6 +55,7 @@ UNSEALED = {
     "sewer_asset": "asset data of the sewerage registry; no statement rests on it",
     "sewer_event": "history of the sewerage registry; no statement rests on it",
     "day_mark": "which days wait to be made again",
+    "day_mark_site": "which days wait to be made again",
     "day_until": "how far days that ended were marked",
     "clock_lag": "how devices' clocks were seen",
     "device_seen": "when devices were last heard",

@@ -3,10 +3,14 @@
 import random
 from datetime import UTC, datetime
 
+import numpy as np
 import psycopg
 import pytest
 
+from services.clock import now_us
+from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.pool import connect
+from services.store.timeseries import day_marks
 from services.store.views import console
 from services.store.views.fleet_metrics import refresh_days, refresh_today
 from tests.grafana.fleet import Size, register
@@ -211,6 +215,45 @@ def test_steady_readings_mark_nothing(registered):
                     write(conn, "inv-1", str(age), 1)
         assert conn.execute(_MARKS).fetchone()[0] in {1, 2}
         _same(watch, _SHOWN)
+
+
+def test_a_backlog_in_the_order_of_time_marks_sites(database_url, tmp_path):
+    """Each commit of what came while the database was away would mark each device of a city."""
+    register(database_url, tmp_path, Size(inverters=12), datetime.now(UTC))
+    quarter = 900_000_000
+    begin = now_us() // quarter * quarter - 5 * 86_400_000_000
+    with (
+        connect(database_url, role="tonne_ingest", autocommit=True) as conn,
+        connect(database_url, role="tonne_watch", autocommit=True) as watch,
+    ):
+        conn.execute("SELECT tonne_refresh_days()")
+        store = plant.store_of(conn)
+        fleet = store.plan.fleet
+        devices = [fleet.by_id[f"inv-{k}"] for k in range(1, 13)]
+        for k in range(8):
+            times = np.full(12, begin + k * quarter)
+            readings = plant.frame("pv_inverter", devices, times, energy_export_wh=[k * 900] * 12)
+            store.commit(conn, [readings], [], Letters([], [], [], [], 0))
+            _same(watch, _SHOWN)
+            if not k:  # new devices are made again by themselves
+                refresh_days(watch)
+        marks, sites = (
+            conn.execute(f"SELECT count(*) FROM {name}").fetchone()[0]
+            for name in ("day_mark", "day_mark_site")
+        )
+        places = len({fleet.devices[d].site for d in devices})
+        assert marks == 0
+        assert 0 < sites <= 2 * 8 * places
+        # what others write in the same transaction has its own mark
+        with conn.transaction(), conn.cursor() as cursor:
+            old = np.array([begin], dtype=np.int64)
+            with day_marks.noted(cursor, fleet, [(np.array(devices[:1], dtype=np.int32), old)]):
+                pass
+            _emission(conn, "inv-2", "999000", 7)
+        _same(watch, _SHOWN)
+        assert refresh_days(watch) > 0
+        _same(watch, _SHOWN | _KEPT)
+        assert watch.execute("SELECT count(*) FROM v_day_mark").fetchone() == (0,)
 
 
 @pytest.fixture

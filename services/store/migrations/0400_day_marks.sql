@@ -434,8 +434,13 @@ FROM (
         GROUP BY k.device_id
     ) m
     CROSS JOIN LATERAL (
+        SELECT min(tonne_clock(z.timezone, tonne_clock(z.timezone, lower(m.spans))::date::timestamp)) - INTERVAL '3 hours' AS since,
+               max(tonne_clock(z.timezone, (tonne_clock(z.timezone, upper(m.spans) - INTERVAL '1 microsecond')::date + 1)::timestamp)) + INTERVAL '3 hours' AS until
+        FROM (SELECT DISTINCT p.timezone FROM project p) z
+    ) edge
+    CROSS JOIN LATERAL (
         SELECT e.project_id, e.start, e.baseline_ug, e.project_ug, e.leakage_ug, e.reduction_ug FROM interval_emission e
-        WHERE e.device_id = m.device_id AND e.start >= lower(m.spans) - INTERVAL '26 hours' AND e.start < upper(m.spans) + INTERVAL '26 hours'
+        WHERE e.device_id = m.device_id AND e.start >= edge.since AND e.start < edge.until
         OFFSET 0  -- a fence: by device
     ) r
     JOIN v_project_open o ON o.project_id = r.project_id

@@ -8,18 +8,14 @@ so the consumption at which it vanishes is shown beside it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from mrv.exante.model import Estimate, Flag, Outcome
 from mrv.methodologies import evaluate, find, hypothetical
+from mrv.model import Factors
+from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec, Spec
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mrv.model import Factors
-    from mrv.parameters.inputs import Inputs
 
 METHOD = "ams-iii-c"
 _OF_METHOD = (

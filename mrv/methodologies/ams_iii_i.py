@@ -9,9 +9,9 @@ overloaded, and what its sludge gives off.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from mrv.equations import electricity, wastewater
 from mrv.equations.reductions import reduction
@@ -30,12 +30,8 @@ from mrv.methodologies._live import (
 )
 from mrv.methodologies._shared import EF_GRID, GWP_CH4, LEAKAGE, LOSSES, POWER, TYPE_III
 from mrv.model import Activity, Consumption, Factors, Methodology, Reductions, RoleNeeds
+from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mrv.parameters.inputs import Inputs
 
 ID = "ams-iii-i"
 VERSION = "8.0"

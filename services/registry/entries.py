@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, ClassVar
 
 from mrv.calendar import joined
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from datetime import date, datetime
-    from decimal import Decimal
-
-    from mrv.exports.entered import Acceptance, Authorization, Facility, Registration, Submission
-    from mrv.registry.article6_transfer import TransferClass
-    from mrv.registry.monitoring_plan import Version
-    from mrv.registry.project import Calibration, Sample
+from mrv.exports.entered import Acceptance, Authorization, Facility, Registration, Submission
+from mrv.registry.article6_transfer import TransferClass
+from mrv.registry.monitoring_plan import Version
+from mrv.registry.project import Calibration, Sample
 
 Key = tuple[str, str]  # kind and id
 CHECK_PERCENT = 2

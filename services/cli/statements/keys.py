@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import click
+from psycopg import Connection
 
 from ingest.errors import InputError, ServerError
 from mrv.errors import EnrolmentError
@@ -30,11 +32,6 @@ from services.issuer import log_rotation, signers, trust
 from services.settings import Settings, SettingsError
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from psycopg import Connection
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 

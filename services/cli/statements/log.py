@@ -7,9 +7,10 @@ from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+from psycopg import Connection
 
 from ingest.errors import InputError
 from mrv.log.merkle import consistency_proof, inclusion_proof
@@ -39,10 +40,6 @@ from services.metrics import Metrics
 from services.settings import Settings
 from services.store.postgres.pool import connect
 from services.store.statements import transparency_log as stored
-
-if TYPE_CHECKING:
-    from psycopg import Connection
-
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -14,10 +14,8 @@ from typing import Any
 
 import jinja2
 import pytest
-from click.testing import CliRunner
 from structlog import get_logger
 
-from services.cli.main import main
 from services.metrics import Metrics
 from services.store.api import api_keys
 from services.store.postgres.pool import connect
@@ -28,6 +26,7 @@ from tests.figures.panels import PROJECT, missed
 from tests.figures.pv import pv_losses
 from tests.figures.test_panels import _empty, _filled, _midnight, _never_heard, _silent
 from tests.fix_timescale import _fresh
+from tests.invoked import tonne
 
 # what people typed, shown as they typed it
 TYPED_API = {
@@ -550,14 +549,12 @@ def test_commands_print_the_account(city, monkeypatch):
             "--to",
             end.isoformat(),
         ]
-        result = CliRunner().invoke(main, [*said, "--json"])
-        assert result.exit_code == 0, result.output
+        result = tonne(*said, "--json", code=0)
         shown = json.loads(result.stdout)
         assert sum(r["reduction_ug"] for r in shown) == sum(r.reduction for r in rows)
         assert sum(r["project_ug"] for r in shown) == sum(r.emitted for r in rows)
     if account.actions:
-        result = CliRunner().invoke(main, ["programme", "progress", "--json"])
-        assert result.exit_code == 0, result.output
+        result = tonne("programme", "progress", "--json", code=0)
         for one in json.loads(result.stdout)["actions"]:
             own = _under(account, one)
             wanted = _of_year(account, own, _year(account))

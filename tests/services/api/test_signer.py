@@ -168,6 +168,12 @@ def hand_in(apart, name, what, body, who, **headers):
     )
 
 
+def entered(conn, name):
+    """Entries of the log by which a statement is issued."""
+    asked = "SELECT count(*) FROM log_entry WHERE statement_id = %s AND kind = 'issued'"
+    return conn.execute(asked, [name]).fetchone()[0]
+
+
 def test_who_waits_for_the_signer_keeps_nobody_from_writing(apart, logins):
     """With an operator's stolen key, nobody could revoke it while the signer is away."""
     headers = {"Prefer": "wait=20", "Authorization": f"Bearer {apart.tokens['operator']}"}
@@ -241,10 +247,7 @@ def test_a_statement_is_issued_though_the_web_process_has_no_key(apart, logins):
     with signing(apart, logins):
         assert job(apart, one.headers["location"])["result"]["state"] == "issued"
     with connect(apart.database_url) as conn:
-        entered = conn.execute(
-            "SELECT count(*) FROM log_entry WHERE statement_id = %s AND kind = 'issued'", [name]
-        ).fetchone()
-    assert entered == (1,)
+        assert entered(conn, name) == 1
     receipt = apart.ask(f"/v1/statements/{name}/receipt")
     assert receipt.status_code == 200
 
@@ -278,18 +281,12 @@ def test_a_crash_between_loses_nothing_and_signs_nothing_twice(apart, logins, mo
         with pytest.raises(Killed), connect(url, role="tonne_mrv", autocommit=True) as conn:
             runner.once(conn)
         with connect(apart.database_url) as conn:
-            found = conn.execute(
-                "SELECT count(*) FROM log_entry WHERE statement_id = %s", [name]
-            ).fetchone()
-        assert found == (0,), at
+            assert entered(conn, name) == 0, at
     monkeypatch.setattr(queue, "answer", real)
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         assert runner.once(conn)
         assert not runner.once(conn)
-        entered = conn.execute(
-            "SELECT count(*) FROM log_entry WHERE statement_id = %s AND kind = 'issued'", [name]
-        ).fetchone()
-    assert entered == (1,)
+        assert entered(conn, name) == 1
     assert apart.ask(wanted.headers["location"], "operator").json()["state"] == "done"
     # one that ends the process each time is given up, and the queue goes on
     poison = apart.ask(f"/v1/statements/{name}/issue", "operator", "POST", headers=ASYNC)
@@ -431,12 +428,8 @@ def test_a_stolen_web_process_gets_only_what_people_have_signed(apart, logins):
             " WHERE r.principal IS NULL AND r.actor = 'the operator'"
         ).fetchall()
         assert len(errors) == 7
-        assert {error for _, error in errors} <= {
-            "StatementStateError",
-            "InputError",
-            "EnrolmentError",
-            "RegistryError",
-        }
+        known = {"StatementStateError", "InputError", "EnrolmentError", "RegistryError"}
+        assert {error for _, error in errors} <= known
         assert conn.execute("SELECT count(*) FROM log_entry").fetchone() == before
     assert apart.ask(f"/v1/statements/{apart.draft}", "operator").json()["state"] == "draft"
 

@@ -13,7 +13,11 @@ from ingest.reading import Block, Registers, Stated
 
 
 def read(reading: Registers, profile: Profile) -> Stated:
-    """Values of the registers that a reading holds, in the units of the profile."""
+    """
+    Values of the registers that a reading holds, in the units of the profile.
+
+    Where the profile reads none of them, the reading says so: `no_known_channel`.
+    """
     values: dict[str, float | None] = {}
     for source in profile.channels.values():
         if source.register is None:

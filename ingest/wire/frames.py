@@ -92,7 +92,14 @@ def add_frame(
 
 
 def within(places: Int32, count: int, what: str) -> None:
-    """Refuse a place that is none of so many."""
+    """
+    Refuse a place that is none of so many.
+
+    Raises
+    ------
+    ValueError
+        Naming what it is a place of, and the largest.
+    """
     if len(places) and (places.min() < 0 or places.max() >= count):
         raise ValueError(f"{what} {places.max()} of {count}")
 

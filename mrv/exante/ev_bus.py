@@ -32,7 +32,11 @@ _USABLE = Fraction(4, 5)
 
 
 def compute(inputs: Inputs, factors: Factors, where: str) -> Outcome:
-    """DD = route * trips * days * buses; EC = DD * SEC; ER by AMS-III.C."""
+    """
+    DD = route * trips * days * buses [km]; EC = DD * SEC [kWh]; ER by AMS-III.C [tCO2].
+
+    Consumption at which ER is 0: BE / (EF * (1 + TDL)) / DD [kWh/km].
+    """
     daily_km = inputs["route_km"] * inputs["trips_per_bus_day"]
     distance = daily_km * inputs["days_per_year"] * inputs["buses"]
     charging_kwh = distance * inputs["kwh_per_km"]

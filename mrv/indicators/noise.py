@@ -47,7 +47,14 @@ def figures(inputs: Inputs, table: Table) -> Mapping[str, Any]:
 
 
 def judge(inputs: Inputs, table: Table) -> Mapping[str, Any]:
-    """Limits of the area by day and night, and which of them is exceeded. [dBA]."""
+    """
+    Limits of the area by day and night, and which of them is exceeded. [dBA].
+
+    Raises
+    ------
+    IndicatorError
+        When the table has none for the area.
+    """
     limits: dict[str, Fraction] = {}
     exceeded = []
     for part in ("day", "night"):

@@ -9,6 +9,7 @@ unknown channels and missing ones are settled once a bucket, in columns.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
@@ -20,15 +21,13 @@ from ingest import line_buckets as lines
 from ingest.codecs import json_object, senml_json, sparkplug_b
 from ingest.columns import UNUSABLE, Bucket, Rejected, convert
 from ingest.errors import PayloadError
+from ingest.formats.row_reading import Given
 from ingest.model import NULL, Frame
 from ingest.profiles import register_blocks
 from ingest.reading import MAX_MS, Names, Reading, Registers, Row, Stated, time_us
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
-
     from ingest.columns import Key
-    from ingest.formats.row_reading import Given
     from ingest.model import Column, Device, Fleet
 
 __all__ = ["MAX_PAYLOAD", "Decoded", "Rejected", "decode"]

@@ -8,17 +8,15 @@ whatever the grid: no watt-hour is made or lost.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ingest.model import INTERVAL_US, NULL, OTHER_FIELDS, IntervalRows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from numpy.typing import NDArray
-
     from ingest.model import Int16, Int32, Int64
 
     Light = Callable[[Int32, Int16, Int64], NDArray[np.bool_]]

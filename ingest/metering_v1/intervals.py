@@ -8,17 +8,15 @@ whatever the grid: no watt-hour is made or lost.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ingest.model import INTERVAL_US, NULL, IntervalRows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from numpy.typing import NDArray
-
     from ingest.model import Int16, Int32, Int64
 
 MEASURED, ESTIMATED, UNKNOWN = _KINDS = 0, 1, 2

@@ -11,10 +11,10 @@ import numpy as np
 from ingest import classes, profiles, units
 from ingest.classes import QUANTITY_INDEX
 from ingest.metering_v1.registers import Meter, rates
+from ingest.model import Device, Fleet, Float64, Int64
 
 if TYPE_CHECKING:
     from ingest.classes import Channel, DeviceClass
-    from ingest.model import Device, Fleet, Float64, Int64
 
 _FAR = int(np.iinfo(np.int64).max)
 

@@ -18,6 +18,7 @@ account, and mrv/accounting/coverage knows it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -26,8 +27,6 @@ import numpy as np
 from ingest.model import INTERVAL_US, NULL
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ingest.model import Int64, Replacement
 
 # how long a register may be away and still be known when it comes back: a low

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ingest.model import others
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from ingest.model import Float64, Int32, Int64
 
 NEVER = -(2**62)

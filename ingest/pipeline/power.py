@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ingest import rates
 from ingest.intervals import ESTIMATED, UNKNOWN, Steps
 from ingest.model import POWER_GAP_US
+from ingest.pipeline.meter_state import Register
+from ingest.pipeline.register_bounds import RegisterColumn
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from ingest.model import Float64, Int32, Int64
-    from ingest.pipeline.meter_state import Register
-    from ingest.pipeline.register_bounds import RegisterColumn
 
 
 class Power(NamedTuple):

@@ -10,10 +10,12 @@ step is worth is judged by `meter`, with bounds that no limit here can move.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ingest import classes
 from ingest.limits import UNIT_LEVELS
@@ -35,10 +37,6 @@ from ingest.quality import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from numpy.typing import NDArray
-
     from ingest.classes import Channel
     from ingest.model import Column, Float64, Frame, Int32
 

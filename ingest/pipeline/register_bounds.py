@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from math import isfinite
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ingest import classes, profiles, units
 from ingest.classes import QUANTITY_INDEX, Channel, DeviceClass
@@ -16,10 +18,6 @@ from ingest.registers import MARGIN, MARGIN_RATED, Meter, rates
 from ingest.sun import QUARTERS, lit, lit_of_day, lit_us
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from numpy.typing import NDArray
-
     from ingest.model import Device, Fleet, Float64, Int16, Int32, Int64
 
 _Number = TypeVar("_Number", bound=np.generic)

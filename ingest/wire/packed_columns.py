@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from ingest.decode import Rejected
 from ingest.model import NULL
@@ -25,8 +26,6 @@ from ingest.wire.frames import add_frame, known_class, within
 from ingest.wire.record_batch import Parcel
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from ingest.model import Column, Fleet, Frame
 
 _LENGTH = struct.Struct(">I")

@@ -9,6 +9,7 @@ took it.  A refused message that speaks for no device goes by its topic.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from zlib import crc32
@@ -19,8 +20,6 @@ from ingest.decode import Rejected
 from ingest.model import Frame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from ingest.model import Int32
 
 

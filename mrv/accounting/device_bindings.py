@@ -8,6 +8,7 @@ at one base unit of the year: there is no second formula here.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -24,15 +25,13 @@ from mrv.errors import MethodologyError
 from mrv.factors.brought import bounded
 from mrv.factors.ledger import Ledger
 from mrv.methodologies import find, reduction, unit_reductions
+from mrv.model import Factors, Methodology, Reductions, RoleNeeds
 from mrv.parameters.inputs import Inputs, read
 from mrv.registry.project import Project, ProjectDevice, service_intervals
 from mrv.rounding import UG_PER_T, Rates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
     from ingest.model import Fleet, Int64
-    from mrv.model import Factors, Methodology, Reductions, RoleNeeds
 
 Span = tuple[int, int]
 # Of a base unit: baseline, project, leakage, withheld. [ug CO2e]

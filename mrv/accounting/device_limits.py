@@ -9,19 +9,18 @@ stays, since it costs the claimant.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ingest.model import HOUR_US, INTERVAL_US
+from mrv.accounting.coverage import Service
 from mrv.calendar import days
+from mrv.model import Most
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ingest.model import Int64
-    from mrv.accounting.coverage import Service
-    from mrv.model import Most
 
 # An inverter may run above its rating for a while; as metering allows it.
 MARGIN_PERCENT = 110

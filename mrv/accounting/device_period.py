@@ -11,6 +11,7 @@ the worse of the two (mrv/accounting/conservative_range.py).
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
@@ -44,8 +45,6 @@ from mrv.registry.project import (
 from mrv.rounding import exact_sum
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
     from ingest.model import Device, Int32, Int64, IntervalRows
 
 

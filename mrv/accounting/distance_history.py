@@ -16,21 +16,17 @@ condition says so.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from ingest.model import HOUR_US, INTERVAL_US
 from mrv.accounting.device_period import Monitored, Raised
 from mrv.accounting.period_result import Finding
 from mrv.calendar import local_date, utc_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from mrv.model import Consumption, Methodology
-    from mrv.registry.project import Usage
+from mrv.model import Consumption, Methodology
+from mrv.registry.project import Usage
 
 WEEKS = 4
 LEAST = Fraction(9, 10)

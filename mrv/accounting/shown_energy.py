@@ -16,6 +16,7 @@ certain.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -36,8 +37,6 @@ from mrv.methodologies import find
 from mrv.registry.project import Project, Unshown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from ingest.model import Device, Fleet, Float64, Frame, Int64, IntervalRows
 
 POWER = "above the integral of its own power"

@@ -10,15 +10,14 @@ enters no tonne.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
+from mrv.environment.clock import Day
 from mrv.environment.kinds import Row
 from mrv.environment.parts import known
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from mrv.environment.clock import Day
     from mrv.environment.kinds import Hourly
 
 DRY_CM, WET_CM = -15.0, 0.0

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ingest.model import Device
 from mrv import indicators, limits
+from mrv.environment.clock import Day
 from mrv.environment.kinds import MEANS, SURFACE, Row
 from mrv.environment.parts import amount, known, mean, number, verdict
 from mrv.errors import IndicatorError, MethodologyError
 from mrv.rounding import exact_text
 
 if TYPE_CHECKING:
-    from ingest.model import Device
-    from mrv.environment.clock import Day
     from mrv.environment.kinds import Hourly
 
 _INDEX = "vn-wqi"

@@ -21,10 +21,10 @@ from mrv.log.checkpoint import read_head
 from mrv.log.note import DASH, NoteKey, signature_lines
 from mrv.log.vkey import COSIGNATURE, ML_DSA_COSIGNATURE, NOTE, Vkey
 from mrv.signatures import ed25519, ml_dsa
+from mrv.signatures.keys import SigningKey
 from mrv.signatures.multibase import encode_base64
 
 if TYPE_CHECKING:
-    from mrv.signatures.keys import SigningKey
     from mrv.signatures.ml_dsa import MlDsaKey
 
 _ID_BYTES, _TIME_BYTES = 4, 8

@@ -9,19 +9,15 @@ know no such part: they show what meters count, and the close adds the rest.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date
-from typing import TYPE_CHECKING
+from fractions import Fraction
 
 from mrv.methodologies._shared import EF_GRID, LEAKAGE, LOSSES, NOTHING
 from mrv.model import GAINING, PERIOD, Activity, Candidate, Factors, RoleNeeds
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from fractions import Fraction
-
-    from mrv.parameters.inputs import Inputs
-    from mrv.parameters.specs import ParameterSpec
+from mrv.parameters.inputs import Inputs
+from mrv.parameters.specs import ParameterSpec
 
 WH_PER_MWH = 10**6
 G_PER_T = 10**6

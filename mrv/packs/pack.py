@@ -25,10 +25,12 @@ An evidence pack as it was read: the bytes of its documents, its tables as colum
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ingest.classes import QUANTITY_INDEX
 from ingest.model import Frame, IntervalRows
@@ -38,10 +40,6 @@ from mrv.signatures.canonical import legible
 from mrv.statement.evidence_rows import FIELDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from numpy.typing import NDArray
-
     from ingest.model import Fleet, Int32, Int64
 
 STATEMENT, VERIFICATION, RECEIPT = "statement.json", "verification.json", "receipt.txt"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode, b64encode
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -23,8 +24,6 @@ from ingest.reading import Reading, Registers, Row, Stated, time_us
 from mrv.errors import SignedValueError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ingest.formats.cose_batch import Batch
 
 _LONGEST = 1_000_000

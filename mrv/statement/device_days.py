@@ -7,11 +7,14 @@ them: the leaves of a statement and those of a sealed day are the same leaves.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
 from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ingest.classes import QUANTITIES
 from ingest.model import NULL
@@ -21,11 +24,6 @@ from mrv.signatures.row_bytes import Rows, column_bytes
 from mrv.statement.evidence_rows import FIELDS, TABLE, blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-    from datetime import date
-
-    from numpy.typing import NDArray
-
     from ingest.model import Fleet, Frame, Int32, Int64, IntervalRows
 
 

@@ -6,6 +6,7 @@ Check meters, invoices, prior statements, certified energy, and time that no sta
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
@@ -32,8 +33,6 @@ from mrv.signatures.canonical import MAX_SAFE_INTEGER
 from mrv.statement.arrival import Arrivals, Arrived
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
     from ingest.model import Int64
 
 

@@ -15,11 +15,11 @@ from mrv.documents.plan import (
     UsageBefore,
 )
 from mrv.registry import monitoring_plan
+from mrv.registry.project import Calibration, Project, Sample, Usage
 from mrv.statement.plan_values import number_out, time_out, values_out
 
 if TYPE_CHECKING:
     from mrv.registry.monitoring_plan import Version
-    from mrv.registry.project import Calibration, Project, Sample, Usage
 
 
 def place_out(place: tuple[float, float] | None) -> PlaceExtract | UnsetType:

@@ -8,6 +8,7 @@ its end is known, as it is not while readings arrive.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -21,8 +22,6 @@ from ingest.pipeline.quality_state import Watched
 from ingest.pipeline.quality_tests import judge
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ingest.model import Fleet, Frame, Int16, Int32, Int64
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from psycopg_pool import ConnectionPool
 from starlette.concurrency import run_in_threadpool
 
 from services.api.principals import CHALLENGE, Principal
@@ -11,8 +12,6 @@ from services.api.problems import ProblemError
 from services.store.api import api_keys
 
 if TYPE_CHECKING:
-    from psycopg_pool import ConnectionPool
-
     from services.api.oidc import Tokens
     from services.store.api.api_keys import ApiKey
 

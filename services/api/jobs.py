@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from fastapi import Header
+from psycopg import Connection
 
 from mrv.report import MEDIA_TYPES, Format
 from services.api import schemas as shapes
@@ -19,8 +20,6 @@ from services.store.statements import file_jobs
 from services.store.statements import signer_requests as queue
 
 if TYPE_CHECKING:
-    from psycopg import Connection
-
     from services.store.statements.file_jobs import FileJob
     from services.store.statements.signer_requests import Progress
     from services.store.statements.signer_requests import Request as Wanted

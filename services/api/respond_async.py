@@ -12,10 +12,10 @@ from services.api.jobs import ACCEPTED, file_job_of
 from services.api.preferences import Preferences
 from services.api.principals import PUBLIC
 from services.api.problems import ProblemError
+from services.api.request_context import Asked
 from services.store.statements import file_jobs
 
 if TYPE_CHECKING:
-    from services.api.request_context import Asked
     from services.store.statements.file_jobs import Wanted
 
 _TOO_MANY = 429

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+from psycopg import Connection
 
 from ingest.mqtt.templates import parse
 from services.identity import mosquitto, principals, rabbitmq
@@ -13,11 +17,6 @@ from services.store.registry import credentials
 from services.store.registry.entries_from_rows import load_registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from psycopg import Connection
-
     from services.identity.mosquitto import Listening
     from services.identity.principals import Principal
 

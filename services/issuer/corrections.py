@@ -8,7 +8,10 @@ changed.  Whether it is submitted and issued is for people to say.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
+
+from psycopg import Connection
 
 from ingest.errors import InputError
 from mrv.signatures import canonical
@@ -22,10 +25,6 @@ from services.store.statements import statements
 from services.store.statements import transparency_log as log
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from psycopg import Connection
-
     from services.store.statements.statements import Stored
 
 ACTOR = "tonne log seal"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from psycopg import Connection
+
 from mrv.errors import StatementStateError
 from mrv.statement.findings import SIGNED_BY, What, sign_event
 from services.issuer import documents as steps
 
 if TYPE_CHECKING:
-    from psycopg import Connection
-
     from services.issuer.documents import Signer
 
 

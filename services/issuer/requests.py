@@ -9,7 +9,12 @@ does it; the web process can then neither sign nor write what stands under a sig
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import UUID
+
+from psycopg import Connection
 
 from ingest.errors import InputError, RegistryError, ServerError
 from mrv.documents.statement import claims_of
@@ -26,12 +31,6 @@ from services.store.statements import signer_requests as queue
 from services.store.statements import statements
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
-    from uuid import UUID
-
-    from psycopg import Connection
-
     from services.issuer.close import Closed
     from services.store.statements.signer_requests import Answer, Request
 

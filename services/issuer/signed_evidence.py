@@ -8,9 +8,14 @@ registry's keys and tells a register of energy at a synchronised time is taken.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from psycopg import Connection
+
+from ingest.model import Device
 from mrv.calendar import days, utc_text
 from mrv.documents.plan import SignedExtract, SignedRegister, SignedValueKept, SigningKeyNamed
 from mrv.errors import SignedValueError
@@ -22,12 +27,6 @@ from services.store.registry.entries_from_rows import load_meter_keys
 from services.store.statements.period_evidence import load_serials
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from datetime import datetime
-
-    from psycopg import Connection
-
-    from ingest.model import Device
     from services.store.messages.signed_values import Candidate
 
     _Tried = tuple[Candidate, Checked, Item]

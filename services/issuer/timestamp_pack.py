@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
+
+from psycopg import Connection
 
 from mrv.errors import LogError
 from mrv.log.merkle import inclusion_proof
@@ -17,10 +20,6 @@ from services.store.statements import timestamp_tokens as stored
 from services.store.statements import transparency_log as log
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from psycopg import Connection
-
     from services.store.statements.timestamp_tokens import Token
 
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n?", re.DOTALL)

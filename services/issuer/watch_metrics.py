@@ -8,6 +8,7 @@ a fleet as online that nobody has heard of since.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import Counter
@@ -15,14 +16,12 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from services.clock import now_us
+from services.issuer.audit import AuditReport
+from services.store.api.webhooks import Waiting
+from services.store.views.fleet_metrics import Gauges
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from services.issuer.audit import AuditReport
     from services.metrics import Metrics
-    from services.store.api.webhooks import Waiting
-    from services.store.views.fleet_metrics import Gauges
 
 _OVERDUE = "tonne_columnstore_overdue_chunks"
 _WITNESSES = "tonne_log_cosignatures_waiting_seconds"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,8 +16,6 @@ from mrv.environment.hours import NEEDED_US, covers_us, starts
 from services.store.timeseries.indicator_values import Span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
     from ingest.model import Fleet, Frame, Int64, IntervalRows
 
 FLOW = QUANTITY_INDEX["flow"]

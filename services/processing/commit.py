@@ -18,14 +18,18 @@ Whoever has rows of its own to write opens the transaction and calls `write` in 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
+from psycopg import Connection, Cursor
 from psycopg.errors import UniqueViolation
 
+from ingest.decode import Rejected
+from ingest.model import Fleet, Frame, Int32
 from ingest.pipeline import FROM_START, MeterState
 from ingest.pipeline.meter_state import NEVER
 from ingest.pipeline.quality_state import NEAR_US
@@ -33,6 +37,7 @@ from services.clock import now_us
 from services.processing import reprocess as late
 from services.processing import station_indicators as stations
 from services.processing import windows
+from services.processing.affected_periods import Touched
 from services.processing.backlog import Backlog
 from services.processing.batch import Answered, Batch, Committed, Written
 from services.processing.bounds import expected
@@ -59,13 +64,6 @@ from services.store.timeseries.last_seen import Seen
 from services.vault.errors import DamagedError, VaultError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-    from psycopg import Connection, Cursor
-
-    from ingest.decode import Rejected
-    from ingest.model import Fleet, Frame, Int32
-    from services.processing.affected_periods import Touched
     from services.store.messages.dead_letter_write import Letters
 
 

@@ -9,6 +9,7 @@ import psycopg
 
 from ingest.errors import RegistryError
 from services.registry.document import document
+from services.registry.entries import Entry, Registry
 from services.registry.files import Incoming
 from services.registry.plan import Plan, plan
 from services.store.postgres.jsonb import jsonb
@@ -19,8 +20,6 @@ from services.store.registry.write import write_entries
 
 if TYPE_CHECKING:
     from psycopg import Connection
-
-    from services.registry.entries import Entry, Registry
 
 
 def import_registry(

@@ -7,6 +7,7 @@ that says nothing, or the opposite of another, is refused where it stands.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ingest import classes
@@ -14,12 +15,10 @@ from ingest.errors import ProfileError
 from ingest.limits import NAMES
 from ingest.pipeline.flags import TIME
 from services.registry.entries import Quality
+from services.registry.fields import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
     from ingest.classes import Channel, DeviceClass
-    from services.registry.fields import Row
 
 _OWN = ("channel", "from", "reason")
 _GAUGES_ONLY = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from datetime import date
 from decimal import Decimal
@@ -35,8 +36,6 @@ from services.registry.entries import (
 from services.registry.fields import MAX_WHOLE, Row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from services.registry.wire import Register
 
 Item = TypeVar("Item")

@@ -12,6 +12,7 @@ import http.client
 import socket
 import ssl
 import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,8 +20,6 @@ from ingest.errors import InputError
 from services.webhooks.addresses import addresses_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from services.webhooks.addresses import Network, Target
 
 DEADLINE_S = 15.0

@@ -7,6 +7,7 @@ come by themselves; what was signed is kept beside them, to be verified with the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ingest.codec import Codec
@@ -25,8 +26,6 @@ from ingest.formats import cose_batch
 from ingest.reading import SIGNED_VALUE, Reading, Stated
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ingest.formats.cose_batch import Batch
 
 # in the order in which they are asked otherwise; plain JSON looks like all JSON

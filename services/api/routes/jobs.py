@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated, cast
 from uuid import UUID
 
 from fastapi import APIRouter, Path
+from psycopg import Connection
 from starlette.responses import Response
 
+from mrv.report import Format
 from services.api import schemas as shapes
 from services.api.jobs import DONE, file_job_of, job_of
 from services.api.paging import current
@@ -20,9 +22,6 @@ from services.store.statements import file_jobs
 from services.store.statements import signer_requests as queue
 
 if TYPE_CHECKING:
-    from psycopg import Connection
-
-    from mrv.report import Format
     from services.store.statements.file_jobs import FileJob
 
 router = APIRouter(tags=["life of a statement"])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Path, Query
+from psycopg import Connection
 from starlette.responses import Response
 
 from mrv.calendar import utc_text
@@ -27,10 +29,6 @@ from services.store.views import listing
 from services.store.views.listing import PUBLIC_STATES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from psycopg import Connection
-
     from services.store.statements.statements import Event, Stored
 
 router = APIRouter(tags=["statements"])

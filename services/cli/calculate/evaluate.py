@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,8 +20,6 @@ from services.cli.calculate.json_input import name_of, read_json
 from services.cli.calculate.json_output import write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from mrv.registry.programme_systems import System
 
 

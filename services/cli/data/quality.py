@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import click
+from psycopg import Connection
 
 from ingest.pipeline.meter_comparison import Difference, compare
 from services.cli.options.database_url import database_url
@@ -20,8 +21,6 @@ from services.store.timeseries import device_quality as flagged
 from services.store.timeseries import queries as series
 
 if TYPE_CHECKING:
-    from psycopg import Connection
-
     from services.store.timeseries.device_quality import Flagged
 
 _SHOWN = 20

@@ -179,9 +179,6 @@ def credentials_(devices: tuple[str, ...], *, expiring: int | None, as_json: boo
         found = [
             c for c in found if c.revoked is None and c.expires is not None and c.expires < end
         ]
-    if as_json:
-        print_json(found)
-        return
     rows = [
         (
             c.principal,
@@ -193,7 +190,7 @@ def credentials_(devices: tuple[str, ...], *, expiring: int | None, as_json: boo
         for c in found
     ]
     head = ("principal", "kind", "issued", "expires", "revoked")
-    click.echo(table(head, rows, empty="no such credential is on record"))
+    print_result(found, table(head, rows, empty="no such credential is on record"), as_json=as_json)
 
 
 def _show(done: list[Result], *, as_json: bool) -> None:

@@ -11,6 +11,7 @@ import click
 
 from ingest import classes, profiles
 from ingest.errors import RegistryError
+from ingest.model import Device
 from mrv.calendar import zone
 from services.cli.errors import Exit
 from services.cli.options.database_url import database_url
@@ -20,7 +21,6 @@ from services.store.registry.load import load_fleet
 from services.store.timeseries import recent_messages as arrivals
 
 if TYPE_CHECKING:
-    from ingest.model import Device
     from services.store.timeseries.recent_messages import Arrival, Refusal
 
 _POLL_S = 1.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import click
+from psycopg import Connection
 
 from ingest.errors import InputError
 from services.cli.errors import Exit
@@ -21,8 +22,6 @@ from services.store.postgres.pool import connect
 from services.store.statements import timestamp_tokens as stored
 
 if TYPE_CHECKING:
-    from psycopg import Connection
-
     from services.issuer.timestamps import Policy
 
 

@@ -7,6 +7,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, get_args
 
 import click
+from psycopg import Connection
 
 from services.cli.groups import Group
 from services.cli.options.choice import Choice
@@ -19,8 +20,6 @@ from services.store.statements import units as store
 from services.store.statements.statements import find
 
 if TYPE_CHECKING:
-    from psycopg import Connection
-
     from services.store.statements.units import UnitState
 
 

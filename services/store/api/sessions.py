@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from psycopg import Connection
 
 from services.store.api import api_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from psycopg import Connection
-
     from services.store.api.api_keys import ApiKey
 
 LASTS_S = 12 * 3600

@@ -8,18 +8,16 @@ Format: PostgreSQL documentation, COPY, "Binary Format".
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ingest.model import NULL
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
-
     from ingest.model import Float64, Int64
 
     Bytes = NDArray[np.uint8]

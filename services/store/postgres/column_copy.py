@@ -14,19 +14,17 @@ behind its own length.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
+from psycopg import Cursor
 
 from ingest.model import NULL
 from services.store.postgres.binary_copy import EPOCH_2000_US, HEADER, TRAILER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from numpy.typing import NDArray
-    from psycopg import Cursor
-
     from ingest.model import Int32
 
 # PostgreSQL type -> how its binary form stands in the stream

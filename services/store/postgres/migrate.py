@@ -15,9 +15,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -29,9 +31,6 @@ from services.store.postgres.pool import connect, shown
 from services.store.postgres.prerequisites import make_extensions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from importlib.resources.abc import Traversable
-
     from psycopg import Connection
 
     from services.store.postgres.chunk_intervals import Length

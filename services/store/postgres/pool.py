@@ -7,6 +7,7 @@ the schema all read the same, whichever command met them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -15,8 +16,6 @@ from ingest.addresses import parts_of
 from ingest.errors import ServerError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from psycopg import Connection
 
 CONNECT_TIMEOUT_S = 10

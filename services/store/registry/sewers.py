@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -11,9 +13,6 @@ from services.sewers.assets import Asset, Cell, Event
 from services.sewers.rows import COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from datetime import date
-
     from psycopg import Connection
 
 _STORED = (*COLUMNS, "path", "extent")

@@ -7,9 +7,13 @@ Checkpoints of metering: register marks stored beside interval rows, to go on fr
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
+from psycopg import Cursor
+from psycopg.rows import TupleRow
 
 from ingest import classes
 from ingest.classes import QUANTITY_INDEX, Channel
@@ -22,12 +26,6 @@ from services.store.postgres import column_copy
 from services.store.postgres.timestamps import stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from numpy.typing import NDArray
-    from psycopg import Cursor
-    from psycopg.rows import TupleRow
-
     from ingest.model import Fleet, Int16, Int32, Int64
 
 _US = "(extract(epoch FROM {}) * 1000000)::bigint"

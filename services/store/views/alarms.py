@@ -7,9 +7,11 @@ its projects are among them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from psycopg import errors
+from psycopg.rows import TupleRow
 
 from ingest.errors import InputError, RegistryError
 from mrv.errors import StatementStateError
@@ -17,10 +19,7 @@ from services.registry.alarm_rules import kinds
 from services.store.views.silence_causes import TO_DO, causes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 STATES = ("open", "acknowledged", "cleared")
 SEVERITIES = ("critical", "major", "minor")

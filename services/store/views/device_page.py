@@ -8,6 +8,7 @@ registered is known by its refused messages.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
@@ -19,8 +20,6 @@ from services.store.views.listing import device as registered
 from services.store.views.silence_causes import TO_DO
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from psycopg import Connection
 
 _UNITS = {q.name: q.unit for q in QUANTITIES}

@@ -7,17 +7,16 @@ abroad is worked out from the second.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+
+from psycopg import Connection
 
 from ingest.errors import RegistryError
 from mrv.registry.article6_transfer import rules, transferable
 from services.store.registry import programme as stored
 
 if TYPE_CHECKING:
-    from decimal import Decimal
-
-    from psycopg import Connection
-
     from services.store.registry.programme import ActionYear, ProjectCredits
 
 _ACCOUNTS = (

@@ -7,13 +7,11 @@ from contextlib import ExitStack
 
 import psycopg
 import pytest
-from click.testing import CliRunner
 
 from ingest.errors import InputError, ServerError
 from mrv.log.cosignature import cosignatures
 from mrv.log.note import NoteKey
 from mrv.log.policy import read_policy
-from services.cli.main import main
 from services.issuer import cosigning
 from services.issuer.audit import audit
 from services.issuer.cosigning import Cosigning, Witnesses, have_cosigned
@@ -23,6 +21,7 @@ from services.store.postgres.pool import connect
 from services.store.statements import transparency_log as log
 from services.store.statements import witness_lines as stored
 from tests.fix_timescale import _fresh
+from tests.invoked import tonne
 from tests.planted import planted
 from tests.ports import free_port
 from tests.services.issuer import logged, plant
@@ -69,7 +68,7 @@ def _tonne(url, home, file, *words, **more):
         "TONNE_WITNESS_POLICY": str(file),
         **more,
     }
-    return CliRunner().invoke(main, words, env=env)
+    return tonne(*words, env=env)
 
 
 @needs_judge

@@ -5,14 +5,12 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import psycopg
 import pytest
-from click.testing import CliRunner
 
 from mrv.errors import EnrolmentError, StatementStateError
 from mrv.packs.reader import read_pack
 from mrv.signatures import canonical
 from mrv.statement.status import sign_list
 from mrv.verify import verify
-from services.cli.main import main
 from services.issuer import audit as audits
 from services.issuer import external_signatures as accept
 from services.issuer import keys
@@ -23,6 +21,7 @@ from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import status_lists
 from services.store.timeseries import arrivals
+from tests.invoked import printed
 from tests.opinions import concluded
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
@@ -33,13 +32,6 @@ TWO = plant.REGISTRY + "programme: {name: HP, actions: [], issue_signatures: 2}\
 
 def _connect(url):
     return connect(url, role="tonne_mrv", autocommit=True)
-
-
-def tonne(*words, code=0):
-    """Run a command."""
-    told = CliRunner().invoke(main, [str(word) for word in words])
-    assert told.exit_code == code, (told.output, told.exception)
-    return told.output
 
 
 @pytest.fixture
@@ -162,11 +154,11 @@ def test_two_people_issue_where_the_registry_says_so(plant_of, tmp_path):
     with _connect(url) as conn:
         export(conn, name, pack)
     out = tmp_path / "approval.json"
-    tonne("statement", "approve", pack, "--key", "the-director", "--out", out)
+    printed("statement", "approve", pack, "--key", "the-director", "--out", out)
     with _connect(url) as conn:
         document = canonical.parse_object(out.read_bytes())
         assert accept.approval(conn, name, document) == 2
-    told = tonne("statement", "issue", name, "--key", "the-operator", "--json")
+    told = printed("statement", "issue", name, "--key", "the-operator", "--json")
     assert '"state": "issued"' in told
     report = checked(url, name, tmp_path / "pack")
     assert report.exit_code == 0, report.missing
@@ -186,7 +178,7 @@ def test_a_stolen_approvers_key_issues_nothing(plant_of):
     with _connect(url) as conn:
         life.approve(conn, name, who["operator"])
         life.approve(conn, name, who["director"])
-    tonne("keys", "revoke", "the-director")
+    printed("keys", "revoke", "the-director")
     with _connect(url) as conn:
         with pytest.raises(EnrolmentError, match=r"cannot be issued|counts until"):
             life.issue(conn, name, who["log"], "test")
@@ -198,7 +190,7 @@ def test_the_newest_list_is_published_and_none_that_is_false(plant_of, tmp_path)
     """A reader who asks the server would be told that a revoked statement counts."""
     url, who = plant_of()
     name = verified(url, who)
-    tonne("statement", "issue", name, "--key", "the-operator")
+    printed("statement", "issue", name, "--key", "the-operator")
     assert checked(url, name, tmp_path / "one").exit_code == 0
     operator, now = who["operator"], datetime.now(UTC)
     with _connect(url) as conn:
@@ -212,7 +204,7 @@ def test_the_newest_list_is_published_and_none_that_is_false(plant_of, tmp_path)
         # revoked without a key at hand: the list of before says what is not so any more
         life.revoke(conn, name, who["log"], "test", "claimed elsewhere")
         assert accept.untold(conn, "pv", canonical.parse_object(first.document)) == {name}
-    tonne("statement", "status-list", "pv", "--key", "the-operator", "--out", tmp_path / "s.json")
+    printed("statement", "status-list", "pv", "--key", "the-operator", "--out", tmp_path / "s.json")
     assert checked(url, name, tmp_path / "two").exit_code == 1
     with _connect(url) as conn:
         with pytest.raises(StatementStateError, match="not so"):

@@ -2,16 +2,16 @@
 
 import json
 from decimal import Decimal
+from functools import partial
 
 import pytest
-from click.testing import CliRunner
 
-from services.cli.main import main
 from services.issuer import keys
 from services.issuer import transitions as life
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import statements
+from tests.invoked import tonne as invoke
 from tests.opinions import concluded
 from tests.planted import planted
 from tests.services.issuer import plant, sealed
@@ -37,13 +37,7 @@ SECOND = ("2026-03-02", "2026-03-03")
 @pytest.fixture
 def tonne(database_url, monkeypatch):
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
-
-    def run(*arguments, code=0):
-        told = CliRunner().invoke(main, [str(a) for a in arguments])
-        assert told.exit_code == code, (told.output, told.exception)
-        return told
-
-    return run
+    return partial(invoke, code=0)
 
 
 def _mrv(url):

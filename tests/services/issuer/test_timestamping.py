@@ -10,7 +10,6 @@ from functools import partial
 
 import psycopg
 import pytest
-from click.testing import CliRunner
 
 from ingest.errors import ServerError
 from mrv.errors import EnrolmentError
@@ -18,7 +17,6 @@ from mrv.packs.reader import read_pack
 from mrv.report.opinion import evidence_rows
 from mrv.report.words import Words
 from mrv.timestamps.stored_tokens import read
-from services.cli.main import main
 from services.issuer import stamped_issue, timestamps
 from services.issuer import transitions as life
 from services.issuer.pack import export
@@ -28,6 +26,7 @@ from services.logs import get_logger
 from services.metrics import Metrics
 from services.settings import Settings, SettingsError
 from services.store.postgres.pool import connect
+from tests.invoked import tonne
 from tests.opinions import concluded
 from tests.planted import planted
 from tests.ports import free_port
@@ -73,10 +72,6 @@ def asked(authorities, database_url, tmp_path, monkeypatch):
         return timestamps.policy_of(Settings())
 
     return say
-
-
-def tonne(*words):
-    return CliRunner().invoke(main, words)
 
 
 def _verified(url, who):

@@ -5,15 +5,14 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from click.testing import CliRunner
 
-from services.cli.main import main
 from services.processing.registry_import import import_registry
 from services.processing.silence_rates import refresh
 from services.registry.files import read_files
 from services.store.postgres.pool import connect
 from services.store.views.device_page import device_page
 from services.store.views.silence_causes import TO_DO
+from tests.invoked import tonne
 
 CATALOG = Path(__file__).parents[3] / "deploy/catalog/haiphong"
 
@@ -101,8 +100,7 @@ def test_messages_of_a_device_that_is_not_registered_are_found(conn, database_ur
         assert device_page(conn, ["some"], name) is None  # of no project: for nobody's scope
     assert device_page(conn, None, "nobody") is None
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
-    said = CliRunner().invoke(main, ["devices", "show", "new-1"])
-    assert said.exit_code == 0, said.output
+    said = tonne("devices", "show", "new-1", code=0)
     assert "not registered" in said.output
     assert "tonne/v1/gw/new-1/telemetry" in said.output
 
@@ -118,13 +116,11 @@ def test_the_command_shows_what_was_metered(conn, database_url, monkeypatch):
     )
     _heard(conn, "alone", 1)
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
-    said = CliRunner().invoke(main, ["devices", "show", "alone"])
-    assert said.exit_code == 0, said.output
+    said = tonne("devices", "show", "alone", code=0)
     assert "987.7 kWh" in said.output
     assert "12.34 kWh" in said.output
     assert "cause" not in said.output
-    wrong = CliRunner().invoke(main, ["devices", "show", "alon"])
-    assert wrong.exit_code == 2
+    wrong = tonne("devices", "show", "alon", code=2)
     assert "alone" in wrong.output
 
 

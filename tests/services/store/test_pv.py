@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 import psycopg
 import pytest
-from click.testing import CliRunner
 
-from services.cli.main import main
 from services.processing import pv_outlook
 from services.store.postgres.pool import connect
 from services.store.views.device_page import device_page
 from services.store.views.fleet_metrics import refresh_days
+from tests.invoked import tonne
 
 RECORDED = Path(__file__).parents[3] / "deploy/data/nrel_rsf2_inverter_15min.csv"
 SRR = Path(__file__).parents[2] / "mrv/performance/rdtools_srr.json"
@@ -248,9 +247,9 @@ def test_what_dust_took(conn, watching, database_url, monkeypatch):
     for one in ("percent", "low", "high"):
         assert dust[one] == pytest.approx(case[one], abs=0.2 * width)
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
-    said = CliRunner().invoke(main, ["devices", "show", "dusty"]).output
+    said = tonne("devices", "show", "dusty").output
     assert f"{dust['percent']:.2f} % of the energy ({dust['low']:.2f} to" in said
     young = device_page(watching, None, "young")["pv"]["soiling"]
     assert (young["percent"], young["untold"]) == (None, "short")
-    said = CliRunner().invoke(main, ["devices", "show", "young"]).output
+    said = tonne("devices", "show", "young").output
     assert "not told: less than a year of days with a ratio" in said

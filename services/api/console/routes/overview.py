@@ -8,6 +8,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Query, Request
+from markupsafe import Markup
+from psycopg import Connection
 from starlette.responses import RedirectResponse, Response
 
 from ingest.errors import RegistryError
@@ -22,15 +24,12 @@ from services.api.console.session import View
 from services.api.console.translations import Words
 from services.api.principals import PUBLIC
 from services.api.problems import ProblemError
+from services.api.request_context import Asked
 from services.store.views import alarms, city_year, console
 from services.store.views.programme_progress import progress_document
 
 if TYPE_CHECKING:
-    from markupsafe import Markup
-    from psycopg import Connection
-
     from mrv.registry.programme_systems import System
-    from services.api.request_context import Asked
     from services.store.views.city_year import ProjectYear
     from services.store.views.console import ProjectSums, SystemSums
 

@@ -8,19 +8,15 @@ not have yet is absent: bring workers up first.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ingest import classes
+from ingest.classes import DeviceClass
 from ingest.decode import Rejected
-from ingest.model import NULL, Frame
+from ingest.model import NULL, Column, Fleet, Frame, Int32, Int64
 from ingest.wire.envelope import WireError
 from ingest.wire.record_batch import Parcel
-
-if TYPE_CHECKING:
-    from ingest.classes import DeviceClass
-    from ingest.model import Column, Fleet, Int32, Int64
 
 _UPDATE = "; bring workers up to the bridge's version"
 

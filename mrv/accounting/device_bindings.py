@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ingest.classes import QUANTITY_INDEX
-from ingest.model import INTERVAL_US, others
+from ingest.model import INTERVAL_US, Fleet, Int64, others
 from mrv.accounting.emission_rows import Bindings, Source
 from mrv.accounting.factor_acceptance import parameters_of
 from mrv.accounting.unmeasured import settled
@@ -29,9 +29,6 @@ from mrv.model import Factors, Methodology, Reductions, RoleNeeds
 from mrv.parameters.inputs import Inputs, read
 from mrv.registry.project import Project, ProjectDevice, service_intervals
 from mrv.rounding import UG_PER_T, Rates
-
-if TYPE_CHECKING:
-    from ingest.model import Fleet, Int64
 
 Span = tuple[int, int]
 # Of a base unit: baseline, project, leakage, withheld. [ug CO2e]

@@ -10,17 +10,13 @@ stays, since it costs the claimant.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ingest.model import HOUR_US, INTERVAL_US
+from ingest.model import HOUR_US, INTERVAL_US, Int64
 from mrv.accounting.coverage import Service
 from mrv.calendar import days
 from mrv.model import Most
-
-if TYPE_CHECKING:
-    from ingest.model import Int64
 
 # An inverter may run above its rating for a while; as metering allows it.
 MARGIN_PERCENT = 110

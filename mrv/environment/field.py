@@ -11,14 +11,11 @@ enters no tonne.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from mrv.environment.clock import Day
-from mrv.environment.kinds import Row
+from mrv.environment.kinds import Hourly, Row
 from mrv.environment.parts import known
-
-if TYPE_CHECKING:
-    from mrv.environment.kinds import Hourly
 
 DRY_CM, WET_CM = -15.0, 0.0
 LOWEST, HIGHEST, STATE = "level_24h_min_cm", "level_24h_max_cm", "awd"

@@ -11,15 +11,13 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mrv import limits
 from mrv.errors import IndicatorError
+from mrv.limits import Table
 from mrv.model import Indicator
 from mrv.parameters.inputs import read
-
-if TYPE_CHECKING:
-    from mrv.limits import Table
 
 __all__ = ["evaluate", "find", "load"]
 

@@ -15,10 +15,9 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ingest.model import INTERVAL_US
+from ingest.model import INTERVAL_US, Device, Int64
 
 if TYPE_CHECKING:
-    from ingest.model import Device, Int64
     from mrv.model import Side
 
 

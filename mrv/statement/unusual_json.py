@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ingest.classes import QUANTITY_INDEX
-from ingest.model import INTERVAL_US
+from ingest.model import INTERVAL_US, Int64
 from ingest.pipeline.flags import TESTS
 from mrv.accounting.period_result import DeviceOutcome
 from mrv.documents.monitoring import UnusualReadings
@@ -16,9 +15,6 @@ from mrv.rounding import decimal_text, exact_sum
 from mrv.statement.evidence_case import Case
 from mrv.statement.sampling_units import rate
 from mrv.statement.unusual_readings import Unusual
-
-if TYPE_CHECKING:
-    from ingest.model import Int64
 
 _PLACES = 6
 

@@ -71,6 +71,7 @@ from services.api.routes import (
 from services.issuer.request_runner import Runner
 from services.issuer.requests import Desk
 from services.issuer.timestamps import Policy, no_authority
+from services.metrics import Metrics
 from services.settings import FILES_BYTES
 from services.store.api import audit_and_idempotency as api_records
 from services.store.postgres.pool import session_settings
@@ -80,7 +81,6 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from services.api.oidc import Tokens
-    from services.metrics import Metrics
 
 _READERS, _JOBS, _WAIT_S = 8, 1, 5.0
 # threads: reads, what `lanes` lets through beside them, and as many again to answer from

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
+from typing import Annotated, BinaryIO, Literal
 from uuid import UUID
 
 from fastapi import Query
@@ -28,10 +28,8 @@ from services.issuer.timestamp_pack import stamps_of
 from services.store.statements import findings, sampling, statements
 from services.store.statements import transparency_log as log
 from services.store.statements.file_jobs import Wanted
+from services.store.statements.statements import Stored
 from services.store.views.listing import PUBLIC_STATES
-
-if TYPE_CHECKING:
-    from services.store.statements.statements import Stored
 
 Lang = Annotated[
     Literal["en", "vi", "ja"] | None,

@@ -30,6 +30,7 @@ from services.api.preferences import Preferences
 from services.api.principals import PUBLIC, Principal, refuse, refuse_part
 from services.api.problems import ProblemError, status_of
 from services.issuer import requests
+from services.issuer.requests import Desk
 from services.settings import FILES_BYTES
 from services.store.api import audit_and_idempotency as api_records
 from services.store.api.audit_and_idempotency import Answer
@@ -39,7 +40,6 @@ from services.webhooks.addresses import Network
 
 if TYPE_CHECKING:
     from services.api.oidc import Tokens
-    from services.issuer.requests import Desk
 
     Work = Callable[[Connection], tuple[int, Any]]
 

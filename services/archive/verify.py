@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from psycopg import Connection
 
@@ -19,6 +19,7 @@ from ingest.errors import InputError
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import DayLeaf
 from services.archive import location as home
+from services.archive.location import Archive
 from services.issuer.changes import sealed_leaves
 from services.store.archive import catalog as archived
 from services.store.postgres.timestamps import FAR_US
@@ -29,9 +30,6 @@ from services.vault import table
 from services.vault.errors import DamagedError
 from services.vault.part import MANIFEST, MARKER, PARQUET, Part
 from services.vault.place import Place
-
-if TYPE_CHECKING:
-    from services.archive.location import Archive
 
 
 class Wanted(NamedTuple):

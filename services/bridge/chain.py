@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
 
 from aiokafka.errors import KafkaError
 from psycopg import Connection
@@ -18,6 +17,7 @@ from structlog.typing import FilteringBoundLogger
 from ingest.model import Fleet
 from ingest.mqtt.inbox import Inbox
 from ingest.mqtt.topics import Router
+from ingest.pipeline.admit import Admitted
 from services.bridge.admit import admit
 from services.bridge.encode import Partitions, encode
 from services.intake.batch_metrics import Ignored, Statuses, count_lag, count_messages
@@ -34,9 +34,6 @@ from services.kafka_access import KafkaAccess
 from services.metrics import Metrics
 from services.store.messages.principal_status import Said
 from services.store.timeseries.last_seen import since_received_s
-
-if TYPE_CHECKING:
-    from ingest.pipeline.admit import Admitted
 
 
 class BridgeChain:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from ingest.columns import Rejected
 from ingest.decode import SPARKPLUG
 from ingest.mqtt.inbox import Inbox
 from ingest.mqtt.topics import Router
 from ingest.pipeline import admit as decoding
+from ingest.pipeline.admit import Admitted
 from services.intake.sparkplug import Turn, of_nodes
-
-if TYPE_CHECKING:
-    from ingest.pipeline.admit import Admitted
 
 
 def admit(router: Router, inbox: Inbox, turn: Turn, unread: Sequence[Rejected] = ()) -> Admitted:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from psycopg import Connection
 
@@ -21,9 +21,7 @@ from services.identity.folder import IdentityFolder
 from services.identity.principals import is_ours
 from services.registry.entries import Device
 from services.store.registry import credentials
-
-if TYPE_CHECKING:
-    from services.store.registry.credentials import Credential, Kind
+from services.store.registry.credentials import Credential, Kind
 
 DAYS = 1_825
 # one that ends within this time is issued anew without being asked for

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 import psycopg
+from psycopg import Connection
 from structlog.typing import FilteringBoundLogger
 
 from ingest.errors import ServerError
@@ -18,10 +18,6 @@ from services.pulse import Pulse
 from services.store.postgres.columnstore import lift_limit
 from services.store.postgres.pool import connect
 from services.store.postgres.sqlstates import Verdict, verdict
-
-if TYPE_CHECKING:
-    from psycopg import Connection
-
 
 _BLIND_S = 5.0
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import threading
 from contextlib import closing
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import psycopg
+from psycopg import Connection
 from structlog.typing import FilteringBoundLogger
 
 from ingest.errors import ServerError
@@ -21,9 +22,6 @@ from services.intake.registry_watch import Plans
 from services.intake.retry import line
 from services.processing.commit import Store
 from services.store.postgres.pool import connect
-
-if TYPE_CHECKING:
-    from psycopg import Connection
 
 
 class Prepared(NamedTuple):

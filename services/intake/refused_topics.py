@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 from ingest import sparkplug
 from ingest.errors import ServerError
+from services.metrics import Metrics
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-    from services.metrics import Metrics
 
 REMEDY = (
     "give its principal these topics at the broker: `tonne broker config` writes all that it "

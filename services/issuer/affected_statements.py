@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from typing import TYPE_CHECKING
 
 from psycopg import Connection
 
@@ -29,9 +28,7 @@ from mrv.parameters.inputs import read
 from mrv.registry.project import BOUNDED, Project, ProjectDevice
 from mrv.statement.plan_reader import read_plan
 from services.store.statements import statements
-
-if TYPE_CHECKING:
-    from services.store.statements.statements import Stored
+from services.store.statements.statements import Stored
 
 # What still counts, or may come to count.
 _LIVE = ("draft", "submitted", "under_verification", "verified", "issued")

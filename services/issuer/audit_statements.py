@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from psycopg import Connection
 
@@ -13,10 +13,8 @@ from mrv.packs.pack import MANIFEST, STATEMENT, VERIFICATION, manifest_of
 from mrv.signatures import canonical
 from services.issuer.transitions import Documents, documents
 from services.store.statements import evidence, statements
+from services.store.statements.statements import Stored
 from services.store.statements.transparency_log import Entry
-
-if TYPE_CHECKING:
-    from services.store.statements.statements import Stored
 
 _STATES = ("issued", "superseded", "revoked")
 _LOGGED = (*_STATES, "evidence")

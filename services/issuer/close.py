@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from psycopg import Connection
 from psycopg.pq import TransactionStatus
@@ -31,9 +31,7 @@ from services.issuer.period_over import check_over
 from services.store.archive import catalog as archived
 from services.store.registry import load as registry
 from services.store.statements import statements
-
-if TYPE_CHECKING:
-    from services.store.statements.statements import Stored
+from services.store.statements.statements import Stored
 
 _COUNTS = ("draft", "submitted", "under_verification", "verified", "issued")
 _SHOWN = 3

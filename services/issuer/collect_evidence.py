@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from psycopg import Connection, Cursor
@@ -48,11 +48,9 @@ from services.store.statements import carry_over as carried
 from services.store.statements import period_evidence as periods
 from services.store.statements import statements
 from services.store.statements.period_evidence import Reach
+from services.store.statements.statements import Stored
 from services.store.timeseries.arrivals import by_day
 from services.store.timeseries.interval_rows import intervals_of, older_rows
-
-if TYPE_CHECKING:
-    from services.store.statements.statements import Stored
 
 _YEAR_US = 366 * 86_400_000_000
 

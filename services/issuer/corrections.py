@@ -9,7 +9,7 @@ changed.  Whether it is submitted and issued is for people to say.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from psycopg import Connection
 
@@ -23,9 +23,7 @@ from services.issuer.close import close_period, snapshot
 from services.issuer.collect_evidence import evidence_of
 from services.store.statements import statements
 from services.store.statements import transparency_log as log
-
-if TYPE_CHECKING:
-    from services.store.statements.statements import Stored
+from services.store.statements.statements import Stored
 
 ACTOR = "tonne log seal"
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import psycopg
+from psycopg import Connection
 
 from ingest.errors import InputError, ServerError
 from mrv.log.checkpoint import Checkpoint
@@ -29,7 +30,6 @@ from services.store.statements import transparency_log as log
 from services.store.statements import witness_lines as stored
 
 if TYPE_CHECKING:
-    from psycopg import Connection
     from structlog.typing import FilteringBoundLogger
 
     from services.issuer.witness_client import Outcome

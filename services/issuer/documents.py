@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from psycopg import Connection, errors
 
@@ -28,10 +28,7 @@ from mrv.statement.states import State, check_role
 from services.clock import now_us
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import approvals, findings, statements
-
-if TYPE_CHECKING:
-    from services.store.statements.statements import Stored
-
+from services.store.statements.statements import Stored
 
 # how far another machine's clock may be ahead, as for readings
 _AHEAD = timedelta(minutes=5)

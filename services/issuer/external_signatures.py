@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from psycopg import Connection
 
@@ -44,14 +44,12 @@ from services.issuer import documents as steps
 from services.issuer.archived_parts import fitting
 from services.issuer.close import snapshot
 from services.issuer.collect_evidence import collect
+from services.issuer.documents import Documents
 from services.issuer.evidence import by_name, files
 from services.store.registry import load as registry
 from services.store.statements import approvals, evidence, findings, statements, status_lists
 from services.store.statements import sampling as store_sampling
-
-if TYPE_CHECKING:
-    from services.issuer.documents import Documents
-    from services.store.statements.statements import Stored
+from services.store.statements.statements import Stored
 
 # what goes on while a verification, or a sampling list, is taken
 VERIFYING = ("signature", "plan, readings and intervals", "figures", "evidence")

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from psycopg import Connection, Cursor
 
@@ -35,10 +35,8 @@ from services.store.registry import load as registry
 from services.store.registry.factors import load_book
 from services.store.statements import sealed_days as seals
 from services.store.statements import transparency_log as log
+from services.store.statements.sealed_days import LateDay, Seal
 from services.store.timeseries.arrivals import by_day, by_hour
-
-if TYPE_CHECKING:
-    from services.store.statements.sealed_days import LateDay, Seal
 
 _AT_ONCE = 50
 

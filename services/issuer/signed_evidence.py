@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
-from typing import TYPE_CHECKING
 
 from psycopg import Connection
 
@@ -23,13 +22,11 @@ from mrv.signed_values.packaging import Item, plain
 from mrv.signed_values.verification import VERIFIED, Checked, check_items
 from mrv.statement.signed_proof import energy_registers, keys_of, kind_of
 from services.store.messages import signed_values as store
+from services.store.messages.signed_values import Candidate
 from services.store.registry.entries_from_rows import load_meter_keys
 from services.store.statements.period_evidence import load_serials
 
-if TYPE_CHECKING:
-    from services.store.messages.signed_values import Candidate
-
-    _Tried = tuple[Candidate, Checked, Item]
+_Tried = tuple[Candidate, Checked, Item]
 
 # of all values of a pack; a batch of a minute's readings has some hundreds
 MOST_BYTES = 8 << 20

@@ -9,7 +9,7 @@ as if it were right.  Append-only tables may only grow.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from psycopg import Connection
 
@@ -24,9 +24,7 @@ from services.store.messages.dead_letter_expiry import removed_of
 from services.store.postgres.row_hashes import IMPORTED, STATES, WRITTEN, hashes, older_than, tables
 from services.store.registry import load as registry
 from services.store.statements import transparency_log as log
-
-if TYPE_CHECKING:
-    from services.store.statements.transparency_log import Entry
+from services.store.statements.transparency_log import Entry
 
 Rows = dict[str, dict[str, str]]
 

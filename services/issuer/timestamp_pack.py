@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
 from psycopg import Connection
 
@@ -18,9 +17,7 @@ from mrv.timestamps.token_summary import TokenSummary, shown
 from services.store.statements import evidence
 from services.store.statements import timestamp_tokens as stored
 from services.store.statements import transparency_log as log
-
-if TYPE_CHECKING:
-    from services.store.statements.timestamp_tokens import Token
+from services.store.statements.timestamp_tokens import Token
 
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n?", re.DOTALL)
 

@@ -9,7 +9,7 @@ a fleet as online that nobody has heard of since.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from prometheus_client import Counter
 from prometheus_client.core import GaugeMetricFamily
@@ -17,11 +17,9 @@ from prometheus_client.registry import Collector
 
 from services.clock import now_us
 from services.issuer.audit import AuditReport
+from services.metrics import Metrics
 from services.store.api.webhooks import Waiting
 from services.store.views.fleet_metrics import Gauges
-
-if TYPE_CHECKING:
-    from services.metrics import Metrics
 
 _OVERDUE = "tonne_columnstore_overdue_chunks"
 _WITNESSES = "tonne_log_cosignatures_waiting_seconds"

@@ -22,11 +22,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import psycopg
+from psycopg import Connection
 
 from ingest.errors import TonneError
 from services.clock import now_us
 from services.issuer.audit import audit
 from services.issuer.watch_metrics import Looked
+from services.metrics import Metrics
 from services.processing import pv_outlook, silence_rates
 from services.processing.rebuild import rebuild
 from services.pulse import Pulse
@@ -44,10 +46,8 @@ from services.store.views import alarm_round, retention
 from services.store.views import fleet_metrics as gauges
 
 if TYPE_CHECKING:
-    from psycopg import Connection
     from structlog.typing import FilteringBoundLogger
 
-    from services.metrics import Metrics
 
 LOOK_S = 30.0
 DAYS_S = 300.0

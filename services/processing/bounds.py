@@ -9,21 +9,18 @@ they are made.  What is too much waits in `remake_request`, a span at a time.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from psycopg import Cursor
 
 from ingest import classes
-from ingest.model import INTERVAL_US, NULL
+from ingest.model import INTERVAL_US, NULL, Fleet, Frame, Int32, Int64
 from ingest.pipeline import FROM_START, Bounds, MeterState
 from services.store.postgres.timestamps import FAR_US
 from services.store.timeseries import readings
 from services.store.timeseries.register_checkpoints import by_class
 from services.store.timeseries.remake_requests import Request
-
-if TYPE_CHECKING:
-    from ingest.model import Fleet, Frame, Int32, Int64
 
 # derived rows that a commit holds, about 60 MB of memory
 MOST_ROWS = 60_000

@@ -22,7 +22,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 from psycopg import Connection, Cursor
@@ -51,6 +50,7 @@ from services.settle import Plan, Settled, settle
 from services.store.archive import catalog as archived
 from services.store.messages import dead_letter_write as letters
 from services.store.messages import signed_values as signed
+from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.binary_copy import Words
 from services.store.postgres.timestamps import FAR_US
 from services.store.statements import sealed_days as seals
@@ -62,9 +62,6 @@ from services.store.timeseries import remake_requests as requests
 from services.store.timeseries.interval_rows import BindingWords
 from services.store.timeseries.last_seen import Seen
 from services.vault.errors import DamagedError, VaultError
-
-if TYPE_CHECKING:
-    from services.store.messages.dead_letter_write import Letters
 
 
 class Store:

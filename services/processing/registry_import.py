@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg
+from psycopg import Connection
 
 from ingest.errors import RegistryError
 from services.registry.document import document
@@ -17,9 +18,6 @@ from services.store.registry.authority import issued
 from services.store.registry.entries_from_rows import load_registry
 from services.store.registry.method_lives import write_lives
 from services.store.registry.write import write_entries
-
-if TYPE_CHECKING:
-    from psycopg import Connection
 
 
 def import_registry(

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from psycopg import Cursor
@@ -31,9 +30,7 @@ from services.store.postgres.timestamps import FAR_US
 from services.store.timeseries import interval_rows as derived
 from services.store.timeseries import readings
 from services.store.timeseries import register_checkpoints as marks
-
-if TYPE_CHECKING:
-    from services.store.timeseries.interval_rows import BindingWords
+from services.store.timeseries.interval_rows import BindingWords
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ import msgspec
 from ingest import classes
 from mrv.errors import ExportError
 from mrv.exports import aef, contradictions
+from mrv.exports.contradictions import Credited
 from mrv.exports.entered import (
     Acceptance,
     Authority,
@@ -30,7 +31,6 @@ from mrv.method_lives import Life, find_life, registration_refused
 from services.registry.entries import Entered, Key, Registry
 
 if TYPE_CHECKING:
-    from mrv.exports.contradictions import Credited
     from services.registry.fields import Row
 
 KINDS = {

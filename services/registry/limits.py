@@ -8,17 +8,15 @@ that says nothing, or the opposite of another, is refused where it stands.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ingest import classes
+from ingest.classes import Channel, DeviceClass
 from ingest.errors import ProfileError
 from ingest.limits import NAMES
 from ingest.pipeline.flags import TIME
 from services.registry.entries import Quality
 from services.registry.fields import Row
-
-if TYPE_CHECKING:
-    from ingest.classes import Channel, DeviceClass
 
 _OWN = ("channel", "from", "reason")
 _GAUGES_ONLY = (

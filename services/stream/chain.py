@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from psycopg import Connection
 from structlog.typing import FilteringBoundLogger
@@ -43,10 +42,7 @@ from services.stream.read import joined, read_records, refusals, together
 from services.stream.records import Record, Spoiled, portions, small
 from services.stream.registry_version import Version, answer_requests
 from services.stream.sparkplug import swept
-from services.stream.write import write
-
-if TYPE_CHECKING:
-    from services.stream.write import Step
+from services.stream.write import Step, write
 
 # so long rows that devices wait for are worked on before the next records
 _AT_ONCE_S = 1.0

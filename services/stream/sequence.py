@@ -5,17 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from psycopg import Connection
 from structlog.typing import FilteringBoundLogger
 
 from ingest.errors import TonneError
 from services.store.stream import offsets
+from services.store.stream.offsets import Position
 from services.stream.records import Record, in_sequence
-
-if TYPE_CHECKING:
-    from services.store.stream.offsets import Position
 
 AHEAD_S = 30.0
 

@@ -28,11 +28,11 @@ from mrv.report.printable_text import legible
 from services.api.principals import Principal
 from services.store.api import sessions
 from services.store.views import console
+from services.store.views.console import Newest
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-    from services.store.views.console import Newest
 
 EVERY_S = 2.0
 _TIMES = 20

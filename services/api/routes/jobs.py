@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import Annotated, cast
 from uuid import UUID
 
 from fastapi import APIRouter, Path
@@ -20,9 +20,7 @@ from services.api.routes.registry import unknown
 from services.api.routes.statements import visible
 from services.store.statements import file_jobs
 from services.store.statements import signer_requests as queue
-
-if TYPE_CHECKING:
-    from services.store.statements.file_jobs import FileJob
+from services.store.statements.file_jobs import FileJob
 
 router = APIRouter(tags=["life of a statement"])
 JobId = Annotated[UUID, Path(description="Number of the job, as the answer 202 gave it.")]

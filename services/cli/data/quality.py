@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from psycopg import Connection
@@ -19,9 +19,7 @@ from services.store.registry.known import require
 from services.store.registry.load import load_fleet
 from services.store.timeseries import device_quality as flagged
 from services.store.timeseries import queries as series
-
-if TYPE_CHECKING:
-    from services.store.timeseries.device_quality import Flagged
+from services.store.timeseries.device_quality import Flagged
 
 _SHOWN = 20
 _FEW = 3

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import psycopg
 
@@ -14,9 +13,7 @@ from services.kafka_access import KafkaAccess
 from services.store.postgres.pool import connect
 from services.store.stream import offsets
 from services.store.stream import topic_source as source
-
-if TYPE_CHECKING:
-    from services.store.stream.topic_source import Source
+from services.store.stream.topic_source import Source
 
 _TOPIC = "tonne-parcels"
 _GROUP = "tonne-worker"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -19,9 +19,7 @@ from services.cli.output.times import shown_time
 from services.store.postgres.pool import connect
 from services.store.registry.load import load_fleet
 from services.store.timeseries import recent_messages as arrivals
-
-if TYPE_CHECKING:
-    from services.store.timeseries.recent_messages import Arrival, Refusal
+from services.store.timeseries.recent_messages import Arrival, Refusal
 
 _POLL_S = 1.0
 _FEW = 3

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 from psycopg import Connection
 
@@ -17,12 +15,10 @@ from services.cli.output.table import table
 from services.cli.output.times import shown_time
 from services.issuer import timestamps
 from services.issuer.timestamp_authority import shown
+from services.issuer.timestamps import Policy
 from services.settings import Settings
 from services.store.postgres.pool import connect
 from services.store.statements import timestamp_tokens as stored
-
-if TYPE_CHECKING:
-    from services.issuer.timestamps import Policy
 
 
 @click.group(cls=Group)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 from datetime import date, datetime
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 import click
 from psycopg import Connection
@@ -18,9 +18,7 @@ from services.cli.output.table import table
 from services.store.postgres.pool import connect
 from services.store.statements import units as store
 from services.store.statements.statements import find
-
-if TYPE_CHECKING:
-    from services.store.statements.units import UnitState
+from services.store.statements.units import UnitState
 
 
 @click.group(cls=Group)

@@ -11,21 +11,18 @@ what it lacks: that is how readings are merged.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from psycopg import Cursor
 
-from ingest.model import NULL, Frame
+from ingest.model import NULL, Column, Fleet, Frame
 from services.store.archive import catalog as archived
 from services.store.postgres.binary_copy import Blob, Field, Float8, Int8, Text, Time, Words, encode
 from services.store.postgres.timestamps import FAR_US, stamp
 from services.vault import table
 from services.vault.part import Part
-
-if TYPE_CHECKING:
-    from ingest.model import Column, Fleet
 
 _DAY_US = 86_400_000_000
 

@@ -12,14 +12,11 @@ cost every row of a COPY.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
 
 from psycopg import Connection
 
 from ingest import classes
-
-if TYPE_CHECKING:
-    from ingest.classes import Channel, DeviceClass
+from ingest.classes import Channel, DeviceClass
 
 READERS = "tonne_ingest, tonne_mrv, tonne_api, tonne_grafana"
 _RULES = (

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg
+from psycopg import Connection
 
 from ingest.errors import RegistryError
 from services.sewers.assets import Asset, Cell, Event
 from services.sewers.rows import COLUMNS
-
-if TYPE_CHECKING:
-    from psycopg import Connection
 
 _STORED = (*COLUMNS, "path", "extent")
 _TEMPORARY = (

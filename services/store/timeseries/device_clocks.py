@@ -11,16 +11,12 @@ else be a new minimum with each reading.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from psycopg import Cursor
 
-from ingest.model import HOUR_US
+from ingest.model import HOUR_US, Fleet, Frame, Int32, Int64
 from services.store.messages.dead_letter_write import Letters
-
-if TYPE_CHECKING:
-    from ingest.model import Fleet, Frame, Int32, Int64
 
 _DAY_US = 86_400_000_000
 _TENTH_US = 100_000

@@ -9,12 +9,12 @@ index look-ups a channel, not a device's history.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 from psycopg import Cursor
 
 from ingest import classes
+from ingest.classes import Channel
 from ingest.limits import UNIT_LEVELS
 from ingest.model import Float64
 from ingest.pipeline.flags import TIME
@@ -25,9 +25,6 @@ from services.store.archive import archived_readings as cold
 from services.store.archive.archived_readings import Asked
 from services.store.postgres.timestamps import stamp
 from services.store.timeseries import register_checkpoints as marks
-
-if TYPE_CHECKING:
-    from ingest.classes import Channel
 
 # a run mostly breaks at once, and is read back along the index until then; what is
 # sorted first is read whole

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from psycopg import Connection
 
-from ingest.model import INTERVAL_US
+from ingest.model import INTERVAL_US, Int32
 from mrv.calendar import utc_text
 from services.store.postgres.timestamps import stamp
-
-if TYPE_CHECKING:
-    from ingest.model import Int32
 
 _NUMBER = "(extract(epoch FROM start) * 1000000)::bigint / %s"
 _PEAKS = (

@@ -8,18 +8,15 @@ its projects are among them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from psycopg import errors
+from psycopg import Connection, errors
 from psycopg.rows import TupleRow
 
 from ingest.errors import InputError, RegistryError
 from mrv.errors import StatementStateError
 from services.registry.alarm_rules import kinds
 from services.store.views.silence_causes import TO_DO, causes
-
-if TYPE_CHECKING:
-    from psycopg import Connection
 
 STATES = ("open", "acknowledged", "cleared")
 SEVERITIES = ("critical", "major", "minor")

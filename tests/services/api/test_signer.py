@@ -34,8 +34,7 @@ from tests.planted import planted
 from tests.ports import free_port
 from tests.services.api import hostile, plain
 from tests.services.api.conftest import Served, _issued, start
-from tests.services.issuer import plant
-from tests.services.issuer.sealed import close_period
+from tests.services.issuer import logged
 from tests.waiting import until
 
 ASYNC = {"Prefer": "respond-async"}
@@ -303,12 +302,7 @@ def test_a_crash_between_loses_nothing_and_signs_nothing_twice(apart, logins, mo
 
 def next_verified(apart, begin, end):
     """Return a statement that is verified, and not issued."""
-    with connect(apart.database_url, role="tonne_mrv", autocommit=True) as conn:
-        name = close_period(conn, "pv", plant.us(begin), plant.us(end), "test").statement
-        life.submit(conn, name, life.Signer(*keys.load(apart.home, "the-operator")))
-        verifier = life.Signer(*keys.load(apart.home, "the-verifier"))
-        life.verify(conn, name, verifier, concluded("unmodified"))
-    return name
+    return logged.verified(apart.database_url, logged.held(apart.home), begin, end)
 
 
 FORBIDDEN = {

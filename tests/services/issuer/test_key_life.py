@@ -24,12 +24,9 @@ from tests.invoked import printed
 from tests.opinions import concluded
 from tests.planted import planted
 from tests.services.issuer import logged, plant
+from tests.services.issuer.logged import issuer
 
 NOW = logged.NOW
-
-
-def _connect(url):
-    return connect(url, role="tonne_mrv", autocommit=True)
 
 
 def _issued(url, home):
@@ -50,7 +47,7 @@ def issued(database_url, tmp_path, monkeypatch):
 
 def checked(url, name, folder):
     """Export and verify as an auditor does, with the keyring and status list of now."""
-    with _connect(url) as conn:
+    with issuer(url) as conn:
         ring = [one.key for one in enrolled.load(conn) if one.key.role != "witness"]
         operator = life.Signer(*keys.load(folder.parent, "the-operator"))
         status = life.status_list(conn, "pv", operator)
@@ -61,13 +58,13 @@ def checked(url, name, folder):
 def test_a_log_gets_a_new_key_and_everything_verifies(issued, tmp_path):
     """A log whose key was lost, or is too old, could never be used again."""
     url, who, first = issued
-    with _connect(url) as conn:
+    with issuer(url) as conn:
         before = read_pack(export(conn, first, tmp_path / "before"))
     logged.issue(url, who, "2026-03-03", "2026-03-04")
     assert checked(url, first, tmp_path / "one").exit_code == 0
     printed("keys", "rotate", "tonne-log")
     later = NOW + 2 * 86_400_000_000
-    with _connect(url) as conn:
+    with issuer(url) as conn:
         head = log.checkpoint(conn)
         assert head.startswith("tonne-log-2\n")
         signer = life.log_signer(conn, tmp_path, "tonne-log")
@@ -79,7 +76,7 @@ def test_a_log_gets_a_new_key_and_everything_verifies(issued, tmp_path):
     assert any("log: tonne-log-2" in one for one in again.relied)
     second = logged.issue(url, {**who, "log": signer}, "2026-03-04", "2026-03-05")
     assert checked(url, second, tmp_path / "three").exit_code == 0
-    with _connect(url) as conn:
+    with issuer(url) as conn:
         ring = [one.key for one in enrolled.load(conn) if one.key.role != "witness"]
         status = life.status_list(conn, "pv", who["operator"])
     old = verify(before, ring, status)  # its receipt is under a head that the closed log signed
@@ -93,7 +90,7 @@ def test_a_revoked_log_seals_no_more_until_it_has_a_new_key(issued, tmp_path):
     url, who, name = issued
     printed("keys", "revoke", "tonne-log")
     assert "has ended" in printed("log", "seal", code=2)
-    with _connect(url) as conn:
+    with issuer(url) as conn:
         with pytest.raises(EnrolmentError, match="has ended"):
             life.log_signer(conn, tmp_path, "tonne-log")
         closed = close_period(conn, "pv", plant.us("2026-03-03"), plant.us("2026-03-04"), "test")
@@ -111,14 +108,14 @@ def test_a_revoked_log_seals_no_more_until_it_has_a_new_key(issued, tmp_path):
 def test_a_stolen_key_is_ended_and_what_it_signed_before_counts(issued, tmp_path, role):
     """A thief's signatures would count, or all honest statements would fall with the key."""
     url, who, name = issued
-    with _connect(url) as conn:
+    with issuer(url) as conn:
         closed = close_period(conn, "pv", plant.us("2026-03-03"), plant.us("2026-03-04"), "test")
         late = closed.statement
         life.submit(conn, late, who["operator"])
         life.verify(conn, late, who["verifier"], concluded("unqualified"))
     time.sleep(1.1)  # a proof's time is in whole seconds
     printed("keys", "revoke", f"the-{role}")
-    with _connect(url) as conn:
+    with issuer(url) as conn:
         # signed before, as it says; nothing shows it, so the log does not take it
         with pytest.raises(EnrolmentError, match="nothing shows that it was signed before"):
             life.issue(conn, late, who["log"], "test")
@@ -141,13 +138,13 @@ def test_a_stolen_key_is_ended_and_what_it_signed_before_counts(issued, tmp_path
 def test_an_end_that_is_dated_back_reaches_what_was_issued_since(issued, tmp_path):
     """What a thief got into the log before anybody saw it would count for ever."""
     url, _, name = issued
-    with _connect(url) as conn:
+    with issuer(url) as conn:
         pack = read_pack(export(conn, name, tmp_path / "pack"))
     with connect(url, autocommit=True) as conn:
         conn.execute("UPDATE enrolled_key SET valid_from = now() - interval '9 days'")
     since = (datetime.now(UTC) - timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
     printed("keys", "revoke", "the-operator", "--from", since)
-    with _connect(url) as conn:
+    with issuer(url) as conn:
         ring = [one.key for one in enrolled.load(conn) if one.key.role != "witness"]
     assert verify(pack, ring).exit_code == 1
 
@@ -159,14 +156,14 @@ def test_a_stolen_witness_s_key_vouches_for_nothing_and_another_one_takes_its_pl
     url, _, name = issued
 
     def cosigned(by, folder):
-        with _connect(url) as conn:
+        with issuer(url) as conn:
             key, _ = keys.load(tmp_path, by)
             head = log.checkpoint(conn)
             assert by in witness.keep(conn, head + cosign(head, by, key, int(time.time())))
         return witnessed(folder)
 
     def witnessed(folder):
-        with _connect(url) as conn:
+        with issuer(url) as conn:
             ring = [one.key for one in enrolled.load(conn)]
             status = life.status_list(conn, "pv", life.Signer(*keys.load(tmp_path, "the-operator")))
             pack = export(conn, name, tmp_path / folder)
@@ -186,13 +183,13 @@ def test_a_stolen_witness_s_key_vouches_for_nothing_and_another_one_takes_its_pl
 def test_a_stolen_operator_s_key_signs_no_status_list_that_counts(issued, tmp_path):
     """A thief would sign that a statement still counts, dated before the key's end."""
     url, who, name = issued
-    with _connect(url) as conn:
+    with issuer(url) as conn:
         stolen = life.status_list(conn, "pv", who["operator"])
         pack = read_pack(export(conn, name, tmp_path / "pack"))
     time.sleep(1.1)  # a proof's time is in whole seconds
     told = printed("keys", "rotate", "the-operator")
     assert "tonne statement status-list PROJECT" in told
-    with _connect(url) as conn:
+    with issuer(url) as conn:
         ring = [one.key for one in enrolled.load(conn) if one.key.role != "witness"]
         new = life.status_list(conn, "pv", life.Signer(*keys.load(tmp_path, "the-operator")))
     report = verify(pack, ring, stolen)
@@ -271,7 +268,7 @@ def test_the_programme_names_the_verifiers(database_url, tmp_path, monkeypatch):
     assert "the programme names verifiers" in refused
     assert "mine" not in keys.names(tmp_path)
     printed("keys", "enroll", tmp_path / "trust-root.json")
-    with _connect(database_url) as conn:
+    with issuer(database_url) as conn:
         (held,) = [one.key for one in enrolled.load(conn)]
     assert (held.name, held.bounds.accreditation.id) == ("gv", "VN-017")
     with pytest.raises(InputError):

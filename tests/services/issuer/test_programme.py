@@ -15,7 +15,7 @@ from services.store.registry import signing_keys as enrolled
 from services.store.registry.entries_from_rows import load_registry
 from tests.invoked import tonne as invoke
 from tests.opinions import concluded
-from tests.services.issuer import plant, sealed
+from tests.services.issuer import logged, plant, sealed
 from tests.services.issuer.sealed import close_period
 
 PROGRAMME = """
@@ -53,9 +53,7 @@ def _issued(url, folder):
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         for role in ("operator", "verifier"):
             enrolled.enroll(conn, keys.create(folder, f"the-{role}", role))
-        operator, verifier = (
-            life.Signer(*keys.load(folder, f"the-{role}")) for role in ("operator", "verifier")
-        )
+        operator, verifier = logged.held(folder).values()
         closed = close_period(conn, "pv", plant.us("2026-03-01"), plant.us("2026-03-04"), "test")
         life.submit(conn, closed.statement, operator)
         life.verify(conn, closed.statement, verifier, concluded("unmodified", "limited"))

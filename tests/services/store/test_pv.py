@@ -14,6 +14,7 @@ from services.store.postgres.pool import connect
 from services.store.views.device_page import device_page
 from services.store.views.fleet_metrics import refresh_days
 from tests.invoked import tonne
+from tests.services.store import placed
 
 RECORDED = Path(__file__).parents[3] / "deploy/data/nrel_rsf2_inverter_15min.csv"
 SRR = Path(__file__).parents[2] / "mrv/performance/rdtools_srr.json"
@@ -35,7 +36,7 @@ def _recorded():
 def conn(database_url):
     """A plant with the recording, beside it what an operator meets at night."""
     with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute("INSERT INTO site VALUES ('s', 'S', 39.74, -105.17, 'UTC')")
+        placed.site(connection, "UTC", (39.74, -105.17))
         yield connection
 
 
@@ -48,11 +49,7 @@ def watching(database_url):
 
 def _inverter(conn, name, rows, *, arrays=((DC_KW * 1000, GAMMA),), rated_w=300_000, tilt=10):
     """Put an inverter with a row a quarter hour, the last on the day before today."""
-    conn.execute(
-        "INSERT INTO device (id, site, class, profile, installed, rated_power_w)"
-        " VALUES (%s, 's', 'pv_inverter', 'generic', '2020-01-01Z', %s)",
-        [name, rated_w],
-    )
+    placed.device(conn, name, rated_power_w=rated_w)
     for k, (dc_w, gamma) in enumerate(arrays):
         conn.execute(
             "INSERT INTO device_array (device_id, begins, dc_power_w, tilt, azimuth,"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from fastapi import APIRouter
 from starlette.responses import RedirectResponse, Response
 
@@ -14,9 +12,7 @@ from services.api.request_context import Asked
 from services.api.respond_async import later
 from services.api.routes.jobs import JobId, own_job, send_file
 from services.store.statements import file_jobs
-
-if TYPE_CHECKING:
-    from services.store.statements.file_jobs import Wanted
+from services.store.statements.file_jobs import Wanted
 
 router = APIRouter(include_in_schema=False)
 _ELSEWHERE = 303

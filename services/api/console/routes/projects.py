@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Query
 from markupsafe import Markup
@@ -32,9 +32,7 @@ from services.api.routes.registry import IdPath, unknown
 from services.store.registry import load as registry
 from services.store.statements.statements import Stored
 from services.store.views import console, listing
-
-if TYPE_CHECKING:
-    from services.store.views.console import CoverageDay, EmissionDay, ProjectSums
+from services.store.views.console import CoverageDay, EmissionDay, ProjectSums
 
 router = APIRouter(include_in_schema=False)
 QUARTER = timedelta(minutes=15)

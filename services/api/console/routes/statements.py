@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from fractions import Fraction
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from fastapi import APIRouter
 from markupsafe import Markup
@@ -36,10 +36,8 @@ from services.issuer.timestamp_pack import stamps_of
 from services.store.registry import programme
 from services.store.statements import approvals, public_versions, sampling, statements, status_lists
 from services.store.statements import transparency_log as log
+from services.store.statements.statements import Event, Stored
 from services.store.views import console, listing
-
-if TYPE_CHECKING:
-    from services.store.statements.statements import Event, Stored
 
 router = APIRouter(include_in_schema=False)
 _MOST = 500

@@ -18,10 +18,14 @@ from mrv.equations import electricity, wastewater
 from mrv.equations.reductions import reduction
 from mrv.errors import MethodologyError
 from mrv.methodologies._live import (
+    DESIGN_COD,
+    DESIGN_FLOW,
+    DESIGN_PER_M3,
     LEAKAGE_YEARLY,
     LOSSES_LIVE,
     ML_PER_M3,
     POWER_ROLE,
+    built_for_flow,
     grid,
     losses,
     part_of_year,
@@ -31,7 +35,16 @@ from mrv.methodologies._live import (
     yearly,
 )
 from mrv.methodologies._shared import EF_GRID, GWP_CH4, LEAKAGE, LOSSES, POWER, TYPE_III
-from mrv.model import Activity, Agreement, Consumption, Factors, Methodology, Reductions, RoleNeeds
+from mrv.model import (
+    Activity,
+    Agreement,
+    Capacity,
+    Consumption,
+    Factors,
+    Methodology,
+    Reductions,
+    RoleNeeds,
+)
 from mrv.parameters.specs import ParameterSpec
 
 if TYPE_CHECKING:
@@ -308,6 +321,11 @@ _TREATMENT = Consumption(
     per_input=1000,
     span=lambda _: (Fraction("0.005"), Fraction(3)),
     source="pumping alone; activated sludge of strong wastewater [M]",
+    # half of what it takes when dry: rain thins the inflow; a fifth of its load takes as much
+    by_history=True,
+    by_design="design_kwh_per_m3",
+    least=Fraction(1, 2),
+    most=Fraction(5),
 )
 
 METHODOLOGY = Methodology(
@@ -338,6 +356,9 @@ METHODOLOGY = Methodology(
     },
     parameters={
         **_FIXED,
+        "design_flow_m3_per_d": DESIGN_FLOW,
+        "design_cod_kg_per_d": DESIGN_COD,
+        "design_kwh_per_m3": DESIGN_PER_M3,
         "tdl": LOSSES_LIVE,
         "gwp_ch4": GWP_CH4,
         "other_project_t_per_year": yearly(_OTHER),
@@ -379,10 +400,15 @@ METHODOLOGY = Methodology(
     plausible=plausible,
     conditions=(TYPE_III,),
     consumptions=(_TREATMENT,),
+    capacities=(
+        *built_for_flow("inflow"),
+        Capacity("design_cod_kg_per_d", ("inflow",), ML_PER_M3, of="cod_in_kg_per_m3"),
+    ),
     shown={"eta_cod_project": _digested},
     agreement=(_GAS,),
     rules=(
         "The reduction is at most the methane that was burnt, less the power used.",
+        "Water and COD count to no more than the plant was built for, by its licence or design.",
         "Uncertainty factors: 0.89 on the baseline, 1.12 on the project.",
         "COD and methane count by analysers or dated laboratory results, else by what costs.",
         "Without measured COD nothing is claimed; losses count beyond what the baseline had.",

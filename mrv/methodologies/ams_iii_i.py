@@ -16,10 +16,14 @@ from typing import TYPE_CHECKING
 from mrv.equations import electricity, wastewater
 from mrv.equations.reductions import reduction
 from mrv.methodologies._live import (
+    DESIGN_COD,
+    DESIGN_FLOW,
+    DESIGN_PER_M3,
     LEAKAGE_YEARLY,
     LOSSES_LIVE,
     ML_PER_M3,
     POWER_ROLE,
+    built_for_flow,
     grid,
     losses,
     part_of_year,
@@ -29,7 +33,7 @@ from mrv.methodologies._live import (
     yearly,
 )
 from mrv.methodologies._shared import EF_GRID, GWP_CH4, LEAKAGE, LOSSES, POWER, TYPE_III
-from mrv.model import Activity, Consumption, Factors, Methodology, Reductions, RoleNeeds
+from mrv.model import Activity, Capacity, Consumption, Factors, Methodology, Reductions, RoleNeeds
 from mrv.parameters.specs import ParameterSpec
 
 if TYPE_CHECKING:
@@ -149,6 +153,11 @@ _TREATMENT = Consumption(
     per_input=1000,
     span=lambda _: (Fraction("0.05"), Fraction(3)),
     source="aerated lagoons; activated sludge of strong wastewater [M]",
+    # half of what it takes when dry: rain thins the inflow; a fifth of its load takes as much
+    by_history=True,
+    by_design="design_kwh_per_m3",
+    least=Fraction(1, 2),
+    most=Fraction(5),
 )
 
 METHODOLOGY = Methodology(
@@ -170,6 +179,9 @@ METHODOLOGY = Methodology(
     },
     parameters={
         **_FIXED,
+        "design_flow_m3_per_d": DESIGN_FLOW,
+        "design_cod_kg_per_d": DESIGN_COD,
+        "design_kwh_per_m3": DESIGN_PER_M3,
         "tdl": LOSSES_LIVE,
         "gwp_ch4": GWP_CH4,
         "other_project_t_per_year": yearly(_OTHER),
@@ -200,8 +212,13 @@ METHODOLOGY = Methodology(
     uses=("wastewater.bo", "wastewater.uf"),
     conditions=(TYPE_III,),
     consumptions=(_TREATMENT,),
+    capacities=(
+        *built_for_flow("inflow"),
+        Capacity("design_cod_kg_per_d", ("inflow",), ML_PER_M3, of="cod_in_kg_per_m3"),
+    ),
     rules=(
         "Uncertainty factors: 0.89 on the baseline, 1.12 on the project.",
+        "Water and COD count to no more than the plant was built for, by its licence or design.",
         "A baseline that was aerobic, or discharged to a river, earns nothing or almost nothing.",
     ),
 )

@@ -165,12 +165,16 @@ class Capacity:
     of : str
         Parameter whose product with the service is bounded, such as the COD of the inflow;
         empty where the service itself is.
+    years : tuple of str
+        Parameters that hold the service of an earlier year, in the parameter's unit but for
+        its day.
     """
 
     parameter: str
     serves: tuple[str, ...]
     base_units: int
     of: str = ""
+    years: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ These are rules of tonne's own.  A day may be above the capacity, as after rain;
 
 from __future__ import annotations
 
-from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 LEAST_LOAD = Fraction(1, 20)
 BUILT_FOR = "the most that the plant was built for"
 _DAY_US = 24 * HOUR_US
+_LONGEST_YEAR = 366
 _SHOWN = 3
 
 
@@ -71,7 +71,9 @@ def within_load(
     reduction: Callable[[Inputs], Fraction],
 ) -> tuple[Inputs, dict[str, str], list[Finding]]:
     """
-    Count no more of a parameter than the plant's design load leaves for what was delivered.
+    Count no more of a parameter than the plant's design leaves for what was delivered.
+
+    That is the strength of what came in, by the design load, and the service of earlier years.
 
     Parameters
     ----------
@@ -87,6 +89,11 @@ def within_load(
     """
     used, how, said = parameters, dict[str, str](), list[Finding]()
     for one in methodology.capacities:
+        used, above = _years_within(methodology, one, used, reduction)
+        if above:
+            how |= dict.fromkeys(above, BUILT_FOR)
+            clause = f"{_clause(methodology, one)}, earlier years"
+            said.append(Finding(clause, False, "; ".join(above.values())))
         served = sum(
             (m.counted(p) for m in _serving(monitored, one) for p in m.parts), start=Fraction(0)
         )
@@ -115,6 +122,28 @@ def within_load(
     return used, how, said
 
 
+def _years_within(
+    methodology: Methodology, one: Capacity, used: Inputs, reduction: Callable[[Inputs], Fraction]
+) -> tuple[Inputs, dict[str, str]]:
+    """Count no more of an earlier year than it has days at capacity; what is said of each."""
+    told = {}
+    for name in one.years:
+        if name not in used or one.parameter not in used:
+            continue
+        most = Fraction(used[one.parameter]) * _LONGEST_YEAR
+        if used[name] <= most:
+            continue
+        unit = methodology.parameters[name].unit
+        told[name] = (
+            f"{name} = {_told(Fraction(used[name]))} {unit} is more than a year at"
+            f" {one.parameter}, {_told(most)}, which counts"
+        )
+        less = {**used, name: most}
+        if reduction(less) < reduction(used):
+            used = less
+    return used, told
+
+
 def _held(
     found: list[Monitored],
     methodology: Methodology,
@@ -139,21 +168,11 @@ def _held(
         begin_us, end_us = begin * INTERVAL_US, end * INTERVAL_US
         excess = served - most
         take_off(found, one.serves, (place, place + 1), begin_us, end_us, excess, reason, timezone)
-        _lower(found, one, place, most / served)
         told.append(f"{utc_text(begin_us)} to {utc_text(end_us)}: {reason}")
     if not told and delivered < LEAST_LOAD * whole:
         told.append(_foreign(methodology, one, capacity * delivered / whole))
     more = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
     return Finding(_clause(methodology, one), not told, "; ".join(told[:_SHOWN]) + more)
-
-
-def _lower(found: list[Monitored], one: Capacity, place: int, share: Fraction) -> None:
-    """Leave a share of a stretch to what is held against it afterwards."""
-    for i, m in enumerate(found):
-        if m.bound.role in one.serves:
-            kept = list(m.stretches)
-            kept[place] = replace(kept[place], value=int(kept[place].value * share))
-            found[i] = replace(m, stretches=tuple(kept))
 
 
 def _serving(monitored: Sequence[Monitored], one: Capacity) -> list[Monitored]:

@@ -116,22 +116,23 @@ class Plausibility:
         pairs = list(_pairs(monitored))
         uncounted = {**dict(self._unrated(monitored)), **dict(_copied(pairs))}
         uncounted |= self.besides.uncounted
-        known, built = [_counted(one, uncounted) for one in monitored], list[Finding]()
-        designed = self.besides.accounting >= DESIGNED
-        if designed:
-            known, built = within_design(
-                known, self.methodology, self.parameters, self.edges, self.timezone
-            )
+        known = [_counted(one, uncounted) for one in monitored]
         found, said = raised(
             known, self.methodology, self.parameters, self.edges, self.timezone,
             self.besides.accounting,
         )  # fmt: skip
+        designed = self.besides.accounting >= DESIGNED
         if self.besides.accounting >= BOUNDED:
             found, more = limited(
                 found, self.methodology, self.parameters, self.besides.history, self.edges,
                 self.timezone, designed=designed,
             )  # fmt: skip
-            said += [*more, *built]
+            said += more
+        if designed:
+            found, more = within_design(
+                found, self.methodology, self.parameters, self.edges, self.timezone
+            )
+            said += more
         return found, [
             *_beyond(self.methodology, found, uncounted),
             *_unshown(found, uncounted),

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 WEEKS = 4
 # a part of which more than a tenth of the time of its meters is lost says nothing of what is usual
 _LOST = Fraction(1, 10)
+_TIMES = "time_us", "lost_us"
 _SHOWN = 3
 BEFORE, BY_MODEL = "what it took before", "what its model takes"
 BY_DESIGN = "what its design takes"
@@ -243,15 +244,26 @@ def _parts(monitored: Sequence[Monitored], one: Consumption, edges: Sequence[int
         both = [s for m in (*users, *servers) for s in m.stretches[first:last]]
         lost, time = sum(s.lost_us for s in both), sum(s.time_us for s in both)
         span_us = edges[first] * INTERVAL_US, edges[last] * INTERVAL_US
-        used = sum((_used(m, first, last, span_us) for m in users), start=Fraction(0))
+        used = sum((_used(m, first, last, span_us, one) for m in users), start=Fraction(0))
         if served:
             found.append(_Part(first, last, *span_us, used, served, lost <= _LOST * time))
     return found
 
 
-def _used(one: Monitored, first: int, last: int, span_us: tuple[int, int]) -> Fraction:
-    """Quantity of some stretches, with what is charged for lost time and for standing still."""
+def _used(
+    one: Monitored, first: int, last: int, span_us: tuple[int, int], of: Consumption
+) -> Fraction:
+    """
+    Quantity of some stretches, with what is charged for lost time and for standing still.
+
+    A plant's meter that is lost for less than half of the time used as much then as else: what
+    lost time is charged, which is little beside methane, would carry any service.
+    """
     rate = one.rate or Fraction(0)
+    time, lost = (sum(getattr(s, n) for s in one.stretches[first:last]) for n in _TIMES)
+    if of.by_design and 0 < 2 * lost < time:
+        known = sum(s.value for s in one.stretches[first:last])
+        rate = min(rate, Fraction(known * HOUR_US, time - lost))
     charged = (
         r.quantity for p in one.parts for r in p.raised if span_us[0] <= r.start_us < span_us[1]
     )
@@ -271,6 +283,8 @@ def take_off(
 ) -> None:
     """
     Take an excess off the devices that served, each by its share of the service.
+
+    What is left of the stretches is what is held against other bounds afterwards.
 
     Parameters
     ----------
@@ -301,7 +315,10 @@ def take_off(
                 )
                 parts[j] = replace(whole, limited=(*whole.limited, cut))
                 left -= less
-        found[i] = replace(server, parts=tuple(parts))
+        kept = list(server.stretches)
+        for place in range(first, last):
+            kept[place] = replace(kept[place], value=int(kept[place].value * (1 - excess / served)))
+        found[i] = replace(server, parts=tuple(parts), stretches=tuple(kept))
 
 
 def _told(value: Fraction) -> str:

@@ -237,7 +237,7 @@ CONSUMPTIONS = (
     ),
     Consumption(("fuel",), ("waste",), "L/t", Fraction(1000)),
 )
-CAPACITIES = built_for_mass("waste")
+CAPACITIES = (*(replace(one, years=tuple(EARLIER)) for one in built_for_mass("waste")),)
 FIXED = {
     "design_mass_t_per_d": replace(DESIGN_MASS, meaning="design capacity of the composting plant"),
     "design_kwh_per_t": DESIGN_PER_T,

@@ -46,17 +46,17 @@ def ended(project, fleet, rows, built, weeks=WEEKS, **besides):
     return close(one, fleet, papers, given, plant.FROM, end, BOOK, besides=held)
 
 
-def treated(flow=1.0, gas=1.0, cod=1.0, power=1.0, built=BUILT, **besides):
+def treated(flow=1.0, gas=1.0, cod=1.0, power=1.0, built=BUILT, rows=None, **besides):
     """Close five weeks of a plant whose meters tell more than was there, each by its factor."""
     values = (5 * 10**6 * flow, 12 * 10**6 * gas, 4_000 * power)
-    rows = {key: [int(v)] * (WEEKS * WEEK) for key, v in zip(WATER, values, strict=True)}
+    steady = {key: [int(v)] * (WEEKS * WEEK) for key, v in zip(WATER, values, strict=True)}
     told = {
         "cod_in_kg_per_m3": Decimal(6) * Decimal(cod), "cod_out_kg_per_m3": Decimal("0.15"),
         "eta_cod_project": Decimal("0.8"), "ch4_fraction": Decimal("0.62"),
         "flare_efficiency": Decimal("0.9"),
     }  # fmt: skip
     channels = {n: Measured(Fraction(v), "by its analyser", 1, 1) for n, v in told.items()}
-    return ended(TREATED, PLANT, rows, built, channels=channels, **besides)
+    return ended(TREATED, PLANT, rows or steady, built, channels=channels, **besides)
 
 
 def tonnes(result):
@@ -127,6 +127,18 @@ def test_water_that_its_pumps_did_not_move_counts_as_their_energy_carries():
     assert not unmet(treated(flow=1.5, built=BUILT | {"design_flow_m3_per_d": 800}), "takes")
 
 
+def test_a_power_meter_that_is_lost_for_a_while_carries_no_more_water():
+    """Its lost time is charged at its rating, which would carry any flow and costs little."""
+    rows = {
+        ("in", "flow"): [15 * 10**6] * (WEEKS * WEEK),
+        ("gas", "biogas"): [36 * 10**6] * (WEEKS * WEEK),
+        ("power", "energy_import"): [None if n % 10 < 4 else 4_000 for n in range(WEEKS * WEEK)],
+    }
+    wide = BUILT | {"design_flow_m3_per_d": 6000, "design_cod_kg_per_d": 36_000}
+    found = treated(rows=rows, built=wide)
+    assert 0 < tonnes(found) <= tonnes(treated()) * 1.001
+
+
 def composted(mass, power, built, methodology="ams-iii-f", **besides):
     """Close five weeks of a composting plant, 48 t a day at 10 kWh/t."""
     rows = {("weigh", "mass"): mass, ("power", "energy_import"): power,
@@ -168,6 +180,23 @@ def test_what_is_above_the_design_leaves_the_month_in_which_it_came():
     found, most = closed(1_500_000), closed(50 * 10**6 // plant.DAY)
     assert float(found.net.baseline.t) == pytest.approx(float(most.net.baseline.t), rel=1e-5)
     assert sum("was built for" in d.reason for d in found.deductions) == 2
+
+
+def test_an_earlier_year_counts_no_more_than_the_line_was_built_for():
+    """Waste of a year before, typed a hundredfold, would decay into tonnes for a decade."""
+    built = {"design_mass_t_per_d": 50, "design_kwh_per_t": 10, "first_year": 2025}
+    mass, power = [500_000] * (WEEKS * WEEK), [5_000] * (WEEKS * WEEK)
+    project = replace(
+        COMPOST, methodology="ams-iii-f", from_us=plant.FROM - 365 * plant.DAY * INTERVAL_US
+    )
+    rows = {("weigh", "mass"): mass, ("power", "energy_import"): power, ("fuel", "flow"): power}
+
+    def closed(earlier):
+        return ended(project, YARD, rows, built | {"waste_t_year_1": earlier})
+
+    assert closed(10**6).net == closed(50 * 366).net
+    assert "waste_t_year_1 = 1e+06 t is more than a year" in "".join(unmet(closed(10**6)).values())
+    assert not unmet(closed(50 * 365))
 
 
 PUMP = (

@@ -6,19 +6,16 @@ Symbols of the methodologies stand beside these names in NOMENCLATURE.md.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from mrv.errors import MethodologyError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from datetime import date
-
-    from mrv.limits import Table
-    from mrv.parameters.inputs import Inputs, ParameterSpec, Spec
+from mrv.limits import Table
+from mrv.parameters.inputs import Inputs, ParameterSpec, Spec
 
 # Which way an error of the factor would hurt: a factor for electricity that the
 # project keeps from being generated is chosen low, one for electricity that it

@@ -9,9 +9,9 @@ condition that does not hold.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from ingest.model import INTERVAL_US, Fleet
 from mrv.accounting.design_capacity import within_design, within_load
@@ -35,17 +35,13 @@ from mrv.accounting.twin_series import Twins, twins
 from mrv.accounting.unmeasured import AGREED, raised_to, rounded, settled
 from mrv.calendar import local_date, utc_text
 from mrv.factors.brought import bounded as bounded_book
+from mrv.model import Factors, Methodology, RoleNeeds
+from mrv.parameters.inputs import Inputs
 from mrv.registry.calibration import of_meter
 from mrv.registry.project import BOUNDED, DESIGNED, FIRST, Besides, Calibration, ProjectDevice
 from mrv.rounding import exact_text
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    from mrv.model import Factors, Methodology, RoleNeeds
-    from mrv.parameters.inputs import Inputs
-
-    _Pair = tuple[Monitored, Monitored, Twins]
+_Pair = tuple[Monitored, Monitored, Twins]
 
 _SHOWN = 5
 _MEASURED = ("Wh", "mL", "m", "g")

@@ -11,21 +11,18 @@ is changed: the claimed use costs the claimant more than its bound would.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from ingest.model import HOUR_US, INTERVAL_US
 from mrv.accounting.device_period import Monitored, Raised
 from mrv.accounting.period_result import Finding
 from mrv.calendar import local_date, utc_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from mrv.model import Consumption, Methodology
-    from mrv.parameters.inputs import Inputs
+from mrv.model import Consumption, Methodology
+from mrv.parameters.inputs import Inputs
 
 _WEEK = 7 * 24 * HOUR_US // INTERVAL_US
 _SHOWN = 3

@@ -18,22 +18,18 @@ the range of the class alone, and a condition says so.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from ingest.model import HOUR_US, INTERVAL_US
 from mrv.accounting.device_period import Monitored, Raised
 from mrv.accounting.period_result import Finding
 from mrv.calendar import local_date, utc_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from mrv.model import Consumption, Methodology
-    from mrv.parameters.inputs import Inputs
-    from mrv.registry.project import Usage
+from mrv.model import Consumption, Methodology
+from mrv.parameters.inputs import Inputs
+from mrv.registry.project import Usage
 
 WEEKS = 4
 # a part of which more than a tenth of the time of its meters is lost says nothing of what is usual

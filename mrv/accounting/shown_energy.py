@@ -17,16 +17,27 @@ certain.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ingest import classes
 from ingest.classes import QUANTITY_INDEX, Channel
-from ingest.model import HOUR_US, INTERVAL_US, NULL
+from ingest.model import (
+    HOUR_US,
+    INTERVAL_US,
+    NULL,
+    Device,
+    Fleet,
+    Float64,
+    Frame,
+    Int64,
+    IntervalRows,
+)
 from ingest.quality import clear_sky, energy_budget, lift
 from ingest.quality.energy_budget import METERS, SIGMAS, Tolerance
 from ingest.quality.power_integral import Integral, integral
@@ -35,11 +46,6 @@ from mrv.accounting.device_limits import rated_at
 from mrv.calendar import local_date, midnight_us
 from mrv.methodologies import find
 from mrv.registry.project import DESIGNED, Project, Unshown
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from ingest.model import Device, Fleet, Float64, Frame, Int64, IntervalRows
 
 POWER = "above the integral of its own power"
 DC = "above what went in on its direct-current side"

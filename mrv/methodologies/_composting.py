@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mrv.equations import composting, electricity
 from mrv.equations.reductions import reduction
@@ -38,12 +39,8 @@ from mrv.methodologies._shared import (
 )
 from mrv.methodologies._waste import DEGRADABLE, MOST_YEARS, SITE
 from mrv.model import Activity, Candidate, Check, Consumption, Factors, Most, Reductions, RoleNeeds
+from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec, Spec
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mrv.parameters.inputs import Inputs
 
 CONDITIONS = (TYPE_III,)
 RULES = (

@@ -9,10 +9,10 @@ know no such part: they show what meters count, and the close adds the rest.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from mrv.methodologies._shared import EF_GRID, LEAKAGE, LOSSES, NOTHING
 from mrv.model import (
@@ -25,12 +25,8 @@ from mrv.model import (
     Factors,
     RoleNeeds,
 )
+from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from mrv.parameters.inputs import Inputs
 
 WH_PER_MWH = 10**6
 G_PER_T = 10**6

@@ -9,9 +9,9 @@ belongs into `energy_mwh` only where the baseline held it too.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from mrv.equations.efficiency import by_output, hydraulic_minimum, in_mwh
 from mrv.equations.electricity import displaced
@@ -29,12 +29,8 @@ from mrv.methodologies._live import (
 )
 from mrv.methodologies._shared import EF_GRID, NOTHING, POWER
 from mrv.model import Activity, Consumption, Factors, Methodology, Reductions, RoleNeeds
+from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mrv.parameters.inputs import Inputs
 
 ID = "am0020"
 VERSION = "2.0"

@@ -8,8 +8,9 @@ Natural gas: [r], IPCC 2006.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from fractions import Fraction
 
 from mrv.equations import recycling
 from mrv.equations.electricity import displaced
@@ -31,13 +32,8 @@ from mrv.methodologies._live import (
 )
 from mrv.methodologies._shared import DIESEL, EF_GRID, NOTHING, POWER, TYPE_III, diesel
 from mrv.model import Activity, Candidate, Check, Factors, Methodology, Reductions
+from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec, RecordSpec
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from fractions import Fraction
-
-    from mrv.parameters.inputs import Inputs
 
 ID = "ams-iii-aj"
 VERSION = "7.0"

@@ -8,8 +8,8 @@ primary production less recovery.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from mrv.equations import recycling
 from mrv.equations.electricity import displaced
@@ -30,12 +30,8 @@ from mrv.methodologies._live import (
 )
 from mrv.methodologies._shared import DIESEL, EF_GRID, NOTHING, POWER, TYPE_III, diesel
 from mrv.model import Activity, Factors, Methodology, Reductions
+from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import MapSpec, ParameterSpec
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mrv.parameters.inputs import Inputs
 
 ID = "ams-iii-ba"
 VERSION = "3.0"

@@ -8,18 +8,16 @@ claimant: it is not counted for the baseline, and counted whole for the project.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ingest.model import INTERVAL_US
+from ingest.model import INTERVAL_US, Device, Int64
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import date
-    from decimal import Decimal
-    from fractions import Fraction
-
-    from ingest.model import Device, Int64
     from mrv.model import Side
 
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mrv.documents.monitoring import CrossCheck, MonitoredParameter
-    from mrv.documents.period_account import Comparison, Deduction, Gap
-    from mrv.documents.statement import Claims
-    from mrv.report.words import Words
+from mrv.documents.monitoring import CrossCheck, MonitoredParameter
+from mrv.documents.period_account import Comparison, Deduction, Gap
+from mrv.documents.statement import Claims
+from mrv.report.words import Words
 
 DASH = "\N{EN DASH}"
 # base unit: what people are shown it in, how many base units that is

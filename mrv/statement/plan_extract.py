@@ -10,14 +10,16 @@ decimals stand as text; what is empty is left out, but for the oldest keys.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from ingest.model import Device, Fleet
 from mrv.calendar import utc_text
 from mrv.documents.form import UNSET, write
+from mrv.documents.monitoring import FactorAccepted
 from mrv.documents.plan import (
     CarriedIn,
     DeviceExtract,
@@ -32,6 +34,7 @@ from mrv.documents.plan import (
     Uncounted,
 )
 from mrv.methodologies import find
+from mrv.registry.monitoring_plan import Version
 from mrv.registry.project import (
     DESIGNED,
     EVIDENCE,
@@ -46,6 +49,7 @@ from mrv.registry.project import (
     Sample,
     Usage,
 )
+from mrv.statement.arrival import Arrivals
 from mrv.statement.plan_json import (
     arrivals_out,
     certified_out,
@@ -63,13 +67,6 @@ from mrv.statement.plan_writer import (
     usage_out,
     version_out,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mrv.documents.monitoring import FactorAccepted
-    from mrv.registry.monitoring_plan import Version
-    from mrv.statement.arrival import Arrivals
 
 # how inputs that only the plan holds are named (mrv/statement/registry_inputs)
 PREFIX = "registry: "

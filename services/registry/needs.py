@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ingest import classes, profiles
 from mrv.accounting.factor_acceptance import KEY, accepted, parameters_of, unaccepted
 from mrv.errors import FactorError, MethodologyError
+from mrv.factors import FactorBook
 from mrv.factors.ledger import Ledger
 from mrv.methodologies import DIRECTION, find, implausible, low_reference, unit_reductions
 from mrv.model import (
@@ -23,13 +25,8 @@ from mrv.model import (
     RoleNeeds,
 )
 from mrv.parameters.inputs import Inputs, read
+from services.registry.entries import Device, Project, ProjectDevice
 from services.registry.finding import Finding
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from mrv.factors import FactorBook
-    from services.registry.entries import Device, Project, ProjectDevice
 
 
 def check(project: Project, devices: Mapping[str, Device], book: FactorBook) -> Iterator[Finding]:

@@ -25,8 +25,9 @@ from tests import commands
 from tests.apache_kafka import APACHE, WHY
 from tests.bench.load import Publisher
 from tests.deploy.files import DEPLOY
-from tests.integration.kafka_path import register, wait_stored, wait_until
+from tests.integration.kafka_path import register, wait_stored
 from tests.ports import free_port
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.integration,
@@ -261,7 +262,7 @@ def without(root, one):
     run_once(_revoke(root, one))
     if one.operation == "Create":
         run_once(_deleted(root, one.name))
-        wait_until(lambda: one.name not in run_once(_topics(root)), 60, lambda: one.name, 0.1)
+        until(lambda: one.name not in run_once(_topics(root)), 60, lambda: one.name, 0.1)
     try:
         yield
     finally:
@@ -314,13 +315,13 @@ def test_sigterm_ends_who_is_refused(brokers, database_url, mqtt_broker, tmp_pat
         }
         try:
             _, log = told["bridge"]
-            wait_until(lambda: "receiving" in log.read_text(), 120, log.read_text, 0.2)
+            until(lambda: "receiving" in log.read_text(), 120, log.read_text, 0.2)
             publisher = Publisher(mqtt_broker.port)
             publisher.send([("tonne/v1/nobody/telemetry", b"{}")])
             publisher.close()
             for user, doing in (("bridge", "write to topic"), ("worker", "read as group")):
                 _, log = told[user]
-                wait_until(
+                until(
                     lambda t=log, d=doing: f"may not {d}" in t.read_text(), 120, log.read_text, 0.2
                 )
             for process, log in told.values():

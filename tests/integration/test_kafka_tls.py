@@ -20,8 +20,9 @@ from services.store.postgres.pool import connect
 from tests.apache_kafka import APACHE, WHY
 from tests.bench.load import Publisher
 from tests.integration import field
-from tests.integration.kafka_path import Processes, wait_until
+from tests.integration.kafka_path import Processes
 from tests.ports import free_port, give_ports
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.integration,
@@ -190,9 +191,9 @@ def test_a_reading_travels_by_mutual_tls(
     with connect(database_url) as connection:
         import_registry(connection, read_files([tmp_path / "registry.yaml"]), author="tester")
     with processes.running("worker", "--session", "6"), processes.running("bridge"):
-        wait_until(lambda: "receiving" in processes.logs(), 120, processes.logs, 0.1)
+        until(lambda: "receiving" in processes.logs(), 120, processes.logs, 0.1)
         publisher = Publisher(mqtt_broker.port)
         publisher.send([(field.topic(name), field.payload(0))])
         publisher.close()
-        wait_until(lambda: field.stored(database_url, name), 120, processes.logs, 0.1)
+        until(lambda: field.stored(database_url, name), 120, processes.logs, 0.1)
     assert "PRIVATE KEY" not in processes.logs()

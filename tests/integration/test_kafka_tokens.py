@@ -26,9 +26,10 @@ from services.store.postgres.pool import connect
 from tests.apache_kafka import APACHE, WHY
 from tests.bench.load import Publisher
 from tests.integration import field
-from tests.integration.kafka_path import Processes, wait_until
+from tests.integration.kafka_path import Processes
 from tests.integration.test_kafka_tls import Authority
 from tests.ports import free_port, give_ports
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.integration,
@@ -193,14 +194,14 @@ def test_a_reading_travels_by_tokens(
         )
         before = provider.given
         with processes.running("worker", "--session", "6"), processes.running("bridge"):
-            wait_until(lambda: "receiving" in processes.logs(), 120, processes.logs, 0.1)
+            until(lambda: "receiving" in processes.logs(), 120, processes.logs, 0.1)
             publisher = Publisher(mqtt_broker.port)
 
             def sent_again():  # as a device does until its receipt: who receives may not yet hear
                 publisher.send([(field.topic(name), field.payload(0))])
                 return field.stored(database_url, name)
 
-            wait_until(sent_again, 120, processes.logs, 1.0)
+            until(sent_again, 120, processes.logs, 1.0)
             publisher.close()
     assert provider.given > before
     assert SECRET not in processes.logs()

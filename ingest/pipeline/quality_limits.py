@@ -17,6 +17,7 @@ import numpy as np
 
 from ingest import classes, profiles
 from ingest.model import others
+from ingest.pipeline.channel_series import each
 from ingest.pipeline.flags import TIME
 
 if TYPE_CHECKING:
@@ -128,10 +129,10 @@ class Checks:
 
     def version(self, device: np.ndarray, time_us: Int64) -> Int64:
         """Which limits hold for each reading."""
-        found: Int64 = self._first[device]
         if self._most <= 1:
-            return found
+            return each(self._first, device)
         first, count = self._first[device], self._count[device]
+        found: Int64 = first.copy()
         for k in range(1, self._most):
             later = np.flatnonzero(count > k)
             found[later] += time_us[later] >= self.begin_us[first[later] + k]

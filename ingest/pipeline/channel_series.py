@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from ingest.model import Float64, Int32, Int64
 
-    from ingest.model import Float64, Int32, Int64
-
-    Rows = NDArray[np.intp]
+Rows = NDArray[np.intp]
 
 
 def heads(device: Int32) -> Rows:

@@ -9,23 +9,18 @@ channel's unit here; NaN says that a test is silent.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ingest import classes, profiles
-from ingest.model import others
+from ingest.classes import Channel
+from ingest.limits import Limits
+from ingest.model import Device, Fleet, Float64, Int32, Int64, QualityLimits, others
 from ingest.pipeline.channel_series import each
 from ingest.pipeline.flags import TIME
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from ingest.classes import Channel
-    from ingest.limits import Limits
-    from ingest.model import Device, Fleet, Float64, Int32, Int64, QualityLimits
 
 # a register that stands still counts as frozen only while its device surely works
 AT_WORK = 0.2

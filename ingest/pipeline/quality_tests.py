@@ -10,14 +10,16 @@ step is worth is judged by `meter`, with bounds that no limit here can move.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ingest import classes
+from ingest.classes import Channel
 from ingest.limits import UNIT_LEVELS
-from ingest.model import NULL
+from ingest.model import NULL, Column, Float64, Frame, Int32, Int64
 from ingest.pipeline.channel_series import Series, each, heads
 from ingest.pipeline.flags import TIME, Flags
 from ingest.pipeline.quality_limits import AT_WORK, PHASES_FLOOR, PHASES_LEAST_W, Checks, Thresholds
@@ -34,15 +36,7 @@ from ingest.quality import (
     unit_scale,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from numpy.typing import NDArray
-
-    from ingest.classes import Channel
-    from ingest.model import Column, Float64, Frame, Int32, Int64
-
-    Mask = NDArray[np.bool_]
+Mask = NDArray[np.bool_]
 
 
 @dataclass(slots=True)

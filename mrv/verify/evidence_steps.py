@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from mrv.calendar import instant_us
 from mrv.errors import CanonicalError, FactorError, PeriodError
@@ -17,11 +18,7 @@ from mrv.statement.compose import compose, label_of
 from mrv.statement.device_days import intervals_digest
 from mrv.statement.diagram import diagram
 from mrv.statement.evidence import same
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mrv.verify.subject import Subject
+from mrv.verify.subject import Subject
 
 _SHOWN = 3
 _WHOLE = re.compile(r"0|[1-9][0-9]*")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 from fastapi import APIRouter, FastAPI, Request
+from psycopg import Connection
 from psycopg_pool import ConnectionPool
+from starlette.responses import Response
 
 from services.api import examples, lanes, problems
 from services.api import schemas as shapes
@@ -67,21 +71,16 @@ from services.api.routes import (
 from services.issuer.request_runner import Runner
 from services.issuer.requests import Desk
 from services.issuer.timestamps import Policy, no_authority
+from services.metrics import Metrics
 from services.settings import FILES_BYTES
 from services.store.api import audit_and_idempotency as api_records
 from services.store.postgres.pool import session_settings
+from services.webhooks.addresses import Network
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-    from pathlib import Path
-
-    from psycopg import Connection
-    from starlette.responses import Response
     from structlog.typing import FilteringBoundLogger
 
     from services.api.oidc import Tokens
-    from services.metrics import Metrics
-    from services.webhooks.addresses import Network
 
 _READERS, _JOBS, _WAIT_S = 8, 1, 5.0
 # threads: reads, what `lanes` lets through beside them, and as many again to answer from

@@ -8,28 +8,24 @@ makes no condition hold: it tells the verifier which letter to ask for.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
-from typing import TYPE_CHECKING
+
+from psycopg import Connection
 
 from mrv.documents.monitoring import FactorAccepted
+from mrv.exports.entered import Acceptance
 from mrv.methodologies import find
+from mrv.registry.project import Project
 from mrv.rounding import UG_PER_T, decimal_text
 from mrv.signatures.organisations import organisation_of, stem
 from services.registry.authority import entered_records
+from services.registry.entries import Published, Registry
 from services.store.registry import signing_keys
 from services.store.statements.carry_over import owed_at_site
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from psycopg import Connection
-
-    from mrv.exports.entered import Acceptance
-    from mrv.registry.project import Project
-    from services.registry.entries import Published, Registry
-
-    # by subject, id and project
-    Accepted = dict[tuple[str, str, str | None], Acceptance]
+# by subject, id and project
+Accepted = dict[tuple[str, str, str | None], Acceptance]
 
 FACTORS = "tonne: emission factors are those that tonne publishes"
 DEBT = "tonne: what an earlier project at the site left below zero is taken over"

@@ -9,6 +9,7 @@ make it come out as another is refused.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ import msgspec
 from ingest import classes
 from mrv.errors import ExportError
 from mrv.exports import aef, contradictions
+from mrv.exports.contradictions import Credited
 from mrv.exports.entered import (
     Acceptance,
     Authority,
@@ -29,9 +31,6 @@ from mrv.method_lives import Life, find_life, registration_refused
 from services.registry.entries import Entered, Key, Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from mrv.exports.contradictions import Credited
     from services.registry.fields import Row
 
 KINDS = {

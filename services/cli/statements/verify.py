@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import click
@@ -14,6 +14,7 @@ import click
 from ingest.errors import InputError
 from ingest.heap import keep_freed
 from mrv import verify as checks
+from mrv.packs.pack import Pack
 from mrv.packs.zipped import opened_pack
 from mrv.signatures import canonical
 from mrv.verify.asked import asked_at, given, own_authorities, own_keys, own_meter_keys, own_policy
@@ -21,11 +22,6 @@ from mrv.verify.reliance import WAIVERS
 from mrv.verify.report import STATES
 from services.cli.options.choice import Choice
 from services.cli.output.progress import bar, steps
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mrv.packs.pack import Pack
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 

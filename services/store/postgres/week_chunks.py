@@ -6,16 +6,13 @@ Rows lie as they came, those of an hour together: in this order each page is rea
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
 
+from ingest.model import Fleet, Int32
 from services.store.postgres.timestamps import stamp
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from ingest.model import Fleet, Int32
 
 # what the server gathers before it sends: a second's readings of eight days are 100 MB
 _RUN_US = 8 * 86_400_000_000

@@ -7,25 +7,20 @@ a register, are upserted.  Of a recomputed range the rows that differ are writte
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from psycopg import Cursor, sql
 
 from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from ingest.model import METERING, NULL, Fleet, IntervalRows
+from mrv.accounting.emission_rows import Bindings, EmissionRows
 from services.store.postgres import column_copy
 from services.store.postgres import week_chunks as weeks
 from services.store.postgres.binary_copy import Field, Int2, Int8, Text, Time, Words, encode
 from services.store.postgres.timestamps import FAR_US, stamp
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from numpy.typing import NDArray
-
-    from mrv.accounting.emission_rows import Bindings, EmissionRows
 
 QUANTITY_WORDS = Words.of([q.name for q in QUANTITIES])
 INTERVAL_COLUMNS = (

@@ -9,10 +9,12 @@ reported, and becomes a dead letter.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
+from psycopg import Cursor
 
 from ingest import classes
 from ingest.model import NULL, Device, Fleet, Frame
@@ -23,12 +25,6 @@ from services.store.postgres import column_copy
 from services.store.postgres import week_chunks as weeks
 from services.store.postgres.binary_copy import Blob, Field, Float8, Int8, Text, Time, Words, encode
 from services.store.postgres.timestamps import FAR_US, stamp, us_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from psycopg import Cursor
-
 
 _TEMP = "incoming_{class_id}"
 

@@ -7,13 +7,17 @@ Checkpoints of metering: register marks stored beside interval rows, to go on fr
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
+from psycopg import Cursor
+from psycopg.rows import TupleRow
 
 from ingest import classes
 from ingest.classes import QUANTITY_INDEX, Channel
-from ingest.model import INTERVAL_US, LOOK_BACK_US, NULL, POWER_GAP_US
+from ingest.model import INTERVAL_US, LOOK_BACK_US, NULL, POWER_GAP_US, Fleet, Int16, Int32, Int64
 from ingest.pipeline.meter_state import NEVER, MeterState, Register
 from services.store.archive import archived_readings as cold
 from services.store.archive import catalog as archived
@@ -21,15 +25,6 @@ from services.store.archive.archived_readings import Asked
 from services.store.postgres import column_copy
 from services.store.postgres import week_chunks as weeks
 from services.store.postgres.timestamps import stamp
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from numpy.typing import NDArray
-    from psycopg import Cursor
-    from psycopg.rows import TupleRow
-
-    from ingest.model import Fleet, Int16, Int32, Int64
 
 _US = "(extract(epoch FROM {}) * 1000000)::bigint"
 

@@ -10,9 +10,9 @@ from services.logs import get_logger
 from services.metrics import Metrics
 from services.store.postgres.pool import connect
 from services.store.views import fleet_metrics as gauges
-from tests.integration.kafka_path import wait_until
 from tests.planted import planted
 from tests.services.issuer import logged, plant
+from tests.waiting import until
 
 
 def _issued(url, home):
@@ -165,7 +165,7 @@ def _added_up(conn):
         conn.execute("SELECT pg_stat_force_next_flush()")
         return conn.execute("SELECT tonne_refresh_days()").fetchone()[0] > 0
 
-    wait_until(anew, 60, lambda: "nothing was added up")
+    until(anew, 60, lambda: "nothing was added up")
 
 
 def test_days_are_added_up_again_when_their_quarter_hours_change(watched, database_url):

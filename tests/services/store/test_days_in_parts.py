@@ -1,13 +1,12 @@
 """Days that are added up in parts are those that were added up at once."""
 
-import time
-
 import psycopg
 import pytest
 
 from services.store.postgres.pool import connect
 from tests.planted import planted
 from tests.services.issuer import plant
+from tests.waiting import until
 
 pytestmark = pytest.mark.integration
 _TABLES = ("day_quantity", "day_emission", "day_pv")
@@ -41,10 +40,7 @@ def _write(conn, *statements):
     rows = sum(conn.execute(statement).rowcount for statement in statements)
     assert rows
     conn.execute("SELECT pg_stat_force_next_flush()")
-    since = time.monotonic()
-    while conn.execute(_WRITTEN).fetchone()[0] < before + rows:
-        assert time.monotonic() - since < 60
-        time.sleep(0.05)
+    until(lambda: conn.execute(_WRITTEN).fetchone()[0] >= before + rows)
 
 
 def _read(conn, relation):

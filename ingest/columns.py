@@ -9,23 +9,18 @@ set to kWh; one that cannot become the channel's unit is refused, never guessed.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ingest import classes, profiles, units
 from ingest.errors import ProfileError
-from ingest.model import NULL
+from ingest.model import NULL, Column, Float64
+from ingest.reading import Names
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from ingest.model import Column, Float64
-    from ingest.reading import Names
-
-    Key = tuple[str, str, tuple[str, ...], tuple[str | None, ...]]
+Key = tuple[str, str, tuple[str, ...], tuple[str | None, ...]]
 
 MAX_REGISTER = float(2**53)
 UNUSABLE = -1

@@ -9,8 +9,9 @@ unknown channels and missing ones are settled once a bucket, in columns.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import numpy as np
 
@@ -18,18 +19,12 @@ from ingest import classes, columns, profiles
 from ingest import codec_detection as encodings
 from ingest import line_buckets as lines
 from ingest.codecs import json_object, senml_json, sparkplug_b
-from ingest.columns import UNUSABLE, Bucket, Rejected, convert
+from ingest.columns import UNUSABLE, Bucket, Key, Rejected, convert
 from ingest.errors import PayloadError
-from ingest.model import NULL, Frame
+from ingest.formats.row_reading import Given
+from ingest.model import NULL, Column, Device, Fleet, Frame
 from ingest.profiles import register_blocks
 from ingest.reading import MAX_MS, Names, Reading, Registers, Row, Stated, time_us
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
-
-    from ingest.columns import Key
-    from ingest.formats.row_reading import Given
-    from ingest.model import Column, Device, Fleet
 
 __all__ = ["MAX_PAYLOAD", "Decoded", "Rejected", "decode"]
 

@@ -8,20 +8,15 @@ whatever the grid: no watt-hour is made or lost.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ingest.model import INTERVAL_US, NULL, OTHER_FIELDS, IntervalRows
+from ingest.model import INTERVAL_US, NULL, OTHER_FIELDS, Int16, Int32, Int64, IntervalRows
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from numpy.typing import NDArray
-
-    from ingest.model import Int16, Int32, Int64
-
-    Light = Callable[[Int32, Int16, Int64], NDArray[np.bool_]]
+Light = Callable[[Int32, Int16, Int64], NDArray[np.bool_]]
 
 MEASURED, ESTIMATED, UNKNOWN = _KINDS = 0, 1, 2
 MEASURED_SPAN_US = 3_600_000_000

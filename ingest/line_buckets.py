@@ -7,20 +7,15 @@ keeps: one without a known channel is no fault, but a birth without any is.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from ingest import columns
-from ingest.columns import Bucket, Rejected
+from ingest.columns import Bucket, Key, Rejected
 from ingest.errors import PayloadError
+from ingest.formats.row_reading import Given
+from ingest.model import Device, Fleet
 from ingest.reading import MAX_MS, Names
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from ingest.columns import Key
-    from ingest.formats.row_reading import Given
-    from ingest.model import Device, Fleet
 
 _LAST = 1 << 60  # after all that came before in a batch
 _UNKNOWN = Bucket("", "", ())

@@ -8,23 +8,20 @@ float64 in the unit that their column's name carries.  An absent register is
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from operator import is_not
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from numpy.typing import NDArray
-
-    Int64 = NDArray[np.int64]
-    Int32 = NDArray[np.int32]
-    Int16 = NDArray[np.int16]
-    Float64 = NDArray[np.float64]
-    Column = NDArray[np.int64] | NDArray[np.float64]
+Int64 = NDArray[np.int64]
+Int32 = NDArray[np.int32]
+Int16 = NDArray[np.int16]
+Float64 = NDArray[np.float64]
+Column = NDArray[np.int64] | NDArray[np.float64]
 
 NULL: int = int(np.iinfo(np.int64).min)
 INTERVAL_US: int = 900_000_000

@@ -7,14 +7,9 @@ what lies in a longer gap is missing, not guessed.  Always an estimate.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from ingest.model import POWER_GAP_US
-
-if TYPE_CHECKING:
-    from ingest.model import Float64, Int64
+from ingest.model import POWER_GAP_US, Float64, Int64
 
 
 def energy_steps(

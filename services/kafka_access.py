@@ -7,15 +7,12 @@ extra `kafka`.
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from ingest.addresses import host_and_port, parts_of
 from ingest.mqtt.tls import Tls
-
-if TYPE_CHECKING:
-    import ssl
 
 PLAIN, SECURE = "kafka", "kafkas"
 SCHEMES = (PLAIN, SECURE)

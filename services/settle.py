@@ -8,24 +8,20 @@ at which rate.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ingest.model import Fleet, Frame, IntervalRows
 from ingest.pipeline import Bounds, Metered, MeterState, meter
 from ingest.pipeline.quality_limits import Checks
 from mrv.accounting.account import account
 from mrv.accounting.device_bindings import Compiled, compile_bindings
+from mrv.accounting.emission_rows import Bindings, EmissionRows
 from mrv.factors.centres import centres
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
-    from ingest.model import Fleet, Frame, IntervalRows
-    from mrv.accounting.emission_rows import Bindings, EmissionRows
-    from mrv.model import Factors
-    from mrv.registry.project import Project
+from mrv.model import Factors
+from mrv.registry.project import Project
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from services.local.stack import LocalStack
 from tests import commands
 from tests.apache_kafka import APACHE
 from tests.ports import SERVERS, free_port, give_ports
+from tests.waiting import until
 
 
 def open_session(mqtt_url: str, client_id: str, share: str = "") -> None:
@@ -124,20 +125,21 @@ class Pipeline:
         self, name: str, least: float, patience_s: float = 120, *, pause_s: float = 0.1
     ) -> float:
         """Wall-clock time at which a metric reached a value, asked for every `pause_s`."""
-        end = time.monotonic() + patience_s
-        while time.monotonic() < end:
-            if self.counted(name) >= least:
-                return time.time()
-            time.sleep(pause_s)
-        raise TimeoutError(f"{name} is {self.counted(name)}, not {least}")
+        until(
+            lambda: self.counted(name) >= least,
+            patience_s,
+            lambda: f"{name} is {self.counted(name)}, not {least}",
+            pause_s,
+        )
+        return time.time()
 
     def derived(self, patience_s: float = 120) -> None:
         """Wait until no device waits for rows that follow from its readings."""
-        end = time.monotonic() + patience_s
-        while self.ask("SELECT count(*) FROM remake_request") != [(0,)]:
-            if time.monotonic() > end:
-                raise TimeoutError(self.ask("SELECT * FROM remake_request LIMIT 5"))
-            time.sleep(0.1)
+        until(
+            lambda: self.ask("SELECT count(*) FROM remake_request") == [(0,)],
+            patience_s,
+            lambda: self.ask("SELECT * FROM remake_request LIMIT 5"),
+        )
 
     def close(self) -> None:
         """Stop the servers."""

@@ -12,7 +12,7 @@ import pytest
 from tests import commands
 from tests.command_server import NUMBER
 from tests.commands import TONNE
-from tests.integration.kafka_path import wait_until
+from tests.waiting import until
 
 # of every kind: a table, an error of usage, a refused document, one that reads its input
 WORDS = (
@@ -46,7 +46,7 @@ def watching(folder):
     with log.open("wb") as out:
         process = commands.start(["watch"], env=environment, cwd=folder, stderr=out)
     try:
-        wait_until(lambda: "database not seen" in log.read_text(), 120, log.read_text)
+        until(lambda: "database not seen" in log.read_text(), 120, log.read_text)
         yield process
     finally:
         process.kill()

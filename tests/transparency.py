@@ -7,12 +7,13 @@ import socket
 import sqlite3
 import subprocess
 import tempfile
-import time
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 
 import pytest
+
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[1]
 HOME = Path(os.environ.get("TRANSPARENCY_HOME") or ROOT.parent / "shared" / "transparency")
@@ -114,14 +115,6 @@ _LACKS = [
 needs_witness = pytest.mark.skipif(
     bool(_LACKS), reason=f"no {', '.join(_LACKS)} (C2SP's witness is looked for in {HOME})"
 )
-
-
-def until(true, most_s=60):
-    """Wait for a condition."""
-    end = time.monotonic() + most_s
-    while not true():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
 
 
 def answers(host, port):

@@ -13,7 +13,7 @@ from services.witness.app import Witness
 from services.witness.cosigner import Cosigner
 from services.witness.state import State
 from tests.ports import free_port
-from tests.transparency import until
+from tests.waiting import until
 
 
 def made(folder, name):

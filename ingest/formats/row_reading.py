@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
-from ingest.reading import Names  # noqa: TC001
+from ingest.reading import Names
 
 
 class Line(msgspec.Struct, gc=False):

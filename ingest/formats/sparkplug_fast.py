@@ -11,21 +11,18 @@ two must give the same numbers (tested).
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from math import isfinite
 from operator import itemgetter
 from struct import Struct
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from ingest.errors import PayloadError
 from ingest.formats.row_reading import Line
+from ingest.formats.sparkplug_birth import Birth
 from ingest.formats.sparkplug_values import whole
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from ingest.formats.sparkplug_birth import Birth
 
 _AT_LENGTH, _PER_BIRTH = 4, 64
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5

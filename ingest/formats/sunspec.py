@@ -37,7 +37,11 @@ _MAX_SCALE = 10
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One point of a model: where it stands and what scales it."""
+    """
+    One point of a model: where it stands and what scales it.
+
+    `offset` and `scale` count registers behind the model's length; `scale` None: a factor of 1.
+    """
 
     name: str
     kind: str

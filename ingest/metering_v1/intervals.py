@@ -8,18 +8,13 @@ whatever the grid: no watt-hour is made or lost.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ingest.model import INTERVAL_US, NULL, IntervalRows
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from numpy.typing import NDArray
-
-    from ingest.model import Int16, Int32, Int64
+from ingest.model import INTERVAL_US, NULL, Int16, Int32, Int64, IntervalRows
 
 MEASURED, ESTIMATED, UNKNOWN = _KINDS = 0, 1, 2
 MEASURED_SPAN_US = 3_600_000_000

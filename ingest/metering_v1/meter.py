@@ -9,27 +9,21 @@ back, to be metered again from further back.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ingest.metering_v1 import power
 from ingest.metering_v1.intervals import Marks, Steps, heads, share
-from ingest.metering_v1.meter_state import NEVER
+from ingest.metering_v1.meter_state import NEVER, MeterState, Register
 from ingest.metering_v1.power import Power
+from ingest.metering_v1.register_bounds import Bounds, RegisterColumn
 from ingest.metering_v1.register_steps import Column as Rows
 from ingest.metering_v1.register_steps import Ends, trace
-from ingest.model import NULL, IntervalRows
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
-
-    from ingest.metering_v1.meter_state import MeterState, Register
-    from ingest.metering_v1.register_bounds import Bounds, RegisterColumn
-    from ingest.model import Frame, Int32, Int64
+from ingest.model import NULL, Frame, Int32, Int64, IntervalRows
 
 FROM_START = -(2**62)
 

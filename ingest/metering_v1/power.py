@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ingest.metering_v1 import rates
 from ingest.metering_v1.intervals import ESTIMATED, Steps
-
-if TYPE_CHECKING:
-    from ingest.metering_v1.meter_state import Register
-    from ingest.metering_v1.register_bounds import RegisterColumn
-    from ingest.model import Float64, Int32, Int64
+from ingest.metering_v1.meter_state import Register
+from ingest.metering_v1.register_bounds import RegisterColumn
+from ingest.model import Float64, Int32, Int64
 
 
 class Power(NamedTuple):

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ingest import classes, profiles, units
-from ingest.classes import QUANTITY_INDEX
+from ingest.classes import QUANTITY_INDEX, Channel, DeviceClass
 from ingest.metering_v1.registers import Meter, rates
-
-if TYPE_CHECKING:
-    from ingest.classes import Channel, DeviceClass
-    from ingest.model import Device, Fleet, Float64, Int64
+from ingest.model import Device, Fleet, Float64, Int64
 
 _FAR = int(np.iinfo(np.int64).max)
 

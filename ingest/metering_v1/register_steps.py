@@ -9,20 +9,17 @@ the same steps for the first kind.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ingest.metering_v1 import intervals
 from ingest.metering_v1.intervals import Marks, Steps, heads
+from ingest.metering_v1.meter_state import Register
+from ingest.metering_v1.register_bounds import Bounds, RegisterColumn
 from ingest.metering_v1.registers import UNKNOWN, Mark, Reader, clean
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from ingest.metering_v1.meter_state import Register
-    from ingest.metering_v1.register_bounds import Bounds, RegisterColumn
-    from ingest.model import Int16, Int32, Int64
+from ingest.model import Int16, Int32, Int64
 
 
 class Column(NamedTuple):

@@ -18,17 +18,13 @@ account, and mrv/accounting/coverage knows it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from ingest.model import INTERVAL_US, NULL
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ingest.model import Int64, Replacement
+from ingest.model import INTERVAL_US, NULL, Int64, Replacement
 
 # how long a register may be away and still be known when it comes back: a low
 # reading is a fault that may last, and nothing is counted twice by waiting; a

@@ -11,15 +11,14 @@ Packet layout: OASIS MQTT 5.0, sections 2.1 and 3.3.
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from paho.mqtt.client import Client, time_func
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-if TYPE_CHECKING:
-    from ingest.mqtt.inbox import Inbox
+from ingest.mqtt.inbox import Inbox
 
 READ_BYTES = 262_144
 _PUBLISH, _PUBACK = 0x30, 0x40

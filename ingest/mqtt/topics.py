@@ -10,18 +10,14 @@ mapped by the registry's templates.  Everything else is refused with a reason.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from ingest import sparkplug
 from ingest.errors import PayloadError
+from ingest.model import Fleet
 from ingest.mqtt.names import PREFIX, receipt_topic, status_topic
 from ingest.mqtt.templates import SUBSCRIPTIONS as OWN
 from ingest.mqtt.templates import Template, parse
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ingest.model import Fleet
 
 __all__ = [
     "ELSEWHERE",

@@ -8,26 +8,20 @@ dead letter keeps the whole message either way.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ingest import classes
+from ingest.classes import Channel
 from ingest.decode import Decoded, Rejected, decode
-from ingest.model import HOUR_US, NULL
+from ingest.formats.row_reading import Given
+from ingest.model import HOUR_US, NULL, Fleet, Float64, Frame
 from ingest.quality import clock_skew, gross_range
-
-if TYPE_CHECKING:
-    from collections import Counter
-    from collections.abc import Callable, Sequence
-
-    from numpy.typing import NDArray
-
-    from ingest.classes import Channel
-    from ingest.formats.row_reading import Given
-    from ingest.model import Fleet, Float64, Frame
-    from ingest.reading import Reading
+from ingest.reading import Reading
 
 LIFETIME_HOURS = 87_600
 

@@ -9,26 +9,21 @@ back, to be metered again from further back.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ingest.intervals import Marks, Steps, heads, share
-from ingest.model import NULL, OTHER_FIELDS, IntervalRows
+from ingest.model import NULL, OTHER_FIELDS, Frame, Int32, Int64, IntervalRows
 from ingest.pipeline import power
 from ingest.pipeline.meter_state import FROM_START, NEVER, MeterState, Register
 from ingest.pipeline.power import Power
+from ingest.pipeline.register_bounds import Bounds, RegisterColumn
 from ingest.pipeline.register_steps import Column as Rows
 from ingest.pipeline.register_steps import Ends, trace
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
-
-    from ingest.model import Frame, Int32, Int64
-    from ingest.pipeline.register_bounds import Bounds, RegisterColumn
 
 
 @dataclass(slots=True)

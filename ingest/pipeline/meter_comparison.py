@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from ingest import classes
+from ingest.model import Device
 from ingest.quality import sum_check
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from ingest.model import Device
-
-    Quantities = Mapping[tuple[str, str], int]  # by start and quantity
+Quantities = Mapping[tuple[str, str], int]  # by start and quantity
 
 
 class Difference(NamedTuple):

@@ -8,16 +8,11 @@ kept only so that a batch in order needs no query.  Arrays by fleet index.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ingest.model import others
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from ingest.model import Float64, Int32, Int64
+from ingest.model import Float64, Int32, Int64, others
 
 NEVER = -(2**62)
 FROM_START = NEVER  # of a device: from its first reading on

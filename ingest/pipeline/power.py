@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ingest import rates
 from ingest.intervals import ESTIMATED, UNKNOWN, Steps
-from ingest.model import POWER_GAP_US
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from ingest.model import Float64, Int32, Int64
-    from ingest.pipeline.meter_state import Register
-    from ingest.pipeline.register_bounds import RegisterColumn
+from ingest.model import POWER_GAP_US, Float64, Int32, Int64
+from ingest.pipeline.meter_state import Register
+from ingest.pipeline.register_bounds import RegisterColumn
 
 
 class Power(NamedTuple):

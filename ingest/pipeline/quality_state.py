@@ -8,22 +8,18 @@ does); it is kept only so that a batch in order needs no query.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ingest import classes
+from ingest.classes import Channel
 from ingest.limits import UNIT_LEVELS
-from ingest.model import others
+from ingest.model import Float64, Int32, Int64, others
 from ingest.pipeline.flags import TIME
 from ingest.pipeline.meter_state import NEVER
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from ingest.classes import Channel
-    from ingest.model import Float64, Int32, Int64
-    from ingest.pipeline.quality_limits import Checks
+from ingest.pipeline.quality_limits import Checks
 
 _HOUR_US = 3_600_000_000
 NEAR_US = _HOUR_US  # neighbours farther apart than this are none

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from math import isfinite
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ingest import classes, profiles, units
 from ingest.classes import QUANTITY_INDEX, Channel, DeviceClass
-from ingest.model import INTERVAL_US, others
+from ingest.model import INTERVAL_US, Device, Fleet, Float64, Int16, Int32, Int64, others
 from ingest.registers import MARGIN, MARGIN_RATED, Meter, rates
 from ingest.sun import QUARTERS, lit, lit_of_day, lit_us
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from numpy.typing import NDArray
-
-    from ingest.model import Device, Fleet, Float64, Int16, Int32, Int64
 
 _Number = TypeVar("_Number", bound=np.generic)
 RATED = "rated_power"

@@ -9,21 +9,17 @@ the same steps for the first kind.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ingest import intervals
 from ingest.intervals import Marks, Steps, heads
-from ingest.model import NULL
+from ingest.model import NULL, Int16, Int32, Int64
 from ingest.pipeline.meter_state import NEVER, Register
+from ingest.pipeline.register_bounds import Bounds, RegisterColumn
 from ingest.registers import RETIRED_US, UNKNOWN, Mark, Other, Reader, clean
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from ingest.model import Int16, Int32, Int64
-    from ingest.pipeline.register_bounds import Bounds, RegisterColumn
 
 
 class Column(NamedTuple):

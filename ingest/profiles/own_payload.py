@@ -10,10 +10,9 @@ numbers of digits than most.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from ingest.classes import Channel, DeviceClass
+from ingest.classes import Channel, DeviceClass
 
 _WIRE = {"Wh": "kWh", "W": "kW", "g": "kg", "mL": "m3"}
 _WIRE_OF_REGISTERS = {**_WIRE, "m": "km", "s": "h", "K s": "K d"}

@@ -6,18 +6,18 @@ Numbers that the maker gives to "not available" are left out.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ingest.formats.register_words import SIZES, WORD, number
+from ingest.profiles import Profile
 from ingest.profiles.register_map import EITHER, Register
 from ingest.reading import Block, Registers, Stated
 
-if TYPE_CHECKING:
-    from ingest.profiles import Profile
-
 
 def read(reading: Registers, profile: Profile) -> Stated:
-    """Values of the registers that a reading holds, in the units of the profile."""
+    """
+    Values of the registers that a reading holds, in the units of the profile.
+
+    Where the profile reads none of them, the reading says so: `no_known_channel`.
+    """
     values: dict[str, float | None] = {}
     for source in profile.channels.values():
         if source.register is None:

@@ -11,15 +11,11 @@ of its rating no inverter gives out.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ingest.model import INTERVAL_US
+from ingest.model import INTERVAL_US, Float64, Int64
 from ingest.sun import NIGHT_DEG, elevation_deg
-
-if TYPE_CHECKING:
-    from ingest.model import Float64, Int64
 
 MODULES_OVER_INVERTER = 1.5
 MOST_OF_RATED = 1.1

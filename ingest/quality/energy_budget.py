@@ -13,12 +13,11 @@ accuracy class 2 (IEC 62053-21) differ by 4 % at most.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from ingest.model import Float64, Int64
+from ingest.model import Float64, Int64
 
 # two meters of accuracy class 2
 METERS = 0.04

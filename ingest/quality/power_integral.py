@@ -12,14 +12,11 @@ register against its intervals.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from ingest.model import HOUR_US, INTERVAL_US, POWER_GAP_US
-
-if TYPE_CHECKING:
-    from ingest.model import Float64, Int64
+from ingest.model import HOUR_US, INTERVAL_US, POWER_GAP_US, Float64, Int64
 
 _VARIANCE = 1 / 4
 # quarter hours on either side that tell how much the power moves: two hours of weather

@@ -8,14 +8,10 @@ differ by is a share of the larger, and never less than their resolution.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Amounts = NDArray[np.int64] | NDArray[np.float64]
+Amounts = NDArray[np.int64] | NDArray[np.float64]
 
 
 def marks(

@@ -10,14 +10,10 @@ large are found sooner, by the bound that the rated power sets.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from ingest.limits import UnitLevel
+from ingest.limits import UnitLevel
 
 # below this share of the least plausible peak a device is off, in whatever unit
 OFF = 1 / 1_200

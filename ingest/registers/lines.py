@@ -10,12 +10,10 @@ settlement, and takes back what was counted meanwhile.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from ingest.model import HOUR_US, NULL
-
-if TYPE_CHECKING:
-    from ingest.registers.meter import Step
+from ingest.registers.meter import Step
 
 # readings farther apart than this are no run that could settle a new line
 LINE_GAP_US = 2 * HOUR_US

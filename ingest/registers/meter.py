@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from ingest.model import HOUR_US
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from ingest.model import Int64, Replacement
+from ingest.model import HOUR_US, Int64, Replacement
 
 # a rise is believed at once up to what the device makes in this time
 AT_ONCE_US = HOUR_US

@@ -10,23 +10,19 @@ read by a birth that may not be its own.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
-from typing import TYPE_CHECKING
 
 from ingest.codecs import sparkplug_b
+from ingest.codecs.sparkplug_b import Message
 from ingest.columns import Rejected
 from ingest.errors import PayloadError
 from ingest.formats.row_reading import Given
+from ingest.formats.sparkplug_birth import Birth
 from ingest.sparkplug.node import SEQ, Node, WaitingMessage
 from ingest.sparkplug.topic import Topic, parse
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Container
-
-    from ingest.codecs.sparkplug_b import Message
-    from ingest.formats.sparkplug_birth import Birth
 
 _AHEAD_US = 300_000_000
 _HELD = 1_000

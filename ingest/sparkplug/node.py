@@ -11,15 +11,12 @@ of them lost, are the one thing that this does not see.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from ingest.errors import PayloadError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from ingest.formats.sparkplug_birth import Birth
+from ingest.formats.sparkplug_birth import Birth
 
 SEQ = 256
 KEPT_BIRTHS = 4

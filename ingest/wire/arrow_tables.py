@@ -7,18 +7,16 @@ Parcels as Arrow tables, as 0.1.0 wrote them: schema 1, which is read only.
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from ingest.decode import Rejected
+from ingest.model import Fleet
 from ingest.wire.envelope import WireError
 from ingest.wire.frames import add_frame, known_class, within
 from ingest.wire.record_batch import Parcel
-
-if TYPE_CHECKING:
-    from ingest.model import Fleet
 
 _OWN = ("device", "time_us", "message", "flags")
 _LENGTH = struct.Struct(">I")

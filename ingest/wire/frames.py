@@ -7,21 +7,16 @@ not have yet is absent: bring workers up first.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from ingest import classes
+from ingest.classes import DeviceClass
 from ingest.decode import Rejected
-from ingest.model import NULL, Frame
+from ingest.model import NULL, Column, Fleet, Frame, Int32, Int64
 from ingest.wire.envelope import WireError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from ingest.classes import DeviceClass
-    from ingest.model import Column, Fleet, Int32, Int64
-    from ingest.wire.record_batch import Parcel
+from ingest.wire.record_batch import Parcel
 
 _UPDATE = "; bring workers up to the bridge's version"
 
@@ -93,7 +88,14 @@ def add_frame(
 
 
 def within(places: Int32, count: int, what: str) -> None:
-    """Refuse a place that is none of so many."""
+    """
+    Refuse a place that is none of so many.
+
+    Raises
+    ------
+    ValueError
+        Naming what it is a place of, and the largest.
+    """
     if len(places) and (places.min() < 0 or places.max() >= count):
         raise ValueError(f"{what} {places.max()} of {count}")
 

@@ -13,21 +13,17 @@ from __future__ import annotations
 
 import struct
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from ingest.decode import Rejected
-from ingest.model import NULL
+from ingest.model import NULL, Column, Fleet, Frame
 from ingest.wire.envelope import WireError, seal
 from ingest.wire.frames import add_frame, known_class, within
 from ingest.wire.record_batch import Parcel
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from ingest.model import Column, Fleet, Frame
 
 _LENGTH = struct.Struct(">I")
 _MOST = 256  # times as long as its LZ4 block: more cannot be

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING
 
+from ingest.model import Fleet
 from ingest.wire import arrow_tables, packed_columns
 from ingest.wire.envelope import WireError, unseal
-
-if TYPE_CHECKING:
-    from ingest.model import Fleet
-    from ingest.wire.record_batch import Parcel
+from ingest.wire.record_batch import Parcel
 
 _READERS = {1: arrow_tables.decode, 2: packed_columns.decode}
 

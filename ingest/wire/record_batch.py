@@ -9,19 +9,14 @@ took it.  A refused message that speaks for no device goes by its topic.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 from zlib import crc32
 
 import numpy as np
 
 from ingest.decode import Rejected
-from ingest.model import Frame
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from ingest.model import Int32
+from ingest.model import Frame, Int32
 
 
 @dataclass(slots=True)

@@ -8,17 +8,15 @@ from exact sums instead.  Gaps and late calibrations are the period's business.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
+from ingest.model import Int32, Int64, IntervalRows
 from mrv.accounting.device_bindings import key
 from mrv.accounting.emission_rows import Bindings, EmissionRows
 from mrv.methodologies import reduction
-
-if TYPE_CHECKING:
-    from ingest.model import Int32, Int64, IntervalRows
-    from mrv.rounding import Rates
+from mrv.rounding import Rates
 
 
 def account(rows: IntervalRows, bindings: Bindings) -> EmissionRows:

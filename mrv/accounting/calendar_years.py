@@ -6,22 +6,19 @@ Factors and vintages go by calendar years, and so do the limits of small project
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ingest.model import INTERVAL_US, Fleet
 from mrv.accounting.device_bindings import common, costed
+from mrv.accounting.device_period import Monitored
 from mrv.accounting.period_result import Finding
 from mrv.calendar import month_us, parts, year_us
 from mrv.methodologies import implausible
 from mrv.model import GAINING, LENGTH, MONTH, PERIOD, Activity, Factors, Methodology, Reductions
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from mrv.accounting.device_period import Monitored
-    from mrv.parameters.inputs import Inputs
-    from mrv.registry.project import Project
+from mrv.parameters.inputs import Inputs
+from mrv.registry.project import Project
 
 
 def parts_of_years(

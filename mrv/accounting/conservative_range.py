@@ -12,23 +12,19 @@ zero baseline would be a gift for what costs more than it gains.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from ingest.model import INTERVAL_US, Fleet
 from mrv.accounting.device_bindings import Span, common, costed
+from mrv.accounting.device_period import Monitored, YearPart
 from mrv.accounting.factor_acceptance import parameters_of
 from mrv.calendar import local_date, utc_text
 from mrv.errors import PeriodError
 from mrv.methodologies import find, unit_reductions
+from mrv.model import Factors, Methodology, Reductions
 from mrv.parameters.inputs import read
 from mrv.registry.project import Project, ProjectDevice, service_intervals
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
-
-    from mrv.accounting.device_period import Monitored, YearPart
-    from mrv.model import Factors, Methodology, Reductions
 
 Place = tuple[int, int]
 

@@ -10,16 +10,12 @@ charges it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ingest.model import INTERVAL_US
+from ingest.model import INTERVAL_US, Int64, IntervalRows
 from mrv.errors import PeriodError
 from mrv.rounding import exact_sum
-
-if TYPE_CHECKING:
-    from ingest.model import Int64, IntervalRows
 
 _KINDS = ("unknown", "missing")
 

@@ -8,25 +8,21 @@ right, and the verifier asks.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ingest.classes import QUANTITIES, QUANTITY_INDEX
-from ingest.model import INTERVAL_US
+from ingest.model import INTERVAL_US, Fleet, Int64, IntervalRows
+from mrv.accounting.device_period import Monitored
+from mrv.accounting.device_results import Pricing
 from mrv.accounting.period_result import CrossCheck
 from mrv.parameters.inputs import exact
+from mrv.registry.project import Besides, CheckMeter, Invoice
 from mrv.rounding import decimal_text, exact_sum, exact_text, share_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from ingest.model import Fleet, Int64, IntervalRows
-    from mrv.accounting.device_period import Monitored
-    from mrv.accounting.device_results import Pricing
-    from mrv.registry.project import Besides, CheckMeter, Invoice
 
 _PLACES = 6
 METER, INVOICE = "check meter", "invoice"

@@ -8,20 +8,16 @@ covers, is not credited; it is taken from each device in proportion.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
+from mrv.accounting.device_period import Monitored, YearPart
 from mrv.calendar import year_us
 from mrv.errors import PeriodError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from mrv.accounting.device_period import Monitored, YearPart
-    from mrv.model import Methodology, Side
-    from mrv.parameters.inputs import Inputs
-    from mrv.registry.project import ProjectDevice
+from mrv.model import Methodology, Side
+from mrv.parameters.inputs import Inputs
+from mrv.registry.project import ProjectDevice
 
 
 def energy_roles(methodology: Methodology, bound: Iterable[ProjectDevice]) -> tuple[str, ...]:

@@ -8,14 +8,15 @@ at one base unit of the year: there is no second formula here.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ingest.classes import QUANTITY_INDEX
-from ingest.model import INTERVAL_US, others
+from ingest.model import INTERVAL_US, Fleet, Int64, others
 from mrv.accounting.emission_rows import Bindings, Source
 from mrv.accounting.factor_acceptance import parameters_of
 from mrv.accounting.unmeasured import settled
@@ -24,15 +25,10 @@ from mrv.errors import MethodologyError
 from mrv.factors.brought import bounded
 from mrv.factors.ledger import Ledger
 from mrv.methodologies import find, reduction, unit_reductions
+from mrv.model import Factors, Methodology, Reductions, RoleNeeds
 from mrv.parameters.inputs import Inputs, read
 from mrv.registry.project import Project, ProjectDevice, service_intervals
 from mrv.rounding import UG_PER_T, Rates
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from ingest.model import Fleet, Int64
-    from mrv.model import Factors, Methodology, Reductions, RoleNeeds
 
 Span = tuple[int, int]
 # Of a base unit: baseline, project, leakage, withheld. [ug CO2e]

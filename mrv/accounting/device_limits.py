@@ -9,19 +9,14 @@ stays, since it costs the claimant.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 
-from ingest.model import HOUR_US, INTERVAL_US
+from ingest.model import HOUR_US, INTERVAL_US, Int64
+from mrv.accounting.coverage import Service
 from mrv.calendar import days
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ingest.model import Int64
-    from mrv.accounting.coverage import Service
-    from mrv.model import Most
+from mrv.model import Most
 
 # An inverter may run above its rating for a while; as metering allows it.
 MARGIN_PERCENT = 110

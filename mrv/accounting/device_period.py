@@ -11,14 +11,15 @@ the worse of the two (mrv/accounting/conservative_range.py).
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ingest.model import INTERVAL_US
+from ingest.model import INTERVAL_US, Device, Int32, Int64, IntervalRows
 from mrv import calendar
 from mrv.accounting.coverage import Served, Service, gaps, service
 from mrv.accounting.device_limits import beyond_most, beyond_rating
@@ -42,11 +43,6 @@ from mrv.registry.project import (
     service_intervals,
 )
 from mrv.rounding import exact_sum
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from ingest.model import Device, Int32, Int64, IntervalRows
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,22 +6,19 @@ Six decimals, each rounded against the claimant.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ingest.model import INTERVAL_US
+from mrv.accounting.device_period import Monitored, YearPart
+from mrv.accounting.gap_deductions import GapCharge
 from mrv.accounting.period_result import Coverage, Deduction, DeviceOutcome, GapOutcome
 from mrv.methodologies import unit_reductions
+from mrv.model import Factors, Methodology, Reductions
+from mrv.parameters.inputs import Inputs
 from mrv.rounding import Mode, decimal_text, share_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mrv.accounting.device_period import Monitored, YearPart
-    from mrv.accounting.gap_deductions import GapCharge
-    from mrv.model import Factors, Methodology, Reductions
-    from mrv.parameters.inputs import Inputs
 
 _PLACES = 6
 CALIBRATION = "calibration"

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from ingest.model import Int32, Int64
-    from mrv.rounding import Rates
+from ingest.model import Int32, Int64
+from mrv.rounding import Rates
 
 
 @dataclass(frozen=True, slots=True)

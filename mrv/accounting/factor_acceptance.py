@@ -9,16 +9,13 @@ the condition `CLAUSE` unmet where it did not.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from mrv.accounting.period_result import Finding
 from mrv.errors import MethodologyError
+from mrv.model import Factor, Methodology
 from mrv.parameters.inputs import Inputs, read
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from mrv.model import Factor, Methodology
 
 KEY = "accept_factors"
 FROM_MEMORY = "M"

@@ -8,19 +8,16 @@ project is registered with it; until then the condition says by how many tonnes 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mrv.accounting.period_result import Finding
 from mrv.methodologies import find
+from mrv.registry.project import FixedBefore, Project
 from mrv.rounding import UG_PER_T, decimal_text
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    from mrv.registry.project import FixedBefore, Project
 
 CLAUSE = "tonne: what was fixed ex ante counts as it was issued with"
 _PLACES = 6

@@ -6,20 +6,16 @@ Each by the rule of its side of the account; `mrv.accounting.device_period` puts
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from ingest import classes
 from ingest.model import HOUR_US, INTERVAL_US, Device
+from mrv.accounting.coverage import Gap, Service
+from mrv.model import RoleNeeds
+from mrv.registry.calibration import Uncovered
 from mrv.rounding import exact_sum
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mrv.accounting.coverage import Gap, Service
-    from mrv.model import RoleNeeds
-    from mrv.registry.calibration import Uncovered
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,10 @@ in its place is a condition that does not hold.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from mrv.accounting.period_result import Finding
 from mrv.accounting.unmeasured import CONSTANT, LABORATORY, UNMEASURED, rounded
@@ -20,15 +21,11 @@ from mrv.calendar import local_date, months
 from mrv.errors import FactorError
 from mrv.factors.brought import Choice, published
 from mrv.methodologies import GRID
+from mrv.model import Factor, Factors, Methodology
 from mrv.parameters.inputs import Inputs, exact
+from mrv.parameters.specs import ParameterSpec
+from mrv.registry.project import Measured, Sample
 from mrv.rounding import decimal_text, exact_text
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-    from mrv.model import Factor, Factors, Methodology
-    from mrv.parameters.specs import ParameterSpec
-    from mrv.registry.project import Measured, Sample
 
 OFFICIAL = "tonne: emission factors are official ones, not the owner's"
 _NAMED = 3  # samples that a finding names

@@ -7,10 +7,10 @@ nothing is rounded before the credit, which rounds down.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from mrv.accounting.calendar_years import conditions_hold, inputs_by_year, parts
 from mrv.accounting.conservative_range import worst
 from mrv.accounting.cross_checks import Rows, cross_checks
 from mrv.accounting.design_cap import capped, check_energy
+from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import Pricing, deductions, device_outcome, gap_outcomes
 from mrv.accounting.factor_acceptance import accepted, condition, parameters_of
 from mrv.accounting.fixed_ex_ante import keep_issued_values
@@ -45,11 +46,6 @@ from mrv.model import Candidate, CandidateDevice, Factors, Reductions
 from mrv.parameters.inputs import Inputs, exact
 from mrv.registry.project import BOUNDED, FIRST, Besides, Calibration, Project
 from mrv.rounding import UG_PER_T, to_integer
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from mrv.accounting.device_period import Monitored
 
 
 def close(
@@ -145,6 +141,7 @@ def close(
     reduced = partial(comes_to, some=monitored)
     parameters, early = checks.credited(parameters, project.from_us)
     parameters, how = checks.measured(parameters, reduced)
+    parameters, how, built = checks.loaded(parameters, how, monitored, reduced)
     parameters, how, less = checks.shown(parameters, how, quantities, reduced, factors)
     parameters, typed = checks.typed(parameters, factors, project.from_us, reduced, how)
     factors, brought = checks.brought(factors, by_book)
@@ -195,6 +192,7 @@ def close(
             *strange,
             *typed,
             *early,
+            *built,
             *less,
             *brought,
             *resting.findings,

@@ -10,10 +10,8 @@ exact reduction, not from these texts.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from mrv.model import Side
+from mrv.model import Side
 
 
 @dataclass(frozen=True, slots=True)

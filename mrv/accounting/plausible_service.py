@@ -11,21 +11,18 @@ is changed: the claimed use costs the claimant more than its bound would.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from ingest.model import HOUR_US, INTERVAL_US
 from mrv.accounting.device_period import Monitored, Raised
 from mrv.accounting.period_result import Finding
 from mrv.calendar import local_date, utc_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from mrv.model import Consumption, Methodology
-    from mrv.parameters.inputs import Inputs
+from mrv.model import Consumption, Methodology
+from mrv.parameters.inputs import Inputs
 
 _WEEK = 7 * 24 * HOUR_US // INTERVAL_US
 _SHOWN = 3
@@ -71,6 +68,7 @@ def raised(
     parameters: Inputs,
     edges: Sequence[int],
     timezone: str,
+    accounting: int,
 ) -> tuple[list[Monitored], list[Finding]]:
     """
     Charge services whose consumption is not plausible, and say so.
@@ -81,6 +79,8 @@ def raised(
         With the sums of each stretch.
     edges : sequence of int
         As `stretches` gives them.
+    accounting : int
+        Version of the rules.
 
     Returns
     -------
@@ -88,6 +88,8 @@ def raised(
     """
     found, said = list(monitored), []
     for one in methodology.consumptions:
+        if one.from_version > accounting:
+            continue
         some = [*_stretches(found, one, edges)]
         span = None if one.span is None else one.span(parameters)
         charges = [*_charges(found, one, some, span)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -11,13 +11,9 @@ from ingest.model import INTERVAL_US, Fleet, IntervalRows
 from mrv.accounting.device_bindings import Span, common, costed, role_needs
 from mrv.accounting.device_period import Bounds, Monitored, monitor
 from mrv.errors import PeriodError
+from mrv.model import Methodology, RoleNeeds
 from mrv.parameters.inputs import read
 from mrv.registry.project import Calibration, Project, ProjectDevice, service_intervals
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from mrv.model import Methodology, RoleNeeds
 
 
 def monitor_all(

@@ -7,10 +7,12 @@ the credit is computed.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ingest.model import INTERVAL_US
+from mrv.accounting.device_period import Monitored
 from mrv.accounting.factor_acceptance import is_accepted
 from mrv.accounting.period_result import (
     Amount,
@@ -21,7 +23,10 @@ from mrv.accounting.period_result import (
     Totals,
     Vintage,
 )
+from mrv.model import Candidate, Check, Factor, Methodology, Reductions
 from mrv.parameters.inputs import Inputs, exact
+from mrv.parameters.specs import ParameterSpec
+from mrv.registry.project import Besides
 from mrv.rounding import (
     UG_PER_T,
     Mode,
@@ -31,14 +36,6 @@ from mrv.rounding import (
     share_text,
     to_integer,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from mrv.accounting.device_period import Monitored
-    from mrv.model import Candidate, Check, Factor, Methodology, Reductions
-    from mrv.parameters.specs import ParameterSpec
-    from mrv.registry.project import Besides
 
 _PLACES = 6
 _YEAR_US = 365 * 86_400_000_000

@@ -8,9 +8,10 @@ plausible value, as a closed period charges its gap.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from functools import partial
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from ingest import classes
 from ingest.model import HOUR_US, INTERVAL_US, Device, Fleet
@@ -18,15 +19,10 @@ from mrv.accounting.device_bindings import role_needs
 from mrv.accounting.factor_acceptance import parameters_of
 from mrv.factors.brought import bounded
 from mrv.methodologies import find, unit_reductions
+from mrv.model import Factors, Reductions, RoleNeeds
 from mrv.parameters.inputs import read
+from mrv.registry.project import Project
 from mrv.rounding import UG_PER_T, to_integer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from mrv.model import Factors, Reductions, RoleNeeds
-    from mrv.registry.project import Project
-
 
 _Side = Literal["baseline", "project", "both"]
 

@@ -15,24 +15,21 @@ what is not known, as elsewhere, and whoever samples every quarter hour pays not
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ingest.model import INTERVAL_US
 from ingest.quality.energy_budget import METERS
 from mrv.accounting.cross_checks import INVOICE
+from mrv.accounting.device_period import Monitored
+from mrv.accounting.device_results import Pricing
 from mrv.accounting.period_result import CrossCheck, Finding
+from mrv.registry.project import Besides
 from mrv.rounding import decimal_text, exact_sum
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mrv.accounting.device_period import Monitored
-    from mrv.accounting.device_results import Pricing
-    from mrv.registry.project import Besides
 
 CLAUSE = "tonne: energy that counts for the baseline is shown by more than one channel"
 # up to this share of a device's energy nobody asks: that from which a misstatement is material

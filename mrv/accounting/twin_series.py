@@ -7,17 +7,14 @@ Series that are equal, or equal but for a scale and a few quarter hours, are one
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from numpy.typing import NDArray
-
-    from ingest.model import Int32
+from ingest.model import Int32
 
 # quarter hours that one may be behind the other
 LAGS = 4

@@ -8,19 +8,15 @@ bound that costs the claimant, or by the registry's constant where that costs mo
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from math import ceil, floor
-from typing import TYPE_CHECKING
 
+from mrv.model import Methodology
+from mrv.parameters.inputs import Inputs
+from mrv.parameters.specs import ParameterSpec
+from mrv.registry.project import Measured
 from mrv.rounding import exact_text
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from mrv.model import Methodology
-    from mrv.parameters.inputs import Inputs
-    from mrv.parameters.specs import ParameterSpec
-    from mrv.registry.project import Measured
 
 # of a mean that is no decimal number
 _SCALE = 10**9

@@ -8,19 +8,14 @@ one, at most 15 minutes (of a field an hour).  An index or a day follows from ho
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
 
+from ingest.model import Device
 from mrv.environment import air, field, noise, surface, water
+from mrv.environment.clock import Day
 from mrv.environment.hours import hourly
-from mrv.environment.kinds import CLASSES, KIND_INDEX, KINDS, KINDS_OF, Values
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from ingest.model import Device
-    from mrv.environment.clock import Day
-    from mrv.environment.kinds import Hourly, Row
-    from mrv.environment.water import Flow
+from mrv.environment.kinds import CLASSES, KIND_INDEX, KINDS, KINDS_OF, Hourly, Row, Values
+from mrv.environment.water import Flow
 
 __all__ = ["CLASSES", "KINDS", "KINDS_OF", "KIND_INDEX", "Values", "hourly", "of_days", "of_hours"]
 

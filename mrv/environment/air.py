@@ -8,21 +8,17 @@ hours and belongs to the day in which it ends.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from typing import Any
 
 from ingest.model import HOUR_US
 from mrv import limits
-from mrv.environment.kinds import DUST, GASES, Row
+from mrv.environment.clock import Day
+from mrv.environment.kinds import DUST, GASES, Hourly, Row
 from mrv.environment.parts import amount, judged, known, mean, number
 from mrv.errors import IndicatorError
 from mrv.indicators import qcvn_05, vn_aqi
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from fractions import Fraction
-
-    from mrv.environment.clock import Day
-    from mrv.environment.kinds import Hourly
 
 REACH_HOURS = 11
 DAY_REACH_HOURS = 7

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from ingest.model import HOUR_US, INTERVAL_US
+from ingest.model import HOUR_US, INTERVAL_US, Int64
 from mrv.calendar import local_date, midnight_us, offset_us
-
-if TYPE_CHECKING:
-    from ingest.model import Int64
 
 
 class Day(NamedTuple):

@@ -10,16 +10,12 @@ enters no tonne.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
-from mrv.environment.kinds import Row
+from mrv.environment.clock import Day
+from mrv.environment.kinds import Hourly, Row
 from mrv.environment.parts import known
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from mrv.environment.clock import Day
-    from mrv.environment.kinds import Hourly
 
 DRY_CM, WET_CM = -15.0, 0.0
 LOWEST, HIGHEST, STATE = "level_24h_min_cm", "level_24h_max_cm", "awd"

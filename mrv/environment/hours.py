@@ -9,21 +9,16 @@ quarters of it are covered.  Kept to three decimals.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ingest.model import HOUR_US
+from ingest.model import HOUR_US, Device, Float64, Frame, Int32, Int64
 from mrv.environment import noise
 from mrv.environment.clock import hour_starts
 from mrv.environment.kinds import KIND_INDEX, MEANS, Values
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
-
-    from ingest.model import Device, Float64, Frame, Int32, Int64
 
 _COVERS_US = 900_000_000
 _SLOW_US = {"water_tube": HOUR_US}

@@ -7,19 +7,16 @@ the site's own.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+from ingest.model import Float64, Int16, Int32, Int64
 
-    from numpy.typing import NDArray
-
-    from ingest.model import Float64, Int16, Int32, Int64
-
-    Hourly = Mapping[str, Mapping[int, float]]
+Hourly = Mapping[str, Mapping[int, float]]
 
 Period = Literal["hour", "day"]
 

@@ -8,20 +8,16 @@ after the evening.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Any
 
+from ingest.model import Device
 from mrv import limits
-from mrv.environment.kinds import LEVELS, Row
+from mrv.environment.clock import Day
+from mrv.environment.kinds import LEVELS, Hourly, Row
 from mrv.environment.parts import known, number, verdict
 from mrv.indicators import noise
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from fractions import Fraction
-
-    from ingest.model import Device
-    from mrv.environment.clock import Day
-    from mrv.environment.kinds import Hourly
 
 HOURLY = ("leq_1h_dba", *(f"l{x}_1h_dba" for x in LEVELS))
 # Hours of the clock, half-open: directive 2002/49/EC, American practice, QCVN 26.

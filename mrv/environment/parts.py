@@ -7,16 +7,14 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ingest.model import Device
 from mrv import indicators, limits
+from mrv.environment.clock import Day
 from mrv.environment.kinds import Row
 from mrv.errors import IndicatorError, MethodologyError
 from mrv.parameters.specs import RecordSpec
-
-if TYPE_CHECKING:
-    from ingest.model import Device
-    from mrv.environment.clock import Day
 
 _PLACES = 3
 # Three quarters of the hours; the rule for an hour, for want of another: [M].

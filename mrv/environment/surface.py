@@ -7,18 +7,15 @@ Its words (good, poor) are the Decision's; it is never carbon.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ingest.model import Device
 from mrv import indicators, limits
-from mrv.environment.kinds import MEANS, SURFACE, Row
+from mrv.environment.clock import Day
+from mrv.environment.kinds import MEANS, SURFACE, Hourly, Row
 from mrv.environment.parts import amount, known, mean, number, verdict
 from mrv.errors import IndicatorError, MethodologyError
 from mrv.rounding import exact_text
-
-if TYPE_CHECKING:
-    from ingest.model import Device
-    from mrv.environment.clock import Day
-    from mrv.environment.kinds import Hourly
 
 _INDEX = "vn-wqi"
 _MEANS = MEANS["water_station"]

@@ -8,17 +8,14 @@ it.  A day's flow needs three quarters of its time inside steps that are known.
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from ingest.model import Device
 from mrv import limits
-from mrv.environment.kinds import DISCHARGED, MEANS, Row
+from mrv.environment.clock import Day
+from mrv.environment.kinds import DISCHARGED, MEANS, Hourly, Row
 from mrv.environment.parts import amount, known, mean, verdict
 from mrv.indicators import discharge
-
-if TYPE_CHECKING:
-    from ingest.model import Device
-    from mrv.environment.clock import Day
-    from mrv.environment.kinds import Hourly
 
 _ML_PER_M3 = 1_000_000
 _NEEDED = Fraction(3, 4)

@@ -10,18 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from mrv.errors import MethodologyError
 from mrv.exante import ev_bus, planned, pv
 from mrv.exante.model import Estimate, Outcome, assumptions
 from mrv.methodologies import filled
 from mrv.methodologies import load as methodologies
+from mrv.model import Factors
 from mrv.parameters.inputs import read
 from mrv.registry import programme_systems as systems
-
-if TYPE_CHECKING:
-    from mrv.model import Factors
 
 __all__ = ["estimate", "find", "load"]
 

@@ -8,18 +8,14 @@ so the consumption at which it vanishes is shown beside it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from mrv.exante.model import Estimate, Flag, Outcome
 from mrv.methodologies import evaluate, find, hypothetical
+from mrv.model import Factors
+from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec, Spec
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mrv.model import Factors
-    from mrv.parameters.inputs import Inputs
 
 METHOD = "ams-iii-c"
 _OF_METHOD = (
@@ -36,7 +32,11 @@ _USABLE = Fraction(4, 5)
 
 
 def compute(inputs: Inputs, factors: Factors, where: str) -> Outcome:
-    """DD = route * trips * days * buses; EC = DD * SEC; ER by AMS-III.C."""
+    """
+    DD = route * trips * days * buses [km]; EC = DD * SEC [kWh]; ER by AMS-III.C [tCO2].
+
+    Consumption at which ER is 0: BE / (EF * (1 + TDL)) / DD [kWh/km].
+    """
     daily_km = inputs["route_km"] * inputs["trips_per_bus_day"]
     distance = daily_km * inputs["days_per_year"] * inputs["buses"]
     charging_kwh = distance * inputs["kwh_per_km"]

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from mrv.exante.model import Estimate, Outcome
 from mrv.methodologies import compute
-
-if TYPE_CHECKING:
-    from mrv.model import Factors, Methodology
-    from mrv.parameters.inputs import Inputs
+from mrv.model import Factors, Methodology
+from mrv.parameters.inputs import Inputs
 
 
 def of(methodology: Methodology) -> Estimate:

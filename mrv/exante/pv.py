@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from math import isqrt
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mrv.errors import MethodologyError
 from mrv.exante import pv_flags, yields
@@ -20,10 +20,8 @@ from mrv.exante.model import Estimate, Flag, Outcome
 from mrv.exante.pv_inputs import INPUTS
 from mrv.exante.sun import Plant, Roof, Year, year
 from mrv.methodologies import evaluate, find
-
-if TYPE_CHECKING:
-    from mrv.model import Factors, Reductions
-    from mrv.parameters.inputs import Inputs
+from mrv.model import Factors, Reductions
+from mrv.parameters.inputs import Inputs
 
 METHOD = "jcm-vn-am007"
 _KWH_PER_MWH = 1000

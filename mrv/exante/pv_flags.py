@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from mrv.exante import yields
 from mrv.exante.model import Flag
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mrv.exante.sun import Year
-    from mrv.model import Reductions
-    from mrv.parameters.inputs import Inputs
+from mrv.exante.sun import Year
+from mrv.model import Reductions
+from mrv.parameters.inputs import Inputs
 
 
 def plan(

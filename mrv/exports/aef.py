@@ -11,19 +11,15 @@ from __future__ import annotations
 
 import csv
 import hashlib
+from collections.abc import Collection, Mapping
 from datetime import date
 from io import StringIO
-from typing import TYPE_CHECKING
 
 from mrv.errors import ExportError
 from mrv.exports.contradictions import FORMULA
 from mrv.exports.draft import Draft, Fields
+from mrv.exports.entered import Action, Authority, Authorization, Itmos, Submission
 from mrv.exports.holdings import holdings, range_of
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-
-    from mrv.exports.entered import Action, Authority, Authorization, Itmos, Submission
 
 Cells = dict[str, "str | int"]
 COLUMNS: Mapping[str, tuple[str, ...]] = {

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 from io import BytesIO
-from typing import TYPE_CHECKING
 
 from xlsxwriter import Workbook
 
 from mrv.exports.aef import COLUMNS
-
-if TYPE_CHECKING:
-    from mrv.exports.draft import Draft
+from mrv.exports.draft import Draft
 
 TITLES = {"T1": "Submission", "T2": "Authorizations", "T3": "Actions", "T4": "Holdings",
           "T5": "Authorized entities"}  # fmt: skip

@@ -7,17 +7,14 @@ other by `ownId`, which stands beside a row's fields.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Sequence
+from datetime import date
+from typing import Any, NamedTuple
 
 from mrv.exports import lists
 from mrv.exports.draft import Draft, Fields
+from mrv.exports.entered import Registration, Units
 from mrv.exports.source import Source, days
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import date
-
-    from mrv.exports.entered import Registration, Units
 
 ORDER = (
     "program", "methodology", "stakeholder", "label", "project", "projectMethodology",

@@ -7,20 +7,17 @@ docs/registries.md lists the cases.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from decimal import Decimal
+from typing import Any
 
 from msgspec import structs
 
 from mrv.exports import lists
 from mrv.exports.draft import Draft
+from mrv.exports.entered import Registration, Units
 from mrv.exports.source import Source, days, number_of
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from decimal import Decimal
-
-    from mrv.exports.entered import Registration, Units
 
 
 def cdop(sources: Sequence[Source], entered: Registration) -> Draft:

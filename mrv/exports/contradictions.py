@@ -5,29 +5,26 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from mrv.errors import ExportError
 from mrv.exports import lists
+from mrv.exports.entered import (
+    Authority,
+    Authorization,
+    Facility,
+    Itmos,
+    Participant,
+    Registration,
+    Submission,
+    Supply,
+    Units,
+)
 from mrv.exports.holdings import holdings
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from mrv.exports.entered import (
-        Authority,
-        Authorization,
-        Facility,
-        Itmos,
-        Participant,
-        Registration,
-        Submission,
-        Supply,
-        Units,
-    )
 
 _APPROACH = re.compile(r"^CA[0-9]{4}$")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")

@@ -9,20 +9,17 @@ named, and never taken as nothing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from mrv.errors import FactorError
 from mrv.exports.contradictions import LINES
 from mrv.exports.draft import Draft
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mrv.exports.entered import Facility, Supply
-    from mrv.model import Factor, Factors
+from mrv.exports.entered import Facility, Supply
+from mrv.model import Factor, Factors
 
 SCOPES = {"fuel": 1, "process": 1, "waste": 1, "electricity": 2, "steam": 2}
 COLUMNS = ("scope", "line", "source", "device", "amount", "unit", "measured_percent", "factor",

@@ -8,9 +8,11 @@ stay.  What it would lose (drawings, pictures, macros) is refused.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from openpyxl import Workbook, load_workbook
@@ -20,12 +22,7 @@ from openpyxl.utils.cell import coordinate_from_string
 from openpyxl.utils.exceptions import InvalidFileException
 
 from mrv.errors import ExportError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from datetime import date
-
-    from mrv.exports.cell_map import CellMap, Rows
+from mrv.exports.cell_map import CellMap, Rows
 
 OWN = "Layout of tonne, not an official form"
 _LOST = ("xl/drawings/", "xl/media/", "xl/charts/", "xl/embeddings/", "xl/vbaProject")

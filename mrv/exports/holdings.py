@@ -7,15 +7,11 @@ nobody, and nothing can happen to it again.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from mrv.errors import ExportError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from mrv.exports.entered import Action, Authorization, Itmos
+from mrv.exports.entered import Action, Authorization, Itmos
 
 TYPES = ("Authorization", "First Transfer", "Transfer", "Acquisition", "Use", "Cancellation")
 _MOVING, _ENDING = ("First Transfer", "Transfer", "Acquisition"), ("Use", "Cancellation")

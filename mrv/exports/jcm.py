@@ -11,17 +11,15 @@ its renewable electricity is entered, never derived.
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from mrv.calendar import instant_us, local_date
+from mrv.documents.monitoring import MonitoredParameter
+from mrv.documents.period_account import FactorUsed
+from mrv.documents.statement import Claims
 from mrv.exports.draft import Draft
+from mrv.exports.entered import Registration
 from mrv.exports.source import Source, days, number_of
-
-if TYPE_CHECKING:
-    from mrv.documents.monitoring import MonitoredParameter
-    from mrv.documents.period_account import FactorUsed
-    from mrv.documents.statement import Claims
-    from mrv.exports.entered import Registration
 
 VALUES = ("statement", "project", "project_name", "methodology", "version", "first_day", "last_day",
           "reference_t", "project_t", "leakage_t", "reduction_t", "credited_t", "verifier",

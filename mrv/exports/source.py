@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mrv.calendar import instant_us
+from mrv.documents.plan import PlanExtract
+from mrv.documents.statement import Claims, Period
+from mrv.documents.verification import Verification
 from mrv.errors import ExportError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mrv.documents.plan import PlanExtract
-    from mrv.documents.statement import Claims, Period
-    from mrv.documents.verification import Verification
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,14 @@ in the account as a whole.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from typing import NamedTuple
 
 from mrv.errors import FactorError
 from mrv.factors import FactorBook
 from mrv.factors.ledger import Ledger
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from fractions import Fraction
-
-    from mrv.model import Factor, Factors
+from mrv.model import Factor, Factors
 
 
 class Choice(NamedTuple):

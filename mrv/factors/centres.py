@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from mrv.factors import FactorBook
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from mrv.model import Factor
+from mrv.model import Factor
 
 
 def centres(factors: Iterable[Factor]) -> FactorBook:

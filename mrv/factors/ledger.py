@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from datetime import date
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import date
-
-    from mrv.model import Direction, Factor, Factors
+from mrv.model import Direction, Factor, Factors
 
 
 class Ledger:

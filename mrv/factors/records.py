@@ -7,17 +7,14 @@ among them (which year, provisional or not) can be done again from it alone.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mrv.errors import FactorError
 from mrv.factors import FactorBook, load, parse_entry
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from mrv.model import Factor
+from mrv.model import Factor
 
 _DATES = ("valid_from", "valid_to")
 _NUMBERS = ("value", "unit", "direction", *_DATES)

@@ -7,16 +7,13 @@ and now the official one is there.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mrv.calendar import years
 from mrv.factors.ledger import Ledger
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-
-    from mrv.model import Factor, Factors
+from mrv.model import Factor, Factors
 
 
 @dataclass(frozen=True, slots=True)

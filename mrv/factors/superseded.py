@@ -7,16 +7,13 @@ begin of its own validity on; the old one keeps the days before.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from mrv.errors import FactorError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mrv.model import Factor
+from mrv.model import Factor
 
 
 class InForce(NamedTuple):

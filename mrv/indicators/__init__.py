@@ -7,20 +7,17 @@ A file declares `INDICATORS`; nothing else has to know its name.
 from __future__ import annotations
 
 import pkgutil
+from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mrv import limits
 from mrv.errors import IndicatorError
+from mrv.limits import Table
+from mrv.model import Indicator
 from mrv.parameters.inputs import read
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mrv.limits import Table
-    from mrv.model import Indicator
 
 __all__ = ["evaluate", "find", "load"]
 

@@ -6,16 +6,13 @@ By definition; mg/L times m3/d is g/d.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
+from mrv.limits import Table
 from mrv.model import Indicator
+from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec, RecordSpec
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mrv.limits import Table
-    from mrv.parameters.inputs import Inputs
 
 _G_PER_KG = 1000
 _SUBSTANCES = ("cod", "bod5", "tss", "tn", "tp", "nh4_n")

@@ -11,21 +11,18 @@ replaces it, could not be read.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from mrv.errors import IndicatorError
+from mrv.limits import Table
 from mrv.model import Indicator
+from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ChoiceSpec, NumbersSpec, ParameterSpec, Spec
 from mrv.rounding import half_up
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from mrv.limits import Table
-    from mrv.parameters.inputs import Inputs
 
 _PLACES = 3
 _LEVELS = (Fraction(10), Fraction(90))
@@ -50,7 +47,14 @@ def figures(inputs: Inputs, table: Table) -> Mapping[str, Any]:
 
 
 def judge(inputs: Inputs, table: Table) -> Mapping[str, Any]:
-    """Limits of the area by day and night, and which of them is exceeded. [dBA]."""
+    """
+    Limits of the area by day and night, and which of them is exceeded. [dBA].
+
+    Raises
+    ------
+    IndicatorError
+        When the table has none for the area.
+    """
     limits: dict[str, Fraction] = {}
     exceeded = []
     for part in ("day", "night"):

@@ -8,17 +8,14 @@ January 2026.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from mrv.errors import IndicatorError
+from mrv.limits import Table
 from mrv.model import Indicator
+from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import DateSpec, ParameterSpec, RecordSpec
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mrv.limits import Table
-    from mrv.parameters.inputs import Inputs
 
 _MEANS = ("1h", "8h", "24h", "year")
 _SUBSTANCES = (

@@ -10,19 +10,16 @@ judged.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mrv.errors import IndicatorError
+from mrv.limits import Table
 from mrv.limits.judge import judge
 from mrv.model import Indicator
+from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ChoiceSpec, DateSpec, ParameterSpec, RecordSpec
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mrv.limits import Table
-    from mrv.parameters.inputs import Inputs
 
 _UNSCALED = ("ph", "do_mg_l", "coliform_mpn_100ml")
 _SUBSTANCES = ("bod5", "cod", "toc", "tss", "tn", "tp", "nh4_n", "no3_n", "no2_n", "po4_p")

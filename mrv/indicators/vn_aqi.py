@@ -10,19 +10,16 @@ the formula is followed.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mrv.errors import IndicatorError
+from mrv.limits import Table
 from mrv.model import Indicator
+from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import NumbersSpec, ParameterSpec, RecordSpec
 from mrv.rounding import half_up
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from mrv.limits import Table
-    from mrv.parameters.inputs import Inputs
 
 _NEEDED_OF_THREE = 2
 _DUST = ("pm2_5", "pm10")

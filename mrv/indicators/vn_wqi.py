@@ -10,19 +10,16 @@ Group II, pesticides, has no curves here.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mrv.errors import IndicatorError
+from mrv.limits import Table
 from mrv.model import Indicator
+from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ChoiceSpec, ParameterSpec
 from mrv.rounding import half_up
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from mrv.limits import Table
-    from mrv.parameters.inputs import Inputs
 
 _PLACES = 4
 _FEWEST_GROUPS = 3

@@ -11,20 +11,17 @@ could not be read.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mrv.errors import IndicatorError
+from mrv.limits import Table
 from mrv.limits.judge import judge
 from mrv.model import Indicator
+from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ChoiceSpec, DateSpec, ParameterSpec, RecordSpec
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mrv.limits import Table
-    from mrv.parameters.inputs import Inputs
 
 _NEW_PLANTS = date(2025, 9, 1)
 _ALL_PLANTS = date(2032, 1, 1)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
 
 from mrv.errors import IndicatorError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from fractions import Fraction
-
-    from mrv.limits import Limit, Table
+from mrv.limits import Limit, Table
 
 
 def judge(

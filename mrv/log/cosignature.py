@@ -14,18 +14,15 @@ structure of the witness's name, the time, and the log's origin, size and root.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from mrv.errors import LogError, SignatureError
 from mrv.log.checkpoint import read_head
 from mrv.log.note import DASH, NoteKey, signature_lines
 from mrv.log.vkey import COSIGNATURE, ML_DSA_COSIGNATURE, NOTE, Vkey
 from mrv.signatures import ed25519, ml_dsa
+from mrv.signatures.keys import SigningKey
+from mrv.signatures.ml_dsa import MlDsaKey
 from mrv.signatures.multibase import encode_base64
-
-if TYPE_CHECKING:
-    from mrv.signatures.keys import SigningKey
-    from mrv.signatures.ml_dsa import MlDsaKey
 
 _ID_BYTES, _TIME_BYTES = 4, 8
 _LAST_TIME = 2**63

@@ -17,16 +17,13 @@ it leads to them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from mrv.errors import LogError
 from mrv.signatures import canonical
+from mrv.signatures.day_digests import DayLeaf, Digest
 from mrv.signatures.merkle_tree import leaf_hash, root_hash
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from mrv.signatures.day_digests import DayLeaf, Digest
 
 DATA, RECORDS, FACTORS, EVIDENCE = "data", "records", "factors", "evidence"
 PARTS = ("readings", "intervals", "emissions")

@@ -12,21 +12,17 @@ A witness signs only what leads on from the last head that it signed.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from mrv.errors import LogError, SignatureError, WitnessRefusedError
 from mrv.log.checkpoint import Checkpoint, decode_hash, read_head, verify_checkpoint
 from mrv.log.cosignature import signed_by
 from mrv.log.merkle import verify_consistency
 from mrv.log.note import NoteKey, signature_lines
+from mrv.log.vkey import Vkey
 from mrv.signatures.merkle_tree import EMPTY_ROOT
 from mrv.signatures.multibase import encode_base64
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mrv.log.vkey import Vkey
 
 _OLD = re.compile(r"old (0|[1-9][0-9]{0,18})")
 _LONGEST_PROOF = 63

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from mrv.equations.efficiency import by_output
 from mrv.errors import MethodologyError
 from mrv.methodologies._live import G_PER_T, POWER_ROLE
 from mrv.model import Consumption, RoleNeeds
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from mrv.parameters.inputs import Inputs
+from mrv.parameters.inputs import Inputs
 
 METERED = "energy_mwh"
 PRODUCTION_ROLE = RoleNeeds(

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from mrv.equations import fuels
 from mrv.model import Condition, Direction, Factors, Reductions
+from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ChoiceSpec, ParameterSpec
-
-if TYPE_CHECKING:
-    from mrv.parameters.inputs import Inputs
 
 NOTHING = Fraction(0)
 FUELS = ("anthracite", "bituminous", "coke", "diesel", "fuel_oil", "gasoline", "lignite", "lpg",

@@ -18,13 +18,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from mrv.model import Consumption, Most
+from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec
-
-if TYPE_CHECKING:
-    from mrv.parameters.inputs import Inputs
 
 
 @dataclass(frozen=True, slots=True)

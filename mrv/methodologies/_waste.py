@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
 
 from mrv.equations import landfill
 from mrv.methodologies._shared import GWP_CH4, NOTHING
+from mrv.model import Factors
+from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ChoiceSpec, ListSpec, ParameterSpec, Spec
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from fractions import Fraction
-
-    from mrv.model import Factors
-    from mrv.parameters.inputs import Inputs
 
 DEGRADABLE = ("food", "garden", "paper", "textile", "wood")
 MOST_YEARS = 100

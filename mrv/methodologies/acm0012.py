@@ -8,8 +8,9 @@ several fuels: give the cleanest fuel and the best efficiency among them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from fractions import Fraction
 
 from mrv.equations import electricity, waste_heat
 from mrv.equations.reductions import reduction
@@ -29,13 +30,8 @@ from mrv.methodologies._live import (
 )
 from mrv.methodologies._shared import DIESEL, EF_GRID, FUELS, LOSSES, NOTHING, POWER, diesel
 from mrv.model import Activity, Candidate, Check, Factors, Methodology, Reductions, RoleNeeds
+from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ChoiceSpec, ParameterSpec
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from fractions import Fraction
-
-    from mrv.parameters.inputs import Inputs
 
 ID = "acm0012"
 VERSION = "6.0"

@@ -10,9 +10,9 @@ export less import: what the plant's meter draws is taken off when a period clos
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from mrv.equations.electricity import beyond_history, displaced
 from mrv.equations.reductions import reduction
@@ -28,12 +28,8 @@ from mrv.model import (
     Reductions,
     RoleNeeds,
 )
+from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mrv.parameters.inputs import Inputs
 
 ID = "ams-i-d"
 VERSION = "18.0"

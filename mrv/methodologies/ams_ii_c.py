@@ -8,8 +8,9 @@ up in the year, and its warming potential.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from fractions import Fraction
 
 from mrv.equations.efficiency import equipment, in_mwh, refrigerant
 from mrv.equations.electricity import displaced
@@ -18,13 +19,8 @@ from mrv.errors import MethodologyError
 from mrv.methodologies._live import EF_BOTH, SECONDS_PER_HOUR, or_published
 from mrv.methodologies._shared import EF_GRID, LOSSES, NOTHING, TYPE_II
 from mrv.model import Activity, Factors, Methodology, Reductions, RoleNeeds
+from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ListSpec, ParameterSpec
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from fractions import Fraction
-
-    from mrv.parameters.inputs import Inputs
 
 ID = "ams-ii-c"
 VERSION = "15.0"

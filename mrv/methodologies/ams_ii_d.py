@@ -7,9 +7,9 @@ CDM AMS-II.D version 13.0.  Equation, cap at historical output and the limit of
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from mrv.equations.efficiency import by_output, credited_output
 from mrv.equations.electricity import displaced
@@ -25,12 +25,8 @@ from mrv.methodologies._shared import (
     TYPE_II,
 )
 from mrv.model import Activity, Factors, Methodology, Reductions
+from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mrv.parameters.inputs import Inputs
 
 ID = "ams-ii-d"
 VERSION = "13.0"

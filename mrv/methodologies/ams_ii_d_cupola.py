@@ -9,9 +9,9 @@ reduction would be overstated several times.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from mrv.equations.efficiency import by_output, credited_output
 from mrv.equations.electricity import consumed
@@ -38,12 +38,8 @@ from mrv.methodologies._shared import (
     burnt,
 )
 from mrv.model import Activity, Condition, Factors, Methodology, Reductions
+from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mrv.parameters.inputs import Inputs
 
 ID = "ams-ii-d-cupola"
 VERSION = "13.0"

@@ -10,9 +10,9 @@ baseline.  Or give a line that was fitted elsewhere, with its lower 95 % bound.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from mrv.equations.degree_days import Line, fit, lower_bound, predicted
 from mrv.equations.efficiency import regression
@@ -29,12 +29,8 @@ from mrv.methodologies._live import (
 )
 from mrv.methodologies._shared import EF_GRID, NOTHING, POWER, TYPE_II
 from mrv.model import Activity, Condition, Consumption, Factors, Methodology, Reductions, RoleNeeds
+from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ListSpec, ParameterSpec
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mrv.parameters.inputs import Inputs
 
 ID = "ams-ii-e"
 VERSION = "11.0"

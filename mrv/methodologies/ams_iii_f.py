@@ -10,7 +10,7 @@ one after the other: the two forms give different years for the same waste.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from mrv.errors import MethodologyError
 from mrv.methodologies import _composting
@@ -18,11 +18,7 @@ from mrv.methodologies._live import G_PER_T, gaining_part_of_year, total
 from mrv.methodologies._shared import NOTHING
 from mrv.methodologies._waste import BY_YEAR, DECAY, SITE, methane
 from mrv.model import Activity, Factors, Methodology, Reductions
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mrv.parameters.inputs import Inputs
+from mrv.parameters.inputs import Inputs
 
 ID = "ams-iii-f"
 VERSION = "12.0"
@@ -90,6 +86,7 @@ METHODOLOGY = Methodology(
     uses=(*DECAY, "tool13.", "diesel."),
     plausible=plausible,
     consumptions=_composting.CONSUMPTIONS,
+    capacities=_composting.CAPACITIES,
     conditions=_composting.CONDITIONS,
     rules=_composting.RULES,
     uncredited=_composting.uncredited,

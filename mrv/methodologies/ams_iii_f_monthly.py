@@ -8,8 +8,8 @@ form: the waste of December has hardly begun to decay.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from mrv.errors import MethodologyError
 from mrv.methodologies import _composting
@@ -17,12 +17,8 @@ from mrv.methodologies._live import G_PER_T
 from mrv.methodologies._shared import NOTHING
 from mrv.methodologies._waste import BY_MONTH, DECAY, SITE, methane
 from mrv.model import GAINING, LENGTH, MONTH, PERIOD, Activity, Factors, Methodology, Reductions
+from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ListSpec, ParameterSpec
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from mrv.parameters.inputs import Inputs
 
 ID = "ams-iii-f-monthly"
 VERSION = "12.0"
@@ -150,6 +146,7 @@ METHODOLOGY = Methodology(
     uses=(*DECAY, "tool13.", "diesel."),
     plausible=plausible,
     consumptions=_composting.CONSUMPTIONS,
+    capacities=_composting.CAPACITIES,
     conditions=_composting.CONDITIONS,
     rules=_composting.RULES,
     uncredited=_composting.uncredited,

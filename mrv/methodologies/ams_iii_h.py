@@ -10,34 +10,19 @@ a river earns almost nothing, one that was aerobic nothing at all.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from mrv.equations import electricity, wastewater
 from mrv.equations.reductions import reduction
 from mrv.errors import MethodologyError
-from mrv.methodologies._live import (
-    LEAKAGE_YEARLY,
-    LOSSES_LIVE,
-    ML_PER_M3,
-    POWER_ROLE,
-    grid,
-    losses,
-    part_of_year,
-    power_mwh,
-    total,
-    warming,
-    yearly,
-)
-from mrv.methodologies._shared import EF_GRID, GWP_CH4, LEAKAGE, LOSSES, POWER, TYPE_III
-from mrv.model import Activity, Agreement, Consumption, Factors, Methodology, Reductions, RoleNeeds
+from mrv.methodologies import _wastewater as water
+from mrv.methodologies._live import ML_PER_M3, POWER_ROLE, total
+from mrv.methodologies._shared import LEAKAGE, POWER, TYPE_III
+from mrv.model import Activity, Agreement, Factors, Methodology, Reductions, RoleNeeds
+from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mrv.parameters.inputs import Inputs
 
 ID = "ams-iii-h"
 VERSION = "19.0"
@@ -48,17 +33,10 @@ def inputs_of(
     activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
 ) -> Inputs:
     """Wastewater and biogas [mL] to [m3], electricity to [MWh], and what was fixed ex ante."""
-    part = part_of_year(activities)
     return {
         **{key: parameters[key] for key in _FIXED},
-        "flow_m3": total(activities, "inflow") / ML_PER_M3,
         "biogas_nm3": total(activities, "biogas") / ML_PER_M3,
-        "power_mwh": power_mwh(activities),
-        "ef_grid_t_per_mwh": grid(factors, year),
-        "tdl": losses(parameters, factors, year),
-        **warming(parameters, factors, year, "ch4"),
-        "other_project_t": parameters["other_project_t_per_year"] * part,
-        "leakage_t": parameters["leakage_t_per_year"] * part,
+        **water.inputs_of(activities, parameters, factors, year),
     }
 
 
@@ -204,19 +182,6 @@ def _gas_of_cod(inputs: Inputs, factors: Factors) -> tuple[str, dict[str, Fracti
 _LEAST_FORMED, _MOST_FORMED = Fraction(2, 5), Fraction(11, 10)
 _GAS = Agreement("plausibility of methane: 0.4 to 1.1 of what the COD can form", _gas_of_cod)
 
-_COD = ParameterSpec(
-    unit="kg/m3",
-    meaning="chemical oxygen demand of the inflow",
-    maximum="200",
-    source="laboratory with ISO 17025, composite samples",
-    symbol="COD_inflow",
-    option="C",
-    frequency="monthly or oftener",
-    side="both",
-    channels=("inflow", "cod_in_mg_l"),
-    per=1000,
-    unmeasured="0",
-)
 _ETA = ParameterSpec(
     unit="1",
     meaning="share of COD that the baseline system removes",
@@ -225,21 +190,11 @@ _ETA = ParameterSpec(
     symbol="eta_COD,BL",
     side="baseline",
 )
-_MCF = ParameterSpec(
-    unit="1",
-    meaning="methane correction of the baseline system",
-    maximum="1",
-    source="IPCC 2006 Guidelines, volume 5",
-    certainty="[r]",
-    symbol="MCF_BL",
-    side="baseline",
-    published="wastewater.mcf",
-)
 
 _FIXED = {
-    "cod_in_kg_per_m3": _COD,
+    "cod_in_kg_per_m3": water.COD,
     "cod_out_kg_per_m3": replace(
-        _COD,
+        water.COD,
         meaning="chemical oxygen demand of the outflow",
         symbol="COD_discharge",
         side="project",
@@ -257,12 +212,12 @@ _FIXED = {
         side="project",
         unmeasured="1",
     ),
-    "mcf_baseline": _MCF,
+    "mcf_baseline": water.MCF,
     "mcf_project": replace(
-        _MCF, meaning="methane correction of the reactor", symbol="MCF_k", side="project"
+        water.MCF, meaning="methane correction of the reactor", symbol="MCF_k", side="project"
     ),
     "mcf_discharge": replace(
-        _MCF,
+        water.MCF,
         meaning="methane correction of the water that takes the outflow",
         symbol="MCF_disch",
         side="both",
@@ -298,17 +253,7 @@ _OTHER = replace(
     symbol="PE_s + PE_biomass",
 )
 
-_TREATMENT = Consumption(
-    uses=("power",),
-    serves=("inflow",),
-    unit="kWh/m3",
-    # 1 Wh for each millilitre
-    per_base=Fraction(1000),
-    keys=("power_mwh", "flow_m3"),
-    per_input=1000,
-    span=lambda _: (Fraction("0.005"), Fraction(3)),
-    source="pumping alone; activated sludge of strong wastewater [M]",
-)
+_TREATMENT = water.treatment("0.005", "pumping alone; activated sludge of strong wastewater [M]")
 
 METHODOLOGY = Methodology(
     id=ID,
@@ -318,13 +263,7 @@ METHODOLOGY = Methodology(
     notes=__doc__.strip(),
     additive=ADDITIVE,
     roles={
-        "inflow": RoleNeeds(
-            ("wastewater_plant",),
-            "flow",
-            "baseline",
-            symbol="Q_ww",
-            source="flow meter of the inflow",
-        ),
+        "inflow": water.INFLOW_ROLE,
         "biogas": RoleNeeds(
             ("wastewater_plant",),
             "biogas",
@@ -336,24 +275,9 @@ METHODOLOGY = Methodology(
         ),
         "power": POWER_ROLE,
     },
-    parameters={
-        **_FIXED,
-        "tdl": LOSSES_LIVE,
-        "gwp_ch4": GWP_CH4,
-        "other_project_t_per_year": yearly(_OTHER),
-        "leakage_t_per_year": LEAKAGE_YEARLY,
-    },
+    parameters=water.live(_FIXED, _OTHER),
     inputs={
-        "flow_m3": ParameterSpec(
-            unit="m3",
-            meaning="wastewater treated",
-            maximum="1000000000",
-            source="flow meter of the inflow",
-            symbol="Q_ww",
-            option="C",
-            frequency="continuous",
-            side="both",
-        ),
+        "flow_m3": water.FLOW,
         "power_mwh": POWER,
         "biogas_nm3": ParameterSpec(
             unit="Nm3",
@@ -366,11 +290,7 @@ METHODOLOGY = Methodology(
             side="both",
         ),
         **_FIXED,
-        "ef_grid_t_per_mwh": replace(EF_GRID, side="project"),
-        "tdl": LOSSES,
-        "gwp_ch4": GWP_CH4,
-        "other_project_t": _OTHER,
-        "leakage_t": replace(LEAKAGE, meaning="equipment brought from another plant"),
+        **water.besides(_OTHER),
     },
     inputs_of=inputs_of,
     timed=True,
@@ -379,10 +299,12 @@ METHODOLOGY = Methodology(
     plausible=plausible,
     conditions=(TYPE_III,),
     consumptions=(_TREATMENT,),
+    capacities=water.CAPACITIES,
     shown={"eta_cod_project": _digested},
     agreement=(_GAS,),
     rules=(
         "The reduction is at most the methane that was burnt, less the power used.",
+        "Water and COD count to no more than the plant was built for, by its licence or design.",
         "Uncertainty factors: 0.89 on the baseline, 1.12 on the project.",
         "COD and methane count by analysers or dated laboratory results, else by what costs.",
         "Without measured COD nothing is claimed; losses count beyond what the baseline had.",

@@ -9,33 +9,17 @@ overloaded, and what its sludge gives off.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from mrv.equations import electricity, wastewater
 from mrv.equations.reductions import reduction
-from mrv.methodologies._live import (
-    LEAKAGE_YEARLY,
-    LOSSES_LIVE,
-    ML_PER_M3,
-    POWER_ROLE,
-    grid,
-    losses,
-    part_of_year,
-    power_mwh,
-    total,
-    warming,
-    yearly,
-)
-from mrv.methodologies._shared import EF_GRID, GWP_CH4, LEAKAGE, LOSSES, POWER, TYPE_III
-from mrv.model import Activity, Consumption, Factors, Methodology, Reductions, RoleNeeds
+from mrv.methodologies import _wastewater as water
+from mrv.methodologies._live import POWER_ROLE
+from mrv.methodologies._shared import LEAKAGE, POWER, TYPE_III
+from mrv.model import Activity, Factors, Methodology, Reductions
+from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mrv.parameters.inputs import Inputs
 
 ID = "ams-iii-i"
 VERSION = "8.0"
@@ -46,16 +30,9 @@ def inputs_of(
     activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
 ) -> Inputs:
     """Wastewater [mL] to [m3], electricity [Wh] to [MWh], and what was fixed ex ante."""
-    part = part_of_year(activities)
     return {
         **{key: parameters[key] for key in _FIXED},
-        "flow_m3": total(activities, "inflow") / ML_PER_M3,
-        "power_mwh": power_mwh(activities),
-        "ef_grid_t_per_mwh": grid(factors, year),
-        "tdl": losses(parameters, factors, year),
-        **warming(parameters, factors, year, "ch4"),
-        "other_project_t": parameters["other_project_t_per_year"] * part,
-        "leakage_t": parameters["leakage_t_per_year"] * part,
+        **water.inputs_of(activities, parameters, factors, year),
     }
 
 
@@ -88,31 +65,10 @@ def reductions(inputs: Inputs, factors: Factors) -> Reductions:
     return Reductions(baseline, project, leakage, reduction(baseline, project, leakage))
 
 
-_MCF = ParameterSpec(
-    unit="1",
-    meaning="methane correction of the system that was replaced",
-    maximum="1",
-    source="IPCC 2006 Guidelines, volume 5",
-    certainty="[r]",
-    symbol="MCF_BL",
-    side="baseline",
-    published="wastewater.mcf",
-)
+_MCF = replace(water.MCF, meaning="methane correction of the system that was replaced")
 
 _FIXED = {
-    "cod_in_kg_per_m3": ParameterSpec(
-        unit="kg/m3",
-        meaning="chemical oxygen demand of the inflow",
-        maximum="200",
-        source="laboratory with ISO 17025, composite samples",
-        symbol="COD_inflow",
-        option="C",
-        frequency="monthly or oftener",
-        side="baseline",
-        channels=("inflow", "cod_in_mg_l"),
-        per=1000,
-        unmeasured="0",
-    ),
+    "cod_in_kg_per_m3": replace(water.COD, side="baseline"),
     "eta_cod": ParameterSpec(
         unit="1",
         meaning="share of COD removed, the lower of baseline and project",
@@ -139,17 +95,7 @@ _OTHER = replace(
     LEAKAGE, meaning="sludge treated or disposed of without air, of the year", symbol="PE_s"
 )
 
-_TREATMENT = Consumption(
-    uses=("power",),
-    serves=("inflow",),
-    unit="kWh/m3",
-    # 1 Wh for each millilitre
-    per_base=Fraction(1000),
-    keys=("power_mwh", "flow_m3"),
-    per_input=1000,
-    span=lambda _: (Fraction("0.05"), Fraction(3)),
-    source="aerated lagoons; activated sludge of strong wastewater [M]",
-)
+_TREATMENT = water.treatment("0.05", "aerated lagoons; activated sludge of strong wastewater [M]")
 
 METHODOLOGY = Methodology(
     id=ID,
@@ -158,41 +104,13 @@ METHODOLOGY = Methodology(
     reference="CDM AMS-III.I version 8.0",
     notes=__doc__.strip(),
     additive=ADDITIVE,
-    roles={
-        "inflow": RoleNeeds(
-            ("wastewater_plant",),
-            "flow",
-            "baseline",
-            symbol="Q_ww",
-            source="flow meter of the inflow",
-        ),
-        "power": POWER_ROLE,
-    },
-    parameters={
-        **_FIXED,
-        "tdl": LOSSES_LIVE,
-        "gwp_ch4": GWP_CH4,
-        "other_project_t_per_year": yearly(_OTHER),
-        "leakage_t_per_year": LEAKAGE_YEARLY,
-    },
+    roles={"inflow": water.INFLOW_ROLE, "power": POWER_ROLE},
+    parameters=water.live(_FIXED, _OTHER),
     inputs={
-        "flow_m3": ParameterSpec(
-            unit="m3",
-            meaning="wastewater treated",
-            maximum="1000000000",
-            source="flow meter of the inflow",
-            symbol="Q_ww",
-            option="C",
-            frequency="continuous",
-            side="baseline",
-        ),
+        "flow_m3": replace(water.FLOW, side="baseline"),
         **_FIXED,
         "power_mwh": POWER,
-        "ef_grid_t_per_mwh": replace(EF_GRID, side="project"),
-        "tdl": LOSSES,
-        "gwp_ch4": GWP_CH4,
-        "other_project_t": _OTHER,
-        "leakage_t": replace(LEAKAGE, meaning="equipment brought from another plant"),
+        **water.besides(_OTHER),
     },
     inputs_of=inputs_of,
     timed=True,
@@ -200,8 +118,10 @@ METHODOLOGY = Methodology(
     uses=("wastewater.bo", "wastewater.uf"),
     conditions=(TYPE_III,),
     consumptions=(_TREATMENT,),
+    capacities=water.CAPACITIES,
     rules=(
         "Uncertainty factors: 0.89 on the baseline, 1.12 on the project.",
+        "Water and COD count to no more than the plant was built for, by its licence or design.",
         "A baseline that was aerobic, or discharged to a river, earns nothing or almost nothing.",
     ),
 )

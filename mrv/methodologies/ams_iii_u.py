@@ -10,9 +10,9 @@ leakage; the ways to and from the line are the project's.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from mrv.equations import modal_shift
 from mrv.equations.electricity import consumed
@@ -53,12 +53,8 @@ from mrv.model import (
     Reductions,
     RoleNeeds,
 )
+from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import MapSpec, ParameterSpec
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mrv.parameters.inputs import Inputs
 
 ID = "ams-iii-u"
 VERSION = "2.0"

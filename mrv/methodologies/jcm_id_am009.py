@@ -11,8 +11,9 @@ methodology is approved for Viet Nam: a template.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from fractions import Fraction
 
 from mrv.equations.efficiency import by_ratio
 from mrv.equations.electricity import displaced
@@ -29,13 +30,8 @@ from mrv.model import (
     Reductions,
     RoleNeeds,
 )
+from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from fractions import Fraction
-
-    from mrv.parameters.inputs import Inputs
 
 ID = "jcm-id-am009"
 VERSION = "1.0"

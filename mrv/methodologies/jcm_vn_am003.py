@@ -8,20 +8,16 @@ on the official page.  Symbols: [M], from memory.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from mrv.equations.efficiency import by_ratio
 from mrv.equations.electricity import displaced
 from mrv.equations.reductions import reduction
 from mrv.methodologies._shared import EF_GRID, NOTHING, POWER
 from mrv.model import Activity, Candidate, Check, Factors, Methodology, Reductions, RoleNeeds
+from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mrv.parameters.inputs import Inputs
 
 ID = "jcm-vn-am003"
 VERSION = "1.0"

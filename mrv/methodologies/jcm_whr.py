@@ -10,20 +10,16 @@ memory.  No such methodology is approved for Viet Nam: a template.
 from __future__ import annotations
 
 from calendar import isleap
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from mrv.equations import electricity
 from mrv.equations.reductions import reduction
 from mrv.methodologies._live import WH_PER_MWH, part_of_year, total
 from mrv.methodologies._shared import EF_GRID, NOTHING
 from mrv.model import Activity, Factors, Methodology, Reductions, RoleNeeds
+from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mrv.parameters.inputs import Inputs
 
 ID = "jcm-whr"
 VERSION = "1.0"

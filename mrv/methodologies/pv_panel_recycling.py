@@ -7,8 +7,8 @@ statement may name one.  Form and all values: [M], illustrative.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from mrv.equations import recycling
 from mrv.equations.electricity import displaced
@@ -17,12 +17,8 @@ from mrv.errors import MethodologyError
 from mrv.methodologies._live import EF_BOTH, FUEL_ROLE, POWER_ROLE, diesel_l, power_mwh, total
 from mrv.methodologies._shared import DIESEL, EF_GRID, NOTHING, POWER, TYPE_III, diesel
 from mrv.model import Activity, Factors, Methodology, Reductions, RoleNeeds
+from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import MapSpec, ParameterSpec
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mrv.parameters.inputs import Inputs
 
 ID = "pv-panel-recycling"
 VERSION = "0.1"

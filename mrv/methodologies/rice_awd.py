@@ -9,21 +9,17 @@ defaults are not used here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from fractions import Fraction
 
 from mrv.equations import rice
 from mrv.errors import MethodologyError
 from mrv.methodologies._live import FUEL_ROLE, SECONDS_PER_DAY, diesel_l, or_published, warming
 from mrv.methodologies._shared import DIESEL, GWP_CH4, GWP_N2O, NOTHING, TYPE_III, diesel
 from mrv.model import Activity, Factors, Methodology, Reductions, RoleNeeds
+from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ListSpec, ParameterSpec
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from fractions import Fraction
-
-    from mrv.parameters.inputs import Inputs
 
 ID = "rice-awd"
 VERSION = "1.0"

@@ -9,18 +9,15 @@ device come together, and no more than a row group of each file is held.
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from mrv.packs.pack import Table
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from mrv.packs.tables import ReadingsFile
+from mrv.packs.tables import ReadingsFile
 
 # as many rows are worked through at once as stay in the processor's cache
 _ROWS = 65_536

@@ -25,24 +25,19 @@ An evidence pack as it was read: the bytes of its documents, its tables as colum
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ingest.classes import QUANTITY_INDEX
-from ingest.model import Frame, IntervalRows
+from ingest.model import Fleet, Frame, Int32, Int64, IntervalRows
 from mrv.calendar import utc_text
 from mrv.errors import CanonicalError
 from mrv.signatures.canonical import legible
 from mrv.statement.evidence_rows import FIELDS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from numpy.typing import NDArray
-
-    from ingest.model import Fleet, Int32, Int64
 
 STATEMENT, VERIFICATION, RECEIPT = "statement.json", "verification.json", "receipt.txt"
 PLAN, FACTORS, KEYS, DIGESTS = "plan.json", "factors.json", "keys.json", "digests.json"

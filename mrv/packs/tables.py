@@ -7,22 +7,19 @@ commands take to run, and `tonne run` never needs it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, BinaryIO
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from ingest.classes import QUANTITIES
 from ingest.errors import InputError
+from ingest.model import Fleet, Frame, IntervalRows
 from mrv.packs.columns import channel, channel_arrays, nothing, numbers, reading_schema, time_array
 from mrv.packs.pack import Table
 from mrv.statement.evidence_rows import FIELDS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
-
-    from ingest.model import Fleet, Frame, IntervalRows
 
 # what is read at once stays small, whoever wrote the file
 ROW_GROUP = 131_072

@@ -8,19 +8,15 @@ next calibration; where that one attests a larger error, the larger one counts.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from ingest.model import INTERVAL_US
 from mrv.calendar import local_date, midnight_us
 from mrv.errors import PeriodError
 from mrv.parameters.inputs import exact
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from mrv.registry.project import Calibration
+from mrv.registry.project import Calibration
 
 # Maximum permissible error by accuracy class, [%]: IEC 62053 and EN 50470 (MID)
 # at reference conditions, the worse value of the working range.

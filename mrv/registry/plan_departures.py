@@ -9,19 +9,15 @@ those of the JCM: A publicly available data, B the amount of a transaction
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from mrv.errors import MethodologyError
 from mrv.methodologies import find
+from mrv.model import Methodology, RoleNeeds
 from mrv.registry.calibration import class_percent, error_percent
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from mrv.model import Methodology, RoleNeeds
-    from mrv.registry.monitoring_plan import Line, Version
-    from mrv.registry.project import Calibration
+from mrv.registry.monitoring_plan import Line, Version
+from mrv.registry.project import Calibration
 
 OPTIONS = ("A", "B", "C")
 # From the finest on; a plan may be finer than its methodology asks for, never coarser.

@@ -7,18 +7,14 @@ as not stated.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
+from mrv.documents.monitoring import MonitoredParameter
+from mrv.report.report_data import Facts
 from mrv.report.uncertainty import combined, percent_of, shown
+from mrv.report.words import Words
 from mrv.statement.conformity import CLAUSE, CONSECUTIVE, FIXED
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mrv.documents.monitoring import MonitoredParameter
-    from mrv.report.report_data import Facts
-    from mrv.report.words import Words
 
 Row = list[str | None]
 

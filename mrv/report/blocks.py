@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from mrv.report.words import Words
+from mrv.report.words import Words
 
 Block = dict[str, Any]
 # rows of a table on paper; the workbook has all

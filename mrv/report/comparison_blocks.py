@@ -6,21 +6,17 @@ The same blocks go on paper and into the console, so that both say the same.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from mrv.documents.form import UNSET
+from mrv.documents.monitoring import CrossCheck, UnusualReadings
+from mrv.documents.period_account import Comparison, Misstatements
+from mrv.documents.statement import Claims
+from mrv.documents.verification import Conclusion
 from mrv.report.blocks import Block, chapter, note, paragraph, table
 from mrv.report.translations import DASH, SHOWN, holds, quality_test, what, witness
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from mrv.documents.monitoring import CrossCheck, UnusualReadings
-    from mrv.documents.period_account import Comparison, Misstatements
-    from mrv.documents.statement import Claims
-    from mrv.documents.verification import Conclusion
-    from mrv.report.words import Words
+from mrv.report.words import Words
 
 
 def designed(subject: Claims, words: Words) -> Iterator[Block]:

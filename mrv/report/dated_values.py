@@ -6,16 +6,12 @@ The same rows go on paper, into the workbook and into the console.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
+from mrv.documents.statement import Claims
 from mrv.report.blocks import Block, chapter, note, table
 from mrv.report.translations import DASH
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mrv.documents.statement import Claims
-    from mrv.report.words import Words
+from mrv.report.words import Words
 
 # of the columns: whose it is, what, from, value, unit, source
 HEADS = ("device", "parameter", "from", "value", "unit", "source")

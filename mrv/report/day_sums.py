@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from datetime import date
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ingest.classes import QUANTITY_INDEX
+from ingest.model import Fleet, IntervalRows
 from mrv.calendar import days, instant_us
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from datetime import date
-
-    from ingest.model import Fleet, IntervalRows
-    from mrv.documents.monitoring import MonitoredParameter
+from mrv.documents.monitoring import MonitoredParameter
 
 _TIMES = ("measured_us", "estimated_us", "unknown_us")
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
+from mrv.documents.credential import Proof
 from mrv.documents.form import UNSET, UnsetType, write
+from mrv.report.report_data import Facts
+from mrv.report.words import Words
 from mrv.statement.conditions import unanswered, unmet
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mrv.documents.credential import Proof
-    from mrv.report.report_data import Facts
-    from mrv.report.words import Words
 
 
 class FindingRow(NamedTuple):

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from mrv.errors import ReportError
+from mrv.report.report_data import Facts
 from mrv.report.words import Words
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mrv.report.report_data import Facts
 
 Format = Literal["pdf", "xlsx"]
 MEDIA_TYPES: dict[Format, str] = {

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from ingest.model import IntervalRows
 from mrv.calendar import instant_us, local_date
 from mrv.documents.form import read
+from mrv.documents.monitoring import MonitoredParameter
 from mrv.documents.period_account import Deduction, Gap
 from mrv.documents.sampling_list import SamplingList
 from mrv.documents.statement import Claims, Statement
 from mrv.documents.verification import FindingShown, Verification
 from mrv.factors import FactorBook
 from mrv.methodologies import find
+from mrv.model import Factors, Methodology
 from mrv.report.day_sums import Day, day_sums
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from datetime import date
-
-    from ingest.model import IntervalRows
-    from mrv.documents.monitoring import MonitoredParameter
-    from mrv.model import Factors, Methodology
     from mrv.statement.plan_extract import MonitoringPlan
     from mrv.timestamps.token_summary import TokenSummary
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
+from mrv.documents.sampling_list import SampledDay, SamplingList
 from mrv.report.blocks import Block, chapter, note, pairs, paragraph, table
 from mrv.report.translations import DASH, SHOWN
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mrv.documents.sampling_list import SampledDay, SamplingList
-    from mrv.report.words import Words
+from mrv.report.words import Words
 
 
 def sampled(document: SamplingList | None, words: Words) -> Iterator[Block]:

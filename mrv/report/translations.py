@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mrv.documents.monitoring import CrossCheck, MonitoredParameter
-    from mrv.documents.period_account import Comparison, Deduction, Gap
-    from mrv.documents.statement import Claims
-    from mrv.report.words import Words
+from mrv.documents.monitoring import CrossCheck, MonitoredParameter
+from mrv.documents.period_account import Comparison, Deduction, Gap
+from mrv.documents.statement import Claims
+from mrv.report.words import Words
 
 DASH = "\N{EN DASH}"
 # base unit: what people are shown it in, how many base units that is
@@ -66,6 +63,18 @@ _REASONS = (
             " use carries at that counts"
         ),
     ),
+    (
+        "reason.designed",
+        re.compile(
+            "not plausible: (.+) (.+), and its design takes (.+): what its use carries at that"
+            " counts"
+        ),
+    ),
+    (
+        "reason.capacity",
+        re.compile("not plausible: (.+) (.+), and the plant was built for (.+): that counts"),
+    ),
+    ("reason.lift", re.compile("not plausible: above what its power lifts to its head")),
     (
         "reason.history",
         re.compile(

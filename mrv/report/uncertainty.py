@@ -12,16 +12,13 @@ up: an uncertainty is never shown as less.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from math import isqrt
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from mrv.documents.monitoring import MonitoredParameter
 from mrv.registry.calibration import class_percent
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mrv.documents.monitoring import MonitoredParameter
 
 _UG = 10**6  # a millionth of a tonne
 

@@ -13,12 +13,9 @@ so too; where none does, it may not.
 from __future__ import annotations
 
 import unicodedata
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from mrv.signatures.keys import EnrolledKey
+from mrv.signatures.keys import EnrolledKey
 
 # Letters that no decomposition turns into the one that they look like, or are written as
 # without accents; services/api/console/static/check/bounds.mjs has the same.

@@ -9,23 +9,19 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode, b64encode
+from collections.abc import Iterator
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from ingest import classes, columns, profiles
 from ingest.codecs import cose_sign1
 from ingest.columns import Bucket
 from ingest.errors import InputError
 from ingest.formats import cose_batch
+from ingest.formats.cose_batch import Batch
 from ingest.model import NULL, Device
 from ingest.profiles import register_blocks
 from ingest.reading import Reading, Registers, Row, Stated, time_us
 from mrv.errors import SignedValueError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from ingest.formats.cose_batch import Batch
 
 _LONGEST = 1_000_000
 

@@ -28,10 +28,10 @@ from mrv.signed_values.meter_keys import (
     verifies,
     verifies_cose,
 )
+from mrv.signed_values.ocmf import Reading, Record
 
 if TYPE_CHECKING:
     from ingest.formats.cose_batch import Batch
-    from mrv.signed_values.ocmf import Reading, Record
     from mrv.signed_values.packaging import Item
 
     _Place = tuple[str, str | None, str | None, str]

@@ -9,26 +9,22 @@ This is a rule of tonne's own, on the pattern of missing data (mrv/accounting).
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ingest import classes
 from ingest.classes import QUANTITY_INDEX
-from ingest.model import HOUR_US
+from ingest.model import HOUR_US, Fleet, Frame, Int64, IntervalRows
 from mrv.accounting.device_bindings import role_needs
 from mrv.accounting.unmeasured import rounded
 from mrv.calendar import days
 from mrv.methodologies import find
+from mrv.parameters.specs import ParameterSpec
 from mrv.registry.project import Measured, Project
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from ingest.model import Fleet, Frame, Int64, IntervalRows
-    from mrv.parameters.specs import ParameterSpec
 
 # readings are summed as whole thousandths of their unit
 _SCALE = 1000

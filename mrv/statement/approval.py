@@ -8,23 +8,20 @@ or added later.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
 
 from mrv.documents.approval import Approved, IssueApproval
 from mrv.documents.form import read, write
 from mrv.errors import CanonicalError, EnrolmentError, SignatureError
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import create_proof, proofs_of
+from mrv.signatures.keys import EnrolledKey, SigningKey
 from mrv.signatures.organisations import normalised
 from mrv.signatures.proof_form import time_of
 from mrv.statement.credential_parts import CONTEXT, about, issuer, related, valid_from
 from mrv.statement.states import check_project, check_role
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from datetime import datetime
-
-    from mrv.signatures.keys import EnrolledKey, SigningKey
 
 TYPES = ("VerifiableCredential", "IssueApproval")
 

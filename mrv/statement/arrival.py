@@ -14,6 +14,7 @@ two.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,8 +22,6 @@ from mrv.documents.monitoring import Arrival
 from mrv.errors import LogError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
     from mrv.signatures.day_digests import DayLeaf
 
 HOUR_US = 3_600_000_000

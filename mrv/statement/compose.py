@@ -10,10 +10,22 @@ their name carries; times are RFC 3339; shares have six places, rounded down.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
+from mrv.accounting.period_result import (
+    Amount,
+    Comparison,
+    Coverage,
+    Deduction,
+    DeviceOutcome,
+    FactorUse,
+    GapOutcome,
+    ParameterUse,
+    PeriodResult,
+    Totals,
+)
 from mrv.accounting.rounded_figures import DESIGN
 from mrv.calendar import days, local_text, utc_text
 from mrv.documents import monitoring as wire_monitoring
@@ -30,27 +42,13 @@ from mrv.statement.credential_parts import CONTEXT, URN
 from mrv.statement.cross_check_json import cross_check_out, indicated, readings_out
 from mrv.statement.evidence_case import Case, identifier
 from mrv.statement.metering_versions import FIRST as FIRST_METERING
+from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.plan_writer import calibration_out, sample_out
 from mrv.statement.prior_statements import difference, figures
 from mrv.statement.registry_inputs import registry_inputs
 from mrv.statement.signed_energy import ENERGY, shares
 from mrv.statement.status import status_entry
 from mrv.statement.unusual_json import unusual_out
-
-if TYPE_CHECKING:
-    from mrv.accounting.period_result import (
-        Amount,
-        Comparison,
-        Coverage,
-        Deduction,
-        DeviceOutcome,
-        FactorUse,
-        GapOutcome,
-        ParameterUse,
-        PeriodResult,
-        Totals,
-    )
-    from mrv.statement.plan_extract import MonitoringPlan
 
 TYPES = ("VerifiableCredential", "EmissionReductionStatement")
 # Article 6 accounting uses the values of the fifth assessment report, over 100

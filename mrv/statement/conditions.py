@@ -8,15 +8,12 @@ reason that the verifier writes and signs.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from mrv.documents.form import UNSET
+from mrv.documents.statement import Claims
 from mrv.documents.verification import Conclusion, UnmetCondition
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from mrv.documents.statement import Claims
 
 
 class Unmet(NamedTuple):

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ingest import classes, profiles
 from mrv.accounting.period_result import Finding, PeriodResult
 from mrv.calendar import local_date, utc_text
 from mrv.documents.monitoring import Planned
+from mrv.registry.monitoring_plan import Version
 from mrv.registry.plan_departures import Meter, departures, imprecise
+from mrv.registry.project import Calibration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from mrv.registry.monitoring_plan import Version
-    from mrv.registry.project import Calibration
     from mrv.statement.plan_extract import MonitoringPlan
 
 CLAUSE = "tonne: a monitoring plan that meets the methodology is in force in the whole period"

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mrv.documents.credential import Issuer, RelatedResource
 from mrv.documents.form import write
 from mrv.signatures import canonical
+from mrv.signatures.keys import EnrolledKey
 from mrv.signatures.multibase import sha256_multibase
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mrv.signatures.keys import EnrolledKey
 
 # The second context gives meaning to words that the first does not define.
 CONTEXT = (

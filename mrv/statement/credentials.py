@@ -9,8 +9,10 @@ canonical bytes of the signed document, which are the bytes of its file.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
 from mrv.documents.form import UNSET, UnsetType, read, write
 from mrv.documents.statement import claims_of
@@ -26,17 +28,12 @@ from mrv.documents.verification import (
 from mrv.errors import CanonicalError
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import create_proof
+from mrv.signatures.keys import EnrolledKey, SigningKey
 from mrv.statement.approval import digests
 from mrv.statement.conditions import shown, unmet
 from mrv.statement.credential_parts import about, issuer, valid_from
+from mrv.statement.findings import Record
 from mrv.statement.opinion import check_conditions, check_opinion, materiality, opinion_word
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from datetime import datetime
-
-    from mrv.signatures.keys import EnrolledKey, SigningKey
-    from mrv.statement.findings import Record
 
 VERIFICATION = ("VerifiableCredential", "VerificationStatement")
 _OPINIONS = ("unqualified", "qualified", "adverse", "disclaimer")

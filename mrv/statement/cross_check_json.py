@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from mrv.accounting.cross_checks import INVOICE, METER
+from mrv.accounting.period_result import CrossCheck, PeriodResult
 from mrv.calendar import utc_text
 from mrv.documents.monitoring import CrossCheck as CrossCheckShown
 from mrv.documents.monitoring import ReadingsReach
+from mrv.statement.evidence_case import Case
+from mrv.statement.evidence_pass import Reach
 from mrv.statement.materiality import Materiality
-
-if TYPE_CHECKING:
-    from mrv.accounting.period_result import CrossCheck, PeriodResult
-    from mrv.statement.evidence_case import Case
-    from mrv.statement.evidence_pass import Reach
 
 # From which share of the reduction on a misstatement is material, unless the
 # verifier says otherwise: Circular 38/2023/TT-BCT, and the usual figure. [%]

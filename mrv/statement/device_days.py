@@ -7,26 +7,21 @@ them: the leaves of a statement and those of a sealed day are the same leaves.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
 from functools import lru_cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ingest.classes import QUANTITIES
-from ingest.model import NULL
+from ingest.model import NULL, Fleet, Frame, Int32, Int64, IntervalRows
 from mrv.calendar import days
 from mrv.signatures.day_digests import DayKey, DayLeaf, Digest, cut_leaf, day_leaf, digest_leaves
 from mrv.signatures.row_bytes import Rows, column_bytes
 from mrv.statement.evidence_rows import FIELDS, TABLE, blocks
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-    from datetime import date
-
-    from numpy.typing import NDArray
-
-    from ingest.model import Fleet, Frame, Int32, Int64, IntervalRows
 
 
 def readings_digest(fleet: Fleet, frames: Iterable[Frame], timezone: str) -> Digest:

@@ -11,15 +11,12 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape, quoteattr
 
+from ingest.model import Device
 from mrv.accounting.device_bindings import role_needs
 from mrv.methodologies import find
-
-if TYPE_CHECKING:
-    from ingest.model import Device
-    from mrv.statement.plan_extract import MonitoringPlan
+from mrv.statement.plan_extract import MonitoringPlan
 
 _SHOWN = 6  # meters drawn a role
 _BOX = (300, 80)

@@ -15,24 +15,19 @@ metering from it alone.  Readings outside of the period are digested like all.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ingest.classes import QUANTITY_INDEX
 from ingest.model import Fleet, Frame, IntervalRows
 from ingest.pipeline import METERING
 from mrv.accounting.device_bindings import role_needs
 from mrv.methodologies import find
+from mrv.registry.project import CheckMeter, Project
 from mrv.statement.evidence_rows import FIELDS, blocks
 from mrv.statement.metering_versions import meter_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from numpy.typing import NDArray
-
-    from mrv.registry.project import CheckMeter, Project
 
 
 def monitored(

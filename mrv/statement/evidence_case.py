@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ingest.model import Fleet, Frame, IntervalRows
 from ingest.pipeline import METERING
 from mrv.accounting import period
+from mrv.accounting.period_result import PeriodResult
 from mrv.accounting.shown_energy import ShownEnergy
 from mrv.calendar import local_date, midnight_us, utc_text
 from mrv.documents.statement import Digests
 from mrv.errors import PeriodError
+from mrv.factors import FactorBook
 from mrv.factors.centres import centres
 from mrv.factors.records import records_of
 from mrv.registry.project import BOUNDED, EVIDENCE, Besides, Measured
 from mrv.signatures import canonical
+from mrv.signatures.day_digests import DayLeaf, Digest
 from mrv.statement import evidence
 from mrv.statement.analysers import Wanted, measured, wanted
 from mrv.statement.device_days import intervals_digest
 from mrv.statement.evidence_pass import Asked, Reach, Scanned, scan
+from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.register_check import undercounted, windows
 from mrv.statement.signed_energy import RegisterComparison, registers_of
 from mrv.statement.unusual_readings import Judge, Unusual
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from ingest.model import Fleet, Frame, IntervalRows
-    from mrv.accounting.period_result import PeriodResult
-    from mrv.factors import FactorBook
-    from mrv.signatures.day_digests import DayLeaf, Digest
-    from mrv.statement.plan_extract import MonitoringPlan
 
 
 @dataclass(frozen=True)
@@ -106,7 +103,9 @@ class Case:
         plan, period = self.plan, (self.from_us, self.to_us)
         if plan.accounting < EVIDENCE:
             return None
-        shown = ShownEnergy.of(plan.project, self.fleet, self.rows, plan.ratings, period)
+        shown = ShownEnergy.of(
+            plan.project, self.fleet, self.rows, plan.ratings, period, plan.accounting
+        )
         signed = None
         if plan.signed is not None and plan.signed.values:
             signed = RegisterComparison(self.fleet, registers_of(plan.signed))

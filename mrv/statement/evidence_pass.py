@@ -8,12 +8,14 @@ by the file.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ingest.model import Fleet, Frame, IntervalRows
+from mrv.accounting.shown_energy import Found, Key, ShownEnergy
 from mrv.errors import CanonicalError
 from mrv.signatures.day_digests import DayLeaf, Digest, digest_leaves
 from mrv.statement import evidence, evidence_rows
@@ -21,13 +23,8 @@ from mrv.statement.analysers import Gauged, Wanted, gauge
 from mrv.statement.device_days import reading_leaves
 from mrv.statement.metering_versions import meter_of
 from mrv.statement.register_check import Window, rises
+from mrv.statement.signed_energy import RegisterComparison
 from mrv.statement.unusual_readings import Judge, Unusual
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from mrv.accounting.shown_energy import Found, Key, ShownEnergy
-    from mrv.statement.signed_energy import RegisterComparison
 
 
 class Reach(NamedTuple):

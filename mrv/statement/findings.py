@@ -14,8 +14,11 @@ closed only after an answer.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from fractions import Fraction
+from typing import Any
 
 from mrv.documents.finding import MOST_CHARACTERS, FindingEvent, FindingSaid, Kind, State, What
 from mrv.documents.form import read, write
@@ -25,15 +28,9 @@ from mrv.errors import CanonicalError, StatementStateError
 from mrv.rounding import exact_text
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import create_proof
+from mrv.signatures.keys import EnrolledKey, Role, SigningKey
 from mrv.statement.credential_parts import CONTEXT, about, related, valid_from
 from mrv.statement.materiality import decimal
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from datetime import datetime
-    from fractions import Fraction
-
-    from mrv.signatures.keys import EnrolledKey, Role, SigningKey
 
 __all__ = [
     "BLOCKING",

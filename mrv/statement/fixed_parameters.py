@@ -9,21 +9,18 @@ come from nowhere.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mrv.accounting.device_bindings import role_needs
 from mrv.accounting.factor_acceptance import parameters_of
+from mrv.documents.statement import Claims
 from mrv.methodologies import find
 from mrv.parameters.inputs import read
+from mrv.parameters.specs import ParameterSpec
 from mrv.registry.project import FixedBefore, Project
 from mrv.rounding import exact_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from mrv.documents.statement import Claims
-    from mrv.parameters.specs import ParameterSpec
 
 # device, None of the whole project; parameter
 _Key = tuple[str | None, str]

@@ -8,20 +8,19 @@ signed by them can be computed again for ever.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ingest import pipeline
 from ingest.metering_v1 import meter as first
 from ingest.metering_v1 import meter_state as first_state
 from ingest.metering_v1 import register_bounds as first_bounds
+from ingest.model import Fleet, Frame, IntervalRows
 from ingest.pipeline import METERING
 from mrv.documents.form import UNSET
 from mrv.errors import CanonicalError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from ingest.model import Fleet, Frame, IntervalRows
     from mrv.documents.statement import Claims
 
     Meter = Callable[[Sequence[Frame]], IntervalRows]

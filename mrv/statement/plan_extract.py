@@ -10,14 +10,16 @@ decimals stand as text; what is empty is left out, but for the oldest keys.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from ingest.model import Device, Fleet
 from mrv.calendar import utc_text
 from mrv.documents.form import UNSET, write
+from mrv.documents.monitoring import FactorAccepted
 from mrv.documents.plan import (
     CarriedIn,
     DeviceExtract,
@@ -31,7 +33,10 @@ from mrv.documents.plan import (
     StatementFigures,
     Uncounted,
 )
+from mrv.methodologies import find
+from mrv.registry.monitoring_plan import Version
 from mrv.registry.project import (
+    DESIGNED,
     EVIDENCE,
     FIRST,
     Besides,
@@ -44,6 +49,7 @@ from mrv.registry.project import (
     Sample,
     Usage,
 )
+from mrv.statement.arrival import Arrivals
 from mrv.statement.plan_json import (
     arrivals_out,
     certified_out,
@@ -61,13 +67,6 @@ from mrv.statement.plan_writer import (
     usage_out,
     version_out,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mrv.documents.monitoring import FactorAccepted
-    from mrv.registry.monitoring_plan import Version
-    from mrv.statement.arrival import Arrivals
 
 # how inputs that only the plan holds are named (mrv/statement/registry_inputs)
 PREFIX = "registry: "
@@ -184,11 +183,13 @@ class MonitoringPlan:
 
     def by_rules(self, accounting: int) -> MonitoringPlan:
         """Return the plan as an older version of the rules of accounting had it."""
-        if accounting >= EVIDENCE:
+        if accounting == self.accounting:
             return self
+        older = replace(self, accounting=accounting, history=self._known_before(accounting))
+        if accounting >= EVIDENCE:
+            return older
         older = replace(
-            self,
-            accounting=accounting,
+            older,
             devices=tuple(replace(d, quality=()) for d in self.devices),
             history=(),
             fixed=(),
@@ -203,6 +204,14 @@ class MonitoringPlan:
             return older
         none: Mapping[str, Any] = {}
         return replace(older, registry=(), uncounted=none, ratings=none, meters=none, samples=())
+
+    def _known_before(self, accounting: int) -> tuple[Usage, ...]:
+        """What the rules of a version ask of the project's history."""
+        asked = find(self.project.methodology, self.project.version).consumptions
+        held = any(
+            one.by_history and (accounting >= DESIGNED or not one.by_design) for one in asked
+        )
+        return self.history if held else ()
 
     def fleet(self) -> Fleet:
         """Return the devices as the pipeline takes them."""

@@ -6,14 +6,15 @@ Check meters, invoices, prior statements, certified energy, and time that no sta
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ingest.model import INTERVAL_US
+from ingest.model import INTERVAL_US, Int64
 from mrv.calendar import instant_us, utc_text
 from mrv.documents.form import read, write
 from mrv.documents.plan import (
@@ -30,11 +31,6 @@ from mrv.registry.project import Certified, CheckMeter, Earlier, Invoice
 from mrv.rounding import UG_PER_T
 from mrv.signatures.canonical import MAX_SAFE_INTEGER
 from mrv.statement.arrival import Arrivals, Arrived
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from ingest.model import Int64
 
 
 def check_meter_out(one: CheckMeter) -> CheckMeterNamed:

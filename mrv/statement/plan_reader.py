@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ingest.model import Device, QualityLimits, Replacement
 from mrv.documents.form import UNSET, UnsetType, read, write
+from mrv.documents.monitoring import CalibrationShown, LaboratoryResult
 from mrv.documents.plan import DeviceExtract, PlaceExtract, PlanExtract, ProjectExtract, UsageBefore
 from mrv.errors import CanonicalError, PeriodError
 from mrv.registry.monitoring_plan import version_in
@@ -24,11 +26,6 @@ from mrv.registry.project import (
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.plan_json import arrivals_in, certified_in, check_meter_in, invoice_of, span_in
 from mrv.statement.plan_values import time_in, time_us, values_in
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mrv.documents.monitoring import CalibrationShown, LaboratoryResult
 
 
 def read_plan(record: Mapping[str, Any]) -> MonitoringPlan:

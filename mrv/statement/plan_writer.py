@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from mrv.calendar import utc_text
 from mrv.documents.form import UNSET, UnsetType, read
 from mrv.documents.monitoring import CalibrationShown, LaboratoryResult
@@ -15,11 +13,9 @@ from mrv.documents.plan import (
     UsageBefore,
 )
 from mrv.registry import monitoring_plan
+from mrv.registry.monitoring_plan import Version
+from mrv.registry.project import Calibration, Project, Sample, Usage
 from mrv.statement.plan_values import number_out, time_out, values_out
-
-if TYPE_CHECKING:
-    from mrv.registry.monitoring_plan import Version
-    from mrv.registry.project import Calibration, Project, Sample, Usage
 
 
 def place_out(place: tuple[float, float] | None) -> PlaceExtract | UnsetType:

@@ -8,18 +8,14 @@ statement that it replaces: what came late, and what that changed.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from mrv.documents.difference import DeviceDifference, Difference, InputDifference
 from mrv.documents.form import UNSET
 from mrv.documents.plan import DeviceFigure, InputValue, StatementFigures
+from mrv.documents.statement import Claims
 from mrv.rounding import UG_PER_T, exact_text
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-
-    from mrv.documents.statement import Claims
 
 # the plan's digest is left out: it holds what is corrected, so it always changes
 _MEASURED = ("readings", "intervals", "factors")

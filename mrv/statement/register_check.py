@@ -9,24 +9,20 @@ as little of it as is beyond doubt.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ingest import classes
-from ingest.model import INTERVAL_US, NULL
+from ingest.model import INTERVAL_US, NULL, Fleet, Frame, Int64
 from mrv.accounting.device_bindings import common, role_needs
+from mrv.accounting.period_result import DeviceOutcome
 from mrv.calendar import utc_text
 from mrv.methodologies import find
 from mrv.registry.project import Project, service_intervals
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from ingest.model import Fleet, Frame, Int64
-    from mrv.accounting.period_result import DeviceOutcome
 
 # as many readings must agree on where a register stood, so that one glitch says nothing
 _AGREE = 3

@@ -30,10 +30,12 @@ units as the square root of all of them, rounded up, and at most 100.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import count
 from math import isqrt
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mrv.documents.form import read, write
 from mrv.documents.sampling_list import Drawn, Sample, SamplingList
@@ -41,16 +43,11 @@ from mrv.errors import CanonicalError, SignatureError
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import create_proof
 from mrv.signatures.ed25519 import verifies
+from mrv.signatures.keys import EnrolledKey, SigningKey
 from mrv.signatures.multibase import decode_base58, encode_base58
 from mrv.statement.credential_parts import CONTEXT, about, issuer, related, valid_from
+from mrv.statement.evidence_case import Case
 from mrv.statement.sampling_units import Unit, units
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from datetime import datetime
-
-    from mrv.signatures.keys import EnrolledKey, SigningKey
-    from mrv.statement.evidence_case import Case
 
 TYPES = ("VerifiableCredential", "SamplingList")
 _DOMAIN = b"tonne sampling v1\n"

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from fractions import Fraction
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ingest.classes import QUANTITY_INDEX
+from ingest.model import IntervalRows
 from mrv.accounting.device_results import CALIBRATION
+from mrv.accounting.period_result import DeviceOutcome
 from mrv.calendar import midnight_us
 from mrv.documents.sampling_list import Drawn, SampledDay
 from mrv.registry.project import EVIDENCE
 from mrv.rounding import exact_sum
+from mrv.statement.arrival import Arrivals
 from mrv.statement.device_days import local_days
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from ingest.model import IntervalRows
-    from mrv.accounting.period_result import DeviceOutcome
-    from mrv.statement.arrival import Arrivals
-    from mrv.statement.evidence_case import Case
+from mrv.statement.evidence_case import Case
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,23 +15,19 @@ is backed is rounded down.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
 from ingest import classes
 from ingest.classes import QUANTITY_INDEX
-from ingest.model import INTERVAL_US, NULL
+from ingest.model import INTERVAL_US, NULL, Device, Fleet, Frame, Int64, IntervalRows
+from mrv.accounting.period_result import DeviceOutcome
 from mrv.calendar import instant_us
 from mrv.documents.monitoring import SignedEnergy, SignedShare
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from ingest.model import Device, Fleet, Frame, Int64, IntervalRows
-    from mrv.accounting.period_result import DeviceOutcome
-    from mrv.documents.plan import SignedExtract
+from mrv.documents.plan import SignedExtract
 
 OCMF: Final = "ocmf"
 COSE_METER: Final = "cose-meter"

@@ -7,25 +7,21 @@ One function says it for the close that takes values in and for every check of w
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
+from ingest.model import Device
 from mrv.calendar import instant_us
+from mrv.documents.plan import SignedExtract, SigningKeyNamed
 from mrv.errors import CanonicalError
 from mrv.signed_values.meter_keys import parse_key
+from mrv.signed_values.ocmf import Record
 from mrv.signed_values.packaging import Item
 from mrv.signed_values.verification import VERIFIED, Checked, DatedKey, check_items
 from mrv.statement.signed_energy import COSE_GATEWAY, COSE_METER, ENERGY, OCMF, Kind, channel_of
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from ingest.model import Device
-    from mrv.documents.plan import SignedExtract, SigningKeyNamed
-    from mrv.signed_values.ocmf import Record
-
-    Told = tuple[int, str, Decimal]  # time [us UTC], channel, value [Wh]
+Told = tuple[int, str, Decimal]  # time [us UTC], channel, value [Wh]
 
 ENDED = "ended"
 # energy in total, by EDIS and by the codes that OCMF keeps for itself (its table 25)

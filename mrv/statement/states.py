@@ -14,13 +14,11 @@ tell what to do.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from mrv.errors import EnrolmentError, StatementStateError
+from mrv.signatures.keys import EnrolledKey, Role
 from mrv.signatures.organisations import organisation_of, same_organisation
-
-if TYPE_CHECKING:
-    from mrv.signatures.keys import EnrolledKey, Role
 
 State = Literal[
     "draft",

@@ -14,9 +14,10 @@ from __future__ import annotations
 import gzip
 import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mrv.documents.form import UNSET, read, write
 from mrv.documents.statement import StatusEntry
@@ -24,13 +25,9 @@ from mrv.documents.status_list import StatusBits, StatusList
 from mrv.errors import CanonicalError, StatementStateError
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import create_proof
+from mrv.signatures.keys import EnrolledKey, SigningKey
 from mrv.signatures.proof_form import time_of
 from mrv.statement.credential_parts import issuer, valid_from
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from mrv.signatures.keys import EnrolledKey, SigningKey
 
 CONTEXT = ("https://www.w3.org/ns/credentials/v2",)
 TYPES = ("VerifiableCredential", "BitstringStatusListCredential")

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ingest.classes import QUANTITY_INDEX
-from ingest.model import INTERVAL_US
+from ingest.model import INTERVAL_US, Int64
 from ingest.pipeline.flags import TESTS
+from mrv.accounting.period_result import DeviceOutcome
 from mrv.documents.monitoring import UnusualReadings
 from mrv.rounding import decimal_text, exact_sum
+from mrv.statement.evidence_case import Case
 from mrv.statement.sampling_units import rate
-
-if TYPE_CHECKING:
-    from ingest.model import Int64
-    from mrv.accounting.period_result import DeviceOutcome
-    from mrv.statement.evidence_case import Case
-    from mrv.statement.unusual_readings import Unusual
+from mrv.statement.unusual_readings import Unusual
 
 _PLACES = 6
 

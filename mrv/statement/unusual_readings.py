@@ -8,22 +8,17 @@ its end is known, as it is not while readings arrive.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ingest.model import INTERVAL_US
+from ingest.model import INTERVAL_US, Fleet, Frame, Int16, Int32, Int64
 from ingest.pipeline.flags import TESTS
 from ingest.pipeline.quality_limits import Checks
 from ingest.pipeline.quality_state import Watched
 from ingest.pipeline.quality_tests import judge
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ingest.model import Fleet, Frame, Int16, Int32, Int64
 
 
 @dataclass(frozen=True, slots=True)

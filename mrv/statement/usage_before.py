@@ -6,17 +6,13 @@ Only statements of which nine tenths of the time are known say what is usual.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from mrv.calendar import instant_us
+from mrv.documents.statement import Claims
 from mrv.methodologies import find
 from mrv.registry.project import Usage
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from mrv.documents.statement import Claims
 
 _KNOWN = Fraction(9, 10)
 # how a deduction of what is not plausible begins (mrv/accounting/device_results)

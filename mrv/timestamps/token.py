@@ -17,9 +17,11 @@ as the library would believe it.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
 from cryptography import x509
@@ -30,9 +32,6 @@ from mrv.signatures.authorities import Authority, certificate, counts, named, se
 from mrv.timestamps.der import in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from types import ModuleType
-
     from rfc3161_client import TimeStampResponse
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from mrv.documents.form import UNSET
+from mrv.documents.verification import Conclusion
 from mrv.errors import CanonicalError, EnrolmentError, SignatureError
 from mrv.packs.pack import FINDINGS, SAMPLING
 from mrv.signatures import canonical
@@ -16,11 +18,6 @@ from mrv.statement.opinion import check_opinion, materiality
 from mrv.statement.sampling import check_sampling
 from mrv.statement.states import check_other, check_project
 from mrv.verify.subject import NotApplicableError, Subject
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mrv.documents.verification import Conclusion
 
 
 def findings(subject: Subject) -> str:

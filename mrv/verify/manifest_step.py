@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mrv.errors import CanonicalError, LogError
+from mrv.log.checkpoint import Checkpoint
 from mrv.log.entries import evidence_entry
 from mrv.log.receipt import parse_receipt, verify_receipt
 from mrv.packs.pack import GUIDE, MANIFEST, MANIFEST_RECEIPT, UNLISTED, manifest_of
@@ -12,9 +13,6 @@ from mrv.signatures import canonical
 from mrv.verify.signature_steps import log_key
 from mrv.verify.subject import NotCheckedError, Subject
 from mrv.verify.verify_md import is_guide
-
-if TYPE_CHECKING:
-    from mrv.log.checkpoint import Checkpoint
 
 
 def manifest(subject: Subject) -> str:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from mrv.documents.form import UNSET
+from mrv.signatures.keys import EnrolledKey
 from mrv.signatures.organisations import organisation_of, same_organisation
+from mrv.verify.report import Rules
 from mrv.verify.subject import Subject, a
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mrv.signatures.keys import EnrolledKey
-    from mrv.verify.report import Rules
 
 # Words of `--accept` beside the states.
 WAIVERS = (

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mrv.calendar import days, instant_us
 from mrv.errors import CanonicalError, LogError
@@ -12,6 +13,7 @@ from mrv.log.entries import DATA, rows_root
 from mrv.log.merkle import root_before, verify_inclusion
 from mrv.log.receipt import parse_receipt
 from mrv.packs.pack import SEALS
+from mrv.registry.project import Project
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import DayLeaf, digest_leaves
 from mrv.signatures.merkle_tree import leaf_hash
@@ -20,11 +22,6 @@ from mrv.statement.arrival import check_sealed, rows_of, share
 from mrv.verify.report import SealedArrival
 from mrv.verify.signature_steps import log_key
 from mrv.verify.subject import NotApplicableError, NotCheckedError, Subject
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from mrv.registry.project import Project
 
 _SHOWN = 3
 

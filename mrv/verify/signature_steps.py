@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from ingest.errors import InputError
 from mrv.documents.form import UNSET
+from mrv.documents.verification import Conclusion
 from mrv.errors import CanonicalError, EnrolmentError, LogError, PackFormatError, SignatureError
 from mrv.log.note import NoteKey, signature_lines
 from mrv.log.receipt import parse_receipt, verify_receipt
@@ -36,11 +38,6 @@ from mrv.statement.states import check_accreditation, check_other, check_project
 from mrv.statement.status import counts, lasts
 from mrv.verify.subject import NotApplicableError, NotCheckedError, Subject
 from mrv.verify.witness_step import counted
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
-
-    from mrv.documents.verification import Conclusion
 
 _KEY_ID_BYTES = 4
 # how far another machine's clock may be ahead, as for readings

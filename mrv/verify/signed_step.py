@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from msgspec.structs import replace
 
 from mrv.documents.form import UNSET
 from mrv.errors import CanonicalError
 from mrv.signed_values.meter_keys import parse_key, same_key
+from mrv.signed_values.own_keys import OwnKeys
+from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.signed_energy import COSE_GATEWAY, COSE_METER, NONE, OCMF
 from mrv.statement.signed_proof import ENDED, check_kept
 from mrv.verify.subject import NotApplicableError, NotCheckedError, Subject
-
-if TYPE_CHECKING:
-    from mrv.signed_values.own_keys import OwnKeys
-    from mrv.statement.plan_extract import MonitoringPlan
 
 _NAMES = {
     OCMF: "by its meter or station (OCMF)",

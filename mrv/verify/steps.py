@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from ingest.errors import InputError
 from mrv.errors import PackFormatError
 from mrv.log.policy import Policy, read_policy
 from mrv.packs.pack import KEYS, Pack
+from mrv.signatures.authorities import StampRule
+from mrv.signatures.keys import EnrolledKey
 from mrv.signatures.trust_root import Trust
+from mrv.signed_values.own_keys import OwnKeys
 from mrv.statement.conditions import unmet
 from mrv.verify import approval_step as issuing
 from mrv.verify import evidence_steps as figures
@@ -25,13 +29,6 @@ from mrv.verify.reliance import WAIVERS, not_relied_on, note_missing, relied_on
 from mrv.verify.report import STATES, Report, StepResult, plain
 from mrv.verify.subject import NotApplicableError, NotCheckedError, Subject
 from mrv.verify.todays_rules import rules
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from mrv.signatures.authorities import StampRule
-    from mrv.signatures.keys import EnrolledKey
-    from mrv.signed_values.own_keys import OwnKeys
 
 
 class Step(NamedTuple):
@@ -134,6 +131,7 @@ def verify(
         authorities=authorities or (None if said is None else said.timestamps),
         policies=_policies(None if said is None else said.log_policy, policy),
         meter_keys=meter_keys,
+        roots=() if said is None else said.roots,
     )
     steps = tuple(_walk(subject, begun))
     broken = any(step.outcome == "failed" for step in steps)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ingest.model import Fleet
 from mrv.calendar import instant_us
 from mrv.documents.form import read
 from mrv.documents.statement import Claims, claims_of
 from mrv.documents.verification import Conclusion, Verification
 from mrv.errors import CanonicalError
 from mrv.factors.records import book_of
+from mrv.log.checkpoint import Checkpoint
+from mrv.log.cosignature import Cosignature
+from mrv.log.policy import Policy
 from mrv.packs.pack import (
     APPROVALS,
     DIGESTS,
@@ -26,25 +31,17 @@ from mrv.packs.pack import (
     rows_of,
 )
 from mrv.signatures import canonical
+from mrv.signatures.authorities import StampRule
 from mrv.signatures.day_digests import DayLeaf
+from mrv.signatures.keys import EnrolledKey, Role
+from mrv.signatures.trust_root import IssueRule
+from mrv.signed_values.own_keys import OwnKeys
 from mrv.statement.evidence_case import Case
 from mrv.statement.metering_versions import of_claims
+from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.plan_reader import read_plan
 from mrv.statement.status import list_id
 from mrv.verify.report import Missing, SealedArrival, StampedDay, StampedStatement
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from ingest.model import Fleet
-    from mrv.log.checkpoint import Checkpoint
-    from mrv.log.cosignature import Cosignature
-    from mrv.log.policy import Policy
-    from mrv.signatures.authorities import StampRule
-    from mrv.signatures.keys import EnrolledKey, Role
-    from mrv.signatures.trust_root import IssueRule
-    from mrv.signed_values.own_keys import OwnKeys
-    from mrv.statement.plan_extract import MonitoringPlan
 
 
 class NotApplicableError(Exception):
@@ -68,7 +65,8 @@ class Subject:
     programme's word.  `arrived` is what the seals say of when readings came; `lacking`
     is what steps found missing.  `authorities` are the time-stamp authorities that the reader
     trusts; `stamped` and `stamped_days` are what they saw.  `policies` say which witnesses have
-    to have cosigned.  `meter_keys` are keys of meters and gateways that the reader has.
+    to have cosigned.  `meter_keys` are keys of meters and gateways that the reader has, `roots`
+    the programme's own, which sign what it accepts.
     """
 
     pack: Pack
@@ -88,6 +86,7 @@ class Subject:
     stamped: StampedStatement | None = None
     stamped_days: list[StampedDay] = field(default_factory=list)
     meter_keys: OwnKeys | None = None
+    roots: tuple[str, ...] = ()
 
     @cached_property
     def statement(self) -> dict[str, Any]:

@@ -8,8 +8,9 @@ the log before its end, and for nothing that only says that it is older.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mrv.errors import EnrolmentError, LogError, SignatureError
 from mrv.log.checkpoint import verify_checkpoint
@@ -18,15 +19,11 @@ from mrv.log.receipt import parse_receipt
 from mrv.packs.pack import FINDINGS, SAMPLING
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import proofs_of, verify_proof
+from mrv.signatures.keys import EnrolledKey
 from mrv.signatures.proof_form import time_of
 from mrv.verify.signature_steps import AHEAD, log_holder
 from mrv.verify.subject import NotApplicableError, Subject
 from mrv.verify.witness_step import seen_before
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mrv.signatures.keys import EnrolledKey
 
 
 def times(subject: Subject) -> str:

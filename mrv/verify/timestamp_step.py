@@ -8,8 +8,9 @@ seals of days among them.  It shows nothing of how much earlier they were there.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from mrv.errors import CanonicalError, LogError, SignatureError, TimestampError
 from mrv.log.checkpoint import Checkpoint, verify_checkpoint
@@ -18,6 +19,7 @@ from mrv.log.note import signature_lines
 from mrv.log.receipt import parse_receipt
 from mrv.packs.pack import SEALS, TIMESTAMPS
 from mrv.signatures import canonical
+from mrv.signatures.authorities import StampRule
 from mrv.signatures.data_integrity import proofs_of
 from mrv.signatures.merkle_tree import leaf_hash
 from mrv.signatures.proof_form import time_of
@@ -27,11 +29,6 @@ from mrv.timestamps.token import LibraryMissingError, Stamp, UnknownAuthorityErr
 from mrv.verify.report import StampedDay, StampedStatement
 from mrv.verify.signature_steps import AHEAD, log_key
 from mrv.verify.subject import NotApplicableError, NotCheckedError, Subject
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from mrv.signatures.authorities import StampRule
 
 # a day is sealed within 36 hours of its end, and stamped with the round that sealed it
 _DUE = timedelta(hours=36)

@@ -10,7 +10,7 @@ could have meant them any more, and the statement is not enough to rely on.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from ingest.errors import InputError
 from ingest.pipeline import METERING
@@ -22,9 +22,7 @@ from mrv.statement import evidence
 from mrv.statement.evidence_case import Case
 from mrv.statement.metering_versions import OLDER_UNTIL, of_claims
 from mrv.verify.report import Figures, Rules
-
-if TYPE_CHECKING:
-    from mrv.verify.subject import Subject
+from mrv.verify.subject import Subject
 
 # what a plan of older rules may lack for today's
 _UNFIT = (InputError, KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError)

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from mrv.documents.statement import Claims
-
+from mrv.documents.statement import Claims
 
 # The wording of now, and those that packs of earlier versions hold.
 _WORDINGS = (

@@ -8,8 +8,8 @@ time is not the operator's.  Who has to have signed is the reader's own rule: a 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from mrv.errors import LogError, MrvError, SignatureError
 from mrv.log.checkpoint import Checkpoint
@@ -19,12 +19,8 @@ from mrv.log.receipt import parse_receipt
 from mrv.log.vkey import NOTE, Vkey
 from mrv.packs.pack import SEALS
 from mrv.signatures import canonical
+from mrv.signatures.keys import EnrolledKey
 from mrv.verify.subject import NotApplicableError, NotCheckedError, Subject
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from mrv.signatures.keys import EnrolledKey
 
 _AHEAD_S = 300
 _CODE = "witnesses"

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import FastAPI, Request
+from psycopg import Connection
 from psycopg_pool import ConnectionPool
+from starlette.responses import Response
 
 from services.api import examples, lanes, problems
 from services.api import schemas as shapes
@@ -67,21 +71,16 @@ from services.api.routes import (
 from services.issuer.request_runner import Runner
 from services.issuer.requests import Desk
 from services.issuer.timestamps import Policy, no_authority
+from services.metrics import Metrics
 from services.settings import FILES_BYTES
 from services.store.api import audit_and_idempotency as api_records
 from services.store.postgres.pool import session_settings
+from services.webhooks.addresses import Network
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-    from pathlib import Path
-
-    from psycopg import Connection
-    from starlette.responses import Response
     from structlog.typing import FilteringBoundLogger
 
     from services.api.oidc import Tokens
-    from services.metrics import Metrics
-    from services.webhooks.addresses import Network
 
 _READERS, _JOBS, _WAIT_S = 8, 1, 5.0
 # threads: reads, what `lanes` lets through beside them, and as many again to answer from
@@ -188,7 +187,7 @@ def make_app(
     app.state.memory, app.state.live = Memory(), Live(log_)
     problems.install(app, log_, shown=_shown)
     app.include_router(health.router)
-    v1 = APIRouter(prefix="/v1", responses=_PROBLEMS)
+    # each part by itself: routers within a router have their parameters worked out twice
     for part in (
         administration,
         registry,
@@ -215,8 +214,7 @@ def make_app(
         sensorthings,
         exports,
     ):
-        v1.include_router(part.router)
-    app.include_router(v1)
+        app.include_router(part.router, prefix="/v1", responses=_PROBLEMS)
     for part in (
         overview,
         projects,

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from psycopg_pool import ConnectionPool
 from starlette.concurrency import run_in_threadpool
 
 from services.api.principals import CHALLENGE, Principal
 from services.api.problems import ProblemError
 from services.store.api import api_keys
+from services.store.api.api_keys import ApiKey
 
 if TYPE_CHECKING:
-    from psycopg_pool import ConnectionPool
-
     from services.api.oidc import Tokens
-    from services.store.api.api_keys import ApiKey
 
 # a token of three parts is a JWT, RFC 7519
 _JWT_DOTS = 2

@@ -8,6 +8,8 @@ again after a broken line does them once; a download goes on where it stopped.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import uuid4
 
@@ -17,9 +19,6 @@ from ingest.errors import InputError, ServerError
 from services.api import schemas as shapes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
-
     from mrv.report import Format
 
 _TRIES = 5

@@ -8,21 +8,17 @@ import shutil
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from starlette.responses import FileResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from services.api import ranges
 from services.api.problems import ProblemError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from starlette.types import Receive, Scope, Send
-
-    from services.api.request_context import Asked
+from services.api.request_context import Asked
 
 _MAKING = ".making-"
 # a folder that is older was left by a process that was killed

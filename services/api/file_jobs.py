@@ -13,22 +13,22 @@ from typing import TYPE_CHECKING, Self, cast
 from uuid import uuid4
 
 import psycopg
+from psycopg import Connection
 
 from ingest.errors import ServerError, TonneError
+from mrv.report import Format
 from services.api.file_cache import size_of
 from services.api.problems import ProblemError, status_of
 from services.api.reports import packed, set_report
+from services.api.request_context import Api
 from services.store.postgres.pool import connect
 from services.store.statements import file_jobs as jobs
 from services.store.statements import statements
+from services.store.statements.file_jobs import FileJob
 
 if TYPE_CHECKING:
-    from psycopg import Connection
     from structlog.typing import FilteringBoundLogger
 
-    from mrv.report import Format
-    from services.api.request_context import Api
-    from services.store.statements.file_jobs import FileJob
 
 _LOOK_S, _AGAIN_S, _FORGET_S = 5.0, 5.0, 3_600.0
 _GONE, _DEFECT = 404, 500

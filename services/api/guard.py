@@ -12,16 +12,13 @@ import math
 import time
 from collections import OrderedDict
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.api.connections import share_of
 from services.api.lanes import Lanes, stays_open
+from services.api.metrics import Measures
 from services.api.problems import problem
-
-if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-    from services.api.metrics import Measures
 
 ALIVE = "/healthz"
 _BUSY = "as much is done for you, or at all, as can be done at once; try again"

@@ -7,9 +7,10 @@ Waiting for the answer, asking for a file, and telling how far it is.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import Annotated, Any, cast
 
 from fastapi import Header
+from psycopg import Connection
 
 from mrv.report import MEDIA_TYPES, Format
 from services.api import schemas as shapes
@@ -17,13 +18,9 @@ from services.api.problems import ProblemError, status_of_kind
 from services.issuer import requests
 from services.store.statements import file_jobs
 from services.store.statements import signer_requests as queue
-
-if TYPE_CHECKING:
-    from psycopg import Connection
-
-    from services.store.statements.file_jobs import FileJob
-    from services.store.statements.signer_requests import Progress
-    from services.store.statements.signer_requests import Request as Wanted
+from services.store.statements.file_jobs import FileJob
+from services.store.statements.signer_requests import Progress
+from services.store.statements.signer_requests import Request as Wanted
 
 DONE, CREATED, ACCEPTED, _DEFECT = 200, 201, 202, 500
 _LOCATION = {"Location": {"schema": {"type": "string"}, "description": "Address of the job"}}

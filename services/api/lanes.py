@@ -10,16 +10,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from typing import TYPE_CHECKING
+
+from starlette.types import Scope
 
 from mrv.report import MEDIA_TYPES
 from services.api.connections import share_of
 from services.api.negotiation import STATEMENT_FORMS, media_type
 from services.api.preferences import Preferences
 from services.api.problems import ProblemError
-
-if TYPE_CHECKING:
-    from starlette.types import Scope
 
 OF_ADDRESS = 6
 # a step of a statement's life may wait for the signer: whoever revokes a key does not wait with it

@@ -11,22 +11,19 @@ import shutil
 import signal
 import threading
 import zipfile
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
+from uuid import UUID
 
+from mrv.report import Format
 from services.store.postgres.pool import connect
 from services.store.statements import file_jobs
 from services.store.statements.file_jobs import Progress
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-    from uuid import UUID
-
-    from mrv.report import Format
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip file can name
 _MODE = 0o100644 << 16

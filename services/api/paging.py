@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
 
 import msgspec
 from fastapi import Query
 from starlette.responses import Response
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from services.api.request_context import Asked
+from services.api.request_context import Asked
 
 MOST = 1_000
 Limit = Annotated[int, Query(ge=1, le=MOST, description="Most items of the page.")]

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import psycopg
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
@@ -24,9 +26,6 @@ from mrv.errors import EnrolmentError, StatementStateError, VerificationError
 from services.vault.errors import DamagedError, VaultError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from fastapi import FastAPI, Request
     from structlog.typing import FilteringBoundLogger
 
 MEDIA_TYPE = "application/problem+json"

@@ -7,9 +7,13 @@ Whoever prefers not to wait (`Prefer: respond-async`) is given a job, whose file
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
+from pathlib import Path
+from typing import Annotated, BinaryIO, Literal
+from uuid import UUID
 
 from fastapi import Query
+from psycopg import Connection
+from starlette.responses import Response
 
 from mrv.errors import PeriodError
 from mrv.report import LANGUAGES, MEDIA_TYPES, Format
@@ -17,23 +21,15 @@ from services.api import file_cache as kept
 from services.api.made_files import make_pack, make_report
 from services.api.negotiation import language
 from services.api.problems import ProblemError
+from services.api.request_context import Api, Asked
 from services.api.respond_async import later, may_wait
 from services.issuer.timestamp_pack import edition as pack_edition
 from services.issuer.timestamp_pack import stamps_of
 from services.store.statements import findings, sampling, statements
 from services.store.statements import transparency_log as log
 from services.store.statements.file_jobs import Wanted
+from services.store.statements.statements import Stored
 from services.store.views.listing import PUBLIC_STATES
-
-if TYPE_CHECKING:
-    from pathlib import Path
-    from uuid import UUID
-
-    from psycopg import Connection
-    from starlette.responses import Response
-
-    from services.api.request_context import Api, Asked
-    from services.store.statements.statements import Stored
 
 Lang = Annotated[
     Literal["en", "vi", "ja"] | None,

@@ -4,44 +4,42 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
 import msgspec
 import psycopg
 from fastapi import Depends, Request
+from fastapi.dependencies.models import Dependant
 from psycopg import Connection, sql
+from psycopg_pool import ConnectionPool
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from services.api.authentication import authenticate
+from services.api.cursors import Cursors
 from services.api.jobs import ACCEPTED, CREATED, DONE, outcome
+from services.api.made_files import Maker
 from services.api.preferences import Preferences
 from services.api.principals import PUBLIC, Principal, refuse, refuse_part
 from services.api.problems import ProblemError, status_of
 from services.issuer import requests
+from services.issuer.requests import Desk
 from services.settings import FILES_BYTES
 from services.store.api import audit_and_idempotency as api_records
 from services.store.api.audit_and_idempotency import Answer
 from services.store.statements import signer_requests as queue
 from services.store.statements.signer_requests import Request as Wanted
+from services.webhooks.addresses import Network
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
-    from pathlib import Path
-
-    from fastapi.dependencies.models import Dependant
-    from psycopg_pool import ConnectionPool
-
-    from services.api.cursors import Cursors
-    from services.api.made_files import Maker
     from services.api.oidc import Tokens
-    from services.issuer.requests import Desk
-    from services.webhooks.addresses import Network
 
     Work = Callable[[Connection], tuple[int, Any]]
 

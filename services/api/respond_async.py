@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import msgspec
@@ -12,11 +11,9 @@ from services.api.jobs import ACCEPTED, file_job_of
 from services.api.preferences import Preferences
 from services.api.principals import PUBLIC
 from services.api.problems import ProblemError
+from services.api.request_context import Asked
 from services.store.statements import file_jobs
-
-if TYPE_CHECKING:
-    from services.api.request_context import Asked
-    from services.store.statements.file_jobs import Wanted
+from services.store.statements.file_jobs import Wanted
 
 _TOO_MANY = 429
 

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import resource
 import signal
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Literal
 
 import uvicorn
+from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from ingest.errors import ServerError
 from services.api.connections import MOST, Places, PromptProtocol, networks
 from services.settings import split_bind
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import FrameType
-
-    from fastapi import FastAPI
-    from starlette.types import ASGIApp
 
 _CLOSING_S = 15
 _FILES_BESIDE = 200  # pools, files that are sent, what libraries keep open

@@ -8,12 +8,14 @@ the part recorded.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ingest.model import Fleet, Frame
 from mrv.signatures import canonical
+from mrv.signatures.day_digests import DayLeaf
 from mrv.statement import evidence_rows
 from services.archive.context import Run, leaves_of, noted, read_day
 from services.archive.throttle import batches
@@ -21,17 +23,11 @@ from services.issuer.changes import sealed_leaves
 from services.issuer.close import snapshot
 from services.store.archive import catalog as archived
 from services.store.statements import transparency_log as log
+from services.store.statements.sealed_days import Seal
 from services.store.timeseries.readings import said_of
 from services.vault import part as parts
 from services.vault import table
 from services.vault.part import Day, Part
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from ingest.model import Fleet, Frame
-    from mrv.signatures.day_digests import DayLeaf
-    from services.store.statements.sealed_days import Seal
 
 
 def archive_day(now: Run, seal: Seal) -> None:

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from psycopg import Connection, Cursor
+
+from ingest.model import Fleet, Frame
+from mrv.signatures.day_digests import DayLeaf
 from mrv.statement import evidence_rows
 from mrv.statement.device_days import reading_leaves
+from services.archive.location import Archive
+from services.archive.throttle import Pace
 from services.store.statements import sealed_days as seals
 from services.store.timeseries import readings
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from psycopg import Connection, Cursor
-
-    from ingest.model import Fleet, Frame
-    from mrv.signatures.day_digests import DayLeaf
-    from services.archive.location import Archive
-    from services.archive.throttle import Pace
-    from services.vault.part import Day
+from services.vault.part import Day
 
 
 @dataclass

@@ -7,16 +7,12 @@ a function of the database looks once more, under a lock, and drops it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from mrv.calendar import utc_text
 from services.archive.context import Run, leaves_of, noted, read_day
 from services.archive.throttle import batches
 from services.issuer.close import snapshot
 from services.store.archive import catalog as archived
-
-if TYPE_CHECKING:
-    from services.store.archive.catalog import Chunk
+from services.store.archive.catalog import Chunk
 
 
 def drop(now: Run, chunk: Chunk) -> None:

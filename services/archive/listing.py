@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+from psycopg import Connection
 
 from mrv.calendar import utc_text
+from services.archive.verify import Wanted
 from services.store.archive import catalog as archived
-
-if TYPE_CHECKING:
-    from psycopg import Connection
-
-    from services.archive.verify import Wanted
 
 
 class Month(NamedTuple):

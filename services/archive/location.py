@@ -9,7 +9,9 @@ database are told apart, and none of them is written to.
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+from psycopg import Connection
 
 from ingest.errors import InputError
 from mrv.errors import CanonicalError
@@ -18,11 +20,7 @@ from services.settings import Settings
 from services.store.archive import catalog as archived
 from services.vault.errors import DamagedError
 from services.vault.part import FORMAT, MARKER
-
-if TYPE_CHECKING:
-    from psycopg import Connection
-
-    from services.vault.place import Place
+from services.vault.place import Place
 
 
 class Archive(NamedTuple):

@@ -8,23 +8,19 @@ Killed anywhere, the same command puts back what is missing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from psycopg import Connection
 
 from services.archive import location as home
+from services.archive.verify import Wanted
 from services.store.archive import archived_readings as cold
 from services.store.archive import catalog as archived
 from services.store.archive.archived_readings import Asked
 from services.store.postgres.columnstore import lift_limit
 from services.store.registry import load as registry
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from psycopg import Connection
-
-    from services.archive.verify import Wanted
-    from services.vault.part import Part
+from services.vault.part import Part
 
 
 @dataclass

@@ -7,8 +7,10 @@ hold, so writing one again writes the same.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+
+from psycopg import Connection
 
 from ingest.errors import InputError
 from mrv.calendar import utc_text
@@ -20,11 +22,6 @@ from services.archive.throttle import Pace
 from services.store.archive import catalog as archived
 from services.store.registry import load as registry
 from services.store.statements import sealed_days as seals
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from psycopg import Connection
 
 _RUNNING = "hashtextextended('tonne archive run', 0)"
 

@@ -8,18 +8,15 @@ away tonight stops neither the process nor what it runs beside.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 import psycopg
+from structlog.typing import FilteringBoundLogger
 
 from ingest.errors import InputError, ServerError
 from services.archive.run import run
 from services.clock import now_us
 from services.logs import get_logger
 from services.store.postgres.pool import connect
-
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
 
 _SHOWN = 10
 

@@ -9,12 +9,9 @@ transaction: nothing is locked, and no old state of the database kept, meanwhile
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from mrv.signatures.day_digests import DayLeaf
+from mrv.signatures.day_digests import DayLeaf
 
 # two devices at ten seconds; a device-day is never cut
 _ROWS = 17_280

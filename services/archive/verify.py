@@ -9,12 +9,17 @@ against both, and what else lies in the folder is named.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+from psycopg import Connection
 
 from ingest.errors import InputError
 from mrv.signatures import canonical
+from mrv.signatures.day_digests import DayLeaf
 from services.archive import location as home
+from services.archive.location import Archive
 from services.issuer.changes import sealed_leaves
 from services.store.archive import catalog as archived
 from services.store.postgres.timestamps import FAR_US
@@ -24,15 +29,7 @@ from services.vault import part as parts
 from services.vault import table
 from services.vault.errors import DamagedError
 from services.vault.part import MANIFEST, MARKER, PARQUET, Part
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
-
-    from psycopg import Connection
-
-    from mrv.signatures.day_digests import DayLeaf
-    from services.archive.location import Archive
-    from services.vault.place import Place
+from services.vault.place import Place
 
 
 class Wanted(NamedTuple):

@@ -6,17 +6,13 @@ Sparkplug's messages are passed on unread: a worker has all of a node's, a bridg
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
+from ingest.columns import Rejected
+from ingest.mqtt.inbox import Inbox
+from ingest.mqtt.topics import Router
 from ingest.pipeline import admit as decoding
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ingest.columns import Rejected
-    from ingest.mqtt.inbox import Inbox
-    from ingest.mqtt.topics import Router
-    from ingest.pipeline.admit import Admitted
+from ingest.pipeline.admit import Admitted
 
 
 def admit(router: Router, inbox: Inbox, unread: Sequence[Rejected] = ()) -> Admitted:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
 
+from structlog.typing import FilteringBoundLogger
+
+from ingest.mqtt.tls import Tls
 from services.bridge.chain import BridgeChain
+from services.intake.principal_quota import Limits
 from services.intake.receive import BATCH, Receive
 from services.intake.sparkplug import REBIRTH_S
 from services.intake.two_threads import TwoThreads
-
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-    from ingest.mqtt.tls import Tls
-    from services.intake.principal_quota import Limits
-    from services.kafka_access import KafkaAccess
-    from services.metrics import Metrics
+from services.kafka_access import KafkaAccess
+from services.metrics import Metrics
 
 # a batch's fixed price, here and behind, is that of a hundred messages; see docs/benchmarks.md
 EVERY_S = 0.03

@@ -7,13 +7,17 @@ in use goes on, since Kafka is there to outlast the database.
 
 from __future__ import annotations
 
+import threading
 import time
-from typing import TYPE_CHECKING
 
 from aiokafka.errors import KafkaError
+from psycopg import Connection
+from structlog.typing import FilteringBoundLogger
 
 from ingest.model import Fleet
+from ingest.mqtt.inbox import Inbox
 from ingest.mqtt.topics import Router
+from ingest.pipeline.admit import Admitted
 from services.bridge.admit import admit
 from services.bridge.encode import Partitions, encode
 from services.intake.batch_metrics import Ignored, Statuses, count_lag, count_messages
@@ -26,19 +30,10 @@ from services.intake.registry_watch import CHECK_S, RegistryWatch, load_fleet, n
 from services.intake.retry import ServerRetry, any_of
 from services.intake.sparkplug import REBIRTH_S, claimed
 from services.intake.topics import partitions
+from services.kafka_access import KafkaAccess
+from services.metrics import Metrics
+from services.store.messages.principal_status import Said
 from services.store.timeseries.last_seen import since_received_s
-
-if TYPE_CHECKING:
-    import threading
-
-    from psycopg import Connection
-    from structlog.typing import FilteringBoundLogger
-
-    from ingest.mqtt.inbox import Inbox
-    from ingest.pipeline.admit import Admitted
-    from services.kafka_access import KafkaAccess
-    from services.metrics import Metrics
-    from services.store.messages.principal_status import Said
 
 
 class BridgeChain:

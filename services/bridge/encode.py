@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from ingest.model import Fleet, Int32
+from ingest.mqtt.inbox import Inbox
 from ingest.mqtt.topics import device_of, principal_of
+from ingest.pipeline.admit import Admitted
 from ingest.wire import Parcel, partition_of, sort
 from ingest.wire import encode as encode_parcel
 from services.intake.producer import MAX_RECORD, Outgoing
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from ingest.model import Fleet, Int32
-    from ingest.mqtt.inbox import Inbox
-    from ingest.pipeline.admit import Admitted
 
 _REMEMBERED, _LONG = 200_000, 256
 

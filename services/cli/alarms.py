@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import getpass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import click
+from psycopg import Connection
 
 from ingest.errors import RegistryError
 from services.cli.groups import Group
@@ -18,11 +20,6 @@ from services.cli.output.times import shown_time
 from services.registry.alarm_rules import kinds
 from services.store.postgres.pool import connect
 from services.store.views import alarms as stored
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from psycopg import Connection
 
 _NOW = {
     "refused": "its messages are refused; see tonne devices show",

@@ -6,10 +6,12 @@ import getpass
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 import click
+from psycopg import Connection
 
+from services.api.oidc import Tokens
 from services.cli.groups import Group
 from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
@@ -23,11 +25,6 @@ from services.store.api import api_keys
 from services.store.api.api_keys import ApiKey, ApiRole
 from services.store.postgres.pool import connect
 from services.webhooks import addresses
-
-if TYPE_CHECKING:
-    from psycopg import Connection
-
-    from services.api.oidc import Tokens
 
 
 @click.group(cls=Group, invoke_without_command=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import getpass
 import signal
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from uuid import UUID
 
 import click
+from psycopg import Connection
 
 from ingest.errors import InputError
 from services.cli.groups import Group
@@ -27,11 +28,6 @@ from services.store.api import webhooks as store
 from services.store.postgres.pool import connect
 from services.webhooks import addresses, signature
 from services.webhooks.sender import Sender
-
-if TYPE_CHECKING:
-    from uuid import UUID
-
-    from psycopg import Connection
 
 _id = click.argument("id_", metavar="ID")
 _author = click.option("--author", help="Who does it; the system's user by default.")

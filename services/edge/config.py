@@ -14,7 +14,7 @@ from ingest import profiles
 from ingest.addresses import parts_of, server_of
 from ingest.errors import InputError
 from ingest.mqtt.names import PORTS
-from services.edge.outbox import WhenFull  # noqa: TC001 - msgspec reads it when it runs
+from services.edge.outbox import WhenFull
 from services.registry.fields import ID
 
 _LEAST_MB = 4

@@ -15,13 +15,10 @@ import signal
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from services.edge import csv_rows
-
-if TYPE_CHECKING:
-    from services.edge.config import CsvFolder
-    from services.edge.recorder import Recorder
+from services.edge.config import CsvFolder
+from services.edge.recorder import Recorder
 
 _REST_S = 2.0
 UNENDED_S = 60.0

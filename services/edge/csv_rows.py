@@ -11,19 +11,15 @@ from __future__ import annotations
 import csv
 import io
 import math
+from _csv import Reader
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from services.edge.config import CsvFolder
 from services.edge.outbox import Record
 from services.registry.fields import ID
-
-if TYPE_CHECKING:
-    from _csv import Reader
-    from collections.abc import Iterator, Sequence
-
-    from services.edge.config import CsvFolder
 
 MOST_BYTES = 64 << 20
 _DELIMITERS = ",;\t"

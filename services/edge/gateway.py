@@ -5,9 +5,11 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
+from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from structlog.typing import FilteringBoundLogger
 
 from ingest.errors import ServerError
 from ingest.mqtt.tls import Tls
@@ -25,12 +27,6 @@ from services.edge.signing import Signer
 from services.edge.uplink import Link
 from services.pulse import Pulse
 from services.scraping import serving
-
-if TYPE_CHECKING:
-    from contextlib import ExitStack
-
-    from structlog.typing import FilteringBoundLogger
-
 
 _STEP_S = 0.1
 _WORD_S = 60.0

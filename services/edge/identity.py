@@ -11,9 +11,10 @@ from __future__ import annotations
 import base64
 import ssl
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from http.client import HTTPException, HTTPSConnection
-from typing import TYPE_CHECKING
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from cryptography import x509
@@ -21,16 +22,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import pkcs7
 from cryptography.x509.oid import NameOID
+from structlog.typing import FilteringBoundLogger
 
 from ingest.errors import InputError, ServerError, TonneError
 from ingest.mqtt.tls import CA, CERTIFICATE, KEY
 from services.identity.files import PUBLIC, write
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from structlog.typing import FilteringBoundLogger
 
 ROOT = "/.well-known/est"
 _PORT = 8444

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -24,12 +24,10 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from ingest.mqtt.closing import close_sockets
 from ingest.mqtt.names import PORTS
 from ingest.mqtt.tls import Tls
+from services.edge.config import LocalMqtt
 from services.edge.outbox import Record
+from services.edge.recorder import Recorder
 from services.registry.fields import ID
-
-if TYPE_CHECKING:
-    from services.edge.config import LocalMqtt
-    from services.edge.recorder import Recorder
 
 _DAY_S = 86_400
 _RETRY_S = 5.0

@@ -8,25 +8,20 @@ memory is better used for the outbox.  No device's name is in a label.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from platform import python_version
-from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Info, ProcessCollector
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from services.edge.outbox import Outbox
 from services.edge.outbox_status import held
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from services.edge.outbox import Outbox
-    from services.edge.recorder import Recorder
-    from services.edge.uplink import Link
-
+from services.edge.recorder import Recorder
+from services.edge.uplink import Link
 
 COUNTERS = {
     "tonne_edge_recorded_messages": "Messages that sources recorded",

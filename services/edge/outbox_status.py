@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
 from ingest.errors import InputError
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from services.edge.corrected_clock import Moment
+from services.edge.corrected_clock import Moment
 
 
 class OutboxStatus(NamedTuple):

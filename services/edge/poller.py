@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
 
 from services.edge import modbus, sunspec
 from services.edge.config import ModbusRtu, ModbusTcp, Polled
 from services.edge.outbox import Record
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from services.edge.recorder import Recorder
+from services.edge.recorder import Recorder
 
 _LONGEST_S = 600.0
 # a reading's time is in milliseconds: two of one millisecond would contradict each other

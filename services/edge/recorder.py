@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
+from structlog.typing import FilteringBoundLogger
+
+from services.edge.corrected_clock import Clock
 from services.edge.outbox import FullError, Outbox, Record
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from structlog.typing import FilteringBoundLogger
-
-    from services.edge.corrected_clock import Clock
 
 
 class Recorder:

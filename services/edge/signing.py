@@ -8,8 +8,9 @@ anything is missing.  It shows what the gateway received, not what the meter mea
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import NamedTuple, cast
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
@@ -18,13 +19,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from ingest.errors import InputError
+from services.edge.config import Signing
+from services.edge.outbox import Outbox, Waiting
 from services.identity import files
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from services.edge.config import Signing
-    from services.edge.outbox import Outbox, Waiting
 
 CONTENT_TYPE = 'application/cose; cose-type="cose-sign1"'
 EDDSA, ES256 = "EdDSA", "ES256"

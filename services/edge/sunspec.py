@@ -8,13 +8,9 @@ dusk, so a value and its factor are always of one request.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ingest.formats.sunspec import MARK, models
+from services.edge.config import SunSpecRtu, SunSpecTcp
 from services.edge.modbus import AddressError, Bus, ReadError, Span
-
-if TYPE_CHECKING:
-    from services.edge.config import SunSpecRtu, SunSpecTcp
 
 CONTENT_TYPE = "application/vnd.tonne.sunspec+json"
 _BASES = (40_000, 50_000, 0)

@@ -8,9 +8,11 @@ and holds up no other.
 
 from __future__ import annotations
 
+import ssl
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -18,20 +20,14 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from structlog.typing import FilteringBoundLogger
 
 from ingest.mqtt.closing import close_sockets
 from ingest.mqtt.names import PORTS, PREFIX, receipt_topic, status_topic
+from ingest.mqtt.tls import Tls
 from services.edge.corrected_clock import TRUSTED_MS, Clock
+from services.edge.outbox import Outbox, Waiting
 from services.edge.signing import CONTENT_TYPE, Batches, Signed, Signer
-
-if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Iterator, Sequence
-
-    from structlog.typing import FilteringBoundLogger
-
-    from ingest.mqtt.tls import Tls
-    from services.edge.outbox import Outbox, Waiting
 
 WINDOW = 100
 _ALL = 1_000

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
+from ingest.columns import Rejected
 from ingest.decode import SPARKPLUG
+from ingest.mqtt.inbox import Inbox
+from ingest.mqtt.topics import Router
 from ingest.pipeline import admit as decoding
+from ingest.pipeline.admit import Admitted
 from services.intake.sparkplug import Turn, of_nodes
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ingest.columns import Rejected
-    from ingest.mqtt.inbox import Inbox
-    from ingest.mqtt.topics import Router
-    from ingest.pipeline.admit import Admitted
 
 
 def admit(router: Router, inbox: Inbox, turn: Turn, unread: Sequence[Rejected] = ()) -> Admitted:

@@ -7,10 +7,17 @@ works.  A database that is down is waited for; the batch is not let go.
 
 from __future__ import annotations
 
+import threading
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
+from psycopg import Connection
+from structlog.typing import FilteringBoundLogger
+
+from ingest.columns import Rejected
+from ingest.model import Fleet
 from ingest.mqtt.inbox import Inbox
+from ingest.pipeline.admit import Admitted
 from mrv import factors
 from services.clock import now_us
 from services.embedded.admit import admit
@@ -25,23 +32,11 @@ from services.intake.principal_quota import Limits, PrincipalQuota
 from services.intake.registry_watch import CHECK_S, Plans, RegistryWatch, names_unknown
 from services.intake.sparkplug import SparkplugNodes, Turn
 from services.intake.writer_lock import alone
+from services.metrics import Metrics
 from services.processing.batch import Batch
 from services.store.messages.dead_letter_write import DAY_BYTES
+from services.store.messages.principal_status import Said
 from services.store.timeseries.last_seen import see, since_received_s
-
-if TYPE_CHECKING:
-    import threading
-    from collections.abc import Sequence
-
-    from psycopg import Connection
-    from structlog.typing import FilteringBoundLogger
-
-    from ingest.columns import Rejected
-    from ingest.model import Fleet
-    from ingest.pipeline.admit import Admitted
-    from services.metrics import Metrics
-    from services.store.messages.principal_status import Said
-
 
 # what somebody set for the login's questions would stop its storing
 LIMITS = ("statement_timeout=0", "lock_timeout=0")

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from psycopg import Connection
+from structlog.typing import FilteringBoundLogger
+
+from ingest.model import Fleet
 from ingest.mqtt.topics import Router
 from services.intake.batch_metrics import count_commit
-
-if TYPE_CHECKING:
-    from psycopg import Connection
-    from structlog.typing import FilteringBoundLogger
-
-    from ingest.model import Fleet
-    from services.intake.newer_registry import Prepared
-    from services.metrics import Metrics
-    from services.processing.commit import Store
+from services.intake.newer_registry import Prepared
+from services.metrics import Metrics
+from services.processing.commit import Store
 
 # so long a change of the registry is worked on before the next batch
 _AT_ONCE_S = 0.5

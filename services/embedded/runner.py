@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
 
+from structlog.typing import FilteringBoundLogger
+
+from ingest.mqtt.tls import Tls
 from ingest.sparkplug import Rules
 from services.embedded.chain import EmbeddedChain
+from services.intake.principal_quota import Limits
 from services.intake.receive import BATCH, Receive
 from services.intake.sparkplug import SparkplugNodes
 from services.intake.two_threads import TwoThreads
+from services.metrics import Metrics
 from services.store.messages.dead_letter_write import DAY_BYTES
-
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-    from ingest.mqtt.tls import Tls
-    from services.intake.principal_quota import Limits
-    from services.metrics import Metrics
 
 
 class Runner(TwoThreads):

@@ -8,16 +8,13 @@ becomes a dead letter.  Only the loss of the server comes out of here.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
+from psycopg import Connection
+
+from services.intake.sparkplug import Turn
+from services.processing.batch import Batch, Committed
+from services.processing.commit import Store
 from services.processing.parts import in_parts
-
-if TYPE_CHECKING:
-    from psycopg import Connection
-
-    from services.intake.sparkplug import Turn
-    from services.processing.batch import Batch, Committed
-    from services.processing.commit import Store
 
 
 def write(connection: Connection, store: Store, batch: Batch, turn: Turn) -> Committed:

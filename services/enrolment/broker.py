@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from psycopg import Connection
 
 from ingest.mqtt.templates import parse
 from services.identity import mosquitto, principals, rabbitmq
 from services.identity.control import Control, differences
 from services.identity.files import PUBLIC, SECRET, make_folder, write
 from services.identity.folder import PASSWORD, IdentityFolder
+from services.identity.mosquitto import Listening
+from services.identity.principals import Principal
 from services.store.registry import credentials
 from services.store.registry.entries_from_rows import load_registry
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from psycopg import Connection
-
-    from services.identity.mosquitto import Listening
-    from services.identity.principals import Principal
-
 
 _NOT_CARRIED = frozenset({"names"})  # for us: whom the server's certificate is for
 

@@ -13,27 +13,23 @@ import binascii
 import socket
 import ssl
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import psycopg
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
+from structlog.typing import FilteringBoundLogger
 
 from ingest.errors import InputError, ServerError
 from mrv.errors import EnrolmentError
 from services.enrolment import self_enrolment as own
+from services.identity.folder import IdentityFolder
 from services.store.postgres.pool import connect
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from structlog.typing import FilteringBoundLogger
-
-    from services.identity.folder import IdentityFolder
 
 ROOT = "/.well-known/est"
 _LARGEST = 32_768

@@ -7,24 +7,21 @@ are in the identity folder alone.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import Literal
+
+from psycopg import Connection
 
 from ingest.errors import RegistryError
+from services.identity.authority import Authority
+from services.identity.folder import IdentityFolder
 from services.identity.principals import is_ours
+from services.registry.entries import Device
 from services.store.registry import credentials
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from pathlib import Path
-
-    from psycopg import Connection
-
-    from services.identity.authority import Authority
-    from services.identity.folder import IdentityFolder
-    from services.registry.entries import Device
-    from services.store.registry.credentials import Credential, Kind
+from services.store.registry.credentials import Credential, Kind
 
 DAYS = 1_825
 # one that ends within this time is issued anew without being asked for

@@ -7,30 +7,25 @@ The key never leaves the device: what comes here is a request that it signed (PK
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
+from psycopg import Connection
 
 from ingest.errors import InputError
 from mrv.errors import EnrolmentError
 from services.enrolment.issue import principals
+from services.identity.authority import PublicKey
+from services.identity.folder import IdentityFolder
 from services.store.registry import credentials
 from services.store.registry import enrolment_tokens as tokens
 from services.store.registry.entries_from_rows import load_registry
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from psycopg import Connection
-
-    from services.identity.authority import PublicKey
-    from services.identity.folder import IdentityFolder
 
 DAYS = 90
 TOKEN_HOURS = 72

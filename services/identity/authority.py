@@ -9,10 +9,11 @@ Validity begins two days back, for devices whose clock is behind.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -22,11 +23,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from ingest.errors import InputError
 from services.identity.files import PUBLIC, read, write
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from pathlib import Path
-
-    PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey
+PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey
 
 _CA_DAYS = 7_305
 _BACK = timedelta(days=2)

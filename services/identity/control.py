@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Iterable
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import paho.mqtt.client as mqtt
@@ -19,13 +20,9 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from ingest import sparkplug
 from ingest.errors import ServerError
 from ingest.mqtt.closing import close_sockets
+from ingest.mqtt.tls import Tls
 from services.identity.mosquitto import CONTROL, client_of, role_of
 from services.identity.principals import ADMIN, PIPELINE, Principal
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from ingest.mqtt.tls import Tls
 
 _PATIENCE_S = 60.0
 _PORT = 8_883

@@ -9,15 +9,12 @@ knows no patterns with a user name, so each principal has a role of its own.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from services.identity.principals import Principal
 from services.settings import QUEUE_BYTES, QUEUE_MESSAGES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from services.identity.principals import Principal
 
 # docs/benchmarks.md has what PUBACK takes at this, with a queue that is full
 AUTOSAVE_S = 10

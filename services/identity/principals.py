@@ -8,6 +8,7 @@ names that no device may have.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,12 +16,10 @@ from ingest.errors import InputError
 from ingest.mqtt.templates import parse
 from ingest.mqtt.topics import PREFIX, STATUS, receipt_topic
 from ingest.sparkplug import SUBSCRIPTIONS as SPARKPLUG
+from services.identity.passwords import Hashed
 from services.registry.fields import ID
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from services.identity.passwords import Hashed
     from services.registry.entries import Device
 
 # names of ours, which no device may have: its certificate would be ours

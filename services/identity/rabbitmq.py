@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from services.identity.mosquitto import Listening
-    from services.identity.principals import Principal
+from services.identity.mosquitto import Listening
+from services.identity.principals import Principal
 
 PLUGINS = b"[rabbitmq_mqtt].\n"
 DEFINITIONS = "definitions.json"

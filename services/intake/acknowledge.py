@@ -8,14 +8,11 @@ device by a receipt, since a broker's word is no promise that anything is stored
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
+from ingest.mqtt.session import Session
+from services.intake.handover import Handover
 from services.intake.receipts import Receipts
-
-if TYPE_CHECKING:
-    from ingest.mqtt.session import Session
-    from services.intake.handover import Handover
-    from services.metrics import Metrics
+from services.metrics import Metrics
 
 
 class Acknowledge:

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
 
 import numpy as np
+from psycopg import Connection
+from structlog.typing import FilteringBoundLogger
 
+from ingest.decode import Rejected
+from ingest.model import Fleet, Frame, Int64
+from ingest.pipeline.admit import Admitted
 from ingest.reading import SIGNED_VALUE
+from services.metrics import Metrics
+from services.processing.batch import Committed
 from services.store.messages.principal_status import Said, keep
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from psycopg import Connection
-    from structlog.typing import FilteringBoundLogger
-
-    from ingest.decode import Rejected
-    from ingest.model import Fleet, Frame, Int64
-    from ingest.pipeline.admit import Admitted
-    from services.metrics import Metrics
-    from services.processing.batch import Committed
 
 
 def count_messages(

@@ -7,7 +7,8 @@ broker does not answer, its series are gone rather than old.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Self
 from urllib.parse import unquote, urlsplit
 
 import paho.mqtt.client as mqtt
@@ -15,21 +16,16 @@ from cryptography import x509
 from paho.mqtt.enums import CallbackAPIVersion
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
+from structlog.typing import FilteringBoundLogger
 
 from ingest.addresses import server_of
 from ingest.errors import InputError
 from ingest.mqtt.closing import close_sockets
 from ingest.mqtt.names import PORTS
+from ingest.mqtt.tls import Tls
 from services.identity.principals import QUEUE_TOPICS, WATCH, is_ours
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from structlog.typing import FilteringBoundLogger
-
-    from ingest.mqtt.tls import Tls
-    from services.metrics import Metrics
-    from services.settings import Settings
+from services.metrics import Metrics
+from services.settings import Settings
 
 # mosquitto tells what has changed every ten seconds
 _KEEPALIVE_S, _AGAIN_S = 30, (1, 60)

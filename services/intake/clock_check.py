@@ -7,13 +7,12 @@ ahead lets through what should be refused.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from psycopg import Connection
 
 from ingest.errors import InputError
 from services.clock import now_us
-
-if TYPE_CHECKING:
-    from psycopg import Connection
 
 APART_US = 30_000_000
 

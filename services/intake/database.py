@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from types import TracebackType
 
 import psycopg
+from psycopg import Connection
+from structlog.typing import FilteringBoundLogger
 
 from ingest.errors import ServerError
 from services.intake.retry import ServerRetry, line
+from services.pulse import Pulse
 from services.store.postgres.columnstore import lift_limit
 from services.store.postgres.pool import connect
 from services.store.postgres.sqlstates import Verdict, verdict
-
-if TYPE_CHECKING:
-    import threading
-    from collections.abc import Callable, Iterator, Sequence
-    from types import TracebackType
-
-    from psycopg import Connection
-    from structlog.typing import FilteringBoundLogger
-
-    from services.pulse import Pulse
 
 _BLIND_S = 5.0
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from ingest.columns import Rejected
 from ingest.errors import PayloadError
+from ingest.model import Fleet
+from ingest.mqtt.inbox import Inbox
+from ingest.mqtt.topics import Router
+from ingest.pipeline.admit import Admitted
 from ingest.reading import SIGNED_VALUE, Reading
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ingest.columns import Rejected
-    from ingest.model import Fleet
-    from ingest.mqtt.inbox import Inbox
-    from ingest.mqtt.topics import Router
-    from ingest.pipeline.admit import Admitted
 
 # of a batch: a device that sends nothing else tells itself of these, and shows the rest to nobody
 _MOST = 2_000

@@ -10,20 +10,19 @@ from __future__ import annotations
 
 import contextlib
 import queue
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeVar
 
 from ingest.errors import ServerError
 from ingest.model import Fleet
+from ingest.mqtt.inbox import Inbox
 from services.intake.registry_watch import CHECK_S
 from services.intake.retry import GaveUpError
 from services.intake.wakeup_pipe import Bell
+from services.store.messages.principal_status import Said
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from ingest.mqtt.inbox import Inbox
+if TYPE_CHECKING:  # the bridge decodes nothing
     from services.intake.durable_batch import Done
-    from services.store.messages.principal_status import Said
 
 IN_FLIGHT = 2
 _T = TypeVar("_T")

@@ -10,21 +10,18 @@ from __future__ import annotations
 
 import threading
 from contextlib import closing
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import psycopg
+from psycopg import Connection
+from structlog.typing import FilteringBoundLogger
 
 from ingest.errors import ServerError
+from ingest.model import Int32
+from services.intake.registry_watch import Plans
 from services.intake.retry import line
 from services.processing.commit import Store
 from services.store.postgres.pool import connect
-
-if TYPE_CHECKING:
-    from psycopg import Connection
-    from structlog.typing import FilteringBoundLogger
-
-    from ingest.model import Int32
-    from services.intake.registry_watch import Plans
 
 
 class Prepared(NamedTuple):

@@ -12,18 +12,15 @@ because we, the database or the way to the broker were away, counts as time to s
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from ingest.columns import Rejected
 from ingest.errors import PayloadError
+from ingest.mqtt.inbox import Inbox
 from ingest.mqtt.topics import Router, principal_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ingest.mqtt.inbox import Inbox
-    from services.settings import Settings
+from services.settings import Settings
 
 REASON = "rate"
 MESSAGES_A_MINUTE, BYTES_A_MINUTE = 60_000, 60_000_000

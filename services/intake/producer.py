@@ -14,11 +14,13 @@ import asyncio
 import contextlib
 import threading
 import time
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import IllegalOperation, KafkaError, UnknownError, UnsupportedVersionError
+from structlog.typing import FilteringBoundLogger
 
 from services.intake.kafka_client import (
     LARGEST,
@@ -29,13 +31,7 @@ from services.intake.kafka_client import (
     without_leader,
     words,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
-
-    from structlog.typing import FilteringBoundLogger
-
-    from services.kafka_access import KafkaAccess
+from services.kafka_access import KafkaAccess
 
 DEADLINE_S = 10.0  # without an acknowledgement, until the producer is dropped
 STOPPING_S = 3.0  # the same once the process is told to stop

@@ -11,21 +11,17 @@ refused again.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from ingest.columns import Rejected
 from ingest.errors import PayloadError
+from ingest.model import Device, Fleet
 from ingest.mqtt.topics import receipt_topic
 from ingest.reading import Reading, time_us
 from services.clock import now_us
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from ingest.columns import Rejected
-    from ingest.model import Device, Fleet
-    from services.store.messages.principal_status import Said
+from services.store.messages.principal_status import Said
 
 GATHER_S = 0.5
 _LISTED = 1_000

@@ -7,25 +7,21 @@ While the storing thread is busy, messages gather: batches grow with the load.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+
+from structlog.typing import FilteringBoundLogger
 
 from ingest.errors import ServerError
+from ingest.model import Fleet
 from ingest.mqtt.session import HostState, Session
+from ingest.mqtt.tls import Tls
 from ingest.mqtt.topics import SUBSCRIPTIONS, subscriptions
 from services.clock import now_us
 from services.intake.handover import IN_FLIGHT, Handover
 from services.intake.receipts import greetings
 from services.intake.refused_topics import RefusedTopics
 from services.intake.status_messages import part_statuses
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from structlog.typing import FilteringBoundLogger
-
-    from ingest.model import Fleet
-    from ingest.mqtt.tls import Tls
-    from services.metrics import Metrics
+from services.metrics import Metrics
 
 BATCH = 10_000
 # ten thousand plain messages of twelve channels; a message may hold thousands of readings

@@ -8,20 +8,16 @@ broker keeps the rest for the next start.
 
 from __future__ import annotations
 
+import threading
 import time
-from typing import TYPE_CHECKING
+
+from structlog.typing import FilteringBoundLogger
 
 from services.intake.acknowledge import Acknowledge
+from services.intake.handover import Handover
+from services.intake.receive import Receive
 from services.intake.start import wait_for_server
-
-if TYPE_CHECKING:
-    import threading
-
-    from structlog.typing import FilteringBoundLogger
-
-    from services.intake.handover import Handover
-    from services.intake.receive import Receive
-    from services.metrics import Metrics
+from services.metrics import Metrics
 
 _DRAIN_S = 30.0
 

@@ -9,17 +9,16 @@ start.  All of Sparkplug refused, and no host of it here, is how a broker answer
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ingest import sparkplug
 from ingest.errors import ServerError
+from services.metrics import Metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from structlog.typing import FilteringBoundLogger
 
-    from services.metrics import Metrics
 
 REMEDY = (
     "give its principal these topics at the broker: `tonne broker config` writes all that it "

@@ -8,23 +8,22 @@ does not know; a version that cannot be taken up whole is asked for again.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from psycopg import Connection
+
+from ingest.model import Fleet
 from mrv.accounting.device_bindings import Compiled
+from mrv.factors import FactorBook
+from mrv.model import Factor
+from mrv.registry.project import Project
 from services.settle import Plan
 from services.store.registry import load as registry
 from services.store.registry.factors import load_published
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from psycopg import Connection
-
     from ingest.decode import Rejected
-    from ingest.model import Fleet
-    from mrv.factors import FactorBook
-    from mrv.model import Factor
-    from mrv.registry.project import Project
 
 CHECK_S = 2.0
 _LOOK_S = 0.5

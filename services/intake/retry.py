@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import threading
+from collections.abc import Callable
+from types import TracebackType
 
-if TYPE_CHECKING:
-    import threading
-    from collections.abc import Callable
-    from types import TracebackType
+from structlog.typing import FilteringBoundLogger
 
-    from structlog.typing import FilteringBoundLogger
-
-    from services.pulse import Pulse
+from services.pulse import Pulse
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.1, 5.0
 PULSE = "storing"

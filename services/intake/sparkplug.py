@@ -8,24 +8,20 @@ transaction that did not leaves no trace, and the batch can be taken again.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from psycopg import Connection, Cursor
+
+from ingest.formats.row_reading import Given
+from ingest.model import Fleet
+from ingest.mqtt.topics import Router
 from ingest.pipeline.admit import Admitted, admit
 from ingest.sparkplug import PREFIX, Host, Node, Outcome, Rules, command, rebirth
+from services.settings import Settings
 from services.store.messages import sparkplug_nodes as stored
 from services.store.messages.dead_letter_write import Letters
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-
-    from psycopg import Connection, Cursor
-
-    from ingest.formats.row_reading import Given
-    from ingest.model import Fleet
-    from ingest.mqtt.topics import Router
-    from services.settings import Settings
-
 
 REBIRTH_S = 30.0
 

@@ -7,21 +7,18 @@ What a server refuses, or a registry lacks, is said at once.
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import psycopg
+from structlog.typing import FilteringBoundLogger
 
 from ingest.errors import ServerError
 from services.intake.retry import GaveUpError, line
 from services.store.postgres.sqlstates import Verdict, verdict
-
-if TYPE_CHECKING:
-    import threading
-    from collections.abc import Callable, Iterator
-
-    from structlog.typing import FilteringBoundLogger
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 2.0
 _T = TypeVar("_T")

@@ -7,13 +7,9 @@ So they come at most once, and need no acknowledgement.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from ingest.mqtt.inbox import Inbox
 from ingest.mqtt.topics import status_of
 from services.store.messages.principal_status import Said
-
-if TYPE_CHECKING:
-    from ingest.mqtt.inbox import Inbox
 
 
 def part_statuses(inbox: Inbox) -> list[Said]:

@@ -7,8 +7,8 @@ may speak for any device: the bridge's user alone may.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from aiokafka.errors import for_code
 from aiokafka.protocol.admin import CreateAclsRequest
@@ -16,11 +16,7 @@ from aiokafka.protocol.admin import CreateAclsRequest
 from ingest.errors import ServerError
 from services.intake.kafka_client import run_once, words
 from services.intake.topics import administering, dead
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from services.kafka_access import KafkaAccess
+from services.kafka_access import KafkaAccess
 
 # Kafka's own numbers of them
 RESOURCES = {"topic": 2, "group": 3}

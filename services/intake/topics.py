@@ -7,9 +7,10 @@ of its own, and what a device's partition is would depend on who came first.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -24,11 +25,7 @@ from services.intake.kafka_client import (
     unreachable,
     words,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from services.kafka_access import KafkaAccess
+from services.kafka_access import KafkaAccess
 
 TOPIC = "tonne-parcels"
 DEAD = "-dead"

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import threading
 from contextlib import closing
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from structlog.typing import FilteringBoundLogger
+
+from ingest.model import Fleet
+from ingest.mqtt.inbox import Inbox
+from services.intake.durable_batch import Done
 from services.intake.handover import Handover
+from services.intake.receive import Receive
 from services.intake.receiver import Receiver
 from services.intake.start import quiet_stop, wait_for_server
-
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-    from ingest.model import Fleet
-    from ingest.mqtt.inbox import Inbox
-    from services.intake.durable_batch import Done
-    from services.intake.receive import Receive
-    from services.metrics import Metrics
-    from services.store.messages.principal_status import Said
+from services.metrics import Metrics
+from services.store.messages.principal_status import Said
 
 
 class Chain(Protocol):

@@ -9,15 +9,11 @@ goes with the session, however that ends.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from psycopg import Connection, errors
 
 from ingest.errors import ServerError
 from services.store.stream import topic_source as source
-
-if TYPE_CHECKING:
-    from services.store.stream.topic_source import Source
+from services.store.stream.topic_source import Source
 
 _LOCK = int.from_bytes(b"one run")  # no other lock of ours may have this number
 PREDECESSOR_S = 10

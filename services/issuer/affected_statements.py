@@ -7,32 +7,28 @@ not issued yet may be closed again.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from typing import TYPE_CHECKING
+
+from psycopg import Connection
 
 from mrv.accounting.device_bindings import role_needs
 from mrv.accounting.factor_acceptance import parameters_of
 from mrv.calendar import local_text
 from mrv.documents.form import write
+from mrv.documents.statement import Claims
 from mrv.factors.brought import bounded
 from mrv.factors.centres import centres
 from mrv.factors.revision import Change, changes, used_by
 from mrv.methodologies import find, unit_reductions
+from mrv.model import Factors, Reductions
 from mrv.parameters.inputs import read
 from mrv.registry.project import BOUNDED, Project, ProjectDevice
 from mrv.statement.plan_reader import read_plan
 from services.store.statements import statements
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from psycopg import Connection
-
-    from mrv.documents.statement import Claims
-    from mrv.model import Factors, Reductions
-    from services.store.statements.statements import Stored
+from services.store.statements.statements import Stored
 
 # What still counts, or may come to count.
 _LIVE = ("draft", "submitted", "under_verification", "verified", "issued")

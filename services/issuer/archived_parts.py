@@ -10,22 +10,18 @@ period) stands in the pack's own file of the class.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
+from psycopg import Connection
 
+from ingest.model import Fleet, Frame
+from mrv.statement.evidence_case import Case
 from services.store.archive import catalog as archived
 from services.vault import table
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from numpy.typing import NDArray
-    from psycopg import Connection
-
-    from ingest.model import Fleet, Frame
-    from mrv.statement.evidence_case import Case
-    from services.vault.part import Part
+from services.vault.part import Part
 
 
 class Reused(NamedTuple):

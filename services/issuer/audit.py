@@ -8,17 +8,15 @@ seal is nobody's word yet; how much that is stands in the report.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+from psycopg import Connection
 
 from ingest.errors import InputError
 from services.issuer import audit_log, audit_sealed
 from services.issuer.audit_walk import Walk
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from psycopg import Connection
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from mrv.errors import MrvError
 from mrv.log.checkpoint import verify_checkpoint
 from mrv.log.cosignature import cosignatures
@@ -11,14 +9,12 @@ from mrv.log.entries import DATA, RECORDS
 from mrv.log.note import NoteKey, signature_lines
 from mrv.log.vkey import Vkey
 from mrv.signatures import canonical
+from mrv.signatures.keys import EnrolledKey
 from mrv.signatures.merkle_tree import leaf_hash, root_hash
+from services.issuer.audit_walk import Walk
 from services.store.postgres.row_hashes import STATES
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import transparency_log as log
-
-if TYPE_CHECKING:
-    from mrv.signatures.keys import EnrolledKey
-    from services.issuer.audit_walk import Walk
 
 
 def entries(walk: Walk) -> str:

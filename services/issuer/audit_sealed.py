@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mrv import factors
 from mrv.calendar import instant_us
@@ -12,6 +13,7 @@ from mrv.log.entries import DATA
 from mrv.signatures import canonical
 from services.issuer import table_digests as records
 from services.issuer.audit_statements import standing
+from services.issuer.audit_walk import Walk
 from services.issuer.changes import compare, sealed_leaves
 from services.issuer.close import snapshot
 from services.issuer.seal import arrival_of, noted_days, underived
@@ -22,11 +24,6 @@ from services.store.registry import load as registry
 from services.store.registry.factors import load_book
 from services.store.statements import sealed_days as seals
 from services.store.statements import transparency_log as log
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from services.issuer.audit_walk import Walk
 
 
 def statements(walk: Walk) -> str:

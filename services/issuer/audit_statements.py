@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from psycopg import Connection
 
 from ingest.errors import InputError
 from mrv.calendar import instant_us
@@ -10,14 +13,8 @@ from mrv.packs.pack import MANIFEST, STATEMENT, VERIFICATION, manifest_of
 from mrv.signatures import canonical
 from services.issuer.transitions import Documents, documents
 from services.store.statements import evidence, statements
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from psycopg import Connection
-
-    from services.store.statements.statements import Stored
-    from services.store.statements.transparency_log import Entry
+from services.store.statements.statements import Stored
+from services.store.statements.transparency_log import Entry
 
 _STATES = ("issued", "superseded", "revoked")
 _LOGGED = (*_STATES, "evidence")

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from psycopg import Connection
+from psycopg import Connection
 
-    from services.issuer.sealed_day_contents import Job
-    from services.store.statements.transparency_log import Entry
+from services.issuer.sealed_day_contents import Job
+from services.store.statements.transparency_log import Entry
 
 
 @dataclass

@@ -8,8 +8,11 @@ transaction: from then on no file of the pack can be changed, added or left out.
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Mapping
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+from psycopg import Connection
 
 from mrv.calendar import days, instant_us
 from mrv.documents.statement import Claims, claims_of
@@ -36,6 +39,8 @@ from mrv.packs.pack import (
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import DayLeaf
 from mrv.signatures.keyfile import write_keyring
+from mrv.signatures.keys import EnrolledKey
+from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.plan_reader import read_plan
 from mrv.verify.seal_step import readings_root
 from mrv.verify.verify_md import guide
@@ -44,14 +49,6 @@ from services.store.registry import signing_keys as enrolled
 from services.store.statements import approvals, findings, sampling
 from services.store.statements import sealed_days as seals
 from services.store.statements import transparency_log as log
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from psycopg import Connection
-
-    from mrv.signatures.keys import EnrolledKey
-    from mrv.statement.plan_extract import MonitoringPlan
 
 
 class Papers(NamedTuple):

@@ -7,21 +7,17 @@ has long changed.  So each close and each issue looks at the claims themselves.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+
+from psycopg import Connection
 
 from mrv.calendar import instant_us, utc_text
+from mrv.documents.monitoring import MonitoredParameter
+from mrv.documents.statement import Claims
+from mrv.registry.project import Project
 from services.store.statements import statements
 from services.store.statements.carry_over import one_meter
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from psycopg import Connection
-
-    from mrv.documents.monitoring import MonitoredParameter
-    from mrv.documents.statement import Claims
-    from mrv.registry.project import Project
-    from services.store.statements.statements import Stored
+from services.store.statements.statements import Stored
 
 # device and quantity; begin and end [us UTC]
 _Key = tuple[str, str]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import date
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from psycopg import Connection
 from psycopg.pq import TransactionStatus
 
 from mrv.accounting.conservative_range import check_costed
 from mrv.accounting.period import check_edges
+from mrv.accounting.period_result import PeriodResult
 from mrv.calendar import days, local_date, utc_text
 from mrv.documents.form import UNSET
 from mrv.documents.statement import Claims, claims_of
@@ -27,15 +31,7 @@ from services.issuer.period_over import check_over
 from services.store.archive import catalog as archived
 from services.store.registry import load as registry
 from services.store.statements import statements
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from datetime import date
-
-    from psycopg import Connection
-
-    from mrv.accounting.period_result import PeriodResult
-    from services.store.statements.statements import Stored
+from services.store.statements.statements import Stored
 
 _COUNTS = ("draft", "submitted", "under_verification", "verified", "issued")
 _SHOWN = 3

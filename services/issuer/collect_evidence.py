@@ -7,16 +7,19 @@ against the raw readings.  A statement never rests on rows that do not follow.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from psycopg import Connection, Cursor
 
 from ingest.model import Fleet, Frame, IntervalRows
 from ingest.pipeline import METERING
 from mrv.accounting.design_cap import energy_roles
 from mrv.calendar import days, instant_us, local_date, midnight_us, narrowed, utc_text
+from mrv.documents.plan import StatementFigures
 from mrv.documents.statement import Claims, claims_of
 from mrv.errors import PeriodError
 from mrv.factors.records import book_of
@@ -45,16 +48,9 @@ from services.store.statements import carry_over as carried
 from services.store.statements import period_evidence as periods
 from services.store.statements import statements
 from services.store.statements.period_evidence import Reach
+from services.store.statements.statements import Stored
 from services.store.timeseries.arrivals import by_day
 from services.store.timeseries.interval_rows import intervals_of, older_rows
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from psycopg import Connection, Cursor
-
-    from mrv.documents.plan import StatementFigures
-    from services.store.statements.statements import Stored
 
 _YEAR_US = 366 * 86_400_000_000
 

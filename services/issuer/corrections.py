@@ -8,7 +8,10 @@ changed.  Whether it is submitted and issued is for people to say.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from psycopg import Connection
 
 from ingest.errors import InputError
 from mrv.signatures import canonical
@@ -20,13 +23,7 @@ from services.issuer.close import close_period, snapshot
 from services.issuer.collect_evidence import evidence_of
 from services.store.statements import statements
 from services.store.statements import transparency_log as log
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from psycopg import Connection
-
-    from services.store.statements.statements import Stored
+from services.store.statements.statements import Stored
 
 ACTOR = "tonne log seal"
 

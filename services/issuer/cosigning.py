@@ -12,9 +12,11 @@ import hashlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import psycopg
+from psycopg import Connection
 
 from ingest.errors import InputError, ServerError
 from mrv.log.checkpoint import Checkpoint
@@ -22,19 +24,16 @@ from mrv.log.note import signature_lines
 from mrv.log.policy import Member, Policy, read_policy
 from mrv.log.vkey import Vkey
 from services.clock import now_us
+from services.settings import Settings
 from services.store.postgres.pool import connect
 from services.store.statements import transparency_log as log
 from services.store.statements import witness_lines as stored
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from psycopg import Connection
     from structlog.typing import FilteringBoundLogger
 
     from services.issuer.witness_client import Outcome
     from services.metrics import Metrics
-    from services.settings import Settings
 
 EVERY_S = 30.0
 

@@ -7,9 +7,10 @@ of the stored body, by an enrolled key of the right role.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from psycopg import Connection, errors
 
@@ -17,6 +18,7 @@ from mrv.documents.statement import Claims, claims_of
 from mrv.errors import EnrolmentError, SignatureError, StatementStateError
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import proofs_of, verify_proof
+from mrv.signatures.keys import EnrolledKey, Role, SigningKey
 from mrv.signatures.proof_form import time_of
 from mrv.statement.approval import check_approval
 from mrv.statement.compose import TYPES
@@ -26,13 +28,7 @@ from mrv.statement.states import State, check_role
 from services.clock import now_us
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import approvals, findings, statements
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mrv.signatures.keys import EnrolledKey, Role, SigningKey
-    from services.store.statements.statements import Stored
-
+from services.store.statements.statements import Stored
 
 # how far another machine's clock may be ahead, as for readings
 _AHEAD = timedelta(minutes=5)

@@ -6,19 +6,15 @@ Whole days that are archived come as the archive's own files, under the archive'
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from io import BytesIO
-from typing import TYPE_CHECKING
 
 from mrv.packs import tables
 from mrv.packs.pack import DIAGRAM, DIGESTS, FACTORS, INTERVALS, PLAN, READINGS
 from mrv.signatures import canonical
 from mrv.statement.diagram import diagram
+from mrv.statement.evidence_case import Case
 from services.issuer.archived_parts import Reused, without
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mrv.statement.evidence_case import Case
 
 
 def files(case: Case, reused: Sequence[Reused] = ()) -> dict[str, bytes]:

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Mapping, Sequence
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+from psycopg import Connection
 
 from mrv.exports.cad_trust import ORDER, cad_trust
 from mrv.exports.cdop import cdop
+from mrv.exports.cell_map import CellMap
 from mrv.exports.contradictions import check
+from mrv.exports.draft import Draft
+from mrv.exports.entered import Authority
 from mrv.exports.source import Source, begin_us, check_one_project, check_together, days
 from services.issuer.exports import source_of
 from services.issuer.facility import facility_files, facility_inventory
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from psycopg import Connection
-
-    from mrv.exports.cell_map import CellMap
-    from mrv.exports.draft import Draft
-    from mrv.exports.entered import Authority
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 

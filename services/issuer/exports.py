@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from psycopg import Connection
 
 from mrv import verify
 from mrv.documents.form import read_bytes
@@ -13,13 +13,9 @@ from mrv.errors import CanonicalError, ExportError, VerificationError
 from mrv.exports.source import Source, check_issued
 from mrv.packs.pack import PLAN, STATEMENT, VERIFICATION, Pack
 from mrv.signatures import canonical
+from mrv.signatures.trust_root import Trust
 from services.issuer.documents import documents
 from services.store.statements import evidence, statements
-
-if TYPE_CHECKING:
-    from psycopg import Connection
-
-    from mrv.signatures.trust_root import Trust
 
 
 def source_of(conn: Connection, statement: str) -> Source:

@@ -7,9 +7,12 @@ database, goes the same way.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from psycopg import Connection
 
 from mrv.accounting import factor_acceptance as acceptance
 from mrv.documents.form import UNSET
@@ -17,11 +20,13 @@ from mrv.documents.statement import claims_of
 from mrv.errors import CanonicalError, StatementStateError, VerificationError
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import proofs_of
+from mrv.signatures.keys import EnrolledKey
 from mrv.signatures.proof_form import time_of
 from mrv.statement.approval import check_approval, people
 from mrv.statement.compose import compose, label_of
 from mrv.statement.conditions import unmet
 from mrv.statement.credentials import conclusion_of, verification_body
+from mrv.statement.evidence_case import Case
 from mrv.statement.findings import SIGNED_BY, Event, add, read_event
 from mrv.statement.opinion import REJECTING
 from mrv.statement.sampling import check_sampling
@@ -39,20 +44,12 @@ from services.issuer import documents as steps
 from services.issuer.archived_parts import fitting
 from services.issuer.close import snapshot
 from services.issuer.collect_evidence import collect
+from services.issuer.documents import Documents
 from services.issuer.evidence import by_name, files
 from services.store.registry import load as registry
 from services.store.statements import approvals, evidence, findings, statements, status_lists
 from services.store.statements import sampling as store_sampling
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from psycopg import Connection
-
-    from mrv.signatures.keys import EnrolledKey
-    from mrv.statement.evidence_case import Case
-    from services.issuer.documents import Documents
-    from services.store.statements.statements import Stored
+from services.store.statements.statements import Stored
 
 # what goes on while a verification, or a sampling list, is taken
 VERIFYING = ("signature", "plan, readings and intervals", "figures", "evidence")

@@ -6,9 +6,10 @@ import csv
 from datetime import date
 from decimal import Decimal
 from io import StringIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
+from psycopg import Connection
 
 from ingest.errors import RegistryError
 from mrv import factors
@@ -19,9 +20,6 @@ from mrv.factors.records import factor_of
 from services.registry.authority import entered_records
 from services.store.registry.entries_from_rows import load_registry
 from services.store.timeseries.year_sums import year_sums
-
-if TYPE_CHECKING:
-    from psycopg import Connection
 
 
 def facility_inventory(conn: Connection, site: str, year: int) -> Inventory:

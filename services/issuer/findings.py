@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from psycopg import Connection
 
 from mrv.errors import StatementStateError
 from mrv.statement.findings import SIGNED_BY, What, sign_event
 from services.issuer import documents as steps
-
-if TYPE_CHECKING:
-    from psycopg import Connection
-
-    from services.issuer.documents import Signer
+from services.issuer.documents import Signer
 
 
 def sign(

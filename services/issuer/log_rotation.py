@@ -11,21 +11,17 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
+
+from psycopg import Connection
 
 from mrv.errors import EnrolmentError
 from mrv.signatures import canonical
+from mrv.signatures.keys import EnrolledKey
 from services.issuer import keys, signers
 from services.issuer.documents import Signer
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import transparency_log as log
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from psycopg import Connection
-
-    from mrv.signatures.keys import EnrolledKey
 
 LOG_KEY = "log_key"
 _NUMBER = re.compile(r"(.*)-([0-9]+)")

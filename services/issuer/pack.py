@@ -9,9 +9,11 @@ files.  The folder appears whole or not at all.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import TYPE_CHECKING
+
+from psycopg import Connection
 
 from ingest.errors import InputError
 from mrv.log.entries import EVIDENCE
@@ -38,11 +40,6 @@ from services.issuer.transitions import Documents, documents
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import evidence, statements
 from services.store.statements import transparency_log as log
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from psycopg import Connection
 
 
 def export(conn: Connection, statement: str, out: Path) -> Path:

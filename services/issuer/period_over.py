@@ -7,18 +7,14 @@ says more than anybody knows.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from psycopg import Connection
 
 from mrv.calendar import utc_text
 from mrv.errors import PeriodError
+from mrv.registry.project import Project
 from services.issuer.sealed_day_contents import SETTLE_US
 from services.store.postgres.timestamps import stamp
 from services.store.statements import sealed_days as seals
-
-if TYPE_CHECKING:
-    from psycopg import Connection
-
-    from mrv.registry.project import Project
 
 HOUR_US = 3_600_000_000
 _SEALED = (

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from psycopg import Connection
 
 from mrv.calendar import instant_us
 from mrv.methodologies import find
+from mrv.model import Methodology
 from mrv.registry.plan_departures import frequency_of
 from mrv.statement.conformity import meter
 from mrv.statement.diagram import diagram
 from services.clock import now_us
 from services.issuer.collect_evidence import plan_of
 from services.registry.document import document, dump
+from services.registry.entries import Project, Registry
 from services.store.registry import load as registry
 from services.store.registry.entries_from_rows import load_registry
-
-if TYPE_CHECKING:
-    from psycopg import Connection
-
-    from mrv.model import Methodology
-    from services.registry.entries import Project, Registry
 
 _DAY_US = 86_400_000_000
 

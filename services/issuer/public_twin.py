@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from mrv.documents.form import read, write
 from mrv.documents.verification import FindingShown
@@ -20,15 +22,10 @@ from mrv.exports.source import check_issued
 from mrv.report import LANGUAGES, Facts, make
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import create_proof, verify_proof
+from mrv.signatures.keys import EnrolledKey
 from mrv.statement.credential_parts import CONTEXT, issuer, related, valid_from
 from mrv.statement.plan_reader import read_plan
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
-    from datetime import datetime
-
-    from mrv.signatures.keys import EnrolledKey
-    from services.issuer.documents import Signer
+from services.issuer.documents import Signer
 
 README = """\
 Public version of {name}.

@@ -10,30 +10,27 @@ can tell apart earns nothing until it is mended.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+from psycopg import Connection
 
 from mrv.calendar import local_date, utc_text
+from mrv.documents.monitoring import FactorAccepted
 from mrv.documents.plan import RegistryCondition
 from mrv.method_lives import broken
 from mrv.methodologies import find
+from mrv.registry.project import Certified, Project, Sample
 from services.issuer import acceptances, same_series
 from services.issuer.same_series import same_elsewhere
 from services.registry import meters, service_times
 from services.registry.authority import entered_records, life_of
+from services.registry.entries import Device, Rating, Registry
+from services.registry.entries import Project as Entry
 from services.store.registry.entries_from_rows import load_ratings, load_registry
 from services.store.statements.energy_certificates import beside, certified
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from psycopg import Connection
-
-    from mrv.documents.monitoring import FactorAccepted
-    from mrv.registry.project import Certified, Project, Sample
-    from services.registry.entries import Device, Rating, Registry
-    from services.registry.entries import Project as Entry
 
 METERS = "tonne: each meter is known by maker and serial number, and no other id has it"
 CERTIFICATES = "tonne: a certificate names the meter that it covers"

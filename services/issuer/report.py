@@ -7,13 +7,19 @@ Documents are believed as far as their proofs hold; a pack is walked through lik
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from psycopg import Connection
+
+from ingest.model import IntervalRows
 from mrv import verify
+from mrv.documents.verification import FindingShown
 from mrv.errors import CanonicalError, VerificationError
 from mrv.factors.records import book_of
 from mrv.log.receipt import parse_receipt
+from mrv.model import Factors
 from mrv.packs import tables
 from mrv.packs.pack import (
     FACTORS,
@@ -29,8 +35,11 @@ from mrv.packs.pack import (
 from mrv.report import Facts
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import verify_proof
+from mrv.signatures.keys import EnrolledKey
+from mrv.signatures.trust_root import Trust
 from mrv.statement.findings import read_events
 from mrv.statement.opinion import REJECTING
+from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.plan_reader import read_plan
 from mrv.timestamps.token_summary import shown
 from mrv.verify.subject import Subject
@@ -41,18 +50,6 @@ from services.issuer.timestamp_pack import stamps_of
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import evidence, sampling, statements
 from services.store.statements import transparency_log as log
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from psycopg import Connection
-
-    from ingest.model import IntervalRows
-    from mrv.documents.verification import FindingShown
-    from mrv.model import Factors
-    from mrv.signatures.keys import EnrolledKey
-    from mrv.signatures.trust_root import Trust
-    from mrv.statement.plan_extract import MonitoringPlan
 
 # what a report may not be made over: with keys given, all of them must be enough
 _BAD = ("failed", "not checked")

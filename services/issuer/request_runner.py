@@ -9,28 +9,27 @@ is answered so and tried no more.
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
 from uuid import UUID, uuid4
 
 import psycopg
+from psycopg import Connection
 
 from ingest.errors import InputError, ServerError
 from services.issuer import requests as kinds
+from services.issuer.requests import Desk
+from services.metrics import Metrics
+from services.pulse import Pulse
 from services.store.postgres.pool import connect
 from services.store.statements import file_jobs
 from services.store.statements import signer_requests as queue
 from services.store.statements.file_jobs import Progress
+from services.store.statements.signer_requests import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from psycopg import Connection
     from structlog.typing import FilteringBoundLogger
 
-    from services.issuer.requests import Desk
-    from services.metrics import Metrics
-    from services.pulse import Pulse
-    from services.store.statements.signer_requests import Request
 
 _LOOK_S = 5.0
 _MOST_ATTEMPTS = 5

@@ -9,7 +9,12 @@ does it; the web process can then neither sign nor write what stands under a sig
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from psycopg import Connection
 
 from ingest.errors import InputError, RegistryError, ServerError
 from mrv.documents.statement import claims_of
@@ -19,21 +24,13 @@ from services.issuer import close, keys, stamped_issue, timestamps
 from services.issuer import documents as steps
 from services.issuer import external_signatures as accept
 from services.issuer import transitions as life
+from services.issuer.close import Closed
 from services.issuer.cosigning import require_enough
 from services.issuer.keys import LOG_KEY
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import signer_requests as queue
 from services.store.statements import statements
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
-    from uuid import UUID
-
-    from psycopg import Connection
-
-    from services.issuer.close import Closed
-    from services.store.statements.signer_requests import Answer, Request
+from services.store.statements.signer_requests import Answer, Request
 
 DEFECT = "defect"
 _FIRST_LOOK_S, _LAST_LOOK_S = 0.01, 0.25

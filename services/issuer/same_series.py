@@ -9,21 +9,18 @@ before that.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from psycopg import Connection
 
 from mrv.accounting.twin_series import LAGS, twins
 from mrv.methodologies import find
+from mrv.registry.project import Project, ProjectDevice
+from services.registry.entries import ProjectDevice as Entry
+from services.registry.entries import Registry
 from services.store.statements import statements
 from services.store.timeseries.same_energy import peaks, series, values_at
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from psycopg import Connection
-
-    from mrv.registry.project import Project, ProjectDevice
-    from services.registry.entries import ProjectDevice as Entry
-    from services.registry.entries import Registry
 
 CLAUSE = "tonne: no meter of another project says the same"
 _DAYS, _AGREE = 5, 3

@@ -8,14 +8,19 @@ again unless somebody says why: the reason then stands in the log.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from psycopg import Connection, Cursor
+
+from ingest.model import Fleet
 from mrv.calendar import utc_text
 from mrv.log.entries import DATA, arrival_part, data_entry
 from mrv.signatures import canonical
+from mrv.signatures.day_digests import Digest
 from mrv.statement.arrival import LATE_US, Arrived, rows_of
 from services.clock import now_us as clock_us
 from services.issuer import table_digests as records
@@ -23,23 +28,15 @@ from services.issuer.changes import Changes, compare, detail_of, sealed_leaves
 from services.issuer.close import snapshot
 from services.issuer.corrections import open_corrections
 from services.issuer.sealed_day_contents import PROMISED_US, SETTLE_US, Job, ended, parts_of
+from services.issuer.transitions import Signer
 from services.processing.rebuild import rebuild
 from services.settle import Plan
 from services.store.registry import load as registry
 from services.store.registry.factors import load_book
 from services.store.statements import sealed_days as seals
 from services.store.statements import transparency_log as log
+from services.store.statements.sealed_days import LateDay, Seal
 from services.store.timeseries.arrivals import by_day, by_hour
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
-
-    from psycopg import Connection, Cursor
-
-    from ingest.model import Fleet
-    from mrv.signatures.day_digests import Digest
-    from services.issuer.transitions import Signer
-    from services.store.statements.sealed_days import LateDay, Seal
 
 _AT_ONCE = 50
 

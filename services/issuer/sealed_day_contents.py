@@ -9,14 +9,18 @@ whatever it is for.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from psycopg import Connection, Cursor
 
+from ingest.model import Fleet
 from mrv.calendar import days, narrowed, utc_text
 from mrv.log.entries import Day
+from mrv.registry.project import ProjectDevice
 from mrv.signatures.day_digests import DayLeaf, Digest, digest_leaves
 from mrv.statement import evidence_rows
 from mrv.statement.device_days import intervals_digest, leaves, reading_leaves
@@ -25,14 +29,6 @@ from services.store.statements import sealed_days as seals
 from services.store.timeseries import readings
 from services.store.timeseries import register_checkpoints as marks
 from services.store.timeseries.interval_rows import intervals_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from psycopg import Connection, Cursor
-
-    from ingest.model import Fleet
-    from mrv.registry.project import ProjectDevice
 
 HOUR_US = 3_600_000_000
 # stragglers of a day have until then; what comes later is sealed as late

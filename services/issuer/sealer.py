@@ -8,25 +8,21 @@ a change by hand is logged, and tried again with the next round.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Self
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
 
 import psycopg
+from structlog.typing import FilteringBoundLogger
 
 from ingest.errors import InputError, ServerError
 from services.clock import now_us
 from services.issuer import timestamps
 from services.issuer import transitions as life
 from services.issuer.seal import seal
+from services.metrics import Metrics
+from services.pulse import Pulse
 from services.store.postgres.pool import connect
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from structlog.typing import FilteringBoundLogger
-
-    from services.metrics import Metrics
-    from services.pulse import Pulse
 
 EVERY_S = 3_600
 # a pipeline that starts has better things to do first

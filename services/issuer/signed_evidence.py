@@ -8,9 +8,13 @@ registry's keys and tells a register of energy at a synchronised time is taken.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from itertools import groupby
-from typing import TYPE_CHECKING
 
+from psycopg import Connection
+
+from ingest.model import Device
 from mrv.calendar import days, utc_text
 from mrv.documents.plan import SignedExtract, SignedRegister, SignedValueKept, SigningKeyNamed
 from mrv.errors import SignedValueError
@@ -18,19 +22,11 @@ from mrv.signed_values.packaging import Item, plain
 from mrv.signed_values.verification import VERIFIED, Checked, check_items
 from mrv.statement.signed_proof import energy_registers, keys_of, kind_of
 from services.store.messages import signed_values as store
+from services.store.messages.signed_values import Candidate
 from services.store.registry.entries_from_rows import load_meter_keys
 from services.store.statements.period_evidence import load_serials
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from datetime import datetime
-
-    from psycopg import Connection
-
-    from ingest.model import Device
-    from services.store.messages.signed_values import Candidate
-
-    _Tried = tuple[Candidate, Checked, Item]
+_Tried = tuple[Candidate, Checked, Item]
 
 # of all values of a pack; a batch of a minute's readings has some hundreds
 MOST_BYTES = 8 << 20

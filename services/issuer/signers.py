@@ -19,17 +19,14 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ingest.errors import InputError, ServerError
+from mrv.signatures.keyfile import Signs
 from mrv.signatures.keys import encode_multikey
 from services.settings import Settings
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from mrv.signatures.keyfile import Signs
 
 _WAIT_S = 30
 _MOST_SAID = 300

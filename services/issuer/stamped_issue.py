@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from psycopg import Connection
+
+from mrv.signatures.keys import EnrolledKey
 from mrv.statement.states import check_step
 from services.issuer import timestamps
 from services.issuer import transitions as life
+from services.issuer.documents import Signer
+from services.issuer.timestamps import Policy
 from services.store.statements import statements
-
-if TYPE_CHECKING:
-    from psycopg import Connection
-
-    from mrv.signatures.keys import EnrolledKey
-    from services.issuer.documents import Signer
-    from services.issuer.timestamps import Policy
 
 
 class Issued(NamedTuple):

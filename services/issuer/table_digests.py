@@ -8,26 +8,23 @@ as if it were right.  Append-only tables may only grow.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from psycopg import Connection
 
 from mrv import factors
 from mrv.factors.records import to_record
 from mrv.log.entries import FACTORS, RECORDS, RowHash, read_tables, tables_detail, tables_entry
+from mrv.model import Factor
 from mrv.signatures import canonical
 from services.issuer.close import CODE_VERSION, snapshot
+from services.issuer.transitions import Signer
 from services.store.messages.dead_letter_expiry import removed_of
 from services.store.postgres.row_hashes import IMPORTED, STATES, WRITTEN, hashes, older_than, tables
 from services.store.registry import load as registry
 from services.store.statements import transparency_log as log
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from psycopg import Connection
-
-    from mrv.model import Factor
-    from services.issuer.transitions import Signer
-    from services.store.statements.transparency_log import Entry
+from services.store.statements.transparency_log import Entry
 
 Rows = dict[str, dict[str, str]]
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+
+from psycopg import Connection
 
 from mrv.errors import LogError
 from mrv.log.merkle import inclusion_proof
@@ -15,13 +17,7 @@ from mrv.timestamps.token_summary import TokenSummary, shown
 from services.store.statements import evidence
 from services.store.statements import timestamp_tokens as stored
 from services.store.statements import transparency_log as log
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from psycopg import Connection
-
-    from services.store.statements.timestamp_tokens import Token
+from services.store.statements.timestamp_tokens import Token
 
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n?", re.DOTALL)
 

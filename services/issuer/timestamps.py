@@ -9,9 +9,12 @@ asked for again with each round of sealing, and by `tonne timestamp request`.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+from psycopg import Connection
 
 from ingest.errors import ServerError
 from mrv.errors import EnrolmentError, TimestampError
@@ -19,6 +22,7 @@ from mrv.log.note import signature_lines
 from mrv.signatures import canonical
 from mrv.signatures.authorities import StampRule, read_authorities
 from mrv.signatures.proof_form import time_of
+from mrv.signatures.trust_root import TrustRoot
 from mrv.timestamps import token as tokens
 from services.clock import now_us
 from services.issuer import trust
@@ -26,13 +30,6 @@ from services.issuer.documents import documents
 from services.issuer.timestamp_authority import ask, shown
 from services.settings import Settings, SettingsError
 from services.store.statements import timestamp_tokens as stored
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from psycopg import Connection
-
-    from mrv.signatures.trust_root import TrustRoot
 
 # how far this machine's clock and an authority's may be apart
 _APART = timedelta(minutes=5)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from psycopg import Connection, errors
 
@@ -19,6 +20,7 @@ from mrv.errors import EnrolmentError, SignatureError, StatementStateError
 from mrv.log.entries import EVIDENCE, evidence_entry
 from mrv.packs.pack import MANIFEST
 from mrv.signatures import canonical
+from mrv.signatures.keys import EnrolledKey
 from mrv.statement.approval import check_enough, people, sign_approval
 from mrv.statement.credentials import (
     Finding,
@@ -47,11 +49,6 @@ from services.store.registry.programme import issue_signatures
 from services.store.statements import carry_over as carried
 from services.store.statements import evidence, statements
 from services.store.statements import transparency_log as log
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from mrv.signatures.keys import EnrolledKey
 
 __all__ = [
     "Documents",

@@ -8,20 +8,16 @@ it names them; each newer one is taken by the rules of the one that is pinned.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from mrv.errors import EnrolmentError
 from mrv.signatures import canonical
+from mrv.signatures.keys import EnrolledKey
 from mrv.signatures.trust_root import TrustRoot, read_next, read_pinned, read_root, read_trusted
 from services.clock import now_us
 from services.settings import Settings
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
-    from mrv.signatures.keys import EnrolledKey
 
 
 def pinned(home: Path) -> Path:

@@ -8,21 +8,18 @@ a fleet as online that nobody has heard of since.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from prometheus_client import Counter
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from services.clock import now_us
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from services.issuer.audit import AuditReport
-    from services.metrics import Metrics
-    from services.store.api.webhooks import Waiting
-    from services.store.views.fleet_metrics import Gauges
+from services.issuer.audit import AuditReport
+from services.metrics import Metrics
+from services.store.api.webhooks import Waiting
+from services.store.views.fleet_metrics import Gauges
 
 _OVERDUE = "tonne_columnstore_overdue_chunks"
 _WITNESSES = "tonne_log_cosignatures_waiting_seconds"

@@ -15,18 +15,23 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import psycopg
+from psycopg import Connection
 
 from ingest.errors import TonneError
 from services.clock import now_us
 from services.issuer.audit import audit
 from services.issuer.watch_metrics import Looked
+from services.metrics import Metrics
 from services.processing import pv_outlook, silence_rates
 from services.processing.rebuild import rebuild
+from services.pulse import Pulse
 from services.settings import Settings, local_urls
 from services.settle import Plan
 from services.store.api import webhooks
@@ -41,14 +46,8 @@ from services.store.views import alarm_round, retention
 from services.store.views import fleet_metrics as gauges
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from psycopg import Connection
     from structlog.typing import FilteringBoundLogger
 
-    from services.metrics import Metrics
-    from services.pulse import Pulse
 
 LOOK_S = 30.0
 DAYS_S = 300.0

@@ -8,7 +8,9 @@ showed this auditor one history can never get another one signed.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from pathlib import Path
+
+from psycopg import Connection
 
 from ingest.errors import InputError
 from mrv.errors import EnrolmentError
@@ -17,15 +19,9 @@ from mrv.log.cosignature import cosign, cosignatures
 from mrv.log.note import NoteKey, signature_lines
 from mrv.log.witness import check_request, parse_request
 from mrv.signatures.keyfile import read_keyring
+from services.issuer.transitions import Signer
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import transparency_log as log
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from psycopg import Connection
-
-    from services.issuer.transitions import Signer
 
 
 def countersign(home: Path, request: str, keys: bytes, signer: Signer, now_s: int) -> str:

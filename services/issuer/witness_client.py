@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import httpx
 
@@ -19,12 +20,8 @@ from mrv.log.checkpoint import Checkpoint
 from mrv.log.cosignature import Cosignature, cosignatures
 from mrv.log.merkle import consistency_proof
 from mrv.log.note import signature_lines
+from mrv.log.policy import Member
 from mrv.log.witness import make_request
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mrv.log.policy import Member
 
 State = Literal["cosigned", "away", "refused", "contradicts"]
 _LARGEST = 65_536

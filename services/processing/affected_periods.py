@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
 from ingest.classes import QUANTITY_INDEX
-from ingest.model import HOUR_US
+from ingest.model import HOUR_US, Fleet, Frame, Int64, IntervalRows
 from mrv.environment import CLASSES
 from mrv.environment.air import DAY_REACH_HOURS
 from mrv.environment.clock import Day, day_of
 from mrv.environment.hours import NEEDED_US, covers_us, starts
 from services.store.timeseries.indicator_values import Span
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from ingest.model import Fleet, Frame, Int64, IntervalRows
 
 FLOW = QUANTITY_INDEX["flow"]
 PLANT = "wastewater_plant"

@@ -15,21 +15,17 @@ too, to the reading that ends it: it begins in the last interval that is written
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
+from psycopg import Cursor
 
 from ingest.model import INTERVAL_US, METERING, NULL, Fleet, IntervalRows
 from ingest.pipeline import LOOK_BACK_US, POWER_GAP_US, SPREAD_US
+from services.processing.reprocess import Remade
 from services.store.timeseries import register_checkpoints as marks
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from psycopg import Cursor
-
-    from services.processing.reprocess import Remade
-    from services.store.timeseries.register_checkpoints import Held
+from services.store.timeseries.register_checkpoints import Held
 
 _WEEK_US = LOOK_BACK_US + INTERVAL_US
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from psycopg import Connection
 
 from mrv.errors import ExportError
 from mrv.exports.entered import Authority, merged
 from services.registry.authority import changed_after_filing, entered_records
 from services.registry.entries import Registry
 from services.store.registry import authority
-
-if TYPE_CHECKING:
-    from psycopg import Connection
 
 
 def registered(conn: Connection, given: Authority) -> Authority:

@@ -9,10 +9,12 @@ meanwhile (`held`): the span that comes to them derives their rows.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+from psycopg import Connection, Cursor
 
+from ingest.model import Fleet, Int64
 from ingest.pipeline import MeterState
 from services.clock import now_us
 from services.processing import reprocess as late
@@ -22,21 +24,14 @@ from services.processing.affected_periods import Touched
 from services.processing.batch import Answered
 from services.processing.bounds import Span, spans
 from services.processing.parts import tried
+from services.processing.quality_pass import Quality
+from services.processing.store_readings import Arrived
+from services.settle import Plan
 from services.store.archive import catalog as archived
+from services.store.postgres.binary_copy import Words
 from services.store.statements import sealed_days as seals
 from services.store.timeseries import remake_requests as requests
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from psycopg import Connection, Cursor
-
-    from ingest.model import Fleet, Int64
-    from services.processing.quality_pass import Quality
-    from services.processing.store_readings import Arrived
-    from services.settle import Plan
-    from services.store.postgres.binary_copy import Words
-    from services.store.timeseries.interval_rows import BindingWords
+from services.store.timeseries.interval_rows import BindingWords
 
 
 class Backlog:

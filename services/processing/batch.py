@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ingest.decode import Rejected
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-
-    from ingest.model import Frame
-    from services.processing.quality_pass import Stored
-    from services.processing.reprocess import Remade
-    from services.settle import Settled
-    from services.store.messages.dead_letter_write import Letters
-    from services.store.timeseries.last_seen import Written as Heard
+from ingest.model import Frame
+from services.processing.quality_pass import Stored
+from services.processing.reprocess import Remade
+from services.settle import Settled
+from services.store.messages.dead_letter_write import Letters
+from services.store.timeseries.last_seen import Written as Heard
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,24 +8,19 @@ they are made.  What is too much waits in `remake_request`, a span at a time.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
+from psycopg import Cursor
 
 from ingest import classes
-from ingest.model import INTERVAL_US, NULL
+from ingest.model import INTERVAL_US, NULL, Fleet, Frame, Int32, Int64
 from ingest.pipeline import FROM_START, Bounds, MeterState
 from services.store.postgres.timestamps import FAR_US
 from services.store.timeseries import readings
 from services.store.timeseries.register_checkpoints import by_class
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from psycopg import Cursor
-
-    from ingest.model import Fleet, Frame, Int32, Int64
-    from services.store.timeseries.remake_requests import Request
+from services.store.timeseries.remake_requests import Request
 
 # derived rows that a commit holds, about 60 MB of memory
 MOST_ROWS = 60_000

@@ -18,14 +18,17 @@ Whoever has rows of its own to write opens the transaction and calls `write` in 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
+from psycopg import Connection, Cursor
 from psycopg.errors import UniqueViolation
 
+from ingest.decode import Rejected
+from ingest.model import Fleet, Frame, Int32
 from ingest.pipeline import FROM_START, MeterState
 from ingest.pipeline.meter_state import NEVER
 from ingest.pipeline.quality_state import NEAR_US
@@ -33,6 +36,7 @@ from services.clock import now_us
 from services.processing import reprocess as late
 from services.processing import station_indicators as stations
 from services.processing import windows
+from services.processing.affected_periods import Touched
 from services.processing.backlog import Backlog
 from services.processing.batch import Answered, Batch, Committed, Written
 from services.processing.bounds import expected
@@ -46,6 +50,7 @@ from services.settle import Plan, Settled, settle
 from services.store.archive import catalog as archived
 from services.store.messages import dead_letter_write as letters
 from services.store.messages import signed_values as signed
+from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.binary_copy import Words
 from services.store.postgres.timestamps import FAR_US
 from services.store.statements import sealed_days as seals
@@ -57,16 +62,6 @@ from services.store.timeseries import remake_requests as requests
 from services.store.timeseries.interval_rows import BindingWords
 from services.store.timeseries.last_seen import Seen
 from services.vault.errors import DamagedError, VaultError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-    from psycopg import Connection, Cursor
-
-    from ingest.decode import Rejected
-    from ingest.model import Fleet, Frame, Int32
-    from services.processing.affected_periods import Touched
-    from services.store.messages.dead_letter_write import Letters
 
 
 class Store:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
+from psycopg import Connection
+
+from services.registry.fields import Row
 from services.registry.invoices import Import, plan
 from services.store.registry import invoices
 from services.store.registry.load import load_projects
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from psycopg import Connection
-
-    from services.registry.fields import Row
 
 
 def deliver(conn: Connection, rows: Sequence[Row], author: str, *, write: bool = True) -> Import:

@@ -9,26 +9,23 @@ again each day: what dust took, from a year of days on, and ageing, from two.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from datetime import date
 from importlib.util import find_spec
 from multiprocessing import get_context
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from psycopg import Connection
 
 from mrv.errors import MethodologyError
 from mrv.exante.sun import Roof
 from mrv.performance.clear_sky import plane_w_m2
 from mrv.performance.degradation import year_on_year
 from mrv.performance.soiling import YEAR_D, Soiling, soiling
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import date
-
-    from psycopg import Connection
 
 _BACK_D = 35
 # of one round each: about ten seconds at most

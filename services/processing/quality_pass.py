@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+from psycopg import Cursor
+
+from ingest.model import Frame, Int32
 from ingest.pipeline import FROM_START, MeterState
 from ingest.pipeline.meter_state import NEVER
 from ingest.pipeline.quality_state import Watched
 from ingest.pipeline.quality_tests import Judged, judge
 from services.processing.rejudge import Changed, Rejudged, computed, rejudge
+from services.settle import Plan
+from services.store.messages.dead_letter_write import Letters
+from services.store.postgres.binary_copy import Words
 from services.store.postgres.timestamps import FAR_US
 from services.store.timeseries import quality_flags as flags
 from services.store.timeseries import quality_lookback as watched
 from services.store.timeseries.device_clocks import Clocks
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from psycopg import Cursor
-
-    from ingest.model import Frame, Int32
-    from services.settle import Plan
-    from services.store.messages.dead_letter_write import Letters
-    from services.store.postgres.binary_copy import Words
 
 
 @dataclass(slots=True)

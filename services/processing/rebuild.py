@@ -7,11 +7,13 @@ functions, so that what is compared never rests on what is being checked.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace as changed
 from math import isnan
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from psycopg import Connection, Cursor
 from psycopg.pq import TransactionStatus
 
 from ingest.classes import QUANTITIES
@@ -19,6 +21,7 @@ from ingest.model import INTERVAL_FIELDS, NULL, IntervalRows
 from ingest.pipeline import FROM_START, MeterState
 from ingest.pipeline.flags import CHANNELS, TESTS, Flags
 from ingest.pipeline.quality_state import Watched
+from mrv.accounting.emission_rows import EmissionRows
 from mrv.calendar import utc_text
 from mrv.environment import KINDS, Values
 from mrv.statement.metering_versions import FIRST, meter_of
@@ -36,13 +39,6 @@ from services.store.timeseries import quality_flags as flags
 from services.store.timeseries import readings
 from services.store.timeseries import register_checkpoints as marks
 from services.store.timeseries.interval_rows import BindingWords
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from psycopg import Connection, Cursor
-
-    from mrv.accounting.emission_rows import EmissionRows
 
 AT_ONCE = 20
 EMISSIONS = "interval_emission"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg
+from psycopg import Connection
 
 from ingest.errors import RegistryError
 from services.registry.document import document
+from services.registry.entries import Entry, Registry
 from services.registry.files import Incoming
 from services.registry.plan import Plan, plan
 from services.store.postgres.jsonb import jsonb
@@ -16,11 +18,6 @@ from services.store.registry.authority import issued
 from services.store.registry.entries_from_rows import load_registry
 from services.store.registry.method_lives import write_lives
 from services.store.registry.write import write_entries
-
-if TYPE_CHECKING:
-    from psycopg import Connection
-
-    from services.registry.entries import Entry, Registry
 
 
 def import_registry(

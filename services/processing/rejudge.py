@@ -9,30 +9,25 @@ can reach: the reading before may now be a spike, and the runs after it may have
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from psycopg import Cursor
 
 from ingest import classes
 from ingest.pipeline import FROM_START
 from ingest.pipeline.flags import Flags
 from ingest.pipeline.quality_state import NEAR_US, Watched, runs_of
 from ingest.pipeline.quality_tests import Judged, judge
+from services.settle import Plan
+from services.store.postgres.binary_copy import Words
 from services.store.postgres.timestamps import FAR_US
 from services.store.timeseries import quality_flags as flags
 from services.store.timeseries import quality_lookback as watched
 from services.store.timeseries import readings
 from services.store.timeseries import register_checkpoints as marks
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from psycopg import Cursor
-
-    from services.settle import Plan
-    from services.store.postgres.binary_copy import Words
-
 
 _NEXT = 2
 

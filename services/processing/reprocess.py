@@ -8,10 +8,11 @@ that changed.  Runs inside the transaction that stored the readings.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
+from psycopg import Cursor
 
 from ingest.model import INTERVAL_US, IntervalRows
 from ingest.pipeline import (
@@ -24,18 +25,12 @@ from ingest.pipeline import (
     meter,
 )
 from services.settle import Part, Plan
+from services.store.postgres.binary_copy import Words
 from services.store.postgres.timestamps import FAR_US
 from services.store.timeseries import interval_rows as derived
 from services.store.timeseries import readings
 from services.store.timeseries import register_checkpoints as marks
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
-
-    from psycopg import Cursor
-
-    from services.store.postgres.binary_copy import Words
-    from services.store.timeseries.interval_rows import BindingWords
+from services.store.timeseries.interval_rows import BindingWords
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 import msgspec
+from psycopg import Cursor
 
+from ingest.decode import Rejected
+from ingest.model import Fleet
 from ingest.mqtt.topics import device_of
 from ingest.reading import SIGNED_VALUE
 from mrv.errors import SignedValueError
@@ -21,16 +24,8 @@ from mrv.signed_values.meter_keys import parse_key
 from mrv.signed_values.packaging import Item, plain
 from mrv.signed_values.verification import DatedKey, check_item, of_device
 from services.logs import get_logger
+from services.store.messages.dead_letter_write import Letters
 from services.store.registry.entries_from_rows import load_meter_keys
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from psycopg import Cursor
-
-    from ingest.decode import Rejected
-    from ingest.model import Fleet
-    from services.store.messages.dead_letter_write import Letters
 
 _ENDED = "ended"
 _TOLD = 100

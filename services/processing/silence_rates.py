@@ -8,24 +8,20 @@ registry or this program changes, and once a day, since largest intervals may gr
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+
+from psycopg import Connection
 
 from ingest.errors import TonneError
+from ingest.model import Fleet
 from mrv.accounting.silence import Seen, SilenceRate, silence_rates
 from mrv.calendar import zone
+from mrv.model import Factors
+from mrv.registry.project import Project
 from services.store.registry import load as registry
 from services.store.registry.factors import load_book
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from psycopg import Connection
-
-    from ingest.model import Fleet
-    from mrv.model import Factors
-    from mrv.registry.project import Project
 
 _FRESH = (
     "SELECT FROM silence_rate_made WHERE registry = %s AND version = %s"

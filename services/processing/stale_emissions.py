@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from psycopg import Connection
 
 from mrv.accounting.device_bindings import segments
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from psycopg import Connection
-
-    from services.settle import Plan
+from services.settle import Plan
 
 
 class Stale(NamedTuple):

@@ -8,10 +8,11 @@ hourly values, in the transaction that stored the readings.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
+from psycopg import Cursor
 
 from ingest.model import HOUR_US, Fleet, IntervalRows
 from mrv import environment
@@ -21,19 +22,13 @@ from mrv.environment.clock import Day, day_of
 from mrv.environment.hours import NEEDED_US, covers_us, starts
 from mrv.environment.water import Flow
 from services.processing.affected_periods import FLOW, PLANT, Touched
+from services.store.postgres.binary_copy import Words
 from services.store.timeseries import indicator_values as indicator_rows
 from services.store.timeseries import readings
 from services.store.timeseries.indicator_values import Span, of_spans
 from services.store.timeseries.register_checkpoints import by_class
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from psycopg import Cursor
-
-    from services.store.postgres.binary_copy import Words
-
-    Flows = Mapping[int, Mapping[int, Flow]]
+Flows = Mapping[int, Mapping[int, Flow]]
 
 _REMADE_US = 30 * 24 * HOUR_US
 

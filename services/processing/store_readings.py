@@ -8,26 +8,21 @@ and archived, and a reading with other values is refused as a conflict.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from psycopg import Cursor
 
 from ingest.decode import Rejected
+from ingest.model import Fleet, Frame, Int64
 from services.processing.affected_periods import Touched
+from services.processing.batch import Batch, Committed
 from services.processing.rejudge import Changed
 from services.store.archive import archived_readings as cold
+from services.store.postgres.binary_copy import Words
 from services.store.postgres.timestamps import FAR_US, stamp
 from services.store.timeseries import day_marks, readings
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-
-    from psycopg import Cursor
-
-    from ingest.model import Fleet, Frame, Int64
-    from services.processing.batch import Batch, Committed
-    from services.store.postgres.binary_copy import Words
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,21 +9,17 @@ the readings of today must not wait for that.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
+from psycopg import Connection
 
 from ingest.decode import Rejected
+from ingest.model import Fleet, Int64
 from ingest.pipeline.meter_state import NEVER
+from services.processing.batch import Batch
 from services.store.archive import archived_readings as cold
 from services.store.archive import catalog as archived
 from services.store.postgres.timestamps import FAR_US
-
-if TYPE_CHECKING:
-    from psycopg import Connection
-
-    from ingest.model import Fleet, Int64
-    from services.processing.batch import Batch
 
 
 def without_archived(connection: Connection, fleet: Fleet, batch: Batch, why: str) -> Batch:

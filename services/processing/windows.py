@@ -8,8 +8,11 @@ is put off.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+from psycopg import Cursor
 
 from ingest.model import INTERVAL_US, Fleet
 from ingest.pipeline import FROM_START, MeterState
@@ -18,17 +21,11 @@ from services.processing.agreement import agreed
 from services.processing.bounds import AHEAD_US, Span, rows_between
 from services.processing.rejudge import Changed
 from services.processing.reprocess import Remade, remake
+from services.settle import Plan
 from services.store.postgres.timestamps import FAR_US
 from services.store.timeseries import readings
 from services.store.timeseries.register_checkpoints import by_class
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from psycopg import Cursor
-
-    from services.settle import Plan
-    from services.store.timeseries.remake_requests import Request
+from services.store.timeseries.remake_requests import Request
 
 _LONGER = 4
 

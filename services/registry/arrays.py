@@ -8,17 +8,14 @@ gives other values and no `arrays` gives them from the time of its import on.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from services.registry.entries import ARRAY_KEYS, Device, PvArray, Registry, array_fields
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import datetime
-
-    from services.registry.fields import Row
+from services.registry.fields import Row
 
 CLASS = "pv_inverter"
 _MAX_DC_W = 10**12

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from mrv.accounting.owner_inputs import is_monitored
 from mrv.calendar import local_date, midnight_us, zones
 from mrv.errors import MethodologyError
 from mrv.methodologies import find
 from mrv.parameters.inputs import read
+from mrv.parameters.specs import ParameterSpec
+from mrv.registry.project import Sample
 from services.registry.entries import Key, Project, Published, Registry, place
 from services.registry.service_times import timezone
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from mrv.parameters.specs import ParameterSpec
-    from mrv.registry.project import Sample
 
 
 def factors(stored: Registry, given: Registry) -> Iterator[tuple[Key, str]]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
+from mrv.registry.article6_transfer import TransferClass
+from mrv.registry.project import Calibration
 from services.registry import authority, monitoring, wire
 from services.registry.entries import (
     CHECK_PERCENT,
@@ -27,12 +30,6 @@ from services.registry.entries import (
     array_fields,
 )
 from services.registry.located import NUMBER
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from mrv.registry.article6_transfer import TransferClass
-    from mrv.registry.project import Calibration
 
 
 def document(entry: Entry) -> dict[str, Any]:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, ClassVar
 
 from mrv.calendar import joined
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from datetime import date, datetime
-    from decimal import Decimal
-
-    from mrv.exports.entered import Acceptance, Authorization, Facility, Registration, Submission
-    from mrv.registry.article6_transfer import TransferClass
-    from mrv.registry.monitoring_plan import Version
-    from mrv.registry.project import Calibration, Sample
+from mrv.exports.entered import Acceptance, Authorization, Facility, Registration, Submission
+from mrv.registry.article6_transfer import TransferClass
+from mrv.registry.monitoring_plan import Version
+from mrv.registry.project import Calibration, Sample
 
 Key = tuple[str, str]  # kind and id
 CHECK_PERCENT = 2
+_LISTS = ("arrays", "calibrations", "meter_keys", "quality", "ratings", "replacements")
 ARRAY_KEYS = ("dc_power_w", "tilt", "azimuth", "temperature_coefficient_percent")
 
 
@@ -391,63 +389,42 @@ def _keep_lists(entry: Entry, stored: Entry | None) -> Entry:
     """What a file does not speak of stays as it is: certificates, swaps, limits, plan versions."""
     if isinstance(entry, Project):
         before = stored if isinstance(stored, Project) else None
-        held = before.monitoring if before else None
-        boundary = entry.boundary
-        if boundary is None:
-            boundary = (before.boundary if before else None) or ()
-        samples = (before.laboratory if before else None) or ()
         return replace(
             entry,
-            monitoring=merged(held or (), entry.monitoring),
-            boundary=boundary,
-            laboratory=with_samples(samples, entry.laboratory),
+            monitoring=merged(before.monitoring or () if before else (), entry.monitoring),
+            boundary=_held(entry, before, "boundary"),
+            laboratory=with_samples(before.laboratory or () if before else (), entry.laboratory),
             documents={**(before.documents or {} if before else {}), **(entry.documents or {})},
         )
     if isinstance(entry, Site):
-        later = entry.timezones
-        if later is None and isinstance(stored, Site):
-            later = stored.timezones
-        return replace(entry, timezones=later or None)
+        before_site = stored if isinstance(stored, Site) else None
+        return replace(entry, timezones=_held(entry, before_site, "timezones") or None)
     return _keep_of_device(entry, stored) if isinstance(entry, Device) else entry
 
 
 def _keep_of_device(entry: Device, stored: Entry | None) -> Device:
     known = stored if isinstance(stored, Device) else None
-    calibrations, replacements, quality = entry.calibrations, entry.replacements, entry.quality
-    if calibrations is None:
-        calibrations = (known.calibrations if known else None) or ()
-    if replacements is None:
-        replacements = (known.replacements if known else None) or ()
-    if quality is None:
-        quality = (known.quality if known else None) or ()
-    ratings = entry.ratings
-    if ratings is None:
-        ratings = (known.ratings if known else None) or ()
-    meter_keys = entry.meter_keys
-    if meter_keys is None:
-        meter_keys = (known.meter_keys if known else None) or ()
-    arrays = entry.arrays
-    if arrays is None:
-        arrays = (known.arrays if known else None) or ()
+    held = {name: _held(entry, known, name) for name in _LISTS}
+    arrays = held["arrays"]
     modules = array_fields(arrays[-1]) if arrays else dict.fromkeys(ARRAY_KEYS)
     return replace(
         entry,
-        arrays=arrays,
+        **held,
         dc_power_w=_said(entry.dc_power_w, modules["dc_power_w"]),
         tilt=_said(entry.tilt, modules["tilt"]),
         azimuth=_said(entry.azimuth, modules["azimuth"]),
         temperature_coefficient_percent=_said(
             entry.temperature_coefficient_percent, modules["temperature_coefficient_percent"]
         ),
-        calibrations=calibrations,
-        replacements=replacements,
-        quality=quality,
-        ratings=ratings,
-        meter_keys=meter_keys,
         # files of 0.1.0 do not speak of them
         maker=entry.maker or (known.maker if known else None),
         model=entry.model or (known.model if known else None),
     )
+
+
+def _held(entry: Entry, stored: Entry | None, name: str) -> Any:
+    """Return the list that a file gives, else the one that is stored, else an empty one."""
+    return _said(getattr(entry, name), getattr(stored, name, None)) or ()
 
 
 def _said(own: Any, before: Any) -> Any:

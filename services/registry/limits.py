@@ -7,19 +7,16 @@ that says nothing, or the opposite of another, is refused where it stands.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from ingest import classes
+from ingest.classes import Channel, DeviceClass
 from ingest.errors import ProfileError
 from ingest.limits import NAMES
 from ingest.pipeline.flags import TIME
 from services.registry.entries import Quality
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from ingest.classes import Channel, DeviceClass
-    from services.registry.fields import Row
+from services.registry.fields import Row
 
 _OWN = ("channel", "from", "reason")
 _GAUGES_ONLY = (

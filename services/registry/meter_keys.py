@@ -9,19 +9,14 @@ meter was taken away.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from mrv.errors import SignedValueError
 from mrv.signed_values.meter_keys import parse_key
 from mrv.signed_values.verification import DatedKey
 from services.registry.entries import Device, MeterKey, Registry
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from services.registry.fields import Row
-
+from services.registry.fields import Row
 
 ENDED = "ended"
 

@@ -7,18 +7,14 @@ What was registered before these rules stays, and is named as what is to be mend
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from ingest import classes
 from mrv.errors import MethodologyError
 from mrv.methodologies import find
+from services.registry.entries import Device, Project, Registry
 from services.registry.finding import Finding
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from services.registry.entries import Device, Project, Registry
 
 _SHOWN = 5
 

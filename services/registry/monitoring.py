@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from mrv.registry.monitoring_plan import Line, Version
 from mrv.registry.plan_departures import departures, imprecise
 from mrv.statement.conformity import meter
+from services.registry.entries import Device, Project
+from services.registry.fields import Row
 from services.registry.finding import Finding
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from services.registry.entries import Device, Project
-    from services.registry.fields import Row
 
 _KEYS = ("parameter", "device", "channel", "option", "frequency", "accuracy_class", "qa_qc",
          "responsible")  # fmt: skip

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from mrv.errors import FactorError
 from mrv.factors.records import factor_of
@@ -33,11 +34,7 @@ from services.registry.entries import (
     place,
 )
 from services.registry.fields import MAX_WHOLE, Row
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from services.registry.wire import Register
+from services.registry.wire import Register
 
 Item = TypeVar("Item")
 MAX_EXPECTED = 10**15

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
+from mrv.exports.contradictions import Credited
 from services.registry import arrays, authority, meter_keys, meters, monitoring, ratings, rules
 from services.registry import closed as closed_rules
 from services.registry.entries import Device, Entry, Key, Project, Published, Registry
+from services.registry.files import Incoming
 from services.registry.service_times import timezone
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from mrv.exports.contradictions import Credited
-    from services.registry.files import Incoming
 
 
 @dataclass(frozen=True, slots=True)

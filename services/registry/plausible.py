@@ -8,16 +8,12 @@ before somebody has looked, so the registry says it at once.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from mrv.exante.yields import DC_TO_AC, HIGHEST_PV_FACTOR, HOURS_PER_YEAR
+from services.registry.entries import Device, Modules, Project
 from services.registry.finding import Finding
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from services.registry.entries import Device, Modules, Project
 
 
 def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:

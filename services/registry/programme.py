@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from mrv.registry import programme_systems as systems
+from services.registry.entries import Action, Device, Programme, Project, Registry, Site
 from services.registry.finding import Finding
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from services.registry.entries import Action, Device, Programme, Project, Registry, Site
 
 # What a park's members exchange, and what lies around them.
 FLOWS = ("energy", "heat", "water", "waste")

@@ -8,17 +8,13 @@ the time of its import on.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from datetime import datetime
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from services.registry.entries import Device, Rating, Registry
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from datetime import datetime
-
-    from services.registry.fields import Row
+from services.registry.fields import Row
 
 MAX_RATED_W = 10**12
 

@@ -8,21 +8,24 @@ remedy.  Warnings do not block an import unless it is strict.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from difflib import get_close_matches
 from fractions import Fraction
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from ingest import classes, profiles
 from ingest.errors import RegistryError
 from ingest.model import INTERVAL_US
 from ingest.mqtt import templates
+from ingest.mqtt.templates import Template
 from mrv import factors
 from mrv.calendar import midnight_us
 from mrv.errors import FactorError
+from mrv.factors import FactorBook
 from mrv.factors.records import factor_of
+from mrv.model import Factor
 from services.registry import meters, monitoring, needs, plausible, programme
 from services.registry.entries import Device, Project, ProjectDevice, Registry, Site, Topic
 from services.registry.finding import Finding
@@ -41,13 +44,6 @@ _SERIES = {
 _APART = 7
 # hours of the longest day: boards add up today and the day before from no more than that
 _LONGEST = 26
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from ingest.mqtt.templates import Template
-    from mrv.factors import FactorBook
-    from mrv.model import Factor
 
 
 def check(registry: Registry) -> Iterator[Finding]:

@@ -8,19 +8,15 @@ what it knows.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from ingest import classes, profiles
+from ingest.classes import DeviceClass
 from ingest.errors import RegistryError
 from mrv import methodologies
+from mrv.model import Methodology
 from services.nearest import did_you_mean
 from services.registry import arrays, wire
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from ingest.classes import DeviceClass
-    from mrv.model import Methodology
 
 # the generator of P-256, a point that nobody has the secret of
 _KEY = "036b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296"

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
+from services.sewers.assets import Asset, Cell
 from services.sewers.rows import COLUMNS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from services.sewers.assets import Asset, Cell
 
 _CSV = (*COLUMNS, "lon", "lat", "path")
 

@@ -7,13 +7,10 @@ operations: the figures are pvlib's to the last bit.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-if TYPE_CHECKING:
-    from services.simulator.model import Floats
-    from services.simulator.sun import Sun
+from services.simulator.model import Floats
+from services.simulator.sun import Sun
 
 _SOLAR_CONSTANT = 1366.1  # [W/m2]
 _LEAST_COSINE = 0.065  # of the zenith, for the clearness index

@@ -8,12 +8,9 @@ operating temperature of photovoltaic modules", 2008.  In pvlib's order of opera
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-if TYPE_CHECKING:
-    from services.simulator.model import Floats
+from services.simulator.model import Floats
 
 _REFERENCE_C = 25.0
 _REFERENCE_EFFICIENCY = 0.9637

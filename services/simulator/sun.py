@@ -14,12 +14,10 @@ import csv
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from services.simulator.model import Floats
+from services.simulator.model import Floats
 
 _DELTA_T_S = 67.0  # terrestrial time less UT1
 _PRESSURE_HPA = 1013.25

@@ -8,25 +8,21 @@ retried in place, and a process that ends when anything else goes wrong.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import faust
 from faust.auth import OAuthCredentials
 
 from services.intake.kafka_client import Tokens
 from services.kafka_access import TOKEN, KafkaAccess
-from services.stream.consumer import transport
+from services.stream.commit_thread import Storing
+from services.stream.consumer import TakeOver, transport
 from services.stream.gathering import gathered
 from services.stream.records import Record
+from services.stream.sharing import Sharing
 from services.stream.topic_view import FRESH_MS
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
-    from pathlib import Path
-
-    from services.stream.commit_thread import Storing
-    from services.stream.consumer import TakeOver
-    from services.stream.sharing import Sharing
 
 GROUP = "tonne-worker"
 SESSION_S = 30.0

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import faust
+from structlog.typing import FilteringBoundLogger
 
 from ingest.errors import ServerError
+from services.metrics import Metrics
+from services.settings import Settings
 from services.stream.app import build_app
+from services.stream.chain import StreamChain
 from services.stream.commit_thread import Storing
 from services.stream.continuity import Continuity
 from services.stream.lag import Lag
@@ -15,16 +21,6 @@ from services.stream.progress import Progress
 from services.stream.sharing import Sharing
 from services.stream.stored_offsets import StoredOffsets
 from services.stream.topic_view import TopicView
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import faust
-    from structlog.typing import FilteringBoundLogger
-
-    from services.metrics import Metrics
-    from services.settings import Settings
-    from services.stream.chain import StreamChain
 
 
 @dataclass(frozen=True, slots=True)

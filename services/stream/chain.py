@@ -9,11 +9,16 @@ the partition goes on.
 from __future__ import annotations
 
 import hashlib
+import threading
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+
+from psycopg import Connection
+from structlog.typing import FilteringBoundLogger
 
 from ingest.sparkplug import Rules
+from ingest.wire import Parcel
 from mrv import factors
 from services.clock import now_us
 from services.intake.batch_metrics import count_commit, count_messages
@@ -24,30 +29,20 @@ from services.intake.registry_watch import Plans, RegistryWatch, names_unknown
 from services.intake.retry import PULSE
 from services.intake.sparkplug import SparkplugNodes, Turn
 from services.intake.writer_lock import share
+from services.metrics import Metrics
 from services.processing.batch import Batch
 from services.store.messages.dead_letter_write import DAY_BYTES
 from services.store.stream.offsets import Position, VisitedError
+from services.store.stream.topic_source import Source
 from services.store.timeseries.last_seen import see
+from services.stream.dead_letter_topic import DeadTopic
 from services.stream.own_partitions import OwnPartitions
 from services.stream.partition_map import Homes
 from services.stream.read import joined, read_records, refusals, together
 from services.stream.records import Record, Spoiled, portions, small
 from services.stream.registry_version import Version, answer_requests
 from services.stream.sparkplug import swept
-from services.stream.write import write
-
-if TYPE_CHECKING:
-    import threading
-    from collections.abc import Mapping, Sequence
-
-    from psycopg import Connection
-    from structlog.typing import FilteringBoundLogger
-
-    from ingest.wire import Parcel
-    from services.metrics import Metrics
-    from services.store.stream.topic_source import Source
-    from services.stream.dead_letter_topic import DeadTopic
-    from services.stream.write import Step
+from services.stream.write import Step, write
 
 # so long rows that devices wait for are worked on before the next records
 _AT_ONCE_S = 1.0

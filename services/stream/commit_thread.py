@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from services.stream.chain import StreamChain
-    from services.stream.records import Record
+from services.stream.chain import StreamChain
+from services.stream.records import Record
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")

@@ -9,20 +9,17 @@ knows, and asking it is also how a partition becomes ours.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 
+from services.stream.sharing import Sharing
 from services.stream.topic_view import AwayError
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
-
-    from services.stream.sharing import Sharing
-
-    TakeOver = Callable[[Mapping[int, int], int], Awaitable[Mapping[int, int]]]
+TakeOver = Callable[[Mapping[int, int], int], Awaitable[Mapping[int, int]]]
 
 
 FETCH_WAIT_MS = 100

@@ -7,16 +7,12 @@ an election of a leader that was behind; reading on would take new records for s
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping
+
+from structlog.typing import FilteringBoundLogger
 
 from ingest.errors import ServerError
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-
-    from structlog.typing import FilteringBoundLogger
-
-    from services.stream.topic_view import TopicView
+from services.stream.topic_view import TopicView
 
 REMEDY = "give bridges and workers a new --topic; devices send again what has no receipt"
 

@@ -8,22 +8,17 @@ twice: its key names partition and offset.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import threading
+from collections.abc import Sequence
 
 from aiokafka.errors import KafkaError
+from structlog.typing import FilteringBoundLogger
 
 from services.intake.producer import MAX_RECORD, Outgoing, Producer
 from services.intake.retry import ServerRetry, any_of
-
-if TYPE_CHECKING:
-    import threading
-    from collections.abc import Sequence
-
-    from structlog.typing import FilteringBoundLogger
-
-    from services.kafka_access import KafkaAccess
-    from services.pulse import Pulse
-    from services.stream.records import Spoiled
+from services.kafka_access import KafkaAccess
+from services.pulse import Pulse
+from services.stream.records import Spoiled
 
 
 class DeadTopic:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import for_code
 
 from ingest.errors import ServerError
 from services.intake.kafka_client import words
 from services.intake.topics import administering
-
-if TYPE_CHECKING:
-    from services.kafka_access import KafkaAccess
+from services.kafka_access import KafkaAccess
 
 
 async def assigned(kafka: KafkaAccess, group: str, topic: str) -> set[int]:

@@ -11,21 +11,17 @@ ends the worker.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+
+from structlog.typing import FilteringBoundLogger
 
 from services.intake.retry import PULSE
+from services.metrics import Metrics
+from services.stream.commit_thread import Storing
+from services.stream.continuity import Continuity
+from services.stream.sharing import Sharing
+from services.stream.stored_offsets import StoredOffsets
 from services.stream.topic_view import AwayError, TopicView
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from structlog.typing import FilteringBoundLogger
-
-    from services.metrics import Metrics
-    from services.stream.commit_thread import Storing
-    from services.stream.continuity import Continuity
-    from services.stream.sharing import Sharing
-    from services.stream.stored_offsets import StoredOffsets
 
 EVERY_S = 5.0
 ASK_AGAIN_S = 20.0  # a rebalance takes a few seconds, and a leader's view may be ten old

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from psycopg import Connection
+from structlog.typing import FilteringBoundLogger
+
+from ingest.model import Fleet
 from ingest.wire import partition_of
 from services.store.stream import offsets
 from services.store.stream import topic_source as source
+from services.store.stream.offsets import Position
 from services.store.stream.topic_source import Source
 from services.stream.sequence import Following, begin
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from psycopg import Connection
-    from structlog.typing import FilteringBoundLogger
-
-    from ingest.model import Fleet
-    from services.store.stream.offsets import Position
 
 
 class OwnPartitions:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
+from ingest.model import Device, Fleet, Frame, Int32
 from ingest.wire import partition_of
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
-
-    from ingest.model import Device, Fleet, Frame, Int32
 
 
 class Homes:

@@ -8,16 +8,12 @@ records before it and stores none is not, whatever its port answers.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from services.intake.retry import PULSE
+from services.pulse import Pulse
+from services.stream.commit_thread import Storing
 from services.stream.topic_view import AwayError, TopicView
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from services.pulse import Pulse
-    from services.stream.commit_thread import Storing
 
 ASK_S = 10.0
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
 
 from ingest.decode import SPARKPLUG, Rejected
+from ingest.model import Fleet
 from ingest.wire import Parcel, join
+from services.intake.sparkplug import Turn
 from services.store.messages.dead_letter_write import Letters
+from services.store.stream.offsets import Position
+from services.stream.partition_map import Homes
 from services.stream.records import Record, Spoiled, read
 from services.stream.sparkplug import read_nodes
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from ingest.model import Fleet
-    from services.intake.sparkplug import Turn
-    from services.store.stream.offsets import Position
-    from services.stream.partition_map import Homes
 
 
 def read_records(

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
+from structlog.typing import FilteringBoundLogger
 
 from services.intake.kafka_client import client_options, unreachable
+from services.kafka_access import KafkaAccess
 from services.stream.records import MAX_BYTES, Record
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
-
-    from structlog.typing import FilteringBoundLogger
-
-    from services.kafka_access import KafkaAccess
 
 _WAIT_MS = 1_000
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ingest.codec_detection import UNREAD
 from ingest.decode import Rejected
+from ingest.model import Fleet
 from ingest.wire import Parcel, WireError, decode
 from services.clock import now_us
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from ingest.model import Fleet
 
 MAX_BYTES = 2_000_000  # about 10,000 messages of 12 channels
 

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from psycopg import Connection
+
+from ingest.model import Fleet
 from services.processing.batch import Committed
+from services.processing.commit import Store
 from services.store.stream import offsets
-
-if TYPE_CHECKING:
-    from psycopg import Connection
-
-    from ingest.model import Fleet
-    from services.processing.commit import Store
-    from services.stream.own_partitions import OwnPartitions
-    from services.stream.partition_map import Homes
+from services.stream.own_partitions import OwnPartitions
+from services.stream.partition_map import Homes
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+
+from psycopg import Connection
+from structlog.typing import FilteringBoundLogger
 
 from ingest.sparkplug import Rules
 from mrv import factors
@@ -22,8 +25,10 @@ from services.intake.registry_watch import RegistryWatch, load_plan, names_unkno
 from services.intake.sparkplug import SparkplugNodes, Turn
 from services.intake.topics import partitions as count_partitions
 from services.intake.writer_lock import share
+from services.processing.batch import Committed
 from services.processing.commit import Store
 from services.processing.parts import UNSTORABLE
+from services.settings import Settings
 from services.store.stream import offsets
 from services.store.stream import topic_source as source
 from services.store.stream.topic_source import Source
@@ -34,15 +39,6 @@ from services.stream.record_range import Since, past
 from services.stream.records import Record, portions
 from services.stream.registry_version import Version
 from services.stream.sparkplug import MISSING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from psycopg import Connection
-    from structlog.typing import FilteringBoundLogger
-
-    from services.processing.batch import Committed
-    from services.settings import Settings
 
 
 @dataclass(slots=True)

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+
+from psycopg import Connection
+from structlog.typing import FilteringBoundLogger
 
 from ingest.errors import TonneError
 from services.store.stream import offsets
+from services.store.stream.offsets import Position
 from services.stream.records import Record, in_sequence
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from psycopg import Connection
-    from structlog.typing import FilteringBoundLogger
-
-    from services.store.stream.offsets import Position
 
 AHEAD_S = 30.0
 

@@ -8,21 +8,17 @@ that holds it has them all, with the database beside it that keeps the session.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from ingest.decode import SPARKPLUG
+from ingest.model import Fleet
 from ingest.mqtt.topics import Router
 from ingest.pipeline.admit import admit
 from ingest.wire import Parcel
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from ingest.model import Fleet
-    from services.intake.sparkplug import Turn
-    from services.stream.records import Spoiled
+from services.intake.sparkplug import Turn
+from services.stream.records import Spoiled
 
 MISSING = ("birth_missing", "sequence_gap")
 

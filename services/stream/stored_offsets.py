@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import psycopg
+from psycopg import Connection
 
 from ingest.errors import ServerError
 from services.store.postgres.pool import connect
 from services.store.stream import offsets
-
-if TYPE_CHECKING:
-    from psycopg import Connection
 
 
 class StoredOffsets:

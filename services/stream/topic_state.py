@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ingest.errors import ServerError
 from services.intake.kafka_client import run_once
+from services.kafka_access import KafkaAccess
 from services.stream.group_view import assigned
 from services.stream.topic_view import AwayError, TopicView
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from services.kafka_access import KafkaAccess
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,23 +9,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.client import CoordinationType
 from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError, UnsupportedVersionError
 
 from services.intake.kafka_client import Reasons, client_options, without_leader, words
+from services.kafka_access import KafkaAccess
 from services.stream.records import MAX_BYTES
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
-
-    from services.kafka_access import KafkaAccess
-
-    _T = TypeVar("_T")
+_T = TypeVar("_T")
 
 ANSWER_S = 10.0
 FRESH_MS = 10_000  # how old what is known of partitions may be

@@ -11,32 +11,29 @@ import asyncio
 import contextlib
 import signal
 import threading
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
+
+import faust
+from structlog.typing import FilteringBoundLogger
 
 from ingest.errors import InputError, ServerError
 from services.intake.retry import GaveUpError
 from services.intake.sparkplug import sparkplug_nodes
 from services.intake.start import quiet_stop, wait_for_server
 from services.intake.topics import dead, partitions
+from services.metrics import Metrics
+from services.settings import Settings
 from services.store.stream.offsets import FencedError
 from services.store.stream.topic_source import Source
 from services.stream.app import GROUP, SESSION_S
 from services.stream.assembly import Member, Parts
 from services.stream.chain import StreamChain
+from services.stream.commit_thread import Storing
 from services.stream.dead_letter_topic import DeadTopic
+from services.stream.progress import Progress
 from services.stream.sequence import MissingError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import faust
-    from structlog.typing import FilteringBoundLogger
-
-    from services.metrics import Metrics
-    from services.settings import Settings
-    from services.stream.commit_thread import Storing
-    from services.stream.progress import Progress
 
 _T = TypeVar("_T")
 IDLE_S = 2.0

@@ -12,25 +12,21 @@ becomes a dead letter.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
+from psycopg import Connection, Cursor
+
+from services.intake.sparkplug import Turn
+from services.processing.batch import Batch, Committed
 from services.processing.parts import in_parts
 from services.store.stream import offsets
+from services.store.stream.offsets import Position
+from services.stream.own_partitions import OwnPartitions
+from services.stream.registry_version import Version
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from psycopg import Connection, Cursor
-
-    from services.intake.sparkplug import Turn
-    from services.processing.batch import Batch, Committed
-    from services.store.stream.offsets import Position
-    from services.stream.own_partitions import OwnPartitions
-    from services.stream.registry_version import Version
-
-    # where a partition stands, the next record after a batch, SHA-256 of the batch's last record
-    Step = tuple[Position, int, bytes | None]
+# where a partition stands, the next record after a batch, SHA-256 of the batch's last record
+Step = tuple[Position, int, bytes | None]
 
 
 def write(

@@ -5,17 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from ingest.errors import InputError
 from mrv.errors import MrvError
 from mrv.log.checkpoint import Checkpoint, verify_checkpoint
+from mrv.log.note import NoteKey
 from mrv.signatures.merkle_tree import CompactRange
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from mrv.log.note import NoteKey
 
 _STATE = "state.json"
 

@@ -9,18 +9,15 @@ can check the file by itself.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping
+from datetime import date
+from typing import Any, NamedTuple
 
 from mrv.calendar import utc_text
 from mrv.errors import CanonicalError
 from mrv.signatures import canonical
+from mrv.signatures.day_digests import DayLeaf
 from services.vault.errors import DamagedError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import date
-
-    from mrv.signatures.day_digests import DayLeaf
 
 FORMAT = "tonne-archive-1"
 MARKER = "tonne-archive.json"

@@ -10,23 +10,20 @@ eight classes.  What arrival said of a row stands in `flags`, as JSON.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ingest.model import Device, Fleet, Frame
 from mrv.packs.columns import channel, channel_arrays, nothing, reading_schema, time_array
+from mrv.signatures.day_digests import DayLeaf
 from mrv.statement.device_days import reading_leaves
 from services.vault.errors import DamagedError
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
-
-    from mrv.signatures.day_digests import DayLeaf
-    from services.vault.part import Part
-    from services.vault.place import Place
+from services.vault.part import Part
+from services.vault.place import Place
 
 # small groups cost footers, large ones decoding that nobody asked for
 _GROUP_ROWS = 8_192

@@ -9,17 +9,15 @@ the address that was looked at, not to the name again.  Networks that the operat
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from ingest.errors import InputError
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    Network = IPv4Network | IPv6Network
-    Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+Address = IPv4Address | IPv6Address
 
 _LONGEST = 2000
 # all that is given out of IPv6; site-local and IPv4-compatible addresses are outside of it

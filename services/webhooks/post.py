@@ -12,16 +12,11 @@ import http.client
 import socket
 import ssl
 import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ingest.errors import InputError
-from services.webhooks.addresses import addresses_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from services.webhooks.addresses import Network, Target
+from services.webhooks.addresses import Network, Target, addresses_of
 
 DEADLINE_S = 15.0
 _CONNECT_S = 5.0

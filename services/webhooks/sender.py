@@ -13,29 +13,25 @@ import json
 import random
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from datetime import datetime
+from typing import Self
 
 import psycopg
 from prometheus_client import Counter
+from psycopg import Connection
+from structlog.typing import FilteringBoundLogger
 
 from ingest.errors import InputError, TonneError
+from services.metrics import Metrics
 from services.store.api import webhooks as store
 from services.store.postgres.pool import connect
 from services.store.registry.programme import public_url
 from services.webhooks import addresses, signature
+from services.webhooks.addresses import Network
 from services.webhooks.post import DEADLINE_S, Outcome, post
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from psycopg import Connection
-    from structlog.typing import FilteringBoundLogger
-
-    from services.metrics import Metrics
-    from services.webhooks.addresses import Network
 
 ROLE = "tonne_events"
 EVERY_S = 2.0

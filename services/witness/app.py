@@ -13,19 +13,15 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-from typing import TYPE_CHECKING
 
 from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+from structlog.typing import FilteringBoundLogger
 
 from mrv.errors import WitnessRefusedError
 from services.api.connections import share_of
 from services.api.guard import Rates, read_body
-
-if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope, Send
-    from structlog.typing import FilteringBoundLogger
-
-    from services.witness.cosigner import Cosigner
+from services.witness.cosigner import Cosigner
 
 # 63 hashes, and a head with 16 signatures of 5 kB, with room
 LARGEST_BODY = 131_072

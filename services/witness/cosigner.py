@@ -8,22 +8,18 @@ is not the log's are refused; two signed heads that contradict each other are ke
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from ingest.errors import InputError
 from mrv.errors import LogError, SignatureError, WitnessRefusedError
 from mrv.log.checkpoint import read_head
 from mrv.log.cosignature import cosign
 from mrv.log.note import DASH, signature_lines
+from mrv.log.vkey import Vkey
 from mrv.log.witness import Request, judge_request, parse_request
 from mrv.signatures.multibase import encode_base64
 from services.witness.state import Contradiction, State
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from mrv.log.vkey import Vkey
-    from services.witness.witness_keys import WitnessKeys
+from services.witness.witness_keys import WitnessKeys
 
 _UNAVAILABLE, _CONFLICT, _MALFORMED, _FALSE = 503, 409, 400, 422
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import httpx
@@ -29,7 +29,7 @@ def measure(pipeline: Pipeline) -> dict[str, float]:
     plant.register(url, pipeline.home)
     plant.fill_pv(url)
     statement = logged.issue(url, logged.signers(url, pipeline.home))
-    with serving(pipeline) as (bind, _):
+    with serving(pipeline.environment) as (bind, _):
         request = f"GET /v1/statements/{statement} HTTP/1.1\r\nHost: {bind}\r\n\r\n".encode()
         took = asyncio.run(_load(bind, request))
     figures = {
@@ -42,17 +42,12 @@ def measure(pipeline: Pipeline) -> dict[str, float]:
 
 
 @contextmanager
-def serving(pipeline: Pipeline) -> Iterator[tuple[str, int]]:
+def serving(environment: Mapping[str, str]) -> Iterator[tuple[str, int]]:
     """`tonne api` that answers; its host and port, and the number of its process."""
     bind = f"127.0.0.1:{free_port()}"
     process = subprocess.Popen(
         [sys.executable, "-m", "services.cli", "api"],
-        env={
-            **os.environ,
-            **pipeline.environment,
-            "TONNE_API_BIND": bind,
-            "TONNE_API_RATE_PER_S": "100000",
-        },
+        env={**os.environ, **environment, "TONNE_API_BIND": bind, "TONNE_API_RATE_PER_S": "100000"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import threading
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 
 import httpx
-from playwright.sync_api import sync_playwright
 
 from services.store.api import api_keys
 from services.store.postgres.pool import connect
 from tests.bench.api import serving
+from tests.bench.pages import chromium
+from tests.bench.spent import cpu_s
 from tests.running import Pipeline
 from tests.services.issuer import logged, plant
 
@@ -37,7 +36,7 @@ def measure(pipeline: Pipeline) -> dict[str, float]:
         _, token = api_keys.create(conn, "viewer", "auditor", None, "bench")
     stop = threading.Event()
     speaking = threading.Thread(target=_speak, args=(url, stop))
-    with serving(pipeline) as (bind, pid):
+    with serving(pipeline.environment) as (bind, pid):
         paint_ms = _first_paint(f"http://{bind}", statement)
         answer = httpx.post(f"http://{bind}/console/en/sign-in", data={"key": token})
         speaking.start()
@@ -84,10 +83,10 @@ async def _watched(bind: str, cookies: httpx.Cookies, pid: int) -> tuple[float, 
     ).encode()
     viewers = [asyncio.create_task(_view(bind, request, seen, i)) for i in range(VIEWERS)]
     await asyncio.sleep(5)
-    began_s, spent_s, before = time.monotonic(), _spent_s(pid), sum(seen)
+    began_s, spent_s, before = time.monotonic(), cpu_s(pid), sum(seen)
     await asyncio.sleep(SECONDS)
     took_s = time.monotonic() - began_s
-    share = (_spent_s(pid) - spent_s) / took_s
+    share = (cpu_s(pid) - spent_s) / took_s
     events = (sum(seen) - before) / VIEWERS / took_s
     for one in viewers:
         one.cancel()
@@ -105,20 +104,10 @@ async def _view(bind: str, request: bytes, seen: list[int], number: int) -> None
         seen[number] += line.startswith(b"data: ")
 
 
-def _spent_s(pid: int) -> float:
-    """Processor time of a process. [s]"""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def _first_paint(url: str, statement: str) -> float:
     """Return the slowest first contentful paint of the main pages, nothing kept before. [ms]"""
     slowest = 0.0
-    with sync_playwright() as made:
-        browser = made.chromium.launch(
-            executable_path=shutil.which("chromium"),
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
+    with chromium() as browser:
         for path in ("/", "/projects/pv?month=2026-03", f"/statements/{statement}"):
             context = browser.new_context()
             page = context.new_page()
@@ -129,5 +118,4 @@ def _first_paint(url: str, statement: str) -> float:
             )
             slowest = max(slowest, float(painted))
             context.close()
-        browser.close()
     return slowest

@@ -21,7 +21,8 @@ from services.local.packages import ALERTMANAGER
 from services.local.ports import LOOPBACK
 from tests.bench.pss import Watch
 from tests.ports import free_port
-from tests.transparency import answers, until
+from tests.transparency import answers
+from tests.waiting import until
 
 _DEPLOY = Path(__file__).parents[2] / "deploy"
 _IDLE, _HARMFUL, _ALERTS, _FILES = 2_000, 8, 200, 4_096

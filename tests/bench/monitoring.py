@@ -24,7 +24,8 @@ from mrv.signatures.keys import SigningKey
 from mrv.signatures.merkle_tree import leaf_hash, root_hash
 from services.tiles.publish import publish
 from tests.ports import free_port
-from tests.transparency import answers, until
+from tests.transparency import answers
+from tests.waiting import until
 
 MORE = 100
 

@@ -13,11 +13,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -27,9 +25,8 @@ from playwright.sync_api import Browser, sync_playwright
 
 from services.store.api import api_keys
 from services.store.postgres.pool import connect
-from tests.bench.api import _await
+from tests.bench.api import serving
 from tests.bench.dashboards import filled
-from tests.ports import free_port
 
 PAGES = (
     "/", "/projects/rooftop-pv", "/programme", "/parks/nck", "/live", "/alarms",
@@ -48,39 +45,29 @@ def measure(url: str, home: Path) -> dict[str, tuple[float, float, float]]:
     """First content [ms], end of the document [ms] and size [bytes] of each page, signed in."""
     with connect(url, role="tonne_api", autocommit=True) as conn:
         _, token = api_keys.create(conn, "viewer", "auditor", None, "bench")
-    bind = f"127.0.0.1:{free_port()}"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "services.cli", "api"],
-        env={
-            **os.environ,
-            "TONNE_HOME": str(home),
-            "TONNE_DATABASE_URL": url,
-            "TONNE_API_BIND": bind,
-            "TONNE_API_RATE_PER_S": "100000",
-        },
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        _await(f"http://{bind}/readyz")
+    with serving({"TONNE_HOME": str(home), "TONNE_DATABASE_URL": url}) as (bind, _):
         answer = httpx.post(f"http://{bind}/console/en/sign-in", data={"key": token})
         cookies = [
             {"name": name, "value": value, "domain": "127.0.0.1", "path": "/console"}
             for name, value in answer.cookies.items()
         ]
-        with sync_playwright() as made:
-            browser = made.chromium.launch(
-                executable_path=shutil.which("chromium"),
-                args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-            )
-            try:
-                base = f"http://{bind}/console/en"
-                return {path: _opened(browser, base + path, cookies) for path in PAGES}
-            finally:
-                browser.close()
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        with chromium() as browser:
+            base = f"http://{bind}/console/en"
+            return {path: _opened(browser, base + path, cookies) for path in PAGES}
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Chromium without a screen, closed again."""
+    with sync_playwright() as made:
+        browser = made.chromium.launch(
+            executable_path=shutil.which("chromium"),
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+        )
+        try:
+            yield browser
+        finally:
+            browser.close()
 
 
 def _opened(browser: Browser, url: str, cookies: list[Any]) -> tuple[float, float, float]:

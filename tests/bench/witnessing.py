@@ -27,7 +27,8 @@ from services.issuer.witness_client import Question, ask
 from services.witness import witness_keys
 from services.witness.state import State
 from tests.ports import free_port
-from tests.transparency import answers, until
+from tests.transparency import answers
+from tests.waiting import until
 
 ENTRIES = 1_000
 

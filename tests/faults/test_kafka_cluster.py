@@ -20,9 +20,10 @@ from services.stream.app import GROUP
 from tests.apache_kafka import APACHE, WHY
 from tests.bench.load import Publisher
 from tests.integration import field
-from tests.integration.kafka_path import Processes, wait_until
+from tests.integration.kafka_path import Processes
 from tests.running import open_session
 from tests.soak import SOAK
+from tests.waiting import until
 
 from .fleet import check
 from .kafka_cluster import Cluster
@@ -115,7 +116,7 @@ def test_nothing_is_lost_or_doubled(over_cluster, kafka_cluster, tmp_path, capsy
     fleet = start(over_cluster, names)
     workers = Workers(over_cluster, tmp_path, CHANCE)
     with workers.running(2):
-        wait_until(lambda: workers.sharing(2), 120, workers.logs, PAUSE_S)
+        until(lambda: workers.sharing(2), 120, workers.logs, PAUSE_S)
         began = time.monotonic()
         happens(kafka_cluster)
         away_s = time.monotonic() - began
@@ -161,8 +162,8 @@ def test_sigterm_ends_in_time_whatever_kafka_lacks(
         processes.start("worker", "--session", "6"),
         processes.start("bridge", "--client-id", f"bridge-{lack}"),
     ]
-    wait_until(lambda: "receiving" in processes.log_of(started[1]), 60, processes.logs, 0.2)
-    wait_until(lambda: "working" in processes.log_of(started[0]), 60, processes.logs, 0.2)
+    until(lambda: "receiving" in processes.log_of(started[1]), 60, processes.logs, 0.2)
+    until(lambda: "working" in processes.log_of(started[0]), 60, processes.logs, 0.2)
     leader = kafka_cluster.leader(topic)
     gone = leader if lack == "leader" else next(b for b in kafka_cluster.brokers if b is not leader)
     gone.kill()
@@ -172,7 +173,7 @@ def test_sigterm_ends_in_time_whatever_kafka_lacks(
         publisher.close()
         held = started if lack == "leader" else started[1:]  # reading needs no copies in step
         for process in held:
-            wait_until(
+            until(
                 lambda p=process: re.search(sentence, processes.log_of(p)), 120, processes.logs, 0.5
             )
         took = []

@@ -8,19 +8,16 @@ above the truth by more than the meter's class.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ingest.model import NULL
 from tests.ingest.metering import T0_US
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    Ints = np.ndarray
-    Fault = Callable[["History", np.random.Generator], None]
+Ints = np.ndarray
+Fault = Callable[["History", np.random.Generator], None]
 
 MINUTE_US = 60_000_000
 RATED_W = 100_000

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
 from contextlib import contextmanager
 from itertools import count
 
@@ -101,14 +99,6 @@ def _minutes(rows: list[tuple]) -> list[tuple[int, int]]:
 
 def expected(n: int) -> list[tuple[int, int]]:
     return [(k, register_wh(k)) for k in range(n)]
-
-
-def eventually(what: Callable[[], object], patience_s: float = 90) -> None:
-    """Wait until something holds; say what it was if it never does."""
-    end = time.monotonic() + patience_s
-    while not (found := what()):
-        assert time.monotonic() < end, f"still {found!r}"
-        time.sleep(0.1)
 
 
 @contextmanager

@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import threading
-import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -40,6 +39,7 @@ from services.store.statements.statements import latest
 from tests import commands
 from tests.ports import free_port
 from tests.services.issuer.sealed import close_period
+from tests.waiting import until as wait_until
 
 CATALOG = Path(__file__).parents[2] / "deploy/catalog/demo.yaml"
 START_US = 1_772_323_200_000_000  # 2026-03-01T00:00:00Z
@@ -168,17 +168,6 @@ async def _ended(servers: list[str], wanted: list[TopicPartition]) -> dict[Topic
         return dict(await consumer.end_offsets(wanted))
     finally:
         await consumer.stop()
-
-
-def wait_until(
-    true: Callable[[], bool], patience_s: float, told: Callable[[], str], pause_s: float = 0.1
-) -> None:
-    """Wait, looking every `pause_s`, or say what did not come."""
-    end = time.monotonic() + patience_s
-    while not true():
-        if time.monotonic() > end:
-            raise TimeoutError(told())
-        time.sleep(pause_s)
 
 
 def put(kafka_url: str, topic: str, records: list[tuple[int, bytes]]) -> None:

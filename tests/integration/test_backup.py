@@ -21,6 +21,7 @@ from services.store.statements import transparency_log as log
 from tests.ports import give_ports
 from tests.services.archive import shelved
 from tests.services.issuer import logged, plant
+from tests.waiting import until
 
 pytestmark = pytest.mark.integration
 SCRIPTS = Path(__file__).parents[2] / "deploy" / "backup"
@@ -92,10 +93,14 @@ def _all_kept(url, backup):
     """Wait until the last segment is in the backup."""
     with psycopg.connect(url, autocommit=True) as conn:
         (name,) = conn.execute("SELECT pg_walfile_name(pg_switch_wal())").fetchone()
-    end = time.monotonic() + 180
-    while not (backup / "kept/wal" / name).exists():
-        assert time.monotonic() < end, sorted((backup / "kept/wal").iterdir())
-        time.sleep(0.1)
+    until((backup / "kept/wal" / name).exists, what=lambda: sorted((backup / "kept/wal").iterdir()))
+
+
+def _recovered(server):
+    """Wait until a server has read its write-ahead log."""
+    with psycopg.connect(server.url, autocommit=True) as conn:
+        asked = "SELECT NOT pg_is_in_recovery()"
+        until(lambda: conn.execute(asked).fetchone() == (True,), what=server.last_lines)
 
 
 def test_what_was_published_is_there_after_a_restore(servers, backup, tmp_path):
@@ -125,11 +130,7 @@ def test_what_was_published_is_there_after_a_restore(servers, backup, tmp_path):
     _script(backup, "restore.sh", backup / "kept", found.folder, moment)
     shutil.copy(lost.home / "postgres.password", found.home / "postgres.password")
     found.start()
-    end = time.monotonic() + 180
-    with psycopg.connect(found.url, autocommit=True) as conn:
-        while conn.execute("SELECT pg_is_in_recovery()").fetchone() == (True,):
-            assert time.monotonic() < end, found.last_lines()
-            time.sleep(0.1)
+    _recovered(found)
     assert _published(found.url) == head
     with connect(found.url, role="tonne_mrv", autocommit=True) as conn:
         report = audit(conn, logged.NOW, (head,))
@@ -192,28 +193,26 @@ def test_a_backup_a_day_with_the_log_by_its_slot(servers, backup):
             )
             running.callback(process.wait, 120)
             running.callback(process.terminate)
-        end = time.monotonic() + 180
-        while subprocess.run(checked, capture_output=True, check=False).returncode:
-            assert time.monotonic() < end, "no base backup was taken at once"
-            time.sleep(0.2)
+        until(
+            lambda: not subprocess.run(checked, capture_output=True, check=False).returncode,
+            what="no base backup was taken at once",
+        )
         with psycopg.connect(url, autocommit=True) as conn:
             conn.execute("CREATE TABLE late (n int)")
             conn.execute("INSERT INTO late SELECT generate_series(1, 1000)")
             (position,) = conn.execute("SELECT pg_current_wal_flush_lsn()").fetchone()
             behind = "SELECT flush_lsn >= %s::pg_lsn FROM pg_stat_replication"
-            while conn.execute(behind, [position]).fetchone() != (True,):
-                assert time.monotonic() < end, "the log is not fetched"
-                time.sleep(0.1)
+            until(
+                lambda: conn.execute(behind, [position]).fetchone() == (True,),
+                what="the log is not fetched",
+            )
         server.kill()  # in the middle of a segment
     found = servers("found-again")
     _script(backup, "restore.sh", kept, found.folder)
     shutil.copy(server.home / "postgres.password", found.home / "postgres.password")
     found.start()
+    _recovered(found)
     with psycopg.connect(found.url, autocommit=True) as conn:
-        end = time.monotonic() + 180
-        while conn.execute("SELECT pg_is_in_recovery()").fetchone() == (True,):
-            assert time.monotonic() < end, found.last_lines()
-            time.sleep(0.1)
         assert conn.execute("SELECT count(*) FROM late").fetchone() == (1000,)
 
 

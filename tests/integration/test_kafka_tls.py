@@ -13,15 +13,15 @@ from ingest.errors import ServerError
 from ingest.mqtt.tls import Tls
 from services.intake.topics import Topic, apply, dead, partitions
 from services.kafka_access import KafkaAccess
-from services.local.apache_kafka import ApacheKafka
 from services.processing.registry_import import import_registry
 from services.registry.files import read_files
 from services.store.postgres.pool import connect
-from tests.apache_kafka import APACHE, WHY
+from tests.apache_kafka import APACHE, WHY, Quick
 from tests.bench.load import Publisher
 from tests.integration import field
-from tests.integration.kafka_path import Processes, wait_until
-from tests.ports import free_port, give_ports
+from tests.integration.kafka_path import Processes
+from tests.ports import free_port
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.integration,
@@ -102,11 +102,11 @@ def _pem(certificate):
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
-class SecureKafka(ApacheKafka):
+class SecureKafka(Quick):
     """One broker that wants certificates, on one port with its own that has expired."""
 
-    def __init__(self, home, authority):
-        super().__init__(home, APACHE)
+    def __init__(self, home, made, authority):
+        super().__init__(home, made)
         self._authority = authority
         self.secure, self.expired = free_port(), free_port()
 
@@ -134,12 +134,9 @@ def authority(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def secure_kafka(tmp_path_factory, authority):
+def secure_kafka(tmp_path_factory, kafka_made, authority):
     """The broker."""
-    home = tmp_path_factory.mktemp("secure-kafka")
-    for name in ("kafka", "kafka-controller"):
-        give_ports(home, name)
-    found = SecureKafka(home, authority)
+    found = SecureKafka(tmp_path_factory.mktemp("secure-kafka"), kafka_made, authority)
     found.start()
     yield found
     found.stop()
@@ -190,9 +187,9 @@ def test_a_reading_travels_by_mutual_tls(
     with connect(database_url) as connection:
         import_registry(connection, read_files([tmp_path / "registry.yaml"]), author="tester")
     with processes.running("worker", "--session", "6"), processes.running("bridge"):
-        wait_until(lambda: "receiving" in processes.logs(), 120, processes.logs, 0.1)
+        until(lambda: "receiving" in processes.logs(), 120, processes.logs, 0.1)
         publisher = Publisher(mqtt_broker.port)
         publisher.send([(field.topic(name), field.payload(0))])
         publisher.close()
-        wait_until(lambda: field.stored(database_url, name), 120, processes.logs, 0.1)
+        until(lambda: field.stored(database_url, name), 120, processes.logs, 0.1)
     assert "PRIVATE KEY" not in processes.logs()

@@ -20,10 +20,10 @@ from tests.integration.kafka_path import (
     stored_records,
     tables,
     traffic,
-    wait_until,
 )
 from tests.running import open_session
 from tests.soak import SOAK
+from tests.waiting import until
 
 PARTITIONS, HOURS = 3, 6 if SOAK else 2
 SOON = ("--session", "6")
@@ -103,16 +103,16 @@ def test_paths_agree_though_workers_are_killed(
             many.running("worker", *SOON) as second,
             many.doomed("worker", *SOON) as third,
         ):
-            wait_until(lambda: shares(many.log_of(third)), 120, many.logs)
+            until(lambda: shares(many.log_of(third)), 120, many.logs)
             publisher.send(sent[half:])
             wait_stored(many, three, stored_records(three) + 5)
             third.kill()  # with its share before it
-            wait_until(lambda: many.forwarded() == len(sent), 120, many.logs)
+            until(lambda: many.forwarded() == len(sent), 120, many.logs)
             ended = ended_records(kafka_url, topic, PARTITIONS)
             for processes, url in ((many, three), (single, one)):
                 wait_stored(processes, url, ended)
             left = [first, second]
-            wait_until(
+            until(
                 lambda: len([p for one in left for p in taken(many.log_of(one))]) == PARTITIONS,
                 120,
                 many.logs,
@@ -128,7 +128,7 @@ def check_replay(processes, database_url, database_urls):
     # where a worker goes on stands in the database: a group of its own begins there, too.  The
     # test's broker now and then lets nobody into a group again that ended in a rebalance
     with processes.running("worker", "--group", "again", *SOON) as worker:
-        wait_until(lambda: taken(processes.log_of(worker)), 120, processes.logs)
+        until(lambda: taken(processes.log_of(worker)), 120, processes.logs)
         done = processes.run("worker", "--from-offset", "0", "--json")
         assert done.returncode == 0, done.stderr
         told = json.loads(done.stdout)

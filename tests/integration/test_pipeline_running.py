@@ -17,6 +17,7 @@ import pytest
 
 from tests.bench.load import Publisher
 from tests.running import Pipeline
+from tests.waiting import until
 
 from . import field
 
@@ -81,8 +82,8 @@ def test_each_bad_message_is_kept_with_its_reason(pipeline):
         field.publish(device, field.topic(bad), said(), "application/x-unheard-of")
         field.publish(device, f"tonne/v1/{bad}/{good}/telemetry", said())
         field.publish(device, field.topic(f"{bad}-unregistered"), said())
-        field.eventually(lambda: pipeline.counted("tonne_dead_letters_total") >= len(BAD) + 3)
-        field.eventually(lambda: len(field.stored_in(pipeline, good)) >= len(BAD))
+        until(lambda: pipeline.counted("tonne_dead_letters_total") >= len(BAD) + 3)
+        until(lambda: len(field.stored_in(pipeline, good)) >= len(BAD))
         assert pipeline.counted("tonne_dead_letters_total") == len(BAD) + 3
     assert field.stored_in(pipeline, good) == field.expected(len(BAD))
     assert field.stored_in(pipeline, bad) == []
@@ -102,7 +103,7 @@ def test_each_bad_message_is_kept_with_its_reason(pipeline):
 
 def eventually_known(pipeline: Pipeline) -> None:
     """Wait until the exporter answers: only then do counters start from nothing."""
-    field.eventually(lambda: pipeline.counted("tonne_build_info") == 1)
+    until(lambda: pipeline.counted("tonne_build_info") == 1)
 
 
 def test_whoever_waits_for_receiving_is_heard(pipeline, mqtt_broker, monkeypatch):
@@ -112,7 +113,7 @@ def test_whoever_waits_for_receiving_is_heard(pipeline, mqtt_broker, monkeypatch
     monkeypatch.setitem(pipeline.environment, "TONNE_MQTT_URL", mqtt_broker.url)
     with field.client(mqtt_broker.port) as device, running(pipeline):
         field.publish(device, field.topic(name), field.payload(0))
-        field.eventually(lambda: field.stored_in(pipeline, name) == field.expected(1))
+        until(lambda: field.stored_in(pipeline, name) == field.expected(1))
 
 
 def test_a_flood_of_garbage_leaves_a_good_device_alone(pipeline):
@@ -142,10 +143,10 @@ def test_a_new_device_is_known_without_a_restart(pipeline):
     pipeline.register(field.registry([old]))
     with running(pipeline), field.client(pipeline.stack.mosquitto.port) as device:
         field.publish(device, field.topic(new), field.payload(0))
-        field.eventually(lambda: letters(pipeline, new))
+        until(lambda: letters(pipeline, new))
         pipeline.register(field.registry([old, new]))
         field.publish(device, field.topic(new), field.payload(1))
-        field.eventually(lambda: field.stored_in(pipeline, new))
+        until(lambda: field.stored_in(pipeline, new))
     assert field.stored_in(pipeline, new) == field.expected(2)[1:]
     assert [reason for reason, _, _ in letters(pipeline, new)] == ["unknown_device"]
 
@@ -158,7 +159,7 @@ def test_an_unknown_channel_is_reported_once(pipeline):
         for k in range(5):
             body = said(field.START_MS + k * 60_000, active_power_kw=1, brand_new=k)
             field.publish(device, field.topic(name), body)
-        field.eventually(lambda: len(field.stored_in(pipeline, name)) == 5)
+        until(lambda: len(field.stored_in(pipeline, name)) == 5)
     assert log.read_text().count("brand_new") == 1
     assert letters(pipeline, name) == []
 
@@ -179,7 +180,7 @@ def test_receipts_name_exactly_what_is_stored(pipeline):
         assert subscribed.wait(60)
         for k in range(50):
             field.publish(device, field.topic(name), field.payload(k))
-        field.eventually(lambda: len(named) >= 50)
+        until(lambda: len(named) >= 50)
         assert {k for k, _ in field.stored_in(pipeline, name)} == set(named)
     assert sorted(named) == list(range(50))
 
@@ -203,16 +204,16 @@ def test_stopping_under_load_loses_and_repeats_nothing(pipeline, batch):
     rows = "SELECT count(*) FROM reading_pv_inverter WHERE device_id = ANY(%s)"
     with running(pipeline, "--batch", batch) as (process, _):
         sender.start()
-        field.eventually(lambda: query(pipeline, rows, names)[0][0] > 2_000)
+        until(lambda: query(pipeline, rows, names)[0][0] > 2_000)
     assert process.returncode == 0
     before = query(pipeline, rows, names)[0][0]
     with running(pipeline, "--batch", batch):
         eventually_known(pipeline)
-        field.eventually(lambda: query(pipeline, rows, names)[0][0] > before)
+        until(lambda: query(pipeline, rows, names)[0][0] > before)
         halt.set()
         sender.join()
         total = next(sent)
-        field.eventually(lambda: query(pipeline, rows, names)[0][0] == total * len(names))
+        until(lambda: query(pipeline, rows, names)[0][0] == total * len(names))
         pipeline.wait_for("tonne_ingest_messages_total", total * len(names) - before)
         assert pipeline.counted("tonne_ingest_messages_total") == total * len(names) - before
         assert pipeline.counted("tonne_late_readings_total") == 0
@@ -255,7 +256,7 @@ def test_a_broker_that_stands_still_at_the_stop_gets_every_acknowledgement(pipel
     with running(pipeline):
         eventually_known(pipeline)
         rows = "SELECT count(*) FROM reading_pv_inverter WHERE device_id = ANY(%s)"
-        field.eventually(lambda: query(pipeline, rows, names)[0][0] == 160 * len(names))
+        until(lambda: query(pipeline, rows, names)[0][0] == 160 * len(names))
         pipeline.wait_for("tonne_ingest_messages_total", 40 * len(names))
         assert pipeline.counted("tonne_ingest_messages_total") == 40 * len(names)
 
@@ -275,7 +276,7 @@ def test_a_database_that_is_down_is_waited_for(pipeline):
             time.sleep(0.05)
         publisher.close()
         for name in names:
-            field.eventually(lambda n=name: len(field.stored_in(pipeline, n)) == 60)
+            until(lambda n=name: len(field.stored_in(pipeline, n)) == 60)
         pipeline.derived()
         assert process.poll() is None
         assert "database lost, holding" in log.read_text()

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import time
 from contextlib import contextmanager
 from itertools import islice
 
@@ -12,7 +11,8 @@ from services.local.packages import POSTGRES_BIN
 from tests import commands
 from tests.bench import load
 from tests.fix_pipeline import on_servers
-from tests.integration.kafka_path import ends, wait_until
+from tests.integration.kafka_path import ends
+from tests.waiting import until
 
 DEVICES, BATCH = 100, 1_000
 PARTITIONS = 3
@@ -55,10 +55,7 @@ def stored(pipeline):
 
 
 def wait_for_rows(pipeline, rows, log):
-    end = time.monotonic() + 120
-    while stored(pipeline)[0] < rows:
-        assert time.monotonic() < end, (stored(pipeline), log.read_text())
-        time.sleep(0.1)
+    until(lambda: stored(pipeline)[0] >= rows, 120, lambda: (stored(pipeline), log.read_text()))
     return stored(pipeline)
 
 
@@ -108,9 +105,9 @@ def test_a_restored_backup_catches_up_by_itself(pipeline, kafka_url, topic):
         def meanwhile():
             """Devices go on, and the bridge takes what they send by the registry that it has."""
             held = in_kafka(kafka_url, topic)
-            wait_until(lambda: "database lost" in bridge.read_text(), 120, bridge.read_text)
+            until(lambda: "database lost" in bridge.read_text(), 120, bridge.read_text)
             publisher.send(list(islice(messages, BATCH)))
-            wait_until(lambda: in_kafka(kafka_url, topic) != held, 120, bridge.read_text)
+            until(lambda: in_kafka(kafka_url, topic) != held, 120, bridge.read_text)
 
         restore(url, dump, meanwhile)
         assert stored(pipeline)[0] == BATCH

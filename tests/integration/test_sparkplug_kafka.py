@@ -5,10 +5,11 @@ import time
 import psycopg
 
 from tests.integration.field import client
-from tests.integration.kafka_path import Processes, wait_until
+from tests.integration.kafka_path import Processes
 from tests.integration.test_sparkplug_running import E, Field, import_nodes
 from tests.running import open_session
 from tests.sparkplug_edge import EdgeNode
+from tests.waiting import until
 
 SOON = ("--session", "6")
 SHARED = ("--share", "bridges")
@@ -40,7 +41,7 @@ def test_a_node_keeps_its_session_over_bridges_and_workers(
     edges = [EdgeNode(name, ts=start) for name in nodes]
 
     def stored(expected):
-        wait_until(
+        until(
             lambda: all(_registers(database_url, f"{n}-1") == expected for n in nodes),
             120,
             lambda: f"{[_registers(database_url, f'{n}-1') for n in nodes]}\n{many.logs()}",
@@ -53,7 +54,7 @@ def test_a_node_keeps_its_session_over_bridges_and_workers(
     ):
         field = Field(device, *edges)
         for processes in (many, other):
-            wait_until(lambda p=processes: '"receiving"' in p.logs(), 60, processes.logs)
+            until(lambda p=processes: '"receiving"' in p.logs(), 60, processes.logs)
         for edge in edges:
             field.send(edge.connect(), edge.birth(f"{edge.name}-1", {E: 1.0}))
         with many.doomed("worker", *SOON):
@@ -65,7 +66,7 @@ def test_a_node_keeps_its_session_over_bridges_and_workers(
             field.send(edge.data(f"{edge.name}-1", {E: 41.0}))
         with many.running("worker", *SOON):
             # asked for by the worker, through the database, and told by a bridge
-            wait_until(lambda: len(field.commands) >= len(nodes), 120, many.logs)
+            until(lambda: len(field.commands) >= len(nodes), 120, many.logs)
             assert sorted(set(field.asked)) == nodes
             for edge in edges:
                 field.send(edge.rebirth(), edge.birth(f"{edge.name}-1"))

@@ -11,8 +11,9 @@ from ingest.codecs import sparkplug_b
 from services.processing.registry_import import import_registry
 from services.registry.files import read_files
 from services.store.postgres.pool import connect
-from tests.integration.field import client, eventually
+from tests.integration.field import client
 from tests.sparkplug_edge import EdgeNode
+from tests.waiting import until
 
 E, P = "energy_export_kwh", "active_power_kw"
 SITE = {
@@ -101,30 +102,30 @@ def test_a_node_is_heard_over_a_restart(pipeline, tmp_path):
             field = Field(device, edge)
             with pipeline.running(tmp_path / "first.log"):
                 pipeline.receiving_since(tmp_path / "first.log")
-                eventually(lambda: [s["online"] for s in field.states][-1:] == [True])
+                until(lambda: [s["online"] for s in field.states][-1:] == [True])
                 field.send(edge.connect(), edge.birth(one, {E: 1000.0, P: 1.0}), edge.birth(two))
                 field.send(edge.data(one, {E: 1000.5, P: 2.0}), edge.data(two, {E: 5.0}))
-                eventually(lambda: len(_rows(pipeline, two)) == 1)
+                until(lambda: len(_rows(pipeline, two)) == 1)
                 assert _rows(pipeline, one) == [(1_000_000, 1000.0), (1_000_500, 2000.0)]
-            eventually(lambda: field.states[-1]["online"] is False)
+            until(lambda: field.states[-1]["online"] is False)
             # sent while tonne is away: the broker keeps it, and aliases are known from before
             field.send(edge.data(one, {E: 1001.0}), edge.data(two, {P: 3.0}))
             with pipeline.running(tmp_path / "second.log"):
-                eventually(lambda: len(_rows(pipeline, two)) == 2)
+                until(lambda: len(_rows(pipeline, two)) == 2)
                 assert _rows(pipeline, one)[-1] == (1_001_000, None)
                 assert field.commands == []
                 edge.data(one, {E: 1001.5})  # lost on the way
                 field.send(edge.data(one, {E: 1002.0}))
-                eventually(lambda: field.commands)
+                until(lambda: field.commands)
                 (command,) = field.commands
                 assert command.metrics[0].name == "Node Control/Rebirth"
                 assert command.metrics[0].boolean_value is True
                 field.send(edge.rebirth(), edge.birth(one), edge.birth(two))
-                eventually(lambda: _rows(pipeline, one)[-1] == (1_002_000, None))
+                until(lambda: _rows(pipeline, one)[-1] == (1_002_000, None))
                 alive = "SELECT alive FROM v_sparkplug_device WHERE device_id = %s"
                 assert _ask(pipeline, alive, one) == [(True,)]
                 field.send(edge.will())
-                eventually(lambda: _ask(pipeline, alive, one) == [(False,)])
+                until(lambda: _ask(pipeline, alive, one) == [(False,)])
             refused = "SELECT count(*) FROM dead_letter WHERE strpos(topic, 'edge-a') > 0"
             assert _ask(pipeline, refused) == [(0,)]
             assert _ask(pipeline, "SELECT count(*) FROM sparkplug_held") == [(0,)]
@@ -143,12 +144,12 @@ def test_data_before_any_birth_is_replayed_after_it(pipeline, tmp_path):
         field = Field(device, edge)
         pipeline.receiving_since(tmp_path / "run.log")
         field.send(edge.data("edge-b-1", {E: 3.0}))
-        eventually(lambda: field.commands)
+        until(lambda: field.commands)
         missing = "SELECT count(*) FROM dead_letter WHERE reason = 'birth_missing'"
         assert _ask(pipeline, missing) == [(1,)]
         ((letter,),) = _ask(pipeline, "SELECT id FROM dead_letter WHERE reason = 'birth_missing'")
         assert "alias 1=3.0" in pipeline.tonne("deadletter", "show", str(letter))
         field.send(edge.rebirth(), edge.birth("edge-b-1"), edge.data("edge-b-1", {E: 4.0}))
-        eventually(lambda: len(_rows(pipeline, "edge-b-1")) == 1)
+        until(lambda: len(_rows(pipeline, "edge-b-1")) == 1)
         pipeline.tonne("deadletter", "replay", "--reason", "birth_missing")
-        eventually(lambda: _rows(pipeline, "edge-b-1") == [(3_000, None), (4_000, None)])
+        until(lambda: _rows(pipeline, "edge-b-1") == [(3_000, None), (4_000, None)])

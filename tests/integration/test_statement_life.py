@@ -2,12 +2,12 @@
 
 import json
 import shutil
+from functools import partial
 
 import pytest
-from click.testing import CliRunner
 
-from services.cli.main import main
 from services.store.postgres.pool import connect
+from tests.invoked import tonne as invoke
 from tests.planted import planted
 from tests.services.issuer import plant
 
@@ -21,13 +21,7 @@ def tonne(database_url, tmp_path, monkeypatch):
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
     monkeypatch.setenv("TONNE_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("TONNE_MQTT_URL", "mqtt://127.0.0.1:1")
-
-    def run(*arguments, code=0):
-        result = CliRunner().invoke(main, [str(a) for a in arguments])
-        assert result.exit_code == code, (result.output, result.exception)
-        return result
-
-    return run
+    return partial(invoke, code=0)
 
 
 def _signed(url, home):
@@ -40,8 +34,7 @@ def _signed(url, home):
         "keys create --role verifier --name auditor",
         "log seal --until 2026-03-06",
     ):
-        done = CliRunner().invoke(main, words.split(), env=environment)
-        assert done.exit_code == 0, (done.output, done.exception)
+        invoke(*words.split(), env=environment, code=0)
 
 
 @pytest.fixture

@@ -3,15 +3,14 @@
 import json
 
 import pytest
-from click.testing import CliRunner
 
 from mrv import indicators, methodologies
 from mrv.registry import programme_systems as systems
-from services.cli.main import main
+from tests.invoked import tonne
 
 
 def _run(*arguments):
-    return CliRunner().invoke(main, [str(a) for a in arguments])
+    return tonne(*arguments)
 
 
 def test_all_systems_of_the_slides_are_there():

@@ -9,7 +9,6 @@ import warnings
 import zipfile
 
 import pytest
-from click.testing import CliRunner
 
 from ingest.errors import InputError
 from mrv.packs.zipped import opened_pack
@@ -18,7 +17,7 @@ from mrv.signatures.keyfile import write_keyring
 from mrv.verify import lines, verify
 from mrv.verify.__main__ import main
 from mrv.verify.asked import asked_at, own_keys
-from services.cli.main import main as command
+from tests.invoked import tonne
 from tests.mrv import packs
 from tests.mrv import test_trust_root as roots
 from tests.mrv.forging import ASKED, RING, STATUS, WHOLE
@@ -65,8 +64,7 @@ def test_a_file_without_an_end_is_refused(tmp_path, capsys):
 @pytest.mark.parametrize("url", ["http://[", "http://x:99999/v1/statements/a", "https://x/y"])
 def test_what_is_no_url_of_a_statement_is_named(url):
     """A mistyped address would show our source instead of what to give."""
-    result = CliRunner().invoke(command, ["verify", url])
-    assert result.exit_code == 2
+    result = tonne("verify", url, code=2)
     assert "https://HOST/v1/statements/ID" in result.output
     assert url in result.output
 
@@ -217,8 +215,7 @@ def test_a_trust_root_that_was_replaced_is_refused(tmp_path, monkeypatch):
     third = roots.signed(roots.root(3, expires="2100-01-01T00:00:00Z"), *roots.OLD)
     for data in (first, second):
         (tmp_path / "root.json").write_bytes(data)
-        done = CliRunner().invoke(command, ["trust", "pin", str(tmp_path / "root.json")])
-        assert done.exit_code == 0, done.output
+        done = tonne("trust", "pin", tmp_path / "root.json", code=0)
     asked = {
         "old": (first, 2, "names no more"),
         "old, its field's name written otherwise": (
@@ -244,9 +241,7 @@ def test_a_trust_root_that_was_replaced_is_refused(tmp_path, monkeypatch):
     }  # fmt: skip
     for where, (data, code, word) in asked.items():
         (tmp_path / "given.json").write_bytes(data)
-        done = CliRunner().invoke(
-            command, ["verify", str(pack), "--keys", str(tmp_path / "given.json")]
-        )
+        done = tonne("verify", pack, "--keys", tmp_path / "given.json")
         assert (done.exit_code, word in done.output) == (code, True), (where, done.output)
 
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from click.testing import CliRunner
 
 from mrv.errors import EnrolmentError
 from mrv.log.cosignature import cosign
@@ -27,7 +26,7 @@ from mrv.signatures.trust_root import (
 )
 from mrv.verify import verify
 from mrv.verify.asked import own_keys
-from services.cli.main import main
+from tests.invoked import tonne
 from tests.mrv.forging import ASKED, HOLDERS, RING, STATUS, forged
 
 SECRETS = {
@@ -210,7 +209,7 @@ def test_commands_take_a_policy(tmp_path):
     )
 
     def run(*words):
-        return CliRunner().invoke(main, words, env={"TONNE_HOME": str(tmp_path)})
+        return tonne(*words, env={"TONNE_HOME": str(tmp_path)})
 
     made = run(
         "trust", "create", "--programme", "HP", "--keys", str(ring), "--root",

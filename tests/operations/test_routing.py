@@ -18,6 +18,7 @@ import pytest
 from services.local import packages
 from tests.operations.rules import ROOT, alerts
 from tests.ports import free_port
+from tests.waiting import until
 
 pytestmark = pytest.mark.integration
 CONFIG = ROOT / "deploy/alertmanager/alertmanager.yml"
@@ -94,10 +95,7 @@ def _raise(url: str, *names: str, **labels: str) -> None:
 
 def _heard(told: Told, least: int, quiet_s: float = 4) -> Told:
     """Return what was told: so many messages, and those that come soon after."""
-    end = time.monotonic() + 60
-    while len(told) < least:
-        assert time.monotonic() < end, told
-        time.sleep(0.1)
+    until(lambda: len(told) >= least, what=lambda: told)
     time.sleep(quiet_s)  # twice the wait before a group is told
     found = list(told)
     told.clear()

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import subprocess
-import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -29,6 +28,7 @@ from tests.operations.rules import ROOT, RULES
 from tests.ports import free_port
 from tests.services.issuer import plant
 from tests.services.issuer.sealed import close_period
+from tests.waiting import until
 
 CONFIG = ROOT / "deploy/prometheus/prometheus.kafka.yml"
 DEVICE, PATIENCE_S = "zebra-1", 120
@@ -110,13 +110,6 @@ class Deployed(Prometheus):
         return found
 
 
-def _wait(true: Any, told: Any, patience_s: float = PATIENCE_S) -> None:
-    end = time.monotonic() + patience_s
-    while not true():
-        assert time.monotonic() < end, told()
-        time.sleep(0.2)
-
-
 def _publish(mqtt_url: str) -> None:
     """Two days of an inverter with a reset register, one reading late, one payload in pieces."""
     client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
@@ -187,11 +180,11 @@ def test_every_process_tells_what_is_promised_and_names_no_device(
         texts = [f"--- {f.name}\n{f.read_text()[-1500:]}" for f in folder.glob("*.log")]
         return "\n".join([str(scraped.up()), *texts])
 
-    _wait(lambda: scraped.up() == {f"tonne-{name}": "1" for name in COMMANDS}, logs)
-    _wait(lambda: '"receiving"' in (folder / "bridge.log").read_text(), logs)
+    until(lambda: scraped.up() == {f"tonne-{name}": "1" for name in COMMANDS}, PATIENCE_S, logs)
+    until(lambda: '"receiving"' in (folder / "bridge.log").read_text(), PATIENCE_S, logs)
     _publish(mqtt_url)
     stored = 'tonne_commit_rows_total{job="tonne-worker", table="interval_quantity"}'
-    _wait(lambda: scraped.ask("query", query=stored)["result"], logs)
+    until(lambda: scraped.ask("query", query=stored)["result"], PATIENCE_S, logs)
     with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
         close_period(
             conn, "pv", plant.us("2026-03-01"), plant.us("2026-03-03"), "test", home=folder / "home"
@@ -210,8 +203,9 @@ def test_every_process_tells_what_is_promised_and_names_no_device(
         if not columnstore.available(conn):  # nothing can be late to it then
             wanted.pop("tonne_columnstore_overdue_chunks")
     assert {name: wanted[name] for name in PUBLIC} == PUBLIC
-    _wait(
+    until(
         lambda: wanted.keys() <= scraped.series().keys(),
+        PATIENCE_S,
         lambda: f"{wanted.keys() - scraped.series().keys()}\n{logs()}",
     )
     found = scraped.series()
@@ -227,17 +221,16 @@ def test_every_process_tells_what_is_promised_and_names_no_device(
     with psycopg.connect(database_url) as conn:
         conn.execute("LOCK TABLE reading_pv_inverter, dead_letter IN SHARE MODE")
         _publish(mqtt_url)
-        _wait(lambda: scraped.ask("query", query=behind)["result"], logs)
-    _wait(lambda: not scraped.ask("query", query=behind)["result"], logs)
-    _wait(
-        lambda: _partitions(scraped) == 2, logs
-    )  # a partition that nobody stores must be told as well
+        until(lambda: scraped.ask("query", query=behind)["result"], PATIENCE_S, logs)
+    until(lambda: not scraped.ask("query", query=behind)["result"], PATIENCE_S, logs)
+    # a partition that nobody stores must be told as well
+    until(lambda: _partitions(scraped) == 2, PATIENCE_S, logs)
 
     scraped.stop_worker()
-    _wait(lambda: scraped.up().get("tonne-worker") == "0", logs)
+    until(lambda: scraped.up().get("tonne-worker") == "0", PATIENCE_S, logs)
     # its partitions' lag is gone with it, not kept at its last value
     lag = 'tonne_stream_offset_lag{job="tonne-worker"}'
-    _wait(lambda: not scraped.ask("query", query=lag)["result"], logs)
+    until(lambda: not scraped.ask("query", query=lag)["result"], PATIENCE_S, logs)
 
 
 def _told_at(scraped: Deployed, name: str) -> str:

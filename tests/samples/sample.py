@@ -6,10 +6,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import psycopg
-from click.testing import CliRunner
 from psycopg import sql
 
-from services.cli.main import main
+from tests.invoked import tonne as invoke
 
 SAMPLE = Path(__file__).parent / "0.1.0"
 END = "\\.\n"
@@ -17,7 +16,7 @@ END = "\\.\n"
 
 def tonne(environment, *words):
     """Run a command of today's version; its exit code and what it printed."""
-    done = CliRunner().invoke(main, [str(word) for word in words], env=environment)
+    done = invoke(*words, env=environment)
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
     return done

@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 
 import httpx
 import pytest
@@ -11,6 +10,7 @@ from tests import commands
 from tests.ports import free_port
 from tests.samples import sample
 from tests.samples.sample import SAMPLE
+from tests.waiting import until
 
 pytestmark = pytest.mark.integration
 ANSWERS = json.loads((SAMPLE / "api" / "answers.json").read_text())
@@ -35,10 +35,7 @@ def api(came_from_0_1_0, tmp_path_factory):
     with log.open("wb") as out:
         process = commands.start(["api"], env=environment, stdout=out, stderr=out)
         try:
-            end = time.monotonic() + 120
-            while '"serving"' not in log.read_text():
-                assert time.monotonic() < end, log.read_text()
-                time.sleep(0.1)
+            until(lambda: '"serving"' in log.read_text(), 120, log.read_text)
             yield f"http://{bind}"
         finally:
             process.terminate()

@@ -8,9 +8,10 @@ import psycopg
 import pytest
 
 from tests import commands
-from tests.integration.kafka_path import Processes, put, wait_stored, wait_until
+from tests.integration.kafka_path import Processes, put, wait_stored
 from tests.samples import sample
 from tests.samples.sample import SAMPLE, must, tonne
+from tests.waiting import until
 
 pytestmark = pytest.mark.integration
 RECORDS = SAMPLE / "kafka" / "records"
@@ -116,7 +117,7 @@ def test_an_outbox_of_0_1_0_is_forwarded(pipeline, config):
         )
         try:
             # a message leaves the outbox with its receipt, which follows the commit
-            wait_until(lambda: _waiting(config) == [], 180, log.read_text, 0.5)
+            until(lambda: _waiting(config) == [], 180, log.read_text, 0.5)
         finally:
             edge.terminate()
             edge.wait(60)

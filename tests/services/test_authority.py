@@ -5,12 +5,11 @@ import json
 
 import pytest
 import yaml
-from click.testing import CliRunner
 
 from services.cli.errors import Exit
-from services.cli.main import main
 from services.store.postgres.pool import connect
 from tests.fix_timescale import _fresh
+from tests.invoked import tonne
 from tests.services.issuer import logged, plant
 
 CREDITED, VINTAGE = 3, 2026  # a day of the plant
@@ -55,7 +54,7 @@ def run(issued, tmp_path):
     url, _ = issued
 
     def command(*words):
-        return CliRunner().invoke(main, list(map(str, words)), env={"TONNE_DATABASE_URL": url})
+        return tonne(*words, env={"TONNE_DATABASE_URL": url})
 
     def bring(**sections):
         file = tmp_path / "letters.yaml"

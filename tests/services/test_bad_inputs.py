@@ -5,9 +5,8 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from services.cli.main import main
+from tests.invoked import tonne
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 CASES = {f.stem: json.loads(f.read_text()) for f in sorted(GOLDEN.glob("*.json"))}
@@ -33,7 +32,7 @@ def _changed(inputs, path, value):
 
 def _run(case, inputs):
     command = "indicator" if case["kind"] == "indicator" else "evaluate"
-    return CliRunner().invoke(main, [command, case["id"], "-"], input=json.dumps(inputs))
+    return tonne(command, case["id"], "-", input=json.dumps(inputs))
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -70,7 +69,7 @@ def test_a_missing_key_is_refused_or_has_a_published_default(name):
     """A figure would rest on a value that nobody chose and nobody can see."""
     case = CASES[name]
     command = "indicator" if case["kind"] == "indicator" else "evaluate"
-    schema = json.loads(CliRunner().invoke(main, [command, case["id"], "--describe"]).stdout)
+    schema = json.loads(tonne(command, case["id"], "--describe").stdout)
     for key in case["inputs"]:
         told = _run(case, {k: v for k, v in case["inputs"].items() if k != key})
         if key in schema["required"]:

@@ -11,16 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-from click.testing import CliRunner
 
 from mrv import factors
 from mrv.calendar import utc_text
 from services.cli.errors import Exit
-from services.cli.main import main
 from services.issuer import transitions as life
 from services.processing.registry_import import import_registry
 from services.registry.files import read_files
 from services.store.postgres.pool import connect
+from tests.invoked import tonne
 from tests.opinions import concluded
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
@@ -112,9 +111,7 @@ def test_a_year_of_the_catalog_is_what_its_meters_read(database_url, tmp_path):
     assert credited > MOVED + 1
 
     def run(*words):
-        return CliRunner().invoke(
-            main, list(map(str, words)), env={"TONNE_DATABASE_URL": database_url}
-        )
+        return tonne(*words, env={"TONNE_DATABASE_URL": database_url})
 
     letter = {
         "id": "VN-1", "project": "nck-pv", "approach": "CA0004", "date": "2026-01-10",

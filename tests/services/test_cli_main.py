@@ -7,12 +7,11 @@ import sys
 import click
 import psycopg
 import pytest
-from click.testing import CliRunner
 
 from ingest.errors import InputError, ServerError
 from services.cli import main as frame
 from services.cli.errors import explain
-from services.cli.main import main
+from tests.invoked import tonne
 
 
 @pytest.mark.parametrize(
@@ -55,8 +54,7 @@ def test_a_defect_of_ours_keeps_its_traceback():
 def test_expected_errors_are_one_sentence(monkeypatch):
     """A user must read what to change, not a traceback."""
     monkeypatch.setenv("TONNE_TYPO", "1")
-    result = CliRunner().invoke(main, ["local", "status"])
-    assert result.exit_code == 2
+    result = tonne("local", "status", code=2)
     assert result.stderr.startswith("tonne: TONNE_TYPO in the environment")
     assert "Traceback" not in result.stderr
 
@@ -69,8 +67,7 @@ def test_a_database_that_is_away_exits_3(monkeypatch):
         psycopg.connect("postgresql://nobody@127.0.0.1:1/none", connect_timeout=2)
 
     monkeypatch.setattr("services.cli.local.doctor.doctor", needy)
-    result = CliRunner().invoke(main, ["doctor"])
-    assert result.exit_code == 3
+    result = tonne("doctor", code=3)
     assert "tonne local up" in result.stderr
 
 
@@ -88,14 +85,14 @@ def test_help_lists_every_command_without_loading_any():
 
 def test_unknown_command_is_bad_usage():
     """A typing error must not look like a failed check."""
-    assert CliRunner().invoke(main, ["locla"]).exit_code == 2
+    assert tonne("locla").exit_code == 2
 
 
 def test_doctor_without_servers_says_how_to_get_them(monkeypatch, tmp_path):
     """The first thing a newcomer runs must lead to the next step."""
     monkeypatch.setenv("TONNE_HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    result = CliRunner().invoke(main, ["doctor", "--json"])
+    result = tonne("doctor", "--json")
     found = {finding["what"]: finding for finding in json.loads(result.stdout)}
     assert result.exit_code == 1
     assert found["Python"]["state"] == "ok"
@@ -107,7 +104,7 @@ def test_doctor_names_a_broker_that_does_not_answer(monkeypatch, tmp_path):
     """A wrong port must be told from a wrong password or a missing server."""
     monkeypatch.setenv("TONNE_HOME", str(tmp_path))
     monkeypatch.setenv("TONNE_MQTT_URL", "mqtt://user:hidden@127.0.0.1:1")
-    result = CliRunner().invoke(main, ["doctor"])
+    result = tonne("doctor")
     assert "127.0.0.1:1" in result.stdout
     assert "refused" in result.stdout
     assert "hidden" not in result.output
@@ -118,7 +115,7 @@ def test_doctor_tells_an_old_schema_from_a_current_one(monkeypatch, database_url
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
 
     def schema():
-        told = CliRunner().invoke(main, ["doctor", "--json"]).stdout
+        told = tonne("doctor", "--json").stdout
         return next(found for found in json.loads(told) if found["what"] == "schema")
 
     assert schema()["state"] == "ok"

@@ -5,14 +5,13 @@ import stat
 
 import psycopg
 import pytest
-from click.testing import CliRunner
 from cryptography import x509
 
 from ingest.mqtt.tls import Tls
-from services.cli.main import main
 from services.identity.authority import Authority
 from services.identity.folder import IdentityFolder
 from services.local.mosquitto import Mosquitto
+from tests.invoked import tonne as invoke
 from tests.ports import give_ports
 from tests.security.probe import Probe
 
@@ -33,8 +32,7 @@ def tonne(database_url, tmp_path, monkeypatch):
     monkeypatch.setenv("TONNE_HOME", str(tmp_path / "home"))
 
     def run(*words, code=0):
-        done = CliRunner().invoke(main, [*words], catch_exceptions=False)
-        assert done.exit_code == code, done.output
+        done = invoke(*words, catch_exceptions=False, code=code)
         return done.stdout if code == 0 else done.output
 
     run.home = tmp_path / "home"

@@ -6,7 +6,6 @@ import threading
 import cbor2
 import psycopg
 import pytest
-from click.testing import CliRunner
 from paho.mqtt.client import CallbackAPIVersion, Client, MQTTv5
 from paho.mqtt.subscribeoptions import SubscribeOptions
 from prometheus_client import CollectorRegistry
@@ -17,12 +16,12 @@ from ingest.mqtt.closing import close_sockets
 from services.cli.data.payload_dump import dump, partial
 from services.cli.data.payload_text import legible
 from services.cli.local.doctor_quota import quota
-from services.cli.main import main
 from services.issuer.watcher import Keep, Watcher
 from services.logs import get_logger
 from services.metrics import Metrics
 from services.store.messages import dead_letter_write
 from services.store.messages.dead_letter_write import Letters, record
+from tests.invoked import tonne as invoke
 
 PAYLOAD = b'{"ts": \xff\x00 broken'
 
@@ -42,7 +41,7 @@ def tonne(database_url, mqtt_url, monkeypatch):
                 (None, "unknown_device", b"{}", None, b"{}"),
             ],
         )
-    return lambda *args: CliRunner().invoke(main, ["deadletter", *map(str, args)])
+    return lambda *words: invoke("deadletter", *words)
 
 
 @pytest.fixture

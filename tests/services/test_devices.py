@@ -11,6 +11,7 @@ import pytest
 
 from ingest.mqtt.closing import close_sockets
 from tests import commands
+from tests.waiting import until
 
 SITE = {"id": "s", "name": "S", "latitude": 20.9, "longitude": 106.6, "timezone": "UTC"}
 SINCE = "2025-01-01T00:00:00Z"
@@ -40,14 +41,6 @@ def _told(pipeline, *names):
     return told if all(name in told for name in names) else ""
 
 
-def _until(happened, patience_s=120):
-    end = time.monotonic() + patience_s
-    while not (found := happened()):
-        assert time.monotonic() < end
-        time.sleep(0.2)
-    return found
-
-
 @contextmanager
 def _watching(pipeline, device, seconds):
     process = commands.start(
@@ -72,7 +65,7 @@ def test_an_unknown_device_is_accepted_and_watched(pipeline, client, tmp_path):
         pipeline.receiving_since(log)
         _send(client, "tonne/v1/gw/new-1/telemetry", energy_export_kwh=1.0)
         _send(client, "tonne/v1/gw/new-2/telemetry", energy_export_kwh=1.0)
-        told = _until(lambda: _told(pipeline, "new-1", "new-2"))
+        told = until(lambda: _told(pipeline, "new-1", "new-2"))
         assert re.search(r"^new-1 +gw +1 ", told, re.MULTILINE)
         assert "energy_export_kwh=1.0" in told
         pipeline.tonne("devices", "refuse", "new-2", "--reason", "bench unit")
@@ -84,7 +77,7 @@ def test_an_unknown_device_is_accepted_and_watched(pipeline, client, tmp_path):
         assert "created   device    new-1" in done
         assert not _told(pipeline, "new-1") + _told(pipeline, "new-2")
         pipeline.tonne("deadletter", "replay", "--reason", "unknown_device")
-        rows = _until(
+        rows = until(
             lambda: [
                 r
                 for r in json.loads(pipeline.tonne("devices", "list", "--json"))
@@ -115,7 +108,7 @@ def test_accepting_badly_changes_nothing(pipeline, client, tmp_path):
     with pipeline.running(log):
         pipeline.receiving_since(log)
         _send(client, "tonne/v1/gw/new-3/telemetry", energy_export_kwh=1.0)
-        _until(lambda: "new-3" in pipeline.tonne("devices", "unknown"))
+        until(lambda: "new-3" in pipeline.tonne("devices", "unknown"))
     for site, kind, since in (
         ("nowhere", "pv_inverter", SINCE),
         ("s", "toaster", SINCE),

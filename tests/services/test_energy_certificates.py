@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,12 +13,12 @@ from ingest.errors import InputError
 from mrv import verify
 from mrv.errors import StatementStateError, VerificationError
 from services.cli.errors import Exit
-from services.cli.main import main
 from services.issuer import transitions as life
 from services.issuer.registry_conditions import CERTIFIED
 from services.store.postgres.pool import connect
 from services.store.statements.energy_certificates import Certificate, certificates, enter
 from tests.fix_timescale import _fresh
+from tests.invoked import tonne
 from tests.opinions import concluded
 from tests.planted import planted
 from tests.services.issuer import logged, plant
@@ -174,10 +173,9 @@ def _verified(url, home, name):
     from mrv.packs.reader import read_pack  # noqa: PLC0415
 
     out = home / "pack"
-    done = CliRunner().invoke(
-        main, ["statement", "export", name, "--out", str(out)], env={"TONNE_DATABASE_URL": url}
+    tonne(
+        "statement", "export", name, "--out", out, env={"TONNE_DATABASE_URL": url}, code=Exit.DONE
     )
-    assert done.exit_code == Exit.DONE, done.output
     report = verify.verify(read_pack(out), None)
     assert report.failure is None, report.failure
     plan = json.loads((out / "plan.json").read_text("utf-8"))
@@ -202,7 +200,7 @@ def test_granular_certificates_are_written_once(metered, tmp_path):
 
     def run(name, out, *more):
         words_ = ["certificates", "export", name, *words, "--out", str(tmp_path / out), *more]
-        return CliRunner().invoke(main, words_, env=env)
+        return tonne(*words_, env=env)
 
     done = run("GC-1", "gc", "--json")
     assert done.exit_code == Exit.DONE, done.output
@@ -223,5 +221,5 @@ def test_granular_certificates_are_written_once(metered, tmp_path):
     assert again.exit_code == Exit.INPUT
     assert "that no certificate has" in again.output
     assert not (tmp_path / "again").exists()
-    listed = CliRunner().invoke(main, ["certificates", "list", "--json"], env=env)
+    listed = tonne("certificates", "list", "--json", env=env)
     assert [one["id"] for one in json.loads(listed.stdout)] == ["GC-1"]

@@ -13,18 +13,17 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from click.testing import CliRunner
 from cryptography import x509
 from structlog import get_logger
 
 from ingest.errors import InputError, ServerError
 from mrv.errors import EnrolmentError
-from services.cli.main import main
 from services.edge import identity
 from services.enrolment import est
 from services.enrolment.est import Desk, Server
 from services.identity.folder import IdentityFolder
 from services.store.postgres.pool import connect
+from tests.invoked import tonne as invoke
 from tests.services.test_credentials import tonne  # noqa: F401 - a fixture
 
 ROOT = "/.well-known/est"
@@ -145,7 +144,7 @@ def test_a_gateway_enrols_and_renews_by_itself(tonne, database_url, tmp_path):  
         enrol = ["edge", str(file), "--enrol"]
 
         def run(*more, typed):
-            return CliRunner().invoke(main, [*enrol, *more], input=f"{typed}\n")
+            return invoke(*enrol, *more, input=f"{typed}\n")
 
         told = run(typed=made["token"])
         assert (told.exit_code, "--ca-sha256" in told.output) == (2, True)

@@ -4,18 +4,15 @@ import json
 
 import pytest
 import yaml
-from click.testing import CliRunner
 
-from services.cli.main import main
 from services.registry.files import read_files
+from tests.invoked import tonne
 
 ROOF = {"latitude": 20.94, "longitude": 106.6, "rated_kw": 100, "ghi_kwh_per_m2": [1380]}
 
 
 def _run(*arguments, given=None):
-    return CliRunner().invoke(
-        main, ["estimate", *arguments], input=None if given is None else json.dumps(given)
-    )
+    return tonne("estimate", *arguments, input=None if given is None else json.dumps(given))
 
 
 def test_what_is_expected_goes_into_the_registry_as_it_is(tmp_path):

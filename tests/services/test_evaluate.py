@@ -5,11 +5,10 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from mrv import methodologies
 from mrv.methodologies import tools
-from services.cli.main import main
+from tests.invoked import tonne
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 CASES = {
@@ -20,7 +19,7 @@ CASES = {
 
 
 def run(*words, given=None):
-    return CliRunner().invoke(main, ["evaluate", *words], input=given)
+    return tonne("evaluate", *words, input=given)
 
 
 @pytest.mark.parametrize("name", sorted(CASES))

@@ -9,15 +9,14 @@ from importlib import resources
 import openpyxl
 import pytest
 import yaml
-from click.testing import CliRunner
 from openpyxl.styles import Font, Protection
 
 from mrv import factors
 from mrv.exports.entered import Facility, Supply, YearEntered
 from mrv.exports.facility import Metered, inventory
 from services.cli.errors import Exit
-from services.cli.main import main
 from services.store.postgres.pool import connect
+from tests.invoked import tonne
 from tests.planted import planted
 from tests.services.issuer import plant
 
@@ -45,7 +44,7 @@ def run(database_url, tmp_path):
     env = {"TONNE_DATABASE_URL": database_url}
 
     def command(*words):
-        return CliRunner().invoke(main, list(map(str, words)), env=env)
+        return tonne(*words, env=env)
 
     def bring(**more):
         file = tmp_path / "facility.yaml"

@@ -4,12 +4,11 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from click.testing import CliRunner
 
 from mrv.signatures import canonical
 from mrv.signatures.keyfile import write_keyring
 from mrv.statement.status import sign_list
-from services.cli.main import main
+from tests.invoked import tonne as invoke
 from tests.mrv import packs
 
 AT = ("--at", "2026-02-10T00:00:00Z")
@@ -19,7 +18,7 @@ LATER, PAST = "2999-01-01T00:00:00Z", "2020-01-01T00:00:00Z"
 
 def tonne(*words):
     """Run a command; its exit code and all that it said."""
-    told = CliRunner().invoke(main, [str(word) for word in words])
+    told = invoke(*words)
     assert told.exception is None or isinstance(told.exception, SystemExit), told.exception
     return told.exit_code, told.output
 

@@ -4,10 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from mrv import indicators
-from services.cli.main import main
+from tests.invoked import tonne
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 CASES = {
@@ -18,7 +17,7 @@ CASES = {
 
 
 def run(*words, given=None):
-    return CliRunner().invoke(main, ["indicator", *words], input=given)
+    return tonne("indicator", *words, input=given)
 
 
 @pytest.mark.parametrize("name", sorted(CASES))

@@ -8,7 +8,6 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -28,7 +27,9 @@ from services.local.mosquitto import Mosquitto
 from services.local.stack import LocalStack
 from services.settings import Settings
 from tests.grafana.macros import BOARDS
+from tests.invoked import tonne
 from tests.ports import SERVERS, give_ports, taken_outside
+from tests.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -91,13 +92,6 @@ def _client(port, name):
         client.disconnect()
         client.loop_stop()
         close_sockets(client)
-
-
-def _until(happened):
-    deadline = time.monotonic() + 60
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def _query(url, statement):
@@ -235,15 +229,13 @@ def test_commands_show_where_grafana_is_and_no_password(stack, grafana, monkeypa
     """The address is what an operator needs; a password in a terminal is seen by others."""
     monkeypatch.setenv("TONNE_HOME", str(stack.home))
     monkeypatch.setenv("GRAFANA_HOME", str(grafana))
-    done = CliRunner().invoke(main, ["local", "up", "--grafana", "--no-kafka", "--no-prometheus"])
-    assert done.exit_code == 0, done.output
+    done = tonne("local", "up", "--grafana", "--no-kafka", "--no-prometheus", code=0)
     assert f"grafana_url     {stack.grafana.url}\n" in done.output
     for name in ("database.password", "admin.password"):
         assert (stack.grafana.folder / name).read_text(encoding="utf-8") not in done.output
     assert Settings().grafana_url == stack.grafana.url
     monkeypatch.setenv("GRAFANA_HOME", str(stack.home))
-    done = CliRunner().invoke(main, ["local", "up", "--grafana"])
-    assert done.exit_code == 2
+    done = tonne("local", "up", "--grafana", code=2)
     assert "holds no bin/grafana" in done.output
     with pytest.raises(InputError, match="GRAFANA_HOME"):
         LocalStack(stack.home).up(grafana=True)
@@ -311,14 +303,14 @@ def test_queued_messages_wait_out_a_restart_of_the_broker(mqtt_broker):
     port = mqtt_broker.port
     with _client(port, "pipeline") as away:
         away.subscribe("meter/#", qos=1)
-        _until(lambda: away.granted)
+        until(lambda: away.granted)
     with _client(port, "meter") as device:
         for number in range(5):
             device.publish("meter/1", str(number), qos=1).wait_for_publish(60)
     mqtt_broker.restart()
     assert mqtt_broker.port == port
     with _client(port, "pipeline") as back:
-        _until(lambda: len(back.received) == 5)
+        until(lambda: len(back.received) == 5)
         assert back.received == [b"0", b"1", b"2", b"3", b"4"]
 
 

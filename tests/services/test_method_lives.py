@@ -4,7 +4,6 @@ from datetime import date
 
 import pytest
 import yaml
-from click.testing import CliRunner
 
 from mrv import method_lives
 from mrv.errors import MethodologyError, StatementStateError
@@ -12,11 +11,11 @@ from mrv.method_lives import broken, find_life, lives, registration_refused
 from mrv.methodologies import find
 from mrv.statement.sampling import Size
 from services.cli.errors import Exit
-from services.cli.main import main
 from services.issuer import transitions as life
 from services.issuer.registry_conditions import LIFE
 from services.store.postgres.pool import connect
 from services.store.registry.method_lives import write_lives
+from tests.invoked import tonne
 from tests.opinions import concluded
 from tests.planted import planted
 from tests.services.issuer import logged, plant
@@ -47,8 +46,7 @@ def test_a_successor_is_named_and_not_computed():
     for name, before in (("vmr0017", "AMS-I.D and ACM0002"), ("vmr0014", "AMS-III.C")):
         with pytest.raises(MethodologyError, match=f"follows {before}"):
             find(name)
-        done = CliRunner().invoke(main, ["evaluate", name, "--describe"])
-        assert done.exit_code == Exit.INPUT, done.output
+        done = tonne("evaluate", name, "--describe", code=Exit.INPUT)
         assert "not computed" in done.output
 
 
@@ -76,7 +74,7 @@ def _bring(url, folder, registered):
     record = {"project": "pv", "programme": PROGRAMME, "registered": registered}
     file.write_text(yaml.safe_dump({"registrations": [record]}), encoding="utf-8")
     env = {"TONNE_DATABASE_URL": url}
-    return CliRunner().invoke(main, ["registry", "import", str(file)], env=env)
+    return tonne("registry", "import", file, env=env)
 
 
 def test_registration_close_and_issue_ask_the_ledger(database_url, tmp_path, ending):

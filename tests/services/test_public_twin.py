@@ -9,15 +9,14 @@ from io import BytesIO
 
 import pypdf
 import pytest
-from click.testing import CliRunner
 
 from mrv.signatures import canonical
 from mrv.signatures.keyfile import write_keyring
 from services.cli.errors import Exit
-from services.cli.main import main
 from services.issuer import keys
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
+from tests.invoked import tonne
 from tests.planted import planted
 from tests.services.issuer import logged, plant
 
@@ -58,7 +57,7 @@ def made(database_url, tmp_path):
     env = {"TONNE_DATABASE_URL": database_url, "TONNE_HOME": str(tmp_path)}
 
     def run(*words):
-        return CliRunner().invoke(main, ["export", *map(str, words)], env=env)
+        return tonne("export", *words, env=env)
 
     run.env = env
     return run, name, tmp_path
@@ -119,10 +118,7 @@ def test_nothing_hidden_is_left_in_any_byte(made):
                     assert form.encode().hex().encode() not in held, (part, word)
     assert read > 100
     # the test sees what it looks for: the same words stand in the confidential report
-    report = CliRunner().invoke(
-        main, ["statement", "report", name, "--out", str(home / "own.pdf")], env=run.env
-    )
-    assert report.exit_code == Exit.DONE, report.output
+    tonne("statement", "report", name, "--out", home / "own.pdf", env=run.env, code=Exit.DONE)
     own = b"".join(held for _, held in _parts("own.pdf", (home / "own.pdf").read_bytes()))
     assert b"roof-east-11" in own
     assert b"NguyenThiMot" in own

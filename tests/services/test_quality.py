@@ -5,12 +5,11 @@ import json
 import numpy as np
 import psycopg
 import pytest
-from click.testing import CliRunner
 
-from services.cli.main import main
 from services.processing.registry_import import import_registry
 from services.registry.files import read_files
 from services.store.postgres.pool import connect
+from tests.invoked import tonne as invoke
 from tests.services.stored_power import commit
 
 REGISTRY = """
@@ -35,7 +34,7 @@ def tonne(database_url, tmp_path, monkeypatch):
     power = [500.0 + 3 * m**0.5 + (500 if m == 180 else 0) for m in minutes]
     times = np.datetime64("2026-03-20T02:00") + np.array(minutes, dtype="timedelta64[m]")
     commit(database_url, "inv-1", times.astype("datetime64[us]").astype(np.int64), power)
-    return lambda *args: CliRunner().invoke(main, list(args))
+    return lambda *args: invoke(*list(args))
 
 
 SPAN = ("--from", "2026-03-20", "--to", "2026-03-21")

@@ -5,12 +5,11 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from services.cli.main import main
 from services.registry.entries import Registry
 from services.registry.files import read_files
 from services.registry.plan import plan
+from tests.invoked import tonne
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -18,7 +17,7 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 def _evaluate(name, **changed):
     inputs = json.loads((GOLDEN / f"{name.partition('@')[0]}.json").read_text())["inputs"]
     given = {k: v for k, v in {**inputs, **changed}.items() if v != "absent"}
-    return CliRunner().invoke(main, ["evaluate", name, "-"], input=json.dumps(given))
+    return tonne("evaluate", name, "-", input=json.dumps(given))
 
 
 @pytest.mark.parametrize(

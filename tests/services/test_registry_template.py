@@ -10,14 +10,13 @@ from typing import Any
 import jsonschema_rs
 import pytest
 import yaml
-from click.testing import CliRunner
 
 from ingest import classes
-from services.cli.main import main
 from services.registry import authority
 from services.registry.parse import DEVICE_KEYS
 from services.registry.schema import schema
 from services.registry.template import complete_template, template
+from tests.invoked import tonne
 
 CATALOG = Path(__file__).parents[2] / "deploy" / "catalog"
 VALID = jsonschema_rs.validator_for(schema())
@@ -33,8 +32,7 @@ def _read(text: str) -> Any:
 def _checked(text: str, folder: Path) -> str:
     file = folder / "registry.yaml"
     file.write_text(text, encoding="utf-8")
-    result = CliRunner().invoke(main, ["registry", "check", str(file)])
-    assert result.exit_code == 0, result.output
+    result = tonne("registry", "check", file, code=0)
     return result.output
 
 
@@ -83,7 +81,7 @@ def test_every_key_of_a_device_is_shown() -> None:
 
 def test_without_a_class_it_has_a_project_and_a_programme(tmp_path: Path) -> None:
     """The first file of a plant needs all parts in their places."""
-    result = CliRunner().invoke(main, ["registry", "template"])
+    result = tonne("registry", "template")
     assert set(_read(result.stdout)) == {"sites", "devices", "projects", "programme"}
     assert all(name in result.stdout for name in classes.load())
     assert "project   my-project" in _checked(result.stdout, tmp_path)
@@ -91,8 +89,7 @@ def test_without_a_class_it_has_a_project_and_a_programme(tmp_path: Path) -> Non
 
 def test_a_mistyped_class_is_asked_about() -> None:
     """A technician types `inverter` with one letter missing and must not read a source file."""
-    result = CliRunner().invoke(main, ["registry", "template", "pv_invertr"])
-    assert result.exit_code == 2
+    result = tonne("registry", "template", "pv_invertr", code=2)
     assert "did you mean 'pv_inverter'?" in result.stderr
 
 
@@ -157,5 +154,5 @@ def test_the_schema_refuses_what_the_check_refuses(place: str, change: dict[str,
 
 def test_the_command_prints_the_schema() -> None:
     """The file that an editor reads is what the command wrote."""
-    result = CliRunner().invoke(main, ["registry", "schema"])
+    result = tonne("registry", "schema")
     assert '"$schema": "https://json-schema.org/draft/2020-12/schema"' in result.stdout

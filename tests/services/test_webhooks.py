@@ -12,14 +12,12 @@ from uuid import UUID
 import psycopg
 import pytest
 import structlog
-from click.testing import CliRunner
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from ingest.errors import InputError, RegistryError
 from mrv.errors import StatementStateError
 from services.cli.errors import Exit
 from services.cli.local.doctor_webhooks import webhooks as doctor
-from services.cli.main import main
 from services.issuer import transitions as life
 from services.metrics import Metrics
 from services.store.api import webhooks as store
@@ -28,6 +26,7 @@ from services.webhooks import addresses
 from services.webhooks.post import post
 from services.webhooks.sender import Sender
 from services.webhooks.signature import new_secret
+from tests.invoked import tonne
 from tests.planted import planted
 from tests.services.issuer import logged
 
@@ -339,7 +338,7 @@ def test_by_command(database_url, tmp_path):
     env = {"TONNE_DATABASE_URL": database_url, "TONNE_WEBHOOK_NETWORKS": "127.0.0.1"}
 
     def run(*words, **more):
-        return CliRunner().invoke(main, ["webhooks", *words], env=env | more)
+        return tonne("webhooks", *words, env=env | more)
 
     with receiving(one=(500, {})) as server:
         refused = run("add", "one", "--url", server.url, TONNE_WEBHOOK_NETWORKS="")

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models import dashboard as model
 
 from deploy.grafana.source import (
     air,
@@ -24,9 +24,6 @@ from deploy.grafana.source import (
     water,
     works,
 )
-
-if TYPE_CHECKING:
-    from grafana_foundation_sdk.models import dashboard as model
 
 FOLDER = Path(__file__).parents[1] / "dashboards"
 BOARDS = (overview, pv, ev, air, water, factories, works, fleet, mrv, pipeline)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from grafana_foundation_sdk.models import dashboard as model
 
 from deploy.grafana.source.boards import board, console_address, sites
 from deploy.grafana.source.panels import GREEN, RED, Steps, series, site_map, stat, table, timeline
-
-if TYPE_CHECKING:
-    from grafana_foundation_sdk.models import dashboard as model
 
 _HERE = "site = ANY(ARRAY[${site:sqlstring}]::text[])"
 # grades of VN_AQI, Decision 1459/QD-TCMT

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from grafana_foundation_sdk.builders import dashboard as build
+from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import dashboard as model
 
 from deploy.grafana.source.panels import DATABASE, Sql
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from grafana_foundation_sdk.cog.builder import Builder
 
 TAG = "tonne"
 Row = tuple[str, "Sequence[Builder[model.Panel]]"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from grafana_foundation_sdk.models import dashboard as model
 
 from deploy.grafana.source.boards import board, console_address, devices, events, sites
 from deploy.grafana.source.panels import (
@@ -16,9 +16,6 @@ from deploy.grafana.source.panels import (
     stat,
     table,
 )
-
-if TYPE_CHECKING:
-    from grafana_foundation_sdk.models import dashboard as model
 
 # what draws energy in a factory or a building
 _METERED = ("energy_meter", "chiller", "pump", "furnace", "lamp_controller")

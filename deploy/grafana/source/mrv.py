@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from grafana_foundation_sdk.models import dashboard as model
 
 from deploy.grafana.source.boards import board, console, console_address, projects
 from deploy.grafana.source.panels import GREEN, ORANGE, RED, YELLOW, bars, series, stat, table
-
-if TYPE_CHECKING:
-    from grafana_foundation_sdk.models import dashboard as model
 
 _MINE = "project_id = ANY(ARRAY[${project:sqlstring}]::text[])"
 _COVERED = ((None, RED), (0.9, YELLOW), (0.98, GREEN))

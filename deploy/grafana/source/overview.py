@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from grafana_foundation_sdk.models import dashboard as model
 
 from deploy.grafana.source.boards import board, console, console_address, sites
 from deploy.grafana.source.panels import GREEN, RED, YELLOW, bars, series, site_map, stat, table
-
-if TYPE_CHECKING:
-    from grafana_foundation_sdk.models import dashboard as model
 
 _NOW = """
 SELECT sum(p.power_kw) AS power_kw

@@ -9,7 +9,8 @@ Tables show what stands in the database as text: no cell is ever read as HTML.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 from grafana_foundation_sdk.builders import (
     barchart,
@@ -29,9 +30,6 @@ from grafana_foundation_sdk.models import common
 from grafana_foundation_sdk.models import dashboard as model
 
 from deploy.grafana.source.headings import headings
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 DATABASE = common.DataSourceRef(type_val="grafana-postgresql-datasource", uid="tonne-timescaledb")
 PROMETHEUS = common.DataSourceRef(type_val="prometheus", uid="tonne-prometheus")

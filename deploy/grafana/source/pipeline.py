@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from grafana_foundation_sdk.models import dashboard as model
 
 from deploy.grafana.source.boards import board
 from deploy.grafana.source.panels import GREEN, ORANGE, RED, prom, prom_stat
-
-if TYPE_CHECKING:
-    from grafana_foundation_sdk.models import dashboard as model
 
 _UP = ((None, RED), (1, GREEN))
 _WORDS = {"0": "down", "1": "up"}

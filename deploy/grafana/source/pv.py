@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from grafana_foundation_sdk.models import dashboard as model
 
 from deploy.grafana.source.boards import (
     board,
@@ -27,9 +27,6 @@ from deploy.grafana.source.panels import (
     table,
     timeline,
 )
-
-if TYPE_CHECKING:
-    from grafana_foundation_sdk.models import dashboard as model
 
 _OWN = "id = ANY(ARRAY[${device:sqlstring}]::text[])"
 _MINE = "device_id = ANY(ARRAY[${device:sqlstring}]::text[])"

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from grafana_foundation_sdk.models import dashboard as model
 
 from deploy.grafana.source.boards import board, console_address, devices, events, sites
 from deploy.grafana.source.panels import GREEN, RED, Steps, bars, series, stat, table, timeline
-
-if TYPE_CHECKING:
-    from grafana_foundation_sdk.models import dashboard as model
 
 _MINE = "device_id = ANY(ARRAY[${device:sqlstring}]::text[])"
 _CANAL = "device_id IN (SELECT id FROM device WHERE class = 'water_station' AND site = ANY(ARRAY[${site:sqlstring}]::text[]))"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+from grafana_foundation_sdk.cog.builder import Builder
+from grafana_foundation_sdk.models import dashboard as model
 
 from deploy.grafana.source.boards import Row, board, console, console_address, sites
 from deploy.grafana.source.panels import ORANGE, RED, Steps, bars, series, table
-
-if TYPE_CHECKING:
-    from grafana_foundation_sdk.cog.builder import Builder
-    from grafana_foundation_sdk.models import dashboard as model
 
 _HERE = "site = ANY(ARRAY[${site:sqlstring}]::text[])"
 

@@ -7,7 +7,7 @@ come by themselves; what was signed is kept beside them, to be verified with the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from ingest.codec import Codec
 from ingest.codecs import (
@@ -22,12 +22,8 @@ from ingest.codecs import (
 )
 from ingest.errors import PayloadError
 from ingest.formats import cose_batch
+from ingest.formats.cose_batch import Batch
 from ingest.reading import SIGNED_VALUE, Reading, Stated
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ingest.formats.cose_batch import Batch
 
 # in the order in which they are asked otherwise; plain JSON looks like all JSON
 _INSIDE: tuple[Codec, ...] = (

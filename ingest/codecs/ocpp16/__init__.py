@@ -8,18 +8,14 @@ transaction's start and stop is a whole number of Wh.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from ingest.codec import JSON, Codec, timeless
 from ingest.errors import PayloadError
 from ingest.formats import ocpp
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from ingest.reading import Stated
+from ingest.reading import Stated
 
 _NUMBER = re.compile(r"^\s*[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d{1,3})?\s*$", re.ASCII)
 _LONGEST = 64

@@ -8,18 +8,14 @@ power of ten, and a meter's signature stands beside the value.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from ingest.codec import JSON, Codec, timeless
 from ingest.errors import PayloadError
 from ingest.formats import ocpp
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from ingest.reading import Stated
+from ingest.reading import Stated
 
 _ACTIONS = (ocpp.METER_VALUES, "TransactionEvent")
 _CODEC = "ocpp201"

@@ -6,11 +6,12 @@ Labels of later extensions may be text; those ending in "_" must be understood.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from itertools import chain
 from math import isfinite
 from types import NoneType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import cbor2
 
@@ -19,11 +20,7 @@ from ingest.errors import PayloadError
 from ingest.formats import senml_cbor_fast as senml_layout
 from ingest.formats.senml import Number, Record, resolve
 from ingest.formats.senml_json_fast import row
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ingest.reading import Reading, Row
+from ingest.reading import Reading, Row
 
 _LABELS = {
     -6: "bs", -5: "bv", -4: "bu", -3: "bt", -2: "bn", -1: "bver",

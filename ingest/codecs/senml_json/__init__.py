@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import msgspec
 
@@ -12,11 +12,7 @@ from ingest.errors import PayloadError
 from ingest.formats import senml_json_fast as senml_learned
 from ingest.formats.json_document import utf8
 from ingest.formats.senml import Record, resolve
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ingest.reading import Reading
+from ingest.reading import Reading
 
 
 class _Known(Record, gc=False, forbid_unknown_fields=True):

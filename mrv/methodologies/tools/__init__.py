@@ -7,15 +7,12 @@ A file declares `TOOL`; nothing else has to know its name.
 from __future__ import annotations
 
 import pkgutil
+from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mrv.model import Tool
+from mrv.model import Tool
 
 __all__ = ["load"]
 

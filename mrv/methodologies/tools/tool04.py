@@ -8,18 +8,14 @@ after the last one given receive no waste.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from fractions import Fraction
 
 from mrv.methodologies._shared import NOTHING
 from mrv.methodologies._waste import BY_YEAR, DECAY, DEGRADABLE, MOST_YEARS, SITE, methane
 from mrv.model import Factors, Tool
+from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from fractions import Fraction
-
-    from mrv.parameters.inputs import Inputs
 
 _EMPTY = dict.fromkeys(DEGRADABLE, NOTHING)
 

@@ -9,21 +9,17 @@ generation; the method holds where they make less than half.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from fractions import Fraction
 
 from mrv.equations import grid
 from mrv.equations.electricity import displaced
 from mrv.errors import MethodologyError
 from mrv.methodologies._shared import FUEL, FUELS, NOTHING, burnt
 from mrv.model import Factors, Tool
+from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ChoiceSpec, ListSpec, ParameterSpec
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from fractions import Fraction
-
-    from mrv.parameters.inputs import Inputs
 
 
 def compute(inputs: Inputs, factors: Factors) -> Mapping[str, Fraction]:

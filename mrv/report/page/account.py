@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from mrv.report.blocks import Block, banner, chapter, note, pairs, paragraph, part, table
 from mrv.report.comparison_blocks import designed
 from mrv.report.opinion import condition_rows, state
+from mrv.report.report_data import Facts
 from mrv.report.translations import span_of_days
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mrv.report.report_data import Facts
-    from mrv.report.words import Words
+from mrv.report.words import Words
 
 _TONES = {
     "issued": "good",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import segno
 
@@ -17,13 +17,9 @@ from mrv.report.audit_rows import (
     uncertainty_rows,
 )
 from mrv.report.blocks import Block, chapter, pairs, part, table
+from mrv.report.report_data import Facts
+from mrv.report.words import Words
 from mrv.statement.diagram import diagram
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mrv.report.report_data import Facts
-    from mrv.report.words import Words
 
 
 def audit_file(facts: Facts, words: Words) -> Iterator[Block]:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
+from mrv.documents.period_account import FixedParameter
 from mrv.report.blocks import Block, chapter, paragraph, part, table
 from mrv.report.dated_values import dated
+from mrv.report.report_data import Facts
 from mrv.report.translations import DASH, SHOWN, certainty, quantity, role, yes_no
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mrv.documents.period_account import FixedParameter
-    from mrv.report.report_data import Facts
-    from mrv.report.words import Words
+from mrv.report.words import Words
 
 
 def basis(facts: Facts, words: Words) -> Iterator[Block]:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from calendar import monthrange
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mrv.report.blocks import Block, chapter, paragraph
 from mrv.report.page.spans import Span, by_day, by_month
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from mrv.report.report_data import Facts
-    from mrv.report.words import Words
+from mrv.report.report_data import Facts
+from mrv.report.words import Words
 
 _DAYS, _MONTHS = 31, 12
 # of longer periods a square is a month

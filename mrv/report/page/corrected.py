@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from mrv.report.blocks import Block, chapter, pairs, table
+from mrv.report.report_data import Facts
 from mrv.report.translations import DASH
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mrv.report.report_data import Facts
-    from mrv.report.words import Words
+from mrv.report.words import Words
 
 
 def corrected(facts: Facts, words: Words) -> Iterator[Block]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib import resources
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import typst
 
@@ -23,13 +24,9 @@ from mrv.report.page.generation import generation
 from mrv.report.page.losses import deductions, gaps
 from mrv.report.page.verified import checked, evidence, verified
 from mrv.report.printable_text import legible, printable
+from mrv.report.report_data import Facts
+from mrv.report.words import Words
 from mrv.signatures import canonical
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mrv.report.report_data import Facts
-    from mrv.report.words import Words
 
 # PDF/A-3a: what is attached is allowed, every letter has its Unicode, and the parts are tagged
 STANDARD: Final = "a-3a"

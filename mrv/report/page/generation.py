@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from datetime import date
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mrv.calendar import days
 from mrv.report.axis import steps, unit_for
 from mrv.report.blocks import Block, chapter
 from mrv.report.page.spans import MOST_DAYS, Span, by_day, by_month, quantities
+from mrv.report.report_data import Facts
 from mrv.report.translations import quantity, role
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from datetime import date
-
-    from mrv.report.report_data import Facts
-    from mrv.report.words import Words
+from mrv.report.words import Words
 
 _YEAR_US = 365 * 86_400_000_000
 # as many as stand beside each other without touching

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from mrv.calendar import instant_us, local_text
+from mrv.documents.period_account import Deduction, Gap
 from mrv.report.blocks import MOST_ROWS, Block, chapter, note, paragraph, table
+from mrv.report.report_data import Facts
 from mrv.report.translations import DASH, SHOWN, kind, reason, rule
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mrv.documents.period_account import Deduction, Gap
-    from mrv.report.report_data import Facts
-    from mrv.report.words import Words
+from mrv.report.words import Words
 
 _MINUTES = len("2026-01-01T00:00")
 

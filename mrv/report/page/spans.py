@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from datetime import date
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import date
-
-    from mrv.report.day_sums import Day
-    from mrv.report.report_data import Facts
+from mrv.report.day_sums import Day
+from mrv.report.report_data import Facts
 
 # daily bars stay legible up to here; of longer periods a bar is a month
 MOST_DAYS = 62

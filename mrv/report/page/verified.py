@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from mrv.report.audit_rows import verifier_rows
 from mrv.report.blocks import Block, banner, chapter, pairs, paragraph, part, table
@@ -14,14 +14,10 @@ from mrv.report.opinion import (
     open_findings,
     signer_rows,
 )
+from mrv.report.report_data import Facts
 from mrv.report.sampling_block import sampled
 from mrv.report.translations import DASH, span_of_days
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mrv.report.report_data import Facts
-    from mrv.report.words import Words
+from mrv.report.words import Words
 
 _GOOD = {"unqualified": "good", "qualified": "warn"}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
 
 from mrv.report.audit_rows import (
     arrival_rows,
@@ -15,13 +15,9 @@ from mrv.report.audit_rows import (
     uncertainty_rows,
     verifier_rows,
 )
+from mrv.report.report_data import Facts
 from mrv.report.sheets.grid import FIRST, Grid
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from mrv.report.report_data import Facts
-    from mrv.report.words import Words
+from mrv.report.words import Words
 
 
 def audit_file(sheet: Grid, facts: Facts, words: Words) -> None:

@@ -9,26 +9,23 @@ and a sum of grams over a million is the statement's tonnes to the last decimal.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mrv.accounting.calendar_years import parts_of_years
 from mrv.accounting.factor_acceptance import parameters_of
+from mrv.documents.monitoring import MonitoredParameter
 from mrv.methodologies import unit_reductions
 from mrv.model import MONTH, Activity
 from mrv.parameters.inputs import read
+from mrv.report.report_data import Facts, Line
 from mrv.report.sheets.grid import FIRST, Grid
 from mrv.report.sheets.lists import QUANTITY, SUBSTITUTED, VALUE
 from mrv.report.translations import role
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from mrv.documents.monitoring import MonitoredParameter
-    from mrv.report.report_data import Facts, Line
-    from mrv.report.words import Words
+from mrv.report.words import Words
 
 MILLION = 10**6
 METERED, COUNTED, GRAMS, MICROGRAMS = 4, 7, 12, 13

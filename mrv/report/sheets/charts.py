@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from fractions import Fraction
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from xlsxwriter import Workbook
 
 from mrv.report.axis import unit_for
 from mrv.report.printable_text import legible
+from mrv.report.report_data import Facts
 from mrv.report.sheets import lists
 from mrv.report.sheets.grid import FIRST, Grid
 from mrv.report.translations import quantity, role
-
-if TYPE_CHECKING:
-    from xlsxwriter import Workbook
-
-    from mrv.report.report_data import Facts
-    from mrv.report.words import Words
+from mrv.report.words import Words
 
 # more than these nobody looks through; all days are on their own sheet
 MOST = 12

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from operator import attrgetter
-from typing import TYPE_CHECKING
 
 from mrv.calendar import instant_us
+from mrv.documents.monitoring import CrossCheck
+from mrv.documents.period_account import Comparison, PeriodComparison
+from mrv.documents.plan import StatementFigures
+from mrv.report.report_data import Facts
 from mrv.report.sheets.grid import FIRST, Grid
 from mrv.report.sheets.lists import edges, listed
 from mrv.report.sheets.material import HOLDS, materiality
 from mrv.report.sheets.table_3 import equal
 from mrv.report.translations import DASH, detail, what, witness
+from mrv.report.words import Words
 from mrv.rounding import half_up
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from mrv.documents.monitoring import CrossCheck
-    from mrv.documents.period_account import Comparison, PeriodComparison
-    from mrv.documents.plan import StatementFigures
-    from mrv.report.report_data import Facts
-    from mrv.report.words import Words
 
 _HOUR_US = 3_600_000_000
 _YEAR_H = 8_760

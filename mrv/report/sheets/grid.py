@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from xlsxwriter import Workbook
 from xlsxwriter.utility import xl_rowcol_to_cell
 
 from mrv.report.printable_text import legible
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from xlsxwriter import Workbook
-
-    from mrv.report.words import Words
+from mrv.report.words import Words
 
 # the first row of a list, below title, note, empty row and head
 FIRST = 4

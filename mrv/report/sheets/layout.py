@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from mrv.calendar import instant_us, local_text
+from mrv.documents.monitoring import MonitoredParameter
 from mrv.report.opinion import state
+from mrv.report.report_data import Facts
 from mrv.report.sheets.grid import FIRST, Grid, Value
 from mrv.report.translations import DASH, SHOWN, period, quantity, role
-
-if TYPE_CHECKING:
-    from mrv.documents.monitoring import MonitoredParameter
-    from mrv.report.report_data import Facts
-    from mrv.report.words import Words
+from mrv.report.words import Words
 
 TABLE_1_AT = FIRST + 6
 TABLE_1 = ("form_a", "form_b", "form_c", "form_d", "form_e", "form_f", "form_g", "form_h",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mrv.calendar import instant_us, local_text
+from mrv.documents.monitoring import CrossCheck
+from mrv.documents.period_account import Deduction, Gap
 from mrv.errors import ReportError
 from mrv.report.dated_values import HEADS, dated_rows
 from mrv.report.opinion import condition_rows, finding_rows, opinion_rows
+from mrv.report.report_data import Facts
 from mrv.report.sheets.grid import FIRST, MOST_ROWS, Grid
 from mrv.report.translations import (
     DASH,
@@ -20,14 +24,7 @@ from mrv.report.translations import (
     rule,
     yes_no,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mrv.documents.monitoring import CrossCheck
-    from mrv.documents.period_account import Deduction, Gap
-    from mrv.report.report_data import Facts
-    from mrv.report.words import Words
+from mrv.report.words import Words
 
 _HOUR_US = 3_600_000_000
 VALUE = 4  # of a day, the column that calculations add up

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
+from mrv.documents.monitoring import CrossCheck
+from mrv.documents.period_account import Misstatements
+from mrv.report.report_data import Facts
 from mrv.report.sheets.grid import FIRST, Grid
 from mrv.report.sheets.table_3 import equal
 from mrv.report.translations import DASH
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mrv.documents.monitoring import CrossCheck
-    from mrv.documents.period_account import Misstatements
-    from mrv.report.report_data import Facts
-    from mrv.report.words import Words
+from mrv.report.words import Words
 
 KIND, EFFECT, HOLDS = 0, 11, 12  # columns of a check
 _COUNTS, _SAID, _EQUAL = 3, 4, 5

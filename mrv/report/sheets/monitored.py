@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
+from mrv.report.report_data import Facts
 from mrv.report.sheets.calculation import COUNTED, Reckoning
 from mrv.report.sheets.grid import FIRST, Grid
 from mrv.report.sheets.layout import TABLE_1, TABLE_1_AT, Layout, fixed, general, monitored_cells
 from mrv.report.sheets.table_3 import equal, sides, table_3
 from mrv.report.translations import SHOWN, span_of_days
-
-if TYPE_CHECKING:
-    from mrv.report.report_data import Facts
-    from mrv.report.words import Words
+from mrv.report.words import Words
 
 _VALUE, _SAID, _CHECK = 4, 11, 12
 FIRST_COLUMN = 2  # of Table 2, below (b)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
+from mrv.report.report_data import Facts
 from mrv.report.sheets.grid import FIRST, Grid
 from mrv.report.sheets.layout import TABLE_1, TABLE_1_AT, Layout, fixed, general, monitored_cells
-
-if TYPE_CHECKING:
-    from mrv.report.report_data import Facts
-    from mrv.report.words import Words
+from mrv.report.words import Words
 
 _ESTIMATED = 3
 _EXPECTED = (("energy_kwh_per_year", "kWh/year"), ("reduction_t_per_year", "tCO2/year"))

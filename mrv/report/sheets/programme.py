@@ -7,21 +7,18 @@ on sheets of their own, and nothing adds one to the other.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from xlsxwriter import Workbook
 
 from mrv.report.printable_text import legible
 from mrv.report.sheets.grid import FIRST, Grid, Styles, Value
 from mrv.report.translations import DASH
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from mrv.report.words import Words
+from mrv.report.words import Words
 
 _SHEETS: dict[str, tuple[int, ...]] = {
     "Systems": (24, 46, 12, 10, 10, 16, 16, 12, 60),

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from mrv.report.report_data import Facts
 from mrv.report.sampling_block import drawn, drawn_rows, risks
 from mrv.report.sheets.grid import FIRST, Grid
 from mrv.report.translations import DASH
-
-if TYPE_CHECKING:
-    from mrv.report.report_data import Facts
-    from mrv.report.words import Words
+from mrv.report.words import Words
 
 _NAMES = ("day", "device", "role", "drawn", "weight", "risk", "metered", "unit", "looked_at")
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
+from mrv.documents.period_account import Vintage
+from mrv.report.report_data import Facts
 from mrv.report.sheets.calculation import GRAMS, MICROGRAMS, MILLION, Reckoning
 from mrv.report.sheets.grid import FIRST, Grid
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mrv.documents.period_account import Vintage
-    from mrv.report.report_data import Facts
-    from mrv.report.words import Words
+from mrv.report.words import Words
 
 _NAMES = ("vintage", "grams", "reduction_t", "per_statement", "equal", "credited_t",
           "per_statement", "equal")  # fmt: skip

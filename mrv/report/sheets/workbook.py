@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from fractions import Fraction
 from io import BytesIO
-from typing import TYPE_CHECKING
 
 from xlsxwriter import Workbook
 
 from mrv.calendar import instant_us
 from mrv.report.printable_text import legible
+from mrv.report.report_data import Facts
 from mrv.report.sheets import audited, comparisons, lists, monitored, plan
 from mrv.report.sheets.calculation import METERED, Rates, Reckoning, calculation
 from mrv.report.sheets.charts import charts
 from mrv.report.sheets.grid import FIRST, Grid, Styles
 from mrv.report.sheets.layout import Layout
 from mrv.report.sheets.sampled import sample
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mrv.report.report_data import Facts
-    from mrv.report.words import Words
+from mrv.report.words import Words
 
 _WIDTHS: dict[str, tuple[int, ...]] = {
     "Monitoring Plan": (18, 18, 30, 16, 14, 14, 26, 48, 28, 32),

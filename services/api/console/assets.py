@@ -6,15 +6,13 @@ import gzip
 import hashlib
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, NamedTuple
+from importlib.resources.abc import Traversable
+from typing import NamedTuple
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from services.api.problems import ProblemError
-
-if TYPE_CHECKING:
-    from importlib.resources.abc import Traversable
 
 router = APIRouter(include_in_schema=False)
 _TYPES = {

@@ -11,29 +11,28 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
+from psycopg import Connection
+from psycopg_pool import ConnectionPool
 from starlette.concurrency import run_in_threadpool
 
 from ingest import classes
 from mrv import calendar
 from mrv.report.printable_text import legible
+from services.api.principals import Principal
 from services.store.api import sessions
 from services.store.views import console
+from services.store.views.console import Newest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-
-    from psycopg import Connection
-    from psycopg_pool import ConnectionPool
     from structlog.typing import FilteringBoundLogger
 
-    from services.api.principals import Principal
-    from services.store.views.console import Newest
 
 EVERY_S = 2.0
 _TIMES = 20

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from services.api.principals import Principal
+from services.api.principals import Principal
 
 _EVERYBODY, _SIGNED_IN, _ALL_PROJECTS = range(3)
 _PAGES = (

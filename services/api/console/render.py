@@ -8,12 +8,13 @@ files alone, so that a hostile name in the registry stays a name.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 from functools import cache
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import jinja2
 from fastapi import Depends, Request
@@ -28,12 +29,8 @@ from services.api.console.navigation import menu, own
 from services.api.console.translations import Words, preferred
 from services.api.principals import PUBLIC
 from services.api.problems import ProblemError
+from services.api.request_context import Asked
 from services.store.registry.entries_from_rows import names as registered_names
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from services.api.request_context import Asked
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"

@@ -9,22 +9,19 @@ bearer tokens and nothing else, so that no other site can make a browser write.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
+from psycopg import Connection
 from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
 
 from services.api.principals import PUBLIC, Principal, refuse_part
 from services.api.problems import ProblemError
 from services.api.request_context import Api, Asked
 from services.store.api import sessions
-
-if TYPE_CHECKING:
-    from psycopg import Connection
-    from starlette.responses import Response
-
-    from services.store.api.api_keys import ApiKey
+from services.store.api.api_keys import ApiKey
 
 COOKIE = "tonne_session"
 _LONGEST = 200

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
+from psycopg import Connection
 from starlette.responses import Response
 
 from services.api import schemas as shapes
@@ -14,10 +15,6 @@ from services.api.problems import ProblemError
 from services.api.request_context import Admin, Reader
 from services.store.api import api_keys
 from services.store.api import audit_and_idempotency as api_records
-
-if TYPE_CHECKING:
-    from psycopg import Connection
-
 
 router = APIRouter(tags=["access"])
 KeyId = Annotated[str, Path(pattern="^[a-z0-9]{12}$")]

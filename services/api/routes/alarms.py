@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
+from psycopg import Connection
 from starlette.responses import Response
 
 from services.api import schemas as shapes
@@ -13,9 +14,6 @@ from services.api.problems import ProblemError
 from services.api.request_context import Operator, Reader
 from services.api.routes.writes import Named
 from services.store.views import alarms
-
-if TYPE_CHECKING:
-    from psycopg import Connection
 
 router = APIRouter(tags=["alarms"])
 AlarmId = Annotated[int, Path(ge=1, le=2**53, description="Number of the alarm.")]

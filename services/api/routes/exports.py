@@ -9,31 +9,27 @@ made by `tonne export public`, and given here once it was published with `--publ
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
+from psycopg import Connection
 from starlette.responses import Response
 
 from mrv.exports.aef import aef
 from mrv.exports.entered import Authority
+from mrv.exports.source import Source
 from services.api.problems import ProblemError
 from services.api.request_context import Ask, Asked, Reader, WholeReader
 from services.api.routes.registry import unknown
 from services.api.routes.statements import StatementId, conditional, visible
 from services.issuer import export_files
+from services.issuer.export_files import ExportFiles
 from services.processing.authority import registered
 from services.store.registry.authority import filed
 from services.store.statements import public_versions, statements
 from services.store.views import listing
 from services.store.views.listing import PUBLIC_STATES
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from psycopg import Connection
-
-    from mrv.exports.source import Source
-    from services.issuer.export_files import ExportFiles
 
 router = APIRouter(tags=["exports"])
 _ZIP: dict[int | str, dict[str, Any]] = {

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgspec
 from fastapi import APIRouter
+from psycopg import Connection
 from starlette.responses import Response
 
 from mrv.signatures import canonical
@@ -18,9 +17,6 @@ from services.api.routes.statements import StatementId, conditional, own, visibl
 from services.api.routes.writes import Body, Named
 from services.issuer import documents as steps
 from services.store.statements import findings as stored
-
-if TYPE_CHECKING:
-    from psycopg import Connection
 
 router = APIRouter(tags=["life of a statement"])
 _CREATED = 201

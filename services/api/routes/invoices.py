@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
+from psycopg import Connection
 from starlette.responses import Response
 
 from ingest.classes import QUANTITIES, QUANTITY_INDEX
@@ -16,13 +17,9 @@ from services.api.routes.registry import IdPath, unknown
 from services.api.routes.writes import Named
 from services.processing import invoice_import
 from services.registry.fields import Row
+from services.registry.invoices import Import
 from services.registry.located import Plain, Table, Value
 from services.store.registry import invoices as stored
-
-if TYPE_CHECKING:
-    from psycopg import Connection
-
-    from services.registry.invoices import Import
 
 router = APIRouter(tags=["invoices"])
 _CREATED, _DONE, _REFUSED = 201, 200, 422

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import Annotated, cast
 from uuid import UUID
 
 from fastapi import APIRouter, Path
+from psycopg import Connection
 from starlette.responses import Response
 
+from mrv.report import Format
 from services.api import schemas as shapes
 from services.api.jobs import DONE, file_job_of, job_of
 from services.api.paging import current
@@ -18,12 +20,7 @@ from services.api.routes.registry import unknown
 from services.api.routes.statements import visible
 from services.store.statements import file_jobs
 from services.store.statements import signer_requests as queue
-
-if TYPE_CHECKING:
-    from psycopg import Connection
-
-    from mrv.report import Format
-    from services.store.statements.file_jobs import FileJob
+from services.store.statements.file_jobs import FileJob
 
 router = APIRouter(tags=["life of a statement"])
 JobId = Annotated[UUID, Path(description="Number of the job, as the answer 202 gave it.")]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from fastapi import APIRouter, Query
+from psycopg import Connection
 from starlette.responses import Response
 
 from mrv.errors import EnrolmentError
@@ -20,9 +21,6 @@ from services.issuer import external_signatures as accept
 from services.issuer import trust
 from services.store.statements import status_lists
 from services.store.views.listing import PUBLIC_STATES
-
-if TYPE_CHECKING:
-    from psycopg import Connection
 
 router = APIRouter(tags=["log"])
 ProjectQuery = Annotated[

@@ -8,11 +8,13 @@ one quantity or indicator of a device, an Observation its value of a quarter hou
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import psycopg
 from fastapi import APIRouter, Path, Query
+from psycopg.rows import TupleRow
 from starlette.responses import PlainTextResponse, Response
 
 from ingest import classes
@@ -22,11 +24,6 @@ from services.api.paging import current
 from services.api.problems import ProblemError
 from services.api.request_context import Ask, Asked
 from services.store.views.sensorthings import SETS, Navigation, Reader, kind_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from psycopg.rows import TupleRow
 
 router = APIRouter(tags=["sensorthings"])
 ROOT = "/v1/sensorthings/v1.1"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Path, Query
+from psycopg import Connection
 from starlette.responses import Response
 
 from mrv.calendar import utc_text
@@ -23,15 +25,9 @@ from services.api.request_context import READERS, Ask, Asked, Reader
 from services.api.routes.registry import unknown
 from services.store.statements import statements
 from services.store.statements import transparency_log as log
+from services.store.statements.statements import Event, Stored
 from services.store.views import listing
 from services.store.views.listing import PUBLIC_STATES
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from psycopg import Connection
-
-    from services.store.statements.statements import Event, Stored
 
 router = APIRouter(tags=["statements"])
 StatementId = Annotated[

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
+from psycopg import Connection
 from starlette.responses import Response
 
 from services.api import schemas as shapes
@@ -13,10 +14,6 @@ from services.api.problems import ProblemError
 from services.api.request_context import Admin, Asked
 from services.store.api import webhooks as store
 from services.webhooks import addresses, signature
-
-if TYPE_CHECKING:
-    from psycopg import Connection
-
 
 router = APIRouter(tags=["webhooks"])
 WebhookId = Annotated[str, Path(pattern="^[a-z0-9][a-z0-9-]{0,63}$", examples=["registry"])]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Request
+from psycopg import Connection
 from starlette.responses import Response
 
 from mrv.signatures import canonical
@@ -15,9 +16,6 @@ from services.api.routes.registry import IdPath, unknown
 from services.api.routes.statements import StatementId, own, owned
 from services.api.times import span_us
 from services.store.timeseries import queries as series
-
-if TYPE_CHECKING:
-    from psycopg import Connection
 
 router = APIRouter(tags=["life of a statement"])
 _CREATED, _DONE = 201, 200

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from services.api.schemas.alarms import Alarm  # noqa: TC001 - pydantic reads it
+from services.api.schemas.alarms import Alarm
 from services.api.schemas.base import Shape
 
 

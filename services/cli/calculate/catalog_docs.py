@@ -7,21 +7,17 @@ page cannot say another thing than the account does.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mrv import factors
 from mrv.accounting.factor_acceptance import parameters_of
 from mrv.methodologies import find
+from mrv.model import Factor, Methodology
 from mrv.registry import programme_systems
 from services.registry import needs
+from services.registry.entries import Device, Project, Registry
 from services.registry.files import read_files
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mrv.model import Factor, Methodology
-    from services.registry.entries import Device, Project, Registry
 
 PAGE = Path("docs/haiphong.md")
 CATALOG = Path("deploy/catalog/haiphong")

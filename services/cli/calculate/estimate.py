@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from mrv import exante, factors
 from mrv.errors import MethodologyError
+from mrv.exante.model import Outcome
 from mrv.rounding import floor_credit
 from services.cli.calculate import input_schema as schema
 from services.cli.calculate.json_input import name_of, read_json
 from services.cli.calculate.json_output import write_json
 from services.cli.errors import Exit
-
-if TYPE_CHECKING:
-    from mrv.exante.model import Outcome
 
 # Nine of ten years reach the mean less so many standard deviations.
 _P90 = Fraction("1.2816")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import click
 
@@ -13,15 +14,11 @@ from mrv.methodologies import tools
 from mrv.model import Methodology, Reductions, Tool
 from mrv.parameters.inputs import read
 from mrv.registry import programme_systems as programme
+from mrv.registry.programme_systems import System
 from mrv.rounding import floor_credit
 from services.cli.calculate import input_schema as schema
 from services.cli.calculate.json_input import name_of, read_json
 from services.cli.calculate.json_output import write_json
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mrv.registry.programme_systems import System
 
 
 @click.command()

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import click
 
 from mrv import indicators, limits
 from mrv.errors import IndicatorError
+from mrv.model import Indicator
 from services.cli.calculate import input_schema as schema
 from services.cli.calculate.json_input import name_of, read_json
 from services.cli.calculate.json_output import write_json
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mrv.model import Indicator
 
 
 @click.command()

@@ -9,10 +9,13 @@ to choose from.  A validator passes over words that it does not know.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from mrv import factors
+from mrv.model import Factor, Indicator, Methodology, Tool
 from mrv.parameters.specs import (
     AnySpec,
     ChoiceSpec,
@@ -24,11 +27,7 @@ from mrv.parameters.specs import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import date
-
     from mrv.exante.model import Estimate
-    from mrv.model import Factor, Indicator, Methodology, Tool
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import click
+from psycopg import Connection
 
 from ingest.errors import InputError
 from services.archive import listing
@@ -35,11 +36,6 @@ from services.cli.output.table import table
 from services.clock import now_us
 from services.settings import Settings
 from services.store.postgres.pool import connect
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from psycopg import Connection
 
 _DAY_US = 86_400_000_000
 _SHOWN = 20

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+from psycopg import Connection
 
 from ingest.errors import ServerError
 from services.cli.groups import Group
@@ -16,11 +18,6 @@ from services.cli.output.amounts import shown_bytes
 from services.cli.output.counts import counted
 from services.store.postgres import columnstore as store
 from services.store.postgres.pool import connect
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from psycopg import Connection
 
 
 @click.group(cls=Group)

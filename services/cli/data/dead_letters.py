@@ -26,7 +26,7 @@ from services.cli.data.payload_text import legible, metrics
 from services.cli.groups import Group
 from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
-from services.cli.output.json_text import print_json
+from services.cli.output.json_text import print_json, print_result
 from services.cli.output.table import table
 from services.cli.output.times import shown_time
 from services.store.messages.dead_letter_groups import GROUPS, group_letters
@@ -120,9 +120,6 @@ def list_(
 def _tell_groups(
     found: list[dict[str, Any]], by: Sequence[str], zones: dict[str | None, str], *, as_json: bool
 ) -> None:
-    if as_json:
-        print_json(found)
-        return
     rows = [
         (
             one["refused"],
@@ -134,7 +131,7 @@ def _tell_groups(
         for one in found
     ]
     head = ("refused", "not sent again", *by, "last", "such as")
-    click.echo(table(head, rows, empty=_NONE))
+    print_result(found, table(head, rows, empty=_NONE), as_json=as_json)
 
 
 @deadletter.command("count")
@@ -156,15 +153,12 @@ def count(
     with connect(database_url(), name=NAME) as conn:
         counts = count_letters(conn, selected(conn, reason, device, begin, end))
         zones = zones_of(conn, [one.device for one in counts])
-    if as_json:
-        print_json(counts)
-        return
     rows = [
         (c.refused, c.waiting, c.reason, c.device, shown_time(c.last, zones[c.device]))
         for c in counts
     ]
     head = ("refused", "not sent again", "reason", "device", "last")
-    click.echo(table(head, rows, empty=_NONE))
+    print_result(counts, table(head, rows, empty=_NONE), as_json=as_json)
 
 
 @deadletter.command()

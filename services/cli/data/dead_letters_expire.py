@@ -9,7 +9,7 @@ from services.cli.data.dead_letters_options import NAME
 from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
 from services.cli.output.counts import counted
-from services.cli.output.json_text import print_json
+from services.cli.output.json_text import print_json, print_result
 from services.cli.output.table import table
 from services.cli.output.times import shown_time
 from services.settings import Settings
@@ -65,13 +65,10 @@ def expire_(days: int | None, *, dry_run: bool, history: bool, as_json: bool) ->
 def _tell_history(*, as_json: bool) -> None:
     with connect(database_url(), name=NAME) as conn:
         found = removals(conn)
-    if as_json:
-        print_json(found)
-        return
     rows = [
         (shown_time(one.removed), one.letters, shown_time(one.before), one.author,
          ", ".join(f"{reason} {count}" for reason, count in one.reasons.items()))
         for one in found
     ]  # fmt: skip
     head = ("removed", "letters", "received before", "by", "reasons")
-    click.echo(table(head, rows, empty="nothing was ever removed"))
+    print_result(found, table(head, rows, empty="nothing was ever removed"), as_json=as_json)

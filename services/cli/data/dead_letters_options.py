@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import click
+from psycopg import Connection
 
 from ingest.errors import InputError
 from services.cli.options.json_option import json_option as json_
@@ -15,11 +16,6 @@ from services.nearest import did_you_mean
 from services.store.messages.dead_letter_query import Filter
 from services.store.messages.reasons import REASONS
 from services.store.registry.known import names
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from psycopg import Connection
 
 __all__ = ["NAME", "begin_", "device_", "end_", "json_", "principal_", "reason_", "selected"]
 

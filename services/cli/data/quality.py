@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+from psycopg import Connection
 
 from ingest.pipeline.meter_comparison import Difference, compare
 from services.cli.options.database_url import database_url
@@ -18,11 +19,7 @@ from services.store.registry.known import require
 from services.store.registry.load import load_fleet
 from services.store.timeseries import device_quality as flagged
 from services.store.timeseries import queries as series
-
-if TYPE_CHECKING:
-    from psycopg import Connection
-
-    from services.store.timeseries.device_quality import Flagged
+from services.store.timeseries.device_quality import Flagged
 
 _SHOWN = 20
 _FEW = 3

@@ -7,7 +7,8 @@ and shown before it runs.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import subprocess
+from typing import Any
 
 import click
 
@@ -19,9 +20,6 @@ from services.cli.local.demo_stage import Stage, brief
 from services.cli.local.demo_statements import PERIODS, account
 from services.local.grafana import grafana_home
 from services.settings import Settings
-
-if TYPE_CHECKING:
-    import subprocess
 
 
 @click.command()

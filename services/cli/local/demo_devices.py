@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING
 
 import click
 
@@ -14,11 +15,6 @@ from ingest.errors import InputError, ServerError
 from services.cli.local.demo_progress import Progress
 from services.cli.local.demo_stage import Stage, brief
 from services.shipped import shipped
-
-if TYPE_CHECKING:
-    import subprocess
-    from collections.abc import Sequence
-
 
 REGISTRY = shipped("catalog/haiphong")
 RECORDING = shipped("data/nrel_rsf2_inverter_15min.csv")

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from mrv.documents.form import read
 from mrv.documents.statement import Claims
+from services.cli.local.demo_stage import Stage
 from services.cli.local.demo_statements import RING
 from services.cli.output.masks import masked
-
-if TYPE_CHECKING:
-    from services.cli.local.demo_stage import Stage
 
 
 def summary(figures: list[dict[str, Any]]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+
+from psycopg import Connection
 
 from ingest.errors import InputError, ServerError
 from services.archive import location as home
@@ -11,11 +13,6 @@ from services.clock import now_us
 from services.settings import Settings
 from services.store.archive import catalog as archived
 from services.store.postgres import chunk_intervals, columnstore
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from psycopg import Connection
 
 
 def storage(conn: Connection) -> Iterator[Finding]:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from cryptography import x509
 
 from ingest.errors import InputError
+from ingest.mqtt.tls import Tls
 from services.cli.local.broker_ping import greet_broker
 from services.cli.local.doctor_finding import Finding
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from ingest.mqtt.tls import Tls
 
 _BROKER, _IDENTITY = "MQTT broker", "MQTT identity"
 _ENDING = timedelta(days=30)

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import psycopg
 
 from ingest.errors import InputError, ServerError
 from services.cli.local.doctor_finding import Finding
 from services.cli.pipeline.kafka_options import load
+from services.kafka_access import KafkaAccess
 from services.store.postgres.pool import connect
 from services.store.stream import offsets
 from services.store.stream import topic_source as source
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from services.kafka_access import KafkaAccess
-    from services.store.stream.topic_source import Source
+from services.store.stream.topic_source import Source
 
 _TOPIC = "tonne-parcels"
 _GROUP = "tonne-worker"

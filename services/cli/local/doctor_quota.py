@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+
+from psycopg import Connection
+from psycopg.rows import TupleRow
 
 from services.cli.local.doctor_finding import Finding
 from services.cli.output.counts import counted
 from services.store.messages.dead_letter_write import ALL
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 _NAMED = 3
 _OVER = """

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from psycopg import Connection
 
 from services.cli.local.doctor_finding import Finding
 from services.issuer.watcher import Keep
+from services.settings import Settings
 from services.store.views import retention as store
-
-if TYPE_CHECKING:
-    from psycopg import Connection
-
-    from services.settings import Settings
 
 PATIENCE_S = 2 * 86_400
 _NAMES = {

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING
+
+from psycopg import Connection
 
 from ingest.errors import InputError
 from services.cli.local.doctor_finding import Finding
 from services.clock import now_us
 from services.issuer import timestamps
 from services.issuer.sealed_day_contents import PROMISED_US, ended, overdue
+from services.settings import Settings
 from services.store.registry import load as registry
 from services.store.statements import sealed_days as stored
-
-if TYPE_CHECKING:
-    from psycopg import Connection
-
-    from services.settings import Settings
 
 _SHOWN = 3
 _STAMP_S = 6 * 3600

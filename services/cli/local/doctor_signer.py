@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from psycopg import Connection
 
 from services.cli.local.doctor_finding import Finding
 from services.cli.output.counts import counted
 from services.store.statements import signer_requests as queue
-
-if TYPE_CHECKING:
-    from psycopg import Connection
 
 PATIENCE_S = 60.0
 # the web's own login of deploy/ is to hold tonne_api alone

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from psycopg import Connection
 
 from services.cli.local.doctor_finding import Finding
 from services.cli.output.counts import counted
 from services.store.api import webhooks as store
-
-if TYPE_CHECKING:
-    from psycopg import Connection
 
 PATIENCE_S = 7200.0
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from psycopg import Connection
 
 from ingest.errors import InputError
 from services.cli.local.doctor_finding import Finding
 from services.issuer.cosigning import Witnesses, look
+from services.settings import Settings
 from services.store.statements import witness_lines as stored
-
-if TYPE_CHECKING:
-    from psycopg import Connection
-
-    from services.settings import Settings
 
 _WHAT = "witnesses"
 _LATE_S = 900

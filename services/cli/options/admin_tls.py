@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ingest.mqtt.tls import Tls
 from services.identity.folder import IdentityFolder
 from services.identity.principals import ADMIN
-
-if TYPE_CHECKING:
-    from services.settings import Settings
+from services.settings import Settings
 
 
 def identity_folder(settings: Settings) -> IdentityFolder:

@@ -8,17 +8,14 @@ site's zone; a time is RFC 3339 and carries its offset.  A time without one is r
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import click
+from psycopg import Connection
 
 from mrv.calendar import instant_us
 from mrv.errors import PeriodError
 from services.store.registry.known import timezones
 from services.store.timeseries.queries import device_timezone
-
-if TYPE_CHECKING:
-    from psycopg import Connection
 
 METAVAR = "DAY|TIME"
 _BEGIN = "Begin, included: a local day, or RFC 3339 with offset."

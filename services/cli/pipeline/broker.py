@@ -6,7 +6,7 @@ import json
 import os
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import click
 
@@ -21,14 +21,12 @@ from services.cli.options.json_option import json_option
 from services.cli.output.counts import counted
 from services.cli.output.json_text import print_result
 from services.enrolment import broker as brokers
+from services.enrolment.broker import Applied
 from services.identity.mosquitto import Listening
 from services.identity.principals import PIPELINE, is_ours
 from services.local.mosquitto import Mosquitto
 from services.settings import Settings, split_bind
 from services.store.postgres.pool import connect
-
-if TYPE_CHECKING:
-    from services.enrolment.broker import Applied
 
 _NAME = "tonne broker"
 _MANY = 200

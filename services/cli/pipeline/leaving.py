@@ -13,15 +13,13 @@ import logging
 import os
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from collections.abc import Coroutine
+from typing import Any
+
+from structlog.typing import FilteringBoundLogger
 
 from services.cli.errors import explain
 from services.cli.exit_codes import Exit
-
-if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
-    from structlog.typing import FilteringBoundLogger
 
 END_S = 1.0  # for tasks that were told to end; for threads, until the process is left
 LEAVE_S = 1.5

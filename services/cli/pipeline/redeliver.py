@@ -9,13 +9,11 @@ wherever its records stand.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from services.cli.pipeline.kafka_options import load
+from services.kafka_access import KafkaAccess
 from services.logs import get_logger
-
-if TYPE_CHECKING:
-    from services.kafka_access import KafkaAccess
 
 PREFIX = "kafka:"
 _PLACE = re.compile(r"partition (\d+) offset \d+:")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import click
 
@@ -17,14 +16,12 @@ from services.cli.output.table import table
 from services.cli.output.times import shown_time
 from services.cli.pipeline.broker import ours, tell_broker
 from services.enrolment import issue as enrolment
+from services.enrolment.issue import Result
 from services.settings import Settings
 from services.store.postgres.pool import connect
 from services.store.registry import credentials
 from services.store.registry.entries_from_rows import load_registry
 from services.store.registry.known import require, zones_of
-
-if TYPE_CHECKING:
-    from services.enrolment.issue import Result
 
 _NAME = "tonne registry"
 _author = click.option("--author", help="Who does it; the system's user by default.")
@@ -179,9 +176,6 @@ def credentials_(devices: tuple[str, ...], *, expiring: int | None, as_json: boo
         found = [
             c for c in found if c.revoked is None and c.expires is not None and c.expires < end
         ]
-    if as_json:
-        print_json(found)
-        return
     rows = [
         (
             c.principal,
@@ -193,7 +187,7 @@ def credentials_(devices: tuple[str, ...], *, expiring: int | None, as_json: boo
         for c in found
     ]
     head = ("principal", "kind", "issued", "expires", "revoked")
-    click.echo(table(head, rows, empty="no such credential is on record"))
+    print_result(found, table(head, rows, empty="no such credential is on record"), as_json=as_json)
 
 
 def _show(done: list[Result], *, as_json: bool) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import getpass
 from copy import copy
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+from psycopg import Connection
 
 from ingest.errors import InputError
 from mrv.calendar import instant_us, utc_text
@@ -37,9 +38,6 @@ from services.store.postgres.pool import connect
 from services.store.registry.known import require, zones_of
 from services.store.timeseries.queries import site_timezone
 from services.store.views import device_health as health
-
-if TYPE_CHECKING:
-    from psycopg import Connection
 
 _NAME = "tonne devices"
 _STATES = ("online", "late", "offline")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import time
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from ingest import classes, profiles
 from ingest.errors import RegistryError
+from ingest.model import Device
 from mrv.calendar import zone
 from services.cli.errors import Exit
 from services.cli.options.database_url import database_url
@@ -18,10 +19,7 @@ from services.cli.output.times import shown_time
 from services.store.postgres.pool import connect
 from services.store.registry.load import load_fleet
 from services.store.timeseries import recent_messages as arrivals
-
-if TYPE_CHECKING:
-    from ingest.model import Device
-    from services.store.timeseries.recent_messages import Arrival, Refusal
+from services.store.timeseries.recent_messages import Arrival, Refusal
 
 _POLL_S = 1.0
 _FEW = 3

@@ -5,11 +5,11 @@ from __future__ import annotations
 import getpass
 import signal
 import threading
-from typing import TYPE_CHECKING
 
 import click
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from structlog.typing import FilteringBoundLogger
 
 from ingest.errors import TonneError
 from services.cli.options.admin_tls import identity_folder
@@ -23,9 +23,6 @@ from services.environment import split_bind
 from services.logs import get_logger
 from services.settings import Settings
 from services.store.postgres.pool import connect
-
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
 
 BIND = "127.0.0.1:8444"
 _NAME = "tonne registry"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import getpass
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from ingest.errors import InputError
+from mrv.factors import FactorBook
 from services.cli.groups import Group
 from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
@@ -24,9 +25,6 @@ from services.settle import Plan
 from services.store.postgres.pool import connect
 from services.store.registry import load as registry
 from services.store.registry.factors import load_book
-
-if TYPE_CHECKING:
-    from mrv.factors import FactorBook
 
 
 @click.group(cls=Group)

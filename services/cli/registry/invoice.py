@@ -15,7 +15,7 @@ from services.cli.groups import Group
 from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
 from services.cli.output.amounts import shown_amount
-from services.cli.output.json_text import print_json
+from services.cli.output.json_text import print_json, print_result
 from services.cli.output.table import table
 from services.processing.invoice_import import deliver
 from services.registry.invoices import Import, read
@@ -95,9 +95,6 @@ def list_(project: str | None, *, corrected: bool, as_json: bool) -> None:
         {"project": name, **invoice_out(one), "corrects": corrects, "reason": reason}
         for name, one, corrects, reason in found
     ]
-    if as_json:
-        print_json(rows)
-        return
     cells = [
         (
             one.id,
@@ -109,4 +106,4 @@ def list_(project: str | None, *, corrected: bool, as_json: bool) -> None:
         for name, one, *_ in found
     ]
     head = ("invoice", "project", "from", "to", "amount", "quantity")
-    click.echo(table(head, cells, empty="no invoice is stored"))
+    print_result(rows, table(head, cells, empty="no invoice is stored"), as_json=as_json)

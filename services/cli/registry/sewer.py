@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import getpass
 import json
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+from psycopg import Connection
 
 from ingest.errors import InputError
 from services.cli.errors import Exit
@@ -19,17 +21,11 @@ from services.cli.output.json_text import print_result
 from services.cli.output.table import table
 from services.nearest import did_you_mean
 from services.sewers import geojson
+from services.sewers.assets import Problem
 from services.sewers.checks import check as check_network
 from services.sewers.files import Network, read
 from services.store.postgres.pool import connect
 from services.store.registry import sewers as stored
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from psycopg import Connection
-
-    from services.sewers.assets import Problem
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 _SHOWN = 200

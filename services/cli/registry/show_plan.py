@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import click
 
 from services.cli.output.json_text import print_json
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from services.registry.plan import Result
+from services.registry.plan import Result
 
 
 def show_plan(results: Sequence[Result], *, as_json: bool) -> None:

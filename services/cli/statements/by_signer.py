@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
+
+from psycopg import Connection
 
 from ingest.errors import ServerError
 from mrv.errors import MrvError
@@ -12,11 +15,6 @@ from mrv.signatures import canonical
 from services.cli.output.progress import bar
 from services.issuer import requests
 from services.store.statements import signer_requests as queue
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from psycopg import Connection
 
 _PATIENCE_S = 60.0
 

@@ -6,9 +6,9 @@ import getpass
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
+from psycopg import Connection
 
 from ingest.errors import InputError
 from ingest.model import INTERVAL_US
@@ -22,10 +22,6 @@ from services.cli.output.table import table
 from services.store.postgres.pool import connect
 from services.store.statements import energy_certificates as store
 from services.store.timeseries.queries import device_timezone
-
-if TYPE_CHECKING:
-    from psycopg import Connection
-
 
 _device = click.option("--device", required=True, metavar="ID", help="Meter that measured it.")
 _body = click.option("--issuing-body", required=True, help="Who issues the certificate.")

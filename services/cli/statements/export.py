@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import click
 
 from ingest.errors import InputError
 from mrv.errors import VerificationError
+from mrv.exports.cell_map import CellMap
+from mrv.exports.draft import Draft
 from mrv.exports.entered import Authority, read_authority
+from mrv.exports.source import Source
 from mrv.verify.asked import given, own_keys
 from services.cli.errors import Exit
 from services.cli.groups import Group
@@ -32,13 +36,6 @@ from services.issuer.export_files import (
     together,
 )
 from services.store.postgres.pool import connect
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from mrv.exports.cell_map import CellMap
-    from mrv.exports.draft import Draft
-    from mrv.exports.source import Source
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 _what = click.argument("what", metavar="ID|PACK...", nargs=-1, required=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,8 +30,6 @@ from services.store.postgres.pool import connect
 from services.store.statements import public_versions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from mrv.report import Facts
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)

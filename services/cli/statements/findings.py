@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import click
+from psycopg import Connection
 
 from mrv.documents.finding import FindingEvent
 from mrv.documents.form import read
@@ -25,10 +26,6 @@ from services.issuer import keys
 from services.issuer.findings import sign
 from services.settings import Settings
 from services.store.postgres.pool import connect
-
-if TYPE_CHECKING:
-    from psycopg import Connection
-
 
 _id = click.argument("id_", metavar="ID")
 _what = click.argument("what", metavar="ID|PACK")

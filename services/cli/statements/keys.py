@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import click
+from psycopg import Connection
 
 from ingest.errors import InputError, ServerError
 from mrv.errors import EnrolmentError
@@ -20,6 +22,7 @@ from mrv.signatures.proof_form import time_of
 from services.cli.groups import Group
 from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
+from services.cli.options.json_option import json_option
 from services.cli.options.time_span import METAVAR, moment_us
 from services.cli.output.json_text import print_result
 from services.cli.output.table import table
@@ -30,13 +33,6 @@ from services.issuer import log_rotation, signers, trust
 from services.settings import Settings, SettingsError
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from psycopg import Connection
-
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group(cls=Group)
@@ -93,7 +89,7 @@ def keys() -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="With --signer: its public key, as PEM or as a Multikey.",
 )
-@_json
+@json_option
 def create(
     role: Role,
     name: str,
@@ -193,7 +189,7 @@ def _try_enroll(home: Path, made: EnrolledKey) -> str:
 
 @keys.command()
 @click.argument("who")
-@_json
+@json_option
 def enroll(who: str, *, as_json: bool) -> None:
     """
     Enrol a key: NAME of one made here, or a FILE of public keys from elsewhere.
@@ -229,7 +225,7 @@ def _own(name: str) -> tuple[EnrolledKey, ...]:
     metavar=METAVAR,
     help="A day of the sites' zone, or RFC 3339; now where absent.",
 )
-@_json
+@json_option
 def revoke(name: str, since: str | None, *, as_json: bool) -> None:
     """
     End the validity of NAME's keys: what they sign from then on does not count.
@@ -253,7 +249,7 @@ def revoke(name: str, since: str | None, *, as_json: bool) -> None:
 
 @keys.command()
 @click.argument("name")
-@_json
+@json_option
 def rotate(name: str, *, as_json: bool) -> None:
     """
     Replace NAME's key by a new one; the old one stays beside it, and ends now.
@@ -328,7 +324,7 @@ def _whole_second(text: str) -> str:
 
 
 @keys.command("list")
-@_json
+@json_option
 def list_(*, as_json: bool) -> None:
     """
     List the enrolled keys, and which of them have their secret here.

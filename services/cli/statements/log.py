@@ -7,9 +7,10 @@ from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+from psycopg import Connection
 
 from ingest.errors import InputError
 from mrv.log.merkle import consistency_proof, inclusion_proof
@@ -18,6 +19,7 @@ from mrv.log.witness import make_request
 from services.cli.errors import Exit
 from services.cli.groups import Group
 from services.cli.options.database_url import database_url
+from services.cli.options.json_option import json_option
 from services.cli.output.counts import counted
 from services.cli.output.json_text import print_json, print_result
 from services.cli.output.table import table
@@ -40,12 +42,7 @@ from services.settings import Settings
 from services.store.postgres.pool import connect
 from services.store.statements import transparency_log as stored
 
-if TYPE_CHECKING:
-    from psycopg import Connection
-
-
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _log_key = click.option(
     "--log-key",
     default="tonne-log",
@@ -95,7 +92,7 @@ log.add_command(witnesses)
     help="Go on until stopped; `tonne run` does that by itself.",
 )
 @click.option("--project", "projects", multiple=True, help="Only days of this project; repeatable.")
-@_json
+@json_option
 def seal(
     log_key: str,
     accept: str | None,
@@ -182,7 +179,7 @@ def _show_sealed(report: Report, *, as_json: bool) -> None:
     multiple=True,
     help="A head that you kept: the log must lead to it. May be repeated.",
 )
-@_json
+@json_option
 def audit(held: tuple[Path, ...], *, as_json: bool) -> None:
     """
     Walk the whole log and hold the database against it; name the first break.
@@ -220,7 +217,7 @@ def _show_audit(report: audits.AuditReport) -> None:
 @click.option(
     "--size", type=click.IntRange(1), help="The head over so many entries; else the last."
 )
-@_json
+@json_option
 def checkpoint(size: int | None, *, as_json: bool) -> None:
     """
     Print the signed head, with its witnesses' lines (c2sp.org/tlog-checkpoint).
@@ -236,7 +233,7 @@ def checkpoint(size: int | None, *, as_json: bool) -> None:
 
 
 @log.command("list")
-@_json
+@json_option
 def list_(*, as_json: bool) -> None:
     """
     List the entries.
@@ -269,7 +266,7 @@ def list_(*, as_json: bool) -> None:
 
 @log.command()
 @click.argument("what", metavar="STATEMENT|INDEX")
-@_json
+@json_option
 def proof(what: str, *, as_json: bool) -> None:
     """
     Print the proof that an entry is in the log (c2sp.org/tlog-proof).
@@ -297,7 +294,7 @@ def proof(what: str, *, as_json: bool) -> None:
     default=0,
     help="Entries under the last head that the witness signed.",
 )
-@_json
+@json_option
 def request(since: int, *, as_json: bool) -> None:
     """
     Print what a witness needs to sign the last head (c2sp.org/tlog-witness).
@@ -322,7 +319,7 @@ def request(since: int, *, as_json: bool) -> None:
     type=_file,
     help="Keyring with the log's key, as `tonne keys export` writes it.",
 )
-@_json
+@json_option
 def cosign(request_file: Path, key_name: str, keys_file: Path, *, as_json: bool) -> None:
     """
     Countersign a log's head as a witness; no database is needed.
@@ -343,7 +340,7 @@ def cosign(request_file: Path, key_name: str, keys_file: Path, *, as_json: bool)
 
 @log.command()
 @click.argument("signed", type=_file)
-@_json
+@json_option
 def receive(signed: Path, *, as_json: bool) -> None:
     """
     Keep a head that a witness countersigned; receipts then carry its line.

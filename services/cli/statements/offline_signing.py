@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ingest.errors import InputError
 from mrv.errors import VerificationError
 from mrv.packs.pack import FINDINGS
+from mrv.signatures.keys import EnrolledKey, Role, SigningKey
 from mrv.statement.approval import sign_approval
 from mrv.statement.conditions import unmet
 from mrv.statement.credentials import Finding, sign_statement, sign_verification
@@ -23,9 +24,6 @@ from mrv.verify.subject import Subject
 from services.issuer import external_signatures as accept
 from services.issuer import keys
 from services.settings import Settings
-
-if TYPE_CHECKING:
-    from mrv.signatures.keys import EnrolledKey, Role, SigningKey
 
 
 def signature(what: str, key_name: str) -> tuple[dict[str, Any], list[str]]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+from psycopg import Connection
 
 from ingest.errors import InputError
 from mrv.documents.form import read
@@ -23,9 +24,6 @@ from services.issuer import transitions as life
 from services.settings import Settings
 from services.store.postgres.pool import connect
 from services.store.statements import sampling as stored
-
-if TYPE_CHECKING:
-    from psycopg import Connection
 
 _HOW_MANY = click.IntRange(min=0)
 

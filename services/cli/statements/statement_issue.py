@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import getpass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
+from psycopg import Connection
 
 from ingest.errors import InputError
 from mrv.statement.conditions import unmet
@@ -23,9 +23,6 @@ from services.issuer.cosigning import Witnesses, have_cosigned
 from services.issuer.cosigning import require as require_cosigned
 from services.settings import Settings
 from services.store.statements import statements, transparency_log
-
-if TYPE_CHECKING:
-    from psycopg import Connection
 
 
 @click.command()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
+from psycopg import Connection
 
 from mrv.errors import VerificationError
 from services.cli.errors import Exit
@@ -15,11 +16,6 @@ from services.issuer import keys
 from services.issuer import transitions as life
 from services.settings import Settings
 from services.store.postgres.pool import connect
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from psycopg import Connection
 
 key_option = click.option(
     "--key", "key_name", required=True, metavar="N", help="Signer's key, by name."

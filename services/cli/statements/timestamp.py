@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
+from psycopg import Connection
 
 from ingest.errors import InputError
 from services.cli.errors import Exit
@@ -16,14 +15,10 @@ from services.cli.output.table import table
 from services.cli.output.times import shown_time
 from services.issuer import timestamps
 from services.issuer.timestamp_authority import shown
+from services.issuer.timestamps import Policy
 from services.settings import Settings
 from services.store.postgres.pool import connect
 from services.store.statements import timestamp_tokens as stored
-
-if TYPE_CHECKING:
-    from psycopg import Connection
-
-    from services.issuer.timestamps import Policy
 
 
 @click.group(cls=Group)

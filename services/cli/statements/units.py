@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import getpass
 from datetime import date, datetime
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 import click
+from psycopg import Connection
 
 from services.cli.groups import Group
 from services.cli.options.choice import Choice
@@ -17,11 +18,7 @@ from services.cli.output.table import table
 from services.store.postgres.pool import connect
 from services.store.statements import units as store
 from services.store.statements.statements import find
-
-if TYPE_CHECKING:
-    from psycopg import Connection
-
-    from services.store.statements.units import UnitState
+from services.store.statements.units import UnitState
 
 
 @click.group(cls=Group)

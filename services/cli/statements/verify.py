@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import click
 
 from ingest.errors import InputError
+from ingest.heap import keep_freed
 from mrv import verify as checks
+from mrv.packs.pack import Pack
 from mrv.packs.zipped import opened_pack
 from mrv.signatures import canonical
 from mrv.verify.asked import asked_at, given, own_authorities, own_keys, own_meter_keys, own_policy
@@ -20,11 +22,6 @@ from mrv.verify.reliance import WAIVERS
 from mrv.verify.report import STATES
 from services.cli.options.choice import Choice
 from services.cli.output.progress import bar, steps
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mrv.packs.pack import Pack
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -108,6 +105,7 @@ def verify(
       tonne verify pack --keys trusted.json --status status.json
       tonne verify pack.zip --keys trusted.json --accept verified
     """
+    keep_freed()
     at = asked_at(moment)
     trusted = None if keys_file is None else own_keys(str(keys_file), path, at)
     if trusted is not None and keys_file is not None:

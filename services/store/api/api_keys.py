@@ -6,17 +6,15 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from datetime import datetime
+from typing import Literal
+
+from psycopg import Connection
+from psycopg.rows import TupleRow
 
 from ingest.errors import InputError, RegistryError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 ApiRole = Literal["operator", "verifier", "auditor", "admin"]
 PREFIX = "tonne"

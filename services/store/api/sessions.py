@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+
+from psycopg import Connection
 
 from services.store.api import api_keys
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from psycopg import Connection
-
-    from services.store.api.api_keys import ApiKey
+from services.store.api.api_keys import ApiKey
 
 LASTS_S = 12 * 3600
 _KEPT = "1 day"  # after the end, for whoever looks who was signed in

@@ -10,24 +10,19 @@ what it lacks: that is how readings are merged.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
+from psycopg import Cursor
 
-from ingest.model import NULL, Frame
+from ingest.model import NULL, Column, Fleet, Frame
 from services.store.archive import catalog as archived
 from services.store.postgres.binary_copy import Blob, Field, Float8, Int8, Text, Time, Words, encode
 from services.store.postgres.timestamps import FAR_US, stamp
 from services.vault import table
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from numpy.typing import NDArray
-    from psycopg import Cursor
-
-    from ingest.model import Column, Fleet
-    from services.vault.part import Part
+from services.vault.part import Part
 
 _DAY_US = 86_400_000_000
 

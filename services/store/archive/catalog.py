@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+from psycopg import Connection, Cursor
 
 from ingest.errors import InputError
 from mrv.signatures.day_digests import DayLeaf
@@ -11,12 +15,6 @@ from services.settings import Settings
 from services.store.postgres.timestamps import stamp
 from services.vault.part import Day, Part
 from services.vault.place import Place
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
-    from datetime import date
-
-    from psycopg import Connection, Cursor
 
 # shared by whoever reads or writes old rows, alone for whoever drops them
 _LOCK = "hashtextextended('tonne archived readings', 0)"

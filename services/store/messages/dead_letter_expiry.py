@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
+from psycopg import Connection
 from psycopg.errors import InvalidParameterValue
 
 from ingest.errors import InputError
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from psycopg import Connection
 
 LEAST_DAYS = 30
 

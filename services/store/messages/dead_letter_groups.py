@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
+
+from psycopg import Connection
 
 from services.store.messages.dead_letter_query import Filter, where
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from psycopg import Connection
-
 
 GROUPS = {
     "reason": "d.reason",

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
+
+from psycopg import Connection
 
 from ingest.errors import InputError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from psycopg import Connection
 
 _COLUMNS = (
     "d.id, d.received, d.topic, d.principal, d.device_id, d.reason, d.detail, d.content_type, "

@@ -15,20 +15,19 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from psycopg import Cursor
+
+from ingest.model import Fleet
 from ingest.mqtt.topics import device_of, principal_of
 from services.store.postgres.timestamps import stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from psycopg import Cursor
-
     from ingest.decode import Rejected
-    from ingest.model import Fleet
 
 # of one principal, kept in a day: its messages and what is said of them
 DAY_BYTES = 20_000_000

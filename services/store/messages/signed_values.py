@@ -8,24 +8,22 @@ and part from them here: what is signed was read, not refused.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
+from psycopg import Connection, Cursor
 
+from ingest.model import Fleet
 from ingest.mqtt.topics import device_of
 from ingest.reading import SIGNED_VALUE, time_us
+from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.timestamps import stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from psycopg import Connection, Cursor
-
     from ingest.decode import Rejected
-    from ingest.model import Fleet
-    from services.store.messages.dead_letter_write import Letters
 
 _COLUMNS = (
     "received, topic, device_id, time, channel, context, data, method, encoding, public_key, "

@@ -7,18 +7,14 @@ needed: it names the nodes whose turn has come, and takes the turn.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
 
 import msgspec
+from psycopg import Connection, Cursor
 
 from ingest.formats.sparkplug_birth import Birth, Tag
 from ingest.sparkplug import Node, WaitingMessage
 from services.store.postgres.timestamps import stamp
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from psycopg import Connection, Cursor
 
 _US = "(extract(epoch FROM {}) * 1000000)::bigint"
 _NODES = (

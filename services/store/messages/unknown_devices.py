@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from datetime import datetime
+
+from psycopg import Connection
+from psycopg.rows import TupleRow
 
 from ingest.mqtt.topics import device_of
 from services.store.registry.load import load_fleet
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 _NEWEST = 200_000  # letters looked through: a flood must not make the list a scan of all
 

@@ -8,22 +8,17 @@ Format: PostgreSQL documentation, COPY, "Binary Format".
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ingest.model import NULL
+from ingest.model import NULL, Float64, Int64
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
-
-    from ingest.model import Float64, Int64
-
-    Bytes = NDArray[np.uint8]
-    Mask = NDArray[np.bool_]
+Bytes = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
 
 HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 TRAILER = b"\xff\xff"

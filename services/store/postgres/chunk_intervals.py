@@ -10,10 +10,9 @@ Shorter chunks hold for what comes, and leave those that are there as they are.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from psycopg import Connection
+from psycopg import Connection
 
 _SHARE = 4
 _NEWEST = 4

@@ -14,20 +14,15 @@ behind its own length.
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
+from psycopg import Cursor
 
-from ingest.model import NULL
+from ingest.model import NULL, Int32
 from services.store.postgres.binary_copy import EPOCH_2000_US, HEADER, TRAILER
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from numpy.typing import NDArray
-    from psycopg import Cursor
-
-    from ingest.model import Int32
 
 # PostgreSQL type -> how its binary form stands in the stream
 _TYPES = {"int2": ">i2", "int4": ">i4", "int8": ">i8", "float8": ">f8", "timestamptz": ">i8"}

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from psycopg import Connection
+from psycopg import Connection
 
 
 class Room(NamedTuple):

@@ -15,26 +15,21 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
-from typing import TYPE_CHECKING
+from importlib.resources.abc import Traversable
 
 import psycopg
+from psycopg import Connection
 
 from ingest import classes
 from ingest.errors import InputError, ServerError
 from services.store.postgres import chunk_intervals, columnstore, reading_tables
+from services.store.postgres.chunk_intervals import Length
 from services.store.postgres.pool import connect, shown
 from services.store.postgres.prerequisites import make_extensions
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from importlib.resources.abc import Traversable
-
-    from psycopg import Connection
-
-    from services.store.postgres.chunk_intervals import Length
 
 LOCK = 0x746F6E6E65  # "tonne"
 FILE_NAME = re.compile(r"^(\d{4})_([a-z0-9_]+)\.sql$")

@@ -7,17 +7,14 @@ the schema all read the same, whichever command met them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import psycopg
+from psycopg import Connection
 
 from ingest.addresses import parts_of
 from ingest.errors import ServerError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from psycopg import Connection
 
 CONNECT_TIMEOUT_S = 10
 

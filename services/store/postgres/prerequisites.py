@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 import psycopg
+from psycopg import Connection
 
 from ingest.errors import InputError
-
-if TYPE_CHECKING:
-    from psycopg import Connection
 
 POSTGRESQL = 16
 TIMESCALEDB = (2, 15)

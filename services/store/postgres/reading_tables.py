@@ -11,16 +11,12 @@ cost every row of a COPY.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping
+
+from psycopg import Connection
 
 from ingest import classes
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from psycopg import Connection
-
-    from ingest.classes import Channel, DeviceClass
+from ingest.classes import Channel, DeviceClass
 
 READERS = "tonne_ingest, tonne_mrv, tonne_api, tonne_grafana"
 _RULES = (

@@ -9,15 +9,13 @@ it as their own SHA-256.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
+from psycopg import Connection
 
-    from psycopg import Connection
-
-    from mrv.log.entries import RowHash
+from mrv.log.entries import RowHash
 
 # The log itself, and what it holds in a form of its own.
 OF_THE_LOG = frozenset({"log_entry", "log_checkpoint", "log_detail", "data_seal"})

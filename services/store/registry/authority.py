@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
+from psycopg import Connection, Cursor
 
 from mrv.exports.aef import digest, tables
 from mrv.exports.draft import Draft
@@ -13,11 +15,6 @@ from mrv.exports.entered import Submission
 from services.registry.authority import TYPES, document, entered_records
 from services.registry.entries import Entered, Registry
 from services.store.postgres.jsonb import jsonb
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from psycopg import Connection, Cursor
 
 
 @dataclass(frozen=True, slots=True)

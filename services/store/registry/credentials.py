@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from datetime import datetime
+from typing import Literal
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from datetime import datetime
-
-    from psycopg import Connection
+from psycopg import Connection
 
 Kind = Literal["certificate", "password"]
 _COLUMNS = "principal, kind, serial, fingerprint, issued, expires, revoked, reason"

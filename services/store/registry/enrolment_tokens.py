@@ -5,12 +5,9 @@ from __future__ import annotations
 import hashlib
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
 
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from psycopg import Connection
+from psycopg import Connection
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from psycopg import Connection
 
 from mrv.calendar import local_date, zones
 from mrv.registry.article6_transfer import TransferClass
@@ -37,11 +39,8 @@ from services.store.registry import authority
 from services.store.registry.load import load_calibrations
 from services.store.registry.monitoring_plans import load_versions
 
-if TYPE_CHECKING:
-    from psycopg import Connection
-
-    Called = dict[tuple[str, str], dict[str, str]]
-    Bound = tuple[str, str, dict[str, Any], int, int]
+Called = dict[tuple[str, str], dict[str, str]]
+Bound = tuple[str, str, dict[str, Any], int, int]
 
 
 def load_registry(conn: Connection) -> Registry:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+
+from psycopg import Connection
 
 from mrv import factors
+from mrv.factors import FactorBook
 from mrv.factors.records import factor_of
+from mrv.model import Factor
 from services.store.postgres.jsonb import exact
-
-if TYPE_CHECKING:
-    from psycopg import Connection
-
-    from mrv.factors import FactorBook
-    from mrv.model import Factor
 
 
 def load_published(conn: Connection) -> list[Factor]:

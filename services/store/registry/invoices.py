@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from mrv.registry.project import Invoice
 from mrv.statement.plan_json import invoice_in, invoice_out
 from services.store.postgres.jsonb import jsonb
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from psycopg import Connection
-    from psycopg.rows import TupleRow
-
-    from mrv.registry.project import Invoice
 
 _COLUMNS = "i.id, i.project_id, i.document::text, i.corrects, i.reason, i.author, i.imported"
 _CORRECTED_BY = "(SELECT o.id FROM invoice o WHERE o.corrects = i.id)"

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, LiteralString
+from collections.abc import Collection
+from typing import LiteralString
+
+from psycopg import Connection
 
 from ingest.errors import RegistryError
 from services.nearest import did_you_mean
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from psycopg import Connection
 
 _FEW = 8
 _QUERIES: dict[str, LiteralString] = {

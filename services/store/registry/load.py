@@ -8,17 +8,15 @@ projects again when it has moved.
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from psycopg import Connection
 
 from ingest.model import Device, Fleet, QualityLimits, Replacement
 from mrv.registry.project import Calibration, Project, ProjectDevice
 from services.store.postgres.jsonb import exact
 from services.store.registry.known import unknown
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from psycopg import Connection
 
 _US = "(extract(epoch FROM {}) * 1000000)::bigint"
 _DEVICES = (

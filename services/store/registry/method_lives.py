@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from psycopg import Connection
 
 from mrv.method_lives import lives
-
-if TYPE_CHECKING:
-    from psycopg import Connection
 
 
 def write_lives(conn: Connection) -> None:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+
+from psycopg import Connection, Cursor
 
 from mrv.registry.monitoring_plan import Version, version_in, version_out
 from mrv.registry.project import CheckMeter
 from services.store.postgres.jsonb import jsonb
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from psycopg import Connection, Cursor
 
 
 def load_versions(conn: Connection) -> dict[str, tuple[Version, ...]]:

@@ -8,15 +8,12 @@ measured: monitored reductions and issued credits.  No query here adds them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from decimal import Decimal
+
+from psycopg import Connection
 
 from mrv.registry.article6_transfer import TransferClass
 from services.store.postgres.jsonb import exact
-
-if TYPE_CHECKING:
-    from decimal import Decimal
-
-    from psycopg import Connection
 
 
 @dataclass(frozen=True, slots=True)

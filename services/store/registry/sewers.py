@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
+from typing import Any
 
 import psycopg
+from psycopg import Connection
 
 from ingest.errors import RegistryError
 from services.sewers.assets import Asset, Cell, Event
 from services.sewers.rows import COLUMNS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from datetime import date
-
-    from psycopg import Connection
 
 _STORED = (*COLUMNS, "path", "extent")
 _TEMPORARY = (

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from psycopg import Connection
 from psycopg.types.json import Jsonb
 
 from mrv.errors import EnrolmentError
 from mrv.signatures.key_bounds import KeyBounds, LogPlace
 from mrv.signatures.keys import EnrolledKey, Role
-
-if TYPE_CHECKING:
-    from psycopg import Connection
 
 
 class Enrolment(NamedTuple):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from psycopg import Connection, Cursor
 
 from mrv.calendar import period_us, utc_text
 from services.registry.entries import (
@@ -22,11 +25,6 @@ from services.registry.service_times import during_us, timezone
 from services.store.postgres.jsonb import jsonb
 from services.store.registry import authority
 from services.store.registry import monitoring_plans as monitoring
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from psycopg import Connection, Cursor
 
 
 def write_entries(

@@ -12,14 +12,12 @@ else begin without what they owe.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from psycopg import Connection
 
 from mrv.calendar import utc_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from psycopg import Connection
 
 # project and period of a claim
 _Place = tuple[str, str]

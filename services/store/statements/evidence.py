@@ -8,17 +8,13 @@ holds it against both the log and that digest.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+
+from psycopg import Connection
 
 from services.store.archive import catalog as archived
 from services.vault import table
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from psycopg import Connection
-
-    from services.vault.part import Part
+from services.vault.part import Part
 
 
 def keep(

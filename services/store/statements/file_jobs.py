@@ -8,14 +8,12 @@ meanwhile leaves its job to another after `STALE_S` without progress.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from datetime import datetime
+from typing import Literal, NamedTuple
+from uuid import UUID
 
-if TYPE_CHECKING:
-    from datetime import datetime
-    from uuid import UUID
-
-    from psycopg import Connection
-    from psycopg.rows import TupleRow
+from psycopg import Connection
+from psycopg.rows import TupleRow
 
 KEPT_S = 86_400.0
 STALE_S = 900.0

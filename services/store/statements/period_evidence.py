@@ -7,7 +7,10 @@ to far (see mrv/statement/evidence); here are the places to try.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from psycopg import Connection, Cursor
 
 from ingest import classes
 from ingest.classes import QUANTITY_INDEX, Channel
@@ -16,12 +19,6 @@ from ingest.pipeline.meter_state import FROM_START
 from services.store.archive import archived_readings as cold
 from services.store.timeseries import readings
 from services.store.timeseries import register_checkpoints as marks
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from psycopg import Connection, Cursor
-
 
 _FAR = 2**62
 # Two hold-offs of a departed register, and the quarter hour that it ends in.

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import datetime
 
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from psycopg import Connection
+from psycopg import Connection
 
 LARGEST_BYTES = 33_554_432
 

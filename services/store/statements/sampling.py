@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from psycopg import Connection, errors
 
 from mrv.errors import StatementStateError
 from mrv.signatures import canonical
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mrv.signatures.keys import EnrolledKey
+from mrv.signatures.keys import EnrolledKey
 
 
 def insert(

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
+from psycopg import Connection, Cursor
 
 from ingest import classes
+from ingest.model import Fleet, Frame, Int32, Int64
 from services.store.archive import catalog as archived
 from services.store.postgres.timestamps import stamp
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
-    from psycopg import Connection, Cursor
-
-    from ingest.model import Fleet, Frame, Int32, Int64
 
 _DAY_US = 86_400_000_000
 # younger than the youngest day that is sealed, so certainly not under a seal

@@ -8,19 +8,16 @@ key: what was asked for once is done once, whatever ends between.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
 
+from psycopg import Connection
+from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-    from datetime import datetime
-    from uuid import UUID
-
-    from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 CHANNEL = "tonne_signer"
 # a request whose process ended, or whose server was away, is tried again after 5, 10, 15 s

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
+
+from psycopg import Connection
 
 from ingest.errors import RegistryError
 from mrv.calendar import utc_text
@@ -14,11 +18,6 @@ from mrv.signatures import canonical
 from services.store.postgres.jsonb import exact, jsonb
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from datetime import date, datetime
-
-    from psycopg import Connection
-
     from mrv.accounting.period_result import PeriodResult
 
 _US = "(extract(epoch FROM {}) * 1000000)::bigint"

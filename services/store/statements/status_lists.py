@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from psycopg import Connection
 
 from mrv.signatures import canonical
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
-    from psycopg import Connection
-
-    from mrv.signatures.keys import EnrolledKey
+from mrv.signatures.keys import EnrolledKey
 
 
 class Published(NamedTuple):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from datetime import datetime
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from psycopg import Connection
+from psycopg import Connection
 
 _COLUMNS = "digest, size, statement_id, authority, signer, url, time, token, chain, received"
 # entries that only a head seals: days, and statements that were issued

@@ -8,22 +8,18 @@ no head is signed over an entry that was rolled back.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
+
+from psycopg import Connection
 
 from ingest.errors import RegistryError
 from mrv.errors import LogError
 from mrv.log.checkpoint import Checkpoint, sign_checkpoint
 from mrv.log.merkle import inclusion_proof
 from mrv.log.receipt import make_receipt
+from mrv.signatures.keys import SigningKey
 from mrv.signatures.merkle_tree import leaf_hash, root_hash
 from services.store.statements import witness_lines
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from psycopg import Connection
-
-    from mrv.signatures.keys import SigningKey
 
 
 def lock(conn: Connection) -> None:

@@ -15,16 +15,13 @@ then knows that what it remembers of registers may be out of date.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from psycopg import Connection, Cursor
+from psycopg.rows import TupleRow
 
 from ingest.errors import TonneError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from psycopg import Connection, Cursor
-    from psycopg.rows import TupleRow
 
 
 class FencedError(TonneError):

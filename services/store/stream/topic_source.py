@@ -8,10 +8,9 @@ partitions count a visit, so that every worker asks again before its next commit
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from psycopg import Connection
+from psycopg import Connection
 
 
 class Source(NamedTuple):

@@ -6,21 +6,17 @@ A row an hour of a device is much for ten years: days that are over are kept in 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from datetime import date
+from typing import NamedTuple
 
 import numpy as np
+from psycopg import Connection, Cursor
 
+from ingest.model import Fleet, Frame, Int64
 from mrv.calendar import utc_text
+from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.timestamps import stamp
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import date
-
-    from psycopg import Connection, Cursor
-
-    from ingest.model import Fleet, Frame, Int64
-    from services.store.messages.dead_letter_write import Letters
 
 HOUR_US = 3_600_000_000
 # what is older is kept by day

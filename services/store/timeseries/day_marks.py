@@ -9,21 +9,17 @@ readings marks their days, of the only class whose days are made from readings.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
+from psycopg import Cursor
 
+from ingest.model import Fleet, Frame, Int32, Int64
 from services.clock import now_us
 from services.store.postgres.timestamps import stamp
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from numpy.typing import NDArray
-    from psycopg import Cursor
-
-    from ingest.model import Fleet, Frame, Int32, Int64
 
 _CLASS = "pv_inverter"
 _DAY_US = 86_400_000_000

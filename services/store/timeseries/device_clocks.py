@@ -10,19 +10,13 @@ else be a new minimum with each reading.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
+from psycopg import Cursor
 
-from ingest.model import HOUR_US
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from psycopg import Cursor
-
-    from ingest.model import Fleet, Frame, Int32, Int64
-    from services.store.messages.dead_letter_write import Letters
+from ingest.model import HOUR_US, Fleet, Frame, Int32, Int64
+from services.store.messages.dead_letter_write import Letters
 
 _DAY_US = 86_400_000_000
 _TENTH_US = 100_000

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from psycopg import Connection
 from psycopg.rows import tuple_row
 
 from ingest import classes
+from ingest.model import Device
 from ingest.pipeline.flags import TIME
 from mrv.calendar import utc_text
 from services.store.archive import archived_readings as cold
 from services.store.postgres.timestamps import stamp
-
-if TYPE_CHECKING:
-    from psycopg import Connection
-
-    from ingest.model import Device
-
 
 _HOUR_S = 3_600
 

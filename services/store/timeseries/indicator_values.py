@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
+from psycopg import Cursor
 
+from ingest.model import Fleet
 from mrv.environment import KIND_INDEX, KINDS, Values
 from services.store.postgres import column_copy
 from services.store.postgres.binary_copy import Blob, Field, Float8, Text, Time, Words, encode
 from services.store.postgres.timestamps import stamp
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from psycopg import Cursor
-
-    from ingest.model import Fleet
 
 _NAMES = Words.of([kind.name for kind in KINDS])
 _PERIODS = Words.of(["hour", "day"])

@@ -11,22 +11,17 @@ Times only grow and quarters are only added: order and repetition change nothing
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
+from psycopg import Connection, Cursor
 
-from ingest.model import INTERVAL_US
+from ingest.model import INTERVAL_US, Fleet, Frame, Int32, Int64
 from mrv.calendar import local_date, midnight_us
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
-    from psycopg import Connection, Cursor
-
-    from ingest.model import Fleet, Frame, Int32, Int64
-    from services.store.messages.dead_letter_write import Letters
+from services.store.messages.dead_letter_write import Letters
 
 EVERY_S = 10.0
 QUARTERS = 100  # of a day that is an hour longer; the last stands for all that are beyond it

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from psycopg import Cursor
 
+from ingest.model import Fleet
 from ingest.pipeline.flags import CHANNEL_INDEX, CHANNELS, TEST_INDEX, TESTS, Flags
 from services.store.postgres.binary_copy import Text, Time, Words, encode
 from services.store.postgres.timestamps import stamp
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from psycopg import Cursor
-
-    from ingest.model import Fleet
 
 _CHANNEL_WORDS = Words.of(CHANNELS)
 _TEST_WORDS = Words.of(TESTS)

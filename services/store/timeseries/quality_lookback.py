@@ -8,12 +8,15 @@ index look-ups a channel, not a device's history.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import numpy as np
+from psycopg import Cursor
 
 from ingest import classes
+from ingest.classes import Channel
 from ingest.limits import UNIT_LEVELS
+from ingest.model import Float64
 from ingest.pipeline.flags import TIME
 from ingest.pipeline.meter_state import FROM_START, NEVER
 from ingest.pipeline.quality_limits import AT_WORK, Checks
@@ -22,14 +25,6 @@ from services.store.archive import archived_readings as cold
 from services.store.archive.archived_readings import Asked
 from services.store.postgres.timestamps import stamp
 from services.store.timeseries import register_checkpoints as marks
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from psycopg import Cursor
-
-    from ingest.classes import Channel
-    from ingest.model import Float64
 
 # a run mostly breaks at once, and is read back along the index until then; what is
 # sorted first is read whole

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from psycopg import Connection
 
 from ingest.classes import QUANTITIES
 from ingest.model import INTERVAL_US, quality
@@ -11,9 +13,6 @@ from mrv.environment import KIND_INDEX, KINDS
 from services.store.postgres.timestamps import stamp
 from services.store.registry.known import unknown
 from services.store.registry.load import load_project
-
-if TYPE_CHECKING:
-    from psycopg import Connection
 
 _UNITS = {q.name: q.unit for q in QUANTITIES}
 _START = "(extract(epoch FROM start) * 1000000)::bigint"

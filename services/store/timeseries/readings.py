@@ -9,10 +9,12 @@ reported, and becomes a dead letter.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
+from psycopg import Cursor
 
 from ingest import classes
 from ingest.model import NULL, Device, Fleet, Frame
@@ -23,12 +25,6 @@ from services.store.postgres import column_copy
 from services.store.postgres import week_chunks as weeks
 from services.store.postgres.binary_copy import Blob, Field, Float8, Int8, Text, Time, Words, encode
 from services.store.postgres.timestamps import FAR_US, stamp, us_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from psycopg import Cursor
-
 
 _TEMP = "incoming_{class_id}"
 
@@ -235,8 +231,13 @@ def months(
         f"SELECT d.number, r.* FROM {weeks.SELECTED} AS d {weeks.NAMED} CROSS JOIN LATERAL"
         f" (SELECT array_agg(time) AS times, {', '.join(arrays)} FROM (SELECT * FROM"
         f" reading_{class_id} WHERE device_id = d.id AND time >= d.since AND time < d.until"
-        " ORDER BY time) ordered) r WHERE r.times IS NOT NULL",
-        runs.arguments,
+        # said once more as two values: chunks outside of them are not even planned
+        " AND time >= %s AND time < %s ORDER BY time) ordered) r WHERE r.times IS NOT NULL",
+        (
+            *runs.arguments,
+            stamp(min((since for since, _ in spans.values()), default=0)),
+            stamp(max((until for _, until in spans.values()), default=0)),
+        ),
         {"time": "timestamptz"} | {name: kind for name, (kind, _) in absent.items()},
     )
     time_us = found.columns.pop("time")
@@ -255,14 +256,16 @@ def within(
     until: Sequence[str],
 ) -> Frame:
     """Readings within half-open spans, each of a device; sorted by device and time."""
+    edges = [[us_of(text) for text in edge] for edge in (since, until)]
     query = (
         " FROM unnest(%s::text[], %s::int[], %s::timestamptz[], %s::timestamptz[])"
         " AS d (id, index, since, until)"
         f" JOIN reading_{class_id} r ON r.device_id = d.id"
         " AND r.time >= d.since AND r.time < d.until"
+        f" AND r.time >= {_stamp(min(edges[0], default=0))}"
+        f" AND r.time < {_stamp(max(edges[1], default=0))}"
     )
     stored = _select(cursor, class_id, query, (ids, index, since, until))
-    edges = [[us_of(text) for text in edge] for edge in (since, until)]
     return cold.with_archived(cursor, stored, list(map(Asked, ids, index, *edges)))
 
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
+
+from psycopg import Connection
 
 from ingest import classes
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from psycopg import Connection
-
-    from ingest.model import Device
+from ingest.model import Device
 
 _LAST = 50
 

@@ -8,17 +8,13 @@ each in a commit that also moves it on: after a crash the next span is the same.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
+from psycopg import Connection, Cursor
+
+from ingest.model import Fleet
 from services.store.postgres.timestamps import FAR_US, stamp
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from psycopg import Connection, Cursor
-
-    from ingest.model import Fleet
 
 # devices of which the next spans are cut together
 AT_ONCE = 20

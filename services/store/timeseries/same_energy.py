@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
+from psycopg import Connection
 
-from ingest.model import INTERVAL_US
+from ingest.model import INTERVAL_US, Int32
 from mrv.calendar import utc_text
 from services.store.postgres.timestamps import stamp
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from psycopg import Connection
-
-    from ingest.model import Int32
 
 _NUMBER = "(extract(epoch FROM start) * 1000000)::bigint / %s"
 _PEAKS = (

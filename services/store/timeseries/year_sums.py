@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+from psycopg import Connection
 
 from ingest.classes import QUANTITIES
 from services.store.postgres.timestamps import stamp
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from psycopg import Connection
 
 _UNITS = {q.name: q.unit for q in QUANTITIES}
 

@@ -8,12 +8,10 @@ project that is silent as a whole, there is one alarm.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from psycopg import Connection
 
 from services.registry import alarm_rules
-
-if TYPE_CHECKING:
-    from psycopg import Connection
 
 ACTOR = "tonne watch"
 _LOCK = "SELECT pg_advisory_xact_lock(hashtext('tonne alarms'))"

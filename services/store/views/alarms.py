@@ -7,20 +7,16 @@ its projects are among them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
-from psycopg import errors
+from psycopg import Connection, errors
+from psycopg.rows import TupleRow
 
 from ingest.errors import InputError, RegistryError
 from mrv.errors import StatementStateError
 from services.registry.alarm_rules import kinds
 from services.store.views.silence_causes import TO_DO, causes
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 STATES = ("open", "acknowledged", "cleared")
 SEVERITIES = ("critical", "major", "minor")

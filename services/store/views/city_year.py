@@ -8,13 +8,10 @@ asks; a year is that of each project's own time zone.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from datetime import date
-
-    from psycopg import Connection
+from psycopg import Connection
 
 _YEAR = (
     " CROSS JOIN LATERAL (SELECT tonne_clock(p.timezone, make_date(%(year)s, 1, 1)::timestamp) AS"

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from psycopg import Connection
+from psycopg import Connection
 
 NAMES = (
     "device", "site", "class", "gateway", "state", "last_reading", "expected_s",

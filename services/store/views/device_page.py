@@ -8,20 +8,16 @@ registered is known by its refused messages.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
-from psycopg import sql
+from psycopg import Connection, sql
 
 from ingest.classes import QUANTITIES
 from services.registry.alarm_rules import kinds
 from services.store.views import alarms
 from services.store.views.listing import device as registered
 from services.store.views.silence_causes import TO_DO
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from psycopg import Connection
 
 _UNITS = {q.name: q.unit for q in QUANTITIES}
 _DAYS, _LETTERS, _FLAG_DAYS, _ALARMS = 28, 20, 7, 20

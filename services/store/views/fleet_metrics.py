@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+
+from psycopg import Connection
 
 from services.store.postgres import columnstore, disk_room
 from services.store.statements import signer_requests
+from services.store.statements.signer_requests import Waiting
 from services.store.timeseries import remake_requests
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from psycopg import Connection
-
-    from services.store.statements.signer_requests import Waiting
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
+
+from psycopg import Connection
+from psycopg.rows import TupleRow
 
 from services.store.statements.statements import Stored, select_statements
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from psycopg import Connection
-    from psycopg.rows import TupleRow
-
 
 PUBLIC_STATES = ("issued", "superseded", "revoked")
 _PROJECT = (

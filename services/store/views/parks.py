@@ -8,15 +8,13 @@ lies around the park (`grid`, `mains`, `sewer`, `outside`) is no member.
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from psycopg import Connection
 
 from ingest.errors import RegistryError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from datetime import datetime
-
-    from psycopg import Connection
 
 # What is counted, in which unit it is shown, and base units in one of it.
 UNITS = {

@@ -7,18 +7,15 @@ abroad is worked out from the second.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from decimal import Decimal
+from typing import Any
+
+from psycopg import Connection
 
 from ingest.errors import RegistryError
 from mrv.registry.article6_transfer import rules, transferable
 from services.store.registry import programme as stored
-
-if TYPE_CHECKING:
-    from decimal import Decimal
-
-    from psycopg import Connection
-
-    from services.store.registry.programme import ActionYear, ProjectCredits
+from services.store.registry.programme import ActionYear, ProjectCredits
 
 _ACCOUNTS = (
     "target and reported are the city's account, modelled; monitored and issued are the"

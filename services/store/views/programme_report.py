@@ -8,9 +8,12 @@ the reason, and its days of indicators or its assets instead.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from psycopg import Connection
 
 from mrv.environment import field
 from mrv.registry import programme_systems as systems
@@ -19,11 +22,6 @@ from services.store.postgres.jsonb import exact
 from services.store.registry import sewers
 from services.store.views import parks
 from services.store.views.programme_progress import progress_document
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-
-    from psycopg import Connection
 
 _OF_YEAR = (
     "start >= tonne_clock(timezone, make_date(%(year)s, 1, 1)::timestamp)"

@@ -6,13 +6,10 @@ Whoever removes it says so in a log that nobody may read; the rows say it for ce
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from psycopg import Connection
+from psycopg import Connection
 
 # the time by which a row's age is told
 _AGED_BY = {"dead_letter": "received", "webhook_event": "at", "clear_sky_day": "day"}

@@ -8,21 +8,19 @@ request may ask of the database is bounded: by the page, by the number of look-u
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+from psycopg import Connection
+from psycopg.rows import TupleRow
 
 from ingest import classes
 from ingest.classes import QUANTITIES
 from ingest.errors import InputError
 from mrv.environment import KINDS_OF
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from psycopg import Connection
-    from psycopg.rows import TupleRow
 
 LOOK_UPS, ENTITIES, LONGEST_S = 500, 20_000, 10.0
 _UNITS = {one.name: one.unit for one in QUANTITIES}

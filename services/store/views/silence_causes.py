@@ -7,12 +7,9 @@ now: whoever drives to a meter that speaks and is refused drives in vain.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from psycopg import Connection
+from psycopg import Connection
 
 # where docs/operations.md says what to do, and that in a sentence
 TO_DO = {

@@ -7,10 +7,9 @@ from io import BytesIO
 import httpx
 import pytest
 import yaml
-from click.testing import CliRunner
 
 from services.cli.errors import Exit
-from services.cli.main import main
+from tests.invoked import tonne
 from tests.services.api import plain
 
 
@@ -22,10 +21,8 @@ def _opened(found):
 
 
 def _by_command(served, tmp_path, *words, out="out"):
-    done = CliRunner().invoke(
-        main,
-        ["export", *words, "--out", str(tmp_path / out)],
-        env={"TONNE_DATABASE_URL": served.database_url},
+    done = tonne(
+        "export", *words, "--out", tmp_path / out, env={"TONNE_DATABASE_URL": served.database_url}
     )
     assert done.exit_code in {Exit.DONE, Exit.NOT_ENOUGH}, done.output
     return {one.name: one.read_bytes() for one in (tmp_path / out).iterdir()}
@@ -72,8 +69,7 @@ def test_a_partys_year_and_a_facility_are_of_all_projects(served, tmp_path):
     file = tmp_path / "said.yaml"
     file.write_text(yaml.safe_dump({"submissions": [submission], "facilities": [facility]}))
     env = {"TONNE_DATABASE_URL": served.database_url}
-    done = CliRunner().invoke(main, ["registry", "import", str(file)], env=env)
-    assert done.exit_code == Exit.DONE, done.output
+    tonne("registry", "import", file, env=env, code=Exit.DONE)
     files = _opened(served.ask("/v1/exports/aef.zip", "auditor", params=year))
     assert {"submission.xlsx", "filed.txt", "T1.csv", "T5.xlsx"} < files.keys()
     assert files == _by_command(served, tmp_path, "aef", "--party", "VNM", "--year", "2026")
@@ -118,8 +114,7 @@ def test_a_public_version_is_anybodys_once_it_was_published(served, tmp_path):
         "--out",
         str(tmp_path / "twin"),
     ]
-    done = CliRunner().invoke(main, [*words, "--publish"], env=env)
-    assert done.exit_code == Exit.DONE, done.output
+    tonne(*words, "--publish", env=env, code=Exit.DONE)
     given = served.ask(path)
     assert _opened(given) == {one.name: one.read_bytes() for one in (tmp_path / "twin").iterdir()}
     assert given.headers["cache-control"].startswith("public")

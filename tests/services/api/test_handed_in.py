@@ -7,16 +7,15 @@ import zipfile
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from click.testing import CliRunner
 
 from mrv.report.words import LANGUAGES
 from mrv.signatures import canonical
 from mrv.statement.findings import sign_event
 from services.api.client import Client, RefusedError
 from services.api.console.translations import Words, texts
-from services.cli.main import main
 from services.issuer import keys
 from services.store.postgres.pool import connect
+from tests.invoked import printed, tonne
 from tests.services.api.console.test_pages import get, session
 from tests.services.issuer import plant
 from tests.services.issuer.sealed import close_period
@@ -32,9 +31,7 @@ def holder(served, tmp_path, monkeypatch):
     monkeypatch.delenv("TONNE_DATABASE_URL", raising=False)
 
     def run(*args, code=0):
-        told = CliRunner().invoke(main, ["statement", *map(str, args)])
-        assert told.exit_code == code, told.output
-        return told.output
+        return printed("statement", *args, code=code)
 
     return run
 
@@ -129,8 +126,7 @@ def test_from_draft_to_issued_with_keys_that_never_leave_their_holders(served, h
         with Client(served.url) as anybody:  # what was found is public with the statement
             assert anybody.findings(name).findings[0].finding == "CAR-1"
         holder_sees = unpacked(verifier, name, tmp_path / "issued")
-    told = CliRunner().invoke(main, ["verify", str(holder_sees)])
-    assert told.exit_code == 4, told.output  # no keys were given
+    told = tonne("verify", holder_sees, code=4)  # no keys were given
     assert "1 findings, 0 of them open" in told.output
 
 

@@ -14,29 +14,15 @@ from mrv.verify.signature_steps import log_key
 from services.issuer import keys
 from services.issuer import transitions as life
 from services.store.postgres.pool import connect
-from tests.opinions import concluded
-from tests.services.issuer import plant
-from tests.services.issuer.sealed import close_period
+from tests.services.issuer import logged
 
 
 @pytest.fixture
 def verified(served):
     """Return a verified statement, and the key of the log."""
-    who = {
-        role: life.Signer(*keys.load(served.home, name))
-        for role, name in (
-            ("operator", "the-operator"),
-            ("verifier", "the-verifier"),
-            ("log", "tonne-log"),
-        )
-    }
-    with connect(served.database_url, role="tonne_mrv", autocommit=True) as conn:
-        name = close_period(
-            conn, "pv", plant.us("2026-03-01"), plant.us("2026-03-02"), "test"
-        ).statement
-        life.submit(conn, name, who["operator"])
-        life.verify(conn, name, who["verifier"], concluded("unmodified"))
-    return name, who["log"]
+    day = "2026-03-01", "2026-03-02"
+    name = logged.verified(served.database_url, logged.held(served.home), *day)
+    return name, life.Signer(*keys.load(served.home, "tonne-log"))
 
 
 def _state(served, name):

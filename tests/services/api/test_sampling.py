@@ -22,10 +22,7 @@ def drawn(served):
     with connect(served.database_url, role="tonne_mrv", autocommit=True) as conn:
         span = plant.us("2026-03-03"), plant.us("2026-03-04")
         name = close_period(conn, "pv", *span, "test").statement
-        signers = {
-            r: life.Signer(*logged.keys.load(served.home, f"the-{r}"))
-            for r in ("operator", "verifier")
-        }
+        signers = logged.held(served.home)
         life.submit(conn, name, signers["operator"])
         have = steps.documents(conn, name)
         case = accept.recompute(conn, have.stored)

@@ -6,19 +6,16 @@ import shutil
 import signal
 import subprocess
 import threading
-import time
 from contextlib import contextmanager
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
-from click.testing import CliRunner
 from structlog import get_logger
 
 from mrv.signatures import canonical
 from mrv.statement.credentials import sign_statement, sign_verification
 from mrv.statement.sampling import Size, sign_sampling
-from services.cli.main import main
 from services.issuer import external_signatures as accept
 from services.issuer import keys
 from services.issuer import transitions as life
@@ -31,13 +28,14 @@ from services.store.statements import signer_requests as queue
 from tests import commands
 from tests.deploy.files import DEPLOY
 from tests.fix_timescale import _fresh
+from tests.invoked import tonne
 from tests.opinions import concluded
 from tests.planted import planted
 from tests.ports import free_port
 from tests.services.api import hostile, plain
 from tests.services.api.conftest import Served, _issued, start
-from tests.services.issuer import plant
-from tests.services.issuer.sealed import close_period
+from tests.services.issuer import logged
+from tests.waiting import until
 
 ASYNC = {"Prefer": "respond-async"}
 DAY = {"from": "2026-03-01", "to": "2026-03-02"}
@@ -113,23 +111,22 @@ def signing(apart, logins):
 
 def _nothing_waits(apart):
     """Have the signer answer something, so that it is up, and then wait until all is answered."""
-    end = time.monotonic() + plain.PATIENCE_S
     asked = apart.ask("/v1/projects/pv/periods", "operator", "POST", json=LONG_AGO, headers=ASYNC)
     # asked for, or refused already where the signer was quicker
     assert asked.status_code in {202, 422}, asked.text
     with connect(apart.database_url, role="tonne_mrv", autocommit=True) as conn:
-        while queue.waiting(conn).requests:
-            assert time.monotonic() < end, (apart.home / "signer.log").read_text()
-            time.sleep(0.05)
+        log = apart.home / "signer.log"
+        until(lambda: not queue.waiting(conn).requests, plain.PATIENCE_S, log.read_text)
 
 
 def job(apart, location, who="operator"):
     """Wait for a job's end, and return it."""
-    end = time.monotonic() + plain.PATIENCE_S
-    while (found := apart.ask(location, who).json())["state"] in {"queued", "running"}:
-        assert time.monotonic() < end, found
-        time.sleep(0.05)
-    return found
+
+    def ended():
+        found = apart.ask(location, who).json()
+        return found["state"] not in {"queued", "running"} and found
+
+    return until(ended, plain.PATIENCE_S)
 
 
 def signed(apart, name, role):
@@ -168,6 +165,12 @@ def hand_in(apart, name, what, body, who, **headers):
         content=body,
         headers={"Content-Type": "application/json", **headers},
     )
+
+
+def entered(conn, name):
+    """Entries of the log by which a statement is issued."""
+    asked = "SELECT count(*) FROM log_entry WHERE statement_id = %s AND kind = 'issued'"
+    return conn.execute(asked, [name]).fetchone()[0]
 
 
 def test_who_waits_for_the_signer_keeps_nobody_from_writing(apart, logins):
@@ -243,10 +246,7 @@ def test_a_statement_is_issued_though_the_web_process_has_no_key(apart, logins):
     with signing(apart, logins):
         assert job(apart, one.headers["location"])["result"]["state"] == "issued"
     with connect(apart.database_url) as conn:
-        entered = conn.execute(
-            "SELECT count(*) FROM log_entry WHERE statement_id = %s AND kind = 'issued'", [name]
-        ).fetchone()
-    assert entered == (1,)
+        assert entered(conn, name) == 1
     receipt = apart.ask(f"/v1/statements/{name}/receipt")
     assert receipt.status_code == 200
 
@@ -280,18 +280,12 @@ def test_a_crash_between_loses_nothing_and_signs_nothing_twice(apart, logins, mo
         with pytest.raises(Killed), connect(url, role="tonne_mrv", autocommit=True) as conn:
             runner.once(conn)
         with connect(apart.database_url) as conn:
-            found = conn.execute(
-                "SELECT count(*) FROM log_entry WHERE statement_id = %s", [name]
-            ).fetchone()
-        assert found == (0,), at
+            assert entered(conn, name) == 0, at
     monkeypatch.setattr(queue, "answer", real)
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         assert runner.once(conn)
         assert not runner.once(conn)
-        entered = conn.execute(
-            "SELECT count(*) FROM log_entry WHERE statement_id = %s AND kind = 'issued'", [name]
-        ).fetchone()
-    assert entered == (1,)
+        assert entered(conn, name) == 1
     assert apart.ask(wanted.headers["location"], "operator").json()["state"] == "done"
     # one that ends the process each time is given up, and the queue goes on
     poison = apart.ask(f"/v1/statements/{name}/issue", "operator", "POST", headers=ASYNC)
@@ -308,12 +302,7 @@ def test_a_crash_between_loses_nothing_and_signs_nothing_twice(apart, logins, mo
 
 def next_verified(apart, begin, end):
     """Return a statement that is verified, and not issued."""
-    with connect(apart.database_url, role="tonne_mrv", autocommit=True) as conn:
-        name = close_period(conn, "pv", plant.us(begin), plant.us(end), "test").statement
-        life.submit(conn, name, life.Signer(*keys.load(apart.home, "the-operator")))
-        verifier = life.Signer(*keys.load(apart.home, "the-verifier"))
-        life.verify(conn, name, verifier, concluded("unmodified"))
-    return name
+    return logged.verified(apart.database_url, logged.held(apart.home), begin, end)
 
 
 FORBIDDEN = {
@@ -433,12 +422,8 @@ def test_a_stolen_web_process_gets_only_what_people_have_signed(apart, logins):
             " WHERE r.principal IS NULL AND r.actor = 'the operator'"
         ).fetchall()
         assert len(errors) == 7
-        assert {error for _, error in errors} <= {
-            "StatementStateError",
-            "InputError",
-            "EnrolmentError",
-            "RegistryError",
-        }
+        known = {"StatementStateError", "InputError", "EnrolmentError", "RegistryError"}
+        assert {error for _, error in errors} <= known
         assert conn.execute("SELECT count(*) FROM log_entry").fetchone() == before
     assert apart.ask(f"/v1/statements/{apart.draft}", "operator").json()["state"] == "draft"
 
@@ -449,14 +434,13 @@ def test_a_queue_that_nobody_answers_is_told(apart, monkeypatch):
     apart.ask(f"/v1/statements/{name}/issue", "operator", "POST", headers=ASYNC)
     monkeypatch.setenv("TONNE_DATABASE_URL", apart.database_url)
     monkeypatch.setattr("services.cli.local.doctor_signer.PATIENCE_S", 0.0)
-    told = CliRunner().invoke(main, ["doctor"])
+    told = tonne("doctor")
     assert re.search(r"wrong +signer +1 request waits", told.output), told.output
     # and an issue on the command line, where the key is not, is done by the signer
     runner = Runner(apart.database_url, Desk(apart.home, strict=False), Metrics(), get_logger("t"))
     with runner, monkeypatch.context() as elsewhere:
         elsewhere.setenv("TONNE_HOME", str(apart.home / "nothing"))
-        told = CliRunner().invoke(main, ["statement", "revoke", name, "--reason", "a test"])
-        assert told.exit_code == 0, told.output
+        told = tonne("statement", "revoke", name, "--reason", "a test", code=0)
         assert "is revoked" in told.output
-        told = CliRunner().invoke(main, ["doctor"])
+        told = tonne("doctor")
     assert re.search(r"ok +signer +", told.output), told.output

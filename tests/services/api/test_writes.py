@@ -36,10 +36,7 @@ def test_an_issue_asked_for_many_times_at_once_happens_once(served):
     """Two clicks on one button would enter a statement in the log twice."""
     name = close(served).json()["statement"]
     with connect(served.database_url, role="tonne_mrv", autocommit=True) as conn:
-        who = {
-            r: life.Signer(*logged.keys.load(served.home, f"the-{r}"))
-            for r in ("operator", "verifier")
-        }
+        who = logged.held(served.home)
         life.submit(conn, name, who["operator"])
         early = served.ask(f"/v1/statements/{name}/issue", "operator", "POST")
         assert early.status_code == 409

@@ -22,9 +22,10 @@ from services.kafka_access import KafkaAccess
 from services.logs import get_logger
 from services.metrics import Metrics
 from tests.bench.load import Publisher
-from tests.integration.kafka_path import ended_records, wait_until
+from tests.integration.kafka_path import ended_records
 from tests.ports import free_port
 from tests.running import open_session
+from tests.waiting import until
 
 
 def of(name):
@@ -98,7 +99,7 @@ def test_bridges_that_share_split_the_messages(database_url, mqtt_broker, topic,
     publisher = Publisher(mqtt_broker.port)
     publisher.send(sent(400))
     publisher.close()
-    wait_until(lambda: sum(b.forwarded() for b in both) >= 400, 90, lambda: "400 forwarded")
+    until(lambda: sum(b.forwarded() for b in both) >= 400, 90, lambda: "400 forwarded")
     for one in both:
         one.stop()
     assert sum(b.forwarded() for b in both) == 400
@@ -114,18 +115,18 @@ def test_without_kafka_nothing_is_acknowledged(database_url, mqtt_broker, own_ka
     one = Running(database_url, mqtt_broker.url, own_kafka.url, topic)
     publisher = Publisher(mqtt_broker.port)
     publisher.send(sent(100))
-    wait_until(lambda: one.forwarded() == 100, 90, lambda: "100 forwarded")
+    until(lambda: one.forwarded() == 100, 90, lambda: "100 forwarded")
     own_kafka.kill()
     publisher.send(sent(50, start=100))
     publisher.close()
-    wait_until(lambda: one.unacked() > 0, 60, lambda: "some received")
+    until(lambda: one.unacked() > 0, 60, lambda: "some received")
     one.stop()
     assert one.forwarded() == 100
     assert "nothing was lost" in str(one.failure)
     own_kafka.start()
     apply(KafkaAccess.of(own_kafka.url), of(topic))  # the embedded one has forgotten it
     two = Running(database_url, mqtt_broker.url, own_kafka.url, topic)
-    wait_until(lambda: two.forwarded() == 50, 90, lambda: "50 forwarded")
+    until(lambda: two.forwarded() == 50, 90, lambda: "50 forwarded")
     two.stop()
 
 
@@ -139,19 +140,19 @@ def test_a_kafka_that_stands_still_holds_the_mqtt_broker_back(
     one = Running(database_url, mqtt_broker.url, own_kafka.url, topic, batch=50)
     publisher = Publisher(mqtt_broker.port)
     publisher.send(sent(50))
-    wait_until(lambda: one.forwarded() == 50, 90, lambda: "50 forwarded")
+    until(lambda: one.forwarded() == 50, 90, lambda: "50 forwarded")
     os.kill(own_kafka.pid, signal.SIGSTOP)
     try:
         publisher.send(sent(3_000, start=50))
-        wait_until(lambda: one.unacked() > 50, 60, lambda: "some received")
+        until(lambda: one.unacked() > 50, 60, lambda: "some received")
         time.sleep(1.5)
         assert one.unacked() <= 3 * 50
         assert one.forwarded() == 50
     finally:
         os.kill(own_kafka.pid, signal.SIGCONT)
     publisher.close()
-    wait_until(lambda: one.forwarded() == 3_050, 90, lambda: f"{one.forwarded()} forwarded")
-    wait_until(lambda: one.unacked() == 0, 60, lambda: "all acknowledged")
+    until(lambda: one.forwarded() == 3_050, 90, lambda: f"{one.forwarded()} forwarded")
+    until(lambda: one.unacked() == 0, 60, lambda: "all acknowledged")
     one.stop()
 
 

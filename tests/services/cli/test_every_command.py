@@ -6,10 +6,9 @@ import re
 
 import click
 import pytest
-from click.testing import CliRunner
 
 from services.cli.commands import COMMANDS, SECTIONS
-from services.cli.main import main
+from tests.invoked import tonne
 from tests.services.cli.tree import commands, groups
 
 ALL = commands()
@@ -88,8 +87,7 @@ def test_a_word_that_is_nearly_right_is_asked_about(
     wrong = right + "x" if len(right) > 2 else None
     if wrong is None:
         pytest.skip("too short to be mistyped nearly")
-    result = CliRunner().invoke(main, [*words.split(), option.opts[0], wrong])
-    assert result.exit_code == 2
+    result = tonne(*words.split(), option.opts[0], wrong, code=2)
     assert f"Did you mean {right!r}" in result.stderr
 
 
@@ -98,14 +96,13 @@ def test_a_command_that_is_nearly_right_is_asked_about(words: str) -> None:
     """A typing error must not send a technician to the manual."""
     group = groups()[words]
     right = max(group.list_commands(click.Context(group)), key=len)
-    result = CliRunner().invoke(main, [*words.split(), right[:-1] + "#"])
-    assert result.exit_code == 2
+    result = tonne(*words.split(), right[:-1] + "#", code=2)
     assert repr(right) in result.stderr.split("Did you mean")[1]
 
 
 def test_help_shows_every_command_under_one_heading() -> None:
     """Thirty-five commands in one list are read by nobody."""
-    told = CliRunner().invoke(main, ["--help"]).stdout
+    told = tonne("--help").stdout
     at = [told.index(f"\n{heading}:\n") for heading in SECTIONS]
     assert at == sorted(at)
     assert sum(len(section) for section in SECTIONS.values()) == len(COMMANDS)
@@ -115,6 +112,6 @@ def test_help_shows_every_command_under_one_heading() -> None:
 
 def test_an_option_shows_its_default() -> None:
     """Whoever leaves `--wait` out would learn how long it waits by waiting."""
-    told = CliRunner().invoke(main, ["simulate", "--help"]).stdout
+    told = tonne("simulate", "--help").stdout
     assert "[default: 60s]" in told
     assert '[default: ""]' not in told

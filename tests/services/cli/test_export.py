@@ -4,11 +4,10 @@ import json
 
 import pytest
 import yaml
-from click.testing import CliRunner
 
 from mrv.signatures.keyfile import write_keyring
 from services.cli.errors import Exit
-from services.cli.main import main
+from tests.invoked import tonne
 from tests.mrv.exports.entries import whole
 from tests.mrv.packs import HOLDERS, folder
 
@@ -34,7 +33,7 @@ def options(tmp_path):
 
 
 def _run(*words):
-    return CliRunner().invoke(main, ["export", *map(str, words)])
+    return tonne("export", *words)
 
 
 def test_a_pack_is_exported_without_a_database(pack, options, tmp_path):

@@ -8,11 +8,10 @@ from decimal import Decimal
 import openpyxl
 import pytest
 import yaml
-from click.testing import CliRunner
 
 from mrv.signatures.keyfile import write_keyring
 from services.cli.errors import Exit
-from services.cli.main import main
+from tests.invoked import tonne
 from tests.mrv.exports.entries import whole
 from tests.mrv.packs import HOLDERS, folder
 
@@ -46,7 +45,7 @@ def run(pack, tmp_path):
         paths = (("--keys", "keys.json"), ("--entered", "entered.yaml"), ("--out", "out"))
         words = [word for name, path in paths for word in (name, str(tmp_path / path))]
         words = ["export", "jcm", str(pack), *words, *map(str, more)]
-        return CliRunner().invoke(main, words)
+        return tonne(*words)
 
     return command
 

@@ -10,12 +10,11 @@ from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner
 
 from services.cli.closed_pipe import reader_is_gone
-from services.cli.main import main
 from services.cli.output.masks import masked
 from tests import commands
+from tests.invoked import tonne
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:
@@ -39,8 +38,7 @@ def test_a_connection_that_breaks_is_still_told(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr("services.cli.local.doctor.doctor", needy)
     assert not reader_is_gone()
-    result = CliRunner().invoke(main, ["doctor"])
-    assert result.exit_code == 3
+    result = tonne("doctor", code=3)
     assert "a server cannot be reached" in result.stderr
 
 
@@ -64,8 +62,7 @@ def test_passwords_are_masked(text: str, shown: str) -> None:
 def test_an_error_does_not_tell_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
     """Logs of a failed deployment are read by many."""
     monkeypatch.setenv("TONNE_DATABASE_URL", "postgresql://tonne:hidden@127.0.0.1:1/x")
-    result = CliRunner().invoke(main, ["statement", "list"])
-    assert result.exit_code == 3
+    result = tonne("statement", "list", code=3)
     assert "hidden" not in result.output
 
 
@@ -77,12 +74,12 @@ def test_local_urls_are_masked_and_json_has_them_whole(
     monkeypatch.setenv("TONNE_HOME", str(tmp_path))
     monkeypatch.setattr("services.local.postgres.Postgres.url", url, raising=False)
     monkeypatch.setattr("services.local.postgres.Postgres.pid", 1, raising=False)
-    shown = CliRunner().invoke(main, ["local", "status"])
+    shown = tonne("local", "status")
     assert "hidden" not in shown.output
     assert "postgresql://tonne:***@127.0.0.1:5432/tonne" in shown.stdout
-    told = CliRunner().invoke(main, ["local", "status", "--show-passwords"])
+    told = tonne("local", "status", "--show-passwords")
     assert url in told.stdout
-    document = json.loads(CliRunner().invoke(main, ["local", "status", "--json"]).stdout)
+    document = json.loads(tonne("local", "status", "--json").stdout)
     assert document["database_url"] == url
 
 
@@ -102,8 +99,7 @@ def test_a_shell_completes(words: str, expected: str) -> None:
         "COMP_WORDS": words,
         "COMP_CWORD": str(len(words.split()) - 1),
     }
-    told = CliRunner().invoke(main, prog_name="tonne", env=given)
-    assert told.exit_code == 0
+    told = tonne(prog_name="tonne", env=given, code=0)
     assert f"plain,{expected}" in told.stdout.splitlines()
 
 

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from click.testing import CliRunner
 
-from services.cli.main import main
 from services.store.messages.reasons import REASONS
+from tests.invoked import tonne as invoke
 
 ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "docs" / "devices.md"
@@ -28,11 +27,7 @@ def tonne(database_url, monkeypatch):
             "INSERT INTO device (id, site, class, profile, installed)"
             " VALUES ('inv-001', 'roof', 'pv_inverter', 'generic', now())"
         )
-
-    def run(*words):
-        return CliRunner().invoke(main, [str(word) for word in words])
-
-    return run
+    return invoke
 
 
 SPAN = ("--from", "2026-01-01", "--to", "2026-02-01")
@@ -158,6 +153,5 @@ def test_a_time_without_offset_is_refused(tonne, words):
 def test_a_day_without_any_site_is_refused(database_url, monkeypatch):
     """An empty database has no clock to read a day by."""
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
-    told = CliRunner().invoke(main, ["deadletter", "list", "--from", "2026-01-01"])
-    assert told.exit_code == 2
+    told = invoke("deadletter", "list", "--from", "2026-01-01", code=2)
     assert "no site is registered" in told.stderr

@@ -4,16 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from mrv.signed_values.packaging import read_items
-from services.cli.main import main
+from tests.invoked import tonne
 
 OCMF = Path(__file__).parents[2] / "vectors/ocmf"
 
 
 def verify(name, *options):
-    return CliRunner().invoke(main, ["signed", "verify", str(OCMF / name), *options])
+    return tonne("signed", "verify", OCMF / name, *options)
 
 
 def key_of(name):

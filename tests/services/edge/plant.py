@@ -19,6 +19,7 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 from tests import commands
 from tests.ports import free_port
 from tests.running import Pipeline
+from tests.waiting import until
 
 IMPORT = 72  # the SDM630's register of imported energy
 GATEWAY, OTHER = "gw-1", "gw-2"
@@ -234,14 +235,6 @@ class Edge:
             check=True,
         )
         return json.loads(done.stdout)
-
-
-def until(happened, patience_s=180.0, what=""):
-    """Wait until something is so."""
-    end = time.monotonic() + patience_s
-    while not happened():
-        assert time.monotonic() < end, what() if callable(what) else what
-        time.sleep(0.1)
 
 
 def meter(plant, every_s=0.2, device="meter-1"):

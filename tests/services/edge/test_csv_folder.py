@@ -15,7 +15,7 @@ from services.edge.outbox import Outbox
 from services.edge.outbox_status import summary
 from services.edge.recorder import Recorder
 from services.logs import get_logger
-from tests.services.edge.plant import until
+from tests.waiting import until
 
 GOOD = "Thời gian;Chỉ số;Thiết bị\n2026-01-01 00:00;1234,5;c-1\n2026-01-01 00:15;1235,5;c-2\n"
 ROWS = [("c-1", "2026-01-01T00:00:00+07:00", 1234.5), ("c-2", "2026-01-01T00:15:00+07:00", 1235.5)]

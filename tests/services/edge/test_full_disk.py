@@ -14,7 +14,8 @@ from services.edge.outbox import FullError, Outbox, Record
 from services.edge.outbox_status import summary
 from services.local.mosquitto import Mosquitto
 from tests.ports import give_ports
-from tests.services.edge.plant import Edge, meter, one, recorded, rows, until, waiting
+from tests.services.edge.plant import Edge, meter, one, recorded, rows, waiting
+from tests.waiting import until
 
 pytestmark = [pytest.mark.timeout(1_200)]
 MB = 1 << 20

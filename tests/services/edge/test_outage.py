@@ -24,9 +24,9 @@ from tests.services.edge.plant import (
     recorded,
     registry,
     rows,
-    until,
     waiting,
 )
+from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(900)
 DAYS = 10 if float(os.environ.get("FAULT_ROUNDS", "0.1")) >= 1 else 3

@@ -2,8 +2,9 @@
 
 import pytest
 
-from tests.services.edge.plant import Edge, one, rows, until
+from tests.services.edge.plant import Edge, one, rows
 from tests.services.edge.serial_line import BAUD, INVERTER, METER, Line
+from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(1_200)
 

@@ -6,17 +6,17 @@ import sys
 from base64 import b64encode
 
 import pytest
-from click.testing import CliRunner
 
 from ingest.errors import InputError
 from mrv.signed_values.meter_keys import parse_key
 from mrv.signed_values.packaging import Item
 from mrv.signed_values.verification import DatedKey, check_items
-from services.cli.main import main
 from services.edge.config import Signing
 from services.edge.outbox import Outbox, Record
 from services.edge.signing import Batches, Signer
-from tests.services.edge.plant import DEVICES, GATEWAY, Edge, meter, registry, rows, until, waiting
+from tests.invoked import tonne
+from tests.services.edge.plant import DEVICES, GATEWAY, Edge, meter, registry, rows, waiting
+from tests.waiting import until
 
 pytestmark = [pytest.mark.timeout(1_200)]
 DEVICE = "signed-1"
@@ -26,7 +26,7 @@ def test_what_a_gateway_forwards_is_signed_and_verified(pipeline, plant, tmp_pat
     """Whoever has the database or the broker could write readings, and nobody would see it."""
     key = tmp_path / "keys" / "signing.key"
     edge = Edge(tmp_path, pipeline, [meter(plant, 0.1, DEVICE)], signing={"key": str(key)})
-    told = CliRunner().invoke(main, ["edge", str(edge.config), "--public-key"])
+    told = tonne("edge", edge.config, "--public-key")
     assert (told.exit_code, key.stat().st_mode & 0o777) == (0, 0o600)
 
     def stored():

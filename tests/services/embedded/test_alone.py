@@ -11,7 +11,7 @@ from services.logs import get_logger
 from services.store.postgres.pool import connect
 from services.store.stream import topic_source as source
 from services.store.stream.topic_source import Source
-from tests.integration.kafka_path import wait_until
+from tests.waiting import until
 
 
 def test_two_pipelines_do_not_write_beside_each_other(database_url, monkeypatch):
@@ -51,7 +51,7 @@ def test_workers_that_start_together_on_a_new_database_both_share(database_url):
         late = threading.Thread(target=lambda: found.append(writers.share(second, wanted)))
         late.start()
         waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-        wait_until(lambda: looks.execute(waits).fetchone()[0] > 0, 60, lambda: "second waits")
+        until(lambda: looks.execute(waits).fetchone()[0] > 0, 60, lambda: "second waits")
         with first.transaction():
             source.choose(first, wanted)
         first.execute("SELECT pg_advisory_lock_shared(%s)", [writers._LOCK])

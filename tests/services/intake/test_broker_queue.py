@@ -1,7 +1,5 @@
 """What waits at the broker is told as it is, and is no longer told once the broker is away."""
 
-import time
-
 from prometheus_client import CollectorRegistry
 
 from ingest.mqtt.tls import Tls
@@ -10,15 +8,9 @@ from services.logs import get_logger
 from services.metrics import Metrics
 from tests.bench.load import Publisher, messages
 from tests.running import open_session
+from tests.waiting import until
 
 PATIENCE_S = 90
-
-
-def _until(condition, what):
-    end = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end, what()
-        time.sleep(0.1)
 
 
 def test_what_waits_is_told(mqtt_broker):
@@ -37,8 +29,9 @@ def test_what_waits_is_told(mqtt_broker):
         return value(f"tonne_broker_queued_{what}") or 0
 
     with BrokerQueue(mqtt_broker.url, Tls(), Room(5_000, 9_000_000), metrics, log):
-        _until(
+        until(
             lambda: told("messages") >= len(sent) and told("bytes") >= size,
+            PATIENCE_S,
             lambda: (told("messages"), told("bytes")),
         )
         # what the broker retains of itself is some kilobytes beside it
@@ -47,7 +40,8 @@ def test_what_waits_is_told(mqtt_broker):
         assert value("tonne_broker_queue_limit_messages") == 5_000
         assert value("tonne_broker_queue_limit_bytes") == 9_000_000
         mqtt_broker.kill()
-        _until(
+        until(
             lambda: value("tonne_broker_queued_messages") is None,
-            lambda: "an old figure stays for a broker that is away",
+            PATIENCE_S,
+            "an old figure stays for a broker that is away",
         )

@@ -15,14 +15,23 @@ from tests.services.issuer.sealed import close_period
 NOW = plant.us("2026-03-05T12:00:00+07:00")
 
 
+def issuer(url):
+    """Connect as the issuer does."""
+    return connect(url, role="tonne_mrv", autocommit=True)
+
+
+def held(home):
+    """Operator and verifier, whose keys are in a folder."""
+    return {r: life.Signer(*keys.load(home, f"the-{r}")) for r in ("operator", "verifier")}
+
+
 def signers(url, home):
     """Enrol an operator, a verifier, a witness and the log."""
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with issuer(url) as conn:
         for role in ("operator", "verifier", "witness"):
             enrolled.enroll(conn, keys.create(home, f"the-{role}", role))
         log = sealed.log_of(conn, home)
-    named = {r: life.Signer(*keys.load(home, f"the-{r}")) for r in ("operator", "verifier")}
-    return {**named, "log": log}
+    return {**held(home), "log": log}
 
 
 def quarter_hours(url, home):
@@ -38,29 +47,33 @@ def with_buses(url, home):
     return signers(url, home)
 
 
-def issue(url, who, begin="2026-03-02", end="2026-03-03", project="pv", *, sample=False):
-    """Close, submit, verify and issue a day; draw its sample where that is asked for."""
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+def verified(url, who, begin="2026-03-02", end="2026-03-03", project="pv", *, sample=False):
+    """Close, submit and verify a day; draw its sample where that is asked for."""
+    with issuer(url) as conn:
         name = close_period(conn, project, plant.us(begin), plant.us(end), "test").statement
         life.submit(conn, name, who["operator"])
         if sample:
             life.sample(conn, name, who["verifier"], Size())
         life.verify(conn, name, who["verifier"], concluded("unmodified"))
+    return name
+
+
+def issue(url, who, *day, **more):
+    """Issue a day that is verified."""
+    name = verified(url, who, *day, **more)
+    with issuer(url) as conn:
         life.issue(conn, name, who["log"], "test")
     return name
 
 
 def seal_now(url, who, now=NOW, **more):
     """Seal what is due."""
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with issuer(url) as conn:
         return seal(conn, who["log"], now, **more)
 
 
 @contextmanager
 def undone(url):
     """Yield a connection whose work is undone."""
-    with (
-        connect(url, role="tonne_mrv", autocommit=True) as found,
-        found.transaction(force_rollback=True),
-    ):
+    with issuer(url) as found, found.transaction(force_rollback=True):
         yield found

@@ -18,13 +18,12 @@ from mrv.verify import verify
 from services.issuer import transitions as life
 from services.issuer.collect_evidence import plan_of
 from services.issuer.pack import export
-from services.store.postgres.pool import connect
 from services.store.statements.carry_over import owed
 from tests.mrv import packs
 from tests.mrv.plant import PV
-from tests.opinions import concluded
 from tests.planted import planted
 from tests.services.issuer import logged, plant
+from tests.services.issuer.logged import issuer
 from tests.services.issuer.sealed import close_period
 
 DAYS = ["2026-03-01", "2026-03-02", "2026-03-03", "2026-03-04", "2026-03-05"]
@@ -49,29 +48,18 @@ def buses(database_url, tmp_path):
     return database_url, planted(_bad_day, database_url, tmp_path)
 
 
-def _connect(url):
-    return connect(url, role="tonne_mrv", autocommit=True)
-
-
 def _close(url, day, project="bus"):
-    with _connect(url) as conn:
+    with issuer(url) as conn:
         closed = close_period(conn, project, plant.us(DAYS[day]), plant.us(DAYS[day + 1]), "test")
     return closed.document["credentialSubject"]
 
 
 def _verified(url, who, day, project="bus"):
-    name = _close(url, day, project)["statement"]
-    with _connect(url) as conn:
-        life.submit(conn, name, who["operator"])
-        life.verify(conn, name, who["verifier"], concluded("unmodified"))
-    return name
+    return logged.verified(url, who, DAYS[day], DAYS[day + 1], project)
 
 
 def _issue(url, who, day, project="bus"):
-    name = _verified(url, who, day, project)
-    with _connect(url) as conn:
-        life.issue(conn, name, who["log"], "test")
-    return name
+    return logged.issue(url, who, DAYS[day], DAYS[day + 1], project)
 
 
 def _left_out(subject):
@@ -99,7 +87,7 @@ def test_a_statement_is_not_issued_past_what_is_owed_by_then(buses):
     url, who = buses
     early = _verified(url, who, 2)
     bad = _issue(url, who, 1)
-    with _connect(url) as conn, pytest.raises(StatementStateError, match="close its period again"):
+    with issuer(url) as conn, pytest.raises(StatementStateError, match="close its period again"):
         life.issue(conn, early, who["log"], "test")
     assert _close(url, 2)["carried"]["from"] == bad
     _issue(url, who, 2)
@@ -139,7 +127,7 @@ def test_what_is_owed_goes_with_the_meters(buses, tmp_path, text, number):
     taken = _close(url, 2, "other")
     assert (taken["carried"]["from"], int(taken["carried"]["in_ug"])) == (bad, lost)
     name = _issue(url, who, 2, "other")
-    with _connect(url) as conn:
+    with issuer(url) as conn:
         assert verify(read_pack(export(conn, name, tmp_path / "pack"))).consistent
     # taken once
     assert _close(url, 3, "other")["carried"]["in_ug"] == taken["carried"]["out_ug"]
@@ -149,7 +137,7 @@ def test_a_project_of_other_meters_owes_nothing_of_it(buses, tmp_path):
     """A neighbour would pay for what it never had."""
     url, who = buses
     _issue(url, who, 1)
-    with _connect(url) as conn:
+    with issuer(url) as conn:
         assert owed(conn, "pv", ["inv-1", "inv-2"], plant.us(DAYS[2]), plant.us(DAYS[3])).ug == 0
         assert owed(conn, "pv", ["bus-1"], plant.us(DAYS[2]), plant.us(DAYS[3])).ug < 0
 
@@ -162,13 +150,13 @@ def test_a_statement_says_what_time_was_left_out(buses, tmp_path):
     assert "no issued statement covers 2026-03-01T17:00:00Z to 2026-03-02T17:00:00Z" in detail
     bad = _issue(url, who, 1)
     assert _left_out(_close(url, 2)) == []
-    with _connect(url) as conn:
+    with issuer(url) as conn:
         for name in (bad, first):
             life.revoke(conn, name, who["log"], "test", "a meter was wrong")
     (detail,) = _left_out(_close(url, 2))
     assert "2026-02-28T17:00:00Z to 2026-03-02T17:00:00Z" in detail
     name = _issue(url, who, 2)
-    with _connect(url) as conn:
+    with issuer(url) as conn:
         assert verify(read_pack(export(conn, name, tmp_path / "pack"))).consistent
 
 
@@ -185,7 +173,7 @@ def test_a_baseline_that_rises_between_statements_is_named(buses, tmp_path):
     assert not found["holds"]
     assert found["detail"] == f"sfc_l_per_100km was 34 in {first} and is 44.5"
     name = _issue(url, who, 1)
-    with _connect(url) as conn:
+    with issuer(url) as conn:
         assert verify(read_pack(export(conn, name, tmp_path / "pack"))).consistent
     # and again: what counted was the value that it was issued with, also in a week of rest
     (again,) = (f for f in _close(url, 2)["applicability"] if f["clause"] == FIXED)
@@ -204,7 +192,7 @@ def test_a_period_that_is_closed_late_is_held_against_later_statements(buses, tm
     (found,) = (f for f in subject["applicability"] if f["clause"] == KEPT)
     assert f"sfc_l_per_100km = 34 of {later} counts" in found["detail"]
     name = _issue(url, who, 0)
-    with _connect(url) as conn:
+    with issuer(url) as conn:
         assert verify(read_pack(export(conn, name, tmp_path / "pack"))).consistent
 
 
@@ -217,7 +205,7 @@ def test_a_value_that_was_issued_once_is_kept_whatever_came_since(buses, tmp_pat
         plant.register(url, tmp_path, lower)
         if day == 2:  # days on which the bus drives
             second = _issue(url, who, day)
-    with _connect(url) as conn:
+    with issuer(url) as conn:
         plan = plan_of(conn, "bus", plant.us(DAYS[3]), plant.us(DAYS[4]))
     assert {("34", first), ("30", second)} <= {
         (one.value, one.statement) for one in plan.fixed if one.parameter == "sfc_l_per_100km"

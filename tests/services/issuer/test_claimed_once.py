@@ -5,12 +5,12 @@ import pytest
 from mrv.errors import PeriodError, StatementStateError
 from services.issuer import keys
 from services.issuer import transitions as life
-from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import statements
 from tests.opinions import concluded
 from tests.planted import planted
-from tests.services.issuer import plant, sealed
+from tests.services.issuer import logged, plant, sealed
+from tests.services.issuer.logged import issuer
 from tests.services.issuer.sealed import close_period
 
 DAY = ("2026-03-01", "2026-03-02")
@@ -39,27 +39,21 @@ def _verified(url, home):
     """A verified statement of the buses, not issued yet."""
     plant.register(url, home)
     plant.fill_buses(url)
-    with _mrv(url) as conn:
+    with issuer(url) as conn:
         for role in ("operator", "verifier"):
             enrolled.enroll(conn, keys.create(home, f"the-{role}", role))
         return _verify(conn, home, close_period(conn, "bus", *map(plant.us, DAY), "t").statement)
 
 
 def _verify(conn, home, statement):
-    operator, verifier = (
-        life.Signer(*keys.load(home, f"the-{role}")) for role in ("operator", "verifier")
-    )
-    life.submit(conn, statement, operator)
-    life.verify(conn, statement, verifier, concluded("unmodified", "limited"))
+    who = logged.held(home)
+    life.submit(conn, statement, who["operator"])
+    life.verify(conn, statement, who["verifier"], concluded("unmodified", "limited"))
     return statement
 
 
 def _issue(conn, home, statement):
     life.issue(conn, statement, sealed.log_of(conn, home), "test")
-
-
-def _mrv(url):
-    return connect(url, role="tonne_mrv", autocommit=True)
 
 
 @pytest.fixture
@@ -76,7 +70,7 @@ def test_a_device_that_moved_is_not_closed_for_a_time_that_was_claimed(
     database_url, tmp_path, verified
 ):
     """A project of another name would be credited for a week that the first one sold."""
-    with _mrv(database_url) as conn:
+    with issuer(database_url) as conn:
         _issue(conn, tmp_path, verified)
         _register(database_url, tmp_path / "moved", _moved(DAY[0]))
         with pytest.raises(PeriodError, match=f"bus-1 counts in {verified} of project bus"):
@@ -88,7 +82,7 @@ def test_the_second_of_two_that_were_closed_before_either_was_issued_is_refused(
     database_url, tmp_path, verified
 ):
     """Two drafts of the same day would both be issued, one after the other."""
-    with _mrv(database_url) as conn:
+    with issuer(database_url) as conn:
         _register(database_url, tmp_path / "moved", _moved(DAY[0]))
         other = close_period(conn, "other", *map(plant.us, DAY), "test").statement
         _issue(conn, tmp_path, _verify(conn, tmp_path, other))
@@ -98,7 +92,7 @@ def test_the_second_of_two_that_were_closed_before_either_was_issued_is_refused(
 
 def test_another_name_gives_no_other_baseline(database_url, tmp_path, verified):
     """Who may not raise what was fixed ex ante would register the same buses anew."""
-    with _mrv(database_url) as conn:
+    with issuer(database_url) as conn:
         _issue(conn, tmp_path, verified)
         _register(database_url, tmp_path / "moved", _moved(NEXT[0], fuel="44.0"))
         found = close_period(conn, "other", *map(plant.us, NEXT), "test")

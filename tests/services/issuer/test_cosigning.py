@@ -7,31 +7,26 @@ from contextlib import ExitStack
 
 import psycopg
 import pytest
-from click.testing import CliRunner
 
 from ingest.errors import InputError, ServerError
 from mrv.log.cosignature import cosignatures
 from mrv.log.note import NoteKey
 from mrv.log.policy import read_policy
-from services.cli.main import main
 from services.issuer import cosigning
 from services.issuer.audit import audit
 from services.issuer.cosigning import Cosigning, Witnesses, have_cosigned
 from services.logs import get_logger
 from services.metrics import Metrics
-from services.store.postgres.pool import connect
 from services.store.statements import transparency_log as log
 from services.store.statements import witness_lines as stored
 from tests.fix_timescale import _fresh
+from tests.invoked import tonne
 from tests.planted import planted
 from tests.ports import free_port
 from tests.services.issuer import logged, plant
+from tests.services.issuer.logged import issuer
 from tests.transparency import HOME, OthersWitness, judged, needs_judge, needs_witness
 from tests.witnessing import answering, made, policy
-
-
-def _connected(url):
-    return connect(url, role="tonne_mrv", autocommit=True)
 
 
 @pytest.fixture
@@ -69,7 +64,7 @@ def _tonne(url, home, file, *words, **more):
         "TONNE_WITNESS_POLICY": str(file),
         **more,
     }
-    return CliRunner().invoke(main, words, env=env)
+    return tonne(*words, env=env)
 
 
 @needs_judge
@@ -108,7 +103,7 @@ def test_heads_are_cosigned_by_ours_and_by_others(database_url, who, log_key, na
     assert code == 0, words
     assert "witness.example/w1" in words
     assert "witness.example/other" in words
-    with _connected(database_url) as conn:
+    with issuer(database_url) as conn:
         entry = conn.execute(
             "SELECT body FROM log_entry WHERE statement_id = %s AND kind = 'issued'", [name]
         ).fetchone()[0]
@@ -149,7 +144,7 @@ def test_a_witness_that_is_away_is_named_and_asked_again(
         away = [line for line in seen if "did not cosign" in line]
         assert len(away) == 1, "once each cause"
         assert "1 more of both" in away[0]
-        with _connected(database_url) as conn:
+        with issuer(database_url) as conn:
             assert stored.waiting_s(conn) > 0
             receipt = log.receipt(conn, name)
             assert len(cosignatures(receipt.partition("\n\n")[2], one, two)) == 1
@@ -170,7 +165,7 @@ def test_a_witness_that_is_away_is_named_and_asked_again(
             logged.seal_now(database_url, who)  # a later head: w2 signs no earlier one any more
             asking.once()
             assert value("tonne_log_witnesses_away") == 0
-        with _connected(database_url) as conn:
+        with issuer(database_url) as conn:
             assert stored.waiting_s(conn) == 0
             cosigning.require_enough(conn)
             later = log.receipt(conn, name)
@@ -211,9 +206,9 @@ def test_a_log_with_two_histories_gets_one_of_them_cosigned(
         text = policy(log_key, {"w1": (key, url)}, ["quorum w1"])
         logged.seal_now(database_url, who)
         logged.seal_now(other, who)
-        with _connected(database_url) as conn:
+        with issuer(database_url) as conn:
             assert have_cosigned(conn, _asked(text)).lacks is None
-        with _connected(other) as conn:
+        with issuer(other) as conn:
             done = have_cosigned(conn, _asked(text))
             assert done.contradicting == ["w1"]
             metrics = Metrics()
@@ -236,7 +231,7 @@ def test_a_log_with_two_histories_gets_one_of_them_cosigned(
             conn.execute(
                 "DELETE FROM log_checkpoint WHERE size = (SELECT max(size) FROM log_checkpoint)"
             )
-        with _connected(database_url) as conn:
+        with issuer(database_url) as conn:
             done = have_cosigned(conn, _asked(text))
             assert done.contradicting == ["w1"]
             assert "older copy" in done.outcomes["w1"].why

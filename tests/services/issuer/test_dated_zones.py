@@ -21,6 +21,7 @@ from services.store.registry.entries_from_rows import load_registry
 from tests.opinions import concluded
 from tests.planted import planted
 from tests.services.issuer import logged, plant
+from tests.services.issuer.logged import issuer
 from tests.services.issuer.sealed import close_period
 
 ZONE = calendar.joined(plant.ZONE, [(date(2026, 3, 3), "Asia/Kathmandu")])
@@ -44,10 +45,6 @@ def _imported(url, folder, text):
     return [text for one in planned.results for text in one.messages if one.result == "error"]
 
 
-def _mrv(url):
-    return connect(url, role="tonne_mrv", autocommit=True)
-
-
 def _verified(conn, who, name):
     life.submit(conn, name, who["operator"])
     life.verify(conn, name, who["verifier"], concluded("unmodified"))
@@ -57,7 +54,7 @@ def test_a_change_counts_no_quarter_hour_twice_and_none_never(database_url, tmp_
     """A plant that gets Nepal's clock would lose its evening, or be credited for it twice."""
     planted(plant.quarter_hours, database_url, tmp_path)
     who = logged.signers(database_url, tmp_path)
-    with _mrv(database_url) as conn:
+    with issuer(database_url) as conn:
         first = close_period(conn, "pv", _us("2026-03-01"), _us("2026-03-02"), "test")
         _verified(conn, who, first.statement)
         # the day before a change is another one, so it may not be closed or sealed yet

@@ -12,21 +12,17 @@ from ingest.model import INTERVAL_US
 from mrv.errors import StatementStateError
 from services.issuer import close, keys
 from services.issuer import transitions as life
-from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import statements
 from services.store.statements import transparency_log as log
 from tests.opinions import concluded
 from tests.planted import planted
 from tests.services.issuer import plant, sealed
+from tests.services.issuer.logged import issuer
 from tests.services.issuer.sealed import close_period
 from tests.soak import SOAK
 
 FINDING = concluded("unmodified", "limited")
-
-
-def _connect(url):
-    return connect(url, role="tonne_mrv", autocommit=True)
 
 
 @pytest.fixture
@@ -38,7 +34,7 @@ def signers(database_url, tmp_path):
 def _signers(url, home):
     plant.register(url, home)
     plant.fill_pv(url, end="2026-03-06", minutes=15)
-    with _connect(url) as conn:
+    with issuer(url) as conn:
         for role in ("operator", "verifier"):
             enrolled.enroll(conn, keys.create(home, f"the-{role}", role))
         log = sealed.log_of(conn, home)
@@ -48,7 +44,7 @@ def _signers(url, home):
 
 def _verified(url, signers, begin, end):
     operator, verifier, _ = signers
-    with _connect(url) as conn:
+    with issuer(url) as conn:
         span = (at if isinstance(at, int) else plant.us(at) for at in (begin, end))
         name = close_period(conn, "pv", *span, "test").statement
         life.submit(conn, name, operator)
@@ -57,7 +53,7 @@ def _verified(url, signers, begin, end):
 
 
 def _issue(url, signer, name):
-    with _connect(url) as conn:
+    with issuer(url) as conn:
         try:
             return life.issue(conn, name, signer, "test")
         except StatementStateError as error:
@@ -90,7 +86,7 @@ def test_overlapping_periods_have_one_winner(database_url, overlapping):
     refused = [r for r in found if isinstance(r, str)]
     assert len(refused) == CLOSERS - 1
     assert all("overlaps" in r for r in refused)
-    with _connect(database_url) as conn:
+    with issuer(database_url) as conn:
         states = sorted(one.state for one in statements.all_of(conn))
     assert states == ["issued"] + ["verified"] * (CLOSERS - 1)
 
@@ -102,7 +98,7 @@ def test_the_database_itself_lets_one_claim_through(database_url, overlapping):
     def claim(name):
         for _ in range(20):
             try:
-                with _connect(database_url) as conn, conn.transaction():
+                with issuer(database_url) as conn, conn.transaction():
                     statements.claim(conn, statements.find(conn, name))
             except errors.ExclusionViolation:
                 return False
@@ -114,7 +110,7 @@ def test_the_database_itself_lets_one_claim_through(database_url, overlapping):
     with ThreadPoolExecutor(CLOSERS) as pool:
         for _ in range(CLOSERS // 2):
             assert sum(pool.map(claim, names)) == 1
-            with _connect(database_url) as conn:
+            with issuer(database_url) as conn:
                 assert conn.execute("DELETE FROM claim").rowcount == 1
 
 
@@ -156,7 +152,7 @@ def test_neighbouring_periods_are_all_issued_and_the_log_is_dense(database_url, 
         found = list(pool.map(lambda name: _issue(database_url, signers[2], name), names))
     # each with the manifest of its pack, behind the days' seals
     assert sorted(found) == list(range(min(found), min(found) + 8, 2))
-    with _connect(database_url) as conn:
+    with issuer(database_url) as conn:
         sizes = conn.execute("SELECT size FROM log_checkpoint ORDER BY size").fetchall()
     assert [size for (size,) in sizes[-4:]] == [index + 2 for index in sorted(found)]
 
@@ -172,11 +168,11 @@ def test_one_statement_is_issued_once(database_url, signers):
 
 def test_closing_at_once_gives_one_draft(database_url, signers):
     """Two people who close together would make two drafts of one period."""
-    with _connect(database_url) as conn:
+    with issuer(database_url) as conn:
         sealed.up_to(conn, plant.us("2026-03-02"))
 
     def closed(_):
-        with _connect(database_url) as conn:
+        with issuer(database_url) as conn:
             span = plant.us("2026-03-01"), plant.us("2026-03-02")
             return close.close_period(conn, "pv", *span, "test").statement
 

@@ -5,14 +5,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from click.testing import CliRunner
 
 from ingest.errors import InputError
 from mrv.errors import EnrolmentError, SignatureError
 from mrv.log.cosignature import cosign
 from mrv.packs.reader import read_pack
 from mrv.verify import verify
-from services.cli.main import main
 from services.issuer import audit as audits
 from services.issuer import keys, witness
 from services.issuer import transitions as life
@@ -22,15 +20,13 @@ from services.issuer.seal import seal
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import transparency_log as log
+from tests.invoked import printed
 from tests.opinions import concluded
 from tests.planted import planted
 from tests.services.issuer import logged, plant
+from tests.services.issuer.logged import issuer
 
 NOW = logged.NOW
-
-
-def _connect(url):
-    return connect(url, role="tonne_mrv", autocommit=True)
 
 
 def _issued(url, home):
@@ -49,16 +45,9 @@ def issued(database_url, tmp_path, monkeypatch):
     return database_url, *planted(_issued, database_url, tmp_path)
 
 
-def tonne(*words, code=0):
-    """Run a command."""
-    told = CliRunner().invoke(main, [str(word) for word in words])
-    assert told.exit_code == code, (told.output, told.exception)
-    return told.output
-
-
 def checked(url, name, folder):
     """Export and verify as an auditor does, with the keyring and status list of now."""
-    with _connect(url) as conn:
+    with issuer(url) as conn:
         ring = [one.key for one in enrolled.load(conn) if one.key.role != "witness"]
         operator = life.Signer(*keys.load(folder.parent, "the-operator"))
         status = life.status_list(conn, "pv", operator)
@@ -69,13 +58,13 @@ def checked(url, name, folder):
 def test_a_log_gets_a_new_key_and_everything_verifies(issued, tmp_path):
     """A log whose key was lost, or is too old, could never be used again."""
     url, who, first = issued
-    with _connect(url) as conn:
+    with issuer(url) as conn:
         before = read_pack(export(conn, first, tmp_path / "before"))
     logged.issue(url, who, "2026-03-03", "2026-03-04")
     assert checked(url, first, tmp_path / "one").exit_code == 0
-    tonne("keys", "rotate", "tonne-log")
+    printed("keys", "rotate", "tonne-log")
     later = NOW + 2 * 86_400_000_000
-    with _connect(url) as conn:
+    with issuer(url) as conn:
         head = log.checkpoint(conn)
         assert head.startswith("tonne-log-2\n")
         signer = life.log_signer(conn, tmp_path, "tonne-log")
@@ -87,21 +76,21 @@ def test_a_log_gets_a_new_key_and_everything_verifies(issued, tmp_path):
     assert any("log: tonne-log-2" in one for one in again.relied)
     second = logged.issue(url, {**who, "log": signer}, "2026-03-04", "2026-03-05")
     assert checked(url, second, tmp_path / "three").exit_code == 0
-    with _connect(url) as conn:
+    with issuer(url) as conn:
         ring = [one.key for one in enrolled.load(conn) if one.key.role != "witness"]
         status = life.status_list(conn, "pv", who["operator"])
     old = verify(before, ring, status)  # its receipt is under a head that the closed log signed
     assert (old.exit_code, [one.code for one in old.missing]) == (4, ["closed-log"])
-    tonne("keys", "rotate", "tonne-log-2")
+    printed("keys", "rotate", "tonne-log-2")
     assert checked(url, first, tmp_path / "four").exit_code == 0
 
 
 def test_a_revoked_log_seals_no_more_until_it_has_a_new_key(issued, tmp_path):
     """Whoever stole the log's key could go on writing its history."""
     url, who, name = issued
-    tonne("keys", "revoke", "tonne-log")
-    assert "has ended" in tonne("log", "seal", code=2)
-    with _connect(url) as conn:
+    printed("keys", "revoke", "tonne-log")
+    assert "has ended" in printed("log", "seal", code=2)
+    with issuer(url) as conn:
         with pytest.raises(EnrolmentError, match="has ended"):
             life.log_signer(conn, tmp_path, "tonne-log")
         closed = close_period(conn, "pv", plant.us("2026-03-03"), plant.us("2026-03-04"), "test")
@@ -109,9 +98,9 @@ def test_a_revoked_log_seals_no_more_until_it_has_a_new_key(issued, tmp_path):
         life.verify(conn, closed.statement, who["verifier"], concluded("unqualified"))
         with pytest.raises(EnrolmentError, match="enrolment has ended"):
             life.issue(conn, closed.statement, who["log"], "test")
-    tonne("keys", "rotate", "tonne-log")
-    tonne("log", "seal")
-    tonne("statement", "issue", closed.statement)
+    printed("keys", "rotate", "tonne-log")
+    printed("log", "seal")
+    printed("statement", "issue", closed.statement)
     assert checked(url, name, tmp_path / "pack").exit_code == 0
 
 
@@ -119,14 +108,14 @@ def test_a_revoked_log_seals_no_more_until_it_has_a_new_key(issued, tmp_path):
 def test_a_stolen_key_is_ended_and_what_it_signed_before_counts(issued, tmp_path, role):
     """A thief's signatures would count, or all honest statements would fall with the key."""
     url, who, name = issued
-    with _connect(url) as conn:
+    with issuer(url) as conn:
         closed = close_period(conn, "pv", plant.us("2026-03-03"), plant.us("2026-03-04"), "test")
         late = closed.statement
         life.submit(conn, late, who["operator"])
         life.verify(conn, late, who["verifier"], concluded("unqualified"))
     time.sleep(1.1)  # a proof's time is in whole seconds
-    tonne("keys", "revoke", f"the-{role}")
-    with _connect(url) as conn:
+    printed("keys", "revoke", f"the-{role}")
+    with issuer(url) as conn:
         # signed before, as it says; nothing shows it, so the log does not take it
         with pytest.raises(EnrolmentError, match="nothing shows that it was signed before"):
             life.issue(conn, late, who["log"], "test")
@@ -149,13 +138,13 @@ def test_a_stolen_key_is_ended_and_what_it_signed_before_counts(issued, tmp_path
 def test_an_end_that_is_dated_back_reaches_what_was_issued_since(issued, tmp_path):
     """What a thief got into the log before anybody saw it would count for ever."""
     url, _, name = issued
-    with _connect(url) as conn:
+    with issuer(url) as conn:
         pack = read_pack(export(conn, name, tmp_path / "pack"))
     with connect(url, autocommit=True) as conn:
         conn.execute("UPDATE enrolled_key SET valid_from = now() - interval '9 days'")
     since = (datetime.now(UTC) - timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    tonne("keys", "revoke", "the-operator", "--from", since)
-    with _connect(url) as conn:
+    printed("keys", "revoke", "the-operator", "--from", since)
+    with issuer(url) as conn:
         ring = [one.key for one in enrolled.load(conn) if one.key.role != "witness"]
     assert verify(pack, ring).exit_code == 1
 
@@ -167,25 +156,25 @@ def test_a_stolen_witness_s_key_vouches_for_nothing_and_another_one_takes_its_pl
     url, _, name = issued
 
     def cosigned(by, folder):
-        with _connect(url) as conn:
+        with issuer(url) as conn:
             key, _ = keys.load(tmp_path, by)
             head = log.checkpoint(conn)
             assert by in witness.keep(conn, head + cosign(head, by, key, int(time.time())))
         return witnessed(folder)
 
     def witnessed(folder):
-        with _connect(url) as conn:
+        with issuer(url) as conn:
             ring = [one.key for one in enrolled.load(conn)]
             status = life.status_list(conn, "pv", life.Signer(*keys.load(tmp_path, "the-operator")))
             pack = export(conn, name, tmp_path / folder)
         return verify(read_pack(pack), ring, status)
 
     assert cosigned("the-witness", "one").exit_code == 0
-    tonne("keys", "revoke", "the-witness")
+    printed("keys", "revoke", "the-witness")
     report = witnessed("two")
     assert (report.exit_code, [one.code for one in report.missing]) == (4, ["witnesses"])
     assert "the-witness, whose key has ended" in report.missing[0].what
-    tonne("keys", "create", "--role", "witness", "--name", "second")
+    printed("keys", "create", "--role", "witness", "--name", "second")
     report = cosigned("second", "three")
     assert report.exit_code == 0, report.missing
     assert any("countersigned by second at" in one for one in report.relied)
@@ -194,13 +183,13 @@ def test_a_stolen_witness_s_key_vouches_for_nothing_and_another_one_takes_its_pl
 def test_a_stolen_operator_s_key_signs_no_status_list_that_counts(issued, tmp_path):
     """A thief would sign that a statement still counts, dated before the key's end."""
     url, who, name = issued
-    with _connect(url) as conn:
+    with issuer(url) as conn:
         stolen = life.status_list(conn, "pv", who["operator"])
         pack = read_pack(export(conn, name, tmp_path / "pack"))
     time.sleep(1.1)  # a proof's time is in whole seconds
-    told = tonne("keys", "rotate", "the-operator")
+    told = printed("keys", "rotate", "the-operator")
     assert "tonne statement status-list PROJECT" in told
-    with _connect(url) as conn:
+    with issuer(url) as conn:
         ring = [one.key for one in enrolled.load(conn) if one.key.role != "witness"]
         new = life.status_list(conn, "pv", life.Signer(*keys.load(tmp_path, "the-operator")))
     report = verify(pack, ring, stolen)
@@ -212,32 +201,32 @@ def test_a_stolen_root_key_is_replaced_by_the_others(tmp_path, monkeypatch):
     """Whoever stole a programme's key would name its verifiers, or nobody could any more."""
     monkeypatch.setenv("TONNE_HOME", str(tmp_path))
     for name in ("a", "b", "c", "stolen", "new", "thief"):
-        tonne("keys", "create", "--role", "programme", "--name", name, "--no-enroll")
-    tonne("keys", "create", "--role", "log", "--name", "city-log", "--no-enroll")
+        printed("keys", "create", "--role", "programme", "--name", name, "--no-enroll")
+    printed("keys", "create", "--role", "log", "--name", "city-log", "--no-enroll")
     ring = tmp_path / "ring.json"
-    tonne("keys", "public", "city-log", "--out", ring)
+    printed("keys", "public", "city-log", "--out", ring)
 
     def root(version, roots, signers):
         file = tmp_path / f"root-{version}-{'-'.join(signers)}.json"
         named = [word for one in roots for word in ("--root", one)]
-        tonne("trust", "create", "--programme", "city", "--keys", ring, *named, "--threshold", 2,
+        printed("trust", "create", "--programme", "city", "--keys", ring, *named, "--threshold", 2,
               "--version", version, "--expires", "2100-01-01T00:00:00Z", "--out", file)  # fmt: skip
         for one in signers:
-            tonne("trust", "sign", file, "--key", one)
+            printed("trust", "sign", file, "--key", one)
         return file
 
-    tonne("trust", "pin", root(1, ["a", "b", "stolen"], ["a", "b"]))
+    printed("trust", "pin", root(1, ["a", "b", "stolen"], ["a", "b"]))
     thiefs = root(2, ["stolen", "thief"], ["stolen", "thief"])
-    assert "signed by 1 of the root keys of version 1; 2 are needed" in tonne(
+    assert "signed by 1 of the root keys of version 1; 2 are needed" in printed(
         "trust", "pin", thiefs, code=2
     )
-    tonne("trust", "pin", root(2, ["a", "b", "new"], ["a", "b"]))
+    printed("trust", "pin", root(2, ["a", "b", "new"], ["a", "b"]))
     later = root(3, ["a", "stolen", "thief"], ["stolen", "thief", "a"])
-    assert "are needed" in tonne("trust", "pin", later, code=2)
+    assert "are needed" in printed("trust", "pin", later, code=2)
     # a key that the next version names no more still has to sign it
-    assert "are needed" in tonne("trust", "pin", root(3, ["new", "c"], ["new", "c"]), code=2)
-    tonne("trust", "pin", root(3, ["new", "c"], ["a", "new", "c"]))
-    assert "version 3" in tonne("trust", "show", tmp_path / "trust-root.json")
+    assert "are needed" in printed("trust", "pin", root(3, ["new", "c"], ["new", "c"]), code=2)
+    printed("trust", "pin", root(3, ["new", "c"], ["a", "new", "c"]))
+    assert "version 3" in printed("trust", "show", tmp_path / "trust-root.json")
 
 
 def test_a_secret_is_encrypted_under_a_passphrase(tmp_path, monkeypatch):
@@ -263,23 +252,23 @@ def test_the_programme_names_the_verifiers(database_url, tmp_path, monkeypatch):
     """An operator could enrol a verifier of their own making."""
     monkeypatch.setenv("TONNE_HOME", str(tmp_path))
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
-    tonne("keys", "create", "--role", "programme", "--name", "secretariat")
-    tonne("keys", "create", "--role", "verifier", "--name", "gv", "--no-enroll",
+    printed("keys", "create", "--role", "programme", "--name", "secretariat")
+    printed("keys", "create", "--role", "verifier", "--name", "gv", "--no-enroll",
           "--organisation", "Green Verify JSC", "--accreditation", "VN-017",
           "--scope", "jcm-vn-am007", "--accredited-until", "2029-01-01T00:00:00Z")  # fmt: skip
     ring, root = tmp_path / "gv.json", tmp_path / "root.json"
-    tonne("keys", "public", "gv", "--out", ring)
-    tonne("trust", "create", "--programme", "city", "--keys", ring, "--root", "secretariat",
+    printed("keys", "public", "gv", "--out", ring)
+    printed("trust", "create", "--programme", "city", "--keys", ring, "--root", "secretariat",
           "--expires", "2100-01-01T00:00:00Z", "--out", root)  # fmt: skip
-    assert "are needed" in tonne("trust", "pin", root, code=2)
-    tonne("trust", "sign", root, "--key", "secretariat")
-    tonne("trust", "pin", root)
-    assert "Green Verify JSC" in tonne("trust", "show", root)
-    refused = tonne("keys", "create", "--role", "verifier", "--name", "mine", code=2)
+    assert "are needed" in printed("trust", "pin", root, code=2)
+    printed("trust", "sign", root, "--key", "secretariat")
+    printed("trust", "pin", root)
+    assert "Green Verify JSC" in printed("trust", "show", root)
+    refused = printed("keys", "create", "--role", "verifier", "--name", "mine", code=2)
     assert "the programme names verifiers" in refused
     assert "mine" not in keys.names(tmp_path)
-    tonne("keys", "enroll", tmp_path / "trust-root.json")
-    with _connect(database_url) as conn:
+    printed("keys", "enroll", tmp_path / "trust-root.json")
+    with issuer(database_url) as conn:
         (held,) = [one.key for one in enrolled.load(conn)]
     assert (held.name, held.bounds.accreditation.id) == ("gv", "VN-017")
     with pytest.raises(InputError):

@@ -3,17 +3,16 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from click.testing import CliRunner
 
 from ingest.errors import InputError
 from mrv.errors import EnrolmentError, SignatureError
 from mrv.signatures.data_integrity import create_proof, verify_proof
 from mrv.signatures.keyfile import read_keyring, write_keyring
 from mrv.signatures.keys import EnrolledKey, SigningKey
-from services.cli.main import main
 from services.issuer import keys
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
+from tests.invoked import tonne
 
 
 def test_the_secret_is_readable_by_its_owner_alone(tmp_path):
@@ -44,11 +43,10 @@ def test_a_public_part_needs_no_database(tmp_path, monkeypatch):
     monkeypatch.delenv("TONNE_DATABASE_URL", raising=False)
     made = keys.create(tmp_path, "auditor", "verifier")
     out = tmp_path / "auditor-public.json"
-    told = CliRunner().invoke(main, ["keys", "public", "auditor", "--out", str(out)])
-    assert told.exit_code == 0, told.output
+    tonne("keys", "public", "auditor", "--out", out, code=0)
     assert read_keyring(out.read_bytes()) == (made,)
     assert "secret" not in out.read_text()
-    assert CliRunner().invoke(main, ["keys", "public", "nobody"]).exit_code == 2
+    assert tonne("keys", "public", "nobody").exit_code == 2
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", "a b", ".x", "x" * 65, "log+1"])

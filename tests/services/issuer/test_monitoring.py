@@ -5,14 +5,13 @@ from dataclasses import replace
 from datetime import date
 
 import pytest
-from click.testing import CliRunner
 
 from mrv.registry.monitoring_plan import Line, Version, in_force
 from mrv.registry.project import CheckMeter, ProjectDevice
 from mrv.statement.diagram import diagram
 from mrv.statement.plan_extract import MonitoringPlan
-from services.cli.main import main
 from services.store.postgres.pool import connect
+from tests.invoked import tonne
 from tests.mrv.plant import BUS, CERTIFICATES, FLEET, PV
 from tests.services.issuer import plant
 from tests.services.issuer.sealed import close_period
@@ -79,7 +78,7 @@ def test_two_thousand_meters_still_fit_on_a_page():
 def run(database_url, monkeypatch):
     """Return a way to run `tonne` against the database."""
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
-    return lambda *words: CliRunner().invoke(main, words)
+    return tonne
 
 
 PLAN = plant.PLAN

@@ -5,9 +5,7 @@ import math
 from decimal import Decimal
 
 import pytest
-from click.testing import CliRunner
 
-from services.cli.main import main
 from services.cli.registry.programme import shown_tonnes
 from services.issuer import keys
 from services.issuer import transitions as life
@@ -15,8 +13,9 @@ from services.registry.document import to_yaml
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from services.store.registry.entries_from_rows import load_registry
+from tests.invoked import tonne as invoke
 from tests.opinions import concluded
-from tests.services.issuer import plant, sealed
+from tests.services.issuer import logged, plant, sealed
 from tests.services.issuer.sealed import close_period
 
 PROGRAMME = """
@@ -46,7 +45,7 @@ SET = "{list: 2, measure: I.3, corresponding_adjustment: true}"
 @pytest.fixture
 def tonne(database_url, monkeypatch):
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
-    return lambda *args: CliRunner().invoke(main, [str(a) for a in args])
+    return invoke
 
 
 def _issued(url, folder):
@@ -54,9 +53,7 @@ def _issued(url, folder):
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         for role in ("operator", "verifier"):
             enrolled.enroll(conn, keys.create(folder, f"the-{role}", role))
-        operator, verifier = (
-            life.Signer(*keys.load(folder, f"the-{role}")) for role in ("operator", "verifier")
-        )
+        operator, verifier = logged.held(folder).values()
         closed = close_period(conn, "pv", plant.us("2026-03-01"), plant.us("2026-03-04"), "test")
         life.submit(conn, closed.statement, operator)
         life.verify(conn, closed.statement, verifier, concluded("unmodified", "limited"))

@@ -5,14 +5,12 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import psycopg
 import pytest
-from click.testing import CliRunner
 
 from mrv.errors import EnrolmentError, StatementStateError
 from mrv.packs.reader import read_pack
 from mrv.signatures import canonical
 from mrv.statement.status import sign_list
 from mrv.verify import verify
-from services.cli.main import main
 from services.issuer import audit as audits
 from services.issuer import external_signatures as accept
 from services.issuer import keys
@@ -23,23 +21,12 @@ from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import status_lists
 from services.store.timeseries import arrivals
-from tests.opinions import concluded
+from tests.invoked import printed
 from tests.services.issuer import logged, plant
-from tests.services.issuer.sealed import close_period
+from tests.services.issuer.logged import issuer
 
 HOUR_US = 3_600_000_000
 TWO = plant.REGISTRY + "programme: {name: HP, actions: [], issue_signatures: 2}\n"
-
-
-def _connect(url):
-    return connect(url, role="tonne_mrv", autocommit=True)
-
-
-def tonne(*words, code=0):
-    """Run a command."""
-    told = CliRunner().invoke(main, [str(word) for word in words])
-    assert told.exit_code == code, (told.output, told.exception)
-    return told.output
 
 
 @pytest.fixture
@@ -52,7 +39,7 @@ def plant_of(database_url, tmp_path, monkeypatch):
         plant.register(database_url, tmp_path, text)
         plant.fill_pv(database_url, minutes=15)
         who = logged.signers(database_url, tmp_path)
-        with _connect(database_url) as conn:
+        with issuer(database_url) as conn:
             enrolled.enroll(conn, keys.create(tmp_path, "the-director", "operator"))
         who["director"] = life.Signer(*keys.load(tmp_path, "the-director"))
         return database_url, who
@@ -60,18 +47,9 @@ def plant_of(database_url, tmp_path, monkeypatch):
     return made
 
 
-def verified(url, who, begin="2026-03-02", end="2026-03-03"):
-    """Close, submit and verify a day."""
-    with _connect(url) as conn:
-        name = close_period(conn, "pv", plant.us(begin), plant.us(end), "test").statement
-        life.submit(conn, name, who["operator"])
-        life.verify(conn, name, who["verifier"], concluded("unmodified"))
-    return name
-
-
 def checked(url, name, folder):
     """Export and verify with the keys of now and the list that is published."""
-    with _connect(url) as conn:
+    with issuer(url) as conn:
         ring = [one.key for one in enrolled.load(conn) if one.key.role != "witness"]
         status = status_lists.newest(conn, "pv")
         return verify(read_pack(export(conn, name, folder)), ring, status and status.document)
@@ -101,8 +79,8 @@ def test_what_came_late_is_counted_once_sealed_and_shown(plant_of, tmp_path):
             " WHERE device_id = 'inv-1' AND arrived > '2026-01-01'"
         ).fetchone()
     assert found == (96, 1)  # the repetition is not counted
-    name = verified(url, who)
-    with _connect(url) as conn:
+    name = logged.verified(url, who)
+    with issuer(url) as conn:
         said = life.documents(conn, name).claims.arrival
         life.issue(conn, name, who["log"], "test")
         life.status_list(conn, "pv", who["operator"])
@@ -113,7 +91,7 @@ def test_what_came_late_is_counted_once_sealed_and_shown(plant_of, tmp_path):
     (day,) = report.arrived
     assert (day.day, day.late, day.sealed_late) == ("2026-03-02", 96, True)
     logged.seal_now(url, who)
-    with _connect(url) as conn:
+    with issuer(url) as conn:
         assert audits.audit(conn, logged.NOW).first_break is None
     _arrived_earlier(url, "7 days")
     assert "arrival_count or arrival_day was changed" in _first_break(url)
@@ -139,15 +117,15 @@ def _arrived_earlier(url, by):
 
 
 def _first_break(url):
-    with _connect(url) as conn:
+    with issuer(url) as conn:
         return str(audits.audit(conn, logged.NOW).first_break)
 
 
 def test_two_people_issue_where_the_registry_says_so(plant_of, tmp_path):
     """One person could issue what the programme wants two to answer for."""
     url, who = plant_of(TWO)
-    name = verified(url, who)
-    with _connect(url) as conn:
+    name = logged.verified(url, who)
+    with issuer(url) as conn:
         assert life.documents(conn, name).claims.issue_signatures == 2
         with pytest.raises(EnrolmentError, match="2 people have to approve"):
             life.issue(conn, name, who["log"], "test")
@@ -159,21 +137,21 @@ def test_two_people_issue_where_the_registry_says_so(plant_of, tmp_path):
         with pytest.raises(EnrolmentError, match=r"2 people have to approve .* and 1 did"):
             life.issue(conn, name, who["log"], "test")
     pack = tmp_path / "verified"
-    with _connect(url) as conn:
+    with issuer(url) as conn:
         export(conn, name, pack)
     out = tmp_path / "approval.json"
-    tonne("statement", "approve", pack, "--key", "the-director", "--out", out)
-    with _connect(url) as conn:
+    printed("statement", "approve", pack, "--key", "the-director", "--out", out)
+    with issuer(url) as conn:
         document = canonical.parse_object(out.read_bytes())
         assert accept.approval(conn, name, document) == 2
-    told = tonne("statement", "issue", name, "--key", "the-operator", "--json")
+    told = printed("statement", "issue", name, "--key", "the-operator", "--json")
     assert '"state": "issued"' in told
     report = checked(url, name, tmp_path / "pack")
     assert report.exit_code == 0, report.missing
     (step,) = [one for one in report.steps if one.name == "approvals"]
     assert "the-director, the-operator" in step.detail
     logged.seal_now(url, who)
-    with _connect(url) as conn:
+    with issuer(url) as conn:
         assert audits.audit(conn, logged.NOW).first_break is None
         with pytest.raises(StatementStateError):
             life.approve(conn, name, who["director"])
@@ -182,12 +160,12 @@ def test_two_people_issue_where_the_registry_says_so(plant_of, tmp_path):
 def test_a_stolen_approvers_key_issues_nothing(plant_of):
     """Whoever stole the director's key would issue until somebody looks."""
     url, who = plant_of(TWO)
-    name = verified(url, who)
-    with _connect(url) as conn:
+    name = logged.verified(url, who)
+    with issuer(url) as conn:
         life.approve(conn, name, who["operator"])
         life.approve(conn, name, who["director"])
-    tonne("keys", "revoke", "the-director")
-    with _connect(url) as conn:
+    printed("keys", "revoke", "the-director")
+    with issuer(url) as conn:
         with pytest.raises(EnrolmentError, match=r"cannot be issued|counts until"):
             life.issue(conn, name, who["log"], "test")
         with pytest.raises(EnrolmentError):
@@ -197,11 +175,11 @@ def test_a_stolen_approvers_key_issues_nothing(plant_of):
 def test_the_newest_list_is_published_and_none_that_is_false(plant_of, tmp_path):
     """A reader who asks the server would be told that a revoked statement counts."""
     url, who = plant_of()
-    name = verified(url, who)
-    tonne("statement", "issue", name, "--key", "the-operator")
+    name = logged.verified(url, who)
+    printed("statement", "issue", name, "--key", "the-operator")
     assert checked(url, name, tmp_path / "one").exit_code == 0
     operator, now = who["operator"], datetime.now(UTC)
-    with _connect(url) as conn:
+    with issuer(url) as conn:
         first = status_lists.newest(conn, "pv")
         false = sign_list("pv", [name], [name], *operator, now)
         with pytest.raises(StatementStateError, match="not so"):
@@ -212,9 +190,9 @@ def test_the_newest_list_is_published_and_none_that_is_false(plant_of, tmp_path)
         # revoked without a key at hand: the list of before says what is not so any more
         life.revoke(conn, name, who["log"], "test", "claimed elsewhere")
         assert accept.untold(conn, "pv", canonical.parse_object(first.document)) == {name}
-    tonne("statement", "status-list", "pv", "--key", "the-operator", "--out", tmp_path / "s.json")
+    printed("statement", "status-list", "pv", "--key", "the-operator", "--out", tmp_path / "s.json")
     assert checked(url, name, tmp_path / "two").exit_code == 1
-    with _connect(url) as conn:
+    with issuer(url) as conn:
         with pytest.raises(StatementStateError, match="not so"):
             accept.status_list(conn, "pv", canonical.parse_object(first.document))
         ahead = sign_list("pv", [name], [name], *operator, datetime.now(UTC) + timedelta(minutes=2))
@@ -222,5 +200,5 @@ def test_the_newest_list_is_published_and_none_that_is_false(plant_of, tmp_path)
         with pytest.raises(StatementStateError, match="is published"):
             life.status_list(conn, "pv", operator)
     logged.seal_now(url, who)
-    with _connect(url) as conn:
+    with issuer(url) as conn:
         assert audits.audit(conn, logged.NOW).first_break is None

@@ -3,19 +3,18 @@
 import shutil
 
 import pytest
-from click.testing import CliRunner
 
 from ingest.errors import InputError
 from mrv.errors import EnrolmentError, PeriodError
 from mrv.packs.reader import read_pack
 from mrv.signatures.keys import SigningKey
 from mrv.verify import verify
-from services.cli.main import main
 from services.issuer import close, keys
 from services.issuer import transitions as life
 from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
+from tests.invoked import tonne
 from tests.opinions import concluded
 from tests.planted import planted
 from tests.services.issuer import logged, plant, sealed
@@ -151,14 +150,10 @@ def test_a_status_list_that_cannot_be_had(drafted, tmp_path):
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         life.submit(conn, name, who["operator"])
         folder = export(conn, name, tmp_path / "pack")
-    run = CliRunner().invoke
-    absent = run(main, ["verify", str(folder), "--status", str(tmp_path / "none.json")])
-    assert absent.exit_code == 2
+    absent = tonne("verify", folder, "--status", tmp_path / "none.json", code=2)
     assert "none.json" in absent.output
-    without = run(main, ["verify", str(folder)])
-    assert without.exit_code == 4
+    without = tonne("verify", folder, code=4)
     assert "get the newest from the operator" in without.output
     (tmp_path / "cut.json").write_text('{"type": ', "utf-8")
-    cut = run(main, ["verify", str(folder), "--status", str(tmp_path / "cut.json")])
-    assert cut.exit_code == 1
+    cut = tonne("verify", folder, "--status", tmp_path / "cut.json", code=1)
     assert "status" in cut.output.split("FAILED at step 6")[1]

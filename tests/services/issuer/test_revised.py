@@ -2,19 +2,20 @@
 
 import json
 from decimal import Decimal
+from functools import partial
 
 import pytest
-from click.testing import CliRunner
 
-from services.cli.main import main
 from services.issuer import keys
 from services.issuer import transitions as life
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import statements
+from tests.invoked import tonne as invoke
 from tests.opinions import concluded
 from tests.planted import planted
-from tests.services.issuer import plant, sealed
+from tests.services.issuer import logged, plant, sealed
+from tests.services.issuer.logged import issuer
 from tests.services.issuer.sealed import close_period
 
 OFFICIAL = """
@@ -37,17 +38,7 @@ SECOND = ("2026-03-02", "2026-03-03")
 @pytest.fixture
 def tonne(database_url, monkeypatch):
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
-
-    def run(*arguments, code=0):
-        told = CliRunner().invoke(main, [str(a) for a in arguments])
-        assert told.exit_code == code, (told.output, told.exception)
-        return told
-
-    return run
-
-
-def _mrv(url):
-    return connect(url, role="tonne_mrv", autocommit=True)
+    return partial(invoke, code=0)
 
 
 @pytest.fixture
@@ -59,12 +50,10 @@ def closed(database_url, tmp_path):
 def _closed(url, home):
     plant.register(url, home)
     plant.fill_buses(url)
-    with _mrv(url) as conn:
+    with issuer(url) as conn:
         for role in ("operator", "verifier"):
             enrolled.enroll(conn, keys.create(home, f"the-{role}", role))
-        operator, verifier = (
-            life.Signer(*keys.load(home, f"the-{role}")) for role in ("operator", "verifier")
-        )
+        operator, verifier = logged.held(home).values()
         issued = close_period(conn, "bus", *map(plant.us, FIRST), "test").statement
         life.submit(conn, issued, operator)
         life.verify(conn, issued, verifier, concluded("unmodified", "limited"))
@@ -106,7 +95,7 @@ def test_the_official_value_takes_over(database_url, tmp_path, tonne, closed):
     }
     assert found[issued]["to_do"].startswith(f"tonne statement supersede {issued}")
 
-    with _mrv(database_url) as conn:
+    with issuer(database_url) as conn:
         body = statements.find(conn, issued).body
     document = _affected(tonne, "--recompute")
     again = {s["statement"]: s["closed_again_as"] for s in document["statements"]}
@@ -120,7 +109,7 @@ def test_the_official_value_takes_over(database_url, tmp_path, tonne, closed):
     assert float(less) == pytest.approx(float(ug) * 0.71 / 0.6592, rel=1e-9)
     span = ("--from", "2026-02-28", "--to", "2026-03-05")
     tonne("rebuild", *span, "--check")
-    with _mrv(database_url) as conn:
+    with issuer(database_url) as conn:
         assert statements.find(conn, issued).body == body
     # the issued one stays on the list until it is superseded, the draft is done
     left = _affected(tonne, "--recompute")

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from click.testing import CliRunner
 
 from mrv.errors import CanonicalError, EnrolmentError, SignatureError, StatementStateError
 from mrv.packs.reader import read_pack
@@ -11,12 +10,12 @@ from mrv.signatures import canonical
 from mrv.statement.sampling import Size, check_sampling
 from mrv.verify import verify
 from mrv.verify.subject import Subject
-from services.cli.main import main
 from services.issuer import external_signatures as accept
 from services.issuer import keys
 from services.issuer import transitions as life
 from services.issuer.pack import export
 from services.store.postgres.pool import connect
+from tests.invoked import tonne
 from tests.planted import planted
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
@@ -117,13 +116,10 @@ def test_a_verifier_draws_without_the_database(submitted, tmp_path, monkeypatch)
     monkeypatch.setenv("TONNE_DATABASE_URL", url)
     assert keys.load(tmp_path, "the-verifier")[1] == who["verifier"].holder
     out = str(tmp_path / "sampling.json")
-    run = CliRunner().invoke
-    done = run(main, ["statement", "sample", str(folder), "--key", "the-verifier", "--out", out])
-    assert done.exit_code == 0, done.output
-    assert run(main, ["statement", "sample", name]).exit_code == 2
-    done = run(main, ["statement", "sample", name, "--from", out])
-    assert done.exit_code == 0, done.output
-    shown = run(main, ["statement", "sample", name, "--json"]).output
+    tonne("statement", "sample", folder, "--key", "the-verifier", "--out", out, code=0)
+    assert tonne("statement", "sample", name).exit_code == 2
+    tonne("statement", "sample", name, "--from", out, code=0)
+    shown = tonne("statement", "sample", name, "--json").output
     assert json.loads(shown) == json.loads((tmp_path / "sampling.json").read_bytes())
     with (
         connect(url, role="tonne_mrv", autocommit=True) as conn,

@@ -3,15 +3,14 @@
 import json
 
 import pytest
-from click.testing import CliRunner
 from structlog import get_logger
 
 from services.cli.local import doctor_seals
-from services.cli.main import main
 from services.issuer import keys, sealer
 from services.issuer.sealed_day_contents import HOUR_US, PROMISED_US, SETTLE_US
 from services.metrics import Metrics
 from services.store.postgres.pool import connect
+from tests.invoked import tonne
 from tests.services.issuer import logged, plant
 
 BEGIN = plant.us("2026-03-02")
@@ -78,7 +77,7 @@ def test_the_doctor_names_a_day_that_waits(database_url, tmp_path, monkeypatch):
     monkeypatch.setattr(doctor_seals, "now_us", lambda: logged.NOW)
 
     def told():
-        found = json.loads(CliRunner().invoke(main, ["doctor", "--json"]).stdout)
+        found = json.loads(tonne("doctor", "--json").stdout)
         return next(one for one in found if one["what"] == "seals")
 
     late = told()

@@ -1,7 +1,6 @@
 """From messages that a gateway signed to the share of a statement's energy, and its pack."""
 
 import pytest
-from click.testing import CliRunner
 
 from ingest.errors import InputError
 from ingest.mqtt.topics import Router
@@ -10,10 +9,10 @@ from mrv.packs.reader import read_pack
 from mrv.verify import verify
 from mrv.verify.__main__ import main as alone
 from mrv.verify.asked import own_meter_keys
-from services.cli.main import main
 from services.issuer.pack import export
 from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.pool import connect
+from tests.invoked import tonne
 from tests.mrv.signed_values.signing import GATEWAY, METER, STRANGER, batch, public
 from tests.services.issuer import plant
 from tests.services.issuer.sealed import close_period
@@ -105,7 +104,7 @@ def test_a_day_that_its_gateway_signed(url, tmp_path, monkeypatch):
     assert (step.outcome, "by its gateway" in step.detail) == ("ok", True)
     _held_against_own_keys(tmp_path / closed.statement)
     monkeypatch.setenv("TONNE_DATABASE_URL", url)
-    shown = CliRunner().invoke(main, ["statement", "show", closed.statement])
+    shown = tonne("statement", "show", closed.statement)
     assert f"{said['shares'][2]['share_percent']} % cose-gateway" in shown.stdout
     # closed again it is the same statement; more values that nobody needs change nothing
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
@@ -128,9 +127,9 @@ def _held_against_own_keys(pack):
         assert (report.consistent, step.outcome) == (True, "ok")
         assert "meters' keys, by your own list: gw-1" in report.relied
     asked_by = [str(pack), "--meter-keys", str(file), "--accept", "draft"]
-    assert CliRunner().invoke(main, ["verify", *asked_by]).exit_code == alone(asked_by) == 0
+    assert tonne("verify", *asked_by).exit_code == alone(asked_by) == 0
     report, step = asked(f"gw-1 {other}")
-    assert CliRunner().invoke(main, ["verify", *asked_by]).exit_code == alone(asked_by) == 1
+    assert tonne("verify", *asked_by).exit_code == alone(asked_by) == 1
     assert (report.exit_code, step.outcome) == (1, "failed")
     assert "your --meter-keys has another one of it" in step.detail
     report, step = asked(f"inv-1 {public(METER)}")

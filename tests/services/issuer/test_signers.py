@@ -9,15 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from ingest.errors import InputError, ServerError
 from mrv.errors import SignatureError
 from mrv.signatures.data_integrity import create_proof, verify_proof
 from mrv.signatures.keys import EnrolledKey, public_multikey
-from services.cli.main import main
 from services.issuer import keys, signers
 from services.settings import Settings
+from tests.invoked import printed
 
 MODULE = Path("/usr/lib/softhsm/libsofthsm2.so")
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
@@ -50,13 +49,6 @@ def token(home, monkeypatch):
     return home
 
 
-def tonne(*words, code=0):
-    """Run a command."""
-    told = CliRunner().invoke(main, [str(word) for word in words])
-    assert told.exit_code == code, (told.output, told.exception)
-    return told.output
-
-
 def signs(home, name):
     """Sign a document by a key of that name, and verify it."""
     key, holder = keys.load(home, name)
@@ -69,23 +61,23 @@ def signs(home, name):
 def test_a_key_in_a_token_signs(token):
     """A secret could only be kept in a file that whoever copies the disk has."""
     create = ("keys", "create", "--role", "operator", "--no-enroll", "--pkcs11", MODULE)
-    tonne(*create, "--name", "plant", "--token", "plant", "--make")
+    printed(*create, "--name", "plant", "--token", "plant", "--make")
     holder = signs(token, "plant")
     file = json.loads((token / "keys" / "plant.json").read_text())
     assert file["publicKeyMultibase"] == holder.multikey
     assert file["signer"] == {"pkcs11": {"module": str(MODULE), "token": "plant", "key": "plant"}}
     assert not {"secretKeyMultibase", "encryptedSecretKey"} & file.keys()
     assert (token / "keys" / "plant.json").stat().st_mode & 0o077 == 0
-    again = tonne(*create, "--name", "plant-2", "--token", "plant", "--token-key", "plant")
+    again = printed(*create, "--name", "plant-2", "--token", "plant", "--token-key", "plant")
     assert again.startswith(holder.multikey)
-    told = tonne(*create, "--name", "plant", "--token", "plant", "--make", code=2)
+    told = printed(*create, "--name", "plant", "--token", "plant", "--make", code=2)
     assert "already" in told
     wrong = {
         "another token": ("--token", "other", "--token-key", "plant"),
         "another key": ("--token", "plant", "--token-key", "other"),
     }
     for name, words in wrong.items():
-        assert "plant" in tonne(*create, "--name", "x", *words, code=2), name
+        assert "plant" in printed(*create, "--name", "x", *words, code=2), name
         assert not (token / "keys" / "x.json").exists()
 
 
@@ -123,16 +115,16 @@ def test_a_command_signs(home, kms):
     """A key service could only be used by whoever writes code for it."""
     script, public = kms
     create = ("keys", "create", "--role", "operator", "--no-enroll")
-    tonne(*create, "--name", "plant", "--signer", script, "--public-key", public)
+    printed(*create, "--name", "plant", "--signer", script, "--public-key", public)
     holder = signs(home, "plant")
-    assert tonne("keys", "public", "plant").count(holder.multikey) == 1
+    assert printed("keys", "public", "plant").count(holder.multikey) == 1
     # as a Multikey's text, too
     text = home / "multikey.txt"
     text.write_text(holder.multikey + "\n")
-    tonne(*create, "--name", "plant-2", "--signer", script, "--public-key", text)
+    printed(*create, "--name", "plant-2", "--signer", script, "--public-key", text)
     both = ("--signer", script, "--public-key", public, "--pkcs11", script)
     for words in (("--signer", script), both):
-        assert "--pkcs11 with --token" in tonne(*create, "--name", "y", *words, code=2)
+        assert "--pkcs11 with --token" in printed(*create, "--name", "y", *words, code=2)
 
 
 def test_what_a_command_gives_is_verified(home, kms):
@@ -187,11 +179,11 @@ def test_a_key_in_a_token_is_followed_by_one_in_the_same_token(token, database_u
     """Whoever keeps keys in a token would have to leave it to rotate one."""
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
     for role, name in (("operator", "works"), ("log", "tonne-log")):
-        tonne("keys", "create", "--role", role, "--name", name, "--pkcs11", MODULE, "--token",
+        printed("keys", "create", "--role", role, "--name", name, "--pkcs11", MODULE, "--token",
               "plant", "--make")  # fmt: skip
     old = signs(token, "works")
     time.sleep(1 - time.time() % 1)  # keys end by whole seconds
-    tonne("keys", "rotate", "works")
+    printed("keys", "rotate", "works")
     new = signs(token, "works")
     assert (new.name, new.role, new.bounds) == (old.name, old.role, old.bounds)
     assert new.multikey != old.multikey
@@ -201,15 +193,15 @@ def test_a_key_in_a_token_is_followed_by_one_in_the_same_token(token, database_u
     assert json.loads(aside.read_text())["publicKeyMultibase"] == old.multikey
     ends = {
         one["publicKeyMultibase"]: one["validUntil"]
-        for one in json.loads(tonne("keys", "list", "--json"))
+        for one in json.loads(printed("keys", "list", "--json"))
     }
     assert (ends[old.multikey] is None, ends[new.multikey]) == (False, None)
-    tonne("keys", "rotate", "tonne-log")
+    printed("keys", "rotate", "tonne-log")
     assert signs(token, "tonne-log-2").role == "log"
     file = json.loads((token / "keys" / "tonne-log-2.json").read_text())
     assert file["signer"]["pkcs11"]["key"] == "tonne-log-2"
     # a token that refuses leaves the key as it is
     monkeypatch.setenv("TONNE_PKCS11_PIN", "0000")
-    tonne("keys", "rotate", "works", code=2)
+    printed("keys", "rotate", "works", code=2)
     monkeypatch.setenv("TONNE_PKCS11_PIN", PIN)
     assert signs(token, "works") == new

@@ -10,7 +10,6 @@ from functools import partial
 
 import psycopg
 import pytest
-from click.testing import CliRunner
 
 from ingest.errors import ServerError
 from mrv.errors import EnrolmentError
@@ -18,7 +17,6 @@ from mrv.packs.reader import read_pack
 from mrv.report.opinion import evidence_rows
 from mrv.report.words import Words
 from mrv.timestamps.stored_tokens import read
-from services.cli.main import main
 from services.issuer import stamped_issue, timestamps
 from services.issuer import transitions as life
 from services.issuer.pack import export
@@ -28,11 +26,10 @@ from services.logs import get_logger
 from services.metrics import Metrics
 from services.settings import Settings, SettingsError
 from services.store.postgres.pool import connect
-from tests.opinions import concluded
+from tests.invoked import tonne
 from tests.planted import planted
 from tests.ports import free_port
-from tests.services.issuer import logged, plant
-from tests.services.issuer.sealed import close_period
+from tests.services.issuer import logged
 from tests.timestamp_authority import StampAuthority, served
 from tests.transparency import HOME
 
@@ -75,24 +72,10 @@ def asked(authorities, database_url, tmp_path, monkeypatch):
     return say
 
 
-def tonne(*words):
-    return CliRunner().invoke(main, words)
-
-
-def _verified(url, who):
-    """Return a statement that is verified and not issued yet."""
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
-        span = plant.us("2026-03-02"), plant.us("2026-03-03")
-        name = close_period(conn, "pv", *span, "test").statement
-        life.submit(conn, name, who["operator"])
-        life.verify(conn, name, who["verifier"], concluded("unmodified"))
-    return name
-
-
 def test_from_seal_to_verified_pack(who, database_url, asked, authorities, tmp_path):
     """The log's own clock would be all that says when days were sealed."""
     policy = asked(threshold=2)
-    name = _verified(database_url, who)
+    name = logged.verified(database_url, who)
     with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
         assert timestamps.waiting_s(conn, 2) > 0
         first = timestamps.request_missing(conn, policy)
@@ -134,7 +117,7 @@ def test_from_seal_to_verified_pack(who, database_url, asked, authorities, tmp_p
 
 def test_an_authority_that_is_away(who, database_url, asked, authorities, tmp_path):
     """Issue would stop with every outage, or go on in silence against the programme's rule."""
-    name = _verified(database_url, who)
+    name = logged.verified(database_url, who)
     authorities[1].down = True
     policy = asked(threshold=2, required="true")
     with connect(database_url, role="tonne_mrv", autocommit=True) as conn:

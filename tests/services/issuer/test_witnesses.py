@@ -4,15 +4,14 @@ import json
 from decimal import Decimal
 
 import pytest
-from click.testing import CliRunner
 
 from mrv.packs.reader import read_pack
 from mrv.signatures import canonical
 from mrv.verify import verify
-from services.cli.main import main
 from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from services.store.statements import statements
+from tests.invoked import tonne
 from tests.planted import planted
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
@@ -29,11 +28,7 @@ ROW = "id,project,issuer,number,issued,devices,from,to,amount,corrects,reason\n"
 def run(database_url, monkeypatch):
     """Return a way to run `tonne` against the database."""
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
-
-    def go(*words):
-        return CliRunner().invoke(main, words)
-
-    return go
+    return tonne
 
 
 def _checked(url, home):

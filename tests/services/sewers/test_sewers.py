@@ -4,13 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from ingest.errors import RegistryError
-from services.cli.main import main
 from services.sewers.checks import check
 from services.sewers.files import read
 from services.sewers.rows import asset
+from tests.invoked import printed
 
 CATALOG = Path(__file__).parents[3] / "deploy" / "catalog" / "haiphong" / "sewers"
 HEAD = "id,kind,from_node,to_node,lon,lat,path,level_m,level_to_m,pressurised\n"
@@ -128,15 +127,9 @@ def test_geojson_is_named_by_its_lines(tmp_path):
 
 @pytest.fixture
 def tonne(database_url, monkeypatch):
-    """Run a command; returns its result."""
+    """Run a command; returns what it printed."""
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
-
-    def run(*words, code=0):
-        result = CliRunner().invoke(main, [str(w) for w in words])
-        assert result.exit_code == code, (result.output, result.exception)
-        return result.output
-
-    return run
+    return printed
 
 
 def test_a_network_comes_back_as_it_went_in(tonne, tmp_path):

@@ -10,17 +10,16 @@ from pathlib import Path
 
 import paho.mqtt.client as mqtt
 import pytest
-from click.testing import CliRunner
 from paho.mqtt.enums import CallbackAPIVersion
 
 from ingest.mqtt.closing import close_sockets
-from services.cli.main import main
 from services.simulator import outbox
 from services.simulator.faults import Faults
 from services.simulator.fleet import Group
 from services.simulator.flow import fleet_sources, outgoing
 from services.simulator.sender import Pace, Sender
 from tests import commands
+from tests.invoked import tonne
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 DATA = DEPLOY / "data"
@@ -162,17 +161,14 @@ def test_puback_alone_is_enough_when_asked(mqtt_url):
 def test_command_reports_the_register(mqtt_url, store):
     """A user could not hold the pipeline's kWh against what was sent."""
     store()
-    ran = CliRunner().invoke(
-        main,
-        [
-            *["simulate", "--device", "inv-1", "--speed", "max", "--json"],
-            *["--wait", "180s", "--mqtt-url"],
-            mqtt_url,
-            "--replay",
-            str(DATA / "nrel_rsf2_inverter_15min.csv"),
-        ],
+    ran = tonne(
+        *["simulate", "--device", "inv-1", "--speed", "max", "--json"],
+        *["--wait", "180s", "--mqtt-url"],
+        mqtt_url,
+        "--replay",
+        DATA / "nrel_rsf2_inverter_15min.csv",
+        code=0,
     )
-    assert ran.exit_code == 0, ran.output
     told = json.loads(ran.stdout)
     assert (told["messages"], told["unreceipted"]) == (480, 0)
     register = told["devices"]["inv-1"]["registers"]["energy_export_kwh"]
@@ -197,8 +193,7 @@ def test_command_reports_the_register(mqtt_url, store):
 )
 def test_command_says_what_is_wrong(arguments, code, says):
     """A script could not tell its own mistake from a server that is down."""
-    ran = CliRunner().invoke(main, ["simulate", *arguments])
-    assert ran.exit_code == code
+    ran = tonne("simulate", *arguments, code=code)
     assert says in ran.stderr
 
 
@@ -229,14 +224,11 @@ def test_today_comes_at_once_and_the_rest_in_time(mqtt_url, store, tmp_path):
     fleet = tmp_path / "fleet.yaml"
     fleet.write_text("fleet: [{class: noise_station, count: 2, cadence_s: 60}]")
     began = time.time()
-    ran = CliRunner().invoke(
-        main,
-        [
-            *["simulate", "--fleet", str(fleet), "--today", "--duration", "1s", "--json"],
-            *["--wait", "180s", "--mqtt-url", mqtt_url],
-        ],
+    ran = tonne(
+        *["simulate", "--fleet", str(fleet), "--today", "--duration", "1s", "--json"],
+        *["--wait", "180s", "--mqtt-url", mqtt_url],
+        code=0,
     )
-    assert ran.exit_code == 0, ran.output
     told = json.loads(ran.stdout)
     assert told["unreceipted"] == 0
     assert told["messages"] == len(there.readings)

@@ -13,7 +13,8 @@ from services.simulator.model import SimulatorError
 from services.simulator.sender import Pace, Sender
 from services.simulator.sparkplug import EdgeNode
 from tests.ingest.sparkplug_host import NOW_US, Memory
-from tests.integration.field import client, eventually
+from tests.integration.field import client
+from tests.waiting import until
 
 START_US, MINUTE_US = 1_772_323_200_000_000, 60_000_000
 
@@ -47,7 +48,7 @@ def test_a_fleet_speaks_sparkplug(mqtt_broker, mqtt_url):
         )
         assert (sent.messages, sent.unreceipted) == (len(told), 0)
         # births, readings, and the wills of both nodes
-        eventually(lambda: len(heard) == 2 + 2 + len(told) + 2)
+        until(lambda: len(heard) == 2 + 2 + len(told) + 2)
     host = Memory("node-1", "meter-1")
     host.now_us = 4 * NOW_US
     found, refused = host.take(*heard)

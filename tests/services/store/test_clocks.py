@@ -4,6 +4,7 @@ import numpy as np
 import psycopg
 import pytest
 
+from tests.services.store import placed
 from tests.services.stored_power import commit
 
 DAY_US = 86_400_000_000
@@ -15,11 +16,8 @@ S = 1_000_000
 def url(database_url):
     """A database with one inverter."""
     with psycopg.connect(database_url) as conn:
-        conn.execute("INSERT INTO site VALUES ('s', 'S', 20.9, 106.6, 'Asia/Ho_Chi_Minh')")
-        conn.execute(
-            "INSERT INTO device (id, site, class, profile, installed)"
-            " VALUES ('d', 's', 'pv_inverter', 'generic', '2026-01-01Z')"
-        )
+        placed.site(conn)
+        placed.device(conn, "d")
     return database_url
 
 
@@ -83,12 +81,9 @@ def test_order_and_repetition_change_no_clock(url):
     times = received - rng.integers(-30 * S, 20_000 * S, 60)
     found = []
     for name in ("d", "e", "f"):
-        with psycopg.connect(url) as conn:
-            conn.execute(
-                "INSERT INTO device (id, site, class, profile, installed) VALUES"
-                " (%s, 's', 'pv_inverter', 'generic', '2026-01-01Z') ON CONFLICT DO NOTHING",
-                [name],
-            )
+        if name != "d":
+            with psycopg.connect(url) as conn:
+                placed.device(conn, name)
         order = np.concatenate([rng.permutation(60), rng.integers(0, 60, 20)])
         for part in np.array_split(order, 1 if name == "d" else 6):
             commit(url, name, times[part], np.zeros(len(part)), received[part].tolist())

@@ -14,9 +14,9 @@ from services.store.timeseries import day_marks
 from services.store.views import console
 from services.store.views.fleet_metrics import refresh_days, refresh_today
 from tests.grafana.fleet import Size, register
-from tests.integration.kafka_path import wait_until
 from tests.planted import planted
 from tests.services.issuer import plant
+from tests.waiting import until
 
 pytestmark = pytest.mark.integration
 _EMISSION = """
@@ -151,7 +151,7 @@ def test_a_round_that_is_killed_leaves_marks_and_days(registered):
         assert conn.execute(_MARKS).fetchone() == (1,)
         assert conn.execute("SELECT * FROM day_emission ORDER BY 1, 2, 3").fetchall() == before
         _same(watch, _SHOWN)
-        wait_until(lambda: refresh_days(watch) == 1, 60, lambda: "the lock of the killed is held")
+        until(lambda: refresh_days(watch) == 1, 60, lambda: "the lock of the killed is held")
         _same(watch, _SHOWN)
 
 

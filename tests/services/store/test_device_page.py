@@ -5,15 +5,15 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from click.testing import CliRunner
 
-from services.cli.main import main
 from services.processing.registry_import import import_registry
 from services.processing.silence_rates import refresh
 from services.registry.files import read_files
 from services.store.postgres.pool import connect
 from services.store.views.device_page import device_page
 from services.store.views.silence_causes import TO_DO
+from tests.invoked import tonne
+from tests.services.store import placed
 
 CATALOG = Path(__file__).parents[3] / "deploy/catalog/haiphong"
 
@@ -22,22 +22,10 @@ CATALOG = Path(__file__).parents[3] / "deploy/catalog/haiphong"
 def conn(database_url):
     """A database with a gateway, two inverters behind it and one by itself."""
     with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute("INSERT INTO site VALUES ('s', 'S', 20.9, 106.6, 'Asia/Ho_Chi_Minh')")
+        placed.site(connection)
         for name, gateway in (("gw", None), ("a", "gw"), ("b", "gw"), ("alone", None)):
-            connection.execute(
-                "INSERT INTO device (id, site, class, profile, installed, gateway)"
-                " VALUES (%s, 's', 'pv_inverter', 'generic', '2026-01-01Z', %s)",
-                [name, gateway],
-            )
+            placed.device(connection, name, gateway=gateway, installed="2026-01-01Z")
         yield connection
-
-
-def _heard(conn, name, ago_s):
-    conn.execute(
-        "INSERT INTO device_seen VALUES (%(d)s, now() - %(s)s * interval '1 s',"
-        " now() - %(s)s * interval '1 s', '-infinity', repeat('0', 100)::bit(100))",
-        {"d": name, "s": ago_s},
-    )
 
 
 def _refused(conn, topic, principal, device, reason, ago_s):
@@ -58,7 +46,7 @@ def _cause(conn, name):
 def test_each_silence_has_its_cause(conn):
     """A technician would be sent to a meter whose gateway lost its power."""
     for name in ("a", "b", "alone"):
-        _heard(conn, name, 10_000)
+        placed.heard(conn, name, 10_000)
     assert [_cause(conn, name) for name in ("a", "alone")] == ["gateway", "silence"]
     # a gateway that only relays was heard with the devices behind it
     dark = device_page(conn, None, "gw")
@@ -101,8 +89,7 @@ def test_messages_of_a_device_that_is_not_registered_are_found(conn, database_ur
         assert device_page(conn, ["some"], name) is None  # of no project: for nobody's scope
     assert device_page(conn, None, "nobody") is None
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
-    said = CliRunner().invoke(main, ["devices", "show", "new-1"])
-    assert said.exit_code == 0, said.output
+    said = tonne("devices", "show", "new-1", code=0)
     assert "not registered" in said.output
     assert "tonne/v1/gw/new-1/telemetry" in said.output
 
@@ -116,15 +103,13 @@ def test_the_command_shows_what_was_metered(conn, database_url, monkeypatch):
         " VALUES ('alone', 'energy_export', %(t)s, 12345, 900000000, 0, 0, 987654, %(t)s, %(t)s)",
         {"t": start},
     )
-    _heard(conn, "alone", 1)
+    placed.heard(conn, "alone", 1)
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
-    said = CliRunner().invoke(main, ["devices", "show", "alone"])
-    assert said.exit_code == 0, said.output
+    said = tonne("devices", "show", "alone", code=0)
     assert "987.7 kWh" in said.output
     assert "12.34 kWh" in said.output
     assert "cause" not in said.output
-    wrong = CliRunner().invoke(main, ["devices", "show", "alon"])
-    assert wrong.exit_code == 2
+    wrong = tonne("devices", "show", "alon", code=2)
     assert "alone" in wrong.output
 
 

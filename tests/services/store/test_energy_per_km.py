@@ -7,6 +7,7 @@ import pytest
 
 from services.store.postgres.pool import connect
 from services.store.views.fleet_metrics import refresh_days
+from tests.services.store import placed
 
 QUARTER_US = 900_000_000
 
@@ -15,14 +16,9 @@ QUARTER_US = 900_000_000
 def conn(database_url):
     """A depot with two chargers and a bus, and a project of chargers alone."""
     with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute("INSERT INTO site VALUES ('s', 'S', 20.9, 106.6, 'Asia/Ho_Chi_Minh')")
+        placed.site(connection)
         for project in ("depot", "kerb"):
-            connection.execute(
-                "INSERT INTO project (id, name, methodology, version, timezone, crediting,"
-                " crediting_from, crediting_to) VALUES (%s, 'P', 'ams-iii-c', '16.0',"
-                " 'Asia/Ho_Chi_Minh', '[2020-01-01,2040-01-01)', '2020-01-01', '2040-01-01')",
-                [project],
-            )
+            placed.project(connection, project, "ams-iii-c", "16.0")
         for position, (name, project, role) in enumerate(
             (
                 ("chg-1", "depot", "charging"),
@@ -31,17 +27,8 @@ def conn(database_url):
                 ("kerb-1", "kerb", "charging"),
             )
         ):
-            class_id = "vehicle" if role == "vehicle" else "ev_charger"
-            connection.execute(
-                "INSERT INTO device (id, site, class, profile, installed)"
-                " VALUES (%s, 's', %s, 'generic', '2020-01-01Z')",
-                [name, class_id],
-            )
-            connection.execute(
-                "INSERT INTO project_device (project_id, device_id, role, position, during)"
-                " VALUES (%s, %s, %s, %s, '[2020-01-01,2040-01-01)')",
-                [project, name, role, position],
-            )
+            placed.device(connection, name, "vehicle" if role == "vehicle" else "ev_charger")
+            placed.serve(connection, project, name, position, role)
         yield connection
 
 

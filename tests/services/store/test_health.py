@@ -10,6 +10,7 @@ from ingest.model import Device, Fleet
 from services.store.messages.principal_status import Said, keep
 from services.store.postgres.pool import connect
 from services.store.views.device_health import devices
+from tests.services.store import placed
 from tests.services.stored_power import commit
 
 S = 1_000_000
@@ -19,27 +20,14 @@ S = 1_000_000
 def conn(database_url):
     """A database with a site whose day is UTC's."""
     with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute("INSERT INTO site VALUES ('s', 'S', 20.9, 106.6, 'UTC')")
+        placed.site(connection, "UTC")
         connection.url = database_url
         yield connection
 
 
 def _device(conn, name, gateway=None, cadence=None):
-    conn.execute(
-        "INSERT INTO device (id, site, class, profile, installed, gateway, attributes) VALUES"
-        " (%s, 's', 'pv_inverter', 'generic', '2020-01-01Z', %s, %s::jsonb)",
-        [name, gateway, "{}" if cadence is None else f'{{"cadence_s": {cadence}}}'],
-    )
-
-
-def _heard(conn, name, ago_s):
-    conn.execute(
-        "INSERT INTO device_seen VALUES (%(d)s, now() - %(s)s * interval '1 s',"
-        " now() - %(s)s * interval '1 s', '-infinity', repeat('0', 100)::bit(100))"
-        " ON CONFLICT (device_id) DO UPDATE SET last_reading = excluded.last_reading,"
-        " received = excluded.received",
-        {"d": name, "s": ago_s},
-    )
+    known = "{}" if cadence is None else f'{{"cadence_s": {cadence}}}'
+    placed.device(conn, name, gateway=gateway, attributes=known)
 
 
 def _health(conn):
@@ -59,7 +47,7 @@ def test_a_gateway_that_goes_dark_is_one_alarm(conn):
     _device(conn, "gw")
     for k in range(500):
         _device(conn, f"d{k}", gateway="gw")
-        _heard(conn, f"d{k}", 10_000)
+        placed.heard(conn, f"d{k}", 10_000)
     health = _health(conn)
     assert [name for name, (_, alarm) in health.items() if alarm] == ["gw"]
     assert {state for state, _ in health.values()} == {"offline"}
@@ -70,7 +58,7 @@ def test_one_silent_device_behind_a_gateway_that_speaks_is_its_own_alarm(conn):
     _device(conn, "gw")
     for name, ago in (("a", 10), ("b", 10_000)):
         _device(conn, name, gateway="gw")
-        _heard(conn, name, ago)
+        placed.heard(conn, name, ago)
     assert _health(conn) == {
         "gw": ("online", False),
         "a": ("online", False),
@@ -83,7 +71,7 @@ def test_a_dark_gateway_behind_a_dark_gateway_is_one_alarm(conn):
     _device(conn, "router")
     _device(conn, "cabinet", gateway="router")
     _device(conn, "inv", gateway="cabinet")
-    _heard(conn, "inv", 100_000)
+    placed.heard(conn, "inv", 100_000)
     assert [n for n, (_, alarm) in _health(conn).items() if alarm] == ["router"]
 
 
@@ -91,7 +79,7 @@ def test_the_expected_cadence_says_what_is_late(conn):
     """A meter that sends every ten seconds is dead long before half an hour is over."""
     for name, cadence, ago in (("fast", 10, 30), ("dead", 10, 90), ("usual", None, 90)):
         _device(conn, name, cadence=cadence)
-        _heard(conn, name, ago)
+        placed.heard(conn, name, ago)
     states = {name: state for name, (state, _) in _health(conn).items()}
     assert states == {"fast": "late", "dead": "offline", "usual": "online"}
 
@@ -99,10 +87,10 @@ def test_the_expected_cadence_says_what_is_late(conn):
 def test_a_will_counts_at_once_and_the_next_reading_takes_it_back(conn):
     """A cut cable would be seen only when the cadence is over, or a device called dead forever."""
     _device(conn, "d")
-    _heard(conn, "d", 20)
+    placed.heard(conn, "d", 20)
     assert _say(conn, "d", b'{"state":"offline"}') == []
     assert _health(conn)["d"] == ("offline", True)
-    _heard(conn, "d", -1)
+    placed.heard(conn, "d", -1)
     assert _health(conn)["d"] == ("online", False)
     assert _say(conn, "d", b'{"state":"online","firmware":"1.4.2"}') == []
     assert conn.execute("SELECT firmware FROM v_device_health").fetchone() == ("1.4.2",)

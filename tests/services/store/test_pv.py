@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import psycopg
 import pytest
-from click.testing import CliRunner
 
-from services.cli.main import main
 from services.processing import pv_outlook
 from services.store.postgres.pool import connect
 from services.store.views.device_page import device_page
 from services.store.views.fleet_metrics import refresh_days
+from tests.invoked import tonne
+from tests.services.store import placed
 
 RECORDED = Path(__file__).parents[3] / "deploy/data/nrel_rsf2_inverter_15min.csv"
 SRR = Path(__file__).parents[2] / "mrv/performance/rdtools_srr.json"
@@ -36,7 +36,7 @@ def _recorded():
 def conn(database_url):
     """A plant with the recording, beside it what an operator meets at night."""
     with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute("INSERT INTO site VALUES ('s', 'S', 39.74, -105.17, 'UTC')")
+        placed.site(connection, "UTC", (39.74, -105.17))
         yield connection
 
 
@@ -49,11 +49,7 @@ def watching(database_url):
 
 def _inverter(conn, name, rows, *, arrays=((DC_KW * 1000, GAMMA),), rated_w=300_000, tilt=10):
     """Put an inverter with a row a quarter hour, the last on the day before today."""
-    conn.execute(
-        "INSERT INTO device (id, site, class, profile, installed, rated_power_w)"
-        " VALUES (%s, 's', 'pv_inverter', 'generic', '2020-01-01Z', %s)",
-        [name, rated_w],
-    )
+    placed.device(conn, name, rated_power_w=rated_w)
     for k, (dc_w, gamma) in enumerate(arrays):
         conn.execute(
             "INSERT INTO device_array (device_id, begins, dc_power_w, tilt, azimuth,"
@@ -248,9 +244,9 @@ def test_what_dust_took(conn, watching, database_url, monkeypatch):
     for one in ("percent", "low", "high"):
         assert dust[one] == pytest.approx(case[one], abs=0.2 * width)
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
-    said = CliRunner().invoke(main, ["devices", "show", "dusty"]).output
+    said = tonne("devices", "show", "dusty").output
     assert f"{dust['percent']:.2f} % of the energy ({dust['low']:.2f} to" in said
     young = device_page(watching, None, "young")["pv"]["soiling"]
     assert (young["percent"], young["untold"]) == (None, "short")
-    said = CliRunner().invoke(main, ["devices", "show", "young"]).output
+    said = tonne("devices", "show", "young").output
     assert "not told: less than a year of days with a ratio" in said

@@ -5,11 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from ingest.errors import RegistryError
 from mrv import factors
-from services.cli.main import main
 from services.intake.registry_watch import Plans
 from services.processing.registry_import import import_registry
 from services.registry.files import read_files
@@ -22,6 +20,7 @@ from services.store.registry.load import (
     load_projects,
     registry_version,
 )
+from tests.invoked import tonne as invoke
 
 DEMO = Path("deploy/catalog/demo.yaml")
 
@@ -30,7 +29,7 @@ DEMO = Path("deploy/catalog/demo.yaml")
 def tonne(database_url, monkeypatch):
     """Run a command against a fresh database."""
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
-    return lambda *args: CliRunner().invoke(main, [str(a) for a in args])
+    return invoke
 
 
 def _import(url, *paths, **options):
@@ -90,8 +89,7 @@ def test_a_refused_import_ends_with_2(tonne, tmp_path):
 
 def test_no_database_is_named(monkeypatch):
     """A missing setting would end in a stack trace."""
-    result = CliRunner().invoke(main, ["registry", "check"])
-    assert result.exit_code == 2
+    result = invoke("registry", "check", code=2)
     assert "TONNE_DATABASE_URL" in result.output
 
 

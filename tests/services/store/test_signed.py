@@ -5,13 +5,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from click.testing import CliRunner
 
 from ingest.model import Device, Fleet
 from ingest.pipeline.admit import admit
 from mrv import factors
 from mrv.signed_values.packaging import read_items
-from services.cli.main import main
 from services.processing.commit import Store
 from services.processing.registry_import import import_registry
 from services.registry.document import to_yaml
@@ -20,6 +18,7 @@ from services.settle import Plan
 from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import load_registry
+from tests.invoked import tonne
 
 TOPIC = "tonne/v1/c1/telemetry"
 RECEIVED_US = 1_767_225_700_000_000
@@ -70,16 +69,13 @@ def test_nobody_changes_what_was_signed(stored):
 
 def test_it_is_listed_and_its_message_written(stored, tmp_path):
     """A verifier would need SQL to hold a signature against its message."""
-    run = CliRunner()
-    shown = json.loads(run.invoke(main, ["signed", "list", "--device", "c1", "--json"]).stdout)
+    shown = json.loads(tonne("signed", "list", "--device", "c1", "--json").stdout)
     assert [(one["time"], one["data"]) for one in shown] == [("2026-01-01T00:00:00Z", "0A1B")]
     out = tmp_path / "message.json"
-    assert (
-        run.invoke(main, ["signed", "show", str(shown[0]["id"]), "--out", str(out)]).exit_code == 0
-    )
+    tonne("signed", "show", shown[0]["id"], "--out", out, code=0)
     assert out.read_bytes() == PAYLOAD
-    assert run.invoke(main, ["signed", "show", "99", "--out", str(out)]).exit_code == 2
-    unknown = run.invoke(main, ["signed", "list", "--device", "c11", "--json"])
+    assert tonne("signed", "show", "99", "--out", out).exit_code == 2
+    unknown = tonne("signed", "list", "--device", "c11", "--json")
     assert (unknown.exit_code, unknown.stdout) == (2, "")
     assert "did you mean 'c1'?" in unknown.stderr
 
@@ -115,14 +111,13 @@ def registered(database_url, tmp_path):
 def test_stored_values_are_held_against_the_registry(registered, database_url, monkeypatch):
     """What a neighbour's meter signed would count for the charger that sent it."""
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
-    run = CliRunner()
-    own = run.invoke(main, ["signed", "verify", "--device", "c1", "--json"])
+    own = tonne("signed", "verify", "--device", "c1", "--json")
     assert (own.exit_code, json.loads(own.stdout)["verified"]) == (0, 1)
-    other = run.invoke(main, ["signed", "verify", "--device", "c2"])
+    other = tonne("signed", "verify", "--device", "c2")
     assert other.exit_code == 1
     assert "sent by c2, and signed by the meter of c1" in other.stdout
     # a file, by the keys of the database, and the registry as it is written again
-    assert run.invoke(main, ["signed", "verify", str(VALUES)]).exit_code == 0
+    assert tonne("signed", "verify", VALUES).exit_code == 0
     with connect(database_url) as conn:
         stored = load_registry(conn)
         registered.write_text(to_yaml(stored))

@@ -3,16 +3,15 @@
 from datetime import date
 
 import pytest
-from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.errors import InputError
 from services.cli.errors import Exit
-from services.cli.main import main
 from services.store.postgres.pool import connect
 from services.store.statements.units import UnitEvent, balances, enter, events
 from tests.fix_timescale import _fresh
+from tests.invoked import tonne
 from tests.services.issuer import logged, plant
 
 CREDITED, VINTAGE = 12, 2026
@@ -115,9 +114,8 @@ def test_the_command_refuses_with_the_rule_and_writes_nothing(issued):
     env = {"TONNE_DATABASE_URL": url}
     more = ["--vintage", "2026", "--first", "1", "--last", str(CREDITED + 1), "--day", "2026-06-01",
             "--document", "letter"]  # fmt: skip
-    done = CliRunner().invoke(main, ["units", "enter", name, "issued", *more], env=env)
-    assert done.exit_code == Exit.INPUT
+    done = tonne("units", "enter", name, "issued", *more, env=env, code=Exit.INPUT)
     assert f"credits {CREDITED} t" in done.stderr
     for words in (["list", "--statement", name], ["balance", "--year", "2026"]):
-        done = CliRunner().invoke(main, ["units", *words, "--json"], env=env)
+        done = tonne("units", *words, "--json", env=env)
         assert (done.exit_code, done.stdout) == (Exit.DONE, "[]\n"), done.output

@@ -20,6 +20,7 @@ from services.store.statements import transparency_log as stored
 from services.tiles.monitor import follow
 from services.tiles.publish import publish
 from services.tiles.source import Folder
+from tests.invoked import tonne
 from tests.services.issuer import sealed
 from tests.transparency import judge, needs_judge
 
@@ -44,7 +45,7 @@ def go(folder, home, **more):
 
 
 def monitor(*args):
-    return CliRunner().invoke(main, ["log", "monitor", *map(str, args)])
+    return tonne("log", "monitor", *args)
 
 
 def test_full_tiles_are_written_once(tmp_path):

@@ -8,7 +8,6 @@ import subprocess
 from functools import partial
 
 import pytest
-from click.testing import CliRunner
 
 from ingest.errors import InputError
 from mrv.errors import WitnessRefusedError
@@ -20,15 +19,16 @@ from mrv.log.vkey import Vkey
 from mrv.log.witness import make_request
 from mrv.signatures.keys import SigningKey
 from mrv.signatures.merkle_tree import EMPTY_ROOT, leaf_hash, root_hash
-from services.cli.main import main
 from services.witness import witness_keys
 from services.witness.app import LARGEST_BODY
 from services.witness.cosigner import Cosigner
 from services.witness.state import FILE, State
 from tests import commands
+from tests.invoked import tonne
 from tests.ports import free_port
 from tests.services.api import plain
-from tests.transparency import OthersWitness, answers, needs_witness, until
+from tests.transparency import OthersWitness, answers, needs_witness
+from tests.waiting import until
 
 get, post = (partial(one, timeout=60) for one in (plain.get, plain.post))
 KEY, STRANGER = (SigningKey(bytes([n]) * 32) for n in (7, 8))
@@ -87,7 +87,7 @@ def run(tmp_path_factory):
     home = tmp_path_factory.mktemp("witness")
 
     def go(*words):
-        return CliRunner().invoke(main, ["witness", *words], env={"TONNE_HOME": str(home)})
+        return tonne("witness", *words, env={"TONNE_HOME": str(home)})
 
     go.home = home
     return go
@@ -245,7 +245,5 @@ def test_refusals_name_the_thing(run):
     made = run("add-log", str(Vkey("w", 4, STRANGER.public)))
     assert (made.exit_code, "key of a witness" in made.output) == (2, True)
     assert run("add-log", "nonsense").exit_code == 2
-    named = CliRunner().invoke(
-        main, ["witness", "create", "--name", "a b"], env={"TONNE_HOME": str(run.home / "x")}
-    )
+    named = tonne("witness", "create", "--name", "a b", env={"TONNE_HOME": str(run.home / "x")})
     assert (named.exit_code, "blank" in named.output) == (2, True)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+from markupsafe import Markup
 
 from services.api.console.charts.frame import NARROW, WIDE, Frame, Size, below, figure, framed
 from services.api.console.charts.svg import rectangle, tag
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from markupsafe import Markup
-
-    from services.api.console.translations import Words
+from services.api.console.translations import Words
 
 _FILLED, _LEAST_PX = 0.78, 1.0
 

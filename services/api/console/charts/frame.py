@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from markupsafe import Markup
 
 from mrv.report.axis import steps
 from services.api.console.charts.svg import tag
-
-if TYPE_CHECKING:
-    from services.api.console.translations import Words
+from services.api.console.translations import Words
 
 _RIGHT, _BOTTOM, _TOP, _CHARACTER = 12, 26, 22, 7.4
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import segno
+from markupsafe import Markup
 
 from services.api.console.charts.svg import tag
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
 
 _QUIET = 4
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from datetime import date, timedelta
 from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+from markupsafe import Markup
 
 from mrv.calendar import local_text
 from mrv.report.axis import unit_for
 from services.api.console.charts.bars import Bar, bars
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-
-    from markupsafe import Markup
-
-    from services.api.console.translations import Words
+from services.api.console.translations import Words
 
 QUARTER_US = 900_000_000
 KINDS = ("measured", "estimated", "unknown", "none")

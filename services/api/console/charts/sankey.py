@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from markupsafe import Markup
 
 from services.api.console.charts.frame import Size, figure
 from services.api.console.charts.svg import rectangle, shortened, tag
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from markupsafe import Markup
 
 _NODE, _GAP, _HIGH, _TOP, _CHARACTER = 12, 30, 230.0, 8, 7.4
 _FORMS = (("broad", 1100, 270), ("slim", 340, 96))

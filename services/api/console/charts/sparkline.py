@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from fractions import Fraction
+
+from markupsafe import Markup
 
 from services.api.console.charts.frame import Size
 from services.api.console.charts.svg import tag
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from fractions import Fraction
-
-    from markupsafe import Markup
 
 _SIZE = Size("spark", 200, 36)
 _EDGE = 3

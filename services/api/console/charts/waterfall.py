@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+from markupsafe import Markup
 
 from services.api.console.charts.frame import NARROW, WIDE, Size, below, figure, framed
 from services.api.console.charts.svg import rectangle, shortened, tag
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from markupsafe import Markup
-
-    from services.api.console.translations import Words
+from services.api.console.translations import Words
 
 _FILLED, _CHARACTER = 0.62, 7.4
 

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import math
 from calendar import monthrange
+from collections.abc import Sequence
 from datetime import date, timedelta
 from statistics import median
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from services.api.console.maps.coastline import within
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from services.store.views.console import CoverageDay, Site
+from services.store.views.console import CoverageDay, Site
 
 WIDTH, HEIGHT, EDGE = 640, 420, 46
 _LEAST_DEGREES = 0.04

@@ -8,14 +8,11 @@ asset has an address, so that it works without scripts and can be sent to a coll
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from services.api.console.maps.coastline import within
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from services.sewers.assets import Asset, Cell
+from services.sewers.assets import Asset, Cell
 
 WIDTH, HEIGHT = 960, 560
 COLUMNS, ROWS = 24, 14

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Depends, Query, Request
+from psycopg import Connection
 from starlette.responses import RedirectResponse, Response
 
 from services.api.console.render import Language, language_of, render
 from services.api.console.session import View, refuse_foreign, signed_in
 from services.api.principals import refuse
 from services.api.problems import ProblemError
+from services.api.request_context import Asked
 from services.api.routes.alarms import AlarmId
 from services.store.views import alarms as stored
-
-if TYPE_CHECKING:
-    from psycopg import Connection
-
-    from services.api.request_context import Asked
 
 router = APIRouter(include_in_schema=False)
 _ROLE = "operator"

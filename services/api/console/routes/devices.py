@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastapi import APIRouter, Request
+from markupsafe import Markup
 from starlette.responses import RedirectResponse, Response
 
 from ingest import classes
@@ -16,9 +17,6 @@ from services.api.console.translations import Words
 from services.api.routes.registry import IdPath, unknown
 from services.clock import now_us
 from services.store.views.device_page import device_page
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
 
 router = APIRouter(include_in_schema=False)
 # the board of a class; all others stand on one

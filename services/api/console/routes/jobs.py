@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from fastapi import APIRouter
 from starlette.responses import RedirectResponse, Response
 
 from services.api.console.render import Language, render
 from services.api.console.session import View, signed_in
 from services.api.jobs import DONE, file_job_of
+from services.api.request_context import Asked
 from services.api.respond_async import later
 from services.api.routes.jobs import JobId, own_job, send_file
 from services.store.statements import file_jobs
-
-if TYPE_CHECKING:
-    from services.api.request_context import Asked
-    from services.store.statements.file_jobs import Wanted
+from services.store.statements.file_jobs import Wanted
 
 router = APIRouter(include_in_schema=False)
 _ELSEWHERE = 303

@@ -5,14 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Query, Request
+from markupsafe import Markup
+from psycopg import Connection
 from starlette.responses import RedirectResponse, Response
 
 from ingest.errors import RegistryError
 from mrv.equivalents import diesel_litres
 from mrv.registry import programme_systems as systems
+from mrv.registry.programme_systems import System
 from mrv.rounding import decimal_text
 from services.api.console.charts.sparkline import sparkline
 from services.api.console.maps.plots import sites_map
@@ -22,17 +25,11 @@ from services.api.console.session import View
 from services.api.console.translations import Words
 from services.api.principals import PUBLIC
 from services.api.problems import ProblemError
+from services.api.request_context import Asked
 from services.store.views import alarms, city_year, console
+from services.store.views.city_year import ProjectYear
+from services.store.views.console import ProjectSums, SystemSums
 from services.store.views.programme_progress import progress_document
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
-    from psycopg import Connection
-
-    from mrv.registry.programme_systems import System
-    from services.api.request_context import Asked
-    from services.store.views.city_year import ProjectYear
-    from services.store.views.console import ProjectSums, SystemSums
 
 router = APIRouter(include_in_schema=False)
 UG_PER_T = 10**12

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
+from markupsafe import Markup
 from starlette.responses import Response
 
 from ingest.errors import RegistryError
@@ -19,15 +20,11 @@ from services.api.console.routes.overview import rounded
 from services.api.console.session import View, signed_in_for_all
 from services.api.console.translations import Words
 from services.api.problems import ProblemError
+from services.api.request_context import Asked
 from services.api.routes.programme import Workbook, report_file
 from services.api.routes.registry import IdPath, unknown
 from services.store.views import parks
 from services.store.views.programme_report import report_document
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
-
-    from services.api.request_context import Asked
 
 router = APIRouter(include_in_schema=False)
 Year = Annotated[int | None, Query(ge=1990, le=2200)]

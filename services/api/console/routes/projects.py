@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Query
+from markupsafe import Markup
+from psycopg import Connection
 from starlette.responses import Response
 
 from ingest.classes import QUANTITIES
 from mrv.calendar import local_date, local_text, period_us
+from mrv.documents.period_account import Gap
 from mrv.methodologies import find as methodology
 from mrv.rounding import decimal_text
 from mrv.statement.evidence import monitored
@@ -22,21 +27,12 @@ from services.api.console.routes.overview import rounded, tonnes
 from services.api.console.session import View
 from services.api.console.translations import Words
 from services.api.problems import ProblemError
+from services.api.request_context import Asked
 from services.api.routes.registry import IdPath, unknown
 from services.store.registry import load as registry
+from services.store.statements.statements import Stored
 from services.store.views import console, listing
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from decimal import Decimal
-
-    from markupsafe import Markup
-    from psycopg import Connection
-
-    from mrv.documents.period_account import Gap
-    from services.api.request_context import Asked
-    from services.store.statements.statements import Stored
-    from services.store.views.console import CoverageDay, EmissionDay, ProjectSums
+from services.store.views.console import CoverageDay, EmissionDay, ProjectSums
 
 router = APIRouter(include_in_schema=False)
 QUARTER = timedelta(minutes=15)

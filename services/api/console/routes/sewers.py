@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Query
+from psycopg import Connection
 from starlette.responses import Response
 
 from services.api.console.maps import sewers as sewer_map
 from services.api.console.render import Language, render
 from services.api.console.session import View, signed_in_for_all
+from services.api.request_context import Asked
 from services.api.routes.registry import unknown
 from services.api.routes.sewers import Window, window
+from services.sewers.assets import Asset, Event
 from services.sewers.geojson import properties
 from services.store.registry import sewers as stored
-
-if TYPE_CHECKING:
-    from psycopg import Connection
-
-    from services.api.request_context import Asked
-    from services.sewers.assets import Asset, Event
 
 router = APIRouter(include_in_schema=False)
 Chosen = Annotated[str | None, Query(max_length=70, pattern=r"^ *[A-Za-z0-9_-]{0,64} *$")]

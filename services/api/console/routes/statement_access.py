@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from mrv.calendar import days, instant_us
+from mrv.documents.statement import Claims
 from services.api.problems import ProblemError
+from services.api.request_context import Asked
 from services.api.routes.statements import visible
-
-if TYPE_CHECKING:
-    from mrv.documents.statement import Claims
-    from services.api.request_context import Asked
-    from services.store.statements.statements import Stored
+from services.store.statements.statements import Stored
 
 
 def own(ask: Asked, statement: str) -> tuple[Stored, Claims]:

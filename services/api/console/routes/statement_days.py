@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from fastapi import APIRouter, Path, Query
+from markupsafe import Markup
+from numpy.typing import NDArray
 from starlette.responses import Response
 
 from ingest import classes
 from ingest.model import NULL
 from mrv.calendar import instant_us, local_text, period_us, utc_text
+from mrv.documents.statement import Claims
 from services.api.console.charts.quantities import QUARTER_US, Amount, day_chart
 from services.api.console.render import Language, render
 from services.api.console.routes.overview import tonnes
@@ -19,19 +22,13 @@ from services.api.console.routes.statement_access import days_of, own
 from services.api.console.session import View
 from services.api.console.translations import Words
 from services.api.problems import ProblemError
+from services.api.request_context import Asked
 from services.api.routes.registry import IdPath, unknown
 from services.api.routes.statements import StatementId
 from services.store.postgres.timestamps import stamp
 from services.store.registry import load as registry
 from services.store.timeseries import readings
 from services.store.views import console
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
-    from numpy.typing import NDArray
-
-    from mrv.documents.statement import Claims
-    from services.api.request_context import Asked
 
 router = APIRouter(include_in_schema=False)
 UNITS = {one.name: one.unit for one in classes.QUANTITIES}

@@ -5,15 +5,18 @@ from __future__ import annotations
 from datetime import date
 from fractions import Fraction
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from fastapi import APIRouter
+from markupsafe import Markup
 from starlette.responses import Response
 
 from mrv.documents.form import read_bytes
 from mrv.documents.sampling_list import SamplingList
+from mrv.documents.statement import Claims
 from mrv.documents.verification import FindingShown, Verification
 from mrv.exports import cell_map
+from mrv.report.blocks import Block
 from mrv.report.comparison_blocks import designed, held
 from mrv.report.dated_values import dated
 from mrv.report.sampling_block import sampled
@@ -26,21 +29,15 @@ from services.api.console.maps.plots import month_calendar
 from services.api.console.render import Language, render
 from services.api.console.session import View
 from services.api.console.translations import Words
+from services.api.request_context import Asked
 from services.api.routes.statements import StatementId, visible
 from services.issuer.documents import documents, records
 from services.issuer.timestamp_pack import stamps_of
 from services.store.registry import programme
 from services.store.statements import approvals, public_versions, sampling, statements, status_lists
 from services.store.statements import transparency_log as log
+from services.store.statements.statements import Event, Stored
 from services.store.views import console, listing
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
-
-    from mrv.documents.statement import Claims
-    from mrv.report.blocks import Block
-    from services.api.request_context import Asked
-    from services.store.statements.statements import Event, Stored
 
 router = APIRouter(include_in_schema=False)
 _MOST = 500

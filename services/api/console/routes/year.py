@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+from markupsafe import Markup
 
 from mrv.rounding import decimal_text
 from services.api.console.charts.lines import Line, lines
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from markupsafe import Markup
-
-    from services.api.console.translations import Words
-    from services.store.views.city_year import Change, ProjectYear
+from services.api.console.translations import Words
+from services.store.views.city_year import Change, ProjectYear
 
 # a target that would press the other lines to the ground is not drawn
 _OFF_SCALE = 10

@@ -21,9 +21,9 @@ from mrv.signatures.trust_root import IssueRule, read_trusted
 from mrv.statement.status import sign_list
 from mrv.verify import verify
 from tests.fix_node import _tool
+from tests.mrv import forging as forgeries
 from tests.mrv import packs
 from tests.mrv import test_approvals as approved
-from tests.mrv import test_forgeries as forgeries
 from tests.services.api.console.in_browser import (
     AT,
     SHARED,

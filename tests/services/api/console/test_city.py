@@ -7,14 +7,12 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 from openpyxl import load_workbook
 
 from mrv.report import make_programme
 from mrv.report.words import LANGUAGES, Words
 from services.api.client import Client
 from services.api.console.maps import sewers as sewer_map
-from services.cli.main import main
 from services.processing.registry_import import import_registry
 from services.registry.document import to_yaml
 from services.registry.files import read_files
@@ -24,6 +22,7 @@ from services.store.postgres.pool import connect
 from services.store.registry import sewers
 from services.store.registry.entries_from_rows import load_registry
 from tests.fix_node import installed
+from tests.invoked import tonne
 from tests.services.api.console.test_browser import shut_out, sign_in
 from tests.services.api.console.test_pages import foreign_parts, get, session
 
@@ -153,7 +152,7 @@ def _copies(city, language, out):
         by_client = client.programme_workbook(2026, language)
     told = ["programme", "report", "--year", "2026", "--lang", language, "--out", str(out)]
     out.unlink(missing_ok=True)
-    assert CliRunner().invoke(main, told).exit_code == 0
+    assert tonne(*told).exit_code == 0
     answers = (by_query, by_header, by_console)
     return [*(one.content for one in answers), by_client, out.read_bytes()]
 

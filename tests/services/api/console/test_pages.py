@@ -29,6 +29,7 @@ from services.issuer.report import facts_of
 from services.store.api import api_keys
 from services.store.postgres.pool import connect
 from tests.services.api import hostile, plain
+from tests.waiting import until
 
 DAY = "2026-03-02"
 
@@ -67,10 +68,7 @@ def fetched(served, path, cookies):
     if answer.status_code != 303:
         return answer
     job = answer.headers["location"]
-    end = time.monotonic() + 2 * plain.PATIENCE_S
-    while f'href="{job}/file"' not in (shown := get(served, job, cookies).text):
-        assert time.monotonic() < end, shown
-        time.sleep(0.1)
+    until(lambda: f'href="{job}/file"' in get(served, job, cookies).text, 2 * plain.PATIENCE_S)
     return get(served, f"{job}/file", cookies)
 
 

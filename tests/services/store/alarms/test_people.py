@@ -1,18 +1,18 @@
 """What people do with an alarm, and that its history is only added to."""
 
 import json
+from functools import partial
 
 import psycopg
 import pytest
-from click.testing import CliRunner
 
 from ingest.errors import InputError
 from mrv.errors import StatementStateError
-from services.cli.main import main
 from services.issuer.watcher import Watcher
 from services.logs import get_logger
 from services.metrics import Metrics
 from services.store.views import alarms
+from tests.invoked import printed
 from tests.services.store.alarms.rounds import HOUR, heard, watch
 
 
@@ -21,19 +21,14 @@ def test_people_take_up_and_comment(conn, database_url, monkeypatch):
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
     heard(conn, 2 * HOUR, "alone")
     watch(conn)
-
-    def tonne(*words, fails=0):
-        said = CliRunner().invoke(main, ["alarms", *words])
-        assert said.exit_code == fails, said.output
-        return said.output
-
+    tonne = partial(printed, "alarms")
     assert "device_silent" in tonne("list")
     # by the clock of its site, as devices are shown
     assert all("+07:00" in text and "Z" not in text for text in (tonne("list"), tonne("show", "1")))
     tonne("acknowledge", "1", "--text", "on the way", "--author", "Mai")
     tonne("comment", "1", "--text", "fuse", "--author", "Mai")
-    tonne("comment", "1", "--text", " ", fails=2)
-    tonne("comment", "99", "--text", "x", fails=2)
+    tonne("comment", "1", "--text", " ", code=2)
+    tonne("comment", "99", "--text", "x", code=2)
     found = json.loads(tonne("show", "1", "--json"))
     assert (found["state"], found["acknowledged_by"]) == ("acknowledged", "Mai")
     assert [e["event"] for e in found["history"]] == ["raised", "acknowledged", "commented"]

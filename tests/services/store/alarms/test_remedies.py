@@ -1,10 +1,8 @@
 """What to do about an alarm, and lists of many."""
 
-from click.testing import CliRunner
-
-from services.cli.main import main
 from services.store.views import alarms
 from services.store.views.silence_causes import TO_DO
+from tests.invoked import tonne
 from tests.services.store.alarms.rounds import HOUR, heard, watch
 
 
@@ -33,7 +31,7 @@ def test_what_to_do_goes_by_the_cause_of_now(conn, database_url, monkeypatch):
     assert told("alone") == ("silence", "refused", TO_DO["refused"][1])
     assert told("inv") == ("silence", "credential", TO_DO["credential"][1])
     (number,) = [one["id"] for one in alarms.listed(conn, None, 100, subject="alone")]
-    said = CliRunner().invoke(main, ["alarms", "show", str(number)]).output
+    said = tonne("alarms", "show", number).output
     assert "its messages are refused" in said
     assert "its power" not in said
     # what is stored after it was refused was good: it is silent by itself again

@@ -1,0 +1,136 @@
+"""
+What the methodologies of wastewater ask for in the same words: AMS-III.H and AMS-III.I.
+
+Water and its COD, methane corrections, the plant's electricity, and what sludge and
+equipment cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+
+from mrv.methodologies._live import (
+    DESIGN_COD,
+    DESIGN_FLOW,
+    DESIGN_PER_M3,
+    LEAKAGE_YEARLY,
+    LOSSES_LIVE,
+    ML_PER_M3,
+    built_for_flow,
+    grid,
+    losses,
+    part_of_year,
+    power_mwh,
+    total,
+    warming,
+    yearly,
+)
+from mrv.methodologies._shared import EF_GRID, GWP_CH4, LEAKAGE, LOSSES
+from mrv.model import Activity, Capacity, Consumption, Factors, RoleNeeds
+from mrv.parameters.inputs import Inputs
+from mrv.parameters.specs import ParameterSpec
+
+COD = ParameterSpec(
+    unit="kg/m3",
+    meaning="chemical oxygen demand of the inflow",
+    maximum="200",
+    source="laboratory with ISO 17025, composite samples",
+    symbol="COD_inflow",
+    option="C",
+    frequency="monthly or oftener",
+    side="both",
+    channels=("inflow", "cod_in_mg_l"),
+    per=1000,
+    unmeasured="0",
+)
+MCF = ParameterSpec(
+    unit="1",
+    meaning="methane correction of the baseline system",
+    maximum="1",
+    source="IPCC 2006 Guidelines, volume 5",
+    certainty="[r]",
+    symbol="MCF_BL",
+    side="baseline",
+    published="wastewater.mcf",
+)
+FLOW = ParameterSpec(
+    unit="m3",
+    meaning="wastewater treated",
+    maximum="1000000000",
+    source="flow meter of the inflow",
+    symbol="Q_ww",
+    option="C",
+    frequency="continuous",
+    side="both",
+)
+INFLOW_ROLE = RoleNeeds(
+    ("wastewater_plant",), "flow", "baseline", symbol="Q_ww", source="flow meter of the inflow"
+)
+
+CAPACITIES = (
+    *built_for_flow("inflow"),
+    Capacity("design_cod_kg_per_d", ("inflow",), ML_PER_M3, of="cod_in_kg_per_m3"),
+)
+
+
+def treatment(least: str, source: str) -> Consumption:
+    """Electricity that a cubic metre takes: from `least` to 3 kWh."""
+    return Consumption(
+        uses=("power",),
+        serves=("inflow",),
+        unit="kWh/m3",
+        # 1 Wh for each millilitre
+        per_base=Fraction(1000),
+        keys=("power_mwh", "flow_m3"),
+        per_input=1000,
+        span=lambda _: (Fraction(least), Fraction(3)),
+        source=source,
+        # half of what it takes when dry: rain thins the inflow; a fifth of its load takes as much
+        by_history=True,
+        by_design="design_kwh_per_m3",
+        least=Fraction(1, 2),
+        most=Fraction(5),
+    )
+
+
+def live(fixed: Mapping[str, ParameterSpec], other: ParameterSpec) -> dict[str, ParameterSpec]:
+    """Parameters of a project: what is fixed ex ante, and what a year adds."""
+    return {
+        **fixed,
+        "design_flow_m3_per_d": DESIGN_FLOW,
+        "design_cod_kg_per_d": DESIGN_COD,
+        "design_kwh_per_m3": DESIGN_PER_M3,
+        "tdl": LOSSES_LIVE,
+        "gwp_ch4": GWP_CH4,
+        "other_project_t_per_year": yearly(other),
+        "leakage_t_per_year": LEAKAGE_YEARLY,
+    }
+
+
+def besides(other: ParameterSpec) -> dict[str, ParameterSpec]:
+    """Inputs beside water, gas and electricity: the grid, methane, and what a year adds."""
+    return {
+        "ef_grid_t_per_mwh": replace(EF_GRID, side="project"),
+        "tdl": LOSSES,
+        "gwp_ch4": GWP_CH4,
+        "other_project_t": other,
+        "leakage_t": replace(LEAKAGE, meaning="equipment brought from another plant"),
+    }
+
+
+def inputs_of(
+    activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
+) -> Inputs:
+    """Wastewater [mL] to [m3], electricity [Wh] to [MWh], and the year's part of the rest."""
+    part = part_of_year(activities)
+    return {
+        "flow_m3": total(activities, "inflow") / ML_PER_M3,
+        "power_mwh": power_mwh(activities),
+        "ef_grid_t_per_mwh": grid(factors, year),
+        "tdl": losses(parameters, factors, year),
+        **warming(parameters, factors, year, "ch4"),
+        "other_project_t": parameters["other_project_t_per_year"] * part,
+        "leakage_t": parameters["leakage_t_per_year"] * part,
+    }

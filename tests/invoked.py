@@ -1,0 +1,28 @@
+"""Commands of `tonne`, run in the process of the test."""
+
+from click.testing import CliRunner, Result
+
+from services.cli.main import main
+
+
+def tonne(*words, code=None, **options) -> Result:
+    """
+    Run a command; what it ended with and what it printed.
+
+    Parameters
+    ----------
+    words : of any type
+        As the shell would give them.
+    code : int, optional
+        What it must end with.
+    options
+        `env`, `input` and what else click's runner takes.
+    """
+    told = CliRunner().invoke(main, list(map(str, words)), **options)
+    assert code is None or told.exit_code == code, (told.output, told.exception)
+    return told
+
+
+def printed(*words, code=0, **options) -> str:
+    """Run a command that must end with a code, and return what it printed."""
+    return tonne(*words, code=code, **options).output

@@ -217,7 +217,7 @@ DECLARE
     whole tstzmultirange[];
     begin_at timestamptz[];
     end_at timestamptz[];
-    -- said once more as two values: that spares the chunks outside of all of them
+    -- as two values: a span that comes out of a join is taken for short, and rows of all devices are read by time
     first_at timestamptz;
     last_at timestamptz;
     archived tstzmultirange;
@@ -247,10 +247,10 @@ BEGIN
                    sum(i.value) AS value, sum(i.measured_us)::bigint AS measured_us
             FROM todo t CROSS JOIN LATERAL (
                 SELECT r.quantity, r.start, r.value, r.measured_us FROM interval_quantity r
-                WHERE r.device_id = t.device_id AND r.start >= t.since AND r.start < t.until
-                  AND r.start >= first_at AND r.start < last_at
+                WHERE r.device_id = t.device_id AND r.start >= first_at AND r.start < last_at
                 OFFSET 0  -- a fence: by device
             ) i
+            WHERE i.start >= t.since AND i.start < t.until
             GROUP BY 1, 2, 3
         ) g JOIN todo t ON t.device_id = g.device_id
         WHERE t.spans && tstzrange(tonne_clock(t.timezone, g.day::timestamp), tonne_clock(t.timezone, (g.day + 1)::timestamp))
@@ -277,10 +277,10 @@ BEGIN
                    sum(i.leakage_ug) AS leakage_ug, sum(i.reduction_ug) AS reduction_ug
             FROM todo t CROSS JOIN LATERAL (
                 SELECT r.project_id, r.start, r.baseline_ug, r.project_ug, r.leakage_ug, r.reduction_ug FROM interval_emission r
-                WHERE r.device_id = t.device_id AND r.start >= t.since AND r.start < t.until
-                  AND r.start >= first_at AND r.start < last_at
+                WHERE r.device_id = t.device_id AND r.start >= first_at AND r.start < last_at
                 OFFSET 0
             ) i JOIN project p ON p.id = i.project_id
+            WHERE i.start >= t.since AND i.start < t.until
             GROUP BY 1, 2, 3, 4
         ) g JOIN todo t ON t.device_id = g.device_id
         WHERE t.spans && tstzrange(tonne_clock(g.timezone, g.day::timestamp), tonne_clock(g.timezone, (g.day + 1)::timestamp))
@@ -384,11 +384,16 @@ BEGIN
     LOOP
         -- marks that this statement sees are of transactions whose rows the next ones see
         WITH waiting AS (
-            SELECT device_id, min(xid) AS first,
+            SELECT device_id, min(xid) AS first, min(begins) AS begins, max(ends) AS ends,
                    sum(least(extract(epoch FROM ends - begins) / 86400, 1000)) AS days
             FROM day_mark GROUP BY device_id
+        ), oldest AS (
+            SELECT begins - INTERVAL '1 day' AS begins, ends + INTERVAL '1 day' AS ends, (ends - begins) / 4 AS least
+            FROM waiting ORDER BY first, device_id LIMIT 1
         ), chosen AS (
-            SELECT device_id, sum(days) OVER (ORDER BY first, device_id) - days AS before FROM waiting
+            -- what is read of a device is the span of all
+            SELECT w.device_id, sum(w.days) OVER (ORDER BY w.first, w.device_id) - w.days AS before
+            FROM waiting w JOIN oldest o ON w.begins >= o.begins AND w.ends <= o.ends AND w.ends - w.begins >= o.least
         ), taken AS (
             DELETE FROM day_mark m USING chosen c WHERE m.device_id = c.device_id AND c.before < device_days
             RETURNING m.device_id, m.begins, m.ends
@@ -444,6 +449,17 @@ FROM (
         OFFSET 0  -- a fence: by device
     ) r
     JOIN v_project_open o ON o.project_id = r.project_id
+    WHERE upper(m.spans) - lower(m.spans) < INTERVAL '40 days'
+    GROUP BY 1, 2, 3, 4, 5, 6
+    UNION ALL
+    -- longer ones, as after an upgrade, or where a clock is another: all rows of these devices
+    SELECT tonne_clock(o.timezone, r.start)::date, o.timezone, o.open_day, r.project_id, m.device_id, m.spans,
+           sum(r.baseline_ug), sum(r.project_ug), sum(r.leakage_ug), sum(r.reduction_ug)
+    FROM (SELECT k.device_id, range_agg(tstzrange(k.begins, k.ends)) AS spans FROM v_day_mark k
+          WHERE k.begins < now() - INTERVAL '20 hours' GROUP BY k.device_id) m
+    JOIN interval_emission r ON r.device_id = m.device_id
+    JOIN v_project_open o ON o.project_id = r.project_id
+    WHERE upper(m.spans) - lower(m.spans) >= INTERVAL '40 days'
     GROUP BY 1, 2, 3, 4, 5, 6
 ) i
 WHERE i.day < i.open_day

@@ -114,7 +114,7 @@ class _Spans(NamedTuple):
 
     def take(self, rows: NDArray[np.bool_]) -> _Spans:
         """Return some of them."""
-        return _Spans(*(column[rows] for column in self))
+        return _Spans(self.device[rows], self.day[rows], self.first_us[rows], self.last_us[rows])
 
     def stamps(self, reach_us: int) -> tuple[list[str], list[str]]:
         """First times, so much earlier, and last times, as SQL reads them."""

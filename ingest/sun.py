@@ -85,11 +85,44 @@ def above(
     least_deg : float
         [deg]
     """
+    if least_deg <= NIGHT_DEG and len(time_us) and _one_place(latitude, longitude):
+        first = int(time_us.min()) // INTERVAL_US
+        if int(time_us.max()) // INTERVAL_US - first < len(time_us):
+            return _at_one_place(time_us, float(latitude[0]), float(longitude[0]), least_deg)
     from_noon_us = np.abs((time_us + longitude * (_DAY_US / 360)) % _DAY_US - _DAY_US / 2)
     found: NDArray[np.bool_] = (from_noon_us < _NOON_US) & (np.abs(latitude) < _EVER_NIGHT_DEG)
     rows = np.flatnonzero(~found)
     if len(rows):
         found[rows] = _by_quarters(time_us[rows], latitude[rows], longitude[rows], least_deg)
+    return found
+
+
+def _one_place(latitude: NDArray[np.float64], longitude: NDArray[np.float64]) -> bool:
+    """Whether one place was repeated: told by the array, without a look at each row."""
+    return latitude.strides == (0,) and longitude.strides == (0,)
+
+
+def _at_one_place(
+    time_us: NDArray[np.int64], latitude: float, longitude: float, least_deg: float
+) -> NDArray[np.bool_]:
+    """Tell the sun above an elevation of devices of one place, which ask for the same days."""
+    quarter = time_us // INTERVAL_US
+    first, last = int(quarter.min()) // QUARTERS, int(quarter.max()) // QUARTERS
+    days = range(first, last + 1)
+    height = np.concatenate([_heights(latitude, longitude, day) for day in days])
+    quarter -= first * QUARTERS
+    found: NDArray[np.bool_] = (height >= least_deg)[quarter]
+    near = np.flatnonzero((np.abs(height - least_deg) < _A_QUARTER_DEG)[quarter])
+    found[near] = elevation_deg(time_us[near], latitude, longitude) >= least_deg
+    return found
+
+
+@lru_cache(maxsize=8192)
+def _heights(latitude: float, longitude: float, day: int) -> NDArray[np.float64]:
+    """Elevations at the begins of a day's quarter hours, UTC; read-only. [deg]"""
+    start = day * _DAY_US + np.arange(QUARTERS) * INTERVAL_US
+    found = elevation_deg(start, latitude, longitude)
+    found.flags.writeable = False
     return found
 
 

@@ -119,6 +119,14 @@ class Consumption:
     by_model : str
         Parameter of a device that serves: what its model takes by its type approval [unit].
         The service is held against that from the first day on; empty where there is none.
+    by_design : str
+        Parameter of the project: what the service takes by the plant's design [unit]; held
+        against likewise, from the fourth version of the rules on, as is the plant's history.
+    least, most : Fraction
+        Shares of what a service took before, or takes by model or design, below which it counts
+        what its use carries, and above which that figure is in doubt.
+    from_version : int
+        Version of the rules of accounting from which on it is asked at all.
     """
 
     uses: tuple[str, ...]
@@ -131,6 +139,39 @@ class Consumption:
     source: str = ""
     by_history: bool = False
     by_model: str = ""
+    by_design: str = ""
+    least: Fraction = Fraction(9, 10)
+    # in service a vehicle takes up to half more than its approval says; twice that is another one
+    most: Fraction = Fraction(2)
+    from_version: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """
+    What a plant was built for: the most that its service may come to in a day.
+
+    Attributes
+    ----------
+    parameter : str
+        Of the project, fixed ex ante from a document: the design capacity.
+    serves : tuple of str
+        Roles whose quantity is the service.
+    base_units : int
+        How many base units of the service one unit of the parameter is.
+    of : str
+        Parameter whose product with the service is bounded, such as the COD of the inflow;
+        empty where the service itself is.
+    years : tuple of str
+        Parameters that hold the service of an earlier year, in the parameter's unit but for
+        its day.
+    """
+
+    parameter: str
+    serves: tuple[str, ...]
+    base_units: int
+    of: str = ""
+    years: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,8 +338,10 @@ class Methodology:
     begin, `consumptions` what its services take.  `shown` gives, by parameter, the least of it
     that the metered quantities show, and `agreement` what of them is to agree when a period
     closes; `uncredited` names, by the crediting period's first year, the parameters that are of
-    time before it: they count 0.  All three are of the third version of the rules.  `notes` is
-    the file's own text: where each equation and default comes from, and how certain it is.
+    time before it: they count 0.  All three are of the third version of the rules.
+    `capacities` bound what it delivers by what the plant was built for, from the fourth on.
+    `notes` is the file's own text: where each equation and default comes from, and how certain
+    it is.
     """
 
     id: str
@@ -321,6 +364,7 @@ class Methodology:
     monthly: bool = False
     by_time: bool = False
     consumptions: tuple[Consumption, ...] = ()
+    capacities: tuple[Capacity, ...] = ()
     shown: Mapping[str, Callable[[Inputs, Factors], Fraction]] = field(default_factory=dict)
     agreement: tuple[Agreement, ...] = ()
     uncredited: Callable[[Inputs, int], frozenset[str]] = lambda *_: frozenset()

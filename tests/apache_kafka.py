@@ -1,4 +1,9 @@
-"""Where Apache Kafka is: what `KAFKA_HOME` names, else `shared/kafka` beside the checkout."""
+"""
+Apache Kafka where it is at hand: what `KAFKA_HOME` names, else `shared/kafka` beside the checkout.
+
+A run starts eight brokers.  To read and check Java's classes takes half of the processor time of
+each, and to format its folder another quarter: both are done once a run.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,8 @@ import os
 import shutil
 from pathlib import Path
 
-from services.local.apache_kafka import HOME
+from services.local.apache_kafka import HOME, ApacheKafka
+from tests.ports import give_ports
 
 
 def _apache() -> tuple[Path | None, str]:
@@ -21,3 +27,55 @@ def _apache() -> tuple[Path | None, str]:
 
 
 APACHE, WHY = _apache()
+_CLASSES = "classes.jsa"
+
+
+class Quick(ApacheKafka):
+    """
+    A broker that begins with the empty data folder and the classes in `made`.
+
+    While nothing happens it writes nothing, where Kafka's own setting is twice a second.
+    """
+
+    def __init__(self, home: Path, made: Path) -> None:
+        assert APACHE is not None
+        super().__init__(give_ports(home, "kafka", "kafka-controller"), APACHE)
+        self._made = made
+
+    def settings(self, port: int) -> str:
+        """Return what stands in `server.properties`."""
+        return super().settings(port) + "metadata.max.idle.interval.ms=0\n"
+
+    def _environment(self) -> list[str]:
+        return with_options(super()._environment(), options(self._made))
+
+    def _format(self, file: Path) -> None:
+        shutil.copytree(self._made / "data", self.folder / "data")
+
+
+class _First(ApacheKafka):
+    """A broker that is formatted and never started, and leaves the classes that this took."""
+
+    def _environment(self) -> list[str]:
+        archive = self.folder / _CLASSES
+        return with_options(super()._environment(), f"-XX:ArchiveClassesAtExit={archive}")
+
+
+def make(home: Path) -> Path:
+    """Format a data folder; return the folder with it and with Java's classes."""
+    assert APACHE is not None
+    first = _First(give_ports(home, "kafka", "kafka-controller"), APACHE)
+    first.folder.mkdir()
+    first.command(first.port)
+    return first.folder
+
+
+def options(made: Path) -> str:
+    """Return what Java is told of the classes that it has read before."""
+    archive = made / _CLASSES
+    return f"-XX:SharedArchiveFile={archive}" if archive.exists() else ""
+
+
+def with_options(environment: list[str], more: str) -> list[str]:
+    """Return an environment of Kafka's scripts with further options of Java's."""
+    return [f"{one} {more}" if one.startswith("KAFKA_OPTS=") else one for one in environment]

@@ -19,7 +19,9 @@ import pytest
 
 from services.local.apache_kafka import ApacheKafka
 from services.local.kafka import Kafka
-from tests.apache_kafka import APACHE, WHY
+from tests import apache_kafka
+from tests.apache_kafka import APACHE, WHY, Quick
+from tests.fix_timescale import once
 from tests.ports import give_ports
 
 
@@ -28,32 +30,36 @@ def pytest_report_header():
     return f"Kafka: {WHY}" if APACHE else f"Kafka: the embedded broker alone ({WHY})"
 
 
-def make_broker(home: Path) -> ApacheKafka | Kafka:
-    """Return a broker that is not started yet."""
-    give_ports(home, "kafka")
+@pytest.fixture(scope="session")
+def kafka_made(tmp_path_factory):
+    """Return what Apache Kafka's brokers begin with, or None where there is none."""
     if APACHE is None:
-        return Kafka(home)
-    give_ports(home, "kafka-controller")
-    return ApacheKafka(home, APACHE)
+        return None
+    return once(tmp_path_factory, "kafka-made", apache_kafka.make) / ApacheKafka.name
+
+
+def make_broker(home: Path, made: Path | None) -> ApacheKafka | Kafka:
+    """Return a broker that is not started yet."""
+    return Quick(home, made) if made else Kafka(give_ports(home, "kafka"))
 
 
 @contextlib.contextmanager
-def _shared(base: Path):
+def _shared(base: Path, made: Path | None):
     """Start the run's broker, unless another process of the run did; the last one stops it."""
     base.mkdir(exist_ok=True)
-    server = _counted(base, 1)
+    server = _counted(base, made, 1)
     try:
         yield server
     finally:
-        _counted(base, -1)
+        _counted(base, made, -1)
 
 
-def _counted(base: Path, step: int) -> ApacheKafka | Kafka:
+def _counted(base: Path, made: Path | None, step: int) -> ApacheKafka | Kafka:
     count = base / "users.json"
     with (base / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         users = (json.loads(count.read_text()) if count.exists() else 0) + step
-        server = make_broker(base)
+        server = make_broker(base, made)
         if users == 0:
             server.stop()
         elif step > 0:
@@ -63,10 +69,11 @@ def _counted(base: Path, step: int) -> ApacheKafka | Kafka:
 
 
 @pytest.fixture(scope="session")
-def run_kafka(tmp_path_factory):
+def run_kafka(tmp_path_factory, kafka_made):
     """Return the run's broker, which no test may end or pause."""
     base = tmp_path_factory.getbasetemp()
-    with _shared((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "kafka") as found:
+    home = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "kafka"
+    with _shared(home, kafka_made) as found:
         yield found
 
 
@@ -83,9 +90,9 @@ def topic():
 
 
 @pytest.fixture(scope="module")
-def own_kafka(tmp_path_factory):
+def own_kafka(tmp_path_factory, kafka_made):
     """Return a broker of this file's own: `url`, `pid`, `kill()`, `start()`, `restart()`."""
-    server = make_broker(tmp_path_factory.mktemp("own-kafka"))
+    server = make_broker(tmp_path_factory.mktemp("own-kafka"), kafka_made)
     server.start()
     yield server
     server.start()  # a test may have ended it

@@ -69,7 +69,7 @@ class Quick(Postgres):
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory):
     """Home of a stopped server that has a database with the schema, for copying."""
-    return _once(tmp_path_factory, "cluster", _make_cluster)
+    return once(tmp_path_factory, "cluster", _make_cluster)
 
 
 @pytest.fixture(scope="session")
@@ -87,7 +87,7 @@ def migrated_cluster(tmp_path_factory, cluster):
             connection.execute(f"ALTER DATABASE {_TEMPLATE} RENAME TO {DATABASE}")
         server.stop()
 
-    return _once(tmp_path_factory, "migrated-cluster", make)
+    return once(tmp_path_factory, "migrated-cluster", make)
 
 
 def copy_cluster(source, home):
@@ -127,7 +127,7 @@ def empty_database_url(timescale):
     yield from _fresh(timescale, "")
 
 
-def _once(factory, name, make):
+def once(factory, name, make):
     """Have a folder made by the first process that wants it; the others wait for it."""
     base = factory.getbasetemp()
     home = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,18 @@ def heads(device: Int32) -> Rows:
     head = np.ones(len(device), dtype=np.bool_)
     head[1:] = device[1:] != device[:-1]
     return np.flatnonzero(head)
+
+
+def each(values: NDArray[Any], rows: NDArray[np.integer[Any]]) -> NDArray[Any]:
+    """Return `values[rows]`; what one row of all has stands in memory once."""
+    if len(rows) and (rows.strides == (0,) or _same(rows)):
+        return np.broadcast_to(values[rows[0]], rows.shape)
+    found: NDArray[Any] = values[rows]
+    return found
+
+
+def _same(rows: NDArray[np.integer[Any]]) -> bool:
+    return bool(rows[0] == rows[-1]) and bool((rows == rows[0]).all())
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from ingest import classes, profiles
 from ingest.classes import Channel
 from ingest.limits import Limits
 from ingest.model import Device, Fleet, Float64, Int32, Int64, QualityLimits, others
+from ingest.pipeline.channel_series import each
 from ingest.pipeline.flags import TIME
 
 # a register that stands still counts as frozen only while its device surely works
@@ -123,10 +124,10 @@ class Checks:
 
     def version(self, device: np.ndarray, time_us: Int64) -> Int64:
         """Which limits hold for each reading."""
-        found: Int64 = self._first[device]
         if self._most <= 1:
-            return found
+            return each(self._first, device)
         first, count = self._first[device], self._count[device]
+        found: Int64 = first.copy()
         for k in range(1, self._most):
             later = np.flatnonzero(count > k)
             found[later] += time_us[later] >= self.begin_us[first[later] + k]

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from ingest import classes
 from ingest.classes import Channel
 from ingest.limits import UNIT_LEVELS
-from ingest.model import NULL, Column, Float64, Frame, Int32
-from ingest.pipeline.channel_series import Series, heads
+from ingest.model import NULL, Column, Float64, Frame, Int32, Int64
+from ingest.pipeline.channel_series import Series, each, heads
 from ingest.pipeline.flags import TIME, Flags
 from ingest.pipeline.quality_limits import AT_WORK, PHASES_FLOOR, PHASES_LEAST_W, Checks, Thresholds
 from ingest.pipeline.quality_state import Pair, Standing, Watch, Watched, pairs_of, runs_of
@@ -112,7 +112,7 @@ class _Judge:
         if thresholds is None or not len(times):
             return
         whole, _ = self._with_last(TIME, times)
-        marks = time_gap.marks(whole.device, whole.time_us, thresholds.gap_us[whole.limits])
+        marks = time_gap.marks(whole.device, whole.time_us, each(thresholds.gap_us, whole.limits))
         marks[1:] &= whole.time_us[:-1] > runs.NEVER  # nothing came before a first reading
         rows = np.flatnonzero(marks)
         if len(rows) and _any(thresholds.sleep_us):
@@ -155,19 +155,19 @@ class _Judge:
             return np.zeros(len(times), dtype=np.bool_)
         with np.errstate(invalid="ignore"):
             power = columns[channel.power] * channel.direction
-            return np.asarray(power > AT_WORK * self._checks.rated[times.device])
+            return np.asarray(power > AT_WORK * each(self._checks.rated, times.device))
 
     def _alone(self, name: str, thresholds: Thresholds, series: Series) -> Iterator[Flags]:
         """Tests that need no other reading."""
-        low, high = thresholds.low[series.limits], thresholds.high[series.limits]
+        low, high = each(thresholds.low, series.limits), each(thresholds.high, series.limits)
         yield _flags(name, "gross_range", series, gross_range.outside(series.value, low, high))
         if _any(thresholds.night):
             marks = night_generation.marks(
                 series.value,
                 series.time_us,
-                thresholds.night[series.limits],
-                self._checks.latitude[series.device],
-                self._checks.longitude[series.device],
+                each(thresholds.night, series.limits),
+                each(self._checks.latitude, series.device),
+                each(self._checks.longitude, series.device),
             )
             yield _flags(name, "night_generation", series, marks)
 
@@ -175,8 +175,8 @@ class _Judge:
         self, channel: Channel, thresholds: Thresholds, series: Series, columns: dict[str, Column]
     ) -> Iterator[Flags]:
         total = sum(columns[name] for name in channel.phases)
-        share = thresholds.share[series.limits]
-        floor = np.fmax(PHASES_FLOOR * self._checks.rated[series.device], PHASES_LEAST_W)
+        share = each(thresholds.share, series.limits)
+        floor = np.fmax(PHASES_FLOOR * each(self._checks.rated, series.device), PHASES_LEAST_W)
         parts = np.asarray(total, dtype=np.float64)
         marks = sum_check.marks(series.value, parts, share, floor)
         yield _flags(channel.name, "phase_sum", series, marks)
@@ -185,10 +185,10 @@ class _Judge:
         whole, new = self._with_last(name, series)
         columns = whole.device, whole.time_us, whole.value
         if _any(thresholds.spike):
-            marks = spike.marks(*columns, thresholds.spike[whole.limits])
+            marks = spike.marks(*columns, each(thresholds.spike, whole.limits))
             yield _flags(name, "spike", whole, marks)
         if _any(thresholds.rate):
-            marks = rate_of_change.marks(*columns, thresholds.rate[whole.limits])
+            marks = rate_of_change.marks(*columns, each(thresholds.rate, whole.limits))
             yield _flags(name, "rate_of_change", whole, marks & new)
 
     def _with_last(self, name: str, series: Series) -> tuple[Series, Mask]:
@@ -215,13 +215,13 @@ class _Judge:
         """Whether any run of a whole series may be too long: most are seen at once not to be."""
         value = series.value
         if watch.key.what == "flat":
-            floor = limits.floor[series.limits]
+            floor = each(limits.floor, series.limits)
             changed = (value[1:] != value[:-1]) | (np.abs(value[1:]) <= floor[1:])
-            return _longest_us(changed, series) > float(np.nanmin(limits.flat_us))
+            return _lasts(changed, series, float(np.nanmin(limits.flat_us)))
         level = UNIT_LEVELS[int(watch.key.what)]
         with np.errstate(invalid="ignore"):
-            reached = value[1:] >= level.share * limits.peak[series.limits[1:]]
-        return _longest_us(reached, series) > level.longest_us
+            reached = value[1:] >= level.share * each(limits.peak, series.limits[1:])
+        return _lasts(reached, series, level.longest_us)
 
     def _run(self, watch: Watch, channel: Channel, limits: Thresholds, series: Series) -> Flags:
         if self._whole and not self._lasts(watch, limits, series):
@@ -230,7 +230,7 @@ class _Judge:
         value, level = series.value, None
         if watch.key.what != "flat":
             level = UNIT_LEVELS[int(watch.key.what)]
-            value = unit_scale.below(series.value, limits.peak[series.limits], level)
+            value = unit_scale.below(series.value, each(limits.peak, series.limits), level)
         device = series.device[series.head]
         last_us = standing.last_us[device]
         before = runs.Run(
@@ -246,11 +246,11 @@ class _Judge:
         self._out.runs.append((standing, series.device[tail], after))
         columns = series.value, series.time_us, since_us
         if level is not None:
-            marks = unit_scale.marks(*columns, limits.peak[series.limits], level)
+            marks = unit_scale.marks(*columns, each(limits.peak, series.limits), level)
             return _flags(channel.name, "unit_scale", series, marks)
         test = "flat_line" if channel.kind == "gauge" else "frozen_register"
-        floor = limits.floor[series.limits]
-        marks = flat_line.marks(*columns, limits.flat_us[series.limits], floor)
+        floor = each(limits.floor, series.limits)
+        marks = flat_line.marks(*columns, each(limits.flat_us, series.limits), floor)
         if self._whole:
             marks = flat_line.from_begin(marks, since_us, series.head)
         return _flags(channel.name, test, series, marks)
@@ -265,12 +265,26 @@ def _order(frame: Frame) -> NDArray[np.intp] | slice:
     return np.lexsort((frame.time_us, frame.device))
 
 
-def _longest_us(changed: Mask, series: Series) -> int:
-    """Longest time that a device stood between changes; what lies between two rows changed. [us]"""
+def _lasts(changed: Mask, series: Series, most_us: float) -> bool:
+    """Whether a device stood for longer than that; what lies between two rows changed."""
+    if len(series.head) == 1 and _changes_often(changed, series.time_us, most_us):
+        return False
     changed[series.head[1:] - 1] = True
     begins = np.append(0, np.flatnonzero(changed) + 1)
     ends = np.append(begins[1:], len(series)) - 1
-    return int((series.time_us[ends] - series.time_us[begins]).max())
+    return bool((series.time_us[ends] - series.time_us[begins]).max() > most_us)
+
+
+def _changes_often(changed: Mask, time_us: Int64, most_us: float) -> bool:
+    """Whether something changes in each half of that time: then nothing stands for all of it."""
+    half = int(most_us) // 2
+    count = (int(time_us[-1]) - int(time_us[0])) // max(half, 1)
+    if not 0 < count < len(changed) // 2:
+        return False
+    rows = np.searchsorted(time_us, time_us[0] + half * np.arange(count + 1))
+    if len(rows) < 2 or not (rows[1:] > rows[:-1]).all() or rows[-1] >= len(changed):  # noqa: PLR2004
+        return False
+    return bool(np.maximum.reduceat(changed.view(np.uint8), rows)[:-1].all())
 
 
 def _flags(channel: str, test: str, series: Series, marks: Mask) -> Flags:

@@ -39,5 +39,13 @@ def marks(
     found = np.zeros(len(power), dtype=np.bool_)
     with np.errstate(invalid="ignore"):
         rows = np.flatnonzero((power > least) & np.isfinite(latitude))
-    found[rows] = ~above(time_us[rows], latitude[rows], longitude[rows], NIGHT_DEG)
+    places = (_rows(latitude, rows), _rows(longitude, rows))
+    found[rows] = ~above(time_us[rows], *places, NIGHT_DEG)
     return found
+
+
+def _rows(values: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Some rows; a value that all have stays one in memory."""
+    if values.strides == (0,) and len(values):
+        return np.broadcast_to(values[0], rows.shape)
+    return values[rows]

@@ -37,10 +37,13 @@ def marks(
     found = np.zeros(len(values), dtype=np.bool_)
     if len(values) < 3:  # noqa: PLR2004 (a value and its neighbours)
         return found
-    near = (device[1:] == device[:-1]) & (np.diff(time_us) <= NEAR_US)
     with np.errstate(invalid="ignore"):
         step = np.diff(values)
-        rise, fall = step[:-1], -step[1:]
-        both = np.minimum(np.abs(rise), np.abs(fall)) > height[1:-1]
-        found[1:-1] = both & (np.sign(rise) == np.sign(fall)) & near[:-1] & near[1:]
+        away = np.abs(step)
+        both = (away[:-1] > height[1:-1]) & (away[1:] > height[1:-1])
+    at = np.flatnonzero(both)  # hardly any
+    rise, fall = step[at], -step[at + 1]
+    near = (device[at] == device[at + 2]) & (time_us[at + 1] - time_us[at] <= NEAR_US)
+    near &= time_us[at + 2] - time_us[at + 1] <= NEAR_US
+    found[at + 1] = near & (np.sign(rise) == np.sign(fall))
     return found

@@ -141,6 +141,7 @@ def close(
     reduced = partial(comes_to, some=monitored)
     parameters, early = checks.credited(parameters, project.from_us)
     parameters, how = checks.measured(parameters, reduced)
+    parameters, how, built = checks.loaded(parameters, how, monitored, reduced)
     parameters, how, less = checks.shown(parameters, how, quantities, reduced, factors)
     parameters, typed = checks.typed(parameters, factors, project.from_us, reduced, how)
     factors, brought = checks.brought(factors, by_book)
@@ -191,6 +192,7 @@ def close(
             *strange,
             *typed,
             *early,
+            *built,
             *less,
             *brought,
             *resting.findings,

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from ingest.model import INTERVAL_US, Fleet
+from mrv.accounting.design_capacity import within_design, within_load
 from mrv.accounting.device_period import Bounds, Monitored
-from mrv.accounting.distance_history import limited
 from mrv.accounting.owner_inputs import (
     MEASURED,
     bounded,
@@ -30,6 +30,7 @@ from mrv.accounting.owner_inputs import (
 )
 from mrv.accounting.period_result import Finding, ParameterUse
 from mrv.accounting.plausible_service import raised, stretches
+from mrv.accounting.service_history import limited
 from mrv.accounting.twin_series import Twins, twins
 from mrv.accounting.unmeasured import AGREED, raised_to, rounded, settled
 from mrv.calendar import local_date, utc_text
@@ -37,7 +38,7 @@ from mrv.factors.brought import bounded as bounded_book
 from mrv.model import Factors, Methodology, RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.registry.calibration import of_meter
-from mrv.registry.project import BOUNDED, FIRST, Besides, Calibration, ProjectDevice
+from mrv.registry.project import BOUNDED, DESIGNED, FIRST, Besides, Calibration, ProjectDevice
 from mrv.rounding import exact_text
 
 _Pair = tuple[Monitored, Monitored, Twins]
@@ -47,6 +48,7 @@ _MEASURED = ("Wh", "mL", "m", "g")
 UNCOUNTED = "tonne: what counts for the baseline is one meter, known and rated"
 BEYOND = "plausibility of devices"
 UNSHOWN = "tonne: no energy beyond what a device's other channels show"
+UNLIFTED = "tonne: no water beyond what a pump's power lifts to its head"
 UNCREDITED = "tonne: what counts is of the crediting period"
 ALIKE = "tonne: no two meters move as one"
 TWICE = "tonne: no certificate is of more energy than counts"
@@ -111,10 +113,20 @@ class Plausibility:
         uncounted = {**dict(self._unrated(monitored)), **dict(_copied(pairs))}
         uncounted |= self.besides.uncounted
         known = [_counted(one, uncounted) for one in monitored]
-        found, said = raised(known, self.methodology, self.parameters, self.edges, self.timezone)
+        found, said = raised(
+            known, self.methodology, self.parameters, self.edges, self.timezone,
+            self.besides.accounting,
+        )  # fmt: skip
+        designed = self.besides.accounting >= DESIGNED
         if self.besides.accounting >= BOUNDED:
             found, more = limited(
-                found, self.methodology, self.besides.history, self.edges, self.timezone
+                found, self.methodology, self.parameters, self.besides.history, self.edges,
+                self.timezone, designed=designed,
+            )  # fmt: skip
+            said += more
+        if designed:
+            found, more = within_design(
+                found, self.methodology, self.parameters, self.edges, self.timezone
             )
             said += more
         return found, [
@@ -134,6 +146,19 @@ class Plausibility:
             return parameters, {}
         found = means(self.besides.samples, self.methodology)
         return settled(self.methodology, parameters, found, self.besides.channels, reduction)
+
+    def loaded(
+        self,
+        parameters: Inputs,
+        how: Mapping[str, str],
+        monitored: Sequence[Monitored],
+        reduction: Callable[[Inputs], Fraction],
+    ) -> tuple[Inputs, dict[str, str], list[Finding]]:
+        """Hold parameters against the load that the plant was built for."""
+        if self.besides.accounting < DESIGNED:
+            return parameters, dict(how), []
+        used, more, said = within_load(monitored, self.methodology, parameters, reduction)
+        return used, {**how, **more}, said
 
     def credited(self, parameters: Inputs, from_us: int) -> tuple[Inputs, list[Finding]]:
         """Count 0 of what is of time before the crediting period."""
@@ -333,18 +358,19 @@ def _twice(monitored: Sequence[Monitored]) -> Iterator[Finding]:
 
 def _unshown(monitored: Sequence[Monitored], uncounted: Mapping[str, str]) -> Iterator[Finding]:
     """Name the devices whose registers rose by more than their other channels show."""
-    told = []
+    told: dict[str, list[str]] = {UNSHOWN: [], UNLIFTED: []}
     for one in monitored:
         sums: defaultdict[str, int] = defaultdict(int)
         for part in one.parts:
             for more in part.unshown:
                 sums[more.reason] += more.quantity
         if one.device.id not in uncounted:
-            told += [
+            told[UNSHOWN if one.needs.unit == "Wh" else UNLIFTED] += [
                 f"{one.device.id}: {n:,} {one.needs.unit} {why} count 0" for why, n in sums.items()
             ]
-    if told:
-        yield Finding(UNSHOWN, False, _listed(told))
+    for clause, texts in told.items():
+        if texts:
+            yield Finding(clause, False, _listed(texts))
 
 
 def _listed(told: Sequence[str]) -> str:

@@ -1,10 +1,11 @@
 """
-Energy of the baseline beyond what other channels of the same device show.
+Energy and pumped water of the baseline beyond what other channels of the same device show.
 
 Each register that counts for the claimant is held against the integral of its own power,
 against the power on the inverter's other side and against the sun over its place.  What is
 beyond is not credited: `mrv.accounting.device_period` takes it off.  What no power shows, on
 either side, rests on the register alone: `mrv.accounting.single_channel` says what it counts.
+Water of a pump is held against what its power lifts to its head (`ingest.quality.lift`).
 
 Power shows for certain its integral less one standard error, which is more than samples of NREL's
 recording are ever off by (`ingest.quality.power_integral`).  Clouds may be worse than there, so
@@ -37,19 +38,22 @@ from ingest.model import (
     Int64,
     IntervalRows,
 )
-from ingest.quality import clear_sky, energy_budget
+from ingest.quality import clear_sky, energy_budget, lift
 from ingest.quality.energy_budget import METERS, SIGMAS, Tolerance
 from ingest.quality.power_integral import Integral, integral
 from mrv.accounting.device_bindings import role_needs
 from mrv.accounting.device_limits import rated_at
 from mrv.calendar import local_date, midnight_us
 from mrv.methodologies import find
-from mrv.registry.project import Project, Unshown
+from mrv.registry.project import DESIGNED, Project, Unshown
 
 POWER = "above the integral of its own power"
 DC = "above what went in on its direct-current side"
 SUN = "above what the sun makes there"
 ALONE = "shown by its register alone"
+LIFT = "above what its power lifts to its head"
+# class and quantity: the gauges of its power and its head
+_LIFTED = {("pump", "flow"): ("active_power_w", "head_m")}
 _DC_CHANNEL = {"pv_inverter": "dc_power_w"}
 # an inverter gives out no more than goes in; the rest is the two sensors' class
 _AC_OVER_DC = 1.02
@@ -105,12 +109,13 @@ class ShownEnergy:
         rows: IntervalRows,
         ratings: Mapping[str, tuple[tuple[int, int], ...]],
         period_us: tuple[int, int],
+        accounting: int,
     ) -> ShownEnergy:
-        """Return what is to be held against other channels in a period."""
+        """Return what the rules of a version hold against other channels in a period."""
         begin = midnight_us(local_date(period_us[0], project.timezone), project.timezone)
         return ShownEnergy(
             fleet,
-            _wanted(project, fleet),
+            _wanted(project, fleet, lifted=accounting >= DESIGNED),
             rows,
             ratings,
             period_us[0] // INTERVAL_US,
@@ -142,6 +147,8 @@ class ShownEnergy:
         register: Any = block.columns[channel.name][of]
         told = _Told(block.time_us[of], register, _step(register, channel.tolerance))
         left = self._claimed(index, channel)
+        if (block.class_id, channel.quantity) in _LIFTED:
+            return self._of_water(block, of, told, left, str(channel.quantity))
         found, seen = [], np.zeros(len(left.value))
         for reason, name, share in (
             (SUN, None, 0.0),
@@ -165,6 +172,17 @@ class ShownEnergy:
         at = np.flatnonzero(bare)
         alone = Unshown(ALONE, self.first + at, bare[at]) if len(at) else None
         return Found(tuple(found), alone)
+
+    def _of_water(
+        self, block: Frame, of: slice, told: _Told, left: _Claimed, quantity: str
+    ) -> Found:
+        """Hold a pump's flow against its power and head."""
+        power, head = _LIFTED[block.class_id, quantity]
+        watts: Any = block.columns[power][of]
+        metres: Any = block.columns[head][of]
+        beyond, _ = self._beyond_power(told, lift.most_flow(watts, metres), left, METERS)
+        at = np.flatnonzero(beyond)
+        return Found((Unshown(LIFT, self.first + at, beyond[at]),) if len(at) else (), None)
 
     def _claimed(self, index: int, channel: Channel) -> _Claimed:
         key = index * len(QUANTITY_INDEX) + QUANTITY_INDEX[str(channel.quantity)]
@@ -257,13 +275,16 @@ class _Claimed(NamedTuple):
     estimated: np.ndarray
 
 
-def _wanted(project: Project, fleet: Fleet) -> dict[int, tuple[Channel, ...]]:
+def _wanted(project: Project, fleet: Fleet, *, lifted: bool) -> dict[int, tuple[Channel, ...]]:
     methodology = find(project.methodology, project.version)
     found: dict[int, dict[str, Channel]] = {}
     for bound in project.devices:
         needs = role_needs(methodology, bound, f"device {bound.device}")
         index = fleet.by_id.get(bound.device)
-        if needs.side == "project" or needs.unit != "Wh" or index is None:
+        if needs.side == "project" or index is None:
+            continue
+        water = (fleet.devices[index].class_id, needs.quantity) in _LIFTED and lifted
+        if needs.unit != "Wh" and not water:
             continue
         for channel in classes.load()[fleet.devices[index].class_id].registers:
             if channel.quantity == needs.quantity:

@@ -181,14 +181,28 @@ class LaboratoryResult(Form):
     sha256: Hex | None
 
 
-def acceptance_text(by: str, date: str, document: str, sha256: str | None) -> str:
-    """Say what a registry file says of an acceptance; nobody of the programme signed it."""
+def acceptance_text(
+    by: str, date: str, document: str, sha256: str | None, key: str | None = None
+) -> str:
+    """Say what a registry file says of an acceptance, and by which key it is signed."""
     file = f", SHA-256 {sha256}" if sha256 else ""
-    return f"entered as accepted by {by} on {date}, {document}{file}"
+    signed = f", signed by {key}" if key else ""
+    return f"entered as accepted by {by} on {date}, {document}{file}{signed}"
+
+
+class AcceptanceSigned(Form):
+    """Signature under an acceptance: the programme's key [Multikey], 64 bytes [base58]."""
+
+    key: str
+    value: str
 
 
 class FactorAccepted(Form):
-    """A factor that a registry file brought: who is entered to have accepted it, when, by what."""
+    """
+    A factor that a registry file brought: who is entered to have accepted it, when, by what.
+
+    `signature` is by a key of the programme, where it signed the acceptance.
+    """
 
     factor: str
     value: str
@@ -197,11 +211,13 @@ class FactorAccepted(Form):
     date: str
     document: str
     sha256: Hex | None
+    signature: AcceptanceSigned | UnsetType = UNSET
 
     @property
     def told(self) -> str:
-        """Who accepted it, when, by which document."""
-        return acceptance_text(self.by, self.date, self.document, self.sha256)
+        """Who accepted it, when, by which document, and whose key signed that."""
+        key = None if self.signature is UNSET else self.signature.key
+        return acceptance_text(self.by, self.date, self.document, self.sha256, key)
 
 
 class Arrival(Form):

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from mrv.documents.monitoring import acceptance_text
 from mrv.errors import ExportError
+from mrv.signatures.signed_acceptance import Accepted
 
 Day = date
 
@@ -338,13 +339,20 @@ class Facility(Entry, frozen=True, kw_only=True):
     supplies: tuple[Supply, ...] = ()
 
 
+class SignedAcceptance(Entry, frozen=True, kw_only=True):
+    """A programme's key [Multikey], and its signature under an acceptance [base58]."""
+
+    key: str
+    value: str
+
+
 class Acceptance(Entry, frozen=True, kw_only=True):
     """
     What a programme accepted: a factor that a registry file brought, or that a debt stays behind.
 
     `id` is the factor's, or that of the statement that left something below zero; then
     `project` is the one that does not take it over.  `by` and `date` say who and when,
-    `document` and `sha256` by which letter.
+    `document` and `sha256` by which letter.  `signature` is the programme's own, of a factor.
     """
 
     subject: Literal["factor", "debt"]
@@ -354,11 +362,18 @@ class Acceptance(Entry, frozen=True, kw_only=True):
     document: str
     project: str | None = None
     sha256: str | None = None
+    signature: SignedAcceptance | None = None
 
     @property
     def told(self) -> str:
-        """Who accepted it, when, by which document."""
-        return acceptance_text(self.by, self.date.isoformat(), self.document, self.sha256)
+        """Who accepted it, when, by which document, and whose key signed that."""
+        key = None if self.signature is None else self.signature.key
+        return acceptance_text(self.by, self.date.isoformat(), self.document, self.sha256, key)
+
+    def of(self, factor_sha256: str) -> Accepted:
+        """Return what is signed of a factor with that digest."""
+        day = self.date.isoformat()
+        return Accepted(self.id, factor_sha256, self.by, day, self.document, self.sha256)
 
 
 class Authority(Entry, frozen=True, kw_only=True):

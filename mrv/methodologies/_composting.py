@@ -10,11 +10,14 @@ from typing import Any
 from mrv.equations import composting, electricity
 from mrv.equations.reductions import reduction
 from mrv.methodologies._live import (
+    DESIGN_MASS,
+    DESIGN_PER_T,
     FUEL_ROLE,
     G_PER_T,
     LEAKAGE_YEARLY,
     LOSSES_LIVE,
     POWER_ROLE,
+    built_for_mass,
     diesel_l,
     grid,
     losses,
@@ -43,6 +46,7 @@ CONDITIONS = (TYPE_III,)
 RULES = (
     "Emissions are avoided in the year in which the waste would have given them off.",
     "Waste after the end of crediting is not counted, nor is waste of before its beginning.",
+    "Waste counts to no more than the plant was built for, by its licence or design.",
     "Methane that the site captures, or must by law, is no baseline: f_captured.",
     "Lost loads count as nothing or as the most that may have come, whichever leaves less.",
     "Wastewater and manure that are composted too earn nothing here.",
@@ -217,10 +221,23 @@ ROLES = {
 }
 # Windrows are turned and aerated by what the plant meters; how much it takes nobody says.
 CONSUMPTIONS = (
-    Consumption(("power",), ("waste",), "kWh/t", Fraction(1000)),
+    Consumption(
+        ("power",),
+        ("waste",),
+        "kWh/t",
+        # 1 Wh for each gram
+        Fraction(1000),
+        by_history=True,
+        by_design="design_kwh_per_t",
+        least=Fraction(1, 2),
+        most=Fraction(5),
+    ),
     Consumption(("fuel",), ("waste",), "L/t", Fraction(1000)),
 )
+CAPACITIES = (*(replace(one, years=tuple(EARLIER)) for one in built_for_mass("waste")),)
 FIXED = {
+    "design_mass_t_per_d": replace(DESIGN_MASS, meaning="design capacity of the composting plant"),
+    "design_kwh_per_t": DESIGN_PER_T,
     "first_year": FIRST_YEAR,
     **SHARES,
     **EARLIER,

@@ -15,7 +15,16 @@ from datetime import date
 from fractions import Fraction
 
 from mrv.methodologies._shared import EF_GRID, LEAKAGE, LOSSES, NOTHING
-from mrv.model import GAINING, PERIOD, Activity, Candidate, Factors, RoleNeeds
+from mrv.model import (
+    GAINING,
+    PERIOD,
+    Activity,
+    Candidate,
+    Capacity,
+    Consumption,
+    Factors,
+    RoleNeeds,
+)
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec
 
@@ -48,6 +57,67 @@ EF_BOTH = replace(
     EF_GRID, meaning="emission factor of the grid, fixed ex ante for both sides of the account"
 )
 LOSSES_LIVE = replace(LOSSES, meaning=f"{LOSSES.meaning}; the default of TOOL05 where absent")
+
+# what a plant was built for, from its licence or design; none is part of a methodology's equations
+_LICENCE = "environmental licence, or design report"
+DESIGN_FLOW = ParameterSpec(
+    unit="m3/d",
+    meaning="design capacity of the plant",
+    required=False,
+    minimum="0.001",
+    maximum="100000000",
+    source=_LICENCE,
+    symbol="Q_design",
+    side="baseline",
+)
+DESIGN_COD = replace(
+    DESIGN_FLOW,
+    unit="kg/d",
+    meaning="design load of the plant, as COD of the inflow",
+    symbol="L_design",
+)
+DESIGN_MASS = replace(DESIGN_FLOW, unit="t/d", symbol="M_design")
+DESIGN_PER_M3 = replace(
+    DESIGN_FLOW,
+    unit="kWh/m3",
+    meaning="electricity that a cubic metre takes by the plant's design",
+    minimum="0.001",
+    maximum="20",
+    source="design report, or test of commissioning",
+    symbol="SEC_design",
+)
+DESIGN_PER_T = replace(
+    DESIGN_PER_M3,
+    unit="kWh/t",
+    meaning="electricity that a tonne takes by the plant's design",
+    maximum="10000",
+)
+
+
+def built_for_flow(role: str) -> tuple[Capacity, ...]:
+    """Return the bound of a role's water by the plant's design capacity."""
+    return (Capacity("design_flow_m3_per_d", (role,), ML_PER_M3),)
+
+
+def built_for_mass(*roles: str) -> tuple[Capacity, ...]:
+    """Return the bound of what roles weigh together by the plant's design capacity."""
+    return (Capacity("design_mass_t_per_d", roles, G_PER_T),)
+
+
+def powered(*roles: str) -> Consumption:
+    """Return what a recycling plant's output takes of its electricity; nobody says how much."""
+    return Consumption(
+        uses=("power",),
+        serves=roles,
+        unit="kWh/t",
+        # 1 Wh for each gram
+        per_base=Fraction(1000),
+        by_history=True,
+        by_design="design_kwh_per_t",
+        least=Fraction(1, 2),
+        most=Fraction(5),
+        from_version=4,
+    )
 
 
 def yearly(spec: ParameterSpec) -> ParameterSpec:

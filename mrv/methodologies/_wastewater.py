@@ -12,9 +12,13 @@ from dataclasses import replace
 from fractions import Fraction
 
 from mrv.methodologies._live import (
+    DESIGN_COD,
+    DESIGN_FLOW,
+    DESIGN_PER_M3,
     LEAKAGE_YEARLY,
     LOSSES_LIVE,
     ML_PER_M3,
+    built_for_flow,
     grid,
     losses,
     part_of_year,
@@ -24,7 +28,7 @@ from mrv.methodologies._live import (
     yearly,
 )
 from mrv.methodologies._shared import EF_GRID, GWP_CH4, LEAKAGE, LOSSES
-from mrv.model import Activity, Consumption, Factors, RoleNeeds
+from mrv.model import Activity, Capacity, Consumption, Factors, RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec
 
@@ -65,6 +69,11 @@ INFLOW_ROLE = RoleNeeds(
     ("wastewater_plant",), "flow", "baseline", symbol="Q_ww", source="flow meter of the inflow"
 )
 
+CAPACITIES = (
+    *built_for_flow("inflow"),
+    Capacity("design_cod_kg_per_d", ("inflow",), ML_PER_M3, of="cod_in_kg_per_m3"),
+)
+
 
 def treatment(least: str, source: str) -> Consumption:
     """Electricity that a cubic metre takes: from `least` to 3 kWh."""
@@ -78,6 +87,11 @@ def treatment(least: str, source: str) -> Consumption:
         per_input=1000,
         span=lambda _: (Fraction(least), Fraction(3)),
         source=source,
+        # half of what it takes when dry: rain thins the inflow; a fifth of its load takes as much
+        by_history=True,
+        by_design="design_kwh_per_m3",
+        least=Fraction(1, 2),
+        most=Fraction(5),
     )
 
 
@@ -85,6 +99,9 @@ def live(fixed: Mapping[str, ParameterSpec], other: ParameterSpec) -> dict[str, 
     """Parameters of a project: what is fixed ex ante, and what a year adds."""
     return {
         **fixed,
+        "design_flow_m3_per_d": DESIGN_FLOW,
+        "design_cod_kg_per_d": DESIGN_COD,
+        "design_kwh_per_m3": DESIGN_PER_M3,
         "tdl": LOSSES_LIVE,
         "gwp_ch4": GWP_CH4,
         "other_project_t_per_year": yearly(other),

@@ -17,7 +17,16 @@ from mrv.equations.efficiency import by_output, hydraulic_minimum, in_mwh
 from mrv.equations.electricity import displaced
 from mrv.equations.reductions import reduction
 from mrv.errors import MethodologyError
-from mrv.methodologies._live import EF_BOTH, ML_PER_M3, POWER_ROLE, power_mwh, total
+from mrv.methodologies._live import (
+    DESIGN_FLOW,
+    DESIGN_PER_M3,
+    EF_BOTH,
+    ML_PER_M3,
+    POWER_ROLE,
+    built_for_flow,
+    power_mwh,
+    total,
+)
 from mrv.methodologies._shared import EF_GRID, NOTHING, POWER
 from mrv.model import Activity, Consumption, Factors, Methodology, Reductions, RoleNeeds
 from mrv.parameters.inputs import Inputs
@@ -38,7 +47,7 @@ def inputs_of(
     return {
         "volume_m3": total(activities, "volume") / ML_PER_M3,
         "energy_mwh": power_mwh(activities),
-        **{key: parameters[key] for key in METHODOLOGY.parameters},
+        **{key: parameters[key] for key in METHODOLOGY.parameters if key in METHODOLOGY.inputs},
     }
 
 
@@ -109,7 +118,16 @@ METHODOLOGY = Methodology(
         ),
         "power": replace(POWER_ROLE, symbol="E_y", source="import register of the pumps"),
     },
-    parameters={"kwh_per_m3_baseline": _SPECIFIC, "head_m": _HEAD, "ef_grid_t_per_mwh": EF_BOTH},
+    parameters={
+        "kwh_per_m3_baseline": _SPECIFIC,
+        "head_m": _HEAD,
+        "ef_grid_t_per_mwh": EF_BOTH,
+        "design_flow_m3_per_d": replace(DESIGN_FLOW, meaning="design capacity of the pumps"),
+        "design_kwh_per_m3": replace(
+            DESIGN_PER_M3, meaning="electricity that a cubic metre takes by the pumps' data sheets"
+        ),
+    },
+    capacities=built_for_flow("volume"),
     inputs={
         "kwh_per_m3_baseline": _SPECIFIC,
         "volume_m3": ParameterSpec(
@@ -140,6 +158,10 @@ METHODOLOGY = Methodology(
             per_input=_KWH_PER_MWH,
             span=_specific,
             source="physics of lifting; at most what was used before the project",
+            by_history=True,
+            by_design="design_kwh_per_m3",
+            # the same pumps at the same head; the rest is what the head varies by
+            least=Fraction(4, 5),
         ),
     ),
     rules=(

@@ -16,14 +16,18 @@ from mrv.equations import recycling
 from mrv.equations.electricity import displaced
 from mrv.equations.reductions import reduction
 from mrv.methodologies._live import (
+    DESIGN_MASS,
+    DESIGN_PER_T,
     EF_BOTH,
     FUEL_ROLE,
     G_PER_T,
     OUTPUT_ROLE,
     POWER_ROLE,
     any_role,
+    built_for_mass,
     diesel_l,
     power_mwh,
+    powered,
     total,
 )
 from mrv.methodologies._shared import DIESEL, EF_GRID, NOTHING, POWER, TYPE_III, diesel
@@ -87,7 +91,13 @@ METHODOLOGY = Methodology(
         "power": POWER_ROLE,
         "fuel": FUEL_ROLE,
     },
-    parameters={"ef_grid_t_per_mwh": EF_BOTH},
+    parameters={
+        "ef_grid_t_per_mwh": EF_BOTH,
+        "design_mass_t_per_d": DESIGN_MASS,
+        "design_kwh_per_t": DESIGN_PER_T,
+    },
+    consumptions=(powered(*(polymer.lower() for polymer in _POLYMERS)),),
+    capacities=built_for_mass(*(polymer.lower() for polymer in _POLYMERS)),
     inputs={
         "polymer_t": RecordSpec(
             "recycled plastic sold, by polymer",
@@ -123,6 +133,7 @@ METHODOLOGY = Methodology(
     ),
     conditions=(TYPE_III,),
     rules=(
+        "Output counts to no more than the plant was built for, by its licence or design.",
         "A quarter of the recycled mass is taken off for its lower quality.",
         "Only what was sold in place of virgin plastic counts; exported or dumped output not.",
     ),

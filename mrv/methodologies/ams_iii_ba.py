@@ -15,13 +15,17 @@ from mrv.equations import recycling
 from mrv.equations.electricity import displaced
 from mrv.equations.reductions import reduction
 from mrv.methodologies._live import (
+    DESIGN_MASS,
+    DESIGN_PER_T,
     EF_BOTH,
     FUEL_ROLE,
     G_PER_T,
     OUTPUT_ROLE,
     POWER_ROLE,
+    built_for_mass,
     diesel_l,
     power_mwh,
+    powered,
     total,
 )
 from mrv.methodologies._shared import DIESEL, EF_GRID, NOTHING, POWER, TYPE_III, diesel
@@ -95,7 +99,13 @@ METHODOLOGY = Methodology(
         "power": POWER_ROLE,
         "fuel": FUEL_ROLE,
     },
-    parameters={"ef_grid_t_per_mwh": EF_BOTH},
+    parameters={
+        "ef_grid_t_per_mwh": EF_BOTH,
+        "design_mass_t_per_d": DESIGN_MASS,
+        "design_kwh_per_t": DESIGN_PER_T,
+    },
+    consumptions=(powered("metal", "abs"),),
+    capacities=built_for_mass("metal", "abs"),
     inputs={
         "metals": MapSpec(
             "metals recovered, by name",
@@ -139,6 +149,7 @@ METHODOLOGY = Methodology(
     ),
     conditions=(TYPE_III,),
     rules=(
+        "Output counts to no more than the plant was built for, by its licence or design.",
         "Only what was sold as raw material in the country counts; exported or dumped output not.",
         "Material that the baseline would have recycled too earns nothing.",
     ),

@@ -86,6 +86,7 @@ METHODOLOGY = Methodology(
     uses=(*DECAY, "tool13.", "diesel."),
     plausible=plausible,
     consumptions=_composting.CONSUMPTIONS,
+    capacities=_composting.CAPACITIES,
     conditions=_composting.CONDITIONS,
     rules=_composting.RULES,
     uncredited=_composting.uncredited,

@@ -299,10 +299,12 @@ METHODOLOGY = Methodology(
     plausible=plausible,
     conditions=(TYPE_III,),
     consumptions=(_TREATMENT,),
+    capacities=water.CAPACITIES,
     shown={"eta_cod_project": _digested},
     agreement=(_GAS,),
     rules=(
         "The reduction is at most the methane that was burnt, less the power used.",
+        "Water and COD count to no more than the plant was built for, by its licence or design.",
         "Uncertainty factors: 0.89 on the baseline, 1.12 on the project.",
         "COD and methane count by analysers or dated laboratory results, else by what costs.",
         "Without measured COD nothing is claimed; losses count beyond what the baseline had.",

@@ -118,8 +118,10 @@ METHODOLOGY = Methodology(
     uses=("wastewater.bo", "wastewater.uf"),
     conditions=(TYPE_III,),
     consumptions=(_TREATMENT,),
+    capacities=water.CAPACITIES,
     rules=(
         "Uncertainty factors: 0.89 on the baseline, 1.12 on the project.",
+        "Water and COD count to no more than the plant was built for, by its licence or design.",
         "A baseline that was aerobic, or discharged to a river, earns nothing or almost nothing.",
     ),
 )

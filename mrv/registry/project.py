@@ -28,11 +28,12 @@ if TYPE_CHECKING:
 # Version 2: plausible services, meters and ratings, owner's factors, laboratory results.
 # Version 3: bounds of fuels (TOOL03, TOOL07), what is monitored and was not measured,
 # distance by the project's own history, the other channels of a device of the baseline.
+# Version 4: what a plant was built for, what its service took before, the head of its pumps.
 FIRST = 1
 BOUNDED = EVIDENCE = 3
-ACCOUNTING = 3
+ACCOUNTING = DESIGNED = 4
 # all that this tonne computes
-VERSIONS = (FIRST, 2, ACCOUNTING)
+VERSIONS = (FIRST, 2, EVIDENCE, ACCOUNTING)
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,18 @@ _REASONS = (
         ),
     ),
     (
+        "reason.designed",
+        re.compile(
+            "not plausible: (.+) (.+), and its design takes (.+): what its use carries at that"
+            " counts"
+        ),
+    ),
+    (
+        "reason.capacity",
+        re.compile("not plausible: (.+) (.+), and the plant was built for (.+): that counts"),
+    ),
+    ("reason.lift", re.compile("not plausible: above what its power lifts to its head")),
+    (
         "reason.history",
         re.compile(
             "not plausible: (.+) (.+), and the project used (.+) before: what its use carries at"

@@ -118,7 +118,8 @@ class Trust(NamedTuple):
 
     `status_lists` are signed documents that the reader keeps beside the keys; `issue` is
     how many have to approve an issue, as the programme says, `timestamps` whose time stamps
-    count, and `log_policy` which witnesses must have cosigned the log's head.
+    count, and `log_policy` which witnesses must have cosigned the log's head.  `roots` are the
+    programme's own keys, which sign what it accepts; none in a plain keyring.
     """
 
     keys: tuple[EnrolledKey, ...]
@@ -127,6 +128,7 @@ class Trust(NamedTuple):
     issue: IssueRule | None = None
     timestamps: StampRule | None = None
     log_policy: str | None = None
+    roots: tuple[str, ...] = ()
 
 
 def write_root(root: TrustRoot, signatures: Iterable[tuple[str, bytes]] = ()) -> bytes:
@@ -223,7 +225,9 @@ def read_trusted(data: bytes, at: datetime) -> Trust:
         return Trust(keys, "your own keyring", lists, log_policy=policy)
     root = read_root(data, at)
     source = f"version {root.version} of the trust root of {root.programme}"
-    return Trust(root.keys, source, (), root.issue, root.timestamps, root.log_policy)
+    return Trust(
+        root.keys, source, (), root.issue, root.timestamps, root.log_policy, root.root_keys
+    )
 
 
 def _require(root: TrustRoot, signatures: list[tuple[str, bytes]], by: TrustRoot) -> None:

@@ -103,7 +103,9 @@ class Case:
         plan, period = self.plan, (self.from_us, self.to_us)
         if plan.accounting < EVIDENCE:
             return None
-        shown = ShownEnergy.of(plan.project, self.fleet, self.rows, plan.ratings, period)
+        shown = ShownEnergy.of(
+            plan.project, self.fleet, self.rows, plan.ratings, period, plan.accounting
+        )
         signed = None
         if plan.signed is not None and plan.signed.values:
             signed = RegisterComparison(self.fleet, registers_of(plan.signed))

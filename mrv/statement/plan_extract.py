@@ -33,8 +33,10 @@ from mrv.documents.plan import (
     StatementFigures,
     Uncounted,
 )
+from mrv.methodologies import find
 from mrv.registry.monitoring_plan import Version
 from mrv.registry.project import (
+    DESIGNED,
     EVIDENCE,
     FIRST,
     Besides,
@@ -181,11 +183,13 @@ class MonitoringPlan:
 
     def by_rules(self, accounting: int) -> MonitoringPlan:
         """Return the plan as an older version of the rules of accounting had it."""
-        if accounting >= EVIDENCE:
+        if accounting == self.accounting:
             return self
+        older = replace(self, accounting=accounting, history=self._known_before(accounting))
+        if accounting >= EVIDENCE:
+            return older
         older = replace(
-            self,
-            accounting=accounting,
+            older,
             devices=tuple(replace(d, quality=()) for d in self.devices),
             history=(),
             fixed=(),
@@ -200,6 +204,14 @@ class MonitoringPlan:
             return older
         none: Mapping[str, Any] = {}
         return replace(older, registry=(), uncounted=none, ratings=none, meters=none, samples=())
+
+    def _known_before(self, accounting: int) -> tuple[Usage, ...]:
+        """What the rules of a version ask of the project's history."""
+        asked = find(self.project.methodology, self.project.version).consumptions
+        held = any(
+            one.by_history and (accounting >= DESIGNED or not one.by_design) for one in asked
+        )
+        return self.history if held else ()
 
     def fleet(self) -> Fleet:
         """Return the devices as the pipeline takes them."""

@@ -13,6 +13,7 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 
 from ingest.errors import InputError
+from ingest.heap import keep_freed
 from mrv.packs.zipped import opened_pack
 from mrv.verify.asked import asked_at, given, own_authorities, own_keys, own_meter_keys, own_policy
 from mrv.verify.reliance import WAIVERS
@@ -24,6 +25,7 @@ _INPUT = 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check what the arguments name; return the exit code."""
+    keep_freed()
     asked = _parser().parse_args(arguments)
     try:
         at = asked_at(asked.at)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mrv.calendar import instant_us
-from mrv.errors import CanonicalError, FactorError, PeriodError
+from mrv.documents.form import UNSET
+from mrv.errors import CanonicalError, FactorError, PeriodError, SignatureError
 from mrv.factors.records import book_of, departures, unmarked, unpublished
+from mrv.model import Factor
 from mrv.packs.pack import DIAGRAM, check_order
 from mrv.registry.project import BOUNDED
 from mrv.rounding import UG_PER_T
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import Digest, differences, digest_leaves
+from mrv.signatures.signed_acceptance import Accepted, check
 from mrv.statement.compose import compose, label_of
 from mrv.statement.device_days import intervals_digest
 from mrv.statement.diagram import diagram
@@ -44,10 +47,38 @@ def plan_and_factors(subject: Subject) -> str:
             f"factor {foreign[0]!r} is not published by this tonne, and factors.json does not mark"
             " it as brought by a registry file; verify with the tonne that publishes it"
         )
-    accepted = {one.factor: f" ({one.told})" for one in subject.plan.accepted}
+    accepted = dict(_accepted(subject, book))
     brought = [f"{name}{accepted.get(name, '')}" for name in unpublished(book)]
     doubt = f"; compare with their source, not published by tonne: {', '.join(brought)}"
     return f"{len(subject.plan.devices)} devices, {len(book)} factors{doubt if brought else ''}"
+
+
+def _accepted(subject: Subject, book: Sequence[Factor]) -> Iterator[tuple[str, str]]:
+    """
+    Factors that are entered as accepted, and whether the programme signed that.
+
+    A signature that does not hold, or of a key that is none of the programme's, is a false
+    claim.  Where the reader has no root key of a programme, nobody knows whose it is.
+    """
+    known = {one.id: one for one in book}
+    for one in subject.plan.accepted:
+        if one.signature is UNSET:
+            yield one.factor, f" ({one.told}; signed by nobody)"
+            continue
+        if one.factor not in known:
+            continue
+        key = one.signature.key
+        said = Accepted(
+            one.factor, known[one.factor].sha256, one.by, one.date, one.document, one.sha256
+        )
+        check(said, key, one.signature.value)
+        if subject.roots and key not in subject.roots:
+            raise SignatureError(
+                f"the acceptance of {one.factor} by {one.by} is signed by {key}, which is no root"
+                f" key of {subject.source}"
+            )
+        whose = "a root key of the programme" if subject.roots else "a key that you do not know"
+        yield one.factor, f" ({one.told}, {whose})"
 
 
 def _same_digest(name: str, data: bytes, subject: Subject) -> None:

@@ -131,6 +131,7 @@ def verify(
         authorities=authorities or (None if said is None else said.timestamps),
         policies=_policies(None if said is None else said.log_policy, policy),
         meter_keys=meter_keys,
+        roots=() if said is None else said.roots,
     )
     steps = tuple(_walk(subject, begun))
     broken = any(step.outcome == "failed" for step in steps)

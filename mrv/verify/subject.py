@@ -65,7 +65,8 @@ class Subject:
     programme's word.  `arrived` is what the seals say of when readings came; `lacking`
     is what steps found missing.  `authorities` are the time-stamp authorities that the reader
     trusts; `stamped` and `stamped_days` are what they saw.  `policies` say which witnesses have
-    to have cosigned.  `meter_keys` are keys of meters and gateways that the reader has.
+    to have cosigned.  `meter_keys` are keys of meters and gateways that the reader has, `roots`
+    the programme's own, which sign what it accepts.
     """
 
     pack: Pack
@@ -85,6 +86,7 @@ class Subject:
     stamped: StampedStatement | None = None
     stamped_days: list[StampedDay] = field(default_factory=list)
     meter_keys: OwnKeys | None = None
+    roots: tuple[str, ...] = ()
 
     @cached_property
     def statement(self) -> dict[str, Any]:

@@ -3,24 +3,32 @@ What waits for a programme's acceptance: factors that a registry file brought, a
 does not take over what an earlier one at its site left below zero.
 
 An acceptance is entered with who, when and the letter, by whoever imports registry files.  So it
-makes no condition hold: it tells the verifier which letter to ask for.
+makes no condition hold: it tells the verifier which letter to ask for.  One that the programme
+signed (`tonne trust accept`) is checked by `tonne verify` against the programme's root keys.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import Any
 
 from psycopg import Connection
 
-from mrv.documents.monitoring import FactorAccepted
+from ingest.errors import RegistryError
+from mrv.documents.form import UNSET
+from mrv.documents.monitoring import AcceptanceSigned, FactorAccepted
 from mrv.exports.entered import Acceptance
+from mrv.factors.records import factor_of
 from mrv.methodologies import find
 from mrv.registry.project import Project
 from mrv.rounding import UG_PER_T, decimal_text
+from mrv.signatures.keys import SigningKey
 from mrv.signatures.organisations import organisation_of, stem
+from mrv.signatures.signed_acceptance import sign
 from services.registry.authority import entered_records
 from services.registry.entries import Published, Registry
+from services.registry.files import Incoming
 from services.store.registry import signing_keys
 from services.store.statements.carry_over import owed_at_site
 
@@ -47,6 +55,39 @@ def acceptances(conn: Connection, registry: Registry) -> Accepted:
         for one in entered_records(registry).acceptances
         if stem(one.by) not in operators
     }
+
+
+def signed_rows(given: Incoming, name: str, key: SigningKey) -> list[dict[str, Any]]:
+    """
+    Return the acceptances of factors in a file as rows of a registry file, signed.
+
+    Raises
+    ------
+    RegistryError
+        If a row of the file is wrong, it accepts no factor, or does not bring one that it accepts.
+    """
+    wrong = [f"{given.places.get(k, name)}: {t}" for k, v in given.problems.items() for t in v]
+    if wrong:
+        raise RegistryError("; ".join(wrong))
+    found = entered_records(given.registry).acceptances
+    rows = []
+    for one in found:
+        if one.subject != "factor":
+            continue
+        if one.id not in given.registry.factors:
+            raise RegistryError(
+                f"{name}: {one.id} is accepted, and not under `factors` there; give the file that"
+                " brings it, since its value is signed too"
+            )
+        said = one.of(factor_of(given.registry.factors[one.id].record).sha256)
+        multikey, value = sign(said, key)
+        row = {n: v for n, v in said._asdict().items() if n not in {"factor", "factor_sha256"}}
+        kept = {n: v for n, v in row.items() if v is not None}
+        signature = {"key": multikey, "value": value}
+        rows.append({"subject": "factor", "id": one.id, **kept, "signature": signature})
+    if not rows:
+        raise RegistryError(f"{name}: no factor is accepted there; add it under `acceptances`")
+    return rows
 
 
 def _used(project: Project, registry: Registry) -> Iterator[Published]:
@@ -83,6 +124,9 @@ def factors_accepted(
                 date=by.date.isoformat(),
                 document=by.document,
                 sha256=by.sha256,
+                signature=UNSET
+                if by.signature is None
+                else AcceptanceSigned(key=by.signature.key, value=by.signature.value),
             )
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ingest import classes
-from mrv.errors import ExportError
+from mrv.errors import ExportError, SignatureError
 from mrv.exports import aef, contradictions
 from mrv.exports.contradictions import Credited
 from mrv.exports.entered import (
@@ -27,7 +27,9 @@ from mrv.exports.entered import (
     Registration,
     Submission,
 )
+from mrv.factors.records import factor_of
 from mrv.method_lives import Life, find_life, registration_refused
+from mrv.signatures import signed_acceptance
 from services.registry.entries import Entered, Key, Registry
 
 if TYPE_CHECKING:
@@ -82,6 +84,8 @@ def _lacks(record: Acceptance) -> Iterator[tuple[str, str]]:
             yield key, f"is empty; give {what}"
     if record.sha256 is not None and not re.fullmatch("[0-9a-f]{64}", record.sha256):
         yield "sha256", f"{record.sha256!r} is no SHA-256 in hex; run sha256sum over the letter"
+    if record.signature is not None and record.subject != "factor":
+        yield "signature", "goes with `subject: factor`; leave it out"
     if (record.project is None) == (record.subject == "debt"):
         what = "goes with `subject: debt`: the project that does not take it over"
         yield "project", what
@@ -185,6 +189,12 @@ def _accepted(record: Acceptance, merged: Registry) -> Iterator[str]:
             f"id: {record.id!r} is no factor of a registry file; those that tonne publishes"
             " need no acceptance (`tonne factors list`)"
         )
+    elif record.signature is not None:
+        said = record.of(factor_of(merged.factors[record.id].record).sha256)
+        try:
+            signed_acceptance.check(said, record.signature.key, record.signature.value)
+        except SignatureError as error:
+            yield f"signature: {error}"
     if record.project is not None and record.project not in merged.projects:
         yield f"project: {record.project!r} is not registered; add it under `projects`"
 

@@ -48,6 +48,7 @@ def check(project: Project, devices: Mapping[str, Device], book: FactorBook) -> 
         return
     yield from _from_memory(project, methodology, parameters, names, book)
     yield from _strange(project, methodology, parameters, book)
+    yield from _not_designed(project, methodology, parameters)
     candidate = _candidate(project, methodology, parameters, devices)
     for condition in methodology.applicability:
         broken = condition.test(candidate)
@@ -130,6 +131,25 @@ def _strange(
     ):
         if said is not None:
             yield _finding(project, f"{methodology.id}, {clause}: {said}")
+
+
+def _not_designed(
+    project: Project, methodology: Methodology, parameters: Inputs
+) -> Iterator[Finding]:
+    """Warn of what a plant was built for that is not given, so that nothing bounds its meters."""
+    every = [c.parameter for c in methodology.capacities]
+    every += [c.by_design for c in methodology.consumptions if c.by_design]
+    lacking = [name for name in every if name not in parameters]
+    if lacking:
+        names = ", ".join(f"{n} ({methodology.parameters[n].meaning})" for n in lacking)
+        yield Finding(
+            project.kind,
+            project.id,
+            f"parameters: {names} not given; give what the plant was built for, and name in"
+            " `documents` the licence or design in which it stands; the statement says that"
+            " nothing bounds what its meters claim together until it is given",
+            warning=True,
+        )
 
 
 def _finding(project: Project, text: str) -> Finding:

@@ -22,7 +22,7 @@ from services.logs import get_logger
 from services.stream.group_view import assigned
 from services.stream.topic_state import topic_state
 from tests import commands
-from tests.apache_kafka import APACHE, WHY
+from tests.apache_kafka import APACHE, WHY, options
 from tests.bench.load import Publisher
 from tests.deploy.files import DEPLOY
 from tests.integration.kafka_path import register, wait_stored
@@ -40,7 +40,7 @@ TOPIC, GROUP = "tonne-parcels", "tonne-worker"
 class Brokers:
     """One broker as compose starts it, with what `secrets.sh` made."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, made):
         self.secrets, self.port = folder / "secrets", free_port()
         told = os.environ | {"TONNE_SECRETS": str(self.secrets), "KAFKA_HOSTS": "localhost"}
         subprocess.run(["sh", DEPLOY / "secrets.sh"], env=told, check=True, capture_output=True)
@@ -49,7 +49,7 @@ class Brokers:
             "DATA": str(folder / "data"), "SETTINGS": str(folder / "settings"),
             "PORT": str(self.port), "CONTROLLER_PORT": str(free_port()), "HOSTS": "localhost",
             "COPIES": "1", "IN_STEP": "1", "CLUSTER_ID": "dG9ubmUta2Fma2EtMDAwMQ",
-            "KAFKA_HEAP_OPTS": "-Xmx384m", "KAFKA_OPTS": "-XX:TieredStopAtLevel=1",
+            "KAFKA_HEAP_OPTS": "-Xmx384m", "KAFKA_OPTS": f"-XX:TieredStopAtLevel=1 {options(made)}",
         }  # fmt: skip
         self._log = folder / "kafka.log"
         with self._log.open("wb") as out:
@@ -86,9 +86,9 @@ class Brokers:
 
 
 @pytest.fixture(scope="module")
-def brokers(tmp_path_factory):
+def brokers(tmp_path_factory, kafka_made):
     """The broker, with topics and the access list as compose sets them."""
-    found = Brokers(tmp_path_factory.mktemp("brokers"))
+    found = Brokers(tmp_path_factory.mktemp("brokers"), kafka_made)
     try:
         grants = needed(TOPIC, GROUP, "tonne-bridge", "tonne-worker", "tonne-admin")
         grant(found.access("broker"), grants)

@@ -13,12 +13,11 @@ from ingest.errors import ServerError
 from ingest.mqtt.tls import Tls
 from services.intake.topics import Topic, apply, dead, partitions
 from services.kafka_access import KafkaAccess
-from services.local.apache_kafka import ApacheKafka
-from tests.apache_kafka import APACHE, WHY
+from tests.apache_kafka import APACHE, WHY, Quick
 from tests.bench.load import Publisher
 from tests.integration import field
 from tests.integration.kafka_path import Processes
-from tests.ports import free_port, give_ports
+from tests.ports import free_port
 from tests.registering import register
 from tests.waiting import until
 
@@ -101,11 +100,11 @@ def _pem(certificate):
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
-class SecureKafka(ApacheKafka):
+class SecureKafka(Quick):
     """One broker that wants certificates, on one port with its own that has expired."""
 
-    def __init__(self, home, authority):
-        super().__init__(home, APACHE)
+    def __init__(self, home, made, authority):
+        super().__init__(home, made)
         self._authority = authority
         self.secure, self.expired = free_port(), free_port()
 
@@ -133,12 +132,9 @@ def authority(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def secure_kafka(tmp_path_factory, authority):
+def secure_kafka(tmp_path_factory, kafka_made, authority):
     """The broker."""
-    home = tmp_path_factory.mktemp("secure-kafka")
-    for name in ("kafka", "kafka-controller"):
-        give_ports(home, name)
-    found = SecureKafka(home, authority)
+    found = SecureKafka(tmp_path_factory.mktemp("secure-kafka"), kafka_made, authority)
     found.start()
     yield found
     found.stop()

@@ -19,13 +19,12 @@ from ingest.errors import ServerError
 from ingest.mqtt.tls import Tls
 from services.intake.topics import Topic, apply, dead, partitions
 from services.kafka_access import TOKEN, KafkaAccess
-from services.local.apache_kafka import ApacheKafka
-from tests.apache_kafka import APACHE, WHY
+from tests.apache_kafka import APACHE, WHY, Quick, with_options
 from tests.bench.load import Publisher
 from tests.integration import field
 from tests.integration.kafka_path import Processes
 from tests.integration.test_kafka_tls import Authority
-from tests.ports import free_port, give_ports
+from tests.ports import free_port
 from tests.registering import register
 from tests.waiting import until
 
@@ -98,11 +97,11 @@ class Provider:
         return 200, json.dumps(said).encode()
 
 
-class TokenKafka(ApacheKafka):
+class TokenKafka(Quick):
     """One broker that wants tokens of the provider, by TLS."""
 
-    def __init__(self, home, authority, provider):
-        super().__init__(home, APACHE)
+    def __init__(self, home, made, authority, provider):
+        super().__init__(home, made)
         self._authority, self._provider = authority, provider
         self.secure = free_port()
 
@@ -129,10 +128,7 @@ class TokenKafka(ApacheKafka):
     def _environment(self):
         """Let the broker read the provider's keys from a file."""
         allowed = f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={self._provider.jwks.as_uri()}"
-        return [
-            f"{word} {allowed}" if word.startswith("KAFKA_OPTS=") else word
-            for word in super()._environment()
-        ]
+        return with_options(super()._environment(), allowed)
 
 
 @pytest.fixture(scope="module")
@@ -148,12 +144,10 @@ def provider(authority):
 
 
 @pytest.fixture(scope="module")
-def token_kafka(tmp_path_factory, authority, provider):
+def token_kafka(tmp_path_factory, kafka_made, authority, provider):
     """The broker."""
     home = tmp_path_factory.mktemp("token-kafka")
-    for name in ("kafka", "kafka-controller"):
-        give_ports(home, name)
-    found = TokenKafka(home, authority, provider)
+    found = TokenKafka(home, kafka_made, authority, provider)
     found.start()
     yield found
     found.stop()

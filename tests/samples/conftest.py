@@ -6,7 +6,7 @@ import pytest
 from services.local.postgres import Postgres
 from services.store.postgres.migrate import migrate
 from tests import databases, memory, reused
-from tests.fix_timescale import Quick, _fresh, _once, copy_cluster
+from tests.fix_timescale import Quick, _fresh, copy_cluster, once
 from tests.ports import give_ports
 from tests.samples import sample
 
@@ -16,7 +16,7 @@ NAME = "sample"
 @pytest.fixture(scope="session")
 def old_cluster(tmp_path_factory):
     """Home of a stopped server, on which no other version made roles, with that database."""
-    return _once(tmp_path_factory, "cluster-0.1.0", _make_cluster)
+    return once(tmp_path_factory, "cluster-0.1.0", _make_cluster)
 
 
 def _make_cluster(home):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mrv import methodologies
-from mrv.accounting.distance_history import LEAST, WEEKS
+from mrv.accounting.service_history import WEEKS
 from mrv.method_lives import Life, lives
 from mrv.methodologies import tools
 from mrv.model import Methodology, Tool
@@ -154,11 +154,19 @@ def _services(one: Methodology) -> Iterator[str]:
             " charged." + (f" Range: {taken.source}." if taken.source else "") + "\n"
         )
         if taken.by_history:
+            named = f", or of `{taken.by_design}`," if taken.by_design else ""
             yield (
-                f"A part of about {WEEKS} weeks that shows less than {float(LEAST):g} of what the"
-                " project used for it before counts what its use carries at that (tonne's own"
-                " rule).\n"
+                f"A part of about {WEEKS} weeks that shows less than {float(taken.least):g} of what"
+                f" the project used for it before{named} counts what its use carries at that"
+                " (tonne's own rule).\n"
             )
+    for built in one.capacities:
+        of = f" times `{built.of}`" if built.of else ""
+        yield (
+            f"What `{', '.join(built.serves)}` delivers{of} counts to no more than"
+            f" `{built.parameter}` by the week (tonne's own rule); without it a condition does not"
+            " hold.\n"
+        )
     for name, spec in one.parameters.items():
         if spec.unmeasured is not None:
             channels = " and ".join(f"`{c}`" for c in spec.channels[1:])

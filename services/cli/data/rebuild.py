@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import click
 
+from ingest.heap import keep_freed
 from services.cli.errors import Exit
 from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
@@ -43,6 +44,7 @@ def rebuild(begin: str, end: str, device: str | None, *, check: bool, as_json: b
       tonne rebuild --from 2026-01-01 --to 2026-02-01 --device inv-001
     """
     span_us(begin, end, "UTC")  # what is no span is said before any work
+    keep_freed()
     url = database_url()
     with connect(url, role="tonne_ingest", name="tonne rebuild", autocommit=True) as conn:
         require(conn, "device", device)

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ingest.heap import keep_freed
 from mrv.documents.form import write
 from mrv.documents.statement import claims_of
 from services.cli.groups import Group
@@ -51,6 +52,7 @@ def close(project: str, begin: str, end: str, *, as_json: bool) -> None:
       tonne period close nck-pv --from 2026-01-01 --to 2026-02-01
       tonne period close nck-pv --from 2026-01-01T00:00:00+07:00 --to 2026-01-02T00:00:00+07:00
     """
+    keep_freed()
     with connect(database_url(), role="tonne_mrv", name="tonne period", autocommit=True) as conn:
         timezone = load_project(conn, project).timezone
         span = span_us(begin, end, timezone)

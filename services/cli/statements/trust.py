@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+import yaml
 
 from ingest.errors import InputError
 from mrv.log.policy import read_policy
@@ -20,6 +21,8 @@ from services.cli.output.table import table
 from services.clock import now_us
 from services.issuer import keys as key_files
 from services.issuer import trust as kept
+from services.issuer.acceptances import signed_rows
+from services.registry.files import read_files
 from services.settings import Settings
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -164,6 +167,32 @@ def sign(file: Path, name: str, before: Path | None, *, as_json: bool) -> None:
     old = kept.kept_trust_root(Settings().home) if before is None else before.read_bytes()
     file.write_bytes(sign_root(file.read_bytes(), key, old))
     print_result({"file": file, "signed_by": name}, f"{file}: signed by {name}", as_json=as_json)
+
+
+@trust.command()
+@click.argument("file", type=_file)
+@click.option("--key", "name", required=True, metavar="N", help="Your root key, by name.")
+@_out
+@json_option
+def accept(file: Path, name: str, out: Path, *, as_json: bool) -> None:
+    """
+    Sign the acceptances of factors in a registry FILE, with the factors that it brings.
+
+    OUT is a registry file of the signed acceptances, for whoever imports FILE. The value
+    of a factor is signed too: another one under the same name is refused.
+
+    \b
+    Example:
+      tonne trust accept more.yaml --key secretariat --out accepted.yaml
+    """
+    key, holder = key_files.load(Settings().home, name)
+    if holder.role != "programme":
+        raise InputError(f"{name!r} is a key of a {holder.role}; a programme's key accepts")
+    rows = signed_rows(read_files([file]), file.name, key)
+    out.write_text(yaml.safe_dump({"acceptances": rows}, sort_keys=False), "utf-8")
+    factors = [row["id"] for row in rows]
+    done = {"file": out, "signed_by": key.public_multikey, "factors": factors}
+    print_result(done, f"{out}: {', '.join(factors)}, signed by {name}", as_json=as_json)
 
 
 @trust.command()

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import click
 
 from ingest.errors import InputError
+from ingest.heap import keep_freed
 from mrv import verify as checks
 from mrv.packs.pack import Pack
 from mrv.packs.zipped import opened_pack
@@ -104,6 +105,7 @@ def verify(
       tonne verify pack --keys trusted.json --status status.json
       tonne verify pack.zip --keys trusted.json --accept verified
     """
+    keep_freed()
     at = asked_at(moment)
     trusted = None if keys_file is None else own_keys(str(keys_file), path, at)
     if trusted is not None and keys_file is not None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mrv.accounting import distance_history
+from mrv.accounting import service_history
 from mrv.documents.period_account import Deduction
 from mrv.methodologies import _vehicles
 from mrv.report.translations import reason
@@ -14,11 +14,11 @@ from mrv.report.words import LANGUAGES, Words
 
 WRITERS = (
     "mrv/accounting/device_results.py",
-    "mrv/accounting/distance_history.py",
+    "mrv/accounting/service_history.py",
     "mrv/accounting/plausible_service.py",
     "mrv/registry/calibration.py",
 )
-WITNESSES = [text.format("2026") for text in distance_history.WITNESSES.values()]
+WITNESSES = [text.format("2026") for text in service_history.WITNESSES.values()]
 WHATS = [f"a {one.name} drives at most 100 km/h and 500 km a day" for one in _vehicles.CLASSES]
 
 
@@ -47,10 +47,10 @@ def written():
 
 def all_reasons():
     """Reasons as they stand in a statement."""
-    implausible = ("distance_history", "plausible_service")
+    implausible = ("service_history", "plausible_service")
     for name, found in written():
         said = f"not plausible: {found}" if any(n in name for n in implausible) else found
-        if "distance_history" in name:  # what a use is held against is a phrase of its own
+        if "service_history" in name:  # what a use is held against is a phrase of its own
             yield from (said.replace("and 2026:", f"and {one}:") for one in WITNESSES)
         else:
             yield said

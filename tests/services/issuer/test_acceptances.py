@@ -3,15 +3,22 @@
 import numpy as np
 import pytest
 
+from mrv.errors import SignatureError
 from mrv.packs.reader import read_pack
 from mrv.report.dated_values import dated_rows
 from mrv.report.words import LANGUAGES, Words
+from mrv.signatures.signed_acceptance import Accepted, check, sign
+from mrv.signatures.trust_root import Trust
 from mrv.verify import verify
+from services.issuer import keys
 from services.issuer.acceptances import DEBT, FACTORS
 from services.issuer.pack import export
 from services.issuer.same_series import CLAUSE
 from services.store.postgres.pool import connect
+from services.store.registry import signing_keys
 from services.store.statements import statements
+from tests.invoked import tonne
+from tests.mrv.packs import SIGNERS
 from tests.planted import planted
 from tests.registering import imported
 from tests.services.issuer import logged, plant
@@ -77,6 +84,64 @@ def test_a_factor_of_a_file_waits_for_the_programme(database_url, tmp_path):
     for words in map(Words, LANGUAGES):
         (row,) = [row for row in dated_rows(claims, words) if row[5] == "letter 17"]
         assert ("DAE" in row[1], row[2:5]) == (True, ("2026-11-20", "0.7100", "tCO2/MWh"))
+
+
+def test_the_programme_signs_what_it_accepts(database_url, tmp_path, monkeypatch):
+    """Whoever imports a file could write an acceptance in the programme's name."""
+    monkeypatch.setenv("TONNE_HOME", str(tmp_path / "home"))
+    url, given = database_url, tmp_path / "given.yaml"
+    who = planted(logged.with_buses, url, tmp_path)
+    for role, one in (("programme", "secretariat"), ("programme", "stranger"), ("operator", "op")):
+        tonne("keys", "create", "--no-enroll", "--role", role, "--name", one, code=0)
+    key, _ = keys.load(tmp_path / "home", "secretariat")
+    given.write_text(FACTOR + ACCEPTED.format("DAE"), "utf-8")
+    out = tmp_path / "signed.yaml"
+    accept = ("trust", "accept", given, "--out", out, "--key")
+    assert "a programme's key accepts" in tonne(*accept, "op", code=2).output
+    tonne(*accept, "secretariat", code=0)
+    signed = out.read_text("utf-8")
+    assert key.public_multikey in signed
+    assert _import(url, tmp_path, FACTOR) == ""
+    said = _import(url, tmp_path, signed.replace("2026-11-20", "2026-11-21"))
+    assert "is not what" in said
+    assert "have the programme sign it again" in said
+    assert _import(url, tmp_path, signed) == ""
+    name = logged.issue(url, who, project="bus")
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        pack = read_pack(export(conn, name, tmp_path / "pack"))
+        holders = tuple(one.key for one in signing_keys.load(conn))
+
+    def told(*roots):
+        report = verify(pack, Trust(holders, "the trust root", roots=roots))
+        (step,) = [s for s in report.steps if s.name == "plan and factors"]
+        return report.consistent, step.detail
+
+    holds, text = told(key.public_multikey)
+    assert holds
+    assert f"signed by {key.public_multikey}, a root key of the programme" in text
+    assert "a key that you do not know" in told()[1]
+    other, _ = keys.load(tmp_path / "home", "stranger")
+    holds, text = told(other.public_multikey)
+    assert not holds
+    assert "which is no root key of the trust root" in text
+
+
+def test_an_acceptance_is_of_one_value():
+    """A factor could get another value under the signature of the first."""
+    key = SIGNERS["operator"]
+    said = Accepted("own", "a1" * 32, "DAE", "2026-11-20", "letter 17", None)
+    multikey, value = sign(said, key)
+    check(said, multikey, value)
+    for other in (
+        said._replace(factor_sha256="b2" * 32),
+        said._replace(by="another"),
+        said._replace(sha256="c3" * 32),
+    ):
+        with pytest.raises(SignatureError, match="is not what"):
+            check(other, multikey, value)
+    for broken in (("z6Mk", value), (multikey, "0"), (multikey, value[:-2])):
+        with pytest.raises(SignatureError):
+            check(said, *broken)
 
 
 OTHERS = plant.REGISTRY[plant.REGISTRY.index("  - id: bus\n") :].replace("id: bus", "id: other")

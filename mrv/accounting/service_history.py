@@ -1,17 +1,19 @@
 """
-A service held against what it takes: by its models, and by what the project used before.
+A service held against what it takes: by its models or design, and by what was used before.
 
 Inside the range of a class a distance may still be claimed too high, by an odometer that
-runs fast.  What a kilometre took before is one witness: the project's issued statements of
-the last year, and the earlier parts of the period itself.  What the vehicles' models take by
-their type approval is the other, and holds from the first day on.  A part of about four weeks
-that shows less than nine tenths of the higher of the two counts the service that its use
-carries at that rate, and no more, and does not enter the history.  One that shows twice what
-its models take and more is no less strange: the value is not that of these vehicles.  These
-are rules of tonne's own: no methodology that was read has one.  A part is as long as four
-weeks so that charging on other days than driving evens out.  Where no model's value is given,
-what was claimed too high from the first day on is held by the range of the class alone, and a
-condition says so.
+runs fast, and a flow or a mass by a meter or a scale that does.  What a kilometre or a cubic
+metre took before is one witness: the project's issued statements of the last year, and the
+earlier parts of the period itself.  What the vehicles' models take by their type approval, or
+the plant by its design, is the other, and holds from the first day on.  A part of about four
+weeks that shows less than a share of the higher of the two counts the service that its use
+carries at that rate, and no more, and does not enter the history.  The share is nine tenths of
+what vehicles take, and half of what a plant does: storm water thins the inflow, and a blower
+runs the same for less.  One that shows a multiple of what its models or its design take is no
+less strange: the value is not theirs.  These are rules of tonne's own: no methodology that was
+read has one.  A part is as long as four weeks so that charging on other days than driving evens
+out.  Where no such value is given, what was claimed too high from the first day on is held by
+the range of the class alone, and a condition says so.
 """
 
 from __future__ import annotations
@@ -26,19 +28,20 @@ from mrv.accounting.device_period import Monitored, Raised
 from mrv.accounting.period_result import Finding
 from mrv.calendar import local_date, utc_text
 from mrv.model import Consumption, Methodology
+from mrv.parameters.inputs import Inputs
 from mrv.registry.project import Usage
 
 WEEKS = 4
-LEAST = Fraction(9, 10)
-# in service a vehicle takes up to half more than its approval says; twice that is another one
-MOST = Fraction(2)
 # a part of which more than a tenth of the time of its meters is lost says nothing of what is usual
 _LOST = Fraction(1, 10)
+_TIMES = "time_us", "lost_us"
 _SHOWN = 3
 BEFORE, BY_MODEL = "what it took before", "what its model takes"
+BY_DESIGN = "what its design takes"
 WITNESSES = {
     BEFORE: "the project used {} before",
     BY_MODEL: "its models take {} by their type approval",
+    BY_DESIGN: "its design takes {}",
 }
 
 
@@ -58,9 +61,12 @@ class _Part:
 def limited(
     monitored: Sequence[Monitored],
     methodology: Methodology,
+    parameters: Inputs,
     history: Iterable[Usage],
     edges: Sequence[int],
     timezone: str,
+    *,
+    designed: bool,
 ) -> tuple[list[Monitored], list[Finding]]:
     """
     Take off what is served beyond what its use carries, and say so.
@@ -73,6 +79,8 @@ def limited(
         Of issued statements of the project.
     edges : sequence of int
         Of the stretches. [interval numbers]
+    designed : bool
+        Whether the rules hold plants too, as they do from the fourth version on.
 
     Returns
     -------
@@ -81,21 +89,29 @@ def limited(
     found, said = list(monitored), list[Finding]()
     before = [*history]
     for one in methodology.consumptions:
-        if one.by_history:
-            models = _models(found, one)
+        if one.by_history and (designed or not one.by_design):
+            models = _models(found, one, parameters)
             said += _held(found, methodology, one, before, models, edges, timezone)
             said += _named(found, methodology, one, models)
     return found, said
 
 
-def _models(monitored: Sequence[Monitored], one: Consumption) -> dict[str, Fraction]:
-    """What the models of the devices that serve take by the base unit; the most of all values."""
+def _models(
+    monitored: Sequence[Monitored], one: Consumption, parameters: Inputs
+) -> dict[str, Fraction]:
+    """What devices that serve take by the base unit, by model or design; the most of all values."""
     found: dict[str, Fraction] = {}
     for m in monitored:
-        if m.bound.role in one.serves and one.by_model in m.params:
-            value = Fraction(m.params[one.by_model]) / one.per_base
+        given = parameters if one.by_design else m.params
+        name = one.by_design or one.by_model
+        if m.bound.role in one.serves and name in given:
+            value = Fraction(given[name]) / one.per_base
             found[m.device.id] = max(found.get(m.device.id, Fraction(0)), value)
     return found
+
+
+def _witness(one: Consumption) -> str:
+    return BY_DESIGN if one.by_design else BY_MODEL
 
 
 def _named(
@@ -111,6 +127,13 @@ def _named(
         if m.bound.role in one.serves and any(s.value for s in m.stretches)
     ]
     bare = [name for name in dict.fromkeys(serving) if name not in models]
+    if bare and one.by_design:
+        text = (
+            f"no {one.by_design} is given, so that nothing holds what {', '.join(one.serves)} is"
+            " claimed to be from the first day on; give what the plant takes by its design or its"
+            " commissioning, and in the project's `documents` where that stands"
+        )
+        return [Finding(_clause(methodology, one, BY_DESIGN), False, text)]
     if not bare or not one.by_model:
         return []
     more = f" and {len(bare) - _SHOWN} more" if len(bare) > _SHOWN else ""
@@ -143,25 +166,35 @@ def _held(
         usual = used / served if served else Fraction(0)
         model = _of_models(found, one, part, models)
         most = max(usual, model)
-        for what, rate in ((BEFORE, usual), (BY_MODEL, model)):
+        for what, rate in ((BEFORE, usual), (_witness(one), model)):
             if rate:
                 told.setdefault(what, [])
-        what = BEFORE if usual >= model else BY_MODEL
+        what = BEFORE if usual >= model else _witness(one)
         specific = _told(part.used / part.served * one.per_base)
         span = f"{utc_text(part.begin_us)} to {utc_text(part.end_us)}"
-        if part.used < LEAST * most * part.served:
+        if part.used < one.least * most * part.served:
             reason = (
                 f"{specific} {one.unit}, and {WITNESSES[what].format(_told(most * one.per_base))}:"
                 " what its use carries at that counts"
             )
-            _cut(found, one, part, part.served - part.used / most, reason, timezone)
+            edges_ = part.first, part.last
+            excess = part.served - part.used / most
+            take_off(
+                found, one.serves, edges_, part.begin_us, part.end_us, excess, reason, timezone
+            )
             told[what].append(f"{span}: {reason}")
             continue
-        if model and part.used > MOST * model * part.served:
-            told[BY_MODEL].append(
+        if model and part.used > one.most * model * part.served:
+            what = _witness(one)
+            of = (
+                f"{one.by_design} is not that of this plant"
+                if one.by_design
+                else (f"{one.by_model} is not that of these models")
+            )
+            told[what].append(
                 f"{span}: {specific} {one.unit}, and"
-                f" {WITNESSES[BY_MODEL].format(_told(model * one.per_base))}: {one.by_model} is not"
-                " that of these models, or a meter is at fault"
+                f" {WITNESSES[what].format(_told(model * one.per_base))}: {of}, or a meter is at"
+                " fault"
             )
         if part.whole:
             used, served = used + part.used, served + part.served
@@ -207,15 +240,26 @@ def _parts(monitored: Sequence[Monitored], one: Consumption, edges: Sequence[int
         both = [s for m in (*users, *servers) for s in m.stretches[first:last]]
         lost, time = sum(s.lost_us for s in both), sum(s.time_us for s in both)
         span_us = edges[first] * INTERVAL_US, edges[last] * INTERVAL_US
-        used = sum((_used(m, first, last, span_us) for m in users), start=Fraction(0))
+        used = sum((_used(m, first, last, span_us, one) for m in users), start=Fraction(0))
         if served:
             found.append(_Part(first, last, *span_us, used, served, lost <= _LOST * time))
     return found
 
 
-def _used(one: Monitored, first: int, last: int, span_us: tuple[int, int]) -> Fraction:
-    """Quantity of some stretches, with what is charged for lost time and for standing still."""
+def _used(
+    one: Monitored, first: int, last: int, span_us: tuple[int, int], of: Consumption
+) -> Fraction:
+    """
+    Quantity of some stretches, with what is charged for lost time and for standing still.
+
+    A plant's meter that is lost for less than half of the time used as much then as else: what
+    lost time is charged, which is little beside methane, would carry any service.
+    """
     rate = one.rate or Fraction(0)
+    time, lost = (sum(getattr(s, n) for s in one.stretches[first:last]) for n in _TIMES)
+    if of.by_design and 0 < 2 * lost < time:
+        known = sum(s.value for s in one.stretches[first:last])
+        rate = min(rate, Fraction(known * HOUR_US, time - lost))
     charged = (
         r.quantity for p in one.parts for r in p.raised if span_us[0] <= r.start_us < span_us[1]
     )
@@ -223,29 +267,54 @@ def _used(one: Monitored, first: int, last: int, span_us: tuple[int, int]) -> Fr
     return sum((*metered, *charged), start=Fraction(0))
 
 
-def _cut(
+def take_off(
     found: list[Monitored],
-    one: Consumption,
-    part: _Part,
+    serves: Sequence[str],
+    stretches: tuple[int, int],
+    begin_us: int,
+    end_us: int,
     excess: Fraction,
     reason: str,
     timezone: str,
 ) -> None:
-    """Take an excess off the devices that served, each by its share of the service."""
-    year = local_date(part.begin_us, timezone).year
+    """
+    Take an excess off the devices that served, each by its share of the service.
+
+    What is left of the stretches is what is held against other bounds afterwards.
+
+    Parameters
+    ----------
+    found : list of Monitored
+        Changed in place.
+    serves : sequence of str
+        Roles.
+    stretches : (int, int)
+        Places of the stretches in which the excess was served, half-open.
+    begin_us, end_us : int
+        Their edges. [us UTC]
+    excess : Fraction
+        [base units]
+    """
+    first, last = stretches
+    served = sum(s.value for m in found if m.bound.role in serves for s in m.stretches[first:last])
+    day = local_date(begin_us, timezone)
     for i, server in enumerate(found):
-        if server.bound.role not in one.serves:
+        if server.bound.role not in serves:
             continue
-        left = excess * sum(s.value for s in server.stretches[part.first : part.last]) / part.served
+        left = excess * sum(s.value for s in server.stretches[first:last]) / served
         parts = list(server.parts)
         for j, whole in enumerate(parts):
             less = min(left, max(Fraction(0), server.counted(whole)))
-            if whole.year >= year and less:
-                begin_us = max(part.begin_us, server.service.first * INTERVAL_US)
-                cut = Raised(begin_us, part.end_us, reason, less)
+            if (whole.year, whole.month or day.month) >= (day.year, day.month) and less:
+                cut = Raised(
+                    max(begin_us, server.service.first * INTERVAL_US), end_us, reason, less
+                )
                 parts[j] = replace(whole, limited=(*whole.limited, cut))
                 left -= less
-        found[i] = replace(server, parts=tuple(parts))
+        kept = list(server.stretches)
+        for place in range(first, last):
+            kept[place] = replace(kept[place], value=int(kept[place].value * (1 - excess / served)))
+        found[i] = replace(server, parts=tuple(parts), stretches=tuple(kept))
 
 
 def _told(value: Fraction) -> str:

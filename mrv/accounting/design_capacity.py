@@ -1,0 +1,208 @@
+"""
+What a plant delivers, held against what it was built for.
+
+A flow, a mass or a load that only the plant's own meters tell may be claimed too high by all of
+them together: water and gas, COD and gas, a scale before a line that no meter follows.  What
+bounds it then is the design capacity, which stands in the plant's licence or design and is
+fixed ex ante.  Each stretch of about a week counts no more than its days at capacity; above it
+the capacity counts, and a condition does not hold.  Below a twentieth of it over the whole
+period nothing is taken off, and the condition says that the capacity is not that of this plant.
+These are rules of tonne's own.  A day may be above the capacity, as after rain; a week is not.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from ingest.model import HOUR_US, INTERVAL_US
+from mrv.accounting.period_result import Finding
+from mrv.accounting.service_history import take_off
+from mrv.accounting.unmeasured import rounded
+from mrv.calendar import utc_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mrv.accounting.device_period import Monitored
+    from mrv.model import Capacity, Methodology
+    from mrv.parameters.inputs import Inputs
+
+LEAST_LOAD = Fraction(1, 20)
+BUILT_FOR = "the most that the plant was built for"
+_DAY_US = 24 * HOUR_US
+_LONGEST_YEAR = 366
+_SHOWN = 3
+
+
+def within_design(
+    monitored: Sequence[Monitored],
+    methodology: Methodology,
+    parameters: Inputs,
+    edges: Sequence[int],
+    timezone: str,
+) -> tuple[list[Monitored], list[Finding]]:
+    """
+    Count no more of a service than the plant was built for, and say so.
+
+    Parameters
+    ----------
+    monitored : sequence of Monitored
+        With the sums of each stretch.
+    edges : sequence of int
+        Of the stretches. [interval numbers]
+
+    Returns
+    -------
+    The devices with what is taken off, and a condition for each service that was delivered.
+    """
+    found, said = list(monitored), list[Finding]()
+    for one in methodology.capacities:
+        if not one.of and any(s.value for m in _serving(found, one) for s in m.stretches):
+            said.append(_held(found, methodology, one, parameters, edges, timezone))
+    return found, said
+
+
+def within_load(
+    monitored: Sequence[Monitored],
+    methodology: Methodology,
+    parameters: Inputs,
+    reduction: Callable[[Inputs], Fraction],
+) -> tuple[Inputs, dict[str, str], list[Finding]]:
+    """
+    Count no more of a parameter than the plant's design leaves for what was delivered.
+
+    That is the strength of what came in, by the design load, and the service of earlier years.
+
+    Parameters
+    ----------
+    monitored : sequence of Monitored
+        What counts, by device, with its time in each stretch.
+    reduction : callable
+        What the period comes to with some parameters. [tCO2e]
+
+    Returns
+    -------
+    parameters, told, conditions : Inputs, dict, list of Finding
+        The second says how those were come by that count otherwise now.
+    """
+    used, how, said = parameters, dict[str, str](), list[Finding]()
+    for one in methodology.capacities:
+        used, above = _years_within(methodology, one, used, reduction)
+        if above:
+            how |= dict.fromkeys(above, BUILT_FOR)
+            clause = f"{_clause(methodology, one)}, earlier years"
+            said.append(Finding(clause, False, "; ".join(above.values())))
+        served = sum(
+            (m.counted(p) for m in _serving(monitored, one) for p in m.parts), start=Fraction(0)
+        )
+        if not one.of or not used.get(one.of) or served <= 0:
+            continue
+        if one.parameter not in parameters:
+            said.append(_missing(methodology, one))
+            continue
+        time_us = max(sum(s.time_us for s in m.stretches) for m in _serving(monitored, one))
+        most = parameters[one.parameter] * one.base_units * Fraction(time_us, _DAY_US)
+        load, told = served * used[one.of], []
+        if load > most:
+            spec = methodology.parameters[one.of]
+            less = {**used, one.of: rounded(most / served, spec)}
+            rate = _told(parameters[one.parameter] * load / most)
+            told.append(
+                f"{rate} {_unit(methodology, one)}, and the plant was built for"
+                f" {_told(parameters[one.parameter])}: {one.of} counts as {_told(less[one.of])}"
+                f" {spec.unit}, which is {BUILT_FOR}"
+            )
+            if reduction(less) < reduction(used):
+                used, how[one.of] = less, BUILT_FOR
+        elif load < LEAST_LOAD * most:
+            told.append(_foreign(methodology, one, parameters[one.parameter] * load / most))
+        said.append(Finding(_clause(methodology, one), not told, "; ".join(told)))
+    return used, how, said
+
+
+def _years_within(
+    methodology: Methodology, one: Capacity, used: Inputs, reduction: Callable[[Inputs], Fraction]
+) -> tuple[Inputs, dict[str, str]]:
+    """Count no more of an earlier year than it has days at capacity; what is said of each."""
+    told = {}
+    for name in one.years:
+        if name not in used or one.parameter not in used:
+            continue
+        most = Fraction(used[one.parameter]) * _LONGEST_YEAR
+        if used[name] <= most:
+            continue
+        unit = methodology.parameters[name].unit
+        told[name] = (
+            f"{name} = {_told(Fraction(used[name]))} {unit} is more than a year at"
+            f" {one.parameter}, {_told(most)}, which counts"
+        )
+        less = {**used, name: most}
+        if reduction(less) < reduction(used):
+            used = less
+    return used, told
+
+
+def _held(
+    found: list[Monitored],
+    methodology: Methodology,
+    one: Capacity,
+    parameters: Inputs,
+    edges: Sequence[int],
+    timezone: str,
+) -> Finding:
+    if one.parameter not in parameters:
+        return _missing(methodology, one)
+    capacity, told = Fraction(parameters[one.parameter]), []
+    delivered, whole = 0, Fraction(0)
+    for place, (begin, end) in enumerate(pairwise(edges)):
+        there = [m.stretches[place] for m in _serving(found, one)]
+        served, time_us = sum(s.value for s in there), max(s.time_us for s in there)
+        most = capacity * one.base_units * Fraction(time_us, _DAY_US)
+        delivered, whole = delivered + served, whole + most
+        if served <= most:
+            continue
+        rate = f"{_told(capacity * served / most)} {_unit(methodology, one)}" if most else "service"
+        reason = f"{rate}, and the plant was built for {_told(capacity)}: that counts"
+        begin_us, end_us = begin * INTERVAL_US, end * INTERVAL_US
+        excess = served - most
+        take_off(found, one.serves, (place, place + 1), begin_us, end_us, excess, reason, timezone)
+        told.append(f"{utc_text(begin_us)} to {utc_text(end_us)}: {reason}")
+    if not told and delivered < LEAST_LOAD * whole:
+        told.append(_foreign(methodology, one, capacity * delivered / whole))
+    more = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
+    return Finding(_clause(methodology, one), not told, "; ".join(told[:_SHOWN]) + more)
+
+
+def _serving(monitored: Sequence[Monitored], one: Capacity) -> list[Monitored]:
+    return [m for m in monitored if m.bound.role in one.serves]
+
+
+def _missing(methodology: Methodology, one: Capacity) -> Finding:
+    spec = methodology.parameters[one.parameter]
+    text = (
+        f"no {one.parameter} is given, so that nothing holds what the plant's own meters claim"
+        f" together; give the {spec.meaning} [{spec.unit}] in `parameters`, and in the project's"
+        " `documents` the licence or design in which it stands"
+    )
+    return Finding(_clause(methodology, one), False, text)
+
+
+def _foreign(methodology: Methodology, one: Capacity, rate: Fraction) -> str:
+    return (
+        f"{_told(rate)} {_unit(methodology, one)} are less than a twentieth of {one.parameter}:"
+        " it is not the capacity of this plant, or a unit is wrong; correct it"
+    )
+
+
+def _clause(methodology: Methodology, one: Capacity) -> str:
+    return f"{methodology.id}, {methodology.parameters[one.parameter].meaning}"
+
+
+def _unit(methodology: Methodology, one: Capacity) -> str:
+    return methodology.parameters[one.parameter].unit
+
+
+def _told(value: Fraction) -> str:
+    return f"{float(value):.4g}"

@@ -1,0 +1,62 @@
+"""
+A programme's signature under what it accepts: a factor that a registry file brought.
+
+A root key of the programme signs who accepted which factor, on which day and by which document,
+and the digest of the factor itself, so that the value cannot become another one under it.
+Whoever imports registry files can write an acceptance, and only the programme can sign one.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from mrv.errors import CanonicalError, SignatureError
+from mrv.signatures import canonical, ed25519
+from mrv.signatures.keys import SigningKey, decode_multikey
+from mrv.signatures.multibase import decode_base58, encode_base58
+
+TYPE = "tonne-acceptance"
+
+
+class Accepted(NamedTuple):
+    """
+    What is accepted, by whom, when and by which document.
+
+    `sha256` is of the document, None where it has none, `factor_sha256` of the factor's fields.
+    """
+
+    factor: str
+    factor_sha256: str
+    by: str
+    date: str
+    document: str
+    sha256: str | None
+
+    def message(self) -> bytes:
+        """Return the bytes that are signed: canonical JSON."""
+        return canonical.encode({"type": TYPE, **self._asdict()})
+
+
+def sign(said: Accepted, key: SigningKey) -> tuple[str, str]:
+    """Return the key [Multikey] and its signature [base58]."""
+    return key.public_multikey, encode_base58(key.sign(said.message()))
+
+
+def check(said: Accepted, key: str, value: str) -> None:
+    """
+    Refuse a signature that is not of this acceptance by this key; whose key it is, others say.
+
+    Raises
+    ------
+    SignatureError
+        Names the factor and the key.
+    """
+    try:
+        good = ed25519.verifies(decode_multikey(key), decode_base58(value), said.message())
+    except (CanonicalError, SignatureError):
+        good = False
+    if not good:
+        raise SignatureError(
+            f"the acceptance of {said.factor} by {said.by} is not what {key} signed, or the factor"
+            " is another one; have the programme sign it again with `tonne trust accept`"
+        )

@@ -1,0 +1,253 @@
+"""Meters that are all too high together: a plant delivers no more than it was built for."""
+
+from dataclasses import replace
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from ingest.model import INTERVAL_US, Device, Fleet
+from ingest.quality.lift import WH_PER_ML_M, most_flow
+from mrv import factors
+from mrv.accounting.period import close
+from mrv.accounting.plausibility import UNLIFTED
+from mrv.registry.project import ACCOUNTING, EVIDENCE, Besides, Measured, ProjectDevice, Usage
+from mrv.statement.evidence import monitored, remeter
+from mrv.statement.evidence_case import Case
+from mrv.statement.plan_extract import MonitoringPlan
+from tests.mrv import plant
+from tests.mrv.report.sample import frame
+from tests.mrv.test_monthly import FLEET as YARD
+from tests.mrv.test_monthly import PROJECT as COMPOST
+from tests.mrv.test_owner_inputs import COD, PLANT
+
+BOOK = factors.load()
+WEEKS = 5
+WEEK = 7 * plant.DAY
+# 480 m3/d of 6 kg/m3, which take 0.8 kWh/m3
+WATER = ("in", "flow"), ("gas", "biogas"), ("power", "energy_import")
+BUILT = {"design_flow_m3_per_d": 600, "design_cod_kg_per_d": 3600,
+         "design_kwh_per_m3": Decimal("0.8")}  # fmt: skip
+TREATED = replace(
+    plant.PV, id="treated", methodology="ams-iii-h", version="19.0", expected={}, parameters=COD,
+    devices=tuple(ProjectDevice(n, r) for n, r in
+                  {"in": "inflow", "gas": "biogas", "power": "power"}.items()),
+)  # fmt: skip
+
+
+def ended(project, fleet, rows, built, weeks=WEEKS, **besides):
+    """Close weeks over rows by device and quantity."""
+    one = replace(project, parameters={**project.parameters, **built})
+    papers = {d.id: plant.CERTIFICATES["inv-1"] for d in fleet.devices}
+    end = plant.FROM + weeks * WEEK * INTERVAL_US
+    held = Besides(**{"accounting": ACCOUNTING, **besides})
+    given = plant.laid_out(fleet, rows)
+    return close(one, fleet, papers, given, plant.FROM, end, BOOK, besides=held)
+
+
+def treated(flow=1.0, gas=1.0, cod=1.0, power=1.0, built=BUILT, rows=None, **besides):
+    """Close five weeks of a plant whose meters tell more than was there, each by its factor."""
+    values = (5 * 10**6 * flow, 12 * 10**6 * gas, 4_000 * power)
+    steady = {key: [int(v)] * (WEEKS * WEEK) for key, v in zip(WATER, values, strict=True)}
+    told = {
+        "cod_in_kg_per_m3": Decimal(6) * Decimal(cod), "cod_out_kg_per_m3": Decimal("0.15"),
+        "eta_cod_project": Decimal("0.8"), "ch4_fraction": Decimal("0.62"),
+        "flare_efficiency": Decimal("0.9"),
+    }  # fmt: skip
+    channels = {n: Measured(Fraction(v), "by its analyser", 1, 1) for n, v in told.items()}
+    return ended(TREATED, PLANT, rows or steady, built, channels=channels, **besides)
+
+
+def tonnes(result):
+    """Reduction of a period. [tCO2e]"""
+    return float(result.net.reduction.t)
+
+
+def unmet(result, what="design"):
+    """Conditions of a plant's design that do not hold, by clause."""
+    return {f.clause: f.detail for f in result.applicability if not f.holds and what in f.clause}
+
+
+def test_a_plant_within_its_design_is_as_before_the_rule():
+    """The rule would take tonnes from a plant that measured all."""
+    after = treated()
+    assert not unmet(after)
+    assert after.net == treated(accounting=EVIDENCE).net
+    assert after.deductions == treated(accounting=EVIDENCE).deductions
+
+
+@pytest.mark.parametrize(
+    ("false", "most"),
+    [
+        ({"flow": 3, "gas": 3, "power": 3}, 1.25),
+        ({"flow": 3, "gas": 3}, 1.0),
+        ({"cod": 3, "gas": 3}, 1.25),
+        ({"flow": 3, "cod": 3, "gas": 3, "power": 3}, 1.25),
+    ],
+)
+def test_meters_that_are_three_times_too_high_together_earn_no_more_than_the_design(false, most):
+    """Two meters that agree were believed: 3.05 and 3.10 tonnes in place of one."""
+    truth, found = tonnes(treated()), treated(**false)
+    assert tonnes(treated(**false, accounting=EVIDENCE)) > 2 * truth
+    # the plant runs at four fifths of what it was built for
+    assert tonnes(found) <= most * truth * 1.01
+    assert unmet(found)
+
+
+def test_a_plant_without_a_design_says_what_to_give():
+    """A registry of before would be refused, or the bound would be forgotten."""
+    bare = treated(built={})
+    assert bare.net == treated().net
+    told = unmet(bare)
+    assert len(told) == 3
+    assert {name for name in BUILT if any(f"no {name} is given" in t for t in told.values())} == {
+        *BUILT
+    }
+
+
+def test_a_capacity_that_is_not_this_plant_s_is_named():
+    """A capacity typed a thousandfold would bound nothing, and look as if it did."""
+    wide = {name: value * 1000 for name, value in BUILT.items() if "kwh" not in name}
+    told = unmet(treated(built=BUILT | wide))
+    assert len(told) == 2
+    assert all("it is not the capacity of this plant" in text for text in told.values())
+    low = unmet(treated(built=BUILT | {"design_kwh_per_m3": Decimal("0.1")}), "takes")
+    assert "design_kwh_per_m3 is not that of this plant" in "".join(low.values())
+
+
+def test_water_that_its_pumps_did_not_move_counts_as_their_energy_carries():
+    """A flow meter three times too fast beside unchanged pumps would earn, within the range."""
+    before = Usage("TN-before", plant.FROM - 1, plant.FROM, 384_000, 480 * 10**6)
+    bare = {k: v for k, v in BUILT.items() if "kwh" not in k} | {"design_flow_m3_per_d": 6000}
+    found = treated(flow=3, gas=3, built=bare, history=(before,))
+    assert 0 < tonnes(found) <= tonnes(treated()) * 1.001
+    assert any("the project used 0.8 before" in d.reason for d in found.deductions)
+    # rain makes it half as strong
+    assert not unmet(treated(flow=1.5, built=BUILT | {"design_flow_m3_per_d": 800}), "takes")
+
+
+def test_a_power_meter_that_is_lost_for_a_while_carries_no_more_water():
+    """Its lost time is charged at its rating, which would carry any flow and costs little."""
+    rows = {
+        ("in", "flow"): [15 * 10**6] * (WEEKS * WEEK),
+        ("gas", "biogas"): [36 * 10**6] * (WEEKS * WEEK),
+        ("power", "energy_import"): [None if n % 10 < 4 else 4_000 for n in range(WEEKS * WEEK)],
+    }
+    wide = BUILT | {"design_flow_m3_per_d": 6000, "design_cod_kg_per_d": 36_000}
+    found = treated(rows=rows, built=wide)
+    assert 0 < tonnes(found) <= tonnes(treated()) * 1.001
+
+
+def composted(mass, power, built, methodology="ams-iii-f", **besides):
+    """Close five weeks of a composting plant, 48 t a day at 10 kWh/t."""
+    rows = {("weigh", "mass"): mass, ("power", "energy_import"): power,
+            ("fuel", "flow"): [2_000] * len(mass)}  # fmt: skip
+    parameters = {**COMPOST.parameters, "first_year": 2026}
+    parameters.pop("waste_t_year_1")
+    project = replace(COMPOST, methodology=methodology, parameters=parameters)
+    return ended(project, YARD, rows, built, **besides)
+
+
+def test_a_weighbridge_three_times_too_high_earns_no_more_than_the_line():
+    """Nothing measured showed it: 3.06 tonnes in place of one."""
+    quarter, count = 500_000, WEEKS * WEEK
+    built = {"design_mass_t_per_d": 50, "design_kwh_per_t": 10}
+    power = [5_000] * count
+    truth = composted([quarter] * count, power, built)
+    assert truth.net == composted([quarter] * count, power, built, accounting=EVIDENCE).net
+    assert not unmet(truth)
+    for scaled, capacity in ((power, 500), ([3 * p for p in power], 50)):
+        more = built | {"design_mass_t_per_d": capacity}
+        found = composted([3 * quarter] * count, scaled, more)
+        assert (
+            tonnes(composted([3 * quarter] * count, scaled, more, accounting=EVIDENCE))
+            > tonnes(truth) * 2
+        )
+        assert tonnes(found) <= tonnes(truth) * 50 / 48 * 1.01
+        assert any(d.device == "weigh" and d.kind == "plausibility" for d in found.deductions)
+
+
+def test_what_is_above_the_design_leaves_the_month_in_which_it_came():
+    """Waste of January would pay for a scale that was wrong in February, and decay has its time."""
+    built = {"design_mass_t_per_d": 50, "design_kwh_per_t": 10}
+    usual, weeks = [500_000] * (WEEKS * WEEK), WEEKS + 2
+
+    def closed(quarter):
+        mass = usual + [quarter] * (2 * WEEK)
+        return composted(mass, [15_000] * len(mass), built, "ams-iii-f-monthly", weeks=weeks)
+
+    found, most = closed(1_500_000), closed(50 * 10**6 // plant.DAY)
+    assert float(found.net.baseline.t) == pytest.approx(float(most.net.baseline.t), rel=1e-5)
+    assert sum("was built for" in d.reason for d in found.deductions) == 2
+
+
+def test_an_earlier_year_counts_no_more_than_the_line_was_built_for():
+    """Waste of a year before, typed a hundredfold, would decay into tonnes for a decade."""
+    built = {"design_mass_t_per_d": 50, "design_kwh_per_t": 10, "first_year": 2025}
+    mass, power = [500_000] * (WEEKS * WEEK), [5_000] * (WEEKS * WEEK)
+    project = replace(
+        COMPOST, methodology="ams-iii-f", from_us=plant.FROM - 365 * plant.DAY * INTERVAL_US
+    )
+    rows = {("weigh", "mass"): mass, ("power", "energy_import"): power, ("fuel", "flow"): power}
+
+    def closed(earlier):
+        return ended(project, YARD, rows, built | {"waste_t_year_1": earlier})
+
+    assert closed(10**6).net == closed(50 * 366).net
+    assert "waste_t_year_1 = 1e+06 t is more than a year" in "".join(unmet(closed(10**6)).values())
+    assert not unmet(closed(50 * 365))
+
+
+PUMP = (
+    Device("pump", "s", "pump", rated_power_w=40_000, installed_us=plant.FROM),
+    Device("power", "s", "energy_meter", rated_power_w=40_000, installed_us=plant.FROM),
+)
+
+
+def pumped(flow, head=30.0, accounting=ACCOUNTING):
+    """Close three days of a pump of 20 kW that runs by day and lifts 30 m at 70 %."""
+    fleet, step = Fleet(PUMP), INTERVAL_US
+    times = np.arange(plant.FROM - step, plant.FROM + 3 * plant.DAY * step + 1, step)
+    runs = (times // (12 * 4 * step)) % 2 == 0
+    watts = np.where(runs, 20_000.0, 0.0)
+    rose = (watts[:-1] + watts[1:]) / 8  # Wh of each quarter hour
+    litres = np.concatenate([[0], np.cumsum(rose * 0.7 * flow / (WH_PER_ML_M * 30))])
+    energy = np.concatenate([[0], np.cumsum(rose)])
+    gauges = {"active_power_w": watts, "head_m": np.full(len(times), head)}
+    frames = [
+        frame(fleet, "pump", "flow_total_ml", litres, times, gauges),
+        frame(fleet, "power", "energy_import_wh", energy, times, {"active_power_w": watts}),
+    ]
+    project = replace(
+        plant.PV, id="pumps", methodology="am0020", version="2.0", expected={},
+        parameters={"kwh_per_m3_baseline": Decimal("0.2"), "ef_grid_t_per_mwh": Decimal("0.6592")},
+        devices=(ProjectDevice("pump", "volume"), ProjectDevice("power", "power")),
+    )  # fmt: skip
+    plan = MonitoringPlan(project, PUMP, accounting=accounting)
+    end = plant.FROM + 3 * plant.DAY * step
+    rows = remeter(fleet, frames, monitored(project, fleet), plant.FROM, end)
+    return Case(plan, frames, rows, plant.FROM, end, BOOK).result
+
+
+def test_a_pump_lifts_no_more_than_its_power_does():
+    """Whose head nobody typed could claim any flow: no range of the methodology held it."""
+    truth, false = pumped(1), pumped(3)
+    assert truth.net == pumped(1, accounting=EVIDENCE).net
+    assert UNLIFTED not in unmet(truth, "tonne")
+    assert UNLIFTED in unmet(false, "tonne")
+    assert any("lifts to its head" in d.reason for d in false.deductions)
+    counted = [float(d.counted) for r in (truth, false) for d in r.devices if d.device == "pump"]
+    assert counted[1] == pytest.approx(counted[0] / 0.7, rel=0.03)
+    # what runs by itself is not bound by any power
+    assert UNLIFTED not in unmet(pumped(3, head=0.1), "tonne")
+
+
+def test_head_that_was_not_read_lets_the_most_through():
+    """A gauge of the head that fails would cost an honest plant its water."""
+    power, nan = np.array([1000.0, 1000.0, np.nan]), np.nan
+    found = most_flow(power, np.array([40.0, nan, 20.0]))
+    assert found[0] == pytest.approx(1000 / (WH_PER_ML_M * 40))
+    assert found[1] == pytest.approx(1000 / (WH_PER_ML_M * 20))
+    assert np.isnan(found[2])
+    assert np.isnan(most_flow(power, np.full(3, nan))).all()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import FastAPI, Request
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 from starlette.responses import Response
@@ -187,7 +187,7 @@ def make_app(
     app.state.memory, app.state.live = Memory(), Live(log_)
     problems.install(app, log_, shown=_shown)
     app.include_router(health.router)
-    v1 = APIRouter(prefix="/v1", responses=_PROBLEMS)
+    # each part by itself: routers within a router have their parameters worked out twice
     for part in (
         administration,
         registry,
@@ -214,8 +214,7 @@ def make_app(
         sensorthings,
         exports,
     ):
-        v1.include_router(part.router)
-    app.include_router(v1)
+        app.include_router(part.router, prefix="/v1", responses=_PROBLEMS)
     for part in (
         overview,
         projects,

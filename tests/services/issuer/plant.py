@@ -147,9 +147,9 @@ def fill_pv(url, begin="2026-03-01", end="2026-03-04", minutes=5, *, silent=True
     )
 
 
-def fill_buses(url):
+def fill_buses(url, begin="2026-03-01"):
     """Give the charger nightly sessions and the bus a day's work."""
-    times = np.arange(us("2026-03-01"), us("2026-03-04"), 10 * MINUTE_US)
+    times = np.arange(us(begin), us("2026-03-04"), 10 * MINUTE_US)
     hour = (times + 7 * 3_600_000_000) // 3_600_000_000 % 24
     charge = np.cumsum(np.where(hour < 5, 8_000, 0))
     way = np.cumsum(np.where(hour >= 6, 3_000, 0))

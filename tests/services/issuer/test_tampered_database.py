@@ -160,7 +160,7 @@ FROM statement s, generate_series(1, 2) n GROUP BY n;
 def _fill(url, home):
     _register(url, home)
     plant.fill_pv(url, begin="2026-03-02", minutes=15)
-    plant.fill_buses(url)
+    plant.fill_buses(url, begin="2026-03-02")  # each audit walks all days of all devices
     times = plant.sunny("2026-03-02", "2026-03-04", 60)[0]
     for class_id in list(COLUMNS)[3:]:
         values = {COLUMNS[class_id]: range(1000, 1000 + len(times))}

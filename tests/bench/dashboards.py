@@ -84,8 +84,8 @@ def filled(home: Path, *, large: bool) -> Iterator[str]:
         server.stop()
 
 
-def measure(url: str) -> dict[tuple[str, str], Took]:
-    """Median times of each panel's query, by its board, and its title and letter."""
+def measure(url: str, until: datetime | None = None) -> dict[tuple[str, str], Took]:
+    """Median times of each panel's query, by its board, and its title and letter; now, or then."""
     found = {}
     with connect(url, role="tonne_grafana", autocommit=True) as conn:
         for board in boards():
@@ -93,14 +93,16 @@ def measure(url: str) -> dict[tuple[str, str], Took]:
                 for target in panel["targets"]:
                     if "rawSql" in target:
                         name = f"{panel['title']} {target['refId']}"
-                        found[board["uid"], name] = _median(conn, board, target)
+                        found[board["uid"], name] = _median(conn, board, target, until)
     return found
 
 
-def _median(conn: Any, board: dict[str, Any], target: dict[str, Any]) -> Took:
+def _median(
+    conn: Any, board: dict[str, Any], target: dict[str, Any], until: datetime | None
+) -> Took:
     times, pid = [], conn.info.backend_pid
     for _ in range(_TIMES):
-        query = city.expanded(conn, board, target["rawSql"], datetime.now(UTC))
+        query = city.expanded(conn, board, target["rawSql"], until or datetime.now(UTC))
         spent, began = cpu_s(pid), time.perf_counter()
         conn.execute(query).fetchall()
         times.append((time.perf_counter() - began, cpu_s(pid) - spent))

@@ -2,11 +2,15 @@
 What costs more as fleet and history grow: commit, late reading, queries, close, verify, size.
 
     python -m tests.bench.growth 100x1 1000x1 100x12 100000x3d
+    python -m tests.bench.growth 10000x1 --home FOLDER --keep            # filled once
+    python -m tests.bench.growth 10000x1 --home FOLDER --keep --parts sums days
 
 Each point is devices by months, or by days.  A few devices are stored as `tonne run` stores
-them, a month at the least; all others are rows of the same width made in SQL, so that tables,
-indexes and chunks are as large as those of a real fleet.  Sealing, closing and verifying are
-those of the few devices, among all rows: `tests.bench.sealing` seals a fleet.
+them, a month at the least; all others are rows of the same width, so that tables, indexes and
+chunks are as large as those of a real fleet.  Sealing, closing and verifying are those of the
+few devices, among all rows: `tests.bench.sealing` seals a fleet.  Times are of the processor:
+milliseconds of this process and its session, seconds of this process and the whole server;
+`clock` is by the clock.
 """
 
 from __future__ import annotations
@@ -14,264 +18,399 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
+from pathlib import Path
 from statistics import median
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import psycopg
+from psycopg import sql
 
 from ingest.model import Frame
 from mrv.calendar import midnight_us
 from mrv.packs.reader import read_pack
 from mrv.verify import verify
 from services.issuer.pack import export
+from services.local.postgres import Postgres
 from services.processing.commit import Store
 from services.settle import Plan
 from services.store.messages.dead_letter_write import Letters
+from services.store.postgres.migrate import migrate
 from services.store.postgres.pool import connect
 from services.store.postgres.timestamps import stamp
 from services.store.registry import load as registry
 from services.store.registry.factors import load_book
 from services.store.timeseries.interval_rows import intervals_of
+from services.store.views import city_year, console
 from services.store.views.fleet_metrics import refresh_days
-from tests.bench import month
-from tests.bench.alone import alone, options
-from tests.bench.bulk import indexed_after
+from tests.bench import dashboards, fleet_rows, month
+from tests.bench.alone import options, tell
+from tests.bench.fleet_rows import TABLES
 from tests.bench.registry_change import grow
-from tests.bench.spent import cpu_s
-from tests.bench.stages_store import database
+from tests.bench.spent import alone_s, cpu_s
+from tests.bench.stages_store import register
 from tests.running import Pipeline
 from tests.services.issuer.sealed import close_period, up_to
 
 T = TypeVar("T")
 POINTS = ("100x1", "1000x1", "100x12")
 SUBJECTS = 5
+SUBJECT = "bench-00001"
 ZONE = "Asia/Ho_Chi_Minh"
+DAY_US = 86_400_000_000
+LATE_DAYS = (1, 30, 365, 1825)
 _NONE = Letters([], [], [], [], 0)
-TABLES = ("reading_pv_inverter", "interval_quantity", "interval_emission")
-_TIMES = "generate_series(%(from)s::timestamptz, %(to)s::timestamptz, interval '15 min') t"
-_WHO = "generate_series(%(first)s::int, %(last)s::int) d"
-FILL = (
-    (
-        "INSERT INTO reading_pv_inverter (device_id, time, energy_export_wh, active_power_w)"
-        " SELECT format('bench-%%s', lpad(d::text, 5, '0')), t,"
-        f" (extract(epoch FROM t) / 100)::bigint, 20000 + d FROM {_TIMES}, {_WHO}"
-    ),
-    (
-        "INSERT INTO interval_quantity (device_id, quantity, start, value, measured_us,"
-        " estimated_us, unknown_us, register_value, register_read, register_changed, metering)"
-        " SELECT format('bench-%%s', lpad(d::text, 5, '0')), 'energy_export', t, 5000 + d,"
-        f" 900000000, 0, 0, (extract(epoch FROM t) / 100)::bigint, t, t, 2 FROM {_TIMES}, {_WHO}"
-    ),
-    (
-        "INSERT INTO interval_emission SELECT format('bench-%%s', lpad((d / 100)::text, 3, '0')),"
-        " format('bench-%%s', lpad(d::text, 5, '0')), t, 2000000 + d, 0, 0, 2000000 + d,"
-        f" 'jcm-vn-am007@1.0', 'vn-grid' FROM {_TIMES}, {_WHO}"
-    ),
-)
 _BOARD = (
     "SELECT date_trunc('day', start), sum(reduction_ug) FROM interval_emission"
     " WHERE project_id = 'bench-000' AND start >= %s AND start < %s GROUP BY 1"
 )
+# from the registry, while the days of the few are sealed: their rows stay
+_OTHERS = (("project_device", "device_id"), ("device_rating", "device_id"), ("device", "id"))
 
-# from the registry: their rows stay
-_OTHERS_LEAVE = (
-    b"DELETE FROM project_device WHERE device_id >= %s",
-    b"DELETE FROM device_rating WHERE device_id >= %s",
-    b"DELETE FROM device WHERE id >= %s",
-)
+
+class Point(NamedTuple):
+    """How many devices, and how long their history is: months, or days where there are some."""
+
+    devices: int
+    months: int
+    days: int | None
+
+    @staticmethod
+    def of(text: str) -> Point:
+        """Read `DEVICESxMONTHS` or `DEVICESxDAYSd`."""
+        devices, history = text.split("x")
+        if history.endswith("d"):
+            return Point(int(devices), 1, int(history[:-1]))
+        return Point(int(devices), int(history), None)
+
+    @property
+    def begin_us(self) -> int:
+        """Where the history of the few begins."""
+        year, number = divmod(2026 * 12 + 3 - self.months, 12)
+        return midnight_us(date(year, number + 1, 1), ZONE)
+
+    @property
+    def since_us(self) -> int:
+        """Where the history of all others begins."""
+        return self.begin_us if self.days is None else month.END_US - self.days * DAY_US
 
 
 def measure(pipeline: Pipeline, points: Sequence[str] = POINTS) -> dict[str, float]:
     """Figures of points; those that take a few minutes where none is named."""
     figures: dict[str, float] = {}
     for point in points:
-        figures |= at(pipeline, point)
+        figures |= at(pipeline.home / "growth", point, list(PARTS), keep=False)
     return figures
 
 
-def at(pipeline: Pipeline, point: str) -> dict[str, float]:
-    """Figures of one point, `DEVICESxMONTHS` or `DEVICESxDAYSd`."""
-    number, history = point.split("x")
-    devices = int(number)
-    url = database(pipeline, f"growth_{devices}_{history}", 100)
-    grow(url, devices)
-    found = _Point(pipeline, url, _begin(1 if history.endswith("d") else int(history)))
-    began = time.monotonic()
-    days = int(history[:-1]) if history.endswith("d") else None
-    found.fill(devices, None if days is None else month.END_US - days * 86_400_000_000)
-    print(f"{point}: filled in {time.monotonic() - began:.0f} s", flush=True)
+def at(home: Path, text: str, parts: Sequence[str], *, keep: bool) -> dict[str, float]:
+    """Figures of one point; its server's folder is removed where it is not kept."""
     figures = {}
-    for name, value in found.figures():
-        figures[name] = value
-        print(f"{point}: {name} {value:.2f}", flush=True)
-    found.close()
-    with psycopg.connect(pipeline.urls.database_url, autocommit=True) as conn:
-        conn.execute(f"DROP DATABASE growth_{devices}_{history} WITH (FORCE)")
-    return {f"growth_{point}_{name}": value for name, value in figures.items()}
+    with filled(home, text) as server:
+        found = _Point(server, Point.of(text))
+        for name, value in found.figures(parts):
+            figures[f"growth_{text}_{name}"] = value
+            print(f"{text}: {name} {value:.2f}", flush=True)
+        found.close()
+    if not keep:
+        shutil.rmtree(home)
+    return figures
 
 
-def _begin(months: int) -> int:
-    year, number = divmod(2026 * 12 + 3 - months, 12)
-    return midnight_us(date(year, number + 1, 1), ZONE)
+@contextmanager
+def filled(home: Path, text: str) -> Iterator[Postgres]:
+    """Start the server of a folder, filled by this or by an earlier call."""
+    done = home / "filled"
+    if done.exists() and done.read_text() != text:
+        raise SystemExit(f"{home} holds {done.read_text()}, not {text}; name another folder")
+    if not done.exists():
+        shutil.rmtree(home, ignore_errors=True)
+        home.mkdir(parents=True)
+        began = time.monotonic()
+        _fill(home, Point.of(text))
+        print(f"{text}: filled in {time.monotonic() - began:.0f} s", flush=True)
+        done.write_text(text)
+    server = Postgres(home)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def _fill(home: Path, point: Point) -> None:
+    """Make the rows of all others, and store a few devices' readings."""
+    server: Postgres = fleet_rows.Hurried(home)
+    server.start()
+    try:
+        migrate(server.url)
+        register(server.url, home, 100)
+        grow(server.url, point.devices)
+        with psycopg.connect(server.url, autocommit=True) as conn:
+            span = fleet_rows.Span(SUBJECTS, point.devices, point.since_us, month.END_US)
+            fleet_rows.fill(conn, span)
+    finally:
+        server.stop()
+    server = Postgres(home)
+    server.start()
+    try:
+        with connect(server.url, role="tonne_ingest", autocommit=True) as conn:
+            store = _store(conn)
+            whole = month.frame(range(SUBJECTS), month.QUARTER_US)
+            for shift in _months(point.begin_us):
+                store.commit(conn, [_moved(whole, shift)], [], _NONE)
+        with psycopg.connect(server.url, autocommit=True) as conn:
+            conn.execute("VACUUM (ANALYZE) " + ", ".join(TABLES))
+    finally:
+        server.stop()
+
+
+def _store(conn: psycopg.Connection) -> Store:
+    projects, fleet = registry.load_projects(conn), registry.load_fleet(conn)
+    return Store(Plan.of(fleet, projects, load_book(conn)))
+
+
+def _months(begin_us: int) -> Iterator[int]:
+    """Shifts of the month of readings, oldest first; registers go on rising."""
+    length = month.END_US - month.BEGIN_US
+    count = -(-(month.BEGIN_US - begin_us) // length)
+    for back in range(count, -1, -1):
+        yield -back * length
 
 
 class _Point:
-    """A database with a fleet's history up to the end of March 2026."""
+    """A fleet's history up to the end of March 2026."""
 
-    def __init__(self, pipeline: Pipeline, url: str, begin_us: int) -> None:
-        self._home, self._url, self._begin_us = pipeline.home, url, begin_us
-        self._conn = connect(url, role="tonne_ingest", autocommit=True)
-        projects = registry.load_projects(self._conn)
-        fleet = registry.load_fleet(self._conn)
-        self._store = Store(Plan.of(fleet, projects, load_book(self._conn)))
+    def __init__(self, server: Postgres, point: Point) -> None:
+        began = time.monotonic()
+        applied = migrate(server.url).applied
+        self._migrate_s = time.monotonic() - began if applied else 0.0
+        self._server, self._point = server, point
+        self._conn = connect(server.url, role="tonne_ingest", autocommit=True)
+        self._store = _store(self._conn)
         self._written: list[int] = []
-        self._quarters = iter(range(1, 1_000))
-        row = self._conn.execute("SELECT pg_backend_pid()").fetchone()
-        self._pid = int(row[0]) if row else 0
-
-    def fill(self, devices: int, since_us: int | None = None) -> None:
-        """Store a few devices' readings, and make the rows of all others since a time."""
-        whole = month.frame(range(SUBJECTS), month.QUARTER_US)
-        for shift in self._months():
-            self._store.commit(self._conn, [_moved(whole, shift)], [], _NONE)
-        span = {
-            "from": stamp(self._begin_us if since_us is None else since_us),
-            "to": stamp(month.END_US - month.QUARTER_US),
-            "first": SUBJECTS,
-            "last": devices - 1,
-        }
-        with psycopg.connect(self._url, autocommit=True) as conn:
-            conn.execute("SET synchronous_commit = off")
-            with indexed_after(conn):
-                for statement in FILL:
-                    conn.execute(statement.encode(), span)
-            conn.execute("VACUUM (ANALYZE) " + ", ".join(TABLES))
-
-    def _months(self) -> Iterator[int]:
-        """Shifts of the month of readings, oldest first; registers go on rising."""
-        length = month.END_US - month.BEGIN_US
-        count = -(-(month.BEGIN_US - self._begin_us) // length)
-        for back in range(count, -1, -1):
-            yield -back * length
 
     def close(self) -> None:
         """Leave the database."""
         self._conn.close()
 
-    def figures(self) -> Iterator[tuple[str, float]]:
-        """Measure; milliseconds of processor time, of ours and the server's, where not said."""
-        row = self._conn.execute(
-            "SELECT sum(hypertable_size(n::regclass))::bigint FROM unnest(%s::text[]) n",
-            [list(TABLES)],
-        ).fetchone()
-        yield "size_mb", float(row[0]) / 1e6 if row else 0.0
-        yield "commit_ms", self._spent(self._commits(), 10)
-        for place, share in (("begin", 0.02), ("middle", 0.5), ("end", 0.95)):
-            self._written.clear()
-            yield f"late_{place}_ms", self._spent(self._late(share), 7)
-            yield f"late_{place}_rows", median(self._written)
-        yield "intervals_ms", self._spent(self._intervals, 10)
-        yield "board_ms", self._spent(self._board, 10)
-        yield from self._added_up()
-        yield from self._closed()
+    def figures(self, parts: Sequence[str]) -> Iterator[tuple[str, float]]:
+        """Measure some parts."""
+        yield "migrate_clock_s", self._migrate_s
+        for part in parts:
+            yield from PARTS[part](self)
 
-    def _spent(self, work: Callable[[], object], times: int) -> float:
-        """Median of processor time in ms, the first of all left out."""
-        found = []
-        for _ in range(times + 1):
-            began = time.process_time() + cpu_s(self._pid)
+    def _stored(self) -> Iterator[tuple[str, float]]:
+        """Store new readings, and late ones by their place in the history."""
+        yield from self._spent("commit", self._commits(), 10)
+        for days in LATE_DAYS:
+            if month.END_US - days * DAY_US >= self._point.begin_us:
+                self._written.clear()
+                yield from self._spent(f"late_{days}d", self._late(days), 7)
+                yield f"late_{days}d_rows", median(self._written)
+
+    def _read(self) -> Iterator[tuple[str, float]]:
+        yield from self._spent("intervals", self._intervals, 10)
+        yield from self._spent("board", self._board, 10)
+
+    def _sizes(self) -> Iterator[tuple[str, float]]:
+        """Size of the three tables, and bytes of a row with what its keys take of it."""
+        whole = 0.0
+        for table in TABLES:
+            row = self._conn.execute(
+                "SELECT hypertable_size(%(t)s::regclass), approximate_row_count(%(t)s::regclass)",
+                {"t": table},
+            ).fetchone()
+            size, count = (float(row[0]), float(row[1])) if row else (0.0, 0.0)
+            whole += size
+            yield f"{table}_row_bytes", size / max(count, 1)
+        yield "size_mb", whole / 1e6
+
+    def _used(self) -> float:
+        """Processor seconds of this process and of all of the server's."""
+        return time.process_time() + cpu_s(self._server.pid or 0)
+
+    def _spent(
+        self, name: str, work: Callable[[], object], times: int
+    ) -> Iterator[tuple[str, float]]:
+        """Milliseconds of the processor and by the clock, a time; the first is left out."""
+        used, clock = [], []
+        pid = self._conn.info.backend_pid
+        work()
+        for _ in range(times):
+            began = time.monotonic(), time.process_time() + alone_s(pid)
             work()
-            found.append((time.process_time() + cpu_s(self._pid) - began) * 1_000)
-        return median(found[1:])
+            clock.append(time.monotonic() - began[0])
+            used.append(time.process_time() + alone_s(pid) - began[1])
+        yield f"{name}_ms", median(used) * 1_000
+        yield f"{name}_clock_ms", median(clock) * 1_000
 
     def _commits(self) -> Callable[[], object]:
         """New readings of the subjects, a quarter of an hour later each time."""
         last = month.frame(range(SUBJECTS), month.QUARTER_US)
         count = len(last) // SUBJECTS
         one = last.take(np.arange(SUBJECTS) * count + count - 1)
-        return lambda: self._commit(_moved(one, next(self._quarters) * month.QUARTER_US))
+        row = self._conn.execute(
+            "SELECT (extract(epoch FROM max(time)) * 1000000)::bigint FROM reading_pv_inverter"
+            " WHERE device_id = %s",
+            [SUBJECT],
+        ).fetchone()
+        stored = (int(row[0]) if row else month.END_US) - int(one.time_us[1])
+        shifts = iter(range(stored + month.QUARTER_US, stored + DAY_US, month.QUARTER_US))
+        return lambda: self._commit(_moved(one, next(shifts)))
 
-    def _late(self, share: float) -> Callable[[], object]:
-        """A late reading of one subject between two of its own, at a place of its history."""
-        end = month.END_US
-        place = self._begin_us + int((end - self._begin_us) * share)
-        waiting = iter(range(1_000))
+    def _late(self, days: int) -> Callable[[], object]:
+        """Late readings of one subject between two of its own, at noon some days back."""
+        noon = month.END_US - days * DAY_US + DAY_US // 2
+        ends = iter(range(noon, noon + DAY_US, month.QUARTER_US))
 
         def commit() -> None:
-            us = place + next(waiting) * 86_400_000_000 // 4
-            row = self._conn.execute(
-                "SELECT (extract(epoch FROM time) * 1000000)::bigint, energy_export_wh"
-                " FROM reading_pv_inverter WHERE device_id = 'bench-00001' AND time <= %s"
-                " ORDER BY time DESC LIMIT 1",
-                [stamp(us)],
-            ).fetchone()
+            (since, low), (until, high) = self._about(next(ends))
             held = month.frame([1], month.QUARTER_US).take(np.array([0]))
-            time_us, value = (int(row[0]), int(row[1])) if row else (us, 0)
-            columns = held.columns | {"energy_export_wh": np.array([value], dtype=np.int64)}
-            at_us = np.array([time_us + 60_000_000], dtype=np.int64)
+            value = np.array([low + (high - low) // 3], dtype=np.int64)
+            at_us = np.array([(since + until) // 2], dtype=np.int64)
+            columns = held.columns | {"energy_export_wh": value}
             self._commit(replace(held, time_us=at_us, columns=columns))
 
         return commit
+
+    def _about(self, time_us: int) -> list[tuple[int, int]]:
+        """Time and register of a subject's readings before and after a time."""
+        found = []
+        for before in ("time < %s ORDER BY time DESC", "time >= %s ORDER BY time"):
+            row = self._conn.execute(
+                "SELECT (extract(epoch FROM time) * 1000000)::bigint, energy_export_wh"
+                f" FROM reading_pv_inverter WHERE device_id = %s AND {before} LIMIT 1".encode(),
+                [SUBJECT, stamp(time_us)],
+            ).fetchone()
+            if row is None:
+                raise LookupError(f"{SUBJECT} has no reading about {stamp(time_us)}")
+            found.append((int(row[0]), int(row[1])))
+        return found
 
     def _commit(self, frame: Frame) -> None:
         rows = self._store.commit(self._conn, [frame], [], _NONE).rows
         self._written.append(rows["interval_quantity"] + rows["interval_emission"])
 
     def _intervals(self) -> None:
-        day = 86_400_000_000
+        """Read a week of a device whose rows lie among those of all others."""
         with self._conn.cursor() as cursor:
             fleet = self._store.plan.fleet
-            intervals_of(cursor, fleet, month.END_US - 7 * day, month.END_US, ["bench-00001"])
+            since = month.END_US - 7 * DAY_US
+            one = f"bench-{self._point.devices - 1:05d}"
+            intervals_of(cursor, fleet, since, month.END_US, [one])
 
     def _board(self) -> None:
         span = (stamp(month.BEGIN_US), stamp(month.END_US))
         self._conn.execute(_BOARD, span).fetchall()
 
     def _added_up(self) -> Iterator[tuple[str, float]]:
-        """Days of all, added up for the first time and again after a commit; processor seconds."""
+        """Days of all, added up where they wait, and again after a commit; seconds."""
         later = self._commits()
-        with connect(self._url, role="tonne_mrv", autocommit=True) as conn:
-            self._pid, own = conn.info.backend_pid, self._pid
-            yield "days_first_s", self._seconds(lambda: refresh_days(conn))[0]
-            later()
-            self._conn.execute("SELECT pg_stat_force_next_flush()")
-            yield "days_again_s", self._seconds(lambda: refresh_days(conn))[0]
-        self._pid = own
+        with connect(self._server.url, role="tonne_mrv", autocommit=True) as conn:
+            conn.execute("SET statement_timeout = 0")
+            for name in ("waiting", "again"):
+                self._conn.execute("SELECT pg_stat_force_next_flush()")
+                used, began = self._used(), time.monotonic()
+                refresh_days(conn)
+                yield f"days_{name}_s", self._used() - used
+                yield f"days_{name}_clock_s", time.monotonic() - began
+                later()
+
+    def _asked(self) -> Iterator[tuple[str, float]]:
+        """Ask what the console's overview, a project's page and the programme add up."""
+        with connect(self._server.url, role="tonne_api", autocommit=True) as conn:
+            conn.execute("SET statement_timeout = 0")
+            asked: dict[str, Callable[[], object]] = {
+                "sums_of_all": lambda: console.project_sums(conn),
+                "sums_of_one": lambda: console.project_sums(conn, "bench-000"),
+                "years": lambda: city_year.project_years(conn, 2026),
+            }
+            for name, ask in asked.items():
+                began = time.monotonic()
+                used, _ = self._seconds(ask)
+                yield f"{name}_s", used
+                yield f"{name}_clock_s", time.monotonic() - began
+
+    def _boards(self) -> Iterator[tuple[str, float]]:
+        """Ask every query of every board about the end of the history."""
+        found = dashboards.measure(
+            self._server.url, datetime.fromtimestamp(month.END_US / 1e6, UTC)
+        )
+        (board, title), took = max(found.items(), key=lambda one: one[1].clock_ms)
+        print(f"slowest on {board}: {title}", flush=True)
+        yield "boards_slowest_clock_ms", took.clock_ms
+        yield "boards_slowest_ms", took.processor_ms
+        yield "boards_median_clock_ms", median(one.clock_ms for one in found.values())
 
     def _closed(self) -> Iterator[tuple[str, float]]:
         """Seal the subjects' days, close their last month, verify its pack; seconds."""
-        with psycopg.connect(self._url, autocommit=True) as conn:
-            conn.execute("SET session_replication_role = replica")  # ratings are append-only
-            for statement in _OTHERS_LEAVE:
-                conn.execute(statement, [f"bench-{SUBJECTS:05d}"])
-            conn.execute("DELETE FROM remake_request")
-        with connect(self._url, role="tonne_mrv", autocommit=True) as conn:
-            self._pid = conn.info.backend_pid
+        url = self._server.url
+        with self._alone(), connect(url, role="tonne_mrv", autocommit=True) as conn:
+            conn.execute("SET statement_timeout = 0")
             began = time.monotonic()
-            seconds, sealed = self._seconds(lambda: up_to(conn, month.END_US))
+            seconds, sealed = self._seconds(lambda: up_to(conn, month.END_US, self._server.home))
             yield "seal_days", sealed.days
-            yield "seal_day_ms", seconds * 1_000 / sealed.days
+            yield "seal_day_ms", seconds * 1_000 / max(sealed.days, 1)
+            yield "seal_clock_s", time.monotonic() - began
+            began = time.monotonic()
             seconds, closed = self._seconds(
                 lambda: close_period(conn, "bench-000", month.BEGIN_US, month.END_US, "bench")
             )
-            yield "close_processor_s", seconds
-            yield "close_s", time.monotonic() - began
-            folder = self._home / "pack"
+            yield "close_s", seconds
+            yield "close_clock_s", time.monotonic() - began
+            folder = self._server.home / "pack"
             shutil.rmtree(folder, ignore_errors=True)
             export(conn, closed.statement, folder)
+            began = time.monotonic()
             seconds, found = self._seconds(lambda: verify(read_pack(folder)))
         if not found.consistent:
             raise AssertionError("the pack does not verify")
-        yield "verify_processor_s", seconds
+        yield "verify_s", seconds
+        yield "verify_clock_s", time.monotonic() - began
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Only the subjects are registered in the block; the rows of all others stay."""
+        names = [sql.Identifier(table) for table, _ in _OTHERS]
+        aside = [sql.Identifier(f"bench_{table}") for table, _ in _OTHERS]
+        with psycopg.connect(self._server.url, autocommit=True) as conn:
+            conn.execute("SET session_replication_role = replica")  # ratings are append-only
+            for (_, column), name, held in zip(_OTHERS, names, aside, strict=True):
+                others = sql.SQL("{} >= {}").format(sql.Identifier(column), f"bench-{SUBJECTS:05d}")
+                conn.execute(
+                    sql.SQL("CREATE TABLE {} AS SELECT * FROM {} WHERE {}").format(
+                        held, name, others
+                    )
+                )
+                conn.execute(sql.SQL("DELETE FROM {} WHERE {}").format(name, others))
+            conn.execute("DELETE FROM remake_request")
+            try:
+                yield
+            finally:
+                for name, held in zip(names, aside, strict=True):
+                    conn.execute(sql.SQL("INSERT INTO {} SELECT * FROM {}").format(name, held))
+                    conn.execute(sql.SQL("DROP TABLE {}").format(held))
 
     def _seconds(self, work: Callable[[], T]) -> tuple[float, T]:
         """Return processor time, of ours and the server's, and what came of it."""
-        began = time.process_time() + cpu_s(self._pid)
+        used = self._used()
         found = work()
-        return time.process_time() + cpu_s(self._pid) - began, found
+        return self._used() - used, found
+
+
+PARTS: dict[str, Callable[[_Point], Iterator[tuple[str, float]]]] = {
+    "size": _Point._sizes,
+    "stored": _Point._stored,
+    "read": _Point._read,
+    "sums": _Point._asked,
+    "days": _Point._added_up,
+    "boards": _Point._boards,
+    "close": _Point._closed,
+}
 
 
 def _moved(frame: Frame, by_us: int) -> Frame:
@@ -287,7 +426,19 @@ def main() -> None:
     """Measure the points asked for, on servers of their own."""
     parser = options("growth", __doc__)
     parser.add_argument("points", nargs="*", default=list(POINTS))
-    alone(parser, lambda pipeline, asked: measure(pipeline, asked.points))
+    parser.add_argument("--keep", action="store_true", help="the folder, for another call")
+    parser.add_argument("--fill", action="store_true", help="and measure nothing")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    asked = parser.parse_args()
+    if asked.fill:
+        for point in asked.points:
+            with filled(asked.home.resolve(), point):
+                pass
+        return
+    figures: dict[str, float] = {}
+    for point in asked.points:
+        figures |= at(asked.home.resolve(), point, asked.parts, keep=asked.keep)
+    tell(figures)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ from services.store.registry import signing_keys
 from services.store.timeseries import arrivals
 from tests.bench import month
 from tests.bench.alone import alone, options
-from tests.bench.growth import FILL, TABLES
+from tests.bench.fleet_rows import TABLES
 from tests.bench.spent import cpu_s
 from tests.bench.stages_store import database
 from tests.running import Pipeline
@@ -43,6 +43,26 @@ from tests.running import Pipeline
 FIRST = date(2026, 3, 2)
 ZONE = "Asia/Ho_Chi_Minh"
 HOUR_US = 3_600_000_000
+_TIMES = "generate_series(%(from)s::timestamptz, %(to)s::timestamptz, interval '15 min') t"
+_WHO = "generate_series(%(first)s::int, %(last)s::int) d"
+_FILL = (
+    (
+        "INSERT INTO reading_pv_inverter (device_id, time, energy_export_wh, active_power_w)"
+        " SELECT format('bench-%%s', lpad(d::text, 5, '0')), t,"
+        f" (extract(epoch FROM t) / 100)::bigint, 20000 + d FROM {_TIMES}, {_WHO}"
+    ),
+    (
+        "INSERT INTO interval_quantity (device_id, quantity, start, value, measured_us,"
+        " estimated_us, unknown_us, register_value, register_read, register_changed, metering)"
+        " SELECT format('bench-%%s', lpad(d::text, 5, '0')), 'energy_export', t, 5000 + d,"
+        f" 900000000, 0, 0, (extract(epoch FROM t) / 100)::bigint, t, t, 2 FROM {_TIMES}, {_WHO}"
+    ),
+    (
+        "INSERT INTO interval_emission SELECT format('bench-%%s', lpad((d / 100)::text, 3, '0')),"
+        " format('bench-%%s', lpad(d::text, 5, '0')), t, 2000000 + d, 0, 0, 2000000 + d,"
+        f" 'jcm-vn-am007@1.0', 'vn-grid' FROM {_TIMES}, {_WHO}"
+    ),
+)
 # one in ten readings of an hour comes in the next one
 _ARRIVED = (
     "INSERT INTO arrival_count SELECT format('bench-%%s', lpad(d::text, 5, '0')), t,"
@@ -90,7 +110,7 @@ def _fill(url: str, devices: int, edges: list[int]) -> None:
         "last": devices - 1,
     }
     with psycopg.connect(url, autocommit=True) as conn:
-        for statement in (*FILL, _ARRIVED):
+        for statement in (*_FILL, _ARRIVED):
             conn.execute(statement.encode(), span)
         conn.execute("VACUUM (ANALYZE) arrival_count, " + ", ".join(TABLES))
 

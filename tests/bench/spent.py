@@ -35,6 +35,11 @@ class Meter:
         return self.servers_s / messages * 1e6
 
 
+def alone_s(pid: int) -> float:
+    """Processor seconds of a process with one thread, without those that it started."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
+
+
 def cpu_s(pid: int) -> float:
     """Processor seconds of a process and of those that it started."""
     total = 0

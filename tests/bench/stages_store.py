@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from itertools import islice
+from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -44,13 +45,18 @@ def database(pipeline: Pipeline, name: str, devices: int) -> str:
         connection.execute(f"CREATE DATABASE {name}")
     url = urlunsplit(urlsplit(whole)._replace(path=f"/{name}"))
     migrate(url)
-    file = pipeline.home / "registry.yaml"
+    register(url, pipeline.home, devices)
+    return url
+
+
+def register(url: str, home: Path, devices: int) -> None:
+    """Import a registry of so many devices."""
+    file = home / "registry.yaml"
     file.write_text(yaml.safe_dump(load.registry(devices), sort_keys=False))
     with connect(url) as connection:
         planned = import_registry(connection, read_files([file]), author="bench")
     if planned.refused:
         raise AssertionError(planned.results)
-    return url
 
 
 class Storing:

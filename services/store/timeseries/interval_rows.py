@@ -220,26 +220,37 @@ def _replace(
     _incoming(cursor, table, data)
     key = " AND ".join(f"r.{c} = s.{c}" for c in table.columns[:KEY])
     given, held = (", ".join(f"{x}.{c}" for c in table.columns[KEY:]) for x in "rs")
-    cursor.execute(
-        "WITH stored AS MATERIALIZED (SELECT s.*"
-        " FROM unnest(%s::text[], %s::timestamptz[], %s::timestamptz[]) AS d (id, begin, until)"
-        f" CROSS JOIN LATERAL (SELECT * FROM {table.name} t"
-        " WHERE t.device_id = d.id AND t.start >= d.begin AND t.start < d.until"
-        " AND t.start >= %s AND t.start < %s OFFSET 0) s),"
-        f" same AS (DELETE FROM {table.incoming} r USING stored s WHERE {key}"
-        f" AND ROW({given}) IS NOT DISTINCT FROM ROW({held}))"
-        f" SELECT s.device_id, s.{table.other_key}, array_agg(s.start::text) FROM stored s"
-        f" WHERE NOT EXISTS (SELECT FROM {table.incoming} r WHERE {key}) GROUP BY 1, 2",
-        (
-            fleet.ids(list(spans)),
-            *([stamp(span[edge]) for span in spans.values()] for edge in (0, 1)),
-            # said once more as two values: that spares the chunks outside of all of them
-            stamp(min(begin for begin, _ in spans.values())),
-            stamp(max(until for _, until in spans.values())),
-        ),
-    )
     changed = 0
-    for device, other, starts in cursor.fetchall():
+    for group in weeks.together(spans):
+        begins, ends = zip(*group.values(), strict=True)
+        cursor.execute(
+            "WITH stored AS MATERIALIZED (SELECT s.*"
+            " FROM unnest(%s::text[], %s::timestamptz[], %s::timestamptz[]) AS d (id, begin, until)"
+            f" CROSS JOIN LATERAL (SELECT * FROM {table.name} t WHERE t.device_id = d.id"
+            " AND t.start >= %s AND t.start < %s OFFSET 0) s"
+            " WHERE s.start >= d.begin AND s.start < d.until),"
+            f" same AS (DELETE FROM {table.incoming} r USING stored s WHERE {key}"
+            f" AND ROW({given}) IS NOT DISTINCT FROM ROW({held}))"
+            f" SELECT s.device_id, s.{table.other_key}, array_agg(s.start::text) FROM stored s"
+            f" WHERE NOT EXISTS (SELECT FROM {table.incoming} r WHERE {key}) GROUP BY 1, 2",
+            (
+                fleet.ids(list(group)),
+                list(map(stamp, begins)),
+                list(map(stamp, ends)),
+                stamp(min(begins)),
+                stamp(max(ends)),
+            ),
+        )
+        changed += _delete(cursor, table, cursor.fetchall())
+    row = cursor.execute(f"SELECT count(*) FROM {table.incoming}").fetchone()
+    changed += int(row[0]) if row else 0
+    _upsert(cursor, table)
+    return changed
+
+
+def _delete(cursor: Cursor, table: Table, stored: Sequence[tuple[str, str, list[str]]]) -> int:
+    """Delete rows by device, the other part of their key, and start; return how many."""
+    for device, other, starts in stored:
         # values in the statement itself: by them the server finds what it must decompress
         one = sql.SQL(
             "DELETE FROM {} WHERE device_id = {} AND {} = {} AND start = ANY({}::timestamptz[])"
@@ -247,11 +258,7 @@ def _replace(
         name, column = sql.Identifier(table.name), sql.Identifier(table.other_key)
         which = map(sql.Literal, (device, other, starts))
         cursor.execute(one.format(name, next(which), column, *which))
-        changed += len(starts)
-    row = cursor.execute(f"SELECT count(*) FROM {table.incoming}").fetchone()
-    changed += int(row[0]) if row else 0
-    _upsert(cursor, table)
-    return changed
+    return sum(len(starts) for _, _, starts in stored)
 
 
 def intervals_of(
@@ -273,20 +280,29 @@ def intervals_of(
     types |= dict.fromkeys(_HELD[: None if marks else -_MARKS], "int8")
     held = [_epoch(c) if c in _MARK_TIMES else f"coalesce(i.{c}, ({NULL}))" for c in types]
     arrays = ", ".join(f"array_agg({c})" for c in ["q.number", "i.start", *held[2:]])
-    runs = weeks.cut(fleet, {fleet.by_id[name]: (from_us, to_us) for name in device_ids})
-    # a device at a time by its key: joined at once, whole chunks would be read for a few devices
-    found = column_copy.fetch_runs(
-        cursor,
-        f"SELECT d.number, r.* FROM {weeks.SELECTED} AS d {weeks.NAMED}"
-        f" CROSS JOIN LATERAL (SELECT {arrays} FROM (SELECT * FROM interval_quantity"
-        " WHERE device_id = d.id AND start >= d.since AND start < d.until"
-        " ORDER BY quantity, start) i"
-        " JOIN unnest(%s::text[], %s::smallint[]) AS q (name, number) ON q.name = i.quantity"
-        ") r (number) WHERE r.number IS NOT NULL",
-        (*runs.arguments, list(QUANTITY_INDEX), list(QUANTITY_INDEX.values())),
-        types,
-    )
-    rows = IntervalRows(runs.device[found.run], *found.columns.values())
+    device = np.array([fleet.by_id[name] for name in device_ids], dtype=np.int32)
+    parts = []
+    for edges in list(weeks.weeks(from_us, to_us)) or [(from_us, to_us)]:
+        # a device at a time by its key, in a span that the server knows: joined at once, or by
+        # spans of a join, whole chunks would be read for a few devices
+        found = column_copy.fetch_runs(
+            cursor,
+            "SELECT d.number, r.* FROM unnest(%s::int[], %s::text[]) AS d (number, id)"
+            f" CROSS JOIN LATERAL (SELECT {arrays} FROM (SELECT * FROM interval_quantity"
+            " WHERE device_id = d.id AND start >= %s AND start < %s ORDER BY quantity, start) i"
+            " JOIN unnest(%s::text[], %s::smallint[]) AS q (name, number) ON q.name = i.quantity"
+            ") r (number) WHERE r.number IS NOT NULL",
+            (
+                list(range(len(device_ids))),
+                device_ids,
+                *map(stamp, edges),
+                list(QUANTITY_INDEX),
+                list(QUANTITY_INDEX.values()),
+            ),
+            types,
+        )
+        parts.append([device[found.run], *found.columns.values()])
+    rows = IntervalRows(*map(np.concatenate, zip(*parts, strict=True)))
     return rows.take(np.lexsort((rows.start_us, rows.quantity, rows.device)))
 
 

@@ -178,11 +178,12 @@ def fetch(
     query = (
         " FROM unnest(%s::text[], %s::int[], %s::timestamptz[], %s::timestamptz[])"
         " AS d (id, index, after, until)"
-        f" JOIN reading_{class_id} r ON r.device_id = d.id AND r.time > d.after"
-        " AND r.time < d.until"
+        # a device at a time by its key: joined at once, the columnstore would give the rows of all
+        f" CROSS JOIN LATERAL (SELECT * FROM reading_{class_id} WHERE device_id = d.id"
+        " AND time > d.after AND time < d.until"
         # said once more as constants: chunks outside of them are not even opened
-        f" AND r.time > {_stamp(min(after_us.values(), default=0))}"
-        f" AND r.time < {_stamp(max(ends, default=0))}"
+        f" AND time > {_stamp(min(after_us.values(), default=0))}"
+        f" AND time < {_stamp(max(ends, default=0))} OFFSET 0) r"
     )
     arguments = (
         fleet.ids(list(after_us)),
@@ -231,8 +232,13 @@ def months(
         f"SELECT d.number, r.* FROM {weeks.SELECTED} AS d {weeks.NAMED} CROSS JOIN LATERAL"
         f" (SELECT array_agg(time) AS times, {', '.join(arrays)} FROM (SELECT * FROM"
         f" reading_{class_id} WHERE device_id = d.id AND time >= d.since AND time < d.until"
-        " ORDER BY time) ordered) r WHERE r.times IS NOT NULL",
-        runs.arguments,
+        # said once more as two values: chunks outside of them are not even planned
+        " AND time >= %s AND time < %s ORDER BY time) ordered) r WHERE r.times IS NOT NULL",
+        (
+            *runs.arguments,
+            stamp(min((since for since, _ in spans.values()), default=0)),
+            stamp(max((until for _, until in spans.values()), default=0)),
+        ),
         {"time": "timestamptz"} | {name: kind for name, (kind, _) in absent.items()},
     )
     time_us = found.columns.pop("time")
@@ -251,14 +257,16 @@ def within(
     until: Sequence[str],
 ) -> Frame:
     """Readings within half-open spans, each of a device; sorted by device and time."""
+    edges = [[us_of(text) for text in edge] for edge in (since, until)]
     query = (
         " FROM unnest(%s::text[], %s::int[], %s::timestamptz[], %s::timestamptz[])"
         " AS d (id, index, since, until)"
-        f" JOIN reading_{class_id} r ON r.device_id = d.id"
-        " AND r.time >= d.since AND r.time < d.until"
+        f" CROSS JOIN LATERAL (SELECT * FROM reading_{class_id} WHERE device_id = d.id"
+        " AND time >= d.since AND time < d.until"
+        f" AND time >= {_stamp(min(edges[0], default=0))}"
+        f" AND time < {_stamp(max(edges[1], default=0))} OFFSET 0) r"
     )
     stored = _select(cursor, class_id, query, (ids, index, since, until))
-    edges = [[us_of(text) for text in edge] for edge in (since, until)]
     return cold.with_archived(cursor, stored, list(map(Asked, ids, index, *edges)))
 
 

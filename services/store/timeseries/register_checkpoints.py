@@ -23,6 +23,7 @@ from services.store.archive import archived_readings as cold
 from services.store.archive import catalog as archived
 from services.store.archive.archived_readings import Asked
 from services.store.postgres import column_copy
+from services.store.postgres import week_chunks as weeks
 from services.store.postgres.timestamps import stamp
 
 _US = "(extract(epoch FROM {}) * 1000000)::bigint"
@@ -103,23 +104,40 @@ def departed(cursor: Cursor, fleet: Fleet, from_us: Mapping[int, int]) -> dict[i
     Only of devices that have one soon after `from_us`: what is left later than a week after
     it cannot reach back before it. [us UTC]
     """
-    since = [stamp(us - 1 - INTERVAL_US) for us in from_us.values()]
-    until = [stamp(us + LOOK_BACK_US + INTERVAL_US) for us in from_us.values()]
+    spans = {
+        device: (us - 1 - INTERVAL_US, us + LOOK_BACK_US + INTERVAL_US)
+        for device, us in from_us.items()
+    }
     beside = f"{_US.format('min(least(i.register_read, i.other_read))')}"
-    cursor.execute(
-        f"SELECT d.index, {beside}"
-        " FROM unnest(%s::text[], %s::int[], %s::timestamptz[], %s::timestamptz[])"
-        " AS d (id, index, since, until) CROSS JOIN LATERAL"
-        " (SELECT register_read, other_read FROM interval_quantity WHERE device_id = d.id"
-        "  AND start > d.since AND start < d.until AND other_read IS NOT NULL"
-        # a silence may hide the reading that the week ends with
-        "  UNION ALL SELECT n.* FROM unnest(%s::text[]) AS q (name) CROSS JOIN LATERAL"
-        "  (SELECT register_read, other_read FROM interval_quantity WHERE device_id = d.id"
-        "   AND quantity = q.name AND start >= d.until AND register_read IS NOT NULL"
-        "   ORDER BY start LIMIT 1) n WHERE n.other_read IS NOT NULL) i GROUP BY 1",
-        (fleet.ids(list(from_us)), list(from_us), since, until, _quantities(fleet, from_us)),
-    )
-    return dict(cursor.fetchall())
+    found: dict[int, int] = {}
+    for group in weeks.together(spans):
+        begins, ends = zip(*group.values(), strict=True)
+        cursor.execute(
+            f"SELECT d.index, {beside}"
+            " FROM unnest(%s::text[], %s::int[], %s::timestamptz[], %s::timestamptz[])"
+            " AS d (id, index, since, until) CROSS JOIN LATERAL"
+            " (SELECT register_read, other_read FROM (SELECT * FROM interval_quantity"
+            "   WHERE device_id = d.id AND start > %s AND start < %s OFFSET 0) h"
+            "  WHERE start > d.since AND start < d.until AND other_read IS NOT NULL"
+            # a silence may hide the reading that the week ends with
+            "  UNION ALL SELECT n.* FROM unnest(%s::text[]) AS q (name) CROSS JOIN LATERAL"
+            "  (SELECT register_read, other_read FROM interval_quantity WHERE device_id = d.id"
+            "   AND quantity = q.name AND start >= d.until AND start >= %s"
+            "   AND register_read IS NOT NULL ORDER BY start LIMIT 1) n"
+            "  WHERE n.other_read IS NOT NULL) i GROUP BY 1",
+            (
+                fleet.ids(list(group)),
+                list(group),
+                list(map(stamp, begins)),
+                list(map(stamp, ends)),
+                stamp(min(begins)),
+                stamp(max(ends)),
+                _quantities(fleet, group),
+                stamp(min(ends)),
+            ),
+        )
+        found |= dict(cursor.fetchall())
+    return found
 
 
 def _quantities(fleet: Fleet, devices: Iterable[int]) -> list[str]:
@@ -148,8 +166,6 @@ class Held(NamedTuple):
 
 def between(cursor: Cursor, fleet: Fleet, spans: Mapping[int, tuple[int, int]]) -> Held:
     """Stored interval rows of some devices, each in its half-open span; sorted. [us UTC]"""
-    if not spans:
-        spans = {0: (0, 0)} if len(fleet) else {}
     types = {"device": "int4", "quantity": "int2", "start": "timestamptz"}
     types |= dict.fromkeys(("value", "read", "changed"), "int8")
     types |= {"other": "int2", "metering": "int2"}
@@ -158,26 +174,34 @@ def between(cursor: Cursor, fleet: Fleet, spans: Mapping[int, tuple[int, int]]) 
         f" coalesce({_US.format('i.register_read')}, ({NULL})),"
         f" coalesce({_US.format('i.register_changed')}, ({NULL}))"
     )
-    found = column_copy.fetch(
-        cursor,
-        f"SELECT d.index, q.number, i.start, {marks},"
-        " (i.other_read IS NOT NULL)::int::smallint, i.metering"
-        " FROM unnest(%s::text[], %s::int[], %s::timestamptz[], %s::timestamptz[])"
-        " AS d (id, index, since, until) CROSS JOIN LATERAL (SELECT * FROM interval_quantity"
-        " WHERE device_id = d.id AND start >= d.since AND start < d.until OFFSET 0) i"
-        " JOIN unnest(%s::text[], %s::smallint[]) AS q (name, number) ON q.name = i.quantity"
-        " ORDER BY 1, 2, 3",
-        (
-            fleet.ids(list(spans)),
-            list(spans),
-            [stamp(us) for us, _ in spans.values()],
-            [stamp(us) for _, us in spans.values()],
-            list(QUANTITY_INDEX),
-            list(QUANTITY_INDEX.values()),
-        ),
-        types,
-    )
-    columns = [found[name] for name in types]
+    parts = []
+    for group in weeks.together(spans or {0: (0, 0)}):
+        begins, ends = zip(*group.values(), strict=True)
+        found = column_copy.fetch(
+            cursor,
+            f"SELECT d.index, q.number, i.start, {marks},"
+            " (i.other_read IS NOT NULL)::int::smallint, i.metering"
+            " FROM unnest(%s::text[], %s::int[], %s::timestamptz[], %s::timestamptz[])"
+            " AS d (id, index, since, until) CROSS JOIN LATERAL (SELECT * FROM interval_quantity"
+            " WHERE device_id = d.id AND start >= %s AND start < %s OFFSET 0) i"
+            " JOIN unnest(%s::text[], %s::smallint[]) AS q (name, number) ON q.name = i.quantity"
+            " WHERE i.start >= d.since AND i.start < d.until",
+            (
+                fleet.ids(list(group)),
+                list(group),
+                list(map(stamp, begins)),
+                list(map(stamp, ends)),
+                stamp(min(begins)),
+                stamp(max(ends)),
+                list(QUANTITY_INDEX),
+                list(QUANTITY_INDEX.values()),
+            ),
+            types,
+        )
+        parts.append([found[name] for name in types])
+    columns = list(map(np.concatenate, zip(*parts, strict=True)))
+    order = np.lexsort((columns[2], columns[1], columns[0]))
+    columns = [column[order] for column in columns]
     columns[-2] = columns[-2] != 0
     return Held(*columns)
 

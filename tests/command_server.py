@@ -2,11 +2,12 @@
 Starts `tonne` for the tests: as a process of its own, and without reading its modules anew.
 
 A start of Python with the modules of a command costs most of a second of a processor, and the
-tests start hundreds.  This process reads the modules of all commands once and forks for each
-start that it is asked for.  The fork takes the files, folder and environment that it is given,
-then runs its module as `python -m` does: it is killed, stopped and waited for as any other.  At its
-end it waits for its threads, runs what was left for the end and writes its output, as Python does,
-and leaves its modules to the system: to take them apart copies all of them, for 0.1 s.
+tests start hundreds.  This process reads the modules of all commands once, and of the product's
+own files what many of them read, and forks for each start that it is asked for.  The fork takes
+the files, folder and environment that it is given, then runs its module as `python -m` does: it is
+killed, stopped and waited for as any other.  At its end it waits for its threads, runs what was
+left for the end and writes its output, as Python does, and leaves its modules to the system: to
+take them apart copies all of them, for 0.1 s.
 
 A request is a message of JSON beside three open files; the answers are the process's id and, once
 it has ended, its exit status.  The server ends with the last process that keeps it.
@@ -36,6 +37,13 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 PACKAGES = ("ingest", "mrv", "services")
+# what a process keeps of the product's own files once it has read them
+KEPT = (
+    "ingest.profiles.load",
+    "mrv.factors.load",
+    "services.api.console.assets.edition",
+    "services.api.console.maps.coastline._rings",
+)
 NUMBER = struct.Struct("!q")
 KEEP = b"keep run"  # in place of a request: stay as long as this connection does
 _PEER = struct.Struct("3i")  # of struct ucred: process, user, group
@@ -78,8 +86,20 @@ def read_modules(some: Sequence[str] = ()) -> None:
         for found in pkgutil.walk_packages(package.__path__, f"{name}."):
             if not found.name.endswith("__main__"):
                 importlib.import_module(found.name)
+    if not some:
+        _read_files()
     gc.collect()
     gc.freeze()  # a fork that looks for cycles would copy all of it
+
+
+def _read_files() -> None:
+    """Read what processes keep of the product's own files, and compile the console's pages."""
+    for name in KEPT:
+        module, _, read = name.rpartition(".")
+        getattr(importlib.import_module(module), read)()
+    pages = importlib.import_module("services.api.console.render")._environment()
+    for page in pages.list_templates():
+        pages.get_template(page)
 
 
 class Server:

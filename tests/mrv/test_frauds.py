@@ -75,6 +75,26 @@ def test_the_rating_all_day():
     assert close(h).counted_wh == 0
 
 
+@pytest.mark.parametrize(("hours", "days", "most"), [(1, 6, 1), (2, 1, 1.03), (4, 6, 1)])
+def test_a_device_silent_until_dusk_catches_up_no_more_than_its_light(hours, days, most):
+    """What a silent evening is said to have made was credited at the rating, to the last light."""
+    h = honest(clouds=0.3)
+    day = ((h.time_us / frauds.HOUR_US + 7) // 24).astype(int)
+    kept = np.ones(len(day), dtype=bool)
+    for one in np.unique(day)[1 : 1 + days]:
+        silent = (day == one) & (h.hour >= 18 - hours) & (h.hour < 18)
+        back = np.flatnonzero((day == one) & (h.hour >= 18))[0]
+        before = np.flatnonzero(silent)[0] - 1
+        made = h.register_wh[back] - h.register_wh[before]
+        h.register_wh[back:] += RATED_W * hours - made
+        kept &= ~silent
+    h.time_us, h.register_wh, h.power_w = h.time_us[kept], h.register_wh[kept], h.power_w[kept]
+    assert close(h, accounting=2).counted_wh > 1.03 * h.truth_wh
+    closed = close(h)
+    assert closed.counted_wh <= most * h.truth_wh
+    assert f"not plausible: {SUN}" in closed.reasons
+
+
 def test_a_meter_without_certificate_owes_no_more_than_it_counts():
     """A plant of which nothing counts would owe energy that it never sold."""
     h = honest()

@@ -178,11 +178,12 @@ def fetch(
     query = (
         " FROM unnest(%s::text[], %s::int[], %s::timestamptz[], %s::timestamptz[])"
         " AS d (id, index, after, until)"
-        f" JOIN reading_{class_id} r ON r.device_id = d.id AND r.time > d.after"
-        " AND r.time < d.until"
+        # a device at a time by its key: joined at once, the columnstore would give the rows of all
+        f" CROSS JOIN LATERAL (SELECT * FROM reading_{class_id} WHERE device_id = d.id"
+        " AND time > d.after AND time < d.until"
         # said once more as constants: chunks outside of them are not even opened
-        f" AND r.time > {_stamp(min(after_us.values(), default=0))}"
-        f" AND r.time < {_stamp(max(ends, default=0))}"
+        f" AND time > {_stamp(min(after_us.values(), default=0))}"
+        f" AND time < {_stamp(max(ends, default=0))} OFFSET 0) r"
     )
     arguments = (
         fleet.ids(list(after_us)),
@@ -260,10 +261,10 @@ def within(
     query = (
         " FROM unnest(%s::text[], %s::int[], %s::timestamptz[], %s::timestamptz[])"
         " AS d (id, index, since, until)"
-        f" JOIN reading_{class_id} r ON r.device_id = d.id"
-        " AND r.time >= d.since AND r.time < d.until"
-        f" AND r.time >= {_stamp(min(edges[0], default=0))}"
-        f" AND r.time < {_stamp(max(edges[1], default=0))}"
+        f" CROSS JOIN LATERAL (SELECT * FROM reading_{class_id} WHERE device_id = d.id"
+        " AND time >= d.since AND time < d.until"
+        f" AND time >= {_stamp(min(edges[0], default=0))}"
+        f" AND time < {_stamp(max(edges[1], default=0))} OFFSET 0) r"
     )
     stored = _select(cursor, class_id, query, (ids, index, since, until))
     return cold.with_archived(cursor, stored, list(map(Asked, ids, index, *edges)))

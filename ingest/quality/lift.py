@@ -10,12 +10,9 @@ Source: hydraulic power, P = rho g Q H, as in ISO 9906 and ANSI/HI 14.6.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-if TYPE_CHECKING:
-    from ingest.model import Float64
+from ingest.model import Float64
 
 # rho g / 3600 at 4 Cel, for a millilitre and a metre of head
 WH_PER_ML_M = 999.97 * 9.80665 / 3600 / 1e6

@@ -12,22 +12,18 @@ These are rules of tonne's own.  A day may be above the capacity, as after rain;
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from ingest.model import HOUR_US, INTERVAL_US
+from mrv.accounting.device_period import Monitored
 from mrv.accounting.period_result import Finding
 from mrv.accounting.service_history import take_off
 from mrv.accounting.unmeasured import rounded
 from mrv.calendar import utc_text
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from mrv.accounting.device_period import Monitored
-    from mrv.model import Capacity, Methodology
-    from mrv.parameters.inputs import Inputs
+from mrv.model import Capacity, Methodology
+from mrv.parameters.inputs import Inputs
 
 LEAST_LOAD = Fraction(1, 20)
 BUILT_FOR = "the most that the plant was built for"

@@ -10,9 +10,7 @@ from zoneinfo import ZoneInfo
 
 import yaml
 
-from services.processing.registry_import import import_registry
-from services.registry.files import read_files
-from services.store.postgres.pool import connect
+from tests import registering
 
 # the registry refuses marks that turn the direction of writing; SQL does not
 TURNED = "\u202egnp.exe"
@@ -64,13 +62,8 @@ def zone(now: datetime) -> str:
 
 def register(url: str, folder: Path, size: Size, now: datetime, clock: str = "") -> None:
     """Import the fleet, its sites and projects, by the command's own way."""
-    file = folder / "fleet.yaml"
-    file.write_text(
-        yaml.safe_dump(registry(size, clock or zone(now)), sort_keys=False, allow_unicode=True)
-    )
-    with connect(url) as conn:
-        planned = import_registry(conn, read_files([file]), author="test")
-        assert not planned.refused, [r.messages for r in planned.results]
+    made = registry(size, clock or zone(now))
+    registering.register(url, folder, yaml.safe_dump(made, sort_keys=False, allow_unicode=True))
 
 
 def registry(size: Size, clock: str) -> dict[str, Any]:

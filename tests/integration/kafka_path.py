@@ -29,8 +29,6 @@ from services.intake.sparkplug import SparkplugNodes
 from services.kafka_access import KafkaAccess
 from services.logs import get_logger
 from services.metrics import Metrics
-from services.processing.registry_import import import_registry
-from services.registry.files import read_files
 from services.simulator.faults import Faults
 from services.simulator.fleet import read_fleet
 from services.simulator.flow import messages
@@ -38,6 +36,7 @@ from services.store.postgres.pool import connect
 from services.store.statements.statements import latest
 from tests import commands
 from tests.ports import free_port
+from tests.registering import imported
 from tests.services.issuer.sealed import close_period
 from tests.waiting import until as wait_until
 
@@ -87,8 +86,7 @@ def traffic(hours: int, seed: int = 11) -> list[tuple[str, bytes]]:
 
 def register(database_url: str) -> None:
     """Import the demonstration's registry."""
-    with connect(database_url) as connection:
-        planned = import_registry(connection, read_files([CATALOG]), author="tester")
+    planned = imported(database_url, CATALOG)
     assert not planned.refused, planned.results
 
 

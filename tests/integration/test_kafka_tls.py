@@ -13,14 +13,12 @@ from ingest.errors import ServerError
 from ingest.mqtt.tls import Tls
 from services.intake.topics import Topic, apply, dead, partitions
 from services.kafka_access import KafkaAccess
-from services.processing.registry_import import import_registry
-from services.registry.files import read_files
-from services.store.postgres.pool import connect
 from tests.apache_kafka import APACHE, WHY, Quick
 from tests.bench.load import Publisher
 from tests.integration import field
 from tests.integration.kafka_path import Processes
 from tests.ports import free_port
+from tests.registering import register
 from tests.waiting import until
 
 pytestmark = [
@@ -183,9 +181,7 @@ def test_a_reading_travels_by_mutual_tls(
         TONNE_KAFKA_KEY_FILE=str(key),
     )
     (name,) = field.fresh(1)
-    (tmp_path / "registry.yaml").write_text(yaml.safe_dump(field.registry([name])))
-    with connect(database_url) as connection:
-        import_registry(connection, read_files([tmp_path / "registry.yaml"]), author="tester")
+    register(database_url, tmp_path, yaml.safe_dump(field.registry([name])))
     with processes.running("worker", "--session", "6"), processes.running("bridge"):
         until(lambda: "receiving" in processes.logs(), 120, processes.logs, 0.1)
         publisher = Publisher(mqtt_broker.port)

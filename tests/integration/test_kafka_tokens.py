@@ -19,15 +19,13 @@ from ingest.errors import ServerError
 from ingest.mqtt.tls import Tls
 from services.intake.topics import Topic, apply, dead, partitions
 from services.kafka_access import TOKEN, KafkaAccess
-from services.processing.registry_import import import_registry
-from services.registry.files import read_files
-from services.store.postgres.pool import connect
 from tests.apache_kafka import APACHE, WHY, Quick, with_options
 from tests.bench.load import Publisher
 from tests.integration import field
 from tests.integration.kafka_path import Processes
 from tests.integration.test_kafka_tls import Authority
 from tests.ports import free_port
+from tests.registering import register
 from tests.waiting import until
 
 pytestmark = [
@@ -169,9 +167,7 @@ def test_a_reading_travels_by_tokens(
 ):
     """A managed Kafka that takes tokens alone could not be used, or for the life of the first."""
     (name,) = field.fresh(1)
-    (tmp_path / "registry.yaml").write_text(yaml.safe_dump(field.registry([name])))
-    with connect(database_url) as connection:
-        import_registry(connection, read_files([tmp_path / "registry.yaml"]), author="tester")
+    register(database_url, tmp_path, yaml.safe_dump(field.registry([name])))
     with provider.serving() as tokens:
         by_token = access(authority, token_kafka.secure, tokens)
         apply(by_token, Topic(topic, 2, 1, 24))

@@ -8,9 +8,7 @@ import psycopg
 import yaml
 
 from ingest.codecs import sparkplug_b
-from services.processing.registry_import import import_registry
-from services.registry.files import read_files
-from services.store.postgres.pool import connect
+from tests import registering
 from tests.integration.field import client
 from tests.sparkplug_edge import EdgeNode
 from tests.waiting import until
@@ -42,11 +40,7 @@ def _registry(*nodes):
 
 def import_nodes(database_url, folder, nodes):
     """Import edge nodes, two inverters behind each."""
-    file = folder / "registry.yaml"
-    file.write_text(yaml.safe_dump(_registry(*nodes)))
-    with connect(database_url) as connection:
-        planned = import_registry(connection, read_files([file]), author="tester")
-    assert not planned.refused, planned.results
+    registering.register(database_url, folder, yaml.safe_dump(_registry(*nodes)))
 
 
 def _rows(pipeline, device):

@@ -10,7 +10,7 @@ from services.cli.errors import Exit
 from services.store.postgres.pool import connect
 from tests.fix_timescale import _fresh
 from tests.invoked import tonne
-from tests.services.issuer import logged, plant
+from tests.services.issuer import logged
 
 CREDITED, VINTAGE = 3, 2026  # a day of the plant
 
@@ -19,13 +19,7 @@ CREDITED, VINTAGE = 3, 2026  # a day of the plant
 def issued(timescale, migrated_template, tmp_path_factory):
     """Return a database and an issued statement in it, of some whole tonnes."""
     for url in _fresh(timescale, migrated_template):
-        home = tmp_path_factory.mktemp("authority")
-        plant.register(url, home)
-        plant.fill_pv(url, minutes=15)
-        who = logged.signers(url, home)
-        logged.seal_now(url, who)
-        name = logged.issue(url, who)
-        yield url, name
+        yield url, logged.issued(url, tmp_path_factory.mktemp("authority"))[1]
 
 
 def _letter(statement, **more):

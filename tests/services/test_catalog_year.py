@@ -16,11 +16,10 @@ from mrv import factors
 from mrv.calendar import utc_text
 from services.cli.errors import Exit
 from services.issuer import transitions as life
-from services.processing.registry_import import import_registry
-from services.registry.files import read_files
 from services.store.postgres.pool import connect
 from tests.invoked import tonne
 from tests.opinions import concluded
+from tests.registering import imported
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
 from tests.soak import SOAK
@@ -46,8 +45,7 @@ def _filled(url, home):
     folder.mkdir()
     for file in CATALOG.glob("*.yaml"):
         (folder / file.name).write_text(_year_before(file.read_text("utf-8")), "utf-8")
-    with connect(url) as conn:
-        planned = import_registry(conn, read_files([folder]), author="test")
+    planned = imported(url, folder)
     assert not planned.refused, [r.messages for r in planned.results if r.messages]
     begin, end = _around(PERIOD)
     # two that say the same would be one

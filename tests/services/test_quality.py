@@ -6,10 +6,8 @@ import numpy as np
 import psycopg
 import pytest
 
-from services.processing.registry_import import import_registry
-from services.registry.files import read_files
-from services.store.postgres.pool import connect
 from tests.invoked import tonne as invoke
+from tests.registering import register
 from tests.services.stored_power import commit
 
 REGISTRY = """
@@ -25,16 +23,13 @@ devices:
 def tonne(database_url, tmp_path, monkeypatch):
     """Run a command on a database with one inverter: a spike at noon and a gap behind it."""
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
-    file = tmp_path / "registry.yaml"
-    file.write_text(REGISTRY, encoding="utf-8")
-    with connect(database_url) as conn:
-        import_registry(conn, read_files([file]), author="tester")
+    register(database_url, tmp_path, REGISTRY)
     # 09:00 to 15:00 in Hai Phong, every five minutes, then one at 17:00
     minutes = [*range(0, 360, 5), 480]
     power = [500.0 + 3 * m**0.5 + (500 if m == 180 else 0) for m in minutes]
     times = np.datetime64("2026-03-20T02:00") + np.array(minutes, dtype="timedelta64[m]")
     commit(database_url, "inv-1", times.astype("datetime64[us]").astype(np.int64), power)
-    return lambda *args: invoke(*list(args))
+    return invoke
 
 
 SPAN = ("--from", "2026-03-20", "--to", "2026-03-21")

@@ -42,6 +42,11 @@ class Served:
             headers["Authorization"] = f"Bearer {self.tokens[who]}"
         return plain.request(method, self.url + path, headers=headers, **more)
 
+    def hand_in(self, name, what, body, who, **headers):
+        """Hand in what somebody signed of a statement."""
+        told = {"Content-Type": "application/json", **headers}
+        return self.ask(f"/v1/statements/{name}/{what}", who, "POST", content=body, headers=told)
+
 
 def _issued(database_url, home):
     """A sealed log, an issued statement and a draft, and everybody's tokens."""

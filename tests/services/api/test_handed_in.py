@@ -77,16 +77,6 @@ def name(served, holder, tmp_path):
     return submitted(served, holder, tmp_path)
 
 
-def post(served, name, what, body, who, **headers):
-    return served.ask(
-        f"/v1/statements/{name}/{what}",
-        who,
-        "POST",
-        content=body,
-        headers={"Content-Type": "application/json", **headers},
-    )
-
-
 def say(holder, pack, out, *args):
     """Return an event as its holder signed it."""
     holder("finding", *args, "--out", out, "--text", "on\ntwo lines: ống đo")
@@ -168,17 +158,17 @@ def test_who_may_hand_in_what(served, holder, name, tmp_path):
         "rival": 404,
         None: 401,
     }.items():
-        answer = post(served, name, "findings", raised, who)
+        answer = served.hand_in(name, "findings", raised, who)
         assert answer.status_code == status, (who, answer.text)
     assert served.ask(f"/v1/statements/{name}/findings", "scoped").json()["findings"] == []
     for who in ("stranger", None):
         assert served.ask(f"/v1/statements/{name}/findings", who).status_code == 404
         assert served.ask(f"/v1/statements/{name}/findings.json", who).status_code == 404
-    first = post(served, name, "findings", raised, "verifier", **{"Idempotency-Key": "once"})
-    again = post(served, name, "findings", raised, "verifier", **{"Idempotency-Key": "once"})
+    first = served.hand_in(name, "findings", raised, "verifier", **{"Idempotency-Key": "once"})
+    again = served.hand_in(name, "findings", raised, "verifier", **{"Idempotency-Key": "once"})
     assert (first.status_code, again.status_code, again.content) == (201, 201, first.content)
     assert again.headers["idempotency-replayed"] == "true"
-    assert post(served, name, "findings", raised, "verifier").status_code == 409
+    assert served.hand_in(name, "findings", raised, "verifier").status_code == 409
     rows = served.ask("/v1/audit", "admin", params={"limit": 1000}).json()["items"]
     said = [r["status"] for r in rows if r["path"] == f"/v1/statements/{name}/findings"]
     assert {201, 403, 404, 409} <= set(said)
@@ -219,7 +209,7 @@ def test_an_event_that_nobody_signed_so_is_refused(served, holder, name, tmp_pat
         (ahead, 422), (by_operator, 403), ({}, 422), ([], 422),
     ]  # fmt: skip
     for document, status in wrong:
-        answer = post(served, name, "findings", json.dumps(document), "verifier")
+        answer = served.hand_in(name, "findings", json.dumps(document), "verifier")
         assert answer.status_code == status, (document, answer.text)
         assert answer.headers["content-type"] == "application/problem+json"
     assert served.ask(f"/v1/statements/{name}/status", "verifier").json()["state"] == "submitted"
@@ -241,7 +231,7 @@ def test_a_signature_of_another_draft_or_hand_submits_nothing(served, holder, tm
         ({"proof": {}}, 422),
         ({**of_another, "credentialSubject": {}}, 422),
     ):
-        answer = post(served, name, "submission", json.dumps(body), "operator")
+        answer = served.hand_in(name, "submission", json.dumps(body), "operator")
         assert answer.status_code == status, answer.text
     assert served.ask(f"/v1/statements/{name}/status", "operator").json()["state"] == "draft"
 

@@ -157,16 +157,6 @@ def plant_now(conn):
     return conn.execute("SELECT date_trunc('second', now())").fetchone()[0]
 
 
-def hand_in(apart, name, what, body, who, **headers):
-    return apart.ask(
-        f"/v1/statements/{name}/{what}",
-        who,
-        "POST",
-        content=body,
-        headers={"Content-Type": "application/json", **headers},
-    )
-
-
 def entered(conn, name):
     """Entries of the log by which a statement is issued."""
     asked = "SELECT count(*) FROM log_entry WHERE statement_id = %s AND kind = 'issued'"
@@ -222,17 +212,17 @@ def test_a_statement_is_issued_though_the_web_process_has_no_key(apart, logins):
         early = apart.ask(f"/v1/statements/{name}/issue", "operator", "POST")
         assert (early.status_code, "draft" in early.json()["detail"]) == (409, True)
         body = signed(apart, name, "operator")
-        assert hand_in(apart, name, "submission", body, "operator").status_code == 201
-        again = hand_in(apart, name, "submission", body, "operator", **ASYNC)
+        assert apart.hand_in(name, "submission", body, "operator").status_code == 201
+        again = apart.hand_in(name, "submission", body, "operator", **ASYNC)
         refused = job(apart, again.headers["location"])
         assert (refused["state"], refused["status"]) == ("refused", 409)
         assert "is submitted" in refused["detail"]
-        drawn = hand_in(apart, name, "sampling", sampled(apart, name), "verifier", **ASYNC)
+        drawn = apart.hand_in(name, "sampling", sampled(apart, name), "verifier", **ASYNC)
         done = job(apart, drawn.headers["location"], "verifier")
         assert (done["status"], done["result"]["random"]) == (201, 1)
         assert done["progress"] == {"done": 4, "total": 4, "step": "list"}
         body = signed(apart, name, "verifier")
-        judged = hand_in(apart, name, "verification", body, "verifier", **ASYNC)
+        judged = apart.hand_in(name, "verification", body, "verifier", **ASYNC)
         done = job(apart, judged.headers["location"], "verifier")
         assert (done["status"], done["result"]["state"]) == (201, "verified")
         assert done["progress"] == {"done": 4, "total": 4, "step": "evidence"}

@@ -13,18 +13,10 @@ from mrv.signatures.keyfile import write_keyring
 from services.cli.errors import Exit
 from tests.invoked import tonne
 from tests.mrv.exports.entries import whole
-from tests.mrv.packs import HOLDERS, folder
+from tests.mrv.packs import HOLDERS
 
 STATEMENT = "TN-pv-20260102-20260103-1"
 OFFICE = shutil.which("soffice")
-
-
-@pytest.fixture(scope="module")
-def pack(tmp_path_factory):
-    path = tmp_path_factory.mktemp("jcm") / "pack"
-    path.mkdir()
-    folder(path)
-    return path
 
 
 @pytest.fixture

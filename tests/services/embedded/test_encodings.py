@@ -14,9 +14,7 @@ from ingest.mqtt.closing import close_sockets
 from services.embedded.runner import Runner
 from services.logs import get_logger
 from services.metrics import Metrics
-from services.processing.registry_import import import_registry
-from services.registry.files import read_files
-from services.store.postgres.pool import connect
+from tests.registering import register
 
 REGISTRY = """
 sites:
@@ -42,10 +40,7 @@ def _typed(content_type):
 
 def test_each_device_speaks_its_own_language(database_url, mqtt_broker, mqtt_url, tmp_path):
     """A technician would have to put a translator between every meter and tonne."""
-    file = tmp_path / "registry.yaml"
-    file.write_text(REGISTRY, encoding="utf-8")
-    with connect(database_url) as conn:
-        import_registry(conn, read_files([file]), author="tester")
+    register(database_url, tmp_path, REGISTRY)
     metrics = Metrics(CollectorRegistry())
     runner = Runner(database_url, mqtt_url, "test-encodings", metrics, get_logger("test"))
     thread = threading.Thread(target=runner.run)

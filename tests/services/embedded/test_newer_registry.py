@@ -14,9 +14,7 @@ from services.embedded.chain import EmbeddedChain
 from services.intake.sparkplug import SparkplugNodes
 from services.logs import get_logger
 from services.metrics import Metrics
-from services.processing.registry_import import import_registry
-from services.registry.files import read_files
-from services.store.postgres.pool import connect
+from tests.registering import register
 
 START_MS = 1_772_323_200_000
 REGISTRY = """
@@ -32,19 +30,10 @@ METER = (
 )
 
 
-def registered(database_url, tmp_path, text):
-    """Import a registry file."""
-    file = tmp_path / "registry.yaml"
-    file.write_text(text, encoding="utf-8")
-    with connect(database_url) as connection:
-        planned = import_registry(connection, read_files([file]), author="tester")
-    assert not planned.refused, planned.results
-
-
 @pytest.fixture
 def chain(database_url, tmp_path):
     """`tonne run` between its two queues, with one meter."""
-    registered(database_url, tmp_path, REGISTRY)
+    register(database_url, tmp_path, REGISTRY)
     made = EmbeddedChain(
         database_url,
         Metrics(CollectorRegistry()),
@@ -84,7 +73,7 @@ def test_storing_goes_on_while_a_newer_registry_is_read(database_url, tmp_path, 
     for minute in range(3):
         chain.store(inbox(minute))
     before = chain.fleet
-    registered(database_url, tmp_path, REGISTRY + METER % "m-1" + METER % "m-3")
+    register(database_url, tmp_path, REGISTRY + METER % "m-1" + METER % "m-3")
     # as if the last look were a while ago
     monkeypatch.setattr(type(chain._watch), "due", lambda _: True)
     with psycopg.connect(database_url) as blocking:
@@ -117,7 +106,7 @@ def test_storing_goes_on_while_a_newer_registry_is_read(database_url, tmp_path, 
 def test_an_unknown_device_waits_for_the_newer_registry(database_url, tmp_path, chain):
     """The first message of a new meter would be refused, and sent again by hand."""
     chain.store(inbox(0))
-    registered(database_url, tmp_path, REGISTRY + METER % "m-1")
+    register(database_url, tmp_path, REGISTRY + METER % "m-1")
     chain.store(inbox(0, "m-1"))
     assert count(database_url, "m-1")[0] == 1
     assert "m-1" in chain.fleet.by_id
@@ -126,13 +115,13 @@ def test_an_unknown_device_waits_for_the_newer_registry(database_url, tmp_path, 
 def test_only_the_meter_that_changed_is_looked_up_again(database_url, tmp_path, chain):
     """A new rating of one meter would send the whole fleet to the database at once."""
     others = METER % "m-1" + METER % "m-3"
-    registered(database_url, tmp_path, REGISTRY + others)
+    register(database_url, tmp_path, REGISTRY + others)
     names = ("m-1", "m-2", "m-3")
     for minute in range(20):
         for name in names:
             chain.store(inbox(minute, name))
     before = chain.fleet
-    registered(database_url, tmp_path, (REGISTRY + others).replace("100000", "90000"))
+    register(database_url, tmp_path, (REGISTRY + others).replace("100000", "90000"))
     chain.idle()
     held = chain._version.store.state
     assert chain.fleet.by_id is before.by_id

@@ -11,9 +11,7 @@ from prometheus_client import CollectorRegistry
 from services.embedded.runner import Runner
 from services.logs import get_logger
 from services.metrics import Metrics
-from services.processing.registry_import import import_registry
-from services.registry.files import read_files
-from services.store.postgres.pool import connect
+from tests.registering import register
 
 REGISTRY = """
 sites:
@@ -39,14 +37,6 @@ def pipeline(database_url, mqtt_url):
     runner.stop()
     thread.join(timeout=90)
     assert not thread.is_alive()
-
-
-def _register(url, text, tmp_path):
-    file = tmp_path / "registry.yaml"
-    file.write_text(text, encoding="utf-8")
-    with connect(url) as conn:
-        planned = import_registry(conn, read_files([file]), author="tester")
-    assert not planned.refused, planned.results
 
 
 def _publish(mqtt_broker, payload, topic=TOPIC):
@@ -91,11 +81,11 @@ def test_a_template_is_heard_while_running_and_left_when_withdrawn(
     database_url, mqtt_broker, tmp_path, request
 ):
     """A fleet's own topics would need a restart to be heard, and be heard for ever after."""
-    _register(database_url, REGISTRY, tmp_path)
+    register(database_url, tmp_path, REGISTRY)
     request.getfixturevalue("pipeline")
-    _register(database_url, TOPICS % "true", tmp_path)
+    register(database_url, tmp_path, TOPICS % "true")
     assert _send_until_stored(database_url, mqtt_broker)
     _publish(mqtt_broker, "{")
     assert _count(database_url, "dead_letter WHERE device_id = 'inv-1'", 1) == 1
-    _register(database_url, TOPICS % "false", tmp_path)
+    register(database_url, tmp_path, TOPICS % "false")
     assert _unheard(database_url, mqtt_broker)

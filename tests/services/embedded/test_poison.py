@@ -16,10 +16,8 @@ from services.intake.sparkplug import SparkplugNodes
 from services.logs import get_logger
 from services.metrics import Metrics
 from services.processing import parts
-from services.processing.registry_import import import_registry
-from services.registry.files import read_files
-from services.store.postgres.pool import connect
 from services.store.postgres.sqlstates import Verdict, verdict
+from tests.registering import register
 from tests.services.poison import AWAY, COLLISIONS, REFUSALS, refuse
 
 DEVICES = tuple(f"m-{k}" for k in range(1, 6))
@@ -45,11 +43,7 @@ def metrics():
 @pytest.fixture
 def chain(database_url, tmp_path, metrics):
     """`tonne run` between its two queues, on a registry of five meters."""
-    file = tmp_path / "registry.yaml"
-    file.write_text(REGISTRY + "".join(DEVICE % name for name in DEVICES), encoding="utf-8")
-    with connect(database_url) as connection:
-        planned = import_registry(connection, read_files([file]), author="tester")
-    assert not planned.refused, planned.results
+    register(database_url, tmp_path, REGISTRY + "".join(DEVICE % name for name in DEVICES))
     made = EmbeddedChain(
         database_url, metrics, get_logger("test"), threading.Event(), SparkplugNodes(Rules())
     )

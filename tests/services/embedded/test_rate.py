@@ -17,9 +17,7 @@ from services.intake.receipts import Receipts
 from services.intake.sparkplug import SparkplugNodes
 from services.logs import get_logger
 from services.metrics import Metrics
-from services.processing.registry_import import import_registry
-from services.registry.files import read_files
-from services.store.postgres.pool import connect
+from tests.registering import register
 
 START_MS = 1_772_323_200_000
 MOST = 4_000
@@ -40,11 +38,7 @@ def metrics():
 @pytest.fixture
 def chain(database_url, tmp_path, metrics):
     """`tonne run` between its two queues; a principal's dead letters have 100 kB a day."""
-    file = tmp_path / "registry.yaml"
-    file.write_text(REGISTRY, encoding="utf-8")
-    with connect(database_url) as connection:
-        planned = import_registry(connection, read_files([file]), author="tester")
-    assert not planned.refused, planned.results
+    register(database_url, tmp_path, REGISTRY)
     opened(database_url, metrics).close()
     # what it heard last was a moment ago, so that next to nothing waited for it
     made = opened(database_url, metrics)

@@ -47,15 +47,29 @@ def with_buses(url, home):
     return signers(url, home)
 
 
-def verified(url, who, begin="2026-03-02", end="2026-03-03", project="pv", *, sample=False):
-    """Close, submit and verify a day; draw its sample where that is asked for."""
+def submitted(url, who, begin="2026-03-02", end="2026-03-03", project="pv"):
+    """Close and submit a day."""
     with issuer(url) as conn:
         name = close_period(conn, project, plant.us(begin), plant.us(end), "test").statement
         life.submit(conn, name, who["operator"])
+    return name
+
+
+def verified(url, who, *day, sample=False, **more):
+    """Verify a day that is submitted; draw its sample where that is asked for."""
+    name = submitted(url, who, *day, **more)
+    with issuer(url) as conn:
         if sample:
             life.sample(conn, name, who["verifier"], Size())
         life.verify(conn, name, who["verifier"], concluded("unmodified"))
     return name
+
+
+def issued(url, home, **more):
+    """Seal three days of two inverters, and issue one of them; return the signers and its name."""
+    who = quarter_hours(url, home)
+    seal_now(url, who)
+    return who, issue(url, who, **more)
 
 
 def issue(url, who, *day, **more):

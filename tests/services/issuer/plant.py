@@ -7,12 +7,11 @@ from ingest.model import NULL, Frame
 from mrv import factors
 from mrv.calendar import instant_us
 from services.processing.commit import Store
-from services.processing.registry_import import import_registry
-from services.registry.files import read_files
 from services.settle import Plan
 from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.pool import connect
 from services.store.registry import load as registry
+from tests import registering
 
 ZONE = "Asia/Ho_Chi_Minh"
 MINUTE_US = 60_000_000
@@ -86,11 +85,7 @@ def us(text):
 
 def register(url, folder, text=REGISTRY):
     """Import the registry."""
-    file = folder / "registry.yaml"
-    file.write_text(text, encoding="utf-8")
-    with connect(url) as conn:
-        planned = import_registry(conn, read_files([file]), author="test")
-    assert not planned.refused, [r.messages for r in planned.results]
+    registering.register(url, folder, text)
 
 
 def store_of(conn):

@@ -14,14 +14,13 @@ from services.issuer import keys
 from services.issuer.acceptances import DEBT, FACTORS
 from services.issuer.pack import export
 from services.issuer.same_series import CLAUSE
-from services.processing.registry_import import import_registry
-from services.registry.files import read_files
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys
 from services.store.statements import statements
 from tests.invoked import tonne
 from tests.mrv.packs import SIGNERS
 from tests.planted import planted
+from tests.registering import imported
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
 
@@ -40,8 +39,7 @@ acceptances:
 def _import(url, folder, text, name="more"):
     file = folder / f"{name}.yaml"
     file.write_text(text, encoding="utf-8")
-    with connect(url) as conn:
-        planned = import_registry(conn, read_files([file]), author="owner")
+    planned = imported(url, file, author="owner")
     return "\n".join(m for r in planned.results for m in r.messages) if planned.refused else ""
 
 

@@ -13,11 +13,9 @@ from mrv.packs.reader import read_pack
 from mrv.verify import verify
 from services.issuer import transitions as life
 from services.issuer.pack import export
-from services.processing.registry_import import import_registry
 from services.registry.document import to_yaml
-from services.registry.files import read_files
-from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import load_registry
+from tests import registering
 from tests.opinions import concluded
 from tests.planted import planted
 from tests.services.issuer import logged, plant
@@ -38,11 +36,8 @@ def _us(day):
 
 
 def _imported(url, folder, text):
-    file = folder / "zoned.yaml"
-    file.write_text(text, encoding="utf-8")
-    with connect(url) as conn:
-        planned = import_registry(conn, read_files([file]), author="test")
-    return [text for one in planned.results for text in one.messages if one.result == "error"]
+    results = registering.told(url, folder, text).results
+    return [text for one in results for text in one.messages if one.result == "error"]
 
 
 def _verified(conn, who, name):

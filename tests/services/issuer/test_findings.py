@@ -33,11 +33,7 @@ from tests.services.issuer.sealed import close_period
 def _submitted(url, home):
     """Signers of a plant with readings, and a submitted statement."""
     who = logged.quarter_hours(url, home)
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
-        day = plant.us("2026-03-01"), plant.us("2026-03-02")
-        name = close_period(conn, "pv", *day, "test").statement
-        life.submit(conn, name, who["operator"])
-    return who, name
+    return who, logged.submitted(url, who, "2026-03-01", "2026-03-02")
 
 
 @pytest.fixture

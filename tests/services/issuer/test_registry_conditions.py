@@ -11,11 +11,10 @@ from services.cli.main import main
 from services.issuer.close import supersede
 from services.issuer.pack import export
 from services.issuer.registry_conditions import rated_powers
-from services.processing.registry_import import import_registry
 from services.registry.entries import Rating
-from services.registry.files import read_files
 from services.store.postgres.pool import connect
 from services.store.statements import statements
+from tests import registering
 from tests.planted import planted
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
@@ -32,10 +31,7 @@ def url(database_url, tmp_path):
 
 def _import(url, folder, text):
     """Import a registry as a person would; what it says of each row, whether it was refused."""
-    file = folder / "registry.yaml"
-    file.write_text(text, encoding="utf-8")
-    with connect(url) as conn:
-        planned = import_registry(conn, read_files([file]), author="owner")
+    planned = registering.told(url, folder, text, "owner")
     return planned.refused, "\n".join(m for r in planned.results for m in r.messages)
 
 

@@ -17,19 +17,14 @@ from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from tests.invoked import tonne
 from tests.planted import planted
-from tests.services.issuer import logged, plant
-from tests.services.issuer.sealed import close_period
+from tests.services.issuer import logged
 
 SIZE = Size(2, 3)
 
 
 def _submitted(url, home):
     who = logged.quarter_hours(url, home)
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
-        span = plant.us("2026-03-01"), plant.us("2026-03-04")
-        name = close_period(conn, "pv", *span, "test").statement
-        life.submit(conn, name, who["operator"])
-    return who, name
+    return who, logged.submitted(url, who, "2026-03-01", "2026-03-04")
 
 
 @pytest.fixture

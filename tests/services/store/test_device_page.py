@@ -6,13 +6,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from services.processing.registry_import import import_registry
 from services.processing.silence_rates import refresh
-from services.registry.files import read_files
 from services.store.postgres.pool import connect
 from services.store.views.device_page import device_page
 from services.store.views.silence_causes import TO_DO
 from tests.invoked import tonne
+from tests.registering import imported
 from tests.services.store import placed
 
 CATALOG = Path(__file__).parents[3] / "deploy/catalog/haiphong"
@@ -115,9 +114,7 @@ def test_the_command_shows_what_was_metered(conn, database_url, monkeypatch):
 
 def test_a_silent_fuel_meter_costs_the_highest_plausible_value(database_url):
     """Fuel that nobody meters would be a gain, and the dearest silences sort last."""
-    with connect(database_url) as conn:
-        planned = import_registry(conn, read_files([CATALOG]), author="test")
-        assert not planned.refused
+    assert not imported(database_url, CATALOG).refused
     with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
         assert refresh(conn)
         assert not refresh(conn)  # nothing changed

@@ -1,5 +1,7 @@
 """Limits of a device: kept with their history, refused where they contradict, judged again."""
 
+from functools import partial
+
 import numpy as np
 import psycopg
 import pytest
@@ -16,6 +18,7 @@ from services.settle import Plan
 from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import load_registry
 from services.store.registry.load import load_fleet, load_projects
+from tests import registering
 from tests.services.stored_power import commit
 
 BASE = """
@@ -46,14 +49,7 @@ HOUR_US = 3_600_000_000
 @pytest.fixture
 def load(database_url, tmp_path):
     """Import a registry text; return what was done."""
-
-    def run(text, author="tester"):
-        file = tmp_path / "registry.yaml"
-        file.write_text(text, encoding="utf-8")
-        with connect(database_url) as conn:
-            return import_registry(conn, read_files([file]), author=author)
-
-    return run
+    return partial(registering.told, database_url, tmp_path)
 
 
 def _flags(url):

@@ -9,8 +9,6 @@ import pytest
 from ingest.errors import RegistryError
 from mrv import factors
 from services.intake.registry_watch import Plans
-from services.processing.registry_import import import_registry
-from services.registry.files import read_files
 from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import load_registry
 from services.store.registry.load import (
@@ -21,6 +19,7 @@ from services.store.registry.load import (
     registry_version,
 )
 from tests.invoked import tonne as invoke
+from tests.registering import imported
 
 DEMO = Path("deploy/catalog/demo.yaml")
 
@@ -32,11 +31,6 @@ def tonne(database_url, monkeypatch):
     return invoke
 
 
-def _import(url, *paths, **options):
-    with connect(url) as conn:
-        return import_registry(conn, read_files(paths), author="tester", **options)
-
-
 def _version(url):
     with connect(url) as conn:
         return registry_version(conn)
@@ -44,15 +38,15 @@ def _version(url):
 
 def test_importing_again_changes_nothing(database_url):
     """Each deploy would make the pipeline load the fleet and make its rows again."""
-    first = _import(database_url, DEMO)
+    first = imported(database_url, DEMO)
     assert {r.result for r in first.results} == {"created"}
-    assert {r.result for r in _import(database_url, DEMO).results} == {"unchanged"}
+    assert {r.result for r in imported(database_url, DEMO).results} == {"unchanged"}
     assert _version(database_url) == 1
 
 
 def test_a_dry_run_writes_nothing(database_url):
     """Trying a file out would already change the fleet."""
-    assert not _import(database_url, DEMO, dry_run=True).refused
+    assert not imported(database_url, DEMO, dry_run=True).refused
     with connect(database_url) as conn:
         assert load_registry(conn).entries == {}
 
@@ -61,7 +55,7 @@ def test_one_wrong_row_stops_all(database_url, tmp_path):
     """Half a fleet would be registered, and nobody would know which half."""
     file = tmp_path / "r.yaml"
     file.write_text(DEMO.read_text(encoding="utf-8").replace("class: vehicle", "class: horse", 1))
-    planned = _import(database_url, file)
+    planned = imported(database_url, file)
     assert [r.id for r in planned.results if r.result == "error"][0] == "cb-bus-1"  # noqa: RUF015
     assert _version(database_url) == 0
 
@@ -102,7 +96,7 @@ def test_the_pipeline_sees_the_fleet(database_url, tmp_path):
     file = tmp_path / "r.yaml"
     text = DEMO.read_text(encoding="utf-8")
     file.write_text(text.replace("    serial: NCK-0001\n", "    serial: NCK-0001\n" + swap))
-    _import(database_url, file)
+    imported(database_url, file)
     with connect(database_url) as conn:
         fleet = load_fleet(conn)
         projects = {p.id: p for p in load_projects(conn)}
@@ -126,18 +120,18 @@ def test_the_pipeline_sees_the_fleet(database_url, tmp_path):
 
 def test_an_import_says_who_changed_what(database_url, tmp_path):
     """An auditor could not see when a rated power was raised, and by whom."""
-    _import(database_url, DEMO)
+    imported(database_url, DEMO)
     file = tmp_path / "r.yaml"
     file.write_text(
         DEMO.read_text(encoding="utf-8").replace("rated_power_w: 50000", "rated_power_w: 60000")
     )
-    results = _import(database_url, file).results
+    results = imported(database_url, file).results
     assert [r.id for r in results if r.result == "updated"] == ["nck-inv-3"]
     with connect(database_url) as conn:
         author, changes = conn.execute(
             "SELECT author, changes FROM registry_version WHERE version = 2"
         ).fetchone()
-    assert author == "tester"
+    assert author == "test"
     assert [
         (c["id"], c["before"]["rated_power_w"], c["after"]["rated_power_w"]) for c in changes
     ] == [("nck-inv-3", 50_000, 60_000)]
@@ -145,7 +139,7 @@ def test_an_import_says_who_changed_what(database_url, tmp_path):
 
 def test_a_device_moves_between_projects_in_one_import(database_url, tmp_path):
     """A correction would need two imports, with a gap in between."""
-    _import(database_url, DEMO)
+    imported(database_url, DEMO)
     move = "      - {device: nck-inv-3, role: generation, case: 1}\n"
     text = DEMO.read_text(encoding="utf-8").replace(move, "").replace("{count: 568", "{count: 450")
     text = text.replace(
@@ -154,14 +148,14 @@ def test_a_device_moves_between_projects_in_one_import(database_url, tmp_path):
     )
     file = tmp_path / "r.yaml"
     file.write_text(text)
-    results = _import(database_url, file).results
+    results = imported(database_url, file).results
     assert [r.id for r in results if r.result == "updated"] == ["nrel-pv", "nck-pv"]
 
 
 def test_imports_at_once_do_not_overlap(database_url):
     """Two operators would write halves of two registries."""
     with ThreadPoolExecutor(3) as pool:
-        plans = list(pool.map(lambda _: _import(database_url, DEMO), range(3)))
+        plans = list(pool.map(lambda _: imported(database_url, DEMO), range(3)))
     created = sum(p.results[0].result == "created" for p in plans)
     assert (created, _version(database_url)) == (1, 1)
 
@@ -172,8 +166,7 @@ def test_what_changed_is_read_and_all_else_is_as_it_was(database_url, tmp_path):
 
     def load(text):
         file.write_text(text, encoding="utf-8")
-        with connect(database_url) as conn:
-            assert not import_registry(conn, read_files([file]), author="test").refused
+        assert not imported(database_url, file).refused
 
     load(_PLANT.format(power=50_000, first="inv-1"))
     plans = Plans(factors.load())

@@ -19,6 +19,7 @@ from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import load_registry
 from tests.invoked import tonne
+from tests.registering import imported
 
 TOPIC = "tonne/v1/c1/telemetry"
 RECEIVED_US = 1_767_225_700_000_000
@@ -95,8 +96,7 @@ def registered(database_url, tmp_path):
         f"      meter_keys: [{{from: 2020-01-01T00:00:00Z, key: '{items[0].key}'}}]}}\n"
         f"  - {head}, id: c2, rated_power_w: 22000}}\n"
     )
-    with connect(database_url) as conn:
-        assert not import_registry(conn, read_files([file]), author="tester").refused
+    assert not imported(database_url, file).refused
     with psycopg.connect(database_url, autocommit=True) as conn:
         for number, device in enumerate(("c1", "c2")):
             conn.execute(

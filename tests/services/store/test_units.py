@@ -12,7 +12,7 @@ from services.store.postgres.pool import connect
 from services.store.statements.units import UnitEvent, balances, enter, events
 from tests.fix_timescale import _fresh
 from tests.invoked import tonne
-from tests.services.issuer import logged, plant
+from tests.services.issuer import logged
 
 CREDITED, VINTAGE = 12, 2026
 STATES = ("issued", "first transferred", "transferred", "cancelled", "retired")
@@ -23,12 +23,7 @@ DAY = date(2026, 6, 1)
 def issued(timescale, migrated_template, tmp_path_factory):
     """Return a database and an issued statement in it, of some whole tonnes."""
     for url in _fresh(timescale, migrated_template):
-        home = tmp_path_factory.mktemp("units")
-        plant.register(url, home)
-        plant.fill_pv(url, minutes=15)
-        who = logged.signers(url, home)
-        logged.seal_now(url, who)
-        name = logged.issue(url, who)
+        _, name = logged.issued(url, tmp_path_factory.mktemp("units"))
         with connect(url, autocommit=True) as conn, conn.transaction():
             # a day of the plant credits no whole tonne
             conn.execute("SET LOCAL session_replication_role = replica")

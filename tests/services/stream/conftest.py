@@ -7,11 +7,9 @@ from prometheus_client import CollectorRegistry
 
 from services.logs import get_logger
 from services.metrics import Metrics
-from services.processing.registry_import import import_registry
-from services.registry.files import read_files
-from services.store.postgres.pool import connect
 from services.store.stream.topic_source import Source
 from services.stream.chain import StreamChain
+from tests import registering
 from tests.services.stream.records import DEVICE, REGISTRY, TOPIC, DeadTopic
 
 
@@ -20,11 +18,8 @@ def register(database_url, tmp_path):
     """Import a registry of the devices named."""
 
     def devices(*names):
-        file = tmp_path / "registry.yaml"
-        file.write_text(REGISTRY + "".join(DEVICE % name for name in names), encoding="utf-8")
-        with connect(database_url) as connection:
-            planned = import_registry(connection, read_files([file]), author="tester")
-        assert not planned.refused, planned.results
+        text = REGISTRY + "".join(DEVICE % name for name in names)
+        registering.register(database_url, tmp_path, text)
 
     devices("m-1")
     return devices

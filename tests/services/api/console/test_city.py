@@ -23,6 +23,7 @@ from services.store.registry import sewers
 from services.store.registry.entries_from_rows import load_registry
 from tests.fix_node import installed
 from tests.invoked import tonne
+from tests.registering import imported
 from tests.services.api.console.test_browser import shut_out, sign_in
 from tests.services.api.console.test_pages import foreign_parts, get, session
 
@@ -40,8 +41,7 @@ STREETS = "/console/en/sewers?bbox=106.6545,20.8485,106.6690,20.8545"
 @pytest.fixture(scope="module")
 def city(served):
     """Register the catalog of Hai Phong and its sewers beside the plant."""
-    with connect(served.database_url) as conn:
-        planned = import_registry(conn, read_files([CATALOG]), author="test")
+    planned = imported(served.database_url, CATALOG)
     assert not planned.refused, [r.messages for r in planned.results]
     network = read(sorted((CATALOG / "sewers").iterdir()))
     with connect(served.database_url, autocommit=True) as conn:

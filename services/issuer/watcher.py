@@ -224,9 +224,10 @@ class Watcher:
         try:
             with self._connected() as conn:
                 conn.execute(_LONG)
-                silence_rates.refresh(conn)
                 if made := gauges.refresh_days(conn):
-                    self._log.debug("days added up", chunks=made)
+                    self._log.debug("days added up", devices=made)
+                began_s = time.monotonic()  # days cost what changed, however large the fleet
+                silence_rates.refresh(conn)
                 seen = pv_outlook.refresh(conn)
                 if seen.skies or seen.trends:
                     self._log.debug("PV looked at", skies=seen.skies, trends=seen.trends)

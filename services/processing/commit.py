@@ -55,7 +55,7 @@ from services.store.postgres.binary_copy import Words
 from services.store.postgres.timestamps import FAR_US
 from services.store.statements import sealed_days as seals
 from services.store.statements.sealed_days import YOUNG_US
-from services.store.timeseries import arrivals
+from services.store.timeseries import arrivals, day_marks
 from services.store.timeseries import interval_rows as derived
 from services.store.timeseries import register_checkpoints as marks
 from services.store.timeseries import remake_requests as requests
@@ -350,11 +350,14 @@ class Store:
             self._backlog.load(cursor, missing)
 
     def _write_derived(self, cursor: Cursor, settled: Settled, out: Committed) -> None:
-        for part, fresh in ((settled.fresh, True), (settled.open, False)):
-            derived.write_intervals(cursor, self.ids, part.intervals, fresh=fresh)
-            derived.write_emissions(cursor, self.ids, self._words, part.emissions, fresh=fresh)
-            out.rows["interval_quantity"] += len(part.intervals)
-            out.rows["interval_emission"] += len(part.emissions)
+        both = ((settled.fresh, True), (settled.open, False))
+        rows = [(r.device, r.start_us) for p, _ in both for r in (p.intervals, p.emissions)]
+        with day_marks.noted(cursor, self.plan.fleet, rows):
+            for part, fresh in both:
+                derived.write_intervals(cursor, self.ids, part.intervals, fresh=fresh)
+                derived.write_emissions(cursor, self.ids, self._words, part.emissions, fresh=fresh)
+                out.rows["interval_quantity"] += len(part.intervals)
+                out.rows["interval_emission"] += len(part.emissions)
 
     def _settle_stations(
         self,

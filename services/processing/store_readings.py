@@ -22,7 +22,7 @@ from services.processing.rejudge import Changed
 from services.store.archive import archived_readings as cold
 from services.store.postgres.binary_copy import Words
 from services.store.postgres.timestamps import FAR_US, stamp
-from services.store.timeseries import readings
+from services.store.timeseries import day_marks, readings
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +103,7 @@ def store_readings(
         out.rows[f"reading_{frame.class_id}"] += len(frame)
     stored = list(fresh)
     changed = _merge(cursor, fleet, ids, [f for f in others if len(f)], out, touched, stored)
+    day_marks.note(cursor, fleet, stored)
     return Arrived(fresh, changed, touched, stored)
 
 

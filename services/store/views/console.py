@@ -102,7 +102,7 @@ def project_sums(conn: Connection, project: str | None = None) -> list[ProjectSu
     """Return projects by id, or one."""
     rows = conn.execute(
         "SELECT p.id, p.name, p.methodology, p.version, p.action, p.timezone, p.crediting_from,"
-        " p.crediting_to, p.expected, held.sites, held.devices, made.first, made.last,"
+        " p.crediting_to, p.expected, held.sites, held.devices, span.first, span.last,"
         " made.reduction_ug, made.month_ug, coalesce(issued.t, 0), now.counted, now.state,"
         " now.silent_since, now.missed_t, now.expected_to_date_t, now.today"
         " FROM project p JOIN v_project_state now ON now.project_id = p.id"
@@ -110,10 +110,12 @@ def project_sums(conn: Connection, project: str | None = None) -> list[ProjectSu
         "   count(DISTINCT d.id) AS devices FROM project_device m"
         "   JOIN device d ON d.id = m.device_id JOIN site s ON s.id = d.site"
         "   WHERE m.project_id = p.id) held"
-        " LEFT JOIN LATERAL (SELECT min(time) AS first, max(time) AS last,"
-        "   sum(reduction_ug) AS reduction_ug,"
-        "   sum(reduction_ug) FILTER (WHERE time >= now.month_begins) AS month_ug"
-        "   FROM v_account_interval WHERE project_id = p.id) made ON true"
+        " LEFT JOIN LATERAL (SELECT min(start) AS first, max(start) AS last"
+        "   FROM interval_emission WHERE project_id = p.id) span ON true"
+        " LEFT JOIN (SELECT project_id, sum(reduction_ug) AS reduction_ug, sum(reduction_ug)"
+        "   FILTER (WHERE day > tonne_clock(timezone, now())::date - 30) AS month_ug"
+        "   FROM v_account_day WHERE %(id)s::text IS NULL OR project_id = %(id)s"
+        "   GROUP BY project_id) made ON made.project_id = p.id"
         " LEFT JOIN LATERAL (SELECT sum(s.credit_t)::bigint AS t FROM claim c"
         "   JOIN statement s ON s.id = c.statement_id WHERE c.project_id = p.id) issued ON true"
         " WHERE %(id)s::text IS NULL OR p.id = %(id)s ORDER BY p.id",
@@ -122,22 +124,8 @@ def project_sums(conn: Connection, project: str | None = None) -> list[ProjectSu
     return [ProjectSums(*(*row[:9], tuple(row[9]), *row[10:])) for row in rows]
 
 
-def emission_days(
-    conn: Connection, project: str, timezone: str, first: date, end: date
-) -> list[EmissionDay]:
-    """Return a project's local days in [first, end) of which anything is stored."""
-    rows = conn.execute(
-        "SELECT tonne_clock(%(zone)s, time)::date AS day, sum(baseline_ug), sum(project_ug),"
-        " sum(leakage_ug), sum(reduction_ug) FROM v_account_interval"
-        " WHERE project_id = %(project)s AND time >= tonne_clock(%(zone)s, %(first)s::timestamp)"
-        " AND time < tonne_clock(%(zone)s, %(end)s::timestamp) GROUP BY day ORDER BY day",
-        {"zone": timezone, "project": project, "first": first, "end": end},
-    )
-    return [EmissionDay(day, *map(int, sums)) for day, *sums in rows]
-
-
 def account_days(conn: Connection, project: str, first: date, end: date) -> list[EmissionDay]:
-    """Return a project's local days in [first, end) as they were last added up."""
+    """Return a project's local days in [first, end) of which anything is stored."""
     rows = conn.execute(
         "SELECT day, baseline_ug, project_ug, leakage_ug, reduction_ug FROM v_account_day"
         " WHERE project_id = %s AND day >= %s AND day < %s ORDER BY day",

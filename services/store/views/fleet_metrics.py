@@ -121,10 +121,9 @@ def refresh_today(conn: Connection) -> None:
 
 def refresh_days(conn: Connection) -> int:
     """
-    Add up the days that dashboards read; returns how many chunks were looked through.
+    Add up the days that changed; returns of how many devices.
 
-    One transaction each minute's worth, so that what was done stays done: a large chunk is
-    added up some days at a time, over several of them.
+    One transaction each minute's worth, so that what was done stays done.
     """
     made = 0
     while True:

@@ -27,19 +27,19 @@ _OF_YEAR = (
     "start >= tonne_clock(timezone, make_date(%(year)s, 1, 1)::timestamp)"
     " AND start < tonne_clock(timezone, make_date(%(year)s + 1, 1, 1)::timestamp)"
 )
-_PROJECTS = f"""
+_PROJECTS = """
 WITH live AS (
-    SELECT project_id, sum(reduction_ug) AS reduction_ug
-    FROM v_account_interval JOIN project ON project.id = project_id
-    WHERE {_OF_YEAR.replace("start", "time")} GROUP BY project_id
+    SELECT project_id, sum(reduction_ug) AS reduction_ug FROM v_account_day
+    WHERE day >= make_date(%(year)s, 1, 1) AND day < make_date(%(year)s + 1, 1, 1)
+    GROUP BY project_id
 ), issued AS (
     SELECT c.project_id, sum((v.vintage ->> 'credited_t')::numeric) AS credit_t,
            bool_or(EXISTS (SELECT FROM jsonb_array_elements(
-               s.document #> '{{credentialSubject,factors}}') f WHERE (f ->> 'provisional')::boolean
+               s.document #> '{credentialSubject,factors}') f WHERE (f ->> 'provisional')::boolean
            )) AS provisional
     FROM claim c JOIN statement s ON s.id = c.statement_id
     CROSS JOIN LATERAL jsonb_array_elements(
-        s.document #> '{{credentialSubject,credited,vintages}}') AS v (vintage)
+        s.document #> '{credentialSubject,credited,vintages}') AS v (vintage)
     WHERE (v.vintage ->> 'year')::integer = %(year)s GROUP BY c.project_id
 )
 SELECT p.id, p.name, p.system, p.action, p.methodology || ' ' || p.version,

@@ -100,11 +100,12 @@ def send(url, device, times_us, **columns):
         store = store_of(conn)
         index = store.plan.fleet.by_id[device]
         class_id = store.plan.fleet.devices[index].class_id
-        frame = _frame(class_id, index, np.asarray(times_us, dtype=np.int64), columns)
-        store.commit(conn, [frame], [], Letters([], [], [], [], 0))
+        readings = frame(class_id, index, np.asarray(times_us, dtype=np.int64), **columns)
+        store.commit(conn, [readings], [], Letters([], [], [], [], 0))
 
 
-def _frame(class_id, index, times_us, given):
+def frame(class_id, index, times_us, **given):
+    """Readings of a device, or of as many as there are times, by index in the fleet."""
     n = len(times_us)
     columns = {}
     for channel in classes.load()[class_id].channels.values():

@@ -63,7 +63,7 @@ def late(url, day, hours, arrived_us):
         store = plant.store_of(conn)
         index = store.plan.fleet.by_id["inv-1"]
         rows = {"active_power_w": np.full(len(times), 1.0)}
-        frame = plant._frame("pv_inverter", index, times, rows)
+        frame = plant.frame("pv_inverter", index, times, **rows)
         store.commit(conn, [frame], [], Letters([], [], [], [], arrived_us))
         store.commit(conn, [frame], [], Letters([], [], [], [], arrived_us + HOUR_US))  # again
 

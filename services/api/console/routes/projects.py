@@ -144,7 +144,7 @@ def _of_year(conn: Connection, sums: ProjectSums, first: date) -> ProjectRow:
 
 def _of_month(conn: Connection, sums: ProjectSums, first: date) -> ProjectRow:
     name, zone, end = sums.id, sums.timezone, _following(first)
-    emissions = console.emission_days(conn, name, zone, first, end)
+    emissions = console.account_days(conn, name, first, end)
     coverage = console.coverage_days(conn, name, zone, _pairs(conn, name), first, end)
     expected = console.expected_days(conn, name, zone, first, end)
     held = {one.day: one for one in emissions}

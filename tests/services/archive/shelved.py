@@ -69,6 +69,6 @@ def send(url, device, times_us, **columns):
         store = plant.store_of(conn)
         index = store.plan.fleet.by_id[device]
         class_id = store.plan.fleet.devices[index].class_id
-        frame = plant._frame(class_id, index, np.asarray(times_us, dtype=np.int64), columns)
+        frame = plant.frame(class_id, index, np.asarray(times_us, dtype=np.int64), **columns)
         letters = Letters([f"tonne/v1/{device}/telemetry"], [b"{}"], [None], [False], logged.NOW)
         return store.commit(conn, [frame], [], letters)

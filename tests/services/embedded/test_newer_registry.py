@@ -77,7 +77,7 @@ def test_storing_goes_on_while_a_newer_registry_is_read(database_url, tmp_path, 
     # as if the last look were a while ago
     monkeypatch.setattr(type(chain._watch), "due", lambda _: True)
     with psycopg.connect(database_url) as blocking:
-        blocking.execute("LOCK TABLE device IN ACCESS EXCLUSIVE MODE")
+        blocking.execute("LOCK TABLE device_quality IN ACCESS EXCLUSIVE MODE")
         for minute in range(3, 40):
             chain.store(inbox(minute))
         assert chain.fleet is before

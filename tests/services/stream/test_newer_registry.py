@@ -47,7 +47,7 @@ def test_storing_goes_on_while_a_newer_registry_is_read(
     worker.store(0, [record(0, [0])])
     before = _newer_registry(worker, register, monkeypatch)
     with psycopg.connect(database_url) as blocking:
-        blocking.execute("LOCK TABLE device IN ACCESS EXCLUSIVE MODE")
+        blocking.execute("LOCK TABLE device_quality IN ACCESS EXCLUSIVE MODE")
         for k in range(1, 20):
             worker.store(0, [record(k, [k])])
             worker.look()

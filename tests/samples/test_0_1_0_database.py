@@ -15,8 +15,7 @@ from tests.samples.test_0_1_0_packs import REDUCTIONS
 
 pytestmark = pytest.mark.integration
 DATA = SAMPLE / "database" / "data.copy.xz"
-# what `tonne migrate` itself keeps: which of its files were applied
-# of the update itself, and what days had been added up: marks of days are kept in place of it
+# what `tonne migrate` itself keeps, and what days had been added up: marks of days are in its place
 OWN = {"schema_migration", "day_clock", "day_made"}
 # the figures that statements and dashboards stand on; never to be taken out of the comparison
 FIGURES = {

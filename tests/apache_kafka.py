@@ -31,20 +31,12 @@ _CLASSES = "classes.jsa"
 
 
 class Quick(ApacheKafka):
-    """
-    A broker that begins with the empty data folder and the classes in `made`.
-
-    While nothing happens it writes nothing, where Kafka's own setting is twice a second.
-    """
+    """A broker that begins with the empty data folder and the classes in `made`."""
 
     def __init__(self, home: Path, made: Path) -> None:
         assert APACHE is not None
         super().__init__(give_ports(home, "kafka", "kafka-controller"), APACHE)
         self._made = made
-
-    def settings(self, port: int) -> str:
-        """Return what stands in `server.properties`."""
-        return super().settings(port) + "metadata.max.idle.interval.ms=0\n"
 
     def _environment(self) -> list[str]:
         return with_options(super()._environment(), options(self._made))

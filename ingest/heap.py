@@ -3,7 +3,7 @@ The C library's heap: what freed arrays held stays with the process for the next
 
 A process that goes through a month of readings makes and frees arrays of the same few sizes
 thousands of times.  glibc gives each large one back to the kernel, which has to clear the pages
-of the next: a third of the time of `tonne verify`.  For processes that end with their work; one
+of the next: a quarter of the time of `tonne verify`.  For processes that end with their work; one
 that runs for years gives back what a busy hour took.
 Source: mallopt(3), M_MMAP_THRESHOLD and M_TRIM_THRESHOLD.
 """

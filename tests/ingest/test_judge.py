@@ -116,6 +116,38 @@ def test_a_frozen_register_of_a_working_inverter_is_found():
         assert _marked(judge(device, frame), "frozen_register") == expected
 
 
+def _whole(devices, index, time_us, power):
+    """Power that a test found to stand still: (device, time) of each mark."""
+    frame = replace(_frame(time_us, "energy_meter", active_power_w=power), device=index)
+    checks = Checks(Fleet(devices))
+    flags = judge_frames(checks, Watched(len(devices)), [frame], whole=True).flags
+    of = flags.test == TESTS.index("flat_line")
+    return set(zip(flags.device[of].tolist(), flags.time_us[of].tolist(), strict=True))
+
+
+def test_a_standstill_is_found_alone_and_among_others():
+    """One device's history is looked at in halves of the time first, which many's is not."""
+    random = np.random.default_rng(5)
+    devices = [Device(f"m-{i}", "s", "energy_meter", rated_power_w=1_000) for i in (1, 2)]
+    found = 0
+    for _ in range(60):
+        n = int(random.integers(200, 400))
+        time_us = np.cumsum(random.choice([1, 10, 15, 15, 60], n)) * MINUTE_US
+        power = 300 + random.random(n)
+        begin, long = int(random.integers(0, 150)), int(random.integers(20, 90))
+        power[begin : begin + long] = 400.0
+        alone = _whole(devices, np.zeros(n, dtype=np.int32), time_us, power)
+        both = _whole(
+            devices,
+            np.repeat(np.arange(2, dtype=np.int32), n),
+            np.tile(time_us, 2),
+            np.tile(power, 2),
+        )
+        assert {us for _, us in alone} == {us for device, us in both if device == 0}
+        found += bool(alone)
+    assert 10 < found < 50
+
+
 @pytest.mark.parametrize(("scale", "days"), [(1e-3, 3), (1e-2, 3), (1e-1, 10), (1.0, None)])
 def test_a_power_in_another_unit_is_found(scale, days):
     """Every value would be within bounds, and a tenth or a thousandth of the truth."""

@@ -85,6 +85,7 @@ def above(
     least_deg : float
         [deg]
     """
+    # above night the hours around noon are taken for light, which one place's heights need not be
     if least_deg <= NIGHT_DEG and len(time_us) and _one_place(latitude, longitude):
         first = int(time_us.min()) // INTERVAL_US
         if int(time_us.max()) // INTERVAL_US - first < len(time_us):

@@ -6,7 +6,7 @@ import pytest
 from ingest.classes import QUANTITY_INDEX
 from ingest.model import Device, Fleet
 from ingest.pipeline import Bounds
-from ingest.sun import elevation_deg, lit
+from ingest.sun import NIGHT_DEG, above, elevation_deg, lit
 
 # Hai Phong, Golden in Colorado, Tromso, Ushuaia, the equator at the date line
 PLACES = [(20.86, 106.68), (39.74, -105.17), (69.65, 18.96), (-54.8, -68.3), (0.0, 180.0)]
@@ -67,3 +67,16 @@ def test_light_of_one_place_is_that_of_many():
         both = bounds.light(device, np.full(2 * n, quantity), np.tile(interval, 2))
         assert alone.tolist() == both[:n].tolist()
         assert n == 0 or (alone.any() and not alone.all())
+
+
+@pytest.mark.parametrize("least_deg", [NIGHT_DEG, 0.0])
+@pytest.mark.parametrize("place", PLACES)
+def test_a_place_that_stands_once_has_the_sun_of_one_that_is_repeated(place, least_deg):
+    """A verifier would mark other readings than the close did."""
+    random = np.random.default_rng(3)
+    times = np.sort(random.integers(1_766_000_000, 1_767_500_000, 4_000)) * 1_000_000
+    once = [np.broadcast_to(np.float64(one), times.shape) for one in place]
+    repeated = [np.full(times.shape, one) for one in place]
+    np.testing.assert_array_equal(
+        above(times, *once, least_deg), above(times, *repeated, least_deg)
+    )

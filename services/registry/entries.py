@@ -202,7 +202,7 @@ class Project:
     holds the versions of its monitoring plan; None says that the file does not speak
     of it.  `boundary` names the meters of its sites that do not serve it, with reasons;
     `laboratory` holds what laboratories found, which is never changed; `documents` names
-    what each parameter that was fixed ex ante rests on.
+    what each parameter that was fixed ex ante rests on: a text, or by `parse.DOCUMENT`.
     """
 
     kind: ClassVar[str] = "project"
@@ -222,7 +222,7 @@ class Project:
     monitoring: tuple[Version, ...] | None = None
     boundary: tuple[Outside, ...] | None = None
     laboratory: tuple[Sample, ...] | None = None
-    documents: Mapping[str, str] | None = None
+    documents: Mapping[str, str | Mapping[str, str]] | None = None
     names: Mapping[str, str] | None = None
 
 

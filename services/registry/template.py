@@ -195,9 +195,9 @@ def _project_lines(held: DeviceClass, method: Methodology, role: str) -> Iterato
         unit = getattr(spec, "unit", "") or ""
         yield f"      {key}: {_example(spec)}  # {unit + ': ' if unit else ''}{spec.meaning}"
     if method.designed:
-        yield "    documents:  # what the plant was built for counts by a document of before the period"
+        yield "    documents:  # of what the plant was built for: dated before the period"
     for key in method.designed:
-        yield f"      {key}:  # as each of them; without it what only its meters tell counts nothing"
+        yield f"      {key}:  # without it what only its meters tell counts nothing"
         yield "        document: licence 12/2025  # title and number"
         yield "        by: Department of Environment  # who gave it; not the operator"
         yield "        issued: 2025-03-01"

@@ -22,10 +22,9 @@ from datetime import date
 from fractions import Fraction
 
 from ingest.model import HOUR_US, INTERVAL_US
-from mrv.accounting.cross_checks import INVOICE
 from mrv.accounting.design_capacity import consumption_of, serving
 from mrv.accounting.device_period import Monitored
-from mrv.accounting.period_result import CrossCheck, Finding
+from mrv.accounting.period_result import INVOICE, CrossCheck, Finding
 from mrv.accounting.service_history import electricity, take_off
 from mrv.model import Capacity, Consumption, Methodology
 from mrv.parameters.inputs import Inputs

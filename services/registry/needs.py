@@ -25,9 +25,8 @@ from mrv.model import (
     RoleNeeds,
 )
 from mrv.parameters.inputs import Inputs, read
-from services.registry.entries import Device, Project, ProjectDevice
+from services.registry.entries import DOCUMENT, Device, Project, ProjectDevice
 from services.registry.finding import Finding
-from services.registry.parse import DOCUMENT
 
 
 def check(project: Project, devices: Mapping[str, Device], book: FactorBook) -> Iterator[Finding]:

@@ -17,6 +17,7 @@ from services.registry import alarm_rules, arrays, limits, meter_keys, monitorin
 from services.registry.entries import (
     ARRAY_KEYS,
     CHECK_PERCENT,
+    DOCUMENT,
     Action,
     Area,
     Device,
@@ -50,8 +51,6 @@ DEVICE_KEYS = (
 # `name` is in English, or what the city writes in Latin letters
 _LANGUAGES = ("vi", "ja")
 _SPOKEN, _LONGEST_NAME = ", ".join(_LANGUAGES), 200
-# of a document that a value rests on: title and number, who gave it, its date, hash of its file
-DOCUMENT = ("document", "by", "issued", "sha256")
 # read, transcribed, second-hand, back-solved, from memory
 CERTAINTIES = ("R", "T", "r", "B", "M")
 

@@ -40,7 +40,7 @@ LONGEST = (
     "samples/test_0_1_0_database.py",
     "services/edge/test_full_disk.py",
     "services/api/test_openapi.py",
-    "figures/test_api_and_console.py",
+    "figures/test_one_number.py",
     "services/edge/test_outage.py",
     "integration/test_pipeline_running.py",
     "services/test_metrics_bind.py",

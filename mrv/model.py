@@ -125,6 +125,15 @@ class Consumption:
     least, most : Fraction
         Shares of what a service took before, or takes by model or design, below which it counts
         what its use carries, and above which that figure is in doubt.
+    closer : Fraction, optional
+        Share of what it takes by design that is in place of `least`, from the fifth version of
+        the rules on.
+    sure : Fraction
+        Share of what it takes by design below which it counts and a condition does not hold,
+        from the fifth version on; 0 where a service may take less for a while.
+    before : str
+        Parameter of the project: what the service took before the project [unit].  By that, what
+        its use carries earns nothing.
     from_version : int
         Version of the rules of accounting from which on it is asked at all.
     """
@@ -143,6 +152,9 @@ class Consumption:
     least: Fraction = Fraction(9, 10)
     # in service a vehicle takes up to half more than its approval says; twice that is another one
     most: Fraction = Fraction(2)
+    closer: Fraction | None = None
+    sure: Fraction = Fraction(0)
+    before: str = ""
     from_version: int = 2
 
 
@@ -373,6 +385,13 @@ class Methodology:
     def version(self) -> str:
         """The version that new projects should name."""
         return self.versions[0]
+
+    @property
+    def designed(self) -> tuple[str, ...]:
+        """Parameters that say what a plant was built for."""
+        found = [one.parameter for one in self.capacities]
+        found += [one.by_design for one in self.consumptions if one.by_design]
+        return tuple(dict.fromkeys(found))
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,9 +53,13 @@ def forked(specs: Sequence[str], words: Sequence[str], folder: Path) -> list[str
 
 
 def _read_tests(words: Sequence[str]) -> None:
-    """Collect what the run will; what cannot be read stops those that will run it, too."""
+    """
+    Collect what the run will; what cannot be read stops those that will run it, too.
+
+    Nothing is captured: loggers that modules make would go on writing to a file that is closed.
+    """
     with suppress(SystemExit):
-        pytest.main([*words, "--collect-only", "-qq", "-n", "0"])
+        pytest.main([*words, "--collect-only", "-qq", "-n", "0", "--capture=no"])
     gc.collect()
     gc.freeze()  # a fork that looks for cycles would copy all of it
 

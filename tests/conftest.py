@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests import workers
-from tests.soak import SOAK
+from tests.soak import SOAK, often
 
 pytest_plugins = [
     "tests.fix_timescale",
@@ -39,7 +39,7 @@ LONGEST = (
     "samples/test_0_1_0_database.py",
     "services/edge/test_full_disk.py",
     "services/api/test_openapi.py",
-    "figures/test_api_and_console.py",
+    "figures/test_one_number.py",
     "services/edge/test_outage.py",
     "integration/test_pipeline_running.py",
     "services/test_metrics_bind.py",
@@ -70,13 +70,14 @@ WAITING = 3
 SERVERS = {"cluster", "mqtt_broker", "run_kafka", "own_kafka", "embedded_kafka", "s3_server"}
 
 # How long an example takes depends on what else runs, and says nothing of what is tested.  The
-# same examples each time: whoever changes something else must not be told of a new one.  `make
-# soak` and `tests.fuzz` look for new ones.
+# same examples each time, and half as many: whoever changes something else must not be told of a
+# new one.  `make soak` and `tests.fuzz` look for new ones, and for more.
 settings.register_profile(
     "tests",
     settings(),
     deadline=None,
     derandomize=not SOAK,
+    max_examples=often(50, 100),
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("tests")

@@ -25,7 +25,7 @@ from ingest.model import INTERVAL_US, METERING, NULL, Fleet, IntervalRows
 from ingest.pipeline import LOOK_BACK_US, POWER_GAP_US, SPREAD_US
 from services.processing.reprocess import Remade
 from services.store.timeseries import register_checkpoints as marks
-from services.store.timeseries.register_checkpoints import Held
+from services.store.timeseries.register_checkpoints import Bare, Held
 
 _WEEK_US = LOOK_BACK_US + INTERVAL_US
 
@@ -44,6 +44,7 @@ def agreed(
     remade: Remade,
     last_us: Mapping[int, int],
     newest_us: Mapping[int, int],
+    bare: Bare,
 ) -> dict[int, int]:
     """
     From when on stored rows are those that would be made.
@@ -56,6 +57,8 @@ def agreed(
         Fleet index to the last reading that changed. [us UTC]
     newest_us : mapping of int to int
         Fleet index to the newest reading whose rows are stored. [us UTC]
+    bare
+        As for `register_checkpoints.last`.
 
     Returns
     -------
@@ -71,7 +74,7 @@ def agreed(
     held = marks.between(cursor, fleet, spans) if spans else None
     if held is None:
         return {}
-    newest = marks.newest(cursor, fleet, list(sought))
+    newest = marks.newest(cursor, fleet, {d: s.newest_us for d, s in sought.items()}, bare)
     found = {}
     for piece in remade.pieces:
         rows = piece.rows

@@ -78,6 +78,10 @@ class Backlog:
         self._held.difference_update(devices)
         self._held |= requests.held(cursor, self._plan.fleet, devices)
 
+    def waits(self, device: int) -> bool:
+        """Whether rows of a device are being made in spans, which the live state does not see."""
+        return device in self._queue
+
     def add(self, device: int) -> None:
         """Take up that a device was put off, once that is committed."""
         self._queue[device] = self._plan.fleet.devices[device].id

@@ -60,7 +60,7 @@ from services.store.timeseries import interval_rows as derived
 from services.store.timeseries import register_checkpoints as marks
 from services.store.timeseries import remake_requests as requests
 from services.store.timeseries.interval_rows import BindingWords
-from services.store.timeseries.last_seen import Seen
+from services.store.timeseries.last_seen import Seen, heard
 from services.vault.errors import DamagedError, VaultError
 
 
@@ -216,7 +216,9 @@ class Store:
         put_off = {d: _both(arrived.changed.get(d), onward.get(d)) for d in held}
         changed = {d: c for d, c in arrived.changed.items() if d not in put_off}
         before = {d: int(self.state.last_us[d]) for d in changed}
-        made = windows.far(cursor, plan, self._scratch, changed, before)
+        alone = [d for d in changed if not self._backlog.waits(d)]
+        bare = marks.bare(fleet, self.state, alone)
+        made = windows.far(cursor, plan, self._scratch, changed, before, bare)
         self._write_remade(cursor, made.remade, out)
         near = {d: _both(changed[d], onward.get(d)) for d in made.left}
         for device, since_us in much.items():
@@ -228,10 +230,11 @@ class Store:
         if settled.metered.rewrites and not onward:
             onward = arrived.newest()
         for device, us in settled.metered.rewrites.items():
+            bare.pop(device, None)  # what it shows first may be written just now
             near[device] = _both(Changed(us, FAR_US), near.get(device))
         put_off |= windows.too_long(cursor, fleet, near, self._newest(near, onward))
         begins = {d: c.first_us for d, c in near.items() if d not in put_off}
-        remade = late.remake(cursor, plan, self._scratch, begins)
+        remade = late.remake(cursor, plan, self._scratch, begins, bare=bare)
         self._write_remade(cursor, remade, out)
         remade.join(made.remade)
         if put_off:
@@ -258,7 +261,7 @@ class Store:
         for device, newest in written.put_off.items():
             self._backlog.add(device)
             self.state.last_us[device] = max(int(self.state.last_us[device]), newest)
-        self.state.forget(np.array(unsure, dtype=np.int32))
+        self._quality.forget(unsure)
         return written.committed
 
     def after_failure(self, connection: Connection, batch: Batch, error: BaseException) -> Batch:
@@ -345,9 +348,12 @@ class Store:
         devices = {int(d) for f in frames for d in np.unique(f.device)}
         missing = [d for d in devices if not self.state.loaded[d]]
         if missing:
-            marks.load(cursor, self.plan.fleet, self.state, missing)
-            self._quality.load(cursor, self.state, missing)
+            heard_us = heard(cursor, self.plan.fleet, missing)
+            marks.load(cursor, self.plan.fleet, self.state, missing, heard_us)
             self._backlog.load(cursor, missing)
+        unsure = [*missing, *self._quality.unsure(devices.difference(missing))]
+        if unsure:
+            self._quality.load(cursor, self.state, unsure)
 
     def _write_derived(self, cursor: Cursor, settled: Settled, out: Committed) -> None:
         both = ((settled.fresh, True), (settled.open, False))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 from psycopg import Cursor
 
 from ingest.model import Frame, Int32
@@ -37,8 +38,8 @@ class Quality:
     """
     State of the quality tests and of the clocks, for one registry version.
 
-    It is true for those devices that `MeterState` calls loaded: both are loaded,
-    forgotten and made again together.
+    It is true for those devices that `MeterState` calls loaded, but for those that are
+    `unsure`: of them it is loaded again before the next reading.
     """
 
     def __init__(self, plan: Plan, ids: Words) -> None:
@@ -47,17 +48,28 @@ class Quality:
         self._live = Watched(len(plan.fleet))
         self._scratch = Watched(len(plan.fleet))
         self._clocks = Clocks(plan.fleet)
+        self._unsure = np.zeros(len(plan.fleet), dtype=np.bool_)
 
     def take_over(self, before: Quality, here: Int32, there: Int32) -> None:
         """Take what is known of devices in an earlier version, by index `here` and `there`."""
         self._live.take_over(before._live, here, there)
         self._clocks.take_over(before._clocks, here, there)
+        self._unsure[here] = before._unsure[there]
 
     def load(self, cursor: Cursor, state: MeterState, devices: Sequence[int]) -> None:
         """Load what the tests go on from; `state` knows each device's newest reading."""
         newest = zip(devices, state.last_us[list(devices)].tolist(), strict=True)
         before = {d: us + 1 if us > NEVER else FROM_START for d, us in newest}
         watched.load(cursor, self._plan.checks, self._live, before)
+        self._unsure[list(devices)] = False
+
+    def forget(self, devices: Sequence[int]) -> None:
+        """Trust no more what the tests go on from; where registers stand is as it was."""
+        self._unsure[list(devices)] = True
+
+    def unsure(self, devices: Collection[int]) -> list[int]:
+        """Return those of some devices whose state is to be loaded again."""
+        return [d for d in devices if self._unsure[d]]
 
     def store(
         self,

@@ -29,8 +29,6 @@ from services.store.timeseries import quality_lookback as watched
 from services.store.timeseries import readings
 from services.store.timeseries import register_checkpoints as marks
 
-_NEXT = 2
-
 
 @dataclass(slots=True)
 class Rejudged:
@@ -71,11 +69,9 @@ def reaches(cursor: Cursor, plan: Plan, changed: Mapping[int, Changed]) -> dict[
     late = [d for d, one in changed.items() if one.last_us < FAR_US]
     for class_id, members in marks.by_class(fleet, late).items():
         since = {d: changed[d].last_us + 1 for d in members}
-        after = readings.ahead(cursor, fleet, class_id, since, _NEXT)
-        for device, next_ in after.items():
-            if next_.number == _NEXT and next_.archived_us is None:
-                near = changed[device].last_us + _reach_us(plan, class_id)
-                found[device] = max(near, next_.last_us + 1)
+        for device, us in readings.second_after(cursor, fleet, class_id, since).items():
+            near = changed[device].last_us + _reach_us(plan, class_id)
+            found[device] = max(near, us + 1)
     return found
 
 

@@ -31,6 +31,7 @@ from services.store.timeseries import interval_rows as derived
 from services.store.timeseries import readings
 from services.store.timeseries import register_checkpoints as marks
 from services.store.timeseries.interval_rows import BindingWords
+from services.store.timeseries.register_checkpoints import NONE, Bare
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,7 @@ def remake(
     from_us: Mapping[int, int],
     until_us: Mapping[int, int] | None = None,
     whole: Collection[int] = (),
+    bare: Bare = NONE,
 ) -> Remade:
     """
     Derived rows from each device's own time on, from stored readings.
@@ -117,12 +119,14 @@ def remake(
         Up to which time readings are looked at, on the grid; the end for devices not in it.
     whole : collection of int
         Devices whose every row is made again, in spans of which this is one.
+    bare : mapping of int to collection of int
+        Registers that no stored row shows: their marks are not looked for.
     """
     out = Remade()
     until = dict(until_us or {})
     todo = dict(from_us)
     while todo:
-        begins = _begin(cursor, plan, scratch, todo, whole)
+        begins = _begin(cursor, plan, scratch, todo, whole, bare)
         metered = _meter(cursor, plan, scratch, begins, until)
         # a catch-up over a standstill that began before the rows replaced here
         again = {d: us + 1 for d, us in metered.spread.items() if us < begins[d].replaced_us}
@@ -176,7 +180,12 @@ class _Begin:
 
 
 def _begin(
-    cursor: Cursor, plan: Plan, scratch: MeterState, from_us: dict[int, int], whole: Collection[int]
+    cursor: Cursor,
+    plan: Plan,
+    scratch: MeterState,
+    from_us: dict[int, int],
+    whole: Collection[int],
+    bare: Bare,
 ) -> dict[int, _Begin]:
     """
     Find where rows begin to change, and the marks that everything from there follows from.
@@ -188,15 +197,15 @@ def _begin(
     begins = {d: _Begin(FROM_START, FROM_START) for d, us in from_us.items() if us == FROM_START}
     limited = {d: us for d, us in from_us.items() if us > FROM_START}
     replaced = {d: floor(us - POWER_GAP_US) for d, us in limited.items()}
-    for mark in marks.last(cursor, plan.fleet, read_before=limited):
+    for mark in marks.last(cursor, plan.fleet, read_before=limited, bare=bare):
         # rows that hold a catch-up over the mark's standstill may lose it
         still = max(mark.changed_us, limited[mark.device] - SPREAD_US)
         replaced[mark.device] = min(replaced[mark.device], floor(min(mark.since_us, still)))
-    for device, us in marks.departed(cursor, plan.fleet, limited).items():
+    for device, us in marks.departed(cursor, plan.fleet, limited, bare).items():
         # a fall, a return or a settlement after the change reaches as far back
         replaced[device] = min(replaced[device], floor(us - LOOK_BACK_US))
     after = {d: us - POWER_GAP_US - 1 for d, us in replaced.items()}
-    for mark in marks.last(cursor, plan.fleet, start_before=replaced):
+    for mark in marks.last(cursor, plan.fleet, start_before=replaced, bare=bare):
         mark.set(scratch.registers[mark.quantity])
         after[mark.device] = min(after[mark.device], mark.seen_us)
     _note_shown(cursor, plan, scratch, [d for d in from_us if d in whole])

@@ -24,7 +24,7 @@ from services.processing.reprocess import Remade, remake
 from services.settle import Plan
 from services.store.postgres.timestamps import FAR_US
 from services.store.timeseries import readings
-from services.store.timeseries.register_checkpoints import by_class
+from services.store.timeseries.register_checkpoints import NONE, Bare, by_class
 from services.store.timeseries.remake_requests import Request
 
 _LONGER = 4
@@ -43,6 +43,7 @@ def far(
     scratch: MeterState,
     changed: Mapping[int, Changed],
     newest_us: Mapping[int, int],
+    bare: Bare,
 ) -> Far:
     """
     Meter late readings again, each device from its first one on until its rows agree.
@@ -53,6 +54,8 @@ def far(
         Late readings by fleet index.
     newest_us : mapping of int to int
         Newest reading of each device whose rows are stored. [us UTC]
+    bare
+        As for `remake`.
     """
     out, left = Remade(), set(changed)
     todo = dict(changed)
@@ -64,9 +67,9 @@ def far(
             break
         some = {d: until[d] for d in todo}
         begins = {d: one.first_us for d, one in todo.items()}
-        made = remake(cursor, plan, scratch, begins, some)
+        made = remake(cursor, plan, scratch, begins, some, bare=bare)
         last = {d: one.last_us for d, one in todo.items()}
-        ends = agreed(cursor, plan.fleet, made, last, newest_us)
+        ends = agreed(cursor, plan.fleet, made, last, newest_us, bare)
         out.join(_until(made, ends))
         left -= ends.keys()
         todo = {d: one for d, one in todo.items() if d not in ends}
@@ -158,7 +161,7 @@ def span(
     }
     newest = {d: one.newest_us for d, one in cut.items()}
     kept = Remade([p.only(p.from_us.keys() - rest.restart) for p in made.pieces], made.events)
-    ends = agreed(cursor, plan.fleet, kept, last, newest) if last else {}
+    ends = agreed(cursor, plan.fleet, kept, last, newest, NONE) if last else {}
     kept = Remade([p.shortened(ends) for p in kept.pieces], kept.events)
     for device, edge in until.items():
         if device in rest.restart:

@@ -2,15 +2,16 @@
 What costs more as fleet and history grow: commit, late reading, queries, close, verify, size.
 
     python -m tests.bench.growth 100x1 1000x1 100x12 100000x3d
+    python -m tests.bench.growth 5x17/8h --parts stored          # 1,550 chunks of 8 hours
     python -m tests.bench.growth 10000x1 --home FOLDER --keep            # filled once
     python -m tests.bench.growth 10000x1 --home FOLDER --keep --parts sums days
 
-Each point is devices by months, or by days.  A few devices are stored as `tonne run` stores
-them, a month at the least; all others are rows of the same width, so that tables, indexes and
-chunks are as large as those of a real fleet.  Sealing, closing and verifying are those of the
-few devices, among all rows: `tests.bench.sealing` seals a fleet.  Times are of the processor:
-milliseconds of this process and its session, seconds of this process and the whole server;
-`clock` is by the clock.
+Each point is devices by months, or by days, in chunks of 30 days, or of so many hours.  A few
+devices are stored as `tonne run` stores them, a month at the least; all others are rows of the
+same width, so that tables, indexes and chunks are as large as those of a real fleet.  Sealing,
+closing and verifying are those of the few devices, among all rows: `tests.bench.sealing` seals
+a fleet.  Times are of the processor: milliseconds of this process and its session, seconds of
+this process and the whole server; `clock` is by the clock.
 """
 
 from __future__ import annotations
@@ -67,24 +68,30 @@ _BOARD = (
     "SELECT date_trunc('day', start), sum(reduction_ug) FROM interval_emission"
     " WHERE project_id = 'bench-000' AND start >= %s AND start < %s GROUP BY 1"
 )
+_CHUNKS = (
+    "SELECT set_chunk_time_interval(name::regclass, make_interval(hours => %s))"
+    " FROM unnest(%s::text[]) name"
+)
 # from the registry, while the days of the few are sealed: their rows stay
 _OTHERS = (("project_device", "device_id"), ("device_rating", "device_id"), ("device", "id"))
 
 
 class Point(NamedTuple):
-    """How many devices, and how long their history is: months, or days where there are some."""
+    """Devices, months of history or days where there are some, and a chunk's length if not 30 d."""
 
     devices: int
     months: int
     days: int | None
+    chunk_hours: int | None = None
 
     @staticmethod
     def of(text: str) -> Point:
-        """Read `DEVICESxMONTHS` or `DEVICESxDAYSd`."""
-        devices, history = text.split("x")
-        if history.endswith("d"):
-            return Point(int(devices), 1, int(history[:-1]))
-        return Point(int(devices), int(history), None)
+        """Read `DEVICESxMONTHS` or `DEVICESxDAYSd`, and `/HOURSh` for the length of chunks."""
+        history, _, chunk = text.partition("/")
+        devices, history = history.split("x")
+        hours = int(chunk.removesuffix("h")) if chunk else None
+        days = int(history[:-1]) if history.endswith("d") else None
+        return Point(int(devices), 1 if days else int(history), days, hours)
 
     @property
     def begin_us(self) -> int:
@@ -112,7 +119,7 @@ def at(home: Path, text: str, parts: Sequence[str], *, keep: bool) -> dict[str, 
     with filled(home, text) as server:
         found = _Point(server, Point.of(text))
         for name, value in found.figures(parts):
-            figures[f"growth_{text}_{name}"] = value
+            figures[f"growth_{text.replace('/', '_')}_{name}"] = value
             print(f"{text}: {name} {value:.2f}", flush=True)
         found.close()
     if not keep:
@@ -150,8 +157,11 @@ def _fill(home: Path, point: Point) -> None:
         register(server.url, home, 100)
         grow(server.url, point.devices)
         with psycopg.connect(server.url, autocommit=True) as conn:
+            if point.chunk_hours:
+                conn.execute(_CHUNKS, [point.chunk_hours, list(TABLES)])
             span = fleet_rows.Span(SUBJECTS, point.devices, point.since_us, month.END_US)
-            fleet_rows.fill(conn, span)
+            if point.devices > SUBJECTS:
+                fleet_rows.fill(conn, span)
     finally:
         server.stop()
     server = Postgres(home)
@@ -283,8 +293,10 @@ class _Point:
         for before in ("time < %s ORDER BY time DESC", "time >= %s ORDER BY time"):
             row = self._conn.execute(
                 "SELECT (extract(epoch FROM time) * 1000000)::bigint, energy_export_wh"
-                f" FROM reading_pv_inverter WHERE device_id = %s AND {before} LIMIT 1".encode(),
-                [SUBJECT, stamp(time_us)],
+                " FROM reading_pv_inverter WHERE device_id = %s AND time > %s AND time < %s"
+                f" AND {before} LIMIT 1".encode(),
+                [SUBJECT, *(stamp(time_us + us) for us in (-DAY_US, DAY_US, 0))],
+                prepare=False,
             ).fetchone()
             if row is None:
                 raise LookupError(f"{SUBJECT} has no reading about {stamp(time_us)}")
@@ -300,12 +312,10 @@ class _Point:
         with self._conn.cursor() as cursor:
             fleet = self._store.plan.fleet
             since = month.END_US - 7 * DAY_US
-            one = f"bench-{self._point.devices - 1:05d}"
-            intervals_of(cursor, fleet, since, month.END_US, [one])
+            intervals_of(cursor, fleet, since, month.END_US, [fleet.devices[-1].id])
 
     def _board(self) -> None:
-        span = (stamp(month.BEGIN_US), stamp(month.END_US))
-        self._conn.execute(_BOARD, span).fetchall()
+        self._conn.execute(_BOARD, (stamp(month.BEGIN_US), stamp(month.END_US))).fetchall()
 
     def _added_up(self) -> Iterator[tuple[str, float]]:
         """Days of all, added up where they wait, and again after a commit; seconds."""
@@ -314,10 +324,9 @@ class _Point:
             conn.execute("SET statement_timeout = 0")
             for name in ("waiting", "again"):
                 self._conn.execute("SELECT pg_stat_force_next_flush()")
-                used, began = self._used(), time.monotonic()
-                refresh_days(conn)
-                yield f"days_{name}_s", self._used() - used
-                yield f"days_{name}_clock_s", time.monotonic() - began
+                used, clock, _ = self._seconds(lambda: refresh_days(conn))
+                yield f"days_{name}_s", used
+                yield f"days_{name}_clock_s", clock
                 later()
 
     def _asked(self) -> Iterator[tuple[str, float]]:
@@ -330,10 +339,9 @@ class _Point:
                 "years": lambda: city_year.project_years(conn, 2026),
             }
             for name, ask in asked.items():
-                began = time.monotonic()
-                used, _ = self._seconds(ask)
+                used, clock, _ = self._seconds(ask)
                 yield f"{name}_s", used
-                yield f"{name}_clock_s", time.monotonic() - began
+                yield f"{name}_clock_s", clock
 
     def _boards(self) -> Iterator[tuple[str, float]]:
         """Ask every query of every board about the end of the history."""
@@ -348,29 +356,27 @@ class _Point:
 
     def _closed(self) -> Iterator[tuple[str, float]]:
         """Seal the subjects' days, close their last month, verify its pack; seconds."""
-        url = self._server.url
-        with self._alone(), connect(url, role="tonne_mrv", autocommit=True) as conn:
+        with self._alone(), connect(self._server.url, role="tonne_mrv", autocommit=True) as conn:
             conn.execute("SET statement_timeout = 0")
-            began = time.monotonic()
-            seconds, sealed = self._seconds(lambda: up_to(conn, month.END_US, self._server.home))
+            seconds, clock, sealed = self._seconds(
+                lambda: up_to(conn, month.END_US, self._server.home)
+            )
             yield "seal_days", sealed.days
             yield "seal_day_ms", seconds * 1_000 / max(sealed.days, 1)
-            yield "seal_clock_s", time.monotonic() - began
-            began = time.monotonic()
-            seconds, closed = self._seconds(
+            yield "seal_clock_s", clock
+            seconds, clock, closed = self._seconds(
                 lambda: close_period(conn, "bench-000", month.BEGIN_US, month.END_US, "bench")
             )
             yield "close_s", seconds
-            yield "close_clock_s", time.monotonic() - began
+            yield "close_clock_s", clock
             folder = self._server.home / "pack"
             shutil.rmtree(folder, ignore_errors=True)
             export(conn, closed.statement, folder)
-            began = time.monotonic()
-            seconds, found = self._seconds(lambda: verify(read_pack(folder)))
+            seconds, clock, found = self._seconds(lambda: verify(read_pack(folder)))
         if not found.consistent:
             raise AssertionError("the pack does not verify")
         yield "verify_s", seconds
-        yield "verify_clock_s", time.monotonic() - began
+        yield "verify_clock_s", clock
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -395,11 +401,11 @@ class _Point:
                     conn.execute(sql.SQL("INSERT INTO {} SELECT * FROM {}").format(name, held))
                     conn.execute(sql.SQL("DROP TABLE {}").format(held))
 
-    def _seconds(self, work: Callable[[], T]) -> tuple[float, T]:
-        """Return processor time, of ours and the server's, and what came of it."""
-        used = self._used()
+    def _seconds(self, work: Callable[[], T]) -> tuple[float, float, T]:
+        """Return processor time, ours and the server's, time by the clock, and what came of it."""
+        used, began = self._used(), time.monotonic()
         found = work()
-        return self._used() - used, found
+        return self._used() - used, time.monotonic() - began, found
 
 
 PARTS: dict[str, Callable[[_Point], Iterator[tuple[str, float]]]] = {

@@ -19,6 +19,7 @@ from psycopg import Cursor
 
 from ingest.model import NULL, Column, Fleet, Frame
 from services.store.archive import catalog as archived
+from services.store.postgres import nearest_rows as near
 from services.store.postgres.binary_copy import Blob, Field, Float8, Int8, Text, Time, Words, encode
 from services.store.postgres.timestamps import FAR_US, stamp
 from services.vault import table
@@ -216,18 +217,29 @@ def two_back(cursor: Cursor, class_id: str, asked: Sequence[Asked]) -> list[Aske
     held = [one for one in asked if one.id in reach]
     if not held:
         return []
-    cursor.execute(
-        "SELECT d.id, (extract(epoch FROM coalesce(two.time, back.time)) * 1000000)::bigint"
-        " FROM unnest(%s::text[], %s::timestamptz[]) AS d (id, before)"
-        f" LEFT JOIN LATERAL (SELECT time FROM reading_{class_id} r WHERE r.device_id = d.id"
-        " AND r.time < d.before ORDER BY r.time DESC OFFSET 1 LIMIT 1) two ON true"
-        " LEFT JOIN LATERAL (SELECT min(t.from_time) AS time FROM (SELECT DISTINCT p.from_time"
-        " FROM archive_part p WHERE p.class_id = %s AND p.devices @> ARRAY[d.id]"
-        " AND p.from_time < d.before ORDER BY 1 DESC LIMIT 2) t WHERE two.time IS NULL) back"
-        " ON true",
-        ([one.id for one in held], [stamp(one.to_us) for one in held], class_id),
+    rows = near.nearest(
+        cursor,
+        "SELECT d.number, (extract(epoch FROM two.time) * 1000000)::bigint FROM {sought}"
+        f" CROSS JOIN LATERAL (SELECT time FROM reading_{class_id} r WHERE r.device_id = d.id"
+        " AND r.time < d.before{near} ORDER BY r.time DESC OFFSET 1 LIMIT 1) two",
+        {
+            "id text": [one.id for one in held],
+            "before timestamptz": [stamp(one.to_us) for one in held],
+        },
+        [near.before(one.to_us) for one in held],
+        "r.time",
     )
-    least = {name: us for name, us in cursor.fetchall() if us is not None}
+    least = {held[k].id: us for k, us in rows}
+    fewer = [one for one in held if one.id not in least]
+    cursor.execute(
+        "SELECT d.id, (extract(epoch FROM back.time) * 1000000)::bigint"
+        " FROM unnest(%s::text[], %s::timestamptz[]) AS d (id, before)"
+        " CROSS JOIN LATERAL (SELECT min(t.from_time) AS time FROM (SELECT DISTINCT p.from_time"
+        " FROM archive_part p WHERE p.class_id = %s AND p.devices @> ARRAY[d.id]"
+        " AND p.from_time < d.before ORDER BY 1 DESC LIMIT 2) t) back WHERE back.time IS NOT NULL",
+        ([one.id for one in fewer], [stamp(one.to_us) for one in fewer], class_id),
+    )
+    least |= dict(cursor.fetchall())
     wide = [one._replace(from_us=min(one.from_us, least.get(one.id, FAR_US))) for one in held]
     return [one for one in wide if one.from_us <= reach[one.id][1]]
 

@@ -12,6 +12,7 @@ from psycopg import Cursor
 from ingest.model import Fleet
 from mrv.environment import KIND_INDEX, KINDS, Values
 from services.store.postgres import column_copy
+from services.store.postgres import nearest_rows as near
 from services.store.postgres.binary_copy import Blob, Field, Float8, Text, Time, Words, encode
 from services.store.postgres.timestamps import stamp
 
@@ -39,7 +40,7 @@ def hourly(cursor: Cursor, fleet: Fleet, spans: Sequence[Span]) -> Values:
         " FROM unnest(%s::text[], %s::int[], %s::timestamptz[], %s::timestamptz[])"
         " AS d (id, index, since, until)"
         " JOIN indicator_value i ON i.device_id = d.id AND i.period = 'hour'"
-        " AND i.start >= d.since AND i.start < d.until"
+        f" AND i.start >= d.since AND i.start < d.until{_within(spans)}"
         " JOIN unnest(%s::text[], %s::smallint[]) AS k (name, kind) ON k.name = i.indicator"
     )
     names, numbers = list(KIND_INDEX), list(KIND_INDEX.values())
@@ -53,6 +54,11 @@ def hourly(cursor: Cursor, fleet: Fleet, spans: Sequence[Span]) -> Values:
     found = column_copy.fetch(cursor, query, (*of_spans(fleet, spans), names, numbers), types)
     columns: list[Any] = list(found.values())
     return Values(*columns)
+
+
+def _within(spans: Sequence[Span]) -> str:
+    begin = min((s.from_us for s in spans), default=0)
+    return near.within("i.start", begin, max((s.to_us for s in spans), default=0))
 
 
 def of_spans(
@@ -82,13 +88,16 @@ def write(cursor: Cursor, ids: Words, values: Values, days: Sequence[tuple[str, 
     )
     with cursor.copy(f"COPY {_TEMP} ({names}) FROM STDIN (FORMAT binary)") as copy:
         copy.write(_encoded(ids, values))
-    if days:
+    times = [us for _, us in days]
+    for group in near.together(times):
         cursor.execute(
             "DELETE FROM indicator_value t USING unnest(%s::text[], %s::timestamptz[])"
             " AS d (id, start) WHERE t.device_id = d.id AND t.start = d.start"
-            f" AND t.period = 'day' AND NOT EXISTS (SELECT FROM {_TEMP} i WHERE"
+            f" AND t.period = 'day'{near.within('t.start', times[group[0]], times[group[-1]] + 1)}"
+            f" AND NOT EXISTS (SELECT FROM {_TEMP} i WHERE"
             f" {' AND '.join(f'i.{c} = t.{c}' for c in _KEY)})",
-            ([device for device, _ in days], [stamp(us) for _, us in days]),
+            ([days[k][0] for k in group], [stamp(times[k]) for k in group]),
+            prepare=False,
         )
     old, new = (", ".join(f"{row}.{c}" for c in _REST) for row in ("t", "excluded"))
     cursor.execute(

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from psycopg import Cursor, sql
+from psycopg.rows import TupleRow
 
 from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from ingest.model import METERING, NULL, Fleet, IntervalRows
 from mrv.accounting.emission_rows import Bindings, EmissionRows
 from services.store.postgres import column_copy
+from services.store.postgres import nearest_rows as near
 from services.store.postgres import week_chunks as weeks
 from services.store.postgres.binary_copy import Field, Int2, Int8, Text, Time, Words, encode
 from services.store.postgres.timestamps import FAR_US, stamp
@@ -160,18 +162,22 @@ def beyond(
     """Mark rows that are later than any stored row of their device and quantity."""
     last = np.full((len(fleet), len(QUANTITIES)), -FAR_US, dtype=np.int64)
     quantities = np.unique(rows.quantity).tolist()
+    # a row before all of these is before each of them: it need not be found
+    begin_us = int(rows.start_us.min(initial=FAR_US))
     cursor.execute(
         "SELECT d.index, q.number, (extract(epoch FROM i.start) * 1000000)::bigint"
         " FROM unnest(%s::text[], %s::int[]) AS d (id, index)"
         " CROSS JOIN unnest(%s::text[], %s::smallint[]) AS q (name, number)"
         " CROSS JOIN LATERAL (SELECT start FROM interval_quantity WHERE device_id = d.id"
-        " AND quantity = q.name ORDER BY start DESC LIMIT 1) i",
+        f" AND quantity = q.name{near.within('start', begin_us, FAR_US)}"
+        " ORDER BY start DESC LIMIT 1) i",
         (
             fleet.ids(list(devices)),
             list(devices),
             [QUANTITIES[q].name for q in quantities],
             quantities,
         ),
+        prepare=False,
     )
     for device, quantity, start in cursor.fetchall():
         last[device, quantity] = start
@@ -231,7 +237,8 @@ def _replace(
             " WHERE s.start >= d.begin AND s.start < d.until),"
             f" same AS (DELETE FROM {table.incoming} r USING stored s WHERE {key}"
             f" AND ROW({given}) IS NOT DISTINCT FROM ROW({held}))"
-            f" SELECT s.device_id, s.{table.other_key}, array_agg(s.start::text) FROM stored s"
+            f" SELECT s.device_id, s.{table.other_key}, array_agg(s.start::text),"
+            " min(s.start)::text, max(s.start)::text FROM stored s"
             f" WHERE NOT EXISTS (SELECT FROM {table.incoming} r WHERE {key}) GROUP BY 1, 2",
             (
                 fleet.ids(list(group)),
@@ -240,6 +247,7 @@ def _replace(
                 stamp(min(begins)),
                 stamp(max(ends)),
             ),
+            prepare=False,
         )
         changed += _delete(cursor, table, cursor.fetchall())
     row = cursor.execute(f"SELECT count(*) FROM {table.incoming}").fetchone()
@@ -248,17 +256,18 @@ def _replace(
     return changed
 
 
-def _delete(cursor: Cursor, table: Table, stored: Sequence[tuple[str, str, list[str]]]) -> int:
-    """Delete rows by device, the other part of their key, and start; return how many."""
-    for device, other, starts in stored:
+def _delete(cursor: Cursor, table: Table, stored: Sequence[TupleRow]) -> int:
+    """Delete rows by device, the other part of their key, and starts; return how many."""
+    for device, other, *starts in stored:
         # values in the statement itself: by them the server finds what it must decompress
         one = sql.SQL(
             "DELETE FROM {} WHERE device_id = {} AND {} = {} AND start = ANY({}::timestamptz[])"
+            " AND start >= {}::timestamptz AND start <= {}::timestamptz"
         )
         name, column = sql.Identifier(table.name), sql.Identifier(table.other_key)
-        which = map(sql.Literal, (device, other, starts))
+        which = map(sql.Literal, (device, other, *starts))
         cursor.execute(one.format(name, next(which), column, *which))
-    return sum(len(starts) for _, _, starts in stored)
+    return sum(len(starts) for _, _, starts, *_ in stored)
 
 
 def intervals_of(

@@ -177,6 +177,20 @@ def _received(frame: Frame, messages: Letters) -> Int64:
     return np.asarray(when, dtype=np.int64)[frame.message]
 
 
+def heard(cursor: Cursor, fleet: Fleet, devices: Sequence[int]) -> dict[int, int]:
+    """
+    About when devices were heard last, by fleet index; without those never heard. [us UTC]
+
+    Their newest stored reading may be somewhat later, or earlier.
+    """
+    cursor.execute(
+        "SELECT device_id, (extract(epoch FROM last_reading) * 1000000)::bigint FROM device_seen"
+        " WHERE device_id = ANY(%s)",
+        (fleet.ids(list(devices)),),
+    )
+    return {fleet.by_id[name]: us for name, us in cursor.fetchall()}
+
+
 def see(connection: Connection) -> None:
     """Bring the newest times up to what is stored, as after a crash."""
     connection.execute("SELECT tonne_see_devices()")

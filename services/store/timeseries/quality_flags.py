@@ -57,6 +57,7 @@ def clear(cursor: Cursor, fleet: Fleet, spans: Mapping[int, tuple[int, int]]) ->
             stamp(min(begin for begin, _ in spans.values())),
             stamp(max(until for _, until in spans.values())),
         ),
+        prepare=False,
     )
     return Counter(test for (test,) in cursor.fetchall())
 

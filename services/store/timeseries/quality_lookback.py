@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from psycopg import Cursor
+from psycopg.rows import TupleRow
 
 from ingest import classes
 from ingest.classes import Channel
@@ -23,6 +24,7 @@ from ingest.pipeline.quality_limits import AT_WORK, Checks
 from ingest.pipeline.quality_state import NEAR_US, Watch, Watched, pairs_of, runs_of
 from services.store.archive import archived_readings as cold
 from services.store.archive.archived_readings import Asked
+from services.store.postgres import nearest_rows as near
 from services.store.postgres.timestamps import stamp
 from services.store.timeseries import register_checkpoints as marks
 
@@ -59,15 +61,21 @@ def load(
     for class_id, members in marks.by_class(checks.fleet, list(before_us)).items():
         known = [d for d in members if d in heard]
         source = _source(cursor, checks, class_id, {d: heard[d] for d in known})
-        look = _Look(cursor, checks, watched, (class_id, source), known, heard)
+        # one device that is a year late has the others' look-ups read no year
+        looks = [
+            _Look(cursor, checks, watched, (class_id, source), [known[k] for k in group], heard)
+            for group in near.together([heard[d] for d in known])
+        ]
         for name in pairs_of(checks, class_id):
             watched.pair(class_id, name)
-            look.pair(name)
+            for look in looks:
+                look.pair(name)
         for channel in classes.load()[class_id].channels.values():
             for watch in runs_of(checks, class_id, channel):
                 watched.run(watch.key)
-                rest = look if live is None else look.without(live, watch)
-                rest.run(channel, watch)
+                for look in looks:
+                    rest = look if live is None else look.without(live, watch)
+                    rest.run(channel, watch)
     if heard:
         cursor.execute(_AS_USUAL)
 
@@ -126,30 +134,46 @@ class _Look:
 
     def pair(self, name: str) -> None:
         """Last two values; of a channel only those that can still be neighbours."""
-        if not len(self._members):
-            return
-        if name == TIME:
-            value, held, back = "0", f"true{self._within(None)}", "'-infinity'"
-        else:
-            value, held = f"r.{name}", f"r.{name} IS NOT NULL{self._within(2 * NEAR_US)}"
-            back = f"d.before - interval '{2 * NEAR_US} us'"
-        self._cursor.execute(
-            f"SELECT d.index, {_US.format('r.time')}, r.value"
-            " FROM unnest(%s::text[], %s::int[], %s::timestamptz[]) AS d (id, index, before)"
-            f" CROSS JOIN LATERAL (SELECT r.time, {value} AS value FROM {self._source} r"
-            f" WHERE r.device_id = d.id AND r.time < d.before AND r.time >= {back} AND {held}"
-            " ORDER BY r.time DESC LIMIT 2) r",
-            self._devices(),
-        )
         pair = self._watched.pair(self._class, name)
         seen: set[int] = set()
-        newest_first = sorted(self._cursor.fetchall(), key=lambda row: -row[1])
-        for index, time_us, number in newest_first:
+        rows = self._times() if name == TIME else self._values(name)
+        for index, time_us, number in sorted(rows, key=lambda row: -row[1]):
             if index in seen:
                 pair.before_us[index], pair.before[index] = time_us, number
             else:
                 pair.time_us[index], pair.value[index] = time_us, number
                 seen.add(index)
+
+    def _times(self) -> list[TupleRow]:
+        """Last two readings, however far back."""
+        ids, index, before = self._devices()
+        rows = near.nearest(
+            self._cursor,
+            f"SELECT d.number, d.index, {_US.format('r.time')}, 0 FROM {{sought}}"
+            f" CROSS JOIN LATERAL (SELECT r.time FROM {self._source} r WHERE r.device_id = d.id"
+            " AND r.time < d.before{near} ORDER BY r.time DESC LIMIT 2) r",
+            {"id text": ids, "index int": index, "before timestamptz": before},
+            list(map(near.before, self._before.tolist())),
+            "r.time",
+            many=2,
+        )
+        return [row[1:] for row in rows]
+
+    def _values(self, name: str) -> list[TupleRow]:
+        """Last two values of a channel that can still be neighbours."""
+        if not len(self._members):
+            return []
+        self._cursor.execute(
+            f"SELECT d.index, {_US.format('r.time')}, r.value"
+            " FROM unnest(%s::text[], %s::int[], %s::timestamptz[]) AS d (id, index, before)"
+            f" CROSS JOIN LATERAL (SELECT r.time, r.{name} AS value FROM {self._source} r"
+            " WHERE r.device_id = d.id AND r.time < d.before"
+            f" AND r.time >= d.before - interval '{2 * NEAR_US} us' AND r.{name} IS NOT NULL"
+            f"{self._within(2 * NEAR_US)} ORDER BY r.time DESC LIMIT 2) r",
+            self._devices(),
+            prepare=False,
+        )
+        return self._cursor.fetchall()
 
     def run(self, channel: Channel, watch: Watch) -> None:
         """A run that the last value before stands in, back to where it is too long anyway."""
@@ -177,23 +201,16 @@ class _Look:
             f" CROSS JOIN LATERAL (SELECT min(r.time) AS begins {of} AND {back}"
             " AND broken.begins IS NULL) whole",
             (*self._devices(), self._since(), least.tolist()),
+            prepare=False,
         )
         standing = self._watched.run(watch.key)
         for index, last_us, number, start_us in self._cursor.fetchall():
             standing.value[index], standing.last_us[index] = number, last_us
             standing.start_us[index] = start_us
 
-    def _within(self, back_us: int | None) -> str:
-        """
-        SQL for a time that no look-up leaves, said in values beside each device's own times.
-
-        By it the server leaves chunks out before it plans: of a history of years all but a few.
-        """
-        until = f" AND r.time < '{stamp(int(self._before.max()))}'::timestamptz"
-        if back_us is None:
-            return until
-        since_us = int(self._before.min()) - back_us
-        return f" AND r.time >= '{stamp(since_us)}'::timestamptz{until}"
+    def _within(self, back_us: int) -> str:
+        """SQL for a time that no look-up leaves."""
+        return near.within("r.time", int(self._before.min()) - back_us, int(self._before.max()))
 
     def _terms(self, channel: Channel, watch: Watch) -> tuple[Float64, str, str]:
         """Least value by device, and in SQL the run's value and which readings it looks at."""

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 from psycopg import Cursor
+from psycopg.rows import TupleRow
 
 from ingest import classes
 from ingest.model import NULL, Device, Fleet, Frame
@@ -22,6 +23,7 @@ from services.store.archive import archived_readings as cold
 from services.store.archive import catalog as archived
 from services.store.archive.archived_readings import Asked
 from services.store.postgres import column_copy
+from services.store.postgres import nearest_rows as near
 from services.store.postgres import week_chunks as weeks
 from services.store.postgres.binary_copy import Blob, Field, Float8, Int8, Text, Time, Words, encode
 from services.store.postgres.timestamps import FAR_US, stamp, us_of
@@ -123,13 +125,18 @@ def _merge_unique(cursor: Cursor, ids: Words, frame: Frame) -> Merged:
     _copy(cursor, temp, ["device_id", "time", *names, "flags", "row"], encode(fields, len(frame)))
     differ = " OR ".join(f"t.{n} <> i.{n}" for n in names)
     adds = " OR ".join(f"(t.{n} IS NULL AND i.{n} IS NOT NULL)" for n in names)
-    # the span is said once more as two values: chunks outside of it are not opened
-    cursor.execute(
-        f"SELECT i.row, coalesce({differ}, false), {adds} FROM {temp} i JOIN {table} t"
-        " ON t.device_id = i.device_id AND t.time = i.time AND t.time BETWEEN %s AND %s",
-        (stamp(int(frame.time_us.min())), stamp(int(frame.time_us.max()))),
-    )
-    found = cursor.fetchall()
+    found: list[TupleRow] = []
+    times = frame.time_us.tolist()
+    for group in near.together(times):
+        first, last = times[group[0]], times[group[-1]]
+        cursor.execute(
+            f"SELECT i.row, coalesce({differ}, false), {adds} FROM {temp} i JOIN {table} t"
+            " ON t.device_id = i.device_id AND t.time = i.time"
+            f" WHERE i.row = ANY(%s){near.within('t.time', first, last + 1)}",
+            (group,),
+            prepare=False,
+        )
+        found += cursor.fetchall()
     conflicts = [row for row, differs, _ in found if differs]
     # what is stored already, and adds nothing, is no row to insert: beside a compressed
     # chunk the server would decompress what stands around it
@@ -174,35 +181,31 @@ def fetch(
     Frame
         Sorted by device id and time.
     """
-    ends = _ends(after_us, until_us)
-    query = (
-        " FROM unnest(%s::text[], %s::int[], %s::timestamptz[], %s::timestamptz[])"
-        " AS d (id, index, after, until)"
-        # a device at a time by its key: joined at once, the columnstore would give the rows of all
-        f" CROSS JOIN LATERAL (SELECT * FROM reading_{class_id} WHERE device_id = d.id"
-        " AND time > d.after AND time < d.until"
-        # said once more as constants: chunks outside of them are not even opened
-        f" AND time > {_stamp(min(after_us.values(), default=0))}"
-        f" AND time < {_stamp(max(ends, default=0))} OFFSET 0) r"
-    )
-    arguments = (
-        fleet.ids(list(after_us)),
-        list(after_us),
-        [stamp(us) for us in after_us.values()],
-        [stamp(us) for us in ends],
-    )
-    stored = _select(cursor, class_id, query, arguments)
-    asked = [
-        Asked(fleet.devices[d].id, d, us + 1, end)
-        for (d, us), end in zip(after_us.items(), ends, strict=True)
-    ]
+    spans = {d: (us + 1, _end(d, until_us)) for d, us in after_us.items()}
+    parts = []
+    for group in weeks.together(spans or {0: (0, 0)}):
+        begins, ends = zip(*group.values(), strict=True)
+        query = (
+            " FROM unnest(%s::text[], %s::int[], %s::timestamptz[], %s::timestamptz[])"
+            " AS d (id, index, since, until)"
+            # a device at a time by its key: joined at once, the columnstore would give all rows
+            f" CROSS JOIN LATERAL (SELECT * FROM reading_{class_id} WHERE device_id = d.id"
+            " AND time >= d.since AND time < d.until"
+            f"{near.within('time', min(begins), max(ends))} OFFSET 0) r"
+        )
+        edges = ([stamp(us) for us in edge] for edge in (begins, ends))
+        parts.append(
+            _select(cursor, class_id, query, (fleet.ids(list(group)), list(group), *edges))
+        )
+    stored = parts[0] if len(parts) == 1 else cold.overlay(parts)
+    asked = [Asked(fleet.devices[d].id, d, *span) for d, span in spans.items()]
     return cold.with_archived(cursor, stored, asked)
 
 
-def _ends(after_us: Mapping[int, int], until_us: int | Mapping[int, int] | None) -> list[int]:
+def _end(device: int, until_us: int | Mapping[int, int] | None) -> int:
     if until_us is None or isinstance(until_us, int):
-        return [FAR_US if until_us is None else until_us] * len(after_us)
-    return [until_us.get(device, FAR_US) for device in after_us]
+        return FAR_US if until_us is None else until_us
+    return until_us.get(device, FAR_US)
 
 
 def months(
@@ -263,8 +266,7 @@ def within(
         " AS d (id, index, since, until)"
         f" CROSS JOIN LATERAL (SELECT * FROM reading_{class_id} WHERE device_id = d.id"
         " AND time >= d.since AND time < d.until"
-        f" AND time >= {_stamp(min(edges[0], default=0))}"
-        f" AND time < {_stamp(max(edges[1], default=0))} OFFSET 0) r"
+        f"{near.within('time', min(edges[0], default=0), max(edges[1], default=0))} OFFSET 0) r"
     )
     stored = _select(cursor, class_id, query, (ids, index, since, until))
     return cold.with_archived(cursor, stored, list(map(Asked, ids, index, *edges)))
@@ -332,15 +334,17 @@ def ahead(
 
     Devices without any are left out; readings in the archive are not counted.
     """
+    least = near.within("time", min(from_us.values(), default=0), FAR_US)
     cursor.execute(
         f"SELECT d.index, n.count, {_us('n.first')}, {_us('n.last')}, {_us('l.time')}"
         " FROM unnest(%s::text[], %s::int[], %s::timestamptz[]) AS d (id, index, since)"
         " CROSS JOIN LATERAL (SELECT count(*), min(time) AS first, max(time) AS last"
         f" FROM (SELECT time FROM reading_{class_id} WHERE device_id = d.id"
-        " AND time >= d.since ORDER BY time LIMIT %s) s) n"
+        f" AND time >= d.since{least} ORDER BY time LIMIT %s) s) n"
         f" CROSS JOIN LATERAL (SELECT max(time) AS time FROM (SELECT time FROM reading_{class_id}"
-        " WHERE device_id = d.id AND time >= d.since ORDER BY time DESC LIMIT 1) s) l",
+        f" WHERE device_id = d.id AND time >= d.since{least} ORDER BY time DESC LIMIT 1) s) l",
         (fleet.ids(list(from_us)), list(from_us), [stamp(us) for us in from_us.values()], most),
+        prepare=False,
     )
     rows = cursor.fetchall()
     reach = archived.reach(cursor, fleet.ids(list(from_us)))
@@ -355,6 +359,31 @@ def ahead(
         begin = max(oldest, from_us[index])
         found[index] = Ahead(count, begin, last or end, max(newest or end, end), end)
     return found
+
+
+def second_after(
+    cursor: Cursor, fleet: Fleet, class_id: str, from_us: Mapping[int, int]
+) -> dict[int, int]:
+    """
+    Time of the second stored reading of some devices from a time on, that time too. [us UTC]
+
+    Devices with fewer are left out, and those of which some are in the archive.
+    """
+    index, ids = list(from_us), fleet.ids(list(from_us))
+    rows = near.nearest(
+        cursor,
+        f"SELECT d.number, {_us('n.time')} FROM {{sought}} CROSS JOIN LATERAL (SELECT time"
+        f" FROM reading_{class_id} WHERE device_id = d.id AND time >= d.since{{near}}"
+        " ORDER BY time OFFSET 1 LIMIT 1) n",
+        {"id text": ids, "since timestamptz": list(map(stamp, from_us.values()))},
+        list(map(near.after, from_us.values())),
+        "time",
+        onward=True,
+    )
+    reach = archived.reach(cursor, ids)
+    return {
+        index[k]: us for k, us in rows if reach.get(ids[k], (0, -FAR_US))[1] < from_us[index[k]]
+    }
 
 
 def ends(cursor: Cursor, device: Device) -> tuple[int, int] | None:
@@ -374,7 +403,3 @@ def ends(cursor: Cursor, device: Device) -> tuple[int, int] | None:
 def _us(expression: str) -> str:
     """SQL for the microseconds UTC of a timestamptz, exact."""
     return f"(extract(epoch FROM {expression}) * 1000000)::bigint"
-
-
-def _stamp(us: int) -> str:
-    return f"'{stamp(us)}'::timestamptz"

@@ -7,8 +7,8 @@ Checkpoints of metering: register marks stored beside interval rows, to go on fr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +23,14 @@ from services.store.archive import archived_readings as cold
 from services.store.archive import catalog as archived
 from services.store.archive.archived_readings import Asked
 from services.store.postgres import column_copy
+from services.store.postgres import nearest_rows as near
 from services.store.postgres import week_chunks as weeks
-from services.store.postgres.timestamps import stamp
+from services.store.postgres.timestamps import FAR_US, stamp
 
 _US = "(extract(epoch FROM {}) * 1000000)::bigint"
+# fleet index -> quantities of registers that no stored row shows
+Bare = Mapping[int, Collection[int]]
+NONE: Bare = {}
 
 
 class Checkpoint(NamedTuple):
@@ -63,12 +67,26 @@ class Checkpoint(NamedTuple):
             register.other_count[d], register.other_first[d] = self.other[2:]
 
 
-def load(cursor: Cursor, fleet: Fleet, state: MeterState, devices: Sequence[int]) -> None:
-    """Load the state of devices that the process has not met."""
+def load(
+    cursor: Cursor,
+    fleet: Fleet,
+    state: MeterState,
+    devices: Sequence[int],
+    heard_us: Mapping[int, int] | None = None,
+) -> None:
+    """
+    Load the state of devices that the process has not met.
+
+    Parameters
+    ----------
+    heard_us : mapping of int to int, optional
+        About when devices were heard last: there their newest rows are looked for first.
+    """
     state.reset(np.array(devices, dtype=np.intp))
-    _load_newest(cursor, fleet, state, devices)
-    _load_open(cursor, fleet, state, devices)
-    for mark in _marks(cursor, fleet, dict.fromkeys(devices), "start"):
+    _load_newest(cursor, fleet, state, devices, heard_us or {})
+    newest = {d: near.newest(int(state.last_us[d])) for d in devices}
+    _load_open(cursor, fleet, state, newest)
+    for mark in _marks(cursor, fleet, dict.fromkeys(devices, FAR_US), "start", newest):
         register = state.registers[mark.quantity]
         mark.set(register)
         # a newer reading that left no mark: the register is away, or was not in it
@@ -77,12 +95,27 @@ def load(cursor: Cursor, fleet: Fleet, state: MeterState, devices: Sequence[int]
     state.loaded[list(devices)] = True
 
 
+def bare(fleet: Fleet, state: MeterState, devices: Collection[int]) -> dict[int, set[int]]:
+    """Registers of devices that no stored row shows, by a state that is true for them."""
+    known = classes.load()
+    kinds = {
+        class_id: {QUANTITY_INDEX[str(c.quantity)] for c in known[class_id].registers}
+        for class_id in by_class(fleet, list(devices))
+    }
+    return {
+        d: {q for q in kinds[fleet.devices[d].class_id] if not state.registers[q].known[d]}
+        for d in devices
+        if state.loaded[d]
+    }
+
+
 def last(
     cursor: Cursor,
     fleet: Fleet,
     *,
     read_before: Mapping[int, int] | None = None,
     start_before: Mapping[int, int] | None = None,
+    bare: Bare = NONE,
 ) -> list[Checkpoint]:
     """
     Return each register's last mark that was read, or whose interval starts, before a time.
@@ -91,64 +124,62 @@ def last(
     ----------
     read_before, start_before : mapping of int to int
         One of them: fleet index to a time. [us UTC]
+    bare : mapping of int to collection of int
+        Registers that are not looked for: they have no mark.
     """
     column = "start" if read_before is None else "register_read"
-    before = start_before if read_before is None else read_before
-    return _marks(cursor, fleet, dict(before or {}), column)
+    before_us = (start_before if read_before is None else read_before) or {}
+    spans = {d: near.before(us) for d, us in before_us.items()}
+    return _marks(cursor, fleet, before_us, column, spans, bare)
 
 
-def departed(cursor: Cursor, fleet: Fleet, from_us: Mapping[int, int]) -> dict[int, int]:
+def departed(
+    cursor: Cursor, fleet: Fleet, from_us: Mapping[int, int], bare: Bare = NONE
+) -> dict[int, int]:
     """
     Return since when the registers of devices have another line beside theirs.
 
     Only of devices that have one soon after `from_us`: what is left later than a week after
-    it cannot reach back before it. [us UTC]
+    it cannot reach back before it.  `bare` as for `last`. [us UTC]
     """
     spans = {
         device: (us - 1 - INTERVAL_US, us + LOOK_BACK_US + INTERVAL_US)
         for device, us in from_us.items()
     }
-    beside = f"{_US.format('min(least(i.register_read, i.other_read))')}"
-    found: dict[int, int] = {}
+    beside = _US.format("least(register_read, other_read)")
+    rows: list[TupleRow] = []
     for group in weeks.together(spans):
         begins, ends = zip(*group.values(), strict=True)
         cursor.execute(
-            f"SELECT d.index, {beside}"
+            f"SELECT d.index, min({beside})"
             " FROM unnest(%s::text[], %s::int[], %s::timestamptz[], %s::timestamptz[])"
             " AS d (id, index, since, until) CROSS JOIN LATERAL"
-            " (SELECT register_read, other_read FROM (SELECT * FROM interval_quantity"
-            "   WHERE device_id = d.id AND start > %s AND start < %s OFFSET 0) h"
-            "  WHERE start > d.since AND start < d.until AND other_read IS NOT NULL"
-            # a silence may hide the reading that the week ends with
-            "  UNION ALL SELECT n.* FROM unnest(%s::text[]) AS q (name) CROSS JOIN LATERAL"
-            "  (SELECT register_read, other_read FROM interval_quantity WHERE device_id = d.id"
-            "   AND quantity = q.name AND start >= d.until AND start >= %s"
-            "   AND register_read IS NOT NULL ORDER BY start LIMIT 1) n"
-            "  WHERE n.other_read IS NOT NULL) i GROUP BY 1",
-            (
-                fleet.ids(list(group)),
-                list(group),
-                list(map(stamp, begins)),
-                list(map(stamp, ends)),
-                stamp(min(begins)),
-                stamp(max(ends)),
-                _quantities(fleet, group),
-                stamp(min(ends)),
-            ),
+            " (SELECT * FROM interval_quantity WHERE device_id = d.id"
+            f" {near.within('start', min(begins), max(ends))} OFFSET 0) h"
+            " WHERE start > d.since AND start < d.until AND other_read IS NOT NULL GROUP BY 1",
+            (fleet.ids(list(group)), list(group), list(map(stamp, begins)), list(map(stamp, ends))),
+            prepare=False,
         )
-        found |= dict(cursor.fetchall())
-    return found
-
-
-def _quantities(fleet: Fleet, devices: Iterable[int]) -> list[str]:
-    """Return the quantities that registers of some devices count."""
-    known = classes.load()
-    found = {
-        str(channel.quantity)
-        for class_id in by_class(fleet, list(devices))
-        for channel in known[class_id].registers
-    }
-    return sorted(found)
+        rows += cursor.fetchall()
+    # a silence may hide the reading that the week ends with
+    pairs = _Pairs.of(fleet, list(spans), bare)
+    until = [spans[d][1] for d in pairs.device]
+    found = near.nearest(
+        cursor,
+        "SELECT d.number, d.index, n.beside FROM {sought} CROSS JOIN LATERAL"
+        f" (SELECT CASE WHEN other_read IS NOT NULL THEN {beside} END AS beside"
+        " FROM interval_quantity WHERE device_id = d.id AND quantity = d.quantity"
+        " AND start >= d.until AND register_read IS NOT NULL{near} ORDER BY start LIMIT 1) n",
+        pairs.columns | {"until timestamptz": list(map(stamp, until))},
+        list(map(near.after, until)),
+        "start",
+        onward=True,
+    )
+    rows += [(index, us) for _, index, us in found if us is not None]
+    out: dict[int, int] = {}
+    for index, us in rows:
+        out[index] = min(us, out.get(index, us))
+    return out
 
 
 class Held(NamedTuple):
@@ -206,23 +237,35 @@ def between(cursor: Cursor, fleet: Fleet, spans: Mapping[int, tuple[int, int]]) 
     return Held(*columns)
 
 
-def newest(cursor: Cursor, fleet: Fleet, devices: Sequence[int]) -> dict[int, dict[int, int]]:
+def newest(
+    cursor: Cursor, fleet: Fleet, heard_us: Mapping[int, int], bare: Bare = NONE
+) -> dict[int, dict[int, int]]:
     """
     When the registers of devices were read last, by fleet index and quantity. [us UTC]
 
     The newest row of a register holds its mark; one without was made from power.
+
+    Parameters
+    ----------
+    heard_us : mapping of int to int
+        Fleet index to the newest reading, where the newest rows are looked for. [us UTC]
+    bare
+        As for `last`.
     """
-    cursor.execute(
-        f"SELECT d.index, d.quantity, {_US.format('i.register_read')}"
-        " FROM unnest(%s::text[], %s::int[], %s::text[]) AS d (id, index, quantity)"
-        " CROSS JOIN LATERAL (SELECT register_read FROM interval_quantity"
-        " WHERE device_id = d.id AND quantity = d.quantity ORDER BY start DESC LIMIT 1) i"
-        " WHERE i.register_read IS NOT NULL",
-        _pairs(fleet, devices),
+    pairs = _Pairs.of(fleet, list(heard_us), bare)
+    rows = near.nearest(
+        cursor,
+        f"SELECT d.number, d.index, d.quantity, {_US.format('i.register_read')}"
+        " FROM {sought} CROSS JOIN LATERAL (SELECT register_read FROM interval_quantity"
+        " WHERE device_id = d.id AND quantity = d.quantity{near} ORDER BY start DESC LIMIT 1) i",
+        pairs.columns,
+        [near.newest(heard_us[d]) for d in pairs.device],
+        "start",
     )
     found: dict[int, dict[int, int]] = {}
-    for index, quantity, read_us in cursor.fetchall():
-        found.setdefault(index, {})[QUANTITY_INDEX[quantity]] = read_us
+    for _, index, quantity, read_us in rows:
+        if read_us is not None:
+            found.setdefault(index, {})[QUANTITY_INDEX[quantity]] = read_us
     return found
 
 
@@ -240,16 +283,24 @@ def showing(cursor: Cursor, fleet: Fleet, devices: Sequence[int], channel: Chann
     return [index for (index,) in cursor.fetchall()]
 
 
-def _load_newest(cursor: Cursor, fleet: Fleet, state: MeterState, devices: Sequence[int]) -> None:
+def _load_newest(
+    cursor: Cursor,
+    fleet: Fleet,
+    state: MeterState,
+    devices: Sequence[int],
+    heard_us: Mapping[int, int],
+) -> None:
     for class_id, members in by_class(fleet, devices).items():
-        cursor.execute(
-            f"SELECT d.index, {_US.format('r.time')}"
-            " FROM unnest(%s::text[], %s::int[]) AS d (id, index) CROSS JOIN LATERAL"
-            f" (SELECT time FROM reading_{class_id} WHERE device_id = d.id"
+        rows = near.nearest(
+            cursor,
+            f"SELECT d.number, d.index, {_US.format('r.time')} FROM {{sought}} CROSS JOIN LATERAL"
+            f" (SELECT time FROM reading_{class_id} WHERE device_id = d.id{{near}}"
             " ORDER BY time DESC LIMIT 1) r",
-            (fleet.ids(members), members),
+            {"id text": fleet.ids(members), "index int": members},
+            [near.newest(heard_us.get(d, NEVER)) for d in members],
+            "time",
         )
-        for index, time_us in cursor.fetchall():
+        for _, index, time_us in rows:
             state.last_us[index] = time_us
     reach = archived.reach(cursor, fleet.ids(devices))
     for index in devices:
@@ -257,16 +308,21 @@ def _load_newest(cursor: Cursor, fleet: Fleet, state: MeterState, devices: Seque
         state.last_us[index] = max(state.last_us[index], last_us)
 
 
-def _load_open(cursor: Cursor, fleet: Fleet, state: MeterState, devices: Sequence[int]) -> None:
-    cursor.execute(
-        f"SELECT d.index, d.quantity, {_US.format('i.start')}, i.value, i.measured_us,"
-        " i.estimated_us, i.unknown_us"
-        " FROM unnest(%s::text[], %s::int[], %s::text[]) AS d (id, index, quantity)"
-        " CROSS JOIN LATERAL (SELECT * FROM interval_quantity WHERE device_id = d.id"
-        " AND quantity = d.quantity ORDER BY start DESC LIMIT 1) i",
-        _pairs(fleet, devices),
+def _load_open(
+    cursor: Cursor, fleet: Fleet, state: MeterState, first_us: Mapping[int, near.Span]
+) -> None:
+    pairs = _Pairs.of(fleet, list(first_us), NONE)
+    rows = near.nearest(
+        cursor,
+        f"SELECT d.number, d.index, d.quantity, {_US.format('i.start')}, i.value, i.measured_us,"
+        " i.estimated_us, i.unknown_us FROM {sought} CROSS JOIN LATERAL (SELECT *"
+        " FROM interval_quantity WHERE device_id = d.id AND quantity = d.quantity{near}"
+        " ORDER BY start DESC LIMIT 1) i",
+        pairs.columns,
+        [first_us[d] for d in pairs.device],
+        "start",
     )
-    for index, quantity, start, value, measured, estimated, unknown in cursor.fetchall():
+    for _, index, quantity, start, value, measured, estimated, unknown in rows:
         register = state.registers[QUANTITY_INDEX[quantity]]
         register.open_us[index], register.open_value[index] = start, value
         register.open_measured[index] = measured
@@ -275,22 +331,28 @@ def _load_open(cursor: Cursor, fleet: Fleet, state: MeterState, devices: Sequenc
 
 
 def _marks(
-    cursor: Cursor, fleet: Fleet, before_us: Mapping[int, int | None], column: str
+    cursor: Cursor,
+    fleet: Fleet,
+    before_us: Mapping[int, int],
+    column: str,
+    first_us: Mapping[int, near.Span],
+    bare: Bare = NONE,
 ) -> list[Checkpoint]:
-    ids, index, quantity = _pairs(fleet, list(before_us))
-    times = [before_us[i] for i in index]
-    cursor.execute(
-        f"SELECT d.index, d.quantity, {_US.format('i.start')}, i.register_value,"
+    pairs = _Pairs.of(fleet, list(before_us), bare)
+    before = [stamp(before_us[d]) for d in pairs.device]
+    rows = near.nearest(
+        cursor,
+        f"SELECT d.number, d.index, d.quantity, {_US.format('i.start')}, i.register_value,"
         f" {_US.format('i.register_read')}, {_US.format('i.register_changed')},"
         f" i.other_value, {_US.format('i.other_read')}, i.other_count, i.other_first"
-        " FROM unnest(%s::text[], %s::int[], %s::text[], %s::timestamptz[])"
-        " AS d (id, index, quantity, before)"
-        " CROSS JOIN LATERAL (SELECT * FROM interval_quantity WHERE device_id = d.id"
-        f" AND quantity = d.quantity AND register_read IS NOT NULL AND {column} < d.before"
-        " AND start < d.before ORDER BY start DESC LIMIT 1) i",
-        (ids, index, quantity, ["infinity" if t is None else stamp(t) for t in times]),
+        " FROM {sought} CROSS JOIN LATERAL (SELECT * FROM interval_quantity"
+        " WHERE device_id = d.id AND quantity = d.quantity AND register_read IS NOT NULL"
+        f" AND {column} < d.before AND start < d.before{{near}} ORDER BY start DESC LIMIT 1) i",
+        pairs.columns | {"before timestamptz": before},
+        [first_us[d] for d in pairs.device],
+        "start",
     )
-    return [_checkpoint(row) for row in cursor.fetchall()]
+    return [_checkpoint(row[1:]) for row in rows]
 
 
 def _checkpoint(row: TupleRow) -> Checkpoint:
@@ -312,17 +374,19 @@ def _load_power(cursor: Cursor, fleet: Fleet, state: MeterState, devices: Sequen
                 for i, last in zip(unmetered, state.last_us[unmetered].tolist(), strict=True)
             ]
             source = cold.relation(cursor, class_id, asked)
+            least = near.within("time", min(one.from_us for one in asked), FAR_US)
             cursor.execute(
                 f"SELECT d.index, {_US.format('r.time')}, r.power"
                 " FROM unnest(%s::text[], %s::int[], %s::timestamptz[]) AS d (id, index, after)"
                 f" CROSS JOIN LATERAL (SELECT time, {channel.power} AS power"
-                f" FROM {source} s WHERE device_id = d.id AND time >= d.after"
+                f" FROM {source} s WHERE device_id = d.id AND time >= d.after{least}"
                 f" AND {channel.power} IS NOT NULL ORDER BY time DESC LIMIT 1) r",
                 (
                     fleet.ids(unmetered),
                     unmetered,
                     [stamp(int(state.last_us[i]) - POWER_GAP_US) for i in unmetered],
                 ),
+                prepare=False,
             )
             for index, time_us, watts in cursor.fetchall():
                 register.power_us[index], register.power_w[index] = time_us, watts
@@ -336,14 +400,27 @@ def by_class(fleet: Fleet, devices: Sequence[int]) -> dict[str, list[int]]:
     return found
 
 
-def _pairs(fleet: Fleet, devices: Sequence[int]) -> tuple[list[str], list[int], list[str]]:
-    """Every (device, quantity) that the devices' classes can have."""
-    ids: list[str] = []
-    index: list[int] = []
-    quantity: list[str] = []
-    for i in devices:
-        for channel in classes.load()[fleet.devices[i].class_id].registers:
-            ids.append(fleet.devices[i].id)
-            index.append(int(i))
-            quantity.append(str(channel.quantity))
-    return ids, index, quantity
+class _Pairs(NamedTuple):
+    """Devices and the quantities that their classes can have; n pairs."""
+
+    ids: list[str]
+    device: list[int]
+    quantity: list[str]
+
+    @staticmethod
+    def of(fleet: Fleet, devices: Sequence[int], bare: Bare) -> _Pairs:
+        """Every pair but those that have no mark."""
+        found = _Pairs([], [], [])
+        for device in devices:
+            for channel in classes.load()[fleet.devices[device].class_id].registers:
+                quantity = str(channel.quantity)
+                if QUANTITY_INDEX[quantity] not in bare.get(device, ()):
+                    found.ids.append(fleet.devices[device].id)
+                    found.device.append(int(device))
+                    found.quantity.append(quantity)
+        return found
+
+    @property
+    def columns(self) -> dict[str, list[Any]]:
+        """As `nearest` takes them."""
+        return {"id text": self.ids, "index int": self.device, "quantity text": self.quantity}

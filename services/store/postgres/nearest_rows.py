@@ -1,0 +1,147 @@
+"""
+The rows next to a time, of many devices, without a look at the whole history.
+
+`ORDER BY time DESC LIMIT 1` reads one row of one chunk, but the planner opens, locks and plans
+every chunk that the statement may mean: the look-up costs what the history is long.  It leaves
+out only chunks that values of the statement itself exclude.  So rows are looked for in a few
+days first, those of devices whose times lie together in one statement, and in the whole
+history only for devices of which these days hold too few.  What is found is the same.
+
+The statements are not prepared: after five uses the server would take a plan for any values,
+which visits each chunk again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from psycopg import Cursor
+from psycopg.rows import TupleRow
+
+from services.store.postgres.timestamps import FAR_US, stamp
+
+# over a night and a weekend
+LOOK_US = 3 * 86_400_000_000
+
+Span = tuple[int, int]
+
+
+def before(time_us: int) -> Span:
+    """Where the rows before a time are looked for first. [us UTC]"""
+    return time_us - LOOK_US, time_us
+
+
+def after(time_us: int) -> Span:
+    """Where the rows from a time on are looked for first. [us UTC]"""
+    return time_us, time_us + LOOK_US
+
+
+def newest(known_us: int) -> Span:
+    """Where the newest rows of all are looked for first, where one is known. [us UTC]"""
+    return known_us - LOOK_US, FAR_US
+
+
+def nearest(
+    cursor: Cursor,
+    query: str,
+    sought: Mapping[str, Sequence[Any]],
+    first_us: Sequence[Span],
+    column: str,
+    *,
+    many: int = 1,
+    onward: bool = False,
+) -> list[TupleRow]:
+    """
+    Select the rows next to a time, each device's to its own.
+
+    Parameters
+    ----------
+    query : str
+        SELECT of `d.number` and more from `{sought}`, an `unnest` with the alias
+        `d (number, ..)`, and of the look-up of its rows, newest first (oldest first where it
+        is `onward`), with `{near}` behind its conditions.
+    sought : mapping of str to sequence
+        Columns of `d`, as `name type`; all of one length.
+    first_us : sequence of (int, int)
+        Half-open span of each in which it is looked first; its end (its begin, where it is
+        `onward`) leaves out no row that is meant. [us UTC]
+    column : str
+        Of the table, with its time.
+    many : int
+        How many rows of each are wanted; fewer are there only where the history has no more.
+
+    Returns
+    -------
+    list of tuple
+        Rows in no order.
+    """
+    found: list[TupleRow] = []
+    missing: list[int] = []
+    for group in together([since for since, _ in first_us]):
+        span = _span(first_us, group)
+        rows = _look(cursor, query, sought, group, span, column)
+        counts = Counter(row[0] for row in rows)
+        less = {number for number in group if counts[number] < many}
+        if _whole(span, onward=onward) == span:
+            less.clear()
+        missing += sorted(less)
+        found += [row for row in rows if row[0] not in less]
+    if missing:
+        whole = _whole(_span(first_us, missing), onward=onward)
+        found += _look(cursor, query, sought, missing, whole, column)
+    return found
+
+
+def together(times_us: Sequence[int]) -> Iterator[list[int]]:
+    """Positions of times, put together where none is `LOOK_US` after the first of them."""
+    group: list[int] = []
+    for at in sorted(range(len(times_us)), key=times_us.__getitem__):
+        if group and times_us[at] - times_us[group[0]] > LOOK_US:
+            yield group
+            group = []
+        group.append(at)
+    if group:
+        yield group
+
+
+def within(column: str, since_us: int, until_us: int) -> str:
+    """
+    SQL for a half-open span, behind other conditions; nothing for an end that is far. [us UTC]
+
+    It stands beside the times of each device and says in values what these come to together:
+    a server knows no times that come out of a join before it runs.
+    """
+    ends = ((">=", since_us), ("<", until_us))
+    return "".join(
+        f" AND {column} {sign} '{text}'::timestamptz"
+        for sign, us in ends
+        if not (text := stamp(us)).endswith("infinity")
+    )
+
+
+def _whole(span_us: Span, *, onward: bool) -> Span:
+    """Up to the end of the history, or back to its beginning."""
+    since, until = span_us
+    return (since, max(until, FAR_US)) if onward else (min(since, -FAR_US), until)
+
+
+def _span(spans_us: Sequence[Span], which: Sequence[int]) -> Span:
+    return min(spans_us[k][0] for k in which), max(spans_us[k][1] for k in which)
+
+
+def _look(
+    cursor: Cursor,
+    query: str,
+    sought: Mapping[str, Sequence[Any]],
+    numbers: Sequence[int],
+    span_us: Span,
+    column: str,
+) -> list[TupleRow]:
+    names, types = zip(*(word.split() for word in sought), strict=True)
+    arrays = ", ".join(f"%s::{kind}[]" for kind in types)
+    unnested = f"unnest(%s::int[], {arrays}) AS d (number, {', '.join(names)})"
+    statement = query.format(sought=unnested, near=within(column, *span_us))
+    values = ([of[k] for k in numbers] for of in sought.values())
+    return cursor.execute(statement, (list(numbers), *values), prepare=False).fetchall()

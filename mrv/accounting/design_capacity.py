@@ -25,11 +25,12 @@ from mrv.accounting.unmeasured import rounded
 from mrv.calendar import utc_text
 from mrv.model import Capacity, Consumption, Methodology
 from mrv.parameters.inputs import Inputs
+from mrv.registry.project import DOCUMENTED
 
 LEAST_LOAD = Fraction(1, 5)
 # shares of the design's electricity below which a load is no more than that carries, and below
 # which a condition says so
-_CARRIED, _SURE = Fraction(4, 5), Fraction(19, 20)
+_CARRIED, _SURE = Fraction(9, 10), Fraction(19, 20)
 # by the fourth version of the rules, which asked no more of such a plant
 _LEAST_BEFORE = Fraction(1, 20)
 BUILT_FOR = "the most that the plant was built for"
@@ -46,7 +47,7 @@ def within_design(
     edges: Sequence[int],
     timezone: str,
     *,
-    documented: bool,
+    accounting: int,
 ) -> tuple[list[Monitored], list[Finding]]:
     """
     Count no more of a service than the plant was built for, and say so.
@@ -57,16 +58,17 @@ def within_design(
         With the sums of each stretch.
     edges : sequence of int
         Of the stretches. [interval numbers]
-    documented : bool
-        Whether the fifth version of the rules or a later one asks: what is not given is then
-        said of with its documents (`service_evidence`).
+    accounting : int
+        Version of the rules; by the fifth what is not given is said of with its documents
+        (`service_evidence`).
 
     Returns
     -------
     The devices with what is taken off, and a condition for each service that was delivered.
     """
     found, said = list(monitored), list[Finding]()
-    for one in methodology.capacities:
+    documented = accounting >= DOCUMENTED
+    for one in methodology.built_for(accounting):
         if one.of or not any(s.value for m in serving(found, one) for s in m.stretches):
             continue
         if one.parameter in parameters:
@@ -94,7 +96,7 @@ def too_large(
         if not one.of
         and one.parameter in parameters
         and (delivered := _delivered(serving(monitored, one)))
-        and delivered < LEAST_LOAD * _at_capacity(serving(monitored, one), one, parameters)
+        and delivered < LEAST_LOAD * at_capacity(serving(monitored, one), one, parameters)
     )
 
 
@@ -102,10 +104,11 @@ def _delivered(there: Sequence[Monitored]) -> int:
     return sum(s.value for m in there for s in m.stretches)
 
 
-def _at_capacity(there: Sequence[Monitored], one: Capacity, parameters: Inputs) -> Fraction:
-    """What a plant delivers at its capacity in the time of its meters. [base units]"""
-    time_us = max(sum(s.time_us for s in m.stretches) for m in there)
-    return Fraction(parameters[one.parameter]) * one.base_units * Fraction(time_us, _DAY_US)
+def at_capacity(there: Sequence[Monitored], one: Capacity, parameters: Inputs) -> Fraction:
+    """Return what a plant delivers at its capacity in the time of its meters. [base units]"""
+    time_us = [sum(s.time_us for s in m.stretches) for m in there]
+    whole = sum(time_us) if one.each else max(time_us)
+    return Fraction(parameters[one.parameter]) * one.base_units * Fraction(whole, _DAY_US)
 
 
 def within_load(
@@ -114,7 +117,7 @@ def within_load(
     parameters: Inputs,
     reduction: Callable[[Inputs], Fraction],
     *,
-    documented: bool,
+    accounting: int,
     analysed: frozenset[str] = frozenset(),
 ) -> tuple[Inputs, dict[str, str], list[Finding]]:
     """
@@ -129,8 +132,8 @@ def within_load(
         What counts, by device, with its time in each stretch.
     reduction : callable
         What the period comes to with some parameters. [tCO2e]
-    documented : bool
-        Whether the fifth version of the rules or a later one asks.
+    accounting : int
+        Version of the rules.
     analysed : frozenset of str
         Parameters that laboratories told, with the hashes of their reports.
 
@@ -140,7 +143,8 @@ def within_load(
         The second says how those were come by that count otherwise now.
     """
     used, how, said = parameters, dict[str, str](), list[Finding]()
-    for one in methodology.capacities:
+    documented = accounting >= DOCUMENTED
+    for one in methodology.built_for(accounting):
         used, above = _years_within(methodology, one, used, reduction)
         if above:
             how |= dict.fromkeys(above, BUILT_FOR)
@@ -261,7 +265,8 @@ def _held(
     delivered, whole = 0, Fraction(0)
     for place, (begin, end) in enumerate(pairwise(edges)):
         there = [m.stretches[place] for m in serving(found, one)]
-        served, time_us = sum(s.value for s in there), max(s.time_us for s in there)
+        times = [s.time_us for s in there]
+        served, time_us = sum(s.value for s in there), sum(times) if one.each else max(times)
         most = capacity * one.base_units * Fraction(time_us, _DAY_US)
         delivered, whole = delivered + served, whole + most
         if served <= most:

@@ -128,18 +128,17 @@ class Plausibility:
             known, self.methodology, self.parameters, self.edges, self.timezone,
             self.besides.accounting,
         )  # fmt: skip
-        designed = self.besides.accounting >= DESIGNED
         if self.besides.accounting >= BOUNDED:
             found, more = limited(
                 found, self.methodology, self.parameters, self.besides.history, self.edges,
-                self.timezone, designed=designed, documented=self._documented,
+                self.timezone, accounting=self.besides.accounting,
                 strictly=self._strictly(found),
             )  # fmt: skip
             said += more
-        if designed:
+        if self.besides.accounting >= DESIGNED:
             found, more = within_design(
                 found, self.methodology, self.parameters, self.edges, self.timezone,
-                documented=self._documented,
+                accounting=self.besides.accounting,
             )  # fmt: skip
             said += more
         if self.besides.bare:
@@ -156,17 +155,13 @@ class Plausibility:
             *said,
         ]
 
-    @property
-    def _documented(self) -> bool:
-        return self.besides.accounting >= DOCUMENTED
-
     def _not_shown(self) -> tuple[dict[str, str], frozenset[str]]:
         """Devices that count nothing, and parameters that count 0, since nothing shows them."""
         return not_counted(self.methodology, self.besides.bare or {})
 
     def _strictly(self, monitored: Sequence[Monitored]) -> frozenset[str]:
         """Electricity of designs of which the capacity bounds nothing."""
-        if not self._documented:
+        if self.besides.accounting < DOCUMENTED:
             return frozenset()
         large = too_large(monitored, self.methodology, self.parameters)
         held = (
@@ -200,7 +195,7 @@ class Plausibility:
             parameters = {**parameters, **dict.fromkeys(zero, Fraction(0))}
             how = {**how, **dict.fromkeys(zero, NOT_SHOWN)}
         used, more, said = within_load(
-            monitored, self.methodology, parameters, reduction, documented=self._documented,
+            monitored, self.methodology, parameters, reduction, accounting=self.besides.accounting,
             analysed=laboratory(self.besides.samples),
         )  # fmt: skip
         return used, {**how, **more}, said
@@ -327,7 +322,10 @@ def _counted(one: Monitored, uncounted: Mapping[str, str]) -> Monitored:
     return replace(
         one,
         uncounted=uncounted[one.device.id],
-        parts=tuple(replace(p, beyond=p.metered, unshown=(), elsewhere=()) for p in one.parts),
+        parts=tuple(
+            replace(p, beyond=p.metered, unshown=(), elsewhere=(), above=Fraction(0))
+            for p in one.parts
+        ),
         stretches=tuple(replace(s, value=0) for s in one.stretches),
     )
 

@@ -21,8 +21,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 from fractions import Fraction
 
-from ingest.model import HOUR_US, INTERVAL_US
-from mrv.accounting.design_capacity import consumption_of, serving
+from ingest.model import INTERVAL_US
+from mrv.accounting.design_capacity import at_capacity, consumption_of, serving, too_large
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.period_result import INVOICE, CrossCheck, Finding
 from mrv.accounting.service_history import electricity, take_off
@@ -40,7 +40,6 @@ BEFORE = "only its own meter shows it: what its electricity moved before the pro
 TOLERANCE = Fraction(5, 100)
 _COVERED = 1 - TOLERANCE
 _PLACES = 6
-_DAY_US = 24 * HOUR_US
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,24 +92,46 @@ class Services:
         """Return what the period is held against where those count nothing."""
         return replace(self.besides, bare={one.capacity.parameter: one.devices for one in bare})
 
+    def billed(self) -> Iterator[Finding]:
+        """Say which meters nothing but an invoice can show to be right."""
+        if self.besides.accounting < DOCUMENTED:
+            return
+        there = [m for m in self.monitored if m.bound.role in self.methodology.billed]
+        lacking = [m.device.id for m in there if not self._invoiced(m)]
+        if lacking:
+            yield Finding(
+                OUTSIDE,
+                False,
+                f"no invoice with its file shows what {', '.join(dict.fromkeys(lacking))} tells,"
+                " and nothing else that the project meters does; give the supplier's invoices"
+                " (`tonne invoice import`)",
+            )
+        elif there:
+            names = ", ".join(dict.fromkeys(m.device.id for m in there))
+            yield Finding(OUTSIDE, True, f"invoices of {names}")
+
     def outside(self) -> Iterator[Finding]:
         """Say of each service by how much the plant's meters may be too high together."""
+        yield from self.billed()
         for one in self._asked:
             taken = consumption_of(self.methodology, one)
             there = [m for m in serving(self.monitored, one) if any(s.value for s in m.stretches)]
-            if one.of or not there or taken is None or one.parameter not in self.parameters:
+            if one.of or not there or one.parameter not in self.parameters:
                 continue
-            users = [m for m in self.monitored if m.bound.role in taken.uses]
+            if {*one.serves} <= {*self.methodology.billed}:
+                continue
+            uses = () if taken is None else taken.uses
+            users = [m for m in self.monitored if m.bound.role in uses]
             names, power = (
                 ", ".join(dict.fromkeys(m.device.id for m in some)) for some in (there, users)
             )
             if all(map(self._invoiced, there)) or (users and all(map(self._invoiced, users))):
-                yield Finding(OUTSIDE, True, f"invoices of {names} or {power}")
+                yield Finding(OUTSIDE, True, f"invoices of {names}{power and f' or {power}'}")
                 continue
             yield Finding(
                 OUTSIDE,
                 False,
-                f"no invoice with its file shows what {names} or {power or 'no meter'} tells:"
+                f"no invoice with its file shows what {names}{power and f' or {power}'} tells:"
                 f" within {one.parameter} they may claim too much together, and"
                 f" {_percent(self._room(one, there))} more than they do would fit; give the"
                 " supplier's invoices of the electricity, or those of what was delivered"
@@ -119,10 +140,8 @@ class Services:
 
     def _room(self, one: Capacity, there: Sequence[Monitored]) -> Fraction:
         """Share of what was delivered that would fit within the capacity besides."""
-        time_us = max(sum(s.time_us for s in m.stretches) for m in there)
-        most = Fraction(self.parameters[one.parameter]) * one.base_units
         served = sum(s.value for m in there for s in m.stretches)
-        return max(Fraction(0), most * Fraction(time_us, _DAY_US) / served - 1)
+        return max(Fraction(0), at_capacity(there, one, self.parameters) / served - 1)
 
     def _alone(self, one: Capacity) -> tuple[str, ...]:
         """Meters that nobody else shows."""
@@ -165,6 +184,10 @@ class Services:
                 yield f"{name} ({spec.meaning} [{spec.unit}]; {spec.source}): {said}"
             elif taken is not None and name == taken.by_design:
                 yield from self._foreign(taken)
+            elif taken is None and name in too_large(
+                self.monitored, self.methodology, self.parameters
+            ):
+                yield f"{name}: less than a fifth of it was delivered, so that it bounds nothing"
 
     def _foreign(self, taken: Consumption) -> Iterator[str]:
         """Say where a plant took several times the electricity that its design says."""

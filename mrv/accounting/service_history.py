@@ -15,10 +15,10 @@ read has one.  A part is as long as four weeks so that charging on other days th
 out.  Where no such value is given, what was claimed too high from the first day on is held by
 the range of the class alone, and a condition says so.
 
-From the fifth version of the rules on the share of what a plant takes by its design is four
-fifths where what it delivers is weighed.  Down to 0.95 of it a condition says so.  Of a plant
-whose capacity is more than five times what it delivered no more counts than its electricity
-carries by the design.
+From the fifth version of the rules on the share of what a plant takes by its design is nine
+tenths where what it delivers is weighed or counted, and 0.95 for pumps.  Down to 0.95 of it a
+condition says so.  Of a plant whose capacity is more than five times what it delivered no more
+counts than its electricity carries by the design.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from mrv.accounting.period_result import Finding
 from mrv.calendar import local_date, utc_text
 from mrv.model import Consumption, Methodology
 from mrv.parameters.inputs import Inputs
-from mrv.registry.project import Usage
+from mrv.registry.project import DOCUMENTED, Usage
 
 WEEKS = 4
 # a part of which more than a tenth of the time of its meters is lost says nothing of what is usual
@@ -71,8 +71,7 @@ def limited(
     edges: Sequence[int],
     timezone: str,
     *,
-    designed: bool,
-    documented: bool,
+    accounting: int,
     strictly: frozenset[str] = frozenset(),
 ) -> tuple[list[Monitored], list[Finding]]:
     """
@@ -86,10 +85,8 @@ def limited(
         Of issued statements of the project.
     edges : sequence of int
         Of the stretches. [interval numbers]
-    designed : bool
-        Whether the rules hold plants too, as they do from the fourth version on.
-    documented : bool
-        Whether the fifth version or a later one asks.
+    accounting : int
+        Version of the rules.
     strictly : frozenset of str
         Parameters of the design by which no more counts than electricity carries.
 
@@ -99,8 +96,9 @@ def limited(
     """
     found, said = list(monitored), list[Finding]()
     before = [*history]
+    documented = accounting >= DOCUMENTED
     for given in methodology.consumptions:
-        if given.by_history and (designed or not given.by_design):
+        if given.is_held(accounting):
             one = _asked(given, strictly) if documented else given
             models = _models(found, one, parameters)
             said += _held(found, methodology, one, before, models, edges, timezone)
@@ -184,7 +182,7 @@ def _held(
     served = sum(u.served for u in before)
     told: dict[str, list[str]] = {}
     for part in _parts(found, one, edges):
-        usual = used / served if served else Fraction(0)
+        usual = used / served if served and one.least else Fraction(0)
         model = _of_models(found, one, part, models)
         most = max(usual, model)
         for what, rate in ((BEFORE, usual), (_witness(one), model)):

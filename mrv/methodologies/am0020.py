@@ -163,6 +163,7 @@ METHODOLOGY = Methodology(
             by_design="design_kwh_per_m3",
             # the same pumps at the same head; the rest is what the head varies by
             least=Fraction(4, 5),
+            closer=SURE,
             sure=SURE,
             before="kwh_per_m3_baseline",
         ),

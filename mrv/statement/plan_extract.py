@@ -36,7 +36,6 @@ from mrv.documents.plan import (
 from mrv.methodologies import find
 from mrv.registry.monitoring_plan import Version
 from mrv.registry.project import (
-    DESIGNED,
     EVIDENCE,
     FIRST,
     Besides,
@@ -216,10 +215,7 @@ class MonitoringPlan:
     def _known_before(self, accounting: int) -> tuple[Usage, ...]:
         """What the rules of a version ask of the project's history."""
         asked = find(self.project.methodology, self.project.version).consumptions
-        held = any(
-            one.by_history and (accounting >= DESIGNED or not one.by_design) for one in asked
-        )
-        return self.history if held else ()
+        return self.history if any(one.is_held(accounting) for one in asked) else ()
 
     def fleet(self) -> Fleet:
         """Return the devices as the pipeline takes them."""

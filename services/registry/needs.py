@@ -139,7 +139,7 @@ def _not_designed(
     """Warn of what a plant was built for that no document of it shows: it counts nothing."""
     given = project.documents or {}
     lacking = []
-    for name in methodology.designed:
+    for name in methodology.designed_of(bound.role for bound in project.devices):
         paper = given.get(name)
         if name not in parameters:
             lacking.append(f"{name} ({methodology.parameters[name].meaning}) is not given")

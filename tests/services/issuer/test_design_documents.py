@@ -1,13 +1,17 @@
 """A recycling plant by public ways: without documents of its design it earns nothing."""
 
+import json
+
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from mrv.accounting.service_evidence import CLAUSE
 from mrv.packs.reader import read_pack
 from mrv.report.dated_values import dated_rows
 from mrv.report.words import Words
 from mrv.verify import verify
+from services.cli.main import main
 from services.issuer import documents
 from services.issuer.pack import export
 from services.issuer.registry_conditions import EX_ANTE
@@ -113,6 +117,28 @@ def test_a_plant_earns_once_its_design_is_documented(url, tmp_path):
     assert rows[f"design_mass_t_per_d, stated by {OFFICE}"] == (
         "2025-03-01", "3", "t/d", "licence 12/2025",
     )  # fmt: skip
+
+
+def test_a_preview_tells_before_the_close_what_is_missing(url):
+    """An owner would hear of a missing paper when the period is closed, and keeps no draft."""
+    environment = {"TONNE_DATABASE_URL": url}
+
+    def told(*words):
+        return CliRunner().invoke(main, ["period", *words], env=environment)
+
+    words = "preview", "pet", "--from", "2026-03-02", "--to", "2026-03-03"
+    shown = told(*words)
+    assert shown.exit_code == 0, shown.output
+    assert "preview, not kept" in shown.output
+    assert f"not met     {CLAUSE}" in shown.output
+    given = json.loads(told(*words, "--json").output)
+    assert CLAUSE in {one["clause"] for one in given["not_met"]}
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        assert conn.execute("SELECT count(*) FROM statement").fetchone() == (0,)
+    assert given["reduction_t"] == f"{closed(url)[0]:.6f}"
+    far = told("preview", "pet", "--from", "2026-03-02", "--to", "2035-03-03")
+    assert far.exit_code == 2
+    assert "reaches to now at most" in far.output
 
 
 def test_a_document_by_the_operator_is_none(url, tmp_path):

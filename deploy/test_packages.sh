@@ -7,7 +7,8 @@ set -eu
 missing=
 command -v soffice >/dev/null || missing="$missing libreoffice-calc-nogui"
 command -v pdftotext >/dev/null || missing="$missing poppler-utils"
-command -v chromium >/dev/null || missing="$missing chromium"
+command -v chromium-headless-shell >/dev/null || command -v chromium >/dev/null ||
+    missing="$missing chromium-headless-shell"
 command -v faketime >/dev/null || missing="$missing faketime"
 command -v softhsm2-util >/dev/null || missing="$missing softhsm2"
 command -v mosquitto_pub >/dev/null || missing="$missing mosquitto-clients"

@@ -6,7 +6,7 @@ Symbols of the methodologies stand beside these names in NOMENCLATURE.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
@@ -121,10 +121,22 @@ class Consumption:
         The service is held against that from the first day on; empty where there is none.
     by_design : str
         Parameter of the project: what the service takes by the plant's design [unit]; held
-        against likewise, from the fourth version of the rules on, as is the plant's history.
+        against likewise, from version `designed_from` of the rules on, as is the plant's history.
+    designed_from : int
+        Version of the rules from which on the design is asked for.
     least, most : Fraction
         Shares of what a service took before, or takes by model or design, below which it counts
-        what its use carries, and above which that figure is in doubt.
+        what its use carries, and above which that figure is in doubt.  A `least` of 0: what it
+        took before says nothing, as of a line that more people ride than before.
+    closer : Fraction, optional
+        Share of what it takes by design that is in place of `least`, from the fifth version of
+        the rules on.
+    sure : Fraction
+        Share of what it takes by design below which it counts and a condition does not hold,
+        from the fifth version on; 0 where a service may take less for a while.
+    before : str
+        Parameter of the project: what the service took before the project [unit].  By that, what
+        its use carries earns nothing.
     from_version : int
         Version of the rules of accounting from which on it is asked at all.
     """
@@ -140,10 +152,18 @@ class Consumption:
     by_history: bool = False
     by_model: str = ""
     by_design: str = ""
+    designed_from: int = 4
     least: Fraction = Fraction(9, 10)
     # in service a vehicle takes up to half more than its approval says; twice that is another one
     most: Fraction = Fraction(2)
+    closer: Fraction | None = None
+    sure: Fraction = Fraction(0)
+    before: str = ""
     from_version: int = 2
+
+    def is_held(self, accounting: int) -> bool:
+        """Whether a version of the rules holds the service against its use before or by design."""
+        return self.by_history and (not self.by_design or accounting >= self.designed_from)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +185,10 @@ class Capacity:
     years : tuple of str
         Parameters that hold the service of an earlier year, in the parameter's unit but for
         its day.
+    each : bool
+        Whether it is of each device that serves, and not of all of them.
+    from_version : int
+        Version of the rules of accounting from which on it is asked at all.
     """
 
     parameter: str
@@ -172,6 +196,8 @@ class Capacity:
     base_units: int
     of: str = ""
     years: tuple[str, ...] = ()
+    each: bool = False
+    from_version: int = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,6 +366,8 @@ class Methodology:
     closes; `uncredited` names, by the crediting period's first year, the parameters that are of
     time before it: they count 0.  All three are of the third version of the rules.
     `capacities` bound what it delivers by what the plant was built for, from the fourth on.
+    `billed` are roles that no other quantity of the project holds: from the fifth version on a
+    condition asks for their invoices.
     `notes` is the file's own text: where each equation and default comes from, and how certain
     it is.
     """
@@ -365,6 +393,7 @@ class Methodology:
     by_time: bool = False
     consumptions: tuple[Consumption, ...] = ()
     capacities: tuple[Capacity, ...] = ()
+    billed: tuple[str, ...] = ()
     shown: Mapping[str, Callable[[Inputs, Factors], Fraction]] = field(default_factory=dict)
     agreement: tuple[Agreement, ...] = ()
     uncredited: Callable[[Inputs, int], frozenset[str]] = lambda *_: frozenset()
@@ -373,6 +402,24 @@ class Methodology:
     def version(self) -> str:
         """The version that new projects should name."""
         return self.versions[0]
+
+    def built_for(self, accounting: int) -> tuple[Capacity, ...]:
+        """Return what a version of the rules asks of what a plant was built for."""
+        return tuple(one for one in self.capacities if one.from_version <= accounting)
+
+    @property
+    def designed(self) -> tuple[str, ...]:
+        """Parameters that say what a plant was built for."""
+        return self.designed_of(self.roles)
+
+    def designed_of(self, roles: Iterable[str]) -> tuple[str, ...]:
+        """Return those of the services that some roles meter."""
+        some = {*roles}
+        found = [one.parameter for one in self.capacities if some & {*one.serves}]
+        found += [
+            one.by_design for one in self.consumptions if one.by_design and some & {*one.serves}
+        ]
+        return tuple(dict.fromkeys(found))
 
 
 @dataclass(frozen=True, slots=True)

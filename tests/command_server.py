@@ -151,6 +151,10 @@ class Server:
         self._selector.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, client))
         return None
 
+    def running(self) -> list[int]:
+        """Return the ids of the processes that have not ended."""
+        return [key.data[0] for key in self._selector.get_map().values() if key.data]
+
     def _left(self, keeper: Any) -> bool:
         """Whether nobody keeps it any more."""
         self._selector.unregister(keeper)

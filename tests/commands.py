@@ -155,12 +155,17 @@ sys.exit(code if code >= 0 else 128 - code)
 
 def on_path(folder: Path) -> None:
     """Write a `tonne` for shell scripts into a folder: each of its starts is forked, too."""
-    script = folder / "tonne"
+    forwarding(folder / "tonne", _kept()[0], CLI)
+
+
+def forwarding(script: Path, run: str, module: str) -> Path:
+    """Write a script that is a start of a module by the server of a run."""
     script.write_text(
-        _FORWARD.format(python=sys.executable, module=CLI, address=address(_kept()[0])),
+        _FORWARD.format(python=sys.executable, module=module, address=address(run)),
         encoding="utf-8",
     )
     script.chmod(0o755)
+    return script
 
 
 def _own_python(env: Mapping[str, str] | None) -> bool:

@@ -5,16 +5,15 @@ All tests run in several processes, a file in one of them; what is named on the 
 line runs in one process, as a debugger wants it.  `-n` says otherwise in both cases.
 """
 
-import fcntl
 import gc
 import os
-import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.soak import SOAK
+from tests import workers
+from tests.soak import SOAK, often
 
 pytest_plugins = [
     "tests.fix_timescale",
@@ -40,7 +39,7 @@ LONGEST = (
     "samples/test_0_1_0_database.py",
     "services/edge/test_full_disk.py",
     "services/api/test_openapi.py",
-    "figures/test_api_and_console.py",
+    "figures/test_one_number.py",
     "services/edge/test_outage.py",
     "integration/test_pipeline_running.py",
     "services/test_metrics_bind.py",
@@ -71,13 +70,14 @@ WAITING = 3
 SERVERS = {"cluster", "mqtt_broker", "run_kafka", "own_kafka", "embedded_kafka", "s3_server"}
 
 # How long an example takes depends on what else runs, and says nothing of what is tested.  The
-# same examples each time: whoever changes something else must not be told of a new one.  `make
-# soak` and `tests.fuzz` look for new ones.
+# same examples each time, and half as many: whoever changes something else must not be told of a
+# new one.  `make soak` and `tests.fuzz` look for new ones, and for more.
 settings.register_profile(
     "tests",
     settings(),
     deadline=None,
     derandomize=not SOAK,
+    max_examples=often(50, 100),
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("tests")
@@ -100,28 +100,23 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: rank.get(item.path, len(rank)))
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config):
+    """Fork the processes from one that has read the tests; coverage would miss what that reads."""
+    option = config.option
+    if option.tx and not SOAK and not getattr(option, "cov_source", None):
+        folder = config._tmp_path_factory.mktemp("forks")
+        option.tx = workers.forked(option.tx, config.invocation_params.args, folder)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection():
-    """Let one process compile what was never imported here; the others read what it has made."""
-    gc.disable()  # nearly nothing of it is garbage; to look for some takes a fifth of the time
+    """Look for no garbage: there is nearly none, and it takes a fifth of the time."""
+    gc.disable()
     try:
-        return (yield from _collected())
+        return (yield)
     finally:
         gc.enable()
-
-
-def _collected():
-    done = HERE / "__pycache__" / f"collected-{sys.implementation.cache_tag}"
-    if sys.dont_write_bytecode or done.exists():
-        return (yield)
-    done.parent.mkdir(exist_ok=True)
-    with done.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not done.exists():
-            collected = yield
-            done.touch()
-            return collected
-    return (yield)
 
 
 def pytest_collection_finish():

@@ -19,13 +19,12 @@ from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from ingest.model import INTERVAL_US, Fleet, Int64, IntervalRows
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import Pricing
-from mrv.accounting.period_result import CrossCheck
+from mrv.accounting.period_result import INVOICE, METER, CrossCheck
 from mrv.parameters.inputs import exact
 from mrv.registry.project import Besides, CheckMeter, Invoice
 from mrv.rounding import decimal_text, exact_sum, exact_text, share_text
 
 _PLACES = 6
-METER, INVOICE = "check meter", "invoice"
 _DIFFER = "they differ by more than they may; find the reason, and correct or explain it"
 
 

@@ -5,9 +5,10 @@ A flow, a mass or a load that only the plant's own meters tell may be claimed to
 them together: water and gas, COD and gas, a scale before a line that no meter follows.  What
 bounds it then is the design capacity, which stands in the plant's licence or design and is
 fixed ex ante.  Each stretch of about a week counts no more than its days at capacity; above it
-the capacity counts, and a condition does not hold.  Below a twentieth of it over the whole
-period nothing is taken off, and the condition says that the capacity is not that of this plant.
-These are rules of tonne's own.  A day may be above the capacity, as after rain; a week is not.
+the capacity counts, and a condition does not hold.  Below a fifth of it (a twentieth by the
+fourth version of the rules) over the whole period the condition says that the capacity may not
+be that of this plant, and what its electricity carries by design counts.  These are rules of
+tonne's own.  A day may be above the capacity, as after rain; a week is not.
 """
 
 from __future__ import annotations
@@ -19,14 +20,21 @@ from itertools import pairwise
 from ingest.model import HOUR_US, INTERVAL_US
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.period_result import Finding
-from mrv.accounting.service_history import take_off
+from mrv.accounting.service_history import electricity, take_off
 from mrv.accounting.unmeasured import rounded
 from mrv.calendar import utc_text
-from mrv.model import Capacity, Methodology
+from mrv.model import Capacity, Consumption, Methodology
 from mrv.parameters.inputs import Inputs
+from mrv.registry.project import DOCUMENTED
 
-LEAST_LOAD = Fraction(1, 20)
+LEAST_LOAD = Fraction(1, 5)
+# shares of the design's electricity below which a load is no more than that carries, and below
+# which a condition says so: a plant that is built for storm water has stronger water when it is dry
+_CARRIED, _SURE = Fraction(2, 3), Fraction(9, 10)
+# by the fourth version of the rules, which asked no more of such a plant
+_LEAST_BEFORE = Fraction(1, 20)
 BUILT_FOR = "the most that the plant was built for"
+CARRIED = "what its electricity carries by the design"
 _DAY_US = 24 * HOUR_US
 _LONGEST_YEAR = 366
 _SHOWN = 3
@@ -38,6 +46,8 @@ def within_design(
     parameters: Inputs,
     edges: Sequence[int],
     timezone: str,
+    *,
+    accounting: int,
 ) -> tuple[list[Monitored], list[Finding]]:
     """
     Count no more of a service than the plant was built for, and say so.
@@ -48,16 +58,57 @@ def within_design(
         With the sums of each stretch.
     edges : sequence of int
         Of the stretches. [interval numbers]
+    accounting : int
+        Version of the rules; by the fifth what is not given is said of with its documents
+        (`service_evidence`).
 
     Returns
     -------
     The devices with what is taken off, and a condition for each service that was delivered.
     """
     found, said = list(monitored), list[Finding]()
-    for one in methodology.capacities:
-        if not one.of and any(s.value for m in _serving(found, one) for s in m.stretches):
-            said.append(_held(found, methodology, one, parameters, edges, timezone))
+    documented = accounting >= DOCUMENTED
+    for one in methodology.built_for(accounting):
+        if one.of or not any(s.value for m in serving(found, one) for s in m.stretches):
+            continue
+        if one.parameter in parameters:
+            least = LEAST_LOAD if documented else _LEAST_BEFORE
+            said.append(_held(found, methodology, one, parameters, edges, timezone, least))
+        elif not documented:
+            said.append(_missing(methodology, one))
     return found, said
+
+
+def too_large(
+    monitored: Sequence[Monitored], methodology: Methodology, parameters: Inputs
+) -> frozenset[str]:
+    """
+    Return the capacities of which less than a fifth was delivered: they bound nothing.
+
+    Parameters
+    ----------
+    monitored : sequence of Monitored
+        With the sums and times of each stretch.
+    """
+    return frozenset(
+        one.parameter
+        for one in methodology.capacities
+        if not one.of
+        and one.parameter in parameters
+        and (delivered := _delivered(serving(monitored, one)))
+        and delivered < LEAST_LOAD * at_capacity(serving(monitored, one), one, parameters)
+    )
+
+
+def _delivered(there: Sequence[Monitored]) -> int:
+    return sum(s.value for m in there for s in m.stretches)
+
+
+def at_capacity(there: Sequence[Monitored], one: Capacity, parameters: Inputs) -> Fraction:
+    """Return what a plant delivers at its capacity in the time of its meters. [base units]"""
+    time_us = [sum(s.time_us for s in m.stretches) for m in there]
+    whole = sum(time_us) if one.each else max(time_us)
+    return Fraction(parameters[one.parameter]) * one.base_units * Fraction(whole, _DAY_US)
 
 
 def within_load(
@@ -65,11 +116,15 @@ def within_load(
     methodology: Methodology,
     parameters: Inputs,
     reduction: Callable[[Inputs], Fraction],
+    *,
+    accounting: int,
+    analysed: frozenset[str] = frozenset(),
 ) -> tuple[Inputs, dict[str, str], list[Finding]]:
     """
     Count no more of a parameter than the plant's design leaves for what was delivered.
 
-    That is the strength of what came in, by the design load, and the service of earlier years.
+    That is the strength of what came in, by the design load and by the electricity that such a
+    load takes, and the service of earlier years.
 
     Parameters
     ----------
@@ -77,6 +132,10 @@ def within_load(
         What counts, by device, with its time in each stretch.
     reduction : callable
         What the period comes to with some parameters. [tCO2e]
+    accounting : int
+        Version of the rules.
+    analysed : frozenset of str
+        Parameters that laboratories told, with the hashes of their reports.
 
     Returns
     -------
@@ -84,21 +143,22 @@ def within_load(
         The second says how those were come by that count otherwise now.
     """
     used, how, said = parameters, dict[str, str](), list[Finding]()
-    for one in methodology.capacities:
+    documented = accounting >= DOCUMENTED
+    for one in methodology.built_for(accounting):
         used, above = _years_within(methodology, one, used, reduction)
         if above:
             how |= dict.fromkeys(above, BUILT_FOR)
             clause = f"{_clause(methodology, one)}, earlier years"
             said.append(Finding(clause, False, "; ".join(above.values())))
         served = sum(
-            (m.counted(p) for m in _serving(monitored, one) for p in m.parts), start=Fraction(0)
+            (m.counted(p) for m in serving(monitored, one) for p in m.parts), start=Fraction(0)
         )
         if not one.of or not used.get(one.of) or served <= 0:
             continue
         if one.parameter not in parameters:
-            said.append(_missing(methodology, one))
+            said += () if documented else (_missing(methodology, one),)
             continue
-        time_us = max(sum(s.time_us for s in m.stretches) for m in _serving(monitored, one))
+        time_us = max(sum(s.time_us for s in m.stretches) for m in serving(monitored, one))
         most = parameters[one.parameter] * one.base_units * Fraction(time_us, _DAY_US)
         load, told = served * used[one.of], []
         if load > most:
@@ -112,10 +172,62 @@ def within_load(
             )
             if reduction(less) < reduction(used):
                 used, how[one.of] = less, BUILT_FOR
-        elif load < LEAST_LOAD * most:
-            told.append(_foreign(methodology, one, parameters[one.parameter] * load / most))
+        elif load < (least := LEAST_LOAD if documented else _LEAST_BEFORE) * most:
+            told.append(_foreign(methodology, one, parameters[one.parameter] * load / most, least))
+        if documented:
+            powered, more = _powered(monitored, methodology, one, used, served, one.of in analysed)
+            told += more
+            if reduction(powered) < reduction(used):
+                used, how[one.of] = powered, CARRIED
         said.append(Finding(_clause(methodology, one), not told, "; ".join(told)))
     return used, how, said
+
+
+def consumption_of(methodology: Methodology, one: Capacity) -> Consumption | None:
+    """Return what a plant's service takes of electricity; None where nobody knows."""
+    return next(
+        (c for c in methodology.consumptions if c.by_design and {*c.serves} >= {*one.serves}), None
+    )
+
+
+def _powered(
+    monitored: Sequence[Monitored],
+    methodology: Methodology,
+    one: Capacity,
+    used: Inputs,
+    served: Fraction,
+    analysed: bool,
+) -> tuple[Inputs, list[str]]:
+    """
+    Hold a load against the electricity that the design takes for it; what counts, what is said.
+
+    Rain thins what comes in, and neither load nor electricity follows.  Stronger water that a
+    laboratory found is believed as long as its pumps moved it.
+    """
+    taken = consumption_of(methodology, one)
+    flow = next((c for c in methodology.capacities if not c.of and c.serves == one.serves), None)
+    if taken is None or flow is None:
+        return used, []
+    names = flow.parameter, one.parameter, taken.by_design
+    if not all(used.get(name) for name in names):
+        return used, []
+    water, strength, rate = (Fraction(used[name]) for name in names)
+    power = electricity(monitored, taken)
+    load, carried = served * used[one.of], power * strength * taken.per_base / (rate * water)
+    if carried >= _SURE * load:
+        return used, []
+    share = f"{float(100 - 100 * carried / load):.1f} %"
+    said = (
+        f"{share} of the load are more than {_told(power / served * taken.per_base)}"
+        f" {taken.unit} carry by the design"
+    )
+    moved = power * taken.per_base >= _CARRIED * rate * served
+    if carried >= _CARRIED * load or (analysed and moved):
+        return used, [f"{said}; it counts"]
+    spec = methodology.parameters[one.of]
+    less = {**used, one.of: rounded(carried / served, spec)}
+    counts = f"{one.of} counts as {_told(less[one.of])} {spec.unit}, which is {CARRIED}"
+    return less, [f"{said}: {counts}"]
 
 
 def _years_within(
@@ -147,14 +259,14 @@ def _held(
     parameters: Inputs,
     edges: Sequence[int],
     timezone: str,
+    least: Fraction,
 ) -> Finding:
-    if one.parameter not in parameters:
-        return _missing(methodology, one)
     capacity, told = Fraction(parameters[one.parameter]), []
     delivered, whole = 0, Fraction(0)
     for place, (begin, end) in enumerate(pairwise(edges)):
-        there = [m.stretches[place] for m in _serving(found, one)]
-        served, time_us = sum(s.value for s in there), max(s.time_us for s in there)
+        there = [m.stretches[place] for m in serving(found, one)]
+        times = [s.time_us for s in there]
+        served, time_us = sum(s.value for s in there), sum(times) if one.each else max(times)
         most = capacity * one.base_units * Fraction(time_us, _DAY_US)
         delivered, whole = delivered + served, whole + most
         if served <= most:
@@ -165,13 +277,14 @@ def _held(
         excess = served - most
         take_off(found, one.serves, (place, place + 1), begin_us, end_us, excess, reason, timezone)
         told.append(f"{utc_text(begin_us)} to {utc_text(end_us)}: {reason}")
-    if not told and delivered < LEAST_LOAD * whole:
-        told.append(_foreign(methodology, one, capacity * delivered / whole))
+    if not told and delivered < least * whole:
+        told.append(_foreign(methodology, one, capacity * delivered / whole, least))
     more = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
     return Finding(_clause(methodology, one), not told, "; ".join(told[:_SHOWN]) + more)
 
 
-def _serving(monitored: Sequence[Monitored], one: Capacity) -> list[Monitored]:
+def serving(monitored: Sequence[Monitored], one: Capacity) -> list[Monitored]:
+    """Return the meters of what a capacity bounds."""
     return [m for m in monitored if m.bound.role in one.serves]
 
 
@@ -185,10 +298,17 @@ def _missing(methodology: Methodology, one: Capacity) -> Finding:
     return Finding(_clause(methodology, one), False, text)
 
 
-def _foreign(methodology: Methodology, one: Capacity, rate: Fraction) -> str:
+def _foreign(methodology: Methodology, one: Capacity, rate: Fraction, least: Fraction) -> str:
+    said = f"{_told(rate)} {_unit(methodology, one)} are less than"
+    if least == _LEAST_BEFORE:
+        return (
+            f"{said} a twentieth of {one.parameter}: it is not the capacity of this plant, or a"
+            " unit is wrong; correct it"
+        )
     return (
-        f"{_told(rate)} {_unit(methodology, one)} are less than a twentieth of {one.parameter}:"
-        " it is not the capacity of this plant, or a unit is wrong; correct it"
+        f"{said} a fifth of {one.parameter}, which bounds nothing then: what its electricity"
+        " carries by design counts; if it is not the capacity of this plant, or a unit is wrong,"
+        " correct it"
     )
 
 

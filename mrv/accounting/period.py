@@ -7,7 +7,7 @@ nothing is rounded before the credit, which rounds down.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
@@ -36,6 +36,7 @@ from mrv.accounting.rounded_figures import (
     totals,
     vintages,
 )
+from mrv.accounting.service_evidence import Bare, Services, shown
 from mrv.accounting.single_channel import single_channel, without
 from mrv.calendar import local_date, narrowed, years
 from mrv.errors import PeriodError
@@ -99,6 +100,22 @@ def close(
         )
         found = close(project, *asked, now)
         return replace(found, applicability=(*found.applicability, *fixed))
+    return _closed(project, *asked, besides)
+
+
+def _closed(
+    project: Project,
+    fleet: Fleet,
+    calibrations: Mapping[str, Sequence[Calibration]],
+    rows: IntervalRows,
+    from_us: int,
+    to_us: int,
+    factors: Factors,
+    carried_ug: int,
+    besides: Besides,
+) -> PeriodResult:
+    """Close a period by the values that count; what evidence lacks is closed again without it."""
+    asked = fleet, calibrations, rows, from_us, to_us, factors, carried_ug
     methodology = find(project.methodology, project.version)
     check_energy(methodology, besides.energy)
     where = f"project {project.id}: parameters"
@@ -165,6 +182,10 @@ def close(
     if resting.uncounted:
         found = close(project, *asked, without(besides, resting.uncounted))
         return replace(found, applicability=(*found.applicability, *resting.findings))
+    services = Services(monitored, methodology, parameters, besides, crossed)
+    bare = services.bare(local_date(from_us, project.timezone))
+    if bare:
+        return _without(bare, services, total, lambda now: close(project, *asked, now))
     credited = vintages(net, total.reduction_t + Fraction(carried_ug, UG_PER_T))
     return PeriodResult(
         project=project.id,
@@ -196,11 +217,26 @@ def close(
             *less,
             *brought,
             *resting.findings,
+            *services.outside(),
         ),
         comparisons=comparisons(project.expected, monitored, total, to_us - from_us, besides),
         cross_checks=crossed,
         compared=checks.compared(factors),
     )
+
+
+def _without(
+    bare: Sequence[Bare],
+    services: Services,
+    total: Reductions,
+    again: Callable[[Besides], PeriodResult],
+) -> PeriodResult:
+    """Close a period again without the services that nothing shows, and say what that costs."""
+    found = again(services.without(bare))
+    cost = total.reduction_t - Fraction(found.net.reduction.ug, UG_PER_T)
+    if cost < 0:  # what emits more than it saves is no way to more
+        found, cost = again(services.without(())), Fraction(0)
+    return replace(found, applicability=(*found.applicability, shown(bare, cost)))
 
 
 def check_edges(project: Project, from_us: int, to_us: int) -> None:

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 
 from mrv.model import Side
 
+# kinds of what meters are compared with
+METER, INVOICE = "check meter", "invoice"
+
 
 @dataclass(frozen=True, slots=True)
 class Amount:

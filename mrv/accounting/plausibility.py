@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from ingest.model import INTERVAL_US, Fleet
-from mrv.accounting.design_capacity import within_design, within_load
+from mrv.accounting.design_capacity import consumption_of, too_large, within_design, within_load
 from mrv.accounting.device_period import Bounds, Monitored
 from mrv.accounting.owner_inputs import (
     MEASURED,
@@ -30,6 +30,7 @@ from mrv.accounting.owner_inputs import (
 )
 from mrv.accounting.period_result import Finding, ParameterUse
 from mrv.accounting.plausible_service import raised, stretches
+from mrv.accounting.service_evidence import NOT_SHOWN, as_before, laboratory, not_counted
 from mrv.accounting.service_history import limited
 from mrv.accounting.twin_series import Twins, twins
 from mrv.accounting.unmeasured import AGREED, raised_to, rounded, settled
@@ -38,7 +39,15 @@ from mrv.factors.brought import bounded as bounded_book
 from mrv.model import Factors, Methodology, RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.registry.calibration import of_meter
-from mrv.registry.project import BOUNDED, DESIGNED, FIRST, Besides, Calibration, ProjectDevice
+from mrv.registry.project import (
+    BOUNDED,
+    DESIGNED,
+    DOCUMENTED,
+    FIRST,
+    Besides,
+    Calibration,
+    ProjectDevice,
+)
 from mrv.rounding import exact_text
 
 _Pair = tuple[Monitored, Monitored, Twins]
@@ -112,31 +121,55 @@ class Plausibility:
         pairs = list(_pairs(monitored))
         uncounted = {**dict(self._unrated(monitored)), **dict(_copied(pairs))}
         uncounted |= self.besides.uncounted
+        alone, _ = self._not_shown()
+        uncounted |= {name: why for name, why in alone.items() if name not in uncounted}
         known = [_counted(one, uncounted) for one in monitored]
         found, said = raised(
             known, self.methodology, self.parameters, self.edges, self.timezone,
             self.besides.accounting,
         )  # fmt: skip
-        designed = self.besides.accounting >= DESIGNED
         if self.besides.accounting >= BOUNDED:
             found, more = limited(
                 found, self.methodology, self.parameters, self.besides.history, self.edges,
-                self.timezone, designed=designed,
+                self.timezone, accounting=self.besides.accounting,
+                strictly=self._strictly(found),
             )  # fmt: skip
             said += more
-        if designed:
+        if self.besides.accounting >= DESIGNED:
             found, more = within_design(
-                found, self.methodology, self.parameters, self.edges, self.timezone
-            )
+                found, self.methodology, self.parameters, self.edges, self.timezone,
+                accounting=self.besides.accounting,
+            )  # fmt: skip
             said += more
+        if self.besides.bare:
+            found = as_before(
+                found, self.methodology, self.parameters, self.besides.bare, self.edges,
+                self.timezone,
+            )  # fmt: skip
         return found, [
             *_beyond(self.methodology, found, uncounted),
             *_unshown(found, uncounted),
-            *_uncounted(found, uncounted),
+            *_uncounted(found, {k: v for k, v in uncounted.items() if k not in alone}),
             *_alike(pairs),
             *_twice(found),
             *said,
         ]
+
+    def _not_shown(self) -> tuple[dict[str, str], frozenset[str]]:
+        """Devices that count nothing, and parameters that count 0, since nothing shows them."""
+        return not_counted(self.methodology, self.besides.bare or {})
+
+    def _strictly(self, monitored: Sequence[Monitored]) -> frozenset[str]:
+        """Electricity of designs of which the capacity bounds nothing."""
+        if self.besides.accounting < DOCUMENTED:
+            return frozenset()
+        large = too_large(monitored, self.methodology, self.parameters)
+        held = (
+            consumption_of(self.methodology, one)
+            for one in self.methodology.capacities
+            if one.parameter in large
+        )
+        return frozenset(one.by_design for one in held if one is not None)
 
     def measured(
         self, parameters: Inputs, reduction: Callable[[Inputs], Fraction]
@@ -157,7 +190,14 @@ class Plausibility:
         """Hold parameters against the load that the plant was built for."""
         if self.besides.accounting < DESIGNED:
             return parameters, dict(how), []
-        used, more, said = within_load(monitored, self.methodology, parameters, reduction)
+        _, zero = self._not_shown()
+        if zero:
+            parameters = {**parameters, **dict.fromkeys(zero, Fraction(0))}
+            how = {**how, **dict.fromkeys(zero, NOT_SHOWN)}
+        used, more, said = within_load(
+            monitored, self.methodology, parameters, reduction, accounting=self.besides.accounting,
+            analysed=laboratory(self.besides.samples),
+        )  # fmt: skip
         return used, {**how, **more}, said
 
     def credited(self, parameters: Inputs, from_us: int) -> tuple[Inputs, list[Finding]]:
@@ -282,7 +322,10 @@ def _counted(one: Monitored, uncounted: Mapping[str, str]) -> Monitored:
     return replace(
         one,
         uncounted=uncounted[one.device.id],
-        parts=tuple(replace(p, beyond=p.metered, unshown=(), elsewhere=()) for p in one.parts),
+        parts=tuple(
+            replace(p, beyond=p.metered, unshown=(), elsewhere=(), above=Fraction(0))
+            for p in one.parts
+        ),
         stretches=tuple(replace(s, value=0) for s in one.stretches),
     )
 

@@ -14,6 +14,11 @@ less strange: the value is not theirs.  These are rules of tonne's own: no metho
 read has one.  A part is as long as four weeks so that charging on other days than driving evens
 out.  Where no such value is given, what was claimed too high from the first day on is held by
 the range of the class alone, and a condition says so.
+
+From the fifth version of the rules on the share of what a plant takes by its design is nine
+tenths where what it delivers is weighed or counted, and 0.95 for pumps.  Down to 0.95 of it a
+condition says so.  Of a plant whose capacity is more than five times what it delivered no more
+counts than its electricity carries by the design.
 """
 
 from __future__ import annotations
@@ -29,7 +34,7 @@ from mrv.accounting.period_result import Finding
 from mrv.calendar import local_date, utc_text
 from mrv.model import Consumption, Methodology
 from mrv.parameters.inputs import Inputs
-from mrv.registry.project import Usage
+from mrv.registry.project import DOCUMENTED, Usage
 
 WEEKS = 4
 # a part of which more than a tenth of the time of its meters is lost says nothing of what is usual
@@ -66,7 +71,8 @@ def limited(
     edges: Sequence[int],
     timezone: str,
     *,
-    designed: bool,
+    accounting: int,
+    strictly: frozenset[str] = frozenset(),
 ) -> tuple[list[Monitored], list[Finding]]:
     """
     Take off what is served beyond what its use carries, and say so.
@@ -79,8 +85,10 @@ def limited(
         Of issued statements of the project.
     edges : sequence of int
         Of the stretches. [interval numbers]
-    designed : bool
-        Whether the rules hold plants too, as they do from the fourth version on.
+    accounting : int
+        Version of the rules.
+    strictly : frozenset of str
+        Parameters of the design by which no more counts than electricity carries.
 
     Returns
     -------
@@ -88,12 +96,23 @@ def limited(
     """
     found, said = list(monitored), list[Finding]()
     before = [*history]
-    for one in methodology.consumptions:
-        if one.by_history and (designed or not one.by_design):
+    documented = accounting >= DOCUMENTED
+    for given in methodology.consumptions:
+        if given.is_held(accounting):
+            one = _asked(given, strictly) if documented else given
             models = _models(found, one, parameters)
             said += _held(found, methodology, one, before, models, edges, timezone)
-            said += _named(found, methodology, one, models)
+            # what a plant does not give is asked for with its documents from the fifth version on
+            if not (documented and one.by_design):
+                said += _named(found, methodology, one, models)
     return found, said
+
+
+def _asked(one: Consumption, strictly: frozenset[str]) -> Consumption:
+    """Return a consumption with the shares that count from the fifth version of the rules on."""
+    if one.by_design in strictly:
+        return replace(one, closer=Fraction(1))
+    return one if one.closer is not None else replace(one, closer=one.least)
 
 
 def _models(
@@ -163,7 +182,7 @@ def _held(
     served = sum(u.served for u in before)
     told: dict[str, list[str]] = {}
     for part in _parts(found, one, edges):
-        usual = used / served if served else Fraction(0)
+        usual = used / served if served and one.least else Fraction(0)
         model = _of_models(found, one, part, models)
         most = max(usual, model)
         for what, rate in ((BEFORE, usual), (_witness(one), model)):
@@ -172,7 +191,8 @@ def _held(
         what = BEFORE if usual >= model else _witness(one)
         specific = _told(part.used / part.served * one.per_base)
         span = f"{utc_text(part.begin_us)} to {utc_text(part.end_us)}"
-        if part.used < one.least * most * part.served:
+        closer = one.least if one.closer is None else one.closer
+        if part.used < part.served * max(one.least * usual, closer * model):
             reason = (
                 f"{specific} {one.unit}, and {WITNESSES[what].format(_told(most * one.per_base))}:"
                 " what its use carries at that counts"
@@ -184,6 +204,14 @@ def _held(
             )
             told[what].append(f"{span}: {reason}")
             continue
+        sure = Fraction(0) if one.closer is None else one.sure
+        if part.used < sure * model * part.served:
+            beyond = float(100 - 100 * part.used / (model * part.served))
+            told[_witness(one)].append(
+                f"{span}: {specific} {one.unit}, and"
+                f" {WITNESSES[_witness(one)].format(_told(model * one.per_base))}: {beyond:.1f} %"
+                " of what was delivered is more than its electricity carries at that; it counts"
+            )
         if model and part.used > one.most * model * part.served:
             what = _witness(one)
             of = (
@@ -240,13 +268,13 @@ def _parts(monitored: Sequence[Monitored], one: Consumption, edges: Sequence[int
         both = [s for m in (*users, *servers) for s in m.stretches[first:last]]
         lost, time = sum(s.lost_us for s in both), sum(s.time_us for s in both)
         span_us = edges[first] * INTERVAL_US, edges[last] * INTERVAL_US
-        used = sum((_used(m, first, last, span_us, one) for m in users), start=Fraction(0))
+        used = sum((used_of(m, first, last, span_us, one) for m in users), start=Fraction(0))
         if served:
             found.append(_Part(first, last, *span_us, used, served, lost <= _LOST * time))
     return found
 
 
-def _used(
+def used_of(
     one: Monitored, first: int, last: int, span_us: tuple[int, int], of: Consumption
 ) -> Fraction:
     """
@@ -265,6 +293,16 @@ def _used(
     )
     metered = (s.value + rate * Fraction(s.lost_us, HOUR_US) for s in one.stretches[first:last])
     return sum((*metered, *charged), start=Fraction(0))
+
+
+def electricity(monitored: Sequence[Monitored], one: Consumption) -> Fraction:
+    """Return what a service used in the whole period, with what is charged for it. [base units]"""
+    users = [m for m in monitored if m.bound.role in one.uses]
+    begin = min((m.service.first for m in users), default=0) * INTERVAL_US
+    end = max((m.service.first + m.service.intervals for m in users), default=0) * INTERVAL_US
+    return sum(
+        (used_of(m, 0, len(m.stretches), (begin, end), one) for m in users), start=Fraction(0)
+    )
 
 
 def take_off(

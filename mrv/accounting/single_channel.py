@@ -24,10 +24,9 @@ import numpy as np
 
 from ingest.model import INTERVAL_US
 from ingest.quality.energy_budget import METERS
-from mrv.accounting.cross_checks import INVOICE
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import Pricing
-from mrv.accounting.period_result import CrossCheck, Finding
+from mrv.accounting.period_result import INVOICE, CrossCheck, Finding
 from mrv.registry.project import Besides
 from mrv.rounding import decimal_text, exact_sum
 

@@ -181,6 +181,16 @@ class LaboratoryResult(Form):
     sha256: Hex | None
 
 
+class DesignDocument(Form):
+    """What a value of the plant's design stands in: title, giver, date, hash of its file."""
+
+    parameter: str
+    document: str
+    by: str | None
+    issued: str | None
+    sha256: Hex | None
+
+
 def acceptance_text(
     by: str, date: str, document: str, sha256: str | None, key: str | None = None
 ) -> str:

@@ -8,7 +8,12 @@ as they were typed.
 from typing import Any, Literal
 
 from mrv.documents.form import UNSET, Form, Number, Time, UnsetType, Whole, field
-from mrv.documents.monitoring import CalibrationShown, FactorAccepted, LaboratoryResult
+from mrv.documents.monitoring import (
+    CalibrationShown,
+    DesignDocument,
+    FactorAccepted,
+    LaboratoryResult,
+)
 from mrv.documents.statement import Digests
 
 Parameters = dict[str, Any]
@@ -345,3 +350,4 @@ class PlanExtract(Form):
     issue_signatures: int | UnsetType = UNSET
     public_url: str | UnsetType = UNSET
     accepted_factors: tuple[FactorAccepted, ...] | UnsetType = UNSET
+    design_documents: tuple[DesignDocument, ...] | UnsetType = UNSET

@@ -18,6 +18,7 @@ from mrv.documents.form import UNSET, Form, Hex, LocalTime, Number, Time, UnsetT
 from mrv.documents.monitoring import (
     Arrival,
     CrossCheck,
+    DesignDocument,
     FactorAccepted,
     LaboratoryResult,
     MonitoredParameter,
@@ -112,6 +113,7 @@ class Claims(Form):
     fixed_parameters: tuple[FixedParameter, ...] | UnsetType = UNSET
     monitoring_plan: tuple[PlanVersion, ...] | UnsetType = UNSET
     laboratory: tuple[LaboratoryResult, ...] | UnsetType = UNSET
+    design_documents: tuple[DesignDocument, ...] | UnsetType = UNSET
     accepted_factors: tuple[FactorAccepted, ...] | UnsetType = UNSET
     monitored_parameters: tuple[MonitoredParameter, ...]
     coverage: Number

@@ -10,6 +10,7 @@ from typing import Any
 from mrv.equations import composting, electricity
 from mrv.equations.reductions import reduction
 from mrv.methodologies._live import (
+    CLOSER,
     DESIGN_MASS,
     DESIGN_PER_T,
     FUEL_ROLE,
@@ -17,6 +18,7 @@ from mrv.methodologies._live import (
     LEAKAGE_YEARLY,
     LOSSES_LIVE,
     POWER_ROLE,
+    SURE,
     built_for_mass,
     diesel_l,
     grid,
@@ -47,6 +49,7 @@ RULES = (
     "Emissions are avoided in the year in which the waste would have given them off.",
     "Waste after the end of crediting is not counted, nor is waste of before its beginning.",
     "Waste counts to no more than the plant was built for, by its licence or design.",
+    "Without dated documents of that, or invoices for it, nothing counts.",
     "Methane that the site captures, or must by law, is no baseline: f_captured.",
     "Lost loads count as nothing or as the most that may have come, whichever leaves less.",
     "Wastewater and manure that are composted too earn nothing here.",
@@ -231,6 +234,8 @@ CONSUMPTIONS = (
         by_design="design_kwh_per_t",
         least=Fraction(1, 2),
         most=Fraction(5),
+        closer=CLOSER,
+        sure=SURE,
     ),
     Consumption(("fuel",), ("waste",), "L/t", Fraction(1000)),
 )

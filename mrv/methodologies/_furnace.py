@@ -8,8 +8,8 @@ from fractions import Fraction
 
 from mrv.equations.efficiency import by_output
 from mrv.errors import MethodologyError
-from mrv.methodologies._live import G_PER_T, POWER_ROLE
-from mrv.model import Consumption, RoleNeeds
+from mrv.methodologies._live import CLOSER, DESIGN_MASS, DESIGN_PER_T, G_PER_T, POWER_ROLE, SURE
+from mrv.model import Capacity, Consumption, RoleNeeds
 from mrv.parameters.inputs import Inputs
 
 METERED = "energy_mwh"
@@ -51,4 +51,23 @@ def consumption(span: Callable[[Inputs], tuple[Fraction, Fraction]], source: str
         keys=(METERED, "production_t"),
         span=span,
         source=source,
+        by_history=True,
+        by_design="design_mwh_per_t",
+        designed_from=5,
+        least=Fraction(1, 2),
+        most=Fraction(5),
+        closer=CLOSER,
+        sure=SURE,
     )
+
+
+CAPACITIES = (Capacity("design_mass_t_per_d", ("production",), G_PER_T, from_version=5),)
+BUILT = {
+    "design_mass_t_per_d": replace(DESIGN_MASS, meaning="design capacity of the furnace"),
+    "design_mwh_per_t": replace(
+        DESIGN_PER_T,
+        unit="MWh/t",
+        meaning="electricity that a tonne takes by the furnace's design",
+        maximum="20",
+    ),
+}

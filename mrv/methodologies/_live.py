@@ -94,6 +94,14 @@ DESIGN_PER_T = replace(
 )
 
 
+DESIGN_PIECES = replace(DESIGN_FLOW, unit="1/d", symbol="N_design")
+DESIGN_PER_PIECE = replace(DESIGN_PER_M3, unit="kWh", minimum="0.0001", maximum="1000")
+# of the electricity that the design says: below it nobody knows whether mass or power is wrong
+CLOSER = Fraction(9, 10)
+# from which a misstatement is material (Circular 38/2023/TT-BCT)
+SURE = Fraction(19, 20)
+
+
 def built_for_flow(role: str) -> tuple[Capacity, ...]:
     """Return the bound of a role's water by the plant's design capacity."""
     return (Capacity("design_flow_m3_per_d", (role,), ML_PER_M3),)
@@ -116,6 +124,8 @@ def powered(*roles: str) -> Consumption:
         by_design="design_kwh_per_t",
         least=Fraction(1, 2),
         most=Fraction(5),
+        closer=CLOSER,
+        sure=SURE,
         from_version=4,
     )
 

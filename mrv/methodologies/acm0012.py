@@ -16,6 +16,7 @@ from mrv.equations import electricity, waste_heat
 from mrv.equations.reductions import reduction
 from mrv.errors import MethodologyError
 from mrv.methodologies._live import (
+    DESIGN_MASS,
     FUEL_ROLE,
     G_PER_T,
     LOSSES_LIVE,
@@ -29,7 +30,16 @@ from mrv.methodologies._live import (
     total,
 )
 from mrv.methodologies._shared import DIESEL, EF_GRID, FUELS, LOSSES, NOTHING, POWER, diesel
-from mrv.model import Activity, Candidate, Check, Factors, Methodology, Reductions, RoleNeeds
+from mrv.model import (
+    Activity,
+    Candidate,
+    Capacity,
+    Check,
+    Factors,
+    Methodology,
+    Reductions,
+    RoleNeeds,
+)
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ChoiceSpec, ParameterSpec
 
@@ -181,7 +191,14 @@ METHODOLOGY = Methodology(
         ),
         "fuel": FUEL_ROLE,
     },
-    parameters={**_FIXED, "tdl": LOSSES_LIVE},
+    parameters={
+        **_FIXED,
+        "design_steam_t_per_d": replace(
+            DESIGN_MASS, meaning="steam a day that the recovery was built for"
+        ),
+        "tdl": LOSSES_LIVE,
+    },
+    capacities=(Capacity("design_steam_t_per_d", ("steam",), G_PER_T, from_version=5),),
     inputs={
         **_FIXED,
         "eg_mwh": ParameterSpec(
@@ -244,5 +261,7 @@ METHODOLOGY = Methodology(
         "Without other evidence the boiler has efficiency 1 and burns natural gas.",
         "What the generator's own meter imports is taken off its output.",
         "A live project's boiler burns natural gas, the cleanest.",
+        "Steam counts to no more than the recovery was built for, by its licence or design.",
+        "Without dated documents of that, or invoices for it, steam counts nothing.",
     ),
 )

@@ -23,6 +23,7 @@ from mrv.methodologies._live import (
     EF_BOTH,
     ML_PER_M3,
     POWER_ROLE,
+    SURE,
     built_for_flow,
     power_mwh,
     total,
@@ -162,10 +163,15 @@ METHODOLOGY = Methodology(
             by_design="design_kwh_per_m3",
             # the same pumps at the same head; the rest is what the head varies by
             least=Fraction(4, 5),
+            closer=SURE,
+            sure=SURE,
+            before="kwh_per_m3_baseline",
         ),
     ),
     rules=(
         "Head and pressure are the same before and after; the saving of a lower head is none.",
         "Less electricity than lifting the water takes is refused.",
+        "Water counts to no more than the pumps were built for, by their licence or design.",
+        "Without dated documents of that, or invoices for it, the project earns nothing.",
     ),
 )

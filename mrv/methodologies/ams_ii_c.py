@@ -18,7 +18,7 @@ from mrv.equations.reductions import reduction
 from mrv.errors import MethodologyError
 from mrv.methodologies._live import EF_BOTH, SECONDS_PER_HOUR, or_published
 from mrv.methodologies._shared import EF_GRID, LOSSES, NOTHING, TYPE_II
-from mrv.model import Activity, Factors, Methodology, Reductions, RoleNeeds
+from mrv.model import Activity, Capacity, Factors, Methodology, Reductions, RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ListSpec, ParameterSpec
 
@@ -144,6 +144,16 @@ METHODOLOGY = Methodology(
         )
     },
     parameters={
+        "design_hours_per_d": ParameterSpec(
+            unit="h",
+            meaning="hours that a group is on in a day of the longest night, by its schedule",
+            required=False,
+            minimum="0.1",
+            maximum="24",
+            source="operating schedule of the owner of the service, or lighting design",
+            symbol="o_design",
+            side="baseline",
+        ),
         "technical_losses": replace(_LOSSES, meaning=f"{_LOSSES.meaning}; 0.1 where absent"),
         "ef_grid_t_per_mwh": EF_BOTH,
     },
@@ -177,7 +187,12 @@ METHODOLOGY = Methodology(
     reductions=reductions,
     plausible=plausible,
     conditions=(TYPE_II,),
+    capacities=(
+        Capacity("design_hours_per_d", ("equipment",), SECONDS_PER_HOUR, each=True, from_version=5),
+    ),
     rules=(
+        "A group counts for no more hours than its schedule has.",
+        "Without a dated document of that, or invoices for it, nothing counts.",
         "Hours and pieces come from a sample's lower bound for the baseline.",
         "Refrigerant that was filled up counts as lost.",
     ),

@@ -14,7 +14,15 @@ from fractions import Fraction
 from mrv.equations.efficiency import by_output, credited_output
 from mrv.equations.electricity import displaced
 from mrv.equations.reductions import reduction
-from mrv.methodologies._furnace import FURNACE_ROLE, PRODUCTION_ROLE, consumption, one_figure, used
+from mrv.methodologies._furnace import (
+    BUILT,
+    CAPACITIES,
+    FURNACE_ROLE,
+    PRODUCTION_ROLE,
+    consumption,
+    one_figure,
+    used,
+)
 from mrv.methodologies._live import EF_BOTH, G_PER_T, LEAKAGE_YEARLY, part_of_year, power_mwh, total
 from mrv.methodologies._shared import (
     EF_GRID,
@@ -102,6 +110,7 @@ METHODOLOGY = Methodology(
     additive=ADDITIVE,
     roles={"production": PRODUCTION_ROLE, "power": FURNACE_ROLE},
     parameters={
+        **BUILT,
         "production_hist_t": PRODUCTION_BEFORE,
         "sec_baseline_mwh_per_t": _SPECIFIC,
         "leakage_t_per_year": LEAKAGE_YEARLY,
@@ -134,6 +143,7 @@ METHODOLOGY = Methodology(
     timed=True,
     reductions=reductions,
     plausible=plausible,
+    capacities=CAPACITIES,
     consumptions=(
         consumption(
             _specific_span,
@@ -141,5 +151,9 @@ METHODOLOGY = Methodology(
         ),
     ),
     conditions=(TYPE_II,),
-    rules=("Output above history earns nothing.", "Leakage is taken off whole."),
+    rules=(
+        "Output above history earns nothing, nor what the furnace was not built for.",
+        "Without dated documents of that, or invoices for the output, nothing counts.",
+        "Leakage is taken off whole.",
+    ),
 )

@@ -17,7 +17,15 @@ from mrv.equations.efficiency import by_output, credited_output
 from mrv.equations.electricity import consumed
 from mrv.equations.fuels import calcined
 from mrv.equations.reductions import reduction
-from mrv.methodologies._furnace import FURNACE_ROLE, PRODUCTION_ROLE, consumption, one_figure, used
+from mrv.methodologies._furnace import (
+    BUILT,
+    CAPACITIES,
+    FURNACE_ROLE,
+    PRODUCTION_ROLE,
+    consumption,
+    one_figure,
+    used,
+)
 from mrv.methodologies._live import (
     G_PER_T,
     LEAKAGE_YEARLY,
@@ -147,6 +155,7 @@ METHODOLOGY = Methodology(
     additive=ADDITIVE,
     roles={"production": PRODUCTION_ROLE, "power": FURNACE_ROLE},
     parameters={
+        **BUILT,
         "production_hist_t": PRODUCTION_BEFORE,
         "coke_t_per_t": _CHARGE,
         "limestone_t_per_t": _LIMESTONE,
@@ -183,6 +192,7 @@ METHODOLOGY = Methodology(
     timed=True,
     reductions=reductions,
     plausible=plausible,
+    capacities=CAPACITIES,
     consumptions=(
         consumption(
             lambda _: _MELTING_MWH_PER_T,
@@ -194,5 +204,9 @@ METHODOLOGY = Methodology(
         Condition("AMS-II.D, fuel switch to electricity", _emits_less),
         Condition("type II limit, 60 GWh saved a year", _saved_energy),
     ),
-    rules=("Output above history earns nothing.", "Line losses count against the project."),
+    rules=(
+        "Output above history earns nothing, nor what the furnace was not built for.",
+        "Without dated documents of that, or invoices for the output, nothing counts.",
+        "Line losses count against the project.",
+    ),
 )

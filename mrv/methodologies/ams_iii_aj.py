@@ -134,6 +134,7 @@ METHODOLOGY = Methodology(
     conditions=(TYPE_III,),
     rules=(
         "Output counts to no more than the plant was built for, by its licence or design.",
+        "Without dated documents of that, or invoices for it, nothing counts.",
         "A quarter of the recycled mass is taken off for its lower quality.",
         "Only what was sold in place of virgin plastic counts; exported or dumped output not.",
     ),

@@ -150,6 +150,7 @@ METHODOLOGY = Methodology(
     conditions=(TYPE_III,),
     rules=(
         "Output counts to no more than the plant was built for, by its licence or design.",
+        "Without dated documents of that, or invoices for it, nothing counts.",
         "Only what was sold as raw material in the country counts; exported or dumped output not.",
         "Material that the baseline would have recycled too earns nothing.",
     ),

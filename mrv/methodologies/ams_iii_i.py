@@ -122,6 +122,7 @@ METHODOLOGY = Methodology(
     rules=(
         "Uncertainty factors: 0.89 on the baseline, 1.12 on the project.",
         "Water and COD count to no more than the plant was built for, by its licence or design.",
+        "Without dated documents of that, or invoices for it, nothing counts.",
         "A baseline that was aerobic, or discharged to a river, earns nothing or almost nothing.",
     ),
 )

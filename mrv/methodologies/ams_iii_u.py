@@ -19,10 +19,14 @@ from mrv.equations.electricity import consumed
 from mrv.equations.reductions import reduction
 from mrv.errors import MethodologyError
 from mrv.methodologies._live import (
+    CLOSER,
+    DESIGN_PER_PIECE,
+    DESIGN_PIECES,
     FUEL_ROLE,
     LEAKAGE_YEARLY,
     LOSSES_LIVE,
     POWER_ROLE,
+    SURE,
     diesel_l,
     grid,
     losses,
@@ -46,6 +50,7 @@ from mrv.methodologies._shared import (
 from mrv.model import (
     Activity,
     Candidate,
+    Capacity,
     Check,
     Consumption,
     Factors,
@@ -224,6 +229,12 @@ METHODOLOGY = Methodology(
         "fuel": replace(FUEL_ROLE, required=False),
     },
     parameters={
+        "design_passengers_per_d": replace(
+            DESIGN_PIECES, meaning="passengers a day by the line's design"
+        ),
+        "design_kwh_per_passenger": replace(
+            DESIGN_PER_PIECE, meaning="electricity that a passenger takes by the line's design"
+        ),
         "trip_km": _TRIP,
         "baseline_year": replace(
             YEARS_SINCE,
@@ -286,9 +297,20 @@ METHODOLOGY = Methodology(
             per_input=1000,
             span=_specific,
             source="0.005 to 0.5 kWh a passenger's kilometre, metro to bus [M]",
+            by_history=True,
+            by_design="design_kwh_per_passenger",
+            designed_from=5,
+            # the same trains carry more people than a year before
+            least=Fraction(0),
+            most=Fraction(5),
+            closer=CLOSER,
+            sure=SURE,
         ),
     ),
+    capacities=(Capacity("design_passengers_per_d", ("passengers",), 1, from_version=5),),
     rules=(
+        "Passengers count to no more than the line was built for, by its licence or design.",
+        "Without dated documents of that, or invoices for it, nothing counts.",
         "Who would not have travelled, walked or cycled has no baseline emissions.",
         "Shares come from a survey's lower 95 % bound; access trips count as the project's.",
     ),

@@ -18,13 +18,15 @@ from fractions import Fraction
 from mrv.equations.efficiency import by_ratio
 from mrv.equations.electricity import displaced
 from mrv.equations.reductions import reduction
-from mrv.methodologies._live import POWER_ROLE, any_role, grid, power_mwh
+from mrv.methodologies._live import DESIGN_FLOW, ML_PER_M3, POWER_ROLE, any_role, grid, power_mwh
 from mrv.methodologies._shared import EF_GRID, FUEL, FUELS, NOTHING, POWER, burnt
 from mrv.model import (
     Activity,
     Candidate,
+    Capacity,
     Check,
     Condition,
+    Consumption,
     Factors,
     Methodology,
     Reductions,
@@ -149,7 +151,17 @@ METHODOLOGY = Methodology(
         },
         "power": replace(POWER_ROLE, source="import register of fans and controls"),
     },
-    parameters={"eta_reference": _EFFICIENCY, "eta_project": _REACHED},
+    parameters={
+        "design_fuel_m3_per_d": replace(
+            DESIGN_FLOW, meaning="fuel that the burners take in a day at their rated power"
+        ),
+        "eta_reference": _EFFICIENCY,
+        "eta_project": _REACHED,
+    },
+    # fans stand still only while no fuel burns; how much they take nobody says
+    consumptions=(Consumption(("power",), METERED, "kWh/m3", Fraction(1000), from_version=5),),
+    billed=METERED,
+    capacities=(Capacity("design_fuel_m3_per_d", METERED, ML_PER_M3, from_version=5),),
     inputs={
         "fuel": FUEL,
         "fuel_t": ParameterSpec(
@@ -174,6 +186,10 @@ METHODOLOGY = Methodology(
         Check("ID_AM009 eligibility: above the reference", better_than_reference, True),
     ),
     conditions=(Condition("ID_AM009 eligibility, efficiency above the reference", _better),),
-    rules=("Fuel counts as burnt in full on both sides; fans count at the grid's own factor.",),
+    rules=(
+        "Fuel counts as burnt in full on both sides; fans count at the grid's own factor.",
+        "Fuel counts to no more than the burners' rated power takes, by their data sheets.",
+        "Without dated documents of that, or invoices of the fuel, nothing counts.",
+    ),
     uses=tuple(f"{fuel}.{what}" for fuel in FUELS for what in ("ncv", "co2")),
 )

@@ -108,6 +108,7 @@ METHODOLOGY = Methodology(
         Check("VN_AM003 eligibility: above the reference efficiency", better_than_reference, True),
     ),
     inputs_of=inputs_of,
+    billed=("equipment",),
     reductions=reductions,
     rules=("A gap in the meter counts nothing on either side.",),
 )

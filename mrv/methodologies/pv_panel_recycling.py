@@ -9,14 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 
 from mrv.equations import recycling
 from mrv.equations.electricity import displaced
 from mrv.equations.reductions import reduction
 from mrv.errors import MethodologyError
-from mrv.methodologies._live import EF_BOTH, FUEL_ROLE, POWER_ROLE, diesel_l, power_mwh, total
+from mrv.methodologies._live import (
+    CLOSER,
+    DESIGN_PER_PIECE,
+    DESIGN_PIECES,
+    EF_BOTH,
+    FUEL_ROLE,
+    POWER_ROLE,
+    SURE,
+    diesel_l,
+    power_mwh,
+    total,
+)
 from mrv.methodologies._shared import DIESEL, EF_GRID, NOTHING, POWER, TYPE_III, diesel
-from mrv.model import Activity, Factors, Methodology, Reductions, RoleNeeds
+from mrv.model import Activity, Capacity, Consumption, Factors, Methodology, Reductions, RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import MapSpec, ParameterSpec
 
@@ -122,6 +134,10 @@ METHODOLOGY = Methodology(
         "fuel": replace(FUEL_ROLE, required=False),
     },
     parameters={
+        "design_panels_per_d": replace(DESIGN_PIECES, meaning="panels a day by the line's design"),
+        "design_kwh_per_panel": replace(
+            DESIGN_PER_PIECE, meaning="electricity that a panel takes by the line's design"
+        ),
         "panel_kg": _PANEL_KG,
         **{
             f"{material}_{key}": replace(spec, meaning=f"{material}: {spec.meaning}", default="0")
@@ -153,7 +169,27 @@ METHODOLOGY = Methodology(
     uses=("diesel.",),
     plausible=plausible,
     conditions=(TYPE_III,),
+    consumptions=(
+        Consumption(
+            ("power",),
+            ("panels",),
+            "kWh",
+            # 1 Wh for each panel
+            Fraction(1, 1000),
+            by_history=True,
+            by_design="design_kwh_per_panel",
+            designed_from=5,
+            least=Fraction(1, 2),
+            most=Fraction(5),
+            closer=CLOSER,
+            sure=SURE,
+            from_version=5,
+        ),
+    ),
+    capacities=(Capacity("design_panels_per_d", ("panels",), 1, from_version=5),),
     rules=(
+        "Panels count to no more than the line was built for, by its licence or design.",
+        "Without dated documents of that, or invoices for it, nothing counts.",
         "Only what was sold as raw material in the country counts; exported or dumped output not.",
         "Material that the baseline would have recycled too earns nothing.",
     ),

@@ -29,11 +29,13 @@ if TYPE_CHECKING:
 # Version 3: bounds of fuels (TOOL03, TOOL07), what is monitored and was not measured,
 # distance by the project's own history, the other channels of a device of the baseline.
 # Version 4: what a plant was built for, what its service took before, the head of its pumps.
+# Version 5: what a plant delivers counts where dated documents or invoices hold it.
 FIRST = 1
 BOUNDED = EVIDENCE = 3
-ACCOUNTING = DESIGNED = 4
+DESIGNED = 4
+ACCOUNTING = DOCUMENTED = 5
 # all that this tonne computes
-VERSIONS = (FIRST, 2, EVIDENCE, ACCOUNTING)
+VERSIONS = (FIRST, 2, EVIDENCE, DESIGNED, ACCOUNTING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,32 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class Document:
+    """
+    What a value that was fixed ex ante stands in.
+
+    Attributes
+    ----------
+    parameter : str
+        Of the project.
+    document : str
+        Its title and number.
+    by : str or None
+        Who gave it, such as an authority or the maker of the pumps.
+    issued : date or None
+        The day that stands on it.
+    sha256 : str or None
+        Of its file, kept elsewhere.
+    """
+
+    parameter: str
+    document: str
+    by: str | None = None
+    issued: date | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Earlier:
     """
     What another statement of the project says, for comparison.
@@ -196,7 +224,9 @@ class Besides:
     statements used for its service, `channels` what its own analysers measured of a parameter
     in the period, and how that was taken, `fixed` what was fixed ex ante otherwise than it is
     now.  `certified` is, by device and quantity, what certificates of energy certify, `accepted`
-    which factors of registry files are entered as accepted, and how.
+    which factors of registry files are entered as accepted, and how.  `documents` are those of
+    what a plant was built for; `bare` names, by the parameter of its design, the meters of each
+    service that nothing but they show, so that it counts nothing; None until that is known.
     """
 
     meters: tuple[CheckMeter, ...] = ()
@@ -215,6 +245,8 @@ class Besides:
     alone: Mapping[tuple[str, str], Unshown] = field(default_factory=dict)
     certified: Mapping[tuple[str, str], tuple[Certified, ...]] = field(default_factory=dict)
     accepted: Mapping[str, str] = field(default_factory=dict)
+    documents: tuple[Document, ...] = ()
+    bare: Mapping[str, tuple[str, ...]] | None = None
 
 
 class Unshown(NamedTuple):

@@ -1,5 +1,5 @@
 """
-What of a statement's inputs has a date from which it counts: ratings, samples, factors.
+What of a statement's inputs has a date from which it counts: ratings, samples, design, factors.
 
 The same rows go on paper, into the workbook and into the console.
 """
@@ -56,6 +56,16 @@ def dated_rows(subject: Claims, words: Words) -> Iterator[tuple[str, str, str, s
             sample.value,
             units.get(sample.parameter, DASH),
             f"{sample.laboratory}, {sample.method}",
+        )
+    fixed = {one.parameter: one for one in subject.fixed_parameters or ()}
+    for paper in subject.design_documents or ():
+        yield (
+            words["whole_project"],
+            words.filled("dated.design", paper.parameter, paper.by or DASH),
+            paper.issued or DASH,
+            fixed[paper.parameter].value,
+            units[paper.parameter],
+            paper.document,
         )
     for accepted in subject.accepted_factors or ():
         yield (

@@ -74,6 +74,14 @@ _REASONS = (
         "reason.capacity",
         re.compile("not plausible: (.+) (.+), and the plant was built for (.+): that counts"),
     ),
+    (
+        "reason.bare",
+        re.compile("not counted: only its own meter shows it; no documents of the design, .*"),
+    ),
+    (
+        "reason.moved",
+        re.compile("not plausible: only its own meter shows it: what its electricity moved .*"),
+    ),
     ("reason.lift", re.compile("not plausible: above what its power lifts to its head")),
     (
         "reason.history",

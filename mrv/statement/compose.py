@@ -43,7 +43,7 @@ from mrv.statement.cross_check_json import cross_check_out, indicated, readings_
 from mrv.statement.evidence_case import Case, identifier
 from mrv.statement.metering_versions import FIRST as FIRST_METERING
 from mrv.statement.plan_extract import MonitoringPlan
-from mrv.statement.plan_writer import calibration_out, sample_out
+from mrv.statement.plan_writer import calibration_out, document_out, sample_out
 from mrv.statement.prior_statements import difference, figures
 from mrv.statement.registry_inputs import registry_inputs
 from mrv.statement.signed_energy import ENERGY, shares
@@ -133,6 +133,7 @@ def _claims(case: Case, label: Label, name: str) -> wire.Claims:
         fixed_parameters=tuple(map(_fixed, result.parameters)),
         monitoring_plan=tuple(map(_version, case.plan.versions)),
         laboratory=tuple(map(sample_out, case.plan.samples)) or UNSET,
+        design_documents=tuple(map(document_out, case.plan.documents)) or UNSET,
         accepted_factors=case.plan.accepted or UNSET,
         monitored_parameters=tuple(_parameter(case, d) for d in result.devices),
         coverage=result.covered_share,

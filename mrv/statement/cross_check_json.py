@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from mrv.accounting.cross_checks import INVOICE, METER
-from mrv.accounting.period_result import CrossCheck, PeriodResult
+from mrv.accounting.period_result import INVOICE, METER, CrossCheck, PeriodResult
 from mrv.calendar import utc_text
 from mrv.documents.monitoring import CrossCheck as CrossCheckShown
 from mrv.documents.monitoring import ReadingsReach

@@ -36,13 +36,13 @@ from mrv.documents.plan import (
 from mrv.methodologies import find
 from mrv.registry.monitoring_plan import Version
 from mrv.registry.project import (
-    DESIGNED,
     EVIDENCE,
     FIRST,
     Besides,
     Calibration,
     Certified,
     CheckMeter,
+    Document,
     FixedBefore,
     Invoice,
     Project,
@@ -61,6 +61,7 @@ from mrv.statement.plan_json import (
 from mrv.statement.plan_values import time_out, values_out
 from mrv.statement.plan_writer import (
     calibration_out,
+    document_out,
     place_out,
     project_out,
     sample_out,
@@ -132,6 +133,8 @@ class MonitoringPlan:
         Where anybody may ask whether the statement counts.
     accepted : tuple of FactorAccepted
         Factors of registry files that are entered as accepted.
+    documents : tuple of Document
+        Of what the plant was built for.
     """
 
     project: Project
@@ -162,6 +165,7 @@ class MonitoringPlan:
     issue_signatures: int = 1
     public_url: str | None = None
     accepted: tuple[FactorAccepted, ...] = ()
+    documents: tuple[Document, ...] = ()
 
     def besides(self) -> Besides:
         """Return what the period is held against beside its own readings."""
@@ -179,13 +183,16 @@ class MonitoringPlan:
             fixed=self.fixed,
             certified=self.certified,
             accepted={one.factor: one.told for one in self.accepted},
+            documents=self.documents,
         )
 
     def by_rules(self, accounting: int) -> MonitoringPlan:
         """Return the plan as an older version of the rules of accounting had it."""
         if accounting == self.accounting:
             return self
-        older = replace(self, accounting=accounting, history=self._known_before(accounting))
+        older = replace(
+            self, accounting=accounting, history=self._known_before(accounting), documents=()
+        )
         if accounting >= EVIDENCE:
             return older
         older = replace(
@@ -208,10 +215,7 @@ class MonitoringPlan:
     def _known_before(self, accounting: int) -> tuple[Usage, ...]:
         """What the rules of a version ask of the project's history."""
         asked = find(self.project.methodology, self.project.version).consumptions
-        held = any(
-            one.by_history and (accounting >= DESIGNED or not one.by_design) for one in asked
-        )
-        return self.history if held else ()
+        return self.history if any(one.is_held(accounting) for one in asked) else ()
 
     def fleet(self) -> Fleet:
         """Return the devices as the pipeline takes them."""
@@ -255,6 +259,7 @@ class MonitoringPlan:
             issue_signatures=self.issue_signatures if self.issue_signatures > 1 else UNSET,
             public_url=self.public_url or UNSET,
             accepted_factors=self.accepted or UNSET,
+            design_documents=tuple(map(document_out, self.documents)) or UNSET,
         )
 
     def to_json(self) -> dict[str, Any]:

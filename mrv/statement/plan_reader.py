@@ -9,7 +9,7 @@ from typing import Any
 
 from ingest.model import Device, QualityLimits, Replacement
 from mrv.documents.form import UNSET, UnsetType, read, write
-from mrv.documents.monitoring import CalibrationShown, LaboratoryResult
+from mrv.documents.monitoring import CalibrationShown, DesignDocument, LaboratoryResult
 from mrv.documents.plan import DeviceExtract, PlaceExtract, PlanExtract, ProjectExtract, UsageBefore
 from mrv.errors import CanonicalError, PeriodError
 from mrv.registry.monitoring_plan import version_in
@@ -17,6 +17,7 @@ from mrv.registry.project import (
     FIRST,
     VERSIONS,
     Calibration,
+    Document,
     FixedBefore,
     Project,
     ProjectDevice,
@@ -76,6 +77,7 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
         issue_signatures=_signatures(plan.issue_signatures),
         public_url=plan.public_url or None,
         accepted=plan.accepted_factors or (),
+        documents=tuple(map(_document_in, plan.design_documents or ())),
         uncounted={one.device: one.reason for one in plan.uncounted or ()},
         certified=certified_in(plan.certified or ()),
         ratings={
@@ -189,3 +191,8 @@ def _sample_in(one: LaboratoryResult) -> Sample:
         one.laboratory,
         one.sha256,
     )
+
+
+def _document_in(one: DesignDocument) -> Document:
+    issued = None if one.issued is None else date.fromisoformat(one.issued)
+    return Document(one.parameter, one.document, one.by, issued, one.sha256)

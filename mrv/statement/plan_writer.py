@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mrv.calendar import utc_text
 from mrv.documents.form import UNSET, UnsetType, read
-from mrv.documents.monitoring import CalibrationShown, LaboratoryResult
+from mrv.documents.monitoring import CalibrationShown, DesignDocument, LaboratoryResult
 from mrv.documents.plan import (
     BoundDevice,
     PlaceExtract,
@@ -14,7 +14,7 @@ from mrv.documents.plan import (
 )
 from mrv.registry import monitoring_plan
 from mrv.registry.monitoring_plan import Version
-from mrv.registry.project import Calibration, Project, Sample, Usage
+from mrv.registry.project import Calibration, Document, Project, Sample, Usage
 from mrv.statement.plan_values import number_out, time_out, values_out
 
 
@@ -46,6 +46,17 @@ def sample_out(one: Sample) -> LaboratoryResult:
         value=str(one.value),
         method=one.method,
         laboratory=one.laboratory,
+        sha256=one.sha256,
+    )
+
+
+def document_out(one: Document) -> DesignDocument:
+    """Write what a value of the design stands in, as plan and statement show it."""
+    return DesignDocument(
+        parameter=one.parameter,
+        document=one.document,
+        by=one.by,
+        issued=None if one.issued is None else one.issued.isoformat(),
         sha256=one.sha256,
     )
 

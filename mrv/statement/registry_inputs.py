@@ -17,7 +17,12 @@ from mrv.statement.plan_extract import PREFIX, MonitoringPlan
 
 # what the statement itself tells of a device
 _SHOWN = ("id", "serial", "maker", "model", "ratings", "calibrations")
-_LISTS = {"laboratory": "sample", "invoices": "id", "checkMeters": "check"}
+_LISTS = {
+    "laboratory": "sample",
+    "invoices": "id",
+    "checkMeters": "check",
+    "designDocuments": "parameter",
+}
 
 
 def registry_inputs(plan: MonitoringPlan) -> dict[str, str]:

@@ -45,16 +45,21 @@ def acceptances(conn: Connection, registry: Registry) -> Accepted:
 
     What is entered in the name of an operator's own organisation is no acceptance.
     """
-    operators = {
-        stem(organisation_of(one.key))
-        for one in signing_keys.load(conn)
-        if one.key.role == "operator"
-    }
+    own = operators(conn)
     return {
         (one.subject, one.id, one.project): one
         for one in entered_records(registry).acceptances
-        if stem(one.by) not in operators
+        if stem(one.by) not in own
     }
+
+
+def operators(conn: Connection) -> frozenset[str]:
+    """Return the organisations that hold an operator's key, as `stem` spells them."""
+    return frozenset(
+        stem(organisation_of(one.key))
+        for one in signing_keys.load(conn)
+        if one.key.role == "operator"
+    )
 
 
 def signed_rows(given: Incoming, name: str, key: SigningKey) -> list[dict[str, Any]]:

@@ -35,6 +35,7 @@ from services.store.statements.statements import Stored
 
 _COUNTS = ("draft", "submitted", "under_verification", "verified", "issued")
 _SHOWN = 3
+PREVIEW = "preview, not kept"
 CAME_LATER = "evidence that came or changed after issue"
 CODE_VERSION = f"tonne {version('tonne')}"
 STEPS = ("earlier statements", "plan, readings and intervals", "figures", "draft")
@@ -139,6 +140,39 @@ def close_period(
         statements.insert(conn, case.result, _local(case), document, _detail(case))
         statements.step(conn, statement, "draft", actor, reason=reason)
     return Closed(statement, "draft", document, case.result, new=True)
+
+
+def preview_period(conn: Connection, project: str, from_us: int, to_us: int) -> Closed:
+    """
+    Return what a period would come to if it were closed now; nothing is kept.
+
+    It may run still, and its days need not be sealed: readings that come later change it.
+
+    Parameters
+    ----------
+    conn : Connection
+        In autocommit.
+    from_us, to_us : int
+        Half-open, on the grid. [us UTC]
+
+    Raises
+    ------
+    PeriodError, RegistryError, MethodologyError, FactorError
+        If it reaches beyond now; as `close_period` raises.
+    """
+    check_edges(registry.load_project(conn, project), from_us, to_us)
+    now = now_us()
+    if to_us > now:
+        raise PeriodError(
+            f"a preview reaches to now at most, {utc_text(now // 1_000_000 * 1_000_000)}, and"
+            f" not to {utc_text(to_us)}; give an earlier `--to`"
+        )
+    with snapshot(conn):
+        case = collect(conn, project, from_us, to_us)
+        check_costed(case.plan.project, case.fleet, (from_us, to_us), case.factors)
+        case.check_counted()
+        document = compose(case, Label(1, CODE_VERSION))
+    return Closed(claims_of(document).statement, PREVIEW, document, case.result, new=True)
 
 
 def _claims_not_counted_elsewhere(conn: Connection, document: Mapping[str, Any]) -> Claims:

@@ -141,6 +141,7 @@ def plan_of(
         registry=said.conditions,
         uncounted=said.uncounted,
         accepted=said.accepted,
+        documents=said.documents,
         certified=said.certified,
         ratings=said.ratings,
         samples=said.samples,

@@ -10,8 +10,8 @@ can tell apart earns nothing until it is mended.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -22,7 +22,8 @@ from mrv.documents.monitoring import FactorAccepted
 from mrv.documents.plan import RegistryCondition
 from mrv.method_lives import broken
 from mrv.methodologies import find
-from mrv.registry.project import Certified, Project, Sample
+from mrv.registry.project import Certified, Document, Project, Sample
+from mrv.signatures.organisations import stem
 from services.issuer import acceptances, same_series
 from services.issuer.same_series import same_elsewhere
 from services.registry import meters, service_times
@@ -49,7 +50,7 @@ class Told(NamedTuple):
     Conditions, devices that earn nothing and why, certified energy, rated powers by time.
 
     `accepted` are factors of registry files that are entered as accepted, `samples` are what
-    laboratories found in the period.
+    laboratories found in the period, `documents` what the plant's design stands in.
     """
 
     conditions: tuple[RegistryCondition, ...]
@@ -58,6 +59,7 @@ class Told(NamedTuple):
     certified: dict[tuple[str, str], tuple[Certified, ...]]
     ratings: dict[str, tuple[tuple[int, int], ...]]
     samples: tuple[Sample, ...]
+    documents: tuple[Document, ...] = ()
 
 
 def told(conn: Connection, project: Project, from_us: int, to_us: int) -> Told:
@@ -79,6 +81,7 @@ def told(conn: Connection, project: Project, from_us: int, to_us: int) -> Told:
         if other.id in mains
     }
     accepted = acceptances.acceptances(conn, registry)
+    operators = acceptances.operators(conn)
     same = same_elsewhere(
         conn,
         registry,
@@ -91,7 +94,7 @@ def told(conn: Connection, project: Project, from_us: int, to_us: int) -> Told:
         (CERTIFICATES, [*_certificates(devices)]),
         (REPLACEMENTS, [*_replacements(devices)]),
         (RATINGS, [t for d in devices for t in _back_dated(d.id, recorded[d.id], to_us)]),
-        (EX_ANTE, [*_undocumented(project, registry.projects[project.id])]),
+        (EX_ANTE, [*_undocumented(project, registry.projects[project.id], operators)]),
         (acceptances.FACTORS, [*acceptances.brought(project, registry, accepted)]),
         (acceptances.DEBT, [*acceptances.debts(conn, project, accepted, (from_us, to_us))]),
         (same_series.CLAUSE, same.alike),
@@ -123,6 +126,32 @@ def told(conn: Connection, project: Project, from_us: int, to_us: int) -> Told:
         elsewhere,
         {d.id: rated_powers(recorded[d.id]) for d in devices if recorded[d.id]},
         _samples(registry.projects[project.id], project.timezone, from_us, to_us),
+        _design(project, registry.projects[project.id], operators),
+    )
+
+
+def _design(project: Project, entry: Entry, operators: Collection[str]) -> tuple[Document, ...]:
+    """Documents of what the plant was built for; one that its operator wrote is none."""
+    designed = find(project.methodology, project.version).designed
+    given = entry.documents or {}
+    found = [
+        _document(name, given[name])
+        for name in designed
+        if name in project.parameters and name in given
+    ]
+    return tuple(one for one in found if one.by is None or stem(one.by) not in operators)
+
+
+def _document(name: str, given: str | Mapping[str, str]) -> Document:
+    if isinstance(given, str):
+        return Document(name, given)
+    issued = given.get("issued")
+    return Document(
+        name,
+        given["document"],
+        given.get("by"),
+        None if issued is None else date.fromisoformat(issued),
+        given.get("sha256"),
     )
 
 
@@ -219,7 +248,7 @@ def _back_dated(name: str, held: Sequence[tuple[Rating, datetime]], to_us: int) 
             )
 
 
-def _undocumented(project: Project, entry: Entry) -> Iterator[str]:
+def _undocumented(project: Project, entry: Entry, operators: Collection[str]) -> Iterator[str]:
     """Numbers that the owner typed once and for all, of which no document is named."""
     method = find(project.methodology, project.version)
     typed = {name: spec for name, spec in method.parameters.items() if name in project.parameters}
@@ -230,6 +259,11 @@ def _undocumented(project: Project, entry: Entry) -> Iterator[str]:
         measured = spec.option or spec.published or spec.factor is not None
         if not measured and name not in (entry.documents or {}):
             yield f"{name} ({spec.meaning}): name in the project's `documents` what it rests on"
+    for name in method.designed:
+        paper = (entry.documents or {}).get(name)
+        by = paper.get("by") if isinstance(paper, Mapping) else None
+        if by is not None and stem(by) in operators:
+            yield f"{name}: its document is by {by}, who operates the plant; name another giver's"
 
 
 def _reasons(registry: Registry, project: str) -> dict[str, str]:

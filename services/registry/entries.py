@@ -20,6 +20,10 @@ _LISTS = ("arrays", "calibrations", "meter_keys", "quality", "ratings", "replace
 ARRAY_KEYS = ("dc_power_w", "tilt", "azimuth", "temperature_coefficient_percent")
 
 
+# of a document that a value rests on: title and number, who gave it, its date, hash of its file
+DOCUMENT = ("document", "by", "issued", "sha256")
+
+
 @dataclass(frozen=True, slots=True)
 class LaterZone:
     """A site's time zone from a local date on, the first that is its own."""
@@ -202,7 +206,7 @@ class Project:
     holds the versions of its monitoring plan; None says that the file does not speak
     of it.  `boundary` names the meters of its sites that do not serve it, with reasons;
     `laboratory` holds what laboratories found, which is never changed; `documents` names
-    what each parameter that was fixed ex ante rests on.
+    what each parameter that was fixed ex ante rests on: a text, or by the keys of `DOCUMENT`.
     """
 
     kind: ClassVar[str] = "project"
@@ -222,7 +226,7 @@ class Project:
     monitoring: tuple[Version, ...] | None = None
     boundary: tuple[Outside, ...] | None = None
     laboratory: tuple[Sample, ...] | None = None
-    documents: Mapping[str, str] | None = None
+    documents: Mapping[str, str | Mapping[str, str]] | None = None
     names: Mapping[str, str] | None = None
 
 

@@ -25,7 +25,7 @@ from mrv.model import (
     RoleNeeds,
 )
 from mrv.parameters.inputs import Inputs, read
-from services.registry.entries import Device, Project, ProjectDevice
+from services.registry.entries import DOCUMENT, Device, Project, ProjectDevice
 from services.registry.finding import Finding
 
 
@@ -136,18 +136,23 @@ def _strange(
 def _not_designed(
     project: Project, methodology: Methodology, parameters: Inputs
 ) -> Iterator[Finding]:
-    """Warn of what a plant was built for that is not given, so that nothing bounds its meters."""
-    every = [c.parameter for c in methodology.capacities]
-    every += [c.by_design for c in methodology.consumptions if c.by_design]
-    lacking = [name for name in every if name not in parameters]
+    """Warn of what a plant was built for that no document of it shows: it counts nothing."""
+    given = project.documents or {}
+    lacking = []
+    for name in methodology.designed_of(bound.role for bound in project.devices):
+        paper = given.get(name)
+        if name not in parameters:
+            lacking.append(f"{name} ({methodology.parameters[name].meaning}) is not given")
+        elif isinstance(paper, str) or paper is None or not set(DOCUMENT) <= paper.keys():
+            lacking.append(f"{name} has no document with {', '.join(DOCUMENT)}")
     if lacking:
-        names = ", ".join(f"{n} ({methodology.parameters[n].meaning})" for n in lacking)
         yield Finding(
             project.kind,
             project.id,
-            f"parameters: {names} not given; give what the plant was built for, and name in"
-            " `documents` the licence or design in which it stands; the statement says that"
-            " nothing bounds what its meters claim together until it is given",
+            f"parameters: {'; '.join(lacking)}; until what the plant was built for is given in"
+            " `parameters`, and in `documents` where it stands (a licence or design report of"
+            " before the period, its giver and the SHA-256 of its file), what only the plant's own"
+            " meters show counts nothing, unless invoices with their files show it",
             warning=True,
         )
 

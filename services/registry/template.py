@@ -189,11 +189,19 @@ def _project_lines(held: DeviceClass, method: Methodology, role: str) -> Iterato
     for other, needs in method.roles.items():
         if other != role and needs.required:
             yield f"      # and one in role {other}: {' or '.join(needs.classes)}"
-    asked = {k: s for k, s in method.parameters.items() if s.required}
+    asked = {k: s for k, s in method.parameters.items() if s.required or k in method.designed}
     yield "    parameters:" if asked else "    parameters: {}"
     for key, spec in asked.items():
         unit = getattr(spec, "unit", "") or ""
         yield f"      {key}: {_example(spec)}  # {unit + ': ' if unit else ''}{spec.meaning}"
+    if method.designed:
+        yield "    documents:  # of what the plant was built for: dated before the period"
+    for key in method.designed:
+        yield f"      {key}:  # without it what only its meters tell counts nothing"
+        yield "        document: licence 12/2025  # title and number"
+        yield "        by: Department of Environment  # who gave it; not the operator"
+        yield "        issued: 2025-03-01"
+        yield f"        sha256: {'a1' * 32}  # of its file"
     yield '    action: "1"  # of the programme'
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +24,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from services.store.api import api_keys
 from services.store.postgres.pool import connect
+from tests import browsers
 from tests.bench.api import serving
 from tests.bench.dashboards import filled
 
@@ -61,7 +61,7 @@ def chromium() -> Iterator[Browser]:
     """Chromium without a screen, closed again."""
     with sync_playwright() as made:
         browser = made.chromium.launch(
-            executable_path=shutil.which("chromium"),
+            executable_path=browsers.chromium(),
             args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
         )
         try:

@@ -7,7 +7,6 @@ on standard error; the others go on.
 
 from __future__ import annotations
 
-import shutil
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -16,13 +15,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from services.local import kafka
+from tests import browsers
 from tests.apache_kafka import APACHE
 from tests.bench.alone import Figures, servers, tell
 
 
 def _chromium() -> str | None:
-    found = shutil.which("chromium")
-    return None if found else "chromium is not installed; `make test` installs it"
+    return None if browsers.chromium() else browsers.MISSING
 
 
 def _kafka() -> str | None:

@@ -12,11 +12,12 @@ from tests.bench.capacity import MEASURED
 from tests.bench.capacity_tables import tables
 from tests.bench.fleets import Costs, limits
 from tests.bench.fluid import Loss, Plant, shares, simulate
+from tests.soak import often
 
 PAGE = Path(__file__).parents[2] / "docs/scaling.md"
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=often(15, 30))
 @given(
     st.lists(st.floats(0, 500), min_size=20, max_size=60),
     st.integers(1, 6),

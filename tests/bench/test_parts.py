@@ -22,7 +22,7 @@ def _a_part_that_fails(tmp_path, monkeypatch):
 
 def test_a_machine_without_chromium_has_the_other_figures(tmp_path, monkeypatch, capsys):
     """Half an hour of measuring would end without a figure, as it did."""
-    monkeypatch.setattr("tests.bench.parts.shutil.which", lambda _name: None)
+    monkeypatch.setattr("tests.browsers.shutil.which", lambda _name: None)
     monkeypatch.setattr("tests.bench.codecs.MESSAGES", 200)
     assert run(["console", "codecs"], tmp_path) == 0
     said = capsys.readouterr()

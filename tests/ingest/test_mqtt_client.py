@@ -19,6 +19,7 @@ from ingest.mqtt.client import BufferedClient
 from ingest.mqtt.closing import close_sockets
 from ingest.mqtt.inbox import Inbox
 from ingest.mqtt.session import Session
+from tests.soak import often
 
 CONNACK = b"\x20\x03\x00\x00\x00"
 PINGRESP = b"\xd0\x00"
@@ -105,7 +106,7 @@ def test_byte_by_byte():
         assert client.inbox == WANTED
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=often(15, 30), deadline=None)
 @given(st.lists(st.integers(0, len(STREAM)), max_size=8))
 def test_many_cuts(cuts):
     """Nor may many cuts."""

@@ -97,7 +97,7 @@ def test_devices_that_move_to_another_partition_lose_and_double_nothing(
     database_url, other_database_url
 ):
     """A city that grows past its partitions would find other kilowatt hours from then on."""
-    sent = traffic(hours=8 if SOAK else 4)
+    sent = traffic(hours=8 if SOAK else 3)
     for url in (database_url, other_database_url):
         register(url)
     embedded(database_url, sent)

@@ -8,7 +8,7 @@ import numpy as np
 from ingest.classes import QUANTITY_INDEX
 from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
 from mrv.calendar import period_us
-from mrv.registry.project import Calibration, Project, ProjectDevice
+from mrv.registry.project import Calibration, Document, Project, ProjectDevice
 
 ZONE = "Asia/Ho_Chi_Minh"
 FROM, TO = period_us(date(2026, 1, 1), date(2036, 1, 1), ZONE)
@@ -54,6 +54,12 @@ CERTIFICATES = {
     )
     for device in FLEET.devices
 }
+
+
+def papers(*names, **other):
+    """Return documents of before the period, one a value of a plant's design."""
+    given = {"by": "Department of Environment", "issued": date(2025, 3, 1), "sha256": "b2" * 32}
+    return tuple(Document(name, "licence 12/2025", **{**given, **other}) for name in names)
 
 
 def us(*moment):

@@ -17,6 +17,7 @@ from mrv.errors import PeriodError
 from mrv.registry.project import Calibration, ProjectDevice
 from mrv.rounding import UG_PER_T
 from tests.mrv import plant
+from tests.soak import often
 
 BOOK = factors.load()
 FLEET = Fleet(
@@ -141,7 +142,7 @@ loads = st.lists(st.integers(0, 100 * T), min_size=2, max_size=plant.DAY)
 kinds = st.sampled_from(["wood", "paper", "food"])
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=often(20, 40))
 @given(kind=kinds, mass=loads, data=st.data())
 def test_losing_loads_never_raises_the_reduction(kind, mass, data):
     """A claimant would earn by switching the weighbridge off."""

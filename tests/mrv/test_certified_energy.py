@@ -17,6 +17,7 @@ from mrv.documents.plan import EnergyCertified
 from mrv.registry.project import ACCOUNTING, FIRST, Besides, Certified
 from mrv.statement.plan_json import certified_in, certified_out
 from tests.mrv import plant
+from tests.soak import often
 
 BOOK = factors.load()
 COUNT = 24
@@ -54,7 +55,7 @@ def _closed(values, certified, accounting=ACCOUNTING):
     )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=often(60, 150), deadline=None)
 @given(
     st.fixed_dictionaries(dict.fromkeys(MOST, measured)),
     st.fixed_dictionaries({device: st.lists(of_one, max_size=3) for device in MOST}),

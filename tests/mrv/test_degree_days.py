@@ -13,6 +13,7 @@ from mrv import factors
 from mrv.equations.degree_days import fit, lower_bound, predicted
 from mrv.errors import MethodologyError
 from mrv.methodologies import evaluate, find
+from tests.soak import often
 
 BOOK = factors.load()
 CDD = [120, 130, 200, 260, 340, 370, 390, 380, 320, 270, 180, 90]
@@ -69,7 +70,7 @@ def test_the_lower_bound_counts_and_everything_is_shown():
     assert found.reduction_t < Fraction("369.8112")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=often(15, 30), deadline=None)
 @given(more=st.floats(1.1, 6))
 def test_more_scatter_never_earns_more(more):
     """A building whose bills nobody can explain would earn by it."""

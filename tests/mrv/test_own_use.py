@@ -14,6 +14,7 @@ from mrv.accounting.period import close
 from mrv.registry.project import ProjectDevice
 from mrv.statement.evidence import monitored
 from tests.mrv.plant import CERTIFICATES, DAY, FLEET, FROM, PV, full
+from tests.soak import often
 
 EF = Fraction("0.63767")
 WIND = replace(
@@ -116,7 +117,7 @@ def test_the_import_is_evidence():
     assert len(monitored(WIND, WIDER)) == len(quantities)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=often(15, 30), deadline=None)
 @given(
     export=st.integers(0, 250_000),
     imported=st.integers(0, 250_000),

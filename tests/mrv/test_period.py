@@ -21,6 +21,7 @@ from mrv.calendar import period_us
 from mrv.errors import PeriodError
 from mrv.registry.project import Calibration, ProjectDevice
 from tests.mrv import plant
+from tests.soak import often
 
 BOOK = factors.load()
 DAY_US = plant.DAY * INTERVAL_US
@@ -280,7 +281,7 @@ def _rows(table):
     )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=often(20, 40))
 @given(tables, st.randoms())
 def test_order_of_rows_does_not_matter(table, chance):
     """Two closings of one period would give two different statements."""
@@ -290,7 +291,7 @@ def test_order_of_rows_does_not_matter(table, chance):
         assert closed(project, _rows(table)) == closed(project, _rows(dict(entries)))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=often(20, 40))
 @given(tables)
 def test_additive_intervals_add_up_to_the_gross_period(table):
     """The dashboard and the statement would show two different sums."""
@@ -299,7 +300,7 @@ def test_additive_intervals_add_up_to_the_gross_period(table):
     assert int(live.reduction_ug.sum()) == closed(plant.PV, _rows(table)).gross.reduction.ug
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=often(20, 40))
 @given(tables)
 def test_live_rows_of_buses_never_promise_more_than_the_period(table):
     """The console would show tonnes that no statement can issue."""
@@ -309,7 +310,7 @@ def test_live_rows_of_buses_never_promise_more_than_the_period(table):
     assert gross - len(live) <= int(live.reduction_ug.sum()) <= gross
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=often(30, 60))
 @given(tables, st.data())
 def test_losing_data_never_raises_the_credit(table, data):
     """A claimant would earn by switching meters off."""
@@ -323,7 +324,7 @@ def test_losing_data_never_raises_the_credit(table, data):
         assert less.credit_t <= whole.credit_t
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=often(20, 40))
 @given(tables, st.integers(-60, 400), st.integers(0, 400))
 def test_deductions_never_raise_the_reduction(table, begin, length):
     """A missing certificate would be worth something."""

@@ -16,6 +16,7 @@ from mrv.statement.compose import Label, compose
 from mrv.statement.register_check import rises, windows
 from mrv.verify.evidence_steps import account
 from tests.mrv.report import sample
+from tests.soak import often
 
 KWH = 1000
 QUARTER_US = 900_000_000
@@ -125,7 +126,7 @@ def test_what_a_standstill_before_the_period_caught_up_is_not_of_the_period(buse
     _case(buses, frozen).check_counted()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=often(50, 100), deadline=None)
 @given(
     steps=st.lists(st.integers(0, 15 * KWH), min_size=40, max_size=40),
     kept=st.lists(st.booleans(), min_size=40, max_size=40),

@@ -23,6 +23,7 @@ from tests.opinions import concluded
 from tests.planted import planted
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
+from tests.soak import often
 
 BEGIN = datetime(2026, 3, 1, 17, tzinfo=UTC)  # 2 March at the plant
 DAY = timedelta(days=1)
@@ -45,7 +46,7 @@ def _certificate(number, device, wh, begin=BEGIN, end=BEGIN + DAY):
     return Certificate(f"C-{number}", "I-REC", device, begin, end, wh, "body", "document")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=often(20, 40), deadline=None)
 @given(
     st.lists(
         st.tuples(

@@ -16,7 +16,7 @@ from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
 from services.cli.options.time_span import begin_option, end_option, span_us
 from services.cli.output.progress import bar, steps
-from services.issuer.close import STEPS, Closed, close_period
+from services.issuer.close import STEPS, Closed, close_period, preview_period
 from services.store.postgres.pool import connect
 from services.store.registry.load import load_project
 
@@ -63,6 +63,29 @@ def close(project: str, begin: str, end: str, *, as_json: bool) -> None:
     show_closed(closed, as_json=as_json)
 
 
+@period.command()
+@click.argument("project")
+@begin_option
+@end_option
+@json_option
+def preview(project: str, begin: str, end: str, *, as_json: bool) -> None:
+    """
+    Show what a period of PROJECT would come to if it were closed now, and what is not met.
+
+    Nothing is kept. The period may run still, up to now: what its evidence does not carry, and
+    which documents, invoices or readings are missing, is told with its tonnes before the close.
+
+    \b
+    Example:
+      tonne period preview nck-pv --from 2026-01-01 --to 2026-01-20
+    """
+    keep_freed()
+    with connect(database_url(), role="tonne_mrv", name="tonne period", autocommit=True) as conn:
+        timezone = load_project(conn, project).timezone
+        found = preview_period(conn, project, *span_us(begin, end, timezone))
+    show_closed(found, as_json=as_json)
+
+
 def show_closed(closed: Closed, *, as_json: bool) -> None:
     """Print a closed period's figures."""
     if as_json:
@@ -87,6 +110,7 @@ def summary(closed: Closed) -> dict[str, Any]:
         "coverage": said.coverage,
         "deductions": plain["deductions"],
         "gaps": plain["gaps"],
+        "not_met": [one for one in plain["applicability"] if not one["holds"]],
         "devices": plain["monitoredParameters"],
         "digests": plain["digests"],
         "supersedes": plain["supersedes"],

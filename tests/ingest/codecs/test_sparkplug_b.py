@@ -12,6 +12,7 @@ from ingest.errors import PayloadError
 from ingest.formats import sparkplug_b_pb2 as pb
 from ingest.formats import sparkplug_fast as sparkplug_form
 from ingest.formats.sparkplug_values import number
+from tests.soak import often
 from tests.sparkplug_edge import (
     BOOLEAN,
     DOUBLE,
@@ -163,7 +164,7 @@ FIELDS = {INT16: "int_value"}
 
 
 @given(data=st.data())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=often(40, 80), deadline=None)
 def test_what_is_read_by_a_known_layout_is_what_the_runtime_reads(data):
     """The fast way would store other numbers than the payload's own."""
     kinds = data.draw(st.lists(st.sampled_from(list(KINDS)), min_size=1, max_size=6))
@@ -226,7 +227,7 @@ WHOLE = payload(
 
 
 @given(data=st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=often(100, 300), deadline=None)
 def test_damaged_payloads_end_in_a_refusal(data):
     """A payload that was cut or overwritten would stop the pipeline."""
     body = bytearray(WHOLE)
@@ -243,7 +244,7 @@ def test_damaged_payloads_end_in_a_refusal(data):
 
 
 @given(body=st.binary(max_size=200))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=often(80, 200), deadline=None)
 def test_any_bytes_end_in_a_refusal(body):
     """A stranger's bytes would stop the pipeline."""
     damaged(body)

@@ -11,6 +11,7 @@ from sunspec2 import device
 
 from ingest.codecs import sunspec as codec
 from ingest.formats import sunspec
+from tests.soak import often
 
 UNITS = {"Pct": "%", "C": "Cel", "Var": "var", "PF": None}
 MODELS = sorted(sunspec.models())
@@ -64,7 +65,7 @@ def _filled(model_id, draw):
 
 
 @pytest.mark.parametrize("model_id", MODELS)
-@settings(max_examples=25)
+@settings(max_examples=often(8, 25))
 @given(data=st.data())
 def test_any_values_are_read_as_the_alliances_reader_reads_them(model_id, data):
     """A value would be off by a power of ten, or taken from the wrong half of a register."""

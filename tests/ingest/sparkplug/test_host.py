@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.ingest.sparkplug_host import Memory
+from tests.soak import often
 from tests.sparkplug_edge import EdgeNode
 
 E, P = "energy_export_kwh", "active_power_kw"
@@ -198,7 +199,7 @@ KIND = {E: 1000.0, P: 1.0, "irradiance_w_m2": 1_000_000.0}
     turns=st.sets(st.integers(0, 30), max_size=10),
     waits=st.sets(st.integers(0, 60), max_size=6),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=often(30, 60), deadline=None)
 def test_any_order_and_loss_never_reads_by_a_wrong_birth(kinds, fates, turns, waits):
     """Whatever is lost, doubled or turned around, a number must not land in another channel."""
     host, edge = Memory(), EdgeNode(names=ARRANGEMENTS[0])

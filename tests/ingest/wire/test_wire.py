@@ -15,6 +15,7 @@ from ingest import classes
 from ingest.decode import Rejected
 from ingest.model import NULL, Device, Fleet, Frame
 from ingest.wire import Parcel, WireError, decode, encode, partition_of, sort
+from tests.soak import often
 
 from . import schema_1
 
@@ -84,7 +85,7 @@ def same(one: Parcel, two: Parcel) -> None:
             assert getattr(a, name).dtype == getattr(b, name).dtype
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=often(30, 60), deadline=None)
 @given(parcels())
 def test_a_parcel_comes_out_as_it_went_in(parcel):
     """A value that changed on the way would be a tonne that nobody measured."""
@@ -92,7 +93,7 @@ def test_a_parcel_comes_out_as_it_went_in(parcel):
     same(parcel, decode(schema_1.encode(parcel, FLEET), FLEET))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=often(20, 40), deadline=None)
 @given(parcels(), st.integers(1, 5), st.data())
 def test_sorting_loses_and_doubles_nothing(parcel, partitions, data):
     """A message in no partition is lost; one in two is counted twice."""
@@ -138,7 +139,7 @@ def resealed(record: bytes, content: bytes) -> bytes:
 
 
 @WRITERS
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=often(30, 60), deadline=None)
 @given(at=st.integers(0, 10_000), value=st.integers(0, 255), end=st.integers(0, 10_000))
 def test_a_record_of_a_foreign_hand_is_refused_or_read(write, at, value, end):
     """One record with a right digest and wrong content would end every worker that reads it."""

@@ -14,6 +14,7 @@ from mrv.exports.aef_workbook import workbook
 from mrv.exports.contradictions import check
 from mrv.exports.entered import read_authority
 from mrv.exports.holdings import holdings
+from tests.soak import often
 
 STATEMENT = "TN-pv-20260101-20260201-1"
 AUTHORIZATION = {
@@ -142,7 +143,7 @@ def test_a_year_that_nobody_submits_is_refused():
         _made(_whole(), version=2)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=often(30, 60), deadline=None)
 @given(
     st.lists(
         st.tuples(

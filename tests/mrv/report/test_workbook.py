@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from decimal import Decimal
+from functools import cache
 from io import BytesIO
 from itertools import pairwise
 
@@ -31,7 +32,9 @@ def books(facts):
     return made | {f"pv-{lang}": workbook(facts["pv"], Words(lang)) for lang in LANGUAGES}
 
 
+@cache
 def opened(data, *, values=True):
+    """Return a workbook as openpyxl reads it; nobody writes to it."""
     return load_workbook(BytesIO(data), data_only=values)
 
 

@@ -13,7 +13,7 @@ from tests.services.api import plain
 from tests.soak import often
 
 # of every operation; the soak is the long run, more than 5,000 cases
-CASES = int(os.environ.get("TONNE_API_CASES", often(3, 25)))
+CASES = int(os.environ.get("TONNE_API_CASES", often(2, 25)))
 _A_CASE_S = 2
 
 

@@ -8,6 +8,7 @@ from ingest.model import Device, Fleet
 from ingest.mqtt.inbox import Inbox
 from ingest.mqtt.topics import Router
 from services.intake.principal_quota import HOUR_S, Limits, PrincipalQuota
+from tests.soak import often
 
 LIMITS = Limits(60, 1_000_000)
 ROUTER = Router(
@@ -64,7 +65,7 @@ def from_(name, count, size=10):
         max_size=20,
     )
 )
-@settings(max_examples=200)
+@settings(max_examples=often(80, 200))
 def test_nobody_gets_more_than_its_minutes(steps):
     """A meter that went mad would have as many messages stored as it likes."""
     clock = Clock()

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ingest.model import NULL
 from services.store.postgres.binary_copy import Blob, Float8, Int8, Text, Time, Words, encode
+from tests.soak import often
 
 NAMES = ["", "a", "inv-001", "Nhà máy", "x" * 64]
 INT8 = st.integers(-(2**63) + 1, 2**63 - 1)
@@ -36,7 +37,7 @@ def cursor(timescale):
         yield opened
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=often(30, 60), suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(ROW, max_size=20))
 def test_what_goes_in_comes_out(cursor, rows):
     """A register that changes by one in storage is a wrong tonne that nobody can explain."""

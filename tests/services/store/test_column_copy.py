@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from ingest.model import NULL
 from services.store.postgres.column_copy import fetch_runs
+from tests.soak import often
 
 TYPES = {"at": "timestamptz", "whole": "int8", "real": "float8"}
 ROW = st.tuples(
@@ -34,7 +35,7 @@ def cursor(timescale):
         yield opened
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=often(30, 60), suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.lists(ROW, min_size=1, max_size=9), max_size=5))
 def test_runs_come_as_they_are_stored(cursor, runs):
     """A period would be closed over readings that nobody sent."""

@@ -13,6 +13,7 @@ from services.store.statements.units import UnitEvent, balances, enter, events
 from tests.fix_timescale import _fresh
 from tests.invoked import tonne
 from tests.services.issuer import logged
+from tests.soak import often
 
 CREDITED, VINTAGE = 12, 2026
 STATES = ("issued", "first transferred", "transferred", "cancelled", "retired")
@@ -39,7 +40,7 @@ def _one(name, event, first=1, last=CREDITED, day=DAY, vintage=VINTAGE):
     return UnitEvent(name, vintage, first, last, event, day, "letter", None)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=often(20, 40), deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from(STATES), st.integers(1, 15), st.integers(1, 15)), max_size=12

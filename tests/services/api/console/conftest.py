@@ -1,10 +1,11 @@
 """The system's browser."""
 
 import os
-import shutil
 
 import pytest
 from playwright.sync_api import sync_playwright
+
+from tests import browsers
 
 PATIENCE_MS = 90_000
 
@@ -16,9 +17,9 @@ def browser():
 
     Of one module: while it is open an event loop runs, and others cannot start theirs.
     """
-    path = shutil.which("chromium")
+    path = browsers.chromium()
     if path is None:
-        pytest.fail("chromium is not installed; `make test` installs it")
+        pytest.fail(browsers.MISSING)
     with sync_playwright() as made:
         opened = made.chromium.launch(
             executable_path=path,

@@ -24,7 +24,7 @@ from services.store.registry.entries_from_rows import load_registry
 from tests.fix_node import installed
 from tests.invoked import tonne
 from tests.registering import imported
-from tests.services.api.console.test_browser import shut_out, sign_in
+from tests.services.api.console.test_browser import let_in, shut_out
 from tests.services.api.console.test_pages import foreign_parts, get, session
 
 CATALOG = Path(__file__).parents[4] / "deploy" / "catalog" / "haiphong"
@@ -201,7 +201,7 @@ def test_a_park_shows_who_gives_what_to_whom(city):
 def test_a_click_tells_what_is_known_of_a_pipe(opened, city):
     """A crew would stand at a manhole without knowing what lies below it."""
     tab = opened(java_script_enabled=False)
-    sign_in(tab, city)
+    let_in(tab, city)
     tab.goto(f"{city.url}{STREETS}")
     tab.locator("svg a[href*='asset=MH-102']").click()
     said = tab.locator(".picked", has_text="MH-102").inner_text()
@@ -226,7 +226,7 @@ def until(tab, true, most_s=90):
 
 def test_the_map_moves_without_a_new_page(tab, city):
     """Looking for a street would load a page at every step."""
-    sign_in(tab, city)
+    let_in(tab, city)
     tab.goto(f"{city.url}{STREETS}")
     tab.evaluate("window.same = true")
     window = "document.querySelector('svg.sewer').dataset.window"
@@ -269,7 +269,7 @@ def test_pages_can_be_used_by_everybody(opened, city):
     """Somebody who sees little, uses the keyboard or a phone would be shut out."""
     installed()
     tab = opened(bypass_csp=True, viewport={"width": 375, "height": 700})
-    sign_in(tab, city)
+    let_in(tab, city)
     for path in PAGES:
         tab.goto(city.url + path.format("vi"))
         assert tab.evaluate("document.documentElement.scrollWidth") <= 375, path

@@ -1,27 +1,32 @@
-"""One number everywhere: every field of the API, every figure of the console, the commands."""
+"""One number everywhere: panels, every field of the API, every figure of the console, commands."""
 
 from __future__ import annotations
 
 import importlib
 import json
+import secrets
 import warnings
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 from structlog import get_logger
 
 from services.metrics import Metrics
 from services.store.api import api_keys
 from services.store.postgres.pool import connect
-from tests.figures import of_console, surfaces
+from tests.figures import of_console, panel_queries, surfaces
 from tests.figures.account import Account, read
 from tests.figures.of_api import fields, grown, number, of_year
-from tests.figures.test_panels import _empty, _filled, _midnight, _never_heard, _silent
+from tests.figures.panels import PANELS, TYPED
+from tests.figures.states import STATES
 from tests.fix_timescale import _fresh
 from tests.invoked import tonne
+from tests.soak import SOAK
 
+SPANS = 3
 # what people typed, shown as they typed it
 TYPED_API = {
     "/v1/invoices/{invoice}: value", "/v1/invoices: value",
@@ -65,7 +70,7 @@ class City:
         return body
 
 
-@pytest.fixture(scope="module", params=[_filled, _silent, _midnight, _never_heard, _empty])
+@pytest.fixture(scope="module", params=STATES)
 def city(request, timescale, migrated_template, tmp_path_factory):
     """Return a city in one of its states."""
     home = tmp_path_factory.mktemp("city")
@@ -74,6 +79,40 @@ def city(request, timescale, migrated_template, tmp_path_factory):
         made = City(url, home)
         with made.client:
             yield made
+
+
+def test_every_panel_of_tonnes_or_energy_is_walked():
+    """A new panel would show tonnes of its own making, held against nothing."""
+    assert sorted({*PANELS, *TYPED}) == surfaces.of_panels()
+
+
+def test_no_alert_has_tonnes_of_its_own():
+    """An alert's figure would differ from the board that it leads to."""
+    assert surfaces.of_alerts() == []
+
+
+def test_panels_show_the_account(city):
+    """An operator would read another tonne on each board, and none of them the account's."""
+    seed = secrets.randbits(32) if SOAK else 20
+    chance = np.random.default_rng(seed)
+    wrong = []
+    with connect(city.url, role="tonne_grafana", autocommit=True) as reader, reader.transaction():
+        account = read(reader)
+        ends = [account.now - timedelta(days=chance.random() * 3) for _ in range(SPANS)]
+        spans = [(end - timedelta(days=chance.random() * 30), end) for end in ends]
+        # as a board opens, and the span of the silent city's data
+        spans += [(account.now - timedelta(days=30), account.now)]
+        spans += [(account.now - timedelta(days=60), account.now - timedelta(days=40))]
+        # a query names whole seconds
+        for since, until in ([t.replace(microsecond=0) for t in span] for span in spans):
+            for where, shown in panel_queries.shown(reader, since, until):
+                column, key, meaning = PANELS[where]
+                wanted = meaning(account, since, until)
+                found = panel_queries.figures(*shown, column, key)
+                if not panel_queries.alike(found, wanted):
+                    different = panel_queries.different(found, wanted)
+                    wrong.append((where, str(since), str(until), different))
+    assert not wrong, f"seed {seed}: {wrong}"
 
 
 def _wrong(found):

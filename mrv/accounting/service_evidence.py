@@ -1,0 +1,321 @@
+"""
+What a plant delivers, and who else than the plant shows it: no evidence, no tonne.
+
+Water, mass and load are told by the plant's own meter alone, and nobody outside sees whether it
+tells three times as much.  Two things are evidence: what the plant was built for, each value in a
+document with its date before the period, its giver and the hash of its file; or invoices with
+the hashes of their files, over nearly all of the time.  A check meter is the plant's own as well.
+Where neither is there, what is delivered counts nothing: COD of the inflow counts 0, a pump's
+water as much as its electricity moved before the project, any other service 0.  The condition
+names what is missing and what it costs.
+
+Within the design all meters of a plant may still be too high together.  Where no invoice shows
+what was delivered, nor the electricity that it took, a condition says by how much.  These are
+rules of tonne's own, of the fifth version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from fractions import Fraction
+
+from ingest.model import INTERVAL_US
+from mrv.accounting.design_capacity import at_capacity, consumption_of, serving, too_large
+from mrv.accounting.device_period import Monitored
+from mrv.accounting.period_result import INVOICE, CrossCheck, Finding
+from mrv.accounting.service_history import electricity, take_off
+from mrv.model import Capacity, Consumption, Methodology
+from mrv.parameters.inputs import Inputs
+from mrv.registry.project import DOCUMENTED, Besides, Document, Sample
+from mrv.rounding import decimal_text
+
+CLAUSE = "tonne: what a plant delivers is shown by more than its own meters"
+OUTSIDE = "tonne: an invoice shows what a plant delivers, or its electricity"
+NOT_SHOWN = "nothing but the plant's own meters shows it, and 0 counts"
+UNCOUNTED = "only its own meter shows it; no documents of the design, no invoices"
+BEFORE = "only its own meter shows it: what its electricity moved before the project counts"
+# that an invoice may differ by, and that it may leave out: from more on it is material
+TOLERANCE = Fraction(5, 100)
+_COVERED = 1 - TOLERANCE
+_PLACES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Bare:
+    """A service without evidence: the meters that tell it, and what is missing."""
+
+    capacity: Capacity
+    devices: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """
+    Services of a closed period, and what it is held against.
+
+    Attributes
+    ----------
+    monitored : sequence of Monitored
+        With the sums of each stretch.
+    besides : Besides
+        With documents, invoices and laboratory results.
+    checks : sequence of CrossCheck
+        Of the period.
+    """
+
+    monitored: Sequence[Monitored]
+    methodology: Methodology
+    parameters: Inputs
+    besides: Besides
+    checks: Sequence[CrossCheck]
+
+    @property
+    def _asked(self) -> tuple[Capacity, ...]:
+        """What the plant was built for, where the rules ask and were not answered yet."""
+        asks = self.besides.accounting >= DOCUMENTED and self.besides.bare is None
+        return self.methodology.capacities if asks else ()
+
+    def bare(self, first: date) -> list[Bare]:
+        """Return those that nothing but the plant's own meters shows, by a period's first day."""
+        found = []
+        for one in self._asked:
+            missing = tuple(self._missing(one, first))
+            alone = self._alone(one) if missing else ()
+            if alone:
+                found.append(Bare(one, tuple(dict.fromkeys(alone)), missing))
+        return found
+
+    def without(self, bare: Sequence[Bare]) -> Besides:
+        """Return what the period is held against where those count nothing."""
+        return replace(self.besides, bare={one.capacity.parameter: one.devices for one in bare})
+
+    def billed(self) -> Iterator[Finding]:
+        """Say which meters nothing but an invoice can show to be right."""
+        if self.besides.accounting < DOCUMENTED:
+            return
+        there = [m for m in self.monitored if m.bound.role in self.methodology.billed]
+        lacking = [m.device.id for m in there if not self._invoiced(m)]
+        if lacking:
+            yield Finding(
+                OUTSIDE,
+                False,
+                f"no invoice with its file shows what {', '.join(dict.fromkeys(lacking))} tells,"
+                " and nothing else that the project meters does; give the supplier's invoices"
+                " (`tonne invoice import`)",
+            )
+        elif there:
+            names = ", ".join(dict.fromkeys(m.device.id for m in there))
+            yield Finding(OUTSIDE, True, f"invoices of {names}")
+
+    def outside(self) -> Iterator[Finding]:
+        """Say of each service by how much the plant's meters may be too high together."""
+        yield from self.billed()
+        for one in self._asked:
+            taken = consumption_of(self.methodology, one)
+            there = [m for m in serving(self.monitored, one) if any(s.value for s in m.stretches)]
+            if one.of or not there or one.parameter not in self.parameters:
+                continue
+            if {*one.serves} <= {*self.methodology.billed}:
+                continue
+            uses = () if taken is None else taken.uses
+            users = [m for m in self.monitored if m.bound.role in uses]
+            names, power = (
+                ", ".join(dict.fromkeys(m.device.id for m in some)) for some in (there, users)
+            )
+            if all(map(self._invoiced, there)) or (users and all(map(self._invoiced, users))):
+                yield Finding(OUTSIDE, True, f"invoices of {names}{power and f' or {power}'}")
+                continue
+            yield Finding(
+                OUTSIDE,
+                False,
+                f"no invoice with its file shows what {names}{power and f' or {power}'} tells:"
+                f" within {one.parameter} they may claim too much together, and"
+                f" {_percent(self._room(one, there))} more than they do would fit; give the"
+                " supplier's invoices of the electricity, or those of what was delivered"
+                " (`tonne invoice import`)",
+            )
+
+    def _room(self, one: Capacity, there: Sequence[Monitored]) -> Fraction:
+        """Share of what was delivered that would fit within the capacity besides."""
+        served = sum(s.value for m in there for s in m.stretches)
+        return max(Fraction(0), at_capacity(there, one, self.parameters) / served - 1)
+
+    def _alone(self, one: Capacity) -> tuple[str, ...]:
+        """Meters that nobody else shows."""
+        there = [m for m in serving(self.monitored, one) if any(p.metered for p in m.parts)]
+        if one.of:
+            told = not self.parameters.get(one.of) or one.of in laboratory(self.besides.samples)
+            return () if told else tuple(m.device.id for m in there)
+        return tuple(m.device.id for m in there if not self._invoiced(m))
+
+    def _invoiced(self, one: Monitored) -> bool:
+        """Whether invoices with their files show a device's quantity over nearly all its time."""
+        documents = {f"{i.id}: {i.issuer}, {i.number}" for i in self.besides.invoices if i.sha256}
+        begin = one.service.first * INTERVAL_US
+        end = begin + one.service.intervals * INTERVAL_US
+        spans = sorted(
+            (max(begin, check.from_us), min(end, check.to_us))
+            for check in self.checks
+            if check.kind == INVOICE
+            and check.holds
+            and check.against in documents
+            and one.device.id in check.devices
+            and check.quantity == one.needs.quantity
+            and Fraction(check.tolerance_percent) <= TOLERANCE * 100
+            and Fraction(check.coverage) >= _COVERED
+        )
+        covered, reached = 0, begin
+        for first, last in spans:
+            covered += max(0, last - max(first, reached))
+            reached = max(reached, last)
+        return covered >= _COVERED * (end - begin)
+
+    def _missing(self, one: Capacity, first: date) -> Iterator[str]:
+        """Say what of a service's design is not given, or not documented."""
+        taken = consumption_of(self.methodology, one)
+        names = [one.parameter, *([taken.by_design] if taken is not None and not one.of else [])]
+        for name in names:
+            spec = self.methodology.parameters[name]
+            said = _undocumented(name, self.parameters, self.besides.documents, first)
+            if said is not None:
+                yield f"{name} ({spec.meaning} [{spec.unit}]; {spec.source}): {said}"
+            elif taken is not None and name == taken.by_design:
+                yield from self._foreign(taken)
+            elif taken is None and name in too_large(
+                self.monitored, self.methodology, self.parameters
+            ):
+                yield f"{name}: less than a fifth of it was delivered, so that it bounds nothing"
+
+    def _foreign(self, taken: Consumption) -> Iterator[str]:
+        """Say where a plant took several times the electricity that its design says."""
+        served = sum(
+            s.value for m in self.monitored if m.bound.role in taken.serves for s in m.stretches
+        )
+        used = electricity(self.monitored, taken)
+        rate = Fraction(self.parameters[taken.by_design]) / taken.per_base
+        if served and used > taken.most * rate * served:
+            yield (
+                f"{taken.by_design}: {_told(used / served * taken.per_base)} {taken.unit} were"
+                f" used, more than {_told(taken.most)} times that; it is not the plant's"
+            )
+
+
+def laboratory(samples: Sequence[Sample]) -> frozenset[str]:
+    """Return the parameters that laboratories told, each result with the hash of its report."""
+    unkept = {s.parameter for s in samples if not s.sha256}
+    return frozenset(s.parameter for s in samples) - unkept
+
+
+def _undocumented(
+    name: str, parameters: Inputs, documents: Sequence[Document], first: date
+) -> str | None:
+    """Say what a value of the design lacks; None where a document of before the period shows it."""
+    if name not in parameters:
+        return "not given"
+    held = next((d for d in documents if d.parameter == name), None)
+    if held is None:
+        return "no document is named"
+    given = {"by": held.by, "issued": held.issued, "sha256": held.sha256}
+    lacks = [f"`{key}`" for key, value in given.items() if value is None]
+    if lacks:
+        return f"its document {held.document} has no {', '.join(lacks)}"
+    if held.issued is not None and held.issued > first:
+        return f"its document {held.document} is of {held.issued}, after the period began"
+    return None
+
+
+def shown(some: Sequence[Bare], cost_t: Fraction) -> Finding:
+    """
+    Say what is missing of the services without evidence, what to give, and what it costs.
+
+    Parameters
+    ----------
+    cost_t : Fraction
+        By how much the reduction is lower for it. [tCO2e]
+    """
+    told = dict.fromkeys(text for one in some for text in one.missing)
+    what = "; ".join(dict.fromkeys(_what(one) for one in some))
+    name = some[0].capacity.parameter
+    return Finding(
+        CLAUSE,
+        False,
+        f"{what}: {'; '.join(told)}. It costs {decimal_text(cost_t, _PLACES, 'up')} t. Give each"
+        " value in the project's `parameters`, and under its name in `documents` where it stands,"
+        f" such as {name}: {{document: licence 12/2025, by: who gave it, issued: 2025-03-01,"
+        " sha256: hash of its file}, of a day before the period; or invoices with their `sha256`"
+        f" over {_percent(_COVERED)} of the time that differ by at most {_percent(TOLERANCE)}",
+    )
+
+
+def _what(one: Bare) -> str:
+    if one.capacity.of:
+        return f"{one.capacity.of} rests on the plant's own analyser and counts 0"
+    return f"what {', '.join(one.devices)} tells rests on that meter alone and counts nothing"
+
+
+def not_counted(
+    methodology: Methodology, named: Mapping[str, Sequence[str]]
+) -> tuple[dict[str, str], frozenset[str]]:
+    """
+    Return the devices that count nothing, and the parameters that count 0.
+
+    Parameters
+    ----------
+    named : mapping of str to sequence of str
+        Meters of the services without evidence, by the parameter of their design.
+    """
+    devices, zero = dict[str, str](), set[str]()
+    for one in methodology.capacities:
+        if one.parameter not in named:
+            continue
+        strong = {c.of for c in methodology.capacities if c.of and c.serves == one.serves}
+        taken = consumption_of(methodology, one)
+        # water without a known load earns nothing, and what its gas loses is still counted
+        zero |= strong
+        if not strong and (taken is None or not taken.before):
+            devices |= dict.fromkeys(named[one.parameter], UNCOUNTED)
+    # what goes out is at most what comes in
+    zero |= {n for n, spec in methodology.parameters.items() if spec.unmeasured in zero}
+    return devices, frozenset(zero)
+
+
+def as_before(
+    monitored: Sequence[Monitored],
+    methodology: Methodology,
+    parameters: Inputs,
+    named: Mapping[str, Sequence[str]],
+    edges: Sequence[int],
+    timezone: str,
+) -> list[Monitored]:
+    """
+    Count of a service without evidence what its electricity moved before the project.
+
+    Parameters
+    ----------
+    edges : sequence of int
+        Of the stretches. [interval numbers]
+    """
+    found = list(monitored)
+    for one in methodology.capacities:
+        taken = consumption_of(methodology, one)
+        if one.parameter not in named or taken is None or not taken.before:
+            continue
+        rate = Fraction(parameters[taken.before]) / taken.per_base
+        served = sum(s.value for m in serving(found, one) for s in m.stretches)
+        carried = electricity(found, taken) / rate if rate else Fraction(0)
+        if served > carried:
+            edges_us = edges[0] * INTERVAL_US, edges[-1] * INTERVAL_US
+            places = 0, len(edges) - 1
+            take_off(found, one.serves, places, *edges_us, served - carried, BEFORE, timezone)
+    return found
+
+
+def _told(value: Fraction) -> str:
+    return f"{float(value):.4g}"
+
+
+def _percent(share: Fraction) -> str:
+    return f"{float(share * 100):.3g} %"

@@ -1,0 +1,132 @@
+"""A fraudulent owner of each kind of plant: what scaled meters earn beside an honest twin."""
+
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+
+from ingest.model import INTERVAL_US, Device, Fleet
+from mrv import factors
+from mrv.accounting.period import close
+from mrv.accounting.service_evidence import CLAUSE, OUTSIDE
+from mrv.methodologies import find
+from mrv.registry.project import ACCOUNTING, DESIGNED, Besides, Calibration, Measured, ProjectDevice
+from tests.mrv import plant
+from tests.mrv.test_live_systems import CASES
+
+BOOK = factors.load()
+WEEKS = 2
+COUNT = WEEKS * 7 * plant.DAY
+PART = Fraction(WEEKS * 7, 365)
+SURE = (Calibration(date(2025, 1, 1), date(2040, 1, 1), "C", None, 0),)
+STEAM = (
+    [("steam", 43_800 * 10**6), ("auxiliary", 10 * 10**6), ("fuel", 25_000_000)],
+    {"f_cap": 0.95, "f_wcm": 1, "steam_kj_per_kg": 2776, "feedwater_kj_per_kg": 420,
+     "boiler_efficiency": 0.85, "ef_grid_t_per_mwh": 0.6592, "tdl": 0.0615},
+)  # fmt: skip
+PANELS = (
+    [("panels", 500_000), ("power", 1400 * 10**6), ("fuel", 300_000)],
+    {"panel_kg": 22, "aluminium_share": 0.1, "aluminium_ef_t_per_t": 8.4, "glass_share": 0.7,
+     "glass_ef_t_per_t": 0.6, "copper_share": 0.01, "copper_ef_t_per_t": 3,
+     "ef_grid_t_per_mwh": 0.6592},
+)  # fmt: skip
+PLANTS = {
+    **{n: c for n, c in CASES.items() if find(n).capacities and n != "acm0012"},
+    "acm0012": STEAM,
+    "pv-panel-recycling": PANELS,
+}
+# of these what is saved is a difference: a tenth more of the service is more of the difference
+DIFFERENCES = {"am0020", "ams-iii-aj", "ams-iii-u", "ams-ii-d", "ams-ii-d-cupola"}
+
+
+def decimals(values):
+    """Return values as a registry file has them."""
+    return {k: v if isinstance(v, int) else Decimal(str(float(v))) for k, v in values.items()}
+
+
+def designed(methodology, given, parameters, load):
+    """Return what a plant was built for that runs at a share of it."""
+    found = {}
+    amounts = [(role, float(Fraction(amount) * PART)) for role, amount, *_ in given]
+    for one in methodology.capacities:
+        served = [a for role, a in amounts if role in one.serves]
+        rate = sum(served) / (WEEKS * 7) / one.base_units / (len(served) if one.each else 1)
+        found[one.parameter] = rate * float(parameters.get(one.of, 1)) / load
+    for one in methodology.consumptions:
+        if one.by_design:
+            used = sum(a for role, a in amounts if role in one.uses)
+            served = sum(a for role, a in amounts if role in one.serves)
+            found[one.by_design] = used / served * float(one.per_base)
+    return {k: Decimal(str(round(v, 6))) for k, v in found.items()}
+
+
+def earned(name, scale=1, others=1, *, papers=True, load=0.8, accounting=ACCOUNTING, **besides):
+    """Close two weeks of a plant whose meters of the service tell a multiple."""
+    methodology, (given, parameters) = find(name), PLANTS[name]
+    devices, bound, rows = [], [], {}
+    for number, (role, amount, *more) in enumerate(given):
+        needs = methodology.roles[role]
+        params = (more or [{}])[0]
+        params = params if isinstance(params, dict) else {"ef_t_per_t": params}
+        rate = Fraction(amount) * PART / COUNT
+        factor = Fraction(scale if needs.side == "baseline" else others)
+        rated = int(8 * rate) if needs.unit == "Wh" else None
+        device = f"{role}-{number}"
+        devices.append(
+            Device(device, "s", needs.classes[0], rated_power_w=rated, installed_us=plant.FROM)
+        )
+        bound.append(ProjectDevice(device, role, decimals(params)))
+        value = min(int(rate * factor), 900) if needs.unit == "s" else int(rate * factor)
+        rows[device, needs.quantity] = [value] * COUNT
+    built = designed(methodology, given, parameters, load)
+    channels = {
+        n: Measured(Fraction(str(parameters[n])), "by its analyser", 1, 1)
+        for n, spec in methodology.parameters.items()
+        if spec.unmeasured is not None and n in parameters
+    }
+    project = replace(
+        plant.PV, id="p", methodology=name, version=methodology.version, expected={},
+        parameters={**decimals(parameters), **built}, devices=tuple(bound),
+    )  # fmt: skip
+    held = Besides(
+        accounting=accounting,
+        channels=channels,
+        documents=plant.papers(*built) if papers else (),
+        **besides,
+    )
+    fleet = Fleet(devices)
+    return close(
+        project, fleet, {d.id: SURE for d in devices}, plant.laid_out(fleet, rows), plant.FROM,
+        plant.FROM + COUNT * INTERVAL_US, BOOK, besides=held,
+    )  # fmt: skip
+
+
+def tonnes(result):
+    """Reduction of a period. [tCO2e]"""
+    return float(result.net.reduction.t)
+
+
+def unmet(result):
+    """Clauses of the conditions that do not hold."""
+    return {f.clause for f in result.applicability if not f.holds}
+
+
+@pytest.mark.parametrize("name", PLANTS)
+def test_scaled_meters_earn_no_more_than_the_evidence(name):
+    """Three times the truth was earned, or more, with a condition or without."""
+    truth = earned(name)
+    # an honest plant with its papers earns what it did, and is told what nobody outside shows
+    assert truth.net == earned(name, accounting=DESIGNED).net
+    assert tonnes(truth) > 0
+    assert CLAUSE not in unmet(truth)
+    assert OUTSIDE in unmet(truth)
+    bare = earned(name, 3, papers=False)
+    assert tonnes(bare) <= 0
+    assert CLAUSE in unmet(bare)
+    assert tonnes(earned(name, 3)) <= 1.3 * tonnes(truth)
+    # the service alone by a tenth, which is more of what is a difference
+    assert tonnes(earned(name, 1.1)) <= (1.6 if name in DIFFERENCES else 1.2) * tonnes(truth)
+    # service and electricity agree with each other: no more than the capacity
+    assert tonnes(earned(name, 3, 3)) <= 1.26 * tonnes(truth)

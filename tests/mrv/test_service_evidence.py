@@ -1,0 +1,159 @@
+"""No evidence, no tonne: what only a plant's own meter tells counts nothing."""
+
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+
+from ingest.model import INTERVAL_US
+from mrv.accounting.service_evidence import CLAUSE, OUTSIDE
+from mrv.registry.project import DESIGNED, Invoice, Sample
+from tests.mrv import plant
+from tests.mrv.test_design_capacity import BUILT, WEEK, WEEKS, composted, tonnes, treated
+from tests.mrv.test_owner_inputs import pumped
+
+COUNT = WEEKS * WEEK
+LINE = {"design_mass_t_per_d": 60, "design_kwh_per_t": 10}
+END = plant.FROM + COUNT * INTERVAL_US
+
+
+def weighed(scale=1, power=1, built=LINE, **besides):
+    """Close five weeks of a composting plant, 48 t a day at 10 kWh/t, its meters too high."""
+    return composted([500_000 * scale] * COUNT, [int(5_000 * power)] * COUNT, built, **besides)
+
+
+def said(result, clause=CLAUSE):
+    """What a condition says that does not hold; empty where it holds, or is not asked."""
+    return "".join(f.detail for f in result.applicability if f.clause == clause and not f.holds)
+
+
+def invoice(device, quantity, value, sha256="c3" * 32, share=1):
+    """Return an invoice over a share of the period."""
+    end = plant.FROM + int(COUNT * share) * INTERVAL_US
+    return Invoice(
+        f"i-{device}", "EVN Hai Phong", "26-1", date(2026, 2, 6), (device,), quantity, plant.FROM,
+        end, value, Decimal(2), sha256,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LINE)
+@pytest.mark.parametrize(
+    ("papers", "what"),
+    [
+        (None, "is not given|not given"),
+        ((), "no document is named"),
+        ({"by": None}, "has no `by`"),
+        ({"issued": None}, "has no `issued`"),
+        ({"sha256": None}, "has no `sha256`"),
+        ({"issued": date(2026, 1, 2)}, "is of 2026-01-02, after the period began"),
+    ],
+)
+def test_a_design_without_its_evidence_earns_nothing_and_says_what_to_give(name, papers, what):
+    """A weighbridge three times too high earned 281 t in place of 91, with two conditions."""
+    built = {k: v for k, v in LINE.items() if papers is not None or k != name}
+    held = [plant.papers(k) for k in LINE if k != name]
+    if papers:
+        held.append(plant.papers(name, **papers))
+    documents = tuple(one for some in held for one in some)
+    found = weighed(3, built=built, documents=documents)
+    assert tonnes(found) <= 0
+    assert name in said(found)
+    assert any(text in said(found) for text in what.split("|"))
+    (charge,) = (d for d in found.deductions if d.reason.startswith("not counted: only its own"))
+    assert charge.device == "weigh"
+    # nobody asked before, and three times the truth was earned
+    before = weighed(3, built={}, accounting=DESIGNED)
+    assert tonnes(before) > 2 * tonnes(weighed())
+
+
+def test_documents_of_the_first_day_count_and_the_cost_is_told_exactly():
+    """An owner would not know what a missing paper costs, or would wait for another day."""
+    honest = weighed(documents=plant.papers(*LINE, issued=date(2026, 1, 1)))
+    assert not said(honest)
+    assert honest.net == weighed().net
+    bare = weighed(built={}, documents=())
+    cost = Fraction(honest.net.reduction.ug - bare.net.reduction.ug, 10**12)
+    told = Fraction(said(bare).partition("It costs ")[2].partition(" t.")[0])
+    assert abs(told - cost) <= Fraction(1, 10**6)
+
+
+def test_a_plant_that_claims_to_use_a_multiple_of_its_design_shows_nothing_by_it():
+    """Ten times the capacity and a thousandth of the electricity would bound nothing."""
+    absurd = {"design_mass_t_per_d": 480, "design_kwh_per_t": Decimal("0.01")}
+    found = weighed(3, built=absurd)
+    assert tonnes(found) <= 0
+    assert "it is not the plant's" in said(found)
+    # a capacity that is never reached leaves what the electricity carries
+    wide = weighed(3, built=LINE | {"design_mass_t_per_d": 1000})
+    assert 0 < tonnes(wide) <= tonnes(weighed()) * 1.001
+    assert tonnes(weighed(built=LINE | {"design_mass_t_per_d": 1000})) == tonnes(weighed())
+
+
+def test_invoices_with_their_files_show_what_was_delivered():
+    """A plant whose papers are lost, and whose output is sold and billed, would earn nothing."""
+    mass = 500_000 * COUNT
+
+    def billed(value, **more):
+        return weighed(built={}, documents=(), invoices=(invoice("weigh", "mass", value, **more),))
+
+    assert tonnes(billed(mass)) == tonnes(weighed())
+    assert not said(billed(mass))
+    for bad in (billed(mass // 3), billed(mass, sha256=None), billed(mass // 2, share=0.5)):
+        assert tonnes(bad) <= 0
+        assert said(bad)
+
+
+def test_meters_that_nobody_outside_shows_say_how_much_more_would_fit():
+    """All meters of a plant at four fifths of its load may claim a quarter too much together."""
+    assert "25 % more" in said(weighed(), OUTSIDE)
+    paid = (invoice("power", "energy_import", 5_000 * COUNT),)
+    assert not said(weighed(invoices=paid), OUTSIDE)
+    false = weighed(1.25, 1.25, invoices=paid)
+    assert said(false, OUTSIDE)
+
+
+@pytest.mark.parametrize(("scale", "most"), [(1.05, 1.06), (1.24, 1.26), (1.5, 1.001)])
+def test_what_a_line_weighs_beyond_its_electricity_is_said_and_cut(scale, most):
+    """Half of the design's electricity carried twice the truth, without a word."""
+    half = LINE | {"design_mass_t_per_d": 120}
+    found = weighed(scale, built=half)
+    assert tonnes(found) <= most * tonnes(weighed(built=half))
+    told = said(found, "ams-iii-f, plausibility of waste: what its design takes")
+    assert bool(told) == (scale > 1.053)
+
+
+WET = BUILT | {"design_flow_m3_per_d": 1200, "design_cod_kg_per_d": 7200}
+
+
+def test_a_load_beyond_what_its_electricity_carries_counts_as_that():
+    """COD and gas, or water and gas, at two fifths of the load would claim twice the truth."""
+    truth = treated(built=WET)
+    for false in ({"cod": 2, "gas": 2}, {"flow": 1.9, "gas": 2}):
+        assert tonnes(treated(**false, built=WET, accounting=DESIGNED)) > 1.5 * tonnes(truth)
+        found = treated(**false, built=WET)
+        assert tonnes(found) <= tonnes(truth) * 1.001
+        assert "of the load are more than" in said(
+            found, "ams-iii-h, design load of the plant, as COD of the inflow"
+        )
+    # rain thins it, and neither load nor electricity follows
+    rain = {"flow": 1.5, "cod": Decimal(1) / Decimal("1.5")}
+    assert tonnes(treated(**rain, built=WET)) > 0.95 * tonnes(truth)
+
+
+def test_an_analyser_alone_shows_no_load_and_a_laboratory_does():
+    """COD of the plant's own analyser, three times too high, would earn where no load is known."""
+    papers = {k: v for k, v in BUILT.items() if "cod" not in k}
+    assert tonnes(treated(cod=3, gas=3, built=papers)) <= 0
+    assert "own analyser" in said(treated(cod=3, gas=3, built=papers))
+    sample = Sample("cod_in_kg_per_m3", "S-1", date(2026, 1, 3), 6, "ISO 6060", "Lab", "a1" * 32)
+    assert tonnes(treated(built=papers, samples=(sample,))) > 0
+    unkept = replace(sample, sha256=None)
+    assert tonnes(treated(built=papers, samples=(unkept,))) <= 0
+
+
+def test_water_without_evidence_counts_as_its_electricity_moved_it_before():
+    """Pumps without papers would owe all that they used, or claim what they please."""
+    assert float(pumped("0.6592").net.reduction.t) > 0
+    assert float(pumped("0.6592", built={}).net.reduction.t) == 0

@@ -1,0 +1,170 @@
+"""A recycling plant by public ways: without documents of its design it earns nothing."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from mrv.accounting.service_evidence import CLAUSE
+from mrv.packs.reader import read_pack
+from mrv.report.dated_values import dated_rows
+from mrv.report.words import Words
+from mrv.verify import verify
+from services.cli.main import main
+from services.issuer import documents
+from services.issuer.pack import export
+from services.issuer.registry_conditions import EX_ANTE
+from services.store.postgres.pool import connect
+from tests import registering
+from tests.planted import planted
+from tests.services.issuer import logged, plant
+from tests.services.issuer.sealed import close_period
+
+SPAN = plant.us("2026-03-02"), plant.us("2026-03-03")
+REGISTRY = """
+sites: [{id: hp, name: Hai Phong, latitude: 20.94, longitude: 106.60, timezone: Asia/Ho_Chi_Minh}]
+devices:
+  - {id: line, site: hp, class: recycling_line, profile: generic,
+     installed: 2026-01-01T00:00:00+07:00}
+  - {id: power, site: hp, class: energy_meter, profile: generic, rated_power_w: 50000,
+     installed: 2026-01-01T00:00:00+07:00}
+  - {id: fuel, site: hp, class: fuel_meter, profile: generic,
+     installed: 2026-01-01T00:00:00+07:00}
+projects:
+  - id: pet
+    name: Recycled PET
+    methodology: ams-iii-aj
+    version: "7.0"
+    crediting_period: {from: 2026-01-01, to: 2036-01-01}
+    devices: [{device: line, role: pet}, {device: power, role: power}, {device: fuel, role: fuel}]
+    parameters: {ef_grid_t_per_mwh: 0.6592%s}
+"""
+BUILT = ", design_mass_t_per_d: 3, design_kwh_per_t: 300"
+PAPER = "{document: licence 12/2025, by: %s, issued: %s, sha256: " + "b2" * 32 + "}"
+OFFICE = "Department of Environment"
+
+
+def _recycling(url, folder):
+    """Three days of a line that makes 2.4 t of PET a day, 300 kWh each."""
+    plant.register(url, folder, REGISTRY % "")
+    times = np.arange(plant.us("2026-03-01"), plant.us("2026-03-04"), 15 * 60 * 10**6)
+    count = np.arange(len(times)) + 1
+    plant.send(url, "line", times, output_total_g=count * 25_000)
+    plant.send(url, "power", times, energy_import_wh=count * 7_500)
+    plant.send(url, "fuel", times, fuel_total_ml=count * 10)
+
+
+@pytest.fixture
+def url(database_url, tmp_path):
+    planted(_recycling, database_url, tmp_path)
+    return database_url
+
+
+def given(by=OFFICE, issued="2025-03-01"):
+    """Return the registry with both values of the design, each in a document."""
+    paper = PAPER % (by, issued)
+    return (
+        REGISTRY % BUILT
+        + f"    documents: {{design_mass_t_per_d: {paper}, design_kwh_per_t: {paper}}}\n"
+    )
+
+
+def imported(url, folder, text):
+    """Import a registry as a person would; what it says, whether it was refused."""
+    planned = registering.told(url, folder, text, "owner")
+    return planned.refused, "\n".join(m for r in planned.results for m in r.messages)
+
+
+def closed(url):
+    """Close the day; tonnes, and what the conditions say that do not hold, by clause."""
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        found = close_period(conn, "pet", *SPAN, "test")
+    unmet = {f.clause: f.detail for f in found.result.applicability if not f.holds}
+    said = found.document["credentialSubject"]["applicability"]
+    unmet |= {a["clause"]: a["detail"] for a in said if not a["holds"]}
+    return float(found.result.net.reduction.t), unmet
+
+
+def test_a_plant_earns_once_its_design_is_documented(url, tmp_path):
+    """An owner would be refused, or would earn by a scale that nobody else sees."""
+    tonnes, unmet = closed(url)
+    assert tonnes < 0
+    assert "design_mass_t_per_d (design capacity of the plant" in unmet[CLAUSE]
+
+    refused, said = imported(url, tmp_path, REGISTRY % BUILT)
+    assert not refused
+    assert "design_mass_t_per_d has no document with document, by, issued, sha256" in said
+    assert "no document is named" in closed(url)[1][CLAUSE]
+
+    late = given(issued="2026-03-03")
+    assert not imported(url, tmp_path, late)[0]
+    assert "is of 2026-03-03, after the period began" in closed(url)[1][CLAUSE]
+
+    refused, said = imported(url, tmp_path, given())
+    assert (refused, "until what the plant was built for" in said) == (False, False)
+    who = logged.signers(url, tmp_path)
+    name = logged.issue(url, who, project="pet")
+    tonnes, unmet = closed(url)
+    assert tonnes > 1
+    assert CLAUSE not in unmet
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        export(conn, name, tmp_path / "pack")
+        claims = documents.documents(conn, name).claims
+    report = verify(read_pack(tmp_path / "pack"))
+    assert report.failure is None, report.failure
+    rows = {row[1]: row[2:] for row in dated_rows(claims, Words("en"))}
+    assert rows[f"design_mass_t_per_d, stated by {OFFICE}"] == (
+        "2025-03-01", "3", "t/d", "licence 12/2025",
+    )  # fmt: skip
+
+
+def test_a_preview_tells_before_the_close_what_is_missing(url):
+    """An owner would hear of a missing paper when the period is closed, and keeps no draft."""
+    environment = {"TONNE_DATABASE_URL": url}
+
+    def told(*words):
+        return CliRunner().invoke(main, ["period", *words], env=environment)
+
+    words = "preview", "pet", "--from", "2026-03-02", "--to", "2026-03-03"
+    shown = told(*words)
+    assert shown.exit_code == 0, shown.output
+    assert "preview, not kept" in shown.output
+    assert f"not met     {CLAUSE}" in shown.output
+    given = json.loads(told(*words, "--json").output)
+    assert CLAUSE in {one["clause"] for one in given["not_met"]}
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        assert conn.execute("SELECT count(*) FROM statement").fetchone() == (0,)
+    assert given["reduction_t"] == f"{closed(url)[0]:.6f}"
+    far = told("preview", "pet", "--from", "2026-03-02", "--to", "2035-03-03")
+    assert far.exit_code == 2
+    assert "reaches to now at most" in far.output
+
+
+def test_a_document_by_the_operator_is_none(url, tmp_path):
+    """Whoever gains by a value would write the paper that shows it."""
+    logged.signers(url, tmp_path)
+    assert not imported(url, tmp_path, given(by="the-operator"))[0]
+    tonnes, unmet = closed(url)
+    assert tonnes < 0
+    assert "who operates the plant" in unmet[EX_ANTE]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{document: a, page: 3}", "unknown key 'page'"),
+        ("{by: a}", "document is missing"),
+        ("{document: a, issued: yesterday}", "is no date such as 2025-03-01"),
+        ("{document: a, sha256: b2}", "is no SHA-256"),
+        ("[a]", "must be text"),
+        ("{document: 3}", "document = 3 must be text"),
+    ],
+)
+def test_a_wrong_document_is_refused_with_its_remedy(url, tmp_path, text, says):
+    """A slip would be stored, and the tonnes would be missing at the close."""
+    refused, said = imported(
+        url, tmp_path, REGISTRY % BUILT + f"    documents: {{design_mass_t_per_d: {text}}}\n"
+    )
+    assert refused
+    assert says in said

@@ -1,0 +1,88 @@
+"""
+The processes in which all tests run, forked from one that has read every test.
+
+Reading the tests, and the product by way of them, takes each process of `pytest-xdist` four
+seconds of a processor, and seventeen where nothing is compiled yet.  Here one process reads them,
+as `pytest --collect-only` does, and each process that xdist starts is a fork of it: it collects
+anew, from modules that are there.  What xdist starts in place of a Python is a script that asks for
+the fork and stays as long as that runs.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import ModuleType
+from uuid import uuid4
+
+import pytest
+
+from tests.command_server import KEEP, Server, address, become, leave, listen
+from tests.commands import ROOT, forwarding
+
+
+def forked(specs: Sequence[str], words: Sequence[str], folder: Path) -> list[str]:
+    """
+    Return xdist's specifications of processes with forks in the place of new ones.
+
+    `words` are those of the command line of pytest; the script comes into `folder`.
+    """
+    run = uuid4().hex
+    subprocess.run(
+        [sys.executable, "-m", "tests.workers", run, *words],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+        check=True,
+    )
+    keeper = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    keeper.connect(address(run))
+    keeper.sendall(KEEP)  # answered once all is read; nobody waits for it
+    atexit.register(keeper.close)
+    script = forwarding(folder / "python", run, "")
+    return [f"{spec}//python={script}" if spec == "popen" else spec for spec in specs]
+
+
+def _read_tests(words: Sequence[str]) -> None:
+    """
+    Collect what the run will; what cannot be read stops those that will run it, too.
+
+    Nothing is captured: loggers that modules make would go on writing to a file that is closed.
+    """
+    with suppress(SystemExit):
+        pytest.main([*words, "--collect-only", "-qq", "-n", "0", "--capture=no"])
+    gc.collect()
+    gc.freeze()  # a fork that looks for cycles would copy all of it
+
+
+def main(run: str, *words: str) -> None:
+    """Serve the processes of a run of tests until pytest ends."""
+    listener = listen(run)
+    if listener is None or os.fork():
+        return
+    _read_tests(words)
+    server = Server(listener)
+    start = server.serve()
+    if start is None:
+        for pid in server.running():  # pytest was ended before them
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        return
+    become(start)
+    sys.argv = ["-c"]
+    sys.modules["__main__"] = own = ModuleType("__main__")
+    exec(start.words[-1], own.__dict__)  # noqa: S102 - as `python -c` does
+    leave(0)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -10,8 +10,6 @@ from typing import Any
 
 from psycopg import Connection
 
-_US = "extract(epoch FROM {})::numeric * 1000000"
-
 
 @dataclass(frozen=True, slots=True)
 class Site:
@@ -74,17 +72,6 @@ class EmissionDay:
     project_ug: int
     leakage_ug: int
     reduction_ug: int
-
-
-@dataclass(frozen=True, slots=True)
-class CoverageDay:
-    """How much of a local day is known of a project's monitored quantities. [us]"""
-
-    day: date
-    serving_us: int
-    measured_us: int
-    estimated_us: int
-    unknown_us: int
 
 
 def sites(conn: Connection) -> list[Site]:
@@ -170,57 +157,6 @@ def expected_days(
         {"zone": timezone, "project": project, "first": first, "end": end},
     )
     return {day: value for day, value in rows if value}
-
-
-def coverage_days(
-    conn: Connection,
-    project: str,
-    timezone: str,
-    pairs: Sequence[tuple[str, str]],
-    first: date,
-    end: date,
-) -> list[CoverageDay]:
-    """
-    Return how much of each local day in [first, end) is known.
-
-    Parameters
-    ----------
-    pairs : sequence of (device, quantity)
-        What the project monitors.  A day on which nothing serves, or that has not begun,
-        is left out.
-    """
-    devices, quantities = [one for one, _ in pairs], [one for _, one in pairs]
-    rows = conn.execute(
-        "WITH day AS (SELECT d::date AS day, tonne_clock(%(zone)s, d) AS begin,"
-        "   tonne_clock(%(zone)s, d + INTERVAL '1 day') AS stop"
-        "   FROM generate_series(%(first)s::timestamp, %(end)s::timestamp - INTERVAL '1 day',"
-        "     INTERVAL '1 day') d),"
-        " serving AS (SELECT day.day, m.device_id, greatest(lower(m.during), day.begin) AS begin,"
-        "   least(upper(m.during), day.stop, now()) AS stop"
-        "   FROM day JOIN project_device m ON m.project_id = %(project)s"
-        "   AND m.during && tstzrange(day.begin, day.stop)"
-        "   WHERE day.begin < now() AND lower(m.during) < now()),"
-        " known AS (SELECT tonne_clock(%(zone)s, i.start)::date AS day, sum(i.measured_us) AS m,"
-        "   sum(i.estimated_us) AS e, sum(i.unknown_us) AS u"
-        "   FROM unnest(%(devices)s::text[], %(quantities)s::text[]) AS p (device, quantity)"
-        "   JOIN interval_quantity i ON i.device_id = p.device AND i.quantity = p.quantity"
-        "   JOIN project_device s ON s.project_id = %(project)s AND s.device_id = i.device_id"
-        "   AND s.during @> i.start"
-        "   WHERE i.start >= tonne_clock(%(zone)s, %(first)s::timestamp)"
-        "   AND i.start < tonne_clock(%(zone)s, %(end)s::timestamp) GROUP BY 1)"
-        f" SELECT day, sum({_US.format('s.stop - s.begin')})::bigint, coalesce(max(known.m), 0),"
-        " coalesce(max(known.e), 0), coalesce(max(known.u), 0)"
-        " FROM serving s LEFT JOIN known USING (day) GROUP BY day ORDER BY day",
-        {
-            "zone": timezone,
-            "project": project,
-            "devices": devices,
-            "quantities": quantities,
-            "first": first,
-            "end": end,
-        },
-    )
-    return [CoverageDay(day, *map(int, parts)) for day, *parts in rows]
 
 
 def device_day(

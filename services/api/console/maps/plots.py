@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from services.api.console.maps.coastline import within
-from services.store.views.console import CoverageDay, Site
+from services.store.views.console import Site
+from services.store.views.coverage import CoverageDay
 
 WIDTH, HEIGHT, EDGE = 640, 420, 46
 _LEAST_DEGREES = 0.04

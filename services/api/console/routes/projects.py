@@ -32,7 +32,8 @@ from services.api.routes.registry import IdPath, unknown
 from services.store.registry import load as registry
 from services.store.statements.statements import Stored
 from services.store.views import console, listing
-from services.store.views.console import CoverageDay, EmissionDay, ProjectSums
+from services.store.views.console import EmissionDay, ProjectSums
+from services.store.views.coverage import CoverageDay, coverage_days
 
 router = APIRouter(include_in_schema=False)
 QUARTER = timedelta(minutes=15)
@@ -145,7 +146,7 @@ def _of_year(conn: Connection, sums: ProjectSums, first: date) -> ProjectRow:
 def _of_month(conn: Connection, sums: ProjectSums, first: date) -> ProjectRow:
     name, zone, end = sums.id, sums.timezone, _following(first)
     emissions = console.account_days(conn, name, first, end)
-    coverage = console.coverage_days(conn, name, zone, _pairs(conn, name), first, end)
+    coverage = coverage_days(conn, name, zone, _pairs(conn, name), first, end)
     expected = console.expected_days(conn, name, zone, first, end)
     held = {one.day: one for one in emissions}
     known = {one.day: one for one in coverage}

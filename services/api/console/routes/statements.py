@@ -37,7 +37,8 @@ from services.store.registry import programme
 from services.store.statements import approvals, public_versions, sampling, statements, status_lists
 from services.store.statements import transparency_log as log
 from services.store.statements.statements import Event, Stored
-from services.store.views import console, listing
+from services.store.views import listing
+from services.store.views.coverage import CoverageDay, coverage_days
 
 router = APIRouter(include_in_schema=False)
 _MOST = 500
@@ -119,9 +120,9 @@ def _calendar(ask: Asked, stored: Stored) -> list[tuple[str, list[Any]]]:
     first, end = (date.fromisoformat(text[:10]) for text in (period.local_from, period.local_to))
     pairs = sorted({(p.device, p.parameter) for p in stored.claims.monitored_parameters})
 
-    def find() -> list[console.CoverageDay]:
+    def find() -> list[CoverageDay]:
         with ask.reading() as conn:
-            return console.coverage_days(conn, stored.project, period.timezone, pairs, first, end)
+            return coverage_days(conn, stored.project, period.timezone, pairs, first, end)
 
     found = ask.request.app.state.memory.get(("coverage", stored.id), find)
     months = sorted({one.day.replace(day=1) for one in found})[:_MOST_MONTHS]

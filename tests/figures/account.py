@@ -62,6 +62,7 @@ class Account:
     alarms: list[tuple[str, str, str]]
     suns: dict[str, list[tuple[datetime, float | None, float | None, float | None]]]
     days: dict[str, dict[date, list[Emission]]] = field(default_factory=dict)
+    kept: dict[tuple[Any, ...], Any] = field(default_factory=dict)  # what is asked for again
 
     def __post_init__(self) -> None:
         """Sort the rows into local days."""
@@ -159,6 +160,12 @@ class Account:
 
     def usual_ug(self, project: str, device: str, last: datetime) -> Fraction | None:
         """Mean reduction of the days of the four weeks before a device fell silent. [ug/d]"""
+        key = "usual_ug", project, device, last
+        if key not in self.kept:
+            self.kept[key] = self._usual_ug(project, device, last)
+        return self.kept[key]
+
+    def _usual_ug(self, project: str, device: str, last: datetime) -> Fraction | None:
         end = self.local(last, project)
         sums: dict[date, int] = defaultdict(int)
         for day, rows in self.days[project].items():
@@ -210,11 +217,12 @@ def read(conn: psycopg.Connection[Any]) -> Account:
         members[project].append(tuple(one))
     return Account(
         now.astimezone(UTC),
-        [Emission(*row) for row in conn.execute(
+        [Emission._make(row) for row in conn.execute(
             "SELECT project_id, device_id, start, baseline_ug, project_ug, leakage_ug, reduction_ug"
-            " FROM interval_emission")],
-        [Amount(*row) for row in conn.execute(
-            "SELECT device_id, quantity, start, value, measured_us FROM interval_quantity")],
+            " FROM interval_emission").fetchall()],
+        [Amount._make(row) for row in conn.execute(
+            "SELECT device_id, quantity, start, value, measured_us FROM interval_quantity"
+        ).fetchall()],
         projects,
         devices,
         dict(members),
@@ -236,7 +244,7 @@ def _suns(conn: psycopg.Connection[Any]) -> dict[str, list[Any]]:
     for device, *row in conn.execute(
         "SELECT device_id, time, irradiance_w_m2, module_temperature_c, active_power_w"
         " FROM reading_pv_inverter ORDER BY device_id, time"
-    ):
+    ).fetchall():
         found[device].append(tuple(row))
     return found
 

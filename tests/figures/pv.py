@@ -32,6 +32,13 @@ def yields(
 
 def pv_losses(a: Account, since: datetime, until: datetime) -> dict[tuple[str, date], Any]:
     """What an inverter lost on a day: it stood, its rating, the rest; and what was expected. [kWh]"""
+    key = "pv_losses", since, until
+    if key not in a.kept:
+        a.kept[key] = _pv_losses(a, since, until)
+    return a.kept[key]
+
+
+def _pv_losses(a: Account, since: datetime, until: datetime) -> dict[tuple[str, date], Any]:
     wanted = a.device_days(since, until)
     found = {}
     for device in a.of_class("pv_inverter"):

@@ -103,8 +103,8 @@ class Services:
                 OUTSIDE,
                 False,
                 f"no invoice with its file shows what {', '.join(dict.fromkeys(lacking))} tells,"
-                " and nothing else that the project meters does; give the supplier's invoices"
-                " (`tonne invoice import`)",
+                " and nothing else that the project meters does; give the supplier's invoices, of"
+                " weather the figures of the weather service (`tonne invoice import`)",
             )
         elif there:
             names = ", ".join(dict.fromkeys(m.device.id for m in there))

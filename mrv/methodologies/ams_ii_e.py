@@ -240,7 +240,7 @@ METHODOLOGY = Methodology(
         TYPE_II,
     ),
     consumptions=(Consumption(("power",), ("weather",), "kWh/(K d)", Fraction(1)),),
-    billed=("power",),
+    billed=("power", "weather"),
     rules=(
         "The lower end of the 95 % interval of the baseline counts, not its mean.",
         "A wider scatter of the months before the project lowers the reduction.",

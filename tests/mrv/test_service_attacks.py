@@ -12,7 +12,15 @@ from mrv import factors
 from mrv.accounting.period import close
 from mrv.accounting.service_evidence import CLAUSE, OUTSIDE
 from mrv.methodologies import find
-from mrv.registry.project import ACCOUNTING, DESIGNED, Besides, Calibration, Measured, ProjectDevice
+from mrv.registry.project import (
+    ACCOUNTING,
+    DESIGNED,
+    Besides,
+    Calibration,
+    Invoice,
+    Measured,
+    ProjectDevice,
+)
 from tests.mrv import plant
 from tests.mrv.test_live_systems import CASES
 
@@ -130,3 +138,40 @@ def test_scaled_meters_earn_no_more_than_the_evidence(name):
     assert tonnes(earned(name, 1.1)) <= (1.6 if name in DIFFERENCES else 1.2) * tonnes(truth)
     # service and electricity agree with each other: no more than the capacity
     assert tonnes(earned(name, 3, 3)) <= 1.26 * tonnes(truth)
+
+
+def test_what_nothing_else_holds_asks_for_documents():
+    """Half the electricity of a building, or warmer weather, would be savings without a word."""
+    method = find("ams-ii-e")
+    given, parameters = CASES["ams-ii-e"]
+    devices = [
+        Device(role, "s", method.roles[role].classes[0], rated_power_w=2 * 10**6,
+               installed_us=plant.FROM)
+        for role, _ in given
+    ]  # fmt: skip
+    rows = {
+        (role, method.roles[role].quantity): [int(Fraction(amount) * PART / COUNT)] * COUNT
+        for role, amount in given
+    }
+    project = replace(
+        plant.PV, id="p", methodology="ams-ii-e", version=method.version, expected={},
+        parameters=decimals(parameters), devices=tuple(ProjectDevice(r, r) for r, _ in given),
+    )  # fmt: skip
+    fleet, end = Fleet(devices), plant.FROM + COUNT * INTERVAL_US
+
+    def lacking(invoices):
+        found = close(
+            project, fleet, {}, plant.laid_out(fleet, rows), plant.FROM, end, BOOK,
+            besides=Besides(accounting=ACCOUNTING, invoices=invoices),
+        )  # fmt: skip
+        return "".join(f.detail for f in found.applicability if f.clause == OUTSIDE and not f.holds)
+
+    papers = tuple(
+        Invoice(f"i-{role}", "its supplier", "1", date(2026, 2, 1), (role,), quantity, plant.FROM,
+                end, sum(values), Decimal(2), "c3" * 32)
+        for (role, quantity), values in rows.items()
+    )  # fmt: skip
+    assert "shows what power, weather tells" in lacking(())
+    bills = tuple(one for one in papers if one.devices == ("power",))
+    assert "shows what weather tells" in lacking(bills)
+    assert not lacking(papers)

@@ -233,20 +233,14 @@ def _replace(
             "WITH stored AS MATERIALIZED (SELECT s.*"
             " FROM unnest(%s::text[], %s::timestamptz[], %s::timestamptz[]) AS d (id, begin, until)"
             f" CROSS JOIN LATERAL (SELECT * FROM {table.name} t WHERE t.device_id = d.id"
-            " AND t.start >= %s AND t.start < %s OFFSET 0) s"
+            f"{near.within('t.start', min(begins), max(ends))} OFFSET 0) s"
             " WHERE s.start >= d.begin AND s.start < d.until),"
             f" same AS (DELETE FROM {table.incoming} r USING stored s WHERE {key}"
             f" AND ROW({given}) IS NOT DISTINCT FROM ROW({held}))"
             f" SELECT s.device_id, s.{table.other_key}, array_agg(s.start::text),"
             " min(s.start)::text, max(s.start)::text FROM stored s"
             f" WHERE NOT EXISTS (SELECT FROM {table.incoming} r WHERE {key}) GROUP BY 1, 2",
-            (
-                fleet.ids(list(group)),
-                list(map(stamp, begins)),
-                list(map(stamp, ends)),
-                stamp(min(begins)),
-                stamp(max(ends)),
-            ),
+            (fleet.ids(list(group)), list(map(stamp, begins)), list(map(stamp, ends))),
             prepare=False,
         )
         changed += _delete(cursor, table, cursor.fetchall())

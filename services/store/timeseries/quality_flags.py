@@ -10,6 +10,7 @@ from psycopg import Cursor
 
 from ingest.model import Fleet
 from ingest.pipeline.flags import CHANNEL_INDEX, CHANNELS, TEST_INDEX, TESTS, Flags
+from services.store.postgres import nearest_rows as near
 from services.store.postgres.binary_copy import Text, Time, Words, encode
 from services.store.postgres.timestamps import stamp
 
@@ -45,17 +46,15 @@ def clear(cursor: Cursor, fleet: Fleet, spans: Mapping[int, tuple[int, int]]) ->
     """Delete these devices' flags, each one's of a half-open span; return how many by test."""
     if not spans:
         return Counter()
+    begin, end = min(us for us, _ in spans.values()), max(us for _, us in spans.values())
     cursor.execute(
         "DELETE FROM quality_flag f"
         " USING unnest(%s::text[], %s::timestamptz[], %s::timestamptz[]) AS d (id, begins, until)"
         " WHERE f.device_id = d.id AND f.time >= d.begins AND f.time < d.until"
-        " AND f.time >= %s AND f.time < %s RETURNING f.test",
+        f"{near.within('f.time', begin, end)} RETURNING f.test",
         (
             fleet.ids(list(spans)),
             *([stamp(span[edge]) for span in spans.values()] for edge in (0, 1)),
-            # said once more as two values: that spares the chunks outside of all of them
-            stamp(min(begin for begin, _ in spans.values())),
-            stamp(max(until for _, until in spans.values())),
         ),
         prepare=False,
     )

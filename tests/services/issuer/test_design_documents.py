@@ -141,6 +141,27 @@ def test_a_preview_tells_before_the_close_what_is_missing(url):
     assert "reaches to now at most" in far.output
 
 
+BILL = """
+invoices:
+  - {id: sold-1, project: pet, issuer: A buyer of PET, number: 26-3, issued: 2026-03-03,
+     devices: [line], quantity: mass, unit: t, from: 2026-03-02, to: 2026-03-03, amount: 2.4,
+     tolerance_percent: 2, sha256: %s}
+"""
+
+
+def test_invoices_of_what_was_sold_take_the_place_of_a_design(url, tmp_path):
+    """A plant whose papers are lost, and whose output is billed, would earn nothing."""
+    assert closed(url)[0] < 0
+    file = tmp_path / "sold.yaml"
+    file.write_text(BILL % ("c3" * 32), "utf-8")
+    words = ["invoice", "import", str(file)]
+    done = CliRunner().invoke(main, words, env={"TONNE_DATABASE_URL": url})
+    assert done.exit_code == 0, done.output
+    tonnes, unmet = closed(url)
+    assert tonnes > 1
+    assert CLAUSE not in unmet
+
+
 def test_a_document_by_the_operator_is_none(url, tmp_path):
     """Whoever gains by a value would write the paper that shows it."""
     logged.signers(url, tmp_path)

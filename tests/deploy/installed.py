@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from tests.deploy.files import ROOT
+from tests.fix_timescale import once
 
 NO_NETWORK = (
     "connection", "resolution", "unreachable", "proxy", "timed out", "dns error",
@@ -36,8 +37,19 @@ def python313():
     return shutil.which("python3.13", path="/usr/local/bin:/usr/bin") or sys.executable
 
 
-def install(folder, extras, python=sys.executable):
+def wheel(factory):
+    """Return the wheel of this tree, which is built once a run."""
+
+    def build(home):
+        run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", home, cwd=ROOT)
+
+    (built,) = once(factory, "wheel", build).glob("*.whl")
+    return built
+
+
+def install(factory, name, extras, python=sys.executable):
     """Make an environment as deploy/Dockerfile does, and return its `bin`."""
+    folder = factory.mktemp(name) / "tonne"
     uv("venv", "--quiet", "--python", python, folder)
     here = ("--quiet", "--python", folder / "bin/python")
     asked = [word for extra in extras for word in ("--extra", extra)]
@@ -45,7 +57,5 @@ def install(folder, extras, python=sys.executable):
         "pip", "install", *here, "--no-build", "--require-hashes",
         "-c", "requirements.lock", "-r", "pyproject.toml", *asked,
     )  # fmt: skip
-    wheels = folder / "wheels"
-    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", wheels, cwd=ROOT)
-    uv("pip", "install", *here, "--no-deps", "--no-index", *wheels.glob("*.whl"))
+    uv("pip", "install", *here, "--no-deps", "--no-index", wheel(factory))
     return folder / "bin"

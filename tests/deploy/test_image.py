@@ -45,7 +45,7 @@ def deployed():
 @pytest.fixture(scope="session")
 def image(tmp_path_factory):
     """Return the `bin` of what the image holds: the set from the lock on its own Python."""
-    return install(tmp_path_factory.mktemp("image") / "tonne", EXTRAS, python313())
+    return install(tmp_path_factory, "image", EXTRAS, python313())
 
 
 @pytest.fixture(scope="session")

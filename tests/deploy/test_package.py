@@ -20,7 +20,7 @@ OURS = {"ingest", "mrv", "services"}
 @pytest.fixture(scope="session")
 def bare(tmp_path_factory):
     """Return the `bin` of an installation without any extra."""
-    return install(tmp_path_factory.mktemp("bare") / "tonne", ())
+    return install(tmp_path_factory, "bare", ())
 
 
 def ask(bin_folder, folder, *words, **environment):

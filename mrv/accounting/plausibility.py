@@ -32,7 +32,7 @@ from mrv.accounting.period_result import Finding, ParameterUse
 from mrv.accounting.plausible_service import raised, stretches
 from mrv.accounting.service_evidence import NOT_SHOWN, as_before, laboratory, not_counted
 from mrv.accounting.service_history import limited
-from mrv.accounting.twin_series import Twins, twins
+from mrv.accounting.twin_series import NEARLY, NEARLY_BEFORE, Twins, twins
 from mrv.accounting.unmeasured import AGREED, raised_to, rounded, settled
 from mrv.calendar import local_date, utc_text
 from mrv.factors.brought import bounded as bounded_book
@@ -118,7 +118,7 @@ class Plausibility:
         """Count by the bound what does not pass, and say so."""
         if not self.edges:
             return list(monitored), [*_twice(monitored)]
-        pairs = list(_pairs(monitored))
+        pairs = list(_pairs(monitored, self.besides.accounting))
         uncounted = {**dict(self._unrated(monitored)), **dict(_copied(pairs))}
         uncounted |= self.besides.uncounted
         alone, _ = self._not_shown()
@@ -338,7 +338,7 @@ def _uncounted(monitored: Sequence[Monitored], uncounted: Mapping[str, str]) -> 
         yield Finding(UNCOUNTED, False, _listed(list(told)))
 
 
-def _pairs(monitored: Sequence[Monitored]) -> Iterator[_Pair]:
+def _pairs(monitored: Sequence[Monitored], accounting: int) -> Iterator[_Pair]:
     """Devices of the baseline whose series move as one, by quantity."""
     groups: defaultdict[tuple[str, int, int], list[Monitored]] = defaultdict(list)
     for one in monitored:
@@ -346,8 +346,9 @@ def _pairs(monitored: Sequence[Monitored]) -> Iterator[_Pair]:
         measured = one.needs.side == "baseline" and one.needs.unit in _MEASURED
         if measured and one.series is not None:
             groups[one.needs.quantity, one.service.first, len(one.series)].append(one)
+    nearly = NEARLY if accounting >= DOCUMENTED else NEARLY_BEFORE
     for group in groups.values():
-        for found in twins([one.series for one in group if one.series is not None]):
+        for found in twins([one.series for one in group if one.series is not None], nearly):
             yield group[found.one], group[found.other], found
 
 

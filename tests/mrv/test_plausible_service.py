@@ -235,6 +235,18 @@ def test_series_that_was_scaled_or_shifted_is_named():
     assert _of(_three([truth, late, larger]), "tonne: what counts").startswith("inv-2")
 
 
+def test_copy_with_a_little_noise_is_named():
+    """A copy of which each quarter hour is a little off would pass for another meter."""
+    noise = np.random.default_rng(4).uniform(-0.003, 0.003, WEEK)
+    told = _of(_three([_sun(1), _sun(2), _noisy(_sun(1), noise)]), "tonne: no two meters")
+    assert told == "inv-3 moves as inv-1 does"
+    assert not _of(_three([_sun(1), _sun(2), _noisy(_sun(1), 5 * noise)]), "tonne: no two meters")
+
+
+def _noisy(values, noise):
+    return np.rint(np.array(values) * (1 + noise)).astype(int).tolist()
+
+
 def test_inverter_without_a_rating_earns_nothing():
     """A single reading 50 MWh too high would be credited where nothing bounds it."""
     result = _three([_sun(1)], ids=("inv-1",), watt=None)

@@ -65,7 +65,7 @@ LONGEST = (
     "faults/test_kills_of_the_database.py",
 )
 # what runs beside one busy process on each core, while others wait for servers
-WAITING = 3
+WAITING = 4
 # a test that takes one of these, or a fixture that takes it, is marked `integration` by itself
 SERVERS = {"cluster", "mqtt_broker", "run_kafka", "own_kafka", "embedded_kafka", "s3_server"}
 

@@ -153,19 +153,27 @@ def _services(one: Methodology) -> Iterator[str]:
             f" `{', '.join(taken.uses)}` [{taken.unit}]: a meter that stands still meanwhile is"
             " charged." + (f" Range: {taken.source}." if taken.source else "") + "\n"
         )
-        if taken.by_history:
-            named = f", or of `{taken.by_design}`," if taken.by_design else ""
+        if taken.by_history and taken.least:
             yield (
                 f"A part of about {WEEKS} weeks that shows less than {float(taken.least):g} of what"
-                f" the project used for it before{named} counts what its use carries at that"
-                " (tonne's own rule).\n"
+                " the project used for it before counts what its use carries at that (tonne's own"
+                " rule).\n"
+            )
+        if taken.by_design:
+            closer = taken.least if taken.closer is None else taken.closer
+            sure = taken.sure if taken.sure > closer else 0
+            also = f"; less than {float(sure):g} is a condition" if sure else ""
+            yield (
+                f"Less than {float(closer):g} of `{taken.by_design}` in such a part counts"
+                f" likewise{also} (tonne's own rule).\n"
             )
     for built in one.capacities:
         of = f" times `{built.of}`" if built.of else ""
         yield (
             f"What `{', '.join(built.serves)}` delivers{of} counts to no more than"
-            f" `{built.parameter}` by the week (tonne's own rule); without it a condition does not"
-            " hold.\n"
+            f" `{built.parameter}` by the week. That value needs a dated document, or invoices show"
+            " what was delivered: without either, nothing counts that the plant's own meter alone"
+            " shows (tonne's own rule, docs/statements.md).\n"
         )
     for name, spec in one.parameters.items():
         if spec.unmeasured is not None:

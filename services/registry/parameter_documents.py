@@ -1,0 +1,57 @@
+"""Documents on which values of a project's parameters rest."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from typing import Any
+
+from services.registry.entries import DOCUMENT
+from services.registry.fields import Row
+
+
+def read(row: Row) -> dict[str, str | dict[str, str]] | None:
+    """
+    Read the documents of a project's parameters, by parameter; None where it names none.
+
+    Each is a text, or `document`, `by`, `issued` and `sha256` by themselves; what is wrong becomes
+    a problem of the row.
+    """
+    if not row.has("documents"):
+        return None
+    found: dict[str, str | dict[str, str]] = {}
+    for key, given in row.mapping("documents").items():
+        if isinstance(given, str) and given.strip():
+            found[key] = given
+        elif isinstance(given, dict):
+            found[key] = _document(row, key, given)
+        else:
+            row.problem("documents", f"{key} = {given!r} must be text: number and place of it")
+    return found
+
+
+def _document(row: Row, key: str, given: dict[str, Any]) -> dict[str, str]:
+    for name in sorted(given.keys() - set(DOCUMENT), key=str):
+        row.problem("documents", f"{key}: unknown key {name!r}; known: {', '.join(DOCUMENT)}")
+    issued = given.get("issued")
+    said = {k: v.isoformat() if isinstance(v, date) else v for k, v in given.items()}
+    for name, value in said.items():
+        if not isinstance(value, str) or not value.strip():
+            row.problem("documents", f"{key}: {name} = {value!r} must be text")
+            return {}
+    if "document" not in said:
+        row.problem("documents", f"{key}: document is missing; give its title and number")
+    if issued is not None and not _is_day(said["issued"]):
+        row.problem("documents", f"{key}: issued = {issued!r} is no date such as 2025-03-01")
+    if "sha256" in said and not re.fullmatch("[0-9a-f]{64}", said["sha256"]):
+        row.problem(
+            "documents", f"{key}: sha256 = {said['sha256']!r} is no SHA-256: 64 digits 0-9 a-f"
+        )
+    return {name: said[name] for name in DOCUMENT if name in said}
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False

@@ -10,10 +10,14 @@ before that.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
+import numpy as np
 from psycopg import Connection
 
+from mrv.accounting.agreeing_series import agreeing
 from mrv.accounting.twin_series import LAGS, twins
 from mrv.methodologies import find
 from mrv.registry.project import Project, ProjectDevice
@@ -23,12 +27,10 @@ from services.store.statements import statements
 from services.store.timeseries.same_energy import peaks, series, values_at
 
 CLAUSE = "tonne: no meter of another project says the same"
-# ratios of so many days' strongest quarter hours are looked at, and so many are to be one: of
-# copies with half a percent of noise 999 in 1,000 agree, of meters whose ratio varies by 1.4 %
-# 2 in 100
-_DAYS, _AGREE = 10, 7
-# two values of one ratio: more than a register's own step, or a little noise, of them
-_RATIO = 8e-3
+# days of which the strongest quarter hours are looked at
+_DAYS = 10
+# devices of other projects that are looked at at once: some 15 MB
+_AT_ONCE = 10_000
 
 
 class Same(NamedTuple):
@@ -62,14 +64,17 @@ def same_elsewhere(
     found = Same([], {})
     for quantity, names in sorted(mine.items()):
         beside = {d: p for d, p in others.get(quantity, {}).items() if d not in names}
-        for name, other in _near(conn, names, sorted(beside), quantity, period_us):
-            pair = [series(conn, one, quantity, period_us) for one in (name, other)]
-            for twin in twins(pair):
+        near = _near(conn, names, sorted(beside), quantity, period_us)
+        for name, pairs in groupby(near, key=itemgetter(0)):
+            own = series(conn, name, quantity, period_us)
+            for _, other in pairs:
                 text = f"{other} ({beside[other]})"
-                if not twin.equal:
-                    found.alike.append(f"{name} moves as {text} does")
-                elif _second(conn, project, period_us, registered, (name, other)):
-                    found.uncounted[name] = f"says what {text} says, quarter hour by quarter hour"
+                for twin in twins([own, series(conn, other, quantity, period_us)]):
+                    if not twin.equal:
+                        found.alike.append(f"{name} moves as {text} does")
+                    elif _second(conn, project, period_us, registered, (name, other)):
+                        said = f"says what {text} says, quarter hour by quarter hour"
+                        found.uncounted[name] = said
     return found
 
 
@@ -95,22 +100,19 @@ def _near(
 ) -> Iterator[tuple[str, str]]:
     """Pairs that agree, but for a scale, in the project's strongest quarter hours."""
     at = peaks(conn, names, quantity, period_us, _DAYS) if others else []
-    around = sorted({number + lag for number in at for lag in range(-LAGS, LAGS + 1)})
-    held = values_at(conn, [*names, *others], quantity, around) if at else {}
-    for name in names:
-        own = {number: held[name][number] for number in at if number in held.get(name, {})}
-        for other in others:
-            there = held.get(other, {})
-            if there and any(_agree(own, there, lag) for lag in range(-LAGS, LAGS + 1)):
-                yield name, other
-
-
-def _agree(own: Mapping[int, int], there: Mapping[int, int], lag: int) -> bool:
-    ratios = sorted(there[n + lag] / value for n, value in own.items() if n + lag in there)
-    need = min(_AGREE, len(own))
-    return bool(need) and any(
-        high <= low * (1 + _RATIO) for low, high in zip(ratios, ratios[need - 1 :], strict=False)
-    )
+    if not at:
+        return
+    moved = np.add.outer(range(-LAGS, LAGS + 1), at)
+    around, places = np.unique(moved, return_inverse=True)
+    own = values_at(conn, names, quantity, at)
+    found = []
+    for begin in range(0, len(others), _AT_ONCE):
+        some = others[begin : begin + _AT_ONCE]
+        held = values_at(conn, some, quantity, around.tolist())
+        near = agreeing(own, held[:, places.reshape(moved.shape)])
+        found += [(i, begin + j) for i, j in near]
+    for i, j in sorted(found):
+        yield names[i], others[j]
 
 
 def _second(

@@ -83,6 +83,15 @@ _REASONS = (
         "reason.moved",
         re.compile("not plausible: only its own meter shows it: what its electricity moved .*"),
     ),
+    ("reason.billed_less", re.compile("not plausible: its invoices show less: that counts")),
+    ("reason.billed_more", re.compile("not plausible: its invoices show more: that counts")),
+    (
+        "reason.regression",
+        re.compile(
+            "not plausible: (.+) (.+) a month, and its regression had (.+) at most: a tenth above"
+            " that counts"
+        ),
+    ),
     ("reason.lift", re.compile("not plausible: above what its power lifts to its head")),
     (
         "reason.history",

@@ -15,16 +15,11 @@ from numpy.typing import NDArray
 
 from ingest.model import Int64
 
-# ratios of so many intervals are to be one, or of all where there are fewer: of copies with half
-# a percent of noise 999 in 1,000 agree in 7 of 10, of meters whose ratio varies by 1.4 % 2 in 100
-AGREE = 7
-# two values of one ratio: more than a register's own step, or a little noise, of them
-RATIO = 8e-3
 # ratios of an interval that are held at once: those of ten intervals stay in the cache
 _AT_ONCE = 16_384
 
 
-def agreeing(own: Int64, others: Int64) -> list[tuple[int, int]]:
+def agreeing(own: Int64, others: Int64, need: Int64, nearly: float) -> list[tuple[int, int]]:
     """
     Find pairs of meters of which the ratio is one in some intervals.
 
@@ -36,6 +31,10 @@ def agreeing(own: Int64, others: Int64) -> list[tuple[int, int]]:
         What n meters measured in k intervals; 0 where they measured nothing. [base unit]
     others : int64 array, m x lags x k
         What m other meters measured in the same intervals, and in some earlier or later.
+    need : int64 array, n
+        In how many intervals the ratio of each meter is to be one; 0: it is not looked at.
+    nearly : float
+        Part by which two values of one ratio may differ. [1]
 
     Returns
     -------
@@ -51,19 +50,20 @@ def agreeing(own: Int64, others: Int64) -> list[tuple[int, int]]:
         near = np.zeros(many * lags, dtype=np.bool_)
         for begin in range(0, len(near), _AT_ONCE):
             block = slice(begin, begin + _AT_ONCE)
-            near[block] = _one_ratio(table[some, block], values[some])
+            near[block] = _one_ratio(table[some, block], values[some], int(need[i]), nearly)
         found += [(i, j) for j in np.flatnonzero(near.reshape(many, lags).any(axis=1)).tolist()]
     return found
 
 
-def _one_ratio(others: NDArray[np.float64], own: Int64) -> NDArray[np.bool_]:
+def _one_ratio(
+    others: NDArray[np.float64], own: Int64, need: int, nearly: float
+) -> NDArray[np.bool_]:
     """Columns of which enough values have one ratio to a meter's own."""
-    need = min(len(own), AGREE)
     found = np.zeros(others.shape[1], dtype=np.bool_)
-    if need:
+    if 0 < need <= len(own):
         ratios = _sorted(list(others / own[:, None]))
         for low, high in zip(ratios, ratios[need - 1 :], strict=False):
-            found |= (high <= low * (1 + RATIO)) & np.isfinite(high)
+            found |= (high <= low * (1 + nearly)) & np.isfinite(high)
     return found
 
 

@@ -29,6 +29,7 @@ _REASONS = (
     ("reason.certified", re.compile("certified elsewhere: certificate (.+), (.+)")),
     ("reason.unrated", re.compile("not counted: has no rated_power_w .*")),
     ("reason.copied", re.compile("not counted: says what (.+) says, quarter hour by .*")),
+    ("reason.repeated", re.compile("not counted: says what (.+) (?:says|said .+), day by day")),
     ("reason.same", re.compile("not counted: serial: .+ is that of (.+) too, and .*")),
     ("reason.rating", re.compile("not plausible: above its rated power")),
     (

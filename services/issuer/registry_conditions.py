@@ -24,7 +24,8 @@ from mrv.method_lives import broken
 from mrv.methodologies import find
 from mrv.registry.project import Certified, Document, Invoice, Project, Sample
 from mrv.signatures.organisations import stem
-from services.issuer import acceptances, same_series
+from services.issuer import acceptances, repeated_days, same_series
+from services.issuer.repeated_days import repeated_elsewhere
 from services.issuer.same_series import same_elsewhere
 from services.registry import meters, service_times
 from services.registry.authority import entered_records, life_of
@@ -89,13 +90,9 @@ def told(
     }
     accepted = acceptances.acceptances(conn, registry)
     operators = acceptances.operators(conn)
-    same = same_elsewhere(
-        conn,
-        registry,
-        project,
-        (from_us, to_us),
-        {name: held[0][1] for name, held in recorded.items() if held},
-    )
+    since = {name: held[0][1] for name, held in recorded.items() if held}
+    same = same_elsewhere(conn, registry, project, (from_us, to_us), since)
+    days = repeated_elsewhere(conn, registry, project, (from_us, to_us), since, same)
     own = _own(project, invoices, operators)
     found = [
         (METERS, [*_unnamed(devices), *(f"{d}: {text}" for d, text in twice.items())]),
@@ -107,6 +104,8 @@ def told(
         (acceptances.FACTORS, [*acceptances.brought(project, registry, accepted)]),
         (acceptances.DEBT, [*acceptances.debts(conn, project, accepted, (from_us, to_us))]),
         (same_series.CLAUSE, same.alike),
+        (same_series.INSIDE, same.inside),
+        (repeated_days.CLAUSE, days.alike),
         (LIFE, [*expired(registry, project, to_us)]),
         (SAME_ENERGY, beside(conn, mains, from_us, to_us)),
         (BOUNDARY, [*_outside(project, registry, (from_us, to_us))]),
@@ -131,7 +130,7 @@ def told(
     return Told(
         tuple(conditions),
         tuple(acceptances.factors_accepted(project, registry, accepted)),
-        {**same.uncounted, **twice},
+        {**days.uncounted, **same.uncounted, **twice},
         elsewhere,
         {d.id: rated_powers(recorded[d.id]) for d in devices if recorded[d.id]},
         _samples(registry.projects[project.id], project.timezone, from_us, to_us),

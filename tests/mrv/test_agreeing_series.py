@@ -3,23 +3,23 @@
 import numpy as np
 import pytest
 
-from mrv.accounting.agreeing_series import AGREE, RATIO, agreeing
+from mrv.accounting.agreeing_series import agreeing
+
+NEARLY = 8e-3
 
 
-def _plainly(own, others):
+def _plainly(own, others, need):
     """The same, pair by pair."""
     for i, mine in enumerate(own.tolist()):
         for j, lags in enumerate(others.tolist()):
-            if any(_agree(mine, lag) for lag in lags):
+            if any(_agree(mine, lag, need[i]) for lag in lags):
                 yield i, j
 
 
-def _agree(mine, lag):
-    known = [(a, b) for a, b in zip(mine, lag, strict=True) if a > 0]
-    ratios = sorted(b / a for a, b in known if b > 0)
-    need = min(AGREE, len(known))
+def _agree(mine, lag, need):
+    ratios = sorted(b / a for a, b in zip(mine, lag, strict=True) if a > 0 and b > 0)
     return need > 0 and any(
-        high <= low * (1 + RATIO) for low, high in zip(ratios, ratios[need - 1 :], strict=False)
+        high <= low * (1 + NEARLY) for low, high in zip(ratios, ratios[need - 1 :], strict=False)
     )
 
 
@@ -53,15 +53,17 @@ def test_arrays_find_the_pairs_of_a_plain_loop(monkeypatch, at_once):
     found = 0
     for _ in range(120):
         own, others = _fleet(draw)
-        pairs = agreeing(own, others)
-        assert pairs == list(_plainly(own, others))
+        need = draw.integers(0, own.shape[1] + 2, len(own))
+        pairs = agreeing(own, others, need, NEARLY)
+        assert pairs == list(_plainly(own, others, need))
         found += len(pairs)
     assert found > 100
 
 
 def test_ratios_at_the_edge_are_taken_as_division_gives_them():
     """Whole numbers whose ratios lie at the bound would be judged one way here, another there."""
-    own = np.full((1, AGREE), 125_000, dtype=np.int64)
-    edge = np.full(AGREE, 125_000, dtype=np.int64)
-    others = np.stack([[edge + k * (np.arange(AGREE) == 3)] for k in (999, 1000, 1001)])
-    assert agreeing(own, others) == list(_plainly(own, others)) == [(0, 0), (0, 1)]
+    own = np.full((1, 7), 125_000, dtype=np.int64)
+    others = np.stack([own + k * (np.arange(7) == 3) for k in (999, 1000, 1001)])
+    need = np.array([7])
+    found = agreeing(own, others, need, NEARLY)
+    assert found == list(_plainly(own, others, need)) == [(0, 0), (0, 1)]

@@ -183,11 +183,12 @@ def _near(
         some = [name for name, now in zip(left, here, strict=True) if now]
         strong = _agreeing(conn, some, own[here], at, others, quantity)
         # inverters that reach their limit agree at noon and differ in the morning
+        also = [name for name in some if name in {one for one, _ in strong}]
         slope = [number - _BEFORE for number in at]
-        before = values_at(conn, some, quantity, slope) if strong else own[:0]
-        dark = {some[i] for i in np.flatnonzero(~before.any(axis=1)).tolist()}
-        also = _agreeing(conn, some, before, slope, others, quantity) if strong else set()
-        found += [pair for pair in strong if pair in also or pair[0] in dark]
+        before = values_at(conn, also, quantity, slope)
+        dark = {also[i] for i in np.flatnonzero(~before.any(axis=1)).tolist()}
+        agree = _agreeing(conn, also, before, slope, others, quantity) if also else set()
+        found += [pair for pair in strong if pair in agree or pair[0] in dark]
         left = [name for name, now in zip(left, here, strict=True) if not now]
     place = {name: i for i, name in enumerate(names)}
     return sorted(found, key=lambda pair: (place[pair[0]], pair[1]))

@@ -93,6 +93,10 @@ _REASONS = (
             " that counts"
         ),
     ),
+    (
+        "reason.clock",
+        re.compile("not plausible: its readings tell of (.+) h, and came within (.+): that counts"),
+    ),
     ("reason.lift", re.compile("not plausible: above what its power lifts to its head")),
     (
         "reason.history",

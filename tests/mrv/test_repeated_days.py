@@ -109,5 +109,6 @@ def test_neighbours_are_no_copies_where_both_are_there():
     assert copied(_series(one), _series(other)) is None
     coarse = [_series(np.diff(v.cumsum() // 16_000, prepend=0) * 1_000) for v in (one, other)]
     assert copied(*coarse) is None
+    assert copied(_series(one)[40:46], _series(one)[40:46]) is None  # an hour and a half
     limit = [_series(np.minimum(v * 3, 12_500)) for v in (one, other)]
     assert copied(*limit) is None

@@ -43,6 +43,9 @@ _BEFORE = 10
 _SHORTER = 0.9
 
 
+_MONTH_US = 31 * 86_400_000_000
+
+
 class Same(NamedTuple):
     """Conditions, and devices that earn nothing, why; the pairs that were told of."""
 
@@ -69,14 +72,15 @@ def same_elsewhere(
     """
     mine = baseline_energy(project.methodology, project.version, project.devices)
     found = Same([], [], {}, set())
+    span_us = looked_at(period_us)
     for quantity, names in sorted(mine.items()):
         beside = energy_of_others(registry, project, quantity, names)
-        near = _near(conn, names, sorted({*beside, *names}), quantity, period_us)
-        held = {name: series(conn, name, quantity, period_us) for name in {n for n, _ in near}}
+        near = _near(conn, names, sorted({*beside, *names}), quantity, span_us)
+        held = {name: series(conn, name, quantity, span_us) for name in {n for n, _ in near}}
         _inside(found, names, [p for p in near if p[1] in held], held, registered)
         for name, other in near:
             if other in beside and name not in found.uncounted:
-                there = series(conn, other, quantity, period_us)
+                there = series(conn, other, quantity, span_us)
                 said = copied(held[name], there) or _moving(held[name], there)
                 if said is not None:
                     second = is_second(conn, project, period_us, registered, (name, other))
@@ -85,6 +89,11 @@ def same_elsewhere(
                     if said.equal and not second and _shorter(held[name], there):
                         found.alike.append(f"{name} says what {text} says where both do")
     return found
+
+
+def looked_at(period_us: tuple[int, int]) -> tuple[int, int]:
+    """Return a month at least: who closes each day has no period that is long enough."""
+    return min(period_us[0], period_us[1] - _MONTH_US), period_us[1]
 
 
 def _inside(

@@ -23,9 +23,10 @@ from mrv.accounting.period_result import Finding
 from mrv.accounting.service_history import electricity, take_off
 from mrv.accounting.unmeasured import rounded
 from mrv.calendar import utc_text
-from mrv.model import Capacity, Consumption, Methodology
+from mrv.model import Methodology
 from mrv.parameters.inputs import Inputs
 from mrv.registry.project import DOCUMENTED
+from mrv.service_bounds import Capacity, Consumption
 
 LEAST_LOAD = Fraction(1, 5)
 # shares of the design's electricity below which a load is no more than that carries, and below

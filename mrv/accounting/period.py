@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from fractions import Fraction
 from functools import partial
 
@@ -23,6 +24,7 @@ from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import Pricing, deductions, device_outcome, gap_outcomes
 from mrv.accounting.factor_acceptance import accepted, condition, parameters_of
 from mrv.accounting.fixed_ex_ante import keep_issued_values
+from mrv.accounting.invoice_evidence import billing
 from mrv.accounting.owner_inputs import sampled
 from mrv.accounting.period_result import PeriodResult
 from mrv.accounting.plausibility import Plausibility
@@ -37,7 +39,7 @@ from mrv.accounting.rounded_figures import (
     vintages,
 )
 from mrv.accounting.service_evidence import Bare, Services, shown
-from mrv.accounting.single_channel import single_channel, without
+from mrv.accounting.single_channel import Resting, single_channel, without
 from mrv.calendar import local_date, narrowed, years
 from mrv.errors import PeriodError
 from mrv.factors.centres import centres
@@ -173,19 +175,19 @@ def _closed(
     gross = account(told(monitored, gross=True))
     monitored = worst(monitored, lambda some: account(told(some)))
     inputs = told(monitored)
-    net = account(inputs)
+    net = _reduced(account(inputs), besides)
     total = _sum(net)
     balance_ug = to_integer(total.reduction_t * UG_PER_T + carried_ug, "down")
     pricing = Pricing(methodology, parameters, ledger)
     crossed = tuple(cross_checks(monitored, besides, Rows(rows, fleet), edges, pricing))
     resting = single_channel(monitored, besides, crossed, edges, pricing)
-    if resting.uncounted:
-        found = close(project, *asked, without(besides, resting.uncounted))
-        return replace(found, applicability=(*found.applicability, *resting.findings))
     services = Services(monitored, methodology, parameters, besides, crossed)
-    bare = services.bare(local_date(from_us, project.timezone))
-    if bare:
-        return _without(bare, services, total, lambda now: close(project, *asked, now))
+    lesser = _with_evidence(
+        services, resting, local_date(from_us, project.timezone), total,
+        lambda now: close(project, *asked, now),
+    )  # fmt: skip
+    if lesser is not None:
+        return lesser
     credited = vintages(net, total.reduction_t + Fraction(carried_ug, UG_PER_T))
     return PeriodResult(
         project=project.id,
@@ -223,6 +225,37 @@ def _closed(
         cross_checks=crossed,
         compared=checks.compared(factors),
     )
+
+
+def _reduced(net: dict[int, Reductions], besides: Besides) -> dict[int, Reductions]:
+    """Reduce nothing where invoices are missing; what was emitted more than saved stays."""
+    if not besides.unbilled:
+        return net
+    return {y: replace(r, reduction_t=min(r.reduction_t, Fraction(0))) for y, r in net.items()}
+
+
+def _with_evidence(
+    services: Services,
+    resting: Resting,
+    first: date,
+    total: Reductions,
+    again: Callable[[Besides], PeriodResult],
+) -> PeriodResult | None:
+    """Close a period again by what evidence carries; None where all that was claimed has it."""
+    besides = services.besides
+    if resting.uncounted:
+        found = again(without(besides, resting.uncounted))
+        return replace(found, applicability=(*found.applicability, *resting.findings))
+    billed = billing(
+        services.monitored, services.methodology, services.parameters, besides, services.checks,
+        first,
+    )  # fmt: skip
+    if billed is not None:
+        found = again(replace(besides, billed=billed.beyond, unbilled=bool(billed.missing)))
+        cost = total.reduction_t - Fraction(found.net.reduction.ug, UG_PER_T)
+        return replace(found, applicability=(*found.applicability, billed.finding(cost)))
+    bare = services.bare(first)
+    return _without(bare, services, total, again) if bare else None
 
 
 def _without(

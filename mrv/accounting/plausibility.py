@@ -16,6 +16,7 @@ from fractions import Fraction
 from ingest.model import INTERVAL_US, Fleet
 from mrv.accounting.design_capacity import consumption_of, too_large, within_design, within_load
 from mrv.accounting.device_period import Bounds, Monitored
+from mrv.accounting.invoice_evidence import as_invoiced, within_ranges
 from mrv.accounting.owner_inputs import (
     MEASURED,
     bounded,
@@ -44,6 +45,7 @@ from mrv.registry.project import (
     DESIGNED,
     DOCUMENTED,
     FIRST,
+    INVOICED,
     Besides,
     Calibration,
     ProjectDevice,
@@ -140,6 +142,12 @@ class Plausibility:
                 found, self.methodology, self.parameters, self.edges, self.timezone,
                 accounting=self.besides.accounting,
             )  # fmt: skip
+            said += more
+        if self.besides.accounting >= INVOICED:
+            found, more = within_ranges(
+                found, self.methodology, self.parameters, self.edges, self.timezone
+            )
+            found = as_invoiced(found, self.besides.billed or {}, self.edges, self.timezone)
             said += more
         if self.besides.bare:
             found = as_before(

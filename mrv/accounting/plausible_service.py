@@ -21,8 +21,9 @@ from ingest.model import HOUR_US, INTERVAL_US
 from mrv.accounting.device_period import Monitored, Raised
 from mrv.accounting.period_result import Finding
 from mrv.calendar import local_date, utc_text
-from mrv.model import Consumption, Methodology
+from mrv.model import Methodology
 from mrv.parameters.inputs import Inputs
+from mrv.service_bounds import Consumption
 
 _WEEK = 7 * 24 * HOUR_US // INTERVAL_US
 _SHOWN = 3

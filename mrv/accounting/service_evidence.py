@@ -24,21 +24,20 @@ from fractions import Fraction
 from ingest.model import INTERVAL_US
 from mrv.accounting.design_capacity import at_capacity, consumption_of, serving, too_large
 from mrv.accounting.device_period import Monitored
-from mrv.accounting.period_result import INVOICE, CrossCheck, Finding
+from mrv.accounting.invoice_evidence import COVERED, TOLERANCE, invoiced, undocumented
+from mrv.accounting.period_result import CrossCheck, Finding
 from mrv.accounting.service_history import electricity, take_off
-from mrv.model import Capacity, Consumption, Methodology
+from mrv.model import Methodology
 from mrv.parameters.inputs import Inputs
-from mrv.registry.project import DOCUMENTED, Besides, Document, Sample
+from mrv.registry.project import DOCUMENTED, INVOICED, Besides, Sample
 from mrv.rounding import decimal_text
+from mrv.service_bounds import Capacity, Consumption
 
 CLAUSE = "tonne: what a plant delivers is shown by more than its own meters"
 OUTSIDE = "tonne: an invoice shows what a plant delivers, or its electricity"
 NOT_SHOWN = "nothing but the plant's own meters shows it, and 0 counts"
 UNCOUNTED = "only its own meter shows it; no documents of the design, no invoices"
 BEFORE = "only its own meter shows it: what its electricity moved before the project counts"
-# that an invoice may differ by, and that it may leave out: from more on it is material
-TOLERANCE = Fraction(5, 100)
-_COVERED = 1 - TOLERANCE
 _PLACES = 6
 
 
@@ -94,7 +93,7 @@ class Services:
 
     def billed(self) -> Iterator[Finding]:
         """Say which meters nothing but an invoice can show to be right."""
-        if self.besides.accounting < DOCUMENTED:
+        if not DOCUMENTED <= self.besides.accounting < INVOICED:
             return
         there = [m for m in self.monitored if m.bound.role in self.methodology.billed]
         lacking = [m.device.id for m in there if not self._invoiced(m)]
@@ -153,25 +152,7 @@ class Services:
 
     def _invoiced(self, one: Monitored) -> bool:
         """Whether invoices with their files show a device's quantity over nearly all its time."""
-        documents = {f"{i.id}: {i.issuer}, {i.number}" for i in self.besides.invoices if i.sha256}
-        begin = one.service.first * INTERVAL_US
-        end = begin + one.service.intervals * INTERVAL_US
-        spans = sorted(
-            (max(begin, check.from_us), min(end, check.to_us))
-            for check in self.checks
-            if check.kind == INVOICE
-            and check.holds
-            and check.against in documents
-            and one.device.id in check.devices
-            and check.quantity == one.needs.quantity
-            and Fraction(check.tolerance_percent) <= TOLERANCE * 100
-            and Fraction(check.coverage) >= _COVERED
-        )
-        covered, reached = 0, begin
-        for first, last in spans:
-            covered += max(0, last - max(first, reached))
-            reached = max(reached, last)
-        return covered >= _COVERED * (end - begin)
+        return invoiced(one, self.besides, self.checks)
 
     def _missing(self, one: Capacity, first: date) -> Iterator[str]:
         """Say what of a service's design is not given, or not documented."""
@@ -179,7 +160,7 @@ class Services:
         names = [one.parameter, *([taken.by_design] if taken is not None and not one.of else [])]
         for name in names:
             spec = self.methodology.parameters[name]
-            said = _undocumented(name, self.parameters, self.besides.documents, first)
+            said = undocumented(name, self.parameters, self.besides.documents, first)
             if said is not None:
                 yield f"{name} ({spec.meaning} [{spec.unit}]; {spec.source}): {said}"
             elif taken is not None and name == taken.by_design:
@@ -209,24 +190,6 @@ def laboratory(samples: Sequence[Sample]) -> frozenset[str]:
     return frozenset(s.parameter for s in samples) - unkept
 
 
-def _undocumented(
-    name: str, parameters: Inputs, documents: Sequence[Document], first: date
-) -> str | None:
-    """Say what a value of the design lacks; None where a document of before the period shows it."""
-    if name not in parameters:
-        return "not given"
-    held = next((d for d in documents if d.parameter == name), None)
-    if held is None:
-        return "no document is named"
-    given = {"by": held.by, "issued": held.issued, "sha256": held.sha256}
-    lacks = [f"`{key}`" for key, value in given.items() if value is None]
-    if lacks:
-        return f"its document {held.document} has no {', '.join(lacks)}"
-    if held.issued is not None and held.issued > first:
-        return f"its document {held.document} is of {held.issued}, after the period began"
-    return None
-
-
 def shown(some: Sequence[Bare], cost_t: Fraction) -> Finding:
     """
     Say what is missing of the services without evidence, what to give, and what it costs.
@@ -246,7 +209,7 @@ def shown(some: Sequence[Bare], cost_t: Fraction) -> Finding:
         " value in the project's `parameters`, and under its name in `documents` where it stands,"
         f" such as {name}: {{document: licence 12/2025, by: who gave it, issued: 2025-03-01,"
         " sha256: hash of its file}, of a day before the period; or invoices with their `sha256`"
-        f" over {_percent(_COVERED)} of the time that differ by at most {_percent(TOLERANCE)}",
+        f" over {_percent(COVERED)} of the time that differ by at most {_percent(TOLERANCE)}",
     )
 
 

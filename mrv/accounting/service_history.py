@@ -32,9 +32,10 @@ from ingest.model import HOUR_US, INTERVAL_US
 from mrv.accounting.device_period import Monitored, Raised
 from mrv.accounting.period_result import Finding
 from mrv.calendar import local_date, utc_text
-from mrv.model import Consumption, Methodology
+from mrv.model import Methodology
 from mrv.parameters.inputs import Inputs
 from mrv.registry.project import DOCUMENTED, Usage
+from mrv.service_bounds import Consumption
 
 WEEKS = 4
 # a part of which more than a tenth of the time of its meters is lost says nothing of what is usual

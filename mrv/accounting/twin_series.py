@@ -32,6 +32,12 @@ NEARLY = 5e-3
 # by the fourth version of the rules and older ones
 NEARLY_BEFORE = 1e-4
 _CONSTANT = 1e-12
+# quarter hours that the clock of a copy may be set wrong by; how much of a copy has to be there
+FAR_LAGS = 8
+_COVERED = 0.5
+# that equal values mean something: they differ by this part of their mean, and no one of them is
+# as frequent as that, as it is where a register counts whole kilowatt hours of a small plant
+_VARIED, _COMMON = 0.02, 0.2
 # series that are compared at once: their arrays stay in the cache
 _AT_ONCE = 16
 
@@ -71,6 +77,46 @@ def twins(series: Sequence[Int32], nearly: float = NEARLY) -> Iterator[Twins]:
             for j, kind in _kinds(before[i], after, np.flatnonzero(found[i]), nearly):
                 left[i, j] = False
                 yield Twins(moved[i], moved[j], lag, kind)
+
+
+class Copied(NamedTuple):
+    """By how many intervals a copy is behind, and whether it is equal."""
+
+    lag: int
+    equal: bool
+
+
+def copied(one: Int32, other: Int32) -> Copied | None:
+    """
+    Say whether two series move as one where both are there.
+
+    Either may have gaps, begin late or have its clock set wrong by up to two hours; half of the
+    shorter one has to be there in both.
+
+    Parameters
+    ----------
+    one, other : int32 array, n each
+        Quantity of each interval of the period, of two meters of one quantity. [base units]
+    """
+    least = max(LEAST, _COVERED * min(np.count_nonzero(one), np.count_nonzero(other)))
+    table = np.array([one, other], dtype=np.float64)
+    for lag in sorted(range(-FAR_LAGS, FAR_LAGS + 1), key=abs):
+        before, after = _shifted(table, lag)
+        both = (before[0] > 0) & (after[1] > 0)
+        first, second = before[0, both], after[1, both]
+        if len(first) < least or first.std() < _VARIED * first.mean():
+            continue
+        if np.unique(first, return_counts=True)[1].max() > _COMMON * len(first):
+            continue
+        if np.count_nonzero(first == second) >= _SAME_SHARE * len(first):
+            return Copied(lag, equal=True)
+        scale = second @ first / (first @ first)
+        near = np.abs(second - scale * first) <= np.maximum(NEARLY * second, 1)
+        if np.count_nonzero(near) >= _SAME_SHARE * len(first):
+            correlated = _correlated(first[None], second[None])
+            if correlated.all():
+                return Copied(lag, equal=False)
+    return None
 
 
 def _equal(series: Sequence[Int32], moved: Sequence[int]) -> Iterator[Twins]:

@@ -40,9 +40,10 @@ from mrv.methodologies._shared import (
     diesel,
 )
 from mrv.methodologies._waste import DEGRADABLE, MOST_YEARS, SITE
-from mrv.model import Activity, Candidate, Check, Consumption, Factors, Most, Reductions, RoleNeeds
+from mrv.model import Activity, Candidate, Check, Factors, Most, Reductions, RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec, Spec
+from mrv.service_bounds import Consumption
 
 CONDITIONS = (TYPE_III,)
 RULES = (

@@ -9,8 +9,9 @@ from fractions import Fraction
 from mrv.equations.efficiency import by_output
 from mrv.errors import MethodologyError
 from mrv.methodologies._live import CLOSER, DESIGN_MASS, DESIGN_PER_T, G_PER_T, POWER_ROLE, SURE
-from mrv.model import Capacity, Consumption, RoleNeeds
+from mrv.model import RoleNeeds
 from mrv.parameters.inputs import Inputs
+from mrv.service_bounds import Capacity, Consumption
 
 METERED = "energy_mwh"
 PRODUCTION_ROLE = RoleNeeds(

@@ -15,18 +15,10 @@ from datetime import date
 from fractions import Fraction
 
 from mrv.methodologies._shared import EF_GRID, LEAKAGE, LOSSES, NOTHING
-from mrv.model import (
-    GAINING,
-    PERIOD,
-    Activity,
-    Candidate,
-    Capacity,
-    Consumption,
-    Factors,
-    RoleNeeds,
-)
+from mrv.model import GAINING, PERIOD, Activity, Candidate, Factors, RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec
+from mrv.service_bounds import Capacity, Consumption
 
 WH_PER_MWH = 10**6
 G_PER_T = 10**6

@@ -19,9 +19,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from mrv.model import Consumption, Most
+from mrv.model import Most
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec
+from mrv.service_bounds import Consumption
 
 
 @dataclass(frozen=True, slots=True)

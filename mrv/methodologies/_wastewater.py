@@ -28,9 +28,10 @@ from mrv.methodologies._live import (
     yearly,
 )
 from mrv.methodologies._shared import EF_GRID, GWP_CH4, LEAKAGE, LOSSES
-from mrv.model import Activity, Capacity, Consumption, Factors, RoleNeeds
+from mrv.model import Activity, Factors, RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec
+from mrv.service_bounds import Capacity, Consumption
 
 COD = ParameterSpec(
     unit="kg/m3",

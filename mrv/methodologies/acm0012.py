@@ -30,18 +30,10 @@ from mrv.methodologies._live import (
     total,
 )
 from mrv.methodologies._shared import DIESEL, EF_GRID, FUELS, LOSSES, NOTHING, POWER, diesel
-from mrv.model import (
-    Activity,
-    Candidate,
-    Capacity,
-    Check,
-    Factors,
-    Methodology,
-    Reductions,
-    RoleNeeds,
-)
+from mrv.model import Activity, Candidate, Check, Factors, Methodology, Reductions, RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ChoiceSpec, ParameterSpec
+from mrv.service_bounds import Capacity
 
 ID = "acm0012"
 VERSION = "6.0"

@@ -29,9 +29,10 @@ from mrv.methodologies._live import (
     total,
 )
 from mrv.methodologies._shared import EF_GRID, NOTHING, POWER
-from mrv.model import Activity, Consumption, Factors, Methodology, Reductions, RoleNeeds
+from mrv.model import Activity, Factors, Methodology, Reductions, RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec
+from mrv.service_bounds import Consumption
 
 ID = "am0020"
 VERSION = "2.0"

@@ -18,9 +18,10 @@ from mrv.equations.reductions import reduction
 from mrv.errors import MethodologyError
 from mrv.methodologies._live import EF_BOTH, SECONDS_PER_HOUR, or_published
 from mrv.methodologies._shared import EF_GRID, LOSSES, NOTHING, TYPE_II
-from mrv.model import Activity, Capacity, Factors, Methodology, Reductions, RoleNeeds
+from mrv.model import Activity, Factors, Methodology, Reductions, RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ListSpec, ParameterSpec
+from mrv.service_bounds import Capacity
 
 ID = "ams-ii-c"
 VERSION = "15.0"

@@ -28,9 +28,10 @@ from mrv.methodologies._live import (
     total,
 )
 from mrv.methodologies._shared import EF_GRID, NOTHING, POWER, TYPE_II
-from mrv.model import Activity, Condition, Consumption, Factors, Methodology, Reductions, RoleNeeds
+from mrv.model import Activity, Condition, Factors, Methodology, Reductions, RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ListSpec, ParameterSpec
+from mrv.service_bounds import Consumption, Range
 
 ID = "ams-ii-e"
 VERSION = "11.0"
@@ -174,6 +175,36 @@ _LINE_SPECS = {
     ),
 }
 
+_RANGE_SPECS = {
+    "least_cdd_per_month": ParameterSpec(
+        unit="K d",
+        meaning="cooling degree days of the coolest month of the regression",
+        required=False,
+        maximum="1500",
+        source="the same regression",
+        side="baseline",
+    ),
+    "most_cdd_per_month": ParameterSpec(
+        unit="K d",
+        meaning="cooling degree days of the warmest month of the regression",
+        required=False,
+        minimum="0.1",
+        maximum="1500",
+        source="the same regression",
+        side="baseline",
+    ),
+    "months_of_baseline": ParameterSpec(
+        unit="month",
+        meaning="months before the project from which the line was fitted",
+        required=False,
+        minimum=str(_YEAR),
+        maximum="120",
+        integer=True,
+        source="the same regression; IPMVP: a whole cycle of operation at least [M]",
+        side="baseline",
+    ),
+}
+
 METHODOLOGY = Methodology(
     id=ID,
     versions=(VERSION,),
@@ -193,6 +224,7 @@ METHODOLOGY = Methodology(
     },
     parameters={
         **{key: replace(spec, required=True) for key, spec in _LINE_SPECS.items()},
+        **_RANGE_SPECS,
         "ef_grid_t_per_mwh": EF_BOTH,
     },
     inputs={
@@ -241,9 +273,14 @@ METHODOLOGY = Methodology(
     ),
     consumptions=(Consumption(("power",), ("weather",), "kWh/(K d)", Fraction(1)),),
     billed=("power", "weather"),
+    ranges=(Range("weather", "least_cdd_per_month", "most_cdd_per_month", SECONDS_PER_DAY),),
+    papers=(*_LINE, *_RANGE_SPECS),
     rules=(
         "The lower end of the 95 % interval of the baseline counts, not its mean.",
         "A wider scatter of the months before the project lowers the reduction.",
         "The base load goes by time: live intervals have no tonnes, only periods do.",
+        "Without invoices, the weather service's figures and documents of the line nothing counts.",
+        "Where a meter differs from its invoices by more than 1 %, the less favourable counts.",
+        "Weather above 1.1 of the warmest month of the regression counts as that.",
     ),
 )

@@ -47,19 +47,10 @@ from mrv.methodologies._shared import (
     YEARS_SINCE,
     diesel,
 )
-from mrv.model import (
-    Activity,
-    Candidate,
-    Capacity,
-    Check,
-    Consumption,
-    Factors,
-    Methodology,
-    Reductions,
-    RoleNeeds,
-)
+from mrv.model import Activity, Candidate, Check, Factors, Methodology, Reductions, RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import MapSpec, ParameterSpec
+from mrv.service_bounds import Capacity, Consumption
 
 ID = "ams-iii-u"
 VERSION = "2.0"

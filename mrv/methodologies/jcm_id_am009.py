@@ -23,10 +23,8 @@ from mrv.methodologies._shared import EF_GRID, FUEL, FUELS, NOTHING, POWER, burn
 from mrv.model import (
     Activity,
     Candidate,
-    Capacity,
     Check,
     Condition,
-    Consumption,
     Factors,
     Methodology,
     Reductions,
@@ -34,6 +32,7 @@ from mrv.model import (
 )
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec
+from mrv.service_bounds import Capacity, Consumption
 
 ID = "jcm-id-am009"
 VERSION = "1.0"

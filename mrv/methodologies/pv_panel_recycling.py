@@ -28,9 +28,10 @@ from mrv.methodologies._live import (
     total,
 )
 from mrv.methodologies._shared import DIESEL, EF_GRID, NOTHING, POWER, TYPE_III, diesel
-from mrv.model import Activity, Capacity, Consumption, Factors, Methodology, Reductions, RoleNeeds
+from mrv.model import Activity, Factors, Methodology, Reductions, RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import MapSpec, ParameterSpec
+from mrv.service_bounds import Capacity, Consumption
 
 ID = "pv-panel-recycling"
 VERSION = "0.1"

@@ -30,12 +30,14 @@ if TYPE_CHECKING:
 # distance by the project's own history, the other channels of a device of the baseline.
 # Version 4: what a plant was built for, what its service took before, the head of its pumps.
 # Version 5: what a plant delivers counts where dated documents or invoices hold it.
+# Version 6: what only an invoice can show counts by invoices alone, and a regression in its range.
 FIRST = 1
 BOUNDED = EVIDENCE = 3
 DESIGNED = 4
-ACCOUNTING = DOCUMENTED = 5
+DOCUMENTED = 5
+ACCOUNTING = INVOICED = 6
 # all that this tonne computes
-VERSIONS = (FIRST, 2, EVIDENCE, DESIGNED, ACCOUNTING)
+VERSIONS = (FIRST, 2, EVIDENCE, DESIGNED, DOCUMENTED, ACCOUNTING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +229,9 @@ class Besides:
     which factors of registry files are entered as accepted, and how.  `documents` are those of
     what a plant was built for; `bare` names, by the parameter of its design, the meters of each
     service that nothing but they show, so that it counts nothing; None until that is known.
+    `billed` is by how much each role of which invoices alone tell differs from them to the
+    claimant's gain [base units], None until that is known; `unbilled` says that such invoices
+    are missing, so that nothing is reduced.
     """
 
     meters: tuple[CheckMeter, ...] = ()
@@ -247,6 +252,8 @@ class Besides:
     accepted: Mapping[str, str] = field(default_factory=dict)
     documents: tuple[Document, ...] = ()
     bare: Mapping[str, tuple[str, ...]] | None = None
+    billed: Mapping[str, Fraction] | None = None
+    unbilled: bool = False
 
 
 class Unshown(NamedTuple):

@@ -29,6 +29,7 @@ _REASONS = (
     ("reason.certified", re.compile("certified elsewhere: certificate (.+), (.+)")),
     ("reason.unrated", re.compile("not counted: has no rated_power_w .*")),
     ("reason.copied", re.compile("not counted: says what (.+) says, quarter hour by .*")),
+    ("reason.repeated", re.compile("not counted: says what (.+) (?:says|said .+), day by day")),
     ("reason.same", re.compile("not counted: serial: .+ is that of (.+) too, and .*")),
     ("reason.rating", re.compile("not plausible: above its rated power")),
     (
@@ -81,6 +82,15 @@ _REASONS = (
     (
         "reason.moved",
         re.compile("not plausible: only its own meter shows it: what its electricity moved .*"),
+    ),
+    ("reason.billed_less", re.compile("not plausible: its invoices show less: that counts")),
+    ("reason.billed_more", re.compile("not plausible: its invoices show more: that counts")),
+    (
+        "reason.regression",
+        re.compile(
+            "not plausible: (.+) (.+) a month, and its regression had (.+) at most: a tenth above"
+            " that counts"
+        ),
     ),
     ("reason.lift", re.compile("not plausible: above what its power lifts to its head")),
     (

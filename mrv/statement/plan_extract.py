@@ -36,6 +36,7 @@ from mrv.documents.plan import (
 from mrv.methodologies import find
 from mrv.registry.monitoring_plan import Version
 from mrv.registry.project import (
+    DOCUMENTED,
     EVIDENCE,
     FIRST,
     Besides,
@@ -191,7 +192,10 @@ class MonitoringPlan:
         if accounting == self.accounting:
             return self
         older = replace(
-            self, accounting=accounting, history=self._known_before(accounting), documents=()
+            self,
+            accounting=accounting,
+            history=self._known_before(accounting),
+            documents=self.documents if accounting >= DOCUMENTED else (),
         )
         if accounting >= EVIDENCE:
             return older

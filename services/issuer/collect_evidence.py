@@ -122,7 +122,8 @@ def plan_of(
     # what holds for the devices where the project itself issued nothing yet
     fixed = before or before_elsewhere(conn, now, from_us)
     names = sorted({project_id, *([] if fixed is None else [fixed.project])})
-    said = told(conn, now, from_us, to_us)
+    billed = invoices.touching(conn, project_id, from_us, to_us)
+    said = told(conn, now, billed, from_us, to_us)
     plan = MonitoringPlan(
         project=now,
         devices=tuple(fleet.devices[fleet.by_id[name]] for name in ids),
@@ -132,7 +133,7 @@ def plan_of(
         carried_from=left.statements,
         checks=checks,
         versions=_versions(conn, project_id, *edges),
-        invoices=invoices.touching(conn, project_id, from_us, to_us),
+        invoices=said.invoices,
         earlier=_earlier(conn, project, (from_us, to_us), before, energy),
         energy=energy,
         unclaimed=tuple(carried.unclaimed(conn, names, from_us)),

@@ -22,9 +22,10 @@ from mrv.documents.monitoring import FactorAccepted
 from mrv.documents.plan import RegistryCondition
 from mrv.method_lives import broken
 from mrv.methodologies import find
-from mrv.registry.project import Certified, Document, Project, Sample
+from mrv.registry.project import Certified, Document, Invoice, Project, Sample
 from mrv.signatures.organisations import stem
-from services.issuer import acceptances, same_series
+from services.issuer import acceptances, repeated_days, same_series
+from services.issuer.repeated_days import repeated_elsewhere
 from services.issuer.same_series import same_elsewhere
 from services.registry import meters, service_times
 from services.registry.authority import entered_records, life_of
@@ -41,6 +42,7 @@ BOUNDARY = "tonne: every meter of the site that may serve the project is in its 
 CERTIFIED = "tonne: energy that is certified elsewhere earns nothing"  # the database knows it too
 SAME_ENERGY = "tonne: no other meter of the site has certified energy that may be the same"
 LIFE = "tonne: the methodology is valid in the project's programme"
+OWN_INVOICES = "tonne: an invoice is by another than who operates the plant"
 EX_ANTE = "tonne: what was fixed ex ante rests on a document"
 _SHOWN = 5
 
@@ -50,7 +52,8 @@ class Told(NamedTuple):
     Conditions, devices that earn nothing and why, certified energy, rated powers by time.
 
     `accepted` are factors of registry files that are entered as accepted, `samples` are what
-    laboratories found in the period, `documents` what the plant's design stands in.
+    laboratories found in the period, `documents` what the plant's design stands in, `invoices`
+    those that count.
     """
 
     conditions: tuple[RegistryCondition, ...]
@@ -60,9 +63,12 @@ class Told(NamedTuple):
     ratings: dict[str, tuple[tuple[int, int], ...]]
     samples: tuple[Sample, ...]
     documents: tuple[Document, ...] = ()
+    invoices: tuple[Invoice, ...] = ()
 
 
-def told(conn: Connection, project: Project, from_us: int, to_us: int) -> Told:
+def told(
+    conn: Connection, project: Project, invoices: Sequence[Invoice], from_us: int, to_us: int
+) -> Told:
     """
     Hold the registry against what a period asks of it.
 
@@ -70,6 +76,8 @@ def told(conn: Connection, project: Project, from_us: int, to_us: int) -> Told:
     ----------
     project : Project
         With the devices of the period.
+    invoices : sequence of Invoice
+        That touch the period.
     """
     registry = load_registry(conn)
     recorded = load_ratings(conn)
@@ -82,22 +90,22 @@ def told(conn: Connection, project: Project, from_us: int, to_us: int) -> Told:
     }
     accepted = acceptances.acceptances(conn, registry)
     operators = acceptances.operators(conn)
-    same = same_elsewhere(
-        conn,
-        registry,
-        project,
-        (from_us, to_us),
-        {name: held[0][1] for name, held in recorded.items() if held},
-    )
+    since = {name: held[0][1] for name, held in recorded.items() if held}
+    same = same_elsewhere(conn, registry, project, (from_us, to_us), since)
+    days = repeated_elsewhere(conn, registry, project, (from_us, to_us), since, same)
+    own = _own(project, invoices, operators)
     found = [
         (METERS, [*_unnamed(devices), *(f"{d}: {text}" for d, text in twice.items())]),
         (CERTIFICATES, [*_certificates(devices)]),
         (REPLACEMENTS, [*_replacements(devices)]),
         (RATINGS, [t for d in devices for t in _back_dated(d.id, recorded[d.id], to_us)]),
         (EX_ANTE, [*_undocumented(project, registry.projects[project.id], operators)]),
+        (OWN_INVOICES, [f"{i.id}: {i.issuer} operates the plant; it shows nothing" for i in own]),
         (acceptances.FACTORS, [*acceptances.brought(project, registry, accepted)]),
         (acceptances.DEBT, [*acceptances.debts(conn, project, accepted, (from_us, to_us))]),
         (same_series.CLAUSE, same.alike),
+        (same_series.INSIDE, same.inside),
+        (repeated_days.CLAUSE, days.alike),
         (LIFE, [*expired(registry, project, to_us)]),
         (SAME_ENERGY, beside(conn, mains, from_us, to_us)),
         (BOUNDARY, [*_outside(project, registry, (from_us, to_us))]),
@@ -122,12 +130,22 @@ def told(conn: Connection, project: Project, from_us: int, to_us: int) -> Told:
     return Told(
         tuple(conditions),
         tuple(acceptances.factors_accepted(project, registry, accepted)),
-        {**same.uncounted, **twice},
+        {**days.uncounted, **same.uncounted, **twice},
         elsewhere,
         {d.id: rated_powers(recorded[d.id]) for d in devices if recorded[d.id]},
         _samples(registry.projects[project.id], project.timezone, from_us, to_us),
         _design(project, registry.projects[project.id], operators),
+        tuple(one for one in invoices if one not in own),
     )
+
+
+def _own(
+    project: Project, invoices: Sequence[Invoice], operators: Collection[str]
+) -> list[Invoice]:
+    """Invoices by an operator, of what nothing but a supplier's invoice shows."""
+    billed = find(project.methodology, project.version).billed
+    alone = {bound.device for bound in project.devices if bound.role in billed}
+    return [one for one in invoices if alone & {*one.devices} and stem(one.issuer) in operators]
 
 
 def _design(project: Project, entry: Entry, operators: Collection[str]) -> tuple[Document, ...]:

@@ -1,20 +1,23 @@
 """
-Meters of other projects that say the same as one of a project: one meter under two ids.
+Meters that say the same as one of a project: one meter under two ids.
 
-Inside a project `mrv.accounting.twin_series` compares each pair.  Of all other projects those
-devices are looked at that agree with one of the project's in its strongest quarter hours, also an
-hour earlier or later.  Who was registered first counts; what an issued statement claims goes
-before that.
+Inside a project `mrv.accounting.twin_series.twins` compares each pair of up to 200 meters.  Here
+those meters are looked at, of the project and of all others, that agree with one of the project's
+in its strongest quarter hours, also up to two hours earlier or later.  Who was registered first
+counts; what an issued statement claims goes before that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
 from psycopg import Connection
 
-from mrv.accounting.twin_series import LAGS, twins
+from ingest.model import Int32, Int64
+from mrv.accounting.agreeing_series import agreeing
+from mrv.accounting.twin_series import FAR_LAGS, Copied, copied, twins
 from mrv.methodologies import find
 from mrv.registry.project import Project, ProjectDevice
 from services.registry.entries import ProjectDevice as Entry
@@ -23,19 +26,30 @@ from services.store.statements import statements
 from services.store.timeseries.same_energy import peaks, series, values_at
 
 CLAUSE = "tonne: no meter of another project says the same"
+INSIDE = "tonne: no meter of the project says the same, with gaps or by another clock"
 # ratios of so many days' strongest quarter hours are looked at, and so many are to be one: of
 # copies with half a percent of noise 999 in 1,000 agree, of meters whose ratio varies by 1.4 %
 # 2 in 100
 _DAYS, _AGREE = 10, 7
 # two values of one ratio: more than a register's own step, or a little noise, of them
 _RATIO = 8e-3
+# looks at meters that were silent in the strongest quarter hours of the others
+_LOOKS = 4
+# devices of other projects that are looked at at once: some 20 MB
+_AT_ONCE = 10_000
+# quarter hours before the strongest ones that are looked at too
+_BEFORE = 10
+# a series of less than this part of another one may not be seen from there
+_SHORTER = 0.9
 
 
 class Same(NamedTuple):
-    """Conditions, and devices that earn nothing, why."""
+    """Conditions, and devices that earn nothing, why; the pairs that were told of."""
 
     alike: list[str]
+    inside: list[str]
     uncounted: dict[str, str]
+    pairs: set[tuple[str, str]]
 
 
 def same_elsewhere(
@@ -46,37 +60,100 @@ def same_elsewhere(
     registered: Mapping[str, object],
 ) -> Same:
     """
-    Compare a project's energy of a period with that of all other projects.
+    Compare a project's energy of a period with that of its other meters and of all projects.
 
     Parameters
     ----------
     registered : mapping of str to datetime
         Since when devices have a rated power in the registry.
     """
-    mine = _energy(project.methodology, project.version, project.devices)
-    others: dict[str, dict[str, str]] = {}
-    for entry in registry.projects.values():
-        if entry.id != project.id:
-            for quantity, names in _energy(entry.methodology, entry.version, entry.devices).items():
-                others.setdefault(quantity, {}).update(dict.fromkeys(names, entry.id))
-    found = Same([], {})
+    mine = baseline_energy(project.methodology, project.version, project.devices)
+    found = Same([], [], {}, set())
     for quantity, names in sorted(mine.items()):
-        beside = {d: p for d, p in others.get(quantity, {}).items() if d not in names}
-        for name, other in _near(conn, names, sorted(beside), quantity, period_us):
-            pair = [series(conn, one, quantity, period_us) for one in (name, other)]
-            for twin in twins(pair):
-                text = f"{other} ({beside[other]})"
-                if not twin.equal:
-                    found.alike.append(f"{name} moves as {text} does")
-                elif _second(conn, project, period_us, registered, (name, other)):
-                    found.uncounted[name] = f"says what {text} says, quarter hour by quarter hour"
+        beside = energy_of_others(registry, project, quantity, names)
+        near = _near(conn, names, sorted({*beside, *names}), quantity, period_us)
+        held = {name: series(conn, name, quantity, period_us) for name in {n for n, _ in near}}
+        _inside(found, names, [p for p in near if p[1] in held], held, registered)
+        for name, other in near:
+            if other in beside and name not in found.uncounted:
+                there = series(conn, other, quantity, period_us)
+                said = copied(held[name], there) or _moving(held[name], there)
+                if said is not None:
+                    second = is_second(conn, project, period_us, registered, (name, other))
+                    text = f"{other} ({beside[other]})"
+                    _tell(found, (name, other, text), said, found.alike, second=second)
+                    if said.equal and not second and _shorter(held[name], there):
+                        found.alike.append(f"{name} says what {text} says where both do")
     return found
 
 
-def _energy(
+def _inside(
+    found: Same,
+    names: Sequence[str],
+    near: Sequence[tuple[str, str]],
+    held: Mapping[str, Int32],
+    registered: Mapping[str, object],
+) -> None:
+    """Compare meters of the project; what the accounting says of them is not said again."""
+    known = [name for name in names if name in held]
+    told = {
+        frozenset((known[one], known[other])): equal
+        for one, other, _, equal in twins([held[name] for name in known])
+    }
+    for pair in told:
+        one, other = sorted(pair)
+        found.pairs.add((one, other))
+    again = {name for pair, equal in told.items() if equal for name in sorted(pair)[1:]}
+    for name, other in near:
+        pair = frozenset((name, other))
+        if not came_later(registered, (name, other)) or {name, other} & again:
+            continue
+        if pair not in told:
+            said = copied(held[name], held[other])
+            if said is not None:
+                _tell(found, (name, other, other), said, found.inside, second=True)
+                if said.equal:
+                    again.add(name)
+
+
+def _moving(own: Int32, there: Int32) -> Copied | None:
+    """How two series move as one over the whole period, as the accounting sees it."""
+    return next((Copied(lag, equal=equal) for *_, lag, equal in twins([own, there])), None)
+
+
+def _tell(
+    found: Same, pair: tuple[str, str, str], said: Copied, alike: list[str], *, second: bool
+) -> None:
+    """Say that a meter is a copy, with the name of the other one as it is told."""
+    name, other, text = pair
+    found.pairs.add((name, other))
+    if not said.equal:
+        alike.append(f"{name} moves as {text} does")
+    elif second:
+        found.uncounted[name] = f"says what {text} says, quarter hour by quarter hour"
+
+
+def _shorter(own: Int32, there: Int32) -> bool:
+    """Whether the other one's close may not see that it is the same."""
+    return bool(np.count_nonzero(own) < _SHORTER * np.count_nonzero(there))
+
+
+def energy_of_others(
+    registry: Registry, project: Project, quantity: str, names: Collection[str]
+) -> dict[str, str]:
+    """Return the devices of other projects that count a quantity, with their project."""
+    found: dict[str, str] = {}
+    for entry in registry.projects.values():
+        if entry.id != project.id:
+            theirs = baseline_energy(entry.methodology, entry.version, entry.devices)
+            found |= {d: entry.id for d in theirs.get(quantity, ()) if d not in names}
+    return found
+
+
+def baseline_energy(
     method: str, version: str, bound: Sequence[ProjectDevice] | Sequence[Entry]
 ) -> dict[str, list[str]]:
-    """Devices of the baseline that count energy, by quantity."""
+    """Return the devices of the baseline that count energy, by quantity."""
     roles = find(method, version).roles
     found: dict[str, list[str]] = {}
     for one in bound:
@@ -92,36 +169,62 @@ def _near(
     others: Sequence[str],
     quantity: str,
     period_us: tuple[int, int],
-) -> Iterator[tuple[str, str]]:
-    """Pairs that agree, but for a scale, in the project's strongest quarter hours."""
-    at = peaks(conn, names, quantity, period_us, _DAYS) if others else []
-    around = sorted({number + lag for number in at for lag in range(-LAGS, LAGS + 1)})
-    held = values_at(conn, [*names, *others], quantity, around) if at else {}
-    for name in names:
-        own = {number: held[name][number] for number in at if number in held.get(name, {})}
-        for other in others:
-            there = held.get(other, {})
-            if there and any(_agree(own, there, lag) for lag in range(-LAGS, LAGS + 1)):
-                yield name, other
+) -> list[tuple[str, str]]:
+    """Pairs that agree, but for a scale, in the strongest quarter hours of days and before them."""
+    found: list[tuple[str, str]] = []
+    left = list(dict.fromkeys(names))
+    for look in range(_LOOKS):
+        at = peaks(conn, left, quantity, period_us, _DAYS) if len(others) > 1 and left else []
+        if not at:
+            break
+        own = values_at(conn, left, quantity, at)
+        known = np.count_nonzero(own, axis=1)
+        here = (known >= min(_AGREE, len(at))) | (look == _LOOKS - 1)
+        some = [name for name, now in zip(left, here, strict=True) if now]
+        strong = _agreeing(conn, some, own[here], at, others, quantity)
+        # inverters that reach their limit agree at noon and differ in the morning
+        slope = [number - _BEFORE for number in at]
+        before = values_at(conn, some, quantity, slope) if strong else own[:0]
+        dark = {some[i] for i in np.flatnonzero(~before.any(axis=1)).tolist()}
+        also = _agreeing(conn, some, before, slope, others, quantity) if strong else set()
+        found += [pair for pair in strong if pair in also or pair[0] in dark]
+        left = [name for name, now in zip(left, here, strict=True) if not now]
+    place = {name: i for i, name in enumerate(names)}
+    return sorted(found, key=lambda pair: (place[pair[0]], pair[1]))
 
 
-def _agree(own: Mapping[int, int], there: Mapping[int, int], lag: int) -> bool:
-    ratios = sorted(there[n + lag] / value for n, value in own.items() if n + lag in there)
-    need = min(_AGREE, len(own))
-    return bool(need) and any(
-        high <= low * (1 + _RATIO) for low, high in zip(ratios, ratios[need - 1 :], strict=False)
-    )
+def _agreeing(
+    conn: Connection,
+    names: Sequence[str],
+    own: Int64,
+    at: Sequence[int],
+    others: Sequence[str],
+    quantity: str,
+) -> set[tuple[str, str]]:
+    moved = np.add.outer(range(-FAR_LAGS, FAR_LAGS + 1), at)
+    around, places = np.unique(moved, return_inverse=True)
+    need = np.minimum(np.count_nonzero(own, axis=1), _AGREE)
+    found = set[tuple[str, str]]()
+    for begin in range(0, len(others), _AT_ONCE):
+        some = others[begin : begin + _AT_ONCE]
+        held = values_at(conn, some, quantity, around.tolist())[:, places.reshape(moved.shape)]
+        found |= {(names[i], some[j]) for i, j in agreeing(own, held, need, _RATIO)}
+    return {(name, other) for name, other in found if name != other}
 
 
-def _second(
+def came_later(registered: Mapping[str, object], pair: tuple[str, str]) -> bool:
+    """Return whether the first of a pair was registered after the other one."""
+    name, other = ((str(registered.get(one, "9")), one) for one in pair)
+    return name > other
+
+
+def is_second(
     conn: Connection,
     project: Project,
     period_us: tuple[int, int],
     registered: Mapping[str, object],
     pair: tuple[str, str],
 ) -> bool:
-    """Whether the first of a pair is the one that came later."""
-    if statements.claimed_of_devices(conn, project.id, [pair[1]], *period_us):
-        return True
-    name, other = ((str(registered.get(one, "9")), one) for one in pair)
-    return name > other
+    """Return whether the first of a pair counts nothing: the other one claimed or came before."""
+    claimed = statements.claimed_of_devices(conn, project.id, [pair[1]], *period_us)
+    return bool(claimed) or came_later(registered, pair)

@@ -136,7 +136,7 @@ def _strange(
 def _not_designed(
     project: Project, methodology: Methodology, parameters: Inputs
 ) -> Iterator[Finding]:
-    """Warn of what a plant was built for that no document of it shows: it counts nothing."""
+    """Warn of what no document or invoice shows of a plant or a baseline: it counts nothing."""
     given = project.documents or {}
     lacking = []
     for name in methodology.designed_of(bound.role for bound in project.devices):
@@ -145,7 +145,27 @@ def _not_designed(
             lacking.append(f"{name} ({methodology.parameters[name].meaning}) is not given")
         elif isinstance(paper, str) or paper is None or not set(DOCUMENT) <= paper.keys():
             lacking.append(f"{name} has no document with {', '.join(DOCUMENT)}")
-    if lacking:
+    alone = [bound.device for bound in project.devices if bound.role in methodology.billed]
+    if alone:
+        yield Finding(
+            project.kind,
+            project.id,
+            f"devices: what {', '.join(alone)} tells nothing else shows; nothing is reduced until"
+            " the supplier's invoices, of weather the figures of the weather service, are there"
+            " over 95 % of a period's time with the SHA-256 of their files (`tonne invoice"
+            " import`)",
+            warning=True,
+        )
+    if lacking and methodology.papers:
+        yield Finding(
+            project.kind,
+            project.id,
+            f"parameters: {'; '.join(lacking)}; nothing is reduced until they are given in"
+            " `parameters`, and in `documents` the report of the regression: of before the period,"
+            " with its giver and the SHA-256 of its file",
+            warning=True,
+        )
+    elif lacking:
         yield Finding(
             project.kind,
             project.id,

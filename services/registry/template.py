@@ -195,13 +195,18 @@ def _project_lines(held: DeviceClass, method: Methodology, role: str) -> Iterato
         unit = getattr(spec, "unit", "") or ""
         yield f"      {key}: {_example(spec)}  # {unit + ': ' if unit else ''}{spec.meaning}"
     if method.designed:
-        yield "    documents:  # of what the plant was built for: dated before the period"
+        rests = "the baseline's regression" if method.papers else "what the plant was built for"
+        yield f"    documents:  # of {rests}: dated before the period"
     for key in method.designed:
-        yield f"      {key}:  # without it what only its meters tell counts nothing"
+        lost = "nothing is reduced" if method.papers else "what only its meters tell counts nothing"
+        yield f"      {key}:  # without it {lost}"
         yield "        document: licence 12/2025  # title and number"
         yield "        by: Department of Environment  # who gave it; not the operator"
         yield "        issued: 2025-03-01"
         yield f"        sha256: {'a1' * 32}  # of its file"
+    if method.billed:
+        names = ", ".join(method.billed)
+        yield f"    # nothing is reduced without invoices of {names}: tonne invoice import"
     yield '    action: "1"  # of the programme'
 
 

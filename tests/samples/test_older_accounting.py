@@ -16,19 +16,23 @@ from mrv.statement.evidence_case import Case
 from mrv.statement.plan_reader import read_plan
 from tests.mrv.report.sample import steady
 
-FOLDERS = {n: Path(__file__).with_name(f"accounting_{n}") for n in (2, 3, 4)}
+FOLDERS = {n: Path(__file__).with_name(f"accounting_{n}") for n in (2, 3, 4, 5)}
 # what the registers of each rose by in a quarter hour, and the tonnes that came of it
 HISTORIES = {
     "whr": {"fuel": ("fuel_total_ml", 3_000), "grid": ("energy_import_wh", 5_000),
             "turbine": ("energy_export_wh", 300_000)},
     "treated": {"gas": ("biogas_total_nml", 12_000_000), "in": ("flow_total_ml", 5_000_000),
                 "power": ("energy_import_wh", 4_000)},
+    "building": {"weather": ("cooling_degree_ks", 7_520), "power": ("energy_import_wh", 70_000)},
+    "wide": {"line": ("output_total_g", 25_000), "power": ("energy_import_wh", 7_500),
+             "fuel": ("fuel_total_ml", 10)},
 }  # fmt: skip
 # what was not given of its design was asked for by a condition, and nothing was taken off
 HISTORIES["bare"] = HISTORIES["treated"]
 TONNES = {
     (2, "whr"): "17.453296", (2, "treated"): "7.767965", (3, "treated"): "8.640770",
     (4, "treated"): "5.726949", (4, "bare"): "1.933256",
+    (5, "treated"): "5.726949", (5, "building"): "1.173773", (5, "wide"): "2.259969",
 }  # fmt: skip
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
 from psycopg import Connection
 
-from ingest.model import INTERVAL_US, Int32
+from ingest.model import INTERVAL_US, Int32, Int64
 from mrv.calendar import utc_text
+from services.store.postgres import column_copy
 from services.store.postgres.timestamps import stamp
 
 _NUMBER = "(extract(epoch FROM start) * 1000000)::bigint / %s"
@@ -19,10 +19,14 @@ _PEAKS = (
     " AND start < %s GROUP BY start ORDER BY date_trunc('day', start), v DESC) s"
     " WHERE v > 0 ORDER BY v DESC LIMIT %s"
 )
-_AT = (
-    f"SELECT device_id, {_NUMBER}, value FROM interval_quantity WHERE device_id = ANY(%s)"
-    " AND quantity = %s AND start = ANY(%s) AND value > 0"
-)
+_AT = """
+SELECT (d.number - 1)::int4, (a.number - 1)::int4, i.value
+FROM interval_quantity i
+JOIN unnest(%s::text[]) WITH ORDINALITY d (id, number) ON d.id COLLATE "C" = i.device_id
+JOIN unnest(%s::timestamptz[]) WITH ORDINALITY a (start, number) ON a.start = i.start
+WHERE i.quantity = %s AND i.value > 0 AND i.start = ANY(%s::timestamptz[])
+"""
+_AT_TYPES = {"device": "int4", "number": "int4", "value": "int8"}
 _SERIES = (
     f"SELECT {_NUMBER}, value FROM interval_quantity WHERE device_id = %s AND quantity = %s"
     " AND start >= %s AND start < %s"
@@ -40,12 +44,14 @@ def peaks(
 
 def values_at(
     conn: Connection, devices: Sequence[str], quantity: str, numbers: Sequence[int]
-) -> dict[str, dict[int, int]]:
-    """Return what devices measured in some quarter hours, where it was above 0. [base unit]"""
+) -> Int64:
+    """Return what devices measured in some quarter hours, 0 where nothing. [n x k, base unit]"""
     starts = [stamp(number * INTERVAL_US) for number in numbers]
-    found: defaultdict[str, dict[int, int]] = defaultdict(dict)
-    for device, number, value in conn.execute(_AT, [INTERVAL_US, list(devices), quantity, starts]):
-        found[device][int(number)] = value
+    found: Int64 = np.zeros((len(devices), len(numbers)), dtype=np.int64)
+    with conn.cursor() as cursor:
+        arguments = [list(devices), starts, quantity, starts]
+        rows = column_copy.fetch(cursor, _AT, arguments, _AT_TYPES)
+    found[rows["device"], rows["number"]] = rows["value"]
     return found
 
 

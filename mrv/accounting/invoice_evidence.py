@@ -1,0 +1,296 @@
+"""
+What nothing but an invoice shows: electricity of a building, its weather, fuel of burners.
+
+Such a quantity stands alone: no other one of the project moves with it, and half the
+electricity or twice the warmth would be savings.  So nothing is reduced until invoices of the
+supplier, or for weather the figures of the weather service, with the hashes of their files
+cover 95 % of the time of each such meter and differ from it by 5 % at most, and until the
+baseline stands in dated documents.  What the project emits is reported all the same.  A saving
+is a difference: where a meter and its invoices differ by more than 1 %, which meters of class 1
+may, the less favourable of the two counts, and of time without an invoice the mean of the others.
+
+A regression says nothing of weather that its months did not have (IPMVP option C; ASHRAE
+Guideline 14 allows a tenth beyond them [M]).  Parts of about four weeks above 1.1 of the warmest
+month count as that; below 0.9 of the coolest one the line gives less than its bound and counts.
+Both are a condition that does not hold.  These are rules of the sixth version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from fractions import Fraction
+from itertools import pairwise
+
+from ingest.model import HOUR_US, INTERVAL_US
+from mrv.accounting.device_period import Monitored, Raised
+from mrv.accounting.period_result import INVOICE, CrossCheck, Finding
+from mrv.accounting.service_history import WEEKS, take_off
+from mrv.calendar import utc_text
+from mrv.model import Methodology
+from mrv.parameters.inputs import Inputs
+from mrv.registry.project import INVOICED, Besides, Document
+from mrv.rounding import decimal_text
+from mrv.service_bounds import Range
+
+CLAUSE = "tonne: what only an invoice shows is invoiced"
+RANGE = "IPMVP option C, range of the baseline's weather in the period"
+BILLED = "its invoices show less: that counts"
+MORE = "its invoices show more: that counts"
+# that an invoice may differ by, and that it may leave out: from more on it is material
+TOLERANCE = Fraction(5, 100)
+COVERED = 1 - TOLERANCE
+# two meters of class 1 (IEC 62053-21) that tell the same
+ALIKE = Fraction(1, 100)
+# of the range of a regression, beyond which it is not asked (ASHRAE Guideline 14) [M]
+BEYOND = Fraction(1, 10)
+_MONTH_US = Fraction(36525, 1200) * 24 * HOUR_US
+_PLACES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Billing:
+    """
+    What invoices show of the roles that nothing else does.
+
+    Attributes
+    ----------
+    devices, missing : tuple of str
+        Meters of these roles, and what is not shown; without it all is.
+    beyond : mapping of str to Fraction
+        By role, what its meters gain by differing from the invoices. [base units]
+    """
+
+    devices: tuple[str, ...]
+    missing: tuple[str, ...]
+    beyond: Mapping[str, Fraction]
+
+    def finding(self, cost_t: Fraction) -> Finding:
+        """Say what is missing, what to give, and what it costs. [tCO2e]"""
+        if not self.missing:
+            return Finding(CLAUSE, True, f"invoices of {', '.join(self.devices)}")
+        return Finding(
+            CLAUSE,
+            False,
+            f"{'; '.join(self.missing)}. Nothing is reduced until then, which costs"
+            f" {decimal_text(max(cost_t, Fraction(0)), _PLACES, 'up')} t. Give the supplier's"
+            " invoices, of weather the figures of the weather service, with the `sha256` of their"
+            f" files, over {_percent(COVERED)} of the time and differing by at most"
+            f" {_percent(TOLERANCE)} (`tonne invoice import`)",
+        )
+
+
+def billing(
+    monitored: Sequence[Monitored],
+    methodology: Methodology,
+    parameters: Inputs,
+    besides: Besides,
+    checks: Sequence[CrossCheck],
+    first: date,
+) -> Billing | None:
+    """
+    Hold the roles that nothing else shows against their invoices; None where no rule asks.
+
+    Parameters
+    ----------
+    checks : sequence of CrossCheck
+        Of the period.
+    first : date
+        Of the period: documents are of that day at the latest.
+    """
+    if besides.accounting < INVOICED or besides.billed is not None or not methodology.billed:
+        return None
+    there = [m for m in monitored if m.bound.role in methodology.billed]
+    missing = [
+        f"no invoices with their files show what {name} tells"
+        for name in dict.fromkeys(m.device.id for m in there if not invoiced(m, besides, checks))
+    ]
+    for name in methodology.papers:
+        lacks = undocumented(name, parameters, besides.documents, first)
+        if lacks is not None:
+            spec = methodology.parameters[name]
+            missing.append(f"{name} ({spec.meaning} [{spec.unit}]; {spec.source}): {lacks}")
+    roles = dict.fromkeys(m.bound.role for m in there)
+    beyond = {
+        role: _beyond([m for m in there if m.bound.role == role], besides, checks) for role in roles
+    }
+    return Billing(tuple(dict.fromkeys(m.device.id for m in there)), tuple(missing), beyond)
+
+
+def invoiced(one: Monitored, besides: Besides, checks: Sequence[CrossCheck]) -> bool:
+    """Whether invoices with their files show a device's quantity over nearly all its time."""
+    begin = one.service.first * INTERVAL_US
+    end = begin + one.service.intervals * INTERVAL_US
+    spans = sorted(
+        (max(begin, check.from_us), min(end, check.to_us))
+        for check in _holding(one, besides, checks)
+    )
+    covered, reached = 0, begin
+    for first, last in spans:
+        covered += max(0, last - max(first, reached))
+        reached = max(reached, last)
+    return covered >= COVERED * (end - begin)
+
+
+def _holding(
+    one: Monitored, besides: Besides, checks: Sequence[CrossCheck]
+) -> Iterator[CrossCheck]:
+    """Comparisons of a device with invoices that count as evidence."""
+    documents = {f"{i.id}: {i.issuer}, {i.number}" for i in besides.invoices if i.sha256}
+    for check in checks:
+        if (
+            check.kind == INVOICE
+            and check.holds
+            and check.against in documents
+            and one.device.id in check.devices
+            and check.quantity == one.needs.quantity
+            and Fraction(check.tolerance_percent) <= TOLERANCE * 100
+            and Fraction(check.coverage) >= COVERED
+        ):
+            yield check
+
+
+def _beyond(role: Sequence[Monitored], besides: Besides, checks: Sequence[CrossCheck]) -> Fraction:
+    """What meters of a role count more than their invoices allow, or less. [base units]"""
+    held = {(c.from_us, c.to_us, c.against): c for m in role for c in _holding(m, besides, checks)}
+    reached: dict[str, int] = {}
+    theirs, time_us = 0, 0
+    for _, check in sorted(held.items()):
+        if any(check.from_us < reached.get(name, check.from_us) for name in check.devices):
+            continue
+        reached |= dict.fromkeys(check.devices, check.to_us)
+        theirs += int(check.theirs)
+        time_us += (check.to_us - check.from_us) * len(check.devices)
+    if not time_us:
+        return Fraction(0)
+    whole_us = sum(m.service.intervals for m in role) * INTERVAL_US
+    told = theirs * max(Fraction(1), Fraction(whole_us, time_us))
+    counted = sum((m.counted(p) for m in role for p in m.parts), start=Fraction(0))
+    baseline = role[0].needs.side == "baseline"
+    # what differs by less is the same
+    far = counted - told if baseline else told - counted
+    return max(Fraction(0), far) if far > ALIKE * told else Fraction(0)
+
+
+def as_invoiced(
+    monitored: Sequence[Monitored],
+    billed: Mapping[str, Fraction],
+    edges: Sequence[int],
+    timezone: str,
+) -> list[Monitored]:
+    """
+    Count of each role what its invoices show, where that is less favourable.
+
+    Parameters
+    ----------
+    billed : mapping of str to Fraction
+        As `Billing.beyond` has it. [base units]
+    edges : sequence of int
+        Of the stretches. [interval numbers]
+    """
+    found = list(monitored)
+    begin_us, end_us = edges[0] * INTERVAL_US, edges[-1] * INTERVAL_US
+    for role, excess in billed.items():
+        there = [i for i, m in enumerate(found) if m.bound.role == role]
+        if not excess or not there:
+            continue
+        if found[there[0]].needs.side == "baseline":
+            places = 0, len(edges) - 1
+            take_off(found, (role,), places, begin_us, end_us, excess, BILLED, timezone)
+            continue
+        metered = sum(p.metered for i in there for p in found[i].parts)
+        shares = sum(len(found[i].parts) for i in there)
+        for i in there:
+            parts = []
+            for part in found[i].parts:
+                share = Fraction(part.metered, metered) if metered else Fraction(1, shares)
+                more = Raised(begin_us, end_us, MORE, excess * share)
+                parts.append(replace(part, raised=(*part.raised, more)))
+            found[i] = replace(found[i], parts=tuple(parts))
+    return found
+
+
+def within_ranges(
+    monitored: Sequence[Monitored],
+    methodology: Methodology,
+    parameters: Inputs,
+    edges: Sequence[int],
+    timezone: str,
+) -> tuple[list[Monitored], list[Finding]]:
+    """
+    Count no more of a variable than the range in which its baseline was regressed, and say so.
+
+    Parameters
+    ----------
+    edges : sequence of int
+        Of the stretches. [interval numbers]
+    """
+    found, said = list(monitored), list[Finding]()
+    for one in methodology.ranges:
+        if one.least in parameters and one.most in parameters:
+            told = list(_outside(found, methodology, one, parameters, edges, timezone))
+            said.append(Finding(RANGE, not told, "; ".join(told)))
+    return found, said
+
+
+def _outside(
+    found: list[Monitored],
+    methodology: Methodology,
+    one: Range,
+    parameters: Inputs,
+    edges: Sequence[int],
+    timezone: str,
+) -> Iterator[str]:
+    """Take off what is above the range in each part of about four weeks; what is said of it."""
+    least, most = (Fraction(parameters[name]) for name in (one.least, one.most))
+    unit = methodology.parameters[one.most].unit
+    weeks = len(edges) - 1
+    count = max(1, weeks // WEEKS)
+    for first, last in pairwise(weeks * k // count for k in range(count + 1)):
+        there = [m.stretches[first:last] for m in found if m.bound.role == one.role]
+        time_us = max((sum(s.time_us for s in some) for some in there), default=0)
+        value = sum(s.value for some in there for s in some)
+        if not time_us:
+            continue
+        months = Fraction(time_us) / _MONTH_US
+        rate = Fraction(value, one.base_units) / months
+        begin_us, end_us = edges[first] * INTERVAL_US, edges[last] * INTERVAL_US
+        span = f"{utc_text(begin_us)} to {utc_text(end_us)}: {float(rate):.4g} {unit} a month"
+        bound = most * (1 + BEYOND)
+        if rate > bound:
+            excess = (rate - bound) * months * one.base_units
+            reason = (
+                f"{float(rate):.4g} {unit} a month, and its regression had {float(most):.4g} at"
+                " most: a tenth above that counts"
+            )
+            places = first, last
+            take_off(found, (one.role,), places, begin_us, end_us, excess, reason, timezone)
+            yield (
+                f"{span}, and the regression had {float(most):.4g} at most: {float(bound):.4g}"
+                " counts"
+            )
+        elif rate < least * (1 - BEYOND):
+            yield f"{span}, and the regression had {float(least):.4g} at least"
+
+
+def undocumented(
+    name: str, parameters: Inputs, documents: Sequence[Document], first: date
+) -> str | None:
+    """Say what a value lacks; None where a document of before the period shows it."""
+    if name not in parameters:
+        return "not given"
+    held = next((d for d in documents if d.parameter == name), None)
+    if held is None:
+        return "no document is named"
+    given = {"by": held.by, "issued": held.issued, "sha256": held.sha256}
+    lacks = [f"`{key}`" for key, value in given.items() if value is None]
+    if lacks:
+        return f"its document {held.document} has no {', '.join(lacks)}"
+    if held.issued is not None and held.issued > first:
+        return f"its document {held.document} is of {held.issued}, after the period began"
+    return None
+
+
+def _percent(share: Fraction) -> str:
+    return f"{float(share * 100):.3g} %"

@@ -1,0 +1,139 @@
+"""What holds a service: what it takes, what its plant was built for, the range of a baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+
+from mrv.parameters.inputs import Inputs
+
+
+@dataclass(frozen=True, slots=True)
+class Consumption:
+    """
+    What a service takes: no distance without charging, no casting without current.
+
+    Attributes
+    ----------
+    uses, serves : tuple of str
+        Roles whose quantity is what is used, and those whose quantity is the service.
+    unit : str
+        Of the specific consumption, such as kWh/km.
+    per_base : Fraction
+        How many of `unit` one base unit used for each base unit of service is.
+    keys : (str, str), optional
+        Inputs of the methodology that hold what is used, and the service.
+    per_input : Fraction
+        How many of `unit` one of the inputs' own units is.
+    span : callable, optional
+        Lowest and highest specific consumption that there is, from the parameters. [unit]
+        Where nobody knows them, only a meter that stands still shows.
+    source : str
+        Where the span is read.
+    by_history : bool
+        The service itself may be claimed too high: it is held against what the project
+        used for it before.
+    by_model : str
+        Parameter of a device that serves: what its model takes by its type approval [unit].
+        The service is held against that from the first day on; empty where there is none.
+    by_design : str
+        Parameter of the project: what the service takes by the plant's design [unit]; held
+        against likewise, from version `designed_from` of the rules on, as is the plant's history.
+    designed_from : int
+        Version of the rules from which on the design is asked for.
+    least, most : Fraction
+        Shares of what a service took before, or takes by model or design, below which it counts
+        what its use carries, and above which that figure is in doubt.  A `least` of 0: what it
+        took before says nothing, as of a line that more people ride than before.
+    closer : Fraction, optional
+        Share of what it takes by design that is in place of `least`, from the fifth version of
+        the rules on.
+    sure : Fraction
+        Share of what it takes by design below which it counts and a condition does not hold,
+        from the fifth version on; 0 where a service may take less for a while.
+    before : str
+        Parameter of the project: what the service took before the project [unit].  By that, what
+        its use carries earns nothing.
+    from_version : int
+        Version of the rules of accounting from which on it is asked at all.
+    """
+
+    uses: tuple[str, ...]
+    serves: tuple[str, ...]
+    unit: str
+    per_base: Fraction
+    keys: tuple[str, str] | None = None
+    per_input: Fraction | int = 1
+    span: Callable[[Inputs], tuple[Fraction, Fraction]] | None = None
+    source: str = ""
+    by_history: bool = False
+    by_model: str = ""
+    by_design: str = ""
+    designed_from: int = 4
+    least: Fraction = Fraction(9, 10)
+    # in service a vehicle takes up to half more than its approval says; twice that is another one
+    most: Fraction = Fraction(2)
+    closer: Fraction | None = None
+    sure: Fraction = Fraction(0)
+    before: str = ""
+    from_version: int = 2
+
+    def is_held(self, accounting: int) -> bool:
+        """Whether a version of the rules holds the service against its use before or by design."""
+        return self.by_history and (not self.by_design or accounting >= self.designed_from)
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """
+    What a plant was built for: the most that its service may come to in a day.
+
+    Attributes
+    ----------
+    parameter : str
+        Of the project, fixed ex ante from a document: the design capacity.
+    serves : tuple of str
+        Roles whose quantity is the service.
+    base_units : int
+        How many base units of the service one unit of the parameter is.
+    of : str
+        Parameter whose product with the service is bounded, such as the COD of the inflow;
+        empty where the service itself is.
+    years : tuple of str
+        Parameters that hold the service of an earlier year, in the parameter's unit but for
+        its day.
+    each : bool
+        Whether it is of each device that serves, and not of all of them.
+    from_version : int
+        Version of the rules of accounting from which on it is asked at all.
+    """
+
+    parameter: str
+    serves: tuple[str, ...]
+    base_units: int
+    of: str = ""
+    years: tuple[str, ...] = ()
+    each: bool = False
+    from_version: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """
+    Range of what a baseline was regressed on: outside of it the regression says nothing.
+
+    Attributes
+    ----------
+    role : str
+        Whose quantity it is.
+    least, most : str
+        Parameters of the project: its lowest and its highest month before the project.
+    base_units : int
+        How many base units of the quantity one unit of these is.
+    """
+
+    role: str
+    least: str
+    most: str
+    base_units: int

@@ -1,0 +1,69 @@
+"""A first look in arrays that loses a pair would let one meter count in two projects."""
+
+import numpy as np
+import pytest
+
+from mrv.accounting.agreeing_series import agreeing
+
+NEARLY = 8e-3
+
+
+def _plainly(own, others, need):
+    """The same, pair by pair."""
+    for i, mine in enumerate(own.tolist()):
+        for j, lags in enumerate(others.tolist()):
+            if any(_agree(mine, lag, need[i]) for lag in lags):
+                yield i, j
+
+
+def _agree(mine, lag, need):
+    ratios = sorted(b / a for a, b in zip(mine, lag, strict=True) if a > 0 and b > 0)
+    return need > 0 and any(
+        high <= low * (1 + NEARLY) for low, high in zip(ratios, ratios[need - 1 :], strict=False)
+    )
+
+
+def _fleet(draw):
+    """Meters under one sky, and others: copies with noise, scaled, later, with gaps; strangers."""
+    intervals = int(draw.integers(0, 13))
+    sky = draw.uniform(0.2, 1, intervals + 2)
+    own = _metered(draw, sky[1:-1], int(draw.integers(0, 6)))
+    others = []
+    for _ in range(int(draw.integers(0, 12))):
+        copied = len(own) and draw.random() < 0.7
+        base = own[draw.integers(len(own))] if copied else _metered(draw, sky[1:-1], 1)[0]
+        noise = draw.choice([0, 1e-4, 3e-3, 5e-3, 8e-3, 0.02])
+        copy = base * draw.choice([1, 0.5, 1.3]) * (1 + draw.uniform(-noise, noise, intervals))
+        lags = np.stack([np.roll(copy, k) for k in draw.permutation([-1, 0, 1])])
+        others.append(np.where(draw.random(lags.shape) < 0.1, 0, np.rint(lags)))
+    table = np.array(others, dtype=np.int64).reshape(len(others), 3, intervals)
+    return own, table
+
+
+def _metered(draw, sky, many):
+    values = sky * draw.uniform(0.97, 1.03, (many, len(sky))) * draw.choice([300, 20_000])
+    return np.rint(np.where(draw.random(values.shape) < 0.1, 0, values)).astype(np.int64)
+
+
+@pytest.mark.parametrize("at_once", [1, 5, 16_384])
+def test_arrays_find_the_pairs_of_a_plain_loop(monkeypatch, at_once):
+    """A copy would pass where its column is the last of a block, or an interval is missing."""
+    monkeypatch.setattr("mrv.accounting.agreeing_series._AT_ONCE", at_once)
+    draw = np.random.default_rng(18)
+    found = 0
+    for _ in range(120):
+        own, others = _fleet(draw)
+        need = draw.integers(0, own.shape[1] + 2, len(own))
+        pairs = agreeing(own, others, need, NEARLY)
+        assert pairs == list(_plainly(own, others, need))
+        found += len(pairs)
+    assert found > 100
+
+
+def test_ratios_at_the_edge_are_taken_as_division_gives_them():
+    """Whole numbers whose ratios lie at the bound would be judged one way here, another there."""
+    own = np.full((1, 7), 125_000, dtype=np.int64)
+    others = np.stack([own + k * (np.arange(7) == 3) for k in (999, 1000, 1001)])
+    need = np.array([7])
+    found = agreeing(own, others, need, NEARLY)
+    assert found == list(_plainly(own, others, need)) == [(0, 0), (0, 1)]

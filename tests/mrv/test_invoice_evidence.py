@@ -1,0 +1,175 @@
+"""A building saves what its supplier's invoices and the weather service show, and no more."""
+
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from ingest.model import INTERVAL_US, Device, Fleet
+from mrv import factors
+from mrv.accounting.invoice_evidence import CLAUSE, RANGE
+from mrv.accounting.period import close
+from mrv.methodologies import find
+from mrv.registry.project import DOCUMENTED, INVOICED, Besides, Invoice, ProjectDevice
+from tests.mrv import plant
+from tests.mrv.test_service_attacks import SURE
+
+BOOK = factors.load()
+METHOD = find("ams-ii-e")
+DAYS = 56
+COUNT = DAYS * plant.DAY
+END = plant.FROM + COUNT * INTERVAL_US
+LINE = {
+    "intercept_mwh": 1450, "slope_mwh_per_cdd": Decimal("0.62"), "least_cdd_per_month": 60,
+    "most_cdd_per_month": 400, "months_of_baseline": 24,
+}  # fmt: skip
+# K s and Wh of a quarter of an hour: 254 K d a month, and 17 % saved
+HONEST = {"weather": 7_520, "power": 79_338}
+
+
+def billed(role, share=1, begin=0, end=COUNT, **other):
+    """Return an invoice of what the supplier's own meter, or the weather service, measured."""
+    value = int(HONEST[role] * (end - begin) * share)
+    edges = (plant.FROM + place * INTERVAL_US for place in (begin, end))
+    quantity = METHOD.roles[role].quantity
+    given = Invoice(
+        f"i-{role}-{begin}", "its supplier", "1", date(2026, 3, 1), (role,), quantity, *edges,
+        value, Decimal(5), "c3" * 32,
+    )  # fmt: skip
+    return replace(given, **other)
+
+
+BILLS = (billed("weather"), billed("power"))
+
+
+def building(
+    weather=1, power=1, invoices=BILLS, line=LINE, documents=None, accounting=INVOICED, until=None
+):
+    """Close eight weeks of a building whose meters tell a multiple of the truth."""
+    fleet = Fleet(
+        [
+            Device(name, "s", METHOD.roles[name].classes[0], rated_power_w=2 * 10**6,
+                   installed_us=plant.FROM)
+            for name in HONEST
+        ]
+    )  # fmt: skip
+    rows = {
+        (name, METHOD.roles[name].quantity): [int(HONEST[name] * scale)] * COUNT
+        for name, scale in (("weather", weather), ("power", power))
+    }
+    bound = (ProjectDevice("weather", "weather"), ProjectDevice("power", "power", to_us=until))
+    project = replace(
+        plant.PV, id="p", methodology="ams-ii-e", version=METHOD.version, expected={},
+        parameters={**line, "ef_grid_t_per_mwh": Decimal("0.6592")}, devices=bound,
+    )  # fmt: skip
+    papers = plant.papers(*METHOD.papers) if documents is None else documents
+    besides = Besides(accounting=accounting, invoices=invoices, documents=papers)
+    return close(
+        project, fleet, dict.fromkeys(HONEST, SURE), plant.laid_out(fleet, rows), plant.FROM,
+        END, BOOK, besides=besides,
+    )  # fmt: skip
+
+
+def tonnes(result):
+    """Reduction of a period. [tCO2e]"""
+    return float(result.net.reduction.t)
+
+
+def said(result, clause=CLAUSE):
+    """What a condition says that does not hold; empty where it holds, or is not asked."""
+    return "".join(f.detail for f in result.applicability if f.clause == clause and not f.holds)
+
+
+HALVES = (billed("power", end=COUNT // 2), billed("power", begin=COUNT // 2))
+
+
+def test_an_honest_building_earns_what_it_did():
+    """Whoever has all papers would lose tonnes by a rule that is made for others."""
+    truth = building(accounting=DOCUMENTED)
+    assert tonnes(truth) > 30
+    for invoices in (BILLS, (BILLS[0], *HALVES), (BILLS[0], billed("power", 1.009))):
+        found = building(invoices=invoices)
+        assert found.net == truth.net
+        assert not said(found)
+        assert not said(found, RANGE)
+
+
+LACKING = {
+    "none": ((), "what weather tells"),
+    "electricity": (BILLS[:1], "what power tells"),
+    "weather": (BILLS[1:], "what weather tells"),
+    "no file": ((BILLS[0], billed("power", sha256=None)), "what power tells"),
+    "half of the time": ((BILLS[0], HALVES[1]), "what power tells"),
+    "another meter": ((BILLS[0], billed("power", devices=("next door",))), "what power tells"),
+    "another quantity": ((BILLS[0], billed("power", quantity="energy_export")), "what power tells"),
+    "the true one": ((BILLS[0], billed("power", 2)), "what power tells"),
+    "any difference": ((BILLS[0], billed("power", percent=Decimal(60))), "what power tells"),
+}
+
+
+@pytest.mark.parametrize("what", LACKING)
+def test_without_invoices_nothing_is_reduced_and_emissions_stay(what):
+    """Half of the electricity told was three and a half times the savings, with one condition."""
+    invoices, says = LACKING[what]
+    power = 0.5 if what == "any difference" else 1
+    truth, found = building(power=power), building(power=power, invoices=invoices)
+    assert tonnes(found) == 0
+    assert found.net.project == truth.net.project
+    assert any(text in said(found) for text in says.split("|"))
+    if what != "any difference":
+        assert f"costs {truth.net.reduction.t[:-1]}" in said(found)
+
+
+@pytest.mark.parametrize(
+    ("weather", "power"), [(1, 0.5), (2, 1), (3, 1 / 3), (1.3, 0.77), (1, 0.1)]
+)
+def test_meters_that_lie_earn_nothing_beside_true_invoices(weather, power):
+    """Warm weather and little electricity are what a building's owner would like to have told."""
+    before = tonnes(building(weather, power, accounting=DOCUMENTED))
+    assert before > 1.5 * tonnes(building())
+    assert tonnes(building(weather, power)) == 0
+
+
+@pytest.mark.parametrize(("weather", "power"), [(1.049, 1), (1, 0.951), (1.04, 0.96)])
+def test_what_an_invoice_may_differ_by_is_no_gain(weather, power):
+    """Five per cent of the electricity are a quarter of what was saved."""
+    assert tonnes(building(weather, power)) <= 1.002 * tonnes(building())
+    # nor the time without an invoice: its mean is that of the others
+    part = int(COUNT * 0.96)
+    some = (billed("weather", end=part), billed("power", end=part))
+    assert tonnes(building(weather, power, invoices=some)) <= 1.002 * tonnes(building())
+
+
+def test_what_a_building_loses_is_kept_without_invoices():
+    """An owner would leave the invoices of a bad year away."""
+    worse = (BILLS[0], billed("power", 2))
+    lost = tonnes(building(power=2, invoices=worse))
+    assert lost < 0
+    assert tonnes(building(power=2, invoices=())) == lost
+
+
+@pytest.mark.parametrize("name", METHOD.papers)
+def test_the_line_and_its_range_stand_in_documents(name):
+    """A slope would be typed that no months of a meter gave."""
+    others = tuple(d for d in plant.papers(*METHOD.papers) if d.parameter != name)
+    late = (*others, *plant.papers(name, issued=date(2026, 1, 2)))
+    for documents in (others, late):
+        found = building(documents=documents)
+        assert tonnes(found) == 0
+        assert name in said(found)
+
+
+def test_weather_beyond_the_regression_counts_as_its_bound():
+    """A line of mild months would be drawn out to a summer that nobody has seen."""
+    hot = tuple(billed("weather", 2) if b.devices == ("weather",) else b for b in BILLS)
+    found = building(weather=2, invoices=hot)
+    bound = building(weather=440 / 254.4, invoices=(billed("weather", 440 / 254.4), BILLS[1]))
+    assert tonnes(found) == pytest.approx(tonnes(bound), rel=2e-3)
+    assert "400 at most" in said(found, RANGE)
+    assert any("a tenth above" in one.reason for one in found.deductions)
+    cool = building(0.2, 0.5, (billed("weather", 0.2), billed("power", 0.5)))
+    assert "60 at least" in said(cool, RANGE)
+    assert cool.net == building(
+        0.2, 0.5, (billed("weather", 0.2), billed("power", 0.5)), {**LINE, "least_cdd_per_month": 0}
+    ).net  # fmt: skip

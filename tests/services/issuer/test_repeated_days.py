@@ -1,0 +1,109 @@
+"""Copies of meters and of a year before, through the database, before and after days are made."""
+
+import numpy as np
+
+from services.issuer.close import preview_period
+from services.store.postgres.pool import connect
+from tests.services.issuer import plant
+
+FIRST, END = "2026-03-01", "2026-03-15"
+DAYS, HOUR_US = 14, 3_600_000_000
+METERS = {
+    # id: its site, its project
+    "a-1": ("hp", "first"),
+    "b-honest": ("far", "second"),
+    "c-half": ("far", "second"),
+    "c-noise": ("far", "second"),
+    "c-turned": ("far", "second"),
+    "r-larger": ("far", "second"),
+    "r-own": ("far", "second"),
+}
+
+
+def _registry():
+    devices = "".join(
+        f"  - {{id: {name}, site: {site}, class: pv_inverter, profile: generic, maker: M,"
+        f" serial: N-{name}, rated_power_w: 100000, installed: 2025-01-01T00:00:00+07:00}}\n"
+        for name, (site, _) in METERS.items()
+    )
+    projects = "".join(
+        f'  - {{id: {project}, name: P, methodology: jcm-vn-am007, version: "1.0",\n'
+        "     crediting_period: {from: 2025-01-01, to: 2035-01-01}, devices: ["
+        + ", ".join(
+            f"{{device: {name}, role: generation, case: 1}}"
+            for name, (_, mine) in METERS.items()
+            if mine == project
+        )
+        + "]}\n"
+        for project in ("first", "second")
+    )
+    sites = "".join(
+        f"  - {{id: {name}, name: {name}, latitude: {latitude}, longitude: 106.6,"
+        " timezone: Asia/Ho_Chi_Minh}\n"
+        for name, latitude in (("hp", 20.9), ("far", 20.7))
+    )
+    return f"sites:\n{sites}devices:\n{devices}projects:\n{projects}"
+
+
+def _days(seed):
+    """Watt hours of the hours of some days behind clouds."""
+    draw = np.random.default_rng(seed)
+    sun = np.maximum(np.sin((np.arange(24) + 0.5 - 6) / 12 * np.pi), 0)
+    clouds = draw.uniform(0.3, 1, (DAYS, 1)) * draw.uniform(0.9, 1, (DAYS, 24))
+    return np.rint(80_000 * sun * clouds).astype(np.int64)
+
+
+def _send(url, name, first, hours, register=0):
+    """Store readings on the hour; return where the register stands."""
+    times = plant.us(first) + np.arange(hours.size + 1) * HOUR_US
+    stands = register + np.concatenate([[0], np.cumsum(hours)])
+    power = np.append(hours.reshape(-1), 0)
+    plant.send(url, name, times, energy_export_wh=stands, active_power_w=power.astype(float))
+    return int(stands[-1])
+
+
+def _fill(url):
+    noise = np.random.default_rng(3).uniform(-0.02, 0.02, (DAYS, 24))
+    _send(url, "a-1", FIRST, _days(1))
+    _send(url, "b-honest", FIRST, _days(2))
+    _send(url, "c-half", FIRST, np.where(np.arange(DAYS)[:, None] < 7, _days(1), _days(4)))
+    _send(url, "c-noise", FIRST, np.rint(_days(1) * (1 + noise * 0.35)).astype(np.int64))
+    _send(url, "c-turned", FIRST, _days(1)[:, ::-1])
+    for name, part, factor in (("r-own", 0, 1), ("r-larger", noise / 4, 1.1)):
+        old = _days(sum(map(ord, name)))
+        again = np.rint(old * (1 + part) * factor).astype(np.int64)
+        _send(url, name, FIRST, again, _send(url, name, "2025-03-01", old))
+
+
+def _previewed(url, project):
+    """What counts of each meter, and the conditions that tell of days."""
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        edges = plant.us(FIRST), plant.us(END)
+        claims = preview_period(conn, project, *edges).document["credentialSubject"]
+    counted = {p["device"]: float(p["counted"]) > 0 for p in claims["monitoredParameters"]}
+    told = [a["detail"] for a in claims["applicability"] if "days are those" in a["clause"]]
+    why = "; ".join(a["detail"] for a in claims["applicability"] if "one meter" in a["clause"])
+    return counted, "; ".join(told), why
+
+
+def test_copies_and_histories_sent_twice_are_seen(database_url, tmp_path):
+    """Energy of another project's meter, or of last year, would be credited again."""
+    url = database_url
+    plant.register(url, tmp_path, _registry())
+    _fill(url)
+    counted, told, why = _previewed(url, "second")
+    assert counted == {name: name not in {"c-turned", "r-own"} for name in counted}
+    assert "c-turned: says what a-1 (first) says, day by day" in why
+    assert "r-own: says what r-own said 365 days before, day by day" in why
+    assert [text.split("'")[0] for text in told.split("; ")] == ["r-larger", "c-noise"]
+    assert "r-larger's days are 1.1 times those of r-larger 365 days before, on 14 of 14" in told
+    assert "times those of a-1 (first)" in told
+    # its own project, whose meter was there first by its id
+    assert _previewed(url, "first")[::2] == ({"a-1": True}, "")
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        conn.execute("SELECT tonne_refresh_days()")
+        made = conn.execute("SELECT count(*) FROM day_quantity").fetchone()
+        waiting = conn.execute("SELECT count(*) FROM v_day_mark").fetchone()
+    assert made[0] > 9 * DAYS - 1
+    assert waiting == (0,)
+    assert _previewed(url, "second") == (counted, told, why)

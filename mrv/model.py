@@ -304,6 +304,19 @@ class Methodology:
         return tuple(one for one in self.capacities if one.from_version <= accounting)
 
     @property
+    def invoiced(self) -> frozenset[str]:
+        """Roles that invoices have to show, their own or those of the electricity they take."""
+        held = {r for one in self.consumptions if one.by_design for r in one.serves}
+        served = {r for one in self.capacities for r in one.serves}
+        return frozenset({*self.billed, *(held & served)})
+
+    @property
+    def powering(self) -> tuple[str, ...]:
+        """Roles of the electricity by whose invoices a service is shown as well."""
+        taken = (r for one in self.consumptions if one.by_design for r in one.uses)
+        return tuple(dict.fromkeys(taken))
+
+    @property
     def designed(self) -> tuple[str, ...]:
         """Parameters that say what a plant was built for, or what its baseline rests on."""
         return self.designed_of(self.roles)

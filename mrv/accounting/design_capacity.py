@@ -81,15 +81,20 @@ def within_design(
 
 
 def too_large(
-    monitored: Sequence[Monitored], methodology: Methodology, parameters: Inputs
+    monitored: Sequence[Monitored],
+    methodology: Methodology,
+    parameters: Inputs,
+    least: Fraction = LEAST_LOAD,
 ) -> frozenset[str]:
     """
-    Return the capacities of which less than a fifth was delivered: they bound nothing.
+    Return the capacities of which less than a share was delivered: they bound nothing.
 
     Parameters
     ----------
     monitored : sequence of Monitored
         With the sums and times of each stretch.
+    least : Fraction
+        That share.
     """
     return frozenset(
         one.parameter
@@ -97,7 +102,7 @@ def too_large(
         if not one.of
         and one.parameter in parameters
         and (delivered := _delivered(serving(monitored, one)))
-        and delivered < LEAST_LOAD * at_capacity(serving(monitored, one), one, parameters)
+        and delivered < least * at_capacity(serving(monitored, one), one, parameters)
     )
 
 

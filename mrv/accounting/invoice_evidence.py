@@ -1,13 +1,22 @@
 """
-What nothing but an invoice shows: electricity of a building, its weather, fuel of burners.
+What nothing but an invoice shows: no evidence from outside of a plant, no reduction.
 
-Such a quantity stands alone: no other one of the project moves with it, and half the
-electricity or twice the warmth would be savings.  So nothing is reduced until invoices of the
-supplier, or for weather the figures of the weather service, with the hashes of their files
-cover 95 % of the time of each such meter and differ from it by 5 % at most, and until the
-baseline stands in dated documents.  What the project emits is reported all the same.  A saving
-is a difference: where a meter and its invoices differ by more than 1 %, which meters of class 1
-may, the less favourable of the two counts, and of time without an invoice the mean of the others.
+Electricity of a building, its weather, the fuel of burners stand alone: no other quantity of the
+project moves with them, and half the electricity or twice the warmth would be savings.  What a
+plant delivers, and the electricity that it takes for that, are told by its own meters, and a
+document of its design says no more than that it could deliver: of a line that was built for ten
+times what it makes, meters that are all three times too high fit.  So nothing is reduced until
+invoices with the hashes of their files cover 95 % of the time of such a meter and differ from it
+by 5 % at most: of what was delivered, or, where the design says what it takes (and a document of
+it, `service_evidence`), of the electricity; for weather the figures of the weather service.  Of a
+line that delivers several kinds, such as metals, electricity shows the sum alone.  CDM
+asks for the same cross-check with invoices (TOOL03, TOOL05) [M].  A capacity bounds what takes no
+electricity (steam, hours) where at least half of it was delivered; else invoices are needed too.
+What the project emits is reported all the same, and a loss stays one.
+
+A saving is a difference: where a meter and its invoices differ by more than 1 %, which meters of
+class 1 may, the less favourable of the two counts, and of time without an invoice the mean of the
+others.
 
 A regression says nothing of weather that its months did not have (IPMVP option C; ASHRAE
 Guideline 14 allows a tenth beyond them [M]).  Parts of about four weeks above 1.1 of the warmest
@@ -17,13 +26,14 @@ Both are a condition that does not hold.  These are rules of the sixth version.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from fractions import Fraction
 from itertools import pairwise
 
 from ingest.model import HOUR_US, INTERVAL_US
+from mrv.accounting.design_capacity import consumption_of, serving, too_large
 from mrv.accounting.device_period import Monitored, Raised
 from mrv.accounting.period_result import INVOICE, CrossCheck, Finding
 from mrv.accounting.service_history import WEEKS, take_off
@@ -43,6 +53,10 @@ TOLERANCE = Fraction(5, 100)
 COVERED = 1 - TOLERANCE
 # two meters of class 1 (IEC 62053-21) that tell the same
 ALIKE = Fraction(1, 100)
+# part of an invoice's time that a meter knows at least
+_KNOWN = Fraction(1, 2)
+# of a capacity that bounds what takes no electricity: twice of less would fit
+_BINDING = Fraction(1, 2)
 # of the range of a regression, beyond which it is not asked (ASHRAE Guideline 14) [M]
 BEYOND = Fraction(1, 10)
 _MONTH_US = Fraction(36525, 1200) * 24 * HOUR_US
@@ -57,7 +71,7 @@ class Billing:
     Attributes
     ----------
     devices, missing : tuple of str
-        Meters of these roles, and what is not shown; without it all is.
+        Meters that invoices show, and what is not shown; without it all is.
     beyond : mapping of str to Fraction
         By role, what its meters gain by differing from the invoices. [base units]
     """
@@ -69,7 +83,8 @@ class Billing:
     def finding(self, cost_t: Fraction) -> Finding:
         """Say what is missing, what to give, and what it costs. [tCO2e]"""
         if not self.missing:
-            return Finding(CLAUSE, True, f"invoices of {', '.join(self.devices)}")
+            names = ", ".join(self.devices)
+            return Finding(CLAUSE, True, f"invoices of {names}" if names else "")
         return Finding(
             CLAUSE,
             False,
@@ -90,7 +105,7 @@ def billing(
     first: date,
 ) -> Billing | None:
     """
-    Hold the roles that nothing else shows against their invoices; None where no rule asks.
+    Hold what only invoices show against them; None where no rule asks.
 
     Parameters
     ----------
@@ -99,23 +114,70 @@ def billing(
     first : date
         Of the period: documents are of that day at the latest.
     """
-    if besides.accounting < INVOICED or besides.billed is not None or not methodology.billed:
+    asks = {*methodology.billed}.union(*(one.serves for one in methodology.capacities))
+    told = any(m.bound.role in asks and any(p.metered for p in m.parts) for m in monitored)
+    if besides.accounting < INVOICED or besides.billed is not None or not told:
         return None
+    shown = {m.device.id for m in monitored if invoiced(m, besides, checks)}
     there = [m for m in monitored if m.bound.role in methodology.billed]
     missing = [
         f"no invoices with their files show what {name} tells"
-        for name in dict.fromkeys(m.device.id for m in there if not invoiced(m, besides, checks))
+        for name in dict.fromkeys(m.device.id for m in there)
+        if name not in shown
     ]
+    missing += _services(monitored, methodology, parameters, shown)
     for name in methodology.papers:
         lacks = undocumented(name, parameters, besides.documents, first)
         if lacks is not None:
             spec = methodology.parameters[name]
             missing.append(f"{name} ({spec.meaning} [{spec.unit}]; {spec.source}): {lacks}")
-    roles = dict.fromkeys(m.bound.role for m in there)
-    beyond = {
-        role: _beyond([m for m in there if m.bound.role == role], besides, checks) for role in roles
-    }
-    return Billing(tuple(dict.fromkeys(m.device.id for m in there)), tuple(missing), beyond)
+    held = asks.union(*(one.uses for one in methodology.consumptions))
+    beyond = {}
+    for role in dict.fromkeys(m.bound.role for m in monitored if m.bound.role in held):
+        some = [m for m in monitored if m.bound.role == role]
+        if all(m.device.id in shown for m in some):
+            beyond[role] = _beyond(some, besides, checks)
+    return Billing(
+        tuple(m for m in dict.fromkeys(m.device.id for m in monitored) if m in shown),
+        tuple(missing),
+        beyond,
+    )
+
+
+def _services(
+    monitored: Sequence[Monitored],
+    methodology: Methodology,
+    parameters: Inputs,
+    shown: Collection[str],
+) -> Iterator[str]:
+    """Say which services neither their own invoices show nor those of what they take."""
+    large = too_large(monitored, methodology, parameters, _BINDING)
+    for one in methodology.capacities:
+        there = [m for m in serving(monitored, one) if any(p.metered for p in m.parts)]
+        alone = [m.device.id for m in there if m.device.id not in shown]
+        # fuel and the like are asked for by themselves
+        if one.of or not alone or {*one.serves} <= {*methodology.billed}:
+            continue
+        names = ", ".join(dict.fromkeys(alone))
+        taken = consumption_of(methodology, one)
+        if taken is None:
+            if one.parameter in large:
+                yield (
+                    f"no invoices with their files show what {names} tells, and less than half of"
+                    f" {one.parameter} was delivered, so that it bounds nothing"
+                )
+            continue
+        if len({(m.bound.role, tuple(sorted(m.params.items()))) for m in there}) > 1:
+            yield (
+                f"no invoices with their files show what {names} tells; electricity would show how"
+                " much was delivered, and not of which kind"
+            )
+            continue
+        users = [m.device.id for m in monitored if m.bound.role in taken.uses]
+        bare = [name for name in dict.fromkeys(users) if name not in shown]
+        if bare or not users:
+            power = f", nor its electricity, {', '.join(bare)}" if bare else ""
+            yield f"no invoices with their files show what {names} tells{power}"
 
 
 def invoiced(one: Monitored, besides: Besides, checks: Sequence[CrossCheck]) -> bool:
@@ -141,14 +203,29 @@ def _holding(
     for check in checks:
         if (
             check.kind == INVOICE
-            and check.holds
             and check.against in documents
             and one.device.id in check.devices
             and check.quantity == one.needs.quantity
             and Fraction(check.tolerance_percent) <= TOLERANCE * 100
-            and Fraction(check.coverage) >= COVERED
+            and _agrees(check, besides.accounting)
         ):
             yield check
+
+
+def _agrees(check: CrossCheck, accounting: int) -> bool:
+    """
+    Whether an invoice says what the known time of its meters does.
+
+    Where more is lost than it may leave out, the rest is taken for the whole, and may differ by
+    as much more: what counts is bound by the invoice then.
+    """
+    known = Fraction(check.coverage)
+    if known >= COVERED or accounting < INVOICED:
+        return bool(check.holds) and known >= COVERED
+    if check.holds is None or known < _KNOWN:
+        return False
+    theirs = int(check.theirs)
+    return abs(int(check.ours) / known - theirs) <= (TOLERANCE + 1 - known) * theirs
 
 
 def _beyond(role: Sequence[Monitored], besides: Besides, checks: Sequence[CrossCheck]) -> Fraction:

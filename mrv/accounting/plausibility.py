@@ -15,6 +15,7 @@ from fractions import Fraction
 
 from ingest.model import INTERVAL_US, Fleet
 from mrv.accounting.design_capacity import consumption_of, too_large, within_design, within_load
+from mrv.accounting.device_clocks import within_time
 from mrv.accounting.device_period import Bounds, Monitored
 from mrv.accounting.invoice_evidence import as_invoiced, within_ranges
 from mrv.accounting.owner_inputs import (
@@ -144,6 +145,8 @@ class Plausibility:
             )  # fmt: skip
             said += more
         if self.besides.accounting >= INVOICED:
+            found, more = within_time(found, self.besides.clocks)
+            said += more
             found, more = within_ranges(
                 found, self.methodology, self.parameters, self.edges, self.timezone
             )

@@ -114,6 +114,9 @@ class Services:
         yield from self.billed()
         for one in self._asked:
             taken = consumption_of(self.methodology, one)
+            # what takes electricity is held by invoices then (`invoice_evidence`)
+            if taken is not None and self.besides.accounting >= INVOICED:
+                continue
             there = [m for m in serving(self.monitored, one) if any(s.value for s in m.stretches)]
             if one.of or not there or one.parameter not in self.parameters:
                 continue

@@ -216,6 +216,14 @@ class Uncounted(Form):
     reason: str
 
 
+class ClockAhead(Form):
+    """Hours that a device's readings tell of, and the fewer ones in which they came."""
+
+    device: str
+    told_h: Whole
+    passed_h: Whole
+
+
 class CertifiedRun(Form):
     """Certified energy of successive intervals from a time on, one number each. [Wh]"""
 
@@ -351,3 +359,4 @@ class PlanExtract(Form):
     public_url: str | UnsetType = UNSET
     accepted_factors: tuple[FactorAccepted, ...] | UnsetType = UNSET
     design_documents: tuple[DesignDocument, ...] | UnsetType = UNSET
+    clocks: tuple[ClockAhead, ...] | UnsetType = UNSET

@@ -51,6 +51,7 @@ RULES = (
     "Waste after the end of crediting is not counted, nor is waste of before its beginning.",
     "Waste counts to no more than the plant was built for, by its licence or design.",
     "Without dated documents of that, or invoices for it, nothing counts.",
+    "Nothing is reduced without invoices of what is delivered, or of its electricity.",
     "Methane that the site captures, or must by law, is no baseline: f_captured.",
     "Lost loads count as nothing or as the most that may have come, whichever leaves less.",
     "Wastewater and manure that are composted too earn nothing here.",

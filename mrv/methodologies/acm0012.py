@@ -255,5 +255,6 @@ METHODOLOGY = Methodology(
         "A live project's boiler burns natural gas, the cleanest.",
         "Steam counts to no more than the recovery was built for, by its licence or design.",
         "Without dated documents of that, or invoices for it, steam counts nothing.",
+        "Below half of that, nothing is reduced without invoices of the steam.",
     ),
 )

@@ -174,5 +174,6 @@ METHODOLOGY = Methodology(
         "Less electricity than lifting the water takes is refused.",
         "Water counts to no more than the pumps were built for, by their licence or design.",
         "Without dated documents of that, or invoices for it, the project earns nothing.",
+        "Nothing is reduced without invoices of what is delivered, or of its electricity.",
     ),
 )

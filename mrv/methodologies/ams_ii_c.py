@@ -194,6 +194,7 @@ METHODOLOGY = Methodology(
     rules=(
         "A group counts for no more hours than its schedule has.",
         "Without a dated document of that, or invoices for it, nothing counts.",
+        "Below half of that, nothing is reduced without invoices of the hours.",
         "Hours and pieces come from a sample's lower bound for the baseline.",
         "Refrigerant that was filled up counts as lost.",
     ),

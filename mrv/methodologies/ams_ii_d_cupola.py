@@ -207,6 +207,7 @@ METHODOLOGY = Methodology(
     rules=(
         "Output above history earns nothing, nor what the furnace was not built for.",
         "Without dated documents of that, or invoices for the output, nothing counts.",
+        "Nothing is reduced without invoices of what is delivered, or of its electricity.",
         "Line losses count against the project.",
     ),
 )

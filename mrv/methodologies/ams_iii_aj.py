@@ -135,6 +135,7 @@ METHODOLOGY = Methodology(
     rules=(
         "Output counts to no more than the plant was built for, by its licence or design.",
         "Without dated documents of that, or invoices for it, nothing counts.",
+        "Nothing is reduced without invoices of each kind; of one kind its electricity's do.",
         "A quarter of the recycled mass is taken off for its lower quality.",
         "Only what was sold in place of virgin plastic counts; exported or dumped output not.",
     ),

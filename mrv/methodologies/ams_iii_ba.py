@@ -151,6 +151,7 @@ METHODOLOGY = Methodology(
     rules=(
         "Output counts to no more than the plant was built for, by its licence or design.",
         "Without dated documents of that, or invoices for it, nothing counts.",
+        "Nothing is reduced without invoices of each kind; of one kind its electricity's do.",
         "Only what was sold as raw material in the country counts; exported or dumped output not.",
         "Material that the baseline would have recycled too earns nothing.",
     ),

@@ -123,6 +123,7 @@ METHODOLOGY = Methodology(
         "Uncertainty factors: 0.89 on the baseline, 1.12 on the project.",
         "Water and COD count to no more than the plant was built for, by its licence or design.",
         "Without dated documents of that, or invoices for it, nothing counts.",
+        "Nothing is reduced without invoices of what is delivered, or of its electricity.",
         "A baseline that was aerobic, or discharged to a river, earns nothing or almost nothing.",
     ),
 )

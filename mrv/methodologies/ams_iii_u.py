@@ -302,6 +302,7 @@ METHODOLOGY = Methodology(
     rules=(
         "Passengers count to no more than the line was built for, by its licence or design.",
         "Without dated documents of that, or invoices for it, nothing counts.",
+        "Nothing is reduced without invoices of what is delivered, or of its electricity.",
         "Who would not have travelled, walked or cycled has no baseline emissions.",
         "Shares come from a survey's lower 95 % bound; access trips count as the project's.",
     ),

@@ -188,7 +188,7 @@ METHODOLOGY = Methodology(
     rules=(
         "Fuel counts as burnt in full on both sides; fans count at the grid's own factor.",
         "Fuel counts to no more than the burners' rated power takes, by their data sheets.",
-        "Without dated documents of that, or invoices of the fuel, nothing counts.",
+        "Nothing is reduced without invoices of the fuel.",
     ),
     uses=tuple(f"{fuel}.{what}" for fuel in FUELS for what in ("ncv", "co2")),
 )

@@ -110,5 +110,8 @@ METHODOLOGY = Methodology(
     inputs_of=inputs_of,
     billed=("equipment",),
     reductions=reductions,
-    rules=("A gap in the meter counts nothing on either side.",),
+    rules=(
+        "A gap in the meter counts nothing on either side.",
+        "Nothing is reduced without invoices of the electricity.",
+    ),
 )

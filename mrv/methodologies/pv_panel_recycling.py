@@ -191,6 +191,7 @@ METHODOLOGY = Methodology(
     rules=(
         "Panels count to no more than the line was built for, by its licence or design.",
         "Without dated documents of that, or invoices for it, nothing counts.",
+        "Nothing is reduced without invoices of what is delivered, or of its electricity.",
         "Only what was sold as raw material in the country counts; exported or dumped output not.",
         "Material that the baseline would have recycled too earns nothing.",
     ),

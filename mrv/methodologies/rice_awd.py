@@ -264,5 +264,6 @@ METHODOLOGY = Methodology(
         "15 % of the methane is taken off where IPCC defaults are used.",
         "A field that gives off more than before gets no deduction on its loss.",
         "Nitrous oxide and fuel count whole, without a deduction.",
+        "A tube that was never heard on time counts no more hours than passed while it was heard.",
     ),
 )

@@ -229,9 +229,10 @@ class Besides:
     which factors of registry files are entered as accepted, and how.  `documents` are those of
     what a plant was built for; `bare` names, by the parameter of its design, the meters of each
     service that nothing but they show, so that it counts nothing; None until that is known.
-    `billed` is by how much each role of which invoices alone tell differs from them to the
-    claimant's gain [base units], None until that is known; `unbilled` says that such invoices
-    are missing, so that nothing is reduced.
+    `clocks` are hours that readings of a device tell of, and in how many they came, where these
+    are fewer.  `billed` is by how much each role of which invoices alone tell differs from them
+    to the claimant's gain [base units], None until that is known; `unbilled` says that such
+    invoices are missing, so that nothing is reduced.
     """
 
     meters: tuple[CheckMeter, ...] = ()
@@ -252,8 +253,16 @@ class Besides:
     accepted: Mapping[str, str] = field(default_factory=dict)
     documents: tuple[Document, ...] = ()
     bare: Mapping[str, tuple[str, ...]] | None = None
+    clocks: Mapping[str, Clocked] = field(default_factory=dict)
     billed: Mapping[str, Fraction] | None = None
     unbilled: bool = False
+
+
+class Clocked(NamedTuple):
+    """Hours that a device's readings tell of, and those that passed while they came."""
+
+    told_h: int
+    passed_h: int
 
 
 class Unshown(NamedTuple):

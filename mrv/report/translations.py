@@ -29,7 +29,8 @@ _REASONS = (
     ("reason.certified", re.compile("certified elsewhere: certificate (.+), (.+)")),
     ("reason.unrated", re.compile("not counted: has no rated_power_w .*")),
     ("reason.copied", re.compile("not counted: says what (.+) says, quarter hour by .*")),
-    ("reason.repeated", re.compile("not counted: says what (.+) (?:says|said .+), day by day")),
+    ("reason.repeated", re.compile("not counted: says what (.+) says, day by day")),
+    ("reason.sent_again", re.compile("not counted: says what (.+) said ([0-9]+) days before, .*")),
     ("reason.same", re.compile("not counted: serial: .+ is that of (.+) too, and .*")),
     ("reason.rating", re.compile("not plausible: above its rated power")),
     (
@@ -91,6 +92,10 @@ _REASONS = (
             "not plausible: (.+) (.+) a month, and its regression had (.+) at most: a tenth above"
             " that counts"
         ),
+    ),
+    (
+        "reason.clock",
+        re.compile("not plausible: its readings tell of (.+) h, and came within (.+): that counts"),
     ),
     ("reason.lift", re.compile("not plausible: above what its power lifts to its head")),
     (

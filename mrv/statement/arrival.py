@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 HOUR_US = 3_600_000_000
 LATE_US = 36 * HOUR_US
-_FEW_HOURS, _MANY_HOURS = 2, 6
+FEW_HOURS, _MANY_HOURS = 2, 6
 
 
 class Arrived(NamedTuple):
@@ -53,7 +53,7 @@ class Arrived(NamedTuple):
     @property
     def at_once(self) -> bool:
         """Whether the readings of many hours came within few."""
-        return self.hours <= _FEW_HOURS and self.span >= _MANY_HOURS
+        return self.hours <= FEW_HOURS and self.span >= _MANY_HOURS
 
     def __str__(self) -> str:
         return " ".join(map(str, self))

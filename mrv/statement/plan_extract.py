@@ -22,6 +22,7 @@ from mrv.documents.form import UNSET, write
 from mrv.documents.monitoring import FactorAccepted
 from mrv.documents.plan import (
     CarriedIn,
+    ClockAhead,
     DeviceExtract,
     FixedAsIssued,
     MeterReplaced,
@@ -39,10 +40,12 @@ from mrv.registry.project import (
     DOCUMENTED,
     EVIDENCE,
     FIRST,
+    INVOICED,
     Besides,
     Calibration,
     Certified,
     CheckMeter,
+    Clocked,
     Document,
     FixedBefore,
     Invoice,
@@ -136,6 +139,8 @@ class MonitoringPlan:
         Factors of registry files that are entered as accepted.
     documents : tuple of Document
         Of what the plant was built for.
+    clocks : mapping of str to Clocked
+        Hours that readings of a device tell of, and the fewer ones in which they came.
     """
 
     project: Project
@@ -167,6 +172,7 @@ class MonitoringPlan:
     public_url: str | None = None
     accepted: tuple[FactorAccepted, ...] = ()
     documents: tuple[Document, ...] = ()
+    clocks: Mapping[str, Clocked] = field(default_factory=dict)
 
     def besides(self) -> Besides:
         """Return what the period is held against beside its own readings."""
@@ -185,6 +191,7 @@ class MonitoringPlan:
             certified=self.certified,
             accepted={one.factor: one.told for one in self.accepted},
             documents=self.documents,
+            clocks=self.clocks,
         )
 
     def by_rules(self, accounting: int) -> MonitoringPlan:
@@ -196,6 +203,7 @@ class MonitoringPlan:
             accounting=accounting,
             history=self._known_before(accounting),
             documents=self.documents if accounting >= DOCUMENTED else (),
+            clocks=self.clocks if accounting >= INVOICED else {},
         )
         if accounting >= EVIDENCE:
             return older
@@ -264,6 +272,11 @@ class MonitoringPlan:
             public_url=self.public_url or UNSET,
             accepted_factors=self.accepted or UNSET,
             design_documents=tuple(map(document_out, self.documents)) or UNSET,
+            clocks=tuple(
+                ClockAhead(device=d, told_h=str(one.told_h), passed_h=str(one.passed_h))
+                for d, one in sorted(self.clocks.items())
+            )
+            or UNSET,
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from mrv.registry.project import (
     FIRST,
     VERSIONS,
     Calibration,
+    Clocked,
     Document,
     FixedBefore,
     Project,
@@ -79,6 +80,9 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
         accepted=plan.accepted_factors or (),
         documents=tuple(map(_document_in, plan.design_documents or ())),
         uncounted={one.device: one.reason for one in plan.uncounted or ()},
+        clocks={
+            one.device: Clocked(int(one.told_h), int(one.passed_h)) for one in plan.clocks or ()
+        },
         certified=certified_in(plan.certified or ()),
         ratings={
             d.id: tuple((time_us(r.from_), int(r.rated_power_w)) for r in d.ratings)

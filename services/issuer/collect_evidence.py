@@ -25,9 +25,9 @@ from mrv.errors import PeriodError
 from mrv.factors.records import book_of
 from mrv.methodologies import find
 from mrv.registry.monitoring_plan import Version, in_force
-from mrv.registry.project import ACCOUNTING, FIRST, FixedBefore, Project, Usage
+from mrv.registry.project import ACCOUNTING, FIRST, Clocked, FixedBefore, Project, Usage
 from mrv.statement import evidence, evidence_rows
-from mrv.statement.arrival import LATE_US, Arrivals, Arrived
+from mrv.statement.arrival import FEW_HOURS, HOUR_US, LATE_US, Arrivals, Arrived
 from mrv.statement.evidence_case import Case
 from mrv.statement.fixed_parameters import changed, departed, issued_with
 from mrv.statement.metering_versions import of_claims
@@ -49,7 +49,7 @@ from services.store.statements import period_evidence as periods
 from services.store.statements import statements
 from services.store.statements.period_evidence import Reach
 from services.store.statements.statements import Stored
-from services.store.timeseries.arrivals import by_day
+from services.store.timeseries.arrivals import by_day, not_on_time
 from services.store.timeseries.interval_rows import intervals_of, older_rows
 
 _YEAR_US = 366 * 86_400_000_000
@@ -150,6 +150,7 @@ def plan_of(
         history=_history(conn, now, from_us),
         fixed=departed(_issued_with(conn, project_id, fixed), now),
         arrivals=_arrivals(conn, now, from_us, to_us),
+        clocks=_clocks(conn, now, from_us, to_us),
         signed=signed_of(conn, [fleet.devices[fleet.by_id[name]] for name in ids], period, zone),
         issue_signatures=issue_signatures(conn),
         public_url=public_url(conn),
@@ -196,6 +197,23 @@ def _arrivals(conn: Connection, project: Project, from_us: int, to_us: int) -> A
             day = every[one.day][0].isoformat()
             found.setdefault(one.device, {})[day] = Arrived(*one[2:])
     return found
+
+
+def _clocks(conn: Connection, project: Project, from_us: int, to_us: int) -> dict[str, Clocked]:
+    """Devices whose hours are by their own clock, and came in fewer hours than they tell of."""
+    roles = find(project.methodology, project.version).roles
+    ids = sorted({d.device for d in project.devices if roles[d.role].unit == "s"})
+    if not ids:
+        return {}
+    with conn.cursor() as cursor:
+        found = not_on_time(cursor, ids, from_us, to_us, LATE_US)
+    spare = LATE_US // HOUR_US
+    # what came at once is no clock's doing, and is counted as such (`mrv.statement.arrival`)
+    return {
+        name: Clocked(told, passed + spare)
+        for name, (told, passed) in found.items()
+        if told > passed + spare and passed > FEW_HOURS
+    }
 
 
 def correcting(conn: Connection, plan: MonitoringPlan, supersedes: str | None) -> MonitoringPlan:

@@ -88,6 +88,11 @@ def told(
         for one, other in meters.same_meters(registry)
         if other.id in mains
     }
+    alike = [
+        meters.alike_meter(one, other)
+        for one, other in meters.alike_meters(registry)
+        if {one.id, other.id} & set(mains)
+    ]
     accepted = acceptances.acceptances(conn, registry)
     operators = acceptances.operators(conn)
     since = {name: held[0][1] for name, held in recorded.items() if held}
@@ -95,7 +100,7 @@ def told(
     days = repeated_elsewhere(conn, registry, project, (from_us, to_us), since, same)
     own = _own(project, invoices, operators)
     found = [
-        (METERS, [*_unnamed(devices), *(f"{d}: {text}" for d, text in twice.items())]),
+        (METERS, [*_unnamed(devices), *(f"{d}: {text}" for d, text in twice.items()), *alike]),
         (CERTIFICATES, [*_certificates(devices)]),
         (REPLACEMENTS, [*_replacements(devices)]),
         (RATINGS, [t for d in devices for t in _back_dated(d.id, recorded[d.id], to_us)]),

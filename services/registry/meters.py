@@ -6,41 +6,92 @@ What was registered before these rules stays, and is named as what is to be mend
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 
 from ingest import classes
 from mrv.errors import MethodologyError
 from mrv.methodologies import find
+from mrv.signatures.organisations import normalised, stem
 from services.registry.entries import Device, Project, Registry
 from services.registry.finding import Finding
 
 _SHOWN = 5
+# from which length on a serial is no coincidence
+_LONG = 8
+_ZEROS = re.compile("(?<![0-9])0+(?=[0-9])")
+_ZERO_SHAPES = re.compile("(?<![0-9lo])o+(?=[0-9l])")
 
 
 def same_meters(registry: Registry) -> Iterator[tuple[Device, Device]]:
     """
     Pairs of ids that are one physical meter at a time; the first in the order of ids leads.
 
-    Maker and serial say which meter it is; a maker that is not given may be any.
+    Maker and serial say which meter it is, in whatever case, width and with whatever blanks they
+    are written; a maker that is not given may be any.
     """
-    by_serial: defaultdict[str, list[Device]] = defaultdict(list)
+    yield from _pairs(
+        registry, _serial, lambda one, other: _together(one, other) and _made(one, other)
+    )
+
+
+def alike_meters(registry: Registry) -> Iterator[tuple[Device, Device]]:
+    """
+    Pairs of ids whose serials are read alike, and that may be one physical meter.
+
+    By one maker, serials that differ in punctuation, leading zeros, or letters and digits of one
+    shape; of two makers, one serial that is too long for chance.
+    """
+    same = {(one.id, other.id) for one, other in same_meters(registry)}
+
+    def may_be(one: Device, other: Device) -> bool:
+        written = {_serial(one), _serial(other)}
+        long = len(written) == 1 and len(written.pop()) >= _LONG
+        return _together(one, other) and (_made(one, other) or long)
+
+    for one, other in _pairs(registry, _read, may_be):
+        if (one.id, other.id) not in same:
+            yield one, other
+
+
+def _pairs(
+    registry: Registry, key: Callable[[Device], str], one_meter: Callable[[Device, Device], bool]
+) -> Iterator[tuple[Device, Device]]:
+    """Pairs of devices with one key, in the order of ids; each device is the later one once."""
+    by_key: defaultdict[str, list[Device]] = defaultdict(list)
     for device in sorted(registry.devices.values(), key=lambda d: d.id):
         if device.serial is not None:
-            held = by_serial[device.serial]
-            other = next((d for d in held if _same(d, device)), None)
+            held = by_key[key(device)]
+            other = next((d for d in held if one_meter(d, device)), None)
             if other is not None:
                 yield other, device
             held.append(device)
 
 
-def _same(one: Device, other: Device) -> bool:
+def _serial(device: Device) -> str:
+    text = unicodedata.normalize("NFKC", device.serial or "").casefold()
+    return "".join(text.split())
+
+
+def _read(device: Device) -> str:
+    """Return a serial as an eye reads it: O is 0 and I is 1, and leading zeros say nothing."""
+    shape = normalised(_ZEROS.sub("", _serial(device)))
+    return _ZERO_SHAPES.sub("", shape).lstrip("o") or _serial(device)
+
+
+def _together(one: Device, other: Device) -> bool:
     if not _quantities(one) & _quantities(other):
         return False
     ends = [d.removed or datetime.max.replace(tzinfo=UTC) for d in (one, other)]
-    together = one.installed < ends[1] and other.installed < ends[0]
-    return together and (None in (one.maker, other.maker) or one.maker == other.maker)
+    return one.installed < ends[1] and other.installed < ends[0]
+
+
+def _made(one: Device, other: Device) -> bool:
+    """Whether two meters may be of one maker."""
+    return not (one.maker and other.maker) or stem(one.maker) == stem(other.maker)
 
 
 def _quantities(device: Device) -> set[str]:
@@ -54,6 +105,14 @@ def duplicate_meter(one: Device, other: Device) -> str:
         f"serial: {other.serial} is that of {one.id} too, and one meter has one id; correct maker"
         " and serial of one of them, or give one of them its `removed`. Until then"
         f" {other.id} earns nothing"
+    )
+
+
+def alike_meter(one: Device, other: Device) -> str:
+    """Say which serials are read alike."""
+    return (
+        f"serial {other.serial} of {other.id} reads like {one.serial} of {one.id}; compare both"
+        " with their plates and correct what is wrong"
     )
 
 

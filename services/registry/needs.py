@@ -145,36 +145,36 @@ def _not_designed(
             lacking.append(f"{name} ({methodology.parameters[name].meaning}) is not given")
         elif isinstance(paper, str) or paper is None or not set(DOCUMENT) <= paper.keys():
             lacking.append(f"{name} has no document with {', '.join(DOCUMENT)}")
-    alone = [bound.device for bound in project.devices if bound.role in methodology.billed]
-    if alone:
-        yield Finding(
-            project.kind,
-            project.id,
-            f"devices: what {', '.join(alone)} tells nothing else shows; nothing is reduced until"
-            " the supplier's invoices, of weather the figures of the weather service, are there"
-            " over 95 % of a period's time with the SHA-256 of their files (`tonne invoice"
-            " import`)",
-            warning=True,
+    if not lacking:
+        return
+    if methodology.papers:
+        until = (
+            "nothing is reduced until they are given in `parameters`, and in `documents` the report"
+            " of the regression: of before the period, with its giver and the SHA-256 of its file"
         )
-    if lacking and methodology.papers:
-        yield Finding(
-            project.kind,
-            project.id,
-            f"parameters: {'; '.join(lacking)}; nothing is reduced until they are given in"
-            " `parameters`, and in `documents` the report of the regression: of before the period,"
-            " with its giver and the SHA-256 of its file",
-            warning=True,
+    else:
+        until = (
+            "until what the plant was built for is given in `parameters`, and in `documents` where"
+            " it stands (a licence or design report of before the period, its giver and the SHA-256"
+            " of its file), what only the plant's own meters show counts nothing, unless invoices"
+            " with their files show it"
         )
-    elif lacking:
-        yield Finding(
-            project.kind,
-            project.id,
-            f"parameters: {'; '.join(lacking)}; until what the plant was built for is given in"
-            " `parameters`, and in `documents` where it stands (a licence or design report of"
-            " before the period, its giver and the SHA-256 of its file), what only the plant's own"
-            " meters show counts nothing, unless invoices with their files show it",
-            warning=True,
-        )
+    text = f"parameters: {'; '.join(lacking)}; {until}{_invoices(project, methodology)}"
+    yield Finding(project.kind, project.id, text, warning=True)
+
+
+def _invoices(project: Project, methodology: Methodology) -> str:
+    """Say which invoices a period will ask for; empty where it asks for none."""
+    alone = [one.device for one in project.devices if one.role in methodology.invoiced]
+    power = [one.device for one in project.devices if one.role in methodology.powering]
+    either = f", or of the electricity that {', '.join(power)} tells," if power else ""
+    if not alone:
+        return ""
+    return (
+        f"; a period reduces nothing either until invoices of what {', '.join(alone)} tells{either}"
+        " with the SHA-256 of their files cover 95 % of its time (`tonne invoice import`; of"
+        " weather the figures of the weather service)"
+    )
 
 
 def _finding(project: Project, text: str) -> Finding:

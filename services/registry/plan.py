@@ -85,12 +85,7 @@ def plan(
     ):
         key = (device.kind, device.id)
         findings.add(key, f"{findings.place(key)}{text}", warning=False)
-    for one, other in meters.same_meters(merged):
-        key = (other.kind, other.id)
-        kept = all(stored.entries.get((d.kind, d.id)) == d for d in (one, other))
-        findings.add(
-            key, f"{findings.place(key)}{meters.duplicate_meter(one, other)}", warning=kept
-        )
+    _same_meters(findings, stored, merged)
     for key, text in closed_rules.problems(stored, merged, closed or {}, sealed or {}):
         findings.add(key, f"{findings.place(key)}{text}", warning=False)
     for key, text in (
@@ -111,6 +106,18 @@ def plan(
         merged.entries[key] for key, what in outcomes.items() if what in ("created", "updated")
     )
     return Plan(results, merged, changes)
+
+
+def _same_meters(findings: _Findings, stored: Registry, merged: Registry) -> None:
+    """Refuse a second id of a meter, unless it is stored; warn of serials that are read alike."""
+    for one, other in meters.same_meters(merged):
+        key = (other.kind, other.id)
+        kept = all(stored.entries.get((d.kind, d.id)) == d for d in (one, other))
+        text = f"{findings.place(key)}{meters.duplicate_meter(one, other)}"
+        findings.add(key, text, warning=kept)
+    for one, other in meters.alike_meters(merged):
+        key = (other.kind, other.id)
+        findings.add(key, f"{findings.place(key)}{meters.alike_meter(one, other)}", warning=True)
 
 
 def _whole(

@@ -204,9 +204,10 @@ def _project_lines(held: DeviceClass, method: Methodology, role: str) -> Iterato
         yield "        by: Department of Environment  # who gave it; not the operator"
         yield "        issued: 2025-03-01"
         yield f"        sha256: {'a1' * 32}  # of its file"
-    if method.billed:
-        names = ", ".join(method.billed)
-        yield f"    # nothing is reduced without invoices of {names}: tonne invoice import"
+    if method.invoiced:
+        names = ", ".join([r for r in method.roles if r in method.invoiced])
+        either = f", or of {', '.join(method.powering)}" if method.powering else ""
+        yield f"    # nothing is reduced without invoices of {names}{either}: tonne invoice import"
     yield '    action: "1"  # of the programme'
 
 

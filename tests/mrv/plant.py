@@ -8,7 +8,7 @@ import numpy as np
 from ingest.classes import QUANTITY_INDEX
 from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
 from mrv.calendar import period_us
-from mrv.registry.project import Calibration, Document, Project, ProjectDevice
+from mrv.registry.project import Calibration, Document, Invoice, Project, ProjectDevice
 
 ZONE = "Asia/Ho_Chi_Minh"
 FROM, TO = period_us(date(2026, 1, 1), date(2036, 1, 1), ZONE)
@@ -60,6 +60,21 @@ def papers(*names, **other):
     """Return documents of before the period, one a value of a plant's design."""
     given = {"by": "Department of Environment", "issued": date(2025, 3, 1), "sha256": "b2" * 32}
     return tuple(Document(name, "licence 12/2025", **{**given, **other}) for name in names)
+
+
+def bills(given, *devices):
+    """Return the supplier's invoices of what rows say, lost ones as the others in the mean."""
+    found = []
+    for (device, quantity), values in given.items():
+        known = [value for value in values if value is not None]
+        if device in devices and known:
+            whole = sum(known) * len(values) // len(known)
+            end = FROM + len(values) * INTERVAL_US
+            found.append(
+                Invoice(f"i-{device}", "its supplier", "1", date(2026, 2, 6), (device,), quantity,
+                        FROM, end, whole, Decimal(5), "c3" * 32)
+            )  # fmt: skip
+    return tuple(found)
 
 
 def us(*moment):

@@ -41,7 +41,12 @@ def ended(project, fleet, rows, built, weeks=WEEKS, **besides):
     one = replace(project, parameters={**project.parameters, **built})
     papers = {d.id: plant.CERTIFICATES["inv-1"] for d in fleet.devices}
     end = plant.FROM + weeks * WEEK * INTERVAL_US
-    held = Besides(**{"accounting": ACCOUNTING, "documents": plant.papers(*built), **besides})
+    held = Besides(
+        **{
+            "accounting": ACCOUNTING, "documents": plant.papers(*built),
+            "invoices": plant.bills(rows, "power"), **besides,
+        }
+    )  # fmt: skip
     given = plant.laid_out(fleet, rows)
     return close(one, fleet, papers, given, plant.FROM, end, BOOK, besides=held)
 
@@ -216,8 +221,12 @@ def pumped(flow, head=30.0, accounting=ACCOUNTING):
         devices=(ProjectDevice("pump", "volume"), ProjectDevice("power", "power")),
     )  # fmt: skip
     papers = plant.papers(*built)
-    plan = MonitoringPlan(project, PUMP, accounting=accounting, documents=papers)
     end = plant.FROM + 3 * plant.DAY * step
+    paid = plant.bills({("power", "energy_import"): [int(one) for one in rose]}, "power")
+    plan = MonitoringPlan(
+        project, PUMP, accounting=accounting, documents=papers,
+        invoices=tuple(replace(one, from_us=plant.FROM, to_us=end) for one in paid),
+    )  # fmt: skip
     rows = remeter(fleet, frames, monitored(project, fleet), plant.FROM, end)
     return Case(plan, frames, rows, plant.FROM, end, BOOK).result
 

@@ -64,7 +64,8 @@ def closed(fleet, methodology, version, roles, parameters, rows, besides, book=B
     """Close a week of a project of which each device has a role."""
     built = built.get(methodology, {})
     parameters = {**built, **parameters}
-    besides = replace(besides, documents=plant.papers(*built))
+    bills = plant.bills(rows, "power")
+    besides = replace(besides, documents=plant.papers(*built), invoices=bills)
     bound = tuple(ProjectDevice(device, role) for device, role in roles.items())
     one = Project(
         "p", "P", methodology, version, plant.ZONE, plant.FROM, plant.TO,

@@ -8,7 +8,8 @@ from fractions import Fraction
 import pytest
 
 from ingest.model import INTERVAL_US
-from mrv.accounting.service_evidence import CLAUSE, OUTSIDE
+from mrv.accounting.invoice_evidence import CLAUSE as BILLED
+from mrv.accounting.service_evidence import CLAUSE
 from mrv.registry.project import DESIGNED, Invoice, Sample
 from tests.mrv import plant
 from tests.mrv.test_design_capacity import BUILT, WEEK, WEEKS, composted, tonnes, treated
@@ -105,13 +106,22 @@ def test_invoices_with_their_files_show_what_was_delivered():
         assert said(bad)
 
 
-def test_meters_that_nobody_outside_shows_say_how_much_more_would_fit():
-    """All meters of a plant at four fifths of its load may claim a quarter too much together."""
-    assert "25 % more" in said(weighed(), OUTSIDE)
+def test_what_a_plant_delivers_is_reduced_once_its_electricity_is_invoiced():
+    """All meters of a plant at four fifths of its load would claim a quarter too much together."""
+    unpaid = weighed(invoices=())
+    assert (tonnes(unpaid), "weigh tells, nor its electricity, power" in said(unpaid, BILLED)) == (
+        0, True,
+    )  # fmt: skip
     paid = (invoice("power", "energy_import", 5_000 * COUNT),)
-    assert not said(weighed(invoices=paid), OUTSIDE)
+    assert weighed(invoices=paid).net == weighed(accounting=DESIGNED).net
     false = weighed(1.25, 1.25, invoices=paid)
-    assert said(false, OUTSIDE)
+    assert (tonnes(false), bool(said(false, BILLED))) == (0, True)
+    # a twentieth of the electricity is no gain either
+    assert tonnes(weighed(1.04, 1.04, invoices=paid)) <= 1.05 * tonnes(weighed())
+    # a meter that is lost for a while is shown by its invoice all the same
+    some = [None if n % 10 == 3 else 5_000 for n in range(COUNT)]
+    lost = composted([500_000] * COUNT, some, LINE, invoices=paid)
+    assert 0.97 * tonnes(weighed()) < tonnes(lost) <= tonnes(weighed())
 
 
 @pytest.mark.parametrize(("scale", "most"), [(1.05, 1.06), (1.24, 1.26), (1.5, 1.001)])

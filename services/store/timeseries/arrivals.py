@@ -7,7 +7,7 @@ A row an hour of a device is much for ten years: days that are over are kept in 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import NamedTuple
 
 import numpy as np
@@ -129,6 +129,46 @@ def by_day(
         },
     )
     return [Summed(str(d), int(day) - 1, *map(int, more)) for d, day, *more in cursor.fetchall()]
+
+
+def not_on_time(
+    cursor: Cursor, ids: Sequence[str], from_us: int, to_us: int, late_us: int
+) -> dict[str, tuple[int, int]]:
+    """
+    Return hours that readings tell of and came in, of devices that were never on time before.
+
+    Parameters
+    ----------
+    from_us, to_us : int
+        Readings of these times, half-open. [us UTC]
+    late_us : int
+        How long after its hour a reading arrives that is late. [us]
+
+    Returns
+    -------
+    dict of str to (int, int)
+        By device whose first reading of the span was late, as all before it were: whole hours
+        from the first to the last, and from the arrival of the one to that of the other.
+    """
+    cursor.execute(
+        "WITH c AS (SELECT device_id, made, min(arrived) AS arrived"
+        " FROM tonne_arrivals(%(ids)s, %(from)s, %(to)s) GROUP BY device_id, made),"
+        " e AS (SELECT device_id, min(made) AS made, max(made) AS last,"
+        " (array_agg(arrived ORDER BY made))[1] AS arrived,"
+        " (array_agg(arrived ORDER BY made DESC))[1] AS ended FROM c GROUP BY device_id)"
+        " SELECT device_id, (extract(epoch FROM last - made) / 3600)::bigint + 1,"
+        " (extract(epoch FROM ended - arrived) / 3600)::bigint + 1 FROM e"
+        " WHERE arrived - made > %(late)s AND NOT EXISTS (SELECT FROM"
+        " tonne_arrivals(ARRAY[e.device_id], '2000-01-01', %(from)s) AS b"
+        " WHERE b.arrived - b.made <= %(late)s) ORDER BY device_id",
+        {
+            "ids": list(ids),
+            "from": stamp(from_us),
+            "to": stamp(to_us),
+            "late": timedelta(microseconds=late_us),
+        },
+    )
+    return {str(d): (int(told), max(0, int(passed))) for d, told, passed in cursor.fetchall()}
 
 
 def by_hour(cursor: Cursor, ids: Sequence[str], from_us: int, to_us: int) -> dict[str, int]:

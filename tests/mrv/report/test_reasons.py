@@ -58,6 +58,8 @@ def all_reasons():
     yield "certified elsewhere: certificate IREC-1, I-REC"
     yield "not counted: has no rated_power_w to hold its register against; add it"
     yield "not counted: says what inv-1 says, quarter hour by quarter hour"
+    yield "not counted: says what inv-1 (pv) says, day by day"
+    yield "not counted: says what inv-1 said 365 days before, day by day"
     yield (
         "not counted: serial: A1 is that of inv-1 too, and one meter has one id; correct maker and"
         " serial of one of them, or give one of them its `removed`. Until then inv-2 earns nothing"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from mrv.accounting.invoice_evidence import CLAUSE as BILLED
 from mrv.accounting.service_evidence import CLAUSE
 from mrv.packs.reader import read_pack
 from mrv.report.dated_values import dated_rows
@@ -43,6 +44,26 @@ projects:
 BUILT = ", design_mass_t_per_d: 3, design_kwh_per_t: 300"
 PAPER = "{document: licence 12/2025, by: %s, issued: %s, sha256: " + "b2" * 32 + "}"
 OFFICE = "Department of Environment"
+
+
+BILL = """
+invoices:
+  - {id: bill-%s, project: pet, issuer: %s, number: 26-3, issued: 2026-03-03, devices: [%s],
+     quantity: %s, unit: %s, from: 2026-03-02, to: 2026-03-03, amount: %s, tolerance_percent: 2,
+     sha256: %s}
+"""
+SOLD = "line", "mass", "t", 2.4
+PAID = "power", "energy_import", "kWh", 720
+
+
+def billed(url, folder, device, quantity, unit, amount, issuer="EVN Hai Phong"):
+    """Import an invoice as a person would."""
+    file = folder / f"{device}.yaml"
+    told = BILL % (device, issuer, device, quantity, unit, amount, "c3" * 32)
+    file.write_text(told, "utf-8")
+    words = ["invoice", "import", str(file)]
+    done = CliRunner().invoke(main, words, env={"TONNE_DATABASE_URL": url})
+    assert done.exit_code == 0, done.output
 
 
 def _recycling(url, folder):
@@ -103,11 +124,15 @@ def test_a_plant_earns_once_its_design_is_documented(url, tmp_path):
 
     refused, said = imported(url, tmp_path, given())
     assert (refused, "until what the plant was built for" in said) == (False, False)
+    tonnes, unmet = closed(url)
+    assert (tonnes, CLAUSE in unmet) == (0, False)
+    assert "what line tells, nor its electricity, power" in unmet[BILLED]
+    billed(url, tmp_path, *PAID)
     who = logged.signers(url, tmp_path)
     name = logged.issue(url, who, project="pet")
     tonnes, unmet = closed(url)
     assert tonnes > 1
-    assert CLAUSE not in unmet
+    assert not {CLAUSE, BILLED} & unmet.keys()
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         export(conn, name, tmp_path / "pack")
         claims = documents.documents(conn, name).claims
@@ -141,22 +166,10 @@ def test_a_preview_tells_before_the_close_what_is_missing(url):
     assert "reaches to now at most" in far.output
 
 
-BILL = """
-invoices:
-  - {id: sold-1, project: pet, issuer: A buyer of PET, number: 26-3, issued: 2026-03-03,
-     devices: [line], quantity: mass, unit: t, from: 2026-03-02, to: 2026-03-03, amount: 2.4,
-     tolerance_percent: 2, sha256: %s}
-"""
-
-
 def test_invoices_of_what_was_sold_take_the_place_of_a_design(url, tmp_path):
     """A plant whose papers are lost, and whose output is billed, would earn nothing."""
     assert closed(url)[0] < 0
-    file = tmp_path / "sold.yaml"
-    file.write_text(BILL % ("c3" * 32), "utf-8")
-    words = ["invoice", "import", str(file)]
-    done = CliRunner().invoke(main, words, env={"TONNE_DATABASE_URL": url})
-    assert done.exit_code == 0, done.output
+    billed(url, tmp_path, *SOLD, issuer="A buyer of PET")
     tonnes, unmet = closed(url)
     assert tonnes > 1
     assert CLAUSE not in unmet

@@ -2,7 +2,9 @@
 
 import numpy as np
 
+from mrv.accounting.plausibility import ALIKE
 from services.issuer.close import preview_period
+from services.issuer.same_series import INSIDE
 from services.store.postgres.pool import connect
 from tests.services.issuer import plant
 
@@ -107,3 +109,20 @@ def test_copies_and_histories_sent_twice_are_seen(database_url, tmp_path):
     assert made[0] > 9 * DAYS - 1
     assert waiting == (0,)
     assert _previewed(url, "second") == (counted, told, why)
+
+
+def test_copies_inside_a_large_project_are_seen(database_url, tmp_path, monkeypatch):
+    """Above 200 meters a copy that is scaled, or has gaps, would count without a word."""
+    plant.register(database_url, tmp_path)
+    plant.fill_pv(database_url, minutes=15, silent=False)
+    clauses = {}
+    for most in (200, 1):
+        monkeypatch.setattr("mrv.accounting.twin_series.MANY", most)
+        monkeypatch.setattr("services.issuer.same_series.MANY", most)
+        with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+            edges = plant.us(FIRST), plant.us("2026-03-04")
+            claims = preview_period(conn, "pv", *edges).document["credentialSubject"]
+        told = [a for a in claims["applicability"] if "moves as" in a["detail"]]
+        assert [a["detail"] for a in told] == ["inv-2 moves as inv-1 does"]
+        clauses[most] = told[0]["clause"]
+    assert clauses == {200: ALIKE, 1: INSIDE}

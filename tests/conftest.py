@@ -7,12 +7,14 @@ line runs in one process, as a debugger wants it.  `-n` says otherwise in both c
 
 import gc
 import os
+import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests import workers
+from tests import memory, workers
 from tests.soak import SOAK, often
 
 pytest_plugins = [
@@ -102,8 +104,19 @@ def pytest_collection_modifyitems(items):
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config):
-    """Fork the processes from one that has read the tests; coverage would miss what that reads."""
+    """
+    Give a run of several processes its folder in memory, and fork them from one that has read all.
+
+    Coverage would miss what that one reads.
+    """
     option = config.option
+    if option.tx and option.basetemp is None:
+        stack = ExitStack()
+        config.add_cleanup(stack.close)
+        usual = Path(tempfile.gettempdir())
+        os.environ["PYTEST_DEBUG_TEMPROOT"] = str(
+            stack.enter_context(memory.folder(usual, gigabytes=5))
+        )
     if option.tx and not SOAK and not getattr(option, "cov_source", None):
         folder = config._tmp_path_factory.mktemp("forks")
         option.tx = workers.forked(option.tx, config.invocation_params.args, folder)

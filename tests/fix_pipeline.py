@@ -1,6 +1,8 @@
 """Servers of their own for `tonne run`, which a test may start, stop and kill."""
 
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -14,10 +16,11 @@ def on_servers(cluster, otherwise, kind=Pipeline, *, disk=False):
     """
     Yield running servers over a copy of a stopped one's databases, in memory if it has room.
 
-    With `disk` they are in the other folder: whoever watches how fast it fills, as an alert
-    does, must not see what the servers of all tests write.
+    With `disk` they are where the system has its temporary files: whoever watches how fast that
+    fills, as an alert does, must not see what the servers of all tests write.
     """
-    with nullcontext(otherwise) if disk else memory.folder(otherwise) as home:
+    with TemporaryDirectory() if disk else memory.folder(otherwise) as folder:
+        home = Path(folder)
         copy_cluster(cluster, home)
         found = kind(home)
         try:

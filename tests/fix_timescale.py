@@ -121,6 +121,12 @@ def database_url(timescale, migrated_template):
     yield from _fresh(timescale, migrated_template)
 
 
+@pytest.fixture(scope="module")
+def shared_database_url(timescale, migrated_template):
+    """URL of a database for tests of one file that change nothing which another looks at."""
+    yield from _fresh(timescale, migrated_template)
+
+
 @pytest.fixture
 def empty_database_url(timescale):
     """URL of a fresh database with nothing in it."""

@@ -19,14 +19,13 @@ from pathlib import Path
 
 MEMORY = Path("/dev/shm")  # noqa: S108 (a folder of an unguessable name in it)
 _NAME = "tonne-tests-{pid}-"
-_LEAST_FREE = 1 << 30  # bytes, in the file system
-_LEAST_AVAILABLE = 3 << 30  # bytes, on the machine
+_BESIDE = 2 << 30  # bytes that are to be left on the machine
 
 
 @contextmanager
-def folder(otherwise: Path) -> Iterator[Path]:
+def folder(otherwise: Path, gigabytes: int = 1) -> Iterator[Path]:
     """Give a folder in memory until the end of the block; the other one where there is no room."""
-    if not _room():
+    if not _room(gigabytes << 30):
         yield otherwise
         return
     _forget_the_dead()
@@ -38,14 +37,15 @@ def folder(otherwise: Path) -> Iterator[Path]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def _room() -> bool:
+def _room(needed: int) -> bool:
     try:
         free = shutil.disk_usage(MEMORY).free
         told = Path("/proc/meminfo").read_text(encoding="ascii")
     except OSError:
         return False
     available = re.search(r"MemAvailable: +(\d+) kB", told)
-    return free >= _LEAST_FREE and int(available[1] if available else 0) << 10 >= _LEAST_AVAILABLE
+    left = int(available[1] if available else 0) << 10
+    return free >= needed and left >= needed + _BESIDE
 
 
 @cache

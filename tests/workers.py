@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import importlib
 import os
 import signal
 import socket
@@ -27,6 +28,9 @@ import pytest
 
 from tests.command_server import KEEP, Server, address, become, leave, listen
 from tests.commands import ROOT, forwarding
+
+# what several of the processes would read in the middle of a test, seconds each
+_READ_LATER = ("scipy.stats", "pvlib")
 
 
 def forked(specs: Sequence[str], words: Sequence[str], folder: Path) -> list[str]:
@@ -60,6 +64,9 @@ def _read_tests(words: Sequence[str]) -> None:
     """
     with suppress(SystemExit):
         pytest.main([*words, "--collect-only", "-qq", "-n", "0", "--capture=no"])
+    for name in _READ_LATER:
+        with suppress(ImportError):
+            importlib.import_module(name)
     gc.collect()
     gc.freeze()  # a fork that looks for cycles would copy all of it
 

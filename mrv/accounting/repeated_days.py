@@ -29,15 +29,17 @@ _STEPS = 300
 
 class Repeated(NamedTuple):
     """
-    Two meters, whose days agree and by which ratio; `time` numbers that of the other one.
+    Two meters, how many of the days that are known agree, and by which ratio.
 
-    `equal` where each of the days that agree is the same to the base unit.
+    `time` numbers that of the other one.  `equal` where each of the days that agree is the same
+    to the base unit.
     """
 
     one: int
     other: int
     time: int
     days: int
+    known: int
     ratio: float
     equal: bool
 
@@ -86,7 +88,7 @@ def _needed(own: Int64, least: int) -> Int64:
     return needed
 
 
-def _repeats(one: Int64, other: Int64, nearly: float) -> tuple[int, float, bool] | None:
+def _repeats(one: Int64, other: Int64, nearly: float) -> tuple[int, int, float, bool] | None:
     """How many days agree, by which ratio, and whether they are equal; None where they do not."""
     need = int(_needed(one[None], LEAST)[0])
     both = np.flatnonzero((one > 0) & (other > 0))
@@ -103,4 +105,5 @@ def _repeats(one: Int64, other: Int64, nearly: float) -> tuple[int, float, bool]
     if good < poor * _VARIED or poor < _STEPS * np.gcd.reduce(one[agree]):
         return None
     ratio = float(np.median(other[agree] / one[agree]))
-    return len(agree), ratio, bool((one[agree] == other[agree]).all())
+    known = int(np.count_nonzero(one > 0))
+    return len(agree), known, ratio, bool((one[agree] == other[agree]).all())

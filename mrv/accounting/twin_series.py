@@ -32,6 +32,8 @@ NEARLY = 5e-3
 # by the fourth version of the rules and older ones
 NEARLY_BEFORE = 1e-4
 _CONSTANT = 1e-12
+# what is off by more than this part says nothing of the scale of a copy
+_ROUGHLY = 0.02
 # quarter hours that the clock of a copy may be set wrong by; how much of a copy has to be there
 FAR_LAGS = 8
 _COVERED = 0.5
@@ -99,6 +101,8 @@ def copied(one: Int32, other: Int32) -> Copied | None:
         Quantity of each interval of the period, of two meters of one quantity. [base units]
     """
     least = max(LEAST, _COVERED * min(np.count_nonzero(one), np.count_nonzero(other)))
+    if len(one) < least:
+        return None
     table = np.array([one, other], dtype=np.float64)
     for lag in sorted(range(-FAR_LAGS, FAR_LAGS + 1), key=abs):
         before, after = _shifted(table, lag)
@@ -110,12 +114,15 @@ def copied(one: Int32, other: Int32) -> Copied | None:
             continue
         if np.count_nonzero(first == second) >= _SAME_SHARE * len(first):
             return Copied(lag, equal=True)
-        scale = second @ first / (first @ first)
+        rough = np.abs(second - np.median(second / first) * first) <= _ROUGHLY * second
+        if np.count_nonzero(rough) < _SAME_SHARE * len(first):
+            continue
+        scale = second[rough] @ first[rough] / (first[rough] @ first[rough])
         near = np.abs(second - scale * first) <= np.maximum(NEARLY * second, 1)
-        if np.count_nonzero(near) >= _SAME_SHARE * len(first):
-            correlated = _correlated(first[None], second[None])
-            if correlated.all():
-                return Copied(lag, equal=False)
+        share = np.count_nonzero(near) / len(first)
+        # where they agree; half a percent says nothing of what hardly varies
+        if share >= _SAME_SHARE and _correlated(first[None, near], second[None, near]).all():
+            return Copied(lag, equal=False)
     return None
 
 

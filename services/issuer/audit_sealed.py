@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
+
+from psycopg import Connection
 
 from mrv import factors
 from mrv.calendar import instant_us
 from mrv.factors.centres import centres
 from mrv.log.entries import DATA
 from mrv.signatures import canonical
+from mrv.signatures.day_digests import DayLeaf
 from services.issuer import table_digests as records
 from services.issuer.audit_statements import standing
 from services.issuer.audit_walk import Walk
-from services.issuer.changes import compare, sealed_leaves
+from services.issuer.changes import Changes, compare, sealed_leaves
 from services.issuer.close import snapshot
 from services.issuer.seal import arrival_of, noted_days, underived
-from services.issuer.sealed_day_contents import Job, ended, overdue, parts_of
+from services.issuer.sealed_day_contents import Job, ended, overdue, parts_of, together
 from services.settle import Plan
 from services.store.postgres.row_hashes import STATES, hashes, tables
 from services.store.registry import load as registry
@@ -77,25 +80,46 @@ def sealed_days(walk: Walk) -> str:
     walk.breaks += _seal_rows(walk)
     walk.ended = list(ended(conn, plan.fleet, walk.now_us))
     jobs = {(job.project, job.day): job for job in walk.ended}
+    for run in together(_sealed(conn, latest, jobs), lambda one: one.job):
+        with snapshot(conn), conn.cursor() as cursor:
+            held = parts_of(cursor, plan.fleet, [one.job for one in run])
+        for one, parts in zip(run, held, strict=True):
+            _compared(walk, plan, one, compare(one.leaves, parts, late))
+    return f"{len(latest)} days"
+
+
+class _Sealed(NamedTuple):
+    """A sealed day, what its entry says, and the leaves under it."""
+
+    job: Job
+    body: dict[str, Any]
+    leaves: dict[str, tuple[DayLeaf, ...]]
+
+
+def _sealed(
+    conn: Connection, latest: Mapping[tuple[str, date], seals.Seal], jobs: Mapping[Any, Job]
+) -> Iterator[_Sealed]:
+    """Days by project and date, each with the devices that it is about or was sealed with."""
     for key, seal_ in sorted(latest.items()):
         entry, detail = log.at(conn, seal_.entry)
         body = canonical.parse_object(entry.body)
         leaves = sealed_leaves(body, detail)
         job = jobs.get(key) or _job_of(body, {leaf.device for leaf in leaves["readings"]})
-        job = job._replace(
-            devices=tuple({*job.devices, *(d.device for part in leaves.values() for d in part)})
-        )
-        with snapshot(conn), conn.cursor() as cursor:
-            found = compare(leaves, parts_of(cursor, plan.fleet, job), late)
-        walk.breaks += [f"{job}: {one}" for one in found.by_hand]
-        walk.breaks += [f"{job}: {one}" for one in underived(conn, plan, job, found)]
-        if not found and "arrival" in body:
-            walk.breaks += _arrival(walk, job, body["arrival"])
-        if found.late:
-            walk.notes.append(f"{job}: late readings that `tonne log seal` enters")
-        elif found.derived:
-            walk.notes.append(f"{job}: derived rows were made again; `tonne log seal --recheck`")
-    return f"{len(latest)} days"
+        devices = {*job.devices, *(d.device for part in leaves.values() for d in part)}
+        yield _Sealed(job._replace(devices=tuple(sorted(devices))), body, leaves)
+
+
+def _compared(walk: Walk, plan: Plan, one: _Sealed, found: Changes) -> None:
+    """Tell how what a day holds differs from its seal."""
+    job, body = one.job, one.body
+    walk.breaks += [f"{job}: {what}" for what in found.by_hand]
+    walk.breaks += [f"{job}: {what}" for what in underived(walk.conn, plan, job, found)]
+    if not found and "arrival" in body:
+        walk.breaks += _arrival(walk, job, body["arrival"])
+    if found.late:
+        walk.notes.append(f"{job}: late readings that `tonne log seal` enters")
+    elif found.derived:
+        walk.notes.append(f"{job}: derived rows were made again; `tonne log seal --recheck`")
 
 
 def _arrival(walk: Walk, job: Job, said: dict[str, Any]) -> Iterator[str]:

@@ -17,7 +17,7 @@ from psycopg import Connection
 
 from ingest.model import Int32, Int64
 from mrv.accounting.agreeing_series import agreeing
-from mrv.accounting.twin_series import FAR_LAGS, Copied, copied, twins
+from mrv.accounting.twin_series import FAR_LAGS, MANY, Copied, copied, twins
 from mrv.methodologies import find
 from mrv.registry.project import Project, ProjectDevice
 from services.registry.entries import ProjectDevice as Entry
@@ -41,6 +41,9 @@ _AT_ONCE = 10_000
 _BEFORE = 10
 # a series of less than this part of another one may not be seen from there
 _SHORTER = 0.9
+
+
+_MONTH_US = 31 * 86_400_000_000
 
 
 class Same(NamedTuple):
@@ -69,14 +72,15 @@ def same_elsewhere(
     """
     mine = baseline_energy(project.methodology, project.version, project.devices)
     found = Same([], [], {}, set())
+    span_us = looked_at(period_us)
     for quantity, names in sorted(mine.items()):
         beside = energy_of_others(registry, project, quantity, names)
-        near = _near(conn, names, sorted({*beside, *names}), quantity, period_us)
-        held = {name: series(conn, name, quantity, period_us) for name in {n for n, _ in near}}
+        near = _near(conn, names, sorted({*beside, *names}), quantity, span_us)
+        held = {name: series(conn, name, quantity, span_us) for name in {n for n, _ in near}}
         _inside(found, names, [p for p in near if p[1] in held], held, registered)
         for name, other in near:
             if other in beside and name not in found.uncounted:
-                there = series(conn, other, quantity, period_us)
+                there = series(conn, other, quantity, span_us)
                 said = copied(held[name], there) or _moving(held[name], there)
                 if said is not None:
                     second = is_second(conn, project, period_us, registered, (name, other))
@@ -87,6 +91,11 @@ def same_elsewhere(
     return found
 
 
+def looked_at(period_us: tuple[int, int]) -> tuple[int, int]:
+    """Return a month at least: who closes each day has no period that is long enough."""
+    return min(period_us[0], period_us[1] - _MONTH_US), period_us[1]
+
+
 def _inside(
     found: Same,
     names: Sequence[str],
@@ -95,20 +104,17 @@ def _inside(
     registered: Mapping[str, object],
 ) -> None:
     """Compare meters of the project; what the accounting says of them is not said again."""
-    known = [name for name in names if name in held]
+    known = [name for name in names if name in held] if len(names) <= MANY else []
     told = {
-        frozenset((known[one], known[other])): equal
+        (known[one], known[other]): equal
         for one, other, _, equal in twins([held[name] for name in known])
     }
-    for pair in told:
-        one, other = sorted(pair)
-        found.pairs.add((one, other))
-    again = {name for pair, equal in told.items() if equal for name in sorted(pair)[1:]}
+    found.pairs.update(told)
+    again = {other for (_, other), equal in told.items() if equal}
     for name, other in near:
-        pair = frozenset((name, other))
         if not came_later(registered, (name, other)) or {name, other} & again:
             continue
-        if pair not in told:
+        if not {(name, other), (other, name)} & told.keys():
             said = copied(held[name], held[other])
             if said is not None:
                 _tell(found, (name, other, other), said, found.inside, second=True)
@@ -183,11 +189,12 @@ def _near(
         some = [name for name, now in zip(left, here, strict=True) if now]
         strong = _agreeing(conn, some, own[here], at, others, quantity)
         # inverters that reach their limit agree at noon and differ in the morning
+        also = [name for name in some if name in {one for one, _ in strong}]
         slope = [number - _BEFORE for number in at]
-        before = values_at(conn, some, quantity, slope) if strong else own[:0]
-        dark = {some[i] for i in np.flatnonzero(~before.any(axis=1)).tolist()}
-        also = _agreeing(conn, some, before, slope, others, quantity) if strong else set()
-        found += [pair for pair in strong if pair in also or pair[0] in dark]
+        before = values_at(conn, also, quantity, slope)
+        dark = {also[i] for i in np.flatnonzero(~before.any(axis=1)).tolist()}
+        agree = _agreeing(conn, also, before, slope, others, quantity) if also else set()
+        found += [pair for pair in strong if pair in agree or pair[0] in dark]
         left = [name for name, now in zip(left, here, strict=True) if not now]
     place = {name: i for i, name in enumerate(names)}
     return sorted(found, key=lambda pair: (place[pair[0]], pair[1]))

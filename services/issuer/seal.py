@@ -27,7 +27,14 @@ from services.issuer import table_digests as records
 from services.issuer.changes import Changes, compare, detail_of, sealed_leaves
 from services.issuer.close import snapshot
 from services.issuer.corrections import open_corrections
-from services.issuer.sealed_day_contents import PROMISED_US, SETTLE_US, Job, ended, parts_of
+from services.issuer.sealed_day_contents import (
+    PROMISED_US,
+    SETTLE_US,
+    Job,
+    ended,
+    parts_of,
+    together,
+)
 from services.issuer.transitions import Signer
 from services.processing.rebuild import rebuild
 from services.settle import Plan
@@ -117,7 +124,7 @@ def seal(
     report.late_s = max(0, now_us - oldest - PROMISED_US) / 1e6
     for at in range(0, len(new), _AT_ONCE):
         with snapshot(conn):
-            made = [_prepare(conn, fleet, job, 1, None) for job in new[at : at + _AT_ONCE]]
+            made = _prepare(conn, fleet, new[at : at + _AT_ONCE])
         _append(conn, signer, made)
         report.days += len(made)
     late = seals.late_days(conn)
@@ -162,12 +169,14 @@ def _to_compare(
     ]
 
 
-def _prepare(
-    conn: Connection, fleet: Fleet, job: Job, sequence: int, reason: str | None
-) -> Prepared:
+def _prepare(conn: Connection, fleet: Fleet, jobs: Sequence[Job]) -> list[Prepared]:
+    """Prepare the first seal of each day."""
     with conn.cursor() as cursor:
-        parts, came = parts_of(cursor, fleet, job), arrival_of(cursor, job)
-    return _prepared(job, sequence, fleet.version, (parts, came), reason)
+        return [
+            _prepared(job, 1, fleet.version, (parts, arrival_of(cursor, job)), None)
+            for run in together(jobs, lambda job: job)
+            for job, parts in zip(run, parts_of(cursor, fleet, run), strict=True)
+        ]
 
 
 def _prepared(
@@ -205,7 +214,7 @@ def _changed(
     """Prepare the next seal of a day that changed and may be sealed again."""
     noted = noted_days(late)
     with snapshot(conn), conn.cursor() as cursor:
-        now, came = parts_of(cursor, plan.fleet, job), arrival_of(cursor, job)
+        (now,), came = parts_of(cursor, plan.fleet, [job]), arrival_of(cursor, job)
         entry, detail = log.at(conn, seal_.entry)
     found = compare(sealed_leaves(canonical.parse_object(entry.body), detail), now, noted)
     if not found:

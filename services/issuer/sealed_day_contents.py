@@ -9,10 +9,10 @@ whatever it is for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from psycopg import Connection, Cursor
@@ -34,7 +34,8 @@ HOUR_US = 3_600_000_000
 # stragglers of a day have until then; what comes later is sealed as late
 SETTLE_US = 24 * HOUR_US
 PROMISED_US = 36 * HOUR_US
-_DEVICES_AT_ONCE = 100
+_DEVICES_AT_ONCE = 100  # of a day
+T = TypeVar("T")
 
 
 class Job(NamedTuple):
@@ -147,33 +148,68 @@ def overdue(
     return found
 
 
-def parts_of(cursor: Cursor, fleet: Fleet, job: Job) -> dict[str, Digest]:
-    """Digests of what a day holds now: `readings`, `intervals`, `emissions`."""
-    found: dict[str, list[DayLeaf]] = {"readings": [], "intervals": [], "emissions": []}
-    zone = job.timezone
-    known = [name for name in job.devices if name in fleet.by_id]
+def together(days: Iterable[T], job_of: Callable[[T], Job]) -> Iterator[list[T]]:
+    """
+    Days in runs that are read at once: days that follow each other, of the same devices.
+
+    A run is of so many days that its devices times its days are at most those of one day of a
+    large project, so that memory stays bounded.
+    """
+    run: list[T] = []
+    for one in days:
+        if run and not _follows(job_of(run[-1]), job_of(one), len(run)):
+            yield run
+            run = []
+        run.append(one)
+    if run:
+        yield run
+
+
+def _follows(before: Job, job: Job, days: int) -> bool:
+    return (
+        job.from_us == before.to_us
+        and (job.project, job.timezone, job.devices)
+        == (before.project, before.timezone, before.devices)
+        and job.day > before.day
+        and (days + 1) * len(job.devices) <= _DEVICES_AT_ONCE
+    )
+
+
+def parts_of(cursor: Cursor, fleet: Fleet, run: Sequence[Job]) -> list[dict[str, Digest]]:
+    """
+    Digests of what the days of a run hold now: `readings`, `intervals`, `emissions` of each.
+
+    Parameters
+    ----------
+    run : sequence of Job
+        One or more days that `together` gave.
+    """
+    found: list[dict[str, list[DayLeaf]]] = [
+        {"readings": [], "intervals": [], "emissions": []} for _ in run
+    ]
+    place = {job.day.isoformat(): k for k, job in enumerate(run)}
+
+    def add(part: str, some: Iterable[DayLeaf]) -> None:
+        for leaf in some:
+            found[place[leaf.day]][part].append(leaf)
+
+    zone, begin_us, end_us = run[0].timezone, run[0].from_us, run[-1].to_us
+    known = [name for name in run[0].devices if name in fleet.by_id]
     for some in _batched(known):
         index = [fleet.by_id[name] for name in some]
         for class_id, members in marks.by_class(fleet, index).items():
-            after = dict.fromkeys(members, job.from_us - 1)
-            frame = readings.fetch(cursor, fleet, class_id, after, job.to_us)
+            after = dict.fromkeys(members, begin_us - 1)
+            frame = readings.fetch(cursor, fleet, class_id, after, end_us)
             for block in evidence_rows.blocks(frame):
-                found["readings"].extend(reading_leaves(fleet, block, zone))
-        rows = intervals_of(cursor, fleet, job.from_us, job.to_us, list(some), marks=False)
-        found["intervals"].extend(intervals_digest(fleet, rows, zone).leaves)
-        stored = seals.emissions_of(cursor, fleet, some, job.from_us, job.to_us)
+                add("readings", reading_leaves(fleet, block, zone))
+        rows = intervals_of(cursor, fleet, begin_us, end_us, list(some), marks=False)
+        add("intervals", intervals_digest(fleet, rows, zone).leaves)
+        stored = seals.emissions_of(cursor, fleet, some, begin_us, end_us)
         order = np.argsort(stored.device, kind="stable")
         columns: dict[str, Any] = {name: values[order] for name, values in stored.columns.items()}
-        found["emissions"].extend(
-            leaves(
-                fleet,
-                "interval_emission",
-                (stored.device[order], stored.start_us[order]),
-                columns,
-                zone,
-            )
-        )
-    return {name: digest_leaves(some) for name, some in found.items()}
+        key = stored.device[order], stored.start_us[order]
+        add("emissions", leaves(fleet, "interval_emission", key, columns, zone))
+    return [{name: digest_leaves(some) for name, some in parts.items()} for parts in found]
 
 
 def _batched(names: list[str]) -> Iterator[list[str]]:

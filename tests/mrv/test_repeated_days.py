@@ -92,6 +92,7 @@ def _series(values):
         (lambda v: np.where(np.arange(len(v)) // DAY % 3 == 0, 0, v), Copied(0, equal=True)),
         (lambda v: np.where(np.arange(len(v)) % DAY > 72, 0, np.roll(v, 8)), Copied(8, equal=True)),
         (lambda v: np.rint(v * 0.7).astype(np.int32), Copied(0, equal=False)),
+        (lambda v: np.rint(v * np.where(np.arange(len(v)) % 30, 0.7, 0.5)), Copied(0, equal=False)),
         (lambda v: _noisy(v, 0.004).astype(np.int32), Copied(0, equal=False)),
         (lambda v: _noisy(v, 0.03).astype(np.int32), None),
     ],
@@ -99,7 +100,7 @@ def _series(values):
 def test_a_copy_is_seen_where_it_is_there(change, said):
     """A copy with gaps, of half a month, or cut by the night would count again."""
     truth = _series(_city(21, 1)[0])
-    assert copied(truth, change(truth)) == said
+    assert copied(truth, change(truth).astype(np.int32)) == said
 
 
 def test_neighbours_are_no_copies_where_both_are_there():
@@ -108,5 +109,6 @@ def test_neighbours_are_no_copies_where_both_are_there():
     assert copied(_series(one), _series(other)) is None
     coarse = [_series(np.diff(v.cumsum() // 16_000, prepend=0) * 1_000) for v in (one, other)]
     assert copied(*coarse) is None
+    assert copied(_series(one)[40:46], _series(one)[40:46]) is None  # an hour and a half
     limit = [_series(np.minimum(v * 3, 12_500)) for v in (one, other)]
     assert copied(*limit) is None

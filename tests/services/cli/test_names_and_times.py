@@ -18,7 +18,26 @@ DOCS = ROOT / "docs" / "devices.md"
 def tonne(database_url, monkeypatch):
     """Run a command on a database with one site, one device and no project."""
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
-    with psycopg.connect(database_url) as conn:
+    _fill(database_url)
+    return invoke
+
+
+@pytest.fixture(scope="module")
+def filled(shared_database_url):
+    """Return the URL of a database like that of `tonne`, for commands that change nothing."""
+    _fill(shared_database_url)
+    return shared_database_url
+
+
+@pytest.fixture
+def asking(filled, monkeypatch):
+    """Run a command that is refused, on a database that others use as well."""
+    monkeypatch.setenv("TONNE_DATABASE_URL", filled)
+    return invoke
+
+
+def _fill(url):
+    with psycopg.connect(url) as conn:
         conn.execute(
             "INSERT INTO site (id, name, latitude, longitude, timezone)"
             " VALUES ('roof', 'Roof', 20.9, 106.6, 'Asia/Ho_Chi_Minh')"
@@ -27,7 +46,6 @@ def tonne(database_url, monkeypatch):
             "INSERT INTO device (id, site, class, profile, installed)"
             " VALUES ('inv-001', 'roof', 'pv_inverter', 'generic', now())"
         )
-    return invoke
 
 
 SPAN = ("--from", "2026-01-01", "--to", "2026-02-01")
@@ -58,26 +76,26 @@ SPAN = ("--from", "2026-01-01", "--to", "2026-02-01")
     ],
     ids=lambda words: " ".join(words[:4]),
 )
-def test_an_unknown_name_is_no_empty_answer(tonne, words):
+def test_an_unknown_name_is_no_empty_answer(asking, words):
     """An empty list for a mistyped id is taken for a device that made nothing."""
     for more in ((), ("--json",)):
-        told = tonne(*words, *more)
+        told = asking(*words, *more)
         assert (told.exit_code, told.stdout) == (2, ""), told.output
         assert re.search(r"not registered|is known|begins so", told.stderr)
 
 
-def test_the_nearest_name_is_asked_about(tonne):
+def test_the_nearest_name_is_asked_about(asking):
     """Two swapped letters cost a call to the office."""
-    assert "did you mean 'inv-001'?" in tonne("quality", "--device", "inv-01", *SPAN).stderr
-    asked = tonne("deadletter", "list", "--reason", "unkown_device").stderr
+    assert "did you mean 'inv-001'?" in asking("quality", "--device", "inv-01", *SPAN).stderr
+    asked = asking("deadletter", "list", "--reason", "unkown_device").stderr
     assert "did you mean 'unknown_device'?" in asked
 
 
-def test_a_known_reason_without_letters_is_empty(tonne):
+def test_a_known_reason_without_letters_is_empty(asking):
     """A fleet without refusals is good news, and no error."""
-    told = tonne("deadletter", "list", "--reason", "unknown_device", "--json")
+    told = asking("deadletter", "list", "--reason", "unknown_device", "--json")
     assert (told.exit_code, json.loads(told.stdout)) == (0, [])
-    assert tonne("deadletter", "list").stdout == "no such dead letter\n"
+    assert asking("deadletter", "list").stdout == "no such dead letter\n"
 
 
 def test_reasons_are_those_of_the_docs():
@@ -143,9 +161,9 @@ def test_the_clock_is_named_where_sites_have_several(tonne, database_url):
     ],
     ids=" ".join,
 )
-def test_a_time_without_offset_is_refused(tonne, words):
+def test_a_time_without_offset_is_refused(asking, words):
     """Read as UTC it would move a month's edge by seven hours."""
-    told = tonne(*words, "2026-01-31T08:00:00")
+    told = asking(*words, "2026-01-31T08:00:00")
     assert told.exit_code == 2
     assert "'2026-01-31T08:00:00' is not a time" in told.stderr
 

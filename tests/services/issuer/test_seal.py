@@ -4,7 +4,9 @@ import psycopg
 import pytest
 
 from services.issuer.audit import audit
+from services.issuer.sealed_day_contents import ended, parts_of, together
 from services.store.postgres.pool import connect
+from services.store.registry.load import load_fleet
 from services.store.statements import sealed_days as seals
 from tests.planted import planted
 from tests.services.issuer import logged, plant
@@ -39,6 +41,19 @@ def test_a_day_is_sealed_once_and_an_audit_holds(database_url, who):
     assert (again.days, again.again, again.entries, again.refused) == (0, 0, [], [])
     logged.issue(database_url, who)
     assert _audit(database_url).first_break is None
+
+
+def test_days_that_are_read_together_hold_what_each_holds_alone(database_url, who):
+    """A row at midnight would be sealed under another day, and an audit would not know why."""
+    del who
+    with connect(database_url, role="tonne_mrv", autocommit=True) as conn, conn.cursor() as cursor:
+        fleet = load_fleet(conn)
+        runs = list(together(ended(conn, fleet, logged.NOW), lambda job: job))
+        assert max(map(len, runs)) > 2
+        for run in runs:
+            alone = [parts_of(cursor, fleet, [job])[0] for job in run]
+            assert parts_of(cursor, fleet, run) == alone
+            assert any(day["readings"].leaves for day in alone)
 
 
 def test_late_readings_are_a_new_leaf(database_url, who):

@@ -17,7 +17,17 @@ _KIND = {"register": "bigint", "gauge": "double precision"}
 
 @pytest.fixture
 def conn(database_url):
-    with psycopg.connect(database_url, autocommit=True) as connection:
+    yield from _with_devices(database_url)
+
+
+@pytest.fixture(scope="module")
+def shared(shared_database_url):
+    """A connection to a database in which tests leave no more than a reading of d1."""
+    yield from _with_devices(shared_database_url)
+
+
+def _with_devices(url):
+    with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SET timezone = 'UTC'")
         connection.execute(
             "INSERT INTO site VALUES ('hp', 'Hai Phong', 20.9, 106.6, 'Asia/Ho_Chi_Minh'), "
@@ -46,9 +56,9 @@ def project(conn):
 
 
 @pytest.mark.parametrize("name", classes.load())
-def test_a_class_and_its_table_have_the_same_columns(conn, name):
+def test_a_class_and_its_table_have_the_same_columns(shared, name):
     """A channel would be decoded and then have nowhere to go, or land in another's column."""
-    rows = conn.execute(
+    rows = shared.execute(
         "SELECT column_name, data_type FROM information_schema.columns "
         "WHERE table_name = %s ORDER BY ordinal_position",
         [f"reading_{name}"],
@@ -60,18 +70,18 @@ def test_a_class_and_its_table_have_the_same_columns(conn, name):
     assert ("flags", "jsonb") in rows
 
 
-def test_every_reading_table_has_a_class(conn):
+def test_every_reading_table_has_a_class(shared):
     """A class dropped from the files would leave readings that nobody can read."""
-    rows = conn.execute(
+    rows = shared.execute(
         "SELECT hypertable_name FROM timescaledb_information.hypertables "
         "WHERE hypertable_name LIKE 'reading%'"
     ).fetchall()
     assert {r[0] for r in rows} == {f"reading_{name}" for name in classes.load()}
 
 
-def test_nothing_fires_on_insert_into_readings(conn):
+def test_nothing_fires_on_insert_into_readings(shared):
     """A trigger or foreign key per row would cost most of the ingest rate."""
-    rows = conn.execute(
+    rows = shared.execute(
         "SELECT tgrelid::regclass::text, tgname FROM pg_trigger "
         "WHERE tgrelid::regclass::text LIKE 'reading%' AND tgtype & 1 = 1 AND tgtype & 4 = 4 "
         "AND tgname <> 'ts_insert_blocker'"
@@ -107,12 +117,12 @@ def test_an_empty_channel_may_be_filled_and_nothing_else(conn):
 
 
 @pytest.mark.parametrize("name", [f"reading_{c}" for c in classes.load()])
-def test_readings_cannot_be_deleted(conn, name):
+def test_readings_cannot_be_deleted(shared, name):
     """Raw data behind a statement could vanish without a trace."""
-    conn.execute(f"INSERT INTO {name} (device_id, time) VALUES ('d1', %s)", [T0])
+    shared.execute(f"INSERT INTO {name} (device_id, time) VALUES ('d1', %s)", [T0])
     for statement in (f"DELETE FROM {name}", f"TRUNCATE {name}"):
         with pytest.raises(errors.InsufficientPrivilege, match="append-only"):
-            conn.execute(statement)
+            shared.execute(statement)
 
 
 def test_dead_letters_are_append_only(conn):
@@ -272,10 +282,10 @@ _DENIED = {
 
 
 @pytest.mark.parametrize(("role", "statement"), [(r, s) for r in _DENIED for s in _DENIED[r]])
-def test_a_process_can_do_no_more_than_it_needs(database_url, role, statement):
+def test_a_process_can_do_no_more_than_it_needs(shared_database_url, role, statement):
     """A leaked password of one process would open everything."""
     with (
-        connect(database_url, role=role, autocommit=True) as conn,
+        connect(shared_database_url, role=role, autocommit=True) as conn,
         pytest.raises(errors.InsufficientPrivilege),
     ):
         conn.execute(statement)
@@ -336,9 +346,9 @@ def test_what_is_revoked_or_ended_stays_so(database_url):
         assert again is not None
 
 
-def test_functions_look_into_temporary_tables_last(conn):
+def test_functions_look_into_temporary_tables_last(shared):
     """One that is written tomorrow would give its caller its owner's rights, as ten did."""
-    found = conn.execute(
+    found = shared.execute(
         "SELECT p.oid::regprocedure::text FROM pg_proc p"
         " WHERE p.pronamespace = 'public'::regnamespace"
         " AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')"
@@ -348,9 +358,9 @@ def test_functions_look_into_temporary_tables_last(conn):
     assert found == []
 
 
-def test_dashboards_read_every_view(database_url):
+def test_dashboards_read_every_view(shared_database_url):
     """A panel would stay empty with a permission error."""
-    with connect(database_url, role="tonne_grafana", autocommit=True) as conn:
+    with connect(shared_database_url, role="tonne_grafana", autocommit=True) as conn:
         names = conn.execute(
             "SELECT table_name FROM information_schema.views WHERE table_schema = 'public'"
         ).fetchall()

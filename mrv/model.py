@@ -328,7 +328,8 @@ class Methodology:
         found += [
             one.by_design for one in self.consumptions if one.by_design and some & {*one.serves}
         ]
-        found += self.papers if some & {*self.billed} else ()
+        earning = {role for role, needs in self.roles.items() if needs.side == "baseline"}
+        found += self.papers if some & earning else ()
         return tuple(dict.fromkeys(found))
 
 

@@ -21,8 +21,9 @@ from mrv.accounting.agreeing_series import agreeing
 SHARE, LEAST = 0.7, 10
 # days that are looked at first, and how many of them at least have to agree
 _LOOK, _LEAST_LOOKED = 16, 6
-# of the days that agree, the best tenth is above the poorest one by so much
-_VARIED = 1.25
+# of the days that agree, the best tenth is above the poorest one by so much, and they have so
+# many levels of two per cent: an engine that runs by the week has one or two
+_VARIED, _LEVELS, _LEVEL = 1.25, 6, 0.02
 # steps of its register in a meter's day: small plants that count whole kilowatt hours are equal
 _STEPS = 300
 
@@ -103,6 +104,8 @@ def _repeats(one: Int64, other: Int64, nearly: float) -> tuple[int, int, float, 
         return None
     poor, good = np.quantile(one[agree], [0.1, 0.9])
     if good < poor * _VARIED or poor < _STEPS * np.gcd.reduce(one[agree]):
+        return None
+    if len(np.unique(np.log(one[agree]) // _LEVEL)) < _LEVELS:
         return None
     ratio = float(np.median(other[agree] / one[agree]))
     known = int(np.count_nonzero(one > 0))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from psycopg import Connection
 
 from ingest.model import Int64
-from mrv.accounting.repeated_days import Repeated, repeated_days
+from mrv.accounting.repeated_days import LEAST, Repeated, repeated_days
 from mrv.calendar import local_date
 from mrv.registry.project import Project
 from services.issuer.same_series import (
@@ -131,6 +131,8 @@ def repeated_elsewhere(
     for quantity, names in sorted(energy.items()):
         at = _Looked(conn, registry, names, quantity, first, last + timedelta(days=1), days)
         own = at.sums(names, [0])[:, 0]
+        if np.count_nonzero(own, axis=1).max() < LEAST:
+            continue
         beside = energy_of_others(registry, project, quantity, names)
         for copy in chain(
             _earlier(at, own), _beside(at, own, registered), _elsewhere(at, own, beside, second)

@@ -115,7 +115,12 @@ def billing(
         Of the period: documents are of that day at the latest.
     """
     asks = {*methodology.billed}.union(*(one.serves for one in methodology.capacities))
-    told = any(m.bound.role in asks and any(p.metered for p in m.parts) for m in monitored)
+    # a building whose meters all stand still would still be given its base load
+    told = any(
+        m.bound.role in asks and (m.bound.role in methodology.billed or _moved(m))
+        for m in monitored
+        if m.service.intervals
+    )
     if besides.accounting < INVOICED or besides.billed is not None or not told:
         return None
     shown = {m.device.id for m in monitored if invoiced(m, besides, checks)}
@@ -126,10 +131,11 @@ def billing(
         if name not in shown
     ]
     missing += _services(monitored, methodology, parameters, shown)
+    given = {**{k: v for m in monitored for k, v in m.params.items()}, **parameters}
     for name in methodology.papers:
-        lacks = undocumented(name, parameters, besides.documents, first)
+        lacks = undocumented(name, given, besides.documents, first)
         if lacks is not None:
-            spec = methodology.parameters[name]
+            spec = methodology.spec_of(name)
             missing.append(f"{name} ({spec.meaning} [{spec.unit}]; {spec.source}): {lacks}")
     held = asks.union(*(one.uses for one in methodology.consumptions))
     beyond = {}
@@ -153,7 +159,7 @@ def _services(
     """Say which services neither their own invoices show nor those of what they take."""
     large = too_large(monitored, methodology, parameters, _BINDING)
     for one in methodology.capacities:
-        there = [m for m in serving(monitored, one) if any(p.metered for p in m.parts)]
+        there = [m for m in serving(monitored, one) if _moved(m)]
         alone = [m.device.id for m in there if m.device.id not in shown]
         # fuel and the like are asked for by themselves
         if one.of or not alone or {*one.serves} <= {*methodology.billed}:
@@ -178,6 +184,10 @@ def _services(
         if bare or not users:
             power = f", nor its electricity, {', '.join(bare)}" if bare else ""
             yield f"no invoices with their files show what {names} tells{power}"
+
+
+def _moved(one: Monitored) -> bool:
+    return any(part.metered for part in one.parts)
 
 
 def invoiced(one: Monitored, besides: Besides, checks: Sequence[CrossCheck]) -> bool:
@@ -216,16 +226,16 @@ def _agrees(check: CrossCheck, accounting: int) -> bool:
     """
     Whether an invoice says what the known time of its meters does.
 
-    Where more is lost than it may leave out, the rest is taken for the whole, and may differ by
-    as much more: what counts is bound by the invoice then.
+    Where more is lost than it may leave out, the rest is taken for the whole, and may be lower by
+    as much more, as what was lost may have been higher.
     """
     known = Fraction(check.coverage)
     if known >= COVERED or accounting < INVOICED:
         return bool(check.holds) and known >= COVERED
     if check.holds is None or known < _KNOWN:
         return False
-    theirs = int(check.theirs)
-    return abs(int(check.ours) / known - theirs) <= (TOLERANCE + 1 - known) * theirs
+    ours, theirs = int(check.ours) / known, int(check.theirs)
+    return (known - TOLERANCE) * theirs <= ours <= (1 + TOLERANCE) * theirs
 
 
 def _beyond(role: Sequence[Monitored], besides: Besides, checks: Sequence[CrossCheck]) -> Fraction:

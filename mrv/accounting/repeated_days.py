@@ -21,23 +21,26 @@ from mrv.accounting.agreeing_series import agreeing
 SHARE, LEAST = 0.7, 10
 # days that are looked at first, and how many of them at least have to agree
 _LOOK, _LEAST_LOOKED = 16, 6
-# of the days that agree, the best tenth is above the poorest one by so much
-_VARIED = 1.25
+# of the days that agree, the best tenth is above the poorest one by so much, and they have so
+# many levels of two per cent: an engine that runs by the week has one or two
+_VARIED, _LEVELS, _LEVEL = 1.25, 6, 0.02
 # steps of its register in a meter's day: small plants that count whole kilowatt hours are equal
 _STEPS = 300
 
 
 class Repeated(NamedTuple):
     """
-    Two meters, whose days agree and by which ratio; `time` numbers that of the other one.
+    Two meters, how many of the days that are known agree, and by which ratio.
 
-    `equal` where each of the days that agree is the same to the base unit.
+    `time` numbers that of the other one.  `equal` where each of the days that agree is the same
+    to the base unit.
     """
 
     one: int
     other: int
     time: int
     days: int
+    known: int
     ratio: float
     equal: bool
 
@@ -86,7 +89,7 @@ def _needed(own: Int64, least: int) -> Int64:
     return needed
 
 
-def _repeats(one: Int64, other: Int64, nearly: float) -> tuple[int, float, bool] | None:
+def _repeats(one: Int64, other: Int64, nearly: float) -> tuple[int, int, float, bool] | None:
     """How many days agree, by which ratio, and whether they are equal; None where they do not."""
     need = int(_needed(one[None], LEAST)[0])
     both = np.flatnonzero((one > 0) & (other > 0))
@@ -102,5 +105,8 @@ def _repeats(one: Int64, other: Int64, nearly: float) -> tuple[int, float, bool]
     poor, good = np.quantile(one[agree], [0.1, 0.9])
     if good < poor * _VARIED or poor < _STEPS * np.gcd.reduce(one[agree]):
         return None
+    if len(np.unique(np.log(one[agree]) // _LEVEL)) < _LEVELS:
+        return None
     ratio = float(np.median(other[agree] / one[agree]))
-    return len(agree), ratio, bool((one[agree] == other[agree]).all())
+    known = int(np.count_nonzero(one > 0))
+    return len(agree), known, ratio, bool((one[agree] == other[agree]).all())

@@ -101,6 +101,8 @@ def copied(one: Int32, other: Int32) -> Copied | None:
         Quantity of each interval of the period, of two meters of one quantity. [base units]
     """
     least = max(LEAST, _COVERED * min(np.count_nonzero(one), np.count_nonzero(other)))
+    if len(one) < least:
+        return None
     table = np.array([one, other], dtype=np.float64)
     for lag in sorted(range(-FAR_LAGS, FAR_LAGS + 1), key=abs):
         before, after = _shifted(table, lag)

@@ -130,6 +130,7 @@ METHODOLOGY = Methodology(
         ),
     },
     capacities=built_for_flow("volume"),
+    papers=("kwh_per_m3_baseline",),
     inputs={
         "kwh_per_m3_baseline": _SPECIFIC,
         "volume_m3": ParameterSpec(
@@ -175,5 +176,6 @@ METHODOLOGY = Methodology(
         "Water counts to no more than the pumps were built for, by their licence or design.",
         "Without dated documents of that, or invoices for it, the project earns nothing.",
         "Nothing is reduced without invoices of what is delivered, or of its electricity.",
+        "Nothing is reduced until the values of its baseline stand in dated documents.",
     ),
 )

@@ -144,6 +144,7 @@ METHODOLOGY = Methodology(
     reductions=reductions,
     plausible=plausible,
     capacities=CAPACITIES,
+    papers=("sec_baseline_mwh_per_t", "production_hist_t"),
     consumptions=(
         consumption(
             _specific_span,
@@ -155,6 +156,7 @@ METHODOLOGY = Methodology(
         "Output above history earns nothing, nor what the furnace was not built for.",
         "Without dated documents of that, or invoices for the output, nothing counts.",
         "Nothing is reduced without invoices of what is delivered, or of its electricity.",
+        "Nothing is reduced until the values of its baseline stand in dated documents.",
         "Leakage is taken off whole.",
     ),
 )

@@ -193,6 +193,7 @@ METHODOLOGY = Methodology(
     reductions=reductions,
     plausible=plausible,
     capacities=CAPACITIES,
+    papers=("coke_t_per_t", "limestone_t_per_t", "production_hist_t"),
     consumptions=(
         consumption(
             lambda _: _MELTING_MWH_PER_T,
@@ -208,6 +209,7 @@ METHODOLOGY = Methodology(
         "Output above history earns nothing, nor what the furnace was not built for.",
         "Without dated documents of that, or invoices for the output, nothing counts.",
         "Nothing is reduced without invoices of what is delivered, or of its electricity.",
+        "Nothing is reduced until the values of its baseline stand in dated documents.",
         "Line losses count against the project.",
     ),
 )

@@ -160,6 +160,7 @@ METHODOLOGY = Methodology(
     # fans stand still only while no fuel burns; how much they take nobody says
     consumptions=(Consumption(("power",), METERED, "kWh/m3", Fraction(1000), from_version=5),),
     billed=METERED,
+    papers=("eta_reference", "eta_project"),
     capacities=(Capacity("design_fuel_m3_per_d", METERED, ML_PER_M3, from_version=5),),
     inputs={
         "fuel": FUEL,
@@ -189,6 +190,7 @@ METHODOLOGY = Methodology(
         "Fuel counts as burnt in full on both sides; fans count at the grid's own factor.",
         "Fuel counts to no more than the burners' rated power takes, by their data sheets.",
         "Nothing is reduced without invoices of the fuel.",
+        "Nothing is reduced until the values of its baseline stand in dated documents.",
     ),
     uses=tuple(f"{fuel}.{what}" for fuel in FUELS for what in ("ncv", "co2")),
 )

@@ -109,9 +109,11 @@ METHODOLOGY = Methodology(
     ),
     inputs_of=inputs_of,
     billed=("equipment",),
+    papers=("cop_reference", "cop_project"),
     reductions=reductions,
     rules=(
         "A gap in the meter counts nothing on either side.",
         "Nothing is reduced without invoices of the electricity.",
+        "Nothing is reduced until the values of its baseline stand in dated documents.",
     ),
 )

@@ -28,6 +28,7 @@ from services.issuer.same_series import (
     came_later,
     energy_of_others,
     is_second,
+    looked_at,
 )
 from services.registry.entries import Registry
 from services.store.timeseries.day_sums import day_sums
@@ -89,11 +90,11 @@ class _Copy(NamedTuple):
     found: Repeated
     second: bool = True
 
-    def condition(self, days: int) -> str:
+    def condition(self) -> str:
         """Say it."""
         return (
             f"{self.name}'s days are {1 / self.found.ratio:.4g} times those of {self.of}, on"
-            f" {self.found.days} of {days}"
+            f" {self.found.days} of {self.found.known}"
         )
 
 
@@ -117,12 +118,11 @@ def repeated_elsewhere(
     told : Same
         What the comparison of quarter hours tells already.
     """
-    first, last = (local_date(us, project.timezone) for us in (period_us[0], period_us[1] - 1))
+    begin_us, end_us = looked_at(period_us)
+    first, last = (local_date(us, project.timezone) for us in (begin_us, end_us - 1))
     count = (last - first).days + 1
     days = np.unique(np.linspace(0, count - 1, _MOST_DAYS).round().astype(np.intp))
     said = Repeats([], {})
-    if len(days) < LEAST:
-        return said
 
     def second(name: str, other: str) -> bool:
         return is_second(conn, project, period_us, registered, (name, other))
@@ -131,6 +131,8 @@ def repeated_elsewhere(
     for quantity, names in sorted(energy.items()):
         at = _Looked(conn, registry, names, quantity, first, last + timedelta(days=1), days)
         own = at.sums(names, [0])[:, 0]
+        if np.count_nonzero(own, axis=1).max() < LEAST:
+            continue
         beside = energy_of_others(registry, project, quantity, names)
         for copy in chain(
             _earlier(at, own), _beside(at, own, registered), _elsewhere(at, own, beside, second)
@@ -138,7 +140,7 @@ def repeated_elsewhere(
             if not copy.found.equal:
                 pairs = {(copy.name, copy.other), (copy.other, copy.name)}
                 if copy.name not in told.uncounted and not pairs & told.pairs:
-                    said.alike.append(copy.condition(len(days)))
+                    said.alike.append(copy.condition())
             elif copy.second:
                 said.uncounted.setdefault(copy.name, f"says what {copy.says}, day by day")
                 at.done.add(names.index(copy.name))

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from psycopg import Connection
 
-from ingest.model import Int32, Int64
+from ingest.model import INTERVAL_US, Int32, Int64
 from mrv.accounting.agreeing_series import agreeing
 from mrv.accounting.twin_series import FAR_LAGS, MANY, Copied, copied, twins
 from mrv.methodologies import find
@@ -41,6 +41,9 @@ _AT_ONCE = 10_000
 _BEFORE = 10
 # a series of less than this part of another one may not be seen from there
 _SHORTER = 0.9
+
+
+_MONTH_US = 31 * 86_400_000_000
 
 
 class Same(NamedTuple):
@@ -69,14 +72,17 @@ def same_elsewhere(
     """
     mine = baseline_energy(project.methodology, project.version, project.devices)
     found = Same([], [], {}, set())
+    from_us, to_us = period_us
+    span_us = looked_at(period_us)
     for quantity, names in sorted(mine.items()):
         beside = energy_of_others(registry, project, quantity, names)
-        near = _near(conn, names, sorted({*beside, *names}), quantity, period_us)
-        held = {name: series(conn, name, quantity, period_us) for name in {n for n, _ in near}}
-        _inside(found, names, [p for p in near if p[1] in held], held, registered)
+        near = _near(conn, names, sorted({*beside, *names}), quantity, span_us)
+        held = {name: series(conn, name, quantity, span_us) for name in {n for n, _ in near}}
+        own = [pair for pair in near if pair[1] in held]
+        _inside(found, names, own, held, registered, (to_us - from_us) // INTERVAL_US)
         for name, other in near:
             if other in beside and name not in found.uncounted:
-                there = series(conn, other, quantity, period_us)
+                there = series(conn, other, quantity, span_us)
                 said = copied(held[name], there) or _moving(held[name], there)
                 if said is not None:
                     second = is_second(conn, project, period_us, registered, (name, other))
@@ -87,18 +93,24 @@ def same_elsewhere(
     return found
 
 
+def looked_at(period_us: tuple[int, int]) -> tuple[int, int]:
+    """Return a month at least: who closes each day has no period that is long enough."""
+    return min(period_us[0], period_us[1] - _MONTH_US), period_us[1]
+
+
 def _inside(
     found: Same,
     names: Sequence[str],
     near: Sequence[tuple[str, str]],
     held: Mapping[str, Int32],
     registered: Mapping[str, object],
+    quarters: int,
 ) -> None:
-    """Compare meters of the project; what the accounting says of them is not said again."""
+    """Compare meters of the project; what the accounting sees in the period is not said again."""
     known = [name for name in names if name in held] if len(names) <= MANY else []
     told = {
         (known[one], known[other]): equal
-        for one, other, _, equal in twins([held[name] for name in known])
+        for one, other, _, equal in twins([held[name][-quarters:] for name in known])
     }
     found.pairs.update(told)
     again = {other for (_, other), equal in told.items() if equal}

@@ -138,29 +138,38 @@ def _not_designed(
 ) -> Iterator[Finding]:
     """Warn of what no document or invoice shows of a plant or a baseline: it counts nothing."""
     given = project.documents or {}
-    lacking = []
+    lacking: dict[bool, list[str]] = {False: [], True: []}
+    known = {*parameters}.union(*(bound.params for bound in project.devices))
     for name in methodology.designed_of(bound.role for bound in project.devices):
-        paper = given.get(name)
-        if name not in parameters:
-            lacking.append(f"{name} ({methodology.parameters[name].meaning}) is not given")
+        paper, some = given.get(name), lacking[name in methodology.papers]
+        if name not in known:
+            some.append(f"{name} ({methodology.spec_of(name).meaning}) is not given")
         elif isinstance(paper, str) or paper is None or not set(DOCUMENT) <= paper.keys():
-            lacking.append(f"{name} has no document with {', '.join(DOCUMENT)}")
-    if not lacking:
-        return
-    if methodology.papers:
-        until = (
-            "nothing is reduced until they are given in `parameters`, and in `documents` the report"
-            " of the regression: of before the period, with its giver and the SHA-256 of its file"
+            some.append(f"{name} has no document with {', '.join(DOCUMENT)}")
+    invoices = _invoices(project, methodology)
+    if lacking[True]:
+        yield _until(
+            project,
+            lacking[True],
+            "nothing is reduced until they are given in `parameters`, and in `documents` what they"
+            " rest on, such as the report of the regression or of the measurement: of before the"
+            f" period, with its giver and the SHA-256 of its file{invoices}",
         )
-    else:
-        until = (
+    if lacking[False]:
+        yield _until(
+            project,
+            lacking[False],
             "until what the plant was built for is given in `parameters`, and in `documents` where"
             " it stands (a licence or design report of before the period, its giver and the SHA-256"
             " of its file), what only the plant's own meters show counts nothing, unless invoices"
-            " with their files show it"
+            f" with their files show it{invoices}",
         )
-    text = f"parameters: {'; '.join(lacking)}; {until}{_invoices(project, methodology)}"
-    yield Finding(project.kind, project.id, text, warning=True)
+
+
+def _until(project: Project, lacking: list[str], text: str) -> Finding:
+    return Finding(
+        project.kind, project.id, f"parameters: {'; '.join(lacking)}; {text}", warning=True
+    )
 
 
 def _invoices(project: Project, methodology: Methodology) -> str:

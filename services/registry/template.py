@@ -195,10 +195,10 @@ def _project_lines(held: DeviceClass, method: Methodology, role: str) -> Iterato
         unit = getattr(spec, "unit", "") or ""
         yield f"      {key}: {_example(spec)}  # {unit + ': ' if unit else ''}{spec.meaning}"
     if method.designed:
-        rests = "the baseline's regression" if method.papers else "what the plant was built for"
-        yield f"    documents:  # of {rests}: dated before the period"
+        yield "    documents:  # of the plant's design and its baseline: dated before the period"
     for key in method.designed:
-        lost = "nothing is reduced" if method.papers else "what only its meters tell counts nothing"
+        whole = key in method.papers
+        lost = "nothing is reduced" if whole else "what only its meters tell counts nothing"
         yield f"      {key}:  # without it {lost}"
         yield "        document: licence 12/2025  # title and number"
         yield "        by: Department of Environment  # who gave it; not the operator"

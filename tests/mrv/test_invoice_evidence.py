@@ -141,6 +141,14 @@ def test_what_an_invoice_may_differ_by_is_no_gain(weather, power):
     assert tonnes(building(weather, power, invoices=some)) <= 1.002 * tonnes(building())
 
 
+def test_meters_that_all_stand_still_save_nothing():
+    """A building whose meters tell nothing would be given its base load."""
+    dead = building(weather=0, power=0, invoices=())
+    assert tonnes(building(weather=0, power=0, invoices=(), accounting=DOCUMENTED)) > 100
+    assert tonnes(dead) == 0
+    assert "what power tells" in said(dead)
+
+
 def test_what_a_building_loses_is_kept_without_invoices():
     """An owner would leave the invoices of a bad year away."""
     worse = (BILLS[0], billed("power", 2))

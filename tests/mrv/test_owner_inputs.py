@@ -16,6 +16,7 @@ from mrv.accounting.owner_inputs import MEASURED, OFFICIAL
 from mrv.accounting.period import close
 from mrv.accounting.plausibility import UNCREDITED
 from mrv.factors.records import book_of, factor_of, records_of, to_record, unmarked
+from mrv.methodologies import find
 from mrv.registry.project import (
     ACCOUNTING,
     Besides,
@@ -65,7 +66,8 @@ def closed(fleet, methodology, version, roles, parameters, rows, besides, book=B
     built = built.get(methodology, {})
     parameters = {**built, **parameters}
     bills = plant.bills(rows, "power")
-    besides = replace(besides, documents=plant.papers(*built), invoices=bills)
+    papers = plant.papers(*built, *find(methodology).papers)
+    besides = replace(besides, documents=papers, invoices=bills)
     bound = tuple(ProjectDevice(device, role) for device, role in roles.items())
     one = Project(
         "p", "P", methodology, version, plant.ZONE, plant.FROM, plant.TO,

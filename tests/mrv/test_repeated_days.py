@@ -76,6 +76,9 @@ def test_honest_neighbours_have_days_of_their_own(seed):
         assert [p for p in _pairs(many, others, nearly) if p[0] != p[1]] == []
     small = np.rint(_city(seed, 40, 0.0005).sum(axis=2) / 20_000).astype(np.int64) * 1_000
     assert [p for p in repeated_days(small, small[:, None], ONE_SKY) if p.one != p.other] == []
+    week = np.where(np.arange(DAYS) % 7 < 5, 9_000_000, 6_000_000)
+    engines = week + np.random.default_rng(seed).integers(-9_000, 9_000, (20, DAYS))
+    assert list(repeated_days(engines, np.roll(engines, 7, axis=1)[:, None], 5e-3)) == []
     clear = np.full((20, DAYS), 125_000) + np.random.default_rng(seed).integers(0, 90, (20, DAYS))
     assert list(repeated_days(clear, clear[:, None], APART)) == []
 
@@ -109,5 +112,6 @@ def test_neighbours_are_no_copies_where_both_are_there():
     assert copied(_series(one), _series(other)) is None
     coarse = [_series(np.diff(v.cumsum() // 16_000, prepend=0) * 1_000) for v in (one, other)]
     assert copied(*coarse) is None
+    assert copied(_series(one)[40:46], _series(one)[40:46]) is None  # an hour and a half
     limit = [_series(np.minimum(v * 3, 12_500)) for v in (one, other)]
     assert copied(*limit) is None

@@ -117,12 +117,12 @@ def earned(name, scale=1, others=1, *, papers=True, load=0.8, accounting=ACCOUNT
         plant.PV, id="p", methodology=name, version=methodology.version, expected={},
         parameters={**decimals(parameters), **built}, devices=tuple(bound),
     )  # fmt: skip
-    besides = {"invoices": bills(methodology, given) if papers else (), **besides}
+    given_papers = {
+        "invoices": bills(methodology, given),
+        "documents": plant.papers(*built, *methodology.papers),
+    }
     held = Besides(
-        accounting=accounting,
-        channels=channels,
-        documents=plant.papers(*built) if papers else (),
-        **besides,
+        accounting=accounting, channels=channels, **{**(given_papers if papers else {}), **besides}
     )
     fleet = Fleet(devices)
     return close(
@@ -178,3 +178,16 @@ def test_a_capacity_of_ten_times_what_is_delivered_is_no_evidence(name):
         unpaid = earned(name, invoices=())
         assert tonnes(unpaid) == 0
         assert unpaid.net.project == truth.net.project
+
+
+@pytest.mark.parametrize("name", [name for name in PLANTS if find(name).papers])
+def test_values_of_a_baseline_stand_in_dated_documents(name):
+    """A baseline that was typed ten times too high, with any text beside it, earned fifty times."""
+    names = find(name).papers
+    built = [n for n in find(name).parameters if n.startswith("design_")]
+    for lacking in names:
+        others = plant.papers(*built, *(n for n in names if n != lacking))
+        for paper in ((), plant.papers(lacking, by=None), plant.papers(lacking, sha256=None)):
+            found = earned(name, documents=(*others, *paper))
+            assert tonnes(found) == 0
+            assert lacking in "".join(f.detail for f in found.applicability if f.clause == BILLED)

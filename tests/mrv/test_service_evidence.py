@@ -122,6 +122,9 @@ def test_what_a_plant_delivers_is_reduced_once_its_electricity_is_invoiced():
     some = [None if n % 10 == 3 else 5_000 for n in range(COUNT)]
     lost = composted([500_000] * COUNT, some, LINE, invoices=paid)
     assert 0.97 * tonnes(weighed()) < tonnes(lost) <= tonnes(weighed())
+    # but not one that tells more than it in the rest of the time
+    half = [None if n % 2 else 7_000 for n in range(COUNT)]
+    assert tonnes(composted([700_000] * COUNT, half, LINE, invoices=paid)) == 0
 
 
 @pytest.mark.parametrize(("scale", "most"), [(1.05, 1.06), (1.24, 1.26), (1.5, 1.001)])

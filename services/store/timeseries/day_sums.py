@@ -13,11 +13,12 @@ from services.store.postgres import column_copy
 
 # a local day begins at most so long before or after the day of UTC
 _EDGE = timedelta(days=1)
-_MARKED = (
-    "SELECT DISTINCT device_id FROM v_day_mark"
-    " WHERE begins < %s::date AND ends > %s::date AND device_id = ANY(%s)"
-)
-_MADE_UNTIL = "SELECT until >= %s::date FROM day_until"
+# NULL where no day is made yet that ends so late
+_WAITING = """
+SELECT DISTINCT device_id FROM v_day_mark
+WHERE begins < %s::date AND ends > %s::date AND device_id = ANY(%s)
+UNION ALL SELECT NULL WHERE NOT EXISTS (SELECT FROM day_until WHERE until >= %s::date)
+"""
 _DAYS = """
 SELECT (d.number - 1)::int4, q.day - %s::date, q.value::int8
 FROM unnest(%s::text[]) WITH ORDINALITY d (id, number)
@@ -75,8 +76,6 @@ def day_sums(
 
 def _waiting(cursor: Cursor, devices: Sequence[str], around: tuple[date, date]) -> set[str]:
     """Devices some of whose days are not as their quarter hours say."""
-    made = cursor.execute(_MADE_UNTIL, [around[1]]).fetchone()
-    if made != (True,):
-        return set(devices)
-    rows = cursor.execute(_MARKED, [around[1], around[0], list(devices)])
-    return {str(name) for (name,) in rows}
+    found = cursor.execute(_WAITING, [around[1], around[0], list(devices), around[1]])
+    names = {name for (name,) in found}
+    return set(devices) if None in names else names

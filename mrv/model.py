@@ -321,6 +321,11 @@ class Methodology:
         """Parameters that say what a plant was built for, or what its baseline rests on."""
         return self.designed_of(self.roles)
 
+    def spec_of(self, name: str) -> ParameterSpec:
+        """Return what a parameter of the project, or else of one of its devices, is."""
+        devices = {k: spec for needs in self.roles.values() for k, spec in needs.params.items()}
+        return {**devices, **self.parameters}[name]
+
     def designed_of(self, roles: Iterable[str]) -> tuple[str, ...]:
         """Return those of the services that some roles meter."""
         some = {*roles}

@@ -52,6 +52,8 @@ class Consumption:
     sure : Fraction
         Share of what it takes by design below which it counts and a condition does not hold,
         from the fifth version on; 0 where a service may take less for a while.
+    surer : Fraction
+        In place of `sure` from the sixth version on, where what is saved is a small difference.
     before : str
         Parameter of the project: what the service took before the project [unit].  By that, what
         its use carries earns nothing.
@@ -76,6 +78,7 @@ class Consumption:
     most: Fraction = Fraction(2)
     closer: Fraction | None = None
     sure: Fraction = Fraction(0)
+    surer: Fraction = Fraction(0)
     before: str = ""
     from_version: int = 2
 

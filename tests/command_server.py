@@ -44,6 +44,23 @@ KEPT = (
     "services.api.console.assets.edition",
     "services.api.console.maps.coastline._rings",
 )
+# what commands read of libraries in the middle of their work, each start anew
+LATER = (
+    "faust.app",
+    "faust.assignor.leader_assignor",
+    "faust.assignor.partition_assignor",
+    "faust.tables.manager",
+    "faust.tables.sets",
+    "faust.topics",
+    "faust.worker",
+    "numpy.ma",
+    "pandas",
+    "pvlib",
+    "pyarrow.compute",
+    "pyarrow.parquet",
+    "anyio._backends._asyncio",
+    "uvicorn.loops.uvloop",
+)
 NUMBER = struct.Struct("!q")
 KEEP = b"keep run"  # in place of a request: stay as long as this connection does
 _PEER = struct.Struct("3i")  # of struct ucred: process, user, group
@@ -78,7 +95,7 @@ def listen(run: str) -> socket.socket | None:
 
 def read_modules(some: Sequence[str] = ()) -> None:
     """Import every module of the product, or of some those that are there."""
-    for name in some:
+    for name in some or LATER:
         with suppress(Exception):  # whatever stops it stops the command that needs it, too
             importlib.import_module(name)
     for name in () if some else PACKAGES:

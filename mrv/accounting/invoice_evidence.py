@@ -131,10 +131,11 @@ def billing(
         if name not in shown
     ]
     missing += _services(monitored, methodology, parameters, shown)
+    given = {**{k: v for m in monitored for k, v in m.params.items()}, **parameters}
     for name in methodology.papers:
-        lacks = undocumented(name, parameters, besides.documents, first)
+        lacks = undocumented(name, given, besides.documents, first)
         if lacks is not None:
-            spec = methodology.parameters[name]
+            spec = methodology.spec_of(name)
             missing.append(f"{name} ({spec.meaning} [{spec.unit}]; {spec.source}): {lacks}")
     held = asks.union(*(one.uses for one in methodology.consumptions))
     beyond = {}

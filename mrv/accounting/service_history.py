@@ -34,7 +34,7 @@ from mrv.accounting.period_result import Finding
 from mrv.calendar import local_date, utc_text
 from mrv.model import Methodology
 from mrv.parameters.inputs import Inputs
-from mrv.registry.project import DOCUMENTED, Usage
+from mrv.registry.project import DOCUMENTED, INVOICED, Usage
 from mrv.service_bounds import Consumption
 
 WEEKS = 4
@@ -100,7 +100,7 @@ def limited(
     documented = accounting >= DOCUMENTED
     for given in methodology.consumptions:
         if given.is_held(accounting):
-            one = _asked(given, strictly) if documented else given
+            one = _asked(given, strictly, accounting) if documented else given
             models = _models(found, one, parameters)
             said += _held(found, methodology, one, before, models, edges, timezone)
             # what a plant does not give is asked for with its documents from the fifth version on
@@ -109,8 +109,10 @@ def limited(
     return found, said
 
 
-def _asked(one: Consumption, strictly: frozenset[str]) -> Consumption:
+def _asked(one: Consumption, strictly: frozenset[str], accounting: int) -> Consumption:
     """Return a consumption with the shares that count from the fifth version of the rules on."""
+    if accounting >= INVOICED and one.surer:
+        one = replace(one, sure=one.surer)
     if one.by_design in strictly:
         return replace(one, closer=Fraction(1))
     return one if one.closer is not None else replace(one, closer=one.least)

@@ -77,7 +77,8 @@ class FactorBook:
         """
         own = list(self)
         known = {factor.id for factor in own}
-        return FactorBook([*own, *(factor for factor in more if factor.id not in known)])
+        others = [factor for factor in more if factor.id not in known]
+        return FactorBook([*own, *others]) if others else self
 
     def with_factor(self, factor: Factor) -> FactorBook:
         """
@@ -100,6 +101,8 @@ class FactorBook:
     @cached_property
     def published(self) -> FactorBook:
         """The book without what registry files brought."""
+        if not any(factor.brought for factor in self):
+            return self
         return FactorBook(factor for factor in self if not factor.brought)
 
     def kinds(self) -> list[str]:

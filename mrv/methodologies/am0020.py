@@ -167,6 +167,8 @@ METHODOLOGY = Methodology(
             least=Fraction(4, 5),
             closer=SURE,
             sure=SURE,
+            # a twentieth more of the water is a quarter more of what is saved
+            surer=Fraction(99, 100),
             before="kwh_per_m3_baseline",
         ),
     ),

@@ -188,6 +188,7 @@ METHODOLOGY = Methodology(
     reductions=reductions,
     plausible=plausible,
     conditions=(TYPE_II,),
+    papers=("count", "kw_baseline", "kw_project"),
     capacities=(
         Capacity("design_hours_per_d", ("equipment",), SECONDS_PER_HOUR, each=True, from_version=5),
     ),
@@ -195,6 +196,7 @@ METHODOLOGY = Methodology(
         "A group counts for no more hours than its schedule has.",
         "Without a dated document of that, or invoices for it, nothing counts.",
         "Below half of that, nothing is reduced without invoices of the hours.",
+        "Nothing is reduced until count and power of the pieces stand in dated documents.",
         "Hours and pieces come from a sample's lower bound for the baseline.",
         "Refrigerant that was filled up counts as lost.",
     ),

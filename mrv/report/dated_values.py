@@ -31,6 +31,21 @@ def dated(subject: Claims, words: Words) -> Iterator[Block]:
         yield table(words, heads, shown)
 
 
+def _designed(subject: Claims, words: Words) -> Iterator[tuple[str, str, str, str, str, str]]:
+    """What the plant was built for, and what its baseline rests on, by their documents."""
+    for paper in subject.design_documents or ():
+        for fixed in subject.fixed_parameters or ():
+            if fixed.parameter == paper.parameter:
+                yield (
+                    fixed.device or words["whole_project"],
+                    words.filled("dated.design", paper.parameter, paper.by or DASH),
+                    paper.issued or DASH,
+                    fixed.value,
+                    fixed.unit,
+                    paper.document,
+                )
+
+
 def dated_rows(subject: Claims, words: Words) -> Iterator[tuple[str, str, str, str, str, str]]:
     """Return the dated values in order of meters, parameters and factors."""
     told = set()
@@ -57,16 +72,7 @@ def dated_rows(subject: Claims, words: Words) -> Iterator[tuple[str, str, str, s
             units.get(sample.parameter, DASH),
             f"{sample.laboratory}, {sample.method}",
         )
-    fixed = {one.parameter: one for one in subject.fixed_parameters or ()}
-    for paper in subject.design_documents or ():
-        yield (
-            words["whole_project"],
-            words.filled("dated.design", paper.parameter, paper.by or DASH),
-            paper.issued or DASH,
-            fixed[paper.parameter].value,
-            units[paper.parameter],
-            paper.document,
-        )
+    yield from _designed(subject, words)
     for accepted in subject.accepted_factors or ():
         yield (
             words["whole_project"],

@@ -158,11 +158,8 @@ def _design(project: Project, entry: Entry, operators: Collection[str]) -> tuple
     """Documents of what the plant was built for; one that its operator wrote is none."""
     designed = find(project.methodology, project.version).designed
     given = entry.documents or {}
-    found = [
-        _document(name, given[name])
-        for name in designed
-        if name in project.parameters and name in given
-    ]
+    known = {*project.parameters}.union(*(bound.params for bound in project.devices))
+    found = [_document(name, given[name]) for name in designed if name in known and name in given]
     return tuple(one for one in found if one.by is None or stem(one.by) not in operators)
 
 

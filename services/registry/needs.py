@@ -139,10 +139,11 @@ def _not_designed(
     """Warn of what no document or invoice shows of a plant or a baseline: it counts nothing."""
     given = project.documents or {}
     lacking: dict[bool, list[str]] = {False: [], True: []}
+    known = {*parameters}.union(*(bound.params for bound in project.devices))
     for name in methodology.designed_of(bound.role for bound in project.devices):
         paper, some = given.get(name), lacking[name in methodology.papers]
-        if name not in parameters:
-            some.append(f"{name} ({methodology.parameters[name].meaning}) is not given")
+        if name not in known:
+            some.append(f"{name} ({methodology.spec_of(name).meaning}) is not given")
         elif isinstance(paper, str) or paper is None or not set(DOCUMENT) <= paper.keys():
             some.append(f"{name} has no document with {', '.join(DOCUMENT)}")
     invoices = _invoices(project, methodology)

@@ -82,7 +82,8 @@ def told(
     registry = load_registry(conn)
     recorded = load_ratings(conn)
     mains = sorted({d.device for d in project.devices})
-    devices = [registry.devices[name] for name in mains]
+    every = registry.devices  # made anew at each look
+    devices = [every[name] for name in mains]
     twice = {
         other.id: meters.duplicate_meter(one, other)
         for one, other in meters.same_meters(registry)
@@ -314,10 +315,11 @@ def _outside(project: Project, registry: Registry, period_us: tuple[int, int]) -
     method = find(project.methodology, project.version)
     kinds = {c for need in method.roles.values() if need.side == "project" for c in need.classes}
     mine = {d.device for d in project.devices}
-    sites = {registry.devices[name].site for name in mine}
+    devices = registry.devices
+    sites = {devices[name].site for name in mine}
     reasons = _reasons(registry, project.id)
     bound = _bound(registry)
-    for device in registry.devices.values():
+    for device in devices.values():
         if device.site not in sites or device.class_id not in kinds:
             continue
         if device.check_of in mine or device.id in reasons:

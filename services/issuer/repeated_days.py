@@ -76,7 +76,8 @@ class _Looked:
 
     def places(self, devices: Sequence[str]) -> NDArray[np.float64]:
         """Return latitude and longitude of devices. [devices x 2, degrees]"""
-        sites = [self.registry.sites[self.registry.devices[name].site] for name in devices]
+        every, known = self.registry.devices, self.registry.sites  # made anew at each look
+        sites = [known[every[name].site] for name in devices]
         return np.array([(s.latitude, s.longitude) for s in sites]).reshape(len(sites), 2)
 
 

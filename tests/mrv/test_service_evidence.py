@@ -10,7 +10,7 @@ import pytest
 from ingest.model import INTERVAL_US
 from mrv.accounting.invoice_evidence import CLAUSE as BILLED
 from mrv.accounting.service_evidence import CLAUSE
-from mrv.registry.project import DESIGNED, Invoice, Sample
+from mrv.registry.project import DESIGNED, DOCUMENTED, Invoice, Sample
 from tests.mrv import plant
 from tests.mrv.test_design_capacity import BUILT, WEEK, WEEKS, composted, tonnes, treated
 from tests.mrv.test_owner_inputs import pumped
@@ -150,6 +150,11 @@ def test_a_load_beyond_what_its_electricity_carries_counts_as_that():
         assert "of the load are more than" in said(
             found, "ams-iii-h, design load of the plant, as COD of the inflow"
         )
+    # a tenth more is said, which was not before
+    clause = "ams-iii-h, design load of the plant, as COD of the inflow"
+    more = {"flow": 1.1, "gas": 1.1}
+    assert "of the load are more than" in said(treated(**more), clause)
+    assert not said(treated(**more, accounting=DOCUMENTED), clause)
     # rain thins it, and neither load nor electricity follows
     rain = {"flow": 1.5, "cod": Decimal(1) / Decimal("1.5")}
     assert tonnes(treated(**rain, built=WET)) > 0.95 * tonnes(truth)

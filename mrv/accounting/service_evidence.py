@@ -135,10 +135,16 @@ class Services:
                 False,
                 f"no invoice with its file shows what {names}{power and f' or {power}'} tells:"
                 f" within {one.parameter} they may claim too much together, and"
-                f" {_percent(self._room(one, there))} more than they do would fit; give the"
-                " supplier's invoices of the electricity, or those of what was delivered"
-                " (`tonne invoice import`)",
+                f" {_percent(self._room(one, there))} more than they do would fit; give"
+                f" {self._papers(there)} (`tonne invoice import`)",
             )
+
+    def _papers(self, there: Sequence[Monitored]) -> str:
+        """Invoices that show a service; what takes no electricity is told by none of it."""
+        if self.besides.accounting < INVOICED:
+            return "the supplier's invoices of the electricity, or those of what was delivered"
+        quantities = ", ".join(sorted({m.needs.quantity for m in there}))
+        return f"invoices of others of what was delivered, with `sha256` (`quantity: {quantities}`)"
 
     def _room(self, one: Capacity, there: Sequence[Monitored]) -> Fraction:
         """Share of what was delivered that would fit within the capacity besides."""

@@ -15,8 +15,9 @@ electricity (steam, hours) where at least half of it was delivered; else invoice
 What the project emits is reported all the same, and a loss stays one.
 
 A saving is a difference: where a meter and its invoices differ by more than 1 %, which meters of
-class 1 may, the less favourable of the two counts, and of time without an invoice the mean of the
-others.
+class 1 may, or by more than a twentieth of what is reduced, the less favourable of the two counts,
+and of time without an invoice the mean of the others.  Time over which a second invoice says
+something else than the meter is not shown by the first.
 
 A regression says nothing of weather that its months did not have (IPMVP option C; ASHRAE
 Guideline 14 allows a tenth beyond them [M]).  Parts of about four weeks above 1.1 of the warmest
@@ -61,6 +62,8 @@ _BINDING = Fraction(1, 2)
 BEYOND = Fraction(1, 10)
 _MONTH_US = Fraction(36525, 1200) * 24 * HOUR_US
 _PLACES = 6
+# invoices that a condition names of a meter
+_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +106,15 @@ def billing(
     besides: Besides,
     checks: Sequence[CrossCheck],
     first: date,
+    claimed: Fraction,
 ) -> Billing | None:
     """
     Hold what only invoices show against them; None where no rule asks.
 
     Parameters
     ----------
+    claimed : Fraction
+        Reduction by the meters. [tCO2e]
     checks : sequence of CrossCheck
         Of the period.
     first : date
@@ -126,7 +132,7 @@ def billing(
     shown = {m.device.id for m in monitored if invoiced(m, besides, checks)}
     there = [m for m in monitored if m.bound.role in methodology.billed]
     missing = [
-        f"no invoices with their files show what {name} tells"
+        f"no invoices with their files show what {name} tells{_why(name, besides, checks)}"
         for name in dict.fromkeys(m.device.id for m in there)
         if name not in shown
     ]
@@ -138,16 +144,35 @@ def billing(
             spec = methodology.spec_of(name)
             missing.append(f"{name} ({spec.meaning} [{spec.unit}]; {spec.source}): {lacks}")
     held = asks.union(*(one.uses for one in methodology.consumptions))
-    beyond = {}
-    for role in dict.fromkeys(m.bound.role for m in monitored if m.bound.role in held):
-        some = [m for m in monitored if m.bound.role == role]
-        if all(m.device.id in shown for m in some):
-            beyond[role] = _beyond(some, besides, checks)
+    roles = {
+        role: [m for m in monitored if m.bound.role == role]
+        for role in dict.fromkeys(m.bound.role for m in monitored if m.bound.role in held)
+    }
+    roles = {r: some for r, some in roles.items() if all(m.device.id in shown for m in some)}
+    gained = sum((_gained(some, besides, checks) for some in roles.values()), start=Fraction(0))
+    alike = Fraction(0) if gained > TOLERANCE * (claimed - gained) else ALIKE
+    beyond = {role: _beyond(some, besides, checks, alike) for role, some in roles.items()}
     return Billing(
         tuple(m for m in dict.fromkeys(m.device.id for m in monitored) if m in shown),
         tuple(missing),
         beyond,
     )
+
+
+def _why(name: str, besides: Besides, checks: Sequence[CrossCheck]) -> str:
+    """Say why invoices of a meter that are there do not show it; empty where there is none."""
+    bare = {f"{i.id}: {i.issuer}, {i.number}" for i in besides.invoices if not i.sha256}
+    told = []
+    for check in checks:
+        if check.kind != INVOICE or name not in check.devices:
+            continue
+        if check.holds is None:
+            told.append(f"{check.against} {check.detail}")
+        elif not check.holds:
+            told.append(f"{check.against} differs by {check.difference_percent} %")
+        elif check.against in bare:
+            told.append(f"{check.against} has no `sha256`")
+    return f" ({'; '.join(told[:_NAMED])})" if told else ""
 
 
 def _services(
@@ -191,18 +216,41 @@ def _moved(one: Monitored) -> bool:
 
 
 def invoiced(one: Monitored, besides: Besides, checks: Sequence[CrossCheck]) -> bool:
-    """Whether invoices with their files show a device's quantity over nearly all its time."""
+    """
+    Whether invoices with their files show a device's quantity over nearly all its time.
+
+    Time for which another invoice says something else is not shown.
+    """
     begin = one.service.first * INTERVAL_US
     end = begin + one.service.intervals * INTERVAL_US
-    spans = sorted(
-        (max(begin, check.from_us), min(end, check.to_us))
-        for check in _holding(one, besides, checks)
-    )
+    refuted = [(c.from_us, c.to_us) for c in _refuting(one, besides, checks)]
+    holding = [(c.from_us, c.to_us) for c in _holding(one, besides, checks)]
+    shown = _length([*holding, *refuted], begin, end) - _length(refuted, begin, end)
+    return shown >= COVERED * (end - begin)
+
+
+def _length(spans: Sequence[tuple[int, int]], begin: int, end: int) -> int:
+    """Time that spans cover together. [us]"""
     covered, reached = 0, begin
-    for first, last in spans:
-        covered += max(0, last - max(first, reached))
+    for first, last in sorted(spans):
+        covered += max(0, min(last, end) - max(first, reached))
         reached = max(reached, last)
-    return covered >= COVERED * (end - begin)
+    return covered
+
+
+def _refuting(
+    one: Monitored, besides: Besides, checks: Sequence[CrossCheck]
+) -> Iterator[CrossCheck]:
+    """Comparisons of a device with invoices that do not hold."""
+    for check in checks:
+        if (
+            check.kind == INVOICE
+            and one.device.id in check.devices
+            and check.quantity == one.needs.quantity
+            and check.holds is False
+            and not _agrees(check, besides.accounting)
+        ):
+            yield check
 
 
 def _holding(
@@ -238,15 +286,30 @@ def _agrees(check: CrossCheck, accounting: int) -> bool:
     return (known - TOLERANCE) * theirs <= ours <= (1 + TOLERANCE) * theirs
 
 
-def _beyond(role: Sequence[Monitored], besides: Besides, checks: Sequence[CrossCheck]) -> Fraction:
-    """What meters of a role count more than their invoices allow, or less. [base units]"""
+def _apart(
+    role: Sequence[Monitored], besides: Besides, checks: Sequence[CrossCheck]
+) -> Iterator[CrossCheck]:
+    """Comparisons of a role's meters that count as evidence, none over the time of another."""
     held = {(c.from_us, c.to_us, c.against): c for m in role for c in _holding(m, besides, checks)}
     reached: dict[str, int] = {}
-    theirs, time_us = 0, 0
     for _, check in sorted(held.items()):
         if any(check.from_us < reached.get(name, check.from_us) for name in check.devices):
             continue
         reached |= dict.fromkeys(check.devices, check.to_us)
+        yield check
+
+
+def _gained(role: Sequence[Monitored], besides: Besides, checks: Sequence[CrossCheck]) -> Fraction:
+    """What a reduction would be lower by if invoices counted in place of meters. [tCO2e]"""
+    return sum((Fraction(c.effect_t) for c in _apart(role, besides, checks)), start=Fraction(0))
+
+
+def _beyond(
+    role: Sequence[Monitored], besides: Besides, checks: Sequence[CrossCheck], alike: Fraction
+) -> Fraction:
+    """What meters of a role count more than their invoices allow, or less. [base units]"""
+    theirs, time_us = 0, 0
+    for check in _apart(role, besides, checks):
         theirs += int(check.theirs)
         time_us += (check.to_us - check.from_us) * len(check.devices)
     if not time_us:
@@ -257,7 +320,7 @@ def _beyond(role: Sequence[Monitored], besides: Besides, checks: Sequence[CrossC
     baseline = role[0].needs.side == "baseline"
     # what differs by less is the same
     far = counted - told if baseline else told - counted
-    return max(Fraction(0), far) if far > ALIKE * told else Fraction(0)
+    return max(Fraction(0), far) if far > alike * told else Fraction(0)
 
 
 def as_invoiced(

@@ -248,7 +248,7 @@ def _with_evidence(
         return replace(found, applicability=(*found.applicability, *resting.findings))
     billed = billing(
         services.monitored, services.methodology, services.parameters, besides, services.checks,
-        first,
+        first, total.reduction_t,
     )  # fmt: skip
     if billed is not None:
         found = again(replace(besides, billed=billed.beyond, unbilled=bool(billed.missing)))

@@ -141,6 +141,40 @@ def test_what_an_invoice_may_differ_by_is_no_gain(weather, power):
     assert tonnes(building(weather, power, invoices=some)) <= 1.002 * tonnes(building())
 
 
+@pytest.mark.parametrize(
+    "others",
+    [
+        (billed("power", 0.5),),
+        tuple(billed("power", 0.5, COUNT * k // 7, COUNT * (k + 1) // 7) for k in range(7)),
+    ],
+)
+def test_an_invoice_that_says_otherwise_is_not_outvoted(others):
+    """Small invoices of half the electricity beside the true one earned 2.8 times the truth."""
+    true = billed("power", id="true")
+    found = building(power=0.5, invoices=(BILLS[0], true, *others))
+    assert tonnes(found) == 0
+    assert "true: its supplier, 1 differs by -50" in said(found)
+    # a wrong one of a few days leaves the rest as it is
+    short = billed("power", 2, end=COUNT // 50, id="typed wrong")
+    assert building(invoices=(*BILLS, short)).net == building().net
+
+
+def test_a_small_saving_is_not_made_of_what_meters_may_differ_by():
+    """One per cent of meter and weather each earned 1.6 times what a building had saved."""
+    invoices = (BILLS[0], billed("power", 1.19))
+    truth = tonnes(building(power=1.19, invoices=invoices))
+    assert 0 < truth < 0.15 * tonnes(building())
+    assert tonnes(building(1.0095, 1.19 * 0.9905, invoices)) <= 1.002 * truth
+
+
+def test_a_condition_says_why_an_invoice_does_not_count():
+    """Invoices from the middle of a month were there, and the owner read that there are none."""
+    early = billed("power", from_us=plant.FROM - 96 * INTERVAL_US)
+    assert "reaches beyond the period" in said(building(invoices=(BILLS[0], early)))
+    bare = billed("power", sha256=None)
+    assert "has no `sha256`" in said(building(invoices=(BILLS[0], bare)))
+
+
 def test_meters_that_all_stand_still_save_nothing():
     """A building whose meters tell nothing would be given its base load."""
     dead = building(weather=0, power=0, invoices=())

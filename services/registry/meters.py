@@ -22,6 +22,7 @@ from services.registry.finding import Finding
 _SHOWN = 5
 # from which length on a serial is no coincidence
 _LONG = 8
+_PARTS = re.compile(r"[\W_]+")
 _ZEROS = re.compile("(?<![0-9])0+(?=[0-9])")
 _ZERO_SHAPES = re.compile("(?<![0-9lo])o+(?=[0-9l])")
 
@@ -78,8 +79,9 @@ def _serial(device: Device) -> str:
 
 def _read(device: Device) -> str:
     """Return a serial as an eye reads it: O is 0 and I is 1, and leading zeros say nothing."""
-    shape = normalised(_ZEROS.sub("", _serial(device)))
-    return _ZERO_SHAPES.sub("", shape).lstrip("o") or _serial(device)
+    parts = (normalised(_ZEROS.sub("", part)) for part in _PARTS.split(_serial(device)))
+    shape = "".join(_ZERO_SHAPES.sub("", part) for part in parts)
+    return shape.lstrip("o") or _serial(device)
 
 
 def _together(one: Device, other: Device) -> bool:

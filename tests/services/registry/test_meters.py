@@ -30,6 +30,7 @@ def _device(name, serial, maker, installed="2026-01-01", removed=""):
         ("OB-0012/34", "Acme", False, "of b reads like OB0012-34 of a"),
         ("OB12-34", "Acme", False, "of b reads like OB0012-34 of a"),
         ("000OB0012-34", "Acme", False, "of b reads like OB0012-34 of a"),
+        ("OB0012-0O34", "Acme", False, "of b reads like OB0012-34 of a"),
         ("OB0012-34", "Other", False, "of b reads like OB0012-34 of a"),
         ("OB0012-35", "Acme", False, ""),
         ("OB0012-340", "Acme", False, ""),

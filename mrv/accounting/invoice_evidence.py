@@ -150,7 +150,7 @@ def billing(
     }
     roles = {r: some for r, some in roles.items() if all(m.device.id in shown for m in some)}
     gained = sum((_gained(some, besides, checks) for some in roles.values()), start=Fraction(0))
-    alike = Fraction(0) if gained > TOLERANCE * (claimed - gained) else ALIKE
+    alike = Fraction(0) if gained > TOLERANCE * abs(claimed - gained) else ALIKE
     beyond = {role: _beyond(some, besides, checks, alike) for role, some in roles.items()}
     return Billing(
         tuple(m for m in dict.fromkeys(m.device.id for m in monitored) if m in shown),

@@ -165,6 +165,10 @@ def test_a_small_saving_is_not_made_of_what_meters_may_differ_by():
     truth = tonnes(building(power=1.19, invoices=invoices))
     assert 0 < truth < 0.15 * tonnes(building())
     assert tonnes(building(1.0095, 1.19 * 0.9905, invoices)) <= 1.002 * truth
+    # a loss is not made larger by it
+    worse = (BILLS[0], billed("power", 2))
+    lost = building(power=1.999, invoices=worse)
+    assert lost.net == building(power=1.999, invoices=()).net
 
 
 def test_a_condition_says_why_an_invoice_does_not_count():

@@ -107,7 +107,8 @@ class RoleNeeds:
     `symbol` and `source` are what the methodology calls the quantity, and where it is
     read; `frequency` is how often it asks for it.  `most` gives the most that a device
     of the role can count for, from the project's parameters; what is above it is no
-    service but a fault.
+    service but a fault.  `draws` names a quantity of energy of the same device that its time of
+    operation takes, and the device's parameters whose product is the power [kW] it takes it at.
     """
 
     classes: tuple[str, ...]
@@ -122,6 +123,7 @@ class RoleNeeds:
     frequency: str = ""
     costs: int | None = None
     most: Callable[[Inputs], Most] | None = None
+    draws: tuple[str, tuple[str, ...]] | None = None
 
     @property
     def quantities(self) -> tuple[str, ...]:

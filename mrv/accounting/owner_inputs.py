@@ -79,6 +79,8 @@ def measured(
     period_us: tuple[int, int],
     timezone: str,
     how: Mapping[str, str],
+    *,
+    sourced: bool = True,
 ) -> Iterator[Finding]:
     """
     Say what of the methodology's monitoring is a constant, and which months lack samples.
@@ -88,6 +90,8 @@ def measured(
     how : mapping of str to str
         How parameters were come by, as `mrv.accounting.unmeasured` says; empty by the
         second version of the rules.
+    sourced : bool
+        Say where the methodology reads a value, as from the sixth version on.
     """
     known: defaultdict[str, set[tuple[int, int]]] = defaultdict(set)
     for one in samples:
@@ -107,13 +111,21 @@ def measured(
         elif not known[name]:
             told.append(
                 f"{value} is a constant of the registry, and {methodology.id} monitors"
-                f" {spec.symbol or name} (option {spec.option}): give `laboratory` results"
+                f" {spec.symbol or name} (option {spec.option}): give"
+                f" {_results(spec, sourced=sourced)}"
             )
         elif lacking and "month" in spec.frequency:
             said = ", ".join(f"{y}-{m:02}" for y, m in lacking[:3])
             told.append(f"{value}: no sample of {said}")
     if told or shown or any(known[name] for name in methodology.parameters):
         yield Finding(MEASURED, not told, "; ".join((*told, *shown)))
+
+
+def _results(spec: ParameterSpec, *, sourced: bool) -> str:
+    """Say what shows a monitored value, by the methodology's own source of it."""
+    if not sourced or not spec.source or "laboratory" in spec.source:
+        return "`laboratory` results"
+    return f"its values of the period by their source ({spec.source}), as `laboratory` results"
 
 
 def own_factors(

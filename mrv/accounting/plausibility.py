@@ -18,6 +18,7 @@ from mrv.accounting.design_capacity import consumption_of, too_large, within_des
 from mrv.accounting.device_clocks import within_time
 from mrv.accounting.device_period import Bounds, Monitored
 from mrv.accounting.invoice_evidence import as_invoiced, within_ranges
+from mrv.accounting.own_electricity import within_electricity
 from mrv.accounting.owner_inputs import (
     MEASURED,
     bounded,
@@ -34,6 +35,7 @@ from mrv.accounting.period_result import Finding, ParameterUse
 from mrv.accounting.plausible_service import raised, stretches
 from mrv.accounting.service_evidence import NOT_SHOWN, as_before, laboratory, not_counted
 from mrv.accounting.service_history import limited
+from mrv.accounting.shown_energy import turned
 from mrv.accounting.twin_series import NEARLY, NEARLY_BEFORE, Twins, twins
 from mrv.accounting.unmeasured import AGREED, raised_to, rounded, settled
 from mrv.calendar import local_date, utc_text
@@ -147,6 +149,8 @@ class Plausibility:
         if self.besides.accounting >= INVOICED:
             found, more = within_time(found, self.besides.clocks)
             said += more
+            found, more = within_electricity(found, self.besides.drawn, self.edges, self.timezone)
+            said += more
             found, more = within_ranges(
                 found, self.methodology, self.parameters, self.edges, self.timezone
             )
@@ -159,7 +163,7 @@ class Plausibility:
             )  # fmt: skip
         return found, [
             *_beyond(self.methodology, found, uncounted),
-            *_unshown(found, uncounted),
+            *_unshown(found, uncounted, self.besides.accounting),
             *_uncounted(found, {k: v for k, v in uncounted.items() if k not in alone}),
             *_alike(pairs),
             *_twice(found),
@@ -277,9 +281,13 @@ class Plausibility:
         samples, strict = self.besides.samples, self.besides.accounting >= BOUNDED
         if strict:
             used = listed(self.methodology, used, factors, reduction)
+        shown = measured(
+            self.methodology, used, samples, self.period_us, self.timezone, how,
+            sourced=self.besides.accounting >= INVOICED,
+        )  # fmt: skip
         return used, [
             *said,
-            *measured(self.methodology, used, samples, self.period_us, self.timezone, how),
+            *shown,
             *(weak(self.methodology, samples, self.besides.channels, how) if strict else ()),
         ]
 
@@ -411,7 +419,9 @@ def _twice(monitored: Sequence[Monitored]) -> Iterator[Finding]:
         yield Finding(TWICE, False, _listed(told))
 
 
-def _unshown(monitored: Sequence[Monitored], uncounted: Mapping[str, str]) -> Iterator[Finding]:
+def _unshown(
+    monitored: Sequence[Monitored], uncounted: Mapping[str, str], accounting: int
+) -> Iterator[Finding]:
     """Name the devices whose registers rose by more than their other channels show."""
     told: dict[str, list[str]] = {UNSHOWN: [], UNLIFTED: []}
     for one in monitored:
@@ -421,7 +431,9 @@ def _unshown(monitored: Sequence[Monitored], uncounted: Mapping[str, str]) -> It
                 sums[more.reason] += more.quantity
         if one.device.id not in uncounted:
             told[UNSHOWN if one.needs.unit == "Wh" else UNLIFTED] += [
-                f"{one.device.id}: {n:,} {one.needs.unit} {why} count 0" for why, n in sums.items()
+                f"{one.device.id}: {n:,} {one.needs.unit} {why} count 0"
+                + (turned(one, why, n) if accounting >= INVOICED else "")
+                for why, n in sums.items()
             ]
     for clause, texts in told.items():
         if texts:

@@ -43,6 +43,7 @@ from ingest.quality.energy_budget import METERS, SIGMAS, Tolerance
 from ingest.quality.power_integral import Integral, integral
 from mrv.accounting.device_bindings import role_needs
 from mrv.accounting.device_limits import rated_at
+from mrv.accounting.device_period import Monitored
 from mrv.calendar import local_date, midnight_us
 from mrv.methodologies import find
 from mrv.registry.project import DESIGNED, Project, Unshown
@@ -62,6 +63,8 @@ _SUN_MADE = ("pv_inverter", "energy_export")
 _LARGEST_STEP_WH = 10_000
 # a device that tells its power each quarter of an hour is late now and then
 _SELDOM_US = INTERVAL_US * 3 // 2
+# from this share on a power that shows nothing is asked for its sign
+_NEXT_TO_ALL = 0.9
 
 
 # device id and quantity
@@ -238,6 +241,25 @@ class ShownEnergy:
         uncertain = kept - np.floor(kept * certain).astype(np.int64)
         known = shown.known.astype(np.float64)
         return beyond + np.where(shown.known, uncertain, 0), known
+
+
+def turned(one: Monitored, reason: str, unshown: int) -> str:
+    """Say that a power's sign may be turned, where it shows next to nothing of what went out."""
+    gauge = next(
+        (
+            c.power
+            for c in classes.load()[one.device.class_id].registers
+            if c.quantity == one.needs.quantity and c.direction < 0 and c.power
+        ),
+        None,
+    )
+    metered = sum(part.metered for part in one.parts)
+    if reason != POWER or gauge is None or unshown < _NEXT_TO_ALL * metered:
+        return ""
+    return (
+        f" (class {one.device.class_id}: {gauge} is positive for import and negative for export;"
+        " if the sign of this one is turned, correct it at the meter or its gateway)"
+    )
 
 
 def _seldom(time_us: Int64) -> bool:

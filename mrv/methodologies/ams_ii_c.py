@@ -142,6 +142,7 @@ METHODOLOGY = Methodology(
             },
             symbol="o_i",
             source="hour meter of the group",
+            draws=("energy_import", ("count", "kw_project")),
         )
     },
     parameters={
@@ -196,6 +197,7 @@ METHODOLOGY = Methodology(
         "A group counts for no more hours than its schedule has.",
         "Without a dated document of that, or invoices for it, nothing counts.",
         "Below half of that, nothing is reduced without invoices of the hours.",
+        "A group counts for no more hours than its own electricity carries at count and power.",
         "Nothing is reduced until count and power of the pieces stand in dated documents.",
         "Hours and pieces come from a sample's lower bound for the baseline.",
         "Refrigerant that was filled up counts as lost.",

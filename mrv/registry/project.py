@@ -230,7 +230,8 @@ class Besides:
     what a plant was built for; `bare` names, by the parameter of its design, the meters of each
     service that nothing but they show, so that it counts nothing; None until that is known.
     `clocks` are hours that readings of a device tell of, and in how many they came, where these
-    are fewer.  `billed` is by how much each role of which invoices alone tell differs from them
+    are fewer.  `drawn` is the energy that devices drew for their own time of operation.
+    `billed` is by how much each role of which invoices alone tell differs from them
     to the claimant's gain [base units], None until that is known; `unbilled` says that such
     invoices are missing, so that nothing is reduced.
     """
@@ -256,6 +257,7 @@ class Besides:
     clocks: Mapping[str, Clocked] = field(default_factory=dict)
     billed: Mapping[str, Fraction] | None = None
     unbilled: bool = False
+    drawn: Mapping[str, Drawn] = field(default_factory=dict)
 
 
 class Clocked(NamedTuple):
@@ -273,6 +275,17 @@ class Unshown(NamedTuple):
     """
 
     reason: str
+    number: Int64
+    value: Int64
+
+
+class Drawn(NamedTuple):
+    """
+    Energy that a device drew, in the intervals of which all is known.
+
+    `number` are interval numbers, ascending, `value` not below 0. [Wh]
+    """
+
     number: Int64
     value: Int64
 

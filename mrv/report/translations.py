@@ -97,6 +97,13 @@ _REASONS = (
         "reason.clock",
         re.compile("not plausible: its readings tell of (.+) h, and came within (.+): that counts"),
     ),
+    (
+        "reason.lamps",
+        re.compile(
+            "not plausible: its electricity, (.+) kWh, carries (.+) h at (.+) kW, of (.+) h: that"
+            " and a twentieth counts"
+        ),
+    ),
     ("reason.lift", re.compile("not plausible: above what its power lifts to its head")),
     (
         "reason.history",

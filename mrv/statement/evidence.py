@@ -15,17 +15,17 @@ metering from it alone.  Readings outside of the period are digested like all.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ingest.classes import QUANTITY_INDEX
-from ingest.model import Fleet, Frame, IntervalRows
+from ingest.model import INTERVAL_US, Fleet, Frame, IntervalRows
 from ingest.pipeline import METERING
 from mrv.accounting.device_bindings import role_needs
 from mrv.methodologies import find
-from mrv.registry.project import CheckMeter, Project
+from mrv.registry.project import CheckMeter, Drawn, Project
 from mrv.statement.evidence_rows import FIELDS, blocks
 from mrv.statement.metering_versions import meter_of
 
@@ -42,6 +42,26 @@ def monitored(
         pairs |= {(bound.device, quantity) for quantity in needs.quantities}
         pairs |= {(c.check, needs.quantity) for c in of if c.main == bound.device}
     return {(fleet.by_id[name], QUANTITY_INDEX[quantity]) for name, quantity in pairs}
+
+
+def drawing(project: Project, fleet: Fleet) -> frozenset[tuple[int, int]]:
+    """Return the (device, quantity) pairs of energy that the project's devices draw for a role."""
+    methodology = find(project.methodology, project.version)
+    found = set()
+    for bound in project.devices:
+        needs = role_needs(methodology, bound, f"device {bound.device}")
+        if needs.draws is not None and bound.device in fleet.by_id:
+            found.add((fleet.by_id[bound.device], QUANTITY_INDEX[needs.draws[0]]))
+    return frozenset(found)
+
+
+def drawn(rows: IntervalRows) -> Iterator[tuple[int, Drawn]]:
+    """Yield fleet index and what it drew of each device of rows in order, one quantity each."""
+    kept = rows.take(np.flatnonzero(rows.measured_us + rows.estimated_us == INTERVAL_US))
+    for device in np.unique(kept.device).tolist():
+        begin, end = np.searchsorted(kept.device, [device, device + 1])
+        number = kept.start_us[begin:end] // INTERVAL_US
+        yield device, Drawn(number, np.maximum(kept.value[begin:end], 0))
 
 
 def remeter(

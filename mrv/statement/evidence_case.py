@@ -18,7 +18,7 @@ from mrv.errors import PeriodError
 from mrv.factors import FactorBook
 from mrv.factors.centres import centres
 from mrv.factors.records import records_of
-from mrv.registry.project import BOUNDED, EVIDENCE, Besides, Measured
+from mrv.registry.project import BOUNDED, EVIDENCE, INVOICED, Besides, Measured
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import DayLeaf, Digest
 from mrv.statement import evidence
@@ -92,11 +92,12 @@ class Case:
         found = replace(self.plan.besides(), channels=self._channels())
         if self.plan.accounting < EVIDENCE:
             return found
-        shown = self._scanned.shown
+        shown, fleet = self._scanned.shown, self.fleet
         return replace(
             found,
             unshown={key: one.beyond for key, one in shown.items() if one.beyond},
             alone={key: one.alone for key, one in shown.items() if one.alone is not None},
+            drawn={fleet.devices[i].id: one for i, one in evidence.drawn(self._scanned.drawn)},
         )
 
     def _asked(self) -> Asked | None:
@@ -109,7 +110,10 @@ class Case:
         signed = None
         if plan.signed is not None and plan.signed.values:
             signed = RegisterComparison(self.fleet, registers_of(plan.signed))
-        return Asked(shown, Judge(self.fleet, *period), self._analysers, signed)
+        beside = frozenset[tuple[int, int]]()
+        if plan.accounting >= INVOICED:
+            beside = evidence.drawing(plan.project, self.fleet)
+        return Asked(shown, Judge(self.fleet, *period), self._analysers, signed, beside)
 
     def _channels(self) -> dict[str, Measured]:
         """What the plant's own analysers measured, where the rules ask for it."""

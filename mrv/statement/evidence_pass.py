@@ -42,8 +42,8 @@ class Scanned(NamedTuple):
 
     Their digest, each device's reach, the interval rows if asked for, the least that
     registers rose by in their windows, what no other channel shows, which readings are
-    unusual, what analysers said by day, and which signed registers fit the readings beside
-    them.
+    unusual, what analysers said by day, which signed registers fit the readings beside
+    them, and the rows of what is asked for beside the account.
     """
 
     readings: Digest
@@ -54,6 +54,7 @@ class Scanned(NamedTuple):
     unusual: Unusual
     gauged: dict[tuple[int, str], Gauged]
     fitting: set[int]
+    drawn: IntervalRows
 
 
 class Asked(NamedTuple):
@@ -61,13 +62,14 @@ class Asked(NamedTuple):
     What rules of accounting ask of the readings, from version `EVIDENCE` on.
 
     `analysers` are the channels that measure a parameter, `signed` what meters and gateways
-    signed.
+    signed, `drawn` devices and quantities that are metered beside the account.
     """
 
     shown: ShownEnergy
     flagged: Judge
     analysers: Wanted | None = None
     signed: RegisterComparison | None = None
+    drawn: frozenset[tuple[int, int]] = frozenset()
 
 
 def scan(
@@ -108,6 +110,7 @@ def scan(
     """
     leaves: list[DayLeaf] = []
     rows: list[IntervalRows] = []
+    drawn: list[IntervalRows] = []
     reaches = [Reach(0, None, None, 0)] * len(fleet)
     risen: list[tuple[Window, int]] = []
     shown: dict[Key, Found] = {}
@@ -115,6 +118,7 @@ def scan(
     gauged: dict[tuple[int, str], Gauged] = {}
     fitting: set[int] = set()
     meter = meter_of(metering, fleet)
+    beside = set() if asked is None else {*asked.drawn}
     for frame in frames:
         for block in evidence_rows.blocks(frame):
             leaves.extend(reading_leaves(fleet, block, timezone))
@@ -127,11 +131,19 @@ def scan(
                     gauged |= _gauged(block, asked.analysers)
                 if asked.signed is not None:
                     fitting |= asked.signed.fitting(block)
+            if pairs is None and not beside:
+                continue
+            metered = meter([block])
+            if beside:
+                drawn.append(evidence.select(metered, beside, from_us, to_us))
             if pairs is not None:
-                rows.append(evidence.select(meter([block]), pairs, from_us, to_us))
+                rows.append(evidence.select(metered, pairs, from_us, to_us))
     again = None if pairs is None else evidence.in_order(IntervalRows.concat(rows))
     flagged = Unusual.concat(unusual)
-    return Scanned(digest_leaves(leaves), reaches, again, risen, shown, flagged, gauged, fitting)
+    energy = evidence.in_order(IntervalRows.concat(drawn))
+    return Scanned(
+        digest_leaves(leaves), reaches, again, risen, shown, flagged, gauged, fitting, energy
+    )
 
 
 def _gauged(block: Frame, analysers: Wanted) -> dict[tuple[int, str], Gauged]:

@@ -12,7 +12,7 @@ from mrv import factors
 from mrv.accounting.account import account
 from mrv.accounting.device_bindings import compile_bindings
 from mrv.accounting.fixed_ex_ante import CLAUSE
-from mrv.accounting.owner_inputs import MEASURED, OFFICIAL
+from mrv.accounting.owner_inputs import MEASURED, OFFICIAL, measured
 from mrv.accounting.period import close
 from mrv.accounting.plausibility import UNCREDITED
 from mrv.factors.records import book_of, factor_of, records_of, to_record, unmarked
@@ -430,3 +430,15 @@ def test_a_baseline_that_sinks_counts():
     lower = pumped("0.6592", specific="0.2", fixed=before)
     assert lower.net == pumped("0.6592", specific="0.2").net
     assert not detail(lower, CLAUSE)
+
+
+def test_what_farmers_write_down_is_not_asked_of_a_laboratory():
+    """The owner of a field would look for a laboratory that counts days."""
+    edges = plant.FROM, END
+    given = {"season_days": Fraction(100)}
+    (new,), (old,) = (
+        [*measured(find("rice-awd"), given, (), edges, plant.ZONE, {}, sourced=sourced)]
+        for sourced in (True, False)
+    )
+    assert "by their source (farmers' log), as `laboratory` results" in new.detail
+    assert old.detail.endswith("give `laboratory` results")

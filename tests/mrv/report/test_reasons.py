@@ -48,7 +48,7 @@ def written():
 
 def all_reasons():
     """Reasons as they stand in a statement."""
-    implausible = ("service_history", "plausible_service", "invoice_evidence")
+    implausible = ("service_history", "plausible_service", "invoice_evidence", "own_electricity")
     for name, found in written():
         said = f"not plausible: {found}" if any(n in name for n in implausible) else found
         if "service_history" in name:  # what a use is held against is a phrase of its own

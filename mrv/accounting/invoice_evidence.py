@@ -6,13 +6,13 @@ project moves with them, and half the electricity or twice the warmth would be s
 plant delivers, and the electricity that it takes for that, are told by its own meters, and a
 document of its design says no more than that it could deliver: of a line that was built for ten
 times what it makes, meters that are all three times too high fit.  So nothing is reduced until
-invoices with the hashes of their files cover 95 % of the time of such a meter and differ from it
-by 5 % at most: of what was delivered, or, where the design says what it takes (and a document of
-it, `service_evidence`), of the electricity; for weather the figures of the weather service.  Of a
-line that delivers several kinds, such as metals, electricity shows the sum alone.  CDM
-asks for the same cross-check with invoices (TOOL03, TOOL05) [M].  A capacity bounds what takes no
-electricity (steam, hours) where at least half of it was delivered; else invoices are needed too.
-What the project emits is reported all the same, and a loss stays one.
+invoices with the hashes of their files cover 95 % of the time of such a meter and differ from it by
+5 % at most, none written before its time ended: of what was delivered, or, where the design says
+what it takes (and a document of it, `service_evidence`), of the electricity; for weather the
+figures of the weather service.  Of a line that delivers several kinds, such as metals, electricity
+shows the sum alone.  CDM asks for the same cross-check with invoices (TOOL03, TOOL05) [M].  A
+capacity bounds what takes no electricity (steam, hours) where at least half of it was delivered;
+else invoices are needed too. What the project emits is reported all the same, and a loss stays one.
 
 A saving is a difference: where a meter and its invoices differ by more than 1 %, which meters of
 class 1 may, or by more than a twentieth of what is reduced, the less favourable of the two counts,
@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from fractions import Fraction
 from itertools import pairwise
 
@@ -38,10 +38,10 @@ from mrv.accounting.design_capacity import consumption_of, serving, too_large
 from mrv.accounting.device_period import Monitored, Raised
 from mrv.accounting.period_result import INVOICE, CrossCheck, Finding
 from mrv.accounting.service_history import WEEKS, take_off
-from mrv.calendar import utc_text
+from mrv.calendar import local_date, utc_text
 from mrv.model import Methodology
 from mrv.parameters.inputs import Inputs
-from mrv.registry.project import INVOICED, Besides, Document
+from mrv.registry.project import INVOICED, Besides, Document, Invoice
 from mrv.rounding import decimal_text
 from mrv.service_bounds import Range
 
@@ -161,7 +161,8 @@ def billing(
 
 def _why(name: str, besides: Besides, checks: Sequence[CrossCheck]) -> str:
     """Say why invoices of a meter that are there do not show it; empty where there is none."""
-    bare = {f"{i.id}: {i.issuer}, {i.number}" for i in besides.invoices if not i.sha256}
+    bare = {_name(i) for i in besides.invoices if not i.sha256}
+    early = {_name(i): i.issued for i in besides.invoices if _early(i)}
     told = []
     for check in checks:
         if check.kind != INVOICE or name not in check.devices:
@@ -172,6 +173,8 @@ def _why(name: str, besides: Besides, checks: Sequence[CrossCheck]) -> str:
             told.append(f"{check.against} differs by {check.difference_percent} %")
         elif check.against in bare:
             told.append(f"{check.against} has no `sha256`")
+        elif check.against in early:
+            told.append(f"{check.against} is of {early[check.against]}, before its time ended")
     return f" ({'; '.join(told[:_NAMED])})" if told else ""
 
 
@@ -257,7 +260,8 @@ def _holding(
     one: Monitored, besides: Besides, checks: Sequence[CrossCheck]
 ) -> Iterator[CrossCheck]:
     """Comparisons of a device with invoices that count as evidence."""
-    documents = {f"{i.id}: {i.issuer}, {i.number}" for i in besides.invoices if i.sha256}
+    timely = besides.accounting < INVOICED
+    documents = {_name(i) for i in besides.invoices if i.sha256 and (timely or not _early(i))}
     for check in checks:
         if (
             check.kind == INVOICE
@@ -268,6 +272,16 @@ def _holding(
             and _agrees(check, besides.accounting)
         ):
             yield check
+
+
+def _name(one: Invoice) -> str:
+    """Return an invoice's name, as comparisons have it."""
+    return f"{one.id}: {one.issuer}, {one.number}"
+
+
+def _early(one: Invoice) -> bool:
+    """Whether an invoice was written more than a day before its time ended: it was not metered."""
+    return one.issued < local_date(one.to_us - 1, "UTC") - timedelta(days=1)
 
 
 def _agrees(check: CrossCheck, accounting: int) -> bool:

@@ -114,6 +114,7 @@ class Plausibility:
                 [r.at_us for r in fleet.devices[fleet.by_id[name]].replacements],
                 self.besides.serials.get(name),
                 self.timezone,
+                mounted=self.besides.accounting >= INVOICED,
             )
             for name, papers in calibrations.items()
             if name in fleet.by_id

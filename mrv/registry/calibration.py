@@ -108,16 +108,29 @@ def of_meter(
     replaced_us: Iterable[int],
     serial: str | None,
     timezone: str,
+    *,
+    mounted: bool,
 ) -> tuple[Calibration, ...]:
     """
     Return the certificates as far as they cover the meter that was there.
 
     One ends on the local day on which its meter was replaced.  One that names another
     serial than the meter's covers nothing, unless the meter was replaced since.
+
+    Parameters
+    ----------
+    serial : str or None
+        Of the meter that is there now.
+    mounted : bool
+        Whether one that names this serial, and was written before the meter was mounted, covers it
+        from that day on; earlier versions of accounting let it end then.
     """
     days = sorted(local_date(us, timezone) for us in replaced_us)
     found = []
     for one in calibrations:
+        if mounted and days and serial is not None and one.serial == serial:
+            found.append(replace(one, performed=max(one.performed, days[-1])))
+            continue
         after = next((day for day in days if day > one.performed), None)
         other = None not in (one.serial, serial) and one.serial != serial
         if after is None and other:

@@ -12,7 +12,7 @@ from ingest.classes import QUANTITIES
 from ingest.model import INTERVAL_US
 from mrv.calendar import midnight_us
 from mrv.errors import MethodologyError, PeriodError
-from mrv.registry.calibration import error_percent, uncovered
+from mrv.registry.calibration import error_percent, of_meter, uncovered
 from mrv.registry.project import Calibration
 
 UTC = "Etc/UTC"
@@ -91,3 +91,21 @@ def test_uncovered_time_is_what_no_certificate_covers(spans, chance):
     days = {d for first, last, *_ in found(certificates) for d in range(int(first), int(last))}
     covered = {d for begin, length in spans for d in range(begin, begin + length)}
     assert days == set(range(365)) - covered
+
+
+def test_a_meter_brings_the_certificate_that_names_it():
+    """A new meter would count as unattested though its maker attested it before it was mounted."""
+    old, new = (
+        Calibration(date(2025, 1, 1), date(2027, 1, 1), "C1", None, Decimal(1), serial="A-1"),
+        Calibration(date(2026, 1, 5), date(2028, 1, 1), "C2", None, Decimal(1), serial="A-2"),
+    )
+    swapped = (BEGIN + 20 * DAY) * INTERVAL_US
+
+    def covered(*papers, mounted=True):
+        held = of_meter(papers, [swapped], "A-2", UTC, mounted=mounted)
+        return [(first, last) for first, last, *_ in found(held, 100)]
+
+    assert covered(old, new) == []
+    assert covered(old) == [(20, 100)]
+    assert covered(new) == [(0, 20)]  # it was not there yet
+    assert covered(old, new, mounted=False) == [(20, 100)]  # as the fifth version has it

@@ -1,7 +1,7 @@
 """A building saves what its supplier's invoices and the weather service show, and no more."""
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
@@ -177,6 +177,15 @@ def test_a_condition_says_why_an_invoice_does_not_count():
     assert "reaches beyond the period" in said(building(invoices=(BILLS[0], early)))
     bare = billed("power", sha256=None)
     assert "has no `sha256`" in said(building(invoices=(BILLS[0], bare)))
+
+
+def test_an_invoice_of_time_that_was_still_to_come_shows_nothing():
+    """What nobody had metered yet would be evidence of what was metered."""
+    last = date(2026, 2, 25)  # of the period
+    for issued, earns in ((last - timedelta(days=1), True), (last - timedelta(days=2), False)):
+        result = building(invoices=(BILLS[0], billed("power", issued=issued)))
+        assert (tonnes(result) > 0) is earns
+        assert ("before its time ended" in said(result)) is not earns
 
 
 def test_meters_that_all_stand_still_save_nothing():

@@ -18,6 +18,7 @@ from itertools import pairwise
 from math import prod
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ingest.model import INTERVAL_US, Int64
 from mrv.accounting.device_period import Monitored
@@ -74,7 +75,8 @@ def _held(
     for first, last in pairwise(weeks * k // count for k in range(count + 1)):
         begin, end = np.searchsorted(energy.number, [edges[first], edges[last]])
         number = energy.number[begin:end]
-        wh = exact_sum(energy.value[begin:end]) if len(number) else 0
+        value = energy.value[begin:end][_serving(some, number)]
+        wh = exact_sum(value) if len(value) else 0
         told = [Fraction(sum(s.value for s in m.stretches[first:last])) for m in some]
         unknown = [_unknown(m, number, edges[first], edges[last]) for m in some]
         # groups of one controller share its electricity [W s]
@@ -104,6 +106,15 @@ def _held(
             # a schedule is held against what hour meters tell
             some[i] = replace(alone[0], stretches=one.stretches)
             yield f"{one.device.id}, {utc_text(begin_us)} to {utc_text(end_us)}: {reason}"
+
+
+def _serving(some: Sequence[Monitored], number: Int64) -> NDArray[np.bool_]:
+    """Which intervals are of the time in which one of the groups serves the project."""
+    found = np.zeros(len(number), dtype=np.bool_)
+    for one in some:
+        first = one.service.first
+        found |= (number >= first) & (number < first + one.service.intervals)
+    return found
 
 
 def _watts(one: Monitored) -> Fraction:

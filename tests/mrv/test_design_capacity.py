@@ -266,7 +266,7 @@ def test_head_that_was_not_read_lets_the_most_through():
 LAMPS = Device("lamps", "s", "lamp_controller", rated_power_w=9_600, installed_us=plant.FROM)
 
 
-def lit(drawn, *, groups=((120, "0.08"),), accounting=ACCOUNTING, days=56, known=None):
+def lit(drawn, *, groups=((120, "0.08"),), accounting=ACCOUNTING, days=56, known=None, late=0):
     """Close eight weeks of street lamps, half of each day on, that draw a share of their power."""
     fleet, step = Fleet((LAMPS,)), 4 * INTERVAL_US
     times = np.arange(plant.FROM - step, plant.FROM + days * plant.DAY * INTERVAL_US + 1, step)
@@ -282,7 +282,8 @@ def lit(drawn, *, groups=((120, "0.08"),), accounting=ACCOUNTING, days=56, known
         parameters={"ef_grid_t_per_mwh": Decimal("0.6592"), **built},
         devices=tuple(
             ProjectDevice("lamps", "equipment", {"count": n, "kw_baseline": Decimal("0.15"),
-                                                 "kw_project": Decimal(kw)})
+                                                 "kw_project": Decimal(kw)},
+                          from_us=plant.FROM + late * plant.DAY * INTERVAL_US)
             for n, kw in groups
         ),
     )  # fmt: skip
@@ -311,6 +312,8 @@ def test_lamps_burn_no_more_hours_than_their_own_electricity_carries():
     assert len(taken) == 2
     assert all(float(d.cost_t) > 0 for d in taken)
     assert tonnes(lit(0.05)) == pytest.approx(0.0525 * tonnes(truth), rel=1e-2)
+    # what was drawn before the group served the project carries nothing
+    assert tonnes(lit(0.7, late=14)) == pytest.approx(0.735 * tonnes(lit(1.0, late=14)), rel=1e-3)
 
 
 def test_groups_of_one_controller_share_its_electricity():

@@ -65,9 +65,20 @@ LONGEST = (
     "integration/test_restore.py",
     "integration/test_stations_any_order.py",
     "faults/test_kills_of_the_database.py",
+    "integration/test_backup.py",
+    "operations/test_routing.py",
+    "integration/test_partitions_change.py",
+    "services/edge/test_serial.py",
+    "samples/test_0_1_0_messages.py",
+    "mrv/report/test_workbook.py",
+    "integration/test_sparkplug_kafka.py",
+    "services/intake/test_broker_queue.py",
+    "services/test_catalog_year.py",
+    "services/test_demo_ports.py",
+    "deploy/test_setup.py",
 )
 # what runs beside one busy process on each core, while others wait for servers
-WAITING = 4
+WAITING = 5
 # a test that takes one of these, or a fixture that takes it, is marked `integration` by itself
 SERVERS = {"cluster", "mqtt_broker", "run_kafka", "own_kafka", "embedded_kafka", "s3_server"}
 

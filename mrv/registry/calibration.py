@@ -123,13 +123,21 @@ def of_meter(
         Of the meter that is there now.
     mounted : bool
         Whether one that names this serial, and was written before the meter was mounted, covers it
-        from that day on; earlier versions of accounting let it end then.
+        from that day on, where another one names the meter that left; earlier versions of
+        accounting let it end then.
     """
     days = sorted(local_date(us, timezone) for us in replaced_us)
+    papers = tuple(calibrations)
+    # the registry may still have the serial of the meter that left; another's certificate says not
+    changed = mounted and any(
+        one.serial not in (None, serial) and one.performed < day for one in papers for day in days
+    )
     found = []
-    for one in calibrations:
-        if mounted and days and serial is not None and one.serial == serial:
-            found.append(replace(one, performed=max(one.performed, days[-1])))
+    for one in papers:
+        if changed and serial is not None and one.serial == serial:
+            begin = max(one.performed, days[-1])
+            if begin < one.valid_until:
+                found.append(replace(one, performed=begin))
             continue
         after = next((day for day in days if day > one.performed), None)
         other = None not in (one.serial, serial) and one.serial != serial

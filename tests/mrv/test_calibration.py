@@ -1,5 +1,6 @@
 """Late and absent calibrations."""
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
@@ -101,11 +102,14 @@ def test_a_meter_brings_the_certificate_that_names_it():
     )
     swapped = (BEGIN + 20 * DAY) * INTERVAL_US
 
-    def covered(*papers, mounted=True):
-        held = of_meter(papers, [swapped], "A-2", UTC, mounted=mounted)
+    def covered(*papers, serial="A-2", mounted=True):
+        held = of_meter(papers, [swapped], serial, UTC, mounted=mounted)
         return [(first, last) for first, last, *_ in found(held, 100)]
 
     assert covered(old, new) == []
     assert covered(old) == [(20, 100)]
-    assert covered(new) == [(0, 20)]  # it was not there yet
     assert covered(old, new, mounted=False) == [(20, 100)]  # as the fifth version has it
+    # a serial that nobody changed is that of the meter that left
+    assert covered(old, serial="A-1") == [(20, 100)]
+    # one that ended before its meter was mounted covers nothing, once
+    assert covered(old, replace(new, valid_until=date(2026, 1, 15))) == [(20, 100)]

@@ -18,11 +18,7 @@ A saving is a difference: where a meter and its invoices differ by more than 1 %
 class 1 may, or by more than a twentieth of what is reduced, the less favourable of the two counts,
 and of time without an invoice the mean of the others.  Time over which a second invoice says
 something else than the meter is not shown by the first.
-
-A regression says nothing of weather that its months did not have (IPMVP option C; ASHRAE
-Guideline 14 allows a tenth beyond them [M]).  Parts of about four weeks above 1.1 of the warmest
-month count as that; below 0.9 of the coolest one the line gives less than its bound and counts.
-Both are a condition that does not hold.  These are rules of the sixth version.
+These are rules of the sixth version.
 """
 
 from __future__ import annotations
@@ -31,22 +27,19 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from fractions import Fraction
-from itertools import pairwise
 
-from ingest.model import HOUR_US, INTERVAL_US
+from ingest.model import INTERVAL_US
 from mrv.accounting.design_capacity import consumption_of, serving, too_large
 from mrv.accounting.device_period import Monitored, Raised
 from mrv.accounting.period_result import INVOICE, CrossCheck, Finding
-from mrv.accounting.service_history import WEEKS, take_off
-from mrv.calendar import local_date, utc_text
+from mrv.accounting.service_history import take_off
+from mrv.calendar import local_date
 from mrv.model import Methodology
 from mrv.parameters.inputs import Inputs
 from mrv.registry.project import INVOICED, Besides, Document, Invoice
 from mrv.rounding import decimal_text
-from mrv.service_bounds import Range
 
 CLAUSE = "tonne: what only an invoice shows is invoiced"
-RANGE = "IPMVP option C, range of the baseline's weather in the period"
 BILLED = "its invoices show less: that counts"
 MORE = "its invoices show more: that counts"
 # that an invoice may differ by, and that it may leave out: from more on it is material
@@ -58,9 +51,6 @@ ALIKE = Fraction(1, 100)
 _KNOWN = Fraction(1, 2)
 # of a capacity that bounds what takes no electricity: twice of less would fit
 _BINDING = Fraction(1, 2)
-# of the range of a regression, beyond which it is not asked (ASHRAE Guideline 14) [M]
-BEYOND = Fraction(1, 10)
-_MONTH_US = Fraction(36525, 1200) * 24 * HOUR_US
 _PLACES = 6
 # invoices that a condition names of a meter
 _NAMED = 3
@@ -373,69 +363,6 @@ def as_invoiced(
                 parts.append(replace(part, raised=(*part.raised, more)))
             found[i] = replace(found[i], parts=tuple(parts))
     return found
-
-
-def within_ranges(
-    monitored: Sequence[Monitored],
-    methodology: Methodology,
-    parameters: Inputs,
-    edges: Sequence[int],
-    timezone: str,
-) -> tuple[list[Monitored], list[Finding]]:
-    """
-    Count no more of a variable than the range in which its baseline was regressed, and say so.
-
-    Parameters
-    ----------
-    edges : sequence of int
-        Of the stretches. [interval numbers]
-    """
-    found, said = list(monitored), list[Finding]()
-    for one in methodology.ranges:
-        if one.least in parameters and one.most in parameters:
-            told = list(_outside(found, methodology, one, parameters, edges, timezone))
-            said.append(Finding(RANGE, not told, "; ".join(told)))
-    return found, said
-
-
-def _outside(
-    found: list[Monitored],
-    methodology: Methodology,
-    one: Range,
-    parameters: Inputs,
-    edges: Sequence[int],
-    timezone: str,
-) -> Iterator[str]:
-    """Take off what is above the range in each part of about four weeks; what is said of it."""
-    least, most = (Fraction(parameters[name]) for name in (one.least, one.most))
-    unit = methodology.parameters[one.most].unit
-    weeks = len(edges) - 1
-    count = max(1, weeks // WEEKS)
-    for first, last in pairwise(weeks * k // count for k in range(count + 1)):
-        there = [m.stretches[first:last] for m in found if m.bound.role == one.role]
-        time_us = max((sum(s.time_us for s in some) for some in there), default=0)
-        value = sum(s.value for some in there for s in some)
-        if not time_us:
-            continue
-        months = Fraction(time_us) / _MONTH_US
-        rate = Fraction(value, one.base_units) / months
-        begin_us, end_us = edges[first] * INTERVAL_US, edges[last] * INTERVAL_US
-        span = f"{utc_text(begin_us)} to {utc_text(end_us)}: {float(rate):.4g} {unit} a month"
-        bound = most * (1 + BEYOND)
-        if rate > bound:
-            excess = (rate - bound) * months * one.base_units
-            reason = (
-                f"{float(rate):.4g} {unit} a month, and its regression had {float(most):.4g} at"
-                " most: a tenth above that counts"
-            )
-            places = first, last
-            take_off(found, (one.role,), places, begin_us, end_us, excess, reason, timezone)
-            yield (
-                f"{span}, and the regression had {float(most):.4g} at most: {float(bound):.4g}"
-                " counts"
-            )
-        elif rate < least * (1 - BEYOND):
-            yield f"{span}, and the regression had {float(least):.4g} at least"
 
 
 def undocumented(

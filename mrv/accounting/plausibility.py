@@ -17,7 +17,7 @@ from ingest.model import INTERVAL_US, Fleet
 from mrv.accounting.design_capacity import consumption_of, too_large, within_design, within_load
 from mrv.accounting.device_clocks import within_time
 from mrv.accounting.device_period import Bounds, Monitored
-from mrv.accounting.invoice_evidence import as_invoiced, within_ranges
+from mrv.accounting.invoice_evidence import as_invoiced
 from mrv.accounting.own_electricity import within_electricity
 from mrv.accounting.owner_inputs import (
     MEASURED,
@@ -33,6 +33,7 @@ from mrv.accounting.owner_inputs import (
 )
 from mrv.accounting.period_result import Finding, ParameterUse
 from mrv.accounting.plausible_service import raised, stretches
+from mrv.accounting.regression_range import within_ranges
 from mrv.accounting.service_evidence import NOT_SHOWN, as_before, laboratory, not_counted
 from mrv.accounting.service_history import limited
 from mrv.accounting.shown_energy import turned

@@ -8,8 +8,9 @@ import pytest
 
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
-from mrv.accounting.invoice_evidence import CLAUSE, RANGE
+from mrv.accounting.invoice_evidence import CLAUSE
 from mrv.accounting.period import close
+from mrv.accounting.regression_range import RANGE
 from mrv.methodologies import find
 from mrv.registry.project import DOCUMENTED, INVOICED, Besides, Invoice, ProjectDevice
 from tests.mrv import plant

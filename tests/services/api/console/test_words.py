@@ -1,6 +1,7 @@
 """The words of the pages."""
 
 import re
+import time
 import tomllib
 from importlib import resources
 from pathlib import Path
@@ -146,9 +147,18 @@ def test_a_far_site_does_not_shrink_the_city():
     assert max(one.y for one in drawn.spots) - min(one.y for one in drawn.spots) > HEIGHT / 2
 
 
-def test_answers_are_kept_and_questions_without_one_leave_nothing():
+def test_no_answer_is_kept_into_the_next_quarter_hour(monkeypatch):
+    """The page would show what was expected until the last one, the API until this one."""
+    memory, asked = Memory(), []
+    for now_s, answer in ((899.0, 1), (899.9, 1), (900.0, 2), (901.0, 2), (1800.0, 3)):
+        monkeypatch.setattr(time, "time", lambda now_s=now_s: now_s)
+        assert memory.get("a", lambda: asked.append(1) or len(asked)) == answer
+
+
+def test_answers_are_kept_and_questions_without_one_leave_nothing(monkeypatch):
     """A page that everybody may open would fill the memory, or keep the database busy."""
     memory, asked = Memory(), []
+    monkeypatch.setattr(time, "time", lambda: 0.0)
     assert [memory.get("a", lambda: asked.append(1) or len(asked)) for _ in range(3)] == [1, 1, 1]
 
     def nothing():

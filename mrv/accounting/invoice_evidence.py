@@ -16,39 +16,38 @@ else invoices are needed too. What the project emits is reported all the same, a
 
 A saving is a difference: where a meter and its invoices differ by more than 1 %, which meters of
 class 1 may, or by more than a twentieth of what is reduced, the less favourable of the two counts,
-and of time without an invoice the mean of the others.  Time over which a second invoice says
-something else than the meter is not shown by the first.
+and of time without an invoice the mean of the others (`invoiced_amounts`).  Which invoices count
+and of which time is in `invoiced_time`.
 These are rules of the sixth version.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from dataclasses import dataclass
+from datetime import date
 from fractions import Fraction
 
-from ingest.model import INTERVAL_US
 from mrv.accounting.design_capacity import consumption_of, serving, too_large
-from mrv.accounting.device_period import Monitored, Raised
+from mrv.accounting.device_period import Monitored
+from mrv.accounting.invoiced_amounts import ALIKE, beyond, gained, unshown_share
+from mrv.accounting.invoiced_time import (
+    COVERED,
+    COVERED_AT_LEAST,
+    TOLERANCE,
+    invoiced,
+    name_of,
+    shown_us,
+    time_of,
+    too_early,
+)
 from mrv.accounting.period_result import INVOICE, CrossCheck, Finding
-from mrv.accounting.service_history import take_off
-from mrv.calendar import local_date
 from mrv.model import Methodology
 from mrv.parameters.inputs import Inputs
-from mrv.registry.project import INVOICED, Besides, Document, Invoice
+from mrv.registry.project import INVOICED, Besides, Document
 from mrv.rounding import decimal_text
 
 CLAUSE = "tonne: what only an invoice shows is invoiced"
-BILLED = "its invoices show less: that counts"
-MORE = "its invoices show more: that counts"
-# that an invoice may differ by, and that it may leave out: from more on it is material
-TOLERANCE = Fraction(5, 100)
-COVERED = 1 - TOLERANCE
-# two meters of class 1 (IEC 62053-21) that tell the same
-ALIKE = Fraction(1, 100)
-# part of an invoice's time that a meter knows at least
-_KNOWN = Fraction(1, 2)
 # of a capacity that bounds what takes no electricity: twice of less would fit
 _BINDING = Fraction(1, 2)
 _PLACES = 6
@@ -85,7 +84,9 @@ class Billing:
             f" {decimal_text(max(cost_t, Fraction(0)), _PLACES, 'up')} t. Give the supplier's"
             " invoices, of weather the figures of the weather service, with the `sha256` of their"
             f" files, over {_percent(COVERED)} of the time and differing by at most"
-            f" {_percent(TOLERANCE)} (`tonne invoice import`)",
+            f" {_percent(TOLERANCE)} (`tonne invoice import`). Of time before the first invoice and"
+            " after the last none is needed where it is shorter than that invoice and than a"
+            f" month, and {_percent(COVERED_AT_LEAST)} of the time are covered",
         )
 
 
@@ -120,10 +121,10 @@ def billing(
     if besides.accounting < INVOICED or besides.billed is not None or not told:
         return None
     shown = {m.device.id for m in monitored if invoiced(m, besides, checks)}
-    there = [m for m in monitored if m.bound.role in methodology.billed]
+    there = {m.device.id: m for m in monitored if m.bound.role in methodology.billed}
     missing = [
-        f"no invoices with their files show what {name} tells{_why(name, besides, checks)}"
-        for name in dict.fromkeys(m.device.id for m in there)
+        f"no invoices with their files show what {name} tells{_why(one, besides, checks)}"
+        for name, one in there.items()
         if name not in shown
     ]
     missing += _services(monitored, methodology, parameters, shown)
@@ -138,21 +139,53 @@ def billing(
         role: [m for m in monitored if m.bound.role == role]
         for role in dict.fromkeys(m.bound.role for m in monitored if m.bound.role in held)
     }
-    roles = {r: some for r, some in roles.items() if all(m.device.id in shown for m in some)}
-    gained = sum((_gained(some, besides, checks) for some in roles.values()), start=Fraction(0))
-    alike = Fraction(0) if gained > TOLERANCE * abs(claimed - gained) else ALIKE
-    beyond = {role: _beyond(some, besides, checks, alike) for role, some in roles.items()}
+    roles = {role: _held_of(some, shown) for role, some in roles.items()}
+    roles = {role: some for role, some in roles.items() if some}
+    lower = sum((gained(some, besides, checks) for some in roles.values()), start=Fraction(0))
+    alike = Fraction(0) if lower > TOLERANCE * abs(claimed - lower) else ALIKE
+    excess = {r: beyond(some, monitored, besides, checks, alike) for r, some in roles.items()}
+    for role, more in _by_electricity(monitored, methodology, besides, checks, shown):
+        excess[role] = max(more, excess.get(role, Fraction(0)))
     return Billing(
         tuple(m for m in dict.fromkeys(m.device.id for m in monitored) if m in shown),
         tuple(missing),
-        beyond,
+        excess,
     )
 
 
-def _why(name: str, besides: Besides, checks: Sequence[CrossCheck]) -> str:
+def _held_of(role: Sequence[Monitored], shown: Collection[str]) -> list[Monitored]:
+    """Return the meters of a role that are held against invoices; of emissions all, or none."""
+    found = [m for m in role if m.device.id in shown]
+    return found if len(found) == len(role) or role[0].needs.side == "baseline" else []
+
+
+def _by_electricity(
+    monitored: Sequence[Monitored],
+    methodology: Methodology,
+    besides: Besides,
+    checks: Sequence[CrossCheck],
+    shown: Collection[str],
+) -> Iterator[tuple[str, Fraction]]:
+    """Say what of a service rests on electricity of time without an invoice. [base units]"""
+    for one in methodology.capacities:
+        taken = consumption_of(methodology, one)
+        there = [m for m in serving(monitored, one) if m.needs.side == "baseline"]
+        if one.of or taken is None or all(m.device.id in shown for m in there):
+            continue
+        users = [m for m in monitored if m.bound.role in taken.uses]
+        if not users or any(m.device.id not in shown for m in users):
+            continue
+        share = unshown_share(users, monitored, besides, checks)
+        for role in dict.fromkeys(m.bound.role for m in there) if share else ():
+            some = [m for m in there if m.bound.role == role]
+            yield role, share * sum((m.counted(p) for m in some for p in m.parts), Fraction(0))
+
+
+def _why(one: Monitored, besides: Besides, checks: Sequence[CrossCheck]) -> str:
     """Say why invoices of a meter that are there do not show it; empty where there is none."""
-    bare = {_name(i) for i in besides.invoices if not i.sha256}
-    early = {_name(i): i.issued for i in besides.invoices if _early(i)}
+    name = one.device.id
+    bare = {name_of(i) for i in besides.invoices if not i.sha256}
+    early = {name_of(i): i.issued for i in besides.invoices if too_early(i)}
     told = []
     for check in checks:
         if check.kind != INVOICE or name not in check.devices:
@@ -165,6 +198,10 @@ def _why(name: str, besides: Besides, checks: Sequence[CrossCheck]) -> str:
             told.append(f"{check.against} has no `sha256`")
         elif check.against in early:
             told.append(f"{check.against} is of {early[check.against]}, before its time ended")
+    begin, end = time_of(one)
+    share = Fraction(shown_us(one, besides, checks), max(1, end - begin))
+    if share:
+        told.insert(0, f"they cover {_percent(share)} of its time")
     return f" ({'; '.join(told[:_NAMED])})" if told else ""
 
 
@@ -206,163 +243,6 @@ def _services(
 
 def _moved(one: Monitored) -> bool:
     return any(part.metered for part in one.parts)
-
-
-def invoiced(one: Monitored, besides: Besides, checks: Sequence[CrossCheck]) -> bool:
-    """
-    Whether invoices with their files show a device's quantity over nearly all its time.
-
-    Time for which another invoice says something else is not shown.
-    """
-    begin = one.service.first * INTERVAL_US
-    end = begin + one.service.intervals * INTERVAL_US
-    refuted = [(c.from_us, c.to_us) for c in _refuting(one, besides, checks)]
-    holding = [(c.from_us, c.to_us) for c in _holding(one, besides, checks)]
-    shown = _length([*holding, *refuted], begin, end) - _length(refuted, begin, end)
-    return shown >= COVERED * (end - begin)
-
-
-def _length(spans: Sequence[tuple[int, int]], begin: int, end: int) -> int:
-    """Time that spans cover together. [us]"""
-    covered, reached = 0, begin
-    for first, last in sorted(spans):
-        covered += max(0, min(last, end) - max(first, reached))
-        reached = max(reached, last)
-    return covered
-
-
-def _refuting(
-    one: Monitored, besides: Besides, checks: Sequence[CrossCheck]
-) -> Iterator[CrossCheck]:
-    """Comparisons of a device with invoices that do not hold."""
-    for check in checks:
-        if (
-            check.kind == INVOICE
-            and one.device.id in check.devices
-            and check.quantity == one.needs.quantity
-            and check.holds is False
-            and not _agrees(check, besides.accounting)
-        ):
-            yield check
-
-
-def _holding(
-    one: Monitored, besides: Besides, checks: Sequence[CrossCheck]
-) -> Iterator[CrossCheck]:
-    """Comparisons of a device with invoices that count as evidence."""
-    timely = besides.accounting < INVOICED
-    documents = {_name(i) for i in besides.invoices if i.sha256 and (timely or not _early(i))}
-    for check in checks:
-        if (
-            check.kind == INVOICE
-            and check.against in documents
-            and one.device.id in check.devices
-            and check.quantity == one.needs.quantity
-            and Fraction(check.tolerance_percent) <= TOLERANCE * 100
-            and _agrees(check, besides.accounting)
-        ):
-            yield check
-
-
-def _name(one: Invoice) -> str:
-    """Return an invoice's name, as comparisons have it."""
-    return f"{one.id}: {one.issuer}, {one.number}"
-
-
-def _early(one: Invoice) -> bool:
-    """Whether an invoice was written more than a day before its time ended: it was not metered."""
-    return one.issued < local_date(one.to_us - 1, "UTC") - timedelta(days=1)
-
-
-def _agrees(check: CrossCheck, accounting: int) -> bool:
-    """
-    Whether an invoice says what the known time of its meters does.
-
-    Where more is lost than it may leave out, the rest is taken for the whole, and may be lower by
-    as much more, as what was lost may have been higher.
-    """
-    known = Fraction(check.coverage)
-    if known >= COVERED or accounting < INVOICED:
-        return bool(check.holds) and known >= COVERED
-    if check.holds is None or known < _KNOWN:
-        return False
-    ours, theirs = int(check.ours) / known, int(check.theirs)
-    return (known - TOLERANCE) * theirs <= ours <= (1 + TOLERANCE) * theirs
-
-
-def _apart(
-    role: Sequence[Monitored], besides: Besides, checks: Sequence[CrossCheck]
-) -> Iterator[CrossCheck]:
-    """Comparisons of a role's meters that count as evidence, none over the time of another."""
-    held = {(c.from_us, c.to_us, c.against): c for m in role for c in _holding(m, besides, checks)}
-    reached: dict[str, int] = {}
-    for _, check in sorted(held.items()):
-        if any(check.from_us < reached.get(name, check.from_us) for name in check.devices):
-            continue
-        reached |= dict.fromkeys(check.devices, check.to_us)
-        yield check
-
-
-def _gained(role: Sequence[Monitored], besides: Besides, checks: Sequence[CrossCheck]) -> Fraction:
-    """What a reduction would be lower by if invoices counted in place of meters. [tCO2e]"""
-    return sum((Fraction(c.effect_t) for c in _apart(role, besides, checks)), start=Fraction(0))
-
-
-def _beyond(
-    role: Sequence[Monitored], besides: Besides, checks: Sequence[CrossCheck], alike: Fraction
-) -> Fraction:
-    """What meters of a role count more than their invoices allow, or less. [base units]"""
-    theirs, time_us = 0, 0
-    for check in _apart(role, besides, checks):
-        theirs += int(check.theirs)
-        time_us += (check.to_us - check.from_us) * len(check.devices)
-    if not time_us:
-        return Fraction(0)
-    whole_us = sum(m.service.intervals for m in role) * INTERVAL_US
-    told = theirs * max(Fraction(1), Fraction(whole_us, time_us))
-    counted = sum((m.counted(p) for m in role for p in m.parts), start=Fraction(0))
-    baseline = role[0].needs.side == "baseline"
-    # what differs by less is the same
-    far = counted - told if baseline else told - counted
-    return max(Fraction(0), far) if far > alike * told else Fraction(0)
-
-
-def as_invoiced(
-    monitored: Sequence[Monitored],
-    billed: Mapping[str, Fraction],
-    edges: Sequence[int],
-    timezone: str,
-) -> list[Monitored]:
-    """
-    Count of each role what its invoices show, where that is less favourable.
-
-    Parameters
-    ----------
-    billed : mapping of str to Fraction
-        As `Billing.beyond` has it. [base units]
-    edges : sequence of int
-        Of the stretches. [interval numbers]
-    """
-    found = list(monitored)
-    begin_us, end_us = edges[0] * INTERVAL_US, edges[-1] * INTERVAL_US
-    for role, excess in billed.items():
-        there = [i for i, m in enumerate(found) if m.bound.role == role]
-        if not excess or not there:
-            continue
-        if found[there[0]].needs.side == "baseline":
-            places = 0, len(edges) - 1
-            take_off(found, (role,), places, begin_us, end_us, excess, BILLED, timezone)
-            continue
-        metered = sum(p.metered for i in there for p in found[i].parts)
-        shares = sum(len(found[i].parts) for i in there)
-        for i in there:
-            parts = []
-            for part in found[i].parts:
-                share = Fraction(part.metered, metered) if metered else Fraction(1, shares)
-                more = Raised(begin_us, end_us, MORE, excess * share)
-                parts.append(replace(part, raised=(*part.raised, more)))
-            found[i] = replace(found[i], parts=tuple(parts))
-    return found
 
 
 def undocumented(

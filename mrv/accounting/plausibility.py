@@ -17,7 +17,7 @@ from ingest.model import INTERVAL_US, Fleet
 from mrv.accounting.design_capacity import consumption_of, too_large, within_design, within_load
 from mrv.accounting.device_clocks import within_time
 from mrv.accounting.device_period import Bounds, Monitored
-from mrv.accounting.invoice_evidence import as_invoiced
+from mrv.accounting.invoiced_amounts import as_invoiced
 from mrv.accounting.own_electricity import within_electricity
 from mrv.accounting.owner_inputs import (
     MEASURED,

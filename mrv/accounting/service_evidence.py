@@ -24,7 +24,8 @@ from fractions import Fraction
 from ingest.model import INTERVAL_US
 from mrv.accounting.design_capacity import at_capacity, consumption_of, serving, too_large
 from mrv.accounting.device_period import Monitored
-from mrv.accounting.invoice_evidence import COVERED, TOLERANCE, invoiced, undocumented
+from mrv.accounting.invoice_evidence import undocumented
+from mrv.accounting.invoiced_time import COVERED, TOLERANCE, invoiced
 from mrv.accounting.period_result import CrossCheck, Finding
 from mrv.accounting.service_history import electricity, take_off
 from mrv.model import Methodology

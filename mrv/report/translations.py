@@ -84,8 +84,8 @@ _REASONS = (
         "reason.moved",
         re.compile("not plausible: only its own meter shows it: what its electricity moved .*"),
     ),
-    ("reason.billed_less", re.compile("not plausible: its invoices show less: that counts")),
-    ("reason.billed_more", re.compile("not plausible: its invoices show more: that counts")),
+    ("reason.billed_less", re.compile("not plausible: invoices show less: that counts")),
+    ("reason.billed_more", re.compile("not plausible: invoices show more: that counts")),
     (
         "reason.regression",
         re.compile(

@@ -76,22 +76,42 @@ def designed(methodology, given, parameters, load):
     return {k: Decimal(str(round(v, 6))) for k, v in found.items()}
 
 
-def bills(methodology, given):
-    """Return invoices of the roles that nothing else shows, by the supplier's own meter."""
+def bills(methodology, given, tail=0):
+    """
+    Return invoices of the roles that nothing else shows, by the supplier's own meter.
+
+    They leave `tail` intervals out, at the period's end.
+    """
     rates = [
         (f"{role}-{i}", role, Fraction(a) * PART / COUNT) for i, (role, a, *_) in enumerate(given)
     ]
-    end = plant.FROM + COUNT * INTERVAL_US
+    count = COUNT - tail
+    end = plant.FROM + count * INTERVAL_US
     return tuple(
         Invoice(f"i-{device}", "its supplier", "1", date(2026, 2, 1), (device,),
-                methodology.roles[role].quantity, plant.FROM, end, int(rate) * COUNT, Decimal(2),
+                methodology.roles[role].quantity, plant.FROM, end, int(rate) * count, Decimal(2),
                 "c3" * 32)
         for device, role, rate in rates if role in {"power", *methodology.billed, *KINDS}
     )  # fmt: skip
 
 
-def earned(name, scale=1, others=1, *, papers=True, load=0.8, accounting=ACCOUNTING, **besides):
-    """Close two weeks of a plant whose meters of the service tell a multiple."""
+def earned(
+    name,
+    scale=1,
+    others=1,
+    *,
+    papers=True,
+    load=0.8,
+    accounting=ACCOUNTING,
+    tail=0,
+    lies=(1, 1),
+    **besides,
+):
+    """
+    Close two weeks of a plant whose meters of the service tell a multiple.
+
+    In the last `tail` intervals, of which no invoice is, service and electricity tell `lies`.
+    """
     methodology, (given, parameters) = find(name), PLANTS[name]
     devices, bound, rows = [], [], {}
     for number, (role, amount, *more) in enumerate(given):
@@ -107,7 +127,8 @@ def earned(name, scale=1, others=1, *, papers=True, load=0.8, accounting=ACCOUNT
         )
         bound.append(ProjectDevice(device, role, decimals(params)))
         value = min(int(rate * factor), 900) if needs.unit == "s" else int(rate * factor)
-        rows[device, needs.quantity] = [value] * COUNT
+        last = int(value * {"power": lies[1]}.get(role, lies[0] if needs.side == "baseline" else 1))
+        rows[device, needs.quantity] = [value] * (COUNT - tail) + [last] * tail
     built = designed(methodology, given, parameters, load)
     channels = {
         n: Measured(Fraction(str(parameters[n])), "by its analyser", 1, 1)
@@ -119,7 +140,7 @@ def earned(name, scale=1, others=1, *, papers=True, load=0.8, accounting=ACCOUNT
         parameters={**decimals(parameters), **built}, devices=tuple(bound),
     )  # fmt: skip
     given_papers = {
-        "invoices": bills(methodology, given),
+        "invoices": bills(methodology, given, tail),
         "documents": plant.papers(*built, *methodology.papers),
     }
     held = Besides(

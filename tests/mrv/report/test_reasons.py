@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mrv.accounting import invoice_evidence, service_history
+from mrv.accounting import invoiced_amounts, service_history
 from mrv.documents.period_account import Deduction
 from mrv.methodologies import _vehicles
 from mrv.report.translations import reason
@@ -16,7 +16,7 @@ WRITERS = (
     "mrv/accounting/device_results.py",
     "mrv/accounting/service_history.py",
     "mrv/accounting/plausible_service.py",
-    "mrv/accounting/invoice_evidence.py",
+    "mrv/accounting/invoiced_amounts.py",
     "mrv/registry/calibration.py",
 )
 WITNESSES = [text.format("2026") for text in service_history.WITNESSES.values()]
@@ -48,14 +48,14 @@ def written():
 
 def all_reasons():
     """Reasons as they stand in a statement."""
-    implausible = ("service_history", "plausible_service", "invoice_evidence", "own_electricity")
+    implausible = ("service_history", "plausible_service", "invoiced_amounts", "own_electricity")
     for name, found in written():
         said = f"not plausible: {found}" if any(n in name for n in implausible) else found
         if "service_history" in name:  # what a use is held against is a phrase of its own
             yield from (said.replace("and 2026:", f"and {one}:") for one in WITNESSES)
         else:
             yield said
-    yield from (f"not plausible: {one}" for one in (invoice_evidence.BILLED, invoice_evidence.MORE))
+    yield from (f"not plausible: {one}" for one in (invoiced_amounts.BILLED, invoiced_amounts.MORE))
     yield "not plausible: its readings tell of 1080 h, and came within 397: that counts"
     yield "not plausible: above its rated power"
     yield "certified elsewhere: certificate IREC-1, I-REC"

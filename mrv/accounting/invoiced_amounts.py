@@ -1,0 +1,198 @@
+"""
+What meters count beside what their invoices say.
+
+A meter and its invoices may differ by 1 % over the period; beyond that the less favourable counts.
+Time without an invoice counts as the mean of the meter's own invoices, or as metered where that is
+less favourable, with no room: no other meter tells of that time.  Electricity that shows a service
+shows no more of it in such time than its mean would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from ingest.model import INTERVAL_US
+from mrv.accounting.device_period import Monitored, Raised
+from mrv.accounting.invoiced_time import holding, time_of
+from mrv.accounting.period_result import CrossCheck
+from mrv.accounting.service_history import take_off
+from mrv.registry.project import Besides
+
+BILLED = "invoices show less: that counts"
+MORE = "invoices show more: that counts"
+# two meters of class 1 (IEC 62053-21) that tell the same
+ALIKE = Fraction(1, 100)
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """
+    What the invoices of a role's meters say of it. [base units]
+
+    `theirs` is of the invoices' time, `mean` what time without one counts as, and `ours`
+    what the meters know of the invoices' time, `full` the same with what is lost in the mean.
+    """
+
+    theirs: Fraction
+    mean: Fraction
+    ours: Fraction
+    full: Fraction
+
+    @property
+    def whole(self) -> Fraction:
+        return self.theirs + self.mean
+
+
+def _apart(
+    role: Sequence[Monitored], besides: Besides, checks: Sequence[CrossCheck]
+) -> Iterator[CrossCheck]:
+    """Comparisons of a role's meters that count as evidence, none over the time of another."""
+    held = {(c.from_us, c.to_us, c.against): c for m in role for c in holding(m, besides, checks)}
+    reached: dict[str, int] = {}
+    for _, check in sorted(held.items()):
+        if any(check.from_us < reached.get(name, check.from_us) for name in check.devices):
+            continue
+        reached |= dict.fromkeys(check.devices, check.to_us)
+        yield check
+
+
+def gained(role: Sequence[Monitored], besides: Besides, checks: Sequence[CrossCheck]) -> Fraction:
+    """Return what a reduction would be lower by by invoices in place of meters. [tCO2e]"""
+    return sum((Fraction(c.effect_t) for c in _apart(role, besides, checks)), start=Fraction(0))
+
+
+def _told(
+    role: Sequence[Monitored],
+    monitored: Sequence[Monitored],
+    besides: Besides,
+    checks: Sequence[CrossCheck],
+) -> _Told | None:
+    """Add up a role's invoices, of each meter by itself; None where there are none."""
+    names = {m.device.id for m in role}
+    quantity = role[0].needs.quantity
+    theirs, time_us = dict.fromkeys(names, Fraction(0)), dict.fromkeys(names, 0)
+    ours, full = Fraction(0), Fraction(0)
+    for check in _apart(role, besides, checks):
+        for name, share in _shares(check.devices, quantity, monitored).items():
+            if name in names:
+                theirs[name] += share * int(check.theirs)
+                time_us[name] += check.to_us - check.from_us
+                ours += share * int(check.ours)
+                full += share * int(check.ours) / Fraction(check.coverage)
+    every_us = sum(time_us.values())
+    if not every_us:
+        return None
+    all_theirs, mean = sum(theirs.values(), start=Fraction(0)), Fraction(0)
+    for name in names:
+        whole_us = sum(end - begin for m in role if m.device.id == name
+                       for begin, end in [time_of(m)])  # fmt: skip
+        # a meter all of whose invoices overlap those of others has the others' mean
+        rate = theirs[name] / time_us[name] if time_us[name] else all_theirs / every_us
+        mean += rate * max(0, whole_us - time_us[name])
+    return _Told(all_theirs, mean, ours, full)
+
+
+def _shares(
+    devices: Collection[str], quantity: str, monitored: Sequence[Monitored]
+) -> dict[str, Fraction]:
+    """Split one invoice of several meters by what they metered in the period."""
+    metered = dict.fromkeys(devices, 0)
+    for m in monitored:
+        if m.device.id in metered and m.needs.quantity == quantity:
+            metered[m.device.id] += sum(p.metered for p in m.parts)
+    whole = sum(metered.values())
+    return {
+        name: Fraction(value, whole) if whole else Fraction(1, len(metered))
+        for name, value in metered.items()
+    }
+
+
+def beyond(
+    role: Sequence[Monitored],
+    monitored: Sequence[Monitored],
+    besides: Besides,
+    checks: Sequence[CrossCheck],
+    alike: Fraction,
+) -> Fraction:
+    """
+    Return what meters of a role count more than their invoices allow, or less. [base units]
+
+    Parameters
+    ----------
+    role : sequence of Monitored
+        Those that invoices show.
+    monitored : sequence of Monitored
+        All of the period.
+    alike : Fraction
+        Share of what the invoices say by which the meters may differ from it.
+    """
+    told = _told(role, monitored, besides, checks)
+    if told is None:
+        return Fraction(0)
+    counted = sum((m.counted(p) for m in role for p in m.parts), start=Fraction(0))
+    if role[0].needs.side == "baseline":
+        far, uncovered = counted - told.whole, counted - told.ours - told.mean
+    else:
+        far, uncovered = told.whole - counted, told.mean - (counted - told.full)
+    # what differs by less is the same
+    found = far if far > alike * told.whole else Fraction(0)
+    return max(Fraction(0), found, uncovered if told.mean else Fraction(0))
+
+
+def unshown_share(
+    users: Sequence[Monitored],
+    monitored: Sequence[Monitored],
+    besides: Besides,
+    checks: Sequence[CrossCheck],
+) -> Fraction:
+    """
+    Return the share of a service's electricity that only its meters show, above the mean.
+
+    That is what they told of time without an invoice beyond what the invoices have in the mean.
+    """
+    told = _told(users, monitored, besides, checks)
+    metered = sum(p.metered for m in users for p in m.parts)
+    if told is None or not told.mean or not metered:
+        return Fraction(0)
+    more = metered - told.ours - told.mean
+    return more / metered if more > ALIKE * told.mean else Fraction(0)
+
+
+def as_invoiced(
+    monitored: Sequence[Monitored],
+    billed: Mapping[str, Fraction],
+    edges: Sequence[int],
+    timezone: str,
+) -> list[Monitored]:
+    """
+    Count of each role what its invoices show, where that is less favourable.
+
+    Parameters
+    ----------
+    billed : mapping of str to Fraction
+        As `Billing.beyond` has it. [base units]
+    edges : sequence of int
+        Of the stretches. [interval numbers]
+    """
+    found = list(monitored)
+    begin_us, end_us = edges[0] * INTERVAL_US, edges[-1] * INTERVAL_US
+    for role, excess in billed.items():
+        there = [i for i, m in enumerate(found) if m.bound.role == role]
+        if not excess or not there:
+            continue
+        if found[there[0]].needs.side == "baseline":
+            places = 0, len(edges) - 1
+            take_off(found, (role,), places, begin_us, end_us, excess, BILLED, timezone)
+            continue
+        metered = sum(p.metered for i in there for p in found[i].parts)
+        shares = sum(len(found[i].parts) for i in there)
+        for i in there:
+            parts = []
+            for part in found[i].parts:
+                share = Fraction(part.metered, metered) if metered else Fraction(1, shares)
+                more = Raised(begin_us, end_us, MORE, excess * share)
+                parts.append(replace(part, raised=(*part.raised, more)))
+            found[i] = replace(found[i], parts=tuple(parts))
+    return found

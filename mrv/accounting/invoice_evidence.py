@@ -185,6 +185,7 @@ def _why(one: Monitored, besides: Besides, checks: Sequence[CrossCheck]) -> str:
     """Say why invoices of a meter that are there do not show it; empty where there is none."""
     name = one.device.id
     bare = {name_of(i) for i in besides.invoices if not i.sha256}
+    doubted = {name_of(i): i.doubt for i in besides.invoices if i.doubt}
     early = {name_of(i): i.issued for i in besides.invoices if too_early(i)}
     told = []
     for check in checks:
@@ -194,6 +195,8 @@ def _why(one: Monitored, besides: Besides, checks: Sequence[CrossCheck]) -> str:
             told.append(f"{check.against} {check.detail}")
         elif not check.holds:
             told.append(f"{check.against} differs by {check.difference_percent} %")
+        elif check.against in doubted:
+            told.append(f"{check.against} {doubted[check.against]}")
         elif check.against in bare:
             told.append(f"{check.against} has no `sha256`")
         elif check.against in early:

@@ -112,7 +112,11 @@ def _refuting(
 def holding(one: Monitored, besides: Besides, checks: Sequence[CrossCheck]) -> Iterator[CrossCheck]:
     """Comparisons of a device with invoices that count as evidence."""
     timely = besides.accounting < INVOICED
-    documents = {name_of(i) for i in besides.invoices if i.sha256 and (timely or not too_early(i))}
+    documents = {
+        name_of(i)
+        for i in besides.invoices
+        if i.sha256 and not i.doubt and (timely or not too_early(i))
+    }
     for check in checks:
         if (
             check.kind == INVOICE

@@ -130,7 +130,9 @@ def _of_device(
 
 def _witness(one: Monitored, besides: Besides, checks: Sequence[CrossCheck]) -> str | None:
     """Return the check meter or invoice that shows a device's energy; None where there is none."""
-    documents = {f"{i.id}: {i.issuer}, {i.number}" for i in besides.invoices if i.sha256}
+    documents = {
+        f"{i.id}: {i.issuer}, {i.number}" for i in besides.invoices if i.sha256 and not i.doubt
+    }
     for check in checks:
         if (
             check.holds

@@ -166,6 +166,7 @@ class InvoiceNamed(Form):
     value: Whole
     tolerance_percent: str
     sha256: str | None
+    doubt: str | UnsetType = UNSET
 
 
 class DeviceFigure(Form):

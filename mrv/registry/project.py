@@ -347,6 +347,8 @@ class Invoice:
         By how much the meters may differ from it.
     sha256 : str or None
         Of the document itself, kept elsewhere.
+    doubt : str or None
+        Why it is no evidence, though it may say that a meter is wrong.
     """
 
     id: str
@@ -360,3 +362,4 @@ class Invoice:
     value: int
     percent: Decimal | int
     sha256: str | None = None
+    doubt: str | None = None

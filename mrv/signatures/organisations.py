@@ -46,6 +46,9 @@ _FORM_WORDS = {
 # written without a blank before the name, or behind it
 _ATTACHED = ("株式会社", "有限会社", "合同会社")
 _FORM_PHRASES = (
+    "cong ty cp",
+    "cty cp",
+    "cty",
     "trach nhiem huu han",
     "mot thanh vien",
     "cong ty",
@@ -57,18 +60,22 @@ _FORM_PHRASES = (
 
 def normalised(name: str) -> str:
     """Return a name without case, width, accents, punctuation and ways to write a legal form."""
-    return _shape("".join(_LEGAL_FORMS.get(word, word) for word in _words(name)))
+    return shape("".join(_LEGAL_FORMS.get(word, word) for word in _words(name)))
 
 
 def stem(name: str) -> str:
     """Return the same without the legal form; a name that is nothing else keeps it."""
+    return shape("".join(words_of(name))) or normalised(name)
+
+
+def words_of(name: str) -> list[str]:
+    """Return the words of a name without case, width, accents, punctuation and legal form."""
     words = " ".join(_LEGAL_FORMS.get(word, word) for word in _words(name))
     for form in _ATTACHED:
         words = words.replace(form, " ")
     for phrase in _FORM_PHRASES:
         words = f" {words} ".replace(f" {phrase} ", " ")
-    kept = "".join(word for word in words.split() if word not in _FORM_WORDS)
-    return _shape(kept) or normalised(name)
+    return [word for word in words.split() if word not in _FORM_WORDS]
 
 
 def _words(name: str) -> list[str]:
@@ -83,7 +90,8 @@ def _letters(text: str) -> Iterator[str]:
             yield char if char.isalnum() else " "
 
 
-def _shape(text: str) -> str:
+def shape(text: str) -> str:
+    """Return a text with one letter in place of those that look like it."""
     for one, other in _SHAPES:
         text = text.replace(one, other)
     return text

@@ -16,7 +16,7 @@ import numpy as np
 
 from ingest.model import INTERVAL_US, Int64
 from mrv.calendar import instant_us, utc_text
-from mrv.documents.form import read, write
+from mrv.documents.form import UNSET, read, write
 from mrv.documents.plan import (
     ArrivedDay,
     ArrivedDevice,
@@ -143,6 +143,7 @@ def invoice_named(one: Invoice) -> InvoiceNamed:
         value=str(one.value),
         tolerance_percent=str(one.percent),
         sha256=one.sha256,
+        doubt=UNSET if one.doubt is None else one.doubt,
     )
 
 
@@ -160,6 +161,7 @@ def invoice_of(one: InvoiceNamed) -> Invoice:
         value=int(one.value),
         percent=Decimal(one.tolerance_percent),
         sha256=one.sha256,
+        doubt=None if one.doubt is UNSET else one.doubt,
     )
 
 

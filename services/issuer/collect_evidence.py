@@ -39,7 +39,6 @@ from mrv.statement.usage_before import usage
 from services.issuer.claimed_once import before_elsewhere
 from services.issuer.registry_conditions import told
 from services.issuer.signed_evidence import signed_of
-from services.store.registry import invoices
 from services.store.registry import load as registry
 from services.store.registry import monitoring_plans as monitoring
 from services.store.registry.factors import load_book
@@ -122,8 +121,7 @@ def plan_of(
     # what holds for the devices where the project itself issued nothing yet
     fixed = before or before_elsewhere(conn, now, from_us)
     names = sorted({project_id, *([] if fixed is None else [fixed.project])})
-    billed = invoices.touching(conn, project_id, from_us, to_us)
-    said = told(conn, now, billed, from_us, to_us)
+    said = told(conn, now, from_us, to_us)
     plan = MonitoringPlan(
         project=now,
         devices=tuple(fleet.devices[fleet.by_id[name]] for name in ids),

@@ -24,7 +24,8 @@ from mrv.method_lives import broken
 from mrv.methodologies import find
 from mrv.registry.project import Certified, Document, Invoice, Project, Sample
 from mrv.signatures.organisations import stem
-from services.issuer import acceptances, repeated_days, same_series
+from services.issuer import acceptances, contradicting_papers, repeated_days, same_series
+from services.issuer.contradicting_papers import papers
 from services.issuer.repeated_days import repeated_elsewhere
 from services.issuer.same_series import same_elsewhere
 from services.registry import meters, service_times
@@ -42,7 +43,6 @@ BOUNDARY = "tonne: every meter of the site that may serve the project is in its 
 CERTIFIED = "tonne: energy that is certified elsewhere earns nothing"  # the database knows it too
 SAME_ENERGY = "tonne: no other meter of the site has certified energy that may be the same"
 LIFE = "tonne: the methodology is valid in the project's programme"
-OWN_INVOICES = "tonne: an invoice is by another than who operates the plant"
 EX_ANTE = "tonne: what was fixed ex ante rests on a document"
 _SHOWN = 5
 
@@ -53,7 +53,7 @@ class Told(NamedTuple):
 
     `accepted` are factors of registry files that are entered as accepted, `samples` are what
     laboratories found in the period, `documents` what the plant's design stands in, `invoices`
-    those that count.
+    those that touch it, each with its doubt.
     """
 
     conditions: tuple[RegistryCondition, ...]
@@ -66,9 +66,7 @@ class Told(NamedTuple):
     invoices: tuple[Invoice, ...] = ()
 
 
-def told(
-    conn: Connection, project: Project, invoices: Sequence[Invoice], from_us: int, to_us: int
-) -> Told:
+def told(conn: Connection, project: Project, from_us: int, to_us: int) -> Told:
     """
     Hold the registry against what a period asks of it.
 
@@ -76,8 +74,6 @@ def told(
     ----------
     project : Project
         With the devices of the period.
-    invoices : sequence of Invoice
-        That touch the period.
     """
     registry = load_registry(conn)
     recorded = load_ratings(conn)
@@ -99,14 +95,15 @@ def told(
     since = {name: held[0][1] for name, held in recorded.items() if held}
     same = same_elsewhere(conn, registry, project, (from_us, to_us), since)
     days = repeated_elsewhere(conn, registry, project, (from_us, to_us), since, same)
-    own = _own(project, invoices, operators)
+    given = papers(conn, registry, project, from_us, to_us)
     found = [
         (METERS, [*_unnamed(devices), *(f"{d}: {text}" for d, text in twice.items()), *alike]),
         (CERTIFICATES, [*_certificates(devices)]),
         (REPLACEMENTS, [*_replacements(devices)]),
         (RATINGS, [t for d in devices for t in _back_dated(d.id, recorded[d.id], to_us)]),
         (EX_ANTE, [*_undocumented(project, registry.projects[project.id], operators)]),
-        (OWN_INVOICES, [f"{i.id}: {i.issuer} operates the plant; it shows nothing" for i in own]),
+        (contradicting_papers.OWN_INVOICES, given.own),
+        (contradicting_papers.CLAUSE, given.contradicting),
         (acceptances.FACTORS, [*acceptances.brought(project, registry, accepted)]),
         (acceptances.DEBT, [*acceptances.debts(conn, project, accepted, (from_us, to_us))]),
         (same_series.CLAUSE, same.alike),
@@ -118,7 +115,7 @@ def told(
     ]
     elsewhere = certified(conn, mains, from_us, to_us)
     reasons = _reasons(registry, project.id)
-    given = "; ".join(f"{name}: {text}" for name, text in sorted(reasons.items()))
+    outside = "; ".join(f"{name}: {text}" for name, text in sorted(reasons.items()))
     conditions = [
         RegistryCondition(clause=clause, holds=False, detail=_listed(texts))
         for clause, texts in found
@@ -131,8 +128,8 @@ def told(
             for one in held
         )
         conditions.append(RegistryCondition(clause=CERTIFIED, holds=True, detail=detail))
-    if given and not found[-1][1]:
-        conditions.append(RegistryCondition(clause=BOUNDARY, holds=True, detail=given))
+    if outside and not found[-1][1]:
+        conditions.append(RegistryCondition(clause=BOUNDARY, holds=True, detail=outside))
     return Told(
         tuple(conditions),
         tuple(acceptances.factors_accepted(project, registry, accepted)),
@@ -140,18 +137,13 @@ def told(
         elsewhere,
         {d.id: rated_powers(recorded[d.id]) for d in devices if recorded[d.id]},
         _samples(registry.projects[project.id], project.timezone, from_us, to_us),
-        _design(project, registry.projects[project.id], operators),
-        tuple(one for one in invoices if one not in own),
+        tuple(
+            one
+            for one in _design(project, registry.projects[project.id], operators)
+            if one.parameter not in given.parameters
+        ),
+        given.invoices,
     )
-
-
-def _own(
-    project: Project, invoices: Sequence[Invoice], operators: Collection[str]
-) -> list[Invoice]:
-    """Invoices by an operator, of what nothing but a supplier's invoice shows."""
-    billed = find(project.methodology, project.version).billed
-    alone = {bound.device for bound in project.devices if bound.role in billed}
-    return [one for one in invoices if alone & {*one.devices} and stem(one.issuer) in operators]
 
 
 def _design(project: Project, entry: Entry, operators: Collection[str]) -> tuple[Document, ...]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Any
 
 from psycopg import Connection
@@ -33,12 +34,6 @@ def insert(
         )
 
 
-def touching(conn: Connection, project: str, from_us: int, to_us: int) -> tuple[Invoice, ...]:
-    """Load a project's invoices that touch a period; one that was corrected counts no more."""
-    found = [one for _, one, *_ in every(conn, project)]
-    return tuple(one for one in found if one.from_us < to_us and one.to_us > from_us)
-
-
 def every(
     conn: Connection, project: str | None = None, *, corrected: bool = False
 ) -> list[tuple[str, Invoice, str | None, str | None]]:
@@ -57,6 +52,25 @@ def every(
         {"p": project, "c": corrected},
     )
     return [(p, invoice_in(json.loads(text)), c, r) for p, text, c, r in rows]
+
+
+def of_files(conn: Connection, files: Collection[str]) -> list[tuple[str, Invoice, datetime]]:
+    """
+    Load the invoices of all projects that name one of some files and are not corrected.
+
+    Each with its project and when it was imported.
+
+    Parameters
+    ----------
+    files : collection of str
+        SHA-256 of each, in lower-case hexadecimal digits.
+    """
+    rows = conn.execute(
+        "SELECT project_id, document::text, imported FROM invoice i"
+        f" WHERE document->>'sha256' = ANY(%s) AND {_CORRECTED_BY} IS NULL ORDER BY id",
+        [sorted(files)],
+    )
+    return [(project, invoice_in(json.loads(text)), when) for project, text, when in rows]
 
 
 def listed(

@@ -1,12 +1,14 @@
 """A building by public ways: it saves what its supplier and the weather service show."""
 
+import hashlib
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from mrv.accounting.invoice_evidence import CLAUSE
 from services.cli.main import main
-from services.issuer.registry_conditions import OWN_INVOICES
+from services.issuer.contradicting_papers import OWN_INVOICES
 from services.store.postgres.pool import connect
 from tests import registering
 from tests.planted import planted
@@ -43,7 +45,6 @@ invoices:
   - {id: w-%s, project: house, issuer: %s, number: 2, issued: 2026-03-03, devices: [station],
      quantity: degree_time, unit: K d, from: 2026-03-02, to: 2026-03-03, amount: 8.36, sha256: %s}
 """
-FILE = "c3" * 32
 
 
 def _building(url, folder):
@@ -75,7 +76,8 @@ def billed(url, folder, supplier, service):
     """Import the invoice and the figures of the weather, each by its issuer."""
     file = folder / f"{supplier}-{service}.yaml"
     name = f"{supplier}-{service}".replace(" ", "-")
-    file.write_text(BILLS % (name, supplier, FILE, name, service, FILE), "utf-8")
+    files = [hashlib.sha256(f"{what} {name}".encode()).hexdigest() for what in ("power", "weather")]
+    file.write_text(BILLS % (name, supplier, files[0], name, service, files[1]), "utf-8")
     done = CliRunner().invoke(
         main, ["invoice", "import", str(file)], env={"TONNE_DATABASE_URL": url}
     )

@@ -22,7 +22,7 @@ const FORM_WORDS = new Set([
   "tnhh", "ctcp", "mtv", "pte", "pty", "sdn", "bhd", "株", "有",
 ]);
 const ATTACHED = ["株式会社", "有限会社", "合同会社"];
-const FORM_PHRASES = ["trach nhiem huu han", "mot thanh vien", "cong ty", "co phan", "joint stock", "kabushiki kaisha"];
+const FORM_PHRASES = ["cong ty cp", "cty cp", "cty", "trach nhiem huu han", "mot thanh vien", "cong ty", "co phan", "joint stock", "kabushiki kaisha"];
 const FORMS = { limited: "ltd", company: "co", corporation: "corp", incorporated: "inc", jointstockcompany: "jsc" };
 
 /** Bounds of a key in a keyring; anything that is not of their form is refused. */

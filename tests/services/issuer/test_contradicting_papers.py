@@ -1,0 +1,281 @@
+"""Papers that contradict each other show nothing, by public ways; honest ones go on earning."""
+
+import hashlib
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from mrv.accounting.invoice_evidence import CLAUSE as BILLED
+from mrv.signatures.key_bounds import KeyBounds
+from mrv.statement.plan_reader import read_plan
+from services.cli.main import main
+from services.issuer import keys
+from services.issuer.close import preview_period
+from services.issuer.contradicting_papers import CLAUSE, OWN_INVOICES, papers
+from services.store.postgres.pool import connect
+from services.store.registry import signing_keys
+from services.store.registry.entries_from_rows import load_registry
+from services.store.registry.load import load_project
+from services.store.statements import statements
+from tests import registering
+from tests.planted import planted
+from tests.services.issuer import plant
+from tests.services.issuer.sealed import close_period
+from tests.services.issuer.test_building_invoices import NAMES, RANGE, REGISTRY
+from tests.services.issuer.test_building_invoices import _building as three_days
+
+DAYS = plant.us("2026-03-01"), plant.us("2026-03-04")
+SUPPLIER, SERVICE = "EVN Hai Phong", "Hydrometeorological service"
+SECOND = """
+  - id: mill
+    name: Another building
+    methodology: ams-ii-e
+    version: "11.0"
+    crediting_period: {from: 2026-01-01, to: 2036-01-01}
+    devices: [{device: mill-station, role: weather}, {device: mill-power, role: power}]
+    parameters: {ef_grid_t_per_mwh: 0.6592, intercept_mwh: 1450, slope_mwh_per_cdd: 0.62}
+"""
+METERS = """
+  - {id: mill-station, site: hp, class: weather_station, profile: generic,
+     installed: 2026-01-01T00:00:00+07:00}
+  - {id: mill-power, site: hp, class: energy_meter, profile: generic, rated_power_w: 2000000,
+     installed: 2026-01-01T00:00:00+07:00}
+projects:"""
+
+
+def digest(name):
+    """SHA-256 of a file of some name."""
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+def registry(**papers_of):
+    """Return the registry with a document for each value; some of them others."""
+    whole = {
+        name: {"document": "regression of 2025", "by": "An auditor", "issued": "2025-12-01",
+               "sha256": digest("regression"), **papers_of.get(name, {})}
+        for name in NAMES
+    }  # fmt: skip
+    return REGISTRY % RANGE + f"    documents: {json.dumps(whole)}\n"
+
+
+def _documented(url, folder):
+    three_days(url, folder)
+    plant.register(url, folder, registry())
+
+
+@pytest.fixture
+def url(database_url, tmp_path):
+    planted(_documented, database_url, tmp_path)
+    return database_url
+
+
+def row(name, device, first, end, share=1, **other):
+    """Return an invoice of the true amount over some days of March, in its own file."""
+    days = end - first
+    amount = 6720 * days if device.endswith("power") else round(8.3556 * days, 2)
+    kind = {} if device.endswith("power") else {"quantity": "degree_time", "unit": "K d"}
+    return {
+        "id": name, "project": "house", "number": name, "devices": [device], **kind,
+        "issuer": SUPPLIER if device.endswith("power") else SERVICE, "issued": "2026-03-05",
+        "from": f"2026-03-{first:02}", "to": f"2026-03-{end:02}", "amount": amount * share,
+        "sha256": digest(name), **other,
+    }  # fmt: skip
+
+
+def billed(url, folder, *rows):
+    """Import invoices as a person would."""
+    file = folder / "bills.yaml"
+    file.write_text(json.dumps({"invoices": rows}), "utf-8")
+    words = ["invoice", "import", str(file)]
+    done = CliRunner().invoke(main, words, env={"TONNE_DATABASE_URL": url})
+    assert done.exit_code == 0, done.output
+
+
+def shown(url, begin_us=DAYS[0]):
+    """Preview the days; tonnes, and what the conditions say that do not hold, by clause."""
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        found = preview_period(conn, "house", begin_us, DAYS[1])
+    said = found.document["credentialSubject"]["applicability"]
+    unmet = {a["clause"]: a["detail"] for a in said if not a["holds"]}
+    return float(found.result.net.reduction.t), unmet
+
+
+def operates(url, folder, organisation, *projects):
+    """Enrol an operator's key of an organisation."""
+    key = keys.create(folder, f"key-{len(organisation)}", "operator",
+                      KeyBounds(organisation=organisation, projects=projects or None))  # fmt: skip
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        signing_keys.enroll(conn, key)
+
+
+WEATHER = row("w", "station", 1, 4)
+HALVES = row("a", "power", 1, 2), row("b", "power", 2, 4)
+
+
+def test_one_file_is_one_paper(url, tmp_path):
+    """One real invoice would be the file of any number of invoices that nobody wrote."""
+    billed(url, tmp_path, WEATHER, HALVES[0], HALVES[1] | {"sha256": digest("a")})
+    tonnes, unmet = shown(url)
+    assert tonnes == 0
+    said = unmet[CLAUSE]
+    assert "a (EVN Hai Phong, a) and b (EVN Hai Phong, b) name one file" in said
+    assert "Give each the hash of its own file" in said
+    assert "a: EVN Hai Phong, a names the file of another paper" in unmet[BILLED]
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        closed = close_period(conn, "house", *DAYS, "test")
+        kept = read_plan(statements.detail(conn, closed.statement)["plan"])
+    # whoever verifies finds the papers, and why they show nothing
+    assert {one.id for one in kept.invoices if one.doubt} == {"a", "b"}
+    assert closed.result.net.reduction.ug == 0
+    conditions = closed.document["credentialSubject"]["applicability"]
+    assert {"clause": CLAUSE, "holds": False, "detail": said} in conditions
+    # its remedy
+    billed(url, tmp_path, row("c", "power", 2, 4, corrects="b", reason="the file of a was named"))
+    tonnes, unmet = shown(url)
+    assert tonnes > 3
+    assert not {CLAUSE, BILLED} & {*unmet}
+
+
+def test_one_invoice_lists_several_meters_and_months(url, tmp_path):
+    """An owner whose supplier writes one paper for all would earn nothing."""
+    one = {"number": "AB/26E 17", "sha256": digest("one")}
+    spelt = one | {"number": "ab-26e-17", "issuer": "EVN HAI PHONG Co., Ltd"}
+    billed(url, tmp_path, WEATHER, HALVES[0] | one, HALVES[1] | spelt)
+    tonnes, unmet = shown(url)
+    assert tonnes > 3
+    assert not {CLAUSE, BILLED} & {*unmet}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"number": "b"}, {"issuer": "Another supplier"}, {"issued": "2026-03-06"}],
+    ids=["number", "issuer", "date"],
+)
+def test_a_file_has_one_issuer_number_and_date(url, tmp_path, other):
+    """What stands on a paper would be typed otherwise for each meter."""
+    one = {"number": "a", "sha256": digest("one")}
+    billed(url, tmp_path, WEATHER, HALVES[0] | one, HALVES[1] | one | other)
+    tonnes, unmet = shown(url)
+    assert (tonnes, CLAUSE in unmet) == (0, True)
+
+
+def test_a_file_of_another_period_is_no_evidence_of_this_one(url, tmp_path):
+    """Last month's invoice would be this month's, with a new number."""
+    later = row("a", "power", 2, 4), row("w", "station", 2, 4)
+    billed(url, tmp_path, *later)
+    begin = plant.us("2026-03-02")
+    assert shown(url, begin)[0] > 2
+    billed(url, tmp_path, row("before", "power", 1, 2, sha256=digest("a")))
+    tonnes, unmet = shown(url, begin)
+    assert tonnes == 0
+    assert "an invoice of 2026-03-01 to 2026-03-02" in unmet[CLAUSE]
+
+
+def test_an_invoice_that_contradicts_another_still_says_where_a_meter_is_wrong(url, tmp_path):
+    """A true invoice would be put away by a false one that names its file."""
+    true = row("true", "power", 1, 2, 2)
+    billed(url, tmp_path, WEATHER, row("p", "power", 1, 4), true)
+    assert shown(url)[0] == 0
+    billed(url, tmp_path, row("q", "power", 1, 2, sha256=digest("true")))
+    tonnes, unmet = shown(url)
+    assert tonnes == 0
+    assert "true: EVN Hai Phong, true differs by -50" in unmet[BILLED]
+
+
+def test_a_document_is_one_paper_too(url, tmp_path):
+    """The licence would be the regression, and the supplier's invoice as well."""
+    billed(url, tmp_path, WEATHER, *HALVES)
+    # pages and annexes of one document, as owners name them
+    pages = {n: {"document": f"regression of 2025, annex {i}"} for i, n in enumerate(NAMES)}
+    for given in ({}, pages):
+        registering.register(url, tmp_path, registry(**given))
+        tonnes, unmet = shown(url)
+        assert tonnes > 3
+        assert CLAUSE not in unmet
+    for wrong in ({"document": "design report 7"}, {"by": "A design office"},
+                  {"issued": "2025-11-01"}, {"sha256": digest("a")}):  # fmt: skip
+        registering.register(url, tmp_path, registry(slope_mwh_per_cdd=wrong))
+        tonnes, unmet = shown(url)
+        assert tonnes == 0
+        assert "the document of slope_mwh_per_cdd" in unmet[CLAUSE]
+        assert "slope_mwh_per_cdd" in unmet[BILLED]
+
+
+def test_of_two_projects_the_first_keeps_its_file(url, tmp_path):
+    """Whoever knows the hash of an invoice could make its project lose it."""
+    both = registry().replace("projects:", METERS.lstrip("\n")) + SECOND
+    plant.register(url, tmp_path, both)
+    billed(url, tmp_path, WEATHER, *HALVES)
+    # one invoice may list the meters of two projects
+    same = row("m-1", "mill-power", 1, 2, project="mill", number="a", sha256=digest("a"))
+    billed(url, tmp_path, same, row("m-2", "mill-power", 2, 4, project="mill", sha256=digest("b")))
+    tonnes, unmet = shown(url)
+    assert tonnes > 3
+    assert CLAUSE not in unmet
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        found = papers(conn, load_registry(conn), load_project(conn, "mill"), *DAYS)
+    assert {one.id: one.doubt is None for one in found.invoices} == {"m-1": True, "m-2": False}
+    assert "m-2 (EVN Hai Phong, m-2) and an invoice of project house" in found.contradicting[0]
+
+
+OPERATORS = {
+    "Green Port Energy JSC": ("Green Port Co., Ltd", False),
+    "GREEN-PORT (Energy) Limited": ("Green Port Energy JSC", False),
+    "Công ty TNHH MTV Năng lượng Xanh Việt": ("Công ty CP Xanh Việt", False),
+    "Hai Phong Power Company": ("Hai Phong City", True),
+    "Hai Phong Power Co.": ("Hai Phong Bus JSC", True),
+}
+
+
+@pytest.mark.parametrize("issuer", OPERATORS)
+def test_an_operators_own_invoice_shows_nothing(url, tmp_path, issuer):
+    """An owner's energy company would write what his meters tell."""
+    operator, earns = OPERATORS[issuer]
+    operates(url, tmp_path, operator)
+    billed(url, tmp_path, WEATHER, *(one | {"issuer": issuer} for one in HALVES))
+    tonnes, unmet = shown(url)
+    assert (tonnes > 3) is earns
+    assert (OWN_INVOICES not in unmet) is earns
+    if not earns:
+        assert f"{issuer} operates the plant" in unmet[OWN_INVOICES]
+        assert "is by who operates the plant" in unmet[BILLED]
+
+
+def test_a_supplier_may_operate_another_project(url, tmp_path):
+    """The invoices of a power company that has a plant of its own would show nothing."""
+    plant.register(url, tmp_path, registry().replace("projects:", METERS.lstrip("\n")) + SECOND)
+    operates(url, tmp_path, "EVN Hai Phong", "mill")
+    billed(url, tmp_path, WEATHER, *HALVES)
+    assert shown(url)[0] > 3
+    operates(url, tmp_path, "EVN Hai Phong Ltd", "house")
+    tonnes, unmet = shown(url)
+    assert (tonnes, OWN_INVOICES in unmet) == (0, True)
+
+
+def test_only_its_issuer_corrects_an_invoice(url, tmp_path):
+    """A supplier's invoice that says more would be corrected by whoever says less."""
+    billed(url, tmp_path, WEATHER, HALVES[0], row("b", "power", 2, 4, 2))
+    assert shown(url)[0] == 0
+    why = {"reason": "it was too high"}
+    billed(url, tmp_path, row("c", "power", 2, 4, issuer="A friend", corrects="b", **why))
+    tonnes, unmet = shown(url)
+    assert tonnes == 0
+    assert "c (A friend, c) corrects b (EVN Hai Phong, b): only EVN Hai Phong" in unmet[CLAUSE]
+    assert "b: EVN Hai Phong, b differs by -50" in unmet[BILLED]
+    # the supplier's own correction mends it
+    billed(url, tmp_path, row("d", "power", 2, 4, issuer="EVN Hai Phong Co.", corrects="c", **why))
+    tonnes, unmet = shown(url)
+    assert tonnes > 3
+    assert not {CLAUSE, BILLED} & {*unmet}
+
+
+def test_a_mistyped_issuer_is_corrected(url, tmp_path):
+    """An owner who typed a wrong name could never mend it."""
+    typed = row("b", "power", 2, 4, 2, issuer="EWN")
+    billed(url, tmp_path, WEATHER, HALVES[0], typed)
+    same = {"number": "b", "sha256": digest("b")}
+    billed(url, tmp_path, row("c", "power", 2, 4, corrects="b", reason="misread", **same))
+    tonnes, unmet = shown(url)
+    assert tonnes > 3
+    assert not {CLAUSE, BILLED} & {*unmet}

@@ -34,7 +34,7 @@ from mrv.accounting.owner_inputs import (
 from mrv.accounting.period_result import Finding, ParameterUse
 from mrv.accounting.plausible_service import raised, stretches
 from mrv.accounting.regression_range import within_ranges
-from mrv.accounting.service_evidence import NOT_SHOWN, as_before, laboratory, not_counted
+from mrv.accounting.service_evidence import NOT_SHOWN, as_before, built_for, laboratory, not_counted
 from mrv.accounting.service_history import limited
 from mrv.accounting.shown_energy import turned
 from mrv.accounting.twin_series import NEARLY, NEARLY_BEFORE, Twins, twins
@@ -101,7 +101,9 @@ class Plausibility:
         most = None if needs.most is None else needs.most(self.parameters)
         shown = self.besides.unshown.get((bound.device, needs.quantity), ())
         ratings = self.besides.ratings.get(bound.device, ())
-        return Bounds(most, ratings, self.edges, shown, certified)
+        first = local_date(self.period_us[0], self.timezone)
+        per_day = built_for(self.methodology, self.parameters, self.besides, bound.role, first)
+        return Bounds(most, ratings, self.edges, shown, certified, per_day)
 
     def certificates(
         self, fleet: Fleet, calibrations: Mapping[str, Sequence[Calibration]]

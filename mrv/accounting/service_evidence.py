@@ -113,6 +113,7 @@ class Services:
     def outside(self) -> Iterator[Finding]:
         """Say of each service by how much the plant's meters may be too high together."""
         yield from self.billed()
+        yield from self._moved()
         for one in self._asked:
             taken = consumption_of(self.methodology, one)
             # what takes electricity is held by invoices then (`invoice_evidence`)
@@ -139,6 +140,34 @@ class Services:
                 f" {_percent(self._room(one, there))} more than they do would fit; give"
                 f" {self._papers(there)} (`tonne invoice import`)",
             )
+
+    def _moved(self) -> Iterator[Finding]:
+        """Say where nobody but the operator tells what vehicles took, and how far they went."""
+        for one in self.methodology.consumptions:
+            if not one.by_model or self.besides.accounting < INVOICED:
+                continue
+            there = [m for m in self.monitored if m.bound.role in one.serves]
+            users = [m for m in self.monitored if m.bound.role in one.uses]
+            if not any(s.value for m in there for s in m.stretches):
+                continue
+            names, taken = (
+                ", ".join(dict.fromkeys(m.device.id for m in some)) for some in (there, users)
+            )
+            if all(map(self._invoiced, users)):
+                yield Finding(OUTSIDE, True, f"invoices of {taken}")
+                continue
+            yield Finding(
+                OUTSIDE,
+                False,
+                f"no invoice with its file shows what {taken} took: with {names} they may be too"
+                " high together, up to the mean of the vehicle's class; give the supplier's"
+                " invoices of the charging (`tonne invoice import`)",
+            )
+
+    def users(self) -> tuple[str, ...]:
+        """Return the meters of what services take."""
+        uses = {role for one in self.methodology.consumptions for role in one.uses}
+        return tuple(dict.fromkeys(m.device.id for m in self.monitored if m.bound.role in uses))
 
     def _papers(self, there: Sequence[Monitored]) -> str:
         """Invoices that show a service; what takes no electricity is told by none of it."""
@@ -192,6 +221,34 @@ class Services:
                 f"{taken.by_design}: {_told(used / served * taken.per_base)} {taken.unit} were"
                 f" used, more than {_told(taken.most)} times that; it is not the plant's"
             )
+
+
+def built_for(
+    methodology: Methodology, parameters: Inputs, besides: Besides, role: str, first: date
+) -> Fraction | None:
+    """
+    Return the most of a role in a day that documents of before a period say; None without.
+
+    Such a plant cannot have taken more while its meter was lost, either: a weighbridge that was
+    lost for two weeks was charged with the 1,000 t that one weighs in an hour at most.
+
+    Returns
+    -------
+    Fraction or None
+        [base units/d]
+    """
+    if besides.accounting < INVOICED:
+        return None
+    return min(
+        (
+            Fraction(parameters[one.parameter]) * one.base_units
+            for one in methodology.capacities
+            if role in one.serves
+            and not one.of
+            and not undocumented(one.parameter, parameters, besides.documents, first)
+        ),
+        default=None,
+    )
 
 
 def laboratory(samples: Sequence[Sample]) -> frozenset[str]:

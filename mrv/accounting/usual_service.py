@@ -4,8 +4,10 @@ What a device of a kind does on most days, and more that only an invoice shows.
 A bus can drive 500 km on one day, and no fleet does so day after day.  Odometers and chargers are
 all the operator's, and scaled together they agree with each other.  So the mean of a device over a
 period counts no more than what its kind does at most as a mean, unless invoices with the hashes of
-their files show what was used for it (`invoice_evidence`): the electricity of the chargers.  A rule
-of tonne's own, of the sixth version; the figures and their source are the methodology's.
+their files show what was used for it (`invoiced_time`): the electricity of the chargers.  Of what
+is above the mean of a kind that part does not count which rests on electricity of time without an
+invoice, above the mean of the invoices.  A rule of tonne's own, of the sixth version; the figures
+and their source are the methodology's.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from fractions import Fraction
 
 from ingest.model import INTERVAL_US
 from mrv.accounting.device_period import Monitored, Raised
-from mrv.accounting.invoice_evidence import invoiced
+from mrv.accounting.invoiced_amounts import BILLED, unshown_share
+from mrv.accounting.invoiced_time import invoiced
 from mrv.accounting.period_result import CrossCheck, Finding
 from mrv.model import Methodology
 from mrv.registry.project import INVOICED, Besides, Unusual
@@ -49,16 +52,18 @@ def unusual(
     found = {}
     for consumption in methodology.consumptions:
         users = [m for m in monitored if m.bound.role in consumption.uses]
-        if users and all(invoiced(m, besides, checks) for m in users):
-            continue
+        shown = bool(users) and all(invoiced(m, besides, checks) for m in users)
+        share = unshown_share(users, monitored, besides, checks) if shown else Fraction(1)
         for one in monitored:
             if one.bound.role not in consumption.serves or one.most is None:
                 continue
             days = Fraction(one.service.intervals * INTERVAL_US, _DAY_US)
             mean = one.most.per_day_as_mean * max(days, Fraction(1))
             counted = sum((one.counted(p) for p in one.parts), start=Fraction(0))
-            if one.most.per_day_as_mean and counted > mean:
-                found[one.device.id] = Unusual(counted - mean, f"{one.most.as_mean}: that counts")
+            if one.most.per_day_as_mean and counted > mean and share:
+                less = min(counted - mean, share * counted)
+                reason = BILLED if shown else f"{one.most.as_mean}: that counts"
+                found[one.device.id] = Unusual(less, reason)
     return found
 
 

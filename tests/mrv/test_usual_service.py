@@ -77,6 +77,27 @@ def test_a_bus_that_drives_more_and_shows_its_electricity_earns_it():
         assert tonnes(fleet(3, (wrong,))) < 0.6 * tonnes(truth)
 
 
+def test_what_no_invoice_is_of_counts_as_the_mean_of_the_invoices():
+    """Two meters that lie together on the last day, of which no invoice is, earned a tenth more."""
+    first, kwh, metres = DAYS - 1, 416, 5_200  # 374 km a day
+
+    def ended(scale, invoices, accounting=ACCOUNTING):
+        rows = {
+            ("ch-1", "energy_import"): charged(first, kwh) + charged(1, int(kwh * scale)),
+            ("bus-1", "distance"): driven(first, metres) + driven(1, int(metres * scale)),
+        }
+        besides = Besides(accounting=accounting, invoices=invoices)
+        return closed(rows, "ch-1", weeks=WEEKS, besides=besides)
+
+    end = plant.FROM + first * plant.DAY * INTERVAL_US
+    shown = (bill(0, to_us=end, value=sum(charged(first, kwh))),)
+    truth = ended(1, (), DOCUMENTED)
+    assert ended(1, shown).net == truth.net
+    assert tonnes(ended(1.3, (), DOCUMENTED)) > 1.02 * tonnes(truth)
+    assert tonnes(ended(1.3, shown)) <= 1.001 * tonnes(truth)
+    assert "bus-1: invoices show less: that counts" in said(ended(1.3, shown))
+
+
 def test_whose_electricity_nobody_else_shows_is_named():
     """Within the mean of the class two meters that lie together had no condition at all."""
     bare = fleet(2)

@@ -108,7 +108,8 @@ class RoleNeeds:
     read; `frequency` is how often it asks for it.  `most` gives the most that a device
     of the role can count for, from the project's parameters; what is above it is no
     service but a fault.  `draws` names a quantity of energy of the same device that its time of
-    operation takes, and the device's parameters whose product is the power [kW] it takes it at.
+    operation takes, and the device's parameters whose product is the power [kW] it takes it at;
+    the last is the power of one piece, the others say how many.
     """
 
     classes: tuple[str, ...]

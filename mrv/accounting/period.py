@@ -25,6 +25,7 @@ from mrv.accounting.device_results import Pricing, deductions, device_outcome, g
 from mrv.accounting.factor_acceptance import accepted, condition, parameters_of
 from mrv.accounting.fixed_ex_ante import keep_issued_values
 from mrv.accounting.invoice_evidence import billing
+from mrv.accounting.measured_power import as_measured, measured_powers, shown_powers
 from mrv.accounting.owner_inputs import sampled
 from mrv.accounting.period_result import PeriodResult
 from mrv.accounting.plausibility import Plausibility
@@ -47,7 +48,7 @@ from mrv.factors.ledger import Ledger
 from mrv.methodologies import find
 from mrv.model import Candidate, CandidateDevice, Factors, Reductions
 from mrv.parameters.inputs import Inputs, exact
-from mrv.registry.project import BOUNDED, FIRST, Besides, Calibration, Project
+from mrv.registry.project import BOUNDED, FIRST, INVOICED, Besides, Calibration, Project
 from mrv.rounding import UG_PER_T, to_integer
 
 
@@ -144,6 +145,8 @@ def _closed(
         project.timezone,
     )
     monitored, strange = checks.hold(monitored)
+    if besides.accounting >= INVOICED:
+        monitored = as_measured(monitored, besides.drawn, checks.edges)
     parts = parts_of_years(project, methodology, fleet, (from_us, to_us))
 
     def comes_to(params: Inputs, some: Sequence[Monitored], book: Factors = factors) -> Fraction:
@@ -207,12 +210,17 @@ def _closed(
         gaps=tuple(g for m in monitored for g in gap_outcomes(m, pricing)),
         deductions=tuple(d for m in monitored for d in deductions(m, pricing)),
         factors=tuple(factor_use(f, names) for f in ledger.used()),
-        parameters=(*parameter_uses(methodology, parameters, monitored), *checks.rated(monitored)),
+        parameters=(
+            *parameter_uses(methodology, parameters, monitored),
+            *shown_powers(monitored),
+            *checks.rated(monitored),
+        ),
         applicability=(
             *findings(methodology.applicability, _candidate(project, parameters, monitored)),
             *conditions_hold(methodology, inputs, net),
             *filter(None, [condition(ledger.used(), names)]),
             *strange,
+            *measured_powers(monitored, pricing),
             *typed,
             *early,
             *built,

@@ -41,6 +41,8 @@ from mrv.accounting.rounded_figures import (
 )
 from mrv.accounting.service_evidence import Bare, Services, shown
 from mrv.accounting.single_channel import Resting, single_channel, without
+from mrv.accounting.usual_service import finding as unusual_finding
+from mrv.accounting.usual_service import unusual, within_usual
 from mrv.calendar import local_date, narrowed, years
 from mrv.errors import PeriodError
 from mrv.factors.centres import centres
@@ -145,6 +147,7 @@ def _closed(
         project.timezone,
     )
     monitored, strange = checks.hold(monitored)
+    monitored = within_usual(monitored, besides.unusual or {})
     if besides.accounting >= INVOICED:
         monitored = as_measured(monitored, besides.drawn, checks.edges)
     parts = parts_of_years(project, methodology, fleet, (from_us, to_us))
@@ -262,6 +265,12 @@ def _with_evidence(
         found = again(replace(besides, billed=billed.beyond, unbilled=bool(billed.missing)))
         cost = total.reduction_t - Fraction(found.net.reduction.ug, UG_PER_T)
         return replace(found, applicability=(*found.applicability, billed.finding(cost)))
+    beyond = unusual(services.monitored, services.methodology, besides, services.checks)
+    if beyond:
+        found = again(replace(besides, unusual=beyond))
+        cost = total.reduction_t - Fraction(found.net.reduction.ug, UG_PER_T)
+        said = unusual_finding(beyond, services.users(), cost)
+        return replace(found, applicability=(*found.applicability, said))
     bare = services.bare(first)
     return _without(bare, services, total, again) if bare else None
 

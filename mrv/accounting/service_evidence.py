@@ -139,6 +139,11 @@ class Services:
                 f" {self._papers(there)} (`tonne invoice import`)",
             )
 
+    def users(self) -> tuple[str, ...]:
+        """Return the meters of what services take."""
+        uses = {role for one in self.methodology.consumptions for role in one.uses}
+        return tuple(dict.fromkeys(m.device.id for m in self.monitored if m.bound.role in uses))
+
     def _papers(self, there: Sequence[Monitored]) -> str:
         """Invoices that show a service; what takes no electricity is told by none of it."""
         if self.besides.accounting < INVOICED:

@@ -292,6 +292,7 @@ METHODOLOGY = Methodology(
         "A replaced vehicle that is sold on, without evidence of scrapping, is leakage.",
         "A kilometre takes the electricity of its class; below its range it counts at the highest.",
         "A kilometre takes what its model does by its type approval, or as much less is driven.",
+        "A vehicle counts at most the highest mean day of its class, without invoices of charging.",
         "What is above the speed of a vehicle's class, or above its day, is not driven.",
         "A charger fed by solar power that another project claims counts as fed by the grid.",
     ),

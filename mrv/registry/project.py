@@ -233,7 +233,8 @@ class Besides:
     are fewer.  `drawn` is the energy that devices drew for their own time of operation.
     `billed` is by how much each role of which invoices alone tell differs from them
     to the claimant's gain [base units], None until that is known; `unbilled` says that such
-    invoices are missing, so that nothing is reduced.
+    invoices are missing, so that nothing is reduced.  `unusual` is what devices told beyond the
+    highest mean of their kind, None until that is known.
     """
 
     meters: tuple[CheckMeter, ...] = ()
@@ -258,6 +259,14 @@ class Besides:
     billed: Mapping[str, Fraction] | None = None
     unbilled: bool = False
     drawn: Mapping[str, Drawn] = field(default_factory=dict)
+    unusual: Mapping[str, Unusual] | None = None
+
+
+class Unusual(NamedTuple):
+    """What a device told beyond the highest mean of its kind [base units], and why."""
+
+    excess: Fraction
+    reason: str
 
 
 class Clocked(NamedTuple):

@@ -1,0 +1,82 @@
+"""Buses drive no more day after day than buses do, unless their electricity is invoiced."""
+
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from ingest.model import INTERVAL_US
+from mrv.accounting.usual_service import CLAUSE
+from mrv.registry.project import ACCOUNTING, DOCUMENTED, Besides, Invoice
+from tests.mrv import plant
+from tests.mrv.test_plausible_service import SAFE, WEEK, charged, closed, driven
+
+WEEKS = 2
+DAYS = 7 * WEEKS
+METRES, KWH = 2_000, 160  # 144 km a day, and what the charger takes for them
+
+
+def fleet(scale, invoices=(), accounting=ACCOUNTING):
+    """Close two weeks of a bus whose odometer and charger both tell a multiple of the truth."""
+    rows = {
+        ("ch-1", "energy_import"): charged(DAYS, int(KWH * scale)),
+        ("bus-1", "distance"): driven(DAYS, int(METRES * scale)),
+    }
+    besides = Besides(accounting=accounting, invoices=invoices)
+    return closed(rows, "ch-1", weeks=WEEKS, besides=besides)
+
+
+def bill(kwh, **other):
+    """Return an invoice of the charger's electricity over both weeks."""
+    end = plant.FROM + WEEKS * WEEK * INTERVAL_US
+    given = {
+        "id": "b", "issuer": "its supplier", "number": "7", "issued": date(2026, 4, 1),
+        "devices": ("ch-1",), "quantity": "energy_import", "from_us": plant.FROM, "to_us": end,
+        "value": kwh * 1000 * DAYS, "percent": Decimal(2), "sha256": "c3" * 32,
+    }  # fmt: skip
+    return Invoice(**(given | other))
+
+
+def tonnes(result):
+    return float(result.net.reduction.t)
+
+
+def said(result):
+    return "".join(f.detail for f in result.applicability if f.clause == CLAUSE and not f.holds)
+
+
+def test_a_bus_within_the_mean_of_its_class_earns_as_before():
+    """A rule against lies would cost honest operators tonnes."""
+    for scale in (1, 2, 2.4):
+        found = fleet(scale)
+        assert found.net == fleet(scale, accounting=DOCUMENTED).net
+        assert not said(found)
+
+
+def test_odometer_and_charger_that_lie_together_earn_no_more_than_the_mean():
+    """Three times the kilometres with three times the electricity earned three times the truth."""
+    before, found = fleet(3, accounting=DOCUMENTED), fleet(3)
+    assert tonnes(before) == pytest.approx(3 * tonnes(fleet(1)), rel=0.01)
+    assert tonnes(found) < 0.6 * tonnes(before)
+    assert "at most 350 km a day as a mean" in said(found)
+    cost = tonnes(before) - tonnes(found)
+    assert f"It costs {cost:.5f}"[:-1] in said(found)
+    assert "Give the supplier's invoices of ch-1" in said(found)
+    less = [d for d in found.deductions if "350 km" in d.reason]
+    assert [d.device for d in less] == ["bus-1"]
+    # 432 km a day, of which 350 count
+    assert sum(float(d.quantity) for d in less) == pytest.approx(82_000 * DAYS, rel=1e-6)
+
+
+def test_a_bus_that_drives_more_and_shows_its_electricity_earns_it():
+    """A line between cities would lose what it drives."""
+    truth = fleet(3, accounting=DOCUMENTED)
+    assert fleet(3, (bill(480),)).net == truth.net
+    for wrong in (bill(160), bill(480, sha256=None), bill(480, devices=("ch-2",))):
+        assert tonnes(fleet(3, (wrong,))) < 0.6 * tonnes(truth)
+
+
+def test_the_rule_is_of_the_sixth_version():
+    """Statements of before would be found wrong by the rules of today."""
+    assert SAFE.accounting == ACCOUNTING
+    assert not said(fleet(3, accounting=DOCUMENTED))

@@ -23,15 +23,15 @@ from numpy.typing import NDArray
 from ingest.model import INTERVAL_US, Int64
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import Pricing, beyond_typed
-from mrv.accounting.own_electricity import ROOM, serving, short, unknown_time, watts
+from mrv.accounting.own_electricity import ROOM, serving, short, unknown_time, watts, without_lost
 from mrv.accounting.period_result import Finding, ParameterUse
 from mrv.accounting.service_history import WEEKS
 from mrv.calendar import utc_text
+from mrv.model import MEASURED
 from mrv.registry.project import Drawn
 from mrv.rounding import decimal_text, exact_sum, exact_text
 
 CLAUSE = "tonne: a project takes no less electricity than its own devices measure"
-MEASURED = "measured_"
 _S_PER_HOUR = 3600
 _WH_PER_KWH = 1000
 _SHOWN = 3
@@ -76,8 +76,8 @@ def as_measured(
             i for i, m in enumerate(found)
             if m.device.id == name and m.needs.draws and any(m.counted(p) for p in m.parts)
         ]  # fmt: skip
-        some = [found[i] for i in places]
-        for i, one in zip(places, _held(some, energy, edges), strict=True):
+        held = _held([found[i] for i in places], energy, edges) if places else []
+        for i, one in zip(places, held, strict=True):
             found[i] = one
     return found
 
@@ -144,8 +144,9 @@ def _parts(some: Sequence[Monitored], energy: Drawn, edges: Sequence[int]) -> It
     count = max(1, weeks // WEEKS)
     for first, last in pairwise(weeks * k // count for k in range(count + 1)):
         begin, end = np.searchsorted(energy.number, [edges[first], edges[last]])
-        kept = serving(some, energy.number[begin:end]) & ~_lost(some, energy.number[begin:end])
-        number, value = energy.number[begin:end][kept], energy.value[begin:end][kept]
+        number, value = energy.number[begin:end], energy.value[begin:end]
+        kept = serving(some, number) & without_lost(some, number)
+        number, value = number[kept], value[kept]
         on = value[_on(some, number)]
         told = [sum(s.value for s in m.stretches[first:last]) for m in some]
         beside = [unknown_time(m, number, edges[first], edges[last]) for m in some]
@@ -157,18 +158,6 @@ def _parts(some: Sequence[Monitored], energy: Drawn, edges: Sequence[int]) -> It
             tuple(told),
             tuple(max(0, t - u) for t, u in zip(told, beside, strict=True)),
         )
-
-
-def _lost(some: Sequence[Monitored], number: Int64) -> NDArray[np.bool_]:
-    """Say in which intervals the hours of a group are not known."""
-    found = np.zeros(len(number), dtype=np.bool_)
-    for one in some:
-        for part in one.parts:
-            for charge in part.gaps:
-                edges = charge.gap.start_us // INTERVAL_US, -(-charge.gap.end_us // INTERVAL_US)
-                begin, end = np.searchsorted(number, edges)
-                found[begin:end] = True
-    return found
 
 
 def _on(some: Sequence[Monitored], number: Int64) -> NDArray[np.bool_]:

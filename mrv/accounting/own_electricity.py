@@ -132,6 +132,18 @@ def unknown_time(one: Monitored, number: Int64, begin: int, end: int) -> int:
     return exact_sum(one.series[beside].astype(np.int64)) if beside.any() else 0
 
 
+def without_lost(some: Sequence[Monitored], number: Int64) -> NDArray[np.bool_]:
+    """Say in which intervals the own quantity of each of some devices is known."""
+    found = np.ones(len(number), dtype=np.bool_)
+    for one in some:
+        for part in one.parts:
+            for charge in part.gaps:
+                edges = charge.gap.start_us // INTERVAL_US, -(-charge.gap.end_us // INTERVAL_US)
+                begin, end = np.searchsorted(number, edges)
+                found[begin:end] = False
+    return found
+
+
 def short(value: Fraction) -> str:
     """Return a figure with as many digits as a condition shows."""
     return f"{float(value):,.6g}"

@@ -25,6 +25,7 @@ from mrv.accounting.device_results import Pricing, deductions, device_outcome, g
 from mrv.accounting.factor_acceptance import accepted, condition, parameters_of
 from mrv.accounting.fixed_ex_ante import keep_issued_values
 from mrv.accounting.invoice_evidence import billing
+from mrv.accounting.measured_performance import performing
 from mrv.accounting.measured_power import as_measured, measured_powers, shown_powers
 from mrv.accounting.owner_inputs import sampled
 from mrv.accounting.period_result import PeriodResult
@@ -50,7 +51,7 @@ from mrv.factors.ledger import Ledger
 from mrv.methodologies import find
 from mrv.model import Candidate, CandidateDevice, Factors, Reductions
 from mrv.parameters.inputs import Inputs, exact
-from mrv.registry.project import BOUNDED, FIRST, INVOICED, Besides, Calibration, Project
+from mrv.registry.project import BOUNDED, FIRST, Besides, Calibration, Project
 from mrv.rounding import UG_PER_T, to_integer
 
 
@@ -148,8 +149,7 @@ def _closed(
     )
     monitored, strange = checks.hold(monitored)
     monitored = within_usual(monitored, besides.unusual or {})
-    if besides.accounting >= INVOICED:
-        monitored = as_measured(monitored, besides.drawn, checks.edges)
+    monitored = as_measured(monitored, besides.drawn, checks.edges)
     parts = parts_of_years(project, methodology, fleet, (from_us, to_us))
 
     def comes_to(params: Inputs, some: Sequence[Monitored], book: Factors = factors) -> Fraction:
@@ -170,6 +170,9 @@ def _closed(
     parameters, how, less = checks.shown(parameters, how, quantities, reduced, factors)
     parameters, typed = checks.typed(parameters, factors, project.from_us, reduced, how)
     factors, brought = checks.brought(factors, by_book)
+    performed = performing(monitored, parameters, besides.drawn)
+    slow = tuple(performed.findings(parameters, reduced))
+    stated, parameters = parameters, performed.counted(parameters)
     ledger = Ledger(factors)
 
     def told(some: Sequence[Monitored], *, gross: bool = False) -> dict[int, Inputs]:
@@ -214,8 +217,9 @@ def _closed(
         deductions=tuple(d for m in monitored for d in deductions(m, pricing)),
         factors=tuple(factor_use(f, names) for f in ledger.used()),
         parameters=(
-            *parameter_uses(methodology, parameters, monitored),
+            *parameter_uses(methodology, stated, monitored),
             *shown_powers(monitored),
+            *performed.uses(methodology),
             *checks.rated(monitored),
         ),
         applicability=(
@@ -224,6 +228,7 @@ def _closed(
             *filter(None, [condition(ledger.used(), names)]),
             *strange,
             *measured_powers(monitored, pricing),
+            *slow,
             *typed,
             *early,
             *built,

@@ -17,10 +17,9 @@ from typing import Any, TypeVar
 
 from mrv.accounting.calendar_years import parts_of_years
 from mrv.accounting.factor_acceptance import parameters_of
-from mrv.accounting.measured_power import MEASURED
 from mrv.documents.monitoring import MonitoredParameter
 from mrv.methodologies import unit_reductions
-from mrv.model import MONTH, Activity
+from mrv.model import MEASURED, MONTH, Activity
 from mrv.parameters.inputs import read
 from mrv.report.report_data import Facts, Line
 from mrv.report.sheets.grid import FIRST, Grid
@@ -112,10 +111,12 @@ class Reckoning:
         project = self.facts.plan.project
         specs = self.facts.methodology.parameters
         given = parameters_of(self.facts.methodology, project.parameters, project.id)
+        # what a meter showed of a parameter stands behind what was typed of it
         counted = {
-            one.parameter: Fraction(one.value)
+            name: Fraction(one.value)
             for one in self.facts.subject.fixed_parameters or ()
-            if one.device is None and one.parameter in specs and not specs[one.parameter].integer
+            for name in [one.parameter.removeprefix(MEASURED)]
+            if one.device is None and name in specs and not specs[name].integer
         }
         return {**given, **counted}
 

@@ -37,7 +37,7 @@ from mrv.accounting.regression_range import within_ranges
 from mrv.accounting.service_evidence import NOT_SHOWN, as_before, built_for, laboratory, not_counted
 from mrv.accounting.service_history import limited
 from mrv.accounting.shown_energy import turned
-from mrv.accounting.twin_series import NEARLY, NEARLY_BEFORE, Twins, twins
+from mrv.accounting.twin_series import NEARLY, NEARLY_BEFORE, NEARLY_INSIDE, Twins, twins
 from mrv.accounting.unmeasured import AGREED, raised_to, rounded, settled
 from mrv.calendar import local_date, utc_text
 from mrv.factors.brought import bounded as bounded_book
@@ -369,7 +369,8 @@ def _pairs(monitored: Sequence[Monitored], accounting: int) -> Iterator[_Pair]:
         measured = one.needs.side == "baseline" and one.needs.unit in _MEASURED
         if measured and one.series is not None:
             groups[one.needs.quantity, one.service.first, len(one.series)].append(one)
-    nearly = NEARLY if accounting >= DOCUMENTED else NEARLY_BEFORE
+    nearly = NEARLY_INSIDE if accounting >= INVOICED else NEARLY
+    nearly = nearly if accounting >= DOCUMENTED else NEARLY_BEFORE
     for group in groups.values():
         for found in twins([one.series for one in group if one.series is not None], nearly):
             yield group[found.one], group[found.other], found

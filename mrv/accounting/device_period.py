@@ -209,7 +209,8 @@ class Bounds:
 
     `ratings` are its rated powers from when on [us UTC, W], `edges` those of the period's
     stretches [interval numbers].  `unshown` is what its other channels do not show,
-    `certified` what certificates of energy certify of it.
+    `certified` what certificates of energy certify of it.  `per_day` is what the plant was built
+    for, where a document says it. [base units]
     """
 
     most: Most | None = None
@@ -217,6 +218,7 @@ class Bounds:
     edges: tuple[int, ...] = ()
     unshown: tuple[Unshown, ...] = ()
     certified: tuple[Certified, ...] = ()
+    per_day: Fraction | None = None
 
     def beyond(self, whole: Service, needs: RoleNeeds, timezone: str) -> Int64:
         """What of each interval the device cannot have done, for the baseline. [base unit]"""
@@ -344,6 +346,7 @@ def monitor(
                 bare,
                 needs,
                 rate,
+                limits.per_day,
                 device,
                 own and own.cut(a, b),
             ),
@@ -400,6 +403,7 @@ def _year_part(
     bare: Sequence[Uncovered],
     needs: RoleNeeds,
     rate: Fraction | None,
+    per_day: Fraction | None,
     device: Device,
     own: OwnUse | None,
 ) -> YearPart:
@@ -412,7 +416,7 @@ def _year_part(
     return YearPart(
         year,
         exact_sum(part.value),
-        tuple(charge_gap(gap, needs, rate) for gap in found),
+        tuple(charge_gap(gap, needs, rate, per_day) for gap in found),
         tuple(charge for span in bare for charge in charge_error(span, kept)),
         Fraction(0) if own is None else own.total(bare),
     )

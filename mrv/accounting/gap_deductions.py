@@ -56,14 +56,29 @@ def highest_rate(device: Device, quantity: str, whole: Service) -> Fraction | No
     return Fraction(largest * HOUR_US, INTERVAL_US) if largest else None
 
 
-def charge_gap(gap: Gap, needs: RoleNeeds, rate: Fraction | None) -> GapCharge:
-    """Nothing on the baseline side, the highest rate on the project's."""
+def charge_gap(
+    gap: Gap, needs: RoleNeeds, rate: Fraction | None, per_day: Fraction | None = None
+) -> GapCharge:
+    """
+    Nothing on the baseline side, the highest rate on the project's.
+
+    Parameters
+    ----------
+    rate : Fraction, optional
+        Highest plausible rate. [base units/h]
+    per_day : Fraction, optional
+        What the plant was built for, by a document: of what costs no more came on any of the
+        days that a gap touches. [base units]
+    """
     at_most = None if rate is None else rate * gap.time_us / HOUR_US
     if needs.side == "project" and at_most is not None:
         return GapCharge(gap, at_most, None)
     if needs.costs is None:
         return GapCharge(gap, Fraction(0), at_most)
     bound = max(rate or Fraction(0), Fraction(needs.costs)) * gap.time_us / HOUR_US
+    if per_day is not None:
+        # a gap of less than a day may lie in two of them
+        bound = min(bound, per_day * (-(-gap.time_us // (24 * HOUR_US)) + 1))
     return GapCharge(gap, Fraction(0), at_most, bound)
 
 

@@ -34,10 +34,10 @@ from mrv.accounting.owner_inputs import (
 from mrv.accounting.period_result import Finding, ParameterUse
 from mrv.accounting.plausible_service import raised, stretches
 from mrv.accounting.regression_range import within_ranges
-from mrv.accounting.service_evidence import NOT_SHOWN, as_before, laboratory, not_counted
+from mrv.accounting.service_evidence import NOT_SHOWN, as_before, built_for, laboratory, not_counted
 from mrv.accounting.service_history import limited
 from mrv.accounting.shown_energy import turned
-from mrv.accounting.twin_series import NEARLY, NEARLY_BEFORE, Twins, twins
+from mrv.accounting.twin_series import NEARLY, NEARLY_BEFORE, NEARLY_INSIDE, Twins, twins
 from mrv.accounting.unmeasured import AGREED, raised_to, rounded, settled
 from mrv.calendar import local_date, utc_text
 from mrv.factors.brought import bounded as bounded_book
@@ -101,7 +101,9 @@ class Plausibility:
         most = None if needs.most is None else needs.most(self.parameters)
         shown = self.besides.unshown.get((bound.device, needs.quantity), ())
         ratings = self.besides.ratings.get(bound.device, ())
-        return Bounds(most, ratings, self.edges, shown, certified)
+        first = local_date(self.period_us[0], self.timezone)
+        per_day = built_for(self.methodology, self.parameters, self.besides, bound.role, first)
+        return Bounds(most, ratings, self.edges, shown, certified, per_day)
 
     def certificates(
         self, fleet: Fleet, calibrations: Mapping[str, Sequence[Calibration]]
@@ -367,7 +369,8 @@ def _pairs(monitored: Sequence[Monitored], accounting: int) -> Iterator[_Pair]:
         measured = one.needs.side == "baseline" and one.needs.unit in _MEASURED
         if measured and one.series is not None:
             groups[one.needs.quantity, one.service.first, len(one.series)].append(one)
-    nearly = NEARLY if accounting >= DOCUMENTED else NEARLY_BEFORE
+    nearly = NEARLY_INSIDE if accounting >= INVOICED else NEARLY
+    nearly = nearly if accounting >= DOCUMENTED else NEARLY_BEFORE
     for group in groups.values():
         for found in twins([one.series for one in group if one.series is not None], nearly):
             yield group[found.one], group[found.other], found

@@ -198,6 +198,34 @@ class Services:
             )
 
 
+def built_for(
+    methodology: Methodology, parameters: Inputs, besides: Besides, role: str, first: date
+) -> Fraction | None:
+    """
+    Return the most of a role in a day that documents of before a period say; None without.
+
+    Such a plant cannot have taken more while its meter was lost, either: a weighbridge that was
+    lost for two weeks was charged with the 1,000 t that one weighs in an hour at most.
+
+    Returns
+    -------
+    Fraction or None
+        [base units/d]
+    """
+    if besides.accounting < INVOICED:
+        return None
+    return min(
+        (
+            Fraction(parameters[one.parameter]) * one.base_units
+            for one in methodology.capacities
+            if role in one.serves
+            and not one.of
+            and not undocumented(one.parameter, parameters, besides.documents, first)
+        ),
+        default=None,
+    )
+
+
 def laboratory(samples: Sequence[Sample]) -> frozenset[str]:
     """Return the parameters that laboratories told, each result with the hash of its report."""
     unkept = {s.parameter for s in samples if not s.sha256}

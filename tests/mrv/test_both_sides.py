@@ -14,7 +14,7 @@ from mrv import factors
 from mrv.accounting.conservative_range import check_costed
 from mrv.accounting.period import close
 from mrv.errors import PeriodError
-from mrv.registry.project import Calibration, ProjectDevice
+from mrv.registry.project import DOCUMENTED, INVOICED, Besides, Calibration, ProjectDevice
 from mrv.rounding import UG_PER_T
 from tests.mrv import plant
 from tests.soak import often
@@ -75,10 +75,11 @@ def _rows(device, **given):
     return plant.laid_out(FLEET, every | others)
 
 
-def _closed(project, rows, certificates=None):
+def _closed(project, rows, certificates=None, besides=None):
     sure = (Calibration(date(2025, 12, 20), date(2040, 1, 1), "C", "0.5", None),)
     papers = certificates or {device.id: sure for device in FLEET.devices}
-    return close(project, FLEET, papers, rows, plant.FROM, plant.FROM + DAY_US, BOOK)
+    end = plant.FROM + DAY_US
+    return close(project, FLEET, papers, rows, plant.FROM, end, BOOK, besides=besides)
 
 
 def test_a_tonne_of_wood_costs_more_in_its_first_year_than_it_gains():
@@ -108,6 +109,22 @@ def test_a_lost_hour_of_wood_is_charged_as_if_the_bridge_had_never_stood_still()
     # 1,000 t an hour in place of 4, at what a tonne of the day leaves
     charged = less.net.reduction.ug / whole.net.reduction.ug
     assert charged == pytest.approx((plant.DAY - HOUR + 1000) / plant.DAY)
+
+
+def test_a_lost_day_is_charged_with_no_more_than_a_document_says_the_plant_was_built_for():
+    """Two weeks without a weighbridge cost a plant of 100 t a day 26,168 t of CO2e."""
+    wood = _wood("wood", design_mass_t_per_d=100)
+    rows = _rows("weigh", mass=[None] * (plant.DAY // 2) + [T] * (plant.DAY // 2))
+    found = {}
+    for name, version, papers in (
+        ("documented", INVOICED, plant.papers("design_mass_t_per_d")),
+        ("typed", INVOICED, ()),
+        ("before", DOCUMENTED, plant.papers("design_mass_t_per_d")),
+    ):
+        result = _closed(wood, rows, besides=Besides(accounting=version, documents=papers))
+        found[name] = Fraction(result.gaps[0].substituted) / T
+    # a gap of half a day may lie in two days
+    assert found == {"documented": 200, "typed": 12_000, "before": 12_000}
 
 
 def test_an_error_of_the_bridge_is_added_where_less_would_earn():

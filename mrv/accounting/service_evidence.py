@@ -112,6 +112,7 @@ class Services:
     def outside(self) -> Iterator[Finding]:
         """Say of each service by how much the plant's meters may be too high together."""
         yield from self.billed()
+        yield from self._moved()
         for one in self._asked:
             taken = consumption_of(self.methodology, one)
             # what takes electricity is held by invoices then (`invoice_evidence`)
@@ -137,6 +138,29 @@ class Services:
                 f" within {one.parameter} they may claim too much together, and"
                 f" {_percent(self._room(one, there))} more than they do would fit; give"
                 f" {self._papers(there)} (`tonne invoice import`)",
+            )
+
+    def _moved(self) -> Iterator[Finding]:
+        """Say where nobody but the operator tells what vehicles took, and how far they went."""
+        for one in self.methodology.consumptions:
+            if not one.by_model or self.besides.accounting < INVOICED:
+                continue
+            there = [m for m in self.monitored if m.bound.role in one.serves]
+            users = [m for m in self.monitored if m.bound.role in one.uses]
+            if not any(s.value for m in there for s in m.stretches):
+                continue
+            names, taken = (
+                ", ".join(dict.fromkeys(m.device.id for m in some)) for some in (there, users)
+            )
+            if all(map(self._invoiced, users)):
+                yield Finding(OUTSIDE, True, f"invoices of {taken}")
+                continue
+            yield Finding(
+                OUTSIDE,
+                False,
+                f"no invoice with its file shows what {taken} took: with {names} they may be too"
+                " high together, up to the mean of the vehicle's class; give the supplier's"
+                " invoices of the charging (`tonne invoice import`)",
             )
 
     def users(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 
 from ingest.model import INTERVAL_US
+from mrv.accounting.service_evidence import OUTSIDE
 from mrv.accounting.usual_service import CLAUSE
 from mrv.registry.project import ACCOUNTING, DOCUMENTED, Besides, Invoice
 from tests.mrv import plant
@@ -41,8 +42,8 @@ def tonnes(result):
     return float(result.net.reduction.t)
 
 
-def said(result):
-    return "".join(f.detail for f in result.applicability if f.clause == CLAUSE and not f.holds)
+def said(result, clause=CLAUSE):
+    return "".join(f.detail for f in result.applicability if f.clause == clause and not f.holds)
 
 
 def test_a_bus_within_the_mean_of_its_class_earns_as_before():
@@ -74,6 +75,20 @@ def test_a_bus_that_drives_more_and_shows_its_electricity_earns_it():
     assert fleet(3, (bill(480),)).net == truth.net
     for wrong in (bill(160), bill(480, sha256=None), bill(480, devices=("ch-2",))):
         assert tonnes(fleet(3, (wrong,))) < 0.6 * tonnes(truth)
+
+
+def test_whose_electricity_nobody_else_shows_is_named():
+    """Within the mean of the class two meters that lie together had no condition at all."""
+    bare = fleet(2)
+    assert "no invoice with its file shows what ch-1 took: with bus-1" in said(bare, OUTSIDE)
+    assert not said(fleet(2, accounting=DOCUMENTED), OUTSIDE)
+    shown = fleet(2, (bill(320),))
+    assert not said(shown, OUTSIDE)
+    assert ("invoices of ch-1", True) in [(f.detail, f.holds) for f in shown.applicability]
+    # it moves no tonne
+    assert shown.net == bare.net
+    # invoices of what was truly charged do not show twice that
+    assert said(fleet(2, (bill(160),)), OUTSIDE)
 
 
 def test_the_rule_is_of_the_sixth_version():

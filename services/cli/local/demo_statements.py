@@ -31,7 +31,7 @@ BOUNDS = {
 }
 OPINION = (
     *("--opinion", "unqualified", "--assurance", "reasonable"),
-    *("--because", "a demonstration: no monitoring plan is registered for its projects"),
+    *("--because", "a demonstration: its projects have no monitoring plan and no invoices"),
 )
 RING = "keys.json"
 # What a statement of version 0.1.0 lacks: it was verified without a written reason, and

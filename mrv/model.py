@@ -23,6 +23,8 @@ from mrv.service_bounds import Capacity, Consumption, Range
 # uses is chosen high.  Physical properties serve both.
 Direction = Literal["avoided", "consumed", "either"]
 Side = Literal["baseline", "project"]
+# Begin of the name of what a device's own meter shows of a parameter, in place of a typed value
+MEASURED = "measured_"
 # The role of what goes by time alone: its value is the part of a year. [1]
 PERIOD = "period"
 # Its parameter: the part of the year in which everything that costs is metered. [1]
@@ -111,7 +113,10 @@ class RoleNeeds:
     read; `frequency` is how often it asks for it.  `most` gives the most that a device
     of the role can count for, from the project's parameters; what is above it is no
     service but a fault.  `draws` names a quantity of energy of the same device that its time of
-    operation takes, and the device's parameters whose product is the power [kW] it takes it at.
+    operation takes, and the device's parameters whose product is the power [kW] it takes it at;
+    the last is the power of one piece, the others say how many.  `delivers` names a quantity of
+    energy that the same device delivers for its electricity, the project's parameter that says how
+    much for each unit, and the one that says it of the reference.
     """
 
     classes: tuple[str, ...]
@@ -127,6 +132,14 @@ class RoleNeeds:
     costs: int | None = None
     most: Callable[[Inputs], Most] | None = None
     draws: tuple[str, tuple[str, ...]] | None = None
+    delivers: tuple[str, str, str] | None = None
+
+    @property
+    def beside(self) -> str:
+        """Quantity of the same device that its own is held against; empty where there is none."""
+        if self.draws is not None:
+            return self.draws[0]
+        return self.delivers[0] if self.delivers is not None else ""
 
     @property
     def quantities(self) -> tuple[str, ...]:

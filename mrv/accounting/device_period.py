@@ -12,7 +12,7 @@ the worse of the two (mrv/accounting/conservative_range.py).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
@@ -164,7 +164,8 @@ class Monitored:
 
     `nets` is false where its role takes something off and the period has no row of it.
     `rate` is its highest plausible rate, `most` what its kind can do. [base units/h]
-    `uncounted` says why nothing of it counts; empty where it counts.
+    `uncounted` says why nothing of it counts; empty where it counts.  `shown` are parameters of
+    its own that count as its electricity shows them, `told` where it does.
     """
 
     bound: ProjectDevice
@@ -181,6 +182,8 @@ class Monitored:
     most: Most | None = None
     series: Int32 | None = None
     uncounted: str = ""
+    shown: Mapping[str, Fraction] = field(default_factory=dict)
+    told: tuple[str, ...] = ()
 
     def counted(self, part: YearPart) -> Fraction:
         """Quantity of a year after deductions and substitutions. [base units]"""
@@ -193,7 +196,8 @@ class Monitored:
 
     def activity(self, part: YearPart, *, gross: bool) -> Activity:
         """Return what the methodology is told, before (gross) or after what gaps cost."""
-        params = self.params if part.month is None else {**self.params, MONTH: part.month}
+        params = self.params if gross else {**self.params, **self.shown}
+        params = params if part.month is None else {**params, MONTH: part.month}
         value = Fraction(part.metered) if gross else self.counted(part)
         return Activity(self.bound.role, params, value)
 

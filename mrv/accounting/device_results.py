@@ -50,6 +50,11 @@ class Pricing:
         """What a base unit emits beyond what it avoids, where it stands on both sides. [tCO2e]."""
         return max(Fraction(0), -self._unit(one, year).reduction_t)
 
+    def more(self, one: Monitored, year: int) -> Fraction:
+        """What a base unit costs beyond the typed parameters by what its meter shows. [tCO2e]"""
+        shown = self._unit(replace(one, params={**one.params, **one.shown}), year)
+        return self._unit(one, year).reduction_t - shown.reduction_t
+
     def _unit(self, one: Monitored, year: int) -> Reductions:
         question = (one.bound.role, tuple(sorted(one.params.items())), year)
         if question not in self._known:
@@ -172,6 +177,7 @@ def deductions(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
     yield from _above_design(one, pricing)
     yield from _implausible(one, pricing)
     yield from _elsewhere(one, pricing)
+    yield from _shown(one, pricing)
     for part in one.parts:
         rate = _price(one, part, pricing)
         for charge in part.errors:
@@ -246,6 +252,25 @@ def _elsewhere(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
                 start_us=some.first * INTERVAL_US,
                 end_us=some.last * INTERVAL_US,
             )
+
+
+def _shown(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
+    """What more electricity costs than was typed; no hour is taken off for it."""
+    cost = beyond_typed(one, pricing)
+    for name, value in one.shown.items() if cost else ():
+        typed = Fraction(one.params[name])
+        beyond = (value / typed - 1) * 100 if typed else Fraction(100)
+        size = f"{name} {float(value):.4g} and not {float(typed):.4g} {one.needs.params[name].unit}"
+        why = f"not plausible: its own meter shows {size}: that counts"
+        yield replace(
+            _whole(one, PLAUSIBILITY, why, beyond, 0, cost),
+            cost_t=decimal_text(cost, _PLACES, "up"),
+        )
+
+
+def beyond_typed(one: Monitored, pricing: Pricing) -> Fraction:
+    """Return what counts by a device's own meter costs more than what was typed. [tCO2e]"""
+    return sum((one.counted(p) * pricing.more(one, p.year) for p in one.parts), start=Fraction(0))
 
 
 def _whole(

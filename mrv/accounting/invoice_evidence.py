@@ -112,9 +112,12 @@ def billing(
         Of the period: documents are of that day at the latest.
     """
     asks = {*methodology.billed}.union(*(one.serves for one in methodology.capacities))
+    # values of a baseline that no role of an invoice goes with need their documents all the same
+    earning = {m.bound.role for m in monitored if m.needs.side == "baseline"}
+    asked = asks or (earning if methodology.papers else asks)
     # a building whose meters all stand still would still be given its base load
     told = any(
-        m.bound.role in asks and (m.bound.role in methodology.billed or _moved(m))
+        m.bound.role in asked and (m.bound.role in methodology.billed or _moved(m))
         for m in monitored
         if m.service.intervals
     )

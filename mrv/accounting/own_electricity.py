@@ -75,13 +75,13 @@ def _held(
     for first, last in pairwise(weeks * k // count for k in range(count + 1)):
         begin, end = np.searchsorted(energy.number, [edges[first], edges[last]])
         number = energy.number[begin:end]
-        value = energy.value[begin:end][_serving(some, number)]
+        value = energy.value[begin:end][serving(some, number)]
         wh = exact_sum(value) if len(value) else 0
         told = [Fraction(sum(s.value for s in m.stretches[first:last])) for m in some]
-        unknown = [_unknown(m, number, edges[first], edges[last]) for m in some]
+        unknown = [unknown_time(m, number, edges[first], edges[last]) for m in some]
         # groups of one controller share its electricity [W s]
         most = [
-            max(Fraction(0), t - u) * _watts(m) for m, t, u in zip(some, told, unknown, strict=True)
+            max(Fraction(0), t - u) * watts(m) for m, t, u in zip(some, told, unknown, strict=True)
         ]
         carried = wh * _S_PER_HOUR * (1 + ROOM)
         if not len(number) or sum(most) <= carried:
@@ -91,12 +91,12 @@ def _held(
         for i, one in enumerate(some):
             if not most[i]:
                 continue
-            kw = _watts(one) / _WH_PER_KWH
-            hours = most[i] / _watts(one) / _S_PER_HOUR
+            kw = watts(one) / _WH_PER_KWH
+            hours = most[i] / watts(one) / _S_PER_HOUR
             reason = (
-                f"its electricity, {_text(Fraction(wh, _WH_PER_KWH))} kWh, carries"
-                f" {_text(hours * (1 - share) / (1 + ROOM))} h at {_text(kw)} kW, of"
-                f" {_text(hours)} h: that and a twentieth counts"
+                f"its electricity, {short(Fraction(wh, _WH_PER_KWH))} kWh, carries"
+                f" {short(hours * (1 - share) / (1 + ROOM))} h at {short(kw)} kW, of"
+                f" {short(hours)} h: that and a twentieth counts"
             )
             excess = hours * _S_PER_HOUR * share
             alone = [one]
@@ -108,8 +108,8 @@ def _held(
             yield f"{one.device.id}, {utc_text(begin_us)} to {utc_text(end_us)}: {reason}"
 
 
-def _serving(some: Sequence[Monitored], number: Int64) -> NDArray[np.bool_]:
-    """Which intervals are of the time in which one of the groups serves the project."""
+def serving(some: Sequence[Monitored], number: Int64) -> NDArray[np.bool_]:
+    """Say which intervals are of the time in which one of the groups serves the project."""
     found = np.zeros(len(number), dtype=np.bool_)
     for one in some:
         first = one.service.first
@@ -117,14 +117,14 @@ def _serving(some: Sequence[Monitored], number: Int64) -> NDArray[np.bool_]:
     return found
 
 
-def _watts(one: Monitored) -> Fraction:
-    """Power that a device's group takes, by the registry. [W]"""
+def watts(one: Monitored) -> Fraction:
+    """Return the power that a device's group takes, by the registry. [W]"""
     _, names = one.needs.draws or ("", ())
     return prod((Fraction(one.params[n]) for n in names), start=Fraction(1)) * _WH_PER_KWH
 
 
-def _unknown(one: Monitored, number: Int64, begin: int, end: int) -> int:
-    """Time of operation in intervals [begin, end) whose electricity is not known. [s]"""
+def unknown_time(one: Monitored, number: Int64, begin: int, end: int) -> int:
+    """Return the time of operation in intervals [begin, end) that are none of `number`. [s]"""
     if one.series is None:
         return 0
     at = np.arange(one.service.first, one.service.first + len(one.series))
@@ -132,5 +132,18 @@ def _unknown(one: Monitored, number: Int64, begin: int, end: int) -> int:
     return exact_sum(one.series[beside].astype(np.int64)) if beside.any() else 0
 
 
-def _text(value: Fraction) -> str:
+def without_lost(some: Sequence[Monitored], number: Int64) -> NDArray[np.bool_]:
+    """Say in which intervals the own quantity of each of some devices is known."""
+    found = np.ones(len(number), dtype=np.bool_)
+    for one in some:
+        for part in one.parts:
+            for charge in part.gaps:
+                edges = charge.gap.start_us // INTERVAL_US, -(-charge.gap.end_us // INTERVAL_US)
+                begin, end = np.searchsorted(number, edges)
+                found[begin:end] = False
+    return found
+
+
+def short(value: Fraction) -> str:
+    """Return a figure with as many digits as a condition shows."""
     return f"{float(value):,.6g}"

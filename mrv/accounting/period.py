@@ -25,6 +25,8 @@ from mrv.accounting.device_results import Pricing, deductions, device_outcome, g
 from mrv.accounting.factor_acceptance import accepted, condition, parameters_of
 from mrv.accounting.fixed_ex_ante import keep_issued_values
 from mrv.accounting.invoice_evidence import billing
+from mrv.accounting.measured_performance import performing
+from mrv.accounting.measured_power import as_measured, measured_powers, shown_powers
 from mrv.accounting.owner_inputs import sampled
 from mrv.accounting.period_result import PeriodResult
 from mrv.accounting.plausibility import Plausibility
@@ -147,6 +149,7 @@ def _closed(
     )
     monitored, strange = checks.hold(monitored)
     monitored = within_usual(monitored, besides.unusual or {})
+    monitored = as_measured(monitored, besides.drawn, checks.edges)
     parts = parts_of_years(project, methodology, fleet, (from_us, to_us))
 
     def comes_to(params: Inputs, some: Sequence[Monitored], book: Factors = factors) -> Fraction:
@@ -167,6 +170,9 @@ def _closed(
     parameters, how, less = checks.shown(parameters, how, quantities, reduced, factors)
     parameters, typed = checks.typed(parameters, factors, project.from_us, reduced, how)
     factors, brought = checks.brought(factors, by_book)
+    performed = performing(monitored, parameters, besides.drawn)
+    slow = tuple(performed.findings(parameters, reduced))
+    stated, parameters = parameters, performed.counted(parameters)
     ledger = Ledger(factors)
 
     def told(some: Sequence[Monitored], *, gross: bool = False) -> dict[int, Inputs]:
@@ -210,12 +216,19 @@ def _closed(
         gaps=tuple(g for m in monitored for g in gap_outcomes(m, pricing)),
         deductions=tuple(d for m in monitored for d in deductions(m, pricing)),
         factors=tuple(factor_use(f, names) for f in ledger.used()),
-        parameters=(*parameter_uses(methodology, parameters, monitored), *checks.rated(monitored)),
+        parameters=(
+            *parameter_uses(methodology, stated, monitored),
+            *shown_powers(monitored),
+            *performed.uses(methodology),
+            *checks.rated(monitored),
+        ),
         applicability=(
             *findings(methodology.applicability, _candidate(project, parameters, monitored)),
             *conditions_hold(methodology, inputs, net),
             *filter(None, [condition(ledger.used(), names)]),
             *strange,
+            *measured_powers(monitored, pricing),
+            *slow,
             *typed,
             *early,
             *built,

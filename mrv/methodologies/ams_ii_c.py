@@ -198,6 +198,7 @@ METHODOLOGY = Methodology(
         "Without a dated document of that, or invoices for it, nothing counts.",
         "Below half of that, nothing is reduced without invoices of the hours.",
         "A group counts for no more hours than its own electricity carries at count and power.",
+        "A group takes no less electricity than its own controller measures.",
         "Nothing is reduced until count and power of the pieces stand in dated documents.",
         "Hours and pieces come from a sample's lower bound for the baseline.",
         "Refrigerant that was filled up counts as lost.",

@@ -90,6 +90,7 @@ METHODOLOGY = Methodology(
             "baseline",
             symbol="EC_PJ,i",
             source="import register of the equipment's meter",
+            delivers=("heat", "cop_project", "cop_reference"),
         )
     },
     parameters={"cop_reference": _REFERENCE, "cop_project": _PROJECT, "ef_grid_t_per_mwh": _FACTOR},
@@ -113,6 +114,7 @@ METHODOLOGY = Methodology(
     reductions=reductions,
     rules=(
         "A gap in the meter counts nothing on either side.",
+        "Equipment that delivers less than two thirds of its typed performance counts as it does.",
         "Nothing is reduced without invoices of the electricity.",
         "Nothing is reduced until the values of its baseline stand in dated documents.",
     ),

@@ -104,5 +104,9 @@ METHODOLOGY = Methodology(
     inputs_of=inputs_of,
     timed=True,
     reductions=reductions,
-    rules=("Auxiliaries count at their capacity, all day, whatever they drew.",),
+    papers=("captive_load_kw",),
+    rules=(
+        "Auxiliaries count at their capacity, all day, whatever they drew.",
+        "Nothing is reduced until that capacity stands in a dated document.",
+    ),
 )

@@ -230,7 +230,8 @@ class Besides:
     what a plant was built for; `bare` names, by the parameter of its design, the meters of each
     service that nothing but they show, so that it counts nothing; None until that is known.
     `clocks` are hours that readings of a device tell of, and in how many they came, where these
-    are fewer.  `drawn` is the energy that devices drew for their own time of operation.
+    are fewer.  `drawn` is the energy that devices drew for their own time of operation,
+    or delivered for their electricity, from version `INVOICED` on.
     `billed` is by how much each role of which invoices alone tell differs from them
     to the claimant's gain [base units], None until that is known; `unbilled` says that such
     invoices are missing, so that nothing is reduced.  `unusual` is what devices told beyond the
@@ -290,7 +291,7 @@ class Unshown(NamedTuple):
 
 class Drawn(NamedTuple):
     """
-    Energy that a device drew, in the intervals of which all is known.
+    Energy that a device drew, or delivered, in the intervals of which all is known.
 
     `number` are interval numbers, ascending, `value` not below 0. [Wh]
     """

@@ -104,6 +104,10 @@ _REASONS = (
             " and a twentieth counts"
         ),
     ),
+    (
+        "reason.measured",
+        re.compile("not plausible: its own meter shows (.+) (.+) and not (.+) (.+): that counts"),
+    ),
     ("reason.lift", re.compile("not plausible: above what its power lifts to its head")),
     (
         "reason.history",

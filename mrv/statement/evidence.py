@@ -45,13 +45,13 @@ def monitored(
 
 
 def drawing(project: Project, fleet: Fleet) -> frozenset[tuple[int, int]]:
-    """Return the (device, quantity) pairs of energy that the project's devices draw for a role."""
+    """Return the (device, quantity) pairs of energy that the project's devices draw or deliver."""
     methodology = find(project.methodology, project.version)
     found = set()
     for bound in project.devices:
         needs = role_needs(methodology, bound, f"device {bound.device}")
-        if needs.draws is not None and bound.device in fleet.by_id:
-            found.add((fleet.by_id[bound.device], QUANTITY_INDEX[needs.draws[0]]))
+        if needs.beside and bound.device in fleet.by_id:
+            found.add((fleet.by_id[bound.device], QUANTITY_INDEX[needs.beside]))
     return frozenset(found)
 
 

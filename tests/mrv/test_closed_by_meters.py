@@ -8,8 +8,9 @@ import pytest
 
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
+from mrv.accounting.invoice_evidence import CLAUSE as BILLED
 from mrv.accounting.period import close
-from mrv.registry.project import Calibration, ProjectDevice
+from mrv.registry.project import ACCOUNTING, DOCUMENTED, Besides, Calibration, ProjectDevice
 from mrv.rounding import UG_PER_T
 from tests.mrv import plant
 
@@ -73,6 +74,24 @@ def test_a_day_of_waste_heat():
     assert _is(_reduced(WHR, made), (96 - Fraction(180 * 24, 1000)) * Fraction("0.6592"))
     gap = {("turbine", "energy_export"): [None] * 48 + [1_000_000] * 48}
     assert _is(_reduced(WHR, gap), (48 - Fraction(180 * 24, 1000)) * Fraction("0.6592"))
+
+
+def test_auxiliaries_of_a_waste_heat_plant_stand_in_a_document():
+    """No meter shows them: a capacity of 0 was taken off as it was typed."""
+    end = plant.FROM + DAY * INTERVAL_US
+    rows = plant.laid_out(FLEET, {("turbine", "energy_export"): [1_000_000] * DAY})
+
+    def closed(accounting, *papers):
+        besides = Besides(accounting=accounting, documents=plant.papers(*papers))
+        return close(WHR, FLEET, SURE, rows, plant.FROM, end, factors.load(), besides=besides)
+
+    bare, honest = closed(ACCOUNTING), closed(ACCOUNTING, "captive_load_kw")
+    assert bare.net.reduction.ug == 0
+    (said,) = [f for f in bare.applicability if f.clause == BILLED]
+    assert not said.holds
+    assert "captive_load_kw" in said.detail
+    assert honest.net == closed(DOCUMENTED).net
+    assert BILLED not in {f.clause for f in honest.applicability if not f.holds}
 
 
 def test_a_day_of_a_furnace_in_place_of_a_cupola():

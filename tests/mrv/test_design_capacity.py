@@ -10,18 +10,9 @@ import pytest
 from ingest.model import INTERVAL_US, Device, Fleet
 from ingest.quality.lift import WH_PER_ML_M, most_flow
 from mrv import factors
-from mrv.accounting.own_electricity import CLAUSE as CARRIED
 from mrv.accounting.period import close
 from mrv.accounting.plausibility import UNLIFTED
-from mrv.registry.project import (
-    ACCOUNTING,
-    DOCUMENTED,
-    EVIDENCE,
-    Besides,
-    Measured,
-    ProjectDevice,
-    Usage,
-)
+from mrv.registry.project import ACCOUNTING, EVIDENCE, Besides, Measured, ProjectDevice, Usage
 from mrv.statement.evidence import monitored, remeter
 from mrv.statement.evidence_case import Case
 from mrv.statement.plan_extract import MonitoringPlan
@@ -261,74 +252,6 @@ def test_head_that_was_not_read_lets_the_most_through():
     assert found[1] == pytest.approx(1000 / (WH_PER_ML_M * 20))
     assert np.isnan(found[2])
     assert np.isnan(most_flow(power, np.full(3, nan))).all()
-
-
-LAMPS = Device("lamps", "s", "lamp_controller", rated_power_w=9_600, installed_us=plant.FROM)
-
-
-def lit(drawn, *, groups=((120, "0.08"),), accounting=ACCOUNTING, days=56, known=None, late=0):
-    """Close eight weeks of street lamps, half of each day on, that draw a share of their power."""
-    fleet, step = Fleet((LAMPS,)), 4 * INTERVAL_US
-    times = np.arange(plant.FROM - step, plant.FROM + days * plant.DAY * INTERVAL_US + 1, step)
-    on = np.where((times // step) % 24 >= 12, 3600, 0)
-    seconds = np.cumsum(on)
-    energy = np.floor(np.cumsum(on * drawn * 9_600 / 3600))
-    one = frame(fleet, "lamps", "operating_s", seconds, times, {})
-    kept = np.arange(len(times)) < len(times) * (1 if known is None else known)
-    one.columns["energy_import_wh"][kept] = energy[kept].astype(np.int64)
-    built = {"design_hours_per_d": Decimal("13.5")}
-    project = replace(
-        plant.PV, id="lamps", methodology="ams-ii-c", version="15.0", expected={},
-        parameters={"ef_grid_t_per_mwh": Decimal("0.6592"), **built},
-        devices=tuple(
-            ProjectDevice("lamps", "equipment", {"count": n, "kw_baseline": Decimal("0.15"),
-                                                 "kw_project": Decimal(kw)},
-                          from_us=plant.FROM + late * plant.DAY * INTERVAL_US)
-            for n, kw in groups
-        ),
-    )  # fmt: skip
-    plan = MonitoringPlan(
-        project, (LAMPS,), calibrations={"lamps": plant.CERTIFICATES["inv-1"]},
-        accounting=accounting,
-        documents=plant.papers(*built, "count", "kw_baseline", "kw_project"),
-    )  # fmt: skip
-    end = plant.FROM + days * plant.DAY * INTERVAL_US
-    rows = remeter(fleet, [one], monitored(project, fleet), plant.FROM, end)
-    return Case(plan, [one], rows, plant.FROM, end, BOOK).result
-
-
-def test_lamps_burn_no_more_hours_than_their_own_electricity_carries():
-    """A controller whose electricity was a twentieth of its lamps' counted all of its hours."""
-    truth = lit(1.0)
-    assert tonnes(truth) > 0
-    assert not unmet(truth, "own electricity")
-    assert truth.net == lit(1.0, accounting=DOCUMENTED).net == lit(0.96).net
-    assert tonnes(lit(0.05, accounting=DOCUMENTED)) == tonnes(truth)
-    less = lit(0.7)
-    assert tonnes(less) == pytest.approx(0.7 * 1.05 * tonnes(truth), rel=1e-3)
-    assert "carries" in unmet(less, "own electricity")[CARRIED]
-    taken = [d for d in less.deductions if "its electricity, " in d.reason]
-    # a deduction for each four weeks, which come to the difference
-    assert len(taken) == 2
-    assert all(float(d.cost_t) > 0 for d in taken)
-    assert tonnes(lit(0.05)) == pytest.approx(0.0525 * tonnes(truth), rel=1e-2)
-    # what was drawn before the group served the project carries nothing
-    assert tonnes(lit(0.7, late=14)) == pytest.approx(0.735 * tonnes(lit(1.0, late=14)), rel=1e-3)
-
-
-def test_groups_of_one_controller_share_its_electricity():
-    """The same electricity would carry the hours of each of them."""
-    truth = lit(1.0, groups=((60, "0.08"), (60, "0.08")))
-    assert tonnes(truth) == pytest.approx(tonnes(lit(1.0)), rel=1e-6)
-    twice = lit(1.0, groups=((120, "0.08"), (120, "0.08")))
-    assert tonnes(twice) == pytest.approx(1.05 * tonnes(truth), rel=1e-3)
-    assert CARRIED in unmet(twice, "own electricity")
-
-
-def test_hours_whose_electricity_nobody_knows_are_left_to_the_other_rules():
-    """An honest group whose register of energy failed for half of the time keeps its hours."""
-    assert lit(1.0, known=0.5).net == lit(1.0).net == lit(0.0, known=0).net
-    assert not unmet(lit(1.0, known=0.5), "own electricity")
 
 
 @pytest.mark.parametrize("sign", [1, -1])

@@ -13,19 +13,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from mrv.accounting.calendar_years import parts_of_years
 from mrv.accounting.factor_acceptance import parameters_of
 from mrv.documents.monitoring import MonitoredParameter
 from mrv.methodologies import unit_reductions
-from mrv.model import MONTH, Activity
+from mrv.model import MEASURED, MONTH, Activity
 from mrv.parameters.inputs import read
 from mrv.report.report_data import Facts, Line
 from mrv.report.sheets.grid import FIRST, Grid
 from mrv.report.sheets.lists import QUANTITY, SUBSTITUTED, VALUE
 from mrv.report.translations import role
 from mrv.report.words import Words
+
+_T = TypeVar("_T")
 
 MILLION = 10**6
 METERED, COUNTED, GRAMS, MICROGRAMS = 4, 7, 12, 13
@@ -64,13 +66,37 @@ class Reckoning:
 
     def _params(self, one: MonitoredParameter) -> Mapping[str, Any]:
         """What the plan says of a device in its role, as the methodology takes it."""
-        bound = next(
-            d
-            for d in self.facts.plan.project.devices
-            if (d.device, d.role) == (one.device, one.role)
-        )
         needs = self.facts.methodology.roles[one.role]
+        bound = self._of(one, [
+            d
+            for d in sorted(self.facts.plan.project.devices, key=lambda d: d.from_us)
+            if (d.device, d.role) == (one.device, one.role)
+        ])  # fmt: skip
         return read(needs.params, bound.params, f"device {one.device}")
+
+    def _counted(self, one: MonitoredParameter) -> Mapping[str, Any]:
+        """The same, with what the device's own meter showed in place of what was typed."""
+        found = dict(self._params(one))
+        for name in found:
+            shown = [
+                Fraction(p.value)
+                for p in self.facts.subject.fixed_parameters or ()
+                if (p.device, p.parameter) == (one.device, f"{MEASURED}{name}")
+            ]
+            if shown:
+                found[name] = self._of(one, shown)
+        return found
+
+    def _of(self, one: MonitoredParameter, given: Sequence[_T]) -> _T:
+        """Which of what is given for groups that share a device is a parameter's."""
+        same = [
+            p for p in self.facts.parameters if (p.device, p.role) == (one.device, one.role)
+        ]  # fmt: skip
+        return (
+            next(g for g, p in zip(given, same, strict=True) if p is one)
+            if len(same) == len(given)
+            else given[0]
+        )
 
     def _by_time(self, year: int) -> list[Activity]:
         """The period's part of a calendar year, where the methodology counts by time too."""
@@ -85,10 +111,12 @@ class Reckoning:
         project = self.facts.plan.project
         specs = self.facts.methodology.parameters
         given = parameters_of(self.facts.methodology, project.parameters, project.id)
+        # what a meter showed of a parameter stands behind what was typed of it
         counted = {
-            one.parameter: Fraction(one.value)
+            name: Fraction(one.value)
             for one in self.facts.subject.fixed_parameters or ()
-            if one.device is None and one.parameter in specs and not specs[one.parameter].integer
+            for name in [one.parameter.removeprefix(MEASURED)]
+            if one.device is None and name in specs and not specs[name].integer
         }
         return {**given, **counted}
 
@@ -104,7 +132,7 @@ class Reckoning:
         for line in facts.lines:
             if line.year == year:
                 one = facts.parameters[line.parameter]
-                params = dict(self._params(one))
+                params = dict(self._counted(one))
                 if line.month is not None:
                     params[MONTH] = line.month
                 activities.append(Activity(one.role, params, facts.counted(line)))

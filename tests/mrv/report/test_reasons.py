@@ -57,6 +57,7 @@ def all_reasons():
             yield said
     yield from (f"not plausible: {one}" for one in (invoiced_amounts.BILLED, invoiced_amounts.MORE))
     yield "not plausible: its readings tell of 1080 h, and came within 397: that counts"
+    yield "not plausible: its own meter shows kw_project 0.08 and not 0.04 kW: that counts"
     yield "not plausible: above its rated power"
     yield "certified elsewhere: certificate IREC-1, I-REC"
     yield "not counted: has no rated_power_w to hold its register against; add it"

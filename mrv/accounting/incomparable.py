@@ -34,20 +34,19 @@ def incomparable(
     period_us : (int, int)
         Half-open. [us UTC]
     """
-    of_time = f"is of {utc_text(invoice.from_us)} to {utc_text(invoice.to_us)}"
     if invoice.from_us < period_us[0] or invoice.to_us > period_us[1]:
-        return f"{of_time} and reaches beyond the period; a period that holds all of it compares it"
+        span = f"{utc_text(invoice.from_us)} to {utc_text(invoice.to_us)}"
+        return f"reaches beyond the period; it is of {span}: close a period that holds all of it"
     absent = sorted(set(invoice.devices) - {m.device.id for m in of})
     if absent:
-        return f"names {', '.join(absent)}, of which no {invoice.quantity} counts in this period"
+        return f"no {invoice.quantity} of {', '.join(absent)} counts in this period"
     first, last = invoice.from_us // INTERVAL_US, invoice.to_us // INTERVAL_US
     partly = [m for m in of if served([m], first, last) < last - first]
     if not partly or successive(partly, first, last):
         return ""
-    told = (
-        f"{m.device.id} counts {_span(m)} only{_cut_by(m, monitored, first, last)}" for m in partly
-    )
-    return f"{of_time}, and {'; '.join(told)}"
+    names = ", ".join(dict.fromkeys(m.device.id for m in partly))
+    told = (f"{m.device.id} {_span(m)} only{_cut_by(m, monitored, first, last)}" for m in partly)
+    return f"{names} did not serve the project all that time: {'; '.join(told)}"
 
 
 def _cut_by(one: Monitored, monitored: Sequence[Monitored], first: int, last: int) -> str:

@@ -195,7 +195,7 @@ def _why(one: Monitored, besides: Besides, checks: Sequence[CrossCheck]) -> str:
         if check.kind != INVOICE or name not in check.devices:
             continue
         if check.holds is None:
-            told.append(f"{check.against} {check.detail}")
+            told.append(f"{check.against}: {check.detail}")
         elif not check.holds:
             told.append(f"{check.against} differs by {check.difference_percent} %")
         elif check.against in doubted:

@@ -44,6 +44,7 @@ from mrv.registry.project import (
     Besides,
     Calibration,
     Certified,
+    ChangedLate,
     CheckMeter,
     Clocked,
     Document,
@@ -65,6 +66,7 @@ from mrv.statement.plan_json import (
 from mrv.statement.plan_values import time_out, values_out
 from mrv.statement.plan_writer import (
     calibration_out,
+    changed_late_out,
     document_out,
     place_out,
     project_out,
@@ -141,6 +143,8 @@ class MonitoringPlan:
         Of what the plant was built for.
     clocks : mapping of str to Clocked
         Hours that readings of a device tell of, and the fewer ones in which they came.
+    late : tuple of ChangedLate
+        What was fixed ex ante and was changed after the period began.
     """
 
     project: Project
@@ -173,6 +177,7 @@ class MonitoringPlan:
     accepted: tuple[FactorAccepted, ...] = ()
     documents: tuple[Document, ...] = ()
     clocks: Mapping[str, Clocked] = field(default_factory=dict)
+    late: tuple[ChangedLate, ...] = ()
 
     def besides(self) -> Besides:
         """Return what the period is held against beside its own readings."""
@@ -192,6 +197,7 @@ class MonitoringPlan:
             accepted={one.factor: one.told for one in self.accepted},
             documents=self.documents,
             clocks=self.clocks,
+            late=self.late,
         )
 
     def by_rules(self, accounting: int) -> MonitoringPlan:
@@ -204,6 +210,7 @@ class MonitoringPlan:
             history=self._known_before(accounting),
             documents=self.documents if accounting >= DOCUMENTED else (),
             clocks=self.clocks if accounting >= INVOICED else {},
+            late=self.late if accounting >= INVOICED else (),
         )
         if accounting >= EVIDENCE:
             return older
@@ -277,6 +284,7 @@ class MonitoringPlan:
                 for d, one in sorted(self.clocks.items())
             )
             or UNSET,
+            changed_late=tuple(map(changed_late_out, self.late)) or UNSET,
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -43,6 +43,7 @@ from mrv.accounting.rounded_figures import (
 )
 from mrv.accounting.service_evidence import Bare, Services, shown
 from mrv.accounting.single_channel import Resting, single_channel, without
+from mrv.accounting.untold_use import charged, untold_use
 from mrv.accounting.usual_service import finding as unusual_finding
 from mrv.accounting.usual_service import unusual, within_usual
 from mrv.calendar import local_date, narrowed, years
@@ -153,6 +154,7 @@ def _closed(
         project.timezone,
     )
     monitored, strange = checks.hold(monitored)
+    monitored = charged(monitored, besides.untold, project.timezone)
     monitored = within_usual(monitored, besides.unusual or {})
     monitored = as_measured(monitored, besides.drawn, checks.edges)
     parts = parts_of_years(project, methodology, fleet, (from_us, to_us))
@@ -233,6 +235,7 @@ def _closed(
             *filter(None, [condition(ledger.used(), names)]),
             *strange,
             *measured_powers(monitored, pricing),
+            *untold_use(monitored, besides.untold, pricing),
             *slow,
             *typed,
             *early,

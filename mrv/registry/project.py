@@ -265,8 +265,9 @@ class Besides:
     `billed` is by how much each role of which invoices alone tell differs from them
     to the claimant's gain [base units], None until that is known; `unbilled` says that such
     invoices are missing, so that nothing is reduced.  `unusual` is what devices told beyond the
-    highest mean of their kind, None until that is known.  `late` is what was fixed ex ante and
-    was changed in the registry after the period began.
+    highest mean of their kind, None until that is known.  `untold` is what a device of the
+    project's side shows by its power or flow rate beyond its register, from the same version on.
+    `late` is what was fixed ex ante and was changed in the registry after the period began.
     """
 
     meters: tuple[CheckMeter, ...] = ()
@@ -292,6 +293,7 @@ class Besides:
     unbilled: bool = False
     drawn: Mapping[str, Drawn] = field(default_factory=dict)
     unusual: Mapping[str, Unusual] | None = None
+    untold: Mapping[tuple[str, str], Unshown] = field(default_factory=dict)
     late: tuple[ChangedLate, ...] = ()
 
 

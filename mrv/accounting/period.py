@@ -25,6 +25,7 @@ from mrv.accounting.device_results import Pricing, deductions, device_outcome, g
 from mrv.accounting.factor_acceptance import accepted, condition, parameters_of
 from mrv.accounting.fixed_ex_ante import keep_issued_values
 from mrv.accounting.invoice_evidence import billing
+from mrv.accounting.late_values import keep_values_before
 from mrv.accounting.measured_performance import performing
 from mrv.accounting.measured_power import as_measured, measured_powers, shown_powers
 from mrv.accounting.owner_inputs import sampled
@@ -100,13 +101,17 @@ def close(
     _check_rows(rows, from_us, to_us)
     besides = besides or Besides()
     asked = fleet, calibrations, rows, from_us, to_us, factors, carried_ug
-    if besides.fixed:
-        now = replace(besides, fixed=())
-        project, fixed = keep_issued_values(
-            besides.fixed, project, lambda one: close(one, *asked, now).net.reduction.ug
-        )
+    if besides.fixed or besides.late:
+        now = replace(besides, fixed=(), late=())
+
+        def left(one: Project) -> int:
+            return close(one, *asked, now).net.reduction.ug
+
+        project, fixed = keep_issued_values(besides.fixed, project, left)
+        first = local_date(from_us, project.timezone)
+        project, late = keep_values_before(besides.late, project, first, left)
         found = close(project, *asked, now)
-        return replace(found, applicability=(*found.applicability, *fixed))
+        return replace(found, applicability=(*found.applicability, *fixed, *late))
     return _closed(project, *asked, besides)
 
 

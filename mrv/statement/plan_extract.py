@@ -45,6 +45,7 @@ from mrv.registry.project import (
     Besides,
     Calibration,
     Certified,
+    ChangedLate,
     CheckMeter,
     Clocked,
     Document,
@@ -66,6 +67,7 @@ from mrv.statement.plan_json import (
 from mrv.statement.plan_values import time_out, values_out
 from mrv.statement.plan_writer import (
     calibration_out,
+    changed_late_out,
     document_out,
     place_out,
     project_out,
@@ -142,6 +144,8 @@ class MonitoringPlan:
         Of what the plant was built for.
     clocks : mapping of str to Clocked
         Hours that readings of a device tell of, and the fewer ones in which they came.
+    late : tuple of ChangedLate
+        What was fixed ex ante and was changed after the period began.
     """
 
     project: Project
@@ -174,6 +178,7 @@ class MonitoringPlan:
     accepted: tuple[FactorAccepted, ...] = ()
     documents: tuple[Document, ...] = ()
     clocks: Mapping[str, Clocked] = field(default_factory=dict)
+    late: tuple[ChangedLate, ...] = ()
 
     def besides(self) -> Besides:
         """Return what the period is held against beside its own readings."""
@@ -193,6 +198,7 @@ class MonitoringPlan:
             accepted={one.factor: one.told for one in self.accepted},
             documents=self.documents,
             clocks=self.clocks,
+            late=self.late,
         )
 
     def by_rules(self, accounting: int) -> MonitoringPlan:
@@ -208,6 +214,7 @@ class MonitoringPlan:
             registry=tuple(
                 one for one in self.registry if accounting >= INVOICED or one.clause != OUTSIDE
             ),
+            late=self.late if accounting >= INVOICED else (),
         )
         if accounting >= EVIDENCE:
             return older
@@ -281,6 +288,7 @@ class MonitoringPlan:
                 for d, one in sorted(self.clocks.items())
             )
             or UNSET,
+            changed_late=tuple(map(changed_late_out, self.late)) or UNSET,
         )
 
     def to_json(self) -> dict[str, Any]:

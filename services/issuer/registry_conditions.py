@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -34,6 +34,7 @@ from services.registry import meters, service_times
 from services.registry.authority import entered_records, life_of
 from services.registry.entries import Device, Rating, Registry
 from services.registry.entries import Project as Entry
+from services.registry.parameter_documents import document_of
 from services.store.registry.entries_from_rows import load_ratings, load_registry
 from services.store.statements.energy_certificates import beside, certified
 
@@ -158,21 +159,8 @@ def _design(project: Project, entry: Entry, operators: Collection[str]) -> tuple
     designed = find(project.methodology, project.version).designed
     given = entry.documents or {}
     known = {*project.parameters}.union(*(bound.params for bound in project.devices))
-    found = [_document(name, given[name]) for name in designed if name in known and name in given]
+    found = [document_of(name, given[name]) for name in designed if name in known and name in given]
     return tuple(one for one in found if one.by is None or stem(one.by) not in operators)
-
-
-def _document(name: str, given: str | Mapping[str, str]) -> Document:
-    if isinstance(given, str):
-        return Document(name, given)
-    issued = given.get("issued")
-    return Document(
-        name,
-        given["document"],
-        given.get("by"),
-        None if issued is None else date.fromisoformat(issued),
-        given.get("sha256"),
-    )
 
 
 def expired(registry: Registry, project: Project, to_us: int) -> Iterator[str]:

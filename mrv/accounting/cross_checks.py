@@ -19,9 +19,11 @@ from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from ingest.model import INTERVAL_US, Fleet, Int64, IntervalRows
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import Pricing
+from mrv.accounting.incomparable import incomparable
 from mrv.accounting.period_result import INVOICE, METER, CrossCheck
+from mrv.accounting.time_in_service import served
 from mrv.parameters.inputs import exact
-from mrv.registry.project import Besides, CheckMeter, Invoice
+from mrv.registry.project import INVOICED, Besides, CheckMeter, Invoice
 from mrv.rounding import decimal_text, exact_sum, exact_text, share_text
 
 _PLACES = 6
@@ -108,7 +110,7 @@ def cross_checks(
             if one.device.id == meter.main:
                 yield _by_meter(one, meter, bench)
     for invoice in sorted(besides.invoices, key=lambda i: (i.from_us, i.id)):
-        yield _by_invoice(invoice, monitored, bench)
+        yield _by_invoice(invoice, monitored, bench, besides.accounting)
 
 
 def _by_meter(one: Monitored, meter: CheckMeter, bench: _Bench) -> CrossCheck:
@@ -132,7 +134,9 @@ def _by_meter(one: Monitored, meter: CheckMeter, bench: _Bench) -> CrossCheck:
     )
 
 
-def _by_invoice(invoice: Invoice, monitored: Sequence[Monitored], bench: _Bench) -> CrossCheck:
+def _by_invoice(
+    invoice: Invoice, monitored: Sequence[Monitored], bench: _Bench, accounting: int
+) -> CrossCheck:
     of = [m for m in monitored if _bills(invoice, m)]
     first, last = invoice.from_us // INTERVAL_US, invoice.to_us // INTERVAL_US
     ours, known, effect = 0, 0, Fraction(0)
@@ -146,17 +150,26 @@ def _by_invoice(invoice: Invoice, monitored: Sequence[Monitored], bench: _Bench)
     if ours:
         # the difference costs what the metered quantity does, years in their shares
         effect = effect * (ours - invoice.value) / ours
+    why = (
+        _incomparable(invoice, of, bench.period_us)
+        if accounting < INVOICED
+        else incomparable(invoice, of, monitored, bench.period_us)
+    )
+    whole = (last - first) * len(invoice.devices)
+    if accounting >= INVOICED and not why:
+        # of meters that follow each other each knows a part of the time
+        whole = served(of, first, last)
     return _made(
         kind=INVOICE,
         against=f"{invoice.id}: {invoice.issuer}, {invoice.number}",
         devices=invoice.devices,
         quantity=invoice.quantity,
         span=(invoice.from_us, invoice.to_us),
-        compared=(known, (last - first) * len(invoice.devices)),
+        compared=(known, whole),
         sums=(ours, invoice.value),
         percent=exact(invoice.percent, "tolerance_percent"),
         effect=effect,
-        detail=_incomparable(invoice, of, bench.period_us),
+        detail=why,
     )
 
 

@@ -21,6 +21,7 @@ from ingest.model import HOUR_US, INTERVAL_US
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.period_result import Finding
 from mrv.accounting.service_history import electricity, take_off
+from mrv.accounting.time_in_service import together_us
 from mrv.accounting.unmeasured import rounded
 from mrv.calendar import utc_text
 from mrv.model import Methodology
@@ -76,7 +77,9 @@ def within_design(
             continue
         if one.parameter in parameters:
             least = LEAST_LOAD if documented else _LEAST_BEFORE
-            said.append(_held(found, methodology, one, parameters, edges, timezone, least))
+            said.append(
+                _held(found, methodology, one, parameters, edges, timezone, least, accounting)
+            )
         elif not documented:
             said.append(_missing(methodology, one))
     return found, said
@@ -87,6 +90,8 @@ def too_large(
     methodology: Methodology,
     parameters: Inputs,
     least: Fraction = LEAST_LOAD,
+    *,
+    accounting: int,
 ) -> frozenset[str]:
     """
     Return the capacities of which less than a share was delivered: they bound nothing.
@@ -97,6 +102,8 @@ def too_large(
         With the sums and times of each stretch.
     least : Fraction
         That share.
+    accounting : int
+        Version of the rules.
     """
     return frozenset(
         one.parameter
@@ -104,7 +111,7 @@ def too_large(
         if not one.of
         and one.parameter in parameters
         and (delivered := _delivered(serving(monitored, one)))
-        and delivered < least * at_capacity(serving(monitored, one), one, parameters)
+        and delivered < least * at_capacity(serving(monitored, one), one, parameters, accounting)
     )
 
 
@@ -112,11 +119,21 @@ def _delivered(there: Sequence[Monitored]) -> int:
     return sum(s.value for m in there for s in m.stretches)
 
 
-def at_capacity(there: Sequence[Monitored], one: Capacity, parameters: Inputs) -> Fraction:
+def at_capacity(
+    there: Sequence[Monitored], one: Capacity, parameters: Inputs, accounting: int
+) -> Fraction:
     """Return what a plant delivers at its capacity in the time of its meters. [base units]"""
-    time_us = [sum(s.time_us for s in m.stretches) for m in there]
-    whole = sum(time_us) if one.each else max(time_us)
+    whole = (
+        sum(s.time_us for m in there for s in m.stretches) if one.each else _time(there, accounting)
+    )
     return Fraction(parameters[one.parameter]) * one.base_units * Fraction(whole, _DAY_US)
+
+
+def _time(there: Sequence[Monitored], accounting: int) -> int:
+    """Return the time of a plant's meters together. [us]"""
+    first = min((m.service.first for m in there), default=0)
+    last = max((m.service.first + m.service.intervals for m in there), default=0)
+    return together_us(there, first, last, accounting)
 
 
 def within_load(
@@ -166,7 +183,7 @@ def within_load(
         if one.parameter not in parameters:
             said += () if documented else (_missing(methodology, one),)
             continue
-        time_us = max(sum(s.time_us for s in m.stretches) for m in serving(monitored, one))
+        time_us = _time(serving(monitored, one), accounting)
         most = parameters[one.parameter] * one.base_units * Fraction(time_us, _DAY_US)
         load, told = served * used[one.of], []
         if load > most:
@@ -273,13 +290,17 @@ def _held(
     edges: Sequence[int],
     timezone: str,
     least: Fraction,
+    accounting: int,
 ) -> Finding:
     capacity, told = Fraction(parameters[one.parameter]), []
     delivered, whole = 0, Fraction(0)
     for place, (begin, end) in enumerate(pairwise(edges)):
-        there = [m.stretches[place] for m in serving(found, one)]
-        times = [s.time_us for s in there]
-        served, time_us = sum(s.value for s in there), sum(times) if one.each else max(times)
+        there = serving(found, one)
+        some = [m.stretches[place] for m in there]
+        served = sum(s.value for s in some)
+        time_us = (
+            sum(s.time_us for s in some) if one.each else together_us(there, begin, end, accounting)
+        )
         most = capacity * one.base_units * Fraction(time_us, _DAY_US)
         delivered, whole = delivered + served, whole + most
         if served <= most:

@@ -36,9 +36,10 @@ def keep_issued_values(
         all go by its parameters. [ug CO2e]
     """
     told = []
-    ours = left_by(project)
+    before = list(before)
+    ours = left_by(project) if before else 0
     for one in before:
-        other = _with(one, project)
+        other = with_value(project, one.device, one.parameter, one.value)
         theirs = left_by(other)
         if theirs <= ours:  # on a tie too: a day of rest would change what counts afterwards
             whose = "" if one.device is None else f" of {one.device}"
@@ -51,23 +52,24 @@ def keep_issued_values(
     return project, [Finding(CLAUSE, False, "; ".join(told))] if told else []
 
 
-def _with(one: FixedBefore, project: Project) -> Project:
-    if one.device is None:
-        return replace(project, parameters=_changed(project.parameters, one))
+def with_value(project: Project, device: str | None, parameter: str, value: str) -> Project:
+    """Return a project with another value of a parameter, its own or that of a device."""
+    if device is None:
+        return replace(project, parameters=_changed(project.parameters, parameter, value))
     roles = find(project.methodology, project.version).roles
     return replace(
         project,
         devices=tuple(
-            replace(bound, params=_changed(bound.params, one))
-            if bound.device == one.device and one.parameter in roles[bound.role].params
+            replace(bound, params=_changed(bound.params, parameter, value))
+            if bound.device == device and parameter in roles[bound.role].params
             else bound
             for bound in project.devices
         ),
     )
 
 
-def _changed(values: Mapping[str, Any], one: FixedBefore) -> dict[str, Any]:
-    """Put the value of before in place of that of now, or where there is none now."""
-    value = Decimal(one.value)
+def _changed(values: Mapping[str, Any], parameter: str, text: str) -> dict[str, Any]:
+    """Put a value in place of that of now, or where there is none now."""
+    value = Decimal(text)
     whole = value == value.to_integral_value()
-    return {**values, one.parameter: int(value) if whole else value}
+    return {**values, parameter: int(value) if whole else value}

@@ -130,7 +130,7 @@ def billing(
         for name, one in there.items()
         if name not in shown
     ]
-    missing += _services(monitored, methodology, parameters, shown)
+    missing += _services(monitored, methodology, parameters, besides, checks, shown)
     given = {**{k: v for m in monitored for k, v in m.params.items()}, **parameters}
     for name in methodology.papers:
         lacks = undocumented(name, given, besides.documents, first)
@@ -195,7 +195,7 @@ def _why(one: Monitored, besides: Besides, checks: Sequence[CrossCheck]) -> str:
         if check.kind != INVOICE or name not in check.devices:
             continue
         if check.holds is None:
-            told.append(f"{check.against} {check.detail}")
+            told.append(f"{check.against}: {check.detail}")
         elif not check.holds:
             told.append(f"{check.against} differs by {check.difference_percent} %")
         elif check.against in doubted:
@@ -215,17 +215,19 @@ def _services(
     monitored: Sequence[Monitored],
     methodology: Methodology,
     parameters: Inputs,
+    besides: Besides,
+    checks: Sequence[CrossCheck],
     shown: Collection[str],
 ) -> Iterator[str]:
     """Say which services neither their own invoices show nor those of what they take."""
-    large = too_large(monitored, methodology, parameters, _BINDING)
+    large = too_large(monitored, methodology, parameters, _BINDING, accounting=besides.accounting)
     for one in methodology.capacities:
         there = [m for m in serving(monitored, one) if _moved(m)]
         alone = [m.device.id for m in there if m.device.id not in shown]
         # fuel and the like are asked for by themselves
         if one.of or not alone or {*one.serves} <= {*methodology.billed}:
             continue
-        names = ", ".join(dict.fromkeys(alone))
+        names = _with_reasons(alone, monitored, besides, checks)
         taken = consumption_of(methodology, one)
         if taken is None:
             if one.parameter in large:
@@ -243,8 +245,20 @@ def _services(
         users = [m.device.id for m in monitored if m.bound.role in taken.uses]
         bare = [name for name in dict.fromkeys(users) if name not in shown]
         if bare or not users:
-            power = f", nor its electricity, {', '.join(bare)}" if bare else ""
+            why = _with_reasons(bare, monitored, besides, checks)
+            power = f", nor its electricity, {why}" if bare else ""
             yield f"no invoices with their files show what {names} tells{power}"
+
+
+def _with_reasons(
+    names: Sequence[str],
+    monitored: Sequence[Monitored],
+    besides: Besides,
+    checks: Sequence[CrossCheck],
+) -> str:
+    """Name meters, each with the reason why invoices of it that are there do not show it."""
+    there = {m.device.id: m for m in monitored}
+    return ", ".join(f"{n}{_why(there[n], besides, checks)}" for n in dict.fromkeys(names))
 
 
 def _moved(one: Monitored) -> bool:

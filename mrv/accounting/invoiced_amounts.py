@@ -9,16 +9,20 @@ shows no more of it in such time than its mean would.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+
+import numpy as np
 
 from ingest.model import INTERVAL_US
 from mrv.accounting.device_period import Monitored, Raised
 from mrv.accounting.invoiced_time import holding, time_of
 from mrv.accounting.period_result import CrossCheck
 from mrv.accounting.service_history import take_off
+from mrv.accounting.time_in_service import served
 from mrv.registry.project import Besides
+from mrv.rounding import exact_sum
 
 BILLED = "invoices show less: that counts"
 MORE = "invoices show more: that counts"
@@ -75,10 +79,10 @@ def _told(
     theirs, time_us = dict.fromkeys(names, Fraction(0)), dict.fromkeys(names, 0)
     ours, full = Fraction(0), Fraction(0)
     for check in _apart(role, besides, checks):
-        for name, share in _shares(check.devices, quantity, monitored).items():
+        for name, share in _shares(check, quantity, monitored).items():
             if name in names:
                 theirs[name] += share * int(check.theirs)
-                time_us[name] += check.to_us - check.from_us
+                time_us[name] += _served_us(name, role, check)
                 ours += share * int(check.ours)
                 full += share * int(check.ours) / Fraction(check.coverage)
     every_us = sum(time_us.values())
@@ -94,19 +98,33 @@ def _told(
     return _Told(all_theirs, mean, ours, full)
 
 
+def _served_us(name: str, role: Sequence[Monitored], check: CrossCheck) -> int:
+    """Time of an invoice in which a meter served: one may follow another within it."""
+    first, last = check.from_us // INTERVAL_US, check.to_us // INTERVAL_US
+    return served((m for m in role if m.device.id == name), first, last) * INTERVAL_US
+
+
 def _shares(
-    devices: Collection[str], quantity: str, monitored: Sequence[Monitored]
+    check: CrossCheck, quantity: str, monitored: Sequence[Monitored]
 ) -> dict[str, Fraction]:
-    """Split one invoice of several meters by what they metered in the period."""
-    metered = dict.fromkeys(devices, 0)
+    """Split one invoice of several meters by what they metered in its time."""
+    metered = dict.fromkeys(check.devices, 0)
     for m in monitored:
         if m.device.id in metered and m.needs.quantity == quantity:
-            metered[m.device.id] += sum(p.metered for p in m.parts)
+            metered[m.device.id] += _metered(m, check)
     whole = sum(metered.values())
     return {
         name: Fraction(value, whole) if whole else Fraction(1, len(metered))
         for name, value in metered.items()
     }
+
+
+def _metered(one: Monitored, check: CrossCheck) -> int:
+    if one.series is None:
+        return sum(p.metered for p in one.parts)
+    first = one.service.first
+    begin, end = (max(0, us // INTERVAL_US - first) for us in (check.from_us, check.to_us))
+    return exact_sum(one.series[begin:end].astype(np.int64))
 
 
 def beyond(

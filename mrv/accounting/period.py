@@ -26,6 +26,7 @@ from mrv.accounting.device_results import Pricing, deductions, device_outcome, g
 from mrv.accounting.factor_acceptance import accepted, condition, parameters_of
 from mrv.accounting.fixed_ex_ante import keep_issued_values
 from mrv.accounting.invoice_evidence import billing
+from mrv.accounting.late_values import keep_values_before
 from mrv.accounting.measured_performance import performing
 from mrv.accounting.measured_power import as_measured, measured_powers, shown_powers
 from mrv.accounting.owner_inputs import sampled
@@ -44,6 +45,7 @@ from mrv.accounting.rounded_figures import (
 )
 from mrv.accounting.service_evidence import Bare, Services, shown
 from mrv.accounting.single_channel import Resting, single_channel, without
+from mrv.accounting.untold_use import charged, untold_use
 from mrv.accounting.usual_service import finding as unusual_finding
 from mrv.accounting.usual_service import unusual, within_usual
 from mrv.calendar import local_date, narrowed, years
@@ -101,13 +103,17 @@ def close(
     _check_rows(rows, from_us, to_us)
     besides = besides or Besides()
     asked = fleet, calibrations, rows, from_us, to_us, factors, carried_ug
-    if besides.fixed:
-        now = replace(besides, fixed=())
-        project, fixed = keep_issued_values(
-            besides.fixed, project, lambda one: close(one, *asked, now).net.reduction.ug
-        )
+    if besides.fixed or besides.late:
+        now = replace(besides, fixed=(), late=())
+
+        def left(one: Project) -> int:
+            return close(one, *asked, now).net.reduction.ug
+
+        project, fixed = keep_issued_values(besides.fixed, project, left)
+        first = local_date(from_us, project.timezone)
+        project, late = keep_values_before(besides.late, project, first, left)
         found = close(project, *asked, now)
-        return replace(found, applicability=(*found.applicability, *fixed))
+        return replace(found, applicability=(*found.applicability, *fixed, *late))
     project, besides, odd = keep_plausible(
         project, besides, (from_us, to_us),
         lambda one, held: _closed(one, *asked, held).net.reduction.ug,
@@ -155,6 +161,7 @@ def _closed(
         project.timezone,
     )
     monitored, strange = checks.hold(monitored)
+    monitored = charged(monitored, besides.untold, project.timezone)
     monitored = within_usual(monitored, besides.unusual or {})
     monitored = as_measured(monitored, besides.drawn, checks.edges)
     parts = parts_of_years(project, methodology, fleet, (from_us, to_us))
@@ -236,6 +243,7 @@ def _closed(
             *filter(None, [condition(ledger.used(), names)]),
             *strange,
             *measured_powers(monitored, pricing),
+            *untold_use(monitored, besides.untold, pricing),
             *slow,
             *typed,
             *early,

@@ -180,9 +180,10 @@ class Plausibility:
 
     def _strictly(self, monitored: Sequence[Monitored]) -> frozenset[str]:
         """Electricity of designs of which the capacity bounds nothing."""
-        if self.besides.accounting < DOCUMENTED:
+        now = self.besides.accounting
+        if now < DOCUMENTED:
             return frozenset()
-        large = too_large(monitored, self.methodology, self.parameters)
+        large = too_large(monitored, self.methodology, self.parameters, accounting=now)
         held = (
             consumption_of(self.methodology, one)
             for one in self.methodology.capacities
@@ -289,11 +290,8 @@ class Plausibility:
             self.methodology, used, samples, self.period_us, self.timezone, how,
             sourced=self.besides.accounting >= INVOICED,
         )  # fmt: skip
-        return used, [
-            *said,
-            *shown,
-            *(weak(self.methodology, samples, self.besides.channels, how) if strict else ()),
-        ]
+        vague = weak(self.methodology, samples, self.besides.channels, how) if strict else ()
+        return used, [*said, *shown, *vague]
 
     def brought(
         self, factors: Factors, reduction: Callable[[Factors], Fraction]

@@ -17,9 +17,11 @@ from ingest.model import HOUR_US, INTERVAL_US
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.period_result import Finding
 from mrv.accounting.service_history import WEEKS, take_off
+from mrv.accounting.time_in_service import together_us
 from mrv.calendar import utc_text
 from mrv.model import Methodology
 from mrv.parameters.inputs import Inputs
+from mrv.registry.project import INVOICED
 from mrv.service_bounds import Range
 
 RANGE = "IPMVP option C, range of the baseline's weather in the period"
@@ -65,9 +67,9 @@ def _outside(
     weeks = len(edges) - 1
     count = max(1, weeks // WEEKS)
     for first, last in pairwise(weeks * k // count for k in range(count + 1)):
-        there = [m.stretches[first:last] for m in found if m.bound.role == one.role]
-        time_us = max((sum(s.time_us for s in some) for some in there), default=0)
-        value = sum(s.value for some in there for s in some)
+        there = [m for m in found if m.bound.role == one.role]
+        time_us = together_us(there, edges[first], edges[last], INVOICED)
+        value = sum(s.value for m in there for s in m.stretches[first:last])
         if not time_us:
             continue
         months = Fraction(time_us) / _MONTH_US

@@ -179,7 +179,8 @@ class Services:
     def _room(self, one: Capacity, there: Sequence[Monitored]) -> Fraction:
         """Share of what was delivered that would fit within the capacity besides."""
         served = sum(s.value for m in there for s in m.stretches)
-        return max(Fraction(0), at_capacity(there, one, self.parameters) / served - 1)
+        most = at_capacity(there, one, self.parameters, self.besides.accounting)
+        return max(Fraction(0), most / served - 1)
 
     def _alone(self, one: Capacity) -> tuple[str, ...]:
         """Meters that nobody else shows."""
@@ -205,8 +206,9 @@ class Services:
             elif taken is not None and name == taken.by_design:
                 yield from self._foreign(taken)
             elif taken is None and name in too_large(
-                self.monitored, self.methodology, self.parameters
-            ):
+                self.monitored, self.methodology, self.parameters,
+                accounting=self.besides.accounting,
+            ):  # fmt: skip
                 yield f"{name}: less than a fifth of it was delivered, so that it bounds nothing"
 
     def _foreign(self, taken: Consumption) -> Iterator[str]:

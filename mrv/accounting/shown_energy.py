@@ -148,7 +148,7 @@ class ShownEnergy:
     def _of_register(self, block: Frame, of: slice, index: int, channel: Channel) -> Found:
         """Hold a register against one channel after another; each takes from what is left."""
         register: Any = block.columns[channel.name][of]
-        told = _Told(block.time_us[of], register, _step(register, channel.tolerance))
+        told = _Told(block.time_us[of], register, register_step(register, channel.tolerance))
         left = self._claimed(index, channel)
         if (block.class_id, channel.quantity) in _LIFTED:
             return self._of_water(block, of, told, left, str(channel.quantity))
@@ -314,8 +314,8 @@ def _wanted(project: Project, fleet: Fleet, *, lifted: bool) -> dict[int, tuple[
     return {index: tuple(of.values()) for index, of in found.items()}
 
 
-def _step(register: Int64, tolerance: int) -> float:
-    """Step of a register, as it shows in its smallest rise. [Wh]"""
+def register_step(register: Int64, tolerance: int) -> float:
+    """Return the step of a register, as it shows in its smallest rise. [base units]"""
     rise = np.diff(register)
     smallest = int(np.where(rise > 0, rise, _LARGEST_STEP_WH).min(initial=_LARGEST_STEP_WH))
     return float(max(tolerance, smallest))

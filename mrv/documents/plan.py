@@ -261,6 +261,23 @@ class FixedAsIssued(Form):
     statement: str
 
 
+class ChangedAfterwards(Form):
+    """
+    What was fixed ex ante and was changed in the registry after the period began.
+
+    `before` is absent where the document alone is another one; `was` and `document` are those
+    of the value before and of now.
+    """
+
+    device: str | None
+    parameter: str
+    changed: Time
+    by: str
+    before: Number | UnsetType = UNSET
+    was: DesignDocument | UnsetType = UNSET
+    document: DesignDocument | UnsetType = UNSET
+
+
 class ArrivedDay(Form):
     """Readings of a local day: how many, late ones, hours of arrival, hours that they are of."""
 
@@ -361,3 +378,4 @@ class PlanExtract(Form):
     accepted_factors: tuple[FactorAccepted, ...] | UnsetType = UNSET
     design_documents: tuple[DesignDocument, ...] | UnsetType = UNSET
     clocks: tuple[ClockAhead, ...] | UnsetType = UNSET
+    changed_late: tuple[ChangedAfterwards, ...] | UnsetType = UNSET

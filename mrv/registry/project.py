@@ -211,6 +211,36 @@ class FixedBefore:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangedLate:
+    """
+    What was fixed ex ante and was changed in the registry after the period began.
+
+    Attributes
+    ----------
+    device : str or None
+        None where it is the whole project's.
+    parameter : str
+    before : str or None
+        Value in force when the period began, or the first one; None where the value is the
+        same and its document alone is another.
+    changed_us : int
+        Import that brought what the registry says now. [us UTC]
+    by : str
+        Who imported it.
+    was, document : Document or None
+        In which the value of before stood, and in which the value of now stands.
+    """
+
+    device: str | None
+    parameter: str
+    before: str | None
+    changed_us: int
+    by: str
+    was: Document | None = None
+    document: Document | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Besides:
     """
     What a period is held against beside its own readings.
@@ -235,7 +265,9 @@ class Besides:
     `billed` is by how much each role of which invoices alone tell differs from them
     to the claimant's gain [base units], None until that is known; `unbilled` says that such
     invoices are missing, so that nothing is reduced.  `unusual` is what devices told beyond the
-    highest mean of their kind, None until that is known.
+    highest mean of their kind, None until that is known.  `untold` is what a device of the
+    project's side shows by its power or flow rate beyond its register, from the same version on.
+    `late` is what was fixed ex ante and was changed in the registry after the period began.
     """
 
     meters: tuple[CheckMeter, ...] = ()
@@ -261,6 +293,8 @@ class Besides:
     unbilled: bool = False
     drawn: Mapping[str, Drawn] = field(default_factory=dict)
     unusual: Mapping[str, Unusual] | None = None
+    untold: Mapping[tuple[str, str], Unshown] = field(default_factory=dict)
+    late: tuple[ChangedLate, ...] = ()
 
 
 class Unusual(NamedTuple):

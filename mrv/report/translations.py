@@ -122,7 +122,7 @@ _DETAILS = (
     ("detail.unknown", re.compile("no quarter hour is known of both")),
     ("detail.beyond", re.compile("reaches beyond the period;.*")),
     ("detail.absent", re.compile("no (.+) of (.+) counts in this period")),
-    ("detail.partly", re.compile("(.+) did not serve the project all that time")),
+    ("detail.partly", re.compile("(.+) did not serve the project all that time(?:: .*)?")),
 )
 _WHAT = {"energy [kWh]": "what.energy_kwh", "reduction [t]": "what.reduction_t"}
 

@@ -12,6 +12,7 @@ from ingest.pipeline import METERING
 from mrv.accounting import period
 from mrv.accounting.period_result import PeriodResult
 from mrv.accounting.shown_energy import ShownEnergy
+from mrv.accounting.untold_use import UntoldUse
 from mrv.calendar import local_date, midnight_us, utc_text
 from mrv.documents.statement import Digests
 from mrv.errors import PeriodError
@@ -97,6 +98,7 @@ class Case:
             found,
             unshown={key: one.beyond for key, one in shown.items() if one.beyond},
             alone={key: one.alone for key, one in shown.items() if one.alone is not None},
+            untold=self._scanned.untold,
             drawn={fleet.devices[i].id: one for i, one in evidence.drawn(self._scanned.drawn)},
         )
 
@@ -110,10 +112,13 @@ class Case:
         signed = None
         if plan.signed is not None and plan.signed.values:
             signed = RegisterComparison(self.fleet, registers_of(plan.signed))
-        beside = frozenset[tuple[int, int]]()
-        if plan.accounting >= INVOICED:
-            beside = evidence.drawing(plan.project, self.fleet)
-        return Asked(shown, Judge(self.fleet, *period), self._analysers, signed, beside)
+        asked = Asked(shown, Judge(self.fleet, *period), self._analysers, signed)
+        if plan.accounting < INVOICED:
+            return asked
+        return asked._replace(
+            drawn=evidence.drawing(plan.project, self.fleet),
+            untold=UntoldUse.of(plan.project, self.fleet, self.rows, period),
+        )
 
     def _channels(self) -> dict[str, Measured]:
         """What the plant's own analysers measured, where the rules ask for it."""

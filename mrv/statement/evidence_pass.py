@@ -16,7 +16,9 @@ import numpy as np
 
 from ingest.model import Fleet, Frame, IntervalRows
 from mrv.accounting.shown_energy import Found, Key, ShownEnergy
+from mrv.accounting.untold_use import UntoldUse
 from mrv.errors import CanonicalError
+from mrv.registry.project import Unshown
 from mrv.signatures.day_digests import DayLeaf, Digest, digest_leaves
 from mrv.statement import evidence, evidence_rows
 from mrv.statement.analysers import Gauged, Wanted, gauge
@@ -43,7 +45,8 @@ class Scanned(NamedTuple):
     Their digest, each device's reach, the interval rows if asked for, the least that
     registers rose by in their windows, what no other channel shows, which readings are
     unusual, what analysers said by day, which signed registers fit the readings beside
-    them, and the rows of what is asked for beside the account.
+    them, the rows of what is asked for beside the account, and what gauges of the project's
+    side show beyond their registers.
     """
 
     readings: Digest
@@ -55,6 +58,7 @@ class Scanned(NamedTuple):
     gauged: dict[tuple[int, str], Gauged]
     fitting: set[int]
     drawn: IntervalRows
+    untold: dict[Key, Unshown]
 
 
 class Asked(NamedTuple):
@@ -62,7 +66,8 @@ class Asked(NamedTuple):
     What rules of accounting ask of the readings, from version `EVIDENCE` on.
 
     `analysers` are the channels that measure a parameter, `signed` what meters and gateways
-    signed, `drawn` devices and quantities that are metered beside the account.
+    signed, `drawn` devices and quantities that are metered beside the account, `untold` registers
+    of the project's side.
     """
 
     shown: ShownEnergy
@@ -70,6 +75,7 @@ class Asked(NamedTuple):
     analysers: Wanted | None = None
     signed: RegisterComparison | None = None
     drawn: frozenset[tuple[int, int]] = frozenset()
+    untold: UntoldUse | None = None
 
 
 def scan(
@@ -114,6 +120,7 @@ def scan(
     reaches = [Reach(0, None, None, 0)] * len(fleet)
     risen: list[tuple[Window, int]] = []
     shown: dict[Key, Found] = {}
+    untold: dict[Key, Unshown] = {}
     unusual: list[Unusual] = []
     gauged: dict[tuple[int, str], Gauged] = {}
     fitting: set[int] = set()
@@ -127,6 +134,8 @@ def scan(
             if asked is not None:
                 shown |= asked.shown.beyond(block)
                 unusual.append(asked.flagged.of(block))
+                if asked.untold is not None:
+                    untold |= asked.untold.beyond(block)
                 if asked.analysers is not None:
                     gauged |= _gauged(block, asked.analysers)
                 if asked.signed is not None:
@@ -142,7 +151,16 @@ def scan(
     flagged = Unusual.concat(unusual)
     energy = evidence.in_order(IntervalRows.concat(drawn))
     return Scanned(
-        digest_leaves(leaves), reaches, again, risen, shown, flagged, gauged, fitting, energy
+        digest_leaves(leaves),
+        reaches,
+        again,
+        risen,
+        shown,
+        flagged,
+        gauged,
+        fitting,
+        energy,
+        untold,
     )
 
 

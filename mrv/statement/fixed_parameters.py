@@ -43,7 +43,7 @@ def changed(said: Claims, project: Project) -> tuple[str, ...]:
     now: defaultdict[_Key, set[str]] = defaultdict(set)
     for key, value in _fixed(project):
         now[key].add(value)
-    left_out = {key: set[str]() for key in _may_be_fixed(project) if key not in now}
+    left_out = {key: set[str]() for key in may_be_fixed(project) if key not in now}
     every = sorted({**now, **left_out}.items(), key=lambda item: (item[0][0] or "", item[0][1]))
     return tuple(
         f"{name}{'' if device is None else f' of {device}'} was {', '.join(sorted(was[key]))}"
@@ -67,7 +67,7 @@ def departed(issued: Iterable[FixedBefore], project: Project) -> tuple[FixedBefo
     now: defaultdict[_Key, set[str]] = defaultdict(set)
     for key, value in _fixed(project):
         now[key].add(value)
-    ours = {*_may_be_fixed(project)}
+    ours = may_be_fixed(project)
     return tuple(
         one
         for one in issued
@@ -85,16 +85,20 @@ def _fixed(project: Project) -> Iterator[tuple[_Key, str]]:
         yield from _values(bound.device, specs, read(specs, bound.params, where))
 
 
-def _may_be_fixed(project: Project) -> Iterator[_Key]:
-    """All that a project and its devices may fix ex ante, given or not."""
+def may_be_fixed(project: Project) -> dict[_Key, ParameterSpec]:
+    """Return all that a project and its devices may fix ex ante, given or not."""
     methodology = find(project.methodology, project.version)
     every: list[tuple[str | None, Mapping[str, ParameterSpec]]] = [(None, methodology.parameters)]
     every += [
         (bound.device, role_needs(methodology, bound, f"device {bound.device}").params)
         for bound in project.devices
     ]
-    for device, specs in every:
-        yield from ((device, name) for name, spec in specs.items() if _is_fixed(spec))
+    return {
+        (device, name): spec
+        for device, specs in every
+        for name, spec in specs.items()
+        if _is_fixed(spec)
+    }
 
 
 def _is_fixed(spec: ParameterSpec) -> bool:

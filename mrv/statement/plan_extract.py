@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from ingest.model import Device, Fleet
+from mrv.accounting.outside_meters import CLAUSE as OUTSIDE
 from mrv.calendar import utc_text
 from mrv.documents.form import UNSET, write
 from mrv.documents.monitoring import FactorAccepted
@@ -44,6 +45,7 @@ from mrv.registry.project import (
     Besides,
     Calibration,
     Certified,
+    ChangedLate,
     CheckMeter,
     Clocked,
     Document,
@@ -65,6 +67,7 @@ from mrv.statement.plan_json import (
 from mrv.statement.plan_values import time_out, values_out
 from mrv.statement.plan_writer import (
     calibration_out,
+    changed_late_out,
     document_out,
     place_out,
     project_out,
@@ -141,6 +144,8 @@ class MonitoringPlan:
         Of what the plant was built for.
     clocks : mapping of str to Clocked
         Hours that readings of a device tell of, and the fewer ones in which they came.
+    late : tuple of ChangedLate
+        What was fixed ex ante and was changed after the period began.
     """
 
     project: Project
@@ -173,6 +178,7 @@ class MonitoringPlan:
     accepted: tuple[FactorAccepted, ...] = ()
     documents: tuple[Document, ...] = ()
     clocks: Mapping[str, Clocked] = field(default_factory=dict)
+    late: tuple[ChangedLate, ...] = ()
 
     def besides(self) -> Besides:
         """Return what the period is held against beside its own readings."""
@@ -192,6 +198,7 @@ class MonitoringPlan:
             accepted={one.factor: one.told for one in self.accepted},
             documents=self.documents,
             clocks=self.clocks,
+            late=self.late,
         )
 
     def by_rules(self, accounting: int) -> MonitoringPlan:
@@ -204,6 +211,10 @@ class MonitoringPlan:
             history=self._known_before(accounting),
             documents=self.documents if accounting >= DOCUMENTED else (),
             clocks=self.clocks if accounting >= INVOICED else {},
+            registry=tuple(
+                one for one in self.registry if accounting >= INVOICED or one.clause != OUTSIDE
+            ),
+            late=self.late if accounting >= INVOICED else (),
         )
         if accounting >= EVIDENCE:
             return older
@@ -277,6 +288,7 @@ class MonitoringPlan:
                 for d, one in sorted(self.clocks.items())
             )
             or UNSET,
+            changed_late=tuple(map(changed_late_out, self.late)) or UNSET,
         )
 
     def to_json(self) -> dict[str, Any]:

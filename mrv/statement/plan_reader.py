@@ -10,13 +10,21 @@ from typing import Any
 from ingest.model import Device, QualityLimits, Replacement
 from mrv.documents.form import UNSET, UnsetType, read, write
 from mrv.documents.monitoring import CalibrationShown, DesignDocument, LaboratoryResult
-from mrv.documents.plan import DeviceExtract, PlaceExtract, PlanExtract, ProjectExtract, UsageBefore
+from mrv.documents.plan import (
+    ChangedAfterwards,
+    DeviceExtract,
+    PlaceExtract,
+    PlanExtract,
+    ProjectExtract,
+    UsageBefore,
+)
 from mrv.errors import CanonicalError, PeriodError
 from mrv.registry.monitoring_plan import version_in
 from mrv.registry.project import (
     FIRST,
     VERSIONS,
     Calibration,
+    ChangedLate,
     Clocked,
     Document,
     FixedBefore,
@@ -80,6 +88,7 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
         accepted=plan.accepted_factors or (),
         documents=tuple(map(_document_in, plan.design_documents or ())),
         uncounted={one.device: one.reason for one in plan.uncounted or ()},
+        late=tuple(map(_changed_late_in, plan.changed_late or ())),
         clocks={
             one.device: Clocked(int(one.told_h), int(one.passed_h)) for one in plan.clocks or ()
         },
@@ -200,3 +209,11 @@ def _sample_in(one: LaboratoryResult) -> Sample:
 def _document_in(one: DesignDocument) -> Document:
     issued = None if one.issued is None else date.fromisoformat(one.issued)
     return Document(one.parameter, one.document, one.by, issued, one.sha256)
+
+
+def _changed_late_in(one: ChangedAfterwards) -> ChangedLate:
+    was, now = (
+        None if paper is UNSET else _document_in(paper) for paper in (one.was, one.document)
+    )
+    before = None if one.before is UNSET else one.before
+    return ChangedLate(one.device, one.parameter, before, time_us(one.changed), one.by, was, now)

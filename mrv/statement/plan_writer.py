@@ -7,6 +7,7 @@ from mrv.documents.form import UNSET, UnsetType, read
 from mrv.documents.monitoring import CalibrationShown, DesignDocument, LaboratoryResult
 from mrv.documents.plan import (
     BoundDevice,
+    ChangedAfterwards,
     PlaceExtract,
     PlanVersionWhole,
     ProjectExtract,
@@ -14,7 +15,7 @@ from mrv.documents.plan import (
 )
 from mrv.registry import monitoring_plan
 from mrv.registry.monitoring_plan import Version
-from mrv.registry.project import Calibration, Document, Project, Sample, Usage
+from mrv.registry.project import Calibration, ChangedLate, Document, Project, Sample, Usage
 from mrv.statement.plan_values import number_out, time_out, values_out
 
 
@@ -58,6 +59,19 @@ def document_out(one: Document) -> DesignDocument:
         by=one.by,
         issued=None if one.issued is None else one.issued.isoformat(),
         sha256=one.sha256,
+    )
+
+
+def changed_late_out(one: ChangedLate) -> ChangedAfterwards:
+    """Write what was changed after the period began."""
+    return ChangedAfterwards(
+        device=one.device,
+        parameter=one.parameter,
+        changed=utc_text(one.changed_us),
+        by=one.by,
+        before=UNSET if one.before is None else one.before,
+        was=UNSET if one.was is None else document_out(one.was),
+        document=UNSET if one.document is None else document_out(one.document),
     )
 
 

@@ -39,6 +39,7 @@ from mrv.statement.usage_before import usage
 from services.issuer.claimed_once import before_elsewhere
 from services.issuer.registry_conditions import told
 from services.issuer.signed_evidence import signed_of
+from services.issuer.values_before import changed_late
 from services.store.registry import load as registry
 from services.store.registry import monitoring_plans as monitoring
 from services.store.registry.factors import load_book
@@ -149,6 +150,7 @@ def plan_of(
         fixed=departed(_issued_with(conn, project_id, fixed), now),
         arrivals=_arrivals(conn, now, from_us, to_us),
         clocks=_clocks(conn, now, from_us, to_us),
+        late=changed_late(conn, now, from_us),
         signed=signed_of(conn, [fleet.devices[fleet.by_id[name]] for name in ids], period, zone),
         issue_signatures=issue_signatures(conn),
         public_url=public_url(conn),

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import NamedTuple
 
 from psycopg import Connection
 
+from mrv.accounting import outside_meters
 from mrv.calendar import local_date, utc_text
 from mrv.documents.monitoring import FactorAccepted
 from mrv.documents.plan import RegistryCondition
@@ -26,12 +27,14 @@ from mrv.registry.project import Certified, Document, Invoice, Project, Sample
 from mrv.signatures.organisations import stem
 from services.issuer import acceptances, contradicting_papers, repeated_days, same_series
 from services.issuer.contradicting_papers import papers
+from services.issuer.outside_meters import outside
 from services.issuer.repeated_days import repeated_elsewhere
 from services.issuer.same_series import same_elsewhere
 from services.registry import meters, service_times
 from services.registry.authority import entered_records, life_of
 from services.registry.entries import Device, Rating, Registry
 from services.registry.entries import Project as Entry
+from services.registry.parameter_documents import document_of
 from services.store.registry.entries_from_rows import load_ratings, load_registry
 from services.store.statements.energy_certificates import beside, certified
 
@@ -75,6 +78,7 @@ def told(conn: Connection, project: Project, from_us: int, to_us: int) -> Told:
     project : Project
         With the devices of the period.
     """
+    period_us = from_us, to_us
     registry = load_registry(conn)
     recorded = load_ratings(conn)
     mains = sorted({d.device for d in project.devices})
@@ -111,11 +115,15 @@ def told(conn: Connection, project: Project, from_us: int, to_us: int) -> Told:
         (repeated_days.CLAUSE, days.alike),
         (LIFE, [*expired(registry, project, to_us)]),
         (SAME_ENERGY, beside(conn, mains, from_us, to_us)),
-        (BOUNDARY, [*_outside(project, registry, (from_us, to_us))]),
+        (
+            outside_meters.CLAUSE,
+            [*outside(conn, project, _alone(registry, project, period_us), period_us)],
+        ),
+        (BOUNDARY, [*_outside(project, registry, period_us)]),
     ]
     elsewhere = certified(conn, mains, from_us, to_us)
     reasons = _reasons(registry, project.id)
-    outside = "; ".join(f"{name}: {text}" for name, text in sorted(reasons.items()))
+    given_reasons = "; ".join(f"{name}: {text}" for name, text in sorted(reasons.items()))
     conditions = [
         RegistryCondition(clause=clause, holds=False, detail=_listed(texts))
         for clause, texts in found
@@ -128,8 +136,8 @@ def told(conn: Connection, project: Project, from_us: int, to_us: int) -> Told:
             for one in held
         )
         conditions.append(RegistryCondition(clause=CERTIFIED, holds=True, detail=detail))
-    if outside and not found[-1][1]:
-        conditions.append(RegistryCondition(clause=BOUNDARY, holds=True, detail=outside))
+    if given_reasons and not found[-1][1]:
+        conditions.append(RegistryCondition(clause=BOUNDARY, holds=True, detail=given_reasons))
     return Told(
         tuple(conditions),
         tuple(acceptances.factors_accepted(project, registry, accepted)),
@@ -151,21 +159,8 @@ def _design(project: Project, entry: Entry, operators: Collection[str]) -> tuple
     designed = find(project.methodology, project.version).documented
     given = entry.documents or {}
     known = {*project.parameters}.union(*(bound.params for bound in project.devices))
-    found = [_document(name, given[name]) for name in designed if name in known and name in given]
+    found = [document_of(name, given[name]) for name in designed if name in known and name in given]
     return tuple(one for one in found if one.by is None or stem(one.by) not in operators)
-
-
-def _document(name: str, given: str | Mapping[str, str]) -> Document:
-    if isinstance(given, str):
-        return Document(name, given)
-    issued = given.get("issued")
-    return Document(
-        name,
-        given["document"],
-        given.get("by"),
-        None if issued is None else date.fromisoformat(issued),
-        given.get("sha256"),
-    )
 
 
 def expired(registry: Registry, project: Project, to_us: int) -> Iterator[str]:
@@ -284,6 +279,19 @@ def _reasons(registry: Registry, project: str) -> dict[str, str]:
     return {one.device: one.reason for one in registry.projects[project].boundary or ()}
 
 
+def _alone(registry: Registry, project: Project, period_us: tuple[int, int]) -> dict[str, str]:
+    """Reasons of the meters of the site that no project has all of the time and check none."""
+    bound, devices = _bound(registry), registry.devices
+    mine = {d.device for d in project.devices}
+    return {
+        name: text
+        for name, text in _reasons(registry, project.id).items()
+        if name in devices
+        and devices[name].check_of not in mine
+        and not _covered(bound.get(name, ()), *_there(devices[name], period_us))
+    }
+
+
 def _bound(registry: Registry) -> defaultdict[str, list[tuple[int, int]]]:
     """When each device serves a project. [us UTC]"""
     found: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
@@ -302,6 +310,13 @@ def _covered(spans: Sequence[tuple[int, int]], begin_us: int, end_us: int) -> bo
     return begin_us >= end_us
 
 
+def _there(device: Device, period_us: tuple[int, int]) -> tuple[int, int]:
+    """When a device was installed within a period. [us UTC]"""
+    removed = device.removed
+    end = min(_us(removed) if removed else period_us[1], period_us[1])
+    return max(_us(device.installed), period_us[0]), end
+
+
 def _outside(project: Project, registry: Registry, period_us: tuple[int, int]) -> Iterator[str]:
     """Meters of the project's sites that could be of its project side, and are in no project."""
     method = find(project.methodology, project.version)
@@ -316,9 +331,7 @@ def _outside(project: Project, registry: Registry, period_us: tuple[int, int]) -
             continue
         if device.check_of in mine or device.id in reasons:
             continue
-        removed = device.removed
-        begin = max(_us(device.installed), period_us[0])
-        end = min(_us(removed) if removed else period_us[1], period_us[1])
+        begin, end = _there(device, period_us)
         if begin < end and not _covered(bound[device.id], begin, end):
             yield (
                 f"{device.id} ({device.class_id}) at {device.site} is in no project, or not all"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
+from mrv.registry.project import Document
 from services.registry.entries import DOCUMENT
 from services.registry.fields import Row
 
@@ -24,13 +26,27 @@ def read(row: Row) -> dict[str, str | dict[str, str]] | None:
         if isinstance(given, str) and given.strip():
             found[key] = given
         elif isinstance(given, dict):
-            found[key] = _document(row, key, given)
+            found[key] = _read(row, key, given)
         else:
             row.problem("documents", f"{key} = {given!r} must be text: number and place of it")
     return found
 
 
-def _document(row: Row, key: str, given: dict[str, Any]) -> dict[str, str]:
+def document_of(name: str, given: str | Mapping[str, str]) -> Document:
+    """Read what a project's `documents` say of a parameter."""
+    if isinstance(given, str):
+        return Document(name, given)
+    issued = given.get("issued")
+    return Document(
+        name,
+        given["document"],
+        given.get("by"),
+        None if issued is None else date.fromisoformat(issued),
+        given.get("sha256"),
+    )
+
+
+def _read(row: Row, key: str, given: dict[str, Any]) -> dict[str, str]:
     for name in sorted(given.keys() - set(DOCUMENT), key=str):
         row.problem("documents", f"{key}: unknown key {name!r}; known: {', '.join(DOCUMENT)}")
     issued = given.get("issued")

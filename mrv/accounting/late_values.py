@@ -1,0 +1,196 @@
+"""
+What was fixed ex ante and was changed after the period began: a condition, with its tonnes.
+
+Who knows the readings can choose the value that makes the most of them.  So the value that
+was registered before counts where it leaves less, unless a document of before the period
+shows the new one; that has to be another document than the one of the value before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from fractions import Fraction
+from typing import Any
+
+from mrv.accounting.fixed_ex_ante import with_value
+from mrv.accounting.invoice_evidence import undocumented
+from mrv.accounting.period_result import Finding
+from mrv.calendar import utc_text
+from mrv.errors import FactorError, MethodologyError, PeriodError
+from mrv.parameters.inputs import exact
+from mrv.registry.project import ChangedLate, Document, Project
+from mrv.rounding import UG_PER_T, decimal_text, exact_text
+
+CLAUSE = "tonne: what was fixed ex ante is not changed after the period began"
+_REMEDY = (
+    "a verifier accepts it with a reason, or the old value is registered again; a new value that"
+    " leaves more counts once the project's `documents` name another document of before the"
+    " period that shows it, with `by`, `issued` and `sha256`"
+)
+_PLACES = 6
+_SHOWN = 5
+_Left = Callable[[Project], int]
+
+
+@dataclass(frozen=True)
+class _Change:
+    """The same change of one parameter, of the project or of several devices."""
+
+    of: tuple[ChangedLate, ...]
+    now: str | None
+    lacks: str | None
+
+    @property
+    def one(self) -> ChangedLate:
+        return self.of[0]
+
+    def undone(self, project: Project) -> Project:
+        for one in self.of:
+            project = with_value(project, one.device, one.parameter, one.before or "")
+        return project
+
+    def told(self) -> str:
+        one = self.one
+        names = [each.device for each in self.of if each.device is not None]
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        whose = f" of {', '.join(names[:_SHOWN])}{more}" if names else ""
+        return (
+            f"{one.parameter}{whose} was {one.before} and is {self.now or 'left out'}, changed on"
+            f" {utc_text(one.changed_us)} by {one.by}"
+        )
+
+
+def keep_values_before(
+    late: Sequence[ChangedLate], project: Project, first: date, left_by: _Left
+) -> tuple[Project, list[Finding]]:
+    """
+    Return the project with the values that count, and the condition that says of each change.
+
+    Parameters
+    ----------
+    late : sequence of ChangedLate
+    first : date
+        First local day of the period: a document of then or before may show a new value.
+    left_by : callable
+        Reduction that the whole period comes to with a project. [ug CO2e]
+    """
+    changes = _grouped(late, project, first)
+    told: list[str] = []
+    if changes:
+        ours = left_by(project)
+        every = [change for change in changes if change.lacks]
+        together = _undone(project, every)
+        stuck = []
+        for change in changes:
+            theirs = _tried(left_by, change.undone(project))
+            if theirs is None:
+                stuck.append(change)
+                continue
+            less = change.lacks is not None and theirs <= ours
+            told.append(f"{change.told()}; {_cost(theirs, ours)}; {_which(change, less=less)}")
+            if less:
+                project, ours = change.undone(project), theirs
+        # shares that add up to one, say: the account knows them only together
+        told += [
+            f"{change.told()}; by that value alone there is no account"
+            + ("" if change.lacks is None else f"; {change.lacks}")
+            for change in stuck
+        ]
+        theirs = _tried(left_by, together) if len(every) > 1 or (every and stuck) else None
+        if theirs is not None and theirs < ours:
+            names = ", ".join(dict.fromkeys(change.one.parameter for change in every))
+            told.append(f"{names} together: {_cost(theirs, ours)}; the values of before count")
+            project = together
+    told += [_other_paper(one) for one in late if one.before is None]
+    return project, [Finding(CLAUSE, False, f"{'; '.join(told)}: {_REMEDY}")] if told else []
+
+
+def _grouped(late: Iterable[ChangedLate], project: Project, first: date) -> list[_Change]:
+    """Changes that are others than the project's value, the same ones of several devices once."""
+    found: dict[tuple[Any, ...], list[ChangedLate]] = {}
+    for one in late:
+        now = _now(project, one)
+        if one.before is None or now == one.before:
+            continue
+        of = one.device is None, one.parameter, one.before, now, one.changed_us, one.by
+        found.setdefault(of, []).append(one)
+    return [_Change(tuple(of), key[3], _lacks(of[0], key[3], first)) for key, of in found.items()]
+
+
+def _now(project: Project, one: ChangedLate) -> str | None:
+    """Value of now; that which differs where a device serves more than once."""
+    given = [project.parameters] if one.device is None else []
+    given += [bound.params for bound in project.devices if bound.device == one.device]
+    texts = [
+        exact_text(exact(values[one.parameter], one.parameter))
+        for values in given
+        if one.parameter in values
+    ]
+    return next((text for text in texts if text != one.before), texts[0] if texts else None)
+
+
+def _lacks(one: ChangedLate, now: str | None, first: date) -> str | None:
+    """Say why no document shows the new value; None where one does."""
+    if now is None:
+        return "no value is given any more"
+    held = one.document
+    missing = undocumented(
+        one.parameter, {one.parameter: now}, [] if held is None else [held], first
+    )
+    if missing is None and held is not None and _same(held, one.was):
+        return f"its document {held.document} is the one of the value before"
+    return missing
+
+
+def _same(one: Document, other: Document | None) -> bool:
+    if other is None:
+        return False
+    if other.sha256 is not None:
+        return one.sha256 == other.sha256
+    return one == other
+
+
+def _undone(project: Project, changes: Iterable[_Change]) -> Project:
+    for change in changes:
+        project = change.undone(project)
+    return project
+
+
+def _tried(left_by: _Left, project: Project) -> int | None:
+    try:
+        return left_by(project)
+    except (FactorError, MethodologyError, PeriodError):
+        return None
+
+
+def _cost(theirs: int, ours: int) -> str:
+    text = decimal_text(Fraction(abs(ours - theirs), UG_PER_T), _PLACES, "up")
+    return f"by the value of before there would be {text} t {'less' if theirs <= ours else 'more'}"
+
+
+def _which(change: _Change, *, less: bool) -> str:
+    if less:
+        return f"{change.lacks}, so the value of before counts"
+    if change.lacks is not None:
+        return "the new value counts, which leaves less"
+    paper = change.one.document
+    name = "" if paper is None else f"{paper.document} of {paper.issued} shows it, and "
+    return f"{name}the new value counts"
+
+
+def _other_paper(one: ChangedLate) -> str:
+    was, now = (
+        "left out" if paper is None else f"{paper.document} ({_dated(paper)})"
+        for paper in (one.was, one.document)
+    )
+    return (
+        f"the document of {one.parameter} was {was} and is {now}, changed on"
+        f" {utc_text(one.changed_us)} by {one.by}"
+    )
+
+
+def _dated(paper: Document) -> str:
+    said = [paper.by, None if paper.issued is None else paper.issued.isoformat()]
+    return ", ".join([one for one in said if one] or ["no date"])

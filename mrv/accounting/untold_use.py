@@ -1,0 +1,336 @@
+"""
+Use on the project's side that a meter's own power or flow rate shows, and its register does not.
+
+`shown_energy` holds registers of the baseline against their power: there a register may not tell
+too much.  Here it may not tell too little: a charger, an auxiliary, a fuel meter.  The integral of
+power is held against the register's rise over each day and over the whole period.  A day, or the
+period, in which it shows more than the tolerance (two meters of accuracy class 2) and the errors of
+its samples counts as the power shows it, with no tolerance at all.  A register that hangs and
+catches up on a later day has told it all.
+
+What honest meters differ by is left: samples tell an integral within three standard errors, of a
+day within four (`ingest.quality.power_integral`), and as much more as the register itself shows
+them to be off, up to twice that; a power in whole kilowatts is off by half of one; below a
+thousandth of its rated power a meter need not count (starting current, IEC 62053-21).  Time
+without samples is not asked.  A rule of tonne's own, of the sixth version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ingest import classes
+from ingest.classes import QUANTITY_INDEX
+from ingest.model import HOUR_US, INTERVAL_US, NULL, Fleet, Float64, Frame, Int64, IntervalRows
+from ingest.quality import energy_budget
+from ingest.quality.energy_budget import DAY, METERS, SIGMAS, SIGMAS_ALONE
+from ingest.quality.power_integral import integral
+from mrv import calendar
+from mrv.accounting.device_bindings import role_needs
+from mrv.accounting.device_period import Monitored, Raised
+from mrv.accounting.device_results import Pricing
+from mrv.accounting.period_result import Finding
+from mrv.accounting.shown_energy import Key, register_step
+from mrv.calendar import local_date, midnight_us
+from mrv.methodologies import find
+from mrv.registry.project import Project, Unshown
+from mrv.rounding import decimal_text, exact_sum
+
+CLAUSE = "tonne: no less use than a meter's own power or flow rate shows"
+# class and quantity: the gauge of its rate, and how many base units its unit comes to in an hour
+_RATES = {("fuel_meter", "flow"): ("rate_l_h", 1000)}
+# steps in which a gauge may be rounded: watts of a kilowatt, litres an hour
+_ROUNDED = {"Wh": (1000.0, 100.0, 10.0), "mL": (1000.0, 100.0, 10.0)}
+_STARTING = 0.001
+# the register shows samples to be off by more than their own spread does: up to so many times
+_MOST_SCATTER = 2.0
+# a step of the register that is longer is spread over days, and says nothing of each
+_SPREAD_US = 2 * HOUR_US
+_KILO = {"Wh": "kWh", "mL": "L"}
+_SHOWN = 3
+
+
+class _Channel(NamedTuple):
+    """A register of the project's side and the gauge of its rate, in base units an hour."""
+
+    quantity: str
+    unit: str
+    register: str
+    tolerance: int
+    gauge: str
+    scale: int
+
+
+@dataclass(frozen=True)
+class UntoldUse:
+    """
+    The registers of a period's project side that tell their power or flow rate too.
+
+    Attributes
+    ----------
+    wanted : mapping of int to tuple
+        Registers and their gauges by fleet index.
+    rows : IntervalRows
+        Of the period, by device, quantity and start.
+    first, last : int
+        Edges of the period. [interval numbers]
+    into_day : int
+        Quarter hours of the local day before the period.
+    """
+
+    fleet: Fleet
+    wanted: Mapping[int, tuple[_Channel, ...]]
+    rows: IntervalRows
+    first: int
+    last: int
+    into_day: int
+
+    @staticmethod
+    def of(
+        project: Project, fleet: Fleet, rows: IntervalRows, period_us: tuple[int, int]
+    ) -> UntoldUse:
+        """Return what is held against its own gauge in a period."""
+        begin = midnight_us(local_date(period_us[0], project.timezone), project.timezone)
+        first, last = (us // INTERVAL_US for us in period_us)
+        into_day = (period_us[0] - begin) // INTERVAL_US
+        return UntoldUse(fleet, _wanted(project, fleet), rows, first, last, into_day)
+
+    def beyond(self, block: Frame) -> Iterator[tuple[Key, Unshown]]:
+        """
+        Return what gauges show beyond their registers, for the devices of a block of readings.
+
+        Parameters
+        ----------
+        block : Frame
+            Whole devices, sorted by device and time.
+        """
+        heads = np.flatnonzero(np.append(True, block.device[1:] != block.device[:-1])).tolist()
+        for begin, end in pairwise([*heads, len(block)] if len(block) else []):
+            index = int(block.device[begin])
+            for one in self.wanted.get(index, ()):
+                more = self._more(block, slice(begin, end), index, one)
+                at = np.flatnonzero(more)
+                if len(at):
+                    reason = f"its {one.gauge} shows more than its register: that counts"
+                    found = Unshown(reason, self.first + at, more[at])
+                    yield (self.fleet.devices[index].id, one.quantity), found
+
+    def _more(self, block: Frame, of: slice, index: int, one: _Channel) -> Int64:
+        """Energy or fuel of each interval that the gauge shows beyond the register."""
+        none = np.zeros(self.last - self.first, dtype=np.int64)
+        gauge: Any = block.columns[one.gauge][of]
+        register: Any = block.columns[one.register][of]
+        read, told = np.isfinite(gauge), register != NULL
+        times = block.time_us[of]
+        if np.count_nonzero(read) < 2 or not told.any():  # noqa: PLR2004 - an integral's least
+            return none
+        rate = gauge[read] * one.scale
+        rated = self.fleet.devices[index].rated_power_w if one.unit == "Wh" else None
+        rate = np.where(rate < _STARTING * (rated or 0), 0.0, rate)
+        at_us = times[read]
+        shown = integral(at_us, rate, at_us, self.first, self.last)
+        value, whole = self._registered(index, one.quantity)
+        seen = shown.known & whole & ~self._long(at_us, _longest(at_us))
+        if not seen.any():
+            return none
+        step = register_step(register, one.tolerance)
+        rounded = _resolution(np.abs(rate[rate != 0]), _ROUNDED[one.unit])
+        allowed = np.where(shown.energy_wh > 0, 0.5 * rounded * INTERVAL_US / HOUR_US, 0.0)
+        held = _Held(
+            np.where(seen, value, 0).astype(np.float64),
+            np.where(seen, shown.energy_wh, 0.0),
+            np.where(seen, shown.variance, 0.0),
+            np.where(seen, allowed, 0.0),
+            step,
+        )
+        of_samples = energy_budget.scatter(
+            value, shown.energy_wh, seen, np.zeros(len(seen), dtype=np.bool_), self.into_day, step
+        )
+        held = held.off_by(of_samples)
+        spread = self._long(times[told], _SPREAD_US)
+        return max(
+            (held.of_period(), held.of_days(self.into_day, spread)), key=lambda some: some.sum()
+        )
+
+    def _registered(self, index: int, quantity: str) -> tuple[Int64, np.ndarray]:
+        """What a register rose by in each interval, and where all of it is known."""
+        key = index * len(QUANTITY_INDEX) + QUANTITY_INDEX[quantity]
+        begin, end = np.searchsorted(self._keys, [key, key + 1])
+        place = self.rows.start_us[begin:end] // INTERVAL_US - self.first
+        value = np.zeros(self.last - self.first, dtype=np.int64)
+        whole = np.zeros(len(value), dtype=np.bool_)
+        value[place] = self.rows.value[begin:end]
+        time = self.rows.measured_us[begin:end] + self.rows.estimated_us[begin:end]
+        whole[place] = time == INTERVAL_US
+        return value, whole
+
+    @cached_property
+    def _keys(self) -> Int64:
+        return self.rows.device.astype(np.int64) * len(QUANTITY_INDEX) + self.rows.quantity
+
+    def _long(self, time_us: Int64, longest_us: int) -> np.ndarray:
+        """Intervals that a longer step of readings touches."""
+        at = np.flatnonzero(np.diff(time_us) > longest_us)
+        begins = time_us[at] // INTERVAL_US - self.first
+        ends = -(-time_us[at + 1] // INTERVAL_US) - self.first
+        marks = np.zeros(self.last - self.first + 1, dtype=np.int64)
+        np.add.at(marks, np.clip(begins, 0, len(marks) - 1), 1)
+        np.add.at(marks, np.clip(ends, 0, len(marks) - 1), -1)
+        found: np.ndarray = np.cumsum(marks)[:-1] > 0
+        return found
+
+
+class _Held(NamedTuple):
+    """What a register rose by and its gauge shows of each interval, 0 where nothing is asked."""
+
+    value: Float64
+    shown: Float64
+    variance: Float64
+    rounded: Float64
+    step: float
+
+    def off_by(self, scatter: float) -> _Held:
+        """Return it with the errors of samples as the register shows them, within bounds."""
+        error = float(np.sqrt(self.variance.sum()))
+        times = min(max(scatter / error, 1.0), _MOST_SCATTER) if error > 0 else 1.0
+        return self._replace(variance=self.variance * times**2)
+
+    def of_period(self) -> Int64:
+        """What the whole period shows more, in proportion to where it does."""
+        more = float(self.shown.sum() - self.value.sum())
+        doubt = METERS * self.value.sum() + SIGMAS * np.sqrt(self.variance.sum())
+        if more <= doubt + self.step + self.rounded.sum():
+            return np.zeros(len(self.value), dtype=np.int64)
+        return _whole(np.maximum(self.shown - self.value, 0.0), more)
+
+    def of_days(self, into_day: int, spread: np.ndarray) -> Int64:
+        """What single days show more, less what registers caught up on others."""
+        edges = into_day, -(into_day + len(self.value)) % DAY
+
+        def by_day(of: Float64) -> Float64:
+            days: Float64 = np.pad(of, edges).reshape(-1, DAY).sum(axis=1)
+            return days
+
+        value, shown, variance, rounded = (by_day(one) for one in self[:4])
+        doubt = SIGMAS_ALONE * np.sqrt(variance) + self.step + rounded
+        judged = by_day(spread.astype(np.float64)) == 0
+        short = judged & (shown > (1 + METERS) * value + doubt)
+        caught = value > (1 + METERS) * shown + doubt
+        more = float((shown - value)[short].sum() - (value - shown)[caught].sum())
+        if more <= 0:
+            return np.zeros(len(self.value), dtype=np.int64)
+        of_short = np.repeat(short, DAY)[edges[0] : edges[0] + len(self.value)]
+        return _whole(np.where(of_short, np.maximum(self.shown - self.value, 0.0), 0.0), more)
+
+
+def _whole(weights: Float64, total: float) -> Int64:
+    """Lay a total out by weights, in whole units, rounded up in the sum."""
+    running = np.ceil(np.cumsum(weights) * (total / weights.sum()) - 1e-6).astype(np.int64)
+    found: Int64 = np.diff(running, prepend=0)
+    return found
+
+
+def _longest(time_us: Int64) -> int:
+    """Longest step of samples that is asked: half more than usual, and an hour at most."""
+    usual = int(np.median(np.diff(time_us)))
+    return min(max(usual * 3 // 2, INTERVAL_US), HOUR_US)
+
+
+def _resolution(values: Float64, steps: Sequence[float]) -> float:
+    """Step that a gauge is rounded to; 0 where it is finer than all of them."""
+    for step in steps:
+        off = np.abs(values / step - np.round(values / step))
+        if not len(values) or float(off.max()) < 1e-6:  # noqa: PLR2004 - of binary fractions
+            return step
+    return 0.0
+
+
+def _wanted(project: Project, fleet: Fleet) -> dict[int, tuple[_Channel, ...]]:
+    methodology = find(project.methodology, project.version)
+    found: dict[int, dict[str, _Channel]] = {}
+    for bound in project.devices:
+        needs = role_needs(methodology, bound, f"device {bound.device}")
+        index = fleet.by_id.get(bound.device)
+        if needs.side != "project" or index is None or needs.unit not in _ROUNDED:
+            continue
+        kind = fleet.devices[index].class_id
+        for channel in classes.load()[kind].registers:
+            if channel.quantity != needs.quantity:
+                continue
+            gauge, scale = channel.power, channel.direction
+            if needs.unit != "Wh":
+                gauge, scale = _RATES.get((kind, needs.quantity), (None, 0))
+            if gauge is not None:
+                one = _Channel(
+                    needs.quantity, needs.unit, channel.name, channel.tolerance, gauge, scale
+                )
+                found.setdefault(index, {})[channel.name] = one
+    return {index: tuple(of.values()) for index, of in found.items()}
+
+
+def charged(
+    monitored: Sequence[Monitored], untold: Mapping[Key, Unshown], timezone: str
+) -> list[Monitored]:
+    """Charge devices of the project's side what their gauges show beyond their registers."""
+    return [
+        _charged(one, untold[one.device.id, one.needs.quantity], timezone)
+        if one.needs.side == "project" and (one.device.id, one.needs.quantity) in untold
+        else one
+        for one in monitored
+    ]
+
+
+def _charged(one: Monitored, more: Unshown, timezone: str) -> Monitored:
+    """What other rules charge it already is not charged twice."""
+    first, last = one.service.first, one.service.first + one.service.intervals
+    monthly = any(part.month is not None for part in one.parts)
+    edges = calendar.parts(first * INTERVAL_US, last * INTERVAL_US, timezone, monthly=monthly)
+    parts = []
+    for part, (_, _, begin_us, end_us) in zip(one.parts, edges, strict=True):
+        begin, end = np.searchsorted(more.number, [begin_us // INTERVAL_US, end_us // INTERVAL_US])
+        beyond = exact_sum(more.value[begin:end]) - part.charged if end > begin else Fraction(0)
+        if beyond > 0:
+            since, until = (int(more.number[at]) for at in (begin, end - 1))
+            edges_us = since * INTERVAL_US, (until + 1) * INTERVAL_US
+            raised = Raised(*edges_us, more.reason, Fraction(beyond))
+            part = replace(part, raised=(*part.raised, raised))  # noqa: PLW2901
+        parts.append(part)
+    return replace(one, parts=tuple(parts))
+
+
+def untold_use(
+    monitored: Sequence[Monitored], untold: Mapping[Key, Unshown], pricing: Pricing
+) -> list[Finding]:
+    """Say which meters told less than their gauges show, what that costs and what to do."""
+    told = []
+    for one in monitored:
+        found = untold.get((one.device.id, one.needs.quantity))
+        if found is None or one.needs.side != "project":
+            continue
+        more = [(p.year, r.quantity) for p in one.parts for r in p.raised
+                if r.reason == found.reason]  # fmt: skip
+        quantity = sum((n for _, n in more), start=Fraction(0))
+        cost = sum((n * pricing.rate(one, year) for year, n in more), start=Fraction(0))
+        if quantity:
+            told.append(
+                f"{one.device.id} ({one.bound.role}): {found.reason},"
+                f" {float(quantity / 1000):,.1f} {_KILO[one.needs.unit]} more, which costs"
+                f" {decimal_text(cost, 6, 'up')} t"
+            )
+    if not told:
+        return []
+    rest = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
+    text = (
+        "; ".join(told[:_SHOWN])
+        + f"{rest}. Correct the unit or the transformer ratio of the register, or those of the"
+        " gauge, at the meter or its gateway; a load that goes on and off is to tell its mean, or"
+        " its power each minute"
+    )
+    return [Finding(CLAUSE, False, text)]

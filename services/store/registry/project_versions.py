@@ -1,0 +1,29 @@
+"""What imports said of a project, one after the other: `registry_version`, which is sealed."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from psycopg import Connection
+
+from services.store.postgres.jsonb import exact
+
+
+class ProjectVersion(NamedTuple):
+    """A project's entry as an import left it, with its time [us UTC] and who imported it."""
+
+    imported_us: int
+    author: str
+    entry: dict[str, Any]
+
+
+def load_versions(conn: Connection, project: str) -> list[ProjectVersion]:
+    """Return the entries of a project with the keys of registry files, in the order of imports."""
+    rows = conn.execute(
+        "SELECT (extract(epoch FROM imported) * 1000000)::bigint, author, entry::text"
+        " FROM registry_version CROSS JOIN LATERAL jsonb_path_query(changes,"
+        " '$[*] ? (@.kind == \"project\" && @.id == $id).after',"
+        " jsonb_build_object('id', %s::text)) entry ORDER BY version",
+        [project],
+    )
+    return [ProjectVersion(us, author, exact(text)) for us, author, text in rows]

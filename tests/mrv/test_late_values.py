@@ -1,0 +1,151 @@
+"""What was fixed ex ante and is changed once the readings are known."""
+
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from mrv.accounting.late_values import CLAUSE, keep_values_before
+from mrv.errors import MethodologyError
+from mrv.registry.project import ChangedLate, Document, Project, ProjectDevice
+from tests.mrv import plant
+
+FIRST = date(2026, 1, 1)
+SURVEY = Document("kwh_per_m3_baseline", "survey 7", "Institute", date(2025, 9, 1), "a1" * 32)
+OTHER = replace(SURVEY, document="survey 8", sha256="b2" * 32)
+
+
+def pumps(**parameters):
+    """Return a project of pumps with two devices that each have a count."""
+    bound = tuple(ProjectDevice(name, "vehicle", {"kwh_per_km": 1}) for name in ("b1", "b2"))
+    return Project(
+        "p", "P", "ams-iii-c", "16.0", plant.ZONE, plant.FROM, plant.TO,
+        parameters=parameters, devices=bound,
+    )  # fmt: skip
+
+
+def late(name, before, was=None, document=None, device=None):
+    """Return a change of the second of March."""
+    changed = plant.FROM + 60 * 86_400_000_000
+    return ChangedLate(device, name, before, changed, "owner", was, document)
+
+
+def value(name, project):
+    return int(project.parameters[name] * 10**6)
+
+
+def kept(changes, project, left_by):
+    """Close by both values; which counts, and what is said of it."""
+    project, found = keep_values_before(changes, project, FIRST, left_by)
+    assert all(f.clause == CLAUSE and not f.holds for f in found)
+    return project.parameters, "".join(f.detail for f in found)
+
+
+def test_a_value_that_is_raised_without_a_document_counts_as_it_was():
+    """Whoever knows the readings would choose the baseline that makes the most of them."""
+    now = pumps(kwh_per_m3_baseline=Decimal("0.25"))
+
+    def left(one):
+        return value("kwh_per_m3_baseline", one)
+
+    parameters, said = kept([late("kwh_per_m3_baseline", "0.215")], now, left)
+    assert parameters["kwh_per_m3_baseline"] == Decimal("0.215")
+    assert "kwh_per_m3_baseline was 0.215 and is 0.25, changed on 2026-" in said
+    assert "by owner; by the value of before there would be 0.000001 t less" in said
+    assert "no document is named, so the value of before counts" in said
+    assert "a verifier accepts it with a reason" in said
+
+
+@pytest.mark.parametrize(
+    ("was", "document", "counts", "says"),
+    [
+        (None, SURVEY, "0.25", "survey 7 of 2025-09-01 shows it, and the new value counts"),
+        (SURVEY, OTHER, "0.25", "survey 8 of 2025-09-01 shows it, and the new value counts"),
+        (SURVEY, SURVEY, "0.215", "survey 7 is the one of the value before"),
+        (SURVEY, replace(SURVEY, document="b"), "0.215", "b is the one of the value before"),
+        (SURVEY, replace(OTHER, issued=date(2026, 2, 1)), "0.215", "after the period began"),
+        (None, replace(SURVEY, sha256=None), "0.215", "has no `sha256`"),
+    ],
+)
+def test_a_typing_error_is_mended_by_another_document_of_before(was, document, counts, says):
+    """An honest slip would cost for ever, or a paper that shows the old value show any."""
+    now = pumps(kwh_per_m3_baseline=Decimal("0.25"))
+    change = late("kwh_per_m3_baseline", "0.215", was, document)
+    parameters, said = kept([change], now, lambda one: value("kwh_per_m3_baseline", one))
+    assert parameters["kwh_per_m3_baseline"] == Decimal(counts)
+    assert says in said
+
+
+def test_a_value_that_leaves_less_counts_and_is_named():
+    """A project that corrects itself against its own interest would be held to the old value."""
+    now = pumps(kwh_per_m3_baseline=Decimal("0.2"))
+    change = late("kwh_per_m3_baseline", "0.215")
+    parameters, said = kept([change], now, lambda one: value("kwh_per_m3_baseline", one))
+    assert parameters["kwh_per_m3_baseline"] == Decimal("0.2")
+    assert "0.000001 t more; the new value counts, which leaves less" in said
+
+
+def test_shares_that_are_known_only_together_count_as_they_were_together():
+    """Two shares of one sum, both changed, have no account one by one."""
+
+    def left(one):
+        food, paper = one.parameters["food"], one.parameters["paper"]
+        if food + paper != 1:
+            raise MethodologyError("shares must add up to 1")
+        return int(food * 10**6)
+
+    changes = [late("food", "0.5"), late("paper", "0.5")]
+    now = pumps(food=Decimal("0.9"), paper=Decimal("0.1"))
+    parameters, said = kept(changes, now, left)
+    assert (parameters["food"], parameters["paper"]) == (Decimal("0.5"), Decimal("0.5"))
+    assert "by that value alone there is no account" in said
+    assert "food, paper together: by the value of before there would be 0.000001 t less" in said
+
+
+def test_two_changes_that_gain_only_together_gain_nothing():
+    """Each alone would leave more than both as they were, and neither would be undone."""
+    tonnes = {(1, 1): 5, (2, 2): 10, (1, 2): 11, (2, 1): 11}
+
+    def left(one):
+        return tonnes[one.parameters["a"], one.parameters["b"]]
+
+    parameters, said = kept([late("a", "1"), late("b", "1")], pumps(a=2, b=2), left)
+    assert (parameters["a"], parameters["b"]) == (1, 1)
+    assert "a, b together" in said
+
+
+def test_the_same_change_of_many_devices_is_told_once():
+    """A fleet of a thousand would be closed a thousand times, and nobody would read it."""
+    asked = []
+
+    def left(one):
+        asked.append(one)
+        return sum(int(bound.params["kwh_per_km"]) for bound in one.devices)
+
+    changes = [late("kwh_per_km", "2", device=name) for name in ("b1", "b2")]
+    project, (found,) = keep_values_before(changes, pumps(), FIRST, left)
+    assert "kwh_per_km of b1, b2 was 2 and is 1, changed on" in found.detail
+    assert found.detail.count("changed on") == 1
+    assert len(asked) == 2
+    assert [bound.params["kwh_per_km"] for bound in project.devices] == [1, 1]
+
+
+def test_a_document_that_is_dated_anew_is_told():
+    """A report of November would become one of March, and nobody would see it."""
+    was = replace(SURVEY, issued=date(2026, 2, 1))
+    now = pumps(kwh_per_m3_baseline=Decimal("0.25"))
+    change = late("kwh_per_m3_baseline", None, was, SURVEY)
+    parameters, said = kept([change], now, lambda one: value("kwh_per_m3_baseline", one))
+    assert parameters == now.parameters
+    assert (
+        "the document of kwh_per_m3_baseline was survey 7 (Institute, 2026-02-01) and is survey 7"
+        " (Institute, 2025-09-01), changed on"
+    ) in said
+
+
+def test_nothing_is_said_where_the_value_is_that_of_before():
+    """What an issued statement holds already would be told twice."""
+    now = pumps(kwh_per_m3_baseline=Decimal("0.215"))
+    change = late("kwh_per_m3_baseline", "0.215")
+    assert keep_values_before([change], now, FIRST, lambda _: 0) == (now, [])

@@ -1,0 +1,157 @@
+"""A meter that is replaced by a device with an id of its own is one meter place all the same."""
+
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+
+from ingest.model import INTERVAL_US, Fleet
+from mrv.accounting.coverage import Served
+from mrv.accounting.design_capacity import at_capacity
+from mrv.accounting.device_period import Monitored
+from mrv.accounting.period import close
+from mrv.accounting.time_in_service import successive, together_us
+from mrv.methodologies import find
+from mrv.registry.project import ACCOUNTING, DOCUMENTED, Besides, Measured, ProjectDevice
+from tests.mrv import plant
+from tests.mrv.test_design_capacity import BOOK, BUILT, TREATED, WATER, WEEK, WEEKS
+from tests.mrv.test_owner_inputs import PLANT
+
+METHOD = find(TREATED.methodology)
+COUNT = WEEKS * WEEK
+HALF = COUNT // 2 + 5
+AT = plant.FROM + HALF * INTERVAL_US
+VALUES = dict(zip(WATER, (5 * 10**6, 12 * 10**6, 4_000), strict=True))
+TOLD = {
+    "cod_in_kg_per_m3": "6", "cod_out_kg_per_m3": "0.15", "eta_cod_project": "0.8",
+    "ch4_fraction": "0.62", "flare_efficiency": "0.9",
+}  # fmt: skip
+CHANNELS = {n: Measured(Fraction(v), "by its analyser", 1, 1) for n, v in TOLD.items()}
+ROLES = {"in": "inflow", "gas": "biogas", "power": "power"}
+
+
+def treated(changed=(), scale=1, accounting=ACCOUNTING, apart=0, bill=None, sold=False):
+    """
+    Close five weeks of a plant some of whose meters are replaced within the third.
+
+    `apart` are intervals between one and the next, below zero where both serve; `bill` says
+    which devices the invoice of the electricity names.  `sold` adds an invoice of the water.
+    """
+    devices, bound, rows = [], [], {}
+    for (name, quantity), value in VALUES.items():
+        some = [value * scale] * COUNT
+        known = next(d for d in PLANT.devices if d.id == name)
+        if name not in changed:
+            devices.append(known)
+            bound.append(ProjectDevice(name, ROLES[name]))
+            rows[name, quantity] = some
+            continue
+        begin = HALF + apart
+        devices += [known, replace(known, id=f"{name}-2")]
+        bound += [
+            ProjectDevice(name, ROLES[name], to_us=AT),
+            ProjectDevice(f"{name}-2", ROLES[name], from_us=plant.FROM + begin * INTERVAL_US),
+        ]
+        rows[name, quantity] = some[:HALF]
+        rows[f"{name}-2", quantity] = [None] * begin + some[begin:]
+    fleet = Fleet(devices)
+    whole = plant.bills({("power", "energy_import"): [4_000 * scale] * COUNT}, "power")
+    named = bill or tuple(d.id for d in devices if d.id.startswith("power"))
+    besides = Besides(
+        accounting=accounting, documents=plant.papers(*BUILT), channels=CHANNELS,
+        invoices=(
+            *(replace(one, devices=named) for one in whole),
+            *(plant.bills({("in", "flow"): [5 * 10**6] * COUNT}, "in") if sold else ()),
+        ),
+    )  # fmt: skip
+    project = replace(TREATED, devices=tuple(bound), parameters={**TREATED.parameters, **BUILT})
+    papers = dict.fromkeys([d.id for d in devices], plant.CERTIFICATES["inv-1"])
+    end = plant.FROM + COUNT * INTERVAL_US
+    return close(
+        project, fleet, papers, plant.laid_out(fleet, rows), plant.FROM, end, BOOK,
+        besides=besides,
+    )  # fmt: skip
+
+
+def tonnes(result):
+    """Reduction of a period. [tCO2e]"""
+    return float(result.net.reduction.t)
+
+
+def unmet(result):
+    return " ".join(f.detail for f in result.applicability if not f.holds)
+
+
+@pytest.mark.parametrize("changed", [("in",), ("in", "gas"), ("power",), ("in", "gas", "power")])
+def test_a_plant_whose_meters_are_replaced_earns_what_it_did(changed):
+    """An inflow meter with a new id took 44 % of an honest plant's tonnes, a power meter all."""
+    truth, found = treated(), treated(changed)
+    assert tonnes(truth) > 30
+    assert found.net == truth.net
+    assert unmet(found) == unmet(truth)
+
+
+def test_a_replaced_meter_does_not_widen_what_a_plant_was_built_for():
+    """Three times what was there: the same that counts with one meter counts with two."""
+    one, two = treated(scale=3), treated(("in",), scale=3)
+    assert tonnes(two) == pytest.approx(tonnes(one), rel=1e-3)
+    assert "was built for 600" in unmet(two)
+
+
+def test_earlier_versions_of_the_rules_are_as_they_were():
+    """A statement of before would be found wrong."""
+    assert tonnes(treated(("in",), accounting=DOCUMENTED)) < 0.7 * tonnes(treated())
+
+
+@pytest.mark.parametrize("apart", [-96, 96])
+def test_an_invoice_of_meters_that_overlap_or_leave_a_gap_says_so(apart):
+    """What nobody metered, or two did, would be compared with what was bought once."""
+    found = treated(("power",), apart=apart)
+    assert tonnes(found) <= 0
+    assert "all that time: power from 2025-12-31T17:00:00Z to 2026-01-" in unmet(found)
+
+
+def test_an_invoice_that_names_one_of_both_meters_is_not_compared():
+    """Half a meter's electricity would be found to differ from the whole invoice."""
+    found = treated(("power",), bill=("power",))
+    assert tonnes(found) <= 0
+    assert "power did not serve" in unmet(found)
+    assert "nor its electricity, power (i-power: its supplier, 1: power did not" in unmet(found)
+
+
+def served(first, count, role="power"):
+    """Return a meter that serves some intervals."""
+    return Monitored(
+        ProjectDevice("x", role), PLANT.devices[0], METHOD.roles[role], {}, (),
+        Served(first, count, 0, 0, 0, 0, 0), (), (),
+    )  # fmt: skip
+
+
+def test_meters_of_several_places_change_at_once():
+    """As many serve at any time; one that leaves without a successor is no change of meters."""
+    both = [served(0, 5), served(5, 5), served(0, 7), served(7, 3)]
+    assert successive(both, 0, 10)
+    assert successive([served(0, 6), served(5, 5)], 0, 10)
+    assert not successive(both[:3], 0, 10)
+    assert not successive([served(0, 7), served(5, 5)], 0, 10)
+    assert not successive([served(0, 5), served(5, 5, "inflow")], 0, 10)
+
+
+@pytest.mark.parametrize(("accounting", "share"), [(ACCOUNTING, 1), (DOCUMENTED, Fraction(1, 2))])
+def test_what_a_capacity_comes_to_is_of_the_time_of_both_meters(accounting, share):
+    """A capacity three times too large passed its load test with two meters after each other."""
+    capacity = next(c for c in METHOD.capacities if not c.of and "inflow" in c.serves)
+    one, two = [served(0, 960, "inflow")], [served(0, 480, "inflow"), served(480, 480, "inflow")]
+    whole = at_capacity(one, capacity, BUILT, ACCOUNTING)
+    assert whole == 10 * 600 * 10**6
+    assert at_capacity(one * 2, capacity, BUILT, ACCOUNTING) == whole
+    assert together_us(two, 0, 960, accounting) == share * 960 * INTERVAL_US
+    if accounting == ACCOUNTING:
+        assert at_capacity(two, capacity, BUILT, accounting) == whole
+
+
+def test_a_meter_of_the_baseline_names_what_ends_its_time():
+    """A fan meter that came late, and the condition blamed the fuel meter."""
+    found = treated(("power",), apart=96, sold=True)
+    assert "in from" in unmet(found)
+    assert "since nothing counts without power-2 (power)" in unmet(found)

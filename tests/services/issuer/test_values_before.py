@@ -1,0 +1,158 @@
+"""A registry that is changed once the readings are known, by public ways."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from mrv.accounting.late_values import CLAUSE
+from mrv.calendar import utc_text
+from mrv.packs.reader import read_pack
+from mrv.registry.project import INVOICED
+from mrv.statement.plan_reader import read_plan
+from mrv.verify import verify
+from services.cli.main import main
+from services.issuer.collect_evidence import plan_of
+from services.issuer.pack import export
+from services.issuer.values_before import changed_late
+from services.store.postgres.pool import connect
+from tests import registering
+from tests.planted import planted
+from tests.services.issuer import logged, plant
+from tests.services.issuer.sealed import close_period
+
+SPAN = plant.us("2026-03-01"), plant.us("2026-03-03")
+OLD = "sfc_l_per_100km: 34.0"
+NEW = "sfc_l_per_100km: 44"
+BUSES = plant.REGISTRY[: plant.REGISTRY.index("projects:")] + (
+    "projects:\n" + plant.REGISTRY[plant.REGISTRY.index("  - id: bus\n") :]
+)
+PAPER = "{document: %s, by: Department of Transport, issued: %s, sha256: %s}"
+DOCUMENT = "    documents: {sfc_l_per_100km: " + PAPER + "}\n"
+
+
+def _buses(url, folder):
+    plant.register(url, folder, BUSES)
+    plant.fill_buses(url)
+
+
+@pytest.fixture
+def url(database_url, tmp_path):
+    planted(_buses, database_url, tmp_path)
+    return database_url
+
+
+def closed(url):
+    """Close two days; what they come to and what is said of late changes."""
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        found = close_period(conn, "bus", *SPAN, "test")
+    said = [f.detail for f in found.result.applicability if f.clause == CLAUSE]
+    return found.result.net, "".join(said)
+
+
+def test_a_baseline_that_is_raised_after_the_period_began_earns_nothing(url, tmp_path):
+    """The owner would import an honest file, see the readings, and then raise the baseline."""
+    honest, said = closed(url)
+    assert not said
+    registering.told(url, tmp_path, BUSES.replace(OLD, NEW), author="owner")
+    net, said = closed(url)
+    assert net == honest
+    assert "sfc_l_per_100km was 34 and is 44, changed on" in said
+    assert "by owner; by the value of before there would be" in said
+    assert "no document is named, so the value of before counts" in said
+
+    words = ["period", "preview", "bus", "--from", "2026-03-01", "--to", "2026-03-03", "--json"]
+    shown = CliRunner().invoke(main, words, env={"TONNE_DATABASE_URL": url})
+    assert {one["clause"]: one["detail"] for one in json.loads(shown.output)["not_met"]}[
+        CLAUSE
+    ] == said
+
+    who = logged.signers(url, tmp_path)
+    name = logged.issue(url, who, "2026-03-01", "2026-03-03", "bus")
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        export(conn, name, tmp_path / "pack")
+    pack = read_pack(tmp_path / "pack")
+    report = verify(pack)
+    assert report.failure is None, report.failure
+    plan = json.loads(pack.files["plan.json"])
+    ((one,), again) = plan["changedLate"], read_plan(plan)
+    assert (one["parameter"], one["before"], one["by"]) == ("sfc_l_per_100km", "34", "owner")
+    assert again.to_json() == plan
+    assert not again.by_rules(INVOICED - 1).besides().late
+
+
+def test_an_honest_correction_counts(url, tmp_path):
+    """A slip that cost, or one that earned, would stay for the whole period."""
+    lower, raised = BUSES.replace(OLD, "sfc_l_per_100km: 30"), BUSES.replace(OLD, NEW)
+    honest = float(closed(url)[0].baseline.t)
+    registering.told(url, tmp_path, lower)
+    net, said = closed(url)
+    assert float(net.baseline.t) < honest
+    assert "the new value counts, which leaves less" in said
+    registering.told(url, tmp_path, raised + DOCUMENT % ("survey 7", "2025-03-01", "a1" * 32))
+    net, said = closed(url)
+    assert float(net.baseline.t) > honest
+    assert "survey 7 of 2025-03-01 shows it, and the new value counts" in said
+    # what is as it was needs no reason
+    registering.told(url, tmp_path, BUSES)
+    assert closed(url)[1] == ""
+
+
+def test_only_what_is_changed_after_the_period_began_is_late(url, tmp_path):
+    """Plans that change between two periods would be a condition of each of them."""
+    registering.told(url, tmp_path, BUSES.replace(OLD, NEW), author="owner")
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        project = plan_of(conn, "bus", *SPAN).project
+        times = [
+            us
+            for (us,) in conn.execute(
+                "SELECT (extract(epoch FROM imported) * 1000000)::bigint FROM registry_version"
+                " ORDER BY version"
+            )
+        ]
+        (one,) = changed_late(conn, project, times[1])
+        assert (one.before, utc_text(one.changed_us)) == ("34", utc_text(times[1]))
+        assert changed_late(conn, project, times[0]) == (one,)
+        assert changed_late(conn, project, times[1] + 1) == ()
+
+
+def test_left_out_and_given_again_is_a_change(url, tmp_path):
+    """A value would be new once it was left out in between; one that was never there is new."""
+    kwh = "{device: bus-1, role: vehicle%s}"
+    text = BUSES.replace(kwh % "", kwh % ", kwh_per_km: %s")
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+
+        def late(text):
+            assert not registering.told(url, tmp_path, text).refused
+            return changed_late(conn, plan_of(conn, "bus", *SPAN).project, SPAN[0])
+
+        assert late(text % 1) == ()
+        (gone,) = late(BUSES)
+        (other,) = late(text % "0.6")
+        for one in (gone, other):
+            assert (one.device, one.parameter, one.before) == ("bus-1", "kwh_per_km", "1")
+        assert late(text % "1.0") == ()
+
+
+def test_a_document_that_is_dated_anew_is_a_condition(url, tmp_path):
+    """A paper of after the period would become one of before it without a trace."""
+    assert not registering.told(
+        url, tmp_path, BUSES + DOCUMENT % ("survey 7", "2026-05-01", "a1" * 32)
+    ).refused
+    net, said = closed(url)
+    assert said == ""
+    registering.told(url, tmp_path, BUSES + DOCUMENT % ("survey 7", "2025-03-01", "a1" * 32))
+    again, said = closed(url)
+    assert again == net
+    assert "was survey 7 (Department of Transport, 2026-05-01) and is survey 7" in said
+
+
+def test_the_operator_s_own_paper_shows_no_new_value(url, tmp_path):
+    """Whoever gains by a value would write the paper that shows it."""
+    honest, _ = closed(url)
+    logged.signers(url, tmp_path)
+    text = BUSES.replace(OLD, NEW) + DOCUMENT % ("own note", "2025-03-01", "a1" * 32)
+    registering.told(url, tmp_path, text.replace("Department of Transport", "the-operator"))
+    net, said = closed(url)
+    assert net == honest
+    assert "no document is named" in said

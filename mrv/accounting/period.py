@@ -162,8 +162,9 @@ def _closed(
     )
     monitored, strange = checks.hold(monitored)
     monitored = charged(monitored, besides.untold, project.timezone)
-    monitored = within_usual(monitored, besides.unusual or {})
-    monitored = as_measured(monitored, besides.drawn, checks.edges)
+    monitored = as_measured(
+        within_usual(monitored, besides.unusual or {}), besides.drawn, checks.edges
+    )
     parts = parts_of_years(project, methodology, fleet, (from_us, to_us))
 
     def comes_to(params: Inputs, some: Sequence[Monitored], book: Factors = factors) -> Fraction:

@@ -280,6 +280,8 @@ class Methodology:
     condition asks for their invoices, from the sixth on nothing is reduced without them.
     `ranges` are those of what a baseline was regressed on, `papers` the parameters of a baseline
     that stand in a document: without it nothing is reduced, from the sixth version on.
+    `apart` names two roles that may claim one energy twice, and how to show that they do not;
+    `draw_meters`, by role of the baseline, the optional one that measures what the plant draws.
     `notes` is the file's own text: where each equation and default comes from, and how certain
     it is.
     """
@@ -308,6 +310,8 @@ class Methodology:
     billed: tuple[str, ...] = ()
     ranges: tuple[Range, ...] = ()
     papers: tuple[str, ...] = ()
+    apart: tuple[tuple[str, str, str], ...] = ()
+    draw_meters: Mapping[str, str] = field(default_factory=dict)
     shown: Mapping[str, Callable[[Inputs, Factors], Fraction]] = field(default_factory=dict)
     agreement: tuple[Agreement, ...] = ()
     uncredited: Callable[[Inputs, int], frozenset[str]] = lambda *_: frozenset()

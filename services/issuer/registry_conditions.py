@@ -156,7 +156,7 @@ def told(conn: Connection, project: Project, from_us: int, to_us: int) -> Told:
 
 def _design(project: Project, entry: Entry, operators: Collection[str]) -> tuple[Document, ...]:
     """Documents of what the plant was built for; one that its operator wrote is none."""
-    designed = find(project.methodology, project.version).designed
+    designed = find(project.methodology, project.version).documented
     given = entry.documents or {}
     known = {*project.parameters}.union(*(bound.params for bound in project.devices))
     found = [document_of(name, given[name]) for name in designed if name in known and name in given]
@@ -267,7 +267,7 @@ def _undocumented(project: Project, entry: Entry, operators: Collection[str]) ->
         measured = spec.option or spec.published or spec.factor is not None
         if not measured and name not in (entry.documents or {}):
             yield f"{name} ({spec.meaning}): name in the project's `documents` what it rests on"
-    for name in method.designed:
+    for name in method.documented:
         paper = (entry.documents or {}).get(name)
         by = paper.get("by") if isinstance(paper, Mapping) else None
         if by is not None and stem(by) in operators:

@@ -16,7 +16,7 @@ from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from mrv.errors import MethodologyError
 from mrv.limits import Table
 from mrv.parameters.inputs import Inputs, ParameterSpec, Spec
-from mrv.service_bounds import Capacity, Consumption, Range
+from mrv.service_bounds import Capacity, Consumption, Range, Related
 
 # Which way an error of the factor would hurt: a factor for electricity that the
 # project keeps from being generated is chosen low, one for electricity that it
@@ -116,7 +116,8 @@ class RoleNeeds:
     operation takes, and the device's parameters whose product is the power [kW] it takes it at;
     the last is the power of one piece, the others say how many.  `delivers` names a quantity of
     energy that the same device delivers for its electricity, the project's parameter that says how
-    much for each unit, and the one that says it of the reference.
+    much for each unit, and the one that says it of the reference.  `most_from` is the version of
+    the rules from which on `most` is asked; it sees the device's parameters as well.
     """
 
     classes: tuple[str, ...]
@@ -130,9 +131,14 @@ class RoleNeeds:
     less: str = ""
     frequency: str = ""
     costs: int | None = None
-    most: Callable[[Inputs], Most] | None = None
+    most: Callable[[Inputs], Most | None] | None = None
     draws: tuple[str, tuple[str, ...]] | None = None
     delivers: tuple[str, str, str] | None = None
+    most_from: int = 2
+
+    def most_of(self, parameters: Inputs, accounting: int) -> Most | None:
+        """Return the most of a device of the role by a version of the rules."""
+        return None if self.most is None or accounting < self.most_from else self.most(parameters)
 
     @property
     def beside(self) -> str:
@@ -279,7 +285,8 @@ class Methodology:
     `billed` are roles that no other quantity of the project holds: from the fifth version on a
     condition asks for their invoices, from the sixth on nothing is reduced without them.
     `ranges` are those of what a baseline was regressed on, `papers` the parameters of a baseline
-    that stand in a document: without it nothing is reduced, from the sixth version on.
+    that stand in a document: without it nothing is reduced, from the sixth version on.  `dated`
+    are those of which a condition asks for it, and `related` what others say of a value at most.
     `notes` is the file's own text: where each equation and default comes from, and how certain
     it is.
     """
@@ -308,6 +315,8 @@ class Methodology:
     billed: tuple[str, ...] = ()
     ranges: tuple[Range, ...] = ()
     papers: tuple[str, ...] = ()
+    dated: tuple[str, ...] = ()
+    related: tuple[Related, ...] = ()
     shown: Mapping[str, Callable[[Inputs, Factors], Fraction]] = field(default_factory=dict)
     agreement: tuple[Agreement, ...] = ()
     uncredited: Callable[[Inputs, int], frozenset[str]] = lambda *_: frozenset()
@@ -338,6 +347,12 @@ class Methodology:
     def designed(self) -> tuple[str, ...]:
         """Parameters that say what a plant was built for, or what its baseline rests on."""
         return self.designed_of(self.roles)
+
+    @property
+    def documented(self) -> tuple[str, ...]:
+        """All parameters whose dated documents a period asks for."""
+        some = (n for n, spec in self.parameters.items() if spec.undocumented is not None)
+        return tuple(dict.fromkeys((*self.designed, *self.dated, *some)))
 
     def spec_of(self, name: str) -> ParameterSpec:
         """Return what a parameter of the project, or else of one of its devices, is."""

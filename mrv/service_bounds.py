@@ -1,8 +1,12 @@
-"""What holds a service: what it takes, what its plant was built for, the range of a baseline."""
+"""
+What holds a service: what it takes, what its plant was built for, the range of a baseline.
+
+And what other values say of one that is typed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -140,3 +144,27 @@ class Range:
     least: str
     most: str
     base_units: int
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """
+    What other values say of one: outside of it, the bound that leaves less counts.
+
+    Attributes
+    ----------
+    parameter : str
+        Of the project.
+    test : callable
+        From the parameters, and from what the plant's channels measured by parameter: lowest and
+        highest value, or None where the others say nothing. [unit of the parameter]
+    source : str
+        Why, and where it is read.
+    usual : Fraction
+        Share of the highest value from which on a condition does not hold, though it counts.
+    """
+
+    parameter: str
+    test: Callable[[Inputs, Mapping[str, Fraction]], tuple[Fraction, Fraction] | None]
+    source: str
+    usual: Fraction = Fraction(1)

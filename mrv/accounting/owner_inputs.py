@@ -24,7 +24,7 @@ from mrv.methodologies import GRID
 from mrv.model import Factor, Factors, Methodology
 from mrv.parameters.inputs import Inputs, exact
 from mrv.parameters.specs import ParameterSpec
-from mrv.registry.project import Measured, Sample
+from mrv.registry.project import INVOICED, Measured, Sample
 from mrv.rounding import decimal_text, exact_text
 
 OFFICIAL = "tonne: emission factors are official ones, not the owner's"
@@ -35,6 +35,7 @@ _PLACES = 6
 _GWP = "gwp"
 # what is chosen from a published list
 _LISTS = ("wastewater.mcf", "flare.efficiency")
+_LISTS_OF_SITES = ("tool04.phi", "tool04.mcf")
 MONITORED = ("B", "C")
 
 
@@ -158,7 +159,7 @@ def _official(spec: ParameterSpec, factors: Factors, day: date) -> Factor | None
 
 
 def compared_kinds(
-    methodology: Methodology, parameters: Inputs, factors: Factors
+    methodology: Methodology, parameters: Inputs, factors: Factors, accounting: int
 ) -> tuple[str, ...]:
     """Kinds of factors that the owner's values are held against; a pack carries them too."""
     found: set[str] = set()
@@ -169,7 +170,7 @@ def compared_kinds(
             found.add(GRID)
         elif spec.factor is not None:
             found.add(spec.factor[0])
-        if spec.published in _LISTS:
+        if spec.published in _lists(accounting):
             found |= {f.kind for f in factors if f.kind.startswith(spec.published)}
     return tuple(sorted(found))
 
@@ -236,13 +237,18 @@ def brought(choices: Iterable[Choice], accepted: Mapping[str, str]) -> Iterator[
         yield Finding(OFFICIAL, False, "; ".join(told))
 
 
+def _lists(accounting: int) -> tuple[str, ...]:
+    """Lists by a version of the rules: those of disposal sites from the sixth on."""
+    return (*_LISTS, *_LISTS_OF_SITES) if accounting >= INVOICED else _LISTS
+
+
 def unlisted(
-    methodology: Methodology, parameters: Mapping[str, Fraction], factors: Factors
+    methodology: Methodology, parameters: Mapping[str, Fraction], factors: Factors, accounting: int
 ) -> Iterator[Finding]:
     """Say which value is none of the list that it is to be chosen from."""
     told = []
     for name, spec in methodology.parameters.items():
-        if spec.published not in _LISTS or name not in parameters:
+        if spec.published not in _lists(accounting) or name not in parameters:
             continue
         known = {f.value: f for f in factors if f.kind.startswith(spec.published)}
         if Fraction(parameters[name]) not in known:
@@ -261,6 +267,7 @@ def listed(
     parameters: Inputs,
     factors: Factors,
     reduction: Callable[[Inputs], Fraction],
+    accounting: int,
 ) -> Inputs:
     """
     Count what stands beside a published list by the list's next value, if that leaves less.
@@ -272,7 +279,7 @@ def listed(
     """
     used = dict(parameters)
     for name, spec in methodology.parameters.items():
-        if spec.published not in _LISTS or name not in used:
+        if spec.published not in _lists(accounting) or name not in used:
             continue
         value = Fraction(used[name])
         known = {f.value for f in factors if f.kind.startswith(spec.published)}

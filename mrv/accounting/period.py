@@ -19,6 +19,7 @@ from ingest.model import INTERVAL_US, Fleet, IntervalRows
 from mrv.accounting.calendar_years import conditions_hold, inputs_by_year, parts_of_years
 from mrv.accounting.conservative_range import worst
 from mrv.accounting.cross_checks import Rows, cross_checks
+from mrv.accounting.dated_values import undated
 from mrv.accounting.design_cap import capped, check_energy
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import Pricing, deductions, device_outcome, gap_outcomes
@@ -31,6 +32,7 @@ from mrv.accounting.measured_power import as_measured, measured_powers, shown_po
 from mrv.accounting.owner_inputs import sampled
 from mrv.accounting.period_result import PeriodResult
 from mrv.accounting.plausibility import Plausibility
+from mrv.accounting.plausible_values import keep_plausible
 from mrv.accounting.project_devices import monitor_all
 from mrv.accounting.rounded_figures import (
     comparisons,
@@ -42,6 +44,7 @@ from mrv.accounting.rounded_figures import (
     vintages,
 )
 from mrv.accounting.service_evidence import Bare, Services, shown
+from mrv.accounting.silent_analysers import silent_days
 from mrv.accounting.single_channel import Resting, single_channel, without
 from mrv.accounting.untold_use import charged, untold_use
 from mrv.accounting.usual_service import finding as unusual_finding
@@ -112,7 +115,12 @@ def close(
         project, late = keep_values_before(besides.late, project, first, left)
         found = close(project, *asked, now)
         return replace(found, applicability=(*found.applicability, *fixed, *late))
-    return _closed(project, *asked, besides)
+    project, besides, odd = keep_plausible(
+        project, besides, (from_us, to_us),
+        lambda one, held: _closed(one, *asked, held).net.reduction.ug,
+    )  # fmt: skip
+    found = _closed(project, *asked, besides)
+    return replace(found, applicability=(*found.applicability, *odd)) if odd else found
 
 
 def _closed(
@@ -155,8 +163,9 @@ def _closed(
     )
     monitored, strange = checks.hold(monitored)
     monitored = charged(monitored, besides.untold, project.timezone)
-    monitored = within_usual(monitored, besides.unusual or {})
-    monitored = as_measured(monitored, besides.drawn, checks.edges)
+    monitored = as_measured(
+        within_usual(monitored, besides.unusual or {}), besides.drawn, checks.edges
+    )
     parts = parts_of_years(project, methodology, fleet, (from_us, to_us))
 
     def comes_to(params: Inputs, some: Sequence[Monitored], book: Factors = factors) -> Fraction:
@@ -198,9 +207,10 @@ def _closed(
     crossed = tuple(cross_checks(monitored, besides, Rows(rows, fleet), edges, pricing))
     resting = single_channel(monitored, besides, crossed, edges, pricing)
     services = Services(monitored, methodology, parameters, besides, crossed)
+    first = local_date(from_us, project.timezone)
     lesser = _with_evidence(
-        services, resting, local_date(from_us, project.timezone), total,
-        lambda now: close(project, *asked, now),
+        services, resting, first, total,
+        lambda now: _closed(project, *asked, now),
     )  # fmt: skip
     if lesser is not None:
         return lesser
@@ -220,7 +230,10 @@ def _closed(
         covered_share=covered_share(monitored),
         vintages=credited,
         devices=tuple(device_outcome(m, pricing, from_us, to_us) for m in monitored),
-        gaps=tuple(g for m in monitored for g in gap_outcomes(m, pricing)),
+        gaps=(
+            *(g for m in monitored for g in gap_outcomes(m, pricing)),
+            *silent_days(besides, stated, how, reduced),
+        ),
         deductions=tuple(d for m in monitored for d in deductions(m, pricing)),
         factors=tuple(factor_use(f, names) for f in ledger.used()),
         parameters=(
@@ -244,6 +257,7 @@ def _closed(
             *brought,
             *resting.findings,
             *services.outside(),
+            *undated(methodology, stated, monitored, besides, first),
         ),
         comparisons=comparisons(project.expected, monitored, total, to_us - from_us, besides),
         cross_checks=crossed,

@@ -98,7 +98,7 @@ class Plausibility:
         certified = self.besides.certified.get((bound.device, needs.quantity), ())
         if not self.edges:
             return Bounds(certified=certified)
-        most = None if needs.most is None else needs.most(self.parameters)
+        most = needs.most_of({**bound.params, **self.parameters}, self.besides.accounting)
         shown = self.besides.unshown.get((bound.device, needs.quantity), ())
         ratings = self.besides.ratings.get(bound.device, ())
         first = local_date(self.period_us[0], self.timezone)
@@ -282,10 +282,10 @@ class Plausibility:
             return parameters, []
         own = own_factors(self.methodology, parameters, factors, begin_us, self.timezone)
         used, said = bounded(own, parameters, reduction)
-        said += unlisted(self.methodology, used, factors)
+        said += unlisted(self.methodology, used, factors, self.besides.accounting)
         samples, strict = self.besides.samples, self.besides.accounting >= BOUNDED
         if strict:
-            used = listed(self.methodology, used, factors, reduction)
+            used = listed(self.methodology, used, factors, reduction, self.besides.accounting)
         shown = measured(
             self.methodology, used, samples, self.period_us, self.timezone, how,
             sourced=self.besides.accounting >= INVOICED,
@@ -306,7 +306,7 @@ class Plausibility:
         """Return the kinds of factors that conditions look at."""
         if not self.edges:
             return ()
-        return compared_kinds(self.methodology, self.parameters, factors)
+        return compared_kinds(self.methodology, self.parameters, factors, self.besides.accounting)
 
     def rated(self, monitored: Sequence[Monitored]) -> Iterator[ParameterUse]:
         """Rated powers as parameters that were fixed ex ante, each from its time on."""

@@ -30,9 +30,10 @@ from mrv.methodologies._live import (
     total,
 )
 from mrv.methodologies._shared import DIESEL, EF_GRID, FUELS, LOSSES, NOTHING, POWER, diesel
+from mrv.methodologies._steam import BY_TEMPERATURE, SOURCE, TEMPERATURE
 from mrv.model import Activity, Candidate, Check, Factors, Methodology, Reductions, RoleNeeds
 from mrv.parameters.inputs import Inputs
-from mrv.parameters.specs import ChoiceSpec, ParameterSpec
+from mrv.parameters.specs import ChoiceSpec, ParameterSpec, Plausible
 from mrv.service_bounds import Capacity
 
 ID = "acm0012"
@@ -119,7 +120,7 @@ def _share(symbol: str, meaning: str) -> ParameterSpec:
     )
 
 
-def _enthalpy(symbol: str, meaning: str) -> ParameterSpec:
+def _enthalpy(symbol: str, meaning: str, plausible: Plausible) -> ParameterSpec:
     return ParameterSpec(
         unit="kJ/kg",
         meaning=meaning,
@@ -130,14 +131,23 @@ def _enthalpy(symbol: str, meaning: str) -> ParameterSpec:
         option="C",
         frequency="hourly",
         side="baseline",
+        plausible=plausible,
     )
 
 
 _FIXED = {
     "f_cap": _share("f_cap", "part of the energy that the old plant could have released"),
     "f_wcm": _share("f_wcm", "part of the output that comes from waste energy"),
-    "steam_kj_per_kg": _enthalpy("h_steam", "enthalpy of the steam"),
-    "feedwater_kj_per_kg": _enthalpy("h_feedwater", "enthalpy of the feedwater"),
+    "steam_kj_per_kg": _enthalpy(
+        "h_steam",
+        "enthalpy of the steam",
+        Plausible((("2500", "3700"),), f"steam of up to 600 Cel, {SOURCE}"),
+    ),
+    "feedwater_kj_per_kg": _enthalpy(
+        "h_feedwater",
+        "enthalpy of the feedwater",
+        Plausible((("84", "1400"),), f"water of 20 to 310 Cel, {SOURCE}"),
+    ),
     "boiler_efficiency": ParameterSpec(
         unit="1",
         meaning="efficiency of the boiler that would have made the steam; 1 where not known",
@@ -147,6 +157,10 @@ _FIXED = {
         source="maker, or measured before the project; 1 where not known",
         symbol="eta_EP",
         side="baseline",
+        plausible=Plausible(
+            (("0.8", "1"),), "TOOL09, defaults: old coal 0.8, old gas 0.87, new gas 0.92 [M]"
+        ),
+        undocumented="1",
     ),
     "ef_grid_t_per_mwh": replace(EF_GRID, side="baseline"),
 }
@@ -188,8 +202,10 @@ METHODOLOGY = Methodology(
         "design_steam_t_per_d": replace(
             DESIGN_MASS, meaning="steam a day that the recovery was built for"
         ),
+        **TEMPERATURE,
         "tdl": LOSSES_LIVE,
     },
+    related=(BY_TEMPERATURE,),
     capacities=(Capacity("design_steam_t_per_d", ("steam",), G_PER_T, from_version=5),),
     inputs={
         **_FIXED,
@@ -251,6 +267,8 @@ METHODOLOGY = Methodology(
         "f_cap and f_wcm are at most 1.",
         "Heat that was already recovered before the project earns nothing.",
         "Without other evidence the boiler has efficiency 1 and burns natural gas.",
+        "The boiler's efficiency stands in a dated document, else it is 1; below 0.8 it is 0.8.",
+        "Steam has at most the enthalpy of its metered temperature, or that of saturated steam.",
         "What the generator's own meter imports is taken off its output.",
         "A live project's boiler burns natural gas, the cleanest.",
         "Steam counts to no more than the recovery was built for, by its licence or design.",

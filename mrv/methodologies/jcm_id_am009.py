@@ -11,7 +11,7 @@ methodology is approved for Viet Nam: a template.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -27,12 +27,13 @@ from mrv.model import (
     Condition,
     Factors,
     Methodology,
+    Most,
     Reductions,
     RoleNeeds,
 )
-from mrv.parameters.inputs import Inputs
-from mrv.parameters.specs import ParameterSpec
-from mrv.service_bounds import Capacity, Consumption
+from mrv.parameters.inputs import Inputs, exact
+from mrv.parameters.specs import ParameterSpec, Plausible
+from mrv.service_bounds import Capacity, Consumption, Related
 
 ID = "jcm-id-am009"
 VERSION = "1.0"
@@ -42,6 +43,31 @@ ADDITIVE = False
 METERED = ("diesel", "fuel_oil", "gasoline", "lpg", "natural_gas")
 _ML_PER_M3 = 10**6
 _KG_PER_T = 1000
+_LIQUID = Plausible((("800", "900"),), "EN 590: 820 to 845 at 15 Cel [M]")
+# by fuel; what is metered at other conditions is a gas meter's that does not correct them
+_DENSITIES = {
+    "diesel": _LIQUID,
+    "fuel_oil": Plausible((("820", "1010"),), "ISO 8217: distillates, and residues to 1010 [M]"),
+    "gasoline": Plausible((("700", "790"),), "EN 228: 720 to 775 at 15 Cel [M]"),
+    "lpg": Plausible(
+        (("1.8", "2.7"), ("480", "600")),
+        "propane 1.9 and butane 2.5 as gas, 508 and 585 as liquid, ISO 6976 and EN 589 [M]",
+    ),
+    "natural_gas": Plausible((("0.65", "0.85"),), "standard conditions; ISO 6976, GIIGNL [M]"),
+}
+# lighter than any liquid fuel
+_GAS_BELOW = 100
+# 50 MW of burners on one meter, at full load for 20 h
+_LIQUID_ML_PER_H = 5 * _ML_PER_M3
+_LIQUID_ML_PER_D = 20 * _LIQUID_ML_PER_H
+_EFFICIENCIES = "BREF Non-Ferrous Metals 2017; US DOE, Process Heating Sourcebook [M]"
+# available heat with air of 20 Cel and of 900 Cel: 40 % are saved, and more than a third is rare
+_MOST_BETTER = Fraction(5, 3)
+_AVAILABLE = (
+    "regenerative burners save at most 40 %: available heat with exhaust of 1,100 Cel and air of"
+    " 20 or 900 Cel, US DOE, Process Heating Sourcebook [M]; 600 to 780 kWh/t before and 520 to"
+    " 600 after [r]"
+)
 
 
 def one_fuel(candidate: Candidate) -> str | None:
@@ -80,6 +106,27 @@ def _mass(one: Activity) -> Fraction:
     return mass
 
 
+def _most(parameters: Inputs) -> Most | None:
+    """Most that one meter of a liquid counts in an hour and a day; None of a gas. [mL]."""
+    if exact(parameters["density_kg_per_m3"], "density_kg_per_m3") < _GAS_BELOW:
+        return None
+    return Most(
+        _LIQUID_ML_PER_H,
+        _LIQUID_ML_PER_D,
+        "a meter of liquid fuel counts at most 5 m3 an hour and 100 m3 a day, 50 MW of burners;"
+        " one that passes more is a gas meter, whose fuel and density are others",
+        "tonne [M]",
+    )
+
+
+def _by_reference(
+    parameters: Inputs, measured: Mapping[str, Fraction]
+) -> tuple[Fraction, Fraction]:
+    """At most what burners reach above the reference. [1]."""
+    del measured
+    return Fraction(0), _MOST_BETTER * parameters["eta_reference"]
+
+
 def reductions(inputs: Inputs, factors: Factors) -> Reductions:
     """RE = FC * NCV * EF * eta_PJ / eta_RE; PE = FC * NCV * EF + EC * EF_el. [tCO2]."""
     fuel = burnt(inputs["fuel"], inputs["fuel_t"], factors, "either")
@@ -110,10 +157,14 @@ _EFFICIENCY = ParameterSpec(
     source="measured, or the maker's",
     symbol="eta_RE",
     side="baseline",
+    plausible=Plausible((("0.2", "0.6"),), f"furnaces with cold air; {_EFFICIENCIES}"),
 )
 
 _REACHED = replace(
-    _EFFICIENCY, meaning="efficiency of the furnace with regenerative burners", symbol="eta_PJ"
+    _EFFICIENCY,
+    meaning="efficiency of the furnace with regenerative burners",
+    symbol="eta_PJ",
+    plausible=Plausible((("0.25", "0.75"),), f"furnaces with hot air; {_EFFICIENCIES}"),
 )
 _DENSITY = ParameterSpec(
     unit="kg/m3",
@@ -140,9 +191,17 @@ METHODOLOGY = Methodology(
                 "flow",
                 "baseline",
                 required=False,
-                params={"density_kg_per_m3": _DENSITY},
+                params={
+                    "density_kg_per_m3": replace(
+                        # a density of no such fuel says nothing of what was burnt
+                        _DENSITY,
+                        plausible=replace(_DENSITIES[fuel], either=True),
+                    )
+                },
                 # what burners use counts on both sides, and more on the baseline's
                 costs=0,
+                most=_most,
+                most_from=6,
                 symbol="FC_PJ,p",
                 source="fuel meter of the burners, checked by invoices",
             )
@@ -160,7 +219,8 @@ METHODOLOGY = Methodology(
     # fans stand still only while no fuel burns; how much they take nobody says
     consumptions=(Consumption(("power",), METERED, "kWh/m3", Fraction(1000), from_version=5),),
     billed=METERED,
-    papers=("eta_reference", "eta_project"),
+    papers=("eta_reference", "eta_project", "density_kg_per_m3"),
+    related=(Related("eta_project", _by_reference, _AVAILABLE, usual=Fraction(9, 10)),),
     capacities=(Capacity("design_fuel_m3_per_d", METERED, ML_PER_M3, from_version=5),),
     inputs={
         "fuel": FUEL,
@@ -191,6 +251,8 @@ METHODOLOGY = Methodology(
         "Fuel counts to no more than the burners' rated power takes, by their data sheets.",
         "Nothing is reduced without invoices of the fuel.",
         "Nothing is reduced until the values of its baseline stand in dated documents.",
+        "Density is that of the role's fuel, else the bound; a liquid's meter counts 100 m3 a day.",
+        "Regenerative burners reach at most 5/3 of the reference's efficiency.",
     ),
     uses=tuple(f"{fuel}.{what}" for fuel in FUELS for what in ("ncv", "co2")),
 )

@@ -12,6 +12,20 @@ from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
+class Plausible:
+    """
+    Ranges that a true value lies in: ascending, inclusive, decimal text in its unit.
+
+    `source` is where they are read.  Outside of them the nearest bound counts; where that says
+    nothing of the true value (`either`), that end of the nearest range which leaves less.
+    """
+
+    ranges: tuple[tuple[str, str], ...]
+    source: str
+    either: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ParameterSpec:
     """
     One number that a methodology takes.
@@ -29,7 +43,9 @@ class ParameterSpec:
     over `per` is the value; of two, it is the share of the first that the second leaves
     out.  `unmeasured` counts where neither they nor a laboratory measured it: a number, or
     the name of another parameter.  `lower_of` says that what was given counts where it is
-    less than what was measured.
+    less than what was measured.  Outside of what is `plausible` a bound of it counts that leaves
+    less; `undocumented` is what counts while no dated document shows the value given.  Both are
+    of the sixth version of the rules.
     """
 
     unit: str
@@ -54,6 +70,8 @@ class ParameterSpec:
     per: int = 1
     unmeasured: str | None = None
     lower_of: bool = False
+    plausible: Plausible | None = None
+    undocumented: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -354,13 +354,26 @@ class Measured:
     """
     Value of a parameter by the plant's own channels, in its unit, and the words for it.
 
-    `hours` are those in which there was a reading, `of` those of the period.
+    `hours` are those in which there was a reading, `of` those of the period.  `silent` are
+    days on which something flowed and nothing was read, `most` is the value that leaves the
+    most where these count as the best of the others.
     """
 
     value: Fraction
     told: str
     hours: int = 0
     of: int = 0
+    silent: tuple[Silent, ...] = ()
+    most: Fraction | None = None
+
+
+class Silent(NamedTuple):
+    """Days in a row on which a device's analyser told nothing [us UTC], and what flowed then."""
+
+    device: str
+    from_us: int
+    to_us: int
+    flow: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from ingest.model import Device, Fleet
+from mrv.accounting.outside_meters import CLAUSE as OUTSIDE
 from mrv.calendar import utc_text
 from mrv.documents.form import UNSET, write
 from mrv.documents.monitoring import FactorAccepted
@@ -210,6 +211,9 @@ class MonitoringPlan:
             history=self._known_before(accounting),
             documents=self.documents if accounting >= DOCUMENTED else (),
             clocks=self.clocks if accounting >= INVOICED else {},
+            registry=tuple(
+                one for one in self.registry if accounting >= INVOICED or one.clause != OUTSIDE
+            ),
             late=self.late if accounting >= INVOICED else (),
         )
         if accounting >= EVIDENCE:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
 from psycopg import Connection
 
 from mrv import factors
-from mrv.calendar import instant_us
 from mrv.factors.centres import centres
 from mrv.log.entries import DATA
 from mrv.signatures import canonical
@@ -19,6 +18,7 @@ from services.issuer.audit_statements import standing
 from services.issuer.audit_walk import Walk
 from services.issuer.changes import Changes, compare, sealed_leaves
 from services.issuer.close import snapshot
+from services.issuer.moved_devices import as_sealed, job_of, without_joined
 from services.issuer.seal import arrival_of, noted_days, underived
 from services.issuer.sealed_day_contents import Job, ended, overdue, parts_of, together
 from services.settle import Plan
@@ -27,6 +27,7 @@ from services.store.registry import load as registry
 from services.store.registry.factors import load_book
 from services.store.statements import sealed_days as seals
 from services.store.statements import transparency_log as log
+from services.store.timeseries.remake_requests import waiting as to_remake
 
 
 def statements(walk: Walk) -> str:
@@ -78,13 +79,18 @@ def sealed_days(walk: Walk) -> str:
     late = noted_days(seals.late_days(conn))
     latest = seals.latest(conn)
     walk.breaks += _seal_rows(walk)
+    waiting = to_remake(conn).keys()
     walk.ended = list(ended(conn, plan.fleet, walk.now_us))
     jobs = {(job.project, job.day): job for job in walk.ended}
     for run in together(_sealed(conn, latest, jobs), lambda one: one.job):
         with snapshot(conn), conn.cursor() as cursor:
             held = parts_of(cursor, plan.fleet, [one.job for one in run])
         for one, parts in zip(run, held, strict=True):
-            _compared(walk, plan, one, compare(one.leaves, parts, late))
+            found = compare(one.leaves, parts, late)
+            found, joined = without_joined(
+                conn, plan.fleet, latest.values(), one.job, one.leaves, found
+            )
+            _compared(walk, plan, one, found, joined, waiting)
     return f"{len(latest)} days"
 
 
@@ -104,17 +110,34 @@ def _sealed(
         entry, detail = log.at(conn, seal_.entry)
         body = canonical.parse_object(entry.body)
         leaves = sealed_leaves(body, detail)
-        job = jobs.get(key) or _job_of(body, {leaf.device for leaf in leaves["readings"]})
-        devices = {*job.devices, *(d.device for part in leaves.values() for d in part)}
-        yield _Sealed(job._replace(devices=tuple(sorted(devices))), body, leaves)
+        job = jobs.get(key) or job_of(body, ())
+        yield _Sealed(as_sealed(job, leaves), body, leaves)
 
 
-def _compared(walk: Walk, plan: Plan, one: _Sealed, found: Changes) -> None:
+def _compared(
+    walk: Walk,
+    plan: Plan,
+    one: _Sealed,
+    found: Changes,
+    joined: Sequence[str],
+    waiting: Collection[str],
+) -> None:
     """Tell how what a day holds differs from its seal."""
     job, body = one.job, one.body
     walk.breaks += [f"{job}: {what}" for what in found.by_hand]
+    if joined:
+        walk.notes.append(
+            f"{job}: by the registry {', '.join(joined)} served on it, whose readings other days"
+            " hold; `tonne log seal --recheck`"
+        )
+    pending = {one.device for one in found.derived} & {*waiting}
+    if pending:
+        walk.notes.append(
+            f"{job}: rows of {', '.join(sorted(pending))} wait to be made again after an import;"
+            " audit again when `tonne run` did that"
+        )
     walk.breaks += [f"{job}: {what}" for what in underived(walk.conn, plan, job, found)]
-    if not found and "arrival" in body:
+    if not found and not joined and "arrival" in body:
         walk.breaks += _arrival(walk, job, body["arrival"])
     if found.late:
         walk.notes.append(f"{job}: late readings that `tonne log seal` enters")
@@ -153,13 +176,6 @@ def _seal_rows(walk: Walk) -> Iterator[str]:
                 f"entry {index} seals {said.get(index, 'no day')},"
                 f" data_seal says {stored.get(index, 'nothing')}"
             )
-
-
-def _job_of(body: dict[str, Any], devices: set[str]) -> Job:
-    """A sealed day whose devices the registry binds no more."""
-    begin, end = (instant_us(body[edge], "UTC") for edge in ("from", "to"))
-    day, whose = date.fromisoformat(body["day"]), body["project"] or ""
-    return Job(whose, day, body["timezone"], begin, end, tuple(sorted(devices)))
 
 
 def lateness(walk: Walk) -> str:

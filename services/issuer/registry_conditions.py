@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from psycopg import Connection
 
+from mrv.accounting import outside_meters
 from mrv.calendar import local_date, utc_text
 from mrv.documents.monitoring import FactorAccepted
 from mrv.documents.plan import RegistryCondition
@@ -26,6 +27,7 @@ from mrv.registry.project import Certified, Document, Invoice, Project, Sample
 from mrv.signatures.organisations import stem
 from services.issuer import acceptances, contradicting_papers, repeated_days, same_series
 from services.issuer.contradicting_papers import papers
+from services.issuer.outside_meters import outside
 from services.issuer.repeated_days import repeated_elsewhere
 from services.issuer.same_series import same_elsewhere
 from services.registry import meters, service_times
@@ -76,6 +78,7 @@ def told(conn: Connection, project: Project, from_us: int, to_us: int) -> Told:
     project : Project
         With the devices of the period.
     """
+    period_us = from_us, to_us
     registry = load_registry(conn)
     recorded = load_ratings(conn)
     mains = sorted({d.device for d in project.devices})
@@ -112,11 +115,15 @@ def told(conn: Connection, project: Project, from_us: int, to_us: int) -> Told:
         (repeated_days.CLAUSE, days.alike),
         (LIFE, [*expired(registry, project, to_us)]),
         (SAME_ENERGY, beside(conn, mains, from_us, to_us)),
-        (BOUNDARY, [*_outside(project, registry, (from_us, to_us))]),
+        (
+            outside_meters.CLAUSE,
+            [*outside(conn, project, _alone(registry, project, period_us), period_us)],
+        ),
+        (BOUNDARY, [*_outside(project, registry, period_us)]),
     ]
     elsewhere = certified(conn, mains, from_us, to_us)
     reasons = _reasons(registry, project.id)
-    outside = "; ".join(f"{name}: {text}" for name, text in sorted(reasons.items()))
+    given_reasons = "; ".join(f"{name}: {text}" for name, text in sorted(reasons.items()))
     conditions = [
         RegistryCondition(clause=clause, holds=False, detail=_listed(texts))
         for clause, texts in found
@@ -129,8 +136,8 @@ def told(conn: Connection, project: Project, from_us: int, to_us: int) -> Told:
             for one in held
         )
         conditions.append(RegistryCondition(clause=CERTIFIED, holds=True, detail=detail))
-    if outside and not found[-1][1]:
-        conditions.append(RegistryCondition(clause=BOUNDARY, holds=True, detail=outside))
+    if given_reasons and not found[-1][1]:
+        conditions.append(RegistryCondition(clause=BOUNDARY, holds=True, detail=given_reasons))
     return Told(
         tuple(conditions),
         tuple(acceptances.factors_accepted(project, registry, accepted)),
@@ -149,7 +156,7 @@ def told(conn: Connection, project: Project, from_us: int, to_us: int) -> Told:
 
 def _design(project: Project, entry: Entry, operators: Collection[str]) -> tuple[Document, ...]:
     """Documents of what the plant was built for; one that its operator wrote is none."""
-    designed = find(project.methodology, project.version).designed
+    designed = find(project.methodology, project.version).documented
     given = entry.documents or {}
     known = {*project.parameters}.union(*(bound.params for bound in project.devices))
     found = [document_of(name, given[name]) for name in designed if name in known and name in given]
@@ -260,7 +267,7 @@ def _undocumented(project: Project, entry: Entry, operators: Collection[str]) ->
         measured = spec.option or spec.published or spec.factor is not None
         if not measured and name not in (entry.documents or {}):
             yield f"{name} ({spec.meaning}): name in the project's `documents` what it rests on"
-    for name in method.designed:
+    for name in method.documented:
         paper = (entry.documents or {}).get(name)
         by = paper.get("by") if isinstance(paper, Mapping) else None
         if by is not None and stem(by) in operators:
@@ -270,6 +277,19 @@ def _undocumented(project: Project, entry: Entry, operators: Collection[str]) ->
 def _reasons(registry: Registry, project: str) -> dict[str, str]:
     """Why meters of the site are outside of a project's boundary."""
     return {one.device: one.reason for one in registry.projects[project].boundary or ()}
+
+
+def _alone(registry: Registry, project: Project, period_us: tuple[int, int]) -> dict[str, str]:
+    """Reasons of the meters of the site that no project has all of the time and check none."""
+    bound, devices = _bound(registry), registry.devices
+    mine = {d.device for d in project.devices}
+    return {
+        name: text
+        for name, text in _reasons(registry, project.id).items()
+        if name in devices
+        and devices[name].check_of not in mine
+        and not _covered(bound.get(name, ()), *_there(devices[name], period_us))
+    }
 
 
 def _bound(registry: Registry) -> defaultdict[str, list[tuple[int, int]]]:
@@ -290,6 +310,13 @@ def _covered(spans: Sequence[tuple[int, int]], begin_us: int, end_us: int) -> bo
     return begin_us >= end_us
 
 
+def _there(device: Device, period_us: tuple[int, int]) -> tuple[int, int]:
+    """When a device was installed within a period. [us UTC]"""
+    removed = device.removed
+    end = min(_us(removed) if removed else period_us[1], period_us[1])
+    return max(_us(device.installed), period_us[0]), end
+
+
 def _outside(project: Project, registry: Registry, period_us: tuple[int, int]) -> Iterator[str]:
     """Meters of the project's sites that could be of its project side, and are in no project."""
     method = find(project.methodology, project.version)
@@ -304,9 +331,7 @@ def _outside(project: Project, registry: Registry, period_us: tuple[int, int]) -
             continue
         if device.check_of in mine or device.id in reasons:
             continue
-        removed = device.removed
-        begin = max(_us(device.installed), period_us[0])
-        end = min(_us(removed) if removed else period_us[1], period_us[1])
+        begin, end = _there(device, period_us)
         if begin < end and not _covered(bound[device.id], begin, end):
             yield (
                 f"{device.id} ({device.class_id}) at {device.site} is in no project, or not all"

@@ -27,6 +27,7 @@ from services.issuer import table_digests as records
 from services.issuer.changes import Changes, compare, detail_of, sealed_leaves
 from services.issuer.close import snapshot
 from services.issuer.corrections import open_corrections
+from services.issuer.moved_devices import as_sealed, without_joined
 from services.issuer.sealed_day_contents import (
     PROMISED_US,
     SETTLE_US,
@@ -44,6 +45,7 @@ from services.store.statements import sealed_days as seals
 from services.store.statements import transparency_log as log
 from services.store.statements.sealed_days import LateDay, Seal
 from services.store.timeseries.arrivals import by_day, by_hour
+from services.store.timeseries.remake_requests import waiting as to_remake
 
 _AT_ONCE = 50
 
@@ -63,6 +65,8 @@ class Report:
         What differs from its seal by hand, and was left as it is.
     corrections : list of str
         Issued statements whose readings changed, and the drafts that correct them.
+    waiting : list of str
+        Devices whose derived rows are to be made again first, as after an import.
     late_s : float
         How much longer than promised the oldest day waited before this run. [s]
     """
@@ -72,6 +76,7 @@ class Report:
     entries: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     corrections: list[str] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
     late_s: float = 0.0
 
 
@@ -133,10 +138,11 @@ def seal(
     for seal_ in _to_compare(known, late, everything=recheck or accept is not None):
         job = jobs.get((seal_.project, seal_.day))
         if job is not None:
-            made = _changed(conn, plan, job, seal_, late, accept, report)
+            made = _changed(conn, plan, job, seal_, known, late, accept, report)
             _append(conn, signer, made)
             report.again += len(made)
-    seals.forget_late(conn, late)
+    # a day whose derived rows are still to be made again is compared once they are
+    seals.forget_late(conn, [one for one in late if one.device not in report.waiting])
     report.corrections += map(str, open_corrections(conn))
     records.append_records(conn, signer, report.entries, report.refused, accept)
     return report
@@ -207,6 +213,7 @@ def _changed(
     plan: _Plan,
     job: Job,
     seal_: Seal,
+    known: Mapping[tuple[str, date], Seal],
     late: Sequence[LateDay],
     accept: str | None,
     report: Report,
@@ -214,18 +221,30 @@ def _changed(
     """Prepare the next seal of a day that changed and may be sealed again."""
     noted = noted_days(late)
     with snapshot(conn), conn.cursor() as cursor:
-        (now,), came = parts_of(cursor, plan.fleet, [job]), arrival_of(cursor, job)
         entry, detail = log.at(conn, seal_.entry)
-    found = compare(sealed_leaves(canonical.parse_object(entry.body), detail), now, noted)
-    if not found:
+        leaves = sealed_leaves(canonical.parse_object(entry.body), detail)
+        job = as_sealed(job, leaves)
+        (now,), came = parts_of(cursor, plan.fleet, [job]), arrival_of(cursor, job)
+        waiting = to_remake(conn)
+        found = compare(leaves, now, noted)
+        joined: tuple[str, ...] = ()
+        if accept is None:
+            found, joined = without_joined(conn, plan.fleet, known.values(), job, leaves, found)
+    if not found and not joined:
         return []
     reason = accept
     if reason is None:
+        pending = waiting.keys() & {one.device for one in found.derived}
+        if pending and not found.by_hand:
+            report.waiting += [name for name in sorted(pending) if name not in report.waiting]
+            return []
         wrong = [str(one) for one in found.by_hand] + underived(conn, plan.whole, job, found)
         if wrong:
             report.refused += [f"{job}: {one}" for one in wrong]
             return []
         reason = "late readings" if found.late else "derived rows made again"
+        if joined:
+            reason = f"the registry says that {', '.join(joined)} served on that day"
     return [_prepared(job, seal_.sequence + 1, plan.fleet.version, (now, came), reason)]
 
 

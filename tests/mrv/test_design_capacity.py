@@ -201,7 +201,7 @@ PUMP = (
 
 def pumped(flow, head=30.0, accounting=ACCOUNTING):
     """Close three days of a pump of 20 kW that runs by day and lifts 30 m at 70 %."""
-    built = {"design_flow_m3_per_d": 4000 * max(flow, 1), "design_kwh_per_m3": Decimal("0.06")}
+    built = {"design_flow_m3_per_d": 4000 * max(flow, 1), "design_kwh_per_m3": Decimal("0.085")}
     fleet, step = Fleet(PUMP), INTERVAL_US
     times = np.arange(plant.FROM - step, plant.FROM + 3 * plant.DAY * step + 1, step)
     runs = (times // (12 * 4 * step)) % 2 == 0
@@ -216,7 +216,7 @@ def pumped(flow, head=30.0, accounting=ACCOUNTING):
     ]
     project = replace(
         plant.PV, id="pumps", methodology="am0020", version="2.0", expected={},
-        parameters={"kwh_per_m3_baseline": Decimal("0.2"), "ef_grid_t_per_mwh": Decimal("0.6592"),
+        parameters={"kwh_per_m3_baseline": Decimal("0.14"), "ef_grid_t_per_mwh": Decimal("0.6592"),
                     **built},
         devices=(ProjectDevice("pump", "volume"), ProjectDevice("power", "power")),
     )  # fmt: skip

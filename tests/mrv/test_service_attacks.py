@@ -141,10 +141,11 @@ def earned(
     )  # fmt: skip
     given_papers = {
         "invoices": bills(methodology, given, tail),
-        "documents": plant.papers(*built, *methodology.papers),
+        "documents": plant.papers(*dict.fromkeys((*built, *methodology.documented))),
     }
     held = Besides(
-        accounting=accounting, channels=channels, **{**(given_papers if papers else {}), **besides}
+        accounting=accounting,
+        **{"channels": channels, **(given_papers if papers else {}), **besides},
     )
     fleet = Fleet(devices)
     return close(

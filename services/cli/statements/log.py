@@ -167,6 +167,11 @@ def _show_sealed(report: Report, *, as_json: bool) -> None:
     )
     for what in report.corrections:
         click.echo(what)
+    if report.waiting:
+        click.echo(
+            f"days of {', '.join(report.waiting)} wait: rows are made again after an import;"
+            " `tonne run` does that, then seal again"
+        )
     for what in report.refused:
         click.echo(f"NOT SEALED, changed by hand: {what}")
 

@@ -2,9 +2,11 @@
 
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from mrv.accounting import outside_meters
 from mrv.packs.reader import read_pack
 from mrv.verify import verify
 from services.cli.main import main
@@ -180,6 +182,33 @@ def test_meter_of_the_site_in_no_project_needs_a_reason(url, tmp_path):
         claims = close_period(conn, "bus", *SPAN, "test").document["credentialSubject"]
     assert not _told(claims, clause)
     assert "for visitors' cars" in str(claims["applicability"])
+    # it was never heard, so that it took nothing
+    assert not _told(claims, outside_meters.CLAUSE)
+
+
+def test_meter_that_is_left_out_says_what_it_took_and_would_cost(url, tmp_path):
+    """A third charger "for the cars of the office" left a project with 2.55 times the truth."""
+    plant.fill_buses(url)
+    other = plant.REGISTRY.replace(
+        "  - {id: bus-1,",
+        "  - {id: ch-2, site: hp, class: ev_charger, profile: generic, rated_power_w: 60000,\n"
+        "     installed: 2026-01-01T00:00:00+07:00}\n  - {id: bus-1,",
+    )
+    reason = "    boundary: [{device: ch-2, reason: cars of the office}]\n"
+    assert not _import(url, tmp_path, other + reason)[0]
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        before = close_period(conn, "bus", *SPAN, "test").document["credentialSubject"]
+    assert not _told(before, outside_meters.CLAUSE)
+    times = np.arange(plant.us("2026-03-01"), plant.us("2026-03-04"), 600_000_000)
+    plant.send(url, "ch-2", times, energy_import_wh=np.arange(len(times)) * 1_000)
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        claims = close_period(conn, "bus", *SPAN, "test").document["credentialSubject"]
+    told = _told(claims, outside_meters.CLAUSE)
+    assert "ch-2, left out as 'cars of the office', measured 144.0 kWh" in told
+    assert "which as charging of the project would emit 0.1" in told
+    assert "bind it to the project, or show the verifier what it serves" in told
+    # nothing is taken off
+    assert claims["emissions"] == before["emissions"]
 
 
 def test_second_id_of_a_meter_is_refused_and_one_that_is_stored_earns_nothing(url, tmp_path):

@@ -1,0 +1,52 @@
+"""
+Values of a baseline that a condition asks a dated document for; nothing is taken off.
+
+The diesel of the replaced buses is a survey's, and the electricity of a model its type
+approval's: a free text shows neither, and the class of the vehicle bounds both.  A rule of tonne's
+own, of the sixth version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+
+from mrv.accounting.device_period import Monitored
+from mrv.accounting.invoice_evidence import undocumented
+from mrv.accounting.period_result import Finding
+from mrv.model import Methodology
+from mrv.parameters.inputs import Inputs
+from mrv.registry.project import INVOICED, Besides
+
+CLAUSE = "tonne: values of a baseline stand in dated documents"
+
+
+def undated(
+    methodology: Methodology,
+    parameters: Inputs,
+    monitored: Sequence[Monitored],
+    besides: Besides,
+    first: date,
+) -> Iterator[Finding]:
+    """
+    Say which values that are given lack a document of before the period.
+
+    Parameters
+    ----------
+    first : date
+        Local day on which the period begins.
+    """
+    if not methodology.dated or besides.accounting < INVOICED:
+        return
+    given = {**{k: v for m in monitored for k, v in m.params.items()}, **parameters}
+    told = []
+    for name in methodology.dated:
+        lacks = undocumented(name, given, besides.documents, first) if name in given else None
+        if lacks is not None:
+            spec = methodology.spec_of(name)
+            told.append(f"{name} ({spec.meaning} [{spec.unit}]; {spec.source}): {lacks}")
+    remedy = (
+        "; name the report in the project's `documents` with `by`, `issued` (before the period)"
+        " and `sha256`"
+    )
+    yield Finding(CLAUSE, not told, "; ".join(told) + remedy if told else "")

@@ -1,0 +1,92 @@
+"""Devices leave projects and join them after their days were sealed; nobody changed a row."""
+
+import psycopg
+import pytest
+
+from services.issuer.audit import audit
+from services.store.postgres.pool import connect
+from tests.planted import planted
+from tests.services.issuer import logged, plant
+
+BOUND = "      - {device: inv-2, role: generation, case: 3}\n"
+LEAVES = BOUND.replace("case: 3", "case: 3, to: 2026-03-02")
+OTHER = """  - id: pv-2
+    name: Rooftop PV, another roof
+    methodology: jcm-vn-am007
+    version: "1.0"
+    crediting_period: {from: 2026-03-02, to: 2036-01-01}
+    devices: [{device: inv-2, role: generation, case: 3}]
+"""
+
+
+@pytest.fixture
+def who(database_url, tmp_path):
+    """Return the signers over a plant with three days of readings."""
+    return planted(logged.with_buses, database_url, tmp_path)
+
+
+def _audit(url):
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        return audit(conn, logged.NOW).first_break
+
+
+def _imported(url, folder, text):
+    """Import a registry, and make again what follows from it, as `tonne run` does."""
+    plant.register(url, folder, text)
+    with connect(url, role="tonne_ingest", autocommit=True) as conn:
+        plant.store_of(conn).remake_requested(conn)
+
+
+@pytest.mark.parametrize("rest", ["", OTHER])
+def test_a_device_that_leaves_a_project_accuses_nobody(database_url, who, tmp_path, rest):
+    """An accepted import that ended a service was told as rows that somebody took out by hand."""
+    assert logged.seal_now(database_url, who).refused == []
+    _imported(database_url, tmp_path, plant.REGISTRY.replace(BOUND, LEAVES) + rest)
+    for recheck in (False, True):
+        report = logged.seal_now(database_url, who, recheck=recheck)
+        assert report.refused == []
+    assert _audit(database_url) is None
+
+
+def test_a_device_that_joins_a_project_accuses_nobody(database_url, tmp_path):
+    """Its days were sealed under no project, or under another one."""
+    who = planted(logged.with_buses, database_url, tmp_path)
+    _imported(database_url, tmp_path, plant.REGISTRY.replace(BOUND, LEAVES))
+    logged.seal_now(database_url, who)
+    _imported(database_url, tmp_path, plant.REGISTRY)
+    for recheck in (False, True):
+        report = logged.seal_now(database_url, who, recheck=recheck)
+        assert report.refused == []
+    assert _audit(database_url) is None
+
+
+def test_a_day_whose_rows_wait_for_an_import_is_sealed_after_them(database_url, who, tmp_path):
+    """Emissions of before the import were told as rows that do not follow from the readings."""
+    logged.seal_now(database_url, who)
+    _imported(database_url, tmp_path, plant.REGISTRY.replace(BOUND, LEAVES))
+    plant.register(database_url, tmp_path, plant.REGISTRY)
+    report = logged.seal_now(database_url, who, recheck=True)
+    assert (report.refused, report.waiting, report.again) == ([], ["inv-2"], 0)
+    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+        notes = [n for step in audit(conn, logged.NOW).steps for n in step.notes]
+    assert any("rows of inv-2 wait to be made again after an import" in one for one in notes)
+    with connect(database_url, role="tonne_ingest", autocommit=True) as conn:
+        plant.store_of(conn).remake_requested(conn)
+    report = logged.seal_now(database_url, who, recheck=True)
+    report = logged.seal_now(database_url, who, recheck=True)
+    assert (report.refused, report.waiting, report.again) == ([], [], 0)
+    assert _audit(database_url) is None
+
+
+@pytest.mark.parametrize("text", [plant.REGISTRY.replace(BOUND, LEAVES), plant.REGISTRY])
+def test_rows_that_are_gone_are_named_whatever_was_imported(database_url, who, tmp_path, text):
+    """Whoever ends a service could take the readings out of the days that were sealed."""
+    logged.seal_now(database_url, who)
+    _imported(database_url, tmp_path, text)
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        conn.execute("SET session_replication_role = replica")
+        conn.execute("DELETE FROM reading_pv_inverter WHERE device_id = 'inv-2'"
+                     " AND time >= '2026-03-02T05:00Z' AND time < '2026-03-02T05:16Z'")  # fmt: skip
+    report = logged.seal_now(database_url, who, recheck=True)
+    assert any("inv-2 on 2026-03-02" in what for what in report.refused)
+    assert "inv-2 on 2026-03-02" in _audit(database_url)

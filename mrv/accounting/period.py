@@ -45,6 +45,7 @@ from mrv.accounting.rounded_figures import (
     vintages,
 )
 from mrv.accounting.service_evidence import Bare, Services, shown
+from mrv.accounting.silent_analysers import silent_days
 from mrv.accounting.single_channel import Resting, single_channel, without
 from mrv.accounting.untold_use import charged, untold_use
 from mrv.accounting.usual_service import finding as unusual_finding
@@ -230,7 +231,10 @@ def _closed(
         covered_share=covered_share(monitored),
         vintages=credited,
         devices=tuple(device_outcome(m, pricing, from_us, to_us) for m in monitored),
-        gaps=tuple(g for m in monitored for g in gap_outcomes(m, pricing)),
+        gaps=(
+            *(g for m in monitored for g in gap_outcomes(m, pricing)),
+            *silent_days(besides, stated, how, reduced),
+        ),
         deductions=tuple(d for m in monitored for d in deductions(m, pricing)),
         factors=tuple(factor_use(f, names) for f in ledger.used()),
         parameters=(

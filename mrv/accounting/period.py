@@ -34,6 +34,7 @@ from mrv.accounting.period_result import PeriodResult
 from mrv.accounting.plausibility import Plausibility
 from mrv.accounting.plausible_values import keep_plausible
 from mrv.accounting.project_devices import monitor_all
+from mrv.accounting.project_meters import project_meters
 from mrv.accounting.rounded_figures import (
     comparisons,
     covered_share,
@@ -44,6 +45,7 @@ from mrv.accounting.rounded_figures import (
     vintages,
 )
 from mrv.accounting.service_evidence import Bare, Services, shown
+from mrv.accounting.silent_analysers import silent_days
 from mrv.accounting.single_channel import Resting, single_channel, without
 from mrv.accounting.untold_use import charged, untold_use
 from mrv.accounting.usual_service import finding as unusual_finding
@@ -229,7 +231,10 @@ def _closed(
         covered_share=covered_share(monitored),
         vintages=credited,
         devices=tuple(device_outcome(m, pricing, from_us, to_us) for m in monitored),
-        gaps=tuple(g for m in monitored for g in gap_outcomes(m, pricing)),
+        gaps=(
+            *(g for m in monitored for g in gap_outcomes(m, pricing)),
+            *silent_days(besides, stated, how, reduced),
+        ),
         deductions=tuple(d for m in monitored for d in deductions(m, pricing)),
         factors=tuple(factor_use(f, names) for f in ledger.used()),
         parameters=(
@@ -245,6 +250,7 @@ def _closed(
             *strange,
             *measured_powers(monitored, pricing),
             *untold_use(monitored, besides.untold, pricing),
+            *project_meters(monitored, methodology, checks.edges, besides.accounting, pricing),
             *slow,
             *typed,
             *early,

@@ -221,14 +221,15 @@ class ChangedLate:
         None where it is the whole project's.
     parameter : str
     before : str or None
-        Value in force when the period began, or the first one; None where the value is the
-        same and its document alone is another.
+        Value in force when the period began, or the first one; None where there was none.
     changed_us : int
         Import that brought what the registry says now. [us UTC]
     by : str
         Who imported it.
     was, document : Document or None
         In which the value of before stood, and in which the value of now stands.
+    paper_only : bool
+        The value is the same, and its document alone is another; `before` is None.
     """
 
     device: str | None
@@ -238,6 +239,7 @@ class ChangedLate:
     by: str
     was: Document | None = None
     document: Document | None = None
+    paper_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,13 +354,26 @@ class Measured:
     """
     Value of a parameter by the plant's own channels, in its unit, and the words for it.
 
-    `hours` are those in which there was a reading, `of` those of the period.
+    `hours` are those in which there was a reading, `of` those of the period.  `silent` are
+    days on which something flowed and nothing was read, `most` is the value that leaves the
+    most where these count as the best of the others.
     """
 
     value: Fraction
     told: str
     hours: int = 0
     of: int = 0
+    silent: tuple[Silent, ...] = ()
+    most: Fraction | None = None
+
+
+class Silent(NamedTuple):
+    """Days in a row on which a device's analyser told nothing [us UTC], and what flowed then."""
+
+    device: str
+    from_us: int
+    to_us: int
+    flow: int
 
 
 @dataclass(frozen=True, slots=True)

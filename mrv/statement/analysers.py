@@ -9,7 +9,7 @@ This is a rule of tonne's own, on the pattern of missing data (mrv/accounting).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -24,7 +24,7 @@ from mrv.accounting.unmeasured import rounded
 from mrv.calendar import days
 from mrv.methodologies import find
 from mrv.parameters.specs import ParameterSpec
-from mrv.registry.project import Measured, Project
+from mrv.registry.project import Measured, Project, Silent
 
 # readings are summed as whole thousandths of their unit
 _SCALE = 1000
@@ -113,6 +113,7 @@ class _Bench:
         role, *channels = spec.channels
         gains = spec.unmeasured == "0"
         loads, flow, known, of, hours = [Fraction(0)] * len(channels), 0, 0, list[str](), 0
+        best, silent = list(loads), list[Silent]()
         for device in _serving(self.project, role):
             seen = self._seen(device, channels)
             if not seen:
@@ -122,18 +123,28 @@ class _Bench:
             for k, one in enumerate(seen):
                 # what is removed gains by what comes in, and loses by what goes out
                 loads[k] += _load(by_day, one, low=gains == (k == 0))
+                best[k] += _load(by_day, one, low=gains != (k == 0))
+            silent += self._silent(device, by_day, seen)
             known += int(np.count_nonzero(seen[0].number))
             of.append(device)
             hours += min(len(one.hours) for one in seen)
         if not flow or not loads[0]:
             return None
-        value = loads[0] / flow / _SCALE / spec.per
-        if len(channels) > 1:
-            value = max(Fraction(0), 1 - loads[1] / loads[0])
+        value, most = (_mean(some, flow, spec) for some in (loads, best))
         days_ = (len(self.edges) - 1) * len(of)
         told = f"{' and '.join(channels)} of {', '.join(of)} on {known} of {days_} days"
         whole = (int(self.edges[-1]) - int(self.edges[0])) // HOUR_US
-        return Measured(rounded(value, spec), told, hours, whole * len(of))
+        return Measured(
+            rounded(value, spec), told, hours, whole * len(of), tuple(silent), rounded(most, spec)
+        )
+
+    def _silent(self, device: str, flow: Int64, seen: Sequence[Gauged]) -> Iterator[Silent]:
+        """Days on which something flowed and a channel told nothing, those in a row as one."""
+        bare = (flow > 0) & np.any([one.number == 0 for one in seen], axis=0)
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], bare, [0]]).astype(np.int8)))
+        for first, last in edges.reshape(-1, 2).tolist():
+            begin, end = int(self.edges[first]), int(self.edges[last])
+            yield Silent(device, begin, end, int(flow[first:last].sum()))
 
     def _seen(self, device: str, channels: Sequence[str]) -> list[Gauged]:
         """Readings of all channels of a device; empty where one of them has none."""
@@ -153,6 +164,13 @@ class _Bench:
         found = np.zeros(len(self.edges) - 1, dtype=np.int64)
         np.add.at(found, day, rows.value[mine])
         return found
+
+
+def _mean(loads: Sequence[Fraction], flow: int, spec: ParameterSpec) -> Fraction:
+    """Value of a parameter by the loads of its channels; of two, what is removed."""
+    if len(loads) > 1:
+        return max(Fraction(0), 1 - loads[1] / loads[0])
+    return loads[0] / flow / _SCALE / spec.per
 
 
 def _load(flow: Int64, one: Gauged, *, low: bool) -> Fraction:

@@ -10,7 +10,7 @@ import pytest
 from ingest.model import Device, Fleet
 from mrv import factors
 from mrv.calendar import period_us
-from mrv.registry.project import ACCOUNTING, ProjectDevice
+from mrv.registry.project import ACCOUNTING, INVOICED, ProjectDevice
 from mrv.statement.evidence import monitored, remeter
 from mrv.statement.evidence_case import Case
 from mrv.statement.plan_extract import MonitoringPlan
@@ -31,7 +31,13 @@ FLOWS = (1, 3)
 
 
 def closed(cod_in, cod_out=(50.0, 50.0), accounting=ACCOUNTING):
-    """Close two days; None where the analyser says nothing on a day."""
+    """Parameters that count over two days; None where the analyser says nothing on a day."""
+    result = ended(cod_in, cod_out, accounting)
+    return {p.name: Decimal(p.value) for p in result.parameters if p.device is None}
+
+
+def ended(cod_in, cod_out=(50.0, 50.0), accounting=ACCOUNTING):
+    """Close two days."""
     fleet = Fleet(DEVICES)
     second = TIMES >= BEGIN + 96 * QUARTER_US
     steps = np.where(second, FLOWS[1], FLOWS[0]) * 1_000_000
@@ -57,8 +63,7 @@ def closed(cod_in, cod_out=(50.0, 50.0), accounting=ACCOUNTING):
     plan = MonitoringPlan(project, DEVICES, accounting=accounting)
     frames = [gas, one, power]
     rows = remeter(fleet, frames, monitored(project, fleet), BEGIN, END)
-    made = Case(plan, frames, rows, BEGIN, END, factors.load())
-    return {p.name: Decimal(p.value) for p in made.result.parameters if p.device is None}
+    return Case(plan, frames, rows, BEGIN, END, factors.load()).result
 
 
 def test_days_are_weighed_by_what_flowed():
@@ -74,6 +79,22 @@ def test_a_day_that_nobody_measured_costs():
     used = closed((1000.0, None), (None, 90.0))
     assert used["cod_in_kg_per_m3"] == Decimal("0.25")
     assert used["cod_out_kg_per_m3"] == Decimal("0.09")
+
+
+def test_a_day_that_nobody_measured_is_a_gap_with_what_it_forwent():
+    """An honest plant lost a day's tonnes, and nothing in the statement said so."""
+    whole, lost = ended((1000.0, 1000.0)), ended((1000.0, None))
+    assert not [g for g in whole.gaps if g.rule.startswith("analyser")]
+    (gap,) = (g for g in lost.gaps if g.rule.startswith("analyser"))
+    assert (gap.device, gap.start_us, gap.end_us) == ("in", BEGIN + 96 * QUARTER_US, END)
+    assert gap.rule == "analyser: cod_in_kg_per_m3 of these days as what costs"
+    assert gap.cost_t == "0.000000"
+    less = Decimal(whole.net.reduction.t) - Decimal(lost.net.reduction.t)
+    assert abs(Decimal(gap.forgone_at_most_t) - less) < Decimal("0.00001")
+    assert less > 0
+    # statements of before have no such line
+    before = ended((1000.0, None), accounting=INVOICED - 1)
+    assert not [g for g in before.gaps if g.rule.startswith("analyser")]
 
 
 @pytest.mark.parametrize("accounting", [1, 2])

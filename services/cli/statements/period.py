@@ -138,6 +138,7 @@ def _lines(closed: Closed) -> list[str]:
     gaps = said.gaps
     lines += [
         f"  gap         {g.device} {g.from_} to {g.to}, {g.kind}: {g.cost_t} t"
+        + (f", forgone at most {g.forgone_at_most_t} t" if g.forgone_at_most_t else "")
         for g in gaps[:_SHOWN]
     ]
     if len(gaps) > _SHOWN:

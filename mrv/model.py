@@ -234,11 +234,12 @@ class Agreement:
     Two quantities that are measured apart and have to agree.
 
     `test` returns None, or what does not agree and what to do, and by parameter what counts
-    at most until it does.
+    at most until it does.  It is asked from a version of the rules on.
     """
 
     clause: str
     test: Callable[[Inputs, Factors], tuple[str, Mapping[str, Fraction]] | None]
+    from_version: int = 3
 
 
 def not_metered(
@@ -287,6 +288,8 @@ class Methodology:
     `ranges` are those of what a baseline was regressed on, `papers` the parameters of a baseline
     that stand in a document: without it nothing is reduced, from the sixth version on.  `dated`
     are those of which a condition asks for it, and `related` what others say of a value at most.
+    `apart` names two roles that may claim one energy twice, and how to show that they do not;
+    `draw_meters`, by role of the baseline, the optional one that measures what the plant draws.
     `notes` is the file's own text: where each equation and default comes from, and how certain
     it is.
     """
@@ -317,6 +320,8 @@ class Methodology:
     papers: tuple[str, ...] = ()
     dated: tuple[str, ...] = ()
     related: tuple[Related, ...] = ()
+    apart: tuple[tuple[str, str, str], ...] = ()
+    draw_meters: Mapping[str, str] = field(default_factory=dict)
     shown: Mapping[str, Callable[[Inputs, Factors], Fraction]] = field(default_factory=dict)
     agreement: tuple[Agreement, ...] = ()
     uncredited: Callable[[Inputs, int], frozenset[str]] = lambda *_: frozenset()

@@ -52,8 +52,8 @@ def keep_issued_values(
     return project, [Finding(CLAUSE, False, "; ".join(told))] if told else []
 
 
-def with_value(project: Project, device: str | None, parameter: str, value: str) -> Project:
-    """Return a project with another value of a parameter, its own or that of a device."""
+def with_value(project: Project, device: str | None, parameter: str, value: str | None) -> Project:
+    """Return a project with another value of a parameter, its own or a device's; None: without."""
     if device is None:
         return replace(project, parameters=_changed(project.parameters, parameter, value))
     roles = find(project.methodology, project.version).roles
@@ -68,8 +68,10 @@ def with_value(project: Project, device: str | None, parameter: str, value: str)
     )
 
 
-def _changed(values: Mapping[str, Any], parameter: str, text: str) -> dict[str, Any]:
-    """Put a value in place of that of now, or where there is none now."""
+def _changed(values: Mapping[str, Any], parameter: str, text: str | None) -> dict[str, Any]:
+    """Put a value in place of that of now, or where there is none now; None: leave it out."""
+    if text is None:
+        return {key: value for key, value in values.items() if key != parameter}
     value = Decimal(text)
     whole = value == value.to_integral_value()
     return {**values, parameter: int(value) if whole else value}

@@ -25,7 +25,7 @@ from mrv.rounding import UG_PER_T, decimal_text, exact_text
 
 CLAUSE = "tonne: what was fixed ex ante is not changed after the period began"
 _REMEDY = (
-    "a verifier accepts it with a reason, or the old value is registered again; a new value that"
+    "a verifier accepts it with a reason, or it is registered as it was; a new value that"
     " leaves more counts once the project's `documents` name another document of before the"
     " period that shows it, with `by`, `issued` and `sha256`"
 )
@@ -48,7 +48,7 @@ class _Change:
 
     def undone(self, project: Project) -> Project:
         for one in self.of:
-            project = with_value(project, one.device, one.parameter, one.before or "")
+            project = with_value(project, one.device, one.parameter, one.before)
         return project
 
     def told(self) -> str:
@@ -57,8 +57,8 @@ class _Change:
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
         whose = f" of {', '.join(names[:_SHOWN])}{more}" if names else ""
         return (
-            f"{one.parameter}{whose} was {one.before} and is {self.now or 'left out'}, changed on"
-            f" {utc_text(one.changed_us)} by {one.by}"
+            f"{one.parameter}{whose} was {one.before or 'not given'} and is"
+            f" {self.now or 'left out'}, changed on {utc_text(one.changed_us)} by {one.by}"
         )
 
 
@@ -103,7 +103,7 @@ def keep_values_before(
             names = ", ".join(dict.fromkeys(change.one.parameter for change in every))
             told.append(f"{names} together: {_cost(theirs, ours)}; the values of before count")
             project = together
-    told += [_other_paper(one) for one in late if one.before is None]
+    told += [_other_paper(one) for one in late if one.paper_only]
     return project, [Finding(CLAUSE, False, f"{'; '.join(told)}: {_REMEDY}")] if told else []
 
 
@@ -112,7 +112,7 @@ def _grouped(late: Iterable[ChangedLate], project: Project, first: date) -> list
     found: dict[tuple[Any, ...], list[ChangedLate]] = {}
     for one in late:
         now = _now(project, one)
-        if one.before is None or now == one.before:
+        if one.paper_only or now == one.before:
             continue
         of = one.device is None, one.parameter, one.before, now, one.changed_us, one.by
         found.setdefault(of, []).append(one)

@@ -34,6 +34,7 @@ from mrv.accounting.period_result import PeriodResult
 from mrv.accounting.plausibility import Plausibility
 from mrv.accounting.plausible_values import keep_plausible
 from mrv.accounting.project_devices import monitor_all
+from mrv.accounting.project_meters import project_meters
 from mrv.accounting.rounded_figures import (
     comparisons,
     covered_share,
@@ -249,6 +250,7 @@ def _closed(
             *strange,
             *measured_powers(monitored, pricing),
             *untold_use(monitored, besides.untold, pricing),
+            *project_meters(monitored, methodology, checks.edges, besides.accounting, pricing),
             *slow,
             *typed,
             *early,

@@ -265,15 +265,15 @@ class ChangedAfterwards(Form):
     """
     What was fixed ex ante and was changed in the registry after the period began.
 
-    `before` is absent where the document alone is another one; `was` and `document` are those
-    of the value before and of now.
+    `before` is null where there was no value, and absent where the document alone is another
+    one; `was` and `document` are those of the value before and of now.
     """
 
     device: str | None
     parameter: str
     changed: Time
     by: str
-    before: Number | UnsetType = UNSET
+    before: Number | UnsetType | None = UNSET
     was: DesignDocument | UnsetType = UNSET
     document: DesignDocument | UnsetType = UNSET
 

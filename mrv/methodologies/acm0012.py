@@ -44,6 +44,11 @@ _COLD = (
     "feedwater_kj_per_kg is 0, and steam counts above its feedwater; give its enthalpy, 420 for"
     " water of 100 Cel"
 )
+_SAME_STEAM = (
+    "steam that drives the turbine is electricity already, and its heat earns nothing; show the"
+    " verifier a steam balance or a piping diagram in which the steam that is delivered leaves"
+    " before the turbine, or behind it with its lower enthalpy, or unbind the steam meter"
+)
 
 
 def something_is_recovered(candidate: Candidate) -> str | None:
@@ -259,6 +264,8 @@ METHODOLOGY = Methodology(
         # quiet, since statements from before it was asked stay as they are
         Check("ACM0012 monitoring: import of the generator", import_is_metered, quiet=True),
     ),
+    apart=(("turbine", "steam", _SAME_STEAM),),
+    draw_meters={"turbine": "auxiliary", "steam": "auxiliary"},
     inputs_of=inputs_of,
     reductions=reductions,
     uses=("diesel.", *(f"{fuel}.co2" for fuel in FUELS)),
@@ -274,5 +281,6 @@ METHODOLOGY = Methodology(
         "Steam counts to no more than the recovery was built for, by its licence or design.",
         "Without dated documents of that, or invoices for it, steam counts nothing.",
         "Below half of that, nothing is reduced without invoices of the steam.",
+        "Steam that drives the turbine is no heat: a steam balance shows what is delivered.",
     ),
 )

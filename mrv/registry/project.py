@@ -222,14 +222,15 @@ class ChangedLate:
         None where it is the whole project's.
     parameter : str
     before : str or None
-        Value in force when the period began, or the first one; None where the value is the
-        same and its document alone is another.
+        Value in force when the period began, or the first one; None where there was none.
     changed_us : int
         Import that brought what the registry says now. [us UTC]
     by : str
         Who imported it.
     was, document : Document or None
         In which the value of before stood, and in which the value of now stands.
+    paper_only : bool
+        The value is the same, and its document alone is another; `before` is None.
     """
 
     device: str | None
@@ -239,6 +240,7 @@ class ChangedLate:
     by: str
     was: Document | None = None
     document: Document | None = None
+    paper_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

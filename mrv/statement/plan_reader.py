@@ -216,4 +216,13 @@ def _changed_late_in(one: ChangedAfterwards) -> ChangedLate:
         None if paper is UNSET else _document_in(paper) for paper in (one.was, one.document)
     )
     before = None if one.before is UNSET else one.before
-    return ChangedLate(one.device, one.parameter, before, time_us(one.changed), one.by, was, now)
+    return ChangedLate(
+        one.device,
+        one.parameter,
+        before,
+        time_us(one.changed),
+        one.by,
+        was,
+        now,
+        paper_only=one.before is UNSET,
+    )

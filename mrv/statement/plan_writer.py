@@ -69,7 +69,7 @@ def changed_late_out(one: ChangedLate) -> ChangedAfterwards:
         parameter=one.parameter,
         changed=utc_text(one.changed_us),
         by=one.by,
-        before=UNSET if one.before is None else one.before,
+        before=UNSET if one.paper_only else one.before,
         was=UNSET if one.was is None else document_out(one.was),
         document=UNSET if one.document is None else document_out(one.document),
     )

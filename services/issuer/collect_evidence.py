@@ -150,7 +150,7 @@ def plan_of(
         fixed=departed(_issued_with(conn, project_id, fixed), now),
         arrivals=_arrivals(conn, now, from_us, to_us),
         clocks=_clocks(conn, now, from_us, to_us),
-        late=changed_late(conn, now, from_us),
+        late=changed_late(conn, now, period),
         signed=signed_of(conn, [fleet.devices[fleet.by_id[name]] for name in ids], period, zone),
         issue_signatures=issue_signatures(conn),
         public_url=public_url(conn),

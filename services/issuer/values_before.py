@@ -2,18 +2,21 @@
 What a project fixed ex ante and changed after a period began, by the imports of the registry.
 
 The value in force when the period began is the one to compare with, or the first one where
-the project was registered later: data of the past may come with the first registration.
-A value that is given for the first time changes none.
+the project was registered later: data of the past may come with the first registration,
+and a value that is given for the first time is no change then.  A project that takes over
+devices of another one for the time of the period is not new: their values are of before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from psycopg import Connection
 
+from mrv.calendar import local_date
 from mrv.errors import MethodologyError
 from mrv.parameters.inputs import exact
 from mrv.parameters.specs import ParameterSpec
@@ -23,21 +26,30 @@ from mrv.signatures.organisations import stem
 from mrv.statement.fixed_parameters import may_be_fixed
 from services.issuer.acceptances import operators
 from services.registry.parameter_documents import document_of
-from services.store.registry.project_versions import ProjectVersion, load_versions
+from services.store.registry.project_versions import ProjectVersion, load_others, load_versions
 
 # device, None of the whole project; parameter
 _Key = tuple[str | None, str]
+# part of the devices that make a project the one that had them before under another name
+_HALF = 2
 
 
 class _Said(NamedTuple):
-    """Values of an import by key, each once where a device serves more than once; its papers."""
+    """
+    Values of an import by key, each once where a device serves more than once; its papers.
+
+    `holders` are the devices of the project then, and None for itself.
+    """
 
     version: ProjectVersion
+    holders: Collection[str | None]
     values: dict[_Key, frozenset[str]]
     papers: dict[str, Document]
 
 
-def changed_late(conn: Connection, project: Project, from_us: int) -> tuple[ChangedLate, ...]:
+def changed_late(
+    conn: Connection, project: Project, period_us: tuple[int, int]
+) -> tuple[ChangedLate, ...]:
     """
     Return what of a project was changed after a period began. [us UTC]
 
@@ -46,12 +58,47 @@ def changed_late(conn: Connection, project: Project, from_us: int) -> tuple[Chan
     project : Project
         As the registry has it now, with the devices of the period.
     """
+    from_us = period_us[0]
+    versions = load_versions(conn, project.id)
+    if not versions or versions[-1].imported_us < from_us:
+        return ()
+    if versions[0].imported_us >= from_us:
+        versions = [*_under_another_name(conn, project, versions[0], period_us), *versions]
     specs = may_be_fixed(project)
     own = operators(conn)
-    every = [_said(one, specs, own) for one in load_versions(conn, project.id)]
-    if not every or every[-1].version.imported_us < from_us:
-        return ()
-    return tuple(_changes(every, specs, from_us))
+    return tuple(_changes([_said(one, specs, own) for one in versions], specs, from_us))
+
+
+def _under_another_name(
+    conn: Connection, project: Project, first: ProjectVersion, period_us: tuple[int, int]
+) -> list[ProjectVersion]:
+    """
+    Return entries of the project that had the devices for the period before this one did.
+
+    None where it had fewer than half of them, or was of another methodology.
+    """
+    mine = sorted({bound.device for bound in project.devices})
+    days = [local_date(us, project.timezone) for us in (period_us[0], period_us[1] - 1)]
+    found = [
+        one
+        for one in load_others(conn, project.id, mine)
+        if one.imported_us <= first.imported_us
+        and one.entry["methodology"] == project.methodology
+        and _HALF * len(_serving(one.entry, *days) & {*mine}) >= len(mine)
+    ]
+    last = found[-1].entry["id"] if found else None
+    return [one for one in found if one.entry["id"] == last]
+
+
+def _serving(entry: Mapping[str, Any], first: date, last: date) -> set[str]:
+    """Devices that an entry binds in a time. [local days, both within]"""
+    whole = entry["crediting_period"]
+    return {
+        bound["device"]
+        for bound in entry.get("devices", ())
+        if bound.get("from", whole["from"]) <= last.isoformat()
+        and first.isoformat() < bound.get("to", whole["to"])
+    }
 
 
 def _changes(every: Sequence[_Said], specs: Iterable[_Key], from_us: int) -> Iterator[ChangedLate]:
@@ -61,22 +108,33 @@ def _changes(every: Sequence[_Said], specs: Iterable[_Key], from_us: int) -> Ite
     now = since[-1]
     changed = set()
     for key in sorted(specs, key=lambda key: (key[0] or "", key[1])):
-        first = next((one for one in since if key in one.values), None)
-        if first is None or first.values[key] == now.values.get(key, frozenset()):
+        first = since[0]
+        if not before or key[0] not in first.holders:  # registered later: its first value
+            first = next((one for one in since if key in one.values), first)
+        had, has = (one.values.get(key, frozenset()) for one in (first, now))
+        if had == has:
             continue
         device, name = key
         when = _last(since, [one.values.get(key) for one in since])
-        was = first.values[key] - now.values.get(key, frozenset()) or first.values[key]
         changed.add(name)
-        for value in sorted(was):
+        was: list[str | None] = [*sorted(had - has or had)]
+        for value in was or [None]:
             papers = first.papers.get(name), now.papers.get(name)
-            yield ChangedLate(device, name, value, when.imported_us, when.author, *papers)
+            yield ChangedLate(device, name, value, when.imported_us, _by(when, first), *papers)
     for name in sorted({name for _, name in specs} - changed):
         held = next((one.papers[name] for one in since if name in one.papers), None)
         if held is not None and held != now.papers.get(name):
             when = _last(since, [one.papers.get(name) for one in since])
             papers = held, now.papers.get(name)
-            yield ChangedLate(None, name, None, when.imported_us, when.author, *papers)
+            yield ChangedLate(
+                None, name, None, when.imported_us, when.author, *papers, paper_only=True
+            )
+
+
+def _by(when: ProjectVersion, first: _Said) -> str:
+    """Who changed it; and where the value of before was, if that was another project."""
+    before = first.version.entry["id"]
+    return when.author if when.entry["id"] == before else f"{when.author}, before in {before}"
 
 
 def _last(since: Sequence[_Said], told: Sequence[Any]) -> ProjectVersion:
@@ -101,7 +159,7 @@ def _said(
     papers = {name: document_of(name, said) for name, said in entry.get("documents", {}).items()}
     # what its operator wrote shows nothing
     papers = {n: p for n, p in papers.items() if p.by is None or stem(p.by) not in operators_}
-    return _Said(version, values, papers)
+    return _Said(version, given.keys(), values, papers)
 
 
 def _text(spec: ParameterSpec, given: Mapping[str, Any], name: str) -> str | None:

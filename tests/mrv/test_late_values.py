@@ -131,11 +131,24 @@ def test_the_same_change_of_many_devices_is_told_once():
     assert [bound.params["kwh_per_km"] for bound in project.devices] == [1, 1]
 
 
+def test_a_value_that_was_not_given_before_is_left_out_again():
+    """A value would be left out until the readings are known, and then be the best one."""
+    now = pumps(kwh_per_m3_baseline=Decimal("0.25"))
+
+    def left(one):
+        return int(one.parameters.get("kwh_per_m3_baseline", 0) * 10**6)
+
+    parameters, said = kept([late("kwh_per_m3_baseline", None)], now, left)
+    assert parameters == {}
+    assert "was not given and is 0.25" in said
+    assert kept([late("kwh_per_m3_baseline", None, None, SURVEY)], now, left)[0] == now.parameters
+
+
 def test_a_document_that_is_dated_anew_is_told():
     """A report of November would become one of March, and nobody would see it."""
     was = replace(SURVEY, issued=date(2026, 2, 1))
     now = pumps(kwh_per_m3_baseline=Decimal("0.25"))
-    change = late("kwh_per_m3_baseline", None, was, SURVEY)
+    change = replace(late("kwh_per_m3_baseline", None, was, SURVEY), paper_only=True)
     parameters, said = kept([change], now, lambda one: value("kwh_per_m3_baseline", one))
     assert parameters == now.parameters
     assert (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from psycopg import Connection
@@ -17,13 +18,28 @@ class ProjectVersion(NamedTuple):
     entry: dict[str, Any]
 
 
+_ROWS = "SELECT (extract(epoch FROM imported) * 1000000)::bigint, author, entry::text"
+
+
 def load_versions(conn: Connection, project: str) -> list[ProjectVersion]:
     """Return the entries of a project with the keys of registry files, in the order of imports."""
     rows = conn.execute(
-        "SELECT (extract(epoch FROM imported) * 1000000)::bigint, author, entry::text"
-        " FROM registry_version CROSS JOIN LATERAL jsonb_path_query(changes,"
+        f"{_ROWS} FROM registry_version CROSS JOIN LATERAL jsonb_path_query(changes,"
         " '$[*] ? (@.kind == \"project\" && @.id == $id).after',"
         " jsonb_build_object('id', %s::text)) entry ORDER BY version",
         [project],
+    )
+    return [ProjectVersion(us, author, exact(text)) for us, author, text in rows]
+
+
+def load_others(conn: Connection, project: str, devices: Sequence[str]) -> list[ProjectVersion]:
+    """Return the entries of other projects that have one of some devices, as `load_versions`."""
+    rows = conn.execute(
+        f"{_ROWS} FROM registry_version CROSS JOIN LATERAL jsonb_path_query(changes,"
+        " '$[*] ? (@.kind == \"project\" && @.id != $id).after',"
+        " jsonb_build_object('id', %s::text)) entry"
+        " WHERE EXISTS (SELECT FROM jsonb_array_elements(entry->'devices') d"
+        " WHERE d->>'device' = ANY(%s)) ORDER BY version",
+        [project, list(devices)],
     )
     return [ProjectVersion(us, author, exact(text)) for us, author, text in rows]

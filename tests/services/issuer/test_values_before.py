@@ -110,10 +110,11 @@ def test_only_what_is_changed_after_the_period_began_is_late(url, tmp_path):
                 " ORDER BY version"
             )
         ]
-        (one,) = changed_late(conn, project, times[1])
+        end = times[-1] + 86_400_000_000
+        (one,) = changed_late(conn, project, (times[1], end))
         assert (one.before, utc_text(one.changed_us)) == ("34", utc_text(times[1]))
-        assert changed_late(conn, project, times[0]) == (one,)
-        assert changed_late(conn, project, times[1] + 1) == ()
+        assert changed_late(conn, project, (times[0], end)) == (one,)
+        assert changed_late(conn, project, (times[1] + 1, end)) == ()
 
 
 def test_left_out_and_given_again_is_a_change(url, tmp_path):
@@ -124,7 +125,7 @@ def test_left_out_and_given_again_is_a_change(url, tmp_path):
 
         def late(text):
             assert not registering.told(url, tmp_path, text).refused
-            return changed_late(conn, plan_of(conn, "bus", *SPAN).project, SPAN[0])
+            return changed_late(conn, plan_of(conn, "bus", *SPAN).project, SPAN)
 
         assert late(text % 1) == ()
         (gone,) = late(BUSES)
@@ -132,6 +133,54 @@ def test_left_out_and_given_again_is_a_change(url, tmp_path):
         for one in (gone, other):
             assert (one.device, one.parameter, one.before) == ("bus-1", "kwh_per_km", "1")
         assert late(text % "1.0") == ()
+
+
+def test_what_is_given_for_the_first_time_after_the_period_began_is_late(url, tmp_path):
+    """A value would be left out until the readings are known."""
+    text = BUSES.replace("role: vehicle}", "role: vehicle, kwh_per_km: 1.2}")
+    registering.told(url, tmp_path, text, author="owner")
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        project = plan_of(conn, "bus", *SPAN).project
+        (first, second) = (
+            us
+            for (us,) in conn.execute(
+                "SELECT (extract(epoch FROM imported) * 1000000)::bigint FROM registry_version"
+                " ORDER BY version"
+            )
+        )
+        assert changed_late(conn, project, SPAN) == ()
+        (one,) = changed_late(conn, project, (first + 1, second))
+        assert (one.device, one.parameter, one.before) == ("bus-1", "kwh_per_km", None)
+        assert not one.paper_only
+
+
+def taken_over(day="2026-02-01"):
+    """Return buses whose service ends on a day, and another project of them from then on."""
+    ended = BUSES.replace("role: charging}", f"role: charging, to: {day}}}")
+    ended = ended.replace("role: vehicle}", f"role: vehicle, to: {day}}}")
+    again = BUSES[BUSES.index("  - id: bus\n") :].replace("id: bus\n", "id: again\n")
+    return ended, again.replace("from: 2026-01-01", f"from: {day}").replace(OLD, NEW)
+
+
+def test_a_new_name_of_the_project_hides_no_change(url, tmp_path):
+    """The same buses would be registered again, as a project that never had another value."""
+    honest, _ = closed(url)
+    assert not registering.told(url, tmp_path, "".join(taken_over()), author="owner").refused
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        found = close_period(conn, "again", *SPAN, "test")
+    (said,) = [f.detail for f in found.result.applicability if f.clause == CLAUSE]
+    assert found.result.net == honest
+    assert "sfc_l_per_100km was 34 and is 44" in said
+    assert "by owner, before in bus;" in said
+
+
+def test_a_project_that_takes_buses_over_has_its_own_values(database_url, tmp_path):
+    """Whoever buys buses after another project of them would be held to its values."""
+    ended, again = taken_over()
+    plant.register(database_url, tmp_path, ended)
+    assert not registering.told(database_url, tmp_path, ended + again).refused
+    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+        assert plan_of(conn, "again", *SPAN).late == ()
 
 
 def test_a_document_that_is_dated_anew_is_a_condition(url, tmp_path):

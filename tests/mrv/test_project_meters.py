@@ -1,0 +1,135 @@
+"""Meters of a project's side that are silent or stand still, and energy that is claimed twice."""
+
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+
+from ingest.model import INTERVAL_US, Device, Fleet
+from mrv import factors
+from mrv.accounting.period import close
+from mrv.accounting.project_meters import APART, CLAUSE, UNBOUND
+from mrv.registry.project import ACCOUNTING, DOCUMENTED, Besides, Project, ProjectDevice
+from tests.mrv import plant
+
+WEEK, WEEKS = 7 * plant.DAY, 4
+COUNT = WEEKS * WEEK
+END = plant.FROM + COUNT * INTERVAL_US
+BOOK = factors.load()
+ROLES = {
+    "gen": ("waste_heat_turbine", "turbine", "energy_export", 325_000),
+    "steam": ("steam_meter", "steam", "mass", 1_100_000),
+    "aux": ("energy_meter", "auxiliary", "energy_import", 20_000),
+    "fuel": ("fuel_meter", "fuel", "flow", 400),
+}
+FLEET = Fleet(
+    [
+        Device(name, "s", kind, rated_power_w=rated, installed_us=plant.FROM)
+        for name, (kind, *_), rated in zip(
+            ROLES, ROLES.values(), (2_000_000, None, 100_000, None), strict=True
+        )
+    ]
+)
+PARAMETERS = {
+    "f_cap": Decimal("0.95"), "f_wcm": 1, "tdl": Decimal("0.0615"), "steam_kj_per_kg": 2776,
+    "feedwater_kj_per_kg": 420, "boiler_efficiency": Decimal("0.85"),
+    "ef_grid_t_per_mwh": Decimal("0.6592"), "design_steam_t_per_d": 150,
+}  # fmt: skip
+
+
+def plant_of(*names, accounting=ACCOUNTING, rated=None, **series):
+    """Close four weeks of a plant of some meters, each steady but for what is given."""
+    rows = {(name, ROLES[name][2]): [ROLES[name][3]] * COUNT for name in names}
+    rows |= {("gen", "energy_import"): [1] * COUNT} if "gen" in names else {}
+    rows |= {(name, ROLES[name][2]): values for name, values in series.items()}
+    fleet = FLEET
+    if rated is not None:
+        fleet = Fleet([Device(d.id, "s", d.class_id, installed_us=plant.FROM,
+                              rated_power_w=rated if d.id == "aux" else d.rated_power_w)
+                       for d in FLEET.devices])  # fmt: skip
+    project = Project(
+        "whr", "Waste heat", "acm0012", "6.0", plant.ZONE, plant.FROM, plant.TO,
+        parameters=PARAMETERS, devices=tuple(ProjectDevice(n, ROLES[n][1]) for n in names),
+    )  # fmt: skip
+    besides = Besides(
+        accounting=accounting, documents=plant.papers(*PARAMETERS),
+        invoices=plant.bills(rows, "steam"),
+    )  # fmt: skip
+    papers = dict.fromkeys(names, plant.CERTIFICATES["inv-1"])
+    given = plant.laid_out(fleet, {k: v for k, v in rows.items() if v})
+    return close(project, fleet, papers, given, plant.FROM, END, BOOK, besides=besides)
+
+
+def said(result, clause=CLAUSE):
+    return "".join(f.detail for f in result.applicability if f.clause == clause and not f.holds)
+
+
+def test_a_plant_whose_meters_all_speak_has_no_condition():
+    """A rule against silence would trouble honest plants."""
+    for names in (("gen", "aux", "fuel"), ("steam", "aux", "fuel")):
+        found = plant_of(*names)
+        assert not said(found)
+        assert not said(found, UNBOUND)
+        assert not said(found, APART)
+        assert found.net == plant_of(*names, accounting=DOCUMENTED).net
+    # a plant may start up once in a month
+    once = [0] * (COUNT - 40) + [400] * 40
+    assert not said(plant_of("gen", "aux", "fuel", fuel=once))
+
+
+def test_a_meter_that_was_never_heard_is_named_with_what_it_counts():
+    """A fan's meter that never sent, registered with 100 W, earned 1.16 times the truth."""
+    truth, found = plant_of("gen", "aux", "fuel"), plant_of("gen", "aux", "fuel", aux=(), rated=100)
+    assert float(found.net.reduction.t) > 1.05 * float(truth.net.reduction.t)
+    # 672 h at 100 W, and what an unattested meter may be off by: nothing
+    (of,) = (d for d in found.devices if d.device == "aux")
+    assert (
+        f"aux (auxiliary) was never heard in the period; 67.2 kWh by its registered 100 W count,"
+        f" {of.emissions_t} t"
+    ) in said(found)
+    assert "let it be read" in said(found)
+    assert not said(plant_of("gen", "aux", "fuel", aux=(), rated=100, accounting=DOCUMENTED))
+
+
+def test_an_auxiliary_that_stands_still_is_named():
+    """A plant whose pumps took nothing earned 1.08 times the truth, without a word."""
+    still = plant_of("gen", "aux", "fuel", aux=[0] * COUNT)
+    assert "aux (auxiliary) stood still while the service went on, 2025-12-31T17" in said(still)
+    assert "at its rated power 67,200.0 kWh would emit" in said(still)
+    # a week of four, and as much as in the other three
+    week = [20_000] * WEEK + [0] * WEEK + [20_000] * (2 * WEEK)
+    some = plant_of("gen", "aux", "fuel", aux=week)
+    rate = Fraction(next(d.emissions_t for d in some.devices if d.device == "aux"))
+    told = said(some)
+    assert f"as in the rest of the period {20_000 * WEEK / 1000:,.1f} kWh would emit" in told
+    cost = float(told.rpartition("would emit ")[2].split(" t")[0])
+    assert cost == pytest.approx(float(rate) / 3, rel=1e-3)
+    # nothing served meanwhile
+    stopped = [325_000] * WEEK + [0] * WEEK + [325_000] * (2 * WEEK)
+    assert not said(plant_of("gen", "aux", "fuel", aux=week, gen=stopped))
+
+
+def test_fuel_that_never_flows_is_named():
+    """Zero on the project's side is a claim as well."""
+    found = plant_of("gen", "aux", "fuel", fuel=[0] * COUNT)
+    assert "fuel (fuel) stood still while the service went on" in said(found)
+
+
+def test_a_plant_without_a_meter_of_what_it_draws_is_asked_for_it():
+    """An auxiliary that was not registered at all earned as one that stood still."""
+    found = plant_of("gen", "fuel")
+    assert "no meter has the role auxiliary: what gen and the rest" in said(found, UNBOUND)
+    assert not said(plant_of("gen", "fuel", accounting=DOCUMENTED), UNBOUND)
+
+
+def test_steam_that_may_drive_the_turbine_is_asked_for():
+    """Steam and the electricity made of it earned 2.24 times the truth, with an honest invoice."""
+    both = plant_of("gen", "steam", "aux", "fuel")
+    told = said(both, APART)
+    tonnes = {d.device: d.emissions_t for d in both.devices}
+    assert f"gen (turbine, {float(tonnes['gen']):.4f}"[:-1] in told
+    assert f"steam (steam, {float(tonnes['steam']):.4f}"[:-1] in told
+    assert "steam that drives the turbine is electricity already" in told
+    assert not said(plant_of("gen", "steam", "aux", "fuel", accounting=DOCUMENTED), APART)
+    # a steam meter that counts nothing claims nothing
+    assert not said(plant_of("gen", "steam", "aux", "fuel", steam=[0] * COUNT), APART)

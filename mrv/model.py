@@ -234,11 +234,12 @@ class Agreement:
     Two quantities that are measured apart and have to agree.
 
     `test` returns None, or what does not agree and what to do, and by parameter what counts
-    at most until it does.
+    at most until it does.  It is asked from a version of the rules on.
     """
 
     clause: str
     test: Callable[[Inputs, Factors], tuple[str, Mapping[str, Fraction]] | None]
+    from_version: int = 3
 
 
 def not_metered(

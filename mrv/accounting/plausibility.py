@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from ingest.model import INTERVAL_US, Fleet
+from mrv.accounting.agreeing_quantities import agreed
 from mrv.accounting.design_capacity import consumption_of, too_large, within_design, within_load
 from mrv.accounting.device_clocks import within_time
 from mrv.accounting.device_period import Bounds, Monitored
@@ -38,7 +39,7 @@ from mrv.accounting.service_evidence import NOT_SHOWN, as_before, built_for, lab
 from mrv.accounting.service_history import limited
 from mrv.accounting.shown_energy import turned
 from mrv.accounting.twin_series import NEARLY, NEARLY_BEFORE, NEARLY_INSIDE, Twins, twins
-from mrv.accounting.unmeasured import AGREED, raised_to, rounded, settled
+from mrv.accounting.unmeasured import raised_to, settled
 from mrv.calendar import local_date, utc_text
 from mrv.factors.brought import bounded as bounded_book
 from mrv.model import Factors, Methodology, RoleNeeds
@@ -103,7 +104,8 @@ class Plausibility:
         ratings = self.besides.ratings.get(bound.device, ())
         first = local_date(self.period_us[0], self.timezone)
         per_day = built_for(self.methodology, self.parameters, self.besides, bound.role, first)
-        return Bounds(most, ratings, self.edges, shown, certified, per_day)
+        fed = self.besides.accounting >= INVOICED
+        return Bounds(most, ratings, self.edges, shown, certified, per_day, fed)
 
     def certificates(
         self, fleet: Fleet, calibrations: Mapping[str, Sequence[Calibration]]
@@ -249,17 +251,9 @@ class Plausibility:
         methodology = self.methodology
         if self.besides.accounting < BOUNDED:
             return parameters, dict(how), []
-        used, told, said = parameters, dict(how), list[Finding]()
-        for one in methodology.agreement:
-            of = inputs(used)
-            found = {y: f for y in of if (f := one.test(of[y], factors)) is not None}
-            for name, value in (item for _, most in found.values() for item in most.items()):
-                less = {**used, name: rounded(value, methodology.parameters[name])}
-                if reduction(less) < reduction(used):
-                    used, told[name] = less, AGREED
-            if found:
-                detail = "; ".join(f"{y}: {text}" for y, (text, _) in found.items())
-                said.append(Finding(f"{methodology.id}, {one.clause}", False, detail))
+        used, told, said = agreed(
+            methodology, parameters, how, inputs, reduction, factors, self.besides.accounting
+        )
         least = {
             name: max((test(one, factors) for one in inputs(used).values()), default=Fraction(0))
             for name, test in methodology.shown.items()

@@ -22,6 +22,7 @@ from mrv.methodologies._live import DESIGN_FLOW, ML_PER_M3, POWER_ROLE, any_role
 from mrv.methodologies._shared import EF_GRID, FUEL, FUELS, NOTHING, POWER, burnt
 from mrv.model import (
     Activity,
+    Agreement,
     Candidate,
     Check,
     Condition,
@@ -43,6 +44,9 @@ ADDITIVE = False
 METERED = ("diesel", "fuel_oil", "gasoline", "lpg", "natural_gas")
 _ML_PER_M3 = 10**6
 _KG_PER_T = 1000
+_KWH_PER_MWH = 1000
+# of the fans of burners; those of regenerative ones take one or two
+_LEAST_KWH_PER_GJ = Fraction(1, 5)
 _LIQUID = Plausible((("800", "900"),), "EN 590: 820 to 845 at 15 Cel [M]")
 # by fuel; what is metered at other conditions is a gas meter's that does not correct them
 _DENSITIES = {
@@ -125,6 +129,21 @@ def _by_reference(
     """At most what burners reach above the reference. [1]."""
     del measured
     return Fraction(0), _MOST_BETTER * parameters["eta_reference"]
+
+
+def _air_of_fuel(inputs: Inputs, factors: Factors) -> tuple[str, Mapping[str, Fraction]] | None:
+    """Fuel takes the electricity of its air; less was other fuel, and nothing is saved. [1]."""
+    energy = inputs["fuel_t"] * factors.select(f"{inputs['fuel']}.ncv", "either").value
+    drawn = inputs["power_mwh"] * _KWH_PER_MWH
+    if drawn >= _LEAST_KWH_PER_GJ * energy:
+        return None
+    said = (
+        f"fans and controls took {float(drawn / energy):.3g} kWh for each GJ of"
+        f" {inputs['fuel']}, and blowing the air of combustion takes {float(_LEAST_KWH_PER_GJ):g}"
+        " at least (0.27 m3/MJ at 2 kPa and an efficiency of 0.75, tonne [M]); correct the fuel's"
+        " role, its density, or the fans' meter: until then the efficiency of the reference counts"
+    )
+    return said, {"eta_project": inputs["eta_reference"]}
 
 
 def reductions(inputs: Inputs, factors: Factors) -> Reductions:
@@ -220,6 +239,7 @@ METHODOLOGY = Methodology(
     consumptions=(Consumption(("power",), METERED, "kWh/m3", Fraction(1000), from_version=5),),
     billed=METERED,
     papers=("eta_reference", "eta_project", "density_kg_per_m3"),
+    agreement=(Agreement("plausibility of fuel: its air is blown", _air_of_fuel, 6),),
     related=(Related("eta_project", _by_reference, _AVAILABLE, usual=Fraction(9, 10)),),
     capacities=(Capacity("design_fuel_m3_per_d", METERED, ML_PER_M3, from_version=5),),
     inputs={
@@ -252,6 +272,7 @@ METHODOLOGY = Methodology(
         "Nothing is reduced without invoices of the fuel.",
         "Nothing is reduced until the values of its baseline stand in dated documents.",
         "Density is that of the role's fuel, else the bound; a liquid's meter counts 100 m3 a day.",
+        "A GJ of fuel takes 0.2 kWh of the fans at least; else its burners save nothing.",
         "Regenerative burners reach at most 5/3 of the reference's efficiency.",
     ),
     uses=tuple(f"{fuel}.{what}" for fuel in FUELS for what in ("ncv", "co2")),

@@ -38,9 +38,9 @@ def close(monkeypatch):
     return closing
 
 
-def burnt(close, role="natural_gas", density=0.7, amount=GAS, eta=BURNERS, **more):
+def burnt(close, role="natural_gas", density=0.7, amount=GAS, eta=BURNERS, power=120 * MWH, **more):
     """Close burners of a gas meter that is bound in a role."""
-    given = [(role, amount, {"density_kg_per_m3": density}), ("power", 120 * MWH)]
+    given = [(role, amount, {"density_kg_per_m3": density}), ("power", power)]
     return close("jcm-id-am009", eta, given, **more)
 
 
@@ -98,6 +98,22 @@ def test_a_gas_meter_is_no_meter_of_a_liquid(close, role, density):
     assert true.net == burnt(close, role, density, litres, accounting=DOCUMENTED).net
     assert tonnes(true) > 0
     assert not said(true)
+
+
+def test_a_small_gas_meter_has_no_air_for_diesel(close):
+    """Below the bound of a liquid's meter 3 m3 an hour of gas would be 2,500 kg of diesel."""
+    small = {"amount": Fraction(26_000) * M3, "power": 10 * MWH}
+    honest, lie = burnt(close, **small), burnt(close, "diesel", 840, **small)
+    assert honest.net == burnt(close, **small, accounting=DOCUMENTED).net
+    assert tonnes(burnt(close, "diesel", 840, **small, accounting=DOCUMENTED)) > 500 * tonnes(
+        honest
+    )
+    assert tonnes(lie) <= 0
+    clause = "jcm-id-am009, plausibility of fuel: its air is blown"
+    assert not said(honest, clause)
+    assert "kWh for each GJ of diesel" in said(lie, clause)
+    cost = tonnes(burnt(close, "diesel", 840, **small, accounting=DOCUMENTED)) - tonnes(lie)
+    assert float(said(lie, clause).split("It costs ")[1][:-2]) == pytest.approx(cost, rel=1e-3)
 
 
 def test_the_density_of_a_fuel_stands_in_a_document(close):

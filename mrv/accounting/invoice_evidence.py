@@ -163,8 +163,12 @@ def billing(
         excess[role] = max(more, excess.get(role, Fraction(0)))
     less = []
     # what invoices show is held to them above; what takes electricity is shown by that
-    alone = [r for one in methodology.capacities for r in one.serves
-             if consumption_of(methodology, one) is None and not one.of and r not in roles]  # fmt: skip
+    alone = {
+        role
+        for one in methodology.capacities
+        if consumption_of(methodology, one) is None and not one.of
+        for role in one.serves
+    }.difference(roles, methodology.billed)
     for role in dict.fromkeys(m.bound.role for m in monitored if m.bound.role in alone):
         found = exceeded([m for m in monitored if m.bound.role == role], besides, checks)
         if found is not None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ingest.model import INTERVAL_US, Int64, IntervalRows
+from mrv.calendar import utc_text
 from mrv.errors import PeriodError
 from mrv.rounding import exact_sum
 
@@ -138,15 +139,15 @@ def _check(rows: IntervalRows, device: str) -> None:
     if wrong.any():
         at = int(rows.start_us[np.flatnonzero(wrong)[0]])
         raise PeriodError(
-            f"device {device}: the interval at {at} us has a negative value, or more than its"
-            " 15 minutes; run `tonne rebuild` for it"
+            f"device {device}: the interval at {utc_text(at)} has a negative value, or more than"
+            " its 15 minutes; run `tonne rebuild` for it"
         )
     starts = np.sort(rows.start_us)
     twice = np.flatnonzero(starts[1:] == starts[:-1])
     if len(twice):
         raise PeriodError(
-            f"device {device}: the interval at {int(starts[twice[0]])} us comes twice;"
-            " give each interval once"
+            f"device {device}: the interval at {utc_text(int(starts[twice[0]]))} comes"
+            " twice; give each interval once"
         )
 
 

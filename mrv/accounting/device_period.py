@@ -24,12 +24,15 @@ from mrv import calendar
 from mrv.accounting.coverage import Served, Service, gaps, service
 from mrv.accounting.device_limits import beyond_most, beyond_rating
 from mrv.accounting.gap_deductions import (
+    FUEL,
     ErrorCharge,
     GapCharge,
     OwnUse,
     charge_error,
     charge_gap,
     highest_rate,
+    no_rate,
+    rated_fuel,
 )
 from mrv.errors import PeriodError
 from mrv.model import MONTH, Activity, Most, RoleNeeds
@@ -210,7 +213,8 @@ class Bounds:
     `ratings` are its rated powers from when on [us UTC, W], `edges` those of the period's
     stretches [interval numbers].  `unshown` is what its other channels do not show,
     `certified` what certificates of energy certify of it.  `per_day` is what the plant was built
-    for, where a document says it. [base units]
+    for, where a document says it [base units]; `rated_fuel` that the rating of a fuel meter is
+    the power of what it feeds.
     """
 
     most: Most | None = None
@@ -219,6 +223,7 @@ class Bounds:
     unshown: tuple[Unshown, ...] = ()
     certified: tuple[Certified, ...] = ()
     per_day: Fraction | None = None
+    rated_fuel: bool = False
 
     def beyond(self, whole: Service, needs: RoleNeeds, timezone: str) -> Int64:
         """What of each interval the device cannot have done, for the baseline. [base unit]"""
@@ -330,6 +335,9 @@ def monitor(
     if limits.ratings and needs.side == "project" and needs.unit == "Wh":
         # a rating that was lowered makes no gap cheaper
         rate = max(rate or Fraction(0), Fraction(max(watt for _, watt in limits.ratings)))
+    fed = [watt for _, watt in limits.ratings if watt > 0] if limits.rated_fuel else []
+    if rate is None and fed and needs.side == "project" and needs.quantity == FUEL:
+        rate = rated_fuel(max(fed))
     beyond = limits.beyond(whole, needs, project.timezone)
     unshown = limits.not_shown(whole, needs, beyond)
     # a meter's error is one of what counts
@@ -349,6 +357,8 @@ def monitor(
                 limits.per_day,
                 device,
                 own and own.cut(a, b),
+                timezone=project.timezone,
+                rated=limits.rated_fuel,
             ),
             month=month,
             beyond=exact_sum(beyond[a - first : b - first]),
@@ -406,13 +416,14 @@ def _year_part(
     per_day: Fraction | None,
     device: Device,
     own: OwnUse | None,
+    *,
+    timezone: str,
+    rated: bool,
 ) -> YearPart:
     found = gaps(part)
     if needs.side == "project" and found and rate is None:
-        raise PeriodError(
-            f"device {device.id}: no reading from {found[0].start_us} us on, and no rated power to"
-            " charge the gap at; give its rated_power_w in the registry"
-        )
+        since = calendar.local_text(found[0].start_us, timezone)
+        raise PeriodError(no_rate(device, needs, since, rated=rated))
     return YearPart(
         year,
         exact_sum(part.value),

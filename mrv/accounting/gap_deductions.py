@@ -17,6 +17,13 @@ from mrv.model import RoleNeeds
 from mrv.registry.calibration import Uncovered
 from mrv.rounding import exact_sum
 
+FUEL = "flow"
+# gasoline has 8.9, diesel 9.9 (IPCC 2006, volume 2, table 1.2; densities 0.745, 0.835) [M]; lighter
+# fuels of the project's side are none of tonne's roles
+_WH_PER_ML = Fraction(89, 10)
+# of a small engine at part load [M]
+_LEAST_EFFICIENCY = Fraction(1, 5)
+
 
 @dataclass(frozen=True, slots=True)
 class GapCharge:
@@ -54,6 +61,37 @@ def highest_rate(device: Device, quantity: str, whole: Service) -> Fraction | No
             return Fraction(limit)
     largest = int(whole.value.max(initial=0))
     return Fraction(largest * HOUR_US, INTERVAL_US) if largest else None
+
+
+def rated_fuel(watt: int) -> Fraction:
+    """Most liquid fuel that engines or burners of a rated power take. [mL/h]."""
+    return Fraction(watt) / (_WH_PER_ML * _LEAST_EFFICIENCY)
+
+
+def no_rate(device: Device, needs: RoleNeeds, since: str, *, rated: bool) -> str:
+    """
+    Say that a gap of the project's side cannot be charged, and what to give.
+
+    Parameters
+    ----------
+    rated : bool
+        Whether the rated power of what a fuel meter feeds bounds it.
+    """
+    said = f"device {device.id}: no reading from {since} on, and nothing to charge the gap at:"
+    registers = classes.load()[device.class_id].registers
+    by_power = any(c.limit == "rated_power" for c in registers if c.quantity == needs.quantity)
+    if by_power:
+        return f"{said} give its `rated_power_w` in the registry"
+    if rated and needs.quantity == FUEL:
+        return (
+            f"{said} give in its `rated_power_w` the power of all engines and burners that it feeds"
+            f" [W], such as 150000; they take {float(rated_fuel(1000) / 1000):.3g} L/h for each kW"
+            " at most"
+        )
+    return (
+        f"{said} it told no interval in this period, so that nobody knows its highest rate; send"
+        " its readings of the period, or begin its service with `from` when it told the first"
+    )
 
 
 def charge_gap(

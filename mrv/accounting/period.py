@@ -47,10 +47,10 @@ from mrv.accounting.rounded_figures import (
 from mrv.accounting.service_evidence import Bare, Services, shown
 from mrv.accounting.silent_analysers import silent_days
 from mrv.accounting.single_channel import Resting, single_channel, without
-from mrv.accounting.untold_use import charged, untold_use
+from mrv.accounting.untold_use import charged, shown_registers, untold_use, without_shown
 from mrv.accounting.usual_service import finding as unusual_finding
 from mrv.accounting.usual_service import unusual, within_usual
-from mrv.calendar import local_date, narrowed, years
+from mrv.calendar import local_date, local_text, narrowed, utc_text, years
 from mrv.errors import PeriodError
 from mrv.factors.centres import centres
 from mrv.factors.ledger import Ledger
@@ -286,6 +286,11 @@ def _with_evidence(
     if resting.uncounted:
         found = again(without(besides, resting.uncounted))
         return replace(found, applicability=(*found.applicability, *resting.findings))
+    registers = shown_registers(services.monitored, besides, services.checks)
+    if registers:
+        now, said = without_shown(besides, registers)
+        found = again(now)
+        return replace(found, applicability=(*found.applicability, said))
     billed = billing(
         services.monitored, services.methodology, services.parameters, besides, services.checks,
         first, total.reduction_t,
@@ -320,17 +325,18 @@ def _without(
 
 def check_edges(project: Project, from_us: int, to_us: int) -> None:
     """Refuse a period off the grid, empty, or outside of the crediting period; PeriodError."""
-    for name, edge in (("from", from_us), ("to", to_us)):
+    zone = project.timezone
+    begin, end = (local_text(edge, zone) for edge in (from_us, to_us))
+    for name, edge, said in (("from", from_us, begin), ("to", to_us, end)):
         if edge % INTERVAL_US:
-            raise PeriodError(
-                f"{name} = {edge} us is inside an interval; choose a quarter of an hour"
-            )
+            raise PeriodError(f"{name} = {said} is inside an interval; choose a quarter of an hour")
     if from_us >= to_us:
-        raise PeriodError(f"the period from {from_us} to {to_us} us is empty; `to` must be later")
+        raise PeriodError(f"the period from {begin} to {end} is empty; `to` must be later")
     if from_us < project.from_us or to_us > project.to_us:
+        of = " to ".join(local_text(edge, zone) for edge in (project.from_us, project.to_us))
         raise PeriodError(
-            f"the period from {from_us} to {to_us} us leaves the crediting period of project"
-            f" {project.id}, {project.from_us} to {project.to_us} us; close only what lies within"
+            f"the period from {begin} to {end} leaves the crediting period of project"
+            f" {project.id}, {of}; close only what lies within"
         )
 
 
@@ -339,8 +345,9 @@ def _check_rows(rows: IntervalRows, from_us: int, to_us: int) -> None:
     wrong = np.flatnonzero((start % INTERVAL_US != 0) | (start < from_us) | (start >= to_us))
     if len(wrong):
         raise PeriodError(
-            f"an interval starts at {int(start[wrong[0]])} us, off the 15-minute grid or outside of"
-            f" the period {from_us} to {to_us} us; give only whole intervals of the period"
+            f"an interval starts at {utc_text(int(start[wrong[0]]))}, off the 15-minute grid or"
+            f" outside of the period {utc_text(from_us)} to {utc_text(to_us)}; give only whole"
+            " intervals of the period"
         )
 
 

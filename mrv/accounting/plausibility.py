@@ -104,7 +104,8 @@ class Plausibility:
         ratings = self.besides.ratings.get(bound.device, ())
         first = local_date(self.period_us[0], self.timezone)
         per_day = built_for(self.methodology, self.parameters, self.besides, bound.role, first)
-        return Bounds(most, ratings, self.edges, shown, certified, per_day)
+        fed = self.besides.accounting >= INVOICED
+        return Bounds(most, ratings, self.edges, shown, certified, per_day, fed)
 
     def certificates(
         self, fleet: Fleet, calibrations: Mapping[str, Sequence[Calibration]]

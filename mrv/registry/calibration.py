@@ -66,6 +66,7 @@ class _Span:
     last: int
     percent: Fraction
     certificate: str
+    replaced: bool
 
 
 def uncovered(
@@ -144,7 +145,7 @@ def of_meter(
         if after is None and other:
             continue
         if after is not None and after < one.valid_until:
-            one = replace(one, valid_until=after)  # noqa: PLW2901 - cut short
+            one = replace(one, valid_until=after, replaced=mounted)  # noqa: PLW2901 - cut short
         found.append(one)
     return tuple(found)
 
@@ -156,6 +157,7 @@ def _spans(calibrations: Iterable[Calibration], quantity: str, timezone: str) ->
             midnight_us(c.valid_until, timezone) // INTERVAL_US,
             error_percent(c, quantity),
             c.certificate,
+            c.replaced,
         )
         for c in calibrations
     ]
@@ -186,9 +188,13 @@ def _between(
     if not known:
         return Uncovered(first, last, Fraction(_DEFAULT_PERCENT[quantity]), "no calibration")
     percent = max(span.percent for span in known)
-    reason = (
-        f"certificate {before.certificate} has expired"
-        if before is not None
-        else f"before certificate {known[0].certificate}"
-    )
+    if before is None:
+        reason = f"before certificate {known[0].certificate}"
+    elif before.replaced:
+        reason = (
+            f"certificate {before.certificate} ended with its meter, which was replaced; give the"
+            " new meter's in `calibrations`, with its `serial`"
+        )
+    else:
+        reason = f"certificate {before.certificate} has expired"
     return Uncovered(first, last, percent, reason)

@@ -19,6 +19,7 @@ SHOWN = {
 _REASONS = (
     ("reason.none", re.compile("no calibration")),
     ("reason.expired", re.compile("certificate (.+) has expired")),
+    ("reason.left", re.compile("certificate (.+) ended with its meter, which was replaced;.*")),
     ("reason.before", re.compile("before certificate (.+)")),
     ("reason.own", re.compile("(.+) of the same meter in ([0-9]+), with its gaps")),
     ("reason.power", re.compile("not plausible: above the integral of its own power")),

@@ -1,0 +1,87 @@
+"""What a gap of the project's side is charged at, and what is said where nobody knows."""
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from ingest.model import Fleet
+from mrv.accounting.gap_deductions import rated_fuel
+from mrv.accounting.period import check_edges
+from mrv.errors import PeriodError
+from mrv.registry.calibration import of_meter, uncovered
+from mrv.registry.project import INVOICED, Calibration
+from tests.mrv import plant
+from tests.mrv.test_design_capacity import COMPOST, WEEK, WEEKS, YARD, ended
+
+BUILT = {"design_mass_t_per_d": 50, "design_kwh_per_t": 10}
+WATT = 150_000
+
+
+def composted(fuel, rated=None, **besides):
+    """Close five weeks of a composting plant; None where its diesel meter told nothing."""
+    count = WEEKS * WEEK
+    fleet = Fleet([replace(d, rated_power_w=rated) if d.id == "fuel" else d for d in YARD.devices])
+    rows = {("weigh", "mass"): [500_000] * count, ("power", "energy_import"): [5_000] * count,
+            ("fuel", "flow"): [fuel] * count}  # fmt: skip
+    parameters = {**COMPOST.parameters, "first_year": 2026}
+    parameters.pop("waste_t_year_1")
+    project = replace(COMPOST, methodology="ams-iii-f", parameters=parameters)
+    ratings = {"fuel": ((0, rated),)} if rated else {}
+    return ended(project, fleet, rows, BUILT, ratings=ratings, **besides)
+
+
+def test_a_diesel_meter_that_never_told_closes_by_the_power_of_what_it_feeds():
+    """The remedy in the message was of no use: `rated_power_w` was not read for fuel."""
+    with pytest.raises(PeriodError, match=r"fuel: no reading from 2026-01-01T00:00:00\+07:00 on"):
+        composted(None)
+    with pytest.raises(PeriodError, match="give in its `rated_power_w` the power of all engines"):
+        composted(None)
+    truth, found = composted(2_000), composted(None, WATT)
+    (gap,) = (g for g in found.gaps if g.device == "fuel")
+    hours = WEEKS * 7 * 24
+    assert float(gap.substituted) == pytest.approx(float(rated_fuel(WATT) * hours))
+    # 84 L/h of 150 kW, and it took 8
+    assert 80_000 < rated_fuel(WATT) < 90_000
+    assert 0 < float(found.net.reduction.t) < float(truth.net.reduction.t)
+    with pytest.raises(PeriodError, match="send its readings"):
+        composted(None, WATT, accounting=INVOICED - 1)
+
+
+def test_a_meter_that_told_something_is_charged_at_that():
+    """A small engine would make the gaps of a meter cheap that feeds large ones."""
+    assert composted(2_000, 1_000).net == composted(2_000).net
+
+
+@pytest.mark.parametrize(
+    ("edges", "said"),
+    [
+        ((plant.FROM + 1, plant.FROM + 2), r"from = 2026-01-01T00:00:00.000001\+07:00 is inside"),
+        ((plant.FROM, plant.FROM), r"from 2026-01-01T00:00:00\+07:00 to 2026-01-01T00:00:00\+07"),
+        ((plant.FROM, 2 * plant.TO), r"pv, 2026-01-01T00:00:00\+07:00 to 2036-01-01T00:00:00\+07"),
+    ],
+)
+def test_edges_are_said_as_dates(edges, said):
+    """Nobody reads 1790787600000000 us."""
+    edges = tuple(us - us % 900_000_000 if us > plant.TO else us for us in edges)
+    with pytest.raises(PeriodError, match=said):
+        check_edges(plant.PV, *edges)
+
+
+@pytest.mark.parametrize(
+    ("mounted", "said"),
+    [
+        (True, "certificate C-1 ended with its meter, which was replaced; give the new meter's"),
+        (False, "certificate C-1 has expired"),
+    ],
+)
+def test_a_certificate_whose_meter_left_has_not_expired(mounted, said):
+    """A certificate that is good to 2028 was told to have expired."""
+    paper = Calibration(date(2025, 12, 20), date(2028, 1, 1), "C-1")
+    at = plant.us(2026, 2, 1)
+    (kept,) = of_meter([paper], [at], None, plant.ZONE, mounted=mounted)
+    begin = plant.FROM // 900_000_000
+    (bare,) = uncovered([kept], "energy_export", plant.ZONE, begin, begin + 90 * 96)
+    assert bare.reason.startswith(said)
+    (late,) = uncovered([paper], "energy_export", plant.ZONE, begin + 800 * 96, begin + 900 * 96)
+    assert late.reason == "certificate C-1 has expired"

@@ -1,9 +1,10 @@
 """
 Values of a baseline that a condition asks a dated document for; nothing is taken off.
 
-The diesel of the replaced buses is a survey's, and the electricity of a model its type
-approval's: a free text shows neither, and the class of the vehicle bounds both.  A rule of tonne's
-own, of the sixth version.
+The diesel of the replaced buses is a survey's, the electricity of a model its type approval's,
+the depth of a lagoon and what the old plant could release are of reports before the project: a
+free text shows none of them, and lists and classes bound them.  A rule of tonne's own, of the
+sixth version.
 """
 
 from __future__ import annotations

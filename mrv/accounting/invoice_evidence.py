@@ -30,6 +30,7 @@ from fractions import Fraction
 
 from mrv.accounting.design_capacity import consumption_of, serving, too_large
 from mrv.accounting.device_period import Monitored
+from mrv.accounting.exceeded_invoices import exceeded
 from mrv.accounting.invoiced_amounts import ALIKE, beyond, gained, unshown_share
 from mrv.accounting.invoiced_time import (
     COVERED,
@@ -66,14 +67,25 @@ class Billing:
         Meters that invoices show, and what is not shown; without it all is.
     beyond : mapping of str to Fraction
         By role, what its meters gain by differing from the invoices. [base units]
+    less : tuple of str
+        Which invoices say less than their meters, where these count by something else.
     """
 
     devices: tuple[str, ...]
     missing: tuple[str, ...]
     beyond: Mapping[str, Fraction]
+    less: tuple[str, ...] = ()
 
     def finding(self, cost_t: Fraction) -> Finding:
         """Say what is missing, what to give, and what it costs. [tCO2e]"""
+        cost = decimal_text(max(cost_t, Fraction(0)), _PLACES, "up")
+        if self.less and not self.missing:
+            return Finding(
+                CLAUSE,
+                False,
+                f"{'; '.join(self.less)}, which costs {cost} t. Correct the meter, or give all"
+                " invoices of what was delivered",
+            )
         if not self.missing:
             names = ", ".join(self.devices)
             return Finding(CLAUSE, True, f"invoices of {names}" if names else "")
@@ -81,7 +93,7 @@ class Billing:
             CLAUSE,
             False,
             f"{'; '.join(self.missing)}. Nothing is reduced until then, which costs"
-            f" {decimal_text(max(cost_t, Fraction(0)), _PLACES, 'up')} t. Give the supplier's"
+            f" {cost} t. Give the supplier's"
             " invoices, of weather the figures of the weather service, with the `sha256` of their"
             f" files, over {_percent(COVERED)} of the time and differing by at most"
             f" {_percent(TOLERANCE)} (`tonne invoice import`). Of time before the first invoice and"
@@ -149,10 +161,24 @@ def billing(
     excess = {r: beyond(some, monitored, besides, checks, alike) for r, some in roles.items()}
     for role, more in _by_electricity(monitored, methodology, besides, checks, shown):
         excess[role] = max(more, excess.get(role, Fraction(0)))
+    less = []
+    # what invoices show is held to them above; what takes electricity is shown by that
+    alone = {
+        role
+        for one in methodology.capacities
+        if consumption_of(methodology, one) is None and not one.of
+        for role in one.serves
+    }.difference(roles, methodology.billed)
+    for role in dict.fromkeys(m.bound.role for m in monitored if m.bound.role in alone):
+        found = exceeded([m for m in monitored if m.bound.role == role], besides, checks)
+        if found is not None:
+            excess[role] = max(found.quantity, excess.get(role, Fraction(0)))
+            less.append(found.told)
     return Billing(
         tuple(m for m in dict.fromkeys(m.device.id for m in monitored) if m in shown),
         tuple(missing),
         excess,
+        tuple(less),
     )
 
 

@@ -111,22 +111,27 @@ def _refuting(
 
 def holding(one: Monitored, besides: Besides, checks: Sequence[CrossCheck]) -> Iterator[CrossCheck]:
     """Comparisons of a device with invoices that count as evidence."""
-    timely = besides.accounting < INVOICED
-    documents = {
-        name_of(i)
-        for i in besides.invoices
-        if i.sha256 and not i.doubt and (timely or not too_early(i))
-    }
+    papers = documents(besides)
     for check in checks:
         if (
             check.kind == INVOICE
-            and check.against in documents
+            and check.against in papers
             and one.device.id in check.devices
             and check.quantity == one.needs.quantity
             and Fraction(check.tolerance_percent) <= TOLERANCE * 100
             and _agrees(check, besides.accounting)
         ):
             yield check
+
+
+def documents(besides: Besides) -> set[str]:
+    """Return the names of the invoices that may be evidence, whatever they say."""
+    timely = besides.accounting < INVOICED
+    return {
+        name_of(i)
+        for i in besides.invoices
+        if i.sha256 and not i.doubt and (timely or not too_early(i))
+    }
 
 
 def name_of(one: Invoice) -> str:

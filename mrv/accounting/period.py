@@ -47,7 +47,7 @@ from mrv.accounting.rounded_figures import (
 from mrv.accounting.service_evidence import Bare, Services, shown
 from mrv.accounting.silent_analysers import silent_days
 from mrv.accounting.single_channel import Resting, single_channel, without
-from mrv.accounting.untold_use import charged, untold_use
+from mrv.accounting.untold_use import charged, shown_registers, untold_use, without_shown
 from mrv.accounting.usual_service import finding as unusual_finding
 from mrv.accounting.usual_service import unusual, within_usual
 from mrv.calendar import local_date, local_text, narrowed, utc_text, years
@@ -286,6 +286,11 @@ def _with_evidence(
     if resting.uncounted:
         found = again(without(besides, resting.uncounted))
         return replace(found, applicability=(*found.applicability, *resting.findings))
+    registers = shown_registers(services.monitored, besides, services.checks)
+    if registers:
+        now, said = without_shown(besides, registers)
+        found = again(now)
+        return replace(found, applicability=(*found.applicability, said))
     billed = billing(
         services.monitored, services.methodology, services.parameters, besides, services.checks,
         first, total.reduction_t,

@@ -338,6 +338,8 @@ def take_off(
     """
     first, last = stretches
     served = sum(s.value for m in found if m.bound.role in serves for s in m.stretches[first:last])
+    if not served:
+        return
     day = local_date(begin_us, timezone)
     for i, server in enumerate(found):
         if server.bound.role not in serves:

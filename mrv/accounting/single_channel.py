@@ -84,7 +84,7 @@ def single_channel(
         if not alone_wh or alone_wh <= LEAST * metered or metered <= 0:
             continue
         text = f"{one.device.id}: {_kwh(alone_wh)} kWh, {_percent(alone_wh, metered)} % of its own"
-        witness = _witness(one, besides, checks)
+        witness = witness_of(one, besides, checks)
         if witness is not None:
             shown.append(f"{text}, which {witness} shows")
             continue
@@ -128,7 +128,7 @@ def _of_device(
     return energy, tonnes
 
 
-def _witness(one: Monitored, besides: Besides, checks: Sequence[CrossCheck]) -> str | None:
+def witness_of(one: Monitored, besides: Besides, checks: Sequence[CrossCheck]) -> str | None:
     """Return the check meter or invoice that shows a device's energy; None where there is none."""
     documents = {
         f"{i.id}: {i.issuer}, {i.number}" for i in besides.invoices if i.sha256 and not i.doubt

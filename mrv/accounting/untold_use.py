@@ -12,7 +12,9 @@ What honest meters differ by is left: samples tell an integral within three stan
 day within four (`ingest.quality.power_integral`), and as much more as the register itself shows
 them to be off, up to twice that; a power in whole kilowatts is off by half of one; below a
 thousandth of its rated power a meter need not count (starting current, IEC 62053-21).  Time
-without samples is not asked.  A rule of tonne's own, of the sixth version.
+without samples is not asked.  A load that goes on and off in step with its samples is not what they
+tell: a check meter, or an invoice of this meter alone, shows its register.  A rule of tonne's own,
+of the sixth version.
 """
 
 from __future__ import annotations
@@ -36,11 +38,12 @@ from mrv import calendar
 from mrv.accounting.device_bindings import role_needs
 from mrv.accounting.device_period import Monitored, Raised
 from mrv.accounting.device_results import Pricing
-from mrv.accounting.period_result import Finding
+from mrv.accounting.period_result import CrossCheck, Finding
 from mrv.accounting.shown_energy import Key, register_step
+from mrv.accounting.single_channel import witness_of
 from mrv.calendar import local_date, midnight_us
 from mrv.methodologies import find
-from mrv.registry.project import Project, Unshown
+from mrv.registry.project import Besides, Project, Unshown
 from mrv.rounding import decimal_text, exact_sum
 
 CLAUSE = "tonne: no less use than a meter's own power or flow rate shows"
@@ -275,6 +278,27 @@ def _wanted(project: Project, fleet: Fleet) -> dict[int, tuple[_Channel, ...]]:
     return {index: tuple(of.values()) for index, of in found.items()}
 
 
+def shown_registers(
+    monitored: Sequence[Monitored], besides: Besides, checks: Sequence[CrossCheck]
+) -> dict[Key, str]:
+    """Return the registers below their gauges that a check meter or an invoice shows, and which."""
+    alone = [c for c in checks if len(c.devices) == 1]
+    found = {}
+    for one in monitored:
+        key = one.device.id, one.needs.quantity
+        if one.needs.side == "project" and key in besides.untold:
+            witness = witness_of(one, besides, alone)
+            if witness is not None:
+                found[key] = f"{one.device.id}: {witness} shows its register"
+    return found
+
+
+def without_shown(besides: Besides, shown: Mapping[Key, str]) -> tuple[Besides, Finding]:
+    """Return what a period is held against where registers are shown, and the words for it."""
+    left = {key: one for key, one in besides.untold.items() if key not in shown}
+    return replace(besides, untold=left), Finding(CLAUSE, True, "; ".join(shown.values()))
+
+
 def charged(
     monitored: Sequence[Monitored], untold: Mapping[Key, Unshown], timezone: str
 ) -> list[Monitored]:
@@ -331,6 +355,7 @@ def untold_use(
         "; ".join(told[:_SHOWN])
         + f"{rest}. Correct the unit or the transformer ratio of the register, or those of the"
         " gauge, at the meter or its gateway; a load that goes on and off is to tell its mean, or"
-        " its power each minute"
+        " its power each minute; a check meter, or an invoice of this meter alone, shows its"
+        " register"
     )
     return [Finding(CLAUSE, False, text)]

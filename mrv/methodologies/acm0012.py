@@ -211,6 +211,7 @@ METHODOLOGY = Methodology(
         "tdl": LOSSES_LIVE,
     },
     related=(BY_TEMPERATURE,),
+    dated=("f_cap", "f_wcm"),
     capacities=(Capacity("design_steam_t_per_d", ("steam",), G_PER_T, from_version=5),),
     inputs={
         **_FIXED,
@@ -271,7 +272,7 @@ METHODOLOGY = Methodology(
     uses=("diesel.", *(f"{fuel}.co2" for fuel in FUELS)),
     plausible=plausible,
     rules=(
-        "f_cap and f_wcm are at most 1.",
+        "f_cap and f_wcm are at most 1; a condition asks for their dated documents.",
         "Heat that was already recovered before the project earns nothing.",
         "Without other evidence the boiler has efficiency 1 and burns natural gas.",
         "The boiler's efficiency stands in a dated document, else it is 1; below 0.8 it is 0.8.",

@@ -285,7 +285,7 @@ METHODOLOGY = Methodology(
     uses=("diesel.", "ams-iii-c.", "grid.losses", "grid.vn"),
     plausible=plausible,
     consumptions=(_vehicles.CONSUMPTION,),
-    dated=("sfc_l_per_100km", *_vehicles.MODEL),
+    dated=("sfc_l_per_100km", "baseline_year", *_vehicles.MODEL),
     rules=(
         "Charging counts with the grid's own factor and its losses, never with a reference factor.",
         "Distance beyond the baseline's service counts nothing; its electricity still counts.",
@@ -295,7 +295,7 @@ METHODOLOGY = Methodology(
         "A kilometre takes what its model does by its type approval, or as much less is driven.",
         "A vehicle counts at most the highest mean day of its class, without invoices of charging.",
         "What is above the speed of a vehicle's class, or above its day, is not driven.",
-        "Diesel and type approval stand in dated documents; a condition asks for them.",
+        "Diesel, its year and type approval stand in dated documents; a condition asks for them.",
         "A charger fed by solar power that another project claims counts as fed by the grid.",
     ),
 )

@@ -302,11 +302,13 @@ METHODOLOGY = Methodology(
     capacities=water.CAPACITIES,
     shown={"eta_cod_project": _digested},
     agreement=(_GAS,),
+    dated=("mcf_baseline", "eta_cod_baseline"),
     rules=(
         "The reduction is at most the methane that was burnt, less the power used.",
         "Water and COD count to no more than the plant was built for, by its licence or design.",
         "Without dated documents of that, or invoices for it, nothing counts.",
         "Nothing is reduced without invoices of what is delivered, or of its electricity.",
+        "The baseline's lagoon or tank stands in a dated document; a condition asks for it.",
         "Uncertainty factors: 0.89 on the baseline, 1.12 on the project.",
         "COD and methane count by analysers or dated laboratory results, else by what costs.",
         "Without measured COD nothing is claimed; losses count beyond what the baseline had.",

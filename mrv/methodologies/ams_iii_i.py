@@ -112,6 +112,7 @@ METHODOLOGY = Methodology(
         "power_mwh": POWER,
         **water.besides(_OTHER),
     },
+    dated=("mcf_baseline",),
     inputs_of=inputs_of,
     timed=True,
     reductions=reductions,
@@ -124,6 +125,7 @@ METHODOLOGY = Methodology(
         "Water and COD count to no more than the plant was built for, by its licence or design.",
         "Without dated documents of that, or invoices for it, nothing counts.",
         "Nothing is reduced without invoices of what is delivered, or of its electricity.",
+        "The baseline's lagoon or tank stands in a dated document; a condition asks for it.",
         "A baseline that was aerobic, or discharged to a river, earns nothing or almost nothing.",
     ),
 )

@@ -161,8 +161,24 @@ def _not_designed(
         paper, some = given.get(name), lacking[name in methodology.papers]
         if name not in known:
             some.append(f"{name} ({methodology.spec_of(name).meaning}) is not given")
-        elif isinstance(paper, str) or paper is None or not set(DOCUMENT) <= paper.keys():
+        elif not _whole(paper):
             some.append(f"{name} has no document with {', '.join(DOCUMENT)}")
+    undated = [
+        f"{name} has no document with {', '.join(DOCUMENT)}"
+        for name in methodology.documented
+        if name in known
+        and name not in methodology.designed
+        and not _whole(given.get(name))
+        and parameters.get(name) != _cautious(methodology, name)
+    ]
+    if undated:
+        yield _until(
+            project,
+            undated,
+            "until they are named in `documents` (of before the period, with giver and the SHA-256"
+            " of the file), a condition of each statement does not hold, and a value whose"
+            " methodology has a cautious default counts by it",
+        )
     invoices = _invoices(project, methodology)
     if lacking[True]:
         yield _until(
@@ -181,6 +197,17 @@ def _not_designed(
             " of its file), what only the plant's own meters show counts nothing, unless invoices"
             f" with their files show it{invoices}",
         )
+
+
+def _cautious(methodology: Methodology, name: str) -> Fraction | None:
+    """Value of a parameter that needs no document; None where each does."""
+    value = methodology.spec_of(name).undocumented
+    return None if value is None else Fraction(value)
+
+
+def _whole(paper: object) -> bool:
+    """Whether a document says all that shows a value."""
+    return isinstance(paper, Mapping) and set(DOCUMENT) <= paper.keys()
 
 
 def _until(project: Project, lacking: list[str], text: str) -> Finding:

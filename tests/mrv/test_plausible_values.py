@@ -241,11 +241,26 @@ def test_a_bus_baseline_is_a_condition_until_its_survey_is_dated():
         besides = Besides(accounting=accounting, documents=documents)
         return closed(rows, "ch-1", weeks=2, besides=besides)
 
-    bare, dated = of(), of(documents=plant.papers("sfc_l_per_100km"))
+    bare, dated = of(), of(documents=plant.papers("sfc_l_per_100km", "baseline_year"))
     assert bare.net == dated.net == of(DOCUMENTED).net
     assert "sfc_l_per_100km" in said(bare, DATED)
     assert "`sha256`" in said(bare, DATED)
     assert not said(dated, DATED)
-    late = of(documents=plant.papers("sfc_l_per_100km", issued=date(2026, 3, 1)))
+    late = of(documents=plant.papers("sfc_l_per_100km", "baseline_year", issued=date(2026, 3, 1)))
     assert "after the period began" in said(late, DATED)
     assert DATED not in {f.clause for f in of(DOCUMENTED).applicability}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("acm0012", "f_cap"), ("acm0012", "f_wcm"), ("ams-iii-i", "mcf_baseline"),
+     ("ams-iii-h", "mcf_baseline"), ("ams-iii-h", "eta_cod_baseline")],
+)  # fmt: skip
+def test_other_values_of_a_baseline_are_conditions_until_they_are_dated(close, name, value):
+    """A share of 1, or a deep lagoon, by a free text."""
+    whole = close(name)
+    rest = plant.papers(*(one for one in find(name).documented if one != value))
+    bare = close(name, documents=rest)
+    assert bare.net == whole.net
+    assert not said(whole, DATED)
+    assert value in said(bare, DATED)

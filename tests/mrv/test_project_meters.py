@@ -37,7 +37,7 @@ PARAMETERS = {
 }  # fmt: skip
 
 
-def plant_of(*names, accounting=ACCOUNTING, rated=None, **series):
+def plant_of(*names, accounting=ACCOUNTING, rated=None, invoices=None, **series):
     """Close four weeks of a plant of some meters, each steady but for what is given."""
     rows = {(name, ROLES[name][2]): [ROLES[name][3]] * COUNT for name in names}
     rows |= {("gen", "energy_import"): [1] * COUNT} if "gen" in names else {}
@@ -53,7 +53,7 @@ def plant_of(*names, accounting=ACCOUNTING, rated=None, **series):
     )  # fmt: skip
     besides = Besides(
         accounting=accounting, documents=plant.papers(*PARAMETERS),
-        invoices=plant.bills(rows, "steam"),
+        invoices=plant.bills(rows, "steam") if invoices is None else invoices,
     )  # fmt: skip
     papers = dict.fromkeys(names, plant.CERTIFICATES["inv-1"])
     given = plant.laid_out(fleet, {k: v for k, v in rows.items() if v})

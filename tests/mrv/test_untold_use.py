@@ -1,6 +1,7 @@
 """A meter of the project's side whose register tells less than its own power shows."""
 
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from ingest.model import INTERVAL_US, NULL, Device, Fleet
 from mrv import factors
 from mrv.accounting.untold_use import CLAUSE
-from mrv.registry.project import ACCOUNTING, DOCUMENTED, ProjectDevice
+from mrv.registry.project import ACCOUNTING, DOCUMENTED, Invoice, ProjectDevice
 from mrv.statement.evidence import monitored, remeter
 from mrv.statement.evidence_case import Case
 from mrv.statement.plan_extract import MonitoringPlan
@@ -42,6 +43,8 @@ def load(kind, seed=3):
     elif kind == "cycling":  # on for about 11 of each 29 minutes, whenever it likes
         lasting = np.cumsum(rng.integers(18, 40, len(minute) // 18))
         power = np.where(minute - lasting[np.searchsorted(lasting, minute) - 1] < 11, 30_000.0, 0)
+    elif kind == "timer":  # on at each reading of an hour, for a third of the time
+        power = np.where((minute + 53) % 30 < 10, 30_000.0, 0.0)
     else:
         power = 16_400.0 * steady
     return time_us, power
@@ -49,7 +52,7 @@ def load(kind, seed=3):
 
 def closed(
     kind="night", minutes=15, scale=1.0, *, days=(0, DAYS), whole_kw=False, accounting=ACCOUNTING,
-    silent=(), hangs=None, gauge=1.0, lost=None,
+    silent=(), hangs=None, gauge=1.0, lost=None, invoices=(),
 ):  # fmt: skip
     """
     Close four weeks of a bus and its charger.
@@ -83,6 +86,7 @@ def closed(
     plan = MonitoringPlan(
         PROJECT, tuple(FLEET.devices), accounting=accounting,
         calibrations={d.id: plant.CERTIFICATES["inv-1"] for d in FLEET.devices},
+        invoices=invoices,
     )  # fmt: skip
     rows = remeter(FLEET, frames, monitored(PROJECT, FLEET), plant.FROM, END)
     return Case(plan, frames, rows, plant.FROM, END, BOOK).result
@@ -146,6 +150,34 @@ def test_a_register_below_its_power_counts_as_the_power_shows(minutes, scale):
         assert "kWh more, which costs" in told(found)
         more = next(d for d in found.deductions if "active_power_w" in d.reason)
         assert f"which costs {more.cost_t} t" in told(found)
+
+
+def bill(kwh, **other):
+    """Return an invoice of the charger's electricity."""
+    given = {"devices": ("ch-1",), "percent": Decimal(2), "sha256": "c3" * 32}
+    return Invoice(
+        **{"id": "b", "issuer": "its supplier", "number": "7", "issued": date(2026, 2, 6),
+           "quantity": "energy_import", "from_us": plant.FROM, "to_us": END, "value": int(kwh),
+           **given, **other}
+    )  # fmt: skip
+
+
+def test_a_load_in_step_with_its_samples_is_shown_by_an_invoice():
+    """A blower that a timer starts on the half hour is at full power at each sample."""
+    bare = without_power(kind="timer", minutes=30)
+    wh = counted(bare)
+    step = closed("timer", 30)
+    assert counted(step) > 2 * wh
+    assert "an invoice of this meter alone, shows its register" in told(step)
+    shown = closed("timer", 30, invoices=(bill(wh),))
+    assert shown.net == bare.net
+    assert told(shown) == "ch-1: invoice b: its supplier, 7 shows its register"
+    assert all(f.holds for f in shown.applicability if f.clause == CLAUSE)
+    # what is no evidence shows nothing, nor does an invoice of what the power shows
+    for wrong in ({"sha256": None}, {"percent": Decimal(10)}, {"value": int(3 * wh)}):
+        assert closed("timer", 30, invoices=(bill(wh, **wrong),)).net == step.net
+    # each minute its power tells what its register does
+    assert not told(closed("timer", 1))
 
 
 def test_two_days_on_which_the_register_told_half():

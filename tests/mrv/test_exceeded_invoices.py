@@ -1,0 +1,69 @@
+"""Steam that a meter tells beyond an invoice of its buyer counts as the invoice says."""
+
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from ingest.model import INTERVAL_US
+from mrv.accounting.invoice_evidence import CLAUSE
+from mrv.registry.project import DOCUMENTED
+from tests.mrv import plant
+from tests.mrv.test_project_meters import COUNT, END, plant_of, said
+
+TRUTH = 1_100_000  # g of steam a quarter hour
+MIDDLE = plant.FROM + COUNT // 2 * INTERVAL_US
+
+
+def bill(first=plant.FROM, last=MIDDLE, of=TRUTH, **other):
+    """Return an invoice of steam over a half of the period."""
+    (one,) = plant.bills({("steam", "mass"): [TRUTH] * COUNT}, "steam")
+    value = of * ((last - first) // INTERVAL_US)
+    given = {"from_us": first, "to_us": last, "value": value, "issued": date(2026, 2, 6)}
+    return replace(one, percent=Decimal(2), **(given | other))
+
+
+def steam(scale, *invoices, **given):
+    """Close four weeks of a steam meter that tells a multiple of the truth."""
+    values = [round(TRUTH * scale)] * COUNT
+    return plant_of("steam", "aux", "fuel", steam=values, invoices=invoices, **given)
+
+
+def tonnes(result):
+    return float(result.net.reduction.t)
+
+
+def test_honest_steam_keeps_its_tonnes():
+    """With an invoice of a part, of all, or with none at all."""
+    for papers in ((), (bill(),), (bill(), bill(MIDDLE, END)), (bill(of=int(TRUTH * 1.01)),)):
+        found = steam(1, *papers)
+        assert found.net == steam(1, *papers, accounting=DOCUMENTED).net
+        assert not said(found, CLAUSE)
+
+
+def test_a_meter_above_its_invoice_counts_as_the_invoice_says():
+    """1.4 times the steam that its buyer paid for a half of the month earned it all."""
+    truth, before = steam(1, bill()), steam(1.4, bill(), accounting=DOCUMENTED)
+    found = steam(1.4, bill())
+    assert tonnes(before) > 1.3 * tonnes(truth)
+    assert tonnes(found) == pytest.approx(tonnes(truth), rel=1e-6)
+    assert tonnes(found) <= tonnes(truth) + 1e-5
+    told = said(found, CLAUSE)
+    assert "steam told more than i-steam: its supplier, 1 by 40" in told
+    cost = float(told.rpartition("costs ")[2].split(" t.")[0])
+    assert cost == pytest.approx(tonnes(steam(1.4)) - tonnes(found), abs=1e-5)
+
+
+def test_what_another_invoice_shows_counts():
+    """Only a part of the month was too high, and the rest is shown."""
+    shown = bill(MIDDLE, END, of=int(TRUTH * 1.4), id="other")
+    found = steam(1.4, bill(), shown)
+    assert tonnes(found) == pytest.approx((tonnes(steam(1)) + tonnes(steam(1.4))) / 2, rel=1e-3)
+
+
+def test_an_invoice_that_is_no_evidence_takes_nothing():
+    """A typed number without its file, or one that says more, is none."""
+    for wrong in ({"sha256": None}, {"doubt": "is by the operator"}, {"of": TRUTH * 2}):
+        found = steam(1.4, bill(**wrong))
+        assert found.net == steam(1.4).net

@@ -357,7 +357,8 @@ class Measured:
 
     `hours` are those in which there was a reading, `of` those of the period.  `silent` are
     days on which something flowed and nothing was read, `most` is the value that leaves the
-    most where these count as the best of the others.
+    most where these count as the best of the others.  `days` are what flowed on each and the load
+    by the first of the channels.
     """
 
     value: Fraction
@@ -366,6 +367,16 @@ class Measured:
     of: int = 0
     silent: tuple[Silent, ...] = ()
     most: Fraction | None = None
+    days: tuple[Loaded, ...] = ()
+
+
+class Loaded(NamedTuple):
+    """A local day [us UTC], what flowed on it [base units], and that times the day's mean."""
+
+    from_us: int
+    to_us: int
+    flow: int
+    load: Fraction
 
 
 class Silent(NamedTuple):

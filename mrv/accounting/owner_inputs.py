@@ -18,7 +18,7 @@ from typing import NamedTuple
 from mrv.accounting.period_result import Finding
 from mrv.accounting.unmeasured import CONSTANT, LABORATORY, UNMEASURED, rounded
 from mrv.calendar import local_date, months
-from mrv.errors import FactorError
+from mrv.errors import FactorError, MethodologyError
 from mrv.factors.brought import Choice, published
 from mrv.methodologies import GRID
 from mrv.model import Factor, Factors, Methodology
@@ -37,6 +37,8 @@ _GWP = "gwp"
 _LISTS = ("wastewater.mcf", "flare.efficiency")
 _LISTS_OF_SITES = ("tool04.phi", "tool04.mcf")
 MONITORED = ("B", "C")
+# of a value that is 0, to see who gains by it
+_A_LITTLE = Fraction(1, 1000)
 
 
 class Own(NamedTuple):
@@ -82,6 +84,7 @@ def measured(
     how: Mapping[str, str],
     *,
     sourced: bool = True,
+    reduction: Callable[[Inputs], Fraction] | None = None,
 ) -> Iterator[Finding]:
     """
     Say what of the methodology's monitoring is a constant, and which months lack samples.
@@ -93,6 +96,9 @@ def measured(
         second version of the rules.
     sourced : bool
         Say where the methodology reads a value, as from the sixth version on.
+    reduction : callable, optional
+        What the period comes to with some parameters [tCO2e]: nobody is asked for results of a
+        0 of which more would leave no less, as the steam of a plant that makes none.
     """
     known: defaultdict[str, set[tuple[int, int]]] = defaultdict(set)
     for one in samples:
@@ -110,6 +116,8 @@ def measured(
         elif name in how and how[name] != LABORATORY:
             shown.append(f"{value}: {how[name]}")
         elif not known[name]:
+            if reduction is not None and _costs_nobody(name, parameters, reduction):
+                continue
             told.append(
                 f"{value} is a constant of the registry, and {methodology.id} monitors"
                 f" {spec.symbol or name} (option {spec.option}): give"
@@ -120,6 +128,18 @@ def measured(
             told.append(f"{value}: no sample of {said}")
     if told or shown or any(known[name] for name in methodology.parameters):
         yield Finding(MEASURED, not told, "; ".join((*told, *shown)))
+
+
+def _costs_nobody(
+    name: str, parameters: Mapping[str, Fraction], reduction: Callable[[Inputs], Fraction]
+) -> bool:
+    """Say whether a parameter is 0, and a little of it would leave as much or more."""
+    if parameters[name]:
+        return False
+    try:
+        return reduction({**parameters, name: _A_LITTLE}) >= reduction(parameters)
+    except MethodologyError:
+        return False
 
 
 def _results(spec: ParameterSpec, *, sourced: bool) -> str:

@@ -283,6 +283,7 @@ class Plausibility:
         shown = measured(
             self.methodology, used, samples, self.period_us, self.timezone, how,
             sourced=self.besides.accounting >= INVOICED,
+            reduction=reduction if self.besides.accounting >= INVOICED else None,
         )  # fmt: skip
         vague = weak(self.methodology, samples, self.besides.channels, how) if strict else ()
         return used, [*said, *shown, *vague]

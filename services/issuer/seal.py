@@ -234,11 +234,15 @@ def _changed(
         return []
     reason = accept
     if reason is None:
-        pending = waiting.keys() & {one.device for one in found.derived}
+        wrong = underived(conn, plan.whole, job, found)
+        pending = sorted(waiting.keys() & {one.device for one in found.derived}) if wrong else []
         if pending and not found.by_hand:
-            report.waiting += [name for name in sorted(pending) if name not in report.waiting]
-            return []
-        wrong = [str(one) for one in found.by_hand] + underived(conn, plan.whole, job, found)
+            # rows that `tonne run` has not made again since an import
+            rest = [one for one in found.derived if one.device not in pending]
+            if not underived(conn, plan.whole, job, found._replace(derived=rest)):
+                report.waiting += [name for name in pending if name not in report.waiting]
+                return []
+        wrong = [*map(str, found.by_hand), *wrong]
         if wrong:
             report.refused += [f"{job}: {one}" for one in wrong]
             return []

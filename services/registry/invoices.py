@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from mrv.calendar import period_us
 from mrv.errors import MethodologyError
 from mrv.methodologies import find
 from mrv.registry.project import Invoice, Project
+from services.clock import now_us
 from services.registry.fields import MAX_WHOLE, Row
 from services.registry.files import read_document
 from services.registry.parse import YEARS
@@ -141,6 +143,12 @@ def _read(row: Row, projects: Mapping[str, Project]) -> Entered | None:
     for key, day in (("from", first), ("to", end)):
         if day is not None and not YEARS[0] <= day.year <= YEARS[1]:
             row.problem(key, f"{day} is not within the years {YEARS[0]} to {YEARS[1]}")
+    if issued is not None and issued > _latest():
+        row.problem(
+            "issued",
+            f"{issued} is in the future; give the date that stands on the invoice, and import it"
+            " when it was written",
+        )
     if not row.problems and first >= end:
         row.problem("to", f"{end} is not after {first}; the span is half-open")
     corrects = row.identifier("corrects") if row.has("corrects") else None
@@ -164,6 +172,11 @@ def _read(row: Row, projects: Mapping[str, Project]) -> Entered | None:
         digest,
     )
     return Entered(project, invoice, corrects, reason, f"{row.file}:{row.table.line}")
+
+
+def _latest() -> date:
+    """Return the latest date that anybody on earth can write today."""
+    return datetime.fromtimestamp(now_us() / 1e6, UTC).date() + timedelta(days=1)
 
 
 def _usual_quantity(project: Project | None, devices: tuple[str, ...]) -> str:

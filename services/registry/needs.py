@@ -25,6 +25,7 @@ from mrv.model import (
     RoleNeeds,
 )
 from mrv.parameters.inputs import Inputs, read
+from services.nearest import did_you_mean
 from services.registry.entries import DOCUMENT, Device, Project, ProjectDevice
 from services.registry.finding import Finding
 
@@ -54,6 +55,22 @@ def check(project: Project, devices: Mapping[str, Device], book: FactorBook) -> 
         broken = condition.test(candidate)
         if broken is not None:
             yield _outside(project, condition, broken)
+
+
+def unknown_documents(project: Project) -> Iterator[str]:
+    """Say which of a project's `documents` are of no parameter of its methodology."""
+    try:
+        methodology = find(project.methodology, project.version)
+    except MethodologyError:
+        return
+    roles = methodology.roles.values()
+    known = {*methodology.parameters, KEY}.union(*(needs.params for needs in roles))
+    for name in sorted((project.documents or {}).keys() - known):
+        near = did_you_mean(name, known) or f"known: {', '.join(sorted(known))}"
+        yield (
+            f"documents: {name!r} is no parameter of {methodology.id}; {near} Name the value that"
+            " stands in the document"
+        )
 
 
 def _outside(project: Project, condition: Check, broken: str) -> Finding:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from mrv.exports.contradictions import Credited
-from services.registry import arrays, authority, meter_keys, meters, monitoring, ratings, rules
+from services.registry import (
+    arrays,
+    authority,
+    meter_keys,
+    meters,
+    monitoring,
+    needs,
+    ratings,
+    rules,
+)
 from services.registry import closed as closed_rules
 from services.registry.entries import Device, Entry, Key, Project, Published, Registry
 from services.registry.files import Incoming
@@ -96,6 +105,7 @@ def plan(
         findings.add(key, f"{findings.place(key)}{text}", warning=False)
     for key, text in _rewritten(stored, incoming.registry):
         findings.add(key, f"{findings.place(key)}{text}", warning=False)
+    _documents(findings, incoming.registry)
     # rows that could not be read would only make others seem to lack something
     if not incoming.problems:
         _whole(findings, stored, merged, credited)
@@ -120,14 +130,29 @@ def _same_meters(findings: _Findings, stored: Registry, merged: Registry) -> Non
         findings.add(key, f"{findings.place(key)}{meters.alike_meter(one, other)}", warning=True)
 
 
+def _documents(findings: _Findings, given: Registry) -> None:
+    """Refuse documents of values that the methodology does not know; one typed wrong shows none."""
+    for project in given.projects.values():
+        key = (project.kind, project.id)
+        for text in needs.unknown_documents(project):
+            findings.add(key, f"{findings.place(key)}{text}", warning=False)
+
+
 def _whole(
     findings: _Findings, stored: Registry, merged: Registry, credited: Sequence[Credited] | None
 ) -> None:
     """Hold the registry as it would be against what must hold between rows."""
     for key, text, held in authority.problems(stored, merged, credited):
         findings.add(key, f"{findings.place(key)}{text}", warning=held)
-    for found in rules.check(merged):
+    said = [*rules.check(merged)]
+    given = findings.given
+    other = any(found.warning and (found.kind, found.id) not in given for found in said)
+    # an import tells of other rows what it changes for them; `tonne registry check` tells all
+    before = {*rules.check(stored)} if other else set()
+    for found in said:
         key = (found.kind, found.id)
+        if found.warning and key not in given and found in before:
+            continue
         # a factor that was stored under older rules stands in no other row's way
         held = found.kind == Published.kind and stored.entries.get(key) == merged.entries.get(key)
         text = f"{findings.place(key)}{found.text}"
@@ -183,6 +208,11 @@ class _Findings:
         self._strict = strict
         self._messages: defaultdict[Key, list[str]] = defaultdict(list)
         self._stopped: set[Key] = set()
+
+    @property
+    def given(self) -> Collection[Key]:
+        """Rows of the files."""
+        return self._incoming.places.keys()
 
     def place(self, key: Key) -> str:
         place = self._incoming.places.get(key)

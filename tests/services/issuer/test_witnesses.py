@@ -105,6 +105,7 @@ def test_invoices_are_corrected_by_others_and_never_changed(url, run, tmp_path):
         ("E-1,pv,EVN,7,2025-01-05,inv-1,2025-01-02,2025-01-03,9,,", "crediting period"),
         ("E-1,pv,EVN,7,2026-03-05,inv-1,2026-03-02,2026-03-03,9,E-0,why", "no invoice of"),
         ("E-1,pv,EVN,7,2026-03-05,inv-1,2026-03-02,2026-03-03,9,E-0,", "both"),
+        ("E-1,pv,EVN,7,2199-03-05,inv-1,2026-03-02,2026-03-03,9,,", "2199-03-05 is in the future"),
     ],
 )
 def test_an_invoice_that_cannot_be_is_refused(url, run, tmp_path, row, word):

@@ -76,7 +76,9 @@ def keep_plausible(
     for one in held.places():
         if one.spec.plausible is not None:
             ranges = [(Fraction(a), Fraction(b)) for a, b in one.spec.plausible.ranges]
-            held.within(one, ranges, one.spec.plausible.source, either=one.spec.plausible.either)
+            said = one.spec.plausible
+            if not held.within(one, ranges, said.source, either=said.either):
+                held.rarely(one, Fraction(said.rare), said.why)
     for relation in methodology.related:
         for one in held.places(relation.parameter):
             span = relation.test(held.parameters, held.measured)
@@ -149,6 +151,16 @@ class _Held:
                 f"{one.text} is more than {_short(most * share)}, which is rare ({source}); it"
                 " counts: a verifier looks at the measurement that it rests on"
             )
+
+    def rarely(self, one: _Place, below: Fraction, why: str) -> None:
+        """Say that a value counts and is doubtful, and whose papers show it."""
+        if one.value >= below:
+            return
+        papers = [d for d in self.besides.documents if d.parameter == one.name]
+        shown = [f"its document is {d.document} by {d.by}" for d in papers]
+        names = sorted({i.issuer for i in self.besides.invoices if one.device in i.devices})
+        shown += [f"invoices of {one.device} are by {', '.join(names)}"] if names else []
+        self.told.append(f"{one.text}: {why}{''.join(f'; {text}' for text in shown)}")
 
     def documented(self, one: _Place, first: date) -> None:
         """Count a value without its dated document by the one that needs none."""

@@ -56,6 +56,9 @@ _DENSITIES = {
     "lpg": Plausible(
         (("1.8", "2.7"), ("480", "600")),
         "propane 1.9 and butane 2.5 as gas, 508 and 585 as liquid, ISO 6976 and EN 589 [M]",
+        rare="100",
+        why="LPG is sold by mass and seldom metered as gas, and natural gas through such a meter is"
+        " of 0.7 kg/m3; it counts: a verifier asks for delivery notes by mass, or meter the liquid",
     ),
     "natural_gas": Plausible((("0.65", "0.85"),), "standard conditions; ISO 6976, GIIGNL [M]"),
 }

@@ -18,11 +18,14 @@ class Plausible:
 
     `source` is where they are read.  Outside of them the nearest bound counts; where that says
     nothing of the true value (`either`), that end of the nearest range which leaves less.
+    Below `rare` a value counts, and is a condition that does not hold, for the reason `why`.
     """
 
     ranges: tuple[tuple[str, str], ...]
     source: str
     either: bool = False
+    rare: str = "0"
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,6 +116,16 @@ def test_a_small_gas_meter_has_no_air_for_diesel(close):
     assert float(said(lie, clause).split("It costs ")[1][:-2]) == pytest.approx(cost, rel=1e-3)
 
 
+def test_lpg_that_is_metered_as_gas_is_told_to_the_verifier(close):
+    """Natural gas as LPG of 2 kg/m3 is within all ranges, and earned three times the truth."""
+    lie = burnt(close, "lpg", 2)
+    assert lie.net == burnt(close, "lpg", 2, accounting=DOCUMENTED).net
+    text = said(lie)
+    assert "density_kg_per_m3 of lpg-0 = 2 kg/m3: LPG is sold by mass" in text
+    assert "licence 12/2025 by Department of Environment" in text
+    assert "invoices of lpg-0 are by its supplier" in text
+
+
 def test_the_density_of_a_fuel_stands_in_a_document(close):
     """Who binds a meter as another fuel names no paper of its supplier."""
     names = find("jcm-id-am009").documented

@@ -81,7 +81,7 @@ class Calibration:
 
     The due date, `valid_until`, is the first local day that it does not cover.
     `max_error_percent` is None where the certificate names only a class.  `serial` is the
-    meter that it names.  `replaced` says that it was cut short there, since its meter left.
+    meter that it names.
     """
 
     performed: date
@@ -90,7 +90,6 @@ class Calibration:
     accuracy_class: str | None = None
     max_error_percent: Decimal | int | float | None = None
     serial: str | None = None
-    replaced: bool = False
 
 
 def service_intervals(

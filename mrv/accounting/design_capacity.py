@@ -13,20 +13,22 @@ tonne's own.  A day may be above the capacity, as after rain; a week is not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
+from types import MappingProxyType
 
 from ingest.model import HOUR_US, INTERVAL_US
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.period_result import Finding
 from mrv.accounting.service_history import electricity, take_off
+from mrv.accounting.thinned_water import thinned
 from mrv.accounting.time_in_service import together_us
 from mrv.accounting.unmeasured import rounded
 from mrv.calendar import utc_text
 from mrv.model import Methodology
 from mrv.parameters.inputs import Inputs
-from mrv.registry.project import DOCUMENTED, INVOICED
+from mrv.registry.project import DOCUMENTED, INVOICED, Measured
 from mrv.service_bounds import Capacity, Consumption
 
 LEAST_LOAD = Fraction(1, 5)
@@ -52,6 +54,7 @@ def within_design(
     timezone: str,
     *,
     accounting: int,
+    channels: Mapping[str, Measured] = MappingProxyType({}),
 ) -> tuple[list[Monitored], list[Finding]]:
     """
     Count no more of a service than the plant was built for, and say so.
@@ -65,6 +68,8 @@ def within_design(
     accounting : int
         Version of the rules; by the fifth what is not given is said of with its documents
         (`service_evidence`).
+    channels : mapping of str to Measured
+        What the plant's analysers found of parameters (`thinned_water`).
 
     Returns
     -------
@@ -78,7 +83,17 @@ def within_design(
         if one.parameter in parameters:
             least = LEAST_LOAD if documented else _LEAST_BEFORE
             said.append(
-                _held(found, methodology, one, parameters, edges, timezone, least, accounting)
+                _held(
+                    found,
+                    methodology,
+                    one,
+                    parameters,
+                    edges,
+                    timezone,
+                    least,
+                    accounting,
+                    channels if accounting >= INVOICED else {},
+                )
             )
         elif not documented:
             said.append(_missing(methodology, one))
@@ -291,8 +306,10 @@ def _held(
     timezone: str,
     least: Fraction,
     accounting: int,
+    channels: Mapping[str, Measured],
 ) -> Finding:
-    capacity, told = Fraction(parameters[one.parameter]), []
+    capacity, told = Fraction(parameters[one.parameter]), list[str]()
+    weaker = list[str]()
     delivered, whole = 0, Fraction(0)
     for place, (begin, end) in enumerate(pairwise(edges)):
         there = serving(found, one)
@@ -308,13 +325,17 @@ def _held(
         rate = f"{_told(capacity * served / most)} {_unit(methodology, one)}" if most else "service"
         reason = f"{rate}, and the plant was built for {_told(capacity)}: that counts"
         begin_us, end_us = begin * INTERVAL_US, end * INTERVAL_US
+        if thinned(methodology, one, channels, (begin_us, end_us), served, most):
+            weaker.append(f"{utc_text(begin_us)} to {utc_text(end_us)}: {rate}, thinned by rain")
+            continue
         excess = served - most
         take_off(found, one.serves, (place, place + 1), begin_us, end_us, excess, reason, timezone)
         told.append(f"{utc_text(begin_us)} to {utc_text(end_us)}: {reason}")
     if not told and delivered < least * whole:
         told.append(_foreign(methodology, one, capacity * delivered / whole, least))
     more = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
-    return Finding(_clause(methodology, one), not told, "; ".join(told[:_SHOWN]) + more)
+    said = "; ".join(told[:_SHOWN]) + more if told else "; ".join(weaker[:_SHOWN])
+    return Finding(_clause(methodology, one), not told, said)
 
 
 def serving(monitored: Sequence[Monitored], one: Capacity) -> list[Monitored]:

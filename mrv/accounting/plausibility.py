@@ -38,6 +38,7 @@ from mrv.accounting.regression_range import within_ranges
 from mrv.accounting.service_evidence import NOT_SHOWN, as_before, built_for, laboratory, not_counted
 from mrv.accounting.service_history import limited
 from mrv.accounting.shown_energy import turned
+from mrv.accounting.thinned_water import counting
 from mrv.accounting.twin_series import NEARLY, NEARLY_BEFORE, NEARLY_INSIDE, Twins, twins
 from mrv.accounting.unmeasured import raised_to, settled
 from mrv.calendar import local_date, utc_text
@@ -147,9 +148,11 @@ class Plausibility:
             )  # fmt: skip
             said += more
         if self.besides.accounting >= DESIGNED:
+            laboratory = means(self.besides.samples, self.methodology)
             found, more = within_design(
                 found, self.methodology, self.parameters, self.edges, self.timezone,
                 accounting=self.besides.accounting,
+                channels=counting(self.besides.channels, laboratory),
             )  # fmt: skip
             said += more
         if self.besides.accounting >= INVOICED:

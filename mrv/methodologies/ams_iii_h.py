@@ -306,6 +306,7 @@ METHODOLOGY = Methodology(
     rules=(
         "The reduction is at most the methane that was burnt, less the power used.",
         "Water and COD count to no more than the plant was built for, by its licence or design.",
+        "Water of rain counts above it where the load is no more than that.",
         "Without dated documents of that, or invoices for it, nothing counts.",
         "Nothing is reduced without invoices of what is delivered, or of its electricity.",
         "The baseline's lagoon or tank stands in a dated document; a condition asks for it.",

@@ -123,6 +123,7 @@ METHODOLOGY = Methodology(
     rules=(
         "Uncertainty factors: 0.89 on the baseline, 1.12 on the project.",
         "Water and COD count to no more than the plant was built for, by its licence or design.",
+        "Water of rain counts above it where the load is no more than that.",
         "Without dated documents of that, or invoices for it, nothing counts.",
         "Nothing is reduced without invoices of what is delivered, or of its electricity.",
         "The baseline's lagoon or tank stands in a dated document; a condition asks for it.",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import date
 from fractions import Fraction
 
 from ingest.model import INTERVAL_US
@@ -104,6 +105,12 @@ def uncovered(
     return result
 
 
+class Left(Calibration):
+    """A certificate that ends before it is due, since its meter was replaced."""
+
+    __slots__ = ()
+
+
 def of_meter(
     calibrations: Iterable[Calibration],
     replaced_us: Iterable[int],
@@ -145,9 +152,16 @@ def of_meter(
         if after is None and other:
             continue
         if after is not None and after < one.valid_until:
-            one = replace(one, valid_until=after, replaced=mounted)  # noqa: PLW2901 - cut short
+            one = _cut_short(one, after, left=mounted)  # noqa: PLW2901
         found.append(one)
     return tuple(found)
+
+
+def _cut_short(one: Calibration, day: date, *, left: bool) -> Calibration:
+    kind = Left if left else Calibration
+    return kind(
+        one.performed, day, one.certificate, one.accuracy_class, one.max_error_percent, one.serial
+    )
 
 
 def _spans(calibrations: Iterable[Calibration], quantity: str, timezone: str) -> list[_Span]:
@@ -157,7 +171,7 @@ def _spans(calibrations: Iterable[Calibration], quantity: str, timezone: str) ->
             midnight_us(c.valid_until, timezone) // INTERVAL_US,
             error_percent(c, quantity),
             c.certificate,
-            c.replaced,
+            isinstance(c, Left),
         )
         for c in calibrations
     ]

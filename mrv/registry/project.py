@@ -81,7 +81,7 @@ class Calibration:
 
     The due date, `valid_until`, is the first local day that it does not cover.
     `max_error_percent` is None where the certificate names only a class.  `serial` is the
-    meter that it names.  `replaced` says that it was cut short there, since its meter left.
+    meter that it names.
     """
 
     performed: date
@@ -90,7 +90,6 @@ class Calibration:
     accuracy_class: str | None = None
     max_error_percent: Decimal | int | float | None = None
     serial: str | None = None
-    replaced: bool = False
 
 
 def service_intervals(
@@ -357,7 +356,8 @@ class Measured:
 
     `hours` are those in which there was a reading, `of` those of the period.  `silent` are
     days on which something flowed and nothing was read, `most` is the value that leaves the
-    most where these count as the best of the others.
+    most where these count as the best of the others.  `days` are what flowed on each and the load
+    by the first of the channels.
     """
 
     value: Fraction
@@ -366,6 +366,16 @@ class Measured:
     of: int = 0
     silent: tuple[Silent, ...] = ()
     most: Fraction | None = None
+    days: tuple[Loaded, ...] = ()
+
+
+class Loaded(NamedTuple):
+    """A local day [us UTC], what flowed on it [base units], and that times the day's mean."""
+
+    from_us: int
+    to_us: int
+    flow: int
+    load: Fraction
 
 
 class Silent(NamedTuple):

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,7 +25,7 @@ from mrv.accounting.unmeasured import rounded
 from mrv.calendar import days
 from mrv.methodologies import find
 from mrv.parameters.specs import ParameterSpec
-from mrv.registry.project import Measured, Project, Silent
+from mrv.registry.project import Loaded, Measured, Project, Silent
 
 # readings are summed as whole thousandths of their unit
 _SCALE = 1000
@@ -114,6 +115,8 @@ class _Bench:
         gains = spec.unmeasured == "0"
         loads, flow, known, of, hours = [Fraction(0)] * len(channels), 0, 0, list[str](), 0
         best, silent = list(loads), list[Silent]()
+        count = len(self.edges) - 1
+        flows, first = [0] * count, [Fraction(0)] * count
         for device in _serving(self.project, role):
             seen = self._seen(device, channels)
             if not seen:
@@ -125,6 +128,9 @@ class _Bench:
                 loads[k] += _load(by_day, one, low=gains == (k == 0))
                 best[k] += _load(by_day, one, low=gains != (k == 0))
             silent += self._silent(device, by_day, seen)
+            flows = [a + int(b) for a, b in zip(flows, by_day.tolist(), strict=True)]
+            per_day = _loads(by_day, seen[0], low=gains)
+            first = [a + b for a, b in zip(first, per_day, strict=True)]
             known += int(np.count_nonzero(seen[0].number))
             of.append(device)
             hours += min(len(one.hours) for one in seen)
@@ -135,8 +141,14 @@ class _Bench:
         told = f"{' and '.join(channels)} of {', '.join(of)} on {known} of {days_} days"
         whole = (int(self.edges[-1]) - int(self.edges[0])) // HOUR_US
         return Measured(
-            rounded(value, spec), told, hours, whole * len(of), tuple(silent), rounded(most, spec)
-        )
+            rounded(value, spec), told, hours, whole * len(of), tuple(silent), rounded(most, spec),
+            tuple(
+                Loaded(*edges, *of_day)
+                for edges, of_day in zip(
+                    pairwise(self.edges.tolist()), zip(flows, first, strict=True), strict=True
+                )
+            ),
+        )  # fmt: skip
 
     def _silent(self, device: str, flow: Int64, seen: Sequence[Gauged]) -> Iterator[Silent]:
         """Days on which something flowed and a channel told nothing, those in a row as one."""
@@ -175,18 +187,20 @@ def _mean(loads: Sequence[Fraction], flow: int, spec: ParameterSpec) -> Fraction
 
 def _load(flow: Int64, one: Gauged, *, low: bool) -> Fraction:
     """Sum of what flowed on each day times the mean of that day. [thousandths]"""
+    return sum(_loads(flow, one, low=low), start=Fraction(0))
+
+
+def _loads(flow: Int64, one: Gauged, *, low: bool) -> list[Fraction]:
+    """What flowed on each day times the mean of that day. [thousandths]"""
     means = [
         Fraction(total, count) if count else None
         for total, count in zip(one.total.tolist(), one.number.tolist(), strict=True)
     ]
     rest = Fraction(0) if low else max((m for m in means if m is not None), default=Fraction(0))
-    return sum(
-        (
-            volume * (rest if mean is None else mean)
-            for volume, mean in zip(flow.tolist(), means, strict=True)
-        ),
-        start=Fraction(0),
-    )
+    return [
+        volume * (rest if mean is None else mean)
+        for volume, mean in zip(flow.tolist(), means, strict=True)
+    ]
 
 
 def _specs(project: Project) -> dict[str, ParameterSpec]:

@@ -30,7 +30,7 @@ from mrv.accounting.late_values import keep_values_before
 from mrv.accounting.measured_performance import performing
 from mrv.accounting.measured_power import as_measured, measured_powers, shown_powers
 from mrv.accounting.owner_inputs import sampled
-from mrv.accounting.period_result import PeriodResult
+from mrv.accounting.period_result import Finding, PeriodResult
 from mrv.accounting.plausibility import Plausibility
 from mrv.accounting.plausible_values import keep_plausible
 from mrv.accounting.project_devices import monitor_all
@@ -105,6 +105,10 @@ def close(
     _check_rows(rows, from_us, to_us)
     besides = besides or Besides()
     asked = fleet, calibrations, rows, from_us, to_us, factors, carried_ug
+    project, besides, odd = keep_plausible(
+        project, besides, (from_us, to_us), lambda one, held: _closed(one, *asked, held)
+    )
+    fixed, late = list[Finding](), list[Finding]()
     if besides.fixed or besides.late:
         now = replace(besides, fixed=(), late=())
 
@@ -115,13 +119,10 @@ def close(
         first = local_date(from_us, project.timezone)
         project, late = keep_values_before(besides.late, project, first, left)
         found = close(project, *asked, now)
-        return replace(found, applicability=(*found.applicability, *fixed, *late))
-    project, besides, odd = keep_plausible(
-        project, besides, (from_us, to_us),
-        lambda one, held: _closed(one, *asked, held).net.reduction.ug,
-    )  # fmt: skip
-    found = _closed(project, *asked, besides)
-    return replace(found, applicability=(*found.applicability, *odd)) if odd else found
+    else:
+        found = _closed(project, *asked, besides)
+    more = [one for one in (*fixed, *late, *odd) if one not in found.applicability]
+    return replace(found, applicability=(*found.applicability, *more))
 
 
 def _closed(

@@ -22,7 +22,7 @@ from typing import Any
 from mrv.accounting.factor_acceptance import parameters_of
 from mrv.accounting.invoice_evidence import undocumented
 from mrv.accounting.owner_inputs import MONITORED, sampled
-from mrv.accounting.period_result import Finding
+from mrv.accounting.period_result import Finding, PeriodResult
 from mrv.calendar import local_date
 from mrv.methodologies import find
 from mrv.model import Methodology
@@ -58,7 +58,7 @@ def keep_plausible(
     project: Project,
     besides: Besides,
     period_us: tuple[int, int],
-    left_by: Callable[[Project, Besides], int],
+    left_by: Callable[[Project, Besides], PeriodResult],
 ) -> tuple[Project, Besides, list[Finding]]:
     """
     Return a project whose values are plausible, what it is held against, and what was not so.
@@ -66,7 +66,7 @@ def keep_plausible(
     Parameters
     ----------
     left_by : callable
-        Reduction that the period comes to with a project. [ug CO2e]
+        What the period comes to with a project.
     """
     if besides.accounting < INVOICED:
         return project, besides, []
@@ -97,7 +97,7 @@ class _Held:
     project: Project
     besides: Besides
     methodology: Methodology
-    left_by: Callable[[Project, Besides], int]
+    left_by: Callable[[Project, Besides], PeriodResult]
     told: list[str] = field(default_factory=list)
 
     @property
@@ -175,15 +175,15 @@ class _Held:
 
     def _least(self, one: _Place, others: Sequence[Decimal], text: str) -> None:
         """Take the value that leaves least, and say what that costs."""
-        ours = self.left_by(self.project, self.besides)
+        ours = _left(self.left_by(self.project, self.besides))
         by = {value: self._with(one, value) for value in others}
-        left = {value: self.left_by(*found) for value, found in by.items()}
+        left = {value: _left(self.left_by(*found)) for value, found in by.items()}
         least = min(left, key=left.__getitem__)
         if left[least] > ours:
             self.told.append(f"{text}; it counts, as it leaves less; correct it in the registry")
             return
         self.project, self.besides = by[least]
-        cost = decimal_text(Fraction(ours - left[least], UG_PER_T), _PLACES, "up")
+        cost = decimal_text(Fraction(ours[0] - left[least][0], UG_PER_T), _PLACES, "up")
         self.told.append(
             f"{text}: {_short(Fraction(least))} counts, which costs {cost} t; correct it in the"
             f" registry by its source ({one.spec.source})"
@@ -191,6 +191,13 @@ class _Held:
 
     def _with(self, one: _Place, value: Decimal) -> tuple[Project, Besides]:
         """Put a value in place of that of the registry and of the samples."""
+        # an issued statement that has that value already says nothing more
+        fixed = tuple(
+            f
+            for f in self.besides.fixed
+            if (f.device, f.parameter, Decimal(f.value)) != (one.device, one.name, value)
+        )
+        besides = replace(self.besides, fixed=fixed)
         put = {one.name: int(value) if value == value.to_integral_value() else value}
         if one.device is not None:
             bound = tuple(
@@ -199,14 +206,19 @@ class _Held:
                 else b
                 for b in self.project.devices
             )
-            return replace(self.project, devices=bound), self.besides
+            return replace(self.project, devices=bound), besides
         values: dict[str, Any] = {**self.project.parameters, **put}
         samples = self.besides.samples
         if one.spec.option in MONITORED:
             samples = tuple(
                 replace(s, value=put[one.name]) if s.parameter == one.name else s for s in samples
             )
-        return replace(self.project, parameters=values), replace(self.besides, samples=samples)
+        return replace(self.project, parameters=values), replace(besides, samples=samples)
+
+
+def _left(found: PeriodResult) -> tuple[int, int]:
+    """Reduction, and where papers are missing for it what it would be. [ug CO2e]"""
+    return found.net.reduction.ug, found.gross.reduction.ug
 
 
 def _decimal(value: Fraction, *, down: bool) -> Decimal:

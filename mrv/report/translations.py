@@ -39,6 +39,16 @@ _REASONS = (
         re.compile("not plausible: a .+ drives at most (.+) km/h and (.+) km a day"),
     ),
     (
+        "reason.as_mean",
+        re.compile(
+            r"not plausible: a .+ drives at most (.+) km a day as a mean \(.*\): that counts"
+        ),
+    ),
+    (
+        "reason.untold",
+        re.compile("not plausible: its (.+) shows more than its register: that counts"),
+    ),
+    (
         "reason.range",
         re.compile(
             r"not plausible: (.+) (.+), and such services take (.+) to (.+) \(.*\): the highest of"
@@ -140,7 +150,7 @@ def role(name: str, words: Words) -> str:
 
 def rule(gap: Gap, words: Words) -> str:
     """Rule that a gap was charged by."""
-    side = gap.rule.partition(" ")[0]
+    side = gap.rule.partition(" ")[0].removesuffix(":")
     return words.get(f"rule.{side}", gap.rule)
 
 

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,10 @@ WRITERS = (
 )
 WITNESSES = [text.format("2026") for text in service_history.WITNESSES.values()]
 WHATS = [f"a {one.name} drives at most 100 km/h and 500 km a day" for one in _vehicles.CLASSES]
+MEANS = [
+    _vehicles.most({"sfc_l_per_100km": one.below - Fraction(1, 100)}).as_mean
+    for one in _vehicles.CLASSES
+]
 
 
 def text(node):
@@ -58,6 +63,7 @@ def all_reasons():
     yield from (f"not plausible: {one}" for one in (invoiced_amounts.BILLED, invoiced_amounts.MORE))
     yield "not plausible: its readings tell of 1080 h, and came within 397: that counts"
     yield "not plausible: its own meter shows kw_project 0.08 and not 0.04 kW: that counts"
+    yield "not plausible: its active_power_kw shows more than its register: that counts"
     yield "not plausible: above its rated power"
     yield "certified elsewhere: certificate IREC-1, I-REC"
     yield "not counted: has no rated_power_w to hold its register against; add it"
@@ -69,6 +75,7 @@ def all_reasons():
         " serial of one of them, or give one of them its `removed`. Until then inv-2 earns nothing"
     )
     yield from (f"not plausible: {what}" for what in WHATS)
+    yield from (f"not plausible: {what}: that counts" for what in MEANS)
 
 
 def test_the_walk_finds_the_reasons():

@@ -135,7 +135,8 @@ class Plausibility:
         uncounted |= self.besides.uncounted
         alone, _ = self._not_shown()
         uncounted |= {name: why for name, why in alone.items() if name not in uncounted}
-        known = [_counted(one, uncounted) for one in monitored]
+        whole = self.besides.accounting >= INVOICED
+        known = [_counted(one, uncounted, whole=whole) for one in monitored]
         found, said = raised(
             known, self.methodology, self.parameters, self.edges, self.timezone,
             self.besides.accounting,
@@ -334,16 +335,18 @@ class Plausibility:
                 yield one.device.id, "has no rated_power_w to hold its register against; add it"
 
 
-def _counted(one: Monitored, uncounted: Mapping[str, str]) -> Monitored:
+def _counted(one: Monitored, uncounted: Mapping[str, str], *, whole: bool) -> Monitored:
     """Count nothing of a device of the baseline whose registry has to be mended first."""
     if one.needs.side == "project" or one.device.id not in uncounted:
         return one
+    # what counts nothing has no error that counts
+    exact = whole and one.needs.costs is None
+    parts = (replace(p, errors=()) if exact else p for p in one.parts)
     return replace(
         one,
         uncounted=uncounted[one.device.id],
         parts=tuple(
-            replace(p, beyond=p.metered, unshown=(), elsewhere=(), above=Fraction(0))
-            for p in one.parts
+            replace(p, beyond=p.metered, unshown=(), elsewhere=(), above=Fraction(0)) for p in parts
         ),
         stretches=tuple(replace(s, value=0) for s in one.stretches),
     )

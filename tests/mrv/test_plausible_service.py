@@ -1,6 +1,7 @@
 """Service without consumption, and what no device can have done: it earns nothing."""
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -267,6 +268,21 @@ def test_inverter_without_a_rating_earns_nothing():
     result = _three([_sun(1)], ids=("inv-1",), watt=None)
     assert result.devices[0].counted == "0.000000"
     assert "no rated_power_w" in _of(result, "tonne: what counts")
+
+
+def test_a_meter_that_counts_nothing_has_no_error_that_counts():
+    """Its certificate had ended, and the project's baseline was below zero."""
+    fleet = Fleet([Device("inv-1", "s", "pv_inverter", installed_us=plant.FROM)])
+    one = replace(plant.PV, devices=(ProjectDevice("inv-1", "generation", {"case": 1}),))
+    rows = plant.laid_out(fleet, {("inv-1", "energy_export"): _sun(1)})
+    end = plant.FROM + WEEK * INTERVAL_US
+    left = {
+        version: close(one, fleet, {}, rows, plant.FROM, end, BOOK,
+                       besides=Besides(accounting=version)).net.baseline.ug
+        for version in (DOCUMENTED, ACCOUNTING)
+    }  # fmt: skip
+    assert left[DOCUMENTED] < 0
+    assert left[ACCOUNTING] == 0
 
 
 def _of(result, clause):

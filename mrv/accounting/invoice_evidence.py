@@ -253,7 +253,7 @@ def _services(
         # fuel and the like are asked for by themselves
         if one.of or not alone or {*one.serves} <= {*methodology.billed}:
             continue
-        names = _with_reasons(alone, monitored, besides, checks)
+        names = with_reasons(alone, monitored, besides, checks)
         taken = consumption_of(methodology, one)
         if taken is None:
             if one.parameter in large:
@@ -271,12 +271,12 @@ def _services(
         users = [m.device.id for m in monitored if m.bound.role in taken.uses]
         bare = [name for name in dict.fromkeys(users) if name not in shown]
         if bare or not users:
-            why = _with_reasons(bare, monitored, besides, checks)
+            why = with_reasons(bare, monitored, besides, checks)
             power = f", nor its electricity, {why}" if bare else ""
             yield f"no invoices with their files show what {names} tells{power}"
 
 
-def _with_reasons(
+def with_reasons(
     names: Sequence[str],
     monitored: Sequence[Monitored],
     besides: Besides,

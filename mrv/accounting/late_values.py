@@ -103,7 +103,7 @@ def keep_values_before(
             names = ", ".join(dict.fromkeys(change.one.parameter for change in every))
             told.append(f"{names} together: {_cost(theirs, ours)}; the values of before count")
             project = together
-    told += [_other_paper(one) for one in late if one.paper_only]
+    told += [_other_paper(one) for one in late if one.paper_only and not _completed(one)]
     return project, [Finding(CLAUSE, False, f"{'; '.join(told)}: {_REMEDY}")] if told else []
 
 
@@ -178,6 +178,15 @@ def _which(change: _Change, *, less: bool) -> str:
     paper = change.one.document
     name = "" if paper is None else f"{paper.document} of {paper.issued} shows it, and "
     return f"{name}the new value counts"
+
+
+def _completed(one: ChangedLate) -> bool:
+    """Whether a document that showed nothing was given in full, as a condition asks for."""
+    if one.was is None or one.document is None:
+        return False
+    was, now = ((paper.by, paper.issued, paper.sha256) for paper in (one.was, one.document))
+    kept = all(old in (None, new) for old, new in zip(was, now, strict=True))
+    return None in was and None not in now and kept
 
 
 def _other_paper(one: ChangedLate) -> str:

@@ -23,6 +23,16 @@ CLAUSE = "tonne: a meter that is left out serves something else than the project
 _IN = {"Wh": ("kWh", 1000), "mL": ("L", 1000), "g": ("kg", 1000), "m": ("km", 1000)}
 
 
+def counted(project: Project, device: Device) -> frozenset[str]:
+    """Return the quantities of a device that roles of the project's side would count."""
+    roles = find(project.methodology, project.version).roles.values()
+    return frozenset(
+        needs.quantity
+        for needs in roles
+        if needs.side == "project" and device.class_id in needs.classes
+    )
+
+
 def left_out(
     project: Project, device: Device, measured: Mapping[str, int], factors: Factors, year: int
 ) -> str:

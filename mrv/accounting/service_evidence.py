@@ -24,7 +24,7 @@ from fractions import Fraction
 from ingest.model import INTERVAL_US
 from mrv.accounting.design_capacity import at_capacity, consumption_of, serving, too_large
 from mrv.accounting.device_period import Monitored
-from mrv.accounting.invoice_evidence import undocumented
+from mrv.accounting.invoice_evidence import undocumented, with_reasons
 from mrv.accounting.invoiced_time import COVERED, TOLERANCE, invoiced
 from mrv.accounting.period_result import CrossCheck, Finding
 from mrv.accounting.service_history import electricity, take_off
@@ -156,10 +156,12 @@ class Services:
             if all(map(self._invoiced, users)):
                 yield Finding(OUTSIDE, True, f"invoices of {taken}")
                 continue
+            some = [m.device.id for m in users if not self._invoiced(m)]
+            why = with_reasons(some, users, self.besides, self.checks)
             yield Finding(
                 OUTSIDE,
                 False,
-                f"no invoice with its file shows what {taken} took: with {names} they may be too"
+                f"no invoice with its file shows what {why} took: with {names} they may be too"
                 " high together, up to the mean of the vehicle's class; give the supplier's"
                 " invoices of the charging (`tonne invoice import`)",
             )

@@ -60,5 +60,5 @@ BY_TEMPERATURE = Related(
     "steam_kj_per_kg",
     _by_temperature,
     "steam at low pressure and the temperature that its meter tells (temperature_c), saturated"
-    f" steam where it tells none; {SOURCE}",
+    f" steam where it tells none: let the steam meter of superheated steam tell it; {SOURCE}",
 )

@@ -2,10 +2,10 @@
 Papers that contradict each other, or come from the plant's own operator: they are no evidence.
 
 One file is one paper: invoices of several meters or months may share it where issuer, number and
-date are the same, and values of a design where giver and date are and the titles agree up to the
-first comma.  An invoice is by another than who may sign for the project.  A correction is by who
-wrote the invoice.  Each paper that fails stays in the plan with the reason, and still says where a
-meter is wrong.
+date are the same, and values of a design where giver and date are: chapters of one study may be
+cited by titles of their own.  An invoice is by another than who may sign for the project.  A
+correction is by who wrote the invoice.  Each paper that fails stays in the plan with the reason,
+and still says where a meter is wrong.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mrv.calendar import local_date
 from mrv.registry.project import Invoice, Project
 from mrv.signatures.affiliated_names import affiliated
 from mrv.signatures.keys import EnrolledKey
-from mrv.signatures.organisations import normalised, organisation_of, stem, words_of
+from mrv.signatures.organisations import normalised, organisation_of, stem
 from services.registry.entries import Registry
 from services.store.registry import invoices as stored
 from services.store.registry import signing_keys
@@ -63,7 +63,7 @@ class _Paper(NamedTuple):
     project: str
     giver: str | None
     issued: date | None
-    title: tuple[str, ...]
+    number: str
     sha256: str
     key: str
     imported: datetime | None = None
@@ -196,8 +196,7 @@ def _one_paper(one: _Paper, other: _Paper) -> bool:
     """Whether two papers that name one file say the same of it."""
     given = one.giver is None or other.giver is None or affiliated(one.giver, other.giver)
     dated = one.issued is None or other.issued is None or one.issued == other.issued
-    short, long = sorted((one.title, other.title), key=len)
-    return one.kind == other.kind and given and dated and long[: len(short)] == short
+    return one.kind == other.kind and given and dated and one.number == other.number
 
 
 def _named(one: Invoice) -> str:
@@ -216,9 +215,9 @@ def _elsewhere(project: str, one: Invoice, imported: datetime) -> _Paper:
 
 
 def _paper_of(one: Invoice, name: str, project: str) -> _Paper:
-    title = (normalised(one.number),)
+    number = normalised(one.number)
     sha256 = one.sha256 or ""
-    return _Paper(name, "invoice", project, one.issuer, one.issued, title, sha256, one.id)
+    return _Paper(name, "invoice", project, one.issuer, one.issued, number, sha256, one.id)
 
 
 def _of_documents(registry: Registry, project: str, *, own: bool = False) -> Iterator[_Paper]:
@@ -232,7 +231,7 @@ def _of_documents(registry: Registry, project: str, *, own: bool = False) -> Ite
             project,
             given.get("by"),
             None if issued is None else date.fromisoformat(issued),
-            tuple(words_of(given["document"].partition(",")[0])),
+            "",
             given["sha256"],
             parameter,
         )
@@ -243,8 +242,7 @@ def _one_file(sha256: str, some: Sequence[_Paper]) -> str:
     return (
         f"{names} name one file (SHA-256 {sha256[:_DIGITS]}...) and are not one paper: they show"
         " nothing. Give each the hash of its own file, or, where they are one paper, the same"
-        " issuer, number and date (an invoice by another one that `corrects` it); a document's"
-        " annex or page stands behind a comma"
+        " issuer, number and date (an invoice by another one that `corrects` it), or giver and date"
     )
 
 

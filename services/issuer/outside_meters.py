@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from psycopg import Connection
 
 from ingest.classes import QUANTITIES
-from mrv.accounting.outside_meters import left_out
+from ingest.model import HOUR_US
+from mrv.accounting.outside_meters import counted, left_out
 from mrv.calendar import local_date
 from mrv.registry.project import Project
 from services.store.registry import load as registry
@@ -41,13 +42,24 @@ def outside(
     with conn.cursor() as cursor:
         rows = intervals_of(cursor, fleet, *period_us, names, marks=False)
     measured: defaultdict[int, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for device, quantity, value in zip(
-        rows.device.tolist(), rows.quantity.tolist(), rows.value.tolist(), strict=True
-    ):
+    unknown: defaultdict[int, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for device, quantity, value, not_known in zip(
+        rows.device.tolist(), rows.quantity.tolist(), rows.value.tolist(),
+        rows.unknown_us.tolist(), strict=True,
+    ):  # fmt: skip
         measured[device][QUANTITIES[quantity].name] += value
+        unknown[device][QUANTITIES[quantity].name] += not_known
     year = local_date(period_us[0], project.timezone).year
     for name in names:
         index = fleet.by_id[name]
-        text = left_out(project, fleet.devices[index], measured[index], book, year)
-        if text:
-            yield f"{name}, left out as '{reasons[name]}', measured {text}; {_REMEDY}"
+        device = fleet.devices[index]
+        text = left_out(project, device, measured[index], book, year)
+        hours = max((unknown[index][q] for q in counted(project, device)), default=0) / HOUR_US
+        said = [f"measured {text}"] if text else []
+        if hours >= 1:
+            said.append(
+                f"told of {hours:,.0f} h what its registered `rated_power_w` does not allow, or a"
+                " reset, so that nobody knows it"
+            )
+        if said:
+            yield f"{name}, left out as '{reasons[name]}', {', and '.join(said)}; {_REMEDY}"

@@ -162,3 +162,17 @@ def test_nothing_is_said_where_the_value_is_that_of_before():
     now = pumps(kwh_per_m3_baseline=Decimal("0.215"))
     change = late("kwh_per_m3_baseline", "0.215")
     assert keep_values_before([change], now, FIRST, lambda _: 0) == (now, [])
+
+
+@pytest.mark.parametrize("lacks", [{"sha256": None}, {"by": None, "issued": None}])
+def test_a_document_that_is_completed_as_asked_is_no_change(lacks):
+    """Whoever gave `by`, `issued` and `sha256`, as a condition asks, met another condition."""
+    change = replace(
+        late("kwh_per_m3_baseline", None, replace(SURVEY, **lacks), SURVEY), paper_only=True
+    )
+    now = pumps(kwh_per_m3_baseline=Decimal("0.25"))
+    assert keep_values_before([change], now, FIRST, lambda _: 0) == (now, [])
+    # another giver than before is one
+    other = replace(SURVEY, by="Somebody else", sha256=None)
+    change = replace(change, was=other)
+    assert keep_values_before([change], now, FIRST, lambda _: 0)[1]

@@ -188,13 +188,14 @@ def test_a_document_is_one_paper_too(url, tmp_path):
     billed(url, tmp_path, WEATHER, *HALVES)
     # pages and annexes of one document, as owners name them
     pages = {n: {"document": f"regression of 2025, annex {i}"} for i, n in enumerate(NAMES)}
-    for given in ({}, pages):
+    # chapters of one study, as others do
+    chapters = {n: {"document": f"chapter {i} of a study"} for i, n in enumerate(NAMES)}
+    for given in ({}, pages, chapters):
         registering.register(url, tmp_path, registry(**given))
         tonnes, unmet = shown(url)
         assert tonnes > 3
         assert CLAUSE not in unmet
-    for wrong in ({"document": "design report 7"}, {"by": "A design office"},
-                  {"issued": "2025-11-01"}, {"sha256": digest("a")}):  # fmt: skip
+    for wrong in ({"by": "A design office"}, {"issued": "2025-11-01"}, {"sha256": digest("a")}):
         registering.register(url, tmp_path, registry(slope_mwh_per_cdd=wrong))
         tonnes, unmet = shown(url)
         assert tonnes == 0

@@ -211,6 +211,25 @@ def test_meter_that_is_left_out_says_what_it_took_and_would_cost(url, tmp_path):
     assert claims["emissions"] == before["emissions"]
 
 
+def test_meter_that_is_left_out_and_rated_low_does_not_escape(url, tmp_path):
+    """Its own small rating made all that it told unknown, and no condition was left."""
+    plant.fill_buses(url)
+    other = plant.REGISTRY.replace(
+        "  - {id: bus-1,",
+        "  - {id: ch-2, site: hp, class: ev_charger, profile: generic, rated_power_w: 1000,\n"
+        "     installed: 2026-01-01T00:00:00+07:00}\n  - {id: bus-1,",
+    )
+    reason = "    boundary: [{device: ch-2, reason: cars of the office}]\n"
+    assert not _import(url, tmp_path, other + reason)[0]
+    times = np.arange(plant.us("2026-03-01"), plant.us("2026-03-04"), 600_000_000)
+    plant.send(url, "ch-2", times, energy_import_wh=np.arange(len(times)) * 2_000)
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        claims = close_period(conn, "bus", *SPAN, "test").document["credentialSubject"]
+    told = _told(claims, outside_meters.CLAUSE)
+    assert "ch-2, left out as 'cars of the office', told of 24 h" in told
+    assert "`rated_power_w` does not allow" in told
+
+
 def test_second_id_of_a_meter_is_refused_and_one_that_is_stored_earns_nothing(url, tmp_path):
     """One meter with two ids would be credited twice."""
     first, second = plant.REGISTRY.split("  - id: inv-2\n")

@@ -36,10 +36,12 @@ from mrv.service_bounds import Capacity, Consumption
 
 CLAUSE = "tonne: what a plant delivers is shown by more than its own meters"
 OUTSIDE = "tonne: an invoice shows what a plant delivers, or its electricity"
+FUEL = "tonne: an invoice shows the fuel that a project burns"
 NOT_SHOWN = "nothing but the plant's own meters shows it, and 0 counts"
 UNCOUNTED = "only its own meter shows it; no documents of the design, no invoices"
 BEFORE = "only its own meter shows it: what its electricity moved before the project counts"
 _PLACES = 6
+_FUEL_METER = "fuel_meter"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,7 @@ class Services:
         """Say of each service by how much the plant's meters may be too high together."""
         yield from self.billed()
         yield from self._moved()
+        yield from self._burnt()
         for one in self._asked:
             taken = consumption_of(self.methodology, one)
             # what takes electricity is held by invoices then (`invoice_evidence`)
@@ -165,6 +168,31 @@ class Services:
                 " high together, up to the mean of the vehicle's class; give the supplier's"
                 " invoices of the charging (`tonne invoice import`)",
             )
+
+    def _burnt(self) -> Iterator[Finding]:
+        """Say which fuel of the project nobody but its own meter tells (TOOL03 [M])."""
+        if self.besides.accounting < INVOICED:
+            return
+        there = [
+            m
+            for m in self.monitored
+            if m.needs.side == "project"
+            and _FUEL_METER in m.needs.classes
+            and any(p.metered for p in m.parts)
+        ]
+        lacking = [m.device.id for m in there if not self._invoiced(m)]
+        if lacking:
+            why = with_reasons(lacking, there, self.besides, self.checks)
+            yield Finding(
+                FUEL,
+                False,
+                f"no invoice with its file shows what {why} burnt, and a lower figure would leave"
+                " more; give the supplier's invoices of the fuel (`quantity: flow`, `tonne invoice"
+                " import`)",
+            )
+        elif there:
+            names = ", ".join(dict.fromkeys(m.device.id for m in there))
+            yield Finding(FUEL, True, f"invoices of {names}")
 
     def users(self) -> tuple[str, ...]:
         """Return the meters of what services take."""

@@ -11,7 +11,7 @@ from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
 from mrv.accounting.invoice_evidence import CLAUSE as BILLED
 from mrv.accounting.period import close
-from mrv.accounting.service_evidence import CLAUSE, OUTSIDE
+from mrv.accounting.service_evidence import CLAUSE, FUEL, OUTSIDE
 from mrv.methodologies import find
 from mrv.registry.project import (
     ACCOUNTING,
@@ -224,3 +224,28 @@ def test_values_of_a_baseline_stand_in_dated_documents(name):
             found = earned(name, documents=(*others, *paper))
             assert tonnes(found) == 0
             assert lacking in "".join(f.detail for f in found.applicability if f.clause == BILLED)
+
+
+@pytest.mark.parametrize("name", ["ams-iii-f", "ams-iii-ba"])
+def test_fuel_that_only_the_plants_own_meter_tells_is_named(name):
+    """A fuel meter that ran at a hundredth left 3.2 times the truth, without a condition."""
+    given, _ = PLANTS[name]
+    methodology = find(name)
+    bare = earned(name)
+    assert FUEL in unmet(bare)
+    assert FUEL not in unmet(earned(name, accounting=DOCUMENTED))
+    end = plant.FROM + COUNT * INTERVAL_US
+    fuels = []
+    for number, (role, amount, *_) in enumerate(given):
+        if "fuel_meter" in methodology.roles[role].classes:
+            value = int(Fraction(amount) * PART / COUNT) * COUNT
+            fuels.append(
+                Invoice(f"f-{number}", "its supplier", f"f{number}", date(2026, 3, 1),
+                        (f"{role}-{number}",), "flow", plant.FROM, end, value, Decimal(5),
+                        "f5" * 32)
+            )  # fmt: skip
+    assert fuels
+    shown = earned(name, invoices=(*bills(methodology, given, 0), *fuels))
+    assert FUEL not in unmet(shown)
+    # it moves no tonne
+    assert shown.net == bare.net

@@ -151,22 +151,16 @@ class Services:
                 continue
             there = [m for m in self.monitored if m.bound.role in one.serves]
             users = [m for m in self.monitored if m.bound.role in one.uses]
-            if not any(s.value for m in there for s in m.stretches):
+            # without a charger the methodology's own condition does not hold
+            if not users or not any(s.value for m in there for s in m.stretches):
                 continue
-            names, taken = (
-                ", ".join(dict.fromkeys(m.device.id for m in some)) for some in (there, users)
-            )
-            if all(map(self._invoiced, users)):
-                yield Finding(OUTSIDE, True, f"invoices of {taken}")
-                continue
-            some = [m.device.id for m in users if not self._invoiced(m)]
-            why = with_reasons(some, users, self.besides, self.checks)
-            yield Finding(
+            names = ", ".join(dict.fromkeys(m.device.id for m in there))
+            yield self._by_invoices(
                 OUTSIDE,
-                False,
-                f"no invoice with its file shows what {why} took: with {names} they may be too"
-                " high together, up to the mean of the vehicle's class; give the supplier's"
-                " invoices of the charging (`tonne invoice import`)",
+                users,
+                f"took: with {names} they may be too high together, up to the mean of the"
+                " vehicle's class; give the supplier's invoices of the charging (`tonne invoice"
+                " import`)",
             )
 
     def _burnt(self) -> Iterator[Finding]:
@@ -180,19 +174,22 @@ class Services:
             and _FUEL_METER in m.needs.classes
             and any(p.metered for p in m.parts)
         ]
-        lacking = [m.device.id for m in there if not self._invoiced(m)]
-        if lacking:
-            why = with_reasons(lacking, there, self.besides, self.checks)
-            yield Finding(
+        if there:
+            yield self._by_invoices(
                 FUEL,
-                False,
-                f"no invoice with its file shows what {why} burnt, and a lower figure would leave"
-                " more; give the supplier's invoices of the fuel (`quantity: flow`, `tonne invoice"
-                " import`)",
+                there,
+                "burnt, and a lower figure would leave more; give the supplier's invoices of the"
+                " fuel (`quantity: flow`, `tonne invoice import`)",
             )
-        elif there:
-            names = ", ".join(dict.fromkeys(m.device.id for m in there))
-            yield Finding(FUEL, True, f"invoices of {names}")
+
+    def _by_invoices(self, clause: str, meters: Sequence[Monitored], lacks: str) -> Finding:
+        """Say whether invoices show what meters tell, and what it means where they do not."""
+        lacking = [m.device.id for m in meters if not self._invoiced(m)]
+        if not lacking:
+            names = ", ".join(dict.fromkeys(m.device.id for m in meters))
+            return Finding(clause, True, f"invoices of {names}")
+        why = with_reasons(lacking, meters, self.besides, self.checks)
+        return Finding(clause, False, f"no invoice with its file shows what {why} {lacks}")
 
     def users(self) -> tuple[str, ...]:
         """Return the meters of what services take."""

@@ -137,11 +137,9 @@ class ShownEnergy:
         block : Frame
             Whole devices, sorted by device and time.
         """
-        heads = np.flatnonzero(np.append(True, block.device[1:] != block.device[:-1])).tolist()
-        for begin, end in pairwise([*heads, len(block)] if len(block) else []):
-            index = int(block.device[begin])
+        for index, of in devices_of(block):
             for channel in self.wanted.get(index, ()):
-                found = self._of_register(block, slice(begin, end), index, channel)
+                found = self._of_register(block, of, index, channel)
                 if found.beyond or found.alone is not None:
                     yield (self.fleet.devices[index].id, str(channel.quantity)), found
 
@@ -312,6 +310,13 @@ def _wanted(project: Project, fleet: Fleet, *, lifted: bool) -> dict[int, tuple[
             if channel.quantity == needs.quantity:
                 found.setdefault(index, {})[channel.name] = channel
     return {index: tuple(of.values()) for index, of in found.items()}
+
+
+def devices_of(block: Frame) -> Iterator[tuple[int, slice]]:
+    """Yield each device of a block that is sorted by device: its fleet index, and its rows."""
+    heads = np.flatnonzero(np.append(True, block.device[1:] != block.device[:-1])).tolist()
+    for begin, end in pairwise([*heads, len(block)] if len(block) else []):
+        yield int(block.device[begin]), slice(begin, end)
 
 
 def register_step(register: Int64, tolerance: int) -> float:

@@ -23,7 +23,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,7 +38,7 @@ from mrv.accounting.device_bindings import role_needs
 from mrv.accounting.device_period import Monitored, Raised
 from mrv.accounting.device_results import Pricing
 from mrv.accounting.period_result import CrossCheck, Finding
-from mrv.accounting.shown_energy import Key, register_step
+from mrv.accounting.shown_energy import Key, devices_of, register_step
 from mrv.accounting.single_channel import witness_of
 from mrv.calendar import local_date, midnight_us
 from mrv.methodologies import find
@@ -52,6 +51,8 @@ _RATES = {("fuel_meter", "flow"): ("rate_l_h", 1000)}
 # steps in which a gauge may be rounded: watts of a kilowatt, litres an hour
 _ROUNDED = {"Wh": (1000.0, 100.0, 10.0), "mL": (1000.0, 100.0, 10.0)}
 _STARTING = 0.001
+# an integral's least, and what binary fractions of a step may be off by
+_LEAST_SAMPLES, _BINARY = 2, 1e-6
 # the register shows samples to be off by more than their own spread does: up to so many times
 _MOST_SCATTER = 2.0
 # a step of the register that is longer is spread over days, and says nothing of each
@@ -114,11 +115,9 @@ class UntoldUse:
         block : Frame
             Whole devices, sorted by device and time.
         """
-        heads = np.flatnonzero(np.append(True, block.device[1:] != block.device[:-1])).tolist()
-        for begin, end in pairwise([*heads, len(block)] if len(block) else []):
-            index = int(block.device[begin])
+        for index, of in devices_of(block):
             for one in self.wanted.get(index, ()):
-                more = self._more(block, slice(begin, end), index, one)
+                more = self._more(block, of, index, one)
                 at = np.flatnonzero(more)
                 if len(at):
                     reason = f"its {one.gauge} shows more than its register: that counts"
@@ -132,7 +131,7 @@ class UntoldUse:
         register: Any = block.columns[one.register][of]
         read, told = np.isfinite(gauge), register != NULL
         times = block.time_us[of]
-        if np.count_nonzero(read) < 2 or not told.any():  # noqa: PLR2004 - an integral's least
+        if np.count_nonzero(read) < _LEAST_SAMPLES or not told.any():
             return none
         rate = gauge[read] * one.scale
         rated = self.fleet.devices[index].rated_power_w if one.unit == "Wh" else None
@@ -250,7 +249,7 @@ def _resolution(values: Float64, steps: Sequence[float]) -> float:
     """Step that a gauge is rounded to; 0 where it is finer than all of them."""
     for step in steps:
         off = np.abs(values / step - np.round(values / step))
-        if not len(values) or float(off.max()) < 1e-6:  # noqa: PLR2004 - of binary fractions
+        if not len(values) or float(off.max()) < _BINARY:
             return step
     return 0.0
 
@@ -320,12 +319,12 @@ def _charged(one: Monitored, more: Unshown, timezone: str) -> Monitored:
     for part, (_, _, begin_us, end_us) in zip(one.parts, edges, strict=True):
         begin, end = np.searchsorted(more.number, [begin_us // INTERVAL_US, end_us // INTERVAL_US])
         beyond = exact_sum(more.value[begin:end]) - part.charged if end > begin else Fraction(0)
+        raised = part.raised
         if beyond > 0:
             since, until = (int(more.number[at]) for at in (begin, end - 1))
             edges_us = since * INTERVAL_US, (until + 1) * INTERVAL_US
-            raised = Raised(*edges_us, more.reason, Fraction(beyond))
-            part = replace(part, raised=(*part.raised, raised))  # noqa: PLW2901
-        parts.append(part)
+            raised = *raised, Raised(*edges_us, more.reason, Fraction(beyond))
+        parts.append(replace(part, raised=raised))
     return replace(one, parts=tuple(parts))
 
 

@@ -152,8 +152,9 @@ def of_meter(
         if after is None and other:
             continue
         if after is not None and after < one.valid_until:
-            one = _cut_short(one, after, left=mounted)  # noqa: PLW2901
-        found.append(one)
+            found.append(_cut_short(one, after, left=mounted))
+        else:
+            found.append(one)
     return tuple(found)
 
 

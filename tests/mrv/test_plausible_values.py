@@ -13,10 +13,10 @@ from mrv.accounting.plausible_values import CLAUSE
 from mrv.methodologies import find
 from mrv.methodologies._steam import most_enthalpy
 from mrv.registry.project import ACCOUNTING, DOCUMENTED, Besides, Measured, Sample
-from tests.mrv import plant, test_service_attacks
+from tests.mrv import plant
 from tests.mrv.test_live_systems import M3, MWH
 from tests.mrv.test_plausible_service import charged, closed, driven
-from tests.mrv.test_service_attacks import earned, tonnes
+from tests.mrv.test_service_attacks import PLANTS, earned, tonnes
 
 GAS = 1_600_000 * M3
 BURNERS = {"eta_reference": 0.35, "eta_project": 0.5}
@@ -25,15 +25,13 @@ GRID = {"ef_grid_t_per_mwh": 0.6592}
 
 
 @pytest.fixture
-def close(monkeypatch):
+def close():
     """Close two weeks of a plant with other values than the honest ones."""
 
     def closing(name, parameters=None, given=None, accounting=ACCOUNTING, **besides):
-        old_given, old = test_service_attacks.PLANTS[name]
+        old_given, old = PLANTS[name]
         changed = given or old_given, {**old, **(parameters or {})}
-        with monkeypatch.context() as other:
-            other.setitem(test_service_attacks.PLANTS, name, changed)
-            return earned(name, accounting=accounting, **besides)
+        return earned(name, accounting=accounting, built=changed, **besides)
 
     return closing
 

@@ -37,8 +37,9 @@ PARAMETERS = {
 }  # fmt: skip
 
 
-def plant_of(*names, accounting=ACCOUNTING, rated=None, invoices=None, **series):
+def plant_of(*names, accounting=ACCOUNTING, rated=None, invoices=None, parameters=None, **series):
     """Close four weeks of a plant of some meters, each steady but for what is given."""
+    parameters = {**PARAMETERS, **(parameters or {})}
     rows = {(name, ROLES[name][2]): [ROLES[name][3]] * COUNT for name in names}
     rows |= {("gen", "energy_import"): [1] * COUNT} if "gen" in names else {}
     rows |= {(name, ROLES[name][2]): values for name, values in series.items()}
@@ -49,10 +50,10 @@ def plant_of(*names, accounting=ACCOUNTING, rated=None, invoices=None, **series)
                        for d in FLEET.devices])  # fmt: skip
     project = Project(
         "whr", "Waste heat", "acm0012", "6.0", plant.ZONE, plant.FROM, plant.TO,
-        parameters=PARAMETERS, devices=tuple(ProjectDevice(n, ROLES[n][1]) for n in names),
+        parameters=parameters, devices=tuple(ProjectDevice(n, ROLES[n][1]) for n in names),
     )  # fmt: skip
     besides = Besides(
-        accounting=accounting, documents=plant.papers(*PARAMETERS),
+        accounting=accounting, documents=plant.papers(*parameters),
         invoices=plant.bills(rows, "steam") if invoices is None else invoices,
     )  # fmt: skip
     papers = dict.fromkeys(names, plant.CERTIFICATES["inv-1"])

@@ -105,14 +105,16 @@ def earned(
     accounting=ACCOUNTING,
     tail=0,
     lies=(1, 1),
+    built=None,
     **besides,
 ):
     """
     Close two weeks of a plant whose meters of the service tell a multiple.
 
     In the last `tail` intervals, of which no invoice is, service and electricity tell `lies`.
+    `built` is another plant than the one of the table: its meters and its parameters.
     """
-    methodology, (given, parameters) = find(name), PLANTS[name]
+    methodology, (given, parameters) = find(name), built or PLANTS[name]
     devices, bound, rows = [], [], {}
     for number, (role, amount, *more) in enumerate(given):
         needs = methodology.roles[role]
@@ -129,7 +131,7 @@ def earned(
         value = min(int(rate * factor), 900) if needs.unit == "s" else int(rate * factor)
         last = int(value * {"power": lies[1]}.get(role, lies[0] if needs.side == "baseline" else 1))
         rows[device, needs.quantity] = [value] * (COUNT - tail) + [last] * tail
-    built = designed(methodology, given, parameters, load)
+    design = designed(methodology, given, parameters, load)
     channels = {
         n: Measured(Fraction(str(parameters[n])), "by its analyser", 1, 1)
         for n, spec in methodology.parameters.items()
@@ -137,11 +139,11 @@ def earned(
     }
     project = replace(
         plant.PV, id="p", methodology=name, version=methodology.version, expected={},
-        parameters={**decimals(parameters), **built}, devices=tuple(bound),
+        parameters={**decimals(parameters), **design}, devices=tuple(bound),
     )  # fmt: skip
     given_papers = {
         "invoices": bills(methodology, given, tail),
-        "documents": plant.papers(*dict.fromkeys((*built, *methodology.documented))),
+        "documents": plant.papers(*dict.fromkeys((*design, *methodology.documented))),
     }
     held = Besides(
         accounting=accounting,

@@ -3,7 +3,7 @@
 from mrv.accounting.owner_inputs import MEASURED
 from mrv.registry.project import DOCUMENTED
 from tests.mrv.test_owner_inputs import composted, detail, treated
-from tests.mrv.test_project_meters import PARAMETERS, plant_of
+from tests.mrv.test_project_meters import plant_of
 
 
 def test_kinds_of_waste_that_are_not_there_need_no_analysis():
@@ -15,7 +15,7 @@ def test_kinds_of_waste_that_are_not_there_need_no_analysis():
     assert composted().net == composted(accounting=DOCUMENTED).net
 
 
-def test_the_steam_of_a_plant_that_makes_none_needs_no_analysis(monkeypatch):
+def test_the_steam_of_a_plant_that_makes_none_needs_no_analysis():
     """A turbine without any steam to sell had the condition that its enthalpy is a constant."""
     asked = "steam_kj_per_kg ="
 
@@ -23,11 +23,10 @@ def test_the_steam_of_a_plant_that_makes_none_needs_no_analysis(monkeypatch):
         return "".join(text for _, text in detail(plant_of(*names, **more), MEASURED))
 
     assert asked in said("steam", "aux", "fuel")
-    monkeypatch.setitem(PARAMETERS, "steam_kj_per_kg", 0)
-    monkeypatch.setitem(PARAMETERS, "feedwater_kj_per_kg", 0)
-    assert asked in said("gen", "aux", "fuel", accounting=DOCUMENTED)
-    assert asked not in said("gen", "aux", "fuel")
-    assert "feedwater_kj_per_kg" not in said("gen", "aux", "fuel")
+    turbine = {"parameters": {"steam_kj_per_kg": 0, "feedwater_kj_per_kg": 0}}
+    assert asked in said("gen", "aux", "fuel", accounting=DOCUMENTED, **turbine)
+    assert asked not in said("gen", "aux", "fuel", **turbine)
+    assert "feedwater_kj_per_kg" not in said("gen", "aux", "fuel", **turbine)
 
 
 def test_a_zero_that_gains_is_asked_for():

@@ -32,6 +32,7 @@ from services.store.postgres.binary_copy import Words
 from services.store.statements import sealed_days as seals
 from services.store.timeseries import remake_requests as requests
 from services.store.timeseries.interval_rows import BindingWords
+from services.store.timeseries.last_seen import heard
 
 
 class Backlog:
@@ -42,6 +43,7 @@ class Backlog:
         self._scratch = MeterState(len(plan.fleet))
         self._queue: dict[int, str] = {}
         self._held: set[int] = set()
+        self._silent: set[int] = set()  # never heard when they were looked up
         self._gone: list[str] = []  # ids that the registry no longer holds
         self._alone = 0  # so many spans are of one device each
         self._ours: Callable[[Fleet, str], bool] = lambda _fleet, _id: True
@@ -71,6 +73,10 @@ class Backlog:
         asked = {fleet.by_id[name]: name for name in mine if name in fleet.by_id}
         # those that wait already keep their turn
         self._queue = {d: name for d, name in self._queue.items() if d in asked} | asked
+        self._silent = set(self._queue)
+        if self._silent:
+            with connection.cursor() as cursor:
+                self._silent -= heard(cursor, fleet, [*self._queue]).keys()
         return len(mine)
 
     def load(self, cursor: Cursor, devices: Sequence[int]) -> None:
@@ -101,7 +107,7 @@ class Backlog:
         self, connection: Connection, guard: Callable[[Cursor], object], last_us: Int64
     ) -> Answered:
         """Derive the next span of some devices; see `Store.catch_up`."""
-        some = self._mine()[: 1 if self._alone else requests.AT_ONCE]
+        some = self._next()
         ids = [*self._gone, *(self._queue[d] for d in some)]
 
         def answer() -> Answered:
@@ -120,6 +126,20 @@ class Backlog:
         self._alone = max(self._alone - 1, 0)
         self._go_on(some, answered)
         return answered
+
+    def _next(self) -> list[int]:
+        """
+        Return which devices the next span is of.
+
+        Those of which nothing was heard yet come first, and many at once: most have no row
+        to make, and what comes in meanwhile would be metered twice.
+        """
+        mine = self._mine()
+        if self._alone:
+            return mine[:1]
+        silent = [d for d in mine if d in self._silent][: requests.SILENT_AT_ONCE]
+        self._silent.difference_update(silent)
+        return silent or mine[: requests.AT_ONCE]
 
     def _go_on(self, some: Sequence[int], answered: Answered) -> None:
         self._gone = [name for name in self._gone if name not in answered.dropped]

@@ -31,13 +31,15 @@ if TYPE_CHECKING:
 # Version 4: what a plant was built for, what its service took before, the head of its pumps.
 # Version 5: what a plant delivers counts where dated documents or invoices hold it.
 # Version 6: what only an invoice can show counts by invoices alone, and a regression in its range.
+# Version 7: what a project uses is shown by an invoice, and counts as no less than one says.
 FIRST = 1
 BOUNDED = EVIDENCE = 3
 DESIGNED = 4
 DOCUMENTED = 5
-ACCOUNTING = INVOICED = 6
+INVOICED = 6
+ACCOUNTING = INVOICED_USE = 7
 # all that this tonne computes
-VERSIONS = (FIRST, 2, EVIDENCE, DESIGNED, DOCUMENTED, ACCOUNTING)
+VERSIONS = (FIRST, 2, EVIDENCE, DESIGNED, DOCUMENTED, INVOICED, ACCOUNTING)
 
 
 @dataclass(frozen=True, slots=True)

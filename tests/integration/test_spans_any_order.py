@@ -138,6 +138,25 @@ def test_a_late_reading_may_make_a_gap_two_readings_later(connection):
     stored.check(connection, plan_)
 
 
+def test_devices_that_were_never_heard_wait_for_one_span(connection):
+    """After a first import, what came in beside hundreds of short spans was metered twice."""
+    plan_ = plan(next(_examples), more=3 * requests.AT_ONCE)
+    ids = [d.id for d in plan_.fleet.devices]
+    _commit(connection, Store(plan_), [Reading(0, T0_US + h * 60 * MINUTE_US, h) for h in (0, 1)])
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO remake_request (device_id) VALUES (%s)", [(name,) for name in ids]
+        )
+    store = Store(plan_)
+    store.look_for_requests(connection)
+    assert len(store.catch_up(connection).ended) == len(ids) - 1
+    # the one with readings is made again as ever
+    assert requests.waiting(connection).keys() & set(ids) == {ids[-2]}
+    assert len(store.catch_up(connection).ended) == 1
+    assert not store.behind
+    stored.check(connection, plan_)
+
+
 def _commit(connection, store, readings):
     n = len(readings)
     letters = Letters(["t"] * n, [b"x"] * n, [None] * n, [False] * n, T0_US)

@@ -16,7 +16,7 @@ from mrv.statement.evidence_case import Case
 from mrv.statement.plan_reader import read_plan
 from tests.mrv.report.sample import steady
 
-FOLDERS = {n: Path(__file__).with_name(f"accounting_{n}") for n in (2, 3, 4, 5)}
+FOLDERS = {n: Path(__file__).with_name(f"accounting_{n}") for n in (2, 3, 4, 5, 6)}
 # what the registers of each rose by in a quarter hour, and the tonnes that came of it
 HISTORIES = {
     "whr": {"fuel": ("fuel_total_ml", 3_000), "grid": ("energy_import_wh", 5_000),
@@ -33,6 +33,8 @@ TONNES = {
     (2, "whr"): "17.453296", (2, "treated"): "7.767965", (3, "treated"): "8.640770",
     (4, "treated"): "5.726949", (4, "bare"): "1.933256",
     (5, "treated"): "5.726949", (5, "building"): "1.173773", (5, "wide"): "2.259969",
+    (6, "treated"): "5.726949", (6, "building"): "0.000000", (6, "wide"): "2.259969",
+    (6, "whr"): "17.453296",
 }  # fmt: skip
 
 

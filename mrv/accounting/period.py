@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import date
 from fractions import Fraction
 from functools import partial
 
@@ -26,6 +25,8 @@ from mrv.accounting.device_results import Pricing, deductions, device_outcome, g
 from mrv.accounting.factor_acceptance import accepted, condition, parameters_of
 from mrv.accounting.fixed_ex_ante import keep_issued_values
 from mrv.accounting.invoice_evidence import billing
+from mrv.accounting.invoiced_use import MoreUsed, more_used, used_as_invoiced
+from mrv.accounting.invoiced_use import finding as used_finding
 from mrv.accounting.late_values import keep_values_before
 from mrv.accounting.measured_performance import performing
 from mrv.accounting.measured_power import as_measured, measured_powers, shown_powers
@@ -166,7 +167,9 @@ def _closed(
     monitored, strange = checks.hold(monitored)
     monitored = charged(monitored, besides.untold, project.timezone)
     monitored = as_measured(
-        within_usual(monitored, besides.unusual or {}), besides.drawn, checks.edges
+        within_usual(used_as_invoiced(monitored, besides, project.timezone), besides.unusual or {}),
+        besides.drawn,
+        checks.edges,
     )
     parts = parts_of_years(project, methodology, fleet, (from_us, to_us))
 
@@ -211,7 +214,7 @@ def _closed(
     services = Services(monitored, methodology, parameters, besides, crossed)
     first = local_date(from_us, project.timezone)
     lesser = _with_evidence(
-        services, resting, first, total,
+        services, resting, project, (from_us, to_us), total,
         lambda now: _closed(project, *asked, now),
     )  # fmt: skip
     if lesser is not None:
@@ -278,12 +281,14 @@ def _reduced(net: dict[int, Reductions], besides: Besides) -> dict[int, Reductio
 def _with_evidence(
     services: Services,
     resting: Resting,
-    first: date,
+    project: Project,
+    period_us: tuple[int, int],
     total: Reductions,
     again: Callable[[Besides], PeriodResult],
 ) -> PeriodResult | None:
     """Close a period again by what evidence carries; None where all that was claimed has it."""
     besides = services.besides
+    first = local_date(period_us[0], project.timezone)
     if resting.uncounted:
         found = again(without(besides, resting.uncounted))
         return replace(found, applicability=(*found.applicability, *resting.findings))
@@ -307,7 +312,21 @@ def _with_evidence(
         said = unusual_finding(beyond, services.users(), cost)
         return replace(found, applicability=(*found.applicability, said))
     bare = services.bare(first)
-    return _without(bare, services, total, again) if bare else None
+    if bare:
+        return _without(bare, services, total, again)
+    more = more_used(services.monitored, besides, services.checks, project, period_us)
+    return None if more is None else _as_used(more, besides, total, again)
+
+
+def _as_used(
+    more: MoreUsed, besides: Besides, total: Reductions, again: Callable[[Besides], PeriodResult]
+) -> PeriodResult:
+    """Close a period again with what invoices show of its use, and say what that costs."""
+    found = again(replace(besides, used=more.by_meter))
+    cost = total.reduction_t - Fraction(found.net.reduction.ug, UG_PER_T)
+    if cost < 0:  # where more use leaves more, the meters count
+        found = again(replace(besides, used={}))
+    return replace(found, applicability=(*found.applicability, used_finding(more.told, cost)))
 
 
 def _without(

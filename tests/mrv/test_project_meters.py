@@ -21,12 +21,13 @@ ROLES = {
     "steam": ("steam_meter", "steam", "mass", 1_100_000),
     "aux": ("energy_meter", "auxiliary", "energy_import", 20_000),
     "fuel": ("fuel_meter", "fuel", "flow", 400),
+    "aux-2": ("energy_meter", "auxiliary", "energy_import", 20_000),
 }
 FLEET = Fleet(
     [
         Device(name, "s", kind, rated_power_w=rated, installed_us=plant.FROM)
         for name, (kind, *_), rated in zip(
-            ROLES, ROLES.values(), (2_000_000, None, 100_000, None), strict=True
+            ROLES, ROLES.values(), (2_000_000, None, 100_000, None, 100_000), strict=True
         )
     ]
 )

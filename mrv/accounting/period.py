@@ -49,6 +49,7 @@ from mrv.accounting.service_evidence import Bare, Services, shown
 from mrv.accounting.silent_analysers import silent_days
 from mrv.accounting.single_channel import Resting, single_channel, without
 from mrv.accounting.untold_use import charged, shown_registers, untold_use, without_shown
+from mrv.accounting.used_electricity import used_electricity
 from mrv.accounting.usual_service import finding as unusual_finding
 from mrv.accounting.usual_service import unusual, within_usual
 from mrv.calendar import local_date, local_text, narrowed, utc_text, years
@@ -263,6 +264,7 @@ def _closed(
             *brought,
             *resting.findings,
             *services.outside(),
+            *used_electricity(monitored, methodology, besides, crossed, total.reduction_t, pricing),
             *undated(methodology, stated, monitored, besides, first),
         ),
         comparisons=comparisons(project.expected, monitored, total, to_us - from_us, besides),

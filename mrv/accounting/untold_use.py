@@ -37,6 +37,7 @@ from mrv import calendar
 from mrv.accounting.device_bindings import role_needs
 from mrv.accounting.device_period import Monitored, Raised
 from mrv.accounting.device_results import Pricing
+from mrv.accounting.invoiced_time import COVERED
 from mrv.accounting.period_result import CrossCheck, Finding
 from mrv.accounting.shown_energy import Key, devices_of, register_step
 from mrv.accounting.single_channel import witness_of
@@ -70,6 +71,13 @@ class _Channel(NamedTuple):
     tolerance: int
     gauge: str
     scale: int
+
+
+class Told(NamedTuple):
+    """What a gauge shows beyond its register, and whether it shows all of the register."""
+
+    more: Unshown | None
+    agrees: bool
 
 
 @dataclass(frozen=True)
@@ -106,9 +114,9 @@ class UntoldUse:
         into_day = (period_us[0] - begin) // INTERVAL_US
         return UntoldUse(fleet, _wanted(project, fleet), rows, first, last, into_day)
 
-    def beyond(self, block: Frame) -> Iterator[tuple[Key, Unshown]]:
+    def beyond(self, block: Frame) -> Iterator[tuple[Key, Told]]:
         """
-        Return what gauges show beyond their registers, for the devices of a block of readings.
+        Return what gauges tell beside their registers, for the devices of a block of readings.
 
         Parameters
         ----------
@@ -117,16 +125,16 @@ class UntoldUse:
         """
         for index, of in devices_of(block):
             for one in self.wanted.get(index, ()):
-                more = self._more(block, of, index, one)
+                more, agrees = self._more(block, of, index, one)
                 at = np.flatnonzero(more)
-                if len(at):
+                if len(at) or agrees:
                     reason = f"its {one.gauge} shows more than its register: that counts"
-                    found = Unshown(reason, self.first + at, more[at])
-                    yield (self.fleet.devices[index].id, one.quantity), found
+                    found = Unshown(reason, self.first + at, more[at]) if len(at) else None
+                    yield (self.fleet.devices[index].id, one.quantity), Told(found, agrees)
 
-    def _more(self, block: Frame, of: slice, index: int, one: _Channel) -> Int64:
+    def _more(self, block: Frame, of: slice, index: int, one: _Channel) -> tuple[Int64, bool]:
         """Energy or fuel of each interval that the gauge shows beyond the register."""
-        none = np.zeros(self.last - self.first, dtype=np.int64)
+        none = np.zeros(self.last - self.first, dtype=np.int64), False
         gauge: Any = block.columns[one.gauge][of]
         register: Any = block.columns[one.register][of]
         read, told = np.isfinite(gauge), register != NULL
@@ -157,9 +165,11 @@ class UntoldUse:
         )
         held = held.off_by(of_samples)
         spread = self._long(times[told], _SPREAD_US)
-        return max(
+        more = max(
             (held.of_period(), held.of_days(self.into_day, spread)), key=lambda some: some.sum()
         )
+        asked = max(1, int(np.count_nonzero(whole)))
+        return more, int(np.count_nonzero(seen)) >= COVERED * asked and held.is_shown()
 
     def _registered(self, index: int, quantity: str) -> tuple[Int64, np.ndarray]:
         """What a register rose by in each interval, and where all of it is known."""
@@ -203,6 +213,12 @@ class _Held(NamedTuple):
         error = float(np.sqrt(self.variance.sum()))
         times = min(max(scatter / error, 1.0), _MOST_SCATTER) if error > 0 else 1.0
         return self._replace(variance=self.variance * times**2)
+
+    def is_shown(self) -> bool:
+        """Whether the gauge shows as much as the register rose by, within what they differ by."""
+        value, shown = float(self.value.sum()), float(self.shown.sum())
+        doubt = SIGMAS * np.sqrt(self.variance.sum()) + self.step + self.rounded.sum()
+        return shown > 0 and value <= (1 + METERS) * shown + doubt
 
     def of_period(self) -> Int64:
         """What the whole period shows more, in proportion to where it does."""

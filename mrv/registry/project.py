@@ -271,6 +271,7 @@ class Besides:
     invoices are missing, so that nothing is reduced.  `unusual` is what devices told beyond the
     highest mean of their kind, None until that is known.  `untold` is what a device of the
     project's side shows by its power or flow rate beyond its register, from the same version on.
+    `gauged` are devices and quantities of which the own power agrees with the register, or counts.
     `late` is what was fixed ex ante and was changed in the registry after the period began.
     `used` is, by device, role and first interval of a meter of the project's side, what invoices
     say beyond it: from, to [us UTC] and how much [base units], None until that is known.
@@ -300,6 +301,7 @@ class Besides:
     drawn: Mapping[str, Drawn] = field(default_factory=dict)
     unusual: Mapping[str, Unusual] | None = None
     untold: Mapping[tuple[str, str], Unshown] = field(default_factory=dict)
+    gauged: frozenset[tuple[str, str]] = frozenset()
     late: tuple[ChangedLate, ...] = ()
     used: Mapping[tuple[str, str, int], tuple[tuple[int, int, Fraction], ...]] | None = None
 

@@ -93,12 +93,13 @@ class Case:
         found = replace(self.plan.besides(), channels=self._channels())
         if self.plan.accounting < EVIDENCE:
             return found
-        shown, fleet = self._scanned.shown, self.fleet
+        shown, untold, fleet = self._scanned.shown, self._scanned.untold, self.fleet
         return replace(
             found,
             unshown={key: one.beyond for key, one in shown.items() if one.beyond},
             alone={key: one.alone for key, one in shown.items() if one.alone is not None},
-            untold=self._scanned.untold,
+            untold={k: one.more for k, one in untold.items() if one.more is not None},
+            gauged=frozenset(key for key, one in untold.items() if one.agrees),
             drawn={fleet.devices[i].id: one for i, one in evidence.drawn(self._scanned.drawn)},
         )
 

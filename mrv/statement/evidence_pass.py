@@ -16,9 +16,8 @@ import numpy as np
 
 from ingest.model import Fleet, Frame, IntervalRows
 from mrv.accounting.shown_energy import Found, Key, ShownEnergy
-from mrv.accounting.untold_use import UntoldUse
+from mrv.accounting.untold_use import Told, UntoldUse
 from mrv.errors import CanonicalError
-from mrv.registry.project import Unshown
 from mrv.signatures.day_digests import DayLeaf, Digest, digest_leaves
 from mrv.statement import evidence, evidence_rows
 from mrv.statement.analysers import Gauged, Wanted, gauge
@@ -46,7 +45,7 @@ class Scanned(NamedTuple):
     registers rose by in their windows, what no other channel shows, which readings are
     unusual, what analysers said by day, which signed registers fit the readings beside
     them, the rows of what is asked for beside the account, and what gauges of the project's
-    side show beyond their registers.
+    side show of their registers.
     """
 
     readings: Digest
@@ -58,7 +57,7 @@ class Scanned(NamedTuple):
     gauged: dict[tuple[int, str], Gauged]
     fitting: set[int]
     drawn: IntervalRows
-    untold: dict[Key, Unshown]
+    untold: dict[Key, Told]
 
 
 class Asked(NamedTuple):
@@ -120,7 +119,7 @@ def scan(
     reaches = [Reach(0, None, None, 0)] * len(fleet)
     risen: list[tuple[Window, int]] = []
     shown: dict[Key, Found] = {}
-    untold: dict[Key, Unshown] = {}
+    untold: dict[Key, Told] = {}
     unusual: list[Unusual] = []
     gauged: dict[tuple[int, str], Gauged] = {}
     fitting: set[int] = set()

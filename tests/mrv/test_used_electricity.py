@@ -1,0 +1,144 @@
+"""Electricity that a project uses, and that nobody but its own meter tells, is a condition."""
+
+from dataclasses import replace
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from ingest.model import INTERVAL_US, Device, Fleet
+from mrv import factors
+from mrv.accounting import invoiced_use
+from mrv.accounting.used_electricity import CLAUSE
+from mrv.methodologies import find
+from mrv.registry.project import ACCOUNTING, INVOICED, ProjectDevice
+from mrv.statement.evidence import monitored, remeter
+from mrv.statement.evidence_case import Case
+from mrv.statement.plan_extract import MonitoringPlan
+from tests.mrv import plant
+from tests.mrv.report.sample import frame
+from tests.mrv.test_invoiced_use import bill, two
+from tests.mrv.test_invoiced_use import told as turbine
+from tests.mrv.test_project_meters import END, PARAMETERS, said
+from tests.mrv.test_service_attacks import CASES, bills, earned, tonnes, unmet
+from tests.mrv.test_untold_use import closed
+
+BURNERS = "jcm-id-am009"
+FAN = "power-1"
+WHOLE = range((END - plant.FROM) // INTERVAL_US)
+
+
+def holds(result):
+    return [f.holds for f in result.applicability if f.clause == CLAUSE]
+
+
+def without_fan():
+    """Invoices of the burners' gas, and none of their fan."""
+    given, _ = CASES[BURNERS]
+    return tuple(i for i in bills(find(BURNERS), given) if i.devices != (FAN,))
+
+
+def test_a_fan_that_no_invoice_shows_is_named_and_keeps_its_tonnes():
+    """A fan's meter at a tenth earned 1.14 times the truth, without a condition."""
+    truth = earned(BURNERS)
+    assert holds(truth) == [True]
+    bare = earned(BURNERS, invoices=without_fan())
+    assert holds(bare) == [False]
+    # it costs nothing
+    assert bare.net == truth.net
+    assert not holds(earned(BURNERS, invoices=without_fan(), accounting=INVOICED))
+    lie = earned(BURNERS, others=Fraction(1, 10), invoices=without_fan())
+    detail = said(lie, CLAUSE)
+    assert detail.startswith(f"no invoice with its file shows what {FAN} used: ")
+    # what it truly took stays below what the rated power would come to
+    most = float(detail.rpartition("take off ")[2].split(" t.")[0])
+    assert most > tonnes(lie) - tonnes(truth) > 0
+    # an invoice of it counts instead
+    found = earned(BURNERS, others=Fraction(1, 10))
+    assert tonnes(found) == pytest.approx(tonnes(truth), rel=1e-4)
+    assert {CLAUSE, invoiced_use.CLAUSE} <= unmet(found)
+
+
+def test_all_meters_and_nearly_all_of_the_time_are_asked_for():
+    """As of other invoices, 95 % of the time are enough; half of it is not."""
+    assert holds(turbine(bill("aux"))) == [True]
+    assert holds(turbine()) == [False]
+    half = plant.FROM + (END - plant.FROM) // 2 // INTERVAL_US * INTERVAL_US
+    assert holds(turbine(bill("aux", last=half))) == [False]
+    assert "they cover 50 % of its time" in said(turbine(bill("aux", last=half)), CLAUSE)
+    assert "has no `sha256`" in said(turbine(bill("aux", sha256=None)), CLAUSE)
+    assert holds(two(20_000)) == [True]
+
+
+def test_a_small_use_is_not_asked_for():
+    """An auxiliary that could take a thousandth of the reduction moves nothing."""
+    assert not holds(turbine(aux=[20] * len(WHOLE), rated=300))
+    # ten times what was told is held to be possible whatever the rating says
+    assert holds(turbine(rated=80_000)) == [False]
+    assert holds(turbine(aux=[1000] * len(WHOLE), rated=5_000)) == [False]
+
+
+def test_the_condition_says_what_the_rated_power_would_come_to():
+    """Figures of it, and of what counts."""
+    detail = said(turbine(), CLAUSE)
+    # 100 kW over 672 h, and 20 kWh a quarter hour; ten times that is more
+    assert f"{20 * len(WHOLE):,.1f} kWh count" in detail
+    assert f"it would be {200 * len(WHOLE):,.1f} kWh" in detail
+    low = said(turbine(aux=[1_500] * len(WHOLE)), CLAUSE)
+    assert "it would be 67,200.0 kWh" in low
+    assert "a check meter" in low
+
+
+def test_electricity_that_its_own_power_shows_is_not_asked_for():
+    """A meter that tells its power each quarter of an hour, in step with its register."""
+    assert holds(powered(1.0)) == [True]
+    assert holds(powered(None)) == [False]
+    # power that tells less than the register shows nothing, and half of the time is not all
+    assert holds(powered(0.3)) == [False]
+    assert holds(powered(1.0, until=0.5)) == [False]
+    assert powered(1.0).net == powered(None).net
+
+
+def powered(gauge, until=1.0):
+    """Close two weeks of a turbine whose auxiliary tells a multiple of its power, or none."""
+    count = 14 * plant.DAY + 8
+    steps = np.arange(count)
+    time_us = plant.FROM + (steps - 4) * INTERVAL_US
+    fleet = Fleet(
+        [
+            Device("gen", "s", "waste_heat_turbine", rated_power_w=2_000_000,
+                   installed_us=plant.FROM),
+            Device("aux", "s", "energy_meter", rated_power_w=100_000, installed_us=plant.FROM),
+            Device("fuel", "s", "fuel_meter", installed_us=plant.FROM),
+        ]
+    )  # fmt: skip
+    project = replace(
+        plant.PV, id="whr", methodology="acm0012", version="6.0", expected={},
+        parameters=PARAMETERS,
+        devices=tuple(ProjectDevice(name, role) for name, role in
+                      (("gen", "turbine"), ("aux", "auxiliary"), ("fuel", "fuel"))),
+    )  # fmt: skip
+    power = {}
+    if gauge is not None:
+        power["active_power_w"] = np.where(steps < until * count, 80_000.0 * gauge, np.nan)
+    frames = [
+        frame(fleet, "gen", "energy_export_wh", 325_000 * steps, time_us,
+              {"active_power_w": np.full(count, 1_300_000.0)}),
+        frame(fleet, "aux", "energy_import_wh", 20_000 * steps, time_us, power),
+        frame(fleet, "fuel", "fuel_total_ml", 400 * steps, time_us),
+    ]  # fmt: skip
+    frames[0].columns["energy_import_wh"][:] = 0
+    end = plant.FROM + 14 * plant.DAY * INTERVAL_US
+    plan = MonitoringPlan(
+        project, tuple(fleet.devices), accounting=ACCOUNTING, documents=plant.papers(*PARAMETERS),
+        calibrations={d.id: plant.CERTIFICATES["inv-1"] for d in fleet.devices},
+    )  # fmt: skip
+    rows = remeter(fleet, frames, monitored(project, fleet), plant.FROM, end)
+    return Case(plan, frames, rows, plant.FROM, end, factors.load()).result
+
+
+def test_chargers_are_asked_for_by_themselves():
+    """What vehicles took is a condition of its own, with their distance beside it."""
+    assert not holds(closed())
+    assert Decimal(closed().net.reduction.t) > 0

@@ -4,9 +4,10 @@ Use on the project's side that an invoice shows, and its meters do not.
 `exceeded_invoices` holds what is delivered against invoices that say less.  Here it is what a
 project uses: electricity of chargers, fans and lines, fuel.  Where a supplier's invoice with its
 file says more than what counts for its meters and its time, by more than it may differ (its own
-`tolerance_percent`, 5 % at most), all of the difference counts as used.  An invoice of several
-meters is held as a whole, so that one that stands still does not escape.  Time of such a meter of
-which no invoice is counts in the same proportion, up to the mean of its invoices.
+`tolerance_percent`, 5 % at most), all of the difference counts as used, less what other invoices of
+the same meters say less.  An invoice of several meters is held as a whole, so that one that stands
+still does not escape.  Time of such a meter of which no invoice is counts in the same proportion,
+up to the mean of its invoices.
 
 An invoice that reaches beyond the period, but not beyond the time in which its meters serve the
 project, is shared by time where a week of it at least is of the period.  No plant uses the same on
@@ -16,7 +17,8 @@ A rule of tonne's own, of the seventh version.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
@@ -54,12 +56,17 @@ class MoreUsed(NamedTuple):
 
 
 class _Bill(NamedTuple):
-    """An invoice of the project's side, as far as it is of the period. [us UTC, base units]"""
+    """
+    An invoice of the project's side, as far as it is of the period. [us UTC, base units]
+
+    `alike` is the share by which it may say more, `by_time` whether it is shared by time.
+    """
 
     name: str
     span: _Span
     says: Fraction
     alike: Fraction
+    by_time: bool
 
 
 @dataclass(slots=True)
@@ -130,30 +137,59 @@ def more_used(
     found = list(_bills(monitored, besides, checks, project, period_us))
     # the largest first: a small one within it is met by it
     found.sort(key=lambda one: (-one[0].says, one[0].span, one[0].name))
+    left = _net(found, meters)
     told = list[str]()
     for bill, keys in found:
         of = [meters[key] for key in keys]
-        before = [m.counts(bill.span) for m in of]
-        more = bill.says - sum(before)
-        if more <= bill.alike * bill.says:
+        counted = sum((m.counts(bill.span) for m in of), start=Fraction(0))
+        more = bill.says - counted
+        counting = more if bill.by_time else min(more, left[keys])
+        if more <= bill.alike * bill.says or counting <= 0:
             continue
-        metered = [Fraction(m.metered(bill.span)) for m in of]
-        lengths = [
-            Fraction(max(0, end - begin)) for begin, end in (m.service(bill.span) for m in of)
-        ]
-        weights = metered if any(metered) else lengths
-        for m, weight, counted in zip(of, weights, before, strict=True):
-            if not any(_meets(bill.span, other) for other in m.billed):
-                m.told += counted
-            m.billed.append(bill.span)
-            m.add(bill.span, more * weight / sum(weights))
-        told.append(_said(bill, of, sum(before, start=Fraction(0)), more))
+        if not bill.by_time:
+            left[keys] -= counting
+        _count(bill, of, counting)
+        told.append(_said(bill, of, counted, counting))
     if not told:
         return None
     for key, one in meters.items():
         if one.billed:
             _without_invoice(one, _covered(key, one, besides, checks))
     return MoreUsed({key: tuple(m.added) for key, m in meters.items() if m.added}, tuple(told))
+
+
+def _net(
+    found: Sequence[tuple[_Bill, tuple[_Key, ...]]], meters: Mapping[_Key, _Meter]
+) -> dict[tuple[_Key, ...], Fraction]:
+    """
+    Return what all invoices of the same meters say beyond these. [base units]
+
+    A bill that was estimated too high is followed by one that is as much too low.
+    """
+    more = [
+        (bill.says - sum(meters[key].counts(bill.span) for key in keys), bill, keys)
+        for bill, keys in found
+        if not bill.by_time
+    ]
+    total = defaultdict[tuple[_Key, ...], Fraction](Fraction)
+    taken = defaultdict[tuple[_Key, ...], list[_Span]](list)
+    for beyond, bill, keys in sorted(more, key=lambda one: (-one[0], one[1].span, one[1].name)):
+        if not any(_meets(bill.span, other) for other in taken[keys]):
+            taken[keys].append(bill.span)
+            total[keys] += beyond
+    return total
+
+
+def _count(bill: _Bill, of: Sequence[_Meter], more: Fraction) -> None:
+    """Count so much more by the meters of an invoice, by what each metered."""
+    metered = [Fraction(m.metered(bill.span)) for m in of]
+    lengths = [Fraction(max(0, end - begin)) for begin, end in (m.service(bill.span) for m in of)]
+    weights = metered if any(metered) else lengths
+    for m, weight in zip(of, weights, strict=True):
+        if not any(_meets(bill.span, other) for other in m.billed):
+            m.told += m.counts(bill.span)
+        m.billed.append(bill.span)
+        m.add(bill.span, more * weight / sum(weights))
 
 
 def _key(one: Monitored) -> _Key:
@@ -166,7 +202,7 @@ def _bills(
     checks: Sequence[CrossCheck],
     project: Project,
     period_us: _Span,
-) -> Iterator[tuple[_Bill, list[_Key]]]:
+) -> Iterator[tuple[_Bill, tuple[_Key, ...]]]:
     """Invoices of meters of the project's side alone that may be evidence, with these meters."""
     papers = documents(besides)
     for check in checks:
@@ -193,7 +229,8 @@ def _bills(
         says = Fraction(int(check.theirs) * (end - begin), whole[1] - whole[0])
         served = [m for m in of if m.service.intervals]
         if served:
-            yield _Bill(check.against, (begin, end), says, alike), [_key(m) for m in served]
+            bill = _Bill(check.against, (begin, end), says, alike, check.holds is None)
+            yield bill, tuple(_key(m) for m in served)
 
 
 def _serves(one: Monitored, span: _Span, project: Project) -> bool:
@@ -266,7 +303,7 @@ def _joined(spans: Iterator[_Span]) -> Iterator[_Span]:
 def _said(bill: _Bill, of: Sequence[_Meter], counted: Fraction, more: Fraction) -> str:
     name, scale = _IN.get(of[0].one.needs.unit, (of[0].one.needs.unit, 1))
     meters = ", ".join(dict.fromkeys(f"{m.one.device.id} ({m.one.bound.role})" for m in of))
-    by_time = ", by its share of the period," if bill.alike == _BY_TIME else ""
+    by_time = ", by its share of the period," if bill.by_time else ""
     says, ours, beyond = (
         f"{float(value / scale):,.1f} {name}" for value in (bill.says, counted, more)
     )

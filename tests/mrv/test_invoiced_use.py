@@ -98,6 +98,19 @@ def test_time_without_an_invoice_counts_in_the_same_proportion():
     assert tonnes(found) == pytest.approx(half, abs=4e-6)
 
 
+def test_a_bill_that_was_estimated_is_made_up_for_by_the_next():
+    """A supplier who does not read a meter bills too much once, and too little then."""
+    high, low = bill("aux", last=MIDDLE, scale=1.2), bill("aux", first=MIDDLE, scale=0.8, id="b")
+    assert told(high, low).net == told().net
+    # what they say together counts
+    some = told(high, bill("aux", first=MIDDLE, scale=0.9, id="b"))
+    of = next(d for d in some.devices if d.device == "aux")
+    assert float(of.counted) == pytest.approx(1.05 * TRUTH["aux"] * COUNT)
+    # a second paper of the same time makes up for nothing
+    both = told(bill("aux"), bill("aux", scale=0.1, id="b"), scale=0.1)
+    assert tonnes(both) == pytest.approx(tonnes(told()), abs=4e-6)
+
+
 def test_a_meter_that_stands_still_beside_others_does_not_escape():
     """One invoice of two meters: the whole difference counts, by whichever of them moved."""
     truth = two(TRUTH["aux"])

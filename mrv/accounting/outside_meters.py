@@ -20,6 +20,7 @@ from mrv.registry.project import Project
 from mrv.rounding import decimal_text
 
 CLAUSE = "tonne: a meter that is left out serves something else than the project"
+_ELECTRICITY = "energy_import"
 _IN = {"Wh": ("kWh", 1000), "mL": ("L", 1000), "g": ("kg", 1000), "m": ("km", 1000)}
 
 
@@ -30,8 +31,8 @@ def counted(project: Project, class_id: str, *, left_out: bool) -> frozenset[str
     Parameters
     ----------
     left_out : bool
-        Whether each register of such a quantity counts, whatever the class: a charger that is
-        entered as a pump takes the same electricity.
+        Whether each register of imported electricity counts, whatever the class: a charger that
+        is entered as a pump takes the same electricity.
     """
     return frozenset(needs.quantity for _, needs in _roles(project, class_id, left_out=left_out))
 
@@ -39,7 +40,8 @@ def counted(project: Project, class_id: str, *, left_out: bool) -> frozenset[str
 def _roles(project: Project, class_id: str, *, left_out: bool) -> Iterator[tuple[str, RoleNeeds]]:
     told = {one.quantity for one in classes.load()[class_id].registers}
     for role, needs in find(project.methodology, project.version).roles.items():
-        fits = class_id in needs.classes or (left_out and needs.quantity in told)
+        alike = left_out and needs.quantity in told & {_ELECTRICITY}
+        fits = class_id in needs.classes or alike
         if needs.side == "project" and fits:
             yield role, needs
 

@@ -31,6 +31,8 @@ from mrv.accounting.invoiced_use import finding as used_finding
 from mrv.accounting.late_values import keep_values_before
 from mrv.accounting.measured_performance import performing
 from mrv.accounting.measured_power import as_measured, measured_powers, shown_powers
+from mrv.accounting.overlapping_ids import Overlap, counted_once, overlapping
+from mrv.accounting.overlapping_ids import findings as twice_served
 from mrv.accounting.owner_inputs import sampled
 from mrv.accounting.period_result import CrossCheck, Finding, PeriodResult
 from mrv.accounting.plausibility import Plausibility
@@ -188,7 +190,7 @@ def _closed(
         edges,
         project.timezone,
     )
-    monitored, strange = checks.hold(monitored)
+    monitored, overlaps, strange = _held(monitored, checks)
     monitored = charged(monitored, besides.untold, project.timezone)
     monitored = as_measured(
         within_usual(used_as_invoiced(monitored, besides, project.timezone), besides.unusual or {}),
@@ -277,6 +279,7 @@ def _closed(
             *conditions_hold(methodology, inputs, net),
             *filter(None, [condition(ledger.used(), names)]),
             *strange,
+            *twice_served(overlaps, pricing, checks.timezone),
             *measured_powers(monitored, pricing),
             *untold_use(monitored, besides.untold, pricing),
             *project_meters(monitored, methodology, checks.edges, besides.accounting, pricing),
@@ -295,6 +298,16 @@ def _closed(
         cross_checks=crossed,
         compared=checks.compared(factors),
     )
+
+
+def _held(
+    monitored: Sequence[Monitored], checks: Plausibility
+) -> tuple[list[Monitored], list[Overlap], list[Finding]]:
+    """Count once what two ids say, and by the bound what does not pass, and say so."""
+    overlaps = overlapping(monitored, checks.besides.accounting)
+    once = counted_once(monitored, overlaps, checks.edges, checks.timezone)
+    found, said = checks.hold(once)
+    return found, overlaps, said
 
 
 def _reduced(net: dict[int, Reductions], besides: Besides) -> dict[int, Reductions]:

@@ -341,7 +341,7 @@ def _counted(one: Monitored, uncounted: Mapping[str, str], *, whole: bool) -> Mo
         return one
     # what counts nothing has no error that counts
     exact = whole and one.needs.costs is None
-    parts = (replace(p, errors=()) if exact else p for p in one.parts)
+    parts = (replace(p, errors=() if exact else p.errors, limited=()) for p in one.parts)
     return replace(
         one,
         uncounted=uncounted[one.device.id],

@@ -25,6 +25,10 @@ LAGS = 4
 MANY = 200
 # a day's worth of quarter hours in which something was metered
 LEAST = 96
+# quarter hours in which two meters of different service both metered something
+FEW = 24
+# and from how many on they may be coarse
+_SURE = 2 * LEAST
 _SAME_SHARE = 0.95
 _CORRELATED = 0.9999
 # of series that differ by a percent or two
@@ -84,6 +88,83 @@ def twins(series: Sequence[Int32], nearly: float = NEARLY) -> Iterator[Twins]:
             for j, kind in _kinds(before[i], after, np.flatnonzero(found[i]), nearly):
                 left[i, j] = False
                 yield Twins(moved[i], moved[j], lag, kind)
+
+
+def twins_between(some: Sequence[Int32], others: Sequence[Int32]) -> Iterator[Twins]:
+    """
+    Find series of two groups that move as one, each of one group with each of the other.
+
+    As `twins`, and also those that are equal where both metered something.  What is less than
+    two days' worth has to vary, and a copy of it may differ by half a percent.
+
+    Parameters
+    ----------
+    some, others : sequence of int32 array, n each
+        Quantity of each interval of the time in which both groups serve. [base units]
+    """
+    if len(some) + len(others) > MANY:
+        yield from _equal_between(some, others)
+        return
+    one, other = np.array(some), np.array(others)
+    left = np.ones((len(one), len(other)), dtype=np.bool_)
+    for lag in sorted(range(-LAGS, LAGS + 1), key=abs):
+        n = one.shape[1]
+        before = one[:, max(0, -lag) : n - max(0, lag)]
+        after = other[:, max(0, lag) : n - max(0, -lag)]
+        floats = before.astype(np.float64), after.astype(np.float64)
+        alike = _correlated(*floats, _CORRELATED_INSIDE) & left
+        same = _same(before, after) & left
+        for i, j in np.argwhere(alike | same).tolist():
+            first, second = before[i], after[j]
+            both = (first > 0) & (second > 0)
+            count = np.count_nonzero(both)
+            if count < FEW or (count < _SURE and not _telling(first[both])):
+                continue
+            equal = bool(same[i, j]) and _telling(first[both])
+            if not equal and alike[i, j]:
+                nearly = NEARLY_INSIDE if count >= _SURE else NEARLY
+                kind = next(_kinds(floats[0][i], floats[1], np.array([j]), nearly), None)
+                if kind is None:
+                    continue
+                equal = kind[1]
+            elif not equal:
+                continue
+            left[i, j] = False
+            yield Twins(i, j, lag, equal)
+
+
+def _same(before: Int32, after: Int32) -> NDArray[np.bool_]:
+    """Pairs that are equal in nearly all quarter hours in which both metered something."""
+    there = after > 0
+    found = np.zeros((len(before), len(after)), dtype=np.bool_)
+    for i, one in enumerate(before):
+        moved = np.flatnonzero(one > 0)
+        if len(moved) < FEW:
+            continue
+        count = np.count_nonzero(there[:, moved], axis=1)
+        equal = np.count_nonzero(after[:, moved] == one[moved], axis=1)
+        found[i] = (count >= FEW) & (equal >= _SAME_SHARE * count)
+    return found
+
+
+def _telling(series: Int32) -> bool:
+    """Say whether equal values mean something: they vary, and no one of them is frequent."""
+    if series.std() < _VARIED * series.mean():
+        return False
+    return bool(np.unique(series, return_counts=True)[1].max() <= _COMMON * len(series))
+
+
+def _equal_between(some: Sequence[Int32], others: Sequence[Int32]) -> Iterator[Twins]:
+    """Find series of two groups that are equal in every interval."""
+    known = {
+        one.tobytes(): i
+        for i, one in reversed(list(enumerate(some)))
+        if np.count_nonzero(one) >= FEW and _telling(one[one > 0])
+    }
+    for j, other in enumerate(others):
+        i = known.get(other.tobytes())
+        if i is not None:
+            yield Twins(i, j, 0, True)
 
 
 class Copied(NamedTuple):

@@ -29,7 +29,10 @@ _REASONS = (
     ("reason.design", re.compile("above the design of ([0-9]+):.*")),
     ("reason.certified", re.compile("certified elsewhere: certificate (.+), (.+)")),
     ("reason.unrated", re.compile("not counted: has no rated_power_w .*")),
-    ("reason.copied", re.compile("not counted: says what (.+) says, quarter hour by .*")),
+    (
+        "reason.copied",
+        re.compile("not (?:counted|plausible): says what (.+) says, quarter hour by .*"),
+    ),
     ("reason.repeated", re.compile("not counted: says what (.+) says, day by day")),
     ("reason.sent_again", re.compile("not counted: says what (.+) said ([0-9]+) days before, .*")),
     ("reason.same", re.compile("not counted: serial: .+ is that of (.+) too, and .*")),

@@ -1,0 +1,210 @@
+"""
+One meter under two ids whose services overlap: what both say counts once.
+
+`mrv.accounting.twin_series.twins` compares meters that serve the same time.  Here those are
+compared whose times differ, over the time in which both serve: where one says what the other says,
+quarter hour by quarter hour, the one that began later counts nothing while both tell something, and
+where it is nearly so, a condition says what it comes to.  A rule of tonne's own, of the seventh
+version.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import combinations, pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.model import INTERVAL_US, Int32
+from mrv import calendar
+from mrv.accounting.device_period import Monitored, Raised, YearPart
+from mrv.accounting.device_results import Pricing
+from mrv.accounting.period_result import Finding
+from mrv.accounting.twin_series import FEW, Twins, twins_between
+from mrv.calendar import utc_text
+from mrv.registry.project import INVOICED_USE
+from mrv.rounding import decimal_text, exact_sum
+
+CLAUSE = "tonne: no meter serves under two ids at a time"
+_MEASURED = ("Wh", "mL", "m", "g")
+_SHOWN = 5
+_PLACES = 6
+
+_Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """
+    Two devices of a period that say the same while both serve; `later` began later.
+
+    `place` is the later one's among the monitored ones.  `both` says in which intervals of its
+    service both tell something; `equal` that it counts nothing there.
+    """
+
+    place: int
+    one: str
+    later: Monitored
+    both: _Bools
+    equal: bool
+
+    @property
+    def edges(self) -> tuple[int, int]:
+        """First interval in which both tell something, and the end of the last. [numbers]"""
+        at = np.flatnonzero(self.both)
+        return self.later.service.first + int(at[0]), self.later.service.first + int(at[-1]) + 1
+
+
+def overlapping(monitored: Sequence[Monitored], accounting: int) -> list[Overlap]:
+    """Find devices of the baseline that say the same while both serve, by quantity."""
+    if accounting < INVOICED_USE:
+        return []
+    groups: defaultdict[str, defaultdict[tuple[int, int], list[int]]]
+    groups = defaultdict(lambda: defaultdict(list))
+    for i, one in enumerate(monitored):
+        measured = one.needs.side == "baseline" and one.needs.unit in _MEASURED
+        if measured and one.series is not None:
+            groups[one.needs.quantity][one.service.first, len(one.series)].append(i)
+    return [
+        found
+        for services in groups.values()
+        for first, second in combinations(services, 2)
+        for found in _between(monitored, services[first], services[second])
+    ]
+
+
+def _between(
+    monitored: Sequence[Monitored], some: Sequence[int], others: Sequence[int]
+) -> Iterator[Overlap]:
+    """Compare devices of one time in service with those of another one, over their common part."""
+    begin = max(monitored[i[0]].service.first for i in (some, others))
+    end = min(_end(monitored[i[0]]) for i in (some, others))
+    if end - begin < FEW:
+        return
+    parts = [
+        [_series(monitored[i])[begin - monitored[i].service.first :][: end - begin] for i in group]
+        for group in (some, others)
+    ]
+    for found in twins_between(*parts):
+        pair = some[found.one], others[found.other]
+        if monitored[pair[0]].device.id != monitored[pair[1]].device.id:
+            yield _overlap(monitored, pair, found, (begin, end))
+
+
+def _overlap(
+    monitored: Sequence[Monitored], pair: tuple[int, int], found: Twins, edges: tuple[int, int]
+) -> Overlap:
+    one, later = sorted(pair, key=lambda i: (monitored[i].service.first, i))
+    # by how many intervals the later one is behind
+    lag = found.lag if later == pair[1] else -found.lag
+    whole = monitored[later]
+    number = np.arange(*edges)
+    inside = number[(number - lag >= edges[0]) & (number - lag < edges[1])]
+    there, here = _series(monitored[one]), _series(whole)
+    both = np.zeros(len(here), dtype=np.bool_)
+    at = inside - whole.service.first
+    both[at] = (there[inside - lag - monitored[one].service.first] > 0) & (here[at] > 0)
+    return Overlap(later, monitored[one].device.id, whole, both, found.equal)
+
+
+def counted_once(
+    monitored: Sequence[Monitored], overlaps: Sequence[Overlap], edges: Sequence[int], timezone: str
+) -> list[Monitored]:
+    """
+    Count nothing of the later ones of equal pairs while both tell something.
+
+    Parameters
+    ----------
+    edges : sequence of int
+        Of the stretches. [interval numbers]
+    """
+    found = list(monitored)
+    taken: dict[int, _Bools] = {}
+    for one in overlaps:
+        if one.equal:
+            before = taken.get(one.place, np.zeros_like(one.both))
+            fresh = one.both & ~before
+            found[one.place] = _without(found[one.place], one, fresh, edges, timezone)
+            taken[one.place] = before | fresh
+    return found
+
+
+def _without(
+    one: Monitored, overlap: Overlap, fresh: _Bools, edges: Sequence[int], timezone: str
+) -> Monitored:
+    """Take what a device tells in some intervals off its parts and stretches."""
+    first = one.service.first
+    lost = np.where(fresh, _series(one), 0).astype(np.int64)
+    begin, end = (number * INTERVAL_US for number in overlap.edges)
+    reason = f"says what {overlap.one} says, quarter hour by quarter hour, while both serve"
+    parts = []
+    for part, a, b in _parts(one, timezone):
+        off = min(Fraction(exact_sum(lost[a - first : b - first])), one.counted(part))
+        raised = Raised(max(begin, a * INTERVAL_US), min(end, b * INTERVAL_US), reason, off)
+        parts.append(replace(part, limited=(*part.limited, raised)) if off > 0 else part)
+    stretches = []
+    for stretch, (a, b) in zip(one.stretches, pairwise(edges), strict=True):
+        off_ = exact_sum(lost[max(0, a - first) : max(0, b - first)])
+        stretches.append(replace(stretch, value=max(0, stretch.value - off_)))
+    return replace(one, parts=tuple(parts), stretches=tuple(stretches))
+
+
+def findings(overlaps: Sequence[Overlap], pricing: Pricing, timezone: str) -> Iterator[Finding]:
+    """Say which devices say the same while both serve, what that comes to and what to do."""
+    told = [_said(one, pricing, timezone) for one in overlaps]
+    if told:
+        more = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
+        yield Finding(CLAUSE, False, "; ".join(told[:_SHOWN]) + more)
+
+
+def _said(overlap: Overlap, pricing: Pricing, timezone: str) -> str:
+    one, series = overlap.later, np.where(overlap.both, _series(overlap.later), 0).astype(np.int64)
+    first = one.service.first
+    tonnes = sum(
+        (
+            exact_sum(series[a - first : b - first]) * pricing.rate(one, part.year)
+            for part, a, b in _parts(one, timezone)
+        ),
+        start=Fraction(0),
+    )
+    begin, end = (utc_text(number * INTERVAL_US) for number in overlap.edges)
+    size = f"{exact_sum(series):,} {one.needs.unit}, {decimal_text(tonnes, _PLACES, 'up')} t"
+    if overlap.equal:
+        return (
+            f"{one.device.id} says what {overlap.one} says, quarter hour by quarter hour, from"
+            f" {begin} to {end}, while both serve: {size} of it count 0; let the service of one"
+            " end where that of the other begins"
+        )
+    return (
+        f"{one.device.id} moves as {overlap.one} does from {begin} to {end}, while both serve:"
+        f" {size} of it count twice if they are one meter; let the service of one end where that"
+        " of the other begins"
+    )
+
+
+def _parts(one: Monitored, timezone: str) -> list[tuple[YearPart, int, int]]:
+    """Parts of a device with their edges. [interval numbers]"""
+    edges = calendar.parts(
+        one.service.first * INTERVAL_US,
+        _end(one) * INTERVAL_US,
+        timezone,
+        monthly=any(part.month is not None for part in one.parts),
+    )
+    return [
+        (part, a // INTERVAL_US, b // INTERVAL_US)
+        for part, (*_, a, b) in zip(one.parts, edges, strict=True)
+    ]
+
+
+def _end(one: Monitored) -> int:
+    return one.service.first + len(_series(one))
+
+
+def _series(one: Monitored) -> Int32:
+    if one.series is None:  # no bound is held against it
+        return np.zeros(0, dtype=np.int32)
+    return one.series

@@ -50,10 +50,9 @@ def devices_before(conn: Connection, project: str, sites: Sequence[str]) -> set[
     rows = conn.execute(
         "SELECT id #>> '{}' FROM registry_version CROSS JOIN LATERAL jsonb_path_query(changes,"
         " '$[*] ? (@.kind == \"project\" && @.id == $id).after.devices[*].device',"
-        " jsonb_build_object('id', %s::text)) id UNION SELECT id #>> '{}' FROM registry_version"
-        " CROSS JOIN unnest(%s::text[]) site CROSS JOIN LATERAL jsonb_path_query(changes,"
-        " '$[*] ? (@.kind == \"device\" && @.after.site == $site).id',"
-        " jsonb_build_object('site', site)) id",
+        " jsonb_build_object('id', %s::text)) id UNION SELECT c ->> 'id' FROM registry_version"
+        " CROSS JOIN LATERAL jsonb_path_query(changes, '$[*] ? (@.kind == \"device\")') c"
+        " WHERE c -> 'after' ->> 'site' = ANY(%s)",
         [project, list(sites)],
     )
     return {name for (name,) in rows}

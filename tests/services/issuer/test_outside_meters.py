@@ -159,7 +159,7 @@ def test_readings_that_a_low_rating_refuses_are_told(buses):
     assert not _told(_close(url))
     detail = "energy_import_wh 2000000 Wh is more than 1 W could make"
     with connect(url, role="tonne_ingest", autocommit=True) as conn:
-        letters = Letters(["tonne/v1/ch-2/telemetry"], [b"{}"], [None], [False], plant.us(NOON))
+        letters = Letters(["tonne/v1/ch-2/telemetry"], [b"{}"], [None], [False], SPAN[0] + 1)
         refused = [Rejected(0, "implausible_register", detail, plant.us(NOON))]
         plant.store_of(conn).commit(conn, [], refused, letters)
     told = _told(_close(url))

@@ -56,7 +56,8 @@ class Told(NamedTuple):
 
     `accepted` are factors of registry files that are entered as accepted, `samples` are what
     laboratories found in the period, `documents` what the plant's design stands in, `invoices`
-    those that touch it, each with its doubt.
+    those that touch it, each with its doubt, `replaced` those that another one corrects, with
+    that one and the reason.
     """
 
     conditions: tuple[RegistryCondition, ...]
@@ -67,6 +68,7 @@ class Told(NamedTuple):
     samples: tuple[Sample, ...]
     documents: tuple[Document, ...] = ()
     invoices: tuple[Invoice, ...] = ()
+    replaced: tuple[tuple[Invoice, Invoice, str], ...] = ()
 
 
 def told(conn: Connection, project: Project, from_us: int, to_us: int) -> Told:
@@ -149,6 +151,7 @@ def told(conn: Connection, project: Project, from_us: int, to_us: int) -> Told:
             if one.parameter not in given.parameters
         ),
         given.invoices,
+        given.replaced,
     )
 
 

@@ -345,6 +345,6 @@ def finding(told: Sequence[str], cost_t: Fraction) -> Finding:
         f"{'; '.join(told[:_SHOWN])}{rest}. With time without an invoice in the same proportion"
         f" this costs {decimal_text(max(cost_t, Fraction(0)), _PLACES, 'up')} t. Correct the unit"
         " or the transformer ratio at the meter or its gateway, and give the invoices of the other"
-        " time. Where the invoice is of others too, correct it by one of the project's meters"
-        " alone (`corrects`, `reason`; `tonne invoice import`)",
+        " time. Where the invoice is of others too, a verifier has to see that; a correction of it"
+        " (`corrects`) is a condition of its own",
     )

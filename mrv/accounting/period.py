@@ -7,7 +7,7 @@ nothing is rounded before the credit, which rounds down.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
@@ -17,6 +17,7 @@ import numpy as np
 from ingest.model import INTERVAL_US, Fleet, IntervalRows
 from mrv.accounting.calendar_years import conditions_hold, inputs_by_year, parts_of_years
 from mrv.accounting.conservative_range import worst
+from mrv.accounting.corrected_invoices import first_ones, keep_first
 from mrv.accounting.cross_checks import Rows, cross_checks
 from mrv.accounting.dated_values import undated
 from mrv.accounting.design_cap import capped, check_energy
@@ -33,7 +34,7 @@ from mrv.accounting.measured_power import as_measured, measured_powers, shown_po
 from mrv.accounting.overlapping_ids import Overlap, counted_once, overlapping
 from mrv.accounting.overlapping_ids import findings as twice_served
 from mrv.accounting.owner_inputs import sampled
-from mrv.accounting.period_result import Finding, PeriodResult
+from mrv.accounting.period_result import CrossCheck, Finding, PeriodResult
 from mrv.accounting.plausibility import Plausibility
 from mrv.accounting.plausible_values import keep_plausible
 from mrv.accounting.project_devices import monitor_all
@@ -61,7 +62,7 @@ from mrv.factors.ledger import Ledger
 from mrv.methodologies import find
 from mrv.model import Candidate, CandidateDevice, Factors, Reductions
 from mrv.parameters.inputs import Inputs, exact
-from mrv.registry.project import BOUNDED, FIRST, Besides, Calibration, Project
+from mrv.registry.project import BOUNDED, FIRST, INVOICED_USE, Besides, Calibration, Project
 from mrv.rounding import UG_PER_T, to_integer
 
 
@@ -109,6 +110,28 @@ def close(
     _check_rows(rows, from_us, to_us)
     besides = besides or Besides()
     asked = fleet, calibrations, rows, from_us, to_us, factors, carried_ug
+    if besides.replaced and besides.accounting >= INVOICED_USE:
+        besides, corrected = keep_first(
+            project, besides, lambda held: _by_values(project, *asked, held).net.reduction.ug
+        )
+        found = _by_values(project, *asked, besides)
+        return replace(found, applicability=(*found.applicability, *corrected))
+    return _by_values(project, *asked, besides)
+
+
+def _by_values(
+    project: Project,
+    fleet: Fleet,
+    calibrations: Mapping[str, Sequence[Calibration]],
+    rows: IntervalRows,
+    from_us: int,
+    to_us: int,
+    factors: Factors,
+    carried_ug: int,
+    besides: Besides,
+) -> PeriodResult:
+    """Close a period by typed values as they may count."""
+    asked = fleet, calibrations, rows, from_us, to_us, factors, carried_ug
     project, besides, odd = keep_plausible(
         project, besides, (from_us, to_us), lambda one, held: _closed(one, *asked, held)
     )
@@ -117,12 +140,12 @@ def close(
         now = replace(besides, fixed=(), late=())
 
         def left(one: Project) -> int:
-            return close(one, *asked, now).net.reduction.ug
+            return _by_values(one, *asked, now).net.reduction.ug
 
         project, fixed = keep_issued_values(besides.fixed, project, left)
         first = local_date(from_us, project.timezone)
         project, late = keep_values_before(besides.late, project, first, left)
-        found = close(project, *asked, now)
+        found = _by_values(project, *asked, now)
     else:
         found = _closed(project, *asked, besides)
     more = [one for one in (*fixed, *late, *odd) if one not in found.applicability]
@@ -218,6 +241,7 @@ def _closed(
     first = local_date(from_us, project.timezone)
     lesser = _with_evidence(
         services, resting, project, (from_us, to_us), total,
+        lambda held: cross_checks(monitored, held, Rows(rows, fleet), edges, pricing),
         lambda now: _closed(project, *asked, now),
     )  # fmt: skip
     if lesser is not None:
@@ -299,6 +323,7 @@ def _with_evidence(
     project: Project,
     period_us: tuple[int, int],
     total: Reductions,
+    compared: Callable[[Besides], Iterator[CrossCheck]],
     again: Callable[[Besides], PeriodResult],
 ) -> PeriodResult | None:
     """Close a period again by what evidence carries; None where all that was claimed has it."""
@@ -329,7 +354,10 @@ def _with_evidence(
     bare = services.bare(first)
     if bare:
         return _without(bare, services, total, again)
-    more = more_used(services.monitored, besides, services.checks, project, period_us)
+    first_said = first_ones(besides)
+    held = replace(besides, invoices=(*besides.invoices, *first_said))
+    checks = [*services.checks, *compared(replace(besides, meters=(), invoices=first_said))]
+    more = more_used(services.monitored, held, checks, project, period_us)
     return None if more is None else _as_used(more, besides, total, again)
 
 

@@ -278,6 +278,13 @@ class ChangedAfterwards(Form):
     document: DesignDocument | UnsetType = UNSET
 
 
+class InvoiceReplaced(Form):
+    """An invoice and the one that counts in its place, in this order, and the reason given."""
+
+    invoices: tuple[InvoiceNamed, InvoiceNamed]
+    reason: str
+
+
 class ArrivedDay(Form):
     """Readings of a local day: how many, late ones, hours of arrival, hours that they are of."""
 
@@ -379,3 +386,4 @@ class PlanExtract(Form):
     design_documents: tuple[DesignDocument, ...] | UnsetType = UNSET
     clocks: tuple[ClockAhead, ...] | UnsetType = UNSET
     changed_late: tuple[ChangedAfterwards, ...] | UnsetType = UNSET
+    replaced_invoices: tuple[InvoiceReplaced, ...] | UnsetType = UNSET

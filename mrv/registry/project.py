@@ -275,6 +275,7 @@ class Besides:
     `late` is what was fixed ex ante and was changed in the registry after the period began.
     `used` is, by device, role and first interval of a meter of the project's side, what invoices
     say beyond it: from, to [us UTC] and how much [base units], None until that is known.
+    `replaced` are invoices that another one corrects, each with that one and the reason.
     """
 
     meters: tuple[CheckMeter, ...] = ()
@@ -304,6 +305,7 @@ class Besides:
     gauged: frozenset[tuple[str, str]] = frozenset()
     late: tuple[ChangedLate, ...] = ()
     used: Mapping[tuple[str, str, int], tuple[tuple[int, int, Fraction], ...]] | None = None
+    replaced: tuple[tuple[Invoice, Invoice, str], ...] = ()
 
 
 class Unusual(NamedTuple):

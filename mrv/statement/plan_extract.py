@@ -26,6 +26,7 @@ from mrv.documents.plan import (
     ClockAhead,
     DeviceExtract,
     FixedAsIssued,
+    InvoiceReplaced,
     MeterReplaced,
     PlanExtract,
     QualityLimited,
@@ -42,6 +43,7 @@ from mrv.registry.project import (
     EVIDENCE,
     FIRST,
     INVOICED,
+    INVOICED_USE,
     Besides,
     Calibration,
     Certified,
@@ -146,6 +148,8 @@ class MonitoringPlan:
         Hours that readings of a device tell of, and the fewer ones in which they came.
     late : tuple of ChangedLate
         What was fixed ex ante and was changed after the period began.
+    replaced : tuple of (Invoice, Invoice, str)
+        Invoices that another one corrects, that one, and the reason given.
     """
 
     project: Project
@@ -179,6 +183,7 @@ class MonitoringPlan:
     documents: tuple[Document, ...] = ()
     clocks: Mapping[str, Clocked] = field(default_factory=dict)
     late: tuple[ChangedLate, ...] = ()
+    replaced: tuple[tuple[Invoice, Invoice, str], ...] = ()
 
     def besides(self) -> Besides:
         """Return what the period is held against beside its own readings."""
@@ -199,6 +204,7 @@ class MonitoringPlan:
             documents=self.documents,
             clocks=self.clocks,
             late=self.late,
+            replaced=self.replaced,
         )
 
     def by_rules(self, accounting: int) -> MonitoringPlan:
@@ -215,6 +221,7 @@ class MonitoringPlan:
                 one for one in self.registry if accounting >= INVOICED or one.clause != OUTSIDE
             ),
             late=self.late if accounting >= INVOICED else (),
+            replaced=self.replaced if accounting >= INVOICED_USE else (),
         )
         if accounting >= EVIDENCE:
             return older
@@ -289,6 +296,11 @@ class MonitoringPlan:
             )
             or UNSET,
             changed_late=tuple(map(changed_late_out, self.late)) or UNSET,
+            replaced_invoices=tuple(
+                InvoiceReplaced(invoices=(invoice_named(old), invoice_named(new)), reason=reason)
+                for old, new, reason in self.replaced
+            )
+            or UNSET,
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -89,6 +89,10 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
         documents=tuple(map(_document_in, plan.design_documents or ())),
         uncounted={one.device: one.reason for one in plan.uncounted or ()},
         late=tuple(map(_changed_late_in, plan.changed_late or ())),
+        replaced=tuple(
+            (invoice_of(one.invoices[0]), invoice_of(one.invoices[1]), one.reason)
+            for one in plan.replaced_invoices or ()
+        ),
         clocks={
             one.device: Clocked(int(one.told_h), int(one.passed_h)) for one in plan.clocks or ()
         },

@@ -133,6 +133,7 @@ def plan_of(
         checks=checks,
         versions=_versions(conn, project_id, *edges),
         invoices=said.invoices,
+        replaced=said.replaced,
         earlier=_earlier(conn, project, (from_us, to_us), before, energy),
         energy=energy,
         unclaimed=tuple(carried.unclaimed(conn, names, from_us)),

@@ -47,12 +47,15 @@ class Papers(NamedTuple):
         That touch the period; those that are no evidence say why (`doubt`).
     parameters : frozenset of str
         Of which the project's documents are no evidence.
+    replaced : tuple of (Invoice, Invoice, str)
+        Invoices that touch the period and another one corrects, that one, and the reason given.
     """
 
     contradicting: list[str]
     own: list[str]
     invoices: tuple[Invoice, ...]
     parameters: frozenset[str]
+    replaced: tuple[tuple[Invoice, Invoice, str], ...] = ()
 
 
 class _Paper(NamedTuple):
@@ -82,7 +85,8 @@ def papers(
     from_us, to_us : int
         Half-open. [us UTC]
     """
-    counting, foreign = standing(stored.every(conn, project.id, corrected=True))
+    every = stored.every(conn, project.id, corrected=True)
+    counting, foreign = standing(every)
     touching = [
         one
         for one in (*counting, *(new for new, _ in foreign))
@@ -129,6 +133,15 @@ def papers(
         ],
         tuple(replace(one, doubt=bad.get(one.id)) for one in sorted(touching, key=lambda i: i.id)),
         frozenset(alone),
+        tuple(
+            (
+                replace(old, doubt=_OWN if any(_by(old.issuer, key) for key in keys) else None),
+                new,
+                why,
+            )
+            for old, new, why in replaced(every)
+            if old.from_us < to_us and old.to_us > from_us
+        ),
     )
 
 
@@ -146,22 +159,46 @@ def standing(
     every : iterable of (project, invoice, corrects, reason)
         All of a project.
     """
+    chains = [*_chains(every)]
+    counting = [counted[-1] for counted, _ in chains]
+    return counting, [(last, counted[-1]) for counted, last in chains if counted[-1] is not last]
+
+
+def replaced(
+    every: Sequence[tuple[str, Invoice, str | None, str | None]],
+) -> list[tuple[Invoice, Invoice, str]]:
+    """
+    Return the invoices that counted once, the one that counts in the place of each, and its reason.
+
+    Parameters
+    ----------
+    every : sequence of (project, invoice, corrects, reason)
+        All of a project.
+    """
+    reasons = {one.id: reason or "" for _, one, _, reason in every}
+    return [
+        (old, counted[-1], reasons[counted[-1].id])
+        for counted, _ in _chains(every)
+        for old in counted[:-1]
+    ]
+
+
+def _chains(
+    every: Iterable[tuple[str, Invoice, str | None, str | None]],
+) -> Iterator[tuple[list[Invoice], Invoice]]:
+    """Invoices each in the place of the one before, as far as they count, and the last one."""
     known, after = dict[str, Invoice](), dict[str, str]()
     for _, one, corrects, _ in every:
         known[one.id] = one
         if corrects is not None:
             after[corrects] = one.id
-    counting, foreign = [], []
     for first in (one for name, one in known.items() if name not in {*after.values()}):
-        counts = last = first
+        counted, last = [first], first
         while last.id in after:
             last = known[after[last.id]]
             if affiliated(first.issuer, last.issuer) or _same_paper(first, last):
-                counts = last
-        counting.append(counts)
-        if counts is not last:
-            foreign.append((last, counts))
-    return counting, foreign
+                counted.append(last)
+        yield counted, last
 
 
 def _same_paper(one: Invoice, other: Invoice) -> bool:

@@ -1,65 +1,170 @@
-"""What meters measured that a project leaves out with a reason of its owner's alone."""
+"""What meters measured in time in which a project leaves them out, and what that would cost."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from psycopg import Connection
 
+from ingest import classes
 from ingest.classes import QUANTITIES
-from ingest.model import HOUR_US
+from ingest.model import HOUR_US, INTERVAL_US, NULL, Fleet, Int64, IntervalRows
 from mrv.accounting.outside_meters import counted, left_out
-from mrv.calendar import local_date
+from mrv.calendar import local_date, utc_text
 from mrv.registry.project import Project
+from services.issuer.unserved_time import Span, Unserved
+from services.store.messages.dead_letter_query import Filter, count_letters
 from services.store.registry import load as registry
 from services.store.registry.factors import load_book
+from services.store.timeseries import readings
 from services.store.timeseries.interval_rows import intervals_of
 
 _REMEDY = (
     "bind it to the project, or show the verifier what it serves (a wiring diagram, a bill of its"
     " own)"
 )
+# reasons for which a rating that is too low refuses what a meter tells
+_REFUSED = ("implausible_register", "out_of_range")
+# part by which the days of a check meter and of its main meter may differ in sum
+_AGREES = 0.05
+_DAY_US = 24 * HOUR_US
+
+
+class _Told(NamedTuple):
+    """What a meter told in some time: by quantity [base units], unknown time, last rise [us]."""
+
+    measured: dict[str, int]
+    unknown_us: int
+    last_us: int
 
 
 def outside(
-    conn: Connection, project: Project, reasons: Mapping[str, str], period_us: tuple[int, int]
+    conn: Connection, project: Project, meters: Sequence[Unserved], period_us: Span
 ) -> Iterator[str]:
     """
     Name the meters that a role of the project's side would count, what they measured and cost.
 
     Parameters
     ----------
-    reasons : mapping of str to str
-        By device, of the meters that are looked at.
+    meters : sequence of Unserved
     period_us : tuple of int
         Half-open. [us UTC]
     """
-    if not reasons:
-        return
     fleet, book = registry.load_fleet(conn), load_book(conn)
-    names = sorted(name for name in reasons if name in fleet.by_id)
+    known = [one for one in meters if one.device in fleet.by_id]
+    if not known:
+        return
+    names = sorted({one.device for one in known} | {one.checks for one in known if one.checks})
     with conn.cursor() as cursor:
         rows = intervals_of(cursor, fleet, *period_us, names, marks=False)
-    measured: defaultdict[int, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
-    unknown: defaultdict[int, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for device, quantity, value, not_known in zip(
-        rows.device.tolist(), rows.quantity.tolist(), rows.value.tolist(),
-        rows.unknown_us.tolist(), strict=True,
-    ):  # fmt: skip
-        measured[device][QUANTITIES[quantity].name] += value
-        unknown[device][QUANTITIES[quantity].name] += not_known
     year = local_date(period_us[0], project.timezone).year
-    for name in names:
-        index = fleet.by_id[name]
-        device = fleet.devices[index]
-        text = left_out(project, device, measured[index], book, year)
-        hours = max((unknown[index][q] for q in counted(project, device)), default=0) / HOUR_US
-        said = [f"measured {text}"] if text else []
-        if hours >= 1:
+    for one in known:
+        index = fleet.by_id[one.device]
+        class_id = fleet.devices[index].class_id
+        wanted = counted(project, class_id, left_out=True)
+        if one.checks and _agrees(rows, index, fleet.by_id[one.checks], wanted):
+            continue
+        told = _told(rows, index, one.spans, wanted)
+        rise, number = dict[str, int](), 0
+        if told.unknown_us >= HOUR_US or not told.measured:
+            rise, number = _rise(conn, fleet, index, one.spans, wanted)
+        text = left_out(project, class_id, told.measured, book, year)
+        until = f"told readings until {utc_text(told.last_us)} and " if one.ended else ""
+        said = [f"{until}measured {text}"] if text else []
+        if told.unknown_us >= HOUR_US:
             said.append(
-                f"told of {hours:,.0f} h what its registered `rated_power_w` does not allow, or a"
-                " reset, so that nobody knows it"
+                f"told of {told.unknown_us / HOUR_US:,.0f} h what its registered `rated_power_w`"
+                " does not allow, or a reset, so that nobody knows it"
             )
+        more = {q: value for q, value in rise.items() if value > told.measured.get(q, 0)}
+        text = left_out(project, class_id, more, book, year)
+        if text:
+            said.append(f"told {number:,} readings, in which its register rose by {text}")
+        said += _refused(conn, one.device, period_us[0])
         if said:
-            yield f"{name}, left out as '{reasons[name]}', {', and '.join(said)}; {_REMEDY}"
+            yield f"{one.words} {', and '.join(said)}; {_REMEDY}"
+
+
+def _within(start_us: Int64, spans: Sequence[Span]) -> NDArray[np.bool_]:
+    found = np.zeros(len(start_us), dtype=np.bool_)
+    for begin, end in spans:
+        found |= (start_us >= begin) & (start_us < end)
+    return found
+
+
+def _told(rows: IntervalRows, index: int, spans: Sequence[Span], wanted: frozenset[str]) -> _Told:
+    """Return what a meter's intervals hold of some time."""
+    own = rows.take((rows.device == index) & _within(rows.start_us, spans))
+    measured: dict[str, int] = {}
+    unknown_us, last_us = 0, 0
+    for number in np.unique(own.quantity).tolist():
+        name, of = QUANTITIES[number].name, own.quantity == number
+        if name not in wanted:
+            continue
+        rose = of & (own.value > 0)
+        if rose.any():
+            measured[name] = int(own.value[of].sum())
+            last_us = max(last_us, int(own.start_us[rose].max()) + INTERVAL_US)
+        unknown_us = max(unknown_us, int(own.unknown_us[of].sum()))
+    return _Told(measured, unknown_us, last_us)
+
+
+def _rise(
+    conn: Connection, fleet: Fleet, index: int, spans: Sequence[Span], wanted: frozenset[str]
+) -> tuple[dict[str, int], int]:
+    """By how much registers rose in some time, by the readings alone [base units]; how many."""
+    class_id = fleet.devices[index].class_id
+    edges = spans[0][0], spans[-1][1]
+    with conn.cursor() as cursor:
+        frame = readings.months(cursor, fleet, class_id, {index: edges})
+    found: dict[str, int] = {}
+    number = 0
+    for channel in classes.load()[class_id].registers:
+        values: Int64 = frame.columns[channel.name]  # type: ignore[assignment]
+        held = (values != NULL) & _within(frame.time_us, spans)
+        if str(channel.quantity) in wanted and held.any():
+            number = max(number, int(held.sum()))
+            name = str(channel.quantity)
+            found[name] = found.get(name, 0) + _risen(values[held])
+    return found, number
+
+
+def _risen(values: Int64) -> int:
+    """Sum of a register's rises; a single reading beside its line is none."""
+    if len(values) > 2:  # noqa: PLR2004 - a neighbour on each side
+        beside = np.stack([values[:-2], values[1:-1], values[2:]])
+        values = np.concatenate(
+            [values[:1], np.median(beside, axis=0).astype(np.int64), values[-1:]]
+        )
+    return int(np.maximum(np.diff(values), 0).sum())
+
+
+def _agrees(rows: IntervalRows, check: int, main: int, wanted: frozenset[str]) -> bool:
+    """Whether a check meter says of each day what its main meter says, where both are known."""
+    by_meter = []
+    for device in (check, main):
+        of = (rows.device == device) & (rows.unknown_us == 0)
+        of &= np.isin(rows.quantity, [i for i, q in enumerate(QUANTITIES) if q.name in wanted])
+        by_meter.append(rows.take(of))
+    ours, theirs = by_meter
+    start, here, there = np.intersect1d(ours.start_us, theirs.start_us, return_indices=True)
+    if not len(start):
+        return False
+    _, day = np.unique(start // _DAY_US, return_inverse=True)
+    sums = [np.bincount(day, of) for of in (ours.value[here], theirs.value[there])]
+    return float(np.abs(sums[0] - sums[1]).sum()) <= _AGREES * float(np.maximum(*sums).sum())
+
+
+def _refused(conn: Connection, device: str, from_us: int) -> Iterator[str]:
+    """Say which readings were refused since a period began, for more than the rating allows."""
+    since = datetime.fromisoformat(utc_text(from_us))
+    for reason in _REFUSED:
+        for one in count_letters(conn, Filter(device=device, reason=reason, received_from=since)):
+            yield (
+                f"{one.refused:,} of its messages were refused as {reason} since"
+                f" {utc_text(from_us)}: correct its `rated_power_w` or unit, and send them again"
+            )

@@ -9,7 +9,6 @@ can tell apart earns nothing until it is mended.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -30,7 +29,8 @@ from services.issuer.contradicting_papers import papers
 from services.issuer.outside_meters import outside
 from services.issuer.repeated_days import repeated_elsewhere
 from services.issuer.same_series import same_elsewhere
-from services.registry import meters, service_times
+from services.issuer.unserved_time import covered, lifetime, serving, unserved
+from services.registry import meters
 from services.registry.authority import entered_records, life_of
 from services.registry.entries import Device, Rating, Registry
 from services.registry.entries import Project as Entry
@@ -56,7 +56,8 @@ class Told(NamedTuple):
 
     `accepted` are factors of registry files that are entered as accepted, `samples` are what
     laboratories found in the period, `documents` what the plant's design stands in, `invoices`
-    those that touch it, each with its doubt.
+    those that touch it, each with its doubt, `replaced` those that another one corrects, with
+    that one and the reason.
     """
 
     conditions: tuple[RegistryCondition, ...]
@@ -67,6 +68,7 @@ class Told(NamedTuple):
     samples: tuple[Sample, ...]
     documents: tuple[Document, ...] = ()
     invoices: tuple[Invoice, ...] = ()
+    replaced: tuple[tuple[Invoice, Invoice, str], ...] = ()
 
 
 def told(conn: Connection, project: Project, from_us: int, to_us: int) -> Told:
@@ -100,6 +102,8 @@ def told(conn: Connection, project: Project, from_us: int, to_us: int) -> Told:
     same = same_elsewhere(conn, registry, project, (from_us, to_us), since)
     days = repeated_elsewhere(conn, registry, project, (from_us, to_us), since, same)
     given = papers(conn, registry, project, from_us, to_us)
+    reasons = _reasons(registry, project.id)
+    left = unserved(conn, registry, project, reasons, period_us)
     found = [
         (METERS, [*_unnamed(devices), *(f"{d}: {text}" for d, text in twice.items()), *alike]),
         (CERTIFICATES, [*_certificates(devices)]),
@@ -115,14 +119,10 @@ def told(conn: Connection, project: Project, from_us: int, to_us: int) -> Told:
         (repeated_days.CLAUSE, days.alike),
         (LIFE, [*expired(registry, project, to_us)]),
         (SAME_ENERGY, beside(conn, mains, from_us, to_us)),
-        (
-            outside_meters.CLAUSE,
-            [*outside(conn, project, _alone(registry, project, period_us), period_us)],
-        ),
+        (outside_meters.CLAUSE, [*outside(conn, project, left, period_us)]),
         (BOUNDARY, [*_outside(project, registry, period_us)]),
     ]
     elsewhere = certified(conn, mains, from_us, to_us)
-    reasons = _reasons(registry, project.id)
     given_reasons = "; ".join(f"{name}: {text}" for name, text in sorted(reasons.items()))
     conditions = [
         RegistryCondition(clause=clause, holds=False, detail=_listed(texts))
@@ -151,6 +151,7 @@ def told(conn: Connection, project: Project, from_us: int, to_us: int) -> Told:
             if one.parameter not in given.parameters
         ),
         given.invoices,
+        given.replaced,
     )
 
 
@@ -279,44 +280,6 @@ def _reasons(registry: Registry, project: str) -> dict[str, str]:
     return {one.device: one.reason for one in registry.projects[project].boundary or ()}
 
 
-def _alone(registry: Registry, project: Project, period_us: tuple[int, int]) -> dict[str, str]:
-    """Reasons of the meters of the site that no project has all of the time and check none."""
-    bound, devices = _bound(registry), registry.devices
-    mine = {d.device for d in project.devices}
-    return {
-        name: text
-        for name, text in _reasons(registry, project.id).items()
-        if name in devices
-        and devices[name].check_of not in mine
-        and not _covered(bound.get(name, ()), *_there(devices[name], period_us))
-    }
-
-
-def _bound(registry: Registry) -> defaultdict[str, list[tuple[int, int]]]:
-    """When each device serves a project. [us UTC]"""
-    found: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
-    for project in registry.projects.values():
-        zone = service_times.timezone(project, registry)
-        for bound in project.devices if zone else ():
-            found[bound.device].append(service_times.during_us(project, bound, zone or ""))
-    return found
-
-
-def _covered(spans: Sequence[tuple[int, int]], begin_us: int, end_us: int) -> bool:
-    """Whether spans leave no time between two out."""
-    for begin, end in sorted(spans):
-        if begin <= begin_us:
-            begin_us = max(begin_us, end)
-    return begin_us >= end_us
-
-
-def _there(device: Device, period_us: tuple[int, int]) -> tuple[int, int]:
-    """When a device was installed within a period. [us UTC]"""
-    removed = device.removed
-    end = min(_us(removed) if removed else period_us[1], period_us[1])
-    return max(_us(device.installed), period_us[0]), end
-
-
 def _outside(project: Project, registry: Registry, period_us: tuple[int, int]) -> Iterator[str]:
     """Meters of the project's sites that could be of its project side, and are in no project."""
     method = find(project.methodology, project.version)
@@ -325,14 +288,15 @@ def _outside(project: Project, registry: Registry, period_us: tuple[int, int]) -
     devices = registry.devices
     sites = {devices[name].site for name in mine}
     reasons = _reasons(registry, project.id)
-    bound = _bound(registry)
+    served = serving(registry)
     for device in devices.values():
         if device.site not in sites or device.class_id not in kinds:
             continue
         if device.check_of in mine or device.id in reasons:
             continue
-        begin, end = _there(device, period_us)
-        if begin < end and not _covered(bound[device.id], begin, end):
+        installed, removed = lifetime(device)
+        begin, end = max(installed, period_us[0]), min(removed, period_us[1])
+        if begin < end and not covered(served[device.id], begin, end):
             yield (
                 f"{device.id} ({device.class_id}) at {device.site} is in no project, or not all"
                 " of the time; bind it, or say in the project's `boundary` why it does not serve"

@@ -38,7 +38,8 @@ PARAMETERS = {
 }  # fmt: skip
 
 
-def plant_of(*names, accounting=ACCOUNTING, rated=None, invoices=None, parameters=None, **series):
+def plant_of(*names, accounting=ACCOUNTING, rated=None, invoices=None, parameters=None,
+             replaced=(), **series):  # fmt: skip
     """Close four weeks of a plant of some meters, each steady but for what is given."""
     parameters = {**PARAMETERS, **(parameters or {})}
     rows = {(name, ROLES[name][2]): [ROLES[name][3]] * COUNT for name in names}
@@ -55,7 +56,7 @@ def plant_of(*names, accounting=ACCOUNTING, rated=None, invoices=None, parameter
     )  # fmt: skip
     besides = Besides(
         accounting=accounting, documents=plant.papers(*parameters),
-        invoices=plant.bills(rows, "steam") if invoices is None else invoices,
+        invoices=plant.bills(rows, "steam") if invoices is None else invoices, replaced=replaced,
     )  # fmt: skip
     papers = dict.fromkeys(names, plant.CERTIFICATES["inv-1"])
     given = plant.laid_out(fleet, {k: v for k, v in rows.items() if v})

@@ -6,12 +6,15 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from mrv.accounting.corrected_invoices import CLAUSE as CORRECTED
 from mrv.accounting.invoice_evidence import CLAUSE as BILLED
+from mrv.registry.project import INVOICED
 from mrv.signatures.key_bounds import KeyBounds
 from mrv.statement.plan_reader import read_plan
 from services.cli.main import main
 from services.issuer import keys
 from services.issuer.close import preview_period
+from services.issuer.collect_evidence import plan_of
 from services.issuer.contradicting_papers import CLAUSE, OWN_INVOICES, papers
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys
@@ -266,11 +269,35 @@ def test_only_its_issuer_corrects_an_invoice(url, tmp_path):
     assert tonnes == first
     assert "c (A friend, c) corrects b (EVN Hai Phong, b): only EVN Hai Phong" in unmet[CLAUSE]
     assert "b: EVN Hai Phong, b differs by -50" in unmet[BILLED]
-    # the supplier's own correction mends it
+    assert CORRECTED not in unmet
+    # the supplier's own correction mends it, and is told to the verifier
     billed(url, tmp_path, row("d", "power", 2, 4, issuer="EVN Hai Phong Co.", corrects="c", **why))
     tonnes, unmet = shown(url)
     assert tonnes > 3
     assert not {CLAUSE, BILLED} & {*unmet}
+    assert "b (EVN Hai Phong, b; energy_import of power, 2026-03-02 to" in unmet[CORRECTED]
+    assert "corrected by d (EVN Hai Phong Co., d;" in unmet[CORRECTED]
+    assert "(reason given: it was too high)" in unmet[CORRECTED]
+
+
+def test_a_pack_holds_the_first_invoice(url, tmp_path):
+    """Who verifies a pack computes the same condition from it; of another period it says none."""
+    billed(url, tmp_path, WEATHER, HALVES[0], row("b", "power", 2, 4, 2))
+    billed(url, tmp_path, row("c", "power", 2, 4, corrects="b", reason="it was too high"))
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        found = plan_of(conn, "house", *DAYS)
+        other = plan_of(conn, "house", DAYS[0], DAYS[0] + (DAYS[1] - DAYS[0]) // 3)
+    plan = read_plan(found.to_json())
+    ((old, new, reason),) = plan.replaced
+    assert (old.id, new.id, reason) == ("b", "c", "it was too high")
+    assert old.value == 2 * new.value
+    assert plan.besides().replaced == plan.replaced
+    assert plan.by_rules(INVOICED).replaced == ()
+    assert other.replaced == ()
+    # a number that was mistyped is told to nobody
+    assert CORRECTED in shown(url)[1]
+    billed(url, tmp_path, row("d", "power", 2, 4, 2, number="7", corrects="c", reason="number"))
+    assert CORRECTED not in shown(url)[1]
 
 
 def test_a_mistyped_issuer_is_corrected(url, tmp_path):

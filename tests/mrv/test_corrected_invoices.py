@@ -1,0 +1,96 @@
+"""Invoices that another one corrects to less, to another meter or to another time."""
+
+from dataclasses import replace
+
+import pytest
+
+from ingest.model import INTERVAL_US
+from mrv.accounting.corrected_invoices import CLAUSE
+from mrv.accounting.invoiced_use import CLAUSE as USED
+from mrv.registry.project import INVOICED
+from tests.mrv import plant
+from tests.mrv.test_exceeded_invoices import bill as steam_bill
+from tests.mrv.test_exceeded_invoices import steam
+from tests.mrv.test_invoiced_use import bill, told, tonnes
+from tests.mrv.test_project_meters import said
+
+DAY = plant.FROM + 96 * INTERVAL_US
+
+
+def corrected(old, new, *others, scale=0.1, meter="fuel", **given):
+    """Close four weeks with an invoice that another one corrects."""
+    replaced = ((old, new, "typing error"),)
+    return told(new, *others, scale=scale, meter=meter, replaced=replaced, **given)
+
+
+@pytest.mark.parametrize("meter", ["aux", "fuel"])
+def test_what_the_first_invoice_said_of_a_use_counts_on(meter):
+    """A true invoice was corrected to what a meter of a tenth told, and nothing was said."""
+    first, second = bill(meter), bill(meter, scale=0.1, id="second", number="2", sha256="d4" * 32)
+    truth = told(first, meter=meter)
+    bare = told(second, scale=0.1, meter=meter)
+    found = corrected(first, second, meter=meter)
+    assert tonnes(bare) > tonnes(truth)
+    assert tonnes(found) == pytest.approx(tonnes(truth), abs=2e-6)
+    detail = said(found, CLAUSE)
+    for part in (f"i-{meter} (its supplier, 1; ", "second (its supplier, 2; ", "typing error",
+                 f" of {meter}, 2026-01-01 to ", "the first counts on", "a verifier"):  # fmt: skip
+        assert part in detail
+    cost = float(detail.partition("there would be ")[2].split(" t less")[0])
+    assert cost == pytest.approx(tonnes(bare) - tonnes(found), abs=2e-6)
+    assert said(found, USED)
+    # the comparison that stands in the statement is with what corrects it
+    assert [c.against for c in found.cross_checks] == ["second: its supplier, 2"]
+
+
+def test_another_meter_and_another_time_free_no_use():
+    """Corrected to a day, or to the turbine's own use, and the rest by a new invoice."""
+    truth = tonnes(told(bill("fuel"), meter="fuel"))
+    day = bill("fuel", last=DAY, scale=0.1, id="second")
+    rest = bill("fuel", first=DAY, scale=0.1, id="third")
+    before = replace(day, from_us=plant.FROM - 9 * 96 * INTERVAL_US, to_us=plant.FROM)
+    for new, others in (
+        (day, [rest]),
+        (before, [day, rest]),
+        (bill("aux", id="second"), [bill("fuel", scale=0.1, id="third")]),
+    ):
+        found = corrected(bill("fuel"), new, *others)
+        assert tonnes(found) == pytest.approx(truth, abs=2e-6)
+        assert said(found, CLAUSE)
+
+
+def test_a_correction_that_gains_nothing_is_as_before():
+    """A number, an issuer, a file, an amount within the tolerance, and one of more use."""
+    for meter in ("aux", "fuel"):
+        honest = bill(meter, id="second")
+        bare = told(honest, meter=meter)
+        for first in (
+            replace(honest, id="a", number="7", issuer="mistyped"),
+            replace(honest, id="a", sha256=None),
+            replace(honest, id="a", value=honest.value * 1019 // 1000),
+            replace(honest, id="a", value=honest.value // 10),
+        ):
+            found = corrected(first, honest, scale=1, meter=meter)
+            assert found.net == bare.net
+            assert not said(found, CLAUSE)
+
+
+def test_a_delivery_that_is_corrected_to_more_is_a_condition():
+    """What an invoice of the steam said less is named with its cost; a typing error earns on."""
+    right = steam_bill(id="right", value=steam_bill().value)
+    first = replace(right, id="first", number="0", value=right.value // 10)
+    bare = steam(1, right)
+    found = steam(1, right, replaced=((first, right, "a zero was lost"),))
+    assert found.net == bare.net
+    detail = said(found, CLAUSE)
+    assert "first (its supplier, 0; mass of steam, " in detail
+    assert "; the correction counts" in detail
+    assert not said(bare, CLAUSE)
+
+
+def test_older_rules_know_no_first_invoice():
+    """A period that was closed before is as it was."""
+    first, second = bill("fuel"), bill("fuel", scale=0.1, id="second")
+    old = corrected(first, second, accounting=INVOICED)
+    assert old.net == told(second, scale=0.1, meter="fuel", accounting=INVOICED).net
+    assert not said(old, CLAUSE)

@@ -1,0 +1,179 @@
+"""A meter that took what the project used is named, however it is kept out of the account."""
+
+import numpy as np
+import pytest
+
+from ingest.decode import Rejected
+from mrv.accounting import outside_meters
+from services.store.messages.dead_letter_write import Letters
+from services.store.postgres.pool import connect
+from tests import registering
+from tests.planted import planted
+from tests.services.issuer import plant
+from tests.services.issuer.sealed import close_period
+
+SPAN = plant.us("2026-03-02"), plant.us("2026-03-03")
+NOON = "2026-03-01T12:00:00+07:00"
+TEN_MINUTES_US = 600_000_000
+OFFICE = (
+    "  - {id: office, name: Office, latitude: 20.9, longitude: 106.6, timezone: Asia/Bangkok}\n"
+)
+THIRD = (
+    "  - {{id: ch-2, site: {site}, class: {kind}, profile: generic, rated_power_w: {watts},\n"
+    "     installed: {installed}{more}}}\n"
+)
+REASON = "    boundary: [{device: ch-2, reason: cars of the office}]\n"
+BOUND = "devices: [{device: ch-1, role: charging}, "
+
+
+def _registry(
+    *, reason=False, bound=False, site="hp", kind="ev_charger", watts=60000,
+    installed="2026-01-01T00:00:00+07:00", more="",
+):  # fmt: skip
+    """Return the plant with a third charger."""
+    third = THIRD.format(site=site, kind=kind, watts=watts, installed=installed, more=more)
+    text = plant.REGISTRY.replace("devices:\n", f"{OFFICE}devices:\n", 1)
+    text = text.replace("  - {id: bus-1,", f"{third}  - {{id: bus-1,")
+    if bound:
+        text = text.replace(BOUND, f"{BOUND}{{device: ch-2, role: charging}}, ")
+    return text + (REASON if reason else "")
+
+
+@pytest.fixture
+def buses(database_url, tmp_path):
+    """Import a plant of buses and give its readings; import registries after it."""
+    planted(plant.quarter_hours, database_url, tmp_path)
+    plant.fill_buses(database_url)
+
+    def imported(*texts):
+        for text in texts:
+            planned = registering.told(database_url, tmp_path, text, "owner")
+            assert not planned.refused, [r.messages for r in planned.results]
+        return database_url
+
+    return imported
+
+
+def _tell(url, watt_hours=1_000, since=0, until="2026-03-04"):
+    """Let the third charger tell readings of three days, or up to a time."""
+    times = np.arange(plant.us("2026-03-01"), plant.us(until), TEN_MINUTES_US)
+    plant.send(url, "ch-2", times, energy_import_wh=since + np.arange(len(times)) * watt_hours)
+
+
+def _close(url):
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        return close_period(conn, "bus", *SPAN, "test").document["credentialSubject"]
+
+
+def _told(claims):
+    return "; ".join(
+        a["detail"]
+        for a in claims["applicability"]
+        if a["clause"] == outside_meters.CLAUSE and not a["holds"]
+    )
+
+
+KEPT_OUT = {
+    "removed": (
+        [{"reason": True, "more": ", removed: 2026-02-20T00:00:00+07:00"}],
+        (
+            "removed on 2026-02-19T17:00:00Z, told readings until 2026-03-02T17:00:00Z and measured"
+            " 144.0 kWh"
+        ),
+    ),
+    "removed, and no reason": (
+        [{"more": ", removed: 2026-02-20T00:00:00+07:00"}],
+        "ch-2, removed on 2026-02-19T17:00:00Z, told readings",
+    ),
+    "installed later": (
+        [{"reason": True, "installed": "2026-05-01T00:00:00+07:00"}],
+        "installed on 2026-04-30T17:00:00Z, measured 144.0 kWh",
+    ),
+    "removed late, and bound": (
+        [{"bound": True}, {"bound": True, "more": ", removed: 2026-03-02T12:00:00+07:00"}],
+        (
+            "removed on 2026-03-02T05:00:00Z, in the account from 2025-12-31T17:00:00Z to"
+            " 2026-03-02T05:00:00Z alone, told readings until 2026-03-02T17:00:00Z and measured"
+            " 72.0 kWh"
+        ),
+    ),
+    "moved to another site": (
+        [{"bound": True}, {"site": "office"}],
+        "at office now, and of the project or its site before, measured 144.0 kWh",
+    ),
+    "moved from the site, and never bound": (
+        [{"reason": True}, {"site": "office"}],
+        "measured 144.0 kWh",
+    ),
+    "entered as a pump": ([{"reason": True, "kind": "pump"}], "measured 144.0 kWh"),
+    "entered as a pump, and no reason": ([{"kind": "pump"}], "ch-2, in no project, measured 144.0"),
+    "a check meter that does not agree": (
+        [{"more": ", check_of: ch-1"}],
+        "entered as a check meter of ch-1, with which it does not agree, measured 144.0 kWh",
+    ),
+}
+
+
+@pytest.mark.parametrize(("registries", "says"), KEPT_OUT.values(), ids=KEPT_OUT)
+def test_charger_that_is_kept_out_of_the_account_is_named(buses, registries, says):
+    """Each of these left a project with 2.55 times the truth, and no condition."""
+    url = buses(*(_registry(**one) for one in registries))
+    _tell(url)
+    told = _told(_close(url))
+    assert says in told
+    assert "which as charging of the project would emit 0." in told
+    assert "bind it to the project, or show the verifier what it serves" in told
+
+
+@pytest.mark.parametrize(
+    "registries",
+    [
+        [{"more": ", removed: 2026-03-01T12:00:00+07:00"}],
+        [{"bound": True}, {"bound": True, "more": ", removed: 2026-03-01T12:00:00+07:00"}],
+        [{"site": "office"}],
+    ],
+    ids=["removed", "bound and removed", "always at another site"],
+)
+def test_charger_that_took_nothing_of_the_project_is_not_named(buses, registries):
+    """A meter that was removed and is silent since would stand in every statement."""
+    before = _close(buses())
+    url = buses(*(_registry(**one) for one in registries))
+    _tell(url, until="2026-03-04" if registries == [{"site": "office"}] else NOON)
+    after = _close(url)
+    assert not _told(after)
+    assert after["emissions"] == before["emissions"]
+
+
+def test_rating_of_a_watt_hides_nothing(buses):
+    """All of its steps are more than a watt allows, so that its intervals are empty."""
+    url = buses(_registry(reason=True, watts=1))
+    _tell(url, 2_000)
+    told = _told(_close(url))
+    assert "told 144 readings, in which its register rose by 286.0 kWh" in told
+    assert "which as charging of the project would emit 0." in told
+
+
+def test_readings_that_a_low_rating_refuses_are_told(buses):
+    """A register above what a watt makes in ten years is not even stored."""
+    url = buses(_registry(reason=True, watts=1))
+    assert not _told(_close(url))
+    detail = "energy_import_wh 2000000 Wh is more than 1 W could make"
+    with connect(url, role="tonne_ingest", autocommit=True) as conn:
+        letters = Letters(["tonne/v1/ch-2/telemetry"], [b"{}"], [None], [False], SPAN[0] + 1)
+        refused = [Rejected(0, "implausible_register", detail, plant.us(NOON))]
+        plant.store_of(conn).commit(conn, [], refused, letters)
+    told = _told(_close(url))
+    assert "1 of its messages were refused as implausible_register" in told
+    assert "correct its `rated_power_w` or unit" in told
+
+
+def test_check_meter_that_agrees_is_none_that_is_left_out(buses):
+    """An honest check meter would stand as one that the project hides."""
+    before = _close(buses())
+    url = buses(_registry(more=", check_of: ch-1"))
+    times = np.arange(plant.us("2026-03-01"), plant.us("2026-03-04"), TEN_MINUTES_US)
+    hour = (times + 7 * 3_600_000_000) // 3_600_000_000 % 24
+    plant.send(url, "ch-2", times, energy_import_wh=np.cumsum(np.where(hour < 5, 8_100, 0)))
+    after = _close(url)
+    assert not _told(after)
+    assert after["emissions"] == before["emissions"]

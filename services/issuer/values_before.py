@@ -117,7 +117,7 @@ def _changes(every: Sequence[_Said], specs: Iterable[_Key], from_us: int) -> Ite
         has = now.values.get(key, frozenset())
         olds = sorted(places.get(device or "", ()))
         # in the place of others: theirs
-        keys = [(old, name) for old in olds] or [key]
+        keys: list[_Key] = [*((old, name) for old in olds)] or [key]
         first = since[0]
         if not before or not (olds or device in first.holders):  # registered later: first value
             first = next((one for one in since if any(k in one.values for k in keys)), first)

@@ -177,3 +177,30 @@ def test_check_meter_that_agrees_is_none_that_is_left_out(buses):
     after = _close(url)
     assert not _told(after)
     assert after["emissions"] == before["emissions"]
+
+
+def _split(device):
+    """Return the plant with its third charger in another project of buses."""
+    other = plant.REGISTRY[plant.REGISTRY.index("  - id: bus\n") :]
+    other = other.replace("- id: bus\n", "- id: bus-z\n").replace(
+        BOUND + "{device: bus-1, role: vehicle}]",
+        f"devices: [{{device: {device}, role: charging}}, {{device: bus-2, role: vehicle}}]",
+    )
+    second = "  - {id: bus-2, site: hp, class: vehicle, profile: generic,\n"
+    second += "     installed: 2026-01-01T00:00:00+07:00}\n"
+    return _registry().replace("  - {id: bus-1,", f"{second}  - {{id: bus-1,") + other
+
+
+def test_charger_of_a_project_that_is_never_closed_is_named(buses):
+    """What it took was counted nowhere; where that project is closed, nothing is said."""
+    before = _close(buses())
+    url = buses(_split("ch-2"))
+    _tell(url)
+    told = _told(_close(url))
+    assert "ch-2, in project bus-z, of which no statement is closed for that time" in told
+    assert "measured 144.0 kWh, which as charging of the project would emit 0." in told
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        close_period(conn, "bus-z", *SPAN, "test")
+    after = _close(url)
+    assert not _told(after)
+    assert after["emissions"] == before["emissions"]

@@ -15,6 +15,7 @@ from mrv.calendar import instant_us, utc_text
 from mrv.documents.monitoring import MonitoredParameter
 from mrv.documents.statement import Claims
 from mrv.registry.project import Project
+from services.issuer.taken_over import TakenOver
 from services.store.statements import statements
 from services.store.statements.carry_over import one_meter
 from services.store.statements.statements import Stored
@@ -22,8 +23,6 @@ from services.store.statements.statements import Stored
 # device and quantity; begin and end [us UTC]
 _Key = tuple[str, str]
 _Span = tuple[int, int]
-# part of a project's devices from which on what another one fixed for them holds
-_HALF = 2
 
 
 def counted_elsewhere(conn: Connection, claims: Claims) -> Iterator[str]:
@@ -45,20 +44,24 @@ def counted_elsewhere(conn: Connection, claims: Claims) -> Iterator[str]:
                 )
 
 
-def before_elsewhere(conn: Connection, project: Project, from_us: int) -> Stored | None:
+def before_elsewhere(
+    conn: Connection, project: Project, period_us: tuple[int, int]
+) -> Stored | None:
     """
     Return the last issued statement of another project that had the devices of this one.
 
     What a project fixed ex ante for its devices is no other because the project has another
-    name.  None where fewer than half of the devices were there, or by another methodology.
+    name.  None where too few of the devices were there (`TakenOver`), or by another methodology.
     """
     mine = {d.device for d in project.devices}
     meters = one_meter(conn, mine)
-    last = statements.last_of_devices(conn, project.id, meters, from_us)
+    last = statements.last_of_devices(conn, project.id, meters, period_us[0])
     if last is None or last.claims.methodology.id != project.methodology:
         return None
     had = {p.device for p in last.claims.monitored_parameters} & {*meters}
-    return last if _HALF * len(had) >= len(mine) else None
+    # the project's own ids of the meters that were there
+    here = mine & {*one_meter(conn, had)}
+    return last if here and TakenOver(conn, project, period_us).of(here) else None
 
 
 def _counted(claims: Claims) -> dict[_Key, _Span]:

@@ -120,7 +120,7 @@ def plan_of(
     energy = energy_roles(find(project.methodology, project.version), project.devices)
     now = Project(**{**fields, "devices": bound})
     # what holds for the devices where the project itself issued nothing yet
-    fixed = before or before_elsewhere(conn, now, from_us)
+    fixed = before or before_elsewhere(conn, now, period)
     names = sorted({project_id, *([] if fixed is None else [fixed.project])})
     said = told(conn, now, from_us, to_us)
     plan = MonitoringPlan(

@@ -2,7 +2,8 @@
 Meters that a project may leave out of its account, and the time in which it does.
 
 A meter of the project's sites, one that stood there before, and one that an earlier import bound
-to the project: whatever it tells outside of its service was measured and counts nowhere.
+to the project: whatever it tells outside of its service was measured and counts nowhere.  Nor does
+what it tells in another project of which no statement is closed for that time.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from mrv.registry.project import Project
 from services.registry import service_times
 from services.registry.entries import Device, Registry
 from services.store.registry.project_versions import devices_before
+from services.store.statements import statements
 
 Span = tuple[int, int]
 
@@ -59,7 +61,8 @@ def unserved(
     devices = registry.devices
     mine = {d.device for d in project.devices}
     sites = {devices[name].site for name in mine if name in devices}
-    before = devices_before(conn, project.id, sorted(sites))
+    was_bound, placed = devices_before(conn, project.id, sorted(sites))
+    before = was_bound | placed
     served = serving(registry)
     found = []
     for name in sorted(devices):
@@ -85,7 +88,45 @@ def unserved(
             checks = device.check_of if device.check_of in mine else None
             text = f"{name}, {', '.join(words or ['in no project'])},"
             found.append(Unserved(name, text, spans, ended, checks))
-    return found
+    near_by = {name for name, one in devices.items() if one.site in sites or name in before}
+    return [*found, *_unclosed(conn, registry, project, near_by, was_bound, period_us)]
+
+
+def _unclosed(
+    conn: Connection,
+    registry: Registry,
+    project: Project,
+    near: Collection[str],
+    was_bound: Collection[str],
+    period_us: Span,
+) -> Iterator[Unserved]:
+    """
+    Meters that another project has for a time that no statement of it counts.
+
+    It is by the same methodology, or has meters that an import took out of this one.
+    """
+    for entry in registry.projects.values():
+        zone = service_times.timezone(entry, registry)
+        if entry.id == project.id or zone is None:
+            continue
+        alike = entry.methodology == project.methodology
+        theirs = [
+            (one.device, _common(service_times.during_us(entry, one, zone), period_us))
+            for one in entry.devices
+            if one.device in near
+            and (alike or one.device in was_bound)
+            and counted(project, registry.devices[one.device].class_id, left_out=False)
+        ]
+        closed = statements.closed_within(conn, entry.id, *period_us) if theirs else []
+        for name, span in theirs:
+            edge = _common(span, lifetime(registry.devices[name]))
+            spans = without(closed, edge) if edge[0] < edge[1] else ()
+            if spans:
+                words = (
+                    f"{name}, in project {entry.id}, of which no statement is closed for that time"
+                    " (close that period, then this one again),"
+                )
+                yield Unserved(name, words, spans)
 
 
 def _why(

@@ -5,6 +5,7 @@ The value in force when the period began is the one to compare with, or the firs
 the project was registered later: data of the past may come with the first registration,
 and a value that is given for the first time is no change then.  A project that takes over
 devices of another one for the time of the period is not new: their values are of before.
+Nor is a device that takes the place of one whose service ends: that one's values are its own.
 """
 
 from __future__ import annotations
@@ -26,13 +27,14 @@ from mrv.rounding import exact_text
 from mrv.signatures.organisations import stem
 from mrv.statement.fixed_parameters import may_be_fixed
 from services.issuer.acceptances import operators
+from services.issuer.replaced_devices import replaced
+from services.issuer.taken_over import TakenOver
 from services.registry.parameter_documents import document_of
 from services.store.registry.project_versions import ProjectVersion, load_others, load_versions
 
 # device, None of the whole project; parameter
 _Key = tuple[str | None, str]
-# part of the devices that make a project the one that had them before under another name
-_HALF = 2
+_SHOWN = 5
 
 
 class _Said(NamedTuple):
@@ -76,17 +78,19 @@ def _under_another_name(
     """
     Return entries of the project that had the devices for the period before this one did.
 
-    None where it had fewer than half of them, or was of another methodology.
+    None where it had too few of them (`TakenOver`), or was of another methodology.
     """
     mine = sorted({bound.device for bound in project.devices})
     days = [local_date(us, project.timezone) for us in (period_us[0], period_us[1] - 1)]
-    found = [
+    others = [
         one
         for one in load_others(conn, project.id, mine)
-        if one.imported_us <= first.imported_us
-        and one.entry["methodology"] == project.methodology
-        and _HALF * len(_serving(one.entry, *days) & {*mine}) >= len(mine)
+        if one.imported_us <= first.imported_us and one.entry["methodology"] == project.methodology
     ]
+    if not others:
+        return []
+    taken = TakenOver(conn, project, period_us)
+    found = [one for one in others if taken.of(_serving(one.entry, *days))]
     last = found[-1].entry["id"] if found else None
     return [one for one in found if one.entry["id"] == last]
 
@@ -107,21 +111,28 @@ def _changes(every: Sequence[_Said], specs: Iterable[_Key], from_us: int) -> Ite
     # the last one before the period, and those after it
     since = every[max(0, len(before) - 1) :]
     now = since[-1]
-    changed = set()
+    places = replaced(since[0].version.entry, now.version.entry, since[0].holders)
+    changed = set[str]()
     for key in sorted(specs, key=lambda key: (key[0] or "", key[1])):
-        first = since[0]
-        if not before or key[0] not in first.holders:  # registered later: its first value
-            first = next((one for one in since if key in one.values), first)
-        had, has = (one.values.get(key, frozenset()) for one in (first, now))
-        if had == has:
-            continue
         device, name = key
+        has = now.values.get(key, frozenset())
+        olds = sorted(places.get(device or "", ()))
+        # in the place of others: theirs
+        keys: list[_Key] = [*((old, name) for old in olds)] or [key]
+        first = since[0]
+        if not before or not (olds or device in first.holders):  # registered later: first value
+            first = next((one for one in since if any(k in one.values for k in keys)), first)
+        had = frozenset[str]().union(*(first.values.get(k, ()) for k in keys))
+        if had == has or (olds and has and has <= had):
+            continue
         when = _last(since, [one.values.get(key) for one in since])
         changed.add(name)
         was: list[str | None] = [*sorted(had - has or had)]
         for value in was or [None]:
             papers = first.papers.get(name), now.papers.get(name)
-            yield ChangedLate(device, name, value, when.imported_us, _by(when, first), *papers)
+            yield ChangedLate(
+                device, name, value, when.imported_us, _by(when, first, olds), *papers
+            )
     for name in sorted({name for _, name in specs} - changed):
         given = [one.papers[name] for one in since if name in one.papers]
         held, paper = given[0] if given else None, now.papers.get(name)
@@ -135,10 +146,14 @@ def _changes(every: Sequence[_Said], specs: Iterable[_Key], from_us: int) -> Ite
             )
 
 
-def _by(when: ProjectVersion, first: _Said) -> str:
-    """Who changed it; and where the value of before was, if that was another project."""
+def _by(when: ProjectVersion, first: _Said, olds: Sequence[str]) -> str:
+    """Who changed it; and where the value of before was, if of another project or device."""
     before = first.version.entry["id"]
-    return when.author if when.entry["id"] == before else f"{when.author}, before in {before}"
+    where = [] if when.entry["id"] == before else [f"before in {before}"]
+    if olds:
+        more = f" and {len(olds) - _SHOWN} more" if len(olds) > _SHOWN else ""
+        where.append(f"before it {', '.join(olds[:_SHOWN])}{more}")
+    return ", ".join([when.author, *where])
 
 
 def _last(since: Sequence[_Said], told: Sequence[Any]) -> ProjectVersion:

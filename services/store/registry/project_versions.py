@@ -45,15 +45,20 @@ def load_others(conn: Connection, project: str, devices: Sequence[str]) -> list[
     return [ProjectVersion(us, author, exact(text)) for us, author, text in rows]
 
 
-def devices_before(conn: Connection, project: str, sites: Sequence[str]) -> set[str]:
-    """Return the devices that any import bound to a project, or placed at one of some sites."""
-    rows = conn.execute(
-        "SELECT id #>> '{}' FROM registry_version CROSS JOIN LATERAL jsonb_path_query(changes,"
-        " '$[*] ? (@.kind == \"project\" && @.id == $id).after.devices[*].device',"
-        " jsonb_build_object('id', %s::text)) id UNION SELECT id #>> '{}' FROM registry_version"
-        " CROSS JOIN unnest(%s::text[]) site CROSS JOIN LATERAL jsonb_path_query(changes,"
-        " '$[*] ? (@.kind == \"device\" && @.after.site == $site).id',"
-        " jsonb_build_object('site', site)) id",
-        [project, list(sites)],
+def devices_before(
+    conn: Connection, project: str, sites: Sequence[str]
+) -> tuple[set[str], set[str]]:
+    """Return the devices that any import bound to a project, and placed at one of some sites."""
+    bound = conn.execute(
+        "SELECT DISTINCT id #>> '{}' FROM registry_version CROSS JOIN LATERAL"
+        ' jsonb_path_query(changes, \'$[*] ? (@.kind == "project" && @.id == $id)'
+        ".after.devices[*].device', jsonb_build_object('id', %s::text)) id",
+        [project],
     )
-    return {name for (name,) in rows}
+    placed = conn.execute(
+        "SELECT DISTINCT c ->> 'id' FROM registry_version"
+        " CROSS JOIN LATERAL jsonb_path_query(changes, '$[*] ? (@.kind == \"device\")') c"
+        " WHERE c -> 'after' ->> 'site' = ANY(%s)",
+        [list(sites)],
+    )
+    return {name for (name,) in bound}, {name for (name,) in placed}

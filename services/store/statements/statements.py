@@ -249,6 +249,19 @@ def claims_within(conn: Connection, project: str, from_us: int, to_us: int) -> l
     return [name for (name,) in rows.fetchall()]
 
 
+def closed_within(
+    conn: Connection, project: str, from_us: int, to_us: int
+) -> list[tuple[int, int]]:
+    """Return the periods of a project's statements, drafts too, that touch a time. [us UTC]"""
+    lower, upper = _US.format("lower(period)"), _US.format("upper(period)")
+    rows = conn.execute(
+        f"SELECT {lower}, {upper} FROM statement WHERE project_id = %s AND period && %s::tstzrange"
+        " ORDER BY period",
+        [project, _range(from_us, to_us)],
+    )
+    return rows.fetchall()
+
+
 def claimed_before(conn: Connection, project: str, from_us: int) -> Stored | None:
     """Return the issued statement of a project that ends last before a time."""
     row = conn.execute(

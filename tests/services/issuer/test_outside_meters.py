@@ -159,7 +159,7 @@ def test_readings_that_a_low_rating_refuses_are_told(buses):
     assert not _told(_close(url))
     detail = "energy_import_wh 2000000 Wh is more than 1 W could make"
     with connect(url, role="tonne_ingest", autocommit=True) as conn:
-        letters = Letters(["tonne/v1/ch-2/telemetry"], [b"{}"], [None], [False], plant.us(NOON))
+        letters = Letters(["tonne/v1/ch-2/telemetry"], [b"{}"], [None], [False], SPAN[0] + 1)
         refused = [Rejected(0, "implausible_register", detail, plant.us(NOON))]
         plant.store_of(conn).commit(conn, [], refused, letters)
     told = _told(_close(url))
@@ -174,6 +174,33 @@ def test_check_meter_that_agrees_is_none_that_is_left_out(buses):
     times = np.arange(plant.us("2026-03-01"), plant.us("2026-03-04"), TEN_MINUTES_US)
     hour = (times + 7 * 3_600_000_000) // 3_600_000_000 % 24
     plant.send(url, "ch-2", times, energy_import_wh=np.cumsum(np.where(hour < 5, 8_100, 0)))
+    after = _close(url)
+    assert not _told(after)
+    assert after["emissions"] == before["emissions"]
+
+
+def _split(device):
+    """Return the plant with its third charger in another project of buses."""
+    other = plant.REGISTRY[plant.REGISTRY.index("  - id: bus\n") :]
+    other = other.replace("- id: bus\n", "- id: bus-z\n").replace(
+        BOUND + "{device: bus-1, role: vehicle}]",
+        f"devices: [{{device: {device}, role: charging}}, {{device: bus-2, role: vehicle}}]",
+    )
+    second = "  - {id: bus-2, site: hp, class: vehicle, profile: generic,\n"
+    second += "     installed: 2026-01-01T00:00:00+07:00}\n"
+    return _registry().replace("  - {id: bus-1,", f"{second}  - {{id: bus-1,") + other
+
+
+def test_charger_of_a_project_that_is_never_closed_is_named(buses):
+    """What it took was counted nowhere; where that project is closed, nothing is said."""
+    before = _close(buses())
+    url = buses(_split("ch-2"))
+    _tell(url)
+    told = _told(_close(url))
+    assert "ch-2, in project bus-z, of which no statement is closed for that time" in told
+    assert "measured 144.0 kWh, which as charging of the project would emit 0." in told
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        close_period(conn, "bus-z", *SPAN, "test")
     after = _close(url)
     assert not _told(after)
     assert after["emissions"] == before["emissions"]

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -181,6 +182,107 @@ def test_a_project_that_takes_buses_over_has_its_own_values(database_url, tmp_pa
     assert not registering.told(database_url, tmp_path, ended + again).refused
     with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
         assert plan_of(conn, "again", *SPAN).late == ()
+
+
+SERVED = "[{device: ch-1, role: charging}, {device: bus-1, role: vehicle%s}]"
+AGAIN = SERVED.replace("}]", "}, {device: bus-2, role: vehicle, from: %s, kwh_per_km: %s}]")
+SECOND = """  - {id: bus-2, site: hp, class: vehicle, profile: generic,
+     installed: 2026-01-01T00:00:00+07:00}
+projects:
+"""
+
+
+def with_second(end, begin, value, had=", kwh_per_km: 1.0"):
+    """Return buses of which a second id takes the place of one that ends."""
+    text = BUSES.replace(SERVED % "", AGAIN % (f"{had}{end}", begin, value))
+    return text.replace("projects:\n", SECOND)
+
+
+@pytest.mark.parametrize(
+    ("end", "begin", "value", "before"),
+    [
+        ("2026-03-02", "2026-03-02", "0.6", ["1"]),
+        ("2026-03-02", "2026-03-20", "0.6", ["1"]),
+        ("2026-03-02", "2026-02-10", "0.6", ["1"]),
+        ("2026-03-02", "2026-03-02", "1.0", []),
+        # beside a meter that stays, or long after one that left, it is one more
+        ("2030-01-01", "2026-03-02", "0.6", []),
+        ("2026-03-02", "2026-05-02", "0.6", []),
+    ],
+)
+def test_a_new_id_has_the_values_of_the_meter_that_it_replaces(
+    url, tmp_path, end, begin, value, before
+):
+    """A meter would be replaced, and the value of before would be of the old id alone."""
+    first = BUSES.replace(SERVED % "", SERVED % ", kwh_per_km: 1.0")
+    assert not registering.told(url, tmp_path, first).refused
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        (from_us,) = conn.execute(
+            "SELECT (extract(epoch FROM max(imported)) * 1000000)::bigint + 1 FROM registry_version"
+        ).fetchone()
+        said = registering.told(
+            url, tmp_path, with_second(f", to: {end}", begin, value), author="owner"
+        )
+        assert not said.refused, [r.messages for r in said.results]
+        span = SPAN[0], plant.us("2026-07-01")
+        project = plan_of(conn, "bus", *span).project
+        found = changed_late(conn, project, (from_us, from_us + 1))
+        assert [one.before for one in found] == before
+        assert {one.by for one in found} <= {"owner, before it bus-1"}
+
+
+def test_a_new_id_earns_no_more_by_another_value(url, tmp_path):
+    """The odometer of one bus goes on under a second id, with less electricity for a kilometre."""
+    assert not registering.told(
+        url, tmp_path, BUSES.replace(SERVED % "", SERVED % ", kwh_per_km: 1.0")
+    ).refused
+    registering.told(url, tmp_path, with_second(", to: 2026-03-02", "2026-03-02", "1.0"))
+    times = np.arange(plant.us("2026-03-02"), plant.us("2026-03-04"), 600_000_000)
+    plant.send(url, "bus-2", times, odometer_m=np.arange(len(times)) * 2_000)
+    honest, said = closed(url)
+    assert not said
+    registering.told(url, tmp_path, with_second(", to: 2026-03-02", "2026-03-02", "0.4"))
+    net, said = closed(url)
+    assert net == honest
+    assert "kwh_per_km of bus-2 was 1 and is 0.4" in said
+    assert "before it bus-1; by the value of before there would be" in said
+
+
+def test_devices_that_tell_nothing_make_no_project_a_new_one(url, tmp_path):
+    """Seven vehicles that never spoke hid that a project is the one of before."""
+    honest, _ = closed(url)
+    ended, again = taken_over()
+    registering.told(url, tmp_path, with_silent(ended + again, 7), author="owner")
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        found = close_period(conn, "again", *SPAN, "test")
+    (said,) = [f.detail for f in found.result.applicability if f.clause == CLAUSE]
+    assert found.result.net.baseline == honest.baseline
+    assert "sfc_l_per_100km was 34 and is 44" in said
+
+
+@pytest.mark.parametrize(("metres", "late"), [(100, 1), (20_000, 0)])
+def test_what_counts_is_of_whom_the_project_s_kilometres_are(url, tmp_path, metres, late):
+    """Vehicles that hardly drive hide nothing; a fleet that bought two old ones is its own."""
+    ended, again = taken_over()
+    registering.told(url, tmp_path, with_silent(ended + again, 7), author="owner")
+    times = np.arange(plant.us("2026-03-01"), plant.us("2026-03-04"), 600_000_000)
+    for n in range(7):
+        plant.send(url, f"z-{n}", times, odometer_m=np.arange(len(times)) * metres)
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        assert len(plan_of(conn, "again", *SPAN).late) == late
+
+
+def with_silent(text, count):
+    """Return projects of which the second has more vehicles."""
+    names = [f"z-{n}" for n in range(count)]
+    more = "".join(f", {{device: {z}, role: vehicle, from: 2026-02-01}}" for z in names)
+    known = "".join(
+        f"  - {{id: {z}, site: hp, class: vehicle, profile: generic,"
+        " installed: 2026-01-01T00:00:00+07:00}\n"
+        for z in names
+    )
+    text = text.replace("projects:\n", f"{known}projects:\n")
+    return text.replace("role: vehicle}]", f"role: vehicle}}{more}]")
 
 
 def test_a_document_that_is_dated_anew_is_a_condition(url, tmp_path):

@@ -23,7 +23,7 @@ from mrv.accounting.incomparable import incomparable
 from mrv.accounting.period_result import INVOICE, METER, CrossCheck
 from mrv.accounting.time_in_service import served
 from mrv.parameters.inputs import exact
-from mrv.registry.project import INVOICED, Besides, CheckMeter, Invoice
+from mrv.registry.project import INVOICED, INVOICED_USE, Besides, CheckMeter, Invoice
 from mrv.rounding import decimal_text, exact_sum, exact_text, share_text
 
 _PLACES = 6
@@ -153,7 +153,9 @@ def _by_invoice(
     why = (
         _incomparable(invoice, of, bench.period_us)
         if accounting < INVOICED
-        else incomparable(invoice, of, monitored, bench.period_us)
+        else incomparable(
+            invoice, of, monitored, bench.period_us, remedy=accounting >= INVOICED_USE
+        )
     )
     whole = (last - first) * len(invoice.devices)
     if accounting >= INVOICED and not why:

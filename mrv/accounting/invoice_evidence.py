@@ -23,6 +23,7 @@ These are rules of the sixth version.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -45,7 +46,7 @@ from mrv.accounting.invoiced_time import (
 from mrv.accounting.period_result import INVOICE, CrossCheck, Finding
 from mrv.model import Methodology
 from mrv.parameters.inputs import Inputs
-from mrv.registry.project import INVOICED, Besides, Document
+from mrv.registry.project import INVOICED, INVOICED_USE, Besides, Document
 from mrv.rounding import decimal_text
 
 CLAUSE = "tonne: what only an invoice shows is invoiced"
@@ -212,29 +213,41 @@ def _by_electricity(
 
 def _why(one: Monitored, besides: Besides, checks: Sequence[CrossCheck]) -> str:
     """Say why invoices of a meter that are there do not show it; empty where there is none."""
-    name = one.device.id
-    bare = {name_of(i) for i in besides.invoices if not i.sha256}
-    doubted = {name_of(i): i.doubt for i in besides.invoices if i.doubt}
-    early = {name_of(i): i.issued for i in besides.invoices if too_early(i)}
-    told = []
+    name, no_evidence, told = one.device.id, _no_evidence(besides), list[str]()
     for check in checks:
         if check.kind != INVOICE or name not in check.devices:
             continue
         if check.holds is None:
             told.append(f"{check.against}: {check.detail}")
         elif not check.holds:
-            told.append(f"{check.against} differs by {check.difference_percent} %")
-        elif check.against in doubted:
-            told.append(f"{check.against} {doubted[check.against]}")
-        elif check.against in bare:
-            told.append(f"{check.against} has no `sha256`")
-        elif check.against in early:
-            told.append(f"{check.against} is of {early[check.against]}, before its time ended")
+            nothing = check.difference_percent is None and besides.accounting >= INVOICED_USE
+            differs = (
+                ": its amount is 0" if nothing else f" differs by {check.difference_percent} %"
+            )
+            told.append(f"{check.against}{differs}")
+        elif check.against in no_evidence:
+            told.append(f"{check.against} {no_evidence[check.against]}")
     begin, end = time_of(one)
     share = Fraction(shown_us(one, besides, checks), max(1, end - begin))
     if share:
         told.insert(0, f"they cover {_percent(share)} of its time")
     return f" ({'; '.join(told[:_NAMED])})" if told else ""
+
+
+def _no_evidence(besides: Besides) -> dict[str, str]:
+    """Say why invoices are no evidence, whatever they say."""
+    wide = {
+        name_of(i): f"has a `tolerance_percent` of {i.percent}, above {_percent(TOLERANCE)}"
+        for i in besides.invoices
+        if besides.accounting >= INVOICED_USE and Fraction(i.percent) > TOLERANCE * 100
+    }
+    early = {
+        name_of(i): f"is of {i.issued}, before its time ended"
+        for i in besides.invoices
+        if too_early(i)
+    }
+    bare = {name_of(i): "has no `sha256`" for i in besides.invoices if not i.sha256}
+    return wide | early | bare | {name_of(i): i.doubt for i in besides.invoices if i.doubt}
 
 
 def _services(
@@ -284,7 +297,13 @@ def with_reasons(
 ) -> str:
     """Name meters, each with the reason why invoices of it that are there do not show it."""
     there = {m.device.id: m for m in monitored}
-    return ", ".join(f"{n}{_why(there[n], besides, checks)}" for n in dict.fromkeys(names))
+    reasons = {n: _why(there[n], besides, checks) for n in names}
+    if besides.accounting < INVOICED_USE:
+        return ", ".join(f"{n}{why}" for n, why in reasons.items())
+    same = defaultdict[str, list[str]](list)
+    for n, why in reasons.items():
+        same[why or n].append(n)
+    return ", ".join(f"{', '.join(some)}{reasons[some[0]]}" for some in same.values())
 
 
 def _moved(one: Monitored) -> bool:

@@ -238,7 +238,17 @@ def _check(
         if not serving:
             found.append(f"device {device} does not serve project {project.id}")
         elif one.quantity not in {quantities.get(d.role) for d in serving}:
-            found.append(f"{one.quantity} of {device} is nothing that {project.methodology} counts")
+            counted = sorted({quantities[d.role] for d in serving if d.role in quantities})
+            found.append(
+                f"quantity: {one.id} names {one.quantity}, and {project.methodology} counts"
+                f" {' and '.join(counted) or 'nothing'} of {device}; give the `quantity` and"
+                " `unit` of what its meter counts"
+            )
+    if before is None and not one.value:
+        found.append(
+            f"amount: {one.id} says 0, which shows nothing; give the billed amount, or leave the"
+            " invoice out"
+        )
     if one.to_us <= project.from_us or one.from_us >= project.to_us:
         found.append(f"its days are outside of the crediting period of {project.id}")
     return found

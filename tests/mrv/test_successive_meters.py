@@ -12,12 +12,13 @@ from mrv.accounting.device_period import Monitored
 from mrv.accounting.period import close
 from mrv.accounting.time_in_service import successive, together_us
 from mrv.methodologies import find
-from mrv.registry.project import ACCOUNTING, DOCUMENTED, Besides, Measured, ProjectDevice
+from mrv.registry.project import ACCOUNTING, DOCUMENTED, INVOICED, Besides, Measured, ProjectDevice
 from tests.mrv import plant
 from tests.mrv.test_design_capacity import BOOK, BUILT, TREATED, WATER, WEEK, WEEKS
 from tests.mrv.test_owner_inputs import PLANT
 
 METHOD = find(TREATED.methodology)
+OWN_TIME = "give one invoice for each meter's own time"
 COUNT = WEEKS * WEEK
 HALF = COUNT // 2 + 5
 AT = plant.FROM + HALF * INTERVAL_US
@@ -109,6 +110,12 @@ def test_an_invoice_of_meters_that_overlap_or_leave_a_gap_says_so(apart):
     found = treated(("power",), apart=apart)
     assert tonnes(found) <= 0
     assert "all that time: power from 2025-12-31T17:00:00Z to 2026-01-" in unmet(found)
+    # the same of both meters, and what to give, is said once; it was told twice by version 6
+    once = unmet(found).count("did not serve the project"), unmet(found).count(OWN_TIME)
+    assert once == (1, 1)
+    assert "nor its electricity, power, power-2 (i-power: its supplier, 1: " in unmet(found)
+    older = unmet(treated(("power",), apart=apart, accounting=INVOICED))
+    assert (older.count("did not serve the project"), older.count(OWN_TIME)) == (2, 0)
 
 
 def test_an_invoice_that_names_one_of_both_meters_is_not_compared():

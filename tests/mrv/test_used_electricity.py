@@ -69,6 +69,12 @@ def test_all_meters_and_nearly_all_of_the_time_are_asked_for():
     assert "they cover 50 % of its time" in said(turbine(bill("aux", last=half)), CLAUSE)
     assert "has no `sha256`" in said(turbine(bill("aux", sha256=None)), CLAUSE)
     assert holds(two(20_000)) == [True]
+    # why one that is there shows nothing
+    wide = said(turbine(bill("aux", percent=Decimal("7.5"))), CLAUSE)
+    assert "its supplier, 1 has a `tolerance_percent` of 7.5, above 5 %)" in wide
+    nothing = said(turbine(bill("aux", scale=0)), CLAUSE)
+    assert "(i-aux: its supplier, 1: its amount is 0)" in nothing
+    assert "None" not in nothing
 
 
 def test_a_small_use_is_not_asked_for():

@@ -1,15 +1,20 @@
 """Check meters, invoices and other periods, from import to pack."""
 
 import json
+from datetime import date
 from decimal import Decimal
 
 import pytest
 
+from mrv.documents.statement import claims_of
 from mrv.packs.reader import read_pack
+from mrv.registry.project import Invoice
 from mrv.signatures import canonical
+from mrv.statement.conditions import unmet
 from mrv.verify import verify
 from services.issuer.pack import export
 from services.store.postgres.pool import connect
+from services.store.registry.invoices import insert
 from services.store.statements import statements
 from tests.invoked import tonne
 from tests.planted import planted
@@ -94,6 +99,18 @@ def test_invoices_are_corrected_by_others_and_never_changed(url, run, tmp_path):
         conn.execute("UPDATE invoice SET document = '{}'")
 
 
+def test_a_stored_invoice_of_nothing_is_told_as_that(url):
+    """What differs from nothing has no percentage."""
+    begin, end = plant.us("2026-03-02"), plant.us("2026-03-03")
+    one = Invoice("E-0", "EVN", "HD-0", date(2026, 3, 5), ("inv-1", "inv-2"), "energy_export",
+                  begin, end, 0, Decimal(2))  # fmt: skip
+    with connect(url, autocommit=True) as conn:
+        insert(conn, [("pv", one, None, None)], "before")
+    (said,) = (u for u in unmet(claims_of(_close(url).document)) if "E-0" in u.clause)
+    assert said.clause == "invoice E-0: EVN, HD-0"
+    assert said.detail.startswith("its amount is 0, and that of inv-1, inv-2 is not, 2 % allowed;")
+
+
 @pytest.mark.parametrize(
     ("row", "word"),
     [
@@ -102,6 +119,10 @@ def test_invoices_are_corrected_by_others_and_never_changed(url, run, tmp_path):
         ("E-1,pv,EVN,7,2026-03-05,inv-1,2026-03-03,2026-03-02,9,,", "is not after"),
         ("E-1,pv,EVN,7,2026-03-05,inv-1,2026-03-02,2026-03-03,0.0001,,", "finer"),
         ("E-1,pv,EVN,7,2026-03-05,inv-1,2026-03-02,2026-03-03,-1,,", "must be from 0"),
+        (
+            "E-1,pv,EVN,7,2026-03-05,inv-1,2026-03-02,2026-03-03,0,,",
+            "amount: E-1 says 0, which shows nothing; give the billed amount, or leave the invoice",
+        ),
         ("E-1,pv,EVN,7,2025-01-05,inv-1,2025-01-02,2025-01-03,9,,", "crediting period"),
         ("E-1,pv,EVN,7,2026-03-05,inv-1,2026-03-02,2026-03-03,9,E-0,why", "no invoice of"),
         ("E-1,pv,EVN,7,2026-03-05,inv-1,2026-03-02,2026-03-03,9,E-0,", "both"),

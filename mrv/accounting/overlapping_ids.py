@@ -75,8 +75,8 @@ def overlapping(monitored: Sequence[Monitored], accounting: int) -> list[Overlap
     for services in groups.values():
         pairs = [sorted(pair, key=len) for pair in combinations(services.values(), 2)]
         closely = sum(len(one) * len(other) for one, other in pairs) <= _PAIRS
-        for one, other in pairs:
-            found += _between(monitored, one, other, closely=closely)
+        for few, many in pairs:
+            found += _between(monitored, few, many, closely=closely)
     return found
 
 

@@ -154,17 +154,21 @@ class Related:
     Attributes
     ----------
     parameter : str
-        Of the project.
+        Of the project, or of a device.
     test : callable
-        From the parameters, and from what the plant's channels measured by parameter: lowest and
-        highest value, or None where the others say nothing. [unit of the parameter]
+        From the parameters (from version 7 on with those of the device), and from what the plant's
+        channels measured by parameter: lowest and highest value, or None where the others say
+        nothing. [unit of the parameter]
     source : str
         Why, and where it is read.
     usual : Fraction
         Share of the highest value from which on a condition does not hold, though it counts.
+    since : int
+        Version of the rules that asks it first.
     """
 
     parameter: str
     test: Callable[[Inputs, Mapping[str, Fraction]], tuple[Fraction, Fraction] | None]
     source: str
     usual: Fraction = Fraction(1)
+    since: int = 6

@@ -20,7 +20,7 @@ from mrv.accounting.period_result import Finding
 from mrv.calendar import utc_text
 from mrv.errors import FactorError, MethodologyError, PeriodError
 from mrv.parameters.inputs import exact
-from mrv.registry.project import ChangedLate, Document, Project
+from mrv.registry.project import ACCOUNTING, INVOICED_USE, ChangedLate, Document, Project
 from mrv.rounding import UG_PER_T, decimal_text, exact_text
 
 CLAUSE = "tonne: what was fixed ex ante is not changed after the period began"
@@ -31,6 +31,8 @@ _REMEDY = (
 )
 _PLACES = 6
 _SHOWN = 5
+# of a document's hash
+_DIGITS = 8
 _Left = Callable[[Project], int]
 
 
@@ -63,7 +65,11 @@ class _Change:
 
 
 def keep_values_before(
-    late: Sequence[ChangedLate], project: Project, first: date, left_by: _Left
+    late: Sequence[ChangedLate],
+    project: Project,
+    first: date,
+    left_by: _Left,
+    accounting: int = ACCOUNTING,
 ) -> tuple[Project, list[Finding]]:
     """
     Return the project with the values that count, and the condition that says of each change.
@@ -75,6 +81,8 @@ def keep_values_before(
         First local day of the period: a document of then or before may show a new value.
     left_by : callable
         Reduction that the whole period comes to with a project. [ug CO2e]
+    accounting : int
+        Version of the rules: from the seventh on a document's hash is named as well.
     """
     changes = _grouped(late, project, first)
     told: list[str] = []
@@ -103,7 +111,10 @@ def keep_values_before(
             names = ", ".join(dict.fromkeys(change.one.parameter for change in every))
             told.append(f"{names} together: {_cost(theirs, ours)}; the values of before count")
             project = together
-    told += [_other_paper(one) for one in late if one.paper_only and not _completed(one)]
+    hashes = accounting >= INVOICED_USE
+    told += [
+        _other_paper(one, hashes=hashes) for one in late if one.paper_only and not _completed(one)
+    ]
     return project, [Finding(CLAUSE, False, f"{'; '.join(told)}: {_REMEDY}")] if told else []
 
 
@@ -180,18 +191,28 @@ def _which(change: _Change, *, less: bool) -> str:
     return f"{name}the new value counts"
 
 
+def filled_in(was: Document | None, now: Document | None) -> bool:
+    """Return whether a document that lacked something has more of it, and the rest as it was."""
+    if was is None or now is None:
+        return False
+    old, new = _parts(was), _parts(now)
+    kept = all(before in (None, after) for before, after in zip(old, new, strict=True))
+    return None in old and kept
+
+
 def _completed(one: ChangedLate) -> bool:
     """Whether a document that showed nothing was given in full, as a condition asks for."""
-    if one.was is None or one.document is None:
-        return False
-    was, now = ((paper.by, paper.issued, paper.sha256) for paper in (one.was, one.document))
-    kept = all(old in (None, new) for old, new in zip(was, now, strict=True))
-    return None in was and None not in now and kept
+    full = one.document is not None and None not in _parts(one.document)
+    return full and filled_in(one.was, one.document)
 
 
-def _other_paper(one: ChangedLate) -> str:
+def _parts(paper: Document) -> tuple[str | date | None, ...]:
+    return paper.by, paper.issued, paper.sha256
+
+
+def _other_paper(one: ChangedLate, *, hashes: bool) -> str:
     was, now = (
-        "left out" if paper is None else f"{paper.document} ({_dated(paper)})"
+        "left out" if paper is None else f"{paper.document} ({_dated(paper, hashes=hashes)})"
         for paper in (one.was, one.document)
     )
     return (
@@ -200,6 +221,8 @@ def _other_paper(one: ChangedLate) -> str:
     )
 
 
-def _dated(paper: Document) -> str:
+def _dated(paper: Document, *, hashes: bool) -> str:
     said = [paper.by, None if paper.issued is None else paper.issued.isoformat()]
+    if hashes and paper.sha256 is not None:
+        said.append(f"SHA-256 {paper.sha256[:_DIGITS]}")
     return ", ".join([one for one in said if one] or ["no date"])

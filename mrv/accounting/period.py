@@ -144,7 +144,7 @@ def _by_values(
 
         project, fixed = keep_issued_values(besides.fixed, project, left)
         first = local_date(from_us, project.timezone)
-        project, late = keep_values_before(besides.late, project, first, left)
+        project, late = keep_values_before(besides.late, project, first, left, besides.accounting)
         found = _by_values(project, *asked, now)
     else:
         found = _closed(project, *asked, besides)

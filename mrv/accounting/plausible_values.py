@@ -28,7 +28,7 @@ from mrv.methodologies import find
 from mrv.model import Methodology
 from mrv.parameters.inputs import Inputs, read
 from mrv.parameters.specs import ParameterSpec
-from mrv.registry.project import INVOICED, Besides, Project
+from mrv.registry.project import INVOICED, INVOICED_USE, Besides, Project
 from mrv.rounding import UG_PER_T, decimal_text, exact_text
 
 CLAUSE = "tonne: values that are typed are plausible"
@@ -39,12 +39,17 @@ _Ranges = Sequence[tuple[Fraction, Fraction]]
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A value of the project (`device` None) or of one of its devices, and its parameter."""
+    """
+    A value of the project (`device` None) or of one of its devices, and its parameter.
+
+    `beside` are the values of the same device.
+    """
 
     device: str | None
     name: str
     spec: ParameterSpec
     value: Fraction
+    beside: Inputs = field(default_factory=dict)
 
     @property
     def text(self) -> str:
@@ -74,14 +79,17 @@ def keep_plausible(
     methodology = find(project.methodology, project.version)
     held = _Held(project, besides, methodology, left_by)
     for one in held.places():
-        if one.spec.plausible is not None:
-            ranges = [(Fraction(a), Fraction(b)) for a, b in one.spec.plausible.ranges]
-            said = one.spec.plausible
+        said = one.spec.plausible
+        if said is not None and besides.accounting >= said.since:
+            ranges = [(Fraction(a), Fraction(b)) for a, b in said.ranges]
             if not held.within(one, ranges, said.source, either=said.either):
                 held.rarely(one, Fraction(said.rare), said.why)
     for relation in methodology.related:
         for one in held.places(relation.parameter):
-            span = relation.test(held.parameters, held.measured)
+            if besides.accounting < relation.since:
+                continue
+            beside = one.beside if relation.since >= INVOICED_USE else {}
+            span = relation.test({**held.parameters, **beside}, held.measured)
             if span is not None and not held.within(one, [span], relation.source):
                 held.usually(one, span[1], relation.usual, relation.source)
     for one in held.places():
@@ -121,9 +129,10 @@ class _Held:
         for bound in self.project.devices:
             params = self.methodology.roles[bound.role].params
             where = f"project {self.project.id}: {bound.device}"
-            for key, value in read(params, bound.params, where).items():
+            given = read(params, bound.params, where)
+            for key, value in given.items():
                 if name in (None, key):
-                    yield _Place(bound.device, key, params[key], Fraction(value))
+                    yield _Place(bound.device, key, params[key], Fraction(value), given)
 
     def within(self, one: _Place, ranges: _Ranges, source: str, *, either: bool = False) -> bool:
         """Count a value outside of its ranges by a bound; say whether it was outside."""

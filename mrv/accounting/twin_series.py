@@ -29,6 +29,8 @@ LEAST = 96
 FEW = 24
 # and from how many on they may be coarse
 _SURE = 2 * LEAST
+# values from which on a unit is rounding
+_ROUNDED = 100
 _SAME_SHARE = 0.95
 _CORRELATED = 0.9999
 # of series that differ by a percent or two
@@ -134,7 +136,12 @@ def twins_between(some: Sequence[Int32], others: Sequence[Int32]) -> Iterator[Tw
 
 
 def _same(before: Int32, after: Int32) -> NDArray[np.bool_]:
-    """Pairs that are equal in nearly all quarter hours in which both metered something."""
+    """
+    Pairs that are equal in nearly all quarter hours in which both metered something.
+
+    Registers that began at other values are rounded otherwise: one unit of a hundred or more, or a
+    thousandth, is no difference.
+    """
     there = after > 0
     found = np.zeros((len(before), len(after)), dtype=np.bool_)
     for i, one in enumerate(before):
@@ -142,7 +149,9 @@ def _same(before: Int32, after: Int32) -> NDArray[np.bool_]:
         if len(moved) < FEW:
             continue
         count = np.count_nonzero(there[:, moved], axis=1)
-        equal = np.count_nonzero(after[:, moved] == one[moved], axis=1)
+        off = np.abs(after[:, moved] - one[moved])
+        room = np.where(one[moved] >= _ROUNDED, np.maximum(one[moved] // 1000, 1), 0)
+        equal = np.count_nonzero((off <= room) & there[:, moved], axis=1)
         found[i] = (count >= FEW) & (equal >= _SAME_SHARE * count)
     return found
 

@@ -8,7 +8,7 @@ up in the year, and its warming potential.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -21,7 +21,7 @@ from mrv.methodologies._shared import EF_GRID, LOSSES, NOTHING, TYPE_II
 from mrv.model import Activity, Factors, Methodology, Reductions, RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ListSpec, ParameterSpec
-from mrv.service_bounds import Capacity
+from mrv.service_bounds import Capacity, Related
 
 ID = "ams-ii-c"
 VERSION = "15.0"
@@ -81,6 +81,20 @@ def plausible(inputs: Inputs) -> None:
             f"refrigerant_kg = {float(inputs['refrigerant_kg']):g} and refrigerant_gwp = 0; give"
             " the refrigerant's warming potential, such as 1924 for R-410A in AR5"
         )
+
+
+# luminous efficacy: 40 lm/W of a mercury lamp with its ballast, 200 lm/W of the best LED
+_MOST_BETTER = 5
+
+
+def _by_project(
+    parameters: Inputs, measured: Mapping[str, Fraction]
+) -> tuple[Fraction, Fraction] | None:
+    """At most what a lamp of the same light took before. [kW]"""
+    del measured
+    if not parameters.get("kw_project"):
+        return None
+    return Fraction(0), _MOST_BETTER * Fraction(parameters["kw_project"])
 
 
 _FIELDS = {
@@ -190,11 +204,23 @@ METHODOLOGY = Methodology(
     plausible=plausible,
     conditions=(TYPE_II,),
     papers=("count", "kw_baseline", "kw_project"),
+    related=(
+        Related(
+            "kw_baseline",
+            _by_project,
+            "a lamp of the same light takes at most five times the power: 40 lm/W of a mercury lamp"
+            " with its ballast, 80 to 110 of high-pressure sodium, 200 of the best LED; IESNA"
+            " Lighting Handbook, US DOE, Solid-State Lighting [M]",
+            usual=Fraction(4, 5),
+            since=7,
+        ),
+    ),
     capacities=(
         Capacity("design_hours_per_d", ("equipment",), SECONDS_PER_HOUR, each=True, from_version=5),
     ),
     rules=(
         "A group counts for no more hours than its schedule has.",
+        "A lamp took at most five times the power of the one that replaces it.",
         "Without a dated document of that, or invoices for it, nothing counts.",
         "Below half of that, nothing is reduced without invoices of the hours.",
         "A group counts for no more hours than its own electricity carries at count and power.",

@@ -17,13 +17,19 @@ from mrv.equations.reductions import reduction
 from mrv.methodologies._shared import EF_GRID, NOTHING, POWER
 from mrv.model import Activity, Candidate, Check, Factors, Methodology, Reductions, RoleNeeds
 from mrv.parameters.inputs import Inputs
-from mrv.parameters.specs import ParameterSpec
+from mrv.parameters.specs import ParameterSpec, Plausible
 
 ID = "jcm-vn-am003"
 VERSION = "1.0"
 ADDITIVE = False
 
 _WH_PER_MWH = 10**6
+_CHILLERS = Plausible(
+    (("2.5", "8"),),
+    "full load: 2.8 to 3.1 of chillers that air cools and 4.7 to 6.4 of those that water cools, at"
+    " least (ASHRAE 90.1, paths A and B); the best that Eurovent certifies are below 8 [M]",
+    since=7,
+)
 _FACTOR = replace(EF_GRID, meaning="emission factor of the grid, fixed ex ante")
 _REFERENCE = ParameterSpec(
     unit="1",
@@ -33,6 +39,7 @@ _REFERENCE = ParameterSpec(
     source="the best on the market where the project was designed",
     symbol="eta_RE,i",
     side="baseline",
+    plausible=_CHILLERS,
 )
 _PROJECT = ParameterSpec(
     unit="1",
@@ -42,6 +49,7 @@ _PROJECT = ParameterSpec(
     source="specification of the maker",
     symbol="eta_PJ,i",
     side="baseline",
+    plausible=_CHILLERS,
 )
 
 
@@ -115,6 +123,7 @@ METHODOLOGY = Methodology(
     rules=(
         "A gap in the meter counts nothing on either side.",
         "Equipment that delivers less than two thirds of its typed performance counts as it does.",
+        "A coefficient of performance counts as 2.5 to 8; outside of that as the bound.",
         "Nothing is reduced without invoices of the electricity.",
         "Nothing is reduced until the values of its baseline stand in dated documents.",
     ),

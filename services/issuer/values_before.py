@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from psycopg import Connection
 
+from mrv.accounting.late_values import filled_in
 from mrv.calendar import local_date
 from mrv.errors import MethodologyError
 from mrv.parameters.inputs import exact
@@ -133,10 +134,13 @@ def _changes(every: Sequence[_Said], specs: Iterable[_Key], from_us: int) -> Ite
                 device, name, value, when.imported_us, _by(when, first, olds), *papers
             )
     for name in sorted({name for _, name in specs} - changed):
-        held = next((one.papers[name] for one in since if name in one.papers), None)
-        if held is not None and held != now.papers.get(name):
+        given = [one.papers[name] for one in since if name in one.papers]
+        held, paper = given[0] if given else None, now.papers.get(name)
+        for one in given:
+            held = one if filled_in(held, one) else held
+        if held is not None and held != paper:
             when = _last(since, [one.papers.get(name) for one in since])
-            papers = held, now.papers.get(name)
+            papers = held, paper
             yield ChangedLate(
                 None, name, None, when.imported_us, when.author, *papers, paper_only=True
             )

@@ -10,7 +10,8 @@ import pytest
 from ingest.model import INTERVAL_US, NULL, Device, Fleet
 from mrv import factors
 from mrv.accounting.measured_performance import CLAUSE
-from mrv.registry.project import ACCOUNTING, DOCUMENTED, ProjectDevice
+from mrv.accounting.plausible_values import CLAUSE as PLAUSIBLE
+from mrv.registry.project import ACCOUNTING, DOCUMENTED, INVOICED, ProjectDevice
 from mrv.report.sheets.calculation import Reckoning
 from mrv.statement.evidence import monitored, remeter
 from mrv.statement.evidence_case import Case
@@ -23,7 +24,7 @@ DAYS = 28
 REFERENCE = Fraction(42, 10)
 
 
-def of_chillers(*cop, typed="5.8", accounting=ACCOUNTING, known=1.0, stuck=0.0):
+def of_chillers(*cop, typed="5.8", reference="4.2", accounting=ACCOUNTING, known=1.0, stuck=0.0):
     """
     Four weeks of chillers of 60 kW, each of which delivers so much cold for its electricity.
 
@@ -52,7 +53,7 @@ def of_chillers(*cop, typed="5.8", accounting=ACCOUNTING, known=1.0, stuck=0.0):
         frames.append(told)
     project = replace(
         plant.PV, id="chillers", methodology="jcm-vn-am003", version="1.0", expected={},
-        parameters={"cop_reference": Decimal("4.2"), "cop_project": Decimal(typed),
+        parameters={"cop_reference": Decimal(reference), "cop_project": Decimal(typed),
                     "ef_grid_t_per_mwh": Decimal("0.6592")},
         devices=tuple(ProjectDevice(d.id, "equipment") for d in devices),
     )  # fmt: skip
@@ -119,11 +120,39 @@ def test_a_chiller_that_delivers_less_than_the_reference_saves_nothing():
 
 def test_chillers_count_each_by_its_own_cold():
     """One that measures nothing would lend its typed figure to the others, or take theirs."""
-    found, held = cooled(5.8, None, typed="11.6"), cooled(5.8, 5.8)
+    found, held = cooled(5.0, None, typed="7.9"), cooled(5.8, 5.8)
     first, second = (float(d.counted) / 1e6 * 0.6592 for d in found.devices)
     assert [d.counted for d in held.devices] == [d.counted for d in found.devices]
-    wanted = first * (5.8 / 4.2 - 1) + second * (11.6 / 4.2 - 1)
+    wanted = first * (5.0 / 4.2 - 1) + second * (7.9 / 4.2 - 1)
     assert tonnes(found) == pytest.approx(wanted, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("reference", "typed", "counts"), [("4.2", "12", (4.2, 8)), ("1.5", "5.8", (2.5, 5.8))]
+)
+def test_a_performance_is_one_of_chillers(reference, typed, counts):
+    """A dated document of 12, or of 1.5 before, earned 4.9 and 7.5 times the truth."""
+    truth, found = cooled(None), cooled(None, typed=typed, reference=reference)
+    before = cooled(None, typed=typed, reference=reference, accounting=INVOICED)
+    assert tonnes(found) == pytest.approx(
+        tonnes(truth) * (counts[1] / counts[0] - 1) / (5.8 / 4.2 - 1), rel=1e-5
+    )
+    assert PLAUSIBLE not in unmet(before)
+    said = unmet(found)[PLAUSIBLE]
+    bad = f"cop_project = {typed}" if typed != "5.8" else f"cop_reference = {reference}"
+    for part in (f"{bad} is outside of 2.5 to 8 (", "ASHRAE 90.1", " counts, which costs "):
+        assert part in said
+    cost = said.partition("costs ")[2].partition(" t;")[0]
+    assert float(cost) == pytest.approx(tonnes(before) - tonnes(found), abs=2e-6)
+
+
+@pytest.mark.parametrize(("reference", "typed"), [("2.6", "3.2"), ("4.2", "5.8"), ("6.1", "7.9")])
+def test_honest_chillers_are_within_the_range(reference, typed):
+    """Air cools or water, an old one or the best of the market."""
+    found = cooled(None, typed=typed, reference=reference)
+    assert found.net == cooled(None, typed=typed, reference=reference, accounting=INVOICED).net
+    assert PLAUSIBLE not in unmet(found)
+    assert tonnes(found) > 0
 
 
 def test_the_statement_says_both_figures_and_the_workbook_the_one_that_counted():

@@ -10,7 +10,8 @@ from ingest.model import INTERVAL_US, NULL, Device, Fleet
 from mrv import factors
 from mrv.accounting.measured_power import CLAUSE as MEASURED
 from mrv.accounting.own_electricity import CLAUSE as CARRIED
-from mrv.registry.project import ACCOUNTING, DOCUMENTED, ProjectDevice
+from mrv.accounting.plausible_values import CLAUSE as PLAUSIBLE
+from mrv.registry.project import ACCOUNTING, DOCUMENTED, INVOICED, ProjectDevice
 from mrv.report.sheets.calculation import Reckoning
 from mrv.statement.evidence import monitored, remeter
 from mrv.statement.evidence_case import Case
@@ -34,7 +35,7 @@ def lit(drawn, **more):
 
 def of_lamps(
     drawn, *, groups=HONEST, accounting=ACCOUNTING, known=None, late=0, standby_w=0, told=None,
-    daily=False, hours=12, schedule="13.5",
+    daily=False, hours=12, schedule="13.5", before="0.15",
 ):  # fmt: skip
     """
     Eight weeks of street lamps that draw a share of 9.6 kW.
@@ -59,7 +60,7 @@ def of_lamps(
         plant.PV, id="lamps", methodology="ams-ii-c", version="15.0", expected={},
         parameters={"ef_grid_t_per_mwh": Decimal("0.6592"), **built},
         devices=tuple(
-            ProjectDevice("lamps", "equipment", {"count": n, "kw_baseline": Decimal("0.15"),
+            ProjectDevice("lamps", "equipment", {"count": n, "kw_baseline": Decimal(before),
                                                  "kw_project": Decimal(kw)},
                           from_us=plant.FROM + late * plant.DAY * INTERVAL_US)
             for n, kw in groups
@@ -222,3 +223,30 @@ def test_the_workbook_shows_the_power_that_counted(groups):
     found = facts.methodology.reductions(inputs, BOOK)
     assert float(found.project_t) == pytest.approx(float(case.result.net.project.t), rel=1e-6)
     assert float(found.baseline_t) == pytest.approx(float(case.result.net.baseline.t), rel=1e-6)
+
+
+def _said(result):
+    return "".join(f.detail for f in result.applicability if f.clause == PLAUSIBLE and not f.holds)
+
+
+@pytest.mark.parametrize(("before", "counts", "says"), [
+    ("0.4", 0.4, "kw_baseline of lamps = 0.4 kW is more than 0.32, which is rare (a lamp"),
+    ("1", 0.4, "kw_baseline of lamps = 1 kW is outside of 0 to 0.4 (a lamp of the same light"),
+])  # fmt: skip
+def test_a_lamp_before_the_project_was_a_lamp(before, counts, says):
+    """0.4 kW in place of 0.15 in a dated document earned 4.6 times the truth without a word."""
+    found, truth = lit(1.0, before=before), lit(1.0)
+    assert says in _said(found)
+    assert float(found.net.reduction.t) == pytest.approx(
+        float(truth.net.reduction.t) * (counts - 0.08) / (0.15 - 0.08), rel=1e-5
+    )
+    assert not _said(lit(1.0, before=before, accounting=INVOICED))
+
+
+@pytest.mark.parametrize("before", ["0.12", "0.15", "0.25", "0.32"])
+def test_honest_lamps_keep_their_tonnes(before):
+    """High-pressure sodium and mercury before LED."""
+    found = lit(1.0, before=before)
+    assert found.net == lit(1.0, before=before, accounting=INVOICED).net
+    assert not _said(found)
+    assert float(found.net.reduction.t) > 0

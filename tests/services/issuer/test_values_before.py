@@ -295,7 +295,29 @@ def test_a_document_that_is_dated_anew_is_a_condition(url, tmp_path):
     registering.told(url, tmp_path, BUSES + DOCUMENT % ("survey 7", "2025-03-01", "a1" * 32))
     again, said = closed(url)
     assert again == net
-    assert "was survey 7 (Department of Transport, 2026-05-01) and is survey 7" in said
+    assert "was survey 7 (Department of Transport, 2026-05-01, SHA-256 a1a1a1a1) and is" in said
+
+
+def test_another_file_after_one_that_completed_a_document_is_a_condition(url, tmp_path):
+    """First no hash, then one, then another: the second change left no trace."""
+    first = BUSES + (DOCUMENT % ("survey 7", "2025-03-01", "")).replace(", sha256: }", "}")
+    second, third = (BUSES + DOCUMENT % ("survey 7", "2025-03-01", x * 32) for x in ("b1", "c2"))
+    registering.told(url, tmp_path, first)
+    honest, said = closed(url)
+    assert said == ""
+    registering.told(url, tmp_path, second)
+    assert closed(url) == (honest, "")
+    registering.told(url, tmp_path, third)
+    net, said = closed(url)
+    assert net == honest
+    assert "2025-03-01, SHA-256 b1b1b1b1) and is survey 7 (Department of Transport, 2025" in said
+    assert "SHA-256 c2c2c2c2), changed on" in said
+    # back to the one that completed it
+    registering.told(url, tmp_path, second)
+    assert closed(url) == (honest, "")
+    # left out again
+    registering.told(url, tmp_path, first)
+    assert "SHA-256 b1b1b1b1) and is survey 7 (Department of Transport, 2025" in closed(url)[1]
 
 
 def test_the_operator_s_own_paper_shows_no_new_value(url, tmp_path):

@@ -24,7 +24,7 @@ from mrv import calendar
 from mrv.accounting.device_period import Monitored, Raised, YearPart
 from mrv.accounting.device_results import Pricing
 from mrv.accounting.period_result import Finding
-from mrv.accounting.twin_series import FEW, Twins, twins_between
+from mrv.accounting.twin_series import FEW, MANY, Twins, twins_between
 from mrv.calendar import utc_text
 from mrv.registry.project import INVOICED_USE
 from mrv.rounding import decimal_text, exact_sum
@@ -33,6 +33,8 @@ CLAUSE = "tonne: no meter serves under two ids at a time"
 _MEASURED = ("Wh", "mL", "m", "g")
 _SHOWN = 5
 _PLACES = 6
+# above so many pairs those alone are found that are equal throughout
+_PAIRS = MANY * MANY // 2
 
 _Bools = NDArray[np.bool_]
 
@@ -69,16 +71,17 @@ def overlapping(monitored: Sequence[Monitored], accounting: int) -> list[Overlap
         measured = one.needs.side == "baseline" and one.needs.unit in _MEASURED
         if measured and one.series is not None:
             groups[one.needs.quantity][one.service.first, len(one.series)].append(i)
-    return [
-        found
-        for services in groups.values()
-        for first, second in combinations(services, 2)
-        for found in _between(monitored, services[first], services[second])
-    ]
+    found = list[Overlap]()
+    for services in groups.values():
+        pairs = [sorted(pair, key=len) for pair in combinations(services.values(), 2)]
+        closely = sum(len(one) * len(other) for one, other in pairs) <= _PAIRS
+        for few, many in pairs:
+            found += _between(monitored, few, many, closely=closely)
+    return found
 
 
 def _between(
-    monitored: Sequence[Monitored], some: Sequence[int], others: Sequence[int]
+    monitored: Sequence[Monitored], some: Sequence[int], others: Sequence[int], *, closely: bool
 ) -> Iterator[Overlap]:
     """Compare devices of one time in service with those of another one, over their common part."""
     begin = max(monitored[i[0]].service.first for i in (some, others))
@@ -89,7 +92,7 @@ def _between(
         [_series(monitored[i])[begin - monitored[i].service.first :][: end - begin] for i in group]
         for group in (some, others)
     ]
-    for found in twins_between(*parts):
+    for found in twins_between(*parts, closely=closely):
         pair = some[found.one], others[found.other]
         if monitored[pair[0]].device.id != monitored[pair[1]].device.id:
             yield _overlap(monitored, pair, found, (begin, end))

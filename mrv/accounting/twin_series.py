@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from typing import NamedTuple
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,8 @@ LEAST = 96
 FEW = 24
 # and from how many on they may be coarse
 _SURE = 2 * LEAST
+# quarter hours by which likely pairs are found, how near most of those are, and how few say nothing
+_LOOKED_AT, _LIKELY, _LIKELY_SHARE, _TOO_FEW = 64, 0.03, 0.6, 12
 # values from which on a unit is rounding
 _ROUNDED = 100
 _SAME_SHARE = 0.95
@@ -92,7 +95,9 @@ def twins(series: Sequence[Int32], nearly: float = NEARLY) -> Iterator[Twins]:
                 yield Twins(moved[i], moved[j], lag, kind)
 
 
-def twins_between(some: Sequence[Int32], others: Sequence[Int32]) -> Iterator[Twins]:
+def twins_between(
+    some: Sequence[Int32], others: Sequence[Int32], *, closely: bool = True
+) -> Iterator[Twins]:
     """
     Find series of two groups that move as one, each of one group with each of the other.
 
@@ -103,57 +108,71 @@ def twins_between(some: Sequence[Int32], others: Sequence[Int32]) -> Iterator[Tw
     ----------
     some, others : sequence of int32 array, n each
         Quantity of each interval of the time in which both groups serve. [base units]
+    closely : bool
+        Each pair is looked at; else those alone that are equal throughout.
     """
-    if len(some) + len(others) > MANY:
+    if not closely:
         yield from _equal_between(some, others)
         return
-    one, other = np.array(some), np.array(others)
-    left = np.ones((len(one), len(other)), dtype=np.bool_)
-    for lag in sorted(range(-LAGS, LAGS + 1), key=abs):
-        n = one.shape[1]
-        before = one[:, max(0, -lag) : n - max(0, lag)]
-        after = other[:, max(0, lag) : n - max(0, -lag)]
-        floats = before.astype(np.float64), after.astype(np.float64)
-        alike = _correlated(*floats, _CORRELATED_INSIDE) & left
-        same = _same(before, after) & left
-        for i, j in np.argwhere(alike | same).tolist():
-            first, second = before[i], after[j]
-            both = (first > 0) & (second > 0)
-            count = np.count_nonzero(both)
-            if count < FEW or (count < _SURE and not _telling(first[both])):
-                continue
-            equal = bool(same[i, j]) and _telling(first[both])
-            if not equal and alike[i, j]:
-                nearly = NEARLY_INSIDE if count >= _SURE else NEARLY
-                kind = next(_kinds(floats[0][i], floats[1], np.array([j]), nearly), None)
-                if kind is None:
-                    continue
-                equal = kind[1]
-            elif not equal:
-                continue
-            left[i, j] = False
-            yield Twins(i, j, lag, equal)
+    table, there = np.array(some), np.array(others)
+    # of all values, so that nobody can lay noise where it is looked at
+    chosen = np.random.default_rng(crc32(there.tobytes(), crc32(table.tobytes())))
+    for i, one in enumerate(table):
+        found = set[int]()
+        for j, lag in _likely(one, there, chosen):
+            kind = None if j in found else _moves(one, there[j], lag)
+            if kind is not None:
+                found.add(j)
+                yield Twins(i, j, lag, kind)
 
 
-def _same(before: Int32, after: Int32) -> NDArray[np.bool_]:
+def _likely(one: Int32, others: Int32, chosen: np.random.Generator) -> list[tuple[int, int]]:
     """
-    Pairs that are equal in nearly all quarter hours in which both metered something.
+    Say which others may move as one, at which lags, nearest first, by some of its quarter hours.
 
-    Registers that began at other values are rounded otherwise: one unit of a hundred or more, or a
-    thousandth, is no difference.
+    Where hardly any of them is there in both, too few to say, all are looked at.
     """
-    there = after > 0
-    found = np.zeros((len(before), len(after)), dtype=np.bool_)
-    for i, one in enumerate(before):
-        moved = np.flatnonzero(one > 0)
-        if len(moved) < FEW:
-            continue
-        count = np.count_nonzero(there[:, moved], axis=1)
-        off = np.abs(after[:, moved] - one[moved])
-        room = np.where(one[moved] >= _ROUNDED, np.maximum(one[moved] // 1000, 1), 0)
-        equal = np.count_nonzero((off <= room) & there[:, moved], axis=1)
-        found[i] = (count >= FEW) & (equal >= _SAME_SHARE * count)
-    return found
+    n = len(one)
+    at = np.flatnonzero(one[LAGS : n - LAGS] > 0) + LAGS
+    if len(at) + 2 * LAGS < FEW:
+        return []
+    if len(at) > _LOOKED_AT:
+        at = chosen.choice(at, _LOOKED_AT, replace=False)
+    lags = np.array(sorted(range(-LAGS, LAGS + 1), key=abs))
+    own, there = one[at].astype(np.float64), others[:, lags[:, None] + at].astype(np.float64)
+    both = there > 0
+    count = np.count_nonzero(both, axis=2)
+    ratio = np.sort(np.where(both, there / own, np.inf), axis=2)
+    middle = np.take_along_axis(ratio, np.maximum(count - 1, 0)[:, :, None] // 2, axis=2)
+    with np.errstate(invalid="ignore"):
+        near = both & (np.abs(there - middle * own) <= _LIKELY * there)
+    likely = np.count_nonzero(near, axis=2) >= _LIKELY_SHARE * count
+    found = np.argwhere(likely | (count < _TOO_FEW)).tolist()
+    return [(j, int(lags[k])) for j, k in sorted(found, key=lambda pair: pair[1])]
+
+
+def _moves(one: Int32, other: Int32, lag: int) -> bool | None:
+    """Say whether one is equal to another one at a lag (True), or nearly so (False); else None."""
+    n = len(one)
+    before, after = one[max(0, -lag) : n - max(0, lag)], other[max(0, lag) : n - max(0, -lag)]
+    both = (before > 0) & (after > 0)
+    count = np.count_nonzero(both)
+    if count < FEW:
+        return None
+    first, second = before[both], after[both]
+    telling = _telling(first)
+    if count < _SURE and not telling:
+        return None
+    # registers that began at other values are rounded otherwise: a unit, or a thousandth
+    room = np.where(first >= _ROUNDED, np.maximum(first // 1000, 1), 0)
+    if telling and np.count_nonzero(np.abs(second - first) <= room) >= _SAME_SHARE * count:
+        return True
+    tables = before[None].astype(np.float64), after[None].astype(np.float64)
+    if not _correlated(*tables, _CORRELATED_INSIDE).any():
+        return None
+    nearly = NEARLY_INSIDE if count >= _SURE else NEARLY
+    kinds = _kinds(tables[0][0], tables[1], np.array([0]), nearly)
+    return next((equal for _, equal in kinds), None)
 
 
 def _telling(series: Int32) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -17,7 +18,7 @@ from mrv.accounting.outside_meters import counted, left_out
 from mrv.calendar import local_date, utc_text
 from mrv.registry.project import Project
 from services.issuer.unserved_time import Span, Unserved
-from services.store.messages.dead_letter_query import Filter, count_letters
+from services.store.messages.dead_letter_query import Filter, list_letters
 from services.store.registry import load as registry
 from services.store.registry.factors import load_book
 from services.store.timeseries import readings
@@ -27,8 +28,8 @@ _REMEDY = (
     "bind it to the project, or show the verifier what it serves (a wiring diagram, a bill of its"
     " own)"
 )
-# reasons for which a rating that is too low refuses what a meter tells
-_REFUSED = ("implausible_register", "out_of_range")
+# why a rating that is too low refuses what a meter tells
+_REFUSED = "implausible_register"
 # part by which the days of a check meter and of its main meter may differ in sum
 _AGREES = 0.05
 _DAY_US = 24 * HOUR_US
@@ -40,6 +41,13 @@ class _Told(NamedTuple):
     measured: dict[str, int]
     unknown_us: int
     last_us: int
+
+
+class _Refused(NamedTuple):
+    """Messages that were refused, and from their lowest to their highest value. [base units]"""
+
+    messages: int
+    rise: dict[str, int]
 
 
 def outside(
@@ -69,9 +77,10 @@ def outside(
         if one.checks and _agrees(rows, index, fleet.by_id[one.checks], wanted):
             continue
         told = _told(rows, index, one.spans, wanted)
-        rise, number = dict[str, int](), 0
+        rise, number, refused = dict[str, int](), 0, _Refused(0, {})
         if told.unknown_us >= HOUR_US or not told.measured:
             rise, number = _rise(conn, fleet, index, one.spans, wanted)
+            refused = _refused(conn, one.device, class_id, period_us[0], wanted)
         text = left_out(project, class_id, told.measured, book, year)
         until = f"told readings until {utc_text(told.last_us)} and " if one.ended else ""
         said = [f"{until}measured {text}"] if text else []
@@ -84,7 +93,13 @@ def outside(
         text = left_out(project, class_id, more, book, year)
         if text:
             said.append(f"told {number:,} readings, in which its register rose by {text}")
-        said += _refused(conn, one.device, period_us[0])
+        if refused.messages:
+            text = left_out(project, class_id, refused.rise, book, year)
+            said.append(
+                f"{refused.messages:,} of its messages since {utc_text(period_us[0])} were refused"
+                " for more than its registered `rated_power_w` could make (correct it and send"
+                " them again)" + (f"; the register that they tell rises by {text}" if text else "")
+            )
         if said:
             yield f"{one.words} {', and '.join(said)}; {_REMEDY}"
 
@@ -159,12 +174,18 @@ def _agrees(rows: IntervalRows, check: int, main: int, wanted: frozenset[str]) -
     return float(np.abs(sums[0] - sums[1]).sum()) <= _AGREES * float(np.maximum(*sums).sum())
 
 
-def _refused(conn: Connection, device: str, from_us: int) -> Iterator[str]:
-    """Say which readings were refused since a period began, for more than the rating allows."""
+def _refused(
+    conn: Connection, device: str, class_id: str, from_us: int, wanted: frozenset[str]
+) -> _Refused:
+    """Return what was refused since a period began, for more than the rating allows."""
     since = datetime.fromisoformat(utc_text(from_us))
-    for reason in _REFUSED:
-        for one in count_letters(conn, Filter(device=device, reason=reason, received_from=since)):
-            yield (
-                f"{one.refused:,} of its messages were refused as {reason} since"
-                f" {utc_text(from_us)}: correct its `rated_power_w` or unit, and send them again"
-            )
+    letters = list_letters(conn, Filter(device=device, reason=_REFUSED, received_from=since))
+    messages, rise = 0, dict[str, int]()
+    for channel in classes.load()[class_id].registers:
+        name = str(channel.quantity)
+        said = [re.findall(rf"\b{channel.name} (\d+) ", one.detail) for one in letters]
+        values = [int(value) for found in said for value in found]
+        if name in wanted and values:
+            messages = max(messages, sum(map(bool, said)))
+            rise[name] = rise.get(name, 0) + max(values) - min(values)
+    return _Refused(messages, rise)

@@ -157,14 +157,21 @@ def test_readings_that_a_low_rating_refuses_are_told(buses):
     """A register above what a watt makes in ten years is not even stored."""
     url = buses(_registry(reason=True, watts=1))
     assert not _told(_close(url))
-    detail = "energy_import_wh 2000000 Wh is more than 1 W could make"
+    details = [
+        f"energy_import_wh {value} Wh is more than 1 W could make"
+        for value in (2_000_000, 2_144_000)
+    ]
     with connect(url, role="tonne_ingest", autocommit=True) as conn:
-        letters = Letters(["tonne/v1/ch-2/telemetry"], [b"{}"], [None], [False], SPAN[0] + 1)
-        refused = [Rejected(0, "implausible_register", detail, plant.us(NOON))]
+        topics = ["tonne/v1/ch-2/telemetry"] * 2
+        letters = Letters(topics, [b"{}", b"[]"], [None] * 2, [False] * 2, SPAN[0] + 1)
+        refused = [
+            Rejected(i, "implausible_register", detail, SPAN[0]) for i, detail in enumerate(details)
+        ]
         plant.store_of(conn).commit(conn, [], refused, letters)
     told = _told(_close(url))
-    assert "1 of its messages were refused as implausible_register" in told
-    assert "correct its `rated_power_w` or unit" in told
+    assert "2 of its messages since 2026-03-01T17:00:00Z were refused for more than its" in told
+    assert "`rated_power_w` could make (correct it and send them again)" in told
+    assert "rises by 144.0 kWh, which as charging of the project would emit 0." in told
 
 
 def test_check_meter_that_agrees_is_none_that_is_left_out(buses):

@@ -152,7 +152,6 @@ def test_a_copy_with_a_little_noise_is_named_with_its_tonnes():
     assert re.search("b moves as a does from .* Wh, [0-9.]+ t of it count twice", said(found))
 
 
-@pytest.mark.parametrize("classes", ["pv_inverter", "vehicle"])
 def test_a_meter_of_the_project_that_two_ids_tell_is_told_with_its_tonnes():
     """Both power meters of a change were bound for a day, and no line said what that took off."""
     bus = {"m": (sun() // 5, 0, DAYS)}
@@ -168,6 +167,7 @@ def test_a_meter_of_the_project_that_two_ids_tell_is_told_with_its_tonnes():
     ]
 
 
+@pytest.mark.parametrize("classes", ["pv_inverter", "vehicle"])
 def test_a_fleet_in_which_one_joins_while_another_leaves_keeps_its_tonnes(classes):
     meters = {"a": (sun(1), 0, 20), "b": (sun(2), 8, DAYS), "c": (sun(3), 0, DAYS)}
     if classes == "vehicle":

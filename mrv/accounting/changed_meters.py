@@ -63,7 +63,8 @@ def _between(monitored: Sequence[Monitored], pricing: Pricing) -> Iterator[str]:
         yield (
             f"{one.device.id}: {one.service.outside:,} {one.needs.unit} from"
             f" {utc_text(begin * INTERVAL_US)} to {utc_text(after.service.first * INTERVAL_US)}"
-            f" count nothing, {cost} t of the baseline, since no {' and no '.join(idle)} meter serves then"
+            f" count nothing, {cost} t of the baseline, since no {' and no '.join(idle)} meter"
+            " serves then"
         )
 
 

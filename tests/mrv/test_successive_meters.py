@@ -178,8 +178,8 @@ def test_a_day_between_two_power_meters_is_told_with_its_tonnes():
     assert cost_of_change(treated(("power",))) == ""
     told = cost_of_change(treated(("power",), apart=96))
     assert re.search(
-        r"in: 480,000,000 mL from 2026-01-\S+ to 2026-01-\S+ count nothing, [0-9.]+ t of the baseline, since no"
-        " power meter serves then",
+        r"in: 480,000,000 mL from 2026-01-\S+ to 2026-01-\S+ count nothing, [0-9.]+ t of"
+        " the baseline, since no power meter serves then",
         told,
     )
     assert "let the service of the new meter begin where that of the old one ends" in told

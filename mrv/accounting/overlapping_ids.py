@@ -61,14 +61,16 @@ class Overlap:
         return self.later.service.first + int(at[0]), self.later.service.first + int(at[-1]) + 1
 
 
-def overlapping(monitored: Sequence[Monitored], accounting: int) -> list[Overlap]:
-    """Find devices of the baseline that say the same while both serve, by quantity."""
+def overlapping(
+    monitored: Sequence[Monitored], accounting: int, *, side: str = "baseline"
+) -> list[Overlap]:
+    """Find devices of a side that say the same while both serve, by quantity."""
     if accounting < INVOICED_USE:
         return []
     groups: defaultdict[str, defaultdict[tuple[int, int], list[int]]]
     groups = defaultdict(lambda: defaultdict(list))
     for i, one in enumerate(monitored):
-        measured = one.needs.side == "baseline" and one.needs.unit in _MEASURED
+        measured = one.needs.side == side and one.needs.unit in _MEASURED
         if measured and one.series is not None:
             groups[one.needs.quantity][one.service.first, len(one.series)].append(i)
     found = list[Overlap]()
@@ -164,7 +166,8 @@ def findings(overlaps: Sequence[Overlap], pricing: Pricing, timezone: str) -> It
         yield Finding(CLAUSE, False, "; ".join(told[:_SHOWN]) + more)
 
 
-def _said(overlap: Overlap, pricing: Pricing, timezone: str) -> str:
+def size_of(overlap: Overlap, pricing: Pricing, timezone: str) -> str:
+    """Return what the later one tells while both do, and its tonnes, as text."""
     one, series = overlap.later, np.where(overlap.both, _series(overlap.later), 0).astype(np.int64)
     first = one.service.first
     tonnes = sum(
@@ -174,8 +177,12 @@ def _said(overlap: Overlap, pricing: Pricing, timezone: str) -> str:
         ),
         start=Fraction(0),
     )
+    return f"{exact_sum(series):,} {one.needs.unit}, {decimal_text(tonnes, _PLACES, 'up')} t"
+
+
+def _said(overlap: Overlap, pricing: Pricing, timezone: str) -> str:
+    one, size = overlap.later, size_of(overlap, pricing, timezone)
     begin, end = (utc_text(number * INTERVAL_US) for number in overlap.edges)
-    size = f"{exact_sum(series):,} {one.needs.unit}, {decimal_text(tonnes, _PLACES, 'up')} t"
     if overlap.equal:
         return (
             f"{one.device.id} says what {overlap.one} says, quarter hour by quarter hour, from"

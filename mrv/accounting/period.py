@@ -16,6 +16,7 @@ import numpy as np
 
 from ingest.model import INTERVAL_US, Fleet, IntervalRows
 from mrv.accounting.calendar_years import conditions_hold, inputs_by_year, parts_of_years
+from mrv.accounting.changed_meters import changed_meters
 from mrv.accounting.conservative_range import worst
 from mrv.accounting.corrected_invoices import first_ones, keep_first
 from mrv.accounting.cross_checks import Rows, cross_checks
@@ -280,6 +281,7 @@ def _closed(
             *filter(None, [condition(ledger.used(), names)]),
             *strange,
             *twice_served(overlaps, pricing, checks.timezone),
+            *changed_meters(monitored, besides.accounting, pricing, checks.timezone),
             *measured_powers(monitored, pricing),
             *untold_use(monitored, besides.untold, pricing),
             *project_meters(monitored, methodology, checks.edges, besides.accounting, pricing),

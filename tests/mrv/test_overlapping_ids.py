@@ -9,6 +9,7 @@ import pytest
 
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
+from mrv.accounting.changed_meters import CLAUSE as CHANGED
 from mrv.accounting.overlapping_ids import CLAUSE
 from mrv.accounting.period import close
 from mrv.accounting.twin_series import twins_between
@@ -22,6 +23,9 @@ BOOK = factors.load()
 ROOF = Path(__file__).parents[2] / "deploy/data/nrel_rsf2_inverter_15min.csv"
 
 
+CHARGER = {"ch-1": (np.full(COUNT, 12_000), 0, DAYS)}
+
+
 def sun(seed=1):
     """Energy of some weeks behind clouds. [Wh per quarter hour]"""
     rng = np.random.default_rng(seed)
@@ -30,7 +34,7 @@ def sun(seed=1):
     return (day * (1 - 0.6 * rng.random(COUNT)) * 20_000).astype(int)
 
 
-def closed(meters, accounting=ACCOUNTING, classes="pv_inverter"):
+def closed(meters, accounting=ACCOUNTING, classes="pv_inverter", chargers=None):
     """
     Close some weeks of meters, each with its values, and when it serves. [days, half-open]
 
@@ -54,9 +58,14 @@ def closed(meters, accounting=ACCOUNTING, classes="pv_inverter"):
         edges = (plant.FROM + day * DAY * INTERVAL_US for day in (first, last))
         bound.append(ProjectDevice(name, role, params, *edges))
     if classes == "vehicle":
-        devices.append(Device("ch-1", "s", "ev_charger", 120_000, plant.FROM))
-        bound.append(ProjectDevice("ch-1", "charging"))
-        given["ch-1", "energy_import"] = [12_000] * COUNT
+        for name, (values, first, last) in (chargers or CHARGER).items():
+            devices.append(Device(name, "s", "ev_charger", 120_000, plant.FROM))
+            edges = (plant.FROM + day * DAY * INTERVAL_US for day in (first, last))
+            bound.append(ProjectDevice(name, "charging", {}, *edges))
+            some = values.tolist()[first * DAY : last * DAY]
+            given[name, "energy_import"] = (
+                [None] * first * DAY + some + [None] * (DAYS - last) * DAY
+            )
     fleet = Fleet(devices)
     names = [n for n in Project.__slots__ if n != "devices"]
     project = Project(**{n: getattr(base, n) for n in names}, devices=tuple(bound))
@@ -141,6 +150,21 @@ def test_a_copy_with_a_little_noise_is_named_with_its_tonnes():
     found, before = closed(meters), closed(meters, INVOICED)
     assert found.net == before.net
     assert re.search("b moves as a does from .* Wh, [0-9.]+ t of it count twice", said(found))
+
+
+def test_a_meter_of_the_project_that_two_ids_tell_is_told_with_its_tonnes():
+    """Both power meters of a change were bound for a day, and no line said what that took off."""
+    bus = {"m": (sun() // 5, 0, DAYS)}
+    both = {"ch-1": (sun(5), 0, 15), "ch-2": (sun(5), 14, DAYS)}
+    found, before = (closed(bus, now, "vehicle", both) for now in (ACCOUNTING, INVOICED))
+    assert found.net == before.net
+    (told,) = [f for f in found.applicability if f.clause == CHANGED]
+    assert told.holds
+    assert re.search("ch-2 says what ch-1 says .* Wh, [0-9.]+ t count twice for the", told.detail)
+    both["ch-2"] = (sun(6), 14, DAYS)
+    assert not [
+        f for f in closed(bus, ACCOUNTING, "vehicle", both).applicability if f.clause == CHANGED
+    ]
 
 
 @pytest.mark.parametrize("classes", ["pv_inverter", "vehicle"])

@@ -1,11 +1,13 @@
 """A meter that is replaced by a device with an id of its own is one meter place all the same."""
 
+import re
 from dataclasses import replace
 from fractions import Fraction
 
 import pytest
 
 from ingest.model import INTERVAL_US, Fleet
+from mrv.accounting.changed_meters import CLAUSE as CHANGED
 from mrv.accounting.coverage import Served
 from mrv.accounting.design_capacity import at_capacity
 from mrv.accounting.device_period import Monitored
@@ -162,3 +164,23 @@ def test_a_meter_of_the_baseline_names_what_ends_its_time():
     found = treated(("power",), apart=96, sold=True)
     assert "in from" in unmet(found)
     assert "since nothing counts without power-2 (power)" in unmet(found)
+
+
+def cost_of_change(result):
+    """What is told of a change of meters; it is no condition that fails."""
+    (found,) = [f for f in result.applicability if f.clause == CHANGED] or [None]
+    assert found is None or found.holds
+    return "" if found is None else found.detail
+
+
+def test_a_day_between_two_power_meters_is_told_with_its_tonnes():
+    """An honest plant lost a day's water, and no line of its statement said why."""
+    assert cost_of_change(treated(("power",))) == ""
+    told = cost_of_change(treated(("power",), apart=96))
+    assert re.search(
+        r"in: 480,000,000 mL from 2026-01-\S+ to 2026-01-\S+ count nothing, [0-9.]+ t, since no"
+        " power meter serves then",
+        told,
+    )
+    assert "let the service of the new meter begin where that of the old one ends" in told
+    assert cost_of_change(treated(("power",), apart=96, accounting=INVOICED)) == ""

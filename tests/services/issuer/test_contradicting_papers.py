@@ -8,14 +8,17 @@ from click.testing import CliRunner
 
 from mrv.accounting.corrected_invoices import CLAUSE as CORRECTED
 from mrv.accounting.invoice_evidence import CLAUSE as BILLED
+from mrv.packs.reader import read_pack
 from mrv.registry.project import INVOICED
 from mrv.signatures.key_bounds import KeyBounds
 from mrv.statement.plan_reader import read_plan
+from mrv.verify import verify
 from services.cli.main import main
 from services.issuer import keys
 from services.issuer.close import preview_period
 from services.issuer.collect_evidence import plan_of
 from services.issuer.contradicting_papers import CLAUSE, OWN_INVOICES, papers
+from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys
 from services.store.registry.entries_from_rows import load_registry
@@ -23,7 +26,7 @@ from services.store.registry.load import load_project
 from services.store.statements import statements
 from tests import registering
 from tests.planted import planted
-from tests.services.issuer import plant
+from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
 from tests.services.issuer.test_building_invoices import NAMES, RANGE, REGISTRY
 from tests.services.issuer.test_building_invoices import _building as three_days
@@ -294,6 +297,15 @@ def test_a_pack_holds_the_first_invoice(url, tmp_path):
     assert plan.besides().replaced == plan.replaced
     assert plan.by_rules(INVOICED).replaced == ()
     assert other.replaced == ()
+    who = logged.signers(url, tmp_path)
+    name = logged.issue(url, who, "2026-03-01", "2026-03-04", "house")
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        export(conn, name, tmp_path / "pack")
+    pack = read_pack(tmp_path / "pack")
+    report = verify(pack)
+    assert report.failure is None, report.failure
+    (shown_there,) = json.loads(pack.files["plan.json"])["replacedInvoices"]
+    assert [one["id"] for one in shown_there["invoices"]] == ["b", "c"]
     # a number that was mistyped is told to nobody
     assert CORRECTED in shown(url)[1]
     billed(url, tmp_path, row("d", "power", 2, 4, 2, number="7", corrects="c", reason="number"))

@@ -82,9 +82,10 @@ def keep_values_before(
     left_by : callable
         Reduction that the whole period comes to with a project. [ug CO2e]
     accounting : int
-        Version of the rules: from the seventh on a document's hash is named as well.
+        Version of the rules: from the seventh on a document's hash is named as well, and one
+        of the same name, giver and date is the same document, whatever its file is.
     """
-    changes = _grouped(late, project, first)
+    changes = _grouped(late, project, first, accounting)
     told: list[str] = []
     if changes:
         ours = left_by(project)
@@ -118,7 +119,9 @@ def keep_values_before(
     return project, [Finding(CLAUSE, False, f"{'; '.join(told)}: {_REMEDY}")] if told else []
 
 
-def _grouped(late: Iterable[ChangedLate], project: Project, first: date) -> list[_Change]:
+def _grouped(
+    late: Iterable[ChangedLate], project: Project, first: date, accounting: int
+) -> list[_Change]:
     """Changes that are others than the project's value, the same ones of several devices once."""
     found: dict[tuple[Any, ...], list[ChangedLate]] = {}
     for one in late:
@@ -127,7 +130,10 @@ def _grouped(late: Iterable[ChangedLate], project: Project, first: date) -> list
             continue
         of = one.device is None, one.parameter, one.before, now, one.changed_us, one.by
         found.setdefault(of, []).append(one)
-    return [_Change(tuple(of), key[3], _lacks(of[0], key[3], first)) for key, of in found.items()]
+    return [
+        _Change(tuple(of), key[3], _lacks(of[0], key[3], first, accounting))
+        for key, of in found.items()
+    ]
 
 
 def _now(project: Project, one: ChangedLate) -> str | None:
@@ -142,7 +148,7 @@ def _now(project: Project, one: ChangedLate) -> str | None:
     return next((text for text in texts if text != one.before), texts[0] if texts else None)
 
 
-def _lacks(one: ChangedLate, now: str | None, first: date) -> str | None:
+def _lacks(one: ChangedLate, now: str | None, first: date, accounting: int) -> str | None:
     """Say why no document shows the new value; None where one does."""
     if now is None:
         return "no value is given any more"
@@ -150,14 +156,19 @@ def _lacks(one: ChangedLate, now: str | None, first: date) -> str | None:
     missing = undocumented(
         one.parameter, {one.parameter: now}, [] if held is None else [held], first
     )
-    if missing is None and held is not None and _same(held, one.was):
+    if missing is None and held is not None and _same(held, one.was, accounting):
         return f"its document {held.document} is the one of the value before"
     return missing
 
 
-def _same(one: Document, other: Document | None) -> bool:
+def _same(one: Document, other: Document | None, accounting: int) -> bool:
     if other is None:
         return False
+    if accounting >= INVOICED_USE and one.document == other.document:
+        # another file, or what was missing, makes no other document of it
+        dated = (one.by, other.by), (one.issued, other.issued)
+        if all(before in (None, now) for now, before in dated):
+            return True
     if other.sha256 is not None:
         return one.sha256 == other.sha256
     return one == other

@@ -63,6 +63,9 @@ def test_a_value_that_is_raised_without_a_document_counts_as_it_was():
         (None, SURVEY, "0.25", "survey 7 of 2025-09-01 shows it, and the new value counts"),
         (SURVEY, OTHER, "0.25", "survey 8 of 2025-09-01 shows it, and the new value counts"),
         (SURVEY, SURVEY, "0.215", "survey 7 is the one of the value before"),
+        # another file of the same name, giver and date, and one that was given without its file
+        (SURVEY, replace(SURVEY, sha256="b2" * 32), "0.215", "survey 7 is the one of the value"),
+        (replace(SURVEY, sha256=None), SURVEY, "0.215", "survey 7 is the one of the value before"),
         (SURVEY, replace(SURVEY, document="b"), "0.215", "b is the one of the value before"),
         (SURVEY, replace(OTHER, issued=date(2026, 2, 1)), "0.215", "after the period began"),
         (None, replace(SURVEY, sha256=None), "0.215", "has no `sha256`"),

@@ -20,6 +20,7 @@ from mrv.accounting.invoiced_time import TOLERANCE
 from mrv.accounting.period_result import Finding
 from mrv.calendar import local_date
 from mrv.methodologies import find
+from mrv.quantity_text import quantity_text
 from mrv.registry.project import Besides, Invoice, Project
 from mrv.rounding import UG_PER_T, decimal_text
 
@@ -28,7 +29,6 @@ _REMEDY = (
     "a verifier has to see the files of both, and what their issuer says of the change, and"
     " accepts it with a reason"
 )
-_IN = {"Wh": ("kWh", 1000), "mL": ("L", 1000), "g": ("kg", 1000), "m": ("km", 1000)}
 _PLACES = 6
 
 # the first one, the one that counts in its place, and the reason that was given
@@ -135,11 +135,10 @@ def _said(one: _Corrected, project: Project) -> str:
 
 def _words(one: Invoice, timezone: str) -> str:
     unit = QUANTITIES[QUANTITY_INDEX[one.quantity]].unit
-    name, scale = _IN.get(unit, (unit, 1))
     begin, end = (local_date(us, timezone) for us in (one.from_us, one.to_us))
     return (
         f"{one.id} ({one.issuer}, {one.number}; {one.quantity} of {', '.join(one.devices)},"
-        f" {begin} to {end}: {float(Fraction(one.value, scale)):,.1f} {name})"
+        f" {begin} to {end}: {quantity_text(one.value, unit)})"
     )
 
 

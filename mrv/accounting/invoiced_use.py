@@ -32,6 +32,7 @@ from mrv.accounting.device_period import Monitored, Raised
 from mrv.accounting.invoiced_amounts import MORE
 from mrv.accounting.invoiced_time import TOLERANCE, documents
 from mrv.accounting.period_result import INVOICE, CrossCheck, Finding
+from mrv.quantity_text import quantity_text
 from mrv.registry.project import INVOICED_USE, Besides, Project
 from mrv.rounding import decimal_text, exact_sum
 
@@ -39,7 +40,6 @@ CLAUSE = "tonne: a project uses no less than its invoices say"
 # of the share by time of an invoice that reaches beyond the period
 _BY_TIME = Fraction(1, 3)
 _LEAST_SHARED_US = 7 * 24 * HOUR_US
-_IN = {"Wh": ("kWh", 1000), "mL": ("L", 1000), "g": ("kg", 1000), "m": ("km", 1000)}
 _SHOWN = 3
 _PLACES = 6
 
@@ -301,12 +301,10 @@ def _joined(spans: Iterator[_Span]) -> Iterator[_Span]:
 
 
 def _said(bill: _Bill, of: Sequence[_Meter], counted: Fraction, more: Fraction) -> str:
-    name, scale = _IN.get(of[0].one.needs.unit, (of[0].one.needs.unit, 1))
+    unit = of[0].one.needs.unit
     meters = ", ".join(dict.fromkeys(f"{m.one.device.id} ({m.one.bound.role})" for m in of))
     by_time = ", by its share of the period," if bill.by_time else ""
-    says, ours, beyond = (
-        f"{float(value / scale):,.1f} {name}" for value in (bill.says, counted, more)
-    )
+    says, ours, beyond = (quantity_text(value, unit) for value in (bill.says, counted, more))
     return (
         f"{bill.name}{by_time} says {says}, and {ours} count for its time by {meters}:"
         f" {beyond} more count"

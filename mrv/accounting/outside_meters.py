@@ -16,12 +16,12 @@ from ingest import classes
 from mrv.accounting.factor_acceptance import parameters_of
 from mrv.methodologies import find, unit_reductions
 from mrv.model import Factors, RoleNeeds
+from mrv.quantity_text import quantity_text
 from mrv.registry.project import Project
 from mrv.rounding import decimal_text
 
 CLAUSE = "tonne: a meter that is left out serves something else than the project"
 _ELECTRICITY = "energy_import"
-_IN = {"Wh": ("kWh", 1000), "mL": ("L", 1000), "g": ("kg", 1000), "m": ("km", 1000)}
 
 
 def counted(project: Project, class_id: str, *, left_out: bool) -> frozenset[str]:
@@ -70,9 +70,8 @@ def left_out(
         unit = unit_reductions(
             methodology, role, params.get(role, {}), parameters, factors, year
         ).project_t
-        name, scale = _IN.get(needs.unit, (needs.unit, 1))
         text = (
-            f"{value / scale:,.1f} {name}, which as {role} of the project would emit"
+            f"{quantity_text(value, needs.unit)}, which as {role} of the project would emit"
             f" {decimal_text(unit * value, 3, 'up')} t"
         )
         most[needs.quantity] = max(most.get(needs.quantity, (unit, text)), (unit, text))

@@ -21,6 +21,7 @@ from mrv.accounting.device_results import Pricing
 from mrv.accounting.period_result import Finding
 from mrv.calendar import utc_text
 from mrv.model import Methodology
+from mrv.quantity_text import quantity_text
 from mrv.registry.project import INVOICED
 from mrv.rounding import decimal_text
 
@@ -30,7 +31,7 @@ APART = "tonne: what is claimed twice of one plant is not the same energy"
 _SHOWN = 3
 _PLACES = 6
 # units that a reader reads
-_IN = {"Wh": ("kWh", 1000), "mL": ("L", 1000)}
+_USED = ("Wh", "mL")
 _REMEDY = (
     "let it be read; or end its service with `to` and show the verifier the document of that; or"
     " show that nothing was used"
@@ -79,7 +80,7 @@ def _silent(
     told = []
     for one in monitored:
         whole = one.service
-        if one.needs.side != "project" or not whole.intervals or one.needs.unit not in _IN:
+        if one.needs.side != "project" or not whole.intervals or one.needs.unit not in _USED:
             continue
         name = f"{one.device.id} ({one.bound.role})"
         if not whole.measured_us + whole.estimated_us:
@@ -139,8 +140,7 @@ def _usual(one: Monitored, still: Sequence[Stretch]) -> Fraction | None:
 
 
 def _amount(one: Monitored, value: Fraction) -> str:
-    name, scale = _IN[one.needs.unit]
-    return f"{float(value / scale):,.1f} {name}"
+    return quantity_text(value, one.needs.unit)
 
 
 def _unbound(monitored: Sequence[Monitored], methodology: Methodology) -> Iterator[Finding]:

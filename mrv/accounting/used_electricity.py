@@ -26,6 +26,7 @@ from mrv.accounting.invoiced_time import invoiced
 from mrv.accounting.period_result import CrossCheck, Finding
 from mrv.accounting.single_channel import witness_of
 from mrv.model import Methodology
+from mrv.quantity_text import quantity_text
 from mrv.registry.project import INVOICED_USE, Besides
 from mrv.rounding import decimal_text
 
@@ -33,7 +34,6 @@ CLAUSE = "tonne: an invoice shows the electricity that a project uses"
 # of the reduction: what would change it by less is not asked for
 _NEGLIGIBLE = Fraction(1, 100)
 _TIMES = 10
-_WH_PER_KWH = 1000
 _PLACES = 6
 
 
@@ -115,4 +115,4 @@ def _at_most(one: Monitored, pricing: Pricing) -> tuple[Fraction, Fraction]:
 
 
 def _kwh(energy_wh: Fraction) -> str:
-    return f"{float(energy_wh / _WH_PER_KWH):,.1f} kWh"
+    return quantity_text(energy_wh, "Wh")

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from psycopg import Connection
 
@@ -33,6 +34,8 @@ _REFUSED = "implausible_register"
 # part by which the days of a check meter and of its main meter may differ in sum
 _AGREES = 0.05
 _DAY_US = 24 * HOUR_US
+# a reading and its neighbour on each side
+_BESIDE = 3
 
 
 class _Told(NamedTuple):
@@ -139,7 +142,7 @@ def _rise(
     found: dict[str, int] = {}
     number = 0
     for channel in classes.load()[class_id].registers:
-        values: Int64 = frame.columns[channel.name]  # type: ignore[assignment]
+        values = frame.columns[channel.name].astype(np.int64, copy=False)
         held = (values != NULL) & _within(frame.time_us, spans)
         if str(channel.quantity) in wanted and held.any():
             number = max(number, int(held.sum()))
@@ -150,11 +153,9 @@ def _rise(
 
 def _risen(values: Int64) -> int:
     """Sum of a register's rises; a single reading beside its line is none."""
-    if len(values) > 2:  # noqa: PLR2004 - a neighbour on each side
-        beside = np.stack([values[:-2], values[1:-1], values[2:]])
-        values = np.concatenate(
-            [values[:1], np.median(beside, axis=0).astype(np.int64), values[-1:]]
-        )
+    if len(values) >= _BESIDE:
+        beside = np.sort(sliding_window_view(values, _BESIDE), axis=1)
+        values = np.concatenate([values[:1], beside[:, _BESIDE // 2], values[-1:]])
     return int(np.maximum(np.diff(values), 0).sum())
 
 

@@ -1,0 +1,22 @@
+"""A metered quantity as a reader knows it: kWh and not Wh, litres and not millilitres."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+_IN = {"Wh": ("kWh", 1000), "mL": ("L", 1000), "g": ("kg", 1000), "m": ("km", 1000)}
+
+
+def quantity_text(value: int | Fraction, unit: str) -> str:
+    """
+    Return a quantity with one decimal and its usual unit; of other units as they are.
+
+    Parameters
+    ----------
+    value : int or Fraction
+        In `unit`. [base units]
+    unit : str
+        As the classes of devices name it.
+    """
+    name, scale = _IN.get(unit, (unit, 1))
+    return f"{float(Fraction(value) / scale):,.1f} {name}"

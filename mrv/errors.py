@@ -12,6 +12,7 @@ TonneError
         |   `-- WitnessRefusedError    a witness does not cosign a checkpoint
         |-- EnrolmentError         a key is not enrolled, enrolled twice, or in the wrong role
         |-- MethodologyError       a methodology is unknown, or its inputs do not suit it
+        |-- RuleError              a rule is not in the catalogue
         |-- IndicatorError         an indicator is unknown, or its limits or inputs do not suit it
         |-- FactorError            no emission factor of that direction is valid then
         |-- PeriodError            a monitoring period cannot be closed as asked
@@ -91,6 +92,10 @@ class EnrolmentError(MrvError):
 
 class MethodologyError(MrvError):
     """A methodology is unknown, or what it is given does not suit it."""
+
+
+class RuleError(MrvError):
+    """A rule is not in the catalogue."""
 
 
 class IndicatorError(MrvError):

@@ -73,6 +73,7 @@ SECTIONS = {
         "watch": Entry("pipeline.watch:watch", "Gauges and audits of the database, for alerts."),
     },
     "Calculate": {
+        "rules": Entry("calculate.rules:rules_", "The rules that decide a tonne, explained."),
         "evaluate": Entry("calculate.evaluate:evaluate", "One methodology on given inputs."),
         "estimate": Entry("calculate.estimate:estimate", "A planned system, before its meters."),
         "indicator": Entry(

@@ -19,7 +19,7 @@ from mrv.method_lives import Life, lives
 from mrv.methodologies import tools
 from mrv.model import Methodology, Tool
 from mrv.parameters.specs import ListSpec, MapSpec, ParameterSpec, RecordSpec
-from services.cli.calculate import catalog_docs, conformity_docs, reference_docs
+from services.cli.calculate import catalog_docs, conformity_docs, reference_docs, rules_docs
 from services.cli.calculate import input_schema as describe
 
 _HEAD = ("input", "symbol", "unit", "what", "bounds", "default", "monitored", "side", "source")
@@ -61,6 +61,8 @@ def main() -> None:
         text = catalog_docs.PAGE.read_text("utf-8")
         catalog_docs.PAGE.write_text(catalog_docs.section(text), encoding="utf-8")
         reference_docs.main()
+    if rules_docs.PAGE.is_file():
+        rules_docs.main()
 
 
 def _all() -> list[Methodology | Tool]:

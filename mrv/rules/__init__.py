@@ -1,0 +1,130 @@
+"""
+The catalogue of rules: what decides a tonne beside the equations of the methodologies.
+
+`rules.toml` has a row a rule, in the order in which they are printed; `words/` has its
+title, what it checks, tolerance and remedy, a file a language.  Whoever shows a rule or a
+finding takes its words from here by the rule's id; no sentence is a key.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from typing import Literal, get_args
+
+import msgspec
+
+from mrv.errors import RuleError
+
+Stage = Literal["registry", "issued", "range", "relation", "documented", "meter", "use",
+                "service", "evidence", "values", "check"]  # fmt: skip
+Severity = Literal["observation", "CL", "CAR"]
+Effect = Literal["cap_baseline", "raise_project", "exclude", "set_aside", "choose_value",
+                 "remove_evidence", "report"]  # fmt: skip
+STAGES: tuple[Stage, ...] = get_args(Stage)
+# groups of codes that the words of each language name
+CODES = ("label", "group", "stage", "severity", "effect", "asks", "needs")
+
+
+class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """
+    A rule: when it is evaluated, what it may do, what settles its finding.
+
+    Attributes
+    ----------
+    severity : str
+        What it raises where its effect is 0.5 % of the reduction or more.
+    asks, needs : tuple of str
+        What has to be there for it to apply; evidence or entries that settle a finding.
+        Codes of the words.
+    source : str
+        Where the rule comes from; [M] marks a source that was not read.
+    since : int
+        The first rule set that has it: 1 is release 0.1.0.
+    """
+
+    id: str
+    stage: Stage
+    severity: Severity
+    effect: Effect
+    asks: tuple[str, ...]
+    needs: tuple[str, ...]
+    source: str
+    since: int
+
+    @property
+    def group(self) -> str:
+        """The first three letters of its id."""
+        return self.id.partition("-")[0]
+
+
+class RuleWords(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The words of a rule in one language."""
+
+    title: str
+    checks: str
+    tolerance: str
+    remedy: str
+
+
+@cache
+def rules() -> Mapping[str, Rule]:
+    """Return every rule by its id, in the order of the catalogue."""
+    return {
+        name: msgspec.convert({"id": name, **row}, Rule)
+        for name, row in _read("rules.toml").items()
+    }
+
+
+def rule(name: str) -> Rule:
+    """
+    Return the rule of an id.
+
+    Raises
+    ------
+    RuleError
+        If the catalogue has none.
+    """
+    found = rules().get(name)
+    if found is None:
+        raise RuleError(f"rule {name!r} is not known; `tonne rules list` shows all")
+    return found
+
+
+def rule_set(number: int) -> tuple[Rule, ...]:
+    """Return the rules of a rule set: 1 is that of release 0.1.0, 2 that of 0.2.0."""
+    return tuple(row for row in rules().values() if row.since <= number)
+
+
+@cache
+def languages() -> tuple[str, ...]:
+    """Return the languages that have words, English first."""
+    found = {entry.name.removesuffix(".toml") for entry in _words().iterdir()}
+    return ("en", *sorted(found - {"en"}))
+
+
+def words(name: str, language: str = "en") -> RuleWords:
+    """Return the words of a rule; those of English where the language has none."""
+    rule(name)
+    return msgspec.convert(_language(language)[name], RuleWords)
+
+
+def code_words(kind: str, code: str, language: str = "en") -> str:
+    """Return the words of a code of `CODES`."""
+    text: str = _language(language)[kind][code]
+    return text
+
+
+def _words() -> resources.abc.Traversable:
+    return resources.files(__name__).joinpath("words")
+
+
+@cache
+def _language(language: str) -> Mapping[str, Mapping[str, str]]:
+    return _read(f"words/{language if language in languages() else 'en'}.toml")
+
+
+def _read(file: str) -> Mapping[str, dict[str, str]]:
+    return tomllib.loads(resources.files(__name__).joinpath(file).read_text(encoding="utf-8"))

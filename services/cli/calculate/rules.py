@@ -1,0 +1,109 @@
+"""`tonne rules`: the catalogue of rules that decide a tonne, no database."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, get_args
+
+import click
+import msgspec
+
+from mrv.rules import STAGES, Rule, Severity, code_words, languages, rule, rules, words
+from services.cli.groups import Group
+from services.cli.options.json_option import json_option
+from services.cli.output.table import table
+
+_HEAD = ("id", "title", "severity", "stage", "effect")
+
+
+def _language(*, default: str = "en") -> Any:
+    return click.option(
+        "--lang", "language", type=click.Choice(languages()), default=default,
+        show_default=True, help="Language of the words.",
+    )  # fmt: skip
+
+
+@click.group("rules", cls=Group)
+def rules_() -> None:
+    """
+    List and explain the rules that decide a tonne.
+
+    Each finding of a statement names the rule that raised it. docs/rules.md is this
+    catalogue as a page.
+
+    \b
+    Example:
+      tonne rules list --stage meter
+      tonne rules show MTR-02 --lang vi
+    """
+
+
+@rules_.command("list")
+@click.option("--stage", type=click.Choice(STAGES), help="Only rules of this stage.")
+@click.option("--severity", type=click.Choice(get_args(Severity)), help="Only of this severity.")
+@_language()
+@json_option
+def list_(stage: str | None, severity: str | None, language: str, *, as_json: bool) -> None:
+    """
+    List the rules: id, title, severity, stage and effect.
+
+    \b
+    Example:
+      tonne rules list --severity CAR
+    """
+    found = [
+        row
+        for row in rules().values()
+        if stage in {None, row.stage} and severity in {None, row.severity}
+    ]
+    if as_json:
+        click.echo(json.dumps([_document(row, language) for row in found], ensure_ascii=False))
+        return
+    cells = [
+        [row.id, words(row.id, language).title, row.severity,
+         code_words("stage", row.stage, language), code_words("effect", row.effect, language)]
+        for row in found
+    ]  # fmt: skip
+    click.echo(table(_HEAD, cells, empty="no rule is of this stage and severity"))
+
+
+@rules_.command()
+@click.argument("name", metavar="RULE")
+@_language()
+@json_option
+def show(name: str, language: str, *, as_json: bool) -> None:
+    """
+    Show a rule: what it checks, its effect and tolerance, and what settles a finding.
+
+    \b
+    Example:
+      tonne rules show MTR-02
+    """
+    row = rule(name.upper())
+    if as_json:
+        click.echo(json.dumps(_document(row, language), ensure_ascii=False))
+        return
+    text = words(row.id, language)
+    click.echo(f"{row.id}  {text.title}\n")
+    click.echo(f"{text.checks}\n")
+    lines = [
+        ("severity", code_words("severity", row.severity, language)),
+        ("stage", code_words("stage", row.stage, language)),
+        ("effect", code_words("effect", row.effect, language)),
+        ("asks", _listed("asks", row.asks, language)),
+        ("tolerance", text.tolerance),
+        ("needs", _listed("needs", row.needs, language)),
+        ("remedy", text.remedy),
+        ("source", row.source),
+        ("since", f"{row.since} +"),
+    ]
+    for label, value in lines:
+        click.echo(f"{code_words('label', label, language)}: {value}")
+
+
+def _listed(kind: str, codes: tuple[str, ...], language: str) -> str:
+    return "; ".join(code_words(kind, code, language) for code in codes)
+
+
+def _document(row: Rule, language: str) -> dict[str, Any]:
+    return {**msgspec.to_builtins(row), **msgspec.to_builtins(words(row.id, language))}

@@ -1,0 +1,88 @@
+"""The catalogue is whole: a verifier finds every rule, with its words, in each language."""
+
+import tomllib
+from itertools import chain
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from mrv.errors import RuleError
+from mrv.rules import CODES, STAGES, code_words, languages, rule, rule_set, rules, words
+from services.cli.calculate import rules_docs
+from services.cli.calculate.rules import rules_
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("language", languages())
+def test_each_rule_has_its_words_in_each_language(language):
+    """A verifier who reads Vietnamese would meet an empty title or remedy."""
+    for name in rules():
+        text = words(name, language)
+        assert all((text.title, text.checks, text.tolerance, text.remedy)), name
+        assert len(text.title.split()) <= 16, (name, text.title)
+
+
+def test_titles_are_unique():
+    """Two rules under one title cannot be told apart in a report."""
+    for language in languages():
+        titles = [words(name, language).title for name in rules()]
+        assert len(set(titles)) == len(titles), language
+
+
+@pytest.mark.parametrize("language", languages())
+def test_each_code_of_a_row_has_words_and_no_word_is_left_over(language):
+    """A code without a word breaks `tonne rules show`; a word without a code is dead."""
+    used = {
+        "stage": {row.stage for row in rules().values()},
+        "severity": {row.severity for row in rules().values()},
+        "effect": {row.effect for row in rules().values()},
+        "asks": set(chain.from_iterable(row.asks for row in rules().values())),
+        "needs": set(chain.from_iterable(row.needs for row in rules().values())),
+        "group": {row.group for row in rules().values()},
+    }
+    for kind, codes in used.items():
+        assert all(code_words(kind, code, language) for code in codes)
+    text = tomllib.loads((ROOT / f"mrv/rules/words/{language}.toml").read_text("utf-8"))
+    assert set(text) == {*CODES, *rules()}
+    assert {kind: set(text[kind]) for kind in used} == used
+
+
+def test_no_row_lacks_a_source():
+    """A rule without a source is an opinion; a statement may not rest on it."""
+    assert [name for name, row in rules().items() if not row.source.strip()] == []
+    assert [name for name, row in rules().items() if not row.asks or not row.needs] == []
+
+
+def test_at_most_45_rules_in_a_declared_order():
+    """A catalogue that only grows is one that its readers stop reading."""
+    assert len(rules()) <= 45
+    assert {row.stage for row in rules().values()} <= set(STAGES)
+
+
+def test_release_0_1_0_has_two_rules():
+    """Packs of 0.1.0 are judged by the rules of then, not by those of today."""
+    assert [row.id for row in rule_set(1)] == ["PAR-01", "CLM-01"]
+    assert len(rule_set(2)) == len(rules())
+
+
+def test_the_page_is_what_the_catalogue_says():
+    """docs/rules.md is what a verifier reads; `make pages` writes it."""
+    text = (ROOT / rules_docs.PAGE).read_text("utf-8")
+    assert text == rules_docs.page(text)
+
+
+def test_every_rule_can_be_shown():
+    """`tonne rules show` explains each id that a statement may name."""
+    for language in languages():
+        for name in rules():
+            shown = CliRunner().invoke(rules_, ["show", name, "--lang", language])
+            assert shown.exit_code == 0
+            assert words(name, language).remedy in shown.output
+
+
+def test_an_unknown_rule_is_refused_with_the_remedy():
+    """A typing error ends with the list of ids, not with a trace."""
+    with pytest.raises(RuleError, match="rule 'MTR-99' is not known; `tonne rules list` shows all"):
+        rule("MTR-99")

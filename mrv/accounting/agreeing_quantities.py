@@ -17,6 +17,7 @@ from mrv.parameters.inputs import Inputs
 from mrv.registry.project import INVOICED
 from mrv.rounding import decimal_text
 
+RULE = "PAR-08"
 _PLACES = 6
 
 
@@ -54,5 +55,5 @@ def agreed(
             if accounting >= INVOICED and used is not before:
                 cost = reduction(before) - reduction(used)
                 detail += f". It costs {decimal_text(cost, _PLACES, 'up')} t"
-            said.append(Finding(f"{methodology.id}, {one.clause}", False, detail))
+            said.append(Finding(RULE, False, f"{one.clause}: {detail}"))
     return used, told, said

@@ -22,7 +22,7 @@ from mrv.calendar import utc_text
 from mrv.registry.project import INVOICED_USE
 from mrv.rounding import decimal_text
 
-CLAUSE = "tonne: a change of meters earns nothing"
+RULE = "REG-03"
 _SHOWN = 5
 _PLACES = 6
 
@@ -42,7 +42,7 @@ def changed_meters(
     if told:
         more = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
         remedy = ": let the service of the new meter begin where that of the old one ends"
-        yield Finding(CLAUSE, True, "; ".join(told[:_SHOWN]) + more + remedy)
+        yield Finding(RULE, True, "; ".join(told[:_SHOWN]) + more + remedy)
 
 
 def _between(monitored: Sequence[Monitored], pricing: Pricing) -> Iterator[str]:

@@ -24,7 +24,7 @@ from mrv.quantity_text import quantity_text
 from mrv.registry.project import Besides, Invoice, Project
 from mrv.rounding import UG_PER_T, decimal_text
 
-CLAUSE = "tonne: a corrected invoice leaves no more than the first one"
+RULE = "EVD-06"
 _REMEDY = (
     "a verifier has to see the files of both, and what their issuer says of the change, and"
     " accepts it with a reason"
@@ -71,7 +71,7 @@ def keep_first(
         if theirs < ours:
             names = "; ".join(_said(one, project) for one in rest)
             told.append(f"{names}; together {_cost(ours - theirs)}; the corrections count")
-    return now, [Finding(CLAUSE, False, f"{'; '.join(told)}: {_REMEDY}")] if told else []
+    return now, [Finding(RULE, False, f"{'; '.join(told)}: {_REMEDY}")] if told else []
 
 
 def first_ones(besides: Besides) -> tuple[Invoice, ...]:

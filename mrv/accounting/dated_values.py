@@ -19,7 +19,7 @@ from mrv.model import Methodology
 from mrv.parameters.inputs import Inputs
 from mrv.registry.project import INVOICED, Besides
 
-CLAUSE = "tonne: values of a baseline stand in dated documents"
+RULE = "PAR-07"
 
 
 def undated(
@@ -50,4 +50,4 @@ def undated(
         "; name the report in the project's `documents` with `by`, `issued` (before the period)"
         " and `sha256`"
     )
-    yield Finding(CLAUSE, not told, "; ".join(told) + remedy if told else "")
+    yield Finding(RULE, not told, "; ".join(told) + remedy if told else "")

@@ -31,6 +31,7 @@ from mrv.parameters.inputs import Inputs
 from mrv.registry.project import DOCUMENTED, INVOICED, Measured
 from mrv.service_bounds import Capacity, Consumption
 
+RULE = "MTR-07"
 LEAST_LOAD = Fraction(1, 5)
 # shares of the design's electricity below which a load is no more than that carries, and below
 # which a condition says so: a plant that is built for storm water has stronger water when it is dry
@@ -188,8 +189,8 @@ def within_load(
         used, above = _years_within(methodology, one, used, reduction)
         if above:
             how |= dict.fromkeys(above, BUILT_FOR)
-            clause = f"{_clause(methodology, one)}, earlier years"
-            said.append(Finding(clause, False, "; ".join(above.values())))
+            years = f"{_subject(methodology, one)}, earlier years"
+            said.append(Finding(RULE, False, f"{years}: {'; '.join(above.values())}"))
         served = sum(
             (m.counted(p) for m in serving(monitored, one) for p in m.parts), start=Fraction(0)
         )
@@ -222,7 +223,7 @@ def within_load(
             told += more
             if reduction(powered) < reduction(used):
                 used, how[one.of] = powered, CARRIED
-        said.append(Finding(_clause(methodology, one), not told, "; ".join(told)))
+        said.append(_found(methodology, one, told, ""))
     return used, how, said
 
 
@@ -335,7 +336,7 @@ def _held(
         told.append(_foreign(methodology, one, capacity * delivered / whole, least))
     more = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
     said = "; ".join(told[:_SHOWN]) + more if told else "; ".join(weaker[:_SHOWN])
-    return Finding(_clause(methodology, one), not told, said)
+    return _found(methodology, one, told, said)
 
 
 def serving(monitored: Sequence[Monitored], one: Capacity) -> list[Monitored]:
@@ -350,7 +351,7 @@ def _missing(methodology: Methodology, one: Capacity) -> Finding:
         f" together; give the {spec.meaning} [{spec.unit}] in `parameters`, and in the project's"
         " `documents` the licence or design in which it stands"
     )
-    return Finding(_clause(methodology, one), False, text)
+    return _found(methodology, one, [text], text)
 
 
 def _foreign(methodology: Methodology, one: Capacity, rate: Fraction, least: Fraction) -> str:
@@ -367,8 +368,13 @@ def _foreign(methodology: Methodology, one: Capacity, rate: Fraction, least: Fra
     )
 
 
-def _clause(methodology: Methodology, one: Capacity) -> str:
-    return f"{methodology.id}, {methodology.parameters[one.parameter].meaning}"
+def _found(methodology: Methodology, one: Capacity, told: Sequence[str], said: str) -> Finding:
+    said = said or "; ".join(told)
+    return Finding(RULE, not told, f"{_subject(methodology, one)}: {said}" if said else "")
+
+
+def _subject(methodology: Methodology, one: Capacity) -> str:
+    return methodology.parameters[one.parameter].meaning
 
 
 def _unit(methodology: Methodology, one: Capacity) -> str:

@@ -22,7 +22,7 @@ from mrv.accounting.device_period import Monitored, Raised
 from mrv.accounting.period_result import Finding
 from mrv.registry.project import Clocked
 
-CLAUSE = "tonne: no more hours count than passed while a device's readings came"
+RULE = "MTR-08"
 _S_PER_HOUR = 3600
 
 
@@ -51,7 +51,7 @@ def within_time(
         )
         excess = counted - clock.passed_h * _S_PER_HOUR
         found.append(one if excess <= 0 else _less(one, hours, excess / counted))
-    return found, [Finding(CLAUSE, False, "; ".join(told))] if told else []
+    return found, [Finding(RULE, False, "; ".join(told))] if told else []
 
 
 def _less(one: Monitored, hours: str, share: Fraction) -> Monitored:

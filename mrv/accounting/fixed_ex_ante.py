@@ -19,7 +19,7 @@ from mrv.methodologies import find
 from mrv.registry.project import FixedBefore, Project
 from mrv.rounding import UG_PER_T, decimal_text
 
-CLAUSE = "tonne: what was fixed ex ante counts as it was issued with"
+RULE = "PAR-01"
 _PLACES = 6
 
 
@@ -49,7 +49,7 @@ def keep_issued_values(
                 f" now there would be {more} t more"
             )
             project, ours = other, theirs
-    return project, [Finding(CLAUSE, False, "; ".join(told))] if told else []
+    return project, [Finding(RULE, False, "; ".join(told))] if told else []
 
 
 def with_value(project: Project, device: str | None, parameter: str, value: str | None) -> Project:

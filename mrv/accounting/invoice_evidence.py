@@ -49,7 +49,7 @@ from mrv.parameters.inputs import Inputs
 from mrv.registry.project import INVOICED, INVOICED_USE, Besides, Document
 from mrv.rounding import decimal_text
 
-CLAUSE = "tonne: what only an invoice shows is invoiced"
+RULE = "EVD-03"
 # of a capacity that bounds what takes no electricity: twice of less would fit
 _BINDING = Fraction(1, 2)
 _PLACES = 6
@@ -82,16 +82,16 @@ class Billing:
         cost = decimal_text(max(cost_t, Fraction(0)), _PLACES, "up")
         if self.less and not self.missing:
             return Finding(
-                CLAUSE,
+                RULE,
                 False,
                 f"{'; '.join(self.less)}, which costs {cost} t. Correct the meter, or give all"
                 " invoices of what was delivered",
             )
         if not self.missing:
             names = ", ".join(self.devices)
-            return Finding(CLAUSE, True, f"invoices of {names}" if names else "")
+            return Finding(RULE, True, f"invoices of {names}" if names else "")
         return Finding(
-            CLAUSE,
+            RULE,
             False,
             f"{'; '.join(self.missing)}. Nothing is reduced until then, which costs"
             f" {cost} t. Give the supplier's"

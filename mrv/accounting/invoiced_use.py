@@ -36,7 +36,7 @@ from mrv.quantity_text import quantity_text
 from mrv.registry.project import INVOICED_USE, Besides, Project
 from mrv.rounding import decimal_text, exact_sum
 
-CLAUSE = "tonne: a project uses no less than its invoices say"
+RULE = "EVD-05"
 # of the share by time of an invoice that reaches beyond the period
 _BY_TIME = Fraction(1, 3)
 _LEAST_SHARED_US = 7 * 24 * HOUR_US
@@ -338,7 +338,7 @@ def finding(told: Sequence[str], cost_t: Fraction) -> Finding:
     """Say which invoices say more than what counts, what that costs [tCO2e], and what to do."""
     rest = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
     return Finding(
-        CLAUSE,
+        RULE,
         False,
         f"{'; '.join(told[:_SHOWN])}{rest}. With time without an invoice in the same proportion"
         f" this costs {decimal_text(max(cost_t, Fraction(0)), _PLACES, 'up')} t. Correct the unit"

@@ -23,7 +23,7 @@ from mrv.parameters.inputs import exact
 from mrv.registry.project import ACCOUNTING, INVOICED_USE, ChangedLate, Document, Project
 from mrv.rounding import UG_PER_T, decimal_text, exact_text
 
-CLAUSE = "tonne: what was fixed ex ante is not changed after the period began"
+RULE = "PAR-02"
 _REMEDY = (
     "a verifier accepts it with a reason, or it is registered as it was; a new value that"
     " leaves more counts once the project's `documents` name another document of before the"
@@ -116,7 +116,7 @@ def keep_values_before(
     told += [
         _other_paper(one, hashes=hashes) for one in late if one.paper_only and not _completed(one)
     ]
-    return project, [Finding(CLAUSE, False, f"{'; '.join(told)}: {_REMEDY}")] if told else []
+    return project, [Finding(RULE, False, f"{'; '.join(told)}: {_REMEDY}")] if told else []
 
 
 def _grouped(

@@ -29,7 +29,7 @@ from mrv.parameters.inputs import Inputs
 from mrv.registry.project import Drawn
 from mrv.rounding import decimal_text, exact_sum, exact_text
 
-CLAUSE = "tonne: equipment performs no better than its own meters show"
+RULE = "MTR-13"
 LEAST = Fraction(2, 3)
 _KNOWN = Fraction(1, 2)
 _DAY = 24 * HOUR_US // INTERVAL_US
@@ -59,7 +59,7 @@ class Performance:
         cost_t = reduction(parameters) - reduction(self.counted(parameters))
         more = f"; and {len(self.told) - _SHOWN} more" if len(self.told) > _SHOWN else ""
         yield Finding(
-            CLAUSE,
+            RULE,
             False,
             f"{'; '.join(self.told[:_SHOWN])}{more}: that counts, {self.name} ="
             f" {short(self.value)} for all of them together, which costs"

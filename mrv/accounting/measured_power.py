@@ -31,7 +31,7 @@ from mrv.model import MEASURED
 from mrv.registry.project import Drawn
 from mrv.rounding import decimal_text, exact_sum, exact_text
 
-CLAUSE = "tonne: a project takes no less electricity than its own devices measure"
+RULE = "MTR-12"
 _S_PER_HOUR = 3600
 _WH_PER_KWH = 1000
 _SHOWN = 3
@@ -200,7 +200,7 @@ def measured_powers(monitored: Sequence[Monitored], pricing: Pricing) -> list[Fi
                 f" {' or '.join((one.needs.draws or ('', ()))[1])} by a dated document, and give"
                 " what else this meter feeds a meter of its own"
             )
-    return [Finding(CLAUSE, False, ". ".join(told))] if told else []
+    return [Finding(RULE, False, ". ".join(told))] if told else []
 
 
 def shown_powers(monitored: Sequence[Monitored]) -> Iterator[ParameterUse]:

@@ -20,7 +20,7 @@ from mrv.quantity_text import quantity_text
 from mrv.registry.project import Project
 from mrv.rounding import decimal_text
 
-CLAUSE = "tonne: a meter that is left out serves something else than the project"
+RULE = "BND-01"
 _ELECTRICITY = "energy_import"
 
 

@@ -29,7 +29,7 @@ from mrv.calendar import utc_text
 from mrv.registry.project import INVOICED_USE
 from mrv.rounding import decimal_text, exact_sum
 
-CLAUSE = "tonne: no meter serves under two ids at a time"
+RULE = "MTR-03"
 _MEASURED = ("Wh", "mL", "m", "g")
 _SHOWN = 5
 _PLACES = 6
@@ -163,7 +163,7 @@ def findings(overlaps: Sequence[Overlap], pricing: Pricing, timezone: str) -> It
     told = [_said(one, pricing, timezone) for one in overlaps]
     if told:
         more = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
-        yield Finding(CLAUSE, False, "; ".join(told[:_SHOWN]) + more)
+        yield Finding(RULE, False, "; ".join(told[:_SHOWN]) + more)
 
 
 def size_of(overlap: Overlap, pricing: Pricing, timezone: str) -> str:

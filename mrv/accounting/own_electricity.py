@@ -28,7 +28,7 @@ from mrv.calendar import utc_text
 from mrv.registry.project import Drawn
 from mrv.rounding import exact_sum
 
-CLAUSE = "tonne: no more hours count than a device's own electricity carries"
+RULE = "MTR-09"
 ROOM = Fraction(5, 100)
 _S_PER_HOUR = 3600
 _WH_PER_KWH = 1000
@@ -63,7 +63,7 @@ def within_electricity(
         + f"{more}: give the count of lamps that burn, and for lamps that are dimmed their measured"
         " mean power as kw_project"
     )
-    return found, [Finding(CLAUSE, False, text)]
+    return found, [Finding(RULE, False, text)]
 
 
 def _held(

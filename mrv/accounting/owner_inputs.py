@@ -27,10 +27,10 @@ from mrv.parameters.specs import ParameterSpec
 from mrv.registry.project import INVOICED, Measured, Sample
 from mrv.rounding import decimal_text, exact_text
 
-OFFICIAL = "tonne: emission factors are official ones, not the owner's"
+OFFICIAL = "FAC-01"
 _NAMED = 3  # samples that a finding names
 UNACCEPTED = "no acceptance by the programme is entered (`acceptances`)"
-MEASURED = "tonne: what the methodology monitors was measured"
+MEASURED = "PAR-06"
 _PLACES = 6
 _GWP = "gwp"
 # what is chosen from a published list

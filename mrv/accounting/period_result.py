@@ -177,9 +177,13 @@ class Vintage:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """An applicability condition of the methodology, and what of it does not hold."""
+    """
+    What a rule or a condition of the methodology found, and whether it holds.
 
-    clause: str
+    `rule` is an id of `mrv/rules/rules.toml`, or the clause of the methodology's condition.
+    """
+
+    rule: str
     holds: bool
     detail: str
 

@@ -62,13 +62,12 @@ _Pair = tuple[Monitored, Monitored, Twins]
 
 _SHOWN = 5
 _MEASURED = ("Wh", "mL", "m", "g")
-UNCOUNTED = "tonne: what counts for the baseline is one meter, known and rated"
-BEYOND = "plausibility of devices"
-UNSHOWN = "tonne: no energy beyond what a device's other channels show"
-UNLIFTED = "tonne: no water beyond what a pump's power lifts to its head"
-UNCREDITED = "tonne: what counts is of the crediting period"
-ALIKE = "tonne: no two meters move as one"
-TWICE = "tonne: no certificate is of more energy than counts"
+UNCOUNTED = "REG-01"
+BEYOND = "MTR-01"
+UNSHOWN = "MTR-02"
+UNCREDITED = "BND-02"
+ALIKE = "MTR-03"
+TWICE = "CLM-01"
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +171,7 @@ class Plausibility:
                 self.timezone,
             )  # fmt: skip
         return found, [
-            *_beyond(self.methodology, found, uncounted),
+            *_beyond(found, uncounted),
             *_unshown(found, uncounted, self.besides.accounting),
             *_uncounted(found, {k: v for k, v in uncounted.items() if k not in alone}),
             *_alike(pairs),
@@ -393,9 +392,7 @@ def _alike(pairs: Sequence[_Pair]) -> Iterator[Finding]:
         yield Finding(ALIKE, False, _listed(told))
 
 
-def _beyond(
-    methodology: Methodology, monitored: Sequence[Monitored], uncounted: Mapping[str, str]
-) -> Iterator[Finding]:
+def _beyond(monitored: Sequence[Monitored], uncounted: Mapping[str, str]) -> Iterator[Finding]:
     """Name the devices that counted more than their kind or their rating allows."""
     told = []
     for one in monitored:
@@ -404,7 +401,7 @@ def _beyond(
             bound = "its rated power" if one.most is None else one.most.what
             told.append(f"{one.device.id}: {beyond:,} {one.needs.unit} above it count 0 ({bound})")
     if told:
-        yield Finding(f"{methodology.id}, {BEYOND}", False, _listed(told))
+        yield Finding(BEYOND, False, _listed(told))
 
 
 def _twice(monitored: Sequence[Monitored]) -> Iterator[Finding]:
@@ -427,21 +424,20 @@ def _unshown(
     monitored: Sequence[Monitored], uncounted: Mapping[str, str], accounting: int
 ) -> Iterator[Finding]:
     """Name the devices whose registers rose by more than their other channels show."""
-    told: dict[str, list[str]] = {UNSHOWN: [], UNLIFTED: []}
+    told = list[str]()
     for one in monitored:
         sums: defaultdict[str, int] = defaultdict(int)
         for part in one.parts:
             for more in part.unshown:
                 sums[more.reason] += more.quantity
         if one.device.id not in uncounted:
-            told[UNSHOWN if one.needs.unit == "Wh" else UNLIFTED] += [
+            told += [
                 f"{one.device.id}: {n:,} {one.needs.unit} {why} count 0"
                 + (turned(one, why, n) if accounting >= INVOICED else "")
                 for why, n in sums.items()
             ]
-    for clause, texts in told.items():
-        if texts:
-            yield Finding(clause, False, _listed(texts))
+    if told:
+        yield Finding(UNSHOWN, False, _listed(told))
 
 
 def _listed(told: Sequence[str]) -> str:

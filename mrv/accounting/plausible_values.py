@@ -31,7 +31,7 @@ from mrv.parameters.specs import ParameterSpec
 from mrv.registry.project import INVOICED, INVOICED_USE, Besides, Project
 from mrv.rounding import UG_PER_T, decimal_text, exact_text
 
-CLAUSE = "tonne: values that are typed are plausible"
+RULE = "PAR-03"
 _PLACES = 6
 _SCALE = 10**9
 _Ranges = Sequence[tuple[Fraction, Fraction]]
@@ -94,7 +94,7 @@ def keep_plausible(
                 held.usually(one, span[1], relation.usual, relation.source)
     for one in held.places():
         held.documented(one, first)
-    told = [Finding(CLAUSE, False, "; ".join(held.told))] if held.told else []
+    told = [Finding(RULE, False, "; ".join(held.told))] if held.told else []
     return held.project, held.besides, told
 
 

@@ -25,9 +25,9 @@ from mrv.quantity_text import quantity_text
 from mrv.registry.project import INVOICED
 from mrv.rounding import decimal_text
 
-CLAUSE = "tonne: each meter of the project's side is heard, and moves while the service goes on"
-UNBOUND = "tonne: the electricity that a plant draws has a meter"
-APART = "tonne: what is claimed twice of one plant is not the same energy"
+RULE = "MTR-11"
+UNBOUND = "MTR-11"
+APART = "CLM-03"
 _SHOWN = 3
 _PLACES = 6
 # units that a reader reads
@@ -89,7 +89,7 @@ def _silent(
             told += [f"{name} {text}" for text in _still(one, served, edges, pricing)]
     if told:
         more = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
-        yield Finding(CLAUSE, False, f"{'; '.join(told[:_SHOWN])}{more}: {_REMEDY}")
+        yield Finding(RULE, False, f"{'; '.join(told[:_SHOWN])}{more}: {_REMEDY}")
 
 
 def _charged(one: Monitored, pricing: Pricing) -> str:

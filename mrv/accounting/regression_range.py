@@ -24,7 +24,7 @@ from mrv.parameters.inputs import Inputs
 from mrv.registry.project import INVOICED
 from mrv.service_bounds import Range
 
-RANGE = "IPMVP option C, range of the baseline's weather in the period"
+RULE = "MTR-10"
 # of the range of a regression, beyond which it is not asked (ASHRAE Guideline 14) [M]
 BEYOND = Fraction(1, 10)
 _MONTH_US = Fraction(36525, 1200) * 24 * HOUR_US
@@ -49,7 +49,7 @@ def within_ranges(
     for one in methodology.ranges:
         if one.least in parameters and one.most in parameters:
             told = list(_outside(found, methodology, one, parameters, edges, timezone))
-            said.append(Finding(RANGE, not told, "; ".join(told)))
+            said.append(Finding(RULE, not told, "; ".join(told)))
     return found, said
 
 

@@ -34,9 +34,9 @@ from mrv.registry.project import DOCUMENTED, INVOICED, Besides, Sample
 from mrv.rounding import decimal_text
 from mrv.service_bounds import Capacity, Consumption
 
-CLAUSE = "tonne: what a plant delivers is shown by more than its own meters"
-OUTSIDE = "tonne: an invoice shows what a plant delivers, or its electricity"
-FUEL = "tonne: an invoice shows the fuel that a project burns"
+RULE = "EVD-02"
+OUTSIDE = "EVD-03"
+FUEL = "EVD-07"
 NOT_SHOWN = "nothing but the plant's own meters shows it, and 0 counts"
 UNCOUNTED = "only its own meter shows it; no documents of the design, no invoices"
 BEFORE = "only its own meter shows it: what its electricity moved before the project counts"
@@ -182,14 +182,14 @@ class Services:
                 " fuel (`quantity: flow`, `tonne invoice import`)",
             )
 
-    def _by_invoices(self, clause: str, meters: Sequence[Monitored], lacks: str) -> Finding:
+    def _by_invoices(self, rule: str, meters: Sequence[Monitored], lacks: str) -> Finding:
         """Say whether invoices show what meters tell, and what it means where they do not."""
         lacking = [m.device.id for m in meters if not self._invoiced(m)]
         if not lacking:
             names = ", ".join(dict.fromkeys(m.device.id for m in meters))
-            return Finding(clause, True, f"invoices of {names}")
+            return Finding(rule, True, f"invoices of {names}")
         why = with_reasons(lacking, meters, self.besides, self.checks)
-        return Finding(clause, False, f"no invoice with its file shows what {why} {lacks}")
+        return Finding(rule, False, f"no invoice with its file shows what {why} {lacks}")
 
     def users(self) -> tuple[str, ...]:
         """Return the meters of what services take."""
@@ -299,7 +299,7 @@ def shown(some: Sequence[Bare], cost_t: Fraction) -> Finding:
     what = "; ".join(dict.fromkeys(_what(one) for one in some))
     name = some[0].capacity.parameter
     return Finding(
-        CLAUSE,
+        RULE,
         False,
         f"{what}: {'; '.join(told)}. It costs {decimal_text(cost_t, _PLACES, 'up')} t. Give each"
         " value in the project's `parameters`, and under its name in `documents` where it stands,"

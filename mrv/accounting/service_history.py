@@ -37,6 +37,7 @@ from mrv.parameters.inputs import Inputs
 from mrv.registry.project import DOCUMENTED, INVOICED, Usage
 from mrv.service_bounds import Consumption
 
+RULE = "MTR-06"
 WEEKS = 4
 # a part of which more than a tenth of the time of its meters is lost says nothing of what is usual
 _LOST = Fraction(1, 10)
@@ -102,10 +103,10 @@ def limited(
         if given.is_held(accounting):
             one = _asked(given, strictly, accounting) if documented else given
             models = _models(found, one, parameters)
-            said += _held(found, methodology, one, before, models, edges, timezone)
+            said += _held(found, one, before, models, edges, timezone)
             # what a plant does not give is asked for with its documents from the fifth version on
             if not (documented and one.by_design):
-                said += _named(found, methodology, one, models)
+                said += _named(found, one, models)
     return found, said
 
 
@@ -137,10 +138,7 @@ def _witness(one: Consumption) -> str:
 
 
 def _named(
-    monitored: Sequence[Monitored],
-    methodology: Methodology,
-    one: Consumption,
-    models: Mapping[str, Fraction],
+    monitored: Sequence[Monitored], one: Consumption, models: Mapping[str, Fraction]
 ) -> list[Finding]:
     """Say which devices that serve give no value of their model."""
     serving = [
@@ -155,7 +153,7 @@ def _named(
             " claimed to be from the first day on; give what the plant takes by its design or its"
             " commissioning, and in the project's `documents` where that stands"
         )
-        return [Finding(_clause(methodology, one, BY_DESIGN), False, text)]
+        return [Finding(RULE, False, _subject(one, BY_DESIGN, text))]
     if not bare or not one.by_model:
         return []
     more = f" and {len(bare) - _SHOWN} more" if len(bare) > _SHOWN else ""
@@ -164,16 +162,15 @@ def _named(
         " class alone holds what is claimed from the first day on; give that of the model, and in"
         " the project's `documents` its type approval"
     )
-    return [Finding(_clause(methodology, one, BY_MODEL), False, text)]
+    return [Finding(RULE, False, _subject(one, BY_MODEL, text))]
 
 
-def _clause(methodology: Methodology, one: Consumption, what: str) -> str:
-    return f"{methodology.id}, plausibility of {' and '.join(one.serves)}: {what}"
+def _subject(one: Consumption, what: str, text: str) -> str:
+    return f"{' and '.join(one.serves)}, {what}: {text}" if text else ""
 
 
 def _held(
     found: list[Monitored],
-    methodology: Methodology,
     one: Consumption,
     before: Sequence[Usage],
     models: Mapping[str, Fraction],
@@ -230,7 +227,7 @@ def _held(
         if part.whole:
             used, served = used + part.used, served + part.served
     return [
-        Finding(_clause(methodology, one, what), not texts, _listed(texts))
+        Finding(RULE, not texts, _subject(one, what, _listed(texts)))
         for what, texts in told.items()
     ]
 

@@ -30,7 +30,7 @@ from mrv.accounting.period_result import INVOICE, CrossCheck, Finding
 from mrv.registry.project import Besides
 from mrv.rounding import decimal_text, exact_sum
 
-CLAUSE = "tonne: energy that counts for the baseline is shown by more than one channel"
+RULE = "EVD-01"
 # up to this share of a device's energy nobody asks: that from which a misstatement is material
 # (Circular 38/2023/TT-BCT)
 LEAST = Fraction(5, 100)
@@ -98,9 +98,9 @@ def single_channel(
             " count 0: let the device tell its power at least every quarter of an hour, or give a"
             f" check meter or an invoice with its file, that may differ by at most {METERS:.0%}"
         )
-        said = [Finding(CLAUSE, False, "; ".join((summed, *_some(told))))]
+        said = [Finding(RULE, False, "; ".join((summed, *_some(told))))]
     else:
-        said = [Finding(CLAUSE, True, "; ".join(_some(shown)))] if shown else []
+        said = [Finding(RULE, True, "; ".join(_some(shown)))] if shown else []
     return Resting(tuple(said), frozenset(uncounted))
 
 

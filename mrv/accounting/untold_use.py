@@ -46,7 +46,7 @@ from mrv.methodologies import find
 from mrv.registry.project import Besides, Project, Unshown
 from mrv.rounding import decimal_text, exact_sum
 
-CLAUSE = "tonne: no less use than a meter's own power or flow rate shows"
+RULE = "MTR-04"
 # class and quantity: the gauge of its rate, and how many base units its unit comes to in an hour
 _RATES = {("fuel_meter", "flow"): ("rate_l_h", 1000)}
 # steps in which a gauge may be rounded: watts of a kilowatt, litres an hour
@@ -311,7 +311,7 @@ def shown_registers(
 def without_shown(besides: Besides, shown: Mapping[Key, str]) -> tuple[Besides, Finding]:
     """Return what a period is held against where registers are shown, and the words for it."""
     left = {key: one for key, one in besides.untold.items() if key not in shown}
-    return replace(besides, untold=left), Finding(CLAUSE, True, "; ".join(shown.values()))
+    return replace(besides, untold=left), Finding(RULE, True, "; ".join(shown.values()))
 
 
 def charged(
@@ -373,4 +373,4 @@ def untold_use(
         " its power each minute; a check meter, or an invoice of this meter alone, shows its"
         " register"
     )
-    return [Finding(CLAUSE, False, text)]
+    return [Finding(RULE, False, text)]

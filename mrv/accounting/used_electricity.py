@@ -30,7 +30,7 @@ from mrv.quantity_text import quantity_text
 from mrv.registry.project import INVOICED_USE, Besides
 from mrv.rounding import decimal_text
 
-CLAUSE = "tonne: an invoice shows the electricity that a project uses"
+RULE = "EVD-07"
 # of the reduction: what would change it by less is not asked for
 _NEGLIGIBLE = Fraction(1, 100)
 _TIMES = 10
@@ -72,7 +72,7 @@ def used_electricity(
     alone = [m for m, witness in shown if not witness]
     if not alone:
         told = dict.fromkeys(f"{m.device.id}: {witness}" for m, witness in shown)
-        yield Finding(CLAUSE, True, "; ".join(told))
+        yield Finding(RULE, True, "; ".join(told))
         return
     more = [_at_most(m, pricing) for m in alone]
     tonnes = sum((t for _, t in more), start=Fraction(0))
@@ -81,7 +81,7 @@ def used_electricity(
     counted = sum((m.counted(p) for m in alone for p in m.parts), start=Fraction(0))
     why = with_reasons([m.device.id for m in alone], alone, besides, checks)
     yield Finding(
-        CLAUSE,
+        RULE,
         False,
         f"no invoice with its file shows what {why} used: {_kwh(counted)} count, and a lower figure"
         f" would leave more. At rated power all the time, or at ten times what was told, it would"

@@ -25,7 +25,7 @@ from mrv.model import Methodology
 from mrv.registry.project import INVOICED, Besides, Unusual
 from mrv.rounding import decimal_text
 
-CLAUSE = "tonne: no device does more than its kind does as a mean, unless invoices show it"
+RULE = "EVD-04"
 _DAY_US = 86_400_000_000
 _PLACES = 6
 _SHOWN = 3
@@ -86,7 +86,7 @@ def finding(beyond: Mapping[str, Unusual], users: Sequence[str], cost_t: Fractio
     told = [f"{name}: {one.reason}" for name, one in beyond.items()]
     more = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
     return Finding(
-        CLAUSE,
+        RULE,
         False,
         f"{'; '.join(told[:_SHOWN])}{more}. It costs"
         f" {decimal_text(max(cost_t, Fraction(0)), _PLACES, 'up')} t. Give the supplier's invoices"

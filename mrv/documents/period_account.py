@@ -127,11 +127,22 @@ class Deduction(Form):
 
 
 class Condition(Form):
-    """A condition of the methodology or of tonne, and what of it does not hold."""
+    """
+    What a rule or a condition of the methodology found, and whether it holds.
 
-    clause: str
+    `rule` is an id of the catalogue of rules, or the clause of the methodology's condition;
+    tonne 0.1.0 wrote a text for both, `clause`.
+    """
+
+    rule: str | UnsetType = UNSET
+    clause: str | UnsetType = UNSET
     holds: bool
     detail: str
+
+    @property
+    def name(self) -> str:
+        """The rule, or the clause that 0.1.0 wrote."""
+        return self.clause or "" if self.rule is UNSET else self.rule
 
 
 class Comparison(Form):

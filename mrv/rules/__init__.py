@@ -111,6 +111,11 @@ def words(name: str, language: str = "en") -> RuleWords:
     return msgspec.convert(_language(language)[name], RuleWords)
 
 
+def titled(name: str, language: str = "en") -> str:
+    """Return id and title of a rule; a methodology's clause, or a text of 0.1.0, as it is."""
+    return f"{name} {words(name, language).title}" if name in rules() else name
+
+
 def code_words(kind: str, code: str, language: str = "en") -> str:
     """Return the words of a code of `CODES`."""
     text: str = _language(language)[kind][code]

@@ -50,6 +50,12 @@ from mrv.statement.signed_energy import ENERGY, shares
 from mrv.statement.status import status_entry
 from mrv.statement.unusual_json import unusual_out
 
+# what 0.1.0 wrote of its rules
+_CLAUSES = {
+    "FAC-02": "tonne: a factor from memory counts only where the project accepts it by name",
+    "PLN-01": "tonne: a monitoring plan that meets the methodology is in force in the whole period",
+}
+
 TYPES = ("VerifiableCredential", "EmissionReductionStatement")
 # Article 6 accounting uses the values of the fifth assessment report, over 100
 # years (decision 18/CMA.1).  The methodologies here count CO2 alone, whose
@@ -172,7 +178,10 @@ def _conditions(case: Case) -> tuple[wire_account.Condition, ...]:
     plan, result = case.plan, case.result
     found = *result.applicability, condition(plan, result), *since_before(plan), *registered(plan)
     return tuple(
-        wire_account.Condition(clause=f.clause, holds=f.holds, detail=f.detail) for f in found
+        wire_account.Condition(clause=_CLAUSES.get(f.rule, f.rule), holds=f.holds, detail=f.detail)
+        if plan.accounting == FIRST
+        else wire_account.Condition(rule=f.rule, holds=f.holds, detail=f.detail)
+        for f in found
     )
 
 

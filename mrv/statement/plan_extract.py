@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from ingest.model import Device, Fleet
-from mrv.accounting.outside_meters import CLAUSE as OUTSIDE
+from mrv.accounting.outside_meters import RULE as OUTSIDE
 from mrv.calendar import utc_text
 from mrv.documents.form import UNSET, write
 from mrv.documents.monitoring import FactorAccepted
@@ -218,7 +218,7 @@ class MonitoringPlan:
             documents=self.documents if accounting >= DOCUMENTED else (),
             clocks=self.clocks if accounting >= INVOICED else {},
             registry=tuple(
-                one for one in self.registry if accounting >= INVOICED or one.clause != OUTSIDE
+                one for one in self.registry if accounting >= INVOICED or one.rule != OUTSIDE
             ),
             late=self.late if accounting >= INVOICED else (),
             replaced=self.replaced if accounting >= INVOICED_USE else (),

@@ -107,9 +107,9 @@ def statement(
 def check_body(name: str, body: Mapping[str, Any], *, strict: bool) -> None:
     """Refuse, where it is asked for, what rests on a factor that nobody accepted."""
     found = dict(unmet(claims_of(body)))
-    if strict and acceptance.CLAUSE in found:
+    if strict and acceptance.RULE in found:
         raise StatementStateError(
-            f"statement {name} may not be signed: {found[acceptance.CLAUSE]}"
+            f"statement {name} may not be signed: {found[acceptance.RULE]}"
             " (TONNE_REQUIRE_ACCEPTED_FACTORS is set)"
         )
 

@@ -34,7 +34,7 @@ def test_a_period_says_which_factors_from_memory_the_project_accepts():
 def _condition(project):
     rows = full("bus-1", "distance", DAY, 1000)
     result = close(project, FLEET, CERTIFICATES, rows, FROM, FROM + DAY_US, factors.load())
-    return [(f.holds, f.detail) for f in result.applicability if f.clause == acceptance.CLAUSE]
+    return [(f.holds, f.detail) for f in result.applicability if f.rule == acceptance.RULE]
 
 
 def test_what_is_not_accepted_is_a_condition_that_does_not_hold():

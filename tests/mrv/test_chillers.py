@@ -9,8 +9,8 @@ import pytest
 
 from ingest.model import INTERVAL_US, NULL, Device, Fleet
 from mrv import factors
-from mrv.accounting.measured_performance import CLAUSE
-from mrv.accounting.plausible_values import CLAUSE as PLAUSIBLE
+from mrv.accounting.measured_performance import RULE
+from mrv.accounting.plausible_values import RULE as PLAUSIBLE
 from mrv.registry.project import ACCOUNTING, DOCUMENTED, INVOICED, ProjectDevice
 from mrv.report.sheets.calculation import Reckoning
 from mrv.statement.evidence import monitored, remeter
@@ -83,7 +83,7 @@ def tonnes(result):
 
 def unmet(result):
     """Conditions that do not hold, by clause."""
-    return {f.clause: f.detail for f in result.applicability if not f.holds}
+    return {f.rule: f.detail for f in result.applicability if not f.holds}
 
 
 @pytest.mark.parametrize("cop", [(5.8,), (4.4,), (7.0,), (None,), (5.8, None), (4.0, 4.0)])
@@ -93,7 +93,7 @@ def test_a_chiller_near_its_data_sheet_is_as_before_the_rule(cop, more):
     found = cooled(*cop, **more)
     assert tonnes(found) > 0
     assert found.net == cooled(*cop, accounting=DOCUMENTED, **more).net
-    assert CLAUSE not in unmet(found)
+    assert RULE not in unmet(found)
 
 
 @pytest.mark.parametrize("more", [{}, {"known": 0.6}, {"stuck": 0.4}])
@@ -105,7 +105,7 @@ def test_a_performance_typed_at_twice_the_truth_earns_no_more_than_that(more):
     # the day on which a meter stands still is not of one piece
     assert tonnes(false) == pytest.approx(tonnes(truth), rel=3e-2 if more else 1e-3)
     assert tonnes(false) <= tonnes(truth) * (1 + 1e-4)
-    said = unmet(false)[CLAUSE]
+    said = unmet(false)[RULE]
     cost = said.partition("costs ")[2].partition(" t;")[0]
     assert float(cost) == pytest.approx(tonnes(before) - tonnes(false), abs=2e-6)
     assert "repair the meter" in said

@@ -108,7 +108,7 @@ def test_a_year_that_no_project_has_is_named():
     rows = IntervalRows.concat(
         [full("ch-1", "energy_import", DAY, 500), full("bus-1", "distance", DAY, 10)]
     )
-    (broken,) = [f for f in _closed(BUS, rows).applicability if "plausib" in f.clause]
+    (broken,) = [f for f in _closed(BUS, rows).applicability if "plausib" in f.rule]
     assert not broken.holds
     assert broken.detail.startswith("2026: charging_mwh over distance_km is 50 kWh/km")
-    assert not [f for f in _closed(BUS).applicability if "plausib" in f.clause]
+    assert not [f for f in _closed(BUS).applicability if "plausib" in f.rule]

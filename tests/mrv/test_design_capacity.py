@@ -71,7 +71,7 @@ def tonnes(result):
 
 def unmet(result, what="design"):
     """Conditions of a plant's design that do not hold, by clause."""
-    return {f.clause: f.detail for f in result.applicability if not f.holds and what in f.clause}
+    return {f.rule: f.detail for f in result.applicability if not f.holds and what in f.rule}
 
 
 def test_a_plant_within_its_design_is_as_before_the_rule():

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from ingest.model import INTERVAL_US
-from mrv.accounting.invoice_evidence import CLAUSE
+from mrv.accounting.invoice_evidence import RULE
 from mrv.registry.project import DOCUMENTED
 from tests.mrv import plant
 from tests.mrv.test_project_meters import COUNT, END, plant_of, said
@@ -39,7 +39,7 @@ def test_honest_steam_keeps_its_tonnes():
     for papers in ((), (bill(),), (bill(), bill(MIDDLE, END)), (bill(of=int(TRUTH * 1.01)),)):
         found = steam(1, *papers)
         assert found.net == steam(1, *papers, accounting=DOCUMENTED).net
-        assert not said(found, CLAUSE)
+        assert not said(found, RULE)
 
 
 def test_a_meter_above_its_invoice_counts_as_the_invoice_says():
@@ -49,7 +49,7 @@ def test_a_meter_above_its_invoice_counts_as_the_invoice_says():
     assert tonnes(before) > 1.3 * tonnes(truth)
     assert tonnes(found) == pytest.approx(tonnes(truth), rel=1e-6)
     assert tonnes(found) <= tonnes(truth) + 1e-5
-    told = said(found, CLAUSE)
+    told = said(found, RULE)
     assert "steam told more than i-steam: its supplier, 1 by 40" in told
     cost = float(told.rpartition("costs ")[2].split(" t.")[0])
     assert cost == pytest.approx(tonnes(steam(1.4)) - tonnes(found), abs=1e-5)

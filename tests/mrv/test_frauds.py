@@ -11,7 +11,7 @@ import pytest
 from ingest.model import INTERVAL_US, QualityLimits
 from mrv.accounting.plausibility import UNSHOWN
 from mrv.accounting.shown_energy import ALONE, DC, POWER, SUN
-from mrv.accounting.single_channel import CLAUSE
+from mrv.accounting.single_channel import RULE
 from mrv.registry.project import ACCOUNTING, Invoice
 from mrv.signatures import canonical
 from mrv.statement.compose import Label, compose
@@ -153,7 +153,7 @@ def _fast(h, share):
 
 def _alone(case):
     """Condition of energy that rests on one channel: whether it holds, and what it says."""
-    return [(f.holds, f.detail) for f in case.result.applicability if f.clause == CLAUSE]
+    return [(f.holds, f.detail) for f in case.result.applicability if f.rule == RULE]
 
 
 def _seldom(h):
@@ -184,7 +184,7 @@ def test_energy_that_rests_on_one_channel_counts_nothing_and_is_named(told, shar
     assert said.startswith(f"{float(taken.quantity) / 1000:,.3f} kWh, 100.0 % of the period's")
     assert taken.cost_t[:-2] in said
     body = compose(case, Label(1, "tonne 0"))["credentialSubject"]
-    assert {"clause": CLAUSE, "holds": False, "detail": said} in body["applicability"]
+    assert {"rule": RULE, "holds": False, "detail": said} in body["applicability"]
 
 
 @pytest.mark.parametrize("minutes", [30, 60])
@@ -200,8 +200,8 @@ def test_seldom_samples_show_what_is_certain(minutes, days):
             # two meters of a class may differ, and nobody knows which of them is right
             assert 0.8 <= earned <= (share if share < 1.1 else 1.025), (seed, share)
             if share >= 1.1:
-                said = {f.clause for f in closed.case.result.applicability if not f.holds}
-                assert said & {CLAUSE, UNSHOWN}
+                said = {f.rule for f in closed.case.result.applicability if not f.holds}
+                assert said & {RULE, UNSHOWN}
 
 
 @pytest.mark.parametrize("minutes", [30, 60])
@@ -304,7 +304,7 @@ def test_what_no_channel_shows_is_a_deduction_and_a_condition():
     assert taken["reason"] == f"not plausible: {POWER}"
     (one,) = body["monitoredParameters"]
     assert int(one["metered"]) - float(taken["quantity"]) == float(one["counted"])
-    (unmet,) = [c for c in body["applicability"] if "other channels" in c["clause"]]
+    (unmet,) = [c for c in body["applicability"] if "other channels" in c["rule"]]
     assert not unmet["holds"]
     assert POWER in unmet["detail"]
 

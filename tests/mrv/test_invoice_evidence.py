@@ -8,7 +8,7 @@ import pytest
 
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
-from mrv.accounting.invoice_evidence import CLAUSE
+from mrv.accounting.invoice_evidence import RULE
 from mrv.accounting.period import close
 from mrv.accounting.regression_range import RANGE
 from mrv.methodologies import find
@@ -77,9 +77,9 @@ def tonnes(result):
     return float(result.net.reduction.t)
 
 
-def said(result, clause=CLAUSE):
+def said(result, clause=RULE):
     """What a condition says that does not hold; empty where it holds, or is not asked."""
-    return "".join(f.detail for f in result.applicability if f.clause == clause and not f.holds)
+    return "".join(f.detail for f in result.applicability if f.rule == clause and not f.holds)
 
 
 HALVES = (billed("power", end=COUNT // 2), billed("power", begin=COUNT // 2))

@@ -8,9 +8,9 @@ import pytest
 
 from ingest.model import INTERVAL_US, NULL, Device, Fleet
 from mrv import factors
-from mrv.accounting.measured_power import CLAUSE as MEASURED
-from mrv.accounting.own_electricity import CLAUSE as CARRIED
-from mrv.accounting.plausible_values import CLAUSE as PLAUSIBLE
+from mrv.accounting.measured_power import RULE as MEASURED
+from mrv.accounting.own_electricity import RULE as CARRIED
+from mrv.accounting.plausible_values import RULE as PLAUSIBLE
 from mrv.registry.project import ACCOUNTING, DOCUMENTED, INVOICED, ProjectDevice
 from mrv.report.sheets.calculation import Reckoning
 from mrv.statement.evidence import monitored, remeter
@@ -83,7 +83,7 @@ def tonnes(result):
 
 def unmet(result):
     """Conditions that do not hold, by clause."""
-    return {f.clause: f.detail for f in result.applicability if not f.holds}
+    return {f.rule: f.detail for f in result.applicability if not f.holds}
 
 
 def project_t(kwh):
@@ -226,7 +226,7 @@ def test_the_workbook_shows_the_power_that_counted(groups):
 
 
 def _said(result):
-    return "".join(f.detail for f in result.applicability if f.clause == PLAUSIBLE and not f.holds)
+    return "".join(f.detail for f in result.applicability if f.rule == PLAUSIBLE and not f.holds)
 
 
 @pytest.mark.parametrize(("before", "counts", "says"), [

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from mrv.accounting.late_values import CLAUSE, keep_values_before
+from mrv.accounting.late_values import RULE, keep_values_before
 from mrv.errors import MethodologyError
 from mrv.registry.project import INVOICED, ChangedLate, Document, Project, ProjectDevice
 from tests.mrv import plant
@@ -38,7 +38,7 @@ def value(name, project):
 def kept(changes, project, left_by):
     """Close by both values; which counts, and what is said of it."""
     project, found = keep_values_before(changes, project, FIRST, left_by)
-    assert all(f.clause == CLAUSE and not f.holds for f in found)
+    assert all(f.rule == RULE and not f.holds for f in found)
     return project.parameters, "".join(f.detail for f in found)
 
 

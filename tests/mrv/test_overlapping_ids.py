@@ -9,8 +9,8 @@ import pytest
 
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
-from mrv.accounting.changed_meters import CLAUSE as CHANGED
-from mrv.accounting.overlapping_ids import CLAUSE
+from mrv.accounting.changed_meters import RULE as CHANGED
+from mrv.accounting.overlapping_ids import RULE
 from mrv.accounting.period import close
 from mrv.accounting.twin_series import twins_between
 from mrv.registry.project import ACCOUNTING, INVOICED, Besides, Project, ProjectDevice
@@ -87,7 +87,7 @@ def chain(values, count, more):
 
 
 def said(result):
-    return "".join(f.detail for f in result.applicability if f.clause == CLAUSE)
+    return "".join(f.detail for f in result.applicability if f.rule == RULE)
 
 
 def taken(result):
@@ -158,12 +158,12 @@ def test_a_meter_of_the_project_that_two_ids_tell_is_told_with_its_tonnes():
     both = {"ch-1": (sun(5), 0, 15), "ch-2": (sun(5), 14, DAYS)}
     found, before = (closed(bus, now, "vehicle", both) for now in (ACCOUNTING, INVOICED))
     assert found.net == before.net
-    (told,) = [f for f in found.applicability if f.clause == CHANGED]
+    (told,) = [f for f in found.applicability if f.rule == CHANGED]
     assert told.holds
     assert re.search("ch-2 says what ch-1 says .* Wh, [0-9.]+ t count twice for the", told.detail)
     both["ch-2"] = (sun(6), 14, DAYS)
     assert not [
-        f for f in closed(bus, ACCOUNTING, "vehicle", both).applicability if f.clause == CHANGED
+        f for f in closed(bus, ACCOUNTING, "vehicle", both).applicability if f.rule == CHANGED
     ]
 
 

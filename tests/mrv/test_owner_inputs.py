@@ -11,7 +11,7 @@ from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
 from mrv.accounting.account import account
 from mrv.accounting.device_bindings import compile_bindings
-from mrv.accounting.fixed_ex_ante import CLAUSE
+from mrv.accounting.fixed_ex_ante import RULE
 from mrv.accounting.owner_inputs import MEASURED, OFFICIAL, measured
 from mrv.accounting.period import close
 from mrv.accounting.plausibility import UNCREDITED
@@ -116,7 +116,7 @@ def used(result):
 
 def detail(result, clause):
     """Conditions of a clause: whether each holds, and what it says."""
-    return [(f.holds, f.detail) for f in result.applicability if f.clause == clause]
+    return [(f.holds, f.detail) for f in result.applicability if f.rule == clause]
 
 
 def test_factor_of_the_owner_earns_no_more_than_the_official_one():
@@ -419,7 +419,7 @@ def test_a_baseline_that_rises_after_the_first_statement_earns_nothing():
     held = pumped("0.6592", specific="0.3", fixed=before)
     assert held.net == honest.net
     assert used(held)["kwh_per_m3_baseline"] == "0.215"
-    ((holds, said),) = detail(held, CLAUSE)
+    ((holds, said),) = detail(held, RULE)
     assert not holds
     assert "kwh_per_m3_baseline = 0.215 of TN-1 counts" in said
 
@@ -429,7 +429,7 @@ def test_a_baseline_that_sinks_counts():
     before = (FixedBefore(None, "kwh_per_m3_baseline", "0.215", "TN-1"),)
     lower = pumped("0.6592", specific="0.2", fixed=before)
     assert lower.net == pumped("0.6592", specific="0.2").net
-    assert not detail(lower, CLAUSE)
+    assert not detail(lower, RULE)
 
 
 def test_what_farmers_write_down_is_not_asked_of_a_laboratory():

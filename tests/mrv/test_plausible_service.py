@@ -80,7 +80,7 @@ def unmet(result):
     return [
         f
         for f in result.applicability
-        if not f.holds and "plausibility" in f.clause and "no kwh_per_km" not in f.detail
+        if not f.holds and "plausibility" in f.rule and "no kwh_per_km" not in f.detail
     ]
 
 
@@ -287,7 +287,7 @@ def test_a_meter_that_counts_nothing_has_no_error_that_counts():
 
 def _of(result, clause):
     """Detail of a condition that does not hold; nothing where it does."""
-    return "".join(f.detail for f in result.applicability if f.clause.startswith(clause))
+    return "".join(f.detail for f in result.applicability if f.rule.startswith(clause))
 
 
 def year_of(kwh, metres=KM_PER_QUARTER, weeks=8, history=()):

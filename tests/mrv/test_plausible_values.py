@@ -6,10 +6,10 @@ from fractions import Fraction
 
 import pytest
 
-from mrv.accounting.dated_values import CLAUSE as DATED
-from mrv.accounting.invoice_evidence import CLAUSE as BILLED
+from mrv.accounting.dated_values import RULE as DATED
+from mrv.accounting.invoice_evidence import RULE as BILLED
 from mrv.accounting.owner_inputs import OFFICIAL
-from mrv.accounting.plausible_values import CLAUSE
+from mrv.accounting.plausible_values import RULE
 from mrv.methodologies import find
 from mrv.methodologies._steam import most_enthalpy
 from mrv.registry.project import ACCOUNTING, DOCUMENTED, Besides, Measured, Sample
@@ -42,9 +42,9 @@ def burnt(close, role="natural_gas", density=0.7, amount=GAS, eta=BURNERS, power
     return close("jcm-id-am009", eta, given, **more)
 
 
-def said(result, clause=CLAUSE):
+def said(result, clause=RULE):
     """What does not hold of a clause."""
-    return "; ".join(f.detail for f in result.applicability if f.clause == clause and not f.holds)
+    return "; ".join(f.detail for f in result.applicability if f.rule == clause and not f.holds)
 
 
 def values(result):
@@ -256,7 +256,7 @@ def test_a_bus_baseline_is_a_condition_until_its_survey_is_dated():
     assert not said(dated, DATED)
     late = of(documents=plant.papers("sfc_l_per_100km", "baseline_year", issued=date(2026, 3, 1)))
     assert "after the period began" in said(late, DATED)
-    assert DATED not in {f.clause for f in of(DOCUMENTED).applicability}
+    assert DATED not in {f.rule for f in of(DOCUMENTED).applicability}
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
 from mrv.accounting.period import close
-from mrv.accounting.project_meters import APART, CLAUSE, UNBOUND
+from mrv.accounting.project_meters import APART, RULE, UNBOUND
 from mrv.registry.project import ACCOUNTING, DOCUMENTED, Besides, Project, ProjectDevice
 from tests.mrv import plant
 
@@ -63,8 +63,8 @@ def plant_of(*names, accounting=ACCOUNTING, rated=None, invoices=None, parameter
     return close(project, fleet, papers, given, plant.FROM, END, BOOK, besides=besides)
 
 
-def said(result, clause=CLAUSE):
-    return "".join(f.detail for f in result.applicability if f.clause == clause and not f.holds)
+def said(result, clause=RULE):
+    return "".join(f.detail for f in result.applicability if f.rule == clause and not f.holds)
 
 
 def test_a_plant_whose_meters_all_speak_has_no_condition():

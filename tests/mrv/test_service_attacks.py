@@ -9,9 +9,9 @@ import pytest
 
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
-from mrv.accounting.invoice_evidence import CLAUSE as BILLED
+from mrv.accounting.invoice_evidence import RULE as BILLED
 from mrv.accounting.period import close
-from mrv.accounting.service_evidence import CLAUSE, FUEL, OUTSIDE
+from mrv.accounting.service_evidence import FUEL, OUTSIDE, RULE
 from mrv.methodologies import find
 from mrv.registry.project import (
     ACCOUNTING,
@@ -163,7 +163,7 @@ def tonnes(result):
 
 def unmet(result):
     """Clauses of the conditions that do not hold."""
-    return {f.clause for f in result.applicability if not f.holds}
+    return {f.rule for f in result.applicability if not f.holds}
 
 
 @pytest.mark.parametrize("name", PLANTS)
@@ -173,12 +173,12 @@ def test_scaled_meters_earn_no_more_than_the_evidence(name):
     # an honest plant with its papers earns what it did
     assert truth.net == earned(name, accounting=DESIGNED).net
     assert tonnes(truth) > 0
-    assert not {CLAUSE, BILLED} & unmet(truth)
+    assert not {RULE, BILLED} & unmet(truth)
     # what no electricity goes with may still be too high within its capacity
     assert (OUTSIDE in unmet(truth)) == (name in ALONE)
     bare = earned(name, 3, papers=False)
     assert tonnes(bare) <= 0
-    assert CLAUSE in unmet(bare)
+    assert RULE in unmet(bare)
     assert tonnes(earned(name, 3)) <= 1.3 * tonnes(truth)
     # the service alone by a tenth, which is more of what is a difference
     assert tonnes(earned(name, 1.1)) <= (1.6 if name in DIFFERENCES else 1.2) * tonnes(truth)
@@ -225,7 +225,7 @@ def test_values_of_a_baseline_stand_in_dated_documents(name):
         for paper in ((), plant.papers(lacking, by=None), plant.papers(lacking, sha256=None)):
             found = earned(name, documents=(*others, *paper))
             assert tonnes(found) == 0
-            assert lacking in "".join(f.detail for f in found.applicability if f.clause == BILLED)
+            assert lacking in "".join(f.detail for f in found.applicability if f.rule == BILLED)
 
 
 @pytest.mark.parametrize("name", ["ams-iii-f", "ams-iii-ba"])

@@ -8,8 +8,8 @@ from fractions import Fraction
 import pytest
 
 from ingest.model import INTERVAL_US
-from mrv.accounting.invoice_evidence import CLAUSE as BILLED
-from mrv.accounting.service_evidence import CLAUSE
+from mrv.accounting.invoice_evidence import RULE as BILLED
+from mrv.accounting.service_evidence import RULE
 from mrv.registry.project import DESIGNED, DOCUMENTED, Invoice, Sample
 from tests.mrv import plant
 from tests.mrv.test_design_capacity import BUILT, WEEK, WEEKS, composted, tonnes, treated
@@ -25,9 +25,9 @@ def weighed(scale=1, power=1, built=LINE, **besides):
     return composted([500_000 * scale] * COUNT, [int(5_000 * power)] * COUNT, built, **besides)
 
 
-def said(result, clause=CLAUSE):
+def said(result, clause=RULE):
     """What a condition says that does not hold; empty where it holds, or is not asked."""
-    return "".join(f.detail for f in result.applicability if f.clause == clause and not f.holds)
+    return "".join(f.detail for f in result.applicability if f.rule == clause and not f.holds)
 
 
 def invoice(device, quantity, value, sha256="c3" * 32, share=1):

@@ -7,7 +7,7 @@ from fractions import Fraction
 import pytest
 
 from ingest.model import INTERVAL_US, Fleet
-from mrv.accounting.changed_meters import CLAUSE as CHANGED
+from mrv.accounting.changed_meters import RULE as CHANGED
 from mrv.accounting.coverage import Served
 from mrv.accounting.design_capacity import at_capacity
 from mrv.accounting.device_period import Monitored
@@ -168,7 +168,7 @@ def test_a_meter_of_the_baseline_names_what_ends_its_time():
 
 def cost_of_change(result):
     """What is told of a change of meters; it is no condition that fails."""
-    (found,) = [f for f in result.applicability if f.clause == CHANGED] or [None]
+    (found,) = [f for f in result.applicability if f.rule == CHANGED] or [None]
     assert found is None or found.holds
     return "" if found is None else found.detail
 

@@ -9,7 +9,7 @@ import pytest
 
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
-from mrv.accounting.invoice_evidence import CLAUSE
+from mrv.accounting.invoice_evidence import RULE
 from mrv.accounting.period import close
 from mrv.methodologies import find
 from mrv.registry.project import DOCUMENTED, INVOICED, Besides, Invoice, ProjectDevice
@@ -70,7 +70,7 @@ def building(invoices, lie=(1, 1), lied=(), days=YEAR, accounting=INVOICED):
 
 def said(result):
     """What the condition says where it does not hold."""
-    return "".join(f.detail for f in result.applicability if f.clause == CLAUSE and not f.holds)
+    return "".join(f.detail for f in result.applicability if f.rule == RULE and not f.holds)
 
 
 BOTH = (*monthly("weather"), *monthly("power"))
@@ -181,7 +181,7 @@ def test_a_plant_that_lies_where_no_invoice_is_earns_no_more(name):
     tail = COUNT * 8 // 100
     truth = earned(name)
     honest = earned(name, tail=tail)
-    assert CLAUSE not in unmet(honest)
+    assert RULE not in unmet(honest)
     assert honest.net == truth.net
     for load in (0.8, 0.08):
         # without its own invoices a service may be some per cent higher than its electricity says

@@ -9,7 +9,7 @@ import pytest
 
 from ingest.model import INTERVAL_US, NULL, Device, Fleet
 from mrv import factors
-from mrv.accounting.untold_use import CLAUSE
+from mrv.accounting.untold_use import RULE
 from mrv.registry.project import ACCOUNTING, DOCUMENTED, Invoice, ProjectDevice
 from mrv.statement.evidence import monitored, remeter
 from mrv.statement.evidence_case import Case
@@ -93,7 +93,7 @@ def closed(
 
 
 def told(result):
-    return "".join(f.detail for f in result.applicability if f.clause == CLAUSE)
+    return "".join(f.detail for f in result.applicability if f.rule == RULE)
 
 
 def counted(result, device="ch-1"):
@@ -172,7 +172,7 @@ def test_a_load_in_step_with_its_samples_is_shown_by_an_invoice():
     shown = closed("timer", 30, invoices=(bill(wh),))
     assert shown.net == bare.net
     assert told(shown) == "ch-1: invoice b: its supplier, 7 shows its register"
-    assert all(f.holds for f in shown.applicability if f.clause == CLAUSE)
+    assert all(f.holds for f in shown.applicability if f.rule == RULE)
     # what is no evidence shows nothing, nor does an invoice of what the power shows
     for wrong in ({"sha256": None}, {"percent": Decimal(10)}, {"value": int(3 * wh)}):
         assert closed("timer", 30, invoices=(bill(wh, **wrong),)).net == step.net

@@ -7,7 +7,7 @@ import pytest
 
 from ingest.model import INTERVAL_US
 from mrv.accounting.service_evidence import OUTSIDE
-from mrv.accounting.usual_service import CLAUSE
+from mrv.accounting.usual_service import RULE
 from mrv.registry.project import ACCOUNTING, DOCUMENTED, Besides, Invoice
 from tests.mrv import plant
 from tests.mrv.test_plausible_service import SAFE, WEEK, charged, closed, driven
@@ -42,8 +42,8 @@ def tonnes(result):
     return float(result.net.reduction.t)
 
 
-def said(result, clause=CLAUSE):
-    return "".join(f.detail for f in result.applicability if f.clause == clause and not f.holds)
+def said(result, clause=RULE):
+    return "".join(f.detail for f in result.applicability if f.rule == clause and not f.holds)
 
 
 def test_a_bus_within_the_mean_of_its_class_earns_as_before():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any, get_args
+from collections.abc import Callable
+from typing import Any, TypeVar, get_args
 
 import click
 import msgspec
@@ -13,10 +14,11 @@ from services.cli.groups import Group
 from services.cli.options.json_option import json_option
 from services.cli.output.table import table
 
+F = TypeVar("F", bound=Callable[..., Any])
 _HEAD = ("id", "title", "severity", "stage", "effect")
 
 
-def _language(*, default: str = "en") -> Any:
+def _language(*, default: str = "en") -> Callable[[F], F]:
     return click.option(
         "--lang", "language", type=click.Choice(languages()), default=default,
         show_default=True, help="Language of the words.",

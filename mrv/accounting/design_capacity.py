@@ -13,22 +13,18 @@ tonne's own.  A day may be above the capacity, as after rain; a week is not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
-from itertools import pairwise
-from types import MappingProxyType
 
-from ingest.model import HOUR_US, INTERVAL_US
+from ingest.model import HOUR_US
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.period_result import Finding
-from mrv.accounting.service_history import electricity, take_off
-from mrv.accounting.thinned_water import thinned
+from mrv.accounting.service_history import electricity
 from mrv.accounting.time_in_service import together_us
 from mrv.accounting.unmeasured import rounded
-from mrv.calendar import utc_text
 from mrv.model import Methodology
 from mrv.parameters.inputs import Inputs
-from mrv.registry.project import DOCUMENTED, INVOICED, Measured
+from mrv.registry.project import DOCUMENTED, INVOICED
 from mrv.service_bounds import Capacity, Consumption
 
 RULE = "MTR-07"
@@ -45,60 +41,6 @@ CARRIED = "what its electricity carries by the design"
 _DAY_US = 24 * HOUR_US
 _LONGEST_YEAR = 366
 _SHOWN = 3
-
-
-def within_design(
-    monitored: Sequence[Monitored],
-    methodology: Methodology,
-    parameters: Inputs,
-    edges: Sequence[int],
-    timezone: str,
-    *,
-    accounting: int,
-    channels: Mapping[str, Measured] = MappingProxyType({}),
-) -> tuple[list[Monitored], list[Finding]]:
-    """
-    Count no more of a service than the plant was built for, and say so.
-
-    Parameters
-    ----------
-    monitored : sequence of Monitored
-        With the sums of each stretch.
-    edges : sequence of int
-        Of the stretches. [interval numbers]
-    accounting : int
-        Version of the rules; by the fifth what is not given is said of with its documents
-        (`service_evidence`).
-    channels : mapping of str to Measured
-        What the plant's analysers found of parameters (`thinned_water`).
-
-    Returns
-    -------
-    The devices with what is taken off, and a condition for each service that was delivered.
-    """
-    found, said = list(monitored), list[Finding]()
-    documented = accounting >= DOCUMENTED
-    for one in methodology.built_for(accounting):
-        if one.of or not any(s.value for m in serving(found, one) for s in m.stretches):
-            continue
-        if one.parameter in parameters:
-            least = LEAST_LOAD if documented else _LEAST_BEFORE
-            said.append(
-                _held(
-                    found,
-                    methodology,
-                    one,
-                    parameters,
-                    edges,
-                    timezone,
-                    least,
-                    accounting,
-                    channels if accounting >= INVOICED else {},
-                )
-            )
-        elif not documented:
-            said.append(_missing(methodology, one))
-    return found, said
 
 
 def too_large(
@@ -189,7 +131,7 @@ def within_load(
         used, above = _years_within(methodology, one, used, reduction)
         if above:
             how |= dict.fromkeys(above, BUILT_FOR)
-            years = f"{_subject(methodology, one)}, earlier years"
+            years = f"{subject(methodology, one)}, earlier years"
             said.append(Finding(RULE, False, f"{years}: {'; '.join(above.values())}"))
         served = sum(
             (m.counted(p) for m in serving(monitored, one) for p in m.parts), start=Fraction(0)
@@ -214,7 +156,7 @@ def within_load(
             if reduction(less) < reduction(used):
                 used, how[one.of] = less, BUILT_FOR
         elif load < (least := LEAST_LOAD if documented else _LEAST_BEFORE) * most:
-            told.append(_foreign(methodology, one, parameters[one.parameter] * load / most, least))
+            told.append(foreign(methodology, one, parameters[one.parameter] * load / most, least))
         if documented:
             sure = _SURE if accounting < INVOICED else _SURER
             powered, more = _powered(
@@ -298,47 +240,6 @@ def _years_within(
     return used, told
 
 
-def _held(
-    found: list[Monitored],
-    methodology: Methodology,
-    one: Capacity,
-    parameters: Inputs,
-    edges: Sequence[int],
-    timezone: str,
-    least: Fraction,
-    accounting: int,
-    channels: Mapping[str, Measured],
-) -> Finding:
-    capacity, told = Fraction(parameters[one.parameter]), list[str]()
-    weaker = list[str]()
-    delivered, whole = 0, Fraction(0)
-    for place, (begin, end) in enumerate(pairwise(edges)):
-        there = serving(found, one)
-        some = [m.stretches[place] for m in there]
-        served = sum(s.value for s in some)
-        time_us = (
-            sum(s.time_us for s in some) if one.each else together_us(there, begin, end, accounting)
-        )
-        most = capacity * one.base_units * Fraction(time_us, _DAY_US)
-        delivered, whole = delivered + served, whole + most
-        if served <= most:
-            continue
-        rate = f"{_told(capacity * served / most)} {_unit(methodology, one)}" if most else "service"
-        reason = f"{rate}, and the plant was built for {_told(capacity)}: that counts"
-        begin_us, end_us = begin * INTERVAL_US, end * INTERVAL_US
-        if thinned(methodology, one, channels, (begin_us, end_us), served, most):
-            weaker.append(f"{utc_text(begin_us)} to {utc_text(end_us)}: {rate}, thinned by rain")
-            continue
-        excess = served - most
-        take_off(found, one.serves, (place, place + 1), begin_us, end_us, excess, reason, timezone)
-        told.append(f"{utc_text(begin_us)} to {utc_text(end_us)}: {reason}")
-    if not told and delivered < least * whole:
-        told.append(_foreign(methodology, one, capacity * delivered / whole, least))
-    more = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
-    said = "; ".join(told[:_SHOWN]) + more if told else "; ".join(weaker[:_SHOWN])
-    return _found(methodology, one, told, said)
-
-
 def serving(monitored: Sequence[Monitored], one: Capacity) -> list[Monitored]:
     """Return the meters of what a capacity bounds."""
     return [m for m in monitored if m.bound.role in one.serves]
@@ -354,7 +255,8 @@ def _missing(methodology: Methodology, one: Capacity) -> Finding:
     return _found(methodology, one, [text], text)
 
 
-def _foreign(methodology: Methodology, one: Capacity, rate: Fraction, least: Fraction) -> str:
+def foreign(methodology: Methodology, one: Capacity, rate: Fraction, least: Fraction) -> str:
+    """Say that little of a capacity was delivered, so that it bounds nothing."""
     said = f"{_told(rate)} {_unit(methodology, one)} are less than"
     if least == _LEAST_BEFORE:
         return (
@@ -370,10 +272,11 @@ def _foreign(methodology: Methodology, one: Capacity, rate: Fraction, least: Fra
 
 def _found(methodology: Methodology, one: Capacity, told: Sequence[str], said: str) -> Finding:
     said = said or "; ".join(told)
-    return Finding(RULE, not told, f"{_subject(methodology, one)}: {said}" if said else "")
+    return Finding(RULE, not told, f"{subject(methodology, one)}: {said}" if said else "")
 
 
-def _subject(methodology: Methodology, one: Capacity) -> str:
+def subject(methodology: Methodology, one: Capacity) -> str:
+    """Return what a capacity is of."""
     return methodology.parameters[one.parameter].meaning
 
 

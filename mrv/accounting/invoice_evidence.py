@@ -46,8 +46,7 @@ from mrv.accounting.invoiced_time import (
 from mrv.accounting.period_result import INVOICE, CrossCheck, Finding
 from mrv.model import Methodology
 from mrv.parameters.inputs import Inputs
-from mrv.registry.project import INVOICED, INVOICED_USE, Besides, Document
-from mrv.rounding import decimal_text
+from mrv.registry.project import INVOICED_USE, Besides, Document
 
 RULE = "EVD-03"
 # of a capacity that bounds what takes no electricity: twice of less would fit
@@ -77,14 +76,13 @@ class Billing:
     beyond: Mapping[str, Fraction]
     less: tuple[str, ...] = ()
 
-    def finding(self, cost_t: Fraction) -> Finding:
-        """Say what is missing, what to give, and what it costs. [tCO2e]"""
-        cost = decimal_text(max(cost_t, Fraction(0)), _PLACES, "up")
+    def finding(self) -> Finding:
+        """Say what is missing, what to give, and in place of `{cost}` what it costs."""
         if self.less and not self.missing:
             return Finding(
                 RULE,
                 False,
-                f"{'; '.join(self.less)}, which costs {cost} t. Correct the meter, or give all"
+                f"{'; '.join(self.less)}, which costs {{cost}} t. Correct the meter, or give all"
                 " invoices of what was delivered",
             )
         if not self.missing:
@@ -94,7 +92,7 @@ class Billing:
             RULE,
             False,
             f"{'; '.join(self.missing)}. Nothing is reduced until then, which costs"
-            f" {cost} t. Give the supplier's"
+            " {cost} t. Give the supplier's"
             " invoices, of weather the figures of the weather service, with the `sha256` of their"
             f" files, over {_percent(COVERED)} of the time and differing by at most"
             f" {_percent(TOLERANCE)} (`tonne invoice import`). Of time before the first invoice and"
@@ -134,7 +132,7 @@ def billing(
         for m in monitored
         if m.service.intervals
     )
-    if besides.accounting < INVOICED or besides.billed is not None or not told:
+    if not told:
         return None
     shown = {m.device.id for m in monitored if invoiced(m, besides, checks)}
     there = {m.device.id: m for m in monitored if m.bound.role in methodology.billed}

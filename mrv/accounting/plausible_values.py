@@ -22,7 +22,7 @@ from typing import Any
 from mrv.accounting.factor_acceptance import parameters_of
 from mrv.accounting.invoice_evidence import undocumented
 from mrv.accounting.owner_inputs import MONITORED, sampled
-from mrv.accounting.period_result import Finding, PeriodResult
+from mrv.accounting.period_result import Finding
 from mrv.calendar import local_date
 from mrv.methodologies import find
 from mrv.model import Methodology
@@ -63,7 +63,7 @@ def keep_plausible(
     project: Project,
     besides: Besides,
     period_us: tuple[int, int],
-    left_by: Callable[[Project, Besides], PeriodResult],
+    left_by: Callable[[Project, Besides], tuple[int, int]],
 ) -> tuple[Project, Besides, list[Finding]]:
     """
     Return a project whose values are plausible, what it is held against, and what was not so.
@@ -71,7 +71,7 @@ def keep_plausible(
     Parameters
     ----------
     left_by : callable
-        What the period comes to with a project.
+        What the period comes to with a project: reduction, and before deductions. [ug CO2e]
     """
     if besides.accounting < INVOICED:
         return project, besides, []
@@ -105,7 +105,7 @@ class _Held:
     project: Project
     besides: Besides
     methodology: Methodology
-    left_by: Callable[[Project, Besides], PeriodResult]
+    left_by: Callable[[Project, Besides], tuple[int, int]]
     told: list[str] = field(default_factory=list)
 
     @property
@@ -184,9 +184,9 @@ class _Held:
 
     def _least(self, one: _Place, others: Sequence[Decimal], text: str) -> None:
         """Take the value that leaves least, and say what that costs."""
-        ours = _left(self.left_by(self.project, self.besides))
+        ours = self.left_by(self.project, self.besides)
         by = {value: self._with(one, value) for value in others}
-        left = {value: _left(self.left_by(*found)) for value, found in by.items()}
+        left = {value: self.left_by(*found) for value, found in by.items()}
         least = min(left, key=left.__getitem__)
         if left[least] > ours:
             self.told.append(f"{text}; it counts, as it leaves less; correct it in the registry")
@@ -223,11 +223,6 @@ class _Held:
                 replace(s, value=put[one.name]) if s.parameter == one.name else s for s in samples
             )
         return replace(self.project, parameters=values), replace(besides, samples=samples)
-
-
-def _left(found: PeriodResult) -> tuple[int, int]:
-    """Reduction, and where papers are missing for it what it would be. [ug CO2e]"""
-    return found.net.reduction.ug, found.gross.reduction.ug
 
 
 def _decimal(value: Fraction, *, down: bool) -> Decimal:

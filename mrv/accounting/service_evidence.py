@@ -17,21 +17,19 @@ rules of tonne's own, of the fifth version.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
 
-from ingest.model import INTERVAL_US
 from mrv.accounting.design_capacity import at_capacity, consumption_of, serving, too_large
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.invoice_evidence import undocumented, with_reasons
 from mrv.accounting.invoiced_time import COVERED, TOLERANCE, invoiced
 from mrv.accounting.period_result import CrossCheck, Finding
-from mrv.accounting.service_history import electricity, take_off
+from mrv.accounting.service_history import electricity
 from mrv.model import Methodology
 from mrv.parameters.inputs import Inputs
-from mrv.registry.project import DOCUMENTED, INVOICED, Besides, Sample
-from mrv.rounding import decimal_text
+from mrv.registry.project import INVOICED, Besides, Sample
 from mrv.service_bounds import Capacity, Consumption
 
 RULE = "EVD-02"
@@ -77,8 +75,7 @@ class Services:
     @property
     def _asked(self) -> tuple[Capacity, ...]:
         """What the plant was built for, where the rules ask and were not answered yet."""
-        asks = self.besides.accounting >= DOCUMENTED and self.besides.bare is None
-        return self.methodology.capacities if asks else ()
+        return self.methodology.capacities
 
     def bare(self, first: date) -> list[Bare]:
         """Return those that nothing but the plant's own meters shows, by a period's first day."""
@@ -90,37 +87,14 @@ class Services:
                 found.append(Bare(one, tuple(dict.fromkeys(alone)), missing))
         return found
 
-    def without(self, bare: Sequence[Bare]) -> Besides:
-        """Return what the period is held against where those count nothing."""
-        return replace(self.besides, bare={one.capacity.parameter: one.devices for one in bare})
-
-    def billed(self) -> Iterator[Finding]:
-        """Say which meters nothing but an invoice can show to be right."""
-        if not DOCUMENTED <= self.besides.accounting < INVOICED:
-            return
-        there = [m for m in self.monitored if m.bound.role in self.methodology.billed]
-        lacking = [m.device.id for m in there if not self._invoiced(m)]
-        if lacking:
-            yield Finding(
-                OUTSIDE,
-                False,
-                f"no invoice with its file shows what {', '.join(dict.fromkeys(lacking))} tells,"
-                " and nothing else that the project meters does; give the supplier's invoices, of"
-                " weather the figures of the weather service (`tonne invoice import`)",
-            )
-        elif there:
-            names = ", ".join(dict.fromkeys(m.device.id for m in there))
-            yield Finding(OUTSIDE, True, f"invoices of {names}")
-
     def outside(self) -> Iterator[Finding]:
         """Say of each service by how much the plant's meters may be too high together."""
-        yield from self.billed()
         yield from self._moved()
         yield from self._burnt()
         for one in self._asked:
             taken = consumption_of(self.methodology, one)
             # what takes electricity is held by invoices then (`invoice_evidence`)
-            if taken is not None and self.besides.accounting >= INVOICED:
+            if taken is not None:
                 continue
             there = [m for m in serving(self.monitored, one) if any(s.value for s in m.stretches)]
             if one.of or not there or one.parameter not in self.parameters:
@@ -286,26 +260,21 @@ def laboratory(samples: Sequence[Sample]) -> frozenset[str]:
     return frozenset(s.parameter for s in samples) - unkept
 
 
-def shown(some: Sequence[Bare], cost_t: Fraction) -> Finding:
+def shown(some: Sequence[Bare]) -> str:
     """
-    Say what is missing of the services without evidence, what to give, and what it costs.
+    Say what is missing of the services without evidence, and what to give.
 
-    Parameters
-    ----------
-    cost_t : Fraction
-        By how much the reduction is lower for it. [tCO2e]
+    In place of `{cost}` stands by how much the reduction is lower. [tCO2e]
     """
     told = dict.fromkeys(text for one in some for text in one.missing)
     what = "; ".join(dict.fromkeys(_what(one) for one in some))
     name = some[0].capacity.parameter
-    return Finding(
-        RULE,
-        False,
-        f"{what}: {'; '.join(told)}. It costs {decimal_text(cost_t, _PLACES, 'up')} t. Give each"
+    return (
+        f"{what}: {'; '.join(told)}. It costs {{cost}} t. Give each"
         " value in the project's `parameters`, and under its name in `documents` where it stands,"
         f" such as {name}: {{document: licence 12/2025, by: who gave it, issued: 2025-03-01,"
         " sha256: hash of its file}, of a day before the period; or invoices with their `sha256`"
-        f" over {_percent(COVERED)} of the time that differ by at most {_percent(TOLERANCE)}",
+        f" over {_percent(COVERED)} of the time that differ by at most {_percent(TOLERANCE)}"
     )
 
 
@@ -339,37 +308,6 @@ def not_counted(
     # what goes out is at most what comes in
     zero |= {n for n, spec in methodology.parameters.items() if spec.unmeasured in zero}
     return devices, frozenset(zero)
-
-
-def as_before(
-    monitored: Sequence[Monitored],
-    methodology: Methodology,
-    parameters: Inputs,
-    named: Mapping[str, Sequence[str]],
-    edges: Sequence[int],
-    timezone: str,
-) -> list[Monitored]:
-    """
-    Count of a service without evidence what its electricity moved before the project.
-
-    Parameters
-    ----------
-    edges : sequence of int
-        Of the stretches. [interval numbers]
-    """
-    found = list(monitored)
-    for one in methodology.capacities:
-        taken = consumption_of(methodology, one)
-        if one.parameter not in named or taken is None or not taken.before:
-            continue
-        rate = Fraction(parameters[taken.before]) / taken.per_base
-        served = sum(s.value for m in serving(found, one) for s in m.stretches)
-        carried = electricity(found, taken) / rate if rate else Fraction(0)
-        if served > carried:
-            edges_us = edges[0] * INTERVAL_US, edges[-1] * INTERVAL_US
-            places = 0, len(edges) - 1
-            take_off(found, one.serves, places, *edges_us, served - carried, BEFORE, timezone)
-    return found
 
 
 def _told(value: Fraction) -> str:

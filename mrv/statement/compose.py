@@ -89,7 +89,7 @@ def compose(case: Case, label: Label) -> dict[str, Any]:
     Raises
     ------
     PeriodError, MethodologyError, FactorError
-        As `mrv.accounting.period.close` raises.
+        As `mrv.rules.closing.close` raises.
     """
     found = write(composed(case, label))
     # a type does not look at what it is made of; whoever reads the statement does

@@ -9,7 +9,7 @@ from typing import Any
 
 from ingest.model import Fleet, Frame, IntervalRows
 from ingest.pipeline import METERING
-from mrv.accounting import period
+from mrv.rules import closing
 from mrv.accounting.period_result import PeriodResult
 from mrv.accounting.shown_energy import ShownEnergy
 from mrv.accounting.untold_use import UntoldUse
@@ -75,8 +75,8 @@ class Case:
 
     @cached_property
     def result(self) -> PeriodResult:
-        """The closed period; raises as `mrv.accounting.period.close` does."""
-        return period.close(
+        """The closed period; raises as `mrv.rules.closing.close` does."""
+        return closing.close(
             self.plan.project,
             self.fleet,
             self.plan.calibrations,

@@ -13,7 +13,7 @@ from psycopg import Connection
 from psycopg.pq import TransactionStatus
 
 from mrv.accounting.conservative_range import check_costed
-from mrv.accounting.period import check_edges
+from mrv.rules.closing import check_edges
 from mrv.accounting.period_result import PeriodResult
 from mrv.calendar import days, local_date, utc_text
 from mrv.documents.form import UNSET
@@ -100,7 +100,7 @@ def close_period(
     ------
     PeriodError, RegistryError, MethodologyError, FactorError
         If it has not ended or its last day is not sealed; as `collect` and
-        `mrv.accounting.period.close` raise.
+        `mrv.rules.closing.close` raise.
     """
     found = registry.load_project(conn, project)
     check_edges(found, from_us, to_us)

@@ -101,18 +101,14 @@ class Services:
                 continue
             if {*one.serves} <= {*self.methodology.billed}:
                 continue
-            uses = () if taken is None else taken.uses
-            users = [m for m in self.monitored if m.bound.role in uses]
-            names, power = (
-                ", ".join(dict.fromkeys(m.device.id for m in some)) for some in (there, users)
-            )
-            if all(map(self._invoiced, there)) or (users and all(map(self._invoiced, users))):
-                yield Finding(OUTSIDE, True, f"invoices of {names}{power and f' or {power}'}")
+            names = ", ".join(dict.fromkeys(m.device.id for m in there))
+            if all(map(self._invoiced, there)):
+                yield Finding(OUTSIDE, True, f"invoices of {names}")
                 continue
             yield Finding(
                 OUTSIDE,
                 False,
-                f"no invoice with its file shows what {names}{power and f' or {power}'} tells:"
+                f"no invoice with its file shows what {names} tells:"
                 f" within {one.parameter} they may claim too much together, and"
                 f" {_percent(self._room(one, there))} more than they do would fit; give"
                 f" {self._papers(there)} (`tonne invoice import`)",

@@ -7,16 +7,12 @@ node the tighter one counts, whichever rule gave it: rules of a stage need no or
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from ingest.model import Int64
-
-if TYPE_CHECKING:
-    from mrv.rules.facts import Facts
 
 
 class Level(IntEnum):
@@ -148,6 +144,3 @@ class Said:
 
     holds: bool
     detail: str = ""
-
-
-Judge = Callable[["Facts"], Iterable[Effect | Said]]

@@ -8,10 +8,10 @@ for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 
 from ingest.model import INTERVAL_US, Fleet, IntervalRows
@@ -32,7 +32,7 @@ from mrv.registry.project import FIRST, Besides, Calibration, Project, ProjectDe
 from mrv.rounding import decimal_text
 from mrv.rules import Stage, checks, evidence, meters, service
 from mrv.rules.account import Account
-from mrv.rules.effects import Effect, Fix, Judge, NoReduction, Said
+from mrv.rules.effects import Effect, Fix, NoReduction, Said
 from mrv.rules.facts import Facts
 from mrv.rules.metering import Limits, Metered, Reader
 from mrv.rules.solve import Design, Solved, solve
@@ -46,7 +46,7 @@ class Judging(NamedTuple):
 
     rule: str
     stage: Stage
-    judge: Judge
+    judge: Callable[[Facts], Iterable[Effect | Said]]
     since: int = 2
     may_earn: bool = True
 
@@ -185,7 +185,7 @@ class Engine:
         solved = facts.solved
         for stage in _BOUNDS:
             before = {name: list(some) for name, some in effects.items()}
-            seen = facts.after(solved, lambda before=before: price(before))
+            seen = facts.after(solved, partial(price, before))
             for one in self._of(stage, besides):
                 for found in one.judge(seen):
                     if isinstance(found, Said):

@@ -126,7 +126,8 @@ class Facts:
 
     def served(self, of: Sequence[int], first: int, last: int) -> Fraction:
         """Return what counts of some devices in a run of stretches. [base units]"""
-        return sum((sum(self.solved.weeks[i][first:last]) for i in of), start=Fraction(0))
+        weeks = (value for i in of for value in self.solved.weeks[i][first:last])
+        return sum(weeks, start=Fraction(0))
 
     def after(self, solved: Solved, pricer: Callable[[], Account]) -> Facts:
         """Return the facts as the next stage reads them."""

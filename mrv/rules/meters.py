@@ -46,7 +46,7 @@ def lay_out(one: Metered, some: Unshown | Certified) -> Int64:
 
 def known_meters(facts: Facts) -> Iterator[Effect | Said]:
     """REG-01: a meter that the registry cannot identify, or that has no rated power."""
-    told = {}
+    told = dict[str, None]()
     for i, one in enumerate(facts.metered):
         name, needs = one.base.device.id, one.base.needs
         why = facts.besides.uncounted.get(name)

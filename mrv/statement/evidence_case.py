@@ -9,7 +9,6 @@ from typing import Any
 
 from ingest.model import Fleet, Frame, IntervalRows
 from ingest.pipeline import METERING
-from mrv.rules import closing
 from mrv.accounting.period_result import PeriodResult
 from mrv.accounting.shown_energy import ShownEnergy
 from mrv.accounting.untold_use import UntoldUse
@@ -20,6 +19,7 @@ from mrv.factors import FactorBook
 from mrv.factors.centres import centres
 from mrv.factors.records import records_of
 from mrv.registry.project import BOUNDED, EVIDENCE, INVOICED, Besides, Measured
+from mrv.rules import closing
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import DayLeaf, Digest
 from mrv.statement import evidence

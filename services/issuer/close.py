@@ -13,13 +13,13 @@ from psycopg import Connection
 from psycopg.pq import TransactionStatus
 
 from mrv.accounting.conservative_range import check_costed
-from mrv.rules.closing import check_edges
 from mrv.accounting.period_result import PeriodResult
 from mrv.calendar import days, local_date, utc_text
 from mrv.documents.form import UNSET
 from mrv.documents.statement import Claims, claims_of
 from mrv.errors import PeriodError
 from mrv.registry.project import ACCOUNTING, FIRST
+from mrv.rules.closing import check_edges
 from mrv.signatures import canonical
 from mrv.statement.compose import Label, compose
 from mrv.statement.evidence_case import Case, identifier

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
 from mrv.accounting.conservative_range import check_costed
-from mrv.accounting.period import close
 from mrv.errors import PeriodError
 from mrv.registry.project import DOCUMENTED, INVOICED, Besides, Calibration, ProjectDevice
 from mrv.rounding import UG_PER_T
+from mrv.rules.closing import close
 from tests.mrv import plant
 from tests.soak import often
 

@@ -10,10 +10,10 @@ from mrv import factors
 from mrv.accounting.account import account
 from mrv.accounting.calendar_years import parts_of_years
 from mrv.accounting.device_bindings import compile_bindings, costed
-from mrv.accounting.period import close
 from mrv.methodologies import find
 from mrv.model import GAINING
 from mrv.registry.project import ProjectDevice
+from mrv.rules.closing import close
 from tests.mrv.plant import BUS, CERTIFICATES, DAY, FLEET, FROM, full
 
 DAY_US = DAY * INTERVAL_US

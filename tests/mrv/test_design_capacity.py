@@ -10,9 +10,8 @@ import pytest
 from ingest.model import INTERVAL_US, Device, Fleet
 from ingest.quality.lift import WH_PER_ML_M, most_flow
 from mrv import factors
-from mrv.accounting.period import close
-from mrv.accounting.plausibility import UNLIFTED
 from mrv.registry.project import ACCOUNTING, EVIDENCE, Besides, Measured, ProjectDevice, Usage
+from mrv.rules.closing import close
 from mrv.statement.evidence import monitored, remeter
 from mrv.statement.evidence_case import Case
 from mrv.statement.plan_extract import MonitoringPlan
@@ -235,13 +234,13 @@ def test_a_pump_lifts_no_more_than_its_power_does():
     """Whose head nobody typed could claim any flow: no range of the methodology held it."""
     truth, false = pumped(1), pumped(3)
     assert truth.net == pumped(1, accounting=EVIDENCE).net
-    assert UNLIFTED not in unmet(truth, "tonne")
-    assert UNLIFTED in unmet(false, "tonne")
+    assert "MTR-02" not in unmet(truth, "tonne")
+    assert "MTR-02" in unmet(false, "tonne")
     assert any("lifts to its head" in d.reason for d in false.deductions)
     counted = [float(d.counted) for r in (truth, false) for d in r.devices if d.device == "pump"]
     assert counted[1] == pytest.approx(counted[0] / 0.7, rel=0.03)
     # what runs by itself is not bound by any power
-    assert UNLIFTED not in unmet(pumped(3, head=0.1), "tonne")
+    assert "MTR-02" not in unmet(pumped(3, head=0.1), "tonne")
 
 
 def test_head_that_was_not_read_lets_the_most_through():

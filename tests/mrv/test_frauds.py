@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from ingest.model import INTERVAL_US, QualityLimits
-from mrv.accounting.plausibility import UNSHOWN
 from mrv.accounting.shown_energy import ALONE, DC, POWER, SUN
 from mrv.accounting.single_channel import RULE
 from mrv.registry.project import ACCOUNTING, Invoice
@@ -201,7 +200,7 @@ def test_seldom_samples_show_what_is_certain(minutes, days):
             assert 0.8 <= earned <= (share if share < 1.1 else 1.025), (seed, share)
             if share >= 1.1:
                 said = {f.rule for f in closed.case.result.applicability if not f.holds}
-                assert said & {RULE, UNSHOWN}
+                assert said & {RULE, "MTR-02"}
 
 
 @pytest.mark.parametrize("minutes", [30, 60])

@@ -7,10 +7,10 @@ import pytest
 
 from ingest.model import Fleet
 from mrv.accounting.gap_deductions import rated_fuel
-from mrv.accounting.period import check_edges
 from mrv.errors import PeriodError
 from mrv.registry.calibration import of_meter, uncovered
 from mrv.registry.project import INVOICED, Calibration
+from mrv.rules.closing import check_edges
 from tests.mrv import plant
 from tests.mrv.test_design_capacity import COMPOST, WEEK, WEEKS, YARD, ended
 

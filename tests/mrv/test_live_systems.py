@@ -8,10 +8,10 @@ import pytest
 
 from mrv import factors, methodologies
 from mrv.accounting import device_bindings as bindings
-from mrv.accounting import period
 from mrv.methodologies._composting import SHARES
 from mrv.model import GAINING, PERIOD, Activity, Candidate, CandidateDevice
 from mrv.parameters.inputs import read
+from mrv.rules import closing as period
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 MWH, T, L, M3, H, D = 10**6, 10**6, 1000, 10**6, 3600, 86_400

@@ -11,9 +11,9 @@ from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
 from mrv.accounting.changed_meters import RULE as CHANGED
 from mrv.accounting.overlapping_ids import RULE
-from mrv.accounting.period import close
 from mrv.accounting.twin_series import twins_between
 from mrv.registry.project import ACCOUNTING, INVOICED, Besides, Project, ProjectDevice
+from mrv.rules.closing import close
 from tests.mrv import plant
 
 DAY = plant.DAY

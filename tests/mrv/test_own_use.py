@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
 from mrv import factors
-from mrv.accounting.period import close
 from mrv.registry.project import ProjectDevice
+from mrv.rules.closing import close
 from mrv.statement.evidence import monitored
 from tests.mrv.plant import CERTIFICATES, DAY, FLEET, FROM, PV, full
 from tests.soak import often

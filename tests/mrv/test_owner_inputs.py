@@ -13,8 +13,6 @@ from mrv.accounting.account import account
 from mrv.accounting.device_bindings import compile_bindings
 from mrv.accounting.fixed_ex_ante import RULE
 from mrv.accounting.owner_inputs import MEASURED, OFFICIAL, measured
-from mrv.accounting.period import close
-from mrv.accounting.plausibility import UNCREDITED
 from mrv.factors.records import book_of, factor_of, records_of, to_record, unmarked
 from mrv.methodologies import find
 from mrv.registry.project import (
@@ -26,6 +24,8 @@ from mrv.registry.project import (
     ProjectDevice,
     Sample,
 )
+from mrv.rules.account import UNCREDITED
+from mrv.rules.closing import close
 from tests.mrv import plant
 
 BOOK = factors.load()

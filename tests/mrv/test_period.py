@@ -16,10 +16,10 @@ from mrv import factors
 from mrv.accounting import factor_acceptance as acceptance
 from mrv.accounting.account import account
 from mrv.accounting.device_bindings import compile_bindings
-from mrv.accounting.period import close
 from mrv.calendar import period_us
 from mrv.errors import PeriodError
 from mrv.registry.project import Calibration, ProjectDevice
+from mrv.rules.closing import close
 from tests.mrv import plant
 from tests.soak import often
 

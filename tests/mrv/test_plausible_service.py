@@ -10,7 +10,6 @@ import pytest
 
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
-from mrv.accounting.period import close
 from mrv.errors import MethodologyError
 from mrv.methodologies import evaluate, find
 from mrv.registry.project import (
@@ -22,6 +21,7 @@ from mrv.registry.project import (
     ProjectDevice,
     Usage,
 )
+from mrv.rules.closing import close
 from tests.mrv import plant
 
 DAY = plant.DAY

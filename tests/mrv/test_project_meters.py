@@ -7,9 +7,9 @@ import pytest
 
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
-from mrv.accounting.period import close
 from mrv.accounting.project_meters import APART, RULE, UNBOUND
 from mrv.registry.project import ACCOUNTING, DOCUMENTED, Besides, Project, ProjectDevice
+from mrv.rules.closing import close
 from tests.mrv import plant
 
 WEEK, WEEKS = 7 * plant.DAY, 4

@@ -10,7 +10,6 @@ import pytest
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
 from mrv.accounting.invoice_evidence import RULE as BILLED
-from mrv.accounting.period import close
 from mrv.accounting.service_evidence import FUEL, OUTSIDE, RULE
 from mrv.methodologies import find
 from mrv.registry.project import (
@@ -23,6 +22,7 @@ from mrv.registry.project import (
     Measured,
     ProjectDevice,
 )
+from mrv.rules.closing import close
 from tests.mrv import plant
 from tests.mrv.test_live_systems import CASES
 

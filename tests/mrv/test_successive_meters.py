@@ -11,10 +11,10 @@ from mrv.accounting.changed_meters import RULE as CHANGED
 from mrv.accounting.coverage import Served
 from mrv.accounting.design_capacity import at_capacity
 from mrv.accounting.device_period import Monitored
-from mrv.accounting.period import close
 from mrv.accounting.time_in_service import successive, together_us
 from mrv.methodologies import find
 from mrv.registry.project import ACCOUNTING, DOCUMENTED, INVOICED, Besides, Measured, ProjectDevice
+from mrv.rules.closing import close
 from tests.mrv import plant
 from tests.mrv.test_design_capacity import BOOK, BUILT, TREATED, WATER, WEEK, WEEKS
 from tests.mrv.test_owner_inputs import PLANT

@@ -10,9 +10,9 @@ import pytest
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
 from mrv.accounting.invoice_evidence import RULE
-from mrv.accounting.period import close
 from mrv.methodologies import find
 from mrv.registry.project import DOCUMENTED, INVOICED, Besides, Invoice, ProjectDevice
+from mrv.rules.closing import close
 from tests.mrv import plant
 from tests.mrv.test_invoice_evidence import HONEST, LINE
 from tests.mrv.test_service_attacks import ALONE, COUNT, PLANTS, SURE, earned, tonnes, unmet

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from mrv.accounting.plausibility import ALIKE
 from services.issuer.close import preview_period
 from services.issuer.same_series import INSIDE
 from services.store.postgres.pool import connect
@@ -118,7 +117,7 @@ def test_copies_inside_a_large_project_are_seen(database_url, tmp_path, monkeypa
     plant.register(database_url, tmp_path)
     plant.fill_pv(database_url, minutes=15, silent=False)
     for most, first, clause in (
-        (200, FIRST, ALIKE),
+        (200, FIRST, "MTR-03"),
         (1, FIRST, INSIDE),
         (200, "2026-03-03", INSIDE),  # of one day the accounting sees too little
     ):

@@ -8,7 +8,7 @@ shows the new one; that has to be another document than the one of the value bef
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
@@ -17,8 +17,8 @@ from typing import Any
 from mrv.accounting.fixed_ex_ante import with_value
 from mrv.accounting.invoice_evidence import undocumented
 from mrv.accounting.period_result import Finding
+from mrv.accounting.value_choices import Move
 from mrv.calendar import utc_text
-from mrv.errors import FactorError, MethodologyError, PeriodError
 from mrv.parameters.inputs import exact
 from mrv.registry.project import ACCOUNTING, INVOICED_USE, ChangedLate, Document, Project
 from mrv.rounding import UG_PER_T, decimal_text, exact_text
@@ -33,7 +33,6 @@ _PLACES = 6
 _SHOWN = 5
 # of a document's hash
 _DIGITS = 8
-_Left = Callable[[Project], int]
 
 
 @dataclass(frozen=True)
@@ -64,59 +63,44 @@ class _Change:
         )
 
 
-def keep_values_before(
-    late: Sequence[ChangedLate],
-    project: Project,
-    first: date,
-    left_by: _Left,
-    accounting: int = ACCOUNTING,
-) -> tuple[Project, list[Finding]]:
+def values_before(
+    late: Sequence[ChangedLate], project: Project, first: date, accounting: int = ACCOUNTING
+) -> list[Move]:
     """
-    Return the project with the values that count, and the condition that says of each change.
+    Return the values of before the period, which count where no document shows those of now.
 
     Parameters
     ----------
-    late : sequence of ChangedLate
     first : date
         First local day of the period: a document of then or before may show a new value.
-    left_by : callable
-        Reduction that the whole period comes to with a project. [ug CO2e]
     accounting : int
-        Version of the rules: from the seventh on a document's hash is named as well, and one
-        of the same name, giver and date is the same document, whatever its file is.
+        Version of the rules.
     """
-    changes = _grouped(late, project, first, accounting)
-    told: list[str] = []
-    if changes:
-        ours = left_by(project)
-        every = [change for change in changes if change.lacks]
-        together = _undone(project, every)
-        stuck = []
-        for change in changes:
-            theirs = _tried(left_by, change.undone(project))
-            if theirs is None:
-                stuck.append(change)
-                continue
-            less = change.lacks is not None and theirs <= ours
-            told.append(f"{change.told()}; {_cost(theirs, ours)}; {_which(change, less=less)}")
-            if less:
-                project, ours = change.undone(project), theirs
-        # shares that add up to one, say: the account knows them only together
-        told += [
-            f"{change.told()}; by that value alone there is no account"
-            + ("" if change.lacks is None else f"; {change.lacks}")
-            for change in stuck
-        ]
-        theirs = _tried(left_by, together) if len(every) > 1 or (every and stuck) else None
-        if theirs is not None and theirs < ours:
-            names = ", ".join(dict.fromkeys(change.one.parameter for change in every))
-            told.append(f"{names} together: {_cost(theirs, ours)}; the values of before count")
-            project = together
+    return [_move(change) for change in _grouped(late, project, first, accounting)]
+
+
+def _move(change: _Change) -> Move:
+    def told(difference_ug: int | None, counts: bool) -> str:
+        if difference_ug is None:
+            # shares that add up to one, say: the account knows them only together
+            lacks = "" if change.lacks is None else f"; {change.lacks}"
+            return f"{change.told()}; by that value alone there is no account{lacks}"
+        which = _which(change, less=counts)
+        return f"{change.told()}; {_cost(difference_ug, less=counts)}; {which}"
+
+    return Move(change.told(), change.undone, told, free=change.lacks is not None)
+
+
+def finding(
+    late: Sequence[ChangedLate], told: Sequence[str], accounting: int = ACCOUNTING
+) -> list[Finding]:
+    """Return the finding that says of each change, also of documents that were changed alone."""
     hashes = accounting >= INVOICED_USE
-    told += [
+    papers = [
         _other_paper(one, hashes=hashes) for one in late if one.paper_only and not _completed(one)
     ]
-    return project, [Finding(RULE, False, f"{'; '.join(told)}: {_REMEDY}")] if told else []
+    said = "; ".join([*told, *papers])
+    return [Finding(RULE, False, f"{said}: {_REMEDY}")] if said else []
 
 
 def _grouped(
@@ -174,22 +158,9 @@ def _same(one: Document, other: Document | None, accounting: int) -> bool:
     return one == other
 
 
-def _undone(project: Project, changes: Iterable[_Change]) -> Project:
-    for change in changes:
-        project = change.undone(project)
-    return project
-
-
-def _tried(left_by: _Left, project: Project) -> int | None:
-    try:
-        return left_by(project)
-    except (FactorError, MethodologyError, PeriodError):
-        return None
-
-
-def _cost(theirs: int, ours: int) -> str:
-    text = decimal_text(Fraction(abs(ours - theirs), UG_PER_T), _PLACES, "up")
-    return f"by the value of before there would be {text} t {'less' if theirs <= ours else 'more'}"
+def _cost(difference_ug: int, *, less: bool) -> str:
+    text = decimal_text(Fraction(difference_ug, UG_PER_T), _PLACES, "up")
+    return f"by the value of before there would be {text} t {'less' if less else 'more'}"
 
 
 def _which(change: _Change, *, less: bool) -> str:

@@ -8,7 +8,7 @@ entered, measured, published and carried by the quantities.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 
@@ -46,9 +46,45 @@ from mrv.rounding import UG_PER_T, exact_text, to_integer
 UNCREDITED = "BND-02"
 
 
+@dataclass(frozen=True)
+class Terms:
+    """
+    What every account of a period has in common.
+
+    Attributes
+    ----------
+    parameters : Inputs
+        As entered, with the means of what was sampled.
+    parts : mapping of int to list of Activity
+        What goes by time alone, by calendar year.
+    stretches : tuple of int
+        Edges of the stretches of about a week. [interval numbers]
+    period_us : (int, int)
+        Half-open. [us UTC]
+    """
+
+    project: Project
+    methodology: Methodology
+    parameters: Inputs
+    besides: Besides
+    factors: Factors
+    parts: Mapping[int, list[Activity]]
+    stretches: tuple[int, ...]
+    period_us: tuple[int, int]
+
+
 class Account:
     """
     What a period comes to with some quantities.
+
+    Parameters
+    ----------
+    views : sequence of Monitored
+        What counts of each device.
+    fixed : mapping of str to Fraction
+        Parameters that count as a rule says.
+    no_reduction : bool
+        Whether the reduction is at most 0.
 
     Attributes
     ----------
@@ -64,25 +100,20 @@ class Account:
 
     def __init__(
         self,
-        project: Project,
-        methodology: Methodology,
-        parameters: Inputs,
-        besides: Besides,
-        factors: Factors,
+        terms: Terms,
         views: Sequence[Monitored],
-        parts: Mapping[int, list[Activity]],
-        stretches: tuple[int, ...],
-        period_us: tuple[int, int],
         fixed: Mapping[str, Fraction],
         *,
         no_reduction: bool,
     ) -> None:
-        self.methodology, self.besides, self.period_us = methodology, besides, period_us
-        self.timezone, self.from_us, self._parts = project.timezone, project.from_us, parts
-        self.entered = as_measured(views, besides.drawn, stretches)
+        self.methodology, self.besides = terms.methodology, terms.besides
+        self.period_us, self._parts = terms.period_us, terms.parts
+        self.timezone, self.from_us = terms.project.timezone, terms.project.from_us
+        parameters, besides = terms.parameters, terms.besides
+        self.entered = as_measured(views, besides.drawn, terms.stretches)
         self.entered_parameters = parameters
         self.parameters, self.how, self.findings = parameters, dict[str, str](), list[Finding]()
-        self.book: Factors = factors
+        self.book: Factors = terms.factors
         if besides.accounting > FIRST:
             self._values(fixed)
         performed = performing(self.entered, self.parameters, besides.drawn)
@@ -94,6 +125,8 @@ class Account:
         self.views = worst(self.entered, lambda some: self._account(self._inputs(some)))
         self.inputs = self._inputs(self.views)
         self.net = self._account(self.inputs)
+        # what a unit costs may take more factors, on which no credited figure rests
+        self.used = tuple(self.ledger.used())
         if no_reduction:
             self.net = {
                 y: replace(r, reduction_t=min(r.reduction_t, Fraction(0)))

@@ -24,7 +24,7 @@ def default_factors(facts: Facts) -> Iterator[Effect | Said]:
     """FAC-02: default factors that nobody compared with their publication."""
     where = f"project {facts.project.id}: parameters"
     names = accepted(facts.project.parameters, where)
-    found = condition(facts.price.ledger.used(), names)
+    found = condition(facts.price.used, names)
     yield from _said([found] if found else [], "FAC-02")
 
 

@@ -14,14 +14,15 @@ from fractions import Fraction
 import numpy as np
 
 from ingest.model import INTERVAL_US, Fleet, IntervalRows
+from mrv.accounting import fixed_ex_ante, late_values
 from mrv.accounting.calendar_years import conditions_hold
 from mrv.accounting.corrected_invoices import keep_first
 from mrv.accounting.design_cap import check_energy
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import deductions, device_outcome, gap_outcomes
 from mrv.accounting.factor_acceptance import accepted
-from mrv.accounting.fixed_ex_ante import keep_issued_values
-from mrv.accounting.late_values import keep_values_before
+from mrv.accounting.fixed_ex_ante import issued_values
+from mrv.accounting.late_values import values_before
 from mrv.accounting.measured_power import shown_powers
 from mrv.accounting.period_result import Finding, ParameterUse, PeriodResult
 from mrv.accounting.plausible_values import keep_plausible
@@ -35,6 +36,7 @@ from mrv.accounting.rounded_figures import (
     vintages,
 )
 from mrv.accounting.silent_analysers import silent_days
+from mrv.accounting.value_choices import choose
 from mrv.calendar import local_date, local_text, narrowed, utc_text
 from mrv.errors import PeriodError
 from mrv.model import Candidate, CandidateDevice, Factors
@@ -124,21 +126,24 @@ class _Closing:
         project, besides, odd = keep_plausible(
             project, besides, period_us, lambda one, held: self._passed(one, held).account.left
         )
-        fixed, late = list[Finding](), list[Finding]()
-        if besides.fixed or besides.late:
-            now = replace(besides, fixed=(), late=())
-
-            def left(one: Project) -> int:
-                return self.chosen(one, now)[0].account.left[0]
-
-            project, fixed = keep_issued_values(besides.fixed, project, left)
-            first = local_date(period_us[0], project.timezone)
-            project, late = keep_values_before(
-                besides.late, project, first, left, besides.accounting
-            )
-            passed, more = self.chosen(project, now)
-            return passed, [*more, *fixed, *late, *(one for one in odd if one not in more)]
-        return self._passed(project, besides), odd
+        if not besides.fixed and not besides.late:
+            return self._passed(project, besides), odd
+        now = replace(besides, fixed=(), late=())
+        first = local_date(period_us[0], project.timezone)
+        issued = issued_values(besides.fixed)
+        before = values_before(besides.late, project, first, besides.accounting)
+        project, told = choose(
+            project, [*issued, *before], lambda one: self.chosen(one, now)[0].account.left[0]
+        )
+        passed, more = self.chosen(project, now)
+        said = "; ".join(text for move, text in told if move in issued)
+        late = [text for move, text in told if move in before]
+        return passed, [
+            *more,
+            *([Finding(fixed_ex_ante.RULE, False, said)] if said else []),
+            *late_values.finding(besides.late, late, besides.accounting),
+            *(one for one in odd if one not in more),
+        ]
 
     def result(self, passed: Passed, chosen: Sequence[Finding]) -> PeriodResult:
         """Return the period as a statement holds it."""

@@ -31,7 +31,7 @@ from mrv.registry.calibration import of_meter
 from mrv.registry.project import FIRST, Besides, Calibration, Project, ProjectDevice
 from mrv.rounding import decimal_text
 from mrv.rules import Stage, checks, evidence, meters, service
-from mrv.rules.account import Account
+from mrv.rules.account import Account, Terms
 from mrv.rules.effects import Effect, Fix, NoReduction, Said
 from mrv.rules.facts import Facts
 from mrv.rules.metering import Limits, Metered, Reader
@@ -42,13 +42,12 @@ _COST = "{cost}"
 
 
 class Judging(NamedTuple):
-    """How a rule judges at a stage; `may_earn` False: left out where it would leave more."""
+    """How a rule judges at a stage, and the first rule set in which it does."""
 
     rule: str
     stage: Stage
     judge: Callable[[Facts], Iterable[Effect | Said]]
     since: int = 2
-    may_earn: bool = True
 
 
 JUDGES = (
@@ -66,10 +65,10 @@ JUDGES = (
     Judging("MTR-09", "service", service.own_electricity),
     Judging("MTR-10", "service", service.regression_range),
     Judging("EVD-01", "evidence", meters.single_channel),
-    Judging("EVD-02", "evidence", evidence.delivered_service, may_earn=False),
+    Judging("EVD-02", "evidence", evidence.delivered_service),
     Judging("EVD-03", "evidence", evidence.invoiced_quantities),
     Judging("EVD-04", "evidence", evidence.class_mean),
-    Judging("EVD-05", "evidence", evidence.invoiced_use, may_earn=False),
+    Judging("EVD-05", "evidence", evidence.invoiced_use),
     Judging("FAC-02", "check", checks.default_factors, since=1),
     Judging("CLM-01", "check", meters.certified_twice, since=1),
     Judging("REG-03", "check", checks.changed),
@@ -168,18 +167,22 @@ class Engine:
         effects: _Effects = {}
         said: list[tuple[Judging, Said]] = []
         priced: dict[tuple[str, ...], Account] = {}
-        parts = parts_of_years(project, self.methodology, self.fleet, self.period_us)
+        terms = Terms(
+            project, self.methodology, facts.parameters, besides, facts.factors,
+            parts_of_years(project, self.methodology, self.fleet, self.period_us),
+            facts.stretches, self.period_us,
+        )  # fmt: skip
 
         def price(some: _Effects) -> Account:
             key = tuple(sorted(some))
             if key not in priced:
                 every = _ordered(some)
                 priced[key] = Account(
-                    project, self.methodology, facts.parameters, besides, facts.factors,
-                    solve(facts.metered, every, design).views, parts, facts.stretches,
-                    self.period_us, {e.parameter: e.value for e in every if isinstance(e, Fix)},
+                    terms,
+                    solve(facts.metered, every, design).views,
+                    {e.parameter: e.value for e in every if isinstance(e, Fix)},
                     no_reduction=any(isinstance(e, NoReduction) for e in every),
-                )  # fmt: skip
+                )
             return priced[key]
 
         solved = facts.solved
@@ -213,10 +216,10 @@ class Engine:
         number = 1 if besides.accounting == FIRST else 2
         return [one for one in self.judges if one.stage == stage and one.since <= number]
 
-    def _without_earning(self, effects: _Effects, price: Callable[[_Effects], Account]) -> _Effects:
-        """Leave rules out that would leave more, where they may not; by id, whatever the order."""
-        may_not = {one.rule for one in self.judges if not one.may_earn}
-        for name in sorted(may_not & effects.keys()):
+    @staticmethod
+    def _without_earning(effects: _Effects, price: Callable[[_Effects], Account]) -> _Effects:
+        """Leave out, by id, what would leave more: of two figures the one that costs counts."""
+        for name in sorted(effects):
             rest = {k: v for k, v in effects.items() if k != name}
             if price(rest).reduction_t < price(effects).reduction_t:
                 effects = rest

@@ -1,0 +1,65 @@
+"""The golden closes: what each comes to, and that a released rule set stays as it was."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from mrv import accounting
+from mrv.accounting.outside_meters import CLAUSE as OUTSIDE
+from tests.closes import corpus
+from tests.closes.plain import fact, plain
+
+EXPECTED = corpus.expected()
+
+
+@pytest.fixture(scope="module")
+def closes():
+    """Facts of all closes, and their factor books."""
+    found, books = corpus.read()
+    return found, corpus.books_of(books)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_close_comes_to_what_it_did(name, closes):
+    """A change of the rules would move an owner's tonnes, or accuse one, without a word of it."""
+    assert corpus.closed(name, *closes) == EXPECTED[name]
+
+
+def test_the_facts_are_those_that_the_outcomes_are_of(closes):
+    """A change of what is asked would pass for one of the answer."""
+    found, _ = closes
+    assert found.keys() == EXPECTED.keys()
+    assert [name for name, facts in found.items() if corpus.name_of(facts) != name] == []
+
+
+def test_facts_come_back_as_they_went(closes):
+    """A field that is lost would be a close of something else, for ever."""
+    for facts in closes[0].values():
+        assert plain(fact(facts)) == facts
+
+
+def _clauses():
+    for file in Path(accounting.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Constant) and str(node.value).startswith("tonne: "):
+                yield node.value
+
+
+def test_every_clause_of_a_close_is_said_by_one():
+    """A rule that no golden close fires could be changed unseen."""
+    said = {
+        c
+        for one in EXPECTED.values()
+        for c in (*one.get("holds", ()), *one.get("does not hold", ()))
+    }
+    # the registry's part: a close does not say it
+    assert {*_clauses()} - said == {OUTSIDE}
+
+
+def test_a_released_rule_set_stays_as_it_was():
+    """A statement of a release would be computed to other tonnes than it was signed with."""
+    for rules, digest in corpus.released().items():
+        assert corpus.set_digest(rules, EXPECTED) == digest, (
+            f"rule set {rules} was released: give what you change the next number"
+        )

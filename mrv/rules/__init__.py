@@ -43,6 +43,8 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         Where the rule comes from; [M] marks a source that was not read.
     since : int
         The first rule set that has it: 1 is release 0.1.0.
+    programme : bool
+        A requirement of the programme, whose severity no amount of tonnes lowers.
     """
 
     id: str
@@ -53,6 +55,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     needs: tuple[str, ...]
     source: str
     since: int
+    programme: bool = False
 
     @property
     def group(self) -> str:

@@ -7,7 +7,7 @@ rounded before the credit, which rounds down.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -24,7 +24,7 @@ from mrv.accounting.factor_acceptance import accepted
 from mrv.accounting.fixed_ex_ante import issued_values
 from mrv.accounting.late_values import values_before
 from mrv.accounting.measured_power import shown_powers
-from mrv.accounting.period_result import Finding, ParameterUse, PeriodResult
+from mrv.accounting.period_result import Finding, ParameterUse, PeriodResult, RuleEffect
 from mrv.accounting.plausible_values import keep_plausible
 from mrv.accounting.rounded_figures import (
     comparisons,
@@ -42,9 +42,14 @@ from mrv.errors import PeriodError
 from mrv.model import Candidate, CandidateDevice, Factors
 from mrv.parameters.inputs import Inputs, exact
 from mrv.registry.project import FIRST, Besides, Calibration, Project
-from mrv.rounding import UG_PER_T, to_integer
+from mrv.rounding import UG_PER_T, decimal_text, to_integer
+from mrv.rules import rules
 from mrv.rules.account import added
 from mrv.rules.engine import Engine, Passed
+
+# share of the reduction below which an effect is an observation and no request
+MATERIAL = Fraction(5, 1000)
+_PLACES = 6
 
 
 def close(
@@ -192,11 +197,42 @@ class _Closing:
                 *account.performed.uses(method),
                 *_rated(views, besides, to_us),
             ),
-            applicability=tuple(dict.fromkeys(said)),
+            applicability=_graded(dict.fromkeys(said), passed, total.reduction_t),
             comparisons=comparisons(project.expected, views, total, to_us - from_us, besides),
             cross_checks=tuple(passed.facts.compare(besides, pricing)),
             compared=account.compared(),
+            rules=() if besides.accounting == FIRST else tuple(_effects(passed)),
         )
+
+
+def _effects(passed: Passed) -> Iterator[RuleEffect]:
+    """Say what each rule takes off, those without effect after the others."""
+    for name, cost in passed.costs.items():
+        alone, beside = (decimal_text(max(value, Fraction(0)), _PLACES, "up") for value in cost)
+        yield RuleEffect(name, alone, beside, applied=True)
+    zero = decimal_text(Fraction(0), _PLACES, "up")
+    yield from (RuleEffect(name, zero, zero, applied=False) for name in sorted(passed.dropped))
+
+
+def _graded(said: Iterable[Finding], passed: Passed, reduction_t: Fraction) -> tuple[Finding, ...]:
+    """
+    Grade each finding: an observation where its rule takes off less than is material.
+
+    Requirements of the programme that are no amounts keep their severity.  A condition of the
+    methodology that does not hold is a corrective action request.
+    """
+    if passed.facts.besides.accounting == FIRST:
+        return tuple(said)
+    claimed = abs(reduction_t)
+    found = []
+    for one in said:
+        row, cost = rules().get(one.rule), passed.costs.get(one.rule)
+        severity = "CAR" if row is None else row.severity
+        if cost is not None and row is not None and not row.programme:
+            taken = max(cost.alone, cost.beside)
+            severity = "observation" if taken < MATERIAL * claimed else severity
+        found.append(replace(one, severity="" if one.holds else severity))
+    return tuple(found)
 
 
 def _rated(views: Sequence[Monitored], besides: Besides, to_us: int) -> list[ParameterUse]:

@@ -26,7 +26,6 @@ from mrv.calendar import local_date, year_us, years
 from mrv.factors.centres import centres
 from mrv.methodologies import find
 from mrv.model import Factors, Methodology, Most, RoleNeeds
-from mrv.parameters.inputs import Inputs
 from mrv.registry.calibration import of_meter
 from mrv.registry.project import FIRST, Besides, Calibration, Project, ProjectDevice
 from mrv.rounding import decimal_text
@@ -107,14 +106,23 @@ class Cost(NamedTuple):
 
 @dataclass(frozen=True)
 class Passed:
-    """A period after one pass: the account, findings, and what each rule took off."""
+    """
+    A period after one pass.
+
+    Attributes
+    ----------
+    costs : mapping of str to Cost
+        Of each rule that had an effect, in the order of the catalogue.
+    dropped : frozenset of str
+        Rules without effect, since they would raise the reduction.
+    """
 
     account: Account
     solved: Solved
     facts: Facts
     findings: tuple[Finding, ...]
     costs: Mapping[str, Cost]
-    parameters: Inputs
+    dropped: frozenset[str]
 
 
 @dataclass
@@ -199,17 +207,18 @@ class Engine:
                 # what was priced before has other effects of a rule of two stages
                 priced.clear()
                 solved = solve(facts.metered, _ordered(effects), design)
-        effects = self._without_earning(effects, price)
+        every, effects = effects, self._without_earning(effects, price)
         account = price(effects)
         solved = solve(facts.metered, _ordered(effects), design)
         last = facts.after(solved, lambda: account)
         for one in self._of("check", besides):
             said += [(one, found) for found in one.judge(last) if isinstance(found, Said)]
-        costs = _costs(effects, price, {one.rule for one, found in said if _COST in found.detail})
+        costs = _costs(effects, price)
+        dropped = frozenset(every).difference(effects)
         return Passed(
             account, solved, last,
-            tuple(dict.fromkeys(_finding(one, found, costs) for one, found in said)),
-            costs, facts.parameters,
+            tuple(dict.fromkeys(_finding(one, found, costs, dropped) for one, found in said)),
+            costs, dropped,
         )  # fmt: skip
 
     def _of(self, stage: Stage, besides: Besides) -> list[Judging]:
@@ -293,12 +302,10 @@ def _ordered(effects: _Effects) -> list[Effect]:
     return [one for name in names for one in effects[name]]
 
 
-def _costs(
-    effects: _Effects, price: Callable[[_Effects], Account], names: set[str]
-) -> dict[str, Cost]:
-    """Price rules, each alone and without it."""
+def _costs(effects: _Effects, price: Callable[[_Effects], Account]) -> dict[str, Cost]:
+    """Price each rule alone and without it."""
     found = {}
-    for name in sorted(names & effects.keys()):
+    for name in sorted(effects, key=lambda name: _PLACE.get(name, len(_PLACE))):
         rest = {k: v for k, v in effects.items() if k != name}
         found[name] = Cost(
             price({}).reduction_t - price({name: effects[name]}).reduction_t,
@@ -307,9 +314,14 @@ def _costs(
     return found
 
 
-def _finding(one: Judging, found: Said, costs: Mapping[str, Cost]) -> Finding:
+def _finding(
+    one: Judging, found: Said, costs: Mapping[str, Cost], dropped: frozenset[str]
+) -> Finding:
     cost = costs.get(one.rule, Cost(Fraction(0), Fraction(0)))
-    return Finding(one.rule, found.holds, found.detail.replace(_COST, cost.text))
+    detail = found.detail.replace(_COST, cost.text)
+    if one.rule in dropped and not found.holds:
+        detail += "; not applied, since it would raise the reduction"
+    return Finding(one.rule, found.holds, detail)
 
 
 def _design(facts: Facts) -> Design:

@@ -15,9 +15,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from mrv.accounting.period import close
 from mrv.factors import FactorBook
 from mrv.registry.project import Besides
+from mrv.rules.closing import close
 from tests.closes.plain import fact, plain
 
 HERE = Path(__file__).parent
@@ -84,7 +84,7 @@ def outcome(result):
     """Return what a close came to: micrograms, grams by year, base units, conditions."""
     held = defaultdict(list)
     for one in result.applicability:
-        held["holds" if one.holds else "does not hold"].append(one.clause)
+        held["holds" if one.holds else "does not hold"].append(one.rule)
     net = result.net
     return {
         "ug": {n: getattr(net, n).ug for n in ("baseline", "project", "leakage", "reduction")},

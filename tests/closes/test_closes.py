@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mrv import accounting
-from mrv.accounting.outside_meters import CLAUSE as OUTSIDE
+from mrv.accounting.outside_meters import RULE as OUTSIDE
 from tests.closes import corpus
 from tests.closes.plain import fact, plain
 

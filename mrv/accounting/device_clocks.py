@@ -7,8 +7,7 @@ fast tells of three days in one, until it has caught up with the true time (what
 refused).  So where a device was never heard on time before, it counts no more hours than passed
 between the arrival of its first and of its last reading, and a day and a half.  Of a device that
 was heard on time once, and then was silent, all hours may be true; what came within two hours is
-no clock's doing, and a statement counts it as what came at once.  A rule of tonne's own, of the
-sixth version.
+no clock's doing, and a statement counts it as what came at once.  A rule of tonne's own.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ up to the mean of its invoices.
 An invoice that reaches beyond the period, but not beyond the time in which its meters serve the
 project, is shared by time where a week of it at least is of the period.  No plant uses the same on
 each day, so that it is asked only where its share is more than half as much again as what counts.
-A rule of tonne's own, of the seventh version.
+A rule of tonne's own.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from mrv.accounting.invoiced_amounts import MORE
 from mrv.accounting.invoiced_time import TOLERANCE, documents
 from mrv.accounting.period_result import INVOICE, CrossCheck, Finding
 from mrv.quantity_text import quantity_text
-from mrv.registry.project import INVOICED_USE, Besides, Project
+from mrv.registry.project import Besides, Project
 from mrv.rounding import decimal_text, exact_sum
 
 CLAUSE = "tonne: a project uses no less than its invoices say"
@@ -131,7 +131,7 @@ def more_used(
     period_us : (int, int)
         Half-open. [us UTC]
     """
-    if besides.accounting < INVOICED_USE or besides.used is not None:
+    if besides.used is not None:
         return None
     meters = {_key(m): _Meter(m) for m in monitored if m.needs.side == "project"}
     found = list(_bills(monitored, besides, checks, project, period_us))

@@ -63,7 +63,7 @@ from mrv.factors.ledger import Ledger
 from mrv.methodologies import find
 from mrv.model import Candidate, CandidateDevice, Factors, Reductions
 from mrv.parameters.inputs import Inputs, exact
-from mrv.registry.project import BOUNDED, FIRST, INVOICED_USE, Besides, Calibration, Project
+from mrv.registry.project import FIRST, Besides, Calibration, Project
 from mrv.rounding import UG_PER_T, to_integer
 
 
@@ -111,7 +111,7 @@ def close(
     _check_rows(rows, from_us, to_us)
     besides = besides or Besides()
     asked = fleet, calibrations, rows, from_us, to_us, factors, carried_ug
-    if besides.replaced and besides.accounting >= INVOICED_USE:
+    if besides.replaced:
         besides, corrected = keep_first(
             project, besides, lambda held: _by_values(project, *asked, held).net.reduction.ug
         )
@@ -133,10 +133,11 @@ def _by_values(
 ) -> PeriodResult:
     """Close a period by typed values as they may count."""
     asked = fleet, calibrations, rows, from_us, to_us, factors, carried_ug
-    project, besides, odd = keep_plausible(
-        project, besides, (from_us, to_us), lambda one, held: _closed(one, *asked, held)
-    )
-    fixed, late = list[Finding](), list[Finding]()
+    odd, fixed, late = list[Finding](), list[Finding](), list[Finding]()
+    if besides.accounting > FIRST:
+        project, besides, odd = keep_plausible(
+            project, besides, (from_us, to_us), lambda one, held: _closed(one, *asked, held)
+        )
     if besides.fixed or besides.late:
         now = replace(besides, fixed=(), late=())
 
@@ -145,7 +146,7 @@ def _by_values(
 
         project, fixed = keep_issued_values(besides.fixed, project, left)
         first = local_date(from_us, project.timezone)
-        project, late = keep_values_before(besides.late, project, first, left, besides.accounting)
+        project, late = keep_values_before(besides.late, project, first, left)
         found = _by_values(project, *asked, now)
     else:
         found = _closed(project, *asked, besides)
@@ -171,11 +172,11 @@ def _closed(
     where = f"project {project.id}: parameters"
     names = accepted(project.parameters, where)
     parameters = parameters_of(methodology, project.parameters, where)
-    if besides.accounting < BOUNDED:
+    if besides.accounting == FIRST:
         factors = centres(factors)
-    edges = years(from_us, to_us, project.timezone)
-    if besides.accounting > FIRST:
+    else:
         parameters = sampled(parameters, besides.samples, methodology)
+    edges = years(from_us, to_us, project.timezone)
     checks = Plausibility.of(methodology, parameters, besides, (from_us, to_us), project.timezone)
     monitored = capped(
         monitor_all(
@@ -205,19 +206,17 @@ def _closed(
         years_ = (methodology.reductions(one, book) for one in of.values())
         return sum((one.reduction_t for one in years_), start=Fraction(0))
 
-    def by_book(book: Factors) -> Fraction:
-        return comes_to(parameters, monitored, book)
-
-    def quantities(params: Inputs) -> dict[int, Inputs]:
-        return inputs_by_year(methodology, params, factors, monitored, parts, gross=False)
-
     reduced = partial(comes_to, some=monitored)
     parameters, early = checks.credited(parameters, project.from_us)
     parameters, how = checks.measured(parameters, reduced)
     parameters, how, built = checks.loaded(parameters, how, monitored, reduced)
-    parameters, how, less = checks.shown(parameters, how, quantities, reduced, factors)
+    parameters, how, less = checks.shown(
+        parameters, how,
+        lambda params: inputs_by_year(methodology, params, factors, monitored, parts, gross=False),
+        reduced, factors,
+    )  # fmt: skip
     parameters, typed = checks.typed(parameters, factors, project.from_us, reduced, how)
-    factors, brought = checks.brought(factors, by_book)
+    factors, brought = checks.brought(factors, partial(comes_to, parameters, monitored))
     performed = performing(monitored, parameters, besides.drawn)
     slow = tuple(performed.findings(parameters, reduced))
     stated, parameters = parameters, performed.counted(parameters)
@@ -239,14 +238,34 @@ def _closed(
     crossed = tuple(cross_checks(monitored, besides, Rows(rows, fleet), edges, pricing))
     resting = single_channel(monitored, besides, crossed, edges, pricing)
     services = Services(monitored, methodology, parameters, besides, crossed)
-    first = local_date(from_us, project.timezone)
-    lesser = _with_evidence(
-        services, resting, project, (from_us, to_us), total,
-        lambda held: cross_checks(monitored, held, Rows(rows, fleet), edges, pricing),
-        lambda now: _closed(project, *asked, now),
-    )  # fmt: skip
-    if lesser is not None:
-        return lesser
+    later: tuple[Finding, ...] = ()
+    if besides.accounting > FIRST:
+        lesser = _with_evidence(
+            services, resting, project, (from_us, to_us), total,
+            lambda held: cross_checks(monitored, held, Rows(rows, fleet), edges, pricing),
+            lambda now: _closed(project, *asked, now),
+        )  # fmt: skip
+        if lesser is not None:
+            return lesser
+        later = (
+            *twice_served(overlaps, pricing, checks.timezone),
+            *changed_meters(monitored, pricing, checks.timezone),
+            *measured_powers(monitored, pricing),
+            *untold_use(monitored, besides.untold, pricing),
+            *project_meters(monitored, methodology, checks.edges, pricing),
+            *slow,
+            *typed,
+            *early,
+            *built,
+            *less,
+            *brought,
+            *resting.findings,
+            *services.outside(),
+            *used_electricity(monitored, methodology, besides, crossed, total.reduction_t, pricing),
+            *undated(
+                methodology, stated, monitored, besides, local_date(from_us, project.timezone)
+            ),
+        )
     credited = vintages(net, total.reduction_t + Fraction(carried_ug, UG_PER_T))
     return PeriodResult(
         project=project.id,
@@ -280,21 +299,7 @@ def _closed(
             *conditions_hold(methodology, inputs, net),
             *filter(None, [condition(ledger.used(), names)]),
             *strange,
-            *twice_served(overlaps, pricing, checks.timezone),
-            *changed_meters(monitored, besides.accounting, pricing, checks.timezone),
-            *measured_powers(monitored, pricing),
-            *untold_use(monitored, besides.untold, pricing),
-            *project_meters(monitored, methodology, checks.edges, besides.accounting, pricing),
-            *slow,
-            *typed,
-            *early,
-            *built,
-            *less,
-            *brought,
-            *resting.findings,
-            *services.outside(),
-            *used_electricity(monitored, methodology, besides, crossed, total.reduction_t, pricing),
-            *undated(methodology, stated, monitored, besides, first),
+            *later,
         ),
         comparisons=comparisons(project.expected, monitored, total, to_us - from_us, besides),
         cross_checks=crossed,
@@ -306,7 +311,7 @@ def _held(
     monitored: Sequence[Monitored], checks: Plausibility
 ) -> tuple[list[Monitored], list[Overlap], list[Finding]]:
     """Count once what two ids say, and by the bound what does not pass, and say so."""
-    overlaps = overlapping(monitored, checks.besides.accounting)
+    overlaps = overlapping(monitored) if checks.edges else []
     once = counted_once(monitored, overlaps, checks.edges, checks.timezone)
     found, said = checks.hold(once)
     return found, overlaps, said

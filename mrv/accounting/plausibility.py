@@ -1,5 +1,5 @@
 """
-What a period is held against by the rules of accounting from version 2 on.
+What a period is held against by the rules of accounting from version 2 on; the first had none.
 
 Each device against what its kind and its rated power allow, each service against what
 it takes.  What does not pass counts by the bound that costs the claimant, and is a
@@ -39,23 +39,14 @@ from mrv.accounting.service_evidence import NOT_SHOWN, as_before, built_for, lab
 from mrv.accounting.service_history import limited
 from mrv.accounting.shown_energy import turned
 from mrv.accounting.thinned_water import counting
-from mrv.accounting.twin_series import NEARLY, NEARLY_BEFORE, NEARLY_INSIDE, Twins, twins
+from mrv.accounting.twin_series import NEARLY_INSIDE, Twins, twins
 from mrv.accounting.unmeasured import raised_to, settled
 from mrv.calendar import local_date, utc_text
 from mrv.factors.brought import bounded as bounded_book
 from mrv.model import Factors, Methodology, RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.registry.calibration import of_meter
-from mrv.registry.project import (
-    BOUNDED,
-    DESIGNED,
-    DOCUMENTED,
-    FIRST,
-    INVOICED,
-    Besides,
-    Calibration,
-    ProjectDevice,
-)
+from mrv.registry.project import FIRST, Besides, Calibration, ProjectDevice
 from mrv.rounding import exact_text
 
 _Pair = tuple[Monitored, Monitored, Twins]
@@ -100,13 +91,12 @@ class Plausibility:
         certified = self.besides.certified.get((bound.device, needs.quantity), ())
         if not self.edges:
             return Bounds(certified=certified)
-        most = needs.most_of({**bound.params, **self.parameters}, self.besides.accounting)
+        most = None if needs.most is None else needs.most({**bound.params, **self.parameters})
         shown = self.besides.unshown.get((bound.device, needs.quantity), ())
         ratings = self.besides.ratings.get(bound.device, ())
         first = local_date(self.period_us[0], self.timezone)
         per_day = built_for(self.methodology, self.parameters, self.besides, bound.role, first)
-        fed = self.besides.accounting >= INVOICED
-        return Bounds(most, ratings, self.edges, shown, certified, per_day, fed)
+        return Bounds(most, ratings, self.edges, shown, certified, per_day, rated_fuel=True)
 
     def certificates(
         self, fleet: Fleet, calibrations: Mapping[str, Sequence[Calibration]]
@@ -120,7 +110,6 @@ class Plausibility:
                 [r.at_us for r in fleet.devices[fleet.by_id[name]].replacements],
                 self.besides.serials.get(name),
                 self.timezone,
-                mounted=self.besides.accounting >= INVOICED,
             )
             for name, papers in calibrations.items()
             if name in fleet.by_id
@@ -130,42 +119,33 @@ class Plausibility:
         """Count by the bound what does not pass, and say so."""
         if not self.edges:
             return list(monitored), [*_twice(monitored)]
-        pairs = list(_pairs(monitored, self.besides.accounting))
+        pairs = list(_pairs(monitored))
         uncounted = {**dict(self._unrated(monitored)), **dict(_copied(pairs))}
         uncounted |= self.besides.uncounted
         alone, _ = self._not_shown()
         uncounted |= {name: why for name, why in alone.items() if name not in uncounted}
-        whole = self.besides.accounting >= INVOICED
-        known = [_counted(one, uncounted, whole=whole) for one in monitored]
-        found, said = raised(
-            known, self.methodology, self.parameters, self.edges, self.timezone,
-            self.besides.accounting,
+        known = [_counted(one, uncounted) for one in monitored]
+        found, said = raised(known, self.methodology, self.parameters, self.edges, self.timezone)
+        found, more = limited(
+            found, self.methodology, self.parameters, self.besides.history, self.edges,
+            self.timezone, strictly=self._strictly(found),
         )  # fmt: skip
-        if self.besides.accounting >= BOUNDED:
-            found, more = limited(
-                found, self.methodology, self.parameters, self.besides.history, self.edges,
-                self.timezone, accounting=self.besides.accounting,
-                strictly=self._strictly(found),
-            )  # fmt: skip
-            said += more
-        if self.besides.accounting >= DESIGNED:
-            laboratory = means(self.besides.samples, self.methodology)
-            found, more = within_design(
-                found, self.methodology, self.parameters, self.edges, self.timezone,
-                accounting=self.besides.accounting,
-                channels=counting(self.besides.channels, laboratory),
-            )  # fmt: skip
-            said += more
-        if self.besides.accounting >= INVOICED:
-            found, more = within_time(found, self.besides.clocks)
-            said += more
-            found, more = within_electricity(found, self.besides.drawn, self.edges, self.timezone)
-            said += more
-            found, more = within_ranges(
-                found, self.methodology, self.parameters, self.edges, self.timezone
-            )
-            found = as_invoiced(found, self.besides.billed or {}, self.edges, self.timezone)
-            said += more
+        said += more
+        laboratory = means(self.besides.samples, self.methodology)
+        found, more = within_design(
+            found, self.methodology, self.parameters, self.edges, self.timezone,
+            channels=counting(self.besides.channels, laboratory),
+        )  # fmt: skip
+        said += more
+        found, more = within_time(found, self.besides.clocks)
+        said += more
+        found, more = within_electricity(found, self.besides.drawn, self.edges, self.timezone)
+        said += more
+        found, more = within_ranges(
+            found, self.methodology, self.parameters, self.edges, self.timezone
+        )
+        found = as_invoiced(found, self.besides.billed or {}, self.edges, self.timezone)
+        said += more
         if self.besides.bare:
             found = as_before(
                 found, self.methodology, self.parameters, self.besides.bare, self.edges,
@@ -173,7 +153,7 @@ class Plausibility:
             )  # fmt: skip
         return found, [
             *_beyond(self.methodology, found, uncounted),
-            *_unshown(found, uncounted, self.besides.accounting),
+            *_unshown(found, uncounted),
             *_uncounted(found, {k: v for k, v in uncounted.items() if k not in alone}),
             *_alike(pairs),
             *_twice(found),
@@ -186,10 +166,7 @@ class Plausibility:
 
     def _strictly(self, monitored: Sequence[Monitored]) -> frozenset[str]:
         """Electricity of designs of which the capacity bounds nothing."""
-        now = self.besides.accounting
-        if now < DOCUMENTED:
-            return frozenset()
-        large = too_large(monitored, self.methodology, self.parameters, accounting=now)
+        large = too_large(monitored, self.methodology, self.parameters)
         held = (
             consumption_of(self.methodology, one)
             for one in self.methodology.capacities
@@ -201,7 +178,7 @@ class Plausibility:
         self, parameters: Inputs, reduction: Callable[[Inputs], Fraction]
     ) -> tuple[Inputs, dict[str, str]]:
         """Return the parameters by what was measured of them, and how each was come by."""
-        if self.besides.accounting < BOUNDED:
+        if not self.edges:
             return parameters, {}
         found = means(self.besides.samples, self.methodology)
         return settled(self.methodology, parameters, found, self.besides.channels, reduction)
@@ -214,21 +191,21 @@ class Plausibility:
         reduction: Callable[[Inputs], Fraction],
     ) -> tuple[Inputs, dict[str, str], list[Finding]]:
         """Hold parameters against the load that the plant was built for."""
-        if self.besides.accounting < DESIGNED:
+        if not self.edges:
             return parameters, dict(how), []
         _, zero = self._not_shown()
         if zero:
             parameters = {**parameters, **dict.fromkeys(zero, Fraction(0))}
             how = {**how, **dict.fromkeys(zero, NOT_SHOWN)}
         used, more, said = within_load(
-            monitored, self.methodology, parameters, reduction, accounting=self.besides.accounting,
+            monitored, self.methodology, parameters, reduction,
             analysed=laboratory(self.besides.samples),
         )  # fmt: skip
         return used, {**how, **more}, said
 
     def credited(self, parameters: Inputs, from_us: int) -> tuple[Inputs, list[Finding]]:
         """Count 0 of what is of time before the crediting period."""
-        if self.besides.accounting < BOUNDED:
+        if not self.edges:
             return parameters, []
         first = local_date(from_us, self.timezone).year
         early = sorted(self.methodology.uncredited(parameters, first))
@@ -253,11 +230,9 @@ class Plausibility:
     ) -> tuple[Inputs, dict[str, str], list[Finding]]:
         """Hold parameters against what the metered quantities show of them, in each year."""
         methodology = self.methodology
-        if self.besides.accounting < BOUNDED:
+        if not self.edges:
             return parameters, dict(how), []
-        used, told, said = agreed(
-            methodology, parameters, how, inputs, reduction, factors, self.besides.accounting
-        )
+        used, told, said = agreed(methodology, parameters, how, inputs, reduction, factors)
         least = {
             name: max((test(one, factors) for one in inputs(used).values()), default=Fraction(0))
             for name, test in methodology.shown.items()
@@ -280,23 +255,20 @@ class Plausibility:
             return parameters, []
         own = own_factors(self.methodology, parameters, factors, begin_us, self.timezone)
         used, said = bounded(own, parameters, reduction)
-        said += unlisted(self.methodology, used, factors, self.besides.accounting)
-        samples, strict = self.besides.samples, self.besides.accounting >= BOUNDED
-        if strict:
-            used = listed(self.methodology, used, factors, reduction, self.besides.accounting)
+        said += unlisted(self.methodology, used, factors)
+        samples = self.besides.samples
+        used = listed(self.methodology, used, factors, reduction)
         shown = measured(
-            self.methodology, used, samples, self.period_us, self.timezone, how,
-            sourced=self.besides.accounting >= INVOICED,
-            reduction=reduction if self.besides.accounting >= INVOICED else None,
-        )  # fmt: skip
-        vague = weak(self.methodology, samples, self.besides.channels, how) if strict else ()
+            self.methodology, used, samples, self.period_us, self.timezone, how, reduction
+        )
+        vague = weak(self.methodology, samples, self.besides.channels, how)
         return used, [*said, *shown, *vague]
 
     def brought(
         self, factors: Factors, reduction: Callable[[Factors], Fraction]
     ) -> tuple[Factors, list[Finding]]:
         """Count by the published factors where those of a registry file would leave more."""
-        if self.besides.accounting < BOUNDED:
+        if not self.edges:
             return factors, []
         book, choices = bounded_book(factors, reduction)
         return book, list(brought(choices, self.besides.accepted))
@@ -305,7 +277,7 @@ class Plausibility:
         """Return the kinds of factors that conditions look at."""
         if not self.edges:
             return ()
-        return compared_kinds(self.methodology, self.parameters, factors, self.besides.accounting)
+        return compared_kinds(self.methodology, self.parameters, factors)
 
     def rated(self, monitored: Sequence[Monitored]) -> Iterator[ParameterUse]:
         """Rated powers as parameters that were fixed ex ante, each from its time on."""
@@ -335,12 +307,12 @@ class Plausibility:
                 yield one.device.id, "has no rated_power_w to hold its register against; add it"
 
 
-def _counted(one: Monitored, uncounted: Mapping[str, str], *, whole: bool) -> Monitored:
+def _counted(one: Monitored, uncounted: Mapping[str, str]) -> Monitored:
     """Count nothing of a device of the baseline whose registry has to be mended first."""
     if one.needs.side == "project" or one.device.id not in uncounted:
         return one
     # what counts nothing has no error that counts
-    exact = whole and one.needs.costs is None
+    exact = one.needs.costs is None
     parts = (replace(p, errors=() if exact else p.errors, limited=()) for p in one.parts)
     return replace(
         one,
@@ -360,7 +332,7 @@ def _uncounted(monitored: Sequence[Monitored], uncounted: Mapping[str, str]) -> 
         yield Finding(UNCOUNTED, False, _listed(list(told)))
 
 
-def _pairs(monitored: Sequence[Monitored], accounting: int) -> Iterator[_Pair]:
+def _pairs(monitored: Sequence[Monitored]) -> Iterator[_Pair]:
     """Devices of the baseline whose series move as one, by quantity."""
     groups: defaultdict[tuple[str, int, int], list[Monitored]] = defaultdict(list)
     for one in monitored:
@@ -368,10 +340,9 @@ def _pairs(monitored: Sequence[Monitored], accounting: int) -> Iterator[_Pair]:
         measured = one.needs.side == "baseline" and one.needs.unit in _MEASURED
         if measured and one.series is not None:
             groups[one.needs.quantity, one.service.first, len(one.series)].append(one)
-    nearly = NEARLY_INSIDE if accounting >= INVOICED else NEARLY
-    nearly = nearly if accounting >= DOCUMENTED else NEARLY_BEFORE
     for group in groups.values():
-        for found in twins([one.series for one in group if one.series is not None], nearly):
+        series = [one.series for one in group if one.series is not None]
+        for found in twins(series, NEARLY_INSIDE):
             yield group[found.one], group[found.other], found
 
 
@@ -423,9 +394,7 @@ def _twice(monitored: Sequence[Monitored]) -> Iterator[Finding]:
         yield Finding(TWICE, False, _listed(told))
 
 
-def _unshown(
-    monitored: Sequence[Monitored], uncounted: Mapping[str, str], accounting: int
-) -> Iterator[Finding]:
+def _unshown(monitored: Sequence[Monitored], uncounted: Mapping[str, str]) -> Iterator[Finding]:
     """Name the devices whose registers rose by more than their other channels show."""
     told: dict[str, list[str]] = {UNSHOWN: [], UNLIFTED: []}
     for one in monitored:
@@ -435,8 +404,7 @@ def _unshown(
                 sums[more.reason] += more.quantity
         if one.device.id not in uncounted:
             told[UNSHOWN if one.needs.unit == "Wh" else UNLIFTED] += [
-                f"{one.device.id}: {n:,} {one.needs.unit} {why} count 0"
-                + (turned(one, why, n) if accounting >= INVOICED else "")
+                f"{one.device.id}: {n:,} {one.needs.unit} {why} count 0{turned(one, why, n)}"
                 for why, n in sums.items()
             ]
     for clause, texts in told.items():

@@ -4,7 +4,7 @@ Range of the weather in which a baseline was regressed, and what counts beyond i
 A regression says nothing of weather that its months did not have (IPMVP option C; ASHRAE
 Guideline 14 allows a tenth beyond them [M]).  Parts of about four weeks above 1.1 of the warmest
 month count as that; below 0.9 of the coolest one the line gives less than its bound and counts.
-Both are a condition that does not hold.  A rule of the sixth version.
+Both are a condition that does not hold.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from mrv.accounting.time_in_service import together_us
 from mrv.calendar import utc_text
 from mrv.model import Methodology
 from mrv.parameters.inputs import Inputs
-from mrv.registry.project import INVOICED
 from mrv.service_bounds import Range
 
 RANGE = "IPMVP option C, range of the baseline's weather in the period"
@@ -68,7 +67,7 @@ def _outside(
     count = max(1, weeks // WEEKS)
     for first, last in pairwise(weeks * k // count for k in range(count + 1)):
         there = [m for m in found if m.bound.role == one.role]
-        time_us = together_us(there, edges[first], edges[last], INVOICED)
+        time_us = together_us(there, edges[first], edges[last])
         value = sum(s.value for m in there for s in m.stretches[first:last])
         if not time_us:
             continue

@@ -15,10 +15,10 @@ read has one.  A part is as long as four weeks so that charging on other days th
 out.  Where no such value is given, what was claimed too high from the first day on is held by
 the range of the class alone, and a condition says so.
 
-From the fifth version of the rules on the share of what a plant takes by its design is nine
-tenths where what it delivers is weighed or counted, and 0.95 for pumps.  Down to 0.95 of it a
-condition says so.  Of a plant whose capacity is more than five times what it delivered no more
-counts than its electricity carries by the design.
+The share of what a plant takes by its design is nine tenths where what it delivers is weighed or
+counted, and 0.95 for pumps.  Down to 0.95 of it a condition says so.  Of a plant whose capacity
+is more than five times what it delivered no more counts than its electricity carries by the
+design.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from mrv.accounting.period_result import Finding
 from mrv.calendar import local_date, utc_text
 from mrv.model import Methodology
 from mrv.parameters.inputs import Inputs
-from mrv.registry.project import DOCUMENTED, INVOICED, Usage
+from mrv.registry.project import Usage
 from mrv.service_bounds import Consumption
 
 WEEKS = 4
@@ -72,7 +72,6 @@ def limited(
     edges: Sequence[int],
     timezone: str,
     *,
-    accounting: int,
     strictly: frozenset[str] = frozenset(),
 ) -> tuple[list[Monitored], list[Finding]]:
     """
@@ -86,8 +85,6 @@ def limited(
         Of issued statements of the project.
     edges : sequence of int
         Of the stretches. [interval numbers]
-    accounting : int
-        Version of the rules.
     strictly : frozenset of str
         Parameters of the design by which no more counts than electricity carries.
 
@@ -97,25 +94,15 @@ def limited(
     """
     found, said = list(monitored), list[Finding]()
     before = [*history]
-    documented = accounting >= DOCUMENTED
-    for given in methodology.consumptions:
-        if given.is_held(accounting):
-            one = _asked(given, strictly, accounting) if documented else given
+    for one in methodology.consumptions:
+        if one.by_history:
             models = _models(found, one, parameters)
-            said += _held(found, methodology, one, before, models, edges, timezone)
-            # what a plant does not give is asked for with its documents from the fifth version on
-            if not (documented and one.by_design):
+            closer = Fraction(1) if one.by_design in strictly else one.closer or one.least
+            said += _held(found, methodology, one, before, models, closer, edges, timezone)
+            # what a plant does not give is asked for with its documents
+            if not one.by_design:
                 said += _named(found, methodology, one, models)
     return found, said
-
-
-def _asked(one: Consumption, strictly: frozenset[str], accounting: int) -> Consumption:
-    """Return a consumption with the shares that count from the fifth version of the rules on."""
-    if accounting >= INVOICED and one.surer:
-        one = replace(one, sure=one.surer)
-    if one.by_design in strictly:
-        return replace(one, closer=Fraction(1))
-    return one if one.closer is not None else replace(one, closer=one.least)
 
 
 def _models(
@@ -149,13 +136,6 @@ def _named(
         if m.bound.role in one.serves and any(s.value for s in m.stretches)
     ]
     bare = [name for name in dict.fromkeys(serving) if name not in models]
-    if bare and one.by_design:
-        text = (
-            f"no {one.by_design} is given, so that nothing holds what {', '.join(one.serves)} is"
-            " claimed to be from the first day on; give what the plant takes by its design or its"
-            " commissioning, and in the project's `documents` where that stands"
-        )
-        return [Finding(_clause(methodology, one, BY_DESIGN), False, text)]
     if not bare or not one.by_model:
         return []
     more = f" and {len(bare) - _SHOWN} more" if len(bare) > _SHOWN else ""
@@ -177,6 +157,7 @@ def _held(
     one: Consumption,
     before: Sequence[Usage],
     models: Mapping[str, Fraction],
+    closer: Fraction,
     edges: Sequence[int],
     timezone: str,
 ) -> list[Finding]:
@@ -194,7 +175,6 @@ def _held(
         what = BEFORE if usual >= model else _witness(one)
         specific = _told(part.used / part.served * one.per_base)
         span = f"{utc_text(part.begin_us)} to {utc_text(part.end_us)}"
-        closer = one.least if one.closer is None else one.closer
         if part.used < part.served * max(one.least * usual, closer * model):
             reason = (
                 f"{specific} {one.unit}, and {WITNESSES[what].format(_told(most * one.per_base))}:"
@@ -207,8 +187,7 @@ def _held(
             )
             told[what].append(f"{span}: {reason}")
             continue
-        sure = Fraction(0) if one.closer is None else one.sure
-        if part.used < sure * model * part.served:
+        if part.used < one.sure * model * part.served:
             beyond = float(100 - 100 * part.used / (model * part.served))
             told[_witness(one)].append(
                 f"{span}: {specific} {one.unit}, and"

@@ -6,7 +6,7 @@ all the operator's, and scaled together they agree with each other.  So the mean
 period counts no more than what its kind does at most as a mean, unless invoices with the hashes of
 their files show what was used for it (`invoiced_time`): the electricity of the chargers.  Of what
 is above the mean of a kind that part does not count which rests on electricity of time without an
-invoice, above the mean of the invoices.  A rule of tonne's own, of the sixth version; the figures
+invoice, above the mean of the invoices.  A rule of tonne's own; the figures
 and their source are the methodology's.
 """
 
@@ -22,7 +22,7 @@ from mrv.accounting.invoiced_amounts import BILLED, unshown_share
 from mrv.accounting.invoiced_time import invoiced
 from mrv.accounting.period_result import CrossCheck, Finding
 from mrv.model import Methodology
-from mrv.registry.project import INVOICED, Besides, Unusual
+from mrv.registry.project import Besides, Unusual
 from mrv.rounding import decimal_text
 
 CLAUSE = "tonne: no device does more than its kind does as a mean, unless invoices show it"
@@ -47,7 +47,7 @@ def unusual(
     checks : sequence of CrossCheck
         Of the period.
     """
-    if besides.accounting < INVOICED or besides.unusual is not None:
+    if besides.unusual is not None:
         return {}
     found = {}
     for consumption in methodology.consumptions:

@@ -34,7 +34,7 @@ from mrv.documents import statement as wire
 from mrv.documents.form import UNSET, UnsetType, read, write
 from mrv.methodologies import find
 from mrv.registry.monitoring_plan import Version, version_out
-from mrv.registry.project import BOUNDED, EVIDENCE, FIRST
+from mrv.registry.project import FIRST
 from mrv.signatures import canonical
 from mrv.statement.arrival import summary
 from mrv.statement.conformity import condition, planned, registered, since_before
@@ -143,7 +143,7 @@ def _claims(case: Case, label: Label, name: str) -> wire.Claims:
         comparisons=tuple(_comparison(c) for c in result.comparisons if c.basis == DESIGN),
         other_periods=tuple(_of_period(c) for c in result.comparisons if c.basis != DESIGN),
         cross_checks=tuple(cross_check_out(c, case) for c in result.cross_checks),
-        unusual_readings=unusual_out(case) if case.plan.accounting >= EVIDENCE else UNSET,
+        unusual_readings=unusual_out(case) if case.plan.accounting > FIRST else UNSET,
         materiality=indicated(result).stated(),
         arrival=_arrival(case),
         signed_energy=_signed(case),
@@ -161,7 +161,7 @@ def _with_difference(claims: wire.Claims, plan: MonitoringPlan) -> wire.Claims:
     replaces, corrected = claims.supersedes, plan.corrected
     if replaces is None or corrected is None:
         return claims
-    now = None if plan.accounting < BOUNDED else registry_inputs(plan)
+    now = None if plan.accounting == FIRST else registry_inputs(plan)
     changes = difference(corrected, figures(claims, by_device=True, registry=now))
     return msgspec.structs.replace(
         claims, supersedes=msgspec.structs.replace(replaces, difference=changes)

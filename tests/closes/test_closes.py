@@ -7,6 +7,7 @@ import pytest
 
 from mrv import accounting
 from mrv.accounting.outside_meters import CLAUSE as OUTSIDE
+from mrv.registry.project import ACCOUNTING, VERSIONS
 from tests.closes import corpus
 from tests.closes.plain import fact, plain
 
@@ -63,3 +64,5 @@ def test_a_released_rule_set_stays_as_it_was():
         assert corpus.set_digest(rules, EXPECTED) == digest, (
             f"rule set {rules} was released: give what you change the next number"
         )
+    # the newest one is pinned when its release is tagged (README.md)
+    assert {*map(str, VERSIONS)} - corpus.released().keys() <= {str(ACCOUNTING)}

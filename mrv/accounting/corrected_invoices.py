@@ -6,7 +6,7 @@ period is closed by the first invoice too.  Where that leaves less, a condition 
 the first one said of the project's own use counts on beside the other (`invoiced_use`); of what is
 delivered the correction counts.  A correction of a number, an issuer or a file changes nothing,
 and one within the tolerance does not either.
-A rule of tonne's own, of the seventh version.
+A rule of tonne's own.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ up to the mean of its invoices.
 An invoice that reaches beyond the period, but not beyond the time in which its meters serve the
 project, is shared by time where a week of it at least is of the period.  No plant uses the same on
 each day, so that it is asked only where its share is more than half as much again as what counts.
-A rule of tonne's own, of the seventh version.
+A rule of tonne's own.
 """
 
 from __future__ import annotations

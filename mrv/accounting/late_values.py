@@ -20,7 +20,7 @@ from mrv.accounting.period_result import Finding
 from mrv.accounting.value_choices import Move
 from mrv.calendar import utc_text
 from mrv.parameters.inputs import exact
-from mrv.registry.project import ACCOUNTING, INVOICED_USE, ChangedLate, Document, Project
+from mrv.registry.project import ChangedLate, Document, Project
 from mrv.rounding import UG_PER_T, decimal_text, exact_text
 
 RULE = "PAR-02"
@@ -63,9 +63,7 @@ class _Change:
         )
 
 
-def values_before(
-    late: Sequence[ChangedLate], project: Project, first: date, accounting: int = ACCOUNTING
-) -> list[Move]:
+def values_before(late: Sequence[ChangedLate], project: Project, first: date) -> list[Move]:
     """
     Return the values of before the period, which count where no document shows those of now.
 
@@ -73,10 +71,8 @@ def values_before(
     ----------
     first : date
         First local day of the period: a document of then or before may show a new value.
-    accounting : int
-        Version of the rules.
     """
-    return [_move(change) for change in _grouped(late, project, first, accounting)]
+    return [_move(change) for change in _grouped(late, project, first)]
 
 
 def _move(change: _Change) -> Move:
@@ -91,21 +87,14 @@ def _move(change: _Change) -> Move:
     return Move(change.told(), change.undone, told, free=change.lacks is not None)
 
 
-def finding(
-    late: Sequence[ChangedLate], told: Sequence[str], accounting: int = ACCOUNTING
-) -> list[Finding]:
+def finding(late: Sequence[ChangedLate], told: Sequence[str]) -> list[Finding]:
     """Return the finding that says of each change, also of documents that were changed alone."""
-    hashes = accounting >= INVOICED_USE
-    papers = [
-        _other_paper(one, hashes=hashes) for one in late if one.paper_only and not _completed(one)
-    ]
+    papers = [_other_paper(one) for one in late if one.paper_only and not _completed(one)]
     said = "; ".join([*told, *papers])
     return [Finding(RULE, False, f"{said}: {_REMEDY}")] if said else []
 
 
-def _grouped(
-    late: Iterable[ChangedLate], project: Project, first: date, accounting: int
-) -> list[_Change]:
+def _grouped(late: Iterable[ChangedLate], project: Project, first: date) -> list[_Change]:
     """Changes that are others than the project's value, the same ones of several devices once."""
     found: dict[tuple[Any, ...], list[ChangedLate]] = {}
     for one in late:
@@ -114,10 +103,7 @@ def _grouped(
             continue
         of = one.device is None, one.parameter, one.before, now, one.changed_us, one.by
         found.setdefault(of, []).append(one)
-    return [
-        _Change(tuple(of), key[3], _lacks(of[0], key[3], first, accounting))
-        for key, of in found.items()
-    ]
+    return [_Change(tuple(of), key[3], _lacks(of[0], key[3], first)) for key, of in found.items()]
 
 
 def _now(project: Project, one: ChangedLate) -> str | None:
@@ -132,7 +118,7 @@ def _now(project: Project, one: ChangedLate) -> str | None:
     return next((text for text in texts if text != one.before), texts[0] if texts else None)
 
 
-def _lacks(one: ChangedLate, now: str | None, first: date, accounting: int) -> str | None:
+def _lacks(one: ChangedLate, now: str | None, first: date) -> str | None:
     """Say why no document shows the new value; None where one does."""
     if now is None:
         return "no value is given any more"
@@ -140,15 +126,15 @@ def _lacks(one: ChangedLate, now: str | None, first: date, accounting: int) -> s
     missing = undocumented(
         one.parameter, {one.parameter: now}, [] if held is None else [held], first
     )
-    if missing is None and held is not None and _same(held, one.was, accounting):
+    if missing is None and held is not None and _same(held, one.was):
         return f"its document {held.document} is the one of the value before"
     return missing
 
 
-def _same(one: Document, other: Document | None, accounting: int) -> bool:
+def _same(one: Document, other: Document | None) -> bool:
     if other is None:
         return False
-    if accounting >= INVOICED_USE and one.document == other.document:
+    if one.document == other.document:
         # another file, or what was missing, makes no other document of it
         dated = (one.by, other.by), (one.issued, other.issued)
         if all(before in (None, now) for now, before in dated):
@@ -192,9 +178,9 @@ def _parts(paper: Document) -> tuple[str | date | None, ...]:
     return paper.by, paper.issued, paper.sha256
 
 
-def _other_paper(one: ChangedLate, *, hashes: bool) -> str:
+def _other_paper(one: ChangedLate) -> str:
     was, now = (
-        "left out" if paper is None else f"{paper.document} ({_dated(paper, hashes=hashes)})"
+        "left out" if paper is None else f"{paper.document} ({_dated(paper)})"
         for paper in (one.was, one.document)
     )
     return (
@@ -203,8 +189,8 @@ def _other_paper(one: ChangedLate, *, hashes: bool) -> str:
     )
 
 
-def _dated(paper: Document, *, hashes: bool) -> str:
+def _dated(paper: Document) -> str:
     said = [paper.by, None if paper.issued is None else paper.issued.isoformat()]
-    if hashes and paper.sha256 is not None:
+    if paper.sha256 is not None:
         said.append(f"SHA-256 {paper.sha256[:_DIGITS]}")
     return ", ".join([one for one in said if one] or ["no date"])

@@ -8,7 +8,7 @@ less than two thirds of the typed figure over the period, the measured figure co
 electricity, and no less than that of the reference: nothing is reduced then.  Down to two thirds
 nobody can say that a figure of the data sheet is false: warmer water, fouling, part load and the
 meters take as much.  A day on which nothing was delivered is of a meter that stands still, and half
-of the electricity at least is to be compared.  A rule of tonne's own, of the sixth version.
+of the electricity at least is to be compared.  A rule of tonne's own.
 """
 
 from __future__ import annotations

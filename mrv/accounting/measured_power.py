@@ -6,7 +6,7 @@ controller measures its electricity beside its hours, and that is more than coun
 the hours that count, by more than a twentieth of a part of about four weeks, the larger of the two
 counts: all that the controller measured, its own standby too.  Both are compared where both are
 known.  Hours whose electricity nobody knows then take the mean power that the group showed while
-it was on.  A part without hours is asked nothing.  A rule of tonne's own, of the sixth version.
+it was on.  A part without hours is asked nothing.  A rule of tonne's own.
 """
 
 from __future__ import annotations

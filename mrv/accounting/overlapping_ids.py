@@ -4,8 +4,7 @@ One meter under two ids whose services overlap: what both say counts once.
 `mrv.accounting.twin_series.twins` compares meters that serve the same time.  Here those are
 compared whose times differ, over the time in which both serve: where one says what the other says,
 quarter hour by quarter hour, the one that began later counts nothing while both tell something, and
-where it is nearly so, a condition says what it comes to.  A rule of tonne's own, of the seventh
-version.
+where it is nearly so, a condition says what it comes to.  A rule of tonne's own.
 """
 
 from __future__ import annotations
@@ -24,7 +23,6 @@ from mrv import calendar
 from mrv.accounting.device_period import Monitored, YearPart
 from mrv.accounting.device_results import Pricing
 from mrv.accounting.twin_series import FEW, MANY, Twins, twins_between
-from mrv.registry.project import INVOICED_USE
 from mrv.rounding import decimal_text, exact_sum
 
 RULE = "MTR-03"
@@ -59,12 +57,8 @@ class Overlap:
         return self.later.service.first + int(at[0]), self.later.service.first + int(at[-1]) + 1
 
 
-def overlapping(
-    monitored: Sequence[Monitored], accounting: int, *, side: str = "baseline"
-) -> list[Overlap]:
+def overlapping(monitored: Sequence[Monitored], *, side: str = "baseline") -> list[Overlap]:
     """Find devices of a side that say the same while both serve, by quantity."""
-    if accounting < INVOICED_USE:
-        return []
     groups: defaultdict[str, defaultdict[tuple[int, int], list[int]]]
     groups = defaultdict(lambda: defaultdict(list))
     for i, one in enumerate(monitored):

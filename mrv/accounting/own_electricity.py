@@ -6,7 +6,7 @@ hours, no more hours count than that carries at the registered count and power o
 lamps, in each part of about four weeks, with a twentieth of room for what two registers and the
 supply's voltage differ by.  Hours of intervals whose electricity is not known are left to the other
 rules.  Lamps that are dimmed take less for the same hours: their `kw_project` is to be their
-measured mean power.  A rule of tonne's own, of the sixth version.
+measured mean power.  A rule of tonne's own.
 """
 
 from __future__ import annotations

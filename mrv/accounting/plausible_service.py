@@ -70,7 +70,6 @@ def raised(
     parameters: Inputs,
     edges: Sequence[int],
     timezone: str,
-    accounting: int,
 ) -> tuple[list[Monitored], list[Finding]]:
     """
     Charge services whose consumption is not plausible, and say so.
@@ -81,8 +80,6 @@ def raised(
         With the sums of each stretch.
     edges : sequence of int
         As `stretches` gives them.
-    accounting : int
-        Version of the rules.
 
     Returns
     -------
@@ -90,8 +87,6 @@ def raised(
     """
     found, said = list(monitored), []
     for one in methodology.consumptions:
-        if one.from_version > accounting:
-            continue
         some = [*_stretches(found, one, edges)]
         span = None if one.span is None else one.span(parameters)
         charges = [*_charges(found, one, some, span)]

@@ -6,7 +6,7 @@ a value lies, with its source, and what other values say of it: the efficiency o
 head, the enthalpy of steam by its temperature.  Outside of that the period closes with the bound,
 or with the typed value where that leaves less, and a condition names the value, the range and
 the cost in tonnes.  A value that needs a dated document and has none counts
-by the one for which none is needed.  These are rules of tonne's own, of the sixth version.
+by the one for which none is needed.  These are rules of tonne's own.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from mrv.methodologies import find
 from mrv.model import Methodology
 from mrv.parameters.inputs import Inputs, read
 from mrv.parameters.specs import ParameterSpec
-from mrv.registry.project import INVOICED, INVOICED_USE, Besides, Project
+from mrv.registry.project import Besides, Project
 from mrv.rounding import UG_PER_T, decimal_text, exact_text
 
 RULE = "PAR-03"
@@ -73,23 +73,18 @@ def keep_plausible(
     left_by : callable
         What the period comes to with a project: reduction, and before deductions. [ug CO2e]
     """
-    if besides.accounting < INVOICED:
-        return project, besides, []
     first = local_date(period_us[0], project.timezone)
     methodology = find(project.methodology, project.version)
     held = _Held(project, besides, methodology, left_by)
     for one in held.places():
         said = one.spec.plausible
-        if said is not None and besides.accounting >= said.since:
+        if said is not None:
             ranges = [(Fraction(a), Fraction(b)) for a, b in said.ranges]
             if not held.within(one, ranges, said.source, either=said.either):
                 held.rarely(one, Fraction(said.rare), said.why)
     for relation in methodology.related:
         for one in held.places(relation.parameter):
-            if besides.accounting < relation.since:
-                continue
-            beside = one.beside if relation.since >= INVOICED_USE else {}
-            span = relation.test({**held.parameters, **beside}, held.measured)
+            span = relation.test({**held.parameters, **one.beside}, held.measured)
             if span is not None and not held.within(one, [span], relation.source):
                 held.usually(one, span[1], relation.usual, relation.source)
     for one in held.places():

@@ -4,7 +4,7 @@ Range of the weather in which a baseline was regressed, and what counts beyond i
 A regression says nothing of weather that its months did not have (IPMVP option C; ASHRAE
 Guideline 14 allows a tenth beyond them [M]).  Parts of about four weeks above 1.1 of the warmest
 month count as that; below 0.9 of the coolest one the line gives less than its bound and counts.
-Both are a condition that does not hold.  A rule of the sixth version.
+Both are a condition that does not hold.
 """
 
 from __future__ import annotations

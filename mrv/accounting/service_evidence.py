@@ -11,7 +11,7 @@ names what is missing and what it costs.
 
 Within the design all meters of a plant may still be too high together.  Where no invoice shows
 what was delivered, nor the electricity that it took, a condition says by how much.  These are
-rules of tonne's own, of the fifth version.
+rules of tonne's own.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from mrv.accounting.period_result import CrossCheck, Finding
 from mrv.accounting.service_history import electricity
 from mrv.model import Methodology
 from mrv.parameters.inputs import Inputs
-from mrv.registry.project import INVOICED, Besides, Sample
+from mrv.registry.project import Besides, Sample
 from mrv.service_bounds import Capacity, Consumption
 
 RULE = "EVD-02"
@@ -72,15 +72,10 @@ class Services:
     besides: Besides
     checks: Sequence[CrossCheck]
 
-    @property
-    def _asked(self) -> tuple[Capacity, ...]:
-        """What the plant was built for, where the rules ask and were not answered yet."""
-        return self.methodology.capacities
-
     def bare(self, first: date) -> list[Bare]:
         """Return those that nothing but the plant's own meters shows, by a period's first day."""
         found = []
-        for one in self._asked:
+        for one in self.methodology.capacities:
             missing = tuple(self._missing(one, first))
             alone = self._alone(one) if missing else ()
             if alone:
@@ -91,10 +86,9 @@ class Services:
         """Say of each service by how much the plant's meters may be too high together."""
         yield from self._moved()
         yield from self._burnt()
-        for one in self._asked:
-            taken = consumption_of(self.methodology, one)
-            # what takes electricity is held by invoices then (`invoice_evidence`)
-            if taken is not None:
+        for one in self.methodology.capacities:
+            # what takes electricity is held by invoices (`invoice_evidence`)
+            if consumption_of(self.methodology, one) is not None:
                 continue
             there = [m for m in serving(self.monitored, one) if any(s.value for s in m.stretches)]
             if one.of or not there or one.parameter not in self.parameters:
@@ -105,19 +99,20 @@ class Services:
             if all(map(self._invoiced, there)):
                 yield Finding(OUTSIDE, True, f"invoices of {names}")
                 continue
+            quantities = ", ".join(sorted({m.needs.quantity for m in there}))
             yield Finding(
                 OUTSIDE,
                 False,
-                f"no invoice with its file shows what {names} tells:"
-                f" within {one.parameter} they may claim too much together, and"
-                f" {_percent(self._room(one, there))} more than they do would fit; give"
-                f" {self._papers(there)} (`tonne invoice import`)",
+                f"no invoice with its file shows what {names} tells: within {one.parameter} they"
+                f" may claim too much together, and {_percent(self._room(one, there))} more than"
+                " they do would fit; give invoices of others of what was delivered, with `sha256`"
+                f" (`quantity: {quantities}`) (`tonne invoice import`)",
             )
 
     def _moved(self) -> Iterator[Finding]:
         """Say where nobody but the operator tells what vehicles took, and how far they went."""
         for one in self.methodology.consumptions:
-            if not one.by_model or self.besides.accounting < INVOICED:
+            if not one.by_model:
                 continue
             there = [m for m in self.monitored if m.bound.role in one.serves]
             users = [m for m in self.monitored if m.bound.role in one.uses]
@@ -135,8 +130,6 @@ class Services:
 
     def _burnt(self) -> Iterator[Finding]:
         """Say which fuel of the project nobody but its own meter tells (TOOL03 [M])."""
-        if self.besides.accounting < INVOICED:
-            return
         there = [
             m
             for m in self.monitored
@@ -166,17 +159,10 @@ class Services:
         uses = {role for one in self.methodology.consumptions for role in one.uses}
         return tuple(dict.fromkeys(m.device.id for m in self.monitored if m.bound.role in uses))
 
-    def _papers(self, there: Sequence[Monitored]) -> str:
-        """Invoices that show a service; what takes no electricity is told by none of it."""
-        if self.besides.accounting < INVOICED:
-            return "the supplier's invoices of the electricity, or those of what was delivered"
-        quantities = ", ".join(sorted({m.needs.quantity for m in there}))
-        return f"invoices of others of what was delivered, with `sha256` (`quantity: {quantities}`)"
-
     def _room(self, one: Capacity, there: Sequence[Monitored]) -> Fraction:
         """Share of what was delivered that would fit within the capacity besides."""
         served = sum(s.value for m in there for s in m.stretches)
-        most = at_capacity(there, one, self.parameters, self.besides.accounting)
+        most = at_capacity(there, one, self.parameters)
         return max(Fraction(0), most / served - 1)
 
     def _alone(self, one: Capacity) -> tuple[str, ...]:
@@ -203,9 +189,8 @@ class Services:
             elif taken is not None and name == taken.by_design:
                 yield from self._foreign(taken)
             elif taken is None and name in too_large(
-                self.monitored, self.methodology, self.parameters,
-                accounting=self.besides.accounting,
-            ):  # fmt: skip
+                self.monitored, self.methodology, self.parameters
+            ):
                 yield f"{name}: less than a fifth of it was delivered, so that it bounds nothing"
 
     def _foreign(self, taken: Consumption) -> Iterator[str]:
@@ -236,8 +221,6 @@ def built_for(
     Fraction or None
         [base units/d]
     """
-    if besides.accounting < INVOICED:
-        return None
     return min(
         (
             Fraction(parameters[one.parameter]) * one.base_units

@@ -15,16 +15,16 @@ read has one.  A part is as long as four weeks so that charging on other days th
 out.  Where no such value is given, what was claimed too high from the first day on is held by
 the range of the class alone, and a condition says so.
 
-From the fifth version of the rules on the share of what a plant takes by its design is nine
-tenths where what it delivers is weighed or counted, and 0.95 for pumps.  Down to 0.95 of it a
-condition says so.  Of a plant whose capacity is more than five times what it delivered no more
-counts than its electricity carries by the design.
+The share of what a plant takes by its design is nine tenths where what it delivers is weighed or
+counted, and 0.95 for pumps.  Down to 0.95 of it a condition says so.  Of a plant whose capacity
+is more than five times what it delivered no more counts than its electricity carries by the
+design.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
@@ -32,7 +32,6 @@ from ingest.model import HOUR_US, INTERVAL_US
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.period_result import Finding
 from mrv.parameters.inputs import Inputs
-from mrv.registry.project import INVOICED
 from mrv.service_bounds import Consumption
 
 RULE = "MTR-06"
@@ -61,15 +60,6 @@ class _Part:
     used: Fraction
     served: int
     whole: bool
-
-
-def asked(one: Consumption, strictly: frozenset[str], accounting: int) -> Consumption:
-    """Return a consumption with the shares that count from the fifth version of the rules on."""
-    if accounting >= INVOICED and one.surer:
-        one = replace(one, sure=one.surer)
-    if one.by_design in strictly:
-        return replace(one, closer=Fraction(1))
-    return one if one.closer is not None else replace(one, closer=one.least)
 
 
 def models_of(

@@ -13,8 +13,7 @@ day within four (`ingest.quality.power_integral`), and as much more as the regis
 them to be off, up to twice that; a power in whole kilowatts is off by half of one; below a
 thousandth of its rated power a meter need not count (starting current, IEC 62053-21).  Time
 without samples is not asked.  A load that goes on and off in step with its samples is not what they
-tell: a check meter, or an invoice of this meter alone, shows its register.  A rule of tonne's own,
-of the sixth version.
+tell: a check meter, or an invoice of this meter alone, shows its register.  A rule of tonne's own.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ for by itself (`service_evidence`).
 Nobody is asked where all that is not shown would change less than a hundredth of the reduction at
 its highest plausible value: the rated power of the meter over all of its time, or ten times what it
 told where that is more.  The condition says what that would cost.  Nothing is taken off.  A rule of
-tonne's own, of the seventh version.
+tonne's own.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from mrv.accounting.period_result import CrossCheck, Finding
 from mrv.accounting.single_channel import witness_of
 from mrv.model import Methodology
 from mrv.quantity_text import quantity_text
-from mrv.registry.project import INVOICED_USE, Besides
+from mrv.registry.project import Besides
 from mrv.rounding import decimal_text
 
 RULE = "EVD-07"
@@ -66,7 +66,7 @@ def used_electricity(
         and m.bound.role not in charging
         and m.service.intervals
     ]
-    if besides.accounting < INVOICED_USE or not there or reduction_t <= 0:
+    if not there or reduction_t <= 0:
         return
     shown = [(m, _witness(m, besides, checks)) for m in there]
     alone = [m for m, witness in shown if not witness]

@@ -6,7 +6,7 @@ all the operator's, and scaled together they agree with each other.  So the mean
 period counts no more than what its kind does at most as a mean, unless invoices with the hashes of
 their files show what was used for it (`invoiced_time`): the electricity of the chargers.  Of what
 is above the mean of a kind that part does not count which rests on electricity of time without an
-invoice, above the mean of the invoices.  A rule of tonne's own, of the sixth version; the figures
+invoice, above the mean of the invoices.  A rule of tonne's own; the figures
 and their source are the methodology's.
 """
 

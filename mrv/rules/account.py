@@ -190,7 +190,7 @@ class Account:
         self.how |= dict.fromkeys(fixed, NOT_SHOWN)
         self.parameters, more, said = within_load(
             self.entered, self.methodology, self.parameters, self.reduced,
-            accounting=self.besides.accounting, analysed=laboratory(self.besides.samples),
+            analysed=laboratory(self.besides.samples),
         )  # fmt: skip
         self.how |= more
         self.findings += said
@@ -199,7 +199,7 @@ class Account:
         """Compare parameters with what the metered quantities of each year support."""
         used, told, said = agreed(
             self.methodology, self.parameters, self.how, self._quantities, self.reduced,
-            self.book, self.besides.accounting,
+            self.book,
         )  # fmt: skip
         years = self._quantities(used).values()
         least = {
@@ -216,11 +216,10 @@ class Account:
         method, samples = self.methodology, self.besides.samples
         own = own_factors(method, self.parameters, self.book, self.from_us, self.timezone)
         used, said = bounded(own, self.parameters, self.reduced)
-        said += unlisted(method, used, self.book, self.besides.accounting)
-        used = listed(method, used, self.book, self.reduced, self.besides.accounting)
+        said += unlisted(method, used, self.book)
+        used = listed(method, used, self.book, self.reduced)
         shown = measured(
-            method, used, samples, self.period_us, self.timezone, self.how,
-            sourced=True, reduction=self.reduced,
+            method, used, samples, self.period_us, self.timezone, self.how, self.reduced,
         )  # fmt: skip
         vague = weak(method, samples, self.besides.channels, self.how)
         self.parameters = used
@@ -256,9 +255,7 @@ class Account:
         """Return the kinds of factors that rules look at."""
         if self.besides.accounting == FIRST:
             return ()
-        return compared_kinds(
-            self.methodology, self.entered_parameters, self.book, self.besides.accounting
-        )
+        return compared_kinds(self.methodology, self.entered_parameters, self.book)
 
 
 def added(by_year: Mapping[int, Reductions]) -> Reductions:

@@ -31,7 +31,7 @@ def default_factors(facts: Facts) -> Iterator[Effect | Said]:
 def changed(facts: Facts) -> Iterator[Effect | Said]:
     """REG-03: what a change of meters takes off."""
     yield from _said(
-        changed_meters(facts.price.views, facts.besides.accounting, facts.price.pricing,
+        changed_meters(facts.price.views, facts.price.pricing,
                        facts.timezone),
         "REG-03",
     )  # fmt: skip
@@ -49,7 +49,7 @@ def equipment_efficiency(facts: Facts) -> Iterator[Effect | Said]:
 
 def _project_meters(facts: Facts) -> Iterator[Finding]:
     return project_meters.project_meters(
-        facts.price.views, facts.methodology, facts.stretches, facts.besides.accounting,
+        facts.price.views, facts.methodology, facts.stretches,
         facts.price.pricing,
     )  # fmt: skip
 

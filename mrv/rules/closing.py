@@ -136,7 +136,7 @@ class _Closing:
         now = replace(besides, fixed=(), late=())
         first = local_date(period_us[0], project.timezone)
         issued = issued_values(besides.fixed)
-        before = values_before(besides.late, project, first, besides.accounting)
+        before = values_before(besides.late, project, first)
         project, told = choose(
             project, [*issued, *before], lambda one: self.chosen(one, now)[0].account.left[0]
         )
@@ -146,7 +146,7 @@ class _Closing:
         return passed, [
             *more,
             *([Finding(fixed_ex_ante.RULE, False, said)] if said else []),
-            *late_values.finding(besides.late, late, besides.accounting),
+            *late_values.finding(besides.late, late),
             *(one for one in odd if one not in more),
         ]
 

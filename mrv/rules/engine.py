@@ -245,9 +245,9 @@ class Engine:
         weeks = () if first_set else self._stretches
 
         def most(bound: ProjectDevice, needs: RoleNeeds) -> Most | None:
-            if first_set:
+            if first_set or needs.most is None:
                 return None
-            return needs.most_of({**bound.params, **params}, besides.accounting)
+            return needs.most({**bound.params, **params})
 
         def per_day(role: str) -> Fraction | None:
             if first_set:
@@ -282,7 +282,6 @@ class Engine:
                 [r.at_us for r in self.fleet.devices[self.fleet.by_id[name]].replacements],
                 besides.serials.get(name),
                 self.project.timezone,
-                mounted=True,
             )
             for name, papers in self.calibrations.items()
             if name in self.fleet.by_id

@@ -91,7 +91,7 @@ def _pairs(facts: Facts) -> Iterator[tuple[str, str, Twins]]:
 def overlapping_services(facts: Facts) -> Iterator[Effect | Said]:
     """MTR-03: one meter under two ids whose services overlap."""
     told = []
-    for one in overlapping([m.base for m in facts.metered], facts.besides.accounting):
+    for one in overlapping([m.base for m in facts.metered]):
         begin, end = (utc_text(number * 900_000_000) for number in one.edges)
         name, other = one.later.device.id, one.one
         if one.equal:

@@ -17,11 +17,10 @@ from mrv.accounting.own_electricity import ROOM, serving, short, unknown_time, w
 from mrv.accounting.owner_inputs import means
 from mrv.accounting.plausible_service import raised
 from mrv.accounting.regression_range import BEYOND, MONTH_US
-from mrv.accounting.service_history import BEFORE, WITNESSES, asked, models_of, named, witness
+from mrv.accounting.service_history import BEFORE, WITNESSES, models_of, named, witness
 from mrv.accounting.thinned_water import counting, thinned
 from mrv.accounting.time_in_service import together_us
 from mrv.calendar import utc_text
-from mrv.registry.project import INVOICED
 from mrv.rounding import exact_sum
 from mrv.rules.effects import Cap, Effect, Floor, Level, Said
 from mrv.rules.facts import Facts, node
@@ -38,7 +37,6 @@ def specific_consumption(facts: Facts) -> Iterator[Effect | Said]:
     """MTR-05: consumption below the range of such services, or a meter that stands still."""
     views, said = raised(
         facts.views, facts.methodology, facts.parameters, facts.stretches, facts.timezone,
-        facts.besides.accounting,
     )  # fmt: skip
     begins = {begin * INTERVAL_US: k for k, begin in enumerate(facts.stretches)}
     for i, (before, after) in enumerate(zip(facts.views, views, strict=True)):
@@ -59,7 +57,7 @@ def device_clocks(facts: Facts) -> Iterator[Effect | Said]:
         hours = f"{clock.told_h} h, and came within {clock.passed_h}"
         most = Fraction(clock.passed_h * _S_PER_HOUR)
         reason = f"its readings tell of {hours}: that counts"
-        yield Cap(node(Level.PERIOD, [i]), most, reason)
+        yield Cap(node(Level.DEVICE, [i]), most, reason)
         told.append(
             f"{one.device.id}: its readings tell of {hours}; its clock runs too fast, or nobody"
             " heard it in time: no more than that counts"
@@ -70,18 +68,18 @@ def device_clocks(facts: Facts) -> Iterator[Effect | Said]:
 
 def service_by_energy(facts: Facts) -> Iterator[Effect | Said]:
     """MTR-06: a service beyond what its energy carries by history, model or design."""
-    method, now = facts.methodology, facts.besides.accounting
-    large = too_large(facts.views, method, facts.parameters, accounting=now)
+    method = facts.methodology
+    large = too_large(facts.views, method, facts.parameters)
     strictly = frozenset(
         taken.by_design
         for one in method.capacities
         if one.parameter in large and (taken := consumption_of(method, one)) is not None
     )
     views = _registered(facts)
-    for given in method.consumptions:
-        if given.is_held(now):
-            one = asked(given, strictly, now)
-            yield from _carried(facts, one, views)
+    for one in method.consumptions:
+        if one.by_history:
+            closer = Fraction(1) if one.by_design in strictly else one.closer or one.least
+            yield from _carried(facts, one, views, closer)
             if not one.by_design:
                 said = named(views, one, models_of(views, one, facts.parameters))
                 yield from (Said(f.holds, f.detail) for f in said)
@@ -100,13 +98,14 @@ def _registered(facts: Facts) -> list[Monitored]:
     return [of_weeks(one) for one in facts.views]
 
 
-def _carried(facts: Facts, one: Consumption, views: Sequence[Monitored]) -> Iterator[Effect | Said]:
+def _carried(
+    facts: Facts, one: Consumption, views: Sequence[Monitored], closer: Fraction
+) -> Iterator[Effect | Said]:
     models = models_of(views, one, facts.parameters)
     used = Fraction(sum(u.used for u in facts.besides.history))
     served = Fraction(sum(u.served for u in facts.besides.history))
     of, told = facts.of_role(*one.serves), dict[str, list[str]]()
     by_model = witness(one)
-    closer = one.least if one.closer is None else one.closer
     for part in service_history.parts(views, one, facts.stretches):
         usual = used / served if served and one.least else Fraction(0)
         model = service_history.of_models(views, one, part, models)
@@ -125,7 +124,7 @@ def _carried(facts: Facts, one: Consumption, views: Sequence[Monitored]) -> Iter
             told[what].append(f"{span}: {reason}")
             continue
         told_ = f"{span}: {takes} {WITNESSES[by_model].format(_told(model * one.per_base))}"
-        if part.used < (Fraction(0) if one.closer is None else one.sure) * model * part.served:
+        if part.used < one.sure * model * part.served:
             beyond = float(100 - 100 * part.used / (model * part.served))
             told[by_model].append(
                 f"{told_}: {beyond:.1f} % of what was delivered is more than its electricity"
@@ -146,8 +145,7 @@ def _carried(facts: Facts, one: Consumption, views: Sequence[Monitored]) -> Iter
 
 def design_capacity(facts: Facts) -> Iterator[Effect | Said]:
     """MTR-07: a week's service beyond the documented design capacity."""
-    method, now = facts.methodology, facts.besides.accounting
-    for one in method.built_for(now):
+    for one in facts.methodology.capacities:
         of = facts.of_role(*one.serves)
         moved = any(any(facts.solved.weeks[i]) for i in of)
         if not one.of and moved and one.parameter in facts.parameters:
@@ -167,7 +165,7 @@ def _within(facts: Facts, one: Capacity, of: tuple[int, ...]) -> Iterator[Effect
         time_us = (
             sum(m.stretches[k].time_us for m in there)
             if one.each
-            else together_us(there, begin, end, facts.besides.accounting)
+            else together_us(there, begin, end)
         )
         most = capacity * one.base_units * Fraction(time_us, _DAY_US)
         delivered, whole = delivered + served, whole + most
@@ -183,7 +181,7 @@ def _within(facts: Facts, one: Capacity, of: tuple[int, ...]) -> Iterator[Effect
         yield Cap(node(Level.WEEK, of, (k, k + 1)), most, reason)
         told.append(f"{when}: {reason}")
     if not told and delivered < LEAST_LOAD * whole:
-        told.append(foreign(method, one, capacity * delivered / whole, LEAST_LOAD))
+        told.append(foreign(method, one, capacity * delivered / whole))
     said = listed(told, _SHOWN) if told else "; ".join(weaker[:_SHOWN])
     yield Said(not told, f"{subject(method, one)}: {said}" if said else "")
 
@@ -250,7 +248,7 @@ def _range(facts: Facts, one: Range) -> Iterator[Effect | Said]:
     there = [facts.views[i] for i in of]
     for first, last in facts.months():
         edges = facts.stretches[first], facts.stretches[last]
-        time_us = together_us(there, *edges, INVOICED)
+        time_us = together_us(there, *edges)
         if not time_us:
             continue
         length = Fraction(time_us) / MONTH_US * one.base_units

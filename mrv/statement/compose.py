@@ -34,7 +34,7 @@ from mrv.documents import statement as wire
 from mrv.documents.form import UNSET, UnsetType, read, write
 from mrv.methodologies import find
 from mrv.registry.monitoring_plan import Version, version_out
-from mrv.registry.project import BOUNDED, EVIDENCE, FIRST
+from mrv.registry.project import FIRST
 from mrv.signatures import canonical
 from mrv.statement.arrival import summary
 from mrv.statement.conformity import condition, planned, registered, since_before
@@ -51,10 +51,7 @@ from mrv.statement.status import status_entry
 from mrv.statement.unusual_json import unusual_out
 
 # what 0.1.0 wrote of its rules
-_CLAUSES = {
-    "FAC-02": "tonne: a factor from memory counts only where the project accepts it by name",
-    "PLN-01": "tonne: a monitoring plan that meets the methodology is in force in the whole period",
-}
+_CLAUSES = {"FAC-02": "FAC-02", "PLN-01": "PLN-01"}
 
 TYPES = ("VerifiableCredential", "EmissionReductionStatement")
 # Article 6 accounting uses the values of the fifth assessment report, over 100
@@ -149,7 +146,7 @@ def _claims(case: Case, label: Label, name: str) -> wire.Claims:
         comparisons=tuple(_comparison(c) for c in result.comparisons if c.basis == DESIGN),
         other_periods=tuple(_of_period(c) for c in result.comparisons if c.basis != DESIGN),
         cross_checks=tuple(cross_check_out(c, case) for c in result.cross_checks),
-        unusual_readings=unusual_out(case) if case.plan.accounting >= EVIDENCE else UNSET,
+        unusual_readings=unusual_out(case) if case.plan.accounting > FIRST else UNSET,
         materiality=indicated(result).stated(),
         arrival=_arrival(case),
         signed_energy=_signed(case),
@@ -167,7 +164,7 @@ def _with_difference(claims: wire.Claims, plan: MonitoringPlan) -> wire.Claims:
     replaces, corrected = claims.supersedes, plan.corrected
     if replaces is None or corrected is None:
         return claims
-    now = None if plan.accounting < BOUNDED else registry_inputs(plan)
+    now = None if plan.accounting == FIRST else registry_inputs(plan)
     changes = difference(corrected, figures(claims, by_device=True, registry=now))
     return msgspec.structs.replace(
         claims, supersedes=msgspec.structs.replace(replaces, difference=changes)

@@ -15,7 +15,6 @@ from mrv.accounting.period_result import INVOICE
 from mrv.documents.form import UNSET
 from mrv.documents.statement import Claims
 from mrv.documents.verification import Conclusion, UnmetCondition
-from mrv.registry.project import FIRST, INVOICED_USE
 from mrv.rules import titled
 
 # rules of comparisons that do not hold: with an invoice, with a check meter
@@ -39,12 +38,10 @@ def unmet(said: Claims) -> tuple[Unmet, ...]:
 
 def _unmet(said: Claims) -> Iterator[Unmet]:
     yield from (Unmet(one.name, one.detail) for one in said.applicability if not one.holds)
-    # what was signed as open is held against these words
-    later = (said.accounting or FIRST) >= INVOICED_USE
     for one in said.cross_checks or ():
         if one.holds is False:
             differs = f"{one.difference_percent} % of {', '.join(one.devices)}"
-            if later and one.difference_percent is None:
+            if one.difference_percent is None:
                 differs = f"its amount is 0, and that of {', '.join(one.devices)} is not"
             yield Unmet(
                 INVOICED if one.kind == INVOICE else AGREEING,

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from mrv.accounting import period
+from mrv.rules import closing as period
 from tests.closes import corpus
 
 

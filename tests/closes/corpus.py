@@ -103,7 +103,15 @@ def closed(name, closes, books):
     result = close(*asked_of(closes[name], books))
     said = {"close": name, **outcome(result)}
     # a statement of a released rule set is computed again byte for byte
-    return said | ({"result": digest(asdict(result))} if rules_of(name) in released() else {})
+    return said | ({"result": digest(_whole(result))} if rules_of(name) in released() else {})
+
+
+def _whole(result):
+    """Return all of a result that a statement of 0.1.0 holds: its findings had no rule, but texts."""
+    whole = asdict(result)
+    held = [[one["holds"], one["detail"]] for one in whole.pop("applicability")]
+    del whole["rules"]
+    return {**whole, "applicability": held}
 
 
 def rules_of(name):

@@ -9,7 +9,7 @@ import pytest
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
 from mrv.accounting.invoice_evidence import RULE as BILLED
-from mrv.registry.project import ACCOUNTING, DOCUMENTED, Besides, Calibration, ProjectDevice
+from mrv.registry.project import ACCOUNTING, FIRST, Besides, Calibration, ProjectDevice
 from mrv.rounding import UG_PER_T
 from mrv.rules.closing import close
 from tests.mrv import plant
@@ -90,7 +90,7 @@ def test_auxiliaries_of_a_waste_heat_plant_stand_in_a_document():
     (said,) = [f for f in bare.applicability if f.rule == BILLED]
     assert not said.holds
     assert "captive_load_kw" in said.detail
-    assert honest.net == closed(DOCUMENTED).net
+    assert honest.net == closed(FIRST).net
     assert BILLED not in {f.rule for f in honest.applicability if not f.holds}
 
 

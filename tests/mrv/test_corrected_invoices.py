@@ -7,7 +7,6 @@ import pytest
 from ingest.model import INTERVAL_US
 from mrv.accounting.corrected_invoices import RULE
 from mrv.accounting.invoiced_use import RULE as USED
-from mrv.registry.project import INVOICED
 from tests.mrv import plant
 from tests.mrv.test_exceeded_invoices import bill as steam_bill
 from tests.mrv.test_exceeded_invoices import steam
@@ -86,11 +85,3 @@ def test_a_delivery_that_is_corrected_to_more_is_a_condition():
     assert "first (its supplier, 0; mass of steam, " in detail
     assert "; the correction counts" in detail
     assert not said(bare, RULE)
-
-
-def test_older_rules_know_no_first_invoice():
-    """A period that was closed before is as it was."""
-    first, second = bill("fuel"), bill("fuel", scale=0.1, id="second")
-    old = corrected(first, second, accounting=INVOICED)
-    assert old.net == told(second, scale=0.1, meter="fuel", accounting=INVOICED).net
-    assert not said(old, RULE)

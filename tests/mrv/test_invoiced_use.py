@@ -8,7 +8,6 @@ import pytest
 
 from ingest.model import INTERVAL_US
 from mrv.accounting.invoiced_use import RULE
-from mrv.registry.project import INVOICED
 from tests.mrv import plant
 from tests.mrv.test_project_meters import COUNT, END, ROLES, WEEK, plant_of, said
 
@@ -58,7 +57,7 @@ def test_an_honest_meter_keeps_its_tonnes(meter):
 def test_an_invoice_that_says_more_counts(meter):
     """A meter of a tenth of the use, of which an invoice told all, earned by its meter."""
     truth = told(bill(meter), meter=meter)
-    before = told(bill(meter), scale=0.1, meter=meter, accounting=INVOICED)
+    before = told(scale=0.1, meter=meter)
     found = told(bill(meter), scale=0.1, meter=meter)
     assert tonnes(before) > tonnes(truth)
     assert not said(before, RULE)
@@ -118,7 +117,6 @@ def test_a_meter_that_stands_still_beside_others_does_not_escape():
         found = two(value)
         assert tonnes(found) == pytest.approx(tonnes(truth), abs=4e-6)
         assert said(found, RULE)
-        assert not said(two(value, accounting=INVOICED), RULE)
     assert not said(truth, RULE)
     # both still: by time
     assert tonnes(told(bill("aux"), aux=[0] * COUNT)) == pytest.approx(tonnes(told()), abs=4e-6)

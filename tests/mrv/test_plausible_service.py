@@ -14,7 +14,7 @@ from mrv.errors import MethodologyError
 from mrv.methodologies import evaluate, find
 from mrv.registry.project import (
     ACCOUNTING,
-    DOCUMENTED,
+    FIRST,
     Besides,
     FixedBefore,
     Project,
@@ -249,14 +249,11 @@ def test_copy_with_a_little_noise_is_named():
     noise = np.random.default_rng(4).uniform(-0.003, 0.003, WEEK)
     told = {k: _told_of(k * noise) for k in (1, 5, 10)}
     assert told == {1: "inv-3 moves as inv-1 does", 5: "inv-3 moves as inv-1 does", 10: ""}
-    # by the fifth version of the rules
-    before = {k: _told_of(k * noise, Besides(accounting=DOCUMENTED)) for k in (1, 5)}
-    assert before == {1: "inv-3 moves as inv-1 does", 5: ""}
 
 
-def _told_of(noise, besides=SAFE):
+def _told_of(noise):
     copy = _noisy(_sun(1), noise)
-    return _of(_three([_sun(1), _sun(2), copy], besides=besides), "tonne: no two meters")
+    return _of(_three([_sun(1), _sun(2), copy]), "tonne: no two meters")
 
 
 def _noisy(values, noise):
@@ -276,13 +273,7 @@ def test_a_meter_that_counts_nothing_has_no_error_that_counts():
     one = replace(plant.PV, devices=(ProjectDevice("inv-1", "generation", {"case": 1}),))
     rows = plant.laid_out(fleet, {("inv-1", "energy_export"): _sun(1)})
     end = plant.FROM + WEEK * INTERVAL_US
-    left = {
-        version: close(one, fleet, {}, rows, plant.FROM, end, BOOK,
-                       besides=Besides(accounting=version)).net.baseline.ug
-        for version in (DOCUMENTED, ACCOUNTING)
-    }  # fmt: skip
-    assert left[DOCUMENTED] < 0
-    assert left[ACCOUNTING] == 0
+    assert close(one, fleet, {}, rows, plant.FROM, end, BOOK, besides=SAFE).net.baseline.ug == 0
 
 
 def _of(result, clause):
@@ -334,13 +325,13 @@ def test_fleet_that_takes_more_in_summer_loses_nothing():
     assert result.net == year_of(340, weeks=4).net
 
 
-def test_version_2_of_the_rules_knows_no_history():
+def test_version_1_of_the_rules_knows_no_history():
     """A pack of the version before would come to other figures."""
     rows = {
         ("ch-1", "energy_import"): charged(7, 340) * 4,
         ("bus-1", "distance"): driven(28, KM_PER_QUARTER * 5 // 4),
     }
-    older = Besides(accounting=2, history=(BEFORE,))
+    older = Besides(accounting=FIRST, history=(BEFORE,))
     assert not unmet(closed(rows, "ch-1", weeks=4, besides=older))
 
 

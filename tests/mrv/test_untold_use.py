@@ -10,7 +10,7 @@ import pytest
 from ingest.model import INTERVAL_US, NULL, Device, Fleet
 from mrv import factors
 from mrv.accounting.untold_use import RULE
-from mrv.registry.project import ACCOUNTING, DOCUMENTED, Invoice, ProjectDevice
+from mrv.registry.project import ACCOUNTING, FIRST, Invoice, ProjectDevice
 from mrv.statement.evidence import monitored, remeter
 from mrv.statement.evidence_case import Case
 from mrv.statement.plan_extract import MonitoringPlan
@@ -140,7 +140,7 @@ def test_power_below_the_register_is_no_more_use():
 def test_a_register_below_its_power_counts_as_the_power_shows(minutes, scale):
     """A charger that counted nine tenths of what it took earned 1.4 times the truth."""
     truth = closed(minutes=minutes)
-    before = closed(minutes=minutes, scale=scale, accounting=DOCUMENTED)
+    before = closed(minutes=minutes, scale=scale, accounting=FIRST)
     found = closed(minutes=minutes, scale=scale)
     assert counted(found) >= 0.985 * counted(truth)
     assert float(found.net.reduction.t) <= float(truth.net.reduction.t) + 0.05
@@ -184,14 +184,14 @@ def test_two_days_on_which_the_register_told_half():
     """Over a month they were within the tolerance of two meters."""
     truth, found = closed(), closed(scale=0.5, days=(9, 11))
     assert counted(found) >= 0.995 * counted(truth)
-    assert counted(closed(scale=0.5, days=(9, 11), accounting=DOCUMENTED)) < 0.97 * counted(truth)
+    assert counted(closed(scale=0.5, days=(9, 11), accounting=FIRST)) < 0.97 * counted(truth)
     assert told(found)
 
 
-def test_the_rule_is_of_the_sixth_version():
+def test_the_first_rules_do_not_look_at_the_power_of_a_charger():
     """Statements of before would be found wrong by the rules of today."""
-    assert not told(closed(scale=0.9, accounting=DOCUMENTED))
-    assert closed(accounting=DOCUMENTED).net == closed().net
+    assert not told(closed(scale=0.9, accounting=FIRST))
+    assert closed(accounting=FIRST).net == closed().net
 
 
 DIESEL = Fleet(

@@ -12,7 +12,7 @@ from mrv import factors
 from mrv.accounting import invoiced_use
 from mrv.accounting.used_electricity import RULE
 from mrv.methodologies import find
-from mrv.registry.project import ACCOUNTING, INVOICED, ProjectDevice
+from mrv.registry.project import ACCOUNTING, FIRST, ProjectDevice
 from mrv.statement.evidence import monitored, remeter
 from mrv.statement.evidence_case import Case
 from mrv.statement.plan_extract import MonitoringPlan
@@ -47,7 +47,7 @@ def test_a_fan_that_no_invoice_shows_is_named_and_keeps_its_tonnes():
     assert holds(bare) == [False]
     # it costs nothing
     assert bare.net == truth.net
-    assert not holds(earned(BURNERS, invoices=without_fan(), accounting=INVOICED))
+    assert not holds(earned(BURNERS, invoices=without_fan(), accounting=FIRST))
     lie = earned(BURNERS, others=Fraction(1, 10), invoices=without_fan())
     detail = said(lie, RULE)
     assert detail.startswith(f"no invoice with its file shows what {FAN} used: ")

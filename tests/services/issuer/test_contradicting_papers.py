@@ -9,7 +9,6 @@ from click.testing import CliRunner
 from mrv.accounting.corrected_invoices import RULE as CORRECTED
 from mrv.accounting.invoice_evidence import RULE as BILLED
 from mrv.packs.reader import read_pack
-from mrv.registry.project import INVOICED
 from mrv.signatures.key_bounds import KeyBounds
 from mrv.statement.plan_reader import read_plan
 from mrv.verify import verify
@@ -295,7 +294,7 @@ def test_a_pack_holds_the_first_invoice(url, tmp_path):
     assert (old.id, new.id, reason) == ("b", "c", "it was too high")
     assert old.value == 2 * new.value
     assert plan.besides().replaced == plan.replaced
-    assert plan.by_rules(INVOICED).replaced == ()
+    assert plan.by_first_rules().replaced == ()
     assert other.replaced == ()
     who = logged.signers(url, tmp_path)
     name = logged.issue(url, who, "2026-03-01", "2026-03-04", "house")

@@ -9,7 +9,6 @@ from click.testing import CliRunner
 from mrv.accounting.late_values import RULE
 from mrv.calendar import utc_text
 from mrv.packs.reader import read_pack
-from mrv.registry.project import INVOICED
 from mrv.statement.plan_reader import read_plan
 from mrv.verify import verify
 from services.cli.main import main
@@ -77,7 +76,7 @@ def test_a_baseline_that_is_raised_after_the_period_began_earns_nothing(url, tmp
     ((one,), again) = plan["changedLate"], read_plan(plan)
     assert (one["parameter"], one["before"], one["by"]) == ("sfc_l_per_100km", "34", "owner")
     assert again.to_json() == plan
-    assert not again.by_rules(INVOICED - 1).besides().late
+    assert not again.by_first_rules().besides().late
 
 
 def test_an_honest_correction_counts(url, tmp_path):

@@ -31,7 +31,8 @@ from mrv.parameters.specs import ParameterSpec
 from mrv.registry.project import Besides, Project
 from mrv.rounding import UG_PER_T, decimal_text, exact_text
 
-RULE = "PAR-03"
+# a value against its own range, against other values, without its dated document
+RANGE, RELATION, DOCUMENTED = "PAR-03", "PAR-04", "PAR-05"
 _PLACES = 6
 _SCALE = 10**9
 _Ranges = Sequence[tuple[Fraction, Fraction]]
@@ -82,14 +83,16 @@ def keep_plausible(
             ranges = [(Fraction(a), Fraction(b)) for a, b in said.ranges]
             if not held.within(one, ranges, said.source, either=said.either):
                 held.rarely(one, Fraction(said.rare), said.why)
+    held.rule = RELATION
     for relation in methodology.related:
         for one in held.places(relation.parameter):
             span = relation.test({**held.parameters, **one.beside}, held.measured)
             if span is not None and not held.within(one, [span], relation.source):
                 held.usually(one, span[1], relation.usual, relation.source)
+    held.rule = DOCUMENTED
     for one in held.places():
         held.documented(one, first)
-    told = [Finding(RULE, False, "; ".join(held.told))] if held.told else []
+    told = [Finding(rule, False, "; ".join(texts)) for rule, texts in held.told.items() if texts]
     return held.project, held.besides, told
 
 
@@ -101,7 +104,10 @@ class _Held:
     besides: Besides
     methodology: Methodology
     left_by: Callable[[Project, Besides], tuple[int, int]]
-    told: list[str] = field(default_factory=list)
+    rule: str = RANGE
+    told: dict[str, list[str]] = field(
+        default_factory=lambda: {RANGE: [], RELATION: [], DOCUMENTED: []}
+    )
 
     @property
     def parameters(self) -> Inputs:
@@ -151,7 +157,7 @@ class _Held:
     def usually(self, one: _Place, most: Fraction, share: Fraction, source: str) -> None:
         """Say that a value counts and is more than usual."""
         if one.value > most * share:
-            self.told.append(
+            self.told[self.rule].append(
                 f"{one.text} is more than {_short(most * share)}, which is rare ({source}); it"
                 " counts: a verifier looks at the measurement that it rests on"
             )
@@ -164,7 +170,7 @@ class _Held:
         shown = [f"its document is {d.document} by {d.by}" for d in papers]
         names = sorted({i.issuer for i in self.besides.invoices if one.device in i.devices})
         shown += [f"invoices of {one.device} are by {', '.join(names)}"] if names else []
-        self.told.append(f"{one.text}: {why}{''.join(f'; {text}' for text in shown)}")
+        self.told[self.rule].append(f"{one.text}: {why}{''.join(f'; {text}' for text in shown)}")
 
     def documented(self, one: _Place, first: date) -> None:
         """Count a value without its dated document by the one that needs none."""
@@ -184,11 +190,13 @@ class _Held:
         left = {value: self.left_by(*found) for value, found in by.items()}
         least = min(left, key=left.__getitem__)
         if left[least] > ours:
-            self.told.append(f"{text}; it counts, as it leaves less; correct it in the registry")
+            self.told[self.rule].append(
+                f"{text}; it counts, as it leaves less; correct it in the registry"
+            )
             return
         self.project, self.besides = by[least]
         cost = decimal_text(Fraction(ours[0] - left[least][0], UG_PER_T), _PLACES, "up")
-        self.told.append(
+        self.told[self.rule].append(
             f"{text}: {_short(Fraction(least))} counts, which costs {cost} t; correct it in the"
             f" registry by its source ({one.spec.source})"
         )

@@ -107,7 +107,7 @@ def closed(name, closes, books):
 
 
 def _whole(result):
-    """Return all of a result that a statement of 0.1.0 holds: its findings had no rule, but texts."""
+    """Return what a statement of 0.1.0 holds of a result: its findings had texts and no rule."""
     whole = asdict(result)
     held = [[one["holds"], one["detail"]] for one in whole.pop("applicability")]
     del whole["rules"]

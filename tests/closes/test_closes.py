@@ -51,9 +51,9 @@ def test_every_rule_of_a_close_is_raised_by_one():
 
 def test_a_released_rule_set_stays_as_it_was():
     """A statement of a release would be computed to other tonnes than it was signed with."""
-    for rules, digest in corpus.released().items():
-        assert corpus.set_digest(rules, EXPECTED) == digest, (
-            f"rule set {rules} was released: give what you change the next number"
+    for number, digest in corpus.released().items():
+        assert corpus.set_digest(number, EXPECTED) == digest, (
+            f"rule set {number} was released: give what you change the next number"
         )
     # the newest one is pinned when its release is tagged (README.md)
     assert {*map(str, VERSIONS)} - corpus.released().keys() <= {str(ACCOUNTING)}

@@ -10,7 +10,7 @@ import pytest
 from ingest.model import INTERVAL_US, NULL, Device, Fleet
 from mrv import factors
 from mrv.accounting.measured_performance import RULE
-from mrv.accounting.plausible_values import RULE as PLAUSIBLE
+from mrv.accounting.plausible_values import RANGE as PLAUSIBLE
 from mrv.registry.project import ACCOUNTING, FIRST, ProjectDevice
 from mrv.report.sheets.calculation import Reckoning
 from mrv.statement.evidence import monitored, remeter

@@ -10,7 +10,7 @@ from ingest.model import INTERVAL_US, NULL, Device, Fleet
 from mrv import factors
 from mrv.accounting.measured_power import RULE as MEASURED
 from mrv.accounting.own_electricity import RULE as CARRIED
-from mrv.accounting.plausible_values import RULE as PLAUSIBLE
+from mrv.accounting.plausible_values import RANGE as PLAUSIBLE
 from mrv.registry.project import ACCOUNTING, FIRST, ProjectDevice
 from mrv.report.sheets.calculation import Reckoning
 from mrv.statement.evidence import monitored, remeter

@@ -119,6 +119,12 @@ def titled(name: str, language: str = "en") -> str:
     return f"{name} {words(name, language).title}" if name in rules() else name
 
 
+def severity_of(name: str) -> Severity:
+    """Return the severity of a finding; of a methodology's condition, a corrective action."""
+    row = rules().get(name)
+    return "CAR" if row is None else row.severity
+
+
 def code_words(kind: str, code: str, language: str = "en") -> str:
     """Return the words of a code of `CODES`."""
     text: str = _language(language)[kind][code]

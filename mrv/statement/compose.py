@@ -35,6 +35,7 @@ from mrv.documents.form import UNSET, UnsetType, read, write
 from mrv.methodologies import find
 from mrv.registry.monitoring_plan import Version, version_out
 from mrv.registry.project import FIRST
+from mrv.rules import severity_of
 from mrv.signatures import canonical
 from mrv.statement.arrival import summary
 from mrv.statement.conformity import condition, planned, registered, since_before
@@ -143,6 +144,7 @@ def _claims(case: Case, label: Label, name: str) -> wire.Claims:
         gaps=tuple(map(_gap, result.gaps)),
         deductions=tuple(map(_deduction, result.deductions)),
         applicability=_conditions(case),
+        rules=UNSET if plan.accounting == FIRST else _effects(result),
         comparisons=tuple(_comparison(c) for c in result.comparisons if c.basis == DESIGN),
         other_periods=tuple(_of_period(c) for c in result.comparisons if c.basis != DESIGN),
         cross_checks=tuple(cross_check_out(c, case) for c in result.cross_checks),
@@ -177,8 +179,22 @@ def _conditions(case: Case) -> tuple[wire_account.Condition, ...]:
     return tuple(
         wire_account.Condition(clause=_CLAUSES.get(f.rule, f.rule), holds=f.holds, detail=f.detail)
         if plan.accounting == FIRST
-        else wire_account.Condition(rule=f.rule, holds=f.holds, detail=f.detail)
+        else wire_account.Condition(
+            rule=f.rule,
+            holds=f.holds,
+            detail=f.detail,
+            severity=UNSET if f.holds else f.severity or severity_of(f.rule),
+        )
         for f in found
+    )
+
+
+def _effects(result: PeriodResult) -> tuple[wire_account.RuleEffect, ...]:
+    return tuple(
+        wire_account.RuleEffect(
+            rule=one.rule, alone_t=one.alone_t, beside_t=one.beside_t, applied=one.applied
+        )
+        for one in result.rules
     )
 
 

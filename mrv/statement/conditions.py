@@ -19,6 +19,8 @@ from mrv.rules import titled
 
 # rules of comparisons that do not hold: with an invoice, with a check meter
 INVOICED, AGREEING = "EVD-03", "PAR-08"
+# what needs no reply: its effect is small, or the conservative value is applied already
+OBSERVATION = "observation"
 
 
 class Unmet(NamedTuple):
@@ -37,7 +39,11 @@ def unmet(said: Claims) -> tuple[Unmet, ...]:
 
 
 def _unmet(said: Claims) -> Iterator[Unmet]:
-    yield from (Unmet(one.name, one.detail) for one in said.applicability if not one.holds)
+    yield from (
+        Unmet(one.name, one.detail)
+        for one in said.applicability
+        if not one.holds and one.severity != OBSERVATION
+    )
     for one in said.cross_checks or ():
         if one.holds is False:
             differs = f"{one.difference_percent} % of {', '.join(one.devices)}"
@@ -48,6 +54,18 @@ def _unmet(said: Claims) -> Iterator[Unmet]:
                 f"{one.kind} {one.against}: {differs}, {one.tolerance_percent} % allowed;"
                 f" {one.effect_t} t",
             )
+
+
+def effects(said: Claims) -> Iterator[str]:
+    """Yield each rule that took something off the reduction, and how much; before 0.2.0 none."""
+    for one in said.rules or ():
+        if one.applied:
+            yield (
+                f"{titled(one.rule)}: {one.alone_t} t by itself, {one.beside_t} t if it alone is"
+                " settled"
+            )
+        else:
+            yield f"{titled(one.rule)}: not applied, since it would raise the reduction"
 
 
 def shown(found: Iterable[Unmet]) -> tuple[UnmetCondition, ...]:

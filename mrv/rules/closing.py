@@ -128,9 +128,11 @@ class _Closing:
     def chosen(self, project: Project, besides: Besides) -> tuple[Passed, list[Finding]]:
         """Choose registered, issued and entered values that count; each where it leaves less."""
         period_us = self._engine.period_us
-        project, besides, odd = keep_plausible(
-            project, besides, period_us, lambda one, held: self._passed(one, held).account.left
-        )
+        odd = list[Finding]()
+        if besides.accounting > FIRST:
+            project, besides, odd = keep_plausible(
+                project, besides, period_us, lambda one, held: self._passed(one, held).account.left
+            )
         if not besides.fixed and not besides.late:
             return self._passed(project, besides), odd
         now = replace(besides, fixed=(), late=())

@@ -53,9 +53,9 @@ class Solved:
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
-    """What a cap took off a part, from when to when [interval numbers], and why."""
+    """What a cap took off a part, from when to when. [interval numbers]"""
 
-    reason: str
+    cap: Cap
     first: int
     last: int
     quantity: Fraction
@@ -157,10 +157,10 @@ class _Device:
                 before * (1 - share),
             )
             some = self.taken.setdefault(j, [])
-            if some and some[-1].reason == cap.reason:
+            if some and some[-1].cap is cap:
                 other = some.pop()
                 first, off = other.first, off + other.quantity
-            some.append(_Taken(cap.reason, first, last, off))
+            some.append(_Taken(cap, first, last, off))
 
     def view(self, weeks: Sequence[Fraction]) -> Monitored:
         """Return what counts as a record of the period."""
@@ -195,7 +195,7 @@ class _Device:
         limited = (
             Raised(
                 max(cut.first, a) * INTERVAL_US, min(cut.last, b) * INTERVAL_US,
-                cut.reason, cut.quantity * share,
+                cut.cap.reason, cut.quantity * share,
             )
             for cut in cuts
             if cut.quantity * share

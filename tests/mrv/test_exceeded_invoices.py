@@ -39,7 +39,7 @@ def test_honest_steam_keeps_its_tonnes():
     for papers in ((), (bill(),), (bill(), bill(MIDDLE, END)), (bill(of=int(TRUTH * 1.01)),)):
         found = steam(1, *papers)
         assert found.net.baseline == steam(1, *papers, accounting=FIRST).net.baseline
-        assert not said(found, RULE)
+        assert "say less" not in said(found, RULE)
 
 
 def test_a_meter_above_its_invoice_counts_as_the_invoice_says():

@@ -226,7 +226,9 @@ def test_the_workbook_shows_the_power_that_counted(groups):
 
 
 def _said(result):
-    return "".join(f.detail for f in result.applicability if f.rule == PLAUSIBLE and not f.holds)
+    return "".join(
+        f.detail for f in result.applicability if f.rule in {PLAUSIBLE, "PAR-04"} and not f.holds
+    )
 
 
 @pytest.mark.parametrize(("before", "counts", "says"), [

@@ -106,7 +106,7 @@ def test_a_small_gas_meter_has_no_air_for_diesel(close):
     assert honest.net == burnt(close, **small, accounting=FIRST).net
     assert tonnes(burnt(close, "diesel", 840, **small, accounting=FIRST)) > 500 * tonnes(honest)
     assert tonnes(lie) <= 0
-    clause = "jcm-id-am009, plausibility of fuel: its air is blown"
+    clause = "PAR-08"
     assert not said(honest, clause)
     assert "kWh for each GJ of diesel" in said(lie, clause)
     cost = tonnes(burnt(close, "diesel", 840, **small, accounting=FIRST)) - tonnes(lie)

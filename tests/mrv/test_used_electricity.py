@@ -30,7 +30,7 @@ WHOLE = range((END - plant.FROM) // INTERVAL_US)
 
 
 def holds(result):
-    return [f.holds for f in result.applicability if f.rule == RULE]
+    return [f.holds for f in result.applicability if f.rule == RULE and "burnt" not in f.detail]
 
 
 def without_fan():

@@ -175,7 +175,7 @@ def test_what_is_above_the_design_leaves_the_month_in_which_it_came():
 
     found, most = closed(1_500_000), closed(50 * 10**6 // plant.DAY)
     # what is composted costs more than it avoids: less of it would leave more, so all counts
-    assert [one for one in found.rules if one.rule == "MTR-07"][0].applied is False
+    assert next(one for one in found.rules if one.rule == "MTR-07").applied is False
     assert float(found.net.reduction.t) < float(most.net.reduction.t)
     assert "it would raise the reduction" in "".join(unmet(found).values())
 

@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
@@ -99,3 +100,23 @@ def test_vintages_add_up_over_new_year(closes):
         assert sum(years) == pytest.approx(total, abs=1e-5), name
         crossed += len(years) > 1
     assert crossed > 100
+
+
+def test_what_is_taken_off_is_listed(closes):
+    """Energy that disappears without a line in the statement is one that nobody can appeal for."""
+    for name, asked in sorted(closes.items()):
+        result = close(*asked)
+        for one in result.devices:
+            listed = sum(
+                Decimal(d.quantity)
+                for d in result.deductions
+                if d.device == one.device and d.quantity
+            )
+            mine = [d for d in result.devices if d.device == one.device]
+            if len(mine) > 1:  # its deductions are not told apart by role
+                continue
+            assert abs(listed - Decimal(one.deducted)) < Decimal("0.001"), (name, one.device)
+            sign = -1 if one.side == "baseline" else 1
+            counted = one.metered + sign * Decimal(one.deducted)
+            counted += Decimal(one.substituted) if one.side == "project" else 0
+            assert abs(counted - Decimal(one.counted)) < Decimal("0.001"), (name, one.device)

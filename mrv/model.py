@@ -116,8 +116,7 @@ class RoleNeeds:
     operation takes, and the device's parameters whose product is the power [kW] it takes it at;
     the last is the power of one piece, the others say how many.  `delivers` names a quantity of
     energy that the same device delivers for its electricity, the project's parameter that says how
-    much for each unit, and the one that says it of the reference.  `most_from` is the version of
-    the rules from which on `most` is asked; it sees the device's parameters as well.
+    much for each unit, and the one that says it of the reference.
     """
 
     classes: tuple[str, ...]
@@ -134,11 +133,6 @@ class RoleNeeds:
     most: Callable[[Inputs], Most | None] | None = None
     draws: tuple[str, tuple[str, ...]] | None = None
     delivers: tuple[str, str, str] | None = None
-    most_from: int = 2
-
-    def most_of(self, parameters: Inputs, accounting: int) -> Most | None:
-        """Return the most of a device of the role by a version of the rules."""
-        return None if self.most is None or accounting < self.most_from else self.most(parameters)
 
     @property
     def beside(self) -> str:
@@ -234,12 +228,11 @@ class Agreement:
     Two quantities that are measured apart and have to agree.
 
     `test` returns None, or what does not agree and what to do, and by parameter what counts
-    at most until it does.  It is asked from a version of the rules on.
+    at most until it does.
     """
 
     clause: str
     test: Callable[[Inputs, Factors], tuple[str, Mapping[str, Fraction]] | None]
-    from_version: int = 3
 
 
 def not_metered(
@@ -281,12 +274,12 @@ class Methodology:
     begin, `consumptions` what its services take.  `shown` gives, by parameter, the least of it
     that the metered quantities show, and `agreement` what of them is to agree when a period
     closes; `uncredited` names, by the crediting period's first year, the parameters that are of
-    time before it: they count 0.  All three are of the third version of the rules.
-    `capacities` bound what it delivers by what the plant was built for, from the fourth on.
-    `billed` are roles that no other quantity of the project holds: from the fifth version on a
-    condition asks for their invoices, from the sixth on nothing is reduced without them.
+    time before it: they count 0.
+    `capacities` bound what it delivers by what the plant was built for.
+    `billed` are roles that no other quantity of the project holds: nothing is reduced without their
+    invoices.
     `ranges` are those of what a baseline was regressed on, `papers` the parameters of a baseline
-    that stand in a document: without it nothing is reduced, from the sixth version on.  `dated`
+    that stand in a document: without it nothing is reduced.  `dated`
     are those of which a condition asks for it, and `related` what others say of a value at most.
     `apart` names two roles that may claim one energy twice, and how to show that they do not;
     `draw_meters`, by role of the baseline, the optional one that measures what the plant draws.
@@ -330,10 +323,6 @@ class Methodology:
     def version(self) -> str:
         """The version that new projects should name."""
         return self.versions[0]
-
-    def built_for(self, accounting: int) -> tuple[Capacity, ...]:
-        """Return what a version of the rules asks of what a plant was built for."""
-        return tuple(one for one in self.capacities if one.from_version <= accounting)
 
     @property
     def invoiced(self) -> frozenset[str]:

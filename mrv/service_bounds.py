@@ -43,26 +43,19 @@ class Consumption:
         The service is held against that from the first day on; empty where there is none.
     by_design : str
         Parameter of the project: what the service takes by the plant's design [unit]; held
-        against likewise, from version `designed_from` of the rules on, as is the plant's history.
-    designed_from : int
-        Version of the rules from which on the design is asked for.
+        against likewise, as is the plant's history.
     least, most : Fraction
         Shares of what a service took before, or takes by model or design, below which it counts
         what its use carries, and above which that figure is in doubt.  A `least` of 0: what it
         took before says nothing, as of a line that more people ride than before.
     closer : Fraction, optional
-        Share of what it takes by design that is in place of `least`, from the fifth version of
-        the rules on.
+        Share of what it takes by design that is in place of `least`.
     sure : Fraction
-        Share of what it takes by design below which it counts and a condition does not hold,
-        from the fifth version on; 0 where a service may take less for a while.
-    surer : Fraction
-        In place of `sure` from the sixth version on, where what is saved is a small difference.
+        Share of what it takes by design below which it counts and a condition does not hold;
+        0 where a service may take less for a while.
     before : str
         Parameter of the project: what the service took before the project [unit].  By that, what
         its use carries earns nothing.
-    from_version : int
-        Version of the rules of accounting from which on it is asked at all.
     """
 
     uses: tuple[str, ...]
@@ -76,19 +69,12 @@ class Consumption:
     by_history: bool = False
     by_model: str = ""
     by_design: str = ""
-    designed_from: int = 4
     least: Fraction = Fraction(9, 10)
     # in service a vehicle takes up to half more than its approval says; twice that is another one
     most: Fraction = Fraction(2)
     closer: Fraction | None = None
     sure: Fraction = Fraction(0)
-    surer: Fraction = Fraction(0)
     before: str = ""
-    from_version: int = 2
-
-    def is_held(self, accounting: int) -> bool:
-        """Whether a version of the rules holds the service against its use before or by design."""
-        return self.by_history and (not self.by_design or accounting >= self.designed_from)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +98,6 @@ class Capacity:
         its day.
     each : bool
         Whether it is of each device that serves, and not of all of them.
-    from_version : int
-        Version of the rules of accounting from which on it is asked at all.
     """
 
     parameter: str
@@ -122,7 +106,6 @@ class Capacity:
     of: str = ""
     years: tuple[str, ...] = ()
     each: bool = False
-    from_version: int = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,19 +139,16 @@ class Related:
     parameter : str
         Of the project, or of a device.
     test : callable
-        From the parameters (from version 7 on with those of the device), and from what the plant's
+        From the parameters (with those of the device), and from what the plant's
         channels measured by parameter: lowest and highest value, or None where the others say
         nothing. [unit of the parameter]
     source : str
         Why, and where it is read.
     usual : Fraction
         Share of the highest value from which on a condition does not hold, though it counts.
-    since : int
-        Version of the rules that asks it first.
     """
 
     parameter: str
     test: Callable[[Inputs, Mapping[str, Fraction]], tuple[Fraction, Fraction] | None]
     source: str
     usual: Fraction = Fraction(1)
-    since: int = 6

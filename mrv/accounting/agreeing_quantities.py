@@ -2,7 +2,7 @@
 Quantities that a project measures apart and that have to agree: gas and its COD, fuel and its air.
 
 Where they do not, a parameter counts by the most that agrees, if that leaves less, and a condition
-says so; from the sixth version of the rules on with what it costs.
+says so, with what it costs.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from mrv.accounting.period_result import Finding
 from mrv.accounting.unmeasured import AGREED, rounded
 from mrv.model import Factors, Methodology
 from mrv.parameters.inputs import Inputs
-from mrv.registry.project import INVOICED
 from mrv.rounding import decimal_text
 
+RULE = "PAR-08"
 _PLACES = 6
 
 
@@ -27,7 +27,6 @@ def agreed(
     inputs: Callable[[Inputs], Mapping[int, Inputs]],
     reduction: Callable[[Inputs], Fraction],
     factors: Factors,
-    accounting: int,
 ) -> tuple[Inputs, dict[str, str], list[Finding]]:
     """
     Return the parameters that agree, how each was come by, and what did not agree.
@@ -41,8 +40,6 @@ def agreed(
     """
     used, told, said = parameters, dict(how), list[Finding]()
     for one in methodology.agreement:
-        if accounting < one.from_version:
-            continue
         of, before = inputs(used), used
         found = {y: f for y in of if (f := one.test(of[y], factors)) is not None}
         for name, value in (item for _, most in found.values() for item in most.items()):
@@ -51,8 +48,8 @@ def agreed(
                 used, told[name] = less, AGREED
         if found:
             detail = "; ".join(f"{y}: {text}" for y, (text, _) in found.items())
-            if accounting >= INVOICED and used is not before:
+            if used is not before:
                 cost = reduction(before) - reduction(used)
                 detail += f". It costs {decimal_text(cost, _PLACES, 'up')} t"
-            said.append(Finding(f"{methodology.id}, {one.clause}", False, detail))
+            said.append(Finding(RULE, False, f"{one.clause}: {detail}"))
     return used, told, said

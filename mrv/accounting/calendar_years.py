@@ -20,6 +20,9 @@ from mrv.model import GAINING, LENGTH, MONTH, PERIOD, Activity, Factors, Methodo
 from mrv.parameters.inputs import Inputs
 from mrv.registry.project import Project
 
+# consumption by unit of service that no such project has
+PLAUSIBLE = "MTR-05"
+
 
 def parts_of_years(
     project: Project, methodology: Methodology, fleet: Fleet, period_us: tuple[int, int]
@@ -73,4 +76,4 @@ def conditions_hold(
         yield Finding(one.clause, not broken, "; ".join(broken))
     strange = [f"{y}: {t}" for y in inputs if (t := implausible(methodology, inputs[y]))]
     if strange:
-        yield Finding(f"{methodology.id}, plausibility", False, "; ".join(strange))
+        yield Finding(PLAUSIBLE, False, "; ".join(strange))

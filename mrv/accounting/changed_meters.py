@@ -4,7 +4,7 @@ What a change of meters took off: a time without a meter, or one in which two me
 The baseline's devices count only while each role that costs something has its device, so a day
 between two power meters takes the water of that day off.  Of two meters of the project's side both
 count, so what both metered is taken off twice.  Either is conservative and no condition: it is told
-with its tonnes, so that whoever owns the plant can mend the registry.  From the seventh version on.
+with its tonnes, so that whoever owns the plant can mend the registry.
 """
 
 from __future__ import annotations
@@ -19,30 +19,27 @@ from mrv.accounting.device_results import Pricing
 from mrv.accounting.overlapping_ids import Overlap, overlapping, size_of
 from mrv.accounting.period_result import Finding
 from mrv.calendar import utc_text
-from mrv.registry.project import INVOICED_USE
 from mrv.rounding import decimal_text
 
-CLAUSE = "tonne: a change of meters earns nothing"
+RULE = "REG-03"
 _SHOWN = 5
 _PLACES = 6
 
 
 def changed_meters(
-    monitored: Sequence[Monitored], accounting: int, pricing: Pricing, timezone: str
+    monitored: Sequence[Monitored], pricing: Pricing, timezone: str
 ) -> Iterator[Finding]:
     """Tell what of a period a change of meters took off, and what to do; it holds."""
-    if accounting < INVOICED_USE:
-        return
     told = [*_between(monitored, pricing)]
     told += [
         _twice(one, pricing, timezone)
-        for one in overlapping(monitored, accounting, side="project")
+        for one in overlapping(monitored, side="project")
         if one.equal
     ]
     if told:
         more = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
         remedy = ": let the service of the new meter begin where that of the old one ends"
-        yield Finding(CLAUSE, True, "; ".join(told[:_SHOWN]) + more + remedy)
+        yield Finding(RULE, True, "; ".join(told[:_SHOWN]) + more + remedy)
 
 
 def _between(monitored: Sequence[Monitored], pricing: Pricing) -> Iterator[str]:

@@ -6,7 +6,7 @@ period is closed by the first invoice too.  Where that leaves less, a condition 
 the first one said of the project's own use counts on beside the other (`invoiced_use`); of what is
 delivered the correction counts.  A correction of a number, an issuer or a file changes nothing,
 and one within the tolerance does not either.
-A rule of tonne's own, of the seventh version.
+A rule of tonne's own.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mrv.quantity_text import quantity_text
 from mrv.registry.project import Besides, Invoice, Project
 from mrv.rounding import UG_PER_T, decimal_text
 
-CLAUSE = "tonne: a corrected invoice leaves no more than the first one"
+RULE = "EVD-06"
 _REMEDY = (
     "a verifier has to see the files of both, and what their issuer says of the change, and"
     " accepts it with a reason"
@@ -71,7 +71,7 @@ def keep_first(
         if theirs < ours:
             names = "; ".join(_said(one, project) for one in rest)
             told.append(f"{names}; together {_cost(ours - theirs)}; the corrections count")
-    return now, [Finding(CLAUSE, False, f"{'; '.join(told)}: {_REMEDY}")] if told else []
+    return now, [Finding(RULE, False, f"{'; '.join(told)}: {_REMEDY}")] if told else []
 
 
 def first_ones(besides: Besides) -> tuple[Invoice, ...]:

@@ -23,7 +23,7 @@ from mrv.accounting.incomparable import incomparable
 from mrv.accounting.period_result import INVOICE, METER, CrossCheck
 from mrv.accounting.time_in_service import served
 from mrv.parameters.inputs import exact
-from mrv.registry.project import INVOICED, INVOICED_USE, Besides, CheckMeter, Invoice
+from mrv.registry.project import FIRST, Besides, CheckMeter, Invoice
 from mrv.rounding import decimal_text, exact_sum, exact_text, share_text
 
 _PLACES = 6
@@ -110,7 +110,7 @@ def cross_checks(
             if one.device.id == meter.main:
                 yield _by_meter(one, meter, bench)
     for invoice in sorted(besides.invoices, key=lambda i: (i.from_us, i.id)):
-        yield _by_invoice(invoice, monitored, bench, besides.accounting)
+        yield _by_invoice(invoice, monitored, bench, by_first=besides.accounting == FIRST)
 
 
 def _by_meter(one: Monitored, meter: CheckMeter, bench: _Bench) -> CrossCheck:
@@ -135,7 +135,7 @@ def _by_meter(one: Monitored, meter: CheckMeter, bench: _Bench) -> CrossCheck:
 
 
 def _by_invoice(
-    invoice: Invoice, monitored: Sequence[Monitored], bench: _Bench, accounting: int
+    invoice: Invoice, monitored: Sequence[Monitored], bench: _Bench, *, by_first: bool
 ) -> CrossCheck:
     of = [m for m in monitored if _bills(invoice, m)]
     first, last = invoice.from_us // INTERVAL_US, invoice.to_us // INTERVAL_US
@@ -152,13 +152,11 @@ def _by_invoice(
         effect = effect * (ours - invoice.value) / ours
     why = (
         _incomparable(invoice, of, bench.period_us)
-        if accounting < INVOICED
-        else incomparable(
-            invoice, of, monitored, bench.period_us, remedy=accounting >= INVOICED_USE
-        )
+        if by_first
+        else incomparable(invoice, of, monitored, bench.period_us)
     )
     whole = (last - first) * len(invoice.devices)
-    if accounting >= INVOICED and not why:
+    if not (by_first or why):
         # of meters that follow each other each knows a part of the time
         whole = served(of, first, last)
     return _made(
@@ -180,7 +178,7 @@ def _bills(invoice: Invoice, one: Monitored) -> bool:
 
 
 def _incomparable(invoice: Invoice, of: Sequence[Monitored], period_us: tuple[int, int]) -> str:
-    """Why an invoice is about something else than the period's meters; empty if it is not."""
+    """Why an invoice was about something else than the period's meters by the first rules."""
     if invoice.from_us < period_us[0] or invoice.to_us > period_us[1]:
         return "reaches beyond the period; a period that holds all of it can be compared"
     absent = sorted(set(invoice.devices) - {m.device.id for m in of})

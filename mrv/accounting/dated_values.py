@@ -3,8 +3,7 @@ Values of a baseline that a condition asks a dated document for; nothing is take
 
 The diesel of the replaced buses is a survey's, the electricity of a model its type approval's,
 the depth of a lagoon and what the old plant could release are of reports before the project: a
-free text shows none of them, and lists and classes bound them.  A rule of tonne's own, of the
-sixth version.
+free text shows none of them, and lists and classes bound them.  A rule of tonne's own.
 """
 
 from __future__ import annotations
@@ -17,9 +16,9 @@ from mrv.accounting.invoice_evidence import undocumented
 from mrv.accounting.period_result import Finding
 from mrv.model import Methodology
 from mrv.parameters.inputs import Inputs
-from mrv.registry.project import INVOICED, Besides
+from mrv.registry.project import Besides
 
-CLAUSE = "tonne: values of a baseline stand in dated documents"
+RULE = "PAR-07"
 
 
 def undated(
@@ -37,7 +36,7 @@ def undated(
     first : date
         Local day on which the period begins.
     """
-    if not methodology.dated or besides.accounting < INVOICED:
+    if not methodology.dated:
         return
     given = {**{k: v for m in monitored for k, v in m.params.items()}, **parameters}
     told = []
@@ -50,4 +49,4 @@ def undated(
         "; name the report in the project's `documents` with `by`, `issued` (before the period)"
         " and `sha256`"
     )
-    yield Finding(CLAUSE, not told, "; ".join(told) + remedy if told else "")
+    yield Finding(RULE, not told, "; ".join(told) + remedy if told else "")

@@ -8,15 +8,10 @@ covers, is not credited; it is taken from each device in proportion.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from fractions import Fraction
+from collections.abc import Iterable
 
-from mrv.accounting.device_period import Monitored, YearPart
-from mrv.calendar import year_us
 from mrv.errors import PeriodError
 from mrv.model import Methodology, Side
-from mrv.parameters.inputs import Inputs
 from mrv.registry.project import ProjectDevice
 
 
@@ -44,58 +39,3 @@ def check_energy(methodology: Methodology, roles: tuple[str, ...]) -> None:
 def _energies(methodology: Methodology, side: Side) -> tuple[str, ...]:
     roles = methodology.roles.items()
     return tuple(r for r, needs in roles if needs.side == side and needs.unit == "Wh")
-
-
-def capped(
-    monitored: Sequence[Monitored],
-    parameters: Inputs,
-    edges: Iterable[tuple[int, int, int]],
-    timezone: str,
-) -> list[Monitored]:
-    """
-    Take off what lies above the design.
-
-    Parameters
-    ----------
-    monitored : sequence of Monitored
-    parameters : mapping
-        Of the project; a role whose cap is not among them has none.
-    edges : iterable of (year, begin, end)
-        Local calendar years of the period. [us UTC]
-    """
-    # the period's part of each year
-    parts = {y: Fraction(end - begin, year_us(y, timezone)) for y, begin, end in edges}
-    found = list(monitored)
-    caps = {m.bound.role: m.needs.cap for m in monitored if m.needs.cap is not None}
-    for role, cap in caps.items():
-        if cap[0] not in parameters:
-            continue
-        of_role = [i for i, m in enumerate(found) if m.bound.role == role]
-        for year, part in parts.items():
-            share = _excess([found[i] for i in of_role], cap, parameters, year, part)
-            for i in of_role if share else ():
-                found[i] = _less(found[i], year, share)
-    return found
-
-
-def _excess(
-    devices: Sequence[Monitored],
-    cap: tuple[str, int],
-    parameters: Inputs,
-    year: int,
-    part: Fraction,
-) -> Fraction:
-    """Part of a role's quantity in a year that is above its cap."""
-    name, base_units = cap
-    most = parameters[name] * base_units * part
-    total = sum(
-        (m.counted(p) for m in devices for p in m.parts if p.year == year), start=Fraction(0)
-    )
-    return Fraction(0) if total <= most else 1 - most / total
-
-
-def _less(one: Monitored, year: int, share: Fraction) -> Monitored:
-    def cut(part: YearPart) -> YearPart:
-        return replace(part, above=one.counted(part) * share) if part.year == year else part
-
-    return replace(one, parts=tuple(cut(part) for part in one.parts))

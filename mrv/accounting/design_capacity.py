@@ -5,40 +5,32 @@ A flow, a mass or a load that only the plant's own meters tell may be claimed to
 them together: water and gas, COD and gas, a scale before a line that no meter follows.  What
 bounds it then is the design capacity, which stands in the plant's licence or design and is
 fixed ex ante.  Each stretch of about a week counts no more than its days at capacity; above it
-the capacity counts, and a condition does not hold.  Below a fifth of it (a twentieth by the
-fourth version of the rules) over the whole period the condition says that the capacity may not
-be that of this plant, and what its electricity carries by design counts.  These are rules of
-tonne's own.  A day may be above the capacity, as after rain; a week is not.
+the capacity counts, and a condition does not hold.  Below a fifth of it over the whole period
+the condition says that the capacity may not be that of this plant, and what its electricity
+carries by design counts.  These are rules of tonne's own.  A day may be above the capacity, as
+after rain; a week is not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
-from itertools import pairwise
-from types import MappingProxyType
 
-from ingest.model import HOUR_US, INTERVAL_US
+from ingest.model import HOUR_US
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.period_result import Finding
-from mrv.accounting.service_history import electricity, take_off
-from mrv.accounting.thinned_water import thinned
+from mrv.accounting.service_history import electricity
 from mrv.accounting.time_in_service import together_us
 from mrv.accounting.unmeasured import rounded
-from mrv.calendar import utc_text
 from mrv.model import Methodology
 from mrv.parameters.inputs import Inputs
-from mrv.registry.project import DOCUMENTED, INVOICED, Measured
 from mrv.service_bounds import Capacity, Consumption
 
+RULE = "MTR-07"
 LEAST_LOAD = Fraction(1, 5)
 # shares of the design's electricity below which a load is no more than that carries, and below
 # which a condition says so: a plant that is built for storm water has stronger water when it is dry
-_CARRIED, _SURE = Fraction(2, 3), Fraction(4, 5)
-# the latter from the sixth version of the rules on: from more on it is material
-_SURER = Fraction(19, 20)
-# by the fourth version of the rules, which asked no more of such a plant
-_LEAST_BEFORE = Fraction(1, 20)
+_CARRIED, _SURE = Fraction(2, 3), Fraction(19, 20)
 BUILT_FOR = "the most that the plant was built for"
 CARRIED = "what its electricity carries by the design"
 _DAY_US = 24 * HOUR_US
@@ -46,67 +38,11 @@ _LONGEST_YEAR = 366
 _SHOWN = 3
 
 
-def within_design(
-    monitored: Sequence[Monitored],
-    methodology: Methodology,
-    parameters: Inputs,
-    edges: Sequence[int],
-    timezone: str,
-    *,
-    accounting: int,
-    channels: Mapping[str, Measured] = MappingProxyType({}),
-) -> tuple[list[Monitored], list[Finding]]:
-    """
-    Count no more of a service than the plant was built for, and say so.
-
-    Parameters
-    ----------
-    monitored : sequence of Monitored
-        With the sums of each stretch.
-    edges : sequence of int
-        Of the stretches. [interval numbers]
-    accounting : int
-        Version of the rules; by the fifth what is not given is said of with its documents
-        (`service_evidence`).
-    channels : mapping of str to Measured
-        What the plant's analysers found of parameters (`thinned_water`).
-
-    Returns
-    -------
-    The devices with what is taken off, and a condition for each service that was delivered.
-    """
-    found, said = list(monitored), list[Finding]()
-    documented = accounting >= DOCUMENTED
-    for one in methodology.built_for(accounting):
-        if one.of or not any(s.value for m in serving(found, one) for s in m.stretches):
-            continue
-        if one.parameter in parameters:
-            least = LEAST_LOAD if documented else _LEAST_BEFORE
-            said.append(
-                _held(
-                    found,
-                    methodology,
-                    one,
-                    parameters,
-                    edges,
-                    timezone,
-                    least,
-                    accounting,
-                    channels if accounting >= INVOICED else {},
-                )
-            )
-        elif not documented:
-            said.append(_missing(methodology, one))
-    return found, said
-
-
 def too_large(
     monitored: Sequence[Monitored],
     methodology: Methodology,
     parameters: Inputs,
     least: Fraction = LEAST_LOAD,
-    *,
-    accounting: int,
 ) -> frozenset[str]:
     """
     Return the capacities of which less than a share was delivered: they bound nothing.
@@ -117,8 +53,6 @@ def too_large(
         With the sums and times of each stretch.
     least : Fraction
         That share.
-    accounting : int
-        Version of the rules.
     """
     return frozenset(
         one.parameter
@@ -126,7 +60,7 @@ def too_large(
         if not one.of
         and one.parameter in parameters
         and (delivered := _delivered(serving(monitored, one)))
-        and delivered < least * at_capacity(serving(monitored, one), one, parameters, accounting)
+        and delivered < least * at_capacity(serving(monitored, one), one, parameters)
     )
 
 
@@ -134,21 +68,17 @@ def _delivered(there: Sequence[Monitored]) -> int:
     return sum(s.value for m in there for s in m.stretches)
 
 
-def at_capacity(
-    there: Sequence[Monitored], one: Capacity, parameters: Inputs, accounting: int
-) -> Fraction:
+def at_capacity(there: Sequence[Monitored], one: Capacity, parameters: Inputs) -> Fraction:
     """Return what a plant delivers at its capacity in the time of its meters. [base units]"""
-    whole = (
-        sum(s.time_us for m in there for s in m.stretches) if one.each else _time(there, accounting)
-    )
+    whole = sum(s.time_us for m in there for s in m.stretches) if one.each else _time(there)
     return Fraction(parameters[one.parameter]) * one.base_units * Fraction(whole, _DAY_US)
 
 
-def _time(there: Sequence[Monitored], accounting: int) -> int:
+def _time(there: Sequence[Monitored]) -> int:
     """Return the time of a plant's meters together. [us]"""
     first = min((m.service.first for m in there), default=0)
     last = max((m.service.first + m.service.intervals for m in there), default=0)
-    return together_us(there, first, last, accounting)
+    return together_us(there, first, last)
 
 
 def within_load(
@@ -157,7 +87,6 @@ def within_load(
     parameters: Inputs,
     reduction: Callable[[Inputs], Fraction],
     *,
-    accounting: int,
     analysed: frozenset[str] = frozenset(),
 ) -> tuple[Inputs, dict[str, str], list[Finding]]:
     """
@@ -172,8 +101,6 @@ def within_load(
         What counts, by device, with its time in each stretch.
     reduction : callable
         What the period comes to with some parameters. [tCO2e]
-    accounting : int
-        Version of the rules.
     analysed : frozenset of str
         Parameters that laboratories told, with the hashes of their reports.
 
@@ -183,22 +110,18 @@ def within_load(
         The second says how those were come by that count otherwise now.
     """
     used, how, said = parameters, dict[str, str](), list[Finding]()
-    documented = accounting >= DOCUMENTED
-    for one in methodology.built_for(accounting):
+    for one in methodology.capacities:
         used, above = _years_within(methodology, one, used, reduction)
         if above:
             how |= dict.fromkeys(above, BUILT_FOR)
-            clause = f"{_clause(methodology, one)}, earlier years"
-            said.append(Finding(clause, False, "; ".join(above.values())))
+            years = f"{subject(methodology, one)}, earlier years"
+            said.append(Finding(RULE, False, f"{years}: {'; '.join(above.values())}"))
         served = sum(
             (m.counted(p) for m in serving(monitored, one) for p in m.parts), start=Fraction(0)
         )
-        if not one.of or not used.get(one.of) or served <= 0:
+        if not one.of or not used.get(one.of) or served <= 0 or one.parameter not in parameters:
             continue
-        if one.parameter not in parameters:
-            said += () if documented else (_missing(methodology, one),)
-            continue
-        time_us = _time(serving(monitored, one), accounting)
+        time_us = _time(serving(monitored, one))
         most = parameters[one.parameter] * one.base_units * Fraction(time_us, _DAY_US)
         load, told = served * used[one.of], []
         if load > most:
@@ -212,17 +135,15 @@ def within_load(
             )
             if reduction(less) < reduction(used):
                 used, how[one.of] = less, BUILT_FOR
-        elif load < (least := LEAST_LOAD if documented else _LEAST_BEFORE) * most:
-            told.append(_foreign(methodology, one, parameters[one.parameter] * load / most, least))
-        if documented:
-            sure = _SURE if accounting < INVOICED else _SURER
-            powered, more = _powered(
-                monitored, methodology, one, used, served, sure, analysed=one.of in analysed
-            )
-            told += more
-            if reduction(powered) < reduction(used):
-                used, how[one.of] = powered, CARRIED
-        said.append(Finding(_clause(methodology, one), not told, "; ".join(told)))
+        elif load < LEAST_LOAD * most:
+            told.append(foreign(methodology, one, parameters[one.parameter] * load / most))
+        powered, more = _powered(
+            monitored, methodology, one, used, served, analysed=one.of in analysed
+        )
+        told += more
+        if reduction(powered) < reduction(used):
+            used, how[one.of] = powered, CARRIED
+        said.append(_found(methodology, one, told, ""))
     return used, how, said
 
 
@@ -239,7 +160,6 @@ def _powered(
     one: Capacity,
     used: Inputs,
     served: Fraction,
-    sure: Fraction,
     *,
     analysed: bool,
 ) -> tuple[Inputs, list[str]]:
@@ -259,7 +179,7 @@ def _powered(
     water, strength, rate = (Fraction(used[name]) for name in names)
     power = electricity(monitored, taken)
     load, carried = served * used[one.of], power * strength * taken.per_base / (rate * water)
-    if carried >= sure * load:
+    if carried >= _SURE * load:
         return used, []
     share = f"{float(100 - 100 * carried / load):.1f} %"
     said = (
@@ -297,78 +217,28 @@ def _years_within(
     return used, told
 
 
-def _held(
-    found: list[Monitored],
-    methodology: Methodology,
-    one: Capacity,
-    parameters: Inputs,
-    edges: Sequence[int],
-    timezone: str,
-    least: Fraction,
-    accounting: int,
-    channels: Mapping[str, Measured],
-) -> Finding:
-    capacity, told = Fraction(parameters[one.parameter]), list[str]()
-    weaker = list[str]()
-    delivered, whole = 0, Fraction(0)
-    for place, (begin, end) in enumerate(pairwise(edges)):
-        there = serving(found, one)
-        some = [m.stretches[place] for m in there]
-        served = sum(s.value for s in some)
-        time_us = (
-            sum(s.time_us for s in some) if one.each else together_us(there, begin, end, accounting)
-        )
-        most = capacity * one.base_units * Fraction(time_us, _DAY_US)
-        delivered, whole = delivered + served, whole + most
-        if served <= most:
-            continue
-        rate = f"{_told(capacity * served / most)} {_unit(methodology, one)}" if most else "service"
-        reason = f"{rate}, and the plant was built for {_told(capacity)}: that counts"
-        begin_us, end_us = begin * INTERVAL_US, end * INTERVAL_US
-        if thinned(methodology, one, channels, (begin_us, end_us), served, most):
-            weaker.append(f"{utc_text(begin_us)} to {utc_text(end_us)}: {rate}, thinned by rain")
-            continue
-        excess = served - most
-        take_off(found, one.serves, (place, place + 1), begin_us, end_us, excess, reason, timezone)
-        told.append(f"{utc_text(begin_us)} to {utc_text(end_us)}: {reason}")
-    if not told and delivered < least * whole:
-        told.append(_foreign(methodology, one, capacity * delivered / whole, least))
-    more = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
-    said = "; ".join(told[:_SHOWN]) + more if told else "; ".join(weaker[:_SHOWN])
-    return Finding(_clause(methodology, one), not told, said)
-
-
 def serving(monitored: Sequence[Monitored], one: Capacity) -> list[Monitored]:
     """Return the meters of what a capacity bounds."""
     return [m for m in monitored if m.bound.role in one.serves]
 
 
-def _missing(methodology: Methodology, one: Capacity) -> Finding:
-    spec = methodology.parameters[one.parameter]
-    text = (
-        f"no {one.parameter} is given, so that nothing holds what the plant's own meters claim"
-        f" together; give the {spec.meaning} [{spec.unit}] in `parameters`, and in the project's"
-        " `documents` the licence or design in which it stands"
-    )
-    return Finding(_clause(methodology, one), False, text)
-
-
-def _foreign(methodology: Methodology, one: Capacity, rate: Fraction, least: Fraction) -> str:
-    said = f"{_told(rate)} {_unit(methodology, one)} are less than"
-    if least == _LEAST_BEFORE:
-        return (
-            f"{said} a twentieth of {one.parameter}: it is not the capacity of this plant, or a"
-            " unit is wrong; correct it"
-        )
+def foreign(methodology: Methodology, one: Capacity, rate: Fraction) -> str:
+    """Say that little of a capacity was delivered, so that it bounds nothing."""
     return (
-        f"{said} a fifth of {one.parameter}, which bounds nothing then: what its electricity"
-        " carries by design counts; if it is not the capacity of this plant, or a unit is wrong,"
-        " correct it"
+        f"{_told(rate)} {_unit(methodology, one)} are less than a fifth of"
+        f" {one.parameter}, which bounds nothing then: what its electricity carries by design"
+        " counts; if it is not the capacity of this plant, or a unit is wrong, correct it"
     )
 
 
-def _clause(methodology: Methodology, one: Capacity) -> str:
-    return f"{methodology.id}, {methodology.parameters[one.parameter].meaning}"
+def _found(methodology: Methodology, one: Capacity, told: Sequence[str], said: str) -> Finding:
+    said = said or "; ".join(told)
+    return Finding(RULE, not told, f"{subject(methodology, one)}: {said}" if said else "")
+
+
+def subject(methodology: Methodology, one: Capacity) -> str:
+    """Return what a capacity is of."""
+    return methodology.parameters[one.parameter].meaning
 
 
 def _unit(methodology: Methodology, one: Capacity) -> str:

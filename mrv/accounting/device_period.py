@@ -11,40 +11,26 @@ the worse of the two (mrv/accounting/conservative_range.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import pairwise
 from typing import Any
 
-import numpy as np
-
-from ingest.model import INTERVAL_US, Device, Int32, Int64, IntervalRows
+from ingest.model import INTERVAL_US, Device, Int32
 from mrv import calendar
-from mrv.accounting.coverage import Served, Service, gaps, service
-from mrv.accounting.device_limits import beyond_most, beyond_rating
+from mrv.accounting.coverage import Served, Service, gaps
 from mrv.accounting.gap_deductions import (
-    FUEL,
     ErrorCharge,
     GapCharge,
     OwnUse,
     charge_error,
     charge_gap,
-    highest_rate,
     no_rate,
-    rated_fuel,
 )
 from mrv.errors import PeriodError
 from mrv.model import MONTH, Activity, Most, RoleNeeds
-from mrv.registry.calibration import Uncovered, uncovered
-from mrv.registry.project import (
-    Calibration,
-    Certified,
-    Project,
-    ProjectDevice,
-    Unshown,
-    service_intervals,
-)
+from mrv.registry.calibration import Uncovered
+from mrv.registry.project import Calibration, ProjectDevice
 from mrv.rounding import exact_sum
 
 
@@ -205,211 +191,17 @@ class Monitored:
         return Activity(self.bound.role, params, value)
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """
-    What holds of a device beside its own rows; without any of it nothing is held against it.
-
-    `ratings` are its rated powers from when on [us UTC, W], `edges` those of the period's
-    stretches [interval numbers].  `unshown` is what its other channels do not show,
-    `certified` what certificates of energy certify of it.  `per_day` is what the plant was built
-    for, where a document says it [base units]; `rated_fuel` that the rating of a fuel meter is
-    the power of what it feeds.
-    """
-
-    most: Most | None = None
-    ratings: tuple[tuple[int, int], ...] = ()
-    edges: tuple[int, ...] = ()
-    unshown: tuple[Unshown, ...] = ()
-    certified: tuple[Certified, ...] = ()
-    per_day: Fraction | None = None
-    rated_fuel: bool = False
-
-    def beyond(self, whole: Service, needs: RoleNeeds, timezone: str) -> Int64:
-        """What of each interval the device cannot have done, for the baseline. [base unit]"""
-        beyond = np.zeros(len(whole), dtype=np.int64)
-        if needs.side == "project":
-            return beyond
-        if self.ratings and needs.unit == "Wh":
-            beyond = beyond_rating(whole, self.ratings)
-        if self.most is not None:
-            kept = replace(whole, value=whole.value - beyond)
-            beyond = beyond + beyond_most(kept, self.most, timezone)
-        return beyond
-
-    def not_shown(
-        self, whole: Service, needs: RoleNeeds, beyond: Int64
-    ) -> tuple[tuple[str, Int64], ...]:
-        """What of each interval is not shown and was not taken off before, by reason."""
-        if needs.side == "project" or not self.unshown:
-            return ()
-        total, taken, found = np.zeros(len(whole), dtype=np.int64), beyond, []
-        for one in self.unshown:
-            inside = (one.number >= whole.first) & (one.number < whole.first + len(whole))
-            total[one.number[inside] - whole.first] += one.value[inside]
-            now = np.maximum(total, taken)
-            if (now > taken).any():
-                found.append((one.reason, now - taken))
-            taken = now
-        return tuple(found)
-
-    def elsewhere(
-        self, whole: Service, needs: RoleNeeds, kept: Int64
-    ) -> Iterator[tuple[Certified, Int64, Int64]]:
-        """
-        What of each interval each certificate takes, of what the others left, and certifies.
-
-        Parameters
-        ----------
-        kept : int64 array, n
-            What else counts of each interval of `whole`. [Wh]
-        """
-        left = kept
-        for one in self.certified if needs.side == "baseline" else ():
-            said = np.zeros(len(whole), dtype=np.int64)
-            inside = (one.number >= whole.first) & (one.number < whole.first + len(whole))
-            said[one.number[inside] - whole.first] = one.value[inside]
-            taken = np.minimum(said, left)
-            left = left - taken
-            yield one, taken, said
-
-    def series(self, whole: Service) -> Int32 | None:
-        """Quantity of each interval, in half the memory; None where nothing is held against it."""
-        if not self.edges:
-            return None
-        found: Int32 = np.minimum(whole.value, np.iinfo(np.int32).max).astype(np.int32)
-        return found
-
-    def sums(self, whole: Service, beyond: Int64) -> tuple[Stretch, ...]:
-        """Sum up each stretch of the period."""
-        found = []
-        for begin, end in pairwise(self.edges):
-            part = whole.cut(begin, end)
-            at = part.first - whole.first
-            lost = exact_sum(part.unknown_us) + exact_sum(part.missing_us)
-            value = exact_sum(part.value) - exact_sum(beyond[at : at + len(part)])
-            found.append(Stretch(value, lost, len(part) * INTERVAL_US))
-        return tuple(found)
-
-
-def monitor(
-    project: Project,
-    bound: ProjectDevice,
-    device: Device,
-    needs: RoleNeeds,
-    params: Mapping[str, Any],
-    calibrations: Sequence[Calibration],
-    rows: Sequence[IntervalRows],
-    period: tuple[int, int],
-    *,
-    monthly: bool = False,
-    bounds: Bounds | None = None,
-) -> Monitored:
-    """
-    Work out one device's part of a period.
-
-    Parameters
-    ----------
-    rows : sequence of IntervalRows
-        Of this device within the period, in any order: one for each of the role's
-        quantities.
-    period : tuple of int
-        Interval numbers since the epoch, half-open.
-    monthly : bool
-        Its parts are local months and not years.
-    bounds : Bounds, optional
-        What it can have done at most, by the rules of accounting from version 2 on.
-
-    Raises
-    ------
-    PeriodError
-        If its rows are inconsistent, or a gap on the project side has no
-        highest rate to be charged at.
-    """
-    first, last = service_intervals(project, bound, device, needs.side)
-    first, last = max(first, period[0]), min(last, period[1])
-    last = max(first, last)
-    whole = service(rows[0], first, last, device.id)
-    rate = highest_rate(device, needs.quantity, whole)
-    limits = bounds or Bounds()
-    if limits.ratings and needs.side == "project" and needs.unit == "Wh":
-        # a rating that was lowered makes no gap cheaper
-        rate = max(rate or Fraction(0), Fraction(max(watt for _, watt in limits.ratings)))
-    fed = [watt for _, watt in limits.ratings if watt > 0] if limits.rated_fuel else []
-    if rate is None and fed and needs.side == "project" and needs.quantity == FUEL:
-        rate = rated_fuel(max(fed))
-    beyond = limits.beyond(whole, needs, project.timezone)
-    unshown = limits.not_shown(whole, needs, beyond)
-    # a meter's error is one of what counts
-    kept = replace(whole, value=whole.value - sum(more for _, more in unshown))
-    elsewhere = tuple(limits.elsewhere(whole, needs, kept.value - beyond))
-    bare = uncovered(calibrations, needs.quantity, project.timezone, first, last)
-    own = OwnUse.of(device, needs, service(rows[1], first, last, device.id)) if needs.less else None
-    parts = tuple(
-        replace(
-            _year_part(
-                year,
-                whole.cut(a, b),
-                kept.cut(a, b),
-                bare,
-                needs,
-                rate,
-                limits.per_day,
-                device,
-                own and own.cut(a, b),
-                timezone=project.timezone,
-                rated=limits.rated_fuel,
-            ),
-            month=month,
-            beyond=exact_sum(beyond[a - first : b - first]),
-            unshown=tuple(_beyond(unshown, first, a, b)),
-            elsewhere=tuple(_elsewhere(elsewhere, first, a, b)),
-        )
-        for year, month, a, b in _edges(first, last, project.timezone, monthly=monthly)
-    )
-    served = Served.of(whole)
-    nets = own is None or own.metered
-    return Monitored(
-        bound, device, needs, params, tuple(calibrations), served, tuple(bare), parts, nets,
-        limits.sums(whole, sum((more for _, more in unshown), start=beyond)), rate, limits.most,
-        limits.series(whole),
-    )  # fmt: skip
-
-
-def _beyond(
-    unshown: Sequence[tuple[str, Int64]], first: int, begin: int, end: int
-) -> Iterator[Beyond]:
-    """Sum up what of a part is not shown; intervals [begin, end), arrays from `first` on."""
-    for reason, more in unshown:
-        at = np.flatnonzero(more[begin - first : end - first])
-        if len(at):
-            edges = begin + int(at[0]), begin + int(at[-1]) + 1
-            yield Beyond(reason, *edges, exact_sum(more[begin - first : end - first]))
-
-
-def _elsewhere(
-    found: Sequence[tuple[Certified, Int64, Int64]], first: int, begin: int, end: int
-) -> Iterator[Elsewhere]:
-    """Sum up what certificates take of a part; intervals [begin, end), arrays from `first` on."""
-    for one, taken, said in found:
-        at = np.flatnonzero(said[begin - first : end - first])
-        if len(at):
-            sums = (exact_sum(some[begin - first : end - first]) for some in (taken, said))
-            edges = begin + int(at[0]), begin + int(at[-1]) + 1
-            yield Elsewhere(one.certificate, one.scheme, *edges, *sums)
-
-
-def _edges(
+def part_edges(
     first: int, last: int, timezone: str, *, monthly: bool
 ) -> list[tuple[int, int | None, int, int]]:
+    """Return year, month and edges of the calendar parts of a service. [interval numbers]"""
     edges = calendar.parts(first * INTERVAL_US, last * INTERVAL_US, timezone, monthly=monthly)
     return [(year, month, a // INTERVAL_US, b // INTERVAL_US) for year, month, a, b in edges]
 
 
-def _year_part(
-    year: int,
+def year_part(
+    when: tuple[int, int | None],
     part: Service,
-    kept: Service,
     bare: Sequence[Uncovered],
     needs: RoleNeeds,
     rate: Fraction | None,
@@ -420,14 +212,23 @@ def _year_part(
     timezone: str,
     rated: bool,
 ) -> YearPart:
+    """
+    Return a device's part of a calendar year, or month, before any rule.
+
+    Raises
+    ------
+    PeriodError
+        If a gap of the project's side has no highest rate to be charged at.
+    """
     found = gaps(part)
     if needs.side == "project" and found and rate is None:
         since = calendar.local_text(found[0].start_us, timezone)
         raise PeriodError(no_rate(device, needs, since, rated=rated))
     return YearPart(
-        year,
+        when[0],
         exact_sum(part.value),
         tuple(charge_gap(gap, needs, rate, per_day) for gap in found),
-        tuple(charge for span in bare for charge in charge_error(span, kept)),
+        tuple(charge for span in bare for charge in charge_error(span, part)),
         Fraction(0) if own is None else own.total(bare),
+        month=when[1],
     )

@@ -5,7 +5,7 @@ Steam counts within what a plant was built for, by documents or by invoices.  Wh
 invoice with its file is there and says less than its meters, by more than it may differ, what it
 says counts for its time: the buyer paid for no more.  A meter that tells 1.9 times what is invoiced
 does so at other times too, so that its time without an invoice counts in the same proportion.
-A rule of tonne's own, of the sixth version.
+A rule of tonne's own.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Factors from memory: a project says by name which of them it accepts.
 A factor of certainty [M] was never compared with the text that it is said to
 stand in.  `parameters.accept_factors` of a project lists the ids of those that it
 takes nevertheless.  A statement says of each such factor whether it did, and holds
-the condition `CLAUSE` unmet where it did not.
+the condition `RULE` unmet where it did not.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ REMEDY = (
     "compare the value with its text and correct `certainty` in its TOML, or name the factor in"
     f" parameters.{KEY} of the project, and close again"
 )
-CLAUSE = "tonne: a factor from memory counts only where the project accepts it by name"
+RULE = "FAC-02"
 
 
 def accepted(parameters: Mapping[str, Any], where: str) -> frozenset[str]:
@@ -60,9 +60,9 @@ def condition(factors: Iterable[Factor], names: frozenset[str]) -> Finding | Non
     used = list(factors)
     missing = sorted({f"{f.id} = {f.text} {f.unit}" for f in unaccepted(used, names)})
     if missing:
-        return Finding(CLAUSE, False, f"{', '.join(missing)}: {REMEDY}")
+        return Finding(RULE, False, f"{', '.join(missing)}: {REMEDY}")
     if any(is_accepted(factor, names) for factor in used):
-        return Finding(CLAUSE, True, "")
+        return Finding(RULE, True, "")
     return None
 
 

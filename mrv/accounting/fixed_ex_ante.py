@@ -8,48 +8,43 @@ project is registered with it; until then the condition says by how many tonnes 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from mrv.accounting.period_result import Finding
+from mrv.accounting.value_choices import Move
 from mrv.methodologies import find
 from mrv.registry.project import FixedBefore, Project
 from mrv.rounding import UG_PER_T, decimal_text
 
-CLAUSE = "tonne: what was fixed ex ante counts as it was issued with"
+RULE = "PAR-01"
 _PLACES = 6
 
 
-def keep_issued_values(
-    before: Iterable[FixedBefore], project: Project, left_by: Callable[[Project], int]
-) -> tuple[Project, list[Finding]]:
-    """
-    Return the project with each value of issued statements that leaves no more than that of now.
+def issued_values(before: Iterable[FixedBefore]) -> list[Move]:
+    """Return the values of issued statements, each of which counts where it leaves no more."""
+    return [_move(one) for one in before]
 
-    Parameters
-    ----------
-    left_by : callable
-        Reduction that the whole period comes to with a project: limits, ranges and methodology
-        all go by its parameters. [ug CO2e]
-    """
-    told = []
-    before = list(before)
-    ours = left_by(project) if before else 0
-    for one in before:
-        other = with_value(project, one.device, one.parameter, one.value)
-        theirs = left_by(other)
-        if theirs <= ours:  # on a tie too: a day of rest would change what counts afterwards
-            whose = "" if one.device is None else f" of {one.device}"
-            more = decimal_text(Fraction(ours - theirs, UG_PER_T), _PLACES, "up")
-            told.append(
-                f"{one.parameter}{whose} = {one.value} of {one.statement} counts; by the value of"
-                f" now there would be {more} t more"
-            )
-            project, ours = other, theirs
-    return project, [Finding(CLAUSE, False, "; ".join(told))] if told else []
+
+def _move(one: FixedBefore) -> Move:
+    whose = "" if one.device is None else f" of {one.device}"
+
+    def told(difference_ug: int | None, counts: bool) -> str | None:
+        if not counts:
+            return None
+        more = decimal_text(Fraction(difference_ug or 0, UG_PER_T), _PLACES, "up")
+        return (
+            f"{one.parameter}{whose} = {one.value} of {one.statement} counts; by the value of now"
+            f" there would be {more} t more"
+        )
+
+    return Move(
+        f"{one.parameter}{whose}, {one.statement}",
+        lambda project: with_value(project, one.device, one.parameter, one.value),
+        told,
+    )
 
 
 def with_value(project: Project, device: str | None, parameter: str, value: str | None) -> Project:

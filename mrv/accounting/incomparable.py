@@ -1,5 +1,5 @@
 """
-Why an invoice cannot be compared with the meters that it names, from the sixth version on.
+Why an invoice cannot be compared with the meters that it names.
 
 A meter that is replaced by a device with an id of its own serves a part of an invoice's time, and
 its successor the rest: together they are what the invoice is about.
@@ -21,8 +21,6 @@ def incomparable(
     of: Sequence[Monitored],
     monitored: Sequence[Monitored],
     period_us: tuple[int, int],
-    *,
-    remedy: bool = False,
 ) -> str:
     """
     Say why an invoice is about something else than the period's meters; empty if it is not.
@@ -35,8 +33,6 @@ def incomparable(
         All of the period.
     period_us : (int, int)
         Half-open. [us UTC]
-    remedy : bool
-        Say what to give in the place of an invoice of meters that served a part of its time.
     """
     if invoice.from_us < period_us[0] or invoice.to_us > period_us[1]:
         span = f"{utc_text(invoice.from_us)} to {utc_text(invoice.to_us)}"
@@ -50,8 +46,10 @@ def incomparable(
         return ""
     names = ", ".join(dict.fromkeys(m.device.id for m in partly))
     told = (f"{m.device.id} {_span(m)} only{_cut_by(m, monitored, first, last)}" for m in partly)
-    give = "; give one invoice for each meter's own time" if remedy else ""
-    return f"{names} did not serve the project all that time: {'; '.join(told)}{give}"
+    return (
+        f"{names} did not serve the project all that time: {'; '.join(told)};"
+        " give one invoice for each meter's own time"
+    )
 
 
 def _cut_by(one: Monitored, monitored: Sequence[Monitored], first: int, last: int) -> str:

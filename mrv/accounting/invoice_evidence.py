@@ -18,7 +18,6 @@ A saving is a difference: where a meter and its invoices differ by more than 1 %
 class 1 may, or by more than a twentieth of what is reduced, the less favourable of the two counts,
 and of time without an invoice the mean of the others (`invoiced_amounts`).  Which invoices count
 and of which time is in `invoiced_time`.
-These are rules of the sixth version.
 """
 
 from __future__ import annotations
@@ -46,10 +45,9 @@ from mrv.accounting.invoiced_time import (
 from mrv.accounting.period_result import INVOICE, CrossCheck, Finding
 from mrv.model import Methodology
 from mrv.parameters.inputs import Inputs
-from mrv.registry.project import INVOICED, INVOICED_USE, Besides, Document
-from mrv.rounding import decimal_text
+from mrv.registry.project import Besides, Document
 
-CLAUSE = "tonne: what only an invoice shows is invoiced"
+RULE = "EVD-03"
 # of a capacity that bounds what takes no electricity: twice of less would fit
 _BINDING = Fraction(1, 2)
 _PLACES = 6
@@ -77,24 +75,23 @@ class Billing:
     beyond: Mapping[str, Fraction]
     less: tuple[str, ...] = ()
 
-    def finding(self, cost_t: Fraction) -> Finding:
-        """Say what is missing, what to give, and what it costs. [tCO2e]"""
-        cost = decimal_text(max(cost_t, Fraction(0)), _PLACES, "up")
+    def finding(self) -> Finding:
+        """Say what is missing, what to give, and in place of `{cost}` what it costs."""
         if self.less and not self.missing:
             return Finding(
-                CLAUSE,
+                RULE,
                 False,
-                f"{'; '.join(self.less)}, which costs {cost} t. Correct the meter, or give all"
+                f"{'; '.join(self.less)}, which costs {{cost}} t. Correct the meter, or give all"
                 " invoices of what was delivered",
             )
         if not self.missing:
             names = ", ".join(self.devices)
-            return Finding(CLAUSE, True, f"invoices of {names}" if names else "")
+            return Finding(RULE, True, f"invoices of {names}" if names else "")
         return Finding(
-            CLAUSE,
+            RULE,
             False,
             f"{'; '.join(self.missing)}. Nothing is reduced until then, which costs"
-            f" {cost} t. Give the supplier's"
+            " {cost} t. Give the supplier's"
             " invoices, of weather the figures of the weather service, with the `sha256` of their"
             f" files, over {_percent(COVERED)} of the time and differing by at most"
             f" {_percent(TOLERANCE)} (`tonne invoice import`). Of time before the first invoice and"
@@ -134,7 +131,7 @@ def billing(
         for m in monitored
         if m.service.intervals
     )
-    if besides.accounting < INVOICED or besides.billed is not None or not told:
+    if not told:
         return None
     shown = {m.device.id for m in monitored if invoiced(m, besides, checks)}
     there = {m.device.id: m for m in monitored if m.bound.role in methodology.billed}
@@ -220,10 +217,8 @@ def _why(one: Monitored, besides: Besides, checks: Sequence[CrossCheck]) -> str:
         if check.holds is None:
             told.append(f"{check.against}: {check.detail}")
         elif not check.holds:
-            nothing = check.difference_percent is None and besides.accounting >= INVOICED_USE
-            differs = (
-                ": its amount is 0" if nothing else f" differs by {check.difference_percent} %"
-            )
+            off = check.difference_percent
+            differs = ": its amount is 0" if off is None else f" differs by {off} %"
             told.append(f"{check.against}{differs}")
         elif check.against in no_evidence:
             told.append(f"{check.against} {no_evidence[check.against]}")
@@ -239,7 +234,7 @@ def _no_evidence(besides: Besides) -> dict[str, str]:
     wide = {
         name_of(i): f"has a `tolerance_percent` of {i.percent}, above {_percent(TOLERANCE)}"
         for i in besides.invoices
-        if besides.accounting >= INVOICED_USE and Fraction(i.percent) > TOLERANCE * 100
+        if Fraction(i.percent) > TOLERANCE * 100
     }
     early = {
         name_of(i): f"is of {i.issued}, before its time ended"
@@ -259,7 +254,7 @@ def _services(
     shown: Collection[str],
 ) -> Iterator[str]:
     """Say which services neither their own invoices show nor those of what they take."""
-    large = too_large(monitored, methodology, parameters, _BINDING, accounting=besides.accounting)
+    large = too_large(monitored, methodology, parameters, _BINDING)
     for one in methodology.capacities:
         there = [m for m in serving(monitored, one) if _moved(m)]
         alone = [m.device.id for m in there if m.device.id not in shown]
@@ -298,8 +293,6 @@ def with_reasons(
     """Name meters, each with the reason why invoices of it that are there do not show it."""
     there = {m.device.id: m for m in monitored}
     reasons = {n: _why(there[n], besides, checks) for n in names}
-    if besides.accounting < INVOICED_USE:
-        return ", ".join(f"{n}{why}" for n, why in reasons.items())
     same = defaultdict[str, list[str]](list)
     for n, why in reasons.items():
         same[why or n].append(n)

@@ -9,17 +9,16 @@ shows no more of it in such time than its mean would.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 
 from ingest.model import INTERVAL_US
-from mrv.accounting.device_period import Monitored, Raised
+from mrv.accounting.device_period import Monitored
 from mrv.accounting.invoiced_time import holding, time_of
 from mrv.accounting.period_result import CrossCheck
-from mrv.accounting.service_history import take_off
 from mrv.accounting.time_in_service import served
 from mrv.registry.project import Besides
 from mrv.rounding import exact_sum
@@ -176,41 +175,3 @@ def unshown_share(
         return Fraction(0)
     more = metered - told.ours - told.mean
     return more / metered if more > ALIKE * told.mean else Fraction(0)
-
-
-def as_invoiced(
-    monitored: Sequence[Monitored],
-    billed: Mapping[str, Fraction],
-    edges: Sequence[int],
-    timezone: str,
-) -> list[Monitored]:
-    """
-    Count of each role what its invoices show, where that is less favourable.
-
-    Parameters
-    ----------
-    billed : mapping of str to Fraction
-        As `Billing.beyond` has it. [base units]
-    edges : sequence of int
-        Of the stretches. [interval numbers]
-    """
-    found = list(monitored)
-    begin_us, end_us = edges[0] * INTERVAL_US, edges[-1] * INTERVAL_US
-    for role, excess in billed.items():
-        there = [i for i, m in enumerate(found) if m.bound.role == role]
-        if not excess or not there:
-            continue
-        if found[there[0]].needs.side == "baseline":
-            places = 0, len(edges) - 1
-            take_off(found, (role,), places, begin_us, end_us, excess, BILLED, timezone)
-            continue
-        metered = sum(p.metered for i in there for p in found[i].parts)
-        shares = sum(len(found[i].parts) for i in there)
-        for i in there:
-            parts = []
-            for part in found[i].parts:
-                share = Fraction(part.metered, metered) if metered else Fraction(1, shares)
-                more = Raised(begin_us, end_us, MORE, excess * share)
-                parts.append(replace(part, raised=(*part.raised, more)))
-            found[i] = replace(found[i], parts=tuple(parts))
-    return found

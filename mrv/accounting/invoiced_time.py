@@ -3,8 +3,8 @@ Of which time of a meter invoices are evidence.
 
 An invoice counts that names its file, was written after its time had ended, may differ by 5 % at
 most and says what the meter says.  Invoices show a meter that cover 95 % of its time.  Suppliers
-bill from mid-month to mid-month, and periods begin and end with a month: from the sixth version
-of the rules on such ends without an invoice are not asked for.
+bill from mid-month to mid-month, and periods begin and end with a month: such ends
+without an invoice are not asked for.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ingest.model import HOUR_US, INTERVAL_US
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.period_result import INVOICE, CrossCheck
 from mrv.calendar import local_date
-from mrv.registry.project import INVOICED, Besides, Invoice
+from mrv.registry.project import Besides, Invoice
 
 # that an invoice may differ by, and that it may leave out: from more on it is material
 TOLERANCE = Fraction(5, 100)
@@ -42,8 +42,6 @@ def invoiced(one: Monitored, besides: Besides, checks: Sequence[CrossCheck]) -> 
     """
     begin, end = time_of(one)
     whole, shown = end - begin, shown_us(one, besides, checks)
-    if besides.accounting < INVOICED:
-        return shown >= COVERED * whole
     asked = COVERED * (whole - _ends(one, besides, checks))
     return shown >= max(asked, COVERED_AT_LEAST * whole)
 
@@ -57,7 +55,7 @@ def time_of(one: Monitored) -> _Span:
 def shown_us(one: Monitored, besides: Besides, checks: Sequence[CrossCheck]) -> int:
     """Return how much of a device's time invoices show. [us]"""
     begin, end = time_of(one)
-    refuted = _spans(_refuting(one, besides, checks))
+    refuted = _spans(_refuting(one, checks))
     holds = _spans(holding(one, besides, checks))
     return _length([*holds, *refuted], begin, end) - _length(refuted, begin, end)
 
@@ -78,7 +76,7 @@ def _length(spans: Sequence[_Span], begin: int, end: int) -> int:
 def _ends(one: Monitored, besides: Besides, checks: Sequence[CrossCheck]) -> int:
     """Time before the first invoice and after the last that nobody is asked to show. [us]"""
     begin, end = time_of(one)
-    refuted = _spans(_refuting(one, besides, checks))
+    refuted = _spans(_refuting(one, checks))
     holds = _spans(holding(one, besides, checks))
     if not holds:
         return 0
@@ -94,9 +92,7 @@ def _ends(one: Monitored, besides: Besides, checks: Sequence[CrossCheck]) -> int
     )
 
 
-def _refuting(
-    one: Monitored, besides: Besides, checks: Sequence[CrossCheck]
-) -> Iterator[CrossCheck]:
+def _refuting(one: Monitored, checks: Sequence[CrossCheck]) -> Iterator[CrossCheck]:
     """Comparisons of a device with invoices that do not hold."""
     for check in checks:
         if (
@@ -104,7 +100,7 @@ def _refuting(
             and one.device.id in check.devices
             and check.quantity == one.needs.quantity
             and check.holds is False
-            and not _agrees(check, besides.accounting)
+            and not _agrees(check)
         ):
             yield check
 
@@ -119,19 +115,14 @@ def holding(one: Monitored, besides: Besides, checks: Sequence[CrossCheck]) -> I
             and one.device.id in check.devices
             and check.quantity == one.needs.quantity
             and Fraction(check.tolerance_percent) <= TOLERANCE * 100
-            and _agrees(check, besides.accounting)
+            and _agrees(check)
         ):
             yield check
 
 
 def documents(besides: Besides) -> set[str]:
     """Return the names of the invoices that may be evidence, whatever they say."""
-    timely = besides.accounting < INVOICED
-    return {
-        name_of(i)
-        for i in besides.invoices
-        if i.sha256 and not i.doubt and (timely or not too_early(i))
-    }
+    return {name_of(i) for i in besides.invoices if i.sha256 and not i.doubt and not too_early(i)}
 
 
 def name_of(one: Invoice) -> str:
@@ -144,7 +135,7 @@ def too_early(one: Invoice) -> bool:
     return one.issued < local_date(one.to_us - 1, "UTC") - timedelta(days=1)
 
 
-def _agrees(check: CrossCheck, accounting: int) -> bool:
+def _agrees(check: CrossCheck) -> bool:
     """
     Whether an invoice says what the known time of its meters does.
 
@@ -152,8 +143,8 @@ def _agrees(check: CrossCheck, accounting: int) -> bool:
     as much more, as what was lost may have been higher.
     """
     known = Fraction(check.coverage)
-    if known >= COVERED or accounting < INVOICED:
-        return bool(check.holds) and known >= COVERED
+    if known >= COVERED:
+        return bool(check.holds)
     if check.holds is None or known < _KNOWN:
         return False
     ours, theirs = int(check.ours) / known, int(check.theirs)

@@ -12,14 +12,14 @@ up to the mean of its invoices.
 An invoice that reaches beyond the period, but not beyond the time in which its meters serve the
 project, is shared by time where a week of it at least is of the period.  No plant uses the same on
 each day, so that it is asked only where its share is more than half as much again as what counts.
-A rule of tonne's own, of the seventh version.
+A rule of tonne's own.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
 from typing import NamedTuple
@@ -27,16 +27,14 @@ from typing import NamedTuple
 import numpy as np
 
 from ingest.model import HOUR_US, INTERVAL_US
-from mrv import calendar
-from mrv.accounting.device_period import Monitored, Raised
-from mrv.accounting.invoiced_amounts import MORE
+from mrv.accounting.device_period import Monitored
 from mrv.accounting.invoiced_time import TOLERANCE, documents
-from mrv.accounting.period_result import INVOICE, CrossCheck, Finding
+from mrv.accounting.period_result import INVOICE, CrossCheck
 from mrv.quantity_text import quantity_text
-from mrv.registry.project import INVOICED_USE, Besides, Project
-from mrv.rounding import decimal_text, exact_sum
+from mrv.registry.project import Besides, Project
+from mrv.rounding import exact_sum
 
-CLAUSE = "tonne: a project uses no less than its invoices say"
+RULE = "EVD-05"
 # of the share by time of an invoice that reaches beyond the period
 _BY_TIME = Fraction(1, 3)
 _LEAST_SHARED_US = 7 * 24 * HOUR_US
@@ -101,9 +99,9 @@ class _Meter:
             wrong = ((e.span.first * INTERVAL_US, e.span.last * INTERVAL_US, e.quantity)
                      for e in part.errors)  # fmt: skip
             raised = ((r.start_us, r.end_us, r.quantity) for r in part.raised)
-            more += sum((_within(one, span) for some in (lost, wrong, raised) for one in some),
+            more += sum((within(one, span) for some in (lost, wrong, raised) for one in some),
                         start=Fraction(0))  # fmt: skip
-        return more + self.metered(span) + sum((_within(a, span) for a in self.added), Fraction(0))
+        return more + self.metered(span) + sum((within(a, span) for a in self.added), Fraction(0))
 
     def add(self, span: _Span, quantity: Fraction) -> None:
         """Count so much more in a span."""
@@ -131,9 +129,7 @@ def more_used(
     period_us : (int, int)
         Half-open. [us UTC]
     """
-    if besides.accounting < INVOICED_USE or besides.used is not None:
-        return None
-    meters = {_key(m): _Meter(m) for m in monitored if m.needs.side == "project"}
+    meters = {meter_key(m): _Meter(m) for m in monitored if m.needs.side == "project"}
     found = list(_bills(monitored, besides, checks, project, period_us))
     # the largest first: a small one within it is met by it
     found.sort(key=lambda one: (-one[0].says, one[0].span, one[0].name))
@@ -192,7 +188,8 @@ def _count(bill: _Bill, of: Sequence[_Meter], more: Fraction) -> None:
         m.add(bill.span, more * weight / sum(weights))
 
 
-def _key(one: Monitored) -> _Key:
+def meter_key(one: Monitored) -> _Key:
+    """Return device, role and first interval of a service."""
     return one.device.id, one.bound.role, one.service.first
 
 
@@ -230,7 +227,7 @@ def _bills(
         served = [m for m in of if m.service.intervals]
         if served:
             bill = _Bill(check.against, (begin, end), says, alike, check.holds is None)
-            yield bill, tuple(_key(m) for m in served)
+            yield bill, tuple(meter_key(m) for m in served)
 
 
 def _serves(one: Monitored, span: _Span, project: Project) -> bool:
@@ -244,7 +241,7 @@ def _meets(span: _Span, other: _Span) -> bool:
     return max(span[0], other[0]) < min(span[1], other[1])
 
 
-def _within(charge: tuple[int, int, Fraction], span: _Span) -> Fraction:
+def within(charge: tuple[int, int, Fraction], span: _Span) -> Fraction:
     """Return the part of a charge that is of a span, by time."""
     begin, end, quantity = charge
     shared = min(end, span[1]) - max(begin, span[0])
@@ -311,38 +308,13 @@ def _said(bill: _Bill, of: Sequence[_Meter], counted: Fraction, more: Fraction) 
     )
 
 
-def used_as_invoiced(
-    monitored: Sequence[Monitored], besides: Besides, timezone: str
-) -> list[Monitored]:
-    """Count as used what invoices show beyond the meters of a project."""
-    more = besides.used or {}
-    return [_raised(m, more[_key(m)], timezone) if _key(m) in more else m for m in monitored]
-
-
-def _raised(one: Monitored, added: Sequence[tuple[int, int, Fraction]], timezone: str) -> Monitored:
-    first, last = one.service.first, one.service.first + one.service.intervals
-    monthly = any(part.month is not None for part in one.parts)
-    edges = calendar.parts(first * INTERVAL_US, last * INTERVAL_US, timezone, monthly=monthly)
-    parts = []
-    for part, (_, _, begin, end) in zip(one.parts, edges, strict=True):
-        more = tuple(
-            Raised(max(begin, a[0]), min(end, a[1]), MORE, _within(a, (begin, end)))
-            for a in added
-            if _meets((a[0], a[1]), (begin, end))
-        )
-        parts.append(replace(part, raised=(*part.raised, *more)))
-    return replace(one, parts=tuple(parts))
-
-
-def finding(told: Sequence[str], cost_t: Fraction) -> Finding:
-    """Say which invoices say more than what counts, what that costs [tCO2e], and what to do."""
+def finding(told: Sequence[str]) -> str:
+    """Say which invoices say more than what counts, `{cost}` for what that costs, what to do."""
     rest = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
-    return Finding(
-        CLAUSE,
-        False,
+    return (
         f"{'; '.join(told[:_SHOWN])}{rest}. With time without an invoice in the same proportion"
-        f" this costs {decimal_text(max(cost_t, Fraction(0)), _PLACES, 'up')} t. Correct the unit"
+        " this costs {cost} t. Correct the unit"
         " or the transformer ratio at the meter or its gateway, and give the invoices of the other"
         " time. Where the invoice is of others too, a verifier has to see that; a correction of it"
-        " (`corrects`) is a condition of its own",
+        " (`corrects`) is a condition of its own"
     )

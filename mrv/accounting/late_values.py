@@ -8,7 +8,7 @@ shows the new one; that has to be another document than the one of the value bef
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
@@ -17,13 +17,13 @@ from typing import Any
 from mrv.accounting.fixed_ex_ante import with_value
 from mrv.accounting.invoice_evidence import undocumented
 from mrv.accounting.period_result import Finding
+from mrv.accounting.value_choices import Move
 from mrv.calendar import utc_text
-from mrv.errors import FactorError, MethodologyError, PeriodError
 from mrv.parameters.inputs import exact
-from mrv.registry.project import ACCOUNTING, INVOICED_USE, ChangedLate, Document, Project
+from mrv.registry.project import ChangedLate, Document, Project
 from mrv.rounding import UG_PER_T, decimal_text, exact_text
 
-CLAUSE = "tonne: what was fixed ex ante is not changed after the period began"
+RULE = "PAR-02"
 _REMEDY = (
     "a verifier accepts it with a reason, or it is registered as it was; a new value that"
     " leaves more counts once the project's `documents` name another document of before the"
@@ -33,7 +33,6 @@ _PLACES = 6
 _SHOWN = 5
 # of a document's hash
 _DIGITS = 8
-_Left = Callable[[Project], int]
 
 
 @dataclass(frozen=True)
@@ -64,64 +63,38 @@ class _Change:
         )
 
 
-def keep_values_before(
-    late: Sequence[ChangedLate],
-    project: Project,
-    first: date,
-    left_by: _Left,
-    accounting: int = ACCOUNTING,
-) -> tuple[Project, list[Finding]]:
+def values_before(late: Sequence[ChangedLate], project: Project, first: date) -> list[Move]:
     """
-    Return the project with the values that count, and the condition that says of each change.
+    Return the values of before the period, which count where no document shows those of now.
 
     Parameters
     ----------
-    late : sequence of ChangedLate
     first : date
         First local day of the period: a document of then or before may show a new value.
-    left_by : callable
-        Reduction that the whole period comes to with a project. [ug CO2e]
-    accounting : int
-        Version of the rules: from the seventh on a document's hash is named as well, and one
-        of the same name, giver and date is the same document, whatever its file is.
     """
-    changes = _grouped(late, project, first, accounting)
-    told: list[str] = []
-    if changes:
-        ours = left_by(project)
-        every = [change for change in changes if change.lacks]
-        together = _undone(project, every)
-        stuck = []
-        for change in changes:
-            theirs = _tried(left_by, change.undone(project))
-            if theirs is None:
-                stuck.append(change)
-                continue
-            less = change.lacks is not None and theirs <= ours
-            told.append(f"{change.told()}; {_cost(theirs, ours)}; {_which(change, less=less)}")
-            if less:
-                project, ours = change.undone(project), theirs
-        # shares that add up to one, say: the account knows them only together
-        told += [
-            f"{change.told()}; by that value alone there is no account"
-            + ("" if change.lacks is None else f"; {change.lacks}")
-            for change in stuck
-        ]
-        theirs = _tried(left_by, together) if len(every) > 1 or (every and stuck) else None
-        if theirs is not None and theirs < ours:
-            names = ", ".join(dict.fromkeys(change.one.parameter for change in every))
-            told.append(f"{names} together: {_cost(theirs, ours)}; the values of before count")
-            project = together
-    hashes = accounting >= INVOICED_USE
-    told += [
-        _other_paper(one, hashes=hashes) for one in late if one.paper_only and not _completed(one)
-    ]
-    return project, [Finding(CLAUSE, False, f"{'; '.join(told)}: {_REMEDY}")] if told else []
+    return [_move(change) for change in _grouped(late, project, first)]
 
 
-def _grouped(
-    late: Iterable[ChangedLate], project: Project, first: date, accounting: int
-) -> list[_Change]:
+def _move(change: _Change) -> Move:
+    def told(difference_ug: int | None, counts: bool) -> str:
+        if difference_ug is None:
+            # shares that add up to one, say: the account knows them only together
+            lacks = "" if change.lacks is None else f"; {change.lacks}"
+            return f"{change.told()}; by that value alone there is no account{lacks}"
+        which = _which(change, less=counts)
+        return f"{change.told()}; {_cost(difference_ug, less=counts)}; {which}"
+
+    return Move(change.told(), change.undone, told, free=change.lacks is not None)
+
+
+def finding(late: Sequence[ChangedLate], told: Sequence[str]) -> list[Finding]:
+    """Return the finding that says of each change, also of documents that were changed alone."""
+    papers = [_other_paper(one) for one in late if one.paper_only and not _completed(one)]
+    said = "; ".join([*told, *papers])
+    return [Finding(RULE, False, f"{said}: {_REMEDY}")] if said else []
+
+
+def _grouped(late: Iterable[ChangedLate], project: Project, first: date) -> list[_Change]:
     """Changes that are others than the project's value, the same ones of several devices once."""
     found: dict[tuple[Any, ...], list[ChangedLate]] = {}
     for one in late:
@@ -130,10 +103,7 @@ def _grouped(
             continue
         of = one.device is None, one.parameter, one.before, now, one.changed_us, one.by
         found.setdefault(of, []).append(one)
-    return [
-        _Change(tuple(of), key[3], _lacks(of[0], key[3], first, accounting))
-        for key, of in found.items()
-    ]
+    return [_Change(tuple(of), key[3], _lacks(of[0], key[3], first)) for key, of in found.items()]
 
 
 def _now(project: Project, one: ChangedLate) -> str | None:
@@ -148,7 +118,7 @@ def _now(project: Project, one: ChangedLate) -> str | None:
     return next((text for text in texts if text != one.before), texts[0] if texts else None)
 
 
-def _lacks(one: ChangedLate, now: str | None, first: date, accounting: int) -> str | None:
+def _lacks(one: ChangedLate, now: str | None, first: date) -> str | None:
     """Say why no document shows the new value; None where one does."""
     if now is None:
         return "no value is given any more"
@@ -156,15 +126,15 @@ def _lacks(one: ChangedLate, now: str | None, first: date, accounting: int) -> s
     missing = undocumented(
         one.parameter, {one.parameter: now}, [] if held is None else [held], first
     )
-    if missing is None and held is not None and _same(held, one.was, accounting):
+    if missing is None and held is not None and _same(held, one.was):
         return f"its document {held.document} is the one of the value before"
     return missing
 
 
-def _same(one: Document, other: Document | None, accounting: int) -> bool:
+def _same(one: Document, other: Document | None) -> bool:
     if other is None:
         return False
-    if accounting >= INVOICED_USE and one.document == other.document:
+    if one.document == other.document:
         # another file, or what was missing, makes no other document of it
         dated = (one.by, other.by), (one.issued, other.issued)
         if all(before in (None, now) for now, before in dated):
@@ -174,22 +144,9 @@ def _same(one: Document, other: Document | None, accounting: int) -> bool:
     return one == other
 
 
-def _undone(project: Project, changes: Iterable[_Change]) -> Project:
-    for change in changes:
-        project = change.undone(project)
-    return project
-
-
-def _tried(left_by: _Left, project: Project) -> int | None:
-    try:
-        return left_by(project)
-    except (FactorError, MethodologyError, PeriodError):
-        return None
-
-
-def _cost(theirs: int, ours: int) -> str:
-    text = decimal_text(Fraction(abs(ours - theirs), UG_PER_T), _PLACES, "up")
-    return f"by the value of before there would be {text} t {'less' if theirs <= ours else 'more'}"
+def _cost(difference_ug: int, *, less: bool) -> str:
+    text = decimal_text(Fraction(difference_ug, UG_PER_T), _PLACES, "up")
+    return f"by the value of before there would be {text} t {'less' if less else 'more'}"
 
 
 def _which(change: _Change, *, less: bool) -> str:
@@ -221,9 +178,9 @@ def _parts(paper: Document) -> tuple[str | date | None, ...]:
     return paper.by, paper.issued, paper.sha256
 
 
-def _other_paper(one: ChangedLate, *, hashes: bool) -> str:
+def _other_paper(one: ChangedLate) -> str:
     was, now = (
-        "left out" if paper is None else f"{paper.document} ({_dated(paper, hashes=hashes)})"
+        "left out" if paper is None else f"{paper.document} ({_dated(paper)})"
         for paper in (one.was, one.document)
     )
     return (
@@ -232,8 +189,8 @@ def _other_paper(one: ChangedLate, *, hashes: bool) -> str:
     )
 
 
-def _dated(paper: Document, *, hashes: bool) -> str:
+def _dated(paper: Document) -> str:
     said = [paper.by, None if paper.issued is None else paper.issued.isoformat()]
-    if hashes and paper.sha256 is not None:
+    if paper.sha256 is not None:
         said.append(f"SHA-256 {paper.sha256[:_DIGITS]}")
     return ", ".join([one for one in said if one] or ["no date"])

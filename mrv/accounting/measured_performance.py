@@ -8,7 +8,7 @@ less than two thirds of the typed figure over the period, the measured figure co
 electricity, and no less than that of the reference: nothing is reduced then.  Down to two thirds
 nobody can say that a figure of the data sheet is false: warmer water, fouling, part load and the
 meters take as much.  A day on which nothing was delivered is of a meter that stands still, and half
-of the electricity at least is to be compared.  A rule of tonne's own, of the sixth version.
+of the electricity at least is to be compared.  A rule of tonne's own.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from mrv.parameters.inputs import Inputs
 from mrv.registry.project import Drawn
 from mrv.rounding import decimal_text, exact_sum, exact_text
 
-CLAUSE = "tonne: equipment performs no better than its own meters show"
+RULE = "MTR-13"
 LEAST = Fraction(2, 3)
 _KNOWN = Fraction(1, 2)
 _DAY = 24 * HOUR_US // INTERVAL_US
@@ -59,7 +59,7 @@ class Performance:
         cost_t = reduction(parameters) - reduction(self.counted(parameters))
         more = f"; and {len(self.told) - _SHOWN} more" if len(self.told) > _SHOWN else ""
         yield Finding(
-            CLAUSE,
+            RULE,
             False,
             f"{'; '.join(self.told[:_SHOWN])}{more}: that counts, {self.name} ="
             f" {short(self.value)} for all of them together, which costs"

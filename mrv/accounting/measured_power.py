@@ -6,7 +6,7 @@ controller measures its electricity beside its hours, and that is more than coun
 the hours that count, by more than a twentieth of a part of about four weeks, the larger of the two
 counts: all that the controller measured, its own standby too.  Both are compared where both are
 known.  Hours whose electricity nobody knows then take the mean power that the group showed while
-it was on.  A part without hours is asked nothing.  A rule of tonne's own, of the sixth version.
+it was on.  A part without hours is asked nothing.  A rule of tonne's own.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from mrv.model import MEASURED
 from mrv.registry.project import Drawn
 from mrv.rounding import decimal_text, exact_sum, exact_text
 
-CLAUSE = "tonne: a project takes no less electricity than its own devices measure"
+RULE = "MTR-12"
 _S_PER_HOUR = 3600
 _WH_PER_KWH = 1000
 _SHOWN = 3
@@ -200,7 +200,7 @@ def measured_powers(monitored: Sequence[Monitored], pricing: Pricing) -> list[Fi
                 f" {' or '.join((one.needs.draws or ('', ()))[1])} by a dated document, and give"
                 " what else this meter feeds a meter of its own"
             )
-    return [Finding(CLAUSE, False, ". ".join(told))] if told else []
+    return [Finding(RULE, False, ". ".join(told))] if told else []
 
 
 def shown_powers(monitored: Sequence[Monitored]) -> Iterator[ParameterUse]:

@@ -3,8 +3,8 @@ Meters of a project's site that are left out of it, though a role of its project
 
 A third charger "for the cars of the office", a reserve pump's own meter: what a project uses can be
 metered beside it.  The reason is the owner's free text.  So what such a meter measured in the
-period is said, and what it would cost as the project's.  A rule of tonne's own, of the sixth
-version; of the seventh on whatever class, site or time of service it is registered with.
+period is said, and what it would cost as the project's.  A rule of tonne's own, whatever class,
+site or time of service it is registered with.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mrv.quantity_text import quantity_text
 from mrv.registry.project import Project
 from mrv.rounding import decimal_text
 
-CLAUSE = "tonne: a meter that is left out serves something else than the project"
+RULE = "BND-01"
 _ELECTRICITY = "energy_import"
 
 

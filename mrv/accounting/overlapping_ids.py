@@ -4,32 +4,28 @@ One meter under two ids whose services overlap: what both say counts once.
 `mrv.accounting.twin_series.twins` compares meters that serve the same time.  Here those are
 compared whose times differ, over the time in which both serve: where one says what the other says,
 quarter hour by quarter hour, the one that began later counts nothing while both tell something, and
-where it is nearly so, a condition says what it comes to.  A rule of tonne's own, of the seventh
-version.
+where it is nearly so, a condition says what it comes to.  A rule of tonne's own.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
-from itertools import combinations, pairwise
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ingest.model import INTERVAL_US, Int32
 from mrv import calendar
-from mrv.accounting.device_period import Monitored, Raised, YearPart
+from mrv.accounting.device_period import Monitored, YearPart
 from mrv.accounting.device_results import Pricing
-from mrv.accounting.period_result import Finding
 from mrv.accounting.twin_series import FEW, MANY, Twins, twins_between
-from mrv.calendar import utc_text
-from mrv.registry.project import INVOICED_USE
 from mrv.rounding import decimal_text, exact_sum
 
-CLAUSE = "tonne: no meter serves under two ids at a time"
+RULE = "MTR-03"
 _MEASURED = ("Wh", "mL", "m", "g")
 _SHOWN = 5
 _PLACES = 6
@@ -61,12 +57,8 @@ class Overlap:
         return self.later.service.first + int(at[0]), self.later.service.first + int(at[-1]) + 1
 
 
-def overlapping(
-    monitored: Sequence[Monitored], accounting: int, *, side: str = "baseline"
-) -> list[Overlap]:
+def overlapping(monitored: Sequence[Monitored], *, side: str = "baseline") -> list[Overlap]:
     """Find devices of a side that say the same while both serve, by quantity."""
-    if accounting < INVOICED_USE:
-        return []
     groups: defaultdict[str, defaultdict[tuple[int, int], list[int]]]
     groups = defaultdict(lambda: defaultdict(list))
     for i, one in enumerate(monitored):
@@ -116,56 +108,6 @@ def _overlap(
     return Overlap(later, monitored[one].device.id, whole, both, found.equal)
 
 
-def counted_once(
-    monitored: Sequence[Monitored], overlaps: Sequence[Overlap], edges: Sequence[int], timezone: str
-) -> list[Monitored]:
-    """
-    Count nothing of the later ones of equal pairs while both tell something.
-
-    Parameters
-    ----------
-    edges : sequence of int
-        Of the stretches. [interval numbers]
-    """
-    found = list(monitored)
-    taken: dict[int, _Bools] = {}
-    for one in overlaps:
-        if one.equal:
-            before = taken.get(one.place, np.zeros_like(one.both))
-            fresh = one.both & ~before
-            found[one.place] = _without(found[one.place], one, fresh, edges, timezone)
-            taken[one.place] = before | fresh
-    return found
-
-
-def _without(
-    one: Monitored, overlap: Overlap, fresh: _Bools, edges: Sequence[int], timezone: str
-) -> Monitored:
-    """Take what a device tells in some intervals off its parts and stretches."""
-    first = one.service.first
-    lost = np.where(fresh, _series(one), 0).astype(np.int64)
-    begin, end = (number * INTERVAL_US for number in overlap.edges)
-    reason = f"says what {overlap.one} says, quarter hour by quarter hour, while both serve"
-    parts = []
-    for part, a, b in _parts(one, timezone):
-        off = min(Fraction(exact_sum(lost[a - first : b - first])), one.counted(part))
-        raised = Raised(max(begin, a * INTERVAL_US), min(end, b * INTERVAL_US), reason, off)
-        parts.append(replace(part, limited=(*part.limited, raised)) if off > 0 else part)
-    stretches = []
-    for stretch, (a, b) in zip(one.stretches, pairwise(edges), strict=True):
-        off_ = exact_sum(lost[max(0, a - first) : max(0, b - first)])
-        stretches.append(replace(stretch, value=max(0, stretch.value - off_)))
-    return replace(one, parts=tuple(parts), stretches=tuple(stretches))
-
-
-def findings(overlaps: Sequence[Overlap], pricing: Pricing, timezone: str) -> Iterator[Finding]:
-    """Say which devices say the same while both serve, what that comes to and what to do."""
-    told = [_said(one, pricing, timezone) for one in overlaps]
-    if told:
-        more = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
-        yield Finding(CLAUSE, False, "; ".join(told[:_SHOWN]) + more)
-
-
 def size_of(overlap: Overlap, pricing: Pricing, timezone: str) -> str:
     """Return what the later one tells while both do, and its tonnes, as text."""
     one, series = overlap.later, np.where(overlap.both, _series(overlap.later), 0).astype(np.int64)
@@ -178,22 +120,6 @@ def size_of(overlap: Overlap, pricing: Pricing, timezone: str) -> str:
         start=Fraction(0),
     )
     return f"{exact_sum(series):,} {one.needs.unit}, {decimal_text(tonnes, _PLACES, 'up')} t"
-
-
-def _said(overlap: Overlap, pricing: Pricing, timezone: str) -> str:
-    one, size = overlap.later, size_of(overlap, pricing, timezone)
-    begin, end = (utc_text(number * INTERVAL_US) for number in overlap.edges)
-    if overlap.equal:
-        return (
-            f"{one.device.id} says what {overlap.one} says, quarter hour by quarter hour, from"
-            f" {begin} to {end}, while both serve: {size} of it count 0; let the service of one"
-            " end where that of the other begins"
-        )
-    return (
-        f"{one.device.id} moves as {overlap.one} does from {begin} to {end}, while both serve:"
-        f" {size} of it count twice if they are one meter; let the service of one end where that"
-        " of the other begins"
-    )
 
 
 def _parts(one: Monitored, timezone: str) -> list[tuple[YearPart, int, int]]:

@@ -24,18 +24,17 @@ from mrv.methodologies import GRID
 from mrv.model import Factor, Factors, Methodology
 from mrv.parameters.inputs import Inputs, exact
 from mrv.parameters.specs import ParameterSpec
-from mrv.registry.project import INVOICED, Measured, Sample
+from mrv.registry.project import Measured, Sample
 from mrv.rounding import decimal_text, exact_text
 
-OFFICIAL = "tonne: emission factors are official ones, not the owner's"
+OFFICIAL = "FAC-01"
 _NAMED = 3  # samples that a finding names
 UNACCEPTED = "no acceptance by the programme is entered (`acceptances`)"
-MEASURED = "tonne: what the methodology monitors was measured"
+MEASURED = "PAR-06"
 _PLACES = 6
 _GWP = "gwp"
 # what is chosen from a published list
-_LISTS = ("wastewater.mcf", "flare.efficiency")
-_LISTS_OF_SITES = ("tool04.phi", "tool04.mcf")
+_LISTS = ("wastewater.mcf", "flare.efficiency", "tool04.phi", "tool04.mcf")
 MONITORED = ("B", "C")
 # of a value that is 0, to see who gains by it
 _A_LITTLE = Fraction(1, 1000)
@@ -82,9 +81,7 @@ def measured(
     period_us: tuple[int, int],
     timezone: str,
     how: Mapping[str, str],
-    *,
-    sourced: bool = True,
-    reduction: Callable[[Inputs], Fraction] | None = None,
+    reduction: Callable[[Inputs], Fraction],
 ) -> Iterator[Finding]:
     """
     Say what of the methodology's monitoring is a constant, and which months lack samples.
@@ -92,11 +89,8 @@ def measured(
     Parameters
     ----------
     how : mapping of str to str
-        How parameters were come by, as `mrv.accounting.unmeasured` says; empty by the
-        second version of the rules.
-    sourced : bool
-        Say where the methodology reads a value, as from the sixth version on.
-    reduction : callable, optional
+        How parameters were come by, as `mrv.accounting.unmeasured` says.
+    reduction : callable
         What the period comes to with some parameters [tCO2e]: nobody is asked for results of a
         0 of which more would leave no less, as the steam of a plant that makes none.
     """
@@ -116,12 +110,11 @@ def measured(
         elif name in how and how[name] != LABORATORY:
             shown.append(f"{value}: {how[name]}")
         elif not known[name]:
-            if reduction is not None and _costs_nobody(name, parameters, reduction):
+            if _costs_nobody(name, parameters, reduction):
                 continue
             told.append(
                 f"{value} is a constant of the registry, and {methodology.id} monitors"
-                f" {spec.symbol or name} (option {spec.option}): give"
-                f" {_results(spec, sourced=sourced)}"
+                f" {spec.symbol or name} (option {spec.option}): give {_results(spec)}"
             )
         elif lacking and "month" in spec.frequency:
             said = ", ".join(f"{y}-{m:02}" for y, m in lacking[:3])
@@ -142,9 +135,9 @@ def _costs_nobody(
         return False
 
 
-def _results(spec: ParameterSpec, *, sourced: bool) -> str:
+def _results(spec: ParameterSpec) -> str:
     """Say what shows a monitored value, by the methodology's own source of it."""
-    if not sourced or not spec.source or "laboratory" in spec.source:
+    if not spec.source or "laboratory" in spec.source:
         return "`laboratory` results"
     return f"its values of the period by their source ({spec.source}), as `laboratory` results"
 
@@ -179,7 +172,7 @@ def _official(spec: ParameterSpec, factors: Factors, day: date) -> Factor | None
 
 
 def compared_kinds(
-    methodology: Methodology, parameters: Inputs, factors: Factors, accounting: int
+    methodology: Methodology, parameters: Inputs, factors: Factors
 ) -> tuple[str, ...]:
     """Kinds of factors that the owner's values are held against; a pack carries them too."""
     found: set[str] = set()
@@ -190,7 +183,7 @@ def compared_kinds(
             found.add(GRID)
         elif spec.factor is not None:
             found.add(spec.factor[0])
-        if spec.published in _lists(accounting):
+        if spec.published in _LISTS:
             found |= {f.kind for f in factors if f.kind.startswith(spec.published)}
     return tuple(sorted(found))
 
@@ -257,18 +250,13 @@ def brought(choices: Iterable[Choice], accepted: Mapping[str, str]) -> Iterator[
         yield Finding(OFFICIAL, False, "; ".join(told))
 
 
-def _lists(accounting: int) -> tuple[str, ...]:
-    """Lists by a version of the rules: those of disposal sites from the sixth on."""
-    return (*_LISTS, *_LISTS_OF_SITES) if accounting >= INVOICED else _LISTS
-
-
 def unlisted(
-    methodology: Methodology, parameters: Mapping[str, Fraction], factors: Factors, accounting: int
+    methodology: Methodology, parameters: Mapping[str, Fraction], factors: Factors
 ) -> Iterator[Finding]:
     """Say which value is none of the list that it is to be chosen from."""
     told = []
     for name, spec in methodology.parameters.items():
-        if spec.published not in _lists(accounting) or name not in parameters:
+        if spec.published not in _LISTS or name not in parameters:
             continue
         known = {f.value: f for f in factors if f.kind.startswith(spec.published)}
         if Fraction(parameters[name]) not in known:
@@ -287,7 +275,6 @@ def listed(
     parameters: Inputs,
     factors: Factors,
     reduction: Callable[[Inputs], Fraction],
-    accounting: int,
 ) -> Inputs:
     """
     Count what stands beside a published list by the list's next value, if that leaves less.
@@ -299,7 +286,7 @@ def listed(
     """
     used = dict(parameters)
     for name, spec in methodology.parameters.items():
-        if spec.published not in _lists(accounting) or name not in used:
+        if spec.published not in _LISTS or name not in used:
             continue
         value = Fraction(used[name])
         known = {f.value for f in factors if f.kind.startswith(spec.published)}

@@ -176,12 +176,34 @@ class Vintage:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """An applicability condition of the methodology, and what of it does not hold."""
+class RuleEffect:
+    """
+    What a rule takes off the reduction, as decimal text with six places. [tCO2e]
 
-    clause: str
+    `alone_t`: by this rule and no other; `beside_t`: what comes back if it alone is settled.
+    Where two rules bind one quantity, the latter is 0 for both.  `applied` is false for a rule
+    that would raise the reduction: of two figures the one that costs the claimant counts.
+    """
+
+    rule: str
+    alone_t: str
+    beside_t: str
+    applied: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """
+    What a rule or a condition of the methodology found, and whether it holds.
+
+    `rule` is an id of `mrv/rules/rules.toml`, or the clause of the methodology's condition;
+    `severity` is empty where it holds, and by rule set 1.
+    """
+
+    rule: str
     holds: bool
     detail: str
+    severity: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,3 +284,4 @@ class PeriodResult:
     comparisons: tuple[Comparison, ...]
     cross_checks: tuple[CrossCheck, ...]
     compared: tuple[str, ...] = ()
+    rules: tuple[RuleEffect, ...] = ()

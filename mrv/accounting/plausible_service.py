@@ -26,6 +26,7 @@ from mrv.parameters.inputs import Inputs
 from mrv.service_bounds import Consumption
 
 _WEEK = 7 * 24 * HOUR_US // INTERVAL_US
+RULE = "MTR-05"
 _SHOWN = 3
 # Batteries and tanks carry over from week to week; what a period uses is held to the whole range.
 _STORED = Fraction(4, 5)
@@ -69,7 +70,6 @@ def raised(
     parameters: Inputs,
     edges: Sequence[int],
     timezone: str,
-    accounting: int,
 ) -> tuple[list[Monitored], list[Finding]]:
     """
     Charge services whose consumption is not plausible, and say so.
@@ -80,8 +80,6 @@ def raised(
         With the sums of each stretch.
     edges : sequence of int
         As `stretches` gives them.
-    accounting : int
-        Version of the rules.
 
     Returns
     -------
@@ -89,15 +87,13 @@ def raised(
     """
     found, said = list(monitored), []
     for one in methodology.consumptions:
-        if one.from_version > accounting:
-            continue
         some = [*_stretches(found, one, edges)]
         span = None if one.span is None else one.span(parameters)
         charges = [*_charges(found, one, some, span)]
         for charge in charges:
             _add(found, one, charge, timezone)
         if some:
-            said.append(_finding(found, methodology, one, some, charges, span))
+            said.append(_finding(found, one, some, charges, span))
     return found, said
 
 
@@ -200,15 +196,14 @@ def _add(found: list[Monitored], one: Consumption, charge: _Charge, timezone: st
 
 def _finding(
     monitored: Sequence[Monitored],
-    methodology: Methodology,
     one: Consumption,
     some: Sequence[_Stretch],
     charges: Sequence[_Charge],
     span: tuple[Fraction, Fraction] | None,
 ) -> Finding:
-    clause = f"{methodology.id}, plausibility of {' and '.join(one.uses)}"
+    subject = " and ".join(one.uses)
     if span is not None:
-        clause += f": {_told(span[0])} to {_told(span[1])} {one.unit}"
+        subject += f", {_told(span[0])} to {_told(span[1])} {one.unit}"
     charged = {c.stretch.place for c in charges}
     told = [f"{_time(c.stretch)}: {c.reason}" for c in charges]
     told += [
@@ -223,7 +218,8 @@ def _finding(
         if s.still and s.place not in charged
     ]
     more = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
-    return Finding(clause, not told, "; ".join(told[:_SHOWN]) + more)
+    said = "; ".join(told[:_SHOWN]) + more
+    return Finding(RULE, not told, f"{subject}: {said}" if said else "")
 
 
 def _names(monitored: Sequence[Monitored], stretch: _Stretch) -> str:

@@ -6,7 +6,7 @@ a value lies, with its source, and what other values say of it: the efficiency o
 head, the enthalpy of steam by its temperature.  Outside of that the period closes with the bound,
 or with the typed value where that leaves less, and a condition names the value, the range and
 the cost in tonnes.  A value that needs a dated document and has none counts
-by the one for which none is needed.  These are rules of tonne's own, of the sixth version.
+by the one for which none is needed.  These are rules of tonne's own.
 """
 
 from __future__ import annotations
@@ -22,16 +22,17 @@ from typing import Any
 from mrv.accounting.factor_acceptance import parameters_of
 from mrv.accounting.invoice_evidence import undocumented
 from mrv.accounting.owner_inputs import MONITORED, sampled
-from mrv.accounting.period_result import Finding, PeriodResult
+from mrv.accounting.period_result import Finding
 from mrv.calendar import local_date
 from mrv.methodologies import find
 from mrv.model import Methodology
 from mrv.parameters.inputs import Inputs, read
 from mrv.parameters.specs import ParameterSpec
-from mrv.registry.project import INVOICED, INVOICED_USE, Besides, Project
+from mrv.registry.project import Besides, Project
 from mrv.rounding import UG_PER_T, decimal_text, exact_text
 
-CLAUSE = "tonne: values that are typed are plausible"
+# a value against its own range, against other values, without its dated document
+RANGE, RELATION, DOCUMENTED = "PAR-03", "PAR-04", "PAR-05"
 _PLACES = 6
 _SCALE = 10**9
 _Ranges = Sequence[tuple[Fraction, Fraction]]
@@ -63,7 +64,7 @@ def keep_plausible(
     project: Project,
     besides: Besides,
     period_us: tuple[int, int],
-    left_by: Callable[[Project, Besides], PeriodResult],
+    left_by: Callable[[Project, Besides], tuple[int, int]],
 ) -> tuple[Project, Besides, list[Finding]]:
     """
     Return a project whose values are plausible, what it is held against, and what was not so.
@@ -71,30 +72,27 @@ def keep_plausible(
     Parameters
     ----------
     left_by : callable
-        What the period comes to with a project.
+        What the period comes to with a project: reduction, and before deductions. [ug CO2e]
     """
-    if besides.accounting < INVOICED:
-        return project, besides, []
     first = local_date(period_us[0], project.timezone)
     methodology = find(project.methodology, project.version)
     held = _Held(project, besides, methodology, left_by)
     for one in held.places():
         said = one.spec.plausible
-        if said is not None and besides.accounting >= said.since:
+        if said is not None:
             ranges = [(Fraction(a), Fraction(b)) for a, b in said.ranges]
             if not held.within(one, ranges, said.source, either=said.either):
                 held.rarely(one, Fraction(said.rare), said.why)
+    held.rule = RELATION
     for relation in methodology.related:
         for one in held.places(relation.parameter):
-            if besides.accounting < relation.since:
-                continue
-            beside = one.beside if relation.since >= INVOICED_USE else {}
-            span = relation.test({**held.parameters, **beside}, held.measured)
+            span = relation.test({**held.parameters, **one.beside}, held.measured)
             if span is not None and not held.within(one, [span], relation.source):
                 held.usually(one, span[1], relation.usual, relation.source)
+    held.rule = DOCUMENTED
     for one in held.places():
         held.documented(one, first)
-    told = [Finding(CLAUSE, False, "; ".join(held.told))] if held.told else []
+    told = [Finding(rule, False, "; ".join(texts)) for rule, texts in held.told.items() if texts]
     return held.project, held.besides, told
 
 
@@ -105,8 +103,11 @@ class _Held:
     project: Project
     besides: Besides
     methodology: Methodology
-    left_by: Callable[[Project, Besides], PeriodResult]
-    told: list[str] = field(default_factory=list)
+    left_by: Callable[[Project, Besides], tuple[int, int]]
+    rule: str = RANGE
+    told: dict[str, list[str]] = field(
+        default_factory=lambda: {RANGE: [], RELATION: [], DOCUMENTED: []}
+    )
 
     @property
     def parameters(self) -> Inputs:
@@ -156,7 +157,7 @@ class _Held:
     def usually(self, one: _Place, most: Fraction, share: Fraction, source: str) -> None:
         """Say that a value counts and is more than usual."""
         if one.value > most * share:
-            self.told.append(
+            self.told[self.rule].append(
                 f"{one.text} is more than {_short(most * share)}, which is rare ({source}); it"
                 " counts: a verifier looks at the measurement that it rests on"
             )
@@ -169,7 +170,7 @@ class _Held:
         shown = [f"its document is {d.document} by {d.by}" for d in papers]
         names = sorted({i.issuer for i in self.besides.invoices if one.device in i.devices})
         shown += [f"invoices of {one.device} are by {', '.join(names)}"] if names else []
-        self.told.append(f"{one.text}: {why}{''.join(f'; {text}' for text in shown)}")
+        self.told[self.rule].append(f"{one.text}: {why}{''.join(f'; {text}' for text in shown)}")
 
     def documented(self, one: _Place, first: date) -> None:
         """Count a value without its dated document by the one that needs none."""
@@ -184,16 +185,18 @@ class _Held:
 
     def _least(self, one: _Place, others: Sequence[Decimal], text: str) -> None:
         """Take the value that leaves least, and say what that costs."""
-        ours = _left(self.left_by(self.project, self.besides))
+        ours = self.left_by(self.project, self.besides)
         by = {value: self._with(one, value) for value in others}
-        left = {value: _left(self.left_by(*found)) for value, found in by.items()}
+        left = {value: self.left_by(*found) for value, found in by.items()}
         least = min(left, key=left.__getitem__)
         if left[least] > ours:
-            self.told.append(f"{text}; it counts, as it leaves less; correct it in the registry")
+            self.told[self.rule].append(
+                f"{text}; it counts, as it leaves less; correct it in the registry"
+            )
             return
         self.project, self.besides = by[least]
         cost = decimal_text(Fraction(ours[0] - left[least][0], UG_PER_T), _PLACES, "up")
-        self.told.append(
+        self.told[self.rule].append(
             f"{text}: {_short(Fraction(least))} counts, which costs {cost} t; correct it in the"
             f" registry by its source ({one.spec.source})"
         )
@@ -223,11 +226,6 @@ class _Held:
                 replace(s, value=put[one.name]) if s.parameter == one.name else s for s in samples
             )
         return replace(self.project, parameters=values), replace(besides, samples=samples)
-
-
-def _left(found: PeriodResult) -> tuple[int, int]:
-    """Reduction, and where papers are missing for it what it would be. [ug CO2e]"""
-    return found.net.reduction.ug, found.gross.reduction.ug
 
 
 def _decimal(value: Fraction, *, down: bool) -> Decimal:

@@ -7,7 +7,7 @@ does not hold until the meter is read, or its service ends with a document.  Ele
 still is asked for in each stretch of about a week, fuel over the whole period, since a plant may
 start up once a month.  What `mrv.accounting.plausible_service` holds against its service is left
 to that where the meter is heard.  Likewise a plant that measures what it makes and has no meter of
-the electricity that it draws.  Rules of tonne's own, of the sixth version.
+the electricity that it draws.  Rules of tonne's own.
 """
 
 from __future__ import annotations
@@ -22,12 +22,11 @@ from mrv.accounting.period_result import Finding
 from mrv.calendar import utc_text
 from mrv.model import Methodology
 from mrv.quantity_text import quantity_text
-from mrv.registry.project import INVOICED
 from mrv.rounding import decimal_text
 
-CLAUSE = "tonne: each meter of the project's side is heard, and moves while the service goes on"
-UNBOUND = "tonne: the electricity that a plant draws has a meter"
-APART = "tonne: what is claimed twice of one plant is not the same energy"
+RULE = "MTR-11"
+UNBOUND = "MTR-11"
+APART = "CLM-03"
 _SHOWN = 3
 _PLACES = 6
 # units that a reader reads
@@ -39,11 +38,7 @@ _REMEDY = (
 
 
 def project_meters(
-    monitored: Sequence[Monitored],
-    methodology: Methodology,
-    edges: Sequence[int],
-    accounting: int,
-    pricing: Pricing,
+    monitored: Sequence[Monitored], methodology: Methodology, edges: Sequence[int], pricing: Pricing
 ) -> Iterator[Finding]:
     """
     Say what is in doubt of a project's own meters.
@@ -54,25 +49,17 @@ def project_meters(
         With the sums of each stretch.
     edges : sequence of int
         Of the stretches. [interval numbers]
-    accounting : int
-        Version of the rules.
     """
-    if accounting >= INVOICED:
-        yield from _silent(monitored, methodology, edges, accounting, pricing)
-        yield from _unbound(monitored, methodology)
-        yield from _apart(monitored, methodology, pricing)
+    yield from _silent(monitored, methodology, edges, pricing)
+    yield from _unbound(monitored, methodology)
+    yield from _apart(monitored, methodology, pricing)
 
 
 def _silent(
-    monitored: Sequence[Monitored],
-    methodology: Methodology,
-    edges: Sequence[int],
-    accounting: int,
-    pricing: Pricing,
+    monitored: Sequence[Monitored], methodology: Methodology, edges: Sequence[int], pricing: Pricing
 ) -> Iterator[Finding]:
     """Name meters of the project's side that were never heard, or stood still."""
-    held = {r for one in methodology.consumptions if one.from_version <= accounting
-            for r in one.uses}  # fmt: skip
+    held = {r for one in methodology.consumptions for r in one.uses}
     served = [
         any(m.needs.side == "baseline" and m.stretches[place].value for m in monitored)
         for place in range(len(edges) - 1)
@@ -89,7 +76,7 @@ def _silent(
             told += [f"{name} {text}" for text in _still(one, served, edges, pricing)]
     if told:
         more = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
-        yield Finding(CLAUSE, False, f"{'; '.join(told[:_SHOWN])}{more}: {_REMEDY}")
+        yield Finding(RULE, False, f"{'; '.join(told[:_SHOWN])}{more}: {_REMEDY}")
 
 
 def _charged(one: Monitored, pricing: Pricing) -> str:

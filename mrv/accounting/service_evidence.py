@@ -11,32 +11,30 @@ names what is missing and what it costs.
 
 Within the design all meters of a plant may still be too high together.  Where no invoice shows
 what was delivered, nor the electricity that it took, a condition says by how much.  These are
-rules of tonne's own, of the fifth version.
+rules of tonne's own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
 
-from ingest.model import INTERVAL_US
 from mrv.accounting.design_capacity import at_capacity, consumption_of, serving, too_large
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.invoice_evidence import undocumented, with_reasons
 from mrv.accounting.invoiced_time import COVERED, TOLERANCE, invoiced
 from mrv.accounting.period_result import CrossCheck, Finding
-from mrv.accounting.service_history import electricity, take_off
+from mrv.accounting.service_history import electricity
 from mrv.model import Methodology
 from mrv.parameters.inputs import Inputs
-from mrv.registry.project import DOCUMENTED, INVOICED, Besides, Sample
-from mrv.rounding import decimal_text
+from mrv.registry.project import Besides, Sample
 from mrv.service_bounds import Capacity, Consumption
 
-CLAUSE = "tonne: what a plant delivers is shown by more than its own meters"
-OUTSIDE = "tonne: an invoice shows what a plant delivers, or its electricity"
-FUEL = "tonne: an invoice shows the fuel that a project burns"
+RULE = "EVD-02"
+OUTSIDE = "EVD-03"
+FUEL = "EVD-07"
 NOT_SHOWN = "nothing but the plant's own meters shows it, and 0 counts"
 UNCOUNTED = "only its own meter shows it; no documents of the design, no invoices"
 BEFORE = "only its own meter shows it: what its electricity moved before the project counts"
@@ -74,80 +72,47 @@ class Services:
     besides: Besides
     checks: Sequence[CrossCheck]
 
-    @property
-    def _asked(self) -> tuple[Capacity, ...]:
-        """What the plant was built for, where the rules ask and were not answered yet."""
-        asks = self.besides.accounting >= DOCUMENTED and self.besides.bare is None
-        return self.methodology.capacities if asks else ()
-
     def bare(self, first: date) -> list[Bare]:
         """Return those that nothing but the plant's own meters shows, by a period's first day."""
         found = []
-        for one in self._asked:
+        for one in self.methodology.capacities:
             missing = tuple(self._missing(one, first))
             alone = self._alone(one) if missing else ()
             if alone:
                 found.append(Bare(one, tuple(dict.fromkeys(alone)), missing))
         return found
 
-    def without(self, bare: Sequence[Bare]) -> Besides:
-        """Return what the period is held against where those count nothing."""
-        return replace(self.besides, bare={one.capacity.parameter: one.devices for one in bare})
-
-    def billed(self) -> Iterator[Finding]:
-        """Say which meters nothing but an invoice can show to be right."""
-        if not DOCUMENTED <= self.besides.accounting < INVOICED:
-            return
-        there = [m for m in self.monitored if m.bound.role in self.methodology.billed]
-        lacking = [m.device.id for m in there if not self._invoiced(m)]
-        if lacking:
-            yield Finding(
-                OUTSIDE,
-                False,
-                f"no invoice with its file shows what {', '.join(dict.fromkeys(lacking))} tells,"
-                " and nothing else that the project meters does; give the supplier's invoices, of"
-                " weather the figures of the weather service (`tonne invoice import`)",
-            )
-        elif there:
-            names = ", ".join(dict.fromkeys(m.device.id for m in there))
-            yield Finding(OUTSIDE, True, f"invoices of {names}")
-
     def outside(self) -> Iterator[Finding]:
         """Say of each service by how much the plant's meters may be too high together."""
-        yield from self.billed()
         yield from self._moved()
         yield from self._burnt()
-        for one in self._asked:
-            taken = consumption_of(self.methodology, one)
-            # what takes electricity is held by invoices then (`invoice_evidence`)
-            if taken is not None and self.besides.accounting >= INVOICED:
+        for one in self.methodology.capacities:
+            # what takes electricity is held by invoices (`invoice_evidence`)
+            if consumption_of(self.methodology, one) is not None:
                 continue
             there = [m for m in serving(self.monitored, one) if any(s.value for s in m.stretches)]
             if one.of or not there or one.parameter not in self.parameters:
                 continue
             if {*one.serves} <= {*self.methodology.billed}:
                 continue
-            uses = () if taken is None else taken.uses
-            users = [m for m in self.monitored if m.bound.role in uses]
-            names, power = (
-                ", ".join(dict.fromkeys(m.device.id for m in some)) for some in (there, users)
-            )
-            if all(map(self._invoiced, there)) or (users and all(map(self._invoiced, users))):
-                yield Finding(OUTSIDE, True, f"invoices of {names}{power and f' or {power}'}")
+            names = ", ".join(dict.fromkeys(m.device.id for m in there))
+            if all(map(self._invoiced, there)):
+                yield Finding(OUTSIDE, True, f"invoices of {names}")
                 continue
+            quantities = ", ".join(sorted({m.needs.quantity for m in there}))
             yield Finding(
                 OUTSIDE,
                 False,
-                f"no invoice with its file shows what {names}{power and f' or {power}'} tells:"
-                f" within {one.parameter} they may claim too much together, and"
-                f" {_percent(self._room(one, there))} more than they do would fit; give"
-                f" {self._papers(there)} (`tonne invoice import`)",
+                f"no invoice with its file shows what {names} tells: within {one.parameter} they"
+                f" may claim too much together, and {_percent(self._room(one, there))} more than"
+                " they do would fit; give invoices of others of what was delivered, with `sha256`"
+                f" (`quantity: {quantities}`) (`tonne invoice import`)",
             )
 
     def _moved(self) -> Iterator[Finding]:
         """Say where nobody but the operator tells what vehicles took, and how far they went."""
         for one in self.methodology.consumptions:
-            if not one.by_model or self.besides.accounting < INVOICED:
+            if not one.by_model:
                 continue
             there = [m for m in self.monitored if m.bound.role in one.serves]
             users = [m for m in self.monitored if m.bound.role in one.uses]
@@ -165,8 +130,6 @@ class Services:
 
     def _burnt(self) -> Iterator[Finding]:
         """Say which fuel of the project nobody but its own meter tells (TOOL03 [M])."""
-        if self.besides.accounting < INVOICED:
-            return
         there = [
             m
             for m in self.monitored
@@ -182,31 +145,24 @@ class Services:
                 " fuel (`quantity: flow`, `tonne invoice import`)",
             )
 
-    def _by_invoices(self, clause: str, meters: Sequence[Monitored], lacks: str) -> Finding:
+    def _by_invoices(self, rule: str, meters: Sequence[Monitored], lacks: str) -> Finding:
         """Say whether invoices show what meters tell, and what it means where they do not."""
         lacking = [m.device.id for m in meters if not self._invoiced(m)]
         if not lacking:
             names = ", ".join(dict.fromkeys(m.device.id for m in meters))
-            return Finding(clause, True, f"invoices of {names}")
+            return Finding(rule, True, f"invoices of {names}")
         why = with_reasons(lacking, meters, self.besides, self.checks)
-        return Finding(clause, False, f"no invoice with its file shows what {why} {lacks}")
+        return Finding(rule, False, f"no invoice with its file shows what {why} {lacks}")
 
     def users(self) -> tuple[str, ...]:
         """Return the meters of what services take."""
         uses = {role for one in self.methodology.consumptions for role in one.uses}
         return tuple(dict.fromkeys(m.device.id for m in self.monitored if m.bound.role in uses))
 
-    def _papers(self, there: Sequence[Monitored]) -> str:
-        """Invoices that show a service; what takes no electricity is told by none of it."""
-        if self.besides.accounting < INVOICED:
-            return "the supplier's invoices of the electricity, or those of what was delivered"
-        quantities = ", ".join(sorted({m.needs.quantity for m in there}))
-        return f"invoices of others of what was delivered, with `sha256` (`quantity: {quantities}`)"
-
     def _room(self, one: Capacity, there: Sequence[Monitored]) -> Fraction:
         """Share of what was delivered that would fit within the capacity besides."""
         served = sum(s.value for m in there for s in m.stretches)
-        most = at_capacity(there, one, self.parameters, self.besides.accounting)
+        most = at_capacity(there, one, self.parameters)
         return max(Fraction(0), most / served - 1)
 
     def _alone(self, one: Capacity) -> tuple[str, ...]:
@@ -233,9 +189,8 @@ class Services:
             elif taken is not None and name == taken.by_design:
                 yield from self._foreign(taken)
             elif taken is None and name in too_large(
-                self.monitored, self.methodology, self.parameters,
-                accounting=self.besides.accounting,
-            ):  # fmt: skip
+                self.monitored, self.methodology, self.parameters
+            ):
                 yield f"{name}: less than a fifth of it was delivered, so that it bounds nothing"
 
     def _foreign(self, taken: Consumption) -> Iterator[str]:
@@ -266,8 +221,6 @@ def built_for(
     Fraction or None
         [base units/d]
     """
-    if besides.accounting < INVOICED:
-        return None
     return min(
         (
             Fraction(parameters[one.parameter]) * one.base_units
@@ -286,26 +239,21 @@ def laboratory(samples: Sequence[Sample]) -> frozenset[str]:
     return frozenset(s.parameter for s in samples) - unkept
 
 
-def shown(some: Sequence[Bare], cost_t: Fraction) -> Finding:
+def shown(some: Sequence[Bare]) -> str:
     """
-    Say what is missing of the services without evidence, what to give, and what it costs.
+    Say what is missing of the services without evidence, and what to give.
 
-    Parameters
-    ----------
-    cost_t : Fraction
-        By how much the reduction is lower for it. [tCO2e]
+    In place of `{cost}` stands by how much the reduction is lower. [tCO2e]
     """
     told = dict.fromkeys(text for one in some for text in one.missing)
     what = "; ".join(dict.fromkeys(_what(one) for one in some))
     name = some[0].capacity.parameter
-    return Finding(
-        CLAUSE,
-        False,
-        f"{what}: {'; '.join(told)}. It costs {decimal_text(cost_t, _PLACES, 'up')} t. Give each"
+    return (
+        f"{what}: {'; '.join(told)}. It costs {{cost}} t. Give each"
         " value in the project's `parameters`, and under its name in `documents` where it stands,"
         f" such as {name}: {{document: licence 12/2025, by: who gave it, issued: 2025-03-01,"
         " sha256: hash of its file}, of a day before the period; or invoices with their `sha256`"
-        f" over {_percent(COVERED)} of the time that differ by at most {_percent(TOLERANCE)}",
+        f" over {_percent(COVERED)} of the time that differ by at most {_percent(TOLERANCE)}"
     )
 
 
@@ -339,37 +287,6 @@ def not_counted(
     # what goes out is at most what comes in
     zero |= {n for n, spec in methodology.parameters.items() if spec.unmeasured in zero}
     return devices, frozenset(zero)
-
-
-def as_before(
-    monitored: Sequence[Monitored],
-    methodology: Methodology,
-    parameters: Inputs,
-    named: Mapping[str, Sequence[str]],
-    edges: Sequence[int],
-    timezone: str,
-) -> list[Monitored]:
-    """
-    Count of a service without evidence what its electricity moved before the project.
-
-    Parameters
-    ----------
-    edges : sequence of int
-        Of the stretches. [interval numbers]
-    """
-    found = list(monitored)
-    for one in methodology.capacities:
-        taken = consumption_of(methodology, one)
-        if one.parameter not in named or taken is None or not taken.before:
-            continue
-        rate = Fraction(parameters[taken.before]) / taken.per_base
-        served = sum(s.value for m in serving(found, one) for s in m.stretches)
-        carried = electricity(found, taken) / rate if rate else Fraction(0)
-        if served > carried:
-            edges_us = edges[0] * INTERVAL_US, edges[-1] * INTERVAL_US
-            places = 0, len(edges) - 1
-            take_off(found, one.serves, places, *edges_us, served - carried, BEFORE, timezone)
-    return found
 
 
 def _told(value: Fraction) -> str:

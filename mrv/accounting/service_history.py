@@ -15,28 +15,26 @@ read has one.  A part is as long as four weeks so that charging on other days th
 out.  Where no such value is given, what was claimed too high from the first day on is held by
 the range of the class alone, and a condition says so.
 
-From the fifth version of the rules on the share of what a plant takes by its design is nine
-tenths where what it delivers is weighed or counted, and 0.95 for pumps.  Down to 0.95 of it a
-condition says so.  Of a plant whose capacity is more than five times what it delivered no more
-counts than its electricity carries by the design.
+The share of what a plant takes by its design is nine tenths where what it delivers is weighed or
+counted, and 0.95 for pumps.  Down to 0.95 of it a condition says so.  Of a plant whose capacity
+is more than five times what it delivered no more counts than its electricity carries by the
+design.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
 from ingest.model import HOUR_US, INTERVAL_US
-from mrv.accounting.device_period import Monitored, Raised
+from mrv.accounting.device_period import Monitored
 from mrv.accounting.period_result import Finding
-from mrv.calendar import local_date, utc_text
-from mrv.model import Methodology
 from mrv.parameters.inputs import Inputs
-from mrv.registry.project import DOCUMENTED, INVOICED, Usage
 from mrv.service_bounds import Consumption
 
+RULE = "MTR-06"
 WEEKS = 4
 # a part of which more than a tenth of the time of its meters is lost says nothing of what is usual
 _LOST = Fraction(1, 10)
@@ -64,61 +62,7 @@ class _Part:
     whole: bool
 
 
-def limited(
-    monitored: Sequence[Monitored],
-    methodology: Methodology,
-    parameters: Inputs,
-    history: Iterable[Usage],
-    edges: Sequence[int],
-    timezone: str,
-    *,
-    accounting: int,
-    strictly: frozenset[str] = frozenset(),
-) -> tuple[list[Monitored], list[Finding]]:
-    """
-    Take off what is served beyond what its use carries, and say so.
-
-    Parameters
-    ----------
-    monitored : sequence of Monitored
-        With the sums of each stretch, and with what was charged already.
-    history : iterable of Usage
-        Of issued statements of the project.
-    edges : sequence of int
-        Of the stretches. [interval numbers]
-    accounting : int
-        Version of the rules.
-    strictly : frozenset of str
-        Parameters of the design by which no more counts than electricity carries.
-
-    Returns
-    -------
-    The devices with what they are limited by, and a condition for each such service.
-    """
-    found, said = list(monitored), list[Finding]()
-    before = [*history]
-    documented = accounting >= DOCUMENTED
-    for given in methodology.consumptions:
-        if given.is_held(accounting):
-            one = _asked(given, strictly, accounting) if documented else given
-            models = _models(found, one, parameters)
-            said += _held(found, methodology, one, before, models, edges, timezone)
-            # what a plant does not give is asked for with its documents from the fifth version on
-            if not (documented and one.by_design):
-                said += _named(found, methodology, one, models)
-    return found, said
-
-
-def _asked(one: Consumption, strictly: frozenset[str], accounting: int) -> Consumption:
-    """Return a consumption with the shares that count from the fifth version of the rules on."""
-    if accounting >= INVOICED and one.surer:
-        one = replace(one, sure=one.surer)
-    if one.by_design in strictly:
-        return replace(one, closer=Fraction(1))
-    return one if one.closer is not None else replace(one, closer=one.least)
-
-
-def _models(
+def models_of(
     monitored: Sequence[Monitored], one: Consumption, parameters: Inputs
 ) -> dict[str, Fraction]:
     """What devices that serve take by the base unit, by model or design; the most of all values."""
@@ -132,15 +76,13 @@ def _models(
     return found
 
 
-def _witness(one: Consumption) -> str:
+def witness(one: Consumption) -> str:
+    """Return what a consumption is compared with beside its history."""
     return BY_DESIGN if one.by_design else BY_MODEL
 
 
-def _named(
-    monitored: Sequence[Monitored],
-    methodology: Methodology,
-    one: Consumption,
-    models: Mapping[str, Fraction],
+def named(
+    monitored: Sequence[Monitored], one: Consumption, models: Mapping[str, Fraction]
 ) -> list[Finding]:
     """Say which devices that serve give no value of their model."""
     serving = [
@@ -155,7 +97,7 @@ def _named(
             " claimed to be from the first day on; give what the plant takes by its design or its"
             " commissioning, and in the project's `documents` where that stands"
         )
-        return [Finding(_clause(methodology, one, BY_DESIGN), False, text)]
+        return [Finding(RULE, False, subject(one, BY_DESIGN, text))]
     if not bare or not one.by_model:
         return []
     more = f" and {len(bare) - _SHOWN} more" if len(bare) > _SHOWN else ""
@@ -164,83 +106,15 @@ def _named(
         " class alone holds what is claimed from the first day on; give that of the model, and in"
         " the project's `documents` its type approval"
     )
-    return [Finding(_clause(methodology, one, BY_MODEL), False, text)]
+    return [Finding(RULE, False, subject(one, BY_MODEL, text))]
 
 
-def _clause(methodology: Methodology, one: Consumption, what: str) -> str:
-    return f"{methodology.id}, plausibility of {' and '.join(one.serves)}: {what}"
+def subject(one: Consumption, what: str, text: str) -> str:
+    """Return the text of a finding with the service and what it was compared with."""
+    return f"{' and '.join(one.serves)}, {what}: {text}" if text else ""
 
 
-def _held(
-    found: list[Monitored],
-    methodology: Methodology,
-    one: Consumption,
-    before: Sequence[Usage],
-    models: Mapping[str, Fraction],
-    edges: Sequence[int],
-    timezone: str,
-) -> list[Finding]:
-    """Hold each part against its models and all that was before it; empty where there is none."""
-    used = Fraction(sum(u.used for u in before))
-    served = sum(u.served for u in before)
-    told: dict[str, list[str]] = {}
-    for part in _parts(found, one, edges):
-        usual = used / served if served and one.least else Fraction(0)
-        model = _of_models(found, one, part, models)
-        most = max(usual, model)
-        for what, rate in ((BEFORE, usual), (_witness(one), model)):
-            if rate:
-                told.setdefault(what, [])
-        what = BEFORE if usual >= model else _witness(one)
-        specific = _told(part.used / part.served * one.per_base)
-        span = f"{utc_text(part.begin_us)} to {utc_text(part.end_us)}"
-        closer = one.least if one.closer is None else one.closer
-        if part.used < part.served * max(one.least * usual, closer * model):
-            reason = (
-                f"{specific} {one.unit}, and {WITNESSES[what].format(_told(most * one.per_base))}:"
-                " what its use carries at that counts"
-            )
-            edges_ = part.first, part.last
-            excess = part.served - part.used / most
-            take_off(
-                found, one.serves, edges_, part.begin_us, part.end_us, excess, reason, timezone
-            )
-            told[what].append(f"{span}: {reason}")
-            continue
-        sure = Fraction(0) if one.closer is None else one.sure
-        if part.used < sure * model * part.served:
-            beyond = float(100 - 100 * part.used / (model * part.served))
-            told[_witness(one)].append(
-                f"{span}: {specific} {one.unit}, and"
-                f" {WITNESSES[_witness(one)].format(_told(model * one.per_base))}: {beyond:.1f} %"
-                " of what was delivered is more than its electricity carries at that; it counts"
-            )
-        if model and part.used > one.most * model * part.served:
-            what = _witness(one)
-            of = (
-                f"{one.by_design} is not that of this plant"
-                if one.by_design
-                else (f"{one.by_model} is not that of these models")
-            )
-            told[what].append(
-                f"{span}: {specific} {one.unit}, and"
-                f" {WITNESSES[what].format(_told(model * one.per_base))}: {of}, or a meter is at"
-                " fault"
-            )
-        if part.whole:
-            used, served = used + part.used, served + part.served
-    return [
-        Finding(_clause(methodology, one, what), not texts, _listed(texts))
-        for what, texts in told.items()
-    ]
-
-
-def _listed(texts: Sequence[str]) -> str:
-    more = f"; and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
-    return "; ".join(texts[:_SHOWN]) + more
-
-
-def _of_models(
+def of_models(
     monitored: Sequence[Monitored], one: Consumption, part: _Part, models: Mapping[str, Fraction]
 ) -> Fraction:
     """
@@ -259,7 +133,7 @@ def _of_models(
     )
 
 
-def _parts(monitored: Sequence[Monitored], one: Consumption, edges: Sequence[int]) -> list[_Part]:
+def parts(monitored: Sequence[Monitored], one: Consumption, edges: Sequence[int]) -> list[_Part]:
     """Cut the period into parts of about four weeks, those without service left out."""
     weeks = len(edges) - 1
     count = max(1, weeks // WEEKS)
@@ -306,58 +180,6 @@ def electricity(monitored: Sequence[Monitored], one: Consumption) -> Fraction:
     return sum(
         (used_of(m, 0, len(m.stretches), (begin, end), one) for m in users), start=Fraction(0)
     )
-
-
-def take_off(
-    found: list[Monitored],
-    serves: Sequence[str],
-    stretches: tuple[int, int],
-    begin_us: int,
-    end_us: int,
-    excess: Fraction,
-    reason: str,
-    timezone: str,
-) -> None:
-    """
-    Take an excess off the devices that served, each by its share of the service.
-
-    What is left of the stretches is what is held against other bounds afterwards.
-
-    Parameters
-    ----------
-    found : list of Monitored
-        Changed in place.
-    serves : sequence of str
-        Roles.
-    stretches : (int, int)
-        Places of the stretches in which the excess was served, half-open.
-    begin_us, end_us : int
-        Their edges. [us UTC]
-    excess : Fraction
-        [base units]
-    """
-    first, last = stretches
-    served = sum(s.value for m in found if m.bound.role in serves for s in m.stretches[first:last])
-    if not served:
-        return
-    day = local_date(begin_us, timezone)
-    for i, server in enumerate(found):
-        if server.bound.role not in serves:
-            continue
-        left = excess * sum(s.value for s in server.stretches[first:last]) / served
-        parts = list(server.parts)
-        for j, whole in enumerate(parts):
-            less = min(left, max(Fraction(0), server.counted(whole)))
-            if (whole.year, whole.month or day.month) >= (day.year, day.month) and less:
-                cut = Raised(
-                    max(begin_us, server.service.first * INTERVAL_US), end_us, reason, less
-                )
-                parts[j] = replace(whole, limited=(*whole.limited, cut))
-                left -= less
-        kept = list(server.stretches)
-        for place in range(first, last):
-            kept[place] = replace(kept[place], value=int(kept[place].value * (1 - excess / served)))
-        found[i] = replace(server, parts=tuple(parts), stretches=tuple(kept))
 
 
 def _told(value: Fraction) -> str:

@@ -46,7 +46,7 @@ from mrv.accounting.device_limits import rated_at
 from mrv.accounting.device_period import Monitored
 from mrv.calendar import local_date, midnight_us
 from mrv.methodologies import find
-from mrv.registry.project import DESIGNED, Project, Unshown
+from mrv.registry.project import Project, Unshown
 
 POWER = "above the integral of its own power"
 DC = "above what went in on its direct-current side"
@@ -112,13 +112,12 @@ class ShownEnergy:
         rows: IntervalRows,
         ratings: Mapping[str, tuple[tuple[int, int], ...]],
         period_us: tuple[int, int],
-        accounting: int,
     ) -> ShownEnergy:
-        """Return what the rules of a version hold against other channels in a period."""
+        """Return what is held against other channels in a period."""
         begin = midnight_us(local_date(period_us[0], project.timezone), project.timezone)
         return ShownEnergy(
             fleet,
-            _wanted(project, fleet, lifted=accounting >= DESIGNED),
+            _wanted(project, fleet),
             rows,
             ratings,
             period_us[0] // INTERVAL_US,
@@ -295,7 +294,7 @@ class _Claimed(NamedTuple):
     estimated: np.ndarray
 
 
-def _wanted(project: Project, fleet: Fleet, *, lifted: bool) -> dict[int, tuple[Channel, ...]]:
+def _wanted(project: Project, fleet: Fleet) -> dict[int, tuple[Channel, ...]]:
     methodology = find(project.methodology, project.version)
     found: dict[int, dict[str, Channel]] = {}
     for bound in project.devices:
@@ -303,7 +302,7 @@ def _wanted(project: Project, fleet: Fleet, *, lifted: bool) -> dict[int, tuple[
         index = fleet.by_id.get(bound.device)
         if needs.side == "project" or index is None:
             continue
-        water = (fleet.devices[index].class_id, needs.quantity) in _LIFTED and lifted
+        water = (fleet.devices[index].class_id, needs.quantity) in _LIFTED
         if needs.unit != "Wh" and not water:
             continue
         for channel in classes.load()[fleet.devices[index].class_id].registers:

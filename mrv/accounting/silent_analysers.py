@@ -2,7 +2,7 @@
 Days on which something flowed and a plant's analyser told nothing: what they cost is a gap.
 
 Such a day counts by what costs the claimant (`mrv.statement.analysers`), and was seen in nothing
-but the tonnes.  From the sixth version on it stands among the gaps of a statement.
+but the tonnes: it stands among the gaps of a statement.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from mrv.accounting.period_result import GapOutcome
 from mrv.parameters.inputs import Inputs
-from mrv.registry.project import INVOICED, Besides
+from mrv.registry.project import Besides
 from mrv.rounding import decimal_text
 
 _PLACES = 6
@@ -39,8 +39,6 @@ def silent_days(
     reduction : callable
         What the period comes to with some parameters. [tCO2e]
     """
-    if besides.accounting < INVOICED:
-        return
     told = {
         name: one
         for name, one in besides.channels.items()

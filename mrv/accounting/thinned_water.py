@@ -4,7 +4,7 @@ Water that rain thinned: more than a plant was built for, and no more load.
 A week of rain may bring twice the water of half the strength.  What the methodologies count is the
 load, water times COD.  So water above the design capacity counts in a week in which the plant's
 analyser found it so much weaker that the load is no more than the capacity would bring at the
-strength of the other weeks.  A rule of tonne's own, of the sixth version.
+strength of the other weeks.  A rule of tonne's own.
 """
 
 from __future__ import annotations

@@ -12,10 +12,9 @@ from itertools import groupby
 
 from ingest.model import INTERVAL_US
 from mrv.accounting.device_period import Monitored
-from mrv.registry.project import INVOICED
 
 
-def together_us(some: Sequence[Monitored], first: int, last: int, accounting: int) -> int:
+def together_us(some: Sequence[Monitored], first: int, last: int) -> int:
     """
     Return the time in which at least one of some devices served.
 
@@ -23,19 +22,14 @@ def together_us(some: Sequence[Monitored], first: int, last: int, accounting: in
     ----------
     first, last : int
         Interval numbers, half-open: no more than within them. [intervals]
-    accounting : int
-        Version of the rules; those before the sixth took the longest time of one device.
 
     Returns
     -------
     int
         [us]
     """
-    spans = _within(some, first, last)
-    if accounting < INVOICED:
-        return max((end - begin for begin, end in spans), default=0) * INTERVAL_US
     covered, reached = 0, first
-    for begin, end in sorted(spans):
+    for begin, end in sorted(_within(some, first, last)):
         covered += max(0, end - max(begin, reached))
         reached = max(reached, end)
     return covered * INTERVAL_US

@@ -40,10 +40,8 @@ _CORRELATED = 0.9999
 _CORRELATED_INSIDE = 0.9995
 # that quarter hours of a copy may differ by
 NEARLY = 5e-3
-# inside a project, where it is a condition and takes nothing off, from the sixth version on
+# inside a project, where it is a condition and takes nothing off
 NEARLY_INSIDE = 2e-2
-# by the fourth version of the rules and older ones
-NEARLY_BEFORE = 1e-4
 _CONSTANT = 1e-12
 # what is off by more than this part says nothing of the scale of a copy
 _ROUGHLY = 0.02

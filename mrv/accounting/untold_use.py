@@ -13,15 +13,13 @@ day within four (`ingest.quality.power_integral`), and as much more as the regis
 them to be off, up to twice that; a power in whole kilowatts is off by half of one; below a
 thousandth of its rated power a meter need not count (starting current, IEC 62053-21).  Time
 without samples is not asked.  A load that goes on and off in step with its samples is not what they
-tell: a check meter, or an invoice of this meter alone, shows its register.  A rule of tonne's own,
-of the sixth version.
+tell: a check meter, or an invoice of this meter alone, shows its register.  A rule of tonne's own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from fractions import Fraction
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -33,20 +31,14 @@ from ingest.model import HOUR_US, INTERVAL_US, NULL, Fleet, Float64, Frame, Int6
 from ingest.quality import energy_budget
 from ingest.quality.energy_budget import DAY, METERS, SIGMAS, SIGMAS_ALONE
 from ingest.quality.power_integral import integral
-from mrv import calendar
 from mrv.accounting.device_bindings import role_needs
-from mrv.accounting.device_period import Monitored, Raised
-from mrv.accounting.device_results import Pricing
 from mrv.accounting.invoiced_time import COVERED
-from mrv.accounting.period_result import CrossCheck, Finding
 from mrv.accounting.shown_energy import Key, devices_of, register_step
-from mrv.accounting.single_channel import witness_of
 from mrv.calendar import local_date, midnight_us
 from mrv.methodologies import find
-from mrv.registry.project import Besides, Project, Unshown
-from mrv.rounding import decimal_text, exact_sum
+from mrv.registry.project import Project, Unshown
 
-CLAUSE = "tonne: no less use than a meter's own power or flow rate shows"
+RULE = "MTR-04"
 # class and quantity: the gauge of its rate, and how many base units its unit comes to in an hour
 _RATES = {("fuel_meter", "flow"): ("rate_l_h", 1000)}
 # steps in which a gauge may be rounded: watts of a kilowatt, litres an hour
@@ -291,86 +283,3 @@ def _wanted(project: Project, fleet: Fleet) -> dict[int, tuple[_Channel, ...]]:
                 )
                 found.setdefault(index, {})[channel.name] = one
     return {index: tuple(of.values()) for index, of in found.items()}
-
-
-def shown_registers(
-    monitored: Sequence[Monitored], besides: Besides, checks: Sequence[CrossCheck]
-) -> dict[Key, str]:
-    """Return the registers below their gauges that a check meter or an invoice shows, and which."""
-    alone = [c for c in checks if len(c.devices) == 1]
-    found = {}
-    for one in monitored:
-        key = one.device.id, one.needs.quantity
-        if one.needs.side == "project" and key in besides.untold:
-            witness = witness_of(one, besides, alone)
-            if witness is not None:
-                found[key] = f"{one.device.id}: {witness} shows its register"
-    return found
-
-
-def without_shown(besides: Besides, shown: Mapping[Key, str]) -> tuple[Besides, Finding]:
-    """Return what a period is held against where registers are shown, and the words for it."""
-    left = {key: one for key, one in besides.untold.items() if key not in shown}
-    return replace(besides, untold=left), Finding(CLAUSE, True, "; ".join(shown.values()))
-
-
-def charged(
-    monitored: Sequence[Monitored], untold: Mapping[Key, Unshown], timezone: str
-) -> list[Monitored]:
-    """Charge devices of the project's side what their gauges show beyond their registers."""
-    return [
-        _charged(one, untold[one.device.id, one.needs.quantity], timezone)
-        if one.needs.side == "project" and (one.device.id, one.needs.quantity) in untold
-        else one
-        for one in monitored
-    ]
-
-
-def _charged(one: Monitored, more: Unshown, timezone: str) -> Monitored:
-    """What other rules charge it already is not charged twice."""
-    first, last = one.service.first, one.service.first + one.service.intervals
-    monthly = any(part.month is not None for part in one.parts)
-    edges = calendar.parts(first * INTERVAL_US, last * INTERVAL_US, timezone, monthly=monthly)
-    parts = []
-    for part, (_, _, begin_us, end_us) in zip(one.parts, edges, strict=True):
-        begin, end = np.searchsorted(more.number, [begin_us // INTERVAL_US, end_us // INTERVAL_US])
-        beyond = exact_sum(more.value[begin:end]) - part.charged if end > begin else Fraction(0)
-        raised = part.raised
-        if beyond > 0:
-            since, until = (int(more.number[at]) for at in (begin, end - 1))
-            edges_us = since * INTERVAL_US, (until + 1) * INTERVAL_US
-            raised = *raised, Raised(*edges_us, more.reason, Fraction(beyond))
-        parts.append(replace(part, raised=raised))
-    return replace(one, parts=tuple(parts))
-
-
-def untold_use(
-    monitored: Sequence[Monitored], untold: Mapping[Key, Unshown], pricing: Pricing
-) -> list[Finding]:
-    """Say which meters told less than their gauges show, what that costs and what to do."""
-    told = []
-    for one in monitored:
-        found = untold.get((one.device.id, one.needs.quantity))
-        if found is None or one.needs.side != "project":
-            continue
-        more = [(p.year, r.quantity) for p in one.parts for r in p.raised
-                if r.reason == found.reason]  # fmt: skip
-        quantity = sum((n for _, n in more), start=Fraction(0))
-        cost = sum((n * pricing.rate(one, year) for year, n in more), start=Fraction(0))
-        if quantity:
-            told.append(
-                f"{one.device.id} ({one.bound.role}): {found.reason},"
-                f" {float(quantity / 1000):,.1f} {_KILO[one.needs.unit]} more, which costs"
-                f" {decimal_text(cost, 6, 'up')} t"
-            )
-    if not told:
-        return []
-    rest = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
-    text = (
-        "; ".join(told[:_SHOWN])
-        + f"{rest}. Correct the unit or the transformer ratio of the register, or those of the"
-        " gauge, at the meter or its gateway; a load that goes on and off is to tell its mean, or"
-        " its power each minute; a check meter, or an invoice of this meter alone, shows its"
-        " register"
-    )
-    return [Finding(CLAUSE, False, text)]

@@ -10,7 +10,7 @@ for by itself (`service_evidence`).
 Nobody is asked where all that is not shown would change less than a hundredth of the reduction at
 its highest plausible value: the rated power of the meter over all of its time, or ten times what it
 told where that is more.  The condition says what that would cost.  Nothing is taken off.  A rule of
-tonne's own, of the seventh version.
+tonne's own.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from mrv.accounting.period_result import CrossCheck, Finding
 from mrv.accounting.single_channel import witness_of
 from mrv.model import Methodology
 from mrv.quantity_text import quantity_text
-from mrv.registry.project import INVOICED_USE, Besides
+from mrv.registry.project import Besides
 from mrv.rounding import decimal_text
 
-CLAUSE = "tonne: an invoice shows the electricity that a project uses"
+RULE = "EVD-07"
 # of the reduction: what would change it by less is not asked for
 _NEGLIGIBLE = Fraction(1, 100)
 _TIMES = 10
@@ -66,13 +66,13 @@ def used_electricity(
         and m.bound.role not in charging
         and m.service.intervals
     ]
-    if besides.accounting < INVOICED_USE or not there or reduction_t <= 0:
+    if not there or reduction_t <= 0:
         return
     shown = [(m, _witness(m, besides, checks)) for m in there]
     alone = [m for m, witness in shown if not witness]
     if not alone:
         told = dict.fromkeys(f"{m.device.id}: {witness}" for m, witness in shown)
-        yield Finding(CLAUSE, True, "; ".join(told))
+        yield Finding(RULE, True, "; ".join(told))
         return
     more = [_at_most(m, pricing) for m in alone]
     tonnes = sum((t for _, t in more), start=Fraction(0))
@@ -81,7 +81,7 @@ def used_electricity(
     counted = sum((m.counted(p) for m in alone for p in m.parts), start=Fraction(0))
     why = with_reasons([m.device.id for m in alone], alone, besides, checks)
     yield Finding(
-        CLAUSE,
+        RULE,
         False,
         f"no invoice with its file shows what {why} used: {_kwh(counted)} count, and a lower figure"
         f" would leave more. At rated power all the time, or at ten times what was told, it would"

@@ -127,11 +127,38 @@ class Deduction(Form):
 
 
 class Condition(Form):
-    """A condition of the methodology or of tonne, and what of it does not hold."""
+    """
+    What a rule or a condition of the methodology found, and whether it holds.
 
-    clause: str
+    `rule` is an id of the catalogue of rules, or the clause of the methodology's condition;
+    tonne 0.1.0 wrote a text for both, `clause`.  `severity` is that of a finding that does not
+    hold: observation, CL (clarification request) or CAR (corrective action request).
+    """
+
+    rule: str | UnsetType = UNSET
+    clause: str | UnsetType = UNSET
     holds: bool
     detail: str
+    severity: str | UnsetType = UNSET
+
+    @property
+    def name(self) -> str:
+        """The rule, or the clause that 0.1.0 wrote."""
+        return self.clause or "" if self.rule is UNSET else self.rule
+
+
+class RuleEffect(Form):
+    """
+    What a rule takes off the reduction. [tCO2e]
+
+    `alone_t`: by this rule and no other; `beside_t`: what comes back if it alone is settled.
+    `applied` is false for a rule that would raise the reduction.
+    """
+
+    rule: str
+    alone_t: Number
+    beside_t: Number
+    applied: bool
 
 
 class Comparison(Form):

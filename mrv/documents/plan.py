@@ -205,7 +205,7 @@ class Span(Form):
 class RegistryCondition(Form):
     """What the registry has to say of a period's meters, and whether it holds."""
 
-    clause: str
+    rule: str
     holds: bool
     detail: str
 

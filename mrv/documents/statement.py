@@ -37,6 +37,7 @@ from mrv.documents.period_account import (
     Gap,
     Misstatements,
     PeriodComparison,
+    RuleEffect,
     Totals,
     WarmingPotentials,
 )
@@ -120,6 +121,7 @@ class Claims(Form):
     gaps: tuple[Gap, ...]
     deductions: tuple[Deduction, ...]
     applicability: tuple[Condition, ...]
+    rules: tuple[RuleEffect, ...] | UnsetType = UNSET
     comparisons: tuple[Comparison, ...]
     other_periods: tuple[PeriodComparison, ...] | UnsetType = UNSET
     cross_checks: tuple[CrossCheck, ...] | UnsetType = UNSET

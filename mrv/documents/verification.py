@@ -55,9 +55,9 @@ class FindingShown(Form):
 
 
 class UnmetCondition(Form):
-    """A condition that the statement says does not hold, as the verifier found it."""
+    """A rule or condition that the statement says does not hold, as the verifier found it."""
 
-    clause: str
+    rule: str
     detail: str
 
 

@@ -20,6 +20,7 @@ from mrv.documents.statement import Claims
 from mrv.exports.draft import Draft
 from mrv.exports.entered import Registration
 from mrv.exports.source import Source, days, number_of
+from mrv.rules import titled
 
 VALUES = ("statement", "project", "project_name", "methodology", "version", "first_day", "last_day",
           "reference_t", "project_t", "leakage_t", "reduction_t", "credited_t", "verifier",
@@ -238,7 +239,11 @@ def _design(source: Source) -> dict[str, list[dict[str, Any]]]:
             for line in version.lines
         ],
         "conditions": [
-            {"clause": one.clause, "holds": "yes" if one.holds else "no", "detail": one.detail}
+            {
+                "clause": titled(one.name),
+                "holds": "yes" if one.holds else "no",
+                "detail": one.detail,
+            }
             for one in claims.applicability
         ],
     }  # fmt: skip

@@ -54,7 +54,6 @@ def consumption(span: Callable[[Inputs], tuple[Fraction, Fraction]], source: str
         source=source,
         by_history=True,
         by_design="design_mwh_per_t",
-        designed_from=5,
         least=Fraction(1, 2),
         most=Fraction(5),
         closer=CLOSER,
@@ -62,7 +61,7 @@ def consumption(span: Callable[[Inputs], tuple[Fraction, Fraction]], source: str
     )
 
 
-CAPACITIES = (Capacity("design_mass_t_per_d", ("production",), G_PER_T, from_version=5),)
+CAPACITIES = (Capacity("design_mass_t_per_d", ("production",), G_PER_T),)
 BUILT = {
     "design_mass_t_per_d": replace(DESIGN_MASS, meaning="design capacity of the furnace"),
     "design_mwh_per_t": replace(

@@ -118,7 +118,6 @@ def powered(*roles: str) -> Consumption:
         most=Fraction(5),
         closer=CLOSER,
         sure=SURE,
-        from_version=4,
     )
 
 

@@ -212,7 +212,7 @@ METHODOLOGY = Methodology(
     },
     related=(BY_TEMPERATURE,),
     dated=("f_cap", "f_wcm"),
-    capacities=(Capacity("design_steam_t_per_d", ("steam",), G_PER_T, from_version=5),),
+    capacities=(Capacity("design_steam_t_per_d", ("steam",), G_PER_T),),
     inputs={
         **_FIXED,
         "eg_mwh": ParameterSpec(

@@ -206,9 +206,8 @@ METHODOLOGY = Methodology(
             # the same pumps at the same head; the rest is what the head varies by
             least=Fraction(4, 5),
             closer=SURE,
-            sure=SURE,
             # a twentieth more of the water is a quarter more of what is saved
-            surer=Fraction(99, 100),
+            sure=Fraction(99, 100),
             before="kwh_per_m3_baseline",
         ),
     ),

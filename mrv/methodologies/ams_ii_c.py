@@ -212,12 +212,9 @@ METHODOLOGY = Methodology(
             " with its ballast, 80 to 110 of high-pressure sodium, 200 of the best LED; IESNA"
             " Lighting Handbook, US DOE, Solid-State Lighting [M]",
             usual=Fraction(4, 5),
-            since=7,
         ),
     ),
-    capacities=(
-        Capacity("design_hours_per_d", ("equipment",), SECONDS_PER_HOUR, each=True, from_version=5),
-    ),
+    capacities=(Capacity("design_hours_per_d", ("equipment",), SECONDS_PER_HOUR, each=True),),
     rules=(
         "A group counts for no more hours than its schedule has.",
         "A lamp took at most five times the power of the one that replaces it.",

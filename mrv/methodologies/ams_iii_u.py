@@ -290,7 +290,6 @@ METHODOLOGY = Methodology(
             source="0.005 to 0.5 kWh a passenger's kilometre, metro to bus [M]",
             by_history=True,
             by_design="design_kwh_per_passenger",
-            designed_from=5,
             # the same trains carry more people than a year before
             least=Fraction(0),
             most=Fraction(5),
@@ -298,7 +297,7 @@ METHODOLOGY = Methodology(
             sure=SURE,
         ),
     ),
-    capacities=(Capacity("design_passengers_per_d", ("passengers",), 1, from_version=5),),
+    capacities=(Capacity("design_passengers_per_d", ("passengers",), 1),),
     rules=(
         "Passengers count to no more than the line was built for, by its licence or design.",
         "Without dated documents of that, or invoices for it, nothing counts.",

@@ -223,7 +223,6 @@ METHODOLOGY = Methodology(
                 # what burners use counts on both sides, and more on the baseline's
                 costs=0,
                 most=_most,
-                most_from=6,
                 symbol="FC_PJ,p",
                 source="fuel meter of the burners, checked by invoices",
             )
@@ -239,12 +238,12 @@ METHODOLOGY = Methodology(
         "eta_project": _REACHED,
     },
     # fans stand still only while no fuel burns; how much they take nobody says
-    consumptions=(Consumption(("power",), METERED, "kWh/m3", Fraction(1000), from_version=5),),
+    consumptions=(Consumption(("power",), METERED, "kWh/m3", Fraction(1000)),),
     billed=METERED,
     papers=("eta_reference", "eta_project", "density_kg_per_m3"),
-    agreement=(Agreement("plausibility of fuel: its air is blown", _air_of_fuel, 6),),
+    agreement=(Agreement("plausibility of fuel: its air is blown", _air_of_fuel),),
     related=(Related("eta_project", _by_reference, _AVAILABLE, usual=Fraction(9, 10)),),
-    capacities=(Capacity("design_fuel_m3_per_d", METERED, ML_PER_M3, from_version=5),),
+    capacities=(Capacity("design_fuel_m3_per_d", METERED, ML_PER_M3),),
     inputs={
         "fuel": FUEL,
         "fuel_t": ParameterSpec(

@@ -28,7 +28,6 @@ _CHILLERS = Plausible(
     (("2.5", "8"),),
     "full load: 2.8 to 3.1 of chillers that air cools and 4.7 to 6.4 of those that water cools, at"
     " least (ASHRAE 90.1, paths A and B); the best that Eurovent certifies are below 8 [M]",
-    since=7,
 )
 _FACTOR = replace(EF_GRID, meaning="emission factor of the grid, fixed ex ante")
 _REFERENCE = ParameterSpec(

@@ -19,7 +19,6 @@ class Plausible:
     `source` is where they are read.  Outside of them the nearest bound counts; where that says
     nothing of the true value (`either`), that end of the nearest range which leaves less.
     Below `rare` a value counts, and is a condition that does not hold, for the reason `why`.
-    `since` is the version of the rules that asks it first.
     """
 
     ranges: tuple[tuple[str, str], ...]
@@ -27,7 +26,6 @@ class Plausible:
     either: bool = False
     rare: str = "0"
     why: str = ""
-    since: int = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +47,7 @@ class ParameterSpec:
     out.  `unmeasured` counts where neither they nor a laboratory measured it: a number, or
     the name of another parameter.  `lower_of` says that what was given counts where it is
     less than what was measured.  Outside of what is `plausible` a bound of it counts that leaves
-    less; `undocumented` is what counts while no dated document shows the value given.  Both are
-    of the sixth version of the rules, where a range names no later one.
+    less; `undocumented` is what counts while no dated document shows the value given.
     """
 
     unit: str

@@ -116,28 +116,24 @@ def of_meter(
     replaced_us: Iterable[int],
     serial: str | None,
     timezone: str,
-    *,
-    mounted: bool,
 ) -> tuple[Calibration, ...]:
     """
     Return the certificates as far as they cover the meter that was there.
 
     One ends on the local day on which its meter was replaced.  One that names another
-    serial than the meter's covers nothing, unless the meter was replaced since.
+    serial than the meter's covers nothing, unless the meter was replaced since.  One that names
+    this serial, and was written before the meter was mounted, covers it from that day on, where
+    another one names the meter that left.
 
     Parameters
     ----------
     serial : str or None
         Of the meter that is there now.
-    mounted : bool
-        Whether one that names this serial, and was written before the meter was mounted, covers it
-        from that day on, where another one names the meter that left; earlier versions of
-        accounting let it end then.
     """
     days = sorted(local_date(us, timezone) for us in replaced_us)
     papers = tuple(calibrations)
     # the registry may still have the serial of the meter that left; another's certificate says not
-    changed = mounted and any(
+    changed = any(
         one.serial not in (None, serial) and one.performed < day for one in papers for day in days
     )
     found = []
@@ -152,15 +148,14 @@ def of_meter(
         if after is None and other:
             continue
         if after is not None and after < one.valid_until:
-            found.append(_cut_short(one, after, left=mounted))
+            found.append(_cut_short(one, after))
         else:
             found.append(one)
     return tuple(found)
 
 
-def _cut_short(one: Calibration, day: date, *, left: bool) -> Calibration:
-    kind = Left if left else Calibration
-    return kind(
+def _cut_short(one: Calibration, day: date) -> Calibration:
+    return Left(
         one.performed, day, one.certificate, one.accuracy_class, one.max_error_percent, one.serial
     )
 

@@ -21,25 +21,10 @@ if TYPE_CHECKING:
     from mrv.model import Side
 
 
-# Versions of the rules of accounting.  A plan names the one that its period is closed by; one
-# that names none was closed before they had numbers, by the first.  What the first did not ask
-# is asked from the second on alone, so that what was signed by it can be computed for ever.
-#
-# Version 2: plausible services, meters and ratings, owner's factors, laboratory results.
-# Version 3: bounds of fuels (TOOL03, TOOL07), what is monitored and was not measured,
-# distance by the project's own history, the other channels of a device of the baseline.
-# Version 4: what a plant was built for, what its service took before, the head of its pumps.
-# Version 5: what a plant delivers counts where dated documents or invoices hold it.
-# Version 6: what only an invoice can show counts by invoices alone, and a regression in its range.
-# Version 7: what a project uses is shown by an invoice, and counts as no less than one says.
-FIRST = 1
-BOUNDED = EVIDENCE = 3
-DESIGNED = 4
-DOCUMENTED = 5
-INVOICED = 6
-ACCOUNTING = INVOICED_USE = 7
-# all that this tonne computes
-VERSIONS = (FIRST, 2, EVIDENCE, DESIGNED, DOCUMENTED, INVOICED, ACCOUNTING)
+# Versions of the rules of accounting, one of each release that changed them: 1 of 0.1.0, 2 of
+# 0.2.0.  A plan names the one that its period is closed by; one that names none was closed before
+# they had numbers, by the first.  What was signed by a version can be computed for ever.
+FIRST, ACCOUNTING = VERSIONS = (1, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +240,7 @@ class Besides:
     on [us UTC, W].  `uncounted` says why a device of the baseline earns nothing until its
     registry is mended.  `serials` are the meters' by device, `samples` what laboratories
     found in the period.  `unshown` is what of a device's quantity no other channel of it
-    shows, and `alone` what its register alone does, from version `EVIDENCE` of the rules on.
+    shows, and `alone` what its register alone does.
     `history` is what the project's earlier
     statements used for its service, `channels` what its own analysers measured of a parameter
     in the period, and how that was taken, `fixed` what was fixed ex ante otherwise than it is
@@ -265,12 +250,12 @@ class Besides:
     service that nothing but they show, so that it counts nothing; None until that is known.
     `clocks` are hours that readings of a device tell of, and in how many they came, where these
     are fewer.  `drawn` is the energy that devices drew for their own time of operation,
-    or delivered for their electricity, from version `INVOICED` on.
+    or delivered for their electricity.
     `billed` is by how much each role of which invoices alone tell differs from them
     to the claimant's gain [base units], None until that is known; `unbilled` says that such
     invoices are missing, so that nothing is reduced.  `unusual` is what devices told beyond the
     highest mean of their kind, None until that is known.  `untold` is what a device of the
-    project's side shows by its power or flow rate beyond its register, from the same version on.
+    project's side shows by its power or flow rate beyond its register.
     `gauged` are devices and quantities of which the own power agrees with the register, or counts.
     `late` is what was fixed ex ante and was changed in the registry after the period began.
     `used` is, by device, role and first interval of a meter of the project's side, what invoices

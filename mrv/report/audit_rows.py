@@ -14,7 +14,8 @@ from mrv.documents.monitoring import MonitoredParameter
 from mrv.report.report_data import Facts
 from mrv.report.uncertainty import combined, percent_of, shown
 from mrv.report.words import Words
-from mrv.statement.conformity import CLAUSE, CONSECUTIVE, FIXED
+from mrv.rules import titled
+from mrv.statement.conformity import CONSECUTIVE, FIXED, RULE
 
 Row = list[str | None]
 
@@ -76,9 +77,9 @@ def deviation_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None
     conditions = [
         one
         for one in facts.subject.applicability
-        if not one.holds and one.clause in (CLAUSE, FIXED, CONSECUTIVE)
+        if not one.holds and one.name in (RULE, FIXED, CONSECUTIVE)
     ]
-    computed = "; ".join(f"{one.clause}: {one.detail}" for one in conditions)
+    computed = "; ".join(f"{titled(one.name, words.language)}: {one.detail}" for one in conditions)
     yield words["deviations_computed"], computed or words["deviations_none"]
     said = [
         text

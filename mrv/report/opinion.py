@@ -9,6 +9,7 @@ from mrv.documents.credential import Proof
 from mrv.documents.form import UNSET, UnsetType, write
 from mrv.report.report_data import Facts
 from mrv.report.words import Words
+from mrv.rules import titled
 from mrv.statement.conditions import unanswered, unmet
 
 
@@ -93,7 +94,7 @@ def condition_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str, str]]
     left = unmet(facts.subject) if said is None else unanswered(facts.subject, said)
     for one in unmet(facts.subject):
         answer = words["condition.open"] if one in left or said is None else f"{said.because}"
-        yield one.clause, one.detail, answer
+        yield titled(one.rule, words.language), one.detail, answer
 
 
 def open_findings(facts: Facts) -> tuple[int, int]:

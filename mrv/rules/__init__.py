@@ -43,6 +43,8 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         Where the rule comes from; [M] marks a source that was not read.
     since : int
         The first rule set that has it: 1 is release 0.1.0.
+    programme : bool
+        A requirement of the programme, whose severity no amount of tonnes lowers.
     """
 
     id: str
@@ -53,6 +55,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     needs: tuple[str, ...]
     source: str
     since: int
+    programme: bool = False
 
     @property
     def group(self) -> str:
@@ -109,6 +112,17 @@ def words(name: str, language: str = "en") -> RuleWords:
     """Return the words of a rule; those of English where the language has none."""
     rule(name)
     return msgspec.convert(_language(language)[name], RuleWords)
+
+
+def titled(name: str, language: str = "en") -> str:
+    """Return id and title of a rule; a methodology's clause, or a text of 0.1.0, as it is."""
+    return f"{name} {words(name, language).title}" if name in rules() else name
+
+
+def severity_of(name: str) -> Severity:
+    """Return the severity of a finding; of a methodology's condition, a corrective action."""
+    row = rules().get(name)
+    return "CAR" if row is None else row.severity
 
 
 def code_words(kind: str, code: str, language: str = "en") -> str:

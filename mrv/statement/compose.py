@@ -34,7 +34,8 @@ from mrv.documents import statement as wire
 from mrv.documents.form import UNSET, UnsetType, read, write
 from mrv.methodologies import find
 from mrv.registry.monitoring_plan import Version, version_out
-from mrv.registry.project import BOUNDED, EVIDENCE, FIRST
+from mrv.registry.project import FIRST
+from mrv.rules import severity_of
 from mrv.signatures import canonical
 from mrv.statement.arrival import summary
 from mrv.statement.conformity import condition, planned, registered, since_before
@@ -49,6 +50,9 @@ from mrv.statement.registry_inputs import registry_inputs
 from mrv.statement.signed_energy import ENERGY, shares
 from mrv.statement.status import status_entry
 from mrv.statement.unusual_json import unusual_out
+
+# what 0.1.0 wrote of its rules
+_CLAUSES = {"FAC-02": "FAC-02", "PLN-01": "PLN-01"}
 
 TYPES = ("VerifiableCredential", "EmissionReductionStatement")
 # Article 6 accounting uses the values of the fifth assessment report, over 100
@@ -83,7 +87,7 @@ def compose(case: Case, label: Label) -> dict[str, Any]:
     Raises
     ------
     PeriodError, MethodologyError, FactorError
-        As `mrv.accounting.period.close` raises.
+        As `mrv.rules.closing.close` raises.
     """
     found = write(composed(case, label))
     # a type does not look at what it is made of; whoever reads the statement does
@@ -140,10 +144,11 @@ def _claims(case: Case, label: Label, name: str) -> wire.Claims:
         gaps=tuple(map(_gap, result.gaps)),
         deductions=tuple(map(_deduction, result.deductions)),
         applicability=_conditions(case),
+        rules=UNSET if plan.accounting == FIRST else _effects(result),
         comparisons=tuple(_comparison(c) for c in result.comparisons if c.basis == DESIGN),
         other_periods=tuple(_of_period(c) for c in result.comparisons if c.basis != DESIGN),
         cross_checks=tuple(cross_check_out(c, case) for c in result.cross_checks),
-        unusual_readings=unusual_out(case) if case.plan.accounting >= EVIDENCE else UNSET,
+        unusual_readings=unusual_out(case) if case.plan.accounting > FIRST else UNSET,
         materiality=indicated(result).stated(),
         arrival=_arrival(case),
         signed_energy=_signed(case),
@@ -161,7 +166,7 @@ def _with_difference(claims: wire.Claims, plan: MonitoringPlan) -> wire.Claims:
     replaces, corrected = claims.supersedes, plan.corrected
     if replaces is None or corrected is None:
         return claims
-    now = None if plan.accounting < BOUNDED else registry_inputs(plan)
+    now = None if plan.accounting == FIRST else registry_inputs(plan)
     changes = difference(corrected, figures(claims, by_device=True, registry=now))
     return msgspec.structs.replace(
         claims, supersedes=msgspec.structs.replace(replaces, difference=changes)
@@ -172,7 +177,24 @@ def _conditions(case: Case) -> tuple[wire_account.Condition, ...]:
     plan, result = case.plan, case.result
     found = *result.applicability, condition(plan, result), *since_before(plan), *registered(plan)
     return tuple(
-        wire_account.Condition(clause=f.clause, holds=f.holds, detail=f.detail) for f in found
+        wire_account.Condition(clause=_CLAUSES.get(f.rule, f.rule), holds=f.holds, detail=f.detail)
+        if plan.accounting == FIRST
+        else wire_account.Condition(
+            rule=f.rule,
+            holds=f.holds,
+            detail=f.detail,
+            severity=UNSET if f.holds else f.severity or severity_of(f.rule),
+        )
+        for f in found
+    )
+
+
+def _effects(result: PeriodResult) -> tuple[wire_account.RuleEffect, ...]:
+    return tuple(
+        wire_account.RuleEffect(
+            rule=one.rule, alone_t=one.alone_t, beside_t=one.beside_t, applied=one.applied
+        )
+        for one in result.rules
     )
 
 

@@ -11,20 +11,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from mrv.accounting.period_result import INVOICE
 from mrv.documents.form import UNSET
 from mrv.documents.statement import Claims
 from mrv.documents.verification import Conclusion, UnmetCondition
-from mrv.registry.project import FIRST, INVOICED_USE
+from mrv.rules import titled
+
+# rules of comparisons that do not hold: with an invoice, with a check meter
+INVOICED, AGREEING = "EVD-03", "PAR-08"
+# what needs no reply: its effect is small, or the conservative value is applied already
+OBSERVATION = "observation"
 
 
 class Unmet(NamedTuple):
     """A condition that does not hold: which, and what of it."""
 
-    clause: str
+    rule: str
     detail: str
 
     def __str__(self) -> str:
-        return f"{self.clause}: {self.detail}"
+        return f"{titled(self.rule)}: {self.detail}"
 
 
 def unmet(said: Claims) -> tuple[Unmet, ...]:
@@ -33,28 +39,43 @@ def unmet(said: Claims) -> tuple[Unmet, ...]:
 
 
 def _unmet(said: Claims) -> Iterator[Unmet]:
-    yield from (Unmet(one.clause, one.detail) for one in said.applicability if not one.holds)
-    # what was signed as open is held against these words
-    later = (said.accounting or FIRST) >= INVOICED_USE
+    yield from (
+        Unmet(one.name, one.detail)
+        for one in said.applicability
+        if not one.holds and one.severity != OBSERVATION
+    )
     for one in said.cross_checks or ():
         if one.holds is False:
             differs = f"{one.difference_percent} % of {', '.join(one.devices)}"
-            if later and one.difference_percent is None:
+            if one.difference_percent is None:
                 differs = f"its amount is 0, and that of {', '.join(one.devices)} is not"
             yield Unmet(
-                f"{one.kind} {one.against}",
-                f"{differs}, {one.tolerance_percent} % allowed; {one.effect_t} t",
+                INVOICED if one.kind == INVOICE else AGREEING,
+                f"{one.kind} {one.against}: {differs}, {one.tolerance_percent} % allowed;"
+                f" {one.effect_t} t",
             )
+
+
+def effects(said: Claims) -> Iterator[str]:
+    """Yield each rule that took something off the reduction, and how much; before 0.2.0 none."""
+    for one in said.rules or ():
+        if one.applied:
+            yield (
+                f"{titled(one.rule)}: {one.alone_t} t by itself, {one.beside_t} t if it alone is"
+                " settled"
+            )
+        else:
+            yield f"{titled(one.rule)}: not applied, since it would raise the reduction"
 
 
 def shown(found: Iterable[Unmet]) -> tuple[UnmetCondition, ...]:
     """Return unmet conditions as the verifier's credential holds them."""
-    return tuple(UnmetCondition(clause=one.clause, detail=one.detail) for one in found)
+    return tuple(UnmetCondition(rule=one.rule, detail=one.detail) for one in found)
 
 
 def unanswered(said: Claims, conclusion: Conclusion) -> tuple[Unmet, ...]:
     """Return the conditions over which the verifier signed no reason; all before 0.2.0."""
     if conclusion.because is UNSET or not conclusion.because.strip():
         return unmet(said)
-    answered = {(one.clause, one.detail) for one in conclusion.unmet or ()}
+    answered = {(one.rule, one.detail) for one in conclusion.unmet or ()}
     return tuple(one for one in unmet(said) if tuple(one) not in answered)

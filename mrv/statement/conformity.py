@@ -16,9 +16,9 @@ from mrv.registry.project import Calibration
 if TYPE_CHECKING:
     from mrv.statement.plan_extract import MonitoringPlan
 
-CLAUSE = "tonne: a monitoring plan that meets the methodology is in force in the whole period"
-CONSECUTIVE = "tonne: monitoring periods follow one another"
-FIXED = "tonne: what was fixed ex ante stays as it was issued with"
+RULE = "PLN-01"
+CONSECUTIVE = "PLN-02"
+FIXED = "PAR-01"
 _SHOWN = 5
 
 
@@ -42,14 +42,14 @@ def condition(plan: MonitoringPlan, result: PeriodResult) -> Finding:
     """Hold a period against the versions of its plan; a condition as the methodology's own."""
     if not plan.versions:
         return Finding(
-            CLAUSE, False, "the project has none; `tonne plan draft` writes one to start from"
+            RULE, False, "the project has none; `tonne plan draft` writes one to start from"
         )
     first = local_date(result.from_us, result.timezone)
     begins = plan.versions[0].begins
     found = [] if begins <= first else [f"version {plan.versions[0].name} begins on {begins}"]
     found += [f"version {v.name}: {text}" for v in plan.versions for text in _departs(plan, v)]
     more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-    return Finding(CLAUSE, not found, "; ".join(found[:_SHOWN]) + more)
+    return Finding(RULE, not found, "; ".join(found[:_SHOWN]) + more)
 
 
 def since_before(plan: MonitoringPlan) -> Iterator[Finding]:
@@ -70,7 +70,7 @@ def since_before(plan: MonitoringPlan) -> Iterator[Finding]:
 def registered(plan: MonitoringPlan) -> Iterator[Finding]:
     """Name what the registry has to say of the period's meters."""
     for one in plan.registry:
-        yield Finding(one.clause, one.holds, one.detail)
+        yield Finding(one.rule, one.holds, one.detail)
 
 
 def _departs(plan: MonitoringPlan, version: Version) -> Iterator[str]:

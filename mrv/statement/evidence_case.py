@@ -9,7 +9,6 @@ from typing import Any
 
 from ingest.model import Fleet, Frame, IntervalRows
 from ingest.pipeline import METERING
-from mrv.accounting import period
 from mrv.accounting.period_result import PeriodResult
 from mrv.accounting.shown_energy import ShownEnergy
 from mrv.accounting.untold_use import UntoldUse
@@ -19,7 +18,8 @@ from mrv.errors import PeriodError
 from mrv.factors import FactorBook
 from mrv.factors.centres import centres
 from mrv.factors.records import records_of
-from mrv.registry.project import BOUNDED, EVIDENCE, INVOICED, Besides, Measured
+from mrv.registry.project import FIRST, Besides, Measured
+from mrv.rules import closing
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import DayLeaf, Digest
 from mrv.statement import evidence
@@ -71,12 +71,12 @@ class Case:
     @cached_property
     def book(self) -> FactorBook:
         """Factors as the rules of the plan take them: older ones know no bounds."""
-        return self.factors if self.plan.accounting >= BOUNDED else centres(self.factors)
+        return self.factors if self.plan.accounting > FIRST else centres(self.factors)
 
     @cached_property
     def result(self) -> PeriodResult:
-        """The closed period; raises as `mrv.accounting.period.close` does."""
-        return period.close(
+        """The closed period; raises as `mrv.rules.closing.close` does."""
+        return closing.close(
             self.plan.project,
             self.fleet,
             self.plan.calibrations,
@@ -91,7 +91,7 @@ class Case:
     def _besides(self) -> Besides:
         """What the period is held against; by later rules on its readings, too."""
         found = replace(self.plan.besides(), channels=self._channels())
-        if self.plan.accounting < EVIDENCE:
+        if self.plan.accounting == FIRST:
             return found
         shown, untold, fleet = self._scanned.shown, self._scanned.untold, self.fleet
         return replace(
@@ -105,18 +105,17 @@ class Case:
 
     def _asked(self) -> Asked | None:
         plan, period = self.plan, (self.from_us, self.to_us)
-        if plan.accounting < EVIDENCE:
+        if plan.accounting == FIRST:
             return None
-        shown = ShownEnergy.of(
-            plan.project, self.fleet, self.rows, plan.ratings, period, plan.accounting
-        )
+        shown = ShownEnergy.of(plan.project, self.fleet, self.rows, plan.ratings, period)
         signed = None
         if plan.signed is not None and plan.signed.values:
             signed = RegisterComparison(self.fleet, registers_of(plan.signed))
-        asked = Asked(shown, Judge(self.fleet, *period), self._analysers, signed)
-        if plan.accounting < INVOICED:
-            return asked
-        return asked._replace(
+        return Asked(
+            shown,
+            Judge(self.fleet, *period),
+            self._analysers,
+            signed,
             drawn=evidence.drawing(plan.project, self.fleet),
             untold=UntoldUse.of(plan.project, self.fleet, self.rows, period),
         )
@@ -130,7 +129,7 @@ class Case:
 
     @cached_property
     def _analysers(self) -> Wanted | None:
-        if self.plan.accounting < BOUNDED:
+        if self.plan.accounting == FIRST:
             return None
         return wanted(self.plan.project, self.fleet, self.from_us, self.to_us)
 

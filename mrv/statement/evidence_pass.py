@@ -62,7 +62,7 @@ class Scanned(NamedTuple):
 
 class Asked(NamedTuple):
     """
-    What rules of accounting ask of the readings, from version `EVIDENCE` on.
+    What rules of accounting ask of the readings; the first asked nothing.
 
     `analysers` are the channels that measure a parameter, `signed` what meters and gateways
     signed, `drawn` devices and quantities that are metered beside the account, `untold` registers
@@ -71,10 +71,10 @@ class Asked(NamedTuple):
 
     shown: ShownEnergy
     flagged: Judge
-    analysers: Wanted | None = None
-    signed: RegisterComparison | None = None
-    drawn: frozenset[tuple[int, int]] = frozenset()
-    untold: UntoldUse | None = None
+    analysers: Wanted | None
+    signed: RegisterComparison | None
+    drawn: frozenset[tuple[int, int]]
+    untold: UntoldUse
 
 
 def scan(
@@ -133,8 +133,7 @@ def scan(
             if asked is not None:
                 shown |= asked.shown.beyond(block)
                 unusual.append(asked.flagged.of(block))
-                if asked.untold is not None:
-                    untold |= asked.untold.beyond(block)
+                untold |= asked.untold.beyond(block)
                 if asked.analysers is not None:
                     gauged |= _gauged(block, asked.analysers)
                 if asked.signed is not None:

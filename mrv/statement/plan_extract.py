@@ -17,7 +17,6 @@ from typing import Any
 import msgspec
 
 from ingest.model import Device, Fleet
-from mrv.accounting.outside_meters import CLAUSE as OUTSIDE
 from mrv.calendar import utc_text
 from mrv.documents.form import UNSET, write
 from mrv.documents.monitoring import FactorAccepted
@@ -36,14 +35,9 @@ from mrv.documents.plan import (
     StatementFigures,
     Uncounted,
 )
-from mrv.methodologies import find
 from mrv.registry.monitoring_plan import Version
 from mrv.registry.project import (
-    DOCUMENTED,
-    EVIDENCE,
     FIRST,
-    INVOICED,
-    INVOICED_USE,
     Besides,
     Calibration,
     Certified,
@@ -207,26 +201,21 @@ class MonitoringPlan:
             replaced=self.replaced,
         )
 
-    def by_rules(self, accounting: int) -> MonitoringPlan:
-        """Return the plan as an older version of the rules of accounting had it."""
-        if accounting == self.accounting:
-            return self
-        older = replace(
+    def by_first_rules(self) -> MonitoringPlan:
+        """Return the plan as the first version of the rules of accounting had it."""
+        none: Mapping[str, Any] = {}
+        return replace(
             self,
-            accounting=accounting,
-            history=self._known_before(accounting),
-            documents=self.documents if accounting >= DOCUMENTED else (),
-            clocks=self.clocks if accounting >= INVOICED else {},
-            registry=tuple(
-                one for one in self.registry if accounting >= INVOICED or one.clause != OUTSIDE
-            ),
-            late=self.late if accounting >= INVOICED else (),
-            replaced=self.replaced if accounting >= INVOICED_USE else (),
-        )
-        if accounting >= EVIDENCE:
-            return older
-        older = replace(
-            older,
+            accounting=FIRST,
+            documents=(),
+            clocks=none,
+            registry=(),
+            late=(),
+            replaced=(),
+            uncounted=none,
+            ratings=none,
+            meters=none,
+            samples=(),
             devices=tuple(replace(d, quality=()) for d in self.devices),
             history=(),
             fixed=(),
@@ -237,15 +226,6 @@ class MonitoringPlan:
             public_url=None,
             accepted=(),
         )
-        if accounting > FIRST:
-            return older
-        none: Mapping[str, Any] = {}
-        return replace(older, registry=(), uncounted=none, ratings=none, meters=none, samples=())
-
-    def _known_before(self, accounting: int) -> tuple[Usage, ...]:
-        """What the rules of a version ask of the project's history."""
-        asked = find(self.project.methodology, self.project.version).consumptions
-        return self.history if any(one.is_held(accounting) for one in asked) else ()
 
     def fleet(self) -> Fleet:
         """Return the devices as the pipeline takes them."""
@@ -338,7 +318,7 @@ class MonitoringPlan:
                 QualityLimited(
                     channel=q.channel, from_=utc_text(q.from_us), limits=values_out(q.limits)
                 )
-                for q in (device.quality if self.accounting >= EVIDENCE else ())
+                for q in (device.quality if self.accounting > FIRST else ())
             )
             or UNSET,
         )

@@ -17,7 +17,7 @@ for whatever makes an error likelier there or costlier:
     4 where a check meter or an invoice says otherwise
     8 times the share of its readings that arrived late, rounded up
     2 where the readings of many hours arrived within few
-    3 where a quality test found readings unusual, from version 3 of the rules of accounting on
+    3 where a quality test found readings unusual, from version 2 of the rules of accounting on
     10 times the day's share of the largest day's emissions, rounded down
 
 What is late and what is few: `mrv.statement.arrival`.  A statement that says nothing of

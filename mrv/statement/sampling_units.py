@@ -17,7 +17,7 @@ from mrv.accounting.device_results import CALIBRATION
 from mrv.accounting.period_result import DeviceOutcome
 from mrv.calendar import midnight_us
 from mrv.documents.sampling_list import Drawn, SampledDay
-from mrv.registry.project import EVIDENCE
+from mrv.registry.project import FIRST
 from mrv.rounding import exact_sum
 from mrv.statement.arrival import Arrivals
 from mrv.statement.device_days import local_days
@@ -90,7 +90,7 @@ def _period(case: Case) -> _Period:
             bare.setdefault(charge.device, []).append((charge.start_us, charge.end_us))
     doubted = {d for c in case.result.cross_checks if c.holds is False for d in c.devices}
     edges, arrivals = [*begins.tolist(), end], case.plan.arrivals or {}
-    unusual = case.unusual.days(edges) if case.plan.accounting >= EVIDENCE else frozenset()
+    unusual = case.unusual.days(edges) if case.plan.accounting > FIRST else frozenset()
     return _Period(dates, edges, frozenset(doubted), arrivals, bare, unusual)
 
 

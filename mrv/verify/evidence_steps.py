@@ -12,7 +12,7 @@ from mrv.errors import CanonicalError, FactorError, PeriodError, SignatureError
 from mrv.factors.records import book_of, departures, unmarked, unpublished
 from mrv.model import Factor
 from mrv.packs.pack import DIAGRAM, check_order
-from mrv.registry.project import BOUNDED
+from mrv.registry.project import FIRST
 from mrv.rounding import UG_PER_T
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import Digest, differences, digest_leaves
@@ -42,7 +42,7 @@ def plan_and_factors(subject: Subject) -> str:
     other = departures(book)
     if other:
         raise FactorError("; ".join(other))
-    if subject.plan.accounting >= BOUNDED and (foreign := unmarked(book)):
+    if subject.plan.accounting > FIRST and (foreign := unmarked(book)):
         raise FactorError(
             f"factor {foreign[0]!r} is not published by this tonne, and factors.json does not mark"
             " it as brought by a registry file; verify with the tonne that publishes it"

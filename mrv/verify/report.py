@@ -185,6 +185,8 @@ class Report:
         What the outcome rests on, and what was left aside, in sentences.
     unmet : tuple of str
         Conditions that the statement says do not hold.
+    effects : tuple of str
+        Rules that took something off the reduction, each with its tonnes.
     arrived : tuple of SealedArrival
         When each sealed day's readings came.
     stamps : tuple of (str, str)
@@ -204,6 +206,7 @@ class Report:
     relied: tuple[str, ...] = ()
     not_relied: tuple[str, ...] = ()
     unmet: tuple[str, ...] = ()
+    effects: tuple[str, ...] = ()
     arrived: tuple[SealedArrival, ...] = ()
     stamps: tuple[tuple[str, str], ...] = ()
     stamped_days: tuple[StampedDay, ...] = ()
@@ -264,6 +267,7 @@ class Report:
             "keys": self.keys,
             "steps": [asdict(step) for step in self.steps],
             "unmet": list(self.unmet),
+            "effects": list(self.effects),
             "rules": None if self.rules is None else self.rules.to_json(),
             "arrival": [one._asdict() for one in self.arrived],
             "timestamps": {
@@ -302,6 +306,7 @@ def _lines(report: Report) -> Iterator[str]:
         yield f"FAILED at step {failure.number}, {failure.name}: {failure.detail}"
         yield f"what to do: {failure.remedy}"
         return
+    yield from (f"rule with an effect: {one}" for one in report.effects)
     yield from (f"does not hold, as the statement says: {one}" for one in report.unmet)
     if report.rules is not None and report.rules.older:
         yield str(report.rules)

@@ -7,14 +7,8 @@ from importlib import resources
 
 from mrv.documents.statement import Claims
 
-# The wording of now, and those that packs of earlier versions hold.
-_WORDINGS = (
-    "guide.md",
-    "guide_2026_11_28.md",
-    "guide_2026_11_27.md",
-    "guide_2026_11.md",
-    "guide_0_1_0.md",
-)
+# The wording of now, and the one that packs of 0.1.0 hold.
+_WORDINGS = ("guide.md", "guide_0_1_0.md")
 
 
 def guide(said: Claims, wording: str = _WORDINGS[0]) -> bytes:

@@ -35,8 +35,8 @@ from services.store.statements.carry_over import owed_at_site
 # by subject, id and project
 Accepted = dict[tuple[str, str, str | None], Acceptance]
 
-FACTORS = "tonne: emission factors are those that tonne publishes"
-DEBT = "tonne: what an earlier project at the site left below zero is taken over"
+FACTORS = "FAC-01"
+DEBT = "CLM-04"
 
 
 def acceptances(conn: Connection, registry: Registry) -> Accepted:

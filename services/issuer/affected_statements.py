@@ -25,7 +25,7 @@ from mrv.factors.revision import Change, changes, used_by
 from mrv.methodologies import find, unit_reductions
 from mrv.model import Factors, Reductions
 from mrv.parameters.inputs import read
-from mrv.registry.project import BOUNDED, Project, ProjectDevice
+from mrv.registry.project import FIRST, Project, ProjectDevice
 from mrv.statement.plan_reader import read_plan
 from services.store.statements import statements
 from services.store.statements.statements import Stored
@@ -69,7 +69,7 @@ def _affected(conn: Connection, book: Factors) -> Iterator[Affected]:
         span = one.from_us, one.to_us
         asker = _Asker(plan.project)
         asked: Factors = centres(book)
-        if plan.accounting >= BOUNDED:
+        if plan.accounting > FIRST:
             asked, _ = bounded(book, partial(asker.comes_to, one.claims))
         now = used_by(asker, span, plan.project.timezone, asked)
         found = tuple(changes(said, now))

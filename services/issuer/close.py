@@ -13,13 +13,12 @@ from psycopg import Connection
 from psycopg.pq import TransactionStatus
 
 from mrv.accounting.conservative_range import check_costed
-from mrv.accounting.period import check_edges
 from mrv.accounting.period_result import PeriodResult
 from mrv.calendar import days, local_date, utc_text
-from mrv.documents.form import UNSET
 from mrv.documents.statement import Claims, claims_of
 from mrv.errors import PeriodError
-from mrv.registry.project import ACCOUNTING, FIRST
+from mrv.registry.project import FIRST
+from mrv.rules.closing import check_edges
 from mrv.signatures import canonical
 from mrv.statement.compose import Label, compose
 from mrv.statement.evidence_case import Case, identifier
@@ -100,7 +99,7 @@ def close_period(
     ------
     PeriodError, RegistryError, MethodologyError, FactorError
         If it has not ended or its last day is not sealed; as `collect` and
-        `mrv.accounting.period.close` raise.
+        `mrv.rules.closing.close` raise.
     """
     found = registry.load_project(conn, project)
     check_edges(found, from_us, to_us)
@@ -118,10 +117,8 @@ def close_period(
         case.check_counted()
         if last is not None and last.state in _COUNTS:
             # what older rules closed stays, where nothing but the rules is other than it was
-            rules = last.claims.accounting or FIRST
-            plan = case.plan if rules == ACCOUNTING else case.plan.by_rules(rules)
-            if last.claims.signed_energy is UNSET:  # closed before signatures were counted
-                plan = replace(plan, signed=None)
+            older = (last.claims.accounting or FIRST) == FIRST
+            plan = case.plan.by_first_rules() if older else case.plan
             one = case if plan is case.plan else replace(case, plan=plan)
             document = compose(one, label)
             if canonical.encode(document) == last.body:

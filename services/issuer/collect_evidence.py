@@ -25,7 +25,7 @@ from mrv.errors import PeriodError
 from mrv.factors.records import book_of
 from mrv.methodologies import find
 from mrv.registry.monitoring_plan import Version, in_force
-from mrv.registry.project import ACCOUNTING, FIRST, Clocked, FixedBefore, Project, Usage
+from mrv.registry.project import ACCOUNTING, Clocked, FixedBefore, Project, Usage
 from mrv.statement import evidence, evidence_rows
 from mrv.statement.arrival import FEW_HOURS, HOUR_US, LATE_US, Arrivals, Arrived
 from mrv.statement.evidence_case import Case
@@ -223,7 +223,7 @@ def correcting(conn: Connection, plan: MonitoringPlan, supersedes: str | None) -
         return replace(plan, corrected=None)
     said = statements.find(conn, supersedes).claims
     # what was fixed ex ante is fixed for a correction too
-    also = changed(said, plan.project) if plan.accounting > FIRST else ()
+    also = changed(said, plan.project)
     before = read_plan(statements.detail(conn, supersedes)["plan"])
     return replace(
         plan,

@@ -27,8 +27,8 @@ from services.registry.entries import Registry
 from services.store.registry import invoices as stored
 from services.store.registry import signing_keys
 
-CLAUSE = "tonne: no paper contradicts another"
-OWN_INVOICES = "tonne: an invoice is by another than who operates the plant"
+RULE = "EVD-09"
+OWN_INVOICES = "EVD-08"
 _OWN = "is by who operates the plant"
 _ONE_FILE = "names the file of another paper"
 _FOREIGN = "corrects an invoice of another issuer"

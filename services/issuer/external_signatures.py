@@ -8,14 +8,12 @@ database, goes the same way.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, timedelta
 from typing import Any
 
 from psycopg import Connection
 
 from mrv.accounting import factor_acceptance as acceptance
-from mrv.documents.form import UNSET
 from mrv.documents.statement import claims_of
 from mrv.errors import CanonicalError, StatementStateError, VerificationError
 from mrv.signatures import canonical
@@ -107,9 +105,9 @@ def statement(
 def check_body(name: str, body: Mapping[str, Any], *, strict: bool) -> None:
     """Refuse, where it is asked for, what rests on a factor that nobody accepted."""
     found = dict(unmet(claims_of(body)))
-    if strict and acceptance.CLAUSE in found:
+    if strict and acceptance.RULE in found:
         raise StatementStateError(
-            f"statement {name} may not be signed: {found[acceptance.CLAUSE]}"
+            f"statement {name} may not be signed: {found[acceptance.RULE]}"
             " (TONNE_REQUIRE_ACCEPTED_FACTORS is set)"
         )
 
@@ -202,13 +200,8 @@ def recompute(conn: Connection, stored: Stored, go_on: Callable[[], None] = lamb
     """
     go_on()
     body = canonical.parse_object(stored.body)
-    said = claims_of(body, stored.id)
-    label = label_of(said)
+    label = label_of(claims_of(body, stored.id))
     case = collect(conn, stored.project, stored.from_us, stored.to_us, stored.supersedes)
-    if said.arrival is UNSET:  # closed before arrivals were counted
-        case = replace(case, plan=replace(case.plan, arrivals=None))
-    if said.signed_energy is UNSET:  # closed before signatures were counted
-        case = replace(case, plan=replace(case.plan, signed=None))
     go_on()
     where = first_difference(compose(case, label), body)
     if where is not None:

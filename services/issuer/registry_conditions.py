@@ -38,15 +38,15 @@ from services.registry.parameter_documents import document_of
 from services.store.registry.entries_from_rows import load_ratings, load_registry
 from services.store.statements.energy_certificates import beside, certified
 
-METERS = "tonne: each meter is known by maker and serial number, and no other id has it"
-CERTIFICATES = "tonne: a certificate names the meter that it covers"
-REPLACEMENTS = "tonne: a meter's replacement rests on a document"
-RATINGS = "tonne: rated powers were registered before the time that they count for"
-BOUNDARY = "tonne: every meter of the site that may serve the project is in its boundary"
-CERTIFIED = "tonne: energy that is certified elsewhere earns nothing"  # the database knows it too
-SAME_ENERGY = "tonne: no other meter of the site has certified energy that may be the same"
-LIFE = "tonne: the methodology is valid in the project's programme"
-EX_ANTE = "tonne: what was fixed ex ante rests on a document"
+METERS = "REG-01"
+CERTIFICATES = "REG-02"
+REPLACEMENTS = "REG-03"
+RATINGS = "REG-04"
+BOUNDARY = "BND-01"
+CERTIFIED = "CLM-01"  # the database knows it too
+SAME_ENERGY = "CLM-01"
+LIFE = "PLN-03"
+EX_ANTE = "PAR-07"
 _SHOWN = 5
 
 
@@ -111,22 +111,22 @@ def told(conn: Connection, project: Project, from_us: int, to_us: int) -> Told:
         (RATINGS, [t for d in devices for t in _back_dated(d.id, recorded[d.id], to_us)]),
         (EX_ANTE, [*_undocumented(project, registry.projects[project.id], operators)]),
         (contradicting_papers.OWN_INVOICES, given.own),
-        (contradicting_papers.CLAUSE, given.contradicting),
+        (contradicting_papers.RULE, given.contradicting),
         (acceptances.FACTORS, [*acceptances.brought(project, registry, accepted)]),
         (acceptances.DEBT, [*acceptances.debts(conn, project, accepted, (from_us, to_us))]),
-        (same_series.CLAUSE, same.alike),
+        (same_series.RULE, same.alike),
         (same_series.INSIDE, same.inside),
-        (repeated_days.CLAUSE, days.alike),
+        (repeated_days.RULE, days.alike),
         (LIFE, [*expired(registry, project, to_us)]),
         (SAME_ENERGY, beside(conn, mains, from_us, to_us)),
-        (outside_meters.CLAUSE, [*outside(conn, project, left, period_us)]),
+        (outside_meters.RULE, [*outside(conn, project, left, period_us)]),
         (BOUNDARY, [*_outside(project, registry, period_us)]),
     ]
     elsewhere = certified(conn, mains, from_us, to_us)
     given_reasons = "; ".join(f"{name}: {text}" for name, text in sorted(reasons.items()))
     conditions = [
-        RegistryCondition(clause=clause, holds=False, detail=_listed(texts))
-        for clause, texts in found
+        RegistryCondition(rule=rule, holds=False, detail=_listed(texts))
+        for rule, texts in found
         if texts
     ]
     if elsewhere:
@@ -135,9 +135,9 @@ def told(conn: Connection, project: Project, from_us: int, to_us: int) -> Told:
             for (device, _), held in elsewhere.items()
             for one in held
         )
-        conditions.append(RegistryCondition(clause=CERTIFIED, holds=True, detail=detail))
+        conditions.append(RegistryCondition(rule=CERTIFIED, holds=True, detail=detail))
     if given_reasons and not found[-1][1]:
-        conditions.append(RegistryCondition(clause=BOUNDARY, holds=True, detail=given_reasons))
+        conditions.append(RegistryCondition(rule=BOUNDARY, holds=True, detail=given_reasons))
     return Told(
         tuple(conditions),
         tuple(acceptances.factors_accepted(project, registry, accepted)),

@@ -33,7 +33,7 @@ from services.issuer.same_series import (
 from services.registry.entries import Registry
 from services.store.timeseries.day_sums import day_sums
 
-CLAUSE = "tonne: no meter's days are those of another meter, or of an earlier time"
+RULE = "CLM-02"
 # by which part ratios of days may differ: of meters under one sky, under another, at another time
 _ONE_SKY, _APART, _EARLIER = 1e-4, 2.5e-3, 5e-3
 # about a kilometre, in degrees of latitude

@@ -25,8 +25,8 @@ from services.registry.entries import Registry
 from services.store.statements import statements
 from services.store.timeseries.same_energy import peaks, series, values_at
 
-CLAUSE = "tonne: no meter of another project says the same"
-INSIDE = "tonne: no meter of the project says the same, with gaps or by another clock"
+RULE = "CLM-02"
+INSIDE = "MTR-03"
 # ratios of so many days' strongest quarter hours are looked at, and so many are to be one: of
 # copies with half a percent of noise 999 in 1,000 agree, of meters whose ratio varies by 1.4 %
 # 2 in 100

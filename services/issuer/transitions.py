@@ -246,7 +246,7 @@ def _issue(conn: Connection, statement: str, log_signer: Signer, by: EnrolledKey
 def _still_valid(conn: Connection, have: Documents) -> None:
     """Refuse an issue by a methodology that ended, where the statement does not say so."""
     claims = have.claims
-    if any(one.clause == LIFE and not one.holds for one in claims.applicability):
+    if any(one.name == LIFE and not one.holds for one in claims.applicability):
         return  # the verifier concluded over it
     project = registry.load_project(conn, claims.project.id)
     to_us = instant_us(claims.monitoring_period.to, "UTC")

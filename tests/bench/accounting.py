@@ -15,9 +15,9 @@ from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
 from mrv import factors
 from mrv.accounting.account import account
 from mrv.accounting.device_bindings import compile_bindings
-from mrv.accounting.period import close
 from mrv.calendar import midnight_us
 from mrv.registry.project import Calibration, Project, ProjectDevice
+from mrv.rules.closing import close
 from tests.running import Pipeline
 
 ZONE = "Asia/Ho_Chi_Minh"

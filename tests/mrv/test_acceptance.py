@@ -7,8 +7,8 @@ import pytest
 from mrv import factors
 from mrv.accounting import factor_acceptance as acceptance
 from mrv.accounting.device_bindings import compile_bindings
-from mrv.accounting.period import close
 from mrv.errors import MethodologyError
+from mrv.rules.closing import close
 from tests.mrv.plant import BUS, CERTIFICATES, DAY, FLEET, FROM, full
 
 DAY_US = DAY * 900_000_000
@@ -34,7 +34,7 @@ def test_a_period_says_which_factors_from_memory_the_project_accepts():
 def _condition(project):
     rows = full("bus-1", "distance", DAY, 1000)
     result = close(project, FLEET, CERTIFICATES, rows, FROM, FROM + DAY_US, factors.load())
-    return [(f.holds, f.detail) for f in result.applicability if f.clause == acceptance.CLAUSE]
+    return [(f.holds, f.detail) for f in result.applicability if f.rule == acceptance.RULE]
 
 
 def test_what_is_not_accepted_is_a_condition_that_does_not_hold():

@@ -12,10 +12,10 @@ from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
 from mrv import factors, methodologies
 from mrv.accounting.account import account
 from mrv.accounting.device_bindings import compile_bindings
-from mrv.accounting.period import close
 from mrv.errors import MethodologyError
 from mrv.registry.project import ProjectDevice
 from mrv.rounding import LIMIT, UG_PER_T
+from mrv.rules.closing import close
 from tests.mrv import plant
 
 BOOK = factors.load()

@@ -5,12 +5,11 @@ from datetime import date
 from decimal import Decimal
 
 import numpy as np
-import pytest
 
 from ingest.model import Device, Fleet
 from mrv import factors
 from mrv.calendar import period_us
-from mrv.registry.project import ACCOUNTING, INVOICED, ProjectDevice
+from mrv.registry.project import ACCOUNTING, FIRST, ProjectDevice
 from mrv.statement.evidence import monitored, remeter
 from mrv.statement.evidence_case import Case
 from mrv.statement.plan_extract import MonitoringPlan
@@ -93,11 +92,10 @@ def test_a_day_that_nobody_measured_is_a_gap_with_what_it_forwent():
     assert abs(Decimal(gap.forgone_at_most_t) - less) < Decimal("0.00001")
     assert less > 0
     # statements of before have no such line
-    before = ended((1000.0, None), accounting=INVOICED - 1)
+    before = ended((1000.0, None), accounting=FIRST)
     assert not [g for g in before.gaps if g.rule.startswith("analyser")]
 
 
-@pytest.mark.parametrize("accounting", [1, 2])
-def test_older_rules_do_not_look_at_channels(accounting):
+def test_the_first_rules_do_not_look_at_channels():
     """A pack of then would come to other tonnes."""
-    assert closed((1000.0, 2000.0), accounting=accounting)["cod_in_kg_per_m3"] == 6
+    assert closed((1000.0, 2000.0), accounting=FIRST)["cod_in_kg_per_m3"] == 6

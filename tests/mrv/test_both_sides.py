@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
 from mrv.accounting.conservative_range import check_costed
-from mrv.accounting.period import close
 from mrv.errors import PeriodError
-from mrv.registry.project import DOCUMENTED, INVOICED, Besides, Calibration, ProjectDevice
+from mrv.registry.project import ACCOUNTING, Besides, Calibration, ProjectDevice
 from mrv.rounding import UG_PER_T
+from mrv.rules.closing import close
 from tests.mrv import plant
 from tests.soak import often
 
@@ -116,15 +116,11 @@ def test_a_lost_day_is_charged_with_no_more_than_a_document_says_the_plant_was_b
     wood = _wood("wood", design_mass_t_per_d=100)
     rows = _rows("weigh", mass=[None] * (plant.DAY // 2) + [T] * (plant.DAY // 2))
     found = {}
-    for name, version, papers in (
-        ("documented", INVOICED, plant.papers("design_mass_t_per_d")),
-        ("typed", INVOICED, ()),
-        ("before", DOCUMENTED, plant.papers("design_mass_t_per_d")),
-    ):
-        result = _closed(wood, rows, besides=Besides(accounting=version, documents=papers))
+    for name, papers in (("documented", plant.papers("design_mass_t_per_d")), ("typed", ())):
+        result = _closed(wood, rows, besides=Besides(accounting=ACCOUNTING, documents=papers))
         found[name] = Fraction(result.gaps[0].substituted) / T
     # a gap of half a day may lie in two days
-    assert found == {"documented": 200, "typed": 12_000, "before": 12_000}
+    assert found == {"documented": 200, "typed": 12_000}
 
 
 def test_an_error_of_the_bridge_is_added_where_less_would_earn():

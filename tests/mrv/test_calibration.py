@@ -102,13 +102,12 @@ def test_a_meter_brings_the_certificate_that_names_it():
     )
     swapped = (BEGIN + 20 * DAY) * INTERVAL_US
 
-    def covered(*papers, serial="A-2", mounted=True):
-        held = of_meter(papers, [swapped], serial, UTC, mounted=mounted)
+    def covered(*papers, serial="A-2"):
+        held = of_meter(papers, [swapped], serial, UTC)
         return [(first, last) for first, last, *_ in found(held, 100)]
 
     assert covered(old, new) == []
     assert covered(old) == [(20, 100)]
-    assert covered(old, new, mounted=False) == [(20, 100)]  # as the fifth version has it
     # a serial that nobody changed is that of the meter that left
     assert covered(old, serial="A-1") == [(20, 100)]
     # one that ended before its meter was mounted covers nothing, once

@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 
 from ingest.model import INTERVAL_US
 from mrv import factors
-from mrv.accounting.period import close
-from mrv.accounting.plausibility import TWICE
 from mrv.documents.form import read, write
 from mrv.documents.plan import EnergyCertified
 from mrv.registry.project import ACCOUNTING, FIRST, Besides, Certified
+from mrv.rules.closing import close
 from mrv.statement.plan_json import certified_in, certified_out
 from tests.mrv import plant
 from tests.soak import often
@@ -76,7 +75,7 @@ def test_certified_and_credited_never_exceed_what_was_measured(values, certifica
             taken = sum(map(min, able, laid))
             assert sum(Decimal(d.quantity) for d in rows) == taken
             short = sum(laid) - taken
-            told = [f for f in said.applicability if f.clause == TWICE and "inv-1" in f.detail]
+            told = [f for f in said.applicability if f.rule == "CLM-01" and "inv-1" in f.detail]
             assert bool(told) == bool(short)
             assert not any(f.holds for f in told)
 
@@ -92,7 +91,7 @@ def test_certified_by_any_rules_is_taken_off(accounting):
         for b, a in zip(bare.devices, said.devices, strict=True)
     ]
     assert taken == [1001, 0]
-    assert [f.detail for f in said.applicability if f.clause == TWICE] == [
+    assert [f.detail for f in said.applicability if f.rule == "CLM-01"] == [
         "inv-1: certificate C-1 is of 100 Wh more than its intervals hold"
     ]
     rows = [d for d in said.deductions if d.reason.startswith("certified elsewhere")]

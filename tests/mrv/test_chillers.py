@@ -9,9 +9,9 @@ import pytest
 
 from ingest.model import INTERVAL_US, NULL, Device, Fleet
 from mrv import factors
-from mrv.accounting.measured_performance import CLAUSE
-from mrv.accounting.plausible_values import CLAUSE as PLAUSIBLE
-from mrv.registry.project import ACCOUNTING, DOCUMENTED, INVOICED, ProjectDevice
+from mrv.accounting.measured_performance import RULE
+from mrv.accounting.plausible_values import RANGE as PLAUSIBLE
+from mrv.registry.project import ACCOUNTING, FIRST, ProjectDevice
 from mrv.report.sheets.calculation import Reckoning
 from mrv.statement.evidence import monitored, remeter
 from mrv.statement.evidence_case import Case
@@ -83,7 +83,7 @@ def tonnes(result):
 
 def unmet(result):
     """Conditions that do not hold, by clause."""
-    return {f.clause: f.detail for f in result.applicability if not f.holds}
+    return {f.rule: f.detail for f in result.applicability if not f.holds}
 
 
 @pytest.mark.parametrize("cop", [(5.8,), (4.4,), (7.0,), (None,), (5.8, None), (4.0, 4.0)])
@@ -92,20 +92,20 @@ def test_a_chiller_near_its_data_sheet_is_as_before_the_rule(cop, more):
     """Fouling, part load and a meter that stands still are no fraud."""
     found = cooled(*cop, **more)
     assert tonnes(found) > 0
-    assert found.net == cooled(*cop, accounting=DOCUMENTED, **more).net
-    assert CLAUSE not in unmet(found)
+    assert found.net == cooled(*cop, accounting=FIRST, **more).net
+    assert RULE not in unmet(found)
 
 
 @pytest.mark.parametrize("more", [{}, {"known": 0.6}, {"stuck": 0.4}])
 def test_a_performance_typed_at_twice_the_truth_earns_no_more_than_that(more):
     """Twice of the performance of its chillers earned an owner 4.6 times the truth."""
     truth, false = cooled(5.8, **more), cooled(5.8, typed="11.6", **more)
-    before = cooled(5.8, typed="11.6", accounting=DOCUMENTED, **more)
+    before = cooled(5.8, typed="11.6", accounting=FIRST, **more)
     assert tonnes(before) == pytest.approx(4.625 * tonnes(truth), rel=1e-3)
     # the day on which a meter stands still is not of one piece
     assert tonnes(false) == pytest.approx(tonnes(truth), rel=3e-2 if more else 1e-3)
     assert tonnes(false) <= tonnes(truth) * (1 + 1e-4)
-    said = unmet(false)[CLAUSE]
+    said = unmet(false)[RULE]
     cost = said.partition("costs ")[2].partition(" t;")[0]
     assert float(cost) == pytest.approx(tonnes(before) - tonnes(false), abs=2e-6)
     assert "repair the meter" in said
@@ -133,7 +133,7 @@ def test_chillers_count_each_by_its_own_cold():
 def test_a_performance_is_one_of_chillers(reference, typed, counts):
     """A dated document of 12, or of 1.5 before, earned 4.9 and 7.5 times the truth."""
     truth, found = cooled(None), cooled(None, typed=typed, reference=reference)
-    before = cooled(None, typed=typed, reference=reference, accounting=INVOICED)
+    before = cooled(None, typed=typed, reference=reference, accounting=FIRST)
     assert tonnes(found) == pytest.approx(
         tonnes(truth) * (counts[1] / counts[0] - 1) / (5.8 / 4.2 - 1), rel=1e-5
     )
@@ -150,7 +150,7 @@ def test_a_performance_is_one_of_chillers(reference, typed, counts):
 def test_honest_chillers_are_within_the_range(reference, typed):
     """Air cools or water, an old one or the best of the market."""
     found = cooled(None, typed=typed, reference=reference)
-    assert found.net == cooled(None, typed=typed, reference=reference, accounting=INVOICED).net
+    assert found.net == cooled(None, typed=typed, reference=reference, accounting=FIRST).net
     assert PLAUSIBLE not in unmet(found)
     assert tonnes(found) > 0
 

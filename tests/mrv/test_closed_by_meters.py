@@ -8,10 +8,10 @@ import pytest
 
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
-from mrv.accounting.invoice_evidence import CLAUSE as BILLED
-from mrv.accounting.period import close
-from mrv.registry.project import ACCOUNTING, DOCUMENTED, Besides, Calibration, ProjectDevice
+from mrv.accounting.invoice_evidence import RULE as BILLED
+from mrv.registry.project import ACCOUNTING, FIRST, Besides, Calibration, ProjectDevice
 from mrv.rounding import UG_PER_T
+from mrv.rules.closing import close
 from tests.mrv import plant
 
 FLEET = Fleet(
@@ -87,11 +87,11 @@ def test_auxiliaries_of_a_waste_heat_plant_stand_in_a_document():
 
     bare, honest = closed(ACCOUNTING), closed(ACCOUNTING, "captive_load_kw")
     assert bare.net.reduction.ug == 0
-    (said,) = [f for f in bare.applicability if f.clause == BILLED]
+    (said,) = [f for f in bare.applicability if f.rule == BILLED]
     assert not said.holds
     assert "captive_load_kw" in said.detail
-    assert honest.net == closed(DOCUMENTED).net
-    assert BILLED not in {f.clause for f in honest.applicability if not f.holds}
+    assert honest.net == closed(FIRST).net
+    assert BILLED not in {f.rule for f in honest.applicability if not f.holds}
 
 
 def test_a_day_of_a_furnace_in_place_of_a_cupola():

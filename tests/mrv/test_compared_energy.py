@@ -101,7 +101,7 @@ def test_a_turbine_that_tells_no_import_is_named_and_one_that_does_adds_nothing(
 
     def unmet(case):
         said = compose(case, LABEL)["credentialSubject"]["applicability"]
-        return [f for f in said if "import of the generator" in f["clause"]]
+        return [f for f in said if "import of the generator" in f.get("rule", f.get("clause", ""))]
 
     (found,) = unmet(plant)
     assert not found["holds"]

@@ -17,10 +17,10 @@ from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors, methodologies
 from mrv.accounting.account import account
 from mrv.accounting.device_bindings import compile_bindings
-from mrv.accounting.period import close
 from mrv.parameters.inputs import read
 from mrv.parameters.specs import ListSpec, MapSpec, ParameterSpec, RecordSpec
 from mrv.registry.project import Calibration, ProjectDevice
+from mrv.rules.closing import close
 from tests.mrv import plant
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -8,8 +8,8 @@ import pytest
 
 from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
 from mrv import factors
-from mrv.accounting import period
 from mrv.registry.project import Besides, CheckMeter, Earlier, Invoice
+from mrv.rules import closing as period
 from tests.mrv.plant import BUS, CERTIFICATES, DAY, FLEET, FROM, PV, full
 
 CHECKED = Fleet([*FLEET.devices, Device("check-1", "s", "energy_meter", installed_us=FROM)])

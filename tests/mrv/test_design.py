@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from ingest.model import Fleet, IntervalRows
 from mrv import factors
-from mrv.accounting.period import close
 from mrv.registry.project import ProjectDevice
+from mrv.rules.closing import close
 from tests.mrv.plant import BUS, CERTIFICATES, DAY, FLEET, FROM, full, us
 
 DAY_US = DAY * 900_000_000

@@ -7,10 +7,10 @@ import pytest
 
 from ingest.model import Fleet
 from mrv.accounting.gap_deductions import rated_fuel
-from mrv.accounting.period import check_edges
 from mrv.errors import PeriodError
 from mrv.registry.calibration import of_meter, uncovered
-from mrv.registry.project import INVOICED, Calibration
+from mrv.registry.project import FIRST, Calibration
+from mrv.rules.closing import check_edges
 from tests.mrv import plant
 from tests.mrv.test_design_capacity import COMPOST, WEEK, WEEKS, YARD, ended
 
@@ -45,7 +45,7 @@ def test_a_diesel_meter_that_never_told_closes_by_the_power_of_what_it_feeds():
     assert 80_000 < rated_fuel(WATT) < 90_000
     assert 0 < float(found.net.reduction.t) < float(truth.net.reduction.t)
     with pytest.raises(PeriodError, match="send its readings"):
-        composted(None, WATT, accounting=INVOICED - 1)
+        composted(None, WATT, accounting=FIRST)
 
 
 def test_a_meter_that_told_something_is_charged_at_that():
@@ -68,20 +68,14 @@ def test_edges_are_said_as_dates(edges, said):
         check_edges(plant.PV, *edges)
 
 
-@pytest.mark.parametrize(
-    ("mounted", "said"),
-    [
-        (True, "certificate C-1 ended with its meter, which was replaced; give the new meter's"),
-        (False, "certificate C-1 has expired"),
-    ],
-)
-def test_a_certificate_whose_meter_left_has_not_expired(mounted, said):
+def test_a_certificate_whose_meter_left_has_not_expired():
     """A certificate that is good to 2028 was told to have expired."""
     paper = Calibration(date(2025, 12, 20), date(2028, 1, 1), "C-1")
     at = plant.us(2026, 2, 1)
-    (kept,) = of_meter([paper], [at], None, plant.ZONE, mounted=mounted)
+    (kept,) = of_meter([paper], [at], None, plant.ZONE)
     begin = plant.FROM // 900_000_000
     (bare,) = uncovered([kept], "energy_export", plant.ZONE, begin, begin + 90 * 96)
+    said = "certificate C-1 ended with its meter, which was replaced; give the new meter's"
     assert bare.reason.startswith(said)
     (late,) = uncovered([paper], "energy_export", plant.ZONE, begin + 800 * 96, begin + 900 * 96)
     assert late.reason == "certificate C-1 has expired"

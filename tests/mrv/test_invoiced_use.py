@@ -7,8 +7,7 @@ from decimal import Decimal
 import pytest
 
 from ingest.model import INTERVAL_US
-from mrv.accounting.invoiced_use import CLAUSE
-from mrv.registry.project import INVOICED
+from mrv.accounting.invoiced_use import RULE
 from tests.mrv import plant
 from tests.mrv.test_project_meters import COUNT, END, ROLES, WEEK, plant_of, said
 
@@ -51,19 +50,19 @@ def test_an_honest_meter_keeps_its_tonnes(meter):
     ):
         found = told(paper, meter=meter)
         assert found.net == bare.net
-        assert not said(found, CLAUSE)
+        assert not said(found, RULE)
 
 
 @pytest.mark.parametrize("meter", ["aux", "fuel"])
 def test_an_invoice_that_says_more_counts(meter):
     """A meter of a tenth of the use, of which an invoice told all, earned by its meter."""
     truth = told(bill(meter), meter=meter)
-    before = told(bill(meter), scale=0.1, meter=meter, accounting=INVOICED)
+    before = told(scale=0.1, meter=meter)
     found = told(bill(meter), scale=0.1, meter=meter)
     assert tonnes(before) > tonnes(truth)
-    assert not said(before, CLAUSE)
+    assert not said(before, RULE)
     assert tonnes(found) == pytest.approx(tonnes(truth), abs=2e-6)
-    detail = said(found, CLAUSE)
+    detail = said(found, RULE)
     cost = float(detail.rpartition("costs ")[2].split(" t.")[0])
     assert cost == pytest.approx(tonnes(before) - tonnes(found), abs=2e-6)
     assert f"{meter} ({meter if meter == 'fuel' else 'auxiliary'})" in detail
@@ -76,7 +75,7 @@ def test_an_invoice_that_says_more_counts(meter):
 
 def test_both_figures_stand_in_the_condition():
     """As the supplier has them, and the meter."""
-    detail = said(told(bill("aux"), scale=0.1), CLAUSE)
+    detail = said(told(bill("aux"), scale=0.1), RULE)
     kwh = TRUTH["aux"] * COUNT / 1000
     assert f"i-aux: its supplier, 1 says {kwh:,.1f} kWh, and {kwh / 10:,.1f} kWh count" in detail
     assert f"{0.9 * kwh:,.1f} kWh more count" in detail
@@ -117,9 +116,8 @@ def test_a_meter_that_stands_still_beside_others_does_not_escape():
     for value in (0, TRUTH["aux"] // 10):
         found = two(value)
         assert tonnes(found) == pytest.approx(tonnes(truth), abs=4e-6)
-        assert said(found, CLAUSE)
-        assert not said(two(value, accounting=INVOICED), CLAUSE)
-    assert not said(truth, CLAUSE)
+        assert said(found, RULE)
+    assert not said(truth, RULE)
     # both still: by time
     assert tonnes(told(bill("aux"), aux=[0] * COUNT)) == pytest.approx(tonnes(told()), abs=4e-6)
 
@@ -150,7 +148,7 @@ def test_an_invoice_beyond_the_period_is_shared_by_time():
     truth, found = told(bill("aux", **reach)), told(bill("aux", **reach), scale=0.1)
     assert truth.net == told().net
     assert tonnes(found) == pytest.approx(tonnes(truth), abs=4e-6)
-    assert "by its share of the period" in said(found, CLAUSE)
+    assert "by its share of the period" in said(found, RULE)
     # a week of more use outside of the period is no difference
     assert told(bill("aux", scale=1.4, **reach)).net == told().net
     # nor is time before the project

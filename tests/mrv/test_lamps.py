@@ -8,10 +8,10 @@ import pytest
 
 from ingest.model import INTERVAL_US, NULL, Device, Fleet
 from mrv import factors
-from mrv.accounting.measured_power import CLAUSE as MEASURED
-from mrv.accounting.own_electricity import CLAUSE as CARRIED
-from mrv.accounting.plausible_values import CLAUSE as PLAUSIBLE
-from mrv.registry.project import ACCOUNTING, DOCUMENTED, INVOICED, ProjectDevice
+from mrv.accounting.measured_power import RULE as MEASURED
+from mrv.accounting.own_electricity import RULE as CARRIED
+from mrv.accounting.plausible_values import RANGE as PLAUSIBLE
+from mrv.registry.project import ACCOUNTING, FIRST, ProjectDevice
 from mrv.report.sheets.calculation import Reckoning
 from mrv.statement.evidence import monitored, remeter
 from mrv.statement.evidence_case import Case
@@ -83,7 +83,7 @@ def tonnes(result):
 
 def unmet(result):
     """Conditions that do not hold, by clause."""
-    return {f.clause: f.detail for f in result.applicability if not f.holds}
+    return {f.rule: f.detail for f in result.applicability if not f.holds}
 
 
 def project_t(kwh):
@@ -96,8 +96,8 @@ def test_lamps_burn_no_more_hours_than_their_own_electricity_carries():
     truth = lit(1.0)
     assert tonnes(truth) > 0
     assert not {CARRIED, MEASURED} & {*unmet(truth)}
-    assert truth.net == lit(1.0, accounting=DOCUMENTED).net == lit(0.96).net
-    assert tonnes(lit(0.05, accounting=DOCUMENTED)) == tonnes(truth)
+    assert truth.net == lit(1.0, accounting=FIRST).net == lit(0.96).net
+    assert tonnes(lit(0.05, accounting=FIRST)) == tonnes(truth)
     less = lit(0.7)
     assert tonnes(less) == pytest.approx(0.7 * 1.05 * tonnes(truth), rel=1e-3)
     assert "carries" in unmet(less)[CARRIED]
@@ -134,7 +134,7 @@ def test_hours_whose_electricity_nobody_knows_are_left_to_the_other_rules():
 def test_a_power_that_is_typed_too_low_earns_no_more_than_the_truth(typed, more):
     """Half of the power of its lamps earned an owner 1.6 times the truth."""
     truth, false = lit(1.0, **more), lit(1.0, groups=((120, typed),), **more)
-    before = lit(1.0, groups=((120, typed),), accounting=DOCUMENTED, **more)
+    before = lit(1.0, groups=((120, typed),), accounting=FIRST, **more)
     assert tonnes(before) > 1.2 * tonnes(truth)
     assert tonnes(false) <= tonnes(truth) * (1 + 1e-6)
     assert MEASURED in unmet(false)
@@ -148,7 +148,7 @@ def test_what_the_controller_measures_counts_in_full():
     assert float(false.net.project.t) == pytest.approx(project_t(9.6 * 12 * DAYS), rel=1e-3)
     assert false.gross.project.ug == pytest.approx(truth.gross.project.ug / 2, rel=1e-6)
     (line,) = [d for d in false.deductions if "its own meter shows" in d.reason]
-    cost = tonnes(lit(1.0, groups=HALF, accounting=DOCUMENTED)) - tonnes(false)
+    cost = tonnes(lit(1.0, groups=HALF, accounting=FIRST)) - tonnes(false)
     assert float(line.cost_t) == pytest.approx(cost, abs=2e-6)
     assert float(line.quantity) == 0
     said = unmet(false)[MEASURED]
@@ -184,7 +184,7 @@ def test_groups_that_share_a_controller_share_what_it_measures(groups):
 def test_lamps_within_a_twentieth_are_as_before_the_rule(drawn, more):
     """Standby, lost hours and lost electricity would cost an honest fleet its tonnes."""
     found = lit(drawn, **more)
-    assert found.net == lit(drawn, accounting=DOCUMENTED, **more).net
+    assert found.net == lit(drawn, accounting=FIRST, **more).net
     assert not {CARRIED, MEASURED} & {*unmet(found)}
 
 
@@ -192,7 +192,7 @@ def test_lamps_that_are_dimmed_count_by_their_measured_mean_power():
     """Lamps at six tenths of their power carry their hours at that, and not at all of it."""
     dimmed = lit(0.6, groups=((120, "0.048"),))
     assert not {CARRIED, MEASURED} & {*unmet(dimmed)}
-    assert dimmed.net == lit(0.6, groups=((120, "0.048"),), accounting=DOCUMENTED).net
+    assert dimmed.net == lit(0.6, groups=((120, "0.048"),), accounting=FIRST).net
     # the name plate's power asks for more than they drew
     assert CARRIED in unmet(lit(0.6))
 
@@ -226,7 +226,9 @@ def test_the_workbook_shows_the_power_that_counted(groups):
 
 
 def _said(result):
-    return "".join(f.detail for f in result.applicability if f.clause == PLAUSIBLE and not f.holds)
+    return "".join(
+        f.detail for f in result.applicability if f.rule in {PLAUSIBLE, "PAR-04"} and not f.holds
+    )
 
 
 @pytest.mark.parametrize(("before", "counts", "says"), [
@@ -240,13 +242,13 @@ def test_a_lamp_before_the_project_was_a_lamp(before, counts, says):
     assert float(found.net.reduction.t) == pytest.approx(
         float(truth.net.reduction.t) * (counts - 0.08) / (0.15 - 0.08), rel=1e-5
     )
-    assert not _said(lit(1.0, before=before, accounting=INVOICED))
+    assert not _said(lit(1.0, before=before, accounting=FIRST))
 
 
 @pytest.mark.parametrize("before", ["0.12", "0.15", "0.25", "0.32"])
 def test_honest_lamps_keep_their_tonnes(before):
     """High-pressure sodium and mercury before LED."""
     found = lit(1.0, before=before)
-    assert found.net == lit(1.0, before=before, accounting=INVOICED).net
+    assert found.net == lit(1.0, before=before, accounting=FIRST).net
     assert not _said(found)
     assert float(found.net.reduction.t) > 0

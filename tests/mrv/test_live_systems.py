@@ -8,10 +8,10 @@ import pytest
 
 from mrv import factors, methodologies
 from mrv.accounting import device_bindings as bindings
-from mrv.accounting import period
 from mrv.methodologies._composting import SHARES
 from mrv.model import GAINING, PERIOD, Activity, Candidate, CandidateDevice
 from mrv.parameters.inputs import read
+from mrv.rules.account import added
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 MWH, T, L, M3, H, D = 10**6, 10**6, 1000, 10**6, 3600, 86_400
@@ -245,7 +245,7 @@ def test_a_deduction_stays_in_the_sum_of_the_years():
     given, parameters = CASES["rice-awd"]
     found = _reductions("rice-awd", given, parameters)
     assert found.reduction_t < found.baseline_t - found.project_t
-    assert period._sum({2026: found, 2027: found}).reduction_t == 2 * found.reduction_t
+    assert added({2026: found, 2027: found}).reduction_t == 2 * found.reduction_t
 
 
 def test_a_deduction_shows_in_the_live_rows():

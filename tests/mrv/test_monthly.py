@@ -9,11 +9,11 @@ import pytest
 
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import calendar, factors, methodologies
-from mrv.accounting.period import close
 from mrv.model import GAINING, LENGTH, MONTH, PERIOD, Activity
 from mrv.parameters.inputs import read
 from mrv.registry.project import Calibration, ProjectDevice
 from mrv.rounding import UG_PER_T
+from mrv.rules.closing import close
 from tests.mrv import plant
 
 METHOD = methodologies.find("ams-iii-f-monthly")

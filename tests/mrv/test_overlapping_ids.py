@@ -9,11 +9,11 @@ import pytest
 
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
-from mrv.accounting.changed_meters import CLAUSE as CHANGED
-from mrv.accounting.overlapping_ids import CLAUSE
-from mrv.accounting.period import close
+from mrv.accounting.changed_meters import RULE as CHANGED
+from mrv.accounting.overlapping_ids import RULE
 from mrv.accounting.twin_series import twins_between
-from mrv.registry.project import ACCOUNTING, INVOICED, Besides, Project, ProjectDevice
+from mrv.registry.project import ACCOUNTING, FIRST, Besides, Project, ProjectDevice
+from mrv.rules.closing import close
 from tests.mrv import plant
 
 DAY = plant.DAY
@@ -87,7 +87,7 @@ def chain(values, count, more):
 
 
 def said(result):
-    return "".join(f.detail for f in result.applicability if f.clause == CLAUSE)
+    return "".join(f.detail for f in result.applicability if f.rule == RULE)
 
 
 def taken(result):
@@ -99,11 +99,11 @@ def test_seven_ids_that_overlap_by_days_count_as_one_meter():
     """A meter of a heat recovery earned 1.9 times its tonnes with no word about it."""
     truth = closed({"m": (sun(), 0, DAYS)}).net.reduction.ug
     found = closed(chain(sun(), 7, 2))
-    assert closed(chain(sun(), 7, 2), INVOICED).net.reduction.ug > 1.8 * truth
+    assert closed(chain(sun(), 7, 2), FIRST).net.reduction.ug > 1.8 * truth
     assert 0.97 * truth < found.net.reduction.ug <= truth
     assert "m-1 says what m-0 says, quarter hour by quarter hour, from 2026-01-0" in said(found)
     assert re.search(r"[0-9,]+ Wh, [0-9.]+ t of it count 0; let the service", said(found))
-    before = closed(chain(sun(), 7, 2), INVOICED).net.reduction.ug
+    before = closed(chain(sun(), 7, 2), FIRST).net.reduction.ug
     assert taken(found) == pytest.approx((before - found.net.reduction.ug) / 10**12, rel=0.03)
 
 
@@ -147,7 +147,7 @@ def test_a_copy_with_a_little_noise_is_named_with_its_tonnes():
     """It may be another meter: what it comes to is for whoever checks."""
     noise = 1 + np.random.default_rng(3).uniform(-0.008, 0.008, COUNT)
     meters = {"a": (sun(), 0, 20), "b": ((sun() * noise).astype(int), 8, DAYS)}
-    found, before = closed(meters), closed(meters, INVOICED)
+    found, before = closed(meters), closed(meters, FIRST)
     assert found.net == before.net
     assert re.search("b moves as a does from .* Wh, [0-9.]+ t of it count twice", said(found))
 
@@ -156,14 +156,14 @@ def test_a_meter_of_the_project_that_two_ids_tell_is_told_with_its_tonnes():
     """Both power meters of a change were bound for a day, and no line said what that took off."""
     bus = {"m": (sun() // 5, 0, DAYS)}
     both = {"ch-1": (sun(5), 0, 15), "ch-2": (sun(5), 14, DAYS)}
-    found, before = (closed(bus, now, "vehicle", both) for now in (ACCOUNTING, INVOICED))
+    found, before = (closed(bus, now, "vehicle", both) for now in (ACCOUNTING, FIRST))
     assert found.net == before.net
-    (told,) = [f for f in found.applicability if f.clause == CHANGED]
+    (told,) = [f for f in found.applicability if f.rule == CHANGED]
     assert told.holds
     assert re.search("ch-2 says what ch-1 says .* Wh, [0-9.]+ t count twice for the", told.detail)
     both["ch-2"] = (sun(6), 14, DAYS)
     assert not [
-        f for f in closed(bus, ACCOUNTING, "vehicle", both).applicability if f.clause == CHANGED
+        f for f in closed(bus, ACCOUNTING, "vehicle", both).applicability if f.rule == CHANGED
     ]
 
 
@@ -172,7 +172,7 @@ def test_a_fleet_in_which_one_joins_while_another_leaves_keeps_its_tonnes(classe
     meters = {"a": (sun(1), 0, 20), "b": (sun(2), 8, DAYS), "c": (sun(3), 0, DAYS)}
     if classes == "vehicle":
         meters = {k: (v // 5, a, b) for k, (v, a, b) in meters.items()}
-    found, before = closed(meters, classes=classes), closed(meters, INVOICED, classes)
+    found, before = closed(meters, classes=classes), closed(meters, FIRST, classes)
     assert found.net == before.net
     assert not said(found)
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
 from mrv import factors
-from mrv.accounting.period import close
 from mrv.registry.project import ProjectDevice
+from mrv.rules.closing import close
 from mrv.statement.evidence import monitored
 from tests.mrv.plant import CERTIFICATES, DAY, FLEET, FROM, PV, full
 from tests.soak import often
@@ -91,7 +91,7 @@ def test_an_import_that_nobody_meters_is_said():
     assert "no import of m-1 is metered" in broken[0].detail
     assert result.net.reduction.ug == 10**5 * DAY * EF * 10**6
     held = _closed(_of("energy_export", 10**5), _of("energy_import", 0))
-    assert not [f for f in held.applicability if "import" in f.clause and not f.holds]
+    assert not [f for f in held.applicability if "import" in f.rule and not f.holds]
 
 
 def test_a_late_calibration_counts_against_both():
@@ -106,7 +106,7 @@ def test_a_year_above_the_limit_is_named():
     """A farm of 30 MW would be credited under a small-scale methodology."""
     clause = "AMS-I.D limit, 15 MW"
     for export, holds in ((10**5, True), (2 * 10**9, False)):
-        found = {f.clause: f for f in _closed(_of("energy_export", export)).applicability}
+        found = {f.rule: f for f in _closed(_of("energy_export", export)).applicability}
         assert found[clause].holds is holds
     assert found[clause].detail.startswith("2026: eg_mwh = 192000 is more than the 131760 MWh")
 

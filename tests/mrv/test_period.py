@@ -16,10 +16,10 @@ from mrv import factors
 from mrv.accounting import factor_acceptance as acceptance
 from mrv.accounting.account import account
 from mrv.accounting.device_bindings import compile_bindings
-from mrv.accounting.period import close
 from mrv.calendar import period_us
 from mrv.errors import PeriodError
 from mrv.registry.project import Calibration, ProjectDevice
+from mrv.rules.closing import close
 from tests.mrv import plant
 from tests.soak import often
 
@@ -49,7 +49,7 @@ def test_a_full_day_of_sun_is_credited_to_the_watt_hour():
     )
     assert device.certificates == ("C-inv-1",)
     assert [f.id for f in result.factors] == ["jcm-vn-am007-case-1"]
-    assert [f.holds for f in result.applicability if f.clause != acceptance.CLAUSE] == [True]
+    assert [f.holds for f in result.applicability if f.rule != acceptance.RULE] == [True]
     energy, reduction = result.comparisons
     assert (energy.expected, energy.actual) == ("328.767123", "9600.000000")
     assert (reduction.expected, reduction.actual) == ("0.109315", "3.196800")

@@ -7,9 +7,9 @@ import pytest
 
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
-from mrv.accounting.period import close
-from mrv.accounting.project_meters import APART, CLAUSE, UNBOUND
-from mrv.registry.project import ACCOUNTING, DOCUMENTED, Besides, Project, ProjectDevice
+from mrv.accounting.project_meters import APART, RULE, UNBOUND
+from mrv.registry.project import ACCOUNTING, FIRST, Besides, Project, ProjectDevice
+from mrv.rules.closing import close
 from tests.mrv import plant
 
 WEEK, WEEKS = 7 * plant.DAY, 4
@@ -63,8 +63,8 @@ def plant_of(*names, accounting=ACCOUNTING, rated=None, invoices=None, parameter
     return close(project, fleet, papers, given, plant.FROM, END, BOOK, besides=besides)
 
 
-def said(result, clause=CLAUSE):
-    return "".join(f.detail for f in result.applicability if f.clause == clause and not f.holds)
+def said(result, clause=RULE):
+    return "".join(f.detail for f in result.applicability if f.rule == clause and not f.holds)
 
 
 def test_a_plant_whose_meters_all_speak_has_no_condition():
@@ -74,7 +74,7 @@ def test_a_plant_whose_meters_all_speak_has_no_condition():
         assert not said(found)
         assert not said(found, UNBOUND)
         assert not said(found, APART)
-        assert found.net == plant_of(*names, accounting=DOCUMENTED).net
+        assert found.net.baseline == plant_of(*names, accounting=FIRST).net.baseline
     # a plant may start up once in a month
     once = [0] * (COUNT - 40) + [400] * 40
     assert not said(plant_of("gen", "aux", "fuel", fuel=once))
@@ -91,7 +91,7 @@ def test_a_meter_that_was_never_heard_is_named_with_what_it_counts():
         f" {of.emissions_t} t"
     ) in said(found)
     assert "let it be read" in said(found)
-    assert not said(plant_of("gen", "aux", "fuel", aux=(), rated=100, accounting=DOCUMENTED))
+    assert not said(plant_of("gen", "aux", "fuel", aux=(), rated=100, accounting=FIRST))
 
 
 def test_an_auxiliary_that_stands_still_is_named():
@@ -122,7 +122,7 @@ def test_a_plant_without_a_meter_of_what_it_draws_is_asked_for_it():
     """An auxiliary that was not registered at all earned as one that stood still."""
     found = plant_of("gen", "fuel")
     assert "no meter has the role auxiliary: what gen and the rest" in said(found, UNBOUND)
-    assert not said(plant_of("gen", "fuel", accounting=DOCUMENTED), UNBOUND)
+    assert not said(plant_of("gen", "fuel", accounting=FIRST), UNBOUND)
 
 
 def test_steam_that_may_drive_the_turbine_is_asked_for():
@@ -133,6 +133,6 @@ def test_steam_that_may_drive_the_turbine_is_asked_for():
     assert f"gen (turbine, {float(tonnes['gen']):.4f}"[:-1] in told
     assert f"steam (steam, {float(tonnes['steam']):.4f}"[:-1] in told
     assert "steam that drives the turbine is electricity already" in told
-    assert not said(plant_of("gen", "steam", "aux", "fuel", accounting=DOCUMENTED), APART)
+    assert not said(plant_of("gen", "steam", "aux", "fuel", accounting=FIRST), APART)
     # a steam meter that counts nothing claims nothing
     assert not said(plant_of("gen", "steam", "aux", "fuel", steam=[0] * COUNT), APART)

@@ -9,6 +9,7 @@ import pytest
 from ingest.model import INTERVAL_US
 from mrv import factors
 from mrv.documents.plan import SignedExtract, SignedRegister, SignedValueKept, SigningKeyNamed
+from mrv.registry.project import ACCOUNTING
 from mrv.statement.compose import compose
 from mrv.statement.evidence import monitored, remeter
 from mrv.statement.evidence_case import Case
@@ -62,7 +63,7 @@ def case(values, keys=None, readings=None):
     signed = SignedExtract(
         keys=tuple(keys or [key()]), values=tuple(values), stored=str(len(values))
     )
-    one = replace(one, accounting=3, devices=(behind,), signed=signed)
+    one = replace(one, accounting=ACCOUNTING, devices=(behind,), signed=signed)
     fleet = one.fleet()
     rows = remeter(fleet, frames, monitored(one.project, fleet), BEGIN, END)
     return Case(one, frames, rows, BEGIN, END, factors.load())

@@ -7,14 +7,14 @@ from fractions import Fraction
 import pytest
 
 from ingest.model import INTERVAL_US, Fleet
-from mrv.accounting.changed_meters import CLAUSE as CHANGED
+from mrv.accounting.changed_meters import RULE as CHANGED
 from mrv.accounting.coverage import Served
 from mrv.accounting.design_capacity import at_capacity
 from mrv.accounting.device_period import Monitored
-from mrv.accounting.period import close
 from mrv.accounting.time_in_service import successive, together_us
 from mrv.methodologies import find
-from mrv.registry.project import ACCOUNTING, DOCUMENTED, INVOICED, Besides, Measured, ProjectDevice
+from mrv.registry.project import ACCOUNTING, FIRST, Besides, Measured, ProjectDevice
+from mrv.rules.closing import close
 from tests.mrv import plant
 from tests.mrv.test_design_capacity import BOOK, BUILT, TREATED, WATER, WEEK, WEEKS
 from tests.mrv.test_owner_inputs import PLANT
@@ -101,23 +101,16 @@ def test_a_replaced_meter_does_not_widen_what_a_plant_was_built_for():
     assert "was built for 600" in unmet(two)
 
 
-def test_earlier_versions_of_the_rules_are_as_they_were():
-    """A statement of before would be found wrong."""
-    assert tonnes(treated(("in",), accounting=DOCUMENTED)) < 0.7 * tonnes(treated())
-
-
 @pytest.mark.parametrize("apart", [-96, 96])
 def test_an_invoice_of_meters_that_overlap_or_leave_a_gap_says_so(apart):
     """What nobody metered, or two did, would be compared with what was bought once."""
     found = treated(("power",), apart=apart)
     assert tonnes(found) <= 0
     assert "all that time: power from 2025-12-31T17:00:00Z to 2026-01-" in unmet(found)
-    # the same of both meters, and what to give, is said once; it was told twice by version 6
+    # the same of both meters, and what to give, is said once
     once = unmet(found).count("did not serve the project"), unmet(found).count(OWN_TIME)
     assert once == (1, 1)
     assert "nor its electricity, power, power-2 (i-power: its supplier, 1: " in unmet(found)
-    older = unmet(treated(("power",), apart=apart, accounting=INVOICED))
-    assert (older.count("did not serve the project"), older.count(OWN_TIME)) == (2, 0)
 
 
 def test_an_invoice_that_names_one_of_both_meters_is_not_compared():
@@ -146,17 +139,15 @@ def test_meters_of_several_places_change_at_once():
     assert not successive([served(0, 5), served(5, 5, "inflow")], 0, 10)
 
 
-@pytest.mark.parametrize(("accounting", "share"), [(ACCOUNTING, 1), (DOCUMENTED, Fraction(1, 2))])
-def test_what_a_capacity_comes_to_is_of_the_time_of_both_meters(accounting, share):
+def test_what_a_capacity_comes_to_is_of_the_time_of_both_meters():
     """A capacity three times too large passed its load test with two meters after each other."""
     capacity = next(c for c in METHOD.capacities if not c.of and "inflow" in c.serves)
     one, two = [served(0, 960, "inflow")], [served(0, 480, "inflow"), served(480, 480, "inflow")]
-    whole = at_capacity(one, capacity, BUILT, ACCOUNTING)
+    whole = at_capacity(one, capacity, BUILT)
     assert whole == 10 * 600 * 10**6
-    assert at_capacity(one * 2, capacity, BUILT, ACCOUNTING) == whole
-    assert together_us(two, 0, 960, accounting) == share * 960 * INTERVAL_US
-    if accounting == ACCOUNTING:
-        assert at_capacity(two, capacity, BUILT, accounting) == whole
+    assert at_capacity(one * 2, capacity, BUILT) == whole
+    assert together_us(two, 0, 960) == 960 * INTERVAL_US
+    assert at_capacity(two, capacity, BUILT) == whole
 
 
 def test_a_meter_of_the_baseline_names_what_ends_its_time():
@@ -168,7 +159,7 @@ def test_a_meter_of_the_baseline_names_what_ends_its_time():
 
 def cost_of_change(result):
     """What is told of a change of meters; it is no condition that fails."""
-    (found,) = [f for f in result.applicability if f.clause == CHANGED] or [None]
+    (found,) = [f for f in result.applicability if f.rule == CHANGED] or [None]
     assert found is None or found.holds
     return "" if found is None else found.detail
 
@@ -183,4 +174,4 @@ def test_a_day_between_two_power_meters_is_told_with_its_tonnes():
         told,
     )
     assert "let the service of the new meter begin where that of the old one ends" in told
-    assert cost_of_change(treated(("power",), apart=96, accounting=INVOICED)) == ""
+    assert cost_of_change(treated(("power",), apart=96, accounting=FIRST)) == ""

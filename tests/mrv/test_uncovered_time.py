@@ -9,10 +9,10 @@ import pytest
 
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
-from mrv.accounting.invoice_evidence import CLAUSE
-from mrv.accounting.period import close
+from mrv.accounting.invoice_evidence import RULE
 from mrv.methodologies import find
-from mrv.registry.project import DOCUMENTED, INVOICED, Besides, Invoice, ProjectDevice
+from mrv.registry.project import ACCOUNTING, FIRST, Besides, Invoice, ProjectDevice
+from mrv.rules.closing import close
 from tests.mrv import plant
 from tests.mrv.test_invoice_evidence import HONEST, LINE
 from tests.mrv.test_service_attacks import ALONE, COUNT, PLANTS, SURE, earned, tonnes, unmet
@@ -41,7 +41,7 @@ def monthly(role, edges=FIFTEENTHS, **other):
     return tuple(bill(role, a, b, **other) for a, b in pairwise(edges))
 
 
-def building(invoices, lie=(1, 1), lied=(), days=YEAR, accounting=INVOICED):
+def building(invoices, lie=(1, 1), lied=(), days=YEAR, accounting=ACCOUNTING):
     """Close a building whose weather and electricity tell a multiple on some days."""
     fleet = Fleet(
         [
@@ -70,7 +70,7 @@ def building(invoices, lie=(1, 1), lied=(), days=YEAR, accounting=INVOICED):
 
 def said(result):
     """What the condition says where it does not hold."""
-    return "".join(f.detail for f in result.applicability if f.clause == CLAUSE and not f.holds)
+    return "".join(f.detail for f in result.applicability if f.rule == RULE and not f.holds)
 
 
 BOTH = (*monthly("weather"), *monthly("power"))
@@ -79,7 +79,7 @@ BARE = {*range(FIFTEENTHS[0]), *range(FIFTEENTHS[-1], YEAR)}
 
 def test_twelve_bills_from_mid_month_to_mid_month_show_a_calendar_year():
     """They cover 334 days of 365, 91.5 %, and an honest owner lost the whole year."""
-    truth = building((), accounting=DOCUMENTED)
+    truth = building((), accounting=FIRST)
     assert tonnes(truth) > 200
     found = building(BOTH)
     assert found.net == truth.net
@@ -104,7 +104,7 @@ def test_a_building_that_lies_where_no_invoice_is_earns_no_more(lie):
 @pytest.mark.parametrize("lie", [(0.5, 1), (1, 1.3), (0.9, 1.1)])
 def test_what_is_less_favourable_counts_as_metered(lie):
     """A worse month would be made as good as the mean of the others."""
-    before = building((), lie, BARE, accounting=DOCUMENTED)
+    before = building((), lie, BARE, accounting=FIRST)
     assert building(BOTH, lie, BARE).net == before.net
 
 
@@ -162,7 +162,7 @@ def test_each_meter_of_a_role_has_the_mean_of_its_own_invoices():
             for (name, value), end in zip(given, (days, days - tail), strict=True)
         )
         besides = Besides(
-            accounting=INVOICED, invoices=bills, documents=plant.papers(*method.papers)
+            accounting=ACCOUNTING, invoices=bills, documents=plant.papers(*method.papers)
         )
         return close(
             project, fleet, {n: SURE for n, _ in given}, plant.laid_out(fleet, rows), plant.FROM,
@@ -181,7 +181,7 @@ def test_a_plant_that_lies_where_no_invoice_is_earns_no_more(name):
     tail = COUNT * 8 // 100
     truth = earned(name)
     honest = earned(name, tail=tail)
-    assert CLAUSE not in unmet(honest)
+    assert RULE not in unmet(honest)
     assert honest.net == truth.net
     for load in (0.8, 0.08):
         # without its own invoices a service may be some per cent higher than its electricity says

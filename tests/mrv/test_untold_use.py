@@ -9,8 +9,8 @@ import pytest
 
 from ingest.model import INTERVAL_US, NULL, Device, Fleet
 from mrv import factors
-from mrv.accounting.untold_use import CLAUSE
-from mrv.registry.project import ACCOUNTING, DOCUMENTED, Invoice, ProjectDevice
+from mrv.accounting.untold_use import RULE
+from mrv.registry.project import ACCOUNTING, FIRST, Invoice, ProjectDevice
 from mrv.statement.evidence import monitored, remeter
 from mrv.statement.evidence_case import Case
 from mrv.statement.plan_extract import MonitoringPlan
@@ -93,7 +93,7 @@ def closed(
 
 
 def told(result):
-    return "".join(f.detail for f in result.applicability if f.clause == CLAUSE)
+    return "".join(f.detail for f in result.applicability if f.rule == RULE)
 
 
 def counted(result, device="ch-1"):
@@ -140,7 +140,7 @@ def test_power_below_the_register_is_no_more_use():
 def test_a_register_below_its_power_counts_as_the_power_shows(minutes, scale):
     """A charger that counted nine tenths of what it took earned 1.4 times the truth."""
     truth = closed(minutes=minutes)
-    before = closed(minutes=minutes, scale=scale, accounting=DOCUMENTED)
+    before = closed(minutes=minutes, scale=scale, accounting=FIRST)
     found = closed(minutes=minutes, scale=scale)
     assert counted(found) >= 0.985 * counted(truth)
     assert float(found.net.reduction.t) <= float(truth.net.reduction.t) + 0.05
@@ -172,7 +172,7 @@ def test_a_load_in_step_with_its_samples_is_shown_by_an_invoice():
     shown = closed("timer", 30, invoices=(bill(wh),))
     assert shown.net == bare.net
     assert told(shown) == "ch-1: invoice b: its supplier, 7 shows its register"
-    assert all(f.holds for f in shown.applicability if f.clause == CLAUSE)
+    assert all(f.holds for f in shown.applicability if f.rule == RULE)
     # what is no evidence shows nothing, nor does an invoice of what the power shows
     for wrong in ({"sha256": None}, {"percent": Decimal(10)}, {"value": int(3 * wh)}):
         assert closed("timer", 30, invoices=(bill(wh, **wrong),)).net == step.net
@@ -184,14 +184,14 @@ def test_two_days_on_which_the_register_told_half():
     """Over a month they were within the tolerance of two meters."""
     truth, found = closed(), closed(scale=0.5, days=(9, 11))
     assert counted(found) >= 0.995 * counted(truth)
-    assert counted(closed(scale=0.5, days=(9, 11), accounting=DOCUMENTED)) < 0.97 * counted(truth)
+    assert counted(closed(scale=0.5, days=(9, 11), accounting=FIRST)) < 0.97 * counted(truth)
     assert told(found)
 
 
-def test_the_rule_is_of_the_sixth_version():
+def test_the_first_rules_do_not_look_at_the_power_of_a_charger():
     """Statements of before would be found wrong by the rules of today."""
-    assert not told(closed(scale=0.9, accounting=DOCUMENTED))
-    assert closed(accounting=DOCUMENTED).net == closed().net
+    assert not told(closed(scale=0.9, accounting=FIRST))
+    assert closed(accounting=FIRST).net == closed().net
 
 
 DIESEL = Fleet(

@@ -102,7 +102,7 @@ def test_what_is_certified_earns_nothing_and_is_named(database_url, tmp_path):
             name = close_period(conn, "pv", *span, "test").statement
             said = life.documents(conn, name).claims
             counted = {one.device: Decimal(one.counted) for one in said.monitored_parameters}
-            told = [one for one in said.applicability if one.clause == CERTIFIED]
+            told = [one for one in said.applicability if one.rule == CERTIFIED]
             return name, counted, told
 
         def signed(name):
@@ -133,7 +133,7 @@ def test_what_is_certified_earns_nothing_and_is_named(database_url, tmp_path):
         taken = [one for one in said.deductions if one.reason.startswith("certified elsewhere")]
         assert [(one.device, one.quantity) for one in taken] == [("inv-2", "500.000000")]
         assert said.emissions.reduction.ug < bare.emissions.reduction.ug
-        told = [one for one in said.applicability if one.clause == CERTIFIED]
+        told = [one for one in said.applicability if one.rule == CERTIFIED]
         assert [one.detail for one in told] == ["inv-2: certificate C-3, I-REC, 500 Wh"]
         life.submit(conn, name, who["operator"])
         life.verify(conn, name, who["verifier"], concluded("unmodified"))

@@ -11,6 +11,7 @@ from mrv.report.dated_values import dated
 from mrv.report.report_data import Facts
 from mrv.report.translations import DASH, SHOWN, certainty, quantity, role, yes_no
 from mrv.report.words import Words
+from mrv.rules import titled
 
 
 def basis(facts: Facts, words: Words) -> Iterator[Block]:
@@ -119,5 +120,10 @@ def _conditions(facts: Facts, words: Words) -> Iterator[Block]:
     heads = [(words["page.condition"], "l", 2.0), (words["page.holds"], "l", 0),
              (words["comment"], "l", 2.0)]  # fmt: skip
     yield table(
-        words, heads, [[one.clause, yes_no(one.holds, words), one.detail or DASH] for one in found]
+        words,
+        heads,
+        [
+            [titled(one.name, words.language), yes_no(one.holds, words), one.detail or DASH]
+            for one in found
+        ],
     )

@@ -24,6 +24,7 @@ from mrv import calendar
 from mrv.report.printable_text import legible
 from mrv.report.words import LANGUAGES
 from mrv.rounding import decimal_text
+from mrv.rules import titled
 from services.api.console import assets
 from services.api.console.navigation import menu, own
 from services.api.console.translations import Words, preferred
@@ -201,6 +202,7 @@ def _environment() -> jinja2.Environment:
         finalize=_finalize,
     )
     made.globals["asset"] = assets.address
+    made.globals["titled"] = titled
     made.filters["legible"] = legible
     made.filters["clock"] = clock
     made.filters["plain"] = plain

@@ -84,7 +84,7 @@ class TakenEvent(Shape):
 class Unmet(Shape):
     """A condition that the statement says does not hold."""
 
-    clause: Text = Field(examples=["a monitoring plan is in force in the whole period"])
+    rule: Text = Field(examples=["PLN-01"])
     detail: Text
 
 
@@ -113,7 +113,7 @@ class OpinionSaid(Shape):
     misstatements: dict[str, Any]
     findings: list[dict[str, Any]] = Field(max_length=_MOST)
     unmet: list[Unmet] | None = Field(
-        default=None, max_length=_MOST, examples=[[{"clause": "plan", "detail": "there is none"}]]
+        default=None, max_length=_MOST, examples=[[{"rule": "PLN-01", "detail": "there is none"}]]
     )
     because: Text | None = Field(
         default=None, examples=["the plan was agreed by letter of 2026-01-05, which I have seen"]

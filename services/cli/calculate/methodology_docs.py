@@ -163,7 +163,7 @@ def _services(one: Methodology) -> Iterator[str]:
             )
         if taken.by_design:
             closer = taken.least if taken.closer is None else taken.closer
-            sure = max(taken.sure, taken.surer) if max(taken.sure, taken.surer) > closer else 0
+            sure = taken.sure if taken.sure > closer else 0
             also = f"; less than {float(sure):g} is a condition" if sure else ""
             yield (
                 f"Less than {float(closer):g} of `{taken.by_design}` in such a part counts"

@@ -98,7 +98,7 @@ BEGIN
         WHERE NEW.period @> c.start
           AND NOT EXISTS (
               SELECT FROM jsonb_array_elements(s.document #> '{credentialSubject,applicability}') a
-              WHERE a ->> 'clause' = 'tonne: energy that is certified elsewhere earns nothing'
+              WHERE a ->> 'rule' = 'CLM-01'
                 AND strpos(a ->> 'detail', 'certificate ' || c.certificate_id || ',') > 0)
         LIMIT 1;
     IF unnamed IS NOT NULL THEN

@@ -20,7 +20,7 @@ BEGIN
         JOIN statement s ON s.id = NEW.statement_id
         WHERE NOT EXISTS (
             SELECT FROM jsonb_array_elements(s.document #> '{credentialSubject,applicability}') a
-            WHERE a ->> 'clause' = 'tonne: energy that is certified elsewhere earns nothing'
+            WHERE a ->> 'rule' = 'CLM-01'
               AND strpos('; ' || (a ->> 'detail') || ';',
                          format('; %s: certificate %s, %s, %s Wh;', c.device_id, c.certificate_id, c.scheme, c.wh)) > 0)
         ORDER BY 1 LIMIT 1;

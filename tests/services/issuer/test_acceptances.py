@@ -13,7 +13,7 @@ from mrv.verify import verify
 from services.issuer import keys
 from services.issuer.acceptances import DEBT, FACTORS
 from services.issuer.pack import export
-from services.issuer.same_series import CLAUSE
+from services.issuer.same_series import RULE
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys
 from services.store.statements import statements
@@ -50,7 +50,7 @@ def _close(url, day, project, days=1):
 
 
 def _said(claims, clause):
-    return [(a["holds"], a["detail"]) for a in claims["applicability"] if a["clause"] == clause]
+    return [(a["holds"], a["detail"]) for a in claims["applicability"] if a["rule"] == clause]
 
 
 def test_a_factor_of_a_file_waits_for_the_programme(database_url, tmp_path):
@@ -75,7 +75,7 @@ def test_a_factor_of_a_file_waits_for_the_programme(database_url, tmp_path):
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         claims = statements.find(conn, name).claims
         assert verify(read_pack(export(conn, name, tmp_path / "pack"))).consistent
-    told = {a.clause: (a.holds, a.detail) for a in claims.applicability if "17" in a.detail}
+    told = {a.rule: (a.holds, a.detail) for a in claims.applicability if "17" in a.detail}
     assert len(told) == 2
     assert not any(holds for holds, _ in told.values())  # anybody who imports may have typed it
     assert all(
@@ -235,7 +235,7 @@ def test_a_meter_of_another_project_that_says_the_same_earns_nothing(
     assert (float(one["counted"]) > 0) is counts
     said = "; ".join(a["detail"] for a in claims["applicability"] if not a["holds"])
     assert ("inv-9: says what inv-1 (pv) says" in said) is not counts
-    assert [holds for holds, _ in _said(claims, CLAUSE)] == ([False] if told else [])
+    assert [holds for holds, _ in _said(claims, RULE)] == ([False] if told else [])
     # who was there first counts
     before = _close(url, 0, "pv", 3)
     assert float(before["monitoredParameters"][0]["counted"]) > 0

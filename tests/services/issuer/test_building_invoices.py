@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from mrv.accounting.invoice_evidence import CLAUSE
+from mrv.accounting.invoice_evidence import RULE
 from services.cli.main import main
 from services.issuer.contradicting_papers import OWN_INVOICES
 from services.store.postgres.pool import connect
@@ -68,7 +68,7 @@ def closed(url):
         found = close_period(conn, "house", *SPAN, "test")
     said = found.document["credentialSubject"]["applicability"]
     return float(found.result.net.reduction.t), {
-        a["clause"]: a["detail"] for a in said if not a["holds"]
+        a["rule"]: a["detail"] for a in said if not a["holds"]
     }
 
 
@@ -91,18 +91,18 @@ def test_a_building_saves_once_documents_and_invoices_are_there(url, tmp_path):
     assert "invoices" not in "".join(m for r in told.results for m in r.messages)
     tonnes, unmet = closed(url)
     assert tonnes == 0
-    assert "what power tells" in unmet[CLAUSE]
+    assert "what power tells" in unmet[RULE]
     # the owner's own station is no weather service
     logged.signers(url, tmp_path)
     billed(url, tmp_path, "EVN Hai Phong", "the-operator")
     tonnes, unmet = closed(url)
     assert tonnes == 0
-    assert "what power tells" not in unmet[CLAUSE]
+    assert "what power tells" not in unmet[RULE]
     assert "the-operator operates the plant" in unmet[OWN_INVOICES]
     billed(url, tmp_path, "EVN Hai Phong again", "Hydrometeorological service")
     tonnes, unmet = closed(url)
     assert tonnes > 1
-    assert CLAUSE not in unmet
+    assert RULE not in unmet
     # without its line's documents it was warned at the import, and saves nothing
     bare = registering.told(url, tmp_path, REGISTRY % "", "owner")
     said = "".join(m for r in bare.results for m in r.messages)
@@ -110,4 +110,4 @@ def test_a_building_saves_once_documents_and_invoices_are_there(url, tmp_path):
     assert "until invoices of what station, power tells" in said
     tonnes, unmet = closed(url)
     assert tonnes == 0
-    assert "months_of_baseline" in unmet[CLAUSE]
+    assert "months_of_baseline" in unmet[RULE]

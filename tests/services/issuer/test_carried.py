@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from msgspec import structs
 
-from mrv.accounting.fixed_ex_ante import CLAUSE as KEPT
+from mrv.accounting.fixed_ex_ante import RULE as KEPT
 from mrv.documents.period_account import FixedParameter
 from mrv.documents.statement import claims_of
 from mrv.errors import StatementStateError
@@ -63,7 +63,7 @@ def _issue(url, who, day, project="bus"):
 
 
 def _left_out(subject):
-    return [f["detail"] for f in subject["applicability"] if f["clause"] == CONSECUTIVE]
+    return [f["detail"] for f in subject["applicability"] if f["rule"] == CONSECUTIVE]
 
 
 def test_a_bad_day_that_is_issued_last_is_still_taken_off(buses):
@@ -165,18 +165,18 @@ def test_a_baseline_that_rises_between_statements_is_named(buses, tmp_path):
     url, who = buses
     first = _issue(url, who, 0)
     same = _close(url, 1)
-    assert not [f for f in same["applicability"] if f["clause"] == FIXED]
+    assert not [f for f in same["applicability"] if f["rule"] == FIXED]
     thirsty = plant.REGISTRY.replace("sfc_l_per_100km: 34.0", "sfc_l_per_100km: 44.5")
     plant.register(url, tmp_path, thirsty)
     subject = _close(url, 1)
-    (found,) = (f for f in subject["applicability"] if f["clause"] == FIXED)
+    (found,) = (f for f in subject["applicability"] if f["rule"] == FIXED)
     assert not found["holds"]
     assert found["detail"] == f"sfc_l_per_100km was 34 in {first} and is 44.5"
     name = _issue(url, who, 1)
     with issuer(url) as conn:
         assert verify(read_pack(export(conn, name, tmp_path / "pack"))).consistent
     # and again: what counted was the value that it was issued with, also in a week of rest
-    (again,) = (f for f in _close(url, 2)["applicability"] if f["clause"] == FIXED)
+    (again,) = (f for f in _close(url, 2)["applicability"] if f["rule"] == FIXED)
     assert again["detail"] == f"sfc_l_per_100km was 34 in {name} and is 44.5"
 
 
@@ -189,7 +189,7 @@ def test_a_period_that_is_closed_late_is_held_against_later_statements(buses, tm
     plant.register(url, tmp_path, thirsty)
     subject = _close(url, 0)
     assert subject["emissions"]["reduction"] == honest
-    (found,) = (f for f in subject["applicability"] if f["clause"] == KEPT)
+    (found,) = (f for f in subject["applicability"] if f["rule"] == KEPT)
     assert f"sfc_l_per_100km = 34 of {later} counts" in found["detail"]
     name = _issue(url, who, 0)
     with issuer(url) as conn:

@@ -6,10 +6,9 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from mrv.accounting.corrected_invoices import CLAUSE as CORRECTED
-from mrv.accounting.invoice_evidence import CLAUSE as BILLED
+from mrv.accounting.corrected_invoices import RULE as CORRECTED
+from mrv.accounting.invoice_evidence import RULE as BILLED
 from mrv.packs.reader import read_pack
-from mrv.registry.project import INVOICED
 from mrv.signatures.key_bounds import KeyBounds
 from mrv.statement.plan_reader import read_plan
 from mrv.verify import verify
@@ -17,7 +16,7 @@ from services.cli.main import main
 from services.issuer import keys
 from services.issuer.close import preview_period
 from services.issuer.collect_evidence import plan_of
-from services.issuer.contradicting_papers import CLAUSE, OWN_INVOICES, papers
+from services.issuer.contradicting_papers import OWN_INVOICES, RULE, papers
 from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys
@@ -103,7 +102,7 @@ def shown(url, begin_us=DAYS[0]):
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         found = preview_period(conn, "house", begin_us, DAYS[1])
     said = found.document["credentialSubject"]["applicability"]
-    unmet = {a["clause"]: a["detail"] for a in said if not a["holds"]}
+    unmet = {a["rule"]: a["detail"] for a in said if not a["holds"]}
     return float(found.result.net.reduction.t), unmet
 
 
@@ -124,7 +123,7 @@ def test_one_file_is_one_paper(url, tmp_path):
     billed(url, tmp_path, WEATHER, HALVES[0], HALVES[1] | {"sha256": digest("a")})
     tonnes, unmet = shown(url)
     assert tonnes == 0
-    said = unmet[CLAUSE]
+    said = unmet[RULE]
     assert "a (EVN Hai Phong, a) and b (EVN Hai Phong, b) name one file" in said
     assert "Give each the hash of its own file" in said
     assert "a: EVN Hai Phong, a names the file of another paper" in unmet[BILLED]
@@ -135,12 +134,12 @@ def test_one_file_is_one_paper(url, tmp_path):
     assert {one.id for one in kept.invoices if one.doubt} == {"a", "b"}
     assert closed.result.net.reduction.ug == 0
     conditions = closed.document["credentialSubject"]["applicability"]
-    assert {"clause": CLAUSE, "holds": False, "detail": said} in conditions
+    assert {"rule": RULE, "holds": False, "detail": said} in conditions
     # its remedy
     billed(url, tmp_path, row("c", "power", 2, 4, corrects="b", reason="the file of a was named"))
     tonnes, unmet = shown(url)
     assert tonnes > 3
-    assert not {CLAUSE, BILLED} & {*unmet}
+    assert not {RULE, BILLED} & {*unmet}
 
 
 def test_one_invoice_lists_several_meters_and_months(url, tmp_path):
@@ -150,7 +149,7 @@ def test_one_invoice_lists_several_meters_and_months(url, tmp_path):
     billed(url, tmp_path, WEATHER, HALVES[0] | one, HALVES[1] | spelt)
     tonnes, unmet = shown(url)
     assert tonnes > 3
-    assert not {CLAUSE, BILLED} & {*unmet}
+    assert not {RULE, BILLED} & {*unmet}
 
 
 @pytest.mark.parametrize(
@@ -163,7 +162,7 @@ def test_a_file_has_one_issuer_number_and_date(url, tmp_path, other):
     one = {"number": "a", "sha256": digest("one")}
     billed(url, tmp_path, WEATHER, HALVES[0] | one, HALVES[1] | one | other)
     tonnes, unmet = shown(url)
-    assert (tonnes, CLAUSE in unmet) == (0, True)
+    assert (tonnes, RULE in unmet) == (0, True)
 
 
 def test_a_file_of_another_period_is_no_evidence_of_this_one(url, tmp_path):
@@ -175,7 +174,7 @@ def test_a_file_of_another_period_is_no_evidence_of_this_one(url, tmp_path):
     billed(url, tmp_path, row("before", "power", 1, 2, sha256=digest("a")))
     tonnes, unmet = shown(url, begin)
     assert tonnes == 0
-    assert "an invoice of 2026-03-01 to 2026-03-02" in unmet[CLAUSE]
+    assert "an invoice of 2026-03-01 to 2026-03-02" in unmet[RULE]
 
 
 def test_an_invoice_that_contradicts_another_still_says_where_a_meter_is_wrong(url, tmp_path):
@@ -200,12 +199,12 @@ def test_a_document_is_one_paper_too(url, tmp_path):
         registering.register(url, tmp_path, registry(**given))
         tonnes, unmet = shown(url)
         assert tonnes > 3
-        assert CLAUSE not in unmet
+        assert RULE not in unmet
     for wrong in ({"by": "A design office"}, {"issued": "2025-11-01"}, {"sha256": digest("a")}):
         registering.register(url, tmp_path, registry(slope_mwh_per_cdd=wrong))
         tonnes, unmet = shown(url)
         assert tonnes == 0
-        assert "the document of slope_mwh_per_cdd" in unmet[CLAUSE]
+        assert "the document of slope_mwh_per_cdd" in unmet[RULE]
         assert "slope_mwh_per_cdd" in unmet[BILLED]
 
 
@@ -219,7 +218,7 @@ def test_of_two_projects_the_first_keeps_its_file(url, tmp_path):
     billed(url, tmp_path, same, row("m-2", "mill-power", 2, 4, project="mill", sha256=digest("b")))
     tonnes, unmet = shown(url)
     assert tonnes > 3
-    assert CLAUSE not in unmet
+    assert RULE not in unmet
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         found = papers(conn, load_registry(conn), load_project(conn, "mill"), *DAYS)
     assert {one.id: one.doubt is None for one in found.invoices} == {"m-1": True, "m-2": False}
@@ -270,14 +269,14 @@ def test_only_its_issuer_corrects_an_invoice(url, tmp_path):
     billed(url, tmp_path, row("c", "power", 2, 4, issuer="A friend", corrects="b", **why))
     tonnes, unmet = shown(url)
     assert tonnes == first
-    assert "c (A friend, c) corrects b (EVN Hai Phong, b): only EVN Hai Phong" in unmet[CLAUSE]
+    assert "c (A friend, c) corrects b (EVN Hai Phong, b): only EVN Hai Phong" in unmet[RULE]
     assert "b: EVN Hai Phong, b differs by -50" in unmet[BILLED]
     assert CORRECTED not in unmet
     # the supplier's own correction mends it, and is told to the verifier
     billed(url, tmp_path, row("d", "power", 2, 4, issuer="EVN Hai Phong Co.", corrects="c", **why))
     tonnes, unmet = shown(url)
     assert tonnes > 3
-    assert not {CLAUSE, BILLED} & {*unmet}
+    assert not {RULE, BILLED} & {*unmet}
     assert "b (EVN Hai Phong, b; energy_import of power, 2026-03-02 to" in unmet[CORRECTED]
     assert "corrected by d (EVN Hai Phong Co., d;" in unmet[CORRECTED]
     assert "(reason given: it was too high)" in unmet[CORRECTED]
@@ -295,7 +294,7 @@ def test_a_pack_holds_the_first_invoice(url, tmp_path):
     assert (old.id, new.id, reason) == ("b", "c", "it was too high")
     assert old.value == 2 * new.value
     assert plan.besides().replaced == plan.replaced
-    assert plan.by_rules(INVOICED).replaced == ()
+    assert plan.by_first_rules().replaced == ()
     assert other.replaced == ()
     who = logged.signers(url, tmp_path)
     name = logged.issue(url, who, "2026-03-01", "2026-03-04", "house")
@@ -320,4 +319,4 @@ def test_a_mistyped_issuer_is_corrected(url, tmp_path):
     billed(url, tmp_path, row("c", "power", 2, 4, corrects="b", reason="misread", **same))
     tonnes, unmet = shown(url)
     assert tonnes > 3
-    assert not {CLAUSE, BILLED} & {*unmet}
+    assert not {RULE, BILLED} & {*unmet}

@@ -1,6 +1,6 @@
 """Values of a baseline and their documents, from the registry file to the closed period."""
 
-from mrv.accounting.dated_values import CLAUSE
+from mrv.accounting.dated_values import RULE
 from services.store.postgres.pool import connect
 from tests import registering
 from tests.services.issuer import plant
@@ -19,7 +19,7 @@ def closed(url):
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         span = plant.us("2026-03-01"), plant.us("2026-03-03")
         found = close_period(conn, "bus", *span, "test").result
-    return found.net, [f.detail for f in found.applicability if f.clause == CLAUSE and not f.holds]
+    return found.net, [f.detail for f in found.applicability if f.rule == RULE and not f.holds]
 
 
 def test_the_survey_of_buses_is_asked_for_and_found(database_url, tmp_path):

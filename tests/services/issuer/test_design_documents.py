@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from mrv.accounting.invoice_evidence import CLAUSE as BILLED
-from mrv.accounting.service_evidence import CLAUSE
+from mrv.accounting.invoice_evidence import RULE as BILLED
+from mrv.accounting.service_evidence import RULE
 from mrv.packs.reader import read_pack
 from mrv.report.dated_values import dated_rows
 from mrv.report.words import Words
@@ -101,9 +101,9 @@ def closed(url):
     """Close the day; tonnes, and what the conditions say that do not hold, by clause."""
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         found = close_period(conn, "pet", *SPAN, "test")
-    unmet = {f.clause: f.detail for f in found.result.applicability if not f.holds}
+    unmet = {f.rule: f.detail for f in found.result.applicability if not f.holds}
     said = found.document["credentialSubject"]["applicability"]
-    unmet |= {a["clause"]: a["detail"] for a in said if not a["holds"]}
+    unmet |= {a["rule"]: a["detail"] for a in said if not a["holds"]}
     return float(found.result.net.reduction.t), unmet
 
 
@@ -111,28 +111,28 @@ def test_a_plant_earns_once_its_design_is_documented(url, tmp_path):
     """An owner would be refused, or would earn by a scale that nobody else sees."""
     tonnes, unmet = closed(url)
     assert tonnes < 0
-    assert "design_mass_t_per_d (design capacity of the plant" in unmet[CLAUSE]
+    assert "design_mass_t_per_d (design capacity of the plant" in unmet[RULE]
 
     refused, said = imported(url, tmp_path, REGISTRY % BUILT)
     assert not refused
     assert "design_mass_t_per_d has no document with document, by, issued, sha256" in said
-    assert "no document is named" in closed(url)[1][CLAUSE]
+    assert "no document is named" in closed(url)[1][RULE]
 
     late = given(issued="2026-03-03")
     assert not imported(url, tmp_path, late)[0]
-    assert "is of 2026-03-03, after the period began" in closed(url)[1][CLAUSE]
+    assert "is of 2026-03-03, after the period began" in closed(url)[1][RULE]
 
     refused, said = imported(url, tmp_path, given())
     assert (refused, "until what the plant was built for" in said) == (False, False)
     tonnes, unmet = closed(url)
-    assert (tonnes, CLAUSE in unmet) == (0, False)
+    assert (tonnes, RULE in unmet) == (0, False)
     assert "what line tells, nor its electricity, power" in unmet[BILLED]
     billed(url, tmp_path, *PAID)
     who = logged.signers(url, tmp_path)
     name = logged.issue(url, who, project="pet")
     tonnes, unmet = closed(url)
     assert tonnes > 1
-    assert not {CLAUSE, BILLED} & unmet.keys()
+    assert not {RULE, BILLED} & unmet.keys()
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         export(conn, name, tmp_path / "pack")
         claims = documents.documents(conn, name).claims
@@ -155,9 +155,9 @@ def test_a_preview_tells_before_the_close_what_is_missing(url):
     shown = told(*words)
     assert shown.exit_code == 0, shown.output
     assert "preview, not kept" in shown.output
-    assert f"not met     {CLAUSE}" in shown.output
+    assert f"not met     {RULE}" in shown.output
     given = json.loads(told(*words, "--json").output)
-    assert CLAUSE in {one["clause"] for one in given["not_met"]}
+    assert RULE in {one["rule"] for one in given["not_met"]}
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         assert conn.execute("SELECT count(*) FROM statement").fetchone() == (0,)
     assert given["reduction_t"] == f"{closed(url)[0]:.6f}"
@@ -172,7 +172,7 @@ def test_invoices_of_what_was_sold_take_the_place_of_a_design(url, tmp_path):
     billed(url, tmp_path, *SOLD, issuer="A buyer of PET")
     tonnes, unmet = closed(url)
     assert tonnes > 1
-    assert CLAUSE not in unmet
+    assert RULE not in unmet
 
 
 def test_a_document_by_the_operator_is_none(url, tmp_path):

@@ -5,7 +5,6 @@ from datetime import date
 import numpy as np
 import pytest
 
-from mrv.accounting.device_clocks import CLAUSE
 from mrv.statement.arrival import LATE_US
 from mrv.statement.plan_reader import read_plan
 from services.issuer import collect_evidence as collected
@@ -80,7 +79,7 @@ def closed(url, name):
         plan = collected.plan_of(conn, f"of-{name}", BEGIN, END)
     assert read_plan(plan.to_json()).clocks == plan.clocks
     said = found.document["credentialSubject"]["applicability"]
-    unmet = "".join(a["detail"] for a in said if a["clause"] == CLAUSE and not a["holds"])
+    unmet = "".join(a["detail"] for a in said if a["rule"] == "MTR-08" and not a["holds"])
     return float(found.result.net.reduction.t), unmet
 
 

@@ -1,6 +1,6 @@
 """A device's value that is not plausible, from the registry file to the verified pack."""
 
-from mrv.accounting.plausible_values import CLAUSE
+from mrv.accounting.plausible_values import RANGE as RULE
 from mrv.packs.reader import read_pack
 from mrv.verify import verify
 from services.issuer.pack import export
@@ -50,7 +50,7 @@ def test_a_density_beyond_its_fuel_counts_by_the_bound_and_verifies(database_url
         folder = export(conn, first, tmp_path / "pack")
     used = {p.device: p.value for p in closed.result.parameters if p.name == "density_kg_per_m3"}
     assert used == {"gas": "0.65"}
-    (said,) = [f.detail for f in closed.result.applicability if f.clause == CLAUSE and not f.holds]
+    (said,) = [f.detail for f in closed.result.applicability if f.rule == RULE and not f.holds]
     assert said.count("density_kg_per_m3 of gas = 1.05 kg/m3 is outside of 0.65 to 0.85") == 1
     report = verify(read_pack(folder))
     assert report.failure is None, report.failure

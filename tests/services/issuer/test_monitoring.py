@@ -16,7 +16,7 @@ from tests.mrv.plant import BUS, CERTIFICATES, FLEET, PV
 from tests.services.issuer import plant
 from tests.services.issuer.sealed import close_period
 
-CLAUSE = "tonne: a monitoring plan that meets the methodology is in force in the whole period"
+RULE = "PLN-01"
 LINE = Line("generation", None, "energy_export_kwh", "C", "continuous", "0.5S", "checked", "O&M")
 
 
@@ -134,7 +134,7 @@ def test_versions_are_added_and_never_rewritten(run, database_url, tmp_path):
         subject = close_period(conn, "pv", *span, "test").document["credentialSubject"]
     assert [v["version"] for v in subject["monitoringPlan"]] == ["1", "2"]
     assert subject["monitoredParameters"][0]["plan"]["qaQc"].startswith("daily looks")
-    assert {c["clause"]: c["holds"] for c in subject["applicability"]}[CLAUSE] is True
+    assert {c["rule"]: c["holds"] for c in subject["applicability"]}[RULE] is True
 
 
 def test_a_draft_waits_for_what_only_the_plant_knows(run, database_url, tmp_path):

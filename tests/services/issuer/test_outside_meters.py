@@ -69,7 +69,7 @@ def _told(claims):
     return "; ".join(
         a["detail"]
         for a in claims["applicability"]
-        if a["clause"] == outside_meters.CLAUSE and not a["holds"]
+        if a["rule"] == outside_meters.RULE and not a["holds"]
     )
 
 

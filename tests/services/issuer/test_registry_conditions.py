@@ -50,7 +50,7 @@ def _told(claims, begin):
     return "; ".join(
         a["detail"]
         for a in claims["applicability"]
-        if a["clause"].startswith(begin) and not a["holds"]
+        if a["rule"].startswith(begin) and not a["holds"]
     )
 
 
@@ -183,7 +183,7 @@ def test_meter_of_the_site_in_no_project_needs_a_reason(url, tmp_path):
     assert not _told(claims, clause)
     assert "for visitors' cars" in str(claims["applicability"])
     # it was never heard, so that it took nothing
-    assert not _told(claims, outside_meters.CLAUSE)
+    assert not _told(claims, outside_meters.RULE)
 
 
 def test_meter_that_is_left_out_says_what_it_took_and_would_cost(url, tmp_path):
@@ -198,12 +198,12 @@ def test_meter_that_is_left_out_says_what_it_took_and_would_cost(url, tmp_path):
     assert not _import(url, tmp_path, other + reason)[0]
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         before = close_period(conn, "bus", *SPAN, "test").document["credentialSubject"]
-    assert not _told(before, outside_meters.CLAUSE)
+    assert not _told(before, outside_meters.RULE)
     times = np.arange(plant.us("2026-03-01"), plant.us("2026-03-04"), 600_000_000)
     plant.send(url, "ch-2", times, energy_import_wh=np.arange(len(times)) * 1_000)
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         claims = close_period(conn, "bus", *SPAN, "test").document["credentialSubject"]
-    told = _told(claims, outside_meters.CLAUSE)
+    told = _told(claims, outside_meters.RULE)
     assert "ch-2, left out as 'cars of the office', measured 144.0 kWh" in told
     assert "which as charging of the project would emit 0.1" in told
     assert "bind it to the project, or show the verifier what it serves" in told
@@ -225,7 +225,7 @@ def test_meter_that_is_left_out_and_rated_low_does_not_escape(url, tmp_path):
     plant.send(url, "ch-2", times, energy_import_wh=np.arange(len(times)) * 2_000)
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         claims = close_period(conn, "bus", *SPAN, "test").document["credentialSubject"]
-    told = _told(claims, outside_meters.CLAUSE)
+    told = _told(claims, outside_meters.RULE)
     assert "ch-2, left out as 'cars of the office', told of 24 h" in told
     assert "`rated_power_w` does not allow" in told
 

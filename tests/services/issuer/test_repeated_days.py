@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from mrv.accounting.plausibility import ALIKE
 from services.issuer.close import preview_period
 from services.issuer.same_series import INSIDE
 from services.store.postgres.pool import connect
@@ -83,8 +82,8 @@ def _previewed(url, project, first=FIRST):
         edges = plant.us(first), plant.us(END)
         claims = preview_period(conn, project, *edges).document["credentialSubject"]
     counted = {p["device"]: float(p["counted"]) > 0 for p in claims["monitoredParameters"]}
-    told = [a["detail"] for a in claims["applicability"] if "days are those" in a["clause"]]
-    why = "; ".join(a["detail"] for a in claims["applicability"] if "one meter" in a["clause"])
+    told = [a["detail"] for a in claims["applicability"] if "days are those" in a["rule"]]
+    why = "; ".join(a["detail"] for a in claims["applicability"] if "one meter" in a["rule"])
     return counted, "; ".join(told), why
 
 
@@ -118,7 +117,7 @@ def test_copies_inside_a_large_project_are_seen(database_url, tmp_path, monkeypa
     plant.register(database_url, tmp_path)
     plant.fill_pv(database_url, minutes=15, silent=False)
     for most, first, clause in (
-        (200, FIRST, ALIKE),
+        (200, FIRST, "MTR-03"),
         (1, FIRST, INSIDE),
         (200, "2026-03-03", INSIDE),  # of one day the accounting sees too little
     ):
@@ -127,7 +126,7 @@ def test_copies_inside_a_large_project_are_seen(database_url, tmp_path, monkeypa
         with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
             edges = plant.us(first), plant.us("2026-03-04")
             claims = preview_period(conn, "pv", *edges).document["credentialSubject"]
-        told = [(a["clause"], a["detail"]) for a in claims["applicability"]]
+        told = [(a["rule"], a["detail"]) for a in claims["applicability"]]
         assert [one for one in told if "moves as" in one[1]] == [
             (clause, "inv-2 moves as inv-1 does")
         ]

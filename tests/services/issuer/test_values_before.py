@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from mrv.accounting.late_values import CLAUSE
+from mrv.accounting.late_values import RULE
 from mrv.calendar import utc_text
 from mrv.packs.reader import read_pack
-from mrv.registry.project import INVOICED
 from mrv.statement.plan_reader import read_plan
 from mrv.verify import verify
 from services.cli.main import main
@@ -47,7 +46,7 @@ def closed(url):
     """Close two days; what they come to and what is said of late changes."""
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         found = close_period(conn, "bus", *SPAN, "test")
-    said = [f.detail for f in found.result.applicability if f.clause == CLAUSE]
+    said = [f.detail for f in found.result.applicability if f.rule == RULE]
     return found.result.net, "".join(said)
 
 
@@ -64,9 +63,7 @@ def test_a_baseline_that_is_raised_after_the_period_began_earns_nothing(url, tmp
 
     words = ["period", "preview", "bus", "--from", "2026-03-01", "--to", "2026-03-03", "--json"]
     shown = CliRunner().invoke(main, words, env={"TONNE_DATABASE_URL": url})
-    assert {one["clause"]: one["detail"] for one in json.loads(shown.output)["not_met"]}[
-        CLAUSE
-    ] == said
+    assert {one["rule"]: one["detail"] for one in json.loads(shown.output)["not_met"]}[RULE] == said
 
     who = logged.signers(url, tmp_path)
     name = logged.issue(url, who, "2026-03-01", "2026-03-03", "bus")
@@ -79,7 +76,7 @@ def test_a_baseline_that_is_raised_after_the_period_began_earns_nothing(url, tmp
     ((one,), again) = plan["changedLate"], read_plan(plan)
     assert (one["parameter"], one["before"], one["by"]) == ("sfc_l_per_100km", "34", "owner")
     assert again.to_json() == plan
-    assert not again.by_rules(INVOICED - 1).besides().late
+    assert not again.by_first_rules().besides().late
 
 
 def test_an_honest_correction_counts(url, tmp_path):
@@ -169,7 +166,7 @@ def test_a_new_name_of_the_project_hides_no_change(url, tmp_path):
     assert not registering.told(url, tmp_path, "".join(taken_over()), author="owner").refused
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         found = close_period(conn, "again", *SPAN, "test")
-    (said,) = [f.detail for f in found.result.applicability if f.clause == CLAUSE]
+    (said,) = [f.detail for f in found.result.applicability if f.rule == RULE]
     assert found.result.net == honest
     assert "sfc_l_per_100km was 34 and is 44" in said
     assert "by owner, before in bus;" in said
@@ -255,7 +252,7 @@ def test_devices_that_tell_nothing_make_no_project_a_new_one(url, tmp_path):
     registering.told(url, tmp_path, with_silent(ended + again, 7), author="owner")
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         found = close_period(conn, "again", *SPAN, "test")
-    (said,) = [f.detail for f in found.result.applicability if f.clause == CLAUSE]
+    (said,) = [f.detail for f in found.result.applicability if f.rule == RULE]
     assert found.result.net.baseline == honest.baseline
     assert "sfc_l_per_100km was 34 and is 44" in said
 

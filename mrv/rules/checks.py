@@ -1,0 +1,98 @@
+"""Rules that report on the final account and change no quantity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from mrv.accounting import project_meters, service_evidence
+from mrv.accounting.changed_meters import changed_meters
+from mrv.accounting.dated_values import undated
+from mrv.accounting.factor_acceptance import accepted, condition
+from mrv.accounting.measured_power import measured_powers
+from mrv.accounting.period_result import Finding
+from mrv.accounting.service_evidence import Services
+from mrv.accounting.used_electricity import used_electricity
+from mrv.rules.effects import Effect, Said
+from mrv.rules.facts import Facts
+
+
+def _said(found: Iterable[Finding], rule: str) -> Iterator[Effect | Said]:
+    yield from (Said(one.holds, one.detail) for one in found if one.rule == rule)
+
+
+def default_factors(facts: Facts) -> Iterator[Effect | Said]:
+    """FAC-02: default factors that nobody compared with their publication."""
+    where = f"project {facts.project.id}: parameters"
+    names = accepted(facts.project.parameters, where)
+    found = condition(facts.price.used, names)
+    yield from _said([found] if found else [], "FAC-02")
+
+
+def changed(facts: Facts) -> Iterator[Effect | Said]:
+    """REG-03: what a change of meters takes off."""
+    yield from _said(
+        changed_meters(facts.price.views, facts.price.pricing,
+                       facts.timezone),
+        "REG-03",
+    )  # fmt: skip
+
+
+def equipment_power(facts: Facts) -> Iterator[Effect | Said]:
+    """MTR-12: a power below what the device's own electricity measures."""
+    yield from _said(measured_powers(facts.price.views, facts.price.pricing), "MTR-12")
+
+
+def equipment_efficiency(facts: Facts) -> Iterator[Effect | Said]:
+    """MTR-13: an efficiency above what the device itself measures."""
+    yield from _said(facts.price.slow, "MTR-13")
+
+
+def _project_meters(facts: Facts) -> Iterator[Finding]:
+    return project_meters.project_meters(
+        facts.price.views, facts.methodology, facts.stretches,
+        facts.price.pricing,
+    )  # fmt: skip
+
+
+def project_side(facts: Facts) -> Iterator[Effect | Said]:
+    """MTR-11: meters of the project's side that do not report, or stand still."""
+    yield from _said(_project_meters(facts), project_meters.RULE)
+
+
+def claimed_twice(facts: Facts) -> Iterator[Effect | Said]:
+    """CLM-03: two quantities of a plant that may be the same energy."""
+    yield from _said(_project_meters(facts), project_meters.APART)
+
+
+def _services(facts: Facts) -> Services:
+    price = facts.price
+    checks = [*facts.compare(facts.besides, price.pricing)]
+    return Services(price.views, facts.methodology, price.parameters, facts.besides, checks)
+
+
+def service_invoices(facts: Facts) -> Iterator[Effect | Said]:
+    """EVD-03: services within their design that no invoice corroborates."""
+    yield from _said(_services(facts).outside(), service_evidence.OUTSIDE)
+
+
+def project_fuel(facts: Facts) -> Iterator[Effect | Said]:
+    """EVD-07: fuel of the project that no invoice corroborates."""
+    yield from _said(_services(facts).outside(), service_evidence.FUEL)
+
+
+def project_electricity(facts: Facts) -> Iterator[Effect | Said]:
+    """EVD-07: electricity of the project that only its own meter reports."""
+    price = facts.price
+    checks = [*facts.compare(facts.besides, price.pricing)]
+    found = used_electricity(
+        price.views, facts.methodology, facts.besides, checks, price.reduction_t, price.pricing
+    )
+    yield from _said(found, "EVD-07")
+
+
+def documented_values(facts: Facts) -> Iterator[Effect | Said]:
+    """PAR-07: values of a baseline without dated documents."""
+    found = undated(
+        facts.methodology, facts.price.stated, facts.price.views, facts.besides, facts.first
+    )
+    yield from _said(found, "PAR-07")

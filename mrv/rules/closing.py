@@ -1,0 +1,302 @@
+"""
+A monitoring period, closed: exact sums, what gaps and rules cost, whole tonnes.
+
+The methodology is applied to each local calendar year's sums, in fractions; nothing is
+rounded before the credit, which rounds down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+
+from ingest.model import INTERVAL_US, Fleet, IntervalRows
+from mrv.accounting import fixed_ex_ante, late_values
+from mrv.accounting.calendar_years import conditions_hold
+from mrv.accounting.corrected_invoices import keep_first
+from mrv.accounting.design_cap import check_energy
+from mrv.accounting.device_period import Monitored
+from mrv.accounting.device_results import deductions, device_outcome, gap_outcomes
+from mrv.accounting.factor_acceptance import accepted
+from mrv.accounting.fixed_ex_ante import issued_values
+from mrv.accounting.late_values import values_before
+from mrv.accounting.measured_power import shown_powers
+from mrv.accounting.period_result import Finding, ParameterUse, PeriodResult, RuleEffect
+from mrv.accounting.plausible_values import keep_plausible
+from mrv.accounting.rounded_figures import (
+    comparisons,
+    covered_share,
+    factor_use,
+    findings,
+    parameter_uses,
+    totals,
+    vintages,
+)
+from mrv.accounting.silent_analysers import silent_days
+from mrv.accounting.value_choices import choose
+from mrv.calendar import local_date, local_text, narrowed, utc_text
+from mrv.errors import PeriodError
+from mrv.model import Candidate, CandidateDevice, Factors
+from mrv.parameters.inputs import Inputs, exact
+from mrv.registry.project import FIRST, Besides, Calibration, Project
+from mrv.rounding import UG_PER_T, decimal_text, to_integer
+from mrv.rules import Severity, rules, severity_of
+from mrv.rules.account import added
+from mrv.rules.engine import Engine, Passed
+
+# share of the reduction below which an effect is an observation and no request
+MATERIAL = Fraction(5, 1000)
+_PLACES = 6
+
+
+def close(
+    project: Project,
+    fleet: Fleet,
+    calibrations: Mapping[str, Sequence[Calibration]],
+    rows: IntervalRows,
+    from_us: int,
+    to_us: int,
+    factors: Factors,
+    carried_ug: int = 0,
+    besides: Besides | None = None,
+) -> PeriodResult:
+    """
+    Close a monitoring period.
+
+    Parameters
+    ----------
+    project : Project
+    fleet : Fleet
+        Holds the project's devices; its indices are those of `rows`.
+    calibrations : mapping of device id to sequence of Calibration
+    rows : IntervalRows
+        Of the project's devices within the period, each interval once, in any
+        order; other quantities and devices are passed over.
+    from_us, to_us : int
+        Half-open, on the 15-minute grid, within the crediting period. [us UTC]
+    factors : Factors
+        `mrv.factors.load()`.
+    carried_ug : int
+        What earlier periods left below zero (`PeriodResult.carry_ug`), 0 or
+        negative. [ug CO2e]
+    besides : Besides, optional
+        Evidence of the period: check meters, invoices, documents, other periods.
+
+    Raises
+    ------
+    PeriodError
+        Names the edge, the device or the interval that does not allow it.
+    MethodologyError, FactorError
+        As the methodology's parameters and factors give rise to.
+    """
+    check_edges(project, from_us, to_us)
+    _check_rows(rows, from_us, to_us)
+    engine = Engine(project, fleet, calibrations, rows, (from_us, to_us), factors)
+    closing = _Closing(engine, carried_ug)
+    besides = besides or Besides()
+    check_energy(engine.methodology, besides.energy)
+    corrected: list[Finding] = []
+    if besides.replaced and besides.accounting > FIRST:
+        besides, corrected = keep_first(
+            project, besides, lambda held: closing.chosen(project, held)[0].account.left[0]
+        )
+    passed, chosen = closing.chosen(project, besides)
+    return closing.result(passed, [*chosen, *corrected])
+
+
+class _Closing:
+    """The values of a period that count, and its result."""
+
+    def __init__(self, engine: Engine, carried_ug: int) -> None:
+        self._engine, self._carried_ug = engine, carried_ug
+        self._known: dict[str, Passed] = {}
+
+    def _passed(self, project: Project, besides: Besides) -> Passed:
+        """Pass with these values, once."""
+        key = repr((
+            sorted(project.parameters.items()),
+            [(b.device, b.role, sorted(b.params.items())) for b in project.devices],
+            besides.samples, besides.invoices, besides.replaced,
+        ))  # fmt: skip
+        if key not in self._known:
+            self._known[key] = self._engine.passed(project, besides)
+        return self._known[key]
+
+    def chosen(self, project: Project, besides: Besides) -> tuple[Passed, list[Finding]]:
+        """Choose registered, issued and entered values that count; each where it leaves less."""
+        period_us = self._engine.period_us
+        odd = list[Finding]()
+        if besides.accounting > FIRST:
+            project, besides, odd = keep_plausible(
+                project, besides, period_us, lambda one, held: self._passed(one, held).account.left
+            )
+        if not besides.fixed and not besides.late:
+            return self._passed(project, besides), odd
+        now = replace(besides, fixed=(), late=())
+        first = local_date(period_us[0], project.timezone)
+        issued = issued_values(besides.fixed)
+        before = values_before(besides.late, project, first)
+        project, told = choose(
+            project, [*issued, *before], lambda one: self.chosen(one, now)[0].account.left[0]
+        )
+        passed, more = self.chosen(project, now)
+        said = "; ".join(text for move, text in told if move in issued)
+        late = [text for move, text in told if move in before]
+        return passed, [
+            *more,
+            *([Finding(fixed_ex_ante.RULE, False, said)] if said else []),
+            *late_values.finding(besides.late, late),
+            *(one for one in odd if one not in more),
+        ]
+
+    def result(self, passed: Passed, chosen: Sequence[Finding]) -> PeriodResult:
+        """Return the period as a statement holds it."""
+        account, besides = passed.account, passed.facts.besides
+        project, method = passed.facts.project, self._engine.methodology
+        from_us, to_us = self._engine.period_us
+        total, carried_ug, views = account.total, self._carried_ug, account.views
+        balance_ug = to_integer(total.reduction_t * UG_PER_T + carried_ug, "down")
+        pricing, names = (
+            account.pricing,
+            accepted(project.parameters, f"project {project.id}: parameters"),
+        )
+        credited = vintages(account.net, total.reduction_t + Fraction(carried_ug, UG_PER_T))
+        candidate = _candidate(project, account.parameters, views)
+        said = (
+            *findings(method.applicability, candidate),
+            *conditions_hold(method, account.inputs, account.net),
+            *passed.findings,
+            *account.findings,
+            *chosen,
+        )
+        return PeriodResult(
+            project=project.id,
+            methodology=method.id,
+            version=project.version,
+            timezone=narrowed(project.timezone, from_us, to_us),
+            from_us=from_us,
+            to_us=to_us,
+            gross=totals(added(account.gross)),
+            net=totals(total),
+            carried_ug=carried_ug,
+            carry_ug=min(0, balance_ug),
+            credit_t=sum(v.credit_t for v in credited),
+            covered_share=covered_share(views),
+            vintages=credited,
+            devices=tuple(device_outcome(m, pricing, from_us, to_us) for m in views),
+            gaps=(
+                *(g for m in views for g in gap_outcomes(m, pricing)),
+                *silent_days(besides, account.stated, account.how, account.reduced),
+            ),
+            deductions=tuple(d for m in views for d in deductions(m, pricing)),
+            factors=tuple(factor_use(f, names) for f in account.ledger.used()),
+            parameters=(
+                *parameter_uses(method, account.stated, views),
+                *shown_powers(views),
+                *account.performed.uses(method),
+                *_rated(views, besides, to_us),
+            ),
+            applicability=_graded(dict.fromkeys(said), passed, total.reduction_t),
+            comparisons=comparisons(project.expected, views, total, to_us - from_us, besides),
+            cross_checks=tuple(passed.facts.compare(besides, pricing)),
+            compared=account.compared(),
+            rules=() if besides.accounting == FIRST else tuple(_effects(passed)),
+        )
+
+
+def _effects(passed: Passed) -> Iterator[RuleEffect]:
+    """Say what each rule takes off, those without effect after the others."""
+    for name, cost in passed.costs.items():
+        alone, beside = (decimal_text(max(value, Fraction(0)), _PLACES, "up") for value in cost)
+        yield RuleEffect(name, alone, beside, applied=True)
+    zero = decimal_text(Fraction(0), _PLACES, "up")
+    yield from (RuleEffect(name, zero, zero, applied=False) for name in sorted(passed.dropped))
+
+
+def _graded(said: Iterable[Finding], passed: Passed, reduction_t: Fraction) -> tuple[Finding, ...]:
+    """
+    Grade each finding: an observation where its rule takes off less than is material.
+
+    Requirements of the programme that are no amounts keep their severity.  A condition of the
+    methodology that does not hold is a corrective action request.
+    """
+    if passed.facts.besides.accounting == FIRST:
+        return tuple(said)
+    claimed = abs(reduction_t)
+    found = []
+    for one in said:
+        row, cost = rules().get(one.rule), passed.costs.get(one.rule)
+        severity: Severity = severity_of(one.rule)
+        if cost is not None and row is not None and not row.programme:
+            taken = max(cost.alone, cost.beside)
+            severity = "observation" if taken < MATERIAL * claimed else severity
+        found.append(replace(one, severity="" if one.holds else severity))
+    return tuple(found)
+
+
+def _rated(views: Sequence[Monitored], besides: Besides, to_us: int) -> list[ParameterUse]:
+    """Rated powers as ex-ante parameters, each from its time on."""
+    if besides.accounting == FIRST:
+        return []
+    return [
+        ParameterUse(
+            device=name,
+            name="rated_power_w",
+            symbol="P",
+            value=str(watt),
+            unit="W",
+            meaning=f"rated power from {utc_text(begin_us)} on",
+            source="registry",
+            certainty="R",
+            option="",
+        )
+        for name in dict.fromkeys(m.device.id for m in views)
+        for begin_us, watt in besides.ratings.get(name, ())
+        if begin_us < to_us
+    ]
+
+
+def check_edges(project: Project, from_us: int, to_us: int) -> None:
+    """Refuse a period off the grid, empty, or outside of the crediting period; PeriodError."""
+    zone = project.timezone
+    begin, end = (local_text(edge, zone) for edge in (from_us, to_us))
+    for name, edge, said in (("from", from_us, begin), ("to", to_us, end)):
+        if edge % INTERVAL_US:
+            raise PeriodError(f"{name} = {said} is inside an interval; choose a quarter of an hour")
+    if from_us >= to_us:
+        raise PeriodError(f"the period from {begin} to {end} is empty; `to` must be later")
+    if from_us < project.from_us or to_us > project.to_us:
+        of = " to ".join(local_text(edge, zone) for edge in (project.from_us, project.to_us))
+        raise PeriodError(
+            f"the period from {begin} to {end} leaves the crediting period of project"
+            f" {project.id}, {of}; close only what lies within"
+        )
+
+
+def _check_rows(rows: IntervalRows, from_us: int, to_us: int) -> None:
+    start = rows.start_us
+    wrong = np.flatnonzero((start % INTERVAL_US != 0) | (start < from_us) | (start >= to_us))
+    if len(wrong):
+        raise PeriodError(
+            f"an interval starts at {utc_text(int(start[wrong[0]]))}, off the 15-minute grid or"
+            f" outside of the period {utc_text(from_us)} to {utc_text(to_us)}; give only whole"
+            " intervals of the period"
+        )
+
+
+def _candidate(project: Project, parameters: Inputs, monitored: Sequence[Monitored]) -> Candidate:
+    expected = project.expected.get("reduction_t_per_year")
+    return Candidate(
+        parameters=parameters,
+        devices=tuple(
+            CandidateDevice(
+                m.device.id, m.bound.role, m.device.class_id, len(m.calibrations), m.nets
+            )
+            for m in monitored
+        ),
+        first_year=local_date(project.from_us, project.timezone).year,
+        reduction_t_per_year=None if expected is None else exact(expected, "reduction_t_per_year"),
+    )

@@ -1,0 +1,145 @@
+"""
+Golden closes: the facts of each, and what they come to by its rules.
+
+`facts.json.xz` has the facts and changes only where closes are added; `outcomes.jsonl` has what
+is expected, a line a close, so that a change of the rules is a change of lines that can be read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import lzma
+from collections import defaultdict
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from mrv.factors import FactorBook
+from mrv.registry.project import Besides
+from mrv.rules.closing import close
+from tests.closes.plain import fact, plain
+
+HERE = Path(__file__).parent
+FACTS, OUTCOMES, RELEASED = HERE / "facts.json.xz", HERE / "outcomes.jsonl", HERE / "released.json"
+
+
+class Close(NamedTuple):
+    """The arguments of a close."""
+
+    project: object
+    fleet: object
+    calibrations: object
+    rows: object
+    from_us: int
+    to_us: int
+    factors: object
+    carried_ug: int = 0
+    besides: object = None
+
+
+def stored(asked, books):
+    """Write the arguments of a close as JSON; factor books go to `books` by their digest."""
+    book = plain(tuple(asked.factors))
+    books[digest(book)] = book
+    besides = plain(asked.besides or Besides())
+    rules = besides.pop("accounting", Besides().accounting)
+    others = plain({**asked._asdict(), "factors": digest(book), "besides": None})
+    return {"rules": rules, **others, "besides": besides}
+
+
+def read():
+    """Return the stored facts of all closes by name, and their factor books."""
+    found = json.loads(lzma.decompress(FACTS.read_bytes()))
+    return found["closes"], found["books"]
+
+
+def write(closes, books):
+    """Keep facts, and the factor books that they name."""
+    used = {one["factors"] for one in closes.values()}
+    kept = {"books": {k: books[k] for k in sorted(used)}, "closes": dict(sorted(closes.items()))}
+    FACTS.write_bytes(lzma.compress(text_of(kept).encode(), preset=9 | lzma.PRESET_EXTREME))
+
+
+def name_of(facts):
+    """Return the name of a close: its rules, its methodology, and its facts' digest."""
+    return (
+        f"{facts['rules']}/{facts['project']['methodology']}/{digest({**facts, 'rules': 0})[:12]}"
+    )
+
+
+def asked_of(facts, books):
+    """Read the arguments of a close; `books` are factor books that were read."""
+    found = fact(facts)
+    besides = replace(found["besides"], accounting=found.pop("rules"))
+    return Close(**{**found, "factors": books[facts["factors"]], "besides": besides})
+
+
+def books_of(found):
+    """Read factor books."""
+    return {name: FactorBook(fact(book)) for name, book in found.items()}
+
+
+def outcome(result):
+    """Return what a close came to: micrograms, grams by year, base units, conditions."""
+    held = defaultdict(list)
+    for one in result.applicability:
+        held["holds" if one.holds else "does not hold"].append(one.rule)
+    net = result.net
+    return {
+        "ug": {n: getattr(net, n).ug for n in ("baseline", "project", "leakage", "reduction")},
+        "gross_ug": result.gross.reduction.ug,
+        "carry_ug": result.carry_ug,
+        "years_t": {str(one.year): one.reduction_t for one in result.vintages},
+        "credited_t": result.credit_t,
+        "counted": [[m.device, m.role, m.quantity, m.counted] for m in result.devices],
+        **{name: sorted(clauses) for name, clauses in held.items()},
+        "checks": [[c.kind, c.against, c.holds] for c in result.cross_checks],
+    }
+
+
+def closed(name, closes, books):
+    """Close again; what it came to, as a line of `OUTCOMES` has it."""
+    result = close(*asked_of(closes[name], books))
+    said = {"close": name, **outcome(result)}
+    # a statement of a released rule set is computed again byte for byte
+    return said | ({"result": digest(_whole(result))} if rules_of(name) in released() else {})
+
+
+def _whole(result):
+    """Return what a statement of 0.1.0 holds of a result: its findings had texts and no rule."""
+    whole = asdict(result)
+    held = [[one["holds"], one["detail"]] for one in whole.pop("applicability")]
+    del whole["rules"]
+    return {**whole, "applicability": held}
+
+
+def rules_of(name):
+    """Return the rule set of a close."""
+    return name.split("/", 1)[0]
+
+
+def released():
+    """Return the digest of all outcomes of each rule set that a release has."""
+    return json.loads(RELEASED.read_text("utf-8"))
+
+
+def expected():
+    """Return the lines of `OUTCOMES` by the close."""
+    lines = map(json.loads, OUTCOMES.read_text("utf-8").splitlines())
+    return {one["close"]: one for one in lines}
+
+
+def text_of(value):
+    """Write JSON, short."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def digest(value):
+    """Return the hash of a value's JSON, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def set_digest(rules, outcomes):
+    """Return the hash of all outcomes of one rule set."""
+    return digest([one for name, one in sorted(outcomes.items()) if rules_of(name) == rules])

@@ -1,0 +1,59 @@
+"""The golden closes: what each comes to, and that a released rule set stays as it was."""
+
+import pytest
+
+from mrv.registry.project import ACCOUNTING, VERSIONS
+from mrv.rules import rules
+from tests.closes import corpus
+from tests.closes.plain import fact, plain
+
+EXPECTED = corpus.expected()
+
+
+@pytest.fixture(scope="module")
+def closes():
+    """Facts of all closes, and their factor books."""
+    found, books = corpus.read()
+    return found, corpus.books_of(books)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_close_comes_to_what_it_did(name, closes):
+    """A change of the rules would move an owner's tonnes, or accuse one, without a word of it."""
+    assert corpus.closed(name, *closes) == EXPECTED[name]
+
+
+def test_the_facts_are_those_that_the_outcomes_are_of(closes):
+    """A change of what is asked would pass for one of the answer."""
+    found, _ = closes
+    assert found.keys() == EXPECTED.keys()
+    assert [name for name, facts in found.items() if corpus.name_of(facts) != name] == []
+
+
+def test_facts_come_back_as_they_went(closes):
+    """A field that is lost would be a close of something else, for ever."""
+    for facts in closes[0].values():
+        assert plain(fact(facts)) == facts
+
+
+def test_every_rule_of_a_close_is_raised_by_one():
+    """A rule that no golden close raises could be changed unseen."""
+    raised = {
+        rule
+        for one in EXPECTED.values()
+        for rule in (*one.get("holds", ()), *one.get("does not hold", ()))
+    }
+    # by the registry and the plan, which a close does not read
+    elsewhere = {"REG-02", "REG-04", "EVD-08", "EVD-09", "BND-01", "CLM-02", "CLM-04",
+                 "PLN-01", "PLN-02", "PLN-03"}  # fmt: skip
+    assert rules().keys() - raised == elsewhere
+
+
+def test_a_released_rule_set_stays_as_it_was():
+    """A statement of a release would be computed to other tonnes than it was signed with."""
+    for number, digest in corpus.released().items():
+        assert corpus.set_digest(number, EXPECTED) == digest, (
+            f"rule set {number} was released: give what you change the next number"
+        )
+    # the newest one is pinned when its release is tagged (README.md)
+    assert {*map(str, VERSIONS)} - corpus.released().keys() <= {str(ACCOUNTING)}

@@ -39,6 +39,24 @@ def test_every_language_says_everything():
         assert places == {k: set(re.findall(r"\{(\w+)\}", v)) for k, v in said["en"].items()}
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_time_has_one_zone(language):
+    """A project would be silent since a local time with its offset, and then called UTC."""
+    silent = page._environment().from_string(
+        '{% from "macros.html" import silence %}{{ silence(t, one) }}'
+    )
+    one = {"silent_since": "2026-01-31T16:00:00+00:00", "timezone": "Asia/Ho_Chi_Minh"}
+    text = silent.render(t=Words(language), one=one)
+    assert "2026-01-31 23:00+07:00" in text
+    assert "UTC" not in text
+    # each time is written with its offset: no word names a zone for what is put into it
+    reports = tomllib.loads(
+        resources.files("mrv.report.words").joinpath(f"{language}.toml").read_text("utf-8")
+    )
+    said = {**texts(language), "report": str(reports)}
+    assert [k for k, v in said.items() if re.search(r"\}[^{]{0,3}(UTC|GMT)", v)] == []
+
+
 @pytest.mark.parametrize("file", sorted(TEMPLATES.glob("*.html")), ids=lambda one: one.name)
 def test_every_word_of_a_template_is_there(file):
     """A page would fail once somebody opens it."""

@@ -13,19 +13,27 @@ from psycopg import Connection
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A place, and how many devices it has; `heard` were heard lately."""
+    """A place, and its devices: all, those expected to report, those that were heard lately."""
 
     id: str
     name: str
     latitude: float
     longitude: float
     devices: int
+    expected: int
     heard: int
 
     @property
     def state(self) -> str:
-        """All, some or none of its devices are heard: one that is dark does not stay green."""
-        return "none" if not self.heard else "all" if self.heard >= self.devices else "some"
+        """How many of its devices are heard: one that is dark does not stay green."""
+        return _heard(self.expected, self.heard)
+
+
+def _heard(expected: int, heard: int) -> str:
+    """All, some or none are heard of those that are expected to report; `new`: there are none."""
+    if not expected:
+        return "new"
+    return "none" if not heard else "all" if heard >= expected else "some"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +86,8 @@ def sites(conn: Connection) -> list[Site]:
     """Return every place with a device."""
     rows = conn.execute(
         "SELECT s.id, s.name, s.latitude, s.longitude, count(*),"
-        " count(*) FILTER (WHERE h.state <> 'offline')"
+        " count(*) FILTER (WHERE h.state <> 'not commissioned'),"
+        " count(*) FILTER (WHERE h.state IN ('online', 'late'))"
         " FROM site s JOIN v_device_health h ON h.site = s.id"
         " GROUP BY s.id ORDER BY s.name, s.id"
     )
@@ -248,6 +257,7 @@ class SystemSums:
     """
 
     devices: int
+    expected: int
     heard: int
     last: datetime | None
     timezone: str
@@ -257,8 +267,8 @@ class SystemSums:
 
     @property
     def state(self) -> str:
-        """All, some or none of its devices are heard."""
-        return "none" if not self.heard else "all" if self.heard >= self.devices else "some"
+        """How many of its devices are heard."""
+        return _heard(self.expected, self.heard)
 
 
 def system_sums(conn: Connection, projects: Sequence[ProjectSums]) -> dict[str, SystemSums]:
@@ -274,7 +284,8 @@ def system_sums(conn: Connection, projects: Sequence[ProjectSums]) -> dict[str, 
         if id_ in named:
             members.setdefault(system, []).append(named[id_])
     rows = conn.execute(
-        "SELECT system, count(*), count(*) FILTER (WHERE state <> 'offline'), max(last_reading),"
+        "SELECT system, count(*), count(*) FILTER (WHERE state <> 'not commissioned'),"
+        " count(*) FILTER (WHERE state IN ('online', 'late')), max(last_reading),"
         " (array_agg(timezone ORDER BY last_reading DESC NULLS LAST, timezone))[1]"
         " FROM (SELECT coalesce(d.attributes ->> 'system', (SELECT p.system FROM project_device m"
         "   JOIN project p ON p.id = m.project_id WHERE m.device_id = d.id"
@@ -287,9 +298,10 @@ def system_sums(conn: Connection, projects: Sequence[ProjectSums]) -> dict[str, 
     found: dict[str, SystemSums] = {}
     for system in heard.keys() | members.keys():
         own = members.get(system, [])
-        count, lately, last, timezone = heard.get(system, (0, 0, None, "UTC"))
+        count, expected, lately, last, timezone = heard.get(system, (0, 0, 0, None, "UTC"))
         found[system] = SystemSums(
             count,
+            expected,
             lately,
             last,
             timezone,

@@ -6,6 +6,11 @@ SET LOCAL ROLE tonne_owner;
 ALTER TABLE device ADD COLUMN commissioned date;
 COMMENT ON COLUMN device.commissioned IS 'local day from which on the device is expected to report, whether it did before or not';
 
+-- An upgrade silences no alarm: what was heard before, if only late, stays expected.
+ALTER TABLE device_seen ADD COLUMN expected boolean NOT NULL DEFAULT false;
+COMMENT ON COLUMN device_seen.expected IS 'heard before there were commissioning days: expected to report, whether some reading came on time or not';
+UPDATE device_seen SET expected = true;
+
 -- Every device as it stands alone.  Late after twice, offline after eight times the cadence that its
 -- `attributes.cadence_s` expects, a quarter hour by default; a will that came after the last reading
 -- counts at once.  `spoke`: some reading came within an hour of its own time, or within twice the cadence.
@@ -35,7 +40,7 @@ LEFT JOIN device_seen s ON s.device_id = d.id
 LEFT JOIN principal_status p ON p.principal = d.id
 CROSS JOIN LATERAL (SELECT CASE WHEN jsonb_typeof(d.attributes -> 'cadence_s') = 'number'
     THEN (d.attributes ->> 'cadence_s')::double precision ELSE 900 END AS expected_s) e
-CROSS JOIN LATERAL (SELECT EXISTS (
+CROSS JOIN LATERAL (SELECT coalesce(s.expected, false) OR EXISTS (
     SELECT FROM clock_lag l WHERE l.device_id = d.id AND l.least_us <= greatest(3600, 2 * e.expected_s) * 1e6
 ) AS spoke) r
 CROSS JOIN LATERAL (SELECT CASE WHEN d.commissioned IS NOT NULL

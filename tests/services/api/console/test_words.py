@@ -149,7 +149,7 @@ def test_the_map_tells_land_from_sea():
 )
 def test_sites_do_not_lie_on_each_other(places):
     """Of two plants in one estate, one would hide the other."""
-    sites = [Site(f"s-{i}", f"Site {i}", *at, 1, 1) for i, at in enumerate(places)]
+    sites = [Site(f"s-{i}", f"Site {i}", *at, 1, 1, 1) for i, at in enumerate(places)]
     drawn = sites_map(sites)
     spots = [(one.x, one.y) for one in drawn.spots]
     assert len(spots) == len(sites)
@@ -159,8 +159,8 @@ def test_sites_do_not_lie_on_each_other(places):
 
 def test_a_far_site_does_not_shrink_the_city():
     """Beside one plant abroad, all of a city would be one point."""
-    sites = [Site(f"s-{i}", "", 20.8 + i / 50, 106.6, 1, 1) for i in range(5)]
-    drawn = sites_map([*sites, Site("far", "", 39.7, -105.2, 1, 1)])
+    sites = [Site(f"s-{i}", "", 20.8 + i / 50, 106.6, 1, 1, 1) for i in range(5)]
+    drawn = sites_map([*sites, Site("far", "", 39.7, -105.2, 1, 1, 1)])
     assert [one.id for one in drawn.elsewhere] == ["far"]
     assert max(one.y for one in drawn.spots) - min(one.y for one in drawn.spots) > HEIGHT / 2
 

@@ -240,7 +240,7 @@ def _closed(
     resting = single_channel(monitored, besides, crossed, edges, pricing)
     services = Services(monitored, methodology, parameters, besides, crossed)
     first = local_date(from_us, project.timezone)
-    lesser = _with_evidence(
+    lesser = None if besides.provisional else _with_evidence(
         services, resting, project, (from_us, to_us), total,
         lambda held: cross_checks(monitored, held, Rows(rows, fleet), edges, pricing),
         lambda now: _closed(project, *asked, now),

@@ -268,8 +268,7 @@ class Methodology:
     its quantities: it is evaluated, not accounted live.  `timed` asks for an activity
     of the role `PERIOD` beside the devices' when a period closes; `monthly` asks for all
     of them by local months, each with its `MONTH`.  `by_time` says that most of what the
-    baseline gains goes by time alone: its intervals would show the project's side without
-    it, a loss that is none, so they have no emissions.  `rules` say what is
+    baseline gains goes by time alone.  `rules` say what is
     conservative about it and what caps it, `uses` how the kinds of its factors
     begin, `consumptions` what its services take.  `shown` gives, by parameter, the least of it
     that the metered quantities show, and `agreement` what of them is to agree when a period
@@ -323,6 +322,20 @@ class Methodology:
     def version(self) -> str:
         """The version that new projects should name."""
         return self.versions[0]
+
+    @property
+    def by_quarter_hours(self) -> bool:
+        """Whether rows of quarter hours add up to a period's account, but for its deductions."""
+        return self.additive and not any(needs.less for needs in self.roles.values())
+
+    @property
+    def by_period(self) -> bool:
+        """
+        Whether a quarter hour has no emissions of its own: what earns is known of a period.
+
+        Its rows would show the project's side without it, a loss that is none.
+        """
+        return self.by_time or any(s.unmeasured is not None for s in self.parameters.values())
 
     @property
     def invoiced(self) -> frozenset[str]:

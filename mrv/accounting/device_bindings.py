@@ -19,14 +19,13 @@ from ingest.classes import QUANTITY_INDEX
 from ingest.model import INTERVAL_US, Fleet, Int64, others
 from mrv.accounting.emission_rows import Bindings, Source
 from mrv.accounting.factor_acceptance import parameters_of
-from mrv.accounting.unmeasured import settled
 from mrv.calendar import years
 from mrv.errors import MethodologyError
 from mrv.factors.brought import bounded
 from mrv.factors.ledger import Ledger
 from mrv.methodologies import find, reduction, unit_reductions
 from mrv.model import Factors, Methodology, Reductions, RoleNeeds
-from mrv.parameters.inputs import Inputs, read
+from mrv.parameters.inputs import read
 from mrv.registry.project import Project, ProjectDevice, service_intervals
 from mrv.rounding import UG_PER_T, Rates
 
@@ -161,7 +160,7 @@ def compile_bindings(
     """
     Compile the projects of a registry version for `mrv.accounting.account.account`.
 
-    A project whose baseline goes by time has no rates: its tonnes are those of its periods.
+    A project of which a quarter hour has no emissions has no rates (`Methodology.by_period`).
 
     Parameters
     ----------
@@ -216,12 +215,7 @@ def compile_bindings(
 
 
 class _Pricing:
-    """
-    Rates of one project by role, device parameters and year, each computed once.
-
-    What the methodology monitors by analysers or a laboratory is known when a period closes:
-    as long as it is not, it counts as the close counts what nobody measured.
-    """
+    """Rates of one project by role, device parameters and year, each computed once."""
 
     def __init__(self, project: Project, methodology: Methodology, factors: Factors) -> None:
         self._methodology = methodology
@@ -235,34 +229,21 @@ class _Pricing:
     def of(self, role: str, params: Mapping[str, Any], year: int) -> _Price:
         question = (role, tuple(sorted(params.items())), year)
         if question not in self._known:
-            parameters = self._settled(role, params, year)
             book, _ = bounded(
-                self._factors,
-                lambda one: self._unit(role, params, parameters, one, year).reduction_t,
+                self._factors, lambda one: self._unit(role, params, one, year).reduction_t
             )
             ledger = Ledger(book)
-            unit = self._unit(role, params, parameters, ledger, year)
+            unit = self._unit(role, params, ledger, year)
             source = Source(
                 f"{self._methodology.id}@{self._version}", " ".join(f.id for f in ledger.used())
             )
             self._known[question] = (source, _in_ug(unit))
         return self._known[question]
 
-    def _settled(self, role: str, params: Mapping[str, Any], year: int) -> Inputs:
-        """Return the parameters with the bound that costs for what only a close can measure."""
-        found, _ = settled(
-            self._methodology,
-            self._parameters,
-            {},
-            {},
-            lambda some: self._unit(role, params, some, self._factors, year).reduction_t,
-        )
-        return found
-
     def _unit(
-        self, role: str, params: Mapping[str, Any], parameters: Inputs, factors: Factors, year: int
+        self, role: str, params: Mapping[str, Any], factors: Factors, year: int
     ) -> Reductions:
-        return unit_reductions(self._methodology, role, params, parameters, factors, year)
+        return unit_reductions(self._methodology, role, params, self._parameters, factors, year)
 
 
 def _of_project(project: Project, fleet: Fleet, factors: Factors) -> Iterator[_Segment]:
@@ -275,7 +256,7 @@ def _of_project(project: Project, fleet: Fleet, factors: Factors) -> Iterator[_S
         params = read(needs.params, bound.params, where)
         if bound.device not in fleet.by_id:
             raise MethodologyError(f"{where} is not in the registry; import it first")
-        if methodology.by_time:
+        if methodology.by_period:
             continue
         device = fleet.devices[fleet.by_id[bound.device]]
         served = [service_intervals(project, bound, device, needs.side)]

@@ -27,7 +27,6 @@ REFERENCE = "jcm-vn-am007."
 DIRECTION = "direction of factors"
 
 __all__ = [
-    "by_time",
     "compute",
     "evaluate",
     "filled",
@@ -77,12 +76,6 @@ def find(identifier: str, version: str | None = None) -> Methodology:
             f" known versions: {', '.join(methodology.versions)}"
         )
     return methodology
-
-
-@cache
-def by_time() -> frozenset[str]:
-    """Ids of those whose baseline goes by time: none of their intervals has tonnes."""
-    return frozenset(m.id for m in load().values() if m.by_time)
 
 
 def filled(spec: Spec, inputs: Inputs, factors: Factors) -> dict[str, Any]:

@@ -261,6 +261,8 @@ class Besides:
     `used` is, by device, role and first interval of a meter of the project's side, what invoices
     say beyond it: from, to [us UTC] and how much [base units], None until that is known.
     `replaced` are invoices that another one corrects, each with that one and the reason.
+    `provisional`: time that is still open is accounted; documents and invoices that are to come
+    take nothing off.
     """
 
     meters: tuple[CheckMeter, ...] = ()
@@ -291,6 +293,7 @@ class Besides:
     late: tuple[ChangedLate, ...] = ()
     used: Mapping[tuple[str, str, int], tuple[tuple[int, int, Fraction], ...]] | None = None
     replaced: tuple[tuple[Invoice, Invoice, str], ...] = ()
+    provisional: bool = False
 
 
 class Unusual(NamedTuple):

@@ -222,6 +222,8 @@ class Engine:
         )  # fmt: skip
 
     def _of(self, stage: Stage, besides: Besides) -> list[Judging]:
+        if stage == "evidence" and besides.provisional:
+            return []
         number = 1 if besides.accounting == FIRST else 2
         return [one for one in self.judges if one.stage == stage and one.since <= number]
 

@@ -76,6 +76,14 @@ class Case:
     @cached_property
     def result(self) -> PeriodResult:
         """The closed period; raises as `mrv.rules.closing.close` does."""
+        return self._closed(self._besides())
+
+    @cached_property
+    def provisional(self) -> PeriodResult:
+        """The same as it is shown while it is open: without what waits for documents."""
+        return self._closed(replace(self._besides(), provisional=True))
+
+    def _closed(self, besides: Besides) -> PeriodResult:
         return closing.close(
             self.plan.project,
             self.fleet,
@@ -85,7 +93,7 @@ class Case:
             self.to_us,
             self.book,
             self.plan.carried_ug,
-            self._besides(),
+            besides,
         )
 
     def _besides(self) -> Besides:

@@ -24,12 +24,13 @@ from mrv.statement.compose import Label, compose
 from mrv.statement.evidence_case import Case, identifier
 from mrv.statement.states import check_step
 from services.clock import now_us
+from services.issuer import account_days
 from services.issuer.claimed_once import counted_elsewhere
 from services.issuer.collect_evidence import collect, correcting
 from services.issuer.period_over import check_over
 from services.store.archive import catalog as archived
 from services.store.registry import load as registry
-from services.store.statements import statements
+from services.store.statements import account_spans, statements
 from services.store.statements.statements import Stored
 
 _COUNTS = ("draft", "submitted", "under_verification", "verified", "issued")
@@ -136,7 +137,22 @@ def close_period(
         statement = _claims_not_counted_elsewhere(conn, document).statement
         statements.insert(conn, case.result, _local(case), document, _detail(case))
         statements.step(conn, statement, "draft", actor, reason=reason)
+        _keep_days(conn, case, statement)
     return Closed(statement, "draft", document, case.result, new=True)
+
+
+def _keep_days(conn: Connection, case: Case, statement: str) -> None:
+    """Keep what the statement says of each local day, and what it says before its evidence."""
+    project = case.plan.project
+    account_spans.write(
+        conn,
+        project.id,
+        account_spans.Span(case.from_us, case.to_us, statement),
+        project.timezone,
+        account_days.of_result(case, case.result),
+        statement=statement,
+        before_evidence_ug=case.provisional.net.reduction.ug,
+    )
 
 
 def preview_period(conn: Connection, project: str, from_us: int, to_us: int) -> Closed:

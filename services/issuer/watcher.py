@@ -7,8 +7,9 @@ Long rounds hold the database against the log and a few devices' derived rows
 against their readings: a change that nobody made by a command is found without
 anybody asking.  They cost a core for as long as they take, so a pipeline's own
 process does not take them.  All of it only reads, but for alarms, which are raised
-and cleared, for the sums of days, for old chunks, which are compressed, and for what
-policy no longer keeps: dead letters, events of webhooks, clear skies.
+and cleared, for the sums of days and the account of open time, for old chunks, which
+are compressed, and for what policy no longer keeps: dead letters, events of webhooks,
+clear skies.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from psycopg import Connection
 
 from ingest.errors import TonneError
 from services.clock import now_us
+from services.issuer import live_accounts
 from services.issuer.audit import audit
 from services.issuer.watch_metrics import Looked
 from services.metrics import Metrics
@@ -149,6 +151,7 @@ class Watcher:
             ("alarms", self.see_alarms, every_s),
             ("today", self.add_up_today, DAYS_S),
             ("days", self.add_up, DAYS_S),
+            ("accounts", self.account, DAYS_S),
             ("columnstore", self.compress, COMPRESS_S),
             ("retention", self.expire, EXPIRE_S),
             ("arrivals", self.pack, EXPIRE_S),
@@ -233,6 +236,18 @@ class Watcher:
                     self._log.debug("PV looked at", skies=seen.skies, trends=seen.trends)
         except (TonneError, psycopg.Error) as error:
             self._warn("days not added up", error)
+        self._rest(began_s)
+
+    def account(self) -> None:
+        """Account open time anew where it changed; whole months cost what a close does."""
+        began_s = time.monotonic()
+        try:
+            with self._connected() as conn:
+                conn.execute(_LONG)
+                if made := live_accounts.refresh(conn):
+                    self._log.debug("open time accounted", spans=made)
+        except (TonneError, psycopg.Error) as error:
+            self._warn("open time not accounted", error)
         self._rest(began_s)
 
     def _rest(self, began_s: float) -> None:

@@ -82,6 +82,7 @@ def _device(device: Device) -> dict[str, Any]:
         rated_power_w=device.rated_power_w,
         installed=_time(device.installed),
         removed=_time(device.removed) if device.removed else None,
+        commissioned=device.commissioned,
         serial=device.serial,
         attributes=dict(device.attributes),
         calibrations=[_calibration(c) for c in device.calibrations or ()],

@@ -133,7 +133,8 @@ class Device:
 
     `check_of` is the meter that this one checks, `check_percent` by how much they
     may differ.  `maker`, `model` and `serial` are the physical meter's.  What is said of PV
-    modules is that of the last row of `arrays`.
+    modules is that of the last row of `arrays`.  From the local day `commissioned` on it is
+    expected to report; without it, from its first reading on that comes on time.
     """
 
     kind: ClassVar[str] = "device"
@@ -161,6 +162,7 @@ class Device:
     azimuth: Decimal | int | None = None
     temperature_coefficient_percent: Decimal | int | None = None
     arrays: tuple[PvArray, ...] | None = None
+    commissioned: date | None = None
 
 
 def array_fields(held: Device | PvArray) -> dict[str, Any]:

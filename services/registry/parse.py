@@ -52,9 +52,9 @@ _URL = re.compile(r"https?://[A-Za-z0-9.\[\]:-]{1,200}(/[A-Za-z0-9._~/-]{0,200})
 MAX_CADENCE_S = 31 * 86_400
 YEARS = 1990, 2200
 DEVICE_KEYS = (
-    "id", "site", "class", "profile", "gateway", "rated_power_w", "installed", "removed", "serial",
-    "attributes", "calibrations", "replacements", "quality", "check_of", "check_percent",
-    "maker", "model", "ratings", "meter_keys", *ARRAY_KEYS, "arrays",
+    "id", "site", "class", "profile", "gateway", "rated_power_w", "installed", "removed",
+    "commissioned", "serial", "attributes", "calibrations", "replacements", "quality", "check_of",
+    "check_percent", "maker", "model", "ratings", "meter_keys", *ARRAY_KEYS, "arrays",
 )  # fmt: skip
 # `name` is in English, or what the city writes in Latin letters
 _LANGUAGES = ("vi", "ja")
@@ -80,11 +80,17 @@ def site(row: Row) -> Site:
 
 def _later_zone(row: Row) -> LaterZone:
     row.only("from", "timezone")
-    begins = row.required("from", row.day("from"), "a local date")
-    if begins is not None and not YEARS[0] <= begins.year <= YEARS[1]:
-        row.problem("from", f"{begins} is not a date of {YEARS[0]} to {YEARS[1]}")
-        begins = None
+    begins = row.required("from", _dated(row, "from"), "a local date")
     return LaterZone(begins or date(YEARS[0], 1, 1), row.text("timezone"))
+
+
+def _dated(row: Row, key: str) -> date | None:
+    """Return a local date of a year that a registry may name."""
+    found = row.day(key)
+    if found is not None and not YEARS[0] <= found.year <= YEARS[1]:
+        row.problem(key, f"{found} is not a date of {YEARS[0]} to {YEARS[1]}")
+        return None
+    return found
 
 
 def _names(row: Row) -> dict[str, str] | None:
@@ -114,6 +120,7 @@ def device(row: Row) -> Device:
         rated_power_w=rated,
         installed=row.required("installed", row.moment("installed"), "a time with its offset"),
         removed=row.moment("removed"),
+        commissioned=_dated(row, "commissioned"),
         serial=row.optional("serial"),
         attributes=_attributes(row),
         calibrations=_list(

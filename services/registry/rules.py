@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from difflib import get_close_matches
 from fractions import Fraction
 from itertools import pairwise
@@ -180,6 +180,16 @@ def _device(
         )
     if device.removed is not None and device.removed <= device.installed:
         yield finding(f"removed: {device.removed} is not after {device.installed}; mend one")
+    if device.commissioned is not None and not (
+        device.installed.date()
+        <= device.commissioned
+        <= (device.removed or datetime.max.replace(tzinfo=UTC)).date()
+    ):
+        ended = f" to {device.removed}" if device.removed else " on"
+        yield finding(
+            f"commissioned: {device.commissioned} is not within its life, from"
+            f" {device.installed}{ended}; mend one"
+        )
     if device.gateway is not None and device.gateway not in devices:
         yield finding(f"gateway: {device.gateway!r} is not registered; add it under `devices`")
     elif device.gateway is not None:

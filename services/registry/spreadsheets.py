@@ -31,6 +31,7 @@ _VIETNAMESE = {
     "rated_power_w": ("cong suat w", "cong suat dinh muc w"),
     "installed": ("ngay lap dat", "thoi diem lap dat"),
     "removed": ("ngay thao do", "ngay go bo", "ngay thao"),
+    "commissioned": ("ngay dua vao van hanh", "ngay van hanh", "ngay nghiem thu"),
     "serial": ("so seri", "so se ri", "so serial", "so may"),
     "attributes": ("thuoc tinh",),
     "calibrations": ("hieu chuan", "kiem dinh"),

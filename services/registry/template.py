@@ -105,6 +105,7 @@ def _device(held: DeviceClass) -> Iterator[str]:
     yield "    serial: A1B2  # the maker's; maker and serial say which meter it is\n"
     yield "    # gateway: gw-1  # the device that speaks for it, registered as well\n"
     yield "    # removed: 2036-01-01T00:00:00+07:00\n"
+    yield "    # commissioned: 2026-02-01  # alarmed from that day on, if it was not heard before\n"
     yield "    attributes: {cadence_s: 900}  # seconds between its messages\n"
     yield _CALIBRATIONS
     yield from _later(held)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -47,11 +47,11 @@ def measure(pipeline: Pipeline, days: int = 365) -> dict[str, float]:
     rows = 0
     with connect(url, role="tonne_ingest", autocommit=True) as conn:
         store = store_of(conn)
-        for frames in _frames(store.plan.fleet.by_id, end_us):
+        for some in frames(CATALOG, store.plan.fleet.by_id, BEGIN_US, end_us):
             began = time.perf_counter()
-            store.commit(conn, frames, [], Letters([], [], [], [], 0))
+            store.commit(conn, some, [], Letters([], [], [], [], 0))
             took["accounted"] += time.perf_counter() - began
-            rows += sum(len(frame) for frame in frames)
+            rows += sum(len(frame) for frame in some)
     print(f"accounted {rows:,} readings in {took['accounted']:.0f} s", flush=True)
     credited = 0
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
@@ -76,11 +76,13 @@ def measure(pipeline: Pipeline, days: int = 365) -> dict[str, float]:
     }
 
 
-def _frames(index: dict[str, int], end_us: int) -> Iterator[list[Frame]]:
-    """Frames of some days of every device, one a class, in the order of time."""
-    fleet = [replace(d, cadence_s=_CADENCE_S) for d in read_fleet(CATALOG) if d.id != _REPLAYED]
-    length = end_us - BEGIN_US + 2 * _CADENCE_S * 1_000_000
-    waiting = [(s.device, s.blocks()) for s in fleet_sources(fleet, BEGIN_US, length, 1)]
+def frames(
+    catalog: Path, index: Mapping[str, int], begin_us: int, end_us: int, beyond: int = 2
+) -> Iterator[list[Frame]]:
+    """Frames of some days of every device and a reading or two, one a class, in order of time."""
+    fleet = [replace(d, cadence_s=_CADENCE_S) for d in read_fleet(catalog) if d.id != _REPLAYED]
+    length = end_us - begin_us + beyond * _CADENCE_S * 1_000_000
+    waiting = [(s.device, s.blocks()) for s in fleet_sources(fleet, begin_us, length, 1)]
     while waiting:
         parts: defaultdict[str, list[Frame]] = defaultdict(list)
         left = []
@@ -90,17 +92,17 @@ def _frames(index: dict[str, int], end_us: int) -> Iterator[list[Frame]]:
             if len(taken) == _DAYS_AT_ONCE:
                 left.append((device, blocks))
         waiting = left
-        yield [_joined(frames) for frames in parts.values() if frames]
+        yield [_joined(some) for some in parts.values() if some]
 
 
-def _joined(frames: list[Frame]) -> Frame:
-    names = frames[0].columns
+def _joined(some: list[Frame]) -> Frame:
+    names = some[0].columns
     return Frame(
-        frames[0].class_id,
-        np.concatenate([f.device for f in frames]),
-        np.concatenate([f.time_us for f in frames]),
-        np.concatenate([f.message for f in frames]),
-        {name: np.concatenate([f.columns[name] for f in frames]) for name in names},
+        some[0].class_id,
+        np.concatenate([f.device for f in some]),
+        np.concatenate([f.time_us for f in some]),
+        np.concatenate([f.message for f in some]),
+        {name: np.concatenate([f.columns[name] for f in some]) for name in names},
     )
 
 

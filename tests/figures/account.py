@@ -155,8 +155,8 @@ class Account:
         return Decimal(micro) / 10**6
 
     def silent(self) -> list[str]:
-        """Devices that are not heard."""
-        return [d for d, (state, _) in self.states.items() if state != "online"]
+        """Devices that are expected to report and are not heard."""
+        return [d for d, (state, _) in self.states.items() if state in {"late", "offline"}]
 
     def usual_ug(self, project: str, device: str, last: datetime) -> Fraction | None:
         """Mean reduction of the days of the four weeks before a device fell silent. [ug/d]"""

@@ -35,6 +35,8 @@ def _midnight(url, home):
 
 def _never_heard(url, home):
     register(url, home, _SMALL, datetime.now(UTC))
+    with connect(url, autocommit=True) as conn:
+        conn.execute("UPDATE device SET commissioned = now()::date - 10")
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         silence_rates.refresh(conn)
         refresh_days(conn)

@@ -53,6 +53,10 @@ def _meter(url: str) -> None:
         chosen = [i for i, d in enumerate(plan.fleet.devices) if d.class_id == "pv_inverter"]
         rebuild(conn, plan, chosen, 0, now_us(), replace=True)
     with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute(
+            "INSERT INTO device (id, site, class, profile, installed) SELECT 'new-1', site, class,"
+            " profile, installed FROM device WHERE id = 'chg-1'"  # registered, and not wired yet
+        )
         conn.execute("SELECT pg_stat_force_next_flush()")
 
 

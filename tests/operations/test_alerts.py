@@ -46,7 +46,8 @@ def registry(valid_days: int) -> dict[str, Any]:
         "valid_until": str(today + timedelta(days=valid_days)),
         "accuracy_class": "0.5S",
     }
-    common = {"site": "estate", "profile": "generic", "installed": "2025-01-01T00:00:00Z"}
+    common = {"site": "estate", "profile": "generic", "installed": "2025-01-01T00:00:00Z",
+              "commissioned": str(today - timedelta(days=2))}  # fmt: skip
     inverters = [
         {"id": name, "class": "pv_inverter", "rated_power_w": 100_000, **common,
          "calibrations": [calibration], **({"gateway": "gw"} if name in BEHIND else {})}

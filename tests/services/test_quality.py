@@ -44,6 +44,16 @@ def test_what_is_unusual_is_told_with_its_time(tonne):
     assert "2026-03-20T05:00" in told.output
 
 
+def test_a_clock_that_is_not_known_is_said_to_be(tonne, database_url):
+    """Readings that were imported from a file say nothing of a clock: the command would fail."""
+    with psycopg.connect(database_url) as conn:
+        conn.execute("UPDATE clock_lag SET least_us = 86400000000::bigint * 300")
+        assert conn.execute("SELECT clock FROM v_device_clock").fetchall() == [("not known",)]
+    found = tonne("quality", "--device", "inv-1", *SPAN)
+    assert found.exit_code == 0, found.exception
+    assert "73 readings of inv-1; clock not known" in found.output
+
+
 def test_marked_readings_as_json(tonne):
     """A script could not act on what was found."""
     told = tonne("quality", "--device", "inv-1", *SPAN, "--json")

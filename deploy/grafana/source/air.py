@@ -43,7 +43,7 @@ WHERE v.indicator = 'limits' AND d.class = 'noise_station' AND $__timeFilter(v.t
 """, "short", "Station days in range that exceed the noise standard of the registry.",
                      steps=((None, GREEN), (1, "orange"), (10, RED)), span=6),
                 stat("Stations not heard", f"""
-SELECT count(*) FILTER (WHERE state <> 'online') AS stations FROM v_device_health
+SELECT count(*) FILTER (WHERE state IN ('late', 'offline')) AS stations FROM v_device_health
 WHERE class IN ('air_station', 'noise_station') AND {_HERE} HAVING count(*) > 0
 """, "short", "A station that is silent shows no bad air.", steps=((None, GREEN), (1, RED)), span=6),
             ]),

@@ -37,7 +37,7 @@ def dashboard() -> model.Dashboard:
             ("Now", [
                 stat("Online", _count("state = 'online'"), "short", "Heard within twice the time that is expected between readings: half an hour, unless its registry entry says otherwise.", steps=((None, GREEN),)),
                 stat("Late", _count("state = 'late'"), "short", "Silent for longer than twice the expected time between readings.", steps=((None, GREEN), (1, YELLOW))),
-                stat("Offline", _count("state = 'offline'"), "short", "Silent for longer than eight times the expected time between readings, said to be offline by its broker, or never heard.", steps=((None, GREEN), (1, RED))),
+                stat("Offline", _count("state = 'offline'"), "short", "Silent for longer than eight times the expected time between readings, said to be offline by its broker, or not heard since its commissioning day.", steps=((None, GREEN), (1, RED))),
                 stat("Gateways dark", f"""
 SELECT count(*) FILTER (WHERE state = 'dark') AS gateways FROM v_gateway_health WHERE {_HERE} HAVING count(*) > 0
 """, "short", "Gateways behind which everything is silent: one cause for many devices.", steps=((None, GREEN), (1, RED))),
@@ -59,6 +59,13 @@ ORDER BY array_position(ARRAY['critical', 'major', 'minor'], severity), cost_t_p
                       links={"id": console("alarms/${__value.raw}")}, span=24),
             ]),
             ("Silent", [
+                table("Not commissioned", f"""
+SELECT h.device_id, h.site, h.class, h.gateway, h.last_reading, d.commissioned::text AS commissioned
+FROM v_device_health h JOIN device d ON d.id = h.device_id
+WHERE h.state = 'not commissioned' AND h.{_HERE} ORDER BY d.commissioned NULLS LAST, h.device_id LIMIT 200
+""", "Devices that have not reported yet: their silence is no alarm. Each is expected from its first reading on that comes"
+                      " on time, or from the day that the registry names as `commissioned`. A last reading is from a file of earlier days.",
+                      links={"device_id": console("devices/${__value.raw}")}, span=24, height=6),
                 table("Gateways", f"""
 SELECT gateway, state, silent_s, devices, site, last_heard FROM v_gateway_health WHERE {_HERE}
 ORDER BY (state = 'dark') DESC, last_heard NULLS FIRST LIMIT 100

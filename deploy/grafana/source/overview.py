@@ -28,9 +28,9 @@ def dashboard() -> model.Dashboard:
         [
             ("Now", [
                 stat("Devices not heard", """
-SELECT count(*) FILTER (WHERE state <> 'online') AS devices FROM v_device_health
+SELECT count(*) FILTER (WHERE state IN ('late', 'offline')) AS devices FROM v_device_health
 WHERE site = ANY(ARRAY[${site:sqlstring}]::text[]) HAVING count(*) > 0
-""", "short", "Registered devices without a reading for longer than twice the expected time between two.",
+""", "short", "Devices without a reading for longer than twice the expected time between two; not those that are not commissioned yet.",
                      steps=((None, GREEN), (1, YELLOW), (10, RED)), span=4),
                 stat("Cost of silence", """
 SELECT sum(cost_t) AS cost_t FROM v_silence_cost
@@ -100,7 +100,7 @@ SELECT what, cost_t, place, since, things FROM (
                       links={"what": "/d/tonne-fleet/fleet-health?${__url_time_range}"}, span=16, height=10),
                 site_map("Sites", """
 SELECT s.id AS site, left(s.name, 80) AS name, s.latitude, s.longitude,
-       count(h.device_id) FILTER (WHERE h.state <> 'online') AS value
+       count(h.device_id) FILTER (WHERE h.state IN ('late', 'offline')) AS value
 FROM site s LEFT JOIN v_device_health h ON h.site = s.id
 WHERE s.id = ANY(ARRAY[${site:sqlstring}]::text[]) GROUP BY s.id, s.name, s.latitude, s.longitude
 """, "short", "Each site with the number of its devices that are not heard.",

@@ -90,7 +90,7 @@ def colored(words: Mapping[str, str]) -> list[Any]:
 
 
 STATES = {
-    "online": GREEN, "late": YELLOW, "offline": RED, "dark": RED,
+    "online": GREEN, "late": YELLOW, "offline": RED, "dark": RED, "not commissioned": "text",
     "valid": GREEN, "expiring": ORANGE, "expired": RED, "missing": RED,
     "within": GREEN, "exceeded": RED, "good": GREEN, "ahead": ORANGE, "behind": ORANGE,
     "drifting": ORANGE, "issued": GREEN, "verified": "blue", "submitted": "blue",

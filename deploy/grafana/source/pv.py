@@ -121,7 +121,7 @@ SELECT sum(clipped_h) AS clipped_h FROM v_day_pv WHERE $__timeFilter(time) AND {
                 avoided("Avoided in range", serving("SELECT unnest(ARRAY[${device:sqlstring}]::text[])"),
                         "Metered reduction of the projects that the chosen inverters serve, whole."),
                 stat("Not heard", f"""
-SELECT count(*) FILTER (WHERE state <> 'online') AS inverters FROM v_device_health
+SELECT count(*) FILTER (WHERE state IN ('late', 'offline')) AS inverters FROM v_device_health
 WHERE {_MINE} HAVING count(*) > 0
 """, "short", "Inverters without a reading for longer than twice the expected time between two; many sleep at night.",
                      steps=((None, GREEN), (1, YELLOW))),

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
-from mrv import methodologies
 from mrv.report import MEDIA_TYPES, make_programme
 from services.api import schemas as shapes
 from services.api.paging import current
@@ -94,4 +93,4 @@ def park(
 
 def _report(ask: WholeReader, year: int | None) -> dict[str, Any]:
     with ask.reading() as conn:
-        return report_document(conn, year, methodologies.by_time())
+        return report_document(conn, year)

@@ -56,6 +56,7 @@ class Device(Shape):
     rated_power_w: int | None
     installed: datetime
     removed: datetime | None
+    commissioned: date | None
     serial: str | None
 
 
@@ -237,9 +238,17 @@ class DeviceDetail(Device):
 
     registered: bool
     calibrations: list[Calibration]
-    state: Literal["online", "late", "offline"] | None
+    state: Literal["online", "late", "offline", "not commissioned"] | None
     cause: Literal[
-        "", "removed", "gateway", "refused", "credential", "will", "never heard", "silence"
+        "",
+        "removed",
+        "gateway",
+        "refused",
+        "credential",
+        "will",
+        "not commissioned",
+        "never heard",
+        "silence",
     ]
     since: datetime | None
     what_to_do: str

@@ -169,6 +169,7 @@ def _database(url: str | None, settings: Settings) -> Iterator[Finding]:
                 yield webhooks(connection)
                 yield quota(connection)
                 yield retention(connection, settings)
+                yield _devices(connection)
     except psycopg.Error as error:
         fix = "check TONNE_DATABASE_URL, or run `tonne local up`"
         yield Finding("database", "wrong", str(error).strip(), fix)
@@ -218,6 +219,22 @@ def _schema(connection: psycopg.Connection) -> Finding:
         return Finding("schema", "wrong", found, fix)
     lacks = what_lacks(connection)
     return Finding("schema", *(("wrong", lacks, "tonne migrate") if lacks else ("ok", found)))
+
+
+def _devices(connection: psycopg.Connection) -> Finding:
+    """Count devices by state; those that are not commissioned raise no alarm, so they are named."""
+    rows = connection.execute(
+        "SELECT state, count(*) FROM v_device_health GROUP BY state ORDER BY 1"
+    )
+    counts = {str(state): int(number) for state, number in rows.fetchall()}
+    found = ", ".join(f"{number} {state}" for state, number in counts.items()) or "none registered"
+    if "not commissioned" not in counts:
+        return Finding("devices", "ok", found)
+    fix = (
+        'tonne devices list --state "not commissioned": connect them, or give `commissioned` in the'
+        " registry to be alarmed from that day on"
+    )
+    return Finding("devices", "missing", found, fix)
 
 
 def _clocks(connection: psycopg.Connection) -> Finding:

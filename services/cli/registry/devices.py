@@ -40,7 +40,7 @@ from services.store.timeseries.queries import site_timezone
 from services.store.views import device_health as health
 
 _NAME = "tonne devices"
-_STATES = ("online", "late", "offline")
+_STATES = ("online", "late", "offline", "not commissioned")
 _WIDE = 160
 _author = click.option("--author", help="Who does it; the system's user by default.")
 
@@ -76,9 +76,13 @@ def list_(
     """
     State, last reading, completeness of today, clock and firmware, by id.
 
+    A device is not commissioned until a reading of it comes on time, or the day begins that the
+    registry names as `commissioned`: until then its silence is no alarm.
+
     \b
     Example:
       tonne devices list --state offline --site nam-cau-kien
+      tonne devices list --state "not commissioned"
     """
     with connect(database_url(), name=_NAME) as conn:
         require(conn, "site", site)

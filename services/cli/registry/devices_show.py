@@ -29,7 +29,8 @@ _NO_SOILING = {
 _CAUSES = {
     "removed": "removed", "unknown": "not registered", "gateway": "its gateway is dark",
     "refused": "its messages are refused", "credential": "no valid credential",
-    "will": "the broker lost it", "never heard": "never heard", "silence": "silent by itself",
+    "will": "the broker lost it", "not commissioned": "it has not reported yet",
+    "never heard": "never heard", "silence": "silent by itself",
 }  # fmt: skip
 
 
@@ -78,7 +79,7 @@ def _head(found: dict[str, Any], zone: tzinfo) -> Iterator[tuple[str, Any]]:
     yield "state", found["state"] or "removed"
     if found["cause"]:
         yield "cause", _CAUSES[found["cause"]]
-        yield "since", shown_time(found["since"], zone)
+        yield "since", shown_time(found["since"], zone) if found["since"] else None
         yield "what to do", found["what_to_do"]
         yield "runbook", found["runbook"]
     if not found["registered"]:
@@ -91,6 +92,7 @@ def _head(found: dict[str, Any], zone: tzinfo) -> Iterator[tuple[str, Any]]:
     if behind := found["behind"]["devices"]:
         yield "behind it", f"{found['behind']['online']} of {behind} devices heard"
     yield "serial", " ".join(filter(None, (found["maker"], found["model"], found["serial"])))
+    yield "commissioned", found["commissioned"] and found["commissioned"].isoformat()
     yield "last reading", shown_time(found["last_reading"], zone)
     yield "clock", _clock(found)
     yield "firmware", found["firmware"]

@@ -11,7 +11,6 @@ from typing import Any
 import click
 
 from ingest.errors import InputError
-from mrv import methodologies
 from mrv.report import LANGUAGES, make_programme
 from services.cli.groups import Group
 from services.cli.options.choice import Choice
@@ -83,7 +82,7 @@ def report(year: int | None, out: Path | None, language: str, *, as_json: bool) 
     if out is not None and out.suffix.lower() != ".xlsx":
         raise InputError(f"--out {out} is a workbook; let its name end in .xlsx")
     with connect(database_url(), role="tonne_api", name="tonne programme", autocommit=True) as conn:
-        document = report_document(conn, year, methodologies.by_time())
+        document = report_document(conn, year)
     if out is not None:
         write_whole(out, make_programme(document, language))
     if as_json:

@@ -77,6 +77,8 @@ UNSEALED = {
     "signer_request": "what was asked of the signer; what came of it is in tables of its own",
     "signer_attempt": "when the signer began",
     "signer_answer": "what the signer answered; what it did is in tables of its own",
+    "account_span": "made again from statements and readings, for boards",
+    "account_span_day": "made again from statements and readings, for boards",
     "silence_rate": "made again from registry and factors, for boards",
     "silence_rate_made": "when those rates were made",
     "method_life": "the ledger of methodologies, as this version has it",

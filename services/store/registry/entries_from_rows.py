@@ -116,7 +116,8 @@ def _devices(conn: Connection) -> list[Device]:
         swaps[device].append(Replacement(channel, at.astimezone(UTC), last, first, reason, paper))
     rows = conn.execute(
         "SELECT id, site, class, profile, gateway, rated_power_w, installed, removed, serial, "
-        "attributes::text, check_of, check_percent, maker, model FROM device ORDER BY id"
+        "attributes::text, check_of, check_percent, maker, model, commissioned FROM device"
+        " ORDER BY id"
     ).fetchall()
     rated_from = load_ratings(conn)
     signing = load_meter_keys(conn)
@@ -146,10 +147,11 @@ def _devices(conn: Connection) -> list[Device]:
             meter_keys=tuple(signing[name]),
             **(array_fields(modules[name][-1]) if modules[name] else {}),
             arrays=tuple(modules[name]),
+            commissioned=commissioned,
         )
         for (
             name, site, class_id, profile, gateway, rated, installed, removed, serial, attributes,
-            check_of, percent, maker, model
+            check_of, percent, maker, model, commissioned
         ) in rows
     ]  # fmt: skip
 

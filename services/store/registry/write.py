@@ -83,14 +83,14 @@ def _write_factors(cur: Cursor, found: list[Published]) -> None:
 def _write_devices(cur: Cursor, devices: list[Device], author: str) -> None:
     columns = (
         "id site class profile gateway rated_power_w installed removed serial attributes "
-        "check_of check_percent maker model"
+        "check_of check_percent maker model commissioned"
     )
     cur.executemany(
         _upsert("device", columns),
         [
             (d.id, d.site, d.class_id, d.profile, d.gateway, d.rated_power_w, d.installed,
              d.removed, d.serial, jsonb(d.attributes), d.check_of, d.check_percent, d.maker,
-             d.model)
+             d.model, d.commissioned)
             for d in devices
         ],
     )  # fmt: skip

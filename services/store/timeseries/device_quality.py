@@ -75,6 +75,8 @@ def clock_of(conn: Connection, device: str) -> str | None:
     if row is None:
         return None
     clock, offset_s, drift, day = row
+    if offset_s is None:  # readings that came late, as those of a file, say nothing of a clock
+        return str(clock)
     off = f"{offset_s:+.1f} s" if abs(offset_s) < _HOUR_S else f"{offset_s / _HOUR_S:+,.0f} h"
     moves = f", {drift:+.1f} s a day" if clock == "drifting" else ""
     return f"{clock}: {off} on {day}{moves}"

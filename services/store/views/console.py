@@ -13,19 +13,27 @@ from psycopg import Connection
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A place, and how many devices it has; `heard` were heard lately."""
+    """A place, and its devices: all, those expected to report, those that were heard lately."""
 
     id: str
     name: str
     latitude: float
     longitude: float
     devices: int
+    expected: int
     heard: int
 
     @property
     def state(self) -> str:
-        """All, some or none of its devices are heard: one that is dark does not stay green."""
-        return "none" if not self.heard else "all" if self.heard >= self.devices else "some"
+        """How many of its devices are heard: one that is dark does not stay green."""
+        return _heard(self.expected, self.heard)
+
+
+def _heard(expected: int, heard: int) -> str:
+    """All, some or none are heard of those that are expected to report; `new`: there are none."""
+    if not expected:
+        return "new"
+    return "none" if not heard else "all" if heard >= expected else "some"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +86,8 @@ def sites(conn: Connection) -> list[Site]:
     """Return every place with a device."""
     rows = conn.execute(
         "SELECT s.id, s.name, s.latitude, s.longitude, count(*),"
-        " count(*) FILTER (WHERE h.state <> 'offline')"
+        " count(*) FILTER (WHERE h.state <> 'not commissioned'),"
+        " count(*) FILTER (WHERE h.state IN ('online', 'late'))"
         " FROM site s JOIN v_device_health h ON h.site = s.id"
         " GROUP BY s.id ORDER BY s.name, s.id"
     )
@@ -89,7 +98,7 @@ def project_sums(conn: Connection, project: str | None = None) -> list[ProjectSu
     """Return projects by id, or one."""
     rows = conn.execute(
         "SELECT p.id, p.name, p.methodology, p.version, p.action, p.timezone, p.crediting_from,"
-        " p.crediting_to, p.expected, held.sites, held.devices, span.first, span.last,"
+        " p.crediting_to, p.expected, held.sites, held.devices, made.first, made.last,"
         " made.reduction_ug, made.month_ug, coalesce(issued.t, 0), now.counted, now.state,"
         " now.silent_since, now.missed_t, now.expected_to_date_t, now.today"
         " FROM project p JOIN v_project_state now ON now.project_id = p.id"
@@ -97,9 +106,8 @@ def project_sums(conn: Connection, project: str | None = None) -> list[ProjectSu
         "   count(DISTINCT d.id) AS devices FROM project_device m"
         "   JOIN device d ON d.id = m.device_id JOIN site s ON s.id = d.site"
         "   WHERE m.project_id = p.id) held"
-        " LEFT JOIN LATERAL (SELECT min(start) AS first, max(start) AS last"
-        "   FROM interval_emission WHERE project_id = p.id) span ON true"
-        " LEFT JOIN (SELECT project_id, sum(reduction_ug) AS reduction_ug, sum(reduction_ug)"
+        " LEFT JOIN (SELECT project_id, min(time) AS first, max(time) AS last,"
+        "   sum(reduction_ug) AS reduction_ug, sum(reduction_ug)"
         "   FILTER (WHERE day > tonne_clock(timezone, now())::date - 30) AS month_ug"
         "   FROM v_account_day WHERE %(id)s::text IS NULL OR project_id = %(id)s"
         "   GROUP BY project_id) made ON made.project_id = p.id"
@@ -248,6 +256,7 @@ class SystemSums:
     """
 
     devices: int
+    expected: int
     heard: int
     last: datetime | None
     timezone: str
@@ -257,8 +266,8 @@ class SystemSums:
 
     @property
     def state(self) -> str:
-        """All, some or none of its devices are heard."""
-        return "none" if not self.heard else "all" if self.heard >= self.devices else "some"
+        """How many of its devices are heard."""
+        return _heard(self.expected, self.heard)
 
 
 def system_sums(conn: Connection, projects: Sequence[ProjectSums]) -> dict[str, SystemSums]:
@@ -274,7 +283,8 @@ def system_sums(conn: Connection, projects: Sequence[ProjectSums]) -> dict[str, 
         if id_ in named:
             members.setdefault(system, []).append(named[id_])
     rows = conn.execute(
-        "SELECT system, count(*), count(*) FILTER (WHERE state <> 'offline'), max(last_reading),"
+        "SELECT system, count(*), count(*) FILTER (WHERE state <> 'not commissioned'),"
+        " count(*) FILTER (WHERE state IN ('online', 'late')), max(last_reading),"
         " (array_agg(timezone ORDER BY last_reading DESC NULLS LAST, timezone))[1]"
         " FROM (SELECT coalesce(d.attributes ->> 'system', (SELECT p.system FROM project_device m"
         "   JOIN project p ON p.id = m.project_id WHERE m.device_id = d.id"
@@ -287,9 +297,10 @@ def system_sums(conn: Connection, projects: Sequence[ProjectSums]) -> dict[str, 
     found: dict[str, SystemSums] = {}
     for system in heard.keys() | members.keys():
         own = members.get(system, [])
-        count, lately, last, timezone = heard.get(system, (0, 0, None, "UTC"))
+        count, expected, lately, last, timezone = heard.get(system, (0, 0, 0, None, "UTC"))
         found[system] = SystemSums(
             count,
+            expected,
             lately,
             last,
             timezone,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any, NamedTuple
 
 from psycopg import Connection
 
@@ -39,3 +41,33 @@ def devices(
     """
     asked = {"state": state, "site": site, "gateway": gateway, "alarm": alarm}
     return [dict(zip(NAMES, row, strict=True)) for row in conn.execute(_QUERY, asked).fetchall()]
+
+
+class NotCommissioned(NamedTuple):
+    """
+    A device that has not reported yet, and that nobody waits for.
+
+    `stored` is its newest reading, from a file of earlier days; `commissioned` is a day to come.
+    """
+
+    device: str
+    site: str
+    class_id: str
+    project: str | None
+    stored: datetime | None
+    commissioned: date | None
+    timezone: str
+
+
+def not_commissioned(conn: Connection, scope: Sequence[str] | None) -> list[NotCommissioned]:
+    """Return them by id; of the scope's projects alone, where there is one."""
+    rows = conn.execute(
+        "SELECT h.device_id, h.site, h.class, m.project_id, h.last_reading, d.commissioned,"
+        " s.timezone FROM v_device_health h JOIN device d ON d.id = h.device_id"
+        " JOIN site s ON s.id = h.site LEFT JOIN LATERAL (SELECT project_id FROM project_device m"
+        "   WHERE m.device_id = h.device_id AND m.during @> now() LIMIT 1) m ON true"
+        " WHERE h.state = 'not commissioned' AND (%(scope)s::text[] IS NULL"
+        "   OR m.project_id = ANY (%(scope)s)) ORDER BY h.device_id",
+        {"scope": None if scope is None else list(scope)},
+    )
+    return [NotCommissioned(*row) for row in rows]

@@ -28,7 +28,7 @@ _HEALTH = (
     "   max(last_reading) AS spoke FROM fleet WHERE gateway = %(id)s)"
     " SELECT h.state, h.gateway_dark, h.last_reading, h.received, h.expected_s, h.said, h.said_at,"
     " h.firmware, h.completeness_today, h.clock, coalesce(p.clock_ahead_s, h.clock_offset_s),"
-    " h.clock_drift_s_per_day, (SELECT max(last_reading) FROM fleet g"
+    " h.clock_drift_s_per_day, h.spoke, h.expected_since, (SELECT max(last_reading) FROM fleet g"
     "   WHERE h.gateway IN (g.gateway, g.device_id)), b.devices, b.online, b.spoke"
     " FROM behind b LEFT JOIN fleet h ON h.device_id = %(id)s"
     " LEFT JOIN principal_status p ON p.principal = h.device_id"
@@ -36,7 +36,7 @@ _HEALTH = (
 _HEALTH_NAMES = (
     "state", "gateway_dark", "last_reading", "received", "expected_s", "said", "said_at",
     "firmware", "completeness_today", "clock", "clock_offset_s", "clock_drift_s_per_day",
-    "gateway_heard", "devices", "online", "spoke",
+    "reported", "expected_since", "gateway_heard", "devices", "online", "spoke",
 )  # fmt: skip
 # asked of silent devices alone: a cost is known with those of the whole project
 _COST = "SELECT cost_t, cost_t_per_day, side FROM v_silence_cost WHERE device_id = %s"
@@ -151,6 +151,7 @@ def device_page(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict
     refused = _refused(conn, id_)
     credentials = _rows(conn, _CREDENTIALS, [id_], _CREDENTIAL_NAMES)
     cause, since = _cause(known, health, refused, credentials)
+    del health["reported"], health["expected_since"]
     if cause == "never heard" and spoke is not None:
         # a gateway that only relays speaks by the devices behind it
         cause, since = "silence", spoke
@@ -215,9 +216,12 @@ def _cause(
         return "", None
     if health["gateway_dark"]:
         return "gateway", health["gateway_heard"] or heard
-    return _own_cause(health, refused, credentials) or (
-        ("never heard", known["installed"]) if heard is None else ("silence", heard)
-    )
+    own = _own_cause(health, refused, credentials)
+    if own is not None:
+        return own
+    if health["state"] == "not commissioned":
+        return "not commissioned", None
+    return ("silence", heard) if health["reported"] else ("never heard", health["expected_since"])
 
 
 def _own_cause(

@@ -67,7 +67,7 @@ class Gauges:
 
 _DEVICES = """
 SELECT state, class, count(*), extract(epoch FROM max(last_reading))::double precision,
-       count(*) FILTER (WHERE state <> 'online' AND NOT alarm)
+       count(*) FILTER (WHERE state IN ('late', 'offline') AND NOT alarm)
 FROM v_device_health GROUP BY state, class
 """
 _GATEWAYS = "SELECT state, count(*) FROM v_gateway_health GROUP BY state"

@@ -159,7 +159,8 @@ _PROJECT_NAMES = (
     "parameters", "expected",
 )  # fmt: skip
 _DEVICE_NAMES = (
-    "id", "site", "class", "profile", "gateway", "rated_power_w", "installed", "removed", "serial",
+    "id", "site", "class", "profile", "gateway", "rated_power_w", "installed", "removed",
+    "commissioned", "serial",
 )  # fmt: skip
 _CALIBRATION_NAMES = (
     "performed",

@@ -178,8 +178,9 @@ def _tonnes(conn: Connection, sites: Sequence[str], begin: datetime, end: dateti
     park's devices are one part of its account, which has no tonnes by itself.
     """
     row = conn.execute(
-        "SELECT (sum(e.reduction_ug) * 0.000000000001)::text FROM v_account_interval e"
-        " WHERE e.time >= %(begin)s AND e.time < %(end)s AND e.project_id IN ("
+        "SELECT (sum(e.reduction_ug) * 0.000000000001)::text FROM v_account_day e"
+        " WHERE e.day >= (%(begin)s AT TIME ZONE 'UTC')::date"
+        " AND e.day < (%(end)s AT TIME ZONE 'UTC')::date AND e.project_id IN ("
         "   SELECT m.project_id FROM project_device m JOIN device d ON d.id = m.device_id"
         "   GROUP BY m.project_id HAVING bool_and(d.site = ANY(%(sites)s)))",
         {"sites": list(sites), "begin": begin, "end": end},

@@ -8,7 +8,7 @@ the reason, and its days of indicators or its assets instead.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -29,7 +29,12 @@ _OF_YEAR = (
 )
 _PROJECTS = """
 WITH live AS (
-    SELECT project_id, sum(reduction_ug) AS reduction_ug FROM v_account_day
+    SELECT project_id, sum(reduction_ug) AS reduction_ug,
+           sum(reduction_ug) FILTER (WHERE source IN ('issued', 'closed')) * 0.000000000001
+               AS by_statements,
+           sum(reduction_ug) FILTER (WHERE source = 'open') * 0.000000000001 AS open_time,
+           sum(reduction_ug) FILTER (WHERE source = 'quarter hours') * 0.000000000001 AS quarters
+    FROM v_account_part
     WHERE day >= make_date(%(year)s, 1, 1) AND day < make_date(%(year)s + 1, 1, 1)
     GROUP BY project_id
 ), issued AS (
@@ -46,7 +51,8 @@ SELECT p.id, p.name, p.system, p.action, p.methodology || ' ' || p.version,
        (p.expected ->> 'reduction_t_per_year')::numeric, live.reduction_ug * 0.000000000001,
        tonne_expected_t(p.id, tonne_clock(p.timezone, make_date(%(year)s, 1, 1)::timestamp),
            tonne_clock(p.timezone, make_date(%(year)s + 1, 1, 1)::timestamp)),
-       issued.credit_t, issued.provisional, p.transfer::text
+       issued.credit_t, issued.provisional, p.transfer::text,
+       live.by_statements, live.open_time, live.quarters
 FROM project p LEFT JOIN live ON live.project_id = p.id
 LEFT JOIN issued ON issued.project_id = p.id
 ORDER BY p.id
@@ -75,11 +81,9 @@ _LIMITED = ("qcvn-05-2023", "limits")
 DAILY = ("vn-aqi-daily", "qcvn-05-2023", "lden_dba", "limits", "vn-wqi")
 
 
-def report_document(conn: Connection, year: int | None, by_time: Collection[str]) -> dict[str, Any]:
+def report_document(conn: Connection, year: int | None) -> dict[str, Any]:
     """
     Return progress by system and action in a year.
-
-    `by_time` names the methodologies whose intervals have no tonnes.
 
     Raises
     ------
@@ -88,7 +92,7 @@ def report_document(conn: Connection, year: int | None, by_time: Collection[str]
     """
     progress = progress_document(conn, year)
     year = progress["year"] or datetime.now(UTC).year
-    projects = _projects(conn, year, by_time)
+    projects = _projects(conn, year)
     indicators = _indicators(conn, year)
     fields = _fields(conn, year)
     devices = _devices(conn)
@@ -140,13 +144,13 @@ def _added(values: Any) -> str | None:
     return f"{sum(known):f}" if known else None
 
 
-def _projects(conn: Connection, year: int, by_time: Collection[str]) -> list[dict[str, Any]]:
-    rows = conn.execute(_PROJECTS, {"year": year}).fetchall()
-    return [_project(row, by_time) for row in rows]
+def _projects(conn: Connection, year: int) -> list[dict[str, Any]]:
+    return [_project(row) for row in conn.execute(_PROJECTS, {"year": year}).fetchall()]
 
 
-def _project(row: Sequence[Any], by_time: Collection[str]) -> dict[str, Any]:
-    (name, title, system, action, method, yearly, monitored, expected, credit, rests, said) = row
+def _project(row: Sequence[Any]) -> dict[str, Any]:
+    (name, title, system, action, method, yearly, monitored, expected, credit, rests, said,
+     by_statements, open_time, quarters) = row  # fmt: skip
     issued = int(credit or 0)
     moved = transferable(issued, TransferClass(**exact(said)) if said else TransferClass())
     so_far = None if expected is None else f"{expected:f}"
@@ -163,9 +167,7 @@ def _project(row: Sequence[Any], by_time: Collection[str]) -> dict[str, Any]:
         "issued_credits_t": issued,
         "transferable_t": "not determined" if moved.credit_t is None else moved.credit_t,
         "transfer_basis": moved.basis,
-        "provisional": _provisional(
-            monitored, credit, by_time=method.split(" ")[0] in by_time, rests=rests
-        ),
+        "provisional": list(_provisional(by_statements, open_time, quarters, rests=rests)),
     }
 
 
@@ -176,17 +178,24 @@ def _percent(part: Decimal | None, whole: str | None) -> str | None:
 
 
 def _provisional(
-    monitored: Decimal | None, credit: Decimal | None, *, by_time: bool, rests: bool | None
-) -> list[str]:
-    """Why a project's figures of the year may still change."""
-    found = []
-    if by_time:
-        found.append("no live figure: the base load goes by time; statements alone count it")
-    if monitored is not None and credit is None:
-        found.append("nothing of this year is issued: live figures, before base loads, gaps, caps")
+    by_statements: Decimal | None,
+    open_time: Decimal | None,
+    quarters: Decimal | None,
+    *,
+    rests: bool | None,
+) -> Iterator[str]:
+    """Why a project's figure of the year may still change, with its tonnes."""
+    if by_statements is not None and (open_time, quarters) != (None, None):
+        yield f"{by_statements:.3f} t are those of statements"
+    if open_time is not None:
+        yield (
+            f"{open_time:.3f} t are of open time, accounted as the close does, but for documents"
+            " and invoices that are to come"
+        )
+    if quarters is not None:
+        yield f"{quarters:.3f} t are live quarter hours, before gaps and calibrations take off"
     if rests:
-        found.append("an issued statement rests on the last published factor of another year")
-    return found
+        yield "an issued statement rests on the last published factor of another year"
 
 
 def _indicators(conn: Connection, year: int) -> list[dict[str, Any]]:

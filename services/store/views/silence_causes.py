@@ -34,6 +34,10 @@ TO_DO = {
         "docs/operations.md#devicessilent",
         "The broker lost its connection: look at its power and its network.",
     ),
+    "not commissioned": (
+        "docs/operations.md#devicesnotcommissioned",
+        "No alarm: connect it, see it come (tonne devices watch), or name its day (commissioned).",
+    ),
     "never heard": (
         "docs/operations.md#devicessilent",
         "Hold its id and credential against the registry; see it come: tonne devices watch.",

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from ingest.errors import RegistryError
+from services.registry.document import to_yaml
 from services.registry.files import read_files
 from services.registry.plan import plan
 from tests.services.registry.texts import BASE, messages
@@ -28,6 +29,31 @@ def test_csv_devices_read_as_yaml_does(load):
     assert planned.merged.devices["007"].calibrations[0].certificate == "C"
     with pytest.raises(RegistryError, match=r"devices\.csv:1: column 'kind' is unknown"):
         load(text.replace("profile", "kind"), stored, name="devices.csv")
+
+
+@pytest.mark.parametrize(
+    ("column", "day", "said"),
+    [
+        ("commissioned", "2026-02-01", None),
+        ("Ngày đưa vào vận hành", "2026-02-01", None),
+        ("commissioned", "", None),
+        ("commissioned", "01/02/2026", "'01/02/2026' is no date"),
+        ("commissioned", "2025-12-31", "commissioned: 2025-12-31 is not within its life"),
+        ("commissioned", "9999-01-01", "9999-01-01 is not a date of 1990 to 2200"),
+    ],
+)
+def test_a_commissioning_day_is_a_day_of_the_device(load, column, day, said):
+    """A device would be missed from a day on that its meter was not there, or never."""
+    header = f"{VIETNAMESE.replace(';', ',')},{column}"
+    file = f"{header}\n{INV.replace('inv', 'new', 1)},{day}\n"
+    stored = load(BASE).merged
+    planned = load(file, stored, name="devices.csv")
+    assert (said or "") in messages(planned)
+    assert bool(planned.refused) == bool(said)
+    if said is None:
+        found = planned.merged.devices["new"].commissioned
+        assert str(found or "") == day
+        assert ("commissioned" in to_yaml(planned.merged)) == bool(day)
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,11 @@ def test_each_silence_has_its_cause(conn):
 def test_a_device_that_was_never_heard_says_so(conn):
     """A meter that was wired and never spoke would look like one that fell silent."""
     page = device_page(conn, None, "alone")
-    assert (page["cause"], page["since"]) == ("never heard", datetime(2026, 1, 1, tzinfo=UTC))
+    assert (page["state"], page["cause"], page["since"]) == ("not commissioned",) * 2 + (None,)
+    conn.execute("UPDATE device SET commissioned = '2026-01-05' WHERE id = 'alone'")
+    page = device_page(conn, None, "alone")
+    assert (page["state"], page["cause"]) == ("offline", "never heard")
+    assert page["since"] == datetime(2026, 1, 4, 17, tzinfo=UTC)  # the site's own midnight
 
 
 def test_messages_of_a_device_that_is_not_registered_are_found(conn, database_url, monkeypatch):
@@ -115,6 +119,8 @@ def test_the_command_shows_what_was_metered(conn, database_url, monkeypatch):
 def test_a_silent_fuel_meter_costs_the_highest_plausible_value(database_url):
     """Fuel that nobody meters would be a gain, and the dearest silences sort last."""
     assert not imported(database_url, CATALOG).refused
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        conn.execute("UPDATE device SET commissioned = '2026-01-01'")
     with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
         assert refresh(conn)
         assert not refresh(conn)  # nothing changed

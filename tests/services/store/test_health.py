@@ -139,7 +139,7 @@ def test_the_newest_time_is_found_again_after_a_crash(conn):
     """A device that spoke a second before a power cut would be called late."""
     _device(conn, "d")
     now_us = int(datetime.now(UTC).timestamp() * 1e6)
-    commit(conn.url, "d", np.array([now_us - 9_000 * S]), [1.0], now_us)
+    commit(conn.url, "d", np.array([now_us - 9_000 * S]), [1.0], now_us - 8_999 * S)
     conn.execute(
         "INSERT INTO reading_pv_inverter (device_id, time, active_power_w) VALUES ('d', now(), 1)"
     )

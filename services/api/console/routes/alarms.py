@@ -16,6 +16,7 @@ from services.api.problems import ProblemError
 from services.api.request_context import Asked
 from services.api.routes.alarms import AlarmId
 from services.store.views import alarms as stored
+from services.store.views import device_health as health
 
 router = APIRouter(include_in_schema=False)
 _ROLE = "operator"
@@ -40,7 +41,11 @@ def page(
         found, count = stored.standing(conn, ask.who.projects, _MOST)
         if state == "all":
             found = stored.listed(conn, ask.who.projects, _MOST, states=None)
-    return render(ask, language, "alarms.html", found=found, count=count, every=state == "all")
+        waiting = health.not_commissioned(conn, ask.who.projects)
+    return render(
+        ask, language, "alarms.html", found=found, count=count, every=state == "all",
+        waiting=waiting,
+    )  # fmt: skip
 
 
 @router.get("/console/{language}/alarms/{alarm}")

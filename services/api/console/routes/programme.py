@@ -12,7 +12,6 @@ from markupsafe import Markup
 from starlette.responses import Response
 
 from ingest.errors import RegistryError
-from mrv import methodologies
 from services.api.console.charts.bars import Bar, bars
 from services.api.console.charts.sankey import Flow, sankey
 from services.api.console.render import Language, namer, render
@@ -142,7 +141,7 @@ def _report(ask: Asked, year: int | None) -> dict[str, Any]:
 
     def find() -> dict[str, Any]:
         with ask.reading() as conn:
-            return report_document(conn, year, methodologies.by_time())
+            return report_document(conn, year)
 
     try:
         found: dict[str, Any] = ask.request.app.state.memory.get(("programme", year), find)

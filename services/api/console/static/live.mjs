@@ -11,7 +11,7 @@ const ALARMS_MS = 30_000;
 const STATE = 3;
 const VALUE = 5;
 const AT = 7;
-const rank = { offline: 0, late: 1, online: 2 };
+const rank = { offline: 0, late: 1, online: 2, "not commissioned": 3 };
 const sorting = { column: STATE, down: false };
 const devices = new Map(); // id: what is shown of it, and the text that is searched
 

@@ -39,6 +39,24 @@ def test_every_language_says_everything():
         assert places == {k: set(re.findall(r"\{(\w+)\}", v)) for k, v in said["en"].items()}
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_time_has_one_zone(language):
+    """A project would be silent since a local time with its offset, and then called UTC."""
+    silent = page._environment().from_string(
+        '{% from "macros.html" import silence %}{{ silence(t, one) }}'
+    )
+    one = {"silent_since": "2026-01-31T16:00:00+00:00", "timezone": "Asia/Ho_Chi_Minh"}
+    text = silent.render(t=Words(language), one=one)
+    assert "2026-01-31 23:00+07:00" in text
+    assert "UTC" not in text
+    # each time is written with its offset: no word names a zone for what is put into it
+    reports = tomllib.loads(
+        resources.files("mrv.report.words").joinpath(f"{language}.toml").read_text("utf-8")
+    )
+    said = {**texts(language), "report": str(reports)}
+    assert [k for k, v in said.items() if re.search(r"\}[^{]{0,3}(UTC|GMT)", v)] == []
+
+
 @pytest.mark.parametrize("file", sorted(TEMPLATES.glob("*.html")), ids=lambda one: one.name)
 def test_every_word_of_a_template_is_there(file):
     """A page would fail once somebody opens it."""
@@ -131,7 +149,7 @@ def test_the_map_tells_land_from_sea():
 )
 def test_sites_do_not_lie_on_each_other(places):
     """Of two plants in one estate, one would hide the other."""
-    sites = [Site(f"s-{i}", f"Site {i}", *at, 1, 1) for i, at in enumerate(places)]
+    sites = [Site(f"s-{i}", f"Site {i}", *at, 1, 1, 1) for i, at in enumerate(places)]
     drawn = sites_map(sites)
     spots = [(one.x, one.y) for one in drawn.spots]
     assert len(spots) == len(sites)
@@ -141,8 +159,8 @@ def test_sites_do_not_lie_on_each_other(places):
 
 def test_a_far_site_does_not_shrink_the_city():
     """Beside one plant abroad, all of a city would be one point."""
-    sites = [Site(f"s-{i}", "", 20.8 + i / 50, 106.6, 1, 1) for i in range(5)]
-    drawn = sites_map([*sites, Site("far", "", 39.7, -105.2, 1, 1)])
+    sites = [Site(f"s-{i}", "", 20.8 + i / 50, 106.6, 1, 1, 1) for i in range(5)]
+    drawn = sites_map([*sites, Site("far", "", 39.7, -105.2, 1, 1, 1)])
     assert [one.id for one in drawn.elsewhere] == ["far"]
     assert max(one.y for one in drawn.spots) - min(one.y for one in drawn.spots) > HEIGHT / 2
 

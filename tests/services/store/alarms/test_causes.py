@@ -4,6 +4,7 @@ import pytest
 
 from services.registry import alarm_rules
 from services.store.views import alarms
+from tests.services.store import placed
 from tests.services.store.alarms.rounds import site_today, standing, watch
 
 
@@ -39,6 +40,7 @@ def test_limits_frozen_gauges_certificates_chargers_and_clocks(conn):
         "INSERT INTO device_seen SELECT n, now(), now(), '-infinity', repeat('0', 100)::bit(100)"
         " FROM unnest(ARRAY['dead', 'good']) n"
     )
+    placed.on_time(conn, "dead", "good")
     conn.execute(
         "INSERT INTO day_quantity (device_id, quantity, day, timezone, value, measured_us)"
         " SELECT n, 'energy_import', %s::date - k, 'Asia/Ho_Chi_Minh',"

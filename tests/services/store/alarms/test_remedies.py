@@ -43,8 +43,8 @@ def test_many_alarms_at_once_are_counted_for_plans(conn):
     """A list of alarms would take seconds on the night on which there are many."""
     with conn.transaction(), conn.cursor() as cursor:
         cursor.executemany(
-            "INSERT INTO device (id, site, class, profile, installed)"
-            " VALUES (%s, 's', 'energy_meter', 'generic', '2026-01-01Z')",
+            "INSERT INTO device (id, site, class, profile, installed, commissioned)"
+            " VALUES (%s, 's', 'energy_meter', 'generic', '2026-01-01Z', '2026-01-01')",
             [[f"m{k}"] for k in range(200)],
         )
     assert watch(conn).raised >= 200

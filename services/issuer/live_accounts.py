@@ -1,0 +1,165 @@
+"""
+The account of time that no statement covers, by the function that closes a period.
+
+Where quarter hours do not add up to an account, boards would show something else than the
+statement that follows.  So that time is accounted a local month at a time, as if it were closed
+now, but for documents and invoices that are to come.  A month is made again where its meters'
+sums, the registry or what else it rests on changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from importlib.metadata import version
+from itertools import groupby
+
+from psycopg import Connection
+
+from ingest.errors import TonneError
+from ingest.model import Fleet, Frame
+from mrv.accounting.account_days import AccountDay
+from mrv.accounting.conservative_range import check_costed
+from mrv.calendar import local_date, midnight_us
+from mrv.methodologies import find
+from mrv.registry.project import Project
+from mrv.statement import evidence
+from mrv.statement.evidence_case import Case
+from services.clock import now_us
+from services.issuer import account_days
+from services.issuer.close import snapshot
+from services.issuer.collect_evidence import plan_of
+from services.store.registry import load as registry
+from services.store.registry.factors import load_book
+from services.store.statements import account_spans as spans
+from services.store.statements import period_evidence as periods
+from services.store.statements import statements
+from services.store.statements.account_spans import Span
+from services.store.timeseries.interval_rows import intervals_of
+
+_LOCK = "hashtextextended('tonne live accounts', 0)"
+# of statements that older releases made, so that a round ends
+_STATEMENTS = 200
+
+
+def refresh(conn: Connection) -> int:
+    """
+    Account open time anew where it may have changed, and statements that have no days yet.
+
+    One process at a time; whoever comes meanwhile has nothing to do.
+
+    Parameters
+    ----------
+    conn : Connection
+        In autocommit.
+
+    Returns
+    -------
+    int
+        How many times were accounted.
+    """
+    (free,) = conn.execute(f"SELECT pg_try_advisory_lock({_LOCK})").fetchone() or (False,)
+    if not free:
+        return 0
+    try:
+        made = sum(_statement(conn, one) for one in spans.without_days(conn, _STATEMENTS))
+        for project in registry.load_projects(conn):
+            if not find(project.methodology, project.version).by_quarter_hours:
+                made += of_project(conn, project)
+        return made
+    finally:
+        conn.execute(f"SELECT pg_advisory_unlock({_LOCK})")
+
+
+def of_project(conn: Connection, project: Project) -> int:
+    """Account a project's open time where it may have changed; return how many months."""
+    wanted, there = list(_wanted(conn, project)), spans.open_spans(conn, project.id)
+    spans.forget(conn, project.id, [one for one in there if one not in wanted])
+    todo = [one for one in wanted if one not in there]
+    for one in todo:
+        days, problem = list[AccountDay](), None
+        try:
+            days = _accounted(conn, project, one)
+        except TonneError as error:
+            problem = str(error)
+        with conn.transaction():
+            spans.write(conn, project.id, one, project.timezone, days, problem=problem)
+    return len(todo)
+
+
+def _wanted(conn: Connection, project: Project) -> Iterator[Span]:
+    """
+    Months of a project's open time of which its meters told something, until yesterday.
+
+    Each from the first to the last that they told: time before a device came, and after all fell
+    silent, is no loss yet.
+    """
+    zone = project.timezone
+    told = spans.metered_days(conn, project.id, local_date(now_us(), zone))
+    closed = spans.closed(conn, project.id)
+    rest = f"{registry.registry_version(conn)} {version('tonne')}"
+    rest += f" {spans.inputs_key(conn, project.id)}"
+    for _, some in groupby(told, lambda day: (day.year, day.month)):
+        month = list(some)
+        whole = midnight_us(month[0], zone), midnight_us(month[-1] + timedelta(days=1), zone)
+        begin, end = spans.metered_edges(conn, project.id, *whole)
+        begin, end = max(begin, project.from_us), min(end, project.to_us)
+        for from_us, to_us in _uncovered(begin, end, closed):
+            first, last = local_date(from_us, zone), local_date(to_us - 1, zone)
+            sums = [told[day] for day in month if first <= day <= last]
+            key = " ".join(str(sum(one)) for one in zip(*sums, strict=True))
+            yield Span(from_us, to_us, f"{rest} {key}")
+
+
+def _uncovered(
+    begin: int, end: int, closed: Iterable[tuple[int, int]]
+) -> Iterator[tuple[int, int]]:
+    """What of a time none of some others covers; they are in their order."""
+    for from_us, to_us in closed:
+        if to_us <= begin or from_us >= end:
+            continue
+        if begin < from_us:
+            yield begin, from_us
+        begin = to_us
+    if begin < end:
+        yield begin, end
+
+
+def _accounted(conn: Connection, project: Project, span: Span) -> list[AccountDay]:
+    """Account a time as the close does; its readings are read a device at a time."""
+    from_us, to_us = span.from_us, span.to_us
+    with snapshot(conn):
+        plan = plan_of(conn, project.id, from_us, to_us)
+        fleet = plan.fleet()
+        pairs = evidence.monitored(plan.project, fleet, plan.checks)
+        ids = [d.id for d in fleet.devices]
+        with conn.cursor() as cursor:
+            rows = evidence.select(
+                intervals_of(cursor, fleet, from_us, to_us, ids, marks=False),
+                pairs, from_us, to_us,
+            )  # fmt: skip
+        frames = _frames(conn, fleet, pairs, from_us, to_us)
+        case = Case(plan, frames, rows, from_us, to_us, load_book(conn))
+        check_costed(plan.project, fleet, (from_us, to_us), case.factors)
+        return account_days.of_result(case, case.provisional)
+
+
+def _frames(
+    conn: Connection, fleet: Fleet, pairs: set[tuple[int, int]], from_us: int, to_us: int
+) -> Iterator[Frame]:
+    with conn.cursor() as cursor:
+        nearest = periods.reaches(cursor, fleet, pairs, from_us, to_us)[0]
+        for device, reach in nearest.items():
+            yield from periods.fetch(cursor, fleet, {device: reach})
+
+
+def _statement(conn: Connection, name: str) -> int:
+    """Spread a statement that an older release made over its days, by what it says itself."""
+    stored = statements.find(conn, name)
+    claims = stored.claims
+    days = account_days.of_statement(conn, stored, claims)
+    span = Span(stored.from_us, stored.to_us, name)
+    zone = claims.monitoring_period.timezone
+    with conn.transaction():
+        spans.write(conn, stored.project, span, zone, days, statement=name)
+    return 1

@@ -16,6 +16,9 @@ from typing import Any, NamedTuple
 from ingest.errors import ProfileError
 
 MAX_FLAT_S = 604_800
+# Parts of the longest standstill, after each of which registers may corroborate a gauge that stands
+# still: one in which that fails for a lost reading or a coarse register is followed by two more.
+FLAT_PARTS = 3
 _DAY_US = 86_400_000_000
 
 

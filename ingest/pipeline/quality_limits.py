@@ -22,8 +22,14 @@ from ingest.model import Device, Fleet, Float64, Int32, Int64, QualityLimits, ot
 from ingest.pipeline.channel_series import each
 from ingest.pipeline.flags import TIME
 
-# a register that stands still counts as frozen only while its device surely works
-AT_WORK = 0.2
+# Power below which a standstill is nothing, whatever is rated: within the four hours after which
+# registers are compared (FLAT_PARTS), it moves none that counts whole kilowatt-hours.
+FLAT_LEAST_W = 250.0
+# A register that stands still counts as frozen only while its device surely works: above this
+# share of the rated power, and above a power that moves a register of whole kilowatt-hours within
+# the hours that its standstill may last.
+AT_WORK = 0.05
+AT_WORK_LEAST_W = 500.0
 # a whole and its phases may differ by this share of the rated power whatever they are
 PHASES_FLOOR = 0.002
 PHASES_LEAST_W = 10.0
@@ -55,8 +61,9 @@ class Checks:
 
     Attributes
     ----------
-    rated : float64 array, devices
-        NaN where none is registered. [W]
+    rated, at_work : float64 array, devices
+        Rated power, and the power above which a register has to rise; NaN where no rated
+        power is registered. [W]
     latitude, longitude : float64 array, devices
         NaN where none is known. [deg]
 
@@ -76,6 +83,7 @@ class Checks:
         self.fleet = fleet
         rated = fleet.rated_w.astype(np.float64)
         self.rated: Float64 = np.where(rated > 0, rated, np.nan)
+        self.at_work: Float64 = np.maximum(AT_WORK * self.rated, AT_WORK_LEAST_W)
         self._versions(fleet.devices)
         self._channels: dict[tuple[str, str], Thresholds | None] = {}
         if before is None or same is None:
@@ -201,7 +209,7 @@ class Checks:
         if limits.spike_of_rated is not None:
             spike = limits.spike_of_rated * rated
         if limits.flat_floor_of_rated is not None:
-            floor = limits.flat_floor_of_rated * rated
+            floor = np.maximum(limits.flat_floor_of_rated * rated, FLAT_LEAST_W)
         elif floor is None and limits.flat_s is not None:
             floor = _NO_FLOOR
         night, peak = limits.night_of_rated, limits.peak_of_rated

@@ -7,6 +7,7 @@ does); it is kept only so that a batch in order needs no query.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from ingest import classes
 from ingest.classes import Channel
-from ingest.limits import UNIT_LEVELS
+from ingest.limits import FLAT_PARTS, UNIT_LEVELS
 from ingest.model import Float64, Int32, Int64, others
 from ingest.pipeline.flags import TIME
 from ingest.pipeline.meter_state import NEVER
@@ -24,6 +25,8 @@ from ingest.pipeline.quality_limits import Checks
 _HOUR_US = 3_600_000_000
 NEAR_US = _HOUR_US  # neighbours farther apart than this are none
 FLAT_GAP_US = 6 * _HOUR_US
+# a device that was at rest for longer is at work anew: rest alone freezes no register
+REST_US = 2 * _HOUR_US
 UNIT_GAP_US = 24 * _HOUR_US
 
 
@@ -47,19 +50,50 @@ class Pair:
 
 @dataclass(slots=True)
 class Standing:
-    """A run as it stood, by fleet index: value, last reading, begin."""
+    """
+    A run as it stood, by fleet index: value, last reading, begin.
+
+    Of a gauge whose registers can corroborate it, also the first reading of the run in the last
+    part of time: when, and what they had counted. [Wh]
+    """
 
     value: Float64
     last_us: Int64
     start_us: Int64
+    part_us: Int64
+    part_wh: Float64
 
 
 class Watch(NamedTuple):
-    """A run of a channel: its key, how long a silence it survives, and how long matters."""
+    """
+    A run of a channel: its key, how long a silence it survives, and how long matters.
+
+    `registers` are those that can corroborate it.
+    """
 
     key: RunKey
     gap_us: int
     longest_us: int
+    registers: tuple[Channel, ...] = ()
+
+    @property
+    def reach_us(self) -> int:
+        """How far back from a reading of the run what it tells is settled. [us]"""
+        part_us = self.longest_us // FLAT_PARTS if self.registers else 0
+        return self.longest_us + self.gap_us + part_us
+
+
+class Standstill(NamedTuple):
+    """
+    Stored readings in which a gauge stands, back to where its run is settled.
+
+    One device's together and in time order; `columns` are the registers of `watch`.
+    """
+
+    watch: Watch
+    device: Int32
+    time_us: Int64
+    columns: Mapping[str, Int64]
 
 
 def pairs_of(checks: Checks, class_id: str) -> list[str]:
@@ -79,13 +113,19 @@ def runs_of(checks: Checks, class_id: str, channel: Channel) -> list[Watch]:
         return []
     found = []
     if not np.isnan(limits.flat_us).all() and _reports_state(channel):
-        longest = int(np.nanmax(limits.flat_us))
-        found.append(Watch(RunKey(class_id, channel.name, "flat"), FLAT_GAP_US, longest))
+        longest, key = int(np.nanmax(limits.flat_us)), RunKey(class_id, channel.name, "flat")
+        gap_us = FLAT_GAP_US if channel.kind == "gauge" else REST_US
+        found.append(Watch(key, gap_us, longest, _registers(class_id, channel.name)))
     if channel.kind == "gauge" and not np.isnan(limits.peak).all():
         for k, level in enumerate(UNIT_LEVELS):
             key = RunKey(class_id, channel.name, str(k))
             found.append(Watch(key, UNIT_GAP_US, level.longest_us))
     return found
+
+
+def _registers(class_id: str, gauge: str) -> tuple[Channel, ...]:
+    """Registers that count what a gauge says."""
+    return tuple(one for one in classes.load()[class_id].registers if one.power == gauge)
 
 
 def _reports_state(channel: Channel) -> bool:
@@ -113,7 +153,8 @@ class Watched:
         """A run's state."""
         if key not in self.runs:
             n = self._devices
-            self.runs[key] = Standing(np.full(n, np.nan), _never(n), _never(n))
+            nan = np.full(n, np.nan)
+            self.runs[key] = Standing(nan, _never(n), _never(n), _never(n), nan.copy())
         return self.runs[key]
 
     def reset(self, devices: Int32 | NDArray[np.intp]) -> None:

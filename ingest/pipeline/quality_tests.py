@@ -10,7 +10,7 @@ step is worth is judged by `meter`, with bounds that no limit here can move.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,8 +22,16 @@ from ingest.limits import UNIT_LEVELS
 from ingest.model import NULL, Column, Float64, Frame, Int32, Int64
 from ingest.pipeline.channel_series import Series, each, heads
 from ingest.pipeline.flags import TIME, Flags
-from ingest.pipeline.quality_limits import AT_WORK, PHASES_FLOOR, PHASES_LEAST_W, Checks, Thresholds
-from ingest.pipeline.quality_state import Pair, Standing, Watch, Watched, pairs_of, runs_of
+from ingest.pipeline.quality_limits import PHASES_FLOOR, PHASES_LEAST_W, Checks, Thresholds
+from ingest.pipeline.quality_state import (
+    Pair,
+    Standing,
+    Standstill,
+    Watch,
+    Watched,
+    pairs_of,
+    runs_of,
+)
 from ingest.quality import (
     flat_line,
     gross_range,
@@ -55,8 +63,8 @@ class Judged:
             pair.before_us[device] = series.time_us[tail - 1]
             pair.before[device] = series.value[tail - 1]
         for run, device, after in self.runs:
-            run.value[device], run.last_us[device] = after.value, after.last_us
-            run.start_us[device] = after.start_us
+            for name in Standing.__slots__:
+                getattr(run, name)[device] = getattr(after, name)
 
 
 def judge(
@@ -147,7 +155,9 @@ class _Judge:
         if channel.name in self._pairs:
             yield from self._neighbours(channel.name, thresholds, series)
         for watch in runs_of(self._checks, self._class, channel):
-            yield self._run(watch, channel, thresholds, series)
+            if not self._whole or self._lasts(watch, thresholds, series):
+                wh = counted_wh(watch.registers, columns)[held] if watch.registers else None
+                yield self._run(watch, channel, thresholds, series, wh)
 
     def _at_work(self, channel: Channel, times: Series, columns: dict[str, Column]) -> Mask:
         """Where a device surely works: its register has to rise then."""
@@ -155,7 +165,7 @@ class _Judge:
             return np.zeros(len(times), dtype=np.bool_)
         with np.errstate(invalid="ignore"):
             power = columns[channel.power] * channel.direction
-            return np.asarray(power > AT_WORK * each(self._checks.rated, times.device))
+            return np.asarray(power > each(self._checks.at_work, times.device))
 
     def _alone(self, name: str, thresholds: Thresholds, series: Series) -> Iterator[Flags]:
         """Tests that need no other reading."""
@@ -223,9 +233,9 @@ class _Judge:
             reached = value[1:] >= level.share * each(limits.peak, series.limits[1:])
         return _stands_longer(reached, series, level.longest_us)
 
-    def _run(self, watch: Watch, channel: Channel, limits: Thresholds, series: Series) -> Flags:
-        if self._whole and not self._lasts(watch, limits, series):
-            return Flags.concat([])
+    def _run(
+        self, watch: Watch, channel: Channel, limits: Thresholds, series: Series, wh: Float64 | None
+    ) -> Flags:
         standing = self._watched.run(watch.key)
         value, level = series.value, None
         if watch.key.what != "flat":
@@ -240,9 +250,14 @@ class _Judge:
             self._checks.version(device, last_us),
         )
         now = runs.Values(series.head, series.time_us, value, series.limits)
-        since_us = runs.starts(now, watch.gap_us, before)
+        begun = runs.begins(now, watch.gap_us, before)
+        part = runs.Part(standing.part_us[device], standing.part_wh[device])
+        if wh is not None:
+            counted = _counted(watch, each(limits.flat_us, series.limits), wh)
+            begun, part = runs.renewed(now, begun, counted, part)
+        since_us = runs.starts(now, begun, before)
         tail = series.tails()
-        after = Standing(value[tail], series.time_us[tail], since_us[tail])
+        after = Standing(value[tail], series.time_us[tail], since_us[tail], *part)
         self._out.runs.append((standing, series.device[tail], after))
         columns = series.value, series.time_us, since_us
         if level is not None:
@@ -254,6 +269,40 @@ class _Judge:
         if self._whole:
             marks = flat_line.from_begin(marks, since_us, series.head)
         return _flags(channel.name, test, series, marks)
+
+
+def counted_wh(registers: Sequence[Channel], columns: Mapping[str, Column]) -> Float64:
+    """What registers of a gauge have counted in its direction; NaN where none says so. [Wh]"""
+    known = [columns[one.name] != NULL for one in registers]
+    parts = [one.direction * np.where(at, columns[one.name], 0)
+             for one, at in zip(registers, known, strict=True)]  # fmt: skip
+    return np.where(np.any(known, axis=0), np.sum(parts, axis=0, dtype=np.float64), np.nan)
+
+
+def _counted(watch: Watch, flat_us: Float64, wh: Float64) -> runs.Counted:
+    tolerance_wh = float(sum(one.tolerance for one in watch.registers))
+    return runs.Counted(wh, runs.part_us(flat_us), tolerance_wh)
+
+
+def settle(checks: Checks, watched: Watched, found: Standstill) -> None:
+    """Let registers corroborate the runs of a gauge that were looked up in stored readings."""
+    watch, limits = found.watch, checks.of(*found.watch.key[:2])
+    if limits is None or not len(found.device):
+        return
+    head, run = heads(found.device), watched.run(watch.key)
+    never, nan = np.full(len(head), runs.NEVER), np.full(len(head), np.nan)
+    before = runs.Run(nan, never, never, never)
+    version = checks.version(found.device, found.time_us)
+    now = runs.Values(head, found.time_us, run.value[found.device], version)
+    counted = _counted(
+        watch, each(limits.flat_us, version), counted_wh(watch.registers, found.columns)
+    )
+    begun, part = runs.renewed(
+        now, runs.begins(now, watch.gap_us, before), counted, runs.Part(never, nan)
+    )
+    device, tail = found.device[head], np.append(head[1:], len(found.device)) - 1
+    run.start_us[device] = runs.starts(now, begun, before)[tail]
+    run.part_us[device], run.part_wh[device] = part
 
 
 def _order(frame: Frame) -> NDArray[np.intp] | slice:

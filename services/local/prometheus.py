@@ -1,17 +1,20 @@
 """
 Prometheus over the processes of one machine.
 
-Which processes those are stands in `targets.json` in its folder: the usual ports of
-`tonne run` and `tonne api` at first, yours to change while it runs.
+Which processes those are stands in `targets.json` in its folder: `run` and `api` where the
+settings have them listen, as of the last `tonne local up`; others are yours to add while it runs.
 """
 
 import json
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 
+from ingest.errors import InputError
 from services.local.packages import PROMETHEUS
 from services.local.ports import LOOPBACK
 from services.local.server import Server
+from services.settings import split_bind
 
 _CONFIG = """\
 # written anew at each start of `tonne local up`
@@ -21,9 +24,11 @@ scrape_configs:
   - job_name: tonne
     file_sd_configs: [{{files: [targets.json], refresh_interval: 5s}}]
     # the job of a target is what stands beside it in targets.json
-    relabel_configs: [{{source_labels: [process], target_label: job, replacement: tonne-$1}}]
+    relabel_configs:
+      - {{source_labels: [process], regex: (.+), target_label: job, replacement: tonne-$1}}
 """
-_USUAL = {"run": f"{LOOPBACK}:9464", "api": f"{LOOPBACK}:8080"}
+# an address on which a process listens that is none to ask: all of the machine's
+_ALL = {"", "0.0.0.0", "::"}  # noqa: S104 - compared, not bound
 _KEPT = ["--storage.tsdb.retention.time=30d", "--storage.tsdb.retention.size=1GB"]
 
 
@@ -55,20 +60,51 @@ class Prometheus(Server):
         """Where its page and its API are."""
         return f"http://{LOOPBACK}:{self.port}"
 
-    def watch(self, targets: dict[str, str]) -> None:
-        """Scrape processes: name, such as `run`, to `host:port`; taken up within seconds."""
+    @property
+    def _targets(self) -> Path:
+        return self.folder / "targets.json"
+
+    def watch(self, binds: Mapping[str, str]) -> None:
+        """
+        Scrape processes where they listen; taken up within seconds.
+
+        Parameters
+        ----------
+        binds : mapping of str to str
+            Name, such as `run`, to `host:port`; empty for one that serves nothing.  Other
+            names in `targets.json` stay.
+
+        Raises
+        ------
+        InputError
+            When `targets.json` is none of Prometheus' lists of targets.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
-        groups = [{"targets": [at], "labels": {"process": name}} for name, at in targets.items()]
-        path = self.folder / "targets.json"
-        fresh = path.with_suffix(".new")
+        groups = [one for one in self._kept() if one["labels"].get("process") not in binds]
+        groups += [
+            {"targets": [_reached(at)], "labels": {"process": name}}
+            for name, at in binds.items()
+            if at
+        ]
+        fresh = self._targets.with_suffix(".new")
         fresh.write_text(json.dumps(groups, indent=2), encoding="utf-8")
         fresh.chmod(0o644)
-        fresh.replace(path)
+        fresh.replace(self._targets)
+
+    def _kept(self) -> list[dict[str, dict[str, str]]]:
+        """Groups of targets as they are, those without labels among them."""
+        if not self._targets.exists():
+            return []
+        try:
+            groups = json.loads(self._targets.read_text(encoding="utf-8"))
+            return [{**one, "labels": dict(one.get("labels", {}))} for one in groups]
+        except (ValueError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"{self._targets} is no list of targets ({error}); mend or delete it"
+            ) from error
 
     def command(self, port: int) -> list[str]:
         """Write the configuration, and return the command line."""
-        if not (self.folder / "targets.json").exists():
-            self.watch(_USUAL)
         names = []
         for rules in self._rules:
             # beside its configuration: its account need not be able to read where they come from
@@ -87,3 +123,10 @@ class Prometheus(Server):
                 return bool(page.status == 200)  # noqa: PLR2004
         except OSError:
             return False
+
+
+def _reached(bind: str) -> str:
+    """Where a process of this machine is reached that listens there."""
+    host, port = split_bind(bind)
+    host = LOOPBACK if host in _ALL else host
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -8,7 +8,7 @@ All local servers together, and the file that tells other commands their URLs.
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -93,6 +93,7 @@ class LocalStack:
         secure: bool | None = None,
         prometheus: bool = False,
         grafana: bool = False,
+        processes: Mapping[str, str] | None = None,
     ) -> Urls:
         """
         Start what does not run yet.
@@ -107,6 +108,8 @@ class LocalStack:
             Whether to start Prometheus too.
         grafana : bool
             Whether to start Grafana too.
+        processes : mapping of str to str, optional
+            Where tonne's processes listen, which Prometheus then scrapes: `run` to `host:port`.
 
         Raises
         ------
@@ -126,6 +129,8 @@ class LocalStack:
                 self.prometheus: prometheus,
                 self.grafana: grafana,
             }
+            if prometheus:
+                self.prometheus.watch(processes or {})
             for server in self.servers:
                 if wanted.get(server, True):
                     if server is self.grafana and server.pid is None:

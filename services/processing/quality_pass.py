@@ -14,13 +14,12 @@ from ingest.pipeline import FROM_START, MeterState
 from ingest.pipeline.meter_state import NEVER
 from ingest.pipeline.quality_state import Watched
 from ingest.pipeline.quality_tests import Judged, judge
-from services.processing.rejudge import Changed, Rejudged, computed, rejudge
+from services.processing.rejudge import Changed, Rejudged, computed, go_on, rejudge
 from services.settle import Plan
 from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.binary_copy import Words
 from services.store.postgres.timestamps import FAR_US
 from services.store.timeseries import quality_flags as flags
-from services.store.timeseries import quality_lookback as watched
 from services.store.timeseries.device_clocks import Clocks
 
 
@@ -60,7 +59,7 @@ class Quality:
         """Load what the tests go on from; `state` knows each device's newest reading."""
         newest = zip(devices, state.last_us[list(devices)].tolist(), strict=True)
         before = {d: us + 1 if us > NEVER else FROM_START for d, us in newest}
-        watched.load(cursor, self._plan.checks, self._live, before)
+        go_on(cursor, self._plan.checks, self._live, before)
         self._unsure[list(devices)] = False
 
     def forget(self, devices: Sequence[int]) -> None:

@@ -19,8 +19,9 @@ from psycopg import Cursor
 from ingest import classes
 from ingest.pipeline import FROM_START
 from ingest.pipeline.flags import Flags
+from ingest.pipeline.quality_limits import Checks
 from ingest.pipeline.quality_state import NEAR_US, Watched, runs_of
-from ingest.pipeline.quality_tests import Judged, judge
+from ingest.pipeline.quality_tests import Judged, judge, settle
 from services.settle import Plan
 from services.store.postgres.binary_copy import Words
 from services.store.postgres.timestamps import FAR_US
@@ -79,7 +80,7 @@ def _reach_us(plan: Plan, class_id: str) -> int:
     """How long after a reading a flag of a run or of a neighbour can depend on it. [us]"""
     channels = classes.load()[class_id].channels.values()
     runs = (w for channel in channels for w in runs_of(plan.checks, class_id, channel))
-    longest = max((watch.longest_us + watch.gap_us for watch in runs), default=0)
+    longest = max((watch.reach_us for watch in runs), default=0)
     return longest + 2 * NEAR_US
 
 
@@ -120,6 +121,18 @@ def rejudge(
     return out
 
 
+def go_on(
+    cursor: Cursor,
+    checks: Checks,
+    state: Watched,
+    before_us: Mapping[int, int],
+    live: Watched | None = None,
+) -> None:
+    """Make devices' state what it was before a time, as `quality_lookback.load` does."""
+    for found in watched.load(cursor, checks, state, before_us, live):
+        settle(checks, state, found)
+
+
 def computed(
     cursor: Cursor,
     plan: Plan,
@@ -130,7 +143,7 @@ def computed(
 ) -> tuple[Flags, list[Judged]]:
     """Flags of stored readings, each device's in its own span, and what follows them."""
     until = dict(ends or {})
-    watched.load(cursor, plan.checks, scratch, begins, live)
+    go_on(cursor, plan.checks, scratch, begins, live)
     judged: list[Judged] = []
     for class_id, members in marks.by_class(plan.fleet, list(begins)).items():
         after = {d: begins[d] - 1 for d in members}

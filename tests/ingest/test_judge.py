@@ -3,6 +3,7 @@
 import csv
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +115,144 @@ def test_a_frozen_register_of_a_working_inverter_is_found():
             time_us, energy_export_wh=register * 1000, active_power_w=power + np.arange(40.0)
         )
         assert _marked(judge(device, frame), "frozen_register") == expected
+
+
+HOLIDAY_H = 9 * 24
+
+
+def _base_load(minutes, step_wh=1, power_w=20_000.0, *, counts=1.0, shown_in_w=1.0):
+    """A works over a long holiday; its register counts another share of what its power says."""
+    begin = 3 * 60 + 52  # of the first part of the day hardly anything is left
+    time_us = (begin + np.arange(0, HOLIDAY_H * 60, minutes)) * MINUTE_US
+    wh = np.arange(len(time_us)) * (power_w * counts * minutes / 60)
+    shown = np.full(len(time_us), np.round(power_w / shown_in_w) * shown_in_w)
+    register = 123_456_000 + (wh // step_wh * step_wh).astype(np.int64)
+    return time_us, shown, register
+
+
+@pytest.mark.parametrize("minutes", [1, 15, 60])
+@pytest.mark.parametrize(("step_wh", "power_w"), [(1, 20_000), (1_000, 20_000), (1_000, 2_300)])
+def test_a_base_load_whose_register_rises_is_none(minutes, step_wh, power_w):
+    """A works that rests over a holiday would be reported with a sensor that hangs."""
+    device = Device("d", "s", "energy_meter", rated_power_w=400_000 * power_w // 20_000)
+    time_us, shown, register = _base_load(minutes, step_wh, power_w)
+    for imported in (True, False):
+        name, power = ("import", shown) if imported else ("export", -shown)
+        columns = {"active_power_w": power, f"energy_{name}_wh": register}
+        assert judge(device, _frame(time_us, "energy_meter", **columns)) == []
+
+
+def test_a_power_in_whole_kilowatts_is_corroborated():
+    """A meter with a coarse display would be flagged each weekend."""
+    device = Device("d", "s", "energy_meter", rated_power_w=40_000)
+    time_us, shown, register = _base_load(15, 1, 2_450.0, shown_in_w=1_000.0)
+    columns = {"active_power_w": shown, "energy_import_wh": register}
+    assert judge(device, _frame(time_us, "energy_meter", **columns)) == []
+
+
+@pytest.mark.parametrize("counts", [0.0, 0.6, 1.6])
+def test_a_standstill_that_its_register_contradicts_is_found(counts):
+    """A gateway that repeats a dead meter's last values, or a power that hangs, would pass."""
+    device = Device("d", "s", "energy_meter", rated_power_w=400_000)
+    time_us, shown, register = _base_load(15, counts=counts)
+    columns = {"active_power_w": shown, "energy_import_wh": register}
+    found = judge(device, _frame(time_us, "energy_meter", **columns))
+    assert _marked(found, "flat_line") == set(range(12 * 4 + 1, len(time_us)))
+    # 5 % of the rated power, and it counts nothing
+    at_work = judge(
+        replace(device, rated_power_w=390_000), _frame(time_us, "energy_meter", **columns)
+    )
+    frozen = set() if counts else set(range(4 * 4 + 1, len(time_us)))
+    assert _marked(at_work, "frozen_register") == frozen
+
+
+def test_what_counts_nothing_corroborates_nothing():
+    """A small load's standstill would be within what its registers may be off by."""
+    limits = (QualityLimits("active_power_w", 0, {"flat_s": 3_600}),)
+    device = Device("d", "s", "energy_meter", rated_power_w=10_000, quality=limits)
+    time_us = np.arange(0, 3 * 60, 5) * MINUTE_US
+    columns = {
+        "active_power_w": np.full(len(time_us), 400.0),
+        "energy_import_wh": np.full(len(time_us), 10**6),
+    }
+    found = judge(device, _frame(time_us, "energy_meter", **columns))
+    assert _marked(found, "flat_line") == set(range(13, len(time_us)))
+
+
+def test_a_power_that_hangs_by_day_is_found_although_its_register_follows_the_sun():
+    """A sensor that stopped in the morning would be read for the day's power."""
+    time_us = 1_773_961_200_000_000 + np.arange(0, 26 * 60, 15) * MINUTE_US  # before sunrise
+    hour = (time_us / 3.6e9 + 7) % 24
+    sun = 90_000 * np.clip(np.sin((hour - 6) / 12 * np.pi), 0, None)
+    register = np.cumsum(sun / 4).astype(np.int64)
+    device = Device("d", "s", "pv_inverter", rated_power_w=100_000)
+    stuck = np.where((hour >= 7) & (hour < 19), 23_294.3, sun)
+    for power, expected in ((sun, False), (stuck, True)):
+        found = judge(device, _frame(time_us, active_power_w=power, energy_export_wh=register))
+        assert bool(_marked(found, "flat_line")) == expected
+
+
+def test_an_inverter_at_a_fixed_set_point_is_corroborated():
+    """A plant that the utility holds at half of its power would be reported as broken."""
+    time_us = np.arange(0, 10 * 60, 5) * MINUTE_US
+    columns = {
+        "active_power_w": np.full(len(time_us), 50_000.0),
+        "energy_export_wh": np.arange(len(time_us)) * 50_000 * 5 // 60,
+    }
+    device = Device("d", "s", "pv_inverter", rated_power_w=100_000)
+    assert judge(device, _frame(time_us, **columns)) == []
+
+
+def test_rest_between_two_shifts_freezes_no_register():
+    """A machine that rests for five hours counts nothing meanwhile, and has no fault."""
+    time_us = np.arange(0, 13 * 60, 15) * MINUTE_US
+    hour = time_us / 3.6e9
+    works = (hour < 4) | (hour >= 9)
+    power = np.where(works, 30_000.0 + hour, 0.0)
+    # what it counts is read with the next reading
+    register = np.cumsum(np.append(0, 7_500 * works[1:] * works[:-1]))
+    device = Device("d", "s", "energy_meter", rated_power_w=100_000)
+    columns = {"active_power_w": power, "energy_import_wh": register.astype(np.int64)}
+    assert judge(device, _frame(time_us, "energy_meter", **columns)) == []
+
+
+def test_a_small_device_s_coarse_register_is_not_frozen():
+    """An inverter of one module would be flagged each noon, its register counts kilowatt-hours."""
+    time_us = np.arange(0, 10 * 60, 15) * MINUTE_US
+    power = 120 + np.arange(len(time_us)) / 10
+    register = (np.cumsum(power / 4) // 1_000 * 1_000).astype(np.int64)
+    device = Device("d", "s", "pv_inverter", rated_power_w=330)
+    assert judge(device, _frame(time_us, active_power_w=power, energy_export_wh=register)) == []
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_cuts_between_batches_change_no_standstill(seed):
+    """A restart would flag a base load, or let a sensor that hangs pass."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(20, 700))
+    time_us = np.cumsum(rng.choice([5, 15, 15, 60, 200, 400], n)) * MINUTE_US
+    power = np.repeat(rng.choice([0.0, 3_000.0, 20_000.0], n), rng.integers(1, 300, n))[:n]
+    rise = power * np.diff(time_us, prepend=time_us[0]) / 3.6e9
+    rise *= np.repeat(rng.choice([0.0, 0.5, 1.0, 1.5], n), rng.integers(1, 9, n))[:n]
+    register = np.cumsum(rise).astype(np.int64) // 1_000 * 1_000
+    register[rng.random(n) < 0.03] = NULL
+    limits = (QualityLimits("active_power_w", int(time_us[n // 3]), {"flat_s": 15_000}),)
+    fleet = Fleet([Device("d", "s", "energy_meter", rated_power_w=100_000, quality=limits)])
+    frame = _frame(time_us, "energy_meter", active_power_w=power, energy_import_wh=register)
+    checks, watched = Checks(fleet), Watched(1)
+    whole = _rows(judge_frames(checks, Watched(1), [frame]).flags)
+    cuts = [0, *sorted(rng.integers(0, n, int(rng.integers(1, 30)))), n]
+    parts = []
+    for begin, end in pairwise(cuts):
+        judged = judge_frames(checks, watched, [frame.take(np.arange(begin, end))])
+        judged.apply()
+        parts += _rows(judged.flags)
+    assert sorted(parts) == whole
+
+
+def _rows(flags):
+    columns = flags.time_us, flags.channel, flags.test
+    return sorted(zip(*(one.tolist() for one in columns), strict=True))
 
 
 def _whole(devices, index, time_us, power):

@@ -57,7 +57,7 @@ def _flagged(time_us, power_w, *, whole, place=None, **more):
 @pytest.mark.parametrize(
     ("data", "whole", "readings", "marked", "expected"),
     [
-        (OUTLIERS, True, 500, 6, {"gross_range": (5, 5), "spike": (6, 6), "time_gap": (10, 0)}),
+        (OUTLIERS, True, 500, 6, {"gross_range": (5, 5), "spike": (3, 3), "time_gap": (10, 0)}),
         (STALE, False, 1851, 245, {"flat_line": (170, 170), **BESIDE}),
         (STALE, True, 1851, 245, {"flat_line": (245, 245), **BESIDE}),
     ],

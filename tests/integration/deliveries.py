@@ -117,15 +117,21 @@ SLOW = st.sampled_from([600, 700, 1_000, 1_300, 1_440, 1_500])
 
 @st.composite
 def odd_history(draw, device: int) -> list[Reading]:
-    """One device's readings with standstills, spikes, gaps and days of too little power."""
+    """
+    One device's readings with standstills, spikes, gaps and days of too little power.
+
+    Its register may rise by what its power says, and corroborate a standstill.
+    """
     slow = draw(st.integers(0, 2)) == 0
     watts = LITTLE if slow else WATTS
     time_us = T0_US + draw(st.integers(0, 600)) * MINUTE_US
-    export, power, out = 1_000, draw(watts), []
+    export, power, minutes, out = 1_000, draw(watts), 0, []
+    rises = draw(st.sampled_from([(0, 0, 0, 100), (0, 100, None, None, None)]))
     for k in range(draw(st.integers(4, 22))):
         kind = draw(st.integers(0, 5))
         power = draw(watts) if kind == 0 else power
-        export += draw(st.sampled_from([0, 0, 0, 100]))
+        rise = draw(st.sampled_from(rises))
+        export += int(power * minutes / 60) if rise is None else rise
         out.append(
             Reading(
                 device,
@@ -135,7 +141,8 @@ def odd_history(draw, device: int) -> list[Reading]:
                 irradiance=draw(st.sampled_from([float(k), 500.0])),
             )
         )
-        time_us += draw(SLOW if slow else QUICK) * MINUTE_US
+        minutes = draw(SLOW if slow else QUICK)
+        time_us += minutes * MINUTE_US
     return out
 
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import paho.mqtt.client as mqtt
 import psycopg
 import pytest
@@ -239,6 +240,37 @@ def test_commands_show_where_grafana_is_and_no_password(stack, grafana, monkeypa
     assert "holds no bin/grafana" in done.output
     with pytest.raises(InputError, match="GRAFANA_HOME"):
         LocalStack(stack.home).up(grafana=True)
+
+
+def _scraped(url):
+    found = httpx.get(f"{url}/api/v1/targets").json()["data"]["activeTargets"]
+    return {(one["labels"]["job"], one["scrapeUrl"]) for one in found}
+
+
+def test_prometheus_scrapes_where_the_settings_have_processes_listen(stack, monkeypatch):
+    """Boards and alerts would stand empty beside a pipeline that listens on another port."""
+    monkeypatch.setenv("TONNE_HOME", str(stack.home))
+    monkeypatch.setenv("TONNE_METRICS_BIND", "0.0.0.0:29464")
+    monkeypatch.setenv("TONNE_API_BIND", "[::1]:28080")
+    up = ("local", "up", "--prometheus", "--no-kafka")
+    tonne(*up, code=0)
+    url = stack.urls().prometheus_url
+    pipeline, api = (
+        ("tonne-run", "http://127.0.0.1:29464/metrics"), ("tonne-api", "http://[::1]:28080/metrics")
+    )  # fmt: skip
+    until(lambda: _scraped(url) == {pipeline, api}, 60, lambda: str(_scraped(url)))
+    # what was added stays; a process that serves nothing is not scraped
+    targets = stack.prometheus.folder / "targets.json"
+    more = [*json.loads(targets.read_text()), {"targets": ["127.0.0.1:29465"]}]
+    targets.write_text(json.dumps(more))
+    monkeypatch.setenv("TONNE_METRICS_BIND", "")
+    tonne(*up, code=0)
+    added = ("tonne", "http://127.0.0.1:29465/metrics")
+    until(lambda: _scraped(url) == {api, added}, 60, lambda: str(_scraped(url)))
+    targets.write_text("{")
+    done = tonne(*up, code=2)
+    assert "targets.json" in done.output
+    targets.unlink()
 
 
 def test_another_port_where_the_usual_one_is_taken(tmp_path, monkeypatch):

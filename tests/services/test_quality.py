@@ -26,7 +26,7 @@ def tonne(database_url, tmp_path, monkeypatch):
     register(database_url, tmp_path, REGISTRY)
     # 09:00 to 15:00 in Hai Phong, every five minutes, then one at 17:00
     minutes = [*range(0, 360, 5), 480]
-    power = [500.0 + 3 * m**0.5 + (500 if m == 180 else 0) for m in minutes]
+    power = [300.0 + 3 * m**0.5 + (700 if m == 180 else 0) for m in minutes]
     times = np.datetime64("2026-03-20T02:00") + np.array(minutes, dtype="timedelta64[m]")
     commit(database_url, "inv-1", times.astype("datetime64[us]").astype(np.int64), power)
     return invoke

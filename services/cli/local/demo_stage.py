@@ -16,6 +16,7 @@ import click
 
 from ingest.errors import InputError
 from services.cli.local.demo_listening import Listens, begin, start
+from services.local.prometheus import Prometheus
 
 LISTENS = {
     "run": Listens("TONNE_METRICS_BIND", 9464, "metrics"),
@@ -84,9 +85,11 @@ class Stage:
         click.secho(f"$ tonne {' '.join(words)} &", bold=True)
         argv, log = [sys.executable, "-m", "services.cli", *words], self.packs / f"{words[0]}.log"
         if words[0] in LISTENS:
-            process, self.listening[words[0]] = begin(
-                argv, self._environment, LISTENS[words[0]], log
-            )
+            process, bind = begin(argv, self._environment, LISTENS[words[0]], log)
+            self.listening[words[0]] = bind
+            scraper = Prometheus(self.home)
+            if scraper.pid is not None:
+                scraper.watch({words[0]: bind})
         else:
             process = start(argv, self._environment, log)
         try:

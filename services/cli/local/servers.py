@@ -54,8 +54,8 @@ def local() -> None:
 @click.option(
     "--prometheus/--no-prometheus",
     default=None,
-    help="Prometheus too, over the processes in TONNE_HOME/prometheus/targets.json;"
-    " the default is yes beside Grafana.",
+    help="Prometheus too, over `tonne run` and `tonne api` where the settings have them listen,"
+    " and what else TONNE_HOME/prometheus/targets.json names; the default is yes beside Grafana.",
 )
 @click.option(
     "--grafana/--no-grafana",
@@ -94,10 +94,14 @@ def up(
       tonne local up --grafana
     """
     apache = kafka_home()
-    stack = LocalStack(Settings().home, apache, grafana_home() if grafana else None)
+    settings = Settings()
+    stack = LocalStack(settings.home, apache, grafana_home() if grafana else None)
     kafka = bool(apache or binary()) if kafka is None else kafka
     prometheus = grafana if prometheus is None else prometheus
-    stack.up(kafka=kafka, secure=secure, prometheus=prometheus, grafana=grafana)
+    listening = {"run": settings.metrics_bind, "api": settings.api_bind}
+    stack.up(
+        kafka=kafka, secure=secure, prometheus=prometheus, grafana=grafana, processes=listening
+    )
     _show(stack.status(), passwords=passwords, as_json=as_json)
 
 

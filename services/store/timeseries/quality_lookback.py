@@ -17,11 +17,11 @@ from psycopg.rows import TupleRow
 from ingest import classes
 from ingest.classes import Channel
 from ingest.limits import UNIT_LEVELS
-from ingest.model import Float64
+from ingest.model import NULL, Float64
 from ingest.pipeline.flags import TIME
 from ingest.pipeline.meter_state import FROM_START, NEVER
-from ingest.pipeline.quality_limits import AT_WORK, Checks
-from ingest.pipeline.quality_state import NEAR_US, Watch, Watched, pairs_of, runs_of
+from ingest.pipeline.quality_limits import Checks
+from ingest.pipeline.quality_state import NEAR_US, Standstill, Watch, Watched, pairs_of, runs_of
 from services.store.archive import archived_readings as cold
 from services.store.archive.archived_readings import Asked
 from services.store.postgres import nearest_rows as near
@@ -42,9 +42,11 @@ def load(
     watched: Watched,
     before_us: Mapping[int, int],
     live: Watched | None = None,
-) -> None:
+) -> list[Standstill]:
     """
     Make devices' state what it was after their last reading before a time.
+
+    Return the readings of gauges that stand still, which their registers may corroborate.
 
     Parameters
     ----------
@@ -58,6 +60,7 @@ def load(
     heard = {d: us for d, us in before_us.items() if us > FROM_START}
     if heard:
         cursor.execute(_BACK_ALONG_THE_INDEX)
+    found: list[Standstill] = []
     for class_id, members in marks.by_class(checks.fleet, list(before_us)).items():
         known = [d for d in members if d in heard]
         source = _source(cursor, checks, class_id, {d: heard[d] for d in known})
@@ -76,14 +79,17 @@ def load(
                 for look in looks:
                     rest = look if live is None else look.without(live, watch)
                     rest.run(channel, watch)
+                    if watch.registers:
+                        found.append(rest.standstill(channel, watch))
     if heard:
         cursor.execute(_AS_USUAL)
+    return found
 
 
 def _source(cursor: Cursor, checks: Checks, class_id: str, before_us: Mapping[int, int]) -> str:
     """SQL for a class's readings, archived ones among them as far back as any test looks."""
     channels = classes.load()[class_id].channels.values()
-    reach = [w.longest_us + w.gap_us for c in channels for w in runs_of(checks, class_id, c)]
+    reach = [w.reach_us for c in channels for w in runs_of(checks, class_id, c)]
     # a run is looked for from its last reading on, which may itself lie a gap back
     back = max(2 * NEAR_US, 2 * max(reach, default=0))
     asked = [Asked(checks.fleet.devices[d].id, d, us - back, us) for d, us in before_us.items()]
@@ -122,7 +128,9 @@ class _Look:
         sure = last_us - start_us < watch.longest_us
         sure |= self._before - start_us > watch.longest_us
         same = (start_us < self._before) & (start_us > NEVER) & sure
+        same &= now.part_us[members] < self._before
         held = members[same]
+        then.part_us[held], then.part_wh[held] = now.part_us[held], now.part_wh[held]
         then.value[held] = now.value[held]
         then.start_us[held] = start_us[same]
         then.last_us[held] = np.minimum(last_us[same], self._before[same] - 1)
@@ -181,8 +189,8 @@ class _Look:
             return
         least, key, held = self._terms(channel, watch)
         gap = f"interval '{watch.gap_us} us'"
-        reach = f"interval '{watch.longest_us + watch.gap_us} us'"
-        within = self._within(watch.longest_us + 2 * watch.gap_us)
+        reach = f"interval '{watch.reach_us} us'"
+        within = self._within(watch.reach_us + watch.gap_us)
         of = f"FROM {self._source} r WHERE r.device_id = d.id AND {held}{within}"
         back = f"r.time <= last.time AND r.time >= greatest(d.since, last.time - {reach})"
         self._cursor.execute(
@@ -208,6 +216,37 @@ class _Look:
             standing.value[index], standing.last_us[index] = number, last_us
             standing.start_us[index] = start_us
 
+    def standstill(self, channel: Channel, watch: Watch) -> Standstill:
+        """Readings of the runs that may be too long, with what their registers say."""
+        run, limits = self._watched.run(watch.key), self._checks.of(self._class, channel.name)
+        members, rows = self._members, list[TupleRow]()
+        if limits is not None:
+            floor = limits.floor[self._checks.version(members, self._before - 1)]
+            members = members[np.abs(run.value[members]) > floor]
+        names = [one.name for one in watch.registers]
+        if len(members):
+            begins_us, ends_us = run.start_us[members], run.last_us[members]
+            self._cursor.execute(
+                f"SELECT d.index, {_US.format('r.time')}, {', '.join(f'r.{n}' for n in names)}"
+                " FROM unnest(%s::text[], %s::int[], %s::timestamptz[], %s::timestamptz[])"
+                f" AS d (id, index, begins, ends) JOIN {self._source} r ON r.device_id = d.id"
+                f" AND r.time BETWEEN d.begins AND d.ends AND r.{channel.name} IS NOT NULL"
+                f"{near.within('r.time', int(begins_us.min()), int(ends_us.max()) + 1)}",
+                (
+                    self._checks.fleet.ids(members.tolist()),
+                    members.tolist(),
+                    list(map(stamp, begins_us.tolist())),
+                    list(map(stamp, ends_us.tolist())),
+                ),
+                prepare=False,
+            )
+            rows = sorted(self._cursor.fetchall())
+        table = np.array(
+            [[NULL if v is None else int(v) for v in row] for row in rows], dtype=np.int64
+        ).reshape(-1, 2 + len(names))
+        columns = dict(zip(names, table.T[2:], strict=True))
+        return Standstill(watch, table[:, 0].astype(np.int32), table[:, 1], columns)
+
     def _within(self, back_us: int) -> str:
         """SQL for a time that no look-up leaves."""
         return near.within("r.time", int(self._before.min()) - back_us, int(self._before.max()))
@@ -223,7 +262,7 @@ class _Look:
             # NaN is above all numbers in SQL, as no value reaches it in numpy
             key = f"CASE WHEN {name} >= d.least THEN 0.0 ELSE 1.0 END"
             return level.share * np.asarray(peak), key, f"{name} IS NOT NULL"
-        least: Float64 = AT_WORK * self._checks.rated[self._members]
+        least: Float64 = self._checks.at_work[self._members]
         held = f"{name} IS NOT NULL"
         if channel.kind == "register":
             held += f" AND r.{channel.power} * {channel.direction} > d.least"

@@ -47,7 +47,8 @@ def _since(values, times, gap_us=DAY_US, device=None, limits=None, before=None):
     never = np.full(len(head), runs.NEVER)
     nothing = runs.Run(np.full(len(head), np.nan), never, never, np.zeros(len(head), dtype=int))
     now = runs.Values(head, times, np.asarray(values), held)
-    return runs.starts(now, gap_us, before or nothing)
+    last = before or nothing
+    return runs.starts(now, runs.begins(now, gap_us, last), last)
 
 
 def test_a_spike_stands_away_from_both_neighbours():

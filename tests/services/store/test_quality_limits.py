@@ -6,6 +6,7 @@ import numpy as np
 import psycopg
 import pytest
 
+from ingest.model import NULL
 from mrv import factors
 from services.processing.commit import Store
 from services.processing.rebuild import rebuild
@@ -212,3 +213,49 @@ def test_a_check_meter_that_cannot_be_one_is_refused(planned, old, new, words):
     found = planned(METERS.replace(old, new))
     assert found.refused == bool(words)
     assert words in str(found.results)
+
+
+EIGHTH_US = HOUR_US // 8
+
+
+def _load(n, share):
+    """A plant at a fixed set point whose register counts a share of what its power says."""
+    times = T0_US + np.arange(n) * EIGHTH_US
+    return times, np.full(n, 500.0), 10_000 + np.floor(np.arange(n) * 500 * share / 8)
+
+
+def _whole_pass(url):
+    """What one pass over everything finds other than what is stored."""
+    with connect(url, role="tonne_ingest", autocommit=True) as conn:
+        held = Plan.of(load_fleet(conn), load_projects(conn), factors.load())
+        return rebuild(conn, held, [0], 0, 2**52, replace=False)
+
+
+@pytest.mark.parametrize(("share", "flagged"), [(1.0, 0), (0.5, 15), (0.0, 15)])
+def test_a_standstill_is_corroborated_across_restarts(load, database_url, share, flagged):
+    """Each restart at night would flag honest plants in the morning, or forget those that hang."""
+    load(BASE)
+    times, power, register = _load(64, share)
+    for k in range(0, 64, 3):
+        some = slice(k, k + 3)
+        commit(database_url, "inv-1", times[some], power[some], export_wh=register[some])
+    found = [us for us, channel, test in _flags(database_url) if test == "flat_line"]
+    assert found == (times[49:].tolist() if flagged else [])
+    assert _whole_pass(database_url) == []
+
+
+def test_late_registers_corroborate_a_standstill(load, database_url):
+    """What an outage of the meter's line flagged would stay flagged when its readings come."""
+    load(BASE)
+    times, power, register = _load(64, 1.0)
+    late = (np.arange(64) > 4) & (np.arange(64) < 60)
+    commit(database_url, "inv-1", times, power, export_wh=np.where(late, NULL, register))
+    assert {test for *_, test in _flags(database_url)} == {"flat_line"}
+    assert _whole_pass(database_url) == []
+    for first in (30, 48, 8):  # those of a part of time, or two
+        some = slice(first, first + 9)
+        commit(database_url, "inv-1", times[some], power[some], export_wh=register[some])
+        assert _whole_pass(database_url) == []
+    commit(database_url, "inv-1", times[late], power[late], export_wh=register[late])
+    assert _flags(database_url) == []
+    assert _whole_pass(database_url) == []

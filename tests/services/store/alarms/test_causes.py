@@ -63,6 +63,20 @@ def test_limits_frozen_gauges_certificates_chargers_and_clocks(conn):
     }  # fmt: skip
 
 
+def test_a_register_that_stands_still_at_work(conn):
+    """What it does not count is not credited, and no silence tells it."""
+    conn.execute(
+        "INSERT INTO quality_flag SELECT 'inv', now() - k * interval '10 minutes',"
+        " 'energy_export_wh', 'frozen_register' FROM generate_series(0, 12) k"
+    )
+    conn.execute(
+        "INSERT INTO quality_flag SELECT 'a', now() - k * interval '10 minutes',"
+        " 'active_power_w', 'spike' FROM generate_series(0, 12) k"
+    )
+    watch(conn)
+    assert standing(conn) == {("gauge_frozen", "inv")}
+
+
 def test_a_limit_that_is_exceeded_is_named(conn):
     """The environment office asks which one; "value 1" is no answer."""
     conn.execute(

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests import memory, workers
+from tests import memory, programs, workers
 from tests.soak import SOAK, often
 
 pytest_plugins = [
@@ -116,10 +116,15 @@ def pytest_collection_modifyitems(items):
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config):
     """
-    Give a run of several processes its folder in memory, and fork them from one that has read all.
+    Let tests find a newcomer's programs alone, and start the processes of a run of several.
 
-    Coverage would miss what that one reads.
+    They have a folder in memory, and are forked from one that has read all.  Coverage would miss
+    what that one reads.
     """
+    if not hasattr(config, "workerinput"):
+        place = tempfile.TemporaryDirectory(prefix="programs-")
+        config.add_cleanup(place.cleanup)
+        os.environ["PATH"] = programs.limit(os.environ["PATH"], Path(place.name))
     option = config.option
     if option.tx and option.basetemp is None:
         stack = ExitStack()

@@ -124,6 +124,7 @@ def pytest_configure(config):
     if not hasattr(config, "workerinput"):
         place = tempfile.TemporaryDirectory(prefix="programs-")
         config.add_cleanup(place.cleanup)
+        Path(place.name).chmod(0o755)  # for servers that run as another account, too
         os.environ["PATH"] = programs.limit(os.environ["PATH"], Path(place.name))
     option = config.option
     if option.tx and option.basetemp is None:

@@ -6,6 +6,7 @@ import time
 
 import psycopg
 
+from services.issuer import close
 from services.processing.commit import Store
 from services.settle import Plan
 from services.store.messages.dead_letter_write import Letters
@@ -15,7 +16,7 @@ from services.store.registry.factors import load_book
 from tests.bench import month
 from tests.bench.stages_store import database
 from tests.running import Pipeline
-from tests.services.issuer.sealed import close_period
+from tests.services.issuer.sealed import up_to
 
 DEVICES, AT_ONCE = 2_000, 50
 
@@ -38,10 +39,11 @@ def measure(pipeline: Pipeline) -> dict[str, float]:
         conn.execute("VACUUM (ANALYZE) reading_pv_inverter, interval_quantity")
     readings = len(names) * (month.END_US - month.BEGIN_US) // month.QUARTER_US
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        up_to(conn, month.END_US, pipeline.home)
         took = 0.0
         for project in projects:
             began, spent = time.monotonic(), time.process_time()
-            close_period(conn, project.id, month.BEGIN_US, month.END_US, "bench")
+            close.close_period(conn, project.id, month.BEGIN_US, month.END_US, "bench")
             took += time.monotonic() - began
             print(
                 f"closed {project.id}: {time.monotonic() - began:.2f} s, of it here"

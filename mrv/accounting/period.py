@@ -110,14 +110,19 @@ def close(
     check_edges(project, from_us, to_us)
     _check_rows(rows, from_us, to_us)
     besides = besides or Besides()
-    asked = fleet, calibrations, rows, from_us, to_us, factors, carried_ug
+    looked = Ledger(factors)  # by every value that is tried, too: who closes again needs them all
+    asked = fleet, calibrations, rows, from_us, to_us, looked, carried_ug
+    corrected: Sequence[Finding] = ()
     if besides.replaced and besides.accounting >= INVOICED_USE:
         besides, corrected = keep_first(
             project, besides, lambda held: _by_values(project, *asked, held).net.reduction.ug
         )
-        found = _by_values(project, *asked, besides)
-        return replace(found, applicability=(*found.applicability, *corrected))
-    return _by_values(project, *asked, besides)
+    found = _by_values(project, *asked, besides)
+    return replace(
+        found,
+        applicability=(*found.applicability, *corrected),
+        compared=tuple(sorted({*found.compared, *(one.kind for one in looked.used())})),
+    )
 
 
 def _by_values(

@@ -5,10 +5,13 @@ from math import isfinite
 
 import pytest
 
-
+from tests import browsers
+from tests.bench import alarms, dashboards, monitoring, pages, witnessing
 from tests.bench.parts import PARTS
 from tests.fix_pipeline import on_servers
+from tests.fix_timescale import Quick
 from tests.grafana.fleet import Size
+from tests.ports import give_ports
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 _DRAIN = {"drain.DEVICES": 20, "drain.EACH": 2, "drain.TOTAL": 40}
@@ -92,3 +95,30 @@ def test_a_part_measures(name, migrated_cluster, tmp_path, monkeypatch):
         figures = import_module(PARTS[name].module).measure(pipeline)
     assert figures
     assert all(map(isfinite, figures.values()))
+
+
+@pytest.fixture(scope="module")
+def small_city(tmp_path_factory):
+    """URL of a database as `tests.bench.dashboards` fills it, with a day of a few devices."""
+    with pytest.MonkeyPatch.context() as small:
+        small.setattr(dashboards, "YEAR", Size(days=2, minutes=60))
+        small.setattr(dashboards, "Postgres", Quick)
+        home = give_ports(tmp_path_factory.mktemp("city"), Quick.name)
+        with dashboards.filled(home, large=False) as url:
+            yield url
+
+
+def test_benches_of_boards_pages_and_alarms_measure(small_city, tmp_path, monkeypatch):
+    """What a page takes with 10,000 devices could not be taken any more."""
+    for module in (dashboards, pages):
+        monkeypatch.setattr(module, "_TIMES", 1)
+    assert len(dashboards.measure(small_city)) > 50
+    assert all(map(isfinite, alarms.rounds(small_city).values()))
+    if browsers.chromium() is not None:
+        assert pages.measure(small_city, tmp_path).keys() == {*pages.PAGES}
+
+
+def test_benches_of_the_log_measure():
+    """How long a witness or a monitor takes is what an operator asks before saying yes."""
+    assert witnessing.measure(3)["witness_p50_ms"] > 0
+    assert monitoring.measure(20)["catch_up_s"] > 0

@@ -32,6 +32,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # them alone.  Such as wait stand between such as work, so that neither fill the cores together.
 LONGEST = (
     "integration/test_apache_kafka.py",
+    "bench/test_small.py",
     "services/issuer/test_tampered_database.py",
     "operations/test_alerts.py",
     "services/api/console/test_browser.py",

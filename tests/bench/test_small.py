@@ -7,6 +7,7 @@ import pytest
 
 from tests import browsers
 from tests.bench import alarms, dashboards, monitoring, pages, witnessing
+from tests.bench.alone import Measured
 from tests.bench.parts import PARTS
 from tests.fix_pipeline import on_servers
 from tests.fix_timescale import Quick
@@ -57,7 +58,7 @@ SMALL = {
     "archiving": {
         "archiving.EACH": 1,
         "archiving.FLEET": 2,
-        "archiving.YEAR_DAYS": 20,
+        "archiving.YEAR_DAYS": 9,
         "archiving.PACE": 200,
         "archiving.LIVE": 20,
         "archiving.BURST": 200,
@@ -91,7 +92,7 @@ def test_a_part_measures(name, migrated_cluster, tmp_path, monkeypatch):
         pytest.skip(lacking)
     for place, value in SMALL[name].items():
         monkeypatch.setattr(f"tests.bench.{place}", value)
-    with on_servers(migrated_cluster, tmp_path) as pipeline:
+    with on_servers(migrated_cluster, tmp_path, Measured) as pipeline:
         figures = import_module(PARTS[name].module).measure(pipeline)
     assert figures
     assert all(map(isfinite, figures.values()))

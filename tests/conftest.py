@@ -122,11 +122,7 @@ def pytest_configure(config):
     They have a folder in memory, and are forked from one that has read all.  Coverage would miss
     what that one reads.
     """
-    if not hasattr(config, "workerinput"):
-        place = tempfile.TemporaryDirectory(prefix="programs-")
-        config.add_cleanup(place.cleanup)
-        Path(place.name).chmod(0o755)  # for servers that run as another account, too
-        os.environ["PATH"] = programs.limit(os.environ["PATH"], Path(place.name))
+    config.add_cleanup(programs.begin())
     option = config.option
     if option.tx and option.basetemp is None:
         stack = ExitStack()

@@ -10,11 +10,14 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 LIST = Path(__file__).parents[1] / "deploy/test_packages.sh"
 # beside Debian's required packages: what a machine needs to have tonne and to make it
 _BESIDE = ("git", "make", "perl")
+_BEGUN = "PATH_OF_TESTS"
 _PYTHONS = {"python3", "python3.11", "python3.12", "python3.13"}
 # a test that needs one is left out where it is missing, and says so
 OPTIONAL = {"java", "node", "node-red", "g++", "as", "ld", "erl", "escript", "epmd"}
@@ -25,6 +28,16 @@ def listed() -> dict[str, str]:
     (table,) = re.findall(r"<<'END'\n(.*?)^END$", LIST.read_text("utf-8"), re.DOTALL | re.MULTILINE)
     rows = [line.split() for line in table.splitlines()]
     return {program: row[1] for row in rows for program in row[0].split(",")}
+
+
+def begin() -> Callable[[], object]:
+    """Limit the PATH of this process and of those that it starts; return what ends that."""
+    if os.environ.get(_BEGUN) == os.environ["PATH"]:  # by the process that started this one
+        return lambda: None
+    place = tempfile.TemporaryDirectory(prefix="programs-")
+    Path(place.name).chmod(0o755)  # for servers that run as another account, too
+    os.environ["PATH"] = os.environ[_BEGUN] = limit(os.environ["PATH"], Path(place.name))
+    return place.cleanup
 
 
 def limit(path: str, folder: Path, more: set[str] | None = None) -> str:

@@ -90,6 +90,8 @@ def test_a_part_measures(name, migrated_cluster, tmp_path, monkeypatch):
     lacking = PARTS[name].lacks()
     if lacking is not None:
         pytest.skip(lacking)
+    # commands are forked, as in other tests, but where the processor time of children is read
+    monkeypatch.setattr(Measured, "anew", name == "archiving")
     for place, value in SMALL[name].items():
         monkeypatch.setattr(f"tests.bench.{place}", value)
     with on_servers(migrated_cluster, tmp_path, Measured) as pipeline:

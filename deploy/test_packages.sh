@@ -1,17 +1,23 @@
 #!/bin/sh
 # The system packages that only tests need, named before they are installed.
-# LibreOffice calculates our workbooks anew, poppler reads our PDFs, the console is driven in
-# Chromium, faketime gives a gateway a wrong clock, SoftHSM2 is a token that keeps signing keys,
-# mosquitto_pub publishes as a shell script of a device does.
+# Tests find these programs and those of a bare Debian, and no others: tests/programs.py.
 set -eu
 missing=
-command -v soffice >/dev/null || missing="$missing libreoffice-calc-nogui"
-command -v pdftotext >/dev/null || missing="$missing poppler-utils"
-command -v chromium-headless-shell >/dev/null || command -v chromium >/dev/null ||
-    missing="$missing chromium-headless-shell"
-command -v faketime >/dev/null || missing="$missing faketime"
-command -v softhsm2-util >/dev/null || missing="$missing softhsm2"
-command -v mosquitto_pub >/dev/null || missing="$missing mosquitto-clients"
+while read -r programs package _; do
+    for program in $(echo "$programs" | tr , ' '); do
+        command -v "$program" >/dev/null || { missing="$missing $package" && break; }
+    done
+done <<'END'
+soffice                       libreoffice-calc-nogui   calculates our workbooks anew
+pdftotext,pdftoppm            poppler-utils            reads our PDFs
+chromium-headless-shell       chromium-headless-shell  opens the console
+faketime                      faketime                 gives a gateway a wrong clock
+softhsm2-util                 softhsm2                 is a token that keeps signing keys
+mosquitto_pub                 mosquitto-clients        publishes as a shell script of a device does
+curl                          curl                     fetches certificates as a device does
+openssl                       openssl                  makes and checks them, and signs by hand
+ssh-agent,ssh-add,ssh-keygen  openssh-client           keeps the key of another's witness
+END
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
     # tests that need one of these say so and are left out; where CI runs they fail

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests import memory, workers
+from tests import memory, programs, workers
 from tests.soak import SOAK, often
 
 pytest_plugins = [
@@ -32,6 +32,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # them alone.  Such as wait stand between such as work, so that neither fill the cores together.
 LONGEST = (
     "integration/test_apache_kafka.py",
+    "bench/test_small.py",
     "services/issuer/test_tampered_database.py",
     "operations/test_alerts.py",
     "services/api/console/test_browser.py",
@@ -116,10 +117,12 @@ def pytest_collection_modifyitems(items):
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config):
     """
-    Give a run of several processes its folder in memory, and fork them from one that has read all.
+    Let tests find a newcomer's programs alone, and start the processes of a run of several.
 
-    Coverage would miss what that one reads.
+    They have a folder in memory, and are forked from one that has read all.  Coverage would miss
+    what that one reads.
     """
+    config.add_cleanup(programs.begin())
     option = config.option
     if option.tx and option.basetemp is None:
         stack = ExitStack()

@@ -45,6 +45,8 @@ class Pipeline:
     """Servers in a folder, a registry, and commands run against them."""
 
     secure: bool | None = None
+    # commands by a Python of their own, as an operator's are, and no forks of one that has read all
+    anew = False
     _asking: psycopg.Connection | None = None
 
     def __init__(self, home: Path) -> None:
@@ -61,7 +63,7 @@ class Pipeline:
     def tonne(self, *words: str) -> str:
         """Run a command to its end; its output, or an error with it."""
         done = commands.run(
-            words, env=self.environment, capture_output=True, text=True, check=False
+            words, anew=self.anew, env=self.environment, capture_output=True, text=True, check=False
         )
         if done.returncode:
             raise RuntimeError(f"tonne {' '.join(words)}: {done.stdout}{done.stderr}")
@@ -93,7 +95,9 @@ class Pipeline:
     def running(self, log: Path, *words: str) -> Iterator[subprocess.Popen[bytes]]:
         """`tonne run`, stopped by SIGTERM at the end of the block."""
         with log.open("wb") as out:
-            process = commands.start(["run", *words], env=self.environment, stdout=out, stderr=out)
+            process = commands.start(
+                ["run", *words], anew=self.anew, env=self.environment, stdout=out, stderr=out
+            )
             try:
                 yield process
             finally:

@@ -259,7 +259,8 @@ class PeriodResult:
     `gross` is before deductions and substitutions, `net` after them.
     `carried_ug` came from earlier periods with a negative reduction, `carry_ug`
     goes to the next; both are 0 or negative.  `credit_t` is whole tonnes.  `compared`
-    are kinds of factors that no figure uses, and that conditions looked at.
+    are kinds of factors that were looked at, by conditions and by values that were tried
+    and do not count, beside those of the figures.
     """
 
     project: str

@@ -39,6 +39,7 @@ from mrv.accounting.silent_analysers import silent_days
 from mrv.accounting.value_choices import choose
 from mrv.calendar import local_date, local_text, narrowed, utc_text
 from mrv.errors import PeriodError
+from mrv.factors.ledger import Ledger
 from mrv.model import Candidate, CandidateDevice, Factors
 from mrv.parameters.inputs import Inputs, exact
 from mrv.registry.project import FIRST, Besides, Calibration, Project
@@ -94,7 +95,9 @@ def close(
     """
     check_edges(project, from_us, to_us)
     _check_rows(rows, from_us, to_us)
-    engine = Engine(project, fleet, calibrations, rows, (from_us, to_us), factors)
+    # by every value that is tried, too: who closes again needs all factors that were looked at
+    looked = Ledger(factors)
+    engine = Engine(project, fleet, calibrations, rows, (from_us, to_us), looked)
     closing = _Closing(engine, carried_ug)
     besides = besides or Besides()
     check_energy(engine.methodology, besides.energy)
@@ -104,7 +107,9 @@ def close(
             project, besides, lambda held: closing.chosen(project, held)[0].account.left[0]
         )
     passed, chosen = closing.chosen(project, besides)
-    return closing.result(passed, [*chosen, *corrected])
+    found = closing.result(passed, [*chosen, *corrected])
+    kinds = {*found.compared, *(one.kind for one in looked.used())}
+    return replace(found, compared=tuple(sorted(kinds)))
 
 
 class _Closing:

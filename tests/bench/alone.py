@@ -14,12 +14,18 @@ from tests.running import Pipeline
 Figures = dict[str, float]
 
 
+class Measured(Pipeline):
+    """Servers and commands whose time and memory are measured."""
+
+    anew = True
+
+
 @contextmanager
 def servers(home: Path) -> Iterator[Pipeline]:
     """Servers in an empty folder, which is removed where all went well."""
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
-    pipeline = Pipeline(home.resolve())
+    pipeline = Measured(home.resolve())
     try:
         yield pipeline
     finally:

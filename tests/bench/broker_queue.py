@@ -44,7 +44,7 @@ max_inflight_messages 20000
 persistent_client_expiration 30d
 user {user}
 """
-_EVERY_S = 0.02
+_EVERY_S, SECONDS = 0.02, 20
 MIB = 1 << 20
 
 
@@ -173,7 +173,7 @@ def taken(folder: Path, sizes: list[int], autosaves: list[int], seconds: float) 
 
 def measure(pipeline: Pipeline) -> dict[str, float]:
     """Return what PUBACK takes with an empty queue, and at the limit that tonne ships."""
-    rows = taken(pipeline.home / "queue", [0, QUEUE_BYTES], [AUTOSAVE_S], 20)
+    rows = taken(pipeline.home / "queue", [0, QUEUE_BYTES], [AUTOSAVE_S], SECONDS)
     return {
         "broker_puback_empty_p95_ms": rows[0]["p95_ms"],
         "broker_puback_full_p95_ms": rows[1]["p95_ms"],
@@ -186,7 +186,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--mib", type=int, nargs="+", default=[0, 16, 64, 128, 256, 405])
     parser.add_argument("--autosave", type=int, nargs="+", default=[1, 10, 30])
-    parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--seconds", type=float, default=SECONDS)
     parser.add_argument("--folder", type=Path, default=Path(".tonne/bench/queue"))
     options = parser.parse_args()
     sizes = [mib * MIB for mib in options.mib]

@@ -99,9 +99,12 @@ async def _watched(bind: str, cookies: httpx.Cookies, pid: int) -> tuple[float, 
 async def _view(bind: str, request: bytes, seen: list[int], number: int) -> None:
     host, port = bind.split(":")
     reader, writer = await asyncio.open_connection(host, int(port), limit=2**22)
-    writer.write(request)
-    while line := await reader.readline():
-        seen[number] += line.startswith(b"data: ")
+    try:
+        writer.write(request)
+        while line := await reader.readline():
+            seen[number] += line.startswith(b"data: ")
+    finally:
+        writer.close()
 
 
 def _first_paint(url: str, statement: str) -> float:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.apache_kafka import APACHE, WHY
 from tests.bench import drain, load
+from tests.bench.alone import Measured
 from tests.bench.drain import DEVICES, TOTAL
 from tests.bench.over_kafka import PARTITIONS, records, started, wait_for_line
 from tests.integration.kafka_path import ended_records
@@ -32,7 +33,7 @@ def measure(pipeline: Pipeline) -> dict[str, float]:
 
 def _on_its_own(home: Path, workers: int) -> float:
     home.mkdir()
-    pipeline = Pipeline(home)
+    pipeline = Measured(home)
     try:
         return through(pipeline, workers)
     finally:

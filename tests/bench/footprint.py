@@ -28,6 +28,7 @@ from typing import Any
 import psycopg
 
 from services.local.account import service_account
+from services.local.packages import POSTGRES_BIN
 from services.local.prometheus import Prometheus
 from services.store.postgres.pool import connect
 from tests import commands
@@ -120,7 +121,7 @@ def _processes(pipeline: Pipeline, watch: Watch) -> Iterator[str]:
                 bind = {"TONNE_METRICS_BIND": "", "TONNE_API_BIND": binds[name]}
             out = stack.enter_context((pipeline.home / f"{name}.log").open("wb"))
             process = commands.start(
-                [name], env=pipeline.environment | bind, stdout=out, stderr=out
+                [name], anew=True, env=pipeline.environment | bind, stdout=out, stderr=out
             )
             stack.callback(process.wait, 120)
             stack.callback(process.terminate)
@@ -201,8 +202,11 @@ def _backup(url: str, watch: Watch) -> Iterator[None]:
 
 def _psql_mib(url: str) -> float:
     """Return what psql holds with an answer of some hundred rows. [MiB]"""
-    words = ["psql", "-X", "-q", "-c", "SELECT * FROM pg_settings", "-c", "SELECT pg_sleep(2)", url]
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [POSTGRES_BIN / "psql", "-X", "-q", "-c", "SELECT * FROM pg_settings",
+         "-c", "SELECT pg_sleep(2)", url],
+        stdout=subprocess.DEVNULL,
+    )  # fmt: skip
     most = 0.0
     while process.poll() is None:
         most = max(most, held(process.pid).total)

@@ -105,10 +105,10 @@ class Point(NamedTuple):
         return self.begin_us if self.days is None else month.END_US - self.days * DAY_US
 
 
-def measure(pipeline: Pipeline, points: Sequence[str] = POINTS) -> dict[str, float]:
-    """Figures of points; those that take a few minutes where none is named."""
+def measure(pipeline: Pipeline) -> dict[str, float]:
+    """Figures of points that take a few minutes."""
     figures: dict[str, float] = {}
-    for point in points:
+    for point in POINTS:
         figures |= at(pipeline.home / "growth", point, list(PARTS), keep=False)
     return figures
 

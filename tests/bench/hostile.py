@@ -64,7 +64,7 @@ def measure(pipeline: Pipeline) -> dict[str, float]:
             home, bind = pipeline.home / name, f"127.0.0.1:{free_port()}"
             shutil.copytree(pipeline.home / "keys", home / "keys")
             log = stack.enter_context((pipeline.home / f"{name}.log").open("wb"))
-            process = start(url, home, bind, log, **provider)
+            process = start(url, home, bind, log, anew=True, **provider)
             stack.callback(process.wait, 60)
             stack.callback(process.send_signal, signal.SIGTERM)
             apis.append((f"http://{bind}", process.pid))

@@ -44,12 +44,14 @@ class Paced(threading.Thread):
         try:
             while not self._stopping.wait(TICK_S):
                 now = time.monotonic()
-                batch = list(islice(self._messages, int((now - began) * self._per_s) - self.sent))
-                if not batch:
+                due = int((now - began) * self._per_s) - self.sent
+                batch = list(islice(self._messages, due))
+                if due and not batch:
                     break
-                self.moments.append((now, self.sent + len(batch)))
-                self._publisher.send(batch)
-                self.sent += len(batch)
+                if batch:
+                    self.moments.append((now, self.sent + len(batch)))
+                    self._publisher.send(batch)
+                    self.sent += len(batch)
             self._publisher.close()
         except BaseException as error:  # noqa: BLE001 - told by `finish`
             self.failure = error

@@ -40,6 +40,7 @@ from tests.bench.spent import cpu_s
 from tests.bench.stages_store import database
 from tests.running import Pipeline
 
+DEVICES, DAYS = 1_000, 2
 FIRST = date(2026, 3, 2)
 ZONE = "Asia/Ho_Chi_Minh"
 HOUR_US = 3_600_000_000
@@ -75,7 +76,7 @@ _ARRIVED = (
 
 def measure(pipeline: Pipeline) -> dict[str, float]:
     """Figures of a fleet that takes a few minutes."""
-    return at(pipeline, 1_000, 2)
+    return at(pipeline, DEVICES, DAYS)
 
 
 def at(pipeline: Pipeline, devices: int, days: int, *, profile: bool = False) -> dict[str, float]:

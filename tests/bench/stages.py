@@ -131,12 +131,11 @@ def bridged(pipeline: Pipeline, plan: Plan, frames: list[Messages]) -> dict[str,
 async def through_kafka(pipeline: Pipeline, records: list[tuple[int, bytes]]) -> dict[str, float]:
     """Produce with acks=all, a batch's records at a time, then consume all."""
     kafka = pipeline.stack.kafka
-    await asyncio.to_thread(apply, kafka.url, Topic(_TOPIC, _PARTITIONS, 1, 24))
+    access = KafkaAccess.of(kafka.url)
+    await asyncio.to_thread(apply, access, Topic(_TOPIC, _PARTITIONS, 1, 24))
     producing, consuming = (Meter(lambda: cpu_s(kafka.pid or 0)) for _ in range(2))
     producer = AIOKafkaProducer(
-        bootstrap_servers=KafkaAccess.of(kafka.url).bootstrap,
-        acks="all",
-        max_request_size=1_000_000,
+        bootstrap_servers=access.bootstrap, acks="all", max_request_size=1_000_000
     )
     await producer.start()
     with producing:
@@ -145,9 +144,7 @@ async def through_kafka(pipeline: Pipeline, records: list[tuple[int, bytes]]) ->
             sent = [await producer.send(_TOPIC, value, partition=p) for p, value in part]
             await asyncio.gather(*sent)
     await producer.stop()
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=KafkaAccess.of(kafka.url).bootstrap, fetch_max_wait_ms=10
-    )
+    consumer = AIOKafkaConsumer(bootstrap_servers=access.bootstrap, fetch_max_wait_ms=10)
     await consumer.start()
     consumer.assign([TopicPartition(_TOPIC, p) for p in range(_PARTITIONS)])
     await consumer.seek_to_beginning()

@@ -372,7 +372,7 @@ COMPOST = Fleet(
 )
 
 
-def composted(quarter_t=5, methodology="ams-iii-f", accounting=ACCOUNTING, **more):
+def composted(quarter_t=5, methodology="ams-iii-f", accounting=ACCOUNTING, book=BOOK, **more):
     """Close a week of a composting plant."""
     rows = {
         ("scale", "mass"): [quarter_t * 10**6] * WEEK,
@@ -383,7 +383,7 @@ def composted(quarter_t=5, methodology="ams-iii-f", accounting=ACCOUNTING, **mor
                   "mcf": 1, "tdl": Decimal("0.0615"), **more}  # fmt: skip
     roles = {"scale": "waste", "power": "power", "fuel": "fuel"}
     besides = Besides(accounting=accounting, samples=lab(share_food=1))
-    return closed(COMPOST, methodology, "12.0", roles, parameters, rows, besides)
+    return closed(COMPOST, methodology, "12.0", roles, parameters, rows, besides, book)
 
 
 @pytest.mark.parametrize("methodology", ["ams-iii-f", "ams-iii-f-monthly"])
@@ -434,3 +434,10 @@ def test_what_farmers_write_down_is_not_asked_of_a_laboratory():
     given = {"season_days": Fraction(100)}
     (said,) = measured(find("rice-awd"), given, (), edges, plant.ZONE, {}, lambda _: Fraction(0))
     assert "by their source (farmers' log), as `laboratory` results" in said.detail
+
+
+def test_a_pack_carries_the_factors_that_a_share_of_nothing_was_tried_with():
+    """The statement of a plant that composts no textiles would be closed, and never exported."""
+    whole = composted()
+    kinds = {one.kind for one in whole.factors} | {*whole.compared}
+    assert composted(book=book_of(records_of(kinds, BOOK))) == whole

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 import click
@@ -42,16 +44,23 @@ def look(stage: Stage) -> None:
 def what_next(stage: Stage) -> None:
     """Print what a person may do now."""
     pack = next(iter(sorted(stage.packs.glob("TN-*"))), stage.packs)
+    tonne = _program()
     steps = {
-        "tonne demo --resume": "the console again, nothing is replayed",
-        f"tonne verify {_short(pack)} --keys {_short(stage.packs / RING)}": "as an auditor does",
-        "tonne registry template > mine.yaml": "a registry file for your own plant",
-        "tonne --help": "all commands",
+        f"{tonne} demo --resume": "the console again, nothing is replayed",
+        f"{tonne} verify {_short(pack)} --keys {_short(stage.packs / RING)}": "as an auditor does",
+        f"{tonne} registry template > mine.yaml": "a registry file for your own plant",
+        f"{tonne} --help": "all commands",
     }
     click.secho("What to do next", fg="green")
     width = max(map(len, steps))
     for command, does in steps.items():
         click.echo(f"  {command:<{width}}  {does}")
+
+
+def _program() -> str:
+    """Return what to type for `tonne`: its path, where no PATH leads to it."""
+    ours = Path(sys.executable).with_name("tonne")
+    return "tonne" if which("tonne") or not ours.exists() else str(_short(ours))
 
 
 def _short(path: Path) -> Path:

@@ -60,7 +60,11 @@ def account(stage: Stage, project: str, first: str, end: str) -> dict[str, Any]:
 
 
 def checked(stage: Stage, project: str, pack: Path, *, earlier: bool) -> None:
-    """Verify a pack as an auditor does, and show that without keys nothing is relied on."""
+    """
+    Verify a pack as an auditor does, and show that without keys nothing is relied on.
+
+    The first statement's verification is printed whole, the others' by its outcome.
+    """
     ring, status = stage.packs / RING, stage.packs / f"status-{project}.json"
     stage.tonne(
         "statement", "status-list", project, "--key", KEYS["operator"], "--out", str(status)
@@ -74,14 +78,17 @@ def checked(stage: Stage, project: str, pack: Path, *, earlier: bool) -> None:
     stage.tonne("keys", "export", *lists, "--out", str(ring))
     given = ("verify", str(pack), "--keys", str(ring))
     try:
-        brief(stage.tonne(*given))
+        said = stage.tonne(*given)
     except InputError:
         if not earlier:
             raise
-        brief(stage.tonne(*given, *OF_0_1_0))
+        said = stage.tonne(*given, *OF_0_1_0)
+    lines = said.splitlines()
+    brief(lines[-1].partition(", on the grounds")[0] if stage.quiet else said, lines=len(lines))
+    if not stage.quiet:
+        click.echo("The same without keys that you trust is not enough:")
     refused = stage.tonne("verify", str(pack), code=Exit.NOT_ENOUGH)
     if not stage.quiet:
-        click.echo("Whoever gives no keys of their own is told that this is not enough:")
         brief(refused, lines=_REFUSAL)
 
 

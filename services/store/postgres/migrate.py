@@ -26,7 +26,7 @@ from psycopg import Connection
 
 from ingest import classes
 from ingest.errors import InputError, ServerError
-from services.store.postgres import chunk_intervals, columnstore, reading_tables
+from services.store.postgres import chunk_intervals, columnstore, owners, reading_tables
 from services.store.postgres.chunk_intervals import Length
 from services.store.postgres.pool import connect, shown
 from services.store.postgres.prerequisites import make_extensions
@@ -118,12 +118,17 @@ def migrate(url: str, migrations: list[Migration] | None = None) -> Report:
         _adopt_0_1_0(conn, migrations)
         done = _history(conn)
         _check_history(migrations, done)
+        _check_rights(conn, [m.text for m in migrations if m.version in done])
+        with _whole(conn, "giving tables to their owner"):
+            given = owners.give_back(conn)
         pending = [m for m in migrations if m.version not in done]
         _apply_all(conn, [m for m in pending if m.version <= BASE])
         with _whole(conn, "making the tables of readings"):
             tables = reading_tables.make(conn, classes.load())
         _apply_all(conn, [m for m in pending if m.version > BASE])
         notes = [columnstore.switch_on(conn), *map(_shorter, chunk_intervals.shorten(conn))]
+    if given:
+        notes.append(given)
     if tables and done:
         notes.append(f"made or widened for device classes: {', '.join(tables)}")
     return Report(tuple(_label(m) for m in pending), migrations[-1].version, tuple(notes))
@@ -206,6 +211,16 @@ def _check_history(migrations: list[Migration], done: dict[int, tuple[str, str]]
                 f"(applied {sha256[:12]}, now {ours.sha256[:12]}); restore the file and put the "
                 "change into a new migration"
             )
+
+
+def _check_rights(conn: Connection, applied: list[str]) -> None:
+    """Refuse a database that was restored without what its roles may do."""
+    if lacking := owners.without_rights(conn, applied):
+        raise SchemaError(
+            f"{', '.join(lacking)}: what these roles may do was lost when the database was"
+            " restored, since they were missing or it was without privileges (--no-acl); make them"
+            " (`tonne migrate` on an empty database of this server does), and restore again"
+        )
 
 
 def _apply_all(conn: Connection, migrations: list[Migration]) -> None:

@@ -99,10 +99,11 @@ def _tokens(conn):
     return {name: token for name, (_, token) in made.items()}
 
 
-def start(database_url, home, url, log, **more):
+def start(database_url, home, url, log, *, anew=False, **more):
     """Return `tonne api` at an address, ready to answer; `more` are further settings."""
     process = commands.start(
         ["api"],
+        anew=anew,
         stdout=log,
         stderr=log,
         env={

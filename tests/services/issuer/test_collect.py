@@ -12,6 +12,7 @@ from mrv.verify import verify
 from services.issuer.close import snapshot
 from services.issuer.collect_evidence import collect
 from services.issuer.pack import export
+from services.processing import bounds
 from services.store.postgres.pool import connect
 from tests.services.issuer import plant
 from tests.services.issuer.sealed import close_period
@@ -194,3 +195,18 @@ def test_what_is_collected_is_what_is_stored(url):
     again = evidence.remeter(case.fleet, case.frames, pairs, BEGIN, END)
     assert evidence.same(again, case.rows)
     assert {q for _, q in pairs} == {0}
+
+
+def test_a_period_whose_intervals_wait_to_be_made_says_so(url, monkeypatch):
+    """The operator would be sent to rebuild rows that `tonne run` makes by itself."""
+    with monkeypatch.context() as few:
+        few.setattr(bounds, "MOST_ROWS", 100)  # as a month of a gateway that was away
+        times, register = _steady(BEGIN - 60 * MINUTE, END + 60 * MINUTE)
+        plant.send(url, "inv-1", times, energy_export_wh=register)
+    waits = r"^intervals of inv-1 wait to be made .* close again when `tonne run` has made them$"
+    with _conn(url) as conn, pytest.raises(PeriodError, match=waits):
+        close_period(conn, "pv", BEGIN, END, "test")
+    with connect(url, role="tonne_ingest", autocommit=True) as conn:
+        plant.store_of(conn).remake_requested(conn)
+    with _conn(url) as conn:
+        assert close_period(conn, "pv", BEGIN, END, "test").statement

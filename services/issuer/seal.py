@@ -153,7 +153,8 @@ def seal(
             _append(conn, signer, made)
             report.days += len(made)
         jobs = {(job.project, job.day): job for job in due}
-        _seal_again(conn, signer, of, jobs, report, accept, everything=recheck)
+        known = seals.latest(conn) if new else known
+        _seal_again(conn, signer, of, known, jobs, report, accept, everything=recheck)
         report.corrections += map(str, open_corrections(conn))
         records.append_records(conn, signer, report.entries, report.refused, accept)
     return report
@@ -174,6 +175,7 @@ def _seal_again(
     conn: Connection,
     signer: Signer,
     of: Registry,
+    known: Mapping[tuple[str, date], Seal],
     jobs: Mapping[tuple[str, date], Job],
     report: Report,
     accept: str | None,
@@ -182,7 +184,6 @@ def _seal_again(
 ) -> None:
     """Seal days that changed, and forget what was noted of them."""
     waiting = late_readings.waiting(conn)
-    known = seals.latest(conn)
     unsettled: list[Job] = []
     some = known.values() if everything or accept is not None else _to_compare(known, waiting)
     for seal_ in some:

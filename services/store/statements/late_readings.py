@@ -183,15 +183,17 @@ def announce(conn: Connection, until: datetime) -> None:
         " ON CONFLICT (one) DO UPDATE SET until = greatest(sealing.until, excluded.until)",
         [until],
     )
-    open_ = {row[0] for row in conn.execute(_COMMITS)}
-    patience = time.monotonic() + _PATIENCE_S
-    while left := [row for row in conn.execute(_COMMITS) if row[0] in open_]:
-        if time.monotonic() > patience:
+    under_way = {row[0] for row in conn.execute(_COMMITS)}
+    since_s, count = time.monotonic(), len(under_way)
+    while left := [row for row in conn.execute(_COMMITS) if row[0] in under_way]:
+        if len(left) < count:
+            since_s, count = time.monotonic(), len(left)
+        if time.monotonic() - since_s > _PATIENCE_S:
             _, pid, name = left[0]
             raise ServerError(
-                f"a transaction that stores readings is open for {_PATIENCE_S / 60:.0f} minutes:"
-                f" process {pid} of the server, {name or 'unknown'}; nothing is sealed beside it."
-                " Is that program stopped? End it, and seal again"
+                f"a transaction that stores readings has been open for {_PATIENCE_S / 60:.0f}"
+                f" minutes: process {pid} of the server, {name or 'of a login that is not ours'};"
+                " no day is sealed beside it. End the program if it hangs, and seal again"
             )
         time.sleep(_LOOK_S)
 

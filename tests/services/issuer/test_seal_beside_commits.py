@@ -13,13 +13,18 @@ import numpy as np
 import psycopg
 import pytest
 
-from services.issuer import audit_sealed
+from ingest.errors import ServerError
+from mrv.errors import StatementStateError
+from services.issuer import audit_sealed, close
+from services.issuer import transitions as life
 from services.issuer.audit import audit
 from services.processing.batch import Batch
 from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.pool import connect
+from services.store.statements import late_readings
 from services.store.statements import transparency_log as log
 from tests import waiting
+from tests.opinions import concluded
 from tests.planted import planted
 from tests.services.issuer import logged, plant
 
@@ -303,6 +308,70 @@ def test_two_sealers_take_turns(database_url, who, in_background):
         two = in_background(logged.seal_now, database_url, who)
     assert sorted([one.result().days, two.result().days]) == [0, 3]
     assert _audit(database_url).first_break is None
+
+
+def test_a_commit_that_never_ends_is_named(database_url, who, monkeypatch):
+    """A program that hangs would keep every day from its seal, and nothing would say which."""
+    monkeypatch.setattr(late_readings, "_PATIENCE_S", 0.1)
+    with (
+        _under_way(database_url, *_late()),
+        pytest.raises(ServerError, match=r"open for 0 minutes: process \d+ of the server"),
+    ):
+        logged.seal_now(database_url, who)
+    assert logged.seal_now(database_url, who).days == 3
+
+
+def _verified(url, who):
+    """Close a day as it is stored, whatever of it is sealed, and have it verified."""
+    with logged.issuer(url) as conn:
+        span = plant.us("2026-03-02"), plant.us("2026-03-03")
+        name = close.close_period(conn, "pv", *span, "test").statement
+        life.submit(conn, name, who["operator"])
+        life.verify(conn, name, who["verifier"], concluded("unmodified"))
+    return name
+
+
+def _refused(url, who, name):
+    with logged.issuer(url) as conn, pytest.raises(StatementStateError) as error:
+        life.issue(conn, name, who["log"], "test")
+    return str(error.value)
+
+
+def test_an_issue_says_that_late_readings_wait_for_their_seal(database_url, who):
+    """Who issues would look for a forger where `tonne log seal` is all that is missing."""
+    logged.seal_now(database_url, who)
+    _send(database_url, *_late())
+    name = _verified(database_url, who)
+    said = _refused(database_url, who, name)
+    assert "late readings of inv-1 came; run `tonne log seal`" in said
+    assert "changed" not in said
+    logged.seal_now(database_url, who)
+    with logged.issuer(database_url) as conn:
+        life.issue(conn, name, who["log"], "test")
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_an_issue_says_what_was_changed_by_hand(database_url, who, late):
+    """Who issues would seal a forged day anew, being told that readings came late."""
+    logged.seal_now(database_url, who)
+    _changed(database_url, BY_HAND["updated"] + ROW)
+    if late:
+        _send(database_url, *_late())
+    said = _refused(database_url, who, _verified(database_url, who))
+    assert "changed by hand: reading_pv_inverter of inv-1 on 2026-03-02: values among" in said
+    assert ("late readings of inv-1 came too" in said) == late
+    assert "run `tonne log seal`" not in said
+
+
+def test_an_issue_says_when_its_readings_are_between_two_seals(database_url, who):
+    """`tonne log seal` and `tonne log audit` would find nothing, and the issue be refused on."""
+    logged.seal_now(database_url, who)
+    _send(database_url, *_late())
+    name = _verified(database_url, who)
+    _send(database_url, *_late(at=50))
+    logged.seal_now(database_url, who)
+    said = _refused(database_url, who, name)
+    assert "late readings came after the period was closed, and were sealed; close it again" in said
 
 
 def test_what_0_1_0_noted_is_late(database_url, who):

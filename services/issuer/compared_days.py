@@ -1,8 +1,8 @@
 """
 How sealed days differ from their seals: by late readings, by hand, or in what follows from them.
 
-Rows, notes of late readings and the seal are read in one snapshot, by whoever asks: a commit or
-a sealer that is at work meanwhile is seen whole or not at all.
+Rows, notes of late readings and the seal are read in one snapshot: a commit or a sealer that is
+at work meanwhile is seen whole or not at all.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A day's readings without late ones: what its seal holds, unless somebody changed rows."""
+"""A day's readings without late ones: what its seal holds, unless rows were changed by hand."""
 
 from __future__ import annotations
 

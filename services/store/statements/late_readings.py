@@ -65,7 +65,7 @@ class Waiting(NamedTuple):
     sealed : set of str
         Days whose last seals hold all of them, as `name_of` writes them.
     noted : datetime
-        When tonne 0.1.0 noted it, or the last of them was noted.
+        When the first of them was noted.
     """
 
     device: str
@@ -247,7 +247,7 @@ def sealed(conn: Connection, ids: Sequence[int], name: str) -> None:
 def waiting(conn: Connection) -> list[Waiting]:
     """Return what waits to be sealed, by day and device."""
     rows = conn.execute(
-        "SELECT device_id, day, array_agg(id), max(noted), min(sealed), max(sealed)"
+        "SELECT device_id, day, array_agg(id), min(noted), min(sealed), max(sealed)"
         " FROM late_reading GROUP BY 1, 2"
         " UNION ALL SELECT device_id, day, '{}', noted, '{}', '{}' FROM late_day ORDER BY 2, 1"
     )

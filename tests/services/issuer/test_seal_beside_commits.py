@@ -1,9 +1,9 @@
 """
 A seal and a commit of readings see each other, whichever comes first.
 
-What a seal does not hold and the pipeline stored is late; what nobody's commit stored was
-changed.  A real sealer and a real pipeline stand still here at the moments that matter: the
-one waits for the log's lock, the other keeps its transaction open.
+What the pipeline stored and a seal does not hold is late; what no commit stored was changed.
+A real sealer and a real pipeline stand still here at the moments that matter: the one waits for
+the log's lock, the other keeps its transaction open.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -95,7 +95,7 @@ def _log_locked(url):
 
 
 def _stands_at_the_log(url):
-    """Wait until somebody waits for the log."""
+    """Wait until a sealer waits for the log."""
     with psycopg.connect(url, autocommit=True) as conn:
         waiting.until(
             lambda: conn.execute(
@@ -169,9 +169,7 @@ def test_a_commit_under_way_when_a_seal_begins_is_under_it(database_url, who, in
     assert (report.again, report.refused) == (0, [])
 
 
-def test_readings_that_come_while_late_days_are_compared_accuse_nobody(
-    database_url, who, in_background
-):
+def test_readings_that_come_while_late_days_are_compared_are_late(database_url, who, in_background):
     """`log seal` ended with 1, 'changed by hand', for rows that came over MQTT."""
     logged.seal_now(database_url, who)
     _send(database_url, *_late("2026-03-02"))
@@ -189,7 +187,7 @@ def test_readings_that_come_while_late_days_are_compared_accuse_nobody(
 
 
 @pytest.mark.parametrize("sealed_too", [False, True])
-def test_an_audit_beside_the_pipeline_accuses_nobody(
+def test_an_audit_beside_the_pipeline_finds_no_change(
     database_url, who, monkeypatch, in_background, sealed_too
 ):
     """The log would be said to be broken because readings came, or were sealed, meanwhile."""
@@ -239,7 +237,7 @@ ROW = " WHERE device_id = 'inv-1' AND time >= '2026-03-02T05:00Z' AND time < '20
 
 @pytest.mark.parametrize("how", BY_HAND)
 def test_a_late_reading_hides_no_change_by_hand(database_url, who, how):
-    """Whoever sends one late reading could have a forged day sealed anew as an honest one."""
+    """One late reading would have a forged day sealed anew as an honest one."""
     logged.seal_now(database_url, who)
     with psycopg.connect(database_url) as conn:
         was = conn.execute("SELECT * FROM reading_pv_inverter" + ROW).fetchall()
@@ -338,7 +336,7 @@ def _refused(url, who, name):
 
 
 def test_an_issue_says_that_late_readings_wait_for_their_seal(database_url, who):
-    """Who issues would look for a forger where `tonne log seal` is all that is missing."""
+    """The operator would look for a forger where `tonne log seal` is all that is missing."""
     logged.seal_now(database_url, who)
     _send(database_url, *_late())
     name = _verified(database_url, who)
@@ -352,7 +350,7 @@ def test_an_issue_says_that_late_readings_wait_for_their_seal(database_url, who)
 
 @pytest.mark.parametrize("late", [False, True])
 def test_an_issue_says_what_was_changed_by_hand(database_url, who, late):
-    """Who issues would seal a forged day anew, being told that readings came late."""
+    """The operator would seal a forged day anew, for readings were said to be late."""
     logged.seal_now(database_url, who)
     _changed(database_url, BY_HAND["updated"] + ROW)
     if late:

@@ -110,7 +110,7 @@ def _one(
     if readings_root(project, subject.leaves["readings"], entry) != entry["readings"]["root"]:
         raise LogError(
             f"the readings of {entry['day']} are not those that the log sealed as entry"
-            f" {one['index']}"
+            f" {one['index']}: they were changed, since no statement is issued over other ones"
         )
     _arrival(entry, subject, project)
 

@@ -8,20 +8,24 @@ the part recorded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from itertools import groupby
 
 import numpy as np
+from psycopg import Cursor
 
 from ingest.model import Fleet, Frame
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import DayLeaf
 from mrv.statement import evidence_rows
-from services.archive.context import Run, leaves_of, noted, read_day
+from services.archive.context import Run, leaves_of, read_day
 from services.archive.throttle import batches
 from services.issuer.changes import sealed_leaves
 from services.issuer.close import snapshot
+from services.issuer.compared_days import compared, sealed_day
 from services.store.archive import catalog as archived
+from services.store.registry import load as registry
+from services.store.statements import sealed_days as seals
 from services.store.statements import transparency_log as log
 from services.store.statements.sealed_days import Seal
 from services.store.timeseries.readings import said_of
@@ -84,10 +88,10 @@ def _archive_part(now: Run, day: Day, class_id: str, site: str, leaves: list[Day
             frame = read_day(cursor, now.fleet, class_id, names, day)
             found = {leaf.device: leaf for leaf in leaves_of(now.fleet, frame, day)}
             wrong = [leaf for leaf in some if found.get(leaf.device) != leaf]
+            if wrong:
+                _refuse(now, cursor, day)
+                return False
             said = said_of(cursor, class_id, names, day.from_us, day.to_us)
-        if wrong:
-            _refuse(now, day, wrong)
-            return False
         ends |= _write(writer, now.fleet, frame, said)
         now.pace.did(len(frame))
     data = writer.close()
@@ -102,17 +106,26 @@ def _archive_part(now: Run, day: Day, class_id: str, site: str, leaves: list[Day
     return True
 
 
-def _refuse(now: Run, day: Day, wrong: Sequence[DayLeaf]) -> None:
-    if noted(now.conn, {leaf.device for leaf in wrong}):
-        now.report.waiting.append(
-            f"{day.day} {day.project or 'without project'}: late readings wait for their seal;"
-            " `tonne log seal`"
-        )
+def _refuse(now: Run, cursor: Cursor, day: Day) -> None:
+    """Say why a day is left where it is, in the snapshot in which it was not as it was sealed."""
+    whose = f"{day.day} {day.project or 'without project'}"
+    last = seals.last_of(now.conn, day.project, [day.day])[day.day]
+    if last.entry != day.seal:
+        now.report.waiting.append(f"{whose}: sealed again meanwhile; the next run archives it")
         return
-    now.report.refused.append(
-        f"{wrong[0].table} of {wrong[0].device} on {wrong[0].day} is not as it was sealed;"
+    fleet = registry.load_fleet(now.conn)
+    (one,) = compared(cursor, fleet, [sealed_day(now.conn, last)])
+    found = one.found
+    now.report.refused += [
+        f"{one.table} of {one.device} on {one.day} is not as it was sealed, {one.what};"
         " `tonne log audit` tells more"
-    )
+        for one in found.by_hand
+    ]
+    if found.late:
+        names = ", ".join(dict.fromkeys(one.device for one in found.late))
+        now.report.waiting.append(
+            f"{whose}: late readings of {names} wait for their seal; `tonne log seal`"
+        )
 
 
 def _write(

@@ -14,7 +14,6 @@ from mrv.statement import evidence_rows
 from mrv.statement.device_days import reading_leaves
 from services.archive.location import Archive
 from services.archive.throttle import Pace
-from services.store.statements import sealed_days as seals
 from services.store.timeseries import readings
 from services.vault.part import Day
 
@@ -53,11 +52,6 @@ class Run(NamedTuple):
     fleet: Fleet
     pace: Pace
     report: Report
-
-
-def noted(conn: Connection, devices: set[str]) -> bool:
-    """Whether late readings of some of these devices wait for their seal."""
-    return any(one.device in devices for one in seals.late_days(conn))
 
 
 def read_day(cursor: Cursor, fleet: Fleet, class_id: str, names: Sequence[str], day: Day) -> Frame:

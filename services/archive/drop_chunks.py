@@ -8,11 +8,12 @@ a function of the database looks once more, under a lock, and drops it.
 from __future__ import annotations
 
 from mrv.calendar import utc_text
-from services.archive.context import Run, leaves_of, noted, read_day
+from services.archive.context import Run, leaves_of, read_day
 from services.archive.throttle import batches
 from services.issuer.close import snapshot
 from services.store.archive import catalog as archived
 from services.store.archive.catalog import Chunk
+from services.store.statements import late_readings
 
 
 def drop(now: Run, chunk: Chunk) -> None:
@@ -53,10 +54,11 @@ def _proof(now: Run, chunk: Chunk) -> str:
             some = [leaf.device for leaf in leaves]
             with snapshot(now.conn), now.conn.cursor() as cursor:
                 frame = read_day(cursor, now.fleet, chunk.class_id, some, one.day)
+                late = late_readings.waits(cursor.connection, some, one.day.from_us, one.day.to_us)
             now.pace.did(len(frame))
             same = {leaf.device: leaf for leaf in leaves_of(now.fleet, frame, one.day)}
             wrong = [name for name in some if same.get(name) != one.leaves[name]]
-            if wrong and noted(now.conn, set(wrong)):
+            if late:
                 return _REASONS["late"]
             if wrong:
                 return f"device {wrong[0]} on {one.day.day} has readings that no part holds"

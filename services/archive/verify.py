@@ -9,8 +9,9 @@ against both, and what else lies in the folder is named.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import NamedTuple
 
 from psycopg import Connection
@@ -21,10 +22,12 @@ from mrv.signatures.day_digests import DayLeaf
 from services.archive import location as home
 from services.archive.location import Archive
 from services.issuer.changes import sealed_leaves
+from services.issuer.close import snapshot
 from services.store.archive import catalog as archived
 from services.store.postgres.timestamps import FAR_US
 from services.store.statements import sealed_days as seals
 from services.store.statements import transparency_log as log
+from services.store.statements.sealed_days import Seal
 from services.vault import part as parts
 from services.vault import table
 from services.vault.errors import DamagedError
@@ -120,13 +123,14 @@ def check(
     except DamagedError as error:
         report.breaks.append(str(error))
         return report
-    found = archived.every(conn)
+    with snapshot(conn):  # a run that is at work is seen whole or not at all
+        found, done, latest = archived.every(conn), archived.done(conn), seals.latest(conn)
     sealed = _Sealed(conn)
     for part in wanted.of(found):
         step(part.path)
         _part(archive, part, wanted, sealed, report)
     if wanted.everything:
-        _sealed_days(conn, found, report)
+        _sealed_days(conn, found, sorted(done), latest, report)
         _strangers(archive.place, found, report)
     return report
 
@@ -187,14 +191,19 @@ def _count(read: table.Stored, report: Report) -> None:
     report.rows += len(read.frame)
 
 
-def _sealed_days(conn: Connection, found: Sequence[Part], report: Report) -> None:
+def _sealed_days(
+    conn: Connection,
+    found: Sequence[Part],
+    done: Sequence[tuple[str, date, int]],
+    latest: Mapping[tuple[str, date], Seal],
+    report: Report,
+) -> None:
     """What is noted as wholly archived is recorded part by part."""
     have: dict[tuple[str, str, str], DayLeaf] = {}
     for part in found:
         for leaf in part.leaves.values():
             have[part.day.project, part.class_id, leaf.device + " " + leaf.day] = leaf
-    latest = seals.latest(conn)
-    for project, day, index in sorted(archived.done(conn)):
+    for project, day, index in done:
         seal = latest.get((project, day))
         if seal is None or seal.entry != index:
             continue

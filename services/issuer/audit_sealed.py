@@ -4,27 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
-from typing import Any, NamedTuple
+from typing import Any
 
-from psycopg import Connection
+from psycopg import Cursor
 
 from mrv import factors
 from mrv.factors.centres import centres
 from mrv.log.entries import DATA
 from mrv.signatures import canonical
-from mrv.signatures.day_digests import DayLeaf
 from services.issuer import table_digests as records
 from services.issuer.audit_statements import standing
 from services.issuer.audit_walk import Walk
-from services.issuer.changes import Changes, compare, sealed_leaves
 from services.issuer.close import snapshot
-from services.issuer.moved_devices import as_sealed, job_of, without_joined
-from services.issuer.seal import arrival_of, noted_days, underived
-from services.issuer.sealed_day_contents import Job, ended, overdue, parts_of, together
-from services.settle import Plan
+from services.issuer.compared_days import (
+    Compared,
+    Registry,
+    SealedDay,
+    compared,
+    sealed_day,
+    underived,
+)
+from services.issuer.seal import arrival_of
+from services.issuer.sealed_day_contents import Job, ended, overdue, together
 from services.store.postgres.row_hashes import STATES, hashes, tables
-from services.store.registry import load as registry
-from services.store.registry.factors import load_book
 from services.store.statements import sealed_days as seals
 from services.store.statements import transparency_log as log
 from services.store.timeseries.remake_requests import waiting as to_remake
@@ -74,61 +76,41 @@ def append_only(walk: Walk) -> str:
 
 def sealed_days(walk: Walk) -> str:
     """What every sealed day held, it still holds."""
-    conn = walk.conn
-    plan = Plan.of(registry.load_fleet(conn), registry.load_projects(conn), load_book(conn))
-    late = noted_days(seals.late_days(conn))
+    conn, of = walk.conn, Registry(walk.conn)
     latest = seals.latest(conn)
     walk.breaks += _seal_rows(walk)
-    waiting = to_remake(conn).keys()
-    walk.ended = list(ended(conn, plan.fleet, walk.now_us))
+    walk.ended = list(ended(conn, of.fleet, walk.now_us))
     jobs = {(job.project, job.day): job for job in walk.ended}
-    for run in together(_sealed(conn, latest, jobs), lambda one: one.job):
-        with snapshot(conn), conn.cursor() as cursor:
-            held = parts_of(cursor, plan.fleet, [one.job for one in run])
-        for one, parts in zip(run, held, strict=True):
-            found = compare(one.leaves, parts, late)
-            found, joined = without_joined(
-                conn, plan.fleet, latest.values(), one.job, one.leaves, found
-            )
-            _compared(walk, plan, one, found, joined, waiting)
+    days = (sealed_day(conn, seal_, jobs) for _, seal_ in sorted(latest.items()))
+    for run in together(days, lambda one: one.job):
+        _look(walk, of, run, jobs)
     return f"{len(latest)} days"
 
 
-class _Sealed(NamedTuple):
-    """A sealed day, what its entry says, and the leaves under it."""
-
-    job: Job
-    body: dict[str, Any]
-    leaves: dict[str, tuple[DayLeaf, ...]]
-
-
-def _sealed(
-    conn: Connection, latest: Mapping[tuple[str, date], seals.Seal], jobs: Mapping[Any, Job]
-) -> Iterator[_Sealed]:
-    """Days by project and date, each with the devices that it is about or was sealed with."""
-    for key, seal_ in sorted(latest.items()):
-        entry, detail = log.at(conn, seal_.entry)
-        body = canonical.parse_object(entry.body)
-        leaves = sealed_leaves(body, detail)
-        job = jobs.get(key) or job_of(body, ())
-        yield _Sealed(as_sealed(job, leaves), body, leaves)
-
-
-def _compared(
-    walk: Walk,
-    plan: Plan,
-    one: _Sealed,
-    found: Changes,
-    joined: Sequence[str],
-    waiting: Collection[str],
+def _look(
+    walk: Walk, of: Registry, run: Sequence[SealedDay], jobs: Mapping[tuple[str, date], Job]
 ) -> None:
+    """Compare days with the seals that are their last ones in the snapshot."""
+    with snapshot(walk.conn), walk.conn.cursor() as cursor:
+        fleet, waiting = of.of_snapshot(), to_remake(walk.conn).keys()
+        last = seals.last_of(walk.conn, run[0].seal.project, [one.seal.day for one in run])
+        runs = [run]
+        if any(last[one.seal.day] != one.seal for one in run):
+            # sealed again since they were read: maybe with other devices
+            runs = [[sealed_day(walk.conn, last[one.seal.day], jobs)] for one in run]
+        for some in runs:
+            for now in compared(cursor, fleet, some):
+                _say(walk, of, cursor, now, waiting)
+
+
+def _say(walk: Walk, of: Registry, cursor: Cursor, now: Compared, waiting: Collection[str]) -> None:
     """Tell how what a day holds differs from its seal."""
-    job, body = one.job, one.body
+    job, body, found = now.day.job, now.day.body, now.found
     walk.breaks += [f"{job}: {what}" for what in found.by_hand]
-    if joined:
+    if now.joined:
         walk.notes.append(
-            f"{job}: by the registry {', '.join(joined)} served on it, whose readings other days"
-            " hold; `tonne log seal --recheck`"
+            f"{job}: by the registry {', '.join(now.joined)} served on it, whose readings other"
+            " days hold; `tonne log seal --recheck`"
         )
     pending = {one.device for one in found.derived} & {*waiting}
     if pending:
@@ -136,19 +118,19 @@ def _compared(
             f"{job}: rows of {', '.join(sorted(pending))} wait to be made again after an import;"
             " audit again when `tonne run` did that"
         )
-    walk.breaks += [f"{job}: {what}" for what in underived(walk.conn, plan, job, found)]
-    if not found and not joined and "arrival" in body:
-        walk.breaks += _arrival(walk, job, body["arrival"])
+    walk.breaks += [f"{job}: {what}" for what in underived(walk.conn, of, job, found)]
+    if not found and not now.joined and "arrival" in body:
+        walk.breaks += _arrival(cursor, job, body["arrival"])
     if found.late:
-        walk.notes.append(f"{job}: late readings that `tonne log seal` enters")
+        devices = ", ".join(dict.fromkeys(one.device for one in found.late))
+        walk.notes.append(f"{job}: late readings of {devices}, which `tonne log seal` enters")
     elif found.derived:
         walk.notes.append(f"{job}: derived rows were made again; `tonne log seal --recheck`")
 
 
-def _arrival(walk: Walk, job: Job, said: dict[str, Any]) -> Iterator[str]:
+def _arrival(cursor: Cursor, job: Job, said: dict[str, Any]) -> Iterator[str]:
     """When a day's readings arrived is counted once, with them, and not changed later."""
-    with snapshot(walk.conn), walk.conn.cursor() as cursor:
-        now = arrival_of(cursor, job)
+    now = arrival_of(cursor, job)
     if {**now, "sealed": said.get("sealed")} != said:
         yield (
             f"{job}: the log sealed {said['late']} of {said['readings']} readings as late, and"
@@ -167,7 +149,8 @@ def _seal_rows(walk: Walk) -> Iterator[str]:
     stored = {
         int(index): (project, day.isoformat(), int(sequence))
         for project, day, sequence, index in walk.conn.execute(
-            "SELECT project_id, day, sequence, index FROM data_seal"
+            "SELECT project_id, day, sequence, index FROM data_seal WHERE index < %s",
+            [len(walk.entries)],  # a sealer may have gone on since the log was read
         )
     }
     for index in sorted(said.keys() | stored.keys()):

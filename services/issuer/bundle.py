@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Mapping
+from datetime import date
 from io import BytesIO
 from typing import Any, NamedTuple
 
@@ -51,6 +52,14 @@ from services.store.statements import sealed_days as seals
 from services.store.statements import transparency_log as log
 
 
+class OtherReadingsError(StatementStateError):
+    """A day of a statement has other readings than the log sealed."""
+
+    def __init__(self, project: str, day: date) -> None:
+        self.project, self.day = project, day
+        super().__init__(f"the readings of {day} are not those that the log sealed")
+
+
 class Papers(NamedTuple):
     """A statement's documents, and who signed them."""
 
@@ -79,7 +88,7 @@ def complete(
 
     Raises
     ------
-    StatementStateError
+    OtherReadingsError
         If days of a statement that enters the log are sealed with other readings.
     """
     plan = read_plan(canonical.parse_object(files[PLAN]))
@@ -164,10 +173,7 @@ def _seals(
             if readings_root(project, leaves, body) == body["readings"]["root"]
         ]
         if bodies and not fitting:
-            raise StatementStateError(
-                f"the readings of {day} are not those that the log sealed: if late ones came,"
-                " run `tonne log seal` and issue again; else `tonne log audit` names what changed"
-            )
+            raise OtherReadingsError(project.id, day)
         found += fitting[-1:]
     if head is None or not found:
         return _NO_SEALS

@@ -1,15 +1,15 @@
 """
 What changed since a day was sealed, and whether that may be sealed again.
 
-Late readings only add: a device-day that was noted as written into and did not
-lose rows is sealed again.  Derived rows may change whenever readings or registry
-did; they need only follow from them.  Anything else was done by hand, and stays
-what it is: a difference from the seal, for the audit to name.
+Late readings only add, and each was noted when it was stored: without them a day holds
+what was sealed.  What differs even so was done by hand, and stays what it is: a difference
+from the seal, for the audit to name.  Derived rows may change whenever readings or registry
+did; they need only follow from them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from mrv.errors import LogError
@@ -63,6 +63,7 @@ def detail_of(parts: Mapping[str, Digest]) -> bytes:
 def compare(
     sealed: Mapping[str, tuple[DayLeaf, ...]],
     now: Mapping[str, Digest],
+    before: Sequence[DayLeaf],
     noted: Collection[tuple[str, str]],
 ) -> Changes:
     """
@@ -70,16 +71,17 @@ def compare(
 
     Parameters
     ----------
+    before : sequence of DayLeaf
+        Its readings without late ones.
     noted : collection of (str, str)
-        Device and UTC day that late readings were noted for.
+        Device and day that tonne 0.1.0 noted late readings for, without saying which.
     """
-    rows = {leaf.key: leaf.rows for leaf in sealed["readings"]}
-    late: list[Difference] = []
+    late = differences(before, now["readings"].leaves)
     by_hand: list[Difference] = []
-    after = {leaf.key: leaf.rows for leaf in now["readings"].leaves}
-    for one in differences(sealed["readings"], now["readings"].leaves):
+    was, is_ = ({x.key: x.rows for x in some} for some in (sealed["readings"], before))
+    for one in differences(sealed["readings"], before):
         key = (one.device.encode(), one.day.encode(), one.table.encode())
-        grew = after.get(key, 0) >= rows.get(key, 0)
+        grew = is_.get(key, 0) >= was.get(key, 0)
         (late if grew and (one.device, one.day) in noted else by_hand).append(one)
     derived = [
         one

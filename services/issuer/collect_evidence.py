@@ -425,6 +425,7 @@ def _refuse_other_evidence(case: Case, claims: Claims, detail: Mapping[str, Any]
     ]
     raise PeriodError(
         f"the evidence of statement {claims.statement} is not as it was closed"
-        f" ({'; '.join(found[:3]) or 'rows are missing'}); late readings came since:"
-        " close the period again, or supersede the statement"
+        f" ({'; '.join(found[:3]) or 'rows are missing'}): late readings came, or rows were"
+        " changed, and `tonne log audit` says which; close the period again, or supersede the"
+        " statement"
     )

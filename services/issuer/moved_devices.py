@@ -19,7 +19,9 @@ from mrv.calendar import instant_us
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import DayLeaf, Difference
 from services.issuer.changes import Changes, sealed_leaves
+from services.issuer.late_rows import noted, without_late
 from services.issuer.sealed_day_contents import Job, parts_of
+from services.store.statements import sealed_days as seals
 from services.store.statements import transparency_log as log
 from services.store.statements.sealed_days import Seal
 
@@ -48,48 +50,36 @@ def job_of(body: Mapping[str, str], devices: Collection[str]) -> Job:
 
 
 def without_joined(
-    conn: Connection,
-    fleet: Fleet,
-    latest: Collection[Seal],
-    job: Job,
-    sealed: _Leaves,
-    found: Changes,
+    conn: Connection, fleet: Fleet, job: Job, sealed: _Leaves, found: Changes
 ) -> Moved:
     """
     Leave out readings of devices that joined, where other seals hold them and nothing changed.
 
     Parameters
     ----------
-    latest : collection of Seal
-        The last of each sealed day.
     sealed : mapping
         Leaves under the day's seal.
     """
     known = {leaf.device for leaf in sealed[_READINGS]}
     others = {one.device for one in found.by_hand} - known
-    joined = {name for name in others if _held_elsewhere(conn, fleet, latest, job, name)}
-    if not joined:
+    if not others:
         return Moved(found, ())
+    over = [one for one in seals.over(conn, job.from_us, job.to_us) if one.project != job.project]
+    joined = {name for name in others if _held_elsewhere(conn, fleet, over, job, name)}
     by_hand: list[Difference] = [one for one in found.by_hand if one.device not in joined]
     return Moved(found._replace(by_hand=by_hand), tuple(sorted(joined)))
 
 
 def _held_elsewhere(
-    conn: Connection, fleet: Fleet, latest: Collection[Seal], job: Job, device: str
+    conn: Connection, fleet: Fleet, over: Collection[Seal], job: Job, device: str
 ) -> bool:
-    """Whether other seals cover a device's day, and what they hold of it is as it was."""
+    """Whether other seals cover a device's day; what they hold, without late ones, is as it was."""
     spans = []
-    for seal in latest:
-        if seal.project == job.project or _us(seal.begin) >= job.to_us:
-            continue
-        if _us(seal.end) <= job.from_us:
-            continue
+    for seal in over:
         entry, detail = log.at(conn, seal.entry)
         body = canonical.parse_object(entry.body)
         was = [one for one in sealed_leaves(body, detail)[_READINGS] if one.device == device]
-        with conn.cursor() as cursor:
-            (now,) = parts_of(cursor, fleet, [job_of(body, (device,))])
-        if (was and tuple(was) == now[_READINGS].leaves) or (not was and not now[_READINGS].leaves):
+        if was == _before(conn, fleet, job_of(body, (device,))):
             spans.append((_us(seal.begin), _us(seal.end)))
     reached = job.from_us
     for begin, end in sorted(spans):
@@ -97,6 +87,13 @@ def _held_elsewhere(
             break
         reached = max(reached, end)
     return reached >= job.to_us
+
+
+def _before(conn: Connection, fleet: Fleet, job: Job) -> list[DayLeaf]:
+    """Leaves of a sealed day's readings, without late ones."""
+    with conn.cursor() as cursor:
+        (now,) = parts_of(cursor, fleet, [job])
+        return without_late(cursor, fleet, job, now[_READINGS].leaves, noted(cursor, job).late)
 
 
 def _us(moment: datetime) -> int:

@@ -2,16 +2,18 @@
 Keep the log up to date: seal days that ended, and what changed since.
 
 Digests are taken in one snapshot, and appended in a transaction of their own
-under the log's lock.  Nothing that differs from its seal by hand is sealed
-again unless somebody says why: the reason then stands in the log.
+under the log's lock.  What is committed between the two is noted as late by its own
+transaction, for sealing was announced before (`late_readings`).  Nothing that differs
+from its seal by hand is sealed again unless a reason is given, which then stands in the
+log.  Killed anywhere, the next run finds the notes and seals what they name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from functools import cached_property
 from typing import Any, NamedTuple
 
 from psycopg import Connection, Cursor
@@ -19,15 +21,22 @@ from psycopg import Connection, Cursor
 from ingest.model import Fleet
 from mrv.calendar import utc_text
 from mrv.log.entries import DATA, arrival_part, data_entry
-from mrv.signatures import canonical
 from mrv.signatures.day_digests import Digest
 from mrv.statement.arrival import LATE_US, Arrived, rows_of
 from services.clock import now_us as clock_us
 from services.issuer import table_digests as records
-from services.issuer.changes import Changes, compare, detail_of, sealed_leaves
+from services.issuer.changes import Changes, detail_of
 from services.issuer.close import snapshot
+from services.issuer.compared_days import (
+    Compared,
+    Registry,
+    SealedDay,
+    compared,
+    sealed_day,
+    underived,
+)
 from services.issuer.corrections import open_corrections
-from services.issuer.moved_devices import as_sealed, without_joined
+from services.issuer.late_rows import noted
 from services.issuer.sealed_day_contents import (
     PROMISED_US,
     SETTLE_US,
@@ -37,17 +46,16 @@ from services.issuer.sealed_day_contents import (
     together,
 )
 from services.issuer.transitions import Signer
-from services.processing.rebuild import rebuild
-from services.settle import Plan
-from services.store.registry import load as registry
-from services.store.registry.factors import load_book
+from services.store.statements import late_readings
 from services.store.statements import sealed_days as seals
 from services.store.statements import transparency_log as log
-from services.store.statements.sealed_days import LateDay, Seal
+from services.store.statements.late_readings import Waiting
+from services.store.statements.sealed_days import Seal
 from services.store.timeseries.arrivals import by_day, by_hour
 from services.store.timeseries.remake_requests import waiting as to_remake
 
 _AT_ONCE = 50
+_SEALER = "hashtextextended('tonne sealer', 0)"
 
 
 @dataclass
@@ -63,6 +71,8 @@ class Report:
         Kinds of the entries beside them.
     refused : list of str
         What differs from its seal by hand, and was left as it is.
+    late : list of str
+        Late readings of the same days, which wait until that is settled.
     corrections : list of str
         Issued statements whose readings changed, and the drafts that correct them.
     waiting : list of str
@@ -75,18 +85,24 @@ class Report:
     again: int = 0
     entries: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    late: list[str] = field(default_factory=list)
     corrections: list[str] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
     late_s: float = 0.0
 
 
 class Prepared(NamedTuple):
-    """An entry about a day, with what stands under it and where its seal will stand."""
+    """
+    An entry about a day, with what stands under it and where its seal will stand.
+
+    `notes` are those of late readings that it holds.
+    """
 
     job: Job
     sequence: int
     entry: bytes
     detail: bytes
+    notes: list[int]
 
 
 def seal(
@@ -117,69 +133,104 @@ def seal(
     projects : collection of str, optional
         Only days of these projects; all, and days of devices without one, where absent.
     """
-    report = Report()
-    records.append_changes(conn, signer, report.entries, report.refused, accept)
-    fleet = registry.load_fleet(conn)
-    due = list(ended(conn, fleet, now_us - SETTLE_US))
-    known = seals.latest(conn)
-    new = [job for job in due if (job.project, job.day) not in known]
-    if projects is not None:
-        new = [job for job in new if job.project in projects]
-    oldest = min((job.to_us for job in new), default=now_us)
-    report.late_s = max(0, now_us - oldest - PROMISED_US) / 1e6
-    for at in range(0, len(new), _AT_ONCE):
-        with snapshot(conn):
-            made = _prepare(conn, fleet, new[at : at + _AT_ONCE])
-        _append(conn, signer, made)
-        report.days += len(made)
-    late = seals.late_days(conn)
-    plan = _Plan(conn, fleet)
-    jobs = {(job.project, job.day): job for job in due}
-    for seal_ in _to_compare(known, late, everything=recheck or accept is not None):
-        job = jobs.get((seal_.project, seal_.day))
-        if job is not None:
-            made = _changed(conn, plan, job, seal_, known, late, accept, report)
+    with _alone(conn):
+        report = Report()
+        records.append_changes(conn, signer, report.entries, report.refused, accept)
+        of = Registry(conn)
+        due = list(ended(conn, of.fleet, now_us - SETTLE_US))
+        known = seals.latest(conn)
+        new = [job for job in due if (job.project, job.day) not in known]
+        if projects is not None:
+            new = [job for job in new if job.project in projects]
+        oldest = min((job.to_us for job in new), default=now_us)
+        report.late_s = max(0, now_us - oldest - PROMISED_US) / 1e6
+        ends = [*(_time(job.to_us) for job in new), *(one.end for one in known.values())]
+        if ends:
+            late_readings.announce(conn, max(ends))
+        for at in range(0, len(new), _AT_ONCE):
+            with snapshot(conn):
+                made = _prepare(conn, of.of_snapshot(), new[at : at + _AT_ONCE])
             _append(conn, signer, made)
-            report.again += len(made)
-    # a day whose derived rows are still to be made again is compared once they are
-    seals.forget_late(conn, [one for one in late if one.device not in report.waiting])
-    report.corrections += map(str, open_corrections(conn))
-    records.append_records(conn, signer, report.entries, report.refused, accept)
+            report.days += len(made)
+        jobs = {(job.project, job.day): job for job in due}
+        known = seals.latest(conn) if new else known
+        _seal_again(conn, signer, of, known, jobs, report, accept, everything=recheck)
+        report.corrections += map(str, open_corrections(conn))
+        records.append_records(conn, signer, report.entries, report.refused, accept)
     return report
 
 
-class _Plan:
-    """The registry, compiled once a day differs from its seal: of a large fleet that takes long."""
+@contextmanager
+def _alone(conn: Connection) -> Iterator[None]:
+    """Wait until no other sealer is at work on this database."""
+    conn.execute(f"SELECT pg_advisory_lock({_SEALER})")
+    try:
+        yield
+    finally:
+        if not conn.closed:
+            conn.execute(f"SELECT pg_advisory_unlock({_SEALER})")
 
-    def __init__(self, conn: Connection, fleet: Fleet) -> None:
-        self._conn, self.fleet = conn, fleet
 
-    @cached_property
-    def whole(self) -> Plan:
-        """Registry in force, compiled."""
-        return Plan.of(self.fleet, registry.load_projects(self._conn), load_book(self._conn))
+def _seal_again(
+    conn: Connection,
+    signer: Signer,
+    of: Registry,
+    known: Mapping[tuple[str, date], Seal],
+    jobs: Mapping[tuple[str, date], Job],
+    report: Report,
+    accept: str | None,
+    *,
+    everything: bool,
+) -> None:
+    """Seal days that changed, and forget what was noted of them."""
+    waiting = late_readings.waiting(conn)
+    unsettled: list[Job] = []
+    some = known.values() if everything or accept is not None else _to_compare(known, waiting)
+    for seal_ in some:
+        day = sealed_day(conn, seal_, jobs)
+        made = _changed(conn, of, day, accept, report)
+        if made is None:
+            unsettled.append(day.job)
+            continue
+        _append(conn, signer, made)
+        report.again += len(made)
+    done = [one for one in waiting if not any(_touches(one, job) for job in unsettled)]
+    late_readings.forget(conn, [one for one in done if one.device not in report.waiting])
 
 
-def _to_compare(
-    known: Mapping[tuple[str, date], Seal], late: Sequence[LateDay], *, everything: bool
-) -> list[Seal]:
+def _to_compare(known: Mapping[tuple[str, date], Seal], waiting: Sequence[Waiting]) -> list[Seal]:
     """Sealed days that late readings touch; what follows from them may reach a day further."""
-    if everything:
-        return list(known.values())
-    days = {one.day for one in late}
+    held: dict[date, set[frozenset[str]]] = {}
+    for one in waiting:
+        held.setdefault(one.day, set()).add(one.sealed)
     margin = timedelta(days=2)
-    return [
-        seal_
-        for seal_ in known.values()
-        if any(seal_.begin.date() - margin <= day <= seal_.end.date() + margin for day in days)
-    ]
+
+    def touched(seal_: Seal) -> bool:
+        name = late_readings.name_of(seal_.project, seal_.day)
+        first, last = seal_.begin.date() - margin, seal_.end.date() + margin
+        return any(
+            first <= day <= last and any(name not in names for names in every)
+            for day, every in held.items()
+        )
+
+    return [seal_ for seal_ in known.values() if touched(seal_)]
+
+
+def _touches(one: Waiting, job: Job) -> bool:
+    """Whether a note is of a device and a UTC day of a sealed one."""
+    first, last = _time(job.from_us).date(), _time(job.to_us).date()
+    return one.device in job.devices and first <= one.day <= last
+
+
+def _time(us: int) -> datetime:
+    return datetime.fromtimestamp(us / 1e6, UTC)
 
 
 def _prepare(conn: Connection, fleet: Fleet, jobs: Sequence[Job]) -> list[Prepared]:
     """Prepare the first seal of each day."""
     with conn.cursor() as cursor:
         return [
-            _prepared(job, 1, fleet.version, (parts, arrival_of(cursor, job)), None)
+            _prepared(job, 1, fleet.version, parts, cursor, None, noted(cursor, job).ids)
             for run in together(jobs, lambda job: job)
             for job, parts in zip(run, parts_of(cursor, fleet, run), strict=True)
         ]
@@ -189,12 +240,14 @@ def _prepared(
     job: Job,
     sequence: int,
     version: int,
-    held: tuple[Mapping[str, Digest], Mapping[str, Any]],
+    parts: Mapping[str, Digest],
+    cursor: Cursor,
     reason: str | None,
+    notes: list[int],
 ) -> Prepared:
-    parts, came = held
+    came = arrival_of(cursor, job)
     entry = data_entry(job.entry(), sequence, version, parts, reason, came)
-    return Prepared(job, sequence, entry, detail_of(parts))
+    return Prepared(job, sequence, entry, detail_of(parts), notes)
 
 
 def arrival_of(cursor: Cursor, job: Job) -> dict[str, Any]:
@@ -209,66 +262,42 @@ def arrival_of(cursor: Cursor, job: Job) -> dict[str, Any]:
 
 
 def _changed(
-    conn: Connection,
-    plan: _Plan,
-    job: Job,
-    seal_: Seal,
-    known: Mapping[tuple[str, date], Seal],
-    late: Sequence[LateDay],
-    accept: str | None,
-    report: Report,
-) -> list[Prepared]:
-    """Prepare the next seal of a day that changed and may be sealed again."""
-    noted = noted_days(late)
+    conn: Connection, of: Registry, day: SealedDay, accept: str | None, report: Report
+) -> list[Prepared] | None:
+    """Prepare the next seal of a day that changed; None where it may not be sealed again yet."""
     with snapshot(conn), conn.cursor() as cursor:
-        entry, detail = log.at(conn, seal_.entry)
-        leaves = sealed_leaves(canonical.parse_object(entry.body), detail)
-        job = as_sealed(job, leaves)
-        (now,), came = parts_of(cursor, plan.fleet, [job]), arrival_of(cursor, job)
-        waiting = to_remake(conn)
-        found = compare(leaves, now, noted)
-        joined: tuple[str, ...] = ()
-        if accept is None:
-            found, joined = without_joined(conn, plan.fleet, known.values(), job, leaves, found)
-    if not found and not joined:
-        return []
-    reason = accept
-    if reason is None:
-        wrong = underived(conn, plan.whole, job, found)
-        pending = sorted(waiting.keys() & {one.device for one in found.derived}) if wrong else []
-        if pending and not found.by_hand:
-            # rows that `tonne run` has not made again since an import
-            rest = [one for one in found.derived if one.device not in pending]
-            if not underived(conn, plan.whole, job, found._replace(derived=rest)):
-                report.waiting += [name for name in pending if name not in report.waiting]
-                return []
-        wrong = [*map(str, found.by_hand), *wrong]
-        if wrong:
-            report.refused += [f"{job}: {one}" for one in wrong]
+        fleet, job = of.of_snapshot(), day.job
+        (now,) = compared(cursor, fleet, [day], accept_joined=accept is None)
+        if not now.found and not now.joined:
             return []
-        reason = "late readings" if found.late else "derived rows made again"
-        if joined:
-            reason = f"the registry says that {', '.join(joined)} served on that day"
-    return [_prepared(job, seal_.sequence + 1, plan.fleet.version, (now, came), reason)]
+        if accept is None and _refused(conn, of, job, now.found, report):
+            return None
+        reason, sequence = accept or _reason(now), day.seal.sequence + 1
+        return [_prepared(job, sequence, fleet.version, now.parts, cursor, reason, now.notes)]
 
 
-def noted_days(late: Sequence[LateDay]) -> set[tuple[str, str]]:
-    """Devices and days that late readings may be of, whatever the zone."""
-    return {
-        (one.device, (one.day + timedelta(days=shift)).isoformat())
-        for one in late
-        for shift in (-1, 0, 1)
-    }
+def _refused(conn: Connection, of: Registry, job: Job, found: Changes, report: Report) -> bool:
+    """Whether a day waits for rows to be made again, or was changed by hand; say which."""
+    wrong = underived(conn, of, job, found)
+    pending = sorted(to_remake(conn).keys() & {one.device for one in found.derived})
+    if wrong and pending and not found.by_hand:
+        # rows that `tonne run` has not made again since an import
+        rest = [one for one in found.derived if one.device not in pending]
+        if not underived(conn, of, job, found._replace(derived=rest)):
+            report.waiting += [name for name in pending if name not in report.waiting]
+            return True
+    wrong = [*map(str, found.by_hand), *wrong]
+    if wrong:
+        report.refused += [f"{job}: {one}" for one in wrong]
+        report.late += [f"{job}: {one}" for one in found.late]
+    return bool(wrong)
 
 
-def underived(conn: Connection, plan: Plan, job: Job, found: Changes) -> list[str]:
-    """Derived rows that differ from their seal, and that readings and registry do not give."""
-    names = {one.device for one in found.derived} & plan.fleet.by_id.keys()
-    index = [plan.fleet.by_id[name] for name in sorted(names)]
-    differ = rebuild(conn, plan, index, job.from_us, job.to_us, replace=False) if index else []
-    return [
-        f"{one.table} of {' '.join(one.key)} does not follow from the readings" for one in differ
-    ]
+def _reason(now: Compared) -> str:
+    """Why a day is sealed again."""
+    if now.joined:
+        return f"the registry says that {', '.join(now.joined)} served on that day"
+    return "late readings" if now.found.late else "derived rows made again"
 
 
 def _append(conn: Connection, signer: Signer, made: Sequence[Prepared]) -> None:
@@ -278,8 +307,8 @@ def _append(conn: Connection, signer: Signer, made: Sequence[Prepared]) -> None:
         log.lock(conn)
         for one in made:
             index = log.append(conn, DATA, None, one.entry, one.detail)
-            edges = (
-                datetime.fromtimestamp(us / 1e6, UTC) for us in (one.job.from_us, one.job.to_us)
-            )
-            seals.add(conn, seals.Seal(one.job.project, one.job.day, one.sequence, index, *edges))
+            whose = one.job.project, one.job.day
+            edges = _time(one.job.from_us), _time(one.job.to_us)
+            seals.add(conn, Seal(*whose, one.sequence, index, *edges))
+            late_readings.sealed(conn, one.notes, late_readings.name_of(*whose))
         log.sign_head(conn, signer.holder.name, signer.key)

@@ -111,6 +111,8 @@ class Sealer:
         self._stamp()
         for what in report.refused[:10]:
             self._log.error("changed by hand, not sealed", what=what)
+        for what in report.late[:10]:
+            self._log.warning("late, waits until that is settled", what=what)
         for what in report.corrections:
             self._log.warning("issued statement to be corrected", what=what)
         if report.days or report.again or report.entries:

@@ -39,6 +39,7 @@ from services.issuer import bundle, keys
 from services.issuer import external_signatures as accept
 from services.issuer.claimed_once import counted_elsewhere
 from services.issuer.close import snapshot
+from services.issuer.compared_days import why_other
 from services.issuer.documents import Documents, Signer, documents, may_sign, records
 from services.issuer.documents import approvers as approvers_of
 from services.issuer.registry_conditions import LIFE, expired
@@ -192,6 +193,10 @@ def issue(conn: Connection, statement: str, log_signer: Signer, by: EnrolledKey 
     for attempt in range(_ATTEMPTS):
         try:
             return _issue(conn, statement, log_signer, by)
+        except bundle.OtherReadingsError as error:
+            with snapshot(conn):
+                why = why_other(conn, error.project, error.day)
+            raise StatementStateError(f"{error}: {why}") from error
         except errors.ExclusionViolation as error:
             raise StatementStateError(_overlap(conn, statement)) from error
         except errors.CheckViolation as error:

@@ -9,7 +9,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -41,15 +40,6 @@ class Process:
         """Signal it; nothing happens when it is gone."""
         if self.alive():
             os.kill(self.pid, number)
-
-    def wait(self, timeout_s: float) -> bool:
-        """Whether it ended within `timeout_s`."""
-        deadline = time.monotonic() + timeout_s
-        while self.alive():
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.02)
-        return True
 
     def save(self, path: Path) -> None:
         """Remember it in a file."""

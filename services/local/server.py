@@ -10,7 +10,8 @@ from ingest.errors import ServerError
 from services.local import ports, process
 from services.local.account import Account, own_folder, service_account
 
-_STARTED_WITHIN_S = 120.0  # recovery after a crash under load takes its time
+# since a server last wrote to its log: recovery after a crash under load takes its time
+_STARTED_WITHIN_S = 120.0
 _STOPPED_WITHIN_S = 90.0
 _OUT_OF_THE_WAY_WITHIN_S = 90.0
 
@@ -145,15 +146,15 @@ class Server(ABC):
         return self._came_up(started, port)
 
     def _came_up(self, started: process.Process, port: int) -> bool:
-        deadline = time.monotonic() + _STARTED_WITHIN_S
+        quiet = _Quiet(self)
         while started.alive():
             if self.ready(port):
                 return True
-            if time.monotonic() > deadline:
+            if quiet.for_s() > _STARTED_WITHIN_S:
                 started.send(signal.SIGKILL)
                 raise ServerError(
-                    f"{self.name} does not answer on port {port} after {_STARTED_WITHIN_S:.0f} s; "
-                    f"{self.log} says:\n{self.last_lines()}"
+                    f"{self.name} does not answer on port {port}, and has said nothing for"
+                    f" {_STARTED_WITHIN_S:.0f} s; {self.log} says:\n{self.last_lines()}"
                 )
             time.sleep(0.05)
         return False
@@ -162,10 +163,28 @@ class Server(ABC):
         running = self._running()
         if running is not None:
             running.send(number)
-            if not running.wait(timeout_s):
-                raise ServerError(
-                    f"{self.name} (process {running.pid}) has not ended {timeout_s:.0f} s after "
-                    f"{number.name}; see {self.log}"
-                )
+            quiet = _Quiet(self)
+            while running.alive():
+                if quiet.for_s() > timeout_s:
+                    raise ServerError(
+                        f"{self.name} (process {running.pid}) has not ended after {number.name},"
+                        f" and has said nothing for {timeout_s:.0f} s; see {self.log}"
+                    )
+                time.sleep(0.02)
             if number == self.stop_signal:
                 self._pid_file.unlink(missing_ok=True)
+
+
+class _Quiet:
+    """How long a server's log has not grown."""
+
+    def __init__(self, server: Server) -> None:
+        self._server, self._seen, self._since_s = server, (server.log, -1), 0.0
+
+    def for_s(self) -> float:
+        """Look at the log; return since when it is as it was. [s]"""
+        now_s, log = time.monotonic(), self._server.log
+        seen = log, log.stat().st_size if log.exists() else 0
+        if seen != self._seen:
+            self._seen, self._since_s = seen, now_s
+        return now_s - self._since_s

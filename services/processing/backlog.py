@@ -16,7 +16,6 @@ from psycopg import Connection, Cursor
 
 from ingest.model import Fleet, Int64
 from ingest.pipeline import MeterState
-from services.clock import now_us
 from services.processing import reprocess as late
 from services.processing import station_indicators as stations
 from services.processing import windows
@@ -29,7 +28,7 @@ from services.processing.store_readings import Arrived
 from services.settle import Plan
 from services.store.archive import catalog as archived
 from services.store.postgres.binary_copy import Words
-from services.store.statements import sealed_days as seals
+from services.store.statements import late_readings
 from services.store.timeseries import remake_requests as requests
 from services.store.timeseries.interval_rows import BindingWords
 from services.store.timeseries.last_seen import heard
@@ -162,7 +161,7 @@ class Backlog:
         out.committed.rows.update(written)
         out.committed.events.extend(remade.events)
         rows = [piece.rows for piece in remade.pieces]
-        seals.note_days(cursor, fleet, [(r.device, r.start_us) for r in rows], now_us())
+        late_readings.note_made(cursor, fleet, [(r.device, r.start_us) for r in rows])
         self._flag_again(cursor, {d: s for d, s in cut.items() if asked[d].whole}, rest)
         out.ended.extend(fleet.by_id[name] for name in nothing if name in fleet.by_id)
         out.ended.extend([*none, *(d for d in cut if d not in rest.moved)])

@@ -53,7 +53,7 @@ from services.store.messages import signed_values as signed
 from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.binary_copy import Words
 from services.store.postgres.timestamps import FAR_US
-from services.store.statements import sealed_days as seals
+from services.store.statements import late_readings
 from services.store.statements.sealed_days import YOUNG_US
 from services.store.timeseries import arrivals, day_marks
 from services.store.timeseries import interval_rows as derived
@@ -179,9 +179,9 @@ class Store:
         out.flags = flagged.flags
         settled, remade, put_off = self._derive(cursor, arrived, out)
         self._settle_stations(cursor, arrived.touched, settled, remade, out)
-        arrivals.note(cursor, fleet, arrived.stored, messages)
+        arrivals.note(cursor, fleet, arrived.every, messages)
         heard = self._seen.observe(cursor, frames, messages)
-        seals.note_late(cursor, fleet, frames, now_us())
+        late_readings.note(cursor, fleet, arrived.stored, arrived.completed)
         kept = letters.record(cursor, fleet, out.rejected, messages, self._letter_bytes)
         out.rows["dead_letter"] += kept.kept
         out.left_out = kept.left_out

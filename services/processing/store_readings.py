@@ -22,6 +22,7 @@ from services.processing.rejudge import Changed
 from services.store.archive import archived_readings as cold
 from services.store.postgres.binary_copy import Words
 from services.store.postgres.timestamps import FAR_US, stamp
+from services.store.statements.late_readings import Completed
 from services.store.timeseries import day_marks, readings
 
 
@@ -39,13 +40,21 @@ class Arrived:
     touched : Touched
         Hours and days of stations with other readings.
     stored : list of Frame
-        Rows that changed what is stored.
+        Readings that were not there before.
+    completed : list of Completed
+        Readings that were, and got values of channels that were empty.
     """
 
     onward: list[Frame]
     changed: dict[int, Changed]
     touched: Touched
     stored: list[Frame]
+    completed: list[Completed]
+
+    @property
+    def every(self) -> list[Frame]:
+        """Readings that changed what is stored."""
+        return [*self.stored, *(one.frame for one in self.completed)]
 
     def newest(self) -> dict[int, Changed]:
         """First and last of each device's onward readings. [us UTC]"""
@@ -101,10 +110,10 @@ def store_readings(
         readings.copy_new(cursor, ids, frame)
         touched.readings(frame)
         out.rows[f"reading_{frame.class_id}"] += len(frame)
-    stored = list(fresh)
-    changed = _merge(cursor, fleet, ids, [f for f in others if len(f)], out, touched, stored)
-    day_marks.note(cursor, fleet, stored)
-    return Arrived(fresh, changed, touched, stored)
+    arrived = Arrived(fresh, {}, touched, list(fresh), [])
+    _merge(cursor, fleet, ids, [f for f in others if len(f)], out, arrived)
+    day_marks.note(cursor, fleet, arrived.every)
+    return arrived
 
 
 def _new_for_sure(frame: Frame, last_us: Int64) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
@@ -123,26 +132,32 @@ def _merge(
     ids: Words,
     frames: Sequence[Frame],
     out: Committed,
-    touched: Touched,
-    stored: list[Frame],
-) -> dict[int, Changed]:
-    """Merge rows that may exist; return which readings of each device changed."""
-    changed: dict[int, Changed] = {}
+    arrived: Arrived,
+) -> None:
+    """Merge rows that may exist; say which readings changed what is stored."""
     names = [device.id for device in fleet.devices] if frames else []
     for frame in frames:
         merged = _merge_beside(cursor, ids, names, frame)
         out.rows[f"reading_{frame.class_id}"] += len(merged.changed)
         out.late += len(merged.changed)
-        stored.append(frame.take(np.array(merged.changed, dtype=np.intp)))
-        touched.readings(stored[-1])
+        added = [row for row in merged.changed if row not in merged.filled]
+        filled = [row for row in merged.changed if row in merged.filled]
+        arrived.stored.append(_rows(frame, added))
+        if filled:
+            channels = [merged.filled[row] for row in filled]
+            arrived.completed.append(Completed(_rows(frame, filled), channels))
+        arrived.touched.readings(_rows(frame, merged.changed))
         for row in merged.conflicts:
             device = fleet.devices[frame.device[row]].id
             detail = f"{device} at {stamp(int(frame.time_us[row]))} has other values"
             out.rejected.append(Rejected(int(frame.message[row]), "conflict", detail))
         for row in merged.changed:
             index, us = int(frame.device[row]), int(frame.time_us[row])
-            changed[index] = joined(Changed(us, us), changed.get(index))
-    return changed
+            arrived.changed[index] = joined(Changed(us, us), arrived.changed.get(index))
+
+
+def _rows(frame: Frame, rows: Sequence[int]) -> Frame:
+    return frame.take(np.array(rows, dtype=np.intp))
 
 
 def _merge_beside(
@@ -151,7 +166,9 @@ def _merge_beside(
     """Merge what is new of a frame beside stored and archived rows; row numbers are its own."""
     split = cold.split(cursor, ids, frame)
     merged = readings.merge(cursor, words, split.frame)
-    changed = [int(split.rows[i]) for i in merged.changed]
+    row = split.rows.tolist()
     return readings.Merged(
-        changed, split.conflicts + [int(split.rows[i]) for i in merged.conflicts]
+        [row[i] for i in merged.changed],
+        split.conflicts + [row[i] for i in merged.conflicts],
+        split.filled | {row[i]: channels for i, channels in merged.filled.items()},
     )

@@ -105,9 +105,14 @@ class Connection:
         return f"tonne/v1/{self._principal}/status"
 
     @property
+    def pending(self) -> int:
+        """Messages that the broker has not acknowledged."""
+        return len(self._queue) + len(self._in_flight)
+
+    @property
     def idle(self) -> bool:
         """Whether the broker has acknowledged everything."""
-        return not self._queue and not self._in_flight
+        return not self.pending
 
     @property
     def has_room(self) -> bool:

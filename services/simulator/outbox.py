@@ -57,6 +57,11 @@ class Outbox:
         return len(self._kept)
 
     @property
+    def readings(self) -> int:
+        """Readings without receipt."""
+        return len(self._waiting)
+
+    @property
     def full(self) -> bool:
         """Whether the device has to wait with new readings."""
         return len(self._kept) >= self._limit

@@ -84,7 +84,7 @@ class Sender:
     receipts : bool
         Whether to keep and repeat what has no receipt.
     wait_s : float
-        How long to wait at the end for the last receipts. [s]
+        How long to wait at the end without another receipt. [s]
     sparkplug : str, optional
         Group as whose edge nodes the principals speak, without receipts.
     identities : Identities, optional
@@ -114,6 +114,7 @@ class Sender:
         receipts = receipts and sparkplug is None
         self._outbox = Outbox(receipts=receipts)
         self._wait_s = wait_s
+        self._left, self._since_s = -1, 0.0
         self._links: list[Connection] = []
         principals = list(dict.fromkeys(device.principal for device in fleet))
         if identities is not None:
@@ -167,15 +168,15 @@ class Sender:
         """
         began = tended = time.monotonic()
         waiting: Outgoing | None = None
-        all_taken_at: float | None = None
+        all_taken = False
         for link in self._links:
             link.open(began)
         while True:
             now = time.monotonic()
-            if all_taken_at is None:
+            if not all_taken:
                 waiting, ended = self._take(messages, pace, waiting, now - began)
-                all_taken_at = time.monotonic() if ended or stopped() else None
-            elif self._done(now - all_taken_at):
+                all_taken = ended or stopped()
+            elif self._done(now):
                 break
             for entry in self._outbox.overdue(now):
                 self._link[entry.message.device_id].queue(entry)
@@ -232,11 +233,12 @@ class Sender:
         for link in self._links:
             link.tend()
 
-    def _done(self, waited_s: float) -> bool:
-        """Whether all is acknowledged and receipted, or the wait is over."""
-        if waited_s > self._wait_s:
-            return True
-        return not len(self._outbox) and all(link.idle for link in self._links)
+    def _done(self, now_s: float) -> bool:
+        """Whether all is acknowledged and receipted, or nothing more was for the wait."""
+        left = self._outbox.readings or sum(link.pending for link in self._links)
+        if left != self._left:
+            self._left, self._since_s = left, now_s
+        return not left or now_s - self._since_s > self._wait_s
 
     def _figures(self, seconds: float) -> Sent:
         links = self._links

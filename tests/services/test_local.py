@@ -130,7 +130,7 @@ def test_what_a_server_said_at_its_last_start_is_gone(tmp_path):
         assert (tmp_path / "log").read_text() == ""
     finally:
         one.send(signal.SIGKILL)
-        assert one.wait(60)
+        until(lambda: not one.alive())
 
 
 def test_a_lock_file_whose_process_id_another_has_now_is_no_obstacle(stack):

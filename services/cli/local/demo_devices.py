@@ -14,6 +14,7 @@ import click
 from ingest.errors import InputError, ServerError
 from services.cli.local.demo_progress import Progress
 from services.cli.local.demo_stage import Stage, brief
+from services.cli.local.simulate import NOT_SAFE
 from services.shipped import shipped
 
 REGISTRY = shipped("catalog/haiphong")
@@ -27,6 +28,8 @@ FLEET_FROM = "2026-01-01T00:00:00+07:00"
 REPLAY_SPAN = ("2022-01-02T00:00:00-07:00", "2022-01-07T00:00:00-07:00")
 MONTH_SPAN = (FLEET_FROM, "2026-02-01T00:00:00+07:00")
 _LOOK_S = 5.0
+# the machine may be slow: a batch of ten thousand messages is one commit, and then come receipts
+_SILENT_MIN = 15
 
 
 def send(stage: Stage, pipeline: subprocess.Popen[bytes]) -> None:
@@ -36,10 +39,11 @@ def send(stage: Stage, pipeline: subprocess.Popen[bytes]) -> None:
         "simulate", *FLEET, "--start", FLEET_FROM,
         "--duration", "31d", "--speed", "max", "--faults", FAULTS,
     )  # fmt: skip
+    patient = ("--wait", f"{_SILENT_MIN}m")
     status = stage.json("local", "status", shown=False)
     with closing(Progress(status, stage.metrics)) as progress:
         for words, span in ((replay, REPLAY_SPAN), (month, MONTH_SPAN)):
-            send_one(stage, words, pipeline, progress, span)
+            send_one(stage, (*words, *patient), pipeline, progress, span)
 
 
 def send_one(
@@ -52,15 +56,23 @@ def send_one(
     """Have some devices send all that they have."""
     with stage.start(*words) as sending:
         with progress.bar(*span) as show:
+            pause_s = 0.5
             while sending.poll() is None:
-                time.sleep(0.5)
+                time.sleep(pause_s)
+                looked = time.monotonic()
                 show()
+                pause_s = max(0.5, 9 * (time.monotonic() - looked))  # a tenth of the time at most
                 if pipeline.poll() is not None:
                     sending.terminate()
                     raise ServerError(f"tonne run ended early; see {stage.packs / 'run.log'}")
         out, err = sending.communicate()
     if sending.returncode:
         raise InputError(f"tonne simulate failed: {out}{err}")
+    if NOT_SAFE in err:
+        raise ServerError(
+            f"tonne run gave no receipt for {_SILENT_MIN} minutes, and {err.strip()};"
+            f" see {stage.packs / 'run.log'}"
+        )
     brief(out.splitlines()[0])
     click.echo(progress.line())
 

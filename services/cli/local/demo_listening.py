@@ -75,7 +75,7 @@ def _is_up(process: subprocess.Popen[bytes], at: Listens, log: Path) -> bool:
             time.sleep(0.1)
     except BaseException:  # Ctrl-C: nobody else knows of the process yet
         process.terminate()
-        process.wait(timeout=60)
+        process.wait()
         raise
     return False
 

@@ -96,7 +96,7 @@ class Stage:
             yield process
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(timeout=60)
+            process.wait()  # what it has begun to store it stores, however slow the machine is
 
 
 def brief(text: str, lines: int = 1) -> None:

@@ -13,6 +13,7 @@ from services.issuer import timestamps
 from services.issuer.sealed_day_contents import PROMISED_US, ended, overdue
 from services.settings import Settings
 from services.store.registry import load as registry
+from services.store.statements import late_readings
 from services.store.statements import sealed_days as stored
 
 _SHOWN = 3
@@ -26,6 +27,9 @@ def seals(conn: Connection) -> Finding:
     jobs = ended(conn, registry.load_fleet(conn), now - PROMISED_US)
     found = overdue(jobs, stored.first_sealed(conn), now)
     late = found.waiting
+    if not late and (waits := _late_readings(conn, now - PROMISED_US)):
+        fix = "`tonne log seal` seals them, or names what was changed by hand on the same days"
+        return Finding("seals", "wrong", waits, fix)
     if not late:
         lately = [job for job, at in found.sealed_late if at.timestamp() * 1e6 > now - _MONTH_US]
         if not lately:
@@ -43,6 +47,16 @@ def seals(conn: Connection) -> Finding:
         f"not sealed 36 hours after their end: {'; '.join(map(str, islice(late, _SHOWN)))}{more}",
         "run `tonne log seal` now, and `tonne run` or `tonne watch --seal` from now on",
     )
+
+
+def _late_readings(conn: Connection, before_us: int) -> str:
+    """Say whose late readings were noted before a time and wait still; '' for none."""
+    found = [one for one in late_readings.waiting(conn) if one.noted.timestamp() * 1e6 < before_us]
+    if not found:
+        return ""
+    devices = ", ".join(islice(dict.fromkeys(one.device for one in found), _SHOWN))
+    since = min(one.noted for one in found)
+    return f"late readings of {devices} wait for their seal since {since:%Y-%m-%d}"
 
 
 def stamps(conn: Connection, settings: Settings) -> Finding:

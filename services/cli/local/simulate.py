@@ -35,6 +35,7 @@ from services.simulator.today import gauges_only, todays_sources
 from services.simulator.truth import DeviceTruth, source_truth
 
 _DAY_MS = 86_400_000
+NOT_SAFE = "messages have no receipt: not safe yet"
 _QUIET_S = 10.0  # without any receipt: somebody forgot to start the pipeline
 
 
@@ -95,7 +96,7 @@ class _Options:
     default=True,
     help="Resend until tonne says it is durable, or trust the broker alone.",
 )
-@click.option("--wait", type=Duration(), default="60s", help="For the last receipts.")
+@click.option("--wait", type=Duration(), default="60s", help="At the end, without another receipt.")
 @click.option("--mqtt-url", help="Broker; TONNE_MQTT_URL or the local one when not given.")
 @click.option(
     "--identities",
@@ -263,7 +264,7 @@ def _report(options: _Options, sent: Sent, told: dict[str, DeviceTruth]) -> None
         return
     print(f"sent {_line(sent)} in {sent.seconds:.1f} s")
     if sent.unreceipted:
-        print(f"{sent.unreceipted:,} messages have no receipt: not safe yet", file=sys.stderr)
+        print(f"{sent.unreceipted:,} {NOT_SAFE}", file=sys.stderr)
     if sent.refused:
         print(f"the broker refused {sent.refused:,} messages", file=sys.stderr)
     if options.replay is not None:

@@ -174,6 +174,8 @@ def _show_sealed(report: Report, *, as_json: bool) -> None:
         )
     for what in report.refused:
         click.echo(f"NOT SEALED, changed by hand: {what}")
+    for what in report.late:
+        click.echo(f"late, waits until that is settled: {what}")
 
 
 @log.command()

@@ -132,12 +132,14 @@ class Split(NamedTuple):
     Readings that arrived, held against archived ones of the same device and time.
 
     `rows` of the frame are to be stored, as `frame` has them: with what the
-    archive holds beside what they fill.  `conflicts` contradict it.
+    archive holds beside what they fill, which are the channels in `filled`.
+    `conflicts` contradict it.
     """
 
     frame: Frame
     rows: NDArray[np.intp]
     conflicts: list[int]
+    filled: dict[int, list[str]]
 
 
 def split(cursor: Cursor, ids: Sequence[str], frame: Frame) -> Split:
@@ -152,22 +154,25 @@ def split(cursor: Cursor, ids: Sequence[str], frame: Frame) -> Split:
     every = np.arange(len(frame))
     held = _held(cursor, ids, frame)
     if not len(held):
-        return Split(frame, every, [])
+        return Split(frame, every, [], {})
     at = _places(held, frame)
     met = np.flatnonzero(at >= 0)
     differ, fill = np.zeros(len(met), dtype=np.bool_), np.zeros(len(met), dtype=np.bool_)
     columns = {}
+    filled: dict[int, list[str]] = {}
     for name, values in frame.columns.items():
         old, new = held.columns[name][at[met]], values[met]
         none_old, none_new = _absent(old), _absent(new)
         differ |= ~none_old & ~none_new & (old != new)
         fill |= none_old & ~none_new
+        for row in met[none_old & ~none_new].tolist():
+            filled.setdefault(row, []).append(name)
         columns[name] = values.copy()
         columns[name][met] = np.where(none_old, new, old)
     same = met[~differ & ~fill]
     rows = np.setdiff1d(every, np.concatenate([met[differ], same]))
     whole = Frame(frame.class_id, frame.device, frame.time_us, frame.message, columns, frame.flags)
-    return Split(whole.take(rows), rows, met[differ].tolist())
+    return Split(whole.take(rows), rows, met[differ].tolist(), filled)
 
 
 def _held(cursor: Cursor, ids: Sequence[str], frame: Frame) -> Frame:

@@ -33,6 +33,8 @@ UNSEALED = {
     "witness_cosignature": "signed by its witness; a seal of it would be a head to be cosigned",
     "witness_quorum": "follows from the cosignatures and the log's policy",
     "late_day": "waits to be sealed",
+    "late_reading": "waits to be sealed",
+    "sealing": "how far days are sealed, or being sealed",
     "timestamp_token": "each carries its authority's signature, and is verified where it is read",
     "arrival_count": "entered in the log with each day's seal",
     "arrival_day": "entered in the log with each day's seal",

@@ -1,9 +1,9 @@
-"""Sealed days as they are stored, and the days that got readings afterwards."""
+"""Sealed days as they are stored."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import NamedTuple
 
 import numpy as np
@@ -11,13 +11,17 @@ from numpy.typing import NDArray
 from psycopg import Connection, Cursor
 
 from ingest import classes
-from ingest.model import Fleet, Frame, Int32, Int64
+from ingest.model import Fleet, Int64
 from services.store.archive import catalog as archived
 from services.store.postgres.timestamps import stamp
 
-_DAY_US = 86_400_000_000
-# younger than the youngest day that is sealed, so certainly not under a seal
-YOUNG_US = _DAY_US
+# younger than the youngest day that is sealed, and much more so than what is archived
+YOUNG_US = 86_400_000_000
+_LAST = (
+    "SELECT DISTINCT ON (project_id, day) project_id, day, sequence, index, from_time, to_time"
+    " FROM data_seal"
+)
+_OF_A_DAY = "project_id, day, sequence DESC"
 _FIGURES = ("baseline_ug", "project_ug", "leakage_ug", "reduction_ug")
 
 
@@ -34,11 +38,26 @@ class Seal(NamedTuple):
 
 def latest(conn: Connection) -> dict[tuple[str, date], Seal]:
     """Return the last seal of every sealed day, by project ('' for none) and day."""
-    rows = conn.execute(
-        "SELECT DISTINCT ON (project_id, day) project_id, day, sequence, index, from_time, to_time"
-        " FROM data_seal ORDER BY project_id, day, sequence DESC"
-    )
+    rows = conn.execute(f"{_LAST} ORDER BY {_OF_A_DAY}")
     return {(row[0], row[1]): Seal(*row) for row in rows}
+
+
+def last_of(conn: Connection, project: str, days: Sequence[date]) -> dict[date, Seal]:
+    """Return the last seals of some days of a project ('' for none)."""
+    rows = conn.execute(
+        f"{_LAST} WHERE project_id = %s AND day = ANY(%s) ORDER BY {_OF_A_DAY}",
+        (project, list(days)),
+    )
+    return {row[1]: Seal(*row) for row in rows}
+
+
+def over(conn: Connection, from_us: int, to_us: int) -> list[Seal]:
+    """Return the last seals of days that a span touches. [us UTC]"""
+    rows = conn.execute(
+        f"{_LAST} WHERE from_time < %s AND to_time > %s ORDER BY {_OF_A_DAY}",
+        (stamp(to_us), stamp(from_us)),
+    )
+    return [Seal(*row) for row in rows]
 
 
 def first_sealed(conn: Connection) -> dict[tuple[str, date], datetime]:
@@ -125,66 +144,4 @@ def emissions_of(
         np.array(columns[1], dtype=np.int64),
         {n: np.array(c, dtype=np.int64) for n, c in zip(_FIGURES, columns[2:6], strict=True)}
         | {n: np.array(c, dtype=object) for n, c in zip(texts, columns[6:], strict=True)},
-    )
-
-
-def note_late(cursor: Cursor, fleet: Fleet, frames: Sequence[Frame], now_us: int) -> None:
-    """
-    Note the sealed days into which a batch wrote readings.
-
-    A batch of the last day costs one comparison; an older one a look at how far
-    the seals reach.
-    """
-    note_days(cursor, fleet, [(f.device, f.time_us) for f in frames], now_us)
-
-
-def note_days(
-    cursor: Cursor, fleet: Fleet, times: Sequence[tuple[Int32, Int64]], now_us: int
-) -> None:
-    """Note the sealed days of devices and times, two arrays of one length each. [us UTC]"""
-    if all(not len(us) or int(us.min()) >= now_us - YOUNG_US for _, us in times):
-        return
-    cursor.execute("SELECT max(day) FROM data_seal")
-    row = cursor.fetchone()
-    if row is None or row[0] is None:
-        return
-    sealed = int(datetime(row[0].year, row[0].month, row[0].day, tzinfo=UTC).timestamp())
-    until_us = sealed * 1_000_000 + 2 * _DAY_US  # whatever the zone
-    days: set[tuple[int, int]] = set()
-    for device, time_us in times:
-        old = time_us < until_us
-        key = device[old].astype(np.int64) << 32 | time_us[old] // _DAY_US
-        days |= {(k >> 32, k & 0xFFFFFFFF) for k in np.unique(key).tolist()}
-    pairs = sorted(days)
-    cursor.execute(
-        "INSERT INTO late_day (device_id, day) SELECT d.id, d.day"
-        " FROM unnest(%s::text[], %s::date[]) AS d (id, day)"
-        " ON CONFLICT (device_id, day) DO UPDATE SET noted = clock_timestamp()",
-        (
-            [fleet.devices[device].id for device, _ in pairs],
-            [datetime.fromtimestamp(day * 86_400, UTC).date() for _, day in pairs],
-        ),
-    )
-
-
-class LateDay(NamedTuple):
-    """A device's UTC day that was written into since it may have been sealed."""
-
-    device: str
-    day: date
-    noted: datetime
-
-
-def late_days(conn: Connection) -> list[LateDay]:
-    """Return what `note_late` noted."""
-    rows = conn.execute("SELECT device_id, day, noted FROM late_day ORDER BY day, device_id")
-    return [LateDay(*row) for row in rows]
-
-
-def forget_late(conn: Connection, days: Sequence[LateDay]) -> None:
-    """Forget late days that were sealed again, unless they were written into meanwhile."""
-    conn.execute(
-        "DELETE FROM late_day l USING unnest(%s::text[], %s::date[], %s::timestamptz[])"
-        " AS d (id, day, noted) WHERE (l.device_id, l.day, l.noted) = (d.id, d.day, d.noted)",
-        tuple(map(list, zip(*days, strict=True))) if days else ([], [], []),
     )

@@ -77,10 +77,20 @@ def _copy(cursor: Cursor, table: str, columns: Sequence[str], data: bytes) -> No
 
 
 class Merged(NamedTuple):
-    """Row numbers of the frame that changed what is stored, and of those that contradict it."""
+    """
+    Row numbers of the frame.
+
+    Attributes
+    ----------
+    changed, conflicts : list of int
+        Rows that changed what is stored, and those that contradict it.
+    filled : dict of int to list of str
+        Of the first: channels that were empty, where the reading was there already.
+    """
 
     changed: list[int]
     conflicts: list[int]
+    filled: dict[int, list[str]]
 
 
 def merge(cursor: Cursor, ids: Words, frame: Frame) -> Merged:
@@ -90,11 +100,12 @@ def merge(cursor: Cursor, ids: Words, frame: Frame) -> Merged:
     Rows of one device and time go in one after another, so that the first to
     arrive stays whatever the batch holds.
     """
-    out = Merged([], [])
+    out = Merged([], [], {})
     for rows in _ranks(frame):
         part = _merge_unique(cursor, ids, frame.take(rows))
         out.changed.extend(int(rows[i]) for i in part.changed)
         out.conflicts.extend(int(rows[i]) for i in part.conflicts)
+        out.filled.update((int(rows[i]), channels) for i, channels in part.filled.items())
     return out
 
 
@@ -124,13 +135,14 @@ def _merge_unique(cursor: Cursor, ids: Words, frame: Frame) -> Merged:
     ]
     _copy(cursor, temp, ["device_id", "time", *names, "flags", "row"], encode(fields, len(frame)))
     differ = " OR ".join(f"t.{n} <> i.{n}" for n in names)
-    adds = " OR ".join(f"(t.{n} IS NULL AND i.{n} IS NOT NULL)" for n in names)
+    adds = ", ".join(f"CASE WHEN t.{n} IS NULL AND i.{n} IS NOT NULL THEN '{n}' END" for n in names)
     found: list[TupleRow] = []
     times = frame.time_us.tolist()
     for group in near.together(times):
         first, last = times[group[0]], times[group[-1]]
         cursor.execute(
-            f"SELECT i.row, coalesce({differ}, false), {adds} FROM {temp} i JOIN {table} t"
+            f"SELECT i.row, coalesce({differ}, false), array_remove(ARRAY[{adds}], NULL)"
+            f" FROM {temp} i JOIN {table} t"
             " ON t.device_id = i.device_id AND t.time = i.time"
             f" WHERE i.row = ANY(%s){near.within('t.time', first, last + 1)}",
             (group,),
@@ -142,7 +154,8 @@ def _merge_unique(cursor: Cursor, ids: Words, frame: Frame) -> Merged:
     # chunk the server would decompress what stands around it
     known = [row for row, differs, more in found if differs or not more]
     if len(known) == len(frame):
-        return Merged([], conflicts)
+        return Merged([], conflicts, {})
+    filled = {row: more for row, differs, more in found if more and not differs}
     every = ["device_id", "time", *names, "flags"]
     fills = " OR ".join(f"(t.{n} IS NULL AND excluded.{n} IS NOT NULL)" for n in names)
     sets = ", ".join(f"{n} = coalesce(t.{n}, excluded.{n})" for n in names)
@@ -155,7 +168,7 @@ def _merge_unique(cursor: Cursor, ids: Words, frame: Frame) -> Merged:
         f" SELECT row FROM {temp} JOIN stored USING (device_id, time)",
         (known,),
     )
-    return Merged([row for (row,) in cursor.fetchall()], conflicts)
+    return Merged([row for (row,) in cursor.fetchall()], conflicts, filled)
 
 
 def fetch(

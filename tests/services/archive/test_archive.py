@@ -126,6 +126,24 @@ def test_a_day_changed_by_hand_is_neither_archived_nor_dropped(sealed_url, who, 
     assert shelved.hot(sealed_url)[0] > 0
 
 
+def test_a_late_reading_hides_no_change_from_the_archive(sealed_url, who, place):
+    """A forged day with one late reading would wait for its seal as an honest one."""
+    with psycopg.connect(sealed_url, autocommit=True) as conn:
+        conn.execute("SET session_replication_role = replica")
+        conn.execute(
+            "UPDATE reading_pv_inverter SET active_power_w = 1"
+            " WHERE device_id = 'inv-1' AND time = (SELECT min(time)"
+            " FROM reading_pv_inverter WHERE time >= '2026-03-02T05:00Z')"
+        )
+    times, energy, _ = plant.sunny("2026-03-02", "2026-03-03", 15)
+    shelved.send(sealed_url, "inv-1", times[40:41] + 60_000_000, energy_export_wh=energy[40:41])
+    report = shelved.archive(sealed_url, place)
+    assert len(report.refused) == 1
+    assert "inv-1 on 2026-03-02 is not as it was sealed, values among its 96" in report.refused[0]
+    assert any("2026-03-02 pv: late readings of inv-1 wait" in one for one in report.waiting)
+    assert shelved.hot(sealed_url)[0] > 0
+
+
 def test_young_days_stay(sealed_url, who, place):
     """Dashboards would lose the days that they show."""
     report = shelved.archive(sealed_url, place, plant.us("2026-03-03"))

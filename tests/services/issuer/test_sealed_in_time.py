@@ -2,6 +2,7 @@
 
 import json
 
+import psycopg
 import pytest
 from structlog import get_logger
 
@@ -85,5 +86,14 @@ def test_the_doctor_names_a_day_that_waits(database_url, tmp_path, monkeypatch):
     assert "project pv, 2026-03-01" in late["found"]
     assert "tonne log seal" in late["fix"]
     who = logged.signers(database_url, tmp_path)
+    logged.seal_now(database_url, who)
+    assert told()["state"] == "ok"
+    times, energy, _ = plant.sunny("2026-03-02", "2026-03-03", 60)
+    plant.send(
+        database_url, "inv-1", times[12:13] + 60_000_000, energy_export_wh=energy[12:13] + 100
+    )
+    with psycopg.connect(database_url) as conn:
+        conn.execute("UPDATE late_reading SET noted = '2026-03-03'")
+    assert told()["found"] == "late readings of inv-1 wait for their seal since 2026-03-03"
     logged.seal_now(database_url, who)
     assert told()["state"] == "ok"

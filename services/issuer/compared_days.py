@@ -1,0 +1,177 @@
+"""
+How sealed days differ from their seals: by late readings, by hand, or in what follows from them.
+
+Rows, notes of late readings and the seal are read in one snapshot: a commit or a sealer that is
+at work meanwhile is seen whole or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, timedelta
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from psycopg import Connection, Cursor
+
+from ingest.model import Fleet
+from mrv.signatures import canonical
+from mrv.signatures.day_digests import DayLeaf, Digest
+from services.issuer.changes import Changes, compare, sealed_leaves
+from services.issuer.late_rows import noted, without_late
+from services.issuer.moved_devices import Moved, as_sealed, job_of, without_joined
+from services.issuer.sealed_day_contents import Job, parts_of
+from services.processing.rebuild import rebuild
+from services.settle import Plan
+from services.store.registry import load as registry
+from services.store.registry.factors import load_book
+from services.store.statements import late_readings
+from services.store.statements import sealed_days as seals
+from services.store.statements import transparency_log as log
+from services.store.statements.sealed_days import Seal
+
+
+class Registry:
+    """The registry in force, compiled once a day needs it: of a large fleet that takes long."""
+
+    def __init__(self, conn: Connection) -> None:
+        self._conn, self.fleet = conn, registry.load_fleet(conn)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """All of it, compiled."""
+        return Plan.of(self.fleet, registry.load_projects(self._conn), load_book(self._conn))
+
+    def of_snapshot(self) -> Fleet:
+        """Return the fleet of the snapshot that is looked at; an import may have come before it."""
+        if registry.registry_version(self._conn) != self.fleet.version:
+            self.fleet = registry.load_fleet(self._conn)
+            self.__dict__.pop("plan", None)
+        return self.fleet
+
+
+class SealedDay(NamedTuple):
+    """A day, its last seal, what the log's entry says, and the leaves under it."""
+
+    job: Job
+    seal: Seal
+    body: dict[str, Any]
+    leaves: dict[str, tuple[DayLeaf, ...]]
+
+
+class Compared(NamedTuple):
+    """
+    A sealed day as it is now.
+
+    Attributes
+    ----------
+    found : Changes
+        How it differs from its seal.
+    joined : tuple of str
+        Devices that the registry has put into it since.
+    parts : mapping of str to Digest
+        What it holds.
+    notes : list of int
+        Notes of late readings that its next seal holds.
+    """
+
+    day: SealedDay
+    found: Changes
+    joined: tuple[str, ...]
+    parts: Mapping[str, Digest]
+    notes: list[int]
+
+
+def sealed_day(
+    conn: Connection, seal: Seal, jobs: Mapping[tuple[str, date], Job] | None = None
+) -> SealedDay:
+    """
+    Read a sealed day, with the devices that it was sealed with.
+
+    Parameters
+    ----------
+    jobs : mapping, optional
+        Days with the devices that they are about now.
+    """
+    entry, detail = log.at(conn, seal.entry)
+    body = canonical.parse_object(entry.body)
+    leaves = sealed_leaves(body, detail)
+    job = (jobs or {}).get((seal.project, seal.day)) or job_of(body, ())
+    return SealedDay(as_sealed(job, leaves), seal, body, leaves)
+
+
+def compared(
+    cursor: Cursor, fleet: Fleet, run: Sequence[SealedDay], *, accept_joined: bool = True
+) -> list[Compared]:
+    """
+    Compare days with their seals, in the snapshot of the cursor.
+
+    Parameters
+    ----------
+    run : sequence of SealedDay
+        One or more days that `together` gave.
+    accept_joined : bool
+        Leave out devices that joined since and that other seals hold.
+    """
+    parts = parts_of(cursor, fleet, [one.job for one in run])
+    return [
+        _compared(cursor, fleet, one, now, accept_joined=accept_joined)
+        for one, now in zip(run, parts, strict=True)
+    ]
+
+
+def _compared(
+    cursor: Cursor, fleet: Fleet, day: SealedDay, now: Mapping[str, Digest], *, accept_joined: bool
+) -> Compared:
+    job = day.job
+    notes = noted(cursor, job)
+    before = without_late(cursor, fleet, job, now["readings"].leaves, notes.late)
+    found = compare(day.leaves, now, before, _whole_days(cursor.connection))
+    moved = Moved(found, ())
+    if accept_joined:
+        moved = without_joined(cursor.connection, fleet, job, day.leaves, found)
+    return Compared(day, *moved, now, notes.ids)
+
+
+def _whole_days(conn: Connection) -> Collection[tuple[str, str]]:
+    """Devices and days, whatever the zone, that tonne 0.1.0 noted late readings for."""
+    return {
+        (device, (day + timedelta(days=shift)).isoformat())
+        for device, day in late_readings.whole_days(conn)
+        for shift in (-1, 0, 1)
+    }
+
+
+def underived(conn: Connection, of: Registry, job: Job, found: Changes) -> list[str]:
+    """Derived rows that differ from their seal, and that readings and registry do not give."""
+    names = {one.device for one in found.derived} & of.fleet.by_id.keys()
+    index = [of.fleet.by_id[name] for name in sorted(names)]
+    if not index:
+        return []
+    differ = rebuild(conn, of.plan, index, job.from_us, job.to_us, replace=False)
+    return [
+        f"{one.table} of {' '.join(one.key)} does not follow from the readings" for one in differ
+    ]
+
+
+def why_other(conn: Connection, project: str, day: date) -> str:
+    """
+    Say why a statement's readings of a day are none that the log sealed, and what to do.
+
+    Call it in a snapshot.
+    """
+    last = seals.last_of(conn, project, [day])[day]
+    with conn.cursor() as cursor:
+        (one,) = compared(cursor, registry.load_fleet(conn), [sealed_day(conn, last)])
+    late = ", ".join(dict.fromkeys(x.device for x in one.found.late))
+    if one.found.by_hand:
+        also = f"; late readings of {late} came too" if late else ""
+        return (
+            f"they were changed by hand: {one.found.by_hand[0]}{also}; `tonne log audit` names all"
+        )
+    if late:
+        return f"late readings of {late} came; run `tonne log seal` and issue again"
+    return (
+        "late readings came after the period was closed, and were sealed; close it again and have"
+        " the statement verified"
+    )

@@ -1,0 +1,286 @@
+"""
+Readings that came after the seal of their day, or while it was made: noted with them.
+
+A sealer first announces how far it will seal, and waits for the commits that looked before.
+So a reading is committed before a seal's snapshot is taken, or is noted in its own transaction,
+and a snapshot sees both or none.  A commit waits for no sealer: it takes one shared lock.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime
+from typing import NamedTuple
+
+import numpy as np
+from psycopg import Connection, Cursor
+
+from ingest.errors import ServerError
+from ingest.model import Fleet, Frame, Int32, Int64
+from services.store.postgres.timestamps import stamp
+
+_DAY_US = 86_400_000_000
+_LOCK = "hashtextextended('tonne sealing', 0)"  # as tonne_sealing_until() takes it
+_COMMITS = (
+    "SELECT l.virtualtransaction, l.pid, a.application_name FROM pg_locks l"
+    " LEFT JOIN pg_stat_activity a USING (pid) WHERE l.locktype = 'advisory' AND l.granted"
+    f" AND (l.classid::bigint << 32) + l.objid::bigint = {_LOCK}"
+    " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
+_LOOK_S, _PATIENCE_S = 0.02, 600.0
+
+
+class Completed(NamedTuple):
+    """Stored readings in which channels were empty before, and which channels of each."""
+
+    frame: Frame
+    channels: Sequence[Sequence[str]]
+
+
+class Late(NamedTuple):
+    """Readings of a device that a seal does not hold: new ones, and channels that were empty."""
+
+    added: Int64
+    filled: dict[str, Int64]
+
+
+class Notes(NamedTuple):
+    """What was noted of a day since its seal: numbers of the notes, and readings by device."""
+
+    ids: list[int]
+    late: dict[str, Late]
+
+
+class Waiting(NamedTuple):
+    """
+    Notes of a device's UTC day.
+
+    Attributes
+    ----------
+    ids : list of int
+        Their numbers; none where tonne 0.1.0 noted the day as a whole.
+    sealed : set of str
+        Days whose last seals hold all of them, as `name_of` writes them.
+    noted : datetime
+        When the first of them was noted.
+    """
+
+    device: str
+    day: date
+    ids: list[int]
+    sealed: frozenset[str]
+    noted: datetime
+
+
+def name_of(project: str, day: date) -> str:
+    """Name a sealed day as a note does."""
+    return f"{project} {day}"
+
+
+def _reach_us(cursor: Cursor) -> int | None:
+    """How far days are or may be sealed until this transaction ends; None for not at all."""
+    cursor.execute("SELECT (extract(epoch FROM tonne_sealing_until()) * 1000000)::bigint")
+    row = cursor.fetchone()
+    return None if row is None else row[0]
+
+
+def note(
+    cursor: Cursor, fleet: Fleet, added: Sequence[Frame], completed: Sequence[Completed] = ()
+) -> None:
+    """
+    Note what was stored of days that may be sealed, in the transaction that stores it.
+
+    Parameters
+    ----------
+    added : sequence of Frame
+        Readings that were not there before.
+    completed : sequence of Completed
+        Readings that were, and got values of channels that were empty.
+    """
+    reach = _reach_us(cursor)
+    if reach is None:
+        return
+    new = _by_day([(f.device, f.time_us) for f in added], reach)
+    filled: dict[tuple[int, int], dict[str, list[int]]] = {}
+    for one in completed:
+        times, devices = one.frame.time_us.tolist(), one.frame.device.tolist()
+        for device, us, channels in zip(devices, times, one.channels, strict=True):
+            if us < reach:
+                of_day = filled.setdefault((device, us // _DAY_US), {})
+                for channel in channels:
+                    of_day.setdefault(channel, []).append(us)
+    _insert(cursor, fleet, new, filled)
+
+
+def note_made(cursor: Cursor, fleet: Fleet, rows: Sequence[tuple[Int32, Int64]]) -> None:
+    """Note days of which derived rows were made again: devices and starts of these rows. [us]"""
+    reach = _reach_us(cursor)
+    if reach is not None:
+        _insert(cursor, fleet, dict.fromkeys(_by_day(rows, reach), ()), {})
+
+
+def _by_day(
+    rows: Sequence[tuple[Int32, Int64]], until_us: int
+) -> dict[tuple[int, int], Sequence[int]]:
+    """Times before a time by device and UTC day. [us UTC]"""
+    late = [(device, us, us < until_us) for device, us in rows]
+    late = [one for one in late if one[2].any()]
+    if not late:
+        return {}
+    device = np.concatenate([d[old] for d, _, old in late])
+    time_us = np.concatenate([us[old] for _, us, old in late])
+    order = np.lexsort((time_us, device))
+    device, time_us = device[order], time_us[order]
+    day = time_us // _DAY_US
+    new = np.r_[True, (device[1:] != device[:-1]) | (day[1:] != day[:-1])]
+    begins = np.flatnonzero(new)
+    keys = zip(device[begins].tolist(), day[begins].tolist(), strict=True)
+    return dict(zip(keys, (some.tolist() for some in np.split(time_us, begins[1:])), strict=True))
+
+
+def _insert(
+    cursor: Cursor,
+    fleet: Fleet,
+    added: dict[tuple[int, int], Sequence[int]],
+    filled: dict[tuple[int, int], dict[str, list[int]]],
+) -> None:
+    keys = sorted(added.keys() | filled.keys())
+    if not keys:
+        return
+    cursor.execute(
+        "INSERT INTO late_reading (device_id, day, added, filled)"
+        " SELECT d.id, d.day, d.added::bigint[], d.filled::jsonb"
+        " FROM unnest(%s::text[], %s::date[], %s::text[], %s::text[])"
+        " AS d (id, day, added, filled)",
+        (
+            [fleet.devices[device].id for device, _ in keys],
+            [datetime.fromtimestamp(day * 86_400, UTC).date() for _, day in keys],
+            ["{" + ",".join(map(str, added.get(key, ()))) + "}" for key in keys],
+            [json.dumps(filled[key]) if key in filled else None for key in keys],
+        ),
+    )
+
+
+def announce(conn: Connection, until: datetime) -> None:
+    """
+    Have all commits from now on note readings of before a time, and wait for those under way.
+
+    Parameters
+    ----------
+    conn : Connection
+        In autocommit: it is announced at once.
+
+    Raises
+    ------
+    ServerError
+        If a commit stays open.
+    """
+    conn.execute(
+        "INSERT INTO sealing (until) VALUES (%s)"
+        " ON CONFLICT (one) DO UPDATE SET until = greatest(sealing.until, excluded.until)",
+        [until],
+    )
+    under_way = {row[0] for row in conn.execute(_COMMITS)}
+    since_s, count = time.monotonic(), len(under_way)
+    while left := [row for row in conn.execute(_COMMITS) if row[0] in under_way]:
+        if len(left) < count:
+            since_s, count = time.monotonic(), len(left)
+        if time.monotonic() - since_s > _PATIENCE_S:
+            _, pid, name = left[0]
+            raise ServerError(
+                f"a transaction that stores readings has been open for {_PATIENCE_S / 60:.0f}"
+                f" minutes: process {pid} of the server, {name or 'of a login that is not ours'};"
+                " no day is sealed beside it. End the program if it hangs, and seal again"
+            )
+        time.sleep(_LOOK_S)
+
+
+def of_day(cursor: Cursor, name: str, devices: Sequence[str], from_us: int, to_us: int) -> Notes:
+    """
+    Return what was noted of a sealed day that its last seal does not hold.
+
+    Parameters
+    ----------
+    name : str
+        The day, as `name_of` writes it.
+    from_us, to_us : int
+        Its edges, half-open. [us UTC]
+    """
+    cursor.execute(
+        "SELECT id, device_id, added, filled FROM late_reading WHERE device_id = ANY(%s)"
+        " AND day >= %s::date AND day <= %s::date AND NOT sealed @> ARRAY[%s] ORDER BY id",
+        (list(devices), stamp(from_us)[:10], stamp(to_us - 1)[:10], name),
+    )
+    ids: list[int] = []
+    added: defaultdict[str, list[int]] = defaultdict(list)
+    filled: defaultdict[str, defaultdict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for number, device, times, channels in cursor.fetchall():
+        ids.append(number)
+        added[device] += times
+        for channel, some in (channels or {}).items():
+            filled[device][channel] += some
+
+    def inside(times: Sequence[int]) -> Int64:
+        found = np.array(times, dtype=np.int64)
+        return found[(found >= from_us) & (found < to_us)]
+
+    every = {
+        device: Late(inside(times), {c: inside(some) for c, some in filled[device].items()})
+        for device, times in added.items()
+    }
+    some = {d: x for d, x in every.items() if len(x.added) or any(map(len, x.filled.values()))}
+    return Notes(ids, some)
+
+
+def sealed(conn: Connection, ids: Sequence[int], name: str) -> None:
+    """Say that the last seal of a day holds what was noted; call it in the seal's transaction."""
+    if ids:
+        conn.execute(
+            "UPDATE late_reading SET sealed = sealed || %s::text WHERE id = ANY(%s)",
+            (name, list(ids)),
+        )
+
+
+def waiting(conn: Connection) -> list[Waiting]:
+    """Return what waits to be sealed, by day and device."""
+    rows = conn.execute(
+        "SELECT device_id, day, array_agg(id), min(noted), min(sealed), max(sealed)"
+        " FROM late_reading GROUP BY 1, 2"
+        " UNION ALL SELECT device_id, day, '{}', noted, '{}', '{}' FROM late_day ORDER BY 2, 1"
+    )
+    return [
+        Waiting(device, day, ids, frozenset(least) if least == most else frozenset(), noted)
+        for device, day, ids, noted, least, most in rows
+    ]
+
+
+def whole_days(conn: Connection) -> list[tuple[str, date]]:
+    """Return devices and UTC days that tonne 0.1.0 noted as a whole."""
+    return list(conn.execute("SELECT device_id, day FROM late_day ORDER BY day, device_id"))
+
+
+def forget(conn: Connection, days: Iterable[Waiting]) -> None:
+    """Forget notes that were sealed; what was noted meanwhile stays."""
+    every = list(days)
+    ids = [number for one in every for number in one.ids]
+    conn.execute("DELETE FROM late_reading WHERE id = ANY(%s)", [ids])
+    old = [(one.device, one.day, one.noted) for one in every if not one.ids]
+    conn.execute(
+        "DELETE FROM late_day l USING unnest(%s::text[], %s::date[], %s::timestamptz[])"
+        " AS d (id, day, noted) WHERE (l.device_id, l.day, l.noted) = (d.id, d.day, d.noted)",
+        tuple(map(list, zip(*old, strict=True))) if old else ([], [], []),
+    )
+
+
+def waits(conn: Connection, devices: Sequence[str], from_us: int, to_us: int) -> bool:
+    """Whether something noted of some devices waits, of the UTC days that a span touches. [us]"""
+    row = conn.execute(
+        "SELECT EXISTS (SELECT FROM (SELECT device_id, day FROM late_reading"
+        " UNION ALL SELECT device_id, day FROM late_day) l"
+        " WHERE device_id = ANY(%s) AND day >= %s::date AND day <= %s::date)",
+        (list(devices), stamp(from_us)[:10], stamp(to_us - 1)[:10]),
+    ).fetchone()
+    return row == (True,)

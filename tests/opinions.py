@@ -5,4 +5,4 @@ from mrv.statement.credentials import Finding
 
 def concluded(opinion, assurance="reasonable"):
     """Conclude, with a reason for conditions that do not hold."""
-    return Finding(opinion, assurance, "5", (), "seen on paper")
+    return Finding(opinion, assurance, "5", (), "the plan of the plant was seen on paper")

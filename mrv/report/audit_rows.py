@@ -135,6 +135,6 @@ def verifier_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]
 
 
 def status_url(facts: Facts) -> str | None:
-    """Return where anybody may ask whether the statement counts."""
+    """Return the page that tells anybody whether the statement counts."""
     base = facts.plan.public_url
-    return None if base is None else f"{base}/v1/statements/{facts.name}/status"
+    return None if base is None else f"{base}/statements/{facts.name}"

@@ -2,7 +2,7 @@
 Whether two keys are of one organisation, whatever way its name is written.
 
 A verifier of the preparer's own organisation verifies nothing.  Ids of a public
-register decide where both have the same one.  Names that differ only in case, accents,
+register decide where both are of one legal entity.  Names that differ only in case, accents,
 punctuation, letters that look alike (after UTS #39) or the word for the legal form are
 one name as well.  Where a register tells two organisations apart, the legal form may do
 so too; where none does, it may not.
@@ -12,6 +12,7 @@ so too; where none does, it may not.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterator
 
@@ -56,6 +57,17 @@ _FORM_PHRASES = (
     "joint stock",
     "kabushiki kaisha",
 )
+
+
+# The name of a register or country before a number: MST, D-U-N-S, VAT, VN, DE
+_LABEL = re.compile(r"(?:[^\W\d_]{1,4} )*(?:(?![oil]+[0-9])[^\W\d_]{2,4})? ?(?=[0-9oil])")
+_DIGITS = str.maketrans("oil", "011")
+_NUMBER = re.compile("t?[0-9]+")  # T before the number of a company in Japan
+# The number of a branch is its entity's with a group of digits behind it: 10-3 in Viet Nam
+# (Circular 86/2024/TT-BTC, article 5), 9-3 for VAT in the United Kingdom, 9-5 in France (SIRET)
+# and Germany (W-IdNr).  Without a separator the Vietnamese one is known by its first digit, which
+# no number of 13 digits has in Japan.
+_BRANCH = re.compile(r"([0-9]{9,10}) [0-9]{3,5}|(0[0-9]{9})[0-9]{3}")
 
 
 def normalised(name: str) -> str:
@@ -111,10 +123,28 @@ def same_organisation(one: EnrolledKey, other: EnrolledKey) -> bool:
     return not _names(one, written).isdisjoint(_names(other, written))
 
 
+def legal_entity(number: str) -> str:
+    """
+    Return the number of a legal entity in a public register, in one form for all ways to write it.
+
+    A tax or VAT number, a D-U-N-S or an LEI without case, width, separators, letters in place of
+    digits, leading zeros, and the name of the register or country before it; a branch has the
+    number of its entity.
+    """
+    text = _LABEL.sub("", " ".join(_words(number)), count=1)
+    *parts, last = text.translate(_DIGITS).split() or [""]
+    head = "".join(parts)
+    whole = head + last
+    if not _NUMBER.fullmatch(whole):
+        return shape(text.replace(" ", ""))
+    found = _BRANCH.fullmatch(f"{head} {last}".strip())
+    return (whole if found is None else found[1] or found[2]).lstrip("t0")
+
+
 def _id(key: EnrolledKey) -> str | None:
-    """Id in a register without blanks and punctuation; None where there is none."""
+    """Legal entity of a key's holder; None where the key names none."""
     said = key.bounds.organisation_id
-    return None if said is None else normalised(said) or None
+    return None if said is None else legal_entity(said) or None
 
 
 def _names(key: EnrolledKey, written: Callable[[str], str]) -> set[str]:

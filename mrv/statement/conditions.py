@@ -22,6 +22,13 @@ INVOICED, AGREEING = "EVD-03", "PAR-08"
 # what needs no reply: its effect is small, or the conservative value is applied already
 OBSERVATION = "observation"
 
+# in any script: Japanese says in these what English says in many more
+_LEAST_CHARACTERS, _LEAST_LETTERS = 20, 10
+REASON_WANTED = (
+    f"write in words what was seen and why it is enough, at least {_LEAST_CHARACTERS} characters"
+    f" with {_LEAST_LETTERS} letters"
+)
+
 
 class Unmet(NamedTuple):
     """A condition that does not hold: which, and what of it."""
@@ -75,7 +82,14 @@ def shown(found: Iterable[Unmet]) -> tuple[UnmetCondition, ...]:
 
 def unanswered(said: Claims, conclusion: Conclusion) -> tuple[Unmet, ...]:
     """Return the conditions over which the verifier signed no reason; all before 0.2.0."""
-    if conclusion.because is UNSET or not conclusion.because.strip():
+    if conclusion.because is UNSET or not reasoned(conclusion.because):
         return unmet(said)
     answered = {(one.rule, one.detail) for one in conclusion.unmet or ()}
     return tuple(one for one in unmet(said) if tuple(one) not in answered)
+
+
+def reasoned(text: str) -> bool:
+    """Whether a reason is of words, as `REASON_WANTED` says."""
+    plain = " ".join(text.split())
+    letters = sum(map(str.isalpha, plain))
+    return len(plain) >= _LEAST_CHARACTERS and letters >= _LEAST_LETTERS

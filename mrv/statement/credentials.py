@@ -33,6 +33,7 @@ from mrv.statement.approval import digests
 from mrv.statement.conditions import shown, unmet
 from mrv.statement.credential_parts import about, issuer, valid_from
 from mrv.statement.findings import Record
+from mrv.statement.materiality import check_threshold
 from mrv.statement.opinion import check_conditions, check_opinion, materiality, opinion_word
 
 VERIFICATION = ("VerifiableCredential", "VerificationStatement")
@@ -108,7 +109,8 @@ def sign_verification(
     ------
     StatementStateError
         If the opinion is without reservation and a finding stands against it, or a
-        condition that does not hold, without a reason.
+        condition that does not hold, without a reason of words; if the materiality is above
+        what any programme takes.
     """
     document = verification_body(statement, finding, holder, valid_from(created), records)
     return create_proof(document, key, created)
@@ -122,6 +124,7 @@ def verification_body(
     records: Sequence[Record],
 ) -> dict[str, Any]:
     """Write the verifier's credential without its proof; raises as `sign_verification`."""
+    check_threshold(finding.materiality_percent)
     errors = materiality(statement, records, finding.materiality_percent)
     check_opinion(finding.opinion, records, errors)
     open_ = unmet(claims_of(statement))

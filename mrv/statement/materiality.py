@@ -14,9 +14,12 @@ from typing import Any
 
 from mrv.documents.form import write
 from mrv.documents.period_account import Misstatements
-from mrv.errors import CanonicalError
+from mrv.errors import CanonicalError, StatementStateError
 from mrv.rounding import decimal_text
 
+# Circular 38/2023/TT-BCT asks for 5 %.  No programme takes more than 10 %, which the CDM takes
+# for projects of microscale (Decision 9/CMP.7).
+USUAL_PERCENT, MOST_PERCENT = "5", 10
 _PLACES = 6
 _DECIMAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,12})?")
 
@@ -66,6 +69,27 @@ class Materiality:
         if not self.reduction_t:
             return None
         return decimal_text(tonnes * 100 / abs(self.reduction_t), _PLACES, "up")
+
+
+def beyond(percent: str) -> bool:
+    """Whether a threshold is none that a verification may have; CanonicalError as `decimal`."""
+    return not 0 <= decimal(percent, "materiality") <= MOST_PERCENT
+
+
+def check_threshold(percent: str) -> None:
+    """
+    Refuse a materiality above what any programme takes.
+
+    Raises
+    ------
+    StatementStateError, CanonicalError
+        Naming it and what is taken.
+    """
+    if beyond(percent):
+        raise StatementStateError(
+            f"the materiality is {percent} % of the reduction; a verification has 0 to"
+            f" {MOST_PERCENT} %, and {USUAL_PERCENT} % where nothing else is asked for"
+        )
 
 
 def decimal(text: object, name: str) -> Fraction:

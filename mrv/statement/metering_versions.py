@@ -50,6 +50,11 @@ def of_claims(claims: Claims) -> int:
     return version
 
 
+def of_first_release(claims: Claims) -> bool:
+    """Whether a statement was made by the rules of tonne 0.1.0, which named no versions."""
+    return claims.metering is UNSET and claims.accounting is UNSET
+
+
 def meter_of(version: int, fleet: Fleet) -> Meter:
     """Meter whole histories of a fleet's devices from nothing, by the rules of a version."""
     if version == FIRST:

@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import Literal
 
 from mrv.errors import EnrolmentError, StatementStateError
+from mrv.signatures.key_bounds import KeyBounds
 from mrv.signatures.keys import EnrolledKey, Role
 from mrv.signatures.organisations import organisation_of, same_organisation
 
@@ -92,6 +93,26 @@ def check_other(preparer: EnrolledKey, verifier: EnrolledKey) -> None:
             f"{verifier.name!r} of {organisation_of(verifier)!r} cannot verify what"
             f" {preparer.name!r} of {organisation_of(preparer)!r} prepared: they are one"
             " organisation; have it verified by another one"
+        )
+
+
+def unnamed(role: Role, bounds: KeyBounds) -> tuple[str, ...]:
+    """Name what a signer's key does not say of whose it is: its option of `tonne keys create`."""
+    if role not in ("operator", "verifier"):
+        return ()
+    lacks = () if bounds.organisation else ("organisation",)
+    unaccredited = role == "verifier" and bounds.accreditation is None
+    return (*lacks, "accreditation") if unaccredited else lacks
+
+
+def check_named(key: EnrolledKey) -> None:
+    """Refuse an operator's or a verifier's key that does not say whose it is; EnrolmentError."""
+    if lacks := unnamed(key.role, key.bounds):
+        raise EnrolmentError(
+            f"key {key.name!r} ({key.role}) names no {' and no '.join(lacks)}: operator and"
+            " verifier have to be two organisations, and the verifier accredited; add it to the"
+            " key's entry in the file of `tonne keys public`, and give that file to `tonne keys"
+            " enroll`"
         )
 
 

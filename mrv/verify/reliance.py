@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from mrv.documents.form import UNSET
 from mrv.signatures.keys import EnrolledKey
 from mrv.signatures.organisations import organisation_of, same_organisation
+from mrv.statement.metering_versions import of_first_release
+from mrv.statement.states import unnamed
 from mrv.verify.report import Rules
 from mrv.verify.subject import Subject, a
 
@@ -62,7 +65,28 @@ def _note_keys(subject: Subject) -> None:
         if role not in held:
             what = f"a key of {a(role)} that you trust"
             subject.lack(f"key-{role}", state, what, f"{_KEYS}; it holds none of that role")
+    _note_unnamed(subject)
     _note_unbound(subject)
+
+
+def _note_unnamed(subject: Subject) -> None:
+    """Note whose organisation, or accreditation, the reader's keys do not say."""
+    if of_first_release(subject.claims):
+        return  # its keyrings said none of it
+    signed = {("operator", _issuer(subject.statement))}
+    if subject.verification is not None:
+        signed.add(("verifier", _issuer(subject.verification)))
+    for key in subject.trusted or ():
+        for one in unnamed(key.role, key.bounds) if (key.role, key.did) in signed else ():
+            subject.lack(
+                f"{key.role}-{one}",
+                _ROLES[key.role],
+                f"{one} of {key.name!r} ({key.role}) in your keys: operator and verifier have to be"
+                " two organisations, and the verifier accredited",
+                f"give keys that name it (`tonne keys create --{one}`, or a trust root), or take"
+                " them as they are with --accept unbound-keys",
+                "unbound-keys",
+            )
 
 
 def _note_unbound(subject: Subject) -> None:
@@ -92,9 +116,12 @@ def _note_unbound(subject: Subject) -> None:
 
 def _signers(subject: Subject) -> set[object]:
     """Who signed statement, approvals and status lists, as these name them."""
-    signed = [subject.statement, *subject.approvals, *subject.lists]
-    issuers = (one.get("issuer") for one in signed)
-    return {one.get("id") for one in issuers if isinstance(one, dict)}
+    return set(map(_issuer, (subject.statement, *subject.approvals, *subject.lists)))
+
+
+def _issuer(document: Mapping[str, Any]) -> object:
+    found = document.get("issuer")
+    return found.get("id") if isinstance(found, dict) else None
 
 
 def relied_on(subject: Subject, rules: Rules | None) -> Iterator[str]:

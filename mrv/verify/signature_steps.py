@@ -33,6 +33,8 @@ from mrv.statement.conditions import shown, unanswered, unmet
 from mrv.statement.credential_parts import CONTEXT, URN, related
 from mrv.statement.credentials import VERIFICATION as VERIFICATION_TYPES
 from mrv.statement.credentials import issued_entry
+from mrv.statement.materiality import MOST_PERCENT, USUAL_PERCENT, beyond
+from mrv.statement.metering_versions import of_first_release
 from mrv.statement.opinion import REJECTING
 from mrv.statement.states import check_accreditation, check_other, check_project
 from mrv.statement.status import counts, lasts
@@ -265,6 +267,7 @@ def verifier(subject: Subject) -> str:
             f"the verifier {key.name} rejected this statement: opinion {said.opinion}"
         )
     _listed_conditions(subject, said)
+    _threshold(subject, said)
     return f"{said.opinion}, {said.level_of_assurance} assurance, by {key.name}"
 
 
@@ -279,10 +282,23 @@ def _listed_conditions(subject: Subject, said: Conclusion) -> None:
         subject.lack(
             "conditions",
             "verified",
-            f"a reason signed by the verifier to conclude over what does not hold ({one})",
+            f"a reason in words that the verifier signed, to conclude over what is not met ({one})",
             "have it verified with `tonne statement verify --because TEXT`, or take it as it is"
             " with --accept unmet-conditions",
             "unmet-conditions",
+        )
+
+
+def _threshold(subject: Subject, said: Conclusion) -> None:
+    """No programme takes a materiality so high; under tonne 0.1.0 any was."""
+    if beyond(said.materiality_percent) and not of_first_release(subject.claims):
+        subject.lack(
+            "materiality",
+            "verified",
+            f"a verification with a materiality of {MOST_PERCENT} % at most: this one has"
+            f" {said.materiality_percent} %",
+            "have the period closed again and verified with `tonne statement verify --materiality"
+            f" {USUAL_PERCENT}`",
         )
 
 

@@ -12,6 +12,7 @@ import math
 import time
 from collections import OrderedDict
 from contextlib import ExitStack
+from urllib.parse import urlsplit, urlunsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -83,7 +84,10 @@ class Guard:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 said = {name for name, _ in message["headers"]}
-                message["headers"] += [one for one in _HEADERS if one[0] not in said]
+                message["headers"] = [
+                    *map(_here, message["headers"]),
+                    *(one for one in _HEADERS if one[0] not in said),
+                ]
             await send(message)
 
         try:
@@ -143,6 +147,20 @@ def _refused(scope: Scope, headers: dict[bytes, bytes]) -> ASGIApp | None:
     if _has_body(headers) and not _is_json(scope["path"], headers):
         return problem(415, "a body is application/json here")
     return None
+
+
+def _here(header: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+    """
+    Let a redirect lead to a path of this server, whatever host the request named.
+
+    The router writes a whole address where it adds or takes a last slash.
+    """
+    name, value = header
+    if name != b"location" or b"://" not in value.partition(b"?")[0]:
+        return header
+    parts = urlsplit(value)
+    # two slashes would be another host again
+    return name, urlunsplit((b"", b"", b"/" + parts.path.lstrip(b"/"), parts.query, b""))
 
 
 def _as_get(scope: Scope) -> Scope:

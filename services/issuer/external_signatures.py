@@ -26,11 +26,13 @@ from mrv.statement.conditions import unmet
 from mrv.statement.credentials import conclusion_of, verification_body
 from mrv.statement.evidence_case import Case
 from mrv.statement.findings import SIGNED_BY, Event, add, read_event
+from mrv.statement.metering_versions import of_first_release
 from mrv.statement.opinion import REJECTING
 from mrv.statement.sampling import check_sampling
 from mrv.statement.states import (
     State,
     check_accreditation,
+    check_named,
     check_other,
     check_project,
     check_role,
@@ -172,11 +174,14 @@ def verification(
 def _verifier(
     conn: Connection, have: Documents, document: Mapping[str, Any], principal: str | None
 ) -> EnrolledKey:
-    """Who signed as verifier: of the right role, and neither by key nor by name the preparer."""
+    """Who signed as verifier: of the right role, accredited, and of another organisation."""
     name = have.stored.id
     check_role(have.signers[0], "operator", name)
     holder = steps.signer_of(conn, document, "verifier", name)
     check_other(have.signers[0], holder)
+    if not of_first_release(have.claims):
+        for key in (have.signers[0], holder):
+            check_named(key)
     check_project(holder, have.stored.project, name)
     check_accreditation(holder, have.claims.methodology.id, str(proofs_of(document)[0]["created"]))
     steps.check_principal(conn, name, principal)

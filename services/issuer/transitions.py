@@ -30,9 +30,10 @@ from mrv.statement.credentials import (
     sign_verification,
     superseded_entry,
 )
+from mrv.statement.metering_versions import of_first_release
 from mrv.statement.opinion import REJECTING
 from mrv.statement.sampling import Size, sign_sampling
-from mrv.statement.states import State, check_other, check_role, check_step
+from mrv.statement.states import State, check_named, check_other, check_role, check_step
 from mrv.statement.status import sign_list
 from services.clock import now_us
 from services.issuer import bundle, keys
@@ -222,6 +223,9 @@ def _issue(conn: Connection, statement: str, log_signer: Signer, by: EnrolledKey
         check_role(preparer, "operator", statement)
         check_role(verifier, "verifier", statement)
         check_other(preparer, verifier)
+        if not of_first_release(have.claims):
+            check_named(preparer)
+            check_named(verifier)
         approved, approvers = approvers_of(conn, have)
         for signer in (*have.signers, *approvers):
             _still_counts(conn, signer, statement)

@@ -7,11 +7,13 @@ from functools import partial
 import pytest
 
 from services.store.postgres.pool import connect
+from tests import holders
 from tests.invoked import tonne as invoke
 from tests.planted import planted
 from tests.services.issuer import plant
 
-OPINION = ("--opinion", "unqualified", "--assurance", "reasonable", "--because", "seen on paper")
+OPINION = ("--opinion", "unqualified", "--assurance", "reasonable", "--because",
+           "the plan was seen on paper")  # fmt: skip
 SPAN = ("--from", "2026-03-02", "--to", "2026-03-04")
 
 
@@ -30,11 +32,11 @@ def _signed(url, home):
     plant.fill_pv(url, end="2026-03-05", minutes=15)
     environment = {"TONNE_DATABASE_URL": url, "TONNE_HOME": str(home / "home")}
     for words in (
-        "keys create --role operator --name plant",
-        "keys create --role verifier --name auditor",
-        "log seal --until 2026-03-06",
+        ("keys", "create", "--role", "operator", "--name", "plant", *holders.OPTIONS["operator"]),
+        ("keys", "create", "--role", "verifier", "--name", "auditor", *holders.OPTIONS["verifier"]),
+        ("log", "seal", "--until", "2026-03-06"),
     ):
-        invoke(*words.split(), env=environment, code=0)
+        invoke(*words, env=environment, code=0)
 
 
 @pytest.fixture
@@ -97,7 +99,7 @@ def test_from_readings_to_an_issued_statement(signed, tmp_path):
     shown = signed("statement", "show", name).stdout
     assert "by auditor" in shown
     assert "NOT MET    tonne: a factor from memory" in shown
-    assert "because    seen on paper (signed by auditor)" in shown
+    assert "because    the plan was seen on paper (signed by auditor)" in shown
 
 
 def test_the_keys_of_the_pack_itself_are_named_as_such(signed, tmp_path):
@@ -113,8 +115,9 @@ def test_the_keys_of_the_pack_itself_are_named_as_such(signed, tmp_path):
     shutil.copy(tmp_path / "pack" / "statement.json", tmp_path / "alone.json")
     alone = signed("verify", tmp_path / "alone.json", code=4).stdout
     assert "keys taken from the statement itself" in alone
-    signed("keys", "create", "--role", "operator", "--name", "other", "--no-enroll")
-    signed("keys", "create", "--role", "operator", "--name", "third")
+    create = ("keys", "create", "--role", "operator", *holders.OPTIONS["operator"], "--name")
+    signed(*create, "other", "--no-enroll")
+    signed(*create, "third")
     signed("keys", "export", "--name", "third", "--out", tmp_path / "third.json")
     refused = signed("verify", tmp_path / "pack", "--keys", tmp_path / "third.json", code=1)
     assert "FAILED at step 2, keys and roles" in refused.stdout
@@ -145,14 +148,32 @@ def test_steps_out_of_order_and_wrong_keys_are_refused(signed):
     signed("statement", "verify", name, "--key", "auditor", *OPINION, code=2)
     wrong = signed("statement", "submit", name, "--key", "auditor", code=2)
     assert "enrolled as verifier" in wrong.stderr
-    signed("keys", "create", "--role", "operator", "--name", "stranger", "--no-enroll")
+    create = (
+        "keys",
+        "create",
+        *holders.OPTIONS["operator"],
+        "--role",
+        "operator",
+        "--name",
+        "stranger",
+    )
+    signed(*create, "--no-enroll")
     assert "not enrolled" in signed("statement", "submit", name, "--key", "stranger", code=2).stderr
     signed("statement", "submit", name, "--key", "plant")
     assert (
         "enrolled as operator"
         in signed("statement", "verify", name, "--key", "plant", *OPINION, code=2).stderr
     )
-    same = signed("keys", "create", "--role", "verifier", "--name", "plant", code=2)
+    same = signed(
+        "keys",
+        "create",
+        "--role",
+        "verifier",
+        "--name",
+        "plant",
+        *holders.OPTIONS["verifier"],
+        code=2,
+    )
     assert "not overwritten" in same.stderr
     assert "is submitted" in signed("statement", "submit", name, "--key", "plant", code=2).stderr
     signed("statement", "verify", name, "--key", "auditor", *OPINION)

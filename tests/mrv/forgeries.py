@@ -151,6 +151,22 @@ SPELLINGS = (
 )  # fmt: skip
 
 
+# one legal entity each: its number, and that of a branch or another way to write it
+ENTITIES = (
+    *(("0312345678", f"{written}") for written in (
+        "0312345678-001", "0312345678 001", "0312345678001", "0312345678.001", "MST 0312345678-002",
+        "MST: 0312345678", "VN0312345678", "VN-0312345678-001", "Tax ID 0312345678", "312345678",
+        "O312345678", "0312345678-OO1", "No. 0312345678",
+        "\uff10\uff13\uff11\uff12\uff13\uff14\uff15\uff16\uff17\uff18",
+    )),
+    ("0312345678-001", "0312345678-002"),
+    ("DE123456789", "DE 123 456 789"), ("DE123456789", "DE123456789-00001"),
+    ("732829320", "732 829 320 00074"), ("GB123456789", "GB 123 4567 89 001"),
+    ("123456789", "D-U-N-S 12-345-6789"), ("T1234567890123", "1234567890123"),
+    ("529900T8BM49AURSDO55", "LEI 5299 00t8 bm49 aurs do55"),
+)  # fmt: skip
+
+
 def cases_of_organisations():
     """Yield verifications by the preparer's own organisation, however it is spelt."""
     for spelt in SPELLINGS:
@@ -168,6 +184,10 @@ def cases_of_organisations():
         own = enrolled("operator", KEYS["operator"], organisation_id=said)
         ring = (own, held, HOLDERS["log"])
         yield f"one id {spelt!r}", Attempt(WHOLE, ring, STATUS)
+    for said, spelt in ENTITIES:
+        held = enrolled("verifier", KEYS["verifier"], organisation_id=spelt)
+        own = enrolled("operator", KEYS["operator"], organisation_id=said)
+        yield f"{spelt!r} is {said!r}", Attempt(WHOLE, (own, held, HOLDERS["log"]), STATUS)
     cast = replace(
         RIGHT,
         signers={**KEYS, "verifier": KEYS["operator"]},
@@ -339,6 +359,10 @@ def cases_of_conditions():
     for name, edit in {
         "no reason": {"because": None},
         "an empty reason": {"because": "  "},
+        "a dot for a reason": {"because": "."},
+        "dots for a reason": {"because": "." * 40},
+        "numbers for a reason": {"because": "2026-01-05, 2026-01-06, 2026-01-07"},
+        "a word for a reason": {"because": "seen" + " " * 40},
         "no list": {"unmet": None, "because": None},
         "an empty list": {"unmet": []},
         "fewer conditions": {"unmet": opinion["credentialSubject"]["unmet"][:1]},
@@ -348,6 +372,27 @@ def cases_of_conditions():
         said = {**opinion["credentialSubject"], **edit}
         said = {key: value for key, value in said.items() if value is not None}
         yield f"verifier signed {name}", Attempt(_concluded(opinion, said), RING, STATUS)
+
+
+def cases_of_materiality():
+    """Yield opinions that leave more error standing than any programme takes."""
+    opinion = canonical.parse_object(WHOLE.files["verification.json"])
+    del opinion["proof"]
+    said = opinion["credentialSubject"]
+    for percent in ("99", "10.000001", "100", "-5", "1" * 40):
+        errors = {**said["misstatements"], "threshold_percent": f"{percent}.000000"}
+        if "." in percent:
+            errors["threshold_percent"] = percent
+        changed = {**said, "materiality_percent": percent, "misstatements": errors}
+        yield f"materiality {percent:.9}", Attempt(_concluded(opinion, changed), RING, STATUS)
+
+
+def cases_of_unnamed_keys():
+    """Yield keys that do not say that operator and verifier are two, or who accredited whom."""
+    for role, lacks in (("operator", "organisation"), ("verifier", "organisation"),
+                        ("verifier", "accreditation")):  # fmt: skip
+        held = enrolled(role, KEYS[role], **{lacks: None})
+        yield f"{role} without {lacks}", Attempt(WHOLE, ring_with(role, held), STATUS)
 
 
 def cases_of_dates():
@@ -402,6 +447,7 @@ def cases_of_parts():
 KINDS = (
     cases_of_keys, cases_of_ended_keys, cases_of_organisations, cases_of_time,
     cases_of_status, cases_of_figures, cases_of_order, cases_of_conditions, cases_of_dates,
+    cases_of_materiality, cases_of_unnamed_keys,
     cases_of_parts,
     *forgeries_of_two.KINDS,
 )  # fmt: skip

@@ -21,6 +21,7 @@ from mrv.packs.pack import manifest_of
 from mrv.packs.tables import write_intervals, write_letters, write_readings
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import digest_leaves
+from mrv.signatures.key_bounds import NO_BOUNDS
 from mrv.signatures.keyfile import write_keyring
 from mrv.signatures.keys import EnrolledKey, SigningKey
 from mrv.signatures.merkle_tree import leaf_hash, root_hash
@@ -37,6 +38,7 @@ from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.sampling import Size, sign_sampling
 from mrv.verify import Pack, Table
 from mrv.verify.verify_md import guide
+from tests.holders import BOUNDS
 from tests.mrv.plant import CERTIFICATES, FLEET, FROM, PV
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
@@ -45,7 +47,8 @@ SIGNERS = {
     for seed, role in enumerate(("operator", "verifier", "log"), start=1)
 }
 HOLDERS = {
-    role: EnrolledKey(f"the-{role}", role, key.public_multikey) for role, key in SIGNERS.items()
+    role: EnrolledKey(f"the-{role}", role, key.public_multikey, bounds=BOUNDS.get(role, NO_BOUNDS))
+    for role, key in SIGNERS.items()
 }
 # Why the verifier concludes over the conditions of this plant, which has no monitoring plan.
 BECAUSE = "the plan of 2025 was seen on paper, and the factor was compared with its text"

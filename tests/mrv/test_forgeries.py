@@ -1,5 +1,6 @@
 """Forged packs, signed consistently by keys of every kind of trust: none of them ends 0."""
 
+from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 
@@ -10,8 +11,21 @@ from mrv.signatures.keyfile import write_keyring
 from mrv.signatures.trust_root import read_trusted
 from mrv.statement.status import sign_list
 from mrv.verify import verify
-from tests.mrv.forgeries import KINDS
-from tests.mrv.forging import ASKED, HOLDERS, KEYS, NAME, RING, STATUS, WHOLE, Attempt, status
+from tests.mrv.forgeries import KINDS, cases_of_materiality
+from tests.mrv.forging import (
+    ASKED,
+    HOLDERS,
+    KEYS,
+    NAME,
+    RIGHT,
+    RING,
+    STATUS,
+    WHOLE,
+    Attempt,
+    enrolled,
+    forged,
+    status,
+)
 from tests.services.api.console.in_browser import (
     SHARED,
     TABLES,
@@ -155,3 +169,44 @@ def test_no_list_is_believed_for_ever():
     lasting = canonical.encode(sign_list("pv", [NAME], (), *signer, made, days=36_500))
     assert asked(Attempt(WHOLE, RING, lasting)).exit_code == 0
     assert asked(Attempt(WHOLE, RING, lasting, ASKED + timedelta(days=40))).exit_code == 4
+
+
+# numbers of two entities each
+TWO = (
+    ("0312345678", "0312345679"), ("0312345678-001", "0412345678-001"),
+    ("1234567890123", "1234567890456"), ("DE123456789", "DE123456788"),
+    ("HRB 12345 Hamburg", "HRB 12345 Kiel"), ("529900T8BM49AURSDO55", "529900T8BM49AURSDO56"),
+    ("03-operator", "03-verifier"), ("12-345-6789", "12-345-6780"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("operator", "verifier"), TWO)
+def test_two_legal_entities_may_verify_one_another(operator, verifier):
+    """An honest verifier would be refused for a number that resembles the operator's."""
+    ring = [
+        HOLDERS["log"],
+        *(
+            enrolled(role, KEYS[role], organisation_id=said)
+            for role, said in (("operator", operator), ("verifier", verifier))
+        ),
+    ]
+    assert asked(Attempt(WHOLE, tuple(ring), STATUS)).exit_code == 0
+
+
+@pytest.mark.parametrize("because", [
+    "\u8a08\u753b\u66f8\u306e\u539f\u672c\u3092\u78ba\u8a8d\u3057\u3001\u7570\u5e38\u304c\u306a\u3044\u3053\u3068\u3092\u78ba\u304b\u3081\u305f\u3002",
+    "\u0110\u00e3 xem k\u1ebf ho\u1ea1ch gi\u00e1m s\u00e1t n\u0103m 2025",
+    "Plan seen: letter of 2026-01-05",
+])  # fmt: skip
+def test_a_reason_in_words_of_any_script_is_taken(because):
+    """A verifier would have to write English."""
+    cast = replace(RIGHT, because=because)
+    assert asked(Attempt(forged(cast), RING, status(cast=cast))).exit_code == 0
+
+
+def test_a_refused_threshold_is_said_with_what_is_taken():
+    """A verifier would not know which materiality a programme takes."""
+    (report, *_) = reports(cases_of_materiality)
+    (lack,) = report.missing
+    assert (report.exit_code, lack.code) == (4, "materiality")
+    assert "10 % at most: this one has 99 %" in lack.what

@@ -8,6 +8,7 @@ import pytest
 from mrv.signatures import canonical
 from mrv.signatures.keyfile import write_keyring
 from mrv.statement.status import sign_list
+from tests import holders
 from tests.invoked import tonne as invoke
 from tests.mrv import packs
 
@@ -159,8 +160,9 @@ def test_a_spoiled_list_in_a_ring_is_named(home, pack):
 
 def test_an_issued_or_foreign_pack_cannot_be_approved(home, pack):
     """An approval would be signed over what nobody verified, or after the issue."""
-    assert tonne("keys", "create", "--role", "verifier", "--name", "v", "--no-enroll")[0] == 0
-    assert tonne("keys", "create", "--role", "operator", "--name", "o", "--no-enroll")[0] == 0
+    for role in ("verifier", "operator"):
+        create = ("keys", "create", "--role", role, "--name", role[0], *holders.OPTIONS[role])
+        assert tonne(*create, "--no-enroll")[0] == 0
     out = home / "approval.json"
     for what, key in ((pack, "o"), (pack, "v"), (pack / "statement.json", "o"), (home, "o")):
         assert tonne("statement", "approve", what, "--key", key, "--out", out)[0] == 2
@@ -169,7 +171,16 @@ def test_an_issued_or_foreign_pack_cannot_be_approved(home, pack):
 
 def test_a_signer_is_asked_for_whole_or_not_at_all(home):
     """A key would be made in a file by who wanted it in a token."""
-    create = ("keys", "create", "--role", "operator", "--name", "x", "--no-enroll")
+    create = (
+        "keys",
+        "create",
+        "--role",
+        "operator",
+        "--name",
+        "x",
+        "--no-enroll",
+        *holders.OPTIONS["operator"],
+    )
     for more in (
         ("--make",),
         ("--token", "t"),
@@ -188,7 +199,8 @@ def test_a_signer_is_asked_for_whole_or_not_at_all(home):
 ])  # fmt: skip
 def test_what_a_verifier_says_of_people_is_read_or_refused(home, words):
     """A visit would be signed on a day that there is not."""
-    assert tonne("keys", "create", "--role", "verifier", "--name", "v", "--no-enroll")[0] == 0
+    create = ("keys", "create", "--role", "verifier", "--name", "v", *holders.OPTIONS["verifier"])
+    assert tonne(*create, "--no-enroll")[0] == 0
     opinion = ("--opinion", "unqualified", "--assurance", "reasonable")
     code, told = tonne("statement", "verify", home, "--key", "v", *opinion, *words, "--out", "x")
     assert (code, words[0] in told) == (2, True), told

@@ -120,7 +120,8 @@ def language_of(request: Request) -> str:
 def is_page(request: Request) -> bool:
     """Whether an address is one of the console's pages, where errors are pages, too."""
     path = request.url.path
-    return path == "/" or (path.startswith("/console") and not path.startswith("/console/assets"))
+    pages = path == "/" or path.startswith(("/console", "/statements/"))
+    return pages and not path.startswith("/console/assets")
 
 
 def error_page(request: Request, refused: Response, detail: str) -> Response:

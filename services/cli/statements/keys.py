@@ -19,6 +19,7 @@ from mrv.signatures.key_bounds import Accreditation, KeyBounds
 from mrv.signatures.keyfile import write_keyring
 from mrv.signatures.keys import DistantKey, EnrolledKey, Role, public_multikey
 from mrv.signatures.proof_form import time_of
+from mrv.statement.states import check_named, unnamed
 from services.cli.groups import Group
 from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
@@ -42,8 +43,9 @@ def keys() -> None:
 
     \b
     Example:
-      tonne keys create --role operator --name plant
-      tonne keys create --role verifier --name auditor
+      tonne keys create --role operator --name plant --organisation "Plant Ltd"
+      tonne keys create --role verifier --name auditor --organisation "Green Verify JSC" \\
+        --accreditation VN-017
       tonne keys export > trusted.json
     """
 
@@ -52,15 +54,18 @@ def keys() -> None:
 @click.option("--role", type=Choice(get_args(Role)), required=True, help="What it counts for.")
 @click.option("--name", required=True, help="Whose it is; also the name of its file.")
 @click.option("--no-enroll", is_flag=True, help="Do not tell the database.")
-@click.option("--organisation", help="Who employs the holder.")
-@click.option("--organisation-id", help="Its number in a public register.")
+@click.option("--organisation", help="Who employs the holder; operators and verifiers name it.")
+@click.option(
+    "--organisation-id",
+    help="Its number in a public register (tax number, LEI, D-U-N-S), of whatever branch.",
+)
 @click.option(
     "--project",
     "projects",
     multiple=True,
     help="A project that it may sign for; repeatable. All, where absent.",
 )
-@click.option("--accreditation", metavar="ID", help="A verifier's accreditation.")
+@click.option("--accreditation", metavar="ID", help="A verifier's accreditation; it names one.")
 @click.option(
     "--scope",
     multiple=True,
@@ -126,15 +131,20 @@ def create(
     \b
     Example:
       tonne keys create --role operator --name plant --organisation "Plant Ltd" --project nck-pv
-      tonne keys create --role operator --name plant --make --token plant \\
-        --pkcs11 /usr/lib/softhsm/libsofthsm2.so
-      tonne keys create --role operator --name plant --public-key plant.pem \\
-        --signer /usr/local/bin/kms-sign --signer key-17
+      tonne keys create --role operator --name plant --organisation "Plant Ltd" --make \\
+        --token plant --pkcs11 /usr/lib/softhsm/libsofthsm2.so
+      tonne keys create --role operator --name plant --organisation "Plant Ltd" \\
+        --public-key plant.pem --signer /usr/local/bin/kms-sign --signer key-17
     """
     home = Settings().home
     until = None if accredited_until is None else _whole_second(accredited_until)
     body = None if accreditation is None else Accreditation(accreditation, scope, None, until)
     bounds = KeyBounds(organisation, organisation_id, projects or None, body)
+    if lacks := [f"--{one}" for one in unnamed(role, bounds)]:
+        raise InputError(
+            f"a key of role {role} needs {' and '.join(lacks)}: operator and verifier have to be"
+            " two organisations, and the verifier accredited"
+        )
     if module is None and not command and not (make or token or token_key or public_key):
         made = key_files.create(home, name, role, bounds)
     else:
@@ -205,6 +215,8 @@ def enroll(who: str, *, as_json: bool) -> None:
     path = Path(who)
     public = trust.named(Settings().home, path.read_bytes()) if path.is_file() else _own(who)
     trust.check(Settings().home, public)
+    for key in public:
+        check_named(key)
     with _database() as conn, conn.transaction():
         for key in public:
             enrolled.enroll(conn, key)

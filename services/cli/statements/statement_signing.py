@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import get_args
 
@@ -11,6 +10,7 @@ import click
 from ingest.errors import InputError
 from mrv.signatures import canonical
 from mrv.statement.credentials import Finding
+from mrv.statement.materiality import MOST_PERCENT, USUAL_PERCENT, check_threshold
 from mrv.statement.opinion import Assurance, Opinion, opinion_word
 from services.cli.options.choice import Choice
 from services.cli.options.json_option import json_option
@@ -31,8 +31,6 @@ from services.cli.statements.statement_options import (
 from services.issuer import keys
 from services.issuer import transitions as life
 from services.settings import Settings
-
-_HUNDRED = 100
 
 
 @click.command()
@@ -90,9 +88,10 @@ def submit(what: str, key_name: str, out: Path | None, *, as_json: bool) -> None
 )
 @click.option(
     "--materiality",
-    default="5",
+    default=USUAL_PERCENT,
+    show_default=True,
     metavar="PERCENT",
-    help="Largest error that would not change the opinion.",
+    help=f"Largest error that would not change the opinion, up to {MOST_PERCENT}.",
 )
 @click.option(
     "--finding",
@@ -104,7 +103,7 @@ def submit(what: str, key_name: str, out: Path | None, *, as_json: bool) -> None
     "--because",
     metavar="TEXT",
     help="Why conditions that do not hold do not stand"
-    " against an opinion without reservation; signed and shown.",
+    " against an opinion without reservation, in words; signed and shown.",
 )
 @click.option("--procedure", metavar="TEXT", help="What you did, in your own words.")
 @click.option(
@@ -194,12 +193,10 @@ def verify(
 
 def _percent(text: str) -> str:
     try:
-        number = Decimal(text)
-    except InvalidOperation:
-        number = Decimal("NaN")
-    if not number.is_finite() or not 0 <= number <= _HUNDRED:
-        raise InputError(f"--materiality {text!r} must be a percentage from 0 to 100, such as 5")
-    return str(number)
+        check_threshold(text)
+    except InputError as error:
+        raise InputError(f"--materiality {text!r}: {error}") from error
+    return text
 
 
 @click.command()

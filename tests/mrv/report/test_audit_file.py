@@ -85,7 +85,7 @@ def test_page_and_workbook_say_what_was_written(told):
         "38; 3.80 %",
         "2 of 14",
         "7 more were not counted",
-        f"{URL}/v1/statements/{told.name}/status",
+        f"{URL}/statements/{told.name}",
         "1,000",
     ):
         assert "".join(wanted.split()) in said, wanted
@@ -111,9 +111,9 @@ def test_what_nobody_wrote_is_not_invented(bare):
 def test_the_code_is_of_the_address(told):
     """A reader's telephone would open another statement."""
     (code,) = (b for b in status(told, Words("en")) if b["kind"] == "code_of_dots")
-    again = segno.make(f"{URL}/v1/statements/{told.name}/status", error="m", micro=False)
+    again = segno.make(f"{URL}/statements/{told.name}", error="m", micro=False)
     assert code["lines"] == ["".join("1" if dot else "0" for dot in row) for row in again.matrix]
-    assert code["alt"].endswith(f"{told.name}/status")
+    assert code["alt"].endswith(f"/statements/{told.name}")
 
 
 def test_uncertainties_are_combined_as_the_ipcc_says(bare):

@@ -21,7 +21,8 @@ from tests.services.issuer import plant
 from tests.services.issuer.sealed import close_period
 
 _HOUR_US = 3_600_000_000
-OPINION = ("--opinion", "unqualified", "--assurance", "reasonable", "--because", "seen")
+OPINION = ("--opinion", "unqualified", "--assurance", "reasonable", "--because",
+           "the plan was seen on paper")  # fmt: skip
 
 
 @pytest.fixture

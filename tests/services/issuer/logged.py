@@ -8,6 +8,7 @@ from services.issuer import transitions as life
 from services.issuer.seal import seal
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
+from tests import holders
 from tests.opinions import concluded
 from tests.services.issuer import plant, sealed
 from tests.services.issuer.sealed import close_period
@@ -29,7 +30,7 @@ def signers(url, home):
     """Enrol an operator, a verifier, a witness and the log."""
     with issuer(url) as conn:
         for role in ("operator", "verifier", "witness"):
-            enrolled.enroll(conn, keys.create(home, f"the-{role}", role))
+            enrolled.enroll(conn, holders.create(home, f"the-{role}", role))
         log = sealed.log_of(conn, home)
     return {**held(home), "log": log}
 

@@ -17,6 +17,7 @@ from services.issuer.same_series import RULE
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys
 from services.store.statements import statements
+from tests import holders
 from tests.invoked import tonne
 from tests.mrv.packs import SIGNERS
 from tests.planted import planted
@@ -92,7 +93,8 @@ def test_the_programme_signs_what_it_accepts(database_url, tmp_path, monkeypatch
     url, given = database_url, tmp_path / "given.yaml"
     who = planted(logged.with_buses, url, tmp_path)
     for role, one in (("programme", "secretariat"), ("programme", "stranger"), ("operator", "op")):
-        tonne("keys", "create", "--no-enroll", "--role", role, "--name", one, code=0)
+        said = holders.OPTIONS.get(role, ())
+        tonne("keys", "create", "--no-enroll", "--role", role, "--name", one, *said, code=0)
     key, _ = keys.load(tmp_path / "home", "secretariat")
     given.write_text(FACTOR + ACCEPTED.format("DAE"), "utf-8")
     out = tmp_path / "signed.yaml"
@@ -109,10 +111,10 @@ def test_the_programme_signs_what_it_accepts(database_url, tmp_path, monkeypatch
     name = logged.issue(url, who, project="bus")
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         pack = read_pack(export(conn, name, tmp_path / "pack"))
-        holders = tuple(one.key for one in signing_keys.load(conn))
+        ring = tuple(one.key for one in signing_keys.load(conn))
 
     def told(*roots):
-        report = verify(pack, Trust(holders, "the trust root", roots=roots))
+        report = verify(pack, Trust(ring, "the trust root", roots=roots))
         (step,) = [s for s in report.steps if s.name == "plan and factors"]
         return report.consistent, step.detail
 

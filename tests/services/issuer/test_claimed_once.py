@@ -3,10 +3,10 @@
 import pytest
 
 from mrv.errors import PeriodError, StatementStateError
-from services.issuer import keys
 from services.issuer import transitions as life
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import statements
+from tests import holders
 from tests.opinions import concluded
 from tests.planted import planted
 from tests.services.issuer import logged, plant, sealed
@@ -41,7 +41,7 @@ def _verified(url, home):
     plant.fill_buses(url)
     with issuer(url) as conn:
         for role in ("operator", "verifier"):
-            enrolled.enroll(conn, keys.create(home, f"the-{role}", role))
+            enrolled.enroll(conn, holders.create(home, f"the-{role}", role))
         return _verify(conn, home, close_period(conn, "bus", *map(plant.us, DAY), "t").statement)
 
 

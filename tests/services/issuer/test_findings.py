@@ -24,6 +24,7 @@ from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import statements
+from tests import holders
 from tests.opinions import concluded
 from tests.planted import planted
 from tests.services.issuer import logged, plant
@@ -290,7 +291,7 @@ def test_an_issued_statement_is_revoked_for_good(conn, who, name):
 
 def test_an_ended_key_raises_nothing(conn, who, name, tmp_path):
     """A verifier whose key was stolen would go on being heard."""
-    enrolled.enroll(conn, keys.create(tmp_path, "another", "verifier"))
+    enrolled.enroll(conn, holders.create(tmp_path, "another", "verifier"))
     gone = steps.Signer(*keys.load(tmp_path, "another"))
     made = sign(conn, name, gone, ("raised", "CAR", "x", None))
     enrolled.revoke(conn, "another", datetime.now(UTC))

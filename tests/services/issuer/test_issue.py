@@ -15,6 +15,7 @@ from services.issuer import transitions as life
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import statements
 from services.store.statements import transparency_log as log
+from tests import holders
 from tests.opinions import concluded
 from tests.planted import planted
 from tests.services.issuer import plant, sealed
@@ -36,7 +37,7 @@ def _signers(url, home):
     plant.fill_pv(url, end="2026-03-06", minutes=15)
     with issuer(url) as conn:
         for role in ("operator", "verifier"):
-            enrolled.enroll(conn, keys.create(home, f"the-{role}", role))
+            enrolled.enroll(conn, holders.create(home, f"the-{role}", role))
         log = sealed.log_of(conn, home)
     pairs = [life.Signer(*keys.load(home, f"the-{role}")) for role in ("operator", "verifier")]
     return [*pairs, log]

@@ -20,6 +20,7 @@ from services.issuer.seal import seal
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import transparency_log as log
+from tests import holders
 from tests.invoked import printed
 from tests.opinions import concluded
 from tests.planted import planted
@@ -264,7 +265,9 @@ def test_the_programme_names_the_verifiers(database_url, tmp_path, monkeypatch):
     printed("trust", "sign", root, "--key", "secretariat")
     printed("trust", "pin", root)
     assert "Green Verify JSC" in printed("trust", "show", root)
-    refused = printed("keys", "create", "--role", "verifier", "--name", "mine", code=2)
+    create = ("keys", "create", "--role", "verifier", "--name", "mine")
+    assert "--organisation and --accreditation" in printed(*create, code=2)
+    refused = printed(*create, *holders.OPTIONS["verifier"], code=2)
     assert "the programme names verifiers" in refused
     assert "mine" not in keys.names(tmp_path)
     printed("keys", "enroll", tmp_path / "trust-root.json")

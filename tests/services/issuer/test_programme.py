@@ -7,12 +7,12 @@ from decimal import Decimal
 import pytest
 
 from services.cli.registry.programme import shown_tonnes
-from services.issuer import keys
 from services.issuer import transitions as life
 from services.registry.document import to_yaml
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from services.store.registry.entries_from_rows import load_registry
+from tests import holders
 from tests.invoked import tonne as invoke
 from tests.opinions import concluded
 from tests.services.issuer import logged, plant, sealed
@@ -52,7 +52,7 @@ def _issued(url, folder):
     """Three sunny days of `pv`, issued."""
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         for role in ("operator", "verifier"):
-            enrolled.enroll(conn, keys.create(folder, f"the-{role}", role))
+            enrolled.enroll(conn, holders.create(folder, f"the-{role}", role))
         operator, verifier = logged.held(folder).values()
         closed = close_period(conn, "pv", plant.us("2026-03-01"), plant.us("2026-03-04"), "test")
         life.submit(conn, closed.statement, operator)

@@ -21,6 +21,7 @@ from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import status_lists
 from services.store.timeseries import arrivals
+from tests import holders
 from tests.invoked import printed
 from tests.services.issuer import logged, plant
 from tests.services.issuer.logged import issuer
@@ -40,7 +41,7 @@ def plant_of(database_url, tmp_path, monkeypatch):
         plant.fill_pv(database_url, minutes=15)
         who = logged.signers(database_url, tmp_path)
         with issuer(database_url) as conn:
-            enrolled.enroll(conn, keys.create(tmp_path, "the-director", "operator"))
+            enrolled.enroll(conn, holders.create(tmp_path, "the-director", "operator"))
         who["director"] = life.Signer(*keys.load(tmp_path, "the-director"))
         return database_url, who
 

@@ -14,6 +14,7 @@ from services.issuer import transitions as life
 from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
+from tests import holders
 from tests.invoked import tonne
 from tests.opinions import concluded
 from tests.planted import planted
@@ -114,7 +115,7 @@ def test_unknown_and_ended_keys_sign_nothing(drafted, tmp_path):
 
 
 def _made(home, name, role):
-    keys.create(home, name, role)
+    holders.create(home, name, role)
     return keys.load(home, name)
 
 

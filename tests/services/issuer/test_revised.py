@@ -6,11 +6,11 @@ from functools import partial
 
 import pytest
 
-from services.issuer import keys
 from services.issuer import transitions as life
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import statements
+from tests import holders
 from tests.invoked import tonne as invoke
 from tests.opinions import concluded
 from tests.planted import planted
@@ -52,7 +52,7 @@ def _closed(url, home):
     plant.fill_buses(url)
     with issuer(url) as conn:
         for role in ("operator", "verifier"):
-            enrolled.enroll(conn, keys.create(home, f"the-{role}", role))
+            enrolled.enroll(conn, holders.create(home, f"the-{role}", role))
         operator, verifier = logged.held(home).values()
         issued = close_period(conn, "bus", *map(plant.us, FIRST), "test").statement
         life.submit(conn, issued, operator)

@@ -16,6 +16,7 @@ from mrv.signatures.data_integrity import create_proof, verify_proof
 from mrv.signatures.keys import EnrolledKey, public_multikey
 from services.issuer import keys, signers
 from services.settings import Settings
+from tests import holders
 from tests.invoked import printed
 
 MODULE = Path("/usr/lib/softhsm/libsofthsm2.so")
@@ -60,7 +61,8 @@ def signs(home, name):
 
 def test_a_key_in_a_token_signs(token):
     """A secret could only be kept in a file that whoever copies the disk has."""
-    create = ("keys", "create", "--role", "operator", "--no-enroll", "--pkcs11", MODULE)
+    create = ("keys", "create", "--role", "operator", "--no-enroll", *holders.OPTIONS["operator"],
+              "--pkcs11", MODULE)  # fmt: skip
     printed(*create, "--name", "plant", "--token", "plant", "--make")
     holder = signs(token, "plant")
     file = json.loads((token / "keys" / "plant.json").read_text())
@@ -114,7 +116,7 @@ def kms(home):
 def test_a_command_signs(home, kms):
     """A key service could only be used by whoever writes code for it."""
     script, public = kms
-    create = ("keys", "create", "--role", "operator", "--no-enroll")
+    create = ("keys", "create", "--role", "operator", "--no-enroll", *holders.OPTIONS["operator"])
     printed(*create, "--name", "plant", "--signer", script, "--public-key", public)
     holder = signs(home, "plant")
     assert printed("keys", "public", "plant").count(holder.multikey) == 1
@@ -179,8 +181,8 @@ def test_a_key_in_a_token_is_followed_by_one_in_the_same_token(token, database_u
     """Whoever keeps keys in a token would have to leave it to rotate one."""
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
     for role, name in (("operator", "works"), ("log", "tonne-log")):
-        printed("keys", "create", "--role", role, "--name", name, "--pkcs11", MODULE, "--token",
-              "plant", "--make")  # fmt: skip
+        printed("keys", "create", "--role", role, "--name", name, *holders.OPTIONS.get(role, ()),
+              "--pkcs11", MODULE, "--token", "plant", "--make")  # fmt: skip
     old = signs(token, "works")
     time.sleep(1 - time.time() % 1)  # keys end by whole seconds
     printed("keys", "rotate", "works")

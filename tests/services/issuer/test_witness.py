@@ -19,6 +19,7 @@ from services.logs import get_logger
 from services.metrics import Metrics
 from services.store.postgres.pool import connect
 from services.store.statements import transparency_log as log
+from tests import holders
 from tests.services.issuer import logged, plant
 
 LOG = SigningKey(bytes([7]) * 32)
@@ -38,7 +39,7 @@ def _request(old, leaves):
 @pytest.fixture
 def sign(tmp_path):
     """Return a witness that signs requests."""
-    keys.create(tmp_path, "auditor", "witness")
+    holders.create(tmp_path, "auditor", "witness")
     signer = life.Signer(*keys.load(tmp_path, "auditor"))
     ring = write_keyring([HOLDER])
     return lambda request: witness.countersign(tmp_path, request, ring, signer, 1_772_000_000)
@@ -69,7 +70,7 @@ def test_a_head_of_another_log_or_key_is_refused(sign, tmp_path):
         sign(make_request(0, [], head))
     with pytest.raises(EnrolmentError):
         sign(make_request(0, [], head.replace("the-log", "another")))
-    keys.create(tmp_path, "plant", "operator")
+    holders.create(tmp_path, "plant", "operator")
     signer = life.Signer(*keys.load(tmp_path, "plant"))
     with pytest.raises(EnrolmentError, match="role witness"):
         witness.countersign(tmp_path, _request(0, LEAVES[:5]), write_keyring([HOLDER]), signer, 1)

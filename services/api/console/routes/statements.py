@@ -7,9 +7,9 @@ from fractions import Fraction
 from itertools import chain
 from typing import Any, NamedTuple
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from markupsafe import Markup
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from mrv.documents.form import read_bytes
 from mrv.documents.sampling_list import SamplingList
@@ -26,7 +26,7 @@ from mrv.statement.conditions import Unmet, unanswered, unmet
 from services.api.console.charts.qr import qr
 from services.api.console.charts.waterfall import Step, waterfall
 from services.api.console.maps.plots import month_calendar
-from services.api.console.render import Language, render
+from services.api.console.render import Language, language_of, render
 from services.api.console.session import View
 from services.api.console.translations import Words
 from services.api.request_context import Asked
@@ -51,6 +51,13 @@ class Chart(NamedTuple):
 
     drawn: Markup
     steps: list[Step]
+
+
+@router.get("/statements/{statement}")
+def lead_to_statement(request: Request, statement: StatementId) -> Response:
+    """Lead from a certificate's QR code to the page in the browser's language."""
+    address = f"/console/{language_of(request)}/statements/{statement}"
+    return RedirectResponse(address, 303, {"Vary": "Accept-Language"})
 
 
 @router.get("/console/{language}/statements")
@@ -95,7 +102,7 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         stamps=stamps,
         months=_calendar(ask, stored),
         account=_waterfall(said, Words(language)),
-        code=_code(ask, stored, public, Words(language)),
+        code=_code(stored, public, Words(language)),
         tone=_tone(stored.state, unmet(said), opinion),
         held=_comparison_blocks(said, opinion, sample, ReportWords(language)),
         sees=ask.who.sees(stored.project),
@@ -150,12 +157,15 @@ def _waterfall(said: Claims, t: Words) -> Chart:
     return Chart(waterfall(steps, "t CO\N{SUBSCRIPT TWO}e", alt, t), steps)
 
 
-def _code(ask: Asked, stored: Stored, public: str | None, t: Words) -> tuple[str, Markup] | None:
-    """Return where the state of a statement is told to everybody, and its QR code."""
-    if stored.state not in _PUBLIC:
+def _code(stored: Stored, public: str | None, t: Words) -> tuple[str, Markup] | None:
+    """
+    Return the public address of a statement's page, and its QR code.
+
+    None where the programme names no address: the host that a request names is its own word.
+    """
+    if stored.state not in _PUBLIC or public is None:
         return None
-    base = public or str(ask.request.base_url).rstrip("/")
-    address = f"{base}/v1/statements/{stored.id}/status"
+    address = f"{public}/statements/{stored.id}"
     return address, qr(address, f"{t('status_code')}: {address}")
 
 

@@ -4,11 +4,13 @@ import html
 import re
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import httpx
 import pytest
 
+from mrv.report.audit_rows import status_url
 from mrv.report.comparison_blocks import designed, held
 from mrv.report.sampling_block import sampled
 from mrv.report.words import LANGUAGES
@@ -120,7 +122,8 @@ def test_every_page_is_in_this_test(served):
     for route in (one for part in routers for one in part.router.routes):
         pattern = re.sub(r"\{\w+\}", "[^/]+", route.path)
         seen = any(re.fullmatch(pattern, path) for path in known)
-        other = ("/", "/console", "/console/", "/console/{language}/live/events")
+        other = ("/", "/console", "/console/", "/statements/{statement}",
+                 "/console/{language}/live/events")  # fmt: skip
         assert seen or route.path in other or route.methods == {"POST"}, route.path
 
 
@@ -261,6 +264,47 @@ def test_the_entrance_speaks_the_readers_language(served):
     """Everybody would begin in English."""
     answer = plain.get(f"{served.url}/", headers={"Accept-Language": "ja,en;q=0.5"})
     assert (answer.status_code, answer.headers["location"]) == (303, "/console/ja/")
+
+
+@pytest.mark.parametrize("path", [
+    "/console/sign-in", "/console/en", "/console/en/statements/", "/console/en/check/",
+    "/v1/statements/", "/devices/d1/", "/projects/pv", "/", "//evil.example/..", "/statements/x/",
+])  # fmt: skip
+def test_no_redirect_leads_to_the_host_that_was_named(served, path):
+    """A link to the city's server could open a stranger's sign-in, by way of a cache or proxy."""
+    answer = plain.get(f"{served.url}{path}", headers={"Host": "evil.example"})
+    where = answer.headers.get("location", "/")
+    assert where.startswith("/"), where
+    assert not where.startswith("//"), where
+    assert "evil.example" not in answer.text
+    if path in ("/console/sign-in", "/console/en"):
+        assert (answer.status_code, where) == (307, f"{path}/")
+
+
+def test_a_certificates_code_leads_to_a_page_for_people(served):
+    """Who photographs a certificate would read a program's answer, in English words."""
+    with connect(served.database_url, role="tonne_mrv", autocommit=True) as conn:
+        facts = facts_of(conn, served.issued)
+    printed = status_url(replace(facts, plan=replace(facts.plan, public_url=served.url)))
+    first = plain.get(printed, headers={"Accept-Language": "vi"})
+    assert first.status_code == 303
+    page = get(served, first.headers["location"])
+    assert page.headers["content-type"].startswith("text/html")
+    assert '<html lang="vi">' in page.text
+    assert served.issued in page.text
+    # a draft's certificate leads to a page, too, that shows nothing of it
+    draft = plain.get(printed.replace(served.issued, served.draft), follow_redirects=True)
+    assert (draft.status_code, draft.headers["content-type"][:9]) == (404, "text/html")
+    # the page itself shows the code of the address that the programme names, and no other
+    assert '<figure class="code">' not in page.text
+    with connect(served.database_url, autocommit=True) as conn:
+        conn.execute("INSERT INTO programme (name, public_url) VALUES ('p', 'https://t.example')")
+        named = plain.get(
+            served.url + first.headers["location"], headers={"Host": "evil.example"}
+        ).text
+        conn.execute("DELETE FROM programme")
+    assert f'href="https://t.example/statements/{served.issued}"' in named
+    assert "evil.example" not in named
 
 
 def test_sessions_hold_only_what_was_given(served):

@@ -122,7 +122,28 @@ export function sameOrganisation(one, other) {
   return names(one).some((name) => names(other).includes(name));
 }
 
-/** Id in a register without blanks and punctuation. */
+const LABEL = /^(?:\p{L}{1,4} )*(?:(?![oil]+[0-9])\p{L}{2,4})? ?(?=[0-9oil])/u;
+const DIGITS = { o: "0", i: "1", l: "1" };
+const BRANCH = /^(?:([0-9]{9,10}) [0-9]{3,5}|(0[0-9]{9})[0-9]{3})$/;
+
+/** The number of a legal entity in a register, in one form; a branch has that of its entity. */
+export function legalEntity(number) {
+  const text = words(number).join(" ").replace(LABEL, "");
+  const parts = text.replace(/[oil]/g, (letter) => DIGITS[letter]).split(" ").filter(Boolean);
+  const last = parts.pop() ?? "";
+  const head = parts.join("");
+  if (!/^t?[0-9]+$/.test(head + last)) return shape(text.replaceAll(" ", ""));
+  const found = BRANCH.exec(`${head} ${last}`.trim());
+  return (found ? found[1] ?? found[2] : head + last).replace(/^[t0]+/, "");
+}
+
 function idOf(key) {
-  return normalised(key.bounds?.organisationId ?? "");
+  return legalEntity(key.bounds?.organisationId ?? "");
+}
+
+/** What a signer's key does not say of whose it is. */
+export function unnamed({ role, bounds }) {
+  const lacks = bounds?.organisation === undefined ? ["organisation"] : [];
+  if (role === "verifier" && bounds?.accreditation === undefined) lacks.push("accreditation");
+  return lacks;
 }

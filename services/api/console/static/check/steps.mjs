@@ -6,7 +6,7 @@
  * computes the tonnes again from the readings, and whether the log's seals are of them.  So
  * nobody may rely on a statement by what stands here alone.
  */
-import { checkAccreditation, checkProject, sameOrganisation } from "./bounds.mjs";
+import { checkAccreditation, checkProject, sameOrganisation, unnamed } from "./bounds.mjs";
 import { encode, equal, isObject, legible, parse, parseObject } from "./json.mjs";
 import { checkApproval, people } from "./approvals.mjs";
 import { multikeyOf, readRing, readTrusted, ringOf } from "./keys.mjs";
@@ -31,6 +31,7 @@ const PUBLIC = ["statement.json", "verification.json", "receipt.txt", "keys.json
 const UNLISTED = ["manifest.json", "manifest.txt", "receipt.txt", "timestamps.json"];
 const FORMAT = 2;
 const UG_PER_T = 10n ** 12n;
+const DECIMAL = /^-?[0-9]{1,15}(\.[0-9]{1,12})?$/;
 const WHOLE = /^(0|[1-9][0-9]*)$/;
 
 const AHEAD = 300_000_000n;
@@ -87,10 +88,23 @@ async function noteMissing(subject) {
   else if (subject.ring || state === "draft") {
     const held = new Set([...(await trust(subject)).ring.values()].map((k) => k.role));
     for (const role of ["operator", "verifier", "log"]) if (!held.has(role)) missing.push(`key-${role}`);
+    await noteUnnamed(subject);
     await noteUnbound(subject);
   }
   if (state !== "draft" && !(await listsOf(subject)).length) missing.push("status");
 }
+
+/** Operator and verifier have to be two organisations, and the verifier accredited. */
+async function noteUnnamed(subject) {
+  if (ofFirstRelease(subject)) return;
+  for (const key of (await trust(subject)).ring.values()) {
+    const signs = signed(subject).some(([one, role]) => role === key.role && one.issuer?.id === key.did);
+    if (signs) subject.missing.push(...unnamed(key).map((one) => `${key.role}-${one}`));
+  }
+}
+
+/** Statements of tonne 0.1.0 named no versions of the rules. */
+const ofFirstRelease = ({ claims: said }) => said.metering === undefined && said.accounting === undefined;
 
 /** Among keys of several operators, each says for which projects it may sign. */
 async function noteUnbound(subject) {
@@ -342,8 +356,18 @@ function conditions(subject, said) {
   if (said.unmet !== undefined && !equal(said.unmet, unmet)) {
     throw new CheckError("the conditions that do not hold are other ones in verification.json");
   }
-  const reasoned = typeof said.because === "string" && said.because.trim() && said.unmet !== undefined;
-  if (unmet.length && !reasoned) subject.missing.push("conditions");
+  if (unmet.length && !(reasoned(said.because) && said.unmet !== undefined)) subject.missing.push("conditions");
+  // as in mrv/statement/materiality.py
+  if (!DECIMAL.test(said.materiality_percent)) throw new CheckError(`materiality is ${short(said.materiality_percent)}`);
+  const percent = Number(said.materiality_percent);
+  if (!(percent >= 0 && percent <= 10) && !ofFirstRelease(subject)) subject.missing.push("materiality");
+}
+
+/** Whether a reason is of words (as mrv/statement/conditions.py). */
+function reasoned(text) {
+  if (typeof text !== "string") return false;
+  const plain = [...text.trim().replace(/\s+/gu, " ")];
+  return plain.length >= 20 && plain.filter((one) => /\p{L}/u.test(one)).length >= 10;
 }
 
 export function unmetOf(said) {

@@ -1,0 +1,145 @@
+"""Who verifies, with which threshold and for which reason: refused wherever it comes in."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from psycopg import errors
+from psycopg.types.json import Jsonb
+
+from mrv.errors import EnrolmentError, StatementStateError
+from mrv.signatures.data_integrity import create_proof
+from mrv.statement.credentials import sign_verification
+from services.issuer import documents as steps
+from services.issuer import external_signatures as accept
+from services.issuer import transitions as life
+from services.store.statements import statements
+from tests import holders
+from tests.invoked import printed
+from tests.opinions import concluded
+from tests.planted import planted
+from tests.services.issuer import logged
+
+TAX = {"operator": "0312345678", "verifier": "0312345678-001"}
+SAID = {
+    "of one entity": ("one organisation", lambda role: {"organisationId": TAX[role]}),
+    "no organisation": ("names no organisation", lambda _: {"organisation": None}),
+    "no accreditation": ("names no accreditation", lambda _: {"accreditation": None}),
+}
+WRONG = {
+    "high": ({"materiality_percent": "99"}, "0 to 10 %"),
+    "just": ({"materiality_percent": "10.01"}, "0 to 10 %"),
+    "dot": ({"because": "."}, "at least 20 characters"),
+    "dots": ({"because": "." * 40}, "with 10 letters"),
+}
+
+
+def _submitted(url, home):
+    who = logged.quarter_hours(url, home)
+    return who, logged.submitted(url, who, "2026-03-01", "2026-03-02")
+
+
+@pytest.fixture
+def submitted(database_url, tmp_path):
+    """Signers, and a statement that is submitted."""
+    return planted(_submitted, database_url, tmp_path)
+
+
+@pytest.fixture
+def conn(database_url, submitted):
+    """Connect as the issuer does."""
+    with logged.issuer(database_url) as opened:
+        yield opened
+
+
+def _bounds(conn, change):
+    """Write what the keys say of their holders, as a database of 0.1.0 or its owner may."""
+    for role in ("operator", "verifier"):
+        said = holders.BOUNDS[role].to_json() | change(role)
+        kept = {name: value for name, value in said.items() if value is not None}
+        conn.execute(
+            "UPDATE enrolled_key SET bounds = %s WHERE role = %s AND name LIKE 'the-%%'",
+            (Jsonb(kept), role),
+        )
+
+
+@pytest.mark.parametrize("case", SAID)
+def test_who_may_not_verify_is_refused_at_each_step(conn, submitted, case):
+    """A statement would be issued on the word of the operator's own branch, or of nobody known."""
+    (who, name), (told, change) = submitted, SAID[case]
+    key = who["verifier"]
+    _bounds(conn, change)
+    with pytest.raises(EnrolmentError, match=told):
+        life.verify(conn, name, key, concluded("unmodified"))
+    with pytest.raises(errors.CheckViolation, match=r"legal entity|have to name"):
+        statements.step(conn, name, "verified", "v", multikey=key.holder.multikey, document=b"{}")
+    # verified before the keys were read so
+    _bounds(conn, lambda _: {})
+    life.verify(conn, name, key, concluded("unmodified"))
+    _bounds(conn, change)
+    with pytest.raises(EnrolmentError, match=told):
+        life.issue(conn, name, who["log"], "test")
+    _bounds(conn, lambda _: {})
+    life.issue(conn, name, who["log"], "test")
+
+
+def test_a_statement_of_the_first_release_is_verified_by_the_keys_of_then(conn, submitted):
+    """Keys of 0.1.0 name nobody: what was closed by it could not be verified any more."""
+    (who, name) = submitted
+    _bounds(conn, lambda role: dict.fromkeys(holders.BOUNDS[role].to_json()))
+    conn.execute("SET ROLE tonne_owner")
+    conn.execute("ALTER TABLE statement DISABLE TRIGGER append_only")
+    conn.execute(
+        "UPDATE statement SET document = document #- '{credentialSubject,metering}'"
+        " #- '{credentialSubject,accounting}'"
+    )
+    conn.execute("RESET ROLE")
+    key = who["verifier"].holder.multikey
+    statements.step(conn, name, "verified", "v", multikey=key, document=b"{}")
+    assert statements.find(conn, name).state == "verified"
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_conclusion_that_no_programme_takes_is_refused(conn, submitted, case):
+    """Half of a reduction could be wrong under an unqualified opinion, or a dot be its reason."""
+    (who, name), (change, told) = submitted, WRONG[case]
+    with pytest.raises(StatementStateError, match=told):
+        life.verify(conn, name, who["verifier"], replace(concluded("unmodified"), **change))
+    # by a client that checks nothing, as the API takes it
+    statement = steps.documents(conn, name).statement
+    signer = who["verifier"]
+    good = sign_verification(statement, concluded("unmodified"), *signer, datetime.now(UTC))
+    said = {**good["credentialSubject"], **change}
+    body = {key: value for key, value in good.items() if key != "proof"}
+    forged = create_proof({**body, "credentialSubject": said}, signer.key, datetime.now(UTC))
+    with pytest.raises(StatementStateError, match=told):
+        accept.verification(conn, name, forged)
+    assert statements.find(conn, name).state == "submitted"
+    assert accept.verification(conn, name, good) == "verified"
+
+
+def test_the_command_says_what_it_wants(database_url, submitted, tmp_path, monkeypatch):
+    """A verifier would learn only at the auditor's what was wrong."""
+    monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
+    monkeypatch.setenv("TONNE_HOME", str(tmp_path))
+    (_, name) = submitted
+    verify = ("statement", "verify", name, "--key", "the-verifier", "--opinion", "unqualified",
+              "--assurance", "reasonable")  # fmt: skip
+    words = ("--because", "the plan of the plant was seen on paper")
+    for more, told in (
+        ((*words, "--materiality", "99"), "--materiality '99'"),
+        ((*words, "--materiality", "1e1"), "--materiality '1e1'"),
+        (("--because", "."), "at least 20 characters"),
+    ):
+        assert told in printed(*verify, *more, code=2)
+    create = ("keys", "create", "--no-enroll", "--name", "x", "--role")
+    assert "--organisation and --accreditation" in printed(*create, "verifier", code=2)
+    assert "--organisation:" in printed(*create, "operator", code=2)
+    file = tmp_path / "keys.json"
+    file.write_text(
+        '{"keys": [{"name": "x", "role": "verifier", "publicKeyMultibase": "'
+        f'{logged.held(tmp_path)["verifier"].holder.multikey}"'
+        "}]}"
+    )
+    assert "names no organisation and no accreditation" in printed("keys", "enroll", file, code=2)
+    assert "verified" in printed(*verify, *words)

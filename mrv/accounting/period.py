@@ -110,14 +110,20 @@ def close(
     check_edges(project, from_us, to_us)
     _check_rows(rows, from_us, to_us)
     besides = besides or Besides()
-    asked = fleet, calibrations, rows, from_us, to_us, factors, carried_ug
+    ledger = Ledger(factors)
+    asked = fleet, calibrations, rows, from_us, to_us, ledger, carried_ug
+    corrected: list[Finding] = []
     if besides.replaced and besides.accounting >= INVOICED_USE:
         besides, corrected = keep_first(
             project, besides, lambda held: _by_values(project, *asked, held).net.reduction.ug
         )
-        found = _by_values(project, *asked, besides)
-        return replace(found, applicability=(*found.applicability, *corrected))
-    return _by_values(project, *asked, besides)
+    found = _by_values(project, *asked, besides)
+    return replace(
+        found,
+        applicability=(*found.applicability, *corrected),
+        # what was only tried has to be there for whoever computes it again
+        compared=tuple(sorted({*found.compared, *(one.kind for one in ledger.used())})),
+    )
 
 
 def _by_values(

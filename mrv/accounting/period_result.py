@@ -237,7 +237,8 @@ class PeriodResult:
     `gross` is before deductions and substitutions, `net` after them.
     `carried_ug` came from earlier periods with a negative reduction, `carry_ug`
     goes to the next; both are 0 or negative.  `credit_t` is whole tonnes.  `compared`
-    are kinds of factors that no figure uses, and that conditions looked at.
+    are kinds of factors beside those of the figures: what conditions looked at, and what was
+    tried on the way.
     """
 
     project: str

@@ -16,7 +16,6 @@ from mrv.accounting.conservative_range import check_costed
 from mrv.accounting.period import check_edges
 from mrv.accounting.period_result import PeriodResult
 from mrv.calendar import days, local_date, utc_text
-from mrv.documents.form import UNSET
 from mrv.documents.statement import Claims, claims_of
 from mrv.errors import PeriodError
 from mrv.registry.project import ACCOUNTING, FIRST
@@ -120,8 +119,6 @@ def close_period(
             # what older rules closed stays, where nothing but the rules is other than it was
             rules = last.claims.accounting or FIRST
             plan = case.plan if rules == ACCOUNTING else case.plan.by_rules(rules)
-            if last.claims.signed_energy is UNSET:  # closed before signatures were counted
-                plan = replace(plan, signed=None)
             one = case if plan is case.plan else replace(case, plan=plan)
             document = compose(one, label)
             if canonical.encode(document) == last.body:

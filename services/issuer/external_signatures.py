@@ -8,14 +8,12 @@ database, goes the same way.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, timedelta
 from typing import Any
 
 from psycopg import Connection
 
 from mrv.accounting import factor_acceptance as acceptance
-from mrv.documents.form import UNSET
 from mrv.documents.statement import claims_of
 from mrv.errors import CanonicalError, StatementStateError, VerificationError
 from mrv.signatures import canonical
@@ -205,10 +203,6 @@ def recompute(conn: Connection, stored: Stored, go_on: Callable[[], None] = lamb
     said = claims_of(body, stored.id)
     label = label_of(said)
     case = collect(conn, stored.project, stored.from_us, stored.to_us, stored.supersedes)
-    if said.arrival is UNSET:  # closed before arrivals were counted
-        case = replace(case, plan=replace(case.plan, arrivals=None))
-    if said.signed_energy is UNSET:  # closed before signatures were counted
-        case = replace(case, plan=replace(case.plan, signed=None))
     go_on()
     where = first_difference(compose(case, label), body)
     if where is not None:

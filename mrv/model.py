@@ -12,7 +12,7 @@ from datetime import date
 from fractions import Fraction
 from typing import Any, Literal, Protocol
 
-from ingest.classes import QUANTITIES, QUANTITY_INDEX
+from ingest.classes import QUANTITIES, QUANTITY_INDEX, SUN
 from mrv.errors import MethodologyError
 from mrv.limits import Table
 from mrv.parameters.inputs import Inputs, ParameterSpec, Spec
@@ -33,6 +33,10 @@ GAINING = "gaining"
 MONTH = "month"
 # Its parameter there: the part of the year that the month is. [1]
 LENGTH = "length"
+# What makes the energy of a role is what its device's parameter tells, 1 being the sun.
+DECLARED = "declared"
+TECHNOLOGY = "technology"
+SOLAR = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,8 @@ class RoleNeeds:
     energy that the same device delivers for its electricity, the project's parameter that says how
     much for each unit, and the one that says it of the reference.  `most_from` is the version of
     the rules from which on `most` is asked; it sees the device's parameters as well.
+    `made_from` says what makes the energy that a role of the baseline delivers, whatever class of
+    meter counts it: `SUN`, "heat", or `DECLARED` where a device's `technology` tells.
     """
 
     classes: tuple[str, ...]
@@ -135,6 +141,26 @@ class RoleNeeds:
     draws: tuple[str, tuple[str, ...]] | None = None
     delivers: tuple[str, str, str] | None = None
     most_from: int = 2
+    made_from: str = ""
+
+    def made_by_sun(self, class_made_from: str, params: Mapping[str, Any]) -> bool:
+        """
+        Whether the sun makes what a device of the role delivers; so too where nothing says what.
+
+        Parameters
+        ----------
+        class_made_from : str
+            What makes it by the device's class; empty where that does not tell.
+        params : mapping
+            The device's.
+        """
+        if self.quantity != "energy_export":
+            return False
+        if SUN in (class_made_from, self.made_from):
+            return True
+        if class_made_from or self.made_from not in ("", DECLARED):
+            return False
+        return bool(params.get(TECHNOLOGY, SOLAR) == SOLAR)
 
     def most_of(self, parameters: Inputs, accounting: int) -> Most | None:
         """Return the most of a device of the role by a version of the rules."""

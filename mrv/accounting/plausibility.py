@@ -37,7 +37,7 @@ from mrv.accounting.plausible_service import raised, stretches
 from mrv.accounting.regression_range import within_ranges
 from mrv.accounting.service_evidence import NOT_SHOWN, as_before, built_for, laboratory, not_counted
 from mrv.accounting.service_history import limited
-from mrv.accounting.shown_energy import turned
+from mrv.accounting.shown_energy import cause
 from mrv.accounting.thinned_water import counting
 from mrv.accounting.twin_series import NEARLY, NEARLY_BEFORE, NEARLY_INSIDE, Twins, twins
 from mrv.accounting.unmeasured import raised_to, settled
@@ -436,7 +436,7 @@ def _unshown(
         if one.device.id not in uncounted:
             told[UNSHOWN if one.needs.unit == "Wh" else UNLIFTED] += [
                 f"{one.device.id}: {n:,} {one.needs.unit} {why} count 0"
-                + (turned(one, why, n) if accounting >= INVOICED else "")
+                + (cause(one, why, n) if accounting >= INVOICED else "")
                 for why, n in sums.items()
             ]
     for clause, texts in told.items():

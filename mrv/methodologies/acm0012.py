@@ -186,6 +186,7 @@ METHODOLOGY = Methodology(
             symbol="EG_i,j",
             source="export less import register of the generator's meter",
             less="energy_import",
+            made_from="heat",
         ),
         "steam": RoleNeeds(
             ("steam_meter",),

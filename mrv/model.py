@@ -247,11 +247,13 @@ class Condition:
     One condition that inputs must meet to be the methodology's business.
 
     `test` sees the inputs and what they come to, and returns None, or what does
-    not hold and what to do.
+    not hold and what to do.  `first` is one of the first rules alone: what leaves no more is
+    refused no longer.
     """
 
     clause: str
     test: Callable[[Inputs, Reductions], str | None]
+    first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,8 +297,9 @@ class Methodology:
     interval are exact whole micrograms, so that their sum is the period's
     result; otherwise they are a live view, each rounded against the claimant.
     `inputs_of` turns a calendar year's activities into the inputs that
-    `reductions` takes; `plausible` refuses inputs that no real project has,
-    which is how a slip of a unit shows; `conditions` are the applicability
+    `reductions` takes; `plausible` refuses inputs that no real project has and that leave
+    more, which is how a slip of a unit shows; `odd` names such as leave no more, which are
+    warned of and never refused, though the first rules did; `conditions` are the applicability
     conditions that inputs alone can break.  Without `roles` no device delivers
     its quantities: it is evaluated, not accounted live.  `timed` asks for an activity
     of the role `PERIOD` beside the devices' when a period closes; `monthly` asks for all
@@ -333,6 +336,7 @@ class Methodology:
     applicability: tuple[Check, ...] = ()
     inputs_of: Callable[[Sequence[Activity], Inputs, Factors, int], Inputs] = not_metered
     plausible: Callable[[Inputs], None] = lambda _: None
+    odd: Callable[[Inputs], None] = lambda _: None
     conditions: tuple[Condition, ...] = ()
     rules: tuple[str, ...] = ()
     uses: tuple[str, ...] = ()

@@ -283,7 +283,7 @@ def _closed(
         ),
         applicability=(
             *findings(methodology.applicability, _candidate(project, parameters, monitored)),
-            *conditions_hold(methodology, inputs, net),
+            *conditions_hold(methodology, inputs, net, besides.accounting),
             *filter(None, [condition(ledger.used(), names)]),
             *strange,
             *twice_served(overlaps, pricing, checks.timezone),

@@ -13,7 +13,7 @@ from mrv.accounting.shown_energy import UNDECLARED, is_declared
 from mrv.errors import FactorError, MethodologyError
 from mrv.factors import FactorBook
 from mrv.factors.ledger import Ledger
-from mrv.methodologies import DIRECTION, find, implausible, low_reference, unit_reductions
+from mrv.methodologies import DIRECTION, find, implausible, low_reference, odd, unit_reductions
 from mrv.model import (
     GAINING,
     PERIOD,
@@ -151,6 +151,9 @@ def _strange(
     ):
         if said is not None:
             yield _finding(project, f"{methodology.id}, {clause}: {said}")
+    if (said := odd(methodology, inputs)) is not None:
+        text = f"{methodology.id}, plausibility: {said}; it counts as it is given"
+        yield Finding(project.kind, project.id, text, warning=True)
 
 
 def _not_designed(

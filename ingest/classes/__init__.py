@@ -83,14 +83,28 @@ class Channel:
 
 
 @dataclass(frozen=True, slots=True)
+class RatedPower:
+    """Least and most rated power that devices of a class have [W], and where that is read."""
+
+    least_w: int
+    most_w: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceClass:
-    """A kind of device and its channels, in column order; `limits` are of its times."""
+    """
+    A kind of device and its channels, in column order; `limits` are of its times.
+
+    `rated_power` is what such devices are rated, None where their rating bounds nothing.
+    """
 
     id: str
     title: str
     channels: dict[str, Channel]
     limits: Limits = NO_LIMITS
     names: Mapping[str, str] = field(default_factory=dict)
+    rated_power: RatedPower | None = None
 
     @property
     def registers(self) -> list[Channel]:
@@ -120,8 +134,14 @@ def parse(document: dict[str, Any]) -> DeviceClass:
     for channel in channels.values():
         _check(document["id"], channel, channels)
     limits = NO_LIMITS.changed(document.get("limits", {}), f"class {document['id']}")
+    rated = document.get("rated_power")
     return DeviceClass(
-        document["id"], document["title"], channels, limits, document.get("names", {})
+        document["id"],
+        document["title"],
+        channels,
+        limits,
+        document.get("names", {}),
+        None if rated is None else RatedPower(**rated),
     )
 
 

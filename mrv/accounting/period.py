@@ -121,7 +121,7 @@ def close(
     return replace(
         found,
         applicability=(*found.applicability, *corrected),
-        # what was only tried has to be there for whoever computes it again
+        # what was only tried has to be in the pack too, to be computed again
         compared=tuple(sorted({*found.compared, *(one.kind for one in ledger.used())})),
     )
 

@@ -175,8 +175,8 @@ def unserved(methodology: Methodology, inputs: Inputs) -> str | None:
     """
     return next(
         (
-            f"{told}; check the meter that stood still, and the units"
-            for specific, (low, _), told in _specific(methodology, inputs)
+            f"{text}; check the meter that stood still, and the units"
+            for specific, (low, _), text in _specific(methodology, inputs)
             if specific < low
         ),
         None,
@@ -187,8 +187,8 @@ def _overused(methodology: Methodology, inputs: Inputs) -> str | None:
     """Say which service took more than such services take: bad luck, or a unit that slipped."""
     return next(
         (
-            f"{told}; check the units"
-            for specific, (_, high), told in _specific(methodology, inputs)
+            f"{text}; check the units"
+            for specific, (_, high), text in _specific(methodology, inputs)
             if specific > high
         ),
         None,

@@ -199,7 +199,7 @@ def rated_powers(held: Sequence[tuple[Rating, datetime]]) -> tuple[tuple[int, in
     Rated powers that count, from when on.
 
     What was recorded later than with the meter itself raises nothing for the time before it
-    was recorded: nobody saw the larger inverter then, unless the hash of its data sheet is
+    was recorded: no one saw the larger inverter then, unless the hash of its data sheet is
     given.  Nor does what was recorded with the meter and names no document.
     """
     began = min(recorded for _, recorded in held)

@@ -85,27 +85,27 @@ def test_an_honest_plant_counts_by_either_meter(class_id):
 
 def test_a_meter_at_the_grid_counts_by_what_its_plant_says():
     """A solar plant would earn by night, or a hydropower plant would not know what to give."""
-    told = _day_and_night()
+    flat = _day_and_night()
     whole = int(frauds.DAYS * 24 * 70_000)
     water, licence = {"technology": 2}, papers("technology")
     for silent in (
-        _close("energy_meter", told, GRID, {}),
-        _close("energy_meter", told, GRID, water),
+        _close("energy_meter", flat, GRID, {}),
+        _close("energy_meter", flat, GRID, water),
     ):
         assert silent.counted_wh == 0
         assert "give `technology` of the device" in _said(silent)
-    sun = _close("energy_meter", told, GRID, {"technology": 1}, licence)
+    sun = _close("energy_meter", flat, GRID, {"technology": 1}, licence)
     assert sun.counted_wh == 0
     assert "technology" not in _said(sun)
     for class_id, params in (("energy_meter", water), ("wind_turbine", {})):
-        counted = _close(class_id, told, GRID, params, licence).counted_wh
+        counted = _close(class_id, flat, GRID, params, licence).counted_wh
         assert counted == pytest.approx(whole, rel=1e-3)
     # an inverter of photovoltaics is one, whatever is said of it
-    assert _close("pv_inverter", told, GRID, water, licence).counted_wh == 0
+    assert _close("pv_inverter", flat, GRID, water, licence).counted_wh == 0
 
 
 def test_every_role_that_delivers_electricity_says_what_makes_it():
-    """A new methodology of solar plants would earn by night, since nobody thought of it."""
+    """A new methodology of solar plants would earn by night, and no one would see it."""
     silent = {
         f"{method.id}: {role}"
         for method in methodologies.load().values()

@@ -18,20 +18,20 @@ def ratings(conn: Connection) -> Finding:
     now = now_us()
     risen = [*beyond_rating(conn, now - _DAYS_US, now)]
     named = {one.device for one in risen}
-    told = [str(one) for one in risen]
+    lines = [str(one) for one in risen]
     for device, class_id, watt in conn.execute(
         "SELECT id, class, rated_power_w FROM device WHERE removed IS NULL ORDER BY id"
     ):
         said = None if device in named else unlikely(class_id, watt)
         if said is not None:
-            told.append(f"{device}: {said}")
-    if not told:
+            lines.append(f"{device}: {said}")
+    if not lines:
         return Finding("rated powers", "ok", "each is one that such a device has")
-    more = f"; and {len(told) - _NAMED} more" if len(told) > _NAMED else ""
+    more = f"; and {len(lines) - _NAMED} more" if len(lines) > _NAMED else ""
     return Finding(
         "rated powers",
         "wrong" if risen else "missing",
-        "; ".join(told[:_NAMED]) + more,
+        "; ".join(lines[:_NAMED]) + more,
         "correct `rated_power_w` in the registry file and import it; what was refused meanwhile"
         " comes back by `tonne deadletter replay`",
     )

@@ -12,7 +12,7 @@ from datetime import date
 from fractions import Fraction
 from typing import Any, Literal, Protocol
 
-from ingest.classes import QUANTITIES, QUANTITY_INDEX
+from ingest.classes import QUANTITIES, QUANTITY_INDEX, SUN
 from mrv.errors import MethodologyError
 from mrv.limits import Table
 from mrv.parameters.inputs import Inputs, ParameterSpec, Spec
@@ -33,6 +33,10 @@ GAINING = "gaining"
 MONTH = "month"
 # Its parameter there: the part of the year that the month is. [1]
 LENGTH = "length"
+# What makes the energy of a role is what its device's parameter tells, 1 being the sun.
+DECLARED = "declared"
+TECHNOLOGY = "technology"
+SOLAR = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,8 @@ class RoleNeeds:
     the last is the power of one piece, the others say how many.  `delivers` names a quantity of
     energy that the same device delivers for its electricity, the project's parameter that says how
     much for each unit, and the one that says it of the reference.
+    `made_from` says what makes the energy that a role of the baseline delivers, whatever class of
+    meter counts it: `SUN`, "heat", or `DECLARED` where a device's `technology` tells.
     """
 
     classes: tuple[str, ...]
@@ -133,6 +139,26 @@ class RoleNeeds:
     most: Callable[[Inputs], Most | None] | None = None
     draws: tuple[str, tuple[str, ...]] | None = None
     delivers: tuple[str, str, str] | None = None
+    made_from: str = ""
+
+    def made_by_sun(self, class_made_from: str, params: Mapping[str, Any]) -> bool:
+        """
+        Whether the sun makes what a device of the role delivers; so too where nothing says what.
+
+        Parameters
+        ----------
+        class_made_from : str
+            What makes it by the device's class; empty where that does not tell.
+        params : mapping
+            The device's.
+        """
+        if self.quantity != "energy_export":
+            return False
+        if SUN in (class_made_from, self.made_from):
+            return True
+        if class_made_from or self.made_from not in ("", DECLARED):
+            return False
+        return bool(params.get(TECHNOLOGY, SOLAR) == SOLAR)
 
     @property
     def beside(self) -> str:
@@ -215,11 +241,13 @@ class Condition:
     One condition that inputs must meet to be the methodology's business.
 
     `test` sees the inputs and what they come to, and returns None, or what does
-    not hold and what to do.
+    not hold and what to do.  `first` is one of the first rules alone: what leaves no more is
+    refused no longer.
     """
 
     clause: str
     test: Callable[[Inputs, Reductions], str | None]
+    first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,8 +290,9 @@ class Methodology:
     interval are exact whole micrograms, so that their sum is the period's
     result; otherwise they are a live view, each rounded against the claimant.
     `inputs_of` turns a calendar year's activities into the inputs that
-    `reductions` takes; `plausible` refuses inputs that no real project has,
-    which is how a slip of a unit shows; `conditions` are the applicability
+    `reductions` takes; `plausible` refuses inputs that no real project has and that leave
+    more, which is how a slip of a unit shows; `odd` names such as leave no more, which are
+    warned of and never refused, though the first rules did; `conditions` are the applicability
     conditions that inputs alone can break.  Without `roles` no device delivers
     its quantities: it is evaluated, not accounted live.  `timed` asks for an activity
     of the role `PERIOD` beside the devices' when a period closes; `monthly` asks for all
@@ -299,6 +328,7 @@ class Methodology:
     applicability: tuple[Check, ...] = ()
     inputs_of: Callable[[Sequence[Activity], Inputs, Factors, int], Inputs] = not_metered
     plausible: Callable[[Inputs], None] = lambda _: None
+    odd: Callable[[Inputs], None] = lambda _: None
     conditions: tuple[Condition, ...] = ()
     rules: tuple[str, ...] = ()
     uses: tuple[str, ...] = ()

@@ -40,6 +40,7 @@ LONGEST = (
     "operations/test_rules.py",
     "faults/test_workers.py",
     "samples/test_0_1_0_database.py",
+    "integration/test_every_methodology.py",
     "services/edge/test_full_disk.py",
     "services/api/test_openapi.py",
     "figures/test_one_number.py",

@@ -21,6 +21,8 @@ from ingest.errors import ProfileError
 from ingest.limits import Limits
 
 NO_LIMITS = Limits()
+# what makes the energy of a register whose output ends with the daylight
+SUN = "sun"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,8 @@ class Channel:
     no bound is known.  `power` names the gauge that stands in where a device
     has no such register, `direction` the sign of that gauge which counts, and
     `power_up` that energy from it rounds up: a charger's use is never a claim.
-    `limits` are those of the quality tests; `phases` are the gauges whose sum
+    `made_from` says what makes the energy that a register counts, where the class alone
+    tells it.  `limits` are those of the quality tests; `phases` are the gauges whose sum
     this one is.  `wire` and `moduli` are the unit and the candidates for a
     rollover in tonne's own payload, where `profiles/own_payload` would say others.
     """
@@ -69,6 +72,7 @@ class Channel:
     power: str | None = None
     direction: int = 1
     power_up: bool = False
+    made_from: str = ""
     span: tuple[float, float] | None = None
     span_of_rated: tuple[float, float] | None = None
     limits: Limits = NO_LIMITS
@@ -79,19 +83,37 @@ class Channel:
 
 
 @dataclass(frozen=True, slots=True)
+class RatedPower:
+    """Least and most rated power that devices of a class have [W], and where that is read."""
+
+    least_w: int
+    most_w: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceClass:
-    """A kind of device and its channels, in column order; `limits` are of its times."""
+    """
+    A kind of device and its channels, in column order; `limits` are of its times.
+
+    `rated_power` is what such devices are rated, None where their rating bounds nothing.
+    """
 
     id: str
     title: str
     channels: dict[str, Channel]
     limits: Limits = NO_LIMITS
     names: Mapping[str, str] = field(default_factory=dict)
+    rated_power: RatedPower | None = None
 
     @property
     def registers(self) -> list[Channel]:
         """Cumulative registers, in column order."""
         return [c for c in self.channels.values() if c.kind == "register"]
+
+    def made_from(self, quantity: str) -> str:
+        """Return what makes a quantity of this class; empty where the class does not tell."""
+        return next((c.made_from for c in self.registers if c.quantity == quantity), "")
 
     @property
     def gauges(self) -> list[Channel]:
@@ -112,8 +134,14 @@ def parse(document: dict[str, Any]) -> DeviceClass:
     for channel in channels.values():
         _check(document["id"], channel, channels)
     limits = NO_LIMITS.changed(document.get("limits", {}), f"class {document['id']}")
+    rated = document.get("rated_power")
     return DeviceClass(
-        document["id"], document["title"], channels, limits, document.get("names", {})
+        document["id"],
+        document["title"],
+        channels,
+        limits,
+        document.get("names", {}),
+        None if rated is None else RatedPower(**rated),
     )
 
 

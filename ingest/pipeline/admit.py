@@ -24,6 +24,8 @@ from ingest.quality import clock_skew, gross_range
 from ingest.reading import Reading
 
 LIFETIME_HOURS = 87_600
+# so many times what a device can do is a slip of a unit, its own or that of its rating
+_MANY = 10
 
 
 @dataclass(slots=True)
@@ -105,6 +107,8 @@ def _judge_gauge(fleet: Fleet, frame: Frame, channel: Channel, out: Decoded) -> 
     for row in np.flatnonzero(bad):
         bounds = f"[{_at(low, row):g}, {_at(high, row):g}] {channel.unit}"
         detail = f"{channel.name} {values[row]:g} is outside {bounds}; check its unit"
+        if channel.span_of_rated is not None and abs(values[row]) > _MANY * _at(high, row):
+            detail += ", and rated_power_w: is that kW?"
         out.rejected.append(_of_row(frame, row, "out_of_range", detail))
         frame.flags.setdefault(int(row), {})[channel.name] = "out_of_range"
     frame.columns[channel.name] = np.where(bad, np.nan, values)
@@ -138,7 +142,8 @@ def _judge_register(
         device = fleet.devices[frame.device[row]]
         detail = (
             f"{channel.name} {values[row]} {channel.unit} is more than {device.rated_power_w} W"
-            f" could make since {LIFETIME_HOURS} h before its installation; check the unit"
+            f" could make since {LIFETIME_HOURS} h before its installation; check the unit, and"
+            " rated_power_w: is that kW?"
         )
         out.rejected.append(_of_row(frame, row, "implausible_register", detail))
     return frame.take(~bad)

@@ -12,15 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest import classes, profiles, units
-from ingest.classes import QUANTITY_INDEX, Channel, DeviceClass
+from ingest.classes import QUANTITY_INDEX, SUN, Channel, DeviceClass
 from ingest.model import INTERVAL_US, Device, Fleet, Float64, Int16, Int32, Int64, others
 from ingest.registers import MARGIN, MARGIN_RATED, Meter, rates
 from ingest.sun import QUARTERS, lit, lit_of_day, lit_us
 
 _Number = TypeVar("_Number", bound=np.generic)
 RATED = "rated_power"
-# what the sun makes: no other class's output ends with the daylight
-SUN_CLASS = "pv_inverter"
 SUN_QUANTITY = "energy_export"
 _FAR = int(np.iinfo(np.int64).max)
 # from so many quarter hours of whole days for each that is asked for on, days are not kept
@@ -157,8 +155,9 @@ class Bounds:
 
     def _places_of(self, index: NDArray[np.intp]) -> Float64:
         nowhere = (np.nan, np.nan)
+        known = classes.load()
         places = [
-            d.place if d.place is not None and d.class_id == SUN_CLASS else nowhere
+            d.place or nowhere if known[d.class_id].made_from(SUN_QUANTITY) == SUN else nowhere
             for d in self._devices(index)
         ]
         return np.array(places, dtype=np.float64).reshape(-1, 2).T
@@ -172,7 +171,7 @@ class Bounds:
         )
         rate = float(self.rate(device.class_id, channel)[index])
         latitude, longitude = self._places[:, index].tolist()
-        by_light = isfinite(latitude) and channel.quantity == SUN_QUANTITY
+        by_light = isfinite(latitude) and channel.made_from == SUN
         light = partial(lit_us, latitude, longitude) if by_light else None
         return Meter(rate, channel.tolerance, moduli, exact, tuple(swaps), light)
 

@@ -15,10 +15,10 @@ from mrv.accounting.device_bindings import common, costed
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.period_result import Finding
 from mrv.calendar import month_us, parts, year_us
-from mrv.methodologies import implausible
+from mrv.methodologies import implausible, implausible_first
 from mrv.model import GAINING, LENGTH, MONTH, PERIOD, Activity, Factors, Methodology, Reductions
 from mrv.parameters.inputs import Inputs
-from mrv.registry.project import Project
+from mrv.registry.project import FIRST, Project
 
 # consumption by unit of service that no such project has
 PLAUSIBLE = "MTR-05"
@@ -68,12 +68,19 @@ def inputs_by_year(
 
 
 def conditions_hold(
-    methodology: Methodology, inputs: Mapping[int, Inputs], net: Mapping[int, Reductions]
+    methodology: Methodology,
+    inputs: Mapping[int, Inputs],
+    net: Mapping[int, Reductions],
+    accounting: int,
 ) -> Iterator[Finding]:
     """Hold each year's figures against what `tonne evaluate` would refuse them for."""
+    first = accounting == FIRST
+    look = implausible_first if first else implausible
     for one in methodology.conditions:
+        if one.first and not first:
+            continue
         broken = [f"{y}: {t}" for y in inputs if (t := one.test(inputs[y], net[y]))]
         yield Finding(one.clause, not broken, "; ".join(broken))
-    strange = [f"{y}: {t}" for y in inputs if (t := implausible(methodology, inputs[y]))]
+    strange = [f"{y}: {t}" for y in inputs if (t := look(methodology, inputs[y]))]
     if strange:
         yield Finding(PLAUSIBLE, False, "; ".join(strange))

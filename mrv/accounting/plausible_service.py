@@ -6,7 +6,7 @@ judged by itself, so that a meter that stood still for one of them does not hide
 others.  Below the range its upper end is charged, since nobody knows which of the two is
 wrong.  A meter that stood still while others moved is charged up to what the project used
 at most for the same service in the stretches in which all moved.  Above the range nothing
-is changed: the claimed use costs the claimant more than its bound would.
+is changed, and the condition holds: the claimed use costs the claimant more than its bound would.
 """
 
 from __future__ import annotations
@@ -207,18 +207,20 @@ def _finding(
     charged = {c.stretch.place for c in charges}
     told = [f"{_time(c.stretch)}: {c.reason}" for c in charges]
     told += [
-        f"{_time(s)}: {_told(s.specific(one))} {one.unit} are more than such services take"
-        for s in some
-        if span is not None and s.specific(one) > span[1] and s.place not in charged
-    ]
-    told += [
         f"{_time(s)}: {_names(monitored, s)} stood still; end its service with `to` if it is not"
         " in use"
         for s in some
         if s.still and s.place not in charged
     ]
-    more = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
-    said = "; ".join(told[:_SHOWN]) + more
+    # bad luck of the claimant, and no condition
+    rest = [
+        f"{_time(s)}: {_told(s.specific(one))} {one.unit} are more than such services take"
+        for s in some
+        if span is not None and s.specific(one) > span[1] and s.place not in charged
+    ]
+    every = [*told, *rest]
+    more = f"; and {len(every) - _SHOWN} more" if len(every) > _SHOWN else ""
+    said = "; ".join(every[:_SHOWN]) + more
     return Finding(RULE, not told, f"{subject}: {said}" if said else "")
 
 

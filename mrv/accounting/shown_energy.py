@@ -27,17 +27,7 @@ import numpy as np
 
 from ingest import classes
 from ingest.classes import QUANTITY_INDEX, Channel
-from ingest.model import (
-    HOUR_US,
-    INTERVAL_US,
-    NULL,
-    Device,
-    Fleet,
-    Float64,
-    Frame,
-    Int64,
-    IntervalRows,
-)
+from ingest.model import HOUR_US, INTERVAL_US, NULL, Fleet, Float64, Frame, Int64, IntervalRows
 from ingest.quality import clear_sky, energy_budget, lift
 from ingest.quality.energy_budget import METERS, SIGMAS, Tolerance
 from ingest.quality.power_integral import Integral, integral
@@ -46,19 +36,25 @@ from mrv.accounting.device_limits import rated_at
 from mrv.accounting.device_period import Monitored
 from mrv.calendar import local_date, midnight_us
 from mrv.methodologies import find
+from mrv.model import DECLARED, SOLAR, TECHNOLOGY, RoleNeeds
+from mrv.parameters.inputs import read
 from mrv.registry.project import Project, Unshown
 
 POWER = "above the integral of its own power"
 DC = "above what went in on its direct-current side"
 SUN = "above what the sun makes there"
 ALONE = "shown by its register alone"
+UNDECLARED = (
+    "no document shows that anything but the sun makes its electricity: give `technology` of the"
+    " device in its project (2 water, 3 tide or waves, 4 wind, 5 heat of the earth, 6 biomass), and"
+    " in `documents` the licence that says so, with `by`, `issued` (before the period), `sha256`"
+)
 LIFT = "above what its power lifts to its head"
 # class and quantity: the gauges of its power and its head
 _LIFTED = {("pump", "flow"): ("active_power_w", "head_m")}
-_DC_CHANNEL = {"pv_inverter": "dc_power_w"}
+_DC_CHANNEL = "dc_power_w"
 # an inverter gives out no more than goes in; the rest is the two sensors' class
 _AC_OVER_DC = 1.02
-_SUN_MADE = ("pv_inverter", "energy_export")
 # a register's own step: no less than its tolerance, no more than meters have
 _LARGEST_STEP_WH = 10_000
 # a device that tells its power each quarter of an hour is late now and then
@@ -87,6 +83,8 @@ class ShownEnergy:
     ----------
     wanted : mapping of int to tuple of Channel
         Registers by fleet index.
+    sunny : frozenset of (int, str)
+        Fleet index and channel of what the sun makes.
     rows : IntervalRows
         Of the period, by device, quantity and start.
     ratings : mapping
@@ -99,6 +97,7 @@ class ShownEnergy:
 
     fleet: Fleet
     wanted: Mapping[int, tuple[Channel, ...]]
+    sunny: frozenset[tuple[int, str]]
     rows: IntervalRows
     ratings: Mapping[str, tuple[tuple[int, int], ...]]
     first: int
@@ -112,12 +111,19 @@ class ShownEnergy:
         rows: IntervalRows,
         ratings: Mapping[str, tuple[tuple[int, int], ...]],
         period_us: tuple[int, int],
+        *,
+        documented: bool = True,
     ) -> ShownEnergy:
-        """Return what is held against other channels in a period."""
+        """
+        Return what is held against other channels in a period.
+
+        `documented` says whether a document shows the technology that a project declares; where
+        none does, the sun counts.
+        """
         begin = midnight_us(local_date(period_us[0], project.timezone), project.timezone)
         return ShownEnergy(
             fleet,
-            _wanted(project, fleet),
+            *_wanted(project, fleet, documented=documented),
             rows,
             ratings,
             period_us[0] // INTERVAL_US,
@@ -150,13 +156,14 @@ class ShownEnergy:
         if (block.class_id, channel.quantity) in _LIFTED:
             return self._of_water(block, of, told, left, str(channel.quantity))
         found, seen = [], np.zeros(len(left.value))
+        direct = _DC_CHANNEL if _DC_CHANNEL in block.columns else None
         for reason, name, share in (
             (SUN, None, 0.0),
             (POWER, channel.power, METERS),
-            (DC, _DC_CHANNEL.get(block.class_id), METERS + _AC_OVER_DC - 1),
+            (DC, direct, METERS + _AC_OVER_DC - 1),
         ):
             if reason == SUN:
-                beyond = self._beyond_sun(self.fleet.devices[index], channel, left, told.step_wh)
+                beyond = self._beyond_sun(index, channel, left, told.step_wh)
             elif name is not None:
                 watts: Any = block.columns[name][of]
                 back = reason == POWER and channel.direction < 0
@@ -198,12 +205,10 @@ class ShownEnergy:
     def _keys(self) -> Int64:
         return self.rows.device.astype(np.int64) * len(QUANTITY_INDEX) + self.rows.quantity
 
-    def _beyond_sun(
-        self, device: Device, channel: Channel, left: _Claimed, step_wh: float
-    ) -> Int64:
+    def _beyond_sun(self, index: int, channel: Channel, left: _Claimed, step_wh: float) -> Int64:
+        device, by_sun = self.fleet.devices[index], (index, channel.name) in self.sunny
         ratings = self.ratings.get(device.id) or ((0, device.rated_power_w or 0),)
-        made = device.class_id, channel.quantity
-        if made != _SUN_MADE or device.place is None or not ratings[0][1]:
+        if not by_sun or device.place is None or not ratings[0][1]:
             return np.zeros(len(left.value), dtype=np.int64)
         share = clear_sky.most_of_rated(*device.place, self.first, self.last)
         most = share * rated_at(ratings, self.first, len(share)) * (INTERVAL_US / HOUR_US)
@@ -240,8 +245,19 @@ class ShownEnergy:
         return beyond + np.where(shown.known, uncertain, 0), known
 
 
-def turned(one: Monitored, reason: str, unshown: int) -> str:
-    """Say that a power's sign may be turned, where it shows next to nothing of what went out."""
+def cause(one: Monitored, reason: str, unshown: int) -> str:
+    """
+    Say what the registry or the meter may have wrong.
+
+    The plant's technology, where none is given; the sign of a power that shows next to nothing of
+    what went out.
+    """
+    if (
+        reason == SUN
+        and is_declared(one.needs, one.device.class_id)
+        and one.params.get(TECHNOLOGY) != SOLAR
+    ):
+        return f" ({UNDECLARED})"
     gauge = next(
         (
             c.power
@@ -257,6 +273,11 @@ def turned(one: Monitored, reason: str, unshown: int) -> str:
         f" (class {one.device.class_id}: {gauge} is positive for import and negative for export;"
         " if the sign of this one is turned, correct it at the meter or its gateway)"
     )
+
+
+def is_declared(needs: RoleNeeds, class_id: str) -> bool:
+    """Whether a device's project has to say what makes what it delivers: its class does not."""
+    return needs.made_from == DECLARED and not classes.load()[class_id].made_from(needs.quantity)
 
 
 def _seldom(time_us: Int64) -> bool:
@@ -294,11 +315,16 @@ class _Claimed(NamedTuple):
     estimated: np.ndarray
 
 
-def _wanted(project: Project, fleet: Fleet) -> dict[int, tuple[Channel, ...]]:
+def _wanted(
+    project: Project, fleet: Fleet, *, documented: bool
+) -> tuple[dict[int, tuple[Channel, ...]], frozenset[tuple[int, str]]]:
+    """Return the registers that have to be shown, and which of these the sun makes."""
     methodology = find(project.methodology, project.version)
     found: dict[int, dict[str, Channel]] = {}
+    sunny = set()
     for bound in project.devices:
-        needs = role_needs(methodology, bound, f"device {bound.device}")
+        where = f"device {bound.device}"
+        needs = role_needs(methodology, bound, where)
         index = fleet.by_id.get(bound.device)
         if needs.side == "project" or index is None:
             continue
@@ -308,7 +334,10 @@ def _wanted(project: Project, fleet: Fleet) -> dict[int, tuple[Channel, ...]]:
         for channel in classes.load()[fleet.devices[index].class_id].registers:
             if channel.quantity == needs.quantity:
                 found.setdefault(index, {})[channel.name] = channel
-    return {index: tuple(of.values()) for index, of in found.items()}
+                params = read(needs.params, bound.params, where) if documented else {}
+                if needs.made_by_sun(channel.made_from, params):
+                    sunny.add((index, channel.name))
+    return {index: tuple(of.values()) for index, of in found.items()}, frozenset(sunny)
 
 
 def devices_of(block: Frame) -> Iterator[tuple[int, slice]]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from ingest.classes import SUN
 from mrv.calendar import instant_us, local_date
 from mrv.documents.monitoring import MonitoredParameter
 from mrv.documents.period_account import FactorUsed
@@ -20,6 +21,8 @@ from mrv.documents.statement import Claims
 from mrv.exports.draft import Draft
 from mrv.exports.entered import Registration
 from mrv.exports.source import Source, days, number_of
+from mrv.methodologies import find
+from mrv.model import DECLARED
 from mrv.rules import titled
 
 VALUES = ("statement", "project", "project_name", "methodology", "version", "first_day", "last_day",
@@ -33,7 +36,7 @@ COLUMNS = ("device", "role", "side", "parameter", "symbol", "amount", "unit", "o
            "contribution_unit", "basis", "class", "serial", "maker", "rated_kw", "installed",
            "meaning", "value", "source", "plan_version", "frequency", "qa_qc", "responsible",
            "clause", "holds", "detail")  # fmt: skip
-_RENEWABLE = ("pv_inverter", "wind_turbine")
+_RENEWABLE = (SUN, DECLARED)
 _WH_A_MWH, _PLACES = 10**6, Decimal("0.000001")
 
 
@@ -162,7 +165,7 @@ def _contributions(
 ) -> list[dict[str, Any]]:
     """Goals with what the statement shows, and what is entered for it with its document."""
     claims = source.claims
-    classes = {one.id: one.class_ for one in source.plan.devices}
+    roles = find(claims.methodology.id, claims.methodology.version).roles
     rows: list[dict[str, Any]] = [{
         "goal": "SDG 13", "contribution": "greenhouse gas emissions reduced",
         "contribution_amount": Decimal(claims.emissions.reduction.t), "contribution_unit": "tCO2e",
@@ -171,7 +174,7 @@ def _contributions(
     made = [
         Decimal(one.counted)
         for one in claims.monitored_parameters
-        if one.parameter == "energy_export" and classes.get(one.device) in _RENEWABLE
+        if one.parameter == "energy_export" and roles[one.role].made_from in _RENEWABLE
     ]
     if made:
         rows.append(

@@ -7,7 +7,7 @@ A file declares `METHODOLOGY`; nothing else has to know its name.
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from functools import cache
 from importlib import import_module
@@ -33,8 +33,10 @@ __all__ = [
     "find",
     "hypothetical",
     "implausible",
+    "implausible_first",
     "load",
     "low_reference",
+    "odd",
     "reduction",
     "unit_reductions",
     "unserved",
@@ -114,9 +116,23 @@ def evaluate(methodology: Methodology, given: object, factors: Factors, where: s
 
 
 def implausible(methodology: Methodology, inputs: Inputs) -> str | None:
-    """Say why inputs belong to no real project; None where they may."""
+    """Say why inputs belong to no real project and leave more; None where they may."""
+    return _raised(methodology.plausible, inputs)
+
+
+def odd(methodology: Methodology, inputs: Inputs) -> str | None:
+    """Say which inputs look like a slip and leave no more, so that they count as they are given."""
+    return _raised(methodology.odd, inputs) or _overused(methodology, inputs)
+
+
+def implausible_first(methodology: Methodology, inputs: Inputs) -> str | None:
+    """Say what the first rules took for implausible."""
+    return _raised(methodology.odd, inputs) or implausible(methodology, inputs)
+
+
+def _raised(test: Callable[[Inputs], None], inputs: Inputs) -> str | None:
     try:
-        methodology.plausible(inputs)
+        test(inputs)
     except MethodologyError as error:
         return str(error)
     return None
@@ -150,19 +166,47 @@ def unserved(methodology: Methodology, inputs: Inputs) -> str | None:
 
     Zero first: what is delivered by nothing was not measured.
     """
+    return next(
+        (
+            f"{text}; check the meter that stood still, and the units"
+            for specific, (low, _), text in _specific(methodology, inputs)
+            if specific < low
+        ),
+        None,
+    )
+
+
+def _overused(methodology: Methodology, inputs: Inputs) -> str | None:
+    """Say which service took more than such services take: bad luck, or a unit that slipped."""
+    return next(
+        (
+            f"{text}; check the units"
+            for specific, (_, high), text in _specific(methodology, inputs)
+            if specific > high
+        ),
+        None,
+    )
+
+
+def _specific(
+    methodology: Methodology, inputs: Inputs
+) -> Iterator[tuple[Fraction, tuple[Fraction, Fraction], str]]:
+    """Yield what each service took [its unit], what such services take, and both in words."""
     for one in methodology.consumptions:
         if one.keys is None or one.span is None or not set(one.keys) <= inputs.keys():
             continue
         used, service = (inputs[key] for key in one.keys)
-        low, high = one.span(inputs)
-        specific = used / service * one.per_input if service else low
-        if not low <= specific <= high:
-            return (
-                f"{one.keys[0]} over {one.keys[1]} is {float(specific):.4g} {one.unit}, and such"
-                f" services take {float(low):.4g} to {float(high):.4g} ({one.source}); check the"
-                " meter that stood still, and the units"
+        low, high = span = one.span(inputs)
+        if service:
+            specific = used / service * one.per_input
+            yield (
+                specific,
+                span,
+                (
+                    f"{one.keys[0]} over {one.keys[1]} is {float(specific):.4g} {one.unit}, and"
+                    f" such services take {float(low):.4g} to {float(high):.4g} ({one.source})"
+                ),
             )
-    return None
 
 
 def hypothetical(
@@ -200,7 +244,7 @@ def compute(methodology: Methodology, inputs: Inputs, factors: Factors, where: s
         raise MethodologyError(f"{where}: {methodology.id}, plausibility: {strange}")
     result = methodology.reductions(inputs, factors)
     for condition in methodology.conditions:
-        broken = condition.test(inputs, result)
+        broken = None if condition.first else condition.test(inputs, result)
         if broken is not None:
             raise MethodologyError(f"{where}: {methodology.id}, {condition.clause}: {broken}")
     return result

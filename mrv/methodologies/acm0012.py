@@ -103,9 +103,13 @@ def _heat(inputs: Inputs, factors: Factors) -> Fraction:
 
 
 def plausible(inputs: Inputs) -> None:
-    """Refuse steam that carries less heat than its feedwater, or whose feedwater is not known."""
+    """Refuse steam whose feedwater is not known: all of its heat would count."""
     if inputs["steam_t"] and not inputs["feedwater_kj_per_kg"]:
         raise MethodologyError(_COLD)
+
+
+def odd(inputs: Inputs) -> None:
+    """Name steam that carries less heat than its feedwater."""
     if inputs["steam_kj_per_kg"] < inputs["feedwater_kj_per_kg"]:
         raise MethodologyError(
             f"steam_kj_per_kg = {float(inputs['steam_kj_per_kg']):g} is below feedwater_kj_per_kg ="
@@ -186,6 +190,7 @@ METHODOLOGY = Methodology(
             symbol="EG_i,j",
             source="export less import register of the generator's meter",
             less="energy_import",
+            made_from="heat",
         ),
         "steam": RoleNeeds(
             ("steam_meter",),
@@ -271,6 +276,7 @@ METHODOLOGY = Methodology(
     reductions=reductions,
     uses=("diesel.", *(f"{fuel}.co2" for fuel in FUELS)),
     plausible=plausible,
+    odd=odd,
     rules=(
         "f_cap and f_wcm are at most 1; a condition asks for their dated documents.",
         "Heat that was already recovered before the project earns nothing.",

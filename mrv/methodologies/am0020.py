@@ -62,8 +62,8 @@ def reductions(inputs: Inputs, factors: Factors) -> Reductions:
     return Reductions(baseline, project, NOTHING, reduction(baseline, project, NOTHING))
 
 
-def plausible(inputs: Inputs) -> None:
-    """Refuse less energy than lifting the water takes."""
+def odd(inputs: Inputs) -> None:
+    """Name less energy than lifting the water takes."""
     least = hydraulic_minimum(inputs["head_m"])
     specific = {"kwh_per_m3_baseline": inputs["kwh_per_m3_baseline"]}
     if inputs["volume_m3"]:
@@ -189,7 +189,7 @@ METHODOLOGY = Methodology(
     },
     inputs_of=inputs_of,
     reductions=reductions,
-    plausible=plausible,
+    odd=odd,
     consumptions=(
         Consumption(
             uses=("power",),

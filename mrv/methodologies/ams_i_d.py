@@ -19,6 +19,8 @@ from mrv.equations.reductions import reduction
 from mrv.methodologies._live import import_is_metered
 from mrv.methodologies._shared import EF_GRID, NOTHING
 from mrv.model import (
+    DECLARED,
+    TECHNOLOGY,
     Activity,
     Candidate,
     Check,
@@ -48,6 +50,17 @@ _HISTORY = ParameterSpec(
     maximum="10000000",
     source="five years of records; 0 for a new plant",
     symbol="EG_hist",
+    side="baseline",
+)
+_TECHNOLOGY = ParameterSpec(
+    unit="1",
+    meaning="what makes the electricity: 1 sun, 2 water, 3 tide or waves, 4 wind, 5 heat of the"
+    " earth, 6 biomass; what a meter counts is the sun's unless a dated document shows another",
+    required=False,
+    choices=(1, 2, 3, 4, 5, 6),
+    source="licence of the plant",
+    option="A",
+    frequency="once, before the first period",
     side="baseline",
 )
 
@@ -119,6 +132,8 @@ METHODOLOGY = Methodology(
             source="export less import register of the meter at the grid",
             less="energy_import",
             frequency="hourly or finer",
+            params={TECHNOLOGY: _TECHNOLOGY},
+            made_from=DECLARED,
         )
     },
     parameters={
@@ -156,9 +171,11 @@ METHODOLOGY = Methodology(
     inputs_of=inputs_of,
     reductions=reductions,
     conditions=(Condition("AMS-I.D limit, 15 MW", within_generation),),
+    dated=(TECHNOLOGY,),
     rules=(
         "A retrofit counts only what exceeds the years before plus their deviation.",
         "A project whose meters are live is a new plant; evaluate a retrofit's year.",
         "Import is taken off; a gap of it counts at the rated power.",
+        "What a meter counts is the sun's unless a dated document shows another technology.",
     ),
 )

@@ -202,7 +202,7 @@ METHODOLOGY = Methodology(
     ),
     uses=("coke.", "limestone.co2"),
     conditions=(
-        Condition("AMS-II.D, fuel switch to electricity", _emits_less),
+        Condition("AMS-II.D, fuel switch to electricity", _emits_less, first=True),
         Condition("type II limit, 60 GWh saved a year", _saved_energy),
     ),
     rules=(

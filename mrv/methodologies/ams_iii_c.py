@@ -147,8 +147,8 @@ def reductions(inputs: Inputs, factors: Factors) -> Reductions:
     )
 
 
-def plausible(inputs: Inputs) -> None:
-    """Refuse a consumption per kilometre that no vehicle has: a unit must have slipped."""
+def odd(inputs: Inputs) -> None:
+    """Name a consumption per kilometre that no vehicle has: a unit must have slipped."""
     if not inputs["distance_km"] or not inputs["charging_mwh"]:
         return
     per_km = inputs["charging_mwh"] * 1000 / inputs["distance_km"]
@@ -283,7 +283,7 @@ METHODOLOGY = Methodology(
     inputs_of=inputs_of,
     reductions=reductions,
     uses=("diesel.", "ams-iii-c.", "grid.losses", "grid.vn"),
-    plausible=plausible,
+    odd=odd,
     consumptions=(_vehicles.CONSUMPTION,),
     dated=("sfc_l_per_100km", "baseline_year", *_vehicles.MODEL),
     rules=(

@@ -123,8 +123,8 @@ def _unmeasured(inputs: Inputs, factors: Factors, in_gas: Fraction, escaped: Fra
     return wastewater.beyond(escaped + fugitive, _baseline(least, inputs, factors))
 
 
-def plausible(inputs: Inputs) -> None:
-    """Refuse a plant that puts out more organic matter than it takes in."""
+def odd(inputs: Inputs) -> None:
+    """Name a plant that puts out more organic matter than it takes in."""
     if inputs["cod_out_kg_per_m3"] > inputs["cod_in_kg_per_m3"]:
         raise MethodologyError(
             f"cod_out_kg_per_m3 = {float(inputs['cod_out_kg_per_m3']):g} is above cod_in_kg_per_m3"
@@ -296,7 +296,7 @@ METHODOLOGY = Methodology(
     timed=True,
     reductions=reductions,
     uses=("wastewater.bo", "wastewater.uf", "wastewater.cfe", "wastewater.ch4-density"),
-    plausible=plausible,
+    odd=odd,
     conditions=(TYPE_III,),
     consumptions=(_TREATMENT,),
     capacities=water.CAPACITIES,

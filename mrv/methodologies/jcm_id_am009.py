@@ -267,7 +267,10 @@ METHODOLOGY = Methodology(
         Check("ID_AM009 monitoring: one fuel, metered", one_fuel),
         Check("ID_AM009 eligibility: above the reference", better_than_reference, True),
     ),
-    conditions=(Condition("ID_AM009 eligibility, efficiency above the reference", _better),),
+    # the check beside it says the same of today's projects
+    conditions=(
+        Condition("ID_AM009 eligibility, efficiency above the reference", _better, first=True),
+    ),
     rules=(
         "Fuel counts as burnt in full on both sides; fans count at the grid's own factor.",
         "Fuel counts to no more than the burners' rated power takes, by their data sheets.",

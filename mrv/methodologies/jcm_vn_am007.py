@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
+from ingest.classes import SUN
 from mrv.equations.electricity import displaced
 from mrv.equations.reductions import reduction
 from mrv.model import Activity, Candidate, Check, Factors, Methodology, Reductions, RoleNeeds
@@ -92,6 +93,7 @@ METHODOLOGY = Methodology(
             symbol=_GENERATION.symbol,
             source=_GENERATION.source,
             frequency=_GENERATION.frequency,
+            made_from=SUN,
         )
     },
     parameters={},

@@ -73,6 +73,7 @@ METHODOLOGY = Methodology(
             "baseline",
             symbol="EG_SUP,p",
             source="export register of the generator's meter",
+            made_from="heat",
         )
     },
     parameters={"captive_load_kw": _CAPACITY, "ef_grid_t_per_mwh": _GRID},

@@ -110,13 +110,17 @@ def _nitrous(inputs: Inputs, factors: Factors) -> Fraction:
     )
 
 
-def plausible(inputs: Inputs) -> None:
-    """Refuse a water regime wetter than the baseline's, and a season longer than a year."""
+def odd(inputs: Inputs) -> None:
+    """Name a water regime wetter than the baseline's."""
     if inputs["sf_w_project"] > inputs["sf_w_baseline"]:
         raise MethodologyError(
             f"sf_w_project = {float(inputs['sf_w_project']):g} is above sf_w_baseline ="
             f" {float(inputs['sf_w_baseline']):g}: the project must flood less than before"
         )
+
+
+def plausible(inputs: Inputs) -> None:
+    """Refuse a season longer than a year."""
     days = sum(one["days"] for one in inputs["seasons"])
     areas = {one["area_ha"] for one in inputs["seasons"]}
     if len(areas) == 1 and days > _DAYS_OF_YEAR:
@@ -259,6 +263,7 @@ METHODOLOGY = Methodology(
     reductions=reductions,
     uses=("rice.sf-o-exponent", "rice.ef1.", "diesel."),
     plausible=plausible,
+    odd=odd,
     conditions=(TYPE_III,),
     rules=(
         "15 % of the methane is taken off where IPCC defaults are used.",

@@ -172,7 +172,7 @@ class _Closing:
         candidate = _candidate(project, account.parameters, views)
         said = (
             *findings(method.applicability, candidate),
-            *conditions_hold(method, account.inputs, account.net),
+            *conditions_hold(method, account.inputs, account.net, besides.accounting),
             *passed.findings,
             *account.findings,
             *chosen,

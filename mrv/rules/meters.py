@@ -12,7 +12,7 @@ import numpy as np
 from ingest.model import Int64
 from mrv.accounting.device_limits import beyond_most, beyond_rating
 from mrv.accounting.overlapping_ids import overlapping, size_of
-from mrv.accounting.shown_energy import turned
+from mrv.accounting.shown_energy import cause
 from mrv.accounting.single_channel import LEAST, kwh, percent
 from mrv.accounting.twin_series import NEARLY_INSIDE, Twins, twins
 from mrv.calendar import utc_text
@@ -167,7 +167,7 @@ def own_channels(facts: Facts) -> Iterator[Effect | Said]:
             beyond = exact_sum(np.minimum(total, facts.solved.kept[i])) - exact_sum(before)
             if beyond:
                 yield CapEach(i, one.whole.value - total, some.reason)
-                why = turned(one.base, some.reason, beyond)
+                why = cause(one.base, some.reason, beyond)
                 told.append(f"{name}: {beyond:,} {needs.unit} {some.reason} count 0{why}")
     if told:
         yield Said(False, listed(told))

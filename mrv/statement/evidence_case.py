@@ -9,6 +9,7 @@ from typing import Any
 
 from ingest.model import Fleet, Frame, IntervalRows
 from ingest.pipeline import METERING
+from mrv.accounting.invoice_evidence import undocumented
 from mrv.accounting.period_result import PeriodResult
 from mrv.accounting.shown_energy import ShownEnergy
 from mrv.accounting.untold_use import UntoldUse
@@ -18,6 +19,7 @@ from mrv.errors import PeriodError
 from mrv.factors import FactorBook
 from mrv.factors.centres import centres
 from mrv.factors.records import records_of
+from mrv.model import SOLAR, TECHNOLOGY
 from mrv.registry.project import FIRST, Besides, Measured
 from mrv.rules import closing
 from mrv.signatures import canonical
@@ -115,7 +117,12 @@ class Case:
         plan, period = self.plan, (self.from_us, self.to_us)
         if plan.accounting == FIRST:
             return None
-        shown = ShownEnergy.of(plan.project, self.fleet, self.rows, plan.ratings, period)
+        first = local_date(self.from_us, plan.project.timezone)
+        lacks = undocumented(TECHNOLOGY, {TECHNOLOGY: SOLAR}, plan.documents, first)
+        shown = ShownEnergy.of(
+            plan.project, self.fleet, self.rows, plan.ratings, period,
+            documented=lacks is None,
+        )  # fmt: skip
         signed = None
         if plan.signed is not None and plan.signed.values:
             signed = RegisterComparison(self.fleet, registers_of(plan.signed))

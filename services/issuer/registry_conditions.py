@@ -37,11 +37,13 @@ from services.registry.entries import Project as Entry
 from services.registry.parameter_documents import document_of
 from services.store.registry.entries_from_rows import load_ratings, load_registry
 from services.store.statements.energy_certificates import beside, certified
+from services.store.timeseries.beyond_rating import beyond_rating
 
 METERS = "REG-01"
 CERTIFICATES = "REG-02"
 REPLACEMENTS = "REG-03"
 RATINGS = "REG-04"
+SCALE = "MTR-01"
 BOUNDARY = "BND-01"
 CERTIFIED = "CLM-01"  # the database knows it too
 SAME_ENERGY = "CLM-01"
@@ -104,11 +106,16 @@ def told(conn: Connection, project: Project, from_us: int, to_us: int) -> Told:
     given = papers(conn, registry, project, from_us, to_us)
     reasons = _reasons(registry, project.id)
     left = unserved(conn, registry, project, reasons, period_us)
+    late = {
+        shown: [t for d in devices for t in _back_dated(d.id, recorded[d.id], to_us, shown=shown)]
+        for shown in (False, True)
+    }
     found = [
         (METERS, [*_unnamed(devices), *(f"{d}: {text}" for d, text in twice.items()), *alike]),
         (CERTIFICATES, [*_certificates(devices)]),
         (REPLACEMENTS, [*_replacements(devices)]),
-        (RATINGS, [t for d in devices for t in _back_dated(d.id, recorded[d.id], to_us)]),
+        (RATINGS, late[False]),
+        (SCALE, [str(one) for one in beyond_rating(conn, *period_us, mains)]),
         (EX_ANTE, [*_undocumented(project, registry.projects[project.id], operators)]),
         (contradicting_papers.OWN_INVOICES, given.own),
         (contradicting_papers.RULE, given.contradicting),
@@ -136,6 +143,8 @@ def told(conn: Connection, project: Project, from_us: int, to_us: int) -> Told:
             for one in held
         )
         conditions.append(RegistryCondition(rule=CERTIFIED, holds=True, detail=detail))
+    if late[True] and not late[False]:
+        conditions.append(RegistryCondition(rule=RATINGS, holds=True, detail=_listed(late[True])))
     if given_reasons and not found[-1][1]:
         conditions.append(RegistryCondition(rule=BOUNDARY, holds=True, detail=given_reasons))
     return Told(
@@ -190,11 +199,13 @@ def rated_powers(held: Sequence[tuple[Rating, datetime]]) -> tuple[tuple[int, in
     Rated powers that count, from when on.
 
     What was recorded later than with the meter itself raises nothing for the time before it
-    was recorded: nobody saw the larger inverter then.  Nor does what was recorded with the
-    meter and names no document.
+    was recorded: no one saw the larger inverter then, unless the hash of its data sheet is
+    given.  Nor does what was recorded with the meter and names no document.
     """
     began = min(recorded for _, recorded in held)
-    shown = {one for one, recorded in held if recorded == began and one.document}
+    # the last row of a time corrects those before it
+    held = [*{one.begins: (one, recorded) for one, recorded in held}.values()]
+    shown = {one for one, at in held if one.sha256 or (at == began and one.document)}
     shown.add(held[0][0])
     found: list[tuple[int, int]] = []
     for moment in sorted({one.begins for one, _ in held} | {recorded for _, recorded in held}):
@@ -244,9 +255,19 @@ def _replacements(devices: Sequence[Device]) -> Iterator[str]:
                 )
 
 
-def _back_dated(name: str, held: Sequence[tuple[Rating, datetime]], to_us: int) -> Iterator[str]:
+def _back_dated(
+    name: str, held: Sequence[tuple[Rating, datetime]], to_us: int, *, shown: bool
+) -> Iterator[str]:
+    """Say which ratings were recorded after they began, those with a file's hash or the others."""
     for (before, _), (one, recorded) in pairwise(held):
-        if one.begins < recorded and _us(one.begins) < to_us:
+        dated = one.begins < recorded and _us(one.begins) < to_us
+        if dated and shown and one.sha256:
+            yield (
+                f"{name}: {one.rated_power_w:,} W counts in place of {before.rated_power_w:,} W"
+                f" from {utc_text(_us(one.begins))}, recorded on {utc_text(_us(recorded))} by"
+                f" {one.document} (SHA-256 {one.sha256})"
+            )
+        elif dated and not shown and not one.sha256:
             first = recorded == min(at for _, at in held)
             lower = one.rated_power_w > before.rated_power_w and not (first and one.document)
             yield (

@@ -27,7 +27,11 @@ _FRESH = (
     "SELECT FROM silence_rate_made WHERE registry = %s AND version = %s"
     " AND made > now() - INTERVAL '1 day'"
 )
-_RATED = "SELECT device_id, max(rated_power_w) FROM device_rating GROUP BY device_id"
+# the last one of each time: a row corrects the one before it
+_RATED = (
+    "SELECT device_id, max(rated_power_w) FROM (SELECT DISTINCT ON (device_id, begins) device_id,"
+    " rated_power_w FROM device_rating ORDER BY device_id, begins, recorded DESC) r GROUP BY 1"
+)
 # of devices that nothing rates alone; each by its key
 _LARGEST = (
     "SELECT m.device_id, q.quantity, q.value FROM project_device m"

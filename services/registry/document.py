@@ -108,7 +108,8 @@ def _ratings(device: Device) -> list[dict[str, Any]]:
     if len(held) == 1 and held[0].begins == device.installed and held[0].document is None:
         return []
     return [
-        {"from": _time(r.begins)} | _present(rated_power_w=r.rated_power_w, document=r.document)
+        {"from": _time(r.begins)}
+        | _present(rated_power_w=r.rated_power_w, document=r.document, sha256=r.sha256)
         for r in held
     ]
 

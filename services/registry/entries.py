@@ -71,11 +71,16 @@ class Replacement:
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """A rated power [W] from a time on, and the document that it stands in."""
+    """
+    A rated power [W] from a time on, the document that it stands in, and its file's hash.
+
+    A row with a hash corrects the one before it of the same time.
+    """
 
     begins: datetime
     rated_power_w: int
     document: str | None
+    sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

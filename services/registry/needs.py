@@ -9,13 +9,15 @@ from typing import Any
 
 from ingest import classes, profiles
 from mrv.accounting.factor_acceptance import KEY, accepted, parameters_of, unaccepted
+from mrv.accounting.shown_energy import UNDECLARED, is_declared
 from mrv.errors import FactorError, MethodologyError
 from mrv.factors import FactorBook
 from mrv.factors.ledger import Ledger
-from mrv.methodologies import DIRECTION, find, implausible, low_reference, unit_reductions
+from mrv.methodologies import DIRECTION, find, implausible, low_reference, odd, unit_reductions
 from mrv.model import (
     GAINING,
     PERIOD,
+    TECHNOLOGY,
     Activity,
     Candidate,
     CandidateDevice,
@@ -50,6 +52,7 @@ def check(project: Project, devices: Mapping[str, Device], book: FactorBook) -> 
     yield from _from_memory(project, methodology, parameters, names, book)
     yield from _strange(project, methodology, parameters, book)
     yield from _not_designed(project, methodology, parameters)
+    yield from _undeclared(project, methodology, devices)
     candidate = _candidate(project, methodology, parameters, devices)
     for condition in methodology.applicability:
         broken = condition.test(candidate)
@@ -148,6 +151,9 @@ def _strange(
     ):
         if said is not None:
             yield _finding(project, f"{methodology.id}, {clause}: {said}")
+    if (said := odd(methodology, inputs)) is not None:
+        text = f"{methodology.id}, plausibility: {said}; it counts as it is given"
+        yield Finding(project.kind, project.id, text, warning=True)
 
 
 def _not_designed(
@@ -169,7 +175,7 @@ def _not_designed(
         if name in known
         and name not in methodology.designed
         and not _whole(given.get(name))
-        and parameters.get(name) != _cautious(methodology, name)
+        and not _is_cautious(methodology, name, parameters)
     ]
     if undated:
         yield _until(
@@ -199,10 +205,21 @@ def _not_designed(
         )
 
 
-def _cautious(methodology: Methodology, name: str) -> Fraction | None:
-    """Value of a parameter that needs no document; None where each does."""
+def _undeclared(
+    project: Project, methodology: Methodology, devices: Mapping[str, Device]
+) -> Iterator[Finding]:
+    """Warn of meters of which nothing says what makes their electricity."""
+    for bound in project.devices:
+        needs, class_id = methodology.roles[bound.role], devices[bound.device].class_id
+        if is_declared(needs, class_id) and TECHNOLOGY not in bound.params:
+            text = f"devices[{bound.device}]: {UNDECLARED}; until then it counts as the sun's"
+            yield Finding(project.kind, project.id, text, warning=True)
+
+
+def _is_cautious(methodology: Methodology, name: str, parameters: Inputs) -> bool:
+    """Whether a parameter has the value that needs no document; one of a device always does."""
     value = methodology.spec_of(name).undocumented
-    return None if value is None else Fraction(value)
+    return value is not None and parameters.get(name) == Fraction(value)
 
 
 def _whole(paper: object) -> bool:

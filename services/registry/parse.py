@@ -134,7 +134,7 @@ def device(row: Row) -> Device:
         check_percent=_share(row),
         maker=row.optional("maker"),
         model=row.optional("model"),
-        ratings=_list(row, "ratings", ratings.rating, lambda r: (r.begins,)),
+        ratings=_list(row, "ratings", ratings.rating, lambda r: (r.begins, r.sha256 or "")),
         meter_keys=_list(row, "meter_keys", meter_keys.meter_key, lambda k: (k.begins,)),
         **arrays.values(row, class_id),
         arrays=_list(row, "arrays", arrays.array, lambda a: (a.begins,)),

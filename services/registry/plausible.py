@@ -11,14 +11,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
+from ingest import classes
+from ingest.classes import SUN
+from mrv.errors import MethodologyError
 from mrv.exante.yields import DC_TO_AC, HIGHEST_PV_FACTOR, HOURS_PER_YEAR
-from services.registry.entries import Device, Modules, Project
+from mrv.methodologies import find
+from mrv.model import DECLARED, SOLAR, TECHNOLOGY
+from services.registry.entries import Device, Modules, Project, ProjectDevice
 from services.registry.finding import Finding
 
 
 def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
     """Compare rated power, declared modules and expected energy of a PV project."""
-    inverters = [devices[d.device] for d in project.devices if _is_pv(devices[d.device])]
+    inverters = [
+        devices[d.device] for d in project.devices if _by_sun(project, d, devices[d.device])
+    ]
     if not inverters:
         return
     unrated = [d.id for d in inverters if d.rated_power_w is None]
@@ -31,8 +38,17 @@ def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
     yield from _modules(project, rated_kw)
 
 
-def _is_pv(device: Device) -> bool:
-    return device.class_id == "pv_inverter"
+def _by_sun(project: Project, bound: ProjectDevice, device: Device) -> bool:
+    """Whether a device, or its role in the project, says that the sun makes what it counts."""
+    known = classes.load().get(device.class_id)
+    if known is not None and known.made_from("energy_export") == SUN:
+        return True
+    try:
+        needs = find(project.methodology, project.version).roles.get(bound.role)
+    except MethodologyError:
+        return False
+    solar = bound.params.get(TECHNOLOGY) == SOLAR
+    return needs is not None and (needs.made_from == SUN or (needs.made_from == DECLARED and solar))
 
 
 def _energy(project: Project, rated_kw: Decimal) -> Iterator[Finding]:

@@ -3,28 +3,39 @@ Rated powers with the time from which they count.
 
 A rating decides how much a meter may say, so it is never changed for a time that a closed
 period covers.  A file that gives another `rated_power_w` and no `ratings` gives one from
-the time of its import on.
+the time of its import on.  One that was typed wrong is corrected by a row of the same time,
+with the hash of the data sheet.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
 
+from ingest import classes
 from services.registry.entries import Device, Rating, Registry
 from services.registry.fields import Row
 
 MAX_RATED_W = 10**12
+_KILO = 1000
+# modules and their inverter are not ten times apart
+_FAR = 10
 
 
 def rating(row: Row) -> Rating:
     """Read a row of `ratings`."""
-    row.only("from", "rated_power_w", "document")
+    row.only("from", "rated_power_w", "document", "sha256")
     watt = row.required("rated_power_w", row.whole("rated_power_w", 1, MAX_RATED_W), "whole watts")
     begins = row.required("from", row.moment("from"), "a time with its offset")
-    return Rating(begins, watt or 0, row.optional("document"))
+    document, sha256 = row.optional("document"), row.optional("sha256")
+    if sha256 is not None and not re.fullmatch("[0-9a-f]{64}", sha256):
+        row.problem("sha256", f"{sha256!r} is no SHA-256 in hex; run sha256sum over the file")
+    if sha256 is not None and document is None:
+        row.problem("document", "is missing; name what the file with that `sha256` is")
+    return Rating(begins, watt or 0, document, sha256)
 
 
 def dated(stored: Registry, merged: Registry, now: datetime) -> Registry:
@@ -38,12 +49,24 @@ def dated(stored: Registry, merged: Registry, now: datetime) -> Registry:
 
 
 def _dated(before: Device | None, device: Device, now: datetime) -> Device:
-    held = device.ratings or ()
+    known = (before.ratings if before else None) or ()
+    held = _with_corrected(known, device.ratings or ())
+    if known and held and held[-1] not in known and device.rated_power_w == known[-1].rated_power_w:
+        device = replace(device, rated_power_w=held[-1].rated_power_w)  # the one that was corrected
+    device = replace(device, ratings=held) if held != (device.ratings or ()) else device
     watt = device.rated_power_w
     if watt is None or (held and held[-1].rated_power_w == watt):
         return device
-    begins = now if held or (before and before.ratings) else device.installed
+    begins = now if held or known else device.installed
     return replace(device, ratings=(*held, Rating(begins, watt, None)))
+
+
+def _with_corrected(known: tuple[Rating, ...], given: tuple[Rating, ...]) -> tuple[Rating, ...]:
+    """Keep all that is registered where a file has nothing but a correction of one of its times."""
+    times = {one.begins for one in given if one.sha256 is not None}
+    corrects = any(one.begins in times for one in known)
+    kept = [one for one in known if corrects or one in given]
+    return tuple(sorted([*kept, *(r for r in given if r not in known)], key=lambda r: r.begins))
 
 
 def problems(
@@ -62,21 +85,24 @@ def problems(
         before = earlier.get(device.id)
         known = (before.ratings if before else None) or ()
         held = device.ratings or ()
-        if held[: len(known)] != known:
+        left_out = [one for one in known if one not in held]
+        if left_out:
             yield (
                 device,
                 (
-                    "ratings: what was registered is not changed or left out; add a row with the"
-                    " time from which the new one counts"
+                    f"ratings: {left_out[0].rated_power_w:,} W from {left_out[0].begins} is"
+                    " registered, and what is registered is not changed or left out; add a row"
+                    " with the time from which the new one counts, or correct it by a row of the"
+                    " same `from` with `document` and `sha256` of the data sheet"
                 ),
             )
             continue
         for one, other in pairwise(held):
-            if other.begins <= one.begins:
+            if other.begins < one.begins or (other.begins == one.begins and other.sha256 is None):
                 yield device, f"ratings: from {other.begins} is not after {one.begins}; order them"
         end = closed.get(device.id)
-        for one in held[len(known) :] if known else ():
-            if end is not None and one.begins < end:
+        for one in held if known else ():
+            if one not in known and end is not None and one.begins < end:
                 yield (
                     device,
                     (
@@ -84,3 +110,38 @@ def problems(
                         f" {end}, and is not changed for it: let the rating begin at {end} or later"
                     ),
                 )
+
+
+def unlikely(class_id: str, watt: int | None) -> str | None:
+    """Say that no device of a class has such a rated power, and what may be meant, or None."""
+    kind = classes.load().get(class_id)
+    span = None if kind is None else kind.rated_power
+    if kind is None or span is None or watt is None or span.least_w <= watt <= span.most_w:
+        return None
+    low = watt < span.least_w
+    meant, ask = watt * _KILO if low else watt // _KILO, "; check it"
+    if span.least_w <= meant <= span.most_w:
+        ask = f"; is that {'kW' if low else 'a thousand times too much'}? write {meant}"
+    name = kind.names.get("en", kind.title)
+    return (
+        f"rated_power_w: {watt:,} W; a {name} has {span.least_w:,} W to {span.most_w:,} W"
+        f" ({span.source}){ask}"
+    )
+
+
+def odd(device: Device) -> Iterator[str]:
+    """Say where a rated power is none that a device of its class has, and how it is mended."""
+    said, held = unlikely(device.class_id, device.rated_power_w), device.ratings or ()
+    if said is not None and held:
+        said += (
+            f"; what is registered is corrected for the past by a row of `ratings` from"
+            f" {held[-1].begins.isoformat()} on with `document` and `sha256` of the data sheet"
+        )
+    if said is not None:
+        yield said
+    dc, watt = device.dc_power_w, device.rated_power_w
+    if said is None and dc and watt and not watt <= _FAR * dc <= _FAR**2 * watt:
+        yield (
+            f"dc_power_w: {dc:,} W of modules on an inverter of rated_power_w: {watt:,} W; is one"
+            " of them kW?"
+        )

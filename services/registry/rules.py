@@ -26,7 +26,7 @@ from mrv.errors import FactorError
 from mrv.factors import FactorBook
 from mrv.factors.records import factor_of
 from mrv.model import Factor
-from services.registry import meters, monitoring, needs, plausible, programme
+from services.registry import meters, monitoring, needs, plausible, programme, ratings
 from services.registry.entries import Device, Project, ProjectDevice, Registry, Site, Topic
 from services.registry.finding import Finding
 from services.registry.service_times import during_us, timezone, zones
@@ -178,6 +178,7 @@ def _device(
         yield finding(
             f"profile: {device.profile!r} is no profile of {device.class_id}; known: {known}"
         )
+    yield from (Finding(device.kind, device.id, text, warning=True) for text in ratings.odd(device))
     if device.removed is not None and device.removed <= device.installed:
         yield finding(f"removed: {device.removed} is not after {device.installed}; mend one")
     if device.commissioned is not None and not (

@@ -179,6 +179,14 @@ def test_each_fault_has_its_own_reason(payload, reason):
     assert not any(len(frame) for frame in found.frames)
 
 
+def test_what_is_far_above_a_rating_asks_for_its_unit():
+    """A technician would look for a fault of the meter, and the registry had kW for W."""
+    for far in (text(active_power_kw=20_000), text(energy_export_kwh=12_345_678_900)):
+        assert judge(far).rejected[0].detail.endswith("rated_power_w: is that kW?")
+    (near,) = judge(text(active_power_kw=200)).rejected
+    assert near.detail.endswith("check its unit")
+
+
 def test_time_up_to_five_minutes_ahead_is_taken():
     """A clock that is a little fast must not cost a device its readings."""
     found = judge(text(NOW_MS + 300_000, active_power_kw=1), text(NOW_MS, active_power_kw=1))

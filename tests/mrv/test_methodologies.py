@@ -158,13 +158,17 @@ def test_wrong_systems_are_refused_by_place(systems, says):
         read(methodologies.find("jcm-vn-am007").inputs, {"systems": systems}, "in.json")
 
 
-@pytest.mark.parametrize("change", [{"charging_mwh": 3_450_000}, {"distance_km": 3_000_000_000}])
-def test_a_consumption_that_no_vehicle_has_is_refused(change):
+def test_a_consumption_that_no_vehicle_has_is_named():
     """Kilowatt-hours for megawatt-hours, or metres for kilometres, would pass."""
-    method = methodologies.find("ams-iii-c")
-    given_inputs = read(method.inputs, {**BUS_INPUTS, **change}, "in.json")
+    method, book = methodologies.find("ams-iii-c"), factors.load()
+    metres = {**BUS_INPUTS, "distance_km": 3_000_000_000}
     with pytest.raises(MethodologyError, match="charging_mwh over distance_km"):
-        method.plausible(given_inputs)
+        methodologies.evaluate(method, metres, book, "in.json")
+    # which is the user's own loss
+    kwh = {**BUS_INPUTS, "charging_mwh": 3_450_000}
+    assert methodologies.evaluate(method, kwh, book, "in.json").reduction_t < 0
+    said = methodologies.odd(method, read(method.inputs, kwh, "in.json"))
+    assert said.startswith("charging_mwh over distance_km is 1150 kWh/km")
 
 
 def test_the_grid_factor_follows_the_year_and_losses_have_a_default():

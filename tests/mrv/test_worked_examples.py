@@ -135,8 +135,7 @@ def test_heat_from_waste_energy():
     with pytest.raises(methodologies.MethodologyError, match="feedwater_kj_per_kg is 0"):
         evaluate("acm0012", given)
     given["feedwater_kj_per_kg"] = 2800
-    with pytest.raises(methodologies.MethodologyError, match="steam_kj_per_kg = 2776 is below"):
-        evaluate("acm0012", given)
+    assert evaluate("acm0012", given).reduction_t < 0
 
 
 def test_electricity_that_heat_recovery_draws_counts_with_the_grids_own_factor():
@@ -244,7 +243,6 @@ def test_a_rice_field_that_loses_gets_no_deduction_on_its_loss():
 @pytest.mark.parametrize(
     ("name", "change", "says"),
     [
-        ("ams-iii-h", {"cod_out_kg_per_m3": 7}, "cod_out_kg_per_m3 = 7 is above"),
         ("ams-iii-h", {"eta_cod_project": 80}, "eta_cod_project = 80 must not be more than 1"),
         ("ams-iii-i", {"flow_m3": 109_500_000, "power_mwh": 60_000}, "type III limit"),
         ("ams-iii-f", {"year": 2}, "waste_t_by_year holds 1 years and year = 2"),
@@ -253,10 +251,8 @@ def test_a_rice_field_that_loses_gets_no_deduction_on_its_loss():
         ("ams-iii-u", {"modes": {}}, "modes = {} must be an object with at least one name"),
         ("ams-iii-aj", {"polymer_t": 1}, "polymer_t: 1 must be an object"),
         ("ams-iii-ba", {"metals": {"tin": {"mass_t": 1}}}, "metals.tin: 'ef_t_per_t' is missing"),
-        ("rice-awd", {"sf_w_project": 2}, "sf_w_project = 2 is above sf_w_baseline"),
         ("rice-awd", {"seasons": [{"area_ha": 1, "days": 200}] * 2}, "400 days of one year"),
         ("am0020", {"head_m": 70}, "energy_mwh over volume_m3 is 0.178 kWh/m3"),
-        ("am0020", {"head_m": 800}, "kwh_per_m3_baseline is 0.215 kWh/m3"),
         ("am0020", {"volume_m3": 365 * 10**9}, "volume_m3 = 365000000000 must not be more"),
         ("ams-i-d", {"eg_mwh": 131_761}, "131761 is more than the 131760 MWh that 15 MW make"),
         ("ams-ii-d", {"production_t": 10**6, "production_hist_t": 10**6}, "180000 MWh are saved"),

@@ -124,10 +124,13 @@ def _described(method: Methodology | Tool) -> dict[str, Any]:
 
 def _computed(method: Methodology | Tool, file: Any) -> dict[str, Any]:
     given, name, book = read_json(file, method.inputs, method.id), name_of(file), factors.load()
-    if isinstance(method, Methodology):
-        return _reductions(methodologies.evaluate(method, given, book, name))
     checked = methodologies.filled(method.inputs, read(method.inputs, given, name), book)
-    return dict(method.compute(checked, book))
+    if isinstance(method, Tool):
+        return dict(method.compute(checked, book))
+    found = methodologies.compute(method, checked, book, name)
+    if (strange := methodologies.odd(method, checked)) is not None:
+        click.echo(f"warning: {name}: {strange}; it counts as it is given", err=True)
+    return _reductions(found)
 
 
 def _reductions(result: Reductions) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def methodology(method: Methodology) -> dict[str, Any]:
                 f"{check.clause}{' (refused where it does not hold)' if check.refuses else ''}"
                 for check in method.applicability
             ),
-            *(condition.clause for condition in method.conditions),
+            *(condition.clause for condition in method.conditions if not condition.first),
         ],
         "rules": list(method.rules),
     }

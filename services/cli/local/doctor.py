@@ -20,6 +20,7 @@ from services.cli.local.doctor_finding import Finding
 from services.cli.local.doctor_kafka import topics
 from services.cli.local.doctor_pipeline import pipeline
 from services.cli.local.doctor_quota import quota
+from services.cli.local.doctor_ratings import ratings
 from services.cli.local.doctor_retention import retention
 from services.cli.local.doctor_seals import seals, stamps
 from services.cli.local.doctor_signer import signer
@@ -168,6 +169,7 @@ def _database(url: str | None, settings: Settings) -> Iterator[Finding]:
                 yield signer(connection)
                 yield webhooks(connection)
                 yield quota(connection)
+                yield ratings(connection)
                 yield retention(connection, settings)
                 yield _devices(connection)
     except psycopg.Error as error:

@@ -190,11 +190,11 @@ def _arrays(conn: Connection) -> defaultdict[str, list[PvArray]]:
 def load_ratings(conn: Connection) -> defaultdict[str, list[tuple[Rating, datetime]]]:
     """Load the rated powers of all devices in order of time, and when each was recorded."""
     found: defaultdict[str, list[tuple[Rating, datetime]]] = defaultdict(list)
-    for device, begins, watt, document, recorded in conn.execute(
-        "SELECT device_id, begins, rated_power_w, document, recorded FROM device_rating"
-        " ORDER BY device_id, begins"
+    for device, begins, watt, document, sha256, recorded in conn.execute(
+        "SELECT device_id, begins, rated_power_w, document, sha256, recorded FROM device_rating"
+        " ORDER BY device_id, begins, recorded"
     ):
-        one = Rating(begins.astimezone(UTC), watt, document)
+        one = Rating(begins.astimezone(UTC), watt, document, sha256)
         found[device].append((one, recorded.astimezone(UTC)))
     return found
 

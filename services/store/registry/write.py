@@ -119,15 +119,25 @@ def _write_devices(cur: Cursor, devices: list[Device], author: str) -> None:
 
 
 def _write_ratings(cur: Cursor, devices: list[Device], author: str) -> None:
-    """Add ratings; those that stand there are never changed."""
+    """Add ratings; those that stand there are never changed, and a correction comes after."""
+    before = {
+        (device, begins.astimezone(UTC), *rest)
+        for device, begins, *rest in cur.execute(
+            "SELECT device_id, begins, rated_power_w, document, sha256 FROM device_rating"
+            " WHERE device_id = ANY (%s)",
+            [[d.id for d in devices]],
+        ).fetchall()
+    }
+    rows = [
+        ((d.id, r.begins, r.rated_power_w, r.document, r.sha256), place)
+        for d in devices
+        for place, r in enumerate(d.ratings or ())
+    ]
     cur.executemany(
-        "INSERT INTO device_rating (device_id, begins, rated_power_w, document, author)"
-        " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (device_id, begins) DO NOTHING",
-        [
-            (d.id, r.begins, r.rated_power_w, r.document, author)
-            for d in devices
-            for r in d.ratings or ()
-        ],
+        "INSERT INTO device_rating"
+        " (device_id, begins, rated_power_w, document, sha256, author, recorded)"
+        " VALUES (%s, %s, %s, %s, %s, %s, now() + %s * INTERVAL '1 microsecond')",
+        [(*row, author, place if row[-1] else 0) for row, place in rows if row not in before],
     )
 
 

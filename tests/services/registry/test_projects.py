@@ -58,6 +58,27 @@ def test_a_device_without_the_register_is_refused(load):
     assert not load(meter + PROJECT).refused
 
 
+def test_a_solar_plant_is_held_against_the_sun_whatever_class_its_meter_has(load):
+    """Energy that no sun makes would be expected of a plant, for a revenue meter counts it."""
+    meter = BASE.replace("pv_inverter", "energy_meter")
+    planned = load(meter + PROJECT.replace("120000", "480000"))
+    assert "a capacity factor of 54.8 %, implausible for PV" in messages(planned)
+
+
+def test_a_meter_at_the_grid_has_to_say_what_makes_its_electricity(load):
+    """The owner of a hydropower plant would learn of it when its first period counts nothing."""
+    meter = BASE.replace("pv_inverter", "energy_meter")
+    grid = PROJECT.replace("jcm-vn-am007", "ams-i-d").replace('"1.0"', '"18.0"')
+    grid = grid.replace("expected", "parameters: {ef_grid_t_per_mwh: 0.6592, capacity_mw: 1}\n#", 1)
+    silent = load(meter + grid.replace(", case: 1", ""))
+    assert not silent.refused
+    assert "devices[inv]: no document shows that anything but the sun" in messages(silent)
+    water = load(meter + grid.replace("case: 1", "technology: 2"))
+    assert "technology has no document with document, by, issued, sha256" in messages(water)
+    turbine = BASE.replace("pv_inverter", "wind_turbine")
+    assert "technology" not in messages(load(turbine + grid.replace(", case: 1", "")))
+
+
 def test_two_projects_cannot_share_a_device(load):
     """The same kWh would be claimed twice."""
     stored = load(BASE + PROJECT).merged

@@ -1,0 +1,211 @@
+"""
+Each methodology from a meter's messages to a statement that an auditor may rely on.
+
+By the commands that people type, on a real database.  A project is that of `other_projects.yaml`,
+or else the first of its methodology in the catalog of Hai Phong; it has all that an honest owner
+brings: documents, laboratory results, invoices and a monitoring plan.
+"""
+
+import hashlib
+import json
+from datetime import date
+from functools import cache, partial
+from itertools import chain
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ingest.mqtt.topics import Router
+from ingest.pipeline.admit import admit
+from mrv import methodologies
+from mrv.accounting.owner_inputs import is_monitored
+from mrv.calendar import period_us
+from services.simulator.fleet import read_fleet
+from services.simulator.flow import messages
+from services.store.messages.dead_letter_write import Letters
+from services.store.postgres.pool import connect
+from tests.invoked import tonne as invoke
+from tests.services.issuer import plant
+
+CATALOG = Path(__file__).parents[2] / "deploy" / "catalog" / "haiphong"
+OTHERS = Path(__file__).with_name("other_projects.yaml")
+FIRST, LAST = date(2026, 1, 5), date(2026, 1, 9)
+SPAN = ("--from", FIRST, "--to", LAST)
+BEGIN_US, END_US = period_us(FIRST, LAST, "Asia/Ho_Chi_Minh")
+HOUR_US, CADENCE_S = 3_600_000_000, 900
+# units of invoices by base unit: how many base units one is, and its name
+UNITS = {
+    "Wh": (1000, "kWh"), "g": (10**6, "t"), "mL": (1000, "L"), "s": (3600, "h"),
+    "K s": (86_400, "K d"), "1": (1, "1"), "m": (1000, "km"),
+}  # fmt: skip
+# by methodology, what stays open whatever an owner brings, and the verifier's reason
+UNMET = {
+    "acm0012": (
+        {"tonne: what is claimed twice of one plant is not the same energy"},
+        "by the piping diagram the steam leaves before the turbine",
+    )
+}
+
+
+@cache
+def _catalog():
+    """All that the files register, by kind."""
+    files = [OTHERS, *sorted(CATALOG.glob("*.yaml"))]
+    read = [yaml.safe_load(file.read_text("utf-8")) for file in files]
+    kinds = ("sites", "devices", "projects")
+    found = {kind: list(chain(*(one.get(kind, ()) for one in read))) for kind in kinds}
+    return {**found, "programme": next(one["programme"] for one in read if "programme" in one)}
+
+
+def _registry(name):
+    """Return the registry of a project of a methodology, all of whose values are documented."""
+    whole, known = _catalog(), methodologies.find(name).parameters
+    of = [one for one in whole["projects"] if one["methodology"] == name]
+    assert of, f"no project is of {name}; add an honest one to {OTHERS.name}"
+    project = of[0]
+    bound = project["devices"]
+    # no official loss of the grid is at hand: the default counts
+    given = {key: v for key, v in project.get("parameters", {}).items() if key != "tdl"}
+    if "tdl" in known:
+        given["accept_factors"] = [*given.get("accept_factors", ()), "tool05-tdl"]
+    values = {key: v for one in (*bound, given) for key, v in one.items()}
+    fixed = values.keys() - {"device", "role", "accept_factors"}
+    measured = [key for key in given if key in known and is_monitored(known[key])]
+    ids = {one["device"] for one in bound}
+    project = {
+        **project,
+        "parameters": given,
+        "documents": {**dict(map(_document, fixed)), **project.get("documents", {})},
+        "laboratory": [_result(key, given[key]) for key in measured],
+    }
+    devices = [one for one in whole["devices"] if one["id"] in ids]
+    return {**whole, "devices": devices, "projects": [project]}
+
+
+def _hash(text):
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _document(name):
+    return name, {
+        "document": f"Report on {name}",
+        "by": "An office",
+        "issued": "2025-12-01",
+        "sha256": _hash(name),
+    }
+
+
+def _result(name, value):
+    return {
+        "parameter": name,
+        "sample": f"S-{name}",
+        "taken": "2026-01-07",
+        "value": value,
+        "method": "as the methodology asks",
+        "laboratory": "A laboratory",
+        "sha256": _hash(name),
+    }
+
+
+def _store_messages(url, file):
+    """Store what a registry's devices send in the period, as `tonne run` does."""
+    span = BEGIN_US - HOUR_US, END_US - BEGIN_US + 2 * HOUR_US
+    sent = messages(read_fleet(file, CADENCE_S), *span, seed=1)
+    _, topics, payloads, _ = zip(*sent, strict=True)
+    received_us = END_US + HOUR_US
+    with connect(url, role="tonne_ingest", autocommit=True) as conn:
+        store = plant.store_of(conn)
+        fleet, kinds = store.plan.fleet, [None] * len(topics)
+        found = admit(fleet, Router(fleet).route, topics, payloads, kinds, received_us)
+        assert not found.rejected
+        store.commit(conn, found.frames, [], Letters([], [], [], [], 0))
+
+
+def _invoices(tonne, project):
+    """Yield an invoice of what each meter of a project counted."""
+    roles = methodologies.find(project["methodology"]).roles
+    for bound in project["devices"]:
+        device, needs = bound["device"], roles[bound["role"]]
+        rows = json.loads(tonne("intervals", "--device", device, *SPAN, "--json").stdout)
+        base = sum(one["value"] for one in rows if one["quantity"] == needs.quantity)
+        scale, unit = UNITS[needs.unit]
+        yield {
+            "id": f"i-{device}",
+            "project": project["id"],
+            "issuer": "A supplier",
+            "number": device,
+            "issued": "2026-01-12",
+            "devices": [device],
+            "quantity": needs.quantity,
+            "unit": unit,
+            "from": FIRST,
+            "to": LAST,
+            "amount": round(base / scale, 3),
+            "sha256": _hash(device),
+        }
+
+
+def _planned(draft):
+    """Fill in what a plan's first draft leaves to the plant."""
+    text = draft.replace("accuracy_class: ''", 'accuracy_class: "0.5S"')
+    return text.replace(": ''", ": The plant's engineer")
+
+
+@pytest.fixture
+def tonne(database_url, tmp_path, monkeypatch):
+    """Run a command that must end with 0."""
+    monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
+    monkeypatch.setenv("TONNE_HOME", str(tmp_path / "home"))
+    return partial(invoke, code=0)
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Write a file of YAML."""
+
+    def write(name, content):
+        path = tmp_path / name
+        text = content if isinstance(content, str) else yaml.safe_dump(content)
+        path.write_text(text, "utf-8")
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("name", methodologies.load())
+def test_a_statement_of_it_may_be_relied_on(name, tonne, file, database_url, tmp_path):
+    """An operator could not have a tonne verified, though everything is as it has to be."""
+    registry = _registry(name)
+    (project,) = registry["projects"]
+    given = file("registry.yaml", registry)
+    tonne("registry", "import", given)
+    _store_messages(database_url, given)
+    tonne("invoice", "import", file("invoices.yaml", {"invoices": [*_invoices(tonne, project)]}))
+    draft = tonne("plan", "draft", project["id"]).stdout
+    tonne("registry", "import", file("plan.yaml", _planned(draft)))
+    for words in (
+        "keys create --role operator --name plant",
+        "keys create --role verifier --name auditor",
+        "log seal --until 2026-01-11",
+    ):
+        tonne(*words.split())
+
+    closed = json.loads(tonne("period", "close", project["id"], *SPAN, "--json").stdout)
+    statement, pack = closed["statement"], tmp_path / "pack"
+    clauses, reason = UNMET.get(name, (set(), None))
+    because = () if reason is None else ("--because", reason)
+    opinion = ("--opinion", "unqualified", "--assurance", "reasonable", *because)
+    tonne("statement", "submit", statement, "--key", "plant")
+    tonne("statement", "verify", statement, "--key", "auditor", *opinion)
+    tonne("statement", "issue", statement)
+    tonne("statement", "export", statement, "--out", pack)
+    keys, status = tmp_path / "keys.json", tmp_path / "status.json"
+    tonne("keys", "export", "--out", keys)
+    tonne("statement", "status-list", project["id"], "--key", "plant", "--out", status)
+    report = json.loads(tonne("verify", pack, "--keys", keys, "--status", status, "--json").stdout)
+
+    assert (report["state"], report["exit"], report["missing"]) == ("issued", 0, [])
+    subject = json.loads((pack / "statement.json").read_text("utf-8"))["credentialSubject"]
+    assert {one["clause"] for one in subject["applicability"] if not one["holds"]} == clauses
+    assert closed["credit_t"] > 0

@@ -29,7 +29,7 @@ CONFIRM_RISE, CONFIRM_LINE = 3, 4
 # the count of a line that begins where no reset ends, by a fall to neither zero nor the past:
 # so many readings more, and a day, settle it
 LOST, CONFIRM_LOST, LOST_US = -99, 8, 24 * HOUR_US
-# readings too high in a row that are a fault of reading and no climb
+# of a line that was read so often again and left, all of its value may have been made
 FEW = 3
 # a fall from a climb of so many rises is no fault of reading where it ends so near its foot
 CLIMB, FOOT = 8, 20

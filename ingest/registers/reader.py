@@ -9,7 +9,6 @@ from operator import attrgetter
 from ingest.model import LOOK_BACK_US, NULL
 from ingest.registers.lines import (
     CLIMB,
-    FEW,
     FOOT,
     RETIRED_US,
     SPARSE_GAP_US,
@@ -84,7 +83,7 @@ class Reader(Waiting):
         self.events.append(GLITCH)
         high = mark.copy()
         taken = self._take_back(before.steps)
-        if len(taken) > FEW:
+        if len(taken) > 1:
             # or the readings above were true, and the register was reset since the last of them
             self._doubt(sum(step.value for step in taken))
             self._doubt(min(self.meter.allowance(time_us - high.read_us), value))

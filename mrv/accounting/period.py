@@ -25,6 +25,7 @@ from mrv.accounting.design_cap import capped, check_energy
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import Pricing, deductions, device_outcome, gap_outcomes
 from mrv.accounting.factor_acceptance import accepted, condition, parameters_of
+from mrv.accounting.fallen_registers import fallen_registers
 from mrv.accounting.fixed_ex_ante import keep_issued_values
 from mrv.accounting.invoice_evidence import billing
 from mrv.accounting.invoiced_use import MoreUsed, more_used, used_as_invoiced
@@ -284,6 +285,7 @@ def _closed(
             *changed_meters(monitored, besides.accounting, pricing, checks.timezone),
             *measured_powers(monitored, pricing),
             *untold_use(monitored, besides.untold, pricing),
+            *fallen_registers(monitored, besides.fallen, pricing, checks.timezone),
             *project_meters(monitored, methodology, checks.edges, besides.accounting, pricing),
             *slow,
             *typed,

@@ -276,6 +276,7 @@ class Besides:
     `used` is, by device, role and first interval of a meter of the project's side, what invoices
     say beyond it: from, to [us UTC] and how much [base units], None until that is known.
     `replaced` are invoices that another one corrects, each with that one and the reason.
+    `fallen` is where a device's register left its line, by device and quantity.
     """
 
     meters: tuple[CheckMeter, ...] = ()
@@ -306,6 +307,7 @@ class Besides:
     late: tuple[ChangedLate, ...] = ()
     used: Mapping[tuple[str, str, int], tuple[tuple[int, int, Fraction], ...]] | None = None
     replaced: tuple[tuple[Invoice, Invoice, str], ...] = ()
+    fallen: Mapping[tuple[str, str], tuple[Fallen, ...]] = field(default_factory=dict)
 
 
 class Unusual(NamedTuple):
@@ -332,6 +334,16 @@ class Unshown(NamedTuple):
     reason: str
     number: Int64
     value: Int64
+
+
+class Fallen(NamedTuple):
+    """A register that left its line: the readings on either side of it. [us UTC, base units]"""
+
+    channel: str
+    since_us: int
+    at_us: int
+    before: int
+    after: int
 
 
 class Drawn(NamedTuple):

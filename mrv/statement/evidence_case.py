@@ -10,6 +10,7 @@ from typing import Any
 from ingest.model import Fleet, Frame, IntervalRows
 from ingest.pipeline import METERING
 from mrv.accounting import period
+from mrv.accounting.fallen_registers import FallenRegisters
 from mrv.accounting.period_result import PeriodResult
 from mrv.accounting.shown_energy import ShownEnergy
 from mrv.accounting.untold_use import UntoldUse
@@ -19,7 +20,7 @@ from mrv.errors import PeriodError
 from mrv.factors import FactorBook
 from mrv.factors.centres import centres
 from mrv.factors.records import records_of
-from mrv.registry.project import BOUNDED, EVIDENCE, INVOICED, Besides, Measured
+from mrv.registry.project import BOUNDED, EVIDENCE, INVOICED, INVOICED_USE, Besides, Measured
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import DayLeaf, Digest
 from mrv.statement import evidence
@@ -101,6 +102,7 @@ class Case:
             untold={k: one.more for k, one in untold.items() if one.more is not None},
             gauged=frozenset(key for key, one in untold.items() if one.agrees),
             drawn={fleet.devices[i].id: one for i, one in evidence.drawn(self._scanned.drawn)},
+            fallen=self._scanned.fallen,
         )
 
     def _asked(self) -> Asked | None:
@@ -116,10 +118,13 @@ class Case:
         asked = Asked(shown, Judge(self.fleet, *period), self._analysers, signed)
         if plan.accounting < INVOICED:
             return asked
-        return asked._replace(
+        asked = asked._replace(
             drawn=evidence.drawing(plan.project, self.fleet),
             untold=UntoldUse.of(plan.project, self.fleet, self.rows, period),
         )
+        if plan.accounting < INVOICED_USE:
+            return asked
+        return asked._replace(fallen=FallenRegisters.of(plan.project, self.fleet, period))
 
     def _channels(self) -> dict[str, Measured]:
         """What the plant's own analysers measured, where the rules ask for it."""

@@ -3,7 +3,7 @@ Meters whose truth is known, and what their readings may say instead.
 
 A history is what a meter of a known device made, read every quarter hour or so, with faults
 put into its readings: never into what it made.  Whatever they are, no energy may be credited
-above the truth by more than the meter's class.
+above the truth by more than the meter's class, and none that a project uses charged below it.
 """
 
 from __future__ import annotations
@@ -260,8 +260,8 @@ FAULTS: dict[str, Fault] = {
     f.__name__: f
     for f in (
         single_zero, single_high, low_glitch, zero_run, high_run, reset, swap, stand_in, daily,
-        candidate_modulus, wrap, outage, standstill, hang, unit_wrong, replayed, other_meter, clock_off, disorder,
-        jitter, over_rating, night_generation,
+        candidate_modulus, wrap, outage, standstill, hang, unit_wrong, replayed, other_meter,
+        clock_off, disorder, jitter, over_rating, night_generation,
     )
 }  # fmt: skip
 
@@ -270,6 +270,13 @@ FAULTS: dict[str, Fault] = {
 # Where a reset hides that a reading was false, nothing tells it from one that was true.
 EVENTS = ("reset", "swap", "stand_in", "daily", "candidate_modulus", "wrap", "hang")
 
+# a register that never counts what was made leaves no trace of it; what lasts for hours may hide
+# a change of meters, or another fault that lasts: then nothing tells what was made meanwhile
+UNTOLD = ("hang",)
+LASTING = (
+    *EVENTS, "zero_run", "high_run", "outage", "standstill", "unit_wrong", "replayed",
+    "other_meter", "clock_off",
+)  # fmt: skip
 # every midnight it hides what was false by day, and every outage over midnight what was true
 ALONE = ("daily",)
 
@@ -299,6 +306,16 @@ def history(seed: int, faults: tuple[str, ...]) -> History:
 def allowed(truth_wh: int) -> int:
     """Most that may be credited."""
     return int(truth_wh * (1 + CLASS_SHARE)) + CLASS_WH
+
+
+def owed(truth_wh: int) -> int:
+    """Least that is to be charged."""
+    return int(truth_wh * (1 - CLASS_SHARE)) - CLASS_WH
+
+
+def shows_use(faults: tuple[str, ...]) -> bool:
+    """Whether readings with these faults show, in one way or another, what was used."""
+    return not {*faults} & {*UNTOLD} and sum(name in LASTING for name in faults) <= 1
 
 
 assert NULL < 0

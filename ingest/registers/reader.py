@@ -117,11 +117,13 @@ class Reader(Waiting):
 
         It climbed from there by many steps, each of which it could make, and is as good as at
         their foot again: no fault of reading looks like that, and a counter of each day does.
+        The very reading of then may be sent once more.
         """
         rises = len(self.trail) - bisect_left(self.trail, before.steps, key=attrgetter("steps"))
         near = FOOT * (value - before.value) <= mark.value - before.value
         about_zero = value <= self.meter.allowance(time_us - self._seen_us())
-        return about_zero and near and rises >= CLIMB
+        same = value == before.value and value > self.meter.tolerance
+        return about_zero and near and rises >= CLIMB and not same
 
     def _leave(self, mark: Mark, time_us: int, taken: list[Step], *, stray: bool = False) -> None:
         """Remember the line that is left, and the steps that a return to it brings back."""

@@ -37,7 +37,10 @@ class Waiting(Steps):
         if not explained:
             self.events.append(IMPOSSIBLE if rise > 0 else RESET)
         reset = value <= self.meter.allowance(time_us - self._seen_us())
-        count = 1 if explained else -1 if rise > 0 or reset else LOST
+        left = self._left()
+        # up to where the line that was left stood before: its readings come once more
+        again = left is not None and mark.value < value < left.value - self.meter.tolerance
+        count = 1 if explained else LOST if again or not (rise > 0 or reset) else -1
         if astray and count == -1:
             count += ASTRAY
         at = len(self.steps)
@@ -49,11 +52,16 @@ class Waiting(Steps):
 
     def _astray(self, mark: Mark, time_us: int, value: int) -> bool:
         """Up to a line that was left, or on one that leads nowhere: no large rise is explained."""
-        other = self.other
-        if other is None or other.count != 0:
-            return other is not None and other.count < ASTRAY
-        stands = time_us - other.first > STANDS_US and value < other.value - self.meter.tolerance
-        return other.value > mark.value and not stands
+        if self.other is not None and self.other.count < ASTRAY:
+            return True
+        left = self._left()
+        if left is None or left.value <= mark.value:
+            return False
+        return time_us - left.first <= STANDS_US or value >= left.value - self.meter.tolerance
+
+    def _left(self) -> Other | None:
+        """Return the line that was left, if it is remembered."""
+        return self.other if self.other is not None and self.other.count == 0 else self.behind
 
     def _drop(self, mark: Mark, line: Other, time_us: int, value: int) -> None:
         """Take a waiting line back; its time is the old line's again, and what it made a doubt."""
@@ -83,10 +91,8 @@ class Waiting(Steps):
 
     def _agrees(self, mark: Mark, line: Other, time_us: int, value: int) -> bool:
         elapsed = time_us - line.read_us
-        if line.count > 0:
+        if line.count > 0 or self._apart(mark, time_us, value):
             most = self.meter.allowance(elapsed)
-        elif self._apart(mark, time_us, value):
-            most = self.meter.most(line.read_us, time_us)
         else:
             most = self.meter.at_once(elapsed)
         return -self.meter.tolerance <= value - line.value <= most

@@ -130,13 +130,17 @@ def swap(h: History, rng: np.random.Generator) -> None:
 
 
 def stand_in(h: History, rng: np.random.Generator) -> None:
-    """A spare meter from zero, and then the old one again, which stood still meanwhile."""
-    if h.event_us:
-        return
+    """
+    A spare meter from zero, and then the old one again, which stood still meanwhile.
+
+    Where the spare one ends within an hour's work below the old one, no reading tells of it.
+    """
     of = h.span(rng, 200)
-    h.happened(of.start)
     before = int(h.register_wh[of.start - 1])
     made = int(h.register_wh[of.stop - 1]) - before
+    if h.event_us or 0 <= before - made < 2 * RATED_W:
+        return
+    h.happened(of.start)
     h.register_wh[of] -= before
     h.register_wh[of.stop :] -= made
     h.event_us = int(h.time_us[of.stop])

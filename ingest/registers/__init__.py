@@ -1,9 +1,10 @@
 """
 Energy between readings of a cumulative register (metering, version 2).
 
-No evidence, no energy: a step counts where readings carry it, and the smaller of two
-stories holds until readings decide.  What each case is worth stands in `WORTH`; what an
-unknown step costs depends on the side of the account, and mrv/accounting/coverage knows it.
+No evidence, no energy: a step counts where readings carry it.  Where two stories fit, the
+smaller one is the value, and as much time is unknown as the difference takes at the rating.
+What each case is worth stands in `WORTH`; what unknown time costs depends on the side of the
+account, and mrv/accounting/coverage knows it.
 """
 
 from ingest.registers.lines import RETIRED_US, SPREAD_US, Mark, Other, Trail

@@ -3,8 +3,9 @@ Lines on which a register stands: its mark, and those beside it.
 
 A register stands on a line: its mark.  Readings that leave it make another line, which
 waits (`Other`, count other than 0): its time is unknown until it is confirmed, and a return
-takes it back.  The line that was left is remembered (count 0): a return to it outranks the
-settlement, and takes back what was counted meanwhile.
+takes it back.  The line that was left is remembered (count 0): a return to it takes back
+what was counted meanwhile, and leaves as much time unknown as that took.  A line that has
+stood for hours and rises past the value that was left is no return: it is another register.
 """
 
 from __future__ import annotations
@@ -15,15 +16,23 @@ from typing import NamedTuple
 from ingest.model import HOUR_US, NULL
 from ingest.registers.meter import Step
 
-# readings farther apart than this are no run that could settle a new line
-LINE_GAP_US = 2 * HOUR_US
+# readings farther apart than this are no run that could settle a new line; where the old one
+# cannot explain them, those of a meter that is read once a day are one
+LINE_GAP_US, SPARSE_GAP_US = 2 * HOUR_US, 26 * HOUR_US
+# a line that was settled so long ago goes on, though the one that was left would fit too
+STANDS_US = 6 * HOUR_US
 # a catch-up is spread over the standstill, but over a day at the most
 SPREAD_US = 86_400_000_000
 # how long the line that was left is remembered after the new one settled
 RETIRED_US = 31 * 86_400_000_000
 CONFIRM_RISE, CONFIRM_LINE = 3, 4
-# the count of a line that no number of readings settles: a fall to neither zero nor the past
-LOST = -99
+# the count of a line that begins where no reset ends, by a fall to neither zero nor the past:
+# so many readings more, and a day, settle it
+LOST, CONFIRM_LOST, LOST_US = -99, 8, 24 * HOUR_US
+# of a line that was read so often again and left, all of its value may have been made
+FEW = 3
+# a fall from a climb of so many rises is no fault of reading where it ends so near its foot
+CLIMB, FOOT = 8, 20
 # added to the count of a line that began below one that was left: no large rise from it is
 # explained by the time that passed
 ASTRAY = -10
@@ -74,6 +83,8 @@ class Other:
         The mark of the line that was left, or where the waiting line began and stands.
     ceiling : int
         Where a line stood that waited before; up to there this one's rise is no rise.
+    stray : bool
+        It was left by a return, which may have been a stray reading of the line before it.
     """
 
     value: int
@@ -86,3 +97,4 @@ class Other:
     begin_us: int = 0
     ceiling: int = NULL
     trail: list[Trail] = field(default_factory=list)
+    stray: bool = False

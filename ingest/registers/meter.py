@@ -22,7 +22,11 @@ JITTER, CATCH_UP, ROLLOVER, GLITCH, RESET, IMPOSSIBLE, REPLACEMENT = EVENTS
 
 
 class Step(NamedTuple):
-    """A step of `value` base units over [from_us, to_us); 0 where `kind` is UNKNOWN."""
+    """
+    A step of `value` base units over [from_us, to_us).
+
+    Where `kind` is UNKNOWN, `value` is the least that it can be.
+    """
 
     from_us: int
     to_us: int
@@ -73,6 +77,10 @@ class Meter:
     def at_once(self, elapsed_us: int) -> float:
         """Largest step that is believed without another reading. [base units]"""
         return self.allowance(min(elapsed_us, AT_ONCE_US))
+
+    def takes_us(self, amount: float) -> float:
+        """Time in which the device makes an amount at its rating, margin not included. [us]"""
+        return INF if self.rate == INF else amount * MARGIN / self.rate
 
 
 def wrap(meter: Meter, before: int, after: int, elapsed_us: int) -> int | None:

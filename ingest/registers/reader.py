@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
+from operator import attrgetter
 
 from ingest.model import LOOK_BACK_US, NULL
-from ingest.registers.lines import RETIRED_US, Mark, Other, Trail
+from ingest.registers.lines import (
+    CLIMB,
+    FOOT,
+    RETIRED_US,
+    SPARSE_GAP_US,
+    STANDS_US,
+    Mark,
+    Other,
+    Trail,
+)
 from ingest.registers.meter import GLITCH, KNOWN, REPLACEMENT, ROLLOVER, UNKNOWN, Step, wrap
+from ingest.registers.steps import unknown_us
 from ingest.registers.waiting import Waiting
 
 
@@ -35,13 +47,16 @@ class Reader(Waiting):
         left = self.other
         if left is not None and time_us - left.first > RETIRED_US:
             left = self.other = None
-        if left is not None and self._is_back(mark, left, time_us, value):
-            self._return(left, time_us, value)
+        above = left if left is not None and left.value > mark.value else None
+        if above is not None and self._is_back(mark, above, time_us, value):
+            self._return(mark, above, time_us, value)
         elif not self._follow(mark, time_us, value):
             if value < mark.value - self.meter.tolerance:
                 self._fall(mark, time_us, value)
             else:
                 self._challenge(mark, time_us, value)
+        elif above is not None and mark.value >= above.value:
+            self.other = None
 
     def _fall(self, mark: Mark, time_us: int, value: int) -> None:
         """A fall that is no jitter: a wrap, readings before it that were too high, or a reset."""
@@ -50,15 +65,29 @@ class Reader(Waiting):
             self.events.append(ROLLOVER)
             self._leave(mark.copy(), time_us, [])
             self._step(mark, mark.read_us, time_us, wrapped, value)
+            self._doubted(mark.read_us)
             self.trail.clear()
             return
+        left = self.other
         before = self._stood_before(mark, time_us, value)
-        if before is None:
+        back = left is not None and (before is None or before.steps <= left.steps_at)
+        if left is not None and back and self._is_back(mark, left, time_us, value):
+            self._return(mark, left, time_us, value)
+        elif before is None or self._began_anew(before, mark, time_us, value):
             self._challenge(mark, time_us, value)
-            return
+        else:
+            self._too_high(mark, before, time_us, value)
+
+    def _too_high(self, mark: Mark, before: Trail, time_us: int, value: int) -> None:
+        """Take back the readings since the register stood where it is."""
         self.events.append(GLITCH)
         high = mark.copy()
         taken = self._take_back(before.steps)
+        if len(taken) > 1:
+            # or the readings above were true, and the register was reset since the last of them
+            self._doubt(sum(step.value for step in taken))
+            self._doubt(min(self.meter.allowance(time_us - high.read_us), value))
+        self.doubt_us += unknown_us(taken)
         self.trail = [t for t in self.trail if t.steps < before.steps]
         left = self.other
         if left is None or left.value <= high.value or before.steps < left.steps_at:
@@ -82,26 +111,65 @@ class Reader(Waiting):
             self._rewrite(since)
         return None
 
-    def _leave(self, mark: Mark, time_us: int, taken: list[Step]) -> None:
+    def _began_anew(self, before: Trail, mark: Mark, time_us: int, value: int) -> bool:
+        """
+        Whether a fall is a reset, though the register stood there within the week.
+
+        It climbed from there by many steps, each of which it could make, and is as good as at
+        their foot again: no fault of reading looks like that, and a counter of each day does.
+        The very reading of then may be sent once more.
+        """
+        rises = len(self.trail) - bisect_left(self.trail, before.steps, key=attrgetter("steps"))
+        near = FOOT * (value - before.value) <= mark.value - before.value
+        about_zero = value <= self.meter.allowance(time_us - self._seen_us())
+        same = value == before.value and value > self.meter.tolerance
+        return about_zero and near and rises >= CLIMB and not same
+
+    def _leave(self, mark: Mark, time_us: int, taken: list[Step], *, stray: bool = False) -> None:
         """Remember the line that is left, and the steps that a return to it brings back."""
-        self.other = Other(mark.value, mark.read_us, 0, time_us, len(self.steps), taken, mark)
+        at = len(self.steps)
+        self.other = Other(mark.value, mark.read_us, 0, time_us, at, taken, mark, stray=stray)
 
     def _is_back(self, mark: Mark, left: Other, time_us: int, value: int) -> bool:
         rise, tolerance = value - left.value, self.meter.tolerance
         if not -tolerance <= rise <= self.meter.allowance(time_us - left.read_us):
             return False
         if left.value > mark.value:
-            return True
+            stands = time_us - left.first > STANDS_US
+            return not (stands and self._goes_on(mark, time_us, value))
         return value < mark.value - tolerance
 
-    def _return(self, left: Other, time_us: int, value: int) -> None:
+    def _goes_on(self, mark: Mark, time_us: int, value: int) -> bool:
+        """Whether the register can have come here since it was last read, within a day."""
+        since_us = mark.read_us
+        rise = value - mark.value
+        return time_us - since_us <= SPARSE_GAP_US and (
+            -self.meter.tolerance <= rise <= self.meter.most(since_us, time_us)
+        )
+
+    def _return(self, mark: Mark, left: Other, time_us: int, value: int) -> None:
+        """
+        Take back what was counted since a line was left, since the register is on it again.
+
+        Or that was another register's: what it made is a doubt.  One stray reading of the old
+        line is no return, so for a day the way back is remembered.
+        """
         self.events.append(GLITCH)
-        self.other = None
+        if self._goes_on(mark, time_us, value):
+            self._doubt(value - mark.value)
         if left.mark is None:
             self._rewrite(left.read_us - LOOK_BACK_US)
             self.mark = Mark(left.value, left.read_us, left.read_us)
+            self.other = None
         else:
-            self._take_back(left.steps_at)
+            taken = self._take_back(left.steps_at)
+            made = sum(step.value for step in taken)
+            if made > self.meter.tolerance:
+                self._doubt(made)
+                self.doubt_us += time_us - mark.read_us
+            if not left.stray:
+                self.doubt_us += unknown_us(taken)
+            self._leave(mark.copy(), time_us - RETIRED_US + SPARSE_GAP_US, taken, stray=True)
             self.steps += left.line
             self.mark = left.mark
         self.trail = [t for t in self.trail if t.steps < left.steps_at]
@@ -114,16 +182,16 @@ class Reader(Waiting):
         rise = value - mark.value
         if -self.meter.tolerance <= rise <= self.meter.at_once(time_us - mark.changed_us):
             self.events.append(GLITCH)
-            self._drop(mark, line)
+            self._drop(mark, line, time_us, value)
             self._follow(mark, time_us, value)
-        elif self._agrees(line, time_us, value):
-            if self._agree(line, time_us, value):
+        elif self._agrees(mark, line, time_us, value):
+            if self._agree(mark, line, time_us, value):
                 self._confirmed(mark, line, time_us)
         elif value < mark.value - self.meter.tolerance and (
             line.first > mark.value or value > line.value
         ):
             # the line that waited was none, and the register is lower than its own
-            self._drop(mark, line)
+            self._drop(mark, line, time_us, value)
             self._on_line(mark, time_us, value)
         else:
             self._again(mark, line, time_us, value)
@@ -143,8 +211,8 @@ class Reader(Waiting):
             and time_us - left.first <= RETIRED_US
             and self._is_back(mark, left, time_us, line.value)
         ):
-            self._drop(mark, line)
-            self._return(left, time_us, line.value)
+            self._drop(mark, line, time_us, line.value)
+            self._return(mark, left, time_us, line.value)
         else:
             self._settle(mark, line, time_us)
 
@@ -162,13 +230,14 @@ class Reader(Waiting):
             from_us = mark.read_us
             if line is not None and line.count != 0:
                 if known:
-                    self._drop(mark, line)
+                    self._drop(mark, line, swap.at_us, swap.last)
                 else:
                     from_us = line.read_us
             self.steps.append(
                 Step(from_us, swap.at_us, rise if known else 0, KNOWN if known else UNKNOWN)
             )
             self.events.append(REPLACEMENT)
+            self.doubt_us = 0
             self.other = self.behind = None
             self.trail.clear()
             self.mark = Mark(swap.first, swap.at_us, swap.at_us)

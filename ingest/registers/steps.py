@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import ceil
 
 from ingest.model import INTERVAL_US
 from ingest.registers.lines import SPREAD_US, Mark, Other, Trail
-from ingest.registers.meter import CATCH_UP, JITTER, KNOWN, Meter, Step
+from ingest.registers.meter import CATCH_UP, INF, JITTER, KNOWN, UNKNOWN, Meter, Step
 
 
 @dataclass(slots=True)
@@ -16,7 +17,8 @@ class Steps:
 
     `rewrites_us` tells from when steps before the first mark would change: what else
     is found then is void.  `spread_from_us` is the earliest moment at which a step was
-    taken back or spread.
+    taken back or spread.  `doubt_us` is how much of the next step on the mark's line stays
+    unknown, since lines that were left may have been the meter's.
     """
 
     meter: Meter
@@ -31,6 +33,7 @@ class Steps:
     trail: list[Trail] = field(default_factory=list)
     begin_us: int | None = None
     behind: Other | None = None
+    doubt_us: float = 0
 
     def __post_init__(self) -> None:
         """Remember from where on it is known what came before."""
@@ -48,13 +51,71 @@ class Steps:
 
     def _follow(self, mark: Mark, time_us: int, value: int) -> bool:
         """Take a reading that needs no other one to be believed."""
-        if self._rises(mark, time_us, value):
-            return True
-        rise = value - mark.value
-        if 0 < rise <= self.meter.at_once(time_us - mark.changed_us):
+        since_us = mark.changed_us
+        if not self._rises(mark, time_us, value):
+            rise = value - mark.value
+            if not 0 < rise <= self.meter.at_once(time_us - since_us):
+                return False
             self._catch_up(mark, time_us, value, rise)
-            return True
-        return False
+        if self.doubt_us:
+            self._doubted(since_us)
+        return True
+
+    def _doubt(self, amount: float) -> None:
+        """
+        Let a further amount be possible beside the next step. [base units]
+
+        Two stories fit: the step alone, and the step with that amount.  The step's value is
+        all that a baseline can claim; unknown time costs a project's side the rest.
+        """
+        if amount > self.meter.tolerance:
+            self.doubt_us += self.meter.takes_us(amount)
+
+    def _doubted(self, since_us: int) -> tuple[int, list[Step]]:
+        """
+        Leave time unknown for what is doubted: of the last step, and of those before it.
+
+        Parameters
+        ----------
+        since_us : int
+            No step before this is any other.
+
+        Returns
+        -------
+        at, were : int, list of Step
+            From which step on they are other ones, and what they were.
+        """
+        doubt_us, self.doubt_us = self.doubt_us, 0
+        if doubt_us == INF:
+            since_us = max(since_us, self.steps[-1].from_us)
+        at, after = len(self.steps), list[Step]()
+        while doubt_us > 0 and at > 0 and self.steps[at - 1].to_us > since_us:
+            at -= 1
+            from_us, to_us, value, kind = self.steps[at]
+            known = 0
+            if kind == KNOWN and doubt_us < to_us - from_us:
+                cut_us = to_us - ceil(doubt_us)
+                known = value * (cut_us - from_us) // (to_us - from_us)
+                after.append(Step(cut_us, to_us, value - known, UNKNOWN))
+                after.append(Step(from_us, cut_us, known, KNOWN))
+                self._shift(at)
+            else:
+                after.append(Step(from_us, to_us, value, UNKNOWN))
+            doubt_us -= to_us - from_us if kind == KNOWN else 0
+        were = self.steps[at:]
+        if were:
+            self.steps[at:] = reversed(after)
+            self._change(were[0].from_us)
+        if at == 0 and doubt_us > 0 and self.begin_us is not None and self.begin_us > since_us:
+            self._rewrite(max(since_us, self.begin_us - ceil(doubt_us)))
+        return at, were
+
+    def _shift(self, at: int) -> None:
+        """Let what stands after a step stand after one more: it is cut in two."""
+        self.trail = [t._replace(steps=t.steps + 1) if t.steps > at else t for t in self.trail]
+        for left in (self.other, self.behind):
+            if left is not None and left.steps_at > at:
+                left.steps_at += 1
 
     def _step(self, mark: Mark, from_us: int, time_us: int, rise: int, value: int) -> None:
         if value != mark.value:
@@ -63,12 +124,16 @@ class Steps:
         self.steps.append(Step(from_us, time_us, rise, KNOWN))
         mark.read_us = time_us
 
-    def _catch_up(self, mark: Mark, time_us: int, value: int, rise: int) -> list[Step]:
-        """Spread a rise over the standstill in which it was made; return the steps it replaces."""
+    def _catch_up(self, mark: Mark, time_us: int, value: int, rise: int) -> tuple[int, list[Step]]:
+        """
+        Spread a rise over the standstill in which it was made.
+
+        Returns the steps that it replaces, and how many there are before them.
+        """
         self.events.append(CATCH_UP)
         earliest = max(mark.changed_us, time_us - SPREAD_US)
         kept = len(self.steps)
-        while kept > 0 and self.steps[kept - 1].from_us >= earliest:
+        while kept > 0 and self.steps[kept - 1].to_us > earliest:
             kept -= 1
         from_us = self.steps[kept].from_us if kept < len(self.steps) else mark.read_us
         if kept == 0 and from_us > earliest and not _one_interval(earliest, time_us):
@@ -78,10 +143,14 @@ class Steps:
         stood = Trail(mark.value, mark.read_us, mark.changed_us, kept, tuple(replaced))
         self.trail.append(stood)
         self._keep_left(kept, replaced)
+        self.doubt_us += unknown_us(replaced, earliest)
+        if replaced and from_us < earliest:
+            self.steps.append(replaced[0]._replace(to_us=earliest))
+            from_us = earliest
         self._change(from_us)
         mark.value, mark.read_us, mark.changed_us = value, time_us, time_us
         self.steps.append(Step(from_us, time_us, rise, KNOWN))
-        return replaced
+        return kept, replaced
 
     def _keep_left(self, kept: int, replaced: list[Step]) -> None:
         """A return to the line that was left brings back what of it was spread since."""
@@ -122,3 +191,8 @@ def _one_interval(from_us: int, to_us: int) -> bool:
     whole kilowatt-hours and are read every few seconds catch up with each of them.
     """
     return from_us // INTERVAL_US == (to_us - 1) // INTERVAL_US
+
+
+def unknown_us(steps: list[Step], from_us: int = 0) -> int:
+    """Return the unknown time of steps, from a moment on. [us]"""
+    return sum(s.to_us - max(s.from_us, from_us) for s in steps if s.kind == UNKNOWN)

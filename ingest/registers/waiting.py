@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ingest.model import NULL
+from ingest.model import LOOK_BACK_US, NULL
 from ingest.registers.lines import (
     ASTRAY,
     CONFIRM_LINE,
+    CONFIRM_LOST,
     CONFIRM_RISE,
+    FEW,
     LINE_GAP_US,
     LOST,
+    LOST_US,
+    SPARSE_GAP_US,
+    STANDS_US,
     Mark,
     Other,
     Trail,
 )
-from ingest.registers.meter import IMPOSSIBLE, KNOWN, RESET, UNKNOWN, Step
+from ingest.registers.meter import IMPOSSIBLE, INF, KNOWN, RESET, UNKNOWN, Step
 from ingest.registers.steps import Steps
 
 
@@ -27,12 +32,15 @@ class Waiting(Steps):
         """Begin a line that waits: its time is unknown until readings confirm it."""
         rise = value - mark.value
         explained = 0 < rise <= self.meter.most(mark.changed_us, time_us)
-        astray = self._astray(mark)
+        astray = self._astray(mark, time_us, value)
         explained &= explicable and not astray
         if not explained:
             self.events.append(IMPOSSIBLE if rise > 0 else RESET)
         reset = value <= self.meter.allowance(time_us - self._seen_us())
-        count = 1 if explained else -1 if rise > 0 or reset else LOST
+        left = self._left()
+        # up to where the line that was left stood before: its readings come once more
+        again = left is not None and mark.value < value < left.value - self.meter.tolerance
+        count = 1 if explained else LOST if again or not (rise > 0 or reset) else -1
         if astray and count == -1:
             count += ASTRAY
         at = len(self.steps)
@@ -42,27 +50,59 @@ class Waiting(Steps):
             self.behind = self.other
         self.other = Other(value, time_us, count, value, at, [], stands, time_us)
 
-    def _astray(self, mark: Mark) -> bool:
-        """Below a line that was left, or on one that leads nowhere: no large rise is explained."""
-        other = self.other
-        if other is None:
+    def _astray(self, mark: Mark, time_us: int, value: int) -> bool:
+        """Up to a line that was left, or on one that leads nowhere: no large rise is explained."""
+        if self.other is not None and self.other.count < ASTRAY:
+            return True
+        left = self._left()
+        if left is None or left.value <= mark.value:
             return False
-        return other.count < ASTRAY or (other.count == 0 and other.value > mark.value)
+        return time_us - left.first <= STANDS_US or value >= left.value - self.meter.tolerance
 
-    def _drop(self, mark: Mark, line: Other) -> None:
-        """Take a waiting line back; its time is the old line's again."""
+    def _left(self) -> Other | None:
+        """Return the line that was left, if it is remembered."""
+        return self.other if self.other is not None and self.other.count == 0 else self.behind
+
+    def _drop(self, mark: Mark, line: Other, time_us: int, value: int) -> None:
+        """Take a waiting line back; its time is the old line's again, and what it made a doubt."""
+        self._doubt_line(mark, line, time_us, value)
         if line.steps_at == NULL:
             self._rewrite(mark.read_us)
         else:
             self._take_back(line.steps_at)
         self.other, self.behind = self.behind, None
 
-    def _agrees(self, line: Other, time_us: int, value: int) -> bool:
+    def _doubt_line(self, mark: Mark, line: Other, time_us: int, value: int) -> None:
+        """
+        What a line made that is left may be the meter's, and so may more at either end of it.
+
+        One that began at about zero, and was read more than a few times, made its value; if
+        it could have come here since, it made all of the register's.
+        """
+        made = line.value - line.first
+        if line.first < mark.value and len(line.line) >= FEW and self.meter.rate < INF:
+            if line.count > LOST:
+                made = line.value
+            if mark.value < value <= line.value + self.meter.most(line.read_us, time_us):
+                made = mark.value
+        if made > self.meter.tolerance:
+            self._doubt(made)
+            self.doubt_us += line.begin_us - mark.read_us + time_us - line.read_us
+
+    def _agrees(self, mark: Mark, line: Other, time_us: int, value: int) -> bool:
         elapsed = time_us - line.read_us
-        most = self.meter.allowance(elapsed) if line.count > 0 else self.meter.at_once(elapsed)
+        if line.count > 0 or self._apart(mark, time_us, value):
+            most = self.meter.allowance(elapsed)
+        else:
+            most = self.meter.at_once(elapsed)
         return -self.meter.tolerance <= value - line.value <= most
 
-    def _agree(self, line: Other, time_us: int, value: int) -> bool:
+    def _apart(self, mark: Mark, time_us: int, value: int) -> bool:
+        """Whether the mark's line cannot have led to a reading, whatever time has passed."""
+        rise = value - mark.value
+        return not -self.meter.tolerance <= rise <= self.meter.most(mark.changed_us, time_us)
+
+    def _agree(self, mark: Mark, line: Other, time_us: int, value: int) -> bool:
         """Take a reading of the waiting line; return whether enough of them agree."""
         risen = max(value - line.value, 0)
         self.steps.append(Step(line.read_us, time_us, 0, UNKNOWN))
@@ -70,21 +110,24 @@ class Waiting(Steps):
             stood = Trail(line.value, line.read_us, line.mark.changed_us, len(line.line))
             line.trail.append(stood)
         counted = min(risen, max(line.value + risen - line.ceiling, 0))
-        line.line.append(Step(line.read_us, time_us, counted, KNOWN))
+        kind = KNOWN if counted == risen else UNKNOWN
+        line.line.append(Step(line.read_us, time_us, counted, kind))
+        first, last = _counts(line.count)
         if line.count > 0:
             line.count += 1
-        elif line.count != LOST:
-            near = time_us - line.read_us <= LINE_GAP_US
-            base = ASTRAY if line.count < ASTRAY else 0
-            line.count = max(line.count - 1, base - CONFIRM_LINE) if near else base - 1
+        else:
+            gap_us = SPARSE_GAP_US if self._apart(mark, time_us, value) else LINE_GAP_US
+            near = time_us - line.read_us <= gap_us
+            line.count = max(line.count - 1, last) if near else first
         line.read_us = time_us
         if risen:
             line.value += risen
             if line.mark is not None:
                 line.mark.changed_us = time_us
         return line.count >= CONFIRM_RISE or (
-            line.count in (-CONFIRM_LINE, ASTRAY - CONFIRM_LINE)
+            line.count == last
             and line.value - line.first > self.meter.tolerance
+            and (first != LOST or time_us - mark.read_us >= LOST_US)
         )
 
     def _settle(self, mark: Mark, line: Other, time_us: int) -> None:
@@ -95,25 +138,35 @@ class Waiting(Steps):
             return
         old = mark.copy()
         self._take_back(line.steps_at)
-        at, replaced = line.steps_at, []
+        at, replaced = line.steps_at, list[Step]()
+        rise = line.first - mark.value
         if line.count > 0:
-            replaced = self._catch_up(mark, line.begin_us, line.first, line.first - mark.value)
-            at = len(self.steps) - 1
+            at, replaced = self._catch_up(mark, line.begin_us, line.first, rise)
         else:
-            self.steps.append(Step(mark.read_us, line.begin_us, 0, UNKNOWN))
+            self.steps.append(Step(mark.read_us, line.begin_us, 0, KNOWN))
+            self.doubt_us = line.begin_us - mark.read_us
+            if 0 < rise <= self.meter.allowance(LOOK_BACK_US):
+                # another meter's, or its own: read late, or too low for a while
+                self.doubt_us = max(self.doubt_us, self.meter.takes_us(rise))
+        first, were = self._doubted(line.begin_us - LOOK_BACK_US)
+        if first < at:
+            at, replaced = first, were[: at - first] + replaced
         base = len(self.steps)
         self.trail += [t._replace(steps=t.steps + base) for t in line.trail]
         self.steps += line.line
         self.mark = Mark(line.value, time_us, line.mark.changed_us)
         behind, self.behind = self.behind, None
         self.other = Other(old.value, old.read_us, 0, time_us, at, replaced, old)
-        if behind is not None and behind.value > old.value:
+        # what stood for hours is the register's own, though one was higher before it
+        new = behind is not None and line.begin_us - behind.first <= STANDS_US
+        if behind is not None and new and behind.value > old.value:
             self.other = behind
 
     def _again(self, mark: Mark, line: Other, time_us: int, value: int) -> None:
         """Neither line: a third one waits instead."""
         at = line.steps_at
         read_us = line.read_us
+        self._doubt_line(mark, line, time_us, value)
         # what rises faster than it can from reading to reading did not stand still meanwhile
         races = mark.value < line.value < value
         self._challenge(mark, time_us, value, explicable=not races)
@@ -123,3 +176,11 @@ class Waiting(Steps):
         self.other.steps_at = at
         if self.other.count < 0 and value < line.value:
             self.other.ceiling = max(line.value, line.ceiling)
+
+
+def _counts(count: int) -> tuple[int, int]:
+    """Count of a line's first reading, and of the one that may settle it; of no rise explained."""
+    if count <= LOST:
+        return LOST, LOST - CONFIRM_LOST
+    base = ASTRAY if count < ASTRAY else 0
+    return base - 1, base - CONFIRM_LINE

@@ -32,8 +32,14 @@ WORTH = (
     ),
     Worth(
         "fall to where the register stood within the week before",
-        "what it rose by since it stood there",
-        "the readings above were too high; nobody can say by whose fault",
+        "what it rose by since it stood there; of more than one reading above, as much time is"
+        " unknown as the climb took at the rating",
+        "the readings above were too high, or the meter was reset after them",
+    ),
+    Worth(
+        "fall to the foot of a climb of eight rises or more",
+        "as a fall to about zero",
+        "no fault of reading climbs so; a counter of each day does",
     ),
     Worth(
         "wrap at the model's own modulus, within the limit",
@@ -47,23 +53,31 @@ WORTH = (
     ),
     Worth(
         "fall to about zero",
-        "unknown until it has risen over four readings without a gap of two hours",
+        "unknown until it has risen over four readings without a gap of 26 hours",
         "a dead meter shows zeros too, and they do not rise",
     ),
     Worth(
         "fall to any other value",
-        "unknown until it is back, or the replacement is entered",
-        "no reset ends there, and what was counted once is not counted again",
+        "unknown until it is back, the replacement is entered, or it has risen over nine readings"
+        " and a day",
+        "no reset ends there; a meter that was used before begins there",
     ),
     Worth(
         "rise beyond the limit",
-        "unknown; what comes after it counts as after a fall to about zero",
-        "it is another unit or another meter",
+        "unknown for as long as it took at the rating, up to a week; what comes after it counts"
+        " as after a fall to about zero",
+        "it is another unit, another meter, or its own that was read late",
     ),
     Worth(
         "return within the month to a line that was left",
-        "what it rose by since it was left; what was counted meanwhile is taken back",
-        "the register's own line outranks what was settled without it",
+        "what it rose by since it was left; as much time is unknown as what was counted meanwhile"
+        " took at the rating",
+        "the readings meanwhile were false, or those of another meter that stood in",
+    ),
+    Worth(
+        "rise past a line that was left, from one that has stood for six hours",
+        "the rise",
+        "the new line goes on: it is another register",
     ),
     Worth(
         "meter swap in the registry",

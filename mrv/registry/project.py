@@ -263,6 +263,7 @@ class Besides:
     `replaced` are invoices that another one corrects, each with that one and the reason.
     `provisional`: time that is still open is accounted; documents and invoices that are to come
     take nothing off.
+    `fallen` is where a device's register left its line, by device and quantity.
     """
 
     meters: tuple[CheckMeter, ...] = ()
@@ -294,6 +295,7 @@ class Besides:
     used: Mapping[tuple[str, str, int], tuple[tuple[int, int, Fraction], ...]] | None = None
     replaced: tuple[tuple[Invoice, Invoice, str], ...] = ()
     provisional: bool = False
+    fallen: Mapping[tuple[str, str], tuple[Fallen, ...]] = field(default_factory=dict)
 
 
 class Unusual(NamedTuple):
@@ -320,6 +322,16 @@ class Unshown(NamedTuple):
     reason: str
     number: Int64
     value: Int64
+
+
+class Fallen(NamedTuple):
+    """A register that left its line: the readings on either side of it. [us UTC, base units]"""
+
+    channel: str
+    since_us: int
+    at_us: int
+    before: int
+    after: int
 
 
 class Drawn(NamedTuple):

@@ -8,6 +8,7 @@ from mrv.accounting import project_meters, service_evidence
 from mrv.accounting.changed_meters import changed_meters
 from mrv.accounting.dated_values import undated
 from mrv.accounting.factor_acceptance import accepted, condition
+from mrv.accounting.fallen_registers import fallen_registers
 from mrv.accounting.measured_power import measured_powers
 from mrv.accounting.period_result import Finding
 from mrv.accounting.service_evidence import Services
@@ -35,6 +36,16 @@ def changed(facts: Facts) -> Iterator[Effect | Said]:
                        facts.timezone),
         "REG-03",
     )  # fmt: skip
+
+
+def left_lines(facts: Facts) -> Iterator[Effect | Said]:
+    """REG-03: a register that left its line, with no replacement in the registry."""
+    yield from _said(
+        fallen_registers(
+            facts.price.views, facts.besides.fallen, facts.price.pricing, facts.timezone
+        ),
+        "REG-03",
+    )
 
 
 def equipment_power(facts: Facts) -> Iterator[Effect | Said]:

@@ -71,6 +71,7 @@ JUDGES = (
     Judging("FAC-02", "check", checks.default_factors, since=1),
     Judging("CLM-01", "check", meters.certified_twice, since=1),
     Judging("REG-03", "check", checks.changed),
+    Judging("REG-03", "check", checks.left_lines),
     Judging("MTR-11", "check", checks.project_side),
     Judging("MTR-12", "check", checks.equipment_power),
     Judging("MTR-13", "check", checks.equipment_efficiency),

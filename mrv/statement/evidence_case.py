@@ -9,6 +9,7 @@ from typing import Any
 
 from ingest.model import Fleet, Frame, IntervalRows
 from ingest.pipeline import METERING
+from mrv.accounting.fallen_registers import FallenRegisters
 from mrv.accounting.invoice_evidence import undocumented
 from mrv.accounting.period_result import PeriodResult
 from mrv.accounting.shown_energy import ShownEnergy
@@ -111,6 +112,7 @@ class Case:
             untold={k: one.more for k, one in untold.items() if one.more is not None},
             gauged=frozenset(key for key, one in untold.items() if one.agrees),
             drawn={fleet.devices[i].id: one for i, one in evidence.drawn(self._scanned.drawn)},
+            fallen=self._scanned.fallen,
         )
 
     def _asked(self) -> Asked | None:
@@ -133,6 +135,7 @@ class Case:
             signed,
             drawn=evidence.drawing(plan.project, self.fleet),
             untold=UntoldUse.of(plan.project, self.fleet, self.rows, period),
+            fallen=FallenRegisters.of(plan.project, self.fleet, period),
         )
 
     def _channels(self) -> dict[str, Measured]:

@@ -15,9 +15,11 @@ from typing import NamedTuple
 import numpy as np
 
 from ingest.model import Fleet, Frame, IntervalRows
+from mrv.accounting.fallen_registers import FallenRegisters
 from mrv.accounting.shown_energy import Found, Key, ShownEnergy
 from mrv.accounting.untold_use import Told, UntoldUse
 from mrv.errors import CanonicalError
+from mrv.registry.project import Fallen
 from mrv.signatures.day_digests import DayLeaf, Digest, digest_leaves
 from mrv.statement import evidence, evidence_rows
 from mrv.statement.analysers import Gauged, Wanted, gauge
@@ -44,8 +46,8 @@ class Scanned(NamedTuple):
     Their digest, each device's reach, the interval rows if asked for, the least that
     registers rose by in their windows, what no other channel shows, which readings are
     unusual, what analysers said by day, which signed registers fit the readings beside
-    them, the rows of what is asked for beside the account, and what gauges of the project's
-    side show of their registers.
+    them, the rows of what is asked for beside the account, what gauges of the project's side
+    show of their registers, and where registers left their line.
     """
 
     readings: Digest
@@ -58,6 +60,7 @@ class Scanned(NamedTuple):
     fitting: set[int]
     drawn: IntervalRows
     untold: dict[Key, Told]
+    fallen: dict[Key, tuple[Fallen, ...]]
 
 
 class Asked(NamedTuple):
@@ -66,7 +69,7 @@ class Asked(NamedTuple):
 
     `analysers` are the channels that measure a parameter, `signed` what meters and gateways
     signed, `drawn` devices and quantities that are metered beside the account, `untold` registers
-    of the project's side.
+    of the project's side, `fallen` registers of either.
     """
 
     shown: ShownEnergy
@@ -75,6 +78,7 @@ class Asked(NamedTuple):
     signed: RegisterComparison | None
     drawn: frozenset[tuple[int, int]]
     untold: UntoldUse
+    fallen: FallenRegisters
 
 
 def scan(
@@ -120,6 +124,7 @@ def scan(
     risen: list[tuple[Window, int]] = []
     shown: dict[Key, Found] = {}
     untold: dict[Key, Told] = {}
+    fallen: dict[Key, tuple[Fallen, ...]] = {}
     unusual: list[Unusual] = []
     gauged: dict[tuple[int, str], Gauged] = {}
     fitting: set[int] = set()
@@ -134,6 +139,7 @@ def scan(
                 shown |= asked.shown.beyond(block)
                 unusual.append(asked.flagged.of(block))
                 untold |= asked.untold.beyond(block)
+                fallen |= asked.fallen.of_block(block)
                 if asked.analysers is not None:
                     gauged |= _gauged(block, asked.analysers)
                 if asked.signed is not None:
@@ -159,6 +165,7 @@ def scan(
         fitting,
         energy,
         untold,
+        fallen,
     )
 
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import yaml
 
+from ingest.profiles import file_registers
 from mrv.registry.article6_transfer import TransferClass
 from mrv.registry.project import Calibration
-from services.registry import authority, monitoring, wire
+from services.registry import authority, monitoring
 from services.registry.entries import (
     CHECK_PERCENT,
     Device,
@@ -136,7 +137,7 @@ def _calibration(calibration: Calibration) -> dict[str, Any]:
 
 
 def _replacement(class_id: str, swap: Replacement) -> dict[str, Any]:
-    register = next(r for r in wire.registers(class_id).values() if r.column == swap.channel)
+    register = file_registers.of_column(class_id, swap.channel)
     return _present(
         at=_time(swap.at),
         channel=register.name,

@@ -9,6 +9,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, TypeVar
 
+from ingest.profiles import file_registers
+from ingest.profiles.file_registers import Register
 from mrv.errors import FactorError
 from mrv.factors.records import factor_of
 from mrv.registry.article6_transfer import TransferClass
@@ -21,7 +23,6 @@ from services.registry import (
     monitoring,
     parameter_documents,
     ratings,
-    wire,
 )
 from services.registry.entries import (
     ARRAY_KEYS,
@@ -43,7 +44,6 @@ from services.registry.entries import (
     place,
 )
 from services.registry.fields import MAX_WHOLE, Row
-from services.registry.wire import Register
 
 Item = TypeVar("Item")
 MAX_EXPECTED = 10**15
@@ -342,7 +342,7 @@ def _calibration(row: Row) -> Calibration:
 
 def _replacer(class_id: str) -> Callable[[Row], Replacement]:
     """Return a reader of meter swaps, whose values are in the class's wire unit."""
-    registers = wire.registers(class_id)
+    registers = file_registers.registers(class_id)
 
     def read(row: Row) -> Replacement:
         row.only("at", "channel", "last", "first", "reason", "document")

@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from ingest import classes, profiles
 from ingest.classes import DeviceClass
 from ingest.errors import RegistryError
+from ingest.profiles import file_registers
 from mrv import methodologies
 from mrv.model import Methodology
 from services.nearest import did_you_mean
-from services.registry import arrays, wire
+from services.registry import arrays
 
 # the generator of P-256, a point that nobody has the secret of
 _KEY = "036b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296"
@@ -117,7 +118,7 @@ def _device(held: DeviceClass) -> Iterator[str]:
 
 def _later(held: DeviceClass) -> Iterator[str]:
     """What is added in the life of a device: swaps of its meter, limits of its tests."""
-    registers = list(wire.registers(held.id).values())
+    registers = list(file_registers.registers(held.id).values())
     if registers:
         one = registers[0]
         yield "    # replacements:  # swaps of the meter: last of the old, first of the new\n"

@@ -14,34 +14,54 @@ from . import truths
 from .metering import MINUTE_US, T0_US, fleet, frame, whole
 
 # `make soak` sets both: so many histories more, from another seed each time
-COUNT = int(os.environ.get("TRUTHS_COUNT", "1684"))
+COUNT = int(os.environ.get("TRUTHS_COUNT", "1856"))
 SEED = int(os.environ.get("TRUTHS_SEED", "421000"))
-AT_ONCE = 421
+AT_ONCE = 464
 NAMES = tuple(truths.FAULTS)
-CASES = ((), *((n,) for n in NAMES), *((a, b) for a in NAMES for b in NAMES))
+PAIRED = tuple(name for name in NAMES if name not in truths.ALONE)
+CASES = ((), *((n,) for n in NAMES), *((a, b) for a in PAIRED for b in PAIRED))
 HOUR_US = 60 * MINUTE_US
 
 
-def credited(seeds: range) -> list[tuple[int, tuple[str, ...], int, int]]:
-    """Seed, faults, truth and credited energy of histories."""
+def histories(seeds: range) -> list[tuple[int, tuple[str, ...], truths.History]]:
+    """Seed, faults and history of each."""
     cases = [CASES[seed % len(CASES)] for seed in seeds]
-    made = [truths.history(seed, faults) for seed, faults in zip(seeds, cases, strict=True)]
+    return [(k, faults, truths.history(k, faults)) for k, faults in zip(seeds, cases, strict=True)]
+
+
+def metered(made: list[truths.History], place: tuple[float, float] | None) -> np.ndarray:
+    """Energy that counts of each history, and hours of unknown size."""
     n = len(made)
-    devices = [
-        Device(f"d{i}", "s", "pv_inverter", rated_power_w=truths.RATED_W, place=truths.PLACE)
-        for i in range(n)
-    ]
+    fleet_ = Fleet(
+        [
+            Device(f"d{i}", "s", "pv_inverter", rated_power_w=truths.RATED_W, place=place)
+            for i in range(n)
+        ]
+    )
     readings = frame(
         np.repeat(np.arange(n), [len(h.time_us) for h in made]),
         np.concatenate([h.time_us for h in made]),
         np.concatenate([h.register_wh for h in made]),
     )
-    fleet_ = Fleet(devices)
     rows = meter(Bounds(fleet_), MeterState(n), [readings]).rows
-    counted = np.zeros(n, dtype=np.int64)
-    np.add.at(counted, rows.device, rows.value)
-    figures = zip(seeds, cases, made, counted.tolist(), strict=True)
-    return [(seed, faults, h.truth_wh, wh) for seed, faults, h, wh in figures]
+    found = np.zeros((n, 2))
+    np.add.at(found, rows.device, np.stack([rows.value, rows.unknown_us / HOUR_US], axis=1))
+    return found
+
+
+def credited(seeds: range) -> list[tuple[int, tuple[str, ...], int, int]]:
+    """Seed, faults, truth and credited energy of histories."""
+    some = histories(seeds)
+    counted = metered([h for _, _, h in some], truths.PLACE)[:, 0].astype(np.int64).tolist()
+    return [(k, faults, h.truth_wh, wh) for (k, faults, h), wh in zip(some, counted, strict=True)]
+
+
+def charged(seeds: range) -> list[tuple[int, tuple[str, ...], int, int]]:
+    """Seed, faults, truth and use that a project is charged: unknown time at the rating."""
+    some = [one for one in histories(seeds) if truths.shows_use(one[1])]
+    value, hours = metered([h for _, _, h in some], None).T
+    whole = (value + hours * truths.RATED_W).astype(np.int64).tolist()
+    return [(k, faults, h.truth_wh, wh) for (k, faults, h), wh in zip(some, whole, strict=True)]
 
 
 def test_no_history_earns_more_than_its_meter_made():
@@ -57,6 +77,21 @@ def test_no_history_earns_more_than_its_meter_made():
         f" {worst:.4f} of it beyond its register's tolerance"
     )
     assert above == []
+
+
+def test_no_history_is_charged_less_than_its_meter_used():
+    """A charger's meter that was replaced was charged a fifth of its use: 7.3 t for 1.5 t."""
+    below, least = [], 1.0
+    for begin in range(SEED, SEED + COUNT, AT_ONCE):
+        for one in charged(range(begin, min(begin + AT_ONCE, SEED + COUNT))):
+            _, _, truth_wh, charged_wh = one
+            below += [one] if charged_wh < truths.owed(truth_wh) else []
+            least = min(least, (charged_wh + truths.CLASS_WH) / max(truth_wh, 1))
+    print(  # noqa: T201
+        f"{COUNT} histories from seed {SEED}, {len(below)} below the truth; the least is charged"
+        f" {least:.4f} of it with its register's tolerance"
+    )
+    assert below == []
 
 
 def test_an_honest_meter_loses_nothing():

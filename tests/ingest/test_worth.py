@@ -8,13 +8,14 @@ from typing import NamedTuple
 import pytest
 
 from ingest.model import Replacement
-from ingest.registers import KNOWN, UNKNOWN, WORTH, Meter, Reader
+from ingest.registers import UNKNOWN, WORTH, Meter, Reader
 
 from .metering import MINUTE_US, T0_US, fleet, frame, whole
 
 # a 100 kW inverter that counts watt-hours: 27,500 in a quarter hour, room included
 RATED = Meter(110_000 / 3.6e9, 100)
 HIGH = [10_000_000, 10_001_000]
+FROM_ZERO = [1_000, 2_000, 3_000, 4_000]
 SWAP = Replacement("energy_export_wh", T0_US + 20 * MINUTE_US, 10_001_400, 40)
 
 
@@ -39,7 +40,11 @@ EXAMPLES = {
         Example([0] * 8 + [150_000, 150_000], 0, 2),
         Example([0] * 8 + [150_000] * 3, 150_000, 0),
     ],
-    "fall to where": [Example([10_000_000, 10_020_000, 10_001_000, 10_002_000], 2_000, 0)],
+    "fall to where": [
+        Example([10_000_000, 10_020_000, 10_001_000, 10_002_000], 2_000, 0),
+        Example([10_000_000, 10_010_000, 10_020_000, 10_001_000, 10_002_000], 2_000, 1),
+    ],
+    "fall to the foot": [Example([20_000 * k for k in range(10)] + [0] + FROM_ZERO, 184_000, 1)],
     "wrap at the model's": [
         Example(
             [99_990_000, 99_999_000, 500, 1_500],
@@ -63,10 +68,17 @@ EXAMPLES = {
     ],
     "fall to any other": [
         Example([*HIGH, *(5_000_000 + 1_000 * k for k in range(6))], 1_000, 6),
-        Example([*HIGH, 5_000_000, 5_001_000, 10_002_000], 2_000, 0),
+        Example([*HIGH, *(5_000_000 + 1_000 * k for k in range(97))], 97_000, 1),
+        Example([*HIGH, 5_000_000, 5_001_000, 10_002_000], 2_000, 1),
     ],
-    "rise beyond": [Example([1_000, *(999_000_000 + 1_000 * k for k in range(6))], 5_000, 1)],
-    "return within": [Example([*HIGH, 0, 1_000, 2_000, 3_000, 10_005_000], 5_000, 0)],
+    "rise beyond": [
+        Example([1_000, *(999_000_000 + 1_000 * k for k in range(6))], 5_000, 1),
+        Example(
+            [*(1_000 * k for k in range(9)), *(208_000 + 1_000 * k for k in range(6))], 13_000, 9
+        ),
+    ],
+    "return within": [Example([*HIGH, 0, 1_000, 2_000, 3_000, 10_005_000], 5_000, 1)],
+    "rise past": [Example([20_000, 25_000, 0, *(500 * k for k in range(1, 61))], 35_000, 1)],
     "meter swap": [
         Example(
             [*HIGH, 140, 240],
@@ -90,7 +102,7 @@ def test_an_example_of_each_case_counts_what_the_table_says(case):
         reader = Reader(example.meter)
         for k, value in enumerate(example.values):
             reader.read(T0_US + 15 * k * MINUTE_US, value)
-        counted = sum(step.value for step in reader.steps if step.kind == KNOWN)
+        counted = sum(step.value for step in reader.steps)
         unknown = sum(step.kind == UNKNOWN for step in reader.steps)
         assert (counted, unknown) == (example.counted, example.unknown), example.values
 

@@ -3,7 +3,7 @@ Meters whose truth is known, and what their readings may say instead.
 
 A history is what a meter of a known device made, read every quarter hour or so, with faults
 put into its readings: never into what it made.  Whatever they are, no energy may be credited
-above the truth by more than the meter's class.
+above the truth by more than the meter's class, and none that a project uses charged below it.
 """
 
 from __future__ import annotations
@@ -66,8 +66,12 @@ class History:
 
 
 def honest(rng: np.random.Generator, days: int = 4, minutes: int = 15) -> History:
-    """A plant in the sun of Ha Long: nothing by night, clouds by day, its register in Wh."""
-    n = days * 1440 // minutes
+    """
+    A plant in the sun of Ha Long: nothing by night, clouds by day, its register in Wh.
+
+    It ends at noon: what waits for readings that rise is settled by the last six.
+    """
+    n = (days * 1440 + 720) // minutes
     at = T0_US + 17 * 3_600_000_000 + np.arange(n, dtype=np.int64) * minutes * MINUTE_US
     hour = (at // 3_600_000_000 + 7) % 24 + (at % 3_600_000_000) / 3.6e9
     sun = np.clip(np.sin((hour - 6.75) / 10.75 * np.pi), 0, None) * ((hour > 6.75) & (hour < 17.5))
@@ -123,6 +127,36 @@ def swap(h: History, rng: np.random.Generator) -> None:
     if before > 1_000_000 and rng.random() < 0.5:
         begin = int(rng.integers(0, before))
     h.register_wh[k:] += begin - before
+
+
+def stand_in(h: History, rng: np.random.Generator) -> None:
+    """
+    A spare meter from zero, and then the old one again, which stood still meanwhile.
+
+    Where the spare one ends within an hour's work below the old one, no reading tells of it.
+    """
+    of = h.span(rng, 200)
+    before = int(h.register_wh[of.start - 1])
+    made = int(h.register_wh[of.stop - 1]) - before
+    if h.event_us or 0 <= before - made < 2 * RATED_W:
+        return
+    h.happened(of.start)
+    h.register_wh[of] -= before
+    h.register_wh[of.stop :] -= made
+    h.event_us = int(h.time_us[of.stop])
+
+
+def daily(h: History, rng: np.random.Generator) -> None:
+    """A counter of each day, sent as the register: from zero at each midnight."""
+    if h.event_us:
+        return
+    h.happened(0)
+    day = (h.time_us + 7 * 3_600_000_000) // 86_400_000_000
+    first = np.searchsorted(day, day)
+    h.register_wh -= h.register_wh[np.maximum(first - 1, 0)]
+    if rng.random() < 0.5:  # and silent by night
+        hour = (h.time_us // 3_600_000_000 + 7) % 24
+        h.keep((hour >= 5) & (hour < 19))
 
 
 def candidate_modulus(h: History, rng: np.random.Generator) -> None:
@@ -229,16 +263,26 @@ def night_generation(h: History, rng: np.random.Generator) -> None:
 FAULTS: dict[str, Fault] = {
     f.__name__: f
     for f in (
-        single_zero, single_high, low_glitch, zero_run, high_run, reset, swap, candidate_modulus,
-        wrap, outage, standstill, hang, unit_wrong, replayed, other_meter, clock_off, disorder,
-        jitter, over_rating, night_generation,
+        single_zero, single_high, low_glitch, zero_run, high_run, reset, swap, stand_in, daily,
+        candidate_modulus, wrap, outage, standstill, hang, unit_wrong, replayed, other_meter,
+        clock_off, disorder, jitter, over_rating, night_generation,
     )
 }  # fmt: skip
 
 
 # what happens to the meter itself; everything else happens to what is read of it, and ends.
 # Where a reset hides that a reading was false, nothing tells it from one that was true.
-EVENTS = ("reset", "swap", "candidate_modulus", "wrap", "hang")
+EVENTS = ("reset", "swap", "stand_in", "daily", "candidate_modulus", "wrap", "hang")
+
+# a register that never counts what was made leaves no trace of it; what lasts for hours may hide
+# a change of meters, or another fault that lasts: then nothing tells what was made meanwhile
+UNTOLD = ("hang",)
+LASTING = (
+    *EVENTS, "zero_run", "high_run", "outage", "standstill", "unit_wrong", "replayed",
+    "other_meter", "clock_off",
+)  # fmt: skip
+# every midnight it hides what was false by day, and every outage over midnight what was true
+ALONE = ("daily",)
 
 
 def history(seed: int, faults: tuple[str, ...]) -> History:
@@ -266,6 +310,16 @@ def history(seed: int, faults: tuple[str, ...]) -> History:
 def allowed(truth_wh: int) -> int:
     """Most that may be credited."""
     return int(truth_wh * (1 + CLASS_SHARE)) + CLASS_WH
+
+
+def owed(truth_wh: int) -> int:
+    """Least that is to be charged."""
+    return int(truth_wh * (1 - CLASS_SHARE)) - CLASS_WH
+
+
+def shows_use(faults: tuple[str, ...]) -> bool:
+    """Whether readings with these faults show, in one way or another, what was used."""
+    return not {*faults} & {*UNTOLD} and sum(name in LASTING for name in faults) <= 1
 
 
 assert NULL < 0

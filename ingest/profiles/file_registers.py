@@ -51,3 +51,8 @@ def registers(class_id: str) -> dict[str, Register]:
                 channel.name, source.path, source.unit, numerator, denominator
             )
     return found
+
+
+def of_column(class_id: str, column: str) -> Register:
+    """Return the register of a class that a column holds."""
+    return next(r for r in registers(class_id).values() if r.column == column)

@@ -1,0 +1,211 @@
+"""
+Registers that left their line in a period, and no replacement in the registry says why.
+
+A register that falls, or jumps beyond what its device can make, has two stories: its meter was
+replaced or reset, or its readings were false.  Metering counts the one that costs on either side
+of the account, and leaves as much time unknown as the two are apart (`ingest.registers`).  Here the
+register is named, with its day, both values, the tonnes between the stories and the row of the
+registry that settles it.  What metering could decide costs no time and is not told: a glitch, a
+wrap at the model's own modulus, a replacement that was entered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from ingest import classes
+from ingest.classes import Channel
+from ingest.model import HOUR_US, INTERVAL_US, NULL, Device, Fleet, Frame, Int64
+from ingest.profiles import file_registers
+from mrv.accounting.device_bindings import role_needs
+from mrv.accounting.device_period import Monitored
+from mrv.accounting.device_results import Pricing, gap_outcomes
+from mrv.accounting.period_result import Finding, GapOutcome
+from mrv.accounting.shown_energy import Key, devices_of
+from mrv.calendar import local_date, local_text
+from mrv.methodologies import find
+from mrv.registry.project import Fallen, Project
+from mrv.rounding import decimal_text
+
+RULE = "REG-03"
+# a rise above the limit by as much is none that the device made: as metering's own margin
+_MARGIN = 1.2
+# falls to about zero on as many days in a row are those of a counter of each day
+_DAYS = 3
+# about zero: so small a part of where the register stood
+_FOOT = 20
+_DIGITS = range(3, 13)
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class FallenRegisters:
+    """Registers of a project, by fleet index, and the period's edges. [us UTC]"""
+
+    fleet: Fleet
+    wanted: Mapping[int, tuple[Channel, ...]]
+    from_us: int
+    to_us: int
+
+    @staticmethod
+    def of(project: Project, fleet: Fleet, period_us: tuple[int, int]) -> FallenRegisters:
+        """Return what is looked at in a period."""
+        methodology = find(project.methodology, project.version)
+        found: dict[int, dict[str, Channel]] = {}
+        for bound in project.devices:
+            needs = role_needs(methodology, bound, f"device {bound.device}")
+            index = fleet.by_id.get(bound.device)
+            if index is None:
+                continue
+            for channel in classes.load()[fleet.devices[index].class_id].registers:
+                if channel.quantity == needs.quantity:
+                    found.setdefault(index, {})[channel.name] = channel
+        wanted = {index: tuple(of.values()) for index, of in found.items()}
+        return FallenRegisters(fleet, wanted, *period_us)
+
+    def of_block(self, block: Frame) -> Iterator[tuple[Key, tuple[Fallen, ...]]]:
+        """
+        Return where registers left their line, for the devices of a block of readings.
+
+        Parameters
+        ----------
+        block : Frame
+            Whole devices, sorted by device and time.
+        """
+        for index, of in devices_of(block):
+            device = self.fleet.devices[index]
+            for channel in self.wanted.get(index, ()):
+                register: Any = block.columns[channel.name][of]
+                told = register != NULL
+                found = self._of_one(device, channel, block.time_us[of][told], register[told])
+                if found:
+                    yield (device.id, str(channel.quantity)), found
+
+    def _of_one(
+        self, device: Device, channel: Channel, time_us: Int64, value: Int64
+    ) -> tuple[Fallen, ...]:
+        rise = np.diff(value)
+        left = rise < -channel.tolerance
+        limit = device.rated_power_w if channel.limit == "rated_power" else channel.limit
+        if isinstance(limit, int):
+            most = channel.tolerance + _MARGIN * limit * (np.diff(time_us) / HOUR_US)
+            left |= rise > most
+        for swap in device.replacements:
+            if swap.channel == channel.name:
+                at = int(np.searchsorted(time_us, swap.at_us))
+                left[max(at - 1, 0) : at] = False
+        places = np.flatnonzero(left & (time_us[1:] < self.to_us))
+        # of what was before the period, the last one may still be unknown in it
+        first = int(np.searchsorted(time_us[places + 1], self.from_us))
+        return tuple(
+            Fallen(channel.name, *(int(n) for n in (*time_us[k : k + 2], *value[k : k + 2])))
+            for k in places[max(first - 1, 0) :].tolist()
+        )
+
+
+def fallen_registers(
+    monitored: Sequence[Monitored],
+    fallen: Mapping[Key, tuple[Fallen, ...]],
+    pricing: Pricing,
+    timezone: str,
+) -> list[Finding]:
+    """Name the registers that left their line where that costs, what it costs and what to do."""
+    told = []
+    for one in monitored:
+        found = fallen.get((one.device.id, one.needs.quantity), ())
+        told += [_said(one, *costing, timezone) for costing in _costing(one, found, pricing)]
+    if not told:
+        return []
+    rest = [f"and {len(told) - _SHOWN} more"] if len(told) > _SHOWN else []
+    return [Finding(RULE, False, ". ".join((*told[:_SHOWN], *rest)))]
+
+
+def _costing(
+    one: Monitored, found: Sequence[Fallen], pricing: Pricing
+) -> Iterator[tuple[list[Fallen], list[GapOutcome]]]:
+    """Where a register of a device left its line, with the unknown time that this left."""
+    first_us = one.service.first * INTERVAL_US
+    unknown = [gap for gap in gap_outcomes(one, pricing) if gap.kind == "unknown"]
+    some: list[tuple[Fallen, list[GapOutcome]]] = []
+    for fall in found:
+        touched = [gap for gap in unknown if _touches(fall, gap, first_us)]
+        if touched:
+            some.append((fall, touched))
+            unknown = [gap for gap in unknown if gap not in touched]
+    yield from _by_cause(some)
+
+
+def _by_cause(
+    some: Sequence[tuple[Fallen, list[GapOutcome]]],
+) -> Iterator[tuple[list[Fallen], list[GapOutcome]]]:
+    """Falls to about zero together, where they are those of a counter of each day; else each."""
+    zero = [fall for fall, _ in some if 0 <= _FOOT * fall.after <= fall.before]
+    days = sorted({fall.at_us // (24 * HOUR_US) for fall in zero})
+    daily = len(days) >= _DAYS and 2 * len(days) > days[-1] - days[0]
+    if daily:
+        yield zero, [gap for fall, gaps in some if fall in zero for gap in gaps]
+    for fall, gaps in some:
+        if not (daily and fall in zero):
+            yield [fall], gaps
+
+
+def _touches(fall: Fallen, gap: GapOutcome, first_us: int) -> bool:
+    if fall.at_us <= first_us:
+        return gap.start_us == first_us
+    begin = fall.since_us // INTERVAL_US * INTERVAL_US
+    return gap.start_us < fall.at_us and gap.end_us > begin
+
+
+def _said(one: Monitored, falls: list[Fallen], gaps: Iterable[GapOutcome], timezone: str) -> str:
+    tonnes = sum(
+        (Fraction(g.cost_t) + Fraction(g.forgone_at_most_t or 0) for g in gaps), start=Fraction(0)
+    )
+    hours = Fraction(sum(g.time_us for g in gaps), HOUR_US)
+    side = "costs" if one.needs.side == "project" else "leaves out at most"
+    cost = (
+        f"{decimal_text(hours, 2, 'up')} h are of unknown size, which {side}"
+        f" {decimal_text(tonnes, 6, 'up')} t"
+    )
+    if len(falls) > 1:
+        return _daily(one, falls, cost, timezone)
+    (fall,) = falls
+    register = file_registers.of_column(one.device.class_id, fall.channel)
+    last, first = (register.to_file(n) for n in (fall.before, fall.after))
+    at = local_text(fall.at_us, timezone)
+    verb = "falls" if last > first else "jumps"
+    text = (
+        f"{one.device.id} ({one.bound.role}): {register.name} {verb} from {_plain(last)} at"
+        f" {local_text(fall.since_us, timezone)} to {_plain(first)} at {at}: {cost}. If the meter"
+        f" was replaced or reset, enter in its `replacements` {{channel: {register.name}, at:"
+        f" {at}, last: {_plain(last)}, first: {_plain(first)}, reason: ..., document: ...}}"
+    )
+    full = _full(last) if last > first else None
+    if full is not None:
+        text += f"; if it passed its last digit, {{last: {full}, first: 0}}"
+    return text
+
+
+def _daily(one: Monitored, falls: Sequence[Fallen], cost: str, timezone: str) -> str:
+    name = file_registers.of_column(one.device.class_id, falls[0].channel).name
+    first, last = (local_date(fall.at_us, timezone) for fall in (falls[0], falls[-1]))
+    return (
+        f"{one.device.id} ({one.bound.role}): {name} falls to about zero {len(falls)} times from"
+        f" {first} to {last}, as a counter of each day or charge does: {cost}. Send the meter's"
+        f" total, which is never reset, as {name}; where its profile takes the wrong value for it,"
+        " choose or write the profile that names the total"
+    )
+
+
+def _full(last: Decimal) -> int | None:
+    """Value at which a register with its digits full begins anew, where it was nearly there."""
+    return next((10**n for n in _DIGITS if Decimal("0.97") * 10**n <= last < 10**n), None)
+
+
+def _plain(value: Decimal) -> str:
+    return f"{value.normalize():f}"

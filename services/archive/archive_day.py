@@ -8,7 +8,7 @@ the part recorded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from itertools import groupby
 
 import numpy as np
@@ -89,7 +89,7 @@ def _archive_part(now: Run, day: Day, class_id: str, site: str, leaves: list[Day
             found = {leaf.device: leaf for leaf in leaves_of(now.fleet, frame, day)}
             wrong = [leaf for leaf in some if found.get(leaf.device) != leaf]
             if wrong:
-                _refuse(now, cursor, day)
+                _refuse(now, cursor, day, {leaf.device for leaf in wrong})
                 return False
             said = said_of(cursor, class_id, names, day.from_us, day.to_us)
         ends |= _write(writer, now.fleet, frame, said)
@@ -106,25 +106,25 @@ def _archive_part(now: Run, day: Day, class_id: str, site: str, leaves: list[Day
     return True
 
 
-def _refuse(now: Run, cursor: Cursor, day: Day) -> None:
-    """Say why a day is left where it is, in the snapshot in which it was not as it was sealed."""
+def _refuse(now: Run, cursor: Cursor, day: Day, devices: Collection[str]) -> None:
+    """Say why devices are left where they are, in the snapshot in which they differed."""
     whose = f"{day.day} {day.project or 'without project'}"
     last = seals.last_of(now.conn, day.project, [day.day])[day.day]
     if last.entry != day.seal:
         now.report.waiting.append(f"{whose}: sealed again meanwhile; the next run archives it")
         return
     fleet = registry.load_fleet(now.conn)
-    (one,) = compared(cursor, fleet, [sealed_day(now.conn, last)])
-    found = one.found
+    ((_, found, *_),) = compared(cursor, fleet, [sealed_day(now.conn, last)])
     now.report.refused += [
         f"{one.table} of {one.device} on {one.day} is not as it was sealed, {one.what};"
         " `tonne log audit` tells more"
         for one in found.by_hand
+        if one.device in devices
     ]
-    if found.late:
-        names = ", ".join(dict.fromkeys(one.device for one in found.late))
+    late = [one.device for one in found.late if one.device in devices]
+    if late:
         now.report.waiting.append(
-            f"{whose}: late readings of {names} wait for their seal; `tonne log seal`"
+            f"{whose}: late readings of {', '.join(late)} wait for their seal; `tonne log seal`"
         )
 
 

@@ -126,7 +126,8 @@ def _compared(
     job = day.job
     notes = noted(cursor, job)
     before = without_late(cursor, fleet, job, now["readings"].leaves, notes.late)
-    found = compare(day.leaves, now, before, _whole_days(cursor.connection))
+    old = () if "arrival" in day.body else _whole_days(cursor.connection)
+    found = compare(day.leaves, now, before, old)
     moved = Moved(found, ())
     if accept_joined:
         moved = without_joined(cursor.connection, fleet, job, day.leaves, found)
@@ -134,7 +135,12 @@ def _compared(
 
 
 def _whole_days(conn: Connection) -> Collection[tuple[str, str]]:
-    """Devices and days, whatever the zone, that tonne 0.1.0 noted late readings for."""
+    """
+    Devices and days, whatever the zone, that tonne 0.1.0 noted late readings for.
+
+    They count for days that it sealed: such a note says of no row whether it came late, and a
+    change by hand could hide behind it.
+    """
     return {
         (device, (day + timedelta(days=shift)).isoformat())
         for device, day in late_readings.whole_days(conn)
@@ -172,6 +178,7 @@ def why_other(conn: Connection, project: str, day: date) -> str:
     if late:
         return f"late readings of {late} came; run `tonne log seal` and issue again"
     return (
-        "late readings came after the period was closed, and were sealed; close it again and have"
-        " the statement verified"
+        "what is stored is as the log sealed it, and the statement's evidence is not: late readings"
+        " were sealed after the period was closed, or the evidence was changed; close it again and"
+        " have the statement verified"
     )

@@ -134,30 +134,8 @@ def seal(
         Only days of these projects; all, and days of devices without one, where absent.
     """
     with _alone(conn):
-        report = Report()
-        records.append_changes(conn, signer, report.entries, report.refused, accept)
-        of = Registry(conn)
-        due = list(ended(conn, of.fleet, now_us - SETTLE_US))
-        known = seals.latest(conn)
-        new = [job for job in due if (job.project, job.day) not in known]
-        if projects is not None:
-            new = [job for job in new if job.project in projects]
-        oldest = min((job.to_us for job in new), default=now_us)
-        report.late_s = max(0, now_us - oldest - PROMISED_US) / 1e6
-        ends = [*(_time(job.to_us) for job in new), *(one.end for one in known.values())]
-        if ends:
-            late_readings.announce(conn, max(ends))
-        for at in range(0, len(new), _AT_ONCE):
-            with snapshot(conn):
-                made = _prepare(conn, of.of_snapshot(), new[at : at + _AT_ONCE])
-            _append(conn, signer, made)
-            report.days += len(made)
-        jobs = {(job.project, job.day): job for job in due}
-        known = seals.latest(conn) if new else known
-        _seal_again(conn, signer, of, known, jobs, report, accept, everything=recheck)
-        report.corrections += map(str, open_corrections(conn))
-        records.append_records(conn, signer, report.entries, report.refused, accept)
-    return report
+        run = _Run(conn, signer, Registry(conn), accept, Report())
+        return _seal(run, now_us, projects, everything=recheck or accept is not None)
 
 
 @contextmanager
@@ -171,31 +149,59 @@ def _alone(conn: Connection) -> Iterator[None]:
             conn.execute(f"SELECT pg_advisory_unlock({_SEALER})")
 
 
+class _Run(NamedTuple):
+    """What the steps of a run share."""
+
+    conn: Connection
+    signer: Signer
+    of: Registry
+    accept: str | None
+    report: Report
+
+
+def _seal(run: _Run, now_us: int, projects: Collection[str] | None, *, everything: bool) -> Report:
+    conn, report = run.conn, run.report
+    records.append_changes(conn, run.signer, report.entries, report.refused, run.accept)
+    due = {(job.project, job.day): job for job in ended(conn, run.of.fleet, now_us - SETTLE_US)}
+    known = seals.latest(conn)
+    new = [job for key, job in due.items() if key not in known]
+    if projects is not None:
+        new = [job for job in new if job.project in projects]
+    oldest = min((job.to_us for job in new), default=now_us)
+    report.late_s = max(0, now_us - oldest - PROMISED_US) / 1e6
+    if ends := [*(_time(job.to_us) for job in new), *(one.end for one in known.values())]:
+        late_readings.announce(conn, max(ends))
+    for at in range(0, len(new), _AT_ONCE):
+        with snapshot(conn):
+            made = _prepare(conn, run.of.of_snapshot(), new[at : at + _AT_ONCE])
+        _append(run, made)
+        report.days += len(made)
+    _seal_again(run, seals.latest(conn) if new else known, due, everything=everything)
+    report.corrections += map(str, open_corrections(conn))
+    records.append_records(conn, run.signer, report.entries, report.refused, run.accept)
+    return report
+
+
 def _seal_again(
-    conn: Connection,
-    signer: Signer,
-    of: Registry,
+    run: _Run,
     known: Mapping[tuple[str, date], Seal],
-    jobs: Mapping[tuple[str, date], Job],
-    report: Report,
-    accept: str | None,
+    due: Mapping[tuple[str, date], Job],
     *,
     everything: bool,
 ) -> None:
     """Seal days that changed, and forget what was noted of them."""
-    waiting = late_readings.waiting(conn)
+    waiting = late_readings.waiting(run.conn)
     unsettled: list[Job] = []
-    some = known.values() if everything or accept is not None else _to_compare(known, waiting)
-    for seal_ in some:
-        day = sealed_day(conn, seal_, jobs)
-        made = _changed(conn, of, day, accept, report)
+    for seal_ in known.values() if everything else _to_compare(known, waiting):
+        day = sealed_day(run.conn, seal_, due)
+        made = _changed(run, day)
         if made is None:
             unsettled.append(day.job)
             continue
-        _append(conn, signer, made)
-        report.again += len(made)
+        _append(run, made)
+        run.report.again += len(made)
     done = [one for one in waiting if not any(_touches(one, job) for job in unsettled)]
-    late_readings.forget(conn, [one for one in done if one.device not in report.waiting])
+    late_readings.forget(run.conn, [x for x in done if x.device not in run.report.waiting])
 
 
 def _to_compare(known: Mapping[tuple[str, date], Seal], waiting: Sequence[Waiting]) -> list[Seal]:
@@ -261,23 +267,23 @@ def arrival_of(cursor: Cursor, job: Job) -> dict[str, Any]:
     return arrival_part(rows_of(found), sums, by_hour(cursor, job.devices, *span), sealed)
 
 
-def _changed(
-    conn: Connection, of: Registry, day: SealedDay, accept: str | None, report: Report
-) -> list[Prepared] | None:
+def _changed(run: _Run, day: SealedDay) -> list[Prepared] | None:
     """Prepare the next seal of a day that changed; None where it may not be sealed again yet."""
-    with snapshot(conn), conn.cursor() as cursor:
-        fleet, job = of.of_snapshot(), day.job
+    job, accept = day.job, run.accept
+    with snapshot(run.conn), run.conn.cursor() as cursor:
+        fleet = run.of.of_snapshot()
         (now,) = compared(cursor, fleet, [day], accept_joined=accept is None)
         if not now.found and not now.joined:
             return []
-        if accept is None and _refused(conn, of, job, now.found, report):
+        if accept is None and _refused(run, job, now.found):
             return None
         reason, sequence = accept or _reason(now), day.seal.sequence + 1
         return [_prepared(job, sequence, fleet.version, now.parts, cursor, reason, now.notes)]
 
 
-def _refused(conn: Connection, of: Registry, job: Job, found: Changes, report: Report) -> bool:
+def _refused(run: _Run, job: Job, found: Changes) -> bool:
     """Whether a day waits for rows to be made again, or was changed by hand; say which."""
+    conn, of, report = run.conn, run.of, run.report
     wrong = underived(conn, of, job, found)
     pending = sorted(to_remake(conn).keys() & {one.device for one in found.derived})
     if wrong and pending and not found.by_hand:
@@ -300,9 +306,10 @@ def _reason(now: Compared) -> str:
     return "late readings" if now.found.late else "derived rows made again"
 
 
-def _append(conn: Connection, signer: Signer, made: Sequence[Prepared]) -> None:
+def _append(run: _Run, made: Sequence[Prepared]) -> None:
     if not made:
         return
+    conn, signer = run.conn, run.signer
     with conn.transaction():
         log.lock(conn)
         for one in made:

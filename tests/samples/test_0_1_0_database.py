@@ -98,6 +98,22 @@ def test_the_log_leads_on_from_the_head_that_an_auditor_kept(reader, monkeypatch
     assert "278 entries" in json.dumps(found.to_json())
 
 
+def test_what_it_noted_as_late_is_late_of_days_that_it_sealed(writer, monkeypatch):
+    """Readings that the older pipeline stored before the update would be called forged."""
+    monkeypatch.setenv("TONNE_ARCHIVE_URL", writer["TONNE_ARCHIVE_URL"])
+    day = "'nck-inv-1', '2026-01-05"
+    with psycopg.connect(writer["TONNE_DATABASE_URL"]) as conn:
+        # as 0.1.0 stored it: it noted the day, and no more
+        row = f"(device_id, time, frequency_hz) VALUES ({day} 04:07:33Z', 50)"
+        conn.execute(f"INSERT INTO reading_pv_inverter {row}")
+        conn.execute(f"INSERT INTO late_day (device_id, day) VALUES ({day}')")
+    with connect(writer["TONNE_DATABASE_URL"], role="tonne_mrv", autocommit=True) as conn:
+        found = audit(conn, NOW_US)
+        notes = [note for step in found.steps for note in step.notes]
+        assert found.first_break is None, found.to_json()
+        assert any("2026-01-05: late readings of nck-inv-1" in note for note in notes)
+
+
 def test_intervals_and_emissions_are_computed_the_same(reader):
     """Live figures would jump on the day of the update, with nobody to say why."""
     told = tonne(reader, "rebuild", *ALL, "--check", "--json")

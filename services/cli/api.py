@@ -17,7 +17,7 @@ from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
 from services.cli.options.time_span import METAVAR, moment_us
-from services.cli.output.json_text import print_json, print_result
+from services.cli.output.json_text import print_json, print_result, print_secret
 from services.cli.output.table import table
 from services.cli.output.times import shown_time
 from services.settings import Settings
@@ -115,7 +115,7 @@ def create(
     role: ApiRole, name: str, projects: tuple[str, ...], expires: str | None, *, as_json: bool
 ) -> None:
     """
-    Make a key; its token is shown this once.
+    Make a key; its token is shown this once, alone on the output.
 
     \b
     Example:
@@ -125,10 +125,8 @@ def create(
         key, token = api_keys.create(
             conn, name, role, projects or None, getpass.getuser(), _time(conn, expires)
         )
-    if as_json:
-        print_json({**_shown(key), "token": token})
-        return
-    click.echo(f"{token}\nkey {key.id} for {name!r} as {role}; the token is not shown again")
+    said = f"key {key.id} for {name!r} as {role}; the token is not shown again"
+    print_secret({**_shown(key), "token": token}, token, said, as_json=as_json)
 
 
 @keys.command("list")

@@ -17,7 +17,7 @@ from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
 from services.cli.options.time_span import METAVAR, moment_us
 from services.cli.output.counts import counted
-from services.cli.output.json_text import print_json, print_result
+from services.cli.output.json_text import print_json, print_result, print_secret
 from services.cli.output.table import table
 from services.cli.output.times import shown_time
 from services.cli.pipeline.metrics_bind import metrics_bind
@@ -77,7 +77,7 @@ def add(
     as_json: bool,
 ) -> None:
     """
-    Register where events are sent from now on; prints the secret, this once.
+    Register where events are sent from now on; prints the secret, this once and alone.
 
     \b
     Example:
@@ -88,11 +88,8 @@ def add(
     with _database() as conn:
         made = store.add(conn, id_, url, topics or store.TOPICS, projects or None, secret,
                          author or getpass.getuser())  # fmt: skip
-    print_result(
-        _told(made) | {"secret": secret},
-        f"{id_}: {', '.join(made.topics)} to {url}\nsecret {secret}",
-        as_json=as_json,
-    )
+    said = f"{id_}: {', '.join(made.topics)} to {url}; the secret is not shown again"
+    print_secret(_told(made) | {"secret": secret}, secret, said, as_json=as_json)
 
 
 @webhooks.command("list")
@@ -163,8 +160,9 @@ def rotate(id_: str, *, overlap_h: int, as_json: bool) -> None:
     secret = signature.new_secret()
     with _database() as conn:
         store.rotate(conn, id_, secret, overlap_h * _HOUR_S)
-    text = f"{id_}: the secret before ends in {overlap_h} h\nsecret {secret}"
-    print_result({"webhook": id_, "secret": secret, "overlap_h": overlap_h}, text, as_json=as_json)
+    said = f"{id_}: the secret before ends in {overlap_h} h; the new one is not shown again"
+    made = {"webhook": id_, "secret": secret, "overlap_h": overlap_h}
+    print_secret(made, secret, said, as_json=as_json)
 
 
 @webhooks.command()

@@ -53,6 +53,16 @@ class Difference(NamedTuple):
     stored: tuple[Any, ...] | None
     computed: tuple[Any, ...] | None
 
+    @property
+    def device(self) -> str:
+        """Device of the row."""
+        return self.key[self.table == EMISSIONS]
+
+    @property
+    def time(self) -> str:
+        """Time of the row in RFC 3339, in UTC."""
+        return self.key[1 if self.table == "quality_flag" else 2]
+
 
 def rebuild(
     conn: Connection, plan: Plan, devices: Sequence[int], from_us: int, to_us: int, *, replace: bool

@@ -87,7 +87,7 @@ def test_stations_show_their_hours_and_days(pipeline: Pipeline):
     hours = [r for r in shown if r["period"] == "hour"]
     aqi = [r for r in hours if r["indicator"] == "vn-aqi-hourly"]
     assert [(r["value"], r["grade"]) for r in aqi] == [(80.0, "Trung binh")] * 23
-    assert aqi[0]["start"] == "2026-01-10T01:00:00+07:00"  # one hour of dust is no NowCast
+    assert aqi[0]["start"] == "2026-01-09T18:00:00Z"  # one hour of dust is no NowCast
     day = {(r["device"], r["indicator"]): r for r in shown if r["period"] == "day"}
     assert day["st-air", "qcvn-05-2023"]["detail"] == {"exceeded": ["24h.no2"]}
     assert day["st-noise", "limits"]["detail"]["exceeded"] == ["night"]

@@ -12,6 +12,7 @@ from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
 from services.cli.options.time_span import begin_option, end_option, span_us
 from services.cli.output.table import table
+from services.cli.output.times import shown_time
 from services.store.postgres.pool import connect
 from services.store.timeseries import queries as series
 
@@ -62,18 +63,18 @@ def indicators(
             else series.device_timezone(conn, device)
         )
         span = span_us(begin, end, zone)
-        rows = series.indicators(conn, *span, zone, device=device, site=site)
+        rows = series.indicators(conn, *span, device=device, site=site)
     kept = [r for r in rows if period in {None, r["period"]} and name in {None, r["indicator"]}]
     if as_json:
         click.echo(json.dumps(kept))
         return
     nothing = f"nothing is stored of {device or site} from {begin} to {end}"
-    click.echo(table(_HEAD, map(_shown, kept), empty=nothing))
+    click.echo(table(_HEAD, [_shown(row, zone) for row in kept], empty=nothing))
 
 
-def _shown(row: dict[str, Any]) -> list[object]:
+def _shown(row: dict[str, Any], zone: str) -> list[object]:
     """Return a line without details."""
-    line = dict(row)
+    line = row | {"start": shown_time(row["start"], zone)}
     if line["covered"] is not None:
         line["covered"] = f"{line['covered'] * 100:.0f} %"
     return [line[key] for key in _HEAD]

@@ -13,6 +13,7 @@ from services.cli.options.json_option import json_option
 from services.cli.options.time_span import begin_option, end_option, span_us
 from services.cli.output.amounts import shown_amount, shown_mass
 from services.cli.output.table import table
+from services.cli.output.times import shown_time
 from services.store.postgres.pool import connect
 from services.store.timeseries import queries as series
 
@@ -29,8 +30,9 @@ def intervals(
     """
     Print what is stored on the 15-minute grid, by start.
 
-    A day is one of the site's zone. The table rounds to units that fit; JSON has
-    exact whole Wh, m or mL of a device, micrograms of CO2e of a project.
+    A day is one of the site's zone, or of the project's, and the table's times are by the
+    same clock. The table rounds to units that fit; JSON has exact whole Wh, m or mL of a
+    device, micrograms of CO2e of a project, and times in UTC.
 
     \b
     Example:
@@ -41,24 +43,24 @@ def intervals(
         raise click.UsageError("give --device ID or --project ID, one of them")
     with connect(database_url(), role="tonne_mrv", name="tonne intervals", autocommit=True) as conn:
         if device is not None:
-            span = span_us(begin, end, series.device_timezone(conn, device))
-            rows = series.quantities(conn, device, *span)
+            zone = series.device_timezone(conn, device)
+            rows = series.quantities(conn, device, *span_us(begin, end, zone))
         else:
-            span = span_us(begin, end, series.project_timezone(conn, str(project)))
-            rows = series.emissions(conn, str(project), *span)
+            zone = series.project_timezone(conn, str(project))
+            rows = series.emissions(conn, str(project), *span_us(begin, end, zone))
     if as_json:
         click.echo(json.dumps(rows))
         return
-    shown = _of_device(rows) if device is not None else _of_project(rows)
+    shown = _of_device(rows, zone) if device is not None else _of_project(rows, zone)
     nothing = f"nothing is stored of {device or project} from {begin} to {end}"
     click.echo(table(*shown, empty=nothing))
 
 
-def _of_device(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+def _of_device(rows: Sequence[dict[str, Any]], zone: str) -> tuple[list[str], list[list[str]]]:
     head = ["start", "quantity", "value", "quality", "measured"]
     cells = [
         [
-            r["start"],
+            shown_time(r["start"], zone),
             r["quantity"],
             shown_amount(r["value"], r["unit"]),
             r["quality"],
@@ -69,8 +71,9 @@ def _of_device(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str
     return head, cells
 
 
-def _of_project(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+def _of_project(rows: Sequence[dict[str, Any]], zone: str) -> tuple[list[str], list[list[str]]]:
     sides = ("baseline", "project", "leakage", "reduction")
     return ["start", *sides], [
-        [r["start"], *(shown_mass(r[f"{side}_ug"]) for side in sides)] for r in rows
+        [shown_time(r["start"], zone), *(shown_mass(r[f"{side}_ug"]) for side in sides)]
+        for r in rows
     ]

@@ -14,6 +14,7 @@ from services.cli.options.json_option import json_option
 from services.cli.options.time_span import begin_option, end_option, span_us
 from services.cli.output.counts import counted
 from services.cli.output.table import table
+from services.cli.output.times import shown_time
 from services.store.postgres.pool import connect
 from services.store.registry.known import require
 from services.store.registry.load import load_fleet
@@ -64,7 +65,8 @@ def quality(
     """
     with connect(database_url(), role="tonne_mrv", name="tonne quality", autocommit=True) as conn:
         require(conn, "device", device, *against)
-        begin_us, end_us = span_us(begin, end, series.device_timezone(conn, device))
+        zone = series.device_timezone(conn, device)
+        begin_us, end_us = span_us(begin, end, zone)
         fleet = load_fleet(conn)
         held = fleet.devices[fleet.by_id[device]]
         readings = flagged.count_readings(conn, held, begin_us, end_us)
@@ -82,7 +84,7 @@ def quality(
         f"{counted(readings, 'reading')} of {device}" + (f"; clock {clock}" if clock else "")
     )
     click.echo(
-        table(("test", "channel", "times", "when"), _told(found), empty="nothing is flagged")
+        table(("test", "channel", "times", "when"), _told(found, zone), empty="nothing is flagged")
     )
     if others:
         differ = f"{len(apart):,} {'differs' if len(apart) == 1 else 'differ'}"
@@ -90,7 +92,7 @@ def quality(
             f"\n{counted(compared, 'interval')} compared with {' + '.join(others)}, {differ}"
         )
     if apart:
-        rows = [(d.start, d.quantity, d.whole, d.parts) for d in apart[:_SHOWN]]
+        rows = [(shown_time(d.start, zone), d.quantity, d.whole, d.parts) for d in apart[:_SHOWN]]
         click.echo(table(("start", "quantity", "this meter", "the others"), rows, empty=""))
         if len(apart) > _SHOWN:
             click.echo(f"and {len(apart) - _SHOWN} more; --json lists all")
@@ -117,11 +119,11 @@ def _apart(difference: Difference) -> dict[str, Any]:
     }
 
 
-def _told(found: list[Flagged]) -> list[tuple[str, str, int, str]]:
+def _told(found: list[Flagged], zone: str) -> list[tuple[str, str, int, str]]:
     """One line a test and channel, with the first times."""
     times: dict[tuple[str, str], list[str]] = {}
     for one in found:
-        times.setdefault((one.test, one.channel), []).append(one.time)
+        times.setdefault((one.test, one.channel), []).append(shown_time(one.time, zone))
     return [
         (
             test,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import click
 
@@ -14,6 +14,7 @@ from services.cli.options.json_option import json_option
 from services.cli.options.time_span import begin_option, end_option, span_us
 from services.cli.output.counts import counted
 from services.cli.output.progress import bar
+from services.cli.output.times import shown_time
 from services.processing.rebuild import AT_ONCE, Difference
 from services.processing.rebuild import rebuild as rebuild_devices
 from services.settle import Plan
@@ -56,7 +57,8 @@ def rebuild(begin: str, end: str, device: str | None, *, check: bool, as_json: b
                 span = span_us(begin, end, zone)
                 found += rebuild_devices(conn, plan, some, *span, replace=not check)
                 shown.advance(len(some))
-    _show(found, len(members), check=check, as_json=as_json)
+    zones = {plan.fleet.devices[k].id: plan.fleet.devices[k].timezone for k in members}
+    _show(found, zones, check=check, as_json=as_json)
     if check and found:
         click.get_current_context().exit(Exit.FALSE)
 
@@ -77,10 +79,10 @@ def _members(plan: Plan, device: str | None) -> list[int]:
     return [plan.fleet.by_id[device]]
 
 
-def _show(found: list[Difference], devices: int, *, check: bool, as_json: bool) -> None:
+def _show(found: list[Difference], zones: Mapping[str, str], *, check: bool, as_json: bool) -> None:
     if as_json:
         document = {
-            "devices": devices,
+            "devices": len(zones),
             "replaced": bool(found) and not check,
             "differences": [one._asdict() for one in found],
         }
@@ -89,9 +91,15 @@ def _show(found: list[Difference], devices: int, *, check: bool, as_json: bool) 
     for one in found[:_SHOWN]:
         was = "nothing" if one.stored is None else one.stored
         now = "nothing" if one.computed is None else one.computed
-        click.echo(f"{one.table} {' '.join(one.key)}: stored {was}, readings give {now}")
+        click.echo(f"{one.table} {_row(one, zones)}: stored {was}, readings give {now}")
     if len(found) > _SHOWN:
         click.echo(f"and {len(found) - _SHOWN} more; --json lists all")
     verb = "differs" if len(found) == 1 else "differ"
     done = verb if check else "replaced"
-    click.echo(f"{counted(devices, 'device')}, {counted(len(found), 'row')} {done}")
+    click.echo(f"{counted(len(zones), 'device')}, {counted(len(found), 'row')} {done}")
+
+
+def _row(one: Difference, zones: Mapping[str, str]) -> str:
+    """Which row it is, its time by the clock of the device's site."""
+    at = shown_time(one.time, zones[one.device])
+    return " ".join(at if word == one.time else word for word in one.key)

@@ -26,6 +26,17 @@ def print_result(document: object, text: str, *, as_json: bool) -> None:
         click.echo(text)
 
 
+def print_secret(document: object, secret: str, said: str, *, as_json: bool) -> None:
+    """
+    Print what is shown this once: alone, so that a shell can take it.
+
+    What is said of it goes to the error stream.
+    """
+    print_result(document, secret, as_json=as_json)
+    if not as_json:
+        click.echo(said, err=True)
+
+
 def _plain(value: object) -> Any:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -7,15 +7,17 @@ from datetime import UTC, datetime, tzinfo
 from mrv import calendar
 
 
-def shown_time(moment: datetime | None, zone: tzinfo | str = UTC) -> str:
+def shown_time(moment: datetime | str | None, zone: tzinfo | str = UTC) -> str:
     """
-    Return a time by the clock of a zone, `-` for none.
+    Return a time, or one that is text in RFC 3339, by the clock of a zone, `-` for none.
 
     What belongs to a site or project is shown by its clock; what belongs to neither, such as
     a key, in UTC.
     """
     if moment is None:
         return "-"
+    if isinstance(moment, str):
+        moment = datetime.fromisoformat(moment)
     clock = calendar.zone(zone) if isinstance(zone, str) else zone
     local = moment.astimezone(clock).replace(microsecond=0)
     return local.isoformat().replace("+00:00", "Z")

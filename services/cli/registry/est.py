@@ -15,7 +15,7 @@ from ingest.errors import TonneError
 from services.cli.options.admin_tls import identity_folder
 from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
-from services.cli.output.json_text import print_json
+from services.cli.output.json_text import print_secret
 from services.cli.output.times import shown_time
 from services.cli.pipeline.broker import carry_to_broker
 from services.enrolment import self_enrolment
@@ -44,9 +44,10 @@ def enrol_token(
     """
     Make a one-time token by which a device fetches its certificate (EST).
 
-    The key is made on the device and stays there. The token is shown this once; what is
-    printed beside it is the digest of the authority's certificate, by which the device
-    knows whom it speaks to before it trusts anybody.
+    The key is made on the device and stays there. The token is shown this once, alone on the
+    output; several devices' tokens come in the order of their ids, a line each. The error
+    stream has the digest of the authority's certificate, by which the device knows whom it
+    speaks to before it trusts anybody.
 
     \b
     Example:
@@ -62,12 +63,10 @@ def enrol_token(
         {"device": name, "token": token, "until": shown_time(until), "ca_sha256": digest}
         for name, token, until in made
     ]
-    if as_json:
-        print_json(rows)
-        return
-    for row in rows:
-        click.echo(f"{row['device']}  {row['token']}  until {row['until']}")
-    click.echo(f"authority sha256 {digest}; tokens are not shown again")
+    tokens = "\n".join(str(row["token"]) for row in rows)
+    whose = [f"{row['device']}: a token until {row['until']}" for row in rows]
+    said = "\n".join((*whose, f"authority sha256 {digest}; tokens are not shown again"))
+    print_secret(rows, tokens, said, as_json=as_json)
 
 
 @click.command()

@@ -19,7 +19,9 @@ from services.cli.options.time_span import begin_option, end_option, span_us
 from services.cli.output.folder import write_folder
 from services.cli.output.json_text import print_json, print_result
 from services.cli.output.table import table
+from services.cli.output.times import shown_time
 from services.store.postgres.pool import connect
+from services.store.registry.known import zones_of
 from services.store.statements import energy_certificates as store
 from services.store.timeseries.queries import device_timezone
 
@@ -159,17 +161,14 @@ def list_(device: str | None, *, as_json: bool) -> None:
     """
     with _connect() as conn:
         found = store.certificates(conn, device)
+        zones = zones_of(conn, [one.device for one in found])
     if as_json:
-        print_json(
-            [
-                one._asdict() | {"begin": one.begin.isoformat(), "end": one.end.isoformat()}
-                for one in found
-            ]
-        )
+        print_json([one._asdict() for one in found])
         return
     head = ("certificate", "scheme", "device", "from", "to", "Wh", "exported")
     rows = [
-        (one.id, one.scheme, one.device, one.begin.isoformat(), one.end.isoformat(), one.wh,
+        (one.id, one.scheme, one.device, shown_time(one.begin, zones[one.device]),
+         shown_time(one.end, zones[one.device]), one.wh,
          "yes" if one.exported else "no")
         for one in found
     ]  # fmt: skip

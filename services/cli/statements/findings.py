@@ -18,6 +18,7 @@ from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
 from services.cli.output.json_text import print_result
+from services.cli.output.times import shown_time
 from services.cli.statements import offline_signing as apart
 from services.cli.statements.report import write_whole
 from services.issuer import documents as steps
@@ -186,22 +187,23 @@ def list_(id_: str, *, as_json: bool) -> None:
       tonne statement finding list TN-nck-pv-20260101-20260201-1
     """
     with _database() as conn:
-        found = steps.records(conn, steps.documents(conn, id_))
+        have = steps.documents(conn, id_)
+        found = steps.records(conn, have)
     if as_json:
         click.echo(json.dumps([one.to_json() for one in found], indent=2, ensure_ascii=False))
         return
     if not found:
         click.echo(f"nothing was found in {id_}")
     for one in found:
-        click.echo("\n".join(_lines(one)))
+        click.echo("\n".join(_lines(one, have.claims.monitoring_period.timezone)))
 
 
-def _lines(one: Record) -> list[str]:
+def _lines(one: Record, zone: str) -> list[str]:
     shown: dict[str, Any] = one.to_json()
     effect = "" if shown["effect_t"] is None else f", {shown['effect_t']} t"
     return [
         f"{one.name}  {one.state}{effect}",
-        *(f"  {e.at}  {e.what} by {e.by}: {e.text}" for e in one.events),
+        *(f"  {shown_time(e.at, zone)}  {e.what} by {e.by}: {e.text}" for e in one.events),
     ]
 
 

@@ -8,7 +8,7 @@ from psycopg import Connection
 
 from ingest.classes import QUANTITIES
 from ingest.model import INTERVAL_US, quality
-from mrv.calendar import local_text, utc_text
+from mrv.calendar import utc_text
 from mrv.environment import KIND_INDEX, KINDS
 from services.store.postgres.timestamps import stamp
 from services.store.registry.known import unknown
@@ -110,7 +110,6 @@ def indicators(
     conn: Connection,
     from_us: int,
     to_us: int,
-    timezone: str,
     *,
     device: str | None = None,
     site: str | None = None,
@@ -126,7 +125,7 @@ def indicators(
     )
     return [
         {
-            "start": local_text(start, timezone),
+            "start": utc_text(start),
             "device": name,
             "period": period,
             "indicator": indicator,

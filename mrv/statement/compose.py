@@ -52,7 +52,10 @@ from mrv.statement.status import status_entry
 from mrv.statement.unusual_json import unusual_out
 
 # what 0.1.0 wrote of its rules
-_CLAUSES = {"FAC-02": "FAC-02", "PLN-01": "PLN-01"}
+_CLAUSES = {
+    "FAC-02": "tonne: a factor from memory counts only where the project accepts it by name",
+    "PLN-01": "tonne: a monitoring plan that meets the methodology is in force in the whole period",
+}
 
 TYPES = ("VerifiableCredential", "EmissionReductionStatement")
 # Article 6 accounting uses the values of the fifth assessment report, over 100

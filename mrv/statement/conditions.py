@@ -63,6 +63,15 @@ def _unmet(said: Claims) -> Iterator[Unmet]:
             )
 
 
+def observations(said: Claims) -> Iterator[str]:
+    """Yield findings that need no reply: their effect is small, or applied already."""
+    yield from (
+        f"{titled(one.name)}: {one.detail}"
+        for one in said.applicability
+        if not one.holds and one.severity == OBSERVATION
+    )
+
+
 def effects(said: Claims) -> Iterator[str]:
     """Yield each rule that took something off the reduction, and how much; before 0.2.0 none."""
     for one in said.rules or ():

@@ -98,7 +98,7 @@ def test_from_readings_to_an_issued_statement(signed, tmp_path):
     assert "issued" in signed("statement", "list").stdout
     shown = signed("statement", "show", name).stdout
     assert "by auditor" in shown
-    assert "NOT MET    tonne: a factor from memory" in shown
+    assert "observed   FAC-02 Default factors verified against published source" in shown
     assert "because    the plan was seen on paper (signed by auditor)" in shown
 
 
@@ -187,14 +187,14 @@ def test_a_factor_from_memory_is_said_wherever_it_is_signed(signed, monkeypatch,
     """An operator would sign a number that nobody compared with its text, unaware."""
     closed = signed("period", "close", "pv", *SPAN)
     name = closed.stdout.split()[0]
-    assert "not met     tonne: a factor from memory" in closed.stdout
+    assert "observation FAC-02 Default factors" in closed.stdout
     monkeypatch.setenv("TONNE_REQUIRE_ACCEPTED_FACTORS", "true")
     told = signed("statement", "submit", name, "--key", "plant", code=2)
     assert "jcm-vn-am007-case-1 = 0.333 tCO2/MWh" in told.stderr
     assert "name the factor in parameters.accept_factors" in told.stderr
     monkeypatch.setenv("TONNE_REQUIRE_ACCEPTED_FACTORS", "false")
     told = signed("statement", "submit", name, "--key", "plant")
-    assert "warning: not met: tonne: a factor from memory" in told.stderr
+    assert "warning: not met: PLN-01" in told.stderr
     signed("statement", "verify", name, "--key", "auditor", *OPINION)
     assert "warning: not met" in signed("statement", "issue", name).stderr
 

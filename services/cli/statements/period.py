@@ -11,7 +11,7 @@ import click
 from ingest.heap import keep_freed
 from mrv.documents.form import write
 from mrv.documents.statement import claims_of
-from mrv.statement.conditions import unmet
+from mrv.statement.conditions import observations, unmet
 from services.cli.groups import Group
 from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
@@ -112,6 +112,7 @@ def summary(closed: Closed) -> dict[str, Any]:
         "deductions": plain["deductions"],
         "gaps": plain["gaps"],
         "not_met": [{**one._asdict(), "holds": False} for one in unmet(said)],
+        "observations": [*observations(said)],
         "devices": plain["monitoredParameters"],
         "digests": plain["digests"],
         "supersedes": plain["supersedes"],
@@ -144,4 +145,5 @@ def _lines(closed: Closed) -> list[str]:
     if len(gaps) > _SHOWN:
         lines.append(f"              and {len(gaps) - _SHOWN} more; --json lists all")
     lines += [f"  not met     {one}" for one in unmet(said)]
+    lines += [f"  observation {one}" for one in observations(said)]
     return lines

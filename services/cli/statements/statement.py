@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from mrv.statement.conditions import unmet
+from mrv.statement.conditions import observations, unmet
 from mrv.statement.credentials import conclusion_of
 from services.cli.groups import Group
 from services.cli.options.json_option import json_option
@@ -113,6 +113,8 @@ def show(id_: str, *, as_json: bool) -> None:
         click.echo(f"  signed     {', '.join(shares)} of the energy")
     for one in unmet(said):
         click.echo(f"  NOT MET    {one}; open, as a clarification (CL) that nobody has to raise")
+    for text in observations(said):
+        click.echo(f"  observed   {text}")
     if have.verification is not None and (because := conclusion_of(have.verification).because):
         click.echo(f"  because    {because} (signed by {have.verification['issuer']['name']})")
     for step in steps:

@@ -74,7 +74,7 @@ def test_rating_with_an_earlier_time_is_a_condition(url, tmp_path):
     )
     refused, said = _import(url, tmp_path, plant.REGISTRY.replace(ONE, dated))
     assert not refused, said
-    told = _told(_close(url), "tonne: rated powers")
+    told = _told(_close(url), "REG-04")
     assert "inv-1: 2,000,000 W in place of 1,000,000 W" in told
     assert "until then the lower one counts" in told
     # both of its channels say twice what the inverter makes
@@ -150,7 +150,7 @@ def test_correction_names_every_input_that_changed(url, tmp_path):
         issued = statements.find(conn, name).claims
         claims = supersede(conn, name, "test", "another case").document["credentialSubject"]
     assert float(claims["emissions"]["reduction"]["t"]) <= float(issued.emissions.reduction.t)
-    assert "case of inv-1 = 1 of" in _told(claims, "tonne: what was fixed ex ante counts")
+    assert "case of inv-1 = 1 of" in _told(claims, "PAR-01")
     changes = claims["supersedes"]["difference"]["inputs"]
     # what counted is the case of before; what the registry says stands beside it
     case = next(c for c in changes if c["name"].startswith("registry: inv-1 as generation"))
@@ -160,7 +160,7 @@ def test_correction_names_every_input_that_changed(url, tmp_path):
         "2025-12-31T17:00:00Z",
         "2026-01-01T17:00:00Z",
     )
-    assert "case of inv-1 was 1" in _told(claims, "tonne: what was fixed ex ante")
+    assert "case of inv-1 was 1" in _told(claims, "PAR-01")
 
 
 def test_meter_of_the_site_in_no_project_needs_a_reason(url, tmp_path):
@@ -174,7 +174,7 @@ def test_meter_of_the_site_in_no_project_needs_a_reason(url, tmp_path):
     assert not _import(url, tmp_path, second)[0]
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         claims = close_period(conn, "bus", *SPAN, "test").document["credentialSubject"]
-    clause = "tonne: every meter of the site"
+    clause = "BND-01"
     assert "ch-2 (ev_charger) at hp is in no project" in _told(claims, clause)
     reason = "    boundary: [{device: ch-2, reason: for visitors' cars}]\n"
     assert not _import(url, tmp_path, second + reason)[0]
@@ -242,7 +242,7 @@ def test_second_id_of_a_meter_is_refused_and_one_that_is_stored_earns_nothing(ur
         conn.commit()
     claims = _close(url)
     assert [float(p["counted"]) > 0 for p in claims["monitoredParameters"]] == [True, False]
-    assert "inv-2" in _told(claims, "tonne: what counts for the baseline")
+    assert "inv-2" in _told(claims, "REG-01")
     told = CliRunner(env={"TONNE_DATABASE_URL": url}).invoke(main, ["registry", "check"])
     assert "inv-2 earns nothing" in told.output
     # what is stored stands in nobody's way

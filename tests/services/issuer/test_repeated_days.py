@@ -19,6 +19,8 @@ METERS = {
     "r-larger": ("far", "second"),
     "r-own": ("far", "second"),
 }
+# rules of one meter under two ids, and of series that are those of others
+MULTIPLE = {"REG-01", "CLM-02", "MTR-03"}
 
 
 def _registry():
@@ -82,8 +84,10 @@ def _previewed(url, project, first=FIRST):
         edges = plant.us(first), plant.us(END)
         claims = preview_period(conn, project, *edges).document["credentialSubject"]
     counted = {p["device"]: float(p["counted"]) > 0 for p in claims["monitoredParameters"]}
-    told = [a["detail"] for a in claims["applicability"] if "days are those" in a["rule"]]
-    why = "; ".join(a["detail"] for a in claims["applicability"] if "one meter" in a["rule"])
+    told = [a["detail"] for a in claims["applicability"] if a["rule"] == "CLM-02"]
+    why = "; ".join(
+        a["detail"] for a in claims["applicability"] if a["rule"] in {"REG-01", "CLM-02", "MTR-03"}
+    )
     return counted, "; ".join(told), why
 
 

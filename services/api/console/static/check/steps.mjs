@@ -370,12 +370,20 @@ function reasoned(text) {
   return plain.length >= 20 && plain.filter((one) => /\p{L}/u.test(one)).length >= 10;
 }
 
+function differs(one) {
+  const devices = one.devices.join(", ");
+  return one.difference_percent === null
+    ? `its amount is 0, and that of ${devices} is not`
+    : `${one.difference_percent} % of ${devices}`;
+}
+
 export function unmetOf(said) {
-  const found = said.applicability.filter((one) => !one.holds).map(({ clause, detail }) => ({ clause, detail }));
+  // 0.1.0 wrote a text for a rule; an observation needs no reply
+  const found = said.applicability.filter((one) => !one.holds && one.severity !== "observation")
+    .map(({ rule, clause, detail }) => ({ rule: rule ?? clause, detail }));
   const checks = (said.crossChecks ?? []).filter((one) => one.holds === false).map((one) => ({
-    clause: `${one.kind} ${one.against}`,
-    detail: `${one.difference_percent} % of ${one.devices.join(", ")},`
-      + ` ${one.tolerance_percent} % allowed; ${one.effect_t} t`,
+    rule: one.kind === "invoice" ? "EVD-03" : "PAR-08",
+    detail: `${one.kind} ${one.against}: ${differs(one)}, ${one.tolerance_percent} % allowed; ${one.effect_t} t`,
   }));
   return [...found, ...checks];
 }

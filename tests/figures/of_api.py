@@ -6,7 +6,7 @@ from collections import defaultdict
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from tests.figures.account import UG, midnight
+from tests.figures.account import midnight
 from tests.figures.costs import alarm_cost, silences
 from tests.figures.pv import pv_losses
 
@@ -192,8 +192,7 @@ def expected_of(a, project, year):
 
 
 def of_park(a, year):
-    """Whole projects within the park, by the year of UTC as the park's balance has it."""
+    """Whole projects within the park."""
     own = [p for p, of in a.members.items()
            if {a.devices[m[0]]["site"] for m in of} == {"nam-cau-kien"}]  # fmt: skip
-    found = [r.reduction for r in a.emissions if r.project in own and r.start.year == year]
-    return sum(found) * UG if found else None
+    return of_year(a, own, year)

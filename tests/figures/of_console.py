@@ -77,7 +77,7 @@ def figures(city, a, monkeypatch):
 
 
 def _newest(a, project):
-    return max(a.days[project], default=a.today(project))
+    return max(a.accounted[project], default=a.today(project))
 
 
 def _days_of(page, text):
@@ -169,7 +169,7 @@ def _ahead(a, project):
 
 def year_shown(a):
     """The year that the front page shows: the last with figures."""
-    years = [d.year for p in a.counted() for d in a.days[p]]
+    years = [d.year for p in a.counted() for d in a.accounted[p]]
     return max(years, default=a.now.year)
 
 

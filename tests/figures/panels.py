@@ -40,7 +40,7 @@ def by_day(projects: Callable[[Account], list[str]], *sides: str) -> Meaning:
 
     def meaning(a: Account, since: datetime, until: datetime) -> Figures:
         chosen, wanted = projects(a), a.within(since, until)
-        days = sorted({d for p in chosen for d in a.days[p] if wanted(p, d)})
+        days = sorted({d for p in chosen for d in a.accounted[p] if wanted(p, d)})
         return {
             str(day): tuple(
                 a.tonnes(chosen, lambda p, d, day=day: d == day and wanted(p, d), side)
@@ -259,7 +259,10 @@ def missed(a: Account, project: str) -> Decimal | None:
     heard = [a.states[d][1] for d in serving if a.states[d][1] is not None]
     if not serving or any(a.now - at <= timedelta(seconds=1800) for at in heard):
         return None
-    return a.expected(project, max(heard, default=None))
+    if heard:
+        return a.expected(project, max(heard))
+    waited = [a.devices[d] for d in serving if a.devices[d]["commissioned"]]
+    return a.expected(project, min(midnight(d["commissioned"], d["zone"]) for d in waited))
 
 
 PROJECT: dict[str, Callable[[Account, str], Decimal | None]] = {

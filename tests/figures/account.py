@@ -77,6 +77,7 @@ class Account:
     alarms: list[tuple[str, str, str]]
     suns: dict[str, list[tuple[datetime, float | None, float | None, float | None]]]
     parts: list[Part]
+    before: dict[str, Decimal]
     days: dict[str, dict[date, list[Emission]]] = field(default_factory=dict)
     accounted: dict[str, dict[date, list[Any]]] = field(default_factory=dict)
     kept: dict[tuple[Any, ...], Any] = field(default_factory=dict)  # what is asked for again
@@ -123,6 +124,13 @@ class Account:
             whole = set(found)  # the city's statements begin and end at midnight
             for day in days.keys() - whole:
                 found[day] = days[day]
+
+    def source(self, statement: str | None) -> str:
+        """What a part of an account is called, by its statement."""
+        state = next((s["state"] for s in self.statements if s["id"] == statement), None)
+        if state is not None:
+            return "issued" if state == "issued" else "closed"
+        return "open" if statement is None else statement
 
     def local(self, at: datetime, project: str) -> date:
         """Local day of a project."""
@@ -287,6 +295,9 @@ def read(conn: psycopg.Connection[Any]) -> Account:
             "SELECT a.statement_id, d.project_id, d.day, d.begins, d.ends, d.baseline_ug,"
             " d.project_ug, d.leakage_ug, d.reduction_ug FROM account_span_day d"
             " JOIN account_span a ON a.id = d.span_id").fetchall()],
+        {name: ug * UG for name, ug in conn.execute(
+            "SELECT statement_id, before_evidence_ug FROM account_span"
+            " WHERE before_evidence_ug IS NOT NULL").fetchall()},
     )  # fmt: skip
 
 

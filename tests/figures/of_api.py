@@ -37,6 +37,17 @@ def fields(city, a):
         yield "/v1/parks/{park}: monitored_t", number(park["monitored_t"]), of_park(a, year)
     yield from _devices(city, a)
     yield from _alarms(city, a)
+    for project in a.projects:
+        path, parts = "/v1/projects/{project}", city.get(f"/v1/projects/{project}")["account"]
+        known = [Decimal(p["reduction_t"]) for p in parts if p["reduction_t"] is not None]
+        yield (
+            f"{path}: reduction_t",
+            sum(known) if known else None,
+            a.tonnes([project], lambda *_: True),
+        )
+        for one in [p for p in parts if p["statement"]]:
+            wanted = a.before[one["statement"]]
+            yield f"{path}: before_t", number(one["before_t"]), wanted
     for one in city.get("/v1/statements")["items"]:
         same = next(s for s in a.statements if s["id"] == one["statement"])
         yield "/v1/statements: credit_t", one["credit_t"], same["credit_t"]

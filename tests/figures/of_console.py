@@ -12,7 +12,7 @@ from typing import Any
 import jinja2
 
 from tests.figures import surfaces
-from tests.figures.account import UG, midnight
+from tests.figures.account import UG, Emission, midnight
 from tests.figures.costs import silences
 from tests.figures.of_api import expected_of, issued, of_park, of_year
 from tests.figures.panels import PROJECT, missed
@@ -126,6 +126,8 @@ def meant(a, where, said):
         "project.html: t.number(tonnes(found.sums.month_ug))": lambda: _floor(PROJECT["last_30_days_t"](a, name)),
         "project.html: t.number(rounded(found.sums.expected_t))": lambda: _floor(a.expected(name)),
         "project.html: t.number(rounded(found.sums.missed_t))": lambda: _floor(missed(a, name)),
+        "project.html: figure(t, rounded(one.reduction_t))": lambda: _floor(_of_part(a, name, subject)),
+        "project.html: t.number(rounded(one.before_t))": lambda: _floor(a.before[subject.statement]),
         "project.html: t.number(one.credit_t)": lambda: _signed(a, subject.id)["credited"]["t"],
         "park.html: t.number(rounded(found.monitored_t))": lambda: _floor(of_park(a, a.now.year)),
         'programme.html: figure(t, rounded(one.expected_t), "not_stated")': lambda: _floor(_sum(expected_of(a, p["project"], a.now.year) for p in subject["projects"])),
@@ -148,6 +150,21 @@ def meant(a, where, said):
     if where == "overview.html: t.number((sums.target_t / 1000)|string|plain)":
         return 4643  # as the catalog of Hai Phong states it
     return None if where in TYPED else figures[where]()
+
+
+def _of_part(a, project, one):
+    """A part of a project's account: of a statement, of open time, of quarter hours."""
+    by_rows = one.source == "quarter hours"
+    found = [
+        row.reduction
+        for day, rows in a.accounted[project].items()
+        if one.first <= day <= one.last
+        for row in rows
+        if (
+            isinstance(row, Emission) if by_rows else getattr(row, "statement", "") == one.statement
+        )
+    ]
+    return sum(found) * UG
 
 
 def _cost_t(a, device):

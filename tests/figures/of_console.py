@@ -109,6 +109,7 @@ def meant(a, where, said):
     figures = {
         "overview.html: t.number(sums.issued_t)": lambda: sum(s["credit_t"] for s in whole if s["project"] in a.counted()),
         "overview.html: t.number(rounded(sums.avoided_t))": lambda: _floor(of_year(a, a.counted(), a.now.year)),
+        "overview.html: t.number(rounded(sums.statements_t))": lambda: _floor(_of_statements(a)),
         "overview.html: t.number(rounded(sums.expected_t))": lambda: _floor(_sum(expected_of(a, p, a.now.year) for p in a.counted())),
         "overview.html: t.number(rounded(sums.end_t))": lambda: _floor((of_year(a, a.counted(), a.now.year) or 0) + _sum(_ahead(a, p) for p in a.counted())),
         "overview.html: figure(t, rounded(card.avoided_t))": lambda: _floor(of_year(a, [p for p, _ in subject.sums.projects], a.now.year)),
@@ -150,6 +151,18 @@ def meant(a, where, said):
     if where == "overview.html: t.number((sums.target_t / 1000)|string|plain)":
         return 4643  # as the catalog of Hai Phong states it
     return None if where in TYPED else figures[where]()
+
+
+def _of_statements(a):
+    """What statements say of this year's days of the counted projects."""
+    return UG * sum(
+        row.reduction
+        for project in a.counted()
+        for day, rows in a.accounted[project].items()
+        if day.year == a.now.year
+        for row in rows
+        if getattr(row, "statement", None)
+    )
 
 
 def _of_part(a, project, one):

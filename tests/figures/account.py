@@ -21,6 +21,7 @@ import psycopg
 from services.store.postgres.jsonb import exact
 
 UG = Decimal(10) ** -12
+_ON_THE_WAY = ("draft", "submitted", "under_verification", "verified")
 YEAR_S = 365 * 86_400
 
 
@@ -46,6 +47,20 @@ class Amount(NamedTuple):
     measured_us: int
 
 
+class Part(NamedTuple):
+    """A local day of a time that was accounted as a whole, by its statement where it has one."""
+
+    statement: str | None
+    project: str
+    day: date
+    begin: datetime
+    end: datetime
+    baseline: int
+    emitted: int
+    leakage: int
+    reduction: int
+
+
 @dataclass
 class Account:
     """Everything that a surface may be held against, as it was at `now`."""
@@ -61,7 +76,10 @@ class Account:
     states: dict[str, tuple[str, datetime | None]]
     alarms: list[tuple[str, str, str]]
     suns: dict[str, list[tuple[datetime, float | None, float | None, float | None]]]
+    parts: list[Part]
+    before: dict[str, Decimal]
     days: dict[str, dict[date, list[Emission]]] = field(default_factory=dict)
+    accounted: dict[str, dict[date, list[Any]]] = field(default_factory=dict)
     kept: dict[tuple[Any, ...], Any] = field(default_factory=dict)  # what is asked for again
 
     def __post_init__(self) -> None:
@@ -70,6 +88,7 @@ class Account:
             self.days[project] = defaultdict(list)
         for row in self.emissions:
             self.days[row.project][self.local(row.start, row.project)].append(row)
+        self._account()
         self.amount_days: dict[tuple[str, str], dict[date, list[Amount]]] = defaultdict(
             lambda: defaultdict(list)
         )
@@ -77,6 +96,41 @@ class Account:
             zone = self.devices[one.device]["zone"]
             day = one.start.astimezone(zone).date()
             self.amount_days[one.device, one.quantity][day].append(one)
+
+    def _account(self) -> None:
+        """What counts of each day: of statements, of open time without one, of quarter hours else."""
+        counting = [s for s in self.statements if s["state"] in {"issued", *_ON_THE_WAY}]
+        accounting = {
+            one["id"]
+            for one in counting
+            if one["state"] == "issued"
+            or not any(
+                o["project"] == one["project"] and o["from"] < one["to"] and one["from"] < o["to"]
+                and (o["state"] == "issued" or o["created"] > one["created"])
+                for o in counting if o is not one
+            )
+        }  # fmt: skip
+        closed = [p for p in self.parts if p.statement in accounting]
+        free = [
+            p for p in self.parts
+            if p.statement is None and not any(
+                c.project == p.project and c.begin < p.end and p.begin < c.end for c in closed
+            )
+        ]  # fmt: skip
+        for project, days in self.days.items():
+            found = self.accounted[project] = defaultdict(list)
+            for part in [p for p in (*closed, *free) if p.project == project]:
+                found[part.day].append(part)
+            whole = set(found)  # the city's statements begin and end at midnight
+            for day in days.keys() - whole:
+                found[day] = days[day]
+
+    def source(self, statement: str | None) -> str:
+        """What a part of an account is called, by its statement."""
+        state = next((s["state"] for s in self.statements if s["id"] == statement), None)
+        if state is not None:
+            return "issued" if state == "issued" else "closed"
+        return "open" if statement is None else statement
 
     def local(self, at: datetime, project: str) -> date:
         """Local day of a project."""
@@ -109,7 +163,7 @@ class Account:
         found = [
             getattr(row, side)
             for project in projects
-            for day, rows in self.days[project].items()
+            for day, rows in self.accounted[project].items()
             if days(project, day)
             for row in rows
         ]
@@ -193,9 +247,9 @@ def read(conn: psycopg.Connection[Any]) -> Account:
     devices = {
         name: {"site": site, "class": class_id, "rated": rated, "gateway": gateway, "dc": dc,
                "gamma": gamma,
-               "zone": ZoneInfo(zones[site])}
-        for name, site, class_id, rated, gateway, dc, gamma in conn.execute(
-            "SELECT id, site, class, rated_power_w, gateway, (SELECT a.dc_power_w FROM device_array a"
+               "zone": ZoneInfo(zones[site]), "commissioned": commissioned}
+        for name, site, class_id, rated, gateway, commissioned, dc, gamma in conn.execute(
+            "SELECT id, site, class, rated_power_w, gateway, commissioned, (SELECT a.dc_power_w FROM device_array a"
             "   WHERE a.device_id = device.id), (SELECT a.temperature_coefficient_percent"
             " FROM device_array a WHERE a.device_id = device.id) FROM device"
         )
@@ -227,14 +281,23 @@ def read(conn: psycopg.Connection[Any]) -> Account:
         devices,
         dict(members),
         [row[0] for row in conn.execute("SELECT id FROM programme_action ORDER BY position")],
-        [{"id": name, "project": project, "credit_t": credit, "document": document, "state": state}
-         for name, project, credit, document, state in conn.execute(
+        [{"id": name, "project": project, "credit_t": credit, "document": document, "state": state,
+          "from": begin, "to": end, "created": created}
+         for name, project, credit, document, state, begin, end, created in conn.execute(
             "SELECT s.id, s.project_id, s.credit_t, s.document, (SELECT e.state FROM statement_event e"
-            " WHERE e.statement_id = s.id ORDER BY e.sequence DESC LIMIT 1) FROM statement s")],
+            " WHERE e.statement_id = s.id ORDER BY e.sequence DESC LIMIT 1), lower(s.period),"
+            " upper(s.period), s.created FROM statement s")],
         {row[0]: (row[1], row[2]) for row in conn.execute(
             "SELECT device_id, state, last_reading FROM v_device_health")},
         conn.execute("SELECT kind, subject, part FROM v_alarm WHERE cleared IS NULL").fetchall(),
         _suns(conn),
+        [Part._make(row) for row in conn.execute(
+            "SELECT a.statement_id, d.project_id, d.day, d.begins, d.ends, d.baseline_ug,"
+            " d.project_ug, d.leakage_ug, d.reduction_ug FROM account_span_day d"
+            " JOIN account_span a ON a.id = d.span_id").fetchall()],
+        {name: ug * UG for name, ug in conn.execute(
+            "SELECT statement_id, before_evidence_ug FROM account_span"
+            " WHERE before_evidence_ug IS NOT NULL").fetchall()},
     )  # fmt: skip
 
 

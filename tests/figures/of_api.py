@@ -6,7 +6,7 @@ from collections import defaultdict
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from tests.figures.account import UG, midnight
+from tests.figures.account import midnight
 from tests.figures.costs import alarm_cost, silences
 from tests.figures.pv import pv_losses
 
@@ -37,6 +37,17 @@ def fields(city, a):
         yield "/v1/parks/{park}: monitored_t", number(park["monitored_t"]), of_park(a, year)
     yield from _devices(city, a)
     yield from _alarms(city, a)
+    for project in a.projects:
+        path, parts = "/v1/projects/{project}", city.get(f"/v1/projects/{project}")["account"]
+        known = [Decimal(p["reduction_t"]) for p in parts if p["reduction_t"] is not None]
+        yield (
+            f"{path}: reduction_t",
+            sum(known) if known else None,
+            a.tonnes([project], lambda *_: True),
+        )
+        for one in [p for p in parts if p["statement"]]:
+            wanted = a.before[one["statement"]]
+            yield f"{path}: before_t", number(one["before_t"]), wanted
     for one in city.get("/v1/statements")["items"]:
         same = next(s for s in a.statements if s["id"] == one["statement"])
         yield "/v1/statements: credit_t", one["credit_t"], same["credit_t"]
@@ -192,8 +203,7 @@ def expected_of(a, project, year):
 
 
 def of_park(a, year):
-    """Whole projects within the park, by the year of UTC as the park's balance has it."""
+    """Whole projects within the park."""
     own = [p for p, of in a.members.items()
            if {a.devices[m[0]]["site"] for m in of} == {"nam-cau-kien"}]  # fmt: skip
-    found = [r.reduction for r in a.emissions if r.project in own and r.start.year == year]
-    return sum(found) * UG if found else None
+    return of_year(a, own, year)

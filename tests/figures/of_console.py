@@ -12,7 +12,7 @@ from typing import Any
 import jinja2
 
 from tests.figures import surfaces
-from tests.figures.account import UG, midnight
+from tests.figures.account import UG, Emission, midnight
 from tests.figures.costs import silences
 from tests.figures.of_api import expected_of, issued, of_park, of_year
 from tests.figures.panels import PROJECT, missed
@@ -77,7 +77,7 @@ def figures(city, a, monkeypatch):
 
 
 def _newest(a, project):
-    return max(a.days[project], default=a.today(project))
+    return max(a.accounted[project], default=a.today(project))
 
 
 def _days_of(page, text):
@@ -109,6 +109,7 @@ def meant(a, where, said):
     figures = {
         "overview.html: t.number(sums.issued_t)": lambda: sum(s["credit_t"] for s in whole if s["project"] in a.counted()),
         "overview.html: t.number(rounded(sums.avoided_t))": lambda: _floor(of_year(a, a.counted(), a.now.year)),
+        "overview.html: t.number(rounded(sums.statements_t))": lambda: _floor(_of_statements(a)),
         "overview.html: t.number(rounded(sums.expected_t))": lambda: _floor(_sum(expected_of(a, p, a.now.year) for p in a.counted())),
         "overview.html: t.number(rounded(sums.end_t))": lambda: _floor((of_year(a, a.counted(), a.now.year) or 0) + _sum(_ahead(a, p) for p in a.counted())),
         "overview.html: figure(t, rounded(card.avoided_t))": lambda: _floor(of_year(a, [p for p, _ in subject.sums.projects], a.now.year)),
@@ -126,6 +127,8 @@ def meant(a, where, said):
         "project.html: t.number(tonnes(found.sums.month_ug))": lambda: _floor(PROJECT["last_30_days_t"](a, name)),
         "project.html: t.number(rounded(found.sums.expected_t))": lambda: _floor(a.expected(name)),
         "project.html: t.number(rounded(found.sums.missed_t))": lambda: _floor(missed(a, name)),
+        "project.html: figure(t, rounded(one.reduction_t))": lambda: _floor(_of_part(a, name, subject)),
+        "project.html: t.number(rounded(one.before_t))": lambda: _floor(a.before[subject.statement]),
         "project.html: t.number(one.credit_t)": lambda: _signed(a, subject.id)["credited"]["t"],
         "park.html: t.number(rounded(found.monitored_t))": lambda: _floor(of_park(a, a.now.year)),
         'programme.html: figure(t, rounded(one.expected_t), "not_stated")': lambda: _floor(_sum(expected_of(a, p["project"], a.now.year) for p in subject["projects"])),
@@ -150,6 +153,33 @@ def meant(a, where, said):
     return None if where in TYPED else figures[where]()
 
 
+def _of_statements(a):
+    """What statements say of this year's days of the counted projects."""
+    return UG * sum(
+        row.reduction
+        for project in a.counted()
+        for day, rows in a.accounted[project].items()
+        if day.year == a.now.year
+        for row in rows
+        if getattr(row, "statement", None)
+    )
+
+
+def _of_part(a, project, one):
+    """A part of a project's account: of a statement, of open time, of quarter hours."""
+    by_rows = one.source == "quarter hours"
+    found = [
+        row.reduction
+        for day, rows in a.accounted[project].items()
+        if one.first <= day <= one.last
+        for row in rows
+        if (
+            isinstance(row, Emission) if by_rows else getattr(row, "statement", "") == one.statement
+        )
+    ]
+    return sum(found) * UG
+
+
 def _cost_t(a, device):
     return float(silences(a)[device][0])
 
@@ -169,7 +199,7 @@ def _ahead(a, project):
 
 def year_shown(a):
     """The year that the front page shows: the last with figures."""
-    years = [d.year for p in a.counted() for d in a.days[p]]
+    years = [d.year for p in a.counted() for d in a.accounted[p]]
     return max(years, default=a.now.year)
 
 

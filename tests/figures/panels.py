@@ -15,7 +15,7 @@ from fractions import Fraction
 from functools import partial
 from typing import Any
 
-from tests.figures.account import Account, Figures, Meaning, kwh, midnight
+from tests.figures.account import UG, Account, Figures, Meaning, kwh, midnight
 from tests.figures.costs import alarm_costs, cost_of_silence, costs, project_costs, wrong
 from tests.figures.pv import last_week, losses, losses_by_day, yield_a_day
 
@@ -40,7 +40,7 @@ def by_day(projects: Callable[[Account], list[str]], *sides: str) -> Meaning:
 
     def meaning(a: Account, since: datetime, until: datetime) -> Figures:
         chosen, wanted = projects(a), a.within(since, until)
-        days = sorted({d for p in chosen for d in a.days[p] if wanted(p, d)})
+        days = sorted({d for p in chosen for d in a.accounted[p] if wanted(p, d)})
         return {
             str(day): tuple(
                 a.tonnes(chosen, lambda p, d, day=day: d == day and wanted(p, d), side)
@@ -259,7 +259,10 @@ def missed(a: Account, project: str) -> Decimal | None:
     heard = [a.states[d][1] for d in serving if a.states[d][1] is not None]
     if not serving or any(a.now - at <= timedelta(seconds=1800) for at in heard):
         return None
-    return a.expected(project, max(heard, default=None))
+    if heard:
+        return a.expected(project, max(heard))
+    waited = [a.devices[d] for d in serving if a.devices[d]["commissioned"]]
+    return a.expected(project, min(midnight(d["commissioned"], d["zone"]) for d in waited))
 
 
 PROJECT: dict[str, Callable[[Account, str], Decimal | None]] = {
@@ -338,6 +341,22 @@ def gaps(a: Account, since: datetime, until: datetime) -> list[Decimal]:
     )
 
 
+def sources(a: Account, since: datetime, until: datetime) -> Figures:
+    """Tonnes of each part of a project's account, by source and first day."""
+    del since, until
+    found: dict[tuple[str, str, Any], list[tuple[date, int]]] = defaultdict(list)
+    for project, days in a.accounted.items():
+        for day, rows in days.items():
+            for row in rows:
+                whole = getattr(row, "statement", "quarter hours")
+                month = (day.year, day.month) if whole is None else None
+                found[project, a.source(whole), (whole, month)].append((day, row.reduction))
+    return {
+        (project, source, str(min(d for d, _ in of))): sum(ug for _, ug in of) * UG
+        for (project, source, _), of in found.items()
+    }
+
+
 PANELS: dict[str, tuple[str | None, str | tuple[str, ...] | None, Meaning]] = {
     # name of the surface: column (None: all after the key), key, meaning
     "tonne-ev: Avoided": ("avoided_t", None, avoided(lambda a: a.serving(a.of_class("vehicle", "ev_charger")))),
@@ -356,6 +375,8 @@ PANELS: dict[str, tuple[str | None, str | tuple[str, ...] | None, Meaning]] = {
     "tonne-fleet: Alarms: cost_t_per_day": ("cost_t_per_day", ("kind", "subject", "part"), alarm_costs),
     "tonne-fleet: Silent devices and what they cost: cost_t": ("cost_t", "device_id", partial(costs, False)),
     "tonne-fleet: Silent devices and what they cost: cost_t_per_day": ("cost_t_per_day", "device_id", partial(costs, True)),
+    "tonne-mrv: Where the tonnes come from: reduction_t": ("reduction_t", ("project_id", "source", "first_day"), sources),
+    "tonne-mrv: Where the tonnes come from: before_t": ("before_t", "statement_id", lambda a, s, u: a.before),
     "tonne-mrv: Avoided by day": (None, "day", by_day(lambda a: sorted(a.projects), "reduction")),
     "tonne-mrv: By state: credit_t": ("credit_t", "state", credit_by_state),
     "tonne-mrv: Cost of gaps": ("cost_t", None, lambda a, s, u: sum(gaps(a, s, u)) if gaps(a, s, u) else None),

@@ -33,24 +33,30 @@ def _shown(conn, project, source=None):
     return None if row[0] is None else tuple(int(value) for value in row)
 
 
+WAITING = "an-duong-pumps"
+
+
 class Weeks:
     """Every project's figures: shown while it is open, and of its statement."""
 
     def __init__(self, url, home):
         self.methods = weeks.fill(url, home)
         self.url, self.who = url, logged.signers(url, home)
-        self.open, self.closed, self.shown, self.before = {}, {}, {}, {}
-        with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        with connect(url, role="tonne_watch", autocommit=True) as conn:  # as `tonne watch` does
             refresh_days(conn)
-            assert live_accounts.refresh(conn) >= len(self.methods) - 4
+            made = live_accounts.refresh(conn)
+            assert made == sum(not find(one).by_quarter_hours for one in self.methods.values())
             assert live_accounts.refresh(conn) == 0  # nothing changed
-            for name in self.methods:
-                self.open[name] = _shown(conn, name)
+        with connect(url, role="tonne_mrv", autocommit=True) as conn:
+            self.open = {name: _shown(conn, name) for name in self.methods}
+            close_period(conn, WAITING, weeks.BEGIN_US, weeks.END_US, "test")
+            self.waiting = _shown(conn, WAITING), _source(conn, WAITING)
             for name in self.methods:
                 weeks.invoice(conn, name)
-                one = close_period(conn, name, weeks.BEGIN_US, weeks.END_US, "test")
-                self.closed[name] = one
-                self.shown[name] = _shown(conn, name)
+            self.closed = {
+                name: close_period(conn, name, weeks.BEGIN_US, weeks.END_US, "test")
+                for name in self.methods
+            }
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +64,14 @@ def city(timescale, migrated_template, tmp_path_factory):
     """Return a project of each methodology, its weeks closed."""
     for url in _fresh(timescale, migrated_template):
         yield Weeks(url, tmp_path_factory.mktemp("weeks"))
+
+
+def _source(conn, project):
+    return conn.execute(
+        "SELECT source, reduction_t, before_t FROM v_account_source WHERE project_id = %s"
+        " AND statement_id IS NOT NULL",
+        [project],
+    ).fetchone()
 
 
 def test_open_time_shows_what_its_statement_will_say(city):
@@ -72,49 +86,31 @@ def test_open_time_shows_what_its_statement_will_say(city):
     assert wrong == {}
 
 
+def test_a_statement_that_waits_for_invoices_says_what_it_would_be_with_them(city):
+    """A closed zero beside a month of pumping would look like a fault of the meters."""
+    shown, (source, reduction_t, before_t) = city.waiting
+    assert (source, shown[3], reduction_t) == ("closed", 0, 0)
+    assert before_t * 10**12 == city.open[WAITING][3] > 0
+
+
 def test_a_closed_period_shows_its_statement_to_the_microgram(city):
     """The city's page, its boards and its statement would be three figures of the same days."""
-    for name in city.methods:
-        assert city.shown[name] == _net(city.closed[name].result), name
     with connect(city.url, role="tonne_mrv", autocommit=True) as conn:
+        for name in city.methods:
+            assert _shown(conn, name) == _net(city.closed[name].result), name
         report = report_document(conn, weeks.FIRST.year)
         found = [p for s in report["systems"] for p in s["projects"]] + report["without_system"]
         monitored = {one["project"]: one["monitored_t"] for one in found}
-        by_source = dict(
-            conn.execute(
-                "SELECT project_id, sum(reduction_t) FROM v_account_source GROUP BY 1"
-            ).fetchall()
+        sources = conn.execute(
+            "SELECT project_id, sum(reduction_t) FROM v_account_source GROUP BY 1"
         )
-    for name in city.methods:
-        assert float(monitored[name]) == pytest.approx(float(by_source[name]), abs=1e-9)
-
-
-def test_a_statement_that_waits_for_invoices_says_what_it_would_be_with_them(
-    database_url, tmp_path
-):
-    """A closed zero beside a month of pumping would look like a fault of the meters."""
-    name = "an-duong-pumps"
-    weeks.fill(database_url, tmp_path)
-    who = logged.signers(database_url, tmp_path)
-    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
-        refresh_days(conn)
-        live_accounts.refresh(conn)
-        shown = _shown(conn, name)
-        assert shown[3] > 0
-        close_period(conn, name, weeks.BEGIN_US, weeks.END_US, "test")
-        assert _shown(conn, name)[3] == 0
-        row = conn.execute(
-            "SELECT source, reduction_t, before_t FROM v_account_source WHERE project_id = %s"
-            " AND statement_id IS NOT NULL",
-            [name],
-        ).fetchone()
-        assert (row[0], row[1]) == ("closed", 0)
-        assert row[2] * 10**12 == shown[3]
-        # with the invoices it is closed again, and issued: the statement that counts
-        weeks.invoice(conn, name)
-        again = close_period(conn, name, weeks.BEGIN_US, weeks.END_US, "test")
-        assert _shown(conn, name) == _net(again.result)
-        life.submit(conn, again.statement, who["operator"])
-        life.verify(conn, again.statement, who["verifier"], concluded("qualified"))
-        life.issue(conn, again.statement, who["log"], "test")
-        assert _shown(conn, name, "issued") == _shown(conn, name) == _net(again.result)
+        for name, tonnes in sources.fetchall():
+            assert float(monitored[name]) == pytest.approx(float(tonnes), abs=1e-9)
+        # issued, it is the statement that counts
+        again = city.closed[WAITING].statement
+        life.submit(conn, again, city.who["operator"])
+        life.verify(conn, again, city.who["verifier"], concluded("qualified"))
+        life.issue(conn, again, city.who["log"], "test")
+        net = _net(city.closed[WAITING].result)
+        assert _shown(conn, WAITING, "issued") == _shown(conn, WAITING) == net
+        assert _source(conn, WAITING)[0] == "issued"

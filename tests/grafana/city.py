@@ -10,6 +10,7 @@ import psycopg
 
 from mrv.calendar import instant_us
 from services.clock import now_us
+from services.issuer import live_accounts
 from services.issuer import transitions as life
 from services.issuer.seal import seal
 from services.processing.rebuild import rebuild
@@ -42,6 +43,7 @@ def make(url: str, home: Path, size: Size) -> datetime:
         seal(conn, who["log"], now_us())
         refresh_days(conn)
         refresh_today(conn)
+        live_accounts.refresh(conn)
         alarm_round.run(conn)
     return end
 

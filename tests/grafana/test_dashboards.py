@@ -279,6 +279,13 @@ def test_a_city_that_was_never_heard_shows_what_is_registered_and_no_more(databa
     assert {where for where, figures in found.items() if 0 in figures} == {
         "tonne-fleet: Online",
         "tonne-fleet: Late",
+        # none is commissioned, so none is missed
+        "tonne-fleet: Offline",
+        "tonne-fleet: Gateways dark",
+        "tonne-air: Stations not heard",
+        "tonne-pv: Not heard",
+        "tonne-overview: Devices not heard",
+        "tonne-overview: Sites",
         # how many of its devices are heard
         "tonne-overview: Projects against what was expected",
     }

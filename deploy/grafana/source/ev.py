@@ -68,7 +68,7 @@ SELECT sum(i.value) FILTER (WHERE {_PEAK})::float8 / nullif(sum(i.value), 0) AS 
 """, "percentunit", "Share of the charged energy drawn between the two hours typed above, local time." + _REACH,
                      steps=((None, GREEN), (0.1, YELLOW), (0.3, RED)), decimals=1),
                 avoided("Avoided", _PROJECTS,
-                        "Metered reduction of the projects of vehicles and chargers at the chosen sites, whole: what the"
+                        "Reduction of the projects of vehicles and chargers at the chosen sites, whole: what the"
                         " vehicles avoid less what the chargers draw."),
             ]),
             ("Chargers", [

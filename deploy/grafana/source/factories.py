@@ -61,7 +61,7 @@ SELECT sum(energy_kwh) / nullif(sum(usual_kwh), 0) - 1 AS change FROM ({_USUAL})
                 stat("Specific energy", f"""
 SELECT sum(d.kwh) / nullif(sum(m.t), 0) AS kwh_t FROM ({_DRAWN}) d JOIN ({_MADE}) m USING (day, site)
 """, "suffix: kWh/t", "Energy over weighed mass, at sites with both a meter and a weighbridge or a counted line.", decimals=1, span=6),
-                avoided("Avoided", serving(_CHOSEN), "Metered reduction of the projects that the chosen meters serve, whole:"
+                avoided("Avoided", serving(_CHOSEN), "Reduction of the projects that the chosen meters serve, whole:"
                         " castings and furnace are one account.", span=6),
             ]),
             ("By day", [

@@ -8,6 +8,7 @@ HEADINGS = {
     "acknowledged_by": "acknowledged by",
     "against_site": "against its site",
     "avoided_t": "avoided",
+    "before_t": "before evidence",
     "avoided_t_per_day": "avoided a day",
     "baseline_t": "baseline",
     "clean_transport": "Clean Transport",

@@ -57,10 +57,10 @@ WHERE class = 'pv_inverter' AND quantity = 'energy_export' AND {_TODAY} AND site
 """, "kwatth", "PV energy since midnight of each site's own clock.", decimals=0, span=4),
                 stat("Avoided today", f"""
 SELECT sum(avoided_t) AS avoided_t FROM v_account_day WHERE {_TODAY} AND {_COUNTED}
-""", "suffix: t", "Emission reduction of the programme's projects since local midnight, as metered; not issued.", decimals=2, span=8),
+""", "suffix: t", "Emission reduction of the programme's projects since local midnight: live quarter hours, before any deduction.", decimals=2, span=8),
                 stat("Avoided this year", """
 SELECT sum(this_year_t) AS avoided_t FROM v_project_now WHERE counted
-""", "suffix: t", "Emission reduction of the programme's projects since 1 January, as metered.", decimals=1, span=8),
+""", "suffix: t", "Emission reduction of the programme's projects since 1 January: what statements say of their days, and what is accounted so far of the rest.", decimals=1, span=8),
                 stat("Expected this year so far", """
 SELECT sum(expected_this_year_t) AS expected_t FROM v_project_state WHERE counted
 """, "suffix: t", "What the programme's projects were expected to avoid from 1 January until now, silent ones among them.",
@@ -141,7 +141,7 @@ SELECT day::text AS day,
 FROM v_account_day e
 JOIN (SELECT id, split_part(action, '-', 1) AS top FROM project) a ON a.id = e.project_id
 WHERE $__timeFilter(time) AND project_id IN (SELECT project_id FROM v_counted_project) GROUP BY day ORDER BY day
-""", "suffix: t", "Metered reduction of the programme's projects by day of their own clock, by action of AIM-LCS."),
+""", "suffix: t", "Reduction of the programme's projects by day of their own clock, by action of AIM-LCS."),
                 series("Power by class, quarter hours", """
 SELECT i.start AS time, CASE d.class WHEN 'pv_inverter' THEN 'PV' WHEN 'ev_charger' THEN 'charging' ELSE 'factories and buildings' END AS metric,
        sum(i.value) * 0.004 AS power_kw

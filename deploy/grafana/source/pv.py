@@ -119,7 +119,7 @@ SELECT sum(clipped_h) AS clipped_h FROM v_day_pv WHERE $__timeFilter(time) AND {
 """, "suffix: h", "Hours of inverters at 98 % of their rated power or more: sun that was not taken.",
                      steps=((None, GREEN), (10, YELLOW)), decimals=1),
                 avoided("Avoided in range", serving("SELECT unnest(ARRAY[${device:sqlstring}]::text[])"),
-                        "Metered reduction of the projects that the chosen inverters serve, whole."),
+                        "Reduction of the projects that the chosen inverters serve, whole."),
                 stat("Not heard", f"""
 SELECT count(*) FILTER (WHERE state IN ('late', 'offline')) AS inverters FROM v_device_health
 WHERE {_MINE} HAVING count(*) > 0

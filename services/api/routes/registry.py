@@ -12,7 +12,7 @@ from services.api import schemas as shapes
 from services.api.paging import Cursor, Limit, current, page
 from services.api.problems import ProblemError
 from services.api.request_context import Reader
-from services.store.views import listing
+from services.store.views import console, listing
 from services.store.views.device_page import device_page
 
 router = APIRouter(tags=["registry"])
@@ -36,7 +36,8 @@ def project(ask: Reader, project: IdPath) -> Response:
         if not found:
             raise unknown("project", project)
         devices = listing.project_devices(conn, project)
-    return current({**_project(found[0]), "devices": devices})
+        account = [_account(one) for one in console.account_sources(conn, project)]
+    return current({**_project(found[0]), "devices": devices, "account": account})
 
 
 @router.get("/devices", response_model=shapes.pages(shapes.Device))
@@ -78,3 +79,18 @@ def unknown(what: str, id_: str) -> ProblemError:
 def _project(row: dict[str, Any]) -> dict[str, Any]:
     parameters, expected = json.loads(row["parameters"]), json.loads(row["expected"])
     return {**row, "parameters": parameters, "expected": expected}
+
+
+def _account(one: console.AccountSource) -> dict[str, Any]:
+    tonnes = {
+        name: None if value is None else f"{value:f}"
+        for name, value in (("reduction_t", one.reduction_t), ("before_t", one.before_t))
+    }
+    return {
+        "source": one.source,
+        "statement": one.statement,
+        "first_day": one.first,
+        "last_day": one.last,
+        **tonnes,
+        "problem": one.problem,
+    }

@@ -39,10 +39,28 @@ class Service(Shape):
     to: datetime
 
 
+class AccountPart(Shape):
+    """
+    A part of a project's account: of a statement, of open time, of live quarter hours.
+
+    `before_t` is what a statement came to before documents and invoices that it lacks took
+    something off; open time and quarter hours know no such deduction yet.  Both days are included.
+    """
+
+    source: Literal["issued", "closed", "open", "quarter hours"]
+    statement: str | None
+    first_day: date
+    last_day: date
+    reduction_t: str | None
+    before_t: str | None
+    problem: str | None
+
+
 class ProjectDetail(Project):
-    """A project and what serves it."""
+    """A project, what serves it, and what its account is made of."""
 
     devices: list[Service]
+    account: list[AccountPart]
 
 
 class Device(Shape):

@@ -15,7 +15,7 @@ from services.store.postgres.pool import connect
 _SUMS = (
     "SELECT coalesce((SELECT sum(value) FROM interval_quantity"
     " WHERE quantity = 'energy_export'), 0),"
-    " coalesce((SELECT sum(reduction_ug) FROM v_account_interval), 0)"
+    " coalesce((SELECT sum(reduction_ug) FROM v_account_day), 0)"
 )
 _LAST = "SELECT max(start) FROM interval_quantity WHERE start >= %s AND start < %s"
 _DAY_S = 86_400

@@ -34,6 +34,8 @@ class ProjectYear:
         Of the year as far as it has come; None where the registry expects nothing.
     ahead_t : Decimal, optional
         Expected of what is left of the year.
+    statements_t : Decimal, optional
+        What of `avoided_t` statements say; None where none covers any of it.
     """
 
     project: str
@@ -43,6 +45,7 @@ class ProjectYear:
     avoided_t: Decimal | None
     expected_t: Decimal | None
     ahead_t: Decimal | None
+    statements_t: Decimal | None
 
     @property
     def short_t(self) -> Decimal:
@@ -76,8 +79,10 @@ def project_years(conn: Connection, year: int) -> list[ProjectYear]:
     rows = conn.execute(
         "SELECT p.id, p.name, p.system, EXISTS (SELECT FROM v_counted_project c"
         "   WHERE c.project_id = p.id), made.t, tonne_expected_t(p.id, y.begins, y.ends),"
-        " tonne_expected_ahead_t(p.id, y.begins, y.ends) FROM project p"
-        f"{_YEAR} LEFT JOIN (SELECT project_id, sum(avoided_t) AS t FROM v_account_day"
+        " tonne_expected_ahead_t(p.id, y.begins, y.ends), made.statements_t FROM project p"
+        f"{_YEAR} LEFT JOIN (SELECT project_id, sum(reduction_ug) * 0.000000000001 AS t,"
+        "   sum(reduction_ug) FILTER (WHERE statement_id IS NOT NULL) * 0.000000000001"
+        "   AS statements_t FROM v_account_part"
         "   WHERE extract(year FROM day) = %(year)s GROUP BY 1) made ON made.project_id = p.id"
         " ORDER BY p.id",
         {"year": year},

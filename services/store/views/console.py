@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg import Connection
 
@@ -127,6 +127,41 @@ def account_days(conn: Connection, project: str, first: date, end: date) -> list
         [project, first, end],
     )
     return [EmissionDay(day, *map(int, sums)) for day, *sums in rows]
+
+
+class AccountSource(NamedTuple):
+    """
+    A part of a project's account: of a statement, of open time, of quarter hours.
+
+    `before_t` is what a statement came to before documents and invoices that it lacks took
+    something off; `problem` says why open time could not be accounted.  Days are both included.
+    """
+
+    source: str
+    statement: str | None
+    first: date
+    last: date
+    reduction_t: Decimal | None
+    before_t: Decimal | None
+    made: datetime | None
+    problem: str | None
+
+    @property
+    def lacking_t(self) -> Decimal | None:
+        """What documents and invoices would bring; None where that is nothing, or not known."""
+        if self.before_t is None or self.reduction_t is None:
+            return None
+        return self.before_t - self.reduction_t or None
+
+
+def account_sources(conn: Connection, project: str) -> list[AccountSource]:
+    """Return what a project's account is made of, newest first."""
+    rows = conn.execute(
+        "SELECT source, statement_id, first_day, last_day, reduction_t, before_t, made, problem"
+        " FROM v_account_source WHERE project_id = %s ORDER BY first_day DESC, source",
+        [project],
+    )
+    return [AccountSource(*row) for row in rows.fetchall()]
 
 
 def account_quarters(

@@ -144,6 +144,7 @@ class Sums(NamedTuple):
     target_t: Decimal | None
     of_target: str | None
     diesel_l: int | None
+    statements_t: Decimal | None
 
 
 def _sums(found: PageFigures) -> Sums:
@@ -161,6 +162,7 @@ def _sums(found: PageFigures) -> Sums:
         target,
         None if avoided is None or not target else f"{float(avoided / target) * 100:.2g}",
         None if avoided is None else diesel_litres(Fraction(avoided)),
+        added(one.statements_t for one in counted),
     )
 
 

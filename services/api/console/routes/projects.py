@@ -94,6 +94,7 @@ def project(
     with ask.reading() as conn:
         rows = listing.statements(conn, ask.who.projects, project, None, 500)
         serving = listing.project_devices(conn, project) if ask.who.sees(project) else []
+        sources = console.account_sources(conn, project)
     statements = [stored for stored, _ in rows]
     t = Words(language)
     return render(
@@ -106,6 +107,8 @@ def project(
         chart=_chart(found, t),
         statements=list(reversed(statements)),
         gaps=_gaps(statements),
+        sources=sources,
+        visible={stored.id for stored in statements},
         serving=[
             {**one, **{edge: _local(one[edge], found.sums.timezone) for edge in ("from", "to")}}
             for one in serving

@@ -19,6 +19,8 @@ ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
 GROUPED = re.compile(r"^\d{1,3}([.,]\d{3})+$")
 MAX_WHOLE = 2**62
 MAX_TEXT = 1_000
+# begins what the example files leave to their reader
+PLACEHOLDER = "REPLACE-WITH-"
 
 
 class Row:
@@ -31,11 +33,14 @@ class Row:
         if not isinstance(value, Table):
             self.problem(None, "must be a mapping of keys to values")
 
-    def problem(self, key: str | None, text: str) -> None:
+    def problem(self, key: str | None, text: str, line: int | None = None) -> None:
         """Note a problem of a key, or of the whole row."""
-        line = self.table.lines.get(key, self.table.line) if key else self.table.line
+        if line is None:
+            line = self.table.lines.get(key, self.table.line) if key else self.table.line
         path = f"{self.path}.{key}" if key else self.path
-        self.problems.append(f"{self.file}:{line}: {path}: {text}")
+        told = f"{self.file}:{line}: {path}: {text}"
+        if told not in self.problems:
+            self.problems.append(told)
 
     def only(self, *known: str) -> None:
         """Refuse keys that are not known here."""
@@ -64,7 +69,23 @@ class Row:
         if not value.isprintable():
             self.problem(key, f"{str(value)!r} holds control characters; remove them")
             return None
+        if self._left_open(key, value):
+            return None
         return str(value)
+
+    def _left_open(self, key: str, value: Value, line: int | None = None) -> bool:
+        """Note all placeholders of the example in a value; tell whether there are any."""
+        if isinstance(value, Table):
+            cells = value.cells.items()
+            inside = [self._left_open(f"{key}.{k}", v, value.lines[k]) for k, v in cells]
+            return any(inside)
+        if isinstance(value, list):
+            inside = [self._left_open(f"{key}[{i}]", v, line) for i, v in enumerate(value)]
+            return any(inside)
+        if value.startswith(PLACEHOLDER):
+            text = f"{str(value)!r} is a placeholder of the example; write your own value"
+            self.problem(key, text, line)
+        return value.startswith(PLACEHOLDER)
 
     def identifier(self, key: str) -> str:
         """Return a required id."""
@@ -148,12 +169,14 @@ class Row:
             return {}
         value = self.table.cells[key]
         if isinstance(value, Table):
-            return dict(native(value))
+            return {} if self._left_open(key, value) else dict(native(value))
         self.problem(key, "must be a mapping of keys to values")
         return {}
 
     def all(self) -> dict[str, Any]:
         """Return every key and value of the row, as JSON would hold them."""
+        for key, value in self.table.cells.items():
+            self._left_open(key, value)
         return dict(native(self.table))
 
     def rows(self, key: str) -> list[Row] | None:

@@ -1,9 +1,9 @@
 """
 Example registry files, one a device class: every key that a device may have, with its meaning.
 
-What is optional stands behind `# `; without these two characters it is read.  The texts
-are made from the classes, profiles and methodologies of this version, so that they name
-what it knows.
+What is optional stands behind `# `; without these two characters it is read.  What nobody but
+the reader knows, and tonnes rest on, is a placeholder that an import refuses.  The texts are made
+from the classes, profiles and methodologies of this version, so that they name what it knows.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ from mrv import methodologies
 from mrv.model import Methodology
 from services.nearest import did_you_mean
 from services.registry import arrays
+from services.registry.fields import PLACEHOLDER
 
-# the generator of P-256, a point that nobody has the secret of
-_KEY = "036b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296"
 SITE = "my-site"
 _SITE = f"""\
 sites:
@@ -32,14 +31,14 @@ sites:
     timezone: Asia/Ho_Chi_Minh  # IANA name; days of this site begin by it
     # park: my-park  # group of sites that give each other energy, water, waste
 """
-_CALIBRATIONS = """\
-    calibrations:  # certificates of the meter; a gap between two costs tonnes
-      - performed: 2025-12-20
-        valid_until: 2027-12-20  # first day that it does not cover
-        certificate: VMI-123
-        accuracy_class: "0.5S"
-        max_error_percent: 0.5
-        serial: A1B2  # the meter that it names
+_CALIBRATIONS = f"""\
+    # calibrations:  # certificates of the meter; a gap between two costs tonnes
+    #   - performed: {PLACEHOLDER}DAY
+    #     valid_until: {PLACEHOLDER}DAY  # first day that it does not cover
+    #     certificate: {PLACEHOLDER}CERTIFICATE
+    #     accuracy_class: "0.5S"
+    #     max_error_percent: 0.5
+    #     serial: {PLACEHOLDER}SERIAL  # the meter that it names
 """
 _PROGRAMME = """\
 programme:
@@ -101,9 +100,9 @@ def _device(held: DeviceClass) -> Iterator[str]:
         yield "    azimuth: 180  # degrees clockwise from north; 180 is south\n"
         yield "    temperature_coefficient_percent: -0.35  # of power, %/K, data sheet\n"
     yield "    installed: 2026-01-01T00:00:00+07:00  # with its offset\n"
-    yield "    maker: Example\n"
-    yield "    # model: E-100\n"
-    yield "    serial: A1B2  # the maker's; maker and serial say which meter it is\n"
+    yield f"    # maker: {PLACEHOLDER}MAKER\n"
+    yield f"    # model: {PLACEHOLDER}MODEL\n"
+    yield f"    # serial: {PLACEHOLDER}SERIAL  # with the maker it says which meter it is\n"
     yield "    # gateway: gw-1  # the device that speaks for it, registered as well\n"
     yield "    # removed: 2036-01-01T00:00:00+07:00\n"
     yield "    # commissioned: 2026-02-01  # alarmed from that day on, if it was not heard before\n"
@@ -124,10 +123,10 @@ def _later(held: DeviceClass) -> Iterator[str]:
         yield "    # replacements:  # swaps of the meter: last of the old, first of the new\n"
         yield "    #   - at: 2027-03-01T09:00:00+07:00\n"
         yield f"    #     channel: {one.name}\n"
-        yield f"    #     last: 98765  # {one.unit}\n"
-        yield f"    #     first: 0  # {one.unit}\n"
-        yield "    #     reason: meter replaced\n"
-        yield "    #     document: protocol 17  # with both values\n"
+        yield f"    #     last: {PLACEHOLDER}READING  # {one.unit}\n"
+        yield f"    #     first: {PLACEHOLDER}READING  # {one.unit}\n"
+        yield f"    #     reason: {PLACEHOLDER}REASON\n"
+        yield f"    #     document: {PLACEHOLDER}PROTOCOL  # with both values\n"
     if any(c.limit == "rated_power" for c in held.registers):
         yield "    # ratings:  # where its rated power is another one from a time on\n"
         yield "    #   - {from: 2026-01-01T00:00:00+07:00, rated_power_w: 100000}\n"
@@ -138,18 +137,18 @@ def _later(held: DeviceClass) -> Iterator[str]:
         yield "    #     tilt: 10\n"
         yield "    #     azimuth: 180\n"
         yield "    #     temperature_coefficient_percent: -0.35\n"
-        yield "    #     document: as-built drawing 3\n"
+        yield f"    #     document: {PLACEHOLDER}DRAWING\n"
     yield "    # meter_keys:  # public keys of a meter that signs: hex or base64, DER or a point\n"
     yield "    #   - from: 2026-01-01T00:00:00+07:00\n"
-    yield f"    #     key: {_KEY}\n"
-    yield "    #     document: label on the meter, photo 3\n"
+    yield f"    #     key: {PLACEHOLDER}KEY\n"
+    yield f"    #     document: {PLACEHOLDER}DOCUMENT\n"
     gauge = next((c.name for c in held.channels.values() if c.kind == "gauge"), None)
     if gauge is not None:
         yield "    # quality:  # limits of the quality tests, where this device needs others\n"
         yield f"    #   - channel: {gauge}\n"
         yield "    #     from: 2026-06-01T00:00:00+07:00\n"
         yield "    #     flat_s: 7200  # longest standstill\n"
-        yield "    #     reason: it rests at noon\n"
+        yield f"    #     reason: {PLACEHOLDER}REASON\n"
     if any(r.unit == "Wh" for r in held.registers):
         yield "    # check_of: main-meter  # the meter that this one checks\n"
         yield "    # check_percent: 2  # by how much they may differ\n"
@@ -202,10 +201,10 @@ def _project_lines(held: DeviceClass, method: Methodology, role: str) -> Iterato
         whole = key in method.papers
         lost = "nothing is reduced" if whole else "what only its meters tell counts nothing"
         yield f"      {key}:  # without it {lost}"
-        yield "        document: licence 12/2025  # title and number"
-        yield "        by: Department of Environment  # who gave it; not the operator"
-        yield "        issued: 2025-03-01"
-        yield f"        sha256: {'a1' * 32}  # of its file"
+        yield f"        document: {PLACEHOLDER}TITLE-AND-NUMBER"
+        yield f"        by: {PLACEHOLDER}ISSUER  # who gave it; not the operator"
+        yield f"        issued: {PLACEHOLDER}DAY"
+        yield f"        sha256: {PLACEHOLDER}SHA256  # of its file"
     if method.invoiced:
         names = ", ".join([r for r in method.roles if r in method.invoiced])
         either = f", or of {', '.join(method.powering)}" if method.powering else ""
@@ -214,11 +213,7 @@ def _project_lines(held: DeviceClass, method: Methodology, role: str) -> Iterato
 
 
 def _example(spec: object) -> str:
-    """Return a value that is allowed: the default, a choice, or the least."""
+    """Return the default or a choice; a placeholder where only the plant knows it."""
     choices = getattr(spec, "choices", None)
-    found = (
-        getattr(spec, "default", None),
-        next(iter(choices)) if choices else None,
-        getattr(spec, "minimum", None),
-    )
-    return str(next((one for one in found if one is not None), 1))
+    found = (getattr(spec, "default", None), next(iter(choices)) if choices else None)
+    return str(next((one for one in found if one is not None), f"{PLACEHOLDER}NUMBER"))

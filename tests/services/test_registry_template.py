@@ -13,11 +13,15 @@ import yaml
 
 from ingest import classes
 from services.registry import authority
+from services.registry.fields import PLACEHOLDER
 from services.registry.parse import DEVICE_KEYS
 from services.registry.schema import schema
 from services.registry.template import complete_template, template
 from tests.invoked import tonne
 
+# the public key of RFC 6979, A.2.5: a meter's, for a test
+RFC6979_X = "60FED4BA255A9D31C961EB74C6356D68C049B8923B61FA6CE669622E60F29FB6"
+RFC6979_Y = "7903FE1008B8BC99A41AE9E95628BC64F2F1B20C2D7E9F5177A3C294D4462299"
 CATALOG = Path(__file__).parents[2] / "deploy" / "catalog"
 VALID = jsonschema_rs.validator_for(schema())
 every_class = pytest.mark.parametrize("class_id", list(classes.load()))
@@ -46,6 +50,23 @@ def _uncommented(text: str) -> str:
     return "\n".join(lines)
 
 
+# what stands for a placeholder, by its key; a name of one's own for any other
+_OWN = {
+    "performed": "2025-12-20", "valid_until": "2027-12-20", "issued": "2025-03-01",
+    "last": "98765", "first": "0", "sha256": "a1" * 32,
+    "key": "04" + RFC6979_X + RFC6979_Y,
+}  # fmt: skip
+
+
+def _filled(text: str) -> str:
+    """Put something sound in the place of every placeholder."""
+
+    def own(found: re.Match[str]) -> str:
+        return f"{found[1]}: {_OWN.get(found[1], '1' if found[2] == 'NUMBER' else 'own')}"
+
+    return re.sub(rf"(\w+): {PLACEHOLDER}([\w-]+)", own, text)
+
+
 def _as_json(value: Any) -> Any:
     """Return what an editor sees: times are text."""
     if isinstance(value, dict):
@@ -66,11 +87,39 @@ def test_a_template_is_accepted_as_it_is(class_id: str, tmp_path: Path) -> None:
 @every_class
 def test_what_is_optional_is_accepted_too(class_id: str, tmp_path: Path) -> None:
     """A comment that shows a key wrongly costs the reader an afternoon."""
-    text = _uncommented(template(class_id))
+    text = _filled(_uncommented(template(class_id)))
     device = _read(text)["devices"][0]
     assert "removed" in device
     assert ("replacements" in device) == bool(classes.load()[class_id].registers)
     _checked(text, tmp_path)
+
+
+@every_class
+def test_no_placeholder_is_accepted(class_id: str, tmp_path: Path) -> None:
+    """A certificate, a document or a COD that nobody has would stand in a statement."""
+    text = template(class_id)
+    begin = text.find("# projects:")
+    project = re.sub(r"^# ", "", text[begin:], flags=re.MULTILINE) if begin > 0 else ""
+    file = tmp_path / "registry.yaml"
+    for whole in (
+        _uncommented(text) + "\n" + project,
+        _filled(_uncommented(text)) + "\n" + project,
+    ):
+        file.write_text(whole, encoding="utf-8")
+        lines = [n for n, line in enumerate(whole.splitlines(), 1) if PLACEHOLDER in line]
+        done = tonne("registry", "check", file, code=2 if lines else None)
+        named = re.findall(r"registry\.yaml:(\d+): \S+ '" + PLACEHOLDER, done.output)
+        assert sorted(set(map(int, named))) == lines
+
+
+def test_what_no_one_else_knows_is_a_placeholder() -> None:
+    """What looks like a value is taken for one."""
+    text = template("wastewater_plant") + template("energy_meter")
+    for key in (
+        "certificate", "serial", "maker", "last", "key", "document", "sha256", "issued",
+        "cod_in_kg_per_m3", "eta_cod",
+    ):  # fmt: skip
+        assert set(re.findall(rf"\b{key}: (\S+?-WITH-)?", text)) == {PLACEHOLDER}, key
 
 
 def test_every_key_of_a_device_is_shown() -> None:
@@ -129,7 +178,7 @@ def test_the_schema_takes_the_catalog(file: Path) -> None:
 @every_class
 def test_the_schema_takes_templates(class_id: str) -> None:
     """Example and schema that contradict each other are both useless."""
-    VALID.validate(_as_json(_read(_uncommented(template(class_id)))))
+    VALID.validate(_as_json(_read(_filled(_uncommented(template(class_id))))))
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from ingest import classes
 from ingest.classes import Channel
 from ingest.model import HOUR_US, INTERVAL_US, NULL, Device, Fleet, Frame, Int64
 from ingest.profiles import file_registers
+from ingest.profiles.file_registers import Register
 from mrv.accounting.device_bindings import role_needs
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import Pricing, gap_outcomes
@@ -41,6 +42,10 @@ _DAYS = 3
 # about zero: so small a part of where the register stood
 _FOOT = 20
 _DIGITS = range(3, 13)
+_TOTAL = (
+    "A profile may take the wrong value, or a gateway send it: let the meter's total, which is"
+    " never reset, come as"
+)
 _SHOWN = 3
 
 
@@ -79,8 +84,8 @@ class FallenRegisters:
             Whole devices, sorted by device and time.
         """
         for index, of in devices_of(block):
-            device = self.fleet.devices[index]
             for channel in self.wanted.get(index, ()):
+                device = self.fleet.devices[index]
                 register: Any = block.columns[channel.name][of]
                 told = register != NULL
                 found = self._of_one(device, channel, block.time_us[of][told], register[told])
@@ -119,14 +124,14 @@ def fallen_registers(
     told = []
     for one in monitored:
         found = fallen.get((one.device.id, one.needs.quantity), ())
-        told += [_said(one, *costing, timezone) for costing in _costing(one, found, pricing)]
+        told += [_said(one, *cause, timezone) for cause in _causes(one, found, pricing)]
     if not told:
         return []
     rest = [f"and {len(told) - _SHOWN} more"] if len(told) > _SHOWN else []
     return [Finding(RULE, False, ". ".join((*told[:_SHOWN], *rest)))]
 
 
-def _costing(
+def _causes(
     one: Monitored, found: Sequence[Fallen], pricing: Pricing
 ) -> Iterator[tuple[list[Fallen], list[GapOutcome]]]:
     """Where a register of a device left its line, with the unknown time that this left."""
@@ -138,21 +143,32 @@ def _costing(
         if touched:
             some.append((fall, touched))
             unknown = [gap for gap in unknown if gap not in touched]
-    yield from _by_cause(some)
-
-
-def _by_cause(
-    some: Sequence[tuple[Fallen, list[GapOutcome]]],
-) -> Iterator[tuple[list[Fallen], list[GapOutcome]]]:
-    """Falls to about zero together, where they are those of a counter of each day; else each."""
-    zero = [fall for fall, _ in some if 0 <= _FOOT * fall.after <= fall.before]
-    days = sorted({fall.at_us // (24 * HOUR_US) for fall in zero})
-    daily = len(days) >= _DAYS and 2 * len(days) > days[-1] - days[0]
+    daily = _daily([fall for fall, _ in some])
     if daily:
-        yield zero, [gap for fall, gaps in some if fall in zero for gap in gaps]
+        yield daily, [gap for fall, gaps in some if fall in daily for gap in gaps]
     for fall, gaps in some:
-        if not (daily and fall in zero):
-            yield [fall], gaps
+        if fall not in daily:
+            yield [*_left_by(fall, found, some), fall], gaps
+
+
+def _daily(falls: Sequence[Fallen]) -> list[Fallen]:
+    """Falls to about zero, where they are those of a counter of each day."""
+    zero = [fall for fall in falls if 0 <= _FOOT * fall.after <= fall.before]
+    days = sorted({fall.at_us // (24 * HOUR_US) for fall in zero})
+    return zero if len(days) >= _DAYS and 2 * len(days) > days[-1] - days[0] else []
+
+
+def _left_by(
+    jump: Fallen, found: Sequence[Fallen], some: Iterable[tuple[Fallen, Any]]
+) -> list[Fallen]:
+    """The fall from a value to which a jump returns, unless it is told by itself."""
+    told = [fall for fall, _ in some]
+    falls = (
+        fall
+        for fall in reversed(found)
+        if fall.at_us < jump.at_us and fall.after <= jump.before < fall.before <= jump.after
+    )
+    return [fall for fall in [next(falls, None)] if fall is not None and fall not in told]
 
 
 def _touches(fall: Fallen, gap: GapOutcome, first_us: int) -> bool:
@@ -162,7 +178,9 @@ def _touches(fall: Fallen, gap: GapOutcome, first_us: int) -> bool:
     return gap.start_us < fall.at_us and gap.end_us > begin
 
 
-def _said(one: Monitored, falls: list[Fallen], gaps: Iterable[GapOutcome], timezone: str) -> str:
+def _said(
+    one: Monitored, falls: Sequence[Fallen], gaps: Iterable[GapOutcome], timezone: str
+) -> str:
     tonnes = sum(
         (Fraction(g.cost_t) + Fraction(g.forgone_at_most_t or 0) for g in gaps), start=Fraction(0)
     )
@@ -172,33 +190,42 @@ def _said(one: Monitored, falls: list[Fallen], gaps: Iterable[GapOutcome], timez
         f"{decimal_text(hours, 2, 'up')} h are of unknown size, which {side}"
         f" {decimal_text(tonnes, 6, 'up')} t"
     )
-    if len(falls) > 1:
-        return _daily(one, falls, cost, timezone)
-    (fall,) = falls
-    register = file_registers.of_column(one.device.class_id, fall.channel)
-    last, first = (register.to_file(n) for n in (fall.before, fall.after))
-    at = local_text(fall.at_us, timezone)
-    verb = "falls" if last > first else "jumps"
-    text = (
-        f"{one.device.id} ({one.bound.role}): {register.name} {verb} from {_plain(last)} at"
-        f" {local_text(fall.since_us, timezone)} to {_plain(first)} at {at}: {cost}. If the meter"
-        f" was replaced or reset, enter in its `replacements` {{channel: {register.name}, at:"
-        f" {at}, last: {_plain(last)}, first: {_plain(first)}, reason: ..., document: ...}}"
+    register = file_registers.of_column(one.device.class_id, falls[0].channel)
+    where = f"{one.device.id} ({one.bound.role}): {register.name}"
+    if len(falls) >= _DAYS:
+        return f"{where} {_by_day(falls, timezone)}: {cost}. {_TOTAL} {register.name}"
+    moved = ", and ".join(_moved(register, fall, timezone) for fall in falls)
+    rows = ", ".join(_row(register, fall, timezone) for fall in falls)
+    full = _full(register.to_file(falls[0].before)) if falls[0].after < falls[0].before else None
+    digits = f"; if it passed its last digit, with {{last: {full}, first: 0}}" if full else ""
+    return (
+        f"{where} {moved}: {cost}. If the meter was replaced or reset, enter in its"
+        f" `replacements` {rows}, with the values that were read at the change{digits}"
     )
-    full = _full(last) if last > first else None
-    if full is not None:
-        text += f"; if it passed its last digit, {{last: {full}, first: 0}}"
-    return text
 
 
-def _daily(one: Monitored, falls: Sequence[Fallen], cost: str, timezone: str) -> str:
-    name = file_registers.of_column(one.device.class_id, falls[0].channel).name
+def _by_day(falls: Sequence[Fallen], timezone: str) -> str:
     first, last = (local_date(fall.at_us, timezone) for fall in (falls[0], falls[-1]))
     return (
-        f"{one.device.id} ({one.bound.role}): {name} falls to about zero {len(falls)} times from"
-        f" {first} to {last}, as a counter of each day or charge does: {cost}. Send the meter's"
-        f" total, which is never reset, as {name}; where its profile takes the wrong value for it,"
-        " choose or write the profile that names the total"
+        f"falls to about zero {len(falls)} times from {first} to {last}, as a counter of each day"
+        " or charge does"
+    )
+
+
+def _moved(register: Register, fall: Fallen, timezone: str) -> str:
+    last, first = (register.to_file(n) for n in (fall.before, fall.after))
+    since, at = (local_text(us, timezone) for us in (fall.since_us, fall.at_us))
+    return (
+        f"{'falls' if last > first else 'jumps'} from {_plain(last)} at {since} to"
+        f" {_plain(first)} at {at}"
+    )
+
+
+def _row(register: Register, fall: Fallen, timezone: str) -> str:
+    last, first = (_plain(register.to_file(n)) for n in (fall.before, fall.after))
+    return (
+        f"{{channel: {register.name}, at: {local_text(fall.at_us, timezone)}, last: {last},"
+        f" first: {first}, reason: ..., document: ...}}"
     )
 
 

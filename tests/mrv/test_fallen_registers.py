@@ -1,0 +1,214 @@
+"""A register that leaves its line is named, with its values, its tonnes and the row to enter."""
+
+import re
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from ingest.model import INTERVAL_US, Device, Fleet, Replacement
+from ingest.profiles import file_registers
+from mrv import factors
+from mrv.accounting.fallen_registers import CLAUSE
+from mrv.registry.project import ACCOUNTING, INVOICED, ProjectDevice
+from mrv.statement.evidence import monitored, remeter
+from mrv.statement.evidence_case import Case
+from mrv.statement.plan_extract import MonitoringPlan
+from tests.mrv import plant
+from tests.mrv.report.sample import frame
+
+BOOK = factors.load()
+DAYS, DAY = 28, plant.DAY
+END = plant.FROM + DAYS * DAY * INTERVAL_US
+TIMES = np.arange(plant.FROM - INTERVAL_US, END + 10 * INTERVAL_US, INTERVAL_US)
+HOUR = (TIMES / 3_600_000_000 + 7) % 24
+ROW = re.compile(r"\{channel: (\w+), at: (\S+), last: ([\d.]+), first: ([\d.]+), reason")
+CHARGING, GENERATION = "energy_import_wh", "energy_export_wh"
+
+
+def site(*devices):
+    """Devices by class, each with its rating."""
+    return tuple(
+        Device(name, "s", kind, rated_power_w=watts, installed_us=plant.FROM)
+        for name, kind, watts in devices
+    )
+
+
+BUSES = site(("ch-1", "ev_charger", 60_000), ("bus-1", "vehicle", None))
+PANELS = site(("inv-1", "pv_inverter", 100_000))
+BUS = replace(
+    plant.BUS, devices=(ProjectDevice("ch-1", "charging"), ProjectDevice("bus-1", "vehicle"))
+)
+PV = replace(plant.PV, expected={}, devices=(ProjectDevice("inv-1", "generation", {"case": 1}),))
+
+
+def charge():
+    """Energy of a charger that loads buses by night. [Wh]"""
+    return np.cumsum(np.where((HOUR < 4) | (HOUR >= 22), 9_000, 0))
+
+
+def sun():
+    """Power of a plant in the sun. [W]"""
+    return 60_000 * np.clip(np.sin((HOUR - 6.5) / 11 * np.pi), 0, None)
+
+
+def generated():
+    return np.cumsum(sun() / 4).astype(np.int64)
+
+
+def driven():
+    return np.cumsum(np.where((HOUR >= 5) & (HOUR < 21), 3_000, 0))
+
+
+def closed(project, devices, frames, accounting=ACCOUNTING):
+    fleet = Fleet(devices)
+    rows = remeter(fleet, frames, monitored(project, fleet), plant.FROM, END)
+    papers = {d.id: plant.CERTIFICATES["inv-1"] for d in devices}
+    held = MonitoringPlan(project, devices, calibrations=papers, accounting=accounting)
+    return Case(held, frames, rows, plant.FROM, END, BOOK).result
+
+
+def buses(register, swaps=(), **plan):
+    """Close four weeks of a bus, and of a charger without a power channel."""
+    devices = (replace(BUSES[0], replacements=tuple(swaps)), BUSES[1])
+    frames = [
+        frame(Fleet(devices), "ch-1", CHARGING, register, TIMES),
+        frame(Fleet(devices), "bus-1", "odometer_m", driven(), TIMES),
+    ]
+    return closed(BUS, devices, frames, **plan)
+
+
+def panels(register, swaps=()):
+    devices = (replace(PANELS[0], replacements=tuple(swaps)),)
+    shown = {"active_power_w": sun()}
+    return closed(PV, devices, [frame(Fleet(devices), "inv-1", GENERATION, register, TIMES, shown)])
+
+
+def told(result):
+    return "".join(f.detail for f in result.applicability if f.clause == CLAUSE)
+
+
+def tonnes(result):
+    return result.net.reduction.ug / 10**12
+
+
+def charger(result):
+    return next(d for d in result.devices if d.device == "ch-1")
+
+
+def rows_told(result, kind):
+    """Replacements as the condition says to enter them."""
+    for name, at, last, first in ROW.findall(told(result)):
+        register = file_registers.registers(kind)[name]
+        at_us = round(datetime.fromisoformat(at).timestamp()) * 1_000_000
+        values = (register.to_base(Decimal(n)) for n in (last, first))
+        yield Replacement(register.column, at_us, *values)
+
+
+def anew(register, k):
+    """Begin at 0 from a reading on."""
+    return np.where(np.arange(len(register)) < k, register, register - register[k - 1])
+
+
+@pytest.mark.parametrize("kept", [300_000, 90_000_000])
+def test_a_charger_that_was_replaced_leaves_no_more_than_it_used(kept):
+    """Four tonnes were closed for each one, with coverage 1.000000 and no word of the register."""
+    truth = buses(charge() + kept)
+    found = buses(anew(charge() + kept, 9 * DAY + 91))
+    assert not told(truth)
+    assert tonnes(truth) * 0.99 < tonnes(found) <= tonnes(truth)
+    said = told(found)
+    assert "ch-1 (charging): energy_import_kwh falls from" in said
+    assert " at 2026-01-10T22:" in said
+    assert re.search(r"0\.25 h are of unknown size, which costs 0\.0\d+ t", said)
+    assert Fraction(charger(found).coverage.unknown_share) > 0
+    entered = buses(anew(charge() + kept, 9 * DAY + 91), rows_told(found, "ev_charger"))
+    assert not told(entered)
+    # the new meter has no certificate
+    assert tonnes(truth) * 0.98 < tonnes(entered) <= tonnes(truth)
+
+
+def test_a_plant_that_was_replaced_keeps_what_it_made():
+    """A PV plant kept 0.56 of its tonnes, with coverage 1.000000."""
+    truth = panels(generated() + 300_000)
+    found = panels(anew(generated() + 300_000, 9 * DAY + 50))
+    assert 0.98 * tonnes(truth) < tonnes(found) < tonnes(truth)
+    assert "inv-1 (generation): energy_export_kwh falls from" in told(found)
+    assert "leaves out at most 0.00" in told(found)
+    entered = panels(anew(generated() + 300_000, 9 * DAY + 50), rows_told(found, "pv_inverter"))
+    assert not told(entered)
+    # the new meter has no certificate
+    assert tonnes(entered) == pytest.approx(tonnes(truth), rel=6e-3)
+
+
+def test_both_changes_of_a_spare_meter_are_named():
+    """A spare meter's ten days would be a glitch, and their use nobody's."""
+    at = np.arange(len(TIMES))
+    begin, end = 9 * DAY + 60, 14 * DAY + 60
+    used = charge()
+    register = np.where(at < begin, used + 90_000_000, used - used[begin - 1])
+    after = used - used[end - 1] + register[begin - 1]
+    register = np.where(at < end, register, after)
+    truth, found = buses(used + 90_000_000), buses(register)
+    assert tonnes(found) <= tonnes(truth)
+    # the spare meter counted nothing; the time that it took at the rating is charged
+    charged, whole = Fraction(charger(found).counted), Fraction(charger(truth).counted)
+    assert whole <= charged < whole + Fraction(15, 100) * int(used[end - 1] - used[begin - 1])
+    swaps = list(rows_told(found, "ev_charger"))
+    assert len(swaps) == 2
+    entered = buses(register, swaps)
+    assert not told(entered)
+    assert tonnes(truth) * 0.97 < tonnes(entered) <= tonnes(truth)
+
+
+def test_a_counter_of_each_day_is_told_what_it_is():
+    """`Yield today` sent as the register made 0.008 of the tonnes, without a word."""
+    day = (TIMES + 7 * 3_600_000_000) // 86_400_000_000
+    register = generated() - generated()[np.searchsorted(day, day)]
+    truth, found = panels(generated()), panels(register)
+    assert 0.97 * tonnes(truth) < tonnes(found) <= tonnes(truth)
+    said = told(found)
+    assert said.count("inv-1") == 1
+    assert re.search(r"falls to about zero 2\d times from 2026-01-0\d to 2026-01-2\d", said)
+    assert "as a counter of each day or charge does" in said
+    assert said.endswith("let the meter's total, which is never reset, come as energy_export_kwh")
+
+
+def test_a_full_register_is_told_how_to_enter_it():
+    """The owner of a meter with six digits would not know what to write."""
+    register = (charge() // 10_000 * 10_000 + 999_000_000) % 1_000_000_000
+    found = buses(register)
+    assert "if it passed its last digit, with {last: 1000000, first: 0}" in told(found)
+
+
+@pytest.mark.parametrize("length", [1, 2, 40])
+def test_zeros_of_a_silent_meter_are_no_replacement(length):
+    """A gateway that sends zeros for hours would accuse its owner of a meter that was changed."""
+    register = charge() + 90_000_000
+    register[9 * DAY + 40 : 9 * DAY + 40 + length] = 0
+    assert not told(buses(register))
+    assert tonnes(buses(register)) == tonnes(buses(charge() + 90_000_000))
+
+
+def test_a_single_high_reading_is_no_replacement():
+    """One reading that is too high would be a condition."""
+    register = charge() + 90_000_000
+    register[9 * DAY + 40] += 5_000
+    assert not told(buses(register))
+
+
+def test_what_was_closed_by_older_rules_is_not_asked():
+    """A statement that was signed would have other conditions than it names."""
+    assert not told(buses(anew(charge() + 300_000, 9 * DAY + 91), accounting=INVOICED))
+
+
+def test_a_register_that_left_its_line_before_the_period_is_named_in_it():
+    """A meter that nobody entered would cost month after month, and no condition name it."""
+    register = anew(charge() + 90_000_000, 1)
+    register[1:] += 40_000_000 - np.arange(len(register) - 1) * 7_000_000 % 13_000_000
+    found = buses(register)
+    assert "ch-1 (charging): energy_import_kwh" in told(found)
+    assert Fraction(charger(found).substituted) > 0

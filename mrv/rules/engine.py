@@ -230,8 +230,12 @@ class Engine:
 
     @staticmethod
     def _without_earning(effects: _Effects, price: Callable[[_Effects], Account]) -> _Effects:
-        """Leave out, by id, what would leave more: of two figures the one that costs counts."""
-        for name in sorted(effects):
+        """
+        Leave out, by id, a bound that would leave more: of two figures the one that costs counts.
+
+        What is impossible stays cut on both sides of the account.
+        """
+        for name in sorted(effects.keys() - IMPOSSIBLE):
             rest = {k: v for k, v in effects.items() if k != name}
             if price(rest).reduction_t < price(effects).reduction_t:
                 effects = rest
@@ -295,6 +299,8 @@ def _unpriced() -> Account:
     raise AssertionError("no stage is before the first one")
 
 
+# what no such meter can have measured, or another one has: no figure at all
+IMPOSSIBLE = frozenset(one.rule for one in JUDGES if one.stage in {"registry", "meter"})
 _PLACE = {one.rule: k for k, one in reversed(list(enumerate(JUDGES)))}
 
 

@@ -14,6 +14,7 @@ from datetime import timedelta
 from importlib.metadata import version
 from itertools import groupby
 
+import psycopg
 from psycopg import Connection
 
 from ingest.errors import TonneError
@@ -74,17 +75,22 @@ def refresh(conn: Connection) -> int:
 def of_project(conn: Connection, project: Project) -> int:
     """Account a project's open time where it may have changed; return how many months."""
     wanted, there = list(_wanted(conn, project)), spans.open_spans(conn, project.id)
-    spans.forget(conn, project.id, [one for one in there if one not in wanted])
-    todo = [one for one in wanted if one not in there]
-    for one in todo:
-        days, problem = list[AccountDay](), None
-        try:
-            days = _accounted(conn, project, one)
-        except TonneError as error:
-            problem = str(error)
-        with conn.transaction():
-            spans.write(conn, project.id, one, project.timezone, days, problem=problem)
-    return len(todo)
+    made = [(one, *_attempted(conn, project, one)) for one in wanted if one not in there]
+    with conn.transaction():  # what is there is shown until the new is
+        spans.forget(conn, project.id, [one for one in there if one not in wanted])
+        for span, days, problem in made:
+            spans.write(conn, project.id, span, project.timezone, days, problem=problem)
+    return len(made)
+
+
+def _attempted(
+    conn: Connection, project: Project, span: Span
+) -> tuple[list[AccountDay], str | None]:
+    """Return the days of a time, or why there are none: one project stops no other."""
+    try:
+        return _accounted(conn, project, span), None
+    except (TonneError, psycopg.Error) as error:
+        return [], " ".join(str(error).split())
 
 
 def _wanted(conn: Connection, project: Project) -> Iterator[Span]:

@@ -73,11 +73,7 @@ WHERE a.statement_id IS NULL AND NOT EXISTS (
 UNION ALL
 SELECT e.project_id, e.timezone, e.day, 'quarter hours', NULL, NULL, e.begins, tonne_clock(e.timezone, (e.day + 1)::timestamp),
        e.baseline_ug, e.project_ug, e.leakage_ug, e.reduction_ug
-FROM (
-    SELECT begins, day, timezone, project_id, sum(baseline_ug) AS baseline_ug, sum(project_ug) AS project_ug,
-           sum(leakage_ug) AS leakage_ug, sum(reduction_ug) AS reduction_ug
-    FROM v_day_emission GROUP BY begins, day, timezone, project_id
-) e
+FROM v_day_emission e  -- by device; whoever adds them up groups them once
 WHERE NOT EXISTS (SELECT FROM account_span_day x JOIN account_span a ON a.id = x.span_id
                   WHERE x.project_id = e.project_id AND x.day = e.day AND a.statement_id IS NULL)
   AND NOT EXISTS (SELECT FROM covered x WHERE x.project_id = e.project_id AND x.day = e.day)
@@ -121,9 +117,15 @@ SELECT a.project_id, a.timezone, 'open', NULL, tonne_clock(a.timezone, lower(a.d
        tonne_clock(a.timezone, upper(a.during) - INTERVAL '1 microsecond')::date, NULL, NULL, a.made, a.problem
 FROM account_span a WHERE a.problem IS NOT NULL;
 
+-- Quarter hours of wastewater had the project's side alone; they have no emissions now, and are made again.
+INSERT INTO remake_request (device_id)
+    SELECT DISTINCT m.device_id FROM project_device m JOIN project p ON p.id = m.project_id
+    WHERE p.methodology IN ('ams-iii-h', 'ams-iii-i') ORDER BY 1
+    ON CONFLICT (device_id) DO UPDATE SET requested = excluded.requested;
+
 GRANT SELECT ON v_account_statement, v_account_part, v_account_source TO tonne_mrv, tonne_api, tonne_grafana, tonne_watch;
 COMMENT ON VIEW v_account_statement IS 'Statements by which their time is accounted: issued ones, and of others the newest that is on its way (closed).';
-COMMENT ON VIEW v_account_part IS 'Account of a project by parts of its local days, in micrograms of CO2e: of a statement (issued, closed), of open time as the close accounts it (open), of quarter hours. Parts do not overlap.';
+COMMENT ON VIEW v_account_part IS 'Account of a project by parts of its local days, in micrograms of CO2e: of a statement (issued, closed), of open time as the close accounts it (open), of quarter hours, these by device. Statements and open time do not overlap, nor do they and quarter hours.';
 COMMENT ON VIEW v_account_day IS 'Account of a project by its local day, in micrograms and in tonnes: what its statements say, and what is accounted so far of the rest. All other surfaces take their tonnes from here.';
 COMMENT ON VIEW v_account_source IS 'What a project''s account is made of: statements, open time, quarter hours, each with its tonnes. before_t is what a statement''s time came to before documents and invoices that it lacks took something off; problem says why open time could not be accounted.';
 COMMENT ON VIEW v_account_interval IS 'Live account of a project by quarter hour, in micrograms of CO2e: before deductions, base loads and caps, which v_account_day has. A methodology of which a quarter hour has no emissions has no rows.';

@@ -59,7 +59,11 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """A meter swap; `channel` is the class's column, values are its base units."""
+    """
+    A meter swap.
+
+    Here `channel` is the class's column, and values are in its base units.
+    """
 
     channel: str
     at: datetime
@@ -118,7 +122,10 @@ class Outside:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """Limits of the quality tests for one channel (or `time`), from a time on, and why."""
+    """
+    Limits of the quality tests for one channel (or `time`), from a time on, and why; null
+    switches a test off, and what is left out is as the profile has it.
+    """
 
     channel: str
     begins: datetime
@@ -129,11 +136,11 @@ class Quality:
 @dataclass(frozen=True, slots=True)
 class Device:
     """
-    A field device; None for a list says that the file does not speak of it.
+    A field device.
 
-    `check_of` is the meter that this one checks, `check_percent` by how much they
-    may differ.  `maker`, `model` and `serial` are the physical meter's.  What is said of PV
-    modules is that of the last row of `arrays`.
+    None for a list says that the file does not speak of it.  `check_of` is the meter that this
+    one checks, `check_percent` by how much they may differ.  `maker`, `model` and `serial` are
+    the physical meter's.  What is said of PV modules is that of the last row of `arrays`.
     """
 
     kind: ClassVar[str] = "device"

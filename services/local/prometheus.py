@@ -9,6 +9,7 @@ import json
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ingest.errors import InputError
 from services.local.packages import PROMETHEUS
@@ -91,7 +92,7 @@ class Prometheus(Server):
         fresh.chmod(0o644)
         fresh.replace(self._targets)
 
-    def _kept(self) -> list[dict[str, dict[str, str]]]:
+    def _kept(self) -> list[dict[str, Any]]:
         """Groups of targets as they are, those without labels among them."""
         if not self._targets.exists():
             return []

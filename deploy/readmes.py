@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import tomllib
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -73,14 +74,25 @@ def entries(folder: Path) -> list[str]:
 
 def main() -> None:
     """Write all of them."""
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-    rules = contracts["tool"]["importlinter"]["contracts"]
     for folder in packages():
-        file = folder / "README.md"
-        name = ".".join(folder.relative_to(ROOT).parts)
-        text = file.read_text("utf-8") if file.exists() else f"# {name}\n\n{MARK}\n"
-        kept = text.partition(MARK)[0].rstrip()
-        file.write_text(f"{kept}\n\n{MARK}\n\n{_made(folder, name, rules)}", "utf-8")
+        (folder / "README.md").write_text(readme(folder), "utf-8")
+
+
+def readme(folder: Path) -> str:
+    """Return the README of a package; what a person wrote above the mark is as it stands."""
+    file = folder / "README.md"
+    name = ".".join(folder.relative_to(ROOT).parts)
+    text = file.read_text("utf-8") if file.exists() else f"# {name}\n\n{MARK}\n"
+    kept = text.partition(MARK)[0].rstrip()
+    return f"{kept}\n\n{MARK}\n\n{_made(folder, name, _contracts())}"
+
+
+@cache
+def _contracts() -> list[dict]:
+    """Return the import contracts."""
+    held = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    found: list[dict] = held["tool"]["importlinter"]["contracts"]
+    return found
 
 
 def _made(folder: Path, name: str, rules: list[dict]) -> str:

@@ -30,7 +30,7 @@ class UnitLevel(NamedTuple):
 
 
 UNIT_LEVELS = (UnitLevel(1.0, 10 * _DAY_US), UnitLevel(1 / 6, 3 * _DAY_US))
-_PAIRS = ("bound", "bound_of_rated")
+PAIRS = ("bound", "bound_of_rated")
 # one limit said in two ways: the one that is given takes the other's place
 _EITHER = (
     ("bound", "bound_of_rated"),
@@ -120,7 +120,7 @@ def _problem(name: str, value: Any) -> str | None:
         return f"{name} is unknown; known: {', '.join(NAMES)}"
     if value is None:
         return None
-    if name in _PAIRS:
+    if name in PAIRS:
         pair = value if isinstance(value, list | tuple) else ()
         sound = len(pair) == 2 and all(map(_number, pair)) and pair[0] < pair[1]  # noqa: PLR2004
         return None if sound else f"{name} is [low, high], and low below high"

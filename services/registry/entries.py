@@ -59,7 +59,11 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """A meter swap; `channel` is the class's column, values are its base units."""
+    """
+    A meter swap.
+
+    Here `channel` is the class's column, and values are in its base units.
+    """
 
     channel: str
     at: datetime
@@ -123,7 +127,10 @@ class Outside:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """Limits of the quality tests for one channel (or `time`), from a time on, and why."""
+    """
+    Limits of the quality tests for one channel (or `time`), from a time on, and why; null
+    switches a test off, and what is left out is as the profile has it.
+    """
 
     channel: str
     begins: datetime
@@ -134,12 +141,13 @@ class Quality:
 @dataclass(frozen=True, slots=True)
 class Device:
     """
-    A field device; None for a list says that the file does not speak of it.
+    A field device.
 
-    `check_of` is the meter that this one checks, `check_percent` by how much they
-    may differ.  `maker`, `model` and `serial` are the physical meter's.  What is said of PV
-    modules is that of the last row of `arrays`.  From the local day `commissioned` on it is
-    expected to report; without it, from its first reading on that comes on time.
+    None for a list says that the file does not speak of it.  `check_of` is the meter that this
+    one checks, `check_percent` by how much they may differ.  `maker`, `model` and `serial` are
+    the physical meter's.  What is said of PV modules is that of the last row of `arrays`.
+    From the local day `commissioned` on it is expected to report; without it, from its first
+    reading on that comes on time.
     """
 
     kind: ClassVar[str] = "device"

@@ -21,8 +21,9 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import msgspec
 
 from ingest import classes, profiles
-from ingest.limits import NAMES
+from ingest.limits import NAMES, PAIRS
 from mrv import methodologies
+from mrv.model import Direction
 from mrv.registry.article6_transfer import TransferClass
 from mrv.registry.monitoring_plan import Line, Version
 from mrv.registry.project import Calibration, Sample
@@ -164,9 +165,17 @@ def _device() -> dict[str, Any]:
     quality = properties["quality"]["items"]
     del quality["properties"]["limits"]
     quality["required"].remove("limits")
-    quality["properties"] |= {name: {} for name in NAMES}
+    quality["properties"] |= {name: _limit(name) for name in NAMES}
     made["allOf"] = [_profiles_of(class_id) for class_id in classes.load()]
     return made
+
+
+def _limit(name: str) -> dict[str, Any]:
+    """Return the schema of a limit of the quality tests; null switches its test off."""
+    if name in PAIRS:
+        numbers = {"items": {"type": "number"}, "minItems": 2, "maxItems": 2}
+        return {"type": ["array", "null"], **numbers}
+    return {"type": ["number", "null"]}
 
 
 def _profiles_of(class_id: str) -> dict[str, Any]:
@@ -199,10 +208,11 @@ def _project() -> dict[str, Any]:
 
 
 def _factor() -> dict[str, Any]:
-    texts = ("id", "kind", "unit", "direction", "source")
+    texts = ("id", "kind", "unit", "source")
     properties: dict[str, Any] = {key: {"type": "string"} for key in texts}
     properties |= {
-        "value": {"type": ["number", "string"]},
+        "direction": {"enum": list(get_args(Direction))},
+        "value": {"type": "number"},
         "valid_from": dict(_SIMPLE[date]),
         "valid_to": dict(_SIMPLE[date]),
         "certainty": {"enum": list(CERTAINTIES)},
@@ -210,7 +220,7 @@ def _factor() -> dict[str, Any]:
         "bound": {"enum": ["lower", "upper"]},
         "supersedes": {"type": "string"},
     }
-    return _closed(properties, [*texts, "value", "certainty", "verified"])
+    return _closed(properties, [*texts, "direction", "value", "certainty", "verified"])
 
 
 def _closed(properties: dict[str, Any], required: Sequence[str]) -> dict[str, Any]:

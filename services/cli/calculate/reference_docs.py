@@ -26,7 +26,8 @@ _REGISTRY = """\
 What tonne knows of sites, devices and projects comes from files in YAML; devices may come as CSV \
 with the same names of columns. `tonne registry import FILE` takes them whole or not at all, \
 `tonne registry check FILE` says what is wrong and changes nothing, `tonne registry export` gives \
-back what is registered. A key that is not listed here is refused.
+back what is registered. A key that is not listed here is refused. Numbers stand without quotes; \
+text that looks like a number, such as the version "1.0", may stand in quotes or without.
 
 `tonne registry template CLASS` prints a complete example for a class of device. `tonne registry \
 schema > tonne.schema.json` gives editors completion and these texts; the first line of a file \
@@ -56,7 +57,7 @@ Where no database or broker is named, those that `tonne local up` started are us
 """
 _KINDS = {
     "string": "text", "integer": "whole number", "number": "number", "boolean": "yes or no",
-    "object": "keys and values", "array": "list",
+    "object": "keys and values", "array": "list", "null": "null",
 }  # fmt: skip
 _SHOWN = 6
 
@@ -106,6 +107,8 @@ def _kind(one: dict[str, Any]) -> str:
         return "day"
     if one.get("format") == "date-time":
         return "time"
+    if "maxItems" in one:
+        return "two numbers or null"
     if isinstance(one.get("type"), list):
         return " or ".join(_KINDS[kind] for kind in one["type"])
     return _KINDS.get(one.get("type", ""), "number")

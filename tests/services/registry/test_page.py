@@ -1,0 +1,328 @@
+"""docs/registry-file.md, each of its statements that can be tried held to what the parser does."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+
+from ingest.errors import RegistryError
+from services.registry.entries import DOCUMENT, Registry
+from services.registry.files import read_files
+from services.registry.plan import plan
+from services.registry.template import template
+
+ROOT = Path(__file__).parents[3]
+PAGE = (ROOT / "docs" / "registry-file.md").read_text("utf-8")
+EVERY_KEY = Path(__file__).with_name("every_key.yaml")
+# of a project's device, further keys are what its role asks for
+OPEN = {"projects.devices"}
+
+
+class Statement(NamedTuple):
+    """A row of a table of the page."""
+
+    section: str
+    key: str
+    needed: bool
+    kind: str
+    meaning: str
+
+
+def statements() -> Iterator[Statement]:
+    """Give every row of the page's tables."""
+    for part in PAGE.split("\n## ")[1:]:
+        section = part.split("\n", 1)[0].replace("[]", "")
+        for row in re.finditer(
+            r"^\| `(\w+)`( \(needed\))? \| (.+?) \| (.+) \|$", part, re.MULTILINE
+        ):
+            yield Statement(section, row[1], bool(row[2]), row[3], row[4])
+
+
+ROWS = list(statements())
+SECTIONS = list(dict.fromkeys(row.section for row in ROWS))
+every_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.section}.{row.key}")
+
+
+class Text(str):
+    """Text that a file writes in quotes, whatever it looks like."""
+
+    __slots__ = ()
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes quotes where they are meant, and times as they are."""
+
+
+_Dumper.add_representer(
+    Text, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"')
+)
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    """Return a file with every key."""
+    text = EVERY_KEY.read_text("utf-8")
+    # a time keeps its text: this loader would take its offset away
+    text = re.sub(r"(\d{4}-\d\d-\d\dT[\d:]+\+07:00)", r'"\1"', text)
+    found: dict[str, Any] = yaml.safe_load(text)
+    return found
+
+
+def rows_of(document: dict[str, Any], section: str) -> list[dict[str, Any]]:
+    """Return the mappings of a section, such as `devices.calibrations`."""
+    found: list[Any] = [document]
+    for name in section.split("."):
+        inner = [one[name] for one in found if name in one]
+        found = [row for one in inner for row in (one if isinstance(one, list) else [one])]
+    return found
+
+
+def holder(document: dict[str, Any], row: Statement) -> dict[str, Any]:
+    """Return a mapping of the section that has the key."""
+    return next(one for one in rows_of(document, row.section) if row.key in one)
+
+
+def problems(document: dict[str, Any], folder: Path) -> list[str]:
+    """Return what an import of a document would say is wrong, without the places."""
+    file = folder / "registry.yaml"
+    text = yaml.dump(document, Dumper=_Dumper, allow_unicode=True, sort_keys=False)
+    file.write_text(text, encoding="utf-8")
+    try:
+        results = plan(Registry(), read_files([file])).results
+    except RegistryError as error:
+        return str(error).splitlines()
+    said = (text for one in results for text in one.messages if not text.startswith("warning"))
+    # a row of a laboratory needs a methodology that asks for it
+    return [text for text in said if "is no parameter of jcm-vn-am007" not in text]
+
+
+def changed(document: dict[str, Any], row: Statement, value: Any) -> dict[str, Any]:
+    """Return the document with another value of the key."""
+    new = copy.deepcopy(document)
+    holder(new, row)[row.key] = value
+    return new
+
+
+def test_the_file_has_every_key(document: dict[str, Any], tmp_path: Path) -> None:
+    """A key that is not tried may be described in any way."""
+    assert [
+        row for row in ROWS if not any(row.key in one for one in rows_of(document, row.section))
+    ] == []
+    assert problems(document, tmp_path) == []
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_a_section_takes_the_keys_that_the_page_lists(section, document, tmp_path) -> None:
+    """A key that the page has not is found by no one; one that it alone has is refused."""
+    new = copy.deepcopy(document)
+    rows_of(new, section)[0]["nonsense"] = Text("x")
+    said = [text for text in problems(new, tmp_path) if "nonsense" in text]
+    if section in OPEN:
+        assert [text.partition("known keys: ")[2] for text in said] == ["case"]
+        return
+    known = re.search(r"known here: (.*)", "\n".join(said))
+    assert known is not None, said
+    assert set(known[1].split(", ")) == {row.key for row in ROWS if row.section == section}
+
+
+@every_row
+def test_needed_is_what_the_import_asks_for(row: Statement, document, tmp_path) -> None:
+    """A file would be refused for a key that the page calls optional, or be padded with others."""
+    new = copy.deepcopy(document)
+    del holder(new, row)[row.key]
+    missing = [text for text in problems(new, tmp_path) if re.search(r"is missing|give ", text)]
+    assert bool(missing) == (row.needed or " Needed w" in row.meaning), missing
+
+
+WRONG: dict[str, tuple[Any, ...]] = {
+    "number": (Text("12"), "many", [1]),
+    "number or null": (Text("12"), "many", [1]),
+    "two numbers or null": (1, [1], ["a", "b"]),
+    "whole number": (Text("12"), 1.5),
+    "text": ([1], {"a": 1}),
+    "day": ("2026-01-31T00:00:00+07:00", "31.1.2026"),
+    "time": ("2026-01-31T08:00:00", "noon"),
+    "yes or no": ("yes", Text("true"), 1),
+    "list": ("x", {"a": 1}),
+    "keys and values": ("x", [1]),
+}
+IS: dict[str, type | tuple[type, ...]] = {
+    "number": (int, float), "number or null": (int, float), "two numbers or null": list,
+    "whole number": int, "text": (str, int), "day": date, "time": str, "yes or no": bool,
+    "list": list, "keys and values": dict,
+}  # fmt: skip
+
+
+@every_row
+def test_a_value_is_of_the_kind_that_the_page_says(row: Statement, document, tmp_path) -> None:
+    """A number would be quoted, as the page allows it, and refused."""
+    known = re.findall(r"`([^`]+)`", row.kind)
+    for one in known if ".." not in row.kind else ():
+        assert not _of(row, problems(changed(document, row, one), tmp_path)), one
+    if not known:
+        assert isinstance(holder(document, row)[row.key], IS[row.kind])
+    for value in ("nonsense",) if known else WRONG[row.kind]:
+        assert _of(row, problems(changed(document, row, value), tmp_path)), value
+
+
+@every_row
+def test_null_is_as_if_it_were_left_out(row: Statement, document, tmp_path) -> None:
+    """An empty key would be refused where the page calls it optional."""
+    said = problems(changed(document, row, None), tmp_path)
+    missing = [text for text in said if re.search(r"is missing|give ", text)]
+    assert bool(missing) == (row.needed or " Needed w" in row.meaning), missing
+
+
+def _of(row: Statement, said: list[str]) -> list[str]:
+    return [text for text in said if row.key in text or "limits" in text]
+
+
+def _said(section: str, key: str, kind: str = "", meaning: str = "") -> Statement:
+    """Return a row of the page, which has to say this."""
+    (row,) = [one for one in ROWS if (one.section, one.key) == (section, key)]
+    assert kind in row.kind
+    assert meaning in row.meaning
+    return row
+
+
+def test_which_directions_a_factor_may_have(document, tmp_path) -> None:
+    """`both` would be typed, and refused."""
+    row = _said("factors", "direction")
+    assert re.findall(r"`(\w+)`", row.kind) == ["avoided", "consumed", "either"]
+    assert _of(row, problems(changed(document, row, "both"), tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("section", "key"), [("projects", "version"), ("projects.laboratory", "sample")]
+)
+def test_text_that_looks_like_a_number_may_be_quoted_or_not(
+    section, key, document, tmp_path
+) -> None:
+    """Version 1.0 would be refused for its quotes, or become 1."""
+    assert 'such as the version "1.0", may stand in quotes or without' in PAGE
+    row = _said(section, key)
+    value = float(holder(document, row)[key])
+    for one in (Text(value), value):
+        assert not _of(row, problems(changed(document, row, one), tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "meaning", "wrong"),
+    [
+        ("projects.monitoring.lines", "option", "A, B or C of the JCM", "D"),
+        ("projects.transfer", "list", "1 or 2", 3),
+        ("projects", "system", "System of the Hai Phong pilots", "nonsense"),
+        ("projects", "action", "Action of the programme", "9"),
+        ("devices", "site", "Site at which it stands", "nowhere"),
+        ("devices", "gateway", "registered as well", "no-one"),
+        ("devices.replacements", "channel", "such as `energy_export_kwh`", "energy_export_wh"),
+        ("devices.quality", "channel", "or `time`", "energy"),
+        ("projects.laboratory", "sha256", "SHA-256 of the file", "ab"),
+        ("programme", "public_url", "Where the public reaches this API", "tonne.example.org"),
+        ("factors", "supersedes", "Factor that it corrects", "vn-grid-1999"),
+    ],
+)
+def test_what_a_value_may_be(section, key, meaning, wrong, document, tmp_path) -> None:
+    """A reader would learn it from the refusal alone, or not at all."""
+    row = _said(section, key, meaning=meaning)
+    assert problems(changed(document, row, wrong), tmp_path)
+
+
+def test_an_id_is_of_letters_digits_and_two_signs(document, tmp_path) -> None:
+    """An id with a dot would fail at the plant."""
+    row = _said("sites", "id", meaning="letters, digits, - and _, 64 at most")
+    for wrong in ("a.b", "a b", "x" * 65):
+        assert _of(row, problems(changed(document, row, wrong), tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "meaning", "read"),
+    [
+        ("devices", "check_percent", "2 unless given", lambda r: r.devices["inv-1"].check_percent),
+        ("topics", "active", "true unless given", lambda r: r.topics["plants"].active),
+    ],
+)  # fmt: skip
+def test_what_holds_where_a_key_is_left_out(
+    section, key, meaning, read, document, tmp_path
+) -> None:
+    """A reader would rely on another value than counts."""
+    row = _said(section, key, meaning=meaning)
+    new = copy.deepcopy(document)
+    del holder(new, row)[key]
+    assert problems(new, tmp_path) == []
+    found = read(read_files([tmp_path / "registry.yaml"]).registry)
+    assert str(found).lower() == meaning.split()[0]
+
+
+LISTS = [
+    (row.section, row.key)
+    for row in ROWS
+    if row.kind == "list" and row.section in {"devices", "projects"} and not row.needed
+]
+
+
+@pytest.mark.parametrize(("section", "key"), LISTS)
+def test_a_list_that_a_file_leaves_out_stays(section, key, document, tmp_path) -> None:
+    """Certificates, or a plan in force, would be gone after the import of another change."""
+    assert "So does a list of a device or project." in " ".join(PAGE.split())
+    whole = copy.deepcopy(document)
+    del whole["projects"][0]["laboratory"]  # its methodology takes none
+    assert problems(whole, tmp_path) == []
+    stored = plan(Registry(), read_files([tmp_path / "registry.yaml"])).merged
+    assert key == "laboratory" or any(key in one for one in whole[section])
+    for one in whole[section]:
+        one.pop(key, None)
+    problems(whole, tmp_path)
+    again = plan(stored, read_files([tmp_path / "registry.yaml"]))
+    assert {one.result for one in again.results} == {"unchanged"}
+
+
+def test_null_switches_a_test_off(document, tmp_path) -> None:
+    """A limit of the profile would go on to hold."""
+    row = _said("devices.quality", "flat_s", kind="number or null")
+    assert "null switches a test off" in " ".join(PAGE.split())
+    assert problems(changed(document, row, None), tmp_path) == []
+    (first, *_) = read_files([tmp_path / "registry.yaml"]).registry.devices["inv-1"].quality
+    limits = {one.channel: one.limits for one in (first,)}
+    assert limits["active_power_w"]["flat_s"] is None
+
+
+def test_a_document_is_a_text_or_has_four_keys(document, tmp_path) -> None:
+    """A licence would be refused for a key that the page does not name."""
+    row = _said("projects", "documents")
+    keys = re.findall(r"`(\w+)` \(", row.meaning.split("with its keys")[1])
+    assert keys == list(DOCUMENT)
+    whole = {
+        "document": "licence 7",
+        "by": "Department",
+        "issued": "2025-03-01",
+        "sha256": "ab" * 32,
+    }
+    for value in ("licence 7", whole):
+        assert problems(changed(document, row, {"case": value}), tmp_path) == []
+    assert _of(row, problems(changed(document, row, {"case": whole | {"page": "3"}}), tmp_path))
+
+
+def test_names_are_of_the_console_s_other_languages(document, tmp_path) -> None:
+    """A name in Chinese would be refused without the page having said why."""
+    row = _said("sites", "names", meaning="{vi: .., ja: ..}")
+    assert _of(row, problems(changed(document, row, {"zh": "x"}), tmp_path))
+
+
+def test_a_key_ends_in_a_later_row(document, tmp_path) -> None:
+    """A meter whose key was stolen would go on to be believed."""
+    row = _said("devices.meter_keys", "key", meaning="`ended`, in a later row")
+    assert problems(changed(document, row, "ended"), tmp_path)
+
+
+def test_the_example_is_the_template_s() -> None:
+    """A reader would copy an example that the import refuses."""
+    (example,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    assert example == template("energy_meter").rstrip() + "\n"

@@ -56,6 +56,7 @@ SMALL = {
     "hostile": {"hostile.SECONDS": 0.5, "hostile._CLOSES": 1},
     "console": {"console.SECONDS": 1.0, "console.VIEWERS": 2, "console.DEVICES": 10},
     "archiving": {
+        "archiving.CLASSES": ("pv_inverter", "air_station"),
         "archiving.EACH": 1,
         "archiving.FLEET": 2,
         "archiving.YEAR_DAYS": 9,

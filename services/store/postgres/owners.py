@@ -24,7 +24,7 @@ _THEIRS = """
         WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'S')
           AND relname <> 'schema_migration'
         UNION ALL
-        SELECT 'pg_proc'::regclass, oid, proowner, oid::regprocedure::text, 'FUNCTION' FROM pg_proc
+        SELECT 'pg_proc'::regclass, oid, proowner, oid::regprocedure::text, 'ROUTINE' FROM pg_proc
         WHERE pronamespace = 'public'::regnamespace
         UNION ALL
         SELECT 'pg_type'::regclass, oid, typowner, oid::regtype::text, 'TYPE' FROM pg_type

@@ -188,6 +188,24 @@ def _none() -> Int64:
     return np.empty(0, dtype=np.int64)
 
 
+def absent(rows: int) -> Int64:
+    """Return a column that no row has: it costs one value, whatever its length."""
+    found: Int64 = np.broadcast_to(np.int64(NULL), rows)
+    return found
+
+
+def is_absent(values: NDArray[Any]) -> bool:
+    """Whether a column is as `absent` makes it."""
+    return values.strides == (0,) and bool(len(values)) and values[0] == NULL
+
+
+def joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Join columns; one that no part has stays absent."""
+    if all(is_absent(one) or not len(one) for one in parts) and parts[0].dtype == np.int64:
+        return absent(sum(map(len, parts)))
+    return np.concatenate(parts)
+
+
 @dataclass(slots=True)
 class IntervalRows:
     """
@@ -238,7 +256,13 @@ class IntervalRows:
 
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> IntervalRows:
         """Return the rows selected by an index or mask array."""
-        return IntervalRows(*(getattr(self, name)[rows] for name in INTERVAL_FIELDS))
+        count = len(self.start_us[rows])
+        held: list[Any] = [getattr(self, name) for name in INTERVAL_FIELDS]
+        return IntervalRows(*(absent(count) if is_absent(one) else one[rows] for one in held))
+
+    def within(self, begin: int, end: int) -> IntervalRows:
+        """Return the rows of a range, without copying them."""
+        return IntervalRows(*(getattr(self, name)[begin:end] for name in INTERVAL_FIELDS))
 
     @staticmethod
     def concat(parts: Sequence[IntervalRows]) -> IntervalRows:
@@ -246,7 +270,7 @@ class IntervalRows:
         if not parts:
             return IntervalRows.empty()
         return IntervalRows(
-            *(np.concatenate([getattr(p, name) for p in parts]) for name in INTERVAL_FIELDS)
+            *(joined([getattr(p, name) for p in parts]) for name in INTERVAL_FIELDS)
         )
 
 

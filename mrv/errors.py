@@ -6,6 +6,7 @@ TonneError
     `-- MrvError
         |-- CanonicalError         a value has no canonical bytes, or bytes are not canonical data
         |   `-- PackFormatError    a pack is whole, and of another version's form
+        |-- PackTooLargeError      a pack holds more than is read, so that nothing is said of it
         |-- SignatureError         a key, proof or signed note is malformed or does not verify
         |-- SignedValueError       a value that a meter signed, or its key, cannot be read
         |-- LogError               a Merkle proof, checkpoint or receipt does not hold
@@ -48,6 +49,10 @@ class PackFormatError(CanonicalError):
     def __init__(self, what: str, remedy: str) -> None:
         super().__init__(what)
         self.remedy = remedy
+
+
+class PackTooLargeError(MrvError):
+    """A pack holds more than is read; whether it is true is not said."""
 
 
 class SignatureError(MrvError):

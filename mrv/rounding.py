@@ -8,7 +8,9 @@ that a standard or the dossier prints, half up.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from decimal import Decimal
 from fractions import Fraction
 from typing import Literal
 
@@ -24,6 +26,7 @@ UG_PER_T = 10**12
 # Two such numbers still add up without leaving int64.
 LIMIT = 2**62
 _MOST_PLACES = 60
+_WRITTEN = re.compile(r"[+-]?[0-9]{1,60}(\.[0-9]{1,60})?([eE][+-]?[0-9]{1,3})?")
 
 
 def floor_credit(reduction_t: Fraction) -> int:
@@ -85,6 +88,26 @@ def exact_text(value: Fraction) -> str:
         if places > _MOST_PLACES:
             raise ValueError(f"{value} is no decimal number of {_MOST_PLACES} places")
     return decimal_text(value, places, "down")
+
+
+def decimal_of(text: object) -> Decimal:
+    """
+    Read decimal text that may come from anybody.
+
+    A few letters can name a number with a hundred million digits, and exact arithmetic would
+    write them all.
+
+    Raises
+    ------
+    ValueError
+        If it is no decimal number, or one of more than 60 digits before or after the point.
+    """
+    if not isinstance(text, str) or not _WRITTEN.fullmatch(text):
+        raise ValueError(
+            f"{str(text)[:40]!r} is no decimal number of at most {_MOST_PLACES} digits before and"
+            " after the point"
+        )
+    return Decimal(text)
 
 
 def share_text(part: int, whole: int) -> str:

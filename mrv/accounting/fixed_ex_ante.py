@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
 from mrv.accounting.value_choices import Move
 from mrv.methodologies import find
 from mrv.registry.project import FixedBefore, Project
-from mrv.rounding import UG_PER_T, decimal_text
+from mrv.rounding import UG_PER_T, decimal_of, decimal_text
 
 RULE = "PAR-01"
 _PLACES = 6
@@ -67,6 +66,6 @@ def _changed(values: Mapping[str, Any], parameter: str, text: str | None) -> dic
     """Put a value in place of that of now, or where there is none now; None: leave it out."""
     if text is None:
         return {key: value for key, value in values.items() if key != parameter}
-    value = Decimal(text)
+    value = decimal_of(text)
     whole = value == value.to_integral_value()
     return {**values, parameter: int(value) if whole else value}

@@ -34,9 +34,12 @@ __all__ = [
 ]
 
 Number = Annotated[
-    str, Meta(pattern=r"^-?[0-9]+(\.[0-9]+)?$", description="A decimal number as text.")
+    str,
+    Meta(pattern=r"^-?[0-9]+(\.[0-9]+)?$", max_length=128, description="A decimal number as text."),
 ]
-Whole = Annotated[str, Meta(pattern=r"^-?[0-9]+$", description="A whole number as text.")]
+Whole = Annotated[
+    str, Meta(pattern=r"^-?[0-9]+$", max_length=128, description="A whole number as text.")
+]
 Time = Annotated[
     str,
     Meta(

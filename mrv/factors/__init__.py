@@ -18,7 +18,6 @@ import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import date
-from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from functools import cache, cached_property
 from hashlib import sha256
@@ -30,6 +29,7 @@ import rfc8785
 from mrv.errors import FactorError
 from mrv.factors.superseded import InForce, begin, in_force
 from mrv.model import Direction, Factor
+from mrv.rounding import decimal_of
 
 _TEXTS = ("id", "kind", "value", "unit", "direction", "source", "certainty")
 _BOUNDS = ("lower", "upper")
@@ -217,10 +217,10 @@ def parse_entry(entry: dict[str, Any], name: str) -> Factor:
 
 def _value(text: str, where: str) -> Fraction:
     try:
-        number = Decimal(text)
-    except InvalidOperation:
-        number = Decimal("NaN")
-    if not number.is_finite() or number < 0:
+        number = decimal_of(text)
+    except ValueError as error:
+        raise FactorError(f"{where}: value: {error}") from error
+    if number < 0:
         raise FactorError(f"{where}: value = {text!r} must be a decimal number, not negative")
     return Fraction(number)
 

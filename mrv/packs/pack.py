@@ -25,7 +25,7 @@ An evidence pack as it was read: the bytes of its documents, its tables as colum
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.classes import QUANTITY_INDEX
-from ingest.model import Fleet, Frame, Int32, Int64, IntervalRows
+from ingest.model import MARK_FIELDS, Fleet, Frame, Int32, Int64, IntervalRows, absent
 from mrv.calendar import utc_text
 from mrv.errors import CanonicalError
 from mrv.signatures.canonical import legible
@@ -95,6 +95,9 @@ class Pack:
     readings : mapping of str to iterable of Table
         By device class; read as they are iterated, all rows of a device in one.
     intervals : Table or None
+        Or what reads it, once it is asked for.
+    letters : callable or None
+        Reads refused messages through; InputError if that is not what stands there.
     damaged : mapping of str to str
         Files that could not be read, and why.
     hashes : mapping of str to str
@@ -103,9 +106,10 @@ class Pack:
 
     files: Mapping[str, bytes]
     readings: Mapping[str, Iterable[Table]] = field(default_factory=dict)
-    intervals: Table | None = None
+    intervals: Table | Callable[[], Table] | None = None
     damaged: Mapping[str, str] = field(default_factory=dict)
     hashes: Mapping[str, str] = field(default_factory=dict)
+    letters: Callable[[], None] | None = None
 
     @property
     def bare(self) -> bool:
@@ -143,7 +147,7 @@ class PackReadings:
 
 def rows_of(pack: Pack, fleet: Fleet) -> IntervalRows:
     """Return the interval rows; CanonicalError for an unknown device or quantity."""
-    table = pack.intervals
+    table = pack.intervals() if callable(pack.intervals) else pack.intervals
     if table is None:
         raise CanonicalError("the pack has no intervals; get it again")
     unknown = sorted(set(table.quantities) - set(QUANTITY_INDEX))
@@ -156,6 +160,7 @@ def rows_of(pack: Pack, fleet: Fleet) -> IntervalRows:
         numbers[quantity] if len(numbers) else quantity.astype(np.int16),
         table.time_us,
         *(table.columns[name] for name in FIELDS),
+        *(absent(len(quantity)) for _ in MARK_FIELDS),
     )
 
 

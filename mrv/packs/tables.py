@@ -9,21 +9,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from io import SEEK_END
+from itertools import product
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
 from ingest.classes import QUANTITIES
 from ingest.errors import InputError
 from ingest.model import Fleet, Frame, IntervalRows
+from mrv.packs.budget import USUAL, too_much
 from mrv.packs.columns import channel, channel_arrays, nothing, numbers, reading_schema, time_array
 from mrv.packs.pack import Table
+from mrv.packs.pages import check_pages
 from mrv.statement.evidence_rows import FIELDS
 
 # what is read at once stays small, whoever wrote the file
 ROW_GROUP = 131_072
+LETTER_GROUP = 8_192  # their texts are long
 MOST_AT_ONCE = 1_048_576
+_FOOTER_BYTES, _FOOTER_PARTS, _TAIL = 16_777_216, 100_000, 8
+_BUFFER_BYTES = 1_048_576
+_SHOWN = 40
 _FIXED = {"compression": "zstd", "version": "2.6", "write_statistics": True}
 
 
@@ -61,7 +69,7 @@ def write_letters(out: BinaryIO, letters: Sequence[tuple[Any, ...]]) -> None:
     schema = letter_schema()
     columns = list(zip(*letters, strict=True)) if letters else [()] * len(_LETTERS)
     arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
-    _write(out, arrays, schema)
+    _write(out, arrays, schema, LETTER_GROUP)
 
 
 def letter_schema() -> Any:
@@ -72,47 +80,82 @@ def letter_schema() -> Any:
     return pa.schema([pa.field(name, kinds.get(name, pa.string())) for name in _LETTERS])
 
 
-def check_letters(source: Path | BinaryIO) -> None:
-    """
-    Read refused messages through, so that a pack holds no other file under their name.
+class LettersFile(NamedTuple):
+    """Refused messages of a pack: read through, so that no other file stands under their name."""
 
-    Raises
-    ------
-    InputError
-        If it is no Parquet file of these columns, or a row has no id, time or reason.
-    """
-    with _opened(source, letter_schema()) as file, _legible():
-        for group in range(file.num_row_groups):
-            table = file.read_row_group(group, use_threads=False)
-            table.validate(full=True)
-            if any(table[name].null_count for name in ("id", "received", "reason")):
-                raise InputError("a refused message has no id, time or reason")
+    path: Path
+    most_rows: int = USUAL.letter_rows
+
+    def check(self) -> None:
+        """
+        Read them all.
+
+        Raises
+        ------
+        InputError
+            If it is no Parquet file of these columns, a row has no id, time or reason, or there
+            are more than are read.
+        """
+        schema = letter_schema()
+        with _opened(self.path, schema) as file:
+            if file.metadata.num_rows > self.most_rows:
+                raise too_much("refused messages", file.metadata.num_rows, self.most_rows)
+            # a column at a time: their texts are long
+            for name, group in product(schema.names, range(file.num_row_groups)):
+                for part in _parts(self.path, file, [name], group):
+                    with _legible():
+                        part.validate(full=True)
+                    if part[name].null_count and name in ("id", "received", "reason"):
+                        raise InputError("a refused message has no id, time or reason")
 
 
 class ReadingsFile:
     """
-    Readings of a class in a pack, read a row group at a time.
+    Readings of a class in a pack, read a part at a time.
+
+    Attributes
+    ----------
+    first : str
+        Device of the first rows, as the file says itself; empty where it does not.
+    rows : int
+        How many it has, as it says itself.
+    columns : int
 
     Parameters
     ----------
     archived : bool
         The archive's own file, which says beside the channels what arrival said.
+    most_values : int
+        Of one device, in all columns.
 
     Raises
     ------
     InputError
-        At once if it is no Parquet file of that class; while iterating if a part
-        of it is damaged.
+        While iterating: if it is no Parquet file of that class, a part of it is damaged, or a
+        device has more rows than are read.
     """
 
-    def __init__(self, path: Path, class_id: str, *, archived: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        class_id: str,
+        *,
+        archived: bool = False,
+        most_values: int = USUAL.device_values,
+    ) -> None:
         import pyarrow as pa  # noqa: PLC0415
 
         self._path, self._schema = path, reading_schema(class_id)
         said = pa.field("flags", pa.string())
         self._whole = self._schema.append(said) if archived else self._schema
         with _opened(path, self._whole) as file:
+            names = set(file.schema_arrow.names)
             self._groups: int = file.num_row_groups
+            self.rows: int = file.metadata.num_rows
+            self.first = _first_device(file.metadata)
+        self._names = [name for name in self._schema.names if name in names]
+        self.columns = len(self._names)
+        self._most = most_values // self.columns
 
     def __iter__(self) -> Iterator[Table]:
         """Read one table after another, all rows of a device in one."""
@@ -121,24 +164,42 @@ class ReadingsFile:
         kept = None
         for group in range(self._groups):
             # a year of days is a year of files: none stays open while others are read
-            with _opened(self._path, self._whole) as file, _legible():
-                # on this thread: handing columns out costs more than reading them
-                table = file.read_row_group(group, use_threads=False)
-            if kept is not None:
-                table = pa.concat_tables([kept, table]).unify_dictionaries()
-            begin = _last_device(table["device"])
-            kept = table.slice(begin)
-            if begin:
-                yield _table(table.slice(0, begin), self._schema, "time")
+            with _opened(self._path, self._whole) as file:
+                parts = list(_parts(self._path, file, self._names, group))
+            for part in parts:
+                table = part
+                if kept is not None:
+                    table = pa.concat_tables([kept, part]).unify_dictionaries()
+                begin = _last_device(table["device"])
+                kept = table.slice(begin)
+                if len(kept) > self._most:
+                    name = kept["device"][0].as_py()
+                    raise too_much(f"readings of {name}", len(kept), self._most)
+                if begin:
+                    yield _table(table.slice(0, begin), self._schema, "time")
         if kept is not None and len(kept):
             yield _table(kept, self._schema, "time")
 
 
-def read_intervals(source: Path | BinaryIO) -> Table:
-    """Read what `write_intervals` wrote; InputError as for readings."""
-    schema = interval_schema()
-    with _opened(source, schema) as file, _legible():
-        return _table(file.read(), schema, "start")
+class IntervalsFile(NamedTuple):
+    """Interval rows of a pack, as `write_intervals` wrote them."""
+
+    source: Path | BinaryIO
+    most_rows: int = USUAL.interval_rows
+
+    def read(self) -> Table:
+        """Read them; InputError as for readings."""
+        schema = interval_schema()
+        with _opened(self.source, schema) as file:
+            rows = file.metadata.num_rows
+            if rows > self.most_rows:
+                raise too_much("intervals", rows, self.most_rows)
+            parts = (
+                part
+                for group in range(file.num_row_groups)
+                for part in _parts(self.source, file, schema.names, group)
+            )
+            return _joined((_table(part, schema, "start") for part in parts), rows)
 
 
 def interval_schema() -> Any:
@@ -161,37 +222,83 @@ def _devices(fleet: Fleet, device: Any) -> Any:
     return ids.take(pa.array(device))
 
 
-def _write(out: BinaryIO, columns: Iterable[Any], schema: Any) -> None:
+def _write(out: BinaryIO, columns: Iterable[Any], schema: Any, rows: int = ROW_GROUP) -> None:
     import pyarrow as pa  # noqa: PLC0415
     from pyarrow import parquet  # noqa: PLC0415
 
     table = pa.Table.from_arrays(list(columns), schema=schema)
-    parquet.write_table(table, out, row_group_size=ROW_GROUP, **_FIXED)
+    parquet.write_table(table, out, row_group_size=rows, **_FIXED)
 
 
 @contextmanager
 def _opened(source: Path | BinaryIO, schema: Any) -> Iterator[Any]:
-    """Open a file whose columns and row groups are as they are written here."""
+    """Open a file whose columns, row groups and pages are as they are written here."""
+    import pyarrow as pa  # noqa: PLC0415
     from pyarrow import parquet  # noqa: PLC0415
 
-    words = [] if "sha256" in schema.names else ["device", "quantity"]
-    words = [name for name in words if name in schema.names]
+    words = [field.name for field in schema if pa.types.is_string(field.type)]
+    _check_footer(source)
     try:
         with _legible():
-            file = parquet.ParquetFile(source, read_dictionary=words)
+            file = parquet.ParquetFile(
+                source,
+                read_dictionary=words,
+                buffer_size=_BUFFER_BYTES,
+                thrift_string_size_limit=_FOOTER_BYTES,
+                thrift_container_size_limit=_FOOTER_PARTS,
+            )
     except KeyError as error:
         lacking = error.args[0].decode()
         raise InputError(f"its columns lack {lacking!r}; expected {schema.names}") from error
     with file:
-        found = file.schema.to_arrow_schema()
+        with _legible():
+            found = file.schema.to_arrow_schema()
         if not _fits(found, schema):
-            raise InputError(f"its columns are {found.names}; expected {schema.names}")
+            raise InputError(f"its columns are {found.names[:_SHOWN]}; expected {schema.names}")
         sizes = [file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)]
         if max(sizes, default=0) > MOST_AT_ONCE:
             raise InputError(
                 f"a row group has {max(sizes)} rows; up to {MOST_AT_ONCE} are read at once"
             )
         yield file
+
+
+def _check_footer(source: Path | BinaryIO) -> None:
+    """Refuse a description of the columns that would fill the memory by itself."""
+    with _bytes_of(source) as data:
+        size = data.seek(0, SEEK_END)
+        data.seek(max(0, size - _TAIL))
+        length = int.from_bytes(data.read(4), "little")
+    if length > min(size, _FOOTER_BYTES):
+        raise InputError(
+            f"not a Parquet file: its footer has {length} bytes; {_FOOTER_BYTES} are read"
+        )
+
+
+@contextmanager
+def _bytes_of(source: Path | BinaryIO) -> Iterator[BinaryIO]:
+    if isinstance(source, Path):
+        with source.open("rb") as opened:
+            yield opened
+    else:
+        yield source
+
+
+def _parts(source: Path | BinaryIO, file: Any, names: list[str], group: int) -> Iterator[Any]:
+    """Read columns of a row group, a part at a time, once the heads of its pages were walked."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    about = file.metadata.row_group(group)
+    chunks = [about.column(i) for i in range(about.num_columns)]
+    with _bytes_of(source) as data:
+        for chunk in chunks:
+            if chunk.path_in_schema in names:
+                check_pages(data, chunk, about.num_rows)
+    with _legible():
+        for batch in file.iter_batches(
+            ROW_GROUP, row_groups=[group], columns=names, use_threads=False
+        ):
+            yield pa.Table.from_batches([batch])
 
 
 def _fits(found: Any, schema: Any) -> bool:
@@ -211,6 +318,14 @@ def _legible() -> Iterator[None]:
         yield
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(f"not a Parquet file: {' '.join(str(error).split())[:200]}") from error
+
+
+def _first_device(about: Any) -> str:
+    if not about.num_row_groups or not about.row_group(0).num_columns:
+        return ""
+    seen = about.row_group(0).column(0).statistics
+    least = seen.min if seen is not None and seen.has_min_max else ""
+    return least if isinstance(least, str) else ""
 
 
 def _last_device(column: Any) -> int:
@@ -236,6 +351,35 @@ def _table(table: Any, schema: Any, time: str) -> Table:
     if "quantity" in held:
         quantities, columns["quantity"] = _coded(table["quantity"])
     return Table(names, device, numbers(table[time].cast(pa.int64())), columns, quantities)
+
+
+def _joined(parts: Iterable[Table], rows: int) -> Table:
+    """Put parts one behind the other, into arrays that are made once."""
+    names: dict[str, int] = {}
+    quantities: dict[str, int] = {}
+    device, time_us = np.empty(rows, np.int32), np.empty(rows, np.int64)
+    columns = {name: np.empty(rows, np.int64) for name in FIELDS}
+    quantity = np.empty(rows, np.int16)
+    at = 0
+    for part in parts:
+        end = at + len(part.time_us)
+        device[at:end] = _places(names, part.names, part.device)
+        quantity[at:end] = _places(quantities, part.quantities, part.columns["quantity"])
+        time_us[at:end] = part.time_us
+        for name, column in columns.items():
+            column[at:end] = part.columns[name]
+        at = end
+    if at != rows:
+        raise InputError(f"it has {at} rows, and its footer says {rows}")
+    return Table(
+        tuple(names), device, time_us, {**columns, "quantity": quantity}, tuple(quantities)
+    )
+
+
+def _places(known: dict[str, int], words: Sequence[str], coded: Any) -> Any:
+    """Return places of words among those that are known, which they join."""
+    place = np.array([known.setdefault(word, len(known)) for word in words], dtype=np.int64)
+    return place[coded] if len(place) else coded
 
 
 def _coded(column: Any) -> tuple[tuple[str, ...], Any]:

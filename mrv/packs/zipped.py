@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -11,46 +12,56 @@ from contextlib import contextmanager
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
+from typing import BinaryIO
 
 from ingest.errors import InputError
+from mrv.packs.budget import MOST_FILES, USUAL, Budget, too_much
 from mrv.packs.pack import STATEMENT, Pack
-from mrv.packs.reader import MOST_FILES, read_pack
+from mrv.packs.reader import read_pack
 
-_MOST_BYTES = 32 * 1024**3
-# a pack's documents pack to a tenth or so, its tables are packed already
-_MOST_TIMES, _ALWAYS_BYTES = 100, 64 * 1024**2
+_ALWAYS_BYTES = 64 * 1024**2
 _CHUNK = 1024 * 1024
+# parts of a zip file (APPNOTE 6.3): heads before contents and in the directory, and its end, with
+# and without that of ZIP64
+_LOCAL, _CENTRAL, _END, _MOST_END = 30, 46, 22, 98
+_END_MARK, _DESCRIPTOR, _DESCRIBED_BEHIND = b"PK\x05\x06", b"PK\x07\x08", 8
 # what a spoiled zip file raises, by where in it the damage is
 _SPOILED = (
     zipfile.BadZipFile, zlib.error, LZMAError, NotImplementedError, RuntimeError, OSError,
-    EOFError, ValueError, IndexError,
+    EOFError, ValueError, IndexError, struct.error,
 )  # fmt: skip
 
 
 @contextmanager
-def opened_pack(path: Path | str) -> Iterator[Pack]:
+def opened_pack(path: Path | str, budget: Budget = USUAL) -> Iterator[Pack]:
     """
     Read an evidence pack from its folder or zip file, or a statement alone.
+
+    Parameters
+    ----------
+    budget : Budget
+        How much of it is read.
 
     Raises
     ------
     InputError
-        If it is neither, or the zip file holds what no pack holds.
+        If it is neither, the zip file holds what no pack holds, or more than is read.
     """
     path = Path(path)
     if not path.is_file() or not zipfile.is_zipfile(path):
-        yield read_pack(path)
+        yield read_pack(path, budget)
         return
     with TemporaryDirectory(prefix="tonne-pack-") as folder:
-        yield read_pack(_unpack(path, Path(folder)))
+        yield read_pack(_unpack(path, Path(folder), budget), budget)
 
 
-def _unpack(path: Path, folder: Path) -> Path:
+def _unpack(path: Path, folder: Path, budget: Budget) -> Path:
     """Unpack into an empty folder; return the folder in it that holds the statement."""
     try:
         with zipfile.ZipFile(path) as source:
+            _check_whole(path, source)
             entries = _checked(path, source.infolist())
-            left = _room(path, entries, folder)
+            left = _room(path, entries, folder, budget)
             for entry in entries:
                 left = _write(source, entry, folder / entry.filename, left)
     except _SPOILED as error:
@@ -65,15 +76,71 @@ def _unpack(path: Path, folder: Path) -> Path:
     return found
 
 
-def _room(path: Path, entries: list[zipfile.ZipInfo], folder: Path) -> int:
+def _check_whole(path: Path, source: zipfile.ZipFile) -> None:
+    """
+    Refuse bytes that are of no entry: before the first, between two, or behind the last.
+
+    What stands there is shown by no listing, and another reader might take it for the pack.
+    """
+    entries = sorted(source.infolist(), key=lambda entry: entry.header_offset)
+    with path.open("rb") as file:
+        at = 0
+        for entry in entries:
+            if entry.header_offset != at:
+                break
+            at = _end_of(file, entry)
+        else:
+            if at == source.start_dir and _ends_with_directory(file, at, len(entries)):
+                return
+    raise InputError(
+        f"{path} has bytes that belong to none of its files, at {at}; a pack's zip file holds its"
+        " files and nothing else: download it again"
+    )
+
+
+def _end_of(file: BinaryIO, entry: zipfile.ZipInfo) -> int:
+    """Return where an entry's head, content and descriptor end."""
+    file.seek(entry.header_offset)
+    head = file.read(_LOCAL)
+    name, extra = struct.unpack("<HH", head[-4:])
+    wide = _has_wide_sizes(file.read(name + extra)[name:])
+    end = entry.header_offset + _LOCAL + int(name) + int(extra) + entry.compress_size
+    if entry.flag_bits & _DESCRIBED_BEHIND:
+        file.seek(end)
+        end += 4 if file.read(4) == _DESCRIPTOR else 0
+        end += 20 if wide else 12
+    return end
+
+
+def _has_wide_sizes(extra: bytes) -> bool:
+    """Whether the fields of a local head say that sizes have eight bytes (ZIP64)."""
+    while len(extra) >= 4:  # noqa: PLR2004 - id and length
+        kind, size = struct.unpack("<HH", extra[:4])
+        if kind == 1:
+            return True
+        extra = extra[4 + size :]
+    return False
+
+
+def _ends_with_directory(file: BinaryIO, at: int, count: int) -> bool:
+    """Whether the directory of so many entries and its end are all that follows a place."""
+    for _ in range(count):
+        file.seek(at)
+        head = file.read(_CENTRAL)
+        if len(head) < _CENTRAL:
+            return False
+        at += _CENTRAL + sum(struct.unpack("<HHH", head[28:34]))
+    file.seek(at)
+    rest = file.read(_MOST_END + 1)
+    return len(rest) in {_END, _MOST_END} and rest[-_END:].startswith(_END_MARK)
+
+
+def _room(path: Path, entries: list[zipfile.ZipInfo], folder: Path, budget: Budget) -> int:
     """How many bytes may be unpacked; refused before the first where it says that it is more."""
-    most = min(_MOST_BYTES, max(_ALWAYS_BYTES, _MOST_TIMES * path.stat().st_size))
+    most = max(_ALWAYS_BYTES, budget.times_packed * path.stat().st_size)
     said = sum(entry.file_size for entry in entries)
     if said > most:
-        raise InputError(
-            f"{path} would have {said} bytes when it is unpacked; a zip file of"
-            f" {path.stat().st_size} bytes that holds a pack has at most {most}"
-        )
+        raise too_much(f"bytes of {path} when it is unpacked", said, most)
     free = shutil.disk_usage(folder).free
     if said > free:
         raise InputError(

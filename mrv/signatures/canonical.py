@@ -129,9 +129,11 @@ def sha256_hex(data: bytes) -> str:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise CanonicalError(f"key {twice!r} stands twice in one object; keep one of them")
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise CanonicalError(f"key {key!r} stands twice in one object; keep one of them")
+            seen.add(key)
     return found
 
 

@@ -21,7 +21,7 @@ from ingest.model import NULL, Fleet, Frame, Int32, Int64, IntervalRows
 from mrv.calendar import days
 from mrv.signatures.day_digests import DayKey, DayLeaf, Digest, cut_leaf, day_leaf, digest_leaves
 from mrv.signatures.row_bytes import Rows, column_bytes
-from mrv.statement.evidence_rows import FIELDS, TABLE, blocks
+from mrv.statement.evidence_rows import BLOCK_ROWS, FIELDS, TABLE, blocks
 
 
 def readings_digest(fleet: Fleet, frames: Iterable[Frame], timezone: str) -> Digest:
@@ -36,11 +36,28 @@ def readings_digest(fleet: Fleet, frames: Iterable[Frame], timezone: str) -> Dig
 
 def intervals_digest(fleet: Fleet, rows: IntervalRows, timezone: str) -> Digest:
     """Digest of interval rows by device and local day."""
+    blocks_ = _interval_blocks(rows)
+    return digest_leaves(x for part in blocks_ for x in _interval_leaves(fleet, part, timezone))
+
+
+def _interval_blocks(rows: IntervalRows) -> Iterator[IntervalRows]:
+    """Rows of a few devices at a time; all at once where they are not by device."""
+    heads = np.flatnonzero(rows.device[1:] != rows.device[:-1]) + 1
+    begin = 0
+    if len(heads) and (rows.device[heads] > rows.device[heads - 1]).all():
+        for head in heads.tolist():
+            if head - begin >= BLOCK_ROWS:
+                yield rows.take(np.arange(begin, head))
+                begin = head
+    yield rows.take(np.arange(begin, len(rows)))
+
+
+def _interval_leaves(fleet: Fleet, rows: IntervalRows, timezone: str) -> Iterator[DayLeaf]:
     rows = rows.take(np.lexsort((rows.start_us, rows.device)))
     names = np.array([q.name for q in QUANTITIES], dtype=object)
     columns: dict[str, NDArray[Any]] = {name: getattr(rows, name) for name in FIELDS}
     columns["quantity"] = names[rows.quantity]
-    return digest_leaves(leaves(fleet, TABLE, (rows.device, rows.start_us), columns, timezone))
+    return leaves(fleet, TABLE, (rows.device, rows.start_us), columns, timezone)
 
 
 def reading_leaves(fleet: Fleet, block: Frame, timezone: str) -> Iterator[DayLeaf]:

@@ -15,19 +15,32 @@ metering from it alone.  Readings outside of the period are digested like all.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ingest.classes import QUANTITY_INDEX
-from ingest.model import INTERVAL_US, Fleet, Frame, IntervalRows
+from ingest.model import (
+    INTERVAL_FIELDS,
+    INTERVAL_US,
+    MARK_FIELDS,
+    Fleet,
+    Frame,
+    IntervalRows,
+    absent,
+    joined,
+)
 from ingest.pipeline import METERING
 from mrv.accounting.device_bindings import role_needs
 from mrv.methodologies import find
 from mrv.registry.project import CheckMeter, Drawn, Project
 from mrv.statement.evidence_rows import FIELDS, blocks
 from mrv.statement.metering_versions import meter_of
+
+_NONE = np.empty(0, dtype=np.int64)
 
 
 def monitored(
@@ -57,11 +70,12 @@ def drawing(project: Project, fleet: Fleet) -> frozenset[tuple[int, int]]:
 
 def drawn(rows: IntervalRows) -> Iterator[tuple[int, Drawn]]:
     """Yield fleet index and what it drew of each device of rows in order, one quantity each."""
-    kept = rows.take(np.flatnonzero(rows.measured_us + rows.estimated_us == INTERVAL_US))
-    for device in np.unique(kept.device).tolist():
-        begin, end = np.searchsorted(kept.device, [device, device + 1])
-        number = kept.start_us[begin:end] // INTERVAL_US
-        yield device, Drawn(number, np.maximum(kept.value[begin:end], 0))
+    whole = rows.measured_us + rows.estimated_us == INTERVAL_US
+    for device in np.unique(rows.device[whole]).tolist():
+        begin, end = np.searchsorted(rows.device, [device, device + 1])
+        mine = whole[begin:end]
+        number = rows.start_us[begin:end][mine] // INTERVAL_US
+        yield device, Drawn(number, np.maximum(rows.value[begin:end][mine], 0))
 
 
 def remeter(
@@ -88,10 +102,9 @@ def remeter(
         Version of the rules.
     """
     meter = meter_of(metering, fleet)
-    parts = [
+    return together([
         select(meter([block]), pairs, from_us, to_us) for frame in frames for block in blocks(frame)
-    ]
-    return in_order(IntervalRows.concat(parts))
+    ])  # fmt: skip
 
 
 def select(
@@ -103,12 +116,37 @@ def select(
     A row without any covered time only remembers where a register stood; it is
     no evidence of anything.
     """
+    kept = _is_of(rows, pairs) & (rows.start_us >= from_us) & (rows.start_us < to_us)
+    kept &= covered(rows) | (rows.value != 0)
+    return in_order(unmarked(rows).take(kept))
+
+
+def only(rows: IntervalRows, pairs: set[tuple[int, int]]) -> IntervalRows:
+    """Rows of some devices and quantities; the rows themselves where they are all of them."""
+    wanted = _is_of(rows, pairs)
+    return rows if wanted.all() else rows.take(wanted)
+
+
+def _is_of(rows: IntervalRows, pairs: set[tuple[int, int]]) -> NDArray[np.bool_]:
     count = len(QUANTITY_INDEX)
     wanted = np.array(sorted(d * count + q for d, q in pairs), dtype=np.int64)
-    key = rows.device.astype(np.int64) * count + rows.quantity
-    kept = np.isin(key, wanted) & (rows.start_us >= from_us) & (rows.start_us < to_us)
-    kept &= covered(rows) | (rows.value != 0)
-    return in_order(rows.take(kept))
+    return np.isin(rows.device.astype(np.int64) * count + rows.quantity, wanted)
+
+
+def unmarked(rows: IntervalRows) -> IntervalRows:
+    """Rows without where their registers stood, which is no evidence and takes half of them."""
+    marks: dict[str, Any] = dict.fromkeys(MARK_FIELDS, absent(len(rows)))
+    return replace(rows, **marks)
+
+
+def together(parts: Sequence[IntervalRows]) -> IntervalRows:
+    """Join rows and order them; each part's columns are let go as they are joined."""
+    columns = {}
+    for name in INTERVAL_FIELDS:
+        columns[name] = joined([getattr(part, name) for part in parts] or [_NONE])
+        for part in parts:
+            setattr(part, name, _NONE)
+    return in_order(IntervalRows(**columns)) if parts else IntervalRows.empty()
 
 
 def in_order(rows: IntervalRows) -> IntervalRows:
@@ -119,6 +157,15 @@ def in_order(rows: IntervalRows) -> IntervalRows:
     if rising.all():
         return rows
     return rows.take(np.lexsort((rows.start_us, rows.quantity, rows.device)))
+
+
+def found_again(rows: IntervalRows, part: IntervalRows) -> IntervalRows:
+    """Return the same rows of a larger set where they stand in it just so, else the part itself."""
+    if not len(part):
+        return part
+    begin, end = np.searchsorted(rows.device, [part.device[0], part.device[-1] + 1])
+    own = rows.within(int(begin), int(end))
+    return own if same(own, part) else part
 
 
 def covered(rows: IntervalRows) -> NDArray[np.bool_]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -28,7 +28,7 @@ from mrv.signatures.day_digests import DayLeaf, Digest
 from mrv.statement import evidence
 from mrv.statement.analysers import Wanted, measured, wanted
 from mrv.statement.device_days import intervals_digest
-from mrv.statement.evidence_pass import Asked, Reach, Scanned, scan
+from mrv.statement.evidence_pass import Asked, Reach, Recheck, Scanned, scan
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.register_check import undercounted, windows
 from mrv.statement.signed_energy import RegisterComparison, registers_of
@@ -55,6 +55,8 @@ class Case:
         Meter the readings again, in the pass that digests them.
     metering : int
         Version of the rules that made the rows.
+    check_leaves : callable, optional
+        Of a case that is rechecked: called with the leaves of a few devices at a time.
     """
 
     plan: MonitoringPlan
@@ -65,6 +67,7 @@ class Case:
     factors: FactorBook
     recheck: bool = False
     metering: int = METERING
+    check_leaves: Callable[[Sequence[DayLeaf]], None] | None = None
 
     @cached_property
     def fleet(self) -> Fleet:
@@ -154,11 +157,14 @@ class Case:
     @cached_property
     def _scanned(self) -> Scanned:
         plan = self.plan
-        pairs = evidence.monitored(plan.project, self.fleet, plan.checks) if self.recheck else None
+        again = None
+        if self.recheck:
+            pairs = evidence.monitored(plan.project, self.fleet, plan.checks)
+            again = Recheck(pairs, self.rows, self.check_leaves)
         period, zone = (self.from_us, self.to_us), plan.project.timezone
         looked = windows(plan.project, self.fleet, *period)
         asked = self._asked()
-        return scan(self.fleet, self.frames, *period, zone, pairs, looked, self.metering, asked)
+        return scan(self.fleet, self.frames, *period, zone, again, looked, self.metering, asked)
 
     @property
     def unusual(self) -> Unusual:

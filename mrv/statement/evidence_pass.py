@@ -8,7 +8,7 @@ by the file.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -63,6 +63,25 @@ class Scanned(NamedTuple):
     fallen: dict[Key, tuple[Fallen, ...]]
 
 
+class Recheck(NamedTuple):
+    """
+    What the readings should give.
+
+    Attributes
+    ----------
+    pairs : set of (int, int)
+        Device and quantity that are metered again.
+    rows : IntervalRows
+        What that should give; where it does, these rows are returned and no copy is held.
+    check : callable, optional
+        Called with the leaves of each block; raises where they are other ones than were signed.
+    """
+
+    pairs: set[tuple[int, int]]
+    rows: IntervalRows
+    check: Callable[[Sequence[DayLeaf]], None] | None = None
+
+
 class Asked(NamedTuple):
     """
     What rules of accounting ask of the readings; the first asked nothing.
@@ -87,7 +106,7 @@ def scan(
     from_us: int,
     to_us: int,
     timezone: str,
-    pairs: set[tuple[int, int]] | None,
+    recheck: Recheck | None,
     windows: Mapping[int, Iterable[Window]],
     metering: int,
     asked: Asked | None = None,
@@ -103,8 +122,8 @@ def scan(
         The period, half-open. [us UTC]
     timezone : str
         Zone whose days the digests are by.
-    pairs : set of (int, int), optional
-        Device and quantity to meter again.
+    recheck : Recheck, optional
+        What the readings should give.
     windows : mapping
         As `mrv.statement.register_check.windows` gives them.
     metering : int
@@ -115,8 +134,9 @@ def scan(
     Raises
     ------
     CanonicalError
-        If the rows of a device stand in two frames.
+        If the rows of a device stand in two frames, or as `recheck` says.
     """
+    pairs = None if recheck is None else recheck.pairs
     leaves: list[DayLeaf] = []
     rows: list[IntervalRows] = []
     drawn: list[IntervalRows] = []
@@ -130,9 +150,11 @@ def scan(
     fitting: set[int] = set()
     meter = meter_of(metering, fleet)
     beside = set() if asked is None else {*asked.drawn}
+    # what is among the rows of the account is taken from these
+    more = beside if pairs is None else beside - pairs
     for frame in frames:
         for block in evidence_rows.blocks(frame):
-            leaves.extend(reading_leaves(fleet, block, timezone))
+            leaves.extend(_digested(fleet, block, timezone, recheck))
             _reach(block, from_us, to_us, reaches, fleet)
             risen.extend(rises(block, fleet, windows))
             if asked is not None:
@@ -144,16 +166,17 @@ def scan(
                     gauged |= _gauged(block, asked.analysers)
                 if asked.signed is not None:
                     fitting |= asked.signed.fitting(block)
-            if pairs is None and not beside:
+            if pairs is None and not more:
                 continue
             metered = meter([block])
-            if beside:
-                drawn.append(evidence.select(metered, beside, from_us, to_us))
-            if pairs is not None:
-                rows.append(evidence.select(metered, pairs, from_us, to_us))
-    again = None if pairs is None else evidence.in_order(IntervalRows.concat(rows))
+            if more:
+                drawn.append(evidence.select(metered, more, from_us, to_us))
+            if recheck is not None:
+                part = evidence.select(metered, recheck.pairs, from_us, to_us)
+                rows.append(evidence.found_again(recheck.rows, part))
+    again = None if recheck is None else _again(rows, recheck.rows)
     flagged = Unusual.concat(unusual)
-    energy = evidence.in_order(IntervalRows.concat(drawn))
+    energy = _with(evidence.together(drawn), again, beside)
     return Scanned(
         digest_leaves(leaves),
         reaches,
@@ -167,6 +190,32 @@ def scan(
         untold,
         fallen,
     )
+
+
+def _digested(fleet: Fleet, block: Frame, timezone: str, recheck: Recheck | None) -> list[DayLeaf]:
+    found = list(reading_leaves(fleet, block, timezone))
+    if recheck is not None and recheck.check is not None:
+        recheck.check(found)
+    return found
+
+
+def _again(rows: list[IntervalRows], expected: IntervalRows) -> IntervalRows:
+    """Join what was metered; the expected rows where all of them, and no others, were found."""
+    if len(expected) == sum(map(len, rows)):
+        of_it = (np.shares_memory(part.value, expected.value) for part in rows if len(part))
+        if all(of_it):
+            return expected
+    return evidence.together(rows)
+
+
+def _with(
+    drawn: IntervalRows, again: IntervalRows | None, beside: set[tuple[int, int]]
+) -> IntervalRows:
+    """Rows beside the account, those among the account's rows too."""
+    if again is None or not beside:
+        return drawn
+    own = evidence.only(again, beside)
+    return evidence.in_order(IntervalRows.concat([own, drawn])) if len(drawn) else own
 
 
 def _gauged(block: Frame, analysers: Wanted) -> dict[tuple[int, str], Gauged]:

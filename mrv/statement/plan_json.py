@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
-from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -28,7 +27,7 @@ from mrv.documents.plan import (
     StatementFigures,
 )
 from mrv.registry.project import Certified, CheckMeter, Earlier, Invoice
-from mrv.rounding import UG_PER_T
+from mrv.rounding import UG_PER_T, decimal_of
 from mrv.signatures.canonical import MAX_SAFE_INTEGER
 from mrv.statement.arrival import Arrivals, Arrived
 
@@ -40,7 +39,7 @@ def check_meter_out(one: CheckMeter) -> CheckMeterNamed:
 
 def check_meter_in(one: CheckMeterNamed) -> CheckMeter:
     """Read what `check_meter_out` wrote."""
-    return CheckMeter(one.of, one.meter, Decimal(one.tolerance_percent))
+    return CheckMeter(one.of, one.meter, decimal_of(one.tolerance_percent))
 
 
 def span_out(span: tuple[int, int]) -> Span:
@@ -159,7 +158,7 @@ def invoice_of(one: InvoiceNamed) -> Invoice:
         from_us=_time(one.from_),
         to_us=_time(one.to),
         value=int(one.value),
-        percent=Decimal(one.tolerance_percent),
+        percent=decimal_of(one.tolerance_percent),
         sha256=one.sha256,
         doubt=None if one.doubt is UNSET else one.doubt,
     )

@@ -33,6 +33,7 @@ from mrv.registry.project import (
     Sample,
     Usage,
 )
+from mrv.rounding import decimal_of
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.plan_json import arrivals_in, certified_in, check_meter_in, invoice_of, span_in
 from mrv.statement.plan_values import time_in, time_us, values_in
@@ -189,7 +190,7 @@ def _calibration_in(record: CalibrationShown) -> Calibration:
         date.fromisoformat(record.valid_until),
         record.certificate,
         record.accuracy_class,
-        None if error is None else Decimal(error),
+        None if error is None else decimal_of(error),
         record.serial or None,
     )
 
@@ -203,7 +204,7 @@ def _sample_in(one: LaboratoryResult) -> Sample:
         one.parameter,
         one.sample,
         date.fromisoformat(one.taken),
-        Decimal(one.value),
+        decimal_of(one.value),
         one.method,
         one.laboratory,
         one.sha256,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
 
 from mrv.calendar import instant_us, utc_text
+from mrv.rounding import decimal_of
 from mrv.signatures.canonical import MAX_SAFE_INTEGER
 
 _DECIMAL = "$decimal"
@@ -37,7 +37,7 @@ def values_in(value: Any) -> Any:
     """Read what `values_out` wrote."""
     match value:
         case dict() if value.keys() == {_DECIMAL}:
-            return Decimal(value[_DECIMAL])
+            return decimal_of(value[_DECIMAL])
         case dict():
             return {name: values_in(inner) for name, inner in value.items()}
         case list():

@@ -28,6 +28,7 @@ from mrv.accounting.period_result import DeviceOutcome
 from mrv.calendar import instant_us
 from mrv.documents.monitoring import SignedEnergy, SignedShare
 from mrv.documents.plan import SignedExtract
+from mrv.rounding import decimal_of
 
 OCMF: Final = "ocmf"
 COSE_METER: Final = "cose-meter"
@@ -56,7 +57,12 @@ def registers_of(said: SignedExtract) -> tuple[Register, ...]:
     """Registers of a plan's signed values, in their order."""
     return tuple(
         Register(
-            one.device, r.channel, one.kind, one.signer, instant_us(r.time, "UTC"), Decimal(r.value)
+            one.device,
+            r.channel,
+            one.kind,
+            one.signer,
+            instant_us(r.time, "UTC"),
+            decimal_of(r.value),
         )
         for one in said.values
         for r in one.registers

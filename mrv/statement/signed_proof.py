@@ -15,6 +15,7 @@ from ingest.model import Device
 from mrv.calendar import instant_us
 from mrv.documents.plan import SignedExtract, SigningKeyNamed
 from mrv.errors import CanonicalError
+from mrv.rounding import decimal_of
 from mrv.signed_values.meter_keys import parse_key
 from mrv.signed_values.ocmf import Record
 from mrv.signed_values.packaging import Item
@@ -133,7 +134,7 @@ def check_kept(
             )
         tells = set(energy_registers(found, by_id[one.device]))
         for register in one.registers:
-            at_us, value = instant_us(register.time, "UTC"), Decimal(register.value)
+            at_us, value = instant_us(register.time, "UTC"), decimal_of(register.value)
             if (at_us, register.channel, value) not in tells:
                 raise CanonicalError(
                     f"{where} does not tell {register.channel} {register.value} at {register.time}"

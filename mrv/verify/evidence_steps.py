@@ -21,9 +21,8 @@ from mrv.statement.compose import compose, label_of
 from mrv.statement.device_days import intervals_digest
 from mrv.statement.diagram import diagram
 from mrv.statement.evidence import same
-from mrv.verify.subject import Subject
+from mrv.verify.subject import Subject, refuse, refuse_differences
 
-_SHOWN = 3
 _WHOLE = re.compile(r"0|[1-9][0-9]*")
 _SIGNED_LATER = ("issuer", "proof")
 
@@ -108,19 +107,12 @@ def _same_leaves(name: str, found: Digest, subject: Subject) -> None:
     said, signed = subject.leaves[name], getattr(subject.claims.digests, name)
     if said == list(found.leaves) and found.root == signed:
         return
-    _refuse(differences(said, found.leaves), "differs from digests.json")
+    refuse_differences(said, found.leaves)
     root = digest_leaves(said).root
     if root != signed or [leaf.key for leaf in said] != sorted(leaf.key for leaf in said):
         raise CanonicalError(
             f"the {name} leaves of digests.json have the root {root}, the statement names {signed}"
         )
-
-
-def _refuse(found: Sequence[object], what: str) -> None:
-    if found:
-        shown = "; ".join(str(one) for one in found[:_SHOWN])
-        more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-        raise CanonicalError(f"evidence {what}: {shown}{more}")
 
 
 def metering(subject: Subject) -> str:
@@ -130,7 +122,7 @@ def metering(subject: Subject) -> str:
     rows = case.metered
     if not same(case.rows, rows):
         again = intervals_digest(subject.fleet, rows, subject.plan.project.timezone).leaves
-        _refuse(differences(case.intervals.leaves, again), "does not follow from the readings")
+        refuse(differences(case.intervals.leaves, again), "does not follow from the readings")
     return f"{len(rows)} intervals metered again by version {case.metering}, all equal"
 
 

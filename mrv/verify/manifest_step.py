@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from mrv.errors import CanonicalError, LogError
+from ingest.errors import InputError
+from mrv.errors import CanonicalError, LogError, PackTooLargeError
 from mrv.log.checkpoint import Checkpoint
 from mrv.log.entries import evidence_entry
 from mrv.log.receipt import parse_receipt, verify_receipt
-from mrv.packs.pack import GUIDE, MANIFEST, MANIFEST_RECEIPT, UNLISTED, manifest_of
+from mrv.packs.pack import DEAD_LETTERS, GUIDE, MANIFEST, MANIFEST_RECEIPT, UNLISTED, manifest_of
 from mrv.signatures import canonical
 from mrv.verify.signature_steps import log_key
 from mrv.verify.subject import NotCheckedError, Subject
@@ -23,6 +25,8 @@ def manifest(subject: Subject) -> str:
     changed = [name for name, digest in sorted(pack.hashes.items()) if _other(name, digest, listed)]
     if changed:
         raise CanonicalError(f"{', '.join(changed)}: not the files that the manifest lists")
+    if pack.letters is not None:
+        _letters(pack.letters)
     if data != manifest_of(pack.hashes):
         raise CanonicalError(f"{MANIFEST} is not in the form that tonne writes")
     if not is_guide(pack.files[GUIDE], subject.claims):
@@ -41,6 +45,15 @@ def manifest(subject: Subject) -> str:
     head = verify_receipt(text, entry, log_key(subject.ring, parse_receipt(text).checkpoint))
     _same_tree(subject, head, parse_receipt(text).index)
     return f"{len(listed)} files, all in the log"
+
+
+def _letters(check: Callable[[], None]) -> None:
+    try:
+        check()
+    except PackTooLargeError:
+        raise
+    except InputError as error:
+        raise CanonicalError(f"{DEAD_LETTERS}.parquet cannot be read: {error}") from error
 
 
 def _same_tree(subject: Subject, head: Checkpoint, index: int) -> None:

@@ -89,7 +89,7 @@ def _of_this_version(subject: Subject) -> None:
 
 
 def _exactly_listed(subject: Subject) -> None:
-    """No file of the manifest may be missing, and none may be added."""
+    """No file of the manifest may be missing or added, and no document be read that is another."""
     listed = canonical.parse_object(subject.pack.files[MANIFEST]).get("files")
     if not isinstance(listed, dict):
         raise CanonicalError(f"{MANIFEST} lists no files; get the pack again")
@@ -99,6 +99,11 @@ def _exactly_listed(subject: Subject) -> None:
         raise CanonicalError(f"the pack has no {', '.join(missing)}")
     if added:
         raise CanonicalError(f"{', '.join(map(repr, added))}: no file of this pack has that name")
+    # tables are read in bounded parts, so that readings and intervals can name a device-day
+    changed = [name for name in sorted(there & subject.pack.files.keys())
+               if listed[name] != subject.pack.hashes[name]]  # fmt: skip
+    if changed:
+        raise CanonicalError(f"{', '.join(changed)}: not the files that the manifest lists")
 
 
 def _credential(document: Mapping[str, Any], types: tuple[str, ...], name: str) -> None:

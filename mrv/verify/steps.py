@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from ingest.errors import InputError
-from mrv.errors import PackFormatError
+from mrv.errors import PackFormatError, PackTooLargeError
 from mrv.log.policy import Policy, read_policy
 from mrv.packs.pack import KEYS, Pack
 from mrv.signatures.authorities import StampRule
@@ -112,6 +112,8 @@ def verify(
     ------
     InputError
         For another word in `accept`.
+    PackTooLargeError
+        Where the pack holds more than is read.
     """
     accepted = frozenset(accept)
     if not accepted <= {*STATES[:-1], *WAIVERS}:
@@ -182,6 +184,8 @@ def _take(number: int, step: Step, subject: Subject) -> StepResult:
         return StepResult(number, step.name, "not applicable", str(why))
     except NotCheckedError as why:
         return StepResult(number, step.name, "not checked", str(why))
+    except PackTooLargeError:
+        raise
     except PackFormatError as error:
         return StepResult(number, step.name, "failed", plain(str(error)), error.remedy)
     except InputError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -32,7 +32,7 @@ from mrv.packs.pack import (
 )
 from mrv.signatures import canonical
 from mrv.signatures.authorities import StampRule
-from mrv.signatures.day_digests import DayLeaf
+from mrv.signatures.day_digests import DayLeaf, differences
 from mrv.signatures.keys import EnrolledKey, Role
 from mrv.signatures.trust_root import IssueRule
 from mrv.signed_values.own_keys import OwnKeys
@@ -42,6 +42,8 @@ from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.plan_reader import read_plan
 from mrv.statement.status import list_id
 from mrv.verify.report import Missing, SealedArrival, StampedDay, StampedStatement
+
+_SHOWN = 3
 
 
 class NotApplicableError(Exception):
@@ -200,12 +202,28 @@ class Subject:
             plan=self.plan,
             frames=PackReadings(self.pack, self.fleet),
             rows=rows_of(self.pack, self.fleet),
+            check_leaves=self._check_leaves,
             from_us=instant_us(period.from_, "UTC"),
             to_us=instant_us(period.to, "UTC"),
             factors=book_of(self.factor_records),
             recheck=True,
             metering=of_claims(self.claims),
         )
+
+    @cached_property
+    def _signed_leaves(self) -> dict[str, list[DayLeaf]]:
+        """Leaves of readings by device."""
+        found: dict[str, list[DayLeaf]] = {}
+        for leaf in self.leaves["readings"]:
+            found.setdefault(leaf.device, []).append(leaf)
+        return found
+
+    def _check_leaves(self, leaves: Sequence[DayLeaf]) -> None:
+        """Refuse readings of some devices that are not those of digests.json, as they are read."""
+        devices = dict.fromkeys(leaf.device for leaf in leaves)
+        signed = [one for device in devices for one in self._signed_leaves.get(device, ())]
+        tables = {leaf.table for leaf in leaves}
+        refuse_differences([one for one in signed if one.table in tables], leaves)
 
     def needs_evidence(self) -> None:
         """Leave the step out for a statement that came without evidence."""
@@ -222,6 +240,19 @@ class Subject:
     def lack(self, code: str, state: str, what: str, remedy: str, waiver: str = "") -> None:
         """Note what is missing for a reader who wants that state, or a later one."""
         self.lacking.append(Missing(code, state, what, remedy, waiver))
+
+
+def refuse_differences(expected: Iterable[DayLeaf], found: Iterable[DayLeaf]) -> None:
+    """Refuse evidence that differs from digests.json; CanonicalError names the device-days."""
+    refuse(differences(expected, found), "differs from digests.json")
+
+
+def refuse(found: Sequence[object], what: str) -> None:
+    """Refuse evidence where anything was found; CanonicalError."""
+    if found:
+        shown = "; ".join(str(one) for one in found[:_SHOWN])
+        more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+        raise CanonicalError(f"evidence {what}: {shown}{more}")
 
 
 def a(role: str) -> str:

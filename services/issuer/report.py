@@ -21,6 +21,7 @@ from mrv.factors.records import book_of
 from mrv.log.receipt import parse_receipt
 from mrv.model import Factors
 from mrv.packs import tables
+from mrv.packs.budget import LARGE
 from mrv.packs.pack import (
     FACTORS,
     FINDINGS,
@@ -117,7 +118,7 @@ def _evidence(
         case = recollect(conn, canonical.parse_object(body), statements.detail(conn, statement))
         return case.plan, case.rows, case.book
     plan = read_plan(canonical.parse_object(kept[PLAN]))
-    table = tables.read_intervals(BytesIO(kept[_TABLE]))
+    table = tables.IntervalsFile(BytesIO(kept[_TABLE]), LARGE.interval_rows).read()
     return plan, rows_of(Pack({}, intervals=table), plan.fleet()), _book(kept[FACTORS])
 
 

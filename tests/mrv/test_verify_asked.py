@@ -2,11 +2,13 @@
 
 import io
 import random
+import shutil
 import stat
 import subprocess
 import sys
 import warnings
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -157,6 +159,73 @@ def test_no_name_of_a_zip_file_stands_for_two_files(entries, tmp_path):
     with pytest.raises(InputError) as caught, opened_pack(path):
         pass
     assert str(path) in str(caught.value)
+
+
+def ways_to_hide(path):
+    """Yield a whole zip file's bytes, and the same with bytes that no listing shows."""
+    data = zipped(path, ("statement.json", STATEMENT), ("x.txt", b"x" * 99)).read_bytes()
+    place = data.index(b"PK\x03\x04", 4)
+    directory = data.index(b"PK\x01\x02")
+    gap = bytearray(data[:place] + b"hidden" + data[place:])
+    # as a tool would write it: offsets that leave the bytes out
+    second = gap.index(b"PK\x01\x02", gap.index(b"PK\x01\x02") + 4)
+    gap[second + 42 : second + 46] = (place + 6).to_bytes(4, "little")
+    gap[-6:-2] = (directory + 6).to_bytes(4, "little")
+    comment = data[:-2] + (6).to_bytes(2, "little") + b"hidden"
+    moved = data[:directory] + b"hidden" + data[directory:]
+    yield "whole", data
+    yield "before the first", b"hidden" + data
+    yield "behind the last", data + b"hidden"
+    yield "a comment", comment
+    yield "between two", bytes(gap)
+    yield "before the directory", moved
+    yield (
+        "before the directory, counted",
+        (moved[:-6] + (directory + 6).to_bytes(4, "little") + moved[-2:]),
+    )
+    yield "a zip file behind another", zipped(path, ("statement.json", OTHER)).read_bytes() + data
+
+
+def test_a_zip_file_holds_its_files_and_nothing_else(tmp_path):
+    """Another reader would take what stands before or behind the pack for the pack."""
+    path, told = tmp_path / "pack.zip", {}
+    for name, data in ways_to_hide(path):
+        path.write_bytes(data)
+        try:
+            with opened_pack(path) as opened:
+                told[name] = opened.files["statement.json"] == STATEMENT
+        except InputError as error:
+            told[name] = str(error)
+    assert told.pop("whole") is True
+    assert all("belong to none of its files" in str(said) for said in told.values()), told
+
+
+def test_a_zip_file_of_another_tool_is_read(tmp_path):
+    """An auditor who packs a folder again, or gets it as a stream, would be refused."""
+    folder = packs.folder(tmp_path / "pack")
+    made = [Path(shutil.make_archive(str(tmp_path / "again"), "zip", folder))]
+    for force in (False, True):
+        path = tmp_path / f"stream-{force}.zip"
+        with path.open("wb") as out, zipfile.ZipFile(_Stream(out), "w") as streamed:
+            for file in sorted(folder.rglob("*")):
+                if file.is_file():
+                    name = file.relative_to(folder).as_posix()
+                    with streamed.open(name, "w", force_zip64=force) as entry:
+                        entry.write(file.read_bytes())
+        made.append(path)
+    if info_zip := shutil.which("zip"):
+        subprocess.run([info_zip, "-qr", tmp_path / "info.zip", "."], cwd=folder, check=True)
+        made.append(tmp_path / "info.zip")
+    for path in made:
+        with opened_pack(path) as opened:
+            assert verify(opened).failure is None, path
+
+
+class _Stream:
+    """A file that cannot be gone back in, so that sizes stand behind each entry."""
+
+    def __init__(self, out):
+        self.write, self.flush = out.write, out.flush
 
 
 def test_a_link_in_a_zip_file_or_a_folder_is_refused(tmp_path):

@@ -28,7 +28,7 @@ PAGES = (
     "/console/{}/sign-in",
 )
 # what each step of the check says of a whole pack, without a status list
-WHOLE = ["ok"] * 5 + ["not-applicable"] + ["ok"] * 4
+WHOLE = ["ok"] * 5 + ["not-applicable"] + ["ok"] * 5
 OWN = (
     "/console/{}/live",
     "/console/{}/statements/{issued}/days/2026-03-02",
@@ -98,7 +98,9 @@ def test_a_citizen_follows_a_tonne_to_its_proof(tab, served):
     tab.get_by_role("link", name="Check this statement").click()
     said, steps = verdict(tab)
     assert said == "partial"  # the figures are not computed in a browser
-    assert steps == ["ok"] * 5 + ["not-applicable", "ok", "not-applicable", "ok", "ok"]
+    assert steps == [
+        *["ok"] * 5, "not-applicable", "not-applicable", "ok", "not-applicable", "ok", "ok"
+    ]  # fmt: skip
     told = tab.locator("#verdict").inner_text()
     assert "checked here, and they hold" in told
     assert "the evidence pack" in told
@@ -243,7 +245,7 @@ def test_a_log_that_nobody_knows_is_not_said_to_hold(tab, served, pack, tmp_path
     receipt.write_text(f"{head}\n\nlog.example/unknown\n{rest}", "utf-8")
     said, steps = check_files(tab, served, folder=tmp_path / "pack")
     assert said == "partial"
-    assert [steps[1], steps[4], steps[7]] == ["not-checked"] * 3
+    assert [steps[1], steps[4], steps[8]] == ["not-checked"] * 3
     told = tab.locator("#verdict").inner_text()
     assert "they hold" not in told
     assert "could not be checked, for want of a key" in told
@@ -261,7 +263,20 @@ def test_a_spoiled_document_is_named_in_the_browser(tab, served, pack, tmp_path)
     outcome, steps = check_files(tab, served, files=[tmp_path / name for name in names])
     assert outcome == "failed"
     assert steps[2] == "failed"
-    assert steps[3:] == ["not-reached"] * 7
+    assert steps[3:] == ["not-reached"] * 8
+
+
+def test_another_plan_is_a_failed_step_in_the_browser(tab, served, pack, tmp_path):
+    """A citizen would be shown no failed step over a plan that nobody signed."""
+    shutil.copytree(pack, tmp_path / "pack")
+    plan = canonical.parse_object((pack / "plan.json").read_bytes())
+    plan["project"]["name"] = "Another plant"
+    (tmp_path / "pack/plan.json").write_bytes(canonical.legible(plan))
+    manifest = canonical.parse_object((pack / "manifest.json").read_bytes())
+    listed = {**manifest["files"], "plan.json": canonical.sha256_hex(canonical.legible(plan))}
+    (tmp_path / "pack/manifest.json").write_bytes(canonical.legible({**manifest, "files": listed}))
+    outcome, steps = check_files(tab, served, folder=tmp_path / "pack")
+    assert (outcome, steps[6]) == ("failed", "failed")
 
 
 def shut_out(tab):

@@ -24,6 +24,7 @@ from tests.fix_node import _tool
 from tests.mrv import forging as forgeries
 from tests.mrv import packs
 from tests.mrv import test_approvals as approved
+from tests.mrv.test_verify_asked import ways_to_hide
 from tests.services.api.console.in_browser import (
     AT,
     SHARED,
@@ -55,7 +56,8 @@ def test_a_whole_pack_passes_in_the_browser():
         ]
     )
     for one in found:
-        assert [step["name"] for step in one["steps"]] == list(SHARED)
+        names = [*SHARED[:6], "plan and factors", *SHARED[6:]]
+        assert [step["name"] for step in one["steps"]] == names
         assert {step["outcome"] for step in one["steps"]} == {"ok"}, one
     assert [one["missing"] for one in found] == [["keys"], []]
     report = verify(WHOLE, packs.HOLDERS.values(), status_list(), at=AT)
@@ -64,8 +66,28 @@ def test_a_whole_pack_passes_in_the_browser():
     assert found[1][2]["detail"] == said["operator's proof"]
     assert found[1][3]["detail"] == said["verifier's proof and digest"]
     assert found[1][4]["detail"] == said["log receipt"]
-    assert found[1][6]["detail"] == said["claims"]
-    assert found[1][7]["detail"] == said["manifest"]
+    assert found[1][7]["detail"] == said["claims"]
+    assert found[1][8]["detail"] == said["manifest"]
+
+
+@pytest.mark.parametrize("name", ["plan", "factors", "digests"])
+def test_another_plan_factor_or_digest_fails_in_the_browser_too(name):
+    """A citizen would be shown no failed step over a plan that nobody signed."""
+    record = canonical.parse(FILES[f"{name}.json"])
+    if name == "plan":
+        record["project"]["name"] = "Another plant"
+    elif name == "factors":
+        record[0]["source"] = "another source"
+    else:
+        record["readings"][0]["sha256"] = "0" * 64
+    files = {**FILES, f"{name}.json": canonical.legible(record)}
+    files["manifest.json"] = packs.manifest_of(packs.hashes_of(files))
+    (found,) = in_a_browser([(files | TABLES, status_list(), None)])
+    assert first_failure(found) == "plan and factors"
+    failed = next(one for one in found["steps"] if one["outcome"] == "failed")
+    assert "the statement names" in failed["detail"]
+    report = verify(packs.with_files(WHOLE, files))
+    assert report.failure.name in ("plan and factors", "readings")
 
 
 def test_a_superseded_statement_is_named():
@@ -257,22 +279,28 @@ def test_the_zip_is_taken_as_it_was_downloaded(tmp_path):
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as made:
         for name, data in (FILES | TABLES).items():
             made.writestr(f"{NAME}/{name}", data)
+    whole = {name: b64encode(data).decode() for name, data in (FILES | TABLES).items()}
+    assert unzipped(out.getvalue(), tmp_path) == whole
+    for name, data in ways_to_hide(tmp_path / "pack.zip"):
+        found = unzipped(data, tmp_path)
+        assert ("statement.json" in found) == (name == "whole"), (name, found)
+
+
+def unzipped(data, tmp_path):
+    """Files that the browser's modules find in a zip file, or what they say of it."""
     script = tmp_path / "unzip.mjs"
     module = Path("services/api/console/static/check/zip.mjs").absolute().as_uri()
     script.write_text(
         f"import {{ isZip, unzipped }} from {json.dumps(module)};\n"
         "const parts = []; for await (const one of process.stdin) parts.push(one);\n"
         "const bytes = new Uint8Array(Buffer.concat(parts));\n"
-        "const files = isZip(bytes) ? await unzipped(bytes) : new Map();\n"
+        "let files = new Map();\n"
+        "try { if (isZip(bytes)) files = await unzipped(bytes); }"
+        " catch (error) { files.set('refused', error.message); }\n"
         "process.stdout.write(JSON.stringify(Object.fromEntries([...files].map(([n, d]) =>"
         " [n, Buffer.from(d).toString('base64')]))));\n"
     )
     done = subprocess.run(
-        [*_tool("node"), str(script)],
-        input=out.getvalue(),
-        capture_output=True,
-        check=True,
-        timeout=240,
+        [*_tool("node"), str(script)], input=data, capture_output=True, check=True, timeout=240
     )
-    whole = {name: b64encode(data).decode() for name, data in (FILES | TABLES).items()}
-    assert json.loads(done.stdout) == whole
+    return json.loads(done.stdout)

@@ -108,6 +108,18 @@ export async function noteId(key) {
   return (await sha256(named)).slice(0, 4);
 }
 
+/** Root of a tree over entries (RFC 9162): a node without a sibling rises as it is. */
+export async function rootOf(entries) {
+  if (!entries.length) return sha256(new Uint8Array());
+  let level = await Promise.all(entries.map(leafHash));
+  while (level.length > 1) {
+    const pairs = [];
+    for (let n = 0; n < level.length; n += 2) pairs.push(n + 1 < level.length ? nodeHash(level[n], level[n + 1]) : level[n]);
+    level = await Promise.all(pairs);
+  }
+  return level[0];
+}
+
 export async function verifyInclusion(index, size, leaf, proof, root) {
   if (index >= size) throw new CheckError(`no entry ${index} in a log of ${size}`);
   let [place, last, found] = [index, size - 1n, leaf];

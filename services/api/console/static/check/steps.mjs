@@ -10,7 +10,7 @@ import { checkAccreditation, checkProject, sameOrganisation, unnamed } from "./b
 import { encode, equal, isObject, legible, parse, parseObject } from "./json.mjs";
 import { checkApproval, people } from "./approvals.mjs";
 import { multikeyOf, readRing, readTrusted, ringOf } from "./keys.mjs";
-import { cosigned, noteId, parseReceipt, signatures, verifyCheckpoint, verifyReceipt } from "./log.mjs";
+import { cosigned, noteId, parseReceipt, rootOf, signatures, verifyCheckpoint, verifyReceipt } from "./log.mjs";
 import { onlyProof, proven } from "./proof.mjs";
 import { counts, lasts } from "./status.mjs";
 import { CheckError, concat, fromUtf8, same, sha256, short, toBase58, toBase64, toHex } from "./text.mjs";
@@ -46,6 +46,7 @@ export const STEPS = [
   ["verifier's proof and digest", verifier],
   ["log receipt", log],
   ["status", status],
+  ["plan and factors", planAndFactors],
   ["claims", claims],
   ["manifest", manifest],
   ["times", times],
@@ -142,12 +143,12 @@ async function taken(run, subject) {
   }
 }
 
-function form(subject) {
+async function form(subject) {
   const { files } = subject;
   if (!files.has("statement.json")) throw new CheckError("there is no statement.json");
   if (isPack(files)) {
     ofThisVersion(files);
-    exactlyListed(files);
+    await exactlyListed(files);
   }
   subject.statement = parseObject(files.get("statement.json"), "statement.json");
   subject.verification = read(files, "verification.json");
@@ -174,7 +175,7 @@ function ofThisVersion(files) {
   }
 }
 
-function exactlyListed(files) {
+async function exactlyListed(files) {
   const missing = DOCUMENTS.filter((name) => !files.has(name));
   if (missing.length) throw new CheckError(`the pack has no ${missing.join(", ")}`);
   const listed = parseObject(files.get("manifest.json"), "manifest.json").files;
@@ -183,6 +184,12 @@ function exactlyListed(files) {
   if (gone.length) throw new CheckError(`the pack has no ${gone.join(", ")}`);
   const added = [...files.keys()].filter((name) => !(name in listed) && !UNLISTED.includes(name));
   if (added.length) throw new CheckError(`no file of this pack has the name ${added.join(", ")}`);
+  const changed = [];
+  for (const [name, bytes] of files) {
+    if (UNLISTED.includes(name) || name.endsWith(".parquet")) continue; // tables: step manifest
+    if (toHex(await sha256(bytes)) !== listed[name]) changed.push(name);
+  }
+  if (changed.length) throw new CheckError(`${changed.sort().join(", ")}: not the files that the manifest lists`);
 }
 
 function credential(document, types, name) {
@@ -491,6 +498,26 @@ function current(subject, list) {
   if (made > subject.at + AHEAD) throw new CheckError("the status list is of a time to come");
   const last = signed(subject).map(([document]) => instant(onlyProof(document).created));
   if (last.some((at) => begin < at) || subject.at >= end) subject.missing.push("status-age");
+}
+
+/** Plan, factors and lists of digests are those that the statement names; readings are not read. */
+async function planAndFactors({ files, claims: said }) {
+  if (!isPack(files)) throw new NotApplicable("without the files of its evidence pack");
+  for (const name of ["plan", "factors"]) {
+    const found = toHex(await sha256(encode(parse(files.get(`${name}.json`), `${name}.json`))));
+    if (found !== said.digests[name]) {
+      throw new CheckError(`${name}.json has the digest ${found}, the statement names ${short(said.digests[name])}`);
+    }
+  }
+  const listed = parseObject(files.get("digests.json"), "digests.json");
+  for (const name of ["readings", "intervals"]) {
+    if (!Array.isArray(listed[name])) throw new CheckError(`digests.json does not list ${name}`);
+    const found = toHex(await rootOf(listed[name].map(encode)));
+    if (found !== said.digests[name]) {
+      throw new CheckError(`the ${name} leaves of digests.json have the root ${found}, the statement names ${short(said.digests[name])}`);
+    }
+  }
+  return `as the statement names them; ${listed.readings.length} device-days of readings are listed, and were not read here`;
 }
 
 function claims({ claims: said }) {

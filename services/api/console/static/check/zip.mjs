@@ -1,7 +1,8 @@
 /* The files of a zip as it was downloaded, without unpacking it first. */
 import { CheckError } from "./text.mjs";
 
-const END = 0x06054b50, ENTRY = 0x02014b50, LOCAL = 0x04034b50;
+const END = 0x06054b50, ENTRY = 0x02014b50, LOCAL = 0x04034b50, DESCRIPTOR = 0x08074b50;
+const NOT_WHOLE = "the zip has bytes that belong to none of its files";
 const MOST_BYTES = 2 ** 31;
 const MOST_FILES = 20_000;
 
@@ -14,6 +15,8 @@ export async function unzipped(bytes) {
   const count = data.getUint16(end + 10, true);
   let at = data.getUint32(end + 16, true);
   if (count > MOST_FILES || count === 0xffff) throw new CheckError("the zip holds too many files");
+  if (end + 22 !== bytes.length || data.getUint16(end + 20, true)) throw new CheckError(NOT_WHOLE);
+  const [central, parts] = [at, []];
   const found = new Map();
   let left = MOST_BYTES;
   for (let n = 0; n < count; n += 1) {
@@ -22,6 +25,7 @@ export async function unzipped(bytes) {
     const [name, extra, comment] = [28, 30, 32].map((o) => data.getUint16(at + o, true));
     const path = new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(at + 46, at + 46 + name));
     const local = data.getUint32(at + 42, true);
+    parts.push([local, packed, data.getUint16(at + 8, true)]);
     at += 46 + name + extra + comment;
     if (path.endsWith("/")) continue;
     if (found.has(path) || path.startsWith("/") || path.split("/").includes("..")) {
@@ -31,7 +35,20 @@ export async function unzipped(bytes) {
     if (left < 0) throw new CheckError("the zip is too large for a browser; use `tonne verify`");
     found.set(path, await content(bytes, data, local, method, packed, size));
   }
+  if (at !== end || endOfParts(parts, bytes, data) !== central) throw new CheckError(NOT_WHOLE);
   return withoutFolder(found);
+}
+
+/** Where heads, contents and descriptors of all entries end that follow one another from 0. */
+function endOfParts(parts, bytes, data) {
+  let end = 0;
+  for (const [local, packed, flags] of parts.sort(([one], [other]) => one - other)) {
+    if (local !== end || local + 30 > bytes.length) return -1;
+    end = local + 30 + data.getUint16(local + 26, true) + data.getUint16(local + 28, true) + packed;
+    if (end + 4 > bytes.length) return -1;
+    if (flags & 8) end += data.getUint32(end, true) === DESCRIPTOR ? 16 : 12;
+  }
+  return end;
 }
 
 function view(bytes) {

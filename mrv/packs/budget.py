@@ -1,0 +1,79 @@
+"""
+How much of a pack is read at all, so that no forged one takes the reader's machine.
+
+Whoever forges a pack signs its manifest with a key of their own, so that hashes and signatures
+bound nothing.  What can be counted before it is read is counted first: bytes, values and digits of
+documents, rows and pages of tables.  Tables are read a batch at a time; `docs/statements.md` has
+the same figures.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import astuple, dataclass
+
+from ingest.errors import InputError
+from mrv.errors import PackTooLargeError
+
+MOST_FILES = 20_000  # a year of days of some classes and sites, as the archive has them
+# bytes that a value takes in memory beside its text, by the mark that comes with it
+_MARKS = {b"{": 160, b"[": 88, b",": 32, b'"': 24, b":": 96}
+_MOST_DIGITS = 128
+_LONG = re.compile(rb"(?<![0-9])[0-9]{%d,}" % (_MOST_DIGITS + 1))
+_MB = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """
+    What may be read of a pack.
+
+    Parameters
+    ----------
+    documents : int
+        Bytes of memory that all documents take when they are read.
+    device_values : int
+        Values that the readings of one device have, in all columns.
+    held_values : int
+        Values of several files of readings that are held at once.
+    interval_rows : int
+        Rows of intervals.
+    letter_rows : int
+        Refused messages.
+    times_packed : int
+        How many times as large a zip file may be when it is unpacked; a pack's documents pack to
+        a tenth or so, its tables are packed already.
+    """
+
+    documents: int = 512 * _MB
+    device_values: int = 40_000_000
+    held_values: int = 60_000_000
+    interval_rows: int = 8_000_000
+    letter_rows: int = 10_000_000
+    times_packed: int = 20
+
+
+USUAL = Budget()
+# of a pack whose maker the reader knows, on a machine that has the memory
+LARGE = Budget(*(20 * most for most in astuple(USUAL)))
+LARGER = "if you know who made it, read it with --large on a machine with more memory"
+
+
+def weight(data: bytes) -> int:
+    """Bytes of memory that a JSON document takes at most when it is read."""
+    text = len(data) if data.isascii() else 4 * len(data)
+    return len(data) + text + sum(data.count(mark) * size for mark, size in _MARKS.items())
+
+
+def check_numbers(data: bytes) -> None:
+    """Refuse a document with a number that is longer than any; InputError."""
+    if found := _LONG.search(data):
+        raise InputError(
+            f"it holds a number of {len(found[0])} digits; {_MOST_DIGITS} are the most"
+        )
+
+
+def too_much(what: str, there: int, most: int) -> PackTooLargeError:
+    """Return the error of something that is more than is read."""
+    said = f"{what}: {there:,} are more than the {most:,} that are read"
+    return PackTooLargeError(f"{said}; {LARGER}")

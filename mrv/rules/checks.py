@@ -30,7 +30,7 @@ def default_factors(facts: Facts) -> Iterator[Effect | Said]:
 
 
 def changed(facts: Facts) -> Iterator[Effect | Said]:
-    """REG-03: what a change of meters takes off."""
+    """REG-03: time without a meter, or with two, at a change of meters; no finding."""
     yield from _said(
         changed_meters(facts.price.views, facts.price.pricing,
                        facts.timezone),
@@ -102,7 +102,7 @@ def project_electricity(facts: Facts) -> Iterator[Effect | Said]:
 
 
 def documented_values(facts: Facts) -> Iterator[Effect | Said]:
-    """PAR-07: values of a baseline without dated documents."""
+    """PAR-07: values that the methodology lists, without dated documents."""
     found = undated(
         facts.methodology, facts.price.stated, facts.price.views, facts.besides, facts.first
     )

@@ -45,7 +45,7 @@ def lay_out(one: Metered, some: Unshown | Certified) -> Int64:
 
 
 def known_meters(facts: Facts) -> Iterator[Effect | Said]:
-    """REG-01: a meter that the registry cannot identify, or that has no rated power."""
+    """REG-01: a meter that duplicates another one, or an electricity meter without rated power."""
     told = dict[str, None]()
     for i, one in enumerate(facts.metered):
         name, needs = one.base.device.id, one.base.needs
@@ -89,7 +89,7 @@ def _pairs(facts: Facts) -> Iterator[tuple[str, str, Twins]]:
 
 
 def overlapping_services(facts: Facts) -> Iterator[Effect | Said]:
-    """MTR-03: one meter under two ids whose services overlap."""
+    """MTR-03: two meters with identical or proportional series whose services overlap."""
     told = []
     for one in overlapping([m.base for m in facts.metered]):
         begin, end = (utc_text(number * 900_000_000) for number in one.edges)
@@ -199,7 +199,7 @@ def certified_twice(facts: Facts) -> Iterator[Effect | Said]:
 
 
 def untold_use(facts: Facts) -> Iterator[Effect | Said]:
-    """MTR-04: a register of the project's side below its own power or flow rate."""
+    """MTR-04: a register of the project's side below the integral of its own power or flow."""
     told, shown = [], []
     for i, one in enumerate(facts.metered):
         name, needs = one.base.device.id, one.base.needs

@@ -258,11 +258,13 @@ class IntervalRows:
         """Return the rows selected by an index or mask array."""
         count = len(self.start_us[rows])
         held: list[Any] = [getattr(self, name) for name in INTERVAL_FIELDS]
-        return IntervalRows(*(absent(count) if is_absent(one) else one[rows] for one in held))
+        some: list[Any] = [absent(count) if is_absent(one) else one[rows] for one in held]
+        return IntervalRows(*some)
 
     def within(self, begin: int, end: int) -> IntervalRows:
         """Return the rows of a range, without copying them."""
-        return IntervalRows(*(getattr(self, name)[begin:end] for name in INTERVAL_FIELDS))
+        held: list[Any] = [getattr(self, name) for name in INTERVAL_FIELDS]
+        return IntervalRows(*(one[begin:end] for one in held))
 
     @staticmethod
     def concat(parts: Sequence[IntervalRows]) -> IntervalRows:

@@ -83,10 +83,10 @@ class Reader(Waiting):
         self.events.append(GLITCH)
         high = mark.copy()
         taken = self._take_back(before.steps)
-        if len(taken) > 1:
-            # or the readings above were true, and the register was reset since the last of them
-            self._doubt(sum(step.value for step in taken))
-            self._doubt(min(self.meter.allowance(time_us - high.read_us), value))
+        # or the readings above were true, and the register was reset since the last of them
+        self._doubt(sum(step.value for step in taken))
+        if value <= self.meter.allowance(time_us - high.read_us):
+            self.doubt_us += time_us - high.read_us
         self.doubt_us += unknown_us(taken)
         self.trail = [t for t in self.trail if t.steps < before.steps]
         left = self.other
@@ -120,7 +120,9 @@ class Reader(Waiting):
         The very reading of then may be sent once more.
         """
         rises = len(self.trail) - bisect_left(self.trail, before.steps, key=attrgetter("steps"))
-        near = FOOT * (value - before.value) <= mark.value - before.value
+        climb = mark.value - before.value
+        near = FOOT * (value - before.value) <= climb
+        near &= climb <= self.meter.most(before.read_us, mark.changed_us)
         about_zero = value <= self.meter.allowance(time_us - self._seen_us())
         same = value == before.value and value > self.meter.tolerance
         return about_zero and near and rises >= CLIMB and not same

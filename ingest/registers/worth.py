@@ -32,8 +32,8 @@ WORTH = (
     ),
     Worth(
         "fall to where the register stood within the week before",
-        "what it rose by since it stood there; of more than one reading above, as much time is"
-        " unknown as the climb took at the rating",
+        "what it rose by since it stood there; as much time is unknown as the climb took at the"
+        " rating",
         "the readings above were too high, or the meter was reset after them",
     ),
     Worth(

@@ -41,6 +41,8 @@ _MARGIN = 1.2
 _DAYS = 3
 # about zero: so small a part of where the register stood
 _FOOT = 20
+# so many readings that are too high are a fault of reading, unless they come again and again
+_FEW = 3
 _DIGITS = range(3, 13)
 _TOTAL = (
     "A profile may take the wrong value, or a gateway send it: let the meter's total, which is"
@@ -109,7 +111,11 @@ class FallenRegisters:
         # of what was before the period, the last one may still be unknown in it
         first = int(np.searchsorted(time_us[places + 1], self.from_us))
         return tuple(
-            Fallen(channel.name, *(int(n) for n in (*time_us[k : k + 2], *value[k : k + 2])))
+            Fallen(
+                channel.name,
+                *(int(n) for n in (*time_us[k : k + 2], *value[k : k + 2])),
+                brief=bool((value[max(k - _FEW, 0) : k] <= value[k + 1] + channel.tolerance).any()),
+            )
             for k in places[max(first - 1, 0) :].tolist()
         )
 
@@ -147,7 +153,7 @@ def _causes(
     if daily:
         yield daily, [gap for fall, gaps in some if fall in daily for gap in gaps]
     for fall, gaps in some:
-        if fall not in daily:
+        if fall not in daily and not (fall.brief and fall.after < fall.before):
             yield [*_left_by(fall, found, some), fall], gaps
 
 
@@ -200,7 +206,8 @@ def _said(
     digits = f"; if it passed its last digit, with {{last: {full}, first: 0}}" if full else ""
     return (
         f"{where} {moved}: {cost}. If the meter was replaced or reset, enter in its"
-        f" `replacements` {rows}, with the values that were read at the change{digits}"
+        f" `replacements` {rows}, with the values that were read at the change, and give the new"
+        f" meter's certificate{digits}"
     )
 
 

@@ -325,13 +325,18 @@ class Unshown(NamedTuple):
 
 
 class Fallen(NamedTuple):
-    """A register that left its line: the readings on either side of it. [us UTC, base units]"""
+    """
+    A register that left its line: the readings on either side of it. [us UTC, base units]
+
+    `brief`: it is back where it stood a few readings before.
+    """
 
     channel: str
     since_us: int
     at_us: int
     before: int
     after: int
+    brief: bool = False
 
 
 class Drawn(NamedTuple):

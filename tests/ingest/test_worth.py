@@ -32,7 +32,7 @@ EXAMPLES = {
     "rise within what": [
         Example([1_000, 2_000, 3_000], 2_000, 0),
         # 20,000 is believed until the next reading contradicts it
-        Example([1_000, 1_000, 20_000, 2_000], 1_000, 0),
+        Example([1_000, 1_000, 20_000, 2_000], 1_000, 1),
     ],
     "fall within": [Example([1_000, 900, 1_200], 200, 0)],
     "larger rise": [
@@ -41,7 +41,7 @@ EXAMPLES = {
         Example([0] * 8 + [150_000] * 3, 150_000, 0),
     ],
     "fall to where": [
-        Example([10_000_000, 10_020_000, 10_001_000, 10_002_000], 2_000, 0),
+        Example([10_000_000, 10_020_000, 10_001_000, 10_002_000], 2_000, 1),
         Example([10_000_000, 10_010_000, 10_020_000, 10_001_000, 10_002_000], 2_000, 1),
     ],
     "fall to the foot": [Example([20_000 * k for k in range(10)] + [0] + FROM_ZERO, 184_000, 1)],

@@ -119,6 +119,20 @@ def _rows(url, day="2026-03-02"):
         ).fetchall()
 
 
+SWAP = (
+    "    replacements:\n      - {channel: energy_export_kwh, at: 2026-03-02T10:05:00+07:00,"
+    " last: 6900.5, first: 0.1, reason: defect}\n"
+)
+BOUND = "      - {device: inv-2, role: generation, case: 3}\n"
+
+
+def _imported(url, folder, text):
+    """Import a registry, and make again what follows from it, as `tonne run` does."""
+    plant.register(url, folder, text)
+    with connect(url, role="tonne_ingest", autocommit=True) as conn:
+        plant.store_of(conn).remake_requested(conn)
+
+
 def _changed(url, statement):
     """Change rows as who owns the database can."""
     with psycopg.connect(url, autocommit=True) as conn:
@@ -186,18 +200,22 @@ def test_readings_that_come_while_late_days_are_compared_are_late(database_url, 
     assert [_rows(database_url, day)[-1] for day in ("2026-03-02", "2026-03-03")] == [(100,), (98,)]
 
 
-@pytest.mark.parametrize("sealed_too", [False, True])
+@pytest.mark.parametrize("what", ["stored", "stored and sealed", "imported"])
 def test_an_audit_beside_the_pipeline_finds_no_change(
-    database_url, who, monkeypatch, in_background, sealed_too
+    database_url, who, tmp_path, monkeypatch, in_background, what
 ):
     """The log would be said to be broken because readings came, or were sealed, meanwhile."""
     logged.seal_now(database_url, who)
     ended = audit_sealed.ended
 
     def meanwhile(*given):
-        """Go on once readings came, after the log was read and before the days are compared."""
-        in_background(_send, database_url, *_late()).result()
-        if sealed_too:
+        """Go on once that was done, after the log was read and before the days are compared."""
+        if what == "imported":
+            text = plant.REGISTRY.replace("    serial: A1\n", "    serial: A1\n" + SWAP)
+            in_background(_imported, database_url, tmp_path, text).result()
+        else:
+            in_background(_send, database_url, *_late()).result()
+        if what == "stored and sealed":
             in_background(logged.seal_now, database_url, who).result()
         return ended(*given)
 
@@ -398,17 +416,12 @@ def test_notes_hide_no_change_of_a_sealed_value(database_url, who):
     assert "inv-1 on 2026-03-02" in refused
 
 
-BOUND = "      - {device: inv-2, role: generation, case: 3}\n"
-
-
 def test_a_late_reading_under_two_seals_is_sealed_under_both(
     database_url, who, tmp_path, in_background
 ):
     """A meter that leaves its project in the midst of a UTC day would be called changed by hand."""
     leaves = plant.REGISTRY.replace(BOUND, BOUND.replace("case: 3", "case: 3, to: 2026-03-02"))
-    plant.register(database_url, tmp_path, leaves)
-    with connect(database_url, role="tonne_ingest", autocommit=True) as conn:
-        plant.store_of(conn).remake_requested(conn)
+    _imported(database_url, tmp_path, leaves)
     logged.seal_now(database_url, who)
     _send(database_url, *_late("2026-03-01", "inv-2", count=1))
     with _log_locked(database_url):

@@ -340,6 +340,6 @@ def test_intervals_print_what_is_stored(signed):
     assert str(sum(r["value"] for r in rows)) == closed["devices"][0]["metered"]
     emissions = json.loads(signed("intervals", "--project", "pv", *span, "--json").stdout)
     assert set(emissions[0]) == {"start", "baseline_ug", "project_ug", "leakage_ug", "reduction_ug"}
-    assert "2026-03-01T17:00:00Z" in signed("intervals", "--device", "inv-1", *span).stdout
+    assert "2026-03-02T00:00:00+07:00" in signed("intervals", "--device", "inv-1", *span).stdout
     signed("intervals", "--device", "none", *span, code=2)
     signed("intervals", "--project", "none", *span, code=2)

@@ -79,10 +79,8 @@ def by_day(
         if any(amounts):
             part = shares(one.ug, amounts)
             sides[one.side] = [a + b for a, b in zip(sides[one.side], part, strict=True)]
-    baseline, project = (
-        _with_rest(sides[side], total, lengths)
-        for side, total in (("baseline", sums.baseline_ug), ("project", sums.project_ug))
-    )
+    baseline = _with_rest(sides["baseline"], sums.baseline_ug, lengths)
+    project = _with_rest(sides["project"], sums.project_ug, lengths)
     leakage = shares(sums.leakage_ug, lengths)
     left = [b - p - k for b, p, k in zip(baseline, project, leakage, strict=True)]
     reduction = _reduced(left, sums.reduction_ug, lengths)

@@ -179,8 +179,12 @@ def test_a_project_s_sums_are_those_of_its_quarter_hours(registered):
     """The console would show other tonnes than the API and the report."""
     plain = (
         "SELECT sum(reduction_ug), sum(reduction_ug) FILTER (WHERE start >= (SELECT month_begins"
-        " FROM v_project_state WHERE project_id = %(id)s)), min(start), max(start)"
-        " FROM interval_emission WHERE project_id = %(id)s"
+        " FROM v_project_state WHERE project_id = %(id)s)),"
+        # local midnights of the first and the last day
+        " tonne_clock(p.timezone, tonne_clock(p.timezone, min(start))::date::timestamp),"
+        " tonne_clock(p.timezone, tonne_clock(p.timezone, max(start))::date::timestamp)"
+        " FROM project p LEFT JOIN interval_emission ON project_id = p.id WHERE p.id = %(id)s"
+        " GROUP BY p.timezone"
     )
     with (
         psycopg.connect(registered, autocommit=True) as conn,

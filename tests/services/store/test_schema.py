@@ -238,6 +238,7 @@ def test_health_tells_silent_devices(conn):
         "INSERT INTO reading_pv_inverter (device_id, time, active_power_w) VALUES "
         "('d1', now() - interval '10 s', 5000), ('d2', now() - interval '1 hour', 1)"
     )
+    conn.execute("INSERT INTO clock_lag VALUES ('d1', now()::date, 0), ('d2', now()::date, 0)")
     conn.execute("SELECT tonne_see_devices()")
     rows = conn.execute("SELECT device_id, state FROM v_device_health ORDER BY 1").fetchall()
     assert rows == [("d1", "online"), ("d2", "late")]

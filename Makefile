@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 ROUNDS ?= 6
 # histories of meters with faults, whose seed is printed
-TRUTHS ?= 42100
+TRUTHS ?= 42300
 FAULTS := tests/faults tests/test_tutorial.py tests/operations/test_alerts.py \
 	tests/services/edge/test_outage.py tests/services/edge/test_gateway.py tests/deploy/test_locks.py \
 	tests/integration/test_pipeline_any_order.py tests/integration/test_apache_kafka.py \

@@ -5,7 +5,7 @@ A register stands on a line: its mark.  Readings that leave it make another line
 waits (`Other`, count other than 0): its time is unknown until it is confirmed, and a return
 takes it back.  The line that was left is remembered (count 0): a return to it takes back
 what was counted meanwhile, and leaves as much time unknown as that took.  A line that has
-stood for hours and rises past the value that was left is no return: it is another register.
+stood for a day and rises past the value that was left is no return: it is another register.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from ingest.registers.meter import Step
 # readings farther apart than this are no run that could settle a new line; where the old one
 # cannot explain them, those of a meter that is read once a day are one
 LINE_GAP_US, SPARSE_GAP_US = 2 * HOUR_US, 26 * HOUR_US
-# a line that was settled so long ago goes on, though the one that was left would fit too
-STANDS_US = 6 * HOUR_US
+# a line that was settled so long ago goes on, though the one that was left would fit too; one
+# that began at the foot of a climb, as a counter of each day does, is believed earlier
+STANDS_US, ANEW_US = 24 * HOUR_US, 6 * HOUR_US
 # a catch-up is spread over the standstill, but over a day at the most
 SPREAD_US = 86_400_000_000
 # how long the line that was left is remembered after the new one settled
@@ -85,6 +86,8 @@ class Other:
         Where a line stood that waited before; up to there this one's rise is no rise.
     stray : bool
         It was left by a return, which may have been a stray reading of the line before it.
+    anew : bool
+        It began at the foot of a climb.
     """
 
     value: int
@@ -98,3 +101,4 @@ class Other:
     ceiling: int = NULL
     trail: list[Trail] = field(default_factory=list)
     stray: bool = False
+    anew: bool = False

@@ -73,8 +73,12 @@ class Reader(Waiting):
         back = left is not None and (before is None or before.steps <= left.steps_at)
         if left is not None and back and self._is_back(mark, left, time_us, value):
             self._return(mark, left, time_us, value)
-        elif before is None or self._began_anew(before, mark, time_us, value):
+        elif before is None:
             self._challenge(mark, time_us, value)
+        elif self._began_anew(before, mark, time_us, value):
+            self._challenge(mark, time_us, value)
+            if self.other is not None:
+                self.other.anew = True
         else:
             self._too_high(mark, before, time_us, value)
 

@@ -106,8 +106,9 @@ class Steps:
         if were:
             self.steps[at:] = reversed(after)
             self._change(were[0].from_us)
-        if at == 0 and doubt_us > 0 and self.begin_us is not None and self.begin_us > since_us:
-            self._rewrite(max(since_us, self.begin_us - ceil(doubt_us)))
+        begin_us = self.begin_us
+        if at == 0 and 0 < doubt_us < INF and begin_us is not None and begin_us > since_us:
+            self._rewrite(max(since_us, begin_us - ceil(doubt_us)))
         return at, were
 
     def _shift(self, at: int) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ingest.model import LOOK_BACK_US, NULL
 from ingest.registers.lines import (
+    ANEW_US,
     ASTRAY,
     CONFIRM_LINE,
     CONFIRM_LOST,
@@ -37,10 +38,8 @@ class Waiting(Steps):
         if not explained:
             self.events.append(IMPOSSIBLE if rise > 0 else RESET)
         reset = value <= self.meter.allowance(time_us - self._seen_us())
-        left = self._left()
-        # up to where the line that was left stood before: its readings come once more
-        again = left is not None and mark.value < value < left.value - self.meter.tolerance
-        count = 1 if explained else LOST if again or not (rise > 0 or reset) else -1
+        lost = self._again_read(mark, value) or not (rise > 0 or reset)
+        count = 1 if explained else LOST if lost else -1
         if astray and count == -1:
             count += ASTRAY
         at = len(self.steps)
@@ -52,16 +51,20 @@ class Waiting(Steps):
 
     def _astray(self, mark: Mark, time_us: int, value: int) -> bool:
         """Up to a line that was left, or on one that leads nowhere: no large rise is explained."""
-        if self.other is not None and self.other.count < ASTRAY:
-            return True
-        left = self._left()
-        if left is None or left.value <= mark.value:
-            return False
-        return time_us - left.first <= STANDS_US or value >= left.value - self.meter.tolerance
+        other = self.other
+        if other is None or other.count != 0:
+            return other is not None and other.count < ASTRAY
+        stands = time_us - other.first > STANDS_US and mark.value < value
+        near = value >= other.value - self.meter.tolerance
+        return other.value > mark.value and (near or not stands)
 
-    def _left(self) -> Other | None:
-        """Return the line that was left, if it is remembered."""
-        return self.other if self.other is not None and self.other.count == 0 else self.behind
+    def _again_read(self, mark: Mark, value: int) -> bool:
+        """Whether a rise leads to where the line that was left stood before: its readings again."""
+        other = self.other
+        if other is None or value <= mark.value:
+            return False
+        before = other.count == 0 and value < other.value - self.meter.tolerance
+        return before or other.count <= LOST
 
     def _drop(self, mark: Mark, line: Other, time_us: int, value: int) -> None:
         """Take a waiting line back; its time is the old line's again, and what it made a doubt."""
@@ -156,8 +159,9 @@ class Waiting(Steps):
         self.steps += line.line
         self.mark = Mark(line.value, time_us, line.mark.changed_us)
         behind, self.behind = self.behind, None
-        self.other = Other(old.value, old.read_us, 0, time_us, at, replaced, old)
-        # what stood for hours is the register's own, though one was higher before it
+        since_us = time_us - (STANDS_US - ANEW_US if line.anew else 0)
+        self.other = Other(old.value, old.read_us, 0, since_us, at, replaced, old)
+        # what stood for a day is the register's own, though one was higher before it
         new = behind is not None and line.begin_us - behind.first <= STANDS_US
         if behind is not None and new and behind.value > old.value:
             self.other = behind

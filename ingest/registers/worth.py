@@ -75,7 +75,7 @@ WORTH = (
         "the readings meanwhile were false, or those of another meter that stood in",
     ),
     Worth(
-        "rise past a line that was left, from one that has stood for six hours",
+        "rise past a line that was left, from one that has stood for a day",
         "the rise",
         "the new line goes on: it is another register",
     ),

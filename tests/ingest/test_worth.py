@@ -78,7 +78,7 @@ EXAMPLES = {
         ),
     ],
     "return within": [Example([*HIGH, 0, 1_000, 2_000, 3_000, 10_005_000], 5_000, 1)],
-    "rise past": [Example([20_000, 25_000, 0, *(500 * k for k in range(1, 61))], 35_000, 1)],
+    "rise past": [Example([20_000, 25_000, 0, *(250 * k for k in range(1, 121))], 35_000, 1)],
     "meter swap": [
         Example(
             [*HIGH, 140, 240],

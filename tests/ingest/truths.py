@@ -279,10 +279,10 @@ EVENTS = ("reset", "swap", "stand_in", "daily", "candidate_modulus", "wrap", "ha
 UNTOLD = ("hang",)
 LASTING = (
     *EVENTS, "zero_run", "high_run", "outage", "standstill", "unit_wrong", "replayed",
-    "other_meter", "clock_off",
+    "other_meter", "clock_off", "over_rating", "night_generation",
 )  # fmt: skip
-# every midnight it hides what was false by day, and every outage over midnight what was true
-ALONE = ("daily",)
+# meters that change more than once hide what was false before, and what was true in an outage
+ALONE = ("stand_in", "daily")
 
 
 def history(seed: int, faults: tuple[str, ...]) -> History:

@@ -95,7 +95,8 @@ class Reader(Waiting):
         self.trail = [t for t in self.trail if t.steps < before.steps]
         left = self.other
         if left is None or left.value <= high.value or before.steps < left.steps_at:
-            self._leave(high, time_us, taken)
+            # both lines have one beginning: to rise past it is all one
+            self._leave(high, time_us - STANDS_US, taken)
         self.steps += before.replaced
         self.mark = Mark(before.value, before.read_us, before.changed_us)
         if not self._follow(self.mark, time_us, value):

@@ -258,7 +258,8 @@ class IntervalRows:
         """Return the rows selected by an index or mask array."""
         count = len(self.start_us[rows])
         held: list[Any] = [getattr(self, name) for name in INTERVAL_FIELDS]
-        return IntervalRows(*(absent(count) if is_absent(one) else one[rows] for one in held))
+        columns: list[Any] = [absent(count) if is_absent(one) else one[rows] for one in held]
+        return IntervalRows(*columns)
 
     def within(self, begin: int, end: int) -> IntervalRows:
         """Return the rows of a range, without copying them."""
@@ -269,9 +270,8 @@ class IntervalRows:
         """Join row sets in the order given."""
         if not parts:
             return IntervalRows.empty()
-        return IntervalRows(
-            *(joined([getattr(p, name) for p in parts]) for name in INTERVAL_FIELDS)
-        )
+        columns: list[Any] = [joined([getattr(p, n) for p in parts]) for n in INTERVAL_FIELDS]
+        return IntervalRows(*columns)
 
 
 INTERVAL_FIELDS = (

@@ -271,9 +271,8 @@ class IntervalRows:
         """Join row sets in the order given."""
         if not parts:
             return IntervalRows.empty()
-        return IntervalRows(
-            *(joined([getattr(p, name) for p in parts]) for name in INTERVAL_FIELDS)
-        )
+        columns: list[Any] = [joined([getattr(p, n) for p in parts]) for n in INTERVAL_FIELDS]
+        return IntervalRows(*columns)
 
 
 INTERVAL_FIELDS = (

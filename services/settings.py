@@ -127,6 +127,8 @@ class Settings(BaseSettings):
         Networks that webhooks may reach beside public addresses, separated by commas.
     grafana_url : str, optional
         Where Grafana answers: a device's page in the console then leads to its board.
+    large_packs : bool
+        Read evidence packs of more than the usual size, whose makers are known.
     require_accepted_factors : bool
         Refuse to submit a statement that rests on a factor from memory which its
         project does not accept by name.
@@ -201,6 +203,7 @@ class Settings(BaseSettings):
     sensorthings_public: str = ""
     webhook_networks: str = ""
     grafana_url: str | None = None
+    large_packs: bool = False
     require_accepted_factors: bool = False
     dead_letter_days: int = Field(default=90, ge=0)
     webhook_event_days: int = Field(default=90, ge=0)

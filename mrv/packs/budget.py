@@ -21,6 +21,8 @@ _MARKS = {b"{": 160, b"[": 88, b",": 32, b'"': 24, b":": 96}
 _MOST_DIGITS = 128
 _LONG = re.compile(rb"(?<![0-9])[0-9]{%d,}" % (_MOST_DIGITS + 1))
 _MB = 1_000_000
+# of a monitoring period, and of readings before and after it: more days than any has are none
+MOST_YEARS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,10 @@ class Budget:
     ----------
     documents : int
         Bytes of memory that all documents take when they are read.
+    devices : int
+        Devices of the plan.
+    keys : int
+        Keys that come with the pack.
     device_values : int
         Values that the readings of one device have, in all columns.
     held_values : int
@@ -46,9 +52,11 @@ class Budget:
     """
 
     documents: int = 512 * _MB
+    devices: int = 20_000
+    keys: int = 500
     device_values: int = 40_000_000
     held_values: int = 60_000_000
-    interval_rows: int = 8_000_000
+    interval_rows: int = 7_000_000
     letter_rows: int = 10_000_000
     times_packed: int = 20
 
@@ -56,7 +64,10 @@ class Budget:
 USUAL = Budget()
 # of a pack whose maker the reader knows, on a machine that has the memory
 LARGE = Budget(*(20 * most for most in astuple(USUAL)))
-LARGER = "if you know who made it, read it with --large on a machine with more memory"
+LARGER = (
+    "if you know who made it, read it with `tonne verify --large` (in other commands"
+    " TONNE_LARGE_PACKS=true) on a machine with more memory"
+)
 
 
 def weight(data: bytes) -> int:

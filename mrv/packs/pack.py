@@ -36,6 +36,7 @@ from ingest.classes import QUANTITY_INDEX
 from ingest.model import MARK_FIELDS, Fleet, Frame, Int32, Int64, IntervalRows, absent
 from mrv.calendar import utc_text
 from mrv.errors import CanonicalError
+from mrv.packs.budget import MOST_YEARS, USUAL, Budget
 from mrv.signatures.canonical import legible
 from mrv.statement.evidence_rows import FIELDS
 
@@ -52,6 +53,7 @@ DOCUMENTS = (PLAN, FACTORS, KEYS, DIGESTS, SEALS, DIAGRAM, GUIDE, MANIFEST)
 FINDINGS, SAMPLING, APPROVALS = "findings.json", "sampling.json", "approvals.json"
 TIMESTAMPS = "timestamps.json"
 FORMAT = 2
+_MOST_US = MOST_YEARS * 366 * 86_400_000_000
 README = "README.txt"  # only in packs of tonne 0.1.0
 READINGS, INTERVALS, DEAD_LETTERS = "readings", "intervals", "dead_letters"
 # What no manifest can hold: itself, and what comes after it.
@@ -96,6 +98,8 @@ class Pack:
         By device class; read as they are iterated, all rows of a device in one.
     intervals : Table or None
         Or what reads it, once it is asked for.
+    budget : Budget
+        How much of it is read.
     letters : callable or None
         Reads refused messages through; InputError if that is not what stands there.
     damaged : mapping of str to str
@@ -110,6 +114,7 @@ class Pack:
     damaged: Mapping[str, str] = field(default_factory=dict)
     hashes: Mapping[str, str] = field(default_factory=dict)
     letters: Callable[[], None] | None = None
+    budget: Budget = USUAL
 
     @property
     def bare(self) -> bool:
@@ -127,11 +132,12 @@ class PackReadings:
     ------
     CanonicalError
         While iterating: for an unknown device, or rows that are not by device
-        and time, each once.
+        and time, each once, or of another age than the period.
     """
 
-    def __init__(self, pack: Pack, fleet: Fleet) -> None:
+    def __init__(self, pack: Pack, fleet: Fleet, period_us: tuple[int, int]) -> None:
         self._pack, self._fleet = pack, fleet
+        self._first_us, self._last_us = period_us[0] - _MOST_US, period_us[1] + _MOST_US
 
     def __iter__(self) -> Iterator[Frame]:
         """Read one frame after another."""
@@ -141,8 +147,20 @@ class PackReadings:
             for table in tables:
                 device = _indices(table, self._fleet, where)
                 last = _in_order(where, self._fleet, (device, table.time_us), last)
+                self._check_age(where, table.time_us)
                 nobody = np.zeros(len(device), dtype=np.int32)
                 yield Frame(class_id, device, table.time_us, nobody, dict(table.columns))
+
+    def _check_age(self, where: str, time_us: Int64) -> None:
+        """Refuse readings of a time that no period has to do with: each has days of its own."""
+        if not len(time_us):
+            return
+        first, last = int(time_us.min()), int(time_us.max())
+        if first < self._first_us or last > self._last_us:
+            raise CanonicalError(
+                f"{where} hold times from {first} to {last} us UTC, more than {MOST_YEARS} years"
+                " from the period"
+            )
 
 
 def rows_of(pack: Pack, fleet: Fleet) -> IntervalRows:

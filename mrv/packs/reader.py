@@ -61,7 +61,7 @@ def read_pack(path: Path | str, budget: Budget = USUAL) -> Pack:
         data = read_file(path, budget)
         if not data.lstrip().startswith(b"{"):
             raise InputError(f"{path} is no statement: it is not a JSON object")
-        return Pack({STATEMENT: data})
+        return Pack({STATEMENT: data}, budget=budget)
     if not (path / STATEMENT).is_file():
         raise InputError(
             f"{path} is no evidence pack: it has no {STATEMENT};"
@@ -77,8 +77,9 @@ def read_pack(path: Path | str, budget: Budget = USUAL) -> Pack:
         except InputError as error:
             found.damaged[name] = str(error)
     return Pack(
-        found.files, found.readings, found.intervals, found.damaged, found.hashes, found.letters
-    )
+        found.files, found.readings, found.intervals, found.damaged, found.hashes, found.letters,
+        budget,
+    )  # fmt: skip
 
 
 @dataclass

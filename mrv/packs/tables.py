@@ -148,7 +148,9 @@ class ReadingsFile:
         self._path, self._schema = path, reading_schema(class_id)
         said = pa.field("flags", pa.string())
         self._whole = self._schema.append(said) if archived else self._schema
-        with _opened(path, self._whole) as file:
+        # many of the archive's files are held at once
+        self._group_rows = 2 * ROW_GROUP if archived else MOST_AT_ONCE
+        with _opened(path, self._whole, self._group_rows) as file:
             names = set(file.schema_arrow.names)
             self._groups: int = file.num_row_groups
             self.rows: int = file.metadata.num_rows
@@ -164,7 +166,7 @@ class ReadingsFile:
         kept = None
         for group in range(self._groups):
             # a year of days is a year of files: none stays open while others are read
-            with _opened(self._path, self._whole) as file:
+            with _opened(self._path, self._whole, self._group_rows) as file:
                 parts = list(_parts(self._path, file, self._names, group))
             for part in parts:
                 table = part
@@ -231,7 +233,7 @@ def _write(out: BinaryIO, columns: Iterable[Any], schema: Any, rows: int = ROW_G
 
 
 @contextmanager
-def _opened(source: Path | BinaryIO, schema: Any) -> Iterator[Any]:
+def _opened(source: Path | BinaryIO, schema: Any, most_rows: int = MOST_AT_ONCE) -> Iterator[Any]:
     """Open a file whose columns, row groups and pages are as they are written here."""
     import pyarrow as pa  # noqa: PLC0415
     from pyarrow import parquet  # noqa: PLC0415
@@ -256,9 +258,9 @@ def _opened(source: Path | BinaryIO, schema: Any) -> Iterator[Any]:
         if not _fits(found, schema):
             raise InputError(f"its columns are {found.names[:_SHOWN]}; expected {schema.names}")
         sizes = [file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)]
-        if max(sizes, default=0) > MOST_AT_ONCE:
+        if max(sizes, default=0) > most_rows:
             raise InputError(
-                f"a row group has {max(sizes)} rows; up to {MOST_AT_ONCE} are read at once"
+                f"a row group has {max(sizes)} rows; up to {most_rows} are read at once"
             )
         yield file
 

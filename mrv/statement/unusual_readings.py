@@ -42,6 +42,8 @@ class Unusual:
             return Unusual(none.astype(np.int32), none.astype(np.int16), none, none)
         names = Unusual.__slots__
         columns = [np.concatenate([getattr(p, name) for p in parts]) for name in names]
+        if (columns[0][1:] >= columns[0][:-1]).all():
+            return Unusual(*columns)  # blocks of whole devices, each in order
         order = np.lexsort((columns[2], columns[1], columns[0]))
         return Unusual(*(column[order] for column in columns))
 

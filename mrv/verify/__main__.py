@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from ingest.errors import InputError
 from ingest.heap import keep_freed
+from mrv.packs.budget import LARGE, USUAL
 from mrv.packs.zipped import opened_pack
 from mrv.verify.asked import asked_at, given, own_authorities, own_keys, own_meter_keys, own_policy
 from mrv.verify.reliance import WAIVERS
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         named = asked.authorities
         rule = None if named is None else own_authorities(named, asked.path)
         meters = None if asked.meter_keys is None else own_meter_keys(asked.meter_keys, asked.path)
-        with opened_pack(asked.path) as pack:
+        with opened_pack(asked.path, LARGE if asked.large else USUAL) as pack:
             report = verify(
                 pack, trusted, status, at=at, accept=asked.accept, policy=policy,
                 authorities=rule, meter_keys=meters,
@@ -68,6 +69,9 @@ def _parser() -> ArgumentParser:
         help="a state that is enough for you, or a weakness that you take as it is",
     )
     parser.add_argument("--at", help="for which time you ask (RFC 3339); now where absent")
+    parser.add_argument(
+        "--large", action="store_true", help="read a pack of more than the usual size"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser
 

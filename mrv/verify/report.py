@@ -13,6 +13,7 @@ STATES = ("draft", "submitted", "verified", "issued")
 RELIABLE, FALSE, NOT_ENOUGH = 0, 1, 4
 FORMAT = 1
 _DAYS_SHOWN = 3
+_MOST_CHARACTERS = 4_000  # of a line: what a pack says has no end of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +288,8 @@ def plain(text: str) -> str:
 
     A name with a line break or a terminal's control codes could else draw lines of its own.
     """
+    if len(text) > _MOST_CHARACTERS:
+        text = f"{text[:_MOST_CHARACTERS]}..."
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
     )

@@ -35,6 +35,8 @@ def seals(subject: Subject) -> str:
     if record.keys() != {"days", "head"} or not isinstance(record["days"], list):
         raise CanonicalError("seals.json must hold days and head, and nothing else")
     whole = _whole_days(subject)
+    if len(record["days"]) > len(whole):
+        raise LogError("seals.json holds a day twice, or one outside of the period")
     if not record["days"]:
         _unsealed(subject, whole, set())
         raise NotApplicableError("no day was sealed before the statement was issued")
@@ -42,8 +44,11 @@ def seals(subject: Subject) -> str:
     head = verify_checkpoint(record["head"], log_key(subject.ring, record["head"]))
     _before(subject, head)
     seen: set[str] = set()
+    of_day: dict[str, list[DayLeaf]] = {}
+    for leaf in subject.leaves["readings"]:
+        of_day.setdefault(leaf.day, []).append(leaf)
     for one in record["days"]:
-        _one(one, head.size, head.root, subject, subject.plan.project)
+        _one(one, head, of_day, subject, subject.plan.project)
         seen.add(one["entry"]["day"])
     if len(seen) != len(record["days"]) or not seen <= whole:
         raise LogError("seals.json holds a day twice, or one outside of the period")
@@ -53,8 +58,7 @@ def seals(subject: Subject) -> str:
 
 
 def _whole_days(subject: Subject) -> set[str]:
-    period = subject.claims.monitoring_period
-    first, last = (instant_us(edge, "UTC") for edge in (period.from_, period.to))
+    first, last = subject.period_us
     return {
         day.isoformat()
         for day, begin, end in days(first, last, subject.plan.project.timezone)
@@ -101,13 +105,17 @@ def _unsealed(subject: Subject, whole: set[str], seen: set[str]) -> None:
 
 
 def _one(
-    one: Mapping[str, Any], size: int, root: bytes, subject: Subject, project: Project
+    one: Mapping[str, Any],
+    head: Checkpoint,
+    of_day: Mapping[str, list[DayLeaf]],
+    subject: Subject,
+    project: Project,
 ) -> None:
     entry, proof = one["entry"], [decode_hash(line) for line in one["proof"]]
-    verify_inclusion(one["index"], size, leaf_hash(canonical.encode(entry)), proof, root)
+    verify_inclusion(one["index"], head.size, leaf_hash(canonical.encode(entry)), proof, head.root)
     if entry["event"] != DATA or entry["project"] != project.id:
         raise LogError(f"entry {one['index']} of seals.json seals no day of this project")
-    if readings_root(project, subject.leaves["readings"], entry) != entry["readings"]["root"]:
+    if readings_root(project, of_day.get(entry["day"], ()), entry) != entry["readings"]["root"]:
         raise LogError(
             f"the readings of {entry['day']} are not those that the log sealed as entry"
             f" {one['index']}: they were changed, since no statement is issued over other ones"

@@ -12,6 +12,7 @@ from mrv.documents.verification import Conclusion
 from mrv.errors import CanonicalError, EnrolmentError, LogError, PackFormatError, SignatureError
 from mrv.log.note import NoteKey, signature_lines
 from mrv.log.receipt import parse_receipt, verify_receipt
+from mrv.packs.budget import too_much
 from mrv.packs.pack import (
     DOCUMENTS,
     FORMAT,
@@ -63,6 +64,7 @@ def form(subject: Subject) -> str:
     if subject.statement.get("id") != f"{URN}{title}":
         raise CanonicalError(f"statement {title!r} has the id {subject.statement.get('id')!r}")
     _signed_in_order(subject)
+    subject.period_us  # noqa: B018 - read once, so that one without end is refused here
     return f"{title}, {subject.state}"
 
 
@@ -167,7 +169,11 @@ def _signers(subject: Subject, roles: Collection[Role]) -> list[EnrolledKey]:
 def _own_keys(subject: Subject) -> tuple[EnrolledKey, ...]:
     """Keys that came with what is checked."""
     if KEYS in subject.pack.files:
-        return read_keyring(subject.pack.files[KEYS])
+        data, most = subject.pack.files[KEYS], subject.pack.budget.keys
+        listed = canonical.parse_object(data).get("keys")
+        if isinstance(listed, list) and len(listed) > most:
+            raise too_much(f"keys of {KEYS}", len(listed), most)
+        return read_keyring(data)
     if subject.state == "draft":
         return ()
     return tuple(

@@ -18,6 +18,7 @@ from mrv.factors.records import book_of
 from mrv.log.checkpoint import Checkpoint
 from mrv.log.cosignature import Cosignature
 from mrv.log.policy import Policy
+from mrv.packs.budget import MOST_YEARS, too_much
 from mrv.packs.pack import (
     APPROVALS,
     DIGESTS,
@@ -169,7 +170,21 @@ class Subject:
     @cached_property
     def plan(self) -> MonitoringPlan:
         """The registry extract."""
-        return read_plan(canonical.parse_object(self.pack.files[PLAN]))
+        plan, most = read_plan(canonical.parse_object(self.pack.files[PLAN])), self.pack.budget
+        if len(plan.devices) > most.devices:
+            raise too_much("devices of plan.json", len(plan.devices), most.devices)
+        return plan
+
+    @cached_property
+    def period_us(self) -> tuple[int, int]:
+        """The period, half-open [us UTC]; CanonicalError where it is longer than any is."""
+        said = self.claims.monitoring_period
+        begin, end = instant_us(said.from_, "UTC"), instant_us(said.to, "UTC")
+        if end - begin > MOST_YEARS * 366 * 86_400_000_000:
+            raise CanonicalError(
+                f"the period {said.from_} to {said.to} is longer than {MOST_YEARS} years"
+            )
+        return begin, end
 
     @cached_property
     def fleet(self) -> Fleet:
@@ -197,14 +212,14 @@ class Subject:
     @cached_property
     def case(self) -> Case:
         """All evidence, as the operator's close had it."""
-        period = self.claims.monitoring_period
+        begin, end = self.period_us
         return Case(
             plan=self.plan,
-            frames=PackReadings(self.pack, self.fleet),
+            frames=PackReadings(self.pack, self.fleet, (begin, end)),
             rows=rows_of(self.pack, self.fleet),
             check_leaves=self._check_leaves,
-            from_us=instant_us(period.from_, "UTC"),
-            to_us=instant_us(period.to, "UTC"),
+            from_us=begin,
+            to_us=end,
             factors=book_of(self.factor_records),
             recheck=True,
             metering=of_claims(self.claims),

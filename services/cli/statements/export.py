@@ -21,6 +21,7 @@ from services.cli.errors import Exit
 from services.cli.groups import Group
 from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
+from services.cli.options.pack_budget import pack_budget
 from services.cli.output.folder import write_folder
 from services.cli.output.json_text import print_result
 from services.cli.output.progress import bar
@@ -273,7 +274,7 @@ def _source(what: str, keys_file: Path | None, status_file: Path | None) -> Sour
         now = datetime.now(UTC)
         trusted = None if keys_file is None else own_keys(str(keys_file), what, now)
         status = None if status_file is None else given(str(status_file), "--status")
-        with opened_pack(what) as pack, bar(f"verifying {what}"):
+        with opened_pack(what, pack_budget()) as pack, bar(f"verifying {what}"):
             return source_of_pack(pack, trusted, status)
     if keys_file is not None or status_file is not None:
         raise InputError(

@@ -21,6 +21,7 @@ from services.cli.errors import Exit
 from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
+from services.cli.options.pack_budget import pack_budget
 from services.cli.output.folder import write_folder
 from services.cli.output.json_text import print_result
 from services.cli.output.progress import bar
@@ -170,7 +171,7 @@ def _facts(what: str, keys_file: Path | None) -> tuple[Facts, str | None]:
     from services.store.statements import transparency_log as log  # noqa: PLC0415
 
     if Path(what).exists():
-        pack = read_pack(Path(what))
+        pack = read_pack(Path(what), pack_budget())
         trusted = None if keys_file is None else own_keys(str(keys_file), what, datetime.now(UTC))
         held = pack.files.get(RECEIPT)
         return facts_of_pack(pack, trusted), None if held is None else held.decode()

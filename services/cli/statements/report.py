@@ -18,6 +18,7 @@ from services.cli.errors import Exit
 from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
+from services.cli.options.pack_budget import pack_budget
 from services.cli.output.json_text import print_result
 from services.store.postgres.pool import connect
 
@@ -89,7 +90,7 @@ def _facts(what: str, keys_file: Path | None) -> Facts:
     if Path(what).exists():
         now = datetime.now(UTC)
         trusted = None if keys_file is None else own_keys(str(keys_file), what, now)
-        return facts_of_pack(read_pack(Path(what)), trusted)
+        return facts_of_pack(read_pack(Path(what), pack_budget()), trusted)
     if keys_file is not None:
         raise InputError(f"--keys is for a pack, and there is no folder {what}; leave it out")
     with connect(database_url(), role="tonne_mrv", name="tonne report", autocommit=True) as conn:

@@ -17,6 +17,7 @@ from mrv.signatures import canonical
 from mrv.statement.sampling import Size, sign_sampling
 from mrv.statement.states import check_role
 from services.cli.options.database_url import database_url
+from services.cli.options.pack_budget import pack_budget
 from services.cli.output.table import table
 from services.issuer import external_signatures as accept
 from services.issuer import keys
@@ -96,7 +97,7 @@ def _offline(pack: Path, key_name: str | None, size: Size) -> dict[str, Any]:
     if key_name is None:
         raise InputError(f"{pack} is a pack: give the verifier's key with --key to draw from it")
     secret, holder = keys.load(Settings().home, key_name)
-    subject = Subject(read_pack(pack))
+    subject = Subject(read_pack(pack, pack_budget()))
     name = subject.claims.statement
     if subject.pack.bare or subject.state == "draft":
         raise InputError(f"{pack} is no evidence pack of a submitted statement; export {name} anew")

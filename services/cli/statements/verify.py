@@ -14,6 +14,7 @@ import click
 from ingest.errors import InputError
 from ingest.heap import keep_freed
 from mrv import verify as checks
+from mrv.packs.budget import Budget
 from mrv.packs.pack import Pack
 from mrv.packs.zipped import opened_pack
 from mrv.signatures import canonical
@@ -21,6 +22,7 @@ from mrv.verify.asked import asked_at, given, own_authorities, own_keys, own_met
 from mrv.verify.reliance import WAIVERS
 from mrv.verify.report import STATES
 from services.cli.options.choice import Choice
+from services.cli.options.pack_budget import pack_budget
 from services.cli.output.progress import bar, steps
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -73,6 +75,11 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--at", "moment", metavar="TIME", help="For which time you ask (RFC 3339); now where absent."
 )
+@click.option(
+    "--large",
+    is_flag=True,
+    help="Read a pack of more than the usual size, if you know who made it; it takes memory.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def verify(
     path: str,
@@ -84,6 +91,7 @@ def verify(
     accepted: tuple[str, ...],
     moment: str | None,
     *,
+    large: bool,
     as_json: bool,
 ) -> None:
     """
@@ -115,7 +123,10 @@ def verify(
     named = authorities_file
     rule = None if named is None else own_authorities(str(named), path)
     meters = None if meter_keys_file is None else own_meter_keys(str(meter_keys_file), path)
-    with _pack(path) as pack, bar("verifying", len(checks.STEPS)) as shown:
+    with (
+        _pack(path, pack_budget(large=large)) as pack,
+        bar("verifying", len(checks.STEPS)) as shown,
+    ):
         report = checks.verify(
             pack, trusted, status, at=at, accept=accepted, policy=policy, authorities=rule,
             meter_keys=meters, begun=steps(shown, "verifying"),
@@ -142,16 +153,16 @@ def _check_not_older(file: Path) -> None:
 
 
 @contextmanager
-def _pack(path: str) -> Iterator[Pack]:
+def _pack(path: str, budget: Budget) -> Iterator[Pack]:
     if not path.startswith(("http://", "https://")):
         if not Path(path).exists():
             raise InputError(f"{path} is not there; give a pack's folder or zip file, or a URL")
-        with opened_pack(path) as pack:
+        with opened_pack(path, budget) as pack:
             yield pack
         return
     with (
         TemporaryDirectory(prefix="tonne-verify-") as folder,
-        opened_pack(_downloaded(path, Path(folder) / "pack.zip")) as pack,
+        opened_pack(_downloaded(path, Path(folder) / "pack.zip"), budget) as pack,
     ):
         yield pack
 

@@ -12,8 +12,8 @@ import pytest
 from ingest.model import INTERVAL_US, Device, Fleet, Replacement
 from ingest.profiles import file_registers
 from mrv import factors
-from mrv.accounting.fallen_registers import CLAUSE
-from mrv.registry.project import ACCOUNTING, INVOICED, ProjectDevice
+from mrv.accounting.fallen_registers import RULE
+from mrv.registry.project import ACCOUNTING, FIRST, ProjectDevice
 from mrv.statement.evidence import monitored, remeter
 from mrv.statement.evidence_case import Case
 from mrv.statement.plan_extract import MonitoringPlan
@@ -88,7 +88,7 @@ def panels(register, swaps=()):
 
 
 def told(result):
-    return "".join(f.detail for f in result.applicability if f.clause == CLAUSE)
+    return "".join(f.detail for f in result.applicability if f.rule == RULE)
 
 
 def tonnes(result):
@@ -202,7 +202,7 @@ def test_a_single_high_reading_is_no_replacement():
 
 def test_what_was_closed_by_older_rules_is_not_asked():
     """A statement that was signed would have other conditions than it names."""
-    assert not told(buses(anew(charge() + 300_000, 9 * DAY + 91), accounting=INVOICED))
+    assert not told(buses(anew(charge() + 300_000, 9 * DAY + 91), accounting=FIRST))
 
 
 def test_a_register_that_left_its_line_before_the_period_is_named_in_it():

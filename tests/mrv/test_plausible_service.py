@@ -166,7 +166,7 @@ def test_a_bus_that_takes_more_than_others_is_no_fault():
     rows = {("ch-1", "energy_import"): night, ("ch-2", "energy_import"): night}
     found = closed({**rows, ("bus-1", "distance"): driven(7)}, "ch-1", "ch-2")
     assert not unmet(found)
-    (said,) = [f for f in found.applicability if "plausibility of charging" in f.clause]
+    (said,) = [f for f in found.applicability if f.rule == "MTR-05" and "charging" in f.detail]
     assert said.holds
     assert "3 kWh/km are more than such services take" in said.detail
 

@@ -73,7 +73,7 @@ def _close(url):
     tonne("rebuild", *span, env={"TONNE_DATABASE_URL": url}, code=0)
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         found = close_period(conn, "pv", *SPAN, "test").document["credentialSubject"]
-    said = {a["clause"]: a for a in found["applicability"]}
+    said = {a["rule"]: a for a in found["applicability"]}
     return float(found["emissions"]["reduction"]["t"]), said
 
 

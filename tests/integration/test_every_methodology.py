@@ -25,6 +25,7 @@ from services.simulator.fleet import read_fleet
 from services.simulator.flow import messages
 from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.pool import connect
+from tests import holders
 from tests.invoked import tonne as invoke
 from tests.services.issuer import plant
 
@@ -179,12 +180,9 @@ def test_a_statement_of_it_may_be_relied_on(name, tonne, file, database_url, tmp
     tonne("invoice", "import", file("invoices.yaml", {"invoices": [*_invoices(tonne, project)]}))
     draft = tonne("plan", "draft", project["id"]).stdout
     tonne("registry", "import", file("plan.yaml", _planned(draft)))
-    for words in (
-        "keys create --role operator --name plant",
-        "keys create --role verifier --name auditor",
-        "log seal --until 2026-01-11",
-    ):
-        tonne(*words.split())
+    for role, holder in (("operator", "plant"), ("verifier", "auditor")):
+        tonne("keys", "create", "--role", role, "--name", holder, *holders.OPTIONS[role])
+    tonne("log", "seal", "--until", "2026-01-11")
 
     closed = json.loads(tonne("period", "close", project["id"], *SPAN, "--json").stdout)
     statement, pack = closed["statement"], tmp_path / "pack"

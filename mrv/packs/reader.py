@@ -105,14 +105,18 @@ class _FolderContents:
             self.weight += weight(data)
             self.files[name] = data
         elif name == f"{INTERVALS}.parquet":
-            self.intervals = tables.IntervalsFile(file, budget.interval_rows).read
+            rows = tables.IntervalsFile(file, budget.interval_rows)
+            rows.check()
+            self.intervals = rows.read
         elif (class_id := _class_of(folder, stem)) and name.endswith(".parquet"):
             opened = tables.ReadingsFile(
                 file, class_id, archived=folder != READINGS, most_values=budget.device_values
             )
             self.readings.setdefault(class_id, merged.Readings(budget)).files.append(opened)
         elif name == f"{DEAD_LETTERS}.parquet":
-            self.letters = tables.LettersFile(file, budget.letter_rows).check
+            letters = tables.LettersFile(file, budget.letter_rows)
+            letters.check()
+            self.letters = letters.read
         else:
             return  # the manifest does not list it, whatever it holds
         with file.open("rb") as source:

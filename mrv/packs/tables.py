@@ -87,6 +87,11 @@ class LettersFile(NamedTuple):
     most_rows: int = USUAL.letter_rows
 
     def check(self) -> None:
+        """Look at the columns; InputError if they are others."""
+        with _opened(self.path, letter_schema()):
+            pass
+
+    def read(self) -> None:
         """
         Read them all.
 
@@ -188,6 +193,11 @@ class IntervalsFile(NamedTuple):
 
     source: Path | BinaryIO
     most_rows: int = USUAL.interval_rows
+
+    def check(self) -> None:
+        """Look at the columns; InputError if they are others."""
+        with _opened(self.source, interval_schema()):
+            pass
 
     def read(self) -> Table:
         """Read them; InputError as for readings."""

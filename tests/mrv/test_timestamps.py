@@ -348,7 +348,8 @@ def test_ten_years_on(made, both):
     at = datetime.now(UTC) + IN_TEN_YEARS
     end = (datetime.now(UTC) + timedelta(days=700)).strftime("%Y-%m-%dT%H:%M:%SZ")
     ended = [
-        EnrolledKey(k.name, k.role, k.multikey, valid_until=end) for k in packs.HOLDERS.values()
+        EnrolledKey(k.name, k.role, k.multikey, valid_until=end, bounds=k.bounds)
+        for k in packs.HOLDERS.values()
     ]
     rule, pack = _rule(made, "east", "west", threshold=2), _pack(FILES, _held(FILES, *both))
     report = verify(pack, ended, _status(), at=at, authorities=rule)
@@ -368,7 +369,7 @@ def test_ten_years_on(made, both):
     ]  # fmt: skip
     # keys that ended before the authorities saw anything are not helped
     long_ago = [
-        EnrolledKey(k.name, k.role, k.multikey, valid_until="2026-03-01T00:00:00Z")
+        EnrolledKey(k.name, k.role, k.multikey, None, "2026-03-01T00:00:00Z", k.bounds)
         for k in packs.HOLDERS.values()
     ]
     late = verify(pack, long_ago, at=at, authorities=rule)

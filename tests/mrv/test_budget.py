@@ -1,0 +1,110 @@
+"""Forged packs are refused before they take the reader's machine."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from mrv.errors import PackTooLargeError
+from mrv.packs.budget import LARGE, USUAL, Budget, weight
+from mrv.packs.reader import read_pack
+from mrv.signatures import canonical
+from mrv.verify import verify
+from tests.mrv import oversize, packs
+
+# verifies packs one after another under a limit of memory; a limit of time ends what does not end
+_RUN = """
+import json, resource, sys
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+
+from mrv.verify.__main__ import main
+
+resource.setrlimit(resource.RLIMIT_DATA, (1_000_000_000,) * 2)
+resource.setrlimit(resource.RLIMIT_CPU, (300, 300))
+for path in sys.argv[1:]:
+    out = StringIO()
+    with redirect_stdout(out), redirect_stderr(out):
+        code = main([path])
+    (most,) = [int(x.split()[1]) for x in open("/proc/self/status") if x.startswith("VmHWM")]
+    print(json.dumps([code, out.getvalue(), most]), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    """What the check says of each forged pack, all of them in one process of a gigabyte."""
+    root = tmp_path_factory.mktemp("oversize")
+    paths = {
+        name: oversize.forge(root / str(n), write)
+        for n, (name, (write, *_)) in enumerate(oversize.CASES.items())
+    }
+    paths["a zip file that grows"] = oversize.bomb(root / "bomb.zip")
+    done = subprocess.run(
+        [sys.executable, "-c", _RUN, *map(str, paths.values())],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(lines) == len(paths), done.stderr[-2000:]
+    return dict(zip(paths, lines, strict=True))
+
+
+@pytest.mark.parametrize("case", oversize.CASES)
+def test_what_would_fill_the_machine_is_named(told, case):
+    """Anybody could stop an auditor's machine with a file, and no key."""
+    _, wanted, text = oversize.CASES[case]
+    code, said, _ = told[case]
+    assert code == wanted, said[-600:]
+    assert text in said, said[-600:]
+
+
+def test_no_forged_pack_takes_a_gigabyte(told):
+    """The machine would go down before it says what is wrong."""
+    assert max(most for *_, most in told.values()) < 1_000_000  # KB
+    code, said, _ = told["a zip file that grows"]
+    assert (code, "when it is unpacked" in said) == (2, True), said
+
+
+def test_the_whole_pack_is_read_and_the_larger_one_on_request(tmp_path):
+    """An honest pack would be refused, and nobody could say that it is known."""
+    folder = packs.folder(tmp_path / "pack")
+    assert verify(read_pack(folder)).failure is None
+    small = Budget(documents=50_000)
+    with pytest.raises(PackTooLargeError, match="tonne verify --large"):
+        read_pack(folder, small)
+    few = Budget(interval_rows=95)
+    with pytest.raises(PackTooLargeError, match="intervals: 96 are more than the 95"):
+        verify(read_pack(folder, few))
+    assert LARGE.interval_rows > 10 * USUAL.interval_rows
+
+
+def test_a_month_of_two_thousand_devices_is_within_the_budget():
+    """The largest projects could not be verified by anybody."""
+    days = 2_000 * 31
+    leaf = {"device": "inv-00001", "day": "2026-01-02", "table": "interval_quantity", "rows": 96,
+            "sha256": "0" * 64}  # fmt: skip
+    came = {"day": "2026-01-02", "hours": "24", "late": "0", "readings": "96", "span": "24"}
+    listed = weight(canonical.legible([leaf])) * 2 * days + weight(canonical.legible([came])) * days
+    assert listed < USUAL.documents
+    assert days * 96 < USUAL.interval_rows
+    assert USUAL.device_values > 31 * 86_400 * 14  # an inverter's reading each second
+
+
+@pytest.mark.parametrize("data", [
+    b"[" + b"{}," * 50_000 + b"{}]", b"[" + b"[]," * 50_000 + b"[]]",
+    b"[" + b'{"a":[1]},' * 50_000 + b"{}]", b"[" + b'"ab",' * 50_000 + b'"a"]',
+    ("[" + '"\U0001f600",' * 50_000 + "1]").encode(),
+    ("{" + ",".join(f'"{n}":1' for n in range(50_000)) + "}").encode(),
+])  # fmt: skip
+def test_a_document_takes_no_more_memory_than_it_weighs(data):
+    """A document that was let in would take many times what it was let in for."""
+    code = (
+        "import sys, tracemalloc; from mrv.signatures import canonical;"
+        "data = sys.stdin.buffer.read(); tracemalloc.start(); canonical.parse(data);"
+        "print(tracemalloc.get_traced_memory()[1] + len(data))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], input=data, capture_output=True, check=True)
+    assert int(done.stdout) < 1.3 * weight(data)

@@ -11,10 +11,12 @@ wrap at the model's own modulus, a replacement that was entered.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -113,10 +115,7 @@ class FallenRegisters:
         return tuple(
             Fallen(
                 channel.name,
-                int(time_us[k]),
-                int(time_us[k + 1]),
-                int(value[k]),
-                int(value[k + 1]),
+                *(int(n) for n in (*time_us[k : k + 2], *value[k : k + 2])),
                 brief=bool((value[max(k - _FEW, 0) : k] <= value[k + 1] + channel.tolerance).any()),
             )
             for k in places[max(first - 1, 0) :].tolist()
@@ -130,34 +129,54 @@ def fallen_registers(
     timezone: str,
 ) -> list[Finding]:
     """Name the registers that left their line where that costs, what it costs and what to do."""
-    told = []
-    for one in monitored:
-        found = fallen.get((one.device.id, one.needs.quantity), ())
-        told += [_said(one, *cause, timezone) for cause in _causes(one, found, pricing)]
-    if not told:
+    causes = [
+        (one, found, *cause)
+        for one in monitored
+        if (found := fallen.get((one.device.id, one.needs.quantity), ()))
+        for cause in _causes(one, found, pricing)
+    ]
+    if not causes:
         return []
-    rest = [f"and {len(told) - _SHOWN} more"] if len(told) > _SHOWN else []
-    return [Finding(RULE, False, ". ".join((*told[:_SHOWN], *rest)))]
+    told = [
+        _said(one, [*_left_by(falls[0], found), *falls], gaps, timezone)
+        for one, found, falls, gaps in causes[:_SHOWN]
+    ]
+    rest = [f"and {len(causes) - _SHOWN} more"] if len(causes) > _SHOWN else []
+    return [Finding(RULE, False, ". ".join((*told, *rest)))]
 
 
 def _causes(
     one: Monitored, found: Sequence[Fallen], pricing: Pricing
 ) -> Iterator[tuple[list[Fallen], list[GapOutcome]]]:
     """Where a register of a device left its line, with the unknown time that this left."""
-    first_us = one.service.first * INTERVAL_US
-    unknown = [gap for gap in gap_outcomes(one, pricing) if gap.kind == "unknown"]
-    some: list[tuple[Fallen, list[GapOutcome]]] = []
-    for fall in found:
-        touched = [gap for gap in unknown if _touches(fall, gap, first_us)]
-        if touched:
-            some.append((fall, touched))
-            unknown = [gap for gap in unknown if gap not in touched]
-    daily = _daily([fall for fall, _ in some])
+    some = [(fall, gaps) for fall, gaps in _touched(one, found, pricing) if gaps]
+    daily = dict.fromkeys(_daily([fall for fall, _ in some]))
     if daily:
-        yield daily, [gap for fall, gaps in some if fall in daily for gap in gaps]
+        yield [*daily], [gap for fall, gaps in some if fall in daily for gap in gaps]
     for fall, gaps in some:
         if fall not in daily and not (fall.brief and fall.after < fall.before):
-            yield [*_left_by(fall, found, some), fall], gaps
+            yield [fall], gaps
+
+
+def _touched(
+    one: Monitored, found: Sequence[Fallen], pricing: Pricing
+) -> Iterator[tuple[Fallen, list[GapOutcome]]]:
+    """
+    Unknown time of a device by what left it, each gap once.
+
+    What was before the device's time is known by the gap with which that begins.
+    """
+    gaps = [gap for gap in gap_outcomes(one, pricing) if gap.kind == "unknown"]
+    starts, done = [gap.start_us for gap in gaps], 0
+    first_us = one.service.first * INTERVAL_US
+    for fall in found:
+        since_us, at_us = max(fall.since_us, first_us), max(fall.at_us, first_us + 1)
+        end = bisect_left(starts, at_us)
+        begin = end
+        while begin > done and gaps[begin - 1].end_us > since_us // INTERVAL_US * INTERVAL_US:
+            begin -= 1
+        yield fall, gaps[begin:end]
+        done = max(done, end)
 
 
 def _daily(falls: Sequence[Fallen]) -> list[Fallen]:
@@ -167,24 +186,14 @@ def _daily(falls: Sequence[Fallen]) -> list[Fallen]:
     return zero if len(days) >= _DAYS and 2 * len(days) > days[-1] - days[0] else []
 
 
-def _left_by(
-    jump: Fallen, found: Sequence[Fallen], some: Iterable[tuple[Fallen, Any]]
-) -> list[Fallen]:
-    """The fall from a value to which a jump returns, unless it is told by itself."""
-    told = [fall for fall, _ in some]
+def _left_by(jump: Fallen, found: Sequence[Fallen]) -> list[Fallen]:
+    """The fall from a value to which a jump returns."""
     falls = (
         fall
         for fall in reversed(found)
         if fall.at_us < jump.at_us and fall.after <= jump.before < fall.before <= jump.after
     )
-    return [fall for fall in [next(falls, None)] if fall is not None and fall not in told]
-
-
-def _touches(fall: Fallen, gap: GapOutcome, first_us: int) -> bool:
-    if fall.at_us <= first_us:
-        return gap.start_us == first_us
-    begin = fall.since_us // INTERVAL_US * INTERVAL_US
-    return gap.start_us < fall.at_us and gap.end_us > begin
+    return [*islice(falls, 1)]
 
 
 def _said(

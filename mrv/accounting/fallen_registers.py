@@ -115,7 +115,10 @@ class FallenRegisters:
         return tuple(
             Fallen(
                 channel.name,
-                *(int(n) for n in (*time_us[k : k + 2], *value[k : k + 2])),
+                int(time_us[k]),
+                int(time_us[k + 1]),
+                int(value[k]),
+                int(value[k + 1]),
                 brief=bool((value[max(k - _FEW, 0) : k] <= value[k + 1] + channel.tolerance).any()),
             )
             for k in places[max(first - 1, 0) :].tolist()

@@ -16,6 +16,12 @@ pytestmark = pytest.mark.integration
 ANSWERS = json.loads((SAMPLE / "api" / "answers.json").read_text())
 TOKEN = json.loads((SAMPLE / "api" / "key.json").read_text())["token"]
 # figures up to the day on which it is asked
+# A park's sum leaves out its wastewater plant until `tonne watch` has accounted its open time.
+CHANGED = {
+    "/v1/parks/nam-cau-kien?year=2026": [
+        ".monitored_t was '10.813432511281' and is '11.745089930609'"
+    ]
+}
 TO_NOW = {"/v1/programme"}
 
 
@@ -47,4 +53,5 @@ def test_a_client_of_0_1_0_reads_the_same(api, route):
     """A buyer's or an authority's program would stop, or take another figure."""
     answer = httpx.get(api + route, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=90)
     assert answer.status_code == 200, answer.text
-    assert list(sample.holds(answer.json(), ANSWERS[route])) == []
+    told = list(sample.holds(answer.json(), ANSWERS[route]))
+    assert told == CHANGED.get(route, [])

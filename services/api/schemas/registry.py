@@ -48,12 +48,12 @@ class AccountPart(Shape):
     """
 
     source: Literal["issued", "closed", "open", "quarter hours"]
-    statement: str | None
-    first_day: date
-    last_day: date
-    reduction_t: str | None
-    before_t: str | None
-    problem: str | None
+    statement: str | None = Field(examples=["TN-nck-pv-20260201-20260301-1"])
+    first_day: date = Field(examples=["2026-02-01"])
+    last_day: date = Field(examples=["2026-02-28"])
+    reduction_t: str | None = Field(examples=["12.510"])
+    before_t: str | None = Field(examples=["12.601"])
+    problem: str | None = Field(examples=[None])
 
 
 class ProjectDetail(Project):

@@ -11,6 +11,7 @@ import msgspec
 
 from mrv.rules import STAGES, Rule, Severity, code_words, languages, rule, rules, words
 from services.cli.groups import Group
+from services.cli.options.choice import Choice
 from services.cli.options.json_option import json_option
 from services.cli.output.table import table
 
@@ -20,7 +21,7 @@ _HEAD = ("id", "title", "severity", "stage", "effect")
 
 def _language(*, default: str = "en") -> Callable[[F], F]:
     return click.option(
-        "--lang", "language", type=click.Choice(languages()), default=default,
+        "--lang", "language", type=Choice(languages()), default=default,
         show_default=True, help="Language of the words.",
     )  # fmt: skip
 
@@ -41,8 +42,8 @@ def rules_() -> None:
 
 
 @rules_.command("list")
-@click.option("--stage", type=click.Choice(STAGES), help="Only rules of this stage.")
-@click.option("--severity", type=click.Choice(get_args(Severity)), help="Only of this severity.")
+@click.option("--stage", type=Choice(STAGES), help="Only rules of this stage.")
+@click.option("--severity", type=Choice(get_args(Severity)), help="Only of this severity.")
 @_language()
 @json_option
 def list_(stage: str | None, severity: str | None, language: str, *, as_json: bool) -> None:

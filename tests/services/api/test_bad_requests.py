@@ -9,6 +9,7 @@ import pytest
 
 from services.api import guard
 from services.api.guard import Rates
+from services.local.packages import POSTGRES_BIN
 from services.store.api import api_keys
 from services.store.postgres.pool import connect
 from tests.services.api import hostile, plain
@@ -248,7 +249,10 @@ def test_secrets_are_nowhere(served):
     for path in ("/v1/openapi.json", "/metrics", "/v1/statements"):
         served.ask(path, "admin")
     dump = subprocess.run(
-        ["pg_dump", served.database_url], capture_output=True, text=True, check=False
+        [str(POSTGRES_BIN / "pg_dump"), served.database_url],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     log = (served.home / "api.log").read_text()
     documents = served.ask("/v1/openapi.json").text + served.ask("/v1/keys", "admin").text

@@ -141,6 +141,6 @@ def test_the_design_is_what_the_statement_was_closed_with(run, pack, tmp_path):
     assert listed == [one["id"] for one in plan["devices"]]
     said = _stated(pack)
     conditions = [row[0].value for row in book["Applicability"]["A4:A99"] if row[0].value]
-    assert conditions == [one["rule"] for one in said["applicability"]]
+    assert conditions == [one.get("rule", one.get("clause")) for one in said["applicability"]]
     first = book["Project"]["B7"].value
     assert first == "2026-01-01"

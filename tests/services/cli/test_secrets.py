@@ -6,6 +6,7 @@ import pytest
 
 from services.store.api import api_keys
 from services.store.postgres.pool import connect
+from tests.holders import OPTIONS
 from tests.invoked import tonne as invoke
 from tests.services.test_credentials import tonne  # noqa: F401 - a fixture
 
@@ -40,7 +41,10 @@ def test_the_key_of_an_api_is_alone_on_the_output(run, database_url):
     [
         (("api", "keys", "create", "--role", "auditor", "--name"), "token"),
         (("webhooks", "add", "--url", "http://127.0.0.1:9/", "--topic", "alarm"), "secret"),
-        (("keys", "create", "--no-enroll", "--role", "verifier", "--name"), "publicKeyMultibase"),
+        (
+            ("keys", "create", "--no-enroll", *OPTIONS["verifier"], "--role", "verifier", "--name"),
+            "publicKeyMultibase",
+        ),
         (("registry", "enrol-token"), "token"),
     ],
     ids=lambda one: " ".join(one[:2]) if isinstance(one, tuple) else one,

@@ -176,7 +176,7 @@ def test_a_baseline_that_rises_between_statements_is_named(buses, tmp_path):
     with issuer(url) as conn:
         assert verify(read_pack(export(conn, name, tmp_path / "pack"))).consistent
     # and again: what counted was the value that it was issued with, also in a week of rest
-    (again,) = (f for f in _close(url, 2)["applicability"] if f["rule"] == FIXED)
+    (*_, again) = (f for f in _close(url, 2)["applicability"] if f["rule"] == FIXED)
     assert again["detail"] == f"sfc_l_per_100km was 34 in {name} and is 44.5"
 
 

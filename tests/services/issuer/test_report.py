@@ -73,7 +73,7 @@ def test_database_and_pack_give_the_same_report(issued):
 
 def test_a_pack_that_does_not_hold_gets_no_report(spoilt):
     """A forged name or figure would be set in good type and believed."""
-    with pytest.raises(VerificationError, match="operator's proof"):
+    with pytest.raises(VerificationError, match=r"statement\.json: not the files"):
         facts_of_pack(read_pack(spoilt))
 
 
@@ -121,7 +121,7 @@ def test_the_command_writes_what_is_asked_for(issued, tmp_path):
         (["PACK", "--out", "OUT/report.doc"], 2, "ends in none of"),
         (["PACK", "--out", "OUT/report.xlsx", "--lang", "fr"], 2, "'fr' is not one of"),
         (["PACK", "--out", "OUT/none/report.xlsx"], 2, "cannot be written"),
-        (["SPOILT", "--out", "OUT/report.xlsx"], 1, "step 3"),
+        (["SPOILT", "--out", "OUT/report.xlsx"], 1, "statement.json"),
         (["TN-x", "--keys", "PACK/keys.json", "--out", "OUT/report.xlsx"], 2, "leave it out"),
     ],
 )

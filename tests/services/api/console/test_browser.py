@@ -372,7 +372,7 @@ def test_pages_can_be_read_without_scripts(opened, served):
     tab = opened(java_script_enabled=False)
     tab.goto(f"{served.url}/console/en/projects/pv?month=2026-03")
     tab.locator("summary").click()
-    tab.get_by_role("rowheader", name="2026-03-02").wait_for()
+    tab.get_by_role("rowheader", name="2026-03-02", exact=True).wait_for()
     tab.goto(f"{served.url}/console/en/statements/{served.issued}/check")
     assert "needs JavaScript" in tab.locator("main").inner_text()
 

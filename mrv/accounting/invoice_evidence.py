@@ -36,6 +36,8 @@ from mrv.accounting.invoiced_time import (
     COVERED,
     COVERED_AT_LEAST,
     TOLERANCE,
+    contradicted,
+    evidenced,
     invoiced,
     name_of,
     shown_us,
@@ -138,7 +140,7 @@ def billing(
     missing = [
         f"no invoices with their files show what {name} tells{_why(one, besides, checks)}"
         for name, one in there.items()
-        if name not in shown
+        if name not in shown and not evidenced(one, besides, checks)
     ]
     missing += _services(monitored, methodology, parameters, besides, checks, shown)
     given = {**{k: v for m in monitored for k, v in m.params.items()}, **parameters}
@@ -257,12 +259,19 @@ def _services(
     large = too_large(monitored, methodology, parameters, _BINDING)
     for one in methodology.capacities:
         there = [m for m in serving(monitored, one) if _moved(m)]
-        alone = [m.device.id for m in there if m.device.id not in shown]
+        taken = consumption_of(methodology, one)
+        # a service is no better evidenced than what it takes
+        uses = () if taken is None else taken.uses
+        false = any(contradicted(m, checks) for m in monitored if m.bound.role in uses)
+        alone = [
+            m.device.id
+            for m in there
+            if m.device.id not in shown and (false or not evidenced(m, besides, checks))
+        ]
         # fuel and the like are asked for by themselves
         if one.of or not alone or {*one.serves} <= {*methodology.billed}:
             continue
         names = with_reasons(alone, monitored, besides, checks)
-        taken = consumption_of(methodology, one)
         if taken is None:
             if one.parameter in large:
                 yield (
@@ -276,8 +285,12 @@ def _services(
                 " much was delivered, and not of which kind"
             )
             continue
-        users = [m.device.id for m in monitored if m.bound.role in taken.uses]
-        bare = [name for name in dict.fromkeys(users) if name not in shown]
+        users = [m for m in monitored if m.bound.role in taken.uses]
+        bare = [
+            name
+            for name, m in {m.device.id: m for m in users}.items()
+            if name not in shown and not evidenced(m, besides, checks)
+        ]
         if bare or not users:
             why = with_reasons(bare, monitored, besides, checks)
             power = f", nor its electricity, {why}" if bare else ""

@@ -46,6 +46,31 @@ def invoiced(one: Monitored, besides: Besides, checks: Sequence[CrossCheck]) -> 
     return shown >= max(asked, COVERED_AT_LEAST * whole)
 
 
+def uncovered_share(one: Monitored) -> Fraction:
+    """Return the share of a meter's time in service without a valid certificate of that meter."""
+    first, last = one.service.first, one.service.first + one.service.intervals
+    spans = ((max(first, span.first), min(last, span.last)) for span in one.uncovered)
+    bare = sum(max(0, end - begin) for begin, end in spans)
+    return Fraction(bare, last - first) if last > first else Fraction(1)
+
+
+def evidenced(one: Monitored, besides: Besides, checks: Sequence[CrossCheck]) -> bool:
+    """
+    Whether a quantity has the grade of evidence that a programme asks for by default.
+
+    A third party's invoices (B), or a meter under valid calibration over nearly all its time (C)
+    that no invoice contradicts.
+    """
+    if invoiced(one, besides, checks):
+        return True
+    return uncovered_share(one) <= TOLERANCE and not contradicted(one, checks)
+
+
+def contradicted(one: Monitored, checks: Sequence[CrossCheck]) -> bool:
+    """Whether an invoice states another quantity than a meter reports."""
+    return any(_refuting(one, checks))
+
+
 def time_of(one: Monitored) -> _Span:
     """Return a device's time in service, half-open. [us UTC]"""
     begin = one.service.first * INTERVAL_US

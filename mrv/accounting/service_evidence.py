@@ -24,7 +24,7 @@ from fractions import Fraction
 from mrv.accounting.design_capacity import at_capacity, consumption_of, serving, too_large
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.invoice_evidence import undocumented, with_reasons
-from mrv.accounting.invoiced_time import COVERED, TOLERANCE, invoiced
+from mrv.accounting.invoiced_time import COVERED, TOLERANCE, evidenced, invoiced
 from mrv.accounting.period_result import CrossCheck, Finding
 from mrv.accounting.service_history import electricity
 from mrv.model import Methodology
@@ -171,7 +171,7 @@ class Services:
         if one.of:
             told = not self.parameters.get(one.of) or one.of in laboratory(self.besides.samples)
             return () if told else tuple(m.device.id for m in there)
-        return tuple(m.device.id for m in there if not self._invoiced(m))
+        return tuple(m.device.id for m in there if not evidenced(m, self.besides, self.checks))
 
     def _invoiced(self, one: Monitored) -> bool:
         """Whether invoices with their files show a device's quantity over nearly all its time."""

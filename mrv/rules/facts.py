@@ -14,7 +14,7 @@ from ingest.model import INTERVAL_US, Fleet
 from mrv.accounting.cross_checks import Rows, cross_checks
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import Pricing
-from mrv.accounting.invoiced_time import invoiced
+from mrv.accounting.invoiced_time import evidenced, invoiced
 from mrv.accounting.period_result import CrossCheck
 from mrv.accounting.service_history import WEEKS
 from mrv.accounting.single_channel import witness_of
@@ -108,6 +108,10 @@ class Facts:
     def invoiced(self, one: Monitored) -> bool:
         """Whether invoices with their files cover a device's quantity."""
         return invoiced(one, self.besides, self.checks)
+
+    def evidenced(self, one: Monitored) -> bool:
+        """Whether a device's quantity has the grade of evidence that the programme asks for."""
+        return evidenced(one, self.besides, self.checks)
 
     def witness(self, one: Monitored, *, alone: bool = False) -> str | None:
         """Return the check meter or invoice that corroborates a device's quantity."""

@@ -18,7 +18,7 @@ from typing import Any
 
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.invoice_evidence import undocumented
-from mrv.accounting.invoiced_time import holding
+from mrv.accounting.invoiced_time import holding, uncovered_share
 from mrv.accounting.period_result import GRADES, METERED, PARAMETER, EvidenceItem, Grade
 from mrv.calendar import local_date
 from mrv.errors import MrvError
@@ -93,7 +93,7 @@ def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
             invoices = {c.against for c in holding(one, facts.besides, facts.checks)}
             yield _meter(one, "B", tonnes, sorted(invoices))
             continue
-        bare = _uncovered(one)
+        bare = uncovered_share(one)
         if bare < 1:
             yield _meter(one, "C", tonnes * (1 - bare), [c.certificate for c in one.calibrations])
         if bare:
@@ -105,14 +105,6 @@ def _meter(one: Monitored, grade: Grade, tonnes: Fraction, shown_by: Iterable[st
         METERED, one.device.id, one.bound.role, grade, decimal_text(tonnes, _PLACES, "down"),
         tuple(dict.fromkeys(shown_by)),
     )  # fmt: skip
-
-
-def _uncovered(one: Monitored) -> Fraction:
-    """Share of a meter's time in service without a valid certificate of that meter."""
-    first, last = one.service.first, one.service.first + one.service.intervals
-    spans = ((max(first, span.first), min(last, span.last)) for span in one.uncovered)
-    bare = sum(max(0, end - begin) for begin, end in spans)
-    return Fraction(bare, last - first) if last > first else Fraction(1)
 
 
 def _parameters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:

@@ -256,6 +256,9 @@ def single_channel(facts: Facts) -> Iterator[Effect | Said]:
         if witness is not None:
             shown.append(f"{text}, which {witness} shows")
             continue
+        if facts.evidenced(facts.views[i]):
+            shown.append(f"{text}, on its register alone, under valid calibration")
+            continue
         told.append(text)
         total += wh
         yield CapEach(i, one.whole.value - unshown(facts, one) - rests, alone.reason)

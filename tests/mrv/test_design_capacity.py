@@ -35,10 +35,10 @@ TREATED = replace(
 )  # fmt: skip
 
 
-def ended(project, fleet, rows, built, weeks=WEEKS, **besides):
+def ended(project, fleet, rows, built, weeks=WEEKS, *, certified=True, **besides):
     """Close weeks over rows by device and quantity."""
     one = replace(project, parameters={**project.parameters, **built})
-    papers = {d.id: plant.CERTIFICATES["inv-1"] for d in fleet.devices}
+    papers = {d.id: plant.CERTIFICATES["inv-1"] for d in fleet.devices if certified}
     end = plant.FROM + weeks * WEEK * INTERVAL_US
     held = Besides(
         **{

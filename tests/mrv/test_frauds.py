@@ -90,7 +90,7 @@ def test_a_device_silent_until_dusk_catches_up_no_more_than_its_light(hours, day
         kept &= ~silent
     h.time_us, h.register_wh, h.power_w = h.time_us[kept], h.register_wh[kept], h.power_w[kept]
     assert close(h, accounting=FIRST).counted_wh > 1.03 * h.truth_wh
-    closed = close(h)
+    closed = close(h, certificates=())
     assert closed.counted_wh <= most * h.truth_wh
     assert f"not plausible: {SUN}" in closed.reasons
 
@@ -169,20 +169,25 @@ def _hide(h):
 
 @pytest.mark.parametrize("told", [_hide, _seldom])
 @pytest.mark.parametrize("share", [1.0, 1.1, 1.3])
-def test_energy_that_rests_on_one_channel_counts_nothing_and_is_named(told, share):
-    """A register that runs a tenth fast would earn it, and nobody would be told to look."""
+def test_energy_that_rests_on_one_channel_is_graded_or_counts_nothing(told, share):
+    """A register that runs a tenth fast would earn it, and no verifier would know where to look."""
     h = honest(days=10)
     _fast(h, share)
     told(h)
-    case = close(h, days=10).case
+    # under valid calibration it counts, and the statement says that all rests on the instrument
+    calibrated = close(h, days=10)
+    assert all(holds for holds, _ in _alone(calibrated.case))
+    assert calibrated.counted_wh > 0
+    graded = compose(calibrated.case, Label(1, "tonne 0"))["credentialSubject"]["evidence"]
+    assert float(graded["shares"]["C"]) == 1
+    case = close(h, days=10, certificates=()).case
     ((holds, said),) = _alone(case)
     assert not holds
     (one,) = case.result.devices
     assert float(one.counted) == 0
-    (taken,) = case.result.deductions
+    (taken,) = (d for d in case.result.deductions if d.kind == "plausibility")
     assert taken.reason == f"not plausible: {ALONE}"
     assert said.startswith(f"{float(taken.quantity) / 1000:,.3f} kWh, 100.0 % of the period's")
-    assert taken.cost_t[:-2] in said
     body = compose(case, Label(1, "tonne 0"))["credentialSubject"]
     (found,) = (a for a in body["applicability"] if a["rule"] == RULE)
     assert (found["holds"], worded(found), found["severity"]) == (False, said, "CL")
@@ -196,7 +201,7 @@ def test_seldom_samples_show_what_is_certain(minutes, days):
         for share in (1.0, 1.05, 1.07, 1.1, 1.3):
             h = honest(minutes, days=days, seed=seed)
             _fast(h, share)
-            closed = close(h, days=days)
+            closed = close(h, days=days, certificates=())
             earned = closed.counted_wh / h.truth_wh
             # two meters of a class may differ, and nobody knows which of them is right
             assert 0.8 <= earned <= (share if share < 1.1 else 1.025), (seed, share)
@@ -212,7 +217,8 @@ def test_a_day_of_the_worst_clouds_earns_no_more_than_meters_differ(minutes):
         for share in (1.1, 1.2):
             h = honest(minutes, days=1, clouds=1.0, seed=seed)
             _fast(h, share)
-            assert close(h, days=1).counted_wh <= 1.04 * h.truth_wh, (seed, share)
+            closed = close(h, days=1, certificates=())
+            assert closed.counted_wh <= 1.04 * h.truth_wh, (seed, share)
 
 
 def _recorded(name, clock, power):
@@ -282,7 +288,7 @@ def test_an_invoice_with_its_file_shows_the_energy_too(sha256, percent, share, h
     """Whoever sells through a bare meter, and has it in writing, would be doubted for ever."""
     h = honest()
     _hide(h)
-    case = close(h).case
+    case = close(h, certificates=()).case
     invoice = Invoice(
         "I-1", "Utility", "17", date(2026, 1, 20), ("inv-1",), "energy_export",
         case.from_us, case.to_us, int(h.truth_wh * share), percent, sha256,
@@ -290,7 +296,8 @@ def test_an_invoice_with_its_file_shows_the_energy_too(sha256, percent, share, h
     again = replace(case, plan=replace(case.plan, invoices=(invoice,)))
     ((held, said),) = _alone(again)
     assert held is holds
-    assert float(again.result.devices[0].counted) == (h.truth_wh if holds else 0)
+    counted = float(again.result.devices[0].counted)
+    assert 0.97 * h.truth_wh <= counted <= h.truth_wh if holds else counted == 0
     assert ("invoice I-1" in said) is holds
 
 
@@ -323,8 +330,8 @@ def test_silence_of_hours_each_day_needs_a_witness():
     h = honest()
     kept = ~h.hours(9, 13)
     h.time_us, h.register_wh, h.power_w = h.time_us[kept], h.register_wh[kept], h.power_w[kept]
-    closed = close(h)
-    assert closed.reasons == {f"not plausible: {ALONE}"}
+    closed = close(h, certificates=())
+    assert f"not plausible: {ALONE}" in closed.reasons
     ((holds, _),) = _alone(closed.case)
     assert not holds
     # with the day's sales in writing it counts again
@@ -334,7 +341,7 @@ def test_silence_of_hours_each_day_needs_a_witness():
         case.from_us, case.to_us, h.truth_wh, 2, "ab" * 32,
     )  # fmt: skip
     again = replace(case, plan=replace(case.plan, invoices=(invoice,)))
-    assert float(again.result.devices[0].counted) >= h.truth_wh * 0.99
+    assert float(again.result.devices[0].counted) >= h.truth_wh * 0.97
 
 
 def test_a_statement_of_older_rules_is_computed_by_them():

@@ -62,7 +62,10 @@ BUILT = {
 }  # fmt: skip
 
 
-def closed(fleet, methodology, version, roles, parameters, rows, besides, book=BOOK, built=BUILT):
+def closed(
+    fleet, methodology, version, roles, parameters, rows, besides, book=BOOK, built=BUILT,
+    *, certified=True,
+):  # fmt: skip
     """Close a week of a project of which each device has a role."""
     built = built.get(methodology, {})
     parameters = {**built, **parameters}
@@ -74,19 +77,21 @@ def closed(fleet, methodology, version, roles, parameters, rows, besides, book=B
         "p", "P", methodology, version, plant.ZONE, plant.FROM, plant.TO,
         parameters=parameters, devices=bound,
     )  # fmt: skip
-    papers = {d.id: plant.CERTIFICATES["inv-1"] for d in fleet.devices}
+    papers = {d.id: plant.CERTIFICATES["inv-1"] for d in fleet.devices if certified}
     given = plant.laid_out(fleet, rows)
     return close(one, fleet, papers, given, plant.FROM, END, book, besides=besides)
 
 
-def pumped(factor, accounting=ACCOUNTING, specific="0.215", fixed=(), built=BUILT):
+def pumped(factor, accounting=ACCOUNTING, specific="0.215", fixed=(), built=BUILT, certified=True):
     """Close a week of pumps whose owner typed a factor."""
     rows = {("flow", "flow"): [10**9] * WEEK, ("power", "energy_import"): [178_000] * WEEK}
     parameters = {"kwh_per_m3_baseline": Decimal(specific), "head_m": 40,
                   "ef_grid_t_per_mwh": Decimal(factor)}  # fmt: skip
     roles = {"flow": "volume", "power": "power"}
     besides = Besides(accounting=accounting, fixed=fixed)
-    return closed(PUMPS, "am0020", "2.0", roles, parameters, rows, besides, built=built)
+    return closed(
+        PUMPS, "am0020", "2.0", roles, parameters, rows, besides, built=built, certified=certified
+    )
 
 
 def treated(samples=(), channels=None, accounting=ACCOUNTING, book=BOOK, **parameters):

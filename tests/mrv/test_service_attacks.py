@@ -105,6 +105,7 @@ def earned(
     tail=0,
     lies=(1, 1),
     built=None,
+    certified=True,
     **besides,
 ):
     """
@@ -112,6 +113,7 @@ def earned(
 
     In the last `tail` intervals, of which no invoice is, service and electricity tell `lies`.
     `built` is another plant than the one of the table: its meters and its parameters.
+    `certified`: whether its meters have certificates, so that they are evidence of grade C.
     """
     methodology, (given, parameters) = find(name), built or PLANTS[name]
     devices, bound, rows = [], [], {}
@@ -148,9 +150,9 @@ def earned(
         accounting=accounting,
         **{"channels": channels, **(given_papers if papers else {}), **besides},
     )
-    fleet = Fleet(devices)
+    fleet, papers = Fleet(devices), {d.id: SURE for d in devices if certified}
     return close(
-        project, fleet, {d.id: SURE for d in devices}, plant.laid_out(fleet, rows), plant.FROM,
+        project, fleet, papers, plant.laid_out(fleet, rows), plant.FROM,
         plant.FROM + COUNT * INTERVAL_US, BOOK, besides=held,
     )  # fmt: skip
 
@@ -175,7 +177,7 @@ def test_scaled_meters_earn_no_more_than_the_evidence(name):
     assert RULE not in unmet(truth)
     # what no electricity goes with may still be too high within its capacity
     assert (BILLED in unmet(truth)) == (name in ALONE)
-    bare = earned(name, 3, papers=False)
+    bare = earned(name, 3, papers=False, certified=False)
     assert tonnes(bare) <= 0
     assert RULE in unmet(bare)
     assert tonnes(earned(name, 3)) <= 1.3 * tonnes(truth)
@@ -191,17 +193,21 @@ def test_a_capacity_of_ten_times_what_is_delivered_is_no_evidence(name):
     """Meters that were all three or nine times too high fitted, and earned that much."""
     for many in (3, 9):
         if many == 3 or name not in ALONE:
-            found = earned(name, many, many, load=0.08)
+            found = earned(name, many, many, load=0.08, certified=False)
             assert tonnes(found) <= 0
             assert BILLED in unmet(found)
             assert found.net.project.ug > 0
     # a plant that does run far below its design earns by invoices what it did
     low, truth = earned(name, load=0.3), earned(name)
-    assert tonnes(low) == (0 if name in ALONE else tonnes(truth))
+    assert tonnes(low) == tonnes(truth)
+    assert tonnes(earned(name, load=0.3, certified=False)) <= (
+        0 if name in ALONE else tonnes(truth)
+    )
     if name not in ALONE:
-        unpaid = earned(name, invoices=())
-        assert tonnes(unpaid) == 0
-        assert unpaid.net.project == truth.net.project
+        unpaid = earned(name, invoices=(), certified=False)
+        assert tonnes(unpaid) <= 0
+        # a meter under valid calibration is evidence by itself
+        assert tonnes(earned(name, invoices=())) == tonnes(truth)
 
 
 def test_a_little_more_water_is_said():

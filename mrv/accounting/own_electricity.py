@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.model import INTERVAL_US, Int64
+from mrv.accounting.cuts import Kind
 from mrv.accounting.device_period import Monitored
 from mrv.rounding import exact_sum
 
@@ -58,10 +59,11 @@ def without_lost(some: Sequence[Monitored], number: Int64) -> NDArray[np.bool_]:
     found = np.ones(len(number), dtype=np.bool_)
     for one in some:
         for part in one.parts:
-            for charge in part.gaps:
-                edges = charge.gap.start_us // INTERVAL_US, -(-charge.gap.end_us // INTERVAL_US)
-                begin, end = np.searchsorted(number, edges)
-                found[begin:end] = False
+            for cut in part.cuts:
+                if cut.kind is Kind.GAP:
+                    edges = cut.start_us // INTERVAL_US, -(-cut.end_us // INTERVAL_US)
+                    begin, end = np.searchsorted(number, edges)
+                    found[begin:end] = False
     return found
 
 

@@ -12,13 +12,13 @@ is changed, and the condition holds: the claimed use costs the claimant more tha
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from typing import NamedTuple
 
 from ingest.model import HOUR_US, INTERVAL_US
-from mrv.accounting.device_period import Monitored, Raised
+from mrv.accounting.device_period import Monitored
 from mrv.accounting.period_result import Finding
 from mrv.calendar import local_date, utc_text
 from mrv.model import Methodology
@@ -48,7 +48,9 @@ class _Stretch(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Charge:
+class Charge:
+    """What a stretch is charged more, and why."""
+
     stretch: _Stretch
     quantity: Fraction
     reason: str
@@ -70,7 +72,7 @@ def raised(
     parameters: Inputs,
     edges: Sequence[int],
     timezone: str,
-) -> tuple[list[Monitored], list[Finding]]:
+) -> tuple[list[tuple[int, int, Charge]], list[Finding]]:
     """
     Charge services whose consumption is not plausible, and say so.
 
@@ -83,17 +85,17 @@ def raised(
 
     Returns
     -------
-    The devices with what they are charged more, and a condition for each consumption.
+    Charges with the places of device and part, and a condition for each consumption.
     """
-    found, said = list(monitored), []
+    found, said = [], []
     for one in methodology.consumptions:
-        some = [*_stretches(found, one, edges)]
+        some = [*_stretches(monitored, one, edges)]
         span = None if one.span is None else one.span(parameters)
-        charges = [*_charges(found, one, some, span)]
+        charges = [*_charges(monitored, one, some, span)]
         for charge in charges:
-            _add(found, one, charge, timezone)
+            found += [(i, j, charge) for i, j in _charged(monitored, one, charge, timezone)]
         if some:
-            said.append(_finding(found, one, some, charges, span))
+            said.append(_finding(monitored, one, some, charges, span))
     return found, said
 
 
@@ -122,7 +124,7 @@ def _charges(
     one: Consumption,
     some: Sequence[_Stretch],
     span: tuple[Fraction, Fraction] | None,
-) -> Iterator[_Charge]:
+) -> Iterator[Charge]:
     usual, least = _usual(one, some, span), _least(one, some, span)
     for stretch in some:
         specific = stretch.specific(one)
@@ -154,7 +156,7 @@ def _charges(
         else:
             continue
         if most > stretch.used:
-            yield _Charge(stretch, most - stretch.used, reason)
+            yield Charge(stretch, most - stretch.used, reason)
 
 
 def _least(
@@ -177,28 +179,22 @@ def _usual(
     return max(inside, default=None)
 
 
-def _add(found: list[Monitored], one: Consumption, charge: _Charge, timezone: str) -> None:
+def _charged(
+    monitored: Sequence[Monitored], one: Consumption, charge: Charge, timezone: str
+) -> list[tuple[int, int]]:
     """Charge a meter that stood still, else the first that serves in that year."""
     year = local_date(charge.stretch.begin_us, timezone).year
-    users = [i for i, m in enumerate(found) if m.bound.role in one.uses and m.parts]
+    users = [i for i, m in enumerate(monitored) if m.bound.role in one.uses and m.parts]
     ordered = [*(i for i in charge.stretch.still if i in users), *users]
-    where = [(i, j) for i in ordered for j, p in enumerate(found[i].parts) if p.year == year]
-    if not where:
-        where = [(i, 0) for i in ordered[:1]]
-    for i, j in where[:1]:
-        parts = list(found[i].parts)
-        more = Raised(
-            charge.stretch.begin_us, charge.stretch.end_us, charge.reason, charge.quantity
-        )
-        parts[j] = replace(parts[j], raised=(*parts[j].raised, more))
-        found[i] = replace(found[i], parts=tuple(parts))
+    where = [(i, j) for i in ordered for j, p in enumerate(monitored[i].parts) if p.year == year]
+    return (where or [(i, 0) for i in ordered])[:1]
 
 
 def _finding(
     monitored: Sequence[Monitored],
     one: Consumption,
     some: Sequence[_Stretch],
-    charges: Sequence[_Charge],
+    charges: Sequence[Charge],
     span: tuple[Fraction, Fraction] | None,
 ) -> Finding:
     subject = " and ".join(one.uses)

@@ -29,6 +29,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 from ingest.model import HOUR_US, INTERVAL_US
+from mrv.accounting.cuts import Kind
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.period_result import Finding
 from mrv.parameters.inputs import Inputs
@@ -166,7 +167,10 @@ def used_of(
         known = sum(s.value for s in one.stretches[first:last])
         rate = min(rate, Fraction(known * HOUR_US, time - lost))
     charged = (
-        r.quantity for p in one.parts for r in p.raised if span_us[0] <= r.start_us < span_us[1]
+        -c.quantity
+        for p in one.parts
+        for c in p.cuts
+        if c.kind is Kind.SERVICE and span_us[0] <= c.start_us < span_us[1]
     )
     metered = (s.value + rate * Fraction(s.lost_us, HOUR_US) for s in one.stretches[first:last])
     return sum((*metered, *charged), start=Fraction(0))

@@ -14,9 +14,9 @@ import numpy as np
 from ingest.classes import QUANTITY_INDEX
 from ingest.model import INTERVAL_US, Device, Fleet, Int32, IntervalRows
 from mrv.accounting.coverage import Served, Service, service
+from mrv.accounting.cuts import FUEL, OwnUse, highest_rate, rated_fuel
 from mrv.accounting.device_bindings import Span, common, costed, role_needs
 from mrv.accounting.device_period import Monitored, part_edges, year_part
-from mrv.accounting.gap_deductions import FUEL, OwnUse, highest_rate, rated_fuel
 from mrv.accounting.project_devices import between, grouped, meets, windows
 from mrv.errors import PeriodError
 from mrv.model import Methodology, Most, RoleNeeds
@@ -175,6 +175,7 @@ class Reader:
         papers = self.calibrations.get(device.id, ())
         bare = tuple(uncovered(papers, needs.quantity, timezone, first, last))
         own = OwnUse.of(device, needs, services[1]) if needs.less else None
+        span_us = first * INTERVAL_US, last * INTERVAL_US
         parts, edges = [], []
         for year, month, a, b in part_edges(
             first, last, timezone, monthly=self.methodology.monthly
@@ -183,7 +184,7 @@ class Reader:
             parts.append(
                 year_part(
                     (year, month), part, bare, needs, rate, limits.per_day(bound.role), device,
-                    own and own.cut(a, b), timezone=timezone, rated=bool(limits.stretches),
+                    own and own.cut(a, b), span_us, timezone=timezone, rated=bool(limits.stretches),
                 )
             )  # fmt: skip
             edges.append((a, b))

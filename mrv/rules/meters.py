@@ -10,6 +10,7 @@ from fractions import Fraction
 import numpy as np
 
 from ingest.model import Int64
+from mrv.accounting.cuts import Kind
 from mrv.accounting.device_limits import beyond_most, beyond_rating
 from mrv.accounting.overlapping_ids import overlapping, size_of
 from mrv.accounting.shown_energy import cause
@@ -187,8 +188,10 @@ def certified_twice(facts: Facts) -> Iterator[Effect | Said]:
     more: defaultdict[tuple[str, str], int] = defaultdict(int)
     for one in facts.views:
         for part in one.parts:
-            for some in part.elsewhere:
-                more[one.device.id, some.certificate] += some.certified - some.taken
+            for cut in part.cuts:
+                if cut.certified is not None:
+                    over = cut.certified.quantity - int(cut.quantity)
+                    more[one.device.id, cut.certified.certificate] += over
     told = [
         f"{device}: certificate {name} is of {wh:,} Wh more than its intervals hold"
         for (device, name), wh in more.items()
@@ -244,7 +247,9 @@ def single_channel(facts: Facts) -> Iterator[Effect | Said]:
         name, needs = one.base.device.id, one.base.needs
         if not one.baseline or needs.unit != "Wh":
             continue
-        counts = sum(p.metered - p.implausible - p.certified for p in facts.views[i].parts)
+        counts = sum(
+            p.metered - int(p.cut(Kind.PLAUSIBILITY, Kind.CERTIFIED)) for p in facts.views[i].parts
+        )
         whole += counts
         alone = facts.besides.alone.get((name, needs.quantity))
         rests = None if alone is None else lay_out(one, alone)

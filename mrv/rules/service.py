@@ -11,6 +11,7 @@ import numpy as np
 
 from ingest.model import HOUR_US, INTERVAL_US
 from mrv.accounting import service_history
+from mrv.accounting.cuts import Kind
 from mrv.accounting.design_capacity import LEAST_LOAD, consumption_of, foreign, subject, too_large
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.own_electricity import ROOM, serving, short, unknown_time, watts
@@ -35,15 +36,13 @@ _WH_PER_KWH = 1000
 
 def specific_consumption(facts: Facts) -> Iterator[Effect | Said]:
     """MTR-05: consumption below the range of such services, or a meter that stands still."""
-    views, said = raised(
+    charges, said = raised(
         facts.views, facts.methodology, facts.parameters, facts.stretches, facts.timezone,
     )  # fmt: skip
-    begins = {begin * INTERVAL_US: k for k, begin in enumerate(facts.stretches)}
-    for i, (before, after) in enumerate(zip(facts.views, views, strict=True)):
-        for j, (old, new) in enumerate(zip(before.parts, after.parts, strict=True)):
-            for charge in new.raised[len(old.raised) :]:
-                span = charge.start_us, charge.end_us
-                yield Floor(i, j, charge.quantity, charge.reason, span, week=begins[span[0]])
+    for i, j, one in charges:
+        week = one.stretch
+        span_us = week.begin_us, week.end_us
+        yield Floor(i, j, one.quantity, one.reason, span_us, week=week.place)
     yield from (Said(one.holds, one.detail) for one in said)
 
 
@@ -91,7 +90,10 @@ def _registered(facts: Facts) -> list[Monitored]:
 
     def of_weeks(one: Monitored) -> Monitored:
         return replace(one, parts=tuple(
-            replace(p, raised=tuple(r for r in p.raised if {r.start_us, r.end_us} <= weeks))
+            replace(p, cuts=tuple(
+                c for c in p.cuts
+                if c.kind is not Kind.SERVICE or {c.start_us, c.end_us} <= weeks
+            ))
             for p in one.parts
         ))  # fmt: skip
 

@@ -7,20 +7,21 @@ result is a function of the set of bounds; which rule gave them, and when, does 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
 
 from ingest.model import INTERVAL_US, Int64
-from mrv.accounting.device_period import Beyond, Elsewhere, Monitored, Raised, Stretch, YearPart
-from mrv.accounting.gap_deductions import ErrorCharge, charge_error
+from mrv.accounting.cuts import Certified, Cut, Kind, cuts_of_errors
+from mrv.accounting.device_period import Monitored, Stretch, YearPart
 from mrv.rounding import exact_sum
 from mrv.rules.effects import Cap, CapEach, Effect, Exclude, Floor, Level, Node, SetAside
 from mrv.rules.metering import Metered
 
 ZERO = Fraction(0)
+_ODD = "not plausible: "
 # ex-ante cap of a role's counted quantity, by calendar year [base units]
 Design = Mapping[str, Mapping[int, Fraction]]
 # stretch and part of a device
@@ -48,7 +49,7 @@ class Solved:
 
     def counted(self, i: int) -> Fraction:
         """Return what counts of a device. [base units]"""
-        return sum((self.views[i].counted(p) for p in self.views[i].parts), start=ZERO)
+        return sum((part.counted for part in self.views[i].parts), start=ZERO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +85,11 @@ def solve(metered: Sequence[Metered], effects: Iterable[Effect], design: Design)
                 for j, part in enumerate(view.parts)
                 if part.year == year
             ]
-            _cap_counted(views, places, most, _above)
+            _cap_counted(views, places, most, Kind.DESIGN)
     for node, cap in caps:
         if node.level > Level.PERIOD:
             places = [(i, j) for i in node.of for j in range(len(views[i].parts))]
-            _cap_counted(views, places, cap.at_most, _limited(cap.reason))
+            _cap_counted(views, places, cap.at_most, Kind.SERVICE, f"{_ODD}{cap.reason}")
     return Solved([one.kept for one in devices], seen, tuple(views))
 
 
@@ -176,54 +177,62 @@ class _Device:
         one, first = self.one, self.one.whole.first
         a, b = one.edges[j]
         low, high = a - first, b - first
-        made = replace(
-            part,
-            beyond=exact_sum(self.beyond[low:high]),
-            unshown=tuple(
-                Beyond(reason, *_edges(a, more[low:high]), exact_sum(more[low:high]))
-                for reason, more in self.unshown
-                if more[low:high].any()
-            ),
-            errors=self._errors(part, a, b),
-            elsewhere=tuple(self._elsewhere(a, low, high)),
+        kept = [cut for cut in part.cuts if cut.kind is not Kind.CALIBRATION]
+        made = replace(part, cuts=(*kept, *self._errors(part, a, b))).less(
+            *self._implausible(a, low, high), *self._elsewhere(a, low, high)
         )
-        cuts = self.taken.get(j, [])
-        total = sum((cut.quantity for cut in cuts), start=ZERO)
-        if not total or part.at_most:
+        taken = self.taken.get(j, [])
+        total = sum((one.quantity for one in taken), start=ZERO)
+        if not total:
             return made
-        share = min(Fraction(1), max(ZERO, one.base.counted(made)) / total)
-        limited = (
-            Raised(
-                max(cut.first, a) * INTERVAL_US, min(cut.last, b) * INTERVAL_US,
-                cut.cap.reason, cut.quantity * share,
+        share = min(Fraction(1), max(ZERO, made.counted) / total)
+        return made.less(*(
+            Cut(
+                Kind.SERVICE, some.quantity * share, max(some.first, a) * INTERVAL_US,
+                min(some.last, b) * INTERVAL_US, f"{_ODD}{some.cap.reason}",
             )
-            for cut in cuts
-            if cut.quantity * share
-        )  # fmt: skip
-        return replace(made, limited=tuple(limited))
+            for some in taken
+            if some.quantity * share
+        ))  # fmt: skip
 
-    def _errors(self, part: YearPart, a: int, b: int) -> tuple[ErrorCharge, ...]:
+    def _implausible(self, first: int, low: int, high: int) -> Iterable[Cut]:
+        """What no such device can have done, or its other channels do not corroborate."""
+        beyond = exact_sum(self.beyond[low:high])
+        if beyond:
+            most = self.one.base.most
+            bound = "above its rated power" if most is None else most.what
+            reason = f"not counted: {self.excluded}" if self.excluded else f"{_ODD}{bound}"
+            yield Cut(Kind.PLAUSIBILITY, Fraction(beyond), *self.one.base.span_us, reason)
+        for reason, more in self.unshown:
+            if more[low:high].any():
+                quantity = Fraction(exact_sum(more[low:high]))
+                span_us = _span_us(first, more[low:high])
+                yield Cut(Kind.PLAUSIBILITY, quantity, *span_us, f"{_ODD}{reason}")
+
+    def _errors(self, part: YearPart, a: int, b: int) -> Iterable[Cut]:
         """A meter's error is one of what its other channels support."""
-        if self.excluded:
-            return () if self.one.base.needs.costs is None else part.errors
-        if not self.unshown:
-            return part.errors
+        if self.excluded and self.one.base.needs.costs is None:
+            return ()
+        if self.excluded or not self.unshown:
+            return (cut for cut in part.cuts if cut.kind is Kind.CALIBRATION)
         more = sum(more for _, more in self.unshown)
         kept = replace(self.one.whole, value=self.one.whole.value - more).cut(a, b)
-        return tuple(c for span in self.one.uncovered for c in charge_error(span, kept))
+        return cuts_of_errors(self.one.uncovered, kept)
 
-    def _elsewhere(self, first: int, low: int, high: int) -> Iterable[Elsewhere]:
+    def _elsewhere(self, first: int, low: int, high: int) -> Iterable[Cut]:
         if self.excluded:
             return
         left = self.kept[low:high]
         for some in self.aside:
-            said = some.value[low:high]
-            taken = np.minimum(said, left)
+            certified = some.value[low:high]
+            taken = np.minimum(certified, left)
             left = left - taken
-            if said.any():
-                edges = _edges(first, said)
-                sums = exact_sum(taken), exact_sum(said)
-                yield Elsewhere(some.certificate, some.scheme, *edges, *sums)
+            if certified.any():
+                reason = f"certified elsewhere: certificate {some.certificate}, {some.scheme}"
+                yield Cut(
+                    Kind.CERTIFIED, Fraction(exact_sum(taken)), *_span_us(first, certified),
+                    reason, certified=Certified(some.certificate, exact_sum(certified)),
+                )  # fmt: skip
 
     def _project(self, j: int, part: YearPart) -> YearPart:
         """Add the most of all floors: stretches add up, a part's floor is one of all of them."""
@@ -232,25 +241,29 @@ class _Device:
         for f in of:
             if f.week is not None and (f.week not in weeks or weeks[f.week].more < f.more):
                 weeks[f.week] = f
-        raised = [Raised(*f.span_us, f.reason, f.more) for _, f in sorted(weeks.items())]
-        so_far = sum((r.quantity for r in raised), start=ZERO)
+        raised = [_more(f, f.more) for _, f in sorted(weeks.items())]
+        so_far = -sum((cut.quantity for cut in raised), start=ZERO)
         whole = _most(f for f in of if f.week is None and not f.invoiced)
         if whole is not None and whole.more > so_far:
-            raised.append(Raised(*whole.span_us, whole.reason, whole.more - so_far))
+            raised.append(_more(whole, whole.more - so_far))
         invoiced = _most(f for f in of if f.invoiced)
         if invoiced is not None:
-            raised.append(Raised(*invoiced.span_us, invoiced.reason, invoiced.more))
-        return replace(part, raised=tuple(raised))
+            raised.append(_more(invoiced, invoiced.more))
+        return part.less(*raised)
+
+
+def _more(floor: Floor, quantity: Fraction) -> Cut:
+    return Cut(Kind.SERVICE, -quantity, *floor.span_us, f"{_ODD}{floor.reason}")
 
 
 def _most(floors: Iterable[Floor]) -> Floor | None:
     return max(floors, key=lambda f: (f.more, f.reason), default=None)
 
 
-def _edges(first: int, values: Int64) -> tuple[int, int]:
-    """Return the first interval of those above zero, and one past the last. [numbers]"""
+def _span_us(first: int, values: Int64) -> tuple[int, int]:
+    """Return the time from the first interval above zero to the end of the last. [us UTC]"""
     at = np.flatnonzero(values)
-    return first + int(at[0]), first + int(at[-1]) + 1
+    return (first + int(at[0])) * INTERVAL_US, (first + int(at[-1]) + 1) * INTERVAL_US
 
 
 def _scale(devices: Sequence[_Device], node: Node, cap: Cap) -> None:
@@ -275,10 +288,11 @@ def _cap_counted(
     views: list[Monitored],
     places: Sequence[tuple[int, int]],
     most: Fraction,
-    less: Callable[[Monitored, YearPart, Fraction], YearPart],
+    kind: Kind,
+    reason: str = "",
 ) -> None:
     """Take what is above a cap of counted quantities off each part, in proportion."""
-    counted = {(i, j): views[i].counted(views[i].parts[j]) for i, j in places}
+    counted = {(i, j): views[i].parts[j].counted for i, j in places}
     total = sum((v for v in counted.values() if v > 0), start=ZERO)
     over = sum(counted.values(), start=ZERO) - most
     if over <= 0 or not total:
@@ -286,19 +300,8 @@ def _cap_counted(
     share = min(Fraction(1), over / total)
     for (i, j), value in counted.items():
         if value > 0:
-            parts = list(views[i].parts)
-            parts[j] = less(views[i], parts[j], value * share)
-            views[i] = replace(views[i], parts=tuple(parts))
-
-
-def _above(_: Monitored, part: YearPart, quantity: Fraction) -> YearPart:
-    return replace(part, above=part.above + quantity)
-
-
-def _limited(reason: str) -> Callable[[Monitored, YearPart, Fraction], YearPart]:
-    def less(one: Monitored, part: YearPart, quantity: Fraction) -> YearPart:
-        begin = one.service.first * INTERVAL_US
-        end = begin + one.service.intervals * INTERVAL_US
-        return replace(part, limited=(*part.limited, Raised(begin, end, reason, quantity)))
-
-    return less
+            one, parts = views[i], list(views[i].parts)
+            design = one.needs.cap and one.needs.cap[0]
+            why = reason or f"above the design of {parts[j].year}: {design}"
+            parts[j] = parts[j].less(Cut(kind, value * share, *one.span_us, why))
+            views[i] = replace(one, parts=tuple(parts))

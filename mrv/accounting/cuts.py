@@ -1,13 +1,17 @@
 """
-What gaps, unattested meter errors and a plant's own use come to, in base units.
+Cuts: what of a device's quantity does not count, or counts beyond its register, and why.
 
-Each by the rule of its side of the account; `mrv.accounting.device_period` puts them together.
+Each part of a year is metered less its cuts.  A cut of the baseline's side is above zero; what
+counts more on the project's side is below it.  Here is what gaps, errors of meters and a plant's
+own use come to, each by the rule of its side; the bounds of other rules are cuts as well
+(`mrv/rules/solve.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from fractions import Fraction
 
 from ingest import classes
@@ -25,27 +29,62 @@ _WH_PER_ML = Fraction(89, 10)
 _LEAST_EFFICIENCY = Fraction(1, 5)
 
 
+class Kind(StrEnum):
+    """What a cut is for, as a statement names it; `SERVICE` is listed as plausibility."""
+
+    GAP = "gap"
+    CALIBRATION = "calibration"
+    OWN_USE = "own use"
+    DESIGN = "design"
+    PLAUSIBILITY = "plausibility"  # of single intervals
+    SERVICE = "service"  # of weeks, months, devices or roles
+    CERTIFIED = "certified energy"
+
+
 @dataclass(frozen=True, slots=True)
-class GapCharge:
+class Lost:
     """
-    A gap, what was put in for it, and the most that could have been. [base units]
+    A gap: the most that could have been in it. [base units]
 
     `at_most` is by what the device is seen to do; `bound` is beyond doubt, for what
     costs the project too.
     """
 
     gap: Gap
-    substituted: Fraction
     at_most: Fraction | None
     bound: Fraction = Fraction(0)
 
 
 @dataclass(frozen=True, slots=True)
-class ErrorCharge:
-    """What an unattested meter error comes to in a stretch of time. [base units]"""
+class Certified:
+    """A certificate of energy, and how much of it is of a part of a year. [Wh]"""
 
-    span: Uncovered
+    certificate: str
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """
+    Metered less counted: so much, from when to when, and why. [base units, us UTC]
+
+    `percent` is of a meter's error alone; `lost` and `certified` of their kinds.
+    """
+
+    kind: Kind
     quantity: Fraction
+    start_us: int
+    end_us: int
+    reason: str
+    percent: Fraction | None = None
+    lost: Lost | None = None
+    certified: Certified | None = None
+
+    def at_its_most(self) -> Cut | None:
+        """Return it where what was lost counts at its most; None where it bounds nothing then."""
+        if self.lost is not None:
+            return replace(self, quantity=-self.lost.bound)
+        return replace(self, quantity=-self.quantity) if self.kind is Kind.CALIBRATION else None
 
 
 def highest_rate(device: Device, quantity: str, whole: Service) -> Fraction | None:
@@ -94,9 +133,9 @@ def no_rate(device: Device, needs: RoleNeeds, since: str, *, rated: bool) -> str
     )
 
 
-def charge_gap(
+def cut_of_gap(
     gap: Gap, needs: RoleNeeds, rate: Fraction | None, per_day: Fraction | None = None
-) -> GapCharge:
+) -> Cut:
     """
     Nothing on the baseline side, the highest rate on the project's.
 
@@ -108,25 +147,30 @@ def charge_gap(
         What the plant was built for, by a document: of what costs no more came on any of the
         days that a gap touches. [base units]
     """
+    quantity, bound = Fraction(0), Fraction(0)
     at_most = None if rate is None else rate * gap.time_us / HOUR_US
     if needs.side == "project" and at_most is not None:
-        return GapCharge(gap, at_most, None)
-    if needs.costs is None:
-        return GapCharge(gap, Fraction(0), at_most)
-    bound = max(rate or Fraction(0), Fraction(needs.costs)) * gap.time_us / HOUR_US
-    if per_day is not None:
-        # a gap of less than a day may lie in two of them
-        bound = min(bound, per_day * (-(-gap.time_us // (24 * HOUR_US)) + 1))
-    return GapCharge(gap, Fraction(0), at_most, bound)
+        quantity, at_most = -at_most, None
+    elif needs.costs is not None:
+        bound = max(rate or Fraction(0), Fraction(needs.costs)) * gap.time_us / HOUR_US
+        if per_day is not None:
+            # a gap of less than a day may lie in two of them
+            bound = min(bound, per_day * (-(-gap.time_us // (24 * HOUR_US)) + 1))
+    lost = Lost(gap, at_most, bound)
+    return Cut(Kind.GAP, quantity, gap.start_us, gap.end_us, gap.kind, lost=lost)
 
 
-def charge_error(span: Uncovered, part: Service) -> list[ErrorCharge]:
-    """What a span without certificate costs within a part; nothing where they do not meet."""
-    first, last = max(span.first, part.first), min(span.last, part.first + len(part))
-    if first >= last:
-        return []
-    quantity = span.percent / 100 * exact_sum(part.cut(first, last).value)
-    return [ErrorCharge(type(span)(first, last, span.percent, span.reason), quantity)]
+def cuts_of_errors(bare: Sequence[Uncovered], part: Service, *, add: bool = False) -> list[Cut]:
+    """Return what spans without certificate cost within a part; `add` on the project's side."""
+    found = []
+    for span in bare:
+        first, last = max(span.first, part.first), min(span.last, part.first + len(part))
+        if first < last:
+            error = span.percent / 100 * exact_sum(part.cut(first, last).value)
+            time = first * INTERVAL_US, last * INTERVAL_US
+            quantity = -error if add else error
+            found.append(Cut(Kind.CALIBRATION, quantity, *time, span.reason, span.percent))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +196,6 @@ class OwnUse:
         if not self.metered:
             return Fraction(0)
         lost = exact_sum(self.service.unknown_us) + exact_sum(self.service.missing_us)
-        errors = (charge.quantity for span in bare for charge in charge_error(span, self.service))
+        errors = (one.quantity for one in cuts_of_errors(bare, self.service))
         substituted = (self.rate or Fraction(0)) * lost / HOUR_US
         return exact_sum(self.service.value) + substituted + sum(errors, start=Fraction(0))

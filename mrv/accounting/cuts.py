@@ -20,6 +20,7 @@ from mrv.accounting.coverage import Gap, Service
 from mrv.model import RoleNeeds
 from mrv.registry.calibration import Uncovered
 from mrv.rounding import exact_sum
+from mrv.texts import Text
 
 FUEL = "flow"
 # gasoline has 8.9, diesel 9.9 (IPCC 2006, volume 2, table 1.2; densities 0.745, 0.835) [M]; lighter
@@ -75,7 +76,7 @@ class Cut:
     quantity: Fraction
     start_us: int
     end_us: int
-    reason: str
+    reason: Text | str
     percent: Fraction | None = None
     lost: Lost | None = None
     certified: Certified | None = None

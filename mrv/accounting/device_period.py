@@ -26,6 +26,7 @@ from mrv.model import MONTH, Activity, Most, RoleNeeds
 from mrv.registry.calibration import Uncovered
 from mrv.registry.project import Calibration, ProjectDevice
 from mrv.rounding import exact_sum
+from mrv.texts import Text, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ class Monitored:
     rate: Fraction | None = None
     most: Most | None = None
     series: Int32 | None = None
-    uncounted: str = ""
+    uncounted: Text | str = ""
     shown: Mapping[str, Fraction] = field(default_factory=dict)
     told: tuple[str, ...] = ()
 
@@ -160,6 +161,6 @@ def year_part(
     cuts = [*(cut_of_gap(gap, needs, rate, per_day) for gap in found), *errors]
     used = Fraction(0) if own is None else own.total(bare)
     if used:
-        reason = f"{needs.less} of the same meter in {when[0]}, with its gaps"
+        reason = text("deduction.own_use", channel=str(needs.less), year=when[0])
         cuts.append(Cut(Kind.OWN_USE, used, *span_us, reason))
     return YearPart(when[0], exact_sum(part.value), tuple(cuts), when[1])

@@ -19,9 +19,9 @@ from mrv.accounting.device_period import Monitored, Stretch, YearPart
 from mrv.rounding import exact_sum
 from mrv.rules.effects import Cap, CapEach, Effect, Exclude, Floor, Level, Node, SetAside
 from mrv.rules.metering import Metered
+from mrv.texts import Text, text
 
 ZERO = Fraction(0)
-_ODD = "not plausible: "
 # ex-ante cap of a role's counted quantity, by calendar year [base units]
 Design = Mapping[str, Mapping[int, Fraction]]
 # stretch and part of a device
@@ -89,7 +89,7 @@ def solve(metered: Sequence[Metered], effects: Iterable[Effect], design: Design)
     for node, cap in caps:
         if node.level > Level.PERIOD:
             places = [(i, j) for i in node.of for j in range(len(views[i].parts))]
-            _cap_counted(views, places, cap.at_most, Kind.SERVICE, f"{_ODD}{cap.reason}")
+            _cap_counted(views, places, cap.at_most, Kind.SERVICE, _why(cap.reason))
     return Solved([one.kept for one in devices], seen, tuple(views))
 
 
@@ -114,7 +114,7 @@ class _Device:
         self.one = one
         self.kept = one.whole.value
         self.beyond = np.zeros(len(one.whole), dtype=np.int64)
-        self.unshown: list[tuple[str, Int64]] = []
+        self.unshown: list[tuple[Text | str, Int64]] = []
         mine = [e for e in effects if not isinstance(e, Cap) and getattr(e, "of", None) == place]
         self.excluded = min((e.reason for e in mine if isinstance(e, Exclude)), default="")
         self.aside = list({e.certificate: e for e in mine if isinstance(e, SetAside)}.values())
@@ -189,7 +189,7 @@ class _Device:
         return made.less(*(
             Cut(
                 Kind.SERVICE, some.quantity * share, max(some.first, a) * INTERVAL_US,
-                min(some.last, b) * INTERVAL_US, f"{_ODD}{some.cap.reason}",
+                min(some.last, b) * INTERVAL_US, _why(some.cap.reason),
             )
             for some in taken
             if some.quantity * share
@@ -201,13 +201,13 @@ class _Device:
         if beyond:
             most = self.one.base.most
             bound = "above its rated power" if most is None else most.what
-            reason = f"not counted: {self.excluded}" if self.excluded else f"{_ODD}{bound}"
-            yield Cut(Kind.PLAUSIBILITY, Fraction(beyond), *self.one.base.span_us, reason)
+            why = _why(self.excluded, "not counted") if self.excluded else _why(bound)
+            yield Cut(Kind.PLAUSIBILITY, Fraction(beyond), *self.one.base.span_us, why)
         for reason, more in self.unshown:
             if more[low:high].any():
                 quantity = Fraction(exact_sum(more[low:high]))
                 span_us = _span_us(first, more[low:high])
-                yield Cut(Kind.PLAUSIBILITY, quantity, *span_us, f"{_ODD}{reason}")
+                yield Cut(Kind.PLAUSIBILITY, quantity, *span_us, _why(reason))
 
     def _errors(self, part: YearPart, a: int, b: int) -> Iterable[Cut]:
         """A meter's error is one of what its other channels support."""
@@ -252,8 +252,12 @@ class _Device:
         return part.less(*raised)
 
 
+def _why(reason: Text | str, what: str = "not plausible") -> Text | str:
+    return reason if isinstance(reason, Text) else f"{what}: {reason}"
+
+
 def _more(floor: Floor, quantity: Fraction) -> Cut:
-    return Cut(Kind.SERVICE, -quantity, *floor.span_us, f"{_ODD}{floor.reason}")
+    return Cut(Kind.SERVICE, -quantity, *floor.span_us, _why(floor.reason))
 
 
 def _most(floors: Iterable[Floor]) -> Floor | None:
@@ -289,7 +293,7 @@ def _cap_counted(
     places: Sequence[tuple[int, int]],
     most: Fraction,
     kind: Kind,
-    reason: str = "",
+    reason: Text | str = "",
 ) -> None:
     """Take what is above a cap of counted quantities off each part, in proportion."""
     counted = {(i, j): views[i].parts[j].counted for i, j in places}
@@ -301,7 +305,8 @@ def _cap_counted(
     for (i, j), value in counted.items():
         if value > 0:
             one, parts = views[i], list(views[i].parts)
-            design = one.needs.cap and one.needs.cap[0]
-            why = reason or f"above the design of {parts[j].year}: {design}"
+            design = one.needs.cap[0] if one.needs.cap else ""
+            year = parts[j].year
+            why = reason or text("deduction.above_design", year=year, parameter=design)
             parts[j] = parts[j].less(Cut(kind, value * share, *one.span_us, why))
             views[i] = replace(one, parts=tuple(parts))

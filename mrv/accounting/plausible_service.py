@@ -11,7 +11,7 @@ is changed, and the condition holds: the claimed use costs the claimant more tha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -33,13 +33,18 @@ _STORED = Fraction(4, 5)
 
 
 class _Stretch(NamedTuple):
-    """A stretch of a period: what it used for its service, and the meters that stood still."""
+    """
+    A stretch of a period: what it used for its service, and the meters that stood still.
+
+    `counted` is what of the service is within the design capacity: the rest carries no use.
+    """
 
     place: int
     begin_us: int
     end_us: int
     used: Fraction
     served: int
+    counted: Fraction
     still: tuple[int, ...]
     moving: int
 
@@ -72,6 +77,7 @@ def raised(
     parameters: Inputs,
     edges: Sequence[int],
     timezone: str,
+    excess: Callable[[Consumption, int], Fraction],
 ) -> tuple[list[tuple[int, int, Charge]], list[Finding]]:
     """
     Charge services whose consumption is not plausible, and say so.
@@ -82,6 +88,8 @@ def raised(
         With the sums of each stretch.
     edges : sequence of int
         As `stretches` gives them.
+    excess : callable
+        Of the service in a stretch, what is above the design capacity. [base units]
 
     Returns
     -------
@@ -89,7 +97,7 @@ def raised(
     """
     found, said = [], []
     for one in methodology.consumptions:
-        some = [*_stretches(monitored, one, edges)]
+        some = [*_stretches(monitored, one, edges, excess)]
         span = None if one.span is None else one.span(parameters)
         charges = [*_charges(monitored, one, some, span)]
         for charge in charges:
@@ -100,7 +108,10 @@ def raised(
 
 
 def _stretches(
-    monitored: Sequence[Monitored], one: Consumption, edges: Sequence[int]
+    monitored: Sequence[Monitored],
+    one: Consumption,
+    edges: Sequence[int],
+    excess: Callable[[Consumption, int], Fraction],
 ) -> Iterator[_Stretch]:
     for place, (begin, end) in enumerate(pairwise(edges)):
         users = [
@@ -116,7 +127,9 @@ def _stretches(
         )
         still = tuple(i for i, s in there if not s.value and 2 * s.lost_us < s.time_us)
         edges_us = begin * INTERVAL_US, end * INTERVAL_US
-        yield _Stretch(place, *edges_us, used, served, still, len(there) - len(still))
+        counted = max(Fraction(0), served - excess(one, place))
+        moving = len(there) - len(still)
+        yield _Stretch(place, *edges_us, used, served, counted, still, moving)
 
 
 def _charges(
@@ -129,13 +142,13 @@ def _charges(
     for stretch in some:
         specific = stretch.specific(one)
         if span is not None and specific < least:
-            most = span[1] / one.per_base * stretch.served
+            most = span[1] / one.per_base * stretch.counted
             reason = (
                 f"{_told(specific)} {one.unit}, and such services take {_told(span[0])} to"
                 f" {_told(span[1])} ({one.source}): the highest of it counts"
             )
         elif stretch.still and usual is not None and stretch.moving:
-            most = usual / one.per_base * stretch.served
+            most = usual / one.per_base * stretch.counted
             reason = (
                 f"{_names(monitored, stretch)} stood still while the service went on: as much"
                 f" counts as the project used at most elsewhere, {_told(usual)} {one.unit}"

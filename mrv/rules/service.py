@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -38,6 +40,7 @@ def specific_consumption(facts: Facts) -> Iterator[Effect | Said]:
     """MTR-05: consumption below the range of such services, or a meter that stands still."""
     charges, said = raised(
         facts.views, facts.methodology, facts.parameters, facts.stretches, facts.timezone,
+        partial(_excess, facts),
     )  # fmt: skip
     for i, j, one in charges:
         week = one.stretch
@@ -154,14 +157,25 @@ def design_capacity(facts: Facts) -> Iterator[Effect | Said]:
             yield from _within(facts, one, of)
 
 
-def _within(facts: Facts, one: Capacity, of: tuple[int, ...]) -> Iterator[Effect | Said]:
-    method, told, weaker = facts.methodology, list[str](), list[str]()
-    samples = means(facts.besides.samples, method)
-    channels = counting(facts.besides.channels, samples)
+class _Week(NamedTuple):
+    """What a week's service came to, what the plant was built for, and if rain thinned it."""
+
+    place: int
+    served: Fraction
+    most: Fraction
+    thinned: bool
+
+    @property
+    def above(self) -> bool:
+        return self.served > self.most and not self.thinned
+
+
+def _weeks(facts: Facts, one: Capacity, of: Sequence[int]) -> Iterator[_Week]:
+    """Compare each week's service with a capacity."""
+    method = facts.methodology
+    channels = counting(facts.besides.channels, means(facts.besides.samples, method))
     capacity = Fraction(facts.parameters[one.parameter])
     there = [facts.views[i] for i in of]
-    unit = method.parameters[one.parameter].unit
-    delivered = whole = Fraction(0)
     for k, (begin, end) in enumerate(pairwise(facts.stretches)):
         served = facts.served(of, k, k + 1)
         time_us = (
@@ -170,18 +184,40 @@ def _within(facts: Facts, one: Capacity, of: tuple[int, ...]) -> Iterator[Effect
             else together_us(there, begin, end)
         )
         most = capacity * one.base_units * Fraction(time_us, _DAY_US)
-        delivered, whole = delivered + served, whole + most
-        if served <= most:
+        span_us = facts.span_us(k, k + 1)
+        weaker = served > most and thinned(method, one, channels, span_us, int(served), most)
+        yield _Week(k, served, most, weaker)
+
+
+def _excess(facts: Facts, used: Consumption, place: int) -> Fraction:
+    """Return what of a week's service is above the design capacity, and counts nothing."""
+    found = Fraction(0)
+    for one in facts.methodology.capacities:
+        if not one.of and {*one.serves} <= {*used.serves} and one.parameter in facts.parameters:
+            week = [*_weeks(facts, one, facts.of_role(*one.serves))][place]
+            found += week.served - week.most if week.above else 0
+    return found
+
+
+def _within(facts: Facts, one: Capacity, of: tuple[int, ...]) -> Iterator[Effect | Said]:
+    method, told, weaker = facts.methodology, list[str](), list[str]()
+    capacity = Fraction(facts.parameters[one.parameter])
+    unit = method.parameters[one.parameter].unit
+    weeks = [*_weeks(facts, one, of)]
+    for week in weeks:
+        if week.served <= week.most:
             continue
-        rate = f"{_told(capacity * served / most)} {unit}" if most else "service"
-        span = begin * INTERVAL_US, end * INTERVAL_US
-        when = f"{utc_text(span[0])} to {utc_text(span[1])}"
-        if thinned(method, one, channels, span, int(served), most):
+        rate = f"{_told(capacity * week.served / week.most)} {unit}" if week.most else "service"
+        begin, end = facts.span_us(week.place, week.place + 1)
+        when = f"{utc_text(begin)} to {utc_text(end)}"
+        if week.thinned:
             weaker.append(f"{when}: {rate}, thinned by rain")
             continue
         reason = f"{rate}, and the plant was built for {_told(capacity)}: that counts"
-        yield Cap(node(Level.WEEK, of, (k, k + 1)), most, reason)
+        yield Cap(node(Level.WEEK, of, (week.place, week.place + 1)), week.most, reason)
         told.append(f"{when}: {reason}")
+    delivered = sum((week.served for week in weeks), start=Fraction(0))
+    whole = sum((week.most for week in weeks), start=Fraction(0))
     if not told and delivered < LEAST_LOAD * whole:
         told.append(foreign(method, one, capacity * delivered / whole))
     said = listed(told, _SHOWN) if told else "; ".join(weaker[:_SHOWN])

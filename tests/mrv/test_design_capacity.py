@@ -122,6 +122,16 @@ def test_water_that_its_pumps_did_not_move_counts_as_their_energy_carries():
     assert not unmet(treated(flow=1.5, built=BUILT | {"design_flow_m3_per_d": 800}), "takes")
 
 
+def test_water_beyond_the_design_carries_no_electricity():
+    """A flow scale far too high would cost the electricity of water that does not count."""
+    found = treated(flow=200, gas=200)
+    most = 600 * WEEKS * 7  # m3 that the plant was built for
+    (power,) = (one for one in found.devices if one.role == "power")
+    # the range of such plants ends at 3 kWh/m3
+    assert Decimal(power.counted) == 3_000 * most
+    assert any(one.rule == "MTR-05" for one in found.applicability if not one.holds)
+
+
 def test_a_power_meter_that_is_lost_for_a_while_carries_no_more_water():
     """Its lost time is charged at its rating, which would carry any flow and costs little."""
     rows = {

@@ -3,8 +3,8 @@ What a change of meters took off: a time without a meter, or one in which two me
 
 The baseline's devices count only while each role that costs something has its device, so a day
 between two power meters takes the water of that day off.  Of two meters of the project's side both
-count, so what both metered is taken off twice.  Either is conservative and no condition: it is told
-with its tonnes, so that whoever owns the plant can mend the registry.
+count, so what both metered is taken off twice.  Either is conservative: it is an observation with
+its tonnes, so that whoever owns the plant can mend the registry.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _PLACES = 6
 def changed_meters(
     monitored: Sequence[Monitored], pricing: Pricing, timezone: str
 ) -> Iterator[Finding]:
-    """Tell what of a period a change of meters took off, and what to do; it holds."""
+    """Tell what of a period a change of meters took off, and what to do."""
     told = [*_between(monitored, pricing)]
     told += [
         _twice(one, pricing, timezone)
@@ -39,7 +39,7 @@ def changed_meters(
     if told:
         more = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
         remedy = ": let the service of the new meter begin where that of the old one ends"
-        yield Finding(RULE, True, "; ".join(told[:_SHOWN]) + more + remedy)
+        yield Finding(RULE, False, "; ".join(told[:_SHOWN]) + more + remedy)
 
 
 def _between(monitored: Sequence[Monitored], pricing: Pricing) -> Iterator[str]:

@@ -18,7 +18,7 @@ from mrv.rules.facts import Facts
 
 
 def _said(found: Iterable[Finding], rule: str) -> Iterator[Effect | Said]:
-    yield from (Said(one.holds, one.detail) for one in found if one.rule == rule)
+    yield from (Said(one.holds, one.texts) for one in found if one.rule == rule)
 
 
 def default_factors(facts: Facts) -> Iterator[Effect | Said]:
@@ -30,12 +30,9 @@ def default_factors(facts: Facts) -> Iterator[Effect | Said]:
 
 
 def changed(facts: Facts) -> Iterator[Effect | Said]:
-    """REG-03: time without a meter, or with two, at a change of meters; no finding."""
-    yield from _said(
-        changed_meters(facts.price.views, facts.price.pricing,
-                       facts.timezone),
-        "REG-03",
-    )  # fmt: skip
+    """REG-03: time without a meter, or with two, at a change of meters."""
+    for one in changed_meters(facts.price.views, facts.price.pricing, facts.timezone):
+        yield Said(False, one.texts, "observation")
 
 
 def left_lines(facts: Facts) -> Iterator[Effect | Said]:

@@ -73,8 +73,15 @@ def twin_series(facts: Facts) -> Iterator[Effect | Said]:
         else:
             apart = f", {abs(found.lag) * 15} minutes apart" if found.lag else ""
             alike.append(f"{other} moves as {one} does{apart}")
-    if copies or alike:
-        yield Said(False, listed([*copies, *alike]))
+    yield from _copies(copies, alike)
+
+
+def _copies(copies: Sequence[str], alike: Sequence[str]) -> Iterator[Said]:
+    """Identical series are impossible of two meters; proportional ones are to be clarified."""
+    if copies:
+        yield Said(False, listed(copies))
+    if alike:
+        yield Said(False, listed(alike), "CL")
 
 
 def _pairs(facts: Facts) -> Iterator[tuple[str, str, Twins]]:
@@ -103,21 +110,17 @@ def overlapping_services(facts: Facts) -> Iterator[Effect | Said]:
                 f"says what {other} says, quarter hour by quarter hour, while both serve",
             )
         told.append((one, f"{name} {{}} {other} {{}} from {begin} to {end}, while both serve"))
-    if told:
-        pricing = facts.price.pricing
-        yield Said(
-            False,
-            listed(
-                [
-                    text.format(*(("says what", "says, quarter hour by quarter hour,")
-                                  if one.equal else ("moves as", "does")))
-                    + f": {size_of(one, pricing, facts.timezone)} of it count"
-                    + (" 0" if one.equal else " twice if they are one meter")
-                    + "; let the service of one end where that of the other begins"
-                    for one, text in told
-                ]
-            ),
-        )  # fmt: skip
+    copies, alike = [], []
+    for one, text in told:
+        size = size_of(one, facts.price.pricing, facts.timezone)
+        remedy = "let the service of one end where that of the other begins"
+        if one.equal:
+            words = text.format("says what", "says, quarter hour by quarter hour,")
+            copies.append(f"{words}: {size} of it count 0; {remedy}")
+        else:
+            words = text.format("moves as", "does")
+            alike.append(f"{words}: {size} of it count twice if they are one meter; {remedy}")
+    yield from _copies(copies, alike)
 
 
 # --- meter: each interval -----------------------------------------------------------------

@@ -150,6 +150,8 @@ def test_a_copy_with_a_little_noise_is_named_with_its_tonnes():
     found, before = closed(meters), closed(meters, FIRST)
     assert found.net == before.net
     assert re.search("b moves as a does from .* Wh, [0-9.]+ t of it count twice", said(found))
+    (alike,) = [f for f in found.applicability if f.rule == "MTR-03"]
+    assert alike.severity == "CL"
 
 
 def test_a_meter_of_the_project_that_two_ids_tell_is_told_with_its_tonnes():
@@ -159,7 +161,7 @@ def test_a_meter_of_the_project_that_two_ids_tell_is_told_with_its_tonnes():
     found, before = (closed(bus, now, "vehicle", both) for now in (ACCOUNTING, FIRST))
     assert found.net == before.net
     (told,) = [f for f in found.applicability if f.rule == CHANGED]
-    assert told.holds
+    assert told.severity == "observation"
     assert re.search("ch-2 says what ch-1 says .* Wh, [0-9.]+ t count twice for the", told.detail)
     both["ch-2"] = (sun(6), 14, DAYS)
     assert not [

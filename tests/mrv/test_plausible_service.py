@@ -250,9 +250,14 @@ def test_series_that_was_scaled_or_shifted_is_named():
     truth = _sun(1)
     late = [0] * 2 + truth[:-2]
     larger = [round(v * 1.3) for v in truth]
-    told = _of(_three([truth, late, larger]), "MTR-03")
+    found = _three([truth, late, larger])
+    told = _of(found, "MTR-03")
     assert "inv-3 moves as inv-1 does" in told
-    assert _of(_three([truth, late, larger]), "MTR-03").startswith("inv-2")
+    assert told.startswith("inv-2")
+    # of a proportional one nothing is taken off: it is asked for
+    grades = [{f.severity for f in _three(of).applicability if f.rule == "MTR-03"}
+              for of in ([truth, _sun(2), larger], [truth, _sun(2), late])]  # fmt: skip
+    assert grades == [{"CL"}, {"CAR"}]
 
 
 def test_copy_with_a_little_noise_is_named():

@@ -89,13 +89,12 @@ class Most:
     """
     Most that one device of a role can count in an hour and in a local day. [base units]
 
-    `what` says it in words, for a statement; `source` where it is read.  `per_day_as_mean` is the
-    highest mean of a day over a period, 0 where none is known; `as_mean` says that with its source.
+    `source` is where it is read.  `per_day_as_mean` is the highest mean of a day over a period, 0
+    where none is known; `as_mean` says that with its source.
     """
 
     per_hour: int
     per_day: int
-    what: str
     source: str
     per_day_as_mean: int = 0
     as_mean: str = ""

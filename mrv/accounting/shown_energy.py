@@ -17,7 +17,7 @@ certain.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -32,24 +32,19 @@ from ingest.quality import clear_sky, energy_budget, lift
 from ingest.quality.energy_budget import METERS, SIGMAS, Tolerance
 from ingest.quality.power_integral import Integral, integral
 from mrv.accounting.device_bindings import role_needs
-from mrv.accounting.device_limits import rated_at
-from mrv.accounting.device_period import Monitored
 from mrv.calendar import local_date, midnight_us
 from mrv.methodologies import find
-from mrv.model import DECLARED, SOLAR, TECHNOLOGY, RoleNeeds
+from mrv.model import DECLARED, RoleNeeds
 from mrv.parameters.inputs import read
 from mrv.registry.project import Project, Unshown
+from mrv.texts import text
 
-POWER = "above the integral of its own power"
-DC = "above what went in on its direct-current side"
-SUN = "above what the sun makes there"
-ALONE = "shown by its register alone"
-UNDECLARED = (
-    "no document shows that anything but the sun makes its electricity: give `technology` of the"
-    " device in its project (2 water, 3 tide or waves, 4 wind, 5 heat of the earth, 6 biomass), and"
-    " in `documents` the licence that says so, with `by`, `issued` (before the period), `sha256`"
-)
-LIFT = "above what its power lifts to its head"
+POWER = text("MTR-02.power")
+DC = text("MTR-02.direct_current")
+SUN = text("MTR-02.sun")
+LIFT = text("MTR-02.lift")
+ALONE = text("EVD-01.alone")
+UNDECLARED = text("MTR-02.undeclared")
 # class and quantity: the gauges of its power and its head
 _LIFTED = {("pump", "flow"): ("active_power_w", "head_m")}
 _DC_CHANNEL = "dc_power_w"
@@ -59,8 +54,6 @@ _AC_OVER_DC = 1.02
 _LARGEST_STEP_WH = 10_000
 # a device that tells its power each quarter of an hour is late now and then
 _SELDOM_US = INTERVAL_US * 3 // 2
-# from this share on a power that shows nothing is asked for its sign
-_NEXT_TO_ALL = 0.9
 
 
 # device id and quantity
@@ -245,36 +238,6 @@ class ShownEnergy:
         return beyond + np.where(shown.known, uncertain, 0), known
 
 
-def cause(one: Monitored, reason: str, unshown: int) -> str:
-    """
-    Say what the registry or the meter may have wrong.
-
-    The plant's technology, where none is given; the sign of a power that shows next to nothing of
-    what went out.
-    """
-    if (
-        reason == SUN
-        and is_declared(one.needs, one.device.class_id)
-        and one.params.get(TECHNOLOGY) != SOLAR
-    ):
-        return f" ({UNDECLARED})"
-    gauge = next(
-        (
-            c.power
-            for c in classes.load()[one.device.class_id].registers
-            if c.quantity == one.needs.quantity and c.direction < 0 and c.power
-        ),
-        None,
-    )
-    metered = sum(part.metered for part in one.parts)
-    if reason != POWER or gauge is None or unshown < _NEXT_TO_ALL * metered:
-        return ""
-    return (
-        f" (class {one.device.class_id}: {gauge} is positive for import and negative for export;"
-        " if the sign of this one is turned, correct it at the meter or its gateway)"
-    )
-
-
 def is_declared(needs: RoleNeeds, class_id: str) -> bool:
     """Whether a device's project has to say what makes what it delivers: its class does not."""
     return needs.made_from == DECLARED and not classes.load()[class_id].made_from(needs.quantity)
@@ -352,3 +315,20 @@ def register_step(register: Int64, tolerance: int) -> float:
     rise = np.diff(register)
     smallest = int(np.where(rise > 0, rise, _LARGEST_STEP_WH).min(initial=_LARGEST_STEP_WH))
     return float(max(tolerance, smallest))
+
+
+def rated_at(ratings: Sequence[tuple[int, int]], first: int, count: int) -> Int64:
+    """
+    Rated power of intervals from `first` on. [W]
+
+    Parameters
+    ----------
+    ratings : sequence of (int, int)
+        From when on [us UTC] and rated power [W], in order of time, at least one; the first counts
+        for all time before the second.
+    """
+    begins = np.array([-(-us // INTERVAL_US) for us, _ in ratings[1:]], dtype=np.int64)
+    number = first + np.arange(count, dtype=np.int64)
+    watt = np.array([w for _, w in ratings], dtype=np.int64)
+    found: Int64 = watt[np.searchsorted(begins, number, side="right")]
+    return found

@@ -37,6 +37,7 @@ from mrv.accounting.shown_energy import Key, devices_of, register_step
 from mrv.calendar import local_date, midnight_us
 from mrv.methodologies import find
 from mrv.registry.project import Project, Unshown
+from mrv.texts import text
 
 RULE = "MTR-04"
 # class and quantity: the gauge of its rate, and how many base units its unit comes to in an hour
@@ -120,7 +121,7 @@ class UntoldUse:
                 more, agrees = self._more(block, of, index, one)
                 at = np.flatnonzero(more)
                 if len(at) or agrees:
-                    reason = f"its {one.gauge} shows more than its register: that counts"
+                    reason = text("MTR-04.below_gauge", channel=one.gauge)
                     found = Unshown(reason, self.first + at, more[at]) if len(at) else None
                     yield (self.fleet.devices[index].id, one.quantity), Told(found, agrees)
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from mrv.accounting import project_meters, service_evidence
-from mrv.accounting.changed_meters import changed_meters
 from mrv.accounting.dated_values import undated
 from mrv.accounting.factor_acceptance import accepted, condition
-from mrv.accounting.fallen_registers import fallen_registers
 from mrv.accounting.measured_power import measured_powers
 from mrv.accounting.period_result import Finding
 from mrv.accounting.service_evidence import Services
@@ -27,22 +25,6 @@ def default_factors(facts: Facts) -> Iterator[Effect | Said]:
     names = accepted(facts.project.parameters, where)
     found = condition(facts.price.used, names)
     yield from _said([found] if found else [], "FAC-02")
-
-
-def changed(facts: Facts) -> Iterator[Effect | Said]:
-    """REG-03: time without a meter, or with two, at a change of meters."""
-    for one in changed_meters(facts.price.views, facts.price.pricing, facts.timezone):
-        yield Said(False, one.texts, "observation")
-
-
-def left_lines(facts: Facts) -> Iterator[Effect | Said]:
-    """REG-03: a register that left its line, with no replacement in the registry."""
-    yield from _said(
-        fallen_registers(
-            facts.price.views, facts.besides.fallen, facts.price.pricing, facts.timezone
-        ),
-        "REG-03",
-    )
 
 
 def equipment_power(facts: Facts) -> Iterator[Effect | Said]:

@@ -29,7 +29,7 @@ from mrv.model import Factors, Methodology, Most, RoleNeeds
 from mrv.registry.calibration import of_meter
 from mrv.registry.project import FIRST, Besides, Calibration, Project, ProjectDevice
 from mrv.rounding import decimal_text
-from mrv.rules import Stage, checks, evidence, meters, service
+from mrv.rules import Stage, changes, checks, duplicates, evidence, meters, service
 from mrv.rules.account import Account, Terms
 from mrv.rules.effects import Effect, Fix, NoReduction, Said
 from mrv.rules.facts import Facts
@@ -51,11 +51,11 @@ class Judging(NamedTuple):
 
 JUDGES = (
     Judging("REG-01", "registry", meters.known_meters),
-    Judging("MTR-03", "registry", meters.twin_series),
+    Judging("MTR-03", "registry", duplicates.twin_series),
     Judging("MTR-01", "meter", meters.device_limits),
     Judging("MTR-02", "meter", meters.own_channels),
-    Judging("MTR-03", "meter", meters.overlapping_services),
-    Judging("MTR-04", "meter", meters.untold_use),
+    Judging("MTR-03", "meter", duplicates.overlapping_services),
+    Judging("MTR-04", "meter", meters.unrecorded_use),
     Judging("CLM-01", "meter", meters.certified_elsewhere, since=1),
     Judging("MTR-05", "use", service.specific_consumption),
     Judging("MTR-08", "use", service.device_clocks),
@@ -70,8 +70,8 @@ JUDGES = (
     Judging("EVD-05", "evidence", evidence.invoiced_use),
     Judging("FAC-02", "check", checks.default_factors, since=1),
     Judging("CLM-01", "check", meters.certified_twice, since=1),
-    Judging("REG-03", "check", checks.changed),
-    Judging("REG-03", "check", checks.left_lines),
+    Judging("REG-03", "check", changes.changed),
+    Judging("REG-03", "check", changes.left_lines),
     Judging("MTR-11", "check", checks.project_side),
     Judging("MTR-12", "check", checks.equipment_power),
     Judging("MTR-13", "check", checks.equipment_efficiency),

@@ -24,6 +24,7 @@ from mrv.registry.project import Besides, Project
 from mrv.rules.effects import Level, Node
 from mrv.rules.metering import Metered
 from mrv.rules.solve import Solved
+from mrv.texts import Text
 
 if TYPE_CHECKING:
     from mrv.rules.account import Account
@@ -109,7 +110,7 @@ class Facts:
         """Whether invoices with their files cover a device's quantity."""
         return invoiced(one, self.besides, self.checks)
 
-    def witness(self, one: Monitored, *, alone: bool = False) -> str | None:
+    def witness(self, one: Monitored, *, alone: bool = False) -> Text | None:
         """Return the check meter or invoice that corroborates a device's quantity."""
         checks = [c for c in self.checks if not alone or len(c.devices) == 1]
         return witness_of(one, self.besides, checks)

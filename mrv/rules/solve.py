@@ -113,20 +113,21 @@ class _Device:
     def __init__(self, one: Metered, place: int, effects: Sequence[Effect]) -> None:
         self.one = one
         self.kept = one.whole.value
-        self.beyond = np.zeros(len(one.whole), dtype=np.int64)
-        self.unshown: list[tuple[Text | str, Int64]] = []
+        # what bounds of intervals take off; a meter's error is one of what other channels support
+        self.above: list[tuple[Text | str, Int64]] = []
+        self.supported = one.whole.value
         mine = [e for e in effects if not isinstance(e, Cap) and getattr(e, "of", None) == place]
         self.excluded = min((e.reason for e in mine if isinstance(e, Exclude)), default="")
         self.aside = list({e.certificate: e for e in mine if isinstance(e, SetAside)}.values())
         self.floors = [e for e in mine if isinstance(e, Floor)]
         self.taken: dict[int, list[_Taken]] = {}
-        if one.baseline:
+        if one.baseline and self.excluded:
+            self.above = [(_why(self.excluded, "not counted"), one.whole.value)]
+            self.kept = np.zeros_like(self.kept)
+        elif one.baseline:
             each = [e for e in mine if isinstance(e, CapEach)]
             for e in sorted(each, key=lambda e: not e.plausible):
                 self._bound(e)
-            if self.excluded:
-                self.beyond, self.unshown = one.whole.value, []
-                self.kept = np.zeros_like(self.kept)
         self.cells: dict[_Cell, Fraction] = {
             (k, j): Fraction(exact_sum(self.kept[low:high])) for k, j, low, high in one.cells
         }
@@ -134,10 +135,9 @@ class _Device:
     def _bound(self, cap: CapEach) -> None:
         now = np.minimum(self.kept, np.maximum(cap.at_most, 0))
         if (now < self.kept).any():
-            if cap.plausible:
-                self.beyond = self.beyond + (self.kept - now)
-            else:
-                self.unshown.append((cap.reason, self.kept - now))
+            self.above.append((_why(cap.reason), self.kept - now))
+            if not cap.plausible:
+                self.supported = self.supported - (self.kept - now)
             self.kept = now
 
     def weeks(self) -> list[Fraction]:
@@ -197,26 +197,17 @@ class _Device:
 
     def _implausible(self, first: int, low: int, high: int) -> Iterable[Cut]:
         """What no such device can have done, or its other channels do not corroborate."""
-        beyond = exact_sum(self.beyond[low:high])
-        if beyond:
-            most = self.one.base.most
-            bound = "above its rated power" if most is None else most.what
-            why = _why(self.excluded, "not counted") if self.excluded else _why(bound)
-            yield Cut(Kind.PLAUSIBILITY, Fraction(beyond), *self.one.base.span_us, why)
-        for reason, more in self.unshown:
-            if more[low:high].any():
-                quantity = Fraction(exact_sum(more[low:high]))
-                span_us = _span_us(first, more[low:high])
-                yield Cut(Kind.PLAUSIBILITY, quantity, *span_us, _why(reason))
+        for reason, above in self.above:
+            if above[low:high].any():
+                quantity = Fraction(exact_sum(above[low:high]))
+                yield Cut(Kind.PLAUSIBILITY, quantity, *_span_us(first, above[low:high]), reason)
 
     def _errors(self, part: YearPart, a: int, b: int) -> Iterable[Cut]:
-        """A meter's error is one of what its other channels support."""
         if self.excluded and self.one.base.needs.costs is None:
             return ()
-        if self.excluded or not self.unshown:
+        if self.excluded or self.supported is self.one.whole.value:
             return (cut for cut in part.cuts if cut.kind is Kind.CALIBRATION)
-        more = sum(more for _, more in self.unshown)
-        kept = replace(self.one.whole, value=self.one.whole.value - more).cut(a, b)
+        kept = replace(self.one.whole, value=self.supported).cut(a, b)
         return cuts_of_errors(self.one.uncovered, kept)
 
     def _elsewhere(self, first: int, low: int, high: int) -> Iterable[Cut]:
@@ -228,7 +219,10 @@ class _Device:
             taken = np.minimum(certified, left)
             left = left - taken
             if certified.any():
-                reason = f"certified elsewhere: certificate {some.certificate}, {some.scheme}"
+                reason = text(
+                    "deduction.certified_elsewhere",
+                    certificate=some.certificate, scheme=some.scheme,
+                )  # fmt: skip
                 yield Cut(
                     Kind.CERTIFIED, Fraction(exact_sum(taken)), *_span_us(first, certified),
                     reason, certified=Certified(some.certificate, exact_sum(certified)),

@@ -235,7 +235,7 @@ def test_one_meter_under_three_ids_counts_once():
     """The same meter would be credited three times."""
     result = _three([_sun(1)] * 3)
     assert [float(d.counted) > 0 for d in result.devices] == [True, False, False]
-    assert "inv-2: says what inv-1 says" in _of(result, "MTR-03")
+    assert "inv-2 is identical to inv-1" in _of(result, "MTR-03")
 
 
 def test_meters_side_by_side_are_not_taken_for_one():
@@ -252,7 +252,7 @@ def test_series_that_was_scaled_or_shifted_is_named():
     larger = [round(v * 1.3) for v in truth]
     found = _three([truth, late, larger])
     told = _of(found, "MTR-03")
-    assert "inv-3 moves as inv-1 does" in told
+    assert "inv-3 is proportional to inv-1" in told
     assert told.startswith("inv-2")
     # of a proportional one nothing is taken off: it is asked for
     grades = [{f.severity for f in _three(of).applicability if f.rule == "MTR-03"}
@@ -264,7 +264,8 @@ def test_copy_with_a_little_noise_is_named():
     """A copy of which each quarter hour is a little off would pass for another meter."""
     noise = np.random.default_rng(4).uniform(-0.003, 0.003, WEEK)
     told = {k: _told_of(k * noise) for k in (1, 5, 10)}
-    assert told == {1: "inv-3 moves as inv-1 does", 5: "inv-3 moves as inv-1 does", 10: ""}
+    alike = "inv-3 is proportional to inv-1 in nearly every 15-minute interval"
+    assert told == {1: alike, 5: alike, 10: ""}
 
 
 def _told_of(noise):

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from ingest.model import INTERVAL_US, Device, Int32
 from mrv import calendar
@@ -36,6 +36,14 @@ class Stretch:
     value: int
     lost_us: int
     time_us: int
+
+
+class AbovePower(NamedTuple):
+    """Electricity of some weeks, and that of its hours at the power entered. [us UTC, Wh]"""
+
+    span_us: tuple[int, int]
+    measured_wh: int
+    entered_wh: Fraction
 
 
 @dataclass(frozen=True)
@@ -79,8 +87,8 @@ class Monitored:
 
     `nets` is false where its role takes something off and the period has no row of it.
     `rate` is its highest plausible rate, `most` what its kind can do. [base units/h]
-    `uncounted` says why nothing of it counts; empty where it counts.  `shown` are parameters of
-    its own that count as its electricity shows them, `told` where it does.
+    `uncounted` says why nothing of it counts; empty where it counts.  `measured` are parameters of
+    its own that count by its electricity, `above_power` where that was above the ones entered.
     """
 
     bound: ProjectDevice
@@ -97,8 +105,8 @@ class Monitored:
     most: Most | None = None
     series: Int32 | None = None
     uncounted: Text | str = ""
-    shown: Mapping[str, Fraction] = field(default_factory=dict)
-    told: tuple[str, ...] = ()
+    measured: Mapping[str, Fraction] = field(default_factory=dict)
+    above_power: tuple[AbovePower, ...] = ()
 
     @property
     def span_us(self) -> tuple[int, int]:
@@ -112,7 +120,7 @@ class Monitored:
 
     def activity(self, part: YearPart, *, gross: bool) -> Activity:
         """Return what the methodology is told, before (gross) or after what gaps cost."""
-        params = self.params if gross else {**self.params, **self.shown}
+        params = self.params if gross else {**self.params, **self.measured}
         params = params if part.month is None else {**params, MONTH: part.month}
         value = Fraction(part.metered) if gross else self.counted(part)
         return Activity(self.bound.role, params, value)

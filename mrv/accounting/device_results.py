@@ -6,7 +6,7 @@ Six decimals, each rounded against the claimant.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -18,7 +18,9 @@ from mrv.accounting.period_result import Coverage, Deduction, DeviceOutcome, Gap
 from mrv.methodologies import unit_reductions
 from mrv.model import Factors, Methodology, Reductions
 from mrv.parameters.inputs import Inputs
-from mrv.rounding import Mode, decimal_text, share_text
+from mrv.registry.project import Besides
+from mrv.rounding import Mode, decimal_text, figure, share_text
+from mrv.texts import text
 
 _PLACES = 6
 # kinds of cuts as a statement lists them
@@ -52,8 +54,8 @@ class Pricing:
         return max(Fraction(0), -self._unit(one, year).reduction_t)
 
     def more(self, one: Monitored, year: int) -> Fraction:
-        """What a base unit costs beyond the typed parameters by what its meter shows. [tCO2e]"""
-        shown = self._unit(replace(one, params={**one.params, **one.shown}), year)
+        """What a base unit costs beyond the parameters entered, by its own meter. [tCO2e]"""
+        shown = self._unit(replace(one, params={**one.params, **one.measured}), year)
         return self._unit(one, year).reduction_t - shown.reduction_t
 
     def _unit(self, one: Monitored, year: int) -> Reductions:
@@ -163,7 +165,7 @@ def deductions(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
     """
     for kinds in _LISTED:
         yield from _deductions(one, kinds, pricing)
-    yield from _shown(one, pricing)
+    yield from _measured(one, pricing)
     yield from _deductions(one, (Kind.CALIBRATION,), pricing)
 
 
@@ -195,25 +197,78 @@ def _percent(part: YearPart, cut: Cut) -> Fraction:
     return abs(cut.quantity) / whole * 100 if whole else Fraction(100 if cut.quantity else 0)
 
 
-def _shown(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
-    """What more electricity costs than was typed; no hour is taken off for it."""
-    cost = beyond_typed(one, pricing)
-    for name, value in one.shown.items() if cost else ():
-        typed = Fraction(one.params[name])
-        beyond = (value / typed - 1) * 100 if typed else Fraction(100)
-        size = f"{name} {float(value):.4g} and not {float(typed):.4g} {one.needs.params[name].unit}"
+def _measured(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
+    """What more electricity costs than was entered; no hour is taken off for it."""
+    cost = beyond_entered(one, pricing)
+    for name, value in one.measured.items() if cost else ():
+        entered = Fraction(one.params[name])
+        beyond = (value / entered - 1) * 100 if entered else Fraction(100)
+        reason = text(
+            "MTR-12.power", parameter=name, measured=figure(value), entered=figure(entered),
+            unit=one.needs.params[name].unit,
+        )  # fmt: skip
         yield Deduction(
             device=one.device.id,
             start_us=one.span_us[0],
             end_us=one.span_us[1],
             kind=Kind.PLAUSIBILITY.value,
-            reason=f"not plausible: its own meter shows {size}: that counts",
+            reason=reason,
             percent=decimal_text(beyond, _PLACES, "up"),
             quantity=decimal_text(Fraction(0), _PLACES, "up"),
             cost_t=decimal_text(cost, _PLACES, "up"),
         )
 
 
-def beyond_typed(one: Monitored, pricing: Pricing) -> Fraction:
-    """Return what counts by a device's own meter costs more than what was typed. [tCO2e]"""
+def beyond_entered(one: Monitored, pricing: Pricing) -> Fraction:
+    """Return what counts by a device's own meter costs more than what was entered. [tCO2e]"""
     return sum((one.counted(p) * pricing.more(one, p.year) for p in one.parts), start=Fraction(0))
+
+
+def silent_days(
+    besides: Besides,
+    parameters: Inputs,
+    how: Mapping[str, str],
+    reduction: Callable[[Inputs], Fraction],
+) -> Iterator[GapOutcome]:
+    """
+    Yield the gaps of a plant's analysers: days on which something flowed and none was reported.
+
+    Such a day counts by the conservative value (`mrv.statement.analysers`).  Each forwent at most
+    what it would have earned by the best of the other days, by what flowed on it.
+
+    Parameters
+    ----------
+    parameters : mapping
+        As they count.
+    how : mapping of str to str
+        How each was come by.
+    reduction : callable
+        What the period comes to with some parameters. [tCO2e]
+    """
+    silent = {
+        name: one
+        for name, one in besides.channels.items()
+        if one.silent and one.most is not None and how.get(name) == one.told
+    }
+    best = {name: one.most for name, one in silent.items() if one.most is not None}
+    forgone = max(Fraction(0), reduction({**parameters, **best}) - reduction(parameters))
+    days = {
+        span: [n for n, o in silent.items() if span in o.silent]
+        for one in silent.values()
+        for span in one.silent
+    }
+    nothing = decimal_text(Fraction(0), _PLACES, "up")
+    flow = sum(span.flow for span in days)
+    for span, names in sorted(days.items()):
+        share = forgone * span.flow / flow
+        yield GapOutcome(
+            device=span.device,
+            start_us=span.from_us,
+            end_us=span.to_us,
+            kind="missing",
+            time_us=span.to_us - span.from_us,
+            rule=f"analyser: {', '.join(names)} of these days as what costs",
+            substituted=nothing,
+            cost_t=nothing,
+            forgone_at_most_t=decimal_text(share, _PLACES, "up"),
+        )

@@ -52,8 +52,9 @@ class Text:
     def devices(self) -> Iterator[str]:
         """Yield the devices that it names."""
         for name, value in self.values:
-            if name == "device" and isinstance(value, str):
-                yield value
+            if name == "device":
+                some = value if isinstance(value, tuple) else (value,)
+                yield from (each for each in some if isinstance(each, str))
 
 
 Value = str | int | Text | tuple["Value", ...]

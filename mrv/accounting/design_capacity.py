@@ -1,5 +1,5 @@
 """
-What a plant was built for: its capacity, the load that it takes, the energy of its design.
+What a plant was built for: its capacity, the load that it takes, the energy that both use.
 
 A flow, a mass or a load that only the plant's own meters report may be claimed too high by all of
 them together.  What bounds it is the design capacity, which the plant's licence or design states
@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 
-from ingest.model import HOUR_US
+from ingest.model import HOUR_US, INTERVAL_US
+from mrv.accounting.cuts import Kind
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.period_result import Finding
-from mrv.accounting.service_history import electricity
 from mrv.accounting.time_in_service import together_us
 from mrv.accounting.unmeasured import rounded
 from mrv.errors import PeriodError
@@ -33,6 +33,9 @@ LEAST_LOAD = Fraction(1, 5)
 _CARRIED, _SURE = Fraction(2, 3), Fraction(19, 20)
 BUILT_FOR = "the most that the plant was built for"
 CARRIED = "what its electricity carries by the design"
+# stretches of about a week in a part that is compared with its energy
+WEEKS = 4
+_TIMES = "time_us", "lost_us"
 _DAY_US = 24 * HOUR_US
 _LONGEST_YEAR = 366
 
@@ -250,3 +253,37 @@ def below_fifth(methodology: Methodology, one: Capacity, rate: Fraction) -> Text
     """Say that little of a capacity was delivered, so that it bounds nothing."""
     unit = methodology.parameters[one.parameter].unit
     return text("MTR-07.below_fifth", value=figure(rate), unit=unit, parameter=one.parameter)
+
+
+def used_of(
+    one: Monitored, first: int, last: int, span_us: tuple[int, int], of: Consumption
+) -> Fraction:
+    """
+    Quantity of some stretches, with what is charged for lost time and for standing still.
+
+    A plant's meter that is lost for less than half of the time used as much then as else: what
+    lost time is charged, which is little beside methane, would carry any service.
+    """
+    rate = one.rate or Fraction(0)
+    time, lost = (sum(getattr(s, n) for s in one.stretches[first:last]) for n in _TIMES)
+    if of.by_design and 0 < 2 * lost < time:
+        known = sum(s.value for s in one.stretches[first:last])
+        rate = min(rate, Fraction(known * HOUR_US, time - lost))
+    charged = (
+        -c.quantity
+        for p in one.parts
+        for c in p.cuts
+        if c.kind is Kind.SERVICE and span_us[0] <= c.start_us < span_us[1]
+    )
+    metered = (s.value + rate * Fraction(s.lost_us, HOUR_US) for s in one.stretches[first:last])
+    return sum((*metered, *charged), start=Fraction(0))
+
+
+def electricity(monitored: Sequence[Monitored], one: Consumption) -> Fraction:
+    """Return what a service used in the whole period, with what is charged for it. [base units]"""
+    users = [m for m in monitored if m.bound.role in one.uses]
+    begin = min((m.service.first for m in users), default=0) * INTERVAL_US
+    end = max((m.service.first + m.service.intervals for m in users), default=0) * INTERVAL_US
+    return sum(
+        (used_of(m, 0, len(m.stretches), (begin, end), one) for m in users), start=Fraction(0)
+    )

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from ingest.model import INTERVAL_US, Fleet
 from mrv.accounting.cross_checks import Rows, cross_checks
+from mrv.accounting.design_capacity import WEEKS
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import Pricing
 from mrv.accounting.invoiced_time import invoiced
 from mrv.accounting.period_result import CrossCheck
-from mrv.accounting.service_history import WEEKS
 from mrv.accounting.single_channel import witness_of
 from mrv.model import Factors, Methodology
 from mrv.parameters.inputs import Inputs

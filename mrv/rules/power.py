@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 
 from ingest.model import INTERVAL_US, Int64
 from mrv.accounting.cuts import Kind
+from mrv.accounting.design_capacity import WEEKS
 from mrv.accounting.device_period import AbovePower, Monitored
 from mrv.accounting.device_results import Pricing, beyond_entered
 from mrv.accounting.period_result import ParameterUse
-from mrv.accounting.service_history import WEEKS
 from mrv.calendar import local_span
 from mrv.model import MEASURED
 from mrv.registry.project import Drawn

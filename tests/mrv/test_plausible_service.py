@@ -168,7 +168,7 @@ def test_a_bus_that_takes_more_than_others_is_no_fault():
     assert not unmet(found)
     (said,) = [f for f in found.applicability if f.rule == "MTR-05" and "charging" in f.detail]
     assert said.holds
-    assert "3 kWh/km are more than such services take" in said.detail
+    assert "3 kWh/km is more than the 2 kWh/km that such services take" in said.detail
 
 
 @pytest.mark.parametrize("kwh", [0, 1_000])
@@ -323,7 +323,7 @@ def test_odometer_that_runs_fast_gains_nothing():
     assert unmet(fast)
     assert not unmet(truth)
     assert truth.net == year_of(340, weeks=4).net
-    assert any("the project used 1.049 before" in d.reason for d in fast.deductions)
+    assert any("project used 1.049 kWh/km before" in str(d.reason) for d in fast.deductions)
 
 
 def test_odometer_that_becomes_fast_within_a_period():
@@ -375,20 +375,20 @@ def test_odometer_that_is_fast_from_the_first_day_gains_nothing():
     fast = KM_PER_QUARTER * 3 // 2
     bare, truth = by_model(1, fast, given=False), by_model(1, KM_PER_QUARTER)
     assert float(bare.net.reduction.t) > 1.4 * float(truth.net.reduction.t)
-    assert "bus-1: no kwh_per_km is given" in _of(bare, MODEL)
+    assert "bus-1: no kwh_per_km is entered" in _of(bare, MODEL)
     assert not _of(truth, MODEL)
     assert truth.net == by_model(1, KM_PER_QUARTER, given=False).net
     found = by_model(1, fast)
     # by as much as the bus takes more in service than its type approval says
     assert float(found.net.baseline.t) < 1.05 * float(truth.net.baseline.t)
-    assert "its models take 1 by their type approval" in _of(found, MODEL)
+    assert "its models take 1 kWh/km by their type approval" in _of(found, MODEL)
     assert any("its models take 1 by" in d.reason for d in found.deductions)
 
 
 def test_a_model_that_takes_far_less_than_the_bus_is_named():
     """A value typed low would let a fast odometer through, and look like a type approval."""
     found = by_model(Decimal("0.5"), KM_PER_QUARTER)
-    assert "kwh_per_km is not that of these models" in _of(found, MODEL)
+    assert "kwh_per_km is not the value of this equipment" in _of(found, MODEL)
     assert found.net == by_model(1, KM_PER_QUARTER).net
 
 

@@ -29,7 +29,7 @@ from ingest.model import HOUR_US, INTERVAL_US
 from mrv.accounting.cuts import Kind
 from mrv.accounting.design_capacity import consumption_of, too_large, used_of
 from mrv.accounting.device_period import Monitored, Stretch
-from mrv.calendar import local_date, local_span
+from mrv.calendar import local_date
 from mrv.parameters.inputs import Inputs
 from mrv.rounding import decimal_text, figure
 from mrv.rules.effects import Cap, Effect, Floor, Level, Said
@@ -174,16 +174,18 @@ def _range_finding(
 ) -> Said:
     charged = {charge.week.place for charge in charges}
     rest = [week for week in weeks if week.place not in charged]
-    texts = [_in_time(facts, of.uses, c.week.place, c.week.place + 1, c.reason) for c in charges]
+    texts = [facts.in_time(of.uses, c.week.place, c.week.place + 1, c.reason) for c in charges]
     texts += [
-        text("MTR-05.still", device=_names(facts, week), **_time(facts, week.place, week.place + 1))
+        facts.in_time(
+            of.uses, week.place, week.place + 1, text("MTR-05.still", device=_names(facts, week))
+        )
         for week in rest
         if week.still
     ]
     # the higher consumption is charged as it was measured: no finding
     high = [
-        _in_time(
-            facts, of.uses, week.place, week.place + 1,
+        facts.in_time(
+            of.uses, week.place, week.place + 1,
             text("MTR-05.above_range", value=figure(week.specific(of)), unit=of.unit,
                  most=figure(span[1])),
         )
@@ -195,15 +197,6 @@ def _range_finding(
 
 def _names(facts: Facts, week: _Week) -> tuple[str, ...]:
     return tuple(facts.views[i].device.id for i in week.still)
-
-
-def _time(facts: Facts, first: int, last: int) -> dict[str, str]:
-    return local_span(facts.span_us(first, last), facts.timezone)
-
-
-def _in_time(facts: Facts, roles: Sequence[str], first: int, last: int, reason: Text) -> Text:
-    time = _time(facts, first, last)
-    return text("deduction.in_time", what=tuple(roles), reason=reason, **time)
 
 
 # --- MTR-06: what it carries --------------------------------------------------------------
@@ -280,18 +273,18 @@ def _carried(
             reason = text("MTR-06.carried", basis=basis, **specific)
             weeks = node(Level.MONTH, devices, (part.first, part.last))
             yield Cap(weeks, part.used / most, reason)
-            line = _in_time(facts, of.serves, part.first, part.last, reason)
+            line = facts.in_time(of.serves, part.first, part.last, reason)
             texts["history" if history else "model"].append(line)
             continue
         if part.used < of.sure * model * part.served:
             beyond = 100 - 100 * part.used / (model * part.served)
             percent = decimal_text(beyond, 1, "up")
             reason = text("MTR-06.beyond", basis=by_model, percent=percent, **specific)
-            texts["model"].append(_in_time(facts, of.serves, part.first, part.last, reason))
+            texts["model"].append(facts.in_time(of.serves, part.first, part.last, reason))
         if model and part.used > of.most * model * part.served:
             given = of.by_design or of.by_model
             reason = text("MTR-06.not_its_value", basis=by_model, parameter=given, **specific)
-            texts["model"].append(_in_time(facts, of.serves, part.first, part.last, reason))
+            texts["model"].append(facts.in_time(of.serves, part.first, part.last, reason))
         if part.whole:
             used, served = used + part.used, served + part.served
     for lines in texts.values():

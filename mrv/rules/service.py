@@ -44,11 +44,6 @@ BEYOND = Fraction(1, 10)
 MONTH_US = Fraction(36525, 1200) * 24 * HOUR_US
 
 
-def _in_time(facts: Facts, what: str, first: int, last: int, reason: Text) -> Text:
-    time = local_span(facts.span_us(first, last), facts.timezone)
-    return text("deduction.in_time", what=what, reason=reason, **time)
-
-
 # --- MTR-07: design capacity --------------------------------------------------------------
 
 
@@ -113,11 +108,11 @@ def design_capacity(facts: Facts) -> Iterator[Effect | Said]:
             values = {"value": figure(rate), "unit": unit, "most": figure(capacity)}
             if week.thinned:
                 reason = text("MTR-07.diluted", **values)
-                diluted.append(_in_time(facts, one.parameter, week.place, week.place + 1, reason))
+                diluted.append(facts.in_time(one.parameter, week.place, week.place + 1, reason))
                 continue
             reason = text("MTR-07.above", **values)
             yield Cap(node(Level.WEEK, of, (week.place, week.place + 1)), week.most, reason)
-            texts.append(_in_time(facts, one.parameter, week.place, week.place + 1, reason))
+            texts.append(facts.in_time(one.parameter, week.place, week.place + 1, reason))
         delivered = sum((week.served for week in weeks), start=Fraction(0))
         whole = sum((week.most for week in weeks), start=Fraction(0))
         if not texts and delivered < LEAST_LOAD * whole:
@@ -241,8 +236,8 @@ def _range(facts: Facts, one: Range) -> Iterator[Effect | Said]:
         if rate > bound:
             reason = text("MTR-10.above", most=figure(most), counted=figure(bound), **values)
             yield Cap(node(Level.MONTH, of, (first, last)), bound * length, reason)
-            texts.append(_in_time(facts, one.role, first, last, reason))
+            texts.append(facts.in_time(one.role, first, last, reason))
         elif rate < least * (1 - BEYOND):
             reason = text("MTR-10.below", least=figure(least), **values)
-            texts.append(_in_time(facts, one.role, first, last, reason))
+            texts.append(facts.in_time(one.role, first, last, reason))
     yield Said(not texts, tuple(texts))

@@ -128,7 +128,7 @@ def test_each_device_is_metered_less_its_cuts(closes):
                 (line.start_us, line.end_us, abs(Decimal(quantity)))
                 for line in lines
                 if (quantity := getattr(line, "substituted", None) or line.quantity) is not None
-                and not (isinstance(line, Deduction) and one.shown and not Decimal(quantity))
+                and not (isinstance(line, Deduction) and one.measured and not Decimal(quantity))
             )
             assert len(cuts) == len(listed), (name, one.device.id)
             for cut, line in zip(cuts, listed, strict=True):

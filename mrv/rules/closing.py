@@ -236,7 +236,8 @@ def _graded(said: Iterable[Finding], passed: Passed, reduction_t: Fraction) -> t
     for one in said:
         row, cost = rules().get(one.rule), passed.costs.get(one.rule)
         severity = one.severity or severity_of(one.rule)
-        if cost is not None and row is not None and not row.programme:
+        # where nothing is applied, what the rule takes off elsewhere says nothing of it
+        if cost is not None and row is not None and not (row.programme or one.severity):
             taken = max(cost.alone, cost.beside)
             severity = "observation" if taken < MATERIAL * claimed else severity
         found.append(replace(one, severity="" if one.holds else severity))

@@ -14,12 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from ingest import classes
 from ingest.classes import Channel
 from ingest.model import HOUR_US, NULL, Device, Fleet, Frame, Int64
-from mrv.accounting.device_bindings import role_needs
-from mrv.accounting.shown_energy import Key, devices_of
-from mrv.methodologies import find
+from mrv.accounting.register_scan import Key, devices_of, registers
 from mrv.registry.project import Fallen, Project
 
 # a rise above the limit by as much is none that the device made: as metering's own margin
@@ -40,16 +37,9 @@ class FallenRegisters:
     @staticmethod
     def of(project: Project, fleet: Fleet, period_us: tuple[int, int]) -> FallenRegisters:
         """Return what is looked at in a period."""
-        methodology = find(project.methodology, project.version)
         found: dict[int, dict[str, Channel]] = {}
-        for bound in project.devices:
-            needs = role_needs(methodology, bound, f"device {bound.device}")
-            index = fleet.by_id.get(bound.device)
-            if index is None:
-                continue
-            for channel in classes.load()[fleet.devices[index].class_id].registers:
-                if channel.quantity == needs.quantity:
-                    found.setdefault(index, {})[channel.name] = channel
+        for one in registers(project, fleet):
+            found.setdefault(one.index, {})[one.channel.name] = one.channel
         wanted = {index: tuple(of.values()) for index, of in found.items()}
         return FallenRegisters(fleet, wanted, *period_us)
 
@@ -66,8 +56,8 @@ class FallenRegisters:
             for channel in self.wanted.get(index, ()):
                 device = self.fleet.devices[index]
                 register: Any = block.columns[channel.name][of]
-                told = register != NULL
-                found = self._of_one(device, channel, block.time_us[of][told], register[told])
+                known = register != NULL
+                found = self._of_one(device, channel, block.time_us[of][known], register[known])
                 if found:
                     yield (device.id, str(channel.quantity)), found
 

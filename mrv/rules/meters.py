@@ -14,7 +14,8 @@ from ingest.model import HOUR_US, INTERVAL_US, Int64
 from mrv.accounting.coverage import Service
 from mrv.accounting.cuts import Kind
 from mrv.accounting.device_period import Monitored
-from mrv.accounting.shown_energy import POWER, SUN, UNDECLARED, is_declared, rated_at
+from mrv.accounting.register_scan import rated_at
+from mrv.accounting.shown_energy import POWER, SUN, UNDECLARED, is_declared
 from mrv.calendar import days
 from mrv.model import SOLAR, TECHNOLOGY, Most
 from mrv.quantity_text import amount

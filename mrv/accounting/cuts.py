@@ -88,19 +88,24 @@ class Cut:
         return replace(self, quantity=-self.quantity) if self.kind is Kind.CALIBRATION else None
 
 
-def highest_rate(device: Device, quantity: str, whole: Service) -> Fraction | None:
-    """
-    Highest plausible rate of a device's quantity. [base units/h]
-
-    The rated power, or the class's own limit; where neither is known, the
-    largest interval of the period; None where there is no interval either.
-    """
+def limit_of(device: Device, quantity: str) -> Fraction | None:
+    """Return the rated power, or the class's own limit; None where no limit is known. [1/h]"""
     for channel in classes.load()[device.class_id].registers:
         limit = device.rated_power_w if channel.limit == "rated_power" else channel.limit
         if channel.quantity == quantity and isinstance(limit, int) and limit > 0:
             return Fraction(limit)
-    largest = int(whole.value.max(initial=0))
-    return Fraction(largest * HOUR_US, INTERVAL_US) if largest else None
+    return None
+
+
+def highest_rate(device: Device, quantity: str, largest: int) -> Fraction | None:
+    """
+    Highest plausible rate of a device's quantity. [base units/h]
+
+    Its limit, or else the `largest` interval that is known; None where there is none either.
+    """
+    limit = limit_of(device, quantity)
+    by_interval = Fraction(largest * HOUR_US, INTERVAL_US) if largest else None
+    return by_interval if limit is None else limit
 
 
 def rated_fuel(watt: int) -> Fraction:
@@ -129,8 +134,8 @@ def no_rate(device: Device, needs: RoleNeeds, since: str, *, rated: bool) -> str
             " at most"
         )
     return (
-        f"{said} it told no interval in this period, so that nobody knows its highest rate; send"
-        " its readings of the period, or begin its service with `from` when it told the first"
+        f"{said} it reported nothing in this period, so that its highest rate is not known; send"
+        " its readings of the period, or begin its service with `from` at its first reading"
     )
 
 
@@ -184,9 +189,11 @@ class OwnUse:
 
     @staticmethod
     def of(device: Device, needs: RoleNeeds, whole: Service) -> OwnUse:
-        """See how it was metered: where a meter never tells it, there is no gap to charge."""
+        """See how it was metered: where a meter never reports it, there is no gap to charge."""
         known = exact_sum(whole.missing_us) < len(whole) * INTERVAL_US
-        return OwnUse(whole, highest_rate(device, needs.less, whole), known)
+        return OwnUse(
+            whole, highest_rate(device, needs.less, int(whole.value.max(initial=0))), known
+        )
 
     def cut(self, first: int, last: int) -> OwnUse:
         """Return the part within intervals [first, last)."""

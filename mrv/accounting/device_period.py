@@ -51,8 +51,8 @@ class YearPart:
     """
     A device's local calendar year within the period: metered, and what cuts leave of it.
 
-    `month` says which part of the year it is where the methodology goes by months.  `at_most`
-    says that what was lost counts at its most, since less would leave more. [base units]
+    `month` says which part of the year it is where the methodology goes by months.  `at_most`:
+    what was lost counts at its most, which is the conservative value here. [base units]
     """
 
     year: int
@@ -87,7 +87,7 @@ class Monitored:
 
     `nets` is false where its role takes something off and the period has no row of it.
     `rate` is its highest plausible rate, `most` what its kind can do. [base units/h]
-    `uncounted` says why nothing of it counts; empty where it counts.  `measured` are parameters of
+    `uncounted` is why nothing of it counts; empty where it counts.  `measured` are parameters of
     its own that count by its electricity, `above_power` where that was above the ones entered.
     """
 
@@ -119,7 +119,7 @@ class Monitored:
         return part.counted
 
     def activity(self, part: YearPart, *, gross: bool) -> Activity:
-        """Return what the methodology is told, before (gross) or after what gaps cost."""
+        """Return what the methodology is given, before (gross) or after all cuts."""
         params = self.params if gross else {**self.params, **self.measured}
         params = params if part.month is None else {**params, MONTH: part.month}
         value = Fraction(part.metered) if gross else self.counted(part)

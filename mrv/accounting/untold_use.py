@@ -34,7 +34,6 @@ from mrv.accounting.register_scan import Key, Scan, devices_of, register_step, r
 from mrv.registry.project import Project, Unshown
 from mrv.texts import text
 
-RULE = "MTR-04"
 # class and quantity: the gauge of its rate, and how many base units its unit comes to in an hour
 _RATES = {("fuel_meter", "flow"): ("rate_l_h", 1000)}
 # steps in which a gauge may be rounded: watts of a kilowatt, litres an hour

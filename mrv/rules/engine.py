@@ -341,7 +341,7 @@ def _finding(
         shown = (*shown, text("text.not_applied"))
     return Finding(
         one.rule, found.holds, shown, found.severity or "",
-        "" if cost is None or found.holds else cost.text, devices_of(texts),
+        "" if cost is None or found.holds or found.severity else cost.text, devices_of(texts),
     )  # fmt: skip
 
 

@@ -210,7 +210,7 @@ def _rate(
     device: Device, needs: RoleNeeds, whole: Service, ratings: Sequence[tuple[int, int]]
 ) -> Fraction | None:
     """Highest rate that a gap of the project's side is charged at. [base units/h]"""
-    rate = highest_rate(device, needs.quantity, whole)
+    rate = highest_rate(device, needs.quantity, int(whole.value.max(initial=0)))
     if needs.side == "baseline" or not ratings:
         return rate
     if needs.unit == "Wh":

@@ -266,6 +266,8 @@ def test_a_tiny_copy_does_not_excuse_a_large_scaled_one():
     larger = [round(v * 1.3) for v in truth]
     found = _three([truth, larger, small, small], ("inv-1", "inv-2", "inv-3", "inv-4"))
     graded = {f.severity: f.detail for f in found.applicability if f.rule == "MTR-03"}
+    costs = {f.severity: f.tonnes for f in found.applicability if f.rule == "MTR-03"}
+    assert (float(costs["observation"]) > 0, costs["CL"]) == (True, "")
     assert graded.keys() == {"observation", "CL"}
     assert "inv-4 is identical to inv-3" in graded["observation"]
     assert "inv-2 is proportional to inv-1" in graded["CL"]

@@ -9,7 +9,6 @@ import pytest
 
 from ingest.model import INTERVAL_US, NULL, Device, Fleet
 from mrv import factors
-from mrv.accounting.untold_use import RULE
 from mrv.registry.project import ACCOUNTING, FIRST, Invoice, ProjectDevice
 from mrv.statement.evidence import monitored, remeter
 from mrv.statement.evidence_case import Case
@@ -17,6 +16,8 @@ from mrv.statement.plan_extract import MonitoringPlan
 from mrv.texts import text
 from tests.mrv import plant
 from tests.mrv.report.sample import frame
+
+RULE = "MTR-04"
 
 BOOK = factors.load()
 DAYS, MINUTE_US = 28, 60_000_000

@@ -11,6 +11,7 @@ import numpy as np
 
 from ingest import classes
 from ingest.model import HOUR_US, INTERVAL_US, Int64
+from ingest.quality.energy_budget import METERS
 from mrv.accounting.coverage import Service
 from mrv.accounting.cuts import Kind
 from mrv.accounting.device_period import Monitored
@@ -81,7 +82,8 @@ def device_limits(facts: Facts) -> Iterator[Effect | Said]:
     """MTR-01: more than the rating and the class of a device allow."""
     texts = []
     for i, metered in _counting(facts):
-        base, kept, limit = metered.base, metered.whole.value, text("MTR-01.above_rating")
+        base, kept = metered.base, metered.whole.value
+        limit = text("MTR-01.above_rating", percent=MARGIN_PERCENT)
         name, unit, most = base.device.id, base.needs.unit, base.most
         ratings = facts.besides.ratings.get(name, ())
         if ratings and unit == "Wh":
@@ -291,7 +293,8 @@ def single_channel(facts: Facts) -> Iterator[Effect | Said]:
         left = metered.whole.value - _uncorroborated(facts, metered) - rests
         yield CapEach(i, left, alone.reason)
     if texts:
-        share = text("EVD-01.share", percent=_percent(total, whole), **amount(total, "Wh"))
+        size = {**amount(total, "Wh"), "percent": _percent(total, whole)}
+        share = text("EVD-01.share", tolerance=round(100 * METERS), **size)
         yield Said(False, (share, *texts))
     elif corroborated:
         yield Said(True, tuple(corroborated))

@@ -97,7 +97,7 @@ def test_a_meter_that_was_never_heard_is_named_with_what_it_counts():
 def test_an_auxiliary_that_stands_still_is_named():
     """A plant whose pumps took nothing earned 1.08 times the truth, without a word."""
     still = plant_of("gen", "aux", "fuel", aux=[0] * COUNT)
-    assert "aux (auxiliary) did not advance while the service went on, in 4 weeks" in said(still)
+    assert "aux (auxiliary) did not advance while the service went on, in 4 week(s)" in said(still)
     assert "at its highest plausible rate 67,200.000 kWh would emit" in said(still)
     # a week of four, and as much as in the other three
     week = [20_000] * WEEK + [0] * WEEK + [20_000] * (2 * WEEK)

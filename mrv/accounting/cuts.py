@@ -31,15 +31,16 @@ _LEAST_EFFICIENCY = Fraction(1, 5)
 
 
 class Kind(StrEnum):
-    """What a cut is for, as a statement names it; `SERVICE` is listed as plausibility."""
+    """What a cut is for, as a statement names it; the last two are listed as plausibility."""
 
     GAP = "gap"
     CALIBRATION = "calibration"
     OWN_USE = "own use"
     DESIGN = "design"
     PLAUSIBILITY = "plausibility"  # of single intervals
-    SERVICE = "service"  # of weeks, months, devices or roles
     CERTIFIED = "certified energy"
+    CONSUMPTION = "consumption"  # what a week's service takes
+    SERVICE = "service"  # other bounds of weeks, months, devices or roles
 
 
 @dataclass(frozen=True, slots=True)

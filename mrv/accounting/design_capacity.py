@@ -256,10 +256,10 @@ def below_fifth(methodology: Methodology, one: Capacity, rate: Fraction) -> Text
 
 
 def used_of(
-    one: Monitored, first: int, last: int, span_us: tuple[int, int], of: Consumption
+    one: Monitored, first: int, last: int, span_us: tuple[int, int], of: Consumption, *kinds: Kind
 ) -> Fraction:
     """
-    Quantity of some stretches, with what is charged for lost time and for standing still.
+    Quantity of some stretches, with what is charged for lost time and by cuts of some kinds.
 
     A plant's meter that is lost for less than half of the time used as much then as else: what
     lost time is charged, which is little beside methane, would carry any service.
@@ -273,7 +273,7 @@ def used_of(
         -c.quantity
         for p in one.parts
         for c in p.cuts
-        if c.kind is Kind.SERVICE and span_us[0] <= c.start_us < span_us[1]
+        if c.kind in kinds and span_us[0] <= c.start_us < span_us[1]
     )
     metered = (s.value + rate * Fraction(s.lost_us, HOUR_US) for s in one.stretches[first:last])
     return sum((*metered, *charged), start=Fraction(0))
@@ -284,6 +284,6 @@ def electricity(monitored: Sequence[Monitored], one: Consumption) -> Fraction:
     users = [m for m in monitored if m.bound.role in one.uses]
     begin = min((m.service.first for m in users), default=0) * INTERVAL_US
     end = max((m.service.first + m.service.intervals for m in users), default=0) * INTERVAL_US
-    return sum(
-        (used_of(m, 0, len(m.stretches), (begin, end), one) for m in users), start=Fraction(0)
-    )
+    span_us, charged = (begin, end), (Kind.CONSUMPTION, Kind.SERVICE)
+    used = (used_of(m, 0, len(m.stretches), span_us, one, *charged) for m in users)
+    return sum(used, start=Fraction(0))

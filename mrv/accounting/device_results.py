@@ -23,10 +23,9 @@ from mrv.rounding import Mode, decimal_text, figure, share_text
 from mrv.texts import text
 
 _PLACES = 6
+_IMPLAUSIBLE = Kind.PLAUSIBILITY, Kind.CONSUMPTION, Kind.SERVICE
 # kinds of cuts as a statement lists them
-_LISTED = (
-    (Kind.OWN_USE,), (Kind.DESIGN,), (Kind.PLAUSIBILITY, Kind.SERVICE), (Kind.CERTIFIED,),
-)  # fmt: skip
+_LISTED = ((Kind.OWN_USE,), (Kind.DESIGN,), _IMPLAUSIBLE, (Kind.CERTIFIED,))
 _RULES = {
     "baseline": "baseline side: counted as zero",
     "project": "project side: charged at the highest plausible rate",
@@ -177,7 +176,7 @@ def _deductions(one: Monitored, kinds: tuple[Kind, ...], pricing: Pricing) -> It
                     device=one.device.id,
                     start_us=cut.start_us,
                     end_us=cut.end_us,
-                    kind=(Kind.PLAUSIBILITY if cut.kind is Kind.SERVICE else cut.kind).value,
+                    kind=(Kind.PLAUSIBILITY if cut.kind in _IMPLAUSIBLE else cut.kind).value,
                     reason=cut.reason,
                     percent=decimal_text(_percent(part, cut), _PLACES, "up"),
                     quantity=decimal_text(_sign(one) * cut.quantity, _PLACES, "up"),

@@ -21,7 +21,7 @@ less odd: that value is not its own.  These are rules of tonne's own.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -222,46 +222,25 @@ def service_by_energy(facts: Facts) -> Iterator[Effect | Said]:
         for one in method.capacities
         if one.parameter in large and (taken := consumption_of(method, one)) is not None
     )
-    views = _with_standstill(facts)
     for of in method.consumptions:
         if of.by_history:
             closer = Fraction(1) if of.by_design in strictly else of.closer or of.least
-            models = _models(views, of, facts.parameters)
-            yield from _carried(facts, of, views, models, closer)
+            models = _models(facts.views, of, facts.parameters)
+            yield from _carried(facts, of, models, closer)
             if of.by_model and not of.by_design:
-                yield from _without_model(views, of, models)
-
-
-def _with_standstill(facts: Facts) -> list[Monitored]:
-    """Return the devices with what standing still is charged, week by week, and nothing else."""
-    weeks = {begin * INTERVAL_US for begin in facts.stretches}
-
-    def of_weeks(one: Monitored) -> Monitored:
-        return replace(one, parts=tuple(
-            replace(p, cuts=tuple(
-                c for c in p.cuts
-                if c.kind is not Kind.SERVICE or {c.start_us, c.end_us} <= weeks
-            ))
-            for p in one.parts
-        ))  # fmt: skip
-
-    return [of_weeks(one) for one in facts.views]
+                yield from _without_model(facts.views, of, models)
 
 
 def _carried(
-    facts: Facts,
-    of: Consumption,
-    views: Sequence[Monitored],
-    models: Mapping[str, Fraction],
-    closer: Fraction,
+    facts: Facts, of: Consumption, models: Mapping[str, Fraction], closer: Fraction
 ) -> Iterator[Effect | Said]:
     used = Fraction(sum(u.used for u in facts.besides.history))
     served = Fraction(sum(u.served for u in facts.besides.history))
     devices = facts.of_role(*of.serves)
     texts: dict[str, list[Text]] = {}
-    for part in _parts(facts, views, of):
+    for part in _parts(facts, of):
         usual = used / served if served and of.least else Fraction(0)
-        model = _by_models(views, of, part, models)
+        model = _by_models(facts.views, of, part, models)
         for name, rate in (("history", usual), ("model", model)):
             if rate:
                 texts.setdefault(name, [])
@@ -299,16 +278,17 @@ def _basis(of: Consumption, rate: Fraction, *, history: bool) -> Text:
     return text("MTR-06.design" if of.by_design else "MTR-06.type_approval", **values)
 
 
-def _parts(facts: Facts, views: Sequence[Monitored], of: Consumption) -> Iterator[_Part]:
+def _parts(facts: Facts, of: Consumption) -> Iterator[_Part]:
     """Cut the period into parts of about four weeks, those without service left out."""
-    users = [m for m in views if m.bound.role in of.uses]
-    servers = [m for m in views if m.bound.role in of.serves]
+    users = [m for m in facts.views if m.bound.role in of.uses]
+    servers = [m for m in facts.views if m.bound.role in of.serves]
     for first, last in facts.months():
         served = sum(s.value for m in servers for s in m.stretches[first:last])
         both = [s for m in (*users, *servers) for s in m.stretches[first:last]]
         lost, time = sum(s.lost_us for s in both), sum(s.time_us for s in both)
         span_us = facts.span_us(first, last)
-        used = sum((used_of(m, first, last, span_us, of) for m in users), start=Fraction(0))
+        uses = (used_of(m, first, last, span_us, of, Kind.CONSUMPTION) for m in users)
+        used = sum(uses, start=Fraction(0))
         if served:
             yield _Part(first, last, used, served, lost <= _LOST * time)
 

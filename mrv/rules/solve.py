@@ -251,7 +251,8 @@ def _why(reason: Text | str, what: str = "not plausible") -> Text | str:
 
 
 def _more(floor: Floor, quantity: Fraction) -> Cut:
-    return Cut(Kind.SERVICE, -quantity, *floor.span_us, _why(floor.reason))
+    kind = Kind.SERVICE if floor.week is None else Kind.CONSUMPTION
+    return Cut(kind, -quantity, *floor.span_us, _why(floor.reason))
 
 
 def _most(floors: Iterable[Floor]) -> Floor | None:

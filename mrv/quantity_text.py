@@ -26,6 +26,7 @@ def quantity_text(value: int | Fraction, unit: str) -> str:
 
 
 def amount(value: int | Fraction, unit: str) -> dict[str, str]:
-    """Return a quantity in its usual unit, rounded up, as the values of a text."""
+    """Return a quantity in its usual unit as the values of a text: at most 3 places, rounded up."""
     name, scale = _IN.get(unit, (unit, 1))
-    return {"quantity": decimal_text(Fraction(value) / scale, _PLACES, "up"), "unit": name}
+    written = decimal_text(Fraction(value) / scale, _PLACES, "up")
+    return {"quantity": written.rstrip("0").rstrip("."), "unit": name}

@@ -181,7 +181,7 @@ def test_energy_that_rests_on_one_channel_counts_nothing_and_is_named(told, shar
     assert float(one.counted) == 0
     (taken,) = case.result.deductions
     assert taken.reason == ALONE
-    assert said.startswith(f"{float(taken.quantity) / 1000:,.3f} kWh, 100.0 % of the period's")
+    assert said.startswith(f"{float(taken.quantity) / 1000:,.10g} kWh, 100.0 % of the period's")
     assert taken.cost_t[:-2] in said
     body = compose(case, Label(1, "tonne 0"))["credentialSubject"]
     (found,) = (a for a in body["applicability"] if a["rule"] == RULE)

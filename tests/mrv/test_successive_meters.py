@@ -168,7 +168,7 @@ def test_a_day_between_two_power_meters_is_told_with_its_tonnes():
     assert cost_of_change(treated(("power",))) == ""
     told = cost_of_change(treated(("power",), apart=96))
     assert re.search(
-        r"in: 480,000.000 L from 2026-01-\S+ to 2026-01-\S+ are not counted, [0-9.]+ t of"
+        r"in: 480,000 L from 2026-01-\S+ to 2026-01-\S+ are not counted, [0-9.]+ t of"
         " the baseline, since no meter of the role power is in service",
         told,
     )

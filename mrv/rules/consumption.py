@@ -237,6 +237,8 @@ def _carried(
     used = Fraction(sum(u.used for u in facts.besides.history))
     served = Fraction(sum(u.served for u in facts.besides.history))
     devices = facts.of_role(*of.serves)
+    # what invoices state was delivered, whatever the design says that it takes
+    settled = bool(devices) and all(facts.invoiced(facts.views[i]) for i in devices)
     texts: dict[str, list[Text]] = {}
     for part in _parts(facts, of):
         usual = used / served if served and of.least else Fraction(0)
@@ -251,7 +253,8 @@ def _carried(
             basis = _basis(of, most, history=history)
             reason = text("MTR-06.carried", basis=basis, **specific)
             weeks = node(Level.MONTH, devices, (part.first, part.last))
-            yield Cap(weeks, part.used / most, reason)
+            if not settled:
+                yield Cap(weeks, part.used / most, reason)
             line = facts.in_time(of.serves, part.first, part.last, reason)
             texts["history" if history else "model"].append(line)
             continue
@@ -267,7 +270,7 @@ def _carried(
         if part.whole:
             used, served = used + part.used, served + part.served
     for lines in texts.values():
-        yield Said(not lines, tuple(lines))
+        yield Said(not lines, tuple(lines), "observation" if settled and lines else None)
 
 
 def _basis(of: Consumption, rate: Fraction, *, history: bool) -> Text:

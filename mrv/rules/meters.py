@@ -162,10 +162,20 @@ def _uncorroborated(facts: Facts, metered: Metered) -> Int64:
 
 
 def own_channels(facts: Facts) -> Iterator[Effect | Said]:
-    """MTR-02: a register above what the other channels of its device corroborate."""
-    texts, causes = [], dict[Text, None]()
+    """
+    MTR-02: a register above what the other channels of its device corroborate.
+
+    A check meter or an invoice that agrees with the register settles it.
+    """
+    texts, causes, settled = [], dict[Text, None](), []
     for i, metered in _counting(facts):
         name, needs = metered.base.device.id, metered.base.needs
+        if not facts.besides.unshown.get((name, needs.quantity)):
+            continue
+        witness = facts.witness(facts.views[i])
+        if witness is not None:
+            settled.append(text("MTR-02.settled", device=name, witness=witness))
+            continue
         total = np.zeros(len(metered.whole), dtype=np.int64)
         for some in facts.besides.unshown.get((name, needs.quantity), ()):
             before = np.minimum(total, facts.solved.kept[i])
@@ -179,6 +189,8 @@ def own_channels(facts: Facts) -> Iterator[Effect | Said]:
                 causes |= dict.fromkeys(_cause(metered.base, reason, above))
     if texts:
         yield Said(False, (*causes, *texts))
+    elif settled:
+        yield Said(True, tuple(settled))
 
 
 def _cause(one: Monitored, reason: Text | str, above: int) -> Iterator[Text]:

@@ -30,6 +30,7 @@ from mrv.accounting.time_in_service import together_us
 from mrv.calendar import local_span
 from mrv.registry.project import Loaded, Measured
 from mrv.rounding import decimal_text, exact_sum, figure
+from mrv.rules import Severity
 from mrv.rules.effects import Cap, Effect, Level, Said
 from mrv.rules.facts import Facts, node
 from mrv.rules.power import ROOM, serving, unknown_time, watts
@@ -96,11 +97,16 @@ def above_design(facts: Facts, roles: Sequence[str]) -> Mapping[int, Fraction]:
 
 
 def design_capacity(facts: Facts) -> Iterator[Effect | Said]:
-    """MTR-07: a week's service beyond the documented design capacity."""
+    """
+    MTR-07: a week's service beyond the documented design capacity.
+
+    More than that which invoices state is an observation: the design document is out of date.
+    """
     for one in _capacities(facts):
         of, weeks = facts.of_role(*one.serves), [*_weeks(facts, one)]
         capacity = Fraction(facts.parameters[one.parameter])
         unit, texts, diluted = facts.methodology.parameters[one.parameter].unit, [], []
+        settled = bool(of) and all(facts.invoiced(facts.views[i]) for i in of)
         for week in weeks:
             if week.served <= week.most:
                 continue
@@ -111,13 +117,15 @@ def design_capacity(facts: Facts) -> Iterator[Effect | Said]:
                 diluted.append(facts.in_time(one.parameter, week.place, week.place + 1, reason))
                 continue
             reason = text("MTR-07.above", **values)
-            yield Cap(node(Level.WEEK, of, (week.place, week.place + 1)), week.most, reason)
+            if not settled:
+                yield Cap(node(Level.WEEK, of, (week.place, week.place + 1)), week.most, reason)
             texts.append(facts.in_time(one.parameter, week.place, week.place + 1, reason))
         delivered = sum((week.served for week in weeks), start=Fraction(0))
         whole = sum((week.most for week in weeks), start=Fraction(0))
         if not texts and delivered < LEAST_LOAD * whole:
             texts.append(below_fifth(facts.methodology, one, capacity * delivered / whole))
-        yield Said(not texts, tuple(texts or diluted))
+        severity: Severity | None = "observation" if settled and texts else None
+        yield Said(not texts, tuple(texts or diluted), severity)
 
 
 def _thinned(facts: Facts, one: Capacity, week: int, served: Fraction, most: Fraction) -> bool:

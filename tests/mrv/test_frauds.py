@@ -301,6 +301,23 @@ def test_an_invoice_with_its_file_shows_the_energy_too(sha256, percent, share, h
     assert ("invoice I-1" in said) is holds
 
 
+def test_an_agreeing_invoice_settles_what_the_power_channel_only_suspects():
+    """A true bill beside a power channel that reads low left an honest plant 0.8 of its energy."""
+    h = honest()
+    h.power_w = h.power_w * 0.8
+    case = close(h).case
+    assert float(case.result.devices[0].counted) < 0.9 * h.truth_wh
+    invoice = Invoice(
+        "I-1", "Utility", "17", date(2026, 1, 20), ("inv-1",), "energy_export",
+        case.from_us, case.to_us, h.truth_wh, 2, "ab" * 32,
+    )  # fmt: skip
+    again = replace(case, plan=replace(case.plan, invoices=(invoice,))).result
+    assert float(again.devices[0].counted) == h.truth_wh
+    (found,) = (f for f in again.applicability if f.rule == "MTR-02")
+    assert found.holds
+    assert "invoice I-1" in found.detail
+
+
 def test_what_no_channel_shows_is_a_deduction_and_a_condition():
     """The verifier would not see why less is credited than was metered."""
     h = honest(clouds=0.3)

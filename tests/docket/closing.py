@@ -57,12 +57,14 @@ def cases() -> dict[str, dict[str, Any]]:
         said = tomllib.loads(file.read_text("utf-8"))
         found[f"{file.stem}/as-it-is"] = {
             "plant": file.stem, "label": "honest", "is": said["is"], "do": [],
-            "asked": said.get("asked", []), "grade": said.get("grade", "C"),
+            "asked": said.get("asked", []), "grade": said.get("grade", "C"), "earns": 1.0,
         }  # fmt: skip
     for file in sorted((HERE / "cases").glob("*.toml")):
-        for name, one in tomllib.loads(file.read_text("utf-8")).items():
-            said = {"asked": [], "grade": "C", **one}
-            found[f"{said['plant']}/{name}"] = said
+        for plant, some in tomllib.loads(file.read_text("utf-8")).items():
+            for name, one in some.items():
+                label = "honest" if "honest" in one else "fraud"
+                said = {"plant": plant, "label": label, "is": one.pop(label)}
+                found[f"{plant}/{name}"] = {**said, "asked": [], "grade": "C", "earns": 1.0, **one}
     return found
 
 
@@ -155,7 +157,8 @@ def _register(url: str, file: Path, world: World) -> None:
     if plan not in _PLANS:
         with connect(url, role="tonne_mrv", autocommit=True) as conn:
             _PLANS[plan] = _drafted(conn)
-    world.project["monitoring"] = _PLANS[plan]
+    for one in world.document["projects"]:
+        one["monitoring"] = _PLANS[plan]
     _imported(url, file, world.document)
 
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import deepcopy
 from datetime import date, datetime, timedelta
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
 
-from tests.docket.shapes import DAY_US, HOUR_US, STEP_US
+from tests.docket.shapes import DAY_US, HOUR_US, STEP_US, Days
 from tests.docket.world import (
     END,
     FIRST,
@@ -31,6 +31,8 @@ from tests.docket.world import (
 )
 
 Distortion = Callable[..., None]
+# units of the generic profile by base unit
+_PAYLOAD = {"wh": ("kwh", 1000), "m": ("km", 1000), "ml": ("m3", 10**6), "g": ("kg", 1000)}
 HAPPENED: dict[str, Distortion] = {}
 SAID: dict[str, Distortion] = {}
 
@@ -58,8 +60,8 @@ def _moment(text: str) -> int:
 
 def _span(first: str | None, last: str | None) -> tuple[int, int]:
     """Times from a local day, or moment, to another."""
-    begin = FROM_US - 2 * DAY_US if first is None else _moment(first)
-    return begin, TO_US + 2 * DAY_US if last is None else _moment(last)
+    begin = int(TIMES_US[0]) - DAY_US if first is None else _moment(first)
+    return begin, int(TIMES_US[-1]) + DAY_US if last is None else _moment(last)
 
 
 def _within(times_us: np.ndarray, first: str | None, last: str | None) -> np.ndarray:
@@ -87,6 +89,15 @@ def stood(world: World, on: list[str], first: str, last: str) -> None:
     """Nothing was done for some days."""
     for one in on:
         made(world, one, 0.0, first, last)
+
+
+@_happened
+def alike(world: World, on: str, of: str, by: float, scatter: float) -> None:
+    """Two devices do nearly the same: one sun, one wind, one load."""
+    days = Days(TIMES_US, OFFSET_US, world.rng)
+    more = by * np.clip(1 + scatter * days.wander(3), 0, None)
+    for channel, values in world.made[of].items():
+        world.made[on][channel] = values * more
 
 
 # --- readings -----------------------------------------------------------------------------
@@ -259,10 +270,11 @@ def replaced(
     if entered:
         row = world.registered(device)
         old, row["serial"] = row["serial"], f"{row['serial']}-B"
-        unit = 1000  # of a kWh, as the channel of the generic profile has it
+        # as the generic profile has it
+        name, unit = _PAYLOAD[channel.rsplit("_", 1)[1]]
         swap = {
             "at": f"{at}+07:00" if len(at) > len("2026-03-01") else f"{at}T00:00:00+07:00",
-            "channel": channel.removesuffix("_wh") + "_kwh",
+            "channel": f"{channel.rsplit('_', 1)[0]}_{name}",
             "last": last / unit,
             "first": begin / unit,
             "reason": f"meter {old} was faulty",
@@ -482,6 +494,24 @@ def second_id(
 
 
 @_said
+def outside(
+    world: World, like: str, id: str, per_day: float, reason: str = ""  # noqa: A002
+) -> None:
+    """A meter of the site serves something else: it is in no project."""
+    row = {**deepcopy(world.registered(like)), "id": id}
+    row["serial"] = f"S-{seed_of(id) % 10**7}"
+    row.pop("calibrations", None)
+    world.document["devices"].append(row)
+    if reason:
+        world.project.setdefault("boundary", []).append({"device": id, "reason": reason})
+    some = world.readings[like]
+    register = next(n for n, v in some.columns.items() if v.dtype.kind == "i")
+    passed = some.time_us - some.time_us[0]
+    values = np.floor(passed / DAY_US * per_day).astype(np.int64)
+    world.readings[id] = Readings(some.class_id, some.time_us.copy(), {register: values})
+
+
+@_said
 def unbound(world: World, on: str, reason: str = "") -> None:
     """A meter of the site is left out of the project."""
     project = world.project
@@ -553,16 +583,9 @@ def invoices(world: World, by: float = 1.0, of: list[str] | None = None, **value
 def billed_from_5th(world: World, of: list[str], day: int = 5) -> None:
     """A supplier bills from the fifth of a month to the fifth of the next."""
     world.invoices = [one for one in world.invoices if not set(of) & set(one["devices"])]
-    first = FIRST.replace(day=day)
-    last = date(2026, 4, day)
+    edges = [date(2026, month, day) for month in (2, 3, 4)]
     for name in of:
-        some = invoice(world, name, first, END)
-        # what the days after the period used, as the days of it did
-        share = (last - first).days / (END - first).days
-        world.invoices.append(
-            {**some, "to": last, "issued": last + timedelta(days=4),
-             "amount": round(some["amount"] * share, 3)}
-        )  # fmt: skip
+        world.invoices += [invoice(world, name, a, b) for a, b in pairwise(edges)]
 
 
 @_said
@@ -574,6 +597,16 @@ def billed_by_weeks(world: World, of: list[str]) -> None:
         while day < END:
             world.invoices.append(invoice(world, name, day, day + timedelta(days=7)))
             day += timedelta(days=7)
+
+
+@_said
+def billed_with(world: World, of: list[str], other: str, like: str, per_day: float) -> None:
+    """One invoice for several meters and one that serves something else, which is read too."""
+    outside(world, like, other, per_day, "not of the project")
+    some = [one for one in world.invoices if set(of) & set(one["devices"])]
+    world.invoices = [one for one in world.invoices if not set(of) & set(one["devices"])]
+    whole = sum(one["amount"] for one in some) + per_day / 1000 * (END - FIRST).days
+    world.invoices.append({**some[0], "devices": [*of, other], "amount": round(whole, 3)})
 
 
 @_said

@@ -179,16 +179,15 @@ def _recording(name: str) -> tuple[np.ndarray, np.ndarray]:
 
 def recorded(days: Days, name: str, hours: float = 0) -> Floats:
     """
-    What was recorded, laid from its first whole day on over the days.
+    What was recorded, day by day from its first whole one on, and from there again.
 
     `hours` are added to the file's clock, so that noon is noon.
     """
     times, values = _recording(name)
     times = times + round(hours * HOUR_US)
     begin = -(-int(times[0]) // DAY_US) * DAY_US
-    wanted = begin + (days.number * DAY_US + np.rint(days.hour * HOUR_US).astype(np.int64))
-    if wanted[-1] > times[-1] + DAY_US:
-        raise NotThere(f"{name} has fewer days than a period of the docket")
+    day = days.number % ((int(times[-1]) - begin) // DAY_US)
+    wanted = begin + day * DAY_US + np.rint(days.hour * HOUR_US).astype(np.int64)
     return np.clip(np.interp(wanted, times, values), 0, None)
 
 

@@ -39,8 +39,11 @@ HERE = Path(__file__).parent
 ZONE, OFFSET_US = "Asia/Ho_Chi_Minh", 7 * HOUR_US
 FIRST, END = date(2026, 3, 2), date(2026, 3, 30)
 FROM_US, TO_US = midnight_us(FIRST, ZONE), midnight_us(END, ZONE)
-# readings of the days beside a period are there too, as they are in the field
-TIMES_US = np.arange(FROM_US - DAY_US, TO_US + DAY_US, STEP_US, dtype=np.int64)
+# weeks beside a period are there too, as they are in the field: invoices reach into them
+BEFORE_DAYS, AFTER_DAYS = 27, 8
+TIMES_US = np.arange(
+    FROM_US - BEFORE_DAYS * DAY_US, TO_US + AFTER_DAYS * DAY_US, STEP_US, dtype=np.int64
+)
 INSIDE = (TIMES_US >= FROM_US) & (TIMES_US < TO_US)
 MINUTE_US = 60_000_000
 PROJECT, SITE = "project", "site"
@@ -264,7 +267,12 @@ def send(world: World) -> None:
 def _readings(world: World, name: str, one: Mapping[str, Any]) -> Readings:
     step = one.get("minutes", 15) // 5
     late = int(world.rng.integers(1, 50)) * 1_000_000
+    beside = world.plant.get("beside_days", BEFORE_DAYS) * DAY_US
     at = np.arange(0, len(TIMES_US), step)
+    # hours are enough of the weeks beside
+    near = (TIMES_US[at] >= FROM_US - DAY_US) & (TIMES_US[at] < TO_US + DAY_US)
+    there = (TIMES_US[at] >= FROM_US - beside) & (TIMES_US[at] < TO_US + beside)
+    at = at[there & (near | (TIMES_US[at] % HOUR_US == 0))]
     columns: dict[str, np.ndarray] = {}
     for channel, made in world.made[name].items():
         start = int(world.rng.integers(10**6, 9 * 10**7))
@@ -280,16 +288,10 @@ def _gauge(world: World, name: str, how: Mapping[str, Any], at: np.ndarray) -> n
     if "of" not in how:
         return np.round(how["value"] * (1 + how.get("noise", 0.02) *
                         world.rng.standard_normal(len(at))), 3)  # fmt: skip
-    step = int(at[1] - at[0])
-    made = world.made[name][how["of"]]
-    if how.get("mean", True):
-        total = np.concatenate([[0.0], np.cumsum(made)])
-        rate = np.diff(total[at], prepend=0.0) / step
-        rate[0] = made[0]
-    else:
-        rate = made[at]
-    noise = 1 + how.get("noise", 0.0) * world.rng.standard_normal(len(at))
-    return np.round(rate * HOUR_US / STEP_US * how.get("times", 1.0) * noise, 2)
+    # the mean since the reading before
+    total = np.concatenate([[0.0], np.cumsum(world.made[name][how["of"]])])
+    rate = np.diff(total[at], prepend=total[at[0]]) / np.diff(at, prepend=at[0] - 1)
+    return np.round(rate * HOUR_US / STEP_US * how.get("times", 1.0), 2)
 
 
 def billed(world: World, name: str) -> tuple[str, str]:
@@ -324,7 +326,7 @@ def invoice(world: World, name: str, first: date, end: date, **other: Any) -> di
         "unit": shown,
         "from": first,
         "to": end,
-        "amount": round(amount) if unit == "1" else round(amount, 3),
+        "amount": round(amount) if unit == "1" else round(amount, 2 if unit == "K s" else 3),
         "sha256": sha(f"invoice {world.plant['id']} {number}"),
         **other,
     }

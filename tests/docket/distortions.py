@@ -26,6 +26,7 @@ from tests.docket.world import (
     Readings,
     World,
     invoice,
+    rounded,
     seed_of,
     sha,
 )
@@ -573,7 +574,7 @@ def invoices(world: World, by: float = 1.0, of: list[str] | None = None, **value
     """Invoices are of another amount, or say something else."""
     for one in world.invoices:
         if of is None or set(of) & set(one["devices"]):
-            one["amount"] = round(one["amount"] * by, 3)
+            one["amount"] = rounded(one["amount"] * by, one["unit"])
             one.update(values)
             for key in [k for k, v in values.items() if v == ""]:
                 del one[key]
@@ -606,7 +607,7 @@ def billed_with(world: World, of: list[str], other: str, like: str, per_day: flo
     some = [one for one in world.invoices if set(of) & set(one["devices"])]
     world.invoices = [one for one in world.invoices if not set(of) & set(one["devices"])]
     whole = sum(one["amount"] for one in some) + per_day / 1000 * (END - FIRST).days
-    world.invoices.append({**some[0], "devices": [*of, other], "amount": round(whole, 3)})
+    world.invoices.append({**some[0], "devices": [*of, other], "amount": rounded(whole, some[0]["unit"])})
 
 
 @_said
@@ -615,14 +616,14 @@ def billed_together(world: World, of: list[str], more: float = 0.0) -> None:
     some = [one for one in world.invoices if set(of) & set(one["devices"])]
     world.invoices = [one for one in world.invoices if not set(of) & set(one["devices"])]
     whole = sum(one["amount"] for one in some) * (1 + more)
-    world.invoices.append({**some[0], "devices": list(of), "amount": round(whole, 3)})
+    world.invoices.append({**some[0], "devices": list(of), "amount": rounded(whole, some[0]["unit"])})
 
 
 @_said
 def own_bill(world: World, of: str, by: float, issuer: str) -> None:
     """An invoice by a company that the owner chose."""
     one = invoice(world, of, FIRST, END, issuer=issuer)
-    world.invoices.append({**one, "amount": round(one["amount"] * by, 3)})
+    world.invoices.append({**one, "amount": rounded(one["amount"] * by, one["unit"])})
 
 
 @_said
@@ -631,7 +632,7 @@ def contradicting(world: World, of: str, by: float) -> None:
     one = next(i for i in world.invoices if of in i["devices"])
     world.invoices.append(
         {**one, "id": f"{one['id']}-2", "number": f"{one['number']}-2",
-         "amount": round(one["amount"] * by, 3), "sha256": sha(f"{one['id']} second")}
+         "amount": rounded(one["amount"] * by, one["unit"]), "sha256": sha(f"{one['id']} second")}
     )  # fmt: skip
 
 
@@ -641,7 +642,7 @@ def corrected(world: World, of: str, wrong: float, reason: str = "typing error")
     one = next(i for i in world.invoices if of in i["devices"])
     right = {**one, "id": f"{one['id']}-2", "number": f"{one['number']}-2", "corrects": one["id"],
              "reason": reason, "sha256": sha(f"{one['id']} corrected")}  # fmt: skip
-    one["amount"] = round(one["amount"] * wrong, 3)
+    one["amount"] = rounded(one["amount"] * wrong, one["unit"])
     world.invoices.append(right)
 
 

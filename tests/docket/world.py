@@ -17,6 +17,7 @@ from datetime import date
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -304,6 +305,11 @@ def billed(world: World, name: str) -> tuple[str, str]:
     return channel.name, channel.unit
 
 
+def rounded(amount: float, unit: str) -> float:
+    """Round an amount as documents do."""
+    return round(amount) if unit == "1" else round(amount, 2 if unit == "K d" else 3)
+
+
 def invoice(world: World, name: str, first: date, end: date, **other: Any) -> dict[str, Any]:
     """Return a true invoice of what a device did on some local days."""
     one = world.devices[name]
@@ -326,7 +332,7 @@ def invoice(world: World, name: str, first: date, end: date, **other: Any) -> di
         "unit": shown,
         "from": first,
         "to": end,
-        "amount": round(amount) if unit == "1" else round(amount, 2 if unit == "K s" else 3),
+        "amount": rounded(amount, shown),
         "sha256": sha(f"invoice {world.plant['id']} {number}"),
         **other,
     }
@@ -341,7 +347,9 @@ def _invoices(world: World) -> Iterator[dict[str, Any]]:
 # --- the truth ----------------------------------------------------------------------------
 
 
-def truth(world: World) -> tuple[dict[str, int], Fraction]:
+def truth(
+    world: World, others: Mapping[str, Any] = MappingProxyType({})
+) -> tuple[dict[str, int], Fraction]:
     """What each device truly did in the period [base units], and the tonnes of it by equation."""
     said = world.plant
     method = find(said["methodology"], said["version"])
@@ -360,7 +368,7 @@ def truth(world: World) -> tuple[dict[str, int], Fraction]:
         bound.append(ProjectDevice(one["id"], one["role"], params))
     project = Project(
         PROJECT, "", method.id, said["version"], ZONE, zone_from,
-        midnight_us(date(2036, 1, 1), ZONE), said.get("parameters", {}), devices=tuple(bound),
+        midnight_us(date(2036, 1, 1), ZONE), {**said.get("parameters", {}), **others}, devices=tuple(bound),
     )  # fmt: skip
     fleet = Fleet(
         [Device(d["id"], SITE, d["class"], rated_power_w=d.get("rated_power_w"))

@@ -1,15 +1,75 @@
-"""`python -m tests.docket`: every rule against labelled honest and fraudulent cases."""
+"""
+`python -m tests.docket`: every rule against labelled honest and fraudulent cases.
 
+Parts of names choose cases.  All of them are written to `results.json`, of which docs/rules.md has
+its table.
+"""
+
+import argparse
+import json
 import sys
-import time
 
-from tests.docket.closing import cases, run, server
+from tests.docket.cases import cases
+from tests.docket.closing import run, server
+from tests.docket.shapes import NotThere
+from tests.docket.table import RESULTS, results, shown, stored
+
+_PLACES = 3
+
+
+def tell(text):
+    """Write a line."""
+    sys.stdout.write(f"{text}\n")
+
+
+def plain(found):
+    """Return an outcome as `results.json` has it."""
+    costs = {
+        rule: [round(value, _PLACES) for value in cost] for rule, cost in found.costs.items()
+    }
+    one = {
+        "t": round(found.t, _PLACES),
+        "truth_t": round(found.truth_t, _PLACES),
+        "findings": dict(sorted(found.findings.items())),
+        "costs": {rule: cost for rule, cost in sorted(costs.items()) if any(cost)},
+    }
+    return one | ({"refused": found.refused} if found.refused else {})
+
+
+def main():
+    """Close cases, and print what they come to."""
+    known = argparse.ArgumentParser(prog="python -m tests.docket", description=__doc__)
+    known.add_argument("names", nargs="*", help="parts of names of cases; all without one")
+    known.add_argument("--json", action="store_true", help="results as JSON")
+    known.add_argument("--details", action="store_true", help="what the findings say")
+    asked = known.parse_args()
+    every = cases()
+    names = [n for n in every if not asked.names or any(part in n for part in asked.names)]
+    if not names:
+        sys.exit(f"no case has {' or '.join(asked.names)} in its name; tests/docket/labelled has them")
+    before = stored() if RESULTS.exists() else {}
+    found = {}
+    with server() as database:
+        for name in names:
+            try:
+                outcome = run(database.url, name)
+            except NotThere as error:
+                tell(f"{name} is left out: {error}")
+                found |= {name: before[name]} if name in before else {}
+                continue
+            found[name] = plain(outcome)
+            if asked.details:
+                for rule, texts in outcome.details.items():
+                    tell(f"{name} {rule}: {' / '.join(texts)}")
+    if asked.json:
+        tell(json.dumps(found, indent=1))
+    else:
+        for line in shown(results(every, found)):
+            tell(line)
+    if not asked.names:
+        lines = ",\n".join(f"{json.dumps(n)}: {json.dumps(one)}" for n, one in found.items())
+        RESULTS.write_text(f"{{\n{lines}\n}}\n", "utf-8")
+
 
 if __name__ == "__main__":
-    names = [n for n in cases() if not sys.argv[1:] or any(a in n for a in sys.argv[1:])]
-    with server() as one:
-        for name in names:
-            begun = time.monotonic()
-            found = run(one.url, name)
-            r = found.t/found.truth_t if found.truth_t else 0
-            print(cases()[name]["label"][0].upper(), f"{name:45} {found.truth_t:9.3f} {r:7.4f}", found.findings, {k: v for k, v in found.costs.items()}, found.refused, round(time.monotonic() - begun, 2))
+    main()

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,8 +26,9 @@ from services.store.postgres.pool import connect
 from services.store.registry import signing_keys
 from tests import databases, memory, registering
 from tests.docket import distortions
-from tests.docket.shapes import DAY_US, HOUR_US
-from tests.docket.world import FROM_US, HERE, PROJECT, TO_US, Readings, World, begin, send, truth
+from tests.docket.cases import cases
+from tests.docket.shapes import HOUR_US
+from tests.docket.world import FROM_US, PROJECT, TO_US, Readings, World, begin, send, truth
 from tests.fix_timescale import _TEMPLATE, Quick, _make_cluster
 from tests.services.issuer.plant import store_of
 
@@ -47,25 +46,6 @@ class Outcome(NamedTuple):
     costs: dict[str, tuple[float, float]]
     details: dict[str, list[str]]
     refused: str = ""
-
-
-@cache
-def cases() -> dict[str, dict[str, Any]]:
-    """Read all cases by name: those of the files, and each plant as it is."""
-    found: dict[str, dict[str, Any]] = {}
-    for file in sorted((HERE / "plants").glob("*.toml")):
-        said = tomllib.loads(file.read_text("utf-8"))
-        found[f"{file.stem}/as-it-is"] = {
-            "plant": file.stem, "label": "honest", "is": said["is"], "do": [],
-            "asked": said.get("asked", []), "grade": said.get("grade", "C"), "earns": 1.0,
-        }  # fmt: skip
-    for file in sorted((HERE / "cases").glob("*.toml")):
-        for plant, some in tomllib.loads(file.read_text("utf-8")).items():
-            for name, one in some.items():
-                label = "honest" if "honest" in one else "fraud"
-                said = {"plant": plant, "label": label, "is": one.pop(label)}
-                found[f"{plant}/{name}"] = {**said, "asked": [], "grade": "C", "earns": 1.0, **one}
-    return found
 
 
 @contextmanager
@@ -245,5 +225,3 @@ def _together(frames: list[Frame]) -> list[Frame]:
         )
     return found
 
-
-__all__ = ["DAY_US", "Outcome", "cases", "run", "server"]

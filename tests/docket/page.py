@@ -1,0 +1,49 @@
+"""The docket's section of docs/rules.md, from `results.json`: no database is needed for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.docket.cases import cases
+from tests.docket.table import results, stored, tables
+
+PAGE = Path("docs/rules.md")
+_BEGIN, _END = "<!-- docket: begin, `make pages` -->", "<!-- docket: end -->"
+_CATALOGUE = "<!-- rules: begin"
+_TEXT = """
+## What each rule is worth
+
+{honest} honest months and {frauds} frauds of {plants} plants, closed by these rules (`tests/docket`; `make docket` closes them again). Honest operators make ordinary mistakes and bring true papers; a request that a fair verifier would raise is no accusation. A fraud is caught where a rule raises a request that the untouched plant does not get; it is unseen where it earns more than 1.02 of the truth without one. Tonnes are of the cases alone and say nothing of a programme.
+
+A rule takes tonnes alone (`alone_t`), and those that only it takes come back without it (`beside_t`). Rules that apply a conservative value have no such figures.
+"""
+
+
+def page(text: str) -> str:
+    """Return the page with its section written anew."""
+    before, _, rest = text.partition(_BEGIN)
+    if rest:
+        after = rest.partition(_END)[2].lstrip("\n")
+    else:
+        before, _, after = text.partition(_CATALOGUE)
+        after = _CATALOGUE + after
+    return f"{before.rstrip()}\n\n{_BEGIN}\n{_section()}\n{_END}\n\n{after}"
+
+
+def _section() -> str:
+    some = results(cases(), stored())
+    head = _TEXT.format(
+        honest=sum(one.honest for one in some),
+        frauds=sum(not one.honest for one in some),
+        plants=len({one.name.partition("/")[0] for one in some}),
+    )
+    return "\n".join((head, *tables(some)))
+
+
+def main() -> None:
+    """Write the page below the current folder."""
+    PAGE.write_text(page(PAGE.read_text("utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -11,7 +11,7 @@ import sys
 
 from tests.docket.cases import cases
 from tests.docket.closing import run, server
-from tests.docket.shapes import NotThere
+from tests.docket.shapes import NotThereError
 from tests.docket.table import RESULTS, results, shown, stored
 
 _PLACES = 3
@@ -24,9 +24,7 @@ def tell(text):
 
 def plain(found):
     """Return an outcome as `results.json` has it."""
-    costs = {
-        rule: [round(value, _PLACES) for value in cost] for rule, cost in found.costs.items()
-    }
+    costs = {rule: [round(value, _PLACES) for value in cost] for rule, cost in found.costs.items()}
     one = {
         "t": round(found.t, _PLACES),
         "truth_t": round(found.truth_t, _PLACES),
@@ -46,14 +44,16 @@ def main():
     every = cases()
     names = [n for n in every if not asked.names or any(part in n for part in asked.names)]
     if not names:
-        sys.exit(f"no case has {' or '.join(asked.names)} in its name; tests/docket/labelled has them")
+        sys.exit(
+            f"no case has {' or '.join(asked.names)} in its name; tests/docket/labelled has them"
+        )
     before = stored() if RESULTS.exists() else {}
     found = {}
     with server() as database:
         for name in names:
             try:
                 outcome = run(database.url, name)
-            except NotThere as error:
+            except NotThereError as error:
                 tell(f"{name} is left out: {error}")
                 found |= {name: before[name]} if name in before else {}
                 continue

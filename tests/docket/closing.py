@@ -94,7 +94,7 @@ def _closed(url: str, world: World, truth_t: float) -> Outcome:
                 return _outcome(
                     [preview_period(conn, one, FROM_US, TO_US) for one in projects], truth_t
                 )
-        except (TonneError, Refused) as error:
+        except (TonneError, RefusedError) as error:
             said = str(error).replace(f"{folder}/", "")
             return Outcome(0.0, truth_t, {}, {}, {}, f"{type(error).__name__}: {said}"[:300])
 
@@ -119,14 +119,16 @@ def _outcome(closed: list[Closed], truth_t: float) -> Outcome:
     return Outcome(tonnes, truth_t, findings, costs, details)
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """An import that refused what a case brings."""
 
 
 def _enrol(url: str, world: World) -> None:
     """Enrol the operator's key, by which the plant's own papers are known."""
     operator = KeyBounds(world.plant.get("operator", OPERATOR))
-    key = EnrolledKey("operator", "operator", SigningKey.generate().public_multikey, bounds=operator)
+    key = EnrolledKey(
+        "operator", "operator", SigningKey.generate().public_multikey, bounds=operator
+    )
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         signing_keys.enroll(conn, key)
 
@@ -158,7 +160,7 @@ def _imported(url: str, file: Path, document: dict[str, Any]) -> None:
     planned = registering.imported(url, file, author="operator")
     if planned.refused:
         wrong = [m for r in planned.results if r.result == "error" for m in r.messages]
-        raise Refused("; ".join(wrong))
+        raise RefusedError("; ".join(wrong))
 
 
 def _bill(url: str, folder: Path, world: World) -> None:
@@ -169,7 +171,7 @@ def _bill(url: str, folder: Path, world: World) -> None:
     with connect(url, autocommit=True) as conn:
         found = deliver(conn, read_invoices(file), "operator")
     if found.refused:
-        raise Refused("; ".join(m for r in found.results for m in r.messages))
+        raise RefusedError("; ".join(m for r in found.results for m in r.messages))
 
 
 def _store(url: str, readings: dict[str, Readings]) -> None:
@@ -224,4 +226,3 @@ def _together(frames: list[Frame]) -> list[Frame]:
             )
         )
     return found
-

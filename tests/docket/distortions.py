@@ -19,10 +19,8 @@ from tests.docket.shapes import DAY_US, HOUR_US, STEP_US, Days
 from tests.docket.world import (
     END,
     FIRST,
-    FROM_US,
     OFFSET_US,
     TIMES_US,
-    TO_US,
     Readings,
     World,
     invoice,
@@ -468,48 +466,46 @@ def laboratory(world: World, of: list[str], **values: Any) -> None:
 
 @_said
 def second_id(
-    world: World, of: str, id: str, *, serial: str | None = None,  # noqa: A002
+    world: World, of: str, id: str, *, serial: str | None = None,
     by: float = 1.0, scatter: float = 0.0, shift_minutes: int = 0, permute: bool = False,
     gauges: bool = True,
 ) -> None:  # fmt: skip
     """A second meter is registered that is none: it tells what a first one told."""
     row, bound = deepcopy(world.registered(of)), deepcopy(world.bound(of))
-    row["id"], bound["device"] = id, id
+    row["id"], bound["device"] = name, name
     if serial == "":
         for key in ("serial", "maker", "calibrations"):
             row.pop(key, None)
     else:
-        row["serial"] = serial or f"S-{seed_of(id) % 10**7}"
+        row["serial"] = serial or f"S-{seed_of(name) % 10**7}"
         row["calibrations"][0] |= {"serial": row["serial"], "certificate": f"C-{row['serial']}"}
     world.document["devices"].append(row)
     world.project["devices"].append(bound)
     theirs = world.readings[of]
     registers = [n for n, v in theirs.columns.items() if v.dtype.kind == "i"]
-    world.readings[id] = Readings(
+    world.readings[name] = Readings(
         theirs.class_id, theirs.time_us.copy(), {registers[0]: theirs.columns[registers[0]] + 7}
     )
     copied(
-        world, f"{id}.{registers[0]}", f"{of}.{registers[0]}", by=by, scatter=scatter,
+        world, f"{name}.{registers[0]}", f"{of}.{registers[0]}", by=by, scatter=scatter,
         shift_minutes=shift_minutes, permute=permute, gauges=gauges,
     )  # fmt: skip
 
 
 @_said
-def outside(
-    world: World, like: str, id: str, per_day: float, reason: str = ""  # noqa: A002
-) -> None:
+def outside(world: World, like: str, name: str, per_day: float, reason: str = "") -> None:
     """A meter of the site serves something else: it is in no project."""
-    row = {**deepcopy(world.registered(like)), "id": id}
-    row["serial"] = f"S-{seed_of(id) % 10**7}"
+    row = {**deepcopy(world.registered(like)), "id": name}
+    row["serial"] = f"S-{seed_of(name) % 10**7}"
     row.pop("calibrations", None)
     world.document["devices"].append(row)
     if reason:
-        world.project.setdefault("boundary", []).append({"device": id, "reason": reason})
+        world.project.setdefault("boundary", []).append({"device": name, "reason": reason})
     some = world.readings[like]
     register = next(n for n, v in some.columns.items() if v.dtype.kind == "i")
     passed = some.time_us - some.time_us[0]
     values = np.floor(passed / DAY_US * per_day).astype(np.int64)
-    world.readings[id] = Readings(some.class_id, some.time_us.copy(), {register: values})
+    world.readings[name] = Readings(some.class_id, some.time_us.copy(), {register: values})
 
 
 @_said
@@ -547,9 +543,7 @@ def other_project(world: World, of: str, by: float = 1.0, scatter: float = 0.0) 
     world.readings[row["id"]] = Readings(
         theirs.class_id, theirs.time_us.copy(), {register: theirs.columns[register] + 11}
     )
-    copied(
-        world, f"{row['id']}.{register}", f"{of}.{register}", by=by, scatter=scatter
-    )
+    copied(world, f"{row['id']}.{register}", f"{of}.{register}", by=by, scatter=scatter)
 
 
 @_said
@@ -607,7 +601,9 @@ def billed_with(world: World, of: list[str], other: str, like: str, per_day: flo
     some = [one for one in world.invoices if set(of) & set(one["devices"])]
     world.invoices = [one for one in world.invoices if not set(of) & set(one["devices"])]
     whole = sum(one["amount"] for one in some) + per_day / 1000 * (END - FIRST).days
-    world.invoices.append({**some[0], "devices": [*of, other], "amount": rounded(whole, some[0]["unit"])})
+    world.invoices.append(
+        {**some[0], "devices": [*of, other], "amount": rounded(whole, some[0]["unit"])}
+    )
 
 
 @_said
@@ -616,7 +612,9 @@ def billed_together(world: World, of: list[str], more: float = 0.0) -> None:
     some = [one for one in world.invoices if set(of) & set(one["devices"])]
     world.invoices = [one for one in world.invoices if not set(of) & set(one["devices"])]
     whole = sum(one["amount"] for one in some) * (1 + more)
-    world.invoices.append({**some[0], "devices": list(of), "amount": rounded(whole, some[0]["unit"])})
+    world.invoices.append(
+        {**some[0], "devices": list(of), "amount": rounded(whole, some[0]["unit"])}
+    )
 
 
 @_said
@@ -646,11 +644,14 @@ def corrected(world: World, of: str, wrong: float, reason: str = "typing error")
     world.invoices.append(right)
 
 
-def apply(world: World, steps: list[dict[str, dict[str, Any]]], kinds: dict[str, Distortion]) -> None:
+def apply(
+    world: World, steps: list[dict[str, dict[str, Any]]], kinds: dict[str, Distortion]
+) -> None:
     """Do those of a case's distortions that are of some kinds, in their order."""
     for name, values in chain.from_iterable(one.items() for one in steps):
         if name in kinds:
             kinds[name](world, **values)
         elif name not in HAPPENED | SAID:
-            raise ValueError(f"no distortion is called {name!r}; tests/docket/distortions.py has them")
-
+            raise ValueError(
+                f"no distortion is called {name!r}; tests/docket/distortions.py has them"
+            )

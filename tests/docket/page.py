@@ -10,13 +10,19 @@ from tests.docket.table import results, stored, tables
 PAGE = Path("docs/rules.md")
 _BEGIN, _END = "<!-- docket: begin, `make pages` -->", "<!-- docket: end -->"
 _CATALOGUE = "<!-- rules: begin"
-_TEXT = """
-## What each rule is worth
-
-{honest} honest months and {frauds} frauds of {plants} plants, closed by these rules (`tests/docket`; `make docket` closes them again). Honest operators make ordinary mistakes and bring true papers; a request that a fair verifier would raise is no accusation. A fraud is caught where a rule raises a request that the untouched plant does not get; it is unseen where it earns more than 1.02 of the truth without one. Tonnes are of the cases alone and say nothing of a programme.
-
-A rule takes tonnes alone (`alone_t`), and those that only it takes come back without it (`beside_t`). Rules that apply a conservative value have no such figures.
-"""
+_HEAD = "\n## What each rule is worth\n"
+_HOW = (
+    "{honest} honest months and {frauds} frauds of {plants} plants, closed by these rules"
+    " (`tests/docket`; `make docket` closes them again). Honest operators make ordinary mistakes"
+    " and bring true papers; a request that a fair verifier would raise is no accusation. A fraud"
+    " is caught where a rule raises a request that the untouched plant does not get; it is unseen"
+    " where it earns more than 1.02 of the truth without one. Tonnes are of the cases alone and"
+    " say nothing of a programme.\n"
+)
+_COSTS = (
+    "A rule takes tonnes alone (`alone_t`), and those that only it takes come back without it"
+    " (`beside_t`). Rules that apply a conservative value have no such figures.\n"
+)
 
 
 def page(text: str) -> str:
@@ -32,12 +38,12 @@ def page(text: str) -> str:
 
 def _section() -> str:
     some = results(cases(), stored())
-    head = _TEXT.format(
+    how = _HOW.format(
         honest=sum(one.honest for one in some),
         frauds=sum(not one.honest for one in some),
         plants=len({one.name.partition("/")[0] for one in some}),
     )
-    return "\n".join((head, *tables(some)))
+    return "\n".join((_HEAD, how, _COSTS, *tables(some)))
 
 
 def main() -> None:

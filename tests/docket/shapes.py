@@ -152,7 +152,7 @@ SHAPES: dict[str, Callable[[Days], Floats]] = {
 _RECORDED = (Path(__file__).parents[1] / "data", Path(__file__).parents[3] / "shared" / "data")
 
 
-class NotThere(Exception):
+class NotThereError(Exception):
     """A recording that this machine does not have."""
 
 
@@ -162,7 +162,9 @@ def _recording(name: str) -> tuple[np.ndarray, np.ndarray]:
     found = [folder / f"{name}.csv" for folder in _RECORDED]
     file = next((one for one in found if one.exists()), None)
     if file is None:
-        raise NotThere(f"{name}.csv is in neither {' nor '.join(str(one.parent) for one in found)}")
+        raise NotThereError(
+            f"{name}.csv is in neither {' nor '.join(str(one.parent) for one in found)}"
+        )
     with file.open(encoding="utf-8") as lines:
         rows = list(csv.reader(lines))[1:]
     at = [datetime.fromisoformat(row[0]).replace(tzinfo=None) for row in rows]

@@ -315,7 +315,7 @@ def invoice(world: World, name: str, first: date, end: date, **other: Any) -> di
     one = world.devices[name]
     channel, unit = billed(world, name)
     scale, shown = UNITS[unit]
-    inside = (TIMES_US >= midnight_us(first, ZONE)) & (TIMES_US < midnight_us(end, ZONE))
+    inside = (midnight_us(first, ZONE) <= TIMES_US) & (midnight_us(end, ZONE) > TIMES_US)
     quantity = next(
         c.quantity for c in classes.load()[one["class"]].channels.values() if c.name == channel
     )
@@ -368,7 +368,8 @@ def truth(
         bound.append(ProjectDevice(one["id"], one["role"], params))
     project = Project(
         PROJECT, "", method.id, said["version"], ZONE, zone_from,
-        midnight_us(date(2036, 1, 1), ZONE), {**said.get("parameters", {}), **others}, devices=tuple(bound),
+        midnight_us(date(2036, 1, 1), ZONE), {**said.get("parameters", {}), **others},
+        devices=tuple(bound),
     )  # fmt: skip
     fleet = Fleet(
         [Device(d["id"], SITE, d["class"], rated_power_w=d.get("rated_power_w"))

@@ -466,7 +466,7 @@ def laboratory(world: World, of: list[str], **values: Any) -> None:
 
 @_said
 def second_id(
-    world: World, of: str, id: str, *, serial: str | None = None,
+    world: World, of: str, name: str, *, serial: str | None = None,
     by: float = 1.0, scatter: float = 0.0, shift_minutes: int = 0, permute: bool = False,
     gauges: bool = True,
 ) -> None:  # fmt: skip
@@ -625,13 +625,16 @@ def own_bill(world: World, of: str, by: float, issuer: str) -> None:
 
 
 @_said
-def contradicting(world: World, of: str, by: float) -> None:
-    """A second invoice of the same time says something else, under the hash of another file."""
+def contradicting(world: World, of: str, by: float, *, same_file: bool = False) -> None:
+    """A second invoice of the same time says something else, of another file or of the same."""
     one = next(i for i in world.invoices if of in i["devices"])
-    world.invoices.append(
-        {**one, "id": f"{one['id']}-2", "number": f"{one['number']}-2",
-         "amount": rounded(one["amount"] * by, one["unit"]), "sha256": sha(f"{one['id']} second")}
-    )  # fmt: skip
+    second = {
+        "id": f"{one['id']}-2",
+        "number": f"{one['number']}-2",
+        "amount": rounded(one["amount"] * by, one["unit"]),
+        "sha256": one["sha256"] if same_file else sha(f"{one['id']} second"),
+    }
+    world.invoices.append({**one, **second})
 
 
 @_said

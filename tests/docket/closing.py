@@ -176,6 +176,7 @@ def _bill(url: str, folder: Path, world: World) -> None:
 
 def _store(url: str, readings: dict[str, Readings]) -> None:
     """Store readings as `tonne run` does: each came within the hour after its time."""
+    readings = {name: one for name, one in readings.items() if len(one.time_us)}
     first = min(int(one.time_us[0]) for one in readings.values())
     last = max(int(one.time_us[-1]) for one in readings.values())
     hours = np.arange(first // HOUR_US, last // HOUR_US + 1)

@@ -83,7 +83,7 @@ def _closed(url: str, world: World, truth_t: float) -> Outcome:
         try:
             _enrol(url, world)
             _register(url, file, world)
-            _store(url, world.readings)
+            _store(url, world.readings, world.arrived)
             for change in world.later:
                 change(world.document)
                 _imported(url, file, world.document)
@@ -174,21 +174,23 @@ def _bill(url: str, folder: Path, world: World) -> None:
         raise RefusedError("; ".join(m for r in found.results for m in r.messages))
 
 
-def _store(url: str, readings: dict[str, Readings]) -> None:
-    """Store readings as `tonne run` does: each came within the hour after its time."""
+def _store(url: str, readings: dict[str, Readings], arrived: dict[str, int]) -> None:
+    """Store readings as `tonne run` does: each came within its hour, or where it is said."""
     readings = {name: one for name, one in readings.items() if len(one.time_us)}
     first = min(int(one.time_us[0]) for one in readings.values())
     last = max(int(one.time_us[-1]) for one in readings.values())
     hours = np.arange(first // HOUR_US, last // HOUR_US + 1)
-    letters = Letters([], [], [], [], (hours * HOUR_US + HOUR_US - 1).tolist())
+    came = [*(hours * HOUR_US + HOUR_US - 1).tolist(), *arrived.values()]
     with connect(url, role="tonne_ingest", autocommit=True) as conn:
         store = store_of(conn)
         by_id = store.plan.fleet.by_id
-        frames = [
-            _frame(by_id[name], one, one.time_us // HOUR_US - hours[0])
-            for name, one in readings.items()
-        ]
-        store.commit(conn, _together(frames), [], letters)
+        frames = []
+        for name, one in readings.items():
+            message = one.time_us // HOUR_US - hours[0]
+            if name in arrived:
+                message = np.full(len(message), len(hours) + list(arrived).index(name))
+            frames.append(_frame(by_id[name], one, message))
+        store.commit(conn, _together(frames), [], Letters([], [], [], [], came))
 
 
 def _remake(url: str) -> None:

@@ -185,6 +185,12 @@ def silent(world: World, device: str, first: str, last: str) -> None:
 
 
 @_said
+def read_out(world: World, device: str, at: str) -> None:
+    """A device keeps its readings until somebody reads them out."""
+    world.arrived[device] = _moment(at)
+
+
+@_said
 def lost(world: World, device: str, share: float) -> None:
     """Single readings were lost."""
     some = world.readings[device]
@@ -527,7 +533,9 @@ def class_of(world: World, on: str, kind: str, **columns: str) -> None:
 
 
 @_said
-def other_project(world: World, of: str, by: float = 1.0, scatter: float = 0.0) -> None:
+def other_project(
+    world: World, of: str, by: float = 1.0, scatter: float = 0.0, *, permute: bool = False
+) -> None:
     """A second project at another site claims what a meter of the first one tells."""
     site = {**world.document["sites"][0], "id": "site-2", "latitude": 20.9}
     row = {**deepcopy(world.registered(of)), "id": f"{of}-2", "site": "site-2"}
@@ -543,7 +551,10 @@ def other_project(world: World, of: str, by: float = 1.0, scatter: float = 0.0) 
     world.readings[row["id"]] = Readings(
         theirs.class_id, theirs.time_us.copy(), {register: theirs.columns[register] + 11}
     )
-    copied(world, f"{row['id']}.{register}", f"{of}.{register}", by=by, scatter=scatter)
+    copied(
+        world, f"{row['id']}.{register}", f"{of}.{register}", by=by, scatter=scatter,
+        permute=permute,
+    )  # fmt: skip
 
 
 @_said

@@ -87,6 +87,8 @@ class World:
         As the files of `tonne invoice import` have them.
     later : list of callable
         Changes of the registry file that are imported after the readings came.
+    arrived : dict
+        When readings of a device came that were not sent within the hour, by device. [us UTC]
     """
 
     plant: dict[str, Any]
@@ -96,7 +98,7 @@ class World:
     document: dict[str, Any] = field(default_factory=dict)
     invoices: list[dict[str, Any]] = field(default_factory=list)
     later: list[Callable[[dict[str, Any]], None]] = field(default_factory=list)
-    read: bool = False  # whether readings and papers were made
+    arrived: dict[str, int] = field(default_factory=dict)
 
     @property
     def devices(self) -> dict[str, dict[str, Any]]:
@@ -262,7 +264,6 @@ def send(world: World) -> None:
     for name, one in world.devices.items():
         world.readings[name] = _readings(world, name, one)
     world.invoices = [*_invoices(world)]
-    world.read = True
 
 
 def _readings(world: World, name: str, one: Mapping[str, Any]) -> Readings:

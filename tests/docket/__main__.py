@@ -1,7 +1,7 @@
 """
 `python -m tests.docket`: every rule against labelled honest and fraudulent cases.
 
-Parts of names choose cases.  All of them are written to `results.json`, of which docs/rules.md has
+Parts of names choose cases.  What they come to goes into `results.json`, of which docs/rules.md has
 its table.
 """
 
@@ -50,25 +50,29 @@ def main():
     before = stored() if RESULTS.exists() else {}
     found = {}
     with server() as database:
-        for name in names:
+        for number, name in enumerate(names, 1):
             try:
                 outcome = run(database.url, name)
             except NotThereError as error:
                 tell(f"{name} is left out: {error}")
-                found |= {name: before[name]} if name in before else {}
                 continue
             found[name] = plain(outcome)
+            sys.stderr.write(f"{number}/{len(names)} {name}: {found[name]['t']} t\n")
             if asked.details:
                 for rule, texts in outcome.details.items():
                     tell(f"{name} {rule}: {' / '.join(texts)}")
     if asked.json:
         tell(json.dumps(found, indent=1))
     else:
-        for line in shown(results(every, found)):
+        for line in shown(results({n: every[n] for n in names}, {**before, **found})):
             tell(line)
-    if not asked.names:
-        lines = ",\n".join(f"{json.dumps(n)}: {json.dumps(one)}" for n, one in found.items())
-        RESULTS.write_text(f"{{\n{lines}\n}}\n", "utf-8")
+    keep({name: one for name, one in {**before, **found}.items() if name in every})
+
+
+def keep(found):
+    """Write results, a line a case."""
+    lines = ",\n".join(f"{json.dumps(n)}: {json.dumps(found[n])}" for n in sorted(found))
+    RESULTS.write_text(f"{{\n{lines}\n}}\n", "utf-8")
 
 
 if __name__ == "__main__":

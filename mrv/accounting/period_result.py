@@ -10,11 +10,18 @@ exact reduction, not from these texts.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from mrv.model import Side
+from mrv.texts import Text, Texts, joined, texts_of
 
 # kinds of what meters are compared with
 METER, INVOICE = "check meter", "invoice"
+# kinds of what carries a reduction
+METERED, PARAMETER = "meter", "parameter"
+# of evidence, the best first
+Grade = Literal["A", "B", "C", "D"]
+GRADES: tuple[Grade, ...] = get_args(Grade)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +121,7 @@ class Deduction:
     start_us: int
     end_us: int
     kind: str
-    reason: str
+    reason: Text | str
     percent: str
     quantity: str
     cost_t: str
@@ -197,13 +204,30 @@ class Finding:
     What a rule or a condition of the methodology found, and whether it holds.
 
     `rule` is an id of `mrv/rules/rules.toml`, or the clause of the methodology's condition;
-    `severity` is empty where it holds, and by rule set 1.
+    `severity` is empty where it holds, and by rule set 1.  `tonnes` is what comes back if it is
+    settled, empty where its rule takes nothing off. [tCO2e]
     """
 
     rule: str
     holds: bool
-    detail: str
+    texts: Texts
     severity: str = ""
+    tonnes: str = ""
+    devices: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Take words that have no code as well."""
+        object.__setattr__(self, "texts", texts_of(self.texts))
+
+    @property
+    def lines(self) -> tuple[Text, ...]:
+        """Its texts."""
+        return texts_of(self.texts)
+
+    @property
+    def detail(self) -> str:
+        """Its texts in English."""
+        return joined(self.lines, tonnes=self.tonnes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +272,35 @@ class CrossCheck:
     tolerance_percent: str
     effect_t: str
     holds: bool | None
-    detail: str
+    detail: Text | str
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceItem:
+    """
+    What a meter's quantity or an entered value carries of the account, and what shows it.
+
+    Attributes
+    ----------
+    kind : str
+        `METERED` or `PARAMETER`.
+    name : str
+        The device's id, or the parameter's name.
+    role : str
+        Of a meter, or of the devices that a parameter belongs to; empty of the project's own.
+    tonnes : str
+        Emissions of the quantity on its side; of a value, by how much the reduction would be
+        another one without it, at most the whole reduction. [tCO2e]
+    shown_by : tuple of str
+        Certificates, invoices, documents or reports.
+    """
+
+    kind: str
+    name: str
+    role: str
+    grade: Grade
+    tonnes: str
+    shown_by: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,3 +338,4 @@ class PeriodResult:
     cross_checks: tuple[CrossCheck, ...]
     compared: tuple[str, ...] = ()
     rules: tuple[RuleEffect, ...] = ()
+    evidence: tuple[EvidenceItem, ...] = ()

@@ -10,11 +10,13 @@ their name carries; times are RFC 3339; shares have six places, rounded down.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import msgspec
 
 from mrv.accounting.period_result import (
+    METERED,
     Amount,
     Comparison,
     Coverage,
@@ -31,11 +33,14 @@ from mrv.calendar import days, local_text, utc_text
 from mrv.documents import monitoring as wire_monitoring
 from mrv.documents import period_account as wire_account
 from mrv.documents import statement as wire
+from mrv.documents.coded import coded, coded_or_words
 from mrv.documents.form import UNSET, UnsetType, read, write
 from mrv.methodologies import find
 from mrv.registry.monitoring_plan import Version, version_out
 from mrv.registry.project import FIRST
 from mrv.rules import severity_of
+from mrv.rules.grades import shares as by_grade
+from mrv.rules.grades import signed
 from mrv.signatures import canonical
 from mrv.statement.arrival import summary
 from mrv.statement.conformity import condition, planned, registered, since_before
@@ -47,7 +52,7 @@ from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.plan_writer import calibration_out, document_out, sample_out
 from mrv.statement.prior_statements import difference, figures
 from mrv.statement.registry_inputs import registry_inputs
-from mrv.statement.signed_energy import ENERGY, shares
+from mrv.statement.signed_energy import ENERGY, OF_METERS, shares
 from mrv.statement.status import status_entry
 from mrv.statement.unusual_json import unusual_out
 
@@ -145,9 +150,10 @@ def _claims(case: Case, label: Label, name: str) -> wire.Claims:
         monitored_parameters=tuple(_parameter(case, d) for d in result.devices),
         coverage=result.covered_share,
         gaps=tuple(map(_gap, result.gaps)),
-        deductions=tuple(map(_deduction, result.deductions)),
+        deductions=tuple(_deduction(one, plan.accounting) for one in result.deductions),
         applicability=_conditions(case),
         rules=UNSET if plan.accounting == FIRST else _effects(result),
+        evidence=UNSET if plan.accounting == FIRST else _evidence(case),
         comparisons=tuple(_comparison(c) for c in result.comparisons if c.basis == DESIGN),
         other_periods=tuple(_of_period(c) for c in result.comparisons if c.basis != DESIGN),
         cross_checks=tuple(cross_check_out(c, case) for c in result.cross_checks),
@@ -185,8 +191,10 @@ def _conditions(case: Case) -> tuple[wire_account.Condition, ...]:
         else wire_account.Condition(
             rule=f.rule,
             holds=f.holds,
-            detail=f.detail,
+            texts=tuple(map(coded, f.lines)),
             severity=UNSET if f.holds else f.severity or severity_of(f.rule),
+            tonnes=f.tonnes or UNSET,
+            devices=f.devices or UNSET,
         )
         for f in found
     )
@@ -217,6 +225,30 @@ def _signed(case: Case) -> wire_monitoring.SignedEnergy | UnsetType:
     if said is None or not any(one.quantity in ENERGY for one in outcomes):
         return UNSET
     return shares(said, case.fitting, outcomes, case.rows, case.fleet)
+
+
+def _evidence(case: Case) -> wire_account.Evidence:
+    """Grade what the reduction rests on; what a meter signed itself is of the best grade."""
+    result, backed = case.result, _signed(case)
+    kinds = () if backed is UNSET else backed.shares
+    percent = sum((Fraction(s.share_percent) for s in kinds if s.kind in OF_METERS), Fraction(0))
+    meters = {one.device for one in result.devices if one.unit == "Wh"}
+    items = signed(result.evidence, meters, percent / 100)
+    reduction = Fraction(result.net.reduction.t)
+    return wire_account.Evidence(
+        shares=dict(by_grade(items, reduction)),
+        items=tuple(
+            wire_account.EvidenceItem(
+                kind="meter" if one.kind == METERED else "parameter",
+                name=one.name,
+                role=one.role,
+                grade=one.grade,
+                tonnes=one.tonnes,
+                shown_by=one.shown_by,
+            )
+            for one in items
+        ),
+    )
 
 
 def _credited(result: PeriodResult) -> wire_account.Credited:
@@ -406,12 +438,13 @@ def _gap(one: GapOutcome) -> wire_account.Gap:
     )
 
 
-def _deduction(one: Deduction) -> wire_account.Deduction:
+def _deduction(one: Deduction, accounting: int) -> wire_account.Deduction:
     return wire_account.Deduction(
         device=one.device,
+        kind=UNSET if accounting == FIRST else one.kind,
         from_=utc_text(one.start_us),
         to=utc_text(one.end_us),
-        reason=one.reason,
+        reason=str(one.reason) if accounting == FIRST else coded_or_words(one.reason),
         percent=one.percent,
         quantity=one.quantity,
         cost_t=one.cost_t,

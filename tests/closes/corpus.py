@@ -109,8 +109,12 @@ def closed(name, closes, books):
 def _whole(result):
     """Return what a statement of 0.1.0 holds of a result: its findings had texts and no rule."""
     whole = asdict(result)
-    held = [[one["holds"], one["detail"]] for one in whole.pop("applicability")]
-    del whole["rules"]
+    held = [[one.holds, one.detail] for one in result.applicability]
+    whole["deductions"] = [
+        {**row, "reason": str(one.reason)}
+        for row, one in zip(whole["deductions"], result.deductions, strict=True)
+    ]
+    del whole["rules"], whole["evidence"]
     return {**whole, "applicability": held}
 
 

@@ -66,11 +66,13 @@ def main():
     else:
         for line in shown(results({n: every[n] for n in names}, {**before, **found})):
             tell(line)
-    keep({name: one for name, one in {**before, **found}.items() if name in every})
+    keep(found, every)
 
 
-def keep(found):
-    """Write results, a line a case."""
+def keep(found, every):
+    """Write results, a line a case, beside those of the other cases that there are."""
+    before = stored() if RESULTS.exists() else {}
+    found = {name: one for name, one in {**before, **found}.items() if name in every}
     lines = ",\n".join(f"{json.dumps(n)}: {json.dumps(found[n])}" for n in sorted(found))
     RESULTS.write_text(f"{{\n{lines}\n}}\n", "utf-8")
 

@@ -15,6 +15,7 @@ from psycopg import Connection
 from ingest import classes
 from ingest.errors import TonneError
 from ingest.model import NULL, Frame
+from mrv.documents.statement import claims_of
 from mrv.signatures.key_bounds import KeyBounds
 from mrv.signatures.keys import EnrolledKey, SigningKey
 from services.issuer.close import Closed, preview_period
@@ -105,16 +106,16 @@ def _outcome(closed: list[Closed], truth_t: float) -> Outcome:
     details: dict[str, list[str]] = {}
     costs: dict[str, tuple[float, float]] = {}
     for found in closed:
-        for one in found.document["credentialSubject"]["applicability"]:
-            if not one["holds"]:
-                rule, severity = one["rule"], one["severity"]
-                findings[rule] = max(findings.get(rule, _RANK[0]), severity, key=_RANK.index)
-                details.setdefault(rule, []).append(one["detail"])
+        for one in claims_of(found.document).applicability:
+            if not one.holds:
+                before = findings.get(one.name, _RANK[0])
+                findings[one.name] = max(before, str(one.severity), key=_RANK.index)
+                details.setdefault(one.name, []).append(one.words())
         for effect in found.result.rules:
             alone, beside = float(effect.alone_t), float(effect.beside_t)
             if effect.applied and (alone or beside):
-                before = costs.get(effect.rule, (0.0, 0.0))
-                costs[effect.rule] = before[0] + alone, before[1] + beside
+                whole = costs.get(effect.rule, (0.0, 0.0))
+                costs[effect.rule] = whole[0] + alone, whole[1] + beside
     tonnes = sum(one.result.net.reduction.ug for one in closed) / UG
     return Outcome(tonnes, truth_t, findings, costs, details)
 

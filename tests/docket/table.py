@@ -30,6 +30,7 @@ class Result(NamedTuple):
     truth_t: float
     t: float
     open: frozenset[str]  # rules with a clarification or corrective action request
+    said: frozenset[str]  # rules with any finding, or that take something
     costs: Mapping[str, tuple[float, float]]
     text: str
 
@@ -88,6 +89,7 @@ def results(
             Result(
                 name, case["label"], case["grade"], plant(case["plant"])["methodology"],
                 tuple(case["asked"]), case["earns"], one["truth_t"], one["t"], frozenset(open_),
+                frozenset({*one["findings"], *one.get("costs", {})}),
                 {rule: tuple(cost) for rule, cost in one.get("costs", {}).items()}, case["is"],
             )
         )  # fmt: skip
@@ -214,9 +216,14 @@ def tables(some: Iterable[Result]) -> Iterator[str]:
         if any(one[1:]):
             yield _line((one.rule, one.caught, one.only, _t(one.taken_t), _t(one.only_t),
                          one.accused, one.cut, _t(one.lost_t)))  # fmt: skip
-    idle = [one.rule for one in by_rule(some) if not any(one[1:]) and one.rule in rules()]
-    yield ""
-    yield f"No case of the docket touches {', '.join(idle)}." if idle else ""
+    said = frozenset().union(*(one.said for one in some))
+    shown = {one.rule for one in by_rule(some) if any(one[1:])}
+    silent = ", ".join(rule for rule in rules() if rule in said - shown)
+    idle = ", ".join(rule for rule in rules() if rule not in said)
+    if silent:
+        yield f"\nFair requests or observations alone: {silent}."
+    if idle:
+        yield f"\nNo case of the docket touches {idle}."
     yield ""
     yield _line(("methodology", "honest", "within 1 %", "no request", "both", "t lost", "frauds",
                  "above 1.02", "of these unseen", "t unseen"))  # fmt: skip

@@ -31,7 +31,9 @@ def plain(found):
         "findings": dict(sorted(found.findings.items())),
         "costs": {rule: cost for rule, cost in sorted(costs.items()) if any(cost)},
     }
-    return one | ({"refused": found.refused} if found.refused else {})
+    rests = {grade: round(share, _PLACES) for grade, share in (found.rests or {}).items() if share}
+    more = {"refused": found.refused, "rests": rests}
+    return one | {key: value for key, value in more.items() if value}
 
 
 def main():
@@ -64,7 +66,9 @@ def main():
     if asked.json:
         tell(json.dumps(found, indent=1))
     else:
-        for line in shown(results({n: every[n] for n in names}, {**before, **found})):
+        for line in shown(
+            results({n: every[n] for n in names}, {**before, **found}), whole=not asked.names
+        ):
             tell(line)
     keep(found, every)
 

@@ -39,7 +39,11 @@ _RANK = ("observation", "CL", "CAR")
 
 
 class Outcome(NamedTuple):
-    """What a case came to: tonnes, what is true, findings that do not hold, what rules take."""
+    """
+    What a case came to: tonnes, what is true, findings that do not hold, what rules take.
+
+    `rests` is the share of the reduction by grade of evidence, as the statement says it.
+    """
 
     t: float
     truth_t: float
@@ -47,6 +51,7 @@ class Outcome(NamedTuple):
     costs: dict[str, tuple[float, float]]
     details: dict[str, list[str]]
     refused: str = ""
+    rests: dict[str, float] | None = None
 
 
 @contextmanager
@@ -117,7 +122,9 @@ def _outcome(closed: list[Closed], truth_t: float) -> Outcome:
                 whole = costs.get(effect.rule, (0.0, 0.0))
                 costs[effect.rule] = whole[0] + alone, whole[1] + beside
     tonnes = sum(one.result.net.reduction.ug for one in closed) / UG
-    return Outcome(tonnes, truth_t, findings, costs, details)
+    shares = claims_of(closed[0].document).evidence.shares
+    rests = {grade: float(share) for grade, share in shares.items()}
+    return Outcome(tonnes, truth_t, findings, costs, details, rests=rests)
 
 
 class RefusedError(Exception):

@@ -16,8 +16,9 @@ _HOW = (
     " (`tests/docket`; `make docket` closes them again). Honest operators make ordinary mistakes"
     " and bring true papers; a request that a fair verifier would raise is no accusation. A fraud"
     " is caught where a rule raises a request that the untouched plant does not get; it is unseen"
-    " where it earns more than 1.02 of the truth without one. Tonnes are of the cases alone and"
-    " say nothing of a programme.\n"
+    " where it earns more than 1.02 of the truth without one, and graded too well where the"
+    " statement says that less rests on such weak evidence than the fraud earns. Tonnes are of the"
+    " cases alone and say nothing of a programme.\n"
 )
 _COSTS = (
     "A rule takes tonnes alone (`alone_t`), and those that only it takes come back without it"

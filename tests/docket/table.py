@@ -32,6 +32,7 @@ class Result(NamedTuple):
     open: frozenset[str]  # rules with a clarification or corrective action request
     said: frozenset[str]  # rules with any finding, or that take something
     costs: Mapping[str, tuple[float, float]]
+    rests: Mapping[str, float]  # share of the reduction by grade, as the statement says it
     text: str
 
     @property
@@ -53,6 +54,17 @@ class Result(NamedTuple):
     def right(self) -> bool:
         """Whether an honest case earns what a fair account leaves, and no more than is true."""
         return self.lost_t <= NEAR * abs(self.truth_t) and self.share <= TOLERATED
+
+    @property
+    def unseen(self) -> bool:
+        """Whether a fraud earns more than it may, and no rule raises a request."""
+        return not self.honest and self.more_t > 0 and not self.open
+
+    @property
+    def flattered(self) -> bool:
+        """Whether the statement says that less rests on evidence so weak than the fraud earns."""
+        weak = sum(share for grade, share in self.rests.items() if grade >= self.grade)
+        return self.unseen and self.more_t / self.t > weak + NEAR
 
     @property
     def more_t(self) -> float:
@@ -90,7 +102,8 @@ def results(
                 name, case["label"], case["grade"], plant(case["plant"])["methodology"],
                 tuple(case["asked"]), case["earns"], one["truth_t"], one["t"], frozenset(open_),
                 frozenset({*one["findings"], *one.get("costs", {})}),
-                {rule: tuple(cost) for rule, cost in one.get("costs", {}).items()}, case["is"],
+                {rule: tuple(cost) for rule, cost in one.get("costs", {}).items()},
+                one.get("rests", {}), case["is"],
             )
         )  # fmt: skip
     return joined
@@ -147,7 +160,11 @@ def by_rule(some: Iterable[Result]) -> list[OfRule]:
 
 
 class OfMethodology(NamedTuple):
-    """Honest cases: all, right, without a request, both; frauds: all, more, unseen; tonnes."""
+    """
+    Honest cases: all, right, without a request, both; frauds: all, more, unseen; tonnes.
+
+    `flattered` are unseen frauds of which the statement grades the evidence too well.
+    """
 
     methodology: str
     honest: int
@@ -159,6 +176,7 @@ class OfMethodology(NamedTuple):
     more: int
     passed: int
     passed_t: float
+    flattered: int
 
 
 def by_methodology(some: Iterable[Result]) -> list[OfMethodology]:
@@ -168,13 +186,13 @@ def by_methodology(some: Iterable[Result]) -> list[OfMethodology]:
     for name in (*sorted({one.methodology for one in some}), "all"):
         of = [one for one in some if name in (one.methodology, "all")]
         honest, frauds = [o for o in of if o.honest], [o for o in of if not o.honest]
-        passed = [one for one in frauds if one.more_t and not one.open]
+        passed = [one for one in frauds if one.unseen]
         found.append(
             OfMethodology(
                 name, len(honest), sum(o.right for o in honest), sum(map(_free, honest)),
                 sum(o.right and _free(o) for o in honest), sum(o.lost_t for o in honest),
                 len(frauds), sum(o.more_t > 0 for o in frauds), len(passed),
-                sum(o.more_t for o in passed),
+                sum(o.more_t for o in passed), sum(o.flattered for o in passed),
             )
         )  # fmt: skip
     return found
@@ -206,8 +224,8 @@ def _t(value: float) -> str:
     return f"{value:,.1f}" if value else "0"
 
 
-def tables(some: Iterable[Result]) -> Iterator[str]:
-    """Yield the tables by rule and by methodology, as Markdown."""
+def tables(some: Iterable[Result], *, whole: bool = True) -> Iterator[str]:
+    """Yield the tables by rule and by methodology, as Markdown; `whole` of all cases."""
     some = [*some]
     yield _line(("rule", "frauds it catches", "only it", "t it takes", "t only it takes",
                  "honest accused", "honest cut", "t lost"))  # fmt: skip
@@ -220,22 +238,22 @@ def tables(some: Iterable[Result]) -> Iterator[str]:
     shown = {one.rule for one in by_rule(some) if any(one[1:])}
     silent = ", ".join(rule for rule in rules() if rule in said - shown)
     idle = ", ".join(rule for rule in rules() if rule not in said)
-    if silent:
+    if silent and whole:
         yield f"\nFair requests or observations alone: {silent}."
-    if idle:
+    if idle and whole:
         yield f"\nNo case of the docket touches {idle}."
     yield ""
     yield _line(("methodology", "honest", "within 1 %", "no request", "both", "t lost", "frauds",
-                 "above 1.02", "of these unseen", "t unseen"))  # fmt: skip
-    yield "|---|---|---|---|---|---|---|---|---|---|"
+                 "above 1.02", "of these unseen", "t unseen", "graded too well"))  # fmt: skip
+    yield "|---|---|---|---|---|---|---|---|---|---|---|"
     for row in by_methodology(some):
-        yield _line((*row[:5], _t(row.lost_t), *row[6:9], _t(row.passed_t)))
+        yield _line((*row[:5], _t(row.lost_t), *row[6:9], _t(row.passed_t), row.flattered))
 
 
-def shown(some: Iterable[Result]) -> Iterator[str]:
+def shown(some: Iterable[Result], *, whole: bool = True) -> Iterator[str]:
     """Yield the tables and the worst cases of both sides."""
     some = [*some]
-    yield from tables(some)
+    yield from tables(some, whole=whole)
     wronged, passed = worst(some)
     yield f"\nHonest cases that lose or are accused ({len(wronged)}):"
     for one in wronged[:_WORST]:
@@ -247,6 +265,7 @@ def shown(some: Iterable[Result]) -> Iterator[str]:
 
 def _case(one: Result) -> str:
     told = ", ".join(sorted(one.open)) or "no request"
+    told += ", graded too well" if one.flattered else ""
     return (
         f"{one.name}: {one.t:.1f} t of {one.truth_t:.1f} t ({one.share:.2f}), grade {one.grade};"
         f" {told}. {one.text}"

@@ -17,8 +17,9 @@ _HOW = (
     " and bring true papers; a request that a fair verifier would raise is no accusation. A fraud"
     " is caught where a rule raises a request that the untouched plant does not get; it is unseen"
     " where it earns more than 1.02 of the truth without one, and graded too well where the"
-    " statement says that less rests on such weak evidence than the fraud earns. Tonnes are of the"
-    " cases alone and say nothing of a programme.\n"
+    " statement says that less rests on such weak evidence than the fraud earns. Graded D is an"
+    " honest case of which the statement says that most rests on the claimant's word. Tonnes are of"
+    " the cases alone and say nothing of a programme.\n"
 )
 _COSTS = (
     "A rule takes tonnes alone (`alone_t`), and those that only it takes come back without it"
@@ -34,7 +35,7 @@ def page(text: str) -> str:
     else:
         before, _, after = text.partition(_CATALOGUE)
         after = _CATALOGUE + after
-    return f"{before.rstrip()}\n\n{_BEGIN}\n{_section()}\n{_END}\n\n{after}"
+    return f"{before.rstrip()}\n\n{_BEGIN}\n{_section()}\n\n{_END}\n\n{after}"
 
 
 def _section() -> str:

@@ -16,6 +16,7 @@ NEAR, TOLERATED = 0.01, 1.02
 OPEN = ("CL", "CAR")
 IMPORT = "refused"
 _WORST = 25
+_MOST = 0.5
 
 
 class Result(NamedTuple):
@@ -163,6 +164,7 @@ class OfMethodology(NamedTuple):
     """
     Honest cases: all, right, without a request, both; frauds: all, more, unseen; tonnes.
 
+    `weak` are honest cases of which the statement says that most rests on the claimant's word.
     `flattered` are unseen frauds of which the statement grades the evidence too well.
     """
 
@@ -172,6 +174,7 @@ class OfMethodology(NamedTuple):
     free: int
     both: int
     lost_t: float
+    weak: int
     frauds: int
     more: int
     passed: int
@@ -191,6 +194,7 @@ def by_methodology(some: Iterable[Result]) -> list[OfMethodology]:
             OfMethodology(
                 name, len(honest), sum(o.right for o in honest), sum(map(_free, honest)),
                 sum(o.right and _free(o) for o in honest), sum(o.lost_t for o in honest),
+                sum(o.rests.get("D", 0) > _MOST for o in honest),
                 len(frauds), sum(o.more_t > 0 for o in frauds), len(passed),
                 sum(o.more_t for o in passed), sum(o.flattered for o in passed),
             )
@@ -243,11 +247,12 @@ def tables(some: Iterable[Result], *, whole: bool = True) -> Iterator[str]:
     if idle and whole:
         yield f"\nNo case of the docket touches {idle}."
     yield ""
-    yield _line(("methodology", "honest", "within 1 %", "no request", "both", "t lost", "frauds",
-                 "above 1.02", "of these unseen", "t unseen", "graded too well"))  # fmt: skip
-    yield "|---|---|---|---|---|---|---|---|---|---|---|"
+    yield _line(("methodology", "honest", "within 1 %", "no request", "both", "t lost", "graded D",
+                 "frauds", "above 1.02", "of these unseen", "t unseen",
+                 "graded too well"))  # fmt: skip
+    yield "|---|---|---|---|---|---|---|---|---|---|---|---|"
     for row in by_methodology(some):
-        yield _line((*row[:5], _t(row.lost_t), *row[6:9], _t(row.passed_t), row.flattered))
+        yield _line((*row[:5], _t(row.lost_t), *row[6:10], _t(row.passed_t), row.flattered))
 
 
 def shown(some: Iterable[Result], *, whole: bool = True) -> Iterator[str]:

@@ -86,7 +86,8 @@ def test_figures_are_those_of_the_cases():
     found = {
         "pv/as-it-is": {"t": 10, "truth_t": 10, "findings": {"REG-01": "CL"}},
         "pv/robbed": {
-            "t": 4, "truth_t": 10, "findings": {"MTR-02": "CAR"}, "costs": {"MTR-02": [6, 6]}
+            "t": 4, "truth_t": 10, "findings": {"MTR-02": "CAR"}, "costs": {"MTR-02": [6, 6]},
+            "rests": {"C": 0.4, "D": 0.6},
         },
         "pv/passed": {"t": 13, "truth_t": 10, "findings": {"REG-01": "CL"}},
         "pv/caught": {
@@ -97,4 +98,4 @@ def test_figures_are_those_of_the_cases():
     of = {one.rule: one for one in by_rule(some)}
     assert of["MTR-02"] == ("MTR-02", 1, 1, 3, 2, 1, 1, 6)
     assert of["REG-01"] == ("REG-01", 0, 0, 0, 0, 1, 0, 0)
-    assert by_methodology(some)[-1] == ("all", 2, 1, 0, 0, 6, 2, 1, 1, 3, 1)
+    assert by_methodology(some)[-1] == ("all", 2, 1, 0, 0, 6, 1, 2, 1, 1, 3, 1)

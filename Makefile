@@ -5,7 +5,7 @@
 #   make test PYTHON=python3.13 VENV=.venv-3.13
 .DEFAULT_GOAL := help
 .PHONY: help setup tools demo test test-other test-community soak coverage lint style lock dist \
-	mutants bench fuzz docs pictures dashboards pages views schemas readmes audit clean
+	mutants bench docket fuzz docs pictures dashboards pages views schemas readmes audit clean
 
 VENV ?= .venv
 export VENV
@@ -83,15 +83,19 @@ mutants: tools ## Spoil each equation in turn: does a test notice?  Minutes; doc
 bench: tools ## Measure this machine; ends with one line of JSON
 	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.bench $(ARGS)  # as the command tonne has it
 
+docket: tools ## Every rule against labelled honest and fraudulent cases: minutes; ARGS name some
+	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.docket $(ARGS)
+
 fuzz: tools ## A million changed payloads into every codec; ARGS name codecs, --count, --atheris
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 dashboards: tools ## Write deploy/grafana/dashboards from deploy/grafana/source
 	@$(BIN)/python -m deploy.grafana.source
 
-pages: tools ## Write docs/methodologies, the table of symbols and docs/roles.md from the code
+pages: tools ## Write docs/methodologies, the table of symbols, docs/roles.md and docs/rules.md
 	@$(BIN)/python -m services.cli.calculate.methodology_docs
 	@$(BIN)/python deploy/roles.py
+	@$(BIN)/python -m tests.docket.page
 
 views: tools ## Write docs/views.md from a migrated database: ARGS=URL, or that of `tonne local up`
 	@$(BIN)/python deploy/views.py $(ARGS)

@@ -1,0 +1,85 @@
+"""
+`python -m tests.docket`: every rule against labelled honest and fraudulent cases.
+
+Parts of names choose cases.  What they come to goes into `results.json`, of which docs/rules.md has
+its table.
+"""
+
+import argparse
+import json
+import sys
+
+from tests.docket.cases import cases
+from tests.docket.closing import run, server
+from tests.docket.shapes import NotThereError
+from tests.docket.table import RESULTS, results, shown, stored
+
+_PLACES = 3
+
+
+def tell(text):
+    """Write a line."""
+    sys.stdout.write(f"{text}\n")
+
+
+def plain(found):
+    """Return an outcome as `results.json` has it."""
+    costs = {rule: [round(value, _PLACES) for value in cost] for rule, cost in found.costs.items()}
+    one = {
+        "t": round(found.t, _PLACES),
+        "truth_t": round(found.truth_t, _PLACES),
+        "findings": dict(sorted(found.findings.items())),
+        "costs": {rule: cost for rule, cost in sorted(costs.items()) if any(cost)},
+    }
+    rests = {grade: round(share, _PLACES) for grade, share in (found.rests or {}).items() if share}
+    more = {"refused": found.refused, "rests": rests}
+    return one | {key: value for key, value in more.items() if value}
+
+
+def main():
+    """Close cases, and print what they come to."""
+    known = argparse.ArgumentParser(prog="python -m tests.docket", description=__doc__)
+    known.add_argument("names", nargs="*", help="parts of names of cases; all without one")
+    known.add_argument("--json", action="store_true", help="results as JSON")
+    known.add_argument("--details", action="store_true", help="what the findings say")
+    asked = known.parse_args()
+    every = cases()
+    names = [n for n in every if not asked.names or any(part in n for part in asked.names)]
+    if not names:
+        sys.exit(
+            f"no case has {' or '.join(asked.names)} in its name; tests/docket/labelled has them"
+        )
+    before = stored() if RESULTS.exists() else {}
+    found = {}
+    with server() as database:
+        for number, name in enumerate(names, 1):
+            try:
+                outcome = run(database.url, name)
+            except NotThereError as error:
+                tell(f"{name} is left out: {error}")
+                continue
+            found[name] = plain(outcome)
+            sys.stderr.write(f"{number}/{len(names)} {name}: {found[name]['t']} t\n")
+            if asked.details:
+                for rule, texts in outcome.details.items():
+                    tell(f"{name} {rule}: {' / '.join(texts)}")
+    if asked.json:
+        tell(json.dumps(found, indent=1))
+    else:
+        for line in shown(
+            results({n: every[n] for n in names}, {**before, **found}), whole=not asked.names
+        ):
+            tell(line)
+    keep(found, every)
+
+
+def keep(found, every):
+    """Write results, a line a case, beside those of the other cases that there are."""
+    before = stored() if RESULTS.exists() else {}
+    found = {name: one for name, one in {**before, **found}.items() if name in every}
+    lines = ",\n".join(f"{json.dumps(n)}: {json.dumps(found[n])}" for n in sorted(found))
+    RESULTS.write_text(f"{{\n{lines}\n}}\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

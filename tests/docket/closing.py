@@ -1,0 +1,239 @@
+"""A case closed the way a period is: registry file, readings, papers, preview, in a database."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import yaml
+from psycopg import Connection
+
+from ingest import classes
+from ingest.errors import TonneError
+from ingest.model import NULL, Frame
+from mrv.documents.statement import claims_of
+from mrv.signatures.key_bounds import KeyBounds
+from mrv.signatures.keys import EnrolledKey, SigningKey
+from services.issuer.close import Closed, preview_period
+from services.issuer.planning import draft_of
+from services.processing.invoice_import import deliver
+from services.registry.invoices import read as read_invoices
+from services.store.messages.dead_letter_write import Letters
+from services.store.postgres.pool import connect
+from services.store.registry import signing_keys
+from tests import databases, memory, registering
+from tests.docket import distortions
+from tests.docket.cases import cases
+from tests.docket.shapes import HOUR_US
+from tests.docket.world import FROM_US, PROJECT, TO_US, Readings, World, begin, send, truth
+from tests.fix_timescale import _TEMPLATE, Quick, _make_cluster
+from tests.services.issuer.plant import store_of
+
+OPERATOR = "Plant Operating Company"
+UG = 10**12
+_RANK = ("observation", "CL", "CAR")
+
+
+class Outcome(NamedTuple):
+    """
+    What a case came to: tonnes, what is true, findings that do not hold, what rules take.
+
+    `rests` is the share of the reduction by grade of evidence, as the statement says it.
+    """
+
+    t: float
+    truth_t: float
+    findings: dict[str, str]
+    costs: dict[str, tuple[float, float]]
+    details: dict[str, list[str]]
+    refused: str = ""
+    rests: dict[str, float] | None = None
+
+
+@contextmanager
+def server() -> Iterator[Quick]:
+    """Start a database server of our own, in memory where there is room."""
+    with tempfile.TemporaryDirectory() as usual, memory.folder(Path(usual)) as home:
+        _make_cluster(home)
+        one = Quick(home)
+        one.start()
+        try:
+            yield one
+        finally:
+            one.stop()
+
+
+def run(server_url: str, name: str) -> Outcome:
+    """Close a case in a database of its own: rules compare the projects of one database."""
+    case = cases()[name]
+    world = begin(case["plant"], name)
+    distortions.apply(world, case["do"], distortions.HAPPENED)
+    # `params`: what is true where the plant's own file is what is typed
+    _, tonnes = truth(world, case.get("params", {}))
+    send(world)
+    distortions.apply(world, case["do"], distortions.SAID)
+    url = databases.make(server_url, _TEMPLATE)
+    try:
+        return _closed(url, world, float(tonnes))
+    finally:
+        databases.drop(url)
+
+
+def _closed(url: str, world: World, truth_t: float) -> Outcome:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "registry.yaml"
+        try:
+            _enrol(url, world)
+            _register(url, file, world)
+            _store(url, world.readings, world.arrived)
+            for change in world.later:
+                change(world.document)
+                _imported(url, file, world.document)
+                _remake(url)
+            _bill(url, Path(folder), world)
+            with connect(url, role="tonne_mrv", autocommit=True) as conn:
+                projects = [one["id"] for one in world.document["projects"]]
+                return _outcome(
+                    [preview_period(conn, one, FROM_US, TO_US) for one in projects], truth_t
+                )
+        except (TonneError, RefusedError) as error:
+            said = str(error).replace(f"{folder}/", "")
+            return Outcome(0.0, truth_t, {}, {}, {}, f"{type(error).__name__}: {said}"[:300])
+
+
+def _outcome(closed: list[Closed], truth_t: float) -> Outcome:
+    """Sum what the projects of a case come to; most cases have one."""
+    findings: dict[str, str] = {}
+    details: dict[str, list[str]] = {}
+    costs: dict[str, tuple[float, float]] = {}
+    for found in closed:
+        for one in claims_of(found.document).applicability:
+            if not one.holds:
+                before = findings.get(one.name, _RANK[0])
+                findings[one.name] = max(before, str(one.severity), key=_RANK.index)
+                details.setdefault(one.name, []).append(one.words())
+        for effect in found.result.rules:
+            alone, beside = float(effect.alone_t), float(effect.beside_t)
+            if effect.applied and (alone or beside):
+                whole = costs.get(effect.rule, (0.0, 0.0))
+                costs[effect.rule] = whole[0] + alone, whole[1] + beside
+    tonnes = sum(one.result.net.reduction.ug for one in closed) / UG
+    shares = claims_of(closed[0].document).evidence.shares
+    rests = {grade: float(share) for grade, share in shares.items()}
+    return Outcome(tonnes, truth_t, findings, costs, details, rests=rests)
+
+
+class RefusedError(Exception):
+    """An import that refused what a case brings."""
+
+
+def _enrol(url: str, world: World) -> None:
+    """Enrol the operator's key, by which the plant's own papers are known."""
+    operator = KeyBounds(world.plant.get("operator", OPERATOR))
+    key = EnrolledKey(
+        "operator", "operator", SigningKey.generate().public_multikey, bounds=operator
+    )
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        signing_keys.enroll(conn, key)
+
+
+def _register(url: str, file: Path, world: World) -> None:
+    """Import the registry, and then the plan that is drafted from it and filled in."""
+    _imported(url, file, world.document)
+    plan = world.plant["id"], tuple(sorted(d["device"] for d in world.project["devices"]))
+    if plan not in _PLANS:
+        with connect(url, role="tonne_mrv", autocommit=True) as conn:
+            _PLANS[plan] = _drafted(conn)
+    for one in world.document["projects"]:
+        one["monitoring"] = _PLANS[plan]
+    _imported(url, file, world.document)
+
+
+_PLANS: dict[Any, Any] = {}
+
+
+def _drafted(conn: Connection) -> Any:
+    """Return a first plan, with what its draft leaves to the plant."""
+    text = draft_of(conn, PROJECT).replace("accuracy_class: ''", 'accuracy_class: "0.5S"')
+    text = text.replace(": ''", ": The plant's engineer")
+    return yaml.safe_load(text)["projects"][0]["monitoring"]
+
+
+def _imported(url: str, file: Path, document: dict[str, Any]) -> None:
+    file.write_text(yaml.safe_dump(document, sort_keys=False), "utf-8")
+    planned = registering.imported(url, file, author="operator")
+    if planned.refused:
+        wrong = [m for r in planned.results if r.result == "error" for m in r.messages]
+        raise RefusedError("; ".join(wrong))
+
+
+def _bill(url: str, folder: Path, world: World) -> None:
+    if not world.invoices:
+        return
+    file = folder / "invoices.yaml"
+    file.write_text(yaml.safe_dump({"invoices": world.invoices}), "utf-8")
+    with connect(url, autocommit=True) as conn:
+        found = deliver(conn, read_invoices(file), "operator")
+    if found.refused:
+        raise RefusedError("; ".join(m for r in found.results for m in r.messages))
+
+
+def _store(url: str, readings: dict[str, Readings], arrived: dict[str, int]) -> None:
+    """Store readings as `tonne run` does: each came within its hour, or where it is said."""
+    readings = {name: one for name, one in readings.items() if len(one.time_us)}
+    first = min(int(one.time_us[0]) for one in readings.values())
+    last = max(int(one.time_us[-1]) for one in readings.values())
+    hours = np.arange(first // HOUR_US, last // HOUR_US + 1)
+    came = [*(hours * HOUR_US + HOUR_US - 1).tolist(), *arrived.values()]
+    with connect(url, role="tonne_ingest", autocommit=True) as conn:
+        store = store_of(conn)
+        by_id = store.plan.fleet.by_id
+        frames = []
+        for name, one in readings.items():
+            message = one.time_us // HOUR_US - hours[0]
+            if name in arrived:
+                message = np.full(len(message), len(hours) + list(arrived).index(name))
+            frames.append(_frame(by_id[name], one, message))
+        store.commit(conn, _together(frames), [], Letters([], [], [], [], came))
+
+
+def _remake(url: str) -> None:
+    """Make intervals anew that a changed registry asks for, as `tonne run` does."""
+    with connect(url, role="tonne_ingest", autocommit=True) as conn:
+        store_of(conn).remake_requested(conn)
+
+
+def _frame(index: int, some: Readings, message: np.ndarray) -> Frame:
+    n, columns = len(some.time_us), {}
+    for channel in classes.load()[some.class_id].channels.values():
+        if channel.kind == "register":
+            empty, kind = np.full(n, NULL, dtype=np.int64), np.int64
+        else:
+            empty, kind = np.full(n, np.nan), np.float64
+        values = some.columns.get(channel.name, empty)
+        columns[channel.name] = np.where(np.isnan(values), NULL, values).astype(kind) if (
+            kind is np.int64 and values.dtype.kind == "f"
+        ) else values.astype(kind)  # fmt: skip
+    device = np.full(n, index, dtype=np.int32)
+    return Frame(some.class_id, device, some.time_us, message.astype(np.int32), columns)
+
+
+def _together(frames: list[Frame]) -> list[Frame]:
+    """Join frames of a class, as a batch has them."""
+    found = []
+    for kind in sorted({one.class_id for one in frames}):
+        some = [one for one in frames if one.class_id == kind]
+        found.append(
+            Frame(
+                kind,
+                np.concatenate([one.device for one in some]),
+                np.concatenate([one.time_us for one in some]),
+                np.concatenate([one.message for one in some]),
+                {n: np.concatenate([one.columns[n] for one in some]) for n in some[0].columns},
+            )
+        )
+    return found

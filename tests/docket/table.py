@@ -1,0 +1,277 @@
+"""What the rules are worth, counted over the results of all cases."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mrv.rules import rules
+from tests.docket.world import plant
+
+RESULTS = Path(__file__).with_name("results.json")
+# an honest case is right within, and a fraud earns more than it may above
+NEAR, TOLERATED = 0.01, 1.02
+OPEN = ("CL", "CAR")
+IMPORT = "refused"
+_WORST = 25
+_MOST = 0.5
+
+
+class Result(NamedTuple):
+    """A case with what it came to; `expected` is what a fair account leaves of the truth."""
+
+    name: str
+    label: str
+    grade: str
+    methodology: str
+    asked: tuple[str, ...]
+    expected: float
+    truth_t: float
+    t: float
+    open: frozenset[str]  # rules with a clarification or corrective action request
+    said: frozenset[str]  # rules with any finding, or that take something
+    costs: Mapping[str, tuple[float, float]]
+    rests: Mapping[str, float]  # share of the reduction by grade, as the statement says it
+    text: str
+
+    @property
+    def honest(self) -> bool:
+        """Whether nobody deceived."""
+        return self.label == "honest"
+
+    @property
+    def share(self) -> float:
+        """What was earned of the truth."""
+        return self.t / self.truth_t if self.truth_t else float(self.t != 0)
+
+    @property
+    def lost_t(self) -> float:
+        """What an honest case lacks of what a fair account leaves."""
+        return max(0.0, self.expected * self.truth_t - self.t)
+
+    @property
+    def right(self) -> bool:
+        """Whether an honest case earns what a fair account leaves, and no more than is true."""
+        return self.lost_t <= NEAR * abs(self.truth_t) and self.share <= TOLERATED
+
+    @property
+    def unseen(self) -> bool:
+        """Whether a fraud earns more than it may, and no rule raises a request."""
+        return not self.honest and self.more_t > 0 and not self.open
+
+    @property
+    def flattered(self) -> bool:
+        """Whether the statement says that less rests on evidence so weak than the fraud earns."""
+        weak = sum(share for grade, share in self.rests.items() if grade >= self.grade)
+        return self.unseen and self.more_t / self.t > weak + NEAR
+
+    @property
+    def more_t(self) -> float:
+        """What a fraud earns beyond the truth."""
+        return self.t - self.truth_t if self.t > self.truth_t + 0.02 * abs(self.truth_t) else 0.0
+
+
+def stored() -> dict[str, Any]:
+    """Read the results that `make docket` wrote."""
+    found: dict[str, Any] = json.loads(RESULTS.read_text("utf-8"))
+    return found
+
+
+def results(
+    cases: Mapping[str, Mapping[str, Any]], found: Mapping[str, Mapping[str, Any]]
+) -> list[Result]:
+    """
+    Join cases and what they came to.
+
+    A finding that the untouched plant has too catches nothing.
+    """
+    joined = []
+    for name, case in cases.items():
+        if name not in found:
+            continue
+        one = found[name]
+        open_ = {rule for rule, severity in one["findings"].items() if severity in OPEN}
+        if one.get("refused"):
+            open_ = {IMPORT}
+        if case["label"] == "fraud":
+            usual = found.get(f"{case['plant']}/as-it-is", {"findings": {}})["findings"]
+            open_ -= {rule for rule, severity in usual.items() if severity in OPEN}
+        joined.append(
+            Result(
+                name, case["label"], case["grade"], plant(case["plant"])["methodology"],
+                tuple(case["asked"]), case["earns"], one["truth_t"], one["t"], frozenset(open_),
+                frozenset({*one["findings"], *one.get("costs", {})}),
+                {rule: tuple(cost) for rule, cost in one.get("costs", {}).items()},
+                one.get("rests", {}), case["is"],
+            )
+        )  # fmt: skip
+    return joined
+
+
+class OfRule(NamedTuple):
+    """
+    What a rule does.
+
+    `caught` are frauds in which it raises a request, `only` those in which no other rule does,
+    `taken_t` what it alone takes off in frauds, `only_t` what would come back without it;
+    `accused` are honest cases in which it raises a request that nobody would fairly raise, `cut`
+    those from which it takes more than 1 %, `lost_t` what it alone takes off in honest cases.
+    """
+
+    rule: str
+    caught: int
+    only: int
+    taken_t: float
+    only_t: float
+    accused: int
+    cut: int
+    lost_t: float
+
+
+def by_rule(some: Iterable[Result]) -> list[OfRule]:
+    """Count for each rule of the catalogue, and for what an import refuses."""
+    some = [*some]
+    honest = [one for one in some if one.honest]
+    frauds = [one for one in some if not one.honest]
+    others = sorted({rule for one in some for rule in one.open} - rules().keys() - {IMPORT})
+    found = []
+    for rule in (*rules(), *others, IMPORT):
+        caught = [one for one in frauds if rule in one.open]
+        cost = {one.name: one.costs.get(rule, (0.0, 0.0)) for one in some}
+        cut = [
+            one
+            for one in honest
+            if not one.right and cost[one.name][0] > NEAR * abs(one.expected * one.truth_t)
+        ]
+        found.append(
+            OfRule(
+                rule,
+                len(caught),
+                sum(one.open == {rule} for one in caught),
+                sum(cost[one.name][0] for one in frauds),
+                sum(cost[one.name][1] for one in frauds),
+                sum(rule in one.open and rule not in one.asked for one in honest),
+                len(cut),
+                sum(min(cost[one.name][0], one.lost_t) for one in cut),
+            )
+        )
+    return found
+
+
+class OfMethodology(NamedTuple):
+    """
+    Honest cases: all, right, without a request, both; frauds: all, more, unseen; tonnes.
+
+    `weak` are honest cases of which the statement says that most rests on the claimant's word.
+    `flattered` are unseen frauds of which the statement grades the evidence too well.
+    """
+
+    methodology: str
+    honest: int
+    right: int
+    free: int
+    both: int
+    lost_t: float
+    weak: int
+    frauds: int
+    more: int
+    passed: int
+    passed_t: float
+    flattered: int
+
+
+def by_methodology(some: Iterable[Result]) -> list[OfMethodology]:
+    """Count for each methodology, and for all of them."""
+    some = [*some]
+    found = []
+    for name in (*sorted({one.methodology for one in some}), "all"):
+        of = [one for one in some if name in (one.methodology, "all")]
+        honest, frauds = [o for o in of if o.honest], [o for o in of if not o.honest]
+        passed = [one for one in frauds if one.unseen]
+        found.append(
+            OfMethodology(
+                name, len(honest), sum(o.right for o in honest), sum(map(_free, honest)),
+                sum(o.right and _free(o) for o in honest), sum(o.lost_t for o in honest),
+                sum(o.rests.get("D", 0) > _MOST for o in honest),
+                len(frauds), sum(o.more_t > 0 for o in frauds), len(passed),
+                sum(o.more_t for o in passed), sum(o.flattered for o in passed),
+            )
+        )  # fmt: skip
+    return found
+
+
+def _free(one: Result) -> bool:
+    return not one.open - set(one.asked)
+
+
+def worst(some: Iterable[Result]) -> tuple[list[Result], list[Result]]:
+    """Return honest cases that lose most or are accused, and frauds that pass, worst first."""
+    some = [*some]
+    wronged = [one for one in some if one.honest and (not one.right or not _free(one))]
+    passed = [one for one in some if not one.honest and one.more_t]
+    return (
+        sorted(wronged, key=lambda one: -one.lost_t / abs(one.truth_t)),
+        sorted(passed, key=lambda one: (bool(one.open), -one.more_t / abs(one.truth_t))),
+    )
+
+
+# --- for people ---------------------------------------------------------------------------
+
+
+def _line(cells: Iterable[Any]) -> str:
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def _t(value: float) -> str:
+    return f"{value:,.1f}" if value else "0"
+
+
+def tables(some: Iterable[Result], *, whole: bool = True) -> Iterator[str]:
+    """Yield the tables by rule and by methodology, as Markdown; `whole` of all cases."""
+    some = [*some]
+    yield _line(("rule", "frauds it catches", "only it", "t it takes", "t only it takes",
+                 "honest accused", "honest cut", "t lost"))  # fmt: skip
+    yield "|---|---|---|---|---|---|---|---|"
+    for one in by_rule(some):
+        if any(one[1:]):
+            yield _line((one.rule, one.caught, one.only, _t(one.taken_t), _t(one.only_t),
+                         one.accused, one.cut, _t(one.lost_t)))  # fmt: skip
+    said = frozenset().union(*(one.said for one in some))
+    shown = {one.rule for one in by_rule(some) if any(one[1:])}
+    silent = ", ".join(rule for rule in rules() if rule in said - shown)
+    idle = ", ".join(rule for rule in rules() if rule not in said)
+    if silent and whole:
+        yield f"\nFair requests or observations alone: {silent}."
+    if idle and whole:
+        yield f"\nNo case of the docket touches {idle}."
+    yield ""
+    yield _line(("methodology", "honest", "within 1 %", "no request", "both", "t lost", "graded D",
+                 "frauds", "above 1.02", "of these unseen", "t unseen",
+                 "graded too well"))  # fmt: skip
+    yield "|---|---|---|---|---|---|---|---|---|---|---|---|"
+    for row in by_methodology(some):
+        yield _line((*row[:5], _t(row.lost_t), *row[6:10], _t(row.passed_t), row.flattered))
+
+
+def shown(some: Iterable[Result], *, whole: bool = True) -> Iterator[str]:
+    """Yield the tables and the worst cases of both sides."""
+    some = [*some]
+    yield from tables(some, whole=whole)
+    wronged, passed = worst(some)
+    yield f"\nHonest cases that lose or are accused ({len(wronged)}):"
+    for one in wronged[:_WORST]:
+        yield f"  {_case(one)}"
+    yield f"\nFrauds that earn more than 1.02 of the truth ({len(passed)}), the unseen first:"
+    for one in passed[: 2 * _WORST]:
+        yield f"  {_case(one)}"
+
+
+def _case(one: Result) -> str:
+    told = ", ".join(sorted(one.open)) or "no request"
+    told += ", graded too well" if one.flattered else ""
+    return (
+        f"{one.name}: {one.t:.1f} t of {one.truth_t:.1f} t ({one.share:.2f}), grade {one.grade};"
+        f" {told}. {one.text}"
+    )

@@ -1,0 +1,101 @@
+"""Some cases of the docket, closed again: what was right stays right, what was caught is caught."""
+
+from pathlib import Path
+
+import pytest
+
+from mrv.rules import rules
+from tests.docket import distortions, page
+from tests.docket.__main__ import plain
+from tests.docket.cases import cases
+from tests.docket.closing import run
+from tests.docket.table import IMPORT, TOLERATED, by_methodology, by_rule, results, stored
+
+ROOT = Path(__file__).parents[2]
+# one or two of each methodology, and the rules that take most
+SOME = (
+    "buses/charging-less-bill-true", "buses/odometer-replaced", "chillers-real/as-it-is",
+    "chillers/grid-factor-typed", "compost/holiday", "cupola/furnace-silent-for-a-day",
+    "foundry/castings-more", "lamps/new-power-typed", "line/passengers-more",
+    "methane/cod-by-the-laboratory", "pumps/one-bill-for-both", "pumps/pump-left-out",
+    "pv-real/as-it-is", "pv-sold/register-alone-sold", "pv/jump-by-a-replaced-register",
+    "pv/read-at-odd-times", "pv/register-more", "pv/second-id-same", "waste-heat/kiln-stands",
+    "wind/register-more",
+)  # fmt: skip
+
+
+def _one(name, found):
+    """Return a result, beside that of its untouched plant."""
+    case, base = cases()[name], f"{cases()[name]['plant']}/as-it-is"
+    (one,) = results({name: case}, {**stored(), name: found})
+    assert base in stored()
+    return one
+
+
+@pytest.mark.parametrize("name", SOME)
+def test_a_case_is_judged_as_before(name, timescale):
+    """A fraud would be credited again, or an honest plant robbed, by a change of another rule."""
+    before = _one(name, stored()[name])
+    now = _one(name, plain(run(timescale.url, name)))
+    if now.honest:
+        assert now.right or not before.right, (now.t, now.truth_t, now.open)
+        assert now.open <= before.open | set(now.asked)
+    elif before.share <= TOLERATED or before.open:
+        assert now.share <= TOLERATED or now.open, (now.t, now.truth_t)
+
+
+def test_all_cases_have_results():
+    """The page would speak of cases that were never closed by these rules."""
+    assert sorted(stored()) == sorted(cases())
+
+
+def test_each_case_is_of_known_words():
+    """A distortion that is spelled wrongly would leave a fraud an honest case."""
+    known = distortions.HAPPENED.keys() | distortions.SAID.keys()
+    for name, case in cases().items():
+        assert {word for step in case["do"] for word in step} <= known, name
+        assert case["grade"] in "ABCD", name
+        assert set(case["asked"]) <= rules().keys() | {IMPORT}, name
+        assert case["label"] == "honest" or not case["asked"], name
+
+
+def test_both_sides_are_there():
+    """A docket of frauds alone would praise a rule that refuses everybody."""
+    some = results(cases(), stored())
+    honest = sum(one.honest for one in some)
+    assert len(some) >= 100
+    assert 0.4 < honest / len(some) < 0.65
+    assert len({one.methodology for one in some}) == 21
+
+
+def test_the_page_is_what_the_results_say():
+    """docs/rules.md would praise rules by figures of another day."""
+    text = (ROOT / page.PAGE).read_text("utf-8")
+    assert text == page.page(text)
+
+
+def test_figures_are_those_of_the_cases():
+    """A fraud that passes, or an honest plant that is robbed, would not be counted."""
+    case = {"plant": "pv", "grade": "C", "asked": [], "earns": 1.0, "is": ""}
+    made = {
+        "pv/as-it-is": {**case, "label": "honest"},
+        "pv/robbed": {**case, "label": "honest"},
+        "pv/passed": {**case, "label": "fraud"},
+        "pv/caught": {**case, "label": "fraud"},
+    }
+    found = {
+        "pv/as-it-is": {"t": 10, "truth_t": 10, "findings": {"REG-01": "CL"}},
+        "pv/robbed": {
+            "t": 4, "truth_t": 10, "findings": {"MTR-02": "CAR"}, "costs": {"MTR-02": [6, 6]},
+            "rests": {"C": 0.4, "D": 0.6},
+        },
+        "pv/passed": {"t": 13, "truth_t": 10, "findings": {"REG-01": "CL"}},
+        "pv/caught": {
+            "t": 10, "truth_t": 10, "findings": {"MTR-02": "CAR"}, "costs": {"MTR-02": [3, 2]}
+        },
+    }  # fmt: skip
+    some = results(made, found)
+    of = {one.rule: one for one in by_rule(some)}
+    assert of["MTR-02"] == ("MTR-02", 1, 1, 3, 2, 1, 1, 6)
+    assert of["REG-01"] == ("REG-01", 0, 0, 0, 0, 1, 0, 0)
+    assert by_methodology(some)[-1] == ("all", 2, 1, 0, 0, 6, 1, 2, 1, 1, 3, 1)

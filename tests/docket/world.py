@@ -1,0 +1,394 @@
+"""
+A plant of the docket: what it truly did, what its meters and its papers say of it.
+
+A plant is a file in `plants/`.  What it did is a course by device and channel; readings are made
+from it, and papers.  A case's distortions change what happened, or what is said of it; the truth
+is what happened, by the methodology's own equation on the values that are true.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from datetime import date
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from ingest import classes
+from ingest.model import Device, Fleet
+from mrv import factors
+from mrv.accounting.calendar_years import parts_of_years
+from mrv.accounting.factor_acceptance import parameters_of
+from mrv.accounting.owner_inputs import is_monitored
+from mrv.calendar import midnight_us
+from mrv.factors.ledger import Ledger
+from mrv.methodologies import find
+from mrv.model import Activity
+from mrv.parameters.inputs import read
+from mrv.registry.project import Project, ProjectDevice
+from tests.docket.shapes import DAY_US, HOUR_US, STEP_US, Days, course
+
+HERE = Path(__file__).parent
+ZONE, OFFSET_US = "Asia/Ho_Chi_Minh", 7 * HOUR_US
+FIRST, END = date(2026, 3, 2), date(2026, 3, 30)
+FROM_US, TO_US = midnight_us(FIRST, ZONE), midnight_us(END, ZONE)
+# weeks beside a period are there too, as they are in the field: invoices reach into them
+BEFORE_DAYS, AFTER_DAYS = 27, 8
+TIMES_US = np.arange(
+    FROM_US - BEFORE_DAYS * DAY_US, TO_US + AFTER_DAYS * DAY_US, STEP_US, dtype=np.int64
+)
+INSIDE = (TIMES_US >= FROM_US) & (TIMES_US < TO_US)
+MINUTE_US = 60_000_000
+PROJECT, SITE = "project", "site"
+# units of invoices by base unit: how many base units one is, and its name
+UNITS = {
+    "Wh": (1000, "kWh"), "g": (10**6, "t"), "mL": (1000, "L"), "s": (3600, "h"),
+    "K s": (86_400, "K d"), "1": (1, "1"), "m": (1000, "km"),
+}  # fmt: skip
+INSTALLED, COMMISSIONED = "2026-01-01T00:00:00+07:00", date(2026, 1, 1)
+
+
+@dataclass
+class Readings:
+    """Readings of one device: times, registers and gauges by channel."""
+
+    class_id: str
+    time_us: np.ndarray
+    columns: dict[str, np.ndarray]
+
+    def keep(self, kept: np.ndarray) -> None:
+        """Lose the others."""
+        self.time_us = self.time_us[kept]
+        self.columns = {name: values[kept] for name, values in self.columns.items()}
+
+
+@dataclass
+class World:
+    """
+    A plant while its case is made.
+
+    Attributes
+    ----------
+    made : dict
+        What happened in each step of five minutes, by device and channel. [base units]
+    readings : dict of Readings
+        What the meters sent, by device.
+    document : dict
+        The registry file.
+    invoices : list of dict
+        As the files of `tonne invoice import` have them.
+    later : list of callable
+        Changes of the registry file that are imported after the readings came.
+    arrived : dict
+        When readings of a device came that were not sent within the hour, by device. [us UTC]
+    """
+
+    plant: dict[str, Any]
+    rng: np.random.Generator
+    made: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+    readings: dict[str, Readings] = field(default_factory=dict)
+    document: dict[str, Any] = field(default_factory=dict)
+    invoices: list[dict[str, Any]] = field(default_factory=list)
+    later: list[Callable[[dict[str, Any]], None]] = field(default_factory=list)
+    arrived: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def devices(self) -> dict[str, dict[str, Any]]:
+        """Devices of the plant by id."""
+        return {one["id"]: one for one in self.plant["devices"]}
+
+    @property
+    def project(self) -> dict[str, Any]:
+        """The project, as the registry file has it."""
+        return self.document["projects"][0]
+
+    def registered(self, name: str) -> dict[str, Any]:
+        """Return a device, as the registry file has it."""
+        return next(one for one in self.document["devices"] if one["id"] == name)
+
+    def bound(self, name: str) -> dict[str, Any]:
+        """Return the row of the project that binds a device."""
+        return next(one for one in self.project["devices"] if one["device"] == name)
+
+
+@cache
+def _file(path: Path) -> dict[str, Any]:
+    return tomllib.loads(path.read_text("utf-8"))
+
+
+def plant(name: str) -> dict[str, Any]:
+    """Read a plant; `like` names another one whose keys it takes where it has none."""
+    found = deepcopy(_file(HERE / "plants" / f"{name}.toml"))
+    if "like" in found:
+        found = {**plant(found.pop("like")), **found}
+    return {**found, "id": name}
+
+
+def seed_of(text: str) -> int:
+    """Return a seed that a name always has."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6])
+
+
+def sha(text: str) -> str:
+    """Return the hash of a paper's file."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def begin(name: str, seed: str) -> World:
+    """Return a plant that did its month: nothing is read or written yet."""
+    world = World(plant(name), np.random.default_rng(seed_of(seed)))
+    for one in world.plant["devices"]:
+        world.made[one["id"]] = {}
+        for channel, how in one.get("makes", {}).items():
+            world.made[one["id"]][channel] = _made(world, one, how)
+    world.document = document(world)
+    return world
+
+
+def _made(world: World, device: Mapping[str, Any], how: Mapping[str, Any]) -> np.ndarray:
+    days = Days(TIMES_US, OFFSET_US, world.rng)
+    if "of" in how:
+        parts = [world.made[d][c] for d, c in (one.split(".") for one in _many(how["of"]))]
+        scatter = 1 + how.get("scatter", 0.0) * days.wander(6)
+        found = sum(parts) * how["times"] * scatter + how.get("idle", 0.0)
+    else:
+        exact = how["shape"] in ("clock", "lamps")
+        steps = course(days, how["shape"], exact=exact)
+        found = steps * how["per_day"] * STEP_US / DAY_US * (2 if how["shape"] == "lamps" else 1)
+    if how.get("rated"):  # no more than its rated power
+        found = np.minimum(found, device["rated_power_w"] * STEP_US / HOUR_US)
+    return found
+
+
+def _many(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
+# --- registry -----------------------------------------------------------------------------
+
+
+def document(world: World) -> dict[str, Any]:
+    """Return the registry file of an exemplary operator."""
+    said = world.plant
+    method = find(said["methodology"], said["version"])
+    given = dict(said.get("parameters", {}))
+    fixed = {k for one in said["devices"] for k in one.get("bound", {})} | given.keys()
+    papers = {k: paper(world, k) for k in sorted(fixed - {"accept_factors"})}
+    measured = [k for k in given if k in method.parameters and is_monitored(method.parameters[k])]
+    project = {
+        "id": PROJECT,
+        "name": said["is"],
+        "methodology": said["methodology"],
+        "version": said["version"],
+        "crediting_period": said.get(
+            "crediting_period", {"from": COMMISSIONED, "to": date(2036, 1, 1)}
+        ),
+        "devices": [
+            {"device": one["id"], "role": one["role"], **one.get("bound", {})}
+            for one in said["devices"]
+            if "role" in one
+        ],
+        "parameters": given,
+        "documents": papers,
+        "laboratory": [result(world, k, given[k]) for k in measured],
+    }
+    latitude, longitude = said.get("place", (20.86, 106.68))
+    site = {"id": SITE, "name": "A plant", "latitude": latitude, "longitude": longitude}
+    return {
+        "sites": [{**site, "timezone": ZONE}],
+        "devices": [_registered(world, one) for one in said["devices"]],
+        "projects": [project],
+    }
+
+
+def paper(world: World, name: str) -> dict[str, Any]:
+    """Return the document of a value, by another's hand and of before the project."""
+    return {
+        "document": f"Report on {name}",
+        "by": "Design Institute",
+        "issued": date(2025, 12, 1),
+        "sha256": sha(f"{world.plant['id']} {name}"),
+    }
+
+
+def result(world: World, name: str, value: Any) -> dict[str, Any]:
+    """Return a laboratory's result."""
+    return {
+        "parameter": name,
+        "sample": f"S-{name}",
+        "taken": date(2026, 3, 11),
+        "value": value,
+        "method": "as the methodology asks",
+        "laboratory": "Quatest 1",
+        "sha256": sha(f"result {world.plant['id']} {name}"),
+    }
+
+
+def _registered(world: World, one: Mapping[str, Any]) -> dict[str, Any]:
+    serial = f"S-{seed_of(world.plant['id'] + one['id']) % 10**7}"
+    certificate = {
+        "performed": date(2025, 12, 10),
+        "valid_until": date(2027, 12, 10),
+        "certificate": f"C-{serial}",
+        "max_error_percent": one.get("max_error_percent", 0.5),
+        "serial": serial,
+    }
+    found = {
+        "id": one["id"],
+        "site": SITE,
+        "class": one["class"],
+        "profile": "generic",
+        "installed": INSTALLED,
+        "maker": "Maker",
+        "serial": serial,
+        "attributes": {"cadence_s": one.get("minutes", 15) * 60},
+        "calibrations": [certificate],
+    }
+    more = {k: one[k] for k in ("rated_power_w", "check_of", "check_percent") if k in one}
+    return found | more
+
+
+# --- readings and papers ------------------------------------------------------------------
+
+
+def send(world: World) -> None:
+    """Let the meters read what happened, and the suppliers write their invoices."""
+    for name, one in world.devices.items():
+        world.readings[name] = _readings(world, name, one)
+    world.invoices = [*_invoices(world)]
+
+
+def _readings(world: World, name: str, one: Mapping[str, Any]) -> Readings:
+    step = one.get("minutes", 15) // 5
+    late = int(world.rng.integers(1, 50)) * 1_000_000
+    beside = world.plant.get("beside_days", BEFORE_DAYS) * DAY_US
+    at = np.arange(0, len(TIMES_US), step)
+    # hours are enough of the weeks beside
+    near = (TIMES_US[at] >= FROM_US - DAY_US) & (TIMES_US[at] < TO_US + DAY_US)
+    there = (TIMES_US[at] >= FROM_US - beside) & (TIMES_US[at] < TO_US + beside)
+    at = at[there & (near | (TIMES_US[at] % HOUR_US == 0))]
+    columns: dict[str, np.ndarray] = {}
+    for channel, made in world.made[name].items():
+        start = int(world.rng.integers(10**6, 9 * 10**7))
+        total = np.concatenate([[0.0], np.cumsum(made)])
+        columns[channel] = start + np.floor(total[at]).astype(np.int64)
+    for channel, how in one.get("shows", {}).items():
+        columns[channel] = _gauge(world, name, how, at)
+    # a reading is a few seconds after what it counts, as clocks are
+    return Readings(one["class"], TIMES_US[at] + late, columns)
+
+
+def _gauge(world: World, name: str, how: Mapping[str, Any], at: np.ndarray) -> np.ndarray:
+    if "of" not in how:
+        return np.round(how["value"] * (1 + how.get("noise", 0.02) *
+                        world.rng.standard_normal(len(at))), 3)  # fmt: skip
+    # the mean since the reading before
+    total = np.concatenate([[0.0], np.cumsum(world.made[name][how["of"]])])
+    rate = np.diff(total[at], prepend=total[at[0]]) / np.diff(at, prepend=at[0] - 1)
+    return np.round(rate * HOUR_US / STEP_US * how.get("times", 1.0), 2)
+
+
+def billed(world: World, name: str) -> tuple[str, str]:
+    """Return the channel and quantity of a device that its invoice is of."""
+    one = world.devices[name]
+    method = find(world.plant["methodology"], world.plant["version"])
+    quantity = method.roles[one["role"]].quantity
+    known = classes.load()[one["class"]].channels.values()
+    channel = next(c for c in known if c.kind == "register" and c.quantity == quantity)
+    return channel.name, channel.unit
+
+
+def rounded(amount: float, unit: str) -> float:
+    """Round an amount as documents do."""
+    return round(amount) if unit == "1" else round(amount, 2 if unit == "K d" else 3)
+
+
+def invoice(world: World, name: str, first: date, end: date, **other: Any) -> dict[str, Any]:
+    """Return a true invoice of what a device did on some local days."""
+    one = world.devices[name]
+    channel, unit = billed(world, name)
+    scale, shown = UNITS[unit]
+    inside = (midnight_us(first, ZONE) <= TIMES_US) & (midnight_us(end, ZONE) > TIMES_US)
+    quantity = next(
+        c.quantity for c in classes.load()[one["class"]].channels.values() if c.name == channel
+    )
+    number = f"{name}-{first:%d%m}"
+    amount = float(world.made[name][channel][inside].sum()) / scale
+    return {
+        "id": f"i-{number}",
+        "project": PROJECT,
+        "issuer": one.get("invoice", "Supplier"),
+        "number": number,
+        "issued": min(date.fromordinal(end.toordinal() + 5), date(2026, 4, 20)),
+        "devices": [name],
+        "quantity": quantity,
+        "unit": shown,
+        "from": first,
+        "to": end,
+        "amount": rounded(amount, shown),
+        "sha256": sha(f"invoice {world.plant['id']} {number}"),
+        **other,
+    }
+
+
+def _invoices(world: World) -> Iterator[dict[str, Any]]:
+    for name, one in world.devices.items():
+        if "invoice" in one:
+            yield invoice(world, name, FIRST, END)
+
+
+# --- the truth ----------------------------------------------------------------------------
+
+
+def truth(
+    world: World, others: Mapping[str, Any] = MappingProxyType({})
+) -> tuple[dict[str, int], Fraction]:
+    """What each device truly did in the period [base units], and the tonnes of it by equation."""
+    said = world.plant
+    method = find(said["methodology"], said["version"])
+    zone_from = midnight_us(said.get("crediting_period", {}).get("from", COMMISSIONED), ZONE)
+    bound, did, sums = [], [], dict[str, int]()
+    for one in said["devices"]:
+        if "role" not in one:
+            continue
+        needs = method.roles[one["role"]]
+        params = read(needs.params, one.get("bound", {}), "docket")
+        made = _quantity(world, one, needs.quantity)
+        sums[one["id"]] = made
+        if needs.less:
+            made -= _quantity(world, one, needs.less)
+        did.append(Activity(one["role"], params, Fraction(made)))
+        bound.append(ProjectDevice(one["id"], one["role"], params))
+    project = Project(
+        PROJECT, "", method.id, said["version"], ZONE, zone_from,
+        midnight_us(date(2036, 1, 1), ZONE), {**said.get("parameters", {}), **others},
+        devices=tuple(bound),
+    )  # fmt: skip
+    fleet = Fleet(
+        [Device(d["id"], SITE, d["class"], rated_power_w=d.get("rated_power_w"))
+         for d in said["devices"]]
+    )  # fmt: skip
+    params = parameters_of(method, project.parameters, "docket")
+    year = FIRST.year
+    parts = parts_of_years(project, method, fleet, (FROM_US, TO_US)).get(year, [])
+    if method.monthly:
+        did = [Activity(a.role, {**a.params, "month": FIRST.month}, a.value) for a in did]
+    book = Ledger(factors.load())
+    inputs = method.inputs_of([*did, *parts], params, book, year)
+    return sums, method.reductions(inputs, book).reduction_t
+
+
+def _quantity(world: World, one: Mapping[str, Any], quantity: str) -> int:
+    known = classes.load()[one["class"]].channels.values()
+    names = [c.name for c in known if c.kind == "register" and c.quantity == quantity]
+    return sum(
+        int(world.made[one["id"]][n][INSIDE].sum()) for n in names if n in world.made[one["id"]]
+    )

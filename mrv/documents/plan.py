@@ -210,10 +210,11 @@ class RegistryCondition(Form):
     detail: str
 
 
-class Uncounted(Form):
-    """A device that earns nothing until its registry is mended, and why."""
+class ExcludedDevice(Form):
+    """A device of which nothing counts until the registry is mended, by which rule, and why."""
 
     device: str
+    rule: str
     reason: str
 
 
@@ -373,7 +374,7 @@ class PlanExtract(Form):
     changed_parameters: tuple[str, ...] | UnsetType = UNSET
     accounting: int | UnsetType = UNSET
     registry: tuple[RegistryCondition, ...] | UnsetType = UNSET
-    uncounted: tuple[Uncounted, ...] | UnsetType = UNSET
+    excluded: tuple[ExcludedDevice, ...] | UnsetType = UNSET
     certified: tuple[EnergyCertified, ...] | UnsetType = UNSET
     laboratory: tuple[LaboratoryResult, ...] | UnsetType = UNSET
     history: tuple[UsageBefore, ...] | UnsetType = UNSET

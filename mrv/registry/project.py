@@ -237,10 +237,11 @@ class Besides:
     `energy` names the roles whose energy a design and other periods are compared with;
     where it is empty, it is that of all meters of energy.  `accounting` is the version of
     the rules (`FIRST`, `ACCOUNTING`).  `ratings` are rated powers by device, from when
-    on [us UTC, W].  `uncounted` says why a device of the baseline earns nothing until its
-    registry is mended.  `serials` are the meters' by device, `samples` what laboratories
-    found in the period.  `unshown` is what of a device's quantity no other channel of it
-    shows, and `alone` what its register alone does.
+    on [us UTC, W].  `excluded` are devices of the baseline of which nothing
+    counts until the registry is mended, by the rule that excludes them.
+    `serials` are the meters' by device, `samples` what laboratories found in the period.
+    `unshown` is what of a device's quantity no other channel of it shows, and `alone` what its
+    register alone does.
     `history` is what the project's earlier
     statements used for its service, `channels` what its own analysers measured of a parameter
     in the period, and how that was taken, `fixed` what was fixed ex ante otherwise than it is
@@ -272,7 +273,7 @@ class Besides:
     energy: tuple[str, ...] = ()
     accounting: int = FIRST
     ratings: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
-    uncounted: Mapping[str, str] = field(default_factory=dict)
+    excluded: tuple[Excluded, ...] = ()
     serials: Mapping[str, str | None] = field(default_factory=dict)
     samples: tuple[Sample, ...] = ()
     history: tuple[Usage, ...] = ()
@@ -296,6 +297,14 @@ class Besides:
     replaced: tuple[tuple[Invoice, Invoice, str], ...] = ()
     provisional: bool = False
     fallen: Mapping[tuple[str, str], tuple[Fallen, ...]] = field(default_factory=dict)
+
+
+class Excluded(NamedTuple):
+    """A device of which nothing counts for the baseline, by which rule, and why."""
+
+    device: str
+    rule: str
+    reason: str
 
 
 class Unusual(NamedTuple):

@@ -29,7 +29,7 @@ from mrv.model import Factors, Methodology, Most, RoleNeeds
 from mrv.registry.calibration import of_meter
 from mrv.registry.project import FIRST, Besides, Calibration, Project, ProjectDevice
 from mrv.rounding import decimal_text
-from mrv.rules import Stage, checks, evidence, meters, service
+from mrv.rules import Stage, checks, evidence, meters, registry, service
 from mrv.rules.account import Account, Terms
 from mrv.rules.effects import Effect, Fix, NoReduction, Said
 from mrv.rules.facts import Facts
@@ -50,7 +50,9 @@ class Judging(NamedTuple):
 
 
 JUDGES = (
-    Judging("REG-01", "registry", meters.known_meters),
+    Judging("REG-01", "registry", registry.known_meters),
+    Judging("CLM-02", "registry", registry.copies_elsewhere),
+    Judging("MTR-03", "registry", registry.copies_inside),
     Judging("MTR-03", "registry", meters.twin_series),
     Judging("MTR-01", "meter", meters.device_limits),
     Judging("MTR-02", "meter", meters.own_channels),

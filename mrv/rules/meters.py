@@ -44,21 +44,6 @@ def lay_out(one: Metered, some: Unshown | Certified) -> Int64:
 # --- registry: which meters count at all --------------------------------------------------
 
 
-def known_meters(facts: Facts) -> Iterator[Effect | Said]:
-    """REG-01: a meter that duplicates another one, or an electricity meter without rated power."""
-    told = dict[str, None]()
-    for i, one in enumerate(facts.metered):
-        name, needs = one.base.device.id, one.base.needs
-        why = facts.besides.uncounted.get(name)
-        if why is None and needs.unit == "Wh" and one.base.device.rated_power_w is None:
-            why = "has no rated_power_w to hold its register against; add it"
-        if one.baseline and why is not None:
-            told[f"{name}: {why}"] = None
-            yield Exclude(i, why)
-    if told:
-        yield Said(False, listed([*told]))
-
-
 def twin_series(facts: Facts) -> Iterator[Effect | Said]:
     """MTR-03: two meters with identical or proportional series."""
     copies, alike = [], []

@@ -24,6 +24,7 @@ from mrv.documents.plan import (
     CarriedIn,
     ClockAhead,
     DeviceExtract,
+    ExcludedDevice,
     FixedAsIssued,
     InvoiceReplaced,
     MeterReplaced,
@@ -33,7 +34,6 @@ from mrv.documents.plan import (
     RegistryCondition,
     SignedExtract,
     StatementFigures,
-    Uncounted,
 )
 from mrv.registry.monitoring_plan import Version
 from mrv.registry.project import (
@@ -45,6 +45,7 @@ from mrv.registry.project import (
     CheckMeter,
     Clocked,
     Document,
+    Excluded,
     FixedBefore,
     Invoice,
     Project,
@@ -113,8 +114,8 @@ class MonitoringPlan:
         Version of the rules of accounting.
     registry : tuple of RegistryCondition
         What of the registry does not hold.
-    uncounted : mapping of str to str
-        Devices that earn nothing until their registry is mended, and why.
+    excluded : tuple of Excluded
+        Devices of which nothing counts until the registry is mended, by which rule, and why.
     certified : mapping of (str, str) to tuple of Certified
         What certificates of energy certify, by device and quantity.
     ratings : mapping of str to tuple of (int, int)
@@ -162,7 +163,7 @@ class MonitoringPlan:
     changed: tuple[str, ...] = ()
     accounting: int = FIRST
     registry: tuple[RegistryCondition, ...] = ()
-    uncounted: Mapping[str, str] = field(default_factory=dict)
+    excluded: tuple[Excluded, ...] = ()
     certified: Mapping[tuple[str, str], tuple[Certified, ...]] = field(default_factory=dict)
     ratings: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
     meters: Mapping[str, tuple[str | None, str | None]] = field(default_factory=dict)
@@ -188,7 +189,7 @@ class MonitoringPlan:
             self.energy,
             self.accounting,
             self.ratings,
-            self.uncounted,
+            self.excluded,
             self.serials,
             self.samples,
             self.history,
@@ -212,7 +213,7 @@ class MonitoringPlan:
             registry=(),
             late=(),
             replaced=(),
-            uncounted=none,
+            excluded=(),
             ratings=none,
             meters=none,
             samples=(),
@@ -247,8 +248,9 @@ class MonitoringPlan:
             changed_parameters=self.changed or UNSET,
             accounting=self.accounting if self.accounting > FIRST else UNSET,
             registry=self.registry or UNSET,
-            uncounted=tuple(
-                Uncounted(device=d, reason=text) for d, text in sorted(self.uncounted.items())
+            excluded=tuple(
+                ExcludedDevice(device=one.device, rule=one.rule, reason=one.reason)
+                for one in sorted(self.excluded)
             )
             or UNSET,
             certified=certified_out(self.certified) or UNSET,

@@ -27,6 +27,7 @@ from mrv.registry.project import (
     ChangedLate,
     Clocked,
     Document,
+    Excluded,
     FixedBefore,
     Project,
     ProjectDevice,
@@ -88,7 +89,7 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
         public_url=plan.public_url or None,
         accepted=plan.accepted_factors or (),
         documents=tuple(map(_document_in, plan.design_documents or ())),
-        uncounted={one.device: one.reason for one in plan.uncounted or ()},
+        excluded=tuple(Excluded(one.device, one.rule, one.reason) for one in plan.excluded or ()),
         late=tuple(map(_changed_late_in, plan.changed_late or ())),
         replaced=tuple(
             (invoice_of(one.invoices[0]), invoice_of(one.invoices[1]), one.reason)

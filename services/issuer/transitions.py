@@ -43,7 +43,8 @@ from services.issuer.close import snapshot
 from services.issuer.compared_days import why_other
 from services.issuer.documents import Documents, Signer, documents, may_sign, records
 from services.issuer.documents import approvers as approvers_of
-from services.issuer.registry_conditions import LIFE, expired
+from services.issuer.registry_facts import lives_of
+from services.issuer.registry_rules import LIFE, expired
 from services.store.registry import load as registry
 from services.store.registry import signing_keys as enrolled
 from services.store.registry.entries_from_rows import load_registry
@@ -259,7 +260,7 @@ def _still_valid(conn: Connection, have: Documents) -> None:
         return  # the verifier concluded over it
     project = registry.load_project(conn, claims.project.id)
     to_us = instant_us(claims.monitoring_period.to, "UTC")
-    for text in expired(load_registry(conn), project, to_us):
+    for text in expired(lives_of(load_registry(conn), project), project, to_us):
         raise StatementStateError(
             f"{text}; the statement does not say so: close the period again and have it verified"
         )

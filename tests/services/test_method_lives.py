@@ -12,7 +12,7 @@ from mrv.methodologies import find
 from mrv.statement.sampling import Size
 from services.cli.errors import Exit
 from services.issuer import transitions as life
-from services.issuer.registry_conditions import LIFE
+from services.issuer.registry_rules import LIFE
 from services.store.postgres.pool import connect
 from services.store.registry.method_lives import write_lives
 from tests.invoked import tonne

@@ -8,7 +8,6 @@ from click.testing import CliRunner
 
 from mrv.accounting.invoice_evidence import RULE
 from services.cli.main import main
-from services.issuer.contradicting_papers import OWN_INVOICES
 from services.store.postgres.pool import connect
 from tests import registering
 from tests.planted import planted
@@ -98,7 +97,7 @@ def test_a_building_saves_once_documents_and_invoices_are_there(url, tmp_path):
     tonnes, unmet = closed(url)
     assert tonnes == 0
     assert "what power tells" not in unmet[RULE]
-    assert "the-operator operates the plant" in unmet[OWN_INVOICES]
+    assert "the-operator operates the plant" in unmet["EVD-08"]
     billed(url, tmp_path, "EVN Hai Phong again", "Hydrometeorological service")
     tonnes, unmet = closed(url)
     assert tonnes > 1

@@ -15,7 +15,6 @@ from mrv.verify import verify
 from services.cli.main import main
 from services.issuer import documents
 from services.issuer.pack import export
-from services.issuer.registry_conditions import EX_ANTE
 from services.store.postgres.pool import connect
 from tests import registering
 from tests.planted import planted
@@ -181,7 +180,7 @@ def test_a_document_by_the_operator_is_none(url, tmp_path):
     assert not imported(url, tmp_path, given(by="the-operator"))[0]
     tonnes, unmet = closed(url)
     assert tonnes < 0
-    assert "who operates the plant" in unmet[EX_ANTE]
+    assert "who operates the plant" in unmet["PAR-07"]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from ingest.decode import Rejected
-from mrv.accounting import outside_meters
 from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.pool import connect
 from tests import registering
@@ -67,9 +66,7 @@ def _close(url):
 
 def _told(claims):
     return "; ".join(
-        a["detail"]
-        for a in claims["applicability"]
-        if a["rule"] == outside_meters.RULE and not a["holds"]
+        a["detail"] for a in claims["applicability"] if a["rule"] == "BND-01" and not a["holds"]
     )
 
 

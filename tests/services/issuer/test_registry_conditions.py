@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from mrv.accounting import outside_meters
 from mrv.packs.reader import read_pack
 from mrv.verify import verify
 from services.cli.main import main
 from services.issuer.close import supersede
 from services.issuer.pack import export
-from services.issuer.registry_conditions import rated_powers
+from services.issuer.registry_rules import rated_powers
 from services.registry.entries import Rating
 from services.store.postgres.pool import connect
 from services.store.statements import statements
@@ -183,7 +182,7 @@ def test_meter_of_the_site_in_no_project_needs_a_reason(url, tmp_path):
     assert not _told(claims, clause)
     assert "for visitors' cars" in str(claims["applicability"])
     # it was never heard, so that it took nothing
-    assert not _told(claims, outside_meters.RULE)
+    assert not _told(claims, "BND-01")
 
 
 def test_meter_that_is_left_out_says_what_it_took_and_would_cost(url, tmp_path):
@@ -198,12 +197,12 @@ def test_meter_that_is_left_out_says_what_it_took_and_would_cost(url, tmp_path):
     assert not _import(url, tmp_path, other + reason)[0]
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         before = close_period(conn, "bus", *SPAN, "test").document["credentialSubject"]
-    assert not _told(before, outside_meters.RULE)
+    assert not _told(before, "BND-01")
     times = np.arange(plant.us("2026-03-01"), plant.us("2026-03-04"), 600_000_000)
     plant.send(url, "ch-2", times, energy_import_wh=np.arange(len(times)) * 1_000)
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         claims = close_period(conn, "bus", *SPAN, "test").document["credentialSubject"]
-    told = _told(claims, outside_meters.RULE)
+    told = _told(claims, "BND-01")
     assert "ch-2, left out as 'cars of the office', measured 144.0 kWh" in told
     assert "which as charging of the project would emit 0.1" in told
     assert "bind it to the project, or show the verifier what it serves" in told
@@ -225,7 +224,7 @@ def test_meter_that_is_left_out_and_rated_low_does_not_escape(url, tmp_path):
     plant.send(url, "ch-2", times, energy_import_wh=np.arange(len(times)) * 2_000)
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         claims = close_period(conn, "bus", *SPAN, "test").document["credentialSubject"]
-    told = _told(claims, outside_meters.RULE)
+    told = _told(claims, "BND-01")
     assert "ch-2, left out as 'cars of the office', told of 24 h" in told
     assert "`rated_power_w` does not allow" in told
 

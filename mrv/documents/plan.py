@@ -7,6 +7,7 @@ as they were typed.
 
 from typing import Any, Literal
 
+from mrv.documents.coded import Coded
 from mrv.documents.form import UNSET, Form, Number, Time, UnsetType, Whole, field
 from mrv.documents.monitoring import (
     CalibrationShown,
@@ -207,7 +208,7 @@ class RegistryCondition(Form):
 
     rule: str
     holds: bool
-    detail: str
+    texts: tuple[Coded, ...] = ()
 
 
 class ExcludedDevice(Form):
@@ -215,7 +216,7 @@ class ExcludedDevice(Form):
 
     device: str
     rule: str
-    reason: str
+    reason: str | Coded
 
 
 class ClockAhead(Form):

@@ -16,6 +16,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ingest.model import INTERVAL_US, Device, Int64
+from mrv.texts import Text
 
 if TYPE_CHECKING:
     from mrv.model import Side
@@ -304,14 +305,14 @@ class Excluded(NamedTuple):
 
     device: str
     rule: str
-    reason: str
+    reason: Text | str
 
 
 class Unusual(NamedTuple):
     """What a device told beyond the highest mean of its kind [base units], and why."""
 
     excess: Fraction
-    reason: str
+    reason: Text | str
 
 
 class Clocked(NamedTuple):
@@ -328,7 +329,7 @@ class Unshown(NamedTuple):
     `number` are interval numbers, ascending, `value` base units.
     """
 
-    reason: str
+    reason: Text | str
     number: Int64
     value: Int64
 

@@ -13,6 +13,8 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from ingest.model import Int64
+from mrv.rules import Severity
+from mrv.texts import Text, Texts
 
 
 class Level(IntEnum):
@@ -52,7 +54,7 @@ class Cap:
 
     node: Node
     at_most: Fraction
-    reason: str
+    reason: Text | str
     moves_weeks: bool = True
 
 
@@ -70,7 +72,7 @@ class CapEach:
 
     of: int
     at_most: Int64
-    reason: str
+    reason: Text | str
     plausible: bool = False
 
 
@@ -79,7 +81,7 @@ class Exclude:
     """No quantity of a device of the baseline's side counts."""
 
     of: int
-    reason: str
+    reason: Text | str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,7 +114,7 @@ class Floor:
     of: int
     part: int
     more: Fraction
-    reason: str
+    reason: Text | str
     span_us: tuple[int, int]
     week: int | None = None
     invoiced: bool = False
@@ -139,8 +141,10 @@ class Said:
     """
     What a rule reports.
 
-    `{cost}` in the detail is filled by what the rule takes off the reduction, in tonnes.
+    `{tonnes:number}` in words is what the rule takes off the reduction.  `severity` where it is
+    lower than the rule's own.
     """
 
     holds: bool
-    detail: str = ""
+    texts: Texts = ()
+    severity: Severity | None = None

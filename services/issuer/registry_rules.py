@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from mrv.accounting.factor_acceptance import parameters_of
 from mrv.calendar import local_date, utc_text
+from mrv.documents.coded import coded
 from mrv.documents.monitoring import FactorAccepted
 from mrv.documents.plan import RegistryCondition
 from mrv.method_lives import broken
@@ -25,6 +26,7 @@ from mrv.registry.project import Certified, Document, Excluded, Invoice, Project
 from mrv.rounding import UG_PER_T, decimal_text
 from mrv.rules.effects import Said
 from mrv.signatures.organisations import stem
+from mrv.texts import texts_of
 from services.issuer import acceptances
 from services.issuer.doubted_invoices import Cited
 from services.issuer.left_out_meters import LeftOut, Unserved, roles_of
@@ -89,7 +91,8 @@ def judged(facts: RegistryFacts) -> Outcome:
             if isinstance(one, Barred):
                 excluded.append(Excluded(one.device, rule, one.reason))
             else:
-                conditions.append(RegistryCondition(rule=rule, holds=one.holds, detail=one.detail))
+                texts = tuple(map(coded, texts_of(one.texts)))
+                conditions.append(RegistryCondition(rule=rule, holds=one.holds, texts=texts))
     zone = facts.project.timezone
     first, last = (local_date(us, zone) for us in (facts.period_us[0], facts.period_us[1] - 1))
     return Outcome(

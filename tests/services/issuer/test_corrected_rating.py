@@ -6,6 +6,7 @@ import re
 import pytest
 
 from services.store.postgres.pool import connect
+from tests.findings import worded
 from tests.invoked import tonne
 from tests.planted import planted
 from tests.registering import told
@@ -96,7 +97,7 @@ def test_a_close_and_the_doctor_ask_whether_it_is_in_kilowatts(url, tmp_path):
     """An owner would see nothing but unknown time, and no cause."""
     tonnes, said = _close(url)
     assert tonnes == 0
-    asked = said["MTR-01"]["detail"]
+    asked = worded(said["MTR-01"])
     assert not said["MTR-01"]["holds"]
     times = int(re.search(r"([\d,]+) times rated_power_w = 100 W", asked)[1])
     assert 100 < times < 1000
@@ -123,8 +124,8 @@ def test_a_correction_by_the_data_sheet_counts_for_the_past(url, tmp_path):
     assert tonnes == pytest.approx(made / 1000 * 0.333, rel=0.01)
     assert "MTR-01" not in said
     assert said["REG-04"]["holds"]
-    assert "100,000 W counts in place of 100 W" in said["REG-04"]["detail"]
-    assert SHEET in said["REG-04"]["detail"]
+    assert "100,000 W counts in place of 100 W" in worded(said["REG-04"])
+    assert SHEET in worded(said["REG-04"])
     # the same file again changes nothing, and what is exported says the same
     planned = told(url, tmp_path, _with_row(100000))
     assert {r.result for r in planned.results} == {"unchanged"}

@@ -7,6 +7,7 @@ from ingest.decode import Rejected
 from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.pool import connect
 from tests import registering
+from tests.findings import worded
 from tests.planted import planted
 from tests.services.issuer import plant
 from tests.services.issuer.sealed import close_period
@@ -66,7 +67,7 @@ def _close(url):
 
 def _told(claims):
     return "; ".join(
-        a["detail"] for a in claims["applicability"] if a["rule"] == "BND-01" and not a["holds"]
+        worded(a) for a in claims["applicability"] if a["rule"] == "BND-01" and not a["holds"]
     )
 
 

@@ -220,14 +220,19 @@ def _implausible(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
         rate = pricing.rate(one, part.year)
         if part.beyond:
             bound = "above its rated power" if one.most is None else one.most.what
-            why = f"not counted: {one.uncounted}" if one.uncounted else f"not plausible: {bound}"
+            why = _worded("not counted", one.uncounted) or f"not plausible: {bound}"
             share = Fraction(part.beyond * 100, part.metered)
             yield _whole(one, PLAUSIBILITY, why, share, part.beyond, rate)
         for one_ in part.unshown:
             share = Fraction(one_.quantity * 100, part.metered)
             yield replace(
                 _whole(
-                    one, PLAUSIBILITY, f"not plausible: {one_.reason}", share, one_.quantity, rate
+                    one,
+                    PLAUSIBILITY,
+                    _worded("not plausible", one_.reason),
+                    share,
+                    one_.quantity,
+                    rate,
                 ),
                 start_us=one_.first * INTERVAL_US,
                 end_us=one_.last * INTERVAL_US,
@@ -236,11 +241,21 @@ def _implausible(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
             share = more.quantity / part.metered * 100 if part.metered else Fraction(100)
             yield replace(
                 _whole(
-                    one, PLAUSIBILITY, f"not plausible: {more.reason}", share, more.quantity, rate
+                    one,
+                    PLAUSIBILITY,
+                    _worded("not plausible", more.reason),
+                    share,
+                    more.quantity,
+                    rate,
                 ),
                 start_us=more.start_us,
                 end_us=more.end_us,
             )
+
+
+def _worded(what: str, reason: Text | str) -> Text | str:
+    """Return a reason; words that have no code with what follows of it."""
+    return f"{what}: {reason}" if isinstance(reason, str) and reason else reason
 
 
 def _elsewhere(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:

@@ -216,7 +216,7 @@ class ExcludedDevice(Form):
 
     device: str
     rule: str
-    reason: str | Coded
+    reason: Coded
 
 
 class ClockAhead(Form):

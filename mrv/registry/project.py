@@ -305,7 +305,7 @@ class Excluded(NamedTuple):
 
     device: str
     rule: str
-    reason: Text | str
+    reason: Text
 
 
 class Unusual(NamedTuple):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from mrv.rules.effects import Effect, Exclude, Said
 from mrv.rules.facts import Facts
-from mrv.rules.meters import listed
+from mrv.texts import Text, text
 
 
 def known_meters(facts: Facts) -> Iterator[Effect | Said]:
@@ -15,7 +15,7 @@ def known_meters(facts: Facts) -> Iterator[Effect | Said]:
     for one in facts.metered:
         device = one.base.device
         if one.base.needs.unit == "Wh" and device.rated_power_w is None:
-            why.setdefault(device.id, "has no rated_power_w to hold its register against; add it")
+            why.setdefault(device.id, text("REG-01.unrated", device=device.id))
     yield from _excluded(facts, why)
 
 
@@ -29,17 +29,17 @@ def copies_inside(facts: Facts) -> Iterator[Effect | Said]:
     yield from _excluded(facts, _by_registry(facts, "MTR-03"))
 
 
-def _by_registry(facts: Facts, rule: str) -> dict[str, str]:
+def _by_registry(facts: Facts, rule: str) -> dict[str, Text]:
     return {one.device: one.reason for one in facts.besides.excluded if one.rule == rule}
 
 
-def _excluded(facts: Facts, why: dict[str, str]) -> Iterator[Effect | Said]:
+def _excluded(facts: Facts, why: dict[str, Text]) -> Iterator[Effect | Said]:
     """Exclude meters of the baseline, and report them in one finding."""
-    told = dict[str, None]()
+    found = dict[Text, None]()
     for i, one in enumerate(facts.metered):
-        name = one.base.device.id
-        if one.baseline and name in why:
-            told[f"{name}: {why[name]}"] = None
-            yield Exclude(i, why[name])
-    if told:
-        yield Said(False, listed([*told]))
+        reason = why.get(one.base.device.id)
+        if one.baseline and reason is not None:
+            found[reason] = None
+            yield Exclude(i, reason)
+    if found:
+        yield Said(False, tuple(found))

@@ -13,6 +13,7 @@ from mrv.documents.monitoring import Planned
 from mrv.registry.monitoring_plan import Version
 from mrv.registry.plan_departures import Meter, departures, imprecise
 from mrv.registry.project import Calibration
+from mrv.texts import devices_of
 
 if TYPE_CHECKING:
     from mrv.statement.plan_extract import MonitoringPlan
@@ -71,7 +72,8 @@ def since_before(plan: MonitoringPlan) -> Iterator[Finding]:
 def registered(plan: MonitoringPlan) -> Iterator[Finding]:
     """Name what the registry has to say of the period's meters."""
     for one in plan.registry:
-        yield Finding(one.rule, one.holds, tuple(map(text_in, one.texts)))
+        texts = tuple(map(text_in, one.texts))
+        yield Finding(one.rule, one.holds, texts, devices=devices_of(texts))
 
 
 def _departs(plan: MonitoringPlan, version: Version) -> Iterator[str]:

@@ -18,7 +18,7 @@ import msgspec
 
 from ingest.model import Device, Fleet
 from mrv.calendar import utc_text
-from mrv.documents.coded import coded_or_words
+from mrv.documents.coded import coded
 from mrv.documents.form import UNSET, write
 from mrv.documents.monitoring import FactorAccepted
 from mrv.documents.plan import (
@@ -250,7 +250,7 @@ class MonitoringPlan:
             accounting=self.accounting if self.accounting > FIRST else UNSET,
             registry=self.registry or UNSET,
             excluded=tuple(
-                ExcludedDevice(device=one.device, rule=one.rule, reason=coded_or_words(one.reason))
+                ExcludedDevice(device=one.device, rule=one.rule, reason=coded(one.reason))
                 for one in sorted(self.excluded)
             )
             or UNSET,

@@ -14,6 +14,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import NamedTuple
 
+from ingest.model import HOUR_US
 from mrv.accounting.factor_acceptance import parameters_of
 from mrv.calendar import local_date, utc_text
 from mrv.documents.coded import coded
@@ -21,32 +22,31 @@ from mrv.documents.monitoring import FactorAccepted
 from mrv.documents.plan import RegistryCondition
 from mrv.method_lives import broken
 from mrv.methodologies import unit_reductions
-from mrv.quantity_text import quantity_text
+from mrv.quantity_text import amount, plain_text
 from mrv.registry.project import Certified, Document, Excluded, Invoice, Project, Sample
 from mrv.rounding import UG_PER_T, decimal_text
 from mrv.rules.effects import Said
 from mrv.signatures.organisations import stem
-from mrv.texts import texts_of
+from mrv.texts import Text, Value, lines, text, texts_of
 from services.issuer import acceptances
 from services.issuer.doubted_invoices import Cited
 from services.issuer.left_out_meters import LeftOut, Unserved, roles_of
 from services.issuer.registry_facts import Lived, Ratings, RegistryFacts
 from services.issuer.same_series import Copy
 from services.registry import meters
-from services.registry.entries import Rating
+from services.registry.entries import Device, Rating
 from services.registry.parameter_documents import document_of
 
 LIFE = "PLN-03"
-_SHOWN = 5
+_PLACES = 6
 _DIGITS = 12  # of a hash that is named
-_HOUR_US = 3_600_000_000
 
 
 class Barred(NamedTuple):
     """A meter of which nothing counts for the baseline, and why."""
 
     device: str
-    reason: str
+    reason: Text
 
 
 Judged = Said | Barred
@@ -91,7 +91,7 @@ def judged(facts: RegistryFacts) -> Outcome:
             if isinstance(one, Barred):
                 excluded.append(Excluded(one.device, rule, one.reason))
             else:
-                texts = tuple(map(coded, texts_of(one.texts)))
+                texts = tuple(map(coded, lines(texts_of(one.texts))))
                 conditions.append(RegistryCondition(rule=rule, holds=one.holds, texts=texts))
     zone = facts.project.timezone
     first, last = (local_date(us, zone) for us in (facts.period_us[0], facts.period_us[1] - 1))
@@ -108,12 +108,11 @@ def judged(facts: RegistryFacts) -> Outcome:
     )
 
 
-def _listed(texts: Iterable[str], *, holds: bool = False) -> Iterator[Said]:
+def _listed(texts: Iterable[Text], *, holds: bool = False) -> Iterator[Said]:
     """Report one finding of some texts; of none no finding."""
-    found = [*texts]
+    found = tuple(texts)
     if found:
-        more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-        yield Said(holds, "; ".join(found[:_SHOWN]) + more)
+        yield Said(holds, found)
 
 
 # --- meters -------------------------------------------------------------------------------
@@ -121,19 +120,23 @@ def _listed(texts: Iterable[str], *, holds: bool = False) -> Iterator[Said]:
 
 def known_meters(facts: RegistryFacts) -> Iterator[Judged]:
     """REG-01: meters without maker or serial, two ids of one meter, serials that read alike."""
-    roles, twice = facts.methodology.roles, dict[str, str]()
+    roles, twice = facts.methodology.roles, dict[str, Text]()
     earning = {d.device for d in facts.project.devices if roles[d.role].side == "baseline"}
     for one, other in facts.same:
         twice[other.id] = meters.duplicate_meter(one, other)
-    yield from (Barred(name, text) for name, text in twice.items() if name in earning)
-    texts = []
-    for device in facts.devices:
-        lacks = " and ".join(n for n in ("maker", "serial") if not getattr(device, n))
-        if lacks:
-            texts.append(f"{device.id} has no {lacks} in the registry; add it")
-    texts += [f"{name}: {text}" for name, text in twice.items() if name not in earning]
+    yield from (Barred(name, why) for name, why in twice.items() if name in earning)
+    texts = [_unnamed(one) for one in facts.devices if not (one.maker and one.serial)]
+    texts += [why for name, why in twice.items() if name not in earning]
     texts += [meters.alike_meter(one, other) for one, other in facts.alike]
     yield from _listed(texts)
+
+
+def _unnamed(one: Device) -> Text:
+    if one.maker:
+        return text("REG-01.no_serial", device=one.id)
+    if one.serial:
+        return text("REG-01.no_maker", device=one.id)
+    return text("REG-01.no_maker_or_serial", device=one.id)
 
 
 def certificates(facts: RegistryFacts) -> Iterator[Judged]:
@@ -141,16 +144,22 @@ def certificates(facts: RegistryFacts) -> Iterator[Judged]:
     texts = []
     for device in facts.devices:
         for one in device.calibrations or ():
+            named = one.certificate
             if one.serial is None:
-                texts.append(f"{device.id}: certificate {one.certificate} names no serial; add it")
+                texts.append(text("REG-02.no_serial", device=device.id, certificate=named))
             elif (
                 device.serial is not None
                 and one.serial != device.serial
                 and not any(swap.at.date() > one.performed for swap in device.replacements or ())
             ):
                 texts.append(
-                    f"{device.id}: certificate {one.certificate} names {one.serial}, and the meter"
-                    f" is {device.serial}; it covers nothing"
+                    text(
+                        "REG-02.other_serial",
+                        device=device.id,
+                        certificate=named,
+                        named=one.serial,
+                        serial=device.serial,
+                    )
                 )
     yield from _listed(texts)
 
@@ -158,8 +167,7 @@ def certificates(facts: RegistryFacts) -> Iterator[Judged]:
 def replacements(facts: RegistryFacts) -> Iterator[Judged]:
     """REG-03: replacements of which no document is named."""
     yield from _listed(
-        f"{device.id}: the replacement of {utc_text(_us(swap.at))} names no document"
-        " of the old register's last and the new one's first value; add it"
+        text("REG-03.no_document", device=device.id, time=utc_text(_us(swap.at)))
         for device in facts.devices
         for swap in device.replacements or ()
         if swap.document is None
@@ -168,45 +176,35 @@ def replacements(facts: RegistryFacts) -> Iterator[Judged]:
 
 def late_ratings(facts: RegistryFacts) -> Iterator[Judged]:
     """REG-04: rated powers that were recorded after they began."""
-    late = [text for name, held in facts.ratings.items()
-            for text in _back_dated(name, held, facts.period_us[1])]  # fmt: skip
-    bare = [text for text, hashed in late if not hashed]
+    late = [one for name, held in facts.ratings.items()
+            for one in _back_dated(name, held, facts.period_us[1])]  # fmt: skip
+    bare = [one for one, hashed in late if not hashed]
     yield from _listed(bare)
     if not bare:
-        yield from _listed((text for text, _ in late), holds=True)
+        yield from _listed((one for one, _ in late), holds=True)
 
 
-def _back_dated(name: str, held: Ratings, to_us: int) -> Iterator[tuple[str, bool]]:
+def _back_dated(name: str, held: Ratings, to_us: int) -> Iterator[tuple[Text, bool]]:
     """Yield what counts of each rating that was recorded late, and if a file's hash shows it."""
     for (before, _), (one, recorded) in pairwise(held):
         if not (one.begins < recorded and _us(one.begins) < to_us):
             continue
+        given: dict[str, Value] = {
+            "device": name, "power": one.rated_power_w, "before": before.rated_power_w,
+            "begins": utc_text(_us(one.begins)), "recorded": utc_text(_us(recorded)),
+            "document": one.document or text("REG-04.no_document"),
+        }  # fmt: skip
         if one.sha256:
-            yield (
-                (
-                    f"{name}: {one.rated_power_w:,} W counts in place of {before.rated_power_w:,} W"
-                    f" from {utc_text(_us(one.begins))}, recorded on {utc_text(_us(recorded))} by"
-                    f" {one.document} (SHA-256 {one.sha256})"
-                ),
-                True,
-            )
+            yield text("REG-04.corrected", sha256=one.sha256, **given), True
             continue
         first = recorded == min(at for _, at in held)
         lower = one.rated_power_w > before.rated_power_w and not (first and one.document)
-        yield (
-            (
-                f"{name}: {one.rated_power_w:,} W in place of {before.rated_power_w:,} W from"
-                f" {utc_text(_us(one.begins))} was recorded on {utc_text(_us(recorded))}"
-                + (f" ({one.document})" if one.document else "; no document is named")
-                + ("; until then the lower one counts" if lower else "")
-            ),
-            False,
-        )
+        yield text("REG-04.late_lower" if lower else "REG-04.late", **given), False
 
 
 def implausible_ratings(facts: RegistryFacts) -> Iterator[Judged]:
     """MTR-01: registers that rise many times faster than their rated power allows."""
-    yield from _listed(map(str, facts.beyond))
+    yield from _listed(one.text() for one in facts.beyond)
 
 
 def copies_inside(facts: RegistryFacts) -> Iterator[Judged]:
@@ -222,30 +220,36 @@ def copies_elsewhere(facts: RegistryFacts) -> Iterator[Judged]:
 def _copies(copies: Iterable[Copy]) -> Iterator[Judged]:
     found = [*copies]
     excluded = {one.device: one for one in found if one.excluded}
-    for name, one in excluded.items():
-        how = "quarter hour by quarter hour" if one.by_day is None else "day by day"
-        yield Barred(name, f"says what {_other(one)} {_verb(one)}, {how}")
+    yield from (Barred(name, _identical(one)) for name, one in excluded.items())
     yield from _listed(_alike(one) for one in found if one.device not in excluded)
 
 
-def _other(one: Copy) -> str:
-    return one.other if one.project is None else f"{one.other} ({one.project})"
+def _other(one: Copy) -> Text | str:
+    """Name what a meter is a copy of: another one, its project, how long before."""
+    meter: Text | str = one.other
+    if one.project is not None:
+        meter = text("copy.of_project", meter=meter, project=one.project)
+    return text("copy.before", meter=meter, days=one.days_before) if one.days_before else meter
 
 
-def _verb(one: Copy) -> str:
-    return f"said {one.days_before} days before" if one.days_before else "says"
-
-
-def _alike(one: Copy) -> str:
-    if one.equal:
-        return f"{one.device} says what {_other(one)} says where both do"
-    if one.by_day is None:
-        return f"{one.device} moves as {_other(one)} does"
-    ago = f" {one.days_before} days before" if one.days_before else ""
-    return (
-        f"{one.device}'s days are {one.by_day.ratio:.4g} times those of {_other(one)}{ago}, on"
-        f" {one.by_day.days} of {one.by_day.known}"
+def _identical(one: Copy) -> Text:
+    return text(
+        "copy.quarter_hours" if one.by_day is None else "copy.days",
+        device=one.device,
+        other=_other(one),
     )
+
+
+def _alike(one: Copy) -> Text:
+    if one.equal:
+        return text("copy.where_both", device=one.device, other=_other(one))
+    if one.by_day is None:
+        return text("copy.proportional", device=one.device, other=_other(one))
+    return text(
+        "copy.proportional_days", device=one.device, other=_other(one),
+        ratio=plain_text(Fraction(one.by_day.ratio), _PLACES),
+        agree=one.by_day.days, known=one.by_day.known,
+    )  # fmt: skip
 
 
 # --- documents and invoices ---------------------------------------------------------------
@@ -259,7 +263,7 @@ def documented_values(facts: RegistryFacts) -> Iterator[Judged]:
         specs = method.roles[bound.role].params
         typed |= {name: spec for name, spec in specs.items() if name in bound.params}
     texts = [
-        f"{name} ({spec.meaning}): name in the project's `documents` what it rests on"
+        text("PAR-07.no_document", parameter=name)
         for name, spec in typed.items()
         if not (spec.option or spec.published or spec.factor is not None) and name not in given
     ]
@@ -267,9 +271,7 @@ def documented_values(facts: RegistryFacts) -> Iterator[Judged]:
         held = given.get(name)
         by = held.get("by") if isinstance(held, Mapping) else None
         if by is not None and stem(by) in facts.operators:
-            texts.append(
-                f"{name}: its document is by {by}, who operates the plant; name another giver's"
-            )
+            texts.append(text("PAR-07.own_document", parameter=name, by=by))
     yield from _listed(texts)
 
 
@@ -287,8 +289,7 @@ def _design(facts: RegistryFacts) -> Iterator[Document]:
 def own_invoices(facts: RegistryFacts) -> Iterator[Judged]:
     """EVD-08: invoices by who operates the plant."""
     yield from _listed(
-        f"{_named(one)}: {one.issuer} operates the plant; it shows nothing. Give the invoice"
-        " or the record of the other side: who supplied it, or who bought it"
+        text("EVD-08.own_invoice", invoice=one.id, issuer=one.issuer, number=one.number)
         for one in facts.invoices.own
     )
 
@@ -297,41 +298,43 @@ def contradicting_documents(facts: RegistryFacts) -> Iterator[Judged]:
     """EVD-09: corrections by another issuer, and documents that name one file and differ."""
     of_period = {one.id for one in facts.invoices.touching}
     texts = [
-        f"{_named(new)} corrects {_named(old)}: only {old.issuer} corrects that, and it counts as"
-        f" it was. Give the issuer's own correction (`corrects: {new.id}`), or where the issuer was"
-        " mistyped the `number` and `sha256` of the same file"
+        text(
+            "EVD-09.other_issuer",
+            invoice=new.id,
+            issuer=new.issuer,
+            number=new.number,
+            first=old.id,
+            first_issuer=old.issuer,
+            first_number=old.number,
+        )
         for new, old in facts.invoices.foreign
         if new.id in of_period
     ]
     for sha256, some in facts.invoices.shared.items():
         mine = [one for one in some if one.project == facts.project.id]
         if any(one.kind == "document" or one.name in of_period for one in mine):
-            names = " and ".join(dict.fromkeys(_cited(one, facts, of_period) for one in some))
+            names = dict.fromkeys(_cited(one, facts, of_period) for one in some)
             texts.append(
-                f"{names} name one file (SHA-256 {sha256[:_DIGITS]}...) and are not one paper:"
-                " they show nothing. Give each the hash of its own file, or, where they are one"
-                " paper, the same issuer, number and date (an invoice by another one that"
-                " `corrects` it), or giver and date"
+                text("EVD-09.one_file", documents=tuple(names), sha256=f"{sha256[:_DIGITS]}...")
             )
     yield from _listed(texts)
 
 
-def _named(one: Invoice) -> str:
-    return f"{one.id} ({one.issuer}, {one.number})"
-
-
-def _cited(one: Cited, facts: RegistryFacts, of_period: set[str]) -> str:
+def _cited(one: Cited, facts: RegistryFacts, of_period: set[str]) -> Text:
     """Name a document; an invoice of other time by its days, one of another project by that."""
     own = one.project == facts.project.id
     if one.invoice is None:
-        return f"the document of {one.name}" + ("" if own else f" of project {one.project}")
+        if own:
+            return text("EVD-09.document", parameter=one.name)
+        return text("EVD-09.document_elsewhere", parameter=one.name, project=one.project)
     if not own:
-        return f"an invoice of project {one.project}"
+        return text("EVD-09.invoice_elsewhere", project=one.project)
+    given = one.invoice
     if one.name in of_period:
-        return _named(one.invoice)
-    span = one.invoice.from_us, one.invoice.to_us
-    days = (str(local_date(us, facts.project.timezone)) for us in span)
-    return f"an invoice of {' to '.join(days)}"
+        return text("EVD-09.invoice", invoice=given.id, issuer=given.issuer, number=given.number)
+    zone = facts.project.timezone
+    begin, end = (str(local_date(us, zone)) for us in (given.from_us, given.to_us))
+    return text("EVD-09.invoice_of", begin=begin, end=end)
 
 
 # --- programme ----------------------------------------------------------------------------
@@ -347,16 +350,16 @@ def debts(facts: RegistryFacts) -> Iterator[Judged]:
     yield from _listed(_debt(facts, *one) for one in facts.owed)
 
 
-def _debt(facts: RegistryFacts, statement: str, ug: int) -> str:
+def _debt(facts: RegistryFacts, statement: str, ug: int) -> Text:
     project = facts.project.id
-    left = f"{statement} left {decimal_text(Fraction(ug, UG_PER_T), 6, 'down')} t"
+    left = decimal_text(Fraction(ug, UG_PER_T), _PLACES, "down")
     by = facts.accepted.get(("debt", statement, project))
-    if by is not None:
-        return f"{left}, and that it stays behind is {by.told}"
-    return (
-        f"{left}, and {project} counts other meters at its site: close the next period of"
-        " its project, or let the programme accept that it stays behind (`acceptances`)"
-    )
+    if by is None:
+        return text("CLM-04.owed", statement=statement, left=left, project=project)
+    return text(
+        "CLM-04.accepted", statement=statement, left=left, project=project,
+        acceptance=acceptances.acceptance_of(by),
+    )  # fmt: skip
 
 
 def ended_methodology(facts: RegistryFacts) -> Iterator[Judged]:
@@ -364,7 +367,7 @@ def ended_methodology(facts: RegistryFacts) -> Iterator[Judged]:
     yield from _listed(expired(facts.lives, facts.project, facts.period_us[1]))
 
 
-def expired(lives: Iterable[Lived], project: Project, to_us: int) -> Iterator[str]:
+def expired(lives: Iterable[Lived], project: Project, to_us: int) -> Iterator[Text]:
     """Say where a period's methodology has ended in the programme that registered the project."""
     after = local_date(to_us - 1, project.timezone) + timedelta(days=1)
     for life, registered in lives:
@@ -373,12 +376,24 @@ def expired(lives: Iterable[Lived], project: Project, to_us: int) -> Iterator[st
 
 def certified_energy(facts: RegistryFacts) -> Iterator[Judged]:
     """CLM-01: certificates of energy at the site."""
-    yield from _listed(f"certificate {name} of {device}" for name, device in facts.certified_beside)
     yield from _listed(
-        (f"{device}: certificate {one.certificate}, {one.scheme}, {one.value.sum()} Wh"
-         for (device, _), held in facts.certified.items() for one in held),
+        text("CLM-01.beside", certificate=name, device=device)
+        for name, device in facts.certified_beside
+    )
+    yield from _listed(
+        (
+            text(
+                "CLM-01.certified",
+                device=device,
+                certificate=one.certificate,
+                scheme=one.scheme,
+                amount=amount(int(one.value.sum()), "Wh"),
+            )
+            for (device, _), held in facts.certified.items()
+            for one in held
+        ),
         holds=True,
-    )  # fmt: skip
+    )
 
 
 # --- boundary -----------------------------------------------------------------------------
@@ -386,87 +401,85 @@ def certified_energy(facts: RegistryFacts) -> Iterator[Judged]:
 
 def boundary(facts: RegistryFacts) -> Iterator[Judged]:
     """BND-01: meters of the site that are left out, what they measured, and what it would cost."""
-    yield from _listed(filter(None, (_left_out(one, facts) for one in facts.left_out)))
+    found = (_left_out(one, facts) for one in facts.left_out)
+    yield from _listed(one for one in found if one is not None)
     yield from _listed(
-        f"{one.id} ({one.class_id}) at {one.site} is in no project, or not all"
-        " of the time; bind it, or say in the project's `boundary` why it does not serve"
+        text("BND-01.unbound", device=one.id, kind=one.class_id, site=one.site)
         for one in facts.unbound
     )
-    if facts.reasons and not facts.unbound:
-        yield Said(True, "; ".join(f"{name}: {text}" for name, text in
-                                   sorted(facts.reasons.items())))  # fmt: skip
-
-
-def _left_out(one: LeftOut, facts: RegistryFacts) -> str:
-    texts, of = [], one.of
-    if text := _priced(of.class_id, one.measured, facts):
-        until = f"told readings until {utc_text(one.last_us)} and " if of.ended else ""
-        texts.append(f"{until}measured {text}")
-    if one.unknown_us >= _HOUR_US:
-        texts.append(
-            f"told of {one.unknown_us / _HOUR_US:,.0f} h what its registered `rated_power_w`"
-            " does not allow, or a reset, so that nobody knows it"
+    if not facts.unbound:
+        reasons = sorted(facts.reasons.items())
+        yield from _listed(
+            (text("BND-01.outside", device=name, reason=why) for name, why in reasons), holds=True
         )
-    if text := _priced(of.class_id, one.rise, facts):
-        texts.append(f"told {one.readings:,} readings, in which its register rose by {text}")
+
+
+def _left_out(one: LeftOut, facts: RegistryFacts) -> Text | None:
+    """Say what a meter that is left out measured; None where it measured nothing."""
+    texts, of = list[Text](), one.of
+    for given in _priced(of.class_id, one.measured, facts):
+        texts.append(text("BND-01.measured", **given))
+    if texts and of.ended:
+        texts.append(text("BND-01.until", time=utc_text(one.last_us)))
+    if one.unknown_us >= HOUR_US:
+        texts.append(text("BND-01.unknown", hours=one.unknown_us // HOUR_US))
+    for given in _priced(of.class_id, one.rise, facts):
+        texts.append(text("BND-01.risen", readings=one.readings, **given))
     if one.refused.messages:
-        text = _priced(of.class_id, one.refused.rise, facts)
-        texts.append(
-            f"{one.refused.messages:,} of its messages since {utc_text(facts.period_us[0])} were"
-            " refused for more than its registered `rated_power_w` could make (correct it and send"
-            " them again)" + (f"; the register that they tell rises by {text}" if text else "")
-        )
+        since = utc_text(facts.period_us[0])
+        texts.append(text("BND-01.refused", messages=one.refused.messages, since=since))
+        for given in _priced(of.class_id, one.refused.rise, facts):
+            texts.append(text("BND-01.refused_rise", **given))
     if not texts:
-        return ""
-    return (
-        f"{_why(of)} {', and '.join(texts)}; bind it to the project, or show the verifier what it"
-        " serves (a wiring diagram, a bill of its own)"
-    )
+        return None
+    return text("BND-01.left_out", device=of.device, why=tuple(_why(of)), measured=tuple(texts))
 
 
-def _why(one: Unserved) -> str:
-    """Name a meter and why it is left out."""
+def _why(one: Unserved) -> list[Text]:
+    """Say why a meter is left out."""
     if one.project is not None:
-        return (
-            f"{one.device}, in project {one.project}, of which no statement is closed for that time"
-            " (close that period, then this one again),"
-        )
-    words = []
+        return [text("BND-01.unclosed", project=one.project)]
+    found = []
     if one.reason is not None:
-        words.append(f"left out as '{one.reason}'")
+        found.append(text("BND-01.reason", reason=one.reason))
     if one.installed_us is not None:
-        words.append(f"installed on {utc_text(one.installed_us)}")
+        found.append(text("BND-01.installed", time=utc_text(one.installed_us)))
     if one.removed_us is not None:
-        words.append(f"removed on {utc_text(one.removed_us)}")
+        found.append(text("BND-01.removed", time=utc_text(one.removed_us)))
     for begin, end in one.served:
-        words.append(f"in the account from {utc_text(begin)} to {utc_text(end)} alone")
+        found.append(text("BND-01.served", begin=utc_text(begin), end=utc_text(end)))
     if one.moved_to is not None:
-        words.append(f"at {one.moved_to} now, and of the project or its site before")
+        found.append(text("BND-01.moved", site=one.moved_to))
     if one.checks is not None:
-        words.append(f"entered as a check meter of {one.checks}, with which it does not agree")
-    return f"{one.device}, {', '.join(words or ['in no project'])},"
+        found.append(text("BND-01.checks", meter=one.checks))
+    return found or [text("BND-01.no_project")]
 
 
-def _priced(class_id: str, measured: Mapping[str, int], facts: RegistryFacts) -> str:
-    """Say what roles of the project's side count of some quantities; empty where nothing."""
+def _priced(
+    class_id: str, measured: Mapping[str, int], facts: RegistryFacts
+) -> list[dict[str, Value]]:
+    """Return by quantity what the role of the project that emits most would emit. [t CO2e]"""
     project = facts.project
     year = local_date(facts.period_us[0], project.timezone).year
     parameters = parameters_of(facts.methodology, project.parameters, f"project {project.id}")
     params = {bound.role: bound.params for bound in project.devices}
-    most: dict[str, tuple[Fraction, str]] = {}
+    most: dict[str, tuple[Fraction, str, str]] = {}
     for role, needs in roles_of(project, class_id, left_out=True):
-        value = measured.get(needs.quantity, 0)
-        if value <= 0 or (needs.params and role not in params):
+        if measured.get(needs.quantity, 0) <= 0 or (needs.params and role not in params):
             continue
         unit = unit_reductions(
             facts.methodology, role, params.get(role, {}), parameters, facts.factors, year
         ).project_t
-        text = (
-            f"{quantity_text(value, needs.unit)}, which as {role} of the project would emit"
-            f" {decimal_text(unit * value, 3, 'up')} t"
-        )
-        most[needs.quantity] = max(most.get(needs.quantity, (unit, text)), (unit, text))
-    return " and ".join(text for _, text in most.values())
+        found = unit, role, needs.unit
+        most[needs.quantity] = max(most.get(needs.quantity, found), found)
+    return [
+        {
+            "amount": amount(measured[quantity], unit),
+            "role": role,
+            "emission": decimal_text(rate * measured[quantity], 3, "up"),
+        }
+        for quantity, (rate, role, unit) in most.items()
+    ]
 
 
 def rated_powers(held: Sequence[tuple[Rating, datetime]]) -> tuple[tuple[int, int], ...]:

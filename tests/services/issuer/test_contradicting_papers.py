@@ -11,6 +11,7 @@ from mrv.accounting.invoice_evidence import RULE as BILLED
 from mrv.packs.reader import read_pack
 from mrv.signatures.key_bounds import KeyBounds
 from mrv.statement.plan_reader import read_plan
+from mrv.texts import joined
 from mrv.verify import verify
 from services.cli.main import main
 from services.issuer import keys
@@ -125,7 +126,7 @@ def test_one_file_is_one_paper(url, tmp_path):
     tonnes, unmet = shown(url)
     assert tonnes == 0
     said = unmet["EVD-09"]
-    assert "a (EVN Hai Phong, a) and b (EVN Hai Phong, b) name one file" in said
+    assert "a (EVN Hai Phong, a), b (EVN Hai Phong, b) name one file" in said
     assert "Give each the hash of its own file" in said
     assert "a: EVN Hai Phong, a names the file of another paper" in unmet[BILLED]
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
@@ -225,7 +226,7 @@ def test_of_two_projects_the_first_keeps_its_file(url, tmp_path):
     kept = {one.id: one.doubt is None for one in found.invoices.doubted()}
     assert kept == {"m-1": True, "m-2": False}
     (said,) = contradicting_documents(found)
-    assert "m-2 (EVN Hai Phong, m-2) and an invoice of project house" in said.detail
+    assert "m-2 (EVN Hai Phong, m-2), an invoice of project house" in joined(said.texts)
 
 
 OPERATORS = {
@@ -247,7 +248,7 @@ def test_an_operators_own_invoice_shows_nothing(url, tmp_path, issuer):
     assert (tonnes > 3) is earns
     assert ("EVD-08" not in unmet) is earns
     if not earns:
-        assert f"{issuer} operates the plant" in unmet["EVD-08"]
+        assert f"({issuer}, a) is by an operator of the plant" in unmet["EVD-08"]
         assert "is by who operates the plant" in unmet[BILLED]
 
 
@@ -272,7 +273,9 @@ def test_only_its_issuer_corrects_an_invoice(url, tmp_path):
     billed(url, tmp_path, row("c", "power", 2, 4, issuer="A friend", corrects="b", **why))
     tonnes, unmet = shown(url)
     assert tonnes == first
-    assert "c (A friend, c) corrects b (EVN Hai Phong, b): only EVN Hai Phong" in unmet["EVD-09"]
+    assert (
+        "c (A friend, c) corrects b (EVN Hai Phong, b), which only EVN Hai Phong" in unmet["EVD-09"]
+    )
     assert "b: EVN Hai Phong, b differs by -50" in unmet[BILLED]
     assert CORRECTED not in unmet
     # the supplier's own correction mends it, and is told to the verifier

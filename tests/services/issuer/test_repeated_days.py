@@ -96,19 +96,19 @@ def test_copies_and_histories_sent_twice_are_seen(database_url, tmp_path):
     _fill(url)
     counted, told, why = _previewed(url, "second")
     assert counted == {name: name not in {"c-turned", "r-own"} for name in counted}
-    assert "c-turned: says what a-1 (first) says, day by day" in why
-    assert "r-own: says what r-own said 365 days before, day by day" in why
+    assert "c-turned has the daily sums of a-1 (project first)" in why
+    assert "r-own has the daily sums of r-own 365 days earlier" in why
     excluded, alike = told.split("; ")[:2], told.split("; ")[2:]
-    assert [text.split(":")[0] for text in excluded] == ["c-turned", "r-own"]
-    assert [text.split("'")[0] for text in alike] == ["r-larger", "c-noise"]
-    assert "r-larger's days are 1.1 times those of r-larger 365 days before, on 14 of 14" in told
-    assert "times those of a-1 (first)" in told
+    assert [text.split()[0] for text in excluded] == ["c-turned", "r-own"]
+    assert [text.split()[4] for text in alike] == ["r-larger", "c-noise"]
+    assert "those of r-larger 365 days earlier on 14 of 14 days" in told
+    assert "times those of a-1 (project first)" in told
     # who closes each day has nothing of it
     assert _previewed(url, "second", "2026-03-14") == (counted, told, why)
     # its own project, whose meter was there first by its id
     counted_first, _, why_first = _previewed(url, "first")
     assert counted_first == {"a-1": True}
-    assert "says what" not in why_first
+    assert "daily sums" not in why_first
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         conn.execute("SELECT tonne_refresh_days()")
         made = conn.execute("SELECT count(*) FROM day_quantity").fetchone()

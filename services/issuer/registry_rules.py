@@ -27,7 +27,7 @@ from mrv.registry.project import Certified, Document, Excluded, Invoice, Project
 from mrv.rounding import UG_PER_T, decimal_text
 from mrv.rules.effects import Said
 from mrv.signatures.organisations import stem
-from mrv.texts import Text, Value, lines, text, texts_of
+from mrv.texts import MOST_LINES, Text, Value, lines, text, texts_of
 from services.issuer import acceptances
 from services.issuer.doubted_invoices import Cited
 from services.issuer.left_out_meters import LeftOut, Unserved, roles_of
@@ -91,7 +91,7 @@ def judged(facts: RegistryFacts) -> Outcome:
             if isinstance(one, Barred):
                 excluded.append(Excluded(one.device, rule, one.reason))
             else:
-                texts = tuple(map(coded, lines(texts_of(one.texts))))
+                texts = tuple(map(coded, texts_of(one.texts)))
                 conditions.append(RegistryCondition(rule=rule, holds=one.holds, texts=texts))
     zone = facts.project.timezone
     first, last = (local_date(us, zone) for us in (facts.period_us[0], facts.period_us[1] - 1))
@@ -108,11 +108,13 @@ def judged(facts: RegistryFacts) -> Outcome:
     )
 
 
-def _listed(texts: Iterable[Text], *, holds: bool = False) -> Iterator[Said]:
+def _listed(
+    texts: Iterable[Text], *, holds: bool = False, most: int | None = MOST_LINES
+) -> Iterator[Said]:
     """Report one finding of some texts; of none no finding."""
     found = tuple(texts)
     if found:
-        yield Said(holds, found)
+        yield Said(holds, found if most is None else lines(found, most))
 
 
 # --- meters -------------------------------------------------------------------------------
@@ -387,12 +389,13 @@ def certified_energy(facts: RegistryFacts) -> Iterator[Judged]:
                 device=device,
                 certificate=one.certificate,
                 scheme=one.scheme,
-                amount=amount(int(one.value.sum()), "Wh"),
+                wh=int(one.value.sum()),
             )
             for (device, _), held in facts.certified.items()
             for one in held
         ),
         holds=True,
+        most=None,  # the database looks for each
     )
 
 
@@ -410,7 +413,9 @@ def boundary(facts: RegistryFacts) -> Iterator[Judged]:
     if not facts.unbound:
         reasons = sorted(facts.reasons.items())
         yield from _listed(
-            (text("BND-01.outside", device=name, reason=why) for name, why in reasons), holds=True
+            (text("BND-01.outside", device=name, reason=why) for name, why in reasons),
+            holds=True,
+            most=None,
         )
 
 

@@ -133,7 +133,7 @@ def test_what_is_certified_earns_nothing_and_is_named(database_url, tmp_path):
         assert [(one.device, one.quantity) for one in taken] == [("inv-2", "500.000000")]
         assert said.emissions.reduction.ug < bare.emissions.reduction.ug
         told = [one for one in said.applicability if one.rule == "CLM-01"]
-        assert "C-3 of I-REC certifies 0.5 kWh" in told[0].words()
+        assert "C-3 of I-REC certifies 500 Wh" in told[0].words()
         life.submit(conn, name, who["operator"])
         life.verify(conn, name, who["verifier"], concluded("unmodified"))
         # one that came in beside the rules: the database refuses the claim by itself

@@ -99,9 +99,9 @@ def test_a_close_and_the_doctor_ask_whether_it_is_in_kilowatts(url, tmp_path):
     assert tonnes == 0
     asked = worded(said["MTR-01"])
     assert not said["MTR-01"]["holds"]
-    times = int(re.search(r"([\d,]+) times rated_power_w = 100 W", asked)[1])
+    times = int(re.search(r"([\d,]+) times its rated_power_w of 100 W", asked)[1])
     assert 100 < times < 1000
-    assert "is that kW? write 100000" in asked
+    assert "whether that is kW; enter 100000 W" in asked
     environment = {"TONNE_DATABASE_URL": url, "TONNE_HOME": str(tmp_path / "home")}
     doctor = " ".join(tonne("doctor", env=environment).output.split())
     assert "inv: rated_power_w: 100 W" in doctor

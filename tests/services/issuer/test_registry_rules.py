@@ -89,7 +89,7 @@ WRONG = {
     "maker": ({"devices": _device("c", maker=None)}, "REG-01", "c has no maker in"),
     "alike": ({"alike": ((CHARGER, BUS),)}, "REG-01", "N-c of c"),
     "certificate": ({"devices": _device("c", calibrations=(CERTIFICATE,))}, "REG-02", "K-1"),
-    "replacement": ({"devices": _device("c", replacements=(SWAP,))}, "REG-03", "c: the replacement of"),
+    "replacement": ({"devices": _device("c", replacements=(SWAP,))}, "REG-03", "c: the"),
     "late rating": (
         {"ratings": {"c": [(Rating(INSTALLED, 1, None), INSTALLED), _rating(9)]}}, "REG-04", "9 W"
     ),
@@ -115,7 +115,7 @@ WRONG = {
         "CLM-02", "1.5 times those of z (project q) on 9 of 10",
     ),
     "inside": ({"copies": (Copy("b", "z", None, equal=False),)}, "MTR-03", "b is proportional"),
-    "beside": ({"certified_beside": (("I-REC 7", "z"),)}, "CLM-01", "I-REC 7 certifies energy of z"),
+    "beside": ({"certified_beside": (("I-REC 7", "z"),)}, "CLM-01", "7 certifies energy of z"),
     "left out": (
         {"left_out": (LeftOut(LEFT, {"energy_import": 144_000}, PERIOD[1], 0, {}, 0,
                               Refused(0, {})),)},

@@ -22,7 +22,7 @@ from mrv.signatures.keys import EnrolledKey
 from mrv.signatures.proof_form import time_of
 from mrv.statement.approval import check_approval, people
 from mrv.statement.compose import compose, label_of
-from mrv.statement.conditions import unmet
+from mrv.statement.conditions import check_reason, unmet
 from mrv.statement.credentials import conclusion_of, verification_body
 from mrv.statement.evidence_case import Case
 from mrv.statement.findings import SIGNED_BY, Event, add, read_event
@@ -237,6 +237,7 @@ def finding(
         if have.stored.state != "under_verification":
             check_step(name, have.stored.state, "under_verification")
         event = read_event(document, have.statement)
+        check_reason(event.text, "the text of the finding")
         add(steps.records(conn, have), event)
         role = SIGNED_BY[event.what]
         if role == "verifier":

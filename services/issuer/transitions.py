@@ -22,6 +22,7 @@ from mrv.packs.pack import MANIFEST
 from mrv.signatures import canonical
 from mrv.signatures.keys import EnrolledKey
 from mrv.statement.approval import check_enough, people, sign_approval
+from mrv.statement.conditions import check_reason
 from mrv.statement.credentials import (
     Finding,
     issued_entry,
@@ -340,8 +341,9 @@ def revoke(
     Raises
     ------
     StatementStateError
-        If it is not issued.
+        If it is not issued, or the reason is not of words.
     """
+    check_reason(reason)
     actor, multikey = (by, None) if isinstance(by, str) else (by.name, by.multikey)
     with conn.transaction():
         log.lock(conn)

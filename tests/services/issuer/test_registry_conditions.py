@@ -146,7 +146,9 @@ def test_correction_names_every_input_that_changed(url, tmp_path):
     assert not refused, said
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         issued = statements.find(conn, name).claims
-        claims = supersede(conn, name, "test", "another case").document["credentialSubject"]
+        claims = supersede(conn, name, "test", "inv-1 is of another case").document[
+            "credentialSubject"
+        ]
     assert float(claims["emissions"]["reduction"]["t"]) <= float(issued.emissions.reduction.t)
     assert "case of inv-1 = 1 of" in _told(claims, "PAR-01")
     changes = claims["supersedes"]["difference"]["inputs"]

@@ -141,14 +141,17 @@ class Account:
     def _account(self, of: Mapping[int, Inputs]) -> dict[int, Reductions]:
         return {year: self.methodology.reductions(one, self.ledger) for year, one in of.items()}
 
-    def _comes_to(self, params: Inputs, book: Factors) -> Fraction:
-        of = inputs_by_year(self.methodology, params, book, self.entered, self._parts, gross=False)
-        some = (self.methodology.reductions(one, book).reduction_t for one in of.values())
-        return sum(some, start=Fraction(0))
+    def _comes_to(
+        self, params: Inputs, book: Factors, views: Sequence[Monitored] | None = None
+    ) -> Fraction:
+        some = self.entered if views is None else views
+        of = inputs_by_year(self.methodology, params, book, some, self._parts, gross=False)
+        found = (self.methodology.reductions(one, book).reduction_t for one in of.values())
+        return sum(found, start=Fraction(0))
 
-    def reduced(self, params: Inputs) -> Fraction:
-        """Return what the period comes to with some parameters. [tCO2e]"""
-        return self._comes_to(params, self.book)
+    def reduced(self, params: Inputs, views: Sequence[Monitored] | None = None) -> Fraction:
+        """Return what the period comes to with some parameters, or devices. [tCO2e]"""
+        return self._comes_to(params, self.book, views)
 
     def _quantities(self, params: Inputs) -> dict[int, Inputs]:
         return inputs_by_year(

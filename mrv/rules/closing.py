@@ -47,6 +47,7 @@ from mrv.rounding import UG_PER_T, decimal_text, to_integer
 from mrv.rules import rules, severity_of
 from mrv.rules.account import added
 from mrv.rules.engine import Engine, Passed
+from mrv.rules.grades import evidence_of
 
 # share of the reduction below which an effect is an observation and no request
 MATERIAL = Fraction(5, 1000)
@@ -209,6 +210,7 @@ class _Closing:
             cross_checks=tuple(passed.facts.compare(besides, pricing)),
             compared=account.compared(),
             rules=() if besides.accounting == FIRST else tuple(_effects(passed)),
+            evidence=() if besides.accounting == FIRST else evidence_of(passed.facts, account),
         )
 
 

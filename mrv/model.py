@@ -90,7 +90,7 @@ class Most:
     Most that one device of a role can count in an hour and in a local day. [base units]
 
     `what` says it in words, for a statement; `source` where it is read.  `per_day_as_mean` is the
-    highest mean of a day over a period, 0 where none is known; `as_mean` says that with its source.
+    highest mean of a day over a period, 0 where none is known.
     """
 
     per_hour: int
@@ -98,7 +98,6 @@ class Most:
     what: str
     source: str
     per_day_as_mean: int = 0
-    as_mean: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ def quantity_text(value: int | Fraction, unit: str) -> str:
     return f"{float(Fraction(value) / scale):,.1f} {name}"
 
 
-def amount(value: int | Fraction, unit: str) -> Text:
+def amount_text(value: int | Fraction, unit: str) -> Text:
     """Return a quantity of base units as a text: in its usual unit, whole base units exact."""
     name, scale = _IN.get(unit, (unit, 1))
     return text("text.amount", value=plain_text(Fraction(value) / scale, _PLACES), unit=name)

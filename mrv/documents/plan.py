@@ -16,6 +16,7 @@ from mrv.documents.monitoring import (
     LaboratoryResult,
 )
 from mrv.documents.statement import Digests
+from mrv.registry.project import Doubt
 
 Parameters = dict[str, Any]
 
@@ -167,7 +168,7 @@ class InvoiceNamed(Form):
     value: Whole
     tolerance_percent: str
     sha256: str | None
-    doubt: str | UnsetType = UNSET
+    doubt: Doubt | UnsetType = UNSET
 
 
 class DeviceFigure(Form):
@@ -208,7 +209,7 @@ class RegistryCondition(Form):
 
     rule: str
     holds: bool
-    texts: tuple[Coded, ...] = ()
+    texts: tuple[Coded, ...]
 
 
 class ExcludedDevice(Form):

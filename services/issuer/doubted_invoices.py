@@ -19,18 +19,13 @@ from typing import NamedTuple
 
 from psycopg import Connection
 
-from mrv.registry.project import Invoice, Project
+from mrv.registry.project import Doubt, Invoice, Project
 from mrv.signatures.affiliated_names import affiliated
 from mrv.signatures.keys import EnrolledKey
 from mrv.signatures.organisations import normalised, organisation_of, stem
 from services.registry.entries import Registry
 from services.store.registry import invoices as stored
 from services.store.registry import signing_keys
-
-# why an invoice is no evidence
-OPERATOR = "is by who operates the plant"
-ONE_FILE = "names the file of another paper"
-OTHER_ISSUER = "corrects an invoice of another issuer"
 
 
 class Cited(NamedTuple):
@@ -127,11 +122,11 @@ class Invoices:
 
     def doubted(self) -> tuple[Invoice, ...]:
         """Return the invoices of the period by id; those that are no evidence say why."""
-        doubts = {new.id: OTHER_ISSUER for new, _ in self.foreign}
+        doubts: dict[str, Doubt] = {new.id: "other_issuer" for new, _ in self.foreign}
         for some in self.shared.values():
-            doubts |= {one.name: ONE_FILE for one in some
+            doubts |= {one.name: "one_file" for one in some
                        if one.invoice is not None and one.project == self.project.id}  # fmt: skip
-        doubts |= {one.id: OPERATOR for one in self.own}
+        doubts |= {one.id: "operator" for one in self.own}
         return tuple(
             replace(one, doubt=doubts.get(one.id))
             for one in sorted(self.touching, key=lambda i: i.id)
@@ -140,7 +135,7 @@ class Invoices:
     def replaced(self) -> tuple[tuple[Invoice, Invoice, str], ...]:
         """Return invoices of the period that another one corrects, that one, and its reason."""
         return tuple(
-            (replace(old, doubt=OPERATOR if self._by_operator(old) else None), new, why)
+            (replace(old, doubt="operator" if self._by_operator(old) else None), new, why)
             for old, new, why in replaced(self.every)
             if self._touches(old)
         )

@@ -22,7 +22,7 @@ from mrv.documents.monitoring import FactorAccepted
 from mrv.documents.plan import RegistryCondition
 from mrv.method_lives import broken
 from mrv.methodologies import unit_reductions
-from mrv.quantity_text import amount, plain_text
+from mrv.quantity_text import amount_text, plain_text
 from mrv.registry.project import Certified, Document, Excluded, Invoice, Project, Sample
 from mrv.rounding import UG_PER_T, decimal_text
 from mrv.rules.effects import Said
@@ -479,7 +479,7 @@ def _priced(
         most[needs.quantity] = max(most.get(needs.quantity, found), found)
     return [
         {
-            "amount": amount(measured[quantity], unit),
+            "amount": amount_text(measured[quantity], unit),
             "role": role,
             "emission": decimal_text(rate * measured[quantity], 3, "up"),
         }

@@ -111,7 +111,7 @@ def test_a_plant_earns_once_its_design_is_documented(url, tmp_path):
     """An owner would be refused, or would earn by a scale that nobody else sees."""
     tonnes, unmet = closed(url)
     assert tonnes < 0
-    assert "design_mass_t_per_d (design capacity of the plant" in unmet[RULE]
+    assert "design_mass_t_per_d: no value is entered" in unmet[RULE]
 
     refused, said = imported(url, tmp_path, REGISTRY % BUILT)
     assert not refused
@@ -126,7 +126,7 @@ def test_a_plant_earns_once_its_design_is_documented(url, tmp_path):
     assert (refused, "until what the plant was built for" in said) == (False, False)
     tonnes, unmet = closed(url)
     assert (tonnes, RULE in unmet) == (0, False)
-    assert "what line tells, nor its electricity, power" in unmet[BILLED]
+    assert "corroborates line; No invoice with its file corroborates power" in unmet[BILLED]
     billed(url, tmp_path, *PAID)
     who = logged.signers(url, tmp_path)
     name = logged.issue(url, who, project="pet")

@@ -211,7 +211,13 @@ def test_what_was_signed_elsewhere_is_taken_as_it_was_signed(conn, who, name):
     now = datetime.now(UTC)
     made = sign_event(have.statement, (), ("raised", "CAR", WORDS, None), *who["verifier"], now)
     for spoiled in (
-        {**made, "credentialSubject": {**made["credentialSubject"], "text": "another text than was signed"}},
+        {
+            **made,
+            "credentialSubject": {
+                **made["credentialSubject"],
+                "text": "another text than was signed",
+            },
+        },
         {**made, "issuer": {"id": "did:key:zX", "name": "x"}},
     ):
         with pytest.raises((SignatureError, EnrolmentError)):

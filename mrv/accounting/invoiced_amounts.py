@@ -176,7 +176,7 @@ def unshown_share(
     """
     Return the share of a service's electricity that only its meters show, above the mean.
 
-    That is what they told of time without an invoice beyond what the invoices have in the mean.
+    That is what they report of time without an invoice beyond what the invoices have in the mean.
     """
     billed = _billed(users, monitored, besides, checks)
     metered = sum(p.metered for m in users for p in m.parts)

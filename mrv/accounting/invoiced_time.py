@@ -85,7 +85,7 @@ def _length(spans: Sequence[_Span], begin: int, end: int) -> int:
 
 
 def _ends(one: Monitored, besides: Besides, checks: Sequence[CrossCheck]) -> int:
-    """Time before the first invoice and after the last that nobody is asked to show. [us]"""
+    """Time before the first invoice and after the last of which no invoice is asked for. [us]"""
     begin, end = time_of(one)
     refuted = _spans(_refuting(one, checks))
     holds = _spans(holding(one, besides, checks))

@@ -30,7 +30,7 @@ from services.store.registry import signing_keys
 
 class Cited(NamedTuple):
     """
-    A document that names a file: who gave it, what stands on it; None where that is not said.
+    A document that names a file: who gave it and its number; None where that is not known.
 
     `name` is the invoice's id or the parameter.  `invoice` is None of a parameter's document.
     """

@@ -2,14 +2,15 @@
 What the database has of a period's meters, documents and neighbours, read once.
 
 `mrv.rules` judges what was metered; the rules of `registry_rules` judge these facts, and need no
-database.
+database.  What such a rule may yield is here as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import NamedTuple
 
 from psycopg import Connection
 
@@ -17,6 +18,8 @@ from mrv.method_lives import Life
 from mrv.methodologies import find
 from mrv.model import Factors, Methodology
 from mrv.registry.project import Certified, Project
+from mrv.rules.effects import Said
+from mrv.texts import MOST_LINES, Text, lines
 from services.issuer import acceptances
 from services.issuer.doubted_invoices import Invoices, invoices_of
 from services.issuer.left_out_meters import (
@@ -194,3 +197,22 @@ def _unbound(registry: Registry, project: Project, period_us: Span) -> list[Devi
         if begin < end and not covered(served[device.id], begin, end):
             found.append(device)
     return found
+
+
+class Barred(NamedTuple):
+    """A meter of which nothing counts for the baseline, and why."""
+
+    device: str
+    reason: Text
+
+
+Judged = Said | Barred
+
+
+def listed(
+    texts: Iterable[Text], *, holds: bool = False, most: int | None = MOST_LINES
+) -> Iterator[Said]:
+    """Report one finding of some texts; of none no finding."""
+    found = tuple(texts)
+    if found:
+        yield Said(holds, found if most is None else lines(found, most))

@@ -14,42 +14,31 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import NamedTuple
 
-from ingest.model import HOUR_US
-from mrv.accounting.factor_acceptance import parameters_of
 from mrv.calendar import local_date, utc_text
 from mrv.documents.coded import coded
 from mrv.documents.monitoring import FactorAccepted
 from mrv.documents.plan import RegistryCondition
 from mrv.method_lives import broken
-from mrv.methodologies import unit_reductions
-from mrv.quantity_text import amount_text, plain_text
+from mrv.quantity_text import plain_text
 from mrv.registry.project import Certified, Document, Excluded, Invoice, Project, Sample
 from mrv.rounding import UG_PER_T, decimal_text
-from mrv.rules.effects import Said
-from mrv.signatures.organisations import stem
-from mrv.texts import MOST_LINES, Text, Value, lines, text, texts_of
+from mrv.texts import Text, Value, text, texts_of
 from services.issuer import acceptances
-from services.issuer.doubted_invoices import Cited
-from services.issuer.left_out_meters import LeftOut, Unserved, roles_of
-from services.issuer.registry_facts import Lived, Ratings, RegistryFacts
+from services.issuer.boundary_rule import boundary
+from services.issuer.document_rules import (
+    contradicting_documents,
+    design,
+    documented_values,
+    own_invoices,
+)
+from services.issuer.registry_facts import Barred, Judged, Lived, Ratings, RegistryFacts, listed
 from services.issuer.same_series import Copy
 from services.registry import meters
 from services.registry.entries import Device, Rating
-from services.registry.parameter_documents import document_of
 
 LIFE = "PLN-03"
 _PLACES = 6
 _DIGITS = 12  # of a hash that is named
-
-
-class Barred(NamedTuple):
-    """A meter of which nothing counts for the baseline, and why."""
-
-    device: str
-    reason: Text
-
-
-Judged = Said | Barred
 
 
 class Outcome(NamedTuple):
@@ -102,19 +91,10 @@ def judged(facts: RegistryFacts) -> Outcome:
         facts.certified,
         {name: rated_powers(held) for name, held in facts.ratings.items() if held},
         tuple(s for s in facts.entry.laboratory or () if first <= s.taken <= last),
-        tuple(_design(facts)),
+        tuple(design(facts)),
         facts.invoices.doubted(),
         facts.invoices.replaced(),
     )
-
-
-def _listed(
-    texts: Iterable[Text], *, holds: bool = False, most: int | None = MOST_LINES
-) -> Iterator[Said]:
-    """Report one finding of some texts; of none no finding."""
-    found = tuple(texts)
-    if found:
-        yield Said(holds, found if most is None else lines(found, most))
 
 
 # --- meters -------------------------------------------------------------------------------
@@ -130,7 +110,7 @@ def known_meters(facts: RegistryFacts) -> Iterator[Judged]:
     texts = [_unnamed(one) for one in facts.devices if not (one.maker and one.serial)]
     texts += [why for name, why in twice.items() if name not in earning]
     texts += [meters.alike_meter(one, other) for one, other in facts.alike]
-    yield from _listed(texts)
+    yield from listed(texts)
 
 
 def _unnamed(one: Device) -> Text:
@@ -163,12 +143,12 @@ def certificates(facts: RegistryFacts) -> Iterator[Judged]:
                         serial=device.serial,
                     )
                 )
-    yield from _listed(texts)
+    yield from listed(texts)
 
 
 def replacements(facts: RegistryFacts) -> Iterator[Judged]:
     """REG-03: replacements of which no document is named."""
-    yield from _listed(
+    yield from listed(
         text("REG-03.no_document", device=device.id, time=utc_text(_us(swap.at)))
         for device in facts.devices
         for swap in device.replacements or ()
@@ -181,9 +161,9 @@ def late_ratings(facts: RegistryFacts) -> Iterator[Judged]:
     late = [one for name, held in facts.ratings.items()
             for one in _back_dated(name, held, facts.period_us[1])]  # fmt: skip
     bare = [one for one, hashed in late if not hashed]
-    yield from _listed(bare)
+    yield from listed(bare)
     if not bare:
-        yield from _listed((one for one, _ in late), holds=True)
+        yield from listed((one for one, _ in late), holds=True)
 
 
 def _back_dated(name: str, held: Ratings, to_us: int) -> Iterator[tuple[Text, bool]]:
@@ -206,7 +186,7 @@ def _back_dated(name: str, held: Ratings, to_us: int) -> Iterator[tuple[Text, bo
 
 def implausible_ratings(facts: RegistryFacts) -> Iterator[Judged]:
     """MTR-01: registers that rise many times faster than their rated power allows."""
-    yield from _listed(one.text() for one in facts.beyond)
+    yield from listed(one.text() for one in facts.beyond)
 
 
 def copies_inside(facts: RegistryFacts) -> Iterator[Judged]:
@@ -223,7 +203,7 @@ def _copies(copies: Iterable[Copy]) -> Iterator[Judged]:
     found = [*copies]
     excluded = {one.device: one for one in found if one.excluded}
     yield from (Barred(name, _identical(one)) for name, one in excluded.items())
-    yield from _listed(_alike(one) for one in found if one.device not in excluded)
+    yield from listed(_alike(one) for one in found if one.device not in excluded)
 
 
 def _other(one: Copy) -> Text | str:
@@ -254,102 +234,17 @@ def _alike(one: Copy) -> Text:
     )  # fmt: skip
 
 
-# --- documents and invoices ---------------------------------------------------------------
-
-
-def documented_values(facts: RegistryFacts) -> Iterator[Judged]:
-    """PAR-07: numbers that were typed once and for all, of which no document is named."""
-    method, given = facts.methodology, facts.entry.documents or {}
-    typed = {n: spec for n, spec in method.parameters.items() if n in facts.project.parameters}
-    for bound in facts.project.devices:
-        specs = method.roles[bound.role].params
-        typed |= {name: spec for name, spec in specs.items() if name in bound.params}
-    texts = [
-        text("PAR-07.no_document", parameter=name)
-        for name, spec in typed.items()
-        if not (spec.option or spec.published or spec.factor is not None) and name not in given
-    ]
-    for name in method.documented:
-        held = given.get(name)
-        by = held.get("by") if isinstance(held, Mapping) else None
-        if by is not None and stem(by) in facts.operators:
-            texts.append(text("PAR-07.own_document", parameter=name, by=by))
-    yield from _listed(texts)
-
-
-def _design(facts: RegistryFacts) -> Iterator[Document]:
-    """Documents of what the plant was built for; one that its operator wrote is none."""
-    given = facts.entry.documents or {}
-    known = {*facts.project.parameters}.union(*(bound.params for bound in facts.project.devices))
-    for name in facts.methodology.documented:
-        if name in known and name in given and name not in facts.invoices.unsupported:
-            one = document_of(name, given[name])
-            if one.by is None or stem(one.by) not in facts.operators:
-                yield one
-
-
-def own_invoices(facts: RegistryFacts) -> Iterator[Judged]:
-    """EVD-08: invoices by who operates the plant."""
-    yield from _listed(
-        text("EVD-08.own_invoice", invoice=one.id, issuer=one.issuer, number=one.number)
-        for one in facts.invoices.own
-    )
-
-
-def contradicting_documents(facts: RegistryFacts) -> Iterator[Judged]:
-    """EVD-09: corrections by another issuer, and documents that name one file and differ."""
-    of_period = {one.id for one in facts.invoices.touching}
-    texts = [
-        text(
-            "EVD-09.other_issuer",
-            invoice=new.id,
-            issuer=new.issuer,
-            number=new.number,
-            first=old.id,
-            first_issuer=old.issuer,
-            first_number=old.number,
-        )
-        for new, old in facts.invoices.foreign
-        if new.id in of_period
-    ]
-    for sha256, some in facts.invoices.shared.items():
-        mine = [one for one in some if one.project == facts.project.id]
-        if any(one.kind == "document" or one.name in of_period for one in mine):
-            names = dict.fromkeys(_cited(one, facts, of_period) for one in some)
-            texts.append(
-                text("EVD-09.one_file", documents=tuple(names), sha256=f"{sha256[:_DIGITS]}...")
-            )
-    yield from _listed(texts)
-
-
-def _cited(one: Cited, facts: RegistryFacts, of_period: set[str]) -> Text:
-    """Name a document; an invoice of other time by its days, one of another project by that."""
-    own = one.project == facts.project.id
-    if one.invoice is None:
-        if own:
-            return text("EVD-09.document", parameter=one.name)
-        return text("EVD-09.document_elsewhere", parameter=one.name, project=one.project)
-    if not own:
-        return text("EVD-09.invoice_elsewhere", project=one.project)
-    given = one.invoice
-    if one.name in of_period:
-        return text("EVD-09.invoice", invoice=given.id, issuer=given.issuer, number=given.number)
-    zone = facts.project.timezone
-    begin, end = (str(local_date(us, zone)) for us in (given.from_us, given.to_us))
-    return text("EVD-09.invoice_of", begin=begin, end=end)
-
-
 # --- programme ----------------------------------------------------------------------------
 
 
 def brought_factors(facts: RegistryFacts) -> Iterator[Judged]:
     """FAC-01: factors of registry files, each with what is entered of the acceptance."""
-    yield from _listed(acceptances.brought(facts.project, facts.registry, facts.accepted))
+    yield from listed(acceptances.brought(facts.project, facts.registry, facts.accepted))
 
 
 def debts(facts: RegistryFacts) -> Iterator[Judged]:
     """CLM-04: what others left below zero at the project's sites and no project took."""
-    yield from _listed(_debt(facts, *one) for one in facts.owed)
+    yield from listed(_debt(facts, *one) for one in facts.owed)
 
 
 def _debt(facts: RegistryFacts, statement: str, ug: int) -> Text:
@@ -366,7 +261,7 @@ def _debt(facts: RegistryFacts, statement: str, ug: int) -> Text:
 
 def ended_methodology(facts: RegistryFacts) -> Iterator[Judged]:
     """PLN-03: a methodology that has ended in the programme that registered the project."""
-    yield from _listed(expired(facts.lives, facts.project, facts.period_us[1]))
+    yield from listed(expired(facts.lives, facts.project, facts.period_us[1]))
 
 
 def expired(lives: Iterable[Lived], project: Project, to_us: int) -> Iterator[Text]:
@@ -378,11 +273,11 @@ def expired(lives: Iterable[Lived], project: Project, to_us: int) -> Iterator[Te
 
 def certified_energy(facts: RegistryFacts) -> Iterator[Judged]:
     """CLM-01: certificates of energy at the site."""
-    yield from _listed(
+    yield from listed(
         text("CLM-01.beside", certificate=name, device=device)
         for name, device in facts.certified_beside
     )
-    yield from _listed(
+    yield from listed(
         (
             text(
                 "CLM-01.certified",
@@ -399,94 +294,6 @@ def certified_energy(facts: RegistryFacts) -> Iterator[Judged]:
     )
 
 
-# --- boundary -----------------------------------------------------------------------------
-
-
-def boundary(facts: RegistryFacts) -> Iterator[Judged]:
-    """BND-01: meters of the site that are left out, what they measured, and what it would cost."""
-    found = (_left_out(one, facts) for one in facts.left_out)
-    yield from _listed(one for one in found if one is not None)
-    yield from _listed(
-        text("BND-01.unbound", device=one.id, kind=one.class_id, site=one.site)
-        for one in facts.unbound
-    )
-    if not facts.unbound:
-        reasons = sorted(facts.reasons.items())
-        yield from _listed(
-            (text("BND-01.outside", device=name, reason=why) for name, why in reasons),
-            holds=True,
-            most=None,
-        )
-
-
-def _left_out(one: LeftOut, facts: RegistryFacts) -> Text | None:
-    """Say what a meter that is left out measured; None where it measured nothing."""
-    texts, of = list[Text](), one.of
-    for given in _priced(of.class_id, one.measured, facts):
-        texts.append(text("BND-01.measured", **given))
-    if texts and of.ended:
-        texts.append(text("BND-01.until", time=utc_text(one.last_us)))
-    if one.unknown_us >= HOUR_US:
-        texts.append(text("BND-01.unknown", hours=one.unknown_us // HOUR_US))
-    for given in _priced(of.class_id, one.rise, facts):
-        texts.append(text("BND-01.risen", readings=one.readings, **given))
-    if one.refused.messages:
-        since = utc_text(facts.period_us[0])
-        texts.append(text("BND-01.refused", messages=one.refused.messages, since=since))
-        for given in _priced(of.class_id, one.refused.rise, facts):
-            texts.append(text("BND-01.refused_rise", **given))
-    if not texts:
-        return None
-    return text("BND-01.left_out", device=of.device, why=tuple(_why(of)), measured=tuple(texts))
-
-
-def _why(one: Unserved) -> list[Text]:
-    """Say why a meter is left out."""
-    if one.project is not None:
-        return [text("BND-01.unclosed", project=one.project)]
-    found = []
-    if one.reason is not None:
-        found.append(text("BND-01.reason", reason=one.reason))
-    if one.installed_us is not None:
-        found.append(text("BND-01.installed", time=utc_text(one.installed_us)))
-    if one.removed_us is not None:
-        found.append(text("BND-01.removed", time=utc_text(one.removed_us)))
-    for begin, end in one.served:
-        found.append(text("BND-01.served", begin=utc_text(begin), end=utc_text(end)))
-    if one.moved_to is not None:
-        found.append(text("BND-01.moved", site=one.moved_to))
-    if one.checks is not None:
-        found.append(text("BND-01.checks", meter=one.checks))
-    return found or [text("BND-01.no_project")]
-
-
-def _priced(
-    class_id: str, measured: Mapping[str, int], facts: RegistryFacts
-) -> list[dict[str, Value]]:
-    """Return by quantity what the role of the project that emits most would emit. [t CO2e]"""
-    project = facts.project
-    year = local_date(facts.period_us[0], project.timezone).year
-    parameters = parameters_of(facts.methodology, project.parameters, f"project {project.id}")
-    params = {bound.role: bound.params for bound in project.devices}
-    most: dict[str, tuple[Fraction, str, str]] = {}
-    for role, needs in roles_of(project, class_id, left_out=True):
-        if measured.get(needs.quantity, 0) <= 0 or (needs.params and role not in params):
-            continue
-        unit = unit_reductions(
-            facts.methodology, role, params.get(role, {}), parameters, facts.factors, year
-        ).project_t
-        found = unit, role, needs.unit
-        most[needs.quantity] = max(most.get(needs.quantity, found), found)
-    return [
-        {
-            "amount": amount_text(measured[quantity], unit),
-            "role": role,
-            "emission": decimal_text(rate * measured[quantity], 3, "up"),
-        }
-        for quantity, (rate, role, unit) in most.items()
-    ]
-
-
 def rated_powers(held: Sequence[tuple[Rating, datetime]]) -> tuple[tuple[int, int], ...]:
     """
     Rated powers that count, from when on.
@@ -498,14 +305,14 @@ def rated_powers(held: Sequence[tuple[Rating, datetime]]) -> tuple[tuple[int, in
     began = min(recorded for _, recorded in held)
     # the last row of a time corrects those before it
     held = [*{one.begins: (one, recorded) for one, recorded in held}.values()]
-    shown = {one for one, at in held if one.sha256 or (at == began and one.document)}
-    shown.add(held[0][0])
+    documented = {one for one, at in held if one.sha256 or (at == began and one.document)}
+    documented.add(held[0][0])
     found: list[tuple[int, int]] = []
     for moment in sorted({one.begins for one, _ in held} | {recorded for _, recorded in held}):
-        said = [(one, recorded) for one, recorded in held if one.begins <= moment]
-        known = [i for i, (one, at) in enumerate(said) if at <= moment or one in shown]
+        begun = [(one, recorded) for one, recorded in held if one.begins <= moment]
+        known = [i for i, (one, at) in enumerate(begun) if at <= moment or one in documented]
         if known:
-            watt = min(one.rated_power_w for one, _ in said[known[-1] :])
+            watt = min(one.rated_power_w for one, _ in begun[known[-1] :])
             if not found or found[-1][1] != watt:
                 found.append((_us(moment), watt))
     return tuple(found)

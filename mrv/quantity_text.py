@@ -36,3 +36,10 @@ def plain_text(value: Fraction, places: int) -> str:
     """Return decimal text with at most so many places."""
     shown = decimal_text(value, places, "half_even")
     return shown.rstrip("0").rstrip(".") if "." in shown else shown
+
+
+def amount(value: int | Fraction, unit: str) -> dict[str, str]:
+    """Return a quantity in its usual unit as the values of a text: at most 3 places, rounded up."""
+    name, scale = _IN.get(unit, (unit, 1))
+    written = decimal_text(Fraction(value) / scale, _PLACES, "up")
+    return {"quantity": written.rstrip("0").rstrip("."), "unit": name}

@@ -29,13 +29,18 @@ from datetime import date
 from fractions import Fraction
 
 from ingest.model import HOUR_US, INTERVAL_US
-from mrv.accounting.design_capacity import at_capacity, consumption_of, serving, too_large
+from mrv.accounting.design_capacity import (
+    at_capacity,
+    consumption_of,
+    electricity,
+    serving,
+    too_large,
+)
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import Pricing
 from mrv.accounting.invoice_evidence import undocumented
 from mrv.accounting.invoiced_time import Spans, covered, invoiced, percent, unshown
 from mrv.accounting.period_result import CrossCheck, Finding
-from mrv.accounting.service_history import electricity
 from mrv.accounting.single_channel import witness_of
 from mrv.model import Methodology
 from mrv.parameters.inputs import Inputs

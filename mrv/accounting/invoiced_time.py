@@ -70,11 +70,12 @@ def evidenced(one: Monitored, besides: Besides, checks: Sequence[CrossCheck]) ->
     Whether a quantity has the grade of evidence that a programme asks for by default.
 
     A third party's invoices (B), or a meter under valid calibration over nearly all its time (C)
-    that no invoice contradicts.
+    that no invoice contradicts, and that did not stand still.
     """
     if invoiced(one, besides, checks):
         return True
-    return uncovered_share(one) <= TOLERANCE and not contradicted(one, checks)
+    moved = any(part.metered for part in one.parts)
+    return moved and uncovered_share(one) <= TOLERANCE and not contradicted(one, checks)
 
 
 def contradicted(one: Monitored, checks: Sequence[CrossCheck]) -> bool:

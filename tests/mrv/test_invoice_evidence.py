@@ -46,7 +46,14 @@ BILLS = (billed("weather"), billed("power"))
 
 
 def building(
-    weather=1, power=1, invoices=BILLS, line=LINE, documents=None, accounting=ACCOUNTING, until=None
+    weather=1,
+    power=1,
+    invoices=BILLS,
+    line=LINE,
+    documents=None,
+    accounting=ACCOUNTING,
+    until=None,
+    certified=True,
 ):
     """Close eight weeks of a building whose meters tell a multiple of the truth."""
     fleet = Fleet(
@@ -67,8 +74,9 @@ def building(
     )  # fmt: skip
     papers = plant.papers(*METHOD.papers) if documents is None else documents
     besides = Besides(accounting=accounting, invoices=invoices, documents=papers)
+    certificates = dict.fromkeys(HONEST if certified else (), SURE)
     return close(
-        project, fleet, dict.fromkeys(HONEST, SURE), plant.laid_out(fleet, rows), plant.FROM,
+        project, fleet, certificates, plant.laid_out(fleet, rows), plant.FROM,
         END, BOOK, besides=besides,
     )  # fmt: skip
 
@@ -114,7 +122,8 @@ def test_without_invoices_nothing_is_reduced_and_emissions_stay(what):
     """Half of the electricity told was three and a half times the savings, with one condition."""
     invoices, says = LACKING[what]
     power = 0.5 if what == "any difference" else 1
-    truth, found = building(power=power), building(power=power, invoices=invoices)
+    truth = building(power=power, certified=False)
+    found = building(power=power, invoices=invoices, certified=False)
     assert tonnes(found) == 0
     assert found.net.project == truth.net.project
     lacks = f"corroborates {says}", f"The invoices of {says} do not corroborate it"
@@ -178,16 +187,19 @@ def test_a_small_saving_is_not_made_of_what_meters_may_differ_by():
 def test_a_condition_says_why_an_invoice_does_not_count():
     """Invoices from the middle of a month were there, and the owner read that there are none."""
     early = billed("power", from_us=plant.FROM - 96 * INTERVAL_US)
-    assert "reaches beyond the period" in said(building(invoices=(BILLS[0], early)))
+    assert "reaches beyond the period" in said(
+        building(invoices=(BILLS[0], early), certified=False)
+    )
     bare = billed("power", sha256=None)
-    assert "has no `sha256`" in said(building(invoices=(BILLS[0], bare)))
+    assert "has no `sha256`" in said(building(invoices=(BILLS[0], bare), certified=False))
 
 
 def test_an_invoice_of_time_that_was_still_to_come_shows_nothing():
     """What nobody had metered yet would be evidence of what was metered."""
     last = date(2026, 2, 25)  # of the period
     for issued, earns in ((last - timedelta(days=1), True), (last - timedelta(days=2), False)):
-        result = building(invoices=(BILLS[0], billed("power", issued=issued)))
+        invoices = (BILLS[0], billed("power", issued=issued))
+        result = building(invoices=invoices, certified=False)
         assert (tonnes(result) > 0) is earns
         assert ("before its time ended" in said(result)) is not earns
 

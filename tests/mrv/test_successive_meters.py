@@ -107,19 +107,17 @@ def test_an_invoice_of_meters_that_overlap_or_leave_a_gap_says_so(apart):
     """What nobody metered, or two did, would be compared with what was bought once."""
     found = treated(("power",), apart=apart, certified=False)
     assert tonnes(found) <= 0
-    assert "all that time: power from 2025-12-31T17:00:00Z to 2026-01-" in unmet(found)
-    # the same of both meters, and what to give, is said once
-    once = unmet(found).count("did not serve the project"), unmet(found).count(OWN_TIME)
-    assert once == (1, 1)
-    assert "nor its electricity, power, power-2 (i-power: its supplier, 1: " in unmet(found)
+    assert "all that time: power served from 2025-12-31T17:00:00Z to 2026-01-" in unmet(found)
+    for name in ("power", "power-2"):
+        assert f"The invoices of {name} do not corroborate it: i-power" in unmet(found)
 
 
 def test_an_invoice_that_names_one_of_both_meters_is_not_compared():
     """Half a meter's electricity would be found to differ from the whole invoice."""
     found = treated(("power",), bill=("power",), certified=False)
     assert tonnes(found) <= 0
-    assert "power did not serve" in unmet(found)
-    assert "nor its electricity, power (i-power: its supplier, 1: power did not" in unmet(found)
+    assert "all that time: power served from 2025-12-31T17:00:00Z to 2026-01-" in unmet(found)
+    assert "No invoice with its file corroborates power-2" in unmet(found)
 
 
 def served(first, count, role="power"):
@@ -154,7 +152,7 @@ def test_what_a_capacity_comes_to_is_of_the_time_of_both_meters():
 def test_a_meter_of_the_baseline_names_what_ends_its_time():
     """A fan meter that came late, and the condition blamed the fuel meter."""
     found = treated(("power",), apart=96, sold=True, certified=False)
-    assert "in from" in unmet(found)
+    assert "in served from" in unmet(found)
     assert "since nothing counts without power-2 (power)" in unmet(found)
 
 

@@ -21,9 +21,8 @@ from mrv.accounting.device_period import Monitored
 from mrv.accounting.period_result import Finding
 from mrv.accounting.service_history import electricity
 from mrv.accounting.time_in_service import together_us
-from mrv.accounting.unmeasured import rounded
 from mrv.model import Methodology
-from mrv.parameters.inputs import Inputs
+from mrv.parameters.inputs import Inputs, rounded
 from mrv.service_bounds import Capacity, Consumption
 
 RULE = "MTR-07"

@@ -12,17 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mrv.accounting.period_result import Finding
 from mrv.errors import MethodologyError
 from mrv.model import Factor, Methodology
 from mrv.parameters.inputs import Inputs, read
 
 KEY = "accept_factors"
 FROM_MEMORY = "M"
-REMEDY = (
-    "compare the value with its text and correct `certainty` in its TOML, or name the factor in"
-    f" parameters.{KEY} of the project, and close again"
-)
 RULE = "FAC-02"
 
 
@@ -53,17 +48,6 @@ def parameters_of(methodology: Methodology, parameters: Mapping[str, Any], where
 def is_accepted(factor: Factor, names: frozenset[str]) -> bool | None:
     """Whether a factor from memory is accepted; None for one that needs no acceptance."""
     return factor.id in names if factor.certainty == FROM_MEMORY else None
-
-
-def condition(factors: Iterable[Factor], names: frozenset[str]) -> Finding | None:
-    """Say whether the factors from memory are accepted; None where there is none."""
-    used = list(factors)
-    missing = sorted({f"{f.id} = {f.text} {f.unit}" for f in unaccepted(used, names)})
-    if missing:
-        return Finding(RULE, False, f"{', '.join(missing)}: {REMEDY}")
-    if any(is_accepted(factor, names) for factor in used):
-        return Finding(RULE, True, "")
-    return None
 
 
 def unaccepted(factors: Iterable[Factor], names: frozenset[str]) -> list[Factor]:

@@ -7,7 +7,7 @@ but the tonnes: it stands among the gaps of a statement.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from fractions import Fraction
 
 from mrv.accounting.period_result import GapOutcome
@@ -22,7 +22,7 @@ _NOTHING = decimal_text(Fraction(0), _PLACES, "up")
 def silent_days(
     besides: Besides,
     parameters: Inputs,
-    how: Mapping[str, str],
+    measured: Collection[str],
     reduction: Callable[[Inputs], Fraction],
 ) -> Iterator[GapOutcome]:
     """
@@ -34,15 +34,15 @@ def silent_days(
     ----------
     parameters : mapping
         As they count.
-    how : mapping of str to str
-        How each was come by.
+    measured : collection of str
+        Those that count as the channels measured them.
     reduction : callable
         What the period comes to with some parameters. [tCO2e]
     """
     told = {
         name: one
         for name, one in besides.channels.items()
-        if one.silent and one.most is not None and how.get(name) == one.told
+        if one.silent and one.most is not None and name in measured
     }
     best = {name: one.most for name, one in told.items() if one.most is not None}
     forgone = max(Fraction(0), reduction({**parameters, **best}) - reduction(parameters))

@@ -9,7 +9,8 @@ in the account as a whole.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -38,6 +39,16 @@ def published(book: Iterable[Factor]) -> FactorBook:
     if isinstance(book, FactorBook):
         return book.published
     return FactorBook(factor for factor in book if not factor.brought)
+
+
+def without(book: Factors, withheld: Collection[str]) -> FactorBook:
+    """Return the book without some of what registry files brought, by id."""
+    counted = published(book)
+    for factor in book:
+        if factor.brought and factor.id not in withheld:
+            with suppress(FactorError):  # it supersedes one that does not count
+                counted = counted.with_factor(factor)
+    return counted
 
 
 def bounded(

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Iterator
 
 from mrv.accounting import project_meters, service_evidence
 from mrv.accounting.changed_meters import changed_meters
-from mrv.accounting.dated_values import undated
-from mrv.accounting.factor_acceptance import accepted, condition
 from mrv.accounting.fallen_registers import fallen_registers
 from mrv.accounting.measured_power import measured_powers
 from mrv.accounting.period_result import Finding
@@ -19,14 +17,6 @@ from mrv.rules.facts import Facts
 
 def _said(found: Iterable[Finding], rule: str) -> Iterator[Effect | Said]:
     yield from (Said(one.holds, one.detail) for one in found if one.rule == rule)
-
-
-def default_factors(facts: Facts) -> Iterator[Effect | Said]:
-    """FAC-02: default factors that nobody compared with their publication."""
-    where = f"project {facts.project.id}: parameters"
-    names = accepted(facts.project.parameters, where)
-    found = condition(facts.price.used, names)
-    yield from _said([found] if found else [], "FAC-02")
 
 
 def changed(facts: Facts) -> Iterator[Effect | Said]:
@@ -55,7 +45,8 @@ def equipment_power(facts: Facts) -> Iterator[Effect | Said]:
 
 def equipment_efficiency(facts: Facts) -> Iterator[Effect | Said]:
     """MTR-13: an efficiency above what the device itself measures."""
-    yield from _said(facts.price.slow, "MTR-13")
+    price = facts.price
+    yield from _said(price.performed.findings(price.stated, price.reduced), "MTR-13")
 
 
 def _project_meters(facts: Facts) -> Iterator[Finding]:
@@ -100,10 +91,3 @@ def project_electricity(facts: Facts) -> Iterator[Effect | Said]:
     )
     yield from _said(found, "EVD-07")
 
-
-def documented_values(facts: Facts) -> Iterator[Effect | Said]:
-    """PAR-07: values that the methodology lists, without dated documents."""
-    found = undated(
-        facts.methodology, facts.price.stated, facts.price.views, facts.besides, facts.first
-    )
-    yield from _said(found, "PAR-07")

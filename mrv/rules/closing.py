@@ -15,7 +15,6 @@ import numpy as np
 
 from ingest.model import INTERVAL_US, Fleet, IntervalRows
 from mrv.accounting import fixed_ex_ante, late_values
-from mrv.accounting.calendar_years import conditions_hold
 from mrv.accounting.corrected_invoices import keep_first
 from mrv.accounting.design_cap import check_energy
 from mrv.accounting.device_period import Monitored
@@ -25,7 +24,7 @@ from mrv.accounting.fixed_ex_ante import issued_values
 from mrv.accounting.late_values import values_before
 from mrv.accounting.measured_power import shown_powers
 from mrv.accounting.period_result import Finding, ParameterUse, PeriodResult, RuleEffect
-from mrv.accounting.plausible_values import keep_plausible
+from mrv.rules.plausible import keep_plausible
 from mrv.accounting.rounded_figures import (
     comparisons,
     covered_share,
@@ -40,17 +39,22 @@ from mrv.accounting.value_choices import choose
 from mrv.calendar import local_date, local_text, narrowed, utc_text
 from mrv.errors import PeriodError
 from mrv.factors.ledger import Ledger
-from mrv.model import Candidate, CandidateDevice, Factors
+from mrv.methodologies import implausible, implausible_first
+from mrv.model import Candidate, CandidateDevice, Factors, Methodology, Reductions
 from mrv.parameters.inputs import Inputs, exact
 from mrv.registry.project import FIRST, Besides, Calibration, Project
 from mrv.rounding import UG_PER_T, decimal_text, to_integer
 from mrv.rules import Severity, rules, severity_of
 from mrv.rules.account import added
+from mrv.rules.effects import CHANNELS
 from mrv.rules.engine import Engine, Passed
+from mrv.rules.published import compared_kinds
 
 # share of the reduction below which an effect is an observation and no request
 MATERIAL = Fraction(5, 1000)
 _PLACES = 6
+# consumption by unit of service that no such project has
+PLAUSIBLE = "MTR-05"
 
 
 def close(
@@ -169,12 +173,12 @@ class _Closing:
             accepted(project.parameters, f"project {project.id}: parameters"),
         )
         credited = vintages(account.net, total.reduction_t + Fraction(carried_ug, UG_PER_T))
+        read = {name for name, how in account.how.items() if how == CHANNELS}
         candidate = _candidate(project, account.parameters, views)
         said = (
             *findings(method.applicability, candidate),
             *conditions_hold(method, account.inputs, account.net, besides.accounting),
             *passed.findings,
-            *account.findings,
             *chosen,
         )
         return PeriodResult(
@@ -194,7 +198,7 @@ class _Closing:
             devices=tuple(device_outcome(m, pricing, from_us, to_us) for m in views),
             gaps=(
                 *(g for m in views for g in gap_outcomes(m, pricing)),
-                *silent_days(besides, account.stated, account.how, account.reduced),
+                *silent_days(besides, account.stated, read, account.reduced),
             ),
             deductions=tuple(d for m in views for d in deductions(m, pricing)),
             factors=tuple(factor_use(f, names) for f in account.ledger.used()),
@@ -207,9 +211,28 @@ class _Closing:
             applicability=_graded(dict.fromkeys(said), passed, total.reduction_t),
             comparisons=comparisons(project.expected, views, total, to_us - from_us, besides),
             cross_checks=tuple(passed.facts.compare(besides, pricing)),
-            compared=account.compared(),
+            compared=compared_kinds(account),
             rules=() if besides.accounting == FIRST else tuple(_effects(passed)),
         )
+
+
+def conditions_hold(
+    methodology: Methodology,
+    inputs: Mapping[int, Inputs],
+    net: Mapping[int, Reductions],
+    accounting: int,
+) -> Iterator[Finding]:
+    """Apply to each year's figures what `tonne evaluate` would refuse them for."""
+    first = accounting == FIRST
+    look = implausible_first if first else implausible
+    for one in methodology.conditions:
+        if one.first and not first:
+            continue
+        broken = [f"{y}: {t}" for y in inputs if (t := one.test(inputs[y], net[y]))]
+        yield Finding(one.clause, not broken, "; ".join(broken))
+    strange = [f"{y}: {t}" for y in inputs if (t := look(methodology, inputs[y]))]
+    if strange:
+        yield Finding(PLAUSIBLE, False, "; ".join(strange))
 
 
 def _effects(passed: Passed) -> Iterator[RuleEffect]:
@@ -218,7 +241,7 @@ def _effects(passed: Passed) -> Iterator[RuleEffect]:
         alone, beside = (decimal_text(max(value, Fraction(0)), _PLACES, "up") for value in cost)
         yield RuleEffect(name, alone, beside, applied=True)
     zero = decimal_text(Fraction(0), _PLACES, "up")
-    yield from (RuleEffect(name, zero, zero, applied=False) for name in sorted(passed.dropped))
+    yield from (RuleEffect(name, zero, zero, applied=False) for name in sorted(passed.dropped.difference(passed.costs)))
 
 
 def _graded(said: Iterable[Finding], passed: Passed, reduction_t: Fraction) -> tuple[Finding, ...]:

@@ -7,12 +7,20 @@ node the tighter one counts, whichever rule gave it: rules of a stage need no or
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from fractions import Fraction
 from typing import NamedTuple
 
 from ingest.model import Int64
+from mrv.parameters.inputs import Inputs
+
+# how a parameter was come by that counts otherwise than entered
+LABORATORY, CHANNELS, LOWER = "laboratory", "channels", "lower"
+UNMEASURED, CONSTANT = "unmeasured", "constant"
+UNSHOWN, SHOWN, AGREED = "unshown", "shown", "agreed"
+BUILT_FOR, CARRIED = "built_for", "carried"
 
 
 class Level(IntEnum):
@@ -124,6 +132,32 @@ class Fix:
 
     parameter: str
     value: Fraction
+    how: str = UNSHOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A parameter of the project counts as this value where that leaves less."""
+
+    parameter: str
+    value: Fraction
+    how: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Least:
+    """A parameter of the project counts as no less than the quantities show by the others."""
+
+    parameter: str
+    at_least: Callable[[Inputs], Fraction]
+    how: str = SHOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """A factor that a registry file brought does not count; the published one does."""
+
+    factor: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +165,9 @@ class NoReduction:
     """The reduction is at most 0; a loss remains."""
 
 
-Effect = Cap | CapEach | Exclude | SetAside | Floor | Fix | NoReduction
+Effect = (
+    Cap | CapEach | Exclude | SetAside | Floor | Fix | Bound | Least | Withheld | NoReduction
+)
 
 
 @dataclass(frozen=True, slots=True)

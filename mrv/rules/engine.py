@@ -11,14 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cached_property, partial
+from functools import cached_property
 from typing import NamedTuple
 
 from ingest.model import INTERVAL_US, Fleet, IntervalRows
-from mrv.accounting.calendar_years import parts_of_years
 from mrv.accounting.cross_checks import Rows
 from mrv.accounting.factor_acceptance import parameters_of
-from mrv.accounting.owner_inputs import sampled
 from mrv.accounting.period_result import Finding
 from mrv.accounting.plausible_service import stretches
 from mrv.accounting.service_evidence import built_for
@@ -29,9 +27,9 @@ from mrv.model import Factors, Methodology, Most, RoleNeeds
 from mrv.registry.calibration import of_meter
 from mrv.registry.project import FIRST, Besides, Calibration, Project, ProjectDevice
 from mrv.rounding import decimal_text
-from mrv.rules import Stage, checks, evidence, meters, service
-from mrv.rules.account import Account, Terms
-from mrv.rules.effects import Effect, Fix, NoReduction, Said
+from mrv.rules import Stage, checks, evidence, meters, published, service, values
+from mrv.rules.account import Account, Terms, parts_of_years, sampled
+from mrv.rules.effects import Effect, Said
 from mrv.rules.facts import Facts
 from mrv.rules.metering import Limits, Metered, Reader
 from mrv.rules.solve import Design, Solved, solve
@@ -68,7 +66,15 @@ JUDGES = (
     Judging("EVD-03", "evidence", evidence.invoiced_quantities),
     Judging("EVD-04", "evidence", evidence.class_mean),
     Judging("EVD-05", "evidence", evidence.invoiced_use),
-    Judging("FAC-02", "check", checks.default_factors, since=1),
+    Judging("BND-02", "values", values.before_crediting),
+    Judging("MTR-07", "values", values.design_load),
+    Judging("PAR-06", "values", values.shown_by_quantities),
+    Judging("PAR-08", "values", values.agreeing_quantities),
+    Judging("FAC-01", "values", published.published_values),
+    Judging("FAC-01", "check", published.published_findings),
+    Judging("FAC-02", "check", published.default_factors, since=1),
+    Judging("PAR-06", "check", values.monitored_values),
+    Judging("PAR-07", "check", values.documented_values),
     Judging("CLM-01", "check", meters.certified_twice, since=1),
     Judging("REG-03", "check", checks.changed),
     Judging("REG-03", "check", checks.left_lines),
@@ -79,7 +85,6 @@ JUDGES = (
     Judging("EVD-03", "check", checks.service_invoices),
     Judging("EVD-07", "check", checks.project_fuel),
     Judging("EVD-07", "check", checks.project_electricity),
-    Judging("PAR-07", "check", checks.documented_values),
 )
 # stages whose rules move quantities, in order
 _BOUNDS: tuple[Stage, ...] = ("registry", "meter", "use", "service", "evidence")
@@ -124,6 +129,13 @@ class Passed:
     findings: tuple[Finding, ...]
     costs: Mapping[str, Cost]
     dropped: frozenset[str]
+
+
+class _Priced(NamedTuple):
+    """An account, and what rules of values say of it."""
+
+    account: Account
+    said: tuple[tuple[Judging, Said], ...]
 
 
 @dataclass
@@ -175,49 +187,64 @@ class Engine:
         design = _design(facts)
         effects: _Effects = {}
         said: list[tuple[Judging, Said]] = []
-        priced: dict[tuple[str, ...], Account] = {}
         terms = Terms(
             project, self.methodology, facts.parameters, besides, facts.factors,
             parts_of_years(project, self.methodology, self.fleet, self.period_us),
             facts.stretches, self.period_us,
         )  # fmt: skip
+        valuing = self._of("values", besides)
+        every = frozenset(one.rule for one in valuing)
+        solutions: dict[tuple[str, ...], Solved] = {}
+        priced: dict[tuple[tuple[str, ...], frozenset[str]], _Priced] = {}
 
-        def price(some: _Effects) -> Account:
+        def solved_by(some: _Effects) -> Solved:
             key = tuple(sorted(some))
+            if key not in solutions:
+                solutions[key] = solve(facts.metered, _ordered(some), design)
+            return solutions[key]
+
+        def price(some: _Effects, valued: frozenset[str] = every) -> _Priced:
+            """Account of the effects of some rules, and of those that bound values by it."""
+            key = tuple(sorted(some)), valued
             if key not in priced:
-                every = _ordered(some)
-                priced[key] = Account(
-                    terms,
-                    solve(facts.metered, every, design).views,
-                    {e.parameter: e.value for e in every if isinstance(e, Fix)},
-                    no_reduction=any(isinstance(e, NoReduction) for e in every),
-                )
+                before = solved_by(some)
+                made = Account.of(terms, before.views, _ordered(some))
+                seen = facts.after(before, lambda: made)
+                bounds: _Effects = {}
+                found: list[tuple[Judging, Said]] = []
+                for one in valuing:
+                    _sort(one, one.judge(seen), bounds, found)
+                bounds = {name: of for name, of in bounds.items() if name in valued}
+                priced[key] = _Priced(made.valued(bounds) if bounds else made, tuple(found))
             return priced[key]
 
-        solved = facts.solved
         for stage in _BOUNDS:
             before = {name: list(some) for name, some in effects.items()}
-            seen = facts.after(solved, partial(price, before))
+            now = solved_by(before) if before else facts.solved
+            seen = facts.after(now, lambda before=before: price(before).account)
             for one in self._of(stage, besides):
-                for found in one.judge(seen):
-                    if isinstance(found, Said):
-                        said.append((one, found))
-                    else:
-                        effects.setdefault(one.rule, []).append(found)
+                _sort(one, one.judge(seen), effects, said)
             if effects != before:
                 # what was priced before has other effects of a rule of two stages
                 priced.clear()
-                solved = solve(facts.metered, _ordered(effects), design)
-        every, effects = effects, self._without_earning(effects, price)
-        account = price(effects)
-        solved = solve(facts.metered, _ordered(effects), design)
-        last = facts.after(solved, lambda: account)
+                solutions.clear()
+        raised = frozenset(effects)
+        effects = self._without_earning(effects, lambda some: price(some).account.reduction_t)
+        account, more = price(effects)
+        said += more
+        last = facts.after(solved_by(effects), lambda: account)
         for one in self._of("check", besides):
             said += [(one, found) for found in one.judge(last) if isinstance(found, Said)]
-        costs = _costs(effects, price)
-        dropped = frozenset(every).difference(effects)
+
+        def left(rest: frozenset[str]) -> Fraction:
+            """Reduction by some rules alone. [tCO2e]"""
+            some = {name: of for name, of in effects.items() if name in rest}
+            return price(some, rest & every).account.reduction_t
+
+        costs = _costs(frozenset(effects) | account.applied, frozenset(effects) | every, left)
+        dropped = raised.difference(effects)
         return Passed(
-            account, solved, last,
+            account, solved_by(effects), last,
             tuple(dict.fromkeys(_finding(one, found, costs, dropped) for one, found in said)),
             costs, dropped,
         )  # fmt: skip
@@ -229,7 +256,7 @@ class Engine:
         return [one for one in self.judges if one.stage == stage and one.since <= number]
 
     @staticmethod
-    def _without_earning(effects: _Effects, price: Callable[[_Effects], Account]) -> _Effects:
+    def _without_earning(effects: _Effects, left: Callable[[_Effects], Fraction]) -> _Effects:
         """
         Leave out, by id, a bound that would leave more: of two figures the one that costs counts.
 
@@ -237,7 +264,7 @@ class Engine:
         """
         for name in sorted(effects.keys() - IMPOSSIBLE):
             rest = {k: v for k, v in effects.items() if k != name}
-            if price(rest).reduction_t < price(effects).reduction_t:
+            if left(rest) < left(effects):
                 effects = rest
         return effects
 
@@ -310,16 +337,30 @@ def _ordered(effects: _Effects) -> list[Effect]:
     return [one for name in names for one in effects[name]]
 
 
-def _costs(effects: _Effects, price: Callable[[_Effects], Account]) -> dict[str, Cost]:
+def _costs(
+    bound: frozenset[str], every: frozenset[str], left: Callable[[frozenset[str]], Fraction]
+) -> dict[str, Cost]:
     """Price each rule alone and without it."""
-    found = {}
-    for name in sorted(effects, key=lambda name: _PLACE.get(name, len(_PLACE))):
-        rest = {k: v for k, v in effects.items() if k != name}
-        found[name] = Cost(
-            price({}).reduction_t - price({name: effects[name]}).reduction_t,
-            price(rest).reduction_t - price(effects).reduction_t,
+    return {
+        name: Cost(
+            left(frozenset()) - left(frozenset({name})), left(every - {name}) - left(every)
         )
-    return found
+        for name in sorted(bound, key=lambda name: _PLACE.get(name, len(_PLACE)))
+    }
+
+
+def _sort(
+    one: Judging,
+    judged: Iterable[Effect | Said],
+    effects: _Effects,
+    said: list[tuple[Judging, Said]],
+) -> None:
+    """Put what a rule yields to its effects and to what is said."""
+    for found in judged:
+        if isinstance(found, Said):
+            said.append((one, found))
+        else:
+            effects.setdefault(one.rule, []).append(found)
 
 
 def _finding(
@@ -327,7 +368,7 @@ def _finding(
 ) -> Finding:
     cost = costs.get(one.rule, Cost(Fraction(0), Fraction(0)))
     detail = found.detail.replace(_COST, cost.text)
-    if one.rule in dropped and not found.holds:
+    if one.rule in dropped and one.stage in _BOUNDS and not found.holds:
         detail += "; not applied, since it would raise the reduction"
     return Finding(one.rule, found.holds, detail)
 

@@ -14,7 +14,6 @@ from mrv.accounting import service_history
 from mrv.accounting.design_capacity import LEAST_LOAD, consumption_of, foreign, subject, too_large
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.own_electricity import ROOM, serving, short, unknown_time, watts
-from mrv.accounting.owner_inputs import means
 from mrv.accounting.plausible_service import raised
 from mrv.accounting.regression_range import BEYOND, MONTH_US
 from mrv.accounting.service_history import BEFORE, WITNESSES, models_of, named, witness
@@ -22,6 +21,7 @@ from mrv.accounting.thinned_water import counting, thinned
 from mrv.accounting.time_in_service import together_us
 from mrv.calendar import utc_text
 from mrv.rounding import exact_sum
+from mrv.rules.account import means
 from mrv.rules.effects import Cap, Effect, Floor, Level, Said
 from mrv.rules.facts import Facts, node
 from mrv.rules.meters import listed

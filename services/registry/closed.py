@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
-from mrv.accounting.owner_inputs import is_monitored
+from mrv.rules.account import is_monitored
 from mrv.calendar import local_date, midnight_us, zones
 from mrv.errors import MethodologyError
 from mrv.methodologies import find

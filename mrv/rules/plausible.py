@@ -21,7 +21,6 @@ from typing import Any
 
 from mrv.accounting.factor_acceptance import parameters_of
 from mrv.accounting.invoice_evidence import undocumented
-from mrv.accounting.owner_inputs import MONITORED, sampled
 from mrv.accounting.period_result import Finding
 from mrv.calendar import local_date
 from mrv.methodologies import find
@@ -30,6 +29,7 @@ from mrv.parameters.inputs import Inputs, read
 from mrv.parameters.specs import ParameterSpec
 from mrv.registry.project import Besides, Project
 from mrv.rounding import UG_PER_T, decimal_text, exact_text
+from mrv.rules.account import MONITORED, sampled
 
 # a value against its own range, against other values, without its dated document
 RANGE, RELATION, DOCUMENTED = "PAR-03", "PAR-04", "PAR-05"

@@ -1,0 +1,236 @@
+"""
+Rules of values that are published: official factors, lists, defaults, factors of registry files.
+
+An entered value beside a published one counts only where it leaves less.  In place of a published
+default a value also counts with a document of a third party, such as the losses that the grid's
+operator publishes.  A factor that a registry file brought counts only where it leaves less than
+the published one.  A value or factor that the account does not use is not asked about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from fractions import Fraction
+from typing import NamedTuple
+
+from mrv.accounting.factor_acceptance import accepted, is_accepted, unaccepted
+from mrv.accounting.invoice_evidence import undocumented
+from mrv.calendar import local_date
+from mrv.errors import FactorError, MethodologyError
+from mrv.factors.brought import Choice, bounded, published
+from mrv.methodologies import GRID
+from mrv.model import Direction, Factor, Factors
+from mrv.parameters.specs import ParameterSpec
+from mrv.registry.project import FIRST
+from mrv.rounding import exact_text
+from mrv.rules.account import Account
+from mrv.rules.effects import Bound, Effect, Said, Withheld
+from mrv.rules.facts import Facts
+
+_GWP = "gwp"
+# what is chosen from a published list
+_LISTS = ("wastewater.mcf", "flare.efficiency", "tool04.phi", "tool04.mcf")
+UNACCEPTED = "no acceptance by the programme is entered (`acceptances`)"
+REMEDY = (
+    "compare the value with its text and correct `certainty` in its TOML, or name the factor in"
+    " parameters.accept_factors of the project, and close again"
+)
+
+
+class _Beside(NamedTuple):
+    """An entered value, and the published ones beside it: official, of its list, or a default."""
+
+    name: str
+    value: Fraction
+    kind: str
+    others: tuple[Factor, ...]
+
+
+def published_values(facts: Facts) -> Iterator[Effect | Said]:
+    """FAC-01: entered values beside published ones, and factors of registry files."""
+    for one in _entered(facts):
+        yield from (Bound(one.name, factor.value) for factor in _near(one))
+    counted, _ = _brought(facts)
+    ids = {factor.id for factor in counted}
+    for factor in facts.factors:
+        if factor.brought and factor.id not in ids:
+            yield Withheld(factor.id)
+
+
+def published_findings(facts: Facts) -> Iterator[Effect | Said]:
+    """FAC-01: which value counts, and what settles it."""
+    price = facts.price
+    told, holds = [], True
+    for one in _entered(facts):
+        now = Fraction(price.stated[one.name])
+        left = price.reduced(price.stated)
+        others = {f.id: price.reduced({**price.stated, one.name: f.value}) for f in _near(one)}
+        given = price.reduced({**price.stated, one.name: one.value})
+        if {given, left, *others.values()} == {left}:
+            continue
+        told.append(_said(facts, one, now))
+        holds = holds and now == one.value and one.kind == "official"
+    ids = {factor.id for factor in price.book}
+    _, choices = _brought(facts)
+    for choice in choices:
+        told.append(_of_file(choice, choice.factor.id in ids, facts.besides.accepted))
+        holds = False
+    if told:
+        yield Said(holds, "; ".join(told) + ("" if holds else "; it costs {cost} t"))
+
+
+def _entered(facts: Facts) -> Iterator[_Beside]:
+    """Yield the values of a project that are others than the published ones."""
+    factors, given = published(facts.factors), facts.price.measured
+    day = date(local_date(facts.project.from_us, facts.timezone).year, 1, 1)
+    for name, spec in facts.methodology.parameters.items():
+        if name not in given:
+            continue
+        value = Fraction(given[name])
+        official = _official(spec, factors, day)
+        if official is not None:
+            kind, others = "official", (official,)
+        elif spec.published.startswith(_LISTS):
+            kind = "list"
+            others = tuple(f for f in facts.factors if f.kind.startswith(spec.published))
+        else:
+            continue
+        if value not in {f.value for f in others}:
+            yield _Beside(name, value, kind, others)
+
+
+def _undocumented(facts: Facts, name: str) -> str | None:
+    """Say what a value in place of a default lacks; a publication may be of any day."""
+    given = facts.price.measured
+    return undocumented(name, given, facts.besides.documents, date.max)
+
+
+def _official(spec: ParameterSpec, factors: Factors, day: date) -> Factor | None:
+    if spec.published == GRID:
+        kind = GRID
+    elif spec.published == _GWP and spec.factor is not None:
+        kind = spec.factor[0]
+    else:
+        return None
+    directions: tuple[Direction, ...] = ("consumed", "either", "avoided")
+    for direction in directions:
+        try:
+            return factors.select(kind, direction, day)
+        except FactorError:
+            continue
+    return None
+
+
+def _near(one: _Beside) -> tuple[Factor, ...]:
+    """Return the published values that may count: of a list the ones next to what was entered."""
+    below = [f for f in one.others if f.value < one.value]
+    above = [f for f in one.others if f.value > one.value]
+    near = max(below, key=lambda f: f.value, default=None), min(
+        above, key=lambda f: f.value, default=None
+    )
+    return tuple(f for f in near if f is not None)
+
+
+def _brought(facts: Facts) -> tuple[Factors, tuple[Choice, ...]]:
+    price = facts.price
+    return bounded(facts.factors, lambda book: price.comes_to(price.stated, book))
+
+
+def _said(facts: Facts, one: _Beside, now: Fraction) -> str:
+    value = f"{one.name} = {exact_text(one.value)}"
+    counts = "; it counts, as it leaves less" if now == one.value else ""
+    if one.kind == "list":
+        known = ", ".join(sorted({f.text for f in one.others}))
+        return f"{value} is none of the published {known}: {exact_text(now)} counts; choose one"
+    factor = one.others[0]
+    if one.kind == "official":
+        counts = counts or "; the official one counts"
+        return (
+            f"{value} is the owner's, {factor.id} = {factor.text} {factor.unit} is official{counts}"
+        )
+    lacks = _undocumented(facts, one.name)
+    counts = counts or "; the default counts"
+    return (
+        f"{value} is the owner's in place of the default {factor.id} = {factor.text}{counts}:"
+        f" {lacks}; name the publication of the grid's operator or of an authority under"
+        f" `documents`, with `by`, `issued` and `sha256` of its file"
+    )
+
+
+def _of_file(one: Choice, counts: bool, accepted: Mapping[str, str]) -> str:
+    others = ", ".join(f"{f.id} = {f.text} {f.unit}" for f in one.others) or "none"
+    return (
+        f"{one.factor.id} = {one.factor.text} {one.factor.unit} came with a registry file;"
+        f" published: {others}; "
+        + (
+            "that of the file counts, as it leaves no more"
+            if counts
+            else "the published one counts, until a tonne publishes the other"
+        )
+        + f"; {accepted.get(one.factor.id, UNACCEPTED)}"
+    )
+
+
+def compared_kinds(account: Account) -> tuple[str, ...]:
+    """Return the kinds of factors that values are compared with; a pack carries them too."""
+    if account.terms.besides.accounting == FIRST:
+        return ()
+    found: set[str] = set()
+    for name, spec in account.methodology.parameters.items():
+        if name not in account.terms.parameters:
+            continue
+        if spec.published == GRID:
+            found.add(GRID)
+        elif spec.factor is not None:
+            found.add(spec.factor[0])
+        if spec.published in _LISTS:
+            found |= {f.kind for f in account.book if f.kind.startswith(spec.published)}
+    return tuple(sorted(found))
+
+
+# --- factors from memory ------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Changed:
+    """A book in which one factor has another value."""
+
+    book: Factors
+    factor: str
+    times: Fraction
+
+    def select(self, kind: str, direction: Direction, at: date | None = None) -> Factor:
+        """Return the book's answer."""
+        found = self.book.select(kind, direction, at)
+        return replace(found, value=found.value * self.times) if found.id == self.factor else found
+
+    def __iter__(self) -> Iterator[Factor]:
+        """All factors of the book."""
+        return iter(self.book)
+
+
+def _moves(price: Account, factor: Factor) -> bool:
+    """Whether the account would be another one by half or twice the value of a factor."""
+    left = price.comes_to(price.stated, price.book)
+    for times in (Fraction(1, 2), Fraction(2)):
+        try:
+            if price.comes_to(price.stated, _Changed(price.book, factor.id, times)) != left:
+                return True
+        except MethodologyError:
+            return True
+    return False
+
+
+def default_factors(facts: Facts) -> Iterator[Effect | Said]:
+    """FAC-02: default factors that nobody compared with their publication."""
+    names = accepted(facts.project.parameters, f"project {facts.project.id}: parameters")
+    price = facts.price
+    first_set = facts.besides.accounting == FIRST
+    used = [f for f in price.used if first_set or f.certainty != "M" or _moves(price, f)]
+    missing = sorted({f"{f.id} = {f.text} {f.unit}" for f in unaccepted(used, names)})
+    if missing:
+        yield Said(False, f"{', '.join(missing)}: {REMEDY}")
+    elif any(is_accepted(factor, names) for factor in used):
+        yield Said(True, "")

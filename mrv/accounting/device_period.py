@@ -32,6 +32,7 @@ from mrv.model import MONTH, Activity, Most, RoleNeeds
 from mrv.registry.calibration import Uncovered
 from mrv.registry.project import Calibration, ProjectDevice
 from mrv.rounding import exact_sum
+from mrv.texts import Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Raised:
 
     start_us: int
     end_us: int
-    reason: str
+    reason: Text | str
     quantity: Fraction
 
 
@@ -61,7 +62,7 @@ class Beyond:
     Times are interval numbers, half-open. [base units]
     """
 
-    reason: str
+    reason: Text | str
     first: int
     last: int
     quantity: int
@@ -170,7 +171,7 @@ class Monitored:
     rate: Fraction | None = None
     most: Most | None = None
     series: Int32 | None = None
-    uncounted: str = ""
+    uncounted: Text | str = ""
     shown: Mapping[str, Fraction] = field(default_factory=dict)
     told: tuple[str, ...] = ()
 

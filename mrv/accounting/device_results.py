@@ -19,6 +19,7 @@ from mrv.methodologies import unit_reductions
 from mrv.model import Factors, Methodology, Reductions
 from mrv.parameters.inputs import Inputs
 from mrv.rounding import Mode, decimal_text, share_text
+from mrv.texts import Text, text
 
 _PLACES = 6
 CALIBRATION = "calibration"
@@ -198,7 +199,8 @@ def _own_use(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
     for part in one.parts:
         if part.own:
             share = part.own / part.metered * 100 if part.metered else Fraction(100)
-            reason = f"{one.needs.less} of the same meter in {part.year}, with its gaps"
+            channel = str(one.needs.less)
+            reason = text("deduction.own_use", channel=channel, year=part.year)
             yield _whole(one, "own use", reason, share, part.own, pricing.rate(one, part.year))
 
 
@@ -207,7 +209,8 @@ def _above_design(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
         if part.above:
             taken = part.implausible + part.deducted + part.own + part.certified
             share = part.above / (part.metered - taken) * 100
-            reason = f"above the design of {part.year}: {one.needs.cap and one.needs.cap[0]}"
+            name = one.needs.cap[0] if one.needs.cap else ""
+            reason = text("deduction.above_design", year=part.year, parameter=name)
             yield _whole(one, "design", reason, share, part.above, pricing.rate(one, part.year))
 
 
@@ -276,7 +279,7 @@ def beyond_typed(one: Monitored, pricing: Pricing) -> Fraction:
 def _whole(
     one: Monitored,
     kind: str,
-    reason: str,
+    reason: Text | str,
     percent: Fraction,
     quantity: Fraction | int,
     rate: Fraction,

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mrv.model import Side
+from mrv.texts import Text, Texts, joined, texts_of
 
 # kinds of what meters are compared with
 METER, INVOICE = "check meter", "invoice"
@@ -114,7 +115,7 @@ class Deduction:
     start_us: int
     end_us: int
     kind: str
-    reason: str
+    reason: Text | str
     percent: str
     quantity: str
     cost_t: str
@@ -197,13 +198,30 @@ class Finding:
     What a rule or a condition of the methodology found, and whether it holds.
 
     `rule` is an id of `mrv/rules/rules.toml`, or the clause of the methodology's condition;
-    `severity` is empty where it holds, and by rule set 1.
+    `severity` is empty where it holds, and by rule set 1.  `tonnes` is what comes back if it is
+    settled, empty where its rule takes nothing off. [tCO2e]
     """
 
     rule: str
     holds: bool
-    detail: str
+    texts: Texts
     severity: str = ""
+    tonnes: str = ""
+    devices: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Take words that have no code as well."""
+        object.__setattr__(self, "texts", texts_of(self.texts))
+
+    @property
+    def lines(self) -> tuple[Text, ...]:
+        """Its texts."""
+        return texts_of(self.texts)
+
+    @property
+    def detail(self) -> str:
+        """Its texts in English."""
+        return joined(self.lines, tonnes=self.tonnes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +266,7 @@ class CrossCheck:
     tolerance_percent: str
     effect_t: str
     holds: bool | None
-    detail: str
+    detail: Text | str
 
 
 @dataclass(frozen=True, slots=True)

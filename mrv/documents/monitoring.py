@@ -8,6 +8,7 @@ the base unit beside them (Wh, m, kg).  Tonnes are of CO2 equivalent.  Fields th
 
 from typing import Literal
 
+from mrv.documents.coded import Coded
 from mrv.documents.form import UNSET, Form, Hex, Number, Time, UnsetType, Whole, field
 
 Side = Literal["baseline", "project"]
@@ -149,7 +150,7 @@ class CrossCheck(Form):
     tolerance_percent: str
     effect_t: Number
     holds: bool | None
-    detail: str
+    detail: str | Coded
     readings: ReadingsReach | None
 
 

@@ -8,7 +8,9 @@ the base unit beside them (Wh, m, kg).  Tonnes are of CO2 equivalent.  Fields th
 
 from typing import Literal
 
+from mrv.documents.coded import Coded, text_in
 from mrv.documents.form import UNSET, Form, Hex, Number, Time, UnsetType, Whole, field
+from mrv.texts import joined
 
 
 class Amount(Form):
@@ -115,12 +117,17 @@ class Gap(Form):
 
 
 class Deduction(Form):
-    """What was taken off for a meter's error or a design, why, and what it cost."""
+    """
+    What was taken off for a meter's error or a design, why, and what it cost.
+
+    `kind` came after tonne 0.1.0, which wrote `reason` in words.
+    """
 
     device: str
+    kind: str | UnsetType = UNSET
     from_: Time
     to: Time
-    reason: str
+    reason: str | Coded
     percent: Number
     quantity: Number
     cost_t: Number
@@ -130,21 +137,32 @@ class Condition(Form):
     """
     What a rule or a condition of the methodology found, and whether it holds.
 
-    `rule` is an id of the catalogue of rules, or the clause of the methodology's condition;
-    tonne 0.1.0 wrote a text for both, `clause`.  `severity` is that of a finding that does not
-    hold: observation, CL (clarification request) or CAR (corrective action request).
+    `rule` is an id of the catalogue of rules, or the clause of the methodology's condition.
+    `texts` are codes with values, to be shown in the reader's language.  `severity` is that of a
+    finding that does not hold: observation, CL (clarification request) or CAR (corrective action
+    request); `tonnes` is what comes back if it is settled. [tCO2e]  tonne 0.1.0 wrote words:
+    `clause` and `detail`.
     """
 
     rule: str | UnsetType = UNSET
     clause: str | UnsetType = UNSET
     holds: bool
-    detail: str
+    detail: str | UnsetType = UNSET
+    texts: tuple[Coded, ...] | UnsetType = UNSET
     severity: str | UnsetType = UNSET
+    tonnes: Number | UnsetType = UNSET
+    devices: tuple[str, ...] | UnsetType = UNSET
 
     @property
     def name(self) -> str:
         """The rule, or the clause that 0.1.0 wrote."""
         return self.clause or "" if self.rule is UNSET else self.rule
+
+    def words(self, language: str = "en") -> str:
+        """Its texts in a language; what 0.1.0 wrote as it is."""
+        if self.texts is UNSET:
+            return self.detail or ""
+        return joined([text_in(one) for one in self.texts], language, tonnes=self.tonnes or "0")
 
 
 class RuleEffect(Form):

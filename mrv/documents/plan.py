@@ -7,6 +7,7 @@ as they were typed.
 
 from typing import Any, Literal
 
+from mrv.documents.coded import Coded
 from mrv.documents.form import UNSET, Form, Number, Time, UnsetType, Whole, field
 from mrv.documents.monitoring import (
     CalibrationShown,
@@ -207,14 +208,14 @@ class RegistryCondition(Form):
 
     rule: str
     holds: bool
-    detail: str
+    texts: tuple[Coded, ...] = ()
 
 
 class Uncounted(Form):
     """A device that earns nothing until its registry is mended, and why."""
 
     device: str
-    reason: str
+    reason: str | Coded
 
 
 class ClockAhead(Form):

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from mrv.documents.coded import Coded
 from mrv.documents.credential import RelatedResource, SignedCredential
 from mrv.documents.finding import FindingName, Kind, State, What
 from mrv.documents.form import UNSET, Form, Hex, Number, Time, UnsetType
@@ -58,7 +59,7 @@ class UnmetCondition(Form):
     """A rule or condition that the statement says does not hold, as the verifier found it."""
 
     rule: str
-    detail: str
+    texts: tuple[Coded, ...]
 
 
 class PersonNamed(Form):

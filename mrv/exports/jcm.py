@@ -245,7 +245,7 @@ def _design(source: Source) -> dict[str, list[dict[str, Any]]]:
             {
                 "clause": titled(one.name),
                 "holds": "yes" if one.holds else "no",
-                "detail": one.detail,
+                "detail": one.words(),
             }
             for one in claims.applicability
         ],

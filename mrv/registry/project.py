@@ -16,6 +16,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ingest.model import INTERVAL_US, Device, Int64
+from mrv.texts import Text
 
 if TYPE_CHECKING:
     from mrv.model import Side
@@ -272,7 +273,7 @@ class Besides:
     energy: tuple[str, ...] = ()
     accounting: int = FIRST
     ratings: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
-    uncounted: Mapping[str, str] = field(default_factory=dict)
+    uncounted: Mapping[str, Text | str] = field(default_factory=dict)
     serials: Mapping[str, str | None] = field(default_factory=dict)
     samples: tuple[Sample, ...] = ()
     history: tuple[Usage, ...] = ()
@@ -302,7 +303,7 @@ class Unusual(NamedTuple):
     """What a device told beyond the highest mean of its kind [base units], and why."""
 
     excess: Fraction
-    reason: str
+    reason: Text | str
 
 
 class Clocked(NamedTuple):
@@ -319,7 +320,7 @@ class Unshown(NamedTuple):
     `number` are interval numbers, ascending, `value` base units.
     """
 
-    reason: str
+    reason: Text | str
     number: Int64
     value: Int64
 

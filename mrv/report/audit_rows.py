@@ -79,7 +79,9 @@ def deviation_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None
         for one in facts.subject.applicability
         if not one.holds and one.name in (RULE, FIXED, CONSECUTIVE)
     ]
-    computed = "; ".join(f"{titled(one.name, words.language)}: {one.detail}" for one in conditions)
+    computed = "; ".join(
+        f"{titled(one.name, words.language)}: {one.words(words.language)}" for one in conditions
+    )
     yield words["deviations_computed"], computed or words["deviations_none"]
     said = [
         text

@@ -94,7 +94,7 @@ def condition_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str, str]]
     left = unmet(facts.subject) if said is None else unanswered(facts.subject, said)
     for one in unmet(facts.subject):
         answer = words["condition.open"] if one in left or said is None else f"{said.because}"
-        yield titled(one.rule, words.language), one.detail, answer
+        yield titled(one.rule, words.language), one.words(words.language), answer
 
 
 def open_findings(facts: Facts) -> tuple[int, int]:

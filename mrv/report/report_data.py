@@ -28,12 +28,17 @@ if TYPE_CHECKING:
     from mrv.timestamps.token_summary import TokenSummary
 
 
-# what is taken off over all of a device's service names its year in words
+# what is taken off over all of a device's service names its year, by tonne 0.1.0 in words
 _NAMED = re.compile(r"above the design of ([0-9]{4}):|of the same meter in ([0-9]{4}),")
 
 
 def _year_named(entry: Gap | Deduction) -> int | None:
-    found = _NAMED.search(entry.reason) if isinstance(entry, Deduction) else None
+    if not isinstance(entry, Deduction):
+        return None
+    if not isinstance(entry.reason, str):
+        year = entry.reason.values.get("year")
+        return year if isinstance(year, int) else None
+    found = _NAMED.search(entry.reason)
     return int(found[1] or found[2]) if found else None
 
 

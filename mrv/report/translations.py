@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from mrv.documents.coded import words_of
 from mrv.documents.monitoring import CrossCheck, MonitoredParameter
 from mrv.documents.period_account import Comparison, Deduction, Gap
 from mrv.documents.statement import Claims
@@ -164,7 +165,8 @@ def kind(gap: Gap, words: Words) -> str:
 
 def reason(deduction: Deduction, words: Words) -> str:
     """Reason of a deduction."""
-    return _by_pattern(deduction.reason, _REASONS, words)
+    said = words_of(deduction.reason, words.language)
+    return _by_pattern(said, _REASONS, words)
 
 
 def _by_pattern(text: str, patterns: Sequence[tuple[str, re.Pattern[str]]], words: Words) -> str:
@@ -199,7 +201,7 @@ def holds(check: CrossCheck, words: Words) -> str:
 
 def detail(check: CrossCheck, words: Words) -> str:
     """Say what there is to know of a cross-check; empty where it holds."""
-    return _by_pattern(check.detail, _DETAILS, words)
+    return _by_pattern(words_of(check.detail, words.language), _DETAILS, words)
 
 
 def certainty(letter: str, words: Words) -> str:

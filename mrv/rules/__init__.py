@@ -119,6 +119,11 @@ def titled(name: str, language: str = "en") -> str:
     return f"{name} {words(name, language).title}" if name in rules() else name
 
 
+def remedy_of(name: str, language: str = "en") -> str:
+    """Return what settles a finding of a rule; nothing of a methodology's condition."""
+    return words(name, language).remedy if name in rules() else ""
+
+
 def severity_of(name: str) -> Severity:
     """Return the severity of a finding; of a methodology's condition, a corrective action."""
     row = rules().get(name)

@@ -54,6 +54,7 @@ from mrv.rules.effects import (
     NoReduction,
     Withheld,
 )
+from mrv.texts import Text
 
 MONITORED = ("B", "C")
 ZERO = Fraction(0)
@@ -110,8 +111,8 @@ class Account:
         Parameters as they were measured or entered, and bounded by earlier stages.
     stated : Inputs
         Parameters that count, as the statement lists them.
-    how : mapping of str to str
-        How those were come by that count otherwise than entered; codes of `mrv.rules.effects`.
+    how : mapping of str to Text
+        How those were come by that count otherwise than entered; texts of `mrv.rules.effects`.
     book : Factors
         Without factors that do not count.
     applied : frozenset of str
@@ -122,7 +123,7 @@ class Account:
     entered: Sequence[Monitored]
     measured: Inputs
     stated: Inputs
-    how: Mapping[str, str]
+    how: Mapping[str, Text]
     book: Factors
     no_reduction: bool = False
     applied: frozenset[str] = frozenset()
@@ -165,7 +166,7 @@ class Account:
         for name in self.methodology.parameters:
             mine = [(r, o) for r, o in of if isinstance(o, Bound) and o.parameter == name]
             left = self.reduced(used) if mine else ZERO
-            for rule, one in sorted(mine, key=lambda item: (item[1].value, item[1].how)):
+            for rule, one in sorted(mine, key=lambda item: (item[1].value, repr(item[1].how))):
                 less = self.reduced({**used, name: one.value})
                 if less < left:
                     left = less
@@ -354,11 +355,11 @@ def sampled(parameters: Inputs, samples: Iterable[Sample], methodology: Methodol
 
 def _as_measured(
     terms: Terms, reduction: Callable[[Inputs], Fraction]
-) -> tuple[dict[str, Any], dict[str, str]]:
+) -> tuple[dict[str, Any], dict[str, Text]]:
     """Return the parameters as they were measured, and how each was come by."""
     parameters, specs = terms.parameters, terms.methodology.parameters
     laboratory = means(terms.besides.samples, terms.methodology)
-    used, how = dict(parameters), dict[str, str]()
+    used, how = dict(parameters), dict[str, Text]()
     known = {
         name: _known(name, spec, parameters, laboratory, terms.besides.channels)
         for name, spec in specs.items()
@@ -385,9 +386,9 @@ def _known(
     parameters: Inputs,
     laboratory: Mapping[str, Fraction],
     channels: Mapping[str, Measured],
-) -> dict[str, Fraction]:
+) -> dict[Text, Fraction]:
     """Return what was measured of a parameter, by how."""
-    found = {}
+    found = dict[Text, Fraction]()
     if name in laboratory:
         found[LABORATORY] = laboratory[name]
     if name in channels:

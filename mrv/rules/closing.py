@@ -44,7 +44,7 @@ from mrv.model import Candidate, CandidateDevice, Factors, Methodology, Reductio
 from mrv.parameters.inputs import Inputs, exact
 from mrv.registry.project import FIRST, Besides, Calibration, Project
 from mrv.rounding import UG_PER_T, decimal_text, to_integer
-from mrv.rules import Severity, rules, severity_of
+from mrv.rules import rules, severity_of
 from mrv.rules.account import added
 from mrv.rules.effects import CHANNELS
 from mrv.rules.engine import Engine, Passed
@@ -257,8 +257,8 @@ def _graded(said: Iterable[Finding], passed: Passed, reduction_t: Fraction) -> t
     found = []
     for one in said:
         row, cost = rules().get(one.rule), passed.costs.get(one.rule)
-        severity: Severity = severity_of(one.rule)
-        if cost is not None and row is not None and not row.programme:
+        severity = one.severity or severity_of(one.rule)
+        if cost is not None and one.tonnes and row is not None and not row.programme:
             taken = max(cost.alone, cost.beside)
             severity = "observation" if taken < MATERIAL * claimed else severity
         found.append(replace(one, severity="" if one.holds else severity))

@@ -15,12 +15,15 @@ from typing import NamedTuple
 
 from ingest.model import Int64
 from mrv.parameters.inputs import Inputs
+from mrv.rules import Severity
+from mrv.texts import Text, Texts, text
 
 # how a parameter was come by that counts otherwise than entered
-LABORATORY, CHANNELS, LOWER = "laboratory", "channels", "lower"
-UNMEASURED, CONSTANT = "unmeasured", "constant"
-UNSHOWN, SHOWN, AGREED = "unshown", "shown", "agreed"
-BUILT_FOR, CARRIED = "built_for", "carried"
+LABORATORY, CHANNELS = text("how.laboratory"), text("how.channels")
+LOWER, CONSTANT = text("how.lower"), text("how.constant")
+UNMEASURED, UNSHOWN = text("how.unmeasured"), text("how.not_corroborated")
+SHOWN, AGREED = text("how.quantities"), text("how.agreed")
+BUILT_FOR, CARRIED = text("how.design"), text("how.electricity")
 
 
 class Level(IntEnum):
@@ -60,7 +63,7 @@ class Cap:
 
     node: Node
     at_most: Fraction
-    reason: str
+    reason: Text | str
     moves_weeks: bool = True
 
 
@@ -78,7 +81,7 @@ class CapEach:
 
     of: int
     at_most: Int64
-    reason: str
+    reason: Text | str
     plausible: bool = False
 
 
@@ -87,7 +90,7 @@ class Exclude:
     """No quantity of a device of the baseline's side counts."""
 
     of: int
-    reason: str
+    reason: Text | str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,7 +123,7 @@ class Floor:
     of: int
     part: int
     more: Fraction
-    reason: str
+    reason: Text | str
     span_us: tuple[int, int]
     week: int | None = None
     invoiced: bool = False
@@ -132,7 +135,7 @@ class Fix:
 
     parameter: str
     value: Fraction
-    how: str = UNSHOWN
+    how: Text | None = UNSHOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +144,7 @@ class Bound:
 
     parameter: str
     value: Fraction
-    how: str = ""
+    how: Text | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,7 +153,7 @@ class Least:
 
     parameter: str
     at_least: Callable[[Inputs], Fraction]
-    how: str = SHOWN
+    how: Text | None = SHOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +178,11 @@ class Said:
     """
     What a rule reports.
 
-    `{cost}` in the detail is filled by what the rule takes off the reduction, in tonnes.
+    `{tonnes:number}` in words is what the rule takes off the reduction.  `severity` where it is
+    lower than the rule's own.  `priced` False: what the rule takes off says nothing of its weight.
     """
 
     holds: bool
-    detail: str = ""
+    texts: Texts = ()
+    severity: Severity | None = None
+    priced: bool = True

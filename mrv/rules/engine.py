@@ -33,9 +33,9 @@ from mrv.rules.effects import Effect, Said
 from mrv.rules.facts import Facts
 from mrv.rules.metering import Limits, Metered, Reader
 from mrv.rules.solve import Design, Solved, solve
+from mrv.texts import Text, devices_of, lines, text, texts_of
 
 _PLACES = 6
-_COST = "{cost}"
 
 
 class Judging(NamedTuple):
@@ -366,11 +366,23 @@ def _sort(
 def _finding(
     one: Judging, found: Said, costs: Mapping[str, Cost], dropped: frozenset[str]
 ) -> Finding:
-    cost = costs.get(one.rule, Cost(Fraction(0), Fraction(0)))
-    detail = found.detail.replace(_COST, cost.text)
+    cost = costs.get(one.rule)
+    texts = [_costed(each, cost) for each in texts_of(found.texts)]
+    shown = lines(texts)
     if one.rule in dropped and one.stage in _BOUNDS and not found.holds:
-        detail += "; not applied, since it would raise the reduction"
-    return Finding(one.rule, found.holds, detail)
+        shown = (*shown, text("text.not_applied"))
+    return Finding(
+        one.rule, found.holds, shown, found.severity or "",
+        "" if cost is None or found.holds or not found.priced else cost.text, devices_of(texts),
+    )  # fmt: skip
+
+
+def _costed(one: Text, cost: Cost | None) -> Text:
+    """Fill the cost into words that have no code."""
+    if one.code != "text.plain":
+        return one
+    filled = "0.000000" if cost is None else cost.text
+    return text(one.code, words=str(dict(one.values)["words"]).replace("{cost}", filled))
 
 
 def _design(facts: Facts) -> Design:

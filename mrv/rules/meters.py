@@ -167,7 +167,7 @@ def own_channels(facts: Facts) -> Iterator[Effect | Said]:
             beyond = exact_sum(np.minimum(total, facts.solved.kept[i])) - exact_sum(before)
             if beyond:
                 yield CapEach(i, one.whole.value - total, some.reason)
-                why = cause(one.base, some.reason, beyond)
+                why = cause(one.base, str(some.reason), beyond)
                 told.append(f"{name}: {beyond:,} {needs.unit} {some.reason} count 0{why}")
     if told:
         yield Said(False, listed(told))

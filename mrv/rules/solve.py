@@ -19,6 +19,7 @@ from mrv.accounting.gap_deductions import ErrorCharge, charge_error
 from mrv.rounding import exact_sum
 from mrv.rules.effects import Cap, CapEach, Effect, Exclude, Floor, Level, Node, SetAside
 from mrv.rules.metering import Metered
+from mrv.texts import Text
 
 ZERO = Fraction(0)
 # ex-ante cap of a role's counted quantity, by calendar year [base units]
@@ -113,7 +114,7 @@ class _Device:
         self.one = one
         self.kept = one.whole.value
         self.beyond = np.zeros(len(one.whole), dtype=np.int64)
-        self.unshown: list[tuple[str, Int64]] = []
+        self.unshown: list[tuple[Text | str, Int64]] = []
         mine = [e for e in effects if not isinstance(e, Cap) and getattr(e, "of", None) == place]
         self.excluded = min((e.reason for e in mine if isinstance(e, Exclude)), default="")
         self.aside = list({e.certificate: e for e in mine if isinstance(e, SetAside)}.values())
@@ -295,7 +296,7 @@ def _above(_: Monitored, part: YearPart, quantity: Fraction) -> YearPart:
     return replace(part, above=part.above + quantity)
 
 
-def _limited(reason: str) -> Callable[[Monitored, YearPart, Fraction], YearPart]:
+def _limited(reason: Text | str) -> Callable[[Monitored, YearPart, Fraction], YearPart]:
     def less(one: Monitored, part: YearPart, quantity: Fraction) -> YearPart:
         begin = one.service.first * INTERVAL_US
         end = begin + one.service.intervals * INTERVAL_US

@@ -65,7 +65,7 @@ def before_crediting(facts: Facts) -> Iterator[Effect | Said]:
     method, given = facts.methodology, facts.price.stated
     first = local_date(facts.project.from_us, facts.timezone).year
     early = sorted(method.uncredited(given, first))
-    yield from (Fix(name, Fraction(0), how="") for name in early)
+    yield from (Fix(name, Fraction(0), how=None) for name in early)
     if early:
         yield Said(False, "; ".join(
             f"{name} = {exact_text(Fraction(given[name]))} {method.parameters[name].unit} is of a"
@@ -127,7 +127,7 @@ def monitored_values(facts: Facts) -> Iterator[Effect | Said]:
     wanted = {(year, month) for year, month, _, _ in months(*facts.period_us, facts.timezone)}
     told, shown = [], []
     for name, spec in method.parameters.items():
-        how = price.how.get(name, "")
+        how = price.how.get(name)
         if (spec.option not in MONITORED and not how) or name not in price.stated:
             continue
         value = f"{name} = {exact_text(Fraction(price.stated[name]))} {spec.unit}"

@@ -31,6 +31,7 @@ from mrv.calendar import days, local_text, utc_text
 from mrv.documents import monitoring as wire_monitoring
 from mrv.documents import period_account as wire_account
 from mrv.documents import statement as wire
+from mrv.documents.coded import coded, coded_or_words
 from mrv.documents.form import UNSET, UnsetType, read, write
 from mrv.methodologies import find
 from mrv.registry.monitoring_plan import Version, version_out
@@ -145,7 +146,7 @@ def _claims(case: Case, label: Label, name: str) -> wire.Claims:
         monitored_parameters=tuple(_parameter(case, d) for d in result.devices),
         coverage=result.covered_share,
         gaps=tuple(map(_gap, result.gaps)),
-        deductions=tuple(map(_deduction, result.deductions)),
+        deductions=tuple(_deduction(one, plan.accounting) for one in result.deductions),
         applicability=_conditions(case),
         rules=UNSET if plan.accounting == FIRST else _effects(result),
         comparisons=tuple(_comparison(c) for c in result.comparisons if c.basis == DESIGN),
@@ -185,8 +186,10 @@ def _conditions(case: Case) -> tuple[wire_account.Condition, ...]:
         else wire_account.Condition(
             rule=f.rule,
             holds=f.holds,
-            detail=f.detail,
+            texts=tuple(map(coded, f.lines)),
             severity=UNSET if f.holds else f.severity or severity_of(f.rule),
+            tonnes=f.tonnes or UNSET,
+            devices=f.devices or UNSET,
         )
         for f in found
     )
@@ -406,12 +409,13 @@ def _gap(one: GapOutcome) -> wire_account.Gap:
     )
 
 
-def _deduction(one: Deduction) -> wire_account.Deduction:
+def _deduction(one: Deduction, accounting: int) -> wire_account.Deduction:
     return wire_account.Deduction(
         device=one.device,
+        kind=UNSET if accounting == FIRST else one.kind,
         from_=utc_text(one.start_us),
         to=utc_text(one.end_us),
-        reason=one.reason,
+        reason=str(one.reason) if accounting == FIRST else coded_or_words(one.reason),
         percent=one.percent,
         quantity=one.quantity,
         cost_t=one.cost_t,

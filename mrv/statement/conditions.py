@@ -9,13 +9,16 @@ reason that the verifier writes and signs.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mrv.accounting.period_result import INVOICE
-from mrv.documents.form import UNSET
+from mrv.documents.coded import coded, text_in
+from mrv.documents.form import UNSET, write
+from mrv.documents.period_account import Condition
 from mrv.documents.statement import Claims
 from mrv.documents.verification import Conclusion, UnmetCondition
-from mrv.rules import titled
+from mrv.rules import remedy_of, severity_of, titled
+from mrv.texts import Text, joined, plain, text
 
 # rules of comparisons that do not hold: with an invoice, with a check meter
 INVOICED, AGREEING = "EVD-03", "PAR-08"
@@ -34,10 +37,17 @@ class Unmet(NamedTuple):
     """A condition that does not hold: which, and what of it."""
 
     rule: str
-    detail: str
+    texts: tuple[Text, ...]
+    severity: str = "CAR"
+    tonnes: str = ""
+    devices: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{titled(self.rule)}: {self.detail}"
+        return f"{titled(self.rule)}: {self.words()}"
+
+    def words(self, language: str = "en") -> str:
+        """Return what of it, in a language."""
+        return joined(self.texts, language, tonnes=self.tonnes or "0")
 
 
 def unmet(said: Claims) -> tuple[Unmet, ...]:
@@ -47,26 +57,59 @@ def unmet(said: Claims) -> tuple[Unmet, ...]:
 
 def _unmet(said: Claims) -> Iterator[Unmet]:
     yield from (
-        Unmet(one.name, one.detail)
-        for one in said.applicability
-        if not one.holds and one.severity != OBSERVATION
+        _finding(one) for one in said.applicability if not one.holds and one.severity != OBSERVATION
     )
     for one in said.cross_checks or ():
         if one.holds is False:
-            differs = f"{one.difference_percent} % of {', '.join(one.devices)}"
-            if one.difference_percent is None:
-                differs = f"its amount is 0, and that of {', '.join(one.devices)} is not"
-            yield Unmet(
-                INVOICED if one.kind == INVOICE else AGREEING,
-                f"{one.kind} {one.against}: {differs}, {one.tolerance_percent} % allowed;"
-                f" {one.effect_t} t",
+            rule = INVOICED if one.kind == INVOICE else AGREEING
+            differs = text(
+                "cross_check.of_zero" if one.difference_percent is None else "cross_check.differs",
+                kind=text("cross_check.invoice" if one.kind == INVOICE else "cross_check.meter"),
+                against=one.against,
+                devices=one.devices,
+                percent=one.difference_percent or "",
+                tolerance=one.tolerance_percent,
+                effect=one.effect_t,
             )
+            yield Unmet(rule, (differs,), severity_of(rule), one.effect_t, one.devices)
+
+
+def _finding(one: Condition) -> Unmet:
+    return Unmet(
+        one.name,
+        tuple(map(text_in, one.texts)) if one.texts else plain(one.detail or ""),
+        one.severity or "CAR",
+        one.tonnes or "",
+        one.devices or (),
+    )
+
+
+def findings(said: Claims) -> tuple[Unmet, ...]:
+    """Return what does not hold, observations as well, as a statement says it."""
+    small = [
+        _finding(one) for one in said.applicability if not one.holds and one.severity == OBSERVATION
+    ]
+    return (*unmet(said), *small)
+
+
+def finding_json(one: Unmet, language: str = "en") -> dict[str, Any]:
+    """Return a finding for people and programs: what, how much it costs, what settles it."""
+    return {
+        "rule": one.rule,
+        "title": titled(one.rule, language),
+        "severity": one.severity,
+        "tonnes": one.tonnes or "0.000000",
+        "devices": list(one.devices),
+        "text": one.words(language),
+        "texts": [write(coded(each)) for each in one.texts],
+        "remedy": remedy_of(one.rule, language),
+    }
 
 
 def observations(said: Claims) -> Iterator[str]:
     """Yield findings that need no reply: their effect is small, or applied already."""
     yield from (
-        f"{titled(one.name)}: {one.detail}"
+        f"{titled(one.name)}: {one.words()}"
         for one in said.applicability
         if not one.holds and one.severity == OBSERVATION
     )
@@ -86,15 +129,15 @@ def effects(said: Claims) -> Iterator[str]:
 
 def shown(found: Iterable[Unmet]) -> tuple[UnmetCondition, ...]:
     """Return unmet conditions as the verifier's credential holds them."""
-    return tuple(UnmetCondition(rule=one.rule, detail=one.detail) for one in found)
+    return tuple(UnmetCondition(rule=one.rule, texts=tuple(map(coded, one.texts))) for one in found)
 
 
 def unanswered(said: Claims, conclusion: Conclusion) -> tuple[Unmet, ...]:
     """Return the conditions over which the verifier signed no reason; all before 0.2.0."""
     if conclusion.because is UNSET or not reasoned(conclusion.because):
         return unmet(said)
-    answered = {(one.rule, one.detail) for one in conclusion.unmet or ()}
-    return tuple(one for one in unmet(said) if tuple(one) not in answered)
+    answered = {(one.rule, tuple(map(text_in, one.texts))) for one in conclusion.unmet or ()}
+    return tuple(one for one in unmet(said) if (one.rule, one.texts) not in answered)
 
 
 def reasoned(text: str) -> bool:

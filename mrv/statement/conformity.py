@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ingest import classes, profiles
 from mrv.accounting.period_result import Finding, PeriodResult
 from mrv.calendar import local_date, utc_text
+from mrv.documents.coded import text_in
 from mrv.documents.monitoring import Planned
 from mrv.registry.monitoring_plan import Version
 from mrv.registry.plan_departures import Meter, departures, imprecise
@@ -70,7 +71,7 @@ def since_before(plan: MonitoringPlan) -> Iterator[Finding]:
 def registered(plan: MonitoringPlan) -> Iterator[Finding]:
     """Name what the registry has to say of the period's meters."""
     for one in plan.registry:
-        yield Finding(one.rule, one.holds, one.detail)
+        yield Finding(one.rule, one.holds, tuple(map(text_in, one.texts)))
 
 
 def _departs(plan: MonitoringPlan, version: Version) -> Iterator[str]:

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 from mrv.accounting.period_result import INVOICE, METER, CrossCheck, PeriodResult
 from mrv.calendar import utc_text
+from mrv.documents.coded import coded_or_words
 from mrv.documents.monitoring import CrossCheck as CrossCheckShown
 from mrv.documents.monitoring import ReadingsReach
 from mrv.statement.evidence_case import Case
@@ -35,7 +36,7 @@ def cross_check_out(one: CrossCheck, case: Case) -> CrossCheckShown:
         tolerance_percent=one.tolerance_percent,
         effect_t=one.effect_t,
         holds=one.holds,
-        detail=one.detail,
+        detail=coded_or_words(one.detail),
         readings=readings_out(case.reaches[case.fleet.by_id[one.against]]) if meter else None,
     )
 

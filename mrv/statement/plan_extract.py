@@ -18,6 +18,7 @@ import msgspec
 
 from ingest.model import Device, Fleet
 from mrv.calendar import utc_text
+from mrv.documents.coded import coded_or_words
 from mrv.documents.form import UNSET, write
 from mrv.documents.monitoring import FactorAccepted
 from mrv.documents.plan import (
@@ -71,6 +72,7 @@ from mrv.statement.plan_writer import (
     usage_out,
     version_out,
 )
+from mrv.texts import Text
 
 # how inputs that only the plan holds are named (mrv/statement/registry_inputs)
 PREFIX = "registry: "
@@ -162,7 +164,7 @@ class MonitoringPlan:
     changed: tuple[str, ...] = ()
     accounting: int = FIRST
     registry: tuple[RegistryCondition, ...] = ()
-    uncounted: Mapping[str, str] = field(default_factory=dict)
+    uncounted: Mapping[str, Text | str] = field(default_factory=dict)
     certified: Mapping[tuple[str, str], tuple[Certified, ...]] = field(default_factory=dict)
     ratings: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
     meters: Mapping[str, tuple[str | None, str | None]] = field(default_factory=dict)
@@ -248,7 +250,8 @@ class MonitoringPlan:
             accounting=self.accounting if self.accounting > FIRST else UNSET,
             registry=self.registry or UNSET,
             uncounted=tuple(
-                Uncounted(device=d, reason=text) for d, text in sorted(self.uncounted.items())
+                Uncounted(device=d, reason=coded_or_words(why))
+                for d, why in sorted(self.uncounted.items())
             )
             or UNSET,
             certified=certified_out(self.certified) or UNSET,

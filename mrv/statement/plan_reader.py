@@ -8,6 +8,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from ingest.model import Device, QualityLimits, Replacement
+from mrv.documents.coded import read_text
 from mrv.documents.form import UNSET, UnsetType, read, write
 from mrv.documents.monitoring import CalibrationShown, DesignDocument, LaboratoryResult
 from mrv.documents.plan import (
@@ -88,7 +89,7 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
         public_url=plan.public_url or None,
         accepted=plan.accepted_factors or (),
         documents=tuple(map(_document_in, plan.design_documents or ())),
-        uncounted={one.device: one.reason for one in plan.uncounted or ()},
+        uncounted={one.device: read_text(one.reason) for one in plan.uncounted or ()},
         late=tuple(map(_changed_late_in, plan.changed_late or ())),
         replaced=tuple(
             (invoice_of(one.invoices[0]), invoice_of(one.invoices[1]), one.reason)

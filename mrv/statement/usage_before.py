@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fractions import Fraction
 
+from mrv.accounting.device_results import PLAUSIBILITY
 from mrv.calendar import instant_us
 from mrv.documents.statement import Claims
 from mrv.methodologies import find
@@ -16,7 +17,6 @@ from mrv.registry.project import Usage
 
 _KNOWN = Fraction(9, 10)
 # how a deduction of what is not plausible begins (mrv/accounting/device_results)
-_NOT_PLAUSIBLE = ("not plausible: ", "not counted: ")
 
 
 def usage(said: Claims) -> Usage | None:
@@ -48,7 +48,7 @@ def _implausible(said: Claims, roles: Iterable[str]) -> Fraction:
         (
             Fraction(d.quantity)
             for d in said.deductions
-            if d.device in devices and d.reason.startswith(_NOT_PLAUSIBLE)
+            if d.device in devices and d.kind == PLAUSIBILITY
         ),
         start=Fraction(0),
     )

@@ -18,12 +18,14 @@ from psycopg import Connection
 
 from mrv.accounting import outside_meters
 from mrv.calendar import local_date, utc_text
+from mrv.documents.coded import Coded, coded
 from mrv.documents.monitoring import FactorAccepted
 from mrv.documents.plan import RegistryCondition
 from mrv.method_lives import broken
 from mrv.methodologies import find
 from mrv.registry.project import Certified, Document, Invoice, Project, Sample
 from mrv.signatures.organisations import stem
+from mrv.texts import plain
 from services.issuer import acceptances, contradicting_papers, repeated_days, same_series
 from services.issuer.contradicting_papers import papers
 from services.issuer.outside_meters import outside
@@ -132,7 +134,7 @@ def told(conn: Connection, project: Project, from_us: int, to_us: int) -> Told:
     elsewhere = certified(conn, mains, from_us, to_us)
     given_reasons = "; ".join(f"{name}: {text}" for name, text in sorted(reasons.items()))
     conditions = [
-        RegistryCondition(rule=rule, holds=False, detail=_listed(texts))
+        RegistryCondition(rule=rule, holds=False, texts=_coded(_listed(texts)))
         for rule, texts in found
         if texts
     ]
@@ -142,11 +144,13 @@ def told(conn: Connection, project: Project, from_us: int, to_us: int) -> Told:
             for (device, _), held in elsewhere.items()
             for one in held
         )
-        conditions.append(RegistryCondition(rule=CERTIFIED, holds=True, detail=detail))
+        conditions.append(RegistryCondition(rule=CERTIFIED, holds=True, texts=_coded(detail)))
     if late[True] and not late[False]:
-        conditions.append(RegistryCondition(rule=RATINGS, holds=True, detail=_listed(late[True])))
+        conditions.append(
+            RegistryCondition(rule=RATINGS, holds=True, texts=_coded(_listed(late[True])))
+        )
     if given_reasons and not found[-1][1]:
-        conditions.append(RegistryCondition(rule=BOUNDARY, holds=True, detail=given_reasons))
+        conditions.append(RegistryCondition(rule=BOUNDARY, holds=True, texts=_coded(given_reasons)))
     return Told(
         tuple(conditions),
         tuple(acceptances.factors_accepted(project, registry, accepted)),
@@ -187,6 +191,10 @@ def _samples(entry: Entry, timezone: str, from_us: int, to_us: int) -> tuple[Sam
     """What was sampled on the local days of a period."""
     first, last = local_date(from_us, timezone), local_date(to_us - 1, timezone)
     return tuple(s for s in entry.laboratory or () if first <= s.taken <= last)
+
+
+def _coded(words: str) -> tuple[Coded, ...]:
+    return tuple(map(coded, plain(words)))
 
 
 def _listed(texts: Sequence[str]) -> str:

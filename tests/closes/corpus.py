@@ -109,7 +109,11 @@ def closed(name, closes, books):
 def _whole(result):
     """Return what a statement of 0.1.0 holds of a result: its findings had texts and no rule."""
     whole = asdict(result)
-    held = [[one["holds"], one["detail"]] for one in whole.pop("applicability")]
+    held = [[one.holds, one.detail] for one in result.applicability]
+    whole["deductions"] = [
+        {**row, "reason": str(one.reason)}
+        for row, one in zip(whole["deductions"], result.deductions, strict=True)
+    ]
     del whole["rules"]
     return {**whole, "applicability": held}
 

@@ -16,6 +16,7 @@ from mrv.statement.compose import Label, compose
 from mrv.statement.evidence_case import Case
 from mrv.statement.plan_reader import read_plan
 from mrv.statement.prior_statements import figures
+from tests.findings import worded
 from tests.mrv.report import sample
 from tests.mrv.report.test_workbook import opened, row_of
 
@@ -105,7 +106,7 @@ def test_a_turbine_that_tells_no_import_is_named_and_one_that_does_adds_nothing(
 
     (found,) = unmet(plant)
     assert not found["holds"]
-    assert "no import of turbine is metered" in found["detail"]
+    assert "no import of turbine is metered" in worded(found)
     frames = []
     for one in plant.frames:
         columns = dict(one.columns)

@@ -123,7 +123,11 @@ def _conditions(facts: Facts, words: Words) -> Iterator[Block]:
         words,
         heads,
         [
-            [titled(one.name, words.language), yes_no(one.holds, words), one.detail or DASH]
+            [
+                titled(one.name, words.language),
+                yes_no(one.holds, words),
+                one.words(words.language) or DASH,
+            ]
             for one in found
         ],
     )

@@ -10,11 +10,11 @@ from importlib import resources
 
 from mrv.errors import ReportError
 from mrv.rounding import UG_PER_T, decimal_text, exact_text
+from mrv.texts import number
+
+__all__ = ["LANGUAGES", "Words", "names", "number"]
 
 LANGUAGES = ("en", "vi", "ja")
-# decimal mark, mark between thousands
-_MARKS = {"en": (".", ","), "vi": (",", "."), "ja": (".", ",")}
-_GROUP = 3
 
 
 class Words:
@@ -76,17 +76,6 @@ class Words:
     def number(self, text: str) -> str:
         """Write decimal text in the language's form."""
         return number(text, self.language)
-
-
-def number(text: str, language: str) -> str:
-    """Write decimal text in a language's form: the same digits, other marks."""
-    point, comma = _MARKS[language]
-    sign = "\N{MINUS SIGN}" if text.startswith("-") else ""
-    whole, _, rest = text.lstrip("-").partition(".")
-    head = len(whole) % _GROUP
-    parts = [whole[:head]] if head else []
-    parts += [whole[i : i + _GROUP] for i in range(head, len(whole), _GROUP)]
-    return sign + comma.join(parts) + (point + rest if rest else "")
 
 
 @cache

@@ -11,7 +11,7 @@ import click
 from ingest.heap import keep_freed
 from mrv.documents.form import write
 from mrv.documents.statement import claims_of
-from mrv.statement.conditions import observations, unmet
+from mrv.statement.conditions import finding_json, findings, observations, unmet
 from services.cli.groups import Group
 from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
@@ -111,8 +111,8 @@ def summary(closed: Closed) -> dict[str, Any]:
         "coverage": said.coverage,
         "deductions": plain["deductions"],
         "gaps": plain["gaps"],
-        "not_met": [{**one._asdict(), "holds": False} for one in unmet(said)],
-        "observations": [*observations(said)],
+        "findings": [finding_json(one) for one in findings(said)],
+        "not_met": [finding_json(one) for one in unmet(said)],
         "devices": plain["monitoredParameters"],
         "digests": plain["digests"],
         "supersedes": plain["supersedes"],

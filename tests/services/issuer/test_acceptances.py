@@ -18,6 +18,7 @@ from services.store.postgres.pool import connect
 from services.store.registry import signing_keys
 from services.store.statements import statements
 from tests import holders
+from tests.findings import worded
 from tests.invoked import tonne
 from tests.mrv.packs import SIGNERS
 from tests.planted import planted
@@ -51,7 +52,7 @@ def _close(url, day, project, days=1):
 
 
 def _said(claims, clause):
-    return [(a["holds"], a["detail"]) for a in claims["applicability"] if a["rule"] == clause]
+    return [(a["holds"], worded(a)) for a in claims["applicability"] if a["rule"] == clause]
 
 
 def test_a_factor_of_a_file_waits_for_the_programme(database_url, tmp_path):
@@ -235,10 +236,10 @@ def test_a_meter_of_another_project_that_says_the_same_earns_nothing(
     claims = _close(url, 0, "copy", 3)
     (one,) = claims["monitoredParameters"]
     assert (float(one["counted"]) > 0) is counts
-    said = "; ".join(a["detail"] for a in claims["applicability"] if not a["holds"])
+    said = "; ".join(worded(a) for a in claims["applicability"] if not a["holds"])
     assert ("inv-9: says what inv-1 (pv) says" in said) is not counts
     assert [holds for holds, _ in _said(claims, RULE)] == ([False] if told else [])
     # who was there first counts
     before = _close(url, 0, "pv", 3)
     assert float(before["monitoredParameters"][0]["counted"]) > 0
-    assert "says what" not in "; ".join(a["detail"] for a in before["applicability"])
+    assert "says what" not in "; ".join(worded(a) for a in before["applicability"])

@@ -11,6 +11,7 @@ from services.cli.main import main
 from services.issuer.contradicting_papers import OWN_INVOICES
 from services.store.postgres.pool import connect
 from tests import registering
+from tests.findings import worded
 from tests.planted import planted
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
@@ -68,7 +69,7 @@ def closed(url):
         found = close_period(conn, "house", *SPAN, "test")
     said = found.document["credentialSubject"]["applicability"]
     return float(found.result.net.reduction.t), {
-        a["rule"]: a["detail"] for a in said if not a["holds"]
+        a["rule"]: worded(a) for a in said if not a["holds"]
     }
 
 

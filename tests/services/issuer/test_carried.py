@@ -19,6 +19,7 @@ from services.issuer import transitions as life
 from services.issuer.collect_evidence import plan_of
 from services.issuer.pack import export
 from services.store.statements.carry_over import owed
+from tests.findings import worded
 from tests.mrv import packs
 from tests.mrv.plant import PV
 from tests.planted import planted
@@ -63,7 +64,7 @@ def _issue(url, who, day, project="bus"):
 
 
 def _left_out(subject):
-    return [f["detail"] for f in subject["applicability"] if f["rule"] == CONSECUTIVE]
+    return [worded(f) for f in subject["applicability"] if f["rule"] == CONSECUTIVE]
 
 
 def test_a_bad_day_that_is_issued_last_is_still_taken_off(buses):
@@ -171,13 +172,13 @@ def test_a_baseline_that_rises_between_statements_is_named(buses, tmp_path):
     subject = _close(url, 1)
     found = [f for f in subject["applicability"] if f["rule"] == FIXED]
     assert not any(f["holds"] for f in found)
-    assert found[-1]["detail"] == f"sfc_l_per_100km was 34 in {first} and is 44.5"
+    assert worded(found[-1]) == f"sfc_l_per_100km was 34 in {first} and is 44.5"
     name = _issue(url, who, 1)
     with issuer(url) as conn:
         assert verify(read_pack(export(conn, name, tmp_path / "pack"))).consistent
     # and again: what counted was the value that it was issued with, also in a week of rest
     (*_, again) = (f for f in _close(url, 2)["applicability"] if f["rule"] == FIXED)
-    assert again["detail"] == f"sfc_l_per_100km was 34 in {name} and is 44.5"
+    assert worded(again) == f"sfc_l_per_100km was 34 in {name} and is 44.5"
 
 
 def test_a_period_that_is_closed_late_is_held_against_later_statements(buses, tmp_path):
@@ -190,7 +191,7 @@ def test_a_period_that_is_closed_late_is_held_against_later_statements(buses, tm
     subject = _close(url, 0)
     assert subject["emissions"]["reduction"] == honest
     (found,) = (f for f in subject["applicability"] if f["rule"] == KEPT)
-    assert f"sfc_l_per_100km = 34 of {later} counts" in found["detail"]
+    assert f"sfc_l_per_100km = 34 of {later} counts" in worded(found)
     name = _issue(url, who, 0)
     with issuer(url) as conn:
         assert verify(read_pack(export(conn, name, tmp_path / "pack"))).consistent

@@ -24,6 +24,7 @@ from services.store.registry.entries_from_rows import load_registry
 from services.store.registry.load import load_project
 from services.store.statements import statements
 from tests import registering
+from tests.findings import worded
 from tests.planted import planted
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
@@ -102,7 +103,7 @@ def shown(url, begin_us=DAYS[0]):
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         found = preview_period(conn, "house", begin_us, DAYS[1])
     said = found.document["credentialSubject"]["applicability"]
-    unmet = {a["rule"]: a["detail"] for a in said if not a["holds"]}
+    unmet = {a["rule"]: worded(a) for a in said if not a["holds"]}
     return float(found.result.net.reduction.t), unmet
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from services.issuer.registry_conditions import RATINGS, SCALE
 from services.store.postgres.pool import connect
+from tests.findings import worded
 from tests.invoked import tonne
 from tests.planted import planted
 from tests.registering import told
@@ -97,7 +98,7 @@ def test_a_close_and_the_doctor_ask_whether_it_is_in_kilowatts(url, tmp_path):
     """An owner would see nothing but unknown time, and no cause."""
     tonnes, said = _close(url)
     assert tonnes == 0
-    asked = said[SCALE]["detail"]
+    asked = worded(said[SCALE])
     assert not said[SCALE]["holds"]
     times = int(re.search(r"([\d,]+) times rated_power_w = 100 W", asked)[1])
     assert 100 < times < 1000
@@ -124,8 +125,8 @@ def test_a_correction_by_the_data_sheet_counts_for_the_past(url, tmp_path):
     assert tonnes == pytest.approx(made / 1000 * 0.333, rel=0.01)
     assert SCALE not in said
     assert said[RATINGS]["holds"]
-    assert "100,000 W counts in place of 100 W" in said[RATINGS]["detail"]
-    assert SHEET in said[RATINGS]["detail"]
+    assert "100,000 W counts in place of 100 W" in worded(said[RATINGS])
+    assert SHEET in worded(said[RATINGS])
     # the same file again changes nothing, and what is exported says the same
     planned = told(url, tmp_path, _with_row(100000))
     assert {r.result for r in planned.results} == {"unchanged"}

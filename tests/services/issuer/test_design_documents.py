@@ -18,6 +18,7 @@ from services.issuer.pack import export
 from services.issuer.registry_conditions import EX_ANTE
 from services.store.postgres.pool import connect
 from tests import registering
+from tests.findings import worded
 from tests.planted import planted
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
@@ -103,7 +104,7 @@ def closed(url):
         found = close_period(conn, "pet", *SPAN, "test")
     unmet = {f.rule: f.detail for f in found.result.applicability if not f.holds}
     said = found.document["credentialSubject"]["applicability"]
-    unmet |= {a["rule"]: a["detail"] for a in said if not a["holds"]}
+    unmet |= {a["rule"]: worded(a) for a in said if not a["holds"]}
     return float(found.result.net.reduction.t), unmet
 
 

@@ -11,6 +11,7 @@ from services.issuer import collect_evidence as collected
 from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.pool import connect
 from services.store.timeseries.arrivals import not_on_time, pack
+from tests.findings import worded
 from tests.planted import planted
 from tests.services.issuer import plant
 from tests.services.issuer.sealed import close_period
@@ -79,7 +80,7 @@ def closed(url, name):
         plan = collected.plan_of(conn, f"of-{name}", BEGIN, END)
     assert read_plan(plan.to_json()).clocks == plan.clocks
     said = found.document["credentialSubject"]["applicability"]
-    unmet = "".join(a["detail"] for a in said if a["rule"] == "MTR-08" and not a["holds"])
+    unmet = "".join(worded(a) for a in said if a["rule"] == "MTR-08" and not a["holds"])
     return float(found.result.net.reduction.t), unmet
 
 

@@ -8,6 +8,7 @@ from mrv.accounting import outside_meters
 from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.pool import connect
 from tests import registering
+from tests.findings import worded
 from tests.planted import planted
 from tests.services.issuer import plant
 from tests.services.issuer.sealed import close_period
@@ -67,7 +68,7 @@ def _close(url):
 
 def _told(claims):
     return "; ".join(
-        a["detail"]
+        worded(a)
         for a in claims["applicability"]
         if a["rule"] == outside_meters.RULE and not a["holds"]
     )

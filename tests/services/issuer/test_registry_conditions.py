@@ -17,6 +17,7 @@ from services.registry.entries import Rating
 from services.store.postgres.pool import connect
 from services.store.statements import statements
 from tests import registering
+from tests.findings import worded
 from tests.planted import planted
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
@@ -48,9 +49,7 @@ def _issued(url, who):
 
 def _told(claims, begin):
     return "; ".join(
-        a["detail"]
-        for a in claims["applicability"]
-        if a["rule"].startswith(begin) and not a["holds"]
+        worded(a) for a in claims["applicability"] if a["rule"].startswith(begin) and not a["holds"]
     )
 
 

@@ -5,6 +5,7 @@ import numpy as np
 from services.issuer.close import preview_period
 from services.issuer.same_series import INSIDE
 from services.store.postgres.pool import connect
+from tests.findings import worded
 from tests.services.issuer import plant
 
 FIRST, END = "2026-03-01", "2026-03-15"
@@ -84,9 +85,9 @@ def _previewed(url, project, first=FIRST):
         edges = plant.us(first), plant.us(END)
         claims = preview_period(conn, project, *edges).document["credentialSubject"]
     counted = {p["device"]: float(p["counted"]) > 0 for p in claims["monitoredParameters"]}
-    told = [a["detail"] for a in claims["applicability"] if a["rule"] == "CLM-02"]
+    told = [worded(a) for a in claims["applicability"] if a["rule"] == "CLM-02"]
     why = "; ".join(
-        a["detail"] for a in claims["applicability"] if a["rule"] in {"REG-01", "CLM-02", "MTR-03"}
+        worded(a) for a in claims["applicability"] if a["rule"] in {"REG-01", "CLM-02", "MTR-03"}
     )
     return counted, "; ".join(told), why
 
@@ -132,7 +133,7 @@ def test_copies_inside_a_large_project_are_seen(database_url, tmp_path, monkeypa
         with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
             edges = plant.us(first), plant.us("2026-03-04")
             claims = preview_period(conn, "pv", *edges).document["credentialSubject"]
-        told = [(a["rule"], a["detail"]) for a in claims["applicability"]]
+        told = [(a["rule"], worded(a)) for a in claims["applicability"]]
         assert [one for one in told if "moves as" in one[1]] == [
             (clause, "inv-2 moves as inv-1 does")
         ]

@@ -11,6 +11,7 @@ from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import statements
 from tests import holders
+from tests.findings import worded
 from tests.invoked import tonne as invoke
 from tests.opinions import concluded
 from tests.planted import planted
@@ -175,9 +176,9 @@ def test_a_lower_value_for_what_is_consumed_waits_for_a_tonne_that_publishes_it(
     claims = shown["document"]["credentialSubject"]
     assert "vn-grid-2026" not in {f["id"] for f in claims["factors"]}
     (said,) = [
-        one["detail"]
+        worded(one)
         for one in claims["applicability"]
-        if "came with a registry file; published" in one["detail"]
+        if "came with a registry file; published" in worded(one)
     ]
     assert "vn-grid-2026 = 0.5700 tCO2/MWh came with a registry file" in said
     assert "published: vn-grid-2023 = 0.6592" in said

@@ -63,7 +63,7 @@ def test_a_baseline_that_is_raised_after_the_period_began_earns_nothing(url, tmp
 
     words = ["period", "preview", "bus", "--from", "2026-03-01", "--to", "2026-03-03", "--json"]
     shown = CliRunner().invoke(main, words, env={"TONNE_DATABASE_URL": url})
-    assert {one["rule"]: one["detail"] for one in json.loads(shown.output)["not_met"]}[RULE] == said
+    assert {one["rule"]: one["text"] for one in json.loads(shown.output)["not_met"]}[RULE] == said
 
     who = logged.signers(url, tmp_path)
     name = logged.issue(url, who, "2026-03-01", "2026-03-03", "bus")

@@ -1,0 +1,166 @@
+"""
+Texts as data: a code and exact values; words come from a file a language.
+
+Findings, deductions and conditions carry a `Text`; whoever shows it renders it in the
+language of the reader.  No text is a key.
+"""
+
+from __future__ import annotations
+
+import string
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, total_ordering
+from importlib import resources
+
+# decimal mark, mark between thousands
+_MARKS = {"en": (".", ","), "vi": (",", "."), "ja": (".", ",")}
+_GROUP = 3
+# lines of one finding; how many more there are is one line
+MOST_LINES = 5
+
+
+@total_ordering
+@dataclass(frozen=True, slots=True, eq=True, order=False)
+class Text:
+    """
+    A text before it has words.
+
+    Attributes
+    ----------
+    code : str
+        Table and key in the word files, as `MTR-01.above_rating`.
+    values : tuple of (str, Value)
+        By name: a name or identifier, a number as exact decimal text or int, a `Text`, or a
+        tuple of these, which is a list.
+    """
+
+    code: str
+    values: tuple[tuple[str, Value], ...] = ()
+
+    def __str__(self) -> str:
+        """Return the text in English."""
+        return render(self)
+
+    def __lt__(self, other: object) -> bool:
+        """Order by the code, then by the values."""
+        if not isinstance(other, Text | str):
+            return NotImplemented
+        return repr(self) < repr(other)
+
+    def devices(self) -> Iterator[str]:
+        """Yield the devices that it names."""
+        for name, value in self.values:
+            if name == "device" and isinstance(value, str):
+                yield value
+
+
+Value = str | int | Text | tuple["Value", ...]
+
+
+def text(code: str, /, **values: Value) -> Text:
+    """Return the text of a code with its values."""
+    return Text(code, tuple(sorted(values.items())))
+
+
+def plain(words: str) -> tuple[Text, ...]:
+    """Return words that have no code: those of a methodology's condition; none where empty."""
+    return (text("text.plain", words=words),) if words else ()
+
+
+# what a finding is made with: `str` is a text that has no code yet
+Texts = tuple[Text, ...] | Text | str
+
+
+def texts_of(given: Texts) -> tuple[Text, ...]:
+    """Return texts as a tuple."""
+    if isinstance(given, str):
+        return plain(given)
+    return (given,) if isinstance(given, Text) else given
+
+
+def devices_of(texts: Iterable[Text]) -> tuple[str, ...]:
+    """Return the devices that texts name, each once."""
+    return tuple(sorted({name for one in texts for name in one.devices()}))
+
+
+def lines(texts: Iterable[Text], most: int = MOST_LINES) -> tuple[Text, ...]:
+    """Return the first lines of a finding, and how many more there are."""
+    every = tuple(texts)
+    if len(every) <= most:
+        return every
+    return (*every[:most], text("text.more", count=len(every) - most))
+
+
+def render(one: Text, language: str = "en", **besides: Value) -> str:
+    """
+    Return a text in a language, in English where that has no words for it.
+
+    Parameters
+    ----------
+    besides : str, int or Text
+        Values that are not the text's own, as the `tonnes` of its finding.
+
+    Notes
+    -----
+    A code that this release does not know is shown with its values.
+    """
+    values = {**besides, **dict(one.values)}
+    pattern = words(language).get(one.code) or words("en").get(one.code)
+    if pattern is None:
+        return f"{one.code} ({', '.join(f'{k} = {_shown(v, language)}' for k, v in one.values)})"
+    return _Formatter(language).vformat(pattern, (), values)
+
+
+def joined(texts: Sequence[Text], language: str = "en", **besides: Value) -> str:
+    """Return the texts of a finding as one line."""
+    return "; ".join(render(one, language, **besides) for one in texts)
+
+
+def number(decimal: str, language: str) -> str:
+    """Write decimal text in a language's form: the same digits, other marks."""
+    point, comma = _MARKS.get(language, _MARKS["en"])
+    sign = "\N{MINUS SIGN}" if decimal.startswith("-") else ""
+    whole, _, rest = decimal.lstrip("-").partition(".")
+    head = len(whole) % _GROUP
+    parts = [whole[:head]] if head else []
+    parts += [whole[i : i + _GROUP] for i in range(head, len(whole), _GROUP)]
+    return sign + comma.join(parts) + (point + rest if rest else "")
+
+
+@cache
+def languages() -> tuple[str, ...]:
+    """Return the languages that have words, English first."""
+    files = resources.files(__name__).iterdir()
+    found = {entry.name.removesuffix(".toml") for entry in files if entry.name.endswith(".toml")}
+    return ("en", *sorted(found - {"en"}))
+
+
+@cache
+def words(language: str) -> Mapping[str, str]:
+    """Return the words of a language by code; none of a language without a file."""
+    if language not in languages():
+        return {}
+    file = resources.files(__name__).joinpath(f"{language}.toml")
+    tables = tomllib.loads(file.read_text(encoding="utf-8"))
+    return {f"{table}.{key}": one for table, rows in tables.items() for key, one in rows.items()}
+
+
+def _shown(value: object, language: str) -> str:
+    if isinstance(value, Text):
+        return render(value, language)
+    if isinstance(value, tuple):
+        return ", ".join(_shown(one, language) for one in value)
+    return str(value)
+
+
+class _Formatter(string.Formatter):
+    """Fill `{name}` with a value, `{name:number}` with digits in the form of the language."""
+
+    def __init__(self, language: str) -> None:
+        self._language = language
+
+    def format_field(self, value: object, format_spec: str) -> str:
+        shown = _shown(value, self._language)
+        return number(shown, self._language) if format_spec == "number" else shown

@@ -1,0 +1,12 @@
+"""Findings of documents in English."""
+
+from __future__ import annotations
+
+import msgspec
+
+from mrv.documents.period_account import Condition
+
+
+def worded(condition):
+    """Return what a condition of a statement's JSON says, in English."""
+    return msgspec.convert(condition, Condition).words()

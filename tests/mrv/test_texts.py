@@ -1,0 +1,86 @@
+"""Texts of findings: every code has words in every language, and nothing else has."""
+
+from __future__ import annotations
+
+import ast
+import string
+from pathlib import Path
+
+import pytest
+
+from mrv.texts import Text, joined, languages, lines, plain, render, text, words
+
+ROOT = Path(__file__).parents[2]
+
+
+def _fields(pattern):
+    return sorted({name for _, name, _, _ in string.Formatter().parse(pattern) if name})
+
+
+def _codes():
+    """Yield every code that the product makes a text of: what stands first in a call of `text`."""
+    for folder in ("mrv", "services"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                called = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+                if called and node.func.id == "text" and node.args:
+                    found = [n for n in ast.walk(node.args[0]) if isinstance(n, ast.Constant)]
+                    yield from (n.value for n in found if isinstance(n.value, str))
+
+
+def test_every_language_says_the_same_with_the_same_values():
+    """A reader of one language would miss a finding, or the device that it names."""
+    english = {code: _fields(pattern) for code, pattern in words("en").items()}
+    assert english
+    assert {"en", "ja", "vi"} <= set(languages())
+    for language in languages():
+        assert {c: _fields(p) for c, p in words(language).items()} == english, language
+
+
+def test_no_text_stays_in_english():
+    """A Vietnamese or Japanese reader would get a sentence in English."""
+    for code, pattern in words("en").items():
+        literals = [literal for literal, *_ in string.Formatter().parse(pattern)]
+        if any(map(str.isalpha, "".join(literals))):
+            assert words("vi")[code] != pattern, code
+            assert words("ja")[code] != pattern, code
+
+
+def test_words_are_those_of_the_texts_that_the_product_makes():
+    """A finding would be shown as its code, or words that nothing says would be kept for ever."""
+    made = {code for code in _codes() if "." in code}
+    assert made - {"text.plain"} == words("en").keys() - {"text.plain"}
+
+
+@pytest.mark.parametrize(
+    ("language", "shown"), [("en", "1,234.5 %"), ("vi", "1.234,5 %"), ("ja", "1,234.5 %")]
+)
+def test_numbers_have_the_form_of_the_language(language, shown):
+    """A Vietnamese reader would take 1,234.5 t for one tonne and a bit."""
+    one = text(
+        "cross_check.differs", kind=text("cross_check.invoice"), against="evn-1",
+        devices=("inv-1", "inv-2"), percent="1234.5", tolerance="4", effect="-0.25",
+    )  # fmt: skip
+    assert shown in render(one, language)
+    assert "inv-1, inv-2" in render(one, language)
+
+
+def test_a_code_of_another_release_is_shown_with_its_values():
+    """A reader would see nothing of what a later release found."""
+    one = text("MTR-99.odd", device="inv-1", wh=5)
+    assert render(one, "vi") == "MTR-99.odd (device = inv-1, wh = 5)"
+    assert list(one.devices()) == ["inv-1"]
+
+
+def test_more_lines_than_are_shown_are_counted():
+    """A finding about two thousand meters would be two thousand lines."""
+    found = lines([*plain("a"), *plain("b"), *plain("c")], 2)
+    assert joined(found) == "a; b; and 1 more"
+    assert plain("") == ()
+
+
+def test_texts_are_ordered_and_equal_by_their_values():
+    """Which of two equal bounds gives its reason would be left to chance."""
+    assert text("a.b", x=1, y=2) == Text("a.b", (("x", 1), ("y", 2)))
+    assert text("a.b", x=1) < text("a.c", x=0)
+    assert len({text("a.b", x=1), text("a.b", x=1)}) == 1

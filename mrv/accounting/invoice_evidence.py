@@ -30,6 +30,7 @@ from fractions import Fraction
 
 from mrv.accounting.design_capacity import consumption_of, serving, too_large
 from mrv.accounting.device_period import Monitored
+from mrv.accounting.entered_values import undocumented
 from mrv.accounting.exceeded_invoices import exceeded
 from mrv.accounting.invoiced_amounts import ALIKE, beyond, gained, unshown_share
 from mrv.accounting.invoiced_time import (
@@ -45,7 +46,7 @@ from mrv.accounting.invoiced_time import (
 from mrv.accounting.period_result import INVOICE, CrossCheck, Finding
 from mrv.model import Methodology
 from mrv.parameters.inputs import Inputs
-from mrv.registry.project import Besides, Document
+from mrv.registry.project import Besides
 
 RULE = "EVD-03"
 # of a capacity that bounds what takes no electricity: twice of less would fit
@@ -301,24 +302,6 @@ def with_reasons(
 
 def _moved(one: Monitored) -> bool:
     return any(part.metered for part in one.parts)
-
-
-def undocumented(
-    name: str, parameters: Inputs, documents: Sequence[Document], first: date
-) -> str | None:
-    """Say what a value lacks; None where a document of before the period shows it."""
-    if name not in parameters:
-        return "not given"
-    held = next((d for d in documents if d.parameter == name), None)
-    if held is None:
-        return "no document is named"
-    given = {"by": held.by, "issued": held.issued, "sha256": held.sha256}
-    lacks = [f"`{key}`" for key, value in given.items() if value is None]
-    if lacks:
-        return f"its document {held.document} has no {', '.join(lacks)}"
-    if held.issued is not None and held.issued > first:
-        return f"its document {held.document} is of {held.issued}, after the period began"
-    return None
 
 
 def _percent(share: Fraction) -> str:

@@ -23,7 +23,8 @@ from fractions import Fraction
 
 from mrv.accounting.design_capacity import at_capacity, consumption_of, serving, too_large
 from mrv.accounting.device_period import Monitored
-from mrv.accounting.invoice_evidence import undocumented, with_reasons
+from mrv.accounting.entered_values import undocumented
+from mrv.accounting.invoice_evidence import with_reasons
 from mrv.accounting.invoiced_time import COVERED, TOLERANCE, invoiced
 from mrv.accounting.period_result import CrossCheck, Finding
 from mrv.accounting.service_history import electricity

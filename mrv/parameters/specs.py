@@ -11,6 +11,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 
+# published values in place of which no other counts, unless it leaves less
+_OFFICIAL = ("grid.vn", "gwp")
+
+
 @dataclass(frozen=True, slots=True)
 class Plausible:
     """
@@ -74,6 +78,11 @@ class ParameterSpec:
     lower_of: bool = False
     plausible: Plausible | None = None
     undocumented: str | None = None
+
+    @property
+    def by_default(self) -> bool:
+        """Whether a published default counts, but for a value that a third party's document states."""
+        return self.factor is not None and not self.published.startswith(_OFFICIAL)
 
 
 @dataclass(frozen=True, slots=True)

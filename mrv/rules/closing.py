@@ -14,17 +14,13 @@ from fractions import Fraction
 import numpy as np
 
 from ingest.model import INTERVAL_US, Fleet, IntervalRows
-from mrv.accounting import fixed_ex_ante, late_values
 from mrv.accounting.corrected_invoices import keep_first
 from mrv.accounting.design_cap import check_energy
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import deductions, device_outcome, gap_outcomes
 from mrv.accounting.factor_acceptance import accepted
-from mrv.accounting.fixed_ex_ante import issued_values
-from mrv.accounting.late_values import values_before
 from mrv.accounting.measured_power import shown_powers
 from mrv.accounting.period_result import Finding, ParameterUse, PeriodResult, RuleEffect
-from mrv.rules.plausible import keep_plausible
 from mrv.accounting.rounded_figures import (
     comparisons,
     covered_share,
@@ -35,7 +31,6 @@ from mrv.accounting.rounded_figures import (
     vintages,
 )
 from mrv.accounting.silent_analysers import silent_days
-from mrv.accounting.value_choices import choose
 from mrv.calendar import local_date, local_text, narrowed, utc_text
 from mrv.errors import PeriodError
 from mrv.factors.ledger import Ledger
@@ -48,6 +43,8 @@ from mrv.rules import rules, severity_of
 from mrv.rules.account import added
 from mrv.rules.effects import CHANNELS
 from mrv.rules.engine import Engine, Passed
+from mrv.rules.issued import choose
+from mrv.rules.plausible import keep_plausible
 from mrv.rules.published import compared_kinds
 
 # share of the reduction below which an effect is an observation and no request
@@ -145,21 +142,12 @@ class _Closing:
         if not besides.fixed and not besides.late:
             return self._passed(project, besides), odd
         now = replace(besides, fixed=(), late=())
-        first = local_date(period_us[0], project.timezone)
-        issued = issued_values(besides.fixed)
-        before = values_before(besides.late, project, first)
-        project, told = choose(
-            project, [*issued, *before], lambda one: self.chosen(one, now)[0].account.left[0]
-        )
+        project, found = choose(
+            project, besides, local_date(period_us[0], project.timezone),
+            lambda one: self.chosen(one, now)[0].account.left[0],
+        )  # fmt: skip
         passed, more = self.chosen(project, now)
-        said = "; ".join(text for move, text in told if move in issued)
-        late = [text for move, text in told if move in before]
-        return passed, [
-            *more,
-            *([Finding(fixed_ex_ante.RULE, False, said)] if said else []),
-            *late_values.finding(besides.late, late),
-            *(one for one in odd if one not in more),
-        ]
+        return passed, [*more, *found, *(one for one in odd if one not in more)]
 
     def result(self, passed: Passed, chosen: Sequence[Finding]) -> PeriodResult:
         """Return the period as a statement holds it."""

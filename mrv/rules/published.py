@@ -15,8 +15,8 @@ from datetime import date
 from fractions import Fraction
 from typing import NamedTuple
 
+from mrv.accounting.entered_values import amount, undocumented
 from mrv.accounting.factor_acceptance import accepted, is_accepted, unaccepted
-from mrv.accounting.invoice_evidence import undocumented
 from mrv.calendar import local_date
 from mrv.errors import FactorError, MethodologyError
 from mrv.factors.brought import Choice, bounded, published
@@ -24,16 +24,16 @@ from mrv.methodologies import GRID
 from mrv.model import Direction, Factor, Factors
 from mrv.parameters.specs import ParameterSpec
 from mrv.registry.project import FIRST
-from mrv.rounding import exact_text
 from mrv.rules.account import Account
 from mrv.rules.effects import Bound, Effect, Said, Withheld
 from mrv.rules.facts import Facts
+from mrv.texts import Text, text
 
 _GWP = "gwp"
 # what is chosen from a published list
 _LISTS = ("wastewater.mcf", "flare.efficiency", "tool04.phi", "tool04.mcf")
-UNACCEPTED = "no acceptance by the programme is entered (`acceptances`)"
-REMEDY = (
+# as release 0.1.0 worded it
+_FIRST_REMEDY = (
     "compare the value with its text and correct `certainty` in its TOML, or name the factor in"
     " parameters.accept_factors of the project, and close again"
 )
@@ -62,23 +62,23 @@ def published_values(facts: Facts) -> Iterator[Effect | Said]:
 def published_findings(facts: Facts) -> Iterator[Effect | Said]:
     """FAC-01: which value counts, and what settles it."""
     price = facts.price
-    told, holds = [], True
+    texts, holds, priced = list[Text](), True, True
     for one in _entered(facts):
-        now = Fraction(price.stated[one.name])
         left = price.reduced(price.stated)
-        others = {f.id: price.reduced({**price.stated, one.name: f.value}) for f in _near(one)}
-        given = price.reduced({**price.stated, one.name: one.value})
-        if {given, left, *others.values()} == {left}:
+        tried = [one.value, *(f.value for f in _near(one))]
+        if all(price.reduced({**price.stated, one.name: value}) == left for value in tried):
             continue
-        told.append(_said(facts, one, now))
-        holds = holds and now == one.value and one.kind == "official"
+        found = _finding(facts, one, Fraction(price.stated[one.name]))
+        if found is not None:
+            texts.append(found)
+            holds = holds and found.code == "FAC-01.entered_applied"
     ids = {factor.id for factor in price.book}
-    _, choices = _brought(facts)
-    for choice in choices:
-        told.append(_of_file(choice, choice.factor.id in ids, facts.besides.accepted))
-        holds = False
-    if told:
-        yield Said(holds, "; ".join(told) + ("" if holds else "; it costs {cost} t"))
+    for choice in _brought(facts)[1]:
+        counts = choice.factor.id in ids
+        texts.append(_of_file(choice, facts.besides.accepted, counts=counts))
+        holds, priced = False, priced and not counts
+    if texts:
+        yield Said(holds, tuple(texts), priced=priced)
 
 
 def _entered(facts: Facts) -> Iterator[_Beside]:
@@ -95,13 +95,15 @@ def _entered(facts: Facts) -> Iterator[_Beside]:
         elif spec.published.startswith(_LISTS):
             kind = "list"
             others = tuple(f for f in facts.factors if f.kind.startswith(spec.published))
+        elif spec.by_default and _undocumented(facts, name) is not None:
+            kind, others = "default", (factors.select(*spec.factor or ("", "either")),)
         else:
             continue
         if value not in {f.value for f in others}:
             yield _Beside(name, value, kind, others)
 
 
-def _undocumented(facts: Facts, name: str) -> str | None:
+def _undocumented(facts: Facts, name: str) -> Text | None:
     """Say what a value in place of a default lacks; a publication may be of any day."""
     given = facts.price.measured
     return undocumented(name, given, facts.besides.documents, date.max)
@@ -138,38 +140,35 @@ def _brought(facts: Facts) -> tuple[Factors, tuple[Choice, ...]]:
     return bounded(facts.factors, lambda book: price.comes_to(price.stated, book))
 
 
-def _said(facts: Facts, one: _Beside, now: Fraction) -> str:
-    value = f"{one.name} = {exact_text(one.value)}"
-    counts = "; it counts, as it leaves less" if now == one.value else ""
+def _finding(facts: Facts, one: _Beside, applied: Fraction) -> Text | None:
+    """Say which value counts, and what settles it; a value beside a default may be the lower."""
+    unit, factor = facts.methodology.parameters[one.name].unit, one.others[0]
+    values = {"parameter": one.name, "amount": amount(one.value, unit)}
     if one.kind == "list":
-        known = ", ".join(sorted({f.text for f in one.others}))
-        return f"{value} is none of the published {known}: {exact_text(now)} counts; choose one"
-    factor = one.others[0]
+        published_ = tuple(amount(v) for v in sorted({f.value for f in one.others}))
+        return text("FAC-01.listed", **values, published=published_, applied=amount(applied))
+    values |= {"factor": factor.id, "published": amount(factor.value, factor.unit)}
     if one.kind == "official":
-        counts = counts or "; the official one counts"
-        return (
-            f"{value} is the owner's, {factor.id} = {factor.text} {factor.unit} is official{counts}"
-        )
+        lower = applied == one.value
+        return text("FAC-01.entered_applied" if lower else "FAC-01.official_applied", **values)
     lacks = _undocumented(facts, one.name)
-    counts = counts or "; the default counts"
-    return (
-        f"{value} is the owner's in place of the default {factor.id} = {factor.text}{counts}:"
-        f" {lacks}; name the publication of the grid's operator or of an authority under"
-        f" `documents`, with `by`, `issued` and `sha256` of its file"
-    )
+    if applied == one.value or lacks is None:
+        return None
+    return text("FAC-01.default_applied", **values, lacks=lacks)
 
 
-def _of_file(one: Choice, counts: bool, accepted: Mapping[str, str]) -> str:
-    others = ", ".join(f"{f.id} = {f.text} {f.unit}" for f in one.others) or "none"
-    return (
-        f"{one.factor.id} = {one.factor.text} {one.factor.unit} came with a registry file;"
-        f" published: {others}; "
-        + (
-            "that of the file counts, as it leaves no more"
-            if counts
-            else "the published one counts, until a tonne publishes the other"
-        )
-        + f"; {accepted.get(one.factor.id, UNACCEPTED)}"
+def _named(factor: Factor) -> Text:
+    return text("value.factor", factor=factor.id, amount=amount(factor.value, factor.unit))
+
+
+def _of_file(one: Choice, accepted: Mapping[str, str], *, counts: bool) -> Text:
+    acceptance = accepted.get(one.factor.id)
+    return text(
+        "FAC-01.file_applied" if counts else "FAC-01.file_not_applied",
+        factor=one.factor.id,
+        amount=amount(one.factor.value, one.factor.unit),
+        published=tuple(map(_named, one.others)),
+        acceptance=text("FAC-01.not_accepted") if acceptance is None else acceptance,
     )
 
 
@@ -229,8 +228,11 @@ def default_factors(facts: Facts) -> Iterator[Effect | Said]:
     price = facts.price
     first_set = facts.besides.accounting == FIRST
     used = [f for f in price.used if first_set or f.certainty != "M" or _moves(price, f)]
-    missing = sorted({f"{f.id} = {f.text} {f.unit}" for f in unaccepted(used, names)})
-    if missing:
-        yield Said(False, f"{', '.join(missing)}: {REMEDY}")
+    missing = sorted({(f.id, f.text, f.unit): f for f in unaccepted(used, names)}.items())
+    if missing and first_set:
+        shown = ", ".join(f"{f.id} = {f.text} {f.unit}" for _, f in missing)
+        yield Said(False, f"{shown}: {_FIRST_REMEDY}")
+    elif missing:
+        yield Said(False, text("FAC-02.unverified", factors=tuple(_named(f) for _, f in missing)))
     elif any(is_accepted(factor, names) for factor in used):
-        yield Said(True, "")
+        yield Said(True)

@@ -1,5 +1,5 @@
 """
-Rules of values that a project entered or measured: bounds of parameters, and what is told of them.
+Rules of values that a project entered or measured: bounds of parameters, and their findings.
 
 A parameter counts by another value only where that leaves less: by what the plant was built for,
 by what its quantities agree with or show, by the published value or default.  An entered value
@@ -15,14 +15,13 @@ from fractions import Fraction
 from functools import partial
 
 from mrv.accounting import design_capacity
-from mrv.accounting.invoice_evidence import undocumented
+from mrv.accounting.entered_values import amount, undocumented
 from mrv.accounting.service_evidence import laboratory
 from mrv.calendar import local_date, months
 from mrv.errors import MethodologyError
 from mrv.model import Factors
 from mrv.parameters.inputs import Inputs, rounded
 from mrv.parameters.specs import ParameterSpec
-from mrv.rounding import exact_text
 from mrv.rules.account import MONITORED, Account
 from mrv.rules.effects import (
     AGREED,
@@ -31,10 +30,8 @@ from mrv.rules.effects import (
     CHANNELS,
     CONSTANT,
     LABORATORY,
-    LOWER,
     SHOWN,
     UNMEASURED,
-    UNSHOWN,
     Bound,
     Effect,
     Fix,
@@ -42,21 +39,11 @@ from mrv.rules.effects import (
     Said,
 )
 from mrv.rules.facts import Facts
+from mrv.texts import Text, text
 
 _NAMED = 3  # samples that a finding names
 # of a value that is 0, to see who gains by it
 _A_LITTLE = Fraction(1, 1000)
-_HOW = {
-    AGREED: "the most that agrees with what else was metered",
-    BUILT_FOR: design_capacity.BUILT_FOR,
-    CARRIED: design_capacity.CARRIED,
-    CONSTANT: "nobody measured it, and the registry's constant costs more than the bound",
-    LABORATORY: "laboratory results",
-    LOWER: "the registry's, which is the lower",
-    SHOWN: "the least that the metered quantities show",
-    UNMEASURED: "nobody measured it, and the bound that costs counts",
-    UNSHOWN: "nothing but the plant's own meters shows it, and 0 counts",
-}
 _LOAD = {design_capacity.BUILT_FOR: BUILT_FOR, design_capacity.CARRIED: CARRIED}
 
 
@@ -67,9 +54,9 @@ def before_crediting(facts: Facts) -> Iterator[Effect | Said]:
     early = sorted(method.uncredited(given, first))
     yield from (Fix(name, Fraction(0), how=None) for name in early)
     if early:
-        yield Said(False, "; ".join(
-            f"{name} = {exact_text(Fraction(given[name]))} {method.parameters[name].unit} is of a"
-            f" year before the crediting period, which begins in {first}: it counts 0"
+        yield Said(False, tuple(
+            text("BND-02.before", parameter=name, year=first,
+                 amount=amount(Fraction(given[name]), method.parameters[name].unit))
             for name in early
         ))  # fmt: skip
 
@@ -84,7 +71,7 @@ def design_load(facts: Facts) -> Iterator[Effect | Said]:
     for name, value in used.items():
         if value != price.stated[name]:
             yield Bound(name, Fraction(value), _LOAD[how.get(name, design_capacity.BUILT_FOR)])
-    yield from (Said(one.holds, one.detail) for one in said)
+    yield from (Said(one.holds, one.texts) for one in said)
 
 
 def agreeing_quantities(facts: Facts) -> Iterator[Effect | Said]:
@@ -97,8 +84,10 @@ def agreeing_quantities(facts: Facts) -> Iterator[Effect | Said]:
             for name, value in most.items():
                 yield Bound(name, rounded(value, method.parameters[name]), AGREED)
         if found:
-            detail = "; ".join(f"{y}: {text}" for y, (text, _) in found.items())
-            yield Said(False, f"{one.clause}: {detail}. It costs {{cost}} t")
+            yield Said(False, tuple(
+                text("PAR-08.year", year=year, finding=finding)
+                for year, (finding, _) in found.items()
+            ))  # fmt: skip
 
 
 def shown_by_quantities(facts: Facts) -> Iterator[Effect | Said]:
@@ -125,34 +114,46 @@ def monitored_values(facts: Facts) -> Iterator[Effect | Said]:
     for one in besides.samples:
         known[one.parameter].add((one.taken.year, one.taken.month))
     wanted = {(year, month) for year, month, _, _ in months(*facts.period_us, facts.timezone)}
-    told, shown = [], []
+    open_, met, priced = list[Text](), list[Text](), True
     for name, spec in method.parameters.items():
         how = price.how.get(name)
-        if (spec.option not in MONITORED and not how) or name not in price.stated:
+        if (spec.option not in MONITORED and how is None) or name not in price.stated:
             continue
-        value = f"{name} = {exact_text(Fraction(price.stated[name]))} {spec.unit}"
+        value = Fraction(price.stated[name])
+        values = {"parameter": name, "amount": amount(value, spec.unit)}
         lacking = sorted(wanted - known[name])
+        if how == SHOWN:
+            open_.append(text("PAR-06.quantities", **values))
+            continue
         if how in (UNMEASURED, CONSTANT):
-            gauge = f", or let {spec.channels[-1]} be recorded" if spec.channels else ""
-            told.append(f"{value}: {_HOW[how]}; give `laboratory` results of the period{gauge}")
-        elif how == SHOWN:
-            told.append(f"{value}: {_HOW[how]}, more than what was given or measured")
-        elif how and how != LABORATORY:
-            words = besides.channels[name].told if how == CHANNELS else _HOW[how]
-            shown.append(f"{value}: {words}")
+            channel = spec.channels[-1] if spec.channels else ""
+            open_.append(
+                text("PAR-06.record", **values, how=how, channel=channel)
+                if channel
+                else text("PAR-06.sample", **values, how=how)
+            )
+        elif how is not None and how != LABORATORY:
+            met.append(text("PAR-06.measured", **values, how=how))
+            continue
         elif not known[name]:
             if _costs_nothing(name, price.stated, price.reduced):
                 continue
-            told.append(
-                f"{value} is a constant of the registry, and {method.id} monitors"
-                f" {spec.symbol or name} (option {spec.option}): give {_results(spec)}"
+            values |= {"methodology": method.id, "option": spec.option or "-"}
+            # where the methodology's own source is no laboratory, its values are entered as one's
+            at_laboratory = not spec.source or "laboratory" in spec.source
+            open_.append(
+                text("PAR-06.constant" if at_laboratory else "PAR-06.constant_source", **values)
             )
         elif lacking and "month" in spec.frequency:
-            said = ", ".join(f"{y}-{m:02}" for y, m in lacking[:_NAMED])
-            told.append(f"{value}: no sample of {said}")
-    told += _weak(facts)
-    if told or shown or any(known[name] for name in method.parameters):
-        yield Said(not told, "; ".join((*told, *shown)))
+            months_ = tuple(f"{y}-{m:02}" for y, m in lacking[:_NAMED])
+            open_.append(text("PAR-06.months", **values, months=months_))
+        else:
+            continue
+        priced = False
+    weak = [*_weak(facts)]
+    open_ += weak
+    if open_ or met or any(known[name] for name in method.parameters):
+        yield Said(not open_, (*open_, *met), priced=priced and not weak)
 
 
 def _costs_nothing(name: str, used: Inputs, reduction: Callable[[Inputs], Fraction]) -> bool:
@@ -165,18 +166,11 @@ def _costs_nothing(name: str, used: Inputs, reduction: Callable[[Inputs], Fracti
         return False
 
 
-def _results(spec: ParameterSpec) -> str:
-    """Say what shows a monitored value, by the methodology's own source of it."""
-    if not spec.source or "laboratory" in spec.source:
-        return "`laboratory` results"
-    return f"its values of the period by their source ({spec.source}), as `laboratory` results"
-
-
-def _weak(facts: Facts) -> Iterator[str]:
+def _weak(facts: Facts) -> Iterator[Text]:
     """
-    Say which of what counts as measured shows little.
+    Say which of what counts as measured is weak evidence.
 
-    A sample whose report nobody can find again, and an analyser that was read in less than
+    A sample whose report cannot be found again, and an analyser that was read in less than
     half of the hours: a grab sample at the strongest hour is no mean of the day.
     """
     how, besides = facts.price.how, facts.besides
@@ -184,18 +178,12 @@ def _weak(facts: Facts) -> Iterator[str]:
         if how.get(name, LABORATORY) == LABORATORY:
             bare = [s.sample for s in besides.samples if s.parameter == name and s.sha256 is None]
             if bare:
-                yield (
-                    f"{name}: sample {', '.join(bare[:_NAMED])}"
-                    + (f" and {len(bare) - _NAMED} more" if len(bare) > _NAMED else "")
-                    + " names no file of its report; give its `sha256`"
-                )
+                more = (text("text.more", count=len(bare) - _NAMED),) if bare[_NAMED:] else ()
+                yield text("PAR-06.reports", parameter=name, samples=(*bare[:_NAMED], *more))
         elif how[name] == CHANNELS:
             one = besides.channels[name]
             if 2 * one.hours < one.of:
-                yield (
-                    f"{name}: read in {one.hours} of {one.of} hours ({one.told}); let it be"
-                    " recorded each hour, or give composite samples as `laboratory` results"
-                )
+                yield text("PAR-06.hours", parameter=name, hours=one.hours, of=one.of)
 
 
 def documented_values(facts: Facts) -> Iterator[Effect | Said]:
@@ -210,16 +198,11 @@ def documented_values(facts: Facts) -> Iterator[Effect | Said]:
     if not method.dated:
         return
     given = {k: v for m in facts.price.views for k, v in m.params.items()} | {**facts.price.stated}
-    told = []
-    for name in method.dated:
-        if name not in given:
-            continue
-        lacks = undocumented(name, given, facts.besides.documents, facts.first)
-        if lacks is not None:
-            spec = method.spec_of(name)
-            told.append(f"{name} ({spec.meaning} [{spec.unit}]; {spec.source}): {lacks}")
-    remedy = (
-        "; name the report in the project's `documents` with `by`, `issued` (before the period)"
-        " and `sha256`"
+    documents, first = facts.besides.documents, facts.first
+    found = tuple(
+        text("PAR-07.document", parameter=name, lacks=lacks)
+        for name in method.dated
+        if name in given
+        and (lacks := undocumented(name, given, documents, first)) is not None
     )
-    yield Said(not told, "; ".join(told) + remedy if told else "")
+    yield Said(not found, found)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from psycopg import Connection
 
-from mrv.accounting.late_values import filled_in
+from mrv.rules.issued import filled_in
 from mrv.calendar import local_date
 from mrv.errors import MethodologyError
 from mrv.parameters.inputs import exact

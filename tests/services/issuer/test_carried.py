@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from msgspec import structs
 
-from mrv.accounting.fixed_ex_ante import RULE as KEPT
 from mrv.documents.period_account import FixedParameter
 from mrv.documents.statement import claims_of
 from mrv.errors import StatementStateError
@@ -27,6 +26,7 @@ from tests.services.issuer import logged, plant
 from tests.services.issuer.logged import issuer
 from tests.services.issuer.sealed import close_period
 
+KEPT = "PAR-01"
 DAYS = ["2026-03-01", "2026-03-02", "2026-03-03", "2026-03-04", "2026-03-05"]
 
 

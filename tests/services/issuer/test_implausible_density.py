@@ -1,6 +1,6 @@
 """A device's value that is not plausible, from the registry file to the verified pack."""
 
-from mrv.accounting.plausible_values import RANGE as RULE
+from mrv.rules.plausible import RANGE as RULE
 from mrv.packs.reader import read_pack
 from mrv.verify import verify
 from services.issuer.pack import export

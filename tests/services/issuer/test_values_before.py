@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from mrv.accounting.late_values import RULE
 from mrv.calendar import utc_text
 from mrv.packs.reader import read_pack
 from mrv.statement.plan_reader import read_plan
@@ -21,6 +20,7 @@ from tests.planted import planted
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
 
+RULE = "PAR-02"
 SPAN = plant.us("2026-03-01"), plant.us("2026-03-03")
 OLD = "sfc_l_per_100km: 34.0"
 NEW = "sfc_l_per_100km: 44"

@@ -36,6 +36,8 @@ class Choice(NamedTuple):
 
 def published(book: Iterable[Factor]) -> FactorBook:
     """Return the book without what registry files brought."""
+    while isinstance(book, Ledger):
+        book = book.book
     if isinstance(book, FactorBook):
         return book.published
     return FactorBook(factor for factor in book if not factor.brought)
@@ -82,8 +84,9 @@ def bounded(
             continue
         try:
             without_it, theirs = _account(counted, reduction)
-        except FactorError:  # nobody else publishes one, so there is nothing to hold it against
+        except FactorError:  # no other is published, so there is nothing to compare it with
             counted = more
+            found.append(Choice(factor, (), ours, ours, counts=True))
             continue
         others = tuple(f for f in without_it.values() if f.kind == factor.kind)
         same = any(f.value == factor.value for f in others)

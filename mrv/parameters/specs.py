@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-
 # published values in place of which no other counts, unless it leaves less
 _OFFICIAL = ("grid.vn", "gwp")
 
@@ -81,7 +80,7 @@ class ParameterSpec:
 
     @property
     def by_default(self) -> bool:
-        """Whether a published default counts, but for a value that a third party's document states."""
+        """Whether a published default counts where no third party's document states another."""
         return self.factor is not None and not self.published.startswith(_OFFICIAL)
 
 

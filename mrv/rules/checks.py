@@ -90,4 +90,3 @@ def project_electricity(facts: Facts) -> Iterator[Effect | Said]:
         price.views, facts.methodology, facts.besides, checks, price.reduction_t, price.pricing
     )
     yield from _said(found, "EVD-07")
-

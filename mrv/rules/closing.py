@@ -229,7 +229,10 @@ def _effects(passed: Passed) -> Iterator[RuleEffect]:
         alone, beside = (decimal_text(max(value, Fraction(0)), _PLACES, "up") for value in cost)
         yield RuleEffect(name, alone, beside, applied=True)
     zero = decimal_text(Fraction(0), _PLACES, "up")
-    yield from (RuleEffect(name, zero, zero, applied=False) for name in sorted(passed.dropped.difference(passed.costs)))
+    yield from (
+        RuleEffect(name, zero, zero, applied=False)
+        for name in sorted(passed.dropped.difference(passed.costs))
+    )
 
 
 def _graded(said: Iterable[Finding], passed: Passed, reduction_t: Fraction) -> tuple[Finding, ...]:

@@ -168,9 +168,7 @@ class NoReduction:
     """The reduction is at most 0; a loss remains."""
 
 
-Effect = (
-    Cap | CapEach | Exclude | SetAside | Floor | Fix | Bound | Least | Withheld | NoReduction
-)
+Effect = Cap | CapEach | Exclude | SetAside | Floor | Fix | Bound | Least | Withheld | NoReduction
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,10 @@ for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
-from typing import NamedTuple
 
 from ingest.model import INTERVAL_US, Fleet, IntervalRows
 from mrv.accounting.cross_checks import Rows
@@ -26,26 +25,14 @@ from mrv.methodologies import find
 from mrv.model import Factors, Methodology, Most, RoleNeeds
 from mrv.registry.calibration import of_meter
 from mrv.registry.project import FIRST, Besides, Calibration, Project, ProjectDevice
-from mrv.rounding import decimal_text
 from mrv.rules import Stage, checks, evidence, meters, published, service, values
 from mrv.rules.account import Account, Terms, parts_of_years, sampled
-from mrv.rules.effects import Effect, Said
+from mrv.rules.effects import Said
 from mrv.rules.facts import Facts
 from mrv.rules.metering import Limits, Metered, Reader
+from mrv.rules.pricing import Cost, Judging, Prices, Ruled
 from mrv.rules.solve import Design, Solved, solve
 from mrv.texts import Text, devices_of, lines, text, texts_of
-
-_PLACES = 6
-
-
-class Judging(NamedTuple):
-    """How a rule judges at a stage, and the first rule set in which it does."""
-
-    rule: str
-    stage: Stage
-    judge: Callable[[Facts], Iterable[Effect | Said]]
-    since: int = 2
-
 
 JUDGES = (
     Judging("REG-01", "registry", meters.known_meters),
@@ -89,26 +76,6 @@ JUDGES = (
 # stages whose rules move quantities, in order
 _BOUNDS: tuple[Stage, ...] = ("registry", "meter", "use", "service", "evidence")
 
-_Effects = dict[str, list[Effect]]
-
-
-class Cost(NamedTuple):
-    """
-    What a rule takes off the reduction. [tCO2e]
-
-    `alone`: by this rule and no other; `beside`: what comes back if it alone is settled.
-    Where two rules bind one quantity `beside` is 0 for both.
-    """
-
-    alone: Fraction
-    beside: Fraction
-
-    @property
-    def text(self) -> str:
-        """Tonnes for a finding: what comes back, or else what the rule takes by itself."""
-        shown = self.beside if self.beside > 0 else max(self.alone, Fraction(0))
-        return decimal_text(shown, _PLACES, "up")
-
 
 @dataclass(frozen=True)
 class Passed:
@@ -129,13 +96,6 @@ class Passed:
     findings: tuple[Finding, ...]
     costs: Mapping[str, Cost]
     dropped: frozenset[str]
-
-
-class _Priced(NamedTuple):
-    """An account, and what rules of values say of it."""
-
-    account: Account
-    said: tuple[tuple[Judging, Said], ...]
 
 
 @dataclass
@@ -184,89 +144,43 @@ class Engine:
         """
         self.passes += 1
         facts = self._facts(project, besides)
-        design = _design(facts)
-        effects: _Effects = {}
-        said: list[tuple[Judging, Said]] = []
         terms = Terms(
             project, self.methodology, facts.parameters, besides, facts.factors,
             parts_of_years(project, self.methodology, self.fleet, self.period_us),
             facts.stretches, self.period_us,
         )  # fmt: skip
-        valuing = self._of("values", besides)
-        every = frozenset(one.rule for one in valuing)
-        solutions: dict[tuple[str, ...], Solved] = {}
-        priced: dict[tuple[tuple[str, ...], frozenset[str]], _Priced] = {}
-
-        def solved_by(some: _Effects) -> Solved:
-            key = tuple(sorted(some))
-            if key not in solutions:
-                solutions[key] = solve(facts.metered, _ordered(some), design)
-            return solutions[key]
-
-        def price(some: _Effects, valued: frozenset[str] = every) -> _Priced:
-            """Account of the effects of some rules, and of those that bound values by it."""
-            key = tuple(sorted(some)), valued
-            if key not in priced:
-                before = solved_by(some)
-                made = Account.of(terms, before.views, _ordered(some))
-                seen = facts.after(before, lambda: made)
-                bounds: _Effects = {}
-                found: list[tuple[Judging, Said]] = []
-                for one in valuing:
-                    _sort(one, one.judge(seen), bounds, found)
-                bounds = {name: of for name, of in bounds.items() if name in valued}
-                priced[key] = _Priced(made.valued(bounds) if bounds else made, tuple(found))
-            return priced[key]
-
-        for stage in _BOUNDS:
-            before = {name: list(some) for name, some in effects.items()}
-            now = solved_by(before) if before else facts.solved
-            seen = facts.after(now, lambda before=before: price(before).account)
-            for one in self._of(stage, besides):
-                _sort(one, one.judge(seen), effects, said)
-            if effects != before:
-                # what was priced before has other effects of a rule of two stages
-                priced.clear()
-                solutions.clear()
-        raised = frozenset(effects)
-        effects = self._without_earning(effects, lambda some: price(some).account.reduction_t)
-        account, more = price(effects)
-        said += more
-        last = facts.after(solved_by(effects), lambda: account)
+        prices = Prices(facts, terms, _design(facts), self._of("values", besides))
+        ruled = self._bounded(facts, prices, besides)
+        effects = prices.without_earning(ruled.effects, IMPOSSIBLE)
+        solved, account, said = prices.by(effects)
+        ruled.said += said
+        last = facts.after(solved, lambda: account)
         for one in self._of("check", besides):
-            said += [(one, found) for found in one.judge(last) if isinstance(found, Said)]
+            ruled.add(one, last)
+        costs = prices.costs(effects)
+        dropped = frozenset(ruled.effects).difference(effects)
+        findings = (_finding(one, found, costs, dropped) for one, found in ruled.said)
+        return Passed(account, solved, last, tuple(dict.fromkeys(findings)), costs, dropped)
 
-        def left(rest: frozenset[str]) -> Fraction:
-            """Reduction by some rules alone. [tCO2e]"""
-            some = {name: of for name, of in effects.items() if name in rest}
-            return price(some, rest & every).account.reduction_t
-
-        costs = _costs(frozenset(effects) | account.applied, frozenset(effects) | every, left)
-        dropped = raised.difference(effects)
-        return Passed(
-            account, solved_by(effects), last,
-            tuple(dict.fromkeys(_finding(one, found, costs, dropped) for one, found in said)),
-            costs, dropped,
-        )  # fmt: skip
+    def _bounded(self, facts: Facts, prices: Prices, besides: Besides) -> Ruled:
+        """Evaluate the rules of quantities, stage by stage."""
+        ruled = Ruled()
+        for stage in _BOUNDS:
+            before = {name: list(some) for name, some in ruled.effects.items()}
+            solved = prices.solved(before) if before else facts.solved
+            seen = facts.after(solved, lambda before=before: prices.by(before).account)
+            for one in self._of(stage, besides):
+                ruled.add(one, seen)
+            if ruled.effects != before:
+                # what was priced before has other effects of a rule of two stages
+                prices.forget()
+        return ruled
 
     def _of(self, stage: Stage, besides: Besides) -> list[Judging]:
         if stage == "evidence" and besides.provisional:
             return []
         number = 1 if besides.accounting == FIRST else 2
         return [one for one in self.judges if one.stage == stage and one.since <= number]
-
-    @staticmethod
-    def _without_earning(effects: _Effects, left: Callable[[_Effects], Fraction]) -> _Effects:
-        """
-        Leave out, by id, a bound that would leave more: of two figures the one that costs counts.
-
-        What is impossible stays cut on both sides of the account.
-        """
-        for name in sorted(effects.keys() - IMPOSSIBLE):
-            rest = {k: v for k, v in effects.items() if k != name}
-            if left(rest) < left(effects):
-                effects = rest
-        return effects
 
     def _facts(self, project: Project, besides: Besides) -> Facts:
         method, timezone = self.methodology, project.timezone
@@ -328,39 +242,6 @@ def _unpriced() -> Account:
 
 # what no such meter can have measured, or another one has: no figure at all
 IMPOSSIBLE = frozenset(one.rule for one in JUDGES if one.stage in {"registry", "meter"})
-_PLACE = {one.rule: k for k, one in reversed(list(enumerate(JUDGES)))}
-
-
-def _ordered(effects: _Effects) -> list[Effect]:
-    """Return all effects in the order of the catalogue, on which no figure depends."""
-    names = sorted(effects, key=lambda name: (_PLACE.get(name, len(_PLACE)), name))
-    return [one for name in names for one in effects[name]]
-
-
-def _costs(
-    bound: frozenset[str], every: frozenset[str], left: Callable[[frozenset[str]], Fraction]
-) -> dict[str, Cost]:
-    """Price each rule alone and without it."""
-    return {
-        name: Cost(
-            left(frozenset()) - left(frozenset({name})), left(every - {name}) - left(every)
-        )
-        for name in sorted(bound, key=lambda name: _PLACE.get(name, len(_PLACE)))
-    }
-
-
-def _sort(
-    one: Judging,
-    judged: Iterable[Effect | Said],
-    effects: _Effects,
-    said: list[tuple[Judging, Said]],
-) -> None:
-    """Put what a rule yields to its effects and to what is said."""
-    for found in judged:
-        if isinstance(found, Said):
-            said.append((one, found))
-        else:
-            effects.setdefault(one.rule, []).append(found)
 
 
 def _finding(

@@ -122,9 +122,7 @@ def _least(
         sets = [frozenset(), one_by_one, frozenset(free)]
     left = {some: ours for some in sets if (ours := by(some)) is not None}
     # on a tie more values as before: a day of rest would change what counts afterwards
-    return min(
-        left, key=lambda some: (left[some], -len(some), sorted(every[k].name for k in some))
-    )
+    return min(left, key=lambda some: (left[some], -len(some), sorted(every[k].name for k in some)))
 
 
 def with_value(project: Project, device: str | None, parameter: str, value: str | None) -> Project:
@@ -236,15 +234,11 @@ def _late(change: _Change) -> Candidate:
             # shares that add up to one, say: the account knows them only together
             return (text("PAR-02.no_account", **values),)
         if counts and lacks is not None:
-            return (
-                text("PAR-02.before_applied", **values, lacks=lacks, difference=difference),
-            )
+            return (text("PAR-02.before_applied", **values, lacks=lacks, difference=difference),)
         if lacks is not None:
             return (text("PAR-02.lower_applied", **values, lacks=lacks, difference=difference),)
         named = "" if document is None else document.document
-        return (
-            text("PAR-02.documented", **values, document=named, difference=difference),
-        )
+        return (text("PAR-02.documented", **values, document=named, difference=difference),)
 
     first = change.of[0]
     name = f"{first.parameter} {first.device} {first.before} {change.now} {first.changed_us}"

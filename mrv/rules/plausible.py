@@ -176,9 +176,11 @@ class _Values:
             issuers = {i.issuer for i in self.besides.invoices if one.device in i.devices}
             self.texts[RANGE].append(
                 text(
-                    "PAR-03.rare", **one.values, limit=amount(below),
+                    "PAR-03.rare",
+                    **one.values,
+                    limit=amount(below),
                     documents=(*documents, *sorted(issuers)) or "-",
-                )  # fmt: skip
+                )
             )
 
     def documented(self, one: _Place, first: date) -> None:
@@ -240,4 +242,3 @@ def _decimal(value: Fraction, *, down: bool) -> Decimal:
     """A bound as decimal text can hold it: nine places, inside of its range."""
     scaled = floor(value * _SCALE) if down else ceil(value * _SCALE)
     return Decimal(scaled) / _SCALE
-

@@ -129,8 +129,9 @@ def _near(one: _Beside) -> tuple[Factor, ...]:
     """Return the published values that may count: of a list the ones next to what was entered."""
     below = [f for f in one.others if f.value < one.value]
     above = [f for f in one.others if f.value > one.value]
-    near = max(below, key=lambda f: f.value, default=None), min(
-        above, key=lambda f: f.value, default=None
+    near = (
+        max(below, key=lambda f: f.value, default=None),
+        min(above, key=lambda f: f.value, default=None),
     )
     return tuple(f for f in near if f is not None)
 

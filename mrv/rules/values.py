@@ -10,7 +10,7 @@ decided by the account; the findings read what it decided.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from fractions import Fraction
 from functools import partial
 
@@ -98,10 +98,7 @@ def shown_by_quantities(facts: Facts) -> Iterator[Effect | Said]:
 
 
 def _least(
-    price: Account,
-    test: Callable[[Inputs, Factors], Fraction],
-    spec: ParameterSpec,
-    used: Inputs,
+    price: Account, test: Callable[[Inputs, Factors], Fraction], spec: ParameterSpec, used: Inputs
 ) -> Fraction:
     years = price.quantities(used).values()
     return rounded(max((test(one, price.book) for one in years), default=Fraction(0)), spec)
@@ -109,51 +106,73 @@ def _least(
 
 def monitored_values(facts: Facts) -> Iterator[Effect | Said]:
     """PAR-06: monitored parameters that are constants, or rest on few samples or readings."""
-    price, method, besides = facts.price, facts.methodology, facts.besides
-    known: defaultdict[str, set[tuple[int, int]]] = defaultdict(set)
-    for one in besides.samples:
-        known[one.parameter].add((one.taken.year, one.taken.month))
-    wanted = {(year, month) for year, month, _, _ in months(*facts.period_us, facts.timezone)}
-    open_, met, priced = list[Text](), list[Text](), True
-    for name, spec in method.parameters.items():
-        how = price.how.get(name)
-        if (spec.option not in MONITORED and how is None) or name not in price.stated:
-            continue
-        value = Fraction(price.stated[name])
-        values = {"parameter": name, "amount": amount(value, spec.unit)}
-        lacking = sorted(wanted - known[name])
-        if how == SHOWN:
-            open_.append(text("PAR-06.quantities", **values))
-            continue
-        if how in (UNMEASURED, CONSTANT):
-            channel = spec.channels[-1] if spec.channels else ""
-            open_.append(
-                text("PAR-06.record", **values, how=how, channel=channel)
-                if channel
-                else text("PAR-06.sample", **values, how=how)
-            )
-        elif how is not None and how != LABORATORY:
-            met.append(text("PAR-06.measured", **values, how=how))
-            continue
-        elif not known[name]:
-            if _costs_nothing(name, price.stated, price.reduced):
-                continue
-            values |= {"methodology": method.id, "option": spec.option or "-"}
-            # where the methodology's own source is no laboratory, its values are entered as one's
-            at_laboratory = not spec.source or "laboratory" in spec.source
-            open_.append(
-                text("PAR-06.constant" if at_laboratory else "PAR-06.constant_source", **values)
-            )
-        elif lacking and "month" in spec.frequency:
-            months_ = tuple(f"{y}-{m:02}" for y, m in lacking[:_NAMED])
-            open_.append(text("PAR-06.months", **values, months=months_))
-        else:
-            continue
-        priced = False
-    weak = [*_weak(facts)]
-    open_ += weak
-    if open_ or met or any(known[name] for name in method.parameters):
-        yield Said(not open_, (*open_, *met), priced=priced and not weak)
+    method = facts.methodology
+    sampled: defaultdict[str, set[tuple[int, int]]] = defaultdict(set)
+    for one in facts.besides.samples:
+        sampled[one.parameter].add((one.taken.year, one.taken.month))
+    found = [
+        finding
+        for name, spec in method.parameters.items()
+        if name in facts.price.stated and (spec.option in MONITORED or name in facts.price.how)
+        if (finding := _monitored(facts, name, spec, sampled[name])) is not None
+    ]
+    measured = [one for one in found if one.code == "PAR-06.measured"]
+    lacking = [*(one for one in found if one not in measured), *_weak(facts)]
+    if lacking or measured or any(sampled[name] for name in method.parameters):
+        priced = all(one.code == "PAR-06.quantities" for one in lacking)
+        yield Said(not lacking, (*lacking, *measured), priced=priced)
+
+
+def _monitored(
+    facts: Facts, name: str, spec: ParameterSpec, sampled: Collection[tuple[int, int]]
+) -> Text | None:
+    """Say how a value was measured, or what it lacks; None where samples show it."""
+    price = facts.price
+    how = price.how.get(name)
+    value = amount(Fraction(price.stated[name]), spec.unit)
+    values: dict[str, str | Text] = {"parameter": name, "amount": value}
+    if how == SHOWN:
+        return text("PAR-06.quantities", **values)
+    if how in (UNMEASURED, CONSTANT):
+        if not spec.channels:
+            return text("PAR-06.sample", **values, how=how)
+        return text("PAR-06.record", **values, how=how, channel=spec.channels[-1])
+    if how is not None and how != LABORATORY:
+        return text("PAR-06.measured", **values, how=how)
+    return (
+        _constant(facts, name, spec, values)
+        if not sampled
+        else _months(facts, spec, values, sampled)
+    )
+
+
+def _constant(
+    facts: Facts, name: str, spec: ParameterSpec, values: dict[str, str | Text]
+) -> Text | None:
+    """Say that a constant stands for what is monitored, where more of it would leave less."""
+    price = facts.price
+    if _costs_nothing(name, price.stated, price.reduced):
+        return None
+    values |= {"methodology": facts.methodology.id, "option": spec.option or "-"}
+    # where the methodology's own source is no laboratory, its values are entered as one's
+    if spec.source and "laboratory" not in spec.source:
+        return text("PAR-06.constant_source", **values)
+    return text("PAR-06.constant", **values)
+
+
+def _months(
+    facts: Facts,
+    spec: ParameterSpec,
+    values: dict[str, str | Text],
+    sampled: Collection[tuple[int, int]],
+) -> Text | None:
+    """Say which months of the period have no sample, where each is to have one."""
+    every = {(year, month) for year, month, _, _ in months(*facts.period_us, facts.timezone)}
+    missing = sorted(every.difference(sampled))
+    if not missing or "month" not in spec.frequency:
+        return None
+    shown = tuple(f"{year}-{month:02}" for year, month in missing[:_NAMED])
+    return text("PAR-06.months", **values, months=shown)
 
 
 def _costs_nothing(name: str, used: Inputs, reduction: Callable[[Inputs], Fraction]) -> bool:
@@ -202,7 +221,6 @@ def documented_values(facts: Facts) -> Iterator[Effect | Said]:
     found = tuple(
         text("PAR-07.document", parameter=name, lacks=lacks)
         for name in method.dated
-        if name in given
-        and (lacks := undocumented(name, given, documents, first)) is not None
+        if name in given and (lacks := undocumented(name, given, documents, first)) is not None
     )
     yield Said(not found, found)

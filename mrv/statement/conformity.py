@@ -12,14 +12,14 @@ from mrv.documents.coded import text_in
 from mrv.documents.monitoring import Planned
 from mrv.registry.monitoring_plan import Version
 from mrv.registry.plan_departures import Meter, departures, imprecise
-from mrv.registry.project import Calibration
+from mrv.registry.project import FIRST, Calibration
 
 if TYPE_CHECKING:
     from mrv.statement.plan_extract import MonitoringPlan
 
 RULE = "PLN-01"
 CONSECUTIVE = "PLN-02"
-FIXED = "PAR-01"
+FIXED, FACTORS = "PAR-01", "FAC-01"
 _SHOWN = 5
 
 
@@ -53,9 +53,10 @@ def condition(plan: MonitoringPlan, result: PeriodResult) -> Finding:
     return Finding(RULE, not found, "; ".join(found[:_SHOWN]) + more)
 
 
-def since_before(plan: MonitoringPlan) -> Iterator[Finding]:
+def since_before(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Finding]:
     """Name time that was left out since earlier statements, and what was fixed and changed."""
-    if plan.changed:
+    # the close names what an issued statement had, with what it comes to
+    if plan.changed and all(one.rule != FIXED for one in result.applicability):
         yield Finding(FIXED, False, "; ".join(plan.changed))
     spans = [f"{utc_text(begin)} to {utc_text(end)}" for begin, end in plan.unclaimed]
     if spans:
@@ -71,7 +72,9 @@ def since_before(plan: MonitoringPlan) -> Iterator[Finding]:
 def registered(plan: MonitoringPlan) -> Iterator[Finding]:
     """Name what the registry has to say of the period's meters."""
     for one in plan.registry:
-        yield Finding(one.rule, one.holds, tuple(map(text_in, one.texts)))
+        # factors of registry files that the account uses are named by the close
+        if plan.accounting == FIRST or one.rule != FACTORS:
+            yield Finding(one.rule, one.holds, tuple(map(text_in, one.texts)))
 
 
 def _departs(plan: MonitoringPlan, version: Version) -> Iterator[str]:

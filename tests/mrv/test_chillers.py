@@ -10,9 +10,9 @@ import pytest
 from ingest.model import INTERVAL_US, NULL, Device, Fleet
 from mrv import factors
 from mrv.accounting.measured_performance import RULE
-from mrv.rules.plausible import RANGE as PLAUSIBLE
 from mrv.registry.project import ACCOUNTING, FIRST, ProjectDevice
 from mrv.report.sheets.calculation import Reckoning
+from mrv.rules.plausible import RANGE as PLAUSIBLE
 from mrv.statement.evidence import monitored, remeter
 from mrv.statement.evidence_case import Case
 from mrv.statement.plan_extract import MonitoringPlan
@@ -140,7 +140,11 @@ def test_a_performance_is_one_of_chillers(reference, typed, counts):
     assert PLAUSIBLE not in unmet(before)
     said = unmet(found)[PLAUSIBLE]
     bad = f"cop_project = {typed}" if typed != "5.8" else f"cop_reference = {reference}"
-    for part in (f"{bad} is outside the plausible range 2.5 to 8 (", "ASHRAE 90.1", " is applied, "):
+    for part in (
+        f"{bad} is outside the plausible range 2.5 to 8 (",
+        "ASHRAE 90.1",
+        " is applied, ",
+    ):
         assert part in said
     cost = said.partition(" is applied, ")[2].partition(" t less")[0]
     assert float(cost) == pytest.approx(tonnes(before) - tonnes(found), abs=2e-6)

@@ -131,7 +131,9 @@ def test_factor_of_the_owner_earns_no_more_than_the_official_one():
     assert not holds
     assert "vn-grid-2023 = 0.6592" in said
     (cost,) = (one for one in typed.rules if one.rule == OFFICIAL)
-    whole = Decimal(typed_alone := pumped("2.0", 1).net.reduction.t) - Decimal(typed.net.reduction.t)
+    whole = Decimal(typed_alone := pumped("2.0", 1).net.reduction.t) - Decimal(
+        typed.net.reduction.t
+    )
     assert abs(Decimal(cost.alone_t) - whole) < Decimal("0.00001"), typed_alone
     assert not detail(official, OFFICIAL)
 
@@ -372,12 +374,20 @@ COMPOST = Fleet(
 )
 
 
-def composted(quarter_t=5, methodology="ams-iii-f", accounting=ACCOUNTING, book=BOOK, **more):
+def composted(
+    quarter_t=5,
+    methodology="ams-iii-f",
+    accounting=ACCOUNTING,
+    book=BOOK,
+    power=4_000,
+    fuel=1_000,
+    **more,
+):
     """Close a week of a composting plant."""
     rows = {
         ("scale", "mass"): [quarter_t * 10**6] * WEEK,
-        ("power", "energy_import"): [4_000] * WEEK,
-        ("fuel", "flow"): [1_000] * WEEK,
+        ("power", "energy_import"): [power] * WEEK,
+        ("fuel", "flow"): [fuel] * WEEK,
     }
     parameters = {"first_year": 2026, "share_food": 1, "phi": Decimal("0.85"), "f_captured": 0,
                   "mcf": 1, "tdl": Decimal("0.0615"), **more}  # fmt: skip
@@ -494,16 +504,7 @@ def test_a_value_below_the_default_that_leaves_less_needs_no_document():
 
 def test_factors_and_values_that_the_account_does_not_use_are_not_asked_about():
     """A plant that burns no diesel was asked to compare the density of diesel with its source."""
-    quiet, burning = composted(), composted()
-    rows = {("scale", "mass"): [5 * 10**6] * WEEK, ("power", "energy_import"): [0] * WEEK,
-            ("fuel", "flow"): [0] * WEEK}  # fmt: skip
-    parameters = {"first_year": 2026, "share_food": 1, "phi": Decimal("0.85"), "f_captured": 0,
-                  "mcf": 1, "tdl": Decimal("0.01"), "ef_grid_t_per_mwh": Decimal("0.1")}  # fmt: skip
-    roles = {"scale": "waste", "power": "power", "fuel": "fuel"}
-    besides = Besides(accounting=ACCOUNTING, samples=lab(share_food=1))
-    known = find("ams-iii-f").parameters
-    parameters = {k: v for k, v in parameters.items() if k in known}
-    quiet = closed(COMPOST, "ams-iii-f", "12.0", roles, parameters, rows, besides)
+    burning, quiet = composted(), composted(power=0, fuel=0, tdl=Decimal("0.01"))
     assert "diesel" in detail(burning, "FAC-02")[0][1]
     assert "diesel" not in "".join(text for _, text in detail(quiet, "FAC-02"))
     assert "diesel.ncv" in {f.kind for f in quiet.factors}, "it is looked up all the same"

@@ -74,7 +74,9 @@ def test_fuel_has_the_density_of_its_kind(close):
     assert "density_kg_per_m3 of natural_gas-0 = 1.05 kg/m3 is outside" in text
     assert "the plausible range 0.65 to 0.85" in text
     cost = tonnes(burnt(close, density=1.05, accounting=FIRST)) - tonnes(dense)
-    assert float(text.split(" is applied, ")[1].split(" t less")[0]) == pytest.approx(cost, abs=2e-6)
+    assert float(text.split(" is applied, ")[1].split(" t less")[0]) == pytest.approx(
+        cost, abs=2e-6
+    )
     # less than there can be costs the owner, and stays
     light = burnt(close, density=0.5)
     assert values(light)["density_kg_per_m3"] == "0.5"

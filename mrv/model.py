@@ -388,7 +388,9 @@ class Methodology:
     @property
     def documented(self) -> tuple[str, ...]:
         """All parameters whose dated documents a period asks for."""
-        some = (n for n, s in self.parameters.items() if s.undocumented is not None or s.by_default)
+        some = (
+            n for n, s in self.parameters.items() if s.undocumented is not None or s.by_publication
+        )
         return tuple(dict.fromkeys((*self.designed, *self.dated, *some)))
 
     def spec_of(self, name: str) -> ParameterSpec:

@@ -12,6 +12,8 @@ from typing import Literal
 
 # published values in place of which no other counts, unless it leaves less
 _OFFICIAL = ("grid.vn", "gwp")
+# published lists beside which a national or measured value may be documented
+_OPEN = "rice."
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +81,10 @@ class ParameterSpec:
     undocumented: str | None = None
 
     @property
-    def by_default(self) -> bool:
-        """Whether a published default counts where no third party's document states another."""
-        return self.factor is not None and not self.published.startswith(_OFFICIAL)
+    def by_publication(self) -> bool:
+        """Whether a published value counts where no third party's document states another."""
+        default = self.factor is not None and not self.published.startswith(_OFFICIAL)
+        return default or self.published.startswith(_OPEN)
 
 
 @dataclass(frozen=True, slots=True)

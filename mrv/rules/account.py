@@ -141,7 +141,8 @@ class Account:
         used, how = _as_measured(terms, made.reduced)
         for one in every:
             if isinstance(one, Fix):
-                used[one.parameter], how[one.parameter] = one.value, one.how
+                used[one.parameter] = one.value
+                how |= {} if one.how is None else {one.parameter: one.how}
         return replace(made, measured=used, stated=used, how=how)
 
     def valued(self, effects: Mapping[str, Sequence[Effect]]) -> Account:
@@ -156,7 +157,7 @@ class Account:
         def count(rule: str, one: Fix | Bound | Least, value: Fraction) -> None:
             used[one.parameter] = value
             applied.add(rule)
-            if one.how:
+            if one.how is not None:
                 how[one.parameter] = one.how
 
         of = [(rule, one) for rule, some in sorted(effects.items()) for one in some]

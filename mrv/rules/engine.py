@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 
 from ingest.model import INTERVAL_US, Fleet, IntervalRows
 from mrv.accounting.cross_checks import Rows
@@ -168,7 +168,7 @@ class Engine:
         for stage in _BOUNDS:
             before = {name: list(some) for name, some in ruled.effects.items()}
             solved = prices.solved(before) if before else facts.solved
-            seen = facts.after(solved, lambda before=before: prices.by(before).account)
+            seen = facts.after(solved, partial(prices.account, before))
             for one in self._of(stage, besides):
                 ruled.add(one, seen)
             if ruled.effects != before:

@@ -177,7 +177,7 @@ def _issued(one: FixedBefore, project: Project, *, first_set: bool) -> Candidate
                 if counts
                 else ""
             )
-        values = {
+        values: dict[str, str | Text] = {
             "subject": subject(one.parameter, [one.device]),
             "statement": one.statement,
             "issued": one.value,

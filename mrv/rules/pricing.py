@@ -126,6 +126,10 @@ class Prices:
             self.known[key] = Priced(solved, account, ruled.said)
         return self.known[key]
 
+    def account(self, effects: Effects) -> Account:
+        """Return the account of effects, and of all that bounds values by it."""
+        return self.by(effects).account
+
     def without_earning(self, effects: Effects, kept: Collection[str]) -> Effects:
         """
         Leave out, by id, a bound that would leave more: of two figures the one that costs counts.

@@ -40,7 +40,7 @@ _FIRST_REMEDY = (
 
 
 class _Beside(NamedTuple):
-    """An entered value, and the published ones beside it: official, of its list, or a default."""
+    """An entered value, and the published ones beside it: official, of a list, or a default."""
 
     name: str
     value: Fraction
@@ -88,15 +88,20 @@ def _entered(facts: Facts) -> Iterator[_Beside]:
     for name, spec in facts.methodology.parameters.items():
         if name not in given:
             continue
-        value = Fraction(given[name])
+        value, others = Fraction(given[name]), tuple[Factor, ...]()
         official = _official(spec, factors, day)
         if official is not None:
             kind, others = "official", (official,)
         elif spec.published.startswith(_LISTS):
             kind = "list"
             others = tuple(f for f in facts.factors if f.kind.startswith(spec.published))
-        elif spec.by_default and _undocumented(facts, name) is not None:
-            kind, others = "default", (factors.select(*spec.factor or ("", "either")),)
+        elif spec.by_publication and _undocumented(facts, name) is not None:
+            kind = "open list" if spec.factor is None else "default"
+            others = (
+                tuple(f for f in factors if f.kind.startswith(spec.published))
+                if spec.factor is None
+                else (factors.select(*spec.factor),)
+            )
         else:
             continue
         if value not in {f.value for f in others}:
@@ -144,15 +149,18 @@ def _brought(facts: Facts) -> tuple[Factors, tuple[Choice, ...]]:
 def _finding(facts: Facts, one: _Beside, applied: Fraction) -> Text | None:
     """Say which value counts, and what settles it; a value beside a default may be the lower."""
     unit, factor = facts.methodology.parameters[one.name].unit, one.others[0]
-    values = {"parameter": one.name, "amount": amount(one.value, unit)}
-    if one.kind == "list":
-        published_ = tuple(amount(v) for v in sorted({f.value for f in one.others}))
-        return text("FAC-01.listed", **values, published=published_, applied=amount(applied))
+    values: dict[str, str | Text] = {"parameter": one.name, "amount": amount(one.value, unit)}
+    lacks = _undocumented(facts, one.name)
+    if one.kind in ("list", "open list"):
+        values |= {"applied": amount(applied), "published": tuple(
+            amount(v) for v in sorted({f.value for f in one.others}))}  # fmt: skip
+        if one.kind == "list" or lacks is None:
+            return text("FAC-01.listed", **values)
+        return None if applied == one.value else text("FAC-01.not_listed", **values, lacks=lacks)
     values |= {"factor": factor.id, "published": amount(factor.value, factor.unit)}
     if one.kind == "official":
         lower = applied == one.value
         return text("FAC-01.entered_applied" if lower else "FAC-01.official_applied", **values)
-    lacks = _undocumented(facts, one.name)
     if applied == one.value or lacks is None:
         return None
     return text("FAC-01.default_applied", **values, lacks=lacks)
@@ -185,7 +193,7 @@ def compared_kinds(account: Account) -> tuple[str, ...]:
             found.add(GRID)
         elif spec.factor is not None:
             found.add(spec.factor[0])
-        if spec.published in _LISTS:
+        if spec.published in _LISTS or (spec.by_publication and spec.published):
             found |= {f.kind for f in account.book if f.kind.startswith(spec.published)}
     return tuple(sorted(found))
 

@@ -459,6 +459,7 @@ def test_a_pack_carries_the_factors_that_a_share_of_nothing_was_tried_with():
 BESIDE_DEFAULTS = [
     *((name, "tdl", "0.01") for name in ("ams-iii-f", "ams-iii-h", "ams-iii-i",
                                          "ams-iii-u", "ams-ii-d-cupola")),
+    ("ams-iii-u", "motorcycle_improvement", "1"),
     ("ams-ii-c", "technical_losses", "0.3"),
     ("rice-awd", "sf_p", "2.41"),
     ("rice-awd", "uncertainty_deduction", "0"),
@@ -509,3 +510,43 @@ def test_factors_and_values_that_the_account_does_not_use_are_not_asked_about():
     assert "diesel" not in "".join(text for _, text in detail(quiet, "FAC-02"))
     assert "diesel.ncv" in {f.kind for f in quiet.factors}, "it is looked up all the same"
     assert not detail(quiet, OFFICIAL)
+
+
+@pytest.mark.parametrize(
+    ("methodology", "name", "value", "counts"),
+    [
+        ("rice-awd", "sf_w_baseline", "3", "1"),
+        ("rice-awd", "sf_w_project", "0.1", "0.16"),
+        ("rice-awd", "ef_c_kg_per_ha_d", "20", "1.32"),
+    ],
+)
+def test_a_value_beside_an_open_list_earns_by_a_third_partys_document_alone(
+    methodology, name, value, counts
+):
+    """A field that gives off three times what any does, typed, earned three times as much."""
+    given, parameters = CASES[methodology]
+    documents = plant.papers(*(n for n in find(methodology).documented if n != name), *(
+        n for n in find(methodology).parameters if n.startswith("design_")))  # fmt: skip
+
+    def of(number, *more):
+        values = {**parameters, name: Decimal(number)}
+        return earned(methodology, built=(given, values), documents=(*documents, *more))
+
+    typed, listed = of(value), of(counts)
+    assert typed.net == listed.net
+    assert used(typed)[name] == counts
+    (said,) = [text for holds, text in detail(typed, OFFICIAL) if not holds]
+    assert f"{name} = {value}" in said
+    assert "is none of the published values" in said
+    documented = of(value, *plant.papers(name))
+    assert used(documented)[name] == value
+    assert not [text for _, text in detail(documented, OFFICIAL) if name in text]
+    kinds = {one.kind for one in typed.factors} | {*typed.compared}
+    assert (
+        earned(
+            methodology, built=(given, {**parameters, name: Decimal(value)}), documents=documents
+        )
+        == typed
+    )
+    assert all(f.kind in kinds for f in BOOK if f.value == Decimal(counts) and
+               f.kind.startswith(find(methodology).parameters[name].published))  # fmt: skip

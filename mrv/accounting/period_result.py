@@ -10,12 +10,18 @@ exact reduction, not from these texts.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from mrv.model import Side
 from mrv.texts import Text, Texts, joined, texts_of
 
 # kinds of what meters are compared with
 METER, INVOICE = "check meter", "invoice"
+# kinds of what carries a reduction
+METERED, PARAMETER = "meter", "parameter"
+# of evidence, the best first
+Grade = Literal["A", "B", "C", "D"]
+GRADES: tuple[Grade, ...] = get_args(Grade)
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +276,34 @@ class CrossCheck:
 
 
 @dataclass(frozen=True, slots=True)
+class EvidenceItem:
+    """
+    What a meter's quantity or an entered value carries of the account, and what shows it.
+
+    Attributes
+    ----------
+    kind : str
+        `METERED` or `PARAMETER`.
+    name : str
+        The device's id, or the parameter's name.
+    role : str
+        Of a meter, or of the devices that a parameter belongs to; empty of the project's own.
+    tonnes : str
+        Emissions of the quantity on its side; of a value, by how much the reduction would be
+        another one without it, at most the whole reduction. [tCO2e]
+    shown_by : tuple of str
+        Certificates, invoices, documents or reports.
+    """
+
+    kind: str
+    name: str
+    role: str
+    grade: Grade
+    tonnes: str
+    shown_by: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PeriodResult:
     """
     A closed monitoring period.
@@ -304,3 +338,4 @@ class PeriodResult:
     cross_checks: tuple[CrossCheck, ...]
     compared: tuple[str, ...] = ()
     rules: tuple[RuleEffect, ...] = ()
+    evidence: tuple[EvidenceItem, ...] = ()

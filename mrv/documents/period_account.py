@@ -179,6 +179,35 @@ class RuleEffect(Form):
     applied: bool
 
 
+class EvidenceItem(Form):
+    """
+    What a meter's quantity or an entered value carries of the reduction, and what shows it.
+
+    `tonnes` of a meter are the emissions of its quantity, of a value by how much the reduction
+    would be another one without it. [tCO2e]  `shownBy` are certificates, invoices, documents.
+    """
+
+    kind: Literal["meter", "parameter"]
+    name: str
+    role: str
+    grade: Literal["A", "B", "C", "D"]
+    tonnes: Number
+    shown_by: tuple[str, ...]
+
+
+class Evidence(Form):
+    """
+    The share of the reduction by grade of evidence, and what each meter and value carries.
+
+    A: signed by a key that the project participant does not hold; B: a third party's document
+    with the hash of its file; C: an instrument under valid calibration; D: the project
+    participant's own statement, or an instrument without.
+    """
+
+    shares: dict[Literal["A", "B", "C", "D"], Number]
+    items: tuple[EvidenceItem, ...]
+
+
 class Comparison(Form):
     """
     What was expected, pro rata of the period's length, and what came.

@@ -32,6 +32,7 @@ from mrv.documents.period_account import (
     Condition,
     Credited,
     Deduction,
+    Evidence,
     FactorUsed,
     FixedParameter,
     Gap,
@@ -122,6 +123,7 @@ class Claims(Form):
     deductions: tuple[Deduction, ...]
     applicability: tuple[Condition, ...]
     rules: tuple[RuleEffect, ...] | UnsetType = UNSET
+    evidence: Evidence | UnsetType = UNSET
     comparisons: tuple[Comparison, ...]
     other_periods: tuple[PeriodComparison, ...] | UnsetType = UNSET
     cross_checks: tuple[CrossCheck, ...] | UnsetType = UNSET

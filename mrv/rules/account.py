@@ -267,14 +267,17 @@ class Account:
             to_integer(gross * UG_PER_T, "down"),
         )
 
-    def comes_to(self, parameters: Inputs, book: Factors) -> Fraction:
+    def comes_to(
+        self, parameters: Inputs, book: Factors, views: Sequence[Monitored] | None = None
+    ) -> Fraction:
         """Return what the period comes to with some parameters and factors. [tCO2e]"""
-        of = self._reductions(self._inputs(self.entered, parameters, book), book)
+        some = self.entered if views is None else views
+        of = self._reductions(self._inputs(some, parameters, book), book)
         return sum((one.reduction_t for one in of.values()), start=ZERO)
 
-    def reduced(self, parameters: Inputs) -> Fraction:
-        """Return what the period comes to with some parameters. [tCO2e]"""
-        return self.comes_to(parameters, self.book)
+    def reduced(self, parameters: Inputs, views: Sequence[Monitored] | None = None) -> Fraction:
+        """Return what the period comes to with some parameters, or devices. [tCO2e]"""
+        return self.comes_to(parameters, self.book, views)
 
     def quantities(self, parameters: Inputs) -> dict[int, Inputs]:
         """Return what the methodology is given of each year, with some parameters."""

@@ -43,6 +43,7 @@ from mrv.rules import rules, severity_of
 from mrv.rules.account import added
 from mrv.rules.effects import CHANNELS
 from mrv.rules.engine import Engine, Passed
+from mrv.rules.grades import evidence_of
 from mrv.rules.issued import choose
 from mrv.rules.plausible import keep_plausible
 from mrv.rules.published import compared_kinds
@@ -201,6 +202,7 @@ class _Closing:
             cross_checks=tuple(passed.facts.compare(besides, pricing)),
             compared=compared_kinds(account),
             rules=() if besides.accounting == FIRST else tuple(_effects(passed)),
+            evidence=() if besides.accounting == FIRST else evidence_of(passed.facts, account),
         )
 
 

@@ -10,11 +10,13 @@ their name carries; times are RFC 3339; shares have six places, rounded down.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import msgspec
 
 from mrv.accounting.period_result import (
+    METERED,
     Amount,
     Comparison,
     Coverage,
@@ -37,6 +39,8 @@ from mrv.methodologies import find
 from mrv.registry.monitoring_plan import Version, version_out
 from mrv.registry.project import FIRST
 from mrv.rules import severity_of
+from mrv.rules.grades import shares as by_grade
+from mrv.rules.grades import signed
 from mrv.signatures import canonical
 from mrv.statement.arrival import summary
 from mrv.statement.conformity import condition, planned, registered, since_before
@@ -48,7 +52,7 @@ from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.plan_writer import calibration_out, document_out, sample_out
 from mrv.statement.prior_statements import difference, figures
 from mrv.statement.registry_inputs import registry_inputs
-from mrv.statement.signed_energy import ENERGY, shares
+from mrv.statement.signed_energy import ENERGY, OF_METERS, shares
 from mrv.statement.status import status_entry
 from mrv.statement.unusual_json import unusual_out
 
@@ -149,6 +153,7 @@ def _claims(case: Case, label: Label, name: str) -> wire.Claims:
         deductions=tuple(_deduction(one, plan.accounting) for one in result.deductions),
         applicability=_conditions(case),
         rules=UNSET if plan.accounting == FIRST else _effects(result),
+        evidence=UNSET if plan.accounting == FIRST else _evidence(case),
         comparisons=tuple(_comparison(c) for c in result.comparisons if c.basis == DESIGN),
         other_periods=tuple(_of_period(c) for c in result.comparisons if c.basis != DESIGN),
         cross_checks=tuple(cross_check_out(c, case) for c in result.cross_checks),
@@ -225,6 +230,30 @@ def _signed(case: Case) -> wire_monitoring.SignedEnergy | UnsetType:
     if said is None or not any(one.quantity in ENERGY for one in outcomes):
         return UNSET
     return shares(said, case.fitting, outcomes, case.rows, case.fleet)
+
+
+def _evidence(case: Case) -> wire_account.Evidence:
+    """Grade what the reduction rests on; what a meter signed itself is of the best grade."""
+    result, backed = case.result, _signed(case)
+    kinds = () if backed is UNSET else backed.shares
+    percent = sum((Fraction(s.share_percent) for s in kinds if s.kind in OF_METERS), Fraction(0))
+    meters = {one.device for one in result.devices if one.unit == "Wh"}
+    items = signed(result.evidence, meters, percent / 100)
+    reduction = Fraction(result.net.reduction.t)
+    return wire_account.Evidence(
+        shares=dict(by_grade(items, reduction)),
+        items=tuple(
+            wire_account.EvidenceItem(
+                kind="meter" if one.kind == METERED else "parameter",
+                name=one.name,
+                role=one.role,
+                grade=one.grade,
+                tonnes=one.tonnes,
+                shown_by=one.shown_by,
+            )
+            for one in items
+        ),
+    )
 
 
 def _credited(result: PeriodResult) -> wire_account.Credited:

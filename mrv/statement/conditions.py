@@ -115,6 +115,14 @@ def observations(said: Claims) -> Iterator[str]:
     )
 
 
+def graded(said: Claims) -> str:
+    """Say which share of the reduction rests on which grade of evidence; before 0.2.0 nothing."""
+    if said.evidence is UNSET:
+        return ""
+    shares = said.evidence.shares.items()
+    return ", ".join(f"{grade} {float(share) * 100:.1f} %" for grade, share in shares)
+
+
 def effects(said: Claims) -> Iterator[str]:
     """Yield each rule that took something off the reduction, and how much; before 0.2.0 none."""
     for one in said.rules or ():

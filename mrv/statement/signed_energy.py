@@ -37,6 +37,7 @@ NONE: Final = "none"
 Kind = Literal["ocmf", "cose-meter", "cose-gateway"]
 # what a meter signed itself goes before what a gateway saw
 KINDS: tuple[Kind, ...] = (OCMF, COSE_METER, COSE_GATEWAY)
+OF_METERS = frozenset({OCMF, COSE_METER})
 ENERGY = ("energy_export", "energy_import")
 # readings beside a signed register may have fewer digits than it
 TOLERANCE_WH = 100

@@ -188,6 +188,8 @@ class Report:
         Conditions that the statement says do not hold.
     effects : tuple of str
         Rules that took something off the reduction, each with its tonnes.
+    graded : str
+        The share of the reduction by grade of evidence; empty before 0.2.0.
     arrived : tuple of SealedArrival
         When each sealed day's readings came.
     stamps : tuple of (str, str)
@@ -208,6 +210,7 @@ class Report:
     not_relied: tuple[str, ...] = ()
     unmet: tuple[str, ...] = ()
     effects: tuple[str, ...] = ()
+    graded: str = ""
     arrived: tuple[SealedArrival, ...] = ()
     stamps: tuple[tuple[str, str], ...] = ()
     stamped_days: tuple[StampedDay, ...] = ()
@@ -269,6 +272,7 @@ class Report:
             "steps": [asdict(step) for step in self.steps],
             "unmet": list(self.unmet),
             "effects": list(self.effects),
+            "evidence": self.graded,
             "rules": None if self.rules is None else self.rules.to_json(),
             "arrival": [one._asdict() for one in self.arrived],
             "timestamps": {
@@ -309,6 +313,8 @@ def _lines(report: Report) -> Iterator[str]:
         yield f"FAILED at step {failure.number}, {failure.name}: {failure.detail}"
         yield f"what to do: {failure.remedy}"
         return
+    if report.graded:
+        yield f"share of the reduction by grade of evidence: {report.graded}"
     yield from (f"rule with an effect: {one}" for one in report.effects)
     yield from (f"does not hold, as the statement says: {one}" for one in report.unmet)
     if report.rules is not None and report.rules.older:

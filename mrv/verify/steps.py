@@ -14,7 +14,7 @@ from mrv.signatures.authorities import StampRule
 from mrv.signatures.keys import EnrolledKey
 from mrv.signatures.trust_root import Trust
 from mrv.signed_values.own_keys import OwnKeys
-from mrv.statement.conditions import effects, unmet
+from mrv.statement.conditions import effects, graded, unmet
 from mrv.verify import approval_step as issuing
 from mrv.verify import evidence_steps as figures
 from mrv.verify import findings_steps as raised
@@ -151,6 +151,7 @@ def verify(
         () if broken else tuple(not_relied_on(subject)),
         () if broken else tuple(map(str, unmet(subject.claims))),
         () if broken else tuple(effects(subject.claims)),
+        "" if broken else graded(subject.claims),
         () if broken else tuple(subject.arrived),
         () if broken or subject.stamped is None else subject.stamped.stamps,
         () if broken else tuple(subject.stamped_days),

@@ -25,7 +25,7 @@ from mrv.method_lives import broken
 from mrv.methodologies import find
 from mrv.registry.project import Certified, Document, Invoice, Project, Sample
 from mrv.signatures.organisations import stem
-from mrv.texts import plain
+from mrv.texts import plain, text
 from services.issuer import acceptances, contradicting_papers, repeated_days, same_series
 from services.issuer.contradicting_papers import papers
 from services.issuer.outside_meters import outside
@@ -139,12 +139,20 @@ def told(conn: Connection, project: Project, from_us: int, to_us: int) -> Told:
         if texts
     ]
     if elsewhere:
-        detail = "; ".join(
-            f"{device}: certificate {one.certificate}, {one.scheme}, {one.value.sum()} Wh"
+        named = tuple(
+            coded(
+                text(
+                    "CLM-01.certified",
+                    device=device,
+                    certificate=one.certificate,
+                    scheme=one.scheme,
+                    wh=int(one.value.sum()),
+                )
+            )
             for (device, _), held in elsewhere.items()
             for one in held
         )
-        conditions.append(RegistryCondition(rule=CERTIFIED, holds=True, texts=_coded(detail)))
+        conditions.append(RegistryCondition(rule=CERTIFIED, holds=True, texts=named))
     if late[True] and not late[False]:
         conditions.append(
             RegistryCondition(rule=RATINGS, holds=True, texts=_coded(_listed(late[True])))

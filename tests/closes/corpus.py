@@ -114,7 +114,7 @@ def _whole(result):
         {**row, "reason": str(one.reason)}
         for row, one in zip(whole["deductions"], result.deductions, strict=True)
     ]
-    del whole["rules"]
+    del whole["rules"], whole["evidence"]
     return {**whole, "applicability": held}
 
 

@@ -134,7 +134,7 @@ def test_what_is_certified_earns_nothing_and_is_named(database_url, tmp_path):
         assert [(one.device, one.quantity) for one in taken] == [("inv-2", "500.000000")]
         assert said.emissions.reduction.ug < bare.emissions.reduction.ug
         told = [one for one in said.applicability if one.rule == CERTIFIED]
-        assert [one.detail for one in told] == ["inv-2: certificate C-3, I-REC, 500 Wh"]
+        assert [one.words() for one in told] == ["inv-2: certificate C-3, I-REC, 500 Wh"]
         life.submit(conn, name, who["operator"])
         life.verify(conn, name, who["verifier"], concluded("unmodified"))
         # one that came in beside the rules: the database refuses the claim by itself

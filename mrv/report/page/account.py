@@ -8,7 +8,7 @@ from mrv.report.blocks import Block, banner, chapter, note, pairs, paragraph, pa
 from mrv.report.comparison_blocks import designed
 from mrv.report.opinion import condition_rows, state
 from mrv.report.report_data import Facts
-from mrv.report.translations import span_of_days
+from mrv.report.translations import DASH, role, span_of_days
 from mrv.report.words import Words
 
 _TONES = {
@@ -41,6 +41,7 @@ def summary(facts: Facts, words: Words) -> Iterator[Block]:
     if supersedes is not None:
         rows.append((words["supersedes"], f"{supersedes.statement}: {supersedes.reason}"))
     yield pairs(rows)
+    yield from evidence(facts, words)
     open_ = list(condition_rows(facts, words))
     if open_:
         yield banner(f"{words['page.unmet']}: {'; '.join(row[0] for row in open_)}", "warn")
@@ -51,6 +52,43 @@ def summary(facts: Facts, words: Words) -> Iterator[Block]:
         ]
         yield table(words, heads, [list(row) for row in open_])
     yield paragraph(words["page.as_of"], small=True)
+
+
+def evidence(facts: Facts, words: Words) -> Iterator[Block]:
+    """Show the share of the reduction by grade of evidence; tonne 0.1.0 knew no grades."""
+    found = facts.subject.evidence
+    if not found:
+        return
+    yield table(
+        words,
+        [(words[f"evidence.{grade}"], "r", 1.0) for grade in found.shares],
+        [[words.percent(share) for share in found.shares.values()]],
+    )
+
+
+def worklist(facts: Facts, words: Words) -> Iterator[Block]:
+    """List what each meter and entered value carries, for the verifier to look at."""
+    found = facts.subject.evidence
+    if not found:
+        return
+    yield chapter(words["evidence.worklist"])
+    yield note(words["evidence.note"])
+    heads = [
+        (words["evidence.what"], "l", 1.6),
+        (words["evidence.grade"], "l", 0),
+        (words["evidence.tonnes"], "r", 1.0),
+        (words["evidence.shown_by"], "l", 2.0),
+    ]
+    rows = [
+        [
+            f"{one.name} ({role(one.role, words)})" if one.role else one.name,
+            one.grade,
+            words.number(one.tonnes),
+            ", ".join(one.shown_by) or DASH,
+        ]
+        for one in found.items
+    ]
+    yield table(words, heads, rows, "page.more")
 
 
 def _figures(facts: Facts, words: Words) -> Block:
@@ -88,6 +126,7 @@ def account(facts: Facts, words: Words) -> Iterator[Block]:
         ],
     )
     yield from _vintages(facts, words)
+    yield from worklist(facts, words)
     yield from designed(subject, words)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import getpass
 import json
+from fractions import Fraction
 from typing import Any
 
 import click
 
 from ingest.heap import keep_freed
-from mrv.documents.form import write
+from mrv.documents.form import UNSET, write
 from mrv.documents.statement import claims_of
 from mrv.statement.conditions import finding_json, findings, observations, unmet
 from services.cli.groups import Group
@@ -112,11 +113,17 @@ def summary(closed: Closed) -> dict[str, Any]:
         "deductions": plain["deductions"],
         "gaps": plain["gaps"],
         "findings": [finding_json(one) for one in findings(said)],
+        "evidence": {} if said.evidence is UNSET else dict(said.evidence.shares),
+        "worklist": [] if said.evidence is UNSET else plain["evidence"]["items"],
         "not_met": [finding_json(one) for one in unmet(said)],
         "devices": plain["monitoredParameters"],
         "digests": plain["digests"],
         "supersedes": plain["supersedes"],
     }
+
+
+def _percent(share: str) -> str:
+    return f"{Fraction(share) * 100:.1f}"
 
 
 def _lines(closed: Closed) -> list[str]:
@@ -144,6 +151,9 @@ def _lines(closed: Closed) -> list[str]:
     ]
     if len(gaps) > _SHOWN:
         lines.append(f"              and {len(gaps) - _SHOWN} more; --json lists all")
+    if said.evidence is not UNSET:
+        shares = (f"{grade} {_percent(share)} %" for grade, share in said.evidence.shares.items())
+        lines.append(f"  evidence    {', '.join(shares)} of the reduction by grade")
     lines += [f"  not met     {one}" for one in unmet(said)]
     lines += [f"  observation {one}" for one in observations(said)]
     return lines

@@ -21,8 +21,8 @@ BEGIN
         WHERE NOT EXISTS (
             SELECT FROM jsonb_array_elements(s.document #> '{credentialSubject,applicability}') a
             WHERE a ->> 'rule' = 'CLM-01'
-              AND strpos('; ' || (a ->> 'detail') || ';',
-                         format('; %s: certificate %s, %s, %s Wh;', c.device_id, c.certificate_id, c.scheme, c.wh)) > 0)
+              AND a -> 'texts' @> jsonb_build_array(jsonb_build_object('code', 'CLM-01.certified', 'values',
+                  jsonb_build_object('device', c.device_id, 'certificate', c.certificate_id, 'scheme', c.scheme, 'wh', c.wh))))
         ORDER BY 1 LIMIT 1;
     IF unnamed.certificate_id IS NOT NULL THEN
         RAISE EXCEPTION 'statement %: certificate % is of energy that it credits, % Wh of %, and it does not name it; close the period again',

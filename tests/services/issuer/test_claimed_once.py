@@ -99,5 +99,5 @@ def test_another_name_gives_no_other_baseline(database_url, tmp_path, verified):
         claims = statements.find(conn, found.statement).claims
     (fuel,) = [p for p in claims.fixed_parameters if p.parameter == "sfc_l_per_100km"]
     assert fuel.value == "34"
-    said = [c.detail for c in claims.applicability if not c.holds]
+    said = [c.words() for c in claims.applicability if not c.holds]
     assert any(f"sfc_l_per_100km = 34 of {verified} counts" in text for text in said)

@@ -377,20 +377,28 @@ function reasoned(text) {
   return plain.length >= 20 && plain.filter((one) => /\p{L}/u.test(one)).length >= 10;
 }
 
+/** Texts of a condition, as codes and values; tonne 0.1.0 wrote words. */
+function textsOf({ texts, detail }) {
+  if (texts !== undefined) return texts;
+  return detail ? [{ code: "text.plain", values: { words: detail } }] : [];
+}
+
+/** A cross-check that does not hold (as mrv/statement/conditions.py). */
 function differs(one) {
-  const devices = one.devices.join(", ");
-  return one.difference_percent === null
-    ? `its amount is 0, and that of ${devices} is not`
-    : `${one.difference_percent} % of ${devices}`;
+  const values = {
+    kind: { code: one.kind === "invoice" ? "cross_check.invoice" : "cross_check.meter", values: {} },
+    against: one.against, devices: one.devices, effect: one.effect_t,
+    percent: one.difference_percent ?? "", tolerance: one.tolerance_percent,
+  };
+  return { code: one.difference_percent === null ? "cross_check.of_zero" : "cross_check.differs", values };
 }
 
 export function unmetOf(said) {
   // 0.1.0 wrote a text for a rule; an observation needs no reply
   const found = said.applicability.filter((one) => !one.holds && one.severity !== "observation")
-    .map(({ rule, clause, detail }) => ({ rule: rule ?? clause, detail }));
+    .map((one) => ({ rule: one.rule ?? one.clause, texts: textsOf(one) }));
   const checks = (said.crossChecks ?? []).filter((one) => one.holds === false).map((one) => ({
-    rule: one.kind === "invoice" ? "EVD-03" : "PAR-08",
-    detail: `${one.kind} ${one.against}: ${differs(one)}, ${one.tolerance_percent} % allowed; ${one.effect_t} t`,
+    rule: one.kind === "invoice" ? "EVD-03" : "PAR-08", texts: [differs(one)],
   }));
   return [...found, ...checks];
 }

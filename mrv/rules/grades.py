@@ -1,0 +1,198 @@
+"""
+Grades of evidence: what each meter and each entered value rests on, and what it carries.
+
+Grades are those of `mrv/rules/words`: A signed by a key that is not the claimant's, B a third
+party's document with the hash of its file, C an instrument under valid calibration, D the
+claimant's own statement, or an instrument without.  What a claim rests on is as good as the
+weakest evidence that carries it: the share at a grade or below is that of the meters there, or
+what one entered value there carries, whichever is more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import date
+from fractions import Fraction
+from typing import Any
+
+from mrv.accounting.device_period import Monitored
+from mrv.accounting.entered_values import undocumented
+from mrv.accounting.invoiced_time import holding
+from mrv.accounting.period_result import GRADES, METERED, PARAMETER, EvidenceItem, Grade
+from mrv.calendar import local_date
+from mrv.errors import MrvError
+from mrv.parameters.inputs import Inputs
+from mrv.rounding import decimal_text
+from mrv.rules.account import Account
+from mrv.rules.facts import Facts
+
+# of a value that has no account at 0: its effect at a hundredth less, a hundred times
+_LESS = Fraction(99, 100)
+_PLACES = 6
+
+
+def evidence_of(facts: Facts, account: Account) -> tuple[EvidenceItem, ...]:
+    """Grade every meter and entered value of a period; those that carry most come first."""
+    found = [*_meters(facts, account), *_parameters(facts, account)]
+    return tuple(sorted(found, key=lambda one: (-Fraction(one.tonnes), one.name, one.grade)))
+
+
+def signed(
+    items: Iterable[EvidenceItem], meters: Collection[str], share: Fraction
+) -> tuple[EvidenceItem, ...]:
+    """Grade a share of what some meters measured as signed by the meters themselves."""
+    found = []
+    for one in items:
+        if one.kind != METERED or one.name not in meters or not share:
+            found.append(one)
+            continue
+        part = decimal_text(Fraction(one.tonnes) * share, _PLACES, "down")
+        rest = decimal_text(Fraction(one.tonnes) - Fraction(part), _PLACES, "down")
+        found.append(replace(one, grade="A", tonnes=part))
+        if Fraction(rest):
+            found.append(replace(one, tonnes=rest))
+    return tuple(found)
+
+
+def shares(items: Sequence[EvidenceItem], reduction_t: Fraction) -> dict[Grade, str]:
+    """
+    Return the share of the reduction by grade; they add up to 1.
+
+    Parameters
+    ----------
+    reduction_t : Fraction
+        What values carry a part of. [tCO2e]
+    """
+    meters = [one for one in items if one.kind == METERED]
+    values = [one for one in items if one.kind == PARAMETER]
+    whole = sum((Fraction(one.tonnes) for one in meters), start=Fraction(0))
+    found: dict[Grade, str] = {}
+    below = Fraction(0)
+    for place in reversed(range(len(GRADES))):
+        worst = GRADES[place:]
+        metered = sum((Fraction(o.tonnes) for o in meters if o.grade in worst), start=Fraction(0))
+        share = metered / whole if whole else Fraction(0)
+        if reduction_t > 0:
+            entered = (Fraction(o.tonnes) / reduction_t for o in values if o.grade in worst)
+            share = max([share, *entered])
+        share = Fraction(1) if place == 0 else min(Fraction(1), max(share, below))
+        found[GRADES[place]] = decimal_text(share - below, _PLACES, "half_even")
+        below = share
+    return {grade: found[grade] for grade in GRADES}
+
+
+def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
+    """Grade each meter's quantity; time without a certificate by itself."""
+    for one in account.views:
+        rates = ((one.counted(part), account.pricing.rate(one, part.year)) for part in one.parts)
+        tonnes = sum((abs(quantity * rate) for quantity, rate in rates), start=Fraction(0))
+        if not tonnes:
+            continue
+        if facts.invoiced(one):
+            invoices = {c.against for c in holding(one, facts.besides, facts.checks)}
+            yield _meter(one, "B", tonnes, sorted(invoices))
+            continue
+        bare = _uncovered(one)
+        if bare < 1:
+            yield _meter(one, "C", tonnes * (1 - bare), [c.certificate for c in one.calibrations])
+        if bare:
+            yield _meter(one, "D", tonnes * bare, [])
+
+
+def _meter(one: Monitored, grade: Grade, tonnes: Fraction, shown_by: Iterable[str]) -> EvidenceItem:
+    return EvidenceItem(
+        METERED, one.device.id, one.bound.role, grade, decimal_text(tonnes, _PLACES, "down"),
+        tuple(dict.fromkeys(shown_by)),
+    )  # fmt: skip
+
+
+def _uncovered(one: Monitored) -> Fraction:
+    """Share of a meter's time in service without a valid certificate of that meter."""
+    first, last = one.service.first, one.service.first + one.service.intervals
+    spans = ((max(first, span.first), min(last, span.last)) for span in one.uncovered)
+    bare = sum(max(0, end - begin) for begin, end in spans)
+    return Fraction(bare, last - first) if last > first else Fraction(1)
+
+
+def _parameters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
+    """Grade each number that was entered, of the project and of its devices."""
+    method, now = facts.methodology, account.reduced(account.parameters)
+    entered = facts.project.parameters
+    for name, spec in method.parameters.items():
+        if name in entered and name in account.parameters and not spec.choices:
+            effect = _effect(account, now, {name: account.parameters[name]})
+            yield _value(facts, account, name, "", effect)
+    for role, needs in method.roles.items():
+        for name, spec in needs.params.items():
+            if not spec.choices and any(
+                o.bound.role == role and name in o.bound.params for o in account.entered
+            ):
+                yield _value(facts, account, name, role, _device_effect(account, now, role, name))
+
+
+def _value(facts: Facts, account: Account, name: str, role: str, effect: Fraction) -> EvidenceItem:
+    tonnes = min(abs(effect), abs(account.reduction_t))
+    grade, shown_by = _grade(facts, account, name, of_devices=bool(role))
+    text = decimal_text(tonnes, _PLACES, "down")
+    return EvidenceItem(PARAMETER, name, role, grade, text, tuple(shown_by))
+
+
+def _grade(
+    facts: Facts, account: Account, name: str, *, of_devices: bool
+) -> tuple[Grade, Sequence[str]]:
+    """Return the grade of an entered value, and what shows it."""
+    besides = facts.besides
+    reports = [s.sample for s in besides.samples if s.parameter == name and s.sha256]
+    if reports:
+        return "B", reports
+    given: Mapping[str, object] = facts.project.parameters
+    if of_devices:
+        given = {name: None}
+    elif name in account.how or account.parameters[name] != facts.parameters[name]:
+        # a published or conservative value counts, or what the plant's own analyser measured
+        return ("C", [name]) if name in besides.channels else ("B", [])
+    last = local_date(facts.period_us[0], facts.timezone)
+    if name in facts.methodology.parameters and facts.methodology.parameters[name].by_publication:
+        last = date.max  # a publication may be of any day
+    if undocumented(name, given, besides.documents, last) is None:
+        return "B", [d.document for d in besides.documents if d.parameter == name]
+    return "D", []
+
+
+def _effect(account: Account, now: Fraction, some: Inputs) -> Fraction:
+    """Return by how much the reduction is another one without some values. [tCO2e]"""
+
+    def without(share: Fraction) -> Fraction:
+        less = {name: _less(value, share) for name, value in some.items()}
+        return now - account.reduced({**account.parameters, **less})
+
+    return _tried(without, now)
+
+
+def _device_effect(account: Account, now: Fraction, role: str, name: str) -> Fraction:
+    def without(share: Fraction) -> Fraction:
+        views = [
+            replace(one, params={**one.params, name: _less(one.params[name], share)})
+            if one.bound.role == role and name in one.params
+            else one
+            for one in account.entered
+        ]
+        return now - account.reduced(account.parameters, views)
+
+    return _tried(without, now)
+
+
+def _less(value: Any, share: Fraction) -> Any:
+    """Return a share of a value; a count stays whole."""
+    return int(value * share) if isinstance(value, int) else Fraction(value) * share
+
+
+def _tried(without: Callable[[Fraction], Fraction], now: Fraction) -> Fraction:
+    """Return the effect of a value; all of the reduction, where there is no account without it."""
+    for share in (Fraction(0), _LESS):
+        try:
+            return without(share) / (1 - share)
+        except (MrvError, ZeroDivisionError):
+            continue
+    return now

@@ -1,0 +1,85 @@
+"""Grades of evidence: whoever reads a claim sees what it rests on."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+
+from mrv.accounting.period_result import GRADES, EvidenceItem
+from mrv.rules.closing import close
+from mrv.rules.grades import shares, signed
+from tests.closes import corpus
+
+
+def _item(kind, name, grade, tonnes):
+    return EvidenceItem(kind, name, "", grade, tonnes, ())
+
+
+def _shares(items, reduction):
+    return {g: float(s) for g, s in shares(items, Fraction(reduction)).items()}
+
+
+def test_a_claim_is_as_good_as_the_weakest_evidence_that_carries_it():
+    """A typed consumption that carries all of a claim would hide behind calibrated meters."""
+    meters = [_item("meter", "km", "C", "8"), _item("meter", "kwh", "B", "2")]
+    assert _shares(meters, "6") == {"A": 0, "B": 0.2, "C": 0.8, "D": 0}
+    typed = _item("parameter", "sfc_l_per_100km", "D", "6")
+    assert _shares([*meters, typed], "6") == {"A": 0, "B": 0, "C": 0, "D": 1}
+    small = _item("parameter", "tdl", "D", "0.3")
+    assert _shares([*meters, small], "6") == {"A": 0, "B": 0.2, "C": 0.75, "D": 0.05}
+    shown = _item("parameter", "sfc_l_per_100km", "B", "6")
+    assert _shares([*meters, shown], "6") == _shares(meters, "6")
+
+
+def test_a_document_more_never_lowers_a_grade():
+    """An operator who shows more would look worse."""
+    for grade in GRADES:
+        better = GRADES[: GRADES.index(grade) + 1]
+        base = [_item("meter", "m", "C", "1"), _item("parameter", "p", grade, "1")]
+        worst = _shares(base, "1")
+        for other in better:
+            found = _shares([base[0], _item("parameter", "p", other, "1")], "1")
+            assert found["D"] <= worst["D"]
+
+
+def test_what_a_meter_signed_itself_is_of_the_best_grade():
+    """A sealed meter's signature would count no more than a typed value."""
+    items = signed(
+        [_item("meter", "m", "C", "4"), _item("meter", "k", "D", "4")], {"m"}, Fraction(1, 4)
+    )
+    assert [(o.name, o.grade, o.tonnes) for o in items] == [
+        ("m", "A", "1.000000"), ("m", "C", "3.000000"), ("k", "D", "4"),
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def closes():
+    """Golden closes of today's rules, one of each methodology."""
+    found, books = corpus.read()
+    books = corpus.books_of(books)
+    first = {}
+    for name in sorted(found):
+        rules, method, _ = name.split("/")
+        if rules == "2":
+            first.setdefault(method, []).append(name)
+    chosen = [name for names in first.values() for name in names[:4]]
+    return {name: close(*corpus.asked_of(found[name], books)) for name in chosen}
+
+
+def test_every_close_says_what_it_rests_on(closes):
+    """A verifier would not know which meter or typed value to look at first."""
+    for name, result in closes.items():
+        reduction = Fraction(result.net.reduction.t)
+        by_grade = shares(result.evidence, reduction)
+        assert [*by_grade] == [*GRADES], name
+        assert abs(sum(map(Fraction, by_grade.values())) - 1) <= Fraction(4, 10**6), name
+        assert all(0 <= Fraction(one) <= 1 for one in by_grade.values()), name
+        carried = [Fraction(one.tonnes) for one in result.evidence]
+        assert carried == sorted(carried, reverse=True), name
+        values = [o for o in result.evidence if o.kind == "parameter"]
+        assert all(
+            0 <= Fraction(o.tonnes) <= abs(reduction) + Fraction(1, 10**6) for o in values
+        ), name
+        devices = {one.device for one in result.devices if Fraction(one.emissions_t)}
+        assert devices <= {o.name for o in result.evidence if o.kind == "meter"}, name

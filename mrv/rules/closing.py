@@ -144,7 +144,7 @@ class _Closing:
             return self._passed(project, besides), odd
         now = replace(besides, fixed=(), late=())
         project, found = choose(
-            project, besides, local_date(period_us[0], project.timezone),
+            project, besides, local_date(period_us[0], project.timezone), self._engine.factors,
             lambda one: self.chosen(one, now)[0].account.left[0],
         )  # fmt: skip
         passed, more = self.chosen(project, now)

@@ -23,9 +23,11 @@ from mrv.accounting.period_result import Finding
 from mrv.calendar import utc_text
 from mrv.errors import FactorError, MethodologyError, PeriodError
 from mrv.methodologies import find
+from mrv.model import Factors
 from mrv.parameters.inputs import exact
 from mrv.registry.project import FIRST, Besides, ChangedLate, Document, FixedBefore, Project
 from mrv.rounding import UG_PER_T, decimal_of, decimal_text, exact_text
+from mrv.rules.published import is_published
 from mrv.texts import Text, lines, plain, text
 
 ISSUED, LATE = "PAR-01", "PAR-02"
@@ -60,7 +62,11 @@ class Candidate:
 
 
 def choose(
-    project: Project, besides: Besides, first: date, left_by: Callable[[Project], int]
+    project: Project,
+    besides: Besides,
+    first: date,
+    factors: Factors,
+    left_by: Callable[[Project], int],
 ) -> tuple[Project, list[Finding]]:
     """
     Return the project with the candidates that leave least, and the findings.
@@ -72,7 +78,12 @@ def choose(
     left_by : callable
         Reduction that the whole period comes to with a project. [ug CO2e]
     """
-    every = [_issued(one, project, first_set=besides.accounting == FIRST) for one in besides.fixed]
+    first_set = besides.accounting == FIRST
+    every = [
+        _issued(one, project, first_set=first_set)
+        for one in besides.fixed
+        if first_set or not _by_publication(one, project, factors)
+    ]
     every += [_late(change) for change in _grouped(besides.late, project, first)]
     known: dict[frozenset[int], int | None] = {}
 
@@ -165,6 +176,16 @@ def _value(decimal: str | None) -> Text:
 # --- issued statements --------------------------------------------------------------------
 
 
+def _by_publication(one: FixedBefore, project: Project, factors: Factors) -> bool:
+    """Whether a published value counted in that statement, which the project did not fix."""
+    spec = find(project.methodology, project.version).parameters.get(one.parameter)
+    if one.device is not None or spec is None or not (spec.published or spec.factor):
+        return False
+    now = _now(project, None, one.parameter, one.value)
+    entered = Fraction(one.value if now is None else now)
+    return is_published(spec, Fraction(one.value), entered, factors)
+
+
 def _issued(one: FixedBefore, project: Project, *, first_set: bool) -> Candidate:
     whose = "" if one.device is None else f" of {one.device}"
     now = _now(project, one.device, one.parameter, one.value)
@@ -254,16 +275,20 @@ def _grouped(late: Iterable[ChangedLate], project: Project, first: date) -> Iter
             continue
         key = one.device is None, one.parameter, one.before, now, one.changed_us, one.by
         found.setdefault(key, []).append(one)
+    specs = find(project.methodology, project.version).parameters
     for key, some in found.items():
-        yield _Change(tuple(some), key[3], _lacks(some[0], key[3], first))
+        spec = specs.get(some[0].parameter)
+        # the losses of a year are published after it began
+        last = date.max if spec is not None and spec.by_publication else first
+        yield _Change(tuple(some), key[3], _lacks(some[0], key[3], last))
 
 
-def _lacks(one: ChangedLate, now: str | None, first: date) -> Text | None:
+def _lacks(one: ChangedLate, now: str | None, last: date) -> Text | None:
     """Say why no document shows the new value; None where one does."""
     if now is None:
         return text("document.no_value")
     documents = [] if one.document is None else [one.document]
-    missing = undocumented(one.parameter, {one.parameter: now}, documents, first)
+    missing = undocumented(one.parameter, {one.parameter: now}, documents, last)
     if missing is None and one.document is not None and _same(one.document, one.was):
         return text("document.same", document=one.document.document)
     return missing

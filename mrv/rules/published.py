@@ -130,6 +130,24 @@ def _official(spec: ParameterSpec, factors: Factors, day: date) -> Factor | None
     return None
 
 
+def is_published(spec: ParameterSpec, issued: Fraction, now: Fraction, factors: Factors) -> bool:
+    """
+    Whether an issued value is the published one that counted in place of what was entered.
+
+    Parameters
+    ----------
+    now : Fraction
+        What is entered now.
+    """
+    if spec.factor is not None and spec.by_publication:
+        return issued == factors.select(*spec.factor).value
+    kinds = spec.published if spec.factor is None else spec.factor[0]
+    others = tuple(f for f in factors if kinds and f.kind.startswith(kinds) and not f.brought)
+    if now in {f.value for f in others}:
+        return False
+    return issued in {f.value for f in _near(_Beside("", now, "", others))}
+
+
 def _near(one: _Beside) -> tuple[Factor, ...]:
     """Return the published values that may count: of a list the ones next to what was entered."""
     below = [f for f in one.others if f.value < one.value]

@@ -53,10 +53,10 @@ def condition(plan: MonitoringPlan, result: PeriodResult) -> Finding:
     return Finding(RULE, not found, "; ".join(found[:_SHOWN]) + more)
 
 
-def since_before(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Finding]:
+def since_before(plan: MonitoringPlan) -> Iterator[Finding]:
     """Name time that was left out since earlier statements, and what was fixed and changed."""
     # the close names what an issued statement had, with what it comes to
-    if plan.changed and all(one.rule != FIXED for one in result.applicability):
+    if plan.changed and plan.accounting == FIRST:
         yield Finding(FIXED, False, "; ".join(plan.changed))
     spans = [f"{utc_text(begin)} to {utc_text(end)}" for begin, end in plan.unclaimed]
     if spans:

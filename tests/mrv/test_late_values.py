@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from mrv import factors
 from mrv.errors import MethodologyError
 from mrv.registry.project import ACCOUNTING, Besides, ChangedLate, Document, Project, ProjectDevice
 from mrv.rules.issued import LATE, choose
@@ -38,7 +39,7 @@ def value(name, project):
 def chosen(changes, project, left_by):
     """Close by both values; the project as it counts, and the findings."""
     besides = Besides(accounting=ACCOUNTING, late=tuple(changes))
-    return choose(project, besides, FIRST, left_by)
+    return choose(project, besides, FIRST, factors.load(), left_by)
 
 
 def kept(changes, project, left_by):

@@ -43,12 +43,12 @@ def invoice(device, quantity, value, sha256="c3" * 32, share=1):
 @pytest.mark.parametrize(
     ("papers", "what"),
     [
-        (None, "is not given|not given"),
-        ((), "no document is named"),
-        ({"by": None}, "has no `by`"),
-        ({"issued": None}, "has no `issued`"),
-        ({"sha256": None}, "has no `sha256`"),
-        ({"issued": date(2026, 1, 2)}, "is of 2026-01-02, after the period began"),
+        (None, "no value is entered"),
+        ((), "no document is entered"),
+        ({"by": None}, "lacks by"),
+        ({"issued": None}, "lacks issued"),
+        ({"sha256": None}, "lacks sha256"),
+        ({"issued": date(2026, 1, 2)}, "was issued on 2026-01-02, after the period began"),
     ],
 )
 def test_a_design_without_its_evidence_earns_nothing_and_says_what_to_give(name, papers, what):

@@ -123,7 +123,7 @@ def summary(closed: Closed) -> dict[str, Any]:
 
 
 def _percent(share: str) -> str:
-    return f"{Fraction(share) * 100:.1f}"
+    return f"{float(Fraction(share) * 100):.1f}"
 
 
 def _lines(closed: Closed) -> list[str]:

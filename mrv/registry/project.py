@@ -247,20 +247,14 @@ class Besides:
     in the period, and how that was taken, `fixed` what was fixed ex ante otherwise than it is
     now.  `certified` is, by device and quantity, what certificates of energy certify, `accepted`
     which factors of registry files are entered as accepted, and how.  `documents` are those of
-    what a plant was built for; `bare` names, by the parameter of its design, the meters of each
-    service that nothing but they show, so that it counts nothing; None until that is known.
+    what a plant was built for.
     `clocks` are hours that readings of a device tell of, and in how many they came, where these
     are fewer.  `drawn` is the energy that devices drew for their own time of operation,
     or delivered for their electricity.
-    `billed` is by how much each role of which invoices alone tell differs from them
-    to the claimant's gain [base units], None until that is known; `unbilled` says that such
-    invoices are missing, so that nothing is reduced.  `unusual` is what devices told beyond the
-    highest mean of their kind, None until that is known.  `untold` is what a device of the
-    project's side shows by its power or flow rate beyond its register.
+    `untold` is what a device of the project's side shows by its power or flow rate beyond its
+    register.
     `gauged` are devices and quantities of which the own power agrees with the register, or counts.
     `late` is what was fixed ex ante and was changed in the registry after the period began.
-    `used` is, by device, role and first interval of a meter of the project's side, what invoices
-    say beyond it: from, to [us UTC] and how much [base units], None until that is known.
     `replaced` are invoices that another one corrects, each with that one and the reason.
     `provisional`: time that is still open is accounted; documents and invoices that are to come
     take nothing off.
@@ -284,16 +278,11 @@ class Besides:
     certified: Mapping[tuple[str, str], tuple[Certified, ...]] = field(default_factory=dict)
     accepted: Mapping[str, str] = field(default_factory=dict)
     documents: tuple[Document, ...] = ()
-    bare: Mapping[str, tuple[str, ...]] | None = None
     clocks: Mapping[str, Clocked] = field(default_factory=dict)
-    billed: Mapping[str, Fraction] | None = None
-    unbilled: bool = False
     drawn: Mapping[str, Drawn] = field(default_factory=dict)
-    unusual: Mapping[str, Unusual] | None = None
     untold: Mapping[tuple[str, str], Unshown] = field(default_factory=dict)
     gauged: frozenset[tuple[str, str]] = frozenset()
     late: tuple[ChangedLate, ...] = ()
-    used: Mapping[tuple[str, str, int], tuple[tuple[int, int, Fraction], ...]] | None = None
     replaced: tuple[tuple[Invoice, Invoice, str], ...] = ()
     provisional: bool = False
     fallen: Mapping[tuple[str, str], tuple[Fallen, ...]] = field(default_factory=dict)

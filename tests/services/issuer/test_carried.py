@@ -185,7 +185,7 @@ def test_a_baseline_that_rises_between_statements_is_named(buses, tmp_path):
         assert verify(read_pack(export(conn, name, tmp_path / "pack"))).consistent
     # and again: what counted was the value that it was issued with, also in a week of rest
     (again,) = (f for f in _close(url, 2)["applicability"] if f["rule"] == FIXED)
-    assert f"sfc_l_per_100km is 44.5 and was 34 in issued statement {name}" in worded(again)
+    assert f"sfc_l_per_100km is 44.5 and was 34 in issued statement {first}" in worded(again)
 
 
 def test_a_period_that_is_closed_late_is_held_against_later_statements(buses, tmp_path):

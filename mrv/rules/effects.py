@@ -177,7 +177,7 @@ class Said:
     What a rule reports.
 
     `{tonnes:number}` in words is what the rule takes off the reduction.  `severity` where it is
-    lower than the rule's own.  `priced` False: what the rule takes off says nothing of its weight.
+    another than the rule's own.  `priced` False: the tonnes do not say how much it weighs.
     """
 
     holds: bool

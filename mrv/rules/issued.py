@@ -183,7 +183,7 @@ def _by_publication(one: FixedBefore, project: Project, factors: Factors) -> boo
         return False
     now = _now(project, None, one.parameter, one.value)
     entered = Fraction(one.value if now is None else now)
-    return is_published(spec, Fraction(one.value), entered, factors)
+    return is_published(spec, project, Fraction(one.value), entered, factors)
 
 
 def _issued(one: FixedBefore, project: Project, *, first_set: bool) -> Candidate:

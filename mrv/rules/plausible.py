@@ -34,6 +34,7 @@ from mrv.texts import Text, lines, text
 
 # a value against its own range, against other values, without its dated document
 RANGE, RELATION, DOCUMENTED = "PAR-03", "PAR-04", "PAR-05"
+_RARE = {"PAR-03.rare"}
 _PLACES = 6
 _SCALE = 10**9
 _Ranges = Sequence[tuple[Fraction, Fraction]]
@@ -91,7 +92,12 @@ def keep_plausible(
                 values.unusual(one, span[1] * relation.usual, relation.source)
     for one in values.places():
         values.documented(one, first)
-    findings = [Finding(rule, False, lines(of)) for rule, of in values.texts.items() if of]
+    findings = [
+        # a value that is rare, and within its range, is one for the verifier to look at
+        Finding(rule, False, lines(of), "observation" if {o.code for o in of} == _RARE else "")
+        for rule, of in values.texts.items()
+        if of
+    ]
     return values.project, values.besides, findings
 
 

@@ -10,6 +10,7 @@ the published one.  A value or factor that the account does not use is not asked
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from fractions import Fraction
@@ -23,13 +24,14 @@ from mrv.factors.brought import Choice, bounded, published
 from mrv.methodologies import GRID
 from mrv.model import Direction, Factor, Factors
 from mrv.parameters.specs import ParameterSpec
-from mrv.registry.project import FIRST
+from mrv.registry.project import FIRST, Project
+from mrv.rules import Severity
 from mrv.rules.account import Account
 from mrv.rules.effects import Bound, Effect, Said, Withheld
 from mrv.rules.facts import Facts
 from mrv.texts import Text, text
 
-_GWP = "gwp"
+_OFFICIAL = (GRID, "gwp")
 # what is chosen from a published list
 _LISTS = ("wastewater.mcf", "flare.efficiency", "tool04.phi", "tool04.mcf")
 # as release 0.1.0 worded it
@@ -78,33 +80,22 @@ def published_findings(facts: Facts) -> Iterator[Effect | Said]:
         texts.append(_of_file(choice, facts.besides.accepted, counts=counts))
         holds, priced = False, priced and not counts
     if texts:
-        yield Said(holds, tuple(texts), priced=priced)
+        codes = {one.code for one in texts}
+        severity: Severity | None = "CAR" if "FAC-01.official_applied" in codes else None
+        if codes == {"FAC-01.default_applied"}:
+            severity = "observation"  # the conservative value counts, and no reply is asked for
+        yield Said(holds, tuple(texts), severity, priced)
 
 
 def _entered(facts: Facts) -> Iterator[_Beside]:
     """Yield the values of a project that are others than the published ones."""
-    factors, given = published(facts.factors), facts.price.measured
-    day = date(local_date(facts.project.from_us, facts.timezone).year, 1, 1)
     for name, spec in facts.methodology.parameters.items():
-        if name not in given:
+        if name not in facts.price.measured:
             continue
-        value, others = Fraction(given[name]), tuple[Factor, ...]()
-        official = _official(spec, factors, day)
-        if official is not None:
-            kind, others = "official", (official,)
-        elif spec.published.startswith(_LISTS):
-            kind = "list"
-            others = tuple(f for f in facts.factors if f.kind.startswith(spec.published))
-        elif spec.by_publication and _undocumented(facts, name) is not None:
-            kind = "open list" if spec.factor is None else "default"
-            others = (
-                tuple(f for f in factors if f.kind.startswith(spec.published))
-                if spec.factor is None
-                else (factors.select(*spec.factor),)
-            )
-        else:
-            continue
-        if value not in {f.value for f in others}:
+        value = Fraction(facts.price.measured[name])
+        kind, others = _published_of(spec, facts.project, facts.factors)
+        open_ = not spec.by_publication or _undocumented(facts, name) is not None
+        if others and open_ and value not in {f.value for f in others}:
             yield _Beside(name, value, kind, others)
 
 
@@ -114,23 +105,29 @@ def _undocumented(facts: Facts, name: str) -> Text | None:
     return undocumented(name, given, facts.besides.documents, date.max)
 
 
-def _official(spec: ParameterSpec, factors: Factors, day: date) -> Factor | None:
-    if spec.published == GRID:
-        kind = GRID
-    elif spec.published == _GWP and spec.factor is not None:
-        kind = spec.factor[0]
-    else:
-        return None
-    directions: tuple[Direction, ...] = ("consumed", "either", "avoided")
-    for direction in directions:
-        try:
-            return factors.select(kind, direction, day)
-        except FactorError:
-            continue
-    return None
+def _published_of(
+    spec: ParameterSpec, project: Project, factors: Factors
+) -> tuple[str, tuple[Factor, ...]]:
+    """Return which published values a parameter is compared with: official, default, a list."""
+    book = published(factors)
+    if spec.published in _OFFICIAL:
+        kind = spec.published if spec.factor is None or spec.published == GRID else spec.factor[0]
+        day = date(local_date(project.from_us, project.timezone).year, 1, 1)
+        directions: tuple[Direction, ...] = ("consumed", "either", "avoided")
+        for direction in directions:
+            with suppress(FactorError):
+                return "official", (book.select(kind, direction, day),)
+    elif spec.factor is not None:
+        return "default", (book.select(*spec.factor),)
+    elif spec.by_publication or spec.published.startswith(_LISTS):
+        kind = "open list" if spec.by_publication else "list"
+        return kind, tuple(f for f in book if f.kind.startswith(spec.published))
+    return "", ()
 
 
-def is_published(spec: ParameterSpec, issued: Fraction, now: Fraction, factors: Factors) -> bool:
+def is_published(
+    spec: ParameterSpec, project: Project, issued: Fraction, now: Fraction, factors: Factors
+) -> bool:
     """
     Whether an issued value is the published one that counted in place of what was entered.
 
@@ -139,17 +136,16 @@ def is_published(spec: ParameterSpec, issued: Fraction, now: Fraction, factors: 
     now : Fraction
         What is entered now.
     """
-    if spec.factor is not None and spec.by_publication:
-        return issued == factors.select(*spec.factor).value
-    kinds = spec.published if spec.factor is None else spec.factor[0]
-    others = tuple(f for f in factors if kinds and f.kind.startswith(kinds) and not f.brought)
-    if now in {f.value for f in others}:
+    kind, others = _published_of(spec, project, factors)
+    if "list" in kind and now in {f.value for f in others}:
         return False
-    return issued in {f.value for f in _near(_Beside("", now, "", others))}
+    return issued in {f.value for f in _near(_Beside("", now, kind, others))}
 
 
 def _near(one: _Beside) -> tuple[Factor, ...]:
     """Return the published values that may count: of a list the ones next to what was entered."""
+    if "list" not in one.kind:
+        return one.others
     below = [f for f in one.others if f.value < one.value]
     above = [f for f in one.others if f.value > one.value]
     near = (
@@ -239,10 +235,12 @@ class _Changed:
 
 def _moves(price: Account, factor: Factor) -> bool:
     """Whether the account would be another one by half or twice the value of a factor."""
-    left = price.comes_to(price.stated, price.book)
+    parameters, views = price.parameters, price.views
+    left = price.comes_to(parameters, price.book, views)
     for times in (Fraction(1, 2), Fraction(2)):
+        other = _Changed(price.book, factor.id, times)
         try:
-            if price.comes_to(price.stated, _Changed(price.book, factor.id, times)) != left:
+            if price.comes_to(parameters, other, views) != left:
                 return True
         except MethodologyError:
             return True

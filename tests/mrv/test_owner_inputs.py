@@ -430,6 +430,20 @@ def test_a_baseline_that_rises_after_the_first_statement_earns_nothing():
     assert "is 0.3 and was 0.215 in issued statement TN-1: the issued value is applied" in said
 
 
+def test_an_official_factor_that_counted_was_not_fixed_by_the_project():
+    """An owner's factor would be asked about twice, and the second finding never be settled."""
+    before = (FixedBefore(None, "ef_grid_t_per_mwh", "0.6592", "TN-1"),)
+    typed = pumped("2.0", fixed=before)
+    assert typed.net == pumped("0.6592").net
+    assert not detail(typed, RULE)
+    ((_, said),) = detail(typed, OFFICIAL)
+    assert "the official factor vn-grid-2023 = 0.6592 tCO2/MWh is applied" in said
+    assert {f.severity for f in typed.applicability if f.rule == OFFICIAL} == {"CAR"}
+    # one that the project had fixed lower is its own
+    lower = (FixedBefore(None, "ef_grid_t_per_mwh", "0.5", "TN-1"),)
+    assert detail(pumped("0.6592", fixed=lower), RULE)
+
+
 def test_a_baseline_that_sinks_counts():
     """A project that corrects itself against its own interest would be held to the old value."""
     before = (FixedBefore(None, "kwh_per_m3_baseline", "0.215", "TN-1"),)
@@ -485,7 +499,9 @@ def test_a_value_in_place_of_a_default_earns_by_a_third_partys_document_alone(
     assert typed.net == default.net
     assert published.net.reduction.ug > default.net.reduction.ug
     assert used(published)[name] == value
-    (said,) = [text for holds, text in detail(typed, OFFICIAL) if not holds]
+    (found,) = (f for f in typed.applicability if f.rule == OFFICIAL)
+    assert (found.holds, found.severity) == (False, "observation")
+    said = found.detail
     assert f"{name} = {value} was entered in place of the default" in said
     assert "(no document is entered)" in said
     assert not [text for holds, text in detail(published, OFFICIAL) if name in text]

@@ -48,9 +48,9 @@ def undocumented(
     if document is None:
         return text("document.none")
     fields = {"by": document.by, "issued": document.issued, "sha256": document.sha256}
-    lacks = tuple(key for key, value in fields.items() if value is None)
+    lacks = tuple(f"`{key}`" for key, value in fields.items() if value is None)
     if lacks:
-        return text("document.incomplete", document=document.document, fields=lacks)
+        return text("document.incomplete", document=document.document, lacks=lacks)
     if document.issued is not None and document.issued > last:
         issued = document.issued.isoformat()
         return text("document.late", document=document.document, issued=issued)

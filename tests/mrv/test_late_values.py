@@ -74,7 +74,7 @@ def test_a_value_that_is_raised_without_a_document_counts_as_it_was():
         (replace(SURVEY, sha256=None), SURVEY, "0.215", "survey 7 is the one of the earlier value"),
         (SURVEY, replace(SURVEY, document="b"), "0.215", "b is the one of the earlier value"),
         (SURVEY, replace(OTHER, issued=date(2026, 2, 1)), "0.215", "after the period began"),
-        (None, replace(SURVEY, sha256=None), "0.215", "lacks sha256"),
+        (None, replace(SURVEY, sha256=None), "0.215", "lacks `sha256`"),
     ],
 )
 def test_a_typing_error_is_mended_by_another_document_of_before(was, document, counts, says):

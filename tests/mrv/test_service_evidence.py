@@ -45,9 +45,9 @@ def invoice(device, quantity, value, sha256="c3" * 32, share=1):
     [
         (None, "no value is entered"),
         ((), "no document is entered"),
-        ({"by": None}, "lacks by"),
-        ({"issued": None}, "lacks issued"),
-        ({"sha256": None}, "lacks sha256"),
+        ({"by": None}, "lacks `by`"),
+        ({"issued": None}, "lacks `issued`"),
+        ({"sha256": None}, "lacks `sha256`"),
         ({"issued": date(2026, 1, 2)}, "was issued on 2026-01-02, after the period began"),
     ],
 )

@@ -1,7 +1,7 @@
 """
-Factors that a registry file brought, held against those that tonne publishes.
+Factors that a registry file brought, compared with those that tonne publishes.
 
-An owner's factor counts only where it leaves less than the published one that would count
+An owner's factor counts only where it is more conservative than the published one that would count
 without it.  That is the bound which costs the claimant: the lower of the two for what is
 avoided, the higher for what is consumed, and for what serves both the one that leaves less
 in the account as a whole.
@@ -57,10 +57,10 @@ def bounded(
     book: Factors, reduction: Callable[[Factors], Fraction]
 ) -> tuple[Factors, tuple[Choice, ...]]:
     """
-    Take up each brought factor that is the same as what counts without it, or leaves less.
+    Take up each brought factor that is the same as what counts without it, or is more conservative.
 
     They are taken up one by one into the book of the published ones, in their order: no two of
-    them are held against each other alone.
+    them are compared with each other alone.
 
     Parameters
     ----------

@@ -2,9 +2,9 @@
 Quantities priced: parameters that count, factors, the methodology.  A pure function of views.
 
 A parameter begins as it was measured: by the plant's own channels or a laboratory, where both did
-by the one that leaves less, and where nobody did by the bound that costs the claimant.  Effects of
-rules are then applied: fixed values, bounds (each counts where it leaves less), what the quantities
-show at least, factors that do not count.
+by the more conservative one, and where neither did by the conservative bound.  Effects of rules
+are then applied: fixed values, bounds (each counts where it is more conservative), what the
+quantities show at least, factors that do not count.
 """
 
 from __future__ import annotations
@@ -149,8 +149,8 @@ class Account:
         """
         Account with the effects of the stage `values`, by rule.
 
-        Each bound of a parameter counts where it leaves less; parameters are taken in the order
-        of the methodology, so that no order of rules moves a figure.
+        Each bound of a parameter counts where the reduction is lower; parameters are taken in the
+        order of the methodology, so that no order of rules moves a figure.
         """
         used, how, applied = dict(self.stated), dict(self.how), set[str]()
 
@@ -230,7 +230,7 @@ class Account:
 
     @property
     def views(self) -> list[Monitored]:
-        """Devices, with the bound of a loss that leaves less."""
+        """Devices, with the more conservative bound of a loss."""
         return self._figures.views
 
     @property

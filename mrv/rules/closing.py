@@ -106,7 +106,7 @@ def close(
     corrected: list[Finding] = []
     if besides.replaced and besides.accounting > FIRST:
         besides, corrected = keep_first(
-            project, besides, lambda held: closing.chosen(project, held)[0].account.left[0]
+            project, besides, lambda given: closing.chosen(project, given)[0].account.left[0]
         )
     passed, chosen = closing.chosen(project, besides)
     found = closing.result(passed, [*chosen, *corrected])
@@ -133,12 +133,15 @@ class _Closing:
         return self._known[key]
 
     def chosen(self, project: Project, besides: Besides) -> tuple[Passed, list[Finding]]:
-        """Choose registered, issued and entered values that count; each where it leaves less."""
+        """Choose registered, issued and entered values that count, the most conservative ones."""
         period_us = self._engine.period_us
         odd = list[Finding]()
         if besides.accounting > FIRST:
             project, besides, odd = keep_plausible(
-                project, besides, period_us, lambda one, held: self._passed(one, held).account.left
+                project,
+                besides,
+                period_us,
+                lambda one, given: self._passed(one, given).account.left,
             )
         if not besides.fixed and not besides.late:
             return self._passed(project, besides), odd
@@ -164,7 +167,7 @@ class _Closing:
         credited = vintages(account.net, total.reduction_t + Fraction(carried_ug, UG_PER_T))
         read = {name for name, how in account.how.items() if how == CHANNELS}
         candidate = _candidate(project, account.parameters, views)
-        said = (
+        reported = (
             *findings(method.applicability, candidate),
             *conditions_hold(method, account.inputs, account.net, besides.accounting),
             *passed.findings,
@@ -197,7 +200,7 @@ class _Closing:
                 *account.performed.uses(method),
                 *_rated(views, besides, to_us),
             ),
-            applicability=_graded(dict.fromkeys(said), passed, total.reduction_t),
+            applicability=_graded(dict.fromkeys(reported), passed, total.reduction_t),
             comparisons=comparisons(project.expected, views, total, to_us - from_us, besides),
             cross_checks=tuple(passed.facts.compare(besides, pricing)),
             compared=compared_kinds(account),
@@ -237,7 +240,9 @@ def _effects(passed: Passed) -> Iterator[RuleEffect]:
     )
 
 
-def _graded(said: Iterable[Finding], passed: Passed, reduction_t: Fraction) -> tuple[Finding, ...]:
+def _graded(
+    reported: Iterable[Finding], passed: Passed, reduction_t: Fraction
+) -> tuple[Finding, ...]:
     """
     Grade each finding: an observation where its rule takes off less than is material.
 
@@ -245,10 +250,10 @@ def _graded(said: Iterable[Finding], passed: Passed, reduction_t: Fraction) -> t
     methodology that does not hold is a corrective action request.
     """
     if passed.facts.besides.accounting == FIRST:
-        return tuple(said)
+        return tuple(reported)
     claimed = abs(reduction_t)
     found = []
-    for one in said:
+    for one in reported:
         row, cost = rules().get(one.rule), passed.costs.get(one.rule)
         severity = one.severity or severity_of(one.rule)
         if cost is not None and one.tonnes and row is not None and not row.programme:
@@ -284,9 +289,11 @@ def check_edges(project: Project, from_us: int, to_us: int) -> None:
     """Refuse a period off the grid, empty, or outside of the crediting period; PeriodError."""
     zone = project.timezone
     begin, end = (local_text(edge, zone) for edge in (from_us, to_us))
-    for name, edge, said in (("from", from_us, begin), ("to", to_us, end)):
+    for name, edge, local in (("from", from_us, begin), ("to", to_us, end)):
         if edge % INTERVAL_US:
-            raise PeriodError(f"{name} = {said} is inside an interval; choose a quarter of an hour")
+            raise PeriodError(
+                f"{name} = {local} is inside an interval; choose a quarter of an hour"
+            )
     if from_us >= to_us:
         raise PeriodError(f"the period from {begin} to {end} is empty; `to` must be later")
     if from_us < project.from_us or to_us > project.to_us:

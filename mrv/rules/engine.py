@@ -55,7 +55,7 @@ JUDGES = (
     Judging("EVD-05", "evidence", evidence.invoiced_use),
     Judging("BND-02", "values", values.before_crediting),
     Judging("MTR-07", "values", values.design_load),
-    Judging("PAR-06", "values", values.shown_by_quantities),
+    Judging("PAR-06", "values", values.least_by_quantities),
     Judging("PAR-08", "values", values.agreeing_quantities),
     Judging("FAC-01", "values", published.published_values),
     Judging("FAC-01", "check", published.published_findings),

@@ -4,7 +4,8 @@ Values that were entered, compared with what is physically plausible.
 A document can be invented, and so can a laboratory.  Each methodology names the range in which a
 value lies, with its source (PAR-03), and what other values say of it: the efficiency of a pump by
 its head, the enthalpy of steam by its temperature (PAR-04).  Outside of that the period closes
-with the bound, or with the entered value where that leaves less.  A value that needs a dated
+with the bound, or with the entered value where that is more
+conservative.  A value that needs a dated
 document and has none counts by the one for which none is needed (PAR-05).  These are rules of
 tonne's own.
 """

@@ -1,10 +1,10 @@
 """
 Rules of values that are published: official factors, lists, defaults, factors of registry files.
 
-An entered value beside a published one counts only where it leaves less.  In place of a published
-default a value also counts with a document of a third party, such as the losses that the grid's
-operator publishes.  A factor that a registry file brought counts only where it leaves less than
-the published one.  A value or factor that the account does not use is not asked about.
+An entered value beside a published one counts only where it is more conservative.  In place of a
+published default a value also counts with a document of a third party, such as the losses that the
+grid's operator publishes.  A factor that a registry file brought counts only where it is more
+conservative than the published one.  What the account does not use is not asked about.
 """
 
 from __future__ import annotations
@@ -212,7 +212,7 @@ def compared_kinds(account: Account) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-# --- factors from memory ------------------------------------------------------------------
+# --- unverified default factors ------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -248,7 +248,7 @@ def _moves(price: Account, factor: Factor) -> bool:
 
 
 def default_factors(facts: Facts) -> Iterator[Effect | Said]:
-    """FAC-02: default factors that nobody compared with their publication."""
+    """FAC-02: unverified default factors that the account uses."""
     names = accepted(facts.project.parameters, f"project {facts.project.id}: parameters")
     price = facts.price
     first_set = facts.besides.accounting == FIRST

@@ -1,9 +1,8 @@
 """
 Rules of values that a project entered or measured: bounds of parameters, and their findings.
 
-A parameter counts by another value only where that leaves less: by what the plant was built for,
-by what its quantities agree with or show, by the published value or default.  An entered value
-beside a published default counts with a document of a third party.  Whether a bound counts is
+A parameter counts by another value only where that is more conservative: by what the plant was
+built for, by what its quantities agree with or show.  Whether a bound counts is
 decided by the account; the findings read what it decided.
 """
 
@@ -64,14 +63,14 @@ def before_crediting(facts: Facts) -> Iterator[Effect | Said]:
 def design_load(facts: Facts) -> Iterator[Effect | Said]:
     """MTR-07: a strength of what came in above what the plant was built for."""
     price = facts.price
-    used, how, said = design_capacity.within_load(
+    used, how, findings = design_capacity.within_load(
         facts.views, facts.methodology, price.stated, price.reduced,
         analysed=laboratory(facts.besides.samples),
     )  # fmt: skip
     for name, value in used.items():
         if value != price.stated[name]:
             yield Bound(name, Fraction(value), _LOAD[how.get(name, design_capacity.BUILT_FOR)])
-    yield from (Said(one.holds, one.texts) for one in said)
+    yield from (Said(one.holds, one.texts) for one in findings)
 
 
 def agreeing_quantities(facts: Facts) -> Iterator[Effect | Said]:
@@ -90,7 +89,7 @@ def agreeing_quantities(facts: Facts) -> Iterator[Effect | Said]:
             ))  # fmt: skip
 
 
-def shown_by_quantities(facts: Facts) -> Iterator[Effect | Said]:
+def least_by_quantities(facts: Facts) -> Iterator[Effect | Said]:
     """PAR-06: parameters below what the metered quantities show of them."""
     price, method = facts.price, facts.methodology
     for name, test in method.shown.items():
@@ -171,8 +170,8 @@ def _months(
     missing = sorted(every.difference(sampled))
     if not missing or "month" not in spec.frequency:
         return None
-    shown = tuple(f"{year}-{month:02}" for year, month in missing[:_NAMED])
-    return text("PAR-06.months", **values, months=shown)
+    listed = tuple(f"{year}-{month:02}" for year, month in missing[:_NAMED])
+    return text("PAR-06.months", **values, months=listed)
 
 
 def _costs_nothing(name: str, used: Inputs, reduction: Callable[[Inputs], Fraction]) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import json
-from fractions import Fraction
 from typing import Any
 
 import click
@@ -123,7 +122,7 @@ def summary(closed: Closed) -> dict[str, Any]:
 
 
 def _percent(share: str) -> str:
-    return f"{float(Fraction(share) * 100):.1f}"
+    return f"{float(share) * 100:.1f}"
 
 
 def _lines(closed: Closed) -> list[str]:

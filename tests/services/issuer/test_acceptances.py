@@ -64,7 +64,7 @@ def test_a_factor_of_a_file_waits_for_the_programme(database_url, tmp_path):
         one for one in _said(_close(url, 1, "bus"), FACTORS) if "registry file" in one[1]
     )
     assert not holds
-    assert "no acceptance by the programme is entered" in said
+    assert "the programme's acceptance is not entered" in said
     # the operator's own word, and one about nothing
     assert _import(url, tmp_path, ACCEPTED.format("The Operator")) == ""
     claims = _close(url, 1, "bus")

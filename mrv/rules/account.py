@@ -21,8 +21,6 @@ from mrv.accounting.conservative_range import worst
 from mrv.accounting.device_bindings import common, costed
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import Pricing
-from mrv.accounting.measured_performance import Performance, performing
-from mrv.accounting.measured_power import as_measured
 from mrv.calendar import month_us, parts, year_us
 from mrv.factors.brought import without
 from mrv.factors.ledger import Ledger
@@ -54,6 +52,8 @@ from mrv.rules.effects import (
     NoReduction,
     Withheld,
 )
+from mrv.rules.performance import Performance, performing
+from mrv.rules.power import as_measured
 from mrv.texts import Text
 
 MONITORED = ("B", "C")

@@ -15,11 +15,10 @@ import numpy as np
 
 from ingest.model import INTERVAL_US, Fleet, IntervalRows
 from mrv.accounting.corrected_invoices import keep_first
-from mrv.accounting.design_cap import check_energy
+from mrv.accounting.design_capacity import check_energy
 from mrv.accounting.device_period import Monitored
-from mrv.accounting.device_results import deductions, device_outcome, gap_outcomes
+from mrv.accounting.device_results import deductions, device_outcome, gap_outcomes, silent_days
 from mrv.accounting.factor_acceptance import accepted
-from mrv.accounting.measured_power import shown_powers
 from mrv.accounting.period_result import Finding, ParameterUse, PeriodResult, RuleEffect
 from mrv.accounting.rounded_figures import (
     comparisons,
@@ -30,7 +29,6 @@ from mrv.accounting.rounded_figures import (
     totals,
     vintages,
 )
-from mrv.accounting.silent_analysers import silent_days
 from mrv.calendar import local_date, local_text, narrowed, utc_text
 from mrv.errors import PeriodError
 from mrv.factors.ledger import Ledger
@@ -46,6 +44,7 @@ from mrv.rules.engine import Engine, Passed
 from mrv.rules.grades import evidence_of
 from mrv.rules.issued import choose
 from mrv.rules.plausible import keep_plausible
+from mrv.rules.power import measured_powers
 from mrv.rules.published import compared_kinds
 
 # share of the reduction below which an effect is an observation and no request
@@ -196,7 +195,7 @@ class _Closing:
             factors=tuple(factor_use(f, names) for f in account.ledger.used()),
             parameters=(
                 *parameter_uses(method, account.stated, views),
-                *shown_powers(views),
+                *measured_powers(views),
                 *account.performed.uses(method),
                 *_rated(views, besides, to_us),
             ),

@@ -177,10 +177,11 @@ class Said:
     What a rule reports.
 
     `{tonnes:number}` in words is what the rule takes off the reduction.  `severity` where it is
-    another than the rule's own.  `priced` False: the tonnes do not say how much it weighs.
+    another than the rule's own.  `priced`: whether the rule's
+    tonnes say how much it weighs; where None, only of the rule's own severity.
     """
 
     holds: bool
     texts: Texts = ()
     severity: Severity | None = None
-    priced: bool = True
+    priced: bool | None = None

@@ -17,7 +17,6 @@ from ingest.model import INTERVAL_US, Fleet, IntervalRows
 from mrv.accounting.cross_checks import Rows
 from mrv.accounting.factor_acceptance import parameters_of
 from mrv.accounting.period_result import Finding
-from mrv.accounting.plausible_service import stretches
 from mrv.accounting.service_evidence import built_for
 from mrv.calendar import local_date, year_us, years
 from mrv.factors.centres import centres
@@ -25,26 +24,38 @@ from mrv.methodologies import find
 from mrv.model import Factors, Methodology, Most, RoleNeeds
 from mrv.registry.calibration import of_meter
 from mrv.registry.project import FIRST, Besides, Calibration, Project, ProjectDevice
-from mrv.rules import Stage, checks, evidence, meters, published, service, values
+from mrv.rules import (
+    Stage,
+    changes,
+    checks,
+    consumption,
+    duplicates,
+    evidence,
+    meters,
+    project_side,
+    published,
+    service,
+    values,
+)
 from mrv.rules.account import Account, Terms, parts_of_years, sampled
 from mrv.rules.effects import Said
 from mrv.rules.facts import Facts
-from mrv.rules.metering import Limits, Metered, Reader
+from mrv.rules.metering import Limits, Metered, Reader, stretches
 from mrv.rules.pricing import Cost, Judging, Prices, Ruled
 from mrv.rules.solve import Design, Solved, solve
 from mrv.texts import Text, devices_of, lines, text, texts_of
 
 JUDGES = (
     Judging("REG-01", "registry", meters.known_meters),
-    Judging("MTR-03", "registry", meters.twin_series),
+    Judging("MTR-03", "registry", duplicates.twin_series),
     Judging("MTR-01", "meter", meters.device_limits),
     Judging("MTR-02", "meter", meters.own_channels),
-    Judging("MTR-03", "meter", meters.overlapping_services),
-    Judging("MTR-04", "meter", meters.untold_use),
+    Judging("MTR-03", "meter", duplicates.overlapping_services),
+    Judging("MTR-04", "meter", meters.unrecorded_use),
     Judging("CLM-01", "meter", meters.certified_elsewhere, since=1),
-    Judging("MTR-05", "use", service.specific_consumption),
+    Judging("MTR-05", "use", consumption.specific_consumption),
     Judging("MTR-08", "use", service.device_clocks),
-    Judging("MTR-06", "service", service.service_by_energy),
+    Judging("MTR-06", "service", consumption.service_by_energy),
     Judging("MTR-07", "service", service.design_capacity),
     Judging("MTR-09", "service", service.own_electricity),
     Judging("MTR-10", "service", service.regression_range),
@@ -63,12 +74,12 @@ JUDGES = (
     Judging("PAR-06", "check", values.monitored_values),
     Judging("PAR-07", "check", values.documented_values),
     Judging("CLM-01", "check", meters.certified_twice, since=1),
-    Judging("REG-03", "check", checks.changed),
-    Judging("REG-03", "check", checks.left_lines),
-    Judging("MTR-11", "check", checks.project_side),
+    Judging("REG-03", "check", changes.changed),
+    Judging("REG-03", "check", changes.left_lines),
+    Judging("MTR-11", "check", project_side.project_side),
     Judging("MTR-12", "check", checks.equipment_power),
     Judging("MTR-13", "check", checks.equipment_efficiency),
-    Judging("CLM-03", "check", checks.claimed_twice),
+    Judging("CLM-03", "check", project_side.claimed_twice),
     Judging("EVD-03", "check", checks.service_invoices),
     Judging("EVD-07", "check", checks.project_fuel),
     Judging("EVD-07", "check", checks.project_electricity),
@@ -252,9 +263,11 @@ def _finding(
     shown = lines(texts)
     if one.rule in dropped and one.stage in _BOUNDS and not found.holds:
         shown = (*shown, text("text.not_applied"))
+    # of a severity of its own nothing is applied, but where the rule says so
+    priced = found.severity is None if found.priced is None else found.priced
     return Finding(
         one.rule, found.holds, shown, found.severity or "",
-        "" if cost is None or found.holds or not found.priced else cost.text, devices_of(texts),
+        cost.text if cost is not None and priced and not found.holds else "", devices_of(texts),
     )  # fmt: skip
 
 

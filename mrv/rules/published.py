@@ -29,7 +29,7 @@ from mrv.rules import Severity
 from mrv.rules.account import Account
 from mrv.rules.effects import Bound, Effect, Said, Withheld
 from mrv.rules.facts import Facts
-from mrv.texts import Text, text
+from mrv.texts import Text, Value, text
 
 _OFFICIAL = (GRID, "gwp")
 # what is chosen from a published list
@@ -163,7 +163,7 @@ def _brought(facts: Facts) -> tuple[Factors, tuple[Choice, ...]]:
 def _finding(facts: Facts, one: _Beside, applied: Fraction) -> Text | None:
     """Say which value counts, and what settles it; a value beside a default may be the lower."""
     unit, factor = facts.methodology.parameters[one.name].unit, one.others[0]
-    values: dict[str, str | Text] = {"parameter": one.name, "amount": amount(one.value, unit)}
+    values: dict[str, Value] = {"parameter": one.name, "amount": amount(one.value, unit)}
     lacks = _undocumented(facts, one.name)
     if one.kind in ("list", "open list"):
         values |= {"applied": amount(applied), "published": tuple(

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ingest.heap import keep_freed
+from mrv.documents.coded import words_of
 from mrv.documents.form import UNSET, write
 from mrv.documents.statement import claims_of
 from mrv.statement.conditions import finding_json, findings, observations, unmet
@@ -139,7 +140,7 @@ def _lines(closed: Closed) -> list[str]:
         f"  coverage    {said.coverage}",
     ]
     lines += [
-        f"  deduction   {d.device}: {d.reason}, {d.percent} %, {d.cost_t} t"
+        f"  deduction   {d.device}: {words_of(d.reason)}, {d.percent} %, {d.cost_t} t"
         for d in said.deductions
     ]
     gaps = said.gaps

@@ -34,6 +34,7 @@ from mrv.rules import (
     meters,
     project_side,
     published,
+    registry,
     service,
     values,
 )
@@ -46,7 +47,9 @@ from mrv.rules.solve import Design, Solved, solve
 from mrv.texts import Text, devices_of, lines, text, texts_of
 
 JUDGES = (
-    Judging("REG-01", "registry", meters.known_meters),
+    Judging("REG-01", "registry", registry.known_meters),
+    Judging("CLM-02", "registry", registry.copies_elsewhere),
+    Judging("MTR-03", "registry", registry.copies_inside),
     Judging("MTR-03", "registry", duplicates.twin_series),
     Judging("MTR-01", "meter", meters.device_limits),
     Judging("MTR-02", "meter", meters.own_channels),

@@ -60,7 +60,7 @@ def test_a_value_that_is_raised_without_a_document_counts_as_it_was():
     assert parameters["kwh_per_m3_baseline"] == Decimal("0.215")
     assert "kwh_per_m3_baseline was 0.215 and is 0.25, changed on 2026-" in said
     assert "by owner, after the period began: the earlier value is applied, 0.000001 t" in said
-    assert "as no document is entered. Restore it, or enter another document" in said
+    assert "as no document is named. Restore it, or enter another document" in said
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_a_value_that_is_raised_without_a_document_counts_as_it_was():
         (replace(SURVEY, sha256=None), SURVEY, "0.215", "survey 7 is the one of the earlier value"),
         (SURVEY, replace(SURVEY, document="b"), "0.215", "b is the one of the earlier value"),
         (SURVEY, replace(OTHER, issued=date(2026, 2, 1)), "0.215", "after the period began"),
-        (None, replace(SURVEY, sha256=None), "0.215", "lacks `sha256`"),
+        (None, replace(SURVEY, sha256=None), "0.215", "has no `sha256`"),
     ],
 )
 def test_a_typing_error_is_mended_by_another_document_of_before(was, document, counts, says):

@@ -503,11 +503,11 @@ def test_a_value_in_place_of_a_default_earns_by_a_third_partys_document_alone(
     assert (found.holds, found.severity) == (False, "observation")
     said = found.detail
     assert f"{name} = {value} was entered in place of the default" in said
-    assert "(no document is entered)" in said
+    assert "(no document is named)" in said
     assert not [text for holds, text in detail(published, OFFICIAL) if name in text]
     partly = of({**bare, name: Decimal(value)}, *plant.papers(name, sha256=None))
     assert partly.net == default.net
-    assert "lacks `sha256`" in detail(partly, OFFICIAL)[0][1]
+    assert "has no `sha256`" in detail(partly, OFFICIAL)[0][1]
 
 
 def test_a_value_below_the_default_that_leaves_less_needs_no_document():

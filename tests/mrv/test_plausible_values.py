@@ -186,7 +186,7 @@ def test_the_boiler_is_one_and_is_documented(close):
     assert values(bare)["boiler_efficiency"] == "1"
     assert tonnes(bare) < tonnes(honest)
     assert "boiler_efficiency = 0.85 has no supporting document" in said(bare)
-    assert "no document is entered" in said(bare)
+    assert "no document is named" in said(bare)
     # who does not know it needs none
     assert not said(close("acm0012", {"boiler_efficiency": 1}, documents=plant.papers(*names)))
 

@@ -75,11 +75,11 @@ def test_a_design_without_its_evidence_earns_nothing_and_says_what_to_give(name,
 
 def test_documents_of_the_first_day_count_and_the_cost_is_told_exactly():
     """An owner would not know what a missing paper costs, or would wait for another day."""
-    documents = plant.papers(*LINE, issued=date(2026, 1, 1))
+    documents = plant.papers(*LINE, "tdl", issued=date(2026, 1, 1))
     honest = weighed(documents=documents, certified=False)
     assert not said(honest)
     assert honest.net == weighed(certified=False).net
-    bare = weighed(built={}, documents=(), certified=False)
+    bare = weighed(built={}, documents=plant.papers("tdl"), certified=False)
     cost = Fraction(honest.net.reduction.ug - bare.net.reduction.ug, 10**12)
     told = Fraction(said(bare).partition("does not count (")[2].partition(" t)")[0])
     assert abs(told - cost) <= Fraction(1, 10**6)
@@ -102,8 +102,9 @@ def test_invoices_with_their_files_show_what_was_delivered():
     mass = 500_000 * COUNT
 
     def billed(value, **more):
-        invoices = (invoice("weigh", "mass", value, **more),)
-        return weighed(built={}, documents=(), invoices=invoices, certified=False)
+        bills = (invoice("weigh", "mass", value, **more),)
+        documents = plant.papers("tdl")
+        return weighed(built={}, documents=documents, invoices=bills, certified=False)
 
     assert tonnes(billed(mass)) == tonnes(weighed(certified=False))
     assert not said(billed(mass))

@@ -61,7 +61,8 @@ class Words:
         """Write a share as a percentage, rounded down."""
         hundredths = Fraction(share) * 100 * 10**places // 1
         text = f"{hundredths:0{places + 1}d}"
-        return f"{self.number(f'{text[:-places]}.{text[-places:]}')} %"
+        sign = " %" if self.language == "en" else "%"  # Vietnamese and Japanese write no blank
+        return self.number(f"{text[:-places]}.{text[-places:]}") + sign
 
     def tonnes_of_ug(self, micrograms: str) -> str:
         """Write micrograms as tonnes, every digit."""

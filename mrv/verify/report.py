@@ -259,7 +259,7 @@ class Report:
         return next((step for step in self.steps if step.outcome == "failed"), None)
 
     def to_json(self) -> dict[str, Any]:
-        """Write the report for programs; `docs/statements.md` says what each field means."""
+        """Write the report for programs; `docs/verify.md` says what each field means."""
         return {
             "format": FORMAT,
             "statement": self.statement,

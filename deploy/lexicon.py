@@ -18,8 +18,14 @@ GLOSSARY = ROOT / "GLOSSARY.md"
 # Python files with a refused word in a string: the list only gets shorter
 UNCLEAN = ROOT / "deploy/lexicon_unclean.txt"
 ROOMS = ("ingest", "mrv", "services", "deploy")
-# made from Python, whose strings are looked at themselves
-_MADE = ("docs/methodologies/", "GLOSSARY.md")
+# made from Python and SQL, which are looked at themselves or not at all
+_MADE = (
+    "docs/methodologies/",
+    "docs/haiphong.md",
+    "docs/metrics.md",
+    "docs/views.md",
+    "GLOSSARY.md",
+)
 _HEAD = """\
 # Glossary
 
@@ -82,10 +88,13 @@ def prose(path: Path) -> Iterator[tuple[int, str]]:
 def _strings(tree: ast.Module, *, help_too: bool) -> Iterator[tuple[int, str]]:
     kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     documented = [node for node in ast.walk(tree) if isinstance(node, kinds) and node.body]
-    docstrings = {id(node.body[0].value) for node in documented if isinstance(node.body[0], ast.Expr)}
+    docstrings = {
+        id(node.body[0].value) for node in documented if isinstance(node.body[0], ast.Expr)
+    }
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if help_too or id(node) not in docstrings:
+            sentence = " " in node.value and "SELECT" not in node.value
+            if sentence and (help_too or id(node) not in docstrings):
                 yield node.lineno, node.value
 
 
@@ -99,6 +108,7 @@ def files() -> Iterator[Path]:
         yield from (ROOT / room).rglob("*.py")
 
 
+@cache
 def faults() -> dict[str, list[str]]:
     """Return files with refused words, and where they stand."""
     found: dict[str, list[str]] = {}
@@ -119,7 +129,9 @@ def lint(unclean: Sequence[str]) -> list[str]:
     found = faults()
     wrong = [line for name, lines in found.items() if name not in unclean for line in lines]
     clean = [name for name in unclean if name not in found]
-    return wrong + [f"{name} has no refused word any more: take it off {UNCLEAN.name}" for name in clean]
+    return wrong + [
+        f"{name} has no refused word any more: take it off {UNCLEAN.name}" for name in clean
+    ]
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ Written from the routes by `make pages`. A key has one role and a scope: all pro
 | scope | it means |
 |---|---|
 | own | what is within the key's scope |
-| all | only keys whose scope is all projects: what is shown cannot be told apart by project |
+| all | only keys whose scope is all projects: what is shown cannot be separated by project |
 | public | anybody; a key sees drafts of its scope beside it |
 
 Signing needs no role here: a document counts by the key that signed it ([security.md](security.md#who-signs)).

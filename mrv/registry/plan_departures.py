@@ -116,7 +116,7 @@ def _of_role(
     if line.option != "C":
         yield (
             f"option {line.option}: what counts is what the meter measures, option C; invoices are"
-            " held against it, enter them with `tonne invoice import`"
+            " cross-checked with it, enter them with `tonne invoice import`"
         )
     named = [d for d, r in bound if r == line.parameter and line.device in (None, d)]
     if line.device is not None and not named:

@@ -26,7 +26,7 @@ SECTIONS = {
         ),
         "sewer": Entry("registry.sewer:sewer", "Sewers: pipes, manholes, their history."),
         "plan": Entry("registry.plan:plan", "A project's monitoring plan and its diagram."),
-        "invoice": Entry("registry.invoice:invoice", "Documents that meters are held against."),
+        "invoice": Entry("registry.invoice:invoice", "Invoices used to cross-check meters."),
         "factors": Entry("registry.factors:factors", "Published factors, and what they change."),
         "programme": Entry("registry.programme:programme", "Targets and progress by action."),
     },

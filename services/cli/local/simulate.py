@@ -156,7 +156,7 @@ def simulate(**given: Any) -> None:
 
 
 def _identities(options: _Options, settings: Settings, url: str) -> Identities | None:
-    """What each principal shows: as told, or what is at hand where the broker may ask."""
+    """What each principal shows: as given, or what is at hand where the broker may ask."""
     if not url.startswith("mqtts://"):
         if options.identities is not None:
             raise SimulatorError("--identities is for mqtts://, where a broker asks who one is")
@@ -229,7 +229,7 @@ def _stop_on_signal() -> Iterator[list[int]]:
 
 @contextmanager
 def _watching() -> Iterator[Callable[[Sent], None]]:
-    """Show a line of progress when a person watches, and say so when nobody listens."""
+    """Show a line of progress when a person watches, and say so when no process listens."""
     console = Console(stderr=True)
     warned = False
     with Status("connecting", console=console) if console.is_terminal else nullcontext() as status:

@@ -286,6 +286,8 @@ def test_the_report_shows_every_system(pipeline, traffic, programme):
             alone = project["project"] == "hp-building" or "wastewater" in project["project"]
             assert (project["monitored_t"] is None) == alone, project
             assert bool(project["provisional"]) == (project["monitored_t"] is not None)
+    (park,) = (one for one in told["parks"] if one["park"] == "nam-cau-kien")
+    assert park["not_accounted"] == ["nck-wastewater"]
     assert [a["city_model"]["target_t_per_year"] for a in told["actions"]] == [
         "1477000", "514800.0", "262000", "363000", "2541000",
     ]  # fmt: skip

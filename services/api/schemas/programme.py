@@ -150,7 +150,11 @@ class ParkFlow(Shape):
 
 
 class Park(Shape):
-    """An eco-industrial park's balance in a half-open time; amounts as decimal text."""
+    """
+    An eco-industrial park's balance in a half-open time; amounts as decimal text.
+
+    `not_accounted` are projects that measured something and have no tonnes in `monitored_t` yet.
+    """
 
     park: str
     begin: str = Field(alias="from")
@@ -159,6 +163,7 @@ class Park(Shape):
     park_balance: dict[str, dict[str, str | None]]
     flows: list[ParkFlow]
     monitored_t: str | None
+    not_accounted: list[str]
 
 
 class ProgrammeReport(Programme):

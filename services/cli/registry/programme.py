@@ -168,7 +168,10 @@ def _park_text(found: dict[str, Any]) -> str:
         sides = ("drawn", "made", "exchanged", "released")
         said = ", ".join(f"{side} {b[side] or '-'}" for side in sides)
         lines.append(f"{of}: {said} {b['unit']}")
-    return "\n".join([*lines, f"monitored: {shown_tonnes(found['monitored_t'])} tCO2e"])
+    lines.append(f"monitored: {shown_tonnes(found['monitored_t'])} tCO2e")
+    if found["not_accounted"]:
+        lines.append(f"not yet accounted, and not in it: {', '.join(found['not_accounted'])}")
+    return "\n".join(lines)
 
 
 def _text(document: dict[str, Any]) -> str:

@@ -67,6 +67,7 @@ def balance(conn: Connection, park: str, begin: datetime, end: datetime) -> dict
         "park_balance": _of_park(set(members), flows),
         "flows": [{k: v for k, v in f.items() if k != "base"} for f in flows],
         "monitored_t": _tonnes(conn, list(members), begin, end),
+        "not_accounted": _not_accounted(conn, list(members), begin, end),
     }
 
 
@@ -170,6 +171,31 @@ def _shown(of: str, values: Sums) -> dict[str, str | None]:
     return {**amounts, "unit": UNITS[of][0]}
 
 
+# projects whose devices all stand at the sites
+_WITHIN = (
+    "SELECT m.project_id FROM project_device m JOIN device d ON d.id = m.device_id"
+    " GROUP BY m.project_id HAVING bool_and(d.site = ANY(%(sites)s))"
+)
+
+
+def _not_accounted(
+    conn: Connection, sites: Sequence[str], begin: datetime, end: datetime
+) -> list[str]:
+    """Projects within the park that measured something in a time of which no day is accounted."""
+    rows = conn.execute(
+        f"SELECT w.project_id FROM ({_WITHIN}) w"
+        " WHERE EXISTS (SELECT FROM project_device m JOIN interval_quantity i"
+        "     ON i.device_id = m.device_id AND m.during @> i.start"
+        "     WHERE m.project_id = w.project_id AND i.start >= %(begin)s AND i.start < %(end)s)"
+        " AND NOT EXISTS (SELECT FROM v_account_day e WHERE e.project_id = w.project_id"
+        "     AND e.day >= (%(begin)s AT TIME ZONE 'UTC')::date"
+        "     AND e.day < (%(end)s AT TIME ZONE 'UTC')::date)"
+        " ORDER BY 1",
+        {"sites": list(sites), "begin": begin, "end": end},
+    ).fetchall()
+    return [str(name) for (name,) in rows]
+
+
 def _tonnes(conn: Connection, sites: Sequence[str], begin: datetime, end: datetime) -> str | None:
     """
     Monitored tonnes of the projects that lie within the park; None where nothing was accounted.
@@ -180,9 +206,7 @@ def _tonnes(conn: Connection, sites: Sequence[str], begin: datetime, end: dateti
     row = conn.execute(
         "SELECT (sum(e.reduction_ug) * 0.000000000001)::text FROM v_account_day e"
         " WHERE e.day >= (%(begin)s AT TIME ZONE 'UTC')::date"
-        " AND e.day < (%(end)s AT TIME ZONE 'UTC')::date AND e.project_id IN ("
-        "   SELECT m.project_id FROM project_device m JOIN device d ON d.id = m.device_id"
-        "   GROUP BY m.project_id HAVING bool_and(d.site = ANY(%(sites)s)))",
+        f" AND e.day < (%(end)s AT TIME ZONE 'UTC')::date AND e.project_id IN ({_WITHIN})",
         {"sites": list(sites), "begin": begin, "end": end},
     ).fetchone()
     return None if row is None else row[0]

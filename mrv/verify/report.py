@@ -361,7 +361,7 @@ def _stamped(report: Report) -> Iterator[str]:
 def _outcome(report: Report) -> Iterator[str]:
     yield from (f"missing, and accepted by you (--accept): {one.what}" for one in report.waived)
     if report.missing:
-        yield "NOT ENOUGH TO RELY ON: what is here is consistent, and this is missing:"
+        yield "INCOMPLETE: consistent so far, but the following evidence is missing:"
         yield from (f"missing: {one.what}; {one.remedy}" for one in report.missing)
     elif report.accepted:
         yield f"holds as far as you asked (--accept {', '.join(sorted(report.accepted))})"

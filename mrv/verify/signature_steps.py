@@ -340,7 +340,7 @@ def log(subject: Subject) -> str:
             "give a keyring with it with --keys FILE; `tonne keys export` writes one",
         )
         raise
-    return f"in {head.origin}, whose head has {head.size} entries{_seen(subject)}"
+    return f"included in {head.origin} ({head.size} entries){_seen(subject)}"
 
 
 def _seen(subject: Subject) -> str:
@@ -374,7 +374,7 @@ def status(subject: Subject) -> str:
     if not good:
         _by_an_ended_key(subject, newest)
     _current(subject, newest.document)
-    return f"counts, as of {newest.document['validFrom']}"
+    return f"valid as of {newest.document['validFrom']}"
 
 
 class _List(NamedTuple):

@@ -54,7 +54,7 @@ _CLOCKS_APART_US = 5_000_000  # the database's own `now()` against ours
 @click.pass_context
 def doctor(context: click.Context, *, identity: Path | None, as_json: bool) -> None:
     """
-    Look at everything tonne needs; say what is missing and the fix.
+    Check all requirements; report what is missing and how to fix it.
 
     Ends with 1 when something is wrong.
 

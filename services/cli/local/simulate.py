@@ -78,7 +78,7 @@ class _Options:
 @click.option("--time-column", help="Column of the times; the first when not given.")
 @click.option("--timezone", help="Zone of times without offset, such as America/Denver.")
 @click.option("--start", type=Start(), help="First reading; a replay is moved there.")
-@click.option("--today", is_flag=True, help="What was said since midnight first, then real time.")
+@click.option("--today", is_flag=True, help="Replay since midnight first, then real time.")
 @click.option("--gauges-only", is_flag=True, help="Leave out registers: power, but no counters.")
 @click.option("--duration", type=Duration(), help="Simulated time: 90s, 15m, 2h, 1d.")
 @click.option("--speed", type=Speed(), default="1", help="Times real time, or max.")

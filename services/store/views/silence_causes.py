@@ -24,7 +24,7 @@ TO_DO = {
     ),
     "refused": (
         "docs/operations.md#deadlettersrising",
-        "Its messages are rejected: tonne deadletter show NUMBER, correct the cause, tonne deadletter replay.",
+        "Its messages are rejected: tonne deadletter show NUMBER, then tonne deadletter replay.",
     ),
     "credential": (
         "docs/operations.md#devicessilent",

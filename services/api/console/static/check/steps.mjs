@@ -424,7 +424,7 @@ async function log(subject) {
   const head = await verifyReceipt(receipt, entry, key);
   [subject.head, subject.logHolder] = [head, key];
   await witnessed(subject, parseReceipt(receipt).checkpoint);
-  return `in ${head.origin}, whose head has ${head.size} entries`;
+  return `included in ${head.origin} (${head.size} entries)`;
 }
 
 /** Where the reader trusts witnesses, one of them must have countersigned the head. */
@@ -466,7 +466,7 @@ async function status(subject) {
   if (!good.length) subject.missing.push("status-key");
   const { list } = (good.length ? good : past).reduce((newest, one) => (one.at > newest.at ? one : newest));
   current(subject, list);
-  return `counts, as of ${list.validFrom}`;
+  return `valid as of ${list.validFrom}`;
 }
 
 /** The status list that was given, and those of this project beside the trusted keys. */

@@ -208,7 +208,7 @@ class RegistryCondition(Form):
 
     rule: str
     holds: bool
-    texts: tuple[Coded, ...] = ()
+    texts: tuple[Coded, ...]
 
 
 class Uncounted(Form):

@@ -95,7 +95,7 @@ def test_registration_close_and_issue_ask_the_ledger(database_url, tmp_path, end
             life.sample(conn, name, who["verifier"], Size())
             life.verify(conn, name, who["verifier"], concluded("unmodified"))
             conditions = life.documents(conn, name).claims.applicability
-        return name, [one.detail for one in conditions if one.rule == LIFE and not one.holds]
+        return name, [one.words() for one in conditions if one.rule == LIFE and not one.holds]
 
     name, unmet = closed()
     assert unmet == []
@@ -106,7 +106,7 @@ def test_registration_close_and_issue_ask_the_ledger(database_url, tmp_path, end
         begin, end = plant.us("2026-03-03"), plant.us("2026-03-04")
         after = close_period(conn, "pv", begin, end, "test").statement
         conditions = life.documents(conn, after).claims.applicability
-    told = [one.detail for one in conditions if one.rule == LIFE and not one.holds]
+    told = [one.words() for one in conditions if one.rule == LIFE and not one.holds]
     assert ["issues no credits" in one for one in told] == [True]
 
 

@@ -81,11 +81,14 @@ class TakenEvent(Shape):
     finding: Finding
 
 
+_CODED = {"code": "CLM-01.certified", "values": {"device": "inv-1", "certificate": "I-17"}}
+
+
 class Unmet(Shape):
     """A condition that the statement says does not hold."""
 
     rule: Text = Field(examples=["PLN-01"])
-    detail: Text
+    texts: list[dict[str, Any]] = Field(max_length=_MOST, examples=[[_CODED]])
 
 
 class Person(Shape):
@@ -113,7 +116,7 @@ class OpinionSaid(Shape):
     misstatements: dict[str, Any]
     findings: list[dict[str, Any]] = Field(max_length=_MOST)
     unmet: list[Unmet] | None = Field(
-        default=None, max_length=_MOST, examples=[[{"rule": "PLN-01", "detail": "there is none"}]]
+        default=None, max_length=_MOST, examples=[[{"rule": "PLN-01", "texts": [_CODED]}]]
     )
     because: Text | None = Field(
         default=None, examples=["the plan was agreed by letter of 2026-01-05, which I have seen"]

@@ -102,9 +102,9 @@ def test_a_citizen_follows_a_tonne_to_its_proof(tab, served):
         *["ok"] * 5, "not-applicable", "not-applicable", "ok", "not-applicable", "ok", "ok"
     ]  # fmt: skip
     told = tab.locator("#verdict").inner_text()
-    assert "checked here, and they hold" in told
+    assert "verified here, all valid" in told
     assert "the evidence pack" in told
-    assert "recomputed by `tonne verify` only" in told
+    assert "are not recalculated here; use `tonne verify`" in told
 
 
 def in_sight(tab, found):
@@ -126,7 +126,7 @@ def test_the_first_screen_says_what_was_saved_and_whether_it_is_enough(opened, s
     said = headline.inner_text()
     shown = tab.locator(".tiles div").first.locator("b").inner_text()
     assert f"In 2026 the projects of this programme avoided {shown} t" in said
-    assert "of what was expected" in said
+    assert "of the amount expected to date" in said
     litres = f"{diesel_litres(Fraction(shown)):,}"
     assert f"{litres} litres of diesel" in tab.locator(".tiles div").first.inner_text()
     assert in_sight(tab, tab.locator(".tiles b").nth(1))
@@ -248,7 +248,7 @@ def test_a_log_that_nobody_knows_is_not_said_to_hold(tab, served, pack, tmp_path
     assert [steps[1], steps[4], steps[8]] == ["not-checked"] * 3
     told = tab.locator("#verdict").inner_text()
     assert "they hold" not in told
-    assert "could not be checked, for want of a key" in told
+    assert "could not be verified because a key is missing" in told
     assert "a key of the log that you trust" in told
 
 

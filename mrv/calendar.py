@@ -244,6 +244,12 @@ def local_text(instant_us: int, timezone: str) -> str:
     return _local(instant_us, timezone).isoformat()
 
 
+def local_span(span_us: tuple[int, int], timezone: str) -> dict[str, str]:
+    """Return the edges of a time as the values of a text, `start` and `end`."""
+    start, end = (local_text(edge, timezone) for edge in span_us)
+    return {"start": start, "end": end}
+
+
 def instant_us(text: str, timezone: str) -> int:
     """
     Microseconds UTC of RFC 3339 text, or of the local midnight of a bare date.

@@ -89,13 +89,12 @@ class Most:
     """
     Most that one device of a role can count in an hour and in a local day. [base units]
 
-    `what` says it in words, for a statement; `source` where it is read.  `per_day_as_mean` is the
-    highest mean of a day over a period, 0 where none is known; `as_mean` says that with its source.
+    `source` is where it is read.  `per_day_as_mean` is the highest mean of a day over a period, 0
+    where none is known; `as_mean` says that with its source.
     """
 
     per_hour: int
     per_day: int
-    what: str
     source: str
     per_day_as_mean: int = 0
     as_mean: str = ""
@@ -309,7 +308,7 @@ class Methodology:
     `ranges` are those of what a baseline was regressed on, `papers` the parameters of a baseline
     that stand in a document: without it nothing is reduced.  `dated`
     are those of which a condition asks for it, and `related` what others say of a value at most.
-    `apart` names two roles that may claim one energy twice, and how to show that they do not;
+    `apart` names two roles that may claim one energy twice;
     `draw_meters`, by role of the baseline, the optional one that measures what the plant draws.
     `notes` is the file's own text: where each equation and default comes from, and how certain
     it is.
@@ -342,7 +341,7 @@ class Methodology:
     papers: tuple[str, ...] = ()
     dated: tuple[str, ...] = ()
     related: tuple[Related, ...] = ()
-    apart: tuple[tuple[str, str, str], ...] = ()
+    apart: tuple[tuple[str, str], ...] = ()
     draw_meters: Mapping[str, str] = field(default_factory=dict)
     shown: Mapping[str, Callable[[Inputs, Factors], Fraction]] = field(default_factory=dict)
     agreement: tuple[Agreement, ...] = ()

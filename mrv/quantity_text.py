@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from mrv.rounding import decimal_text
+
+_PLACES = 3
 _IN = {"Wh": ("kWh", 1000), "mL": ("L", 1000), "g": ("kg", 1000), "m": ("km", 1000)}
 
 
@@ -20,3 +23,10 @@ def quantity_text(value: int | Fraction, unit: str) -> str:
     """
     name, scale = _IN.get(unit, (unit, 1))
     return f"{float(Fraction(value) / scale):,.1f} {name}"
+
+
+def amount(value: int | Fraction, unit: str) -> dict[str, str]:
+    """Return a quantity in its usual unit as the values of a text: at most 3 places, rounded up."""
+    name, scale = _IN.get(unit, (unit, 1))
+    written = decimal_text(Fraction(value) / scale, _PLACES, "up")
+    return {"quantity": written.rstrip("0").rstrip("."), "unit": name}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from fractions import Fraction
 from typing import Literal
 
@@ -71,6 +71,12 @@ def decimal_text(value: Fraction, places: int, mode: Mode) -> str:
     sign = "-" if scaled < 0 else ""
     digits = str(abs(scaled)).rjust(places + 1, "0")
     return f"{sign}{digits[:-places]}.{digits[-places:]}" if places else f"{sign}{digits}"
+
+
+def figure(value: Fraction, digits: int = 4) -> str:
+    """Write a fraction as plain decimal text with so many significant digits."""
+    with localcontext(prec=digits):
+        return f"{(Decimal(value.numerator) / Decimal(value.denominator)).normalize():f}"
 
 
 def exact_text(value: Fraction) -> str:

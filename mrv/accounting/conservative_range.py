@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from ingest.model import INTERVAL_US, Fleet
+from mrv.accounting.cuts import Kind
 from mrv.accounting.device_bindings import Span, common, costed
 from mrv.accounting.device_period import Monitored, YearPart
 from mrv.accounting.factor_acceptance import parameters_of
@@ -104,7 +105,7 @@ def worst(
         for k, one in enumerate(monitored)
         if one.needs.costs is not None
         for j, part in enumerate(one.parts)
-        if part.gaps or part.errors
+        if any(cut.kind in {Kind.GAP, Kind.CALIBRATION} for cut in part.cuts)
     }
     if not years:
         return list(monitored)
@@ -135,6 +136,4 @@ def _at_most(monitored: Sequence[Monitored], places: Collection[Place]) -> list[
 
 
 def _marked(parts: Sequence[YearPart], k: int, wanted: Collection[Place]) -> tuple[YearPart, ...]:
-    return tuple(
-        replace(part, at_most=True) if (k, j) in wanted else part for j, part in enumerate(parts)
-    )
+    return tuple(part.at_its_most() if (k, j) in wanted else part for j, part in enumerate(parts))

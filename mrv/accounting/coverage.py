@@ -2,7 +2,7 @@
 How much of its time a device was measured, and where it was not.
 
 Each microsecond of a device's service is measured, estimated, unknown (inside a
-register step whose size nobody knows) or missing (no step at all).  What an
+register step of unknown size) or missing (no step at all).  What an
 unknown or missing one costs depends on the side of the account; the period
 charges it.
 """

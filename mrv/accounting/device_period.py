@@ -12,37 +12,21 @@ the worse of the two (mrv/accounting/conservative_range.py).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 from ingest.model import INTERVAL_US, Device, Int32
 from mrv import calendar
 from mrv.accounting.coverage import Served, Service, gaps
-from mrv.accounting.gap_deductions import (
-    ErrorCharge,
-    GapCharge,
-    OwnUse,
-    charge_error,
-    charge_gap,
-    no_rate,
-)
+from mrv.accounting.cuts import Cut, Kind, OwnUse, cut_of_gap, cuts_of_errors, no_rate
 from mrv.errors import PeriodError
 from mrv.model import MONTH, Activity, Most, RoleNeeds
 from mrv.registry.calibration import Uncovered
 from mrv.registry.project import Calibration, ProjectDevice
 from mrv.rounding import exact_sum
-from mrv.texts import Text
-
-
-@dataclass(frozen=True, slots=True)
-class Raised:
-    """What a service is charged more than was metered for it, when and why. [base units]"""
-
-    start_us: int
-    end_us: int
-    reason: Text | str
-    quantity: Fraction
+from mrv.texts import Text, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,97 +38,46 @@ class Stretch:
     time_us: int
 
 
-@dataclass(frozen=True, slots=True)
-class Beyond:
-    """
-    What of a year no other channel of the device shows, why, and from when to when.
+class AbovePower(NamedTuple):
+    """Electricity of some weeks, and that of its hours at the power entered. [us UTC, Wh]"""
 
-    Times are interval numbers, half-open. [base units]
-    """
-
-    reason: Text | str
-    first: int
-    last: int
-    quantity: int
+    span_us: tuple[int, int]
+    measured_wh: int
+    entered_wh: Fraction
 
 
-@dataclass(frozen=True, slots=True)
-class Elsewhere:
-    """
-    What of a year a certificate of energy certifies, so that it is not credited.
-
-    Times are interval numbers, half-open.  `taken` is what was taken off, `certified` what
-    is certified; where less was there, the first is less. [Wh]
-    """
-
-    certificate: str
-    scheme: str
-    first: int
-    last: int
-    taken: int
-    certified: int
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class YearPart:
     """
-    A device's local calendar year within the period. [base units]
+    A device's local calendar year within the period: metered, and what cuts leave of it.
 
-    `month` says which part of the year it is where the methodology goes by months.
-    `own` is what the device's `less` comes to, with its gaps and errors; `above` is
-    its part of what lies above the design, which is not credited.  `at_most` says
-    that what was lost counts at its most, since less would leave more.  `beyond` is what
-    no device of its kind can have done, `unshown` what its other channels do not show,
-    `raised` what a service that shows too little use is charged, `limited` what is
-    claimed of it beyond what its use carries, `elsewhere` what certificates certify of it.
+    `month` says which part of the year it is where the methodology goes by months.  `at_most`:
+    what was lost counts at its most, which is the conservative value here. [base units]
     """
 
     year: int
     metered: int
-    gaps: tuple[GapCharge, ...]
-    errors: tuple[ErrorCharge, ...]
-    own: Fraction = Fraction(0)
-    above: Fraction = Fraction(0)
+    cuts: tuple[Cut, ...]
     month: int | None = None
     at_most: bool = False
-    beyond: int = 0
-    raised: tuple[Raised, ...] = ()
-    unshown: tuple[Beyond, ...] = ()
-    limited: tuple[Raised, ...] = ()
-    elsewhere: tuple[Elsewhere, ...] = ()
 
-    @property
-    def certified(self) -> int:
-        """All that is taken off because a certificate certifies it."""
-        return sum(one.taken for one in self.elsewhere)
+    def cut(self, *kinds: Kind) -> Fraction:
+        """Return what the cuts of some kinds come to."""
+        return sum((c.quantity for c in self.cuts if c.kind in kinds and c.quantity), Fraction(0))
 
-    @property
-    def implausible(self) -> int:
-        """All that does not count because the device cannot have done it, or does not show it."""
-        return self.beyond + sum(b.quantity for b in self.unshown)
+    @cached_property
+    def counted(self) -> Fraction:
+        """Metered less all cuts."""
+        return self.metered - self.cut(*Kind)
 
-    @property
-    def unused(self) -> Fraction:
-        """What is claimed beyond what its use carries."""
-        return sum((r.quantity for r in self.limited), start=Fraction(0))
+    def less(self, *cuts: Cut) -> YearPart:
+        """Return it with more cuts."""
+        return replace(self, cuts=(*self.cuts, *cuts))
 
-    @property
-    def charged(self) -> Fraction:
-        """What implausible services are charged more."""
-        return sum((r.quantity for r in self.raised), start=Fraction(0))
-
-    @property
-    def substituted(self) -> Fraction:
-        """What was put in for gaps."""
-        if self.at_most:
-            return sum((g.bound for g in self.gaps), start=Fraction(0))
-        return sum((g.substituted for g in self.gaps), start=Fraction(0))
-
-    @property
-    def deducted(self) -> Fraction:
-        """What unattested meter errors come to; below zero where they are added."""
-        error = sum((e.quantity for e in self.errors), start=Fraction(0))
-        return -error if self.at_most else error
+    def at_its_most(self) -> YearPart:
+        """Return it with what was lost at its most."""
+        cuts = (cut for one in self.cuts if (cut := one.at_its_most()) is not None)
+        return replace(self, cuts=tuple(cuts), at_most=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +87,8 @@ class Monitored:
 
     `nets` is false where its role takes something off and the period has no row of it.
     `rate` is its highest plausible rate, `most` what its kind can do. [base units/h]
-    `uncounted` says why nothing of it counts; empty where it counts.  `shown` are parameters of
-    its own that count as its electricity shows them, `told` where it does.
+    `uncounted` is why nothing of it counts; empty where it counts.  `measured` are parameters of
+    its own that count by its electricity, `above_power` where that was above the ones entered.
     """
 
     bound: ProjectDevice
@@ -172,21 +105,22 @@ class Monitored:
     most: Most | None = None
     series: Int32 | None = None
     uncounted: Text | str = ""
-    shown: Mapping[str, Fraction] = field(default_factory=dict)
-    told: tuple[str, ...] = ()
+    measured: Mapping[str, Fraction] = field(default_factory=dict)
+    above_power: tuple[AbovePower, ...] = ()
+
+    @property
+    def span_us(self) -> tuple[int, int]:
+        """Its service in the period, half-open. [us UTC]"""
+        begin = self.service.first * INTERVAL_US
+        return begin, begin + self.service.intervals * INTERVAL_US
 
     def counted(self, part: YearPart) -> Fraction:
-        """Quantity of a year after deductions and substitutions. [base units]"""
-        if self.needs.side == "baseline":
-            if part.at_most:
-                return part.metered - part.deducted + part.substituted
-            whole = part.metered - part.implausible - part.deducted - part.own - part.above
-            return whole - part.unused - part.certified
-        return part.metered + part.deducted + part.substituted + part.charged
+        """Quantity of a year after its cuts. [base units]"""
+        return part.counted
 
     def activity(self, part: YearPart, *, gross: bool) -> Activity:
-        """Return what the methodology is told, before (gross) or after what gaps cost."""
-        params = self.params if gross else {**self.params, **self.shown}
+        """Return what the methodology is given, before (gross) or after all cuts."""
+        params = self.params if gross else {**self.params, **self.measured}
         params = params if part.month is None else {**params, MONTH: part.month}
         value = Fraction(part.metered) if gross else self.counted(part)
         return Activity(self.bound.role, params, value)
@@ -209,12 +143,18 @@ def year_part(
     per_day: Fraction | None,
     device: Device,
     own: OwnUse | None,
+    span_us: tuple[int, int],
     *,
     timezone: str,
     rated: bool,
 ) -> YearPart:
     """
     Return a device's part of a calendar year, or month, before any rule.
+
+    Parameters
+    ----------
+    span_us : (int, int)
+        Of the device's whole service. [us UTC]
 
     Raises
     ------
@@ -225,11 +165,10 @@ def year_part(
     if needs.side == "project" and found and rate is None:
         since = calendar.local_text(found[0].start_us, timezone)
         raise PeriodError(no_rate(device, needs, since, rated=rated))
-    return YearPart(
-        when[0],
-        exact_sum(part.value),
-        tuple(charge_gap(gap, needs, rate, per_day) for gap in found),
-        tuple(charge for span in bare for charge in charge_error(span, part)),
-        Fraction(0) if own is None else own.total(bare),
-        month=when[1],
-    )
+    errors = cuts_of_errors(bare, part, add=needs.side == "project")
+    cuts = [*(cut_of_gap(gap, needs, rate, per_day) for gap in found), *errors]
+    used = Fraction(0) if own is None else own.total(bare)
+    if used:
+        reason = text("deduction.own_use", channel=str(needs.less), year=when[0])
+        cuts.append(Cut(Kind.OWN_USE, used, *span_us, reason))
+    return YearPart(when[0], exact_sum(part.value), tuple(cuts), when[1])

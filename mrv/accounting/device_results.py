@@ -6,25 +6,26 @@ Six decimals, each rounded against the claimant.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 from ingest.model import INTERVAL_US
+from mrv.accounting.cuts import Cut, Kind
 from mrv.accounting.device_period import Monitored, YearPart
-from mrv.accounting.gap_deductions import GapCharge
 from mrv.accounting.period_result import Coverage, Deduction, DeviceOutcome, GapOutcome
 from mrv.methodologies import unit_reductions
 from mrv.model import Factors, Methodology, Reductions
 from mrv.parameters.inputs import Inputs
-from mrv.rounding import Mode, decimal_text, share_text
-from mrv.texts import Text, text
+from mrv.registry.project import Besides
+from mrv.rounding import Mode, decimal_text, figure, share_text
+from mrv.texts import text
 
 _PLACES = 6
-CALIBRATION = "calibration"
-PLAUSIBILITY = "plausibility"
-CERTIFIED = "certified energy"
+_IMPLAUSIBLE = Kind.PLAUSIBILITY, Kind.CONSUMPTION, Kind.SERVICE
+# kinds of cuts as a statement lists them
+_LISTED = ((Kind.OWN_USE,), (Kind.DESIGN,), _IMPLAUSIBLE, (Kind.CERTIFIED,))
 _RULES = {
     "baseline": "baseline side: counted as zero",
     "project": "project side: charged at the highest plausible rate",
@@ -52,8 +53,8 @@ class Pricing:
         return max(Fraction(0), -self._unit(one, year).reduction_t)
 
     def more(self, one: Monitored, year: int) -> Fraction:
-        """What a base unit costs beyond the typed parameters by what its meter shows. [tCO2e]"""
-        shown = self._unit(replace(one, params={**one.params, **one.shown}), year)
+        """What a base unit costs beyond the parameters entered, by its own meter. [tCO2e]"""
+        shown = self._unit(replace(one, params={**one.params, **one.measured}), year)
         return self._unit(one, year).reduction_t - shown.reduction_t
 
     def _unit(self, one: Monitored, year: int) -> Reductions:
@@ -68,8 +69,11 @@ class Pricing:
 def device_outcome(one: Monitored, pricing: Pricing, from_us: int, to_us: int) -> DeviceOutcome:
     """One device's monitored parameter, deductions, emissions and coverage."""
     zero = Fraction(0)
-    mode = _mode(one)
-    tonnes = sum((one.counted(p) * pricing.rate(one, p.year) for p in one.parts), start=zero)
+    mode, sign = _mode(one), _sign(one)
+    tonnes = sum((p.counted * pricing.rate(one, p.year) for p in one.parts), start=zero)
+    cut, lost = (
+        sum((p.cut(*kinds) for p in one.parts), start=zero) for kinds in (Kind, (Kind.GAP,))
+    )
     whole = one.service
     return DeviceOutcome(
         device=one.device.id,
@@ -84,27 +88,9 @@ def device_outcome(one: Monitored, pricing: Pricing, from_us: int, to_us: int) -
         to_us=(whole.first + whole.intervals) * INTERVAL_US,
         metered=sum(p.metered for p in one.parts),
         outside_service=whole.outside,
-        deducted=decimal_text(
-            sum(
-                (
-                    p.deducted
-                    + p.own
-                    + p.above
-                    + p.implausible
-                    + p.charged
-                    + p.unused
-                    + p.certified
-                    for p in one.parts
-                ),
-                start=zero,
-            ),
-            _PLACES,
-            "up",
-        ),
-        substituted=decimal_text(
-            sum((p.substituted for p in one.parts), start=zero), _PLACES, "up"
-        ),
-        counted=decimal_text(sum((one.counted(p) for p in one.parts), start=zero), _PLACES, mode),
+        deducted=decimal_text(sign * (cut - lost), _PLACES, "up"),
+        substituted=decimal_text(-lost, _PLACES, "up"),
+        counted=decimal_text(sum((p.counted for p in one.parts), start=zero), _PLACES, mode),
         emissions_t=decimal_text(tonnes, _PLACES, mode),
         certificates=tuple(c.certificate for c in one.calibrations),
         replacements=sum(from_us <= r.at_us < to_us for r in one.device.replacements),
@@ -114,6 +100,11 @@ def device_outcome(one: Monitored, pricing: Pricing, from_us: int, to_us: int) -
 
 def _mode(one: Monitored) -> Mode:
     return "down" if one.needs.side == "baseline" else "up"
+
+
+def _sign(one: Monitored) -> int:
+    """Deductions are above zero on either side: taken off the baseline, added to the project."""
+    return 1 if one.needs.side == "baseline" else -1
 
 
 def _coverage(one: Monitored, period_us: int) -> Coverage:
@@ -143,29 +134,26 @@ def gap_outcomes(one: Monitored, pricing: Pricing) -> Iterator[GapOutcome]:
     """Gaps of a device, each with its rule and cost; a gap over New Year comes as two."""
     for part in one.parts:
         rate = _price(one, part, pricing)
-        for charge in part.gaps:
-            yield _gap_outcome(one, charge, rate, at_most=part.at_most)
+        for cut in part.cuts:
+            if cut.lost is not None:
+                most = None if part.at_most else cut.lost.at_most
+                forgone = None if most is None else decimal_text(most * rate, _PLACES, "up")
+                yield GapOutcome(
+                    device=one.device.id,
+                    start_us=cut.start_us,
+                    end_us=cut.end_us,
+                    kind=cut.lost.gap.kind,
+                    time_us=cut.lost.gap.time_us,
+                    rule=_RULES[one.needs.side] if one.needs.costs is None else _BOTH,
+                    substituted=decimal_text(-cut.quantity, _PLACES, "up"),
+                    cost_t=decimal_text(-cut.quantity * rate, _PLACES, "up"),
+                    forgone_at_most_t=forgone,
+                )
 
 
 def _price(one: Monitored, part: YearPart, pricing: Pricing) -> Fraction:
     """What a base unit that was put in, taken off or added costs. [tCO2e]"""
     return pricing.cost(one, part.year) if part.at_most else pricing.rate(one, part.year)
-
-
-def _gap_outcome(one: Monitored, charge: GapCharge, rate: Fraction, *, at_most: bool) -> GapOutcome:
-    forgone = None if at_most or charge.at_most is None else charge.at_most * rate
-    substituted = charge.bound if at_most else charge.substituted
-    return GapOutcome(
-        device=one.device.id,
-        start_us=charge.gap.start_us,
-        end_us=charge.gap.end_us,
-        kind=charge.gap.kind,
-        time_us=charge.gap.time_us,
-        rule=_RULES[one.needs.side] if one.needs.costs is None else _BOTH,
-        substituted=decimal_text(substituted, _PLACES, "up"),
-        cost_t=decimal_text(substituted * rate, _PLACES, "up"),
-        forgone_at_most_t=None if forgone is None else decimal_text(forgone, _PLACES, "up"),
-    )
 
 
 def deductions(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
@@ -174,124 +162,112 @@ def deductions(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
 
     A quantity below zero is one that was added.
     """
-    yield from _own_use(one, pricing)
-    yield from _above_design(one, pricing)
-    yield from _implausible(one, pricing)
-    yield from _elsewhere(one, pricing)
-    yield from _shown(one, pricing)
+    for kinds in _LISTED:
+        yield from _deductions(one, kinds, pricing)
+    yield from _measured(one, pricing)
+    yield from _deductions(one, (Kind.CALIBRATION,), pricing)
+
+
+def _deductions(one: Monitored, kinds: tuple[Kind, ...], pricing: Pricing) -> Iterator[Deduction]:
     for part in one.parts:
-        rate = _price(one, part, pricing)
-        for charge in part.errors:
-            quantity = -charge.quantity if part.at_most else charge.quantity
-            yield Deduction(
-                device=one.device.id,
-                start_us=charge.span.first * INTERVAL_US,
-                end_us=charge.span.last * INTERVAL_US,
-                kind=CALIBRATION,
-                reason=charge.span.reason,
-                percent=decimal_text(charge.span.percent, _PLACES, "up"),
-                quantity=decimal_text(quantity, _PLACES, "up"),
-                cost_t=decimal_text(charge.quantity * rate, _PLACES, "up"),
-            )
+        for cut in part.cuts:
+            if cut.kind in kinds:
+                yield Deduction(
+                    device=one.device.id,
+                    start_us=cut.start_us,
+                    end_us=cut.end_us,
+                    kind=(Kind.PLAUSIBILITY if cut.kind in _IMPLAUSIBLE else cut.kind).value,
+                    reason=cut.reason,
+                    percent=decimal_text(_percent(part, cut), _PLACES, "up"),
+                    quantity=decimal_text(_sign(one) * cut.quantity, _PLACES, "up"),
+                    cost_t=decimal_text(
+                        abs(cut.quantity) * _price(one, part, pricing), _PLACES, "up"
+                    ),
+                )
 
 
-def _own_use(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
-    for part in one.parts:
-        if part.own:
-            share = part.own / part.metered * 100 if part.metered else Fraction(100)
-            channel = str(one.needs.less)
-            reason = text("deduction.own_use", channel=channel, year=part.year)
-            yield _whole(one, "own use", reason, share, part.own, pricing.rate(one, part.year))
+def _percent(part: YearPart, cut: Cut) -> Fraction:
+    """Return the share of what was metered; above a design, of what is left for it."""
+    if cut.percent is not None:
+        return cut.percent
+    whole = Fraction(part.metered)
+    if cut.kind is Kind.DESIGN:
+        whole -= part.cut(Kind.PLAUSIBILITY, Kind.CALIBRATION, Kind.OWN_USE, Kind.CERTIFIED)
+    return abs(cut.quantity) / whole * 100 if whole else Fraction(100 if cut.quantity else 0)
 
 
-def _above_design(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
-    for part in one.parts:
-        if part.above:
-            taken = part.implausible + part.deducted + part.own + part.certified
-            share = part.above / (part.metered - taken) * 100
-            name = one.needs.cap[0] if one.needs.cap else ""
-            reason = text("deduction.above_design", year=part.year, parameter=name)
-            yield _whole(one, "design", reason, share, part.above, pricing.rate(one, part.year))
-
-
-def _implausible(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
-    """What no such device can have done, and what a service is charged that shows no use."""
-    for part in one.parts:
-        rate = pricing.rate(one, part.year)
-        if part.beyond:
-            bound = "above its rated power" if one.most is None else one.most.what
-            why = f"not counted: {one.uncounted}" if one.uncounted else f"not plausible: {bound}"
-            share = Fraction(part.beyond * 100, part.metered)
-            yield _whole(one, PLAUSIBILITY, why, share, part.beyond, rate)
-        for one_ in part.unshown:
-            share = Fraction(one_.quantity * 100, part.metered)
-            yield replace(
-                _whole(
-                    one, PLAUSIBILITY, f"not plausible: {one_.reason}", share, one_.quantity, rate
-                ),
-                start_us=one_.first * INTERVAL_US,
-                end_us=one_.last * INTERVAL_US,
-            )
-        for more in (*part.raised, *part.limited):
-            share = more.quantity / part.metered * 100 if part.metered else Fraction(100)
-            yield replace(
-                _whole(
-                    one, PLAUSIBILITY, f"not plausible: {more.reason}", share, more.quantity, rate
-                ),
-                start_us=more.start_us,
-                end_us=more.end_us,
-            )
-
-
-def _elsewhere(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
-    """What certificates of energy certify: it is theirs, and earns nothing here."""
-    for part in one.parts:
-        for some in part.elsewhere:
-            reason = f"certified elsewhere: certificate {some.certificate}, {some.scheme}"
-            share = Fraction(some.taken * 100, part.metered) if part.metered else Fraction(0)
-            rate = pricing.rate(one, part.year)
-            yield replace(
-                _whole(one, CERTIFIED, reason, share, some.taken, rate),
-                start_us=some.first * INTERVAL_US,
-                end_us=some.last * INTERVAL_US,
-            )
-
-
-def _shown(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
-    """What more electricity costs than was typed; no hour is taken off for it."""
-    cost = beyond_typed(one, pricing)
-    for name, value in one.shown.items() if cost else ():
-        typed = Fraction(one.params[name])
-        beyond = (value / typed - 1) * 100 if typed else Fraction(100)
-        size = f"{name} {float(value):.4g} and not {float(typed):.4g} {one.needs.params[name].unit}"
-        why = f"not plausible: its own meter shows {size}: that counts"
-        yield replace(
-            _whole(one, PLAUSIBILITY, why, beyond, 0, cost),
+def _measured(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
+    """What more electricity costs than was entered; no hour is taken off for it."""
+    cost = beyond_entered(one, pricing)
+    for name, value in one.measured.items() if cost else ():
+        entered = Fraction(one.params[name])
+        beyond = (value / entered - 1) * 100 if entered else Fraction(100)
+        reason = text(
+            "MTR-12.power", parameter=name, measured=figure(value), entered=figure(entered),
+            unit=one.needs.params[name].unit,
+        )  # fmt: skip
+        yield Deduction(
+            device=one.device.id,
+            start_us=one.span_us[0],
+            end_us=one.span_us[1],
+            kind=Kind.PLAUSIBILITY.value,
+            reason=reason,
+            percent=decimal_text(beyond, _PLACES, "up"),
+            quantity=decimal_text(Fraction(0), _PLACES, "up"),
             cost_t=decimal_text(cost, _PLACES, "up"),
         )
 
 
-def beyond_typed(one: Monitored, pricing: Pricing) -> Fraction:
-    """Return what counts by a device's own meter costs more than what was typed. [tCO2e]"""
+def beyond_entered(one: Monitored, pricing: Pricing) -> Fraction:
+    """Return what counts by a device's own meter costs more than what was entered. [tCO2e]"""
     return sum((one.counted(p) * pricing.more(one, p.year) for p in one.parts), start=Fraction(0))
 
 
-def _whole(
-    one: Monitored,
-    kind: str,
-    reason: Text | str,
-    percent: Fraction,
-    quantity: Fraction | int,
-    rate: Fraction,
-) -> Deduction:
-    """One deduction over all of the device's service."""
-    return Deduction(
-        device=one.device.id,
-        start_us=one.service.first * INTERVAL_US,
-        end_us=(one.service.first + one.service.intervals) * INTERVAL_US,
-        kind=kind,
-        reason=reason,
-        percent=decimal_text(percent, _PLACES, "up"),
-        quantity=decimal_text(Fraction(quantity), _PLACES, "up"),
-        cost_t=decimal_text(quantity * rate, _PLACES, "up"),
-    )
+def silent_days(
+    besides: Besides,
+    parameters: Inputs,
+    how: Mapping[str, str],
+    reduction: Callable[[Inputs], Fraction],
+) -> Iterator[GapOutcome]:
+    """
+    Yield the gaps of a plant's analysers: days on which something flowed and none was reported.
+
+    Such a day counts by the conservative value (`mrv.statement.analysers`).  Each forwent at most
+    what it would have earned by the best of the other days, by what flowed on it.
+
+    Parameters
+    ----------
+    parameters : mapping
+        As they count.
+    how : mapping of str to str
+        How each was come by.
+    reduction : callable
+        What the period comes to with some parameters. [tCO2e]
+    """
+    silent = {
+        name: one
+        for name, one in besides.channels.items()
+        if one.silent and one.most is not None and how.get(name) == one.told
+    }
+    best = {name: one.most for name, one in silent.items() if one.most is not None}
+    forgone = max(Fraction(0), reduction({**parameters, **best}) - reduction(parameters))
+    days = {
+        span: [n for n, o in silent.items() if span in o.silent]
+        for one in silent.values()
+        for span in one.silent
+    }
+    nothing = decimal_text(Fraction(0), _PLACES, "up")
+    flow = sum(span.flow for span in days)
+    for span, names in sorted(days.items()):
+        share = forgone * span.flow / flow
+        yield GapOutcome(
+            device=span.device,
+            start_us=span.from_us,
+            end_us=span.to_us,
+            kind="missing",
+            time_us=span.to_us - span.from_us,
+            rule=f"analyser: {', '.join(names)} of these days as what costs",
+            substituted=nothing,
+            cost_t=nothing,
+            forgone_at_most_t=decimal_text(share, _PLACES, "up"),
+        )

@@ -95,12 +95,10 @@ class _Meter:
         """Return what counts of a span: metered, for what was lost, charged by other rules."""
         more = Fraction(0)
         for part in self.one.parts:
-            lost = ((g.gap.start_us, g.gap.end_us, g.substituted) for g in part.gaps)
-            wrong = ((e.span.first * INTERVAL_US, e.span.last * INTERVAL_US, e.quantity)
-                     for e in part.errors)  # fmt: skip
-            raised = ((r.start_us, r.end_us, r.quantity) for r in part.raised)
-            more += sum((within(one, span) for some in (lost, wrong, raised) for one in some),
-                        start=Fraction(0))  # fmt: skip
+            more += sum(
+                (within((c.start_us, c.end_us, -c.quantity), span) for c in part.cuts),
+                start=Fraction(0),
+            )
         return more + self.metered(span) + sum((within(a, span) for a in self.added), Fraction(0))
 
     def add(self, span: _Span, quantity: Fraction) -> None:

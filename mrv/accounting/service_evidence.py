@@ -21,12 +21,17 @@ from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
 
-from mrv.accounting.design_capacity import at_capacity, consumption_of, serving, too_large
+from mrv.accounting.design_capacity import (
+    at_capacity,
+    consumption_of,
+    electricity,
+    serving,
+    too_large,
+)
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.invoice_evidence import undocumented, with_reasons
 from mrv.accounting.invoiced_time import COVERED, TOLERANCE, invoiced
 from mrv.accounting.period_result import CrossCheck, Finding
-from mrv.accounting.service_history import electricity
 from mrv.model import Methodology
 from mrv.parameters.inputs import Inputs
 from mrv.registry.project import Besides, Sample

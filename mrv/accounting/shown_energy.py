@@ -1,16 +1,15 @@
 """
-Energy and pumped water of the baseline beyond what other channels of the same device show.
+Energy and pumped water of the baseline beyond what other channels of the same device corroborate.
 
-Each register that counts for the claimant is held against the integral of its own power,
-against the power on the inverter's other side and against the sun over its place.  What is
-beyond is not credited: `mrv.accounting.device_period` takes it off.  What no power shows, on
-either side, rests on the register alone: `mrv.accounting.single_channel` says what it counts.
-Water of a pump is held against what its power lifts to its head (`ingest.quality.lift`).
+Each register that counts for the claimant is compared with the integral of its own power, with the
+power on the inverter's other side and with the sun over its place.  What is beyond is not credited
+(MTR-02).  What no power corroborates, on either side, rests on the register alone (EVD-01).  Water
+of a pump is compared with what its power lifts to its head (`ingest.quality.lift`).
 
-Power shows for certain its integral less one standard error, which is more than samples of NREL's
+Power makes certain its integral less one standard error, which is more than samples of NREL's
 recording are ever off by (`ingest.quality.power_integral`).  Clouds may be worse than there, so
-samples that leave quarter hours out show it less three of the errors that the register itself
-tells of them (`ingest.quality.energy_budget.scatter`).  Where the register rose by more than two
+samples that leave quarter hours out make certain three of the errors less that the register itself
+shows of them (`ingest.quality.energy_budget.scatter`).  Where the register rose by more than two
 meters may differ, and by one standard error, one of both is wrong, and no more counts than is
 certain.
 """
@@ -19,65 +18,48 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ingest import classes
-from ingest.classes import QUANTITY_INDEX, Channel
+from ingest.classes import Channel
 from ingest.model import HOUR_US, INTERVAL_US, NULL, Fleet, Float64, Frame, Int64, IntervalRows
 from ingest.quality import clear_sky, energy_budget, lift
 from ingest.quality.energy_budget import METERS, SIGMAS, Tolerance
 from ingest.quality.power_integral import Integral, integral
-from mrv.accounting.device_bindings import role_needs
-from mrv.accounting.device_limits import rated_at
-from mrv.accounting.device_period import Monitored
-from mrv.calendar import local_date, midnight_us
-from mrv.methodologies import find
-from mrv.model import DECLARED, SOLAR, TECHNOLOGY, RoleNeeds
+from mrv.accounting.register_scan import Key, Scan, devices_of, rated_at, register_step, registers
+from mrv.model import DECLARED, RoleNeeds
 from mrv.parameters.inputs import read
 from mrv.registry.project import Project, Unshown
+from mrv.texts import text
 
-POWER = "above the integral of its own power"
-DC = "above what went in on its direct-current side"
-SUN = "above what the sun makes there"
-ALONE = "shown by its register alone"
-UNDECLARED = (
-    "no document shows that anything but the sun makes its electricity: give `technology` of the"
-    " device in its project (2 water, 3 tide or waves, 4 wind, 5 heat of the earth, 6 biomass), and"
-    " in `documents` the licence that says so, with `by`, `issued` (before the period), `sha256`"
-)
-LIFT = "above what its power lifts to its head"
+POWER = text("MTR-02.power")
+DC = text("MTR-02.direct_current")
+SUN = text("MTR-02.sun")
+LIFT = text("MTR-02.lift")
+ALONE = text("EVD-01.alone")
+UNDECLARED = text("MTR-02.undeclared")
 # class and quantity: the gauges of its power and its head
 _LIFTED = {("pump", "flow"): ("active_power_w", "head_m")}
 _DC_CHANNEL = "dc_power_w"
 # an inverter gives out no more than goes in; the rest is the two sensors' class
 _AC_OVER_DC = 1.02
-# a register's own step: no less than its tolerance, no more than meters have
-_LARGEST_STEP_WH = 10_000
-# a device that tells its power each quarter of an hour is late now and then
+# a device that sends its power each quarter of an hour is late now and then
 _SELDOM_US = INTERVAL_US * 3 // 2
-# from this share on a power that shows nothing is asked for its sign
-_NEXT_TO_ALL = 0.9
-
-
-# device id and quantity
-Key = tuple[str, str]
 
 
 class Found(NamedTuple):
-    """What of a register other channels do not carry, and what of the rest no power shows."""
+    """What of a register other channels contradict, and what of the rest no power corroborates."""
 
     beyond: tuple[Unshown, ...]
     alone: Unshown | None
 
 
 @dataclass(frozen=True)
-class ShownEnergy:
+class ShownEnergy(Scan):
     """
-    The registers of a period that have to be shown by other channels.
+    The registers of a period that other channels have to corroborate.
 
     Attributes
     ----------
@@ -85,24 +67,13 @@ class ShownEnergy:
         Registers by fleet index.
     sunny : frozenset of (int, str)
         Fleet index and channel of what the sun makes.
-    rows : IntervalRows
-        Of the period, by device, quantity and start.
     ratings : mapping
         Rated powers by device id, from when on. [us UTC, W]
-    first, last : int
-        Edges of the period. [interval numbers]
-    into_day : int
-        Quarter hours of the local day before the period.
     """
 
-    fleet: Fleet
     wanted: Mapping[int, tuple[Channel, ...]]
     sunny: frozenset[tuple[int, str]]
-    rows: IntervalRows
     ratings: Mapping[str, tuple[tuple[int, int], ...]]
-    first: int
-    last: int
-    into_day: int
 
     @staticmethod
     def of(
@@ -115,27 +86,20 @@ class ShownEnergy:
         documented: bool = True,
     ) -> ShownEnergy:
         """
-        Return what is held against other channels in a period.
+        Return what is compared with other channels in a period.
 
-        `documented` says whether a document shows the technology that a project declares; where
+        `documented` says whether a document states the technology that a project declares; where
         none does, the sun counts.
         """
-        begin = midnight_us(local_date(period_us[0], project.timezone), project.timezone)
-        return ShownEnergy(
-            fleet,
-            *_wanted(project, fleet, documented=documented),
-            rows,
-            ratings,
-            period_us[0] // INTERVAL_US,
-            period_us[1] // INTERVAL_US,
-            (period_us[0] - begin) // INTERVAL_US,
-        )
+        wanted, sunny = _wanted(project, fleet, documented=documented)
+        edges = Scan.edges(project, period_us)
+        return ShownEnergy(fleet, rows, *edges, wanted, sunny, ratings)
 
     def beyond(self, block: Frame) -> Iterator[tuple[Key, Found]]:
         """
-        Return what of their registers is not shown, for the devices of a block of readings.
+        Return what of their registers is not corroborated, for the devices of a block of readings.
 
-        A device and quantity of which all is shown is left out.
+        A device and quantity of which all is corroborated is left out.
 
         Parameters
         ----------
@@ -149,12 +113,12 @@ class ShownEnergy:
                     yield (self.fleet.devices[index].id, str(channel.quantity)), found
 
     def _of_register(self, block: Frame, of: slice, index: int, channel: Channel) -> Found:
-        """Hold a register against one channel after another; each takes from what is left."""
+        """Compare a register with one channel after another; each takes from what is left."""
         register: Any = block.columns[channel.name][of]
-        told = _Told(block.time_us[of], register, register_step(register, channel.tolerance))
+        read = _Register(block.time_us[of], register, register_step(register, channel.tolerance))
         left = self._claimed(index, channel)
         if (block.class_id, channel.quantity) in _LIFTED:
-            return self._of_water(block, of, told, left, str(channel.quantity))
+            return self._of_water(block, of, read, left, str(channel.quantity))
         found, seen = [], np.zeros(len(left.value))
         direct = _DC_CHANNEL if _DC_CHANNEL in block.columns else None
         for reason, name, share in (
@@ -163,11 +127,11 @@ class ShownEnergy:
             (DC, direct, METERS + _AC_OVER_DC - 1),
         ):
             if reason == SUN:
-                beyond = self._beyond_sun(index, channel, left, told.step_wh)
+                beyond = self._beyond_sun(index, channel, left, read.step_wh)
             elif name is not None:
                 watts: Any = block.columns[name][of]
                 back = reason == POWER and channel.direction < 0
-                beyond, part = self._beyond_power(told, -watts if back else watts, left, share)
+                beyond, part = self._beyond_power(read, -watts if back else watts, left, share)
                 seen = np.maximum(seen, part)
             else:
                 continue
@@ -181,29 +145,20 @@ class ShownEnergy:
         return Found(tuple(found), alone)
 
     def _of_water(
-        self, block: Frame, of: slice, told: _Told, left: _Claimed, quantity: str
+        self, block: Frame, of: slice, read: _Register, left: _Claimed, quantity: str
     ) -> Found:
-        """Hold a pump's flow against its power and head."""
+        """Compare a pump's flow with its power and head."""
         power, head = _LIFTED[block.class_id, quantity]
         watts: Any = block.columns[power][of]
         metres: Any = block.columns[head][of]
-        beyond, _ = self._beyond_power(told, lift.most_flow(watts, metres), left, METERS)
+        beyond, _ = self._beyond_power(read, lift.most_flow(watts, metres), left, METERS)
         at = np.flatnonzero(beyond)
         return Found((Unshown(LIFT, self.first + at, beyond[at]),) if len(at) else (), None)
 
     def _claimed(self, index: int, channel: Channel) -> _Claimed:
-        key = index * len(QUANTITY_INDEX) + QUANTITY_INDEX[str(channel.quantity)]
-        begin, end = np.searchsorted(self._keys, [key, key + 1])
-        place = self.rows.start_us[begin:end] // INTERVAL_US - self.first
-        value = np.zeros(self.last - self.first, dtype=np.int64)
-        estimated = np.zeros(len(value), dtype=np.bool_)
-        value[place] = self.rows.value[begin:end]
-        estimated[place] = self.rows.estimated_us[begin:end] > 0
-        return _Claimed(value, estimated)
-
-    @cached_property
-    def _keys(self) -> Int64:
-        return self.rows.device.astype(np.int64) * len(QUANTITY_INDEX) + self.rows.quantity
+        names = "value", "estimated_us"
+        value, estimated_us = self.laid_out(index, str(channel.quantity), *names)
+        return _Claimed(value, estimated_us > 0)
 
     def _beyond_sun(self, index: int, channel: Channel, left: _Claimed, step_wh: float) -> Int64:
         device, by_sun = self.fleet.devices[index], (index, channel.name) in self.sunny
@@ -215,64 +170,33 @@ class ShownEnergy:
         return clear_sky.above(left.value, most, left.estimated, self.into_day, step_wh)
 
     def _beyond_power(
-        self, told: _Told, watts: Float64, left: _Claimed, share: float
+        self, read: _Register, watts: Float64, left: _Claimed, share: float
     ) -> tuple[Int64, Float64]:
-        """What is beyond the power, and which part of the rest of each interval it shows."""
-        read = np.isfinite(watts)
-        if not read.any():
+        """What is beyond the power, and which part of the rest of each interval it corroborates."""
+        finite = np.isfinite(watts)
+        if not finite.any():
             nothing = np.zeros(len(left.value), dtype=np.int64)
             return nothing, nothing.astype(np.float64)
-        time_us, known = told.time_us, told.register != NULL
-        told_us = time_us if known.all() else time_us[known]
-        if not read.all():
-            time_us, watts = time_us[read], watts[read]
-        shown = integral(time_us, watts, told_us, self.first, self.last)
-        tolerance = Tolerance(share, told.step_wh)
-        beyond = energy_budget.above(left.value, *shown, left.estimated, self.into_day, tolerance)
-        whole, error = _sums(shown, tolerance)
+        time_us, known = read.time_us, read.register != NULL
+        register_us = time_us if known.all() else time_us[known]
+        if not finite.all():
+            time_us, watts = time_us[finite], watts[finite]
+        power = integral(time_us, watts, register_us, self.first, self.last)
+        tolerance = Tolerance(share, read.step_wh)
+        beyond = energy_budget.above(left.value, *power, left.estimated, self.into_day, tolerance)
+        whole, error = _sums(power, tolerance)
         kept = left.value - beyond
         doubt = error
         if _seldom(time_us):
             seen = energy_budget.scatter(
-                kept, shown.energy_wh, shown.known, left.estimated, self.into_day, told.step_wh
+                kept, power.energy_wh, power.known, left.estimated, self.into_day, read.step_wh
             )
             doubt = max(error, SIGMAS * seen)
-        certain = np.where(shown.known, _part(whole - doubt, kept[shown.known]), 0.0)
-        if left.value[shown.known].sum() <= (1 + share) * whole + error:
+        certain = np.where(power.known, _part(whole - doubt, kept[power.known]), 0.0)
+        if left.value[power.known].sum() <= (1 + share) * whole + error:
             return beyond, certain
         uncertain = kept - np.floor(kept * certain).astype(np.int64)
-        known = shown.known.astype(np.float64)
-        return beyond + np.where(shown.known, uncertain, 0), known
-
-
-def cause(one: Monitored, reason: str, unshown: int) -> str:
-    """
-    Say what the registry or the meter may have wrong.
-
-    The plant's technology, where none is given; the sign of a power that shows next to nothing of
-    what went out.
-    """
-    if (
-        reason == SUN
-        and is_declared(one.needs, one.device.class_id)
-        and one.params.get(TECHNOLOGY) != SOLAR
-    ):
-        return f" ({UNDECLARED})"
-    gauge = next(
-        (
-            c.power
-            for c in classes.load()[one.device.class_id].registers
-            if c.quantity == one.needs.quantity and c.direction < 0 and c.power
-        ),
-        None,
-    )
-    metered = sum(part.metered for part in one.parts)
-    if reason != POWER or gauge is None or unshown < _NEXT_TO_ALL * metered:
-        return ""
-    return (
-        f" (class {one.device.class_id}: {gauge} is positive for import and negative for export;"
-        " if the sign of this one is turned, correct it at the meter or its gateway)"
-    )
+        return beyond + np.where(power.known, uncertain, 0), power.known.astype(np.float64)
 
 
 def is_declared(needs: RoleNeeds, class_id: str) -> bool:
@@ -287,10 +211,10 @@ def _seldom(time_us: Int64) -> bool:
     return bool(apart.sum() * 20 > step_us.sum())
 
 
-def _sums(shown: Integral, tolerance: Tolerance) -> tuple[float, float]:
-    """Energy that power shows, and a standard error of it with the register's own step. [Wh]"""
-    whole = float(shown.energy_wh[shown.known].sum())
-    error = float(np.sqrt(shown.variance[shown.known].sum())) + tolerance.step_wh / SIGMAS
+def _sums(power: Integral, tolerance: Tolerance) -> tuple[float, float]:
+    """Energy of a power, and a standard error of it with the register's own step. [Wh]"""
+    whole = float(power.energy_wh[power.known].sum())
+    error = float(np.sqrt(power.variance[power.known].sum())) + tolerance.step_wh / SIGMAS
     return whole, error
 
 
@@ -300,7 +224,7 @@ def _part(certain_wh: float, kept: Int64) -> float:
     return min(1.0, max(certain_wh, 0.0) / rest) if rest > 0 else 1.0
 
 
-class _Told(NamedTuple):
+class _Register(NamedTuple):
     """Readings of a register: when, what, and the step that it counts by. [us UTC, Wh]"""
 
     time_us: Int64
@@ -318,37 +242,16 @@ class _Claimed(NamedTuple):
 def _wanted(
     project: Project, fleet: Fleet, *, documented: bool
 ) -> tuple[dict[int, tuple[Channel, ...]], frozenset[tuple[int, str]]]:
-    """Return the registers that have to be shown, and which of these the sun makes."""
-    methodology = find(project.methodology, project.version)
+    """Return the registers that are compared, and which of these the sun makes."""
     found: dict[int, dict[str, Channel]] = {}
     sunny = set()
-    for bound in project.devices:
-        where = f"device {bound.device}"
-        needs = role_needs(methodology, bound, where)
-        index = fleet.by_id.get(bound.device)
-        if needs.side == "project" or index is None:
+    for one in registers(project, fleet):
+        water = (one.class_id, one.needs.quantity) in _LIFTED
+        if one.needs.side == "project" or (one.needs.unit != "Wh" and not water):
             continue
-        water = (fleet.devices[index].class_id, needs.quantity) in _LIFTED
-        if needs.unit != "Wh" and not water:
-            continue
-        for channel in classes.load()[fleet.devices[index].class_id].registers:
-            if channel.quantity == needs.quantity:
-                found.setdefault(index, {})[channel.name] = channel
-                params = read(needs.params, bound.params, where) if documented else {}
-                if needs.made_by_sun(channel.made_from, params):
-                    sunny.add((index, channel.name))
+        found.setdefault(one.index, {})[one.channel.name] = one.channel
+        where = f"device {one.device.device}"
+        params = read(one.needs.params, one.device.params, where) if documented else {}
+        if one.needs.made_by_sun(one.channel.made_from, params):
+            sunny.add((one.index, one.channel.name))
     return {index: tuple(of.values()) for index, of in found.items()}, frozenset(sunny)
-
-
-def devices_of(block: Frame) -> Iterator[tuple[int, slice]]:
-    """Yield each device of a block that is sorted by device: its fleet index, and its rows."""
-    heads = np.flatnonzero(np.append(True, block.device[1:] != block.device[:-1])).tolist()
-    for begin, end in pairwise([*heads, len(block)] if len(block) else []):
-        yield int(block.device[begin]), slice(begin, end)
-
-
-def register_step(register: Int64, tolerance: int) -> float:
-    """Return the step of a register, as it shows in its smallest rise. [base units]"""
-    rise = np.diff(register)
-    smallest = int(np.where(rise > 0, rise, _LARGEST_STEP_WH).min(initial=_LARGEST_STEP_WH))
-    return float(max(tolerance, smallest))

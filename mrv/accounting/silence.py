@@ -13,8 +13,8 @@ from fractions import Fraction
 from functools import partial
 from typing import Literal, NamedTuple
 
-from ingest import classes
-from ingest.model import HOUR_US, INTERVAL_US, Device, Fleet
+from ingest.model import Device, Fleet
+from mrv.accounting.cuts import highest_rate, limit_of
 from mrv.accounting.device_bindings import role_needs
 from mrv.accounting.factor_acceptance import parameters_of
 from mrv.factors.brought import bounded
@@ -98,16 +98,10 @@ def _highest(device: Device, needs: RoleNeeds, seen: Seen) -> Fraction | None:
     """
     Highest plausible rate of a device's quantity. [base units/h]
 
-    As `gap_deductions.highest_rate` finds it; a rating that was lowered makes no silence
-    cheaper.
+    As a period charges its gaps; a rating that was lowered makes no silence cheaper.
     """
-    found = [Fraction(needs.costs)] if needs.costs is not None else []
-    for channel in classes.load()[device.class_id].registers:
-        limit = device.rated_power_w if channel.limit == "rated_power" else channel.limit
-        if channel.quantity == needs.quantity and isinstance(limit, int) and limit > 0:
-            found.append(Fraction(limit))
-    if needs.unit == "Wh" and seen.rated_w is not None:
-        found.append(Fraction(seen.rated_w))
-    if not found and (largest := seen.largest.get(needs.quantity, 0)):
-        found.append(Fraction(largest * HOUR_US, INTERVAL_US))
-    return max(found, default=None)
+    rated = seen.rated_w if needs.unit == "Wh" else None
+    known = [needs.costs, limit_of(device, needs.quantity), rated]
+    found = [Fraction(one) for one in known if one is not None]
+    largest = 0 if found else seen.largest.get(needs.quantity, 0)
+    return max(found, default=highest_rate(device, needs.quantity, largest))

@@ -68,7 +68,7 @@ def _within(some: Iterable[Monitored], first: int, last: int) -> list[tuple[int,
 
 
 def _steady(spans: Sequence[tuple[int, int]], first: int, last: int) -> bool:
-    """Say whether whoever leaves before the end is followed, and whoever comes follows."""
+    """Whether each that leaves before the end is followed, and each that comes follows one."""
     left = sorted(end for _, end in spans if end < last)
     came = sorted(begin for begin, _ in spans if begin > first)
     return len(left) == len(came) and all(

@@ -1,5 +1,5 @@
 """
-Two meters that say the same: one meter with two ids, or one copied from the other.
+Series of two meters that are identical or proportional: one meter with two ids, or a copy.
 
 Two real meters side by side differ in every quarter hour by more than their resolution.
 Series that are equal, or equal but for a scale, a little noise and a few quarter hours, are one.
@@ -40,7 +40,7 @@ _CORRELATED = 0.9999
 _CORRELATED_INSIDE = 0.9995
 # that quarter hours of a copy may differ by
 NEARLY = 5e-3
-# inside a project, where it is a condition and takes nothing off
+# inside a project, where it is to be clarified and takes nothing off
 NEARLY_INSIDE = 2e-2
 _CONSTANT = 1e-12
 # what is off by more than this part says nothing of the scale of a copy

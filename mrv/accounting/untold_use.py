@@ -1,44 +1,39 @@
 """
-Use on the project's side that a meter's own power or flow rate shows, and its register does not.
+Consumption of the project's side that a meter's own power or flow rate has and its register not.
 
-`shown_energy` holds registers of the baseline against their power: there a register may not tell
-too much.  Here it may not tell too little: a charger, an auxiliary, a fuel meter.  The integral of
-power is held against the register's rise over each day and over the whole period.  A day, or the
-period, in which it shows more than the tolerance (two meters of accuracy class 2) and the errors of
-its samples counts as the power shows it, with no tolerance at all.  A register that hangs and
-catches up on a later day has told it all.
+`shown_energy` compares registers of the baseline with their power: there a register may not report
+too much.  Here it may not report too little: a charger, an auxiliary, a fuel meter.  The integral
+of power is compared with the register's rise over each day and over the whole period.  A day, or
+the period, in which it is more by the tolerance (two meters of accuracy class 2) and the errors of
+its samples counts as the power has it, with no tolerance at all.  A register that hangs and catches
+up on a later day has recorded it all.
 
-What honest meters differ by is left: samples tell an integral within three standard errors, of a
+What honest meters differ by is left: samples give an integral within three standard errors, of a
 day within four (`ingest.quality.power_integral`), and as much more as the register itself shows
 them to be off, up to twice that; a power in whole kilowatts is off by half of one; below a
 thousandth of its rated power a meter need not count (starting current, IEC 62053-21).  Time
-without samples is not asked.  A load that goes on and off in step with its samples is not what they
-tell: a check meter, or an invoice of this meter alone, shows its register.  A rule of tonne's own.
+without samples is not compared.  A load that goes on and off in step with its samples is not what
+they give: a check meter, or an invoice of this meter alone, corroborates its register.  A rule of
+tonne's own (MTR-04).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ingest import classes
-from ingest.classes import QUANTITY_INDEX
 from ingest.model import HOUR_US, INTERVAL_US, NULL, Fleet, Float64, Frame, Int64, IntervalRows
 from ingest.quality import energy_budget
 from ingest.quality.energy_budget import DAY, METERS, SIGMAS, SIGMAS_ALONE
 from ingest.quality.power_integral import integral
-from mrv.accounting.device_bindings import role_needs
 from mrv.accounting.invoiced_time import COVERED
-from mrv.accounting.shown_energy import Key, devices_of, register_step
-from mrv.calendar import local_date, midnight_us
-from mrv.methodologies import find
+from mrv.accounting.register_scan import Key, Scan, devices_of, register_step, registers
 from mrv.registry.project import Project, Unshown
+from mrv.texts import text
 
-RULE = "MTR-04"
 # class and quantity: the gauge of its rate, and how many base units its unit comes to in an hour
 _RATES = {("fuel_meter", "flow"): ("rate_l_h", 1000)}
 # steps in which a gauge may be rounded: watts of a kilowatt, litres an hour
@@ -50,8 +45,6 @@ _LEAST_SAMPLES, _BINARY = 2, 1e-6
 _MOST_SCATTER = 2.0
 # a step of the register that is longer is spread over days, and says nothing of each
 _SPREAD_US = 2 * HOUR_US
-_KILO = {"Wh": "kWh", "mL": "L"}
-_SHOWN = 3
 
 
 class _Channel(NamedTuple):
@@ -66,49 +59,36 @@ class _Channel(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What a gauge shows beyond its register, and whether it shows all of the register."""
+    """What a gauge has beyond its register, and whether it corroborates all of the register."""
 
     more: Unshown | None
     agrees: bool
 
 
 @dataclass(frozen=True)
-class UntoldUse:
+class UntoldUse(Scan):
     """
-    The registers of a period's project side that tell their power or flow rate too.
+    The registers of a period's project side that have a gauge of their rate too.
 
     Attributes
     ----------
     wanted : mapping of int to tuple
         Registers and their gauges by fleet index.
-    rows : IntervalRows
-        Of the period, by device, quantity and start.
-    first, last : int
-        Edges of the period. [interval numbers]
-    into_day : int
-        Quarter hours of the local day before the period.
     """
 
-    fleet: Fleet
     wanted: Mapping[int, tuple[_Channel, ...]]
-    rows: IntervalRows
-    first: int
-    last: int
-    into_day: int
 
     @staticmethod
     def of(
         project: Project, fleet: Fleet, rows: IntervalRows, period_us: tuple[int, int]
     ) -> UntoldUse:
-        """Return what is held against its own gauge in a period."""
-        begin = midnight_us(local_date(period_us[0], project.timezone), project.timezone)
-        first, last = (us // INTERVAL_US for us in period_us)
-        into_day = (period_us[0] - begin) // INTERVAL_US
-        return UntoldUse(fleet, _wanted(project, fleet), rows, first, last, into_day)
+        """Return what is compared with its own gauge in a period."""
+        edges = Scan.edges(project, period_us)
+        return UntoldUse(fleet, rows, *edges, _wanted(project, fleet))
 
     def beyond(self, block: Frame) -> Iterator[tuple[Key, Told]]:
         """
-        Return what gauges tell beside their registers, for the devices of a block of readings.
+        Return what gauges have beyond their registers, for the devices of a block of readings.
 
         Parameters
         ----------
@@ -120,18 +100,18 @@ class UntoldUse:
                 more, agrees = self._more(block, of, index, one)
                 at = np.flatnonzero(more)
                 if len(at) or agrees:
-                    reason = f"its {one.gauge} shows more than its register: that counts"
+                    reason = text("MTR-04.below_gauge", channel=one.gauge)
                     found = Unshown(reason, self.first + at, more[at]) if len(at) else None
                     yield (self.fleet.devices[index].id, one.quantity), Told(found, agrees)
 
     def _more(self, block: Frame, of: slice, index: int, one: _Channel) -> tuple[Int64, bool]:
-        """Energy or fuel of each interval that the gauge shows beyond the register."""
+        """Energy or fuel of each interval that the gauge has beyond the register."""
         none = np.zeros(self.last - self.first, dtype=np.int64), False
         gauge: Any = block.columns[one.gauge][of]
         register: Any = block.columns[one.register][of]
-        read, told = np.isfinite(gauge), register != NULL
+        read, known = np.isfinite(gauge), register != NULL
         times = block.time_us[of]
-        if np.count_nonzero(read) < _LEAST_SAMPLES or not told.any():
+        if np.count_nonzero(read) < _LEAST_SAMPLES or not known.any():
             return none
         rate = gauge[read] * one.scale
         rated = self.fleet.devices[index].rated_power_w if one.unit == "Wh" else None
@@ -145,7 +125,7 @@ class UntoldUse:
         step = register_step(register, one.tolerance)
         rounded = _resolution(np.abs(rate[rate != 0]), _ROUNDED[one.unit])
         allowed = np.where(shown.energy_wh > 0, 0.5 * rounded * INTERVAL_US / HOUR_US, 0.0)
-        held = _Held(
+        both = _Compared(
             np.where(seen, value, 0).astype(np.float64),
             np.where(seen, shown.energy_wh, 0.0),
             np.where(seen, shown.variance, 0.0),
@@ -155,29 +135,19 @@ class UntoldUse:
         of_samples = energy_budget.scatter(
             value, shown.energy_wh, seen, np.zeros(len(seen), dtype=np.bool_), self.into_day, step
         )
-        held = held.off_by(of_samples)
-        spread = self._long(times[told], _SPREAD_US)
+        both = both.off_by(of_samples)
+        spread = self._long(times[known], _SPREAD_US)
         more = max(
-            (held.of_period(), held.of_days(self.into_day, spread)), key=lambda some: some.sum()
+            (both.of_period(), both.of_days(self.into_day, spread)), key=lambda some: some.sum()
         )
         asked = max(1, int(np.count_nonzero(whole)))
-        return more, int(np.count_nonzero(seen)) >= COVERED * asked and held.is_shown()
+        return more, int(np.count_nonzero(seen)) >= COVERED * asked and both.corroborated()
 
     def _registered(self, index: int, quantity: str) -> tuple[Int64, np.ndarray]:
         """What a register rose by in each interval, and where all of it is known."""
-        key = index * len(QUANTITY_INDEX) + QUANTITY_INDEX[quantity]
-        begin, end = np.searchsorted(self._keys, [key, key + 1])
-        place = self.rows.start_us[begin:end] // INTERVAL_US - self.first
-        value = np.zeros(self.last - self.first, dtype=np.int64)
-        whole = np.zeros(len(value), dtype=np.bool_)
-        value[place] = self.rows.value[begin:end]
-        time = self.rows.measured_us[begin:end] + self.rows.estimated_us[begin:end]
-        whole[place] = time == INTERVAL_US
-        return value, whole
-
-    @cached_property
-    def _keys(self) -> Int64:
-        return self.rows.device.astype(np.int64) * len(QUANTITY_INDEX) + self.rows.quantity
+        names = "value", "measured_us", "estimated_us"
+        value, measured_us, estimated_us = self.laid_out(index, quantity, *names)
+        return value, measured_us + estimated_us == INTERVAL_US
 
     def _long(self, time_us: Int64, longest_us: int) -> np.ndarray:
         """Intervals that a longer step of readings touches."""
@@ -191,8 +161,8 @@ class UntoldUse:
         return found
 
 
-class _Held(NamedTuple):
-    """What a register rose by and its gauge shows of each interval, 0 where nothing is asked."""
+class _Compared(NamedTuple):
+    """What a register rose by and its gauge has of each interval, 0 where nothing is compared."""
 
     value: Float64
     shown: Float64
@@ -200,20 +170,20 @@ class _Held(NamedTuple):
     rounded: Float64
     step: float
 
-    def off_by(self, scatter: float) -> _Held:
+    def off_by(self, scatter: float) -> _Compared:
         """Return it with the errors of samples as the register shows them, within bounds."""
         error = float(np.sqrt(self.variance.sum()))
         times = min(max(scatter / error, 1.0), _MOST_SCATTER) if error > 0 else 1.0
         return self._replace(variance=self.variance * times**2)
 
-    def is_shown(self) -> bool:
-        """Whether the gauge shows as much as the register rose by, within what they differ by."""
+    def corroborated(self) -> bool:
+        """Whether the gauge has as much as the register rose by, within what they differ by."""
         value, shown = float(self.value.sum()), float(self.shown.sum())
         doubt = SIGMAS * np.sqrt(self.variance.sum()) + self.step + self.rounded.sum()
         return shown > 0 and value <= (1 + METERS) * shown + doubt
 
     def of_period(self) -> Int64:
-        """What the whole period shows more, in proportion to where it does."""
+        """What the gauge has more over the whole period, in proportion to where it does."""
         more = float(self.shown.sum() - self.value.sum())
         doubt = METERS * self.value.sum() + SIGMAS * np.sqrt(self.variance.sum())
         if more <= doubt + self.step + self.rounded.sum():
@@ -221,7 +191,7 @@ class _Held(NamedTuple):
         return _whole(np.maximum(self.shown - self.value, 0.0), more)
 
     def of_days(self, into_day: int, spread: np.ndarray) -> Int64:
-        """What single days show more, less what registers caught up on others."""
+        """What the gauge has more on single days, less what registers caught up on others."""
         edges = into_day, -(into_day + len(self.value)) % DAY
 
         def by_day(of: Float64) -> Float64:
@@ -248,7 +218,7 @@ def _whole(weights: Float64, total: float) -> Int64:
 
 
 def _longest(time_us: Int64) -> int:
-    """Longest step of samples that is asked: half more than usual, and an hour at most."""
+    """Longest step of samples that is compared: half more than usual, and an hour at most."""
     usual = int(np.median(np.diff(time_us)))
     return min(max(usual * 3 // 2, INTERVAL_US), HOUR_US)
 
@@ -263,23 +233,16 @@ def _resolution(values: Float64, steps: Sequence[float]) -> float:
 
 
 def _wanted(project: Project, fleet: Fleet) -> dict[int, tuple[_Channel, ...]]:
-    methodology = find(project.methodology, project.version)
     found: dict[int, dict[str, _Channel]] = {}
-    for bound in project.devices:
-        needs = role_needs(methodology, bound, f"device {bound.device}")
-        index = fleet.by_id.get(bound.device)
-        if needs.side != "project" or index is None or needs.unit not in _ROUNDED:
+    for one in registers(project, fleet):
+        needs, channel = one.needs, one.channel
+        if needs.side != "project" or needs.unit not in _ROUNDED:
             continue
-        kind = fleet.devices[index].class_id
-        for channel in classes.load()[kind].registers:
-            if channel.quantity != needs.quantity:
-                continue
-            gauge, scale = channel.power, channel.direction
-            if needs.unit != "Wh":
-                gauge, scale = _RATES.get((kind, needs.quantity), (None, 0))
-            if gauge is not None:
-                one = _Channel(
-                    needs.quantity, needs.unit, channel.name, channel.tolerance, gauge, scale
-                )
-                found.setdefault(index, {})[channel.name] = one
+        gauge, scale = channel.power, channel.direction
+        if needs.unit != "Wh":
+            gauge, scale = _RATES.get((one.class_id, needs.quantity), (None, 0))
+        if gauge is not None:
+            found.setdefault(one.index, {})[channel.name] = _Channel(
+                needs.quantity, needs.unit, channel.name, channel.tolerance, gauge, scale
+            )
     return {index: tuple(of.values()) for index, of in found.items()}

@@ -98,7 +98,7 @@ def _witness(one: Monitored, besides: Besides, checks: Sequence[CrossCheck]) -> 
         return "its invoices"
     witness = witness_of(one, besides, checks)
     if witness is not None:
-        return witness
+        return str(witness)
     gauged = (one.device.id, one.needs.quantity) in besides.gauged
     return "its own power" if gauged else ""
 

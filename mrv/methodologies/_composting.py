@@ -204,12 +204,8 @@ FIRST_YEAR = ParameterSpec(
     side="baseline",
 )
 _MOST_AN_HOUR = 1_000 * G_PER_T
-_MOST = Most(
-    _MOST_AN_HOUR,
-    24 * _MOST_AN_HOUR,
-    "a weighbridge weighs at most 1,000 t in an hour, a lorry of 50 t every three minutes",
-    "tonne [M]",
-)
+# a lorry of 50 t every three minutes
+_MOST = Most(_MOST_AN_HOUR, 24 * _MOST_AN_HOUR, "tonne [M]")
 ROLES = {
     "waste": RoleNeeds(
         ("weighbridge",),

@@ -84,7 +84,6 @@ def most(inputs: Inputs) -> Most:
     return Most(
         per_hour=one.km_per_h * _M_PER_KM,
         per_day=one.km_per_day * _M_PER_KM,
-        what=f"a {one.name} drives at most {one.km_per_h} km/h and {one.km_per_day} km a day",
         source=SOURCE,
         per_day_as_mean=one.km_per_mean_day * _M_PER_KM,
         as_mean=f"a {one.name} drives at most {one.km_per_mean_day} km a day as a mean"

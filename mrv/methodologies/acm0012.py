@@ -44,11 +44,6 @@ _COLD = (
     "feedwater_kj_per_kg is 0, and steam counts above its feedwater; give its enthalpy, 420 for"
     " water of 100 Cel"
 )
-_SAME_STEAM = (
-    "steam that drives the turbine is electricity already, and its heat earns nothing; show the"
-    " verifier a steam balance or a piping diagram in which the steam that is delivered leaves"
-    " before the turbine, or behind it with its lower enthalpy, or unbind the steam meter"
-)
 
 
 def something_is_recovered(candidate: Candidate) -> str | None:
@@ -270,7 +265,7 @@ METHODOLOGY = Methodology(
         # quiet, since statements from before it was asked stay as they are
         Check("ACM0012 monitoring: import of the generator", import_is_metered, quiet=True),
     ),
-    apart=(("turbine", "steam", _SAME_STEAM),),
+    apart=(("turbine", "steam"),),
     draw_meters={"turbine": "auxiliary", "steam": "auxiliary"},
     inputs_of=inputs_of,
     reductions=reductions,

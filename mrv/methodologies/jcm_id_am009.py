@@ -117,13 +117,8 @@ def _most(parameters: Inputs) -> Most | None:
     """Most that one meter of a liquid counts in an hour and a day; None of a gas. [mL]."""
     if exact(parameters["density_kg_per_m3"], "density_kg_per_m3") < _GAS_BELOW:
         return None
-    return Most(
-        _LIQUID_ML_PER_H,
-        _LIQUID_ML_PER_D,
-        "a meter of liquid fuel counts at most 5 m3 an hour and 100 m3 a day, 50 MW of burners;"
-        " one that passes more is a gas meter, whose fuel and density are others",
-        "tonne [M]",
-    )
+    # 50 MW of burners; a meter that passes more is one of gas, whose fuel and density are others
+    return Most(_LIQUID_ML_PER_H, _LIQUID_ML_PER_D, "tonne [M]")
 
 
 def _by_reference(

@@ -23,10 +23,6 @@ _REASONS = (
     ("reason.left", re.compile("certificate (.+) ended with its meter, which was replaced;.*")),
     ("reason.before", re.compile("before certificate (.+)")),
     ("reason.own", re.compile("(.+) of the same meter in ([0-9]+), with its gaps")),
-    ("reason.power", re.compile("not plausible: above the integral of its own power")),
-    ("reason.dc", re.compile("not plausible: above what went in on its direct-current side")),
-    ("reason.sun", re.compile("not plausible: above what the sun makes there")),
-    ("reason.alone", re.compile("not plausible: shown by its register alone")),
     ("reason.design", re.compile("above the design of ([0-9]+):.*")),
     ("reason.certified", re.compile("certified elsewhere: certificate (.+), (.+)")),
     ("reason.unrated", re.compile("not counted: has no rated_power_w .*")),
@@ -37,59 +33,11 @@ _REASONS = (
     ("reason.repeated", re.compile("not counted: says what (.+) says, day by day")),
     ("reason.sent_again", re.compile("not counted: says what (.+) said ([0-9]+) days before, .*")),
     ("reason.same", re.compile("not counted: serial: .+ is that of (.+) too, and .*")),
-    ("reason.rating", re.compile("not plausible: above its rated power")),
-    (
-        "reason.vehicle",
-        re.compile("not plausible: a .+ drives at most (.+) km/h and (.+) km a day"),
-    ),
     (
         "reason.as_mean",
         re.compile(
             r"not plausible: a .+ drives at most (.+) km a day as a mean \(.*\): that counts"
         ),
-    ),
-    (
-        "reason.untold",
-        re.compile("not plausible: its (.+) shows more than its register: that counts"),
-    ),
-    (
-        "reason.range",
-        re.compile(
-            r"not plausible: (.+) (.+), and such services take (.+) to (.+) \(.*\): the highest of"
-            " it counts"
-        ),
-    ),
-    (
-        "reason.usual",
-        re.compile(
-            "not plausible: (.+) stood still while the service went on: as much counts as the"
-            " project used at most elsewhere, (.+)"
-        ),
-    ),
-    (
-        "reason.still",
-        re.compile(
-            "not plausible: (.+) stood still while the service went on: the highest plausible rate"
-            " counts"
-        ),
-    ),
-    (
-        "reason.model",
-        re.compile(
-            "not plausible: (.+) (.+), and its models take (.+) by their type approval: what its"
-            " use carries at that counts"
-        ),
-    ),
-    (
-        "reason.designed",
-        re.compile(
-            "not plausible: (.+) (.+), and its design takes (.+): what its use carries at that"
-            " counts"
-        ),
-    ),
-    (
-        "reason.capacity",
-        re.compile("not plausible: (.+) (.+), and the plant was built for (.+): that counts"),
     ),
     (
         "reason.bare",
@@ -101,36 +49,6 @@ _REASONS = (
     ),
     ("reason.billed_less", re.compile("not plausible: invoices show less: that counts")),
     ("reason.billed_more", re.compile("not plausible: invoices show more: that counts")),
-    (
-        "reason.regression",
-        re.compile(
-            "not plausible: (.+) (.+) a month, and its regression had (.+) at most: a tenth above"
-            " that counts"
-        ),
-    ),
-    (
-        "reason.clock",
-        re.compile("not plausible: its readings tell of (.+) h, and came within (.+): that counts"),
-    ),
-    (
-        "reason.lamps",
-        re.compile(
-            "not plausible: its electricity, (.+) kWh, carries (.+) h at (.+) kW, of (.+) h: that"
-            " and a twentieth counts"
-        ),
-    ),
-    (
-        "reason.measured",
-        re.compile("not plausible: its own meter shows (.+) (.+) and not (.+) (.+): that counts"),
-    ),
-    ("reason.lift", re.compile("not plausible: above what its power lifts to its head")),
-    (
-        "reason.history",
-        re.compile(
-            "not plausible: (.+) (.+), and the project used (.+) before: what its use carries at"
-            " that counts"
-        ),
-    ),
 )
 _DETAILS = (
     ("detail.differ", re.compile("they differ by more than they may;.*")),

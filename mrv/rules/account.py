@@ -18,8 +18,6 @@ from mrv.accounting.conservative_range import worst
 from mrv.accounting.design_capacity import within_load
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import Pricing
-from mrv.accounting.measured_performance import Performance, performing
-from mrv.accounting.measured_power import as_measured
 from mrv.accounting.owner_inputs import (
     MEASURED,
     bounded,
@@ -42,6 +40,8 @@ from mrv.model import Activity, Factors, Methodology, Reductions
 from mrv.parameters.inputs import Inputs
 from mrv.registry.project import FIRST, Besides, Project
 from mrv.rounding import UG_PER_T, exact_text, to_integer
+from mrv.rules.performance import Performance, performing
+from mrv.rules.power import as_measured
 
 UNCREDITED = "BND-02"
 

@@ -17,13 +17,12 @@ from ingest.model import INTERVAL_US, Fleet, IntervalRows
 from mrv.accounting import fixed_ex_ante, late_values
 from mrv.accounting.calendar_years import conditions_hold
 from mrv.accounting.corrected_invoices import keep_first
-from mrv.accounting.design_cap import check_energy
+from mrv.accounting.design_capacity import check_energy
 from mrv.accounting.device_period import Monitored
-from mrv.accounting.device_results import deductions, device_outcome, gap_outcomes
+from mrv.accounting.device_results import deductions, device_outcome, gap_outcomes, silent_days
 from mrv.accounting.factor_acceptance import accepted
 from mrv.accounting.fixed_ex_ante import issued_values
 from mrv.accounting.late_values import values_before
-from mrv.accounting.measured_power import shown_powers
 from mrv.accounting.period_result import Finding, ParameterUse, PeriodResult, RuleEffect
 from mrv.accounting.plausible_values import keep_plausible
 from mrv.accounting.rounded_figures import (
@@ -35,7 +34,6 @@ from mrv.accounting.rounded_figures import (
     totals,
     vintages,
 )
-from mrv.accounting.silent_analysers import silent_days
 from mrv.accounting.value_choices import choose
 from mrv.calendar import local_date, local_text, narrowed, utc_text
 from mrv.errors import PeriodError
@@ -48,6 +46,7 @@ from mrv.rules import rules, severity_of
 from mrv.rules.account import added
 from mrv.rules.engine import Engine, Passed
 from mrv.rules.grades import evidence_of
+from mrv.rules.power import measured_powers
 
 # share of the reduction below which an effect is an observation and no request
 MATERIAL = Fraction(5, 1000)
@@ -201,7 +200,7 @@ class _Closing:
             factors=tuple(factor_use(f, names) for f in account.ledger.used()),
             parameters=(
                 *parameter_uses(method, account.stated, views),
-                *shown_powers(views),
+                *measured_powers(views),
                 *account.performed.uses(method),
                 *_rated(views, besides, to_us),
             ),
@@ -237,7 +236,8 @@ def _graded(said: Iterable[Finding], passed: Passed, reduction_t: Fraction) -> t
     for one in said:
         row, cost = rules().get(one.rule), passed.costs.get(one.rule)
         severity = one.severity or severity_of(one.rule)
-        if cost is not None and row is not None and not row.programme:
+        # where nothing is applied, what the rule takes off elsewhere says nothing of it
+        if cost is not None and row is not None and not (row.programme or one.severity):
             taken = max(cost.alone, cost.beside)
             severity = "observation" if taken < MATERIAL * claimed else severity
         found.append(replace(one, severity="" if one.holds else severity))

@@ -141,8 +141,8 @@ class Said:
     """
     What a rule reports.
 
-    `{tonnes:number}` in words is what the rule takes off the reduction.  `severity` where it is
-    lower than the rule's own.
+    `{tonnes:number}` in words is what the rule takes off the reduction.  `severity` is one
+    lower than the rule's own, for what the rule applies nothing to.
     """
 
     holds: bool

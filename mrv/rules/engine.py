@@ -20,7 +20,6 @@ from mrv.accounting.cross_checks import Rows
 from mrv.accounting.factor_acceptance import parameters_of
 from mrv.accounting.owner_inputs import sampled
 from mrv.accounting.period_result import Finding
-from mrv.accounting.plausible_service import stretches
 from mrv.accounting.service_evidence import built_for
 from mrv.calendar import local_date, year_us, years
 from mrv.factors.centres import centres
@@ -29,11 +28,21 @@ from mrv.model import Factors, Methodology, Most, RoleNeeds
 from mrv.registry.calibration import of_meter
 from mrv.registry.project import FIRST, Besides, Calibration, Project, ProjectDevice
 from mrv.rounding import decimal_text
-from mrv.rules import Stage, checks, evidence, meters, service
+from mrv.rules import (
+    Stage,
+    changes,
+    checks,
+    consumption,
+    duplicates,
+    evidence,
+    meters,
+    project_side,
+    service,
+)  # fmt: skip
 from mrv.rules.account import Account, Terms
 from mrv.rules.effects import Effect, Fix, NoReduction, Said
 from mrv.rules.facts import Facts
-from mrv.rules.metering import Limits, Metered, Reader
+from mrv.rules.metering import Limits, Metered, Reader, stretches
 from mrv.rules.solve import Design, Solved, solve
 from mrv.texts import Text, devices_of, lines, text, texts_of
 
@@ -51,15 +60,15 @@ class Judging(NamedTuple):
 
 JUDGES = (
     Judging("REG-01", "registry", meters.known_meters),
-    Judging("MTR-03", "registry", meters.twin_series),
+    Judging("MTR-03", "registry", duplicates.twin_series),
     Judging("MTR-01", "meter", meters.device_limits),
     Judging("MTR-02", "meter", meters.own_channels),
-    Judging("MTR-03", "meter", meters.overlapping_services),
-    Judging("MTR-04", "meter", meters.untold_use),
+    Judging("MTR-03", "meter", duplicates.overlapping_services),
+    Judging("MTR-04", "meter", meters.unrecorded_use),
     Judging("CLM-01", "meter", meters.certified_elsewhere, since=1),
-    Judging("MTR-05", "use", service.specific_consumption),
+    Judging("MTR-05", "use", consumption.specific_consumption),
     Judging("MTR-08", "use", service.device_clocks),
-    Judging("MTR-06", "service", service.service_by_energy),
+    Judging("MTR-06", "service", consumption.service_by_energy),
     Judging("MTR-07", "service", service.design_capacity),
     Judging("MTR-09", "service", service.own_electricity),
     Judging("MTR-10", "service", service.regression_range),
@@ -70,12 +79,12 @@ JUDGES = (
     Judging("EVD-05", "evidence", evidence.invoiced_use),
     Judging("FAC-02", "check", checks.default_factors, since=1),
     Judging("CLM-01", "check", meters.certified_twice, since=1),
-    Judging("REG-03", "check", checks.changed),
-    Judging("REG-03", "check", checks.left_lines),
-    Judging("MTR-11", "check", checks.project_side),
+    Judging("REG-03", "check", changes.changed),
+    Judging("REG-03", "check", changes.left_lines),
+    Judging("MTR-11", "check", project_side.project_side),
     Judging("MTR-12", "check", checks.equipment_power),
     Judging("MTR-13", "check", checks.equipment_efficiency),
-    Judging("CLM-03", "check", checks.claimed_twice),
+    Judging("CLM-03", "check", project_side.claimed_twice),
     Judging("EVD-03", "check", checks.service_invoices),
     Judging("EVD-07", "check", checks.project_fuel),
     Judging("EVD-07", "check", checks.project_electricity),
@@ -332,7 +341,7 @@ def _finding(
         shown = (*shown, text("text.not_applied"))
     return Finding(
         one.rule, found.holds, shown, found.severity or "",
-        "" if cost is None or found.holds else cost.text, devices_of(texts),
+        "" if cost is None or found.holds or found.severity else cost.text, devices_of(texts),
     )  # fmt: skip
 
 

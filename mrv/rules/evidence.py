@@ -10,11 +10,10 @@ from ingest.model import INTERVAL_US
 from mrv.accounting import invoiced_use as uses
 from mrv.accounting import service_evidence, usual_service
 from mrv.accounting.corrected_invoices import first_ones
-from mrv.accounting.design_capacity import consumption_of
+from mrv.accounting.design_capacity import consumption_of, electricity
 from mrv.accounting.invoice_evidence import billing
 from mrv.accounting.invoiced_amounts import BILLED, MORE
 from mrv.accounting.service_evidence import BEFORE, Services, not_counted
-from mrv.accounting.service_history import electricity
 from mrv.rules.effects import Cap, Effect, Exclude, Fix, Floor, Level, NoReduction, Said
 from mrv.rules.facts import Facts, node
 

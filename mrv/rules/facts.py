@@ -12,18 +12,20 @@ from typing import TYPE_CHECKING
 
 from ingest.model import INTERVAL_US, Fleet
 from mrv.accounting.cross_checks import Rows, cross_checks
+from mrv.accounting.design_capacity import WEEKS
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import Pricing
 from mrv.accounting.invoiced_time import invoiced
 from mrv.accounting.period_result import CrossCheck
-from mrv.accounting.service_history import WEEKS
 from mrv.accounting.single_channel import witness_of
+from mrv.calendar import local_span
 from mrv.model import Factors, Methodology
 from mrv.parameters.inputs import Inputs
 from mrv.registry.project import Besides, Project
 from mrv.rules.effects import Level, Node
 from mrv.rules.metering import Metered
 from mrv.rules.solve import Solved
+from mrv.texts import Text, Value, text
 
 if TYPE_CHECKING:
     from mrv.rules.account import Account
@@ -109,7 +111,7 @@ class Facts:
         """Whether invoices with their files cover a device's quantity."""
         return invoiced(one, self.besides, self.checks)
 
-    def witness(self, one: Monitored, *, alone: bool = False) -> str | None:
+    def witness(self, one: Monitored, *, alone: bool = False) -> Text | None:
         """Return the check meter or invoice that corroborates a device's quantity."""
         checks = [c for c in self.checks if not alone or len(c.devices) == 1]
         return witness_of(one, self.besides, checks)
@@ -123,6 +125,11 @@ class Facts:
     def span_us(self, first: int, last: int) -> tuple[int, int]:
         """Return the time of a run of stretches. [us UTC]"""
         return self.stretches[first] * INTERVAL_US, self.stretches[last] * INTERVAL_US
+
+    def in_time(self, what: Value, first: int, last: int, reason: Text) -> Text:
+        """Return a reason with what it is of and the time of a run of stretches."""
+        time = local_span(self.span_us(first, last), self.timezone)
+        return text("deduction.in_time", what=what, reason=reason, **time)
 
     def served(self, of: Sequence[int], first: int, last: int) -> Fraction:
         """Return what counts of some devices in a run of stretches. [base units]"""

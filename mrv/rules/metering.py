@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 
 from ingest.classes import QUANTITY_INDEX
-from ingest.model import INTERVAL_US, Device, Fleet, Int32, IntervalRows
+from ingest.model import HOUR_US, INTERVAL_US, Device, Fleet, Int32, IntervalRows
 from mrv.accounting.coverage import Served, Service, service
+from mrv.accounting.cuts import FUEL, OwnUse, highest_rate, rated_fuel
 from mrv.accounting.device_bindings import Span, common, costed, role_needs
 from mrv.accounting.device_period import Monitored, part_edges, year_part
-from mrv.accounting.gap_deductions import FUEL, OwnUse, highest_rate, rated_fuel
-from mrv.accounting.project_devices import between, grouped, meets, windows
 from mrv.errors import PeriodError
 from mrv.model import Methodology, Most, RoleNeeds
 from mrv.parameters.inputs import read
@@ -25,8 +24,19 @@ from mrv.registry.calibration import Uncovered, uncovered
 from mrv.registry.project import Calibration, Project, ProjectDevice, service_intervals
 from mrv.rounding import exact_sum
 
+_WEEK = 7 * 24 * HOUR_US // INTERVAL_US
 # device, role and service: what a change of parameters does not move
 _Key = tuple[str, str, int, int]
+
+
+def stretches(first: int, last: int) -> tuple[int, ...]:
+    """
+    Return the edges of a period's stretches, about a week each. [interval numbers]
+
+    They are of one length, so that no short rest of a period is judged by itself.
+    """
+    count = max(1, round((last - first) / _WEEK))
+    return tuple(first + (last - first) * k // count for k in range(count + 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +121,13 @@ class Reader:
 
     @cached_property
     def _by_key(self) -> Callable[[int, int], IntervalRows]:
-        return grouped(self.rows)
+        return _grouped(self.rows)
 
     def metered(self, project: Project, limits: Limits) -> tuple[Metered, ...]:
         """Return every device in its role, by id, role and begin; of a project's parameters."""
         period = self.period_us[0] // INTERVAL_US, self.period_us[1] // INTERVAL_US
         bound = sorted(
-            (b for b in project.devices if meets(b, self.period_us)),
+            (b for b in project.devices if _meets(b, self.period_us)),
             key=lambda b: (b.device, b.role, b.from_us),
         )
         if not bound:
@@ -144,7 +154,7 @@ class Reader:
             # of a device that never counts, what it metered is stated beside
             spans = common([(first, last)], gaining) or [(period[1], period[1])]
         found = []
-        for span, edges in zip(spans, windows(spans, period), strict=True):
+        for span, edges in zip(spans, _windows(spans, period), strict=True):
             begin, end = max(first, span[0]), min(last, span[1])
             end = max(begin, end)
             key = bound.device, bound.role, begin, end
@@ -160,7 +170,7 @@ class Reader:
     ) -> list[Service]:
         index = self.fleet.by_id[device.id]
         return [
-            service(between(self._by_key(index, QUANTITY_INDEX[q]), edges), begin, end, device.id)
+            service(_between(self._by_key(index, QUANTITY_INDEX[q]), edges), begin, end, device.id)
             for q in needs.quantities
         ]
 
@@ -175,6 +185,7 @@ class Reader:
         papers = self.calibrations.get(device.id, ())
         bare = tuple(uncovered(papers, needs.quantity, timezone, first, last))
         own = OwnUse.of(device, needs, services[1]) if needs.less else None
+        span_us = first * INTERVAL_US, last * INTERVAL_US
         parts, edges = [], []
         for year, month, a, b in part_edges(
             first, last, timezone, monthly=self.methodology.monthly
@@ -183,7 +194,7 @@ class Reader:
             parts.append(
                 year_part(
                     (year, month), part, bare, needs, rate, limits.per_day(bound.role), device,
-                    own and own.cut(a, b), timezone=timezone, rated=bool(limits.stretches),
+                    own and own.cut(a, b), span_us, timezone=timezone, rated=bool(limits.stretches),
                 )
             )  # fmt: skip
             edges.append((a, b))
@@ -199,7 +210,7 @@ def _rate(
     device: Device, needs: RoleNeeds, whole: Service, ratings: Sequence[tuple[int, int]]
 ) -> Fraction | None:
     """Highest rate that a gap of the project's side is charged at. [base units/h]"""
-    rate = highest_rate(device, needs.quantity, whole)
+    rate = highest_rate(device, needs.quantity, int(whole.value.max(initial=0)))
     if needs.side == "baseline" or not ratings:
         return rate
     if needs.unit == "Wh":
@@ -215,3 +226,34 @@ def _series(whole: Service) -> Int32:
     """Quantity of each interval, in half the memory."""
     found: Int32 = np.minimum(whole.value, np.iinfo(np.int32).max).astype(np.int32)
     return found
+
+
+def _windows(spans: Sequence[Span], period: Span) -> list[Span]:
+    """Cut the period at the spans' begins, so that each row belongs to one of them."""
+    begins = [period[0], *(begin for begin, _ in spans[1:])]
+    return list(zip(begins, [*begins[1:], period[1]], strict=True))
+
+
+def _between(rows: IntervalRows, edges: Span) -> IntervalRows:
+    """Return the rows of some intervals, half-open."""
+    number = rows.start_us // INTERVAL_US
+    return rows.take(np.flatnonzero((number >= edges[0]) & (number < edges[1])))
+
+
+def _grouped(rows: IntervalRows) -> Callable[[int, int], IntervalRows]:
+    """Return a look-up of rows by device and quantity, sorted once for all devices."""
+    keys = rows.device.astype(np.int64) * len(QUANTITY_INDEX) + rows.quantity
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+
+    def look_up(device: int, quantity: int) -> IntervalRows:
+        key = device * len(QUANTITY_INDEX) + quantity
+        begin, end = np.searchsorted(ordered, [key, key + 1])
+        return rows.take(order[begin:end])
+
+    return look_up
+
+
+def _meets(bound: ProjectDevice, period_us: tuple[int, int]) -> bool:
+    """Whether a device serves its project in a period."""
+    return bound.from_us < period_us[1] and (bound.to_us is None or bound.to_us > period_us[0])

@@ -9,22 +9,32 @@ from fractions import Fraction
 
 import numpy as np
 
-from ingest.model import Int64
-from mrv.accounting.device_limits import beyond_most, beyond_rating
-from mrv.accounting.overlapping_ids import overlapping, size_of
-from mrv.accounting.shown_energy import cause
-from mrv.accounting.single_channel import LEAST, kwh, percent
-from mrv.accounting.twin_series import NEARLY_INSIDE, Twins, twins
-from mrv.calendar import utc_text
+from ingest import classes
+from ingest.model import HOUR_US, INTERVAL_US, Int64
+from ingest.quality.energy_budget import METERS
+from mrv.accounting.coverage import Service
+from mrv.accounting.cuts import Kind
+from mrv.accounting.device_period import Monitored
+from mrv.accounting.register_scan import rated_at
+from mrv.accounting.shown_energy import POWER, SUN, UNDECLARED, is_declared
+from mrv.calendar import days
+from mrv.model import SOLAR, TECHNOLOGY, Most
+from mrv.quantity_text import amount
 from mrv.registry.project import Certified, Unshown
-from mrv.rounding import exact_sum
+from mrv.rounding import decimal_text, exact_sum
 from mrv.rules.effects import CapEach, Effect, Exclude, Floor, Said, SetAside
 from mrv.rules.facts import Facts
 from mrv.rules.metering import Metered
+from mrv.texts import Text, text
 
 _SHOWN = 5
-# lamps of a street burn the same hours; no two meters measure the same energy
-_MEASURED = ("Wh", "mL", "m", "g")
+# an inverter may run above its rating for a while; as metering allows it
+MARGIN_PERCENT = 110
+# up to this share of a device's energy no second source is asked for: that from which a
+# misstatement is material (Circular 38/2023/TT-BCT)
+LEAST = Fraction(5, 100)
+# from this share on a power that corroborates nothing is asked for its sign
+_NEXT_TO_ALL = 0.9
 
 
 def listed(told: Sequence[str], most: int = _SHOWN) -> str:
@@ -59,66 +69,6 @@ def known_meters(facts: Facts) -> Iterator[Effect | Said]:
         yield Said(False, listed([*told]))
 
 
-def twin_series(facts: Facts) -> Iterator[Effect | Said]:
-    """MTR-03: two meters with identical or proportional series."""
-    copies, alike = [], []
-    for one, other, found in _pairs(facts):
-        if found.equal:
-            why = f"says what {one} says, quarter hour by quarter hour"
-            copies.append(f"{other}: {why}")
-            for i, m in enumerate(facts.metered):
-                if m.base.device.id == other and m.baseline:
-                    yield Exclude(i, why)
-        else:
-            apart = f", {abs(found.lag) * 15} minutes apart" if found.lag else ""
-            alike.append(f"{other} moves as {one} does{apart}")
-    if copies or alike:
-        yield Said(False, listed([*copies, *alike]))
-
-
-def _pairs(facts: Facts) -> Iterator[tuple[str, str, Twins]]:
-    groups: defaultdict[tuple[str, int, int], list[Metered]] = defaultdict(list)
-    for one in facts.metered:
-        needs = one.base.needs
-        if one.baseline and needs.unit in _MEASURED and one.base.series is not None:
-            groups[needs.quantity, one.whole.first, len(one.whole)].append(one)
-    for group in groups.values():
-        series = [one.base.series for one in group if one.base.series is not None]
-        for found in twins(series, NEARLY_INSIDE):
-            yield group[found.one].base.device.id, group[found.other].base.device.id, found
-
-
-def overlapping_services(facts: Facts) -> Iterator[Effect | Said]:
-    """MTR-03: two meters with identical or proportional series whose services overlap."""
-    told = []
-    for one in overlapping([m.base for m in facts.metered]):
-        begin, end = (utc_text(number * 900_000_000) for number in one.edges)
-        name, other = one.later.device.id, one.one
-        if one.equal:
-            whole = facts.metered[one.place].whole
-            yield CapEach(
-                one.place,
-                np.where(one.both, 0, whole.value),
-                f"says what {other} says, quarter hour by quarter hour, while both serve",
-            )
-        told.append((one, f"{name} {{}} {other} {{}} from {begin} to {end}, while both serve"))
-    if told:
-        pricing = facts.price.pricing
-        yield Said(
-            False,
-            listed(
-                [
-                    text.format(*(("says what", "says, quarter hour by quarter hour,")
-                                  if one.equal else ("moves as", "does")))
-                    + f": {size_of(one, pricing, facts.timezone)} of it count"
-                    + (" 0" if one.equal else " twice if they are one meter")
-                    + "; let the service of one end where that of the other begins"
-                    for one, text in told
-                ]
-            ),
-        )  # fmt: skip
-
-
 # --- meter: each interval -----------------------------------------------------------------
 
 
@@ -130,47 +80,121 @@ def _counting(facts: Facts) -> Iterator[tuple[int, Metered]]:
 
 def device_limits(facts: Facts) -> Iterator[Effect | Said]:
     """MTR-01: more than the rating and the class of a device allow."""
-    told = []
-    for i, one in _counting(facts):
-        kept, most = one.whole.value, one.base.most
-        ratings = facts.besides.ratings.get(one.base.device.id, ())
-        if ratings and one.base.needs.unit == "Wh":
-            kept = kept - beyond_rating(one.whole, ratings)
+    texts = []
+    for i, metered in _counting(facts):
+        base, kept = metered.base, metered.whole.value
+        limit = text("MTR-01.above_rating", percent=MARGIN_PERCENT)
+        name, unit, most = base.device.id, base.needs.unit, base.most
+        ratings = facts.besides.ratings.get(name, ())
+        if ratings and unit == "Wh":
+            kept = kept - above_rating(metered.whole, ratings)
         if most is not None:
-            kept = kept - beyond_most(replace(one.whole, value=kept), most, facts.timezone)
-        beyond = exact_sum(one.whole.value) - exact_sum(kept)
-        if beyond:
-            yield CapEach(i, kept, "", plausible=True)
-            bound = "its rated power" if most is None else most.what
-            unit = one.base.needs.unit
-            told.append(f"{one.base.device.id}: {beyond:,} {unit} above it count 0 ({bound})")
-    if told:
-        yield Said(False, listed(told))
+            kept = kept - above_class(replace(metered.whole, value=kept), most, facts.timezone)
+            hour, day = amount(most.per_hour, unit), amount(most.per_day, unit)
+            limit = text(
+                "MTR-01.above_class",
+                per_hour=hour["quantity"], per_day=day["quantity"], unit=hour["unit"],
+            )  # fmt: skip
+        above = exact_sum(metered.whole.value) - exact_sum(kept)
+        if above:
+            yield CapEach(i, kept, limit, plausible=True)
+            texts.append(text("deduction.device", device=name, reason=limit, **amount(above, unit)))
+    if texts:
+        yield Said(False, tuple(texts))
 
 
-def unshown(facts: Facts, one: Metered) -> Int64:
+def above_class(whole: Service, most: Most, timezone: str) -> Int64:
+    """
+    Quantity above what a device of a class can count for in an hour and a day.
+
+    A bus does not drive 119 km/h day and night.  What is above such a bound is a fault of the
+    meter; on the project's side it stays, since it costs the claimant.
+
+    Parameters
+    ----------
+    whole : Service
+        n intervals.
+    most : Most
+    timezone : str
+        Whose days.
+
+    Returns
+    -------
+    int64 array, n
+        What is above it; all of a day that is above its bound, for then what was done of it is
+        not known. [base unit]
+    """
+    beyond = np.maximum(whole.value - most.per_hour * INTERVAL_US // HOUR_US, 0)
+    if not len(whole):
+        return beyond
+    first, last = whole.first, whole.first + len(whole)
+    for _, begin_us, end_us in days(first * INTERVAL_US, last * INTERVAL_US, timezone):
+        begin = max(begin_us // INTERVAL_US - first, 0)
+        end = min(-(-end_us // INTERVAL_US) - first, len(whole))
+        if int(whole.value[begin:end].sum()) > most.per_day:
+            beyond[begin:end] = whole.value[begin:end]
+    return beyond
+
+
+def above_rating(whole: Service, ratings: Sequence[tuple[int, int]]) -> Int64:
+    """
+    Energy above what the rated power of the time allows. [Wh]
+
+    Parameters
+    ----------
+    whole : Service
+        n intervals.
+    ratings : sequence of (int, int)
+        From when on [us UTC] and rated power [W], in order of time; the first counts for
+        all time before the second.
+    """
+    watt = rated_at(ratings, whole.first, len(whole))
+    most = watt * MARGIN_PERCENT // 100 * INTERVAL_US // HOUR_US
+    beyond: Int64 = np.maximum(whole.value - most, 0)
+    return beyond
+
+
+def _uncorroborated(facts: Facts, metered: Metered) -> Int64:
     """Return what the other channels of a device do not corroborate. [base units]"""
-    reasons = facts.besides.unshown.get((one.base.device.id, one.base.needs.quantity), ())
-    none = np.zeros(len(one.whole), dtype=np.int64)
-    return sum((lay_out(one, some) for some in reasons), start=none)
+    key = metered.base.device.id, metered.base.needs.quantity
+    none = np.zeros(len(metered.whole), dtype=np.int64)
+    return sum((lay_out(metered, some) for some in facts.besides.unshown.get(key, ())), start=none)
 
 
 def own_channels(facts: Facts) -> Iterator[Effect | Said]:
     """MTR-02: a register above what the other channels of its device corroborate."""
-    told = []
-    for i, one in _counting(facts):
-        name, needs = one.base.device.id, one.base.needs
-        total = np.zeros(len(one.whole), dtype=np.int64)
+    texts, causes = [], dict[Text, None]()
+    for i, metered in _counting(facts):
+        name, needs = metered.base.device.id, metered.base.needs
+        total = np.zeros(len(metered.whole), dtype=np.int64)
         for some in facts.besides.unshown.get((name, needs.quantity), ()):
             before = np.minimum(total, facts.solved.kept[i])
-            total = total + lay_out(one, some)
-            beyond = exact_sum(np.minimum(total, facts.solved.kept[i])) - exact_sum(before)
-            if beyond:
-                yield CapEach(i, one.whole.value - total, some.reason)
-                why = cause(one.base, str(some.reason), beyond)
-                told.append(f"{name}: {beyond:,} {needs.unit} {some.reason} count 0{why}")
-    if told:
-        yield Said(False, listed(told))
+            total = total + lay_out(metered, some)
+            above = exact_sum(np.minimum(total, facts.solved.kept[i])) - exact_sum(before)
+            if above:
+                reason = some.reason
+                yield CapEach(i, metered.whole.value - total, reason)
+                size = amount(above, needs.unit)
+                texts.append(text("deduction.device", device=name, reason=reason, **size))
+                causes |= dict.fromkeys(_cause(metered.base, reason, above))
+    if texts:
+        yield Said(False, (*causes, *texts))
+
+
+def _cause(one: Monitored, reason: Text | str, above: int) -> Iterator[Text]:
+    """
+    Say what the registry or the meter may have wrong.
+
+    The plant's technology, where none is given; the sign of a power that corroborates next to
+    nothing of what was delivered.
+    """
+    name, kind = one.device.id, one.device.class_id
+    if reason == SUN and is_declared(one.needs, kind) and one.params.get(TECHNOLOGY) != SOLAR:
+        yield text("MTR-02.technology", device=name, undeclared=UNDECLARED)
+    if reason == POWER and above >= _NEXT_TO_ALL * sum(part.metered for part in one.parts):
+        for channel in classes.load()[kind].registers:
+            if channel.quantity == one.needs.quantity and channel.direction < 0 and channel.power:
+                yield text("MTR-02.sign", device=name, channel=channel.power, class_id=kind)
 
 
 def certified_elsewhere(facts: Facts) -> Iterator[Effect | Said]:
@@ -187,8 +211,10 @@ def certified_twice(facts: Facts) -> Iterator[Effect | Said]:
     more: defaultdict[tuple[str, str], int] = defaultdict(int)
     for one in facts.views:
         for part in one.parts:
-            for some in part.elsewhere:
-                more[one.device.id, some.certificate] += some.certified - some.taken
+            for cut in part.cuts:
+                if cut.certified is not None:
+                    over = cut.certified.quantity - int(cut.quantity)
+                    more[one.device.id, cut.certified.certificate] += over
     told = [
         f"{device}: certificate {name} is of {wh:,} Wh more than its intervals hold"
         for (device, name), wh in more.items()
@@ -198,74 +224,81 @@ def certified_twice(facts: Facts) -> Iterator[Effect | Said]:
         yield Said(False, listed(told))
 
 
-def untold_use(facts: Facts) -> Iterator[Effect | Said]:
+def unrecorded_use(facts: Facts) -> Iterator[Effect | Said]:
     """MTR-04: a register of the project's side below the integral of its own power or flow."""
-    told, shown = [], []
-    for i, one in enumerate(facts.metered):
-        name, needs = one.base.device.id, one.base.needs
-        found = facts.besides.untold.get((name, needs.quantity))
-        if found is None or one.baseline:
+    texts, corroborated = [], []
+    for i, metered in enumerate(facts.metered):
+        name, needs = metered.base.device.id, metered.base.needs
+        gauge = facts.besides.untold.get((name, needs.quantity))
+        if gauge is None or metered.baseline:
             continue
         witness = facts.witness(facts.views[i], alone=True)
         if witness is not None:
-            shown.append(f"{name}: {witness} shows its register")
+            corroborated.append(text("MTR-04.corroborated", device=name, witness=witness))
             continue
-        more, total = lay_out(one, found), 0
-        for j, (a, b) in enumerate(one.edges):
-            some = more[a - one.whole.first : b - one.whole.first]
+        more, total = lay_out(metered, gauge), 0
+        for j, (a, b) in enumerate(metered.edges):
+            some = more[a - metered.whole.first : b - metered.whole.first]
             at = np.flatnonzero(some)
             if len(at):
                 quantity = exact_sum(some)
-                span = (a + int(at[0])) * 900_000_000, (a + int(at[-1]) + 1) * 900_000_000
-                yield Floor(i, j, Fraction(quantity), found.reason, span)
+                span_us = (a + int(at[0])) * INTERVAL_US, (a + int(at[-1]) + 1) * INTERVAL_US
+                yield Floor(i, j, Fraction(quantity), gauge.reason, span_us)
                 total += quantity
         if total:
-            unit = {"Wh": "kWh", "mL": "L"}[needs.unit]
-            told.append(
-                f"{name} ({one.base.bound.role}): {found.reason}, {total / 1000:,.1f} {unit} more"
-            )
-    if told:
-        yield Said(
-            False,
-            listed(told, 3)
-            + ", which costs {cost} t. Correct the unit or the transformer ratio of the register,"
-            " or those of the gauge, at the meter or its gateway; a load that goes on and off is"
-            " to tell its mean, or its power each minute; a check meter, or an invoice of this"
-            " meter alone, shows its register",
-        )
-    if shown:
-        yield Said(True, "; ".join(shown))
+            texts.append(
+                text(
+                    "MTR-04.consumption", device=name, role=metered.base.bound.role,
+                    reason=gauge.reason, **amount(total, needs.unit),
+                )
+            )  # fmt: skip
+    if texts:
+        yield Said(False, tuple(texts))
+    if corroborated:
+        yield Said(True, tuple(corroborated))
 
 
 def single_channel(facts: Facts) -> Iterator[Effect | Said]:
-    """EVD-01: energy that rests on one register alone."""
-    told, shown, total, whole = [], [], 0, 0
-    for i, one in enumerate(facts.metered):
-        name, needs = one.base.device.id, one.base.needs
-        if not one.baseline or needs.unit != "Wh":
+    """
+    EVD-01: energy of the baseline that rests on one register alone.
+
+    Where a device reports no power and no direct current, or too seldom to be compared, a
+    register that runs fast is bounded by its rating and the sun alone: one that counts a third
+    too much passes both.  Such energy is credited once a check meter, or an invoice with its
+    file, corroborates it.  No discount would do in place of the evidence: any share would be a
+    guess at how much of it is false.
+    """
+    texts, corroborated, total, whole = [], [], 0, 0
+    for i, metered in enumerate(facts.metered):
+        name, needs = metered.base.device.id, metered.base.needs
+        if not metered.baseline or needs.unit != "Wh":
             continue
-        counts = sum(p.metered - p.implausible - p.certified for p in facts.views[i].parts)
+        counts = sum(
+            p.metered - int(p.cut(Kind.PLAUSIBILITY, Kind.CERTIFIED)) for p in facts.views[i].parts
+        )
         whole += counts
         alone = facts.besides.alone.get((name, needs.quantity))
-        rests = None if alone is None else lay_out(one, alone)
+        rests = None if alone is None else lay_out(metered, alone)
         wh = 0 if rests is None else exact_sum(rests)
         if alone is None or rests is None or counts <= 0 or wh <= LEAST * counts:
             continue
-        text = f"{name}: {kwh(wh)} kWh, {percent(wh, counts)} % of its own"
+        size = {**amount(wh, "Wh"), "percent": _percent(wh, counts)}
         witness = facts.witness(facts.views[i])
         if witness is not None:
-            shown.append(f"{text}, which {witness} shows")
+            energy = text("EVD-01.corroborated", device=name, witness=witness, **size)
+            corroborated.append(energy)
             continue
-        told.append(text)
+        texts.append(text("EVD-01.device", device=name, **size))
         total += wh
-        yield CapEach(i, one.whole.value - unshown(facts, one) - rests, alone.reason)
-    if told:
-        yield Said(
-            False,
-            f"{kwh(total)} kWh, {percent(total, whole)} % of the period's energy and {{cost}} t of"
-            " its reduction, rest on a register alone and count 0: let the device tell its power"
-            " at least every quarter of an hour, or give a check meter or an invoice with its"
-            f" file, that may differ by at most 4%; {listed(told)}",
-        )
-    elif shown:
-        yield Said(True, listed(shown))
+        left = metered.whole.value - _uncorroborated(facts, metered) - rests
+        yield CapEach(i, left, alone.reason)
+    if texts:
+        size = {**amount(total, "Wh"), "percent": _percent(total, whole)}
+        share = text("EVD-01.share", tolerance=round(100 * METERS), **size)
+        yield Said(False, (share, *texts))
+    elif corroborated:
+        yield Said(True, tuple(corroborated))
+
+
+def _percent(part: int, whole: int) -> str:
+    return decimal_text(Fraction(100 * part, whole) if whole else Fraction(0), 1, "up")

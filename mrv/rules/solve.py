@@ -7,19 +7,19 @@ result is a function of the set of bounds; which rule gave them, and when, does 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
 
 from ingest.model import INTERVAL_US, Int64
-from mrv.accounting.device_period import Beyond, Elsewhere, Monitored, Raised, Stretch, YearPart
-from mrv.accounting.gap_deductions import ErrorCharge, charge_error
+from mrv.accounting.cuts import Certified, Cut, Kind, cuts_of_errors
+from mrv.accounting.device_period import Monitored, Stretch, YearPart
 from mrv.rounding import exact_sum
 from mrv.rules.effects import Cap, CapEach, Effect, Exclude, Floor, Level, Node, SetAside
 from mrv.rules.metering import Metered
-from mrv.texts import Text
+from mrv.texts import Text, text
 
 ZERO = Fraction(0)
 # ex-ante cap of a role's counted quantity, by calendar year [base units]
@@ -49,7 +49,7 @@ class Solved:
 
     def counted(self, i: int) -> Fraction:
         """Return what counts of a device. [base units]"""
-        return sum((self.views[i].counted(p) for p in self.views[i].parts), start=ZERO)
+        return sum((part.counted for part in self.views[i].parts), start=ZERO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +85,11 @@ def solve(metered: Sequence[Metered], effects: Iterable[Effect], design: Design)
                 for j, part in enumerate(view.parts)
                 if part.year == year
             ]
-            _cap_counted(views, places, most, _above)
+            _cap_counted(views, places, most, Kind.DESIGN)
     for node, cap in caps:
         if node.level > Level.PERIOD:
             places = [(i, j) for i in node.of for j in range(len(views[i].parts))]
-            _cap_counted(views, places, cap.at_most, _limited(cap.reason))
+            _cap_counted(views, places, cap.at_most, Kind.SERVICE, _why(cap.reason))
     return Solved([one.kept for one in devices], seen, tuple(views))
 
 
@@ -113,20 +113,21 @@ class _Device:
     def __init__(self, one: Metered, place: int, effects: Sequence[Effect]) -> None:
         self.one = one
         self.kept = one.whole.value
-        self.beyond = np.zeros(len(one.whole), dtype=np.int64)
-        self.unshown: list[tuple[Text | str, Int64]] = []
+        # what bounds of intervals take off; a meter's error is one of what other channels support
+        self.above: list[tuple[Text | str, Int64]] = []
+        self.supported = one.whole.value
         mine = [e for e in effects if not isinstance(e, Cap) and getattr(e, "of", None) == place]
         self.excluded = min((e.reason for e in mine if isinstance(e, Exclude)), default="")
         self.aside = list({e.certificate: e for e in mine if isinstance(e, SetAside)}.values())
         self.floors = [e for e in mine if isinstance(e, Floor)]
         self.taken: dict[int, list[_Taken]] = {}
-        if one.baseline:
+        if one.baseline and self.excluded:
+            self.above = [(_why(self.excluded, "not counted"), one.whole.value)]
+            self.kept = np.zeros_like(self.kept)
+        elif one.baseline:
             each = [e for e in mine if isinstance(e, CapEach)]
             for e in sorted(each, key=lambda e: not e.plausible):
                 self._bound(e)
-            if self.excluded:
-                self.beyond, self.unshown = one.whole.value, []
-                self.kept = np.zeros_like(self.kept)
         self.cells: dict[_Cell, Fraction] = {
             (k, j): Fraction(exact_sum(self.kept[low:high])) for k, j, low, high in one.cells
         }
@@ -134,10 +135,9 @@ class _Device:
     def _bound(self, cap: CapEach) -> None:
         now = np.minimum(self.kept, np.maximum(cap.at_most, 0))
         if (now < self.kept).any():
-            if cap.plausible:
-                self.beyond = self.beyond + (self.kept - now)
-            else:
-                self.unshown.append((cap.reason, self.kept - now))
+            self.above.append((_why(cap.reason), self.kept - now))
+            if not cap.plausible:
+                self.supported = self.supported - (self.kept - now)
             self.kept = now
 
     def weeks(self) -> list[Fraction]:
@@ -177,54 +177,56 @@ class _Device:
         one, first = self.one, self.one.whole.first
         a, b = one.edges[j]
         low, high = a - first, b - first
-        made = replace(
-            part,
-            beyond=exact_sum(self.beyond[low:high]),
-            unshown=tuple(
-                Beyond(reason, *_edges(a, more[low:high]), exact_sum(more[low:high]))
-                for reason, more in self.unshown
-                if more[low:high].any()
-            ),
-            errors=self._errors(part, a, b),
-            elsewhere=tuple(self._elsewhere(a, low, high)),
+        kept = [cut for cut in part.cuts if cut.kind is not Kind.CALIBRATION]
+        made = replace(part, cuts=(*kept, *self._errors(part, a, b))).less(
+            *self._implausible(a, low, high), *self._elsewhere(a, low, high)
         )
-        cuts = self.taken.get(j, [])
-        total = sum((cut.quantity for cut in cuts), start=ZERO)
-        if not total or part.at_most:
+        taken = self.taken.get(j, [])
+        total = sum((one.quantity for one in taken), start=ZERO)
+        if not total:
             return made
-        share = min(Fraction(1), max(ZERO, one.base.counted(made)) / total)
-        limited = (
-            Raised(
-                max(cut.first, a) * INTERVAL_US, min(cut.last, b) * INTERVAL_US,
-                cut.cap.reason, cut.quantity * share,
+        share = min(Fraction(1), max(ZERO, made.counted) / total)
+        return made.less(*(
+            Cut(
+                Kind.SERVICE, some.quantity * share, max(some.first, a) * INTERVAL_US,
+                min(some.last, b) * INTERVAL_US, _why(some.cap.reason),
             )
-            for cut in cuts
-            if cut.quantity * share
-        )  # fmt: skip
-        return replace(made, limited=tuple(limited))
+            for some in taken
+            if some.quantity * share
+        ))  # fmt: skip
 
-    def _errors(self, part: YearPart, a: int, b: int) -> tuple[ErrorCharge, ...]:
-        """A meter's error is one of what its other channels support."""
-        if self.excluded:
-            return () if self.one.base.needs.costs is None else part.errors
-        if not self.unshown:
-            return part.errors
-        more = sum(more for _, more in self.unshown)
-        kept = replace(self.one.whole, value=self.one.whole.value - more).cut(a, b)
-        return tuple(c for span in self.one.uncovered for c in charge_error(span, kept))
+    def _implausible(self, first: int, low: int, high: int) -> Iterable[Cut]:
+        """What no such device can have done, or its other channels do not corroborate."""
+        for reason, above in self.above:
+            if above[low:high].any():
+                quantity = Fraction(exact_sum(above[low:high]))
+                yield Cut(Kind.PLAUSIBILITY, quantity, *_span_us(first, above[low:high]), reason)
 
-    def _elsewhere(self, first: int, low: int, high: int) -> Iterable[Elsewhere]:
+    def _errors(self, part: YearPart, a: int, b: int) -> Iterable[Cut]:
+        if self.excluded and self.one.base.needs.costs is None:
+            return ()
+        if self.excluded or self.supported is self.one.whole.value:
+            return (cut for cut in part.cuts if cut.kind is Kind.CALIBRATION)
+        kept = replace(self.one.whole, value=self.supported).cut(a, b)
+        return cuts_of_errors(self.one.uncovered, kept)
+
+    def _elsewhere(self, first: int, low: int, high: int) -> Iterable[Cut]:
         if self.excluded:
             return
         left = self.kept[low:high]
         for some in self.aside:
-            said = some.value[low:high]
-            taken = np.minimum(said, left)
+            certified = some.value[low:high]
+            taken = np.minimum(certified, left)
             left = left - taken
-            if said.any():
-                edges = _edges(first, said)
-                sums = exact_sum(taken), exact_sum(said)
-                yield Elsewhere(some.certificate, some.scheme, *edges, *sums)
+            if certified.any():
+                reason = text(
+                    "deduction.certified_elsewhere",
+                    certificate=some.certificate, scheme=some.scheme,
+                )  # fmt: skip
+                yield Cut(
+                    Kind.CERTIFIED, Fraction(exact_sum(taken)), *_span_us(first, certified),
+                    reason, certified=Certified(some.certificate, exact_sum(certified)),
+                )  # fmt: skip
 
     def _project(self, j: int, part: YearPart) -> YearPart:
         """Add the most of all floors: stretches add up, a part's floor is one of all of them."""
@@ -233,25 +235,34 @@ class _Device:
         for f in of:
             if f.week is not None and (f.week not in weeks or weeks[f.week].more < f.more):
                 weeks[f.week] = f
-        raised = [Raised(*f.span_us, f.reason, f.more) for _, f in sorted(weeks.items())]
-        so_far = sum((r.quantity for r in raised), start=ZERO)
+        raised = [_more(f, f.more) for _, f in sorted(weeks.items())]
+        so_far = -sum((cut.quantity for cut in raised), start=ZERO)
         whole = _most(f for f in of if f.week is None and not f.invoiced)
         if whole is not None and whole.more > so_far:
-            raised.append(Raised(*whole.span_us, whole.reason, whole.more - so_far))
+            raised.append(_more(whole, whole.more - so_far))
         invoiced = _most(f for f in of if f.invoiced)
         if invoiced is not None:
-            raised.append(Raised(*invoiced.span_us, invoiced.reason, invoiced.more))
-        return replace(part, raised=tuple(raised))
+            raised.append(_more(invoiced, invoiced.more))
+        return part.less(*raised)
+
+
+def _why(reason: Text | str, what: str = "not plausible") -> Text | str:
+    return reason if isinstance(reason, Text) else f"{what}: {reason}"
+
+
+def _more(floor: Floor, quantity: Fraction) -> Cut:
+    kind = Kind.SERVICE if floor.week is None else Kind.CONSUMPTION
+    return Cut(kind, -quantity, *floor.span_us, _why(floor.reason))
 
 
 def _most(floors: Iterable[Floor]) -> Floor | None:
     return max(floors, key=lambda f: (f.more, f.reason), default=None)
 
 
-def _edges(first: int, values: Int64) -> tuple[int, int]:
-    """Return the first interval of those above zero, and one past the last. [numbers]"""
+def _span_us(first: int, values: Int64) -> tuple[int, int]:
+    """Return the time from the first interval above zero to the end of the last. [us UTC]"""
     at = np.flatnonzero(values)
-    return first + int(at[0]), first + int(at[-1]) + 1
+    return (first + int(at[0])) * INTERVAL_US, (first + int(at[-1]) + 1) * INTERVAL_US
 
 
 def _scale(devices: Sequence[_Device], node: Node, cap: Cap) -> None:
@@ -276,10 +287,11 @@ def _cap_counted(
     views: list[Monitored],
     places: Sequence[tuple[int, int]],
     most: Fraction,
-    less: Callable[[Monitored, YearPart, Fraction], YearPart],
+    kind: Kind,
+    reason: Text | str = "",
 ) -> None:
     """Take what is above a cap of counted quantities off each part, in proportion."""
-    counted = {(i, j): views[i].counted(views[i].parts[j]) for i, j in places}
+    counted = {(i, j): views[i].parts[j].counted for i, j in places}
     total = sum((v for v in counted.values() if v > 0), start=ZERO)
     over = sum(counted.values(), start=ZERO) - most
     if over <= 0 or not total:
@@ -287,19 +299,9 @@ def _cap_counted(
     share = min(Fraction(1), over / total)
     for (i, j), value in counted.items():
         if value > 0:
-            parts = list(views[i].parts)
-            parts[j] = less(views[i], parts[j], value * share)
-            views[i] = replace(views[i], parts=tuple(parts))
-
-
-def _above(_: Monitored, part: YearPart, quantity: Fraction) -> YearPart:
-    return replace(part, above=part.above + quantity)
-
-
-def _limited(reason: Text | str) -> Callable[[Monitored, YearPart, Fraction], YearPart]:
-    def less(one: Monitored, part: YearPart, quantity: Fraction) -> YearPart:
-        begin = one.service.first * INTERVAL_US
-        end = begin + one.service.intervals * INTERVAL_US
-        return replace(part, limited=(*part.limited, Raised(begin, end, reason, quantity)))
-
-    return less
+            one, parts = views[i], list(views[i].parts)
+            design = one.needs.cap[0] if one.needs.cap else ""
+            year = parts[j].year
+            why = reason or text("deduction.above_design", year=year, parameter=design)
+            parts[j] = parts[j].less(Cut(kind, value * share, *one.span_us, why))
+            views[i] = replace(one, parts=tuple(parts))

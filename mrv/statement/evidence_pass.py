@@ -16,7 +16,8 @@ import numpy as np
 
 from ingest.model import Fleet, Frame, IntervalRows
 from mrv.accounting.fallen_registers import FallenRegisters
-from mrv.accounting.shown_energy import Found, Key, ShownEnergy
+from mrv.accounting.register_scan import Key
+from mrv.accounting.shown_energy import Found, ShownEnergy
 from mrv.accounting.untold_use import Told, UntoldUse
 from mrv.errors import CanonicalError
 from mrv.registry.project import Fallen

@@ -13,7 +13,7 @@ import numpy as np
 
 from ingest.classes import QUANTITY_INDEX
 from ingest.model import IntervalRows
-from mrv.accounting.device_results import CALIBRATION
+from mrv.accounting.cuts import Kind
 from mrv.accounting.period_result import DeviceOutcome
 from mrv.calendar import midnight_us
 from mrv.documents.sampling_list import Drawn, SampledDay
@@ -86,7 +86,7 @@ def _period(case: Case) -> _Period:
     end = midnight_us(dates[-1] + timedelta(days=1), zone)
     bare: dict[str, list[tuple[int, int]]] = {}
     for charge in case.result.deductions:
-        if charge.kind == CALIBRATION:
+        if charge.kind == Kind.CALIBRATION:
             bare.setdefault(charge.device, []).append((charge.start_us, charge.end_us))
     doubted = {d for c in case.result.cross_checks if c.holds is False for d in c.devices}
     edges, arrivals = [*begins.tolist(), end], case.plan.arrivals or {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fractions import Fraction
 
-from mrv.accounting.device_results import PLAUSIBILITY
+from mrv.accounting.cuts import Kind
 from mrv.calendar import instant_us
 from mrv.documents.statement import Claims
 from mrv.methodologies import find
@@ -48,7 +48,7 @@ def _implausible(said: Claims, roles: Iterable[str]) -> Fraction:
         (
             Fraction(d.quantity)
             for d in said.deductions
-            if d.device in devices and d.kind == PLAUSIBILITY
+            if d.device in devices and d.kind == Kind.PLAUSIBILITY
         ),
         start=Fraction(0),
     )

@@ -50,10 +50,13 @@ class Text:
         return repr(self) < repr(other)
 
     def devices(self) -> Iterator[str]:
-        """Yield the devices that it names."""
+        """Yield the devices that it names, in texts of its own as well."""
         for name, value in self.values:
-            if name == "device" and isinstance(value, str):
-                yield value
+            for each in value if isinstance(value, tuple) else (value,):
+                if isinstance(each, Text):
+                    yield from each.devices()
+                elif name == "device" and isinstance(each, str):
+                    yield each
 
 
 Value = str | int | Text | tuple["Value", ...]

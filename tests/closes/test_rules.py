@@ -7,6 +7,8 @@ from decimal import Decimal
 import pytest
 
 from ingest.model import INTERVAL_US, Fleet
+from mrv.accounting.device_results import deductions, gap_outcomes
+from mrv.accounting.period_result import Deduction
 from mrv.registry.project import Drawn
 from mrv.rules.closing import close
 from mrv.rules.engine import IMPOSSIBLE, JUDGES, Engine
@@ -103,21 +105,32 @@ def test_vintages_add_up_over_new_year(closes):
     assert crossed > 100
 
 
-def test_what_is_taken_off_is_listed(closes):
+def test_each_device_is_metered_less_its_cuts(closes):
     """Energy that disappears without a line in the statement is one that nobody can appeal for."""
     for name, asked in sorted(closes.items()):
-        result = close(*asked)
-        for one in result.devices:
-            listed = sum(
-                Decimal(d.quantity)
-                for d in result.deductions
-                if d.device == one.device and d.quantity
+        account = passed(asked, JUDGES).account
+        for one in account.views:
+            added = one.needs.side == "project"
+            for part in one.parts:
+                value = one.activity(part, gross=False).value
+                assert part.metered - value == sum(cut.quantity for cut in part.cuts), name
+                # taken off the baseline, or added to the project; what also emits may be either
+                signs = {cut.quantity > 0 for cut in part.cuts if cut.quantity}
+                assert part.at_most or signs <= {not added}, (name, one.device.id)
+                assert value >= 0, (name, one.device.id)
+            lines = [*gap_outcomes(one, account.pricing), *deductions(one, account.pricing)]
+            cuts = sorted(
+                (cut.start_us, cut.end_us, abs(cut.quantity))
+                for part in one.parts
+                for cut in part.cuts
             )
-            mine = [d for d in result.devices if d.device == one.device]
-            if len(mine) > 1:  # its deductions are not told apart by role
-                continue
-            assert abs(listed - Decimal(one.deducted)) < Decimal("0.001"), (name, one.device)
-            sign = -1 if one.side == "baseline" else 1
-            counted = one.metered + sign * Decimal(one.deducted)
-            counted += Decimal(one.substituted) if one.side == "project" else 0
-            assert abs(counted - Decimal(one.counted)) < Decimal("0.001"), (name, one.device)
+            listed = sorted(
+                (line.start_us, line.end_us, abs(Decimal(quantity)))
+                for line in lines
+                if (quantity := getattr(line, "substituted", None) or line.quantity) is not None
+                and not (isinstance(line, Deduction) and one.measured and not Decimal(quantity))
+            )
+            assert len(cuts) == len(listed), (name, one.device.id)
+            for cut, line in zip(cuts, listed, strict=True):
+                assert cut[:2] == line[:2], (name, one.device.id)
+                assert abs(float(cut[2]) - float(line[2])) < 0.001, (name, one.device.id)

@@ -10,7 +10,6 @@ import pytest
 
 from ingest.model import INTERVAL_US, QualityLimits
 from mrv.accounting.shown_energy import ALONE, DC, POWER, SUN
-from mrv.accounting.single_channel import RULE
 from mrv.registry.project import ACCOUNTING, FIRST, Invoice
 from mrv.signatures import canonical
 from mrv.statement.compose import Label, compose
@@ -21,6 +20,7 @@ from tests.findings import worded
 from tests.mrv import frauds
 from tests.mrv.frauds import RATED_W, close, honest
 
+RULE = "EVD-01"
 # half of what the meter itself may be off by: the integral's own error
 CLASS = 1.005
 
@@ -55,7 +55,7 @@ def test_energy_added_each_day_where_power_shows_none(hour, extra):
     assert close(h, accounting=FIRST).counted_wh > 1.02 * h.truth_wh
     closed = close(h)
     assert closed.counted_wh <= h.truth_wh * CLASS
-    assert closed.reasons <= {f"not plausible: {why}" for why in (POWER, SUN)}
+    assert closed.reasons <= {POWER, SUN}
     assert closed.reasons
 
 
@@ -92,7 +92,7 @@ def test_a_device_silent_until_dusk_catches_up_no_more_than_its_light(hours, day
     assert close(h, accounting=FIRST).counted_wh > 1.03 * h.truth_wh
     closed = close(h)
     assert closed.counted_wh <= most * h.truth_wh
-    assert f"not plausible: {SUN}" in closed.reasons
+    assert SUN in closed.reasons
 
 
 def test_a_meter_without_certificate_owes_no_more_than_it_counts():
@@ -135,7 +135,7 @@ def test_more_out_than_in():
     h.register_wh = 6_200_000 + ((h.register_wh - 6_200_000) * 1.2).astype(np.int64)
     closed = close(h)
     assert closed.counted_wh <= h.truth_wh / 0.97 * CLASS
-    assert closed.reasons == {f"not plausible: {DC}"}
+    assert closed.reasons == {DC}
 
 
 def test_power_that_is_left_out_is_no_evidence():
@@ -180,8 +180,8 @@ def test_energy_that_rests_on_one_channel_counts_nothing_and_is_named(told, shar
     (one,) = case.result.devices
     assert float(one.counted) == 0
     (taken,) = case.result.deductions
-    assert taken.reason == f"not plausible: {ALONE}"
-    assert said.startswith(f"{float(taken.quantity) / 1000:,.3f} kWh, 100.0 % of the period's")
+    assert taken.reason == ALONE
+    assert said.startswith(f"{float(taken.quantity) / 1000:,.10g} kWh, 100.0 % of the period's")
     assert taken.cost_t[:-2] in said
     body = compose(case, Label(1, "tonne 0"))["credentialSubject"]
     (found,) = (a for a in body["applicability"] if a["rule"] == RULE)
@@ -302,12 +302,12 @@ def test_what_no_channel_shows_is_a_deduction_and_a_condition():
     body = compose(closed.case, Label(1, "tonne 0"))["credentialSubject"]
     assert body["accounting"] == ACCOUNTING
     (taken,) = body["deductions"]
-    assert taken["reason"] == f"not plausible: {POWER}"
+    assert taken["reason"] == {"code": POWER.code, "values": {}}
     (one,) = body["monitoredParameters"]
     assert int(one["metered"]) - float(taken["quantity"]) == float(one["counted"])
     (unmet,) = [c for c in body["applicability"] if c["rule"] == "MTR-02"]
     assert not unmet["holds"]
-    assert POWER in worded(unmet)
+    assert str(POWER) in worded(unmet)
 
 
 def test_a_coarse_register_behind_its_power_loses_nothing():
@@ -324,7 +324,7 @@ def test_silence_of_hours_each_day_needs_a_witness():
     kept = ~h.hours(9, 13)
     h.time_us, h.register_wh, h.power_w = h.time_us[kept], h.register_wh[kept], h.power_w[kept]
     closed = close(h)
-    assert closed.reasons == {f"not plausible: {ALONE}"}
+    assert closed.reasons == {ALONE}
     ((holds, _),) = _alone(closed.case)
     assert not holds
     # with the day's sales in writing it counts again

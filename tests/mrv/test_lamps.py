@@ -8,8 +8,6 @@ import pytest
 
 from ingest.model import INTERVAL_US, NULL, Device, Fleet
 from mrv import factors
-from mrv.accounting.measured_power import RULE as MEASURED
-from mrv.accounting.own_electricity import RULE as CARRIED
 from mrv.accounting.plausible_values import RANGE as PLAUSIBLE
 from mrv.registry.project import ACCOUNTING, FIRST, ProjectDevice
 from mrv.report.sheets.calculation import Reckoning
@@ -18,6 +16,8 @@ from mrv.statement.evidence_case import Case
 from mrv.statement.plan_extract import MonitoringPlan
 from tests.mrv import plant
 from tests.mrv.report.sample import draft, frame
+
+MEASURED, CARRIED = "MTR-12", "MTR-09"
 
 BOOK = factors.load()
 DAYS = 56
@@ -101,7 +101,7 @@ def test_lamps_burn_no_more_hours_than_their_own_electricity_carries():
     less = lit(0.7)
     assert tonnes(less) == pytest.approx(0.7 * 1.05 * tonnes(truth), rel=1e-3)
     assert "carries" in unmet(less)[CARRIED]
-    taken = [d for d in less.deductions if "its electricity, " in d.reason]
+    taken = [d for d in less.deductions if d.reason.code == "MTR-09.carries"]
     # a deduction for each four weeks, which come to the difference
     assert len(taken) == 2
     assert all(float(d.cost_t) > 0 for d in taken)
@@ -147,13 +147,13 @@ def test_what_the_controller_measures_counts_in_full():
     assert false.net.baseline == truth.net.baseline
     assert float(false.net.project.t) == pytest.approx(project_t(9.6 * 12 * DAYS), rel=1e-3)
     assert false.gross.project.ug == pytest.approx(truth.gross.project.ug / 2, rel=1e-6)
-    (line,) = [d for d in false.deductions if "its own meter shows" in d.reason]
+    (line,) = [d for d in false.deductions if d.reason.code == "MTR-12.power"]
     cost = tonnes(lit(1.0, groups=HALF, accounting=FIRST)) - tonnes(false)
     assert float(line.cost_t) == pytest.approx(cost, abs=2e-6)
     assert float(line.quantity) == 0
     said = unmet(false)[MEASURED]
     assert line.cost_t in said
-    assert "correct count or kw_project" in said
+    assert "at count = 120, kw_project = 0.04" in said
     (used,) = [p for p in false.parameters if p.name == "measured_kw_project"]
     assert float(used.value) == pytest.approx(0.08, rel=1e-3)
     assert [p.value for p in false.parameters if p.name == "kw_project"] == ["0.04"]
@@ -163,7 +163,7 @@ def test_a_count_of_lamps_that_is_too_low_is_seen_as_well():
     """Another group that hangs on the same controller is no electricity of nobody."""
     false = lit(1.0, groups=((60, "0.08"),))
     assert float(false.net.project.t) == pytest.approx(project_t(9.6 * 12 * DAYS), rel=1e-3)
-    assert "give what else this meter feeds a meter of its own" in unmet(false)[MEASURED]
+    assert "Give other loads on this meter a meter of their own" in unmet(false)[MEASURED]
 
 
 @pytest.mark.parametrize("groups", [TWO_HALF, ((60, "0.04"), (60, "0.04")), ((60, "0"),) * 2])

@@ -9,8 +9,6 @@ import pytest
 
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
-from mrv.accounting.changed_meters import RULE as CHANGED
-from mrv.accounting.overlapping_ids import RULE
 from mrv.accounting.twin_series import twins_between
 from mrv.registry.project import ACCOUNTING, FIRST, Besides, Project, ProjectDevice
 from mrv.rules.closing import close
@@ -87,12 +85,13 @@ def chain(values, count, more):
 
 
 def said(result):
-    return "".join(f.detail for f in result.applicability if f.rule == RULE)
+    return "".join(f.detail for f in result.applicability if f.rule == "MTR-03")
 
 
 def taken(result):
     """What deductions of copies cost. [tCO2e]"""
-    return sum(float(d.cost_t) for d in result.deductions if "while both serve" in d.reason)
+    copies = (d for d in result.deductions if d.reason.code == "MTR-03.copy_overlap")
+    return sum(float(d.cost_t) for d in copies)
 
 
 def test_seven_ids_that_overlap_by_days_count_as_one_meter():
@@ -101,8 +100,8 @@ def test_seven_ids_that_overlap_by_days_count_as_one_meter():
     found = closed(chain(sun(), 7, 2))
     assert closed(chain(sun(), 7, 2), FIRST).net.reduction.ug > 1.8 * truth
     assert 0.97 * truth < found.net.reduction.ug <= truth
-    assert "m-1 says what m-0 says, quarter hour by quarter hour, from 2026-01-0" in said(found)
-    assert re.search(r"[0-9,]+ Wh, [0-9.]+ t of it count 0; let the service", said(found))
+    assert "m-1 is identical to m-0 from 2026-01-0" in said(found)
+    assert re.search(r"[0-9,.]+ kWh, [0-9.]+ t, are counted once. End the service", said(found))
     before = closed(chain(sun(), 7, 2), FIRST).net.reduction.ug
     assert taken(found) == pytest.approx((before - found.net.reduction.ug) / 10**12, rel=0.03)
 
@@ -112,7 +111,7 @@ def test_one_day_of_two_ids_counts_once():
     truth = closed({"m": (sun(), 0, DAYS)}).net.reduction.ug
     found = closed({"a": (sun(), 0, 15), "b": (sun(), 14, DAYS)})
     assert found.net.reduction.ug <= truth
-    assert "b says what a says" in said(found)
+    assert "b is identical to a" in said(found)
 
 
 def test_a_bus_under_two_ids_counts_once():
@@ -121,7 +120,7 @@ def test_a_bus_under_two_ids_counts_once():
     truth = closed({"m": (metres, 0, DAYS)}, classes="vehicle").net
     found = closed({"a": (metres, 0, 16), "b": (metres, 12, DAYS)}, classes="vehicle")
     assert found.net.baseline.ug <= truth.baseline.ug
-    assert "b says what a says" in said(found)
+    assert "b is identical to a" in said(found)
 
 
 def test_a_copy_that_is_late_or_has_gaps_counts_once():
@@ -129,7 +128,7 @@ def test_a_copy_that_is_late_or_has_gaps_counts_once():
     late = np.roll(sun(), 2)
     late[20 * DAY : 21 * DAY] = 0
     found = closed({"a": (sun(), 0, 24), "b": (late, 16, DAYS)})
-    assert "b says what a says" in said(found)
+    assert "b is identical to a" in said(found)
     assert found.net.reduction.ug <= closed({"m": (sun(), 0, DAYS)}).net.reduction.ug * 1.01
 
 
@@ -139,7 +138,7 @@ def test_registers_that_are_rounded_otherwise_say_the_same():
     other = np.where(sun() > 0, other, 0)
     assert 0.2 < np.mean(other[sun() > 0] == sun()[sun() > 0]) < 0.8
     found = closed({"a": (sun(), 0, 20), "b": (other, 8, DAYS)})
-    assert "b says what a says" in said(found)
+    assert "b is identical to a" in said(found)
     assert found.net.reduction.ug <= closed({"m": (sun(), 0, DAYS)}).net.reduction.ug * 1.001
 
 
@@ -149,7 +148,11 @@ def test_a_copy_with_a_little_noise_is_named_with_its_tonnes():
     meters = {"a": (sun(), 0, 20), "b": ((sun() * noise).astype(int), 8, DAYS)}
     found, before = closed(meters), closed(meters, FIRST)
     assert found.net == before.net
-    assert re.search("b moves as a does from .* Wh, [0-9.]+ t of it count twice", said(found))
+    assert re.search(
+        "b is proportional to a from .* kWh, [0-9.]+ t, are counted twice", said(found)
+    )
+    (alike,) = [f for f in found.applicability if f.rule == "MTR-03"]
+    assert alike.severity == "CL"
 
 
 def test_a_meter_of_the_project_that_two_ids_tell_is_told_with_its_tonnes():
@@ -158,12 +161,12 @@ def test_a_meter_of_the_project_that_two_ids_tell_is_told_with_its_tonnes():
     both = {"ch-1": (sun(5), 0, 15), "ch-2": (sun(5), 14, DAYS)}
     found, before = (closed(bus, now, "vehicle", both) for now in (ACCOUNTING, FIRST))
     assert found.net == before.net
-    (told,) = [f for f in found.applicability if f.rule == CHANGED]
-    assert told.holds
-    assert re.search("ch-2 says what ch-1 says .* Wh, [0-9.]+ t count twice for the", told.detail)
+    (told,) = [f for f in found.applicability if f.rule == "REG-03"]
+    assert told.severity == "observation"
+    assert re.search("ch-2 is identical to ch-1 .* t, are counted twice on the", told.detail)
     both["ch-2"] = (sun(6), 14, DAYS)
     assert not [
-        f for f in closed(bus, ACCOUNTING, "vehicle", both).applicability if f.rule == CHANGED
+        f for f in closed(bus, ACCOUNTING, "vehicle", both).applicability if f.rule == "REG-03"
     ]
 
 

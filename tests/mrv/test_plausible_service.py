@@ -168,7 +168,7 @@ def test_a_bus_that_takes_more_than_others_is_no_fault():
     assert not unmet(found)
     (said,) = [f for f in found.applicability if f.rule == "MTR-05" and "charging" in f.detail]
     assert said.holds
-    assert "3 kWh/km are more than such services take" in said.detail
+    assert "3 kWh/km is more than the 2 kWh/km that such services take" in said.detail
 
 
 @pytest.mark.parametrize("kwh", [0, 1_000])
@@ -235,7 +235,7 @@ def test_one_meter_under_three_ids_counts_once():
     """The same meter would be credited three times."""
     result = _three([_sun(1)] * 3)
     assert [float(d.counted) > 0 for d in result.devices] == [True, False, False]
-    assert "inv-2: says what inv-1 says" in _of(result, "MTR-03")
+    assert "inv-2 is identical to inv-1" in _of(result, "MTR-03")
 
 
 def test_meters_side_by_side_are_not_taken_for_one():
@@ -250,16 +250,35 @@ def test_series_that_was_scaled_or_shifted_is_named():
     truth = _sun(1)
     late = [0] * 2 + truth[:-2]
     larger = [round(v * 1.3) for v in truth]
-    told = _of(_three([truth, late, larger]), "MTR-03")
-    assert "inv-3 moves as inv-1 does" in told
-    assert _of(_three([truth, late, larger]), "MTR-03").startswith("inv-2")
+    found = _three([truth, late, larger])
+    told = _of(found, "MTR-03")
+    assert "inv-3 is proportional to inv-1" in told
+    assert told.startswith("inv-2")
+    # of a proportional one nothing is taken off: it is asked for
+    grades = [{f.severity for f in _three(of).applicability if f.rule == "MTR-03"}
+              for of in ([truth, _sun(2), larger], [truth, _sun(2), late])]  # fmt: skip
+    assert grades == [{"CL"}, {"CAR"}]
+
+
+def test_a_tiny_copy_does_not_excuse_a_large_scaled_one():
+    """A pair of small identical meters would turn a doubt of half the plant into an observation."""
+    truth, small = _sun(1), _sun(2, 1e-3)
+    larger = [round(v * 1.3) for v in truth]
+    found = _three([truth, larger, small, small], ("inv-1", "inv-2", "inv-3", "inv-4"))
+    graded = {f.severity: f.detail for f in found.applicability if f.rule == "MTR-03"}
+    costs = {f.severity: f.tonnes for f in found.applicability if f.rule == "MTR-03"}
+    assert (float(costs["observation"]) > 0, costs["CL"]) == (True, "")
+    assert graded.keys() == {"observation", "CL"}
+    assert "inv-4 is identical to inv-3" in graded["observation"]
+    assert "inv-2 is proportional to inv-1" in graded["CL"]
 
 
 def test_copy_with_a_little_noise_is_named():
     """A copy of which each quarter hour is a little off would pass for another meter."""
     noise = np.random.default_rng(4).uniform(-0.003, 0.003, WEEK)
     told = {k: _told_of(k * noise) for k in (1, 5, 10)}
-    assert told == {1: "inv-3 moves as inv-1 does", 5: "inv-3 moves as inv-1 does", 10: ""}
+    alike = "inv-3 is proportional to inv-1 in nearly every 15-minute interval"
+    assert told == {1: alike, 5: alike, 10: ""}
 
 
 def _told_of(noise):
@@ -317,7 +336,7 @@ def test_odometer_that_runs_fast_gains_nothing():
     assert unmet(fast)
     assert not unmet(truth)
     assert truth.net == year_of(340, weeks=4).net
-    assert any("the project used 1.049 before" in d.reason for d in fast.deductions)
+    assert any("project used 1.049 kWh/km before" in str(d.reason) for d in fast.deductions)
 
 
 def test_odometer_that_becomes_fast_within_a_period():
@@ -369,20 +388,20 @@ def test_odometer_that_is_fast_from_the_first_day_gains_nothing():
     fast = KM_PER_QUARTER * 3 // 2
     bare, truth = by_model(1, fast, given=False), by_model(1, KM_PER_QUARTER)
     assert float(bare.net.reduction.t) > 1.4 * float(truth.net.reduction.t)
-    assert "bus-1: no kwh_per_km is given" in _of(bare, MODEL)
+    assert "bus-1: no kwh_per_km is entered" in _of(bare, MODEL)
     assert not _of(truth, MODEL)
     assert truth.net == by_model(1, KM_PER_QUARTER, given=False).net
     found = by_model(1, fast)
     # by as much as the bus takes more in service than its type approval says
     assert float(found.net.baseline.t) < 1.05 * float(truth.net.baseline.t)
-    assert "its models take 1 by their type approval" in _of(found, MODEL)
-    assert any("its models take 1 by" in d.reason for d in found.deductions)
+    assert "its models take 1 kWh/km by their type approval" in _of(found, MODEL)
+    assert any("its models take 1 kWh/km by" in str(d.reason) for d in found.deductions)
 
 
 def test_a_model_that_takes_far_less_than_the_bus_is_named():
     """A value typed low would let a fast odometer through, and look like a type approval."""
     found = by_model(Decimal("0.5"), KM_PER_QUARTER)
-    assert "kwh_per_km is not that of these models" in _of(found, MODEL)
+    assert "kwh_per_km is not the value of this equipment" in _of(found, MODEL)
     assert found.net == by_model(1, KM_PER_QUARTER).net
 
 

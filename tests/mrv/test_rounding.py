@@ -13,6 +13,7 @@ from mrv.rounding import (
     decimal_text,
     exact_sum,
     exact_text,
+    figure,
     floor_credit,
     half_up,
     share_text,
@@ -99,3 +100,11 @@ def test_what_is_no_decimal_has_no_exact_text():
     """A third would be written as if it ended somewhere."""
     with pytest.raises(ValueError, match="1/3 is no decimal"):
         exact_text(Fraction(1, 3))
+
+
+@given(st.fractions(min_value=-(10**12), max_value=10**12))
+def test_a_figure_is_plain_decimal_text_near_its_value(value):
+    """A finding would name 1e+06 t, which no reader of a number's marks can group."""
+    written = figure(value)
+    assert "E" not in written.upper()
+    assert abs(Fraction(written) - value) <= abs(value) / 1000

@@ -47,14 +47,14 @@ def test_rain_costs_an_honest_plant_nothing():
     truth, found = treated(), treated(2, Fraction(1, 2))
     assert found.net == truth.net
     assert not unmet(found)
-    assert any("thinned by rain" in f.detail for f in found.applicability if f.holds)
+    assert any("diluted by rain" in f.detail for f in found.applicability if f.holds)
 
 
 @pytest.mark.parametrize("strength", [1, Fraction(7, 10)])
 def test_water_that_is_not_weaker_counts_as_the_plant_was_built(strength):
     """A flow meter that runs double for a week would pass as rain."""
     found = treated(2, strength)
-    assert "was built for 600: that counts" in "".join(unmet(found).values())
+    assert "design capacity of 600 m3/d: the capacity" in "".join(unmet(found).values())
     # a week at the capacity, which is a quarter above the usual; power and losses stay
     assert tonnes(found) <= 1.06 * tonnes(treated())
 
@@ -64,7 +64,7 @@ def test_water_thinned_by_one_witness_is_not_paid_by_the_strength_of_another():
     day, low = date(2026, 1, 5), Decimal("4.9")
     sample = Sample("cod_in_kg_per_m3", "S-1", day, low, "ISO 6060", "Lab 1", "a1" * 32)
     found = treated(2, Fraction(1, 2), samples=(sample,))
-    assert "was built for 600: that counts" in "".join(unmet(found).values())
+    assert "design capacity of 600 m3/d: the capacity" in "".join(unmet(found).values())
     # one that is higher leaves the analyser's, which counts
     higher = treated(2, Fraction(1, 2), samples=(replace(sample, value=Decimal("6.1")),))
     assert higher.net == treated().net

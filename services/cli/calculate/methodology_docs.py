@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mrv import methodologies
-from mrv.accounting.service_history import WEEKS
+from mrv.accounting.design_capacity import WEEKS
 from mrv.method_lives import Life, lives
 from mrv.methodologies import tools
 from mrv.model import Methodology, Tool

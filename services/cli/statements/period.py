@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import getpass
 import json
-from fractions import Fraction
 from typing import Any
 
 import click
 
 from ingest.heap import keep_freed
+from mrv.documents.coded import words_of
 from mrv.documents.form import UNSET, write
 from mrv.documents.statement import claims_of
 from mrv.statement.conditions import finding_json, findings, observations, unmet
@@ -123,7 +123,7 @@ def summary(closed: Closed) -> dict[str, Any]:
 
 
 def _percent(share: str) -> str:
-    return f"{Fraction(share) * 100:.1f}"
+    return f"{float(share) * 100:.1f}"
 
 
 def _lines(closed: Closed) -> list[str]:
@@ -140,7 +140,7 @@ def _lines(closed: Closed) -> list[str]:
         f"  coverage    {said.coverage}",
     ]
     lines += [
-        f"  deduction   {d.device}: {d.reason}, {d.percent} %, {d.cost_t} t"
+        f"  deduction   {d.device}: {words_of(d.reason)}, {d.percent} %, {d.cost_t} t"
         for d in said.deductions
     ]
     gaps = said.gaps

@@ -159,6 +159,15 @@ def test_a_preview_tells_before_the_close_what_is_missing(url):
     assert f"not met     {RULE}" in shown.output
     given = json.loads(told(*words, "--json").output)
     assert RULE in {one["rule"] for one in given["not_met"]}
+    names = {"rule", "title", "severity", "tonnes", "devices", "text", "texts", "remedy"}
+    assert all(one.keys() == names for one in given["findings"])
+    (bare,) = (one for one in given["findings"] if one["rule"] == RULE)
+    assert (bare["severity"] in {"CL", "CAR"}, bool(bare["text"]), bool(bare["remedy"])) == (
+        True, True, True,
+    )  # fmt: skip
+    assert [*given["evidence"]] == ["A", "B", "C", "D"]
+    assert abs(sum(map(float, given["evidence"].values())) - 1) < 1e-5
+    assert {one["kind"] for one in given["worklist"]} == {"meter", "parameter"}
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         assert conn.execute("SELECT count(*) FROM statement").fetchone() == (0,)
     assert given["reduction_t"] == f"{closed(url)[0]:.6f}"

@@ -1,0 +1,338 @@
+"""
+Consumption of a service: its plausible range (MTR-05), and what it carries (MTR-06).
+
+A kilometre takes electricity, a casting takes current.  Each stretch of about a week is judged by
+itself, so that a meter that stood still in one of them does not hide in the others.  Below the
+range its upper end is charged, since which of the two is wrong is not known; above it nothing is
+changed.  A meter that stood still while others moved is charged up to what the project used at
+most for the same service where all moved.
+
+Inside the range a distance may still be claimed too high, by an odometer that runs fast, and a
+flow or a mass by its meter.  What a kilometre or a cubic metre took before is one basis: issued
+statements of the last year, and earlier parts of the period.  What the vehicles' models take by
+their type approval, or the plant by its design, is the other, and holds from the first day on.  A
+part of about four weeks that used less than a share of the higher of the two counts the service
+that its use carries at that rate, and does not enter the history; four weeks, so that charging on
+other days than driving evens out.  The share is nine tenths for vehicles and half for a plant:
+storm water thins the inflow.  One that used a multiple of what its model or design takes is no
+less odd: that value is not its own.  These are rules of tonne's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import NamedTuple
+
+from ingest.model import HOUR_US, INTERVAL_US
+from mrv.accounting.cuts import Kind
+from mrv.accounting.design_capacity import consumption_of, too_large, used_of
+from mrv.accounting.device_period import Monitored, Stretch
+from mrv.calendar import local_date
+from mrv.parameters.inputs import Inputs
+from mrv.rounding import decimal_text, figure
+from mrv.rules.effects import Cap, Effect, Floor, Level, Said
+from mrv.rules.facts import Facts, node
+from mrv.rules.service import above_design
+from mrv.service_bounds import Consumption
+from mrv.texts import Text, text
+
+# batteries and tanks carry over from week to week; the whole range is asked of a period
+_STORED = Fraction(4, 5)
+# a part of which more than a tenth of its meters' time is lost says nothing of what is usual
+_LOST = Fraction(1, 10)
+_Span = tuple[Fraction, Fraction]
+
+
+# --- MTR-05: the range --------------------------------------------------------------------
+
+
+class _Week(NamedTuple):
+    """
+    A stretch of a period: what it used for its service, and the meters that stood still.
+
+    `counted` is what of the service is within the design capacity: the rest carries no use.
+    """
+
+    place: int
+    used: Fraction
+    served: Fraction
+    counted: Fraction
+    still: tuple[int, ...]
+    moving: int
+
+    def specific(self, of: Consumption) -> Fraction:
+        return self.used / self.served * of.per_base
+
+
+class _Charge(NamedTuple):
+    week: _Week
+    quantity: Fraction
+    reason: Text
+
+
+def specific_consumption(facts: Facts) -> Iterator[Effect | Said]:
+    """MTR-05: consumption below the range of such services, or a meter that stands still."""
+    for of in facts.methodology.consumptions:
+        weeks = [*_weeks(facts, of)]
+        span = None if of.span is None else of.span(facts.parameters)
+        charges = [*_charges(facts, of, weeks, span)]
+        for charge in charges:
+            span_us = facts.span_us(charge.week.place, charge.week.place + 1)
+            for i, j in _charged(facts, of, charge.week):
+                week = charge.week.place
+                yield Floor(i, j, charge.quantity, charge.reason, span_us, week=week)
+        if weeks:
+            yield _range_finding(facts, of, weeks, charges, span)
+
+
+def _weeks(facts: Facts, of: Consumption) -> Iterator[_Week]:
+    excess = above_design(facts, of.serves)
+    for k in range(len(facts.stretches) - 1):
+        there = [
+            (i, m.stretches[k])
+            for i, m in enumerate(facts.views)
+            if m.bound.role in of.uses and m.stretches[k].time_us
+        ]
+        servers = (m.stretches[k].value for m in facts.views if m.bound.role in of.serves)
+        served = Fraction(sum(servers))
+        if not served:
+            continue
+        used = sum(
+            (s.value + (facts.views[i].rate or 0) * Fraction(s.lost_us, HOUR_US) for i, s in there),
+            start=Fraction(0),
+        )
+        still = tuple(i for i, s in there if stands_still(s))
+        counted = max(Fraction(0), served - excess.get(k, 0))
+        yield _Week(k, used, served, counted, still, len(there) - len(still))
+
+
+def stands_still(stretch: Stretch) -> bool:
+    """Whether a meter did not advance, with half of its time known at least."""
+    return bool(stretch.time_us) and not stretch.value and 2 * stretch.lost_us < stretch.time_us
+
+
+def _charges(
+    facts: Facts, of: Consumption, weeks: Sequence[_Week], span: _Span | None
+) -> Iterator[_Charge]:
+    usual, least = _usual(of, weeks, span), _least(of, weeks, span)
+    for week in weeks:
+        specific, names = week.specific(of), _names(facts, week)
+        if span is not None and specific < least:
+            most = span[1] / of.per_base * week.counted
+            reason = text(
+                "MTR-05.below_range", value=figure(specific), unit=of.unit,
+                least=figure(span[0]), most=figure(span[1]),
+            )  # fmt: skip
+        elif week.still and usual is not None and week.moving:
+            most = usual / of.per_base * week.counted
+            reason = text("MTR-05.usual", device=names, value=figure(usual), unit=of.unit)
+        elif span is None and week.still and not week.moving:
+            still = ((facts.views[i], facts.views[i].stretches[week.place]) for i in week.still)
+            most = sum(
+                ((m.rate or 0) * Fraction(s.time_us, HOUR_US) for m, s in still), start=Fraction(0)
+            )
+            reason = text("MTR-05.highest_rate", device=names)
+        else:
+            continue
+        if most > week.used:
+            yield _Charge(week, most - week.used, reason)
+
+
+def _least(of: Consumption, weeks: Sequence[_Week], span: _Span | None) -> Fraction:
+    """Least that a week may use: what is stored in one and used in the next is left."""
+    if span is None or not weeks:
+        return Fraction(0)
+    used = sum((week.used for week in weeks), start=Fraction(0))
+    whole = used / sum(week.served for week in weeks) * of.per_base
+    return span[0] if whole < span[0] or len(weeks) == 1 else span[0] * _STORED
+
+
+def _usual(of: Consumption, weeks: Sequence[_Week], span: _Span | None) -> Fraction | None:
+    """Most that the project used for its service where all meters moved; None where never."""
+    whole = [week.specific(of) for week in weeks if not week.still]
+    inside = [value for value in whole if span is None or span[0] <= value <= span[1]]
+    return max(inside, default=None)
+
+
+def _charged(facts: Facts, of: Consumption, week: _Week) -> list[tuple[int, int]]:
+    """Charge a meter that stood still, else the first that serves in that year."""
+    year = local_date(facts.stretches[week.place] * INTERVAL_US, facts.timezone).year
+    users = [i for i, m in enumerate(facts.views) if m.bound.role in of.uses and m.parts]
+    ordered = [*(i for i in week.still if i in users), *users]
+    where = [(i, j) for i in ordered for j, p in enumerate(facts.views[i].parts) if p.year == year]
+    return (where or [(i, 0) for i in ordered])[:1]
+
+
+def _range_finding(
+    facts: Facts,
+    of: Consumption,
+    weeks: Sequence[_Week],
+    charges: Sequence[_Charge],
+    span: _Span | None,
+) -> Said:
+    charged = {charge.week.place for charge in charges}
+    rest = [week for week in weeks if week.place not in charged]
+    texts = [facts.in_time(of.uses, c.week.place, c.week.place + 1, c.reason) for c in charges]
+    texts += [
+        facts.in_time(
+            of.uses, week.place, week.place + 1, text("MTR-05.still", device=_names(facts, week))
+        )
+        for week in rest
+        if week.still
+    ]
+    # the higher consumption is charged as it was measured: no finding
+    high = [
+        facts.in_time(
+            of.uses, week.place, week.place + 1,
+            text("MTR-05.above_range", value=figure(week.specific(of)), unit=of.unit,
+                 most=figure(span[1])),
+        )
+        for week in rest
+        if span is not None and week.specific(of) > span[1]
+    ]  # fmt: skip
+    return Said(not texts, (*texts, *high))
+
+
+def _names(facts: Facts, week: _Week) -> tuple[str, ...]:
+    return tuple(facts.views[i].device.id for i in week.still)
+
+
+# --- MTR-06: what it carries --------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """About four weeks of a period: first and last stretch, half-open, and their sums."""
+
+    first: int
+    last: int
+    used: Fraction
+    served: int
+    whole: bool
+
+
+def service_by_energy(facts: Facts) -> Iterator[Effect | Said]:
+    """MTR-06: a service beyond what its energy carries by history, model or design."""
+    method = facts.methodology
+    large = too_large(facts.views, method, facts.parameters)
+    strictly = frozenset(
+        taken.by_design
+        for one in method.capacities
+        if one.parameter in large and (taken := consumption_of(method, one)) is not None
+    )
+    for of in method.consumptions:
+        if of.by_history:
+            closer = Fraction(1) if of.by_design in strictly else of.closer or of.least
+            models = _models(facts.views, of, facts.parameters)
+            yield from _carried(facts, of, models, closer)
+            if of.by_model and not of.by_design:
+                yield from _without_model(facts.views, of, models)
+
+
+def _carried(
+    facts: Facts, of: Consumption, models: Mapping[str, Fraction], closer: Fraction
+) -> Iterator[Effect | Said]:
+    used = Fraction(sum(u.used for u in facts.besides.history))
+    served = Fraction(sum(u.served for u in facts.besides.history))
+    devices = facts.of_role(*of.serves)
+    texts: dict[str, list[Text]] = {}
+    for part in _parts(facts, of):
+        usual = used / served if served and of.least else Fraction(0)
+        model = _by_models(facts.views, of, part, models)
+        for name, rate in (("history", usual), ("model", model)):
+            if rate:
+                texts.setdefault(name, [])
+        specific = {"value": figure(part.used / part.served * of.per_base), "unit": of.unit}
+        by_model = _basis(of, model, history=False)
+        if part.used < part.served * max(of.least * usual, closer * model):
+            most, history = max(usual, model), usual >= model
+            basis = _basis(of, most, history=history)
+            reason = text("MTR-06.carried", basis=basis, **specific)
+            weeks = node(Level.MONTH, devices, (part.first, part.last))
+            yield Cap(weeks, part.used / most, reason)
+            line = facts.in_time(of.serves, part.first, part.last, reason)
+            texts["history" if history else "model"].append(line)
+            continue
+        if part.used < of.sure * model * part.served:
+            beyond = 100 - 100 * part.used / (model * part.served)
+            percent = decimal_text(beyond, 1, "up")
+            reason = text("MTR-06.beyond", basis=by_model, percent=percent, **specific)
+            texts["model"].append(facts.in_time(of.serves, part.first, part.last, reason))
+        if model and part.used > of.most * model * part.served:
+            given = of.by_design or of.by_model
+            reason = text("MTR-06.not_its_value", basis=by_model, parameter=given, **specific)
+            texts["model"].append(facts.in_time(of.serves, part.first, part.last, reason))
+        if part.whole:
+            used, served = used + part.used, served + part.served
+    for lines in texts.values():
+        yield Said(not lines, tuple(lines))
+
+
+def _basis(of: Consumption, rate: Fraction, *, history: bool) -> Text:
+    """Say what a service takes, and by what."""
+    values = {"value": figure(rate * of.per_base), "unit": of.unit}
+    if history:
+        return text("MTR-06.history", **values)
+    return text("MTR-06.design" if of.by_design else "MTR-06.type_approval", **values)
+
+
+def _parts(facts: Facts, of: Consumption) -> Iterator[_Part]:
+    """Cut the period into parts of about four weeks, those without service left out."""
+    users = [m for m in facts.views if m.bound.role in of.uses]
+    servers = [m for m in facts.views if m.bound.role in of.serves]
+    for first, last in facts.months():
+        served = sum(s.value for m in servers for s in m.stretches[first:last])
+        both = [s for m in (*users, *servers) for s in m.stretches[first:last]]
+        lost, time = sum(s.lost_us for s in both), sum(s.time_us for s in both)
+        span_us = facts.span_us(first, last)
+        uses = (used_of(m, first, last, span_us, of, Kind.CONSUMPTION) for m in users)
+        used = sum(uses, start=Fraction(0))
+        if served:
+            yield _Part(first, last, used, served, lost <= _LOST * time)
+
+
+def _models(views: Sequence[Monitored], of: Consumption, parameters: Inputs) -> dict[str, Fraction]:
+    """What devices that serve take by the base unit, by model or design; the most of all values."""
+    found: dict[str, Fraction] = {}
+    for m in views:
+        given = parameters if of.by_design else m.params
+        name = of.by_design or of.by_model
+        if m.bound.role in of.serves and name in given:
+            value = Fraction(given[name]) / of.per_base
+            found[m.device.id] = max(found.get(m.device.id, Fraction(0)), value)
+    return found
+
+
+def _by_models(
+    views: Sequence[Monitored], of: Consumption, part: _Part, models: Mapping[str, Fraction]
+) -> Fraction:
+    """
+    What the models of a part take by the base unit, each by its share of the service.
+
+    A device without a value takes nothing of it: the others' bound it no less.
+    """
+    return sum(
+        (
+            models.get(m.device.id, Fraction(0)) * s.value / part.served
+            for m in views
+            if m.bound.role in of.serves
+            for s in m.stretches[part.first : part.last]
+        ),
+        start=Fraction(0),
+    )
+
+
+def _without_model(
+    views: Sequence[Monitored], of: Consumption, models: Mapping[str, Fraction]
+) -> Iterator[Said]:
+    """Name devices that serve without a value of their model."""
+    serving = [
+        m.device.id
+        for m in views
+        if m.bound.role in of.serves and any(s.value for s in m.stretches)
+    ]
+    bare = tuple(name for name in dict.fromkeys(serving) if name not in models)
+    if bare:
+        yield Said(False, text("MTR-06.no_model", device=bare, parameter=of.by_model))

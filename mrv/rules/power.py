@@ -1,0 +1,261 @@
+"""
+Power of a project's equipment, compared with the electricity that the same device measures.
+
+The project's emissions of lamps are hours times a power that was entered.  Where a group's
+controller measures its electricity, and that is more than count times power times the hours that
+count, by more than a twentieth of a part of about four weeks, the larger of the two counts: all
+that the controller measured, its own standby too (MTR-12).  Both are compared where both are known.
+Hours whose electricity is not known take the mean power that the group drew while it was on.  A
+part without hours is not compared.  A rule of tonne's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import pairwise
+from math import ceil, prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.model import INTERVAL_US, Int64
+from mrv.accounting.cuts import Kind
+from mrv.accounting.design_capacity import WEEKS
+from mrv.accounting.device_period import AbovePower, Monitored
+from mrv.accounting.device_results import Pricing, beyond_entered
+from mrv.accounting.period_result import ParameterUse
+from mrv.calendar import local_span
+from mrv.model import MEASURED
+from mrv.registry.project import Drawn
+from mrv.rounding import decimal_text, exact_sum, exact_text, figure
+from mrv.texts import Text, text
+
+ROOM = Fraction(5, 100)
+_S_PER_HOUR = 3600
+_WH_PER_KWH = 1000
+_PLACES = 6
+_SCALE = 10**9
+
+
+def serving(some: Sequence[Monitored], number: Int64) -> NDArray[np.bool_]:
+    """Say which intervals are of the time in which one of the groups serves the project."""
+    found = np.zeros(len(number), dtype=np.bool_)
+    for one in some:
+        first = one.service.first
+        found |= (number >= first) & (number < first + one.service.intervals)
+    return found
+
+
+def watts(one: Monitored) -> Fraction:
+    """Return the power that a device's group takes, by the registry. [W]"""
+    _, names = one.needs.draws or ("", ())
+    return prod((Fraction(one.params[n]) for n in names), start=Fraction(1)) * _WH_PER_KWH
+
+
+def unknown_time(one: Monitored, number: Int64, begin: int, end: int) -> int:
+    """Return the time of operation in intervals [begin, end) that are none of `number`. [s]"""
+    if one.series is None:
+        return 0
+    at = np.arange(one.service.first, one.service.first + len(one.series))
+    beside = (at >= begin) & (at < end) & ~np.isin(at, number)
+    return exact_sum(one.series[beside].astype(np.int64)) if beside.any() else 0
+
+
+def without_lost(some: Sequence[Monitored], number: Int64) -> NDArray[np.bool_]:
+    """Say in which intervals the own quantity of each of some devices is known."""
+    found = np.ones(len(number), dtype=np.bool_)
+    for one in some:
+        for part in one.parts:
+            for cut in part.cuts:
+                if cut.kind is Kind.GAP:
+                    edges = cut.start_us // INTERVAL_US, -(-cut.end_us // INTERVAL_US)
+                    begin, end = np.searchsorted(number, edges)
+                    found[begin:end] = False
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """
+    About four weeks of a device: its electricity and, by group, its time of operation.
+
+    `measured` is all of its electricity, `burning` that of intervals in which a group was on,
+    both where hours and electricity are known. [Wh]  `counted` is the time that counts, `known`
+    what of it has its electricity known. [s]
+    """
+
+    begin: int
+    end: int
+    measured: int
+    burning: int
+    counted: tuple[int, ...]
+    known: tuple[int, ...]
+
+
+def as_measured(
+    monitored: Sequence[Monitored], drawn: Mapping[str, Drawn], edges: Sequence[int]
+) -> list[Monitored]:
+    """
+    Return the devices, each with the power that its own electricity comes to where it is more.
+
+    Parameters
+    ----------
+    drawn : mapping of str to Drawn
+        By device.
+    edges : sequence of int
+        Of the stretches. [interval numbers]
+    """
+    found = list(monitored)
+    for name, energy in drawn.items():
+        places = [
+            i for i, m in enumerate(found)
+            if m.device.id == name and m.needs.draws and any(m.counted(p) for p in m.parts)
+        ]  # fmt: skip
+        groups = _compared([found[i] for i in places], energy, edges) if places else []
+        for i, one in zip(places, groups, strict=True):
+            found[i] = one
+    return found
+
+
+def _compared(some: Sequence[Monitored], energy: Drawn, edges: Sequence[int]) -> list[Monitored]:
+    """Compare the groups of one device with its electricity."""
+    parts = [*_parts(some, energy, edges)]
+    entered = any(watts(one) for one in some)
+    # a power of 0 says nothing of how the groups share it: their pieces do
+    weights = [watts(one) if entered else _pieces(one) for one in some]
+    by_s = Fraction(int(entered), _S_PER_HOUR)
+    more = [Fraction(0) for _ in some]
+    above = list[AbovePower]()
+    for part in parts:
+        total = _weighed(part.counted, weights)
+        computed = _weighed(part.known, weights) * by_s
+        beyond = part.measured - computed
+        if not total or beyond <= ROOM * total * by_s:
+            continue
+        for i, weight in enumerate(weights):
+            more[i] += beyond * part.counted[i] * weight / total
+        span_us = part.begin * INTERVAL_US, part.end * INTERVAL_US
+        above.append(AbovePower(span_us, part.measured, computed))
+    if not above:
+        return list(some)
+    rate = _rate(parts, weights) - by_s
+    for part in parts if rate > 0 else ():
+        for i, weight in enumerate(weights):
+            more[i] += (part.counted[i] - part.known[i]) * weight * rate
+    return [_raised(one, extra, above) for one, extra in zip(some, more, strict=True)]
+
+
+def _rate(parts: Sequence[_Part], weights: Sequence[Fraction]) -> Fraction:
+    """
+    Return the electricity of a weighed second, by the time in which it is known. [Wh]
+
+    Where that is less than half of the hours, standby of many days would stand over few hours:
+    then electricity of the time in which the lamps were on alone.
+    """
+    counted, known = (
+        sum(_weighed(t, weights) for t in times)
+        for times in zip(*((part.counted, part.known) for part in parts), strict=True)
+    )
+    used = sum(part.measured if 2 * known >= counted else part.burning for part in parts)
+    return Fraction(used) / known if known else Fraction(0)
+
+
+def _raised(one: Monitored, more: Fraction, above: Sequence[AbovePower]) -> Monitored:
+    """Return a group with the power that it takes with so much more electricity. [Wh]"""
+    _, names = one.needs.draws or ("", ())
+    served = sum((one.counted(part) for part in one.parts), start=Fraction(0)) * _pieces(one)
+    if not served or not more:
+        return one
+    power = Fraction(one.params[names[-1]]) + more * _S_PER_HOUR / _WH_PER_KWH / served
+    rounded = Fraction(ceil(power * _SCALE), _SCALE)
+    return replace(one, measured={names[-1]: rounded}, above_power=tuple(above))
+
+
+def _parts(some: Sequence[Monitored], energy: Drawn, edges: Sequence[int]) -> Iterator[_Part]:
+    weeks = len(edges) - 1
+    count = max(1, weeks // WEEKS)
+    for first, last in pairwise(weeks * k // count for k in range(count + 1)):
+        begin, end = np.searchsorted(energy.number, [edges[first], edges[last]])
+        number, value = energy.number[begin:end], energy.value[begin:end]
+        kept = serving(some, number) & without_lost(some, number)
+        number, value = number[kept], value[kept]
+        on = value[_on(some, number)]
+        counted = [sum(s.value for s in m.stretches[first:last]) for m in some]
+        unknown = [unknown_time(m, number, edges[first], edges[last]) for m in some]
+        yield _Part(
+            edges[first],
+            edges[last],
+            exact_sum(value) if len(value) else 0,
+            exact_sum(on) if len(on) else 0,
+            tuple(counted),
+            tuple(max(0, t - u) for t, u in zip(counted, unknown, strict=True)),
+        )
+
+
+def _on(some: Sequence[Monitored], number: Int64) -> NDArray[np.bool_]:
+    """Say in which intervals a group was on."""
+    found = np.zeros(len(number), dtype=np.bool_)
+    for one in some:
+        if one.series is not None:
+            at = number - one.service.first
+            inside = (at >= 0) & (at < len(one.series))
+            found[inside] |= one.series[at[inside]] > 0
+    return found
+
+
+def _weighed(times: Sequence[int], weights: Sequence[Fraction]) -> Fraction:
+    return sum((t * w for t, w in zip(times, weights, strict=True)), start=Fraction(0))
+
+
+def _pieces(one: Monitored) -> Fraction:
+    """Return how many pieces a group has: all that its power is multiplied by."""
+    _, names = one.needs.draws or ("", ())
+    return prod((Fraction(one.params[n]) for n in names[:-1]), start=Fraction(1))
+
+
+def above_power(
+    monitored: Sequence[Monitored], pricing: Pricing, timezone: str
+) -> tuple[Text, ...]:
+    """Say which devices measured more than their power was entered to be, and what that costs."""
+    found = list[Text]()
+    for one in monitored:
+        _, names = one.needs.draws or ("", ())
+        entered = tuple(f"{name} = {figure(Fraction(one.params[name]), 6)}" for name in names)
+        for name, value in one.measured.items():
+            found.append(
+                text(
+                    "MTR-12.applied", device=one.device.id, parameter=name,
+                    value=figure(value, 6), unit=one.needs.params[name].unit,
+                    cost=decimal_text(beyond_entered(one, pricing), _PLACES, "up"),
+                )
+            )  # fmt: skip
+            found += [
+                text(
+                    "MTR-12.measured", device=one.device.id, entered=entered,
+                    measured=decimal_text(Fraction(part.measured_wh, _WH_PER_KWH), 3, "up"),
+                    computed=decimal_text(part.entered_wh / _WH_PER_KWH, 3, "up"),
+                    **local_span(part.span_us, timezone),
+                )
+                for part in one.above_power
+            ]  # fmt: skip
+    return tuple(found)
+
+
+def measured_powers(monitored: Sequence[Monitored]) -> Iterator[ParameterUse]:
+    """Return the powers that count in place of those entered, as parameters of a statement."""
+    for one in monitored:
+        for name, value in one.measured.items():
+            spec = one.needs.params[name]
+            yield ParameterUse(
+                device=one.device.id,
+                name=MEASURED + name,
+                symbol=spec.symbol,
+                value=exact_text(value),
+                unit=spec.unit,
+                meaning=f"{spec.meaning}, by the electricity that the device measured",
+                source="import register of the device",
+                certainty="R",
+                option="C",
+            )

@@ -67,6 +67,7 @@ style: tools # what takes two seconds of it
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/python deploy/lexicon.py lint
 
 lock: tools ## Write requirements*.lock from pyproject.toml; ARGS=--upgrade for newer versions
 	@sh deploy/lock.sh $(ARGS)
@@ -92,10 +93,11 @@ fuzz: tools ## A million changed payloads into every codec; ARGS name codecs, --
 dashboards: tools ## Write deploy/grafana/dashboards from deploy/grafana/source
 	@$(BIN)/python -m deploy.grafana.source
 
-pages: tools ## Write docs/methodologies, the table of symbols, docs/roles.md and docs/rules.md
+pages: tools ## Write docs/methodologies, docs/roles.md, docs/rules.md and GLOSSARY.md from their sources
 	@$(BIN)/python -m services.cli.calculate.methodology_docs
 	@$(BIN)/python deploy/roles.py
 	@$(BIN)/python -m tests.docket.page
+	@$(BIN)/python deploy/lexicon.py
 
 views: tools ## Write docs/views.md from a migrated database: ARGS=URL, or that of `tonne local up`
 	@$(BIN)/python deploy/views.py $(ARGS)

@@ -22,13 +22,13 @@ ROLES = ("operator", "verifier", "auditor", "admin")
 _HEAD = """\
 # Who may do what over the API
 
-Written from the routes by `make pages`. A key has one role and a scope: all projects, or those that it was made for (`tonne api keys create --role ROLE --project ID`). What lies outside the scope is answered as if it were not there (404). Statements that were issued, their status, proofs and reports are for anybody; drafts, meters and evidence are for keys whose scope has the project.
+For: operators and engineers. Written from the routes by `make pages`. A key has one role and a scope: all projects, or those that it was made for (`tonne api keys create --role ROLE --project ID`). What lies outside the scope is answered as if it were not there (404). Statements that were issued, their status, proofs and reports are public; drafts, meters and evidence are for keys whose scope has the project.
 
 | scope | it means |
 |---|---|
 | own | what is within the key's scope |
-| all | only keys whose scope is all projects: what is shown cannot be told apart by project |
-| public | anybody; a key sees drafts of its scope beside it |
+| all | only keys whose scope is all projects: what is shown cannot be separated by project |
+| public | everyone; a key also sees drafts of its scope |
 
 Signing needs no role here: a document counts by the key that signed it ([security.md](security.md#who-signs)).
 

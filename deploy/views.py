@@ -14,7 +14,7 @@ PAGE = Path(__file__).parents[1] / "docs/views.md"
 _HEAD = """\
 # Views of the database
 
-What one reads with SQL: dashboards, and anybody with a login that is granted `tonne_grafana`, which reads and can write nothing. Tables behind the views may change with a release; views keep their columns.
+For: engineers who read the database with SQL: dashboards, and every login that is granted `tonne_grafana`, which reads and can write nothing. Tables behind the views may change with a release; views keep their columns.
 
 - Units are in the names: `_t` tonnes of CO2e, `_ug` micrograms of CO2e, `_kwh`, `_kw`, `_m3`, `_km`, `_s` seconds, `_h` hours. A `share`, a `ratio` and `covered` go from 0 to 1.
 - `time` is the begin of a quarter hour, an hour or a local day, with its offset. `day` is the local day itself, of the site or project that `timezone` names.

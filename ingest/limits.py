@@ -127,7 +127,9 @@ def _problem(name: str, value: Any) -> str | None:
     if not _number(value) or value <= 0:
         return f"{name} {value!r} must be a number above 0; leave it out, or null, for no test"
     if name == "flat_s" and value > MAX_FLAT_S:
-        return f"flat_s {value} is longer than a week ({MAX_FLAT_S} s), which nobody looks back"
+        return (
+            f"flat_s {value} is longer than a week ({MAX_FLAT_S} s), which is never looked back at"
+        )
     return None
 
 

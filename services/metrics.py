@@ -138,7 +138,7 @@ class Metrics:
         )
         self.unassigned = Gauge(
             "tonne_stream_partitions_unassigned",
-            "Partitions of the topic that the workers' group has given to nobody",
+            "Partitions of the topic that the workers' group has given to no worker",
             registry=self.registry,
         )
         self.kafka_waiting = Gauge(

@@ -106,7 +106,7 @@ class Settings(BaseSettings):
         it more; the oldest go, and are made again when asked for.
     trusted_proxies : str
         Addresses and networks of the proxies before the API, separated by commas: what
-        they say of a caller's address and of TLS is believed, of nobody else.
+        they say of a caller's address and of TLS is believed, of no one else.
     oidc_issuer, oidc_audience, oidc_jwks_url : str, optional
         Identity provider whose bearer tokens the API takes: all three or none.
     witness_policy : Path, optional
@@ -130,12 +130,12 @@ class Settings(BaseSettings):
     large_packs : bool
         Read evidence packs of more than the usual size, whose makers are known.
     require_accepted_factors : bool
-        Refuse to submit a statement that rests on a factor from memory which its
+        Refuse to submit a statement that rests on an unverified default factor which its
         project does not accept by name.
     dead_letter_days : int
         How many days dead letters are kept, 30 at the least; 0 for ever.
     webhook_event_days : int
-        How many days events for webhooks are kept, told or not, 30 at the least; 0 for ever.
+        How many days events for webhooks are kept, sent or not, 30 at the least; 0 for ever.
     clear_sky_days : int
         How many days the sun under a clear sky is kept for boards, 60 at the least; 0 for ever.
     dead_letter_bytes_a_day : int
@@ -271,7 +271,7 @@ class Settings(BaseSettings):
     def _waits_for_somebody(self) -> "Settings":
         if self.witness_away == "wait" and self.witness_policy is None:
             raise ValueError(
-                "TONNE_WITNESS_AWAY is wait, and TONNE_WITNESS_POLICY names nobody to wait for"
+                "TONNE_WITNESS_AWAY is wait, and TONNE_WITNESS_POLICY names no witness to wait for"
             )
         return self
 

@@ -1,15 +1,16 @@
 """
-GLOSSARY.md against the texts of console and reports: one word for one thing.
+docs/lexicon.toml against the texts of console and reports: one word for one thing.
 
 A reader who meets "baseline" on one page and "reference" on the next takes them for
 two figures.
 """
 
-import re
 import tomllib
 from pathlib import Path
 
 import pytest
+
+from deploy import lexicon
 
 ROOT = Path(__file__).parents[1]
 CONSOLE, REPORTS = "services/api/console/words", "mrv/report/words"
@@ -51,12 +52,14 @@ TERMS = {
 PHRASES = {"verified by": ("verified by", "thẩm tra", "検証者")}
 
 
+def terms():
+    """All terms, in the order of the page."""
+    return [term for section in lexicon.lexicon()["section"] for term in section["terms"]]
+
+
 def glossary():
     """Terms by their English word: (English, Vietnamese, Japanese)."""
-    lines = (ROOT / "GLOSSARY.md").read_text(encoding="utf-8").splitlines()
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if "|" in line]
-    found = {row[0]: tuple(row[:3]) for row in rows if len(row) == 4}
-    return {**found, **PHRASES}
+    return {**{one["en"]: (one["en"], one["vi"], one["ja"]) for one in terms()}, **PHRASES}
 
 
 def texts(folder, language):
@@ -67,24 +70,55 @@ def texts(folder, language):
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_texts_use_the_words_of_the_glossary(folder, language):
     """Two words for one figure make two figures of it."""
-    terms, said = glossary(), texts(folder, language)
+    known, said = glossary(), texts(folder, language)
     place = LANGUAGES.index(language)
     other = {
-        key: f"{said[key]!r} lacks {terms[term][place]!r}"
+        key: f"{said[key]!r} lacks {known[term][place]!r}"
         for key, term in TERMS[folder].items()
-        if terms[term][place].casefold() not in said[key].casefold()
+        if known[term][place].casefold() not in said[key].casefold()
     }
     assert other == {}
 
 
 def test_no_term_is_explained_twice():
     """A word with two meanings is what the page is there to prevent."""
-    lines = (ROOT / "GLOSSARY.md").read_text(encoding="utf-8").splitlines()
-    names = [m[1] for line in lines if (m := re.match(r"\| ([a-z][^|]*?) \|", line))]
+    names = [one["en"] for one in terms()]
     assert sorted(set(names)) == sorted(names)
 
 
 def test_every_term_has_three_languages_and_a_meaning():
     """An empty cell leaves a translator to invent."""
-    for term, row in glossary().items():
-        assert all(row), term
+    for one in terms():
+        assert one.keys() == {"en", "vi", "ja", "means"}
+        assert all(one.values()), one
+
+
+def test_the_glossary_is_that_of_the_lexicon():
+    """A reader would look a word up that the translators changed."""
+    assert lexicon.GLOSSARY.read_text("utf-8") == lexicon.page()
+
+
+def test_refused_words_are_found_where_people_read(tmp_path):
+    """Dialect would come back into help, pages and word files without a word of the linter."""
+    page = tmp_path / "page.md"
+    page.write_text("Held against it.\n`told` ](told.md)\n```\nnobody\n```\nNobody.\n", "utf-8")
+    code = tmp_path / "code.py"
+    code.write_text('told = f"{told} was told"\nraise E("no one said so")\n', "utf-8")
+    words = tmp_path / "words.toml"
+    words.write_text('"reason.untold" = "the documents are missing"\nx = "the papers"\n', "utf-8")
+    found = {
+        path.name: [word for _, text in lexicon.prose(path) for word in lexicon.refused(text)]
+        for path in (page, code, words)
+    }
+    assert found == {
+        "page.md": ["held against", "nobody"], "code.py": ["told"], "words.toml": ["papers"],
+    }  # fmt: skip
+
+
+def test_a_list_of_unclean_files_only_gets_shorter():
+    """A file that was mended could take the words up again."""
+    named = lexicon.UNCLEAN.read_text("utf-8").split()
+    assert lexicon.lint(named) == []
+    assert [line for line in lexicon.lint([*named, "mrv/errors.py"]) if "mrv/errors.py" in line]
+    assert lexicon.lint(named[1:])
+    assert all(name.endswith(".py") for name in named)

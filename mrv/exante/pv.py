@@ -46,7 +46,7 @@ def compute(inputs: Inputs, factors: Factors, where: str) -> Outcome:
     if known is not None and not any(known):
         raise MethodologyError(
             f"{where}: ghi_kwh_per_m2 = 0 all year: no sun shines there; leave it out if it is not"
-            " known, and the ceiling alone is told"
+            " known, and only the ceiling is stated"
         )
     roof = Roof(*(float(inputs[k]) for k in ("latitude", "longitude", "tilt", "azimuth")))
     sky = year(roof, _plant(inputs, peak, rated), [float(g) for g in known] if known else None)

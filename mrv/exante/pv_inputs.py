@@ -88,7 +88,7 @@ INPUTS: Spec = {
     "ghi_source": ChoiceSpec(
         "where the irradiation comes from; it sets the uncertainty",
         ("station", "satellite", "map", "not_stated"),
-        "whoever gives it",
+        "its source",
         default="not_stated",
     ),
     "air_c": ParameterSpec(

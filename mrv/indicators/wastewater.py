@@ -185,7 +185,7 @@ INDICATORS = (
                 " coast-protected is for bathing and aquatic life, sewer a city's without a"
                 " treatment plant behind it",
                 (*_KQ_UNKNOWN, _SEWER),
-                "QCVN 40:2011/BTNMT; coast and sewer from memory",
+                "QCVN 40:2011/BTNMT; coast and sewer unverified",
                 default="river",
             ),
             "kq": _given("1", "receiving water, Kq", "1.3"),

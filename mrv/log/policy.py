@@ -117,7 +117,9 @@ def read_policy(data: bytes) -> Policy:
     logs = {one.key.public for one in made.logs}
     for name, one in made.witnesses.items():
         if one.key.public in logs:
-            raise LogError(f"witness {name} of the policy has the key of a log; nobody vouches so")
+            raise LogError(
+                f"witness {name} of the policy has the key of a log; a log cannot witness itself"
+            )
     if made.quorum is None:
         raise LogError("the policy has no quorum line; write `quorum NAME` or `quorum none`")
     return Policy(tuple(made.logs), made.witnesses, made.groups, made.quorum, text)

@@ -28,7 +28,7 @@ GOOD = "G"
 # table 19: what a meter says of its clock
 TIMES = {
     "U": "not synchronised",
-    "I": "informative, from a clock that nobody checks",
+    "I": "informative, from an unchecked clock",
     "S": "synchronised",
     "R": "relative, counted on from an informative clock",
 }

@@ -258,7 +258,7 @@ def _beside(record: Record, item: Item) -> Checked:
     except SignedValueError as error:
         return Checked(NOT_CHECKED, f"{unknown}; the key beside it cannot be read: {error}")
     if not fits:
-        return Checked(REFUSED, "not signed by the key that stands beside it")
+        return Checked(REFUSED, "not signed by the key that came with it")
     return Checked(
         NOT_CHECKED, f"the key beside it fits, and anybody can make such a pair: {unknown}"
     )

@@ -144,7 +144,7 @@ def _account(plan: MonitoringPlan, drawing: _Drawing, ends: list[tuple[int, int]
     for end in ends:
         drawing.line(end, (x, y + height // 2))
     below = y + height + _GAP_Y * 2
-    answers = plan.versions[-1].responsible if plan.versions else "nobody is named"
+    answers = plan.versions[-1].responsible if plan.versions else "not stated"
     methodology = f"{plan.project.methodology} {plan.project.version}"
     drawing.box(x, below, "sum", "account and statement", methodology, f"responsible: {answers}")
     middle = (data[0] + data[2]) // 2
@@ -156,7 +156,7 @@ def _account(plan: MonitoringPlan, drawing: _Drawing, ends: list[tuple[int, int]
             lower,
             "check",
             f"invoices: {len(plan.invoices)}",
-            "option B, held against the meters",
+            "option B, cross-checked with meters",
         )
         drawing.parts.append(f'<path class="dash" d="M{middle} {lower}V{below + height}"/>')
 

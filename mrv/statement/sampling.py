@@ -126,7 +126,7 @@ def check_sampling(
     if not verifies(holder.public, draw, _message(statement)):
         raise SignatureError(
             f"the draw of {document['id']} is not {holder.name}'s signature over the statement;"
-            " the list was not drawn by the seed that nobody chooses"
+            " the list was not drawn by the seed that neither party chooses"
         )
     own = _subject(statement, case, Size(_units(said.random), _units(said.by_risk)), draw)
     if said != own:

@@ -27,7 +27,7 @@ def approvals(subject: Subject) -> str:
     if subject.receipt is None:
         raise NotApplicableError(f"not issued yet, {found} people approved so far")
     if not found and max(own, asked) == 1:
-        return "nobody asks for more than the preparer's signature"
+        return "only the preparer's signature is required"
     if own > 1 and found < own:
         raise SignatureError(
             f"{own} people have to approve the issue, as the statement says, and {found} did"

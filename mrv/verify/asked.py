@@ -39,7 +39,7 @@ def asked_at(text: str | None) -> datetime:
         ) from error
     if at > now + _AHEAD:
         raise InputError(
-            f"--at is {text}, and it is {now:%Y-%m-%dT%H:%M:%SZ}: nobody knows yet what counts"
+            f"--at is {text}, and it is {now:%Y-%m-%dT%H:%M:%SZ}: it is not known yet what is valid"
             " then; leave --at out to ask for now, or name a time that has passed"
         )
     return at
@@ -57,7 +57,7 @@ def own_keys(file: str, pack: str, at: datetime) -> Trust:
     """
     if is_part_of(file, pack):
         raise InputError(
-            f"--keys {file} came with the pack, so that whoever made the pack chose the keys;"
+            f"--keys {file} came with the pack, so that the maker of the pack chose the keys;"
             " give keys that you got from operator, verifier and log themselves, or leave --keys"
             " out to see what the pack alone shows"
         )
@@ -110,7 +110,7 @@ def own_authorities(file: str, pack: str) -> StampRule:
     """
     if is_part_of(file, pack):
         raise InputError(
-            f"--authorities {file} came with the pack, so that whoever made the pack chose them;"
+            f"--authorities {file} came with the pack, so that the maker of the pack chose them;"
             " give certificates that you got from the authorities themselves"
         )
     try:
@@ -130,7 +130,7 @@ def own_meter_keys(file: str, pack: str) -> OwnKeys:
     """
     if is_part_of(file, pack):
         raise InputError(
-            f"--meter-keys {file} came with the pack, so that whoever made the pack chose the keys;"
+            f"--meter-keys {file} came with the pack, so that the maker of the pack chose the keys;"
             " give those on the labels of the meters, or of the makers' lists"
         )
     try:

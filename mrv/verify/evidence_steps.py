@@ -62,7 +62,7 @@ def _accepted(subject: Subject, book: Sequence[Factor]) -> Iterator[tuple[str, s
     known = {one.id: one for one in book}
     for one in subject.plan.accepted:
         if one.signature is UNSET:
-            yield one.factor, f" ({one.told}; signed by nobody)"
+            yield one.factor, f" ({one.told}; not signed)"
             continue
         if one.factor not in known:
             continue

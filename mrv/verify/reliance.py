@@ -190,13 +190,13 @@ def _dates(subject: Subject) -> Iterator[str]:
     yield "dates in signatures: each is its signer's own word, but for the time stamps: not later"
     for name, end in stamped.ends:
         yield (
-            f"{name} since its certificate ran out at {end}: the stamp is of before, and nobody"
-            " was asked whether its key was taken since"
+            f"{name} since its certificate ran out at {end}: the stamp is earlier, and it is"
+            " not known whether its key was stolen since"
         )
 
 
 def not_relied_on(subject: Subject) -> Iterator[str]:
-    """Say what was left aside, so that nobody takes it for checked."""
+    """Say what was left aside, so that it does not pass for checked."""
     if subject.trusted is None:
         yield "who signed: the pack's own keys say only that its parts fit one another"
     for key in subject.trusted or ():

@@ -259,7 +259,7 @@ class Report:
         return next((step for step in self.steps if step.outcome == "failed"), None)
 
     def to_json(self) -> dict[str, Any]:
-        """Write the report for programs; `docs/statements.md` says what each field means."""
+        """Write the report for programs; `docs/verify.md` says what each field means."""
         return {
             "format": FORMAT,
             "statement": self.statement,
@@ -361,7 +361,7 @@ def _stamped(report: Report) -> Iterator[str]:
 def _outcome(report: Report) -> Iterator[str]:
     yield from (f"missing, and accepted by you (--accept): {one.what}" for one in report.waived)
     if report.missing:
-        yield "NOT ENOUGH TO RELY ON: what is here is consistent, and this is missing:"
+        yield "INCOMPLETE: consistent so far, but the following evidence is missing:"
         yield from (f"missing: {one.what}; {one.remedy}" for one in report.missing)
     elif report.accepted:
         yield f"holds as far as you asked (--accept {', '.join(sorted(report.accepted))})"

@@ -133,7 +133,7 @@ def keys(subject: Subject) -> str:
     """Signers are keys of the right role, named as the documents name them, and not one person."""
     own = _own_keys(subject)
     if subject.state == "draft":
-        raise NotApplicableError("a draft, nobody has signed it")
+        raise NotApplicableError("a draft, not signed")
     if subject.receipt is None and any(key.role == "log" for key in own):
         raise CanonicalError("the statement was issued, and its receipt.txt was taken out")
     subject.ring = own
@@ -340,7 +340,7 @@ def log(subject: Subject) -> str:
             "give a keyring with it with --keys FILE; `tonne keys export` writes one",
         )
         raise
-    return f"in {head.origin}, whose head has {head.size} entries{_seen(subject)}"
+    return f"included in {head.origin} ({head.size} entries){_seen(subject)}"
 
 
 def _seen(subject: Subject) -> str:
@@ -354,7 +354,7 @@ def status(subject: Subject) -> str:
         raise NotApplicableError("a draft, which counts nowhere")
     if not subject.lists:
         raise NotApplicableError(
-            "no status list at hand, so nobody can say here whether it was superseded or"
+            "no status list at hand, so it cannot be said here whether it was superseded or"
             " revoked since; get the newest from the operator and give it with --status"
         )
     subject.needs_keys("operator")
@@ -374,7 +374,7 @@ def status(subject: Subject) -> str:
     if not good:
         _by_an_ended_key(subject, newest)
     _current(subject, newest.document)
-    return f"counts, as of {newest.document['validFrom']}"
+    return f"valid as of {newest.document['validFrom']}"
 
 
 class _List(NamedTuple):

@@ -39,7 +39,7 @@ class Step(NamedTuple):
     remedy: str
 
 
-_AGAIN = "ask whoever gave you the pack for an unchanged copy"
+_AGAIN = "ask the sender of the pack for an unchanged copy"
 _LIST = (
     "ask the operator for the project's newest status list, or for the statement that replaced it"
 )

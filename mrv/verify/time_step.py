@@ -29,7 +29,7 @@ from mrv.verify.witness_step import seen_before
 def times(subject: Subject) -> str:
     """Signed after the period's end, verified after that, by keys that could sign then."""
     if subject.state == "draft":
-        raise NotApplicableError("a draft, nobody has signed it")
+        raise NotApplicableError("a draft, not signed")
     subject.needs_keys(*(("operator",) if subject.verification is None else _BOTH))
     signed = _signed_at(subject.statement)
     end = time_of(subject.claims.monitoring_period.to, "end of the period")
@@ -137,8 +137,8 @@ def _accreditation_counted(subject: Subject, key: EnrolledKey) -> None:
         "verified",
         f"proof that {key.name!r} ({key.role}) signed before the accreditation ended ({until}):"
         " only the signature itself says so",
-        "get the pack with time stamps of authorities that you trust, or with witnesses' lines, of"
-        " before that, or take it as it is with --accept ended-keys",
+        "get the pack with time stamps of authorities that you trust, or with witnesses' lines,"
+        " from before that, or take it as it is with --accept ended-keys",
         "ended-keys",
     )
 

@@ -38,7 +38,7 @@ _OPTION = "--authorities FILE"
 def timestamps(subject: Subject) -> str:
     """Authorities saw the statement and the days' seals when these say that they were made."""
     if subject.state == "draft":
-        raise NotApplicableError("a draft, nobody has signed it")
+        raise NotApplicableError("a draft, not signed")
     data, rule = subject.pack.files.get(TIMESTAMPS), subject.authorities
     held = None if data is None else read(data)
     if rule is None:

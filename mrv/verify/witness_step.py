@@ -97,7 +97,7 @@ def witnesses(subject: Subject) -> str:
     enough = _quorum(subject, good, len(found) - len(good))
     _check_logs(subject, note)
     names = [f"{one.witness.name} at {_moment(one.time_s)}" for one in good]
-    said = f"{', '.join(names) or 'nobody that you trust'} cosigned {subject.head.size} entries"
+    said = f"{', '.join(names) or 'no witness that you trust'} cosigned {subject.head.size} entries"
     said += "" if enough else ", too few"
     return said + _before(sealed) + _unknown(subject, note, keys)
 

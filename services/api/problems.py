@@ -75,7 +75,7 @@ def problem(
 
 _DAMAGED = (
     "a file of the archive is missing or changed, and nothing is made from it until it was"
-    " brought back; whoever runs this finds its name in the log"
+    " brought back; the operator finds its name in the log"
 )
 _STATUS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], int], ...] = (
     ((StatementStateError, VerificationError), HTTPStatus.CONFLICT),

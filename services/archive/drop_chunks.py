@@ -31,7 +31,7 @@ def drop(now: Run, chunk: Chunk) -> None:
 
 
 _REASONS = {
-    "readers": "somebody reads or writes old readings; the next run tries again",
+    "readers": "old readings are being read or written; the next run tries again",
     "late": "late readings wait for their seal; `tonne log seal`, then run again",
     "held": "held since it was restored",
     "sealed again": "days in it are not archived as they were sealed last; run again",

@@ -10,7 +10,7 @@ _STDOUT = 1
 
 
 def reader_is_gone() -> bool:
-    """Tell whether it is our output that nobody reads, and no connection to a server."""
+    """Tell whether our own output has no reader, and no connection to a server broke."""
     poll = select.poll()
     poll.register(_STDOUT, 0)  # errors and hang-ups are always told
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))

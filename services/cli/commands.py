@@ -12,7 +12,7 @@ class Entry(NamedTuple):
 
 SECTIONS = {
     "First steps": {
-        "demo": Entry("local.demo:demo", "The whole road, from meter to verified tonne."),
+        "demo": Entry("local.demo:demo", "Complete demonstration, from meter to verified tonne."),
         "local": Entry("local.servers:local", "Start and stop local servers."),
         "doctor": Entry("local.doctor:doctor", "What is missing or misconfigured, and the fix."),
         "migrate": Entry("data.migrate:migrate", "Bring the database schema up to date."),
@@ -26,7 +26,7 @@ SECTIONS = {
         ),
         "sewer": Entry("registry.sewer:sewer", "Sewers: pipes, manholes, their history."),
         "plan": Entry("registry.plan:plan", "A project's monitoring plan and its diagram."),
-        "invoice": Entry("registry.invoice:invoice", "Documents that meters are held against."),
+        "invoice": Entry("registry.invoice:invoice", "Invoices used to cross-check meters."),
         "factors": Entry("registry.factors:factors", "Published factors, and what they change."),
         "programme": Entry("registry.programme:programme", "Targets and progress by action."),
     },
@@ -36,7 +36,7 @@ SECTIONS = {
         "bridge": Entry("pipeline.bridge:bridge", "Past one machine: MQTT to Kafka."),
         "worker": Entry("pipeline.worker:worker", "Past one machine: Kafka to TimescaleDB."),
         "topics": Entry("pipeline.topics:topics", "The Kafka topic of bridges and workers."),
-        "broker": Entry("pipeline.broker:broker", "A broker where no device speaks for another."),
+        "broker": Entry("pipeline.broker:broker", "A broker's access rules for devices."),
     },
     "Data": {
         "intervals": Entry("data.intervals:intervals", "Stored quantities and emissions."),

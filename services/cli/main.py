@@ -106,7 +106,7 @@ def main() -> None:
       1  the thing checked is false
       2  bad usage or input
       3  a server cannot be reached
-      4  consistent as far as it goes, and not enough to rely on (verify, signed, monitor)
+      4  consistent but incomplete: not sufficient to rely on (verify, signed, monitor)
 
     \b
     Completion of commands and options by the Tab key:

@@ -56,7 +56,7 @@ def webhooks() -> None:
     "topics",
     type=Choice(store.TOPICS),
     multiple=True,
-    help="What is told; repeatable. All, where absent.",
+    help="Events that it receives; repeatable. All by default.",
 )
 @click.option(
     "--project",

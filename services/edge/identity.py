@@ -90,8 +90,8 @@ def _authority(url: str, digest: str) -> bytes:
     own = found.fingerprint(hashes.SHA256()).hex()
     if own != digest.lower().replace(":", ""):
         raise InputError(
-            f"{url} shows another authority, {own}, than the one of --ca-sha256: somebody may"
-            " stand between; give nobody the token"
+            f"{url} shows another authority, {own}, than the one of --ca-sha256: an attacker may"
+            " stand between; keep the token secret"
         )
     return found.public_bytes(serialization.Encoding.PEM)
 
@@ -111,7 +111,7 @@ def _fetch(folder: Path, url: str, what: str, name: str, headers: dict[str, str]
     headers = {**headers, "Content-Type": "application/pkcs10"}
     (made, *_) = _certificates(_ask(url, context, "POST", what, headers, body))
     if made.public_key() != key.public_key():
-        raise ServerError(f"{url} certified another key than ours; tell whoever runs it")
+        raise ServerError(f"{url} certified another key than ours; inform its operator")
     secret = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )

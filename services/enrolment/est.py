@@ -171,7 +171,7 @@ class Server(ThreadingHTTPServer):
         try:
             super().__init__(bind, _Handler)
         except OSError as error:
-            raise ServerError(f"nobody can listen at {bind[0]}:{bind[1]}: {error}") from error
+            raise ServerError(f"cannot listen at {bind[0]}:{bind[1]}: {error}") from error
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Let a connection in, while there is room for its address and at all."""

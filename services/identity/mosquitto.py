@@ -27,7 +27,7 @@ _CONFIG = """\
 
 # Options below hold for all listeners, and who may do what is one file for all.
 per_listener_settings false
-# Nobody without an identity.
+# No client without an identity.
 allow_anonymous false
 # Who may do what.  It checks SUBSCRIBE too, which acl_file does not: with that, a device
 # could take half of all readings by joining a shared subscription.
@@ -65,7 +65,7 @@ max_inflight_messages 20000
 # What is kept for a client that is away.  All that waits is written to disk at each autosave,
 # and nothing is acknowledged meanwhile: more than this would be too slow for devices.  A full
 # queue drops what it has acknowledged, in silence; devices send it again until its receipt.
-# 0 for "unlimited" has a bug in 2.0.21 that disconnects whoever's publish is refused.
+# 0 for "unlimited" has a bug in 2.0.21 that disconnects a client whose publish is refused.
 max_queued_messages {queue_messages}
 max_queued_bytes {queue_bytes}
 # Births and wills say of now; they need not wait for anyone.

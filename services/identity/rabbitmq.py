@@ -51,7 +51,7 @@ mqtt.max_packet_size_unauthenticated = 4096
 # Who there is and who may do what; read at each start.
 load_definitions = {folder}/definitions.json
 """
-_ALL_CERTS = "Nobody without a certificate of ours."
+_ALL_CERTS = "No client without a certificate of ours."
 _SOME_PASSWORDS = "Some log in by password; who shows a certificate must show a good one."
 
 

@@ -97,7 +97,7 @@ class RefusedTopics:
             )  # fmt: skip
         if len(needed) < len(refused) and not self._optional <= self._known.keys():
             self._log.info(
-                "the broker lets nobody hear Sparkplug here",
+                "the broker admits no Sparkplug subscription here",
                 remedy="none where no device speaks it; else `tonne broker config --sparkplug`",
             )
 

@@ -58,7 +58,7 @@ default_home_dashboard_path = {here}/dashboards/tonne-overview.json
 [log]
 mode = console
 
-# nothing is told to anybody outside, and nothing is fetched from there
+# nothing is sent outside, and nothing is fetched from there
 [analytics]
 reporting_enabled = false
 check_for_updates = false

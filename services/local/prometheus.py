@@ -24,7 +24,7 @@ rule_files: [{rules}]
 scrape_configs:
   - job_name: tonne
     file_sd_configs: [{{files: [targets.json], refresh_interval: 5s}}]
-    # the job of a target is what stands beside it in targets.json
+    # the job of a target is that of targets.json
     relabel_configs:
       - {{source_labels: [process], regex: (.+), target_label: job, replacement: tonne-$1}}
 """

@@ -124,7 +124,7 @@ def _from_memory(
     missing = [f"{f.id} = {f.text} {f.unit}" for f in unaccepted(used, names)]
     if missing:
         one = len(missing) == 1
-        said = "factor {} is from memory and was" if one else "factors {} are from memory and were"
+        said = "factor {} is unverified and was" if one else "factors {} are unverified and were"
         it = "it" if one else "them"
         yield Finding(
             project.kind,
@@ -181,9 +181,9 @@ def _not_designed(
         yield _until(
             project,
             undated,
-            "until they are named in `documents` (of before the period, with giver and the SHA-256"
-            " of the file), a condition of each statement does not hold, and a value whose"
-            " methodology has a cautious default counts by it",
+            "until they are named in `documents` (from before the period, with issuer and the"
+            " SHA-256 of the file), each statement has a finding, and a value whose methodology has"
+            " a conservative default counts at that default",
         )
     invoices = _invoices(project, methodology)
     if lacking[True]:
@@ -191,17 +191,17 @@ def _not_designed(
             project,
             lacking[True],
             "nothing is reduced until they are given in `parameters`, and in `documents` what they"
-            " rest on, such as the report of the regression or of the measurement: of before the"
-            f" period, with its giver and the SHA-256 of its file{invoices}",
+            " rest on, such as the report of the regression or of the measurement: from before"
+            f" the period, with its issuer and the SHA-256 of its file{invoices}",
         )
     if lacking[False]:
         yield _until(
             project,
             lacking[False],
             "until what the plant was built for is given in `parameters`, and in `documents` where"
-            " it stands (a licence or design report of before the period, its giver and the SHA-256"
-            " of its file), what only the plant's own meters show counts nothing, unless invoices"
-            f" with their files show it{invoices}",
+            " it stands (a licence or design report from before the period, its issuer and the"
+            " SHA-256 of its file), what only the plant's own meters report counts zero, unless"
+            f" invoices with their files support it{invoices}",
         )
 
 

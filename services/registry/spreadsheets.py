@@ -59,7 +59,7 @@ def decoded(data: bytes, name: str) -> str:
         shown = data[max(error.start - 10, 0) : error.start + 10]
         raise RegistryError(
             f"{name}:{line}: this is not UTF-8, near {ascii(shown)[2:-1]}; save the file as "
-            "'CSV UTF-8' (an older Vietnamese encoding cannot be told from another)"
+            "'CSV UTF-8' (an older Vietnamese encoding cannot be distinguished from another)"
         ) from None
 
 

@@ -55,7 +55,7 @@ def gauges_only(sources: Sequence[Source]) -> list[Source]:
     """
     kept: list[Source] = [_GaugesOnly(one) for one in sources if _shows_gauges(one.device)]
     if not kept:
-        raise SimulatorError("--gauges-only leaves nobody: these devices show registers alone")
+        raise SimulatorError("--gauges-only leaves no device: these devices show registers alone")
     return kept
 
 

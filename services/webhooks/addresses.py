@@ -111,5 +111,5 @@ def check(target: Target, address: Address, allowed: Sequence[Network]) -> None:
         )
     if not target.secure:
         raise InputError(
-            f"{target.host} is public: give https://, so that nobody on the way reads events"
+            f"{target.host} is public: give https://, so that no one on the way reads events"
         )

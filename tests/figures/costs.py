@@ -183,8 +183,8 @@ def wrong(a: Account, since: datetime, until: datetime) -> Figures:
         one = a.devices[device]
         above = one["gateway"]
         if above is not None and a.states[above][0] != "online":
-            name = ("gateway dark", f"{above} ({a.devices[above]['site']})")
+            name = ("gateway offline", f"{above} ({a.devices[above]['site']})")
         else:
-            name = (f"devices silent: {one['class']}", one["site"])
+            name = (f"devices not reporting: {one['class']}", one["site"])
         found[name] = found.get(name) if cost is None else (found.get(name) or 0) + cost
     return found

@@ -32,18 +32,18 @@ SOURCES = {
 }
 # nothing stands there as long as nothing is wrong in the made-up city
 MAY_BE_EMPTY: set[str] = set()
-# what a table is read for, the dearest first
+# what a table is read for, highest cost first
 VERDICTS = ("cost_t", "exceeded", "change", "against_site", "this_year_t", "kind", "state", "clock")
 # what the registry alone says: targets, places, certificates, and how many are silent
 REGISTERED = {
-    "tonne-air: Stations not heard", "tonne-fleet: Gateways", "tonne-fleet: Gateways dark",
+    "tonne-air: Stations not reporting", "tonne-fleet: Gateways", "tonne-fleet: Gateways offline",
     "tonne-fleet: Late", "tonne-fleet: Offline", "tonne-fleet: Online",
     "tonne-overview: Expected this year so far",
     "tonne-overview: Projects against what was expected",
     "tonne-mrv: Calibrations to see to",
-    "tonne-overview: Devices not heard",
+    "tonne-overview: Devices not reporting",
     "tonne-overview: Programme by action", "tonne-overview: Sites",
-    "tonne-overview: What is wrong now", "tonne-pv: Not heard",
+    "tonne-overview: What is wrong now", "tonne-pv: Not reporting",
 }  # fmt: skip
 
 
@@ -281,10 +281,10 @@ def test_a_city_that_was_never_heard_shows_what_is_registered_and_no_more(databa
         "tonne-fleet: Late",
         # none is commissioned, so none is missed
         "tonne-fleet: Offline",
-        "tonne-fleet: Gateways dark",
-        "tonne-air: Stations not heard",
-        "tonne-pv: Not heard",
-        "tonne-overview: Devices not heard",
+        "tonne-fleet: Gateways offline",
+        "tonne-air: Stations not reporting",
+        "tonne-pv: Not reporting",
+        "tonne-overview: Devices not reporting",
         "tonne-overview: Sites",
         # how many of its devices are heard
         "tonne-overview: Projects against what was expected",

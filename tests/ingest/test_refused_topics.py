@@ -137,7 +137,10 @@ def test_what_is_needed_and_refused_counts_until_it_is_granted():
 
     told.look(SUBSCRIPTIONS, off)
     assert state() == (0, None)
-    assert "--sparkplug" in events(stream)["the broker lets nobody hear Sparkplug here"]["remedy"]
+    assert (
+        "--sparkplug"
+        in events(stream)["the broker admits no Sparkplug subscription here"]["remedy"]
+    )
     told.look(SUBSCRIPTIONS, off | {STATUS: "Quota exceeded"})
     assert state() == (1, f"the broker refuses {STATUS} (Quota exceeded)")
     error = events(stream)["topics refused by the broker; what is published there is not stored"]

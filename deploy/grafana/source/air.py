@@ -42,10 +42,10 @@ SELECT count(*) FILTER (WHERE v.grade = 'exceeded') AS days FROM v_indicator_day
 WHERE v.indicator = 'limits' AND d.class = 'noise_station' AND $__timeFilter(v.time) AND v.{_HERE} HAVING count(*) > 0
 """, "short", "Station days in range that exceed the noise standard of the registry.",
                      steps=((None, GREEN), (1, "orange"), (10, RED)), span=6),
-                stat("Stations not heard", f"""
+                stat("Stations not reporting", f"""
 SELECT count(*) FILTER (WHERE state IN ('late', 'offline')) AS stations FROM v_device_health
 WHERE class IN ('air_station', 'noise_station') AND {_HERE} HAVING count(*) > 0
-""", "short", "A station that is silent shows no bad air.", steps=((None, GREEN), (1, RED)), span=6),
+""", "short", "A station that does not report shows no exceedance.", steps=((None, GREEN), (1, RED)), span=6),
             ]),
             ("Air", [
                 site_map("Index by site", f"""

@@ -103,7 +103,7 @@ WHERE h.{_MINE} ORDER BY (h.state <> 'online') DESC, u.utilisation
                       units={"energy_kwh": "kwatth", "utilisation": "percentunit", "busy": "percentunit"},
                       decimals={"utilisation": 1, "busy": 1, "energy_kwh": 0},
                       steps={"utilisation": ((None, ORANGE), (0.05, "text"), (0.6, ORANGE))}),
-                timeline("What chargers say of themselves", f"""
+                timeline("Connector states", f"""
 SELECT $__timeGroup(time, '30m') AS time, device_id AS metric, max(connector_state) AS state
 FROM reading_ev_charger WHERE time > greatest($__timeFrom()::timestamptz, $__timeTo()::timestamptz - INTERVAL '2 days') AND time <= $__timeTo()
   AND {_MINE} AND connector_state IS NOT NULL GROUP BY 1, 2 ORDER BY 1
@@ -141,7 +141,7 @@ FROM v_device_health h
 LEFT JOIN (SELECT device_id, sum(distance_km) AS km, avg(distance_km) AS km_per_day FROM v_day_distance_km
            WHERE $__timeFilter(time) GROUP BY device_id) k ON k.device_id = h.device_id
 WHERE h.class = 'vehicle' AND h.{_HERE} ORDER BY k.km NULLS FIRST LIMIT 100
-""", "Distance of each vehicle in range, for tonnes are the project's; those that did not drive, or were not heard, first.",
+""", "Distance of each vehicle in range, for tonnes are the project's; those that did not drive, or did not report, first.",
                       units={"km": "suffix: km", "km_per_day": "suffix: km/d"},
                       decimals={"km": 0, "km_per_day": 0}, links={"device_id": console("devices/${__value.raw}")}, span=24),
             ]),

@@ -1,4 +1,4 @@
-"""Fleet health: who is heard, whose clock is off, what was flagged or refused."""
+"""Fleet health: which devices report, clock errors, flagged readings and rejected messages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from deploy.grafana.source.panels import GREEN, ORANGE, RED, YELLOW, bars, stat,
 _HERE = "site = ANY(ARRAY[${site:sqlstring}]::text[])"
 
 
-# of a device that was not heard nobody knows whether anything would have been flagged
+# of a device without data it is not known whether anything would have been flagged
 _FLAGS = "CASE WHEN last_reading > now() - INTERVAL '1 day' THEN flags_last_day END"
 
 
@@ -32,18 +32,18 @@ SELECT count(*) FILTER (WHERE {state}) AS devices FROM v_device_health WHERE {_H
 def dashboard() -> model.Dashboard:
     """Build it."""
     return board(
-        "fleet", "Fleet health", "Devices and gateways: heard, late, silent, wrong.",
+        "fleet", "Fleet health", "Devices and gateways: reporting, late, offline, faulty.",
         [
             ("Now", [
                 stat("Online", _count("state = 'online'"), "short", "Heard within twice the time that is expected between readings: half an hour, unless its registry entry says otherwise.", steps=((None, GREEN),)),
                 stat("Late", _count("state = 'late'"), "short", "Silent for longer than twice the expected time between readings.", steps=((None, GREEN), (1, YELLOW))),
                 stat("Offline", _count("state = 'offline'"), "short", "Silent for longer than eight times the expected time between readings, said to be offline by its broker, or not heard since its commissioning day.", steps=((None, GREEN), (1, RED))),
-                stat("Gateways dark", f"""
+                stat("Gateways offline", f"""
 SELECT count(*) FILTER (WHERE state = 'dark') AS gateways FROM v_gateway_health WHERE {_HERE} HAVING count(*) > 0
-""", "short", "Gateways behind which everything is silent: one cause for many devices.", steps=((None, GREEN), (1, RED))),
-                stat("Clocks off", f"""
+""", "short", "Gateways behind which no device reports: one cause for many devices.", steps=((None, GREEN), (1, RED))),
+                stat("Clock errors", f"""
 SELECT count(*) FILTER (WHERE {_OFF}) AS devices FROM v_device_health WHERE {_HERE} AND state = 'online' HAVING count(clock) > 0
-""", "short", "Devices that are heard and whose clock is ahead, behind or drifting (docs/quality.md).", steps=((None, GREEN), (1, ORANGE))),
+""", "short", "Reporting devices whose clock is ahead, behind or drifting (docs/quality.md).", steps=((None, GREEN), (1, ORANGE))),
                 stat("Flags in a day", f"""
 SELECT sum({_FLAGS}) AS flags FROM v_device_health WHERE {_HERE}
 """, "short", "Readings of the last 24 hours that a quality test marked.", steps=((None, GREEN), (100, YELLOW))),
@@ -53,7 +53,7 @@ SELECT sum({_FLAGS}) AS flags FROM v_device_health WHERE {_HERE}
 SELECT id, kind, subject, severity, state, part, cost_t_per_day, since, devices, cause, acknowledged_by FROM v_alarm
 WHERE cleared IS NULL AND (site IS NULL OR site = ANY(ARRAY[${site:sqlstring}]::text[]))
 ORDER BY array_position(ARRAY['critical', 'major', 'minor'], severity), cost_t_per_day DESC NULLS LAST, id LIMIT 200
-""", "What is wrong now by the rules of docs/operations.md, one row a cause, the gravest and dearest first: acknowledge with"
+""", "What is wrong now by the rules of docs/operations.md, one row a cause, most severe and highest cost first: acknowledge with"
                       " `tonne alarms acknowledge`. A cost is that of silence, by the rule of the project.",
                       units={"cost_t_per_day": "suffix: t/d"}, decimals={"cost_t_per_day": 3},
                       links={"id": console("alarms/${__value.raw}")}, span=24),
@@ -74,7 +74,7 @@ ORDER BY (state = 'dark') DESC, last_heard NULLS FIRST LIMIT 100
 SELECT device_id, cost_t, silent_s, gateway_state, site, class, side, gateway, last_reading, cost_t_per_day
 FROM v_silence_cost WHERE {_HERE} AND device_id NOT IN (SELECT gateway FROM v_gateway_health)
 ORDER BY (gateway_state IS NOT DISTINCT FROM 'dark'), cost_t DESC NULLS LAST, last_reading NULLS LAST LIMIT 200
-""", "Devices that are silent by themselves first, the dearest on top; those behind a dark gateway last."
+""", "Devices that do not report on their own first, highest cost on top; those behind an offline gateway last."
                       " Cost so far by the rule of the device's project: a meter of the baseline what it avoided on"
                       " average over four weeks, one of the project's side the highest plausible value, a project together"
                       " at most what was expected of it in that time.",
@@ -101,7 +101,7 @@ WHERE $__timeFilter(f.time) AND d.{_HERE} GROUP BY f.device_id, f.test, f.channe
                 table("Clocks", f"""
 SELECT device_id, clock, clock_offset_s, clock_drift_s_per_day, site, class FROM v_device_health
 WHERE {_OFF} AND state = 'online' AND {_HERE} ORDER BY abs(clock_offset_s) DESC LIMIT 100
-""", "Of devices that are heard. Ahead is above zero. A reading more than five minutes ahead is refused.",
+""", "Of reporting devices. Ahead is above zero. A reading more than five minutes ahead is refused.",
                       units={"clock_offset_s": "s", "clock_drift_s_per_day": "suffix: s/d"},
                       links={"device_id": console("devices/${__value.raw}")}, decimals={"clock_drift_s_per_day": 1}),
                 table("Refused messages", """

@@ -54,7 +54,7 @@ WHERE $__timeFilter(q.time) GROUP BY 1, 2 ORDER BY 1
 SELECT day::text AS day, sum(avoided_t) AS avoided_t FROM v_account_day
 WHERE $__timeFilter(time) AND {_MINE} GROUP BY day ORDER BY day
 """, "suffix: t", "Reduction by local day: what statements say of it, and what is accounted so far of the rest."),
-                table("Where the tonnes come from", f"""
+                table("Traceability of tonnes", f"""
 SELECT project_id, reduction_t, source, statement_id, first_day::text AS first_day, last_day::text AS last_day, before_t, problem
 FROM v_account_source WHERE {_MINE} ORDER BY first_day DESC, project_id LIMIT 300
 """, "Parts of each account: statements (issued, or closed and on their way), open time as the close accounts it but for"
@@ -62,7 +62,7 @@ FROM v_account_source WHERE {_MINE} ORDER BY first_day DESC, project_id LIMIT 30
                       " came to before documents and invoices that it lacks took something off.",
                       units={"reduction_t": "suffix: t", "before_t": "suffix: t"}, decimals={"reduction_t": 3, "before_t": 3},
                       links={"project_id": console("projects/${__value.raw}")}, span=24),
-                table("Gaps and deductions, dearest first", f"""
+                table("Gaps and deductions, highest first", f"""
 SELECT device_id, cost_t, kind, from_time, to_time, rule, statement_id FROM v_statement_gap
 WHERE {_MINE} ORDER BY cost_t DESC NULLS LAST, from_time LIMIT 200
 """, "Of each statement that is not superseded: what was missing, by which rule it was filled, and what that cost.",

@@ -27,18 +27,18 @@ def dashboard() -> model.Dashboard:
         "overview", "City overview", "Tonnes, power and trouble of the whole programme at a glance.",
         [
             ("Now", [
-                stat("Devices not heard", """
+                stat("Devices not reporting", """
 SELECT count(*) FILTER (WHERE state IN ('late', 'offline')) AS devices FROM v_device_health
 WHERE site = ANY(ARRAY[${site:sqlstring}]::text[]) HAVING count(*) > 0
 """, "short", "Devices without a reading for longer than twice the expected time between two; not those that are not commissioned yet.",
                      steps=((None, GREEN), (1, YELLOW), (10, RED)), span=4),
-                stat("Cost of silence", """
+                stat("Reduction lost to outages", """
 SELECT sum(cost_t) AS cost_t FROM v_silence_cost
 WHERE project_id IN (SELECT project_id FROM v_counted_project) AND site = ANY(ARRAY[${site:sqlstring}]::text[])
-""", "suffix: t", "Tonnes that silent devices of the programme's projects cost so far: a meter of the baseline what it avoided"
+""", "suffix: t", "Reduction lost so far because devices of the programme's projects do not report: a meter of the baseline what it avoided"
                      " on average over four weeks, one of the project's side the highest plausible value, a project together"
                      " at most what was expected of it in that time. What the devices kept still brings them back;"
-                     " no data when all are heard.",
+                     " no data when all report.",
                      steps=((None, YELLOW), (1, RED)), decimals=2, span=4),
                 stat("Limits exceeded", """
 SELECT count(*) FILTER (WHERE grade = 'exceeded') AS days FROM v_indicator_day
@@ -47,9 +47,9 @@ HAVING count(*) > 0
 """, "short", "Station and plant days of the last two over a limit of air, noise or water.",
                      steps=((None, GREEN), (1, RED)), span=4),
                 stat("Generated now", _NOW.format(class_id="pv_inverter"), "kwatt",
-                     "PV power of all inverters heard in the last half hour.", decimals=0, span=4),
+                     "PV power of all inverters that reported in the last half hour.", decimals=0, span=4),
                 stat("Charging now", _NOW.format(class_id="ev_charger"), "kwatt",
-                     "Power into vehicles, of all chargers heard in the last half hour.", decimals=0, span=4),
+                     "Power into vehicles, of all chargers that reported in the last half hour.", decimals=0, span=4),
                 stat("Generated today", f"""
 SELECT sum(energy_kwh) AS energy_kwh FROM v_day_energy_kwh
 WHERE class = 'pv_inverter' AND quantity = 'energy_export' AND {_TODAY} AND site = ANY(ARRAY[${{site:sqlstring}}]::text[])
@@ -63,7 +63,7 @@ SELECT sum(this_year_t) AS avoided_t FROM v_project_now WHERE counted
 """, "suffix: t", "Emission reduction of the programme's projects since 1 January: what statements say of their days, and what is accounted so far of the rest.", decimals=1, span=8),
                 stat("Expected this year so far", """
 SELECT sum(expected_this_year_t) AS expected_t FROM v_project_state WHERE counted
-""", "suffix: t", "What the programme's projects were expected to avoid from 1 January until now, silent ones among them.",
+""", "suffix: t", "What the programme's projects were expected to avoid from 1 January until now, including those that do not report.",
                      decimals=1, span=8),
             ]),
             ("What is wrong, and what it costs", [
@@ -74,11 +74,11 @@ WITH silent AS MATERIALIZED (
     SELECT gateway, state, site, devices, last_heard FROM v_gateway_health
 )
 SELECT what, cost_t, place, since, things FROM (
-    SELECT 1 AS rank, 'gateway dark' AS what, g.gateway || ' (' || g.site || ')' AS place, g.devices AS things,
+    SELECT 1 AS rank, 'gateway offline' AS what, g.gateway || ' (' || g.site || ')' AS place, g.devices AS things,
            g.last_heard AS since, (SELECT sum(c.cost_t) FROM silent c WHERE c.gateway = g.gateway) AS cost_t
     FROM gateways g WHERE g.state = 'dark' AND g.site = ANY(ARRAY[${site:sqlstring}]::text[])
     UNION ALL
-    SELECT 2, 'devices silent: ' || class, site, count(*), min(last_reading), sum(cost_t)
+    SELECT 2, 'devices not reporting: ' || class, site, count(*), min(last_reading), sum(cost_t)
     FROM silent WHERE site = ANY(ARRAY[${site:sqlstring}]::text[]) AND gateway_state IS DISTINCT FROM 'dark'
       AND device_id NOT IN (SELECT gateway FROM gateways)
     GROUP BY class, site
@@ -93,7 +93,7 @@ SELECT what, cost_t, place, since, things FROM (
     FROM v_indicator_day
     WHERE grade = 'exceeded' AND time > now() - INTERVAL '2 days' AND site = ANY(ARRAY[${site:sqlstring}]::text[])
 ) wrong ORDER BY cost_t DESC NULLS LAST, rank, place
-""", "Dark gateways (one row each, not one a device), silent devices, calibrations that ran out and"
+""", "Offline gateways (one row each, not one a device), devices that do not report, calibrations that ran out and"
                       " limits exceeded on the last days. Cost: tonnes that silence costs so far, by the"
                       " rule of each project, at most what was expected of it.",
                       units={"cost_t": "suffix: t"}, decimals={"cost_t": 2},
@@ -103,7 +103,7 @@ SELECT s.id AS site, left(s.name, 80) AS name, s.latitude, s.longitude,
        count(h.device_id) FILTER (WHERE h.state IN ('late', 'offline')) AS value
 FROM site s LEFT JOIN v_device_health h ON h.site = s.id
 WHERE s.id = ANY(ARRAY[${site:sqlstring}]::text[]) GROUP BY s.id, s.name, s.latitude, s.longitude
-""", "short", "Each site with the number of its devices that are not heard.",
+""", "short", "Each site with the number of its devices that do not report.",
                          steps=((None, GREEN), (1, YELLOW), (10, RED))),
             ]),
             ("Projects", [
@@ -112,7 +112,7 @@ SELECT project_id, state, this_year_t, expected_this_year_t, last_30_days_t, exp
        tonne_clock_text(timezone, silent_since) AS silent_since,
        online, devices, left(name, 80) AS name, CASE WHEN counted THEN 'yes' ELSE 'no' END AS counted
 FROM v_project_now ORDER BY (state IN ('silent', 'never heard')) DESC, missed_t DESC NULLS LAST, project_id
-""", "Whole projects. Silent: none of its devices is heard; missed is what was expected of it since then. The last"
+""", "Whole projects. Silent: none of its devices reports; missed is what was expected of it since then. The last"
                       " 30 days end today. Counted: in the programme's totals.",
                       units=dict.fromkeys(("this_year_t", "expected_this_year_t", "last_30_days_t", "expected_30_days_t",
                                            "missed_t"), "suffix: t"),

@@ -20,7 +20,7 @@ def dashboard() -> model.Dashboard:
                 prom_stat("Processes up", 'min(up{job=~"tonne.*"})', "short",
                           "Up when every process of tonne answers Prometheus, down when one does not.", steps=_UP, words=_WORDS),
                 prom_stat("Database", "min(tonne_database_up)", "short",
-                          "Whether the database answered the last look; no data when nobody looks.", steps=_UP, words=_WORDS),
+                          "Whether the database answered the last look; no data without a look.", steps=_UP, words=_WORDS),
                 prom_stat("Messages a second", "sum(rate(tonne_ingest_messages_total[5m]))", "short",
                           "All messages, kept and refused, over five minutes."),
                 prom_stat("Not acknowledged", "sum(tonne_ingest_unacked_messages)", "short",

@@ -108,7 +108,7 @@ SELECT avg(yield_h) AS yield_h FROM v_day_pv WHERE $__timeFilter(time) AND {_MIN
                 stat("Availability", f"""
 SELECT avg(availability) AS availability FROM v_day_pv WHERE $__timeFilter(time) AND {_MINE}
 """, "percentunit", "By time (IEC TS 63019): share of the measured time with 100 W/m² or more in which an inverter gave"
-                     " power. Time of which nothing was heard is left out.", steps=_SHARE, decimals=2),
+                     " power. Time without data is left out.", steps=_SHARE, decimals=2),
                 stat("Available energy", f"""
 SELECT sum(energy_kwh) / sum(energy_kwh / energy_availability) AS availability FROM v_day_pv
 WHERE $__timeFilter(time) AND energy_availability > 0 AND {_MINE}
@@ -120,7 +120,7 @@ SELECT sum(clipped_h) AS clipped_h FROM v_day_pv WHERE $__timeFilter(time) AND {
                      steps=((None, GREEN), (10, YELLOW)), decimals=1),
                 avoided("Avoided in range", serving("SELECT unnest(ARRAY[${device:sqlstring}]::text[])"),
                         "Reduction of the projects that the chosen inverters serve, whole."),
-                stat("Not heard", f"""
+                stat("Not reporting", f"""
 SELECT count(*) FILTER (WHERE state IN ('late', 'offline')) AS inverters FROM v_device_health
 WHERE {_MINE} HAVING count(*) > 0
 """, "short", "Inverters without a reading for longer than twice the expected time between two; many sleep at night.",
@@ -208,7 +208,7 @@ ORDER BY (r.device_id IS NOT NULL), r.peer_h / nullif(t.yield_h, 0) NULLS LAST, 
                              "performance_ratio": _RATIO, "performance_ratio_25": _RATIO, "availability": _SHARE},
                       links={"device_id": console("devices/${__value.raw}")},
                       span=24, height=10),
-                table("Losses, dearest first", f"""
+                table("Losses, highest first", f"""
 SELECT l.device_id, l.lost_kwh, l.lost_kwh * r.t_per_kwh AS lost_t,
        CASE WHEN l.lost_kwh > 0 THEN CASE greatest(l.standing, l.clipped, l.other) WHEN l.standing THEN 'stood still' WHEN l.clipped THEN 'clipped'
            ELSE 'soiling, shade, strings' END END AS cause,

@@ -74,7 +74,7 @@ FROM reading_wastewater_plant WHERE $__timeFilter(time) AND {_MINE} GROUP BY 1 O
                 timeline("Water quality by day", f"""
 SELECT time, device_id AS metric, value FROM v_indicator_day
 WHERE indicator = 'vn-wqi' AND $__timeFilter(time) AND {_CANAL} ORDER BY time
-""", "VN_WQI of each station in canal or river by local day: above 90 very good, below 26 heavily polluted.",
+""", "VN_WQI of each station in canal or river by local day: above 90 very good, 10 to 25 very poor (Kém), below 10 very heavily polluted (Decision 1460/QD-TCMT).",
                          steps=_WQI, height=6),
                 series("Oxygen and ammonium by hour", f"""
 SELECT time, device_id || CASE indicator WHEN 'do_1h_mg_l' THEN ' oxygen' ELSE ' ammonium' END AS metric, value

@@ -12,7 +12,7 @@ from mrv.errors import ReportError
 from mrv.rounding import UG_PER_T, decimal_text, exact_text
 from mrv.texts import number
 
-__all__ = ["LANGUAGES", "Words", "names", "number"]
+__all__ = ["LANGUAGES", "Words", "names", "number", "percent_sign"]
 
 LANGUAGES = ("en", "vi", "ja")
 
@@ -61,7 +61,7 @@ class Words:
         """Write a share as a percentage, rounded down."""
         hundredths = Fraction(share) * 100 * 10**places // 1
         text = f"{hundredths:0{places + 1}d}"
-        return f"{self.number(f'{text[:-places]}.{text[-places:]}')} %"
+        return self.number(f"{text[:-places]}.{text[-places:]}") + percent_sign(self.language)
 
     def tonnes_of_ug(self, micrograms: str) -> str:
         """Write micrograms as tonnes, every digit."""
@@ -76,6 +76,11 @@ class Words:
     def number(self, text: str) -> str:
         """Write decimal text in the language's form."""
         return number(text, self.language)
+
+
+def percent_sign(language: str) -> str:
+    """Return the sign as a language writes it: Vietnamese and Japanese without a blank."""
+    return " %" if language == "en" else "%"
 
 
 @cache

@@ -8,7 +8,7 @@ from functools import cache
 from importlib import resources
 
 from ingest import classes
-from mrv.report.words import LANGUAGES, names, number
+from mrv.report.words import LANGUAGES, names, number, percent_sign
 from services.api.negotiation import language
 from services.api.problems import ProblemError
 
@@ -19,6 +19,7 @@ class Words:
     def __init__(self, of: str) -> None:
         self.language = of
         self._texts = texts(of)
+        self.percent_sign = percent_sign(of)
 
     def __call__(self, key: str, **values: object) -> str:
         """Return a text, with values in their places; KeyError where the language lacks it."""

@@ -69,7 +69,7 @@ def one(ask: Reader, alarm: AlarmId) -> Response:
 def acknowledge(
     ask: Operator, alarm: AlarmId, said: shapes.AlarmRemark, named: Named = None
 ) -> Response:
-    """Note that the caller takes an alarm up; 409 where somebody has."""
+    """Note that the caller takes an alarm up; 409 where another operator has."""
     del named  # read by `write`, declared for OpenAPI
 
     def work(conn: Connection) -> tuple[int, Any]:

@@ -29,7 +29,7 @@ def approvals(ask: Ask, statement: StatementId) -> Response:
         found = visible(conn, ask.who, statement)
         listed = [canonical.parse_object(one) for one in stored.documents(conn, statement)]
     if not listed:
-        raise ProblemError(404, f"nobody approved the issue of {statement} apart")
+        raise ProblemError(404, f"no one approved the issue of {statement} apart")
     return conditional(ask, canonical.legible(listed), "application/json", found.state)
 
 

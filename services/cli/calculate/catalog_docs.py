@@ -50,7 +50,7 @@ def _lines() -> Iterator[str]:
         for project in sorted(mine, key=lambda p: p.id):
             yield from _project(project, registry, used)
     yield "### Factors and their sources\n"
-    yield "`[M]` is from memory, `[r]` second-hand, `[B]` back-solved, `[T]` a transcription.\n"
+    yield "`[M]` is unverified, `[r]` second-hand, `[B]` back-solved, `[T]` a transcription.\n"
     yield "| factor | value | unit | for | source |\n|---|---|---|---|---|"
     for _, factor in sorted(used.items()):
         yield (

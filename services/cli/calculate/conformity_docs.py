@@ -19,9 +19,10 @@ _HEAD = """\
 
 Written by `make pages` from `docs/conformity.toml`; edit that file instead.
 
-What standards and programmes ask, where tonne meets it, and the tests that show it. This is no
-certificate: nobody accredited has held tonne against these texts. Certainty: [R] read on a page
-of its owner, [T] transcribed, [r] second-hand, [M] from memory; the texts of ISO were not to be
+For: verifiers and officers. What standards and programmes ask, where tonne meets it, and the
+tests that show it. This is no
+certificate: no accredited body has assessed tonne against these texts. Certainty: [R] read on a
+page of its owner, [T] transcribed, [r] second-hand, [M] unverified; the texts of ISO were not to be
 had. A line without a test is open.
 """
 

@@ -148,41 +148,43 @@ def _conditions(about: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _services(one: Methodology) -> Iterator[str]:
-    """What its services take; outside of it the bound that costs the claimant counts."""
+    """Yield the limits of its services; outside of them the conservative bound applies."""
     for taken in one.consumptions:
         yield (
-            f"What `{', '.join(taken.serves)}` delivers takes something of"
-            f" `{', '.join(taken.uses)}` [{taken.unit}]: a meter that stands still meanwhile is"
-            " charged." + (f" Range: {taken.source}." if taken.source else "") + "\n"
+            f"The service of `{', '.join(taken.serves)}` needs consumption of"
+            f" `{', '.join(taken.uses)}` [{taken.unit}]: a meter that does not advance meanwhile"
+            " counts at a conservative rate."
+            + (f" Range: {taken.source}." if taken.source else "")
+            + "\n"
         )
         if taken.by_history and taken.least:
             yield (
-                f"A part of about {WEEKS} weeks that shows less than {float(taken.least):g} of what"
-                " the project used for it before counts what its use carries at that (tonne's own"
-                " rule).\n"
+                f"A part of about {WEEKS} weeks that uses less than {float(taken.least):g} of the"
+                " project's earlier consumption for it counts the service that its consumption"
+                " supports (MTR-06, tonne's own rule).\n"
             )
         if taken.by_design:
             closer = taken.least if taken.closer is None else taken.closer
             sure = taken.sure if taken.sure > closer else 0
-            also = f"; less than {float(sure):g} is a condition" if sure else ""
+            also = f"; below {float(sure):g} a finding says so" if sure else ""
             yield (
-                f"Less than {float(closer):g} of `{taken.by_design}` in such a part counts"
-                f" likewise{also} (tonne's own rule).\n"
+                f"The same applies below {float(closer):g} of `{taken.by_design}`{also} (MTR-06,"
+                " tonne's own rule).\n"
             )
     for built in one.capacities:
         of = f" times `{built.of}`" if built.of else ""
         yield (
-            f"What `{', '.join(built.serves)}` delivers{of} counts to no more than"
-            f" `{built.parameter}` by the week. That value needs a dated document, or invoices show"
-            " what was delivered: without either, nothing counts that the plant's own meter alone"
-            " shows (tonne's own rule, docs/statements.md).\n"
+            f"The service of `{', '.join(built.serves)}`{of} counts up to `{built.parameter}` each"
+            " week (MTR-07). That value needs a dated document, or invoices of the service. Without"
+            " either, a service that only the plant's own meter reports counts zero (EVD-02;"
+            " tonne's own rule, docs/evidence.md).\n"
         )
     if one.invoiced:
-        either = f", or of `{', '.join(one.powering)}`" if one.powering else ""
+        either = f", or the electricity `{', '.join(one.powering)}`" if one.powering else ""
         names = ", ".join(r for r in one.roles if r in one.invoiced)
         yield (
-            f"Nothing is reduced until invoices with the hashes of their files show what `{names}`"
-            f" tells{either}, over 95 % of the time (tonne's own rule, docs/statements.md).\n"
+            f"No reduction is credited until invoices with file hashes support `{names}`{either},"
+            " over 95 % of the time (EVD-03; tonne's own rule, docs/evidence.md).\n"
         )
     for name, spec in one.parameters.items():
         if spec.unmeasured is not None:

@@ -23,7 +23,7 @@ _NOTE = "Written by `make pages` from the code; edit that instead."
 _REGISTRY = """\
 # Registry file
 
-What tonne knows of sites, devices and projects comes from files in YAML; devices may come as CSV \
+For: operators. Sites, devices and projects are entered in files in YAML; devices may come as CSV \
 with the same names of columns. `tonne registry import FILE` takes them whole or not at all, \
 `tonne registry check FILE` says what is wrong and changes nothing, `tonne registry export` gives \
 back what is registered. A key that is not listed here is refused. Numbers stand without quotes; \
@@ -50,7 +50,8 @@ _AUTHORITY = (
 _SETTINGS = """\
 # Settings
 
-A process reads `TONNE_*` from the environment, then from a file `.env` in its folder. A name that \
+For: operators. A process reads `TONNE_*` from the environment, then from a file `.env` in its \
+folder. A name that \
 tonne does not know, or two settings that contradict each other, are refused at the start, with \
 the reason. Secrets may stand in a file: `TONNE_DATABASE_URL_FILE=/run/secrets/database_url`. \
 Where no database or broker is named, those that `tonne local up` started are used.

@@ -84,7 +84,7 @@ def run(
     """
     Archive sealed days that are old enough, then drop what is wholly in the archive.
 
-    Each file is read back and held against the log's seal before anything goes;
+    Each file is read back and compared with the log's seal before anything goes;
     a run that was interrupted is finished by the next. Run it once a day. Ends
     with 1 where a day is not as it was sealed: that is left where it is.
 

@@ -48,13 +48,13 @@ _CLOCKS_APART_US = 5_000_000  # the database's own `now()` against ours
 @click.option(
     "--identity",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Look at the broker as whoever was handed this folder.",
+    help="Look at the broker with the identity in this folder.",
 )
 @json_option
 @click.pass_context
 def doctor(context: click.Context, *, identity: Path | None, as_json: bool) -> None:
     """
-    Look at everything tonne needs; say what is missing and the fix.
+    Check all requirements; report what is missing and how to fix it.
 
     Ends with 1 when something is wrong.
 
@@ -78,7 +78,7 @@ def doctor(context: click.Context, *, identity: Path | None, as_json: bool) -> N
 
 
 def _hidden(finding: Finding) -> Finding:
-    """Without passwords: what is wrong with a server is sent to whoever helps."""
+    """Without passwords: the report may be sent to support."""
     return replace(finding, found=masked(finding.found))
 
 
@@ -186,7 +186,7 @@ def _version(connection: psycopg.Connection) -> Finding:
     standby, read_only = row or (False, False)
     if standby:
         fix = "name the server that writes in TONNE_DATABASE_URL, or promote this one"
-        return Finding("database", "wrong", f"{found} is a standby, which nobody can write to", fix)
+        return Finding("database", "wrong", f"{found} is a standby, which is read-only", fix)
     if read_only:
         fix = "ALTER DATABASE (or ROLE) .. RESET default_transaction_read_only"
         return Finding("database", "wrong", f"{found} is read-only for this login", fix)

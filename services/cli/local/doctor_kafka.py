@@ -49,7 +49,7 @@ def topics(kafka: KafkaAccess, database_url: str | None, group: str = _GROUP) ->
 def _workers(
     kafka: KafkaAccess, topic: str, stored: dict[int, int], group: str
 ) -> Iterator[Finding]:
-    """Compare what Kafka holds with what is stored, and say which partitions nobody has."""
+    """Compare what Kafka holds with what is stored, and say which partitions have no worker."""
     try:
         state = load("services.stream.topic_state", "topic_state")(kafka, topic, stored, group)
     except ServerError as error:

@@ -18,7 +18,7 @@ def pipeline(bind: str) -> Iterator[Finding]:
     """
     Ask the process at `TONNE_METRICS_BIND`, if one is there, what its broker refuses.
 
-    Nobody else can tell: whoever subscribes in its name would end its session.
+    No other process can tell: a client that subscribes in its name would end its session.
     """
     if not bind:
         return

@@ -38,7 +38,7 @@ def seals(conn: Connection) -> Finding:
             "seals",
             "ok",
             f"every day is sealed; {len(lately)} in the last 31 days later than 36 hours after"
-            " their end, as after an import of old readings or while nobody sealed",
+            " their end, as after an import of old readings or while no process sealed",
         )
     more = f" and {len(late) - _SHOWN} more" if len(late) > _SHOWN else ""
     return Finding(

@@ -17,7 +17,7 @@ _BOTH = (
 
 
 def signer(conn: Connection) -> Finding:
-    """Whether what is asked of the signer is answered, and nobody else could sign."""
+    """Whether the signer answers requests, and no other process could sign."""
     waits = queue.waiting(conn)
     if waits.requests and waits.oldest_s > PATIENCE_S:
         verb = "waits" if waits.requests == 1 else "wait"

@@ -1,4 +1,4 @@
-"""What `tonne doctor` says of events that other systems are to be told."""
+"""What `tonne doctor` says of events for other systems."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ PATIENCE_S = 7200.0
 
 
 def webhooks(conn: Connection) -> Finding:
-    """Whether events are delivered to whoever asked for them."""
+    """Whether events are delivered to their webhooks."""
     open_ones = [one for one in store.webhooks(conn) if one.ended is None]
     waits = store.waiting(conn)
     if not open_ones:
-        return Finding("webhooks", "ok", "nobody is told of events")
+        return Finding("webhooks", "ok", "no webhook is registered")
     if waits.waiting and waits.oldest_s > PATIENCE_S:
         return Finding(
             "webhooks",

@@ -49,8 +49,8 @@ def witnesses(conn: Connection, settings: Settings) -> Finding:
         return Finding(
             _WHAT,
             "wrong",
-            f"witnesses answer, and nobody has asked them for {waiting_s / 60:.0f} minutes",
+            f"witnesses answer, and no process has asked them for {waiting_s / 60:.0f} minutes",
             "run `tonne run` or `tonne watch --seal` with TONNE_WITNESS_POLICY",
         )
-    names = ", ".join(found) or "nobody yet, the log is empty"
+    names = ", ".join(found) or "none yet, the log is empty"
     return Finding(_WHAT, "ok", f"cosigned by {names}" + (f"; {'; '.join(bad)}" if bad else ""))

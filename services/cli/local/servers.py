@@ -29,7 +29,7 @@ def local() -> None:
     Start and stop servers in TONNE_HOME (.tonne), on loopback only.
 
     Any local client may speak for any device there: for trying out and tests;
-    with `up --secure` nobody without an identity.
+    with `up --secure` no client without an identity.
 
     \b
     Example:
@@ -82,7 +82,7 @@ def up(
     Servers that run already are left alone.  Data of earlier days is kept.
     As root, missing Debian packages are named and installed.
 
-    With --secure nobody may connect but tonne and whoever `tonne registry issue-credentials`
+    With --secure only tonne may connect, and those to whom `tonne registry issue-credentials`
     gave a certificate or password; see docs/security.md.
 
     With --grafana any local client may look at the boards without a password; who edits

@@ -78,7 +78,7 @@ class _Options:
 @click.option("--time-column", help="Column of the times; the first when not given.")
 @click.option("--timezone", help="Zone of times without offset, such as America/Denver.")
 @click.option("--start", type=Start(), help="First reading; a replay is moved there.")
-@click.option("--today", is_flag=True, help="What was said since midnight first, then real time.")
+@click.option("--today", is_flag=True, help="Replay since midnight first, then real time.")
 @click.option("--gauges-only", is_flag=True, help="Leave out registers: power, but no counters.")
 @click.option("--duration", type=Duration(), help="Simulated time: 90s, 15m, 2h, 1d.")
 @click.option("--speed", type=Speed(), default="1", help="Times real time, or max.")
@@ -156,7 +156,7 @@ def simulate(**given: Any) -> None:
 
 
 def _identities(options: _Options, settings: Settings, url: str) -> Identities | None:
-    """What each principal shows: as told, or what is at hand where the broker may ask."""
+    """What each principal shows: as given, or what is at hand where the broker may ask."""
     if not url.startswith("mqtts://"):
         if options.identities is not None:
             raise SimulatorError("--identities is for mqtts://, where a broker asks who one is")
@@ -229,7 +229,7 @@ def _stop_on_signal() -> Iterator[list[int]]:
 
 @contextmanager
 def _watching() -> Iterator[Callable[[Sent], None]]:
-    """Show a line of progress when a person watches, and say so when nobody listens."""
+    """Show a line of progress when a person watches, and say so when no process listens."""
     console = Console(stderr=True)
     warned = False
     with Status("connecting", console=console) if console.is_terminal else nullcontext() as status:

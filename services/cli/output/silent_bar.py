@@ -1,10 +1,10 @@
-"""The bar of a job while nobody watches."""
+"""The bar of a job without a terminal."""
 
 from __future__ import annotations
 
 
 class Bar:
-    """A bar of one job that nobody watches; `terminal_bar` has the one that is shown."""
+    """A bar of one job without a terminal; `terminal_bar` has the one that is shown."""
 
     def advance(self, steps: int = 1) -> None:
         """Advance by some steps."""

@@ -1,4 +1,4 @@
-"""`tonne broker`: a broker's configuration, and changes told to one that runs."""
+"""`tonne broker`: a broker's configuration, and changes sent to a running one."""
 
 from __future__ import annotations
 
@@ -156,8 +156,8 @@ def apply(url: str | None, *, sparkplug: bool, as_json: bool) -> None:
     """
     Tell a running mosquitto who may connect; who may no longer is cut off at once.
 
-    Thousands at once are quicker told by `tonne broker config` and a restart.
-    RabbitMQ is told by its own `rabbitmqctl`: see docs/security.md.
+    Thousands at once are updated faster by `tonne broker config` and a restart.
+    RabbitMQ is updated by its own `rabbitmqctl`: see docs/security.md.
 
     \b
     Example:

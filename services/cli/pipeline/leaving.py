@@ -36,7 +36,7 @@ def run_and_leave(work: Coroutine[Any, Any, None], log: FilteringBoundLogger) ->
         "a thread ended", thread=getattr(told.thread, "name", ""), error=repr(told.exc_value)[:300]
     )
     sys.unraisablehook = lambda told: log.warning(
-        "an error that nobody waited for", error=repr(told.exc_value)[:300]
+        "an unexpected error", error=repr(told.exc_value)[:300]
     )
     loop = asyncio.new_event_loop()
     code: int = Exit.DONE

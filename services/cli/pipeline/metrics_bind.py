@@ -1,4 +1,4 @@
-"""Where a process answers Prometheus: as told, else the usual port or one beside it."""
+"""Where a process answers Prometheus: as set, else the usual port or one beside it."""
 
 from __future__ import annotations
 

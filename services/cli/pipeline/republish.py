@@ -2,7 +2,7 @@
 Sending stored bytes to the broker once more, on the topic they came from.
 
 The message carries the user property `replay` with the number of the dead
-letter, so that whoever listens can tell it from the device's own.
+letter, so that a listener can tell it from the device's own.
 """
 
 from __future__ import annotations

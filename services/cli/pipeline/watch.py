@@ -1,4 +1,4 @@
-"""`tonne watch`: what only the database knows, told to Prometheus."""
+"""`tonne watch`: what only the database knows, for Prometheus."""
 
 from __future__ import annotations
 

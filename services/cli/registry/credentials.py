@@ -131,7 +131,7 @@ def revoke_credentials(
     """
     Take credentials back, and cut the connections that were made with them.
 
-    Ends with 3 where the broker in use cannot be told: until it is, an open
+    Ends with 3 where the broker in use cannot be updated: until it is, an open
     connection stays open.
 
     \b
@@ -195,7 +195,9 @@ def _show(done: list[Result], *, as_json: bool) -> None:
         print_json(done)
         return
     rows = [(one.result, one.principal, one.kind, shown_time(one.expires)) for one in done]
-    click.echo(table(("result", "principal", "kind", "expires"), rows, empty="nobody is meant"))
+    click.echo(
+        table(("result", "principal", "kind", "expires"), rows, empty="no principal is meant")
+    )
     counts = [
         f"{sum(1 for o in done if o.result == w)} {w}"
         for w in dict.fromkeys(o.result for o in done)

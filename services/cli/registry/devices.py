@@ -125,7 +125,7 @@ def _cells(row: dict[str, Any], zone: str) -> tuple[object, ...]:
 
 
 @devices.command("unknown")
-@click.option("--refused", is_flag=True, help="Those that somebody refused.")
+@click.option("--refused", is_flag=True, help="Those that were refused.")
 @json_option
 def unknown(*, refused: bool, as_json: bool) -> None:
     """
@@ -147,7 +147,7 @@ def unknown(*, refused: bool, as_json: bool) -> None:
         for k, lines in zip(found, held, strict=True)
     ]  # fmt: skip
     head = ("device", "spoken for by", "messages", "last", "topic", "what it said")
-    nobody = "nobody was refused" if refused else "all who spoke are registered"
+    nobody = "no device was refused" if refused else "all who spoke are registered"
     click.echo(table(head, rows, empty=nobody))
     if found and not refused:
         click.echo(
@@ -179,7 +179,7 @@ def claims_(*, as_json: bool) -> None:
         for c in found
     ]
     head = ("device", "claimed by", "belongs to", "messages", "last")
-    click.echo(table(head, rows, empty="nobody speaks for a device that is not its own"))
+    click.echo(table(head, rows, empty="no principal sends for a device that is not its own"))
     if found:
         click.echo("if the newcomer is right, change `gateway` in the registry and import it")
 
@@ -271,7 +271,7 @@ def refuse_(device: str, *, reason: str, author: str | None, as_json: bool) -> N
     """
     Note that an unknown device is not wanted: it is listed no more.
 
-    Its messages are refused as before.  Whoever speaks for it keeps its own
+    Its messages are refused as before.  A gateway that sends for it keeps its own
     credential; `tonne registry revoke-credentials` takes that.
 
     \b

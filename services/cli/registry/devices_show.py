@@ -200,7 +200,7 @@ def _pv_head(found: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def _soiling(dust: dict[str, Any]) -> str:
     if dust["percent"] is None:
-        return f"not told: {_NO_SOILING.get(dust['untold'], 'not made yet')}"
+        return f"not determined: {_NO_SOILING.get(dust['untold'], 'not made yet')}"
     return (
         f"{dust['percent']:.2f} % of the energy ({dust['low']:.2f} to {dust['high']:.2f}),"
         f" {dust['intervals']} intervals between cleanings"

@@ -65,7 +65,7 @@ def watch(device: str, *, seconds: float | None, as_json: bool) -> None:
 
 
 class _Shown:
-    """What was told already, so that each reading is told once."""
+    """What was shown already, so that each reading is shown once."""
 
     def __init__(self, device: Device, *, as_json: bool) -> None:
         self._device, self._as_json = device, as_json

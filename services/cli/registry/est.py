@@ -86,7 +86,7 @@ def est(bind: str, hosts: tuple[str, ...], days: int) -> None:
     A device shows a one-time token (`tonne registry enrol-token`) the first time, and the
     certificate that it has from then on. The fleet's authority is in TONNE_HOME/identity,
     so this process serves nothing else, and runs where no web page is served. Its login
-    needs tonne_enrol. Where tonne-admin's identity is at hand the broker is told at once.
+    needs tonne_enrol. Where tonne-admin's identity is at hand the broker learns of it at once.
 
     \b
     Example:
@@ -117,13 +117,13 @@ def est(bind: str, hosts: tuple[str, ...], days: int) -> None:
 
 
 def _tell(settings: Settings, log: FilteringBoundLogger) -> None:
-    """Tell the broker who has access; a broker that is away is told with the next device."""
+    """Tell the broker who has access; a broker that is away learns of it with the next device."""
     try:
         done = carry_to_broker(settings)
     except TonneError as error:
-        log.warning("broker not told", reason=" ".join(str(error).split())[:300])
+        log.warning("broker not updated", reason=" ".join(str(error).split())[:300])
         return
     if done is None:
-        log.warning("broker not told", reason="this machine holds no identity of tonne-admin")
+        log.warning("broker not updated", reason="this machine holds no identity of tonne-admin")
     else:
-        log.info("broker told", let_in=done.admitted[:20])
+        log.info("broker updated", let_in=done.admitted[:20])

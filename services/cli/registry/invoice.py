@@ -1,4 +1,4 @@
-"""`tonne invoice`: documents of what was sold or bought, which meters are held against."""
+"""`tonne invoice`: invoices used to cross-check meters."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from services.store.registry.load import load_projects
 @click.group(cls=Group)
 def invoice() -> None:
     """
-    Keep invoices (monitoring option B), which a period's meters are held against.
+    Keep invoices (monitoring option B), with which a period's meters are cross-checked.
 
     \b
     Example:

@@ -23,7 +23,7 @@ from services.store.registry.monitoring_plans import load_versions
 @click.group(cls=Group)
 def plan() -> None:
     """
-    Show what a project says of its own monitoring.
+    Show a project's monitoring plan.
 
     \b
     Example:

@@ -117,7 +117,7 @@ def export(*, as_json: bool) -> None:
 @json_option
 def check(files: tuple[Path, ...], *, strict: bool, as_json: bool) -> None:
     """
-    Hold files, or else what is registered, against all rules.
+    Validate files, or the current registry, against all rules.
 
     Files and folders are read for themselves, without a database.  Ends with 2 when
     a row breaks a rule; what only looks wrong is a warning, with its file and line.

@@ -1,4 +1,4 @@
-"""`tonne registry template` and `tonne registry schema`: help for whoever writes the files."""
+"""`tonne registry template` and `tonne registry schema`: help for writing the files."""
 
 from __future__ import annotations
 

@@ -78,9 +78,9 @@ def public_(
     Public version of an issued statement: document, PDF, workbook, receipt.
 
     Hides meters, serial numbers, makers, certificates, persons, places and documents; each
-    is a mark, and its salted digest tells that it was hidden. Readings stay out. Whoever is
-    given the file of --disclosures puts the signed original together again. With --publish
-    the database keeps it, and the API gives it to anybody.
+    is a mark, and its salted digest shows that it was hidden. Readings stay out. A
+    holder of the file of --disclosures restores the signed original. With --publish
+    the database keeps it, and the API gives it to everyone.
 
     \b
     Example:

@@ -188,7 +188,7 @@ def _try_enroll(home: Path, made: EnrolledKey) -> str:
     except (ServerError, SettingsError):
         return (
             f"not enrolled, no database; later: tonne keys enroll {made.name}, or hand the file"
-            f" of `tonne keys public {made.name} --out FILE` to whoever has one"
+            f" of `tonne keys public {made.name} --out FILE` to its operator"
         )
     except EnrolmentError:
         # a key that cannot count here is not kept
@@ -408,7 +408,7 @@ def public(name: str, out: Path | None) -> None:
     """
     Write the public part of a key that was made here, without any database.
 
-    Whoever keeps the database enrols it: `tonne keys enroll FILE`. Tell them its text
+    The operator of the database enrols it: `tonne keys enroll FILE`. Tell them its text
     by another way too (telephone, a printed page), so that they can compare.
 
     \b

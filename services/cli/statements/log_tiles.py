@@ -75,7 +75,7 @@ def tiles(folder: Path, *, as_json: bool) -> None:
     "heads",
     type=_file,
     multiple=True,
-    help="A head that somebody else was shown: the log must lead on from it. Repeatable.",
+    help="A head that another reader was shown: the log must lead on from it. Repeatable.",
 )
 @click.option(
     "--watch",
@@ -103,7 +103,7 @@ def monitor(
 
     What was seen is kept in TONNE_HOME/monitor; no database is needed.  Ends with 1
     where the log contradicts itself: the two signed heads are kept as evidence.  With
-    `--head` it is held against what others were shown; a head that the log does not
+    `--head` it is compared with what others were shown; a head that the log does not
     reach yet ends with 4.
 
     \b

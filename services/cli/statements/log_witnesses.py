@@ -64,7 +64,7 @@ def _show(done: Round, whom: Witnesses) -> None:
         state = "cosigned" if name in done.names else found.state if found else "not asked"
         why = found.why if found is not None else "" if one.url else "the policy names no URL"
         rows.append((name, one.key.name, state, why))
-    click.echo(table(("witness", "key", "state", "why"), rows, empty="the policy names nobody"))
+    click.echo(table(("witness", "key", "state", "why"), rows, empty="the policy names no witness"))
     if done.lacks is None:
         click.echo(f"the head over {counted(done.size, 'entry')} is cosigned enough")
     else:

@@ -46,7 +46,7 @@ def close(project: str, begin: str, end: str, *, as_json: bool) -> None:
     Close a period of PROJECT and draft its statement.
 
     A day is one of the project's zone; times lie on quarter hours. Stored intervals
-    are held against the raw readings first.
+    are compared with the raw readings first.
     Closing the same period again over the same readings gives the same statement.
 
     \b
@@ -75,7 +75,7 @@ def preview(project: str, begin: str, end: str, *, as_json: bool) -> None:
     Show what a period of PROJECT would come to if it were closed now, and what is not met.
 
     Nothing is kept. The period may run still, up to now: what its evidence does not carry, and
-    which documents, invoices or readings are missing, is told with its tonnes before the close.
+    which documents, invoices or readings are missing, is stated with its tonnes before the close.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""`tonne statement sample`: which device-days a verifier looks at, drawn as nobody chooses."""
+"""`tonne statement sample`: device-days for a verifier, by a seed that neither party chooses."""
 
 from __future__ import annotations
 

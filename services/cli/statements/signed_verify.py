@@ -1,4 +1,4 @@
-"""`tonne signed verify`: what meters and gateways signed, held against the keys of the registry."""
+"""`tonne signed verify`: what meters and gateways signed, verified by the keys of the registry."""
 
 from __future__ import annotations
 

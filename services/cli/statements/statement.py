@@ -112,7 +112,7 @@ def show(id_: str, *, as_json: bool) -> None:
         shares = (f"{s.share_percent} % {s.kind}" for s in said.signed_energy.shares)
         click.echo(f"  signed     {', '.join(shares)} of the energy")
     for one in unmet(said):
-        click.echo(f"  NOT MET    {one}; open, as a clarification (CL) that nobody has to raise")
+        click.echo(f"  NOT MET    {one}; open (automatic clarification request, CL)")
     for text in observations(said):
         click.echo(f"  observed   {text}")
     if have.verification is not None and (because := conclusion_of(have.verification).because):

@@ -169,7 +169,7 @@ def _enter(
     reason: str | None = None,
 ) -> tuple[int, str, list[str]]:
     """
-    Issue a statement, or revoke it for a reason: here, or by whoever has the log's key.
+    Issue a statement, or revoke it for a reason: here, or by the holder of the log's key.
 
     Returns its place in the log, the log's name, and what time-stamp authorities answered.
     """

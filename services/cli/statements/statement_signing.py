@@ -102,8 +102,8 @@ def submit(what: str, key_name: str, out: Path | None, *, as_json: bool) -> None
 @click.option(
     "--because",
     metavar="TEXT",
-    help="Why conditions that do not hold do not stand"
-    " against an opinion without reservation, in words; signed and shown.",
+    help="Justification for an unqualified opinion although requirements are not met;"
+    " signed and published.",
 )
 @click.option("--procedure", metavar="TEXT", help="What you did, in your own words.")
 @click.option(

@@ -178,7 +178,7 @@ def accept(file: Path, name: str, out: Path, *, as_json: bool) -> None:
     """
     Sign the acceptances of factors in a registry FILE, with the factors that it brings.
 
-    OUT is a registry file of the signed acceptances, for whoever imports FILE. The value
+    OUT is a registry file of the signed acceptances, for the importer of FILE. The value
     of a factor is signed too: another one under the same name is refused.
 
     \b
@@ -256,11 +256,11 @@ def show(file: Path, *, as_json: bool) -> None:
         )
     if root.log_policy is not None:
         found = read_policy(root.log_policy.encode())
-        click.echo(f"cosigned by {found.lacks(()) or 'nobody, as its policy says'}")
+        click.echo(f"cosigned by {found.lacks(()) or 'no witness, as its policy says'}")
     rows = [
         (key.role, key.name, key.multikey, key.bounds.organisation,
          ", ".join(key.bounds.projects or ()) or "any")
         for key in root.keys
     ]  # fmt: skip
     head = ("role", "name", "key", "organisation", "projects")
-    click.echo(table(head, rows, empty="it names nobody"))
+    click.echo(table(head, rows, empty="it names no witness"))

@@ -102,7 +102,7 @@ def verify(
     rely on the statement: issued, verified by another organisation, signed by keys that
     you trust, its days sealed before, neither superseded nor revoked since. With --accept
     0 means that it holds as far as you asked. Ends with 1 where something is false, and
-    with 4 where what is here is consistent and not enough; the last lines then name what
+    with 4 where the pack is consistent but incomplete; the last lines then name what
     is missing and the option that supplies it.
 
     A URL of the API (https://HOST/v1/statements/ID) is downloaded first, with the token

@@ -24,7 +24,7 @@ MEASURED = ("reading_", "interval_")
 # Nothing that a statement rests on, and why.  A new table is sealed, as append-only
 # or as one of STATES, unless it stands here.
 UNSEALED = {
-    "claim": "follows from the log's own entries, and is held against them",
+    "claim": "follows from the log's own entries, and is compared with them",
     "stream_offset": "how far a stream was read",
     "stream_source": "how far a stream was read",
     "sparkplug_node": "how far an edge node was heard",
@@ -67,14 +67,14 @@ UNSEALED = {
     "api_key": "who may ask the API",
     "api_answer": "answers to be given again",
     "api_session": "who is signed in to the console",
-    "api_refusal": "attempts of nobody known, counted",
+    "api_refusal": "attempts of unknown callers, counted",
     "api_cursor_secret": "the API's own marks",
-    "webhook": "who is told of events",
+    "webhook": "receivers of events",
     "webhook_secret": "by what events are signed",
-    "webhook_event": "what is told; what happened is in tables of its own",
+    "webhook_event": "events sent; what happened is in tables of its own",
     "webhook_delivery": "what came of telling",
     "public_version": "each carries its operator's signature; made from what is sealed",
-    "file_job": "files that somebody asked for; made from what is sealed",
+    "file_job": "requested files; made from what is sealed",
     "job_progress": "how far jobs are",
     "signer_request": "what was asked of the signer; what came of it is in tables of its own",
     "signer_attempt": "when the signer began",

@@ -171,7 +171,7 @@ def acknowledge(
         conn.execute(_SAY, [id_, "acknowledged", actor, principal, _text(text)])
     except errors.UniqueViolation as error:
         found = conn.execute("SELECT acknowledged_by FROM v_alarm WHERE id = %s", [id_]).fetchone()
-        by = "somebody" if found is None else found[0]
+        by = "another operator" if found is None else found[0]
         raise StatementStateError(
             f"alarm {id_} is acknowledged, by {by}; add a comment: tonne alarms comment {id_}"
         ) from error

@@ -24,27 +24,27 @@ TO_DO = {
     ),
     "refused": (
         "docs/operations.md#deadlettersrising",
-        "It speaks and is refused: tonne deadletter show NUMBER, mend it, tonne deadletter replay.",
+        "Its messages are rejected: tonne deadletter show NUMBER, then tonne deadletter replay.",
     ),
     "credential": (
         "docs/operations.md#devicessilent",
-        "It holds no valid credential: issue one, with tonne registry issue-credentials.",
+        "It has no valid credential: issue one with tonne registry issue-credentials.",
     ),
     "will": (
         "docs/operations.md#devicessilent",
-        "The broker lost its connection: look at its power and its network.",
+        "The broker lost its connection: check its power supply and network.",
     ),
     "not commissioned": (
         "docs/operations.md#devicesnotcommissioned",
-        "No alarm: connect it, see it come (tonne devices watch), or name its day (commissioned).",
+        "No alarm: connect it, watch it (tonne devices watch), or set its day (commissioned).",
     ),
     "never heard": (
         "docs/operations.md#devicessilent",
-        "Hold its id and credential against the registry; see it come: tonne devices watch.",
+        "Compare its id and credential with the registry; watch it: tonne devices watch.",
     ),
     "silence": (
         "docs/operations.md#devicessilent",
-        "It keeps silent: look at its power and its network.",
+        "It does not report: check its power supply and network.",
     ),
     "": ("", ""),
 }

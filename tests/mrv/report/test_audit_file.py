@@ -84,7 +84,7 @@ def test_page_and_workbook_say_what_was_written(told):
         "meter 2 stood for a day",
         "38; 3.80 %",
         "2 of 14",
-        "7 more were not counted",
+        "7 more have no recorded arrival time",
         f"{URL}/statements/{told.name}",
         "1,000",
     ):
@@ -100,9 +100,9 @@ def test_what_nobody_wrote_is_not_invented(bare):
         "Site visits",
         "Accreditation",
         "Signatory",
-        "Ask here",
-        "As the operator wrote",
-        "Readings whose arrival was counted",
+        "Check here",
+        "As stated by the operator",
+        "Readings with a recorded arrival time",
     ):
         assert rows[name] == ["not stated"], name
     assert all(block["kind"] != "code_of_dots" for block in status(bare, Words("en")))

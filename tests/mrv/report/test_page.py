@@ -204,7 +204,7 @@ def test_a_correction_says_what_it_changes(facts):
     }
     document["otherPeriods"] = [other]
     text = _close(text_of(page(one, Words("en"))))
-    for wanted in ("TN-pv-1: late", "What this correction changes", "TN-pv-0", "25 %"):
+    for wanted in ("TN-pv-1: late", "Changes made by this correction", "TN-pv-0", "25 %"):
         assert _close(wanted) in text
 
 
@@ -234,6 +234,6 @@ def test_a_long_period_fits_on_paper():
     document["gaps"] = [{**gap, "time_s": str(900 * i)} for i in range(1, 1001)]
     data = page(facts, Words("en"))
     said = text_of(data)
-    assert "800 more stand in the workbook; these are the longest." in said
-    assert "a bar a month" in said
+    assert "The workbook lists 800 more; these are the longest." in said
+    assert "one bar per month" in said
     assert len(PdfReader(BytesIO(data)).pages) < 15

@@ -195,7 +195,7 @@ def test_a_witness_that_differs_stands_with_what_it_may_cost(books):
     assert row[6] > row[7] > 0
     assert row[11] > 0
     assert row[12] == "no"
-    assert "find the reason" in row[13]
+    assert "find the cause" in row[13]
 
 
 def cells_of(sheet, text):
@@ -269,7 +269,7 @@ def test_the_sample_is_a_list_to_work_through(books, facts):
     ]
     assert {r[3] for r in rows} == {"at random", "by risk"}
     assert any("partly unknown or missing" in (r[5] or "") for r in rows)
-    assert opened(books["draft-en"])["Sampling"]["A5"].value == "No sampling list was drawn."
+    assert opened(books["draft-en"])["Sampling"]["A5"].value == "No sampling list has been drawn."
 
 
 def test_the_same_documents_give_the_same_bytes(books, facts):

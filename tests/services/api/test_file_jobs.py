@@ -109,7 +109,7 @@ def test_the_console_shows_how_far_a_file_is(served):
             time.sleep(0.1)
             shown = browser.get(page)
         assert "refresh" not in shown.headers
-        assert "Gói bằng chứng" in shown.text
+        assert "Bộ bằng chứng" in shown.text
         file = browser.get(f"{page}/file")
         assert file.content.startswith(b"PK")
         # it is there now, and given at once

@@ -252,7 +252,7 @@ def test_a_policy_that_cannot_work_is_refused(tmp_path, named, log_key):
         assert (done.exit_code, word in done.output) == (2, True), done.output
     gone = _tonne("postgresql://x@127.0.0.1:1/x", tmp_path, tmp_path / "no", "log", "witnesses")
     assert (gone.exit_code, "No such file" in gone.output) == (2, True)
-    with pytest.raises(InputError, match="nobody to wait for"):
+    with pytest.raises(InputError, match="no witness to wait for"):
         cosigning.Witnesses.by(_settings(TONNE_WITNESS_AWAY="wait"))
 
 

@@ -10,9 +10,9 @@ def test_a_factor_from_memory_is_warned_of_until_it_is_accepted_by_name(load):
     """A number that nobody compared with its text would pass unseen into a statement."""
     said = load(BASE + PROJECT)
     assert not said.refused
-    assert "factor jcm-vn-am007-case-1 = 0.333 tCO2/MWh is from memory" in messages(said)
+    assert "factor jcm-vn-am007-case-1 = 0.333 tCO2/MWh is unverified" in messages(said)
     accepting = PROJECT + "    parameters: {accept_factors: [jcm-vn-am007-case-1]}\n"
-    assert "from memory" not in messages(load(BASE + accepting))
+    assert "unverified" not in messages(load(BASE + accepting))
 
 
 GRID = """

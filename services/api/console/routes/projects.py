@@ -227,7 +227,7 @@ def _chart(found: ProjectRow, t: Words) -> Markup | None:
         drawn.append(Bar(label, told, parts, wanted))
     known = [Fraction(row.avoided) for row in found.rows if row.avoided is not None]
     total = t.number(decimal_text(sum(known, Fraction(0)), 3, "down"))
-    alt = f"{t('avoided_in')} {found.name}: {total} t"
+    alt = f"{t('avoided_in', period=found.name)}: {total} t"
     return bars(drawn, "t CO\N{SUBSCRIPT TWO}e", alt, t)
 
 

@@ -102,9 +102,9 @@ def test_a_citizen_follows_a_tonne_to_its_proof(tab, served):
         *["ok"] * 5, "not-applicable", "not-applicable", "ok", "not-applicable", "ok", "ok"
     ]  # fmt: skip
     told = tab.locator("#verdict").inner_text()
-    assert "checked here, and they hold" in told
+    assert "verified here, all valid" in told
     assert "the evidence pack" in told
-    assert "recomputed by `tonne verify` only" in told
+    assert "are not recalculated here; use `tonne verify`" in told
 
 
 def in_sight(tab, found):
@@ -126,7 +126,7 @@ def test_the_first_screen_says_what_was_saved_and_whether_it_is_enough(opened, s
     said = headline.inner_text()
     shown = tab.locator(".tiles div").first.locator("b").inner_text()
     assert f"In 2026 the projects of this programme avoided {shown} t" in said
-    assert "of what was expected" in said
+    assert "of the amount expected to date" in said
     litres = f"{diesel_litres(Fraction(shown)):,}"
     assert f"{litres} litres of diesel" in tab.locator(".tiles div").first.inner_text()
     assert in_sight(tab, tab.locator(".tiles b").nth(1))
@@ -140,7 +140,7 @@ def test_an_operator_finds_what_fails_in_two_clicks(tab, served):
     tab.wait_for_url("**/devices/*")
     said = tab.locator("main .alarm").inner_text()
     assert "since" in said
-    assert "Look at its power and its network." in said or "Hold its id" in said
+    assert "Check its power supply and its network." in said or "Compare its id" in said
 
 
 def test_an_auditor_reads_on_to_the_meter(tab, served):
@@ -153,7 +153,7 @@ def test_an_auditor_reads_on_to_the_meter(tab, served):
     tab.locator(".hours").get_by_role("link", name="12:00").click()
     tab.locator(f"{shown} h2").wait_for()
     tab.wait_for_load_state()
-    assert tab.locator(f"{shown} h2").inner_text() == "Readings behind 12:00 \N{EN DASH} 12:15"
+    assert tab.locator(f"{shown} h2").inner_text() == "Source readings 12:00 \N{EN DASH} 12:15"
     rows = tab.locator(f"{shown} tbody tr")
     register = [int(one.locator("td").first.inner_text().replace(",", "")) for one in rows.all()]
     said = re.fullmatch(r"energy delivered: ([\d,]+) Wh", tab.locator(f"{shown} p b").inner_text())
@@ -186,7 +186,7 @@ def test_an_operator_sees_a_reading_come(tab, served):
     """An operator would watch a table that stands still."""
     let_in(tab, served, "operator")
     tab.goto(f"{served.url}/console/en/live")
-    tab.get_by_text("Following the devices.").wait_for()
+    tab.get_by_text("Receiving live data from the devices.").wait_for()
     now_us = int(datetime.now(UTC).timestamp()) * 1_000_000
     plant.send(served.database_url, "ch-1", [now_us], active_power_w=[12_345.0])
     row = tab.locator("tr[data-device=ch-1]")
@@ -209,7 +209,7 @@ def check_files(tab, served, *, folder=None, archive=None, files=()):
     if folder is not None:
         tab.get_by_label("Evidence pack (its unpacked folder)").set_input_files(folder)
     if archive is not None:
-        tab.get_by_label("Evidence pack (the zip as it was downloaded)").set_input_files(archive)
+        tab.get_by_label("Evidence pack (the zip file as downloaded)").set_input_files(archive)
     for one in files:
         assert one.exists()
     if files:
@@ -248,7 +248,7 @@ def test_a_log_that_nobody_knows_is_not_said_to_hold(tab, served, pack, tmp_path
     assert [steps[1], steps[4], steps[8]] == ["not-checked"] * 3
     told = tab.locator("#verdict").inner_text()
     assert "they hold" not in told
-    assert "could not be checked, for want of a key" in told
+    assert "could not be verified because a key is missing" in told
     assert "a key of the log that you trust" in told
 
 
@@ -343,7 +343,7 @@ def test_a_sign_in_leads_back_to_the_page_that_was_wanted(tab, served):
     tab.goto(f"{served.url}/console/en/")
     locked = tab.locator("header nav a", has=tab.locator(".lock"))
     assert locked.all_text_contents() == [
-        f"{name} (needs a sign-in)" for name in ("Programme", "Sewers", "Alarms", "Live")
+        f"{name} (sign-in required)" for name in ("Programme", "Sewers", "Alarms", "Live")
     ]
     tab.get_by_role("link", name="Live").click()
     tab.get_by_label("API key").fill(served.tokens["auditor"])

@@ -232,8 +232,8 @@ def test_the_map_moves_without_a_new_page(tab, city):
     window = "document.querySelector('svg.sewer').dataset.window"
     whole = tab.evaluate(window)
     steps = [
-        lambda: tab.get_by_role("link", name="Closer").click(),
-        lambda: tab.get_by_role("link", name="Farther").click(),
+        lambda: tab.get_by_role("link", name="Zoom in").click(),
+        lambda: tab.get_by_role("link", name="Zoom out").click(),
         lambda: tab.locator("svg a[href*='asset=MH-102']").first.dispatch_event("click"),
     ]
     for step in steps:

@@ -217,14 +217,14 @@ def test_a_day_leads_to_its_readings(served):
 def test_missing_shows_as_missing(served):
     """A project that never sent would seem to have saved nothing, measured."""
     page = get(served, "/console/en/projects/bus").text
-    assert "Nothing is stored of this time." in page or "missing" in page
+    assert "No data for this period." in page or "missing" in page
     month = get(served, "/console/en/projects/pv?month=2026-04").text
     days = re.findall(r'<tr><th scope="row"><a href="\?day=2026-04-.*?</tr>', month)
     assert len(days) == 30
     assert all(one.count('class="missing"') == 3 for one in days)
     assert all(one.endswith('<td class="number">0</td></tr>') for one in days)
     ahead = get(served, "/console/en/projects/pv?month=2035-01").text
-    assert "Nothing is stored of this time." in ahead
+    assert "No data for this period." in ahead
     row = re.search(
         r'<tr><th scope="row"><a href="[^"]*projects/bus".*?</tr>',
         get(served, "/console/en/").text,

@@ -32,7 +32,7 @@ def test_people_take_up_and_comment(conn, database_url, monkeypatch):
     found = json.loads(tonne("show", "1", "--json"))
     assert (found["state"], found["acknowledged_by"]) == ("acknowledged", "Mai")
     assert [e["event"] for e in found["history"]] == ["raised", "acknowledged", "commented"]
-    assert "Look at its power" in tonne("show", "1")
+    assert "Check its power supply" in tonne("show", "1")
     assert json.loads(tonne("list", "--state", "cleared", "--json")) == []
     with pytest.raises(StatementStateError, match="by Mai"):
         alarms.acknowledge(conn, 1, "Nam")

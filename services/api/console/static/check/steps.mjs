@@ -220,7 +220,7 @@ function stateOf({ statement, verification, receipt }) {
 
 async function keys(subject) {
   const own = ownKeys(subject);
-  if (stateOf(subject) === "draft") throw new NotApplicable("a draft, nobody has signed it");
+  if (stateOf(subject) === "draft") throw new NotApplicable("a draft, not signed");
   if (subject.receipt === null && [...own.values()].some((key) => key.role === "log")) {
     throw new CheckError("the statement was issued, and its receipt.txt was taken out");
   }
@@ -424,7 +424,7 @@ async function log(subject) {
   const head = await verifyReceipt(receipt, entry, key);
   [subject.head, subject.logHolder] = [head, key];
   await witnessed(subject, parseReceipt(receipt).checkpoint);
-  return `in ${head.origin}, whose head has ${head.size} entries`;
+  return `included in ${head.origin} (${head.size} entries)`;
 }
 
 /** Where the reader trusts witnesses, one of them must have countersigned the head. */
@@ -466,7 +466,7 @@ async function status(subject) {
   if (!good.length) subject.missing.push("status-key");
   const { list } = (good.length ? good : past).reduce((newest, one) => (one.at > newest.at ? one : newest));
   current(subject, list);
-  return `counts, as of ${list.validFrom}`;
+  return `valid as of ${list.validFrom}`;
 }
 
 /** The status list that was given, and those of this project beside the trusted keys. */
@@ -583,7 +583,7 @@ async function manifest(subject) {
 /** Signed after the period's end, verified after that, by keys that could sign then. */
 async function times(subject) {
   const state = stateOf(subject);
-  if (state === "draft") throw new NotApplicable("a draft, nobody has signed it");
+  if (state === "draft") throw new NotApplicable("a draft, not signed");
   needsKeys(subject, ...signed(subject).map(([, role]) => role));
   const first = instant(onlyProof(subject.statement).created);
   if (first < instant(subject.claims.monitoringPeriod.to)) {
@@ -638,7 +638,7 @@ async function approvals(subject) {
   }
   const found = people(holders);
   if (subject.receipt === null) throw new NotApplicable(`not issued yet, ${found} people approved so far`);
-  if (!found && Math.max(own, asked) === 1) return "nobody asks for more than the preparer's signature";
+  if (!found && Math.max(own, asked) === 1) return "only the preparer's signature is required";
   if (own > 1 && found < own) throw new CheckError(`${own} people have to approve the issue, and ${found} did`);
   if (found < asked) subject.missing.push("approvals");
   return `${found} people approved: ${[...new Set(holders.map((one) => one.name))].sort().join(", ")}`;

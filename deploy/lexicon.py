@@ -1,0 +1,148 @@
+# ruff: noqa: INP001 - a script, run by `make pages` and `make lint`
+"""Terms and refused words: writes GLOSSARY.md from docs/lexicon.toml; `lint` refuses the words."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+LEXICON = ROOT / "docs/lexicon.toml"
+GLOSSARY = ROOT / "GLOSSARY.md"
+# Python files with a refused word in a string: the list only gets shorter
+UNCLEAN = ROOT / "deploy/lexicon_unclean.txt"
+ROOMS = ("ingest", "mrv", "services", "deploy")
+# made from Python and SQL, which are looked at themselves or not at all
+_MADE = (
+    "docs/methodologies/",
+    "docs/haiphong.md",
+    "docs/metrics.md",
+    "docs/views.md",
+    "GLOSSARY.md",
+)
+_HEAD = """\
+# Glossary
+
+For: everyone who writes or translates texts of tonne. One word for one thing: code, command line, \
+console, reports and documentation use these words. `make pages` writes this page from \
+`docs/lexicon.toml`; `make lint` refuses the words of the last table. `tests/test_glossary.py` \
+compares the texts of console and reports with it. No native reader has confirmed the Vietnamese \
+and Japanese columns yet.
+"""
+
+
+@cache
+def lexicon() -> dict[str, Any]:
+    """Return sections of terms, and what to write for each refused word."""
+    return tomllib.loads(LEXICON.read_text(encoding="utf-8"))
+
+
+def page() -> str:
+    """Return the glossary."""
+    said = lexicon()
+    lines = [_HEAD]
+    for section in said["section"]:
+        lines += [f"## {section['title']}", ""]
+        lines += ["| English | Vietnamese | Japanese | meaning |", "|---|---|---|---|"]
+        rows = ([t["en"], t["vi"], t["ja"], t["means"]] for t in section["terms"])
+        lines += [f"| {' | '.join(row)} |" for row in rows]
+        lines.append("")
+    lines += ["## Words not used", "", "| not | but |", "|---|---|"]
+    lines += [f"| {word} | {better} |" for word, better in said["refused"].items()]
+    return "\n".join(lines) + "\n"
+
+
+def refused(text: str) -> Iterator[str]:
+    """Yield the refused words of a text, as often as it has them."""
+    yield from (found.lower() for found in _pattern().findall(text))
+
+
+@cache
+def _pattern() -> re.Pattern[str]:
+    words = "|".join(re.escape(word) for word in lexicon()["refused"])
+    return re.compile(rf"\b({words})\b", re.IGNORECASE)
+
+
+def prose(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield what people read of a file, with its line; code and names of files are left out."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".py":
+        yield from _strings(ast.parse(text), help_too="services/cli" in path.as_posix())
+        return
+    code = False
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.lstrip().startswith("```"):
+            code = not code
+        elif path.suffix == ".toml":
+            yield number, line.partition(" = ")[2]
+        elif not code:
+            yield number, re.sub(r"`[^`]*`|\]\([^)]*\)", "", line)
+
+
+def _strings(tree: ast.Module, *, help_too: bool) -> Iterator[tuple[int, str]]:
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    documented = [node for node in ast.walk(tree) if isinstance(node, kinds) and node.body]
+    docstrings = {
+        id(node.body[0].value) for node in documented if isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            sentence = " " in node.value and "SELECT" not in node.value
+            if sentence and (help_too or id(node) not in docstrings):
+                yield node.lineno, node.value
+
+
+def files() -> Iterator[Path]:
+    """Yield word files, pages and the Python of the product."""
+    yield from ROOT.glob("services/api/console/words/en.toml")
+    yield from ROOT.glob("mrv/**/en.toml")
+    yield from (ROOT / "docs").rglob("*.md")
+    yield from ROOT.glob("*.md")
+    for room in ROOMS:
+        yield from (ROOT / room).rglob("*.py")
+
+
+@cache
+def faults() -> dict[str, list[str]]:
+    """Return files with refused words, and where they stand."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(files()):
+        name = path.relative_to(ROOT).as_posix()
+        if name.startswith(_MADE) or path == Path(__file__).resolve():
+            continue
+        better = lexicon()["refused"]
+        for number, text in prose(path):
+            for word in refused(text):
+                line = f"{name}:{number}: {word!r} is not used; write: {better[word]}"
+                found.setdefault(name, []).append(line)
+    return found
+
+
+def lint(unclean: Sequence[str]) -> list[str]:
+    """Return what to mend: refused words, and files of the list that have none."""
+    found = faults()
+    wrong = [line for name, lines in found.items() if name not in unclean for line in lines]
+    clean = [name for name in unclean if name not in found]
+    return wrong + [
+        f"{name} has no refused word any more: take it off {UNCLEAN.name}" for name in clean
+    ]
+
+
+def main() -> None:
+    """Write the glossary, or, with `lint`, end with 1 where a word is refused."""
+    if sys.argv[1:] != ["lint"]:
+        GLOSSARY.write_text(page(), encoding="utf-8")
+        return
+    wrong = lint(UNCLEAN.read_text(encoding="utf-8").split())
+    if wrong:
+        sys.exit("\n".join(wrong))
+
+
+if __name__ == "__main__":
+    main()

@@ -21,13 +21,13 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from mrv.accounting.calendar_years import parts_of_years
+from mrv.accounting.owner_inputs import is_monitored
 
 from ingest import classes
 from ingest.model import Device, Fleet
 from mrv import factors
-from mrv.accounting.calendar_years import parts_of_years
 from mrv.accounting.factor_acceptance import parameters_of
-from mrv.accounting.owner_inputs import is_monitored
 from mrv.calendar import midnight_us
 from mrv.factors.ledger import Ledger
 from mrv.methodologies import find

@@ -17,6 +17,7 @@ from mrv.errors import MethodologyError
 from mrv.limits import Table
 from mrv.parameters.inputs import Inputs, ParameterSpec, Spec
 from mrv.service_bounds import Capacity, Consumption, Range, Related
+from mrv.texts import Text
 
 # Which way an error of the factor would hurt: a factor for electricity that the
 # project keeps from being generated is chosen low, one for electricity that it
@@ -257,8 +258,7 @@ class Agreement:
     at most until it does.
     """
 
-    clause: str
-    test: Callable[[Inputs, Factors], tuple[str, Mapping[str, Fraction]] | None]
+    test: Callable[[Inputs, Factors], tuple[Text, Mapping[str, Fraction]] | None]
 
 
 def not_metered(
@@ -386,7 +386,9 @@ class Methodology:
     @property
     def documented(self) -> tuple[str, ...]:
         """All parameters whose dated documents a period asks for."""
-        some = (n for n, spec in self.parameters.items() if spec.undocumented is not None)
+        some = (
+            n for n, s in self.parameters.items() if s.undocumented is not None or s.by_publication
+        )
         return tuple(dict.fromkeys((*self.designed, *self.dated, *some)))
 
     def spec_of(self, name: str) -> ParameterSpec:

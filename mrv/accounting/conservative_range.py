@@ -41,7 +41,7 @@ def check_costed(
     Raises
     ------
     PeriodError
-        Names the device, the time and the roles that nobody had.
+        Names the device, the time and the roles without a device.
     """
     methodology = find(project.methodology, project.version)
     gaining = costed(project, methodology, fleet)
@@ -54,7 +54,7 @@ def check_costed(
         for span in common([service_intervals(project, bound, device, needs.side)], [period]):
             free = _first_free(span, common([span], gaining))
             if free is not None and _costs(project, methodology, bound, free, factors):
-                raise PeriodError(_told(methodology, bound, free))
+                raise PeriodError(_refusal(methodology, bound, free))
 
 
 def _first_free(span: Span, taken: Sequence[Span]) -> int | None:
@@ -78,7 +78,7 @@ def _costs(
     return unit.reduction_t < 0
 
 
-def _told(methodology: Methodology, bound: ProjectDevice, free: int) -> str:
+def _refusal(methodology: Methodology, bound: ProjectDevice, free: int) -> str:
     wanted = [r for r, n in methodology.roles.items() if n.side == "project" and n.required]
     return (
         f"device {bound.device} serves at {utc_text(free * INTERVAL_US)} while one of the roles"
@@ -92,7 +92,7 @@ def worst(
     account: Callable[[Sequence[Monitored]], Mapping[int, Reductions]],
 ) -> list[Monitored]:
     """
-    Return the devices, with `at_most` set in the parts where that leaves less.
+    Return the devices, with `at_most` set in the parts where that is more conservative.
 
     Parameters
     ----------
@@ -128,9 +128,9 @@ def worst(
 def _at_most(monitored: Sequence[Monitored], places: Collection[Place]) -> list[Monitored]:
     """Count at its most what was lost of some parts, each by its device and its place in it."""
     wanted = set(places)
-    held = {k for k, _ in wanted}
+    marked = {k for k, _ in wanted}
     return [
-        one if k not in held else replace(one, parts=_marked(one.parts, k, wanted))
+        one if k not in marked else replace(one, parts=_marked(one.parts, k, wanted))
         for k, one in enumerate(monitored)
     ]
 

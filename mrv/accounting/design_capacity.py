@@ -17,10 +17,9 @@ from mrv.accounting.cuts import Kind
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.period_result import Finding
 from mrv.accounting.time_in_service import together_us
-from mrv.accounting.unmeasured import rounded
 from mrv.errors import PeriodError
 from mrv.model import Methodology, Side
-from mrv.parameters.inputs import Inputs
+from mrv.parameters.inputs import Inputs, rounded
 from mrv.registry.project import ProjectDevice
 from mrv.rounding import decimal_text, figure
 from mrv.service_bounds import Capacity, Consumption

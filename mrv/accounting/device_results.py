@@ -6,7 +6,7 @@ Six decimals, each rounded against the claimant.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -226,7 +226,7 @@ def beyond_entered(one: Monitored, pricing: Pricing) -> Fraction:
 def silent_days(
     besides: Besides,
     parameters: Inputs,
-    how: Mapping[str, str],
+    measured: Collection[str],
     reduction: Callable[[Inputs], Fraction],
 ) -> Iterator[GapOutcome]:
     """
@@ -239,15 +239,15 @@ def silent_days(
     ----------
     parameters : mapping
         As they count.
-    how : mapping of str to str
-        How each was come by.
+    measured : collection of str
+        Those that count as the channels measured them.
     reduction : callable
         What the period comes to with some parameters. [tCO2e]
     """
     silent = {
         name: one
         for name, one in besides.channels.items()
-        if one.silent and one.most is not None and how.get(name) == one.told
+        if one.silent and one.most is not None and name in measured
     }
     best = {name: one.most for name, one in silent.items() if one.most is not None}
     forgone = max(Fraction(0), reduction({**parameters, **best}) - reduction(parameters))

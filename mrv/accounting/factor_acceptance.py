@@ -1,8 +1,8 @@
 """
-Factors from memory: a project says by name which of them it accepts.
+Unverified default factors: a project says by name which of them it accepts.
 
-A factor of certainty [M] was never compared with the text that it is said to
-stand in.  `parameters.accept_factors` of a project lists the ids of those that it
+A factor of certainty [M] was never compared with the text that it is cited
+from.  `parameters.accept_factors` of a project lists the ids of those that it
 takes nevertheless.  A statement says of each such factor whether it did, and holds
 the condition `RULE` unmet where it did not.
 """
@@ -12,17 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mrv.accounting.period_result import Finding
 from mrv.errors import MethodologyError
 from mrv.model import Factor, Methodology
 from mrv.parameters.inputs import Inputs, read
 
 KEY = "accept_factors"
 FROM_MEMORY = "M"
-REMEDY = (
-    "compare the value with its text and correct `certainty` in its TOML, or name the factor in"
-    f" parameters.{KEY} of the project, and close again"
-)
 RULE = "FAC-02"
 
 
@@ -51,21 +46,10 @@ def parameters_of(methodology: Methodology, parameters: Mapping[str, Any], where
 
 
 def is_accepted(factor: Factor, names: frozenset[str]) -> bool | None:
-    """Whether a factor from memory is accepted; None for one that needs no acceptance."""
+    """Whether an unverified factor is accepted; None for one that needs no acceptance."""
     return factor.id in names if factor.certainty == FROM_MEMORY else None
 
 
-def condition(factors: Iterable[Factor], names: frozenset[str]) -> Finding | None:
-    """Say whether the factors from memory are accepted; None where there is none."""
-    used = list(factors)
-    missing = sorted({f"{f.id} = {f.text} {f.unit}" for f in unaccepted(used, names)})
-    if missing:
-        return Finding(RULE, False, f"{', '.join(missing)}: {REMEDY}")
-    if any(is_accepted(factor, names) for factor in used):
-        return Finding(RULE, True, "")
-    return None
-
-
 def unaccepted(factors: Iterable[Factor], names: frozenset[str]) -> list[Factor]:
-    """Return the factors from memory that a project does not accept."""
+    """Return the unverified factors that a project does not accept."""
     return [factor for factor in factors if is_accepted(factor, names) is False]

@@ -38,12 +38,13 @@ import numpy as np
 from ingest.model import INTERVAL_US
 from mrv.accounting.design_capacity import consumption_of, serving, too_large
 from mrv.accounting.device_period import Monitored
+from mrv.accounting.entered_values import undocumented
 from mrv.accounting.invoiced_amounts import ALIKE, beyond, gained, unshown_share
 from mrv.accounting.invoiced_time import TOLERANCE, differing, documents, holding, invoiced, unshown
 from mrv.accounting.period_result import INVOICE, CrossCheck, Finding
 from mrv.model import Methodology
 from mrv.parameters.inputs import Inputs
-from mrv.registry.project import Besides, Document
+from mrv.registry.project import Besides
 from mrv.rounding import exact_sum
 from mrv.texts import Text, text
 
@@ -222,24 +223,6 @@ def _services(
 
 def _moved(one: Monitored) -> bool:
     return any(part.metered for part in one.parts)
-
-
-def undocumented(
-    name: str, parameters: Inputs, documents: Sequence[Document], first: date
-) -> Text | None:
-    """Say what a value lacks; None where a document of before the period shows it."""
-    if name not in parameters:
-        return text("document.no_value")
-    held = next((d for d in documents if d.parameter == name), None)
-    if held is None:
-        return text("document.none")
-    given = {"by": held.by, "issued": held.issued, "sha256": held.sha256}
-    lacks = tuple(f"`{key}`" for key, value in given.items() if value is None)
-    if lacks:
-        return text("document.incomplete", document=held.document, lacks=lacks)
-    if held.issued is not None and held.issued > first:
-        return text("document.late", document=held.document, issued=str(held.issued))
-    return None
 
 
 # --- invoices that say less than meters of what takes no electricity ------------------------

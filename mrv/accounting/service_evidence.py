@@ -38,7 +38,7 @@ from mrv.accounting.design_capacity import (
 )
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import Pricing
-from mrv.accounting.invoice_evidence import undocumented
+from mrv.accounting.entered_values import undocumented
 from mrv.accounting.invoiced_time import Spans, covered, invoiced, percent, unshown
 from mrv.accounting.period_result import CrossCheck, Finding
 from mrv.accounting.single_channel import witness_of

@@ -1,7 +1,7 @@
 """
-Factors that a registry file brought, held against those that tonne publishes.
+Factors that a registry file brought, compared with those that tonne publishes.
 
-An owner's factor counts only where it leaves less than the published one that would count
+An owner's factor counts only where it is more conservative than the published one that would count
 without it.  That is the bound which costs the claimant: the lower of the two for what is
 avoided, the higher for what is consumed, and for what serves both the one that leaves less
 in the account as a whole.
@@ -9,7 +9,8 @@ in the account as a whole.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -35,19 +36,31 @@ class Choice(NamedTuple):
 
 def published(book: Iterable[Factor]) -> FactorBook:
     """Return the book without what registry files brought."""
+    while isinstance(book, Ledger):
+        book = book.book
     if isinstance(book, FactorBook):
         return book.published
     return FactorBook(factor for factor in book if not factor.brought)
+
+
+def without(book: Factors, withheld: Collection[str]) -> FactorBook:
+    """Return the book without some of what registry files brought, by id."""
+    counted = published(book)
+    for factor in book:
+        if factor.brought and factor.id not in withheld:
+            with suppress(FactorError):  # it supersedes one that does not count
+                counted = counted.with_factor(factor)
+    return counted
 
 
 def bounded(
     book: Factors, reduction: Callable[[Factors], Fraction]
 ) -> tuple[Factors, tuple[Choice, ...]]:
     """
-    Take up each brought factor that is the same as what counts without it, or leaves less.
+    Take up each brought factor that is the same as what counts without it, or is more conservative.
 
     They are taken up one by one into the book of the published ones, in their order: no two of
-    them are held against each other alone.
+    them are compared with each other alone.
 
     Parameters
     ----------
@@ -71,8 +84,9 @@ def bounded(
             continue
         try:
             without_it, theirs = _account(counted, reduction)
-        except FactorError:  # nobody else publishes one, so there is nothing to hold it against
+        except FactorError:  # no other is published, so there is nothing to compare it with
             counted = more
+            found.append(Choice(factor, (), ours, ours, counts=True))
             continue
         others = tuple(f for f in without_it.values() if f.kind == factor.kind)
         same = any(f.value == factor.value for f in others)

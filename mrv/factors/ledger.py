@@ -29,6 +29,11 @@ class Ledger:
         """All factors of the book; looking at one does not use it."""
         return iter(self._book)
 
+    @property
+    def book(self) -> Factors:
+        """The book that is asked."""
+        return self._book
+
     def used(self) -> list[Factor]:
         """Return all factors given out so far, by id."""
         return [self._used[key] for key in sorted(self._used)]

@@ -23,6 +23,8 @@ from mrv.methodologies._shared import LEAKAGE, POWER, TYPE_III
 from mrv.model import Activity, Agreement, Factors, Methodology, Reductions, RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec
+from mrv.rounding import decimal_text
+from mrv.texts import Text, text
 
 ID = "ams-iii-h"
 VERSION = "19.0"
@@ -154,7 +156,7 @@ def _gas_load(inputs: Inputs, factors: Factors) -> Fraction:
     return wastewater.least_load(in_gas, factors.select("wastewater.bo", "consumed").value)
 
 
-def _gas_of_cod(inputs: Inputs, factors: Factors) -> tuple[str, dict[str, Fraction]] | None:
+def _gas_of_cod(inputs: Inputs, factors: Factors) -> tuple[Text, dict[str, Fraction]] | None:
     """
     Hold methane and COD against each other, which are measured apart.
 
@@ -167,20 +169,20 @@ def _gas_of_cod(inputs: Inputs, factors: Factors) -> tuple[str, dict[str, Fracti
     share = wastewater.ratio(formed, removed)
     if not share or _LEAST_FORMED <= share <= _MOST_FORMED:
         return None
-    told = (
-        f"the methane in the gas is {float(share):.3g} of what the removed COD can form; such"
-        f" plants have {float(_LEAST_FORMED):g} to {float(_MOST_FORMED):g}: check the analysers,"
-        " the units, and the meters of water and gas"
-    )
+    values = {
+        "share": decimal_text(share, 3, "half_even"),
+        "least": decimal_text(_LEAST_FORMED, 1, "half_even"),
+        "most": decimal_text(_MOST_FORMED, 1, "half_even"),
+    }
     if share > _MOST_FORMED:
-        return told, {}
+        return text("PAR-08.methane", **values), {}
     shown = wastewater.concentration(formed, flow) + out
-    return f"{told}; the COD that the gas shows counts", {"cod_in_kg_per_m3": shown}
+    return text("PAR-08.methane_cod", **values), {"cod_in_kg_per_m3": shown}
 
 
 # [M]: dissolved methane and sludge take up to half; above 1 by the classes of the meters
 _LEAST_FORMED, _MOST_FORMED = Fraction(2, 5), Fraction(11, 10)
-_GAS = Agreement("plausibility of methane: 0.4 to 1.1 of what the COD can form", _gas_of_cod)
+_GAS = Agreement(_gas_of_cod)
 
 _ETA = ParameterSpec(
     unit="1",

@@ -237,7 +237,11 @@ METHODOLOGY = Methodology(
         ),
         **{
             f"{mode}_{key}": replace(
-                spec, meaning=f"{mode}: {spec.meaning}", default=_ABSENT.get(key), required=False
+                spec,
+                meaning=f"{mode}: {spec.meaning}",
+                default=_ABSENT.get(key),
+                required=False,
+                factor=(f"{spec.published}.{mode}", "avoided") if key == "improvement" else None,
             )
             for mode in _MODES
             for key, spec in _OF_MODE.items()

@@ -34,7 +34,9 @@ from mrv.model import (
 )
 from mrv.parameters.inputs import Inputs, exact
 from mrv.parameters.specs import ParameterSpec, Plausible
+from mrv.rounding import decimal_text
 from mrv.service_bounds import Capacity, Consumption, Related
+from mrv.texts import Text, text
 
 ID = "jcm-id-am009"
 VERSION = "1.0"
@@ -129,19 +131,17 @@ def _by_reference(
     return Fraction(0), _MOST_BETTER * parameters["eta_reference"]
 
 
-def _air_of_fuel(inputs: Inputs, factors: Factors) -> tuple[str, Mapping[str, Fraction]] | None:
+def _air_of_fuel(inputs: Inputs, factors: Factors) -> tuple[Text, Mapping[str, Fraction]] | None:
     """Fuel takes the electricity of its air; less was other fuel, and nothing is saved. [1]."""
     energy = inputs["fuel_t"] * factors.select(f"{inputs['fuel']}.ncv", "either").value
     drawn = inputs["power_mwh"] * _KWH_PER_MWH
     if drawn >= _LEAST_KWH_PER_GJ * energy:
         return None
-    said = (
-        f"fans and controls took {float(drawn / energy):.3g} kWh for each GJ of"
-        f" {inputs['fuel']}, and blowing the air of combustion takes {float(_LEAST_KWH_PER_GJ):g}"
-        " at least (0.27 m3/MJ at 2 kPa and an efficiency of 0.75, tonne [M]); correct the fuel's"
-        " role, its density, or the fans' meter: until then the efficiency of the reference counts"
-    )
-    return said, {"eta_project": inputs["eta_reference"]}
+    finding = text(
+        "PAR-08.air", fuel=inputs["fuel"], drawn=decimal_text(drawn / energy, 3, "half_even"),
+        least=decimal_text(_LEAST_KWH_PER_GJ, 3, "half_even"),
+    )  # fmt: skip
+    return finding, {"eta_project": inputs["eta_reference"]}
 
 
 def reductions(inputs: Inputs, factors: Factors) -> Reductions:
@@ -236,7 +236,7 @@ METHODOLOGY = Methodology(
     consumptions=(Consumption(("power",), METERED, "kWh/m3", Fraction(1000)),),
     billed=METERED,
     papers=("eta_reference", "eta_project", "density_kg_per_m3"),
-    agreement=(Agreement("plausibility of fuel: its air is blown", _air_of_fuel),),
+    agreement=(Agreement(_air_of_fuel),),
     related=(Related("eta_project", _by_reference, _AVAILABLE, usual=Fraction(9, 10)),),
     capacities=(Capacity("design_fuel_m3_per_d", METERED, ML_PER_M3),),
     inputs={

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
+from math import ceil, floor
 from typing import Any
 
 from mrv.errors import MethodologyError
@@ -28,6 +29,8 @@ from mrv.parameters.specs import (
 
 # No quantity of this field comes near; a longer exponent would only cost memory.
 _DIGITS = 30
+# of a mean that is no decimal number
+_SCALE = 10**9
 
 
 __all__ = [
@@ -42,6 +45,7 @@ __all__ = [
     "Spec",
     "exact",
     "read",
+    "rounded",
 ]
 
 Inputs = Mapping[str, Any]
@@ -205,6 +209,17 @@ def exact(given: object, name: str) -> Fraction:
             f"{name} = {_shown(given)} has more than {_DIGITS} digits before or after the point"
         )
     return Fraction(number)
+
+
+def rounded(value: Fraction, spec: ParameterSpec) -> Fraction:
+    """
+    Return a mean as a decimal that a statement can show: nine places, against the claimant.
+
+    One of fewer places stays as it is.
+    """
+    scaled = value * _SCALE
+    up = spec.side == "project" and not spec.lower_of
+    return Fraction(ceil(scaled) if up else floor(scaled), _SCALE)
 
 
 def _names(spec: Mapping[str, Any]) -> str:

@@ -10,6 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+# published values in place of which no other counts, unless it leaves less
+_OFFICIAL = ("grid.vn", "gwp")
+# published lists beside which a national or measured value may be documented
+_OPEN = "rice."
+
 
 @dataclass(frozen=True, slots=True)
 class Plausible:
@@ -74,6 +79,12 @@ class ParameterSpec:
     lower_of: bool = False
     plausible: Plausible | None = None
     undocumented: str | None = None
+
+    @property
+    def by_publication(self) -> bool:
+        """Whether a published value counts where no third party's document states another."""
+        default = self.factor is not None and not self.published.startswith(_OFFICIAL)
+        return default or self.published.startswith(_OPEN)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,49 +1,63 @@
 """
 Quantities priced: parameters that count, factors, the methodology.  A pure function of views.
 
-The rules of the stage `values` are here: each takes the value that leaves least, of what was
-entered, measured, published and carried by the quantities.
+A parameter begins as it was measured: by the plant's own channels or a laboratory, where both did
+by the more conservative one, and where neither did by the conservative bound.  Effects of rules
+are then applied: fixed values, bounds (each counts where it is more conservative), what the
+quantities show at least, factors that do not count.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
+from typing import Any
 
-from mrv.accounting.agreeing_quantities import agreed
-from mrv.accounting.calendar_years import inputs_by_year
+from ingest.model import INTERVAL_US, Fleet
 from mrv.accounting.conservative_range import worst
-from mrv.accounting.design_capacity import within_load
+from mrv.accounting.device_bindings import common, costed
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import Pricing
-from mrv.accounting.owner_inputs import (
-    MEASURED,
-    bounded,
-    brought,
-    compared_kinds,
-    listed,
-    means,
-    measured,
-    own_factors,
-    unlisted,
-    weak,
-)
-from mrv.accounting.period_result import Finding
-from mrv.accounting.service_evidence import NOT_SHOWN, laboratory
-from mrv.accounting.unmeasured import raised_to, settled
-from mrv.calendar import local_date
-from mrv.factors.brought import bounded as bounded_book
+from mrv.calendar import month_us, parts, year_us
+from mrv.factors.brought import without
 from mrv.factors.ledger import Ledger
-from mrv.model import Activity, Factors, Methodology, Reductions
-from mrv.parameters.inputs import Inputs
-from mrv.registry.project import FIRST, Besides, Project
-from mrv.rounding import UG_PER_T, exact_text, to_integer
+from mrv.model import (
+    GAINING,
+    LENGTH,
+    MONTH,
+    PERIOD,
+    Activity,
+    Factor,
+    Factors,
+    Methodology,
+    Reductions,
+)
+from mrv.parameters.inputs import Inputs, exact, rounded
+from mrv.parameters.specs import ParameterSpec
+from mrv.registry.project import FIRST, Besides, Measured, Project, Sample
+from mrv.rounding import UG_PER_T, to_integer
+from mrv.rules.effects import (
+    CHANNELS,
+    CONSTANT,
+    LABORATORY,
+    LOWER,
+    UNMEASURED,
+    Bound,
+    Effect,
+    Fix,
+    Least,
+    NoReduction,
+    Withheld,
+)
 from mrv.rules.performance import Performance, performing
 from mrv.rules.power import as_measured
+from mrv.texts import Text
 
-UNCREDITED = "BND-02"
+MONITORED = ("B", "C")
+ZERO = Fraction(0)
 
 
 @dataclass(frozen=True)
@@ -73,162 +87,161 @@ class Terms:
     period_us: tuple[int, int]
 
 
+@dataclass(frozen=True)
+class _Figures:
+    """Years of an account before and after deductions, and the factors that they rest on."""
+
+    gross: Mapping[int, Reductions]
+    views: list[Monitored]
+    inputs: dict[int, Inputs]
+    net: Mapping[int, Reductions]
+    used: tuple[Factor, ...]
+
+
+@dataclass(frozen=True)
 class Account:
     """
     What a period comes to with some quantities.
 
-    Parameters
-    ----------
-    views : sequence of Monitored
-        What counts of each device.
-    fixed : mapping of str to Fraction
-        Parameters that count as a rule says.
-    no_reduction : bool
-        Whether the reduction is at most 0.
-
     Attributes
     ----------
-    net, gross : mapping of int to Reductions
-        By calendar year, after and before deductions.
-    parameters, stated : Inputs
-        That count; and as the statement lists them, without measured performance.
-    how : mapping of str to str
-        How parameters were come by that count otherwise than entered.
-    findings : list of Finding
-        Of the stage `values`.
+    entered : sequence of Monitored
+        What counts of each device, with the power that it measures.
+    measured : Inputs
+        Parameters as they were measured or entered, and bounded by earlier stages.
+    stated : Inputs
+        Parameters that count, as the statement lists them.
+    how : mapping of str to Text
+        How those were come by that count otherwise than entered; texts of `mrv.rules.effects`.
+    book : Factors
+        Without factors that do not count.
+    applied : frozenset of str
+        Rules of the stage `values` whose effects changed a parameter or a factor.
     """
 
-    def __init__(
-        self,
-        terms: Terms,
-        views: Sequence[Monitored],
-        fixed: Mapping[str, Fraction],
-        *,
-        no_reduction: bool,
-    ) -> None:
-        self.methodology, self.besides = terms.methodology, terms.besides
-        self.period_us, self._parts = terms.period_us, terms.parts
-        self.timezone, self.from_us = terms.project.timezone, terms.project.from_us
-        parameters, besides = terms.parameters, terms.besides
-        self.entered = as_measured(views, besides.drawn, terms.stretches)
-        self.entered_parameters = parameters
-        self.parameters, self.how, self.findings = parameters, dict[str, str](), list[Finding]()
-        self.book: Factors = terms.factors
-        if besides.accounting > FIRST:
-            self._values(fixed)
-        performed = performing(self.entered, self.parameters, besides.drawn)
-        self.slow = tuple(performed.findings(self.parameters, self.reduced))
-        self.performed: Performance = performed
-        self.stated, self.parameters = self.parameters, performed.counted(self.parameters)
-        self.ledger = Ledger(self.book)
-        self.gross = self._account(self._inputs(self.entered, gross=True))
-        self.views = worst(self.entered, lambda some: self._account(self._inputs(some)))
-        self.inputs = self._inputs(self.views)
-        self.net = self._account(self.inputs)
-        # what a unit costs may take more factors, on which no credited figure rests
-        self.used = tuple(self.ledger.used())
-        if no_reduction:
-            self.net = {
-                y: replace(r, reduction_t=min(r.reduction_t, Fraction(0)))
-                for y, r in self.net.items()
-            }
+    terms: Terms
+    entered: Sequence[Monitored]
+    measured: Inputs
+    stated: Inputs
+    how: Mapping[str, Text]
+    book: Factors
+    no_reduction: bool = False
+    applied: frozenset[str] = frozenset()
 
-    def _inputs(self, some: Sequence[Monitored], *, gross: bool = False) -> dict[int, Inputs]:
-        return inputs_by_year(
-            self.methodology, self.parameters, self.ledger, some, self._parts, gross=gross
+    @classmethod
+    def of(cls, terms: Terms, views: Sequence[Monitored], effects: Iterable[Effect]) -> Account:
+        """Account with parameters as they were measured, and with effects of earlier stages."""
+        every, besides = list(effects), terms.besides
+        entered = as_measured(views, besides.drawn, terms.stretches)
+        none = any(isinstance(one, NoReduction) for one in every)
+        given = terms.parameters
+        made = cls(terms, entered, given, given, {}, terms.factors, no_reduction=none)
+        if besides.accounting == FIRST:
+            return made
+        used, how = _as_measured(terms, made.reduced)
+        for one in every:
+            if isinstance(one, Fix):
+                used[one.parameter] = one.value
+                how |= {} if one.how is None else {one.parameter: one.how}
+        return replace(made, measured=used, stated=used, how=how)
+
+    def valued(self, effects: Mapping[str, Sequence[Effect]]) -> Account:
+        """
+        Account with the effects of the stage `values`, by rule.
+
+        Each bound of a parameter counts where the reduction is lower; parameters are taken in the
+        order of the methodology, so that no order of rules moves a figure.
+        """
+        used, how, applied = dict(self.stated), dict(self.how), set[str]()
+
+        def count(rule: str, one: Fix | Bound | Least, value: Fraction) -> None:
+            used[one.parameter] = value
+            applied.add(rule)
+            if one.how is not None:
+                how[one.parameter] = one.how
+
+        of = [(rule, one) for rule, some in sorted(effects.items()) for one in some]
+        for rule, one in of:
+            if isinstance(one, Fix) and used.get(one.parameter) != one.value:
+                count(rule, one, one.value)
+        for name in self.methodology.parameters:
+            mine = [(r, o) for r, o in of if isinstance(o, Bound) and o.parameter == name]
+            left = self.reduced(used) if mine else ZERO
+            for rule, one in sorted(mine, key=lambda item: (item[1].value, repr(item[1].how))):
+                less = self.reduced({**used, name: one.value})
+                if less < left:
+                    left = less
+                    count(rule, one, one.value)
+        for rule, one in of:
+            if isinstance(one, Least) and used[one.parameter] < (value := one.at_least(used)):
+                count(rule, one, value)
+        withheld = {one.factor: rule for rule, one in of if isinstance(one, Withheld)}
+        book = without(self.book, withheld) if withheld else self.book
+        return replace(
+            self, stated=used, how=how, book=book, applied=frozenset(applied | {*withheld.values()})
         )
-
-    def _account(self, of: Mapping[int, Inputs]) -> dict[int, Reductions]:
-        return {year: self.methodology.reductions(one, self.ledger) for year, one in of.items()}
-
-    def _comes_to(
-        self, params: Inputs, book: Factors, views: Sequence[Monitored] | None = None
-    ) -> Fraction:
-        some = self.entered if views is None else views
-        of = inputs_by_year(self.methodology, params, book, some, self._parts, gross=False)
-        found = (self.methodology.reductions(one, book).reduction_t for one in of.values())
-        return sum(found, start=Fraction(0))
-
-    def reduced(self, params: Inputs, views: Sequence[Monitored] | None = None) -> Fraction:
-        """Return what the period comes to with some parameters, or devices. [tCO2e]"""
-        return self._comes_to(params, self.book, views)
-
-    def _quantities(self, params: Inputs) -> dict[int, Inputs]:
-        return inputs_by_year(
-            self.methodology, params, self.book, self.entered, self._parts, gross=False
-        )
-
-    # --- the stage `values` ---------------------------------------------------------------
-
-    def _values(self, fixed: Mapping[str, Fraction]) -> None:
-        self._credited()
-        found = means(self.besides.samples, self.methodology)
-        self.parameters, self.how = settled(
-            self.methodology, self.parameters, found, self.besides.channels, self.reduced
-        )
-        self._loaded(fixed)
-        self._agreed()
-        self._official()
-        book, choices = bounded_book(self.book, lambda book: self._comes_to(self.parameters, book))
-        self.book = book
-        self.findings += brought(choices, self.besides.accepted)
-
-    def _credited(self) -> None:
-        """Apply 0 to what is of time before the crediting period."""
-        first = local_date(self.from_us, self.timezone).year
-        early = sorted(self.methodology.uncredited(self.parameters, first))
-        told = [
-            f"{name} = {exact_text(Fraction(self.parameters[name]))}"
-            f" {self.methodology.parameters[name].unit} is of a year before the crediting period,"
-            f" which begins in {first}: it counts 0"
-            for name in early
-        ]
-        if told:
-            self.findings.append(Finding(UNCREDITED, False, "; ".join(told)))
-            self.parameters = {**self.parameters, **dict.fromkeys(early, Fraction(0))}
-
-    def _loaded(self, fixed: Mapping[str, Fraction]) -> None:
-        """Apply no more of a parameter than the plant's design leaves for what was delivered."""
-        self.parameters = {**self.parameters, **fixed}
-        self.how |= dict.fromkeys(fixed, NOT_SHOWN)
-        self.parameters, more, said = within_load(
-            self.entered, self.methodology, self.parameters, self.reduced,
-            analysed=laboratory(self.besides.samples),
-        )  # fmt: skip
-        self.how |= more
-        self.findings += said
-
-    def _agreed(self) -> None:
-        """Compare parameters with what the metered quantities of each year support."""
-        used, told, said = agreed(
-            self.methodology, self.parameters, self.how, self._quantities, self.reduced,
-            self.book,
-        )  # fmt: skip
-        years = self._quantities(used).values()
-        least = {
-            name: max((test(one, self.book) for one in years), default=Fraction(0))
-            for name, test in self.methodology.shown.items()
-        }
-        self.parameters, self.how, beyond = raised_to(self.methodology, used, told, least)
-        if beyond:
-            said.append(Finding(MEASURED, False, "; ".join(beyond)))
-        self.findings += said
-
-    def _official(self) -> None:
-        """Apply official factors where the owner's leave more, and say what was entered."""
-        method, samples = self.methodology, self.besides.samples
-        own = own_factors(method, self.parameters, self.book, self.from_us, self.timezone)
-        used, said = bounded(own, self.parameters, self.reduced)
-        said += unlisted(method, used, self.book)
-        used = listed(method, used, self.book, self.reduced)
-        shown = measured(
-            method, used, samples, self.period_us, self.timezone, self.how, self.reduced,
-        )  # fmt: skip
-        vague = weak(method, samples, self.besides.channels, self.how)
-        self.parameters = used
-        self.findings += [*said, *shown, *vague]
 
     # --- figures --------------------------------------------------------------------------
+
+    @property
+    def methodology(self) -> Methodology:
+        """Of the project."""
+        return self.terms.methodology
+
+    @cached_property
+    def performed(self) -> Performance:
+        """A performance that the devices measure below the one that was entered."""
+        return performing(self.entered, self.stated, self.terms.besides.drawn)
+
+    @cached_property
+    def parameters(self) -> Inputs:
+        """All that counts, with measured performance."""
+        return self.performed.counted(self.stated)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """Factors that were asked for, also those that a unit costs by."""
+        return Ledger(self.book)
+
+    @cached_property
+    def _figures(self) -> _Figures:
+        own = Ledger(self.ledger)
+
+        def account(some: Sequence[Monitored]) -> Mapping[int, Reductions]:
+            return self._reductions(self._inputs(some, self.parameters, own), own)
+
+        gross = self._reductions(self._inputs(self.entered, self.parameters, own, gross=True), own)
+        views = worst(self.entered, account)
+        inputs = self._inputs(views, self.parameters, own)
+        net = self._reductions(inputs, own)
+        if self.no_reduction:
+            net = {y: replace(r, reduction_t=min(r.reduction_t, ZERO)) for y, r in net.items()}
+        return _Figures(gross, views, inputs, net, tuple(own.used()))
+
+    @property
+    def gross(self) -> Mapping[int, Reductions]:
+        """By calendar year, before deductions."""
+        return self._figures.gross
+
+    @property
+    def net(self) -> Mapping[int, Reductions]:
+        """By calendar year, after deductions."""
+        return self._figures.net
+
+    @property
+    def views(self) -> list[Monitored]:
+        """Devices, with the more conservative bound of a loss."""
+        return self._figures.views
+
+    @property
+    def inputs(self) -> dict[int, Inputs]:
+        """What the methodology is given of each calendar year."""
+        return self._figures.inputs
+
+    @property
+    def used(self) -> tuple[Factor, ...]:
+        """Factors that the figures ask for, without those that a unit costs by."""
+        return self._figures.used
 
     @cached_property
     def total(self) -> Reductions:
@@ -254,19 +267,142 @@ class Account:
             to_integer(gross * UG_PER_T, "down"),
         )
 
-    def compared(self) -> tuple[str, ...]:
-        """Return the kinds of factors that rules look at."""
-        if self.besides.accounting == FIRST:
-            return ()
-        return compared_kinds(self.methodology, self.entered_parameters, self.book)
+    def comes_to(
+        self, parameters: Inputs, book: Factors, views: Sequence[Monitored] | None = None
+    ) -> Fraction:
+        """Return what the period comes to with some parameters and factors. [tCO2e]"""
+        some = self.entered if views is None else views
+        of = self._reductions(self._inputs(some, parameters, book), book)
+        return sum((one.reduction_t for one in of.values()), start=ZERO)
+
+    def reduced(self, parameters: Inputs, views: Sequence[Monitored] | None = None) -> Fraction:
+        """Return what the period comes to with some parameters, or devices. [tCO2e]"""
+        return self.comes_to(parameters, self.book, views)
+
+    def quantities(self, parameters: Inputs) -> dict[int, Inputs]:
+        """Return what the methodology is given of each year, with some parameters."""
+        return self._inputs(self.entered, parameters, self.book)
+
+    def _inputs(
+        self, some: Sequence[Monitored], parameters: Inputs, book: Factors, *, gross: bool = False
+    ) -> dict[int, Inputs]:
+        activities = {year: list(of) for year, of in self.terms.parts.items()}
+        for one in some:
+            for part in one.parts:
+                activities.setdefault(part.year, []).append(one.activity(part, gross=gross))
+        return {
+            year: self.methodology.inputs_of(activities[year], parameters, book, year)
+            for year in sorted(activities)
+        }
+
+    def _reductions(self, of: Mapping[int, Inputs], book: Factors) -> dict[int, Reductions]:
+        return {year: self.methodology.reductions(one, book) for year, one in of.items()}
 
 
 def added(by_year: Mapping[int, Reductions]) -> Reductions:
     """Add up calendar years."""
-    zero = Fraction(0)
-    baseline = sum((r.baseline_t for r in by_year.values()), start=zero)
-    project = sum((r.project_t for r in by_year.values()), start=zero)
-    leakage = sum((r.leakage_t for r in by_year.values()), start=zero)
+    baseline = sum((r.baseline_t for r in by_year.values()), start=ZERO)
+    project = sum((r.project_t for r in by_year.values()), start=ZERO)
+    leakage = sum((r.leakage_t for r in by_year.values()), start=ZERO)
     # a cap or a deduction of the methodology stands in its reduction, not in the sides
-    reduced = sum((r.reduction_t for r in by_year.values()), start=zero)
+    reduced = sum((r.reduction_t for r in by_year.values()), start=ZERO)
     return Reductions(baseline, project, leakage, reduced)
+
+
+def parts_of_years(
+    project: Project, methodology: Methodology, fleet: Fleet, period_us: tuple[int, int]
+) -> dict[int, list[Activity]]:
+    """
+    How much of each calendar year the period is, for what goes by time alone.
+
+    The parameter `GAINING` is the part of it in which the baseline may gain.
+    """
+    if not methodology.timed:
+        return {}
+    gains = [(a * INTERVAL_US, b * INTERVAL_US) for a, b in costed(project, methodology, fleet)]
+    result: dict[int, list[Activity]] = {}
+    for year, month, begin, end in parts(*period_us, project.timezone, monthly=methodology.monthly):
+        whole = year_us(year, project.timezone)
+        gaining = sum(last - first for first, last in common([(begin, end)], gains))
+        params: dict[str, Any] = {GAINING: Fraction(gaining, whole)}
+        if month is not None:
+            length = Fraction(month_us(year, month, project.timezone), whole)
+            params |= {MONTH: month, LENGTH: length}
+        result.setdefault(year, []).append(Activity(PERIOD, params, Fraction(end - begin, whole)))
+    return result
+
+
+# --- parameters as they were measured -----------------------------------------------------
+
+
+def is_monitored(spec: ParameterSpec) -> bool:
+    """Whether a laboratory's results may stand for a parameter."""
+    return spec.option in MONITORED or spec.unmeasured is not None
+
+
+def means(samples: Iterable[Sample], methodology: Methodology) -> dict[str, Fraction]:
+    """Mean of the samples of each parameter that the methodology monitors."""
+    by_name: defaultdict[str, list[Fraction]] = defaultdict(list)
+    specs = methodology.parameters
+    for one in samples:
+        if one.parameter in specs and is_monitored(specs[one.parameter]):
+            by_name[one.parameter].append(exact(one.value, f"sample {one.sample}"))
+    return {n: rounded(sum(v, start=ZERO) / len(v), specs[n]) for n, v in by_name.items()}
+
+
+def sampled(parameters: Inputs, samples: Iterable[Sample], methodology: Methodology) -> Inputs:
+    """Return the parameters with the mean of the samples where there are any."""
+    specs = methodology.parameters
+    found = means(samples, methodology)
+    return {**parameters, **{n: v for n, v in found.items() if specs[n].option in MONITORED}}
+
+
+def _as_measured(
+    terms: Terms, reduction: Callable[[Inputs], Fraction]
+) -> tuple[dict[str, Any], dict[str, Text]]:
+    """Return the parameters as they were measured, and how each was come by."""
+    parameters, specs = terms.parameters, terms.methodology.parameters
+    laboratory = means(terms.besides.samples, terms.methodology)
+    used, how = dict(parameters), dict[str, Text]()
+    known = {
+        name: _known(name, spec, parameters, laboratory, terms.besides.channels)
+        for name, spec in specs.items()
+        if spec.unmeasured is not None
+    }
+    for name, choices in known.items():
+        used[name] = next(iter(choices.values()), _bound(specs[name], used))
+    for name, found in known.items():
+        spec, choices = specs[name], found
+        if not choices:
+            choices = {UNMEASURED: _bound(spec, used)}
+            # what goes out is at most what comes in, whatever the registry says
+            if name in parameters and spec.unmeasured not in used:
+                choices[CONSTANT] = Fraction(parameters[name])
+        left = {way: reduction({**used, name: value}) for way, value in choices.items()}
+        how[name] = min(left, key=left.__getitem__)
+        used[name] = choices[how[name]]
+    return used, how
+
+
+def _known(
+    name: str,
+    spec: ParameterSpec,
+    parameters: Inputs,
+    laboratory: Mapping[str, Fraction],
+    channels: Mapping[str, Measured],
+) -> dict[Text, Fraction]:
+    """Return what was measured of a parameter, by how."""
+    found = dict[Text, Fraction]()
+    if name in laboratory:
+        found[LABORATORY] = laboratory[name]
+    if name in channels:
+        found[CHANNELS] = channels[name].value
+    if found and spec.lower_of and name in parameters:
+        found[LOWER] = Fraction(parameters[name])
+    return found
+
+
+def _bound(spec: ParameterSpec, used: Inputs) -> Fraction:
+    """Return what costs: a number, or what another parameter is."""
+    bound = spec.unmeasured or "0"
+    return Fraction(used[bound]) if bound in used else Fraction(bound)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from mrv.accounting import service_evidence
-from mrv.accounting.dated_values import undated
-from mrv.accounting.factor_acceptance import accepted, condition
 from mrv.accounting.invoiced_use import applied
 from mrv.accounting.period_result import Finding
 from mrv.accounting.service_evidence import Services
@@ -19,14 +17,6 @@ def _said(found: Iterable[Finding], rule: str) -> Iterator[Effect | Said]:
     yield from (Said(one.holds, one.texts) for one in found if one.rule == rule)
 
 
-def default_factors(facts: Facts) -> Iterator[Effect | Said]:
-    """FAC-02: default factors that nobody compared with their publication."""
-    where = f"project {facts.project.id}: parameters"
-    names = accepted(facts.project.parameters, where)
-    found = condition(facts.price.used, names)
-    yield from _said([found] if found else [], "FAC-02")
-
-
 def equipment_power(facts: Facts) -> Iterator[Effect | Said]:
     """MTR-12: a power below what the device's own electricity measures."""
     found = above_power(facts.price.views, facts.price.pricing, facts.timezone)
@@ -36,7 +26,8 @@ def equipment_power(facts: Facts) -> Iterator[Effect | Said]:
 
 def equipment_efficiency(facts: Facts) -> Iterator[Effect | Said]:
     """MTR-13: an efficiency above what the device itself measures."""
-    yield from _said(facts.price.slow, "MTR-13")
+    price = facts.price
+    yield from _said(price.performed.findings(price.stated, price.reduced), "MTR-13")
 
 
 def _services(facts: Facts) -> Services:
@@ -63,11 +54,3 @@ def project_electricity(facts: Facts) -> Iterator[Effect | Said]:
     price = facts.price
     found = _services(facts).electricity(price.reduction_t, price.pricing)
     yield from _said(found, service_evidence.USED)
-
-
-def documented_values(facts: Facts) -> Iterator[Effect | Said]:
-    """PAR-07: values that the methodology lists, without dated documents."""
-    found = undated(
-        facts.methodology, facts.price.stated, facts.price.views, facts.besides, facts.first
-    )
-    yield from _said(found, "PAR-07")

@@ -14,17 +14,12 @@ from fractions import Fraction
 import numpy as np
 
 from ingest.model import INTERVAL_US, Fleet, IntervalRows
-from mrv.accounting import fixed_ex_ante, late_values
-from mrv.accounting.calendar_years import conditions_hold
 from mrv.accounting.corrected_invoices import keep_first
 from mrv.accounting.design_capacity import check_energy
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import deductions, device_outcome, gap_outcomes, silent_days
 from mrv.accounting.factor_acceptance import accepted
-from mrv.accounting.fixed_ex_ante import issued_values
-from mrv.accounting.late_values import values_before
 from mrv.accounting.period_result import Finding, ParameterUse, PeriodResult, RuleEffect
-from mrv.accounting.plausible_values import keep_plausible
 from mrv.accounting.rounded_figures import (
     comparisons,
     covered_share,
@@ -34,23 +29,29 @@ from mrv.accounting.rounded_figures import (
     totals,
     vintages,
 )
-from mrv.accounting.value_choices import choose
 from mrv.calendar import local_date, local_text, narrowed, utc_text
 from mrv.errors import PeriodError
 from mrv.factors.ledger import Ledger
-from mrv.model import Candidate, CandidateDevice, Factors
+from mrv.methodologies import implausible, implausible_first
+from mrv.model import Candidate, CandidateDevice, Factors, Methodology, Reductions
 from mrv.parameters.inputs import Inputs, exact
 from mrv.registry.project import FIRST, Besides, Calibration, Project
 from mrv.rounding import UG_PER_T, decimal_text, to_integer
 from mrv.rules import rules, severity_of
 from mrv.rules.account import added
+from mrv.rules.effects import CHANNELS
 from mrv.rules.engine import Engine, Passed
 from mrv.rules.grades import evidence_of
+from mrv.rules.issued import choose
+from mrv.rules.plausible import keep_plausible
 from mrv.rules.power import measured_powers
+from mrv.rules.published import compared_kinds
 
 # share of the reduction below which an effect is an observation and no request
 MATERIAL = Fraction(5, 1000)
 _PLACES = 6
+# consumption by unit of service that no such project has
+PLAUSIBLE = "MTR-05"
 
 
 def close(
@@ -104,7 +105,7 @@ def close(
     corrected: list[Finding] = []
     if besides.replaced and besides.accounting > FIRST:
         besides, corrected = keep_first(
-            project, besides, lambda held: closing.chosen(project, held)[0].account.left[0]
+            project, besides, lambda given: closing.chosen(project, given)[0].account.left[0]
         )
     passed, chosen = closing.chosen(project, besides)
     found = closing.result(passed, [*chosen, *corrected])
@@ -131,31 +132,25 @@ class _Closing:
         return self._known[key]
 
     def chosen(self, project: Project, besides: Besides) -> tuple[Passed, list[Finding]]:
-        """Choose registered, issued and entered values that count; each where it leaves less."""
+        """Choose registered, issued and entered values that count, the most conservative ones."""
         period_us = self._engine.period_us
         odd = list[Finding]()
         if besides.accounting > FIRST:
             project, besides, odd = keep_plausible(
-                project, besides, period_us, lambda one, held: self._passed(one, held).account.left
+                project,
+                besides,
+                period_us,
+                lambda one, given: self._passed(one, given).account.left,
             )
         if not besides.fixed and not besides.late:
             return self._passed(project, besides), odd
         now = replace(besides, fixed=(), late=())
-        first = local_date(period_us[0], project.timezone)
-        issued = issued_values(besides.fixed)
-        before = values_before(besides.late, project, first)
-        project, told = choose(
-            project, [*issued, *before], lambda one: self.chosen(one, now)[0].account.left[0]
-        )
+        project, found = choose(
+            project, besides, local_date(period_us[0], project.timezone), self._engine.factors,
+            lambda one: self.chosen(one, now)[0].account.left[0],
+        )  # fmt: skip
         passed, more = self.chosen(project, now)
-        said = "; ".join(text for move, text in told if move in issued)
-        late = [text for move, text in told if move in before]
-        return passed, [
-            *more,
-            *([Finding(fixed_ex_ante.RULE, False, said)] if said else []),
-            *late_values.finding(besides.late, late),
-            *(one for one in odd if one not in more),
-        ]
+        return passed, [*more, *found, *(one for one in odd if one not in more)]
 
     def result(self, passed: Passed, chosen: Sequence[Finding]) -> PeriodResult:
         """Return the period as a statement holds it."""
@@ -169,12 +164,12 @@ class _Closing:
             accepted(project.parameters, f"project {project.id}: parameters"),
         )
         credited = vintages(account.net, total.reduction_t + Fraction(carried_ug, UG_PER_T))
+        read = {name for name, how in account.how.items() if how == CHANNELS}
         candidate = _candidate(project, account.parameters, views)
-        said = (
+        reported = (
             *findings(method.applicability, candidate),
             *conditions_hold(method, account.inputs, account.net, besides.accounting),
             *passed.findings,
-            *account.findings,
             *chosen,
         )
         return PeriodResult(
@@ -194,7 +189,7 @@ class _Closing:
             devices=tuple(device_outcome(m, pricing, from_us, to_us) for m in views),
             gaps=(
                 *(g for m in views for g in gap_outcomes(m, pricing)),
-                *silent_days(besides, account.stated, account.how, account.reduced),
+                *silent_days(besides, account.stated, read, account.reduced),
             ),
             deductions=tuple(d for m in views for d in deductions(m, pricing)),
             factors=tuple(factor_use(f, names) for f in account.ledger.used()),
@@ -204,13 +199,32 @@ class _Closing:
                 *account.performed.uses(method),
                 *_rated(views, besides, to_us),
             ),
-            applicability=_graded(dict.fromkeys(said), passed, total.reduction_t),
+            applicability=_graded(dict.fromkeys(reported), passed, total.reduction_t),
             comparisons=comparisons(project.expected, views, total, to_us - from_us, besides),
             cross_checks=tuple(passed.facts.compare(besides, pricing)),
-            compared=account.compared(),
+            compared=compared_kinds(account),
             rules=() if besides.accounting == FIRST else tuple(_effects(passed)),
             evidence=() if besides.accounting == FIRST else evidence_of(passed.facts, account),
         )
+
+
+def conditions_hold(
+    methodology: Methodology,
+    inputs: Mapping[int, Inputs],
+    net: Mapping[int, Reductions],
+    accounting: int,
+) -> Iterator[Finding]:
+    """Apply to each year's figures what `tonne evaluate` would refuse them for."""
+    first = accounting == FIRST
+    look = implausible_first if first else implausible
+    for one in methodology.conditions:
+        if one.first and not first:
+            continue
+        broken = [f"{y}: {t}" for y in inputs if (t := one.test(inputs[y], net[y]))]
+        yield Finding(one.clause, not broken, "; ".join(broken))
+    strange = [f"{y}: {t}" for y in inputs if (t := look(methodology, inputs[y]))]
+    if strange:
+        yield Finding(PLAUSIBLE, False, "; ".join(strange))
 
 
 def _effects(passed: Passed) -> Iterator[RuleEffect]:
@@ -219,10 +233,15 @@ def _effects(passed: Passed) -> Iterator[RuleEffect]:
         alone, beside = (decimal_text(max(value, Fraction(0)), _PLACES, "up") for value in cost)
         yield RuleEffect(name, alone, beside, applied=True)
     zero = decimal_text(Fraction(0), _PLACES, "up")
-    yield from (RuleEffect(name, zero, zero, applied=False) for name in sorted(passed.dropped))
+    yield from (
+        RuleEffect(name, zero, zero, applied=False)
+        for name in sorted(passed.dropped.difference(passed.costs))
+    )
 
 
-def _graded(said: Iterable[Finding], passed: Passed, reduction_t: Fraction) -> tuple[Finding, ...]:
+def _graded(
+    reported: Iterable[Finding], passed: Passed, reduction_t: Fraction
+) -> tuple[Finding, ...]:
     """
     Grade each finding: an observation where its rule takes off less than is material.
 
@@ -230,14 +249,13 @@ def _graded(said: Iterable[Finding], passed: Passed, reduction_t: Fraction) -> t
     methodology that does not hold is a corrective action request.
     """
     if passed.facts.besides.accounting == FIRST:
-        return tuple(said)
+        return tuple(reported)
     claimed = abs(reduction_t)
     found = []
-    for one in said:
+    for one in reported:
         row, cost = rules().get(one.rule), passed.costs.get(one.rule)
         severity = one.severity or severity_of(one.rule)
-        # where nothing is applied, what the rule takes off elsewhere says nothing of it
-        if cost is not None and row is not None and not (row.programme or one.severity):
+        if cost is not None and one.tonnes and row is not None and not row.programme:
             taken = max(cost.alone, cost.beside)
             severity = "observation" if taken < MATERIAL * claimed else severity
         found.append(replace(one, severity="" if one.holds else severity))
@@ -270,9 +288,11 @@ def check_edges(project: Project, from_us: int, to_us: int) -> None:
     """Refuse a period off the grid, empty, or outside of the crediting period; PeriodError."""
     zone = project.timezone
     begin, end = (local_text(edge, zone) for edge in (from_us, to_us))
-    for name, edge, said in (("from", from_us, begin), ("to", to_us, end)):
+    for name, edge, local in (("from", from_us, begin), ("to", to_us, end)):
         if edge % INTERVAL_US:
-            raise PeriodError(f"{name} = {said} is inside an interval; choose a quarter of an hour")
+            raise PeriodError(
+                f"{name} = {local} is inside an interval; choose a quarter of an hour"
+            )
     if from_us >= to_us:
         raise PeriodError(f"the period from {begin} to {end} is empty; `to` must be later")
     if from_us < project.from_us or to_us > project.to_us:

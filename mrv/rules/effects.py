@@ -7,14 +7,23 @@ node the tighter one counts, whichever rule gave it: rules of a stage need no or
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from fractions import Fraction
 from typing import NamedTuple
 
 from ingest.model import Int64
+from mrv.parameters.inputs import Inputs
 from mrv.rules import Severity
-from mrv.texts import Text, Texts
+from mrv.texts import Text, Texts, text
+
+# how a parameter was come by that counts otherwise than entered
+LABORATORY, CHANNELS = text("how.laboratory"), text("how.channels")
+LOWER, CONSTANT = text("how.lower"), text("how.constant")
+UNMEASURED, UNSHOWN = text("how.unmeasured"), text("how.not_corroborated")
+SHOWN, AGREED = text("how.quantities"), text("how.agreed")
+BUILT_FOR, CARRIED = text("how.design"), text("how.electricity")
 
 
 class Level(IntEnum):
@@ -126,6 +135,32 @@ class Fix:
 
     parameter: str
     value: Fraction
+    how: Text | None = UNSHOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A parameter of the project counts as this value where that leaves less."""
+
+    parameter: str
+    value: Fraction
+    how: Text | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Least:
+    """A parameter of the project counts as no less than the quantities show by the others."""
+
+    parameter: str
+    at_least: Callable[[Inputs], Fraction]
+    how: Text | None = SHOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """A factor that a registry file brought does not count; the published one does."""
+
+    factor: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +168,7 @@ class NoReduction:
     """The reduction is at most 0; a loss remains."""
 
 
-Effect = Cap | CapEach | Exclude | SetAside | Floor | Fix | NoReduction
+Effect = Cap | CapEach | Exclude | SetAside | Floor | Fix | Bound | Least | Withheld | NoReduction
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +176,12 @@ class Said:
     """
     What a rule reports.
 
-    `{tonnes:number}` in words is what the rule takes off the reduction.  `severity` is one
-    lower than the rule's own, for what the rule applies nothing to.
+    `{tonnes:number}` in words is what the rule takes off the reduction.  `severity` where it is
+    another than the rule's own.  `priced`: whether the rule's
+    tonnes say how much it weighs; where None, only of the rule's own severity.
     """
 
     holds: bool
     texts: Texts = ()
     severity: Severity | None = None
+    priced: bool | None = None

@@ -8,17 +8,14 @@ for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property, partial
-from typing import NamedTuple
 
 from ingest.model import INTERVAL_US, Fleet, IntervalRows
-from mrv.accounting.calendar_years import parts_of_years
 from mrv.accounting.cross_checks import Rows
 from mrv.accounting.factor_acceptance import parameters_of
-from mrv.accounting.owner_inputs import sampled
 from mrv.accounting.period_result import Finding
 from mrv.accounting.service_evidence import built_for
 from mrv.calendar import local_date, year_us, years
@@ -27,7 +24,6 @@ from mrv.methodologies import find
 from mrv.model import Factors, Methodology, Most, RoleNeeds
 from mrv.registry.calibration import of_meter
 from mrv.registry.project import FIRST, Besides, Calibration, Project, ProjectDevice
-from mrv.rounding import decimal_text
 from mrv.rules import (
     Stage,
     changes,
@@ -37,27 +33,18 @@ from mrv.rules import (
     evidence,
     meters,
     project_side,
+    published,
     registry,
     service,
-)  # fmt: skip
-from mrv.rules.account import Account, Terms
-from mrv.rules.effects import Effect, Fix, NoReduction, Said
+    values,
+)
+from mrv.rules.account import Account, Terms, parts_of_years, sampled
+from mrv.rules.effects import Said
 from mrv.rules.facts import Facts
 from mrv.rules.metering import Limits, Metered, Reader, stretches
+from mrv.rules.pricing import Cost, Judging, Prices, Ruled
 from mrv.rules.solve import Design, Solved, solve
 from mrv.texts import Text, devices_of, lines, text, texts_of
-
-_PLACES = 6
-
-
-class Judging(NamedTuple):
-    """How a rule judges at a stage, and the first rule set in which it does."""
-
-    rule: str
-    stage: Stage
-    judge: Callable[[Facts], Iterable[Effect | Said]]
-    since: int = 2
-
 
 JUDGES = (
     Judging("REG-01", "registry", registry.known_meters),
@@ -80,7 +67,15 @@ JUDGES = (
     Judging("EVD-03", "evidence", evidence.invoiced_quantities),
     Judging("EVD-04", "evidence", evidence.class_mean),
     Judging("EVD-05", "evidence", evidence.invoiced_use),
-    Judging("FAC-02", "check", checks.default_factors, since=1),
+    Judging("BND-02", "values", values.before_crediting),
+    Judging("MTR-07", "values", values.design_load),
+    Judging("PAR-06", "values", values.least_by_quantities),
+    Judging("PAR-08", "values", values.agreeing_quantities),
+    Judging("FAC-01", "values", published.published_values),
+    Judging("FAC-01", "check", published.published_findings),
+    Judging("FAC-02", "check", published.default_factors, since=1),
+    Judging("PAR-06", "check", values.monitored_values),
+    Judging("PAR-07", "check", values.documented_values),
     Judging("CLM-01", "check", meters.certified_twice, since=1),
     Judging("REG-03", "check", changes.changed),
     Judging("REG-03", "check", changes.left_lines),
@@ -91,30 +86,9 @@ JUDGES = (
     Judging("EVD-03", "check", checks.service_invoices),
     Judging("EVD-07", "check", checks.project_fuel),
     Judging("EVD-07", "check", checks.project_electricity),
-    Judging("PAR-07", "check", checks.documented_values),
 )
 # stages whose rules move quantities, in order
 _BOUNDS: tuple[Stage, ...] = ("registry", "meter", "use", "service", "evidence")
-
-_Effects = dict[str, list[Effect]]
-
-
-class Cost(NamedTuple):
-    """
-    What a rule takes off the reduction. [tCO2e]
-
-    `alone`: by this rule and no other; `beside`: what comes back if it alone is settled.
-    Where two rules bind one quantity `beside` is 0 for both.
-    """
-
-    alone: Fraction
-    beside: Fraction
-
-    @property
-    def text(self) -> str:
-        """Tonnes for a finding: what comes back, or else what the rule takes by itself."""
-        shown = self.beside if self.beside > 0 else max(self.alone, Fraction(0))
-        return decimal_text(shown, _PLACES, "up")
 
 
 @dataclass(frozen=True)
@@ -184,74 +158,43 @@ class Engine:
         """
         self.passes += 1
         facts = self._facts(project, besides)
-        design = _design(facts)
-        effects: _Effects = {}
-        said: list[tuple[Judging, Said]] = []
-        priced: dict[tuple[str, ...], Account] = {}
         terms = Terms(
             project, self.methodology, facts.parameters, besides, facts.factors,
             parts_of_years(project, self.methodology, self.fleet, self.period_us),
             facts.stretches, self.period_us,
         )  # fmt: skip
-
-        def price(some: _Effects) -> Account:
-            key = tuple(sorted(some))
-            if key not in priced:
-                every = _ordered(some)
-                priced[key] = Account(
-                    terms,
-                    solve(facts.metered, every, design).views,
-                    {e.parameter: e.value for e in every if isinstance(e, Fix)},
-                    no_reduction=any(isinstance(e, NoReduction) for e in every),
-                )
-            return priced[key]
-
-        solved = facts.solved
-        for stage in _BOUNDS:
-            before = {name: list(some) for name, some in effects.items()}
-            seen = facts.after(solved, partial(price, before))
-            for one in self._of(stage, besides):
-                for found in one.judge(seen):
-                    if isinstance(found, Said):
-                        said.append((one, found))
-                    else:
-                        effects.setdefault(one.rule, []).append(found)
-            if effects != before:
-                # what was priced before has other effects of a rule of two stages
-                priced.clear()
-                solved = solve(facts.metered, _ordered(effects), design)
-        every, effects = effects, self._without_earning(effects, price)
-        account = price(effects)
-        solved = solve(facts.metered, _ordered(effects), design)
+        prices = Prices(facts, terms, _design(facts), self._of("values", besides))
+        ruled = self._bounded(facts, prices, besides)
+        effects = prices.without_earning(ruled.effects, IMPOSSIBLE)
+        solved, account, said = prices.by(effects)
+        ruled.said += said
         last = facts.after(solved, lambda: account)
         for one in self._of("check", besides):
-            said += [(one, found) for found in one.judge(last) if isinstance(found, Said)]
-        costs = _costs(effects, price)
-        dropped = frozenset(every).difference(effects)
-        return Passed(
-            account, solved, last,
-            tuple(dict.fromkeys(_finding(one, found, costs, dropped) for one, found in said)),
-            costs, dropped,
-        )  # fmt: skip
+            ruled.add(one, last)
+        costs = prices.costs(effects)
+        dropped = frozenset(ruled.effects).difference(effects)
+        findings = (_finding(one, found, costs, dropped) for one, found in ruled.said)
+        return Passed(account, solved, last, tuple(dict.fromkeys(findings)), costs, dropped)
+
+    def _bounded(self, facts: Facts, prices: Prices, besides: Besides) -> Ruled:
+        """Evaluate the rules of quantities, stage by stage."""
+        ruled = Ruled()
+        for stage in _BOUNDS:
+            before = {name: list(some) for name, some in ruled.effects.items()}
+            solved = prices.solved(before) if before else facts.solved
+            seen = facts.after(solved, partial(prices.account, before))
+            for one in self._of(stage, besides):
+                ruled.add(one, seen)
+            if ruled.effects != before:
+                # what was priced before has other effects of a rule of two stages
+                prices.forget()
+        return ruled
 
     def _of(self, stage: Stage, besides: Besides) -> list[Judging]:
         if stage == "evidence" and besides.provisional:
             return []
         number = 1 if besides.accounting == FIRST else 2
         return [one for one in self.judges if one.stage == stage and one.since <= number]
-
-    @staticmethod
-    def _without_earning(effects: _Effects, price: Callable[[_Effects], Account]) -> _Effects:
-        """
-        Leave out, by id, a bound that would leave more: of two figures the one that costs counts.
-
-        What is impossible stays cut on both sides of the account.
-        """
-        for name in sorted(effects.keys() - IMPOSSIBLE):
-            rest = {k: v for k, v in effects.items() if k != name}
-            if price(rest).reduction_t < price(effects).reduction_t:
-                effects = rest
-        return effects
 
     def _facts(self, project: Project, besides: Besides) -> Facts:
         method, timezone = self.methodology, project.timezone
@@ -313,25 +256,6 @@ def _unpriced() -> Account:
 
 # what no such meter can have measured, or another one has: no figure at all
 IMPOSSIBLE = frozenset(one.rule for one in JUDGES if one.stage in {"registry", "meter"})
-_PLACE = {one.rule: k for k, one in reversed(list(enumerate(JUDGES)))}
-
-
-def _ordered(effects: _Effects) -> list[Effect]:
-    """Return all effects in the order of the catalogue, on which no figure depends."""
-    names = sorted(effects, key=lambda name: (_PLACE.get(name, len(_PLACE)), name))
-    return [one for name in names for one in effects[name]]
-
-
-def _costs(effects: _Effects, price: Callable[[_Effects], Account]) -> dict[str, Cost]:
-    """Price each rule alone and without it."""
-    found = {}
-    for name in sorted(effects, key=lambda name: _PLACE.get(name, len(_PLACE))):
-        rest = {k: v for k, v in effects.items() if k != name}
-        found[name] = Cost(
-            price({}).reduction_t - price({name: effects[name]}).reduction_t,
-            price(rest).reduction_t - price(effects).reduction_t,
-        )
-    return found
 
 
 def _finding(
@@ -340,11 +264,13 @@ def _finding(
     cost = costs.get(one.rule)
     texts = [_costed(each, cost) for each in texts_of(found.texts)]
     shown = lines(texts)
-    if one.rule in dropped and not found.holds:
+    if one.rule in dropped and one.stage in _BOUNDS and not found.holds:
         shown = (*shown, text("text.not_applied"))
+    # of a severity of its own nothing is applied, but where the rule says so
+    priced = found.severity is None if found.priced is None else found.priced
     return Finding(
         one.rule, found.holds, shown, found.severity or "",
-        "" if cost is None or found.holds or found.severity else cost.text, devices_of(texts),
+        cost.text if cost is not None and priced and not found.holds else "", devices_of(texts),
     )  # fmt: skip
 
 

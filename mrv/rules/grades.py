@@ -17,7 +17,7 @@ from fractions import Fraction
 from typing import Any
 
 from mrv.accounting.device_period import Monitored
-from mrv.accounting.invoice_evidence import undocumented
+from mrv.accounting.entered_values import undocumented
 from mrv.accounting.invoiced_time import holding
 from mrv.accounting.period_result import GRADES, METERED, PARAMETER, EvidenceItem, Grade
 from mrv.calendar import local_date
@@ -152,8 +152,10 @@ def _grade(
     elif name in account.how or account.parameters[name] != facts.parameters[name]:
         # a published or conservative value counts, or what the plant's own analyser measured
         return ("C", [name]) if name in besides.channels else ("B", [])
-    first: date = local_date(facts.period_us[0], facts.timezone)
-    if undocumented(name, given, besides.documents, first) is None:
+    last = local_date(facts.period_us[0], facts.timezone)
+    if name in facts.methodology.parameters and facts.methodology.parameters[name].by_publication:
+        last = date.max  # a publication may be of any day
+    if undocumented(name, given, besides.documents, last) is None:
         return "B", [d.document for d in besides.documents if d.parameter == name]
     return "D", []
 

@@ -25,11 +25,11 @@ import numpy as np
 from ingest.model import HOUR_US
 from mrv.accounting.design_capacity import LEAST_LOAD, below_fifth
 from mrv.accounting.device_period import Monitored
-from mrv.accounting.owner_inputs import means
 from mrv.accounting.time_in_service import together_us
 from mrv.calendar import local_span
 from mrv.registry.project import Loaded, Measured
 from mrv.rounding import decimal_text, exact_sum, figure
+from mrv.rules.account import means
 from mrv.rules.effects import Cap, Effect, Level, Said
 from mrv.rules.facts import Facts, node
 from mrv.rules.power import ROOM, serving, unknown_time, watts

@@ -21,9 +21,9 @@ from ingest import classes
 from ingest.classes import QUANTITY_INDEX
 from ingest.model import HOUR_US, Fleet, Frame, Int64, IntervalRows
 from mrv.accounting.device_bindings import role_needs
-from mrv.accounting.unmeasured import rounded
 from mrv.calendar import days
 from mrv.methodologies import find
+from mrv.parameters.inputs import rounded
 from mrv.parameters.specs import ParameterSpec
 from mrv.registry.project import Loaded, Measured, Project, Silent
 

@@ -184,7 +184,7 @@ def _with_difference(claims: wire.Claims, plan: MonitoringPlan) -> wire.Claims:
 
 def _conditions(case: Case) -> tuple[wire_account.Condition, ...]:
     plan, result = case.plan, case.result
-    found = *result.applicability, condition(plan, result), *since_before(plan), *registered(plan)
+    found = (*result.applicability, condition(plan, result), *since_before(plan), *registered(plan))
     return tuple(
         wire_account.Condition(clause=_CLAUSES.get(f.rule, f.rule), holds=f.holds, detail=f.detail)
         if plan.accounting == FIRST

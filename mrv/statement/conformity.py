@@ -12,7 +12,7 @@ from mrv.documents.coded import text_in
 from mrv.documents.monitoring import Planned
 from mrv.registry.monitoring_plan import Version
 from mrv.registry.plan_departures import Meter, departures, imprecise
-from mrv.registry.project import Calibration
+from mrv.registry.project import FIRST, Calibration
 from mrv.texts import Text, devices_of, lines, text
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 RULE = "PLN-01"
 CONSECUTIVE = "PLN-02"
-FIXED = "PAR-01"
+FIXED, FACTORS = "PAR-01", "FAC-01"
 
 
 def planned(plan: MonitoringPlan, role: str, device: str) -> Planned | None:
@@ -58,7 +58,8 @@ def condition(plan: MonitoringPlan, result: PeriodResult) -> Finding:
 
 def since_before(plan: MonitoringPlan) -> Iterator[Finding]:
     """Name time that was left out since earlier statements, and what was fixed and changed."""
-    if plan.changed:
+    # the close names what an issued statement had, with what it comes to
+    if plan.changed and plan.accounting == FIRST:
         yield Finding(FIXED, False, "; ".join(plan.changed))
     spans = [
         text("PLN-02.left_out", begin=utc_text(begin), end=utc_text(end))
@@ -71,8 +72,10 @@ def since_before(plan: MonitoringPlan) -> Iterator[Finding]:
 def registered(plan: MonitoringPlan) -> Iterator[Finding]:
     """Return the findings of the registry's rules."""
     for one in plan.registry:
-        texts = tuple(map(text_in, one.texts))
-        yield Finding(one.rule, one.holds, texts, devices=devices_of(texts))
+        # factors of registry files that the account uses are named by the close
+        if plan.accounting == FIRST or one.rule != FACTORS:
+            texts = tuple(map(text_in, one.texts))
+            yield Finding(one.rule, one.holds, texts, devices=devices_of(texts))
 
 
 def _departs(plan: MonitoringPlan, version: Version) -> Iterator[Text]:

@@ -9,8 +9,8 @@ from typing import Any
 
 from ingest.model import Fleet, Frame, IntervalRows
 from ingest.pipeline import METERING
+from mrv.accounting.entered_values import undocumented
 from mrv.accounting.fallen_registers import FallenRegisters
-from mrv.accounting.invoice_evidence import undocumented
 from mrv.accounting.period_result import PeriodResult
 from mrv.accounting.shown_energy import ShownEnergy
 from mrv.accounting.untold_use import UntoldUse

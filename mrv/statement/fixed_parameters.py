@@ -67,11 +67,15 @@ def departed(issued: Iterable[FixedBefore], project: Project) -> tuple[FixedBefo
     now: defaultdict[_Key, set[str]] = defaultdict(set)
     for key, value in _fixed(project):
         now[key].add(value)
+    was: defaultdict[_Key, set[str]] = defaultdict(set)
+    every = [((one.device, one.parameter), one) for one in issued]
+    for key, one in every:
+        was[key].add(one.value)
     ours = may_be_fixed(project)
     return tuple(
         one
-        for one in issued
-        if (key := (one.device, one.parameter)) in ours and one.value not in now[key]
+        for key, one in every
+        if key in ours and (one.value not in now[key] or now[key] - was[key])
     )
 
 

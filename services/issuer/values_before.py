@@ -17,13 +17,13 @@ from typing import Any, NamedTuple
 
 from psycopg import Connection
 
-from mrv.accounting.late_values import filled_in
 from mrv.calendar import local_date
 from mrv.errors import MethodologyError
 from mrv.parameters.inputs import exact
 from mrv.parameters.specs import ParameterSpec
 from mrv.registry.project import ChangedLate, Document, Project
 from mrv.rounding import exact_text
+from mrv.rules.issued import filled_in
 from mrv.signatures.organisations import stem
 from mrv.statement.fixed_parameters import may_be_fixed
 from services.issuer.acceptances import operators

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
-from mrv.accounting.owner_inputs import is_monitored
 from mrv.calendar import local_date, midnight_us, zones
 from mrv.errors import MethodologyError
 from mrv.methodologies import find
 from mrv.parameters.inputs import read
 from mrv.parameters.specs import ParameterSpec
 from mrv.registry.project import Sample
+from mrv.rules.account import is_monitored
 from services.registry.entries import Key, Project, Published, Registry, place
 from services.registry.service_times import timezone
 

@@ -11,7 +11,7 @@ from ingest import classes, profiles
 from mrv.accounting.factor_acceptance import KEY, accepted, parameters_of, unaccepted
 from mrv.accounting.shown_energy import UNDECLARED, is_declared
 from mrv.errors import FactorError, MethodologyError
-from mrv.factors import FactorBook
+from mrv.factors import FactorBook, load
 from mrv.factors.ledger import Ledger
 from mrv.methodologies import DIRECTION, find, implausible, low_reference, odd, unit_reductions
 from mrv.model import (
@@ -218,8 +218,11 @@ def _undeclared(
 
 def _is_cautious(methodology: Methodology, name: str, parameters: Inputs) -> bool:
     """Whether a parameter has the value that needs no document; one of a device always does."""
-    value = methodology.spec_of(name).undocumented
-    return value is not None and parameters.get(name) == Fraction(value)
+    spec, value = methodology.spec_of(name), parameters.get(name)
+    if spec.by_publication:
+        kinds = spec.published if spec.factor is None else spec.factor[0]
+        return value in {factor.value for factor in load() if factor.kind.startswith(kinds)}
+    return spec.undocumented is not None and value == Fraction(spec.undocumented)
 
 
 def _whole(paper: object) -> bool:

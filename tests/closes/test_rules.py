@@ -57,6 +57,17 @@ def test_no_rule_raises_a_reduction(closes):
             assert cost.beside >= 0 or rule in IMPOSSIBLE, (name, rule, cost)
 
 
+def test_every_rule_of_values_costs_somewhere(closes):
+    """A bound of a parameter that no close has could move figures unseen, and have no cost."""
+    wanted = {one.rule for one in JUDGES if one.stage == "values"}
+    for _, asked in sorted(closes.items()):
+        costs = passed(asked, JUDGES).costs
+        wanted -= {name for name in wanted & costs.keys() if costs[name].alone > 0}
+        if not wanted:
+            return
+    assert wanted == set()
+
+
 def earlier(asked):
     """Move a close a week back, so that it crosses New Year."""
     n = WEEK_US // INTERVAL_US

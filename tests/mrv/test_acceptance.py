@@ -50,7 +50,7 @@ def test_what_is_not_accepted_is_a_condition_that_does_not_hold():
 def test_factors_that_were_read_need_no_acceptance():
     """Every statement would carry a condition that is not its own."""
     read = [f for f in factors.load() if f.certainty != acceptance.FROM_MEMORY]
-    assert acceptance.condition(read, frozenset()) is None
+    assert acceptance.unaccepted(read, frozenset()) == []
 
 
 def test_the_live_account_reads_the_same_parameters():

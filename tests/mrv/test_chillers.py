@@ -9,9 +9,9 @@ import pytest
 
 from ingest.model import INTERVAL_US, NULL, Device, Fleet
 from mrv import factors
-from mrv.accounting.plausible_values import RANGE as PLAUSIBLE
 from mrv.registry.project import ACCOUNTING, FIRST, ProjectDevice
 from mrv.report.sheets.calculation import Reckoning
+from mrv.rules.plausible import RANGE as PLAUSIBLE
 from mrv.statement.evidence import monitored, remeter
 from mrv.statement.evidence_case import Case
 from mrv.statement.plan_extract import MonitoringPlan
@@ -140,9 +140,13 @@ def test_a_performance_is_one_of_chillers(reference, typed, counts):
     assert PLAUSIBLE not in unmet(before)
     said = unmet(found)[PLAUSIBLE]
     bad = f"cop_project = {typed}" if typed != "5.8" else f"cop_reference = {reference}"
-    for part in (f"{bad} is outside of 2.5 to 8 (", "ASHRAE 90.1", " counts, which costs "):
+    for part in (
+        f"{bad} is outside the plausible range 2.5 to 8 (",
+        "ASHRAE 90.1",
+        " is applied, ",
+    ):
         assert part in said
-    cost = said.partition("costs ")[2].partition(" t;")[0]
+    cost = said.partition(" is applied, ")[2].partition(" t less")[0]
     assert float(cost) == pytest.approx(tonnes(before) - tonnes(found), abs=2e-6)
 
 

@@ -42,7 +42,7 @@ def ended(project, fleet, rows, built, weeks=WEEKS, **besides):
     end = plant.FROM + weeks * WEEK * INTERVAL_US
     held = Besides(
         **{
-            "accounting": ACCOUNTING, "documents": plant.papers(*built),
+            "accounting": ACCOUNTING, "documents": plant.papers(*built, "tdl"),
             "invoices": plant.bills(rows, "power"), **besides,
         }
     )  # fmt: skip

@@ -66,7 +66,9 @@ def closed(project, devices, frames, accounting=ACCOUNTING):
     fleet = Fleet(devices)
     rows = remeter(fleet, frames, monitored(project, fleet), plant.FROM, END)
     papers = {d.id: plant.CERTIFICATES["inv-1"] for d in devices}
-    held = MonitoringPlan(project, devices, calibrations=papers, accounting=accounting)
+    held = MonitoringPlan(
+        project, devices, calibrations=papers, accounting=accounting, documents=plant.papers("tdl")
+    )
     return Case(held, frames, rows, plant.FROM, END, BOOK).result
 
 

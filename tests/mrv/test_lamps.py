@@ -8,9 +8,9 @@ import pytest
 
 from ingest.model import INTERVAL_US, NULL, Device, Fleet
 from mrv import factors
-from mrv.accounting.plausible_values import RANGE as PLAUSIBLE
 from mrv.registry.project import ACCOUNTING, FIRST, ProjectDevice
 from mrv.report.sheets.calculation import Reckoning
+from mrv.rules.plausible import RANGE as PLAUSIBLE
 from mrv.statement.evidence import monitored, remeter
 from mrv.statement.evidence_case import Case
 from mrv.statement.plan_extract import MonitoringPlan
@@ -232,8 +232,8 @@ def _said(result):
 
 
 @pytest.mark.parametrize(("before", "counts", "says"), [
-    ("0.4", 0.4, "kw_baseline of lamps = 0.4 kW is more than 0.32, which is rare (a lamp"),
-    ("1", 0.4, "kw_baseline of lamps = 1 kW is outside of 0 to 0.4 (a lamp of the same light"),
+    ("0.4", 0.4, "kw_baseline of lamps = 0.4 kW is above 0.32, which is rare (a lamp"),
+    ("1", 0.4, "kw_baseline of lamps = 1 kW is outside 0 to 0.4, which other values allow"),
 ])  # fmt: skip
 def test_a_lamp_before_the_project_was_a_lamp(before, counts, says):
     """0.4 kW in place of 0.15 in a dated document earned 4.6 times the truth without a word."""

@@ -6,9 +6,10 @@ from decimal import Decimal
 
 import pytest
 
-from mrv.accounting.late_values import RULE, keep_values_before
+from mrv import factors
 from mrv.errors import MethodologyError
-from mrv.registry.project import ChangedLate, Document, Project, ProjectDevice
+from mrv.registry.project import ACCOUNTING, Besides, ChangedLate, Document, Project, ProjectDevice
+from mrv.rules.issued import LATE, choose
 from tests.mrv import plant
 
 FIRST = date(2026, 1, 1)
@@ -35,10 +36,16 @@ def value(name, project):
     return int(project.parameters[name] * 10**6)
 
 
+def chosen(changes, project, left_by):
+    """Close by both values; the project as it counts, and the findings."""
+    besides = Besides(accounting=ACCOUNTING, late=tuple(changes))
+    return choose(project, besides, FIRST, factors.load(), left_by)
+
+
 def kept(changes, project, left_by):
     """Close by both values; which counts, and what is said of it."""
-    project, found = keep_values_before(changes, project, FIRST, left_by)
-    assert all(f.rule == RULE and not f.holds for f in found)
+    project, found = chosen(changes, project, left_by)
+    assert all(f.rule == LATE and not f.holds for f in found)
     return project.parameters, "".join(f.detail for f in found)
 
 
@@ -52,21 +59,20 @@ def test_a_value_that_is_raised_without_a_document_counts_as_it_was():
     parameters, said = kept([late("kwh_per_m3_baseline", "0.215")], now, left)
     assert parameters["kwh_per_m3_baseline"] == Decimal("0.215")
     assert "kwh_per_m3_baseline was 0.215 and is 0.25, changed on 2026-" in said
-    assert "by owner; by the value of before there would be 0.000001 t less" in said
-    assert "no document is named, so the value of before counts" in said
-    assert "a verifier accepts it with a reason" in said
+    assert "by owner, after the period began: the earlier value is applied, 0.000001 t" in said
+    assert "as no document is named. Restore it, or enter another document" in said
 
 
 @pytest.mark.parametrize(
     ("was", "document", "counts", "says"),
     [
-        (None, SURVEY, "0.25", "survey 7 of 2025-09-01 shows it, and the new value counts"),
-        (SURVEY, OTHER, "0.25", "survey 8 of 2025-09-01 shows it, and the new value counts"),
-        (SURVEY, SURVEY, "0.215", "survey 7 is the one of the value before"),
+        (None, SURVEY, "0.25", "document survey 7 states the new value, which is applied"),
+        (SURVEY, OTHER, "0.25", "document survey 8 states the new value, which is applied"),
+        (SURVEY, SURVEY, "0.215", "survey 7 is the one of the earlier value"),
         # another file of the same name, giver and date, and one that was given without its file
-        (SURVEY, replace(SURVEY, sha256="b2" * 32), "0.215", "survey 7 is the one of the value"),
-        (replace(SURVEY, sha256=None), SURVEY, "0.215", "survey 7 is the one of the value before"),
-        (SURVEY, replace(SURVEY, document="b"), "0.215", "b is the one of the value before"),
+        (SURVEY, replace(SURVEY, sha256="b2" * 32), "0.215", "survey 7 is the one of the earlier"),
+        (replace(SURVEY, sha256=None), SURVEY, "0.215", "survey 7 is the one of the earlier value"),
+        (SURVEY, replace(SURVEY, document="b"), "0.215", "b is the one of the earlier value"),
         (SURVEY, replace(OTHER, issued=date(2026, 2, 1)), "0.215", "after the period began"),
         (None, replace(SURVEY, sha256=None), "0.215", "has no `sha256`"),
     ],
@@ -86,7 +92,7 @@ def test_a_value_that_leaves_less_counts_and_is_named():
     change = late("kwh_per_m3_baseline", "0.215")
     parameters, said = kept([change], now, lambda one: value("kwh_per_m3_baseline", one))
     assert parameters["kwh_per_m3_baseline"] == Decimal("0.2")
-    assert "0.000001 t more; the new value counts, which leaves less" in said
+    assert "the new value is applied, as it is more conservative by 0.000001 t" in said
 
 
 def test_shares_that_are_known_only_together_count_as_they_were_together():
@@ -102,8 +108,8 @@ def test_shares_that_are_known_only_together_count_as_they_were_together():
     now = pumps(food=Decimal("0.9"), paper=Decimal("0.1"))
     parameters, said = kept(changes, now, left)
     assert (parameters["food"], parameters["paper"]) == (Decimal("0.5"), Decimal("0.5"))
-    assert "by that value alone there is no account" in said
-    assert "food, paper together: by the value of before there would be 0.000001 t less" in said
+    assert "food was 0.5 and is 0.9" in said
+    assert "the earlier value alone gives no result" in said
 
 
 def test_two_changes_that_gain_only_together_gain_nothing():
@@ -115,7 +121,8 @@ def test_two_changes_that_gain_only_together_gain_nothing():
 
     parameters, said = kept([late("a", "1"), late("b", "1")], pumps(a=2, b=2), left)
     assert (parameters["a"], parameters["b"]) == (1, 1)
-    assert "a, b together" in said
+    assert "a was 1 and is 2" in said
+    assert "b was 1 and is 2" in said
 
 
 def test_the_same_change_of_many_devices_is_told_once():
@@ -127,7 +134,7 @@ def test_the_same_change_of_many_devices_is_told_once():
         return sum(int(bound.params["kwh_per_km"]) for bound in one.devices)
 
     changes = [late("kwh_per_km", "2", device=name) for name in ("b1", "b2")]
-    project, (found,) = keep_values_before(changes, pumps(), FIRST, left)
+    project, (found,) = chosen(changes, pumps(), left)
     assert "kwh_per_km of b1, b2 was 2 and is 1, changed on" in found.detail
     assert found.detail.count("changed on") == 1
     assert len(asked) == 2
@@ -143,7 +150,7 @@ def test_a_value_that_was_not_given_before_is_left_out_again():
 
     parameters, said = kept([late("kwh_per_m3_baseline", None)], now, left)
     assert parameters == {}
-    assert "was not given and is 0.25" in said
+    assert "was not entered and is 0.25" in said
     assert kept([late("kwh_per_m3_baseline", None, None, SURVEY)], now, left)[0] == now.parameters
 
 
@@ -155,22 +162,20 @@ def test_a_document_that_is_dated_anew_is_told():
     parameters, said = kept([change], now, lambda one: value("kwh_per_m3_baseline", one))
     assert parameters == now.parameters
     assert (
-        "the document of kwh_per_m3_baseline was survey 7 (Institute, 2026-02-01, SHA-256 a1a1a1a1)"
-        " and is survey 7 (Institute, 2025-09-01, SHA-256 a1a1a1a1), changed on"
+        "The document of kwh_per_m3_baseline was survey 7 (issuer Institute, date 2026-02-01,"
+        f" SHA-256 {'a1' * 32}) and is survey 7 (issuer Institute, date 2025-09-01,"
     ) in said
     # another file of the same title reads otherwise
     change = replace(change, was=replace(SURVEY, sha256="b2" * 32))
     _, said = kept([change], now, lambda one: value("kwh_per_m3_baseline", one))
-    assert (
-        "2025-09-01, SHA-256 b2b2b2b2) and is survey 7 (Institute, 2025-09-01, SHA-256 a1" in said
-    )
+    assert f"SHA-256 {'b2' * 32}) and is survey 7" in said
 
 
 def test_nothing_is_said_where_the_value_is_that_of_before():
     """What an issued statement holds already would be told twice."""
     now = pumps(kwh_per_m3_baseline=Decimal("0.215"))
     change = late("kwh_per_m3_baseline", "0.215")
-    assert keep_values_before([change], now, FIRST, lambda _: 0) == (now, [])
+    assert chosen([change], now, lambda _: 0) == (now, [])
 
 
 @pytest.mark.parametrize("lacks", [{"sha256": None}, {"by": None, "issued": None}])
@@ -180,8 +185,8 @@ def test_a_document_that_is_completed_as_asked_is_no_change(lacks):
         late("kwh_per_m3_baseline", None, replace(SURVEY, **lacks), SURVEY), paper_only=True
     )
     now = pumps(kwh_per_m3_baseline=Decimal("0.25"))
-    assert keep_values_before([change], now, FIRST, lambda _: 0) == (now, [])
+    assert chosen([change], now, lambda _: 0) == (now, [])
     # another giver than before is one
     other = replace(SURVEY, by="Somebody else", sha256=None)
     change = replace(change, was=other)
-    assert keep_values_before([change], now, FIRST, lambda _: 0)[1]
+    assert chosen([change], now, lambda _: 0)[1]

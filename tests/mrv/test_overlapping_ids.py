@@ -71,7 +71,7 @@ def closed(meters, accounting=ACCOUNTING, classes="pv_inverter", chargers=None):
     end = plant.FROM + COUNT * INTERVAL_US
     return close(
         project, fleet, papers, plant.laid_out(fleet, given), plant.FROM, end, BOOK,
-        besides=Besides(accounting=accounting),
+        besides=Besides(accounting=accounting, documents=plant.papers("tdl")),
     )  # fmt: skip
 
 

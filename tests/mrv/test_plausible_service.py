@@ -28,7 +28,7 @@ DAY = plant.DAY
 WEEK = 7 * DAY
 KM_PER_QUARTER = 4_500  # 18 h of service at 18 km/h: 324 km a day
 NIGHT = 5 * 4  # quarter hours of charging
-SAFE = Besides(accounting=ACCOUNTING)
+SAFE = Besides(accounting=ACCOUNTING, documents=plant.papers("tdl"))
 BOOK = factors.load()
 FLEET = Fleet(
     [
@@ -412,7 +412,7 @@ def test_a_model_s_value_that_is_lowered_or_left_out_counts_as_it_was(given):
     before = (FixedBefore("bus-1", "kwh_per_km", "1", "TN-1"),)
     now = by_model(Decimal("0.6"), fast, given=given, fixed=before)
     assert now.net == by_model(1, fast).net
-    assert "kwh_per_km of bus-1 = 1 of TN-1 counts" in _of(now, "PAR-01")
+    assert "and was 1 in issued statement TN-1: the issued value is applied" in _of(now, "PAR-01")
 
 
 @pytest.mark.parametrize("now", [{"service_km_per_year": 200_000}, {}])

@@ -71,10 +71,10 @@ def test_a_design_without_its_evidence_earns_nothing_and_says_what_to_give(name,
 
 def test_documents_of_the_first_day_count_and_the_cost_is_told_exactly():
     """An owner would not know what a missing paper costs, or would wait for another day."""
-    honest = weighed(documents=plant.papers(*LINE, issued=date(2026, 1, 1)))
+    honest = weighed(documents=plant.papers(*LINE, "tdl", issued=date(2026, 1, 1)))
     assert not said(honest)
     assert honest.net == weighed().net
-    bare = weighed(built={}, documents=())
+    bare = weighed(built={}, documents=plant.papers("tdl"))
     cost = Fraction(honest.net.reduction.ug - bare.net.reduction.ug, 10**12)
     told = Fraction(said(bare).partition("does not count (")[2].partition(" t)")[0])
     assert abs(told - cost) <= Fraction(1, 10**6)
@@ -97,7 +97,8 @@ def test_invoices_with_their_files_show_what_was_delivered():
     mass = 500_000 * COUNT
 
     def billed(value, **more):
-        return weighed(built={}, documents=(), invoices=(invoice("weigh", "mass", value, **more),))
+        bills = (invoice("weigh", "mass", value, **more),)
+        return weighed(built={}, documents=plant.papers("tdl"), invoices=bills)
 
     assert tonnes(billed(mass)) == tonnes(weighed())
     assert not said(billed(mass))

@@ -86,7 +86,7 @@ def closed(
     driven = np.cumsum(np.where((times / 3_600_000_000 + 7) % 24 < 21, 220, 0))
     frames.append(frame(FLEET, "bus-1", "odometer_m", driven[::15], times[::15]))
     plan = MonitoringPlan(
-        PROJECT, tuple(FLEET.devices), accounting=accounting,
+        PROJECT, tuple(FLEET.devices), accounting=accounting, documents=plant.papers("tdl"),
         calibrations={d.id: plant.CERTIFICATES["inv-1"] for d in FLEET.devices},
         invoices=invoices,
     )  # fmt: skip

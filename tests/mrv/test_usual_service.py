@@ -24,7 +24,7 @@ def fleet(scale, invoices=(), accounting=ACCOUNTING):
         ("ch-1", "energy_import"): charged(DAYS, int(KWH * scale)),
         ("bus-1", "distance"): driven(DAYS, int(METRES * scale)),
     }
-    besides = Besides(accounting=accounting, invoices=invoices)
+    besides = Besides(accounting=accounting, invoices=invoices, documents=plant.papers("tdl"))
     return closed(rows, "ch-1", weeks=WEEKS, besides=besides)
 
 
@@ -87,7 +87,7 @@ def test_what_no_invoice_is_of_counts_as_the_mean_of_the_invoices():
             ("ch-1", "energy_import"): charged(first, kwh) + charged(1, int(kwh * scale)),
             ("bus-1", "distance"): driven(first, metres) + driven(1, int(metres * scale)),
         }
-        besides = Besides(accounting=accounting, invoices=invoices)
+        besides = Besides(accounting=accounting, invoices=invoices, documents=plant.papers("tdl"))
         return closed(rows, "ch-1", weeks=WEEKS, besides=besides)
 
     end = plant.FROM + first * plant.DAY * INTERVAL_US

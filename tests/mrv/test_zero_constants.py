@@ -1,8 +1,9 @@
 """Nobody is asked to measure a 0 of which more would leave no less."""
 
-from mrv.accounting.owner_inputs import MEASURED
 from tests.mrv.test_owner_inputs import composted, detail, treated
 from tests.mrv.test_project_meters import plant_of
+
+MEASURED = "PAR-06"
 
 
 def test_kinds_of_waste_that_are_not_there_need_no_analysis():

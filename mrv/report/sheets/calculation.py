@@ -15,7 +15,6 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any, TypeVar
 
-from mrv.accounting.calendar_years import parts_of_years
 from mrv.accounting.factor_acceptance import parameters_of
 from mrv.documents.monitoring import MonitoredParameter
 from mrv.methodologies import unit_reductions
@@ -26,6 +25,7 @@ from mrv.report.sheets.grid import FIRST, Grid
 from mrv.report.sheets.lists import QUANTITY, SUBSTITUTED, VALUE
 from mrv.report.translations import role
 from mrv.report.words import Words
+from mrv.rules.account import parts_of_years
 
 _T = TypeVar("_T")
 

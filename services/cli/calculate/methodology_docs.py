@@ -192,6 +192,12 @@ def _services(one: Methodology) -> Iterator[str]:
                 f"`{name}` counts by {by}`laboratory` results; where there are none, as"
                 f" {spec.unmeasured}.\n"
             )
+        if spec.by_publication:
+            beside = "the published ones" if spec.factor is None else "its default"
+            yield (
+                f"Another `{name}` than {beside} counts with a third party's document"
+                " (`documents`), or where the reduction is no higher (tonne's own rule, FAC-01).\n"
+            )
 
 
 def _some(title: str, schema: Mapping[str, Any]) -> Iterator[str]:

@@ -100,4 +100,7 @@ def test_another_name_gives_no_other_baseline(database_url, tmp_path, verified):
     (fuel,) = [p for p in claims.fixed_parameters if p.parameter == "sfc_l_per_100km"]
     assert fuel.value == "34"
     said = [c.words() for c in claims.applicability if not c.holds]
-    assert any(f"sfc_l_per_100km = 34 of {verified} counts" in text for text in said)
+    assert any(
+        f"was 34 in issued statement {verified}: the issued value is applied" in text
+        for text in said
+    )

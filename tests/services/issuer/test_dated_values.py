@@ -1,11 +1,11 @@
 """Values of a baseline and their documents, from the registry file to the closed period."""
 
-from mrv.accounting.dated_values import RULE
 from services.store.postgres.pool import connect
 from tests import registering
 from tests.services.issuer import plant
 from tests.services.issuer.sealed import close_period
 
+RULE = "PAR-07"
 PAPER = (
     "{document: survey 4/2025, by: Transport institute, issued: 2025-12-10, sha256: "
     + "e5" * 32

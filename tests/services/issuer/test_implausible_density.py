@@ -1,7 +1,7 @@
 """A device's value that is not plausible, from the registry file to the verified pack."""
 
-from mrv.accounting.plausible_values import RANGE as RULE
 from mrv.packs.reader import read_pack
+from mrv.rules.plausible import RANGE as RULE
 from mrv.verify import verify
 from services.issuer.pack import export
 from services.store.postgres.pool import connect
@@ -51,7 +51,12 @@ def test_a_density_beyond_its_fuel_counts_by_the_bound_and_verifies(database_url
     used = {p.device: p.value for p in closed.result.parameters if p.name == "density_kg_per_m3"}
     assert used == {"gas": "0.65"}
     (said,) = [f.detail for f in closed.result.applicability if f.rule == RULE and not f.holds]
-    assert said.count("density_kg_per_m3 of gas = 1.05 kg/m3 is outside of 0.65 to 0.85") == 1
+    assert (
+        said.count(
+            "density_kg_per_m3 of gas = 1.05 kg/m3 is outside the plausible range 0.65 to 0.85"
+        )
+        == 1
+    )
     report = verify(read_pack(folder))
     assert report.failure is None, report.failure
     assert report.consistent

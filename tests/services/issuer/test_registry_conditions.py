@@ -150,7 +150,7 @@ def test_correction_names_every_input_that_changed(url, tmp_path):
             "credentialSubject"
         ]
     assert float(claims["emissions"]["reduction"]["t"]) <= float(issued.emissions.reduction.t)
-    assert "case of inv-1 = 1 of" in _told(claims, "PAR-01")
+    assert "case of inv-1 is 3 and was 1 in issued statement" in _told(claims, "PAR-01")
     changes = claims["supersedes"]["difference"]["inputs"]
     # what counted is the case of before; what the registry says stands beside it
     case = next(c for c in changes if c["name"].startswith("registry: inv-1 as generation"))
@@ -160,7 +160,7 @@ def test_correction_names_every_input_that_changed(url, tmp_path):
         "2025-12-31T17:00:00Z",
         "2026-01-01T17:00:00Z",
     )
-    assert "case of inv-1 was 1" in _told(claims, "PAR-01")
+    assert "case of inv-1 is 3 and was 1" in _told(claims, "PAR-01")
 
 
 def test_meter_of_the_site_in_no_project_needs_a_reason(url, tmp_path):

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from mrv.accounting.late_values import RULE
 from mrv.calendar import utc_text
 from mrv.packs.reader import read_pack
 from mrv.statement.plan_reader import read_plan
@@ -21,6 +20,7 @@ from tests.planted import planted
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
 
+RULE = "PAR-02"
 SPAN = plant.us("2026-03-01"), plant.us("2026-03-03")
 OLD = "sfc_l_per_100km: 34.0"
 NEW = "sfc_l_per_100km: 44"
@@ -58,8 +58,8 @@ def test_a_baseline_that_is_raised_after_the_period_began_earns_nothing(url, tmp
     net, said = closed(url)
     assert net == honest
     assert "sfc_l_per_100km was 34 and is 44, changed on" in said
-    assert "by owner; by the value of before there would be" in said
-    assert "no document is named, so the value of before counts" in said
+    assert "by owner, after the period began: the earlier value is applied" in said
+    assert "as no document is named" in said
 
     words = ["period", "preview", "bus", "--from", "2026-03-01", "--to", "2026-03-03", "--json"]
     shown = CliRunner().invoke(main, words, env={"TONNE_DATABASE_URL": url})
@@ -86,11 +86,11 @@ def test_an_honest_correction_counts(url, tmp_path):
     registering.told(url, tmp_path, lower)
     net, said = closed(url)
     assert float(net.baseline.t) < honest
-    assert "the new value counts, which leaves less" in said
+    assert "the new value is applied, as it is more conservative" in said
     registering.told(url, tmp_path, raised + DOCUMENT % ("survey 7", "2025-03-01", "a1" * 32))
     net, said = closed(url)
     assert float(net.baseline.t) > honest
-    assert "survey 7 of 2025-03-01 shows it, and the new value counts" in said
+    assert "document survey 7 states the new value, which is applied" in said
     # what is as it was needs no reason
     registering.told(url, tmp_path, BUSES)
     assert closed(url)[1] == ""
@@ -169,7 +169,7 @@ def test_a_new_name_of_the_project_hides_no_change(url, tmp_path):
     (said,) = [f.detail for f in found.result.applicability if f.rule == RULE]
     assert found.result.net == honest
     assert "sfc_l_per_100km was 34 and is 44" in said
-    assert "by owner, before in bus;" in said
+    assert "by owner, before in bus, after the period began" in said
 
 
 def test_a_project_that_takes_buses_over_has_its_own_values(database_url, tmp_path):
@@ -242,7 +242,7 @@ def test_a_new_id_earns_no_more_by_another_value(url, tmp_path):
     net, said = closed(url)
     assert net == honest
     assert "kwh_per_km of bus-2 was 1 and is 0.4" in said
-    assert "before it bus-1; by the value of before there would be" in said
+    assert "before it bus-1, after the period began: the earlier value is applied" in said
 
 
 def test_devices_that_tell_nothing_make_no_project_a_new_one(url, tmp_path):
@@ -292,7 +292,7 @@ def test_a_document_that_is_dated_anew_is_a_condition(url, tmp_path):
     registering.told(url, tmp_path, BUSES + DOCUMENT % ("survey 7", "2025-03-01", "a1" * 32))
     again, said = closed(url)
     assert again == net
-    assert "was survey 7 (Department of Transport, 2026-05-01, SHA-256 a1a1a1a1) and is" in said
+    assert "was survey 7 (issuer Department of Transport, date 2026-05-01, SHA-256 a1a1" in said
 
 
 def test_another_file_after_one_that_completed_a_document_is_a_condition(url, tmp_path):
@@ -307,14 +307,14 @@ def test_another_file_after_one_that_completed_a_document_is_a_condition(url, tm
     registering.told(url, tmp_path, third)
     net, said = closed(url)
     assert net == honest
-    assert "2025-03-01, SHA-256 b1b1b1b1) and is survey 7 (Department of Transport, 2025" in said
-    assert "SHA-256 c2c2c2c2), changed on" in said
+    assert f"SHA-256 {'b1' * 32}) and is survey 7 (issuer Department of Transport" in said
+    assert f"SHA-256 {'c2' * 32}), changed on" in said
     # back to the one that completed it
     registering.told(url, tmp_path, second)
     assert closed(url) == (honest, "")
     # left out again
     registering.told(url, tmp_path, first)
-    assert "SHA-256 b1b1b1b1) and is survey 7 (Department of Transport, 2025" in closed(url)[1]
+    assert f"SHA-256 {'b1' * 32}) and is survey 7 (issuer Department" in closed(url)[1]
 
 
 def test_the_operator_s_own_paper_shows_no_new_value(url, tmp_path):
@@ -326,3 +326,42 @@ def test_the_operator_s_own_paper_shows_no_new_value(url, tmp_path):
     net, said = closed(url)
     assert net == honest
     assert "no document is named" in said
+
+
+PUBLISHED = (
+    "    documents: {tdl: {document: annual report, by: Grid operator, issued: %s, sha256: %s}}\n"
+)
+
+
+def test_a_publication_of_the_losses_settles_its_finding_at_any_time(url, tmp_path):
+    """The finding would ask for a paper, and entering it would be another finding for good."""
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        bare = close_period(conn, "bus", *SPAN, "test").result
+    (found,) = (one for one in bare.applicability if one.rule == "FAC-01")
+    assert "Enter the publication of the grid operator or authority under `documents`" in str(
+        found.detail
+    )
+    registering.told(url, tmp_path, BUSES + PUBLISHED % ("2026-09-30", "d1" * 32), author="owner")
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        settled = close_period(conn, "bus", *SPAN, "test").result
+    assert settled.net.reduction.ug > bare.net.reduction.ug
+    assert not {"FAC-01", "PAR-01", RULE} & {one.rule for one in settled.applicability}
+
+
+def test_a_default_that_was_issued_with_yields_to_a_publication(url, tmp_path):
+    """The default of the first month would be held for what the project had fixed, for years."""
+    who = logged.signers(url, tmp_path)
+    logged.issue(url, who, "2026-03-01", "2026-03-02", "bus")
+    later = plant.us("2026-03-02"), plant.us("2026-03-03")
+
+    def closed_rules():
+        with connect(url, role="tonne_mrv", autocommit=True) as conn:
+            result = close_period(conn, "bus", *later, "test").result
+        return result.net.reduction.ug, {one.rule for one in result.applicability}
+
+    by_default, rules = closed_rules()
+    assert "PAR-01" not in rules
+    registering.told(url, tmp_path, BUSES + PUBLISHED % ("2026-09-30", "d1" * 32), author="owner")
+    published, rules = closed_rules()
+    assert published > by_default
+    assert not {"FAC-01", "PAR-01", RULE} & rules

@@ -1,12 +1,13 @@
 """
-Values that an owner types, held against what is physically plausible.
+Values that were entered, compared with what is physically plausible.
 
-A document can be invented, and so can a laboratory.  Each methodology names the range in which
-a value lies, with its source, and what other values say of it: the efficiency of a pump by its
-head, the enthalpy of steam by its temperature.  Outside of that the period closes with the bound,
-or with the typed value where that leaves less, and a condition names the value, the range and
-the cost in tonnes.  A value that needs a dated document and has none counts
-by the one for which none is needed.  These are rules of tonne's own.
+A document can be invented, and so can a laboratory.  Each methodology names the range in which a
+value lies, with its source (PAR-03), and what other values say of it: the efficiency of a pump by
+its head, the enthalpy of steam by its temperature (PAR-04).  Outside of that the period closes
+with the bound, or with the entered value where that is more
+conservative.  A value that needs a dated
+document and has none counts by the one for which none is needed (PAR-05).  These are rules of
+tonne's own.
 """
 
 from __future__ import annotations
@@ -19,9 +20,8 @@ from fractions import Fraction
 from math import ceil, floor
 from typing import Any
 
+from mrv.accounting.entered_values import amount, subject, undocumented
 from mrv.accounting.factor_acceptance import parameters_of
-from mrv.accounting.invoice_evidence import undocumented
-from mrv.accounting.owner_inputs import MONITORED, sampled
 from mrv.accounting.period_result import Finding
 from mrv.calendar import local_date
 from mrv.methodologies import find
@@ -29,10 +29,13 @@ from mrv.model import Methodology
 from mrv.parameters.inputs import Inputs, read
 from mrv.parameters.specs import ParameterSpec
 from mrv.registry.project import Besides, Project
-from mrv.rounding import UG_PER_T, decimal_text, exact_text
+from mrv.rounding import UG_PER_T, decimal_text
+from mrv.rules.account import MONITORED, sampled
+from mrv.texts import Text, lines, text
 
 # a value against its own range, against other values, without its dated document
 RANGE, RELATION, DOCUMENTED = "PAR-03", "PAR-04", "PAR-05"
+_RARE = {"PAR-03.rare"}
 _PLACES = 6
 _SCALE = 10**9
 _Ranges = Sequence[tuple[Fraction, Fraction]]
@@ -53,11 +56,11 @@ class _Place:
     beside: Inputs = field(default_factory=dict)
 
     @property
-    def text(self) -> str:
-        """Name, device and value, for a condition."""
-        whose = "" if self.device is None else f" of {self.device}"
-        unit = "" if self.spec.unit == "1" else f" {self.spec.unit}"
-        return f"{self.name}{whose} = {_short(self.value)}{unit}"
+    def values(self) -> dict[str, str | Text]:
+        """What every text of it says."""
+        of = {} if self.device is None else {"device": self.device}
+        named = subject(self.name, [self.device])
+        return {"subject": named, "amount": amount(self.value, self.spec.unit), **of}
 
 
 def keep_plausible(
@@ -67,7 +70,7 @@ def keep_plausible(
     left_by: Callable[[Project, Besides], tuple[int, int]],
 ) -> tuple[Project, Besides, list[Finding]]:
     """
-    Return a project whose values are plausible, what it is held against, and what was not so.
+    Return a project whose values are plausible, its evidence, and the findings.
 
     Parameters
     ----------
@@ -76,36 +79,38 @@ def keep_plausible(
     """
     first = local_date(period_us[0], project.timezone)
     methodology = find(project.methodology, project.version)
-    held = _Held(project, besides, methodology, left_by)
-    for one in held.places():
-        said = one.spec.plausible
-        if said is not None:
-            ranges = [(Fraction(a), Fraction(b)) for a, b in said.ranges]
-            if not held.within(one, ranges, said.source, either=said.either):
-                held.rarely(one, Fraction(said.rare), said.why)
-    held.rule = RELATION
+    values = _Values(project, besides, methodology, left_by)
+    for one in values.places():
+        plausible = one.spec.plausible
+        if plausible is not None:
+            ranges = [(Fraction(a), Fraction(b)) for a, b in plausible.ranges]
+            if not values.bound(RANGE, one, ranges, plausible.source, either=plausible.either):
+                values.rare(one, Fraction(plausible.rare))
     for relation in methodology.related:
-        for one in held.places(relation.parameter):
-            span = relation.test({**held.parameters, **one.beside}, held.measured)
-            if span is not None and not held.within(one, [span], relation.source):
-                held.usually(one, span[1], relation.usual, relation.source)
-    held.rule = DOCUMENTED
-    for one in held.places():
-        held.documented(one, first)
-    told = [Finding(rule, False, "; ".join(texts)) for rule, texts in held.told.items() if texts]
-    return held.project, held.besides, told
+        for one in values.places(relation.parameter):
+            span = relation.test({**values.parameters, **one.beside}, values.measured)
+            if span is not None and not values.bound(RELATION, one, [span], relation.source):
+                values.unusual(one, span[1] * relation.usual, relation.source)
+    for one in values.places():
+        values.documented(one, first)
+    findings = [
+        # a value that is rare, and within its range, is one for the verifier to look at
+        Finding(rule, False, lines(of), "observation" if {o.code for o in of} == _RARE else "")
+        for rule, of in values.texts.items()
+        if of
+    ]
+    return values.project, values.besides, findings
 
 
 @dataclass(slots=True)
-class _Held:
-    """A project as it counts so far, and what was said of its values."""
+class _Values:
+    """A project as it counts so far, and the texts of findings by rule."""
 
     project: Project
     besides: Besides
     methodology: Methodology
     left_by: Callable[[Project, Besides], tuple[int, int]]
-    rule: str = RANGE
-    told: dict[str, list[str]] = field(
+    texts: dict[str, list[Text]] = field(
         default_factory=lambda: {RANGE: [], RELATION: [], DOCUMENTED: []}
     )
 
@@ -113,8 +118,8 @@ class _Held:
     def parameters(self) -> Inputs:
         """The project's own, with the means of what was sampled."""
         where = f"project {self.project.id}: parameters"
-        read_ = parameters_of(self.methodology, self.project.parameters, where)
-        return sampled(read_, self.besides.samples, self.methodology)
+        given = parameters_of(self.methodology, self.project.parameters, where)
+        return sampled(given, self.besides.samples, self.methodology)
 
     @property
     def measured(self) -> Mapping[str, Fraction]:
@@ -129,13 +134,14 @@ class _Held:
                 yield _Place(None, key, specs[key], Fraction(value))
         for bound in self.project.devices:
             params = self.methodology.roles[bound.role].params
-            where = f"project {self.project.id}: {bound.device}"
-            given = read(params, bound.params, where)
+            given = read(params, bound.params, f"project {self.project.id}: {bound.device}")
             for key, value in given.items():
                 if name in (None, key):
                     yield _Place(bound.device, key, params[key], Fraction(value), given)
 
-    def within(self, one: _Place, ranges: _Ranges, source: str, *, either: bool = False) -> bool:
+    def bound(
+        self, rule: str, one: _Place, ranges: _Ranges, source: str, *, either: bool = False
+    ) -> bool:
         """Count a value outside of its ranges by a bound; say whether it was outside."""
         unknown = one.spec.default is not None and one.value == Fraction(one.spec.default)
         if unknown or any(low <= one.value <= high for low, high in ranges):
@@ -147,59 +153,70 @@ class _Held:
             for bounds in (*below, *above)
             for value in (bounds if either else bounds[:1])
         ]
-        said = " or ".join(
-            _short(low) if low == high else f"{_short(low)} to {_short(high)}"
+        spans = tuple(
+            amount(low) if low == high else text("value.range", low=amount(low), high=amount(high))
             for low, high in ranges
         )
-        self._least(one, near, f"{one.text} is outside of {said} ({source})")
+        values = {**one.values, "ranges": spans, "source": source}
+        applied = self._least(one, near)
+        if applied is None:
+            self.texts[rule].append(
+                text("PAR-03.kept" if rule == RANGE else "PAR-04.kept", **values)
+            )
+        else:
+            self.texts[rule].append(
+                text("PAR-03.applied" if rule == RANGE else "PAR-04.applied", **values, **applied)
+            )
         return True
 
-    def usually(self, one: _Place, most: Fraction, share: Fraction, source: str) -> None:
+    def unusual(self, one: _Place, most: Fraction, source: str) -> None:
         """Say that a value counts and is more than usual."""
-        if one.value > most * share:
-            self.told[self.rule].append(
-                f"{one.text} is more than {_short(most * share)}, which is rare ({source}); it"
-                " counts: a verifier looks at the measurement that it rests on"
-            )
+        if one.value > most:
+            values = {**one.values, "limit": amount(most), "source": source}
+            self.texts[RELATION].append(text("PAR-04.unusual", **values))
 
-    def rarely(self, one: _Place, below: Fraction, why: str) -> None:
-        """Say that a value counts and is doubtful, and whose papers show it."""
-        if one.value >= below:
-            return
-        papers = [d for d in self.besides.documents if d.parameter == one.name]
-        shown = [f"its document is {d.document} by {d.by}" for d in papers]
-        names = sorted({i.issuer for i in self.besides.invoices if one.device in i.devices})
-        shown += [f"invoices of {one.device} are by {', '.join(names)}"] if names else []
-        self.told[self.rule].append(f"{one.text}: {why}{''.join(f'; {text}' for text in shown)}")
+    def rare(self, one: _Place, below: Fraction) -> None:
+        """Say that a value counts and is rare, and whose documents state it."""
+        if one.value < below:
+            documents = [f"{d.document}, {d.by}" for d in self.besides.documents
+                         if d.parameter == one.name]  # fmt: skip
+            issuers = {i.issuer for i in self.besides.invoices if one.device in i.devices}
+            self.texts[RANGE].append(
+                text(
+                    "PAR-03.rare",
+                    **one.values,
+                    limit=amount(below),
+                    documents=(*documents, *sorted(issuers)) or "-",
+                )
+            )
 
     def documented(self, one: _Place, first: date) -> None:
         """Count a value without its dated document by the one that needs none."""
         needs = one.spec.undocumented
         if needs is None or one.value == Fraction(needs):
             return
-        given = {one.name: one.value}
-        lacks = undocumented(one.name, given, self.besides.documents, first)
-        if lacks is not None:
-            text = f"{one.text} needs a document with `by`, `issued` (before the period), `sha256`"
-            self._least(one, [Decimal(needs)], f"{text}: {lacks}")
+        lacks = undocumented(one.name, {one.name: one.value}, self.besides.documents, first)
+        if lacks is None:
+            return
+        applied = self._least(one, [Decimal(needs)])
+        values = {**one.values, "lacks": lacks}
+        self.texts[DOCUMENTED].append(
+            text("PAR-05.kept", **values)
+            if applied is None
+            else text("PAR-05.applied", **values, **applied)
+        )
 
-    def _least(self, one: _Place, others: Sequence[Decimal], text: str) -> None:
-        """Take the value that leaves least, and say what that costs."""
+    def _least(self, one: _Place, others: Sequence[Decimal]) -> dict[str, str | Text] | None:
+        """Take the value that leaves least; it and its effect, None where that is the entered."""
         ours = self.left_by(self.project, self.besides)
         by = {value: self._with(one, value) for value in others}
         left = {value: self.left_by(*found) for value, found in by.items()}
         least = min(left, key=left.__getitem__)
         if left[least] > ours:
-            self.told[self.rule].append(
-                f"{text}; it counts, as it leaves less; correct it in the registry"
-            )
-            return
+            return None
         self.project, self.besides = by[least]
-        cost = decimal_text(Fraction(ours[0] - left[least][0], UG_PER_T), _PLACES, "up")
-        self.told[self.rule].append(
-            f"{text}: {_short(Fraction(least))} counts, which costs {cost} t; correct it in the"
-            f" registry by its source ({one.spec.source})"
-        )
+        effect = decimal_text(Fraction(ours[0] - left[least][0], UG_PER_T), _PLACES, "up")
+        return {"applied": amount(Fraction(least)), "effect": effect}
 
     def _with(self, one: _Place, value: Decimal) -> tuple[Project, Besides]:
         """Put a value in place of that of the registry and of the samples."""
@@ -212,13 +229,13 @@ class _Held:
         besides = replace(self.besides, fixed=fixed)
         put = {one.name: int(value) if value == value.to_integral_value() else value}
         if one.device is not None:
-            bound = tuple(
+            devices = tuple(
                 replace(b, params={**b.params, **put})
                 if b.device == one.device and one.name in self.methodology.roles[b.role].params
                 else b
                 for b in self.project.devices
             )
-            return replace(self.project, devices=bound), besides
+            return replace(self.project, devices=devices), besides
         values: dict[str, Any] = {**self.project.parameters, **put}
         samples = self.besides.samples
         if one.spec.option in MONITORED:
@@ -232,7 +249,3 @@ def _decimal(value: Fraction, *, down: bool) -> Decimal:
     """A bound as decimal text can hold it: nine places, inside of its range."""
     scaled = floor(value * _SCALE) if down else ceil(value * _SCALE)
     return Decimal(scaled) / _SCALE
-
-
-def _short(value: Fraction) -> str:
-    return exact_text(value) if (value * _SCALE).denominator == 1 else f"{float(value):.6g}"

@@ -1,0 +1,263 @@
+"""
+Rules of values that are published: official factors, lists, defaults, factors of registry files.
+
+An entered value beside a published one counts only where it is more conservative.  In place of a
+published default a value also counts with a document of a third party, such as the losses that the
+grid's operator publishes.  A factor that a registry file brought counts only where it is more
+conservative than the published one.  What the account does not use is not asked about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import date
+from fractions import Fraction
+from typing import NamedTuple
+
+from mrv.accounting.entered_values import amount, undocumented
+from mrv.accounting.factor_acceptance import accepted, is_accepted, unaccepted
+from mrv.calendar import local_date
+from mrv.errors import FactorError, MethodologyError
+from mrv.factors.brought import Choice, bounded, published
+from mrv.methodologies import GRID
+from mrv.model import Direction, Factor, Factors
+from mrv.parameters.specs import ParameterSpec
+from mrv.registry.project import FIRST, Project
+from mrv.rules import Severity
+from mrv.rules.account import Account
+from mrv.rules.effects import Bound, Effect, Said, Withheld
+from mrv.rules.facts import Facts
+from mrv.texts import Text, Value, text
+
+_OFFICIAL = (GRID, "gwp")
+# what is chosen from a published list
+_LISTS = ("wastewater.mcf", "flare.efficiency", "tool04.phi", "tool04.mcf")
+# as release 0.1.0 worded it
+_FIRST_REMEDY = (
+    "compare the value with its text and correct `certainty` in its TOML, or name the factor in"
+    " parameters.accept_factors of the project, and close again"
+)
+
+
+class _Beside(NamedTuple):
+    """An entered value, and the published ones beside it: official, of a list, or a default."""
+
+    name: str
+    value: Fraction
+    kind: str
+    others: tuple[Factor, ...]
+
+
+def published_values(facts: Facts) -> Iterator[Effect | Said]:
+    """FAC-01: entered values beside published ones, and factors of registry files."""
+    for one in _entered(facts):
+        yield from (Bound(one.name, factor.value) for factor in _near(one))
+    counted, _ = _brought(facts)
+    ids = {factor.id for factor in counted}
+    for factor in facts.factors:
+        if factor.brought and factor.id not in ids:
+            yield Withheld(factor.id)
+
+
+def published_findings(facts: Facts) -> Iterator[Effect | Said]:
+    """FAC-01: which value counts, and what settles it."""
+    price = facts.price
+    texts, holds, priced = list[Text](), True, True
+    for one in _entered(facts):
+        left = price.reduced(price.stated)
+        tried = [one.value, *(f.value for f in _near(one))]
+        if all(price.reduced({**price.stated, one.name: value}) == left for value in tried):
+            continue
+        found = _finding(facts, one, Fraction(price.stated[one.name]))
+        if found is not None:
+            texts.append(found)
+            holds = holds and found.code == "FAC-01.entered_applied"
+    ids = {factor.id for factor in price.book}
+    for choice in _brought(facts)[1]:
+        counts = choice.factor.id in ids
+        texts.append(_of_file(choice, facts.besides.accepted, counts=counts))
+        holds, priced = False, priced and not counts
+    if texts:
+        codes = {one.code for one in texts}
+        severity: Severity | None = "CAR" if "FAC-01.official_applied" in codes else None
+        if codes == {"FAC-01.default_applied"}:
+            severity = "observation"  # the conservative value counts, and no reply is asked for
+        yield Said(holds, tuple(texts), severity, priced)
+
+
+def _entered(facts: Facts) -> Iterator[_Beside]:
+    """Yield the values of a project that are others than the published ones."""
+    for name, spec in facts.methodology.parameters.items():
+        if name not in facts.price.measured:
+            continue
+        value = Fraction(facts.price.measured[name])
+        kind, others = _published_of(spec, facts.project, facts.factors)
+        open_ = not spec.by_publication or _undocumented(facts, name) is not None
+        if others and open_ and value not in {f.value for f in others}:
+            yield _Beside(name, value, kind, others)
+
+
+def _undocumented(facts: Facts, name: str) -> Text | None:
+    """Say what a value in place of a default lacks; a publication may be of any day."""
+    given = facts.price.measured
+    return undocumented(name, given, facts.besides.documents, date.max)
+
+
+def _published_of(
+    spec: ParameterSpec, project: Project, factors: Factors
+) -> tuple[str, tuple[Factor, ...]]:
+    """Return which published values a parameter is compared with: official, default, a list."""
+    book = published(factors)
+    if spec.published in _OFFICIAL:
+        kind = spec.published if spec.factor is None or spec.published == GRID else spec.factor[0]
+        day = date(local_date(project.from_us, project.timezone).year, 1, 1)
+        directions: tuple[Direction, ...] = ("consumed", "either", "avoided")
+        for direction in directions:
+            with suppress(FactorError):
+                return "official", (book.select(kind, direction, day),)
+    elif spec.factor is not None:
+        return "default", (book.select(*spec.factor),)
+    elif spec.by_publication or spec.published.startswith(_LISTS):
+        kind = "open list" if spec.by_publication else "list"
+        return kind, tuple(f for f in book if f.kind.startswith(spec.published))
+    return "", ()
+
+
+def is_published(
+    spec: ParameterSpec, project: Project, issued: Fraction, now: Fraction, factors: Factors
+) -> bool:
+    """
+    Whether an issued value is the published one that counted in place of what was entered.
+
+    Parameters
+    ----------
+    now : Fraction
+        What is entered now.
+    """
+    kind, others = _published_of(spec, project, factors)
+    if "list" in kind and now in {f.value for f in others}:
+        return False
+    return issued in {f.value for f in _near(_Beside("", now, kind, others))}
+
+
+def _near(one: _Beside) -> tuple[Factor, ...]:
+    """Return the published values that may count: of a list the ones next to what was entered."""
+    if "list" not in one.kind:
+        return one.others
+    below = [f for f in one.others if f.value < one.value]
+    above = [f for f in one.others if f.value > one.value]
+    near = (
+        max(below, key=lambda f: f.value, default=None),
+        min(above, key=lambda f: f.value, default=None),
+    )
+    return tuple(f for f in near if f is not None)
+
+
+def _brought(facts: Facts) -> tuple[Factors, tuple[Choice, ...]]:
+    price = facts.price
+    return bounded(facts.factors, lambda book: price.comes_to(price.stated, book))
+
+
+def _finding(facts: Facts, one: _Beside, applied: Fraction) -> Text | None:
+    """Say which value counts, and what settles it; a value beside a default may be the lower."""
+    unit, factor = facts.methodology.parameters[one.name].unit, one.others[0]
+    values: dict[str, Value] = {"parameter": one.name, "amount": amount(one.value, unit)}
+    lacks = _undocumented(facts, one.name)
+    if one.kind in ("list", "open list"):
+        values |= {"applied": amount(applied), "published": tuple(
+            amount(v) for v in sorted({f.value for f in one.others}))}  # fmt: skip
+        if one.kind == "list" or lacks is None:
+            return text("FAC-01.listed", **values)
+        return None if applied == one.value else text("FAC-01.not_listed", **values, lacks=lacks)
+    values |= {"factor": factor.id, "published": amount(factor.value, factor.unit)}
+    if one.kind == "official":
+        lower = applied == one.value
+        return text("FAC-01.entered_applied" if lower else "FAC-01.official_applied", **values)
+    if applied == one.value or lacks is None:
+        return None
+    return text("FAC-01.default_applied", **values, lacks=lacks)
+
+
+def _named(factor: Factor) -> Text:
+    return text("value.factor", factor=factor.id, amount=amount(factor.value, factor.unit))
+
+
+def _of_file(one: Choice, accepted: Mapping[str, str], *, counts: bool) -> Text:
+    acceptance = accepted.get(one.factor.id)
+    return text(
+        "FAC-01.file_applied" if counts else "FAC-01.file_not_applied",
+        factor=one.factor.id,
+        amount=amount(one.factor.value, one.factor.unit),
+        published=tuple(map(_named, one.others)),
+        acceptance=text("FAC-01.not_accepted") if acceptance is None else acceptance,
+    )
+
+
+def compared_kinds(account: Account) -> tuple[str, ...]:
+    """Return the kinds of factors that values are compared with; a pack carries them too."""
+    if account.terms.besides.accounting == FIRST:
+        return ()
+    found: set[str] = set()
+    for name, spec in account.methodology.parameters.items():
+        if name not in account.terms.parameters:
+            continue
+        if spec.published == GRID:
+            found.add(GRID)
+        elif spec.factor is not None:
+            found.add(spec.factor[0])
+        if spec.published in _LISTS or (spec.by_publication and spec.published):
+            found |= {f.kind for f in account.book if f.kind.startswith(spec.published)}
+    return tuple(sorted(found))
+
+
+# --- unverified default factors ------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Changed:
+    """A book in which one factor has another value."""
+
+    book: Factors
+    factor: str
+    times: Fraction
+
+    def select(self, kind: str, direction: Direction, at: date | None = None) -> Factor:
+        """Return the book's answer."""
+        found = self.book.select(kind, direction, at)
+        return replace(found, value=found.value * self.times) if found.id == self.factor else found
+
+    def __iter__(self) -> Iterator[Factor]:
+        """All factors of the book."""
+        return iter(self.book)
+
+
+def _moves(price: Account, factor: Factor) -> bool:
+    """Whether the account would be another one by half or twice the value of a factor."""
+    parameters, views = price.parameters, price.views
+    left = price.comes_to(parameters, price.book, views)
+    for times in (Fraction(1, 2), Fraction(2)):
+        other = _Changed(price.book, factor.id, times)
+        try:
+            if price.comes_to(parameters, other, views) != left:
+                return True
+        except MethodologyError:
+            return True
+    return False
+
+
+def default_factors(facts: Facts) -> Iterator[Effect | Said]:
+    """FAC-02: unverified default factors that the account uses."""
+    names = accepted(facts.project.parameters, f"project {facts.project.id}: parameters")
+    price = facts.price
+    first_set = facts.besides.accounting == FIRST
+    used = [f for f in price.used if first_set or f.certainty != "M" or _moves(price, f)]
+    missing = sorted({(f.id, f.text, f.unit): f for f in unaccepted(used, names)}.items())
+    if missing and first_set:
+        shown = ", ".join(f"{f.id} = {f.text} {f.unit}" for _, f in missing)
+        yield Said(False, f"{shown}: {_FIRST_REMEDY}")
+    elif missing:
+        yield Said(False, text("FAC-02.unverified", factors=tuple(_named(f) for _, f in missing)))
+    elif any(is_accepted(factor, names) for factor in used):
+        yield Said(True)

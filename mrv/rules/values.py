@@ -1,0 +1,225 @@
+"""
+Rules of values that a project entered or measured: bounds of parameters, and their findings.
+
+A parameter counts by another value only where that is more conservative: by what the plant was
+built for, by what its quantities agree with or show.  Whether a bound counts is
+decided by the account; the findings read what it decided.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator
+from fractions import Fraction
+from functools import partial
+
+from mrv.accounting import design_capacity
+from mrv.accounting.entered_values import amount, undocumented
+from mrv.accounting.service_evidence import laboratory
+from mrv.calendar import local_date, months
+from mrv.errors import MethodologyError
+from mrv.model import Factors
+from mrv.parameters.inputs import Inputs, rounded
+from mrv.parameters.specs import ParameterSpec
+from mrv.rules.account import MONITORED, Account
+from mrv.rules.effects import (
+    AGREED,
+    BUILT_FOR,
+    CARRIED,
+    CHANNELS,
+    CONSTANT,
+    LABORATORY,
+    SHOWN,
+    UNMEASURED,
+    Bound,
+    Effect,
+    Fix,
+    Least,
+    Said,
+)
+from mrv.rules.facts import Facts
+from mrv.texts import Text, text
+
+_NAMED = 3  # samples that a finding names
+# of a value that is 0, to see who gains by it
+_A_LITTLE = Fraction(1, 1000)
+_LOAD = {design_capacity.BUILT_FOR: BUILT_FOR, design_capacity.CARRIED: CARRIED}
+
+
+def before_crediting(facts: Facts) -> Iterator[Effect | Said]:
+    """BND-02: quantities of years before the crediting period."""
+    method, given = facts.methodology, facts.price.stated
+    first = local_date(facts.project.from_us, facts.timezone).year
+    early = sorted(method.uncredited(given, first))
+    yield from (Fix(name, Fraction(0), how=None) for name in early)
+    if early:
+        yield Said(False, tuple(
+            text("BND-02.before", parameter=name, year=first,
+                 amount=amount(Fraction(given[name]), method.parameters[name].unit))
+            for name in early
+        ))  # fmt: skip
+
+
+def design_load(facts: Facts) -> Iterator[Effect | Said]:
+    """MTR-07: a strength of what came in above what the plant was built for."""
+    price = facts.price
+    used, how, findings = design_capacity.within_load(
+        facts.views, facts.methodology, price.stated, price.reduced,
+        analysed=laboratory(facts.besides.samples),
+    )  # fmt: skip
+    for name, value in used.items():
+        if value != price.stated[name]:
+            yield Bound(name, Fraction(value), _LOAD[how.get(name, design_capacity.BUILT_FOR)])
+    yield from (Said(one.holds, one.texts) for one in findings)
+
+
+def agreeing_quantities(facts: Facts) -> Iterator[Effect | Said]:
+    """PAR-08: quantities that are measured apart and have to agree, such as gas and its COD."""
+    price, method = facts.price, facts.methodology
+    years = price.quantities(price.stated) if method.agreement else {}
+    for one in method.agreement:
+        found = {y: f for y, of in years.items() if (f := one.test(of, price.book)) is not None}
+        for _, most in found.values():
+            for name, value in most.items():
+                yield Bound(name, rounded(value, method.parameters[name]), AGREED)
+        if found:
+            yield Said(False, tuple(
+                text("PAR-08.year", year=year, finding=finding)
+                for year, (finding, _) in found.items()
+            ))  # fmt: skip
+
+
+def least_by_quantities(facts: Facts) -> Iterator[Effect | Said]:
+    """PAR-06: parameters below what the metered quantities show of them."""
+    price, method = facts.price, facts.methodology
+    for name, test in method.shown.items():
+        yield Least(name, partial(_least, price, test, method.parameters[name]))
+
+
+def _least(
+    price: Account, test: Callable[[Inputs, Factors], Fraction], spec: ParameterSpec, used: Inputs
+) -> Fraction:
+    years = price.quantities(used).values()
+    return rounded(max((test(one, price.book) for one in years), default=Fraction(0)), spec)
+
+
+def monitored_values(facts: Facts) -> Iterator[Effect | Said]:
+    """PAR-06: monitored parameters that are constants, or rest on few samples or readings."""
+    method = facts.methodology
+    sampled: defaultdict[str, set[tuple[int, int]]] = defaultdict(set)
+    for one in facts.besides.samples:
+        sampled[one.parameter].add((one.taken.year, one.taken.month))
+    found = [
+        finding
+        for name, spec in method.parameters.items()
+        if name in facts.price.stated and (spec.option in MONITORED or name in facts.price.how)
+        if (finding := _monitored(facts, name, spec, sampled[name])) is not None
+    ]
+    measured = [one for one in found if one.code == "PAR-06.measured"]
+    lacking = [*(one for one in found if one not in measured), *_weak(facts)]
+    if lacking or measured or any(sampled[name] for name in method.parameters):
+        priced = all(one.code == "PAR-06.quantities" for one in lacking)
+        yield Said(not lacking, (*lacking, *measured), priced=priced)
+
+
+def _monitored(
+    facts: Facts, name: str, spec: ParameterSpec, sampled: Collection[tuple[int, int]]
+) -> Text | None:
+    """Say how a value was measured, or what it lacks; None where samples show it."""
+    price = facts.price
+    how = price.how.get(name)
+    value = amount(Fraction(price.stated[name]), spec.unit)
+    values: dict[str, str | Text] = {"parameter": name, "amount": value}
+    if how == SHOWN:
+        return text("PAR-06.quantities", **values)
+    if how in (UNMEASURED, CONSTANT):
+        if not spec.channels:
+            return text("PAR-06.sample", **values, how=how)
+        return text("PAR-06.record", **values, how=how, channel=spec.channels[-1])
+    if how is not None and how != LABORATORY:
+        return text("PAR-06.measured", **values, how=how)
+    return (
+        _constant(facts, name, spec, values)
+        if not sampled
+        else _months(facts, spec, values, sampled)
+    )
+
+
+def _constant(
+    facts: Facts, name: str, spec: ParameterSpec, values: dict[str, str | Text]
+) -> Text | None:
+    """Say that a constant stands for what is monitored, where more of it would leave less."""
+    price = facts.price
+    if _costs_nothing(name, price.stated, price.reduced):
+        return None
+    values |= {"methodology": facts.methodology.id, "option": spec.option or "-"}
+    # where the methodology's own source is no laboratory, its values are entered as one's
+    if spec.source and "laboratory" not in spec.source:
+        return text("PAR-06.constant_source", **values)
+    return text("PAR-06.constant", **values)
+
+
+def _months(
+    facts: Facts,
+    spec: ParameterSpec,
+    values: dict[str, str | Text],
+    sampled: Collection[tuple[int, int]],
+) -> Text | None:
+    """Say which months of the period have no sample, where each is to have one."""
+    every = {(year, month) for year, month, _, _ in months(*facts.period_us, facts.timezone)}
+    missing = sorted(every.difference(sampled))
+    if not missing or "month" not in spec.frequency:
+        return None
+    listed = tuple(f"{year}-{month:02}" for year, month in missing[:_NAMED])
+    return text("PAR-06.months", **values, months=listed)
+
+
+def _costs_nothing(name: str, used: Inputs, reduction: Callable[[Inputs], Fraction]) -> bool:
+    """Say whether a parameter is 0, and a little of it would leave as much or more."""
+    if used[name]:
+        return False
+    try:
+        return reduction({**used, name: _A_LITTLE}) >= reduction(used)
+    except MethodologyError:
+        return False
+
+
+def _weak(facts: Facts) -> Iterator[Text]:
+    """
+    Say which of what counts as measured is weak evidence.
+
+    A sample whose report cannot be found again, and an analyser that was read in less than
+    half of the hours: a grab sample at the strongest hour is no mean of the day.
+    """
+    how, besides = facts.price.how, facts.besides
+    for name in facts.methodology.parameters:
+        if how.get(name, LABORATORY) == LABORATORY:
+            bare = [s.sample for s in besides.samples if s.parameter == name and s.sha256 is None]
+            if bare:
+                more = (text("text.more", count=len(bare) - _NAMED),) if bare[_NAMED:] else ()
+                yield text("PAR-06.reports", parameter=name, samples=(*bare[:_NAMED], *more))
+        elif how[name] == CHANNELS:
+            one = besides.channels[name]
+            if 2 * one.hours < one.of:
+                yield text("PAR-06.hours", parameter=name, hours=one.hours, of=one.of)
+
+
+def documented_values(facts: Facts) -> Iterator[Effect | Said]:
+    """
+    PAR-07: values that the methodology lists, without dated documents; nothing is taken off.
+
+    The diesel of the replaced buses is a survey's, the electricity of a model its type approval's,
+    the depth of a lagoon and what the old plant could release are of reports before the project: a
+    free text shows none of them, and lists and classes bound them.
+    """
+    method = facts.methodology
+    if not method.dated:
+        return
+    given = {k: v for m in facts.price.views for k, v in m.params.items()} | {**facts.price.stated}
+    documents, first = facts.besides.documents, facts.first
+    found = tuple(
+        text("PAR-07.document", parameter=name, lacks=lacks)
+        for name in method.dated
+        if name in given and (lacks := undocumented(name, given, documents, first)) is not None
+    )
+    yield Said(not found, found)

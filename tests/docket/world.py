@@ -25,15 +25,14 @@ import numpy as np
 from ingest import classes
 from ingest.model import Device, Fleet
 from mrv import factors
-from mrv.accounting.calendar_years import parts_of_years
 from mrv.accounting.factor_acceptance import parameters_of
-from mrv.accounting.owner_inputs import is_monitored
 from mrv.calendar import midnight_us
 from mrv.factors.ledger import Ledger
 from mrv.methodologies import find
 from mrv.model import Activity
 from mrv.parameters.inputs import read
 from mrv.registry.project import Project, ProjectDevice
+from mrv.rules.account import is_monitored, parts_of_years
 from tests.docket.shapes import DAY_US, HOUR_US, STEP_US, Days, course
 
 HERE = Path(__file__).parent

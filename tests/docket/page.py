@@ -14,7 +14,7 @@ _HEAD = "\n## What each rule is worth\n"
 _HOW = (
     "{honest} honest months and {frauds} frauds of {plants} plants, closed by these rules"
     " (`tests/docket`; `make docket` closes them again). Honest operators make ordinary mistakes"
-    " and bring true documents; a request that a fair verifier would raise is no accusation. A fraud"
+    " and bring true documents; a request that a fair verifier would raise accuses no one. A fraud"
     " is caught where a rule raises a request that the untouched plant does not get; it is unseen"
     " where it earns more than 1.02 of the truth without one, and graded too well where the"
     " statement says that less rests on such weak evidence than the fraud earns. Graded D is an"

@@ -21,8 +21,6 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from mrv.accounting.calendar_years import parts_of_years
-from mrv.accounting.owner_inputs import is_monitored
 
 from ingest import classes
 from ingest.model import Device, Fleet

@@ -18,6 +18,7 @@ from mrv.calendar import local_date, midnight_us
 from mrv.errors import PeriodError
 from mrv.parameters.inputs import exact
 from mrv.registry.project import Calibration
+from mrv.texts import Text, text
 
 # Maximum permissible error by accuracy class, [%]: IEC 62053 and EN 50470 (MID)
 # at reference conditions, the worse value of the working range.
@@ -58,7 +59,7 @@ class Uncovered:
     first: int
     last: int
     percent: Fraction
-    reason: str
+    reason: Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,15 +197,14 @@ def _between(
 ) -> Uncovered:
     known = [span for span in (before, after) if span is not None]
     if not known:
-        return Uncovered(first, last, Fraction(_DEFAULT_PERCENT[quantity]), "no calibration")
+        return Uncovered(
+            first, last, Fraction(_DEFAULT_PERCENT[quantity]), text("calibration.none")
+        )
     percent = max(span.percent for span in known)
     if before is None:
-        reason = f"before certificate {known[0].certificate}"
+        reason = text("calibration.before", certificate=known[0].certificate)
     elif before.replaced:
-        reason = (
-            f"certificate {before.certificate} ended with its meter, which was replaced; give the"
-            " new meter's in `calibrations`, with its `serial`"
-        )
+        reason = text("calibration.replaced", certificate=before.certificate)
     else:
-        reason = f"certificate {before.certificate} has expired"
+        reason = text("calibration.expired", certificate=before.certificate)
     return Uncovered(first, last, percent, reason)

@@ -1,9 +1,6 @@
-"""Short phrases of a statement in a reader's language; what no pattern knows stays as signed."""
+"""Short phrases of a statement in a reader's language."""
 
 from __future__ import annotations
-
-import re
-from collections.abc import Sequence
 
 from mrv.documents.coded import words_of
 from mrv.documents.monitoring import CrossCheck, MonitoredParameter
@@ -17,22 +14,6 @@ SHOWN = {
     "Wh": ("MWh", 10**6), "m": ("km", 1000), "mL": ("m3", 10**6), "g": ("t", 10**6),
     "s": ("h", 3600), "K s": ("K d", 86_400), "1": ("1", 1),
 }  # fmt: skip
-_REASONS = (
-    ("reason.none", re.compile("no calibration")),
-    ("reason.expired", re.compile("certificate (.+) has expired")),
-    ("reason.left", re.compile("certificate (.+) ended with its meter, which was replaced;.*")),
-    ("reason.before", re.compile("before certificate (.+)")),
-    ("reason.own", re.compile("(.+) of the same meter in ([0-9]+), with its gaps")),
-    ("reason.design", re.compile("above the design of ([0-9]+):.*")),
-    ("reason.certified", re.compile("certified elsewhere: certificate (.+), (.+)")),
-)
-_DETAILS = (
-    ("detail.differ", re.compile("they differ by more than they may;.*")),
-    ("detail.unknown", re.compile("no quarter hour is known of both")),
-    ("detail.beyond", re.compile("reaches beyond the period;.*")),
-    ("detail.absent", re.compile("no (.+) of (.+) counts in this period")),
-    ("detail.partly", re.compile("(.+) did not serve the project all that time(?:: .*)?")),
-)
 _WHAT = {"energy [kWh]": "what.energy_kwh", "reduction [t]": "what.reduction_t"}
 
 
@@ -58,17 +39,8 @@ def kind(gap: Gap, words: Words) -> str:
 
 
 def reason(deduction: Deduction, words: Words) -> str:
-    """Reason of a deduction."""
-    said = words_of(deduction.reason, words.language)
-    return _by_pattern(said, _REASONS, words)
-
-
-def _by_pattern(text: str, patterns: Sequence[tuple[str, re.Pattern[str]]], words: Words) -> str:
-    for key, pattern in patterns:
-        found = pattern.fullmatch(text)
-        if found:
-            return words.filled(key, *found.groups())
-    return text
+    """Reason of a deduction; what tonne 0.1.0 wrote as it is."""
+    return words_of(deduction.reason, words.language)
 
 
 def what(comparison: Comparison, words: Words) -> str:
@@ -95,7 +67,7 @@ def holds(check: CrossCheck, words: Words) -> str:
 
 def detail(check: CrossCheck, words: Words) -> str:
     """Say what there is to know of a cross-check; empty where it holds."""
-    return _by_pattern(words_of(check.detail, words.language), _DETAILS, words)
+    return words_of(check.detail, words.language)
 
 
 def certainty(letter: str, words: Words) -> str:

@@ -29,7 +29,9 @@ def cert(first, last, percent="1", name="C"):
 
 def found(certificates, days=365):
     spans = uncovered(certificates, "energy_export", UTC, BEGIN, BEGIN + days * DAY)
-    return [((s.first - BEGIN) / DAY, (s.last - BEGIN) / DAY, s.percent, s.reason) for s in spans]
+    return [
+        ((s.first - BEGIN) / DAY, (s.last - BEGIN) / DAY, s.percent, str(s.reason)) for s in spans
+    ]
 
 
 def test_a_valid_certificate_costs_nothing():

@@ -159,7 +159,7 @@ def test_a_late_calibration_is_deducted_as_the_dossier_shows():
     assert result.devices[0].metered == 10**9
     assert result.devices[0].counted[:7] == "9987671"[:7]
     (deduction,) = result.deductions
-    assert (deduction.percent, deduction.reason) == ("1.000000", "certificate A has expired")
+    assert (deduction.percent, str(deduction.reason)) == ("1.000000", "certificate A has expired")
     assert (deduction.end_us - deduction.start_us) // DAY_US == 45
     assert result.devices[0].coverage.calibrated_share == "0.876712"
 

@@ -195,7 +195,7 @@ def test_a_witness_that_differs_stands_with_what_it_may_cost(books):
     assert row[6] > row[7] > 0
     assert row[11] > 0
     assert row[12] == "no"
-    assert "find the cause" in row[13]
+    assert "find the reason" in row[13]
 
 
 def cells_of(sheet, text):

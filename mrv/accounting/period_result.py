@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from mrv.model import Side
-from mrv.texts import Text, Texts, joined, texts_of
+from mrv.texts import RELEASE_0_1_0, Text, Texts, joined, texts_of
 
 # kinds of what meters are compared with
 METER, INVOICE = "check meter", "invoice"
@@ -223,6 +223,11 @@ class Finding:
     def lines(self) -> tuple[Text, ...]:
         """Its texts."""
         return texts_of(self.texts)
+
+    @property
+    def signed_by_0_1_0(self) -> str:
+        """Its texts as tonne 0.1.0 signed them."""
+        return joined(self.lines, RELEASE_0_1_0)
 
     @property
     def detail(self) -> str:

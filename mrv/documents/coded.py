@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mrv.documents.form import Form
-from mrv.texts import Text, Value, render
+from mrv.texts import RELEASE_0_1_0, Text, Value, render
 
 
 class Coded(Form):
@@ -41,6 +41,11 @@ def words_of(said: str | Coded, language: str = "en") -> str:
 def coded_or_words(said: str | Text) -> str | Coded:
     """Write a text; words that have no code as they are."""
     return said if isinstance(said, str) else coded(said)
+
+
+def words_of_0_1_0(said: str | Text) -> str:
+    """Return a text as tonne 0.1.0 signed it."""
+    return said if isinstance(said, str) else render(said, RELEASE_0_1_0)
 
 
 def _out(value: Value) -> str | int | Coded | tuple[str | int | Coded, ...]:

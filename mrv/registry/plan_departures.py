@@ -137,7 +137,7 @@ def _of_role(
             yield text(
                 "PLN-01.other_channel", channel=line.channel or "", device=device,
                 quantity=need.quantity,
-                known=tuple(n for n, q in meter.registers.items() if q == need.quantity),
+                known=tuple(n for n, q in meter.registers.items() if q == need.quantity) or "none",
             )  # fmt: skip
 
 

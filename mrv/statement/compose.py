@@ -33,7 +33,7 @@ from mrv.calendar import days, local_text, utc_text
 from mrv.documents import monitoring as wire_monitoring
 from mrv.documents import period_account as wire_account
 from mrv.documents import statement as wire
-from mrv.documents.coded import coded, coded_or_words
+from mrv.documents.coded import coded, coded_or_words, words_of_0_1_0
 from mrv.documents.form import UNSET, UnsetType, read, write
 from mrv.methodologies import find
 from mrv.registry.monitoring_plan import Version, version_out
@@ -186,7 +186,9 @@ def _conditions(case: Case) -> tuple[wire_account.Condition, ...]:
     plan, result = case.plan, case.result
     found = (*result.applicability, condition(plan, result), *since_before(plan), *registered(plan))
     return tuple(
-        wire_account.Condition(clause=_CLAUSES.get(f.rule, f.rule), holds=f.holds, detail=f.detail)
+        wire_account.Condition(
+            clause=_CLAUSES.get(f.rule, f.rule), holds=f.holds, detail=f.signed_by_0_1_0
+        )
         if plan.accounting == FIRST
         else wire_account.Condition(
             rule=f.rule,
@@ -444,7 +446,7 @@ def _deduction(one: Deduction, accounting: int) -> wire_account.Deduction:
         kind=UNSET if accounting == FIRST else one.kind,
         from_=utc_text(one.start_us),
         to=utc_text(one.end_us),
-        reason=str(one.reason) if accounting == FIRST else coded_or_words(one.reason),
+        reason=words_of_0_1_0(one.reason) if accounting == FIRST else coded_or_words(one.reason),
         percent=one.percent,
         quantity=one.quantity,
         cost_t=one.cost_t,

@@ -13,7 +13,7 @@ from mrv.documents.monitoring import Planned
 from mrv.registry.monitoring_plan import Version
 from mrv.registry.plan_departures import Meter, departures, imprecise
 from mrv.registry.project import FIRST, Calibration
-from mrv.texts import Text, devices_of, lines, text
+from mrv.texts import MOST_LINES, Text, devices_of, lines, text
 
 if TYPE_CHECKING:
     from mrv.statement.plan_extract import MonitoringPlan
@@ -65,8 +65,20 @@ def since_before(plan: MonitoringPlan) -> Iterator[Finding]:
         text("PLN-02.left_out", begin=utc_text(begin), end=utc_text(end))
         for begin, end in plan.unclaimed
     ]
-    if spans:
+    if spans and plan.accounting == FIRST:
+        yield Finding(CONSECUTIVE, False, _as_0_1_0(plan.unclaimed))
+    elif spans:
         yield Finding(CONSECUTIVE, False, (*lines(spans), text("PLN-02.close")))
+
+
+def _as_0_1_0(unclaimed: Sequence[tuple[int, int]]) -> str:
+    """Return what tonne 0.1.0 signed of time that no statement covers."""
+    spans = [f"{utc_text(begin)} to {utc_text(end)}" for begin, end in unclaimed]
+    more = f", and {len(spans) - MOST_LINES} more" if len(spans) > MOST_LINES else ""
+    return (
+        f"no issued statement covers {', '.join(spans[:MOST_LINES])}{more}: what that time emitted"
+        " more than it avoided would not be taken off; close and issue it too"
+    )
 
 
 def registered(plan: MonitoringPlan) -> Iterator[Finding]:

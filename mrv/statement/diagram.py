@@ -16,6 +16,7 @@ from xml.sax.saxutils import escape, quoteattr
 from ingest.model import Device
 from mrv.accounting.device_bindings import role_needs
 from mrv.methodologies import find
+from mrv.registry.project import FIRST
 from mrv.statement.plan_extract import MonitoringPlan
 
 _SHOWN = 6  # meters drawn a role
@@ -144,7 +145,9 @@ def _account(plan: MonitoringPlan, drawing: _Drawing, ends: list[tuple[int, int]
     for end in ends:
         drawing.line(end, (x, y + height // 2))
     below = y + height + _GAP_Y * 2
-    answers = plan.versions[-1].responsible if plan.versions else "not stated"
+    first = plan.accounting == FIRST  # as tonne 0.1.0 drew it
+    missing = "nobody is named" if first else "not stated"
+    answers = plan.versions[-1].responsible if plan.versions else missing
     methodology = f"{plan.project.methodology} {plan.project.version}"
     drawing.box(x, below, "sum", "account and statement", methodology, f"responsible: {answers}")
     middle = (data[0] + data[2]) // 2
@@ -156,7 +159,7 @@ def _account(plan: MonitoringPlan, drawing: _Drawing, ends: list[tuple[int, int]
             lower,
             "check",
             f"invoices: {len(plan.invoices)}",
-            "option B, cross-checked with meters",
+            "option B, held against the meters" if first else "option B, cross-checked with meters",
         )
         drawing.parts.append(f'<path class="dash" d="M{middle} {lower}V{below + height}"/>')
 

@@ -17,6 +17,8 @@ from importlib import resources
 # decimal mark, mark between thousands
 _MARKS = {"en": (".", ","), "vi": (",", "."), "ja": (".", ",")}
 _GROUP = 3
+# a language of its own: English as tonne 0.1.0 signed it
+RELEASE_0_1_0 = "release_0_1_0"
 # lines of one finding; how many more there are is one line
 MOST_LINES = 5
 
@@ -137,13 +139,13 @@ def languages() -> tuple[str, ...]:
     """Return the languages that have words, English first."""
     files = resources.files(__name__).iterdir()
     found = {entry.name.removesuffix(".toml") for entry in files if entry.name.endswith(".toml")}
-    return ("en", *sorted(found - {"en"}))
+    return ("en", *sorted(found - {"en", RELEASE_0_1_0}))
 
 
 @cache
 def words(language: str) -> Mapping[str, str]:
     """Return the words of a language by code; none of a language without a file."""
-    if language not in languages():
+    if language not in {*languages(), RELEASE_0_1_0}:
         return {}
     file = resources.files(__name__).joinpath(f"{language}.toml")
     tables = tomllib.loads(file.read_text(encoding="utf-8"))

@@ -14,6 +14,8 @@ from fractions import Fraction
 
 from ingest import classes
 from mrv.accounting.factor_acceptance import parameters_of
+from mrv.countries import country_of
+from mrv.factors import within
 from mrv.methodologies import find, unit_reductions
 from mrv.model import Factors, RoleNeeds
 from mrv.quantity_text import quantity_text
@@ -59,6 +61,7 @@ def left_out(
     year : int
         Local year by whose factors it is priced.
     """
+    factors = within(factors, country_of(project))
     methodology = find(project.methodology, project.version)
     parameters = parameters_of(methodology, project.parameters, f"project {project.id}")
     params = {bound.role: bound.params for bound in project.devices}

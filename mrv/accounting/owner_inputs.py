@@ -168,7 +168,8 @@ def _official(spec: ParameterSpec, factors: Factors, day: date) -> Factor | None
             return factors.select(kind, direction, day)
         except FactorError:
             continue
-    return None
+    # of a grid: an owner's value counts beside the official one alone, and the book says what lacks
+    return factors.select(kind, "consumed", day) if kind == GRID else None
 
 
 def compared_kinds(

@@ -206,7 +206,7 @@ def _unstated(factor: Factor, country: str, kinds: list[str]) -> str | None:
     unit, most = factors.UNITS[national], _MOST[national]
     if factor.unit != unit:
         return f"unit: {factor.unit!r} is not that of {factor.kind}; give the value in {unit}"
-    if factor.direction == "avoided":
+    if factor.direction == "avoided" and factor.kind not in kinds:
         return "direction: a grid's factor counts for what is drawn; write `direction: consumed`"
     if factor.value > most:
         return f"value: {factor.text} {unit} is more than {most}, the most of any grid; correct it"

@@ -219,9 +219,7 @@ def _factor() -> dict[str, Any]:
         "verified": {"type": "boolean"},
         "bound": {"enum": ["lower", "upper"]},
         "supersedes": {"type": "string"},
-        "document": _closed(
-            {key: {"type": "string"} for key in entries.DOCUMENT}, entries.DOCUMENT
-        ),
+        "document": {"type": "object"},
     }
     return _closed(properties, [*texts, "direction", "value", "certainty", "verified"])
 

@@ -97,7 +97,13 @@ factors:
             "is not that of grid.de; give the value in tCO2/MWh",
         ),
         (("0.363", "363"), "is more than 2, the most of any grid"),
-        (("consumed", "avoided"), "write `direction: consumed`"),
+        (
+            (
+                "grid.de, value: 0.363, unit: tCO2/MWh, direction: consumed",
+                "grid.np, value: 0.363, unit: tCO2/MWh, direction: avoided",
+            ),
+            "write `direction: consumed`",
+        ),
         (("grid.de", "grid.DE"), "no equation asks for 'grid.DE'; did you mean grid.de"),
         (("grid.de", "grid.xx"), "no equation asks for 'grid.xx'"),
         ((", issued: 2025-04-01", ""), "issued is missing"),

@@ -16,6 +16,8 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from mrv.texts import Text, text
+
 
 @dataclass(frozen=True, slots=True)
 class Life:
@@ -56,8 +58,8 @@ class Life:
 @cache
 def lives() -> tuple[Life, ...]:
     """Return every row."""
-    text = (resources.files(__package__) / "method_lives.toml").read_text("utf-8")
-    return tuple(_life(row) for row in tomllib.loads(text)["life"])
+    rows = (resources.files(__package__) / "method_lives.toml").read_text("utf-8")
+    return tuple(_life(row) for row in tomllib.loads(rows)["life"])
 
 
 def _life(row: dict[str, Any]) -> Life:
@@ -95,24 +97,21 @@ def not_computed(methodology: str) -> str | None:
     )
 
 
-def registration_refused(life: Life, registered: date) -> str | None:
+def registration_refused(life: Life, registered: date) -> Text | None:
     """Say why a project may not register by a methodology on a day; None where it may."""
+    day, values = str(registered), _named(life)
     if life.inactive:
-        return f"{life.name} takes no new project in {life.programme}{_next(life)}: {life.source}"
+        return _followed(life, text("PLN-03.inactive", **values))
     if life.register_from is not None and registered < life.register_from:
-        return (
-            f"{life.name} is valid in {life.programme} from {life.register_from}, and the project"
-            f" was registered on {registered}: {life.source}"
-        )
+        since = str(life.register_from)
+        return text("PLN-03.not_yet", since=since, registered=day, **values)
     if life.register_until is not None and registered >= life.register_until:
-        return (
-            f"{life.name} takes no new project in {life.programme} from {life.register_until} on,"
-            f" and this one was registered on {registered}{_next(life)}: {life.source}"
-        )
+        until = str(life.register_until)
+        return _followed(life, text("PLN-03.closed", until=until, registered=day, **values))
     return None
 
 
-def broken(life: Life, registered: date | None, end: date) -> Iterator[str]:
+def broken(life: Life, registered: date | None, end: date) -> Iterator[Text]:
     """
     Say what a period that ends on a day breaks.
 
@@ -123,21 +122,23 @@ def broken(life: Life, registered: date | None, end: date) -> Iterator[str]:
     end : date
         First local day after the period.
     """
-    if registered is not None and (text := registration_refused(life, registered)) is not None:
-        yield text
+    if registered is not None and (refused := registration_refused(life, registered)) is not None:
+        yield refused
     ended = life.inactive or (life.register_until is not None and end > life.register_until)
     if registered is None and ended:
-        yield (
-            f"{life.name} takes no new project in {life.programme}{_next(life)}, and the day of"
-            " registration is not entered; add `registered` to the registration"
-        )
+        yield _followed(life, text("PLN-03.no_day", **_named(life)))
     if life.credits_until is not None and end > life.credits_until:
-        yield (
-            f"{life.programme} issues no credits by {life.name} for time from"
-            f" {life.credits_until} on{_next(life)}: {life.source}"
-        )
+        until = str(life.credits_until)
+        yield _followed(life, text("PLN-03.no_credits", until=until, **_named(life)))
 
 
-def _next(life: Life) -> str:
+def _named(life: Life) -> dict[str, str]:
+    return {"name": life.name, "programme": life.programme, "source": life.source}
+
+
+def _followed(life: Life, breach: Text) -> Text:
+    """Name the successor as well, where there is one."""
     follows = next((one for one in lives() if one.id == life.successor), None)
-    return "" if follows is None else f"; {follows.name} follows"
+    if follows is None:
+        return breach
+    return text("PLN-03.successor", breach=breach, successor=follows.name)

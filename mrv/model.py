@@ -103,14 +103,13 @@ class Most:
     Most that one device of a role can count in an hour and in a local day. [base units]
 
     `source` is where it is read.  `per_day_as_mean` is the highest mean of a day over a period, 0
-    where none is known; `as_mean` says that with its source.
+    where none is known.
     """
 
     per_hour: int
     per_day: int
     source: str
     per_day_as_mean: int = 0
-    as_mean: str = ""
 
 
 @dataclass(frozen=True, slots=True)

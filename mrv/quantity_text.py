@@ -5,9 +5,10 @@ from __future__ import annotations
 from fractions import Fraction
 
 from mrv.rounding import decimal_text
+from mrv.texts import Text, text
 
-_PLACES = 3
 _IN = {"Wh": ("kWh", 1000), "mL": ("L", 1000), "g": ("kg", 1000), "m": ("km", 1000)}
+_PLACES = 3
 
 
 def quantity_text(value: int | Fraction, unit: str) -> str:
@@ -23,6 +24,18 @@ def quantity_text(value: int | Fraction, unit: str) -> str:
     """
     name, scale = _IN.get(unit, (unit, 1))
     return f"{float(Fraction(value) / scale):,.1f} {name}"
+
+
+def amount_text(value: int | Fraction, unit: str) -> Text:
+    """Return a quantity of base units as a text: in its usual unit, whole base units exact."""
+    name, scale = _IN.get(unit, (unit, 1))
+    return text("text.amount", value=plain_text(Fraction(value) / scale, _PLACES), unit=name)
+
+
+def plain_text(value: Fraction, places: int) -> str:
+    """Return decimal text with at most so many places."""
+    shown = decimal_text(value, places, "half_even")
+    return shown.rstrip("0").rstrip(".") if "." in shown else shown
 
 
 def amount(value: int | Fraction, unit: str) -> dict[str, str]:

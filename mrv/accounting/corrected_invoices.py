@@ -1,8 +1,9 @@
 """
 Invoices that another one corrects: what the first one said, and what the change brings.
 
-Who knows what an invoice costs may correct it to less, to another meter or to another time.  So a
-period is closed by the first invoice too.  Where that leaves less, a condition names both.  What
+An owner who knows what an invoice costs may have it corrected to less, to another meter or to
+another time.  So a period is closed by the first invoice too.  Where that gives a lower reduction,
+a finding names both.  What
 the first one said of the project's own use counts on beside the other (`invoiced_use`); of what is
 delivered the correction counts.  A correction of a number, an issuer or a file changes nothing,
 and one within the tolerance does not either.
@@ -20,15 +21,12 @@ from mrv.accounting.invoiced_time import TOLERANCE
 from mrv.accounting.period_result import Finding
 from mrv.calendar import local_date
 from mrv.methodologies import find
-from mrv.quantity_text import quantity_text
+from mrv.quantity_text import amount_text
 from mrv.registry.project import Besides, Invoice, Project
 from mrv.rounding import UG_PER_T, decimal_text
+from mrv.texts import Text, Value, lines, text
 
 RULE = "EVD-06"
-_REMEDY = (
-    "a verifier has to see the files of both, and what their issuer says of the change, and"
-    " accepts it with a reason"
-)
 _PLACES = 6
 
 # the first one, the one that counts in its place, and the reason that was given
@@ -39,7 +37,7 @@ def keep_first(
     project: Project, besides: Besides, left_by: Callable[[Besides], int]
 ) -> tuple[Besides, list[Finding]]:
     """
-    Return what a period is held against, and the condition that says of each correction.
+    Return the evidence of a period, and the finding that names each correction.
 
     Of `replaced` those stay that count on.
 
@@ -52,30 +50,30 @@ def keep_first(
     now = replace(besides, replaced=())
     if not changed:
         return now, []
-    ours, told, rest = left_by(now), list[str](), list[_Corrected]()
+    ours, texts, rest = left_by(now), list[Text](), list[_Corrected]()
     for one in changed:
         if _of_use(project, *one[:2]):
             more = replace(now, replaced=(*now.replaced, one))
             theirs = left_by(more)
             if theirs < ours:
-                told.append(f"{_said(one, project)}; {_cost(ours - theirs)}; the first counts on")
+                texts.append(text("EVD-06.first_counts", **_values(one, project, ours - theirs)))
                 now, ours = more, theirs
                 continue
         theirs = left_by(_instead(now, [one], besides))
         if theirs < ours:
-            told.append(f"{_said(one, project)}; {_cost(ours - theirs)}; the correction counts")
+            texts.append(text("EVD-06.correction_counts", **_values(one, project, ours - theirs)))
         else:
             rest.append(one)
     if len(rest) > 1:
         theirs = left_by(_instead(now, rest, besides))
         if theirs < ours:
-            names = "; ".join(_said(one, project) for one in rest)
-            told.append(f"{names}; together {_cost(ours - theirs)}; the corrections count")
-    return now, [Finding(RULE, False, f"{'; '.join(told)}: {_REMEDY}")] if told else []
+            names = tuple(new.id for _, new, _ in rest)
+            texts.append(text("EVD-06.together", invoices=names, less=_tonnes(ours - theirs)))
+    return now, [Finding(RULE, False, lines(texts))] if texts else []
 
 
 def first_ones(besides: Besides) -> tuple[Invoice, ...]:
-    """Return first invoices that count on, each as good a paper as that which corrects it."""
+    """Return first invoices that count on, each as good evidence as that which corrects it."""
     return tuple(
         replace(
             old,
@@ -102,7 +100,7 @@ def _of_use(project: Project, old: Invoice, new: Invoice) -> bool:
     """
     Whether the first one said something of the project's own use that the other does not.
 
-    Of what invoices alone tell (`Methodology.billed`) a mistyped one would cost the whole period.
+    Of what invoices alone show (`Methodology.billed`) a mistyped one would cost the whole period.
     """
     methodology = find(project.methodology, project.version)
     of = {
@@ -125,23 +123,25 @@ def _instead(besides: Besides, corrected: Sequence[_Corrected], known: Besides) 
     return replace(besides, invoices=(*kept, *first))
 
 
-def _said(one: _Corrected, project: Project) -> str:
+def _values(one: _Corrected, project: Project, less_ug: int) -> dict[str, Value]:
     old, new, reason = one
-    return (
-        f"{_words(old, project.timezone)} is corrected by {_words(new, project.timezone)}"
-        f" (reason given: {reason or 'none'})"
-    )
+    return {
+        "first": _named(old, project.timezone),
+        "correction": _named(new, project.timezone),
+        "reason": reason or text("EVD-06.no_reason"),
+        "less": _tonnes(less_ug),
+    }
 
 
-def _words(one: Invoice, timezone: str) -> str:
+def _named(one: Invoice, timezone: str) -> Text:
     unit = QUANTITIES[QUANTITY_INDEX[one.quantity]].unit
-    begin, end = (local_date(us, timezone) for us in (one.from_us, one.to_us))
-    return (
-        f"{one.id} ({one.issuer}, {one.number}; {one.quantity} of {', '.join(one.devices)},"
-        f" {begin} to {end}: {quantity_text(one.value, unit)})"
-    )
+    begin, end = (str(local_date(us, timezone)) for us in (one.from_us, one.to_us))
+    return text(
+        "invoice.named", invoice=one.id, issuer=one.issuer, number=one.number,
+        quantity=one.quantity, devices=one.devices, begin=begin, end=end,
+        amount=amount_text(one.value, unit),
+    )  # fmt: skip
 
 
-def _cost(less_ug: int) -> str:
-    text = decimal_text(Fraction(less_ug, UG_PER_T), _PLACES, "up")
-    return f"by the first one there would be {text} t less"
+def _tonnes(less_ug: int) -> str:
+    return decimal_text(Fraction(less_ug, UG_PER_T), _PLACES, "up")

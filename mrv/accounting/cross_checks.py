@@ -3,7 +3,9 @@ Metered quantities compared with check meters and invoices.
 
 Nothing is taken off here.  Where the two differ by more than they may, the
 statement says by how much the reduction would be too high if the other one were
-right, and the verifier asks.
+right, and the verifier asks.  A meter that is replaced by a device with an id of its
+own serves a part of an invoice's time, and its successor the rest: together they are
+what the invoice is about.
 """
 
 from __future__ import annotations
@@ -19,12 +21,13 @@ from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from ingest.model import INTERVAL_US, Fleet, Int64, IntervalRows
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import Pricing
-from mrv.accounting.incomparable import incomparable
 from mrv.accounting.period_result import INVOICE, METER, CrossCheck
-from mrv.accounting.time_in_service import served
+from mrv.accounting.time_in_service import served, successive
+from mrv.calendar import utc_text
 from mrv.parameters.inputs import exact
 from mrv.registry.project import FIRST, Besides, CheckMeter, Invoice
 from mrv.rounding import decimal_text, exact_sum, exact_text, share_text
+from mrv.texts import Text, text
 
 _PLACES = 6
 _DIFFER = "they differ by more than they may; find the reason, and correct or explain it"
@@ -68,12 +71,13 @@ def _key(device: Any, quantity: Any) -> Any:
 
 
 class _Bench(NamedTuple):
-    """What all checks of a period share: rows, prices, its edges, its years in intervals."""
+    """What all checks of a period share: rows, prices, edges, years in intervals, rule set."""
 
     rows: Rows
     pricing: Pricing
     period_us: tuple[int, int]
     years: Sequence[tuple[int, int, int]]
+    by_first: bool
 
     def effect(self, one: Monitored, number: Int64, value: Int64) -> Fraction:
         """By how much a quantity of a device raises the reduction. [t CO2e]."""
@@ -93,7 +97,7 @@ def cross_checks(
     pricing: Pricing,
 ) -> Iterator[CrossCheck]:
     """
-    Hold the meters of a period against check meters and invoices.
+    Compare the meters of a period with check meters and invoices.
 
     Parameters
     ----------
@@ -104,13 +108,14 @@ def cross_checks(
     years : sequence of (year, begin, end)
         Local calendar years of the period. [us UTC]
     """
-    bench = _Bench(rows, pricing, (years[0][1], years[-1][2]), years)
+    by_first = besides.accounting == FIRST
+    bench = _Bench(rows, pricing, (years[0][1], years[-1][2]), years, by_first)
     for meter in sorted(besides.meters, key=lambda m: (m.main, m.check)):
         for one in monitored:
             if one.device.id == meter.main:
                 yield _by_meter(one, meter, bench)
     for invoice in sorted(besides.invoices, key=lambda i: (i.from_us, i.id)):
-        yield _by_invoice(invoice, monitored, bench, by_first=besides.accounting == FIRST)
+        yield _by_invoice(invoice, monitored, bench)
 
 
 def _by_meter(one: Monitored, meter: CheckMeter, bench: _Bench) -> CrossCheck:
@@ -130,13 +135,12 @@ def _by_meter(one: Monitored, meter: CheckMeter, bench: _Bench) -> CrossCheck:
         sums=(exact_sum(main.value[ours]), exact_sum(check.value[theirs])),
         percent=exact(meter.percent, "check_percent"),
         effect=bench.effect(one, number, difference),
-        detail="" if len(ours) else "no quarter hour is known of both",
+        detail="" if len(ours) else _unknown(by_first=bench.by_first),
+        by_first=bench.by_first,
     )
 
 
-def _by_invoice(
-    invoice: Invoice, monitored: Sequence[Monitored], bench: _Bench, *, by_first: bool
-) -> CrossCheck:
+def _by_invoice(invoice: Invoice, monitored: Sequence[Monitored], bench: _Bench) -> CrossCheck:
     of = [m for m in monitored if _bills(invoice, m)]
     first, last = invoice.from_us // INTERVAL_US, invoice.to_us // INTERVAL_US
     ours, known, effect = 0, 0, Fraction(0)
@@ -150,13 +154,13 @@ def _by_invoice(
     if ours:
         # the difference costs what the metered quantity does, years in their shares
         effect = effect * (ours - invoice.value) / ours
-    why = (
-        _incomparable(invoice, of, bench.period_us)
-        if by_first
-        else incomparable(invoice, of, monitored, bench.period_us)
+    why: Text | str = (
+        _incomparable_by_first(invoice, of, bench.period_us)
+        if bench.by_first
+        else _incomparable(invoice, of, monitored, bench.period_us)
     )
     whole = (last - first) * len(invoice.devices)
-    if not (by_first or why):
+    if not (bench.by_first or why):
         # of meters that follow each other each knows a part of the time
         whole = served(of, first, last)
     return _made(
@@ -170,6 +174,7 @@ def _by_invoice(
         percent=exact(invoice.percent, "tolerance_percent"),
         effect=effect,
         detail=why,
+        by_first=bench.by_first,
     )
 
 
@@ -177,7 +182,9 @@ def _bills(invoice: Invoice, one: Monitored) -> bool:
     return one.device.id in invoice.devices and one.needs.quantity == invoice.quantity
 
 
-def _incomparable(invoice: Invoice, of: Sequence[Monitored], period_us: tuple[int, int]) -> str:
+def _incomparable_by_first(
+    invoice: Invoice, of: Sequence[Monitored], period_us: tuple[int, int]
+) -> str:
     """Why an invoice was about something else than the period's meters by the first rules."""
     if invoice.from_us < period_us[0] or invoice.to_us > period_us[1]:
         return "reaches beyond the period; a period that holds all of it can be compared"
@@ -193,6 +200,73 @@ def _incomparable(invoice: Invoice, of: Sequence[Monitored], period_us: tuple[in
     return f"{', '.join(partly)} did not serve the project all that time" if partly else ""
 
 
+def _unknown(*, by_first: bool) -> Text | str:
+    return "no quarter hour is known of both" if by_first else text("cross_check.unknown")
+
+
+def _incomparable(
+    invoice: Invoice,
+    of: Sequence[Monitored],
+    monitored: Sequence[Monitored],
+    period_us: tuple[int, int],
+) -> Text | str:
+    """
+    Say why an invoice is about something else than the period's meters; empty if it is not.
+
+    Parameters
+    ----------
+    of : sequence of Monitored
+        The meters that it names, with its quantity.
+    monitored : sequence of Monitored
+        All of the period.
+    period_us : (int, int)
+        Half-open. [us UTC]
+    """
+    if invoice.from_us < period_us[0] or invoice.to_us > period_us[1]:
+        begin, end = utc_text(invoice.from_us), utc_text(invoice.to_us)
+        return text("cross_check.beyond", begin=begin, end=end)
+    absent = sorted(set(invoice.devices) - {m.device.id for m in of})
+    if absent:
+        return text("cross_check.absent", quantity=invoice.quantity, devices=tuple(absent))
+    first, last = invoice.from_us // INTERVAL_US, invoice.to_us // INTERVAL_US
+    partly = [m for m in of if served([m], first, last) < last - first]
+    if not partly or successive(partly, first, last):
+        return ""
+    spans = tuple(_served(m, monitored, first, last) for m in partly)
+    return text("cross_check.partly", spans=spans)
+
+
+def _served(one: Monitored, monitored: Sequence[Monitored], first: int, last: int) -> Text:
+    """When a meter served, and which meters of the project's side it could not count without."""
+    edges = one.service.first, one.service.first + one.service.intervals
+    begin, end = (utc_text(number * INTERVAL_US) for number in edges)
+    without = _cut_by(one, monitored, first, last)
+    if not without:
+        return text("cross_check.served", device=one.device.id, begin=begin, end=end)
+    return text("cross_check.cut", device=one.device.id, begin=begin, end=end, without=without)
+
+
+def _cut_by(
+    one: Monitored, monitored: Sequence[Monitored], first: int, last: int
+) -> tuple[str, ...]:
+    """Name meters of the project's side that cut a baseline's time within [first, last)."""
+    if one.needs.side != "baseline":
+        return ()
+    begin, end = one.service.first, one.service.first + one.service.intervals
+    bound, device = one.bound, one.device
+    later = begin > first and begin * INTERVAL_US - INTERVAL_US >= max(
+        bound.from_us, device.installed_us
+    )
+    ends = [us for us in (bound.to_us, device.removed_us) if us is not None]
+    sooner = end < last and (not ends or end * INTERVAL_US + INTERVAL_US <= min(ends))
+    others = [m for m in monitored if m.needs.side == "project"]
+    cutting = [
+        *(m for m in others if later and m.service.first == begin),
+        *(m for m in others if sooner and m.service.first + m.service.intervals == end),
+    ]
+    return tuple(dict.fromkeys(f"{m.device.id} ({m.bound.role})" for m in cutting))
+
+
 def _made(
     *,
     kind: str,
@@ -204,7 +278,8 @@ def _made(
     sums: tuple[int, int],
     percent: Fraction,
     effect: Fraction,
-    detail: str,
+    detail: Text | str,
+    by_first: bool,
 ) -> CrossCheck:
     ours, theirs = sums
     off = abs(ours - theirs) * 100
@@ -226,5 +301,5 @@ def _made(
         tolerance_percent=exact_text(percent),
         effect_t=decimal_text(effect, _PLACES, "up"),
         holds=holds,
-        detail=detail or ("" if holds else _DIFFER),
+        detail=detail or ("" if holds else _DIFFER if by_first else text("cross_check.too_far")),
     )

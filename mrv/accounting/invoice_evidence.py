@@ -1,9 +1,9 @@
 """
-What nothing but an invoice shows: no evidence from outside of a plant, no reduction.
+Quantities that only an invoice corroborates: without independent evidence, no reduction.
 
 Electricity of a building, its weather, the fuel of burners stand alone: no other quantity of the
 project moves with them, and half the electricity or twice the warmth would be savings.  What a
-plant delivers, and the electricity that it takes for that, are told by its own meters, and a
+plant delivers, and the electricity that it takes for that, are reported by its own meters, and a
 document of its design says no more than that it could deliver: of a line that was built for ten
 times what it makes, meters that are all three times too high fit.  So nothing is reduced until
 invoices with the hashes of their files cover 95 % of the time of such a meter and differ from it by
@@ -18,41 +18,38 @@ A saving is a difference: where a meter and its invoices differ by more than 1 %
 class 1 may, or by more than a twentieth of what is reduced, the less favourable of the two counts,
 and of time without an invoice the mean of the others (`invoiced_amounts`).  Which invoices count
 and of which time is in `invoiced_time`.
+
+Steam counts within what a plant was built for, by documents or by invoices.  Where an invoice with
+its file is there and says less than its meters, by more than it may differ, the invoice counts for
+its time: the buyer paid for no more.  A meter that reports 1.9 times what is invoiced does so at
+other times too, so that its time without an invoice counts in the same proportion.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
+from typing import NamedTuple
 
+import numpy as np
+
+from ingest.model import INTERVAL_US
 from mrv.accounting.design_capacity import consumption_of, serving, too_large
 from mrv.accounting.device_period import Monitored
-from mrv.accounting.exceeded_invoices import exceeded
 from mrv.accounting.invoiced_amounts import ALIKE, beyond, gained, unshown_share
-from mrv.accounting.invoiced_time import (
-    COVERED,
-    COVERED_AT_LEAST,
-    TOLERANCE,
-    invoiced,
-    name_of,
-    shown_us,
-    time_of,
-    too_early,
-)
+from mrv.accounting.invoiced_time import TOLERANCE, differing, documents, holding, invoiced, unshown
 from mrv.accounting.period_result import INVOICE, CrossCheck, Finding
 from mrv.model import Methodology
 from mrv.parameters.inputs import Inputs
 from mrv.registry.project import Besides, Document
+from mrv.rounding import exact_sum
+from mrv.texts import Text, text
 
 RULE = "EVD-03"
 # of a capacity that bounds what takes no electricity: twice of less would fit
 _BINDING = Fraction(1, 2)
-_PLACES = 6
-# invoices that a condition names of a meter
-_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,42 +59,29 @@ class Billing:
 
     Attributes
     ----------
-    devices, missing : tuple of str
-        Meters that invoices show, and what is not shown; without it all is.
+    devices : tuple of str
+        Meters that invoices corroborate.
+    missing : tuple of Text
+        What is not corroborated; without it all is.
     beyond : mapping of str to Fraction
         By role, what its meters gain by differing from the invoices. [base units]
-    less : tuple of str
+    less : tuple of Text
         Which invoices say less than their meters, where these count by something else.
     """
 
     devices: tuple[str, ...]
-    missing: tuple[str, ...]
+    missing: tuple[Text, ...]
     beyond: Mapping[str, Fraction]
-    less: tuple[str, ...] = ()
+    less: tuple[Text, ...] = ()
 
     def finding(self) -> Finding:
-        """Say what is missing, what to give, and in place of `{cost}` what it costs."""
-        if self.less and not self.missing:
-            return Finding(
-                RULE,
-                False,
-                f"{'; '.join(self.less)}, which costs {{cost}} t. Correct the meter, or give all"
-                " invoices of what was delivered",
-            )
-        if not self.missing:
-            names = ", ".join(self.devices)
-            return Finding(RULE, True, f"invoices of {names}" if names else "")
-        return Finding(
-            RULE,
-            False,
-            f"{'; '.join(self.missing)}. Nothing is reduced until then, which costs"
-            " {cost} t. Give the supplier's"
-            " invoices, of weather the figures of the weather service, with the `sha256` of their"
-            f" files, over {_percent(COVERED)} of the time and differing by at most"
-            f" {_percent(TOLERANCE)} (`tonne invoice import`). Of time before the first invoice and"
-            " after the last none is needed where it is shorter than that invoice and than a"
-            f" month, and {_percent(COVERED_AT_LEAST)} of the time are covered",
-        )
+        """Say what is missing."""
+        if self.missing:
+            return Finding(RULE, False, (*self.missing, text("EVD-03.nothing_counts")))
+        if self.less:
+            return Finding(RULE, False, self.less)
+        covered = text("invoice.cover", devices=self.devices)
+        return Finding(RULE, True, (covered,) if self.devices else ())
 
 
 def billing(
@@ -110,7 +94,7 @@ def billing(
     claimed: Fraction,
 ) -> Billing | None:
     """
-    Hold what only invoices show against them; None where no rule asks.
+    Compare what only invoices show with them; None where no rule asks.
 
     Parameters
     ----------
@@ -126,27 +110,23 @@ def billing(
     earning = {m.bound.role for m in monitored if m.needs.side == "baseline"}
     asked = asks or (earning if methodology.papers else asks)
     # a building whose meters all stand still would still be given its base load
-    told = any(
+    moved = any(
         m.bound.role in asked and (m.bound.role in methodology.billed or _moved(m))
         for m in monitored
         if m.service.intervals
     )
-    if not told:
+    if not moved:
         return None
     shown = {m.device.id for m in monitored if invoiced(m, besides, checks)}
     there = {m.device.id: m for m in monitored if m.bound.role in methodology.billed}
-    missing = [
-        f"no invoices with their files show what {name} tells{_why(one, besides, checks)}"
-        for name, one in there.items()
-        if name not in shown
-    ]
+    alone = [one for name, one in there.items() if name not in shown]
+    missing = [*unshown(alone, besides, checks)]
     missing += _services(monitored, methodology, parameters, besides, checks, shown)
     given = {**{k: v for m in monitored for k, v in m.params.items()}, **parameters}
     for name in methodology.papers:
         lacks = undocumented(name, given, besides.documents, first)
         if lacks is not None:
-            spec = methodology.spec_of(name)
-            missing.append(f"{name} ({spec.meaning} [{spec.unit}]; {spec.source}): {lacks}")
+            missing.append(text("document.lacking", parameter=name, lacks=lacks))
     held = asks.union(*(one.uses for one in methodology.consumptions))
     roles = {
         role: [m for m in monitored if m.bound.role == role]
@@ -161,17 +141,17 @@ def billing(
         excess[role] = max(more, excess.get(role, Fraction(0)))
     less = []
     # what invoices show is held to them above; what takes electricity is shown by that
-    alone = {
+    bounded = {
         role
         for one in methodology.capacities
         if consumption_of(methodology, one) is None and not one.of
         for role in one.serves
     }.difference(roles, methodology.billed)
-    for role in dict.fromkeys(m.bound.role for m in monitored if m.bound.role in alone):
-        found = exceeded([m for m in monitored if m.bound.role == role], besides, checks)
+    for role in dict.fromkeys(m.bound.role for m in monitored if m.bound.role in bounded):
+        found = _exceeded([m for m in monitored if m.bound.role == role], besides, checks)
         if found is not None:
             excess[role] = max(found.quantity, excess.get(role, Fraction(0)))
-            less.append(found.told)
+            less.append(found.said)
     return Billing(
         tuple(m for m in dict.fromkeys(m.device.id for m in monitored) if m in shown),
         tuple(missing),
@@ -208,43 +188,6 @@ def _by_electricity(
             yield role, share * sum((m.counted(p) for m in some for p in m.parts), Fraction(0))
 
 
-def _why(one: Monitored, besides: Besides, checks: Sequence[CrossCheck]) -> str:
-    """Say why invoices of a meter that are there do not show it; empty where there is none."""
-    name, no_evidence, told = one.device.id, _no_evidence(besides), list[str]()
-    for check in checks:
-        if check.kind != INVOICE or name not in check.devices:
-            continue
-        if check.holds is None:
-            told.append(f"{check.against}: {check.detail}")
-        elif not check.holds:
-            off = check.difference_percent
-            differs = ": its amount is 0" if off is None else f" differs by {off} %"
-            told.append(f"{check.against}{differs}")
-        elif check.against in no_evidence:
-            told.append(f"{check.against} {no_evidence[check.against]}")
-    begin, end = time_of(one)
-    share = Fraction(shown_us(one, besides, checks), max(1, end - begin))
-    if share:
-        told.insert(0, f"they cover {_percent(share)} of its time")
-    return f" ({'; '.join(told[:_NAMED])})" if told else ""
-
-
-def _no_evidence(besides: Besides) -> dict[str, str]:
-    """Say why invoices are no evidence, whatever they say."""
-    wide = {
-        name_of(i): f"has a `tolerance_percent` of {i.percent}, above {_percent(TOLERANCE)}"
-        for i in besides.invoices
-        if Fraction(i.percent) > TOLERANCE * 100
-    }
-    early = {
-        name_of(i): f"is of {i.issued}, before its time ended"
-        for i in besides.invoices
-        if too_early(i)
-    }
-    bare = {name_of(i): "has no `sha256`" for i in besides.invoices if not i.sha256}
-    return wide | early | bare | {name_of(i): i.doubt for i in besides.invoices if i.doubt}
-
-
 def _services(
     monitored: Sequence[Monitored],
     methodology: Methodology,
@@ -252,51 +195,29 @@ def _services(
     besides: Besides,
     checks: Sequence[CrossCheck],
     shown: Collection[str],
-) -> Iterator[str]:
+) -> Iterator[Text]:
     """Say which services neither their own invoices show nor those of what they take."""
     large = too_large(monitored, methodology, parameters, _BINDING)
     for one in methodology.capacities:
         there = [m for m in serving(monitored, one) if _moved(m)]
-        alone = [m.device.id for m in there if m.device.id not in shown]
+        alone = [m for m in there if m.device.id not in shown]
         # fuel and the like are asked for by themselves
         if one.of or not alone or {*one.serves} <= {*methodology.billed}:
             continue
-        names = with_reasons(alone, monitored, besides, checks)
         taken = consumption_of(methodology, one)
         if taken is None:
             if one.parameter in large:
-                yield (
-                    f"no invoices with their files show what {names} tells, and less than half of"
-                    f" {one.parameter} was delivered, so that it bounds nothing"
-                )
+                yield from unshown(alone, besides, checks)
+                yield text("EVD-03.no_bound", parameter=one.parameter)
             continue
         if len({(m.bound.role, tuple(sorted(m.params.items()))) for m in there}) > 1:
-            yield (
-                f"no invoices with their files show what {names} tells; electricity would show how"
-                " much was delivered, and not of which kind"
-            )
+            yield from unshown(alone, besides, checks)
+            yield text("EVD-03.kinds")
             continue
-        users = [m.device.id for m in monitored if m.bound.role in taken.uses]
-        bare = [name for name in dict.fromkeys(users) if name not in shown]
+        users = [m for m in monitored if m.bound.role in taken.uses]
+        bare = [m for m in users if m.device.id not in shown]
         if bare or not users:
-            why = with_reasons(bare, monitored, besides, checks)
-            power = f", nor its electricity, {why}" if bare else ""
-            yield f"no invoices with their files show what {names} tells{power}"
-
-
-def with_reasons(
-    names: Sequence[str],
-    monitored: Sequence[Monitored],
-    besides: Besides,
-    checks: Sequence[CrossCheck],
-) -> str:
-    """Name meters, each with the reason why invoices of it that are there do not show it."""
-    there = {m.device.id: m for m in monitored}
-    reasons = {n: _why(there[n], besides, checks) for n in names}
-    same = defaultdict[str, list[str]](list)
-    for n, why in reasons.items():
-        same[why or n].append(n)
-    return ", ".join(f"{', '.join(some)}{reasons[some[0]]}" for some in same.values())
+            yield from unshown([*alone, *bare], besides, checks)
 
 
 def _moved(one: Monitored) -> bool:
@@ -305,21 +226,98 @@ def _moved(one: Monitored) -> bool:
 
 def undocumented(
     name: str, parameters: Inputs, documents: Sequence[Document], first: date
-) -> str | None:
+) -> Text | None:
     """Say what a value lacks; None where a document of before the period shows it."""
     if name not in parameters:
-        return "not given"
+        return text("document.no_value")
     held = next((d for d in documents if d.parameter == name), None)
     if held is None:
-        return "no document is named"
+        return text("document.none")
     given = {"by": held.by, "issued": held.issued, "sha256": held.sha256}
-    lacks = [f"`{key}`" for key, value in given.items() if value is None]
+    lacks = tuple(f"`{key}`" for key, value in given.items() if value is None)
     if lacks:
-        return f"its document {held.document} has no {', '.join(lacks)}"
+        return text("document.incomplete", document=held.document, lacks=lacks)
     if held.issued is not None and held.issued > first:
-        return f"its document {held.document} is of {held.issued}, after the period began"
+        return text("document.late", document=held.document, issued=str(held.issued))
     return None
 
 
-def _percent(share: Fraction) -> str:
-    return f"{float(share * 100):.3g} %"
+# --- invoices that say less than meters of what takes no electricity ------------------------
+
+
+class _Exceeded(NamedTuple):
+    """What meters of a role report beyond their invoices [base units], and the text for it."""
+
+    quantity: Fraction
+    said: Text
+
+
+def _exceeded(
+    role: Sequence[Monitored], besides: Besides, checks: Sequence[CrossCheck]
+) -> _Exceeded | None:
+    """
+    Return what a role's meters count beyond invoices that say less; None where none does.
+
+    Parameters
+    ----------
+    role : sequence of Monitored
+        All meters of a role of the baseline.
+    checks : sequence of CrossCheck
+        Of the period.
+    """
+    names = {m.device.id for m in role}
+    less = list(_less(names, role[0].needs.quantity, besides, checks))
+    ours, theirs = (sum(int(v) for v in values) for values in
+                    ((c.ours for c in less), (c.theirs for c in less)))  # fmt: skip
+    if not ours:
+        return None
+    shown = {name for check in less for name in check.devices}
+    bare = sum(_uncovered(m, less, besides, checks) for m in role if m.device.id in shown)
+    more = ours - theirs + bare * (1 - Fraction(theirs, ours))
+    metered = sum(p.metered for m in role for p in m.parts)
+    counted = sum((m.counted(p) for m in role for p in m.parts), start=Fraction(0))
+    excess = more - (metered - counted)
+    if excess <= 0:
+        return None
+    invoices = tuple(map(differing, less))
+    return _Exceeded(
+        excess, text("EVD-03.invoices_less", devices=tuple(sorted(shown)), invoices=invoices)
+    )
+
+
+def _less(
+    names: set[str], quantity: str, besides: Besides, checks: Sequence[CrossCheck]
+) -> Iterator[CrossCheck]:
+    """Comparisons with invoices that say less, none over the time of another."""
+    counting = documents(besides)
+    reached: dict[str, int] = {}
+    for check in sorted(checks, key=lambda c: (c.from_us, c.to_us, c.against)):
+        most = int(check.theirs) * (1 + Fraction(check.tolerance_percent) / 100)
+        if (
+            check.kind != INVOICE
+            or check.holds is not False
+            or check.against not in counting
+            or check.quantity != quantity
+            or not {*check.devices} <= names
+            or int(check.ours) <= most
+            or any(check.from_us < reached.get(name, check.from_us) for name in check.devices)
+        ):
+            continue
+        reached |= dict.fromkeys(check.devices, check.to_us)
+        yield check
+
+
+def _uncovered(
+    one: Monitored, less: Sequence[CrossCheck], besides: Besides, checks: Sequence[CrossCheck]
+) -> int:
+    """What a meter reported of time of which no invoice is. [base units]"""
+    if one.series is None:
+        return 0
+    bare = np.ones(len(one.series), dtype=np.bool_)
+    of = (c for c in less if one.device.id in c.devices)
+    for check in (*of, *holding(one, besides, checks)):
+        begin, end = (
+            max(0, us // INTERVAL_US - one.service.first) for us in (check.from_us, check.to_us)
+        )
+        bare[begin:end] = False
+    return exact_sum(one.series[bare].astype(np.int64)) if bare.any() else 0

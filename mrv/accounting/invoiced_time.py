@@ -2,14 +2,14 @@
 Of which time of a meter invoices are evidence.
 
 An invoice counts that names its file, was written after its time had ended, may differ by 5 % at
-most and says what the meter says.  Invoices show a meter that cover 95 % of its time.  Suppliers
-bill from mid-month to mid-month, and periods begin and end with a month: such ends
+most and agrees with the meter.  Invoices that cover 95 % of a meter's time corroborate it.
+Suppliers bill from mid-month to mid-month, and periods begin and end with a month: such ends
 without an invoice are not asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from fractions import Fraction
 
@@ -17,7 +17,9 @@ from ingest.model import HOUR_US, INTERVAL_US
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.period_result import INVOICE, CrossCheck
 from mrv.calendar import local_date
-from mrv.registry.project import Besides, Invoice
+from mrv.quantity_text import plain_text
+from mrv.registry.project import Besides, Doubt, Invoice
+from mrv.texts import Text, text
 
 # that an invoice may differ by, and that it may leave out: from more on it is material
 TOLERANCE = Fraction(5, 100)
@@ -26,10 +28,19 @@ COVERED = 1 - TOLERANCE
 COVERED_AT_LEAST = Fraction(9, 10)
 # an end without an invoice: 31 local days, of which one may have 25 hours
 _LONGEST_END_US = (31 * 24 + 1) * HOUR_US
+# invoices that a finding names of a meter
+_NAMED = 3
+# why an invoice is no evidence, by the registry
+_DOUBTS: Mapping[Doubt, Text] = {
+    "operator": text("invoice.operator"),
+    "one_file": text("invoice.one_file"),
+    "other_issuer": text("invoice.other_issuer"),
+}
 # part of an invoice's time that a meter knows at least
 _KNOWN = Fraction(1, 2)
 
 _Span = tuple[int, int]
+Spans = Sequence[_Span]
 
 
 def invoiced(one: Monitored, besides: Besides, checks: Sequence[CrossCheck]) -> bool:
@@ -74,7 +85,7 @@ def _length(spans: Sequence[_Span], begin: int, end: int) -> int:
 
 
 def _ends(one: Monitored, besides: Besides, checks: Sequence[CrossCheck]) -> int:
-    """Time before the first invoice and after the last that nobody is asked to show. [us]"""
+    """Time before the first invoice and after the last of which no invoice is asked for. [us]"""
     begin, end = time_of(one)
     refuted = _spans(_refuting(one, checks))
     holds = _spans(holding(one, besides, checks))
@@ -105,13 +116,30 @@ def _refuting(one: Monitored, checks: Sequence[CrossCheck]) -> Iterator[CrossChe
             yield check
 
 
+def covered(one: Monitored, besides: Besides, checks: Sequence[CrossCheck], applied: Spans) -> bool:
+    """
+    Whether invoices corroborate a meter of the project's side, or are applied to it.
+
+    Where a supplier's invoice says more than the meter, that use counts (`invoiced_use`): nothing
+    is left to ask for in its time.
+
+    Parameters
+    ----------
+    applied : sequence of (int, int)
+        Time of the meter's invoices that say more. [us UTC]
+    """
+    begin, end = time_of(one)
+    spans = [*applied, *_spans(holding(one, besides, checks))]
+    return _length(spans, begin, end) >= COVERED * (end - begin)
+
+
 def holding(one: Monitored, besides: Besides, checks: Sequence[CrossCheck]) -> Iterator[CrossCheck]:
     """Comparisons of a device with invoices that count as evidence."""
-    papers = documents(besides)
+    counting = documents(besides)
     for check in checks:
         if (
             check.kind == INVOICE
-            and check.against in papers
+            and check.against in counting
             and one.device.id in check.devices
             and check.quantity == one.needs.quantity
             and Fraction(check.tolerance_percent) <= TOLERANCE * 100
@@ -149,3 +177,62 @@ def _agrees(check: CrossCheck) -> bool:
         return False
     ours, theirs = int(check.ours) / known, int(check.theirs)
     return (known - TOLERANCE) * theirs <= ours <= (1 + TOLERANCE) * theirs
+
+
+def unshown(
+    meters: Iterable[Monitored], besides: Besides, checks: Sequence[CrossCheck]
+) -> Iterator[Text]:
+    """Name each meter once, with the reason why invoices of it do not corroborate it."""
+    for one in {m.device.id: m for m in meters}.values():
+        why = tuple(_why(one, besides, checks))[:_NAMED]
+        if why:
+            yield text("invoice.not_enough", device=one.device.id, why=why)
+        else:
+            yield text("invoice.none", device=one.device.id)
+
+
+def _why(one: Monitored, besides: Besides, checks: Sequence[CrossCheck]) -> Iterator[Text]:
+    name, no_evidence = one.device.id, _no_evidence(besides)
+    begin, end = time_of(one)
+    share = Fraction(shown_us(one, besides, checks), max(1, end - begin))
+    if share:
+        yield text("invoice.covers", percent=percent(share))
+    for check in checks:
+        if check.kind != INVOICE or name not in check.devices:
+            continue
+        against = check.against
+        if check.holds is None:
+            yield text("invoice.incomparable", invoice=against, why=check.detail)
+        elif not check.holds and check.difference_percent is None:
+            yield text("invoice.zero", invoice=against)
+        elif not check.holds:
+            yield differing(check)
+        elif against in no_evidence:
+            yield text("invoice.no_evidence", invoice=against, why=no_evidence[against])
+
+
+def differing(check: CrossCheck) -> Text:
+    """Say by how much an invoice differs from its meters."""
+    off = plain_text(Fraction(check.difference_percent or 0), 4)
+    return text("invoice.differs", invoice=check.against, percent=off)
+
+
+def _no_evidence(besides: Besides) -> dict[str, Text]:
+    """Say why invoices are no evidence, whatever they say."""
+    found = dict[str, Text]()
+    for one in besides.invoices:
+        name = name_of(one)
+        if Fraction(one.percent) > TOLERANCE * 100:
+            found[name] = text("invoice.wide", percent=str(one.percent), most=percent(TOLERANCE))
+        if too_early(one):
+            found[name] = text("invoice.early", issued=str(one.issued))
+        if not one.sha256:
+            found[name] = text("invoice.no_file")
+        if one.doubt is not None:
+            found[name] = _DOUBTS[one.doubt]
+    return found
+
+
+def percent(share: Fraction) -> str:
+    """Return a share in percent, with three digits at most."""
+    return plain_text(share * 100, 1)

@@ -1,13 +1,13 @@
 """
 Use on the project's side that an invoice shows, and its meters do not.
 
-`exceeded_invoices` holds what is delivered against invoices that say less.  Here it is what a
+`invoice_evidence` compares what is delivered with invoices that say less.  Here it is what a
 project uses: electricity of chargers, fans and lines, fuel.  Where a supplier's invoice with its
 file says more than what counts for its meters and its time, by more than it may differ (its own
 `tolerance_percent`, 5 % at most), all of the difference counts as used, less what other invoices of
-the same meters say less.  An invoice of several meters is held as a whole, so that one that stands
-still does not escape.  Time of such a meter of which no invoice is counts in the same proportion,
-up to the mean of its invoices.
+the same meters say less.  An invoice of several meters is compared as a whole, so that one that
+stands still does not escape.  Time of such a meter of which no invoice is counts in the same
+proportion, up to the mean of its invoices.
 
 An invoice that reaches beyond the period, but not beyond the time in which its meters serve the
 project, is shared by time where a week of it at least is of the period.  No plant uses the same on
@@ -30,16 +30,15 @@ from ingest.model import HOUR_US, INTERVAL_US
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.invoiced_time import TOLERANCE, documents
 from mrv.accounting.period_result import INVOICE, CrossCheck
-from mrv.quantity_text import quantity_text
+from mrv.quantity_text import amount_text
 from mrv.registry.project import Besides, Project
 from mrv.rounding import exact_sum
+from mrv.texts import Text, text
 
 RULE = "EVD-05"
 # of the share by time of an invoice that reaches beyond the period
 _BY_TIME = Fraction(1, 3)
 _LEAST_SHARED_US = 7 * 24 * HOUR_US
-_SHOWN = 3
-_PLACES = 6
 
 # device, role, first interval of its service
 _Key = tuple[str, str, int]
@@ -47,17 +46,18 @@ _Span = tuple[int, int]
 
 
 class MoreUsed(NamedTuple):
-    """What invoices say beyond meters: by device, role and first interval, and the words for it."""
+    """What invoices say beyond meters: by device, role and first interval, and the texts of it."""
 
     by_meter: dict[_Key, tuple[tuple[int, int, Fraction], ...]]
-    told: tuple[str, ...]
+    texts: tuple[Text, ...]
 
 
 class _Bill(NamedTuple):
     """
     An invoice of the project's side, as far as it is of the period. [us UTC, base units]
 
-    `alike` is the share by which it may say more, `by_time` whether it is shared by time.
+    `alike` is the share by which it may say more, `by_time` whether it is shared by time, and
+    `more` whether it says more than its meters.
     """
 
     name: str
@@ -65,16 +65,17 @@ class _Bill(NamedTuple):
     says: Fraction
     alike: Fraction
     by_time: bool
+    more: bool
 
 
 @dataclass(slots=True)
 class _Meter:
-    """A meter that invoices are held against, what they add to it, and which time they are of."""
+    """A meter that is compared with invoices, what they add to it, and which time they are of."""
 
     one: Monitored
     added: list[tuple[int, int, Fraction]] = field(default_factory=list)
     billed: list[_Span] = field(default_factory=list)
-    told: Fraction = Fraction(0)
+    reported: Fraction = Fraction(0)
 
     def service(self, span: _Span) -> _Span:
         """Return the part of a span in which the meter serves; empty where the ends cross."""
@@ -132,7 +133,7 @@ def more_used(
     # the largest first: a small one within it is met by it
     found.sort(key=lambda one: (-one[0].says, one[0].span, one[0].name))
     left = _net(found, meters)
-    told = list[str]()
+    texts = list[Text]()
     for bill, keys in found:
         of = [meters[key] for key in keys]
         counted = sum((m.counts(bill.span) for m in of), start=Fraction(0))
@@ -143,13 +144,28 @@ def more_used(
         if not bill.by_time:
             left[keys] -= counting
         _count(bill, of, counting)
-        told.append(_said(bill, of, counted, counting))
-    if not told:
+        texts.append(_said(bill, of, counted, counting))
+    if not texts:
         return None
     for key, one in meters.items():
         if one.billed:
             _without_invoice(one, _covered(key, one, besides, checks))
-    return MoreUsed({key: tuple(m.added) for key, m in meters.items() if m.added}, tuple(told))
+    return MoreUsed({key: tuple(m.added) for key, m in meters.items() if m.added}, tuple(texts))
+
+
+def applied(
+    monitored: Sequence[Monitored],
+    besides: Besides,
+    checks: Sequence[CrossCheck],
+    project: Project,
+    period_us: _Span,
+) -> dict[str, list[_Span]]:
+    """Return by device the time of invoices that say more, so that they count. [us UTC]"""
+    found = defaultdict[str, list[_Span]](list)
+    for bill, keys in _bills(monitored, besides, checks, project, period_us):
+        for device, *_ in keys if bill.more and not bill.by_time else ():
+            found[device].append(bill.span)
+    return dict(found)
 
 
 def _net(
@@ -181,7 +197,7 @@ def _count(bill: _Bill, of: Sequence[_Meter], more: Fraction) -> None:
     weights = metered if any(metered) else lengths
     for m, weight in zip(of, weights, strict=True):
         if not any(_meets(bill.span, other) for other in m.billed):
-            m.told += m.counts(bill.span)
+            m.reported += m.counts(bill.span)
         m.billed.append(bill.span)
         m.add(bill.span, more * weight / sum(weights))
 
@@ -199,9 +215,9 @@ def _bills(
     period_us: _Span,
 ) -> Iterator[tuple[_Bill, tuple[_Key, ...]]]:
     """Invoices of meters of the project's side alone that may be evidence, with these meters."""
-    papers = documents(besides)
+    counting = documents(besides)
     for check in checks:
-        if check.kind != INVOICE or check.against not in papers or not int(check.theirs):
+        if check.kind != INVOICE or check.against not in counting or not int(check.theirs):
             continue
         of = [m for m in monitored
               if m.device.id in check.devices and m.needs.quantity == check.quantity]  # fmt: skip
@@ -224,7 +240,8 @@ def _bills(
         says = Fraction(int(check.theirs) * (end - begin), whole[1] - whole[0])
         served = [m for m in of if m.service.intervals]
         if served:
-            bill = _Bill(check.against, (begin, end), says, alike, check.holds is None)
+            more = int(check.theirs) > int(check.ours)
+            bill = _Bill(check.against, (begin, end), says, alike, check.holds is None, more)
             yield bill, tuple(meter_key(m) for m in served)
 
 
@@ -248,11 +265,11 @@ def within(charge: tuple[int, int, Fraction], span: _Span) -> Fraction:
 
 def _covered(key: _Key, one: _Meter, besides: Besides, checks: Sequence[CrossCheck]) -> list[_Span]:
     """Time of a meter of which there is an invoice that can be compared."""
-    papers = documents(besides)
+    counting = documents(besides)
     others = (
         (c.from_us, c.to_us)
         for c in checks
-        if c.kind == INVOICE and c.against in papers and c.holds is not None
+        if c.kind == INVOICE and c.against in counting and c.holds is not None
         and key[0] in c.devices and c.quantity == one.one.needs.quantity
     )  # fmt: skip
     return [*one.billed, *others]
@@ -262,7 +279,7 @@ def _without_invoice(one: _Meter, covered: Sequence[_Span]) -> None:
     """Count time without an invoice in the same proportion, up to the mean of the invoices."""
     billed = [*_joined(one.service(span) for span in one.billed)]
     length = sum(end - begin for begin, end in billed)
-    says = one.told + sum((quantity for *_, quantity in one.added), start=Fraction(0))
+    says = one.reported + sum((quantity for *_, quantity in one.added), start=Fraction(0))
     edges = one.service((0, 1 << 62))
     taken = [*_joined(one.service(span) for span in covered)]
     points = [edges[0], *(us for span in taken for us in span), edges[1]]
@@ -271,7 +288,7 @@ def _without_invoice(one: _Meter, covered: Sequence[_Span]) -> None:
         return
     metered = sum(one.metered(span) for span in bare)
     mean = says * Fraction(sum(end - begin for begin, end in bare), length)
-    most = min(mean, metered * says / one.told) if one.told else mean
+    most = min(mean, metered * says / one.reported) if one.reported else mean
     more = most - sum((one.counts(span) for span in bare), start=Fraction(0))
     if more <= 0:
         return
@@ -295,24 +312,14 @@ def _joined(spans: Iterator[_Span]) -> Iterator[_Span]:
         yield reached
 
 
-def _said(bill: _Bill, of: Sequence[_Meter], counted: Fraction, more: Fraction) -> str:
+def _said(bill: _Bill, of: Sequence[_Meter], counted: Fraction, more: Fraction) -> Text:
     unit = of[0].one.needs.unit
-    meters = ", ".join(dict.fromkeys(f"{m.one.device.id} ({m.one.bound.role})" for m in of))
-    by_time = ", by its share of the period," if bill.by_time else ""
-    says, ours, beyond = (quantity_text(value, unit) for value in (bill.says, counted, more))
-    return (
-        f"{bill.name}{by_time} says {says}, and {ours} count for its time by {meters}:"
-        f" {beyond} more count"
-    )
-
-
-def finding(told: Sequence[str]) -> str:
-    """Say which invoices say more than what counts, `{cost}` for what that costs, what to do."""
-    rest = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
-    return (
-        f"{'; '.join(told[:_SHOWN])}{rest}. With time without an invoice in the same proportion"
-        " this costs {cost} t. Correct the unit"
-        " or the transformer ratio at the meter or its gateway, and give the invoices of the other"
-        " time. Where the invoice is of others too, a verifier has to see that; a correction of it"
-        " (`corrects`) is a condition of its own"
+    meters = tuple(dict.fromkeys(f"{m.one.device.id} ({m.one.bound.role})" for m in of))
+    return text(
+        "EVD-05.share_more" if bill.by_time else "EVD-05.invoice_more",
+        invoice=bill.name,
+        meters=meters,
+        says=amount_text(bill.says, unit),
+        counted=amount_text(counted, unit),
+        more=amount_text(more, unit),
     )

@@ -128,7 +128,7 @@ def _lacks(one: ChangedLate, now: str | None, first: date) -> str | None:
     )
     if missing is None and held is not None and _same(held, one.was):
         return f"its document {held.document} is the one of the value before"
-    return missing
+    return None if missing is None else str(missing)
 
 
 def _same(one: Document, other: Document | None) -> bool:

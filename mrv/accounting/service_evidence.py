@@ -1,26 +1,34 @@
 """
-What a plant delivers, and who else than the plant shows it: no evidence, no tonne.
+What a plant delivers and uses, and which independent evidence corroborates it.
 
-Water, mass and load are told by the plant's own meter alone, and nobody outside sees whether it
-tells three times as much.  Two things are evidence: what the plant was built for, each value in a
-document with its date before the period, its giver and the hash of its file; or invoices with
+Water, mass and load are reported by the plant's own meter alone, and no other party sees whether
+it reports three times as much.  Two things are evidence: what the plant was built for, each value
+in a document with its date before the period, its giver and the hash of its file; or invoices with
 the hashes of their files, over nearly all of the time.  A check meter is the plant's own as well.
 Where neither is there, what is delivered counts nothing: COD of the inflow counts 0, a pump's
-water as much as its electricity moved before the project, any other service 0.  The condition
-names what is missing and what it costs.
+water as much as its electricity moved before the project, any other service 0.
 
 Within the design all meters of a plant may still be too high together.  Where no invoice shows
-what was delivered, nor the electricity that it took, a condition says by how much.  These are
-rules of tonne's own.
+what was delivered, nor the electricity that it took, a finding says by how much.
+
+A fan's meter of which the transformer ratio is typed ten times too low reports a tenth, and the
+rest of a plant looks the same.  So a finding asks for the supplier's invoices, as for fuel.  It is
+settled where they cover the use as `invoiced_time` says, where a check meter agrees with it, where
+the meter's own power is recorded and agrees with its register, or where a higher invoice is
+applied already (`invoiced_use`).  What vehicles are charged with is asked for by itself.  Nothing
+is asked where all that is not shown would change less than a hundredth of the reduction at its
+highest plausible value: the rated power of the meter over all of its time, or ten times what it
+reported where that is more.  These are rules of tonne's own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
 
+from ingest.model import HOUR_US, INTERVAL_US
 from mrv.accounting.design_capacity import (
     at_capacity,
     consumption_of,
@@ -29,37 +37,44 @@ from mrv.accounting.design_capacity import (
     too_large,
 )
 from mrv.accounting.device_period import Monitored
-from mrv.accounting.invoice_evidence import undocumented, with_reasons
-from mrv.accounting.invoiced_time import COVERED, TOLERANCE, invoiced
+from mrv.accounting.device_results import Pricing
+from mrv.accounting.invoice_evidence import undocumented
+from mrv.accounting.invoiced_time import Spans, covered, invoiced, percent, unshown
 from mrv.accounting.period_result import CrossCheck, Finding
+from mrv.accounting.single_channel import witness_of
 from mrv.model import Methodology
 from mrv.parameters.inputs import Inputs
+from mrv.quantity_text import amount_text, plain_text
 from mrv.registry.project import Besides, Sample
+from mrv.rounding import decimal_text
 from mrv.service_bounds import Capacity, Consumption
+from mrv.texts import Text, text
 
 RULE = "EVD-02"
 OUTSIDE = "EVD-03"
-FUEL = "EVD-07"
+USED = "EVD-07"
 NOT_SHOWN = "nothing but the plant's own meters shows it, and 0 counts"
-UNCOUNTED = "only its own meter shows it; no documents of the design, no invoices"
-BEFORE = "only its own meter shows it: what its electricity moved before the project counts"
+UNCOUNTED, BEFORE = text("EVD-02.uncounted"), text("EVD-02.before")
 _PLACES = 6
 _FUEL_METER = "fuel_meter"
+# of the reduction: what would change it by less is not asked for
+_NEGLIGIBLE = Fraction(1, 100)
+_TIMES = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Bare:
-    """A service without evidence: the meters that tell it, and what is missing."""
+    """A service without evidence: its meters, and what is missing."""
 
     capacity: Capacity
     devices: tuple[str, ...]
-    missing: tuple[str, ...]
+    missing: tuple[Text, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
     """
-    Services of a closed period, and what it is held against.
+    Services of a closed period, and the evidence of it.
 
     Attributes
     ----------
@@ -69,6 +84,8 @@ class Services:
         With documents, invoices and laboratory results.
     checks : sequence of CrossCheck
         Of the period.
+    applied : mapping of str to sequence of (int, int)
+        Time of invoices that say more than meters of the project's side, by device. [us UTC]
     """
 
     monitored: Sequence[Monitored]
@@ -76,6 +93,7 @@ class Services:
     parameters: Inputs
     besides: Besides
     checks: Sequence[CrossCheck]
+    applied: Mapping[str, Spans] = field(default_factory=dict)
 
     def bare(self, first: date) -> list[Bare]:
         """Return those that nothing but the plant's own meters shows, by a period's first day."""
@@ -90,7 +108,6 @@ class Services:
     def outside(self) -> Iterator[Finding]:
         """Say of each service by how much the plant's meters may be too high together."""
         yield from self._moved()
-        yield from self._burnt()
         for one in self.methodology.capacities:
             # what takes electricity is held by invoices (`invoice_evidence`)
             if consumption_of(self.methodology, one) is not None:
@@ -100,41 +117,32 @@ class Services:
                 continue
             if {*one.serves} <= {*self.methodology.billed}:
                 continue
-            names = ", ".join(dict.fromkeys(m.device.id for m in there))
+            names = _names(there)
             if all(map(self._invoiced, there)):
-                yield Finding(OUTSIDE, True, f"invoices of {names}")
+                yield Finding(OUTSIDE, True, text("invoice.cover", devices=names))
                 continue
-            quantities = ", ".join(sorted({m.needs.quantity for m in there}))
             yield Finding(
                 OUTSIDE,
                 False,
-                f"no invoice with its file shows what {names} tells: within {one.parameter} they"
-                f" may claim too much together, and {_percent(self._room(one, there))} more than"
-                " they do would fit; give invoices of others of what was delivered, with `sha256`"
-                f" (`quantity: {quantities}`) (`tonne invoice import`)",
-            )
+                text(
+                    "EVD-03.within", devices=names, parameter=one.parameter,
+                    percent=percent(self._room(one, there)),
+                ),
+            )  # fmt: skip
 
     def _moved(self) -> Iterator[Finding]:
-        """Say where nobody but the operator tells what vehicles took, and how far they went."""
+        """Say where only the operator reports what vehicles took, and how far they went."""
         for one in self.methodology.consumptions:
-            if not one.by_model:
-                continue
             there = [m for m in self.monitored if m.bound.role in one.serves]
             users = [m for m in self.monitored if m.bound.role in one.uses]
             # without a charger the methodology's own condition does not hold
-            if not users or not any(s.value for m in there for s in m.stretches):
-                continue
-            names = ", ".join(dict.fromkeys(m.device.id for m in there))
-            yield self._by_invoices(
-                OUTSIDE,
-                users,
-                f"took: with {names} they may be too high together, up to the mean of the"
-                " vehicle's class; give the supplier's invoices of the charging (`tonne invoice"
-                " import`)",
-            )
+            if one.by_model and users and any(s.value for m in there for s in m.stretches):
+                yield self._by_invoices(
+                    OUTSIDE, users, text("EVD-03.charging", devices=_names(there))
+                )
 
-    def _burnt(self) -> Iterator[Finding]:
-        """Say which fuel of the project nobody but its own meter tells (TOOL03 [M])."""
+    def burnt(self) -> Iterator[Finding]:
+        """Say which fuel of the project only its own meter reports (TOOL03 [M])."""
         there = [
             m
             for m in self.monitored
@@ -143,26 +151,81 @@ class Services:
             and any(p.metered for p in m.parts)
         ]
         if there:
-            yield self._by_invoices(
-                FUEL,
-                there,
-                "burnt, and a lower figure would leave more; give the supplier's invoices of the"
-                " fuel (`quantity: flow`, `tonne invoice import`)",
-            )
+            yield self._by_invoices(USED, there, text("EVD-07.fuel"))
 
-    def _by_invoices(self, rule: str, meters: Sequence[Monitored], lacks: str) -> Finding:
-        """Say whether invoices show what meters tell, and what it means where they do not."""
-        lacking = [m.device.id for m in meters if not self._invoiced(m)]
+    def electricity(self, reduction_t: Fraction, pricing: Pricing) -> Iterator[Finding]:
+        """
+        Say which electricity of the project only its own meter reports.
+
+        Parameters
+        ----------
+        reduction_t : Fraction
+            Of the period. [tCO2e]
+        """
+        charging = {r for one in self.methodology.consumptions if one.by_model for r in one.uses}
+        there = [
+            m
+            for m in self.monitored
+            if m.needs.side == "project"
+            and m.needs.unit == "Wh"
+            and m.bound.role not in charging
+            and m.service.intervals
+        ]
+        if not there or reduction_t <= 0:
+            return
+        shown = [(m, self._witness(m)) for m in there]
+        alone = [m for m, witness in shown if witness is None]
+        if not alone:
+            yield Finding(USED, True, tuple(dict.fromkeys(w for _, w in shown if w is not None)))
+            return
+        more = [_at_most(m, pricing) for m in alone]
+        tonnes = sum((t for _, t in more), start=Fraction(0))
+        if tonnes < _NEGLIGIBLE * reduction_t:
+            return
+        counted = sum((m.counted(p) for m in alone for p in m.parts), start=Fraction(0))
+        most = counted + sum(wh for wh, _ in more)
+        yield Finding(
+            USED,
+            False,
+            (
+                *unshown(alone, self.besides, self.checks),
+                text(
+                    "EVD-07.electricity",
+                    counted=amount_text(counted, "Wh"), most=amount_text(most, "Wh"),
+                    effect=decimal_text(tonnes, _PLACES, "up"),
+                ),
+            ),
+        )  # fmt: skip
+
+    def _witness(self, one: Monitored) -> Text | None:
+        """Say what corroborates a meter's electricity; None where nothing does."""
+        name = one.device.id
+        if self._invoiced(one):
+            return text("invoice.cover", devices=(name,))
+        if self._applied(one):
+            return text("EVD-07.applied", device=name)
+        witness = witness_of(one, self.besides, self.checks)
+        if witness is not None:
+            return text("EVD-07.witness", device=name, witness=witness)
+        gauged = (name, one.needs.quantity) in self.besides.gauged
+        return text("EVD-07.power", device=name) if gauged else None
+
+    def _applied(self, one: Monitored) -> bool:
+        """Whether invoices that are applied to a meter cover its time."""
+        spans = self.applied.get(one.device.id, ())
+        return bool(spans) and covered(one, self.besides, self.checks, spans)
+
+    def _by_invoices(self, rule: str, meters: Sequence[Monitored], means: Text) -> Finding:
+        """Say whether invoices corroborate meters, and what it means where they do not."""
+        lacking = [m for m in meters if not self._invoiced(m) and not self._applied(m)]
         if not lacking:
-            names = ", ".join(dict.fromkeys(m.device.id for m in meters))
-            return Finding(rule, True, f"invoices of {names}")
-        why = with_reasons(lacking, meters, self.besides, self.checks)
-        return Finding(rule, False, f"no invoice with its file shows what {why} {lacks}")
+            return Finding(rule, True, text("invoice.cover", devices=_names(meters)))
+        return Finding(rule, False, (*unshown(lacking, self.besides, self.checks), means))
 
     def users(self) -> tuple[str, ...]:
         """Return the meters of what services take."""
         uses = {role for one in self.methodology.consumptions for role in one.uses}
-        return tuple(dict.fromkeys(m.device.id for m in self.monitored if m.bound.role in uses))
+        return _names([m for m in self.monitored if m.bound.role in uses])
 
     def _room(self, one: Capacity, there: Sequence[Monitored]) -> Fraction:
         """Share of what was delivered that would fit within the capacity besides."""
@@ -171,34 +234,33 @@ class Services:
         return max(Fraction(0), most / served - 1)
 
     def _alone(self, one: Capacity) -> tuple[str, ...]:
-        """Meters that nobody else shows."""
+        """Meters that nothing else corroborates."""
         there = [m for m in serving(self.monitored, one) if any(p.metered for p in m.parts)]
         if one.of:
-            told = not self.parameters.get(one.of) or one.of in laboratory(self.besides.samples)
-            return () if told else tuple(m.device.id for m in there)
+            known = not self.parameters.get(one.of) or one.of in laboratory(self.besides.samples)
+            return () if known else tuple(m.device.id for m in there)
         return tuple(m.device.id for m in there if not self._invoiced(m))
 
     def _invoiced(self, one: Monitored) -> bool:
         """Whether invoices with their files show a device's quantity over nearly all its time."""
         return invoiced(one, self.besides, self.checks)
 
-    def _missing(self, one: Capacity, first: date) -> Iterator[str]:
+    def _missing(self, one: Capacity, first: date) -> Iterator[Text]:
         """Say what of a service's design is not given, or not documented."""
         taken = consumption_of(self.methodology, one)
         names = [one.parameter, *([taken.by_design] if taken is not None and not one.of else [])]
         for name in names:
-            spec = self.methodology.parameters[name]
-            said = undocumented(name, self.parameters, self.besides.documents, first)
-            if said is not None:
-                yield f"{name} ({spec.meaning} [{spec.unit}]; {spec.source}): {said}"
+            lacks = undocumented(name, self.parameters, self.besides.documents, first)
+            if lacks is not None:
+                yield text("document.lacking", parameter=name, lacks=lacks)
             elif taken is not None and name == taken.by_design:
                 yield from self._foreign(taken)
             elif taken is None and name in too_large(
                 self.monitored, self.methodology, self.parameters
             ):
-                yield f"{name}: less than a fifth of it was delivered, so that it bounds nothing"
+                yield text("EVD-02.no_bound", parameter=name)
 
-    def _foreign(self, taken: Consumption) -> Iterator[str]:
+    def _foreign(self, taken: Consumption) -> Iterator[Text]:
         """Say where a plant took several times the electricity that its design says."""
         served = sum(
             s.value for m in self.monitored if m.bound.role in taken.serves for s in m.stretches
@@ -206,10 +268,14 @@ class Services:
         used = electricity(self.monitored, taken)
         rate = Fraction(self.parameters[taken.by_design]) / taken.per_base
         if served and used > taken.most * rate * served:
-            yield (
-                f"{taken.by_design}: {_told(used / served * taken.per_base)} {taken.unit} were"
-                f" used, more than {_told(taken.most)} times that; it is not the plant's"
-            )
+            yield text(
+                "EVD-02.foreign", parameter=taken.by_design, unit=taken.unit,
+                used=plain_text(used / served * taken.per_base, 3), times=plain_text(taken.most, 1),
+            )  # fmt: skip
+
+
+def _names(meters: Sequence[Monitored]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(m.device.id for m in meters))
 
 
 def built_for(
@@ -239,38 +305,25 @@ def built_for(
 
 
 def laboratory(samples: Sequence[Sample]) -> frozenset[str]:
-    """Return the parameters that laboratories told, each result with the hash of its report."""
+    """Return the parameters of laboratories' results, each with the hash of its report."""
     unkept = {s.parameter for s in samples if not s.sha256}
     return frozenset(s.parameter for s in samples) - unkept
 
 
-def shown(some: Sequence[Bare]) -> str:
-    """
-    Say what is missing of the services without evidence, and what to give.
-
-    In place of `{cost}` stands by how much the reduction is lower. [tCO2e]
-    """
-    told = dict.fromkeys(text for one in some for text in one.missing)
-    what = "; ".join(dict.fromkeys(_what(one) for one in some))
-    name = some[0].capacity.parameter
-    return (
-        f"{what}: {'; '.join(told)}. It costs {{cost}} t. Give each"
-        " value in the project's `parameters`, and under its name in `documents` where it stands,"
-        f" such as {name}: {{document: licence 12/2025, by: who gave it, issued: 2025-03-01,"
-        " sha256: hash of its file}, of a day before the period; or invoices with their `sha256`"
-        f" over {_percent(COVERED)} of the time that differ by at most {_percent(TOLERANCE)}"
-    )
-
-
-def _what(one: Bare) -> str:
-    if one.capacity.of:
-        return f"{one.capacity.of} rests on the plant's own analyser and counts 0"
-    return f"what {', '.join(one.devices)} tells rests on that meter alone and counts nothing"
+def without_evidence(some: Sequence[Bare]) -> tuple[Text, ...]:
+    """Say which services have no evidence, and what is missing of each."""
+    alone = [
+        text("EVD-02.analyser", parameter=one.capacity.of)
+        if one.capacity.of
+        else text("EVD-02.alone", devices=one.devices)
+        for one in some
+    ]
+    return tuple(dict.fromkeys((*alone, *(lack for one in some for lack in one.missing))))
 
 
 def not_counted(
     methodology: Methodology, named: Mapping[str, Sequence[str]]
-) -> tuple[dict[str, str], frozenset[str]]:
+) -> tuple[dict[str, Text], frozenset[str]]:
     """
     Return the devices that count nothing, and the parameters that count 0.
 
@@ -279,7 +332,7 @@ def not_counted(
     named : mapping of str to sequence of str
         Meters of the services without evidence, by the parameter of their design.
     """
-    devices, zero = dict[str, str](), set[str]()
+    devices, zero = dict[str, Text](), set[str]()
     for one in methodology.capacities:
         if one.parameter not in named:
             continue
@@ -294,9 +347,12 @@ def not_counted(
     return devices, frozenset(zero)
 
 
-def _told(value: Fraction) -> str:
-    return f"{float(value):.4g}"
-
-
-def _percent(share: Fraction) -> str:
-    return f"{float(share * 100):.3g} %"
+def _at_most(one: Monitored, pricing: Pricing) -> tuple[Fraction, Fraction]:
+    """Return what a meter may have used at most beyond what counts. [Wh, tCO2e]"""
+    metered = sum(part.metered for part in one.parts)
+    counted = sum((one.counted(part) for part in one.parts), start=Fraction(0))
+    rated = (one.rate or Fraction(0)) * Fraction(one.service.intervals * INTERVAL_US, HOUR_US)
+    more = max(rated, Fraction(_TIMES * metered)) - counted
+    if more <= 0:
+        return Fraction(0), Fraction(0)
+    return more, more * max(pricing.rate(one, part.year) for part in one.parts)

@@ -16,6 +16,7 @@ from mrv.documents.monitoring import (
     LaboratoryResult,
 )
 from mrv.documents.statement import Digests
+from mrv.registry.project import Doubt
 
 Parameters = dict[str, Any]
 
@@ -169,7 +170,7 @@ class InvoiceNamed(Form):
     value: Whole
     tolerance_percent: str
     sha256: str | None
-    doubt: str | UnsetType = UNSET
+    doubt: Doubt | UnsetType = UNSET
 
 
 class DeviceFigure(Form):
@@ -213,11 +214,12 @@ class RegistryCondition(Form):
     texts: tuple[Coded, ...]
 
 
-class Uncounted(Form):
-    """A device that earns nothing until its registry is mended, and why."""
+class ExcludedDevice(Form):
+    """A device of which nothing counts until the registry is mended, by which rule, and why."""
 
     device: str
-    reason: str | Coded
+    rule: str
+    reason: Coded
 
 
 class ClockAhead(Form):
@@ -376,7 +378,7 @@ class PlanExtract(Form):
     changed_parameters: tuple[str, ...] | UnsetType = UNSET
     accounting: int | UnsetType = UNSET
     registry: tuple[RegistryCondition, ...] | UnsetType = UNSET
-    uncounted: tuple[Uncounted, ...] | UnsetType = UNSET
+    excluded: tuple[ExcludedDevice, ...] | UnsetType = UNSET
     certified: tuple[EnergyCertified, ...] | UnsetType = UNSET
     laboratory: tuple[LaboratoryResult, ...] | UnsetType = UNSET
     history: tuple[UsageBefore, ...] | UnsetType = UNSET

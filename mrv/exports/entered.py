@@ -12,7 +12,6 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from mrv.documents.monitoring import acceptance_text
 from mrv.errors import ExportError
 from mrv.signatures.signed_acceptance import Accepted
 
@@ -363,12 +362,6 @@ class Acceptance(Entry, frozen=True, kw_only=True):
     project: str | None = None
     sha256: str | None = None
     signature: SignedAcceptance | None = None
-
-    @property
-    def told(self) -> str:
-        """Who accepted it, when, by which document, and whose key signed that."""
-        key = None if self.signature is None else self.signature.key
-        return acceptance_text(self.by, self.date.isoformat(), self.document, self.sha256, key)
 
     def of(self, factor_sha256: str) -> Accepted:
         """Return what is signed of a factor with that digest."""

@@ -63,7 +63,7 @@ CLASSES = (
     _class("articulated bus", "1000", ("1.10", "3.00"), 450, 90, 350),
 )
 SOURCE = "UITP ZeEUS eBus Report 2 (2017); Gallet et al. 2018; Circular 31/2019/TT-BGTVT [M]"
-_SOURCE_OF_MEANS = "World Bank 2021, Shenzhen Bus Group; UITP [M]"
+# means of a day: World Bank 2021, Shenzhen Bus Group; UITP [M]
 _M_PER_KM = 1000
 
 
@@ -86,8 +86,6 @@ def most(inputs: Inputs) -> Most:
         per_day=one.km_per_day * _M_PER_KM,
         source=SOURCE,
         per_day_as_mean=one.km_per_mean_day * _M_PER_KM,
-        as_mean=f"a {one.name} drives at most {one.km_per_mean_day} km a day as a mean"
-        f" ({_SOURCE_OF_MEANS})",
     )
 
 

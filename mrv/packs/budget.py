@@ -46,6 +46,8 @@ class Budget:
         Rows of intervals.
     letter_rows : int
         Refused messages.
+    download : int
+        Bytes of a zip file that is downloaded.
     times_packed : int
         How many times as large a zip file may be when it is unpacked; a pack's documents pack to
         a tenth or so, its tables are packed already.
@@ -58,6 +60,7 @@ class Budget:
     held_values: int = 60_000_000
     interval_rows: int = 7_000_000
     letter_rows: int = 10_000_000
+    download: int = 2_000 * _MB
     times_packed: int = 20
 
 

@@ -3,7 +3,7 @@ The monitoring plan: what is measured, by which meter, how often, and who answer
 
 A project's plan comes in versions, each in force from a local day on.  A line
 speaks of a role (all devices in it, or one) or of a parameter of the project.
-`plan_departures` holds a version against the project's methodology.
+`plan_departures` compares a version with the project's methodology.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from mrv.model import Methodology, RoleNeeds
 from mrv.registry.calibration import class_percent, error_percent
 from mrv.registry.monitoring_plan import Line, Version
 from mrv.registry.project import Calibration
+from mrv.texts import Text, text
 
 OPTIONS = ("A", "B", "C")
 # From the finest on; a plan may be finer than its methodology asks for, never coarser.
@@ -28,7 +29,7 @@ Bound = tuple[str, str]  # device and role
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """What a plan is held against of a device: quantities by register, and certificates."""
+    """What a plan is compared with of a device: quantities by register, and certificates."""
 
     registers: Mapping[str, str]
     calibrations: Sequence[Calibration]
@@ -39,7 +40,7 @@ def departures(
     methodology: tuple[str, str],
     bound: Sequence[Bound],
     meters: Mapping[str, Meter],
-) -> Iterator[str]:
+) -> Iterator[Text]:
     """
     Say what a version lacks of what the methodology monitors, or says against it.
 
@@ -56,21 +57,23 @@ def departures(
     except MethodologyError:
         return  # said elsewhere
     for index, line in enumerate(version.lines):
-        where = f"lines[{index}] ({line.parameter})"
-        yield from (f"{where}: {text}" for text in _line(line, method, bound, meters))
+        for wrong in _line(line, method, bound, meters):
+            yield text("PLN-01.line", index=index, parameter=line.parameter, wrong=wrong)
     for role, need in method.roles.items():
         for device in sorted(d for d, r in bound if r == role):
             if version.line(role, device) is None:
-                yield (
-                    f"no line for {device} in role {role!r}: {method.id} monitors"
-                    f" {need.symbol or need.quantity}; add a line with parameter: {role}"
-                )
+                yield text(
+                    "PLN-01.no_line", device=device, role=role, methodology=method.id,
+                    quantity=need.symbol or need.quantity,
+                )  # fmt: skip
     for name, spec in method.parameters.items():
         if spec.option and not any(one.parameter == name for one in version.lines):
-            yield f"no line for {name}: {method.id} monitors it by option {spec.option}; add one"
+            yield text(
+                "PLN-01.no_parameter", parameter=name, methodology=method.id, option=spec.option
+            )
 
 
-def imprecise(version: Version, meters: Mapping[str, Meter], bound: Sequence[Bound]) -> list[str]:
+def imprecise(version: Version, meters: Mapping[str, Meter], bound: Sequence[Bound]) -> list[Text]:
     """Say which meters are attested with a larger error than the plan's class allows."""
     found = []
     for device, role in bound:
@@ -79,8 +82,12 @@ def imprecise(version: Version, meters: Mapping[str, Meter], bound: Sequence[Bou
         if line is None or most is None or device not in meters:
             continue
         found += [
-            f"{device}: certificate {one.certificate} attests a larger error than class"
-            f" {line.accuracy_class}, which the plan asks for"
+            text(
+                "PLN-01.imprecise",
+                device=device,
+                certificate=one.certificate,
+                accuracy=str(line.accuracy_class),
+            )
             for one in meters[device].calibrations
             if error_percent(one, "energy_export") > most
         ]
@@ -89,58 +96,57 @@ def imprecise(version: Version, meters: Mapping[str, Meter], bound: Sequence[Bou
 
 def _line(
     line: Line, method: Methodology, bound: Sequence[Bound], meters: Mapping[str, Meter]
-) -> Iterator[str]:
+) -> Iterator[Text]:
     if line.option not in OPTIONS:
-        yield f"option {line.option!r} must be A, B or C"
+        yield text("PLN-01.bad_option", option=line.option)
     if line.frequency not in FREQUENCIES:
-        yield f"frequency {line.frequency!r} must be one of {', '.join(FREQUENCIES)}"
+        yield text("PLN-01.bad_frequency", frequency=line.frequency, known=FREQUENCIES)
     elif (need := frequency_of(line.parameter, method)) and _coarser(line.frequency, need):
-        yield f"frequency {line.frequency} is coarser than {method.id} asks for: {need}"
+        yield text("PLN-01.coarse", frequency=line.frequency, methodology=method.id, asked=need)
     role = method.roles.get(line.parameter)
     if role is not None:
         yield from _of_role(line, role, bound, meters)
         return
     spec = method.parameters.get(line.parameter)
     if spec is None:
-        known = ", ".join([*method.roles, *method.parameters])
-        yield f"parameter {line.parameter!r} is unknown to {method.id}; known: {known}"
+        known = (*method.roles, *method.parameters)
+        yield text("PLN-01.unknown", parameter=line.parameter, methodology=method.id, known=known)
     elif line.device is not None or line.channel is not None:
-        yield "is a parameter of the project; leave device and channel out"
+        yield text("PLN-01.of_project")
     elif spec.option and line.option != spec.option:
-        yield f"option {line.option} is not that of {method.id}: {spec.option}"
+        yield text(
+            "PLN-01.other_option", option=line.option, methodology=method.id, asked=spec.option
+        )
 
 
 def _of_role(
     line: Line, need: RoleNeeds, bound: Sequence[Bound], meters: Mapping[str, Meter]
-) -> Iterator[str]:
+) -> Iterator[Text]:
     if line.option != "C":
-        yield (
-            f"option {line.option}: what counts is what the meter measures, option C; invoices are"
-            " held against it, enter them with `tonne invoice import`"
-        )
+        yield text("PLN-01.not_measured", option=line.option)
     named = [d for d, r in bound if r == line.parameter and line.device in (None, d)]
     if line.device is not None and not named:
-        yield f"device {line.device} has no role {line.parameter!r} in this project at that time"
+        yield text("PLN-01.no_role", device=line.device, role=line.parameter)
     if line.channel is None:
-        yield f"channel is missing; name the register of {need.quantity} that is read"
+        yield text("PLN-01.no_channel", quantity=need.quantity)
     if line.accuracy_class is not None and class_percent(line.accuracy_class) is None:
-        yield f"accuracy_class {line.accuracy_class!r} is no class of IEC 62053 or EN 50470"
+        yield text("PLN-01.bad_class", accuracy=line.accuracy_class)
     for device in named if line.channel is not None else ():
         meter = meters.get(device)
         if meter is not None and meter.registers.get(line.channel or "") != need.quantity:
-            known = ", ".join(n for n, q in meter.registers.items() if q == need.quantity)
-            yield (
-                f"channel {line.channel}: {device} reads no {need.quantity} from it;"
-                f" it does from: {known or 'none'}"
-            )
+            yield text(
+                "PLN-01.other_channel", channel=line.channel or "", device=device,
+                quantity=need.quantity,
+                known=tuple(n for n, q in meter.registers.items() if q == need.quantity),
+            )  # fmt: skip
 
 
 def frequency_of(parameter: str, method: Methodology) -> str | None:
     """How often a methodology asks for a role's quantity or a parameter; None if it does not."""
     role = method.roles.get(parameter)
     spec = method.parameters.get(parameter)
-    text = role.frequency if role is not None else spec.frequency if spec is not None else ""
-    found = _WORD.search(text)
+    asked = role.frequency if role is not None else spec.frequency if spec is not None else ""
+    found = _WORD.search(asked)
     return found.group() if found else None
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ingest.model import INTERVAL_US, Device, Int64
 from mrv.texts import Text
@@ -240,29 +240,24 @@ class Besides:
     `energy` names the roles whose energy a design and other periods are compared with;
     where it is empty, it is that of all meters of energy.  `accounting` is the version of
     the rules (`FIRST`, `ACCOUNTING`).  `ratings` are rated powers by device, from when
-    on [us UTC, W].  `uncounted` says why a device of the baseline earns nothing until its
-    registry is mended.  `serials` are the meters' by device, `samples` what laboratories
-    found in the period.  `unshown` is what of a device's quantity no other channel of it
-    shows, and `alone` what its register alone does.
+    on [us UTC, W].  `excluded` are devices of the baseline of which nothing
+    counts until the registry is mended, by the rule that excludes them.
+    `serials` are the meters' by device, `samples` what laboratories found in the period.
+    `unshown` is what of a device's quantity no other channel of it shows, and `alone` what its
+    register alone does.
     `history` is what the project's earlier
     statements used for its service, `channels` what its own analysers measured of a parameter
     in the period, and how that was taken, `fixed` what was fixed ex ante otherwise than it is
     now.  `certified` is, by device and quantity, what certificates of energy certify, `accepted`
     which factors of registry files are entered as accepted, and how.  `documents` are those of
-    what a plant was built for; `bare` names, by the parameter of its design, the meters of each
-    service that nothing but they show, so that it counts nothing; None until that is known.
+    what a plant was built for.
     `clocks` are hours that readings of a device tell of, and in how many they came, where these
     are fewer.  `drawn` is the energy that devices drew for their own time of operation,
     or delivered for their electricity.
-    `billed` is by how much each role of which invoices alone tell differs from them
-    to the claimant's gain [base units], None until that is known; `unbilled` says that such
-    invoices are missing, so that nothing is reduced.  `unusual` is what devices told beyond the
-    highest mean of their kind, None until that is known.  `untold` is what a device of the
+    `untold` is what a device of the
     project's side shows by its power or flow rate beyond its register.
     `gauged` are devices and quantities of which the own power agrees with the register, or counts.
     `late` is what was fixed ex ante and was changed in the registry after the period began.
-    `used` is, by device, role and first interval of a meter of the project's side, what invoices
-    say beyond it: from, to [us UTC] and how much [base units], None until that is known.
     `replaced` are invoices that another one corrects, each with that one and the reason.
     `provisional`: time that is still open is accounted; documents and invoices that are to come
     take nothing off.
@@ -275,7 +270,7 @@ class Besides:
     energy: tuple[str, ...] = ()
     accounting: int = FIRST
     ratings: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
-    uncounted: Mapping[str, Text | str] = field(default_factory=dict)
+    excluded: tuple[Excluded, ...] = ()
     serials: Mapping[str, str | None] = field(default_factory=dict)
     samples: tuple[Sample, ...] = ()
     history: tuple[Usage, ...] = ()
@@ -286,26 +281,22 @@ class Besides:
     certified: Mapping[tuple[str, str], tuple[Certified, ...]] = field(default_factory=dict)
     accepted: Mapping[str, str] = field(default_factory=dict)
     documents: tuple[Document, ...] = ()
-    bare: Mapping[str, tuple[str, ...]] | None = None
     clocks: Mapping[str, Clocked] = field(default_factory=dict)
-    billed: Mapping[str, Fraction] | None = None
-    unbilled: bool = False
     drawn: Mapping[str, Drawn] = field(default_factory=dict)
-    unusual: Mapping[str, Unusual] | None = None
     untold: Mapping[tuple[str, str], Unshown] = field(default_factory=dict)
     gauged: frozenset[tuple[str, str]] = frozenset()
     late: tuple[ChangedLate, ...] = ()
-    used: Mapping[tuple[str, str, int], tuple[tuple[int, int, Fraction], ...]] | None = None
     replaced: tuple[tuple[Invoice, Invoice, str], ...] = ()
     provisional: bool = False
     fallen: Mapping[tuple[str, str], tuple[Fallen, ...]] = field(default_factory=dict)
 
 
-class Unusual(NamedTuple):
-    """What a device told beyond the highest mean of its kind [base units], and why."""
+class Excluded(NamedTuple):
+    """A device of which nothing counts for the baseline, by which rule, and why."""
 
-    excess: Fraction
-    reason: Text | str
+    device: str
+    rule: str
+    reason: Text
 
 
 class Clocked(NamedTuple):
@@ -413,6 +404,10 @@ class CheckMeter:
     percent: Decimal | int
 
 
+# an invoice by the operator, whose file another document names, or that corrects another issuer's
+Doubt = Literal["operator", "one_file", "other_issuer"]
+
+
 @dataclass(frozen=True, slots=True)
 class Invoice:
     """
@@ -434,7 +429,7 @@ class Invoice:
         By how much the meters may differ from it.
     sha256 : str or None
         Of the document itself, kept elsewhere.
-    doubt : str or None
+    doubt : Doubt or None
         Why it is no evidence, though it may say that a meter is wrong.
     """
 
@@ -449,4 +444,4 @@ class Invoice:
     value: int
     percent: Decimal | int
     sha256: str | None = None
-    doubt: str | None = None
+    doubt: Doubt | None = None

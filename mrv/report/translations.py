@@ -25,30 +25,6 @@ _REASONS = (
     ("reason.own", re.compile("(.+) of the same meter in ([0-9]+), with its gaps")),
     ("reason.design", re.compile("above the design of ([0-9]+):.*")),
     ("reason.certified", re.compile("certified elsewhere: certificate (.+), (.+)")),
-    ("reason.unrated", re.compile("not counted: has no rated_power_w .*")),
-    (
-        "reason.copied",
-        re.compile("not (?:counted|plausible): says what (.+) says, quarter hour by .*"),
-    ),
-    ("reason.repeated", re.compile("not counted: says what (.+) says, day by day")),
-    ("reason.sent_again", re.compile("not counted: says what (.+) said ([0-9]+) days before, .*")),
-    ("reason.same", re.compile("not counted: serial: .+ is that of (.+) too, and .*")),
-    (
-        "reason.as_mean",
-        re.compile(
-            r"not plausible: a .+ drives at most (.+) km a day as a mean \(.*\): that counts"
-        ),
-    ),
-    (
-        "reason.bare",
-        re.compile("not counted: only its own meter shows it; no documents of the design, .*"),
-    ),
-    (
-        "reason.moved",
-        re.compile("not plausible: only its own meter shows it: what its electricity moved .*"),
-    ),
-    ("reason.billed_less", re.compile("not plausible: invoices show less: that counts")),
-    ("reason.billed_more", re.compile("not plausible: invoices show more: that counts")),
 )
 _DETAILS = (
     ("detail.differ", re.compile("they differ by more than they may;.*")),

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from mrv.accounting import service_evidence
 from mrv.accounting.dated_values import undated
 from mrv.accounting.factor_acceptance import accepted, condition
+from mrv.accounting.invoiced_use import applied
 from mrv.accounting.period_result import Finding
 from mrv.accounting.service_evidence import Services
-from mrv.accounting.used_electricity import used_electricity
 from mrv.rules.effects import Effect, Said
 from mrv.rules.facts import Facts
 from mrv.rules.power import above_power
@@ -42,7 +42,10 @@ def equipment_efficiency(facts: Facts) -> Iterator[Effect | Said]:
 def _services(facts: Facts) -> Services:
     price = facts.price
     checks = [*facts.compare(facts.besides, price.pricing)]
-    return Services(price.views, facts.methodology, price.parameters, facts.besides, checks)
+    counted = applied(facts.views, facts.besides, checks, facts.project, facts.period_us)
+    return Services(
+        price.views, facts.methodology, price.parameters, facts.besides, checks, counted
+    )
 
 
 def service_invoices(facts: Facts) -> Iterator[Effect | Said]:
@@ -52,17 +55,14 @@ def service_invoices(facts: Facts) -> Iterator[Effect | Said]:
 
 def project_fuel(facts: Facts) -> Iterator[Effect | Said]:
     """EVD-07: fuel of the project that no invoice corroborates."""
-    yield from _said(_services(facts).outside(), service_evidence.FUEL)
+    yield from _said(_services(facts).burnt(), service_evidence.USED)
 
 
 def project_electricity(facts: Facts) -> Iterator[Effect | Said]:
     """EVD-07: electricity of the project that only its own meter reports."""
     price = facts.price
-    checks = [*facts.compare(facts.besides, price.pricing)]
-    found = used_electricity(
-        price.views, facts.methodology, facts.besides, checks, price.reduction_t, price.pricing
-    )
-    yield from _said(found, "EVD-07")
+    found = _services(facts).electricity(price.reduction_t, price.pricing)
+    yield from _said(found, service_evidence.USED)
 
 
 def documented_values(facts: Facts) -> Iterator[Effect | Said]:

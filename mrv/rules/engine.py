@@ -37,6 +37,7 @@ from mrv.rules import (
     evidence,
     meters,
     project_side,
+    registry,
     service,
 )  # fmt: skip
 from mrv.rules.account import Account, Terms
@@ -59,7 +60,9 @@ class Judging(NamedTuple):
 
 
 JUDGES = (
-    Judging("REG-01", "registry", meters.known_meters),
+    Judging("REG-01", "registry", registry.known_meters),
+    Judging("CLM-02", "registry", registry.copies_elsewhere),
+    Judging("MTR-03", "registry", registry.copies_inside),
     Judging("MTR-03", "registry", duplicates.twin_series),
     Judging("MTR-01", "meter", meters.device_limits),
     Judging("MTR-02", "meter", meters.own_channels),

@@ -8,14 +8,14 @@ from fractions import Fraction
 
 from ingest.model import INTERVAL_US
 from mrv.accounting import invoiced_use as uses
-from mrv.accounting import service_evidence, usual_service
 from mrv.accounting.corrected_invoices import first_ones
 from mrv.accounting.design_capacity import consumption_of, electricity
 from mrv.accounting.invoice_evidence import billing
-from mrv.accounting.invoiced_amounts import BILLED, MORE
-from mrv.accounting.service_evidence import BEFORE, Services, not_counted
+from mrv.accounting.invoiced_amounts import BILLED, MORE, unusual
+from mrv.accounting.service_evidence import BEFORE, Services, not_counted, without_evidence
 from mrv.rules.effects import Cap, Effect, Exclude, Fix, Floor, Level, NoReduction, Said
 from mrv.rules.facts import Facts, node
+from mrv.texts import lines, text
 
 
 def invoiced_quantities(facts: Facts) -> Iterator[Effect | Said]:
@@ -44,12 +44,12 @@ def invoiced_quantities(facts: Facts) -> Iterator[Effect | Said]:
     if found.missing:
         yield NoReduction()
     said = found.finding()
-    yield Said(said.holds, said.detail)
+    yield Said(said.holds, said.texts)
 
 
 def class_mean(facts: Facts) -> Iterator[Effect | Said]:
     """EVD-04: a mean activity above that of the class, without invoices of its use."""
-    found = usual_service.unusual(facts.views, facts.methodology, facts.besides, facts.checks)
+    found = unusual(facts.views, facts.methodology, facts.besides, facts.checks)
     for name, one in found.items():
         of = [i for i, m in enumerate(facts.metered) if m.base.device.id == name]
         counted = sum((facts.solved.counted(i) for i in of), start=Fraction(0))
@@ -58,7 +58,11 @@ def class_mean(facts: Facts) -> Iterator[Effect | Said]:
         users = Services(
             facts.views, facts.methodology, facts.parameters, facts.besides, facts.checks
         ).users()
-        yield Said(False, usual_service.finding(found, users))
+        above = [
+            text("EVD-04.above", device=name, per_day=one.per_day, most=one.most)
+            for name, one in found.items()
+        ]
+        yield Said(False, (*lines(above), text("EVD-04.invoices", devices=users)))
 
 
 def delivered_service(facts: Facts) -> Iterator[Effect | Said]:
@@ -80,7 +84,7 @@ def delivered_service(facts: Facts) -> Iterator[Effect | Said]:
             of = facts.of_role(*one.capacity.serves)
             yield Cap(node(Level.PERIOD, of), carried, BEFORE)
     if bare:
-        yield Said(False, service_evidence.shown(bare))
+        yield Said(False, without_evidence(bare))
 
 
 def invoiced_use(facts: Facts) -> Iterator[Effect | Said]:
@@ -108,4 +112,4 @@ def invoiced_use(facts: Facts) -> Iterator[Effect | Said]:
                 more = sum((q for *_, q in inside), start=Fraction(0))
                 time = min(s for s, *_ in inside), max(e for _, e, _ in inside)
                 yield Floor(i, j, more, MORE, time, invoiced=True)
-    yield Said(False, uses.finding(found.told))
+    yield Said(False, (*lines(found.texts), text("EVD-05.proportion")))

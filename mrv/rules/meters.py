@@ -22,7 +22,7 @@ from mrv.model import SOLAR, TECHNOLOGY, Most
 from mrv.quantity_text import amount
 from mrv.registry.project import Certified, Unshown
 from mrv.rounding import decimal_text, exact_sum
-from mrv.rules.effects import CapEach, Effect, Exclude, Floor, Said, SetAside
+from mrv.rules.effects import CapEach, Effect, Floor, Said, SetAside
 from mrv.rules.facts import Facts
 from mrv.rules.metering import Metered
 from mrv.texts import Text, text
@@ -49,24 +49,6 @@ def lay_out(one: Metered, some: Unshown | Certified) -> Int64:
     inside = (some.number >= one.whole.first) & (some.number < one.whole.first + len(one.whole))
     np.add.at(found, some.number[inside] - one.whole.first, some.value[inside])
     return found
-
-
-# --- registry: which meters count at all --------------------------------------------------
-
-
-def known_meters(facts: Facts) -> Iterator[Effect | Said]:
-    """REG-01: a meter that duplicates another one, or an electricity meter without rated power."""
-    told = dict[str, None]()
-    for i, one in enumerate(facts.metered):
-        name, needs = one.base.device.id, one.base.needs
-        why = facts.besides.uncounted.get(name)
-        if why is None and needs.unit == "Wh" and one.base.device.rated_power_w is None:
-            why = "has no rated_power_w to hold its register against; add it"
-        if one.baseline and why is not None:
-            told[f"{name}: {why}"] = None
-            yield Exclude(i, why)
-    if told:
-        yield Said(False, listed([*told]))
 
 
 # --- meter: each interval -----------------------------------------------------------------

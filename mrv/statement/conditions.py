@@ -17,6 +17,7 @@ from mrv.documents.form import UNSET, write
 from mrv.documents.period_account import Condition
 from mrv.documents.statement import Claims
 from mrv.documents.verification import Conclusion, UnmetCondition
+from mrv.errors import StatementStateError
 from mrv.rules import remedy_of, severity_of, titled
 from mrv.texts import Text, joined, plain, text
 
@@ -27,8 +28,9 @@ OBSERVATION = "observation"
 
 # in any script: Japanese says in these what English says in many more
 _LEAST_CHARACTERS, _LEAST_LETTERS = 20, 10
-REASON_WANTED = (
-    f"write in words what was seen and why it is enough, at least {_LEAST_CHARACTERS} characters"
+_SHOWN = 40
+_WANTED = (
+    f"write in words what was seen and why, at least {_LEAST_CHARACTERS} characters"
     f" with {_LEAST_LETTERS} letters"
 )
 
@@ -148,8 +150,15 @@ def unanswered(said: Claims, conclusion: Conclusion) -> tuple[Unmet, ...]:
     return tuple(one for one in unmet(said) if (one.rule, one.texts) not in answered)
 
 
-def reasoned(text: str) -> bool:
-    """Whether a reason is of words, as `REASON_WANTED` says."""
-    plain = " ".join(text.split())
-    letters = sum(map(str.isalpha, plain))
-    return len(plain) >= _LEAST_CHARACTERS and letters >= _LEAST_LETTERS
+def reasoned(given: str) -> bool:
+    """Whether a reason is of words."""
+    words = " ".join(given.split())
+    letters = sum(map(str.isalpha, words))
+    return len(words) >= _LEAST_CHARACTERS and letters >= _LEAST_LETTERS
+
+
+def check_reason(given: str, what: str = "the reason") -> None:
+    """Refuse a reason, or the text of a finding, that no reader can judge; StatementStateError."""
+    if not reasoned(given):
+        shown = given if len(given) <= _SHOWN else f"{given[:_SHOWN]}..."
+        raise StatementStateError(f"{what} {shown!r} is none that a reader can judge: {_WANTED}")

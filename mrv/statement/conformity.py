@@ -13,6 +13,7 @@ from mrv.documents.monitoring import Planned
 from mrv.registry.monitoring_plan import Version
 from mrv.registry.plan_departures import Meter, departures, imprecise
 from mrv.registry.project import Calibration
+from mrv.texts import Text, devices_of, lines, text
 
 if TYPE_CHECKING:
     from mrv.statement.plan_extract import MonitoringPlan
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 RULE = "PLN-01"
 CONSECUTIVE = "PLN-02"
 FIXED = "PAR-01"
-_SHOWN = 5
 
 
 def planned(plan: MonitoringPlan, role: str, device: str) -> Planned | None:
@@ -40,41 +40,42 @@ def planned(plan: MonitoringPlan, role: str, device: str) -> Planned | None:
 
 
 def condition(plan: MonitoringPlan, result: PeriodResult) -> Finding:
-    """Hold a period against the versions of its plan; a condition as the methodology's own."""
+    """Compare a period with the versions of its plan."""
     if not plan.versions:
-        return Finding(
-            RULE, False, "the project has none; `tonne plan draft` writes one to start from"
-        )
+        return Finding(RULE, False, text("PLN-01.none"))
     first = local_date(result.from_us, result.timezone)
     begins = plan.versions[0].begins
-    found = [] if begins <= first else [f"version {plan.versions[0].name} begins on {begins}"]
-    found += [f"version {v.name}: {text}" for v in plan.versions for text in _departs(plan, v)]
-    more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-    return Finding(RULE, not found, "; ".join(found[:_SHOWN]) + more)
+    found = list[Text]()
+    if begins > first:
+        found.append(text("PLN-01.begins", version=plan.versions[0].name, begins=str(begins)))
+    found += [
+        text("PLN-01.departs", version=version.name, wrong=wrong)
+        for version in plan.versions
+        for wrong in _departs(plan, version)
+    ]
+    return Finding(RULE, not found, lines(found))
 
 
 def since_before(plan: MonitoringPlan) -> Iterator[Finding]:
     """Name time that was left out since earlier statements, and what was fixed and changed."""
     if plan.changed:
         yield Finding(FIXED, False, "; ".join(plan.changed))
-    spans = [f"{utc_text(begin)} to {utc_text(end)}" for begin, end in plan.unclaimed]
+    spans = [
+        text("PLN-02.left_out", begin=utc_text(begin), end=utc_text(end))
+        for begin, end in plan.unclaimed
+    ]
     if spans:
-        more = f", and {len(spans) - _SHOWN} more" if len(spans) > _SHOWN else ""
-        yield Finding(
-            CONSECUTIVE,
-            False,
-            f"no issued statement covers {', '.join(spans[:_SHOWN])}{more}: what that time emitted"
-            " more than it avoided would not be taken off; close and issue it too",
-        )
+        yield Finding(CONSECUTIVE, False, (*lines(spans), text("PLN-02.close")))
 
 
 def registered(plan: MonitoringPlan) -> Iterator[Finding]:
-    """Name what the registry has to say of the period's meters."""
+    """Return the findings of the registry's rules."""
     for one in plan.registry:
-        yield Finding(one.rule, one.holds, tuple(map(text_in, one.texts)))
+        texts = tuple(map(text_in, one.texts))
+        yield Finding(one.rule, one.holds, texts, devices=devices_of(texts))
 
 
-def _departs(plan: MonitoringPlan, version: Version) -> Iterator[str]:
+def _departs(plan: MonitoringPlan, version: Version) -> Iterator[Text]:
     project = plan.project
     bound = [(d.device, d.role) for d in project.devices]
     meters = {
@@ -85,7 +86,7 @@ def _departs(plan: MonitoringPlan, version: Version) -> Iterator[str]:
 
 
 def meter(class_id: str, profile: str, calibrations: Sequence[Calibration]) -> Meter:
-    """Return what a plan is held against of a device; registers as registry files name them."""
+    """Return what a plan is compared with of a device; registers as registry files name them."""
     device_class = classes.load().get(class_id)
     generic, own = (profiles.load().get((class_id, name)) for name in ("generic", profile))
     if device_class is None or generic is None or own is None:

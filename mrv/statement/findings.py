@@ -29,6 +29,7 @@ from mrv.rounding import exact_text
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import create_proof
 from mrv.signatures.keys import EnrolledKey, Role, SigningKey
+from mrv.statement.conditions import check_reason
 from mrv.statement.credential_parts import CONTEXT, about, related, valid_from
 from mrv.statement.materiality import decimal
 
@@ -138,11 +139,12 @@ def sign_event(
         effect as decimal text. [t CO2e]
     """
     what, name, text, effect = event
-    if not 0 < len(text.strip()) <= MOST_CHARACTERS:
+    if len(text.strip()) > MOST_CHARACTERS:
         raise CanonicalError(
-            f"the text of a finding has 1 to {MOST_CHARACTERS} characters, this one has"
-            f" {len(text.strip())}; say what was found, and refer to documents for more"
+            f"the text of a finding has {MOST_CHARACTERS} characters at most, this one has"
+            f" {len(text.strip())}; refer to documents for more"
         )
+    check_reason(text, "the text of the finding")
     if what == "raised":
         name = next_name(name, before)
     known = next((one for one in before if one.name == name), None)

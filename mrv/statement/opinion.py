@@ -14,7 +14,7 @@ from typing import Any
 from mrv.documents.statement import claims_of
 from mrv.documents.verification import Assurance, Opinion
 from mrv.errors import StatementStateError
-from mrv.statement.conditions import REASON_WANTED, reasoned
+from mrv.statement.conditions import check_reason
 from mrv.statement.findings import BLOCKING, Record
 from mrv.statement.materiality import Materiality, decimal
 
@@ -26,7 +26,6 @@ __all__ = [
     "check_opinion",
     "materiality",
     "opinion_word",
-    "reasoned",
 ]
 _OLDER: dict[str, Opinion] = {"unmodified": "unqualified", "modified": "qualified"}
 # With these a statement ends: nobody vouches for it.
@@ -87,11 +86,8 @@ def check_conditions(opinion: Opinion, unmet: Sequence[object], because: str | N
     StatementStateError
         Naming the conditions, or what a reason has.
     """
-    if because is not None and not reasoned(because):
-        raise StatementStateError(
-            f"the reason {because[:40]!r} (--because) is none that a reader can judge:"
-            f" {REASON_WANTED}"
-        )
+    if because is not None:
+        check_reason(because, "the reason (--because)")
     if opinion_word(opinion) == "unqualified" and unmet and because is None:
         raise StatementStateError(
             "the opinion cannot be unqualified while conditions do not hold: "

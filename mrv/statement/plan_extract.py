@@ -18,13 +18,14 @@ import msgspec
 
 from ingest.model import Device, Fleet
 from mrv.calendar import utc_text
-from mrv.documents.coded import coded_or_words
+from mrv.documents.coded import coded
 from mrv.documents.form import UNSET, write
 from mrv.documents.monitoring import FactorAccepted
 from mrv.documents.plan import (
     CarriedIn,
     ClockAhead,
     DeviceExtract,
+    ExcludedDevice,
     FixedAsIssued,
     InvoiceReplaced,
     MeterReplaced,
@@ -34,7 +35,6 @@ from mrv.documents.plan import (
     RegistryCondition,
     SignedExtract,
     StatementFigures,
-    Uncounted,
 )
 from mrv.registry.monitoring_plan import Version
 from mrv.registry.project import (
@@ -46,6 +46,7 @@ from mrv.registry.project import (
     CheckMeter,
     Clocked,
     Document,
+    Excluded,
     FixedBefore,
     Invoice,
     Project,
@@ -72,7 +73,6 @@ from mrv.statement.plan_writer import (
     usage_out,
     version_out,
 )
-from mrv.texts import Text
 
 # how inputs that only the plan holds are named (mrv/statement/registry_inputs)
 PREFIX = "registry: "
@@ -115,8 +115,8 @@ class MonitoringPlan:
         Version of the rules of accounting.
     registry : tuple of RegistryCondition
         What of the registry does not hold.
-    uncounted : mapping of str to str
-        Devices that earn nothing until their registry is mended, and why.
+    excluded : tuple of Excluded
+        Devices of which nothing counts until the registry is mended, by which rule, and why.
     certified : mapping of (str, str) to tuple of Certified
         What certificates of energy certify, by device and quantity.
     ratings : mapping of str to tuple of (int, int)
@@ -164,7 +164,7 @@ class MonitoringPlan:
     changed: tuple[str, ...] = ()
     accounting: int = FIRST
     registry: tuple[RegistryCondition, ...] = ()
-    uncounted: Mapping[str, Text | str] = field(default_factory=dict)
+    excluded: tuple[Excluded, ...] = ()
     certified: Mapping[tuple[str, str], tuple[Certified, ...]] = field(default_factory=dict)
     ratings: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
     meters: Mapping[str, tuple[str | None, str | None]] = field(default_factory=dict)
@@ -190,7 +190,7 @@ class MonitoringPlan:
             self.energy,
             self.accounting,
             self.ratings,
-            self.uncounted,
+            self.excluded,
             self.serials,
             self.samples,
             self.history,
@@ -214,7 +214,7 @@ class MonitoringPlan:
             registry=(),
             late=(),
             replaced=(),
-            uncounted=none,
+            excluded=(),
             ratings=none,
             meters=none,
             samples=(),
@@ -249,9 +249,9 @@ class MonitoringPlan:
             changed_parameters=self.changed or UNSET,
             accounting=self.accounting if self.accounting > FIRST else UNSET,
             registry=self.registry or UNSET,
-            uncounted=tuple(
-                Uncounted(device=d, reason=coded_or_words(why))
-                for d, why in sorted(self.uncounted.items())
+            excluded=tuple(
+                ExcludedDevice(device=one.device, rule=one.rule, reason=coded(one.reason))
+                for one in sorted(self.excluded)
             )
             or UNSET,
             certified=certified_out(self.certified) or UNSET,

@@ -9,7 +9,7 @@ from typing import Any
 
 from ingest.model import Device, QualityLimits, Replacement
 from mrv.countries import FIRST_COUNTRY
-from mrv.documents.coded import read_text
+from mrv.documents.coded import text_in
 from mrv.documents.form import UNSET, UnsetType, read, write
 from mrv.documents.monitoring import CalibrationShown, DesignDocument, LaboratoryResult
 from mrv.documents.plan import (
@@ -29,6 +29,7 @@ from mrv.registry.project import (
     ChangedLate,
     Clocked,
     Document,
+    Excluded,
     FixedBefore,
     Project,
     ProjectDevice,
@@ -90,7 +91,9 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
         public_url=plan.public_url or None,
         accepted=plan.accepted_factors or (),
         documents=tuple(map(_document_in, plan.design_documents or ())),
-        uncounted={one.device: read_text(one.reason) for one in plan.uncounted or ()},
+        excluded=tuple(
+            Excluded(one.device, one.rule, text_in(one.reason)) for one in plan.excluded or ()
+        ),
         late=tuple(map(_changed_late_in, plan.changed_late or ())),
         replaced=tuple(
             (invoice_of(one.invoices[0]), invoice_of(one.invoices[1]), one.reason)

@@ -16,6 +16,7 @@ from uuid import uuid4
 import httpx
 
 from ingest.errors import InputError, ServerError
+from mrv.packs.budget import too_much
 from services.api import schemas as shapes
 
 if TYPE_CHECKING:
@@ -243,7 +244,7 @@ class Client:
         """
         return self._whole(f"/statements/{statement}.{wanted}?lang={language}", out)
 
-    def evidence(self, statement: str, out: Path) -> Path:
+    def evidence(self, statement: str, out: Path, most: int | None = None) -> Path:
         """
         Download a statement's evidence pack, going on where an earlier attempt stopped.
 
@@ -251,14 +252,21 @@ class Client:
         ----------
         out : Path
             The zip file to be; `<out>.part` holds what has come so far.
-        """
-        return self._whole(f"/statements/{statement}/evidence", out)
+        most : int, optional
+            Bytes that it may have.
 
-    def _whole(self, path: str, out: Path) -> Path:
+        Raises
+        ------
+        PackTooLargeError
+            If it has more.
+        """
+        return self._whole(f"/statements/{statement}/evidence", out, most)
+
+    def _whole(self, path: str, out: Path, most: int | None = None) -> Path:
         part, tag = out.with_name(f"{out.name}.part"), out.with_name(f"{out.name}.tag")
         for attempt in range(_TRIES):
             try:
-                self._download(path, part, tag)
+                self._download(path, part, tag, most)
             except httpx.TransportError as error:
                 if attempt == _TRIES - 1:
                     raise ServerError(f"the download broke off: {error}; call again") from error
@@ -269,7 +277,7 @@ class Client:
         tag.unlink(missing_ok=True)
         return out
 
-    def _download(self, path: str, part: Path, tag: Path) -> None:
+    def _download(self, path: str, part: Path, tag: Path, most: int | None) -> None:
         have = part.stat().st_size if part.exists() and tag.exists() else 0
         headers = {}
         if have:
@@ -281,6 +289,8 @@ class Client:
             tag.write_text(answer.headers["etag"], encoding="ascii")
             with part.open("ab" if answer.status_code == _PART else "wb") as file:
                 for piece in answer.iter_bytes():
+                    if most is not None and file.tell() + len(piece) > most:
+                        raise too_much("bytes of the pack", file.tell() + len(piece), most)
                     file.write(piece)
 
     def checkpoint(self) -> str:

@@ -10,7 +10,6 @@ signed (`tonne trust accept`) is checked by `tonne verify` against the programme
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fractions import Fraction
 from typing import Any
 
 from psycopg import Connection
@@ -22,21 +21,17 @@ from mrv.exports.entered import Acceptance
 from mrv.factors.records import factor_of
 from mrv.methodologies import find
 from mrv.registry.project import Project
-from mrv.rounding import UG_PER_T, decimal_text
 from mrv.signatures.keys import SigningKey
 from mrv.signatures.organisations import organisation_of, stem
 from mrv.signatures.signed_acceptance import sign
+from mrv.texts import Text, text
 from services.registry.authority import entered_records
 from services.registry.entries import Published, Registry
 from services.registry.files import Incoming
 from services.store.registry import signing_keys
-from services.store.statements.carry_over import owed_at_site
 
 # by subject, id and project
 Accepted = dict[tuple[str, str, str | None], Acceptance]
-
-FACTORS = "FAC-01"
-DEBT = "CLM-04"
 
 
 def acceptances(conn: Connection, registry: Registry) -> Accepted:
@@ -103,15 +98,28 @@ def _used(project: Project, registry: Registry) -> Iterator[Published]:
             yield one
 
 
-def brought(project: Project, registry: Registry, accepted: Accepted) -> Iterator[str]:
+def brought(project: Project, registry: Registry, accepted: Accepted) -> Iterator[Text]:
     """Factors of registry files, each with what is entered of the programme's acceptance."""
     for one in _used(project, registry):
         record, by = one.record, accepted.get(("factor", one.id, None))
-        yield (
-            f"{one.id} = {record['value']} {record['unit']} came with a registry file"
-            f" ({record['source']}); compare it with its source, "
-            + ("and let the programme accept it (`acceptances`)" if by is None else by.told)
-        )
+        acceptance = text("acceptance.none") if by is None else acceptance_of(by)
+        yield text(
+            "FAC-01.brought", factor=one.id, value=str(record["value"]), unit=str(record["unit"]),
+            source=str(record["source"]), acceptance=acceptance,
+        )  # fmt: skip
+
+
+def acceptance_of(one: Acceptance) -> Text:
+    """Return who accepted something, when, by which document, and whose key signed that."""
+    given = {"by": one.by, "date": one.date.isoformat(), "document": one.document}
+    found = (
+        text("acceptance.entered", **given)
+        if one.sha256 is None
+        else text("acceptance.hashed", **given, sha256=one.sha256)
+    )
+    if one.signature is None:
+        return found
+    return text("acceptance.signed", acceptance=found, key=one.signature.key)
 
 
 def factors_accepted(
@@ -133,20 +141,3 @@ def factors_accepted(
                 if by.signature is None
                 else AcceptanceSigned(key=by.signature.key, value=by.signature.value),
             )
-
-
-def debts(
-    conn: Connection, project: Project, accepted: Accepted, period_us: tuple[int, int]
-) -> Iterator[str]:
-    """What others left below zero at a project's sites and nobody took."""
-    devices = [d.device for d in project.devices]
-    for name, ug in owed_at_site(conn, project.id, devices, *period_us):
-        left = f"{name} left {decimal_text(Fraction(ug, UG_PER_T), 6, 'down')} t"
-        by = accepted.get(("debt", name, project.id))
-        if by is not None:
-            yield f"{left}, and that it stays behind is {by.told}"
-            continue
-        yield (
-            f"{left}, and {project.id} counts other meters at its site: close the next period of"
-            " its project, or let the programme accept that it stays behind (`acceptances`)"
-        )

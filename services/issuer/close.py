@@ -21,6 +21,7 @@ from mrv.registry.project import FIRST
 from mrv.rules.closing import check_edges
 from mrv.signatures import canonical
 from mrv.statement.compose import Label, compose
+from mrv.statement.conditions import check_reason
 from mrv.statement.evidence_case import Case, identifier
 from mrv.statement.states import check_step
 from services.clock import now_us
@@ -234,8 +235,9 @@ def supersede(
     Raises
     ------
     StatementStateError
-        If it is not issued.
+        If it is not issued, or the reason is not of words.
     """
+    check_reason(reason)
     stored = statements.find(conn, statement)
     check_step(stored.id, stored.state, "superseded")
     return close_period(

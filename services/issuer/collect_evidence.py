@@ -37,7 +37,8 @@ from mrv.statement.prior_statements import figures
 from mrv.statement.registry_inputs import registry_inputs
 from mrv.statement.usage_before import usage
 from services.issuer.claimed_once import before_elsewhere
-from services.issuer.registry_conditions import told
+from services.issuer.registry_facts import registry_facts
+from services.issuer.registry_rules import judged
 from services.issuer.signed_evidence import signed_of
 from services.issuer.values_before import changed_late
 from services.store.registry import load as registry
@@ -123,7 +124,7 @@ def plan_of(
     # what holds for the devices where the project itself issued nothing yet
     fixed = before or before_elsewhere(conn, now, period)
     names = sorted({project_id, *([] if fixed is None else [fixed.project])})
-    said = told(conn, now, from_us, to_us)
+    outcome = judged(registry_facts(conn, now, (from_us, to_us)))
     plan = MonitoringPlan(
         project=now,
         devices=tuple(fleet.devices[fleet.by_id[name]] for name in ids),
@@ -133,20 +134,20 @@ def plan_of(
         carried_from=left.statements,
         checks=checks,
         versions=_versions(conn, project_id, *edges),
-        invoices=said.invoices,
-        replaced=said.replaced,
+        invoices=outcome.invoices,
+        replaced=outcome.replaced,
         earlier=_earlier(conn, project, (from_us, to_us), before, energy),
         energy=energy,
         unclaimed=tuple(carried.unclaimed(conn, names, from_us)),
         changed=() if fixed is None else changed(fixed.claims, now),
         accounting=ACCOUNTING,
-        registry=said.conditions,
-        uncounted=said.uncounted,
-        accepted=said.accepted,
-        documents=said.documents,
-        certified=said.certified,
-        ratings=said.ratings,
-        samples=said.samples,
+        registry=outcome.conditions,
+        excluded=outcome.excluded,
+        accepted=outcome.accepted,
+        documents=outcome.documents,
+        certified=outcome.certified,
+        ratings=outcome.ratings,
+        samples=outcome.samples,
         meters=periods.load_makers(conn, ids),
         history=_history(conn, now, from_us),
         fixed=departed(_issued_with(conn, project_id, fixed), now),

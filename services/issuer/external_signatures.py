@@ -22,7 +22,7 @@ from mrv.signatures.keys import EnrolledKey
 from mrv.signatures.proof_form import time_of
 from mrv.statement.approval import check_approval, people
 from mrv.statement.compose import compose, label_of
-from mrv.statement.conditions import unmet
+from mrv.statement.conditions import check_reason, unmet
 from mrv.statement.credentials import conclusion_of, verification_body
 from mrv.statement.evidence_case import Case
 from mrv.statement.findings import SIGNED_BY, Event, add, read_event
@@ -243,6 +243,7 @@ def finding(
             holder = _verifier(conn, have, document, principal)
         else:
             holder = steps.signer_of(conn, document, role, name)
+        check_reason(event.text, "the text of the finding")
         if have.stored.state == "submitted":
             steps.take(conn, name, "under_verification", holder, None, principal)
         findings.insert(conn, event, holder, document, principal)

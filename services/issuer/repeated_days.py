@@ -1,14 +1,15 @@
 """
-Days of a project's meters that are those of another meter, or of an earlier time.
+Meters whose days are those of another meter, or of an earlier time.
 
 `same_series` compares quarter hours.  A copy that was read on another grid, moved by hours,
 turned round or given more noise has the same sums of days, and so has a history that is sent a
-second time.
+second time.  What makes real sums differ is the weather: so days that agree count only where they
+differ among each other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from itertools import chain
@@ -19,10 +20,12 @@ from numpy.typing import NDArray
 from psycopg import Connection
 
 from ingest.model import Int64
-from mrv.accounting.repeated_days import LEAST, Repeated, repeated_days
+from mrv.accounting.agreeing_series import agreeing
 from mrv.calendar import local_date
 from mrv.registry.project import Project
 from services.issuer.same_series import (
+    Agreeing,
+    Copy,
     Same,
     baseline_energy,
     came_later,
@@ -33,7 +36,15 @@ from services.issuer.same_series import (
 from services.registry.entries import Registry
 from services.store.timeseries.day_sums import day_sums
 
-RULE = "CLM-02"
+# part of a meter's days that have to agree, and how many at least
+SHARE, LEAST = 0.7, 10
+# days that are looked at first, and how many of them at least have to agree
+_LOOK, _LEAST_LOOKED = 16, 6
+# of the days that agree, the best tenth is above the poorest one by so much, and they have so
+# many levels of two per cent: an engine that runs by the week has one or two
+_VARIED, _LEVELS, _LEVEL = 1.25, 6, 0.02
+# steps of its register in a meter's day: small plants that count whole kilowatt hours are equal
+_STEPS = 300
 # by which part ratios of days may differ: of meters under one sky, under another, at another time
 _ONE_SKY, _APART, _EARLIER = 1e-4, 2.5e-3, 5e-3
 # about a kilometre, in degrees of latitude
@@ -44,13 +55,6 @@ _OTHERS_BACK = (364, 365, 366)
 # days of a period that are looked at, and devices of other projects at once
 _MOST_DAYS, _AT_ONCE = 62, 2_000
 _OWN_AT_ONCE = 50
-
-
-class Repeats(NamedTuple):
-    """Conditions, and devices that earn nothing, why."""
-
-    alike: list[str]
-    uncounted: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,32 +85,14 @@ class _Looked:
         return np.array([(s.latitude, s.longitude) for s in sites]).reshape(len(sites), 2)
 
 
-class _Copy(NamedTuple):
-    """A meter, the one whose days it has, how that is told, and whether it was the second."""
-
-    name: str
-    other: str
-    of: str
-    says: str
-    found: Repeated
-    second: bool = True
-
-    def condition(self) -> str:
-        """Say it."""
-        return (
-            f"{self.name}'s days are {1 / self.found.ratio:.4g} times those of {self.of}, on"
-            f" {self.found.days} of {self.found.known}"
-        )
-
-
 def repeated_elsewhere(
     conn: Connection,
     registry: Registry,
     project: Project,
     period_us: tuple[int, int],
     registered: Mapping[str, object],
-    told: Same,
-) -> Repeats:
+    same: Same,
+) -> list[Copy]:
     """
     Compare the days of a project's energy with those of all meters, and with earlier ones.
 
@@ -116,18 +102,14 @@ def repeated_elsewhere(
     ----------
     registered : mapping of str to datetime
         Since when devices have a rated power in the registry.
-    told : Same
-        What the comparison of quarter hours tells already.
+    same : Same
+        What the comparison of quarter hours found.
     """
     begin_us, end_us = looked_at(period_us)
     first, last = (local_date(us, project.timezone) for us in (begin_us, end_us - 1))
     count = (last - first).days + 1
     days = np.unique(np.linspace(0, count - 1, _MOST_DAYS).round().astype(np.intp))
-    said = Repeats([], {})
-
-    def second(name: str, other: str) -> bool:
-        return is_second(conn, project, period_us, registered, (name, other))
-
+    found, excluded = list[Copy](), same.excluded()
     energy = baseline_energy(project.methodology, project.version, project.devices)
     for quantity, names in sorted(energy.items()):
         at = _Looked(conn, registry, names, quantity, first, last + timedelta(days=1), days)
@@ -135,59 +117,64 @@ def repeated_elsewhere(
         if np.count_nonzero(own, axis=1).max() < LEAST:
             continue
         beside = energy_of_others(registry, project, quantity, names)
-        for copy in chain(
-            _earlier(at, own), _beside(at, own, registered), _elsewhere(at, own, beside, second)
-        ):
-            if not copy.found.equal:
-                pairs = {(copy.name, copy.other), (copy.other, copy.name)}
-                if copy.name not in told.uncounted and not pairs & told.pairs:
-                    said.alike.append(copy.condition())
-            elif copy.second:
-                said.uncounted.setdefault(copy.name, f"says what {copy.says}, day by day")
-                at.done.add(names.index(copy.name))
-    return said
+        for copy in chain(_earlier(at, own), _beside(at, own, registered),
+                          _elsewhere(at, own, beside)):  # fmt: skip
+            name, other = copy.device, copy.other
+            if copy.equal:
+                now = copy.project is not None and not copy.days_before
+                if now and not is_second(conn, project, period_us, registered, (name, other)):
+                    continue
+                at.done.add(names.index(name))
+                if name not in excluded:
+                    excluded.add(name)
+                    found.append(copy._replace(excluded=True))
+            elif name not in same.excluded() and (
+                copy.days_before or not {(name, other), (other, name)} & same.pairs
+            ):
+                found.append(copy)
+    return found
 
 
-def _earlier(at: _Looked, own: Int64) -> Iterator[_Copy]:
-    """Meters that repeat what they said themselves."""
+def _copy(
+    name: str, other: str, project: str | None, found: Repeated, days_before: int = 0
+) -> Copy:
+    by_day = Agreeing(found.days, found.known, 1 / found.ratio)
+    return Copy(name, other, project, found.equal, False, days_before, by_day)
+
+
+def _earlier(at: _Looked, own: Int64) -> Iterator[Copy]:
+    """Meters that repeat what they measured themselves."""
     back = range(1, _OWN_BACK + 1)
     for begin in range(0, len(at.names), _OWN_AT_ONCE):
         some = at.names[begin : begin + _OWN_AT_ONCE]
         for i, (name, sums) in enumerate(zip(some, at.sums(some, back), strict=True), begin):
             for found in repeated_days(own[i : i + 1], sums[None], _EARLIER):
-                ago = f"{back[found.time]} days before"
-                yield _Copy(name, "", f"{name} {ago}", f"{name} said {ago}", found)
+                yield _copy(name, name, None, found, back[found.time])
 
 
-def _beside(at: _Looked, own: Int64, registered: Mapping[str, object]) -> Iterator[_Copy]:
-    """Meters of the project that say the same."""
+def _beside(at: _Looked, own: Int64, registered: Mapping[str, object]) -> Iterator[Copy]:
+    """Meters of the project whose days are the same."""
     pairs = np.triu(np.ones((len(own), len(own)), dtype=np.bool_), 1)
     for found in _now(at, own, at.names, own[:, None], pairs):
         two = at.names[found.one], at.names[found.other]
         if came_later(registered, two):
-            yield _Copy(*two, two[1], f"{two[1]} says", found)
+            yield _copy(*two, None, found)
         else:
-            turned = found._replace(ratio=1 / found.ratio)
-            yield _Copy(*two[::-1], two[0], f"{two[0]} says", turned)
+            yield _copy(*two[::-1], None, found._replace(ratio=1 / found.ratio))
 
 
-def _elsewhere(
-    at: _Looked, own: Int64, beside: Mapping[str, str], second: Callable[[str, str], bool]
-) -> Iterator[_Copy]:
-    """Meters of other projects that say the same, or said it a year ago."""
+def _elsewhere(at: _Looked, own: Int64, beside: Mapping[str, str]) -> Iterator[Copy]:
+    """Meters of other projects whose days are the same, or were it a year ago."""
     every = sorted(beside)
     for begin in range(0, len(every), _AT_ONCE):
         others = every[begin : begin + _AT_ONCE]
         pairs = np.ones((len(own), len(others)), dtype=np.bool_)
         for found in _now(at, own, others, at.sums(others, [0]), pairs):
-            name, other = at.names[found.one], others[found.other]
-            text = f"{other} ({beside[other]})"
-            yield _Copy(name, other, text, f"{text} says", found, second(name, other))
-        for found in repeated_days(own, at.sums(others, _OTHERS_BACK), _EARLIER, done=at.done):
             other = others[found.other]
-            text, ago = f"{other} ({beside[other]})", f"{_OTHERS_BACK[found.time]} days before"
-            name = at.names[found.one]
-            yield _Copy(name, "", f"{text} {ago}", f"{text} said {ago}", found)
+            yield _copy(at.names[found.one], other, beside[other], found)
+        for found in repeated_days(own, at.sums(others, _OTHERS_BACK), _EARLIER, done=at.done):
+            other, ago = others[found.other], _OTHERS_BACK[found.time]
+            yield _copy(at.names[found.one], other, beside[other], found, ago)
 
 
 def _now(
@@ -198,3 +185,87 @@ def _now(
     near = (np.abs(places[0][:, None] - places[1]) <= _ONE_SKY_DEG).all(axis=2)
     yield from repeated_days(own, sums, _ONE_SKY, pairs & near, at.done)
     yield from repeated_days(own, sums, _APART, pairs & ~near, at.done)
+
+
+class Repeated(NamedTuple):
+    """
+    Two meters, how many of the days that are known agree, and by which ratio.
+
+    `time` numbers that of the other one.  `equal` where each of the days that agree is the same
+    to the base unit.
+    """
+
+    one: int
+    other: int
+    time: int
+    days: int
+    known: int
+    ratio: float
+    equal: bool
+
+
+def repeated_days(
+    own: Int64,
+    others: Int64,
+    nearly: float,
+    pairs: NDArray[np.bool_] | None = None,
+    done: Collection[int] = (),
+) -> Iterator[Repeated]:
+    """
+    Find meters of which the sums of days have one ratio to those of others.
+
+    Parameters
+    ----------
+    own : int64 array, n x days
+        Sums of the days of n meters; 0 where they measured nothing. [base unit]
+    others : int64 array, m x times x days
+        Sums of as many days of m meters, at one time or at several.
+    nearly : float
+        Part by which ratios of days that agree may differ. [1]
+    pairs : bool array, n x m, optional
+        Which of them are compared; all without it.
+    done : collection of int
+        Meters of the n that are looked at no more; it may grow meanwhile.
+    """
+    if pairs is not None and not pairs.any():
+        return
+    some = np.unique(np.linspace(0, own.shape[1] - 1, _LOOK).round().astype(np.intp))
+    need = _needed(own[:, some], _LEAST_LOOKED)
+    for i, j in agreeing(own[:, some], others[:, :, some], need, nearly):
+        if i in done or (pairs is not None and not pairs[i, j]):
+            continue
+        for time in range(others.shape[1]):
+            found = _repeats(own[i], others[j, time], nearly)
+            if found is not None:
+                yield Repeated(i, j, time, *found)
+                break
+
+
+def _needed(own: Int64, least: int) -> Int64:
+    """Of how many days the ratio is to be one; more than there are where they are too few."""
+    many = np.ceil(SHARE * np.count_nonzero(own > 0, axis=1)).astype(np.int64)
+    needed: Int64 = np.maximum(many, least)
+    return needed
+
+
+def _repeats(one: Int64, other: Int64, nearly: float) -> tuple[int, int, float, bool] | None:
+    """How many days agree, by which ratio, and whether they are equal; None where they do not."""
+    need = int(_needed(one[None], LEAST)[0])
+    both = np.flatnonzero((one > 0) & (other > 0))
+    if len(both) < need:
+        return None
+    ratios: NDArray[np.float64] = other[both] / one[both]
+    ordered = np.sort(ratios)
+    counts = np.searchsorted(ordered, ordered * (1 + nearly), side="right") - np.arange(len(both))
+    low = ordered[np.argmax(counts)]
+    agree = both[(ratios >= low) & (ratios <= low * (1 + nearly))]
+    if len(agree) < need:
+        return None
+    poor, good = np.quantile(one[agree], [0.1, 0.9])
+    if good < poor * _VARIED or poor < _STEPS * np.gcd.reduce(one[agree]):
+        return None
+    if len(np.unique(np.log(one[agree]) // _LEVEL)) < _LEVELS:
+        return None
+    ratio = float(np.median(other[agree] / one[agree]))
+    known = int(np.count_nonzero(one > 0))
+    return len(agree), known, ratio, bool((one[agree] == other[agree]).all())

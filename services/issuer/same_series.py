@@ -1,10 +1,10 @@
 """
-Meters that say the same as one of a project: one meter under two ids.
+Meters whose quarter hours are those of another meter: one meter under two ids.
 
 Inside a project `mrv.accounting.twin_series.twins` compares each pair of up to 200 meters.  Here
-those meters are looked at, of the project and of all others, that agree with one of the project's
-in its strongest quarter hours, also up to two hours earlier or later.  Who was registered first
-counts; what an issued statement claims goes before that.
+those meters are compared, of the project and of all others, that agree with one of the project's
+in its strongest quarter hours, also up to two hours earlier or later.  The one that was registered
+first counts; what an issued statement claims goes before that.
 """
 
 from __future__ import annotations
@@ -25,8 +25,6 @@ from services.registry.entries import Registry
 from services.store.statements import statements
 from services.store.timeseries.same_energy import peaks, series, values_at
 
-RULE = "CLM-02"
-INSIDE = "MTR-03"
 # ratios of so many days' strongest quarter hours are looked at, and so many are to be one: of
 # copies with half a percent of noise 999 in 1,000 agree, of meters whose ratio varies by 1.4 %
 # 2 in 100
@@ -46,13 +44,50 @@ _SHORTER = 0.9
 _MONTH_US = 31 * 86_400_000_000
 
 
-class Same(NamedTuple):
-    """Conditions, and devices that earn nothing, why; the pairs that were told of."""
+class Agreeing(NamedTuple):
+    """On how many of the known days two meters agree, and how many times the first's is."""
 
-    alike: list[str]
-    inside: list[str]
-    uncounted: dict[str, str]
+    days: int
+    known: int
+    ratio: float
+
+
+class Copy(NamedTuple):
+    """
+    A meter of a project whose energy is that of another meter, or its own of an earlier time.
+
+    Attributes
+    ----------
+    project : str or None
+        Of the other meter; None where it is the same project.
+    equal : bool
+        The series are identical; else proportional.
+    excluded : bool
+        The other meter counts, and this one does not.
+    days_before : int
+        How many days before the other one measured it.
+    by_day : Agreeing or None
+        How sums of days agree; None where quarter hours do.
+    """
+
+    device: str
+    other: str
+    project: str | None
+    equal: bool
+    excluded: bool = False
+    days_before: int = 0
+    by_day: Agreeing | None = None
+
+
+class Same(NamedTuple):
+    """Copies by quarter hours, and all pairs that are known, those of the accounting too."""
+
+    copies: list[Copy]
     pairs: set[tuple[str, str]]
+
+    def excluded(self) -> set[str]:
+        """Return the meters that count nothing."""
+        return {one.device for one in self.copies if one.excluded}
 
 
 def same_elsewhere(
@@ -71,7 +106,7 @@ def same_elsewhere(
         Since when devices have a rated power in the registry.
     """
     mine = baseline_energy(project.methodology, project.version, project.devices)
-    found = Same([], [], {}, set())
+    found = Same([], set())
     from_us, to_us = period_us
     span_us = looked_at(period_us)
     for quantity, names in sorted(mine.items()):
@@ -81,15 +116,19 @@ def same_elsewhere(
         own = [pair for pair in near if pair[1] in held]
         _inside(found, names, own, held, registered, (to_us - from_us) // INTERVAL_US)
         for name, other in near:
-            if other in beside and name not in found.uncounted:
+            if other in beside and name not in found.excluded():
                 there = series(conn, other, quantity, span_us)
-                said = copied(held[name], there) or _moving(held[name], there)
-                if said is not None:
-                    second = is_second(conn, project, period_us, registered, (name, other))
-                    text = f"{other} ({beside[other]})"
-                    _tell(found, (name, other, text), said, found.alike, second=second)
-                    if said.equal and not second and _shorter(held[name], there):
-                        found.alike.append(f"{name} says what {text} says where both do")
+                same = copied(held[name], there) or _moving(held[name], there)
+                if same is not None:
+                    found.pairs.add((name, other))
+                    second = same.equal and is_second(
+                        conn, project, period_us, registered, (name, other)
+                    )
+                    # the other one's close may not see that it is the same
+                    if not same.equal or second or _shorter(held[name], there):
+                        found.copies.append(
+                            Copy(name, other, beside[other], same.equal, excluded=second)
+                        )
     return found
 
 
@@ -106,22 +145,23 @@ def _inside(
     registered: Mapping[str, object],
     quarters: int,
 ) -> None:
-    """Compare meters of the project; what the accounting sees in the period is not said again."""
+    """Compare meters of the project; what the accounting finds in the period is left to it."""
     known = [name for name in names if name in held] if len(names) <= MANY else []
-    told = {
+    seen = {
         (known[one], known[other]): equal
         for one, other, _, equal in twins([held[name][-quarters:] for name in known])
     }
-    found.pairs.update(told)
-    again = {other for (_, other), equal in told.items() if equal}
+    found.pairs.update(seen)
+    again = {other for (_, other), equal in seen.items() if equal}
     for name, other in near:
         if not came_later(registered, (name, other)) or {name, other} & again:
             continue
-        if not {(name, other), (other, name)} & told.keys():
-            said = copied(held[name], held[other])
-            if said is not None:
-                _tell(found, (name, other, other), said, found.inside, second=True)
-                if said.equal:
+        if not {(name, other), (other, name)} & seen.keys():
+            same = copied(held[name], held[other])
+            if same is not None:
+                found.pairs.add((name, other))
+                found.copies.append(Copy(name, other, None, same.equal, excluded=same.equal))
+                if same.equal:
                     again.add(name)
 
 
@@ -130,20 +170,7 @@ def _moving(own: Int32, there: Int32) -> Copied | None:
     return next((Copied(lag, equal=equal) for *_, lag, equal in twins([own, there])), None)
 
 
-def _tell(
-    found: Same, pair: tuple[str, str, str], said: Copied, alike: list[str], *, second: bool
-) -> None:
-    """Say that a meter is a copy, with the name of the other one as it is told."""
-    name, other, text = pair
-    found.pairs.add((name, other))
-    if not said.equal:
-        alike.append(f"{name} moves as {text} does")
-    elif second:
-        found.uncounted[name] = f"says what {text} says, quarter hour by quarter hour"
-
-
 def _shorter(own: Int32, there: Int32) -> bool:
-    """Whether the other one's close may not see that it is the same."""
     return bool(np.count_nonzero(own) < _SHORTER * np.count_nonzero(there))
 
 

@@ -22,6 +22,7 @@ from mrv.packs.pack import MANIFEST
 from mrv.signatures import canonical
 from mrv.signatures.keys import EnrolledKey
 from mrv.statement.approval import check_enough, people, sign_approval
+from mrv.statement.conditions import check_reason
 from mrv.statement.credentials import (
     Finding,
     issued_entry,
@@ -43,7 +44,8 @@ from services.issuer.close import snapshot
 from services.issuer.compared_days import why_other
 from services.issuer.documents import Documents, Signer, documents, may_sign, records
 from services.issuer.documents import approvers as approvers_of
-from services.issuer.registry_conditions import LIFE, expired
+from services.issuer.registry_facts import lives_of
+from services.issuer.registry_rules import LIFE, expired
 from services.store.registry import load as registry
 from services.store.registry import signing_keys as enrolled
 from services.store.registry.entries_from_rows import load_registry
@@ -259,7 +261,7 @@ def _still_valid(conn: Connection, have: Documents) -> None:
         return  # the verifier concluded over it
     project = registry.load_project(conn, claims.project.id)
     to_us = instant_us(claims.monitoring_period.to, "UTC")
-    for text in expired(load_registry(conn), project, to_us):
+    for text in expired(lives_of(load_registry(conn), project), project, to_us):
         raise StatementStateError(
             f"{text}; the statement does not say so: close the period again and have it verified"
         )
@@ -339,8 +341,9 @@ def revoke(
     Raises
     ------
     StatementStateError
-        If it is not issued.
+        If it is not issued, or the reason is not of words.
     """
+    check_reason(reason)
     actor, multikey = (by, None) if isinstance(by, str) else (by.name, by.multikey)
     with conn.transaction():
         log.lock(conn)

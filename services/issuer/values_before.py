@@ -11,7 +11,7 @@ Nor is a device that takes the place of one whose service ends: that one's value
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -27,19 +27,20 @@ from mrv.rounding import exact_text
 from mrv.signatures.organisations import stem
 from mrv.statement.fixed_parameters import may_be_fixed
 from services.issuer.acceptances import operators
-from services.issuer.replaced_devices import replaced
-from services.issuer.taken_over import TakenOver
+from services.issuer.claimed_once import TakenOver
 from services.registry.parameter_documents import document_of
 from services.store.registry.project_versions import ProjectVersion, load_others, load_versions
 
 # device, None of the whole project; parameter
 _Key = tuple[str | None, str]
 _SHOWN = 5
+# between the end of a service and the beginning of the one that takes its place
+_AROUND = timedelta(days=31)
 
 
-class _Said(NamedTuple):
+class _Import(NamedTuple):
     """
-    Values of an import by key, each once where a device serves more than once; its papers.
+    Values of an import by key, each once where a device serves more than once; its documents.
 
     `holders` are the devices of the project then, and None for itself.
     """
@@ -47,7 +48,7 @@ class _Said(NamedTuple):
     version: ProjectVersion
     holders: Collection[str | None]
     values: dict[_Key, frozenset[str]]
-    papers: dict[str, Document]
+    documents: dict[str, Document]
 
 
 def changed_late(
@@ -69,7 +70,7 @@ def changed_late(
         versions = [*_under_another_name(conn, project, versions[0], period_us), *versions]
     specs = may_be_fixed(project)
     own = operators(conn)
-    return tuple(_changes([_said(one, specs, own) for one in versions], specs, from_us))
+    return tuple(_changes([_imported(one, specs, own) for one in versions], specs, from_us))
 
 
 def _under_another_name(
@@ -106,7 +107,9 @@ def _serving(entry: Mapping[str, Any], first: date, last: date) -> set[str]:
     }
 
 
-def _changes(every: Sequence[_Said], specs: Iterable[_Key], from_us: int) -> Iterator[ChangedLate]:
+def _changes(
+    every: Sequence[_Import], specs: Iterable[_Key], from_us: int
+) -> Iterator[ChangedLate]:
     before = [one for one in every if one.version.imported_us < from_us]
     # the last one before the period, and those after it
     since = every[max(0, len(before) - 1) :]
@@ -129,24 +132,24 @@ def _changes(every: Sequence[_Said], specs: Iterable[_Key], from_us: int) -> Ite
         changed.add(name)
         was: list[str | None] = [*sorted(had - has or had)]
         for value in was or [None]:
-            papers = first.papers.get(name), now.papers.get(name)
+            documents = first.documents.get(name), now.documents.get(name)
             yield ChangedLate(
-                device, name, value, when.imported_us, _by(when, first, olds), *papers
+                device, name, value, when.imported_us, _by(when, first, olds), *documents
             )
     for name in sorted({name for _, name in specs} - changed):
-        given = [one.papers[name] for one in since if name in one.papers]
-        held, paper = given[0] if given else None, now.papers.get(name)
+        given = [one.documents[name] for one in since if name in one.documents]
+        held, document = given[0] if given else None, now.documents.get(name)
         for one in given:
             held = one if filled_in(held, one) else held
-        if held is not None and held != paper:
-            when = _last(since, [one.papers.get(name) for one in since])
-            papers = held, paper
+        if held is not None and held != document:
+            when = _last(since, [one.documents.get(name) for one in since])
+            documents = held, document
             yield ChangedLate(
-                None, name, None, when.imported_us, when.author, *papers, paper_only=True
+                None, name, None, when.imported_us, when.author, *documents, paper_only=True
             )
 
 
-def _by(when: ProjectVersion, first: _Said, olds: Sequence[str]) -> str:
+def _by(when: ProjectVersion, first: _Import, olds: Sequence[str]) -> str:
     """Who changed it; and where the value of before was, if of another project or device."""
     before = first.version.entry["id"]
     where = [] if when.entry["id"] == before else [f"before in {before}"]
@@ -156,15 +159,15 @@ def _by(when: ProjectVersion, first: _Said, olds: Sequence[str]) -> str:
     return ", ".join([when.author, *where])
 
 
-def _last(since: Sequence[_Said], told: Sequence[Any]) -> ProjectVersion:
+def _last(since: Sequence[_Import], held: Sequence[Any]) -> ProjectVersion:
     """Return the import that brought what the last one has."""
-    others = [i for i, one in enumerate(told) if one != told[-1]]
+    others = [i for i, one in enumerate(held) if one != held[-1]]
     return since[others[-1] + 1 if others else 0].version
 
 
-def _said(
+def _imported(
     version: ProjectVersion, specs: Mapping[_Key, ParameterSpec], operators_: Collection[str]
-) -> _Said:
+) -> _Import:
     entry = version.entry
     given: dict[str | None, list[Mapping[str, Any]]] = {None: [entry.get("parameters", {})]}
     for bound in entry.get("devices", ()):
@@ -175,10 +178,10 @@ def _said(
         found = frozenset(filter(None, (_text(spec, one, name) for one in given.get(device, ()))))
         if found:
             values[key] = found
-    papers = {name: document_of(name, said) for name, said in entry.get("documents", {}).items()}
+    documents = {name: document_of(name, said) for name, said in entry.get("documents", {}).items()}
     # what its operator wrote shows nothing
-    papers = {n: p for n, p in papers.items() if p.by is None or stem(p.by) not in operators_}
-    return _Said(version, given.keys(), values, papers)
+    documents = {n: p for n, p in documents.items() if p.by is None or stem(p.by) not in operators_}
+    return _Import(version, given.keys(), values, documents)
 
 
 def _text(spec: ParameterSpec, given: Mapping[str, Any], name: str) -> str | None:
@@ -192,3 +195,73 @@ def _text(spec: ParameterSpec, given: Mapping[str, Any], name: str) -> str | Non
         return exact_text(exact(value, name))
     except MethodologyError:  # an older methodology may have asked for something else
         return None
+
+
+# --- devices in the place of others ---------------------------------------------------------
+
+
+def replaced(
+    was: Mapping[str, Any], now: Mapping[str, Any], known: Collection[str | None]
+) -> dict[str, frozenset[str]]:
+    """
+    Return the known devices whose place each other device of a project has.
+
+    That is a role in which one's service ends up to a month before or after the other's begins,
+    or in which one is not bound any more.  A device that takes the place of another new one has
+    the place of that one's.
+
+    Parameters
+    ----------
+    was, now : mapping
+        Entry of the project with the keys of registry files, before and now.
+    known : collection of str
+        Devices that were bound before.
+    """
+    before: dict[str, set[str]] = {}
+    for bound in now.get("devices", ()):
+        if bound["device"] not in known:
+            found = before.setdefault(bound["device"], set())
+            found.update(_ending(bound, now))
+            found.update(_gone(bound, was, now))
+    return {
+        device: frozenset(one for one in _back(device, before) if one in known) for device in before
+    }
+
+
+def _gone(new: Mapping[str, Any], was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """Devices of the same role that served the project when one begins and are bound no more."""
+    if was["id"] != now["id"]:  # devices that stay in another project
+        return
+    left = {bound["device"] for bound in now["devices"]}
+    begin = _edges(new, now)[0]
+    for one in was.get("devices", ()):
+        first, end = _edges(one, was)
+        serves = first - _AROUND <= begin <= end + _AROUND
+        if serves and one["role"] == new["role"] and one["device"] not in left:
+            yield one["device"]
+
+
+def _ending(new: Mapping[str, Any], entry: Mapping[str, Any]) -> Iterator[str]:
+    """Devices of the same role whose service ends around the time when that of one begins."""
+    begin = _edges(new, entry)[0]
+    for one in entry["devices"]:
+        same = one["role"] == new["role"] and one["device"] != new["device"]
+        if same and abs(_edges(one, entry)[1] - begin) <= _AROUND:
+            yield one["device"]
+
+
+def _edges(bound: Mapping[str, Any], entry: Mapping[str, Any]) -> tuple[date, date]:
+    whole = entry["crediting_period"]
+    first, last = (str(bound.get(edge, whole[edge])) for edge in ("from", "to"))
+    return date.fromisoformat(first), date.fromisoformat(last)
+
+
+def _back(device: str, before: Mapping[str, Collection[str]]) -> set[str]:
+    """All that a device stands in the place of, however often it was replaced."""
+    found, left = set[str](), [device]
+    while left:
+        for one in before.get(left.pop(), ()):
+            if one not in found:
+                found.add(one)
+                left.append(one)
+    return found

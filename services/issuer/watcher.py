@@ -29,6 +29,7 @@ from ingest.errors import TonneError
 from services.clock import now_us
 from services.issuer import live_accounts
 from services.issuer.audit import audit
+from services.issuer.close import snapshot
 from services.issuer.watch_metrics import Looked
 from services.metrics import Metrics
 from services.processing import pv_outlook, silence_rates
@@ -43,7 +44,7 @@ from services.store.postgres.pool import connect
 from services.store.registry import load as registry
 from services.store.registry.factors import load_book
 from services.store.statements import witness_lines
-from services.store.timeseries import arrivals
+from services.store.timeseries import arrivals, remake_requests
 from services.store.views import alarm_round, retention
 from services.store.views import fleet_metrics as gauges
 
@@ -321,20 +322,23 @@ class Watcher:
             self._warn("not audited", error)
 
     def _compare(self, conn: Connection) -> None:
-        plan = Plan.of(registry.load_fleet(conn), registry.load_projects(conn), load_book(conn))
-        if not (size := len(plan.fleet)):
-            return
-        # rows that are about to be made again, after a change of the registry, may differ
-        waiting = {row[0] for row in conn.execute("SELECT device_id FROM remake_request")}
-        chosen = [
-            k
-            for k in sorted({(self._next + j) % size for j in range(_COMPARED)})
-            if plan.fleet.devices[k].id not in waiting
-        ]
-        self._next = (self._next + _COMPARED) % size
-        # the open quarter hour is still being written
-        end = now_us() // 900_000_000 * 900_000_000
-        found = rebuild(conn, plan, chosen, end - _WEEK_US, end, replace=False)
+        # registry, rows and what waits are of one moment: an import, and the pipeline that makes
+        # rows again after it, may commit meanwhile
+        with snapshot(conn):
+            plan = Plan.of(registry.load_fleet(conn), registry.load_projects(conn), load_book(conn))
+            if not (size := len(plan.fleet)):
+                return
+            # rows that are about to be made again, after a change of the registry, may differ
+            waiting = remake_requests.waiting(conn).keys()
+            chosen = [
+                k
+                for k in sorted({(self._next + j) % size for j in range(_COMPARED)})
+                if plan.fleet.devices[k].id not in waiting
+            ]
+            self._next = (self._next + _COMPARED) % size
+            # the open quarter hour is still being written
+            end = now_us() // 900_000_000 * 900_000_000
+            found = rebuild(conn, plan, chosen, end - _WEEK_US, end, replace=False)
         self._looked.compared(len(chosen), len(found))
         for one in found[:10]:
             self._log.error("differs from its readings", table=one.table, key=" ".join(one.key))

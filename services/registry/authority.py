@@ -169,8 +169,8 @@ def _unknown(
         project = merged.projects[record.project]
         life = life_of(record, project.methodology, project.version)
         if life is not None and record.registered is not None:
-            text = registration_refused(life, record.registered)
-            yield from () if text is None else (f"registered: {text}",)
+            refused = registration_refused(life, record.registered)
+            yield from () if refused is None else (f"registered: {refused}",)
     if credited is None:
         return
     issued = {one.name for one in credited}

@@ -16,6 +16,7 @@ from ingest import classes
 from mrv.errors import MethodologyError
 from mrv.methodologies import find
 from mrv.signatures.organisations import normalised, stem
+from mrv.texts import Text, text
 from services.registry.entries import Device, Project, Registry
 from services.registry.finding import Finding
 
@@ -73,8 +74,8 @@ def _pairs(
 
 
 def _serial(device: Device) -> str:
-    text = unicodedata.normalize("NFKC", device.serial or "").casefold()
-    return "".join(text.split())
+    serial = unicodedata.normalize("NFKC", device.serial or "").casefold()
+    return "".join(serial.split())
 
 
 def _read(device: Device) -> str:
@@ -101,21 +102,17 @@ def _quantities(device: Device) -> set[str]:
     return {str(r.quantity) for r in known.registers if r.quantity} if known else set()
 
 
-def duplicate_meter(one: Device, other: Device) -> str:
+def duplicate_meter(one: Device, other: Device) -> Text:
     """Say what is wrong with the second of two ids of one meter."""
-    return (
-        f"serial: {other.serial} is that of {one.id} too, and one meter has one id; correct maker"
-        " and serial of one of them, or give one of them its `removed`. Until then"
-        f" {other.id} earns nothing"
-    )
+    return text("REG-01.same_serial", device=other.id, serial=str(other.serial), other=one.id)
 
 
-def alike_meter(one: Device, other: Device) -> str:
+def alike_meter(one: Device, other: Device) -> Text:
     """Say which serials are read alike."""
-    return (
-        f"serial {other.serial} of {other.id} reads like {one.serial} of {one.id}; compare both"
-        " with their plates and correct what is wrong"
-    )
+    return text(
+        "REG-01.alike_serial", device=other.id, serial=str(other.serial),
+        other=one.id, other_serial=str(one.serial),
+    )  # fmt: skip
 
 
 def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
@@ -164,5 +161,5 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:_SHOWN]) + more
 
 
-def _warning(project: Project, text: str) -> Finding:
-    return Finding(project.kind, project.id, f"meters: {text}", warning=True)
+def _warning(project: Project, words: str) -> Finding:
+    return Finding(project.kind, project.id, f"meters: {words}", warning=True)

@@ -8,6 +8,7 @@ from typing import Any
 from mrv.registry.monitoring_plan import Line, Version
 from mrv.registry.plan_departures import departures, imprecise
 from mrv.statement.conformity import meter
+from mrv.texts import Text
 from services.registry.entries import Device, Project
 from services.registry.fields import Row
 from services.registry.finding import Finding
@@ -114,12 +115,12 @@ def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
             and (d.to_date or project.crediting_to) > begins
         ]
         method = project.methodology, project.version
-        for text in departures(version, method, bound, meters):
-            yield _finding(project, version, text, warning=False)
-        for text in imprecise(version, meters, bound):
-            yield _finding(project, version, text, warning=True)
+        for wrong in departures(version, method, bound, meters):
+            yield _finding(project, version, wrong, warning=False)
+        for wrong in imprecise(version, meters, bound):
+            yield _finding(project, version, wrong, warning=True)
 
 
-def _finding(project: Project, version: Version, text: str, *, warning: bool) -> Finding:
-    said = f"monitoring version {version.name}: {text}"
-    return Finding(project.kind, project.id, said, warning=warning)
+def _finding(project: Project, version: Version, wrong: Text, *, warning: bool) -> Finding:
+    words = f"monitoring version {version.name}: {wrong}"
+    return Finding(project.kind, project.id, words, warning=warning)

@@ -18,12 +18,12 @@ import numpy as np
 
 from ingest import model as ingested
 from ingest.model import MARK_FIELDS, Fleet, IntervalRows
-from mrv import model
+from mrv import model, texts
 from mrv.registry import project
 
 _TYPES = {
     name: kind
-    for module in (ingested, model, project)
+    for module in (ingested, model, project, texts)
     for name, kind in vars(module).items()
     if is_dataclass(kind) or hasattr(kind, "_fields")
 } | {"Fleet": Fleet}

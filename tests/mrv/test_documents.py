@@ -47,7 +47,7 @@ def signed():
     verifier = packs.SIGNERS["verifier"], packs.HOLDERS["verifier"], packs.NOW
     statement = found["statement", "pv"]
     found["status-list", "pv"] = sign_list("pv", ["TN-1"], ["TN-1"], *operator)
-    raised = ("raised", "CAR", "no certificate", "0.5")
+    raised = ("raised", "CAR", "no certificate of the meter", "0.5")
     found["finding", "raised"] = sign_event(statement, (), raised, *verifier)
     found["approval", "pv"] = sign_approval(statement, found["verification", "pv"], *operator)
     files = packs.documents()

@@ -10,7 +10,8 @@ import pytest
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
 from mrv.accounting.invoice_evidence import RULE as BILLED
-from mrv.accounting.service_evidence import FUEL, RULE
+from mrv.accounting.service_evidence import RULE
+from mrv.accounting.service_evidence import USED as FUEL
 from mrv.methodologies import find
 from mrv.registry.project import (
     ACCOUNTING,

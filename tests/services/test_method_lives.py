@@ -12,7 +12,7 @@ from mrv.methodologies import find
 from mrv.statement.sampling import Size
 from services.cli.errors import Exit
 from services.issuer import transitions as life
-from services.issuer.registry_conditions import LIFE
+from services.issuer.registry_rules import LIFE
 from services.store.postgres.pool import connect
 from services.store.registry.method_lives import write_lives
 from tests.invoked import tonne
@@ -27,17 +27,17 @@ def test_days_refuse_and_unknown_days_do_not():
     ended = find_life("ams-i-d", "18.0", ["verified carbon standard (vcs)"])
     assert registration_refused(ended, date(2026, 12, 31)) is None
     text = registration_refused(ended, date(2027, 1, 1))
-    assert "VMR0017 follows" in text
+    assert "its successor is VMR0017" in str(text)
     assert find_life("ams-i-d", "18.0", ["Joint Crediting Mechanism", None]) is None
     assert find_life("ams-i-d", "18.0", []) is None
     # registered in time: it goes on; nobody said when: it cannot be told
     assert list(broken(ended, date(2026, 5, 1), date(2030, 1, 1))) == []
-    assert "not entered" in next(broken(ended, None, date(2027, 2, 1)))
+    assert "not entered" in str(next(broken(ended, None, date(2027, 2, 1))))
     assert list(broken(ended, None, date(2027, 1, 1))) == []
     unknown = find_life("ams-iii-c", "16.0", ["VCS"])
     assert registration_refused(unknown, date(2030, 1, 1)) is None
     new = find_life("vmr0017", "1.0", ["VCS"])
-    assert "valid in Verra VCS from 2026-04-23" in registration_refused(new, date(2026, 4, 22))
+    assert "valid in Verra VCS from 2026-04-23" in str(registration_refused(new, date(2026, 4, 22)))
     assert all(one.source and one.certainty in "RrMTB" for one in lives())
 
 

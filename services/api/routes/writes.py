@@ -9,6 +9,7 @@ from psycopg import Connection
 from starlette.responses import Response
 
 from mrv.signatures import canonical
+from mrv.statement.conditions import check_reason
 from services.api import schemas as shapes
 from services.api.jobs import ACCEPTED_STEP, Preferred
 from services.api.request_context import Operator
@@ -95,6 +96,7 @@ def supersede(
 
     def check(conn: Connection) -> bytes:
         own(ask, conn, statement)
+        check_reason(said.reason)
         return canonical.encode({"reason": said.reason})
 
     return ask.step("supersede", statement, b"", check, said.model_dump_json())

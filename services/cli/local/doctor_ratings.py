@@ -18,7 +18,7 @@ def ratings(conn: Connection) -> Finding:
     now = now_us()
     risen = [*beyond_rating(conn, now - _DAYS_US, now)]
     named = {one.device for one in risen}
-    lines = [str(one) for one in risen]
+    lines = [str(one.text()) for one in risen]
     for device, class_id, watt in conn.execute(
         "SELECT id, class, rated_power_w FROM device WHERE removed IS NULL ORDER BY id"
     ):

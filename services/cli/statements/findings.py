@@ -57,7 +57,8 @@ def finding() -> None:
     Example:
       tonne statement finding add TN-.. --kind CAR --key auditor --text "no certificate of inv-2"
       tonne statement finding answer TN-.. CAR-1 --key plant --text "certificate C-7 imported"
-      tonne statement finding close TN-.. CAR-1 --key auditor --text "seen" --effect 0
+      tonne statement finding close TN-.. CAR-1 --key auditor --effect 0 \\
+        --text "certificate C-7 seen, it covers all days"
     """
 
 
@@ -94,7 +95,8 @@ def add(
     \b
     Example:
       tonne statement finding add TN-.. --kind CL --key auditor --text "which meter is main?"
-      tonne statement finding add pack/ --kind CL --key auditor --text ".." --out event.json
+      tonne statement finding add pack/ --kind CL --key auditor \\
+        --text "which meter is main?" --out event.json
     """
     _say(what, key_name, ("raised", kind, text, effect), out, as_json=as_json)
 
@@ -146,7 +148,8 @@ def close(
 
     \b
     Example:
-      tonne statement finding close TN-.. CL-1 --key auditor --text "agreed" --effect 0
+      tonne statement finding close TN-.. CL-1 --key auditor --effect 0 \\
+        --text "the photograph shows serial A1"
     """
     _say(what, key_name, ("closed", name, text, effect), out, as_json=as_json)
 

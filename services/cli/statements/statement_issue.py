@@ -8,8 +8,7 @@ from pathlib import Path
 import click
 from psycopg import Connection
 
-from ingest.errors import InputError
-from mrv.statement.conditions import unmet
+from mrv.statement.conditions import check_reason, unmet
 from services.cli.errors import Exit
 from services.cli.options.json_option import json_option
 from services.cli.output.json_text import print_result
@@ -120,11 +119,11 @@ def revoke(id_: str, reason: str, key_name: str | None, log_key: str, *, as_json
 
     \b
     Example:
-      tonne statement revoke TN-nck-pv-20260101-20260201-1 --reason "claimed elsewhere" --key plant
+      tonne statement revoke TN-nck-pv-20260101-20260201-1 --key plant \\
+        --reason "the same energy was certified as I-REC 123"
     """
     operator = None if key_name is None else signer_of(key_name)
-    if not reason.strip():
-        raise InputError("--reason is empty; say why the statement counts no more")
+    check_reason(reason)
     with database() as conn:
         index, name, _ = _enter(conn, id_, log_key, operator, reason)
         _publish(conn, id_, operator)

@@ -162,12 +162,12 @@ def _pack(path: str, budget: Budget) -> Iterator[Pack]:
         return
     with (
         TemporaryDirectory(prefix="tonne-verify-") as folder,
-        opened_pack(_downloaded(path, Path(folder) / "pack.zip"), budget) as pack,
+        opened_pack(_downloaded(path, Path(folder) / "pack.zip", budget.download), budget) as pack,
     ):
         yield pack
 
 
-def _downloaded(url: str, out: Path) -> Path:
+def _downloaded(url: str, out: Path, most: int) -> Path:
     """Download what a URL of the API names; the check itself opens no socket."""
     from services.api.client import Client  # noqa: PLC0415 - loads the HTTP client
     from services.settings import Settings  # noqa: PLC0415 - only to ask with
@@ -182,4 +182,4 @@ def _downloaded(url: str, out: Path) -> Path:
     if not found or not name or "/" in name:
         raise InputError(f"{url} is no URL of a statement; give https://HOST/v1/statements/ID")
     with Client(f"{parts.scheme}://{parts.netloc}{base}", Settings().api_token) as client:
-        return client.evidence(name, out)
+        return client.evidence(name, out, most)

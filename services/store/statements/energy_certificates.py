@@ -119,8 +119,10 @@ def certified(
     return found
 
 
-def beside(conn: Connection, devices: Sequence[str], from_us: int, to_us: int) -> list[str]:
-    """Return certificates in [from, to) of other meters at the devices' sites, as texts."""
+def beside(
+    conn: Connection, devices: Sequence[str], from_us: int, to_us: int
+) -> list[tuple[str, str]]:
+    """Return certificates in [from, to) of other meters at the devices' sites, and these meters."""
     rows = conn.execute(
         "SELECT DISTINCT c.certificate_id, c.device_id FROM energy_certified c"
         " JOIN device d ON d.id = c.device_id"
@@ -131,4 +133,4 @@ def beside(conn: Connection, devices: Sequence[str], from_us: int, to_us: int) -
         " ORDER BY 1, 2",
         {"ids": list(devices), "from": stamp(from_us), "to": stamp(to_us)},
     )
-    return [f"certificate {name} of {device}" for name, device in rows]
+    return [(name, device) for name, device in rows]

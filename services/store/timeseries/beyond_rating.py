@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from psycopg import Connection
 
+from mrv.texts import Text, text
 from services.store.postgres.timestamps import stamp
 
 # nothing but a slip of a unit makes a register rise so many times faster, quarter by quarter
@@ -49,15 +50,13 @@ class Beyond(NamedTuple):
     rated_power_w: int
     rising_w: float
 
-    def __str__(self) -> str:
+    def text(self) -> Text:
         """Say it, and what to do."""
         rated = self.rated_power_w
-        return (
-            f"{self.device}: its register rises by {self.rising_w:,.0f} W (median of its rises),"
-            f" {self.rising_w / rated:,.0f} times rated_power_w = {rated:,} W: is that kW? write"
-            f" {rated * _KILO}, with `document` and `sha256` of the data sheet in a row of"
-            " `ratings` of the same `from`"
-        )
+        return text(
+            "MTR-01.unit_slip", device=self.device, rising=f"{self.rising_w:.0f}",
+            times=f"{self.rising_w / rated:.0f}", rated=rated, kilo=rated * _KILO,
+        )  # fmt: skip
 
 
 def beyond_rating(

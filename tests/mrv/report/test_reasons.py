@@ -2,22 +2,15 @@
 
 import ast
 import re
-from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
-from mrv.accounting import invoiced_amounts
 from mrv.documents.period_account import Deduction
-from mrv.methodologies import _vehicles
 from mrv.report.translations import reason
 from mrv.report.words import LANGUAGES, Words
 
-WRITERS = ("mrv/accounting/invoiced_amounts.py", "mrv/registry/calibration.py")
-MEANS = [
-    _vehicles.most({"sfc_l_per_100km": one.below - Fraction(1, 100)}).as_mean
-    for one in _vehicles.CLASSES
-]
+WRITERS = ("mrv/registry/calibration.py",)
 
 
 def text(node):
@@ -45,24 +38,13 @@ def written():
 
 def all_reasons():
     """Reasons as they stand in a statement."""
-    for name, found in written():
-        yield f"not plausible: {found}" if "invoiced_amounts" in name else found
-    yield from (f"not plausible: {one}" for one in (invoiced_amounts.BILLED, invoiced_amounts.MORE))
+    yield from (found for _, found in written())
     yield "certified elsewhere: certificate IREC-1, I-REC"
-    yield "not counted: has no rated_power_w to hold its register against; add it"
-    yield "not counted: says what inv-1 says, quarter hour by quarter hour"
-    yield "not counted: says what inv-1 (pv) says, day by day"
-    yield "not counted: says what inv-1 said 365 days before, day by day"
-    yield (
-        "not counted: serial: A1 is that of inv-1 too, and one meter has one id; correct maker and"
-        " serial of one of them, or give one of them its `removed`. Until then inv-2 earns nothing"
-    )
-    yield from (f"not plausible: {what}: that counts" for what in MEANS)
 
 
 def test_the_walk_finds_the_reasons():
     """A test over nothing would pass for ever."""
-    assert len(set(all_reasons())) >= 14
+    assert len(set(all_reasons())) >= 4
 
 
 @pytest.mark.parametrize("language", [one for one in LANGUAGES if one != "en"])

@@ -110,7 +110,13 @@ SIGNED = {
     "proof": {},
     "relatedResource": [],
 }
-EVENT = {"id": "x", "finding": "CAR-1", "event": "raised", "text": "x", "effect_t": None}
+EVENT = {
+    "id": "x",
+    "finding": "CAR-1",
+    "event": "raised",
+    "text": "seen in the files of the period",
+    "effect_t": None,
+}
 OPINION = {
     "id": "x",
     "opinion": "adverse",
@@ -126,7 +132,7 @@ BODIES = {
     "/v1/webhooks": {"id": "x", "url": "https://10.0.0.1/", "topics": ["alarm"]},
     "/v1/webhooks/{webhook}/secret": {"overlap_h": 1},
     "/v1/webhooks/{webhook}/replay": {"dead": True},
-    "/v1/webhooks/{webhook}/end": {"reason": "a test"},
+    "/v1/webhooks/{webhook}/end": {"reason": "replaced in a test of access"},
     "/v1/alarms/{alarm}/acknowledge": {"text": "a test"},
     "/v1/alarms/{alarm}/comment": {"text": "a test"},
     "/v1/statements/{statement}/approval": {**SIGNED, "credentialSubject": APPROVED},
@@ -138,7 +144,7 @@ BODIES = {
     "/v1/statements/{statement}/verification": {**SIGNED, "credentialSubject": OPINION},
     "/v1/statements/{statement}/submission": {"issuer": {}, "proof": {}},
     "/v1/projects/{project}/periods": {"from": "2020-01-01", "to": "2020-01-02"},
-    "/v1/statements/{statement}/supersede": {"reason": "a test"},
+    "/v1/statements/{statement}/supersede": {"reason": "replaced in a test of access"},
     "/v1/projects/{project}/invoices": {
         "invoices": [
             {

@@ -2,10 +2,13 @@
 
 import io
 import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import pytest
 
 from ingest.errors import ServerError
+from mrv.errors import PackTooLargeError
 from services.api.client import Client, RefusedError
 from tests.ports import free_port
 
@@ -68,3 +71,44 @@ def test_an_api_that_is_not_there_is_said(monkeypatch):
         pytest.raises(ServerError, match="cannot be reached"),
     ):
         client.checkpoint()
+
+
+class _Endless(BaseHTTPRequestHandler):
+    """Sends bytes for as long as they are taken, whatever it said of their number."""
+
+    sent = 0
+
+    def do_GET(self):
+        """Answer as the API does, with a body that does not end."""
+        self.send_response(200)
+        self.send_header("ETag", '"1"')
+        self.end_headers()
+        try:
+            while True:
+                self.wfile.write(bytes(65_536))
+                type(self).sent += 65_536
+        except OSError:
+            pass
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+def test_a_pack_without_end_is_not_downloaded(tmp_path):
+    """Whoever hands an auditor a URL could fill the disk of their machine."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Endless)
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        url = f"http://127.0.0.1:{server.server_port}"
+        with (
+            Client(url) as client,
+            pytest.raises(PackTooLargeError, match="1,000,000 that are read; if you know who made"),
+        ):
+            client.evidence("TN-pv-1", tmp_path / "pack.zip", 1_000_000)
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert not (tmp_path / "pack.zip").exists()
+    assert (tmp_path / "pack.zip.part").stat().st_size <= 1_000_000
+    assert _Endless.sent < 100_000_000

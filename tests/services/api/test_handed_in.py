@@ -190,12 +190,16 @@ def test_an_event_that_nobody_signed_so_is_refused(served, holder, name, tmp_pat
     statement = json.loads((pack / "statement.json").read_bytes())
     late = datetime.now(UTC) + timedelta(minutes=30)
     ahead = sign_event(
-        statement, (), ("raised", "CAR", "x", None), *keys.load(served.home, "the-verifier"), late
+        statement,
+        (),
+        ("raised", "CAR", "seen in the files of the period", None),
+        *keys.load(served.home, "the-verifier"),
+        late,
     )
     by_operator = sign_event(
         statement,
         (),
-        ("raised", "CAR", "x", None),
+        ("raised", "CAR", "seen in the files of the period", None),
         *keys.load(served.home, "the-operator"),
         datetime.now(UTC),
     )

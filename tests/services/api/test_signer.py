@@ -430,7 +430,9 @@ def test_a_queue_that_nobody_answers_is_told(apart, monkeypatch):
     runner = Runner(apart.database_url, Desk(apart.home, strict=False), Metrics(), get_logger("t"))
     with runner, monkeypatch.context() as elsewhere:
         elsewhere.setenv("TONNE_HOME", str(apart.home / "nothing"))
-        told = tonne("statement", "revoke", name, "--reason", "a test", code=0)
+        told = tonne(
+            "statement", "revoke", name, "--reason", "revoked in a test of the signer", code=0
+        )
         assert "is revoked" in told.output
         told = tonne("doctor")
     assert re.search(r"ok +signer +", told.output), told.output

@@ -11,9 +11,7 @@ from mrv.signatures.signed_acceptance import Accepted, check, sign
 from mrv.signatures.trust_root import Trust
 from mrv.verify import verify
 from services.issuer import keys
-from services.issuer.acceptances import DEBT, FACTORS
 from services.issuer.pack import export
-from services.issuer.same_series import RULE
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys
 from services.store.statements import statements
@@ -61,7 +59,7 @@ def test_a_factor_of_a_file_waits_for_the_programme(database_url, tmp_path):
     who = planted(logged.with_buses, url, tmp_path)
     assert _import(url, tmp_path, FACTOR) == ""
     holds, said = next(
-        one for one in _said(_close(url, 1, "bus"), FACTORS) if "registry file" in one[1]
+        one for one in _said(_close(url, 1, "bus"), "FAC-01") if "registry file" in one[1]
     )
     assert not holds
     assert "no acceptance by the programme is entered" in said
@@ -69,7 +67,7 @@ def test_a_factor_of_a_file_waits_for_the_programme(database_url, tmp_path):
     assert _import(url, tmp_path, ACCEPTED.format("The Operator")) == ""
     claims = _close(url, 1, "bus")
     assert "acceptedFactors" not in claims
-    assert not _said(claims, FACTORS)[0][0]
+    assert not _said(claims, "FAC-01")[0][0]
     nothing = ACCEPTED.format("DAE").replace("vn-grid-2026", "vn-grid-2023")
     assert "is no factor of a registry file" in _import(url, tmp_path, nothing)
     assert "give who accepted it" in _import(url, tmp_path, ACCEPTED.format('" "'))
@@ -82,7 +80,7 @@ def test_a_factor_of_a_file_waits_for_the_programme(database_url, tmp_path):
     told = [(a.holds, a.words()) for a in claims.applicability if "17" in a.words()]
     assert len(told) == 2
     assert not any(holds for holds, _ in told)  # anybody who imports may have typed it
-    assert all("entered as accepted by DAE on 2026-11-20, letter 17" in said for _, said in told)
+    assert all("entered as accepted by DAE on 2026-11-20," in said for _, said in told)
     for words in map(Words, LANGUAGES):
         (row,) = [row for row in dated_rows(claims, words) if row[5] == "letter 17"]
         assert ("DAE" in row[1], row[2:5]) == (True, ("2026-11-20", "0.7100", "tCO2/MWh"))
@@ -176,20 +174,23 @@ def test_a_new_project_at_the_site_is_told_what_the_old_one_owes(database_url, t
     plant.send(url, "ch-9", times, energy_import_wh=np.cumsum(np.where(night, 8_000, 0)))
     plant.send(url, "bus-9", times, odometer_m=np.cumsum(np.where(night, 0, 3_000)))
     claims = _close(url, 2, "other")
-    ((holds, said),) = _said(claims, DEBT)
+    ((holds, said),) = _said(claims, "CLM-04")
     assert not holds
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         left = int(statements.find(conn, bad).claims.carried.out_ug)
     assert left < 0
-    assert f"{bad} left -{abs(left) // 1_000_000 / 1_000_000:.5f}"[:-1] in said
+    assert (
+        f"{bad} at the site left \N{MINUS SIGN}{abs(left) // 1_000_000 / 1_000_000:.5f}"[:-1]
+        in said
+    )
     assert claims["carried"]["in_ug"] == "0"
     # a project of the time before is a neighbour
-    assert _said(_close(url, 0, "other"), DEBT) == []
+    assert _said(_close(url, 0, "other"), "CLM-04") == []
     assert "project" in _import(url, tmp_path, LEFT.format(bad).replace(" project: other,", ""))
     assert _import(url, tmp_path, LEFT.format(bad)) == ""
-    ((holds, said),) = _said(_close(url, 2, "other"), DEBT)
+    ((holds, said),) = _said(_close(url, 2, "other"), "CLM-04")
     assert not holds
-    assert said.endswith("it stays behind is entered as accepted by DAE on 2026-11-20, letter 18")
+    assert said.endswith("entered as accepted by DAE on 2026-11-20, document letter 18")
 
 
 COPY = plant.REGISTRY.replace(
@@ -237,9 +238,20 @@ def test_a_meter_of_another_project_that_says_the_same_earns_nothing(
     (one,) = claims["monitoredParameters"]
     assert (float(one["counted"]) > 0) is counts
     said = "; ".join(worded(a) for a in claims["applicability"] if not a["holds"])
-    assert ("inv-9: says what inv-1 (pv) says" in said) is not counts
-    assert [holds for holds, _ in _said(claims, RULE)] == ([False] if told else [])
+    assert ("inv-9 reports in every quarter hour what inv-1 (project pv)" in said) is not counts
+    # one cause, one finding, under the rule that it is about
+    found = [
+        (a["rule"], a["severity"])
+        for a in claims["applicability"]
+        if "inv-1 (project pv)" in worded(a)
+    ]
+    assert found == ([("CLM-02", "CAR")] if told or not counts else [])
+    assert [holds for holds, _ in _said(claims, "CLM-02")] == [False] * len(found)
+    if not counts:
+        assert [r["rule"] for r in claims["rules"] if float(r["alone_t"]) > 0] == ["CLM-02"]
     # who was there first counts
     before = _close(url, 0, "pv", 3)
     assert float(before["monitoredParameters"][0]["counted"]) > 0
-    assert "says what" not in "; ".join(worded(a) for a in before["applicability"])
+    assert "reports in every quarter hour" not in "; ".join(
+        worded(a) for a in before["applicability"]
+    )

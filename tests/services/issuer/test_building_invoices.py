@@ -8,7 +8,6 @@ from click.testing import CliRunner
 
 from mrv.accounting.invoice_evidence import RULE
 from services.cli.main import main
-from services.issuer.contradicting_papers import OWN_INVOICES
 from services.store.postgres.pool import connect
 from tests import registering
 from tests.findings import worded
@@ -92,14 +91,14 @@ def test_a_building_saves_once_documents_and_invoices_are_there(url, tmp_path):
     assert "invoices" not in "".join(m for r in told.results for m in r.messages)
     tonnes, unmet = closed(url)
     assert tonnes == 0
-    assert "what power tells" in unmet[RULE]
+    assert "corroborates power" in unmet[RULE]
     # the owner's own station is no weather service
     logged.signers(url, tmp_path)
     billed(url, tmp_path, "EVN Hai Phong", "the-operator")
     tonnes, unmet = closed(url)
     assert tonnes == 0
-    assert "what power tells" not in unmet[RULE]
-    assert "the-operator operates the plant" in unmet[OWN_INVOICES]
+    assert "corroborates power" not in unmet[RULE]
+    assert "(the-operator, 2) is by an operator of the plant" in unmet["EVD-08"]
     billed(url, tmp_path, "EVN Hai Phong again", "Hydrometeorological service")
     tonnes, unmet = closed(url)
     assert tonnes > 1

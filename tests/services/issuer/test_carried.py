@@ -148,12 +148,12 @@ def test_a_statement_says_what_time_was_left_out(buses, tmp_path):
     url, who = buses
     first = _issue(url, who, 0)
     (detail,) = _left_out(_close(url, 2))
-    assert "no issued statement covers 2026-03-01T17:00:00Z to 2026-03-02T17:00:00Z" in detail
+    assert "No issued statement covers 2026-03-01T17:00:00Z to 2026-03-02T17:00:00Z" in detail
     bad = _issue(url, who, 1)
     assert _left_out(_close(url, 2)) == []
     with issuer(url) as conn:
         for name in (bad, first):
-            life.revoke(conn, name, who["log"], "test", "a meter was wrong")
+            life.revoke(conn, name, who["log"], "test", "the meter of inv-1 was wrong")
     (detail,) = _left_out(_close(url, 2))
     assert "2026-02-28T17:00:00Z to 2026-03-02T17:00:00Z" in detail
     name = _issue(url, who, 2)

@@ -5,7 +5,6 @@ import re
 
 import pytest
 
-from services.issuer.registry_conditions import RATINGS, SCALE
 from services.store.postgres.pool import connect
 from tests.findings import worded
 from tests.invoked import tonne
@@ -98,11 +97,11 @@ def test_a_close_and_the_doctor_ask_whether_it_is_in_kilowatts(url, tmp_path):
     """An owner would see nothing but unknown time, and no cause."""
     tonnes, said = _close(url)
     assert tonnes == 0
-    asked = worded(said[SCALE])
-    assert not said[SCALE]["holds"]
-    times = int(re.search(r"([\d,]+) times rated_power_w = 100 W", asked)[1])
+    asked = worded(said["MTR-01"])
+    assert not said["MTR-01"]["holds"]
+    times = int(re.search(r"([\d,]+) times its rated_power_w of 100 W", asked)[1])
     assert 100 < times < 1000
-    assert "is that kW? write 100000" in asked
+    assert "whether that is kW; enter 100000 W" in asked
     environment = {"TONNE_DATABASE_URL": url, "TONNE_HOME": str(tmp_path / "home")}
     doctor = " ".join(tonne("doctor", env=environment).output.split())
     assert "inv: rated_power_w: 100 W" in doctor
@@ -123,10 +122,10 @@ def test_a_correction_by_the_data_sheet_counts_for_the_past(url, tmp_path):
     tonnes, said = _close(url)
     made = 80 * 24 / 3.14159  # kWh of a day's half sine
     assert tonnes == pytest.approx(made / 1000 * 0.333, rel=0.01)
-    assert SCALE not in said
-    assert said[RATINGS]["holds"]
-    assert "100,000 W counts in place of 100 W" in worded(said[RATINGS])
-    assert SHEET in worded(said[RATINGS])
+    assert "MTR-01" not in said
+    assert said["REG-04"]["holds"]
+    assert "100,000 W counts in place of 100 W" in worded(said["REG-04"])
+    assert SHEET in worded(said["REG-04"])
     # the same file again changes nothing, and what is exported says the same
     planned = told(url, tmp_path, _with_row(100000))
     assert {r.result for r in planned.results} == {"unchanged"}

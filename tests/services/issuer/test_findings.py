@@ -9,6 +9,7 @@ from psycopg import errors
 from mrv.errors import CanonicalError, EnrolmentError, SignatureError, StatementStateError
 from mrv.packs.reader import read_pack
 from mrv.signatures import canonical
+from mrv.signatures.data_integrity import create_proof
 from mrv.signatures.keyfile import read_keyring
 from mrv.statement.credentials import Finding, sign_verification
 from mrv.statement.findings import sign_event
@@ -19,6 +20,7 @@ from services.issuer import documents as steps
 from services.issuer import external_signatures as accept
 from services.issuer import keys
 from services.issuer import transitions as life
+from services.issuer.close import supersede
 from services.issuer.findings import sign
 from services.issuer.pack import export
 from services.store.postgres.pool import connect
@@ -29,6 +31,8 @@ from tests.opinions import concluded
 from tests.planted import planted
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
+
+WORDS, ELSEWHERE = "seen in the files of the period", "claimed in another statement"
 
 
 def _submitted(url, home):
@@ -76,10 +80,10 @@ def test_an_open_request_stands_against_an_unqualified_opinion(conn, who, name):
     unqualified = concluded("unqualified")
     with pytest.raises(StatementStateError, match="CAR-1 is open"):
         life.verify(conn, name, who["verifier"], unqualified)
-    say(conn, name, who["operator"], "answered", "CAR-1", "it is C-2", None)
+    say(conn, name, who["operator"], "answered", "CAR-1", WORDS, None)
     with pytest.raises(StatementStateError, match="CAR-1 is open"):
         life.verify(conn, name, who["verifier"], concluded("unmodified"))
-    say(conn, name, who["verifier"], "closed", "CAR-1", "seen", "0")
+    say(conn, name, who["verifier"], "closed", "CAR-1", WORDS, "0")
     assert life.verify(conn, name, who["verifier"], unqualified) == "verified"
     said = steps.documents(conn, name).verification["credentialSubject"]
     (shown,) = said["findings"]
@@ -99,7 +103,7 @@ def pack(conn, who, name, tmp_path):
     """Return a folder with the pack of an issued statement that had a finding."""
     say(conn, name, who["verifier"], "raised", "CL", "which meter is main?", None)
     say(conn, name, who["operator"], "answered", "CL-1", "the one with serial A1", None)
-    say(conn, name, who["verifier"], "closed", "CL-1", "agreed", None)
+    say(conn, name, who["verifier"], "closed", "CL-1", WORDS, None)
     life.verify(conn, name, who["verifier"], concluded("unqualified", "limited"))
     life.issue(conn, name, who["log"], "test")
     return export(conn, name, tmp_path / "pack")
@@ -152,7 +156,7 @@ def test_a_qualified_opinion_says_what_is_open(conn, who, name):
 def test_observations_stand_against_nothing(conn, who, name):
     """A remark for next time would hold up this time's tonnes."""
     for kind in ("OBS", "FAR"):
-        say(conn, name, who["verifier"], "raised", kind, "for next time", None)
+        say(conn, name, who["verifier"], "raised", kind, WORDS, None)
     life.verify(conn, name, who["verifier"], concluded("unqualified", "limited"))
     assert states(conn, name) == {"OBS-1": "open", "FAR-1": "open"}
 
@@ -161,7 +165,7 @@ def test_observations_stand_against_nothing(conn, who, name):
 def test_misstatements_are_held_against_materiality_net_and_absolute(conn, who, name, effects):
     """Two errors that cancel out would hide each other, or one of 5 % pass unseen."""
     for effect in effects:
-        say(conn, name, who["verifier"], "raised", "OBS", "an error", effect)
+        say(conn, name, who["verifier"], "raised", "OBS", WORDS, effect)
     with pytest.raises(StatementStateError, match="misstatements of"):
         life.verify(conn, name, who["verifier"], concluded("unqualified"))
     life.verify(conn, name, who["verifier"], Finding("qualified", "reasonable", "5"))
@@ -173,19 +177,19 @@ def test_misstatements_are_held_against_materiality_net_and_absolute(conn, who, 
 @pytest.mark.parametrize(
     ("role", "said", "match"),
     [
-        ("operator", ("raised", "CAR", "x", None), "enrolled as operator"),
-        ("operator", ("closed", "CAR-1", "x", None), "enrolled as operator"),
-        ("verifier", ("answered", "CAR-1", "x", None), "enrolled as verifier"),
-        ("verifier", ("closed", "CAR-1", "x", None), "no answer yet"),
-        ("operator", ("answered", "CAR-2", "x", None), "no finding CAR-2"),
-        ("operator", ("answered", "CAR-1", "x", "1"), "for the verifier to say"),
-        ("operator", ("answered", "CAR-1", "  ", None), "1 to 10000 characters"),
-        ("verifier", ("raised", "CAR", "x", "lots"), "decimal number"),
+        ("operator", ("raised", "CAR", WORDS, None), "enrolled as operator"),
+        ("operator", ("closed", "CAR-1", WORDS, None), "enrolled as operator"),
+        ("verifier", ("answered", "CAR-1", WORDS, None), "enrolled as verifier"),
+        ("verifier", ("closed", "CAR-1", WORDS, None), "no answer yet"),
+        ("operator", ("answered", "CAR-2", WORDS, None), "no finding CAR-2"),
+        ("operator", ("answered", "CAR-1", WORDS, "1"), "for the verifier to say"),
+        ("operator", ("answered", "CAR-1", "  ", None), "none that a reader can judge"),
+        ("verifier", ("raised", "CAR", WORDS, "lots"), "decimal number"),
     ],
 )
 def test_each_says_what_is_theirs_in_its_turn(conn, who, name, role, said, match):
     """An operator could close the verifier's own finding, or answer where nothing was asked."""
-    say(conn, name, who["verifier"], "raised", "CAR", "first", None)
+    say(conn, name, who["verifier"], "raised", "CAR", WORDS, None)
     with pytest.raises((EnrolmentError, StatementStateError, CanonicalError), match=match):
         say(conn, name, who[role], *said)
     assert states(conn, name) == {"CAR-1": "open"}
@@ -193,22 +197,28 @@ def test_each_says_what_is_theirs_in_its_turn(conn, who, name, role, said, match
 
 def test_a_closed_finding_and_a_verified_statement_are_left_alone(conn, who, name):
     """What was verified could get findings that the opinion does not know."""
-    say(conn, name, who["verifier"], "raised", "OBS", "x", None)
-    say(conn, name, who["verifier"], "closed", "OBS-1", "y", None)
+    say(conn, name, who["verifier"], "raised", "OBS", WORDS, None)
+    say(conn, name, who["verifier"], "closed", "OBS-1", WORDS, None)
     with pytest.raises(StatementStateError, match="is closed"):
-        say(conn, name, who["verifier"], "closed", "OBS-1", "z", None)
+        say(conn, name, who["verifier"], "closed", "OBS-1", WORDS, None)
     life.verify(conn, name, who["verifier"], concluded("unqualified"))
     with pytest.raises(StatementStateError, match="is verified"):
-        say(conn, name, who["verifier"], "raised", "OBS", "x", None)
+        say(conn, name, who["verifier"], "raised", "OBS", WORDS, None)
 
 
 def test_what_was_signed_elsewhere_is_taken_as_it_was_signed(conn, who, name):
     """A server could put other words into the verifier's mouth, or take another statement's."""
     have = steps.documents(conn, name)
     now = datetime.now(UTC)
-    made = sign_event(have.statement, (), ("raised", "CAR", "x", None), *who["verifier"], now)
+    made = sign_event(have.statement, (), ("raised", "CAR", WORDS, None), *who["verifier"], now)
     for spoiled in (
-        {**made, "credentialSubject": {**made["credentialSubject"], "text": "y"}},
+        {
+            **made,
+            "credentialSubject": {
+                **made["credentialSubject"],
+                "text": "another text than was signed",
+            },
+        },
         {**made, "issuer": {"id": "did:key:zX", "name": "x"}},
     ):
         with pytest.raises((SignatureError, EnrolmentError)):
@@ -224,7 +234,7 @@ def test_a_verification_signed_before_a_finding_does_not_pass_over_it(conn, who,
     early = sign_verification(
         have.statement, concluded("unqualified"), *who["verifier"], datetime.now(UTC)
     )
-    say(conn, name, who["verifier"], "raised", "OBS", "x", None)
+    say(conn, name, who["verifier"], "raised", "OBS", WORDS, None)
     with pytest.raises(CanonicalError, match="with its 1 findings"):
         accept.verification(conn, name, early)
     assert statements.find(conn, name).state == "under_verification"
@@ -232,15 +242,15 @@ def test_a_verification_signed_before_a_finding_does_not_pass_over_it(conn, who,
 
 def test_principals_of_the_api_are_two_as_well(conn, who, name):
     """One login could hold both keys and be preparer and verifier at once."""
-    say(conn, name, who["verifier"], "raised", "OBS", "x", None, principal="key:v")
-    say(conn, name, who["operator"], "answered", "OBS-1", "y", None, principal="key:o")
+    say(conn, name, who["verifier"], "raised", "OBS", WORDS, None, principal="key:v")
+    say(conn, name, who["operator"], "answered", "OBS-1", WORDS, None, principal="key:o")
     with pytest.raises(EnrolmentError, match="key:o prepared"):
-        say(conn, name, who["verifier"], "closed", "OBS-1", "z", None, principal="key:o")
+        say(conn, name, who["verifier"], "closed", "OBS-1", WORDS, None, principal="key:o")
 
 
 def test_the_database_refuses_what_the_code_would(conn, who, name, database_url, tmp_path):
     """Whoever writes past the code could close findings with the operator's key."""
-    say(conn, name, who["verifier"], "raised", "CAR", "x", None)
+    say(conn, name, who["verifier"], "raised", "CAR", WORDS, None)
     operator = who["operator"].holder.multikey
     verifier = who["verifier"].holder.multikey
     insert = (
@@ -268,21 +278,21 @@ def test_the_database_refuses_what_the_code_would(conn, who, name, database_url,
 def test_an_issued_statement_is_revoked_for_good(conn, who, name):
     """A tonne that was sold elsewhere would count here for ever."""
     with pytest.raises(StatementStateError, match="is submitted and cannot become revoked"):
-        life.revoke(conn, name, who["log"], "test", "too early")
+        life.revoke(conn, name, who["log"], "test", "revoked while it is verified")
     life.verify(conn, name, who["verifier"], concluded("unqualified"))
     life.issue(conn, name, who["log"], "test")
-    life.revoke(conn, name, who["log"], who["operator"].holder, "claimed elsewhere")
+    life.revoke(conn, name, who["log"], who["operator"].holder, ELSEWHERE)
     last = statements.events(conn, name)[-1]
-    assert (last.state, last.actor, last.reason) == ("revoked", "the-operator", "claimed elsewhere")
+    assert (last.state, last.actor, last.reason) == ("revoked", "the-operator", ELSEWHERE)
     for step in (life.revoke, life.issue):
-        more = ("again",) if step is life.revoke else ()
+        more = (ELSEWHERE,) if step is life.revoke else ()
         with pytest.raises(StatementStateError, match="is revoked"):
             step(conn, name, who["log"], "test", *more)
     kind, body = conn.execute(
         "SELECT kind, convert_from(body, 'UTF8')::jsonb ->> 'reason' FROM log_entry"
         " ORDER BY index DESC LIMIT 1"
     ).fetchone()
-    assert (kind, body) == ("revoked", "claimed elsewhere")
+    assert (kind, body) == ("revoked", ELSEWHERE)
     # its period is free again
     day = plant.us("2026-03-01"), plant.us("2026-03-02")
     again = close_period(conn, "pv", *day, "test")
@@ -293,7 +303,26 @@ def test_an_ended_key_raises_nothing(conn, who, name, tmp_path):
     """A verifier whose key was stolen would go on being heard."""
     enrolled.enroll(conn, holders.create(tmp_path, "another", "verifier"))
     gone = steps.Signer(*keys.load(tmp_path, "another"))
-    made = sign(conn, name, gone, ("raised", "CAR", "x", None))
+    made = sign(conn, name, gone, ("raised", "CAR", WORDS, None))
     enrolled.revoke(conn, "another", datetime.now(UTC))
     with pytest.raises((EnrolmentError, SignatureError)):
+        accept.finding(conn, name, made)
+
+
+@pytest.mark.parametrize("words", ["", "because", "0123456789 0123456789 0123456789"])
+def test_no_step_is_taken_for_a_reason_that_says_nothing(conn, who, name, words):
+    """The log would say for ever that a statement was revoked "x"."""
+    judged = pytest.raises(StatementStateError, match="none that a reader can judge: write in")
+    with judged:
+        say(conn, name, who["verifier"], "raised", "CAR", words, None)
+    with judged:
+        life.revoke(conn, name, who["log"], "test", words)
+    with judged:
+        supersede(conn, name, "test", words)
+    # by who signs elsewhere, with a program of its own
+    made = sign(conn, name, who["verifier"], ("raised", "OBS", "kiểm tra tại hiện trường", None))
+    made["credentialSubject"]["text"] = words or "-"
+    del made["proof"]
+    made = create_proof(made, who["verifier"].key, datetime.now(UTC))
+    with pytest.raises(StatementStateError, match="none that a reader"):
         accept.finding(conn, name, made)

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from ingest.decode import Rejected
-from mrv.accounting import outside_meters
 from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.pool import connect
 from tests import registering
@@ -68,49 +67,46 @@ def _close(url):
 
 def _told(claims):
     return "; ".join(
-        worded(a)
-        for a in claims["applicability"]
-        if a["rule"] == outside_meters.RULE and not a["holds"]
+        worded(a) for a in claims["applicability"] if a["rule"] == "BND-01" and not a["holds"]
     )
 
 
 KEPT_OUT = {
     "removed": (
         [{"reason": True, "more": ", removed: 2026-02-20T00:00:00+07:00"}],
-        (
-            "removed on 2026-02-19T17:00:00Z, told readings until 2026-03-02T17:00:00Z and measured"
-            " 144.0 kWh"
-        ),
+        ("removed on 2026-02-19T17:00:00Z): it measured 144 kWh, which as charging of the project"),
     ),
     "removed, and no reason": (
         [{"more": ", removed: 2026-02-20T00:00:00+07:00"}],
-        "ch-2, removed on 2026-02-19T17:00:00Z, told readings",
+        "it reported until 2026-03-02T17:00:00Z. Bind it",
     ),
     "installed later": (
         [{"reason": True, "installed": "2026-05-01T00:00:00+07:00"}],
-        "installed on 2026-04-30T17:00:00Z, measured 144.0 kWh",
+        "installed on 2026-04-30T17:00:00Z): it measured 144 kWh",
     ),
     "removed late, and bound": (
         [{"bound": True}, {"bound": True, "more": ", removed: 2026-03-02T12:00:00+07:00"}],
         (
-            "removed on 2026-03-02T05:00:00Z, in the account from 2025-12-31T17:00:00Z to"
-            " 2026-03-02T05:00:00Z alone, told readings until 2026-03-02T17:00:00Z and measured"
-            " 72.0 kWh"
+            "removed on 2026-03-02T05:00:00Z, in the account only from 2025-12-31T17:00:00Z to"
+            " 2026-03-02T05:00:00Z): it measured 72 kWh"
         ),
     ),
     "moved to another site": (
         [{"bound": True}, {"site": "office"}],
-        "at office now, and of the project or its site before, measured 144.0 kWh",
+        "now at site office, before at the project or its site): it measured 144 kWh",
     ),
     "moved from the site, and never bound": (
         [{"reason": True}, {"site": "office"}],
-        "measured 144.0 kWh",
+        "measured 144 kWh",
     ),
-    "entered as a pump": ([{"reason": True, "kind": "pump"}], "measured 144.0 kWh"),
-    "entered as a pump, and no reason": ([{"kind": "pump"}], "ch-2, in no project, measured 144.0"),
+    "entered as a pump": ([{"reason": True, "kind": "pump"}], "measured 144 kWh"),
+    "entered as a pump, and no reason": (
+        [{"kind": "pump"}],
+        "(in no project): it measured 144 kWh",
+    ),
     "a check meter that does not agree": (
         [{"more": ", check_of: ch-1"}],
-        "entered as a check meter of ch-1, with which it does not agree, measured 144.0 kWh",
+        "as check meter of ch-1, with which it does not agree): it measured 144 kWh",
     ),
 }
 
@@ -123,7 +119,7 @@ def test_charger_that_is_kept_out_of_the_account_is_named(buses, registries, say
     told = _told(_close(url))
     assert says in told
     assert "which as charging of the project would emit 0." in told
-    assert "bind it to the project, or show the verifier what it serves" in told
+    assert "Bind it to the project, or show the verifier what it serves" in told
 
 
 @pytest.mark.parametrize(
@@ -150,7 +146,7 @@ def test_rating_of_a_watt_hides_nothing(buses):
     url = buses(_registry(reason=True, watts=1))
     _tell(url, 2_000)
     told = _told(_close(url))
-    assert "told 144 readings, in which its register rose by 286.0 kWh" in told
+    assert "by 144 readings its register rose by 286 kWh" in told
     assert "which as charging of the project would emit 0." in told
 
 
@@ -170,9 +166,9 @@ def test_readings_that_a_low_rating_refuses_are_told(buses):
         ]
         plant.store_of(conn).commit(conn, [], refused, letters)
     told = _told(_close(url))
-    assert "2 of its messages since 2026-03-01T17:00:00Z were refused for more than its" in told
-    assert "`rated_power_w` could make (correct it and send them again)" in told
-    assert "rises by 144.0 kWh, which as charging of the project would emit 0." in told
+    assert "2 of its messages since 2026-03-01T17:00:00Z were refused as above its" in told
+    assert "rated_power_w; correct it and send them again" in told
+    assert "rises by 144 kWh, which as charging of the project would emit 0." in told
 
 
 def test_check_meter_that_agrees_is_none_that_is_left_out(buses):
@@ -205,8 +201,11 @@ def test_charger_of_a_project_that_is_never_closed_is_named(buses):
     url = buses(_split("ch-2"))
     _tell(url)
     told = _told(_close(url))
-    assert "ch-2, in project bus-z, of which no statement is closed for that time" in told
-    assert "measured 144.0 kWh, which as charging of the project would emit 0." in told
+    assert (
+        "ch-2 does not count for the project (in project bus-z, which has no statement of that"
+        in told
+    )
+    assert "measured 144 kWh, which as charging of the project would emit 0." in told
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         close_period(conn, "bus-z", *SPAN, "test")
     after = _close(url)

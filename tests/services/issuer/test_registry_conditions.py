@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from mrv.accounting import outside_meters
 from mrv.packs.reader import read_pack
 from mrv.verify import verify
 from services.cli.main import main
 from services.issuer.close import supersede
 from services.issuer.pack import export
-from services.issuer.registry_conditions import rated_powers
+from services.issuer.registry_rules import rated_powers
 from services.registry.entries import Rating
 from services.store.postgres.pool import connect
 from services.store.statements import statements
@@ -74,8 +73,8 @@ def test_rating_with_an_earlier_time_is_a_condition(url, tmp_path):
     refused, said = _import(url, tmp_path, plant.REGISTRY.replace(ONE, dated))
     assert not refused, said
     told = _told(_close(url), "REG-04")
-    assert "inv-1: 2,000,000 W in place of 1,000,000 W" in told
-    assert "until then the lower one counts" in told
+    assert "inv-1: the rating of 2,000,000 W in place of 1,000,000 W" in told
+    assert "until then the lower rating counts" in told
     # both of its channels say twice what the inverter makes
     times, energy, power = plant.sunny("2026-03-05", "2026-03-06", 15, 1_900_000)
     plant.send(url, "inv-1", times, energy_export_wh=energy + 50_000_000, active_power_w=power)
@@ -147,7 +146,9 @@ def test_correction_names_every_input_that_changed(url, tmp_path):
     assert not refused, said
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         issued = statements.find(conn, name).claims
-        claims = supersede(conn, name, "test", "another case").document["credentialSubject"]
+        claims = supersede(conn, name, "test", "inv-1 is of another case").document[
+            "credentialSubject"
+        ]
     assert float(claims["emissions"]["reduction"]["t"]) <= float(issued.emissions.reduction.t)
     assert "case of inv-1 = 1 of" in _told(claims, "PAR-01")
     changes = claims["supersedes"]["difference"]["inputs"]
@@ -174,7 +175,7 @@ def test_meter_of_the_site_in_no_project_needs_a_reason(url, tmp_path):
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         claims = close_period(conn, "bus", *SPAN, "test").document["credentialSubject"]
     clause = "BND-01"
-    assert "ch-2 (ev_charger) at hp is in no project" in _told(claims, clause)
+    assert "ch-2 (ev_charger) at site hp is in no project" in _told(claims, clause)
     reason = "    boundary: [{device: ch-2, reason: for visitors' cars}]\n"
     assert not _import(url, tmp_path, second + reason)[0]
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
@@ -182,7 +183,7 @@ def test_meter_of_the_site_in_no_project_needs_a_reason(url, tmp_path):
     assert not _told(claims, clause)
     assert "for visitors' cars" in str(claims["applicability"])
     # it was never heard, so that it took nothing
-    assert not _told(claims, outside_meters.RULE)
+    assert not _told(claims, "BND-01")
 
 
 def test_meter_that_is_left_out_says_what_it_took_and_would_cost(url, tmp_path):
@@ -197,15 +198,15 @@ def test_meter_that_is_left_out_says_what_it_took_and_would_cost(url, tmp_path):
     assert not _import(url, tmp_path, other + reason)[0]
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         before = close_period(conn, "bus", *SPAN, "test").document["credentialSubject"]
-    assert not _told(before, outside_meters.RULE)
+    assert not _told(before, "BND-01")
     times = np.arange(plant.us("2026-03-01"), plant.us("2026-03-04"), 600_000_000)
     plant.send(url, "ch-2", times, energy_import_wh=np.arange(len(times)) * 1_000)
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         claims = close_period(conn, "bus", *SPAN, "test").document["credentialSubject"]
-    told = _told(claims, outside_meters.RULE)
-    assert "ch-2, left out as 'cars of the office', measured 144.0 kWh" in told
+    told = _told(claims, "BND-01")
+    assert "(reason given: cars of the office): it measured 144 kWh" in told
     assert "which as charging of the project would emit 0.1" in told
-    assert "bind it to the project, or show the verifier what it serves" in told
+    assert "Bind it to the project, or show the verifier what it serves" in told
     # nothing is taken off
     assert claims["emissions"] == before["emissions"]
 
@@ -224,9 +225,9 @@ def test_meter_that_is_left_out_and_rated_low_does_not_escape(url, tmp_path):
     plant.send(url, "ch-2", times, energy_import_wh=np.arange(len(times)) * 2_000)
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         claims = close_period(conn, "bus", *SPAN, "test").document["credentialSubject"]
-    told = _told(claims, outside_meters.RULE)
-    assert "ch-2, left out as 'cars of the office', told of 24 h" in told
-    assert "`rated_power_w` does not allow" in told
+    told = _told(claims, "BND-01")
+    assert "(reason given: cars of the office): 24 h of its time exceed" in told
+    assert "registered rated_power_w" in told
 
 
 def test_second_id_of_a_meter_is_refused_and_one_that_is_stored_earns_nothing(url, tmp_path):
@@ -235,7 +236,7 @@ def test_second_id_of_a_meter_is_refused_and_one_that_is_stored_earns_nothing(ur
     twice = f"{first}  - id: inv-2\n    serial: A1\n{second}"
     refused, said = _import(url, tmp_path, twice)
     assert refused
-    assert "is that of inv-1 too" in said
+    assert "inv-2 has the serial number A1 of inv-1" in said
     with connect(url) as conn:  # as 0.1.0 let it in
         conn.execute("UPDATE device SET serial = 'A1' WHERE id = 'inv-2'")
         conn.commit()
@@ -243,7 +244,7 @@ def test_second_id_of_a_meter_is_refused_and_one_that_is_stored_earns_nothing(ur
     assert [float(p["counted"]) > 0 for p in claims["monitoredParameters"]] == [True, False]
     assert "inv-2" in _told(claims, "REG-01")
     told = CliRunner(env={"TONNE_DATABASE_URL": url}).invoke(main, ["registry", "check"])
-    assert "inv-2 earns nothing" in told.output
+    assert "Nothing of inv-2 counts" in told.output
     # what is stored stands in nobody's way
     assert not _import(
         url, tmp_path, "sites:\n" + plant.REGISTRY.splitlines()[2].replace("Hai", "H")

@@ -128,10 +128,12 @@ def test_an_issued_statement_is_superseded_by_hand(database_url, tmp_path, tonne
     file.write_text(OFFICIAL)
     tonne("registry", "import", file)
     told = json.loads(
-        tonne("statement", "supersede", issued, "--reason", "official factor", "--json").stdout
+        tonne(
+            "statement", "supersede", issued, "--reason", "official factor of the year", "--json"
+        ).stdout
     )
     difference = told["supersedes"].pop("difference")
-    assert told["supersedes"] == {"statement": issued, "reason": "official factor"}
+    assert told["supersedes"] == {"statement": issued, "reason": "official factor of the year"}
     assert (len(difference["factorsBefore"]), len(difference["factorsNow"])) == (1, 1)
     assert Decimal(difference["reduction_t"]) < 0
     shown = json.loads(tonne("statement", "show", told["statement"], "--json").stdout)
@@ -170,7 +172,7 @@ def test_a_lower_value_for_what_is_consumed_waits_for_a_tonne_that_publishes_it(
     assert _affected(tonne, "--recompute")["statements"] == []
     assert _emissions(database_url) == before
     told = json.loads(
-        tonne("statement", "supersede", issued, "--reason", "a new factor", "--json").stdout
+        tonne("statement", "supersede", issued, "--reason", "a new factor of 2026", "--json").stdout
     )
     shown = json.loads(tonne("statement", "show", told["statement"], "--json").stdout)
     claims = shown["document"]["credentialSubject"]

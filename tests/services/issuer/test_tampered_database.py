@@ -103,8 +103,8 @@ def _verifying(url, who, project, begin, end):
         life.submit(conn, name, who["operator"])
         life.sample(conn, name, who["verifier"], Size(1, 1))
         for key, said in (
-            ("verifier", ("raised", "CAR", "why?", None)),
-            ("operator", ("answered", "CAR-1", "because", None)),
+            ("verifier", ("raised", "CAR", "seen in the files of the period", None)),
+            ("operator", ("answered", "CAR-1", "it was seen at the plant in March", None)),
         ):
             accept.finding(conn, name, findings.sign(conn, name, who[key], said))
 

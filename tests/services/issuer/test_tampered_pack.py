@@ -56,9 +56,9 @@ def whole(timescale, migrated_template, tmp_path_factory):
         life.submit(conn, name, who["operator"])
         life.sample(conn, name, who["verifier"], Size(1, 1))
         for key, said in (
-            ("verifier", ("raised", "CAR", "why?", "0.5")),
-            ("operator", ("answered", "CAR-1", "because", None)),
-            ("verifier", ("closed", "CAR-1", "seen", "0")),
+            ("verifier", ("raised", "CAR", "seen in the files of the period", "0.5")),
+            ("operator", ("answered", "CAR-1", "it was seen at the plant in March", None)),
+            ("verifier", ("closed", "CAR-1", "it was seen at the plant in April", "0")),
         ):
             accept.finding(conn, name, findings.sign(conn, name, who[key], said))
         life.verify(conn, name, who["verifier"], concluded("unqualified"))

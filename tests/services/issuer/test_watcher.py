@@ -5,10 +5,14 @@ from datetime import UTC, date, datetime, timedelta
 import psycopg
 import pytest
 
+from services.issuer import watcher as watched_by
 from services.issuer.watcher import Keep, Watcher
 from services.logs import get_logger
 from services.metrics import Metrics
+from services.settle import Plan
 from services.store.postgres.pool import connect
+from services.store.registry.factors import load_book
+from services.store.registry.load import load_fleet, load_projects
 from services.store.views import fleet_metrics as gauges
 from tests.planted import planted
 from tests.services.issuer import logged, plant
@@ -362,3 +366,30 @@ def test_silence_costs_by_whole_local_days(database_url, tmp_path):
         ).fetchone()
     assert wanted > 0
     assert found == pytest.approx(wanted)
+
+
+def test_rows_that_are_made_again_meanwhile_raise_no_alarm(database_url, tmp_path, monkeypatch):
+    """An import beside the auditor's round would be told as rows that somebody changed."""
+    plant.register(database_url, tmp_path)
+    now = datetime.now(UTC)
+    first, last = ((now - timedelta(days=n)).strftime("%Y-%m-%d") for n in (2, 1))
+    times, energy, _ = plant.sunny(first, last, 15)
+    plant.send(database_url, "inv-1", times, energy_export_wh=energy)
+    _made_again(database_url)
+    compared = watched_by.rebuild
+
+    def beside(conn, *asked, **how):
+        """Import a rating that makes most energy unknown, make rows again, then compare."""
+        plant.register(database_url, tmp_path, plant.REGISTRY.replace("1000000", "100000", 1))
+        with connect(database_url, role="tonne_ingest", autocommit=True) as other:
+            plan = Plan.of(load_fleet(other), load_projects(other), load_book(other))
+            edges = plant.us(first), plant.us(last)
+            assert compared(other, plan, range(len(plan.fleet)), *edges, replace=True)
+        _made_again(database_url)
+        return compared(conn, *asked, **how)
+
+    monkeypatch.setattr(watched_by, "rebuild", beside)
+    metrics = Metrics()
+    Watcher(database_url, metrics, get_logger("watch")).audit()
+    assert _value(metrics, "tonne_rebuild_checked_devices_total") == 4
+    assert _value(metrics, "tonne_rebuild_mismatch_total") == 0

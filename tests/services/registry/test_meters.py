@@ -22,10 +22,10 @@ def _device(name, serial, maker, installed="2026-01-01", removed=""):
 @pytest.mark.parametrize(
     ("serial", "maker", "refused", "says"),
     [
-        ("OB0012-34", "Acme", True, "serial: OB0012-34 is that of a too"),
-        (" ob 0012-34 ", "ACME Ltd", True, "is that of a too"),
-        ("\N{FULLWIDTH LATIN CAPITAL LETTER O}B0012-34", "Acme", True, "is that of a too"),
-        ("0B0012-34", "Acme", False, "serial 0B0012-34 of b reads like OB0012-34 of a"),
+        ("OB0012-34", "Acme", True, "b has the serial number OB0012-34 of a"),
+        (" ob 0012-34 ", "ACME Ltd", True, "and one meter has one id"),
+        ("\N{FULLWIDTH LATIN CAPITAL LETTER O}B0012-34", "Acme", True, "and one meter has one id"),
+        ("0B0012-34", "Acme", False, "The serial number 0B0012-34 of b reads like OB0012-34 of a"),
         ("OBOO12-34", "Acme", False, "of b reads like OB0012-34 of a"),
         ("OB-0012/34", "Acme", False, "of b reads like OB0012-34 of a"),
         ("OB12-34", "Acme", False, "of b reads like OB0012-34 of a"),

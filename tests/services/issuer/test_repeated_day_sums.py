@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from mrv.accounting.repeated_days import repeated_days
 from mrv.accounting.twin_series import Copied, copied
+from services.issuer.repeated_days import repeated_days
 
 DAYS, DAY = 31, 96
 APART, ONE_SKY = 2.5e-3, 1e-4

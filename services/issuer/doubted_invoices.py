@@ -1,0 +1,283 @@
+"""
+Invoices and documents that are no evidence: they contradict others, or are the operator's own.
+
+One file is one document: invoices of several meters or months may share it where issuer, number
+and date are the same, and values of a design where giver and date are: chapters of one study may
+be cited by titles of their own.  An invoice is by another than who may sign for the project.  A
+correction is by who wrote the invoice.  Each invoice that fails stays in the plan with the reason,
+and still says where a meter is wrong.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from functools import cached_property
+from typing import NamedTuple
+
+from psycopg import Connection
+
+from mrv.registry.project import Doubt, Invoice, Project
+from mrv.signatures.affiliated_names import affiliated
+from mrv.signatures.keys import EnrolledKey
+from mrv.signatures.organisations import normalised, organisation_of, stem
+from services.registry.entries import Registry
+from services.store.registry import invoices as stored
+from services.store.registry import signing_keys
+
+
+class Cited(NamedTuple):
+    """
+    A document that names a file: who gave it and its number; None where that is not known.
+
+    `name` is the invoice's id or the parameter.  `invoice` is None of a parameter's document.
+    """
+
+    kind: str
+    project: str
+    name: str
+    giver: str | None
+    issued: date | None
+    number: str
+    sha256: str
+    invoice: Invoice | None = None
+    imported: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Invoices:
+    """
+    Invoices of a project, and who else names their files.
+
+    Attributes
+    ----------
+    every : sequence of (project, invoice, corrects, reason)
+        All of the project, the corrected ones too.
+    elsewhere : tuple of Cited
+        Invoices and documents of other projects with a file of the project's.
+    documents : tuple of Cited
+        Of the project's own parameters.
+    imported : mapping of str to datetime
+        By invoice.
+    operators : tuple of EnrolledKey
+        Keys of operators that may sign for the project.
+    """
+
+    project: Project
+    period_us: tuple[int, int]
+    every: Sequence[tuple[str, Invoice, str | None, str | None]]
+    documents: tuple[Cited, ...]
+    elsewhere: tuple[Cited, ...]
+    imported: Mapping[str, datetime]
+    operators: tuple[EnrolledKey, ...]
+
+    @cached_property
+    def _standing(self) -> tuple[list[Invoice], list[tuple[Invoice, Invoice]]]:
+        return standing(self.every)
+
+    @cached_property
+    def touching(self) -> tuple[Invoice, ...]:
+        """Invoices of the period: those that count, and corrections by another issuer."""
+        counting, foreign = self._standing
+        return tuple(one for one in (*counting, *(new for new, _ in foreign)) if self._touches(one))
+
+    def _touches(self, one: Invoice) -> bool:
+        return one.from_us < self.period_us[1] and one.to_us > self.period_us[0]
+
+    @cached_property
+    def foreign(self) -> list[tuple[Invoice, Invoice]]:
+        """Corrections by another issuer, each with what it corrects."""
+        return self._standing[1]
+
+    @cached_property
+    def shared(self) -> dict[str, list[Cited]]:
+        """Documents that name one file and are not one document, by the file's SHA-256."""
+        number = self.project.id
+        mine = [
+            _of_invoice(one, number)._replace(imported=self.imported.get(one.id))
+            for one in self._standing[0]
+            if one.sha256
+        ]
+        return same_file([*mine, *self.documents], self.elsewhere)
+
+    @cached_property
+    def unsupported(self) -> frozenset[str]:
+        """Parameters whose document is no evidence."""
+        return frozenset(
+            one.name
+            for some in self.shared.values()
+            for one in some
+            if one.kind == "document" and one.project == self.project.id
+        )
+
+    @cached_property
+    def own(self) -> tuple[Invoice, ...]:
+        """Invoices of the period that the operator itself wrote."""
+        return tuple(one for one in self.touching if self._by_operator(one))
+
+    def _by_operator(self, one: Invoice) -> bool:
+        return any(_by(one.issuer, key) for key in self.operators)
+
+    def doubted(self) -> tuple[Invoice, ...]:
+        """Return the invoices of the period by id; those that are no evidence say why."""
+        doubts: dict[str, Doubt] = {new.id: "other_issuer" for new, _ in self.foreign}
+        for some in self.shared.values():
+            doubts |= {one.name: "one_file" for one in some
+                       if one.invoice is not None and one.project == self.project.id}  # fmt: skip
+        doubts |= {one.id: "operator" for one in self.own}
+        return tuple(
+            replace(one, doubt=doubts.get(one.id))
+            for one in sorted(self.touching, key=lambda i: i.id)
+        )
+
+    def replaced(self) -> tuple[tuple[Invoice, Invoice, str], ...]:
+        """Return invoices of the period that another one corrects, that one, and its reason."""
+        return tuple(
+            (replace(old, doubt="operator" if self._by_operator(old) else None), new, why)
+            for old, new, why in replaced(self.every)
+            if self._touches(old)
+        )
+
+
+def invoices_of(
+    conn: Connection, registry: Registry, project: Project, period_us: tuple[int, int]
+) -> Invoices:
+    """
+    Read a period's invoices and the documents of its project, with those of others.
+
+    Parameters
+    ----------
+    project : Project
+        With the devices of the period.
+    period_us : tuple of int
+        Half-open. [us UTC]
+    """
+    every = stored.every(conn, project.id, corrected=True)
+    documents = tuple(_of_documents(registry, project.id))
+    files = {i.sha256 for i in standing(every)[0] if i.sha256} | {d.sha256 for d in documents}
+    held = stored.of_files(conn, files)
+    others = [
+        *(_of_invoice(one, name)._replace(imported=when)
+          for name, one, when in held if name != project.id),
+        *(one for name in registry.projects if name != project.id
+          for one in _of_documents(registry, name) if one.sha256 in files),
+    ]  # fmt: skip
+    keys = (one.key for one in signing_keys.load(conn) if one.key.role == "operator")
+    return Invoices(
+        project, period_us, every, documents, tuple(others),
+        {one.id: when for _, one, when in held},
+        tuple(k for k in keys if k.bounds.projects is None or project.id in k.bounds.projects),
+    )  # fmt: skip
+
+
+def standing(
+    every: Iterable[tuple[str, Invoice, str | None, str | None]],
+) -> tuple[list[Invoice], list[tuple[Invoice, Invoice]]]:
+    """
+    Return the invoices that count, and corrections by another issuer with what they correct.
+
+    A correction counts in place of the first invoice where it is by the same issuer, or is the
+    same document, so that a mistyped issuer is corrected.
+
+    Parameters
+    ----------
+    every : iterable of (project, invoice, corrects, reason)
+        All of a project.
+    """
+    chains = [*_chains(every)]
+    counting = [counted[-1] for counted, _ in chains]
+    return counting, [(last, counted[-1]) for counted, last in chains if counted[-1] is not last]
+
+
+def replaced(
+    every: Sequence[tuple[str, Invoice, str | None, str | None]],
+) -> list[tuple[Invoice, Invoice, str]]:
+    """
+    Return the invoices that counted once, the one that counts in the place of each, and its reason.
+
+    Parameters
+    ----------
+    every : sequence of (project, invoice, corrects, reason)
+        All of a project.
+    """
+    reasons = {one.id: reason or "" for _, one, _, reason in every}
+    return [
+        (old, counted[-1], reasons[counted[-1].id])
+        for counted, _ in _chains(every)
+        for old in counted[:-1]
+    ]
+
+
+def _chains(
+    every: Iterable[tuple[str, Invoice, str | None, str | None]],
+) -> Iterator[tuple[list[Invoice], Invoice]]:
+    """Invoices each in the place of the one before, as far as they count, and the last one."""
+    known, after = dict[str, Invoice](), dict[str, str]()
+    for _, one, corrects, _ in every:
+        known[one.id] = one
+        if corrects is not None:
+            after[corrects] = one.id
+    for first in (one for name, one in known.items() if name not in {*after.values()}):
+        counted, last = [first], first
+        while last.id in after:
+            last = known[after[last.id]]
+            if affiliated(first.issuer, last.issuer) or _same_document(first, last):
+                counted.append(last)
+        yield counted, last
+
+
+def _same_document(one: Invoice, other: Invoice) -> bool:
+    numbers = {normalised(one.number), normalised(other.number)}
+    return one.sha256 is not None and one.sha256 == other.sha256 and len(numbers) == 1
+
+
+def same_file(mine: Sequence[Cited], others: Sequence[Cited]) -> dict[str, list[Cited]]:
+    """
+    Return the documents that name one file and are not one, by the file's SHA-256.
+
+    Of two projects the one whose invoice was imported first keeps it; documents were there before.
+    """
+    found = defaultdict[str, list[Cited]](list)
+    for at, one in enumerate(mine):
+        for other in (*mine[:at], *mine[at + 1 :], *(o for o in others if not _first(one, o))):
+            if one.sha256 == other.sha256 and not _one_document(one, other):
+                found[one.sha256] += [p for p in (one, other) if p not in found[one.sha256]]
+    return dict(found)
+
+
+def _first(one: Cited, other: Cited) -> bool:
+    """Whether a document was there before another project's."""
+    if other.kind == "document":
+        return False
+    if one.imported is None:
+        return True
+    return other.imported is not None and one.imported < other.imported
+
+
+def _one_document(one: Cited, other: Cited) -> bool:
+    """Whether two documents that name one file say the same of it."""
+    given = one.giver is None or other.giver is None or affiliated(one.giver, other.giver)
+    dated = one.issued is None or other.issued is None or one.issued == other.issued
+    return one.kind == other.kind and given and dated and one.number == other.number
+
+
+def _of_invoice(one: Invoice, project: str) -> Cited:
+    number, sha256 = normalised(one.number), one.sha256 or ""
+    return Cited("invoice", project, one.id, one.issuer, one.issued, number, sha256, one)
+
+
+def _of_documents(registry: Registry, project: str) -> Iterator[Cited]:
+    for parameter, given in (registry.projects[project].documents or {}).items():
+        if isinstance(given, Mapping) and given.get("sha256") is not None:
+            issued = given.get("issued")
+            day = None if issued is None else date.fromisoformat(issued)
+            yield Cited("document", project, parameter, given.get("by"), day, "", given["sha256"])
+
+
+def _by(issuer: str, key: EnrolledKey) -> bool:
+    """Whether a holder of a key wrote an invoice; a key's own name is no part of another name."""
+    if key.bounds.organisation is None:
+        return stem(issuer) == stem(organisation_of(key))
+    return affiliated(issuer, key.bounds.organisation)

@@ -1,0 +1,342 @@
+"""
+Rules of the registry: which meters, invoices and documents of a period count as what they say.
+
+Each judge reads `RegistryFacts` and yields findings, and meters that count nothing.  The engine of
+`mrv.rules` takes these off by the rule that excluded them; what of invoices is doubted counts as
+no evidence there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from fractions import Fraction
+from itertools import pairwise
+from typing import NamedTuple
+
+from mrv.calendar import local_date, utc_text
+from mrv.documents.coded import coded
+from mrv.documents.monitoring import FactorAccepted
+from mrv.documents.plan import RegistryCondition
+from mrv.method_lives import broken
+from mrv.quantity_text import plain_text
+from mrv.registry.project import Certified, Document, Excluded, Invoice, Project, Sample
+from mrv.rounding import UG_PER_T, decimal_text
+from mrv.texts import Text, Value, text, texts_of
+from services.issuer import acceptances
+from services.issuer.boundary_rule import boundary
+from services.issuer.document_rules import (
+    contradicting_documents,
+    design,
+    documented_values,
+    own_invoices,
+)
+from services.issuer.registry_facts import Barred, Judged, Lived, Ratings, RegistryFacts, listed
+from services.issuer.same_series import Copy
+from services.registry import meters
+from services.registry.entries import Device, Rating
+
+LIFE = "PLN-03"
+_PLACES = 6
+_DIGITS = 12  # of a hash that is named
+
+
+class Outcome(NamedTuple):
+    """
+    What the registry's rules come to.
+
+    Attributes
+    ----------
+    accepted : tuple of FactorAccepted
+        Factors of registry files that are entered as accepted.
+    excluded : tuple of Excluded
+        Meters that count nothing, by the rule that says so.
+    ratings : mapping of str to tuple of (int, int)
+        Rated powers by device, from when on. [us UTC, W]
+    documents : tuple of Document
+        Of what the plant was built for.
+    invoices : tuple of Invoice
+        That touch the period; those that are no evidence say why.
+    replaced : tuple of (Invoice, Invoice, str)
+        Invoices that another one corrects, that one, and the reason given.
+    """
+
+    conditions: tuple[RegistryCondition, ...]
+    accepted: tuple[FactorAccepted, ...]
+    excluded: tuple[Excluded, ...]
+    certified: Mapping[tuple[str, str], tuple[Certified, ...]]
+    ratings: dict[str, tuple[tuple[int, int], ...]]
+    samples: tuple[Sample, ...]
+    documents: tuple[Document, ...]
+    invoices: tuple[Invoice, ...]
+    replaced: tuple[tuple[Invoice, Invoice, str], ...]
+
+
+def judged(facts: RegistryFacts) -> Outcome:
+    """Evaluate every rule of the registry once."""
+    conditions, excluded = list[RegistryCondition](), list[Excluded]()
+    for rule, judge in JUDGES:
+        for one in judge(facts):
+            if isinstance(one, Barred):
+                excluded.append(Excluded(one.device, rule, one.reason))
+            else:
+                texts = tuple(map(coded, texts_of(one.texts)))
+                conditions.append(RegistryCondition(rule=rule, holds=one.holds, texts=texts))
+    zone = facts.project.timezone
+    first, last = (local_date(us, zone) for us in (facts.period_us[0], facts.period_us[1] - 1))
+    return Outcome(
+        tuple(conditions),
+        tuple(acceptances.factors_accepted(facts.project, facts.registry, facts.accepted)),
+        tuple(excluded),
+        facts.certified,
+        {name: rated_powers(held) for name, held in facts.ratings.items() if held},
+        tuple(s for s in facts.entry.laboratory or () if first <= s.taken <= last),
+        tuple(design(facts)),
+        facts.invoices.doubted(),
+        facts.invoices.replaced(),
+    )
+
+
+# --- meters -------------------------------------------------------------------------------
+
+
+def known_meters(facts: RegistryFacts) -> Iterator[Judged]:
+    """REG-01: meters without maker or serial, two ids of one meter, serials that read alike."""
+    roles, twice = facts.methodology.roles, dict[str, Text]()
+    earning = {d.device for d in facts.project.devices if roles[d.role].side == "baseline"}
+    for one, other in facts.same:
+        twice[other.id] = meters.duplicate_meter(one, other)
+    yield from (Barred(name, why) for name, why in twice.items() if name in earning)
+    texts = [_unnamed(one) for one in facts.devices if not (one.maker and one.serial)]
+    texts += [why for name, why in twice.items() if name not in earning]
+    texts += [meters.alike_meter(one, other) for one, other in facts.alike]
+    yield from listed(texts)
+
+
+def _unnamed(one: Device) -> Text:
+    if one.maker:
+        return text("REG-01.no_serial", device=one.id)
+    if one.serial:
+        return text("REG-01.no_maker", device=one.id)
+    return text("REG-01.no_maker_or_serial", device=one.id)
+
+
+def certificates(facts: RegistryFacts) -> Iterator[Judged]:
+    """REG-02: calibration certificates that name no serial, or another one."""
+    texts = []
+    for device in facts.devices:
+        for one in device.calibrations or ():
+            named = one.certificate
+            if one.serial is None:
+                texts.append(text("REG-02.no_serial", device=device.id, certificate=named))
+            elif (
+                device.serial is not None
+                and one.serial != device.serial
+                and not any(swap.at.date() > one.performed for swap in device.replacements or ())
+            ):
+                texts.append(
+                    text(
+                        "REG-02.other_serial",
+                        device=device.id,
+                        certificate=named,
+                        named=one.serial,
+                        serial=device.serial,
+                    )
+                )
+    yield from listed(texts)
+
+
+def replacements(facts: RegistryFacts) -> Iterator[Judged]:
+    """REG-03: replacements of which no document is named."""
+    yield from listed(
+        text("REG-03.no_document", device=device.id, time=utc_text(_us(swap.at)))
+        for device in facts.devices
+        for swap in device.replacements or ()
+        if swap.document is None
+    )
+
+
+def late_ratings(facts: RegistryFacts) -> Iterator[Judged]:
+    """REG-04: rated powers that were recorded after they began."""
+    late = [one for name, held in facts.ratings.items()
+            for one in _back_dated(name, held, facts.period_us[1])]  # fmt: skip
+    bare = [one for one, hashed in late if not hashed]
+    yield from listed(bare)
+    if not bare:
+        yield from listed((one for one, _ in late), holds=True)
+
+
+def _back_dated(name: str, held: Ratings, to_us: int) -> Iterator[tuple[Text, bool]]:
+    """Yield what counts of each rating that was recorded late, and if a file's hash shows it."""
+    for (before, _), (one, recorded) in pairwise(held):
+        if not (one.begins < recorded and _us(one.begins) < to_us):
+            continue
+        given: dict[str, Value] = {
+            "device": name, "power": one.rated_power_w, "before": before.rated_power_w,
+            "begins": utc_text(_us(one.begins)), "recorded": utc_text(_us(recorded)),
+            "document": one.document or text("REG-04.no_document"),
+        }  # fmt: skip
+        if one.sha256:
+            yield text("REG-04.corrected", sha256=one.sha256, **given), True
+            continue
+        first = recorded == min(at for _, at in held)
+        lower = one.rated_power_w > before.rated_power_w and not (first and one.document)
+        yield text("REG-04.late_lower" if lower else "REG-04.late", **given), False
+
+
+def implausible_ratings(facts: RegistryFacts) -> Iterator[Judged]:
+    """MTR-01: registers that rise many times faster than their rated power allows."""
+    yield from listed(one.text() for one in facts.beyond)
+
+
+def copies_inside(facts: RegistryFacts) -> Iterator[Judged]:
+    """MTR-03: meters of the project whose series are those of another of its meters."""
+    yield from _copies(one for one in facts.copies if one.project is None and not one.days_before)
+
+
+def copies_elsewhere(facts: RegistryFacts) -> Iterator[Judged]:
+    """CLM-02: meters whose series are those of another project's meter, or of an earlier time."""
+    yield from _copies(one for one in facts.copies if one.project or one.days_before)
+
+
+def _copies(copies: Iterable[Copy]) -> Iterator[Judged]:
+    found = [*copies]
+    excluded = {one.device: one for one in found if one.excluded}
+    yield from (Barred(name, _identical(one)) for name, one in excluded.items())
+    yield from listed(_alike(one) for one in found if one.device not in excluded)
+
+
+def _other(one: Copy) -> Text | str:
+    """Name what a meter is a copy of: another one, its project, how long before."""
+    meter: Text | str = one.other
+    if one.project is not None:
+        meter = text("copy.of_project", meter=meter, project=one.project)
+    return text("copy.before", meter=meter, days=one.days_before) if one.days_before else meter
+
+
+def _identical(one: Copy) -> Text:
+    return text(
+        "copy.quarter_hours" if one.by_day is None else "copy.days",
+        device=one.device,
+        other=_other(one),
+    )
+
+
+def _alike(one: Copy) -> Text:
+    if one.equal:
+        return text("copy.where_both", device=one.device, other=_other(one))
+    if one.by_day is None:
+        return text("copy.proportional", device=one.device, other=_other(one))
+    return text(
+        "copy.proportional_days", device=one.device, other=_other(one),
+        ratio=plain_text(Fraction(one.by_day.ratio), _PLACES),
+        agree=one.by_day.days, known=one.by_day.known,
+    )  # fmt: skip
+
+
+# --- programme ----------------------------------------------------------------------------
+
+
+def brought_factors(facts: RegistryFacts) -> Iterator[Judged]:
+    """FAC-01: factors of registry files, each with what is entered of the acceptance."""
+    yield from listed(acceptances.brought(facts.project, facts.registry, facts.accepted))
+
+
+def debts(facts: RegistryFacts) -> Iterator[Judged]:
+    """CLM-04: what others left below zero at the project's sites and no project took."""
+    yield from listed(_debt(facts, *one) for one in facts.owed)
+
+
+def _debt(facts: RegistryFacts, statement: str, ug: int) -> Text:
+    project = facts.project.id
+    left = decimal_text(Fraction(ug, UG_PER_T), _PLACES, "down")
+    by = facts.accepted.get(("debt", statement, project))
+    if by is None:
+        return text("CLM-04.owed", statement=statement, left=left, project=project)
+    return text(
+        "CLM-04.accepted", statement=statement, left=left, project=project,
+        acceptance=acceptances.acceptance_of(by),
+    )  # fmt: skip
+
+
+def ended_methodology(facts: RegistryFacts) -> Iterator[Judged]:
+    """PLN-03: a methodology that has ended in the programme that registered the project."""
+    yield from listed(expired(facts.lives, facts.project, facts.period_us[1]))
+
+
+def expired(lives: Iterable[Lived], project: Project, to_us: int) -> Iterator[Text]:
+    """Say where a period's methodology has ended in the programme that registered the project."""
+    after = local_date(to_us - 1, project.timezone) + timedelta(days=1)
+    for life, registered in lives:
+        yield from broken(life, registered, after)
+
+
+def certified_energy(facts: RegistryFacts) -> Iterator[Judged]:
+    """CLM-01: certificates of energy at the site."""
+    yield from listed(
+        text("CLM-01.beside", certificate=name, device=device)
+        for name, device in facts.certified_beside
+    )
+    yield from listed(
+        (
+            text(
+                "CLM-01.certified",
+                device=device,
+                certificate=one.certificate,
+                scheme=one.scheme,
+                wh=int(one.value.sum()),
+            )
+            for (device, _), held in facts.certified.items()
+            for one in held
+        ),
+        holds=True,
+        most=None,  # the database looks for each
+    )
+
+
+def rated_powers(held: Sequence[tuple[Rating, datetime]]) -> tuple[tuple[int, int], ...]:
+    """
+    Rated powers that count, from when on.
+
+    What was recorded later than with the meter itself raises nothing for the time before it
+    was recorded: no one saw the larger inverter then, unless the hash of its data sheet is
+    given.  Nor does what was recorded with the meter and names no document.
+    """
+    began = min(recorded for _, recorded in held)
+    # the last row of a time corrects those before it
+    held = [*{one.begins: (one, recorded) for one, recorded in held}.values()]
+    documented = {one for one, at in held if one.sha256 or (at == began and one.document)}
+    documented.add(held[0][0])
+    found: list[tuple[int, int]] = []
+    for moment in sorted({one.begins for one, _ in held} | {recorded for _, recorded in held}):
+        begun = [(one, recorded) for one, recorded in held if one.begins <= moment]
+        known = [i for i, (one, at) in enumerate(begun) if at <= moment or one in documented]
+        if known:
+            watt = min(one.rated_power_w for one, _ in begun[known[-1] :])
+            if not found or found[-1][1] != watt:
+                found.append((_us(moment), watt))
+    return tuple(found)
+
+
+def _us(moment: datetime) -> int:
+    return round(moment.timestamp()) * 1_000_000
+
+
+# in the order in which their findings are printed
+JUDGES: tuple[tuple[str, Callable[[RegistryFacts], Iterator[Judged]]], ...] = (
+    ("REG-01", known_meters),
+    ("REG-02", certificates),
+    ("REG-03", replacements),
+    ("REG-04", late_ratings),
+    ("MTR-01", implausible_ratings),
+    ("PAR-07", documented_values),
+    ("EVD-08", own_invoices),
+    ("EVD-09", contradicting_documents),
+    ("FAC-01", brought_factors),
+    ("CLM-04", debts),
+    ("CLM-02", copies_elsewhere),
+    ("MTR-03", copies_inside),
+    (LIFE, ended_methodology),
+    ("CLM-01", certified_energy),
+    ("BND-01", boundary),
+)

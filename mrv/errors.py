@@ -16,6 +16,7 @@ TonneError
         |-- RuleError              a rule is not in the catalogue
         |-- IndicatorError         an indicator is unknown, or its limits or inputs do not suit it
         |-- FactorError            no emission factor of that direction is valid then
+        |   `-- CountryFactorError the grid of the project's country has none
         |-- PeriodError            a monitoring period cannot be closed as asked
         |-- StatementStateError    a statement cannot make that step of its life
         |-- ReportError            a report cannot be made as asked
@@ -109,6 +110,10 @@ class IndicatorError(MrvError):
 
 class FactorError(MrvError):
     """No emission factor of that kind and direction is valid at that time."""
+
+
+class CountryFactorError(FactorError):
+    """The grid of the project's country has no factor then, and that of no other counts."""
 
 
 class PeriodError(MrvError):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from ingest.classes import QUANTITIES, QUANTITY_INDEX, SUN
 from mrv.errors import MethodologyError
@@ -40,6 +40,15 @@ TECHNOLOGY = "technology"
 SOLAR = 1
 
 
+class Stated(NamedTuple):
+    """The document that states a value: title, who gave it, its date, the SHA-256 of its file."""
+
+    document: str
+    by: str
+    issued: str
+    sha256: str
+
+
 @dataclass(frozen=True, slots=True)
 class Factor:
     """
@@ -51,8 +60,10 @@ class Factor:
     `provisional`, which tells of one use: the year asked for has no published value yet.
     `bound` is "lower" or "upper" where it is an end of an interval of confidence and no
     centre.  `supersedes` names the factor that this one takes the place of from the
-    begin of its own validity on.  `brought` says that a registry file gave it, and not
-    tonne; no hash covers it, since it is no field of the factor itself.
+    begin of its own validity on.  `document` is what states the value, where a registry file
+    gives it.  `brought` says that a registry file gave the factor, and not tonne, and `documented`
+    that its document is a third party's; no hash covers these two, since neither is a field of the
+    factor itself.
     """
 
     id: str
@@ -70,7 +81,9 @@ class Factor:
     provisional: bool = False
     bound: str = ""
     supersedes: str | None = None
+    document: Stated | None = None
     brought: bool = False
+    documented: bool = False
 
 
 class Factors(Protocol):
@@ -216,6 +229,7 @@ class Candidate:
     devices: tuple[CandidateDevice, ...]
     first_year: int
     reduction_t_per_year: Fraction | None
+    country: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,13 @@ from ingest.classes import QUANTITY_INDEX
 from ingest.model import INTERVAL_US, Fleet, Int64, others
 from mrv.accounting.emission_rows import Bindings, Source
 from mrv.accounting.factor_acceptance import parameters_of
-from mrv.calendar import years
-from mrv.errors import MethodologyError
+from mrv.calendar import local_date, years
+from mrv.countries import country_of
+from mrv.errors import CountryFactorError, MethodologyError
+from mrv.factors import within
 from mrv.factors.brought import bounded
 from mrv.factors.ledger import Ledger
-from mrv.methodologies import find, reduction, unit_reductions
+from mrv.methodologies import find, official_grid, reduction, unit_reductions
 from mrv.model import Factors, Methodology, Reductions, RoleNeeds
 from mrv.parameters.inputs import read
 from mrv.registry.project import Project, ProjectDevice, service_intervals
@@ -116,7 +118,7 @@ class Compiled:
         for project in projects:
             held = self._known.get(project.id)
             if held is None or held[0] != project or not held[1].isdisjoint(changed):
-                columns = _Columns(_of_project(project, fleet, factors), self._prices)
+                columns = _Columns(_priced(project, fleet, factors), self._prices)
                 held = (project, frozenset(bound.device for bound in project.devices), columns)
                 self._known[project.id] = held
             found.append(held[2])
@@ -223,7 +225,9 @@ class _Pricing:
         self._parameters = parameters_of(
             methodology, project.parameters, f"project {project.id}: parameters"
         )
-        self._factors = factors
+        self._factors = within(factors, country_of(project))
+        first = local_date(project.from_us, project.timezone).year
+        official_grid(methodology, self._parameters, self._factors, first)
         self._known: dict[Any, _Price] = {}
 
     def of(self, role: str, params: Mapping[str, Any], year: int) -> _Price:
@@ -244,6 +248,14 @@ class _Pricing:
         self, role: str, params: Mapping[str, Any], factors: Factors, year: int
     ) -> Reductions:
         return unit_reductions(self._methodology, role, params, self._parameters, factors, year)
+
+
+def _priced(project: Project, fleet: Fleet, factors: Factors) -> list[_Segment]:
+    """Return a project's segments; it counts nothing where its country's grid has no factor."""
+    try:
+        return list(_of_project(project, fleet, factors))
+    except CountryFactorError:
+        return []
 
 
 def _of_project(project: Project, fleet: Fleet, factors: Factors) -> Iterator[_Segment]:

@@ -17,6 +17,8 @@ from ingest.model import Device, Fleet
 from mrv.accounting.cuts import highest_rate, limit_of
 from mrv.accounting.device_bindings import role_needs
 from mrv.accounting.factor_acceptance import parameters_of
+from mrv.countries import country_of
+from mrv.factors import within
 from mrv.factors.brought import bounded
 from mrv.methodologies import find, unit_reductions
 from mrv.model import Factors, Reductions, RoleNeeds
@@ -70,6 +72,7 @@ def silence_rates(
     MethodologyError, FactorError
         As the methodology's parameters and factors give rise to.
     """
+    factors = within(factors, country_of(project))
     methodology = find(project.methodology, project.version)
     where = f"project {project.id}: parameters"
     parameters = parameters_of(methodology, project.parameters, where)

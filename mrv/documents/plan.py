@@ -50,6 +50,8 @@ class ProjectExtract(Form):
     expected: Parameters
     action: str | None
     devices: tuple[BoundDevice, ...]
+    # since 0.2.0
+    country: str | UnsetType = UNSET
 
 
 class MeterReplaced(Form):

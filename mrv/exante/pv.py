@@ -4,7 +4,8 @@ A planned PV plant: energy from place, tilt, azimuth and power; tonnes by VN_AM0
 Give the irradiation of the place (`ghi_kwh_per_m2`: twelve months, or the year in
 one number) from a published source.  Without it only the ceiling under a cloudless
 sky is worked out, and no `expected` follows from it.  The tonnes are those of JCM
-VN_AM007, by its own equation.  First year: modules lose about half a per cent a
+VN_AM007, by its own equation, or in another country than Viet Nam those of AMS-I.D with
+the factor of that country's grid.  First year: modules lose about half a per cent a
 year after it [M], which is not taken off.
 """
 
@@ -23,7 +24,9 @@ from mrv.methodologies import evaluate, find
 from mrv.model import Factors, Reductions
 from mrv.parameters.inputs import Inputs
 
-METHOD = "jcm-vn-am007"
+# by country; elsewhere with the factor of the country's grid
+_METHODS = {None: "jcm-vn-am007", "VN": "jcm-vn-am007"}
+_ELSEWHERE = "ams-i-d"
 _KWH_PER_MWH = 1000
 # Without clouds, losses and heat: what no plant there exceeds.
 _IDEAL_INVERTER = 0.99
@@ -35,7 +38,7 @@ _OF_MODEL = (4, 4, 3)
 
 
 def compute(inputs: Inputs, factors: Factors, where: str) -> Outcome:
-    """E = P * Y(place, roof, sky); ER by VN_AM007."""
+    """E = P * Y(place, roof, sky); ER by VN_AM007, or elsewhere by AMS-I.D."""
     peak, rated = _powers(inputs, where)
     known = inputs.get("ghi_kwh_per_m2")
     if known is not None and len(known) not in (1, 12):
@@ -62,7 +65,7 @@ def compute(inputs: Inputs, factors: Factors, where: str) -> Outcome:
     withheld = _withheld(flags, known=known is not None)
     energy = None if known is None else round(sky.yield_kwh * float(peak))
     return Outcome(
-        method=METHOD,
+        method=_method(factors),
         energy_kwh=energy,
         reductions=None if energy is None else _tonnes(energy, inputs, factors, where),
         uncertainty_percent=unsure,
@@ -96,10 +99,18 @@ def _plant(inputs: Inputs, peak: Fraction, rated: Fraction) -> Plant:
     )
 
 
+def _method(factors: Factors) -> str:
+    return _METHODS.get(getattr(factors, "country", None), _ELSEWHERE)
+
+
 def _tonnes(energy_kwh: Fraction | int, inputs: Inputs, factors: Factors, where: str) -> Reductions:
     eg_mwh = Fraction(energy_kwh) / _KWH_PER_MWH
-    given = {"systems": [{"case": inputs["case"], "eg_mwh": eg_mwh}]}
-    return evaluate(find(METHOD), given, factors, where)
+    name = _method(factors)
+    given: dict[str, Any] = {"systems": [{"case": inputs["case"], "eg_mwh": eg_mwh}]}
+    if name == _ELSEWHERE:
+        ef = factors.select("grid", "consumed").value
+        given = {"eg_mwh": eg_mwh, "ef_grid_t_per_mwh": ef}
+    return evaluate(find(name), given, factors, where)
 
 
 def _declared(inputs: Inputs, factors: Factors, where: str) -> Reductions | None:

@@ -155,7 +155,7 @@ def _emissions(
     """Fill amount and factor of a row, and return its emissions. [t CO2]"""
     middle = date(year, 7, 1)
     if one.line == "electricity" and held.unit == "Wh":
-        grid = factors.select("grid.vn", "consumed", middle)
+        grid = factors.select("grid", "consumed", middle)
         amount = Fraction(held.value, _WH_A_MWH)
         row |= {"amount": _up(amount, 6), "unit": "MWh"} | _shown(grid)
         return amount * grid.value

@@ -7,33 +7,38 @@ binary float ever stands between the page they were read on and the account.
 A row is never changed.  One that was wrong, or that its publisher corrected, is
 followed by a row that names it in `supersedes`: the new one counts from the begin of
 its own validity on, the old one stays for the time before and for the packs that
-name it.  A property of a fuel stands in up to three rows of one kind: the centre for
-either direction, and the ends of its interval of confidence (`bound`) for the
-directions whose tools ask for them.
+name it.  What is of a country has it at the end of its kind, as `grid.vn`; an account asks
+for `grid`, and a book `within` a country answers with that country's.  A property of a fuel
+stands in up to three rows of one kind: the centre for either direction, and the ends of its
+interval of confidence (`bound`) for the directions whose tools ask for them.
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import date
 from fractions import Fraction
-from functools import cache, cached_property
+from functools import cache
 from hashlib import sha256
 from importlib import resources
 from typing import Any, get_args
 
 import rfc8785
 
-from mrv.errors import FactorError
+from mrv.errors import CountryFactorError, FactorError
 from mrv.factors.superseded import InForce, begin, in_force
-from mrv.model import Direction, Factor
+from mrv.model import Direction, Factor, Stated
 from mrv.rounding import decimal_of
 
 _TEXTS = ("id", "kind", "value", "unit", "direction", "source", "certainty")
 _BOUNDS = ("lower", "upper")
-_KEYS = {*_TEXTS, "valid_from", "valid_to", "verified", "bound", "supersedes"}
+_KEYS = {*_TEXTS, "valid_from", "valid_to", "verified", "bound", "supersedes", "document"}
+# kinds of which each country has its own: the grid's combined margin, and its losses
+GRID, LOSSES = NATIONAL = ("grid", "grid.losses")
+UNITS = {GRID: "tCO2/MWh", LOSSES: "1"}
 
 
 class FactorBook:
@@ -41,10 +46,13 @@ class FactorBook:
     All factors, found by kind, direction and date.
 
     Kinds whose factors follow each other year by year are series: after their
-    last year the latest value goes on, marked provisional.
+    last year the latest value goes on, marked provisional.  `country` is whose grid it answers
+    for, by ISO 3166-1 alpha-2; a book without one answers for none.
     """
 
-    def __init__(self, factors: Iterable[Factor]) -> None:
+    def __init__(self, factors: Iterable[Factor], country: str | None = None) -> None:
+        self.country = country
+        self._within: dict[str | None, FactorBook] = {}
         self._by_kind: dict[str, list[Factor]] = {}
         for factor in factors:
             self._by_kind.setdefault(factor.kind, []).append(factor)
@@ -78,7 +86,14 @@ class FactorBook:
         own = list(self)
         known = {factor.id for factor in own}
         others = [factor for factor in more if factor.id not in known]
-        return FactorBook([*own, *others]) if others else self
+        return FactorBook([*own, *others], self.country) if others else self
+
+    def within(self, country: str | None) -> FactorBook:
+        """Return the book of a country: all that is of none, and what is its own."""
+        if country not in self._within:
+            kept = (factor for factor in self if country_of(factor.kind) in (None, country))
+            self._within[country] = FactorBook(kept, country)
+        return self._within[country]
 
     def with_factor(self, factor: Factor) -> FactorBook:
         """
@@ -89,7 +104,7 @@ class FactorBook:
         FactorError
             If another of its kind is valid on the same day.
         """
-        book = FactorBook(())
+        book = FactorBook((), self.country)
         book._by_kind = {
             **self._by_kind,
             factor.kind: [*self._by_kind.get(factor.kind, ()), factor],
@@ -97,13 +112,6 @@ class FactorBook:
         book._valid = dict(self._valid)
         book._order(factor.kind)
         return book
-
-    @cached_property
-    def published(self) -> FactorBook:
-        """The book without what registry files brought."""
-        if not any(factor.brought for factor in self):
-            return self
-        return FactorBook(factor for factor in self if not factor.brought)
 
     def kinds(self) -> list[str]:
         """Return all kinds there are."""
@@ -116,7 +124,7 @@ class FactorBook:
         Parameters
         ----------
         kind : str
-            Such as `grid.vn`.
+            Such as `diesel.co2`, or one of `NATIONAL`.
         direction : "avoided" or "consumed"
             What it is to be used for.
         at : date, optional
@@ -126,8 +134,22 @@ class FactorBook:
         ------
         FactorError
             If there is no such kind, if it stands for the other direction, or if
-            none was valid on that date.
+            none was valid on that date; CountryFactorError of a country's grid.
         """
+        if kind in NATIONAL:
+            return self._national(kind, direction, at)
+        return self._select(kind, direction, at)
+
+    def _national(self, kind: str, direction: Direction, at: date | None) -> Factor:
+        own = kind_in(kind, self.country)
+        try:
+            return self._select(own, direction, at)
+        except FactorError:
+            if kind in self._by_kind:  # a default for all countries
+                return self._select(kind, direction, at)
+            raise CountryFactorError(_no_national(kind, self.country, at)) from None
+
+    def _select(self, kind: str, direction: Direction, at: date | None) -> Factor:
         group = self._by_kind.get(kind)
         if group is None:
             known = ", ".join(sorted(self._by_kind))
@@ -141,6 +163,12 @@ class FactorBook:
                 f" choose a kind whose direction is {direction}"
             )
         return right[-1].factor if at is None else _valid(kind, right, at)
+
+
+def within(book: Iterable[Factor], country: str | None) -> FactorBook:
+    """Return the book of a country, from any that gives its factors."""
+    whole = book if isinstance(book, FactorBook) else FactorBook(book)
+    return whole.within(country)
 
 
 @cache
@@ -169,7 +197,17 @@ def read(text: str, name: str) -> list[Factor]:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise FactorError(f"{name}: {error}") from None
-    return [parse_entry(entry, name) for entry in document.get("factor", [])]
+    entries = [*document.get("factor", []), *_by_country(document.get("national", []))]
+    return [parse_entry(entry, name) for entry in entries]
+
+
+def _by_country(tables: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield a factor for each country of a table: its own id, kind and value, the rest alike."""
+    for table in tables:
+        for country, value in table["values"].items():
+            whose = {key: f"{table[key]}.{country.lower()}" for key in ("id", "kind")}
+            alike = {key: given for key, given in table.items() if key != "values"}
+            yield {**alike, **whose, "value": value}
 
 
 def parse_entry(entry: dict[str, Any], name: str) -> Factor:
@@ -212,6 +250,58 @@ def parse_entry(entry: dict[str, Any], name: str) -> Factor:
         sha256=_digest(entry),
         bound=entry.get("bound", ""),
         supersedes=entry.get("supersedes"),
+        document=_stated(entry.get("document"), where),
+    )
+
+
+def _stated(given: object, where: str) -> Stated | None:
+    if given is None:
+        return None
+    if (
+        not isinstance(given, dict)
+        or set(given) != set(Stated._fields)
+        or not all(isinstance(text, str) for text in given.values())
+    ):
+        raise FactorError(
+            f"{where}: document = {given!r} must have the texts {', '.join(Stated._fields)}: its"
+            " title and number, who gave it, its date, the SHA-256 of its file"
+        )
+    return Stated(**given)
+
+
+def kind_in(kind: str, country: str | None) -> str:
+    """Return the kind with a country, where each country has its own."""
+    return f"{kind}.{(country or '').lower()}" if kind in NATIONAL else kind
+
+
+def country_of(kind: str) -> str | None:
+    """Return the country that a kind of factor is of; None where it is of none."""
+    for national in NATIONAL:
+        if re.fullmatch(rf"{re.escape(national)}\.[a-z]{{2}}", kind):
+            return kind[-2:].upper()
+    return None
+
+
+def row_to_write(kind: str, at: date) -> str:
+    """Return the row of a registry file that brings a country's factor."""
+    unit = UNITS[kind.rpartition(".")[0]]
+    return (
+        f"{{id: .., kind: {kind}, value: .., unit: {unit}, direction: consumed, valid_from: {at},"
+        " source: .., certainty: R, verified: true, document: {document: title and number, by:"
+        " who published it, issued: its date, sha256: of its file}}"
+    )
+
+
+def _no_national(kind: str, country: str | None, at: date | None) -> str:
+    if country is None:
+        return (
+            f"no factor of kind {kind!r}: the country of the project is not known; give its site"
+            " `country`, such as DE, or a command `--country DE`"
+        )
+    return (
+        f"no factor of the grid of {country} is known{f' for {at}' if at else ''}, and that of"
+        " another country never counts; enter the one that its authority publishes under `factors`"
+        f" of a registry file: {row_to_write(f'{kind}.{country.lower()}', at or date(2026, 1, 1))}"
     )
 
 
@@ -237,6 +327,10 @@ def _valid(kind: str, group: list[InForce], at: date) -> Factor:
     latest = group[-1]
     if len(group) > 1 and at >= latest.end:
         return replace(latest.factor, provisional=True)
+    # a country's last value goes on into each year of which none is known
+    before = [one.factor for one in group if one.end <= at] if country_of(kind) else []
+    if before:
+        return replace(before[-1], provisional=True)
     raise FactorError(
         f"no factor of kind {kind!r} is valid on {at}; known are"
         f" {', '.join(f'{f.id} from {first} to {end}' for f, first, end in group)}"

@@ -4,7 +4,8 @@ Factors that a registry file brought, compared with those that tonne publishes.
 An owner's factor counts only where it is more conservative than the published one that would count
 without it.  That is the bound which costs the claimant: the lower of the two for what is
 avoided, the higher for what is consumed, and for what serves both the one that leaves less
-in the account as a whole.
+in the account as a whole.  One that states its value in a document of a third party counts like
+those that tonne publishes.
 """
 
 from __future__ import annotations
@@ -35,12 +36,9 @@ class Choice(NamedTuple):
 
 
 def published(book: Iterable[Factor]) -> FactorBook:
-    """Return the book without what registry files brought."""
-    while isinstance(book, Ledger):
-        book = book.book
-    if isinstance(book, FactorBook):
-        return book.published
-    return FactorBook(factor for factor in book if not factor.brought)
+    """Return the book without what registry files brought, but for what a third party states."""
+    kept = (factor for factor in book if not factor.brought or factor.documented)
+    return FactorBook(kept, getattr(book, "country", None))
 
 
 def without(book: Factors, withheld: Collection[str]) -> FactorBook:
@@ -69,7 +67,7 @@ def bounded(
         What the account comes to with a book. [tCO2e]
     """
     every = list(book)
-    brought = [one for one in every if one.brought]
+    brought = [one for one in every if one.brought and not one.documented]
     if not brought:
         return book, ()
     counted, found = published(book), []

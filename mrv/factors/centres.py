@@ -10,4 +10,5 @@ from mrv.model import Factor
 
 def centres(factors: Iterable[Factor]) -> FactorBook:
     """Return the book without its bounds."""
-    return FactorBook(factor for factor in factors if not factor.bound)
+    kept = (factor for factor in factors if not factor.bound)
+    return FactorBook(kept, getattr(factors, "country", None))

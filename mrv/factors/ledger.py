@@ -19,6 +19,11 @@ class Ledger:
         self._book = book
         self._used: dict[tuple[str, bool], Factor] = {}
 
+    @property
+    def country(self) -> str | None:
+        """Whose grid the book answers for."""
+        return getattr(self._book, "country", None)
+
     def select(self, kind: str, direction: Direction, at: date | None = None) -> Factor:
         """Return the book's answer; raises what the book raises."""
         factor = self._book.select(kind, direction, at)

@@ -13,20 +13,22 @@ from datetime import date
 from typing import Any
 
 from mrv.errors import FactorError
-from mrv.factors import FactorBook, load, parse_entry
+from mrv.factors import FactorBook, kind_in, load, parse_entry
 from mrv.model import Factor
 
 _DATES = ("valid_from", "valid_to")
 _NUMBERS = ("value", "unit", "direction", *_DATES)
 # fields that most factors do not have
 _MORE = ("bound", "supersedes")
-# whose it is, which no hash of a factor covers
-_BROUGHT = "brought"
+# whose it is and whose its document, which no hash of a factor covers
+_MARKS = ("brought", "documented")
 
 
 def records_of(kinds: Iterable[str], book: Iterable[Factor]) -> list[dict[str, Any]]:
     """Return the records of all factors of some kinds, in the book's order."""
-    wanted = set(kinds)
+    country = getattr(book, "country", None)
+    asked = set(kinds)
+    wanted = asked | {kind_in(kind, country) for kind in asked}
     return [to_record(factor) for factor in book if factor.kind in wanted]
 
 
@@ -39,9 +41,11 @@ def to_record(factor: Factor) -> dict[str, Any]:
         day = getattr(factor, name)
         if day is not None:
             record[name] = day.isoformat()
-    for name in (*_MORE, _BROUGHT):
+    for name in (*_MORE, *_MARKS):
         if getattr(factor, name):
             record[name] = getattr(factor, name)
+    if factor.document is not None:
+        record["document"] = factor.document._asdict()
     return record
 
 
@@ -70,13 +74,15 @@ def from_record(record: Mapping[str, Any]) -> Factor:
     FactorError
         If a field is missing or malformed, or the hash is not of these fields.
     """
-    marked = record.get(_BROUGHT, False)
-    if not isinstance(marked, bool):
-        raise FactorError(
-            f"factors.json: factor {record.get('id')!r}: brought = {marked!r} must be true or false"
-        )
-    fields = {key: value for key, value in record.items() if key != _BROUGHT}
-    factor = replace(factor_of(fields, "factors.json"), brought=marked)
+    marked = {name: record.get(name, False) for name in _MARKS}
+    for name, mark in marked.items():
+        if not isinstance(mark, bool):
+            raise FactorError(
+                f"factors.json: factor {record.get('id')!r}: {name} = {mark!r} must be true or"
+                " false"
+            )
+    fields = {key: value for key, value in record.items() if key not in _MARKS}
+    factor = replace(factor_of(fields, "factors.json"), **marked)
     if factor.sha256 != record.get("sha256"):
         raise FactorError(
             f"factor {factor.id!r} has hash {factor.sha256}, its record says"

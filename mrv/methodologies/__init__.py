@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping
+from datetime import date
 from fractions import Fraction
 from functools import cache
 from importlib import import_module
@@ -17,12 +18,12 @@ from typing import Any
 from mrv.equations.reductions import reduction
 from mrv.errors import MethodologyError
 from mrv.method_lives import not_computed
-from mrv.model import Activity, Factors, Methodology, Reductions
+from mrv.model import Activity, Factor, Factors, Methodology, Reductions
 from mrv.parameters.inputs import Inputs, read
 from mrv.parameters.specs import ParameterSpec, Spec
 
 # Kinds of factors of the grid: what it emits, and the low references for what is avoided.
-GRID = "grid.vn"
+GRID = "grid"
 REFERENCE = "jcm-vn-am007."
 DIRECTION = "direction of factors"
 
@@ -37,6 +38,7 @@ __all__ = [
     "load",
     "low_reference",
     "odd",
+    "official_grid",
     "reduction",
     "unit_reductions",
     "unserved",
@@ -136,6 +138,22 @@ def _raised(test: Callable[[Inputs], None], inputs: Inputs) -> str | None:
     except MethodologyError as error:
         return str(error)
     return None
+
+
+def official_grid(
+    methodology: Methodology, parameters: Inputs, factors: Factors, year: int
+) -> Factor | None:
+    """
+    Return the official factor beside which an entered one of the grid counts; None if none is.
+
+    Raises
+    ------
+    FactorError
+        If the project's country has none: then the entered one counts nothing.
+    """
+    if all(methodology.parameters[name].published != GRID for name in parameters):
+        return None
+    return factors.select(GRID, "consumed", date(year, 1, 1))
 
 
 def low_reference(methodology: Methodology, inputs: Inputs, factors: Factors) -> str | None:

@@ -161,7 +161,7 @@ def losses(parameters: Inputs, factors: Factors, year: int) -> Fraction:
 
 def grid(factors: Factors, year: int) -> Fraction:
     """Factor of the electricity that a project draws in a year. [tCO2/MWh]."""
-    value: Fraction = factors.select("grid.vn", "consumed", date(year, 1, 1)).value
+    value: Fraction = factors.select("grid", "consumed", date(year, 1, 1)).value
     return value
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from mrv.equations import fuels
-from mrv.model import Condition, Direction, Factors, Reductions
+from mrv.model import Candidate, Check, Condition, Direction, Factors, Reductions
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ChoiceSpec, ParameterSpec
 
@@ -28,7 +28,7 @@ EF_GRID = ParameterSpec(
     certainty="[r]",
     symbol="EF_el",
     side="both",
-    published="grid.vn",
+    published="grid",
 )
 PRODUCTION = ParameterSpec(
     unit="t",
@@ -123,6 +123,21 @@ LEAKAGE = ParameterSpec(
     side="project",
 )
 FUEL = ChoiceSpec("fuel", FUELS, "IPCC 2006 Guidelines, volume 2")
+
+
+def hosted(title: str, country: str) -> Check:
+    """Hold applicability: a methodology that countries agreed on is for projects in one of them."""
+
+    def test(candidate: Candidate) -> str | None:
+        if candidate.country == country:
+            return None
+        return (
+            f"the project is in {candidate.country or 'no country that is known'}, and the"
+            f" methodology with its reference values is for projects in {country}; take one of the"
+            " project's country, such as ams-i-d for generation with the grid's own factor"
+        )
+
+    return Check(f"{title} eligibility: a project in {country}", test, quiet=True)
 
 
 def burnt(fuel: str, mass_t: Fraction, factors: Factors, direction: Direction) -> Fraction:

@@ -255,7 +255,7 @@ METHODOLOGY = Methodology(
             meaning="emission factor of the grid that it is drawn from",
             source="official value of the year",
             side="project",
-            factor=("grid.vn", "consumed"),
+            factor=("grid", "consumed"),
         ),
         "tdl": LOSSES,
     },

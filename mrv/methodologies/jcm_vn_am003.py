@@ -14,7 +14,7 @@ from dataclasses import replace
 from mrv.equations.efficiency import by_ratio
 from mrv.equations.electricity import displaced
 from mrv.equations.reductions import reduction
-from mrv.methodologies._shared import EF_GRID, NOTHING, POWER
+from mrv.methodologies._shared import EF_GRID, NOTHING, POWER, hosted
 from mrv.model import Activity, Candidate, Check, Factors, Methodology, Reductions, RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec, Plausible
@@ -114,6 +114,7 @@ METHODOLOGY = Methodology(
     },
     applicability=(
         Check("VN_AM003 eligibility: above the reference efficiency", better_than_reference, True),
+        hosted("VN_AM003", "VN"),
     ),
     inputs_of=inputs_of,
     billed=("equipment",),

@@ -16,6 +16,7 @@ from fractions import Fraction
 from ingest.classes import SUN
 from mrv.equations.electricity import displaced
 from mrv.equations.reductions import reduction
+from mrv.methodologies._shared import hosted
 from mrv.model import Activity, Candidate, Check, Factors, Methodology, Reductions, RoleNeeds
 from mrv.parameters.inputs import Inputs, ListSpec, ParameterSpec
 
@@ -100,6 +101,7 @@ METHODOLOGY = Methodology(
     inputs={"systems": ListSpec("the PV systems", {"case": _CASE, "eg_mwh": _GENERATION})},
     applicability=(
         Check("VN_AM007 eligibility: certified kWh meter on the AC side", meters_are_certified),
+        hosted("VN_AM007", "VN"),
     ),
     inputs_of=inputs_of,
     reductions=reductions,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 # published values in place of which no other counts, unless it leaves less
-_OFFICIAL = ("grid.vn", "gwp")
+_OFFICIAL = ("grid", "gwp")
 # published lists beside which a national or measured value may be documented
 _OPEN = "rice."
 

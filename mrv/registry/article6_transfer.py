@@ -23,9 +23,10 @@ NOT_DETERMINED = "not determined"
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The decree's numbers; shares by list number."""
+    """The decree's numbers, for projects of its country; shares by list number."""
 
     id: str
+    country: str
     title: str
     in_force: date
     source: str
@@ -70,6 +71,7 @@ def rules() -> Rules:
     said = tomllib.loads(text)
     return Rules(
         id=said["id"],
+        country=said["country"],
         title=said["title"],
         in_force=said["in_force"],
         source=said["source"],
@@ -83,7 +85,7 @@ def rules() -> Rules:
     )
 
 
-def transferable(credit_t: int, project: TransferClass) -> Transferable:
+def transferable(credit_t: int, project: TransferClass, country: str | None) -> Transferable:
     """
     Whole credits of a project that may be transferred abroad at most.
 
@@ -92,6 +94,8 @@ def transferable(credit_t: int, project: TransferClass) -> Transferable:
     credit_t : int
         Issued so far; a transfer may only be authorised after issuance. [t]
     project : TransferClass
+    country : str or None
+        Of the project.
 
     Returns
     -------
@@ -99,6 +103,10 @@ def transferable(credit_t: int, project: TransferClass) -> Transferable:
         Rounded down.
     """
     decree = rules()
+    if country != decree.country:
+        where = country or "no country that is known"
+        text = f"no rules of transfers abroad are known for projects in {where}"
+        return Transferable(None, None, f"{NOT_DETERMINED}: {text}")
     if project.adjusted is None:
         return _unknown("corresponding_adjustment is not set")
     if project.number is None:

@@ -44,8 +44,9 @@ class Project:
     """
     A project: methodology, crediting period (half-open, UTC), parameters, devices.
 
-    `timezone` is that of its first site; calendar years, and so vintages, are
-    counted there.  `expected` holds `energy_kwh_per_year`, `reduction_t_per_year`
+    `timezone` and `country` are those of its first site; calendar years, and so vintages, are
+    counted there, and its electricity is of that country's grid (`mrv.countries.country_of`).
+    `expected` holds `energy_kwh_per_year`, `reduction_t_per_year`
     where the project design states them.
     """
 
@@ -60,6 +61,7 @@ class Project:
     expected: Mapping[str, Any] = field(default_factory=dict)
     action: str | None = None
     devices: tuple[ProjectDevice, ...] = ()
+    country: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

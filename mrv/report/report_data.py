@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ingest.model import IntervalRows
 from mrv.calendar import instant_us, local_date
+from mrv.countries import country_of
 from mrv.documents.form import read
 from mrv.documents.monitoring import MonitoredParameter
 from mrv.documents.period_account import Deduction, Gap
@@ -150,7 +151,8 @@ class Facts:
     def book(self) -> FactorBook:
         """Factors to compute by: those that a registry file brought only where they counted."""
         used = {one.id for one in self.subject.factors}
-        return FactorBook(one for one in self.factors if not one.brought or one.id in used)
+        counted = FactorBook(one for one in self.factors if not one.brought or one.id in used)
+        return counted.within(country_of(self.plan.project))
 
     @property
     def name(self) -> str:

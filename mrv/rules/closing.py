@@ -30,7 +30,9 @@ from mrv.accounting.rounded_figures import (
     vintages,
 )
 from mrv.calendar import local_date, local_text, narrowed, utc_text
+from mrv.countries import country_of
 from mrv.errors import PeriodError
+from mrv.factors import within
 from mrv.factors.ledger import Ledger
 from mrv.methodologies import implausible, implausible_first
 from mrv.model import Candidate, CandidateDevice, Factors, Methodology, Reductions
@@ -97,7 +99,7 @@ def close(
     check_edges(project, from_us, to_us)
     _check_rows(rows, from_us, to_us)
     # by every value that is tried, too: who closes again needs all factors that were looked at
-    looked = Ledger(factors)
+    looked = Ledger(within(factors, country_of(project)))
     engine = Engine(project, fleet, calibrations, rows, (from_us, to_us), looked)
     closing = _Closing(engine, carried_ug)
     besides = besides or Besides()
@@ -326,4 +328,5 @@ def _candidate(project: Project, parameters: Inputs, monitored: Sequence[Monitor
         ),
         first_year=local_date(project.from_us, project.timezone).year,
         reduction_t_per_year=None if expected is None else exact(expected, "reduction_t_per_year"),
+        country=country_of(project),
     )

@@ -23,6 +23,7 @@ from mrv.accounting.period_result import GRADES, METERED, PARAMETER, EvidenceIte
 from mrv.calendar import local_date
 from mrv.errors import MrvError
 from mrv.parameters.inputs import Inputs
+from mrv.parameters.specs import ParameterSpec
 from mrv.rounding import decimal_text
 from mrv.rules.account import Account
 from mrv.rules.facts import Facts
@@ -112,15 +113,20 @@ def _parameters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
     method, now = facts.methodology, account.reduced(account.parameters)
     entered = facts.project.parameters
     for name, spec in method.parameters.items():
-        if name in entered and name in account.parameters and not spec.choices:
+        if name in entered and name in account.parameters and not _is_choice(spec):
             effect = _effect(account, now, {name: account.parameters[name]})
             yield _value(facts, account, name, "", effect)
     for role, needs in method.roles.items():
         for name, spec in needs.params.items():
-            if not spec.choices and any(
+            if not _is_choice(spec) and any(
                 o.bound.role == role and name in o.bound.params for o in account.entered
             ):
                 yield _value(facts, account, name, role, _device_effect(account, now, role, name))
+
+
+def _is_choice(spec: ParameterSpec) -> bool:
+    """Whether a value names a case or a year, and is no amount."""
+    return bool(spec.choices) or spec.unit == "year"
 
 
 def _value(facts: Facts, account: Account, name: str, role: str, effect: Fraction) -> EvidenceItem:

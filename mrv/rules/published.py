@@ -117,6 +117,9 @@ def _published_of(
         for direction in directions:
             with suppress(FactorError):
                 return "official", (book.select(kind, direction, day),)
+        if kind == GRID:
+            # an entered value counts beside an official one alone; the error names the row to write
+            return "official", (factors.select(kind, "consumed", day),)
     elif spec.factor is not None:
         return "default", (book.select(*spec.factor),)
     elif spec.by_publication or spec.published.startswith(_LISTS):

@@ -15,6 +15,7 @@ from mrv.accounting.period_result import PeriodResult
 from mrv.accounting.shown_energy import ShownEnergy
 from mrv.accounting.untold_use import UntoldUse
 from mrv.calendar import local_date, midnight_us, utc_text
+from mrv.countries import country_of
 from mrv.documents.statement import Digests
 from mrv.errors import PeriodError
 from mrv.factors import FactorBook
@@ -76,8 +77,11 @@ class Case:
 
     @cached_property
     def book(self) -> FactorBook:
-        """Factors as the rules of the plan take them: older ones know no bounds."""
-        return self.factors if self.plan.accounting > FIRST else centres(self.factors)
+        """Factors of the project's country, as the rules of the plan take them: older ones know no
+        bounds.
+        """
+        own = self.factors.within(country_of(self.plan.project))
+        return own if self.plan.accounting > FIRST else centres(own)
 
     @cached_property
     def result(self) -> PeriodResult:

@@ -236,7 +236,7 @@ class MonitoringPlan:
     def extract(self) -> PlanExtract:
         """Return the plan as `plan.json` holds it; what is empty is left out."""
         return PlanExtract(
-            project=project_out(self.project),
+            project=project_out(self.project, self.accounting),
             devices=tuple(map(self._device_out, self.devices)),
             carried=CarriedIn(ug=str(self.carried_ug), from_=self.carried_from),
             check_meters=tuple(map(check_meter_out, self.checks)) or UNSET,

@@ -8,6 +8,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from ingest.model import Device, QualityLimits, Replacement
+from mrv.countries import FIRST_COUNTRY
 from mrv.documents.coded import text_in
 from mrv.documents.form import UNSET, UnsetType, read, write
 from mrv.documents.monitoring import CalibrationShown, DesignDocument, LaboratoryResult
@@ -62,7 +63,7 @@ def read_plan(record: Mapping[str, Any]) -> MonitoringPlan:
 def _plan_of(plan: PlanExtract) -> MonitoringPlan:
     devices = plan.devices
     return MonitoringPlan(
-        project=_project_in(plan.project),
+        project=_project_in(plan.project, _known(plan.accounting or FIRST)),
         devices=tuple(map(_device_in, devices)),
         serials={d.id: d.serial for d in devices},
         calibrations={d.id: tuple(map(_calibration_in, d.calibrations)) for d in devices},
@@ -129,13 +130,21 @@ def _known(accounting: int) -> int:
     return accounting
 
 
-def _project_in(record: ProjectExtract) -> Project:
+def _country(record: ProjectExtract, accounting: int) -> str | None:
+    """Return the project's country; the first rules knew the grid of one alone."""
+    if isinstance(record.country, str):
+        return record.country
+    return FIRST_COUNTRY if accounting == FIRST else None
+
+
+def _project_in(record: ProjectExtract, accounting: int) -> Project:
     return Project(
         id=record.id,
         name=record.name,
         methodology=record.methodology,
         version=record.version,
         timezone=record.timezone,
+        country=_country(record, accounting),
         from_us=time_us(record.from_),
         to_us=time_us(record.to),
         parameters=values_in(record.parameters),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mrv.calendar import utc_text
+from mrv.countries import country_of
 from mrv.documents.form import UNSET, UnsetType, read
 from mrv.documents.monitoring import CalibrationShown, DesignDocument, LaboratoryResult
 from mrv.documents.plan import (
@@ -15,7 +16,7 @@ from mrv.documents.plan import (
 )
 from mrv.registry import monitoring_plan
 from mrv.registry.monitoring_plan import Version
-from mrv.registry.project import Calibration, ChangedLate, Document, Project, Sample, Usage
+from mrv.registry.project import FIRST, Calibration, ChangedLate, Document, Project, Sample, Usage
 from mrv.statement.plan_values import number_out, time_out, values_out
 
 
@@ -96,14 +97,15 @@ def version_out(one: Version) -> PlanVersionWhole:
     )
 
 
-def project_out(project: Project) -> ProjectExtract:
-    """Write a project and who serves it."""
+def project_out(project: Project, accounting: int) -> ProjectExtract:
+    """Write a project and who serves it; the first rules named no country."""
     return ProjectExtract(
         id=project.id,
         name=project.name,
         methodology=project.methodology,
         version=project.version,
         timezone=project.timezone,
+        country=(country_of(project) if accounting > FIRST else None) or UNSET,
         from_=utc_text(project.from_us),
         to=utc_text(project.to_us),
         parameters=values_out(project.parameters),

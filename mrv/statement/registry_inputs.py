@@ -33,8 +33,8 @@ def registry_inputs(plan: MonitoringPlan) -> dict[str, str]:
 
 def _named(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     project = record["project"]
-    for key in ("from", "to", "timezone", "methodology", "version"):
-        yield f"project {key}", project[key]
+    keys = ("from", "to", "timezone", "country", "methodology", "version")
+    yield from ((f"project {key}", project[key]) for key in keys if key in project)
     for name, value in project["parameters"].items():
         yield f"parameter {name}", _text(value)
     for bound in project["devices"]:

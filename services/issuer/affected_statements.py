@@ -17,8 +17,10 @@ from psycopg import Connection
 from mrv.accounting.device_bindings import role_needs
 from mrv.accounting.factor_acceptance import parameters_of
 from mrv.calendar import local_text
+from mrv.countries import country_of
 from mrv.documents.form import write
 from mrv.documents.statement import Claims
+from mrv.factors import within
 from mrv.factors.brought import bounded
 from mrv.factors.centres import centres
 from mrv.factors.revision import Change, changes, used_by
@@ -68,9 +70,10 @@ def _affected(conn: Connection, book: Factors) -> Iterator[Affected]:
         said = [write(factor) for factor in one.claims.factors]
         span = one.from_us, one.to_us
         asker = _Asker(plan.project)
-        asked: Factors = centres(book)
+        own = within(book, country_of(plan.project))
+        asked: Factors = centres(own)
         if plan.accounting > FIRST:
-            asked, _ = bounded(book, partial(asker.comes_to, one.claims))
+            asked, _ = bounded(own, partial(asker.comes_to, one.claims))
         now = used_by(asker, span, plan.project.timezone, asked)
         found = tuple(changes(said, now))
         if found:

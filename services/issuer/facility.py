@@ -14,6 +14,7 @@ from psycopg import Connection
 from ingest.errors import RegistryError
 from mrv import factors
 from mrv.calendar import period_us
+from mrv.countries import country_of
 from mrv.exports.cell_map import CellMap, check_known
 from mrv.exports.facility import COLUMNS, VALUES, Inventory, Metered, inventory
 from mrv.factors.records import factor_of
@@ -43,6 +44,7 @@ def facility_inventory(conn: Connection, site: str, year: int) -> Inventory:
     meters = [(s.device, s.quantity) for s in found.supplies if s.device and s.quantity]
     sums = year_sums(conn, meters, *span)
     book = factors.load().with_more(factor_of(f.record) for f in registry.factors.values())
+    book = book.within(country_of(registry.sites[site]))
     return inventory(found, year, {key: Metered(*one) for key, one in sums.items()}, book)
 
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from psycopg import Connection
 
+from mrv.countries import country_of
 from mrv.method_lives import Life
 from mrv.methodologies import find
 from mrv.model import Factors, Methodology
@@ -165,7 +166,7 @@ def registry_facts(conn: Connection, project: Project, period_us: Span) -> Regis
             left_out(conn, project, unserved(conn, registry, project, period_us), period_us)
         ),
         unbound=tuple(_unbound(registry, project, period_us)),
-        factors=load_book(conn),
+        factors=load_book(conn).within(country_of(project)),
     )
 
 

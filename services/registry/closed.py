@@ -14,7 +14,7 @@ from mrv.parameters.specs import ParameterSpec
 from mrv.registry.project import Sample
 from mrv.rules.account import is_monitored
 from services.registry.entries import Key, Project, Published, Registry, place
-from services.registry.service_times import timezone
+from services.registry.service_times import country, timezone
 
 
 def factors(stored: Registry, given: Registry) -> Iterator[tuple[Key, str]]:
@@ -108,6 +108,7 @@ def problems(
     for name, project in stored.projects.items():
         before, after = timezone(project, stored), timezone(now[name], merged)
         if before is None or after is None or before == after:
+            yield from _other_country((project, stored), (now[name], merged), closed)
             continue
         day = _first_other(before, after)
         ends = [("closed periods", closed[d.device]) for d in project.devices if d.device in closed]
@@ -129,6 +130,20 @@ def problems(
                     f" `timezones: [{{from: {free}, timezone: {zones(after)[-1].name}}}]`, or later"
                 ),
             )
+
+
+def _other_country(
+    was: tuple[Project, Registry], now: tuple[Project, Registry], closed: Mapping[str, datetime]
+) -> Iterator[tuple[Key, str]]:
+    """Yield a change of the country by whose grid closed periods count."""
+    project, before, after = was[0], country(*was), country(*now)
+    ends = [closed[d.device] for d in project.devices if d.device in closed]
+    if before != after and ends:
+        text = (
+            f"country: {before} cannot become {after}, since closed periods count by its grid, up"
+            f" to {max(ends)}; keep it, or register the site under an id of its own"
+        )
+        yield (project.kind, project.id), text
 
 
 def _first_other(before: str, after: str) -> date | None:

@@ -38,7 +38,8 @@ class Site:
     A place with its time zone; `park` names the group of sites that it belongs to.
 
     `names` are by language what people who do not read `name` call it.  `timezones` are those
-    that came after `timezone`; None says that the file does not speak of them.
+    that came after `timezone`; None says that the file does not speak of them.  `country` is its
+    code by ISO 3166-1 alpha-2; where there is none, the time zone's counts.
     """
 
     kind: ClassVar[str] = "site"
@@ -50,6 +51,7 @@ class Site:
     park: str | None = None
     names: Mapping[str, str] | None = None
     timezones: tuple[LaterZone, ...] | None = None
+    country: str | None = None
 
     @property
     def clock(self) -> str:

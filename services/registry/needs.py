@@ -13,7 +13,15 @@ from mrv.accounting.shown_energy import UNDECLARED, is_declared
 from mrv.errors import FactorError, MethodologyError
 from mrv.factors import FactorBook, load
 from mrv.factors.ledger import Ledger
-from mrv.methodologies import DIRECTION, find, implausible, low_reference, odd, unit_reductions
+from mrv.methodologies import (
+    DIRECTION,
+    find,
+    implausible,
+    low_reference,
+    odd,
+    official_grid,
+    unit_reductions,
+)
 from mrv.model import (
     GAINING,
     PERIOD,
@@ -32,8 +40,11 @@ from services.registry.entries import DOCUMENT, Device, Project, ProjectDevice
 from services.registry.finding import Finding
 
 
-def check(project: Project, devices: Mapping[str, Device], book: FactorBook) -> Iterator[Finding]:
+def check(
+    project: Project, devices: Mapping[str, Device], whole: FactorBook, country: str | None
+) -> Iterator[Finding]:
     """Hold a project whose devices are all registered against its methodology."""
+    book = whole.within(country)
     try:
         methodology = find(project.methodology, project.version)
     except MethodologyError as error:
@@ -53,7 +64,7 @@ def check(project: Project, devices: Mapping[str, Device], book: FactorBook) -> 
     yield from _strange(project, methodology, parameters, book)
     yield from _not_designed(project, methodology, parameters)
     yield from _undeclared(project, methodology, devices)
-    candidate = _candidate(project, methodology, parameters, devices)
+    candidate = _candidate(project, methodology, parameters, devices, country)
     for condition in methodology.applicability:
         broken = condition.test(candidate)
         if broken is not None:
@@ -117,6 +128,7 @@ def _from_memory(
 ) -> Iterator[Finding]:
     """Warn of factors that were never compared with their text and that nobody accepted."""
     try:
+        official_grid(methodology, parameters, book, project.crediting_from.year)
         used = factors_asked(project, methodology, parameters, book)
     except FactorError as error:
         yield _finding(project, str(error))
@@ -308,6 +320,7 @@ def _candidate(
     methodology: Methodology,
     parameters: Mapping[str, Any],
     devices: Mapping[str, Device],
+    country: str | None,
 ) -> Candidate:
     expected = project.expected.get("reduction_t_per_year")
     return Candidate(
@@ -324,4 +337,5 @@ def _candidate(
         ),
         first_year=project.crediting_from.year,
         reduction_t_per_year=None if expected is None else Fraction(Decimal(expected)),
+        country=country,
     )

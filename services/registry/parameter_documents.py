@@ -1,4 +1,4 @@
-"""Documents on which values of a project's parameters rest."""
+"""Documents on which values of a project's parameters rest, and factors of a country."""
 
 from __future__ import annotations
 
@@ -32,6 +32,17 @@ def read(row: Row) -> dict[str, str | dict[str, str]] | None:
     return found
 
 
+def stated(row: Row) -> dict[str, str] | None:
+    """Read the document of a factor; None where it names none."""
+    if not row.has("document"):
+        return None
+    found = _read(row, "document", row.mapping("document"), "document")
+    lacking = [name for name in DOCUMENT if name not in found]
+    if lacking and not row.problems:
+        row.problem("document", f"{', '.join(lacking)} is missing; a factor's document needs all")
+    return found
+
+
 def document_of(name: str, given: str | Mapping[str, str]) -> Document:
     """Read what a project's `documents` say of a parameter."""
     if isinstance(given, str):
@@ -46,23 +57,21 @@ def document_of(name: str, given: str | Mapping[str, str]) -> Document:
     )
 
 
-def _read(row: Row, key: str, given: dict[str, Any]) -> dict[str, str]:
+def _read(row: Row, key: str, given: dict[str, Any], column: str = "documents") -> dict[str, str]:
     for name in sorted(given.keys() - set(DOCUMENT), key=str):
-        row.problem("documents", f"{key}: unknown key {name!r}; known: {', '.join(DOCUMENT)}")
+        row.problem(column, f"{key}: unknown key {name!r}; known: {', '.join(DOCUMENT)}")
     issued = given.get("issued")
     said = {k: v.isoformat() if isinstance(v, date) else v for k, v in given.items()}
     for name, value in said.items():
         if not isinstance(value, str) or not value.strip():
-            row.problem("documents", f"{key}: {name} = {value!r} must be text")
+            row.problem(column, f"{key}: {name} = {value!r} must be text")
             return {}
     if "document" not in said:
-        row.problem("documents", f"{key}: document is missing; give its title and number")
+        row.problem(column, f"{key}: document is missing; give its title and number")
     if issued is not None and not _is_day(said["issued"]):
-        row.problem("documents", f"{key}: issued = {issued!r} is no date such as 2025-03-01")
+        row.problem(column, f"{key}: issued = {issued!r} is no date such as 2025-03-01")
     if "sha256" in said and not re.fullmatch("[0-9a-f]{64}", said["sha256"]):
-        row.problem(
-            "documents", f"{key}: sha256 = {said['sha256']!r} is no SHA-256: 64 digits 0-9 a-f"
-        )
+        row.problem(column, f"{key}: sha256 = {said['sha256']!r} is no SHA-256: 64 digits 0-9 a-f")
     return {name: said[name] for name in DOCUMENT if name in said}
 
 

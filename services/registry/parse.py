@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from ingest.profiles import file_registers
 from ingest.profiles.file_registers import Register
+from mrv import countries
 from mrv.errors import FactorError
 from mrv.factors.records import factor_of
 from mrv.registry.article6_transfer import TransferClass
@@ -75,7 +76,20 @@ def site(row: Row) -> Site:
         park=row.identifier("park") if row.has("park") else None,
         names=_names(row),
         timezones=_list(row, "timezones", _later_zone, lambda z: (z.begins,)),
+        country=_country(row),
     )
+
+
+def _country(row: Row) -> str | None:
+    if not row.has("country"):
+        return None
+    found = row.text("country")
+    if found and found not in countries.known():
+        row.problem(
+            "country",
+            f"{found!r} is no country; give its two letters of ISO 3166-1, such as VN or DE",
+        )
+    return found or None
 
 
 def _later_zone(row: Row) -> LaterZone:
@@ -165,7 +179,7 @@ def topic(row: Row) -> Topic:
 def published(row: Row) -> Published:
     """Read a factor with the keys of `mrv/factors/*.toml`; its value keeps its digits."""
     row.only("id", "kind", "value", "unit", "direction", "valid_from", "valid_to", "source",
-             "certainty", "verified", "bound", "supersedes")  # fmt: skip
+             "certainty", "verified", "bound", "supersedes", "document")  # fmt: skip
     name = row.identifier("id")
     row.required("value", row.number("value", 0, MAX_EXPECTED), "the published number")
     texts = {key: row.text(key) for key in ("kind", "unit", "direction", "source", "certainty")}
@@ -180,6 +194,7 @@ def published(row: Row) -> Published:
         **{key: day.isoformat() for key, day in days.items() if day},
         "verified": bool(row.required("verified", row.flag("verified"), "true or false")),
         **{key: text for key in ("bound", "supersedes") if (text := row.optional(key))},
+        **({"document": stated} if (stated := parameter_documents.stated(row)) else {}),
     }
     if not row.problems:
         try:

@@ -21,7 +21,7 @@ from services.registry import (
 from services.registry import closed as closed_rules
 from services.registry.entries import Device, Entry, Key, Project, Published, Registry
 from services.registry.files import Incoming
-from services.registry.service_times import timezone
+from services.registry.service_times import country, timezone
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,11 +192,15 @@ def _rewritten(stored: Registry, given: Registry) -> Iterator[tuple[Key, str]]:
 
 
 def _rezoned(stored: Registry, merged: Registry) -> Iterator[Key]:
-    """Find projects whose local days move because their site's time zone does."""
+    """Find projects whose site has another time zone, which moves local days, or country."""
     projects = merged.projects
     for name, project in stored.projects.items():
         now = projects[name]
-        if timezone(project, stored) != timezone(now, merged):
+        before, after = (
+            (timezone(one, held), country(one, held))
+            for one, held in ((project, stored), (now, merged))
+        )
+        if before != after:
             yield (project.kind, name)
 
 

@@ -14,14 +14,16 @@ from datetime import UTC, date, datetime, timedelta
 from difflib import get_close_matches
 from fractions import Fraction
 from itertools import pairwise
+from zoneinfo import ZoneInfo
 
 from ingest import classes, profiles
 from ingest.errors import RegistryError
 from ingest.model import INTERVAL_US
 from ingest.mqtt import templates
 from ingest.mqtt.templates import Template
-from mrv import factors
+from mrv import countries, factors
 from mrv.calendar import midnight_us
+from mrv.countries import country_of
 from mrv.errors import FactorError
 from mrv.factors import FactorBook
 from mrv.factors.records import factor_of
@@ -29,7 +31,7 @@ from mrv.model import Factor
 from services.registry import meters, monitoring, needs, plausible, programme, ratings
 from services.registry.entries import Device, Project, ProjectDevice, Registry, Site, Topic
 from services.registry.finding import Finding
-from services.registry.service_times import during_us, timezone, zones
+from services.registry.service_times import country, during_us, known, timezone, zones
 
 # what a published series may change by from one value to the next: less in the direction in
 # which the claimant gains
@@ -39,6 +41,9 @@ _SERIES = {
     "avoided": (Fraction(1, 2), _UP),
     "either": (_DOWN, _UP),
 }
+
+# of a grid: burnt lignite without any other plant; half of what is fed in
+_MOST = {factors.GRID: Fraction(2), factors.LOSSES: Fraction(1, 2)}
 
 # days between two changes of a site's time zone: less is a mistake
 _APART = 7
@@ -51,6 +56,7 @@ def check(registry: Registry) -> Iterator[Finding]:
     sites, devices, projects = registry.sites, registry.devices, registry.projects
     for site in sites.values():
         yield from (Finding(site.kind, site.id, text) for text in _clock(site))
+        yield from _country(site)
     for device in devices.values():
         yield from _device(device, registry_sites=set(sites), devices=devices)
     book, wrong = _book(registry)
@@ -62,7 +68,8 @@ def check(registry: Registry) -> Iterator[Finding]:
             text = f"{name!r} is not registered; add it under `devices`"
             yield Finding(project.kind, project.id, f"devices: {text}")
         if not missing:
-            yield from needs.check(project, devices, book)
+            yield from _one_country(project, sites, devices)
+            yield from needs.check(project, devices, book, country(project, registry))
             yield from plausible.check(project, devices)
             yield from meters.check(project, devices)
             yield from monitoring.check(project, devices)
@@ -104,6 +111,53 @@ def _clock(site: Site) -> Iterator[str]:
             )
 
 
+def _country(site: Site) -> Iterator[Finding]:
+    """Warn of a site without a country; refuse a country whose clock is never that of the site."""
+    if site.timezone not in zones():
+        return  # said already
+    own = country_of(Site(site.id, "", 0, 0, site.timezone))
+    if site.country is None and own is None:
+        text = (
+            f"country: is missing, and time zone {site.timezone} is of no country; give its two"
+            " letters of ISO 3166-1, such as DE: no factor of a grid counts until then"
+        )
+    elif site.country is None:
+        text = (
+            f"country: is missing; {own} counts, as time zone {site.timezone} is of it. Write"
+            f" `country: {own}`, or the country that it is in"
+        )
+    elif own not in (site.country, None):
+        text = f"country: {site.country}, but time zone {site.timezone} is of {own}; correct one"
+        clocks = [_offsets(zone) for zone in countries.known()[site.country]]
+        yield Finding(site.kind, site.id, text, warning=_offsets(site.timezone) in clocks)
+        return
+    else:
+        return
+    yield Finding(site.kind, site.id, text, warning=True)
+
+
+def _offsets(zone: str) -> list[timedelta | None]:
+    """Offsets of a zone from UTC in winter and in summer."""
+    return [datetime(2026, month, 1, tzinfo=ZoneInfo(zone)).utcoffset() for month in (1, 7)]
+
+
+def _one_country(
+    project: Project, sites: dict[str, Site], devices: dict[str, Device]
+) -> Iterator[Finding]:
+    """Refuse a project whose devices stand in several countries, each with a grid of its own."""
+    found: dict[str, str] = {}
+    for bound in project.devices:
+        site = sites.get(devices[bound.device].site)
+        if site is not None and known(site) and (whose := country_of(site)) is not None:
+            found.setdefault(whose, f"{bound.device} in {whose}")
+    if len(found) > 1:
+        text = (
+            f"devices: {', '.join(found.values())}: a project has the grid of one country; register"
+            " one project for each"
+        )
+        yield Finding(project.kind, project.id, text)
+
+
 def _hours_left(day: date, before: str, name: str) -> float:
     """Hours of the local date before a change of zone. [h]"""
     last = day - timedelta(days=1)
@@ -122,8 +176,9 @@ def _book(registry: Registry) -> tuple[FactorBook, list[Finding]]:
         key=lambda one: (one[1].valid_from or date.min, one[1].supersedes is not None),
     )
     for entry, factor in given:
-        if factor.kind not in kinds:
-            near = ", ".join(get_close_matches(factor.kind, kinds, 3)) or "see mrv/factors"
+        whose = factors.country_of(factor.kind)
+        if factor.kind not in kinds and whose not in countries.known():
+            near = ", ".join(get_close_matches(factor.kind.lower(), kinds, 3)) or "see mrv/factors"
             text = f"kind: no equation asks for {factor.kind!r}; did you mean {near}?"
             found.append(Finding(entry.kind, entry.id, text))
         elif factor.id in own:
@@ -133,7 +188,9 @@ def _book(registry: Registry) -> tuple[FactorBook, list[Finding]]:
                 f" value counts{'' if same else ', not ' + factor.text}"
             )
             found.append(Finding(entry.kind, entry.id, text, warning=same))
-        elif (far := _far(factor, factors.load())) is not None:
+        elif whose is not None and (wrong := _unstated(factor, whose, kinds)) is not None:
+            found.append(Finding(entry.kind, entry.id, wrong))
+        elif factor.document is None and (far := _far(factor, factors.load())) is not None:
             found.append(Finding(entry.kind, entry.id, f"value: {far}"))
         else:
             try:
@@ -141,6 +198,25 @@ def _book(registry: Registry) -> tuple[FactorBook, list[Finding]]:
             except FactorError as error:
                 found.append(Finding(entry.kind, entry.id, f"valid_from: {error}"))
     return book, found
+
+
+def _unstated(factor: Factor, country: str, kinds: list[str]) -> str | None:
+    """Say why a factor of a country's grid is none: another unit, out of bounds, no document."""
+    national = factor.kind.rpartition(".")[0]
+    unit, most = factors.UNITS[national], _MOST[national]
+    if factor.unit != unit:
+        return f"unit: {factor.unit!r} is not that of {factor.kind}; give the value in {unit}"
+    if factor.direction == "avoided" and factor.kind not in kinds:
+        return "direction: a grid's factor counts for what is drawn; write `direction: consumed`"
+    if factor.value > most:
+        return f"value: {factor.text} {unit} is more than {most}, the most of any grid; correct it"
+    if factor.document is None and factor.kind not in kinds:
+        return (
+            f"document: is missing, and tonne publishes no {factor.kind}; give the document in"
+            f" which the authority of {country} states the value:"
+            f" {factors.row_to_write(factor.kind, factor.valid_from or date(2026, 1, 1))}"
+        )
+    return None
 
 
 def _far(factor: Factor, book: FactorBook) -> str | None:

@@ -219,6 +219,7 @@ def _factor() -> dict[str, Any]:
         "verified": {"type": "boolean"},
         "bound": {"enum": ["lower", "upper"]},
         "supersedes": {"type": "string"},
+        "document": {"type": "object"},
     }
     return _closed(properties, [*texts, "direction", "value", "certainty", "verified"])
 

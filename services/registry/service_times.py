@@ -6,6 +6,7 @@ from functools import cache
 from zoneinfo import available_timezones
 
 from mrv.calendar import period_us
+from mrv.countries import country_of
 from services.registry.entries import Device, Project, ProjectDevice, Registry, Site
 
 
@@ -17,11 +18,22 @@ def zones() -> frozenset[str]:
 
 def timezone(project: Project, registry: Registry) -> str | None:
     """Return the time zones of the project's first site; None where one is not known."""
+    site = _site(project, registry)
+    return site.clock if site is not None and known(site) else None
+
+
+def country(project: Project, registry: Registry) -> str | None:
+    """Return the country of the project's first site; None where none is known."""
+    site = _site(project, registry)
+    return country_of(site) if site is not None and known(site) else None
+
+
+def _site(project: Project, registry: Registry) -> Site | None:
     device = (
         registry.entries.get(("device", project.devices[0].device)) if project.devices else None
     )
     site = registry.entries.get(("site", device.site)) if isinstance(device, Device) else None
-    return site.clock if isinstance(site, Site) and known(site) else None
+    return site if isinstance(site, Site) else None
 
 
 def known(site: Site) -> bool:

@@ -29,6 +29,7 @@ sites:
     latitude: 20.94  # degrees, north is positive
     longitude: 106.60  # degrees, east is positive
     timezone: Asia/Ho_Chi_Minh  # IANA name; days of this site begin by it
+    country: VN  # ISO 3166-1; its grid's factors count
     # park: my-park  # group of sites that give each other energy, water, waste
 """
 _CALIBRATIONS = f"""\

@@ -9,6 +9,8 @@ import pytest
 from ingest.model import INTERVAL_US, Fleet
 from mrv.accounting.device_results import deductions, gap_outcomes
 from mrv.accounting.period_result import Deduction
+from mrv.countries import country_of
+from mrv.factors import within
 from mrv.registry.project import Drawn
 from mrv.rules.closing import close
 from mrv.rules.engine import IMPOSSIBLE, JUDGES, Engine
@@ -31,7 +33,7 @@ def passed(asked, judges):
     """Evaluate the rules once."""
     engine = Engine(
         asked.project, asked.fleet, asked.calibrations, asked.rows,
-        (asked.from_us, asked.to_us), asked.factors, judges,
+        (asked.from_us, asked.to_us), within(asked.factors, country_of(asked.project)), judges,
     )  # fmt: skip
     return engine.passed(asked.project, asked.besides)
 

@@ -19,7 +19,7 @@ from mrv.rules.closing import close
 from tests.mrv import plant
 from tests.soak import often
 
-BOOK = factors.load()
+BOOK = factors.load().within("VN")
 FLEET = Fleet(
     [
         Device("weigh", "s", "weighbridge", installed_us=plant.FROM),

@@ -24,7 +24,7 @@ from mrv.rules.closing import close
 from tests.mrv import plant
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-BOOK = factors.load()
+BOOK = factors.load().within("VN")
 DAY_US = plant.DAY * INTERVAL_US
 WIND = replace(
     plant.PV,

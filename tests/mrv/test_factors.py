@@ -65,7 +65,7 @@ def test_a_day_before_the_first_value_and_an_unknown_kind_are_refused():
     with pytest.raises(FactorError, match="valid on 2013-12-31"):
         factors.load().select("grid.vn", "consumed", date(2013, 12, 31))
     with pytest.raises(FactorError, match=r"known kinds: .*grid\.vn"):
-        factors.load().select("grid.th", "consumed")
+        factors.load().select("grid.np", "consumed")
 
 
 def test_every_factor_says_where_it_comes_from():

@@ -106,7 +106,7 @@ def _activities(method, given):
 
 
 def _reductions(name, given, parameters, year=2026):
-    method, book = methodologies.find(name), factors.load()
+    method, book = methodologies.find(name), factors.load().within("VN")
     fixed = read(method.parameters, parameters, name)
     inputs = method.inputs_of(_activities(method, given), fixed, book, year)
     return method.reductions(inputs, book)
@@ -124,7 +124,7 @@ def test_meters_give_what_the_golden_case_gives(name):
 @pytest.mark.parametrize("name", CASES)
 def test_an_interval_knows_nothing_that_goes_by_time(name):
     """Every quarter of an hour would carry the leakage, or the base load, of a whole year."""
-    method, book = methodologies.find(name), factors.load()
+    method, book = methodologies.find(name), factors.load().within("VN")
     fixed = read(method.parameters, CASES[name][1], name)
     for role, _, *more in CASES[name][0]:
         if role == "biogas":  # caps the period's reduction, and earns nothing by itself
@@ -138,7 +138,7 @@ def test_an_interval_knows_nothing_that_goes_by_time(name):
 
 def test_what_goes_by_time_counts_for_the_part_of_the_year():
     """A month would be credited with the base load of a year, or charged with its leakage."""
-    method, book = methodologies.find("ams-ii-e"), factors.load()
+    method, book = methodologies.find("ams-ii-e"), factors.load().within("VN")
     fixed = read(method.parameters, CASES["ams-ii-e"][1], "ams-ii-e")
     month = Fraction(31, 365)
     for part, counted in ((_period(month), month), (_period(month, month / 2), month / 2)):
@@ -201,7 +201,7 @@ def test_auxiliaries_of_a_waste_heat_plant_run_all_year():
         found = _reductions("jcm-whr", given, parameters, year)
         own = Fraction(180 * hours, 1000)
         assert found.reduction_t == (42_000 - own) * Fraction("0.6592")
-    method, book = methodologies.find("jcm-whr"), factors.load()
+    method, book = methodologies.find("jcm-whr"), factors.load().within("VN")
     fixed = read(method.parameters, parameters, "jcm-whr")
     # a month of standstill owes what its auxiliaries may have used
     month = method.inputs_of([_period(Fraction(31, 365))], fixed, book, 2026)
@@ -250,7 +250,7 @@ def test_a_deduction_stays_in_the_sum_of_the_years():
 
 def test_a_deduction_shows_in_the_live_rows():
     """Dashboards would promise tonnes that the statement takes off again."""
-    method, book = methodologies.find("rice-awd"), factors.load()
+    method, book = methodologies.find("rice-awd"), factors.load().within("VN")
     fixed = read(method.parameters, CASES["rice-awd"][1], "rice-awd")
     unit = methodologies.unit_reductions(
         method, "field", {"area_ha": Fraction(1)}, fixed, book, 2026

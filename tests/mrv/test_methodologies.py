@@ -34,7 +34,7 @@ def test_golden_case(name):
     """The method would not be the one that the programme's dossier worked out."""
     case = json.loads((GOLDEN / f"{name}.json").read_text(), parse_float=Decimal)
     method = methodologies.find(name)
-    result = methodologies.evaluate(method, case["inputs"], factors.load(), name)
+    result = methodologies.evaluate(method, case["inputs"], factors.load().within("VN"), name)
     expected = dict(case["expected"])
     assert floor_credit(result.reduction_t) == expected.pop("credit_t")
     for key, value in expected.items():
@@ -70,15 +70,17 @@ def test_every_default_and_choice_names_factors_that_exist(method):
     """The description would fail, or point at nothing."""
     for one in _numbers([*method.inputs.values(), *method.parameters.values()]):
         if one.factor is not None:
-            assert factors.load().select(*one.factor).unit == one.unit
+            assert factors.load().within("VN").select(*one.factor).unit == one.unit
         if one.published:
-            assert any(f.kind.startswith(one.published) for f in factors.load()), one.published
+            assert any(f.kind.startswith(one.published) for f in factors.load().within("VN")), (
+                one.published
+            )
 
 
 @pytest.mark.parametrize("method", [*METHODS, *tools.load().values()], ids=lambda m: m.id)
 def test_the_factors_that_a_file_names_are_those_that_it_uses(method):
     """A person who checks a page against the text would not see a number that counts."""
-    book = factors.load()
+    book = factors.load().within("VN")
     for kind in method.uses:
         assert any(f.kind.startswith(kind) for f in book), kind
     file = GOLDEN / f"{method.id}.json"
@@ -160,7 +162,7 @@ def test_wrong_systems_are_refused_by_place(systems, says):
 
 def test_a_consumption_that_no_vehicle_has_is_named():
     """Kilowatt-hours for megawatt-hours, or metres for kilometres, would pass."""
-    method, book = methodologies.find("ams-iii-c"), factors.load()
+    method, book = methodologies.find("ams-iii-c"), factors.load().within("VN")
     metres = {**BUS_INPUTS, "distance_km": 3_000_000_000}
     with pytest.raises(MethodologyError, match="charging_mwh over distance_km"):
         methodologies.evaluate(method, metres, book, "in.json")
@@ -175,7 +177,9 @@ def test_the_grid_factor_follows_the_year_and_losses_have_a_default():
     """Charging would be counted at a lower factor than the year's."""
     method = methodologies.find("ams-iii-c")
     given_parameters = {k: v for k, v in BUS.items() if k != "tdl"}
-    inputs = method.inputs_of([], {**given_parameters, "baseline_year": 2020}, factors.load(), 2022)
+    inputs = method.inputs_of(
+        [], {**given_parameters, "baseline_year": 2020}, factors.load().within("VN"), 2022
+    )
     assert inputs["ef_grid_t_per_mwh"] == Fraction("0.6766")
     assert inputs["tdl"] == Fraction("0.2")
     assert inputs["years_since_baseline"] == 2
@@ -187,7 +191,7 @@ def test_the_grid_factor_follows_the_year_and_losses_have_a_default():
 )
 def test_one_unit_prices_every_amount(activities, year):
     """The live rows and the statement would follow two different formulas."""
-    method, book = methodologies.find("ams-iii-c"), factors.load()
+    method, book = methodologies.find("ams-iii-c"), factors.load().within("VN")
     whole = method.reductions(
         method.inputs_of([Activity(r, {}, Fraction(v)) for r, v in activities], BUS, book, year),
         book,
@@ -217,8 +221,17 @@ def test_equations_serve_arrays_and_fractions_alike(energy, factor):
 def test_applicability_names_what_does_not_hold():
     """A verifier would find it instead, after the statement went out."""
     pv, bus = methodologies.find("jcm-vn-am007"), methodologies.find("ams-iii-c")
-    bare = Candidate({}, (CandidateDevice("inv-1", "generation", "pv_inverter", 0),), 2026, None)
-    assert [c.test(bare) for c in pv.applicability] == ["no calibration certificate for inv-1"]
+    bare = Candidate(
+        {}, (CandidateDevice("inv-1", "generation", "pv_inverter", 0),), 2026, None, "DE"
+    )
+    assert [c.test(bare) for c in pv.applicability] == [
+        "no calibration certificate for inv-1",
+        (
+            "the project is in DE, and the methodology with its reference values is for projects in"
+            " VN; take one of the project's country, such as ams-i-d for generation with the grid's"
+            " own factor"
+        ),
+    ]
     wrong = Candidate(
         {"baseline_year": 2027},
         (CandidateDevice("bus-1", "vehicle", "vehicle", 0),),
@@ -235,7 +248,7 @@ def test_applicability_names_what_does_not_hold():
     ]
     # a certificate or a charger can still come; a plant that is too large stays so
     refusing = [c.refuses for c in (*pv.applicability, *bus.applicability)]
-    assert refusing == [False, False, True, True]
+    assert refusing == [False, False, False, True, True]
     good = Candidate(
         {"baseline_year": 2025},
         (*wrong.devices, CandidateDevice("ch-1", "charging", "ev_charger", 1)),

@@ -17,7 +17,7 @@ from mrv.rules.closing import close
 from tests.mrv import plant
 
 METHOD = methodologies.find("ams-iii-f-monthly")
-BOOK = factors.load()
+BOOK = factors.load().within("VN")
 T = 10**6
 FIXED = {"first_year": 2026, "share_food": 1, "phi": Fraction("0.85"), "f_captured": 0, "mcf": 1,
          "tdl": Fraction("0.0615")}  # fmt: skip

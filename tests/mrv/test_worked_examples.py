@@ -24,11 +24,13 @@ def inputs(name, **change):
 
 
 def evaluate(name, given):
-    return methodologies.evaluate(methodologies.find(name), given, factors.load(), "in.json")
+    return methodologies.evaluate(
+        methodologies.find(name), given, factors.load().within("VN"), "in.json"
+    )
 
 
 def compute(name, given):
-    tool, book = tools.load()[name], factors.load()
+    tool, book = tools.load()[name], factors.load().within("VN")
     return tool.compute(
         methodologies.filled(tool.inputs, read(tool.inputs, given, name), book), book
     )
@@ -193,7 +195,7 @@ def test_all_organic_matter_of_a_field_counts_and_so_does_its_pumps_fuel():
 
 def test_the_limit_of_a_large_foundry_counts_coke_in_the_factors_own_energy():
     """The limit would be reckoned with another coke than the emissions."""
-    ncv = factors.load().select("coke.ncv", "either").value
+    ncv = factors.load().within("VN").select("coke.ncv", "either").value
     assert ncv / Fraction("3.6") == COKE_MWH_PER_T
     large = inputs("ams-ii-d-cupola", production_t=120_000, production_hist_t=120_000)
     with pytest.raises(methodologies.MethodologyError, match=r"type II limit, 60 GWh.*64400 MWh"):

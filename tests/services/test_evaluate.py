@@ -28,7 +28,7 @@ def test_prints_the_expected_object(name, flags, tmp_path):
     """Whoever compares with the dossier would see other figures."""
     file = tmp_path / "inputs.json"
     file.write_text(json.dumps(CASES[name]["inputs"]))
-    told = run(name, str(file), *flags)
+    told = run(name, str(file), *flags, "--country", "VN")
     assert told.exit_code == 0, told.output
     assert json.loads(told.stdout) == CASES[name]["expected"]
     assert isinstance(json.loads(told.stdout).get("credit_t", 0), int)

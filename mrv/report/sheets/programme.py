@@ -74,7 +74,8 @@ def workbook(document: Mapping[str, Any], words: Words) -> bytes:
     styles = Styles(book)
     sheets = {n: Grid(book, styles, words, n, widths, name) for n, widths in _SHEETS.items()}
     for n, sheet in sheets.items():
-        sheet.title(name, " ".join(words[f"programme.{note}"] for note in _NOTES[n]))
+        notes = _NOTES[n] if n != "Projects" or document["transfer"] else ()
+        sheet.title(name, " ".join(words[f"programme.{note}"] for note in notes))
         heads = [words.get(f"programme.{one}", "") or words[one] for one in _HEADS[n]]
         sheet.head(FIRST - 1, heads, frozen=True)
     _systems(sheets["Systems"], document["systems"], words)

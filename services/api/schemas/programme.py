@@ -65,7 +65,7 @@ class Programme(Shape):
     year: int | None
     accounts: str
     actions: list[Action]
-    transfer: Transfer
+    transfer: Transfer | None
 
 
 class SystemProject(Shape):

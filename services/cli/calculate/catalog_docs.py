@@ -18,6 +18,7 @@ from mrv.registry import programme_systems
 from services.registry import needs
 from services.registry.entries import Device, Project, Registry
 from services.registry.files import read_files
+from services.registry.service_times import country
 
 PAGE = Path("docs/haiphong.md")
 CATALOG = Path("deploy/catalog/haiphong")
@@ -70,7 +71,7 @@ def _project(project: Project, registry: Registry, used: dict[str, Factor]) -> I
     typed = [*_typed(project, methodology)]
     if typed:
         yield f"- by document or laboratory: {', '.join(typed)}"
-    mine = _factors(project, methodology)
+    mine = _factors(project, methodology, registry)
     used |= {factor.id: factor for factor in mine}
     told = (f"`{f.id}` {_amount(f.text, f.unit)}" for f in mine)
     yield f"- factors: {', '.join(told) or 'none'}"
@@ -100,6 +101,7 @@ def _amount(value: object, unit: str) -> str:
     return str(value) if unit in ("1", "year") else f"{value} {unit}"
 
 
-def _factors(project: Project, methodology: Methodology) -> list[Factor]:
+def _factors(project: Project, methodology: Methodology, registry: Registry) -> list[Factor]:
     parameters = parameters_of(methodology, project.parameters, project.id)
-    return needs.factors_asked(project, methodology, parameters, factors.load())
+    book = factors.load().within(country(project, registry))
+    return needs.factors_asked(project, methodology, parameters, book)

@@ -16,6 +16,7 @@ from services.cli.calculate import input_schema as schema
 from services.cli.calculate.json_input import name_of, read_json
 from services.cli.calculate.json_output import write_json
 from services.cli.errors import Exit
+from services.cli.options.country_option import country_option
 
 # Nine of ten years reach the mean less so many standard deviations.
 _P90 = Fraction("1.2816")
@@ -28,16 +29,26 @@ _BELOW_ZERO = "the project would emit more than its baseline"
 @click.option("--list", "listed", is_flag=True, help="List what can be estimated.")
 @click.option("--describe", is_flag=True, help="JSON Schema of the inputs: units, defaults.")
 @click.option("--expected", is_flag=True, help="Print the registry's `expected` alone, as YAML.")
+@country_option
 @click.option("--json", "compact", is_flag=True, help="One line of JSON, for programs.")
 def estimate(
-    system: str | None, inputs: Any, *, listed: bool, describe: bool, expected: bool, compact: bool
+    system: str | None,
+    inputs: Any,
+    *,
+    listed: bool,
+    describe: bool,
+    expected: bool,
+    country: str | None,
+    compact: bool,
 ) -> None:
     """
     Estimate a year of a planned SYSTEM from INPUTS, a JSON file (- for standard input).
 
     SYSTEM is pv, ev-bus or a methodology, whose equation is given the planned
-    activity. The result is no claim: put its `expected` into the project's
-    registry entry, and each statement shows it beside what was measured.
+    activity. A PV plant in Viet Nam, or without --country, is estimated by JCM
+    VN_AM007, one elsewhere by AMS-I.D with the grid of its country. The result is
+    no claim: put its `expected` into the project's registry entry, and each statement
+    shows it beside what was measured.
 
     Ends with 1 where the plan declares what no plant can do; `flags` says what.
 
@@ -62,7 +73,7 @@ def estimate(
             f"INPUTS is missing: give a JSON file with {', '.join(one.inputs)}, or --describe"
         )
     given = read_json(inputs, one.inputs, one.id)
-    found = exante.estimate(one, given, factors.load(), name_of(inputs))
+    found = exante.estimate(one, given, factors.load().within(country), name_of(inputs))
     _print(found, expected=expected, compact=compact)
     if any(flag.severity == "impossible" for flag in found.flags):
         click.get_current_context().exit(Exit.FALSE)

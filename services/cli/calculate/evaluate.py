@@ -19,6 +19,7 @@ from mrv.rounding import floor_credit
 from services.cli.calculate import input_schema as schema
 from services.cli.calculate.json_input import name_of, read_json
 from services.cli.calculate.json_output import write_json
+from services.cli.options.country_option import country_option
 
 
 @click.command()
@@ -27,6 +28,7 @@ from services.cli.calculate.json_output import write_json
 @click.option("--list", "listed", is_flag=True, help="List methodologies and tools.")
 @click.option("--systems", is_flag=True, help="List the programme's systems and what counts them.")
 @click.option("--describe", is_flag=True, help="JSON Schema of the inputs: units, sources.")
+@country_option
 @click.option("--json", "compact", is_flag=True, help="One line of JSON, for programs.")
 def evaluate(
     methodology: str | None,
@@ -35,6 +37,7 @@ def evaluate(
     listed: bool,
     systems: bool,
     describe: bool,
+    country: str | None,
     compact: bool,
 ) -> None:
     """
@@ -43,7 +46,8 @@ def evaluate(
     Prints tonnes with six decimals and the whole tonnes to credit, rounded
     down. A negative reduction is shown as it is and credits 0. Tools (tool04,
     tool07) print the factors that they work out. A system of the programme that
-    no methodology counts has no tonnes: null, with the reason.
+    no methodology counts has no tonnes: null, with the reason. Where the grid's
+    own factor counts, --country says whose grid it is.
 
     \b
     Example:
@@ -74,7 +78,7 @@ def evaluate(
         raise click.UsageError(
             f"INPUTS is missing: give a JSON file with {', '.join(method.inputs)}, or --describe"
         )
-    click.echo(write_json(_computed(method, inputs), compact=compact))
+    click.echo(write_json(_computed(method, inputs, country), compact=compact))
 
 
 def _asked(said: str) -> tuple[str, str | None]:
@@ -122,8 +126,9 @@ def _described(method: Methodology | Tool) -> dict[str, Any]:
     return schema.methodology(method) if isinstance(method, Methodology) else schema.tool(method)
 
 
-def _computed(method: Methodology | Tool, file: Any) -> dict[str, Any]:
-    given, name, book = read_json(file, method.inputs, method.id), name_of(file), factors.load()
+def _computed(method: Methodology | Tool, file: Any, country: str | None) -> dict[str, Any]:
+    given, name = read_json(file, method.inputs, method.id), name_of(file)
+    book = factors.load().within(country)
     checked = methodologies.filled(method.inputs, read(method.inputs, given, name), book)
     if isinstance(method, Tool):
         return dict(method.compute(checked, book))

@@ -159,10 +159,12 @@ def _number(spec: ParameterSpec) -> dict[str, Any]:
         said["places"] = spec.places
     if spec.default is not None:
         said["default"] = _plain(spec.default)
-    if spec.factor is not None:
+    if spec.factor is not None and spec.factor[0] != factors.GRID:
         factor = factors.load().select(*spec.factor)
         said |= {"default": _plain(factor.text), "default_factor": _factor(factor)}
-    if spec.published:
+    if spec.published == factors.GRID:
+        said["of_country"] = True  # the factor of the project's country
+    elif spec.published:
         said["published"] = _begin_with(spec.published)
     return said
 
@@ -173,7 +175,8 @@ def _used(one: Methodology | Tool) -> list[dict[str, Any]]:
 
 
 def _begin_with(*kinds: str) -> list[dict[str, Any]]:
-    return [_factor(factor) for factor in factors.load() if factor.kind.startswith(kinds)]
+    book = factors.load().within(None)  # what each country has of its own is not listed
+    return [_factor(factor) for factor in book if factor.kind.startswith(kinds)]
 
 
 def _factor(factor: Factor) -> dict[str, Any]:

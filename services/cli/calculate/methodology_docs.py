@@ -26,6 +26,11 @@ _HEAD = ("input", "symbol", "unit", "what", "bounds", "default", "monitored", "s
 _LIFE_HEAD = ("programme", "methodology", "version", "here", "registers from", "no new project on",
               "no credits from", "successor", "source", "certainty")  # fmt: skip
 _FACTOR_HEAD = ("factor", "value", "unit", "for", "valid", "source", "checked against the text")
+_COUNTRY = (
+    "The factor of the grid is that of the project's country and year: `tonne factors list --kind"
+    " grid.de` shows those of Germany, [another-city.md](../another-city.md) how a country brings"
+    " its own."
+)
 _FOR = (
     "`for`: the side that tonne itself takes the factor for. A value that a project gives, such"
     " as an official combined margin for what it feeds into the grid, stands in its statement as"
@@ -263,6 +268,14 @@ def _published(schema: Mapping[str, Any]) -> Iterator[str]:
             yield from _table(_FACTOR_HEAD, list(rows.values()))
     if told:
         yield f"\n{_FOR}"
+    if _of_country(schema):
+        yield f"\n{_COUNTRY}"
+
+
+def _of_country(node: Any) -> bool:
+    """Whether an input is the grid's factor of the project's country."""
+    below = node.values() if isinstance(node, dict) else ()
+    return bool(below) and ("of_country" in node or any(map(_of_country, below)))
 
 
 def _factor_row(factor: Mapping[str, Any]) -> tuple[str, ...]:

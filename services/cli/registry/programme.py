@@ -192,6 +192,8 @@ def _text(document: dict[str, Any]) -> str:
     lines = [f"{document['programme']}, {document['year'] or 'no figures yet'}", ""]
     lines += [*_table([head, *rows]), "", document["accounts"], ""]
     moved = document["transfer"]
+    if moved is None:
+        return "\n".join(lines)
     lines.append(f"Transfer abroad, {moved['rules']}, in force from {moved['in_force']}")
     for one in moved["projects"]:
         known = one["transferable_t"] != "not determined"

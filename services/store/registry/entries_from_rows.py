@@ -51,9 +51,10 @@ def load_registry(conn: Connection) -> Registry:
             id_, name, latitude, longitude, (every := zones(zone))[0].name, park,
             called.get(("site", id_)),
             tuple(LaterZone(z.first, z.name) for z in every if z.first is not None) or None,
+            country,
         )
-        for id_, name, latitude, longitude, zone, park in conn.execute(
-            "SELECT id, name, latitude, longitude, timezone, park FROM site ORDER BY id"
+        for id_, name, latitude, longitude, zone, park, country in conn.execute(
+            "SELECT id, name, latitude, longitude, timezone, park, country FROM site ORDER BY id"
         )
     ]  # fmt: skip
     entries += _devices(conn)

@@ -37,7 +37,7 @@ _QUALITY = (
     " ORDER BY device_id, channel, begins"
 )
 _PROJECTS = (
-    "SELECT id, name, methodology, version, timezone, "
+    "SELECT id, name, methodology, version, timezone, country, "
     f"{_US.format('lower(crediting)')}, {_US.format('upper(crediting)')}, "
     "parameters::text, expected::text, action FROM project"
     " WHERE %(ids)s::text[] IS NULL OR id = ANY(%(ids)s) ORDER BY id"
@@ -158,6 +158,7 @@ def _load_projects(conn: Connection, ids: Sequence[str] | None) -> list[Project]
             methodology=methodology,
             version=version,
             timezone=zone,
+            country=country,
             from_us=begin,
             to_us=end,
             parameters=exact(parameters),
@@ -167,7 +168,8 @@ def _load_projects(conn: Connection, ids: Sequence[str] | None) -> list[Project]
             id=project,
         )
         for (
-            project, title, methodology, version, zone, begin, end, parameters, expected, action
+            project, title, methodology, version, zone, country, begin, end, parameters, expected,
+            action,
         ) in conn.execute(_PROJECTS, asked)
     ]  # fmt: skip
 

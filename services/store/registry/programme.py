@@ -12,6 +12,7 @@ from decimal import Decimal
 
 from psycopg import Connection
 
+from mrv.countries import country_at
 from mrv.registry.article6_transfer import TransferClass
 from services.store.postgres.jsonb import exact
 
@@ -44,6 +45,7 @@ class ProjectCredits:
     action: str | None
     issued_t: int
     transfer: TransferClass
+    country: str | None
 
 
 def name_of(conn: Connection) -> str | None:
@@ -87,15 +89,20 @@ def actions(conn: Connection, year: int | None) -> list[ActionYear]:
 def credits_of(conn: Connection) -> list[ProjectCredits]:
     """Return every project with its issued tonnes that count; superseded ones do not."""
     rows = conn.execute(
-        "SELECT p.id, p.action, coalesce(sum(s.credit_t), 0)::bigint, p.transfer::text"
+        "SELECT p.id, p.action, coalesce(sum(s.credit_t), 0)::bigint, p.transfer::text,"
+        " p.country, p.timezone"
         " FROM project p"
         " LEFT JOIN claim c ON c.project_id = p.id"
         " LEFT JOIN statement s ON s.id = c.statement_id"
-        " GROUP BY p.id, p.action, p.transfer ORDER BY p.id"
+        " GROUP BY p.id ORDER BY p.id"
     )
     return [
         ProjectCredits(
-            project, action, issued, TransferClass(**exact(said)) if said else TransferClass()
+            project,
+            action,
+            issued,
+            TransferClass(**exact(said)) if said else TransferClass(),
+            country_at(country, timezone),
         )
-        for project, action, issued, said in rows
+        for project, action, issued, said, country, timezone in rows
     ]

@@ -7,6 +7,7 @@ abroad is worked out from the second.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -54,12 +55,16 @@ def progress_document(conn: Connection, year: int | None) -> dict[str, Any]:
         "year": year,
         "accounts": _ACCOUNTS,
         "actions": [_action(one) for one in stored.actions(conn, year)],
-        "transfer": {
-            "rules": rules().title,
-            "in_force": rules().in_force.isoformat(),
-            "projects": [_credits(one) for one in stored.credits_of(conn)],
-        },
+        "transfer": _transfer(stored.credits_of(conn)),
     }
+
+
+def _transfer(every: Iterable[ProjectCredits]) -> dict[str, Any] | None:
+    """What may go abroad of the projects in the rules' country; None where there are none."""
+    own = [_credits(one) for one in every if one.country == rules().country]
+    if not own:
+        return None
+    return {"rules": rules().title, "in_force": rules().in_force.isoformat(), "projects": own}
 
 
 def _action(one: ActionYear) -> dict[str, Any]:
@@ -84,7 +89,7 @@ def _action(one: ActionYear) -> dict[str, Any]:
 
 
 def _credits(one: ProjectCredits) -> dict[str, Any]:
-    found = transferable(one.issued_t, one.transfer)
+    found = transferable(one.issued_t, one.transfer, one.country)
     return {
         "project": one.project,
         "action": one.action,

@@ -15,6 +15,7 @@ from typing import Any
 
 from psycopg import Connection
 
+from mrv.countries import country_at
 from mrv.environment import field
 from mrv.registry import programme_systems as systems
 from mrv.registry.article6_transfer import TransferClass, transferable
@@ -51,7 +52,7 @@ SELECT p.id, p.name, p.system, p.action, p.methodology || ' ' || p.version,
        (p.expected ->> 'reduction_t_per_year')::numeric, live.reduction_ug * 0.000000000001,
        tonne_expected_t(p.id, tonne_clock(p.timezone, make_date(%(year)s, 1, 1)::timestamp),
            tonne_clock(p.timezone, make_date(%(year)s + 1, 1, 1)::timestamp)),
-       issued.credit_t, issued.provisional, p.transfer::text,
+       issued.credit_t, issued.provisional, p.transfer::text, p.country, p.timezone,
        live.by_statements, live.open_time, live.quarters
 FROM project p LEFT JOIN live ON live.project_id = p.id
 LEFT JOIN issued ON issued.project_id = p.id
@@ -150,9 +151,13 @@ def _projects(conn: Connection, year: int) -> list[dict[str, Any]]:
 
 def _project(row: Sequence[Any]) -> dict[str, Any]:
     (name, title, system, action, method, yearly, monitored, expected, credit, rests, said,
-     by_statements, open_time, quarters) = row  # fmt: skip
+     country, timezone, by_statements, open_time, quarters) = row  # fmt: skip
     issued = int(credit or 0)
-    moved = transferable(issued, TransferClass(**exact(said)) if said else TransferClass())
+    moved = transferable(
+        issued,
+        TransferClass(**exact(said)) if said else TransferClass(),
+        country_at(country, timezone),
+    )
     so_far = None if expected is None else f"{expected:f}"
     return {
         "project": name,

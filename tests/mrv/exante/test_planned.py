@@ -9,7 +9,7 @@ import pytest
 from mrv import exante, factors, methodologies
 from mrv.errors import MethodologyError
 
-BOOK = factors.load()
+BOOK = factors.load().within("VN")
 GOLDEN = Path(__file__).parents[2] / "golden"
 ROUTE = {
     "route_km": 20,

@@ -189,7 +189,7 @@ def test_a_lower_value_for_what_is_consumed_waits_for_a_tonne_that_publishes_it(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (("grid.vn", "grid.vm"), "no equation asks for 'grid.vm'; did you mean grid.vn"),
+        (("grid.vn", "grid.vnm"), "no equation asks for 'grid.vnm'; did you mean grid.vn"),
         (("vn-grid-2026\n", "vn-grid-2023\n"), "publishes 'vn-grid-2023' itself, as 0.6592"),
         (("2026-01-01", "2023-06-01"), "are both valid on"),
         (("0.7100", "-0.71"), "value: -0.71 must be from 0"),

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from services.registry.document import to_yaml
 from tests.services.registry.texts import BASE, PROJECT, messages
 
@@ -76,4 +78,54 @@ projects:
 """
     planned = load(BASE + buses.lstrip("\n"))
     assert planned.refused
-    assert "no factor of kind 'grid.vn' is valid on 2010-01-01" in messages(planned)
+    assert "no factor of the grid of VN is known for 2010-01-01" in messages(planned)
+
+
+GERMAN = """
+factors:
+  - {id: de-2025, kind: grid.de, value: 0.363, unit: tCO2/MWh, direction: consumed,
+     valid_from: 2025-01-01, source: list of 2025, certainty: R, verified: true,
+     document: {document: List 2025, by: Agency, issued: 2025-04-01, sha256: HASH}}
+""".replace("HASH", "a" * 64)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            ("unit: tCO2/MWh", "unit: kgCO2/kWh"),
+            "is not that of grid.de; give the value in tCO2/MWh",
+        ),
+        (("0.363", "363"), "is more than 2, the most of any grid"),
+        (
+            (
+                "grid.de, value: 0.363, unit: tCO2/MWh, direction: consumed",
+                "grid.np, value: 0.363, unit: tCO2/MWh, direction: avoided",
+            ),
+            "write `direction: consumed`",
+        ),
+        (("grid.de", "grid.DE"), "no equation asks for 'grid.DE'; did you mean grid.de"),
+        (("grid.de", "grid.xx"), "no equation asks for 'grid.xx'"),
+        ((", issued: 2025-04-01", ""), "issued is missing"),
+        (("a" * 64, "abc"), "is no SHA-256"),
+        (("grid.de", "grid.np"), None),
+        (("0.363", "0.05"), None),
+    ],
+)
+def test_a_slip_in_a_countrys_factor_is_named(load, change, said):
+    """A factor in another unit would multiply every tonne of a city."""
+    planned = load(BASE + GERMAN.replace(*change))
+    if said is None:
+        assert not planned.refused, messages(planned)
+    else:
+        assert planned.refused
+        assert said in messages(planned)
+
+
+def test_a_factor_without_its_document_needs_a_published_one_beside_it(load):
+    """An owner would type the grid of a country for which nobody publishes a factor."""
+    bare = GERMAN[: GERMAN.index(",\n     document")] + "}\n"
+    assert not load(BASE + bare.replace("0.363", "0.313")).refused
+    planned = load(BASE + bare.replace("grid.de", "grid.np"))
+    assert "tonne publishes no grid.np; give the document" in messages(planned)
+    assert planned.refused

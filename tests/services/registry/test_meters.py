@@ -6,7 +6,7 @@ from tests.services.registry.texts import messages
 
 SITE = """
 sites:
-  - {id: s, name: S, latitude: 20.9, longitude: 106.6, timezone: Asia/Ho_Chi_Minh}
+  - {id: s, name: S, latitude: 20.9, longitude: 106.6, timezone: Asia/Ho_Chi_Minh, country: VN}
 devices:
 """
 

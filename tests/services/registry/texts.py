@@ -5,7 +5,7 @@ from pathlib import Path
 DEMO = Path("deploy/catalog/demo.yaml")
 BASE = """
 sites:
-  - {id: s, name: S, latitude: 20.9, longitude: 106.6, timezone: Asia/Ho_Chi_Minh}
+  - {id: s, name: S, latitude: 20.9, longitude: 106.6, timezone: Asia/Ho_Chi_Minh, country: VN}
 devices:
   - {id: inv, site: s, class: pv_inverter, profile: generic, rated_power_w: 100000,
      installed: 2026-01-01T00:00:00Z}

@@ -65,9 +65,9 @@ def test_an_export_imports_unchanged(tonne, tmp_path):
     assert tonne("registry", "import", DEMO).exit_code == 0
     file = tmp_path / "export.yaml"
     file.write_text(tonne("registry", "export").stdout, encoding="utf-8")
-    result = tonne("registry", "import", file, "--json", "--strict")
+    result = tonne("registry", "import", file, "--json")
     assert {r["result"] for r in json.loads(result.stdout)} == {"unchanged"}
-    assert tonne("registry", "check", "--strict").exit_code == 0
+    assert tonne("registry", "check").exit_code == 0
 
 
 def test_a_refused_import_ends_with_2(tonne, tmp_path):
@@ -139,14 +139,18 @@ def test_an_import_says_who_changed_what(database_url, tmp_path):
 
 def test_a_device_moves_between_projects_in_one_import(database_url, tmp_path):
     """A correction would need two imports, with a gap in between."""
-    imported(database_url, DEMO)
+    file = tmp_path / "r.yaml"
+    # a project's devices stand in one country
+    text = DEMO.read_text(encoding="utf-8").replace("America/New_York", "Asia/Ho_Chi_Minh")
+    text = text.replace("country: US", "country: VN")
+    file.write_text(text)
+    imported(database_url, file)
     move = "      - {device: nck-inv-3, role: generation, case: 1}\n"
-    text = DEMO.read_text(encoding="utf-8").replace(move, "").replace("{count: 568", "{count: 450")
+    text = text.replace(move, "").replace("{count: 568", "{count: 450")
     text = text.replace(
         "    devices: [{device: nrel-rsf2-inv2, role: generation, case: 1}]\n",
         "    devices:\n      - {device: nrel-rsf2-inv2, role: generation, case: 1}\n" + move,
     )
-    file = tmp_path / "r.yaml"
     file.write_text(text)
     results = imported(database_url, file).results
     assert [r.id for r in results if r.result == "updated"] == ["nrel-pv", "nck-pv"]

@@ -1,0 +1,54 @@
+"""
+Countries by ISO 3166-1 alpha-2, and the one whose time zone a site has.
+
+A site names its country.  Where it does not, its time zone does: the zone database gives each
+zone to one country, but for those that are none's, such as UTC.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from typing import Protocol
+
+from mrv.calendar import zones
+
+# of what release 0.1.0 wrote, whose account knew the grid of one country
+FIRST_COUNTRY = "VN"
+
+
+class Located(Protocol):
+    """What is in a country."""
+
+    @property
+    def country(self) -> str | None:
+        """Its country; None where it names none."""
+
+    @property
+    def timezone(self) -> str:
+        """Its time zones, as `mrv.calendar` reads them."""
+
+
+@cache
+def by_zone() -> Mapping[str, str]:
+    """Return the country of each time zone that is of one."""
+    return {zone: country for country, zones in known().items() for zone in zones}
+
+
+@cache
+def known() -> Mapping[str, tuple[str, ...]]:
+    """Return all countries, each with its time zones."""
+    text = (resources.files("mrv") / "countries.toml").read_text("utf-8")
+    return {country: tuple(some) for country, some in tomllib.loads(text)["zones"].items()}
+
+
+def country_of(one: Located) -> str | None:
+    """Return the country that is named, else that of the first time zone; None if of none."""
+    return country_at(one.country, one.timezone)
+
+
+def country_at(country: str | None, timezone: str) -> str | None:
+    """Return the country, else that of the first time zone; None if of none."""
+    return country or by_zone().get(zones(timezone)[0].name)

@@ -1,0 +1,24 @@
+"""The option that names the country of a project that no registry holds."""
+
+from __future__ import annotations
+
+import click
+
+from mrv import countries
+
+
+def _known(context: click.Context, option: click.Parameter, code: str | None) -> str | None:
+    del context, option
+    if code is not None and code.upper() not in countries.known():
+        raise click.BadParameter(
+            f"{code!r} is no country; give its two letters of ISO 3166-1, such as VN or DE"
+        )
+    return None if code is None else code.upper()
+
+
+country_option = click.option(
+    "--country",
+    metavar="CODE",
+    callback=_known,
+    help="Country of the project (ISO 3166-1, such as DE), whose grid counts.",
+)

@@ -1,0 +1,213 @@
+"""A city of another country, from its registry file to its statements: its own grid counts."""
+
+import json
+import re
+from fractions import Fraction
+
+import pytest
+
+from mrv.packs.reader import read_pack
+from mrv.verify import verify
+from services.issuer.live_accounts import refresh
+from services.issuer.pack import export
+from services.store.postgres.pool import connect
+from services.store.registry import signing_keys as enrolled
+from services.store.registry.factors import load_published
+from services.store.statements import statements
+from tests import holders, registering
+from tests.services.issuer import plant
+from tests.services.issuer.logged import issuer
+from tests.services.issuer.sealed import close_period
+
+SHA = "a" * 64
+_VIETNAMESE = re.compile(r"viet|\bvn\b|vn-|decree|hai ?phong|ho_chi_minh", re.IGNORECASE)
+DAY = ("2026-06-02", "2026-06-03")
+CITY = """
+sites:
+  - {{id: roof, name: City hall, latitude: {latitude}, longitude: {longitude}, timezone: {zone},
+     country: {country}}}
+devices:
+  - id: inv-1
+    site: roof
+    class: pv_inverter
+    profile: generic
+    rated_power_w: 1000000
+    installed: 2026-01-01T00:00:00Z
+    calibrations:
+      - {{performed: 2025-12-20, valid_until: 2027-12-20, certificate: C-1, accuracy_class: "0.5S"}}
+  - {{id: ch-1, site: roof, class: ev_charger, profile: generic, rated_power_w: 60000,
+     installed: 2026-01-01T00:00:00Z}}
+  - {{id: bus-1, site: roof, class: vehicle, profile: generic, installed: 2026-01-01T00:00:00Z}}
+projects:
+  - id: pv
+    name: Roof
+    methodology: ams-i-d
+    version: "18.0"
+    crediting_period: {{from: 2026-01-01, to: 2036-01-01}}
+    devices: [{{device: inv-1, role: generation}}]
+    parameters: {{ef_grid_t_per_mwh: {ef}, capacity_mw: 1}}
+  - id: bus
+    name: Electric buses
+    methodology: ams-iii-c
+    version: "16.0"
+    crediting_period: {{from: 2026-01-01, to: 2036-01-01}}
+    devices: [{{device: ch-1, role: charging}}, {{device: bus-1, role: vehicle}}]
+    parameters: {{sfc_l_per_100km: 34.0, baseline_year: 2025}}
+"""
+GERMANY = {"latitude": 52.5, "longitude": 13.4, "zone": "Europe/Berlin", "country": "DE"}
+INDONESIA = {"latitude": -6.9, "longitude": 107.6, "zone": "Asia/Jakarta", "country": "ID"}
+# figures of documents that are made up for this test
+STATED = """
+factors:
+  - {{id: {country}-grid, kind: grid.{country}, value: {grid}, unit: tCO2/MWh, direction: consumed,
+     valid_from: 2025-01-01, source: "list of 2025, table 1", certainty: R, verified: true,
+     document: {{document: List of factors 2025, by: {by}, issued: 2025-04-01, sha256: {sha}}}}}
+  - {{id: {country}-losses, kind: grid.losses.{country}, value: {losses}, unit: "1",
+     direction: consumed, valid_from: 2025-01-01, source: "list of 2025, table 2", certainty: R,
+     verified: true,
+     document: {{document: List of factors 2025, by: {by}, issued: 2025-04-01, sha256: {sha}}}}}
+"""
+
+
+def _city(place, ef):
+    return CITY.format(**place, ef=ef)
+
+
+def _stated(country, grid, losses, by="Federal agency"):
+    return STATED.format(country=country, grid=grid, losses=losses, by=by, sha=SHA)
+
+
+def _closed(url, home, text):
+    """Import a city, store a day of it, and close the day: both results and their documents."""
+    registering.register(url, home, text)
+    begin, end = (plant.instant_us(day, "UTC") for day in ("2026-06-01", "2026-06-04"))
+    times = list(range(begin, end, 10 * plant.MINUTE_US))
+    ahead = round(float(re.search(r"longitude: (\S+?),", text)[1]) / 15)
+    hours = [(us // 3_600_000_000 + ahead) % 24 for us in times]
+    made, drawn, way = [0], [0], [0]
+    for hour in hours:
+        made.append(made[-1] + (40_000 if 6 <= hour < 18 else 0))
+        drawn.append(drawn[-1] + (8_000 if hour < 5 else 0))
+        way.append(way[-1] + (3_000 if hour >= 6 else 0))
+    power = [240_000.0 if 6 <= hour < 18 else 0.0 for hour in hours]
+    plant.send(url, "inv-1", times, energy_export_wh=made[1:], energy_import_wh=[0] * len(times),
+               active_power_w=power)  # fmt: skip
+    plant.send(url, "ch-1", times, energy_import_wh=drawn[1:])
+    plant.send(url, "bus-1", times, odometer_m=way[1:])
+    found = {}
+    with issuer(url) as conn:
+        refresh(conn)
+        zone = re.search(r"timezone: (\S+?),", text)[1]
+        span = [plant.instant_us(day, zone) for day in DAY]
+        for project in ("pv", "bus"):
+            one = close_period(conn, project, *span, "test")
+            stored = statements.find(conn, one.statement)
+            found[project] = one.result, json.loads(stored.body)
+            export(conn, one.statement, home / project)
+            assert verify(read_pack(home / project)).consistent, project
+    return found
+
+
+def _used(result, kind):
+    (found,) = [f for f in result.factors if f.kind == kind]
+    return found
+
+
+def _per_mwh(result, role):
+    """Return what a megawatt-hour of a role counted for. [tCO2]"""
+    (one,) = [d for d in result.devices if d.role == role]
+    assert float(one.counted) > 0
+    return float(one.emissions_t) / (float(one.counted) / 10**6)
+
+
+@pytest.mark.parametrize(
+    ("place", "country", "grid", "losses"),
+    [(GERMANY, "de", "0.363", "0.05"), (INDONESIA, "id", "0.87", "0.09")],
+)
+def test_a_city_counts_by_what_its_own_authority_states(
+    database_url, tmp_path, place, country, grid, losses
+):
+    """Its buses would be charged with Viet Nam's grid, and its roof earn by it."""
+    text = _city(place, grid) + _stated(country, grid, losses)
+    found = _closed(database_url, tmp_path, text)
+    bus, _ = found["bus"]
+    assert _used(bus, f"grid.{country}").value == grid
+    assert _used(bus, f"grid.losses.{country}").value == losses
+    ef, tdl = Fraction(grid), Fraction(losses)
+    assert _per_mwh(bus, "charging") == pytest.approx(float(ef / (1 - tdl)), rel=1e-4)
+    assert _per_mwh(found["pv"][0], "generation") == pytest.approx(float(ef), rel=1e-4)
+    for result, document in found.values():
+        shown = json.dumps(document)
+        assert not _VIETNAMESE.search(shown), shown
+        official = [a for a in result.applicability if a.rule == "FAC-01"]
+        assert all(one.holds for one in official), official
+
+
+def test_the_published_factor_of_the_country_counts_beside_a_typed_one(database_url, tmp_path):
+    """A roof would earn by any factor that its owner types."""
+    found = _closed(database_url, tmp_path, _city(INDONESIA, "0.87"))
+    pv, _ = found["pv"]
+    assert _per_mwh(pv, "generation") == pytest.approx(0.675, rel=1e-4)
+    (official,) = [a for a in pv.applicability if a.rule == "FAC-01"]
+    assert not official.holds
+    assert _used(found["bus"][0], "grid.id").provisional
+
+
+def test_a_document_of_the_operator_itself_states_nothing(database_url, tmp_path):
+    """An operator would write the list of factors that its own tonnes rest on."""
+    registering.register(
+        database_url,
+        tmp_path,
+        _city(GERMANY, "0.363") + _stated("de", "0.30", "0.05", "The Operator Ltd."),
+    )
+    with connect(database_url) as conn:
+        assert all(f.documented for f in load_published(conn))
+        enrolled.enroll(conn, holders.create(tmp_path, "the-operator", "operator"))
+        assert not any(f.documented for f in load_published(conn))
+
+
+def test_a_country_without_a_factor_is_told_the_row_to_write(database_url, tmp_path):
+    """Another country's factor would count in silence, or nobody would know what is missing."""
+    nepal = {"latitude": 27.7, "longitude": 85.3, "zone": "Asia/Kathmandu", "country": "NP"}
+    planned = registering.told(database_url, tmp_path, _city(nepal, "0.3"))
+    said = [m for r in planned.results for m in r.messages if "error" in m or "grid.np" in m]
+    for project in ("pv", "bus"):
+        assert any(project in m and "kind: grid.np" in m and "document:" in m for m in said), said
+    bare = re.sub(r",\s+document: \{.*\}\}", "}", _stated("np", "0.3", "0.1"))
+    planned = registering.told(database_url, tmp_path, _city(nepal, "0.3") + bare)
+    assert any("tonne publishes no grid.np" in m for r in planned.results for m in r.messages)
+    assert not registering.told(
+        database_url, tmp_path, _city(nepal, "0.3") + _stated("np", "0.3", "0.1")
+    ).refused
+
+
+def test_a_methodology_of_viet_nam_is_not_for_other_countries(database_url, tmp_path):
+    """A German roof would earn by Viet Nam's reference factor, and no verifier be told."""
+    text = _city(GERMANY, "0.3").replace("ams-i-d", "jcm-vn-am007").replace('"18.0"', '"1.0"')
+    text = text.replace("role: generation", "role: generation, case: 1").replace(
+        "    parameters: {ef_grid_t_per_mwh: 0.3, capacity_mw: 1}\n", ""
+    )
+    planned = registering.told(database_url, tmp_path, text)
+    assert any("the project is in DE" in m for r in planned.results for m in r.messages)
+    result, _ = _closed(database_url, tmp_path, text)["pv"]
+    (failed,) = [a for a in result.applicability if "a project in VN" in a.rule]
+    assert not failed.holds
+
+
+def test_a_site_without_a_country_is_warned_of(database_url, tmp_path):
+    """Whose grid counts would be decided by a time zone, unseen."""
+    text = _city(GERMANY, "0.3").replace(",\n     country: DE", "")
+    planned = registering.told(database_url, tmp_path, text)
+    assert not planned.refused, [r.messages for r in planned.results]
+    assert any("Write `country: DE`" in m for r in planned.results for m in r.messages)
+
+
+def test_a_country_on_another_clock_is_refused(database_url, tmp_path):
+    """A roof would earn by the grid of whichever country burns the most coal."""
+    planned = registering.told(database_url, tmp_path, _city({**GERMANY, "country": "ZA"}, "0.9"))
+    assert planned.refused
+    assert any(
+        "but time zone Europe/Berlin is of DE" in m for r in planned.results for m in r.messages
+    )
+    near = registering.told(database_url, tmp_path, _city({**GERMANY, "country": "PL"}, "0.9"))
+    assert not near.refused

@@ -172,8 +172,28 @@ def test_the_archive_comes_back(writer):
 def test_a_verification_that_was_begun_goes_on(writer):
     """Statements that were under way at the update would have to begin again."""
     finding = ("statement", "finding")
-    must(writer, *finding, "answer", RAISED, "CL-1", "--key", "plant", "--text", "the first")
-    must(writer, *finding, "close", RAISED, "CL-1", "--key", "auditor", "--text", "agreed")
+    must(
+        writer,
+        *finding,
+        "answer",
+        RAISED,
+        "CL-1",
+        "--key",
+        "plant",
+        "--text",
+        "the first certificate is the valid one",
+    )
+    must(
+        writer,
+        *finding,
+        "close",
+        RAISED,
+        "CL-1",
+        "--key",
+        "auditor",
+        "--text",
+        "both certificates were seen on site",
+    )
     (only,) = json.loads(must(writer, *finding, "list", RAISED, "--json"))
     assert only["state"] == "closed"
 

@@ -27,6 +27,7 @@ from mrv.parameters.specs import ParameterSpec
 from mrv.rounding import decimal_text
 from mrv.rules.account import Account
 from mrv.rules.facts import Facts
+from mrv.rules.published import published_of
 
 # of a value that has no account at 0: its effect at a hundredth less, a hundred times
 _LESS = Fraction(99, 100)
@@ -150,6 +151,12 @@ def _grade(
     elif name in account.how or account.parameters[name] != facts.parameters[name]:
         # a published or conservative value counts, or what the plant's own analyser measured
         return ("C", [name]) if name in besides.channels else ("B", [])
+    else:
+        spec = facts.methodology.parameters[name]
+        _, others = published_of(spec, facts.project, facts.factors)
+        equal = [one.id for one in others if one.value == account.parameters[name]]
+        if equal:
+            return "B", equal
     last = local_date(facts.period_us[0], facts.timezone)
     if name in facts.methodology.parameters and facts.methodology.parameters[name].by_publication:
         last = date.max  # a publication may be of any day

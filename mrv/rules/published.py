@@ -93,7 +93,7 @@ def _entered(facts: Facts) -> Iterator[_Beside]:
         if name not in facts.price.measured:
             continue
         value = Fraction(facts.price.measured[name])
-        kind, others = _published_of(spec, facts.project, facts.factors)
+        kind, others = published_of(spec, facts.project, facts.factors)
         open_ = not spec.by_publication or _undocumented(facts, name) is not None
         if others and open_ and value not in {f.value for f in others}:
             yield _Beside(name, value, kind, others)
@@ -105,7 +105,7 @@ def _undocumented(facts: Facts, name: str) -> Text | None:
     return undocumented(name, given, facts.besides.documents, date.max)
 
 
-def _published_of(
+def published_of(
     spec: ParameterSpec, project: Project, factors: Factors
 ) -> tuple[str, tuple[Factor, ...]]:
     """Return which published values a parameter is compared with: official, default, a list."""
@@ -139,7 +139,7 @@ def is_published(
     now : Fraction
         What is entered now.
     """
-    kind, others = _published_of(spec, project, factors)
+    kind, others = published_of(spec, project, factors)
     if "list" in kind and now in {f.value for f in others}:
         return False
     return issued in {f.value for f in _near(_Beside("", now, kind, others))}

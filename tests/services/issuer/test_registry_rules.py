@@ -57,7 +57,8 @@ def _facts(*devices, entry=ENTRY, more=(), **other):
         "project": PROJECT, "period_us": PERIOD, "registry": Registry.of([*mine, entry, *more]),
         "devices": mine, "ratings": {}, "same": (), "alike": (), "beyond": (), "copies": (),
         "invoices": INVOICES, "operators": frozenset(), "accepted": {}, "owed": (), "lives": (),
-        "certified": {}, "certified_beside": (), "left_out": (), "unbound": (), "factors": load().within("VN"),
+        "certified": {}, "certified_beside": (), "left_out": (), "unbound": (),
+        "factors": load().within("VN"),
     }  # fmt: skip
     return RegistryFacts(**{**usual, **other})
 

@@ -101,7 +101,7 @@ def main(pack):
     plan, factors = load(pack, "plan.json"), load(pack, "factors.json")
     if claims["methodology"]["id"] != "jcm-vn-am007":
         raise SystemExit("this page knows jcm-vn-am007 alone; use tonne verify")
-    if any(one["reason"].startswith("not plausible") for one in claims["deductions"]):
+    if any(one["kind"] == "plausibility" for one in claims["deductions"]):
         raise SystemExit("energy is left out that is not plausible; use tonne verify")
     digests_hold(pack, claims["digests"])
     period, zone = claims["monitoringPeriod"], claims["monitoringPeriod"]["timezone"]

@@ -380,7 +380,7 @@ def truth(
     parts = parts_of_years(project, method, fleet, (FROM_US, TO_US)).get(year, [])
     if method.monthly:
         did = [Activity(a.role, {**a.params, "month": FIRST.month}, a.value) for a in did]
-    book = Ledger(factors.load())
+    book = Ledger(factors.load().within("VN"))
     inputs = method.inputs_of([*did, *parts], params, book, year)
     return sums, method.reductions(inputs, book).reduction_t
 

@@ -85,7 +85,8 @@ def _unit_ug(a: Account, project: str, role: str) -> Fraction:
     method = find(one["methodology"], one["version"])
     parameters = parameters_of(method, one["parameters"], project)
     year = a.local(a.now, project).year
-    return unit_reductions(method, role, {}, parameters, load_factors(), year).project_t * 10**12
+    factors = load_factors().within("VN")
+    return unit_reductions(method, role, {}, parameters, factors, year).project_t * 10**12
 
 
 def costs(daily: bool, a: Account, since: datetime, until: datetime) -> Figures:

@@ -76,6 +76,7 @@ def registry(size: Size, clock: str) -> dict[str, Any]:
                 "latitude": a,
                 "longitude": o,
                 "timezone": clock,
+                "country": "VN",
                 **({"park": "nck"} if i == "nam-cau-kien" else {}),
             }
             for i, n, a, o in SITES

@@ -26,6 +26,9 @@ def tonne(database_url, tmp_path, monkeypatch):
     return partial(invoke, code=0)
 
 
+LATE = "readings of the night came a day late"
+
+
 def _signed(url, home):
     """A plant with sealed sunny days and enrolled keys of both roles."""
     plant.register(url, home)
@@ -191,7 +194,7 @@ def test_a_factor_from_memory_is_said_wherever_it_is_signed(signed, monkeypatch,
     monkeypatch.setenv("TONNE_REQUIRE_ACCEPTED_FACTORS", "true")
     told = signed("statement", "submit", name, "--key", "plant", code=2)
     assert "jcm-vn-am007-case-1 = 0.333 tCO2/MWh" in told.stderr
-    assert "name the factor in parameters.accept_factors" in told.stderr
+    assert "enter its id in parameters.accept_factors" in told.stderr
     monkeypatch.setenv("TONNE_REQUIRE_ACCEPTED_FACTORS", "false")
     told = signed("statement", "submit", name, "--key", "plant")
     assert "warning: not met: EVD-01" in told.stderr
@@ -253,11 +256,9 @@ def test_superseding_moves_the_claim(signed, database_url, tmp_path):
     signed("statement", "export", first, "--out", tmp_path / "first")
     signed("verify", tmp_path / "first", code=4)
     signed("log", "seal", "--until", "2026-03-06")
-    new = json.loads(
-        signed("statement", "supersede", first, "--reason", "late readings", "--json").stdout
-    )
+    new = json.loads(signed("statement", "supersede", first, "--reason", LATE, "--json").stdout)
     difference = new["supersedes"].pop("difference")
-    assert new["supersedes"] == {"statement": first, "reason": "late readings"}
+    assert new["supersedes"] == {"statement": first, "reason": LATE}
     assert (difference["evidence"], difference["credited_t"]) == (["readings"], "0")
     for step in (
         ("submit", "--key", "plant"),

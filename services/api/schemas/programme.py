@@ -163,7 +163,7 @@ class Park(Shape):
     park_balance: dict[str, dict[str, str | None]]
     flows: list[ParkFlow]
     monitored_t: str | None
-    not_accounted: list[str]
+    not_accounted: list[str] = Field(examples=[["nck-wastewater"]])
 
 
 class ProgrammeReport(Programme):

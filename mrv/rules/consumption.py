@@ -46,6 +46,8 @@ _Span = tuple[Fraction, Fraction]
 
 
 # --- MTR-05: the range --------------------------------------------------------------------
+# what a use is charged beyond its register: by its own power (MTR-04), by its service (MTR-05)
+_CHARGED = (Kind.CONSUMPTION, Kind.SERVICE)
 
 
 class _Week(NamedTuple):
@@ -290,7 +292,7 @@ def _parts(facts: Facts, of: Consumption) -> Iterator[_Part]:
         both = [s for m in (*users, *servers) for s in m.stretches[first:last]]
         lost, time = sum(s.lost_us for s in both), sum(s.time_us for s in both)
         span_us = facts.span_us(first, last)
-        uses = (used_of(m, first, last, span_us, of, Kind.CONSUMPTION) for m in users)
+        uses = (used_of(m, first, last, span_us, of, *_CHARGED) for m in users)
         used = sum(uses, start=Fraction(0))
         if served:
             yield _Part(first, last, used, served, lost <= _LOST * time)

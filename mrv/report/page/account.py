@@ -59,6 +59,7 @@ def evidence(facts: Facts, words: Words) -> Iterator[Block]:
     found = facts.subject.evidence
     if not found:
         return
+    yield note(words["evidence"])
     yield table(
         words,
         [(words[f"evidence.{grade}"], "r", 1.0) for grade in found.shares],

@@ -15,7 +15,7 @@ from fractions import Fraction
 
 from ingest.model import HOUR_US, INTERVAL_US
 from mrv.accounting.device_period import Monitored
-from mrv.accounting.period_result import INVOICE, CrossCheck
+from mrv.accounting.period_result import INVOICE, METER, CrossCheck
 from mrv.calendar import local_date
 from mrv.quantity_text import plain_text
 from mrv.registry.project import Besides, Doubt, Invoice
@@ -70,7 +70,7 @@ def evidenced(one: Monitored, besides: Besides, checks: Sequence[CrossCheck]) ->
     Whether a quantity has the grade of evidence that a programme asks for by default.
 
     A third party's invoices (B), or a meter under valid calibration over nearly all its time (C)
-    that no invoice contradicts, and that did not stand still.
+    that no invoice or check meter contradicts, and that did not stand still.
     """
     if invoiced(one, besides, checks):
         return True
@@ -79,8 +79,14 @@ def evidenced(one: Monitored, besides: Besides, checks: Sequence[CrossCheck]) ->
 
 
 def contradicted(one: Monitored, checks: Sequence[CrossCheck]) -> bool:
-    """Whether an invoice states another quantity than a meter reports."""
-    return any(_refuting(one, checks))
+    """Whether an invoice or a check meter states another quantity than a meter reports."""
+    return any(_refuting(one, checks)) or any(
+        check.kind == METER
+        and check.holds is False
+        and one.device.id in check.devices
+        and check.quantity == one.needs.quantity
+        for check in checks
+    )
 
 
 def time_of(one: Monitored) -> _Span:

@@ -18,6 +18,7 @@ from ingest.model import NULL, Frame
 from mrv.documents.statement import claims_of
 from mrv.signatures.key_bounds import KeyBounds
 from mrv.signatures.keys import EnrolledKey, SigningKey
+from mrv.statement.conditions import findings as findings_of
 from services.issuer.close import Closed, preview_period
 from services.issuer.planning import draft_of
 from services.processing.invoice_import import deliver
@@ -111,11 +112,11 @@ def _outcome(closed: list[Closed], truth_t: float) -> Outcome:
     details: dict[str, list[str]] = {}
     costs: dict[str, tuple[float, float]] = {}
     for found in closed:
-        for one in claims_of(found.document).applicability:
-            if not one.holds:
-                before = findings.get(one.name, _RANK[0])
-                findings[one.name] = max(before, str(one.severity), key=_RANK.index)
-                details.setdefault(one.name, []).append(one.words())
+        # comparisons with check meters and invoices as well
+        for one in findings_of(claims_of(found.document)):
+            before = findings.get(one.rule, _RANK[0])
+            findings[one.rule] = max(before, one.severity, key=_RANK.index)
+            details.setdefault(one.rule, []).append(one.words())
         for effect in found.result.rules:
             alone, beside = float(effect.alone_t), float(effect.beside_t)
             if effect.applied and (alone or beside):

@@ -6,10 +6,17 @@ from fractions import Fraction
 
 import pytest
 
-from mrv.accounting.period_result import GRADES, EvidenceItem
+from ingest.model import INTERVAL_US
+from mrv.accounting.coverage import Served
+from mrv.accounting.device_period import Monitored, YearPart
+from mrv.accounting.invoiced_time import contradicted, evidenced
+from mrv.accounting.period_result import GRADES, INVOICE, METER, CrossCheck, EvidenceItem
+from mrv.methodologies import find
+from mrv.registry.project import Besides, ProjectDevice
 from mrv.rules.closing import close
 from mrv.rules.grades import shares, signed
 from tests.closes import corpus
+from tests.mrv import plant
 
 
 def _item(kind, name, grade, tonnes):
@@ -51,6 +58,27 @@ def test_what_a_meter_signed_itself_is_of_the_best_grade():
     assert [(o.name, o.grade, o.tonnes) for o in items] == [
         ("m", "A", "1.000000"), ("m", "C", "3.000000"), ("k", "D", "4"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "holds"), [(METER, False), (INVOICE, False), (METER, True)])
+def test_a_meter_that_another_source_contradicts_is_no_evidence(kind, holds):
+    """A register a fifth too high would count beside a true check meter that says so."""
+    result = check_of(kind, ours=120, theirs=120 if holds else 100, holds=holds)
+    one = Monitored(
+        ProjectDevice("inv-1", "generation"), plant.FLEET.devices[0],
+        find("jcm-vn-am007").roles["generation"], {}, (), Served(0, 96, 0, 0, 0, 0, 0), (),
+        (YearPart(2026, 120, ()),),
+    )  # fmt: skip
+    assert contradicted(one, [result]) is not holds
+    assert evidenced(one, Besides(), [result]) is holds
+
+
+def check_of(kind, ours, theirs, *, holds):
+    """Return a comparison of a device over a day."""
+    return CrossCheck(
+        kind, "the other", ("inv-1",), "energy_export", "Wh", 0, 96 * INTERVAL_US, "1",
+        str(ours), str(theirs), "20", "4", "0", holds, "",
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -20,8 +20,8 @@ from mrv.texts import Text, text
 _COVERED = Fraction(95, 100)
 
 
-def witness_of(one: Monitored, besides: Besides, checks: Sequence[CrossCheck]) -> Text | None:
-    """Return the check meter or invoice that corroborates a device; None where there is none."""
+def agreeing(one: Monitored, besides: Besides, checks: Sequence[CrossCheck]) -> CrossCheck | None:
+    """Return the comparison that corroborates a device's quantity; None where there is none."""
     documents = {
         f"{i.id}: {i.issuer}, {i.number}" for i in besides.invoices if i.sha256 and not i.doubt
     }
@@ -35,9 +35,20 @@ def witness_of(one: Monitored, besides: Besides, checks: Sequence[CrossCheck]) -
             and _spans(check, one)
             and (check.kind != INVOICE or check.against in documents)
         ):
-            kind = text("cross_check.invoice" if check.kind == INVOICE else "cross_check.meter")
-            return text("cross_check.witness", kind=kind, against=check.against)
+            return check
     return None
+
+
+def witness_of(one: Monitored, besides: Besides, checks: Sequence[CrossCheck]) -> Text | None:
+    """Return the check meter or invoice that corroborates a device; None where there is none."""
+    check = agreeing(one, besides, checks)
+    return None if check is None else witness_text(check)
+
+
+def witness_text(check: CrossCheck) -> Text:
+    """Name the check meter or the invoice of a comparison."""
+    kind = text("cross_check.invoice" if check.kind == INVOICE else "cross_check.meter")
+    return text("cross_check.witness", kind=kind, against=check.against)
 
 
 def _spans(check: CrossCheck, one: Monitored) -> bool:

@@ -17,7 +17,7 @@ from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import Pricing
 from mrv.accounting.invoiced_time import evidenced, invoiced
 from mrv.accounting.period_result import CrossCheck
-from mrv.accounting.single_channel import witness_of
+from mrv.accounting.single_channel import agreeing, witness_of
 from mrv.calendar import local_span
 from mrv.model import Factors, Methodology
 from mrv.parameters.inputs import Inputs
@@ -119,6 +119,10 @@ class Facts:
         """Return the check meter or invoice that corroborates a device's quantity."""
         checks = [c for c in self.checks if not alone or len(c.devices) == 1]
         return witness_of(one, self.besides, checks)
+
+    def agreeing(self, one: Monitored) -> CrossCheck | None:
+        """Return the comparison that corroborates a device's quantity."""
+        return agreeing(one, self.besides, self.checks)
 
     def months(self) -> Iterator[tuple[int, int]]:
         """Yield the runs of stretches of about four weeks, half-open."""

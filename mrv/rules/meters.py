@@ -17,13 +17,14 @@ from mrv.accounting.cuts import Kind
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.register_scan import rated_at
 from mrv.accounting.shown_energy import POWER, SUN, UNDECLARED, is_declared
+from mrv.accounting.single_channel import witness_text
 from mrv.calendar import days
 from mrv.model import SOLAR, TECHNOLOGY, Most
 from mrv.quantity_text import amount
 from mrv.registry.project import Certified, Unshown
 from mrv.rounding import decimal_text, exact_sum
-from mrv.rules.effects import CapEach, Effect, Floor, Said, SetAside
-from mrv.rules.facts import Facts
+from mrv.rules.effects import Cap, CapEach, Effect, Floor, Level, Said, SetAside
+from mrv.rules.facts import Facts, node
 from mrv.rules.metering import Metered
 from mrv.texts import Text, text
 
@@ -147,16 +148,27 @@ def own_channels(facts: Facts) -> Iterator[Effect | Said]:
     """
     MTR-02: a register above what the other channels of its device corroborate.
 
-    A check meter or an invoice that agrees with the register settles it.
+    A check meter or an invoice that agrees with the register settles it: what that one states
+    counts, where it is less.
     """
     texts, causes, settled = [], dict[Text, None](), []
     for i, metered in _counting(facts):
         name, needs = metered.base.device.id, metered.base.needs
         if not facts.besides.unshown.get((name, needs.quantity)):
             continue
-        witness = facts.witness(facts.views[i])
-        if witness is not None:
+        check = facts.agreeing(facts.views[i])
+        if check is not None:
+            witness = witness_text(check)
             settled.append(text("MTR-02.settled", device=name, witness=witness))
+            of = [
+                k for k, m in _counting(facts)
+                if m.base.device.id in check.devices and m.base.needs.quantity == check.quantity
+            ]  # fmt: skip
+            more = int(check.ours) - int(check.theirs)
+            if more > 0:
+                kept = sum(exact_sum(facts.solved.kept[k]) for k in of)
+                stated = text("MTR-02.witnessed", witness=witness)
+                yield Cap(node(Level.PERIOD, of), Fraction(kept - more), stated)
             continue
         total = np.zeros(len(metered.whole), dtype=np.int64)
         for some in facts.besides.unshown.get((name, needs.quantity), ()):

@@ -318,6 +318,20 @@ def test_an_agreeing_invoice_settles_what_the_power_channel_only_suspects():
     assert "invoice I-1" in found.detail
 
 
+def test_a_register_within_the_tolerance_of_a_true_invoice_counts_as_the_invoice():
+    """A register three per cent fast would earn it beside a true bill that settles the power."""
+    h = honest()
+    _fast(h, 1.03)
+    h.power_w = h.power_w * 0.8
+    case = close(h).case
+    invoice = Invoice(
+        "I-1", "Utility", "17", date(2026, 1, 20), ("inv-1",), "energy_export",
+        case.from_us, case.to_us, h.truth_wh, 4, "ab" * 32,
+    )  # fmt: skip
+    again = replace(case, plan=replace(case.plan, invoices=(invoice,))).result
+    assert float(again.devices[0].counted) == h.truth_wh
+
+
 def test_what_no_channel_shows_is_a_deduction_and_a_condition():
     """The verifier would not see why less is credited than was metered."""
     h = honest(clouds=0.3)

@@ -18,7 +18,7 @@ from typing import Any
 
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.entered_values import undocumented
-from mrv.accounting.invoiced_time import holding, uncovered_share
+from mrv.accounting.invoiced_time import TOLERANCE, holding, uncovered_share
 from mrv.accounting.period_result import GRADES, METERED, PARAMETER, EvidenceItem, Grade
 from mrv.calendar import local_date
 from mrv.errors import MrvError
@@ -150,7 +150,7 @@ def _grade(
         given = {name: None}
     elif name in account.how or account.parameters[name] != facts.parameters[name]:
         # a published or conservative value counts, or what the plant's own analyser measured
-        return ("C", [name]) if name in besides.channels else ("B", [])
+        return _of_analyser(account, name) if name in besides.channels else ("B", [])
     else:
         spec = facts.methodology.parameters[name]
         _, others = published_of(spec, facts.project, facts.factors)
@@ -163,6 +163,15 @@ def _grade(
     if undocumented(name, given, besides.documents, last) is None:
         return "B", [d.document for d in besides.documents if d.parameter == name]
     return "D", []
+
+
+def _of_analyser(account: Account, name: str) -> tuple[Grade, Sequence[str]]:
+    """Return the grade of what the plant's own analyser measured: that of its calibration."""
+    role, *_ = account.methodology.parameters[name].channels
+    meters = [one for one in account.entered if one.bound.role == role]
+    if any(uncovered_share(one) > TOLERANCE for one in meters):
+        return "D", []
+    return "C", sorted({c.certificate for one in meters for c in one.calibrations})
 
 
 def _effect(account: Account, now: Fraction, some: Inputs) -> Fraction:

@@ -167,9 +167,9 @@ def _grade(
 
 def _of_analyser(account: Account, name: str) -> tuple[Grade, Sequence[str]]:
     """Return the grade of what the plant's own analyser measured: that of its calibration."""
-    role, *_ = account.methodology.parameters[name].channels
-    meters = [one for one in account.entered if one.bound.role == role]
-    if any(uncovered_share(one) > TOLERANCE for one in meters):
+    role = account.methodology.parameters[name].channels[:1]
+    meters = [one for one in account.entered if one.bound.role in role]
+    if not meters or any(uncovered_share(one) > TOLERANCE for one in meters):
         return "D", []
     return "C", sorted({c.certificate for one in meters for c in one.calibrations})
 

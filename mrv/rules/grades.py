@@ -74,7 +74,8 @@ def shares(items: Sequence[EvidenceItem], reduction_t: Fraction) -> dict[Grade, 
     for place in reversed(range(len(GRADES))):
         worst = GRADES[place:]
         metered = sum((Fraction(o.tonnes) for o in meters if o.grade in worst), start=Fraction(0))
-        share = metered / whole if whole else Fraction(0)
+        # what rests on no meter has no evidence
+        share = metered / whole if whole else Fraction(1)
         if reduction_t > 0:
             entered = (Fraction(o.tonnes) / reduction_t for o in values if o.grade in worst)
             share = max([share, *entered])

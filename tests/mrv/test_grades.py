@@ -39,6 +39,11 @@ def test_a_claim_is_as_good_as_the_weakest_evidence_that_carries_it():
     assert _shares([*meters, shown], "6") == _shares(meters, "6")
 
 
+def test_what_rests_on_nothing_is_of_the_lowest_grade():
+    """A period of which nothing counts would be shown as signed by others."""
+    assert _shares([], "0") == {"A": 0, "B": 0, "C": 0, "D": 1}
+
+
 def test_a_document_more_never_lowers_a_grade():
     """An operator who shows more would look worse."""
     for grade in GRADES:
